@@ -1,0 +1,96 @@
+/*
+ * fs.h - what all parts of the mount share.
+ *
+ * One struct fs lives for as long as the mount does and is the userdata of the
+ * libfuse session. mount.c fills in the first block before fs_init and does not
+ * change it while requests are served, so that block needs no lock.
+ *
+ * Conventions of fs/
+ *   - Functions return 0 or a negative errno; only a reply to the kernel has
+ *     the sign turned.
+ *   - A handler takes its request (fuse_req_t) over: it answers it exactly once,
+ *     itself or from a worker, on every path.
+ *   - Under io_uring a handler runs with the lock of its core's ring held, and a
+ *     reply takes that lock: no reply while a lock is held that a handler may want.
+ *   - What may wait (a sync, the disk) goes to a worker: worker.h.
+ */
+#ifndef FS_H
+#define FS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <fuse_lowlevel.h>
+
+#include "quiver.h"
+
+/* Nobody else changes the store, so names and attributes are cached for a day. */
+#define FS_CACHE_SECONDS 86400.0
+
+struct control;   /* control.c */
+struct matrix;    /* matrix_file.c */
+struct nodes;     /* node.h: stages and open handles */
+struct scratch;   /* scratch.h: the scratch files */
+struct workers;   /* worker.h */
+
+enum fs_transport {
+	FS_DEV_FUSE, /* /dev/fuse, one descriptor a thread (clone_fd) */
+	FS_IO_URING,
+};
+
+struct fs {
+	/* Set by mount.c before fs_init, constant afterwards. */
+	struct quiver *store;
+	struct quiver_geometry geometry;
+	const char *store_path;
+	const char *mount_point;
+	bool read_only;
+	bool passthrough; /* try FUSE passthrough for matrix.npy and ids.npy */
+	bool set_uid, set_gid, set_umask; /* the option was given */
+	uid_t uid; /* owner of new vectors where set_uid */
+	gid_t gid; /* likewise where set_gid */
+	mode_t umask; /* instead of the creator's where set_umask */
+	uid_t owner_uid; /* who mounted: owns everything but the vectors */
+	gid_t owner_gid;
+	uint32_t max_write_bytes; /* largest request: read, write, control/put */
+	bool want_io_uring; /* ask the kernel for it */
+	char transport_reason[160]; /* why not io_uring; "" where it is used */
+
+	/* Set by mount.c as soon as the session exists, before its loop. */
+	struct fuse_session *session;
+
+	/* Set by the init request before any other is served, constant afterwards. */
+	enum fs_transport transport;
+	bool passthrough_ok; /* the kernel can */
+	bool no_open; /* read-only mount: OPEN, OPENDIR, FLUSH are ENOSYS; no handles */
+
+	/* Set by fs_init, constant afterwards; each has its own locks inside. */
+	int64_t mounted_ns;
+	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
+	struct workers *workers;
+	struct nodes *nodes;
+	struct scratch *scratch;
+	struct control *control; /* set by control_init */
+	struct matrix *matrix; /* set by matrix_init */
+};
+
+/* Make everything that requests need: workers, tables, control, matrix. Starts
+ * threads, so after any fork, and after the store is open. -ENOMEM, -EAGAIN no
+ * thread; nothing is left behind on failure. */
+int fs_init(struct fs *fs);
+
+/* End what fs_init made: waits for the workers, drops stages and pinned versions.
+ * Call it after the session loop has ended and before quiver_close. */
+void fs_destroy(struct fs *fs);
+
+/* The table for fuse_session_new; userdata is the struct fs. */
+const struct fuse_lowlevel_ops *fs_ops(void);
+
+/* The struct fs a request belongs to. */
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * worker.h - threads for whatever may wait.
+ *
+ * libfuse serves each core's queue with one thread, so a handler that waits holds
+ * up every client on that core. Work goes here instead and replies from there.
+ *
+ * There is a bounded pool for each kind of waiting, so that a pool full of
+ * checkpoints does not keep reads from being answered. Waiting work is not
+ * bounded here: each piece belongs to one request of the kernel.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+struct workers;
+
+enum worker_class {
+	WORKER_READ, /* pages that are not in memory */
+	WORKER_COMMIT, /* one commit: growth, log, a shared sync */
+	WORKER_SYNC, /* fsync, flush, checkpoint, reserve: seconds, perhaps */
+	WORKER_CLASSES,
+};
+
+/* To be embedded in the object that `run` works on; the caller keeps it alive
+ * until run is called, and run may free it. */
+struct work {
+	void (*run)(struct work *work);
+	struct work *next; /* workers' lock */
+};
+
+/* -ENOMEM, -EAGAIN no thread at all. */
+int workers_new(struct workers **workers);
+
+/* Run what is queued, end the threads and free the pool. No submission may
+ * run at the same time or come later, except from work that still runs. */
+void workers_free(struct workers *workers);
+
+/* Have `work` run by a thread of `kind` soon. Never waits, never fails. Any
+ * thread; no lock is needed, any may be held. */
+void workers_submit(struct workers *workers, enum worker_class kind, struct work *work);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * columns.h - vectors.npy, ids.npy and meta.npy: opening, mapping, growing,
+ * cutting, and the only accessors to their rows; FORMAT.md.
+ */
+#ifndef QUIVER_COLUMNS_H
+#define QUIVER_COLUMNS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io.h"
+#include "quiver.h"
+
+#define COLUMN_HEADER_BYTES 4096u
+#define META_ROW_BYTES 40u
+#define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
+#define SLOT_NONE UINT64_MAX
+
+struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
+	uint64_t lsn; /* 0 = free */
+	uint64_t sum;
+	struct quiver_attr attr;
+};
+
+struct column {
+	int fd;
+	uint32_t row_bytes;
+	const uint8_t *map; /* reserved once; valid for the life of the store */
+	uint64_t reserved_bytes;
+	_Atomic uint64_t mapped_bytes; /* grow lock of the store */
+	uint64_t file_bytes; /* grow lock of the store */
+};
+
+struct columns {
+	const struct quiver_io *io;
+	struct quiver_geometry geometry;
+	int dir_fd; /* not owned */
+	struct column vectors, ids, meta;
+	_Atomic uint64_t rows; /* that all three have room for, backed by blocks and
+	                          mapped; changed under the grow lock of the store */
+	uint64_t rows_max; /* that fit the reserved address space */
+};
+
+/* Make the three files with no rows, and sync them. 0 or -errno. */
+int columns_create(const struct quiver_io *io, int dir_fd, const struct quiver_geometry *geometry);
+
+/* Open, check names, dtypes and sizes against the geometry, reserve address space
+ * and map what is there. Rows = the fewest of the three (a longer file or a stale
+ * row count is put right unless read_only). -EUCLEAN a header that does not fit, or
+ * fewer than `slots_used` rows (error says which file); else -errno. */
+int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd,
+                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
+                 struct quiver_error *error);
+int columns_close(struct columns *columns);
+
+/* Make all three at least `rows` long: allocate, fill new ids with NONE, map, and
+ * rewrite the headers. Where it fails (-ENOSPC, ...) rows stays what it was and
+ * what was added is cut again. Grow lock held. Waits for the disk. */
+int columns_grow(struct columns *columns, uint64_t rows);
+/* Cut to `rows`. Nobody may read or write the rows above. Grow lock held. */
+int columns_cut(struct columns *columns, uint64_t rows);
+/* fdatasync all three: vectors only, or ids and meta only, or both. */
+int columns_sync(struct columns *columns, bool vectors, bool rows);
+
+/* Bytes of slot `s` in the map. slot < rows. */
+const void *columns_vector(const struct columns *columns, uint64_t slot);
+/* ID in row `slot`, from the map; an aligned, atomic load. */
+uint64_t columns_id(const struct columns *columns, uint64_t slot);
+/* Decode the row of `slot` from the map, expecting it to belong to `id`.
+ * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
+int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);
+/* Whether a row that does not match is what a crash leaves of a write to, or the
+ * freeing of, a row: cut by a sector boundary into an all-zero and another part. */
+bool columns_meta_torn(const struct columns *columns, uint64_t slot);
+
+/* Write N bytes to each of `count` neighbouring slots from `slot` on; parts as for
+ * pwritev (used up). */
+int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count);
+/* Write `count` neighbouring rows: ids and meta. ids[i] == QUIVER_ID_NONE frees. */
+int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *ids,
+                       const struct meta_row *rows, size_t count);
+/* Only the meta row (attributes). */
+int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
+                       const struct meta_row *row);
+
+/* The sum of a vector, from the hash of its bytes: FORMAT.md. */
+uint64_t vector_sum(uint64_t id, uint64_t lsn, uint64_t bytes_hash);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * io.h - the one table of functions through which the engine touches files.
+ *
+ * Tests put their own table in its place to fail, shorten, drop or reorder any
+ * call. Every function returns a negative errno on failure. Positioned reads
+ * and writes may be short; io_read_all and io_write_all are what the engine
+ * calls. `self` is the table itself, so that a test's table can carry state.
+ *
+ * All functions may be called by any thread.
+ */
+#ifndef QUIVER_IO_H
+#define QUIVER_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct quiver_io {
+	/* openat(2) below folder `dir_fd` (AT_FDCWD with a path for the store's
+	 * own folder); O_CLOEXEC is added. A descriptor or -errno. */
+	int (*open)(const struct quiver_io *self, int dir_fd, const char *name, int flags,
+	            mode_t mode);
+	/* The descriptor is gone whatever is returned. */
+	int (*close)(const struct quiver_io *self, int fd);
+	/* Bytes transferred, 0 at end of file, or -errno. */
+	ssize_t (*pread)(const struct quiver_io *self, int fd, void *to, size_t length,
+	                 uint64_t offset);
+	ssize_t (*pwritev)(const struct quiver_io *self, int fd, const struct iovec *parts,
+	                   int count, uint64_t offset);
+	int (*fdatasync)(const struct quiver_io *self, int fd);
+	/* Also for a folder. */
+	int (*fsync)(const struct quiver_io *self, int fd);
+	int (*truncate)(const struct quiver_io *self, int fd, uint64_t length);
+	/* posix_fallocate(3): the range is backed by blocks, the file at least
+	 * as long as its end. */
+	int (*allocate)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
+	/* Give a range back, the length stays. -EOPNOTSUPP where it cannot. */
+	int (*punch)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
+	int (*rename)(const struct quiver_io *self, int dir_fd, const char *from, const char *to);
+	int (*unlink)(const struct quiver_io *self, int dir_fd, const char *name);
+	int (*mkdir)(const struct quiver_io *self, int dir_fd, const char *name, mode_t mode);
+	int (*stat)(const struct quiver_io *self, int fd, struct stat *st);
+	/* Names in a folder, without . and .., each NUL-terminated, one after
+	 * the other in *names (malloc'd, the caller frees), *count of them. */
+	int (*list)(const struct quiver_io *self, int dir_fd, char **names, size_t *count);
+	/* Map [offset, offset+length) shared and read-only at exactly `at`
+	 * (MAP_FIXED, inside a range that the caller has reserved). */
+	int (*map_at)(const struct quiver_io *self, int fd, void *at, size_t length,
+	              uint64_t offset);
+	/* flock(2), exclusive, without waiting: 0 or -EWOULDBLOCK. */
+	int (*lock)(const struct quiver_io *self, int fd);
+	/* fstatvfs(3) in bytes. */
+	int (*space)(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free,
+	             uint64_t *available);
+};
+
+/* The real file system. Static. */
+const struct quiver_io *quiver_io_posix(void);
+
+/* Write everything, going on after short counts and EINTR (a bounded number of
+ * calls without progress, then -EIO). 0 or -errno. `parts` is used up. */
+int io_writev_all(const struct quiver_io *io, int fd, struct iovec *parts, int count,
+                  uint64_t offset);
+int io_write_all(const struct quiver_io *io, int fd, const void *from, size_t length,
+                 uint64_t offset);
+/* Read everything; -ENODATA where the file ends before. */
+int io_read_all(const struct quiver_io *io, int fd, void *to, size_t length, uint64_t offset);
+/* Retry EINTR a bounded number of times. */
+int io_fdatasync(const struct quiver_io *io, int fd);
+int io_fsync(const struct quiver_io *io, int fd);
+
+#endif

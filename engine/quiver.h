@@ -1,0 +1,453 @@
+/*
+ * quiver.h - a crash-safe store of fixed-size vectors.
+ *
+ * The public interface of the engine. It knows nothing of FUSE: fs/ and
+ * tools/ use it, and so can any other C program.
+ *
+ * A store maps IDs to vectors of `dim` elements of one `dtype`, that is N
+ * bytes; it never looks inside a vector. Every change is one commit: a whole
+ * vector, or its removal, takes effect at once for whoever looks from then on.
+ *
+ * Conventions
+ *   - Functions that can fail return 0 or a negative errno.
+ *   - Unless said otherwise a function may be called by any thread at any
+ *     time between quiver_open and quiver_close; readers take no lock.
+ *   - The caller owns every buffer and struct it passes in; what the store
+ *     hands out says in its comment how it is given back.
+ *   - Sizes are in bytes, times in nanoseconds since 1970 unless the name
+ *     says another unit.
+ *
+ * Errors that every changing call can return:
+ *   -EROFS   the store is open read-only, or a failed sync or a failed write
+ *            of the log has made it read-only until it is reopened
+ *   -ENOSPC  no room for a slot or for the log; nothing has changed
+ *   -EIO     the disk failed; the change is not visible, see quiver_errors
+ *   -ENOMEM  no memory; nothing has changed
+ *   -EAGAIN  only with QUIVER_NOWAIT: the call would have had to wait for
+ *            storage; nothing has changed, call again without the flag
+ */
+#ifndef QUIVER_H
+#define QUIVER_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIVER_FORMAT_VERSION 1
+
+/* Largest ID. The 2^32 values above it are reserved: node numbers of scratch
+ * files and views come from there, and QUIVER_ID_NONE marks a free row. */
+#define QUIVER_ID_MAX (UINT64_MAX - (UINT64_C(1) << 32))
+#define QUIVER_ID_NONE UINT64_MAX
+
+#define QUIVER_DIM_MAX 65536u
+/* dim 65,536 of 8-byte elements. */
+#define QUIVER_VECTOR_BYTES_MAX (QUIVER_DIM_MAX * 8u)
+/* One atomic batch is kept in the log's write path at once; this bounds it. */
+#define QUIVER_BATCH_BYTES_MAX (64u << 20)
+
+struct quiver;    /* an open store */
+struct quiver_io; /* the table of I/O functions, engine/io.h */
+
+enum quiver_dtype {
+	QUIVER_F4, /* float32, the default */
+	QUIVER_F2, /* float16 */
+	QUIVER_F8, /* float64 */
+	QUIVER_I1, /* int8 */
+	QUIVER_U1, /* uint8 */
+};
+
+/* When a commit returns, and what survives what: DESIGN.md section 5. */
+enum quiver_durability {
+	QUIVER_FSYNC, /* default: record with the kernel; quiver_flush makes durable */
+	QUIVER_ALWAYS, /* record on stable storage (group commit) */
+	QUIVER_FLUSH, /* as QUIVER_FSYNC, but quiver_flush does not sync either */
+	QUIVER_NONE, /* no log; a crash goes back to the last checkpoint */
+};
+
+struct quiver_geometry {
+	uint32_t dim;
+	enum quiver_dtype dtype;
+	uint32_t vector_bytes; /* N = dim * item size; ignored by quiver_create */
+	uint8_t uuid[16]; /* ignored by quiver_create */
+};
+
+/* What a filesystem keeps for each vector, durable with it. */
+struct quiver_attr {
+	int64_t mtime_ns;
+	uint32_t uid;
+	uint32_t gid;
+	uint16_t mode; /* permission bits 07777 only */
+};
+
+/* Which members of a quiver_attr a call means. Members that a put does not
+ * mean are inherited from the vector that it replaces; where it replaces none
+ * they are taken from the struct all the same. */
+enum {
+	QUIVER_ATTR_MTIME = 1,
+	QUIVER_ATTR_MODE = 2,
+	QUIVER_ATTR_UID = 4,
+	QUIVER_ATTR_GID = 8,
+	QUIVER_ATTR_ALL = 15,
+};
+
+/* Flags of changing calls. */
+enum {
+	QUIVER_NOREPLACE = 1, /* -EEXIST where the target ID exists */
+	QUIVER_SYNC = 2, /* return only when the commit is on stable storage,
+	                    whatever the durability mode (in mode none: after
+	                    a checkpoint) */
+	QUIVER_NOWAIT = 4, /* -EAGAIN instead of waiting for storage: growth, a
+	                      sync, a log segment, a checkpoint */
+};
+
+/* Room for one message that a person understands. */
+struct quiver_error {
+	char text[768];
+};
+
+/* ---- words for values -------------------------------------------------- */
+
+/* "f4", "f2", "f8", "i1", "u1". Static strings. */
+const char *quiver_dtype_name(enum quiver_dtype dtype);
+/* 0, or -EINVAL for another word. */
+int quiver_dtype_parse(const char *name, enum quiver_dtype *dtype);
+/* Bytes of one element. */
+uint32_t quiver_dtype_bytes(enum quiver_dtype dtype);
+/* "always", "fsync", "flush", "none". Static strings. */
+const char *quiver_durability_name(enum quiver_durability mode);
+/* 0, or -EINVAL for another word. */
+int quiver_durability_parse(const char *name, enum quiver_durability *mode);
+
+/* ---- life of a store --------------------------------------------------- */
+
+/*
+ * Make an empty store in the folder `path`, which must not exist or be empty.
+ * The folder becomes 0700, its files 0600, the vectors' directory 0777 less
+ * umask and owned by the caller. All of it is on stable storage on return.
+ * `io` may be NULL for the real one. `error` may be NULL.
+ * -EINVAL dim or dtype out of range; -EEXIST/-ENOTEMPTY the folder holds
+ * something; errors of the filesystem. What it made is removed on failure.
+ */
+int quiver_create(const char *path, const struct quiver_geometry *geometry,
+                  const struct quiver_io *io, struct quiver_error *error);
+
+struct quiver_options {
+	bool read_only; /* changing calls answer -EROFS (a store that was not
+	                   closed cleanly is still recovered first) */
+	enum quiver_durability durability;
+	uint32_t commit_interval_ms; /* mode fsync: sync the log at least this
+	                                often; 0 = 5000 */
+	uint32_t autocompact_percent; /* 0 = never */
+	uint32_t lock_wait_ms; /* how long to wait for a holder that is stopping */
+	const char *mount_point; /* recorded in LOCK; NULL where not mounted */
+	const struct quiver_io *io; /* NULL: the real one; outlives the store */
+	/* Called for every line that goes to quiver_errors, by any thread, with
+	 * no lock held. May be NULL. */
+	void (*on_report)(void *arg, const char *line);
+	void *on_report_arg;
+};
+
+/*
+ * Open the store at `path`, take its lock, recover it if it was not closed
+ * cleanly, and start its background threads (so: after any fork). On success
+ * *store is to be given back with quiver_close. `error`, if not NULL, gets the
+ * reason on failure.
+ * -ENOENT no store there; -EBUSY another process has it open (error names the
+ * process and where it is mounted); -EINVAL not a store, or files that do not
+ * belong together; -EUCLEAN damage: error says which file, where, and what
+ * `quiverfs check` would do; -ENOTSUP a newer format; errors of the filesystem.
+ */
+int quiver_open(const char *path, const struct quiver_options *options, struct quiver **store,
+                struct quiver_error *error);
+
+/*
+ * Stop the background threads, write a checkpoint and the index snapshot, trim
+ * the files and free everything. No other call may be running, and every ref,
+ * list and column must have been given back. Frees the store also where it
+ * returns an error of the final checkpoint (the store is then recovered at the
+ * next open).
+ */
+int quiver_close(struct quiver *store);
+
+/* The geometry, fixed for the life of the store; owned by the store. */
+const struct quiver_geometry *quiver_geometry(const struct quiver *store);
+
+/* Who holds the lock of the store at `path`. */
+struct quiver_holder {
+	int64_t pid; /* 0 where nobody holds it */
+	char mount_point[4096]; /* "" where it is not mounted */
+};
+/* 0 (pid 0 where nobody holds it), -ENOENT no store there, -EINVAL not one. */
+int quiver_holder(const char *path, struct quiver_holder *holder);
+
+/* ---- reading ----------------------------------------------------------- */
+
+/*
+ * One committed version of a vector, pinned: its bytes stay as they are until
+ * quiver_unref, whatever is overwritten, removed or compacted meanwhile.
+ */
+struct quiver_ref {
+	const void *data; /* N bytes in the memory map; touching them can raise
+	                     SIGBUS on a failing disk, quiver_ref_read cannot */
+	uint64_t id;
+	uint64_t lsn; /* the version: differs for each commit of the ID */
+	uint64_t slot;
+	struct quiver_attr attr; /* as they were at quiver_get */
+};
+
+/*
+ * Pin the committed version of `id`. Takes no lock and reads no byte of the
+ * vector. The ref is given back with quiver_unref, by any thread.
+ * -ENOENT no such vector; -EIO its row does not match its checksum.
+ */
+int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref);
+void quiver_unref(struct quiver *store, struct quiver_ref *ref);
+
+/* Compare the checksum. 0, or -EIO (reported). Reads all N bytes. */
+int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref);
+
+/* Copy bytes [offset, offset+length) of the vector to `to`; they must lie
+ * within N. -EIO where the disk fails under the map (reported). */
+int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t offset,
+                    size_t length, void *to);
+
+/* Whether all N bytes are in memory, so that reading them does not wait for
+ * the disk. A hint: false where it cannot be told. */
+bool quiver_ref_resident(struct quiver *store, const struct quiver_ref *ref);
+
+/* Copy the vector (N bytes) and, if not NULL, its attributes and LSN, with its
+ * checksum compared. -ENOENT, -EIO. */
+int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,
+                    uint64_t *lsn);
+
+/* Attributes and LSN alone; either may be NULL. -ENOENT, -EIO. */
+int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn);
+
+/* A copy of the IDs present at one moment, in slot order. */
+struct quiver_list {
+	uint64_t *ids;
+	size_t count;
+};
+/* -ENOMEM. Given back with quiver_list_free. */
+int quiver_list(struct quiver *store, struct quiver_list *list);
+void quiver_list_free(struct quiver_list *list);
+
+/* Vectors present now. */
+uint64_t quiver_count(struct quiver *store);
+
+/* ---- changing ---------------------------------------------------------- */
+
+/*
+ * Commit N bytes as vector `id`. `attr` gives the attributes, `attr_mask` which
+ * of them are meant (see QUIVER_ATTR_*). `flags`: QUIVER_*. *lsn, if not NULL,
+ * is the commit's. On return the vector is visible to every call that begins
+ * from then on, and as durable as the mode says.
+ * -EINVAL ID above QUIVER_ID_MAX; -EEXIST with QUIVER_NOREPLACE; common errors.
+ */
+int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
+               unsigned attr_mask, unsigned flags, uint64_t *lsn);
+
+struct quiver_record {
+	uint64_t id;
+	const void *data; /* N bytes */
+};
+/*
+ * Commit `count` vectors together: after any crash all of them are there or
+ * none is. Of records with the same ID the last counts. `attr` and `attr_mask`
+ * apply to each. *lsn is that of the last.
+ * -EINVAL an ID out of range; -E2BIG more than QUIVER_BATCH_BYTES_MAX; as put.
+ */
+int quiver_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,
+                     const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
+                     uint64_t *lsn);
+
+/* Remove a vector. -ENOENT; common errors. */
+int quiver_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn);
+
+/*
+ * Move vector `from`, with its attributes, to `to` in one commit, replacing
+ * `to` if it exists. from == to is a success that changes nothing.
+ * -ENOENT no `from`; -EEXIST with QUIVER_NOREPLACE; -EINVAL `to` out of range;
+ * -EIO the bytes of `from` do not match their checksum; common errors.
+ */
+int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags,
+                  uint64_t *lsn);
+
+/* Set the attributes in `mask`. -ENOENT; common errors. The vector keeps its
+ * LSN: it is the same version. */
+int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr,
+                    unsigned mask, unsigned flags);
+
+/* The attributes of the directory of vectors. Its mtime changes by itself when
+ * a vector is created, removed or renamed. */
+void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr);
+/* Common errors. */
+int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
+                        unsigned flags);
+
+/* ---- durability -------------------------------------------------------- */
+
+/* What fsync(2) means in the mode in force: modes always and fsync return when
+ * every commit that returned before the call is on stable storage; flush hands
+ * over to the kernel (which every commit does by itself); none checkpoints. */
+int quiver_flush(struct quiver *store);
+
+/* Make everything committed so far durable in the data files and let go of the
+ * log behind it. Does not stop writers. Waits for the disk. */
+int quiver_checkpoint(struct quiver *store);
+
+enum quiver_durability quiver_durability(struct quiver *store);
+/* Change the mode; checkpoints first, so it waits for the disk. */
+int quiver_set_durability(struct quiver *store, enum quiver_durability mode);
+
+/* Ask for a checkpoint in the background; returns at once. */
+void quiver_checkpoint_soon(struct quiver *store);
+
+/* ---- space ------------------------------------------------------------- */
+
+/* Make room for `count` vectors in all beyond those present. -ENOSPC. Waits for
+ * the disk. */
+int quiver_reserve(struct quiver *store, uint64_t count);
+
+/* 0 = never, else 1..100: compact by itself when at least this share of the
+ * slots in use is free. -EINVAL above 100. */
+int quiver_set_autocompact(struct quiver *store, uint32_t percent);
+
+struct quiver_space {
+	uint64_t total_bytes; /* of the filesystem under the store */
+	uint64_t free_bytes;
+	uint64_t available_bytes; /* to an ordinary user */
+	uint64_t slots_free; /* slots that fit before the next growth */
+};
+/* Errors of statvfs(2). */
+int quiver_space(struct quiver *store, struct quiver_space *space);
+
+/* ---- long work --------------------------------------------------------- */
+
+enum quiver_job { QUIVER_COMPACT, QUIVER_VERIFY };
+
+struct quiver_job_status {
+	bool running;
+	bool ever_ran; /* the members below tell of the last run */
+	bool stopped; /* ended by quiver_job_stop */
+	int result; /* 0 or a negative errno, of the last run that ended */
+	uint64_t done; /* steps: slots moved, slots checked */
+	uint64_t total;
+	uint64_t mismatches; /* verify: vectors whose checksum does not match */
+	uint64_t freed_bytes; /* compact: given back to the filesystem */
+	int64_t started_ns;
+	int64_t duration_ns;
+};
+/* Start in the background, return at once. -EBUSY one of either kind is
+ * running; -EROFS (compact); -ENOMEM, -EAGAIN no thread. */
+int quiver_job_start(struct quiver *store, enum quiver_job job);
+/* Ask a running job to end soon and return at once; 0 also where none runs. */
+int quiver_job_stop(struct quiver *store, enum quiver_job job);
+void quiver_job_status(struct quiver *store, enum quiver_job job,
+                       struct quiver_job_status *status);
+
+/* ---- the columns as files ---------------------------------------------- */
+
+enum quiver_column { QUIVER_COLUMN_VECTORS, QUIVER_COLUMN_IDS };
+
+/* Hold both .npy files against being cut, and give the descriptor of one (owned
+ * by the store, read-write on a store open so: duplicate or reopen it for others)
+ * and its size now. Given back with quiver_column_release. */
+int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
+                       uint64_t *size_bytes);
+void quiver_column_release(struct quiver *store, enum quiver_column column);
+/* Size now, for stat. */
+uint64_t quiver_column_bytes(struct quiver *store, enum quiver_column column);
+/* Copy up to `length` bytes from `offset`; the number copied (0 at the end) or
+ * -EIO. Needs a hold. */
+int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
+                           size_t length, void *to);
+
+/* ---- what is going on -------------------------------------------------- */
+
+struct quiver_latency {
+	uint64_t count;
+	uint64_t sum_ns;
+	uint64_t p50_ns;
+	uint64_t p90_ns;
+	uint64_t p99_ns;
+	uint64_t max_ns;
+};
+
+struct quiver_stats {
+	uint64_t count; /* vectors present */
+	uint64_t slots; /* rows of the matrix: slots the files have room for */
+	uint64_t slots_used; /* slots below the highest ever used since a cut */
+	uint64_t slots_free; /* free below slots_used */
+	uint64_t slots_retired; /* superseded, waiting for a checkpoint or a reader */
+	uint64_t vector_bytes; /* N */
+	uint64_t store_bytes; /* allocated on disk, all files */
+	uint64_t wal_bytes; /* of log that a crash now would replay */
+	uint64_t wal_segments;
+	uint64_t index_bytes; /* memory of the ID table and the slot maps */
+	double fragmentation; /* slots_free + slots_retired over slots_used; 0 if none used */
+
+	uint64_t lsn; /* of the last commit */
+	uint64_t lsn_durable;
+	uint64_t lsn_checkpoint;
+
+	uint64_t puts, removes, renames, set_attrs, batches; /* commits since open */
+	uint64_t gets, get_misses;
+	uint64_t syncs; /* of the log; puts / syncs is the gain of group commit */
+	uint64_t checkpoints, compactions, growths, punches;
+	uint64_t moved; /* vectors moved by compaction */
+	uint64_t replayed; /* log records applied at open */
+	uint64_t checksum_errors, io_errors;
+	uint64_t errors; /* lines ever added to quiver_errors */
+
+	struct quiver_latency commit, sync, growth, checkpoint, compact_step;
+
+	enum quiver_durability durability;
+	uint32_t autocompact_percent;
+	bool read_only; /* opened so */
+	bool failed; /* turned read-only by a failed sync or log write */
+};
+/* A snapshot; costs a few system calls (store_bytes). */
+void quiver_stats(struct quiver *store, struct quiver_stats *stats);
+
+/* Add a line to the last 256 refusals and faults; printf-like, no newline. The
+ * engine adds its own. Any thread, also while holding the caller's own locks
+ * (on_report is then called under them). */
+void quiver_report(struct quiver *store, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+/* All lines, oldest first, each ended by a newline, in *text (malloc'd, to be
+ * freed by the caller, NUL-terminated). -ENOMEM. */
+int quiver_errors(struct quiver *store, char **text, size_t *length);
+void quiver_errors_clear(struct quiver *store);
+
+/* ---- checking a store that nobody has open ------------------------------ */
+
+struct quiver_check_result {
+	uint64_t vectors; /* checked */
+	uint64_t log_records; /* waiting for replay */
+	uint64_t damage; /* faults found */
+	uint64_t repaired; /* faults put right */
+	bool clean; /* was closed cleanly */
+};
+/*
+ * Check every structure and every checksum of the store at `path`; changes
+ * nothing unless `repair`. Each fault found, and each repair, is one call of
+ * `say` (which may be NULL). With `repair` a store not closed cleanly is recovered;
+ * what is removed is moved aside into the store's folder lost+found, never
+ * deleted.
+ * 0 (look at result->damage and repaired); -EBUSY in use; else as quiver_open
+ * where the check itself could not run.
+ */
+int quiver_check(const char *path, bool repair, void (*say)(void *arg, const char *line), void *arg,
+                 struct quiver_check_result *result, struct quiver_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/*
+ * superblock.h - the page that decides where anything disagrees; FORMAT.md.
+ */
+#ifndef QUIVER_SUPERBLOCK_H
+#define QUIVER_SUPERBLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io.h"
+#include "quiver.h"
+
+#define SUPERBLOCK_COPY_BYTES 4096u
+#define SUPERBLOCK_FILE_BYTES (2 * SUPERBLOCK_COPY_BYTES)
+
+/* In memory; the layout on disk is superblock.c's own. */
+struct superblock {
+	struct quiver_geometry geometry;
+	bool clean;
+	uint64_t sequence;
+	uint64_t slots_used;
+	uint64_t count;
+	uint64_t checkpoint_lsn;
+	uint64_t lsn_ceiling;
+	uint64_t wal_first; /* segment number */
+	struct quiver_attr dir;
+};
+
+/* Read both copies, keep the newer valid one. -EUCLEAN neither is valid,
+ * -EINVAL not a superblock at all (no magic in either), -ENOTSUP newer format,
+ * -errno of the read. `error` may be NULL. `copies_bad` (may be NULL) gets how
+ * many copies are invalid, though one was good. */
+int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, int *copies_bad,
+                    struct quiver_error *error);
+
+/* sequence += 1, write that copy, fdatasync. On failure the sequence has still
+ * advanced, so that the other copy is what a retry overwrites never: the good
+ * copy stays. 0 or -errno. */
+int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb);
+
+/* Write both copies (a new store). */
+int superblock_format(const struct quiver_io *io, int fd, struct superblock *sb);
+
+#endif

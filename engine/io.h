@@ -52,6 +52,8 @@ struct quiver_io {
 	              uint64_t offset);
 	/* flock(2), exclusive, without waiting: 0 or -EWOULDBLOCK. */
 	int (*lock)(const struct quiver_io *self, int fd);
+	/* Whether somebody holds that lock: 1, 0 or -errno. */
+	int (*locked)(const struct quiver_io *self, int fd);
 	/* fstatvfs(3) in bytes. */
 	int (*space)(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free,
 	             uint64_t *available);

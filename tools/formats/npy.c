@@ -1,0 +1,192 @@
+/*
+ * npy.c - NumPy's .npy files: the header, read and written.
+ */
+#include "npy.h"
+#include "npy_literal.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC "\x93NUMPY"
+#define MAGIC_BYTES 6u
+#define VERSION_BYTES 2u
+
+/* Where the header's text lies: set *text_offset and *text_bytes from the first
+ * `length` bytes of a file. -EINVAL with a reason. */
+static int parse_prefix(const unsigned char *start, size_t length, size_t *text_offset,
+                        size_t *text_bytes, struct npy_reason *reason)
+{
+	uint16_t length_v1;
+	uint32_t length_v2;
+	unsigned major, minor;
+
+	if (length < MAGIC_BYTES + VERSION_BYTES || memcmp(start, MAGIC, MAGIC_BYTES) != 0)
+		return npy_refuse(reason, "not a .npy file: it does not begin with \\x93NUMPY");
+	major = start[MAGIC_BYTES];
+	minor = start[MAGIC_BYTES + 1];
+	if (major < 1 || major > 3 || minor != 0)
+		return npy_refuse(reason, ".npy version %u.%u is not known here (1.0 to 3.0 are)",
+		                  major, minor);
+	*text_offset = MAGIC_BYTES + VERSION_BYTES + (major == 1 ? 2 : 4);
+	if (length < *text_offset)
+		return npy_refuse(reason, "the file ends within its header");
+	if (major == 1) {
+		memcpy(&length_v1, start + MAGIC_BYTES + VERSION_BYTES, sizeof(length_v1));
+		*text_bytes = le16toh(length_v1);
+	} else {
+		memcpy(&length_v2, start + MAGIC_BYTES + VERSION_BYTES, sizeof(length_v2));
+		*text_bytes = le32toh(length_v2);
+	}
+	if (*text_bytes > NPY_TEXT_BYTES_MAX)
+		return npy_refuse(reason,
+		                  "its header claims %zu bytes, more than any array of numbers needs",
+		                  *text_bytes);
+	return 0;
+}
+
+/* Set data_bytes from the shape. -EINVAL where it does not fit 63 bits, the
+ * longest file there can be. */
+static int measure(struct npy_array *array, struct npy_reason *reason)
+{
+	uint64_t bytes = array->item_bytes;
+	uint64_t end;
+	bool empty = false, huge = false;
+
+	for (unsigned i = 0; i < array->dimensions; i++) {
+		if (array->shape[i] == 0)
+			empty = true;
+		else if (__builtin_mul_overflow(bytes, array->shape[i], &bytes))
+			huge = true;
+	}
+	if (empty) {
+		array->data_bytes = 0;
+		return 0;
+	}
+	if (huge || __builtin_add_overflow(bytes, array->data_offset, &end) || end > INT64_MAX)
+		return npy_refuse(reason, "its shape is larger than any file can be");
+	array->data_bytes = bytes;
+	return 0;
+}
+
+int npy_parse(const void *start, size_t length, struct npy_array *array, struct npy_reason *reason)
+{
+	size_t text_offset = 0, text_bytes = 0;
+	int result;
+
+	memset(array, 0, sizeof(*array));
+	result = parse_prefix(start, length, &text_offset, &text_bytes, reason);
+	if (result < 0)
+		return result;
+	if (length - text_offset < text_bytes)
+		return npy_refuse(reason, "the file ends within its header");
+	result = npy_parse_literal((const char *)start + text_offset, text_bytes, array, reason);
+	if (result < 0)
+		return result;
+	array->data_offset = text_offset + text_bytes;
+	return measure(array, reason);
+}
+
+/* Read up to `length` bytes from the file's start; the number read, or a
+ * negative errno. */
+static ssize_t read_start(int fd, unsigned char *to, size_t length)
+{
+	size_t done = 0;
+
+	while (done < length) {
+		ssize_t got = pread(fd, to + done, length - done, (off_t)done);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+/* Compare the size of the file with what its header says. */
+static int check_size(int fd, const struct npy_array *array, struct npy_reason *reason)
+{
+	struct stat status;
+	uint64_t expected = array->data_offset + array->data_bytes;
+
+	if (fstat(fd, &status) < 0) {
+		int result = -errno;
+
+		(void)npy_refuse(reason, "%s", strerror(-result));
+		return result;
+	}
+	if (!S_ISREG(status.st_mode))
+		return npy_refuse(reason, "not a regular file");
+	if ((uint64_t)status.st_size == expected)
+		return 0;
+	return npy_refuse(reason,
+	                  "the file is %s: its header promises %" PRIu64
+	                  " bytes in all, but it has %" PRIu64,
+	                  (uint64_t)status.st_size < expected ? "cut off" : "too long", expected,
+	                  (uint64_t)status.st_size);
+}
+
+int npy_read_header(int fd, struct npy_array *array, struct npy_reason *reason)
+{
+	size_t room = NPY_PREFIX_BYTES_MAX + NPY_TEXT_BYTES_MAX;
+	unsigned char *start = malloc(room);
+	ssize_t got;
+	int result;
+
+	if (start == NULL) {
+		(void)npy_refuse(reason, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	got = read_start(fd, start, room);
+	if (got < 0) {
+		result = (int)got;
+		(void)npy_refuse(reason, "%s", strerror(-result));
+		goto out;
+	}
+	result = npy_parse(start, (size_t)got, array, reason);
+	if (result == 0)
+		result = check_size(fd, array, reason);
+out:
+	free(start);
+	return result;
+}
+
+int npy_format_header(char to[NPY_WRITTEN_BYTES], const char *type, uint64_t rows, uint32_t columns)
+{
+	const size_t prefix_bytes = MAGIC_BYTES + VERSION_BYTES + 2;
+	uint16_t text_bytes = htole16((uint16_t)(NPY_WRITTEN_BYTES - prefix_bytes));
+	char order;
+	int length;
+
+	if (type[0] == '\0' || type[1] == '\0' || type[2] != '\0')
+		return -EINVAL;
+	order = type[1] == '1' ? '|' : '<';
+	memset(to, ' ', NPY_WRITTEN_BYTES);
+	memcpy(to, MAGIC "\x01\x00", MAGIC_BYTES + VERSION_BYTES);
+	memcpy(to + MAGIC_BYTES + VERSION_BYTES, &text_bytes, sizeof(text_bytes));
+	if (columns == 0)
+		length = snprintf(to + prefix_bytes, NPY_WRITTEN_BYTES - prefix_bytes,
+		                  "{'descr': '%c%s', 'fortran_order': False, 'shape': (%" PRIu64
+		                  ",), }",
+		                  order, type, rows);
+	else
+		length = snprintf(to + prefix_bytes, NPY_WRITTEN_BYTES - prefix_bytes,
+		                  "{'descr': '%c%s', 'fortran_order': False, 'shape': (%" PRIu64
+		                  ", %u), }",
+		                  order, type, rows, columns);
+	if (length < 0 || (size_t)length >= NPY_WRITTEN_BYTES - prefix_bytes)
+		return -EINVAL;
+	to[prefix_bytes + (size_t)length] = ' '; /* over the NUL of snprintf */
+	to[NPY_WRITTEN_BYTES - 1] = '\n';
+	return 0;
+}

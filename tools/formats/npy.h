@@ -1,0 +1,63 @@
+/*
+ * npy.h - NumPy's .npy files: the header, read and written.
+ *
+ * Knows versions 1.0 to 3.0 and arrays of little-endian numbers in C order.
+ * Everything else is refused with a reason that a person understands. Nothing
+ * here knows of stores; any thread may call anything.
+ */
+#ifndef NPY_H
+#define NPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The magic, the version and the longest length field. */
+#define NPY_PREFIX_BYTES_MAX 12u
+/* Longest header text that is read. NumPy itself stops at 10,000; only arrays
+ * of records, which are refused anyway, need that much. */
+#define NPY_TEXT_BYTES_MAX 65536u
+/* Length of every header written here: NumPy aligns to 64, and the longest
+ * shape needs 81 characters of text. */
+#define NPY_WRITTEN_BYTES 128u
+/* NumPy's own limit (64 since NumPy 2). */
+#define NPY_DIMENSIONS_MAX 64u
+
+/* What a header says. */
+struct npy_array {
+	char type[4]; /* kind and item size: "f4", "u8"; NUL-terminated */
+	uint32_t item_bytes;
+	unsigned dimensions;
+	uint64_t shape[NPY_DIMENSIONS_MAX];
+	uint64_t data_offset; /* of the first element in the file */
+	uint64_t data_bytes; /* of all elements */
+};
+
+/* Room for a reason that a person understands. */
+struct npy_reason {
+	char text[256];
+};
+
+/*
+ * Parse the start of a file, `length` bytes at `start`, into *array.
+ * -EINVAL with a reason where it is not a header of the kinds above, or where
+ * it does not end within `length`.
+ */
+int npy_parse(const void *start, size_t length, struct npy_array *array, struct npy_reason *reason);
+
+/*
+ * Read the header of the file `fd` and compare the file's size with it. Does
+ * not move the file's offset.
+ * -EINVAL not such a file or of the wrong size; -ENOMEM; errors of pread(2)
+ * and fstat(2). `reason` is set for each of them.
+ */
+int npy_read_header(int fd, struct npy_array *array, struct npy_reason *reason);
+
+/*
+ * Write a version 1.0 header for `rows` rows of `columns` elements, or of one
+ * number each where `columns` is 0 (a one-dimensional array), to `to`.
+ * `type` is "f4" and the like. -EINVAL for another word.
+ */
+int npy_format_header(char to[NPY_WRITTEN_BYTES], const char *type, uint64_t rows,
+                      uint32_t columns);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * mounts.h - what is mounted where, as this process sees it.
+ */
+#ifndef MOUNTS_H
+#define MOUNTS_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+/* The type under which the kernel lists the mounts of quiverfs. */
+#define MOUNT_TYPE "fuse.quiverfs"
+
+struct mount_found {
+	bool found;
+	char type[64];
+	char source[PATH_MAX]; /* for quiverfs the store's folder */
+};
+
+/*
+ * Look for a mount exactly at the absolute path `point`; of several the topmost
+ * counts. Asks the kernel, never the filesystem, so it does not hang with it.
+ * 0 (see found), -ENOENT no /proc.
+ */
+int mounts_find(const char *point, struct mount_found *mount);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * progress.h - a bar on the terminal while something takes long.
+ *
+ * It is drawn on stderr and only where that is a terminal; every function does
+ * nothing elsewhere. One bar at a time, main thread only.
+ */
+#ifndef PROGRESS_H
+#define PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+	bool shown; /* stderr is a terminal */
+	bool drawn; /* a bar is on the screen */
+	const char *label;
+	const char *unit; /* of the rate, "vectors"; NULL: no rate is shown */
+	uint64_t total;
+	uint64_t first; /* done when it started */
+	int64_t started_ns;
+	int64_t drawn_ns;
+};
+
+/* Begin a bar for `total` steps, of which `first` are done. Keeps the strings. */
+void progress_start(struct progress *progress, const char *label, const char *unit,
+                    uint64_t first, uint64_t total);
+
+/* `done` of the steps are done. Draws at most ten times a second. */
+void progress_update(struct progress *progress, uint64_t done);
+
+/* Take the bar off the screen, before anything else is printed. */
+void progress_end(struct progress *progress);
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * target.c - what the STORE|MNT of a command line is.
+ */
+#include "target.h"
+#include "mounts.h"
+#include "quiver.h"
+#include "say.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How often a holder that is starting or stopping is looked at again. */
+#define POLL_MS 50u
+
+/* Say that the daemon of the mount at `path` is gone. */
+static int say_stale(const char *path)
+{
+	say_error(path, "the daemon of this mount is gone; unmount it with 'fusermount3 -u %s' "
+	          "(or, as root, 'umount %s') and mount it again", path, path);
+	return -ENOTCONN;
+}
+
+/* Whether a live mount of quiverfs is at the absolute path `point`; `source`, if
+ * not NULL, must be the store that is mounted there. Says nothing. */
+static bool is_mounted(const char *point, const char *source)
+{
+	struct mount_found mount;
+
+	if (point[0] == '\0' || mounts_find(point, &mount) < 0)
+		return false;
+	if (!mount.found || strcmp(mount.type, MOUNT_TYPE) != 0)
+		return false;
+	return source == NULL || strcmp(mount.source, source) == 0;
+}
+
+/* The mount of quiverfs that the absolute `path` lies within, cut to its mount
+ * point; false where it lies in none. */
+static bool find_mount_above(char *path)
+{
+	char *slash;
+
+	while ((slash = strrchr(path, '/')) != NULL && slash != path) {
+		*slash = '\0';
+		if (is_mounted(path, NULL))
+			return true;
+	}
+	return false;
+}
+
+/* Check that a live mount answers. Says errors. */
+static int check_alive(const char *path)
+{
+	char control[PATH_MAX];
+	struct stat status;
+
+	if (snprintf(control, sizeof(control), "%s/control", path) >= (int)sizeof(control))
+		return -ENAMETOOLONG;
+	if (stat(control, &status) == 0)
+		return 0;
+	if (errno == ENOTCONN)
+		return say_stale(path);
+	if (errno == EACCES) {
+		say_error(path, "mounted by another user, who has not allowed others to use it "
+		          "(mount it with -o allow_other)");
+		return -EACCES;
+	}
+	say_error(path, "its control folder cannot be reached: %s", strerror(errno));
+	return errno != 0 ? -errno : -EIO;
+}
+
+/* Say that `path` is neither a store nor a mount. */
+static int say_neither(const char *path)
+{
+	char above[PATH_MAX];
+
+	(void)snprintf(above, sizeof(above), "%s", path);
+	if (find_mount_above(above))
+		say_error(path, "lies within the mount at %s; give the mount point itself", above);
+	else
+		say_error(path, "neither a store of quiverfs (it has no superblock) nor a mount of "
+		          "one; 'quiverfs create %s --dim D' makes a store", path);
+	return -EINVAL;
+}
+
+/* Ask the engine who has the store open. Says errors. */
+static int ask_holder(const char *path, struct quiver_holder *holder)
+{
+	int result = quiver_holder(path, holder);
+
+	if (result == 0)
+		return 0;
+	if (result == -ENOENT)
+		return say_neither(path);
+	if (result == -EINVAL)
+		say_error(path, "not a store of quiverfs");
+	else
+		say_errno(path, result);
+	return result;
+}
+
+/* Sleep for one poll; a signal may cut it short. */
+static void wait_a_moment(void)
+{
+	struct timespec moment = { .tv_nsec = POLL_MS * 1000000L };
+
+	(void)nanosleep(&moment, NULL);
+}
+
+/*
+ * `store` is the folder of a store: see who has it. A holder that names a mount
+ * point where nothing is mounted is a daemon that is starting or stopping, so it
+ * is given time. Says errors.
+ */
+static int resolve_store(const char *store, struct target *target)
+{
+	struct quiver_holder holder;
+	int result;
+
+	for (unsigned waited_ms = 0;; waited_ms += POLL_MS) {
+		result = ask_holder(store, &holder);
+		if (result < 0)
+			return result;
+		target->live = false;
+		(void)snprintf(target->path, sizeof(target->path), "%s", store);
+		if (holder.pid == 0)
+			return 0;
+		if (holder.mount_point[0] == '\0') {
+			say_error(store, "in use by process %" PRId64
+			          ", which has not mounted it; wait until that has ended", holder.pid);
+			return -EBUSY;
+		}
+		if (is_mounted(holder.mount_point, store)) {
+			target->live = true;
+			(void)snprintf(target->path, sizeof(target->path), "%s",
+			               holder.mount_point);
+			return check_alive(target->path);
+		}
+		if (waited_ms >= TARGET_WAIT_MS)
+			break;
+		wait_a_moment();
+	}
+	say_error(store, "in use by process %" PRId64 ", which says that it is mounted at %s; it is "
+	          "not mounted there for this process (another mount namespace, or a daemon that "
+	          "does not end)", holder.pid, holder.mount_point);
+	return -EBUSY;
+}
+
+int target_resolve(const char *given, struct target *target)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	int result;
+
+	memset(target, 0, sizeof(*target));
+	if (realpath(given, path) == NULL || stat(path, &status) < 0) {
+		result = -errno;
+		if (result == -ENOTCONN)
+			return say_stale(given);
+		say_errno(given, result);
+		return result;
+	}
+	if (!S_ISDIR(status.st_mode)) {
+		say_error(given, "not a folder; a store or the mount point of one is needed");
+		return -ENOTDIR;
+	}
+	if (is_mounted(path, NULL)) {
+		target->live = true;
+		memcpy(target->path, path, sizeof(path));
+		return check_alive(path);
+	}
+	return resolve_store(path, target);
+}

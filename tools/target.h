@@ -1,0 +1,27 @@
+/*
+ * target.h - what the STORE|MNT of a command line is.
+ */
+#ifndef TARGET_H
+#define TARGET_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+/* How long a command waits for a holder of the store that is stopping: umount(8)
+ * returns before the daemon has written its last checkpoint. */
+#define TARGET_WAIT_MS 10000u
+
+struct target {
+	bool live; /* `path` is a mount point; else the folder of a store nobody has */
+	char path[PATH_MAX];
+};
+
+/*
+ * Find out what `given` is: a mount of quiverfs, the store of a live mount
+ * (which stands for that mount), or a store that nobody has open. Waits up to
+ * TARGET_WAIT_MS for a daemon that is just starting or stopping.
+ * 0, or a negative errno after having said on stderr what is wrong.
+ */
+int target_resolve(const char *given, struct target *target);
+
+#endif

@@ -183,7 +183,8 @@ struct quiver_holder {
 	int64_t pid; /* 0 where nobody holds it */
 	char mount_point[4096]; /* "" where it is not mounted */
 };
-/* 0 (pid 0 where nobody holds it), -ENOENT no store there, -EINVAL not one. */
+/* 0 (pid 0 where nobody holds it), -ENOENT no store there, -EINVAL not one, -EBUSY
+ * somebody holds it who has not left a name. */
 int quiver_holder(const char *path, struct quiver_holder *holder);
 
 /* ---- reading ----------------------------------------------------------- */

@@ -33,9 +33,8 @@ struct superblock {
 int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, int *copies_bad,
                     struct quiver_error *error);
 
-/* sequence += 1, write that copy, fdatasync. On failure the sequence has still
- * advanced, so that the other copy is what a retry overwrites never: the good
- * copy stays. 0 or -errno. */
+/* sequence += 1, write that copy, fdatasync. On failure the sequence advances once
+ * more, so that a retry overwrites the same copy and the good one stays. 0 or -errno. */
 int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb);
 
 /* Write both copies (a new store). */

@@ -1,0 +1,21 @@
+/*
+ * column_map.h - the memory map of one column: address space that is reserved once
+ * and given to the file page by page, so that a pointer into it stays valid.
+ */
+#ifndef QUIVER_COLUMN_MAP_H
+#define QUIVER_COLUMN_MAP_H
+
+#include <stdint.h>
+
+#include "columns.h"
+
+/* Reserve address space for `bytes`, none of it readable yet. 0 or -ENOMEM. */
+int column_reserve(struct column *column, uint64_t bytes);
+/* Give all of it back. 0 or -errno; also where nothing is reserved. */
+int column_release(struct column *column);
+/* Map the file up to `bytes`, in whole pages. Grow lock held. */
+int column_map_to(const struct quiver_io *io, struct column *column, uint64_t bytes);
+/* Put the pages wholly above `bytes` back into the reserve. Grow lock held. */
+int column_unmap_above(struct column *column, uint64_t bytes);
+
+#endif

@@ -61,9 +61,13 @@ struct fs {
 	struct fuse_session *session;
 
 	/* Set by the init request before any other is served, constant afterwards. */
-	enum fs_transport transport;
 	bool passthrough_ok; /* the kernel can */
+	bool can_rename; /* kernel 6.16: names can be forgotten (epoch), so a vector
+	                    can be renamed */
 	bool no_open; /* read-only mount: OPEN, OPENDIR, FLUSH are ENOSYS; no handles */
+
+	/* FS_DEV_FUSE until a request has come through a ring. */
+	_Atomic enum fs_transport transport;
 
 	/* Set by fs_init, constant afterwards; each has its own locks inside. */
 	int64_t mounted_ns;
@@ -73,6 +77,14 @@ struct fs {
 	struct scratch *scratch;
 	struct control *control; /* set by control_init */
 	struct matrix *matrix; /* set by matrix_init */
+	struct quiver_list ids; /* of a no_open mount; listing_lock in listing.c */
+
+	/* Counts how often attributes of vectors/ were handed to the kernel, so
+	 * that a commit knows whether it must tell the kernel they changed. */
+	_Atomic uint64_t dir_attr_given;
+	/* When a scratch file came, went or was renamed; 0 never. Later than the
+	 * store's own mtime of vectors/ it is that directory's mtime. */
+	_Atomic int64_t scratch_mtime_ns;
 };
 
 /* Make everything that requests need: workers, tables, control, matrix. Starts
@@ -86,6 +98,17 @@ void fs_destroy(struct fs *fs);
 
 /* The table for fuse_session_new; userdata is the struct fs. */
 const struct fuse_lowlevel_ops *fs_ops(void);
+
+/* Have the kernel forget the attributes of vectors that were committed other than
+ * through their own files (control/put), and those of vectors/. Call it after the
+ * commit and before the reply, on a worker, with no lock held. */
+void fs_vectors_changed(struct fs *fs, const uint64_t *ids, size_t count);
+
+/* Answer `req` with 0 or a negative errno. */
+void fs_reply(fuse_req_t req, int rc);
+
+/* Time now, ns since 1970. */
+int64_t fs_now_ns(void);
 
 /* The struct fs a request belongs to. */
 static inline struct fs *fs_of(fuse_req_t req)

@@ -1,0 +1,107 @@
+/* tree.c - names and node numbers. */
+#include "tree.h"
+
+#include <string.h>
+
+static const struct {
+	uint64_t parent;
+	uint64_t node;
+	const char *name;
+} fixed[] = {
+	{ TREE_ROOT, TREE_VECTORS, "vectors" },
+	{ TREE_ROOT, TREE_MATRIX, "matrix.npy" },
+	{ TREE_ROOT, TREE_IDS, "ids.npy" },
+	{ TREE_ROOT, TREE_CONTROL, "control" },
+	{ TREE_CONTROL, TREE_FLUSH, "flush" },
+	{ TREE_CONTROL, TREE_CHECKPOINT, "checkpoint" },
+	{ TREE_CONTROL, TREE_COMPACT, "compact" },
+	{ TREE_CONTROL, TREE_VERIFY, "verify" },
+	{ TREE_CONTROL, TREE_PUT, "put" },
+	{ TREE_CONTROL, TREE_DURABILITY, "durability" },
+	{ TREE_CONTROL, TREE_RESERVE, "reserve" },
+	{ TREE_CONTROL, TREE_AUTOCOMPACT_PERCENT, "autocompact_percent" },
+	{ TREE_CONTROL, TREE_ERRORS, "errors" },
+	{ TREE_CONTROL, TREE_STATS, "stats" },
+	{ TREE_CONTROL, TREE_METRICS, "metrics" },
+	{ TREE_CONTROL, TREE_DIM, "dim" },
+	{ TREE_CONTROL, TREE_DTYPE, "dtype" },
+	{ TREE_CONTROL, TREE_COUNT, "count" },
+	{ TREE_CONTROL, TREE_SLOTS, "slots" },
+	{ TREE_CONTROL, TREE_UUID, "uuid" },
+	{ TREE_CONTROL, TREE_VERSION, "version" },
+	{ TREE_CONTROL, TREE_FORMAT_VERSION, "format_version" },
+};
+
+#define FIXED_COUNT (sizeof(fixed) / sizeof(fixed[0]))
+
+_Static_assert(TREE_CONTROL_END <= TREE_VECTOR_BASE, "control files run into the vectors");
+_Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 4, "a fixed node has no name");
+_Static_assert(TREE_SCRATCH_BASE > QUIVER_ID_MAX, "vectors run into the scratch files");
+
+enum tree_class tree_class(uint64_t node)
+{
+	if (node >= TREE_SCRATCH_BASE)
+		return node == UINT64_MAX ? TREE_IS_NOTHING : TREE_IS_SCRATCH;
+	if (node >= TREE_VECTOR_BASE)
+		return TREE_IS_VECTOR;
+	if (node >= TREE_CONTROL_FIRST)
+		return node < TREE_CONTROL_END ? TREE_IS_CONTROL : TREE_IS_NOTHING;
+	if (node == TREE_MATRIX || node == TREE_IDS)
+		return TREE_IS_VIEW;
+	if (node == TREE_ROOT || node == TREE_VECTORS || node == TREE_CONTROL)
+		return TREE_IS_DIR;
+	return TREE_IS_NOTHING;
+}
+
+bool tree_parse_id(const char *name, uint64_t *id)
+{
+	uint64_t value = 0;
+
+	if (name[0] == '\0' || (name[0] == '0' && name[1] != '\0'))
+		return false;
+	for (const char *p = name; *p != '\0'; p++) {
+		uint64_t digit;
+
+		if (*p < '0' || *p > '9')
+			return false;
+		digit = (uint64_t)(*p - '0');
+		if (value > (QUIVER_ID_MAX - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+	}
+	*id = value;
+	return true;
+}
+
+unsigned tree_format_id(uint64_t id, char text[static TREE_ID_TEXT_BYTES])
+{
+	char digits[TREE_ID_TEXT_BYTES];
+	unsigned length = 0;
+
+	do {
+		digits[length++] = (char)('0' + id % 10);
+		id /= 10;
+	} while (id != 0);
+	for (unsigned i = 0; i < length; i++)
+		text[i] = digits[length - 1 - i];
+	text[length] = '\0';
+	return length;
+}
+
+uint64_t tree_find(uint64_t parent, const char *name)
+{
+	for (size_t i = 0; i < FIXED_COUNT; i++) {
+		if (fixed[i].parent == parent && strcmp(fixed[i].name, name) == 0)
+			return fixed[i].node;
+	}
+	return TREE_NONE;
+}
+
+const char *tree_name(uint64_t node)
+{
+	for (size_t i = 0; i < FIXED_COUNT; i++) {
+		if (fixed[i].node == node)
+			return fixed[i].name;
+	}
+	return NULL;
+}

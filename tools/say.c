@@ -33,6 +33,18 @@ void say_errno(const char *subject, int result)
 	say_error(subject, "%s", strerror(-result));
 }
 
+void say_engine(const char *subject, const char *text, int result)
+{
+	size_t length = strlen(subject);
+
+	if (text[0] == '\0')
+		say_errno(subject, result);
+	else if (strncmp(text, subject, length) == 0 && (text[length] == ':' || text[length] == '/'))
+		(void)fprintf(stderr, "quiverfs: %s\n", text);
+	else
+		say_error(subject, "%s", text);
+}
+
 void say_note(const char *subject, const char *format, ...)
 {
 	va_list arguments;

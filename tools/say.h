@@ -14,6 +14,10 @@ void say_error(const char *subject, const char *format, ...) __attribute__((form
 /* An error whose whole reason is the text of a negative errno. */
 void say_errno(const char *subject, int result);
 
+/* An error that the engine has put into words: `text` may already begin with
+ * the path of the store. Where it is empty, the text of the negative errno. */
+void say_engine(const char *subject, const char *text, int result);
+
 /* Something worth knowing that is not an error: "quiverfs: SUBJECT: note: ...". */
 void say_note(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -33,8 +33,7 @@ static int open_store(bool read_only, struct session *session)
 	int result = quiver_open(session->target.path, &options, &session->store, &error);
 
 	if (result < 0) {
-		say_error(session->target.path, "%s",
-		          error.text[0] != '\0' ? error.text : strerror(-result));
+		say_engine(session->target.path, error.text, result);
 		return result;
 	}
 	session->geometry = *quiver_geometry(session->store);

@@ -95,10 +95,10 @@ static int ask_holder(const char *path, struct quiver_holder *holder)
 
 	if (result == 0)
 		return 0;
-	if (result == -ENOENT)
+	if (result == -ENOENT || result == -EINVAL)
 		return say_neither(path);
-	if (result == -EINVAL)
-		say_error(path, "not a store of quiverfs");
+	if (result == -EBUSY)
+		say_error(path, "in use by a process that does not name itself");
 	else
 		say_errno(path, result);
 	return result;

@@ -1,0 +1,32 @@
+/*
+ * log.h - what the daemon has to say: to stderr, or to syslog once it is in the
+ * background. Any thread.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stddef.h>
+#include <syslog.h>
+
+/* Route libfuse's messages here. Until log_mounted they are not shown but the
+ * last one is kept as a reason. Call it before any thread starts. */
+void log_init(void);
+
+/* From now on libfuse's messages are shown like all others. */
+void log_mounted(void);
+
+/* From now on everything goes to syslog. Not concurrently with log_line. */
+void log_to_syslog(void);
+
+/* One line, printf-like, without the newline; `priority` as in syslog(3). */
+void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The on_report of quiver_open: the refusals and faults that go to control/errors
+ * too. A flood of them is cut short; control/errors has the rest. */
+void log_report(void *arg, const char *line);
+
+/* The last thing libfuse complained about, "" where it did not, without its
+ * newline. */
+void log_last_fuse(char *to, size_t room);
+
+#endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -21,6 +22,7 @@ static const unsigned threads_max[WORKER_CLASSES] = {
 #define WORKER_THREADS_MAX 64
 
 struct pool {
+	struct workers *workers; /* back pointer, constant */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct work *head; /* lock; oldest first */
@@ -35,7 +37,21 @@ struct pool {
 
 struct workers {
 	struct pool pools[WORKER_CLASSES];
+	_Atomic unsigned long unfinished; /* queued or running, in all pools */
+	pthread_mutex_t drain_lock;
+	pthread_cond_t drained; /* drain_lock; `unfinished` became 0 */
 };
+
+/* A piece of work is done. */
+static void work_finished(struct workers *workers)
+{
+	if (atomic_fetch_sub(&workers->unfinished, 1) != 1)
+		return;
+	/* Under the lock, so that it cannot fall between a drainer's look and wait. */
+	pthread_mutex_lock(&workers->drain_lock);
+	pthread_cond_broadcast(&workers->drained);
+	pthread_mutex_unlock(&workers->drain_lock);
+}
 
 /* One thread: run work, oldest first, until told to stop and nothing is left. */
 static void *pool_thread(void *arg)
@@ -60,6 +76,7 @@ static void *pool_thread(void *arg)
 		pool->queued--;
 		pthread_mutex_unlock(&pool->lock);
 		work->run(work);
+		work_finished(pool->workers);
 		pthread_mutex_lock(&pool->lock);
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -131,6 +148,24 @@ static void pool_fini(struct pool *pool)
 	pthread_mutex_destroy(&pool->lock);
 }
 
+static int drain_init(struct workers *workers)
+{
+	int rc = pthread_mutex_init(&workers->drain_lock, NULL);
+
+	if (rc != 0)
+		return -rc;
+	rc = pthread_cond_init(&workers->drained, NULL);
+	if (rc != 0)
+		pthread_mutex_destroy(&workers->drain_lock);
+	return -rc;
+}
+
+static void drain_fini(struct workers *workers)
+{
+	pthread_cond_destroy(&workers->drained);
+	pthread_mutex_destroy(&workers->drain_lock);
+}
+
 int workers_new(struct workers **workers)
 {
 	struct workers *w = calloc(1, sizeof(*w));
@@ -139,7 +174,13 @@ int workers_new(struct workers **workers)
 
 	if (w == NULL)
 		return -ENOMEM;
+	rc = drain_init(w);
+	if (rc != 0) {
+		free(w);
+		return rc;
+	}
 	for (made = 0; made < WORKER_CLASSES; made++) {
+		w->pools[made].workers = w;
 		rc = pool_init(&w->pools[made], threads_max[made]);
 		if (rc != 0)
 			break;
@@ -147,6 +188,7 @@ int workers_new(struct workers **workers)
 	if (rc != 0) {
 		while (made-- > 0)
 			pool_fini(&w->pools[made]);
+		drain_fini(w);
 		free(w);
 		return rc;
 	}
@@ -160,7 +202,16 @@ void workers_free(struct workers *workers)
 		return;
 	for (unsigned i = 0; i < WORKER_CLASSES; i++)
 		pool_fini(&workers->pools[i]);
+	drain_fini(workers);
 	free(workers);
+}
+
+void workers_drain(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->drain_lock);
+	while (atomic_load(&workers->unfinished) > 0)
+		pthread_cond_wait(&workers->drained, &workers->drain_lock);
+	pthread_mutex_unlock(&workers->drain_lock);
 }
 
 void workers_submit(struct workers *workers, enum worker_class kind, struct work *work)
@@ -168,6 +219,7 @@ void workers_submit(struct workers *workers, enum worker_class kind, struct work
 	struct pool *pool = &workers->pools[kind];
 
 	work->next = NULL;
+	atomic_fetch_add(&workers->unfinished, 1);
 	pthread_mutex_lock(&pool->lock);
 	*pool->tail = work;
 	pool->tail = &work->next;

@@ -38,4 +38,8 @@ void workers_free(struct workers *workers);
  * thread; no lock is needed, any may be held. */
 void workers_submit(struct workers *workers, enum worker_class kind, struct work *work);
 
+/* Wait until nothing is queued and nothing runs. Any thread but a worker; work that
+ * is submitted meanwhile may be waited for too. */
+void workers_drain(struct workers *workers);
+
 #endif

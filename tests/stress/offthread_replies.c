@@ -3,8 +3,8 @@
  *
  * Replies from other threads than the ring's own must not be lost.
  *
- * A tiny filesystem over io_uring answers every LOOKUP, GETATTR, OPEN, READ and
- * RELEASE from a pool of workers, while client processes look up, open, read
+ * A tiny filesystem over io_uring answers every LOOKUP, GETATTR, OPEN and READ
+ * from a pool of workers, while client processes look up, open, read
  * and close its files as fast as they can. libfuse up to 3.18.3 submits to the
  * ring outside its lock and loses some of these replies: the client then waits
  * for ever. See subprojects/packagefiles.
@@ -45,7 +45,7 @@ enum {
 	FILE_BYTES = 3072,
 	WORKERS = 4,
 	CLIENTS = 6,
-	SECONDS_DEFAULT = 4,
+	SECONDS_DEFAULT = 8,
 	SECONDS_MAX = 3600,
 	/* A client without a single answer for this long is hung. */
 	STALL_MS = 5000,
@@ -58,8 +58,8 @@ enum {
 
 /* Shared between the processes. */
 struct shared {
-	_Atomic int ready;      /* 1 serving, -1 the kernel offers no io_uring */
-	_Atomic bool stop;      /* the clients are to end */
+	_Atomic int ready; /* 1 serving, -1 the kernel offers no io_uring */
+	_Atomic bool stop; /* the clients are to end */
 	_Atomic uint64_t uring; /* requests that came over io_uring */
 	_Atomic uint64_t other; /* requests that came over /dev/fuse */
 	_Atomic uint64_t wrong; /* bytes or errors that a client did not expect */
@@ -101,7 +101,7 @@ static unsigned char byte_at(unsigned file, size_t offset)
 
 /* ---- the daemon ---- */
 
-enum op { OP_LOOKUP, OP_GETATTR, OP_OPEN, OP_READ, OP_RELEASE };
+enum op { OP_LOOKUP, OP_GETATTR, OP_OPEN, OP_READ };
 
 struct job {
 	struct job *next;
@@ -118,7 +118,7 @@ static struct {
 	pthread_cond_t more;
 	struct job *first; /* lock */
 	struct job **last; /* lock */
-	bool ended;        /* lock */
+	bool ended; /* lock */
 } queue = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.more = PTHREAD_COND_INITIALIZER,
@@ -127,7 +127,7 @@ static struct {
 
 /* Hands a request to the workers; called in the ring thread. */
 static void enqueue(fuse_req_t req, enum op op, fuse_ino_t ino, size_t size, off_t offset,
-		    const struct fuse_file_info *fi)
+                    const struct fuse_file_info *fi)
 {
 	struct job *job = calloc(1, sizeof(*job));
 
@@ -195,9 +195,6 @@ static void answer(const struct job *job)
 	case OP_READ:
 		answer_read(job);
 		break;
-	case OP_RELEASE:
-		fuse_reply_err(job->req, 0);
-		break;
 	}
 }
 
@@ -254,14 +251,17 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-		    struct fuse_file_info *fi)
+                    struct fuse_file_info *fi)
 {
 	enqueue(req, OP_READ, ino, size, offset, fi);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	enqueue(req, OP_RELEASE, ino, 0, 0, fi);
+	/* Answered here, so that the ring thread has something to submit as well. */
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, 0);
 }
 
 static const struct fuse_lowlevel_ops ops = {
@@ -276,7 +276,7 @@ static const struct fuse_lowlevel_ops ops = {
 static int run_daemon(void)
 {
 	char *argv[] = { (char[]){ "stress" }, (char[]){ "-o" },
-			 (char[]){ "fsname=quiverfs-stress,subtype=stress,io_uring" }, NULL };
+		         (char[]){ "fsname=quiverfs-stress,subtype=stress,io_uring" }, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_session *se = fuse_session_new(&args, &ops, sizeof(ops), NULL);
 	pthread_t workers[WORKERS];
@@ -423,21 +423,16 @@ static void abort_connection(int connection)
 	close(fd);
 }
 
-/* Waits for a child; kills it when it takes too long. Returns its exit status,
- * or -1 when it was killed or crashed. */
+/* Waits for a child to end by itself. Returns its exit status, -1 when it
+ * crashed, or -ETIME when it is still there after the limit. */
 static int reap(pid_t pid, uint64_t limit_ms)
 {
 	uint64_t end = now_ms() + limit_ms;
 	int status;
 
-	if (pid <= 0)
-		return -1;
 	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (now_ms() > end) {
-			kill(pid, SIGKILL);
-			waitpid(pid, &status, 0);
-			return -1;
-		}
+		if (now_ms() > end)
+			return -ETIME;
 		sleep_ms(POLL_MS);
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -534,45 +529,98 @@ static int report(unsigned hung, uint64_t elapsed_ms)
 	return hung > 0 || atomic_load(&shared->wrong) > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Waits for the clients, which have been told to stop; returns how many of them
+ * hang in their last request. Those that ended are forgotten in `clients`. */
+static unsigned reap_clients(pid_t *clients, uint64_t limit_ms, bool *crashed)
+{
+	uint64_t end = now_ms() + limit_ms;
+	unsigned hung = 0;
+
+	for (int i = 0; i < CLIENTS; i++) {
+		uint64_t now = now_ms();
+		int status;
+
+		if (clients[i] <= 0)
+			continue;
+		status = reap(clients[i], now < end ? end - now : 0);
+		if (status == -ETIME) {
+			hung++;
+			continue;
+		}
+		clients[i] = 0;
+		*crashed |= status != 0;
+	}
+	return hung;
+}
+
+/* Frees the clients of a hung connection. While their requests wait for an
+ * answer they cannot even be killed. */
+static void free_hung_clients(int connection, pid_t daemon_pid, pid_t *clients)
+{
+	bool crashed = false;
+
+	abort_connection(connection);
+	detach();
+	sleep_ms(10 * POLL_MS);
+	kill(daemon_pid, SIGKILL);
+	if (reap_clients(clients, SHUTDOWN_MS, &crashed) > 0)
+		printf("some clients could not be freed\n");
+}
+
 static int run(uint64_t duration_ms, uint64_t seed)
 {
-	uint64_t begun;
 	pid_t clients[CLIENTS] = { 0 };
 	pid_t daemon_pid = start(daemon_main, 0, 0);
+	bool crashed = false;
 	unsigned hung = 0;
+	uint64_t begun;
 	int connection;
-	int res = wait_until_mounted(daemon_pid);
+	int daemon_status;
+	int res;
 
+	if (daemon_pid < 0) {
+		perror("fork");
+		return EXIT_FAILURE;
+	}
+	res = wait_until_mounted(daemon_pid);
+	if (res != 0) {
+		kill(daemon_pid, SIGKILL);
+		detach();
+		reap(daemon_pid, SHUTDOWN_MS);
+		return res;
+	}
 	connection = connection_number();
-	if (res != 0)
-		goto end;
 
 	begun = now_ms();
 	for (unsigned i = 0; i < CLIENTS; i++)
 		clients[i] = start(run_client, i, seed);
 	hung = watch(duration_ms);
 	atomic_store(&shared->stop, true);
+	if (hung == 0)
+		hung = reap_clients(clients, STALL_MS, &crashed);
 
-	/* The kernel's answer to INIT comes with the first request at the latest. */
+	/* The kernel tells what it offers at the latest before its first request. */
 	if (hung == 0 && (atomic_load(&shared->ready) < 0 || atomic_load(&shared->uring) == 0)) {
 		printf("skipped: this kernel does not offer io_uring to FUSE (needs 6.14)\n");
 		res = EXIT_SKIP;
 	} else {
 		res = report(hung, now_ms() - begun);
 	}
-end:
-	if (hung > 0 && connection >= 0)
-		abort_connection(connection);
+	if (crashed)
+		res = EXIT_FAILURE;
+
 	if (hung > 0) {
-		/* Without fusectl only the end of the daemon frees the clients. */
-		sleep_ms(200);
-		kill(daemon_pid, SIGKILL);
+		free_hung_clients(connection, daemon_pid, clients);
+		reap(daemon_pid, SHUTDOWN_MS);
+		return res;
 	}
-	for (int i = 0; i < CLIENTS; i++)
-		if (reap(clients[i], SHUTDOWN_MS) != 0 && clients[i] > 0 && hung == 0)
-			res = EXIT_FAILURE;
 	detach();
-	if (reap(daemon_pid, SHUTDOWN_MS) != 0 && hung == 0 && res == EXIT_SUCCESS) {
+	daemon_status = reap(daemon_pid, SHUTDOWN_MS);
+	if (daemon_status == -ETIME) {
+		kill(daemon_pid, SIGKILL);
+		reap(daemon_pid, SHUTDOWN_MS);
+	}
+	if (daemon_status != 0 && res == EXIT_SUCCESS) {
 		printf("the daemon did not end cleanly after the unmount\n");
 		res = EXIT_FAILURE;
 	}
@@ -605,7 +653,7 @@ int main(int argc, char **argv)
 	}
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
+	              0);
 	if (shared == MAP_FAILED || mkdtemp(mountpoint) == NULL) {
 		perror("set-up");
 		res = EXIT_FAILURE;

@@ -1,0 +1,249 @@
+/* vector_file.c - open, write and close of vectors. */
+#include "vector_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attr.h"
+#include "node.h"
+#include "tree.h"
+#include "worker.h"
+
+/* A request that changes a handle and was handed to a worker. */
+struct vector_op {
+	struct work work;
+	fuse_req_t req;
+	struct fs *fs;
+	struct handle *h;
+	size_t size;
+	uint64_t offset;
+	bool append;
+	bool durable;
+	char data[]; /* `size` bytes, of a write */
+};
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+/* Hand a request over, with a copy of `data` if not NULL. Answers -ENOMEM itself. */
+static void defer(struct fs *fs, enum worker_class kind, const struct vector_op *op,
+                  const char *data, void (*run)(struct work *work))
+{
+	struct vector_op *copy = malloc(sizeof(*copy) + (data != NULL ? op->size : 0));
+
+	if (copy == NULL) {
+		fs_reply(op->req, -ENOMEM);
+		return;
+	}
+	memcpy(copy, op, sizeof(*copy));
+	if (data != NULL)
+		memcpy(copy->data, data, op->size);
+	copy->fs = fs;
+	copy->work.run = run;
+	workers_submit(fs->workers, kind, &copy->work);
+}
+
+/* ---- open ---- */
+
+void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	uint64_t id = tree_id_of_node(ino);
+	pid_t tid = fuse_req_ctx(req)->pid;
+	struct handle *h = NULL;
+	bool direct = true;
+	int rc;
+
+	if ((fi->flags & O_ACCMODE) == O_RDONLY) {
+		rc = node_open_reader(fs, id, tid, &h, &direct);
+		fi->noflush = 1;
+	} else if (fs->read_only) {
+		rc = -EROFS;
+	} else {
+		rc = node_open_writer(fs, id, tid, (fi->flags & O_ACCMODE) == O_RDWR, NULL, &h);
+	}
+	if (rc != 0) {
+		/* Gone since the kernel looked it up: have it look again. */
+		fs_reply(req, rc == -ENOENT ? -ESTALE : rc);
+		return;
+	}
+	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
+	fi->direct_io = direct;
+	fi->fh = (uintptr_t)h;
+	if (fuse_reply_open(req, fi) != 0)
+		node_close(fs, h); /* its opener was killed: no RELEASE will come */
+}
+
+/* A handle for CREATE; *size is what its fstat shows. -EEXIST, errors of opening. */
+static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id, mode_t mode,
+                         int flags, struct handle **handle, uint32_t *size)
+{
+	struct quiver_attr attr = attr_new(fs, ctx, mode);
+	struct handle *h;
+	int rc;
+
+	rc = node_open_writer(fs, id, ctx->pid, (flags & O_ACCMODE) == O_RDWR, &attr, &h);
+	if (rc != 0)
+		return rc;
+	if (!h->created && (flags & O_EXCL)) {
+		node_close(fs, h);
+		return -EEXIST;
+	}
+	node_lock(h);
+	h->exclusive = (flags & O_EXCL) != 0;
+	if (!h->created && (flags & O_TRUNC)) {
+		h->touched = true;
+		h->stage.active = true;
+	}
+	*size = h->created ? 0 : fs->geometry.vector_bytes;
+	node_unlock(h);
+	h->durable = (flags & O_DSYNC) != 0;
+	*handle = h;
+	return 0;
+}
+
+void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct handle *h = NULL;
+	uint32_t size = 0;
+	int rc;
+
+	memset(&entry, 0, sizeof(entry));
+	rc = fs->read_only ? -EROFS :
+	                     create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size);
+	if (rc != 0) {
+		fs_reply(req, rc);
+		return;
+	}
+	entry.ino = tree_node_of_id(id);
+	entry.generation = 1;
+	node_lock(h);
+	attr_file(fs, entry.ino, &h->stage.attr, size, 1, &entry.attr);
+	node_unlock(h);
+	fi->direct_io = 1;
+	fi->fh = (uintptr_t)h;
+	if (fuse_reply_create(req, &entry, fi) != 0)
+		node_close(fs, h);
+}
+
+/* ---- write ---- */
+
+static void reply_write(fuse_req_t req, int rc, size_t size)
+{
+	if (rc != 0)
+		fs_reply(req, rc);
+	else
+		(void)fuse_reply_write(req, size);
+}
+
+static void write_run(struct work *work)
+{
+	struct vector_op *op = (struct vector_op *)work;
+	int rc = stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append,
+	                     op->durable, true);
+
+	reply_write(op->req, rc, op->size);
+	free(op);
+}
+
+void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                  struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct vector_op op = {
+		.req = req,
+		.h = handle_of(fi),
+		.size = size,
+		.offset = (uint64_t)off,
+		.append = (fi->flags & O_APPEND) != 0,
+	};
+	int rc;
+
+	(void)ino;
+	op.durable = op.h->durable || (fi->flags & O_DSYNC) != 0;
+	rc = stage_write(fs, op.h, buf, size, op.offset, op.append, op.durable, false);
+	if (rc == -EAGAIN)
+		defer(fs, WORKER_COMMIT, &op, buf, write_run);
+	else
+		reply_write(req, rc, size);
+}
+
+/* ---- close and fsync ---- */
+
+static void flush_run(struct work *work)
+{
+	struct vector_op *op = (struct vector_op *)work;
+
+	fs_reply(op->req, stage_commit(op->fs, op->h, STAGE_FLUSH, true));
+	free(op);
+}
+
+void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct vector_op op = { .req = req, .h = handle_of(fi) };
+	int rc = 0;
+
+	(void)ino;
+	if (op.h->writable)
+		rc = op.h->durable ? -EAGAIN : stage_commit(fs, op.h, STAGE_FLUSH, false);
+	if (rc == -EAGAIN)
+		defer(fs, WORKER_COMMIT, &op, NULL, flush_run);
+	else
+		fs_reply(req, rc);
+}
+
+static void fsync_run(struct work *work)
+{
+	struct vector_op *op = (struct vector_op *)work;
+	int rc = 0;
+
+	if (op->h->writable)
+		rc = stage_commit(op->fs, op->h, STAGE_FSYNC, true);
+	if (rc == 0)
+		rc = quiver_flush(op->fs->store);
+	fs_reply(op->req, rc);
+	free(op);
+}
+
+void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct vector_op op = { .req = req, .h = handle_of(fi) };
+
+	(void)ino;
+	defer(fs_of(req), WORKER_SYNC, &op, NULL, fsync_run);
+}
+
+/* What went wrong was reported; nobody waits for the result of a RELEASE. */
+static void release_run(struct work *work)
+{
+	struct vector_op *op = (struct vector_op *)work;
+
+	(void)stage_commit(op->fs, op->h, STAGE_RELEASE, true);
+	node_close(op->fs, op->h);
+	fs_reply(op->req, 0);
+	free(op);
+}
+
+void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct vector_op op = { .req = req, .h = handle_of(fi) };
+	int rc = 0;
+
+	(void)ino;
+	if (op.h->writable)
+		rc = op.h->durable ? -EAGAIN : stage_commit(fs, op.h, STAGE_RELEASE, false);
+	if (rc == -EAGAIN) {
+		defer(fs, WORKER_COMMIT, &op, NULL, release_run);
+		return;
+	}
+	node_close(fs, op.h);
+	fs_reply(req, 0);
+}

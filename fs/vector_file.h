@@ -1,0 +1,29 @@
+/*
+ * vector_file.h - vectors/ID: the handlers of libfuse for them.
+ *
+ * `ino` is always a vector's node. Each handler answers its request itself.
+ */
+#ifndef VECTOR_FILE_H
+#define VECTOR_FILE_H
+
+#include "fs.h"
+
+/* Name, attributes and timeouts of a committed vector. -ENOENT, -EIO. */
+int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry);
+
+void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_info *fi);
+void vector_getattr(fuse_req_t req, fuse_ino_t ino);
+/* `fi` may be NULL. */
+void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                    struct fuse_file_info *fi);
+void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/* fi->fh 0: there are no handles on this mount (fs->no_open). */
+void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                 struct fuse_file_info *fi);
+void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                  struct fuse_file_info *fi);
+void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+#endif

@@ -74,7 +74,8 @@ void log_report(void *arg, const char *line)
 	if (show)
 		put_line(to_syslog, LOG_WARNING, line);
 	if (last)
-		put_line(to_syslog, LOG_WARNING, "more of these within a second: see control/errors");
+		put_line(to_syslog, LOG_WARNING,
+		         "more of these within a second: see control/errors");
 }
 
 /* libfuse's hook. */

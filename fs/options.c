@@ -87,7 +87,8 @@ static int take_remount(struct mount_options *options, const char *value,
 	(void)options;
 	(void)value;
 	snprintf(error->text, sizeof(error->text),
-	         "option remount: a quiverfs mount cannot be changed; unmount it and mount it again");
+	         "option remount: a quiverfs mount cannot be changed; unmount it and mount it "
+	         "again");
 	return -EINVAL;
 }
 

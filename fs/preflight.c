@@ -84,8 +84,7 @@ static int is_empty_folder(const char *path)
 	return err;
 }
 
-static int check_mount_point(const char *mount_point, char **mount_path,
-                             struct quiver_error *error)
+static int check_mount_point(const char *mount_point, char **mount_path, struct quiver_error *error)
 {
 	struct stat st;
 	int err;
@@ -186,7 +185,7 @@ int preflight_fuse(bool allow_other, struct quiver_error *error)
 			advice = "; the kernel's FUSE module is not loaded (modprobe fuse)";
 		else if (err == EACCES || err == EPERM)
 			advice = "; whoever mounts must be allowed to read and write it "
-			         "(in a container it has to be passed in)";
+				 "(in a container it has to be passed in)";
 		snprintf(error->text, sizeof(error->text), "%s: %s%s", FUSE_DEVICE, strerror(err),
 		         advice);
 		return -err;

@@ -18,6 +18,8 @@
 
 /* Background requests (read-ahead, RELEASE) in flight before the kernel waits. */
 #define BACKGROUND_MAX 64
+/* FUSE 7.44, Linux 6.16: FUSE_NOTIFY_INC_EPOCH. */
+#define PROTOCOL_WITH_EPOCHS 44
 /* Threads that read /dev/fuse. They hand over whatever waits, so that there is no
  * need for many; a few more than cores keep them all busy. */
 #define THREADS_MIN 4u
@@ -138,10 +140,15 @@ void serve_stop(struct fs *fs)
 	fuse_session_exit(fs->session);
 }
 
-void serve_free(struct fs *fs)
+void serve_unmount(struct fs *fs)
 {
 	fuse_session_unmount(fs->session);
-	fuse_session_destroy(fs->session);
+}
+
+void serve_free(struct fs *fs)
+{
+	if (fs->session)
+		fuse_session_destroy(fs->session);
 	fs->session = NULL;
 }
 
@@ -178,12 +185,12 @@ void serve_init(void *userdata, struct fuse_conn_info *conn)
 	fs->no_open = fs->read_only && fuse_get_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT) &&
 	              fuse_get_feature_flag(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
 
-	if (!fs->want_io_uring) {
-		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-	} else if (fuse_get_feature_flag(conn, FUSE_CAP_OVER_IO_URING)) {
+	fs->can_rename = conn->proto_major == 7 && conn->proto_minor >= PROTOCOL_WITH_EPOCHS;
+
+	if (fs->want_io_uring)
 		fuse_set_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-		atomic_store(&fs->transport, FS_IO_URING);
-	}
+	else
+		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
 
 	conn->max_write = fs->max_write_bytes;
 	conn->max_background = BACKGROUND_MAX;

@@ -29,7 +29,10 @@ int serve_loop(struct fs *fs);
 /* Make serve_loop return soon. Any thread, also before serve_loop. */
 void serve_stop(struct fs *fs);
 
-/* Unmount, where it is still mounted, and free the session. The loop has ended. */
+/* Unmount, where it is still mounted. The loop has ended. */
+void serve_unmount(struct fs *fs);
+
+/* Free the session, if there is one; what fs_init made is gone already. */
 void serve_free(struct fs *fs);
 
 #endif

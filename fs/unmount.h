@@ -1,0 +1,28 @@
+/*
+ * unmount.h - taking our own mount away while it is being served.
+ *
+ * None of it asks the filesystem anything, so that a daemon can do it from a
+ * thread of its own.
+ */
+#ifndef UNMOUNT_H
+#define UNMOUNT_H
+
+#include <stdint.h>
+
+/* The number under which the kernel lists the connection of the filesystem that is
+ * mounted at `mount_point`. 0, or a negative errno. */
+int unmount_connection(const char *mount_point, uint32_t *connection);
+
+/* Unmount as umount(8) does, an ordinary user through fusermount3. -EBUSY where
+ * files of it are open or it is somebody's working directory; other errors. */
+int unmount_try(const char *mount_point);
+
+/* Take the mount point away at once; whoever has files open keeps them. */
+int unmount_detach(const char *mount_point);
+
+/* Have the kernel end every request, now and later, with an error. It lets go of
+ * the filesystem, and the session loop ends. -ENOENT where the kernel's control
+ * filesystem is not mounted; other errors. */
+int unmount_abort(uint32_t connection);
+
+#endif

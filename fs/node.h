@@ -18,6 +18,7 @@
 
 #include "fs.h"
 #include "stage.h"
+#include "worker.h"
 
 /* A pinned version of a vector, for as long as it has users. */
 struct version {
@@ -56,6 +57,10 @@ struct handle {
 	uint64_t dir_seen; /* dir_attr_given when it was created */
 	struct version *version; /* shard lock; what it reads; NULL: the latest */
 	struct stage stage; /* shard lock; the buffer's bytes also while busy */
+	/* A RELEASE on its way through a worker, which must not fail for memory. */
+	struct work release;
+	struct fs *release_fs;
+	fuse_req_t release_req;
 };
 
 int nodes_new(struct nodes **nodes);

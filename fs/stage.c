@@ -283,7 +283,6 @@ size_t stage_read(struct handle *h, uint64_t offset, size_t size, void *to, bool
 	size_t length = 0;
 
 	node_lock(h);
-	h->touched = true;
 	*active = h->stage.active;
 	if (*active && offset < h->stage.size) {
 		length = h->stage.size - offset;

@@ -2,7 +2,7 @@
 #include "vector_file.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,7 +192,7 @@ void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)ino;
 	if (op.h->writable)
-		rc = op.h->durable ? -EAGAIN : stage_commit(fs, op.h, STAGE_FLUSH, false);
+		rc = stage_commit(fs, op.h, STAGE_FLUSH, false);
 	if (rc == -EAGAIN)
 		defer(fs, WORKER_COMMIT, &op, NULL, flush_run);
 	else
@@ -223,27 +223,32 @@ void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* What went wrong was reported; nobody waits for the result of a RELEASE. */
 static void release_run(struct work *work)
 {
-	struct vector_op *op = (struct vector_op *)work;
+	struct handle *h =
+		(struct handle *)(void *)((char *)work - offsetof(struct handle, release));
+	struct fs *fs = h->release_fs;
+	fuse_req_t req = h->release_req;
 
-	(void)stage_commit(op->fs, op->h, STAGE_RELEASE, true);
-	node_close(op->fs, op->h);
-	fs_reply(op->req, 0);
-	free(op);
+	(void)stage_commit(fs, h, STAGE_RELEASE, true);
+	node_close(fs, h);
+	fs_reply(req, 0);
 }
 
 void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct vector_op op = { .req = req, .h = handle_of(fi) };
+	struct handle *h = handle_of(fi);
 	int rc = 0;
 
 	(void)ino;
-	if (op.h->writable)
-		rc = op.h->durable ? -EAGAIN : stage_commit(fs, op.h, STAGE_RELEASE, false);
+	if (h->writable)
+		rc = stage_commit(fs, h, STAGE_RELEASE, false);
 	if (rc == -EAGAIN) {
-		defer(fs, WORKER_COMMIT, &op, NULL, release_run);
+		h->release_fs = fs;
+		h->release_req = req;
+		h->release.run = release_run;
+		workers_submit(fs->workers, WORKER_COMMIT, &h->release);
 		return;
 	}
-	node_close(fs, op.h);
+	node_close(fs, h);
 	fs_reply(req, 0);
 }

@@ -116,6 +116,7 @@ static bool read_staged(const struct read_op *op)
 	int rc;
 
 	node_lock(op->h);
+	op->h->touched = true;
 	active = op->h->stage.active;
 	node_unlock(op->h);
 	if (!active)

@@ -42,8 +42,10 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 	if (result < 0)
 		return result;
 	if (target.live) {
-		say_error(arguments->store, "mounted at %s; unmount it first, or let 'quiverfs verify %s' "
-		          "compare its checksums while it is in use", target.path, target.path);
+		say_error(arguments->store,
+		          "mounted at %s; unmount it first, or let 'quiverfs verify %s' "
+		          "compare its checksums while it is in use",
+		          target.path, target.path);
 		return -EBUSY;
 	}
 	result = quiver_check(target.path, arguments->repair, print_line, arguments->store, checked,
@@ -67,7 +69,8 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 		             arguments->repair ? "replayed" : "wait for the next open");
 	if (checked->damage > checked->repaired && !arguments->repair) {
 		(void)fflush(stdout);
-		say_error(arguments->store, "damaged; 'quiverfs check --repair' puts right what can be, "
+		say_error(arguments->store,
+		          "damaged; 'quiverfs check --repair' puts right what can be, "
 		          "and moves the rest aside into the store's lost+found");
 	}
 	return 0;
@@ -128,20 +131,30 @@ static error_t parse(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp check_argp = {
-	check_options, parse, "STORE",
+	check_options,
+	parse,
+	"STORE",
 	"Check every structure and every checksum of a store that is not mounted.\v"
 	"Each fault is a line on standard output. The exit status is 0 where there are none, 1 "
-	"where there are (also where all were put right: check again to be sure) and where the check "
+	"where there are (also where all were put right: check again to be sure) and where the "
+	"check "
 	"could not run. Without --repair nothing is changed.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 static const struct argp fsck_argp = {
-	fsck_options, parse, "STORE",
+	fsck_options,
+	parse,
+	"STORE",
 	"Check a store of quiverfs that is not mounted; fsck(8) runs this.\v"
-	"Exit status: 0 no faults, 1 faults put right, 4 faults left, 8 the check could not run, 16 "
+	"Exit status: 0 no faults, 1 faults put right, 4 faults left, 8 the check could not run, "
+	"16 "
 	"wrong usage.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int check_command(int argc, char **argv)

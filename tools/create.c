@@ -20,8 +20,10 @@ struct create_arguments {
 static const struct argp_option options[] = {
 	{ "dim", KEY_DIM, "D", 0, "Elements of a vector, 1 to 65536 (needed)", 0 },
 	{ "dtype", KEY_DTYPE, "TYPE", 0,
-	  "Type of an element, little-endian: f4 (float32, the default), f2 (float16), f8 (float64), "
-	  "i1 (int8) or u1 (uint8)", 0 },
+	  "Type of an element, little-endian: f4 (float32, the default), f2 (float16), f8 "
+	  "(float64), "
+	  "i1 (int8) or u1 (uint8)",
+	  0 },
 	{ 0 },
 };
 
@@ -69,11 +71,16 @@ static error_t parse(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-	options, parse, "STORE --dim D",
-	"Make an empty store for vectors of D elements in the folder STORE, which must not exist or "
+	options,
+	parse,
+	"STORE --dim D",
+	"Make an empty store for vectors of D elements in the folder STORE, which must not exist "
+	"or "
 	"be empty.\v"
 	"The dim and the type of a store are fixed for its life.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int create_command(int argc, char **argv)

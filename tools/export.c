@@ -145,15 +145,18 @@ static int finish_outputs(const struct session *session, struct outputs *outputs
 static void say_notes(const struct export_arguments *arguments, const struct outputs *outputs)
 {
 	if (outputs->removed > 0)
-		say_note(arguments->file, "%" PRIu64 " vectors were removed meanwhile and are not in it",
+		say_note(arguments->file,
+		         "%" PRIu64 " vectors were removed meanwhile and are not in it",
 		         outputs->removed);
 	if (arguments->ids != NULL || outputs->rows == 0)
 		return;
 	if (!outputs->counting)
-		say_note(arguments->file, "the IDs have gaps and are not in it; --ids FILE writes them");
+		say_note(arguments->file,
+		         "the IDs have gaps and are not in it; --ids FILE writes them");
 	else if (outputs->first_id != 0)
-		say_note(arguments->file, "row 0 is vector %" PRIu64 "; import it with --start-id %"
-		         PRIu64, outputs->first_id, outputs->first_id);
+		say_note(arguments->file,
+		         "row 0 is vector %" PRIu64 "; import it with --start-id %" PRIu64,
+		         outputs->first_id, outputs->first_id);
 }
 
 /* Export an open session. Says errors. */
@@ -225,15 +228,20 @@ static error_t parse(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-	options, parse, "STORE|MNT FILE.npy",
+	options,
+	parse,
+	"STORE|MNT FILE.npy",
 	"Export all vectors to a .npy file, from a store that is not mounted or through a mount "
 	"that is live.\v"
 	"The rows are in ascending order of their IDs, so that what 'quiverfs import' read comes "
-	"back as it was. Each vector is compared with its checksum. A file that exists is replaced, "
+	"back as it was. Each vector is compared with its checksum. A file that exists is "
+	"replaced, "
 	"in one step, when the new one is complete and on stable storage. On a live mount each "
 	"vector is whole, but the file is no snapshot: what is committed meanwhile may be in it or "
 	"not.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int export_command(int argc, char **argv)

@@ -173,8 +173,10 @@ static void say_put_failed(const struct sink *sink, int result)
 	if (result == -ENOSPC)
 		say_error(path, "no space left on the disk for more vectors");
 	else if (result == -EROFS)
-		say_error(path, "the store does not accept writes any more; 'quiverfs status %s' says "
-		          "why", path);
+		say_error(path,
+		          "the store does not accept writes any more; 'quiverfs status %s' says "
+		          "why",
+		          path);
 	else
 		say_error(path, "writing vectors failed: %s", strerror(-result));
 }
@@ -193,8 +195,8 @@ static int copy_rows(struct rows *rows, struct sink *sink, uint64_t *done)
 			result = (int)count;
 			break;
 		}
-		result = sink->put_fd >= 0 ? put_mount(sink, (size_t)count) :
-		                             put_store(sink, (size_t)count);
+		result = sink->put_fd >= 0 ? put_mount(sink, (size_t)count)
+		                           : put_store(sink, (size_t)count);
 		if (result < 0) {
 			progress_end(&progress);
 			say_put_failed(sink, result);
@@ -217,8 +219,10 @@ static int make_durable(struct session *session)
 		return 0;
 	result = live_write(session->mount_fd, "flush", "1");
 	if (result < 0)
-		say_error(session->target.path, "the vectors are written, but control/flush failed, so "
-		          "a power cut may lose them: %s", strerror(-result));
+		say_error(session->target.path,
+		          "the vectors are written, but control/flush failed, so "
+		          "a power cut may lose them: %s",
+		          strerror(-result));
 	return result;
 }
 
@@ -252,7 +256,8 @@ static int import_rows(const struct import_arguments *arguments, struct session 
 
 static const struct argp_option options[] = {
 	{ "ids", KEY_IDS, "FILE", 0, "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4", 0 },
-	{ "start-id", KEY_START_ID, "N", 0, "The first row's ID, the others count up (default 0)", 0 },
+	{ "start-id", KEY_START_ID, "N", 0, "The first row's ID, the others count up (default 0)",
+	  0 },
 	{ 0 },
 };
 
@@ -288,15 +293,21 @@ static error_t parse(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-	options, parse, "STORE|MNT FILE.npy...",
+	options,
+	parse,
+	"STORE|MNT FILE.npy...",
 	"Import the rows of .npy files as vectors, into a store that is not mounted or through a "
 	"mount that is live.\v"
 	"FILE is a .npy of two dimensions, little-endian, in C order, with the store's own dim and "
-	"dtype. Row r (from 0, counted on through all files) becomes vector N + r, or what --ids says. "
-	"A vector that exists is replaced; of rows with one ID the last counts. Everything is checked "
+	"dtype. Row r (from 0, counted on through all files) becomes vector N + r, or what --ids "
+	"says. "
+	"A vector that exists is replaced; of rows with one ID the last counts. Everything is "
+	"checked "
 	"before the first vector is written. When the command succeeds all vectors are on stable "
 	"storage; Ctrl-C stops after the vectors in hand and says how many rows are in.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int import_command(int argc, char **argv)
@@ -324,10 +335,12 @@ int import_command(int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (result == 0)
-		say_error(session.target.path, "stopped: the first %" PRIu64 " of %" PRIu64
-		          " rows are in", done, total);
+		say_error(session.target.path,
+		          "stopped: the first %" PRIu64 " of %" PRIu64 " rows are in", done, total);
 	else if (done > 0)
-		say_error(session.target.path, "the first %" PRIu64 " of %" PRIu64 " rows were written "
-		          "before that", done, total);
+		say_error(session.target.path,
+		          "the first %" PRIu64 " of %" PRIu64 " rows were written "
+		          "before that",
+		          done, total);
 	return STATUS_FAILED;
 }

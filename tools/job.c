@@ -52,8 +52,10 @@ static int tell_store(struct session *session, enum quiver_job job,
 	const char *path = session->target.path;
 
 	if (job == QUIVER_VERIFY && status->mismatches > 0)
-		say_error(path, "%" PRIu64 " of %" PRIu64 " vectors do not match their checksum; "
-		          "'quiverfs check %s' says which", status->mismatches, status->done, path);
+		say_error(path,
+		          "%" PRIu64 " of %" PRIu64 " vectors do not match their checksum; "
+		          "'quiverfs check %s' says which",
+		          status->mismatches, status->done, path);
 	if (status->result < 0)
 		say_error(path, "%s failed: %s", job_name(job), strerror(-status->result));
 	else if (status->stopped)

@@ -56,19 +56,24 @@ static bool begin(const struct argp *argp, int argc, char **argv, bool read_only
 /* Run a job and close the session. */
 static int run_job(struct session *session, enum quiver_job job)
 {
-	int result = session->target.live ? job_run_live(session, job) :
-	                                    job_run_store(session, job);
+	int result = session->target.live ? job_run_live(session, job)
+	                                  : job_run_store(session, job);
 	int closed = session_close(session);
 
 	return result == 0 && closed == 0 ? STATUS_OK : STATUS_FAILED;
 }
 
 static const struct argp flush_argp = {
-	NULL, parse, "STORE|MNT",
+	NULL,
+	parse,
+	"STORE|MNT",
 	"Return once everything committed so far is on stable storage.\v"
-	"On a live mount this is what its durability mode makes of fsync: in mode 'flush' commits are "
+	"On a live mount this is what its durability mode makes of fsync: in mode 'flush' commits "
+	"are "
 	"only handed over to the kernel. A store that was not closed cleanly is recovered.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int flush_command(int argc, char **argv)
@@ -90,11 +95,15 @@ int flush_command(int argc, char **argv)
 }
 
 static const struct argp compact_argp = {
-	NULL, parse, "STORE|MNT",
+	NULL,
+	parse,
+	"STORE|MNT",
 	"Move vectors from the end of the store into free slots and give the space back.\v"
 	"Readers and writers of a live mount go on meanwhile. Ctrl-C ends it cleanly; what was "
 	"moved stays moved.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int compact_command(int argc, char **argv)
@@ -108,11 +117,15 @@ int compact_command(int argc, char **argv)
 }
 
 static const struct argp verify_argp = {
-	NULL, parse, "STORE|MNT",
+	NULL,
+	parse,
+	"STORE|MNT",
 	"Compare the checksum of every vector.\v"
 	"The exit status is 1 where one does not match; control/errors of a live mount names each. "
 	"'quiverfs check' looks at the rest of a store too, but needs it unmounted.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int verify_command(int argc, char **argv)

@@ -156,7 +156,9 @@ static error_t parse_helper(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp mount_argp = {
-	mount_options_list, parse_mount, "STORE MNT",
+	mount_options_list,
+	parse_mount,
+	"STORE MNT",
 	"Mount a store on the folder MNT. Returns when the mount answers; a daemon serves it until "
 	"it is unmounted ('umount MNT', or 'fusermount3 -u MNT' without being root).\v"
 	"Mount options:\n"
@@ -170,15 +172,21 @@ static const struct argp mount_argp = {
 	"  nosuid, nodev, noexec, noatime, context= and the like go to the kernel.\n"
 	"\n"
 	"SIGTERM and SIGINT end the daemon cleanly.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 static const struct argp helper_argp = {
-	helper_options_list, parse_helper, "SPEC DIR",
+	helper_options_list,
+	parse_helper,
+	"SPEC DIR",
 	"Mount the store SPEC on the folder DIR; mount(8) runs this for the type quiverfs.\v"
 	"In /etc/fstab: /path/to/store /mnt/vectors quiverfs defaults 0 0\n"
 	"'quiverfs mount --help' lists the mount options.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 int mount_command(int argc, char **argv)
@@ -203,8 +211,8 @@ int mount_helper_command(int argc, char **argv)
 		status = MOUNT_USAGE;
 	else if (arguments.sloppy && drop_unknown(&arguments) < 0)
 		status = MOUNT_FAILED;
-	else if (!arguments.fake && fs_mount(arguments.store, arguments.mount_point,
-	                                     arguments.options, false) != 0)
+	else if (!arguments.fake &&
+	         fs_mount(arguments.store, arguments.mount_point, arguments.options, false) != 0)
 		status = MOUNT_FAILED;
 	free(arguments.options);
 	return status;

@@ -83,8 +83,8 @@ static void draw(struct progress *progress, uint64_t done, int64_t now)
 	progress->drawn_ns = now;
 }
 
-void progress_start(struct progress *progress, const char *label, const char *unit,
-                    uint64_t first, uint64_t total)
+void progress_start(struct progress *progress, const char *label, const char *unit, uint64_t first,
+                    uint64_t total)
 {
 	memset(progress, 0, sizeof(*progress));
 	progress->shown = isatty(STDERR_FILENO) == 1;

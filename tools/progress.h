@@ -22,8 +22,8 @@ struct progress {
 };
 
 /* Begin a bar for `total` steps, of which `first` are done. Keeps the strings. */
-void progress_start(struct progress *progress, const char *label, const char *unit,
-                    uint64_t first, uint64_t total);
+void progress_start(struct progress *progress, const char *label, const char *unit, uint64_t first,
+                    uint64_t total);
 
 /* `done` of the steps are done. Draws at most ten times a second. */
 void progress_update(struct progress *progress, uint64_t done);

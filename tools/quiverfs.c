@@ -24,15 +24,9 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "create", create_command },
-	{ "mount", mount_command },
-	{ "import", import_command },
-	{ "export", export_command },
-	{ "status", status_command },
-	{ "flush", flush_command },
-	{ "compact", compact_command },
-	{ "verify", verify_command },
-	{ "check", check_command },
+	{ "create", create_command },   { "mount", mount_command },   { "import", import_command },
+	{ "export", export_command },   { "status", status_command }, { "flush", flush_command },
+	{ "compact", compact_command }, { "verify", verify_command }, { "check", check_command },
 };
 
 static const struct command called_names[] = {
@@ -78,7 +72,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-	NULL, parse, "COMMAND ...",
+	NULL,
+	parse,
+	"COMMAND ...",
 	"A filesystem whose files are the vectors of a crash-safe store.\v"
 	"Commands:\n"
 	"  create   make an empty store\n"
@@ -92,7 +88,9 @@ static const struct argp argp = {
 	"  check    check a store that is not mounted, and repair it\n"
 	"\n"
 	"'quiverfs COMMAND --help' tells the rest.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 /* Run the subcommand that the arguments name. */

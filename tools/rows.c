@@ -23,8 +23,8 @@ static int read_exactly(const struct rows_file *file, void *to, size_t length, u
 	size_t done = 0;
 
 	while (done < length) {
-		ssize_t got = pread(file->fd, (char *)to + done, length - done,
-		                    (off_t)(offset + done));
+		ssize_t got =
+			pread(file->fd, (char *)to + done, length - done, (off_t)(offset + done));
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -80,13 +80,16 @@ static int open_vectors(const char *path, const struct quiver_geometry *geometry
 	if (result < 0)
 		return result;
 	if (array.dimensions != 2) {
-		say_error(path, "the array has %u dimension%s; vectors are the rows of an array of 2",
+		say_error(path,
+		          "the array has %u dimension%s; vectors are the rows of an array of 2",
 		          array.dimensions, array.dimensions == 1 ? "" : "s");
 		return -EINVAL;
 	}
 	if (array.shape[1] != geometry->dim || strcmp(array.type, dtype) != 0) {
-		say_error(path, "its vectors have dim %" PRIu64 " and dtype %s, but %s has dim %" PRIu32
-		          " and dtype %s", array.shape[1], array.type, target, geometry->dim, dtype);
+		say_error(path,
+		          "its vectors have dim %" PRIu64 " and dtype %s, but %s has dim %" PRIu32
+		          " and dtype %s",
+		          array.shape[1], array.type, target, geometry->dim, dtype);
 		return -EINVAL;
 	}
 	return 0;
@@ -125,8 +128,10 @@ static int read_ids(const struct rows *rows, uint64_t row, uint64_t *ids, size_t
 
 		if (!decode_id(rows, raw + i * rows->id_bytes, &id)) {
 			say_error(rows->ids.path, "row %" PRIu64 " holds %s; IDs are 0 to %" PRIu64,
-			          row + i, rows->ids_type[0] == 'i' ? "a negative number" :
-			          "a number that is too large", QUIVER_ID_MAX);
+			          row + i,
+			          rows->ids_type[0] == 'i' ? "a negative number"
+			                                   : "a number that is too large",
+			          QUIVER_ID_MAX);
 			return -EINVAL;
 		}
 		ids[i] = id;
@@ -166,8 +171,10 @@ static int open_ids(const char *path, struct rows *rows)
 	while (type < 4 && strcmp(array.type, types[type]) != 0)
 		type++;
 	if (type == 4 || array.dimensions != 1) {
-		say_error(path, "IDs are an array of 1 dimension and type <u8, <i8, <u4 or <i4; this one "
-		          "has %u and type %s", array.dimensions, array.type);
+		say_error(path,
+		          "IDs are an array of 1 dimension and type <u8, <i8, <u4 or <i4; this one "
+		          "has %u and type %s",
+		          array.dimensions, array.type);
 		return -EINVAL;
 	}
 	if (array.shape[0] != rows->total) {
@@ -185,8 +192,10 @@ static int check_counting(const struct rows *rows, const char *target)
 {
 	if (rows->total == 0 || rows->total - 1 <= QUIVER_ID_MAX - rows->next_id)
 		return 0;
-	say_error(target, "%" PRIu64 " rows counted from ID %" PRIu64 " go beyond the largest ID, "
-	          "%" PRIu64, rows->total, rows->next_id, QUIVER_ID_MAX);
+	say_error(target,
+	          "%" PRIu64 " rows counted from ID %" PRIu64 " go beyond the largest ID, "
+	          "%" PRIu64,
+	          rows->total, rows->next_id, QUIVER_ID_MAX);
 	return -EINVAL;
 }
 

@@ -39,7 +39,8 @@ void say_engine(const char *subject, const char *text, int result)
 
 	if (text[0] == '\0')
 		say_errno(subject, result);
-	else if (strncmp(text, subject, length) == 0 && (text[length] == ':' || text[length] == '/'))
+	else if (strncmp(text, subject, length) == 0 &&
+	         (text[length] == ':' || text[length] == '/'))
 		(void)fprintf(stderr, "quiverfs: %s\n", text);
 	else
 		say_error(subject, "%s", text);

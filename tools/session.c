@@ -75,8 +75,10 @@ static int open_mount(struct session *session)
 	number = strtoul(dim, &end, 10);
 	if (errno != 0 || end == dim || *end != '\0' || number < 1 || number > QUIVER_DIM_MAX ||
 	    quiver_dtype_parse(dtype, &geometry->dtype) < 0) {
-		say_error(path, "its control files tell of dim '%s' and dtype '%s', which this "
-		          "program does not know; is the daemon a newer one?", dim, dtype);
+		say_error(path,
+		          "its control files tell of dim '%s' and dtype '%s', which this "
+		          "program does not know; is the daemon a newer one?",
+		          dim, dtype);
 		return -EPROTO;
 	}
 	geometry->dim = (uint32_t)number;
@@ -110,7 +112,8 @@ int session_close(struct session *session)
 		if (result < 0)
 			say_error(session->target.path,
 			          "closing the store failed: %s; the next command that opens it "
-			          "recovers it from its log", strerror(-result));
+			          "recovers it from its log",
+			          strerror(-result));
 	}
 	if (session->mount_fd >= 0 && close(session->mount_fd) < 0) {
 		result = -errno;

@@ -21,8 +21,10 @@
 /* Say that the daemon of the mount at `path` is gone. */
 static int say_stale(const char *path)
 {
-	say_error(path, "the daemon of this mount is gone; unmount it with 'fusermount3 -u %s' "
-	          "(or, as root, 'umount %s') and mount it again", path, path);
+	say_error(path,
+	          "the daemon of this mount is gone; unmount it with 'fusermount3 -u %s' "
+	          "(or, as root, 'umount %s') and mount it again",
+	          path, path);
 	return -ENOTCONN;
 }
 
@@ -67,7 +69,7 @@ static int check_alive(const char *path)
 		return say_stale(path);
 	if (errno == EACCES) {
 		say_error(path, "mounted by another user, who has not allowed others to use it "
-		          "(mount it with -o allow_other)");
+		                "(mount it with -o allow_other)");
 		return -EACCES;
 	}
 	say_error(path, "its control folder cannot be reached: %s", strerror(errno));
@@ -83,8 +85,10 @@ static int say_neither(const char *path)
 	if (find_mount_above(above))
 		say_error(path, "lies within the mount at %s; give the mount point itself", above);
 	else
-		say_error(path, "neither a store of quiverfs (it has no superblock) nor a mount of "
-		          "one; 'quiverfs create %s --dim D' makes a store", path);
+		say_error(path,
+		          "neither a store of quiverfs (it has no superblock) nor a mount of "
+		          "one; 'quiverfs create %s --dim D' makes a store",
+		          path);
 	return -EINVAL;
 }
 
@@ -131,8 +135,10 @@ static int resolve_store(const char *store, struct target *target)
 		if (holder.pid == 0)
 			return 0;
 		if (holder.mount_point[0] == '\0') {
-			say_error(store, "in use by process %" PRId64
-			          ", which has not mounted it; wait until that has ended", holder.pid);
+			say_error(store,
+			          "in use by process %" PRId64
+			          ", which has not mounted it; wait until that has ended",
+			          holder.pid);
 			return -EBUSY;
 		}
 		if (is_mounted(holder.mount_point, store)) {
@@ -145,9 +151,11 @@ static int resolve_store(const char *store, struct target *target)
 			break;
 		wait_a_moment();
 	}
-	say_error(store, "in use by process %" PRId64 ", which says that it is mounted at %s; it is "
+	say_error(store,
+	          "in use by process %" PRId64 ", which says that it is mounted at %s; it is "
 	          "not mounted there for this process (another mount namespace, or a daemon that "
-	          "does not end)", holder.pid, holder.mount_point);
+	          "does not end)",
+	          holder.pid, holder.mount_point);
 	return -EBUSY;
 }
 

@@ -177,7 +177,7 @@ int vectors_read(struct session *session, int folder_fd, uint64_t id, void *to)
 	if (result < 0 && result != -ENOENT)
 		say_error(session->target.path, "vector %" PRIu64 " cannot be read: %s", id,
 		          result == -EIO ? "it does not match its checksum, or the disk failed; "
-		                           "'quiverfs verify' counts the damage" :
-		                           strerror(-result));
+		                           "'quiverfs verify' counts the damage"
+		                         : strerror(-result));
 	return result;
 }

@@ -71,7 +71,8 @@ static void numpy_writes_it_like_this(void **state)
 		assert_int_equal(parse_text(major,
 		                            "{'descr': '<f4', 'fortran_order': False, "
 		                            "'shape': (11925, 25), }",
-		                            &array, &reason), 0);
+		                            &array, &reason),
+		                 0);
 		assert_string_equal(array.type, "f4");
 		assert_int_equal(array.item_bytes, 4);
 		assert_int_equal(array.dimensions, 2);
@@ -88,16 +89,22 @@ static void other_writers_space_and_quote_differently(void **state)
 	struct npy_reason reason;
 
 	(void)state;
-	assert_int_equal(parse_text(1, "{\"shape\":(3L,7),\"descr\":\"|u1\",\"fortran_order\":False}",
-	                            &array, &reason), 0);
+	assert_int_equal(parse_text(1,
+	                            "{\"shape\":(3L,7),\"descr\":\"|u1\",\"fortran_order\":False}",
+	                            &array, &reason),
+	                 0);
 	assert_string_equal(array.type, "u1");
 	assert_int_equal(array.data_bytes, 21);
-	assert_int_equal(parse_text(1, " { 'fortran_order' : False , 'shape' : ( 5 , ) , 'descr' : "
-	                               "'<u8' } ", &array, &reason), 0);
+	assert_int_equal(parse_text(1,
+	                            " { 'fortran_order' : False , 'shape' : ( 5 , ) , 'descr' : "
+	                            "'<u8' } ",
+	                            &array, &reason),
+	                 0);
 	assert_int_equal(array.dimensions, 1);
 	assert_int_equal(array.data_bytes, 40);
 	assert_int_equal(parse_text(1, "{'descr': '>i1', 'fortran_order': False, 'shape': (), }",
-	                            &array, &reason), 0);
+	                            &array, &reason),
+	                 0);
 	assert_int_equal(array.dimensions, 0);
 	assert_int_equal(array.data_bytes, 1);
 }
@@ -117,7 +124,8 @@ static void what_is_no_plain_array_is_refused_with_the_reason(void **state)
 	refuse("{'descr': '<f16', 'fortran_order': False, 'shape': (2, 3), }", "'<f16'");
 	refuse("{'descr': '|f1', 'fortran_order': False, 'shape': (2, 3), }", "'|f1'");
 	refuse("{'descr': '', 'fortran_order': False, 'shape': (2, 3), }", "not known");
-	refuse("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", "named fields");
+	refuse("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }",
+	       "named fields");
 }
 
 static void a_broken_header_is_refused(void **state)
@@ -127,7 +135,8 @@ static void a_broken_header_is_refused(void **state)
 	refuse("[]", "dictionary");
 	refuse("{}", "missing");
 	refuse("{'descr': '<f4', 'shape': (2, 3), }", "missing");
-	refuse("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", "twice");
+	refuse("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+	       "twice");
 	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), 'x': 1}", "unknown key");
 	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } 1", "follows");
 	refuse("{'descr': '<f4', 'fortran_order': 0, 'shape': (2, 3), }", "neither");
@@ -157,11 +166,14 @@ static void a_huge_shape_is_not_believed(void **state)
 	       "larger than any file");
 	refuse("{'descr': '<f8', 'fortran_order': False, 'shape': "
 	       "(1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
-	       "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1), }", "dimensions");
+	       "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1), }",
+	       "dimensions");
 	/* nothing in it, however it is shaped */
-	assert_int_equal(parse_text(1, "{'descr': '<f4', 'fortran_order': False, 'shape': "
-	                               "(18446744073709551615, 9223372036854775807, 0), }",
-	                            &array, &reason), 0);
+	assert_int_equal(parse_text(1,
+	                            "{'descr': '<f4', 'fortran_order': False, 'shape': "
+	                            "(18446744073709551615, 9223372036854775807, 0), }",
+	                            &array, &reason),
+	                 0);
 	assert_int_equal(array.data_bytes, 0);
 }
 
@@ -170,8 +182,9 @@ static void what_is_no_npy_is_refused(void **state)
 	unsigned char file[FILE_BYTES];
 	struct npy_array array;
 	struct npy_reason reason;
-	size_t length = make_header(file, 1, "{'descr': '<f4', 'fortran_order': False, "
-	                                     "'shape': (2, 3), }");
+	size_t length = make_header(file, 1,
+	                            "{'descr': '<f4', 'fortran_order': False, "
+	                            "'shape': (2, 3), }");
 
 	(void)state;
 	/* wherever it is cut */
@@ -196,8 +209,9 @@ static void flipped_bytes_never_lead_astray(void **state)
 	unsigned char file[FILE_BYTES], *copy;
 	struct npy_array array;
 	struct npy_reason reason;
-	size_t length = make_header(file, 1, "{'descr': '<f4', 'fortran_order': False, "
-	                                     "'shape': (11925, 25), }");
+	size_t length = make_header(file, 1,
+	                            "{'descr': '<f4', 'fortran_order': False, "
+	                            "'shape': (11925, 25), }");
 
 	(void)state;
 	copy = malloc(length);
@@ -247,8 +261,9 @@ static void the_size_of_the_file_must_fit(void **state)
 	char path[] = "/tmp/test_npy_file.XXXXXX";
 	struct npy_array array;
 	struct npy_reason reason;
-	size_t length = make_header(file, 1, "{'descr': '<f4', 'fortran_order': False, "
-	                                     "'shape': (2, 3), }");
+	size_t length = make_header(file, 1,
+	                            "{'descr': '<f4', 'fortran_order': False, "
+	                            "'shape': (2, 3), }");
 	int fd = mkstemp(path);
 
 	(void)state;

@@ -45,9 +45,9 @@ static int parse_prefix(const unsigned char *start, size_t length, size_t *text_
 		*text_bytes = le32toh(length_v2);
 	}
 	if (*text_bytes > NPY_TEXT_BYTES_MAX)
-		return npy_refuse(reason,
-		                  "its header claims %zu bytes, more than any array of numbers needs",
-		                  *text_bytes);
+		return npy_refuse(
+			reason, "its header claims %zu bytes, more than any array of numbers needs",
+			*text_bytes);
 	return 0;
 }
 

@@ -90,8 +90,9 @@ static int take_string(struct cursor *cursor, char word[WORD_BYTES_MAX])
 		unsigned char c = (unsigned char)*cursor->at;
 
 		if (length + 1 >= WORD_BYTES_MAX || c < ' ' || c > '~' || c == '\\')
-			return npy_refuse(cursor->reason,
-			                  "the header is broken: a word in it is too long or not ASCII");
+			return npy_refuse(
+				cursor->reason,
+				"the header is broken: a word in it is too long or not ASCII");
 		word[length++] = (char)c;
 		cursor->at++;
 	}
@@ -195,8 +196,8 @@ static int parse_type(struct cursor *cursor, const char *word, struct npy_array 
 		                  word, type, type);
 	if (array->item_bytes > 1 && order != '<')
 		return npy_refuse(cursor->reason,
-		                  "its type '%s' does not say little-endian ('<%s' is needed)", word,
-		                  type);
+		                  "its type '%s' does not say little-endian ('<%s' is needed)",
+		                  word, type);
 	memcpy(array->type, type, 3);
 	return 0;
 }
@@ -223,9 +224,10 @@ static int take_order(struct cursor *cursor)
 	if (take_word(cursor, "False"))
 		return 0;
 	if (take_word(cursor, "True"))
-		return npy_refuse(cursor->reason,
-		                  "it is in Fortran order (column after column); C order is needed: "
-		                  "save it with numpy.ascontiguousarray(array)");
+		return npy_refuse(
+			cursor->reason,
+			"it is in Fortran order (column after column); C order is needed: "
+			"save it with numpy.ascontiguousarray(array)");
 	return npy_refuse(cursor->reason,
 	                  "the header is broken: fortran_order is neither True nor False");
 }

@@ -19,6 +19,6 @@ int npy_parse_literal(const char *text, size_t length, struct npy_array *array,
 
 /* Set *reason and return -EINVAL, so that a check is one line. */
 int npy_refuse(struct npy_reason *reason, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3)));
 
 #endif

@@ -29,6 +29,7 @@
 #define FS_CACHE_SECONDS 86400.0
 
 struct control;   /* control.c */
+struct listing;   /* listing.c */
 struct matrix;    /* matrix_file.c */
 struct nodes;     /* node.h: stages and open handles */
 struct scratch;   /* scratch.h: the scratch files */
@@ -77,7 +78,9 @@ struct fs {
 	struct scratch *scratch;
 	struct control *control; /* set by control_init */
 	struct matrix *matrix; /* set by matrix_init */
-	struct quiver_list ids; /* of a no_open mount; listing_lock in listing.c */
+	struct listing *listing; /* the one of a no_open mount */
+
+	_Atomic unsigned stages; /* buffers of staged vectors in use; stage.c */
 
 	/* Counts how often attributes of vectors/ were handed to the kernel, so
 	 * that a commit knows whether it must tell the kernel they changed. */

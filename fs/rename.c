@@ -1,0 +1,170 @@
+/*
+ * rename.c - a scratch file becomes a vector, or a vector gets another ID.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+#include "node.h"
+#include "scratch.h"
+#include "tree.h"
+#include "worker.h"
+
+struct rename_op {
+	struct work work;
+	fuse_req_t req;
+	struct fs *fs;
+	uint64_t from; /* an ID; not used where data is set */
+	uint64_t to;
+	unsigned flags; /* QUIVER_NOREPLACE */
+	/* Of a scratch file: */
+	unsigned char *data; /* N bytes, freed with the op; NULL: ID to ID */
+	struct quiver_attr attr;
+	uint64_t ino;
+	char name[SCRATCH_NAME_MAX + 1];
+};
+
+/* The store's part and what follows from it. -EAGAIN where it would wait. */
+static int rename_store(const struct rename_op *op, bool may_wait)
+{
+	struct fs *fs = op->fs;
+	unsigned flags = op->flags | (may_wait ? 0u : QUIVER_NOWAIT);
+	int rc;
+
+	if (op->data != NULL) {
+		rc = quiver_put(fs->store, op->to, op->data, &op->attr, QUIVER_ATTR_ALL, flags,
+		                NULL);
+		if (rc == 0)
+			scratch_committed(fs, op->name, op->ino);
+		return rc;
+	}
+	rc = quiver_rename(fs->store, op->from, op->to, flags, NULL);
+	if (rc != 0)
+		return rc;
+	node_renamed(fs, op->from, op->to);
+	/* The kernel would go on with the old node number under the new name. The
+	 * epoch is there: it was asked for at INIT. A failure means that the mount
+	 * is coming to its end. */
+	(void)fuse_lowlevel_notify_increment_epoch(fs->session);
+	return 0;
+}
+
+/* Rename and answer, or -EAGAIN where that would wait. */
+static int rename_now(const struct rename_op *op, bool may_wait)
+{
+	int rc = rename_store(op, may_wait);
+
+	if (rc == -EAGAIN && !may_wait)
+		return rc;
+	if (rc != 0 && rc != -ENOENT && rc != -EEXIST)
+		quiver_report(op->fs->store, "vector %" PRIu64 ": not renamed to: %s", op->to,
+		              strerror(-rc));
+	fs_reply(op->req, rc);
+	return 0;
+}
+
+static void rename_run(struct work *work)
+{
+	struct rename_op *op = (struct rename_op *)work;
+
+	(void)rename_now(op, true); /* always answers */
+	free(op->data);
+	free(op);
+}
+
+/* Do it now or have a worker do it; op->data is taken over. */
+static void start(struct rename_op *op)
+{
+	struct rename_op *copy;
+
+	if (rename_now(op, false) != -EAGAIN) {
+		free(op->data);
+		return;
+	}
+	copy = malloc(sizeof(*copy));
+	if (copy == NULL) {
+		fs_reply(op->req, -ENOMEM);
+		free(op->data);
+		return;
+	}
+	*copy = *op;
+	copy->work.run = rename_run;
+	workers_submit(op->fs->workers, WORKER_COMMIT, &copy->work);
+}
+
+static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	struct rename_op op = { .req = req, .fs = fs, .to = to, .flags = flags };
+	char shown[NAMES_SHOWN_BYTES];
+	uint32_t size = 0;
+	int rc;
+
+	rc = scratch_copy(fs, name, &op.data, &op.attr, &op.ino, &size);
+	if (rc == -ENODATA) {
+		names_show(name, shown);
+		quiver_report(fs->store,
+		              "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes", to,
+		              shown, size, fs->geometry.vector_bytes);
+	}
+	if (rc != 0) {
+		fs_reply(req, rc);
+		return;
+	}
+	(void)snprintf(op.name, sizeof(op.name), "%s", name);
+	start(&op);
+}
+
+static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigned flags)
+{
+	struct rename_op op = {
+		.req = req, .fs = fs_of(req), .from = from, .to = to, .flags = flags
+	};
+
+	if (!op.fs->can_rename)
+		fs_reply(req, -EXDEV); /* mv copies instead */
+	else
+		start(&op);
+}
+
+static void refuse(fuse_req_t req, const char *name, const char *what, int rc)
+{
+	char shown[NAMES_SHOWN_BYTES];
+
+	names_show(name, shown);
+	quiver_report(fs_of(req)->store, "%s: %s", shown, what);
+	fs_reply(req, rc);
+}
+
+void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+                  const char *newname, unsigned int flags)
+{
+	struct fs *fs = fs_of(req);
+	bool noreplace = (flags & RENAME_NOREPLACE) != 0;
+	bool from_scratch = scratch_is_name(name);
+	bool to_scratch = scratch_is_name(newname);
+	uint64_t from = 0, to = 0;
+
+	if (fs->read_only)
+		fs_reply(req, -EROFS);
+	else if (flags & ~(unsigned)RENAME_NOREPLACE)
+		fs_reply(req, -EINVAL);
+	else if (parent != TREE_VECTORS || newparent != TREE_VECTORS)
+		refuse(req, name, "cannot be moved there", -EPERM);
+	else if (!from_scratch && !tree_parse_id(name, &from))
+		fs_reply(req, -ENOENT);
+	else if (to_scratch && from_scratch)
+		fs_reply(req, scratch_rename(fs, name, newname, noreplace));
+	else if (to_scratch)
+		refuse(req, name, "a vector cannot be renamed to a scratch name", -EPERM);
+	else if (!tree_parse_id(newname, &to))
+		refuse(req, newname, "not the ID of a vector (a decimal number, no leading zero)",
+		       -EINVAL);
+	else if (from_scratch)
+		scratch_to_vector(req, name, to, noreplace ? QUIVER_NOREPLACE : 0u);
+	else
+		vector_to_vector(req, from, to, noreplace ? QUIVER_NOREPLACE : 0u);
+}

@@ -35,6 +35,8 @@ enum { FLAG_LIVE = 1 };
 #define READ_TRIES 64
 
 static_assert(AT_END == META_ROW_BYTES, "a row");
+static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0 && AT_FLAGS >= AT_END - 8,
+              "a sector ends at a multiple of 8 in a row, so before the flags");
 
 static uint64_t row_offset(const struct column *column, uint64_t slot)
 {
@@ -140,7 +142,11 @@ bool columns_meta_torn(const struct columns *columns, uint64_t slot)
 		return false;
 	if (fault_copy(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
 		return false;
-	return all_zero(bytes, first) != all_zero(bytes + first, sizeof(bytes) - first);
+	/* The other part is that of a live row: the LSN leads it, the flags lie behind
+	 * every place where a sector can end. */
+	if (all_zero(bytes, first))
+		return get_le16(bytes + AT_FLAGS) == FLAG_LIVE;
+	return all_zero(bytes + first, sizeof(bytes) - first) && get_le64(bytes + AT_LSN) != 0;
 }
 
 int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count)

@@ -56,11 +56,11 @@ static inline void enter(fuse_req_t req)
 /* `enter_NAME` calls `enter` and then the handler. FORGETs are not among them:
  * they come by /dev/fuse even under io_uring, and hand nothing over. */
 #define PARAMS(...) __VA_ARGS__
-#define ENTER(name, params, args)                                                                  \
-	static void enter_##name(params)                                                           \
-	{                                                                                          \
-		enter(req);                                                                        \
-		inner->name(args);                                                                 \
+#define ENTER(name, params, args)        \
+	static void enter_##name(params) \
+	{                                \
+		enter(req);              \
+		inner->name(args);       \
 	}
 
 ENTER(lookup, PARAMS(fuse_req_t req, fuse_ino_t parent, const char *name),
@@ -149,8 +149,8 @@ ENTER(tmpfile, PARAMS(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fus
 /* Put the step before each handler there is. */
 static void wrap_all(void)
 {
-#define WRAP(name)                                                                                 \
-	if (outer.name)                                                                            \
+#define WRAP(name)      \
+	if (outer.name) \
 	outer.name = enter_##name
 	WRAP(lookup);
 	WRAP(getattr);

@@ -135,9 +135,9 @@ void *steward_run(void *arg)
 	log_mounted();
 	if (!server->foreground)
 		go_to_background();
-	log_line(LOG_INFO, "%s mounted on %s (%s%s%s%s)", server->store_path, server->mount_path,
+	log_line(LOG_INFO, "%s mounted on %s (%s%s: %s)", server->store_path, server->mount_path,
 	         server->fs.read_only ? "read-only, " : "", transport_name(&server->fs),
-	         server->fs.transport_reason[0] ? ": " : "", server->fs.transport_reason);
+	         transport_reason(&server->fs));
 	(void)probe_say(&server->pipe, 'K', "");
 
 	do {

@@ -132,3 +132,12 @@ const char *transport_name(const struct fs *fs)
 {
 	return fs->transport == FS_IO_URING ? "io_uring" : "dev_fuse";
 }
+
+const char *transport_reason(const struct fs *fs)
+{
+	if (fs->transport == FS_IO_URING)
+		return "the kernel allows it";
+	if (fs->transport_reason[0])
+		return fs->transport_reason;
+	return "the kernel offers io_uring, but it could not be set up (see the log)";
+}

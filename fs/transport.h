@@ -33,4 +33,7 @@ int transport_choose(struct fs *fs, enum io_uring_wish wish);
 /* "io_uring" or "dev_fuse": what is used now. Static strings. */
 const char *transport_name(const struct fs *fs);
 
+/* Why it is that one, in words; valid as long as fs. */
+const char *transport_reason(const struct fs *fs);
+
 #endif

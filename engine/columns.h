@@ -73,6 +73,8 @@ int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, stru
 /* Whether a row that does not match is what a crash leaves of a write to, or the
  * freeing of, a row: cut by a sector boundary into an all-zero and another part. */
 bool columns_meta_torn(const struct columns *columns, uint64_t slot);
+/* The LSN in the row as it stands, whether the row matches or not; 0 where it cannot be read. */
+uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot);
 
 /* Write N bytes to each of `count` neighbouring slots from `slot` on; parts as for
  * pwritev (used up). */

@@ -149,6 +149,15 @@ bool columns_meta_torn(const struct columns *columns, uint64_t slot)
 	return all_zero(bytes + first, sizeof(bytes) - first) && get_le64(bytes + AT_LSN) != 0;
 }
 
+uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot)
+{
+	uint8_t bytes[META_ROW_BYTES];
+
+	if (fault_copy(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
+		return 0;
+	return get_le64(bytes + AT_LSN);
+}
+
 int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count)
 {
 	struct column *column = &columns->vectors;

@@ -1,0 +1,415 @@
+#include "apply.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A group on its way through the log. Arrays of one entry for each op. */
+struct plan {
+	struct commit_op **ops;
+	struct wal_record *records;
+	const void **payloads;
+	size_t count;
+	uint64_t log_bytes;
+	int64_t time_ns;
+	uint64_t first_lsn; /* to go back to where the log fails */
+};
+
+static int plan_init(struct plan *plan, size_t ops)
+{
+	memset(plan, 0, sizeof(*plan));
+	plan->ops = malloc(ops * sizeof(struct commit_op *));
+	plan->records = calloc(ops, sizeof(struct wal_record));
+	plan->payloads = calloc(ops, sizeof(void *));
+	plan->time_ns = clock_realtime_ns();
+	return plan->ops && plan->records && plan->payloads ? 0 : -ENOMEM;
+}
+
+static void plan_free(struct plan *plan)
+{
+	free(plan->ops);
+	free(plan->records);
+	free(plan->payloads);
+}
+
+static void inherit(struct quiver_attr *attr, unsigned mask, const struct quiver_attr *from)
+{
+	if (!(mask & QUIVER_ATTR_MTIME))
+		attr->mtime_ns = from->mtime_ns;
+	if (!(mask & QUIVER_ATTR_MODE))
+		attr->mode = from->mode;
+	if (!(mask & QUIVER_ATTR_UID))
+		attr->uid = from->uid;
+	if (!(mask & QUIVER_ATTR_GID))
+		attr->gid = from->gid;
+}
+
+/* PUT: also where the row that it replaces is damaged; then the attributes are the new
+ * ones. */
+static int plan_put(struct quiver *store, struct commit_op *op, unsigned flags)
+{
+	struct meta_row old;
+
+	op->old_slot = index_find(&store->index, op->id);
+	if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
+		return -EEXIST;
+	op->row.attr = op->attr;
+	if (op->old_slot != SLOT_NONE && op->mask != QUIVER_ATTR_ALL &&
+	    store_row(store, op->old_slot, op->id, &old) == 0)
+		inherit(&op->row.attr, op->mask, &old.attr);
+	return 0;
+}
+
+static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
+{
+	uint64_t from = op->type == WAL_RENAME ? op->from : op->id;
+	uint64_t found = index_find(&store->index, from);
+	struct meta_row row;
+	int r;
+
+	if (found == SLOT_NONE)
+		return -ENOENT;
+	if (found != op->src_slot)
+		return -ESTALE;
+	op->old_slot = SLOT_NONE;
+	if (op->type == WAL_RENAME) {
+		op->old_slot = index_find(&store->index, op->id);
+		if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
+			return -EEXIST;
+	}
+	r = store_row(store, found, from, &row);
+	op->row.attr = row.attr;
+	return r == -EBADMSG ? -EIO : r;
+}
+
+static int plan_attr(struct quiver *store, struct commit_op *op)
+{
+	struct meta_row row;
+	int r;
+
+	op->slot = index_find(&store->index, op->id);
+	if (op->slot == SLOT_NONE)
+		return -ENOENT;
+	r = store_row(store, op->slot, op->id, &row);
+	if (r)
+		return r == -EBADMSG ? -EIO : r;
+	op->row = row;
+	op->row.attr = op->attr;
+	inherit(&op->row.attr, op->mask, &row.attr);
+	return 0;
+}
+
+static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
+{
+	switch (op->type) {
+	case WAL_PUT:
+		return plan_put(store, op, flags);
+	case WAL_REMOVE:
+		op->old_slot = index_find(&store->index, op->id);
+		return op->old_slot == SLOT_NONE ? -ENOENT : 0;
+	case WAL_RENAME:
+	case WAL_MOVE:
+		return plan_move(store, op, flags);
+	case WAL_SETATTR:
+		return plan_attr(store, op);
+	case WAL_DIRATTR:
+		op->row.attr = op->attr;
+		inherit(&op->row.attr, op->mask, &store->dir);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Give the op its LSN and its log record. */
+static void record_op(struct quiver *store, struct plan *plan, struct commit_op *op, bool more)
+{
+	struct wal_record *record = &plan->records[plan->count];
+
+	op->lsn = store->next_lsn++;
+	assert(op->lsn < store->superblock.lsn_ceiling);
+	if (commit_op_has_slot(op)) {
+		op->row.lsn = op->lsn;
+		op->row.sum = vector_sum(op->id, op->lsn, op->bytes_hash);
+	}
+	record->type = (uint16_t)op->type;
+	record->more = more;
+	record->lsn = op->lsn;
+	record->id = op->id;
+	record->slot = op->slot;
+	record->old_slot = op->type == WAL_SETATTR || op->type == WAL_DIRATTR ? SLOT_NONE
+	                                                                      : op->old_slot;
+	record->aux = op->type == WAL_RENAME ? op->from : op->type == WAL_SETATTR ? op->row.lsn : 0;
+	record->src_slot = op->type == WAL_RENAME || op->type == WAL_MOVE ? op->src_slot
+	                                                                  : SLOT_NONE;
+	record->attr = op->row.attr;
+	record->sum = op->row.sum;
+	record->time_ns = plan->time_ns;
+	if (op->type == WAL_PUT) {
+		record->payload_bytes = store->geometry.vector_bytes;
+		plan->payloads[plan->count] = op->data;
+	}
+	plan->log_bytes += wal_record_bytes(record->payload_bytes);
+	plan->ops[plan->count++] = op;
+}
+
+/* Plan a request whole or not at all. */
+static void plan_request(struct quiver *store, struct plan *plan, struct commit_request *request)
+{
+	request->result = 0;
+	for (size_t i = 0; request->result == 0 && i < request->count; i++)
+		request->result = plan_op(store, &request->ops[i], request->flags);
+	for (size_t i = 0; request->result == 0 && i < request->count; i++)
+		record_op(store, plan, &request->ops[i], i + 1 < request->count);
+}
+
+/* Rows of neighbouring slots go in one write. `freeing` writes free rows instead. */
+static int write_rows(struct quiver *store, const struct plan *plan, bool freeing)
+{
+	uint64_t ids[64];
+	struct meta_row rows[64];
+	uint64_t first = 0;
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->count; i++) {
+		const struct commit_op *op = plan->ops[i];
+
+		if (!commit_op_has_slot(op))
+			continue;
+		if (n > 0 && (n == 64 || op->slot != first + n)) {
+			r = columns_write_rows(&store->columns, first, ids, rows, n);
+			n = 0;
+		}
+		if (n == 0)
+			first = op->slot;
+		ids[n] = freeing ? QUIVER_ID_NONE : op->id;
+		rows[n] = freeing ? (struct meta_row){ 0 } : op->row;
+		n++;
+	}
+	if (r == 0 && n > 0)
+		r = columns_write_rows(&store->columns, first, ids, rows, n);
+	return r;
+}
+
+/* All memory that publishing will need, so that it cannot fail. */
+static int make_memory(struct quiver *store, const struct plan *plan)
+{
+	int r = index_make_room(&store->index, plan->count);
+
+	if (r == 0)
+		r = overlay_make_room(&store->overlay, plan->count);
+	if (r == 0)
+		r = retired_make_room(&store->retired, 2 * plan->count);
+	if (r == 0 && atomic_load(&store->durability) == QUIVER_NONE)
+		r = slot_list_make_room(&store->unlogged, plan->count);
+	return r;
+}
+
+static void retire(struct quiver *store, uint64_t slot, uint64_t id, uint64_t lsn)
+{
+	struct retired item = { .slot = slot, .id = id, .lsn = lsn };
+
+	slots_clear_live(&store->slots, slot);
+	overlay_drop(&store->overlay, slot, UINT64_MAX);
+	store->retired.items[store->retired.count++] = item;
+	atomic_fetch_add(&store->retired_count, 1);
+}
+
+static void publish_slot(struct quiver *store, const struct commit_op *op)
+{
+	slots_set_live(&store->slots, op->slot);
+	if (op->type == WAL_MOVE) {
+		index_replace(&store->index, op->id, op->src_slot, op->slot);
+	} else if (op->old_slot != SLOT_NONE) {
+		index_replace(&store->index, op->id, op->old_slot, op->slot);
+		retire(store, op->old_slot, op->id, op->lsn);
+	} else {
+		index_insert(&store->index, op->id, op->slot);
+	}
+	if (op->type == WAL_RENAME)
+		index_remove(&store->index, op->from, op->src_slot);
+	if (op->type != WAL_PUT)
+		retire(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id, op->lsn);
+	if (atomic_load(&store->durability) == QUIVER_NONE)
+		store->unlogged.items[store->unlogged.count++] = op->slot;
+}
+
+static void set_dir(struct quiver *store, const struct quiver_attr *attr)
+{
+	pthread_mutex_lock(&store->dir_lock);
+	store->dir = *attr;
+	pthread_mutex_unlock(&store->dir_lock);
+}
+
+static void touch_dir(struct quiver *store, int64_t time_ns)
+{
+	struct quiver_attr attr = store->dir;
+
+	attr.mtime_ns = time_ns;
+	set_dir(store, &attr);
+}
+
+/* Make one op visible to whoever looks from now on. */
+static void publish(struct quiver *store, const struct commit_op *op, int64_t time_ns)
+{
+	struct counters *counters = &store->counters;
+
+	if (commit_op_has_slot(op)) {
+		publish_slot(store, op);
+		if (op->type == WAL_RENAME || (op->type == WAL_PUT && op->old_slot == SLOT_NONE))
+			touch_dir(store, time_ns);
+		if (op->type != WAL_MOVE)
+			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts
+			                                     : &counters->renames, 1);
+	} else if (op->type == WAL_REMOVE) {
+		index_remove(&store->index, op->id, op->old_slot);
+		retire(store, op->old_slot, op->id, op->lsn);
+		touch_dir(store, time_ns);
+		atomic_fetch_add(&counters->removes, 1);
+	} else if (op->type == WAL_SETATTR) {
+		struct overlay_row row = {
+			.slot = op->slot, .id = op->id, .lsn = op->lsn, .row = op->row
+		};
+
+		overlay_put(&store->overlay, &row);
+		atomic_fetch_add(&counters->set_attrs, 1);
+	} else {
+		set_dir(store, &op->row.attr);
+	}
+	atomic_store(&store->lsn, op->lsn);
+}
+
+/* Log the plan, and sync it where someone asked for that. On failure the rows are free again,
+ * or the store has failed. */
+static int log_plan(struct quiver *store, struct plan *plan, bool sync)
+{
+	int mode = atomic_load(&store->durability);
+	uint64_t began;
+	int undo;
+	int r = write_rows(store, plan, false);
+
+	if (r == 0 && mode != QUIVER_NONE)
+		r = wal_append(&store->wal, plan->records, plan->payloads, plan->count);
+	if (r) {
+		if (r == -EROFS)
+			store_fail(store, "wiping a failed write of the log", -EIO);
+		undo = write_rows(store, plan, true);
+		if (undo)
+			store_fail(store, "undoing the rows of a failed commit", undo);
+		store->next_lsn = plan->first_lsn;
+		return r == -EROFS ? -EIO : r;
+	}
+	if (!sync || mode == QUIVER_NONE)
+		return 0;
+	began = clock_monotonic_ns();
+	atomic_store(&store->queue.syncing, true);
+	r = wal_sync(&store->wal, store->wal.last_lsn);
+	atomic_store(&store->queue.syncing, false);
+	if (r)
+		store_fail(store, "a sync of the log", r);
+	else
+		latency_add(&store->counters.sync, clock_monotonic_ns() - began);
+	return r ? -EIO : 0;
+}
+
+/* Room in the log. Who must not wait is turned away where a segment would have to be made. */
+static int make_log_room(struct quiver *store, struct commit_request *const *group, size_t count,
+                         uint64_t bytes)
+{
+	bool somebody_waits = false;
+	int r;
+
+	if (atomic_load(&store->durability) == QUIVER_NONE)
+		return 0;
+	r = wal_make_room(&store->wal, bytes, true);
+	if (r != -EAGAIN)
+		return r;
+	background_want_segment(store);
+	for (size_t i = 0; i < count; i++) {
+		if (group[i]->flags & QUIVER_NOWAIT)
+			group[i]->result = -EAGAIN;
+		else
+			somebody_waits = true;
+	}
+	return somebody_waits ? wal_make_room(&store->wal, bytes, false) : -EAGAIN;
+}
+
+static uint64_t log_bytes_at_most(const struct quiver *store, struct commit_request *const *group,
+                                  size_t count, size_t *ops)
+{
+	uint64_t bytes = 0;
+
+	*ops = 0;
+	for (size_t i = 0; i < count; i++) {
+		*ops += group[i]->count;
+		for (size_t k = 0; k < group[i]->count; k++)
+			bytes += wal_record_bytes(group[i]->ops[k].type == WAL_PUT
+			                                  ? store->geometry.vector_bytes
+			                                  : 0);
+	}
+	return bytes;
+}
+
+static void fail_group(struct commit_request *const *group, size_t count, int error)
+{
+	for (size_t i = 0; i < count; i++)
+		if (group[i]->result == 0)
+			group[i]->result = error;
+}
+
+static void publish_group(struct quiver *store, const struct plan *plan,
+                          struct commit_request *const *group, size_t count)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		publish(store, plan->ops[i], plan->time_ns);
+	for (size_t i = 0; i < count; i++) {
+		if (group[i]->result)
+			continue;
+		group[i]->published = true;
+		group[i]->lsn = group[i]->ops[group[i]->count - 1].lsn;
+	}
+}
+
+void apply_group(struct quiver *store, struct commit_request *const *group, size_t count)
+{
+	struct plan plan;
+	size_t ops;
+	uint64_t bytes = log_bytes_at_most(store, group, count, &ops);
+	bool sync = false;
+	int r = plan_init(&plan, ops);
+
+	pthread_mutex_lock(&store->writer_lock);
+	for (size_t i = 0; i < count; i++)
+		group[i]->result = 0;
+	if (r == 0)
+		r = store_writable(store);
+	if (r == 0)
+		r = make_log_room(store, group, count, bytes);
+	if (r)
+		goto out;
+	plan.first_lsn = store->next_lsn;
+	for (size_t i = 0; i < count; i++) {
+		if (group[i]->result == 0)
+			plan_request(store, &plan, group[i]);
+		if (group[i]->result == 0 && (group[i]->flags & QUIVER_SYNC))
+			sync = true;
+	}
+	if (plan.count == 0)
+		goto out;
+	sync = sync || atomic_load(&store->durability) == QUIVER_ALWAYS;
+	r = make_memory(store, &plan);
+	if (r)
+		store->next_lsn = plan.first_lsn;
+	else
+		r = log_plan(store, &plan, sync);
+	if (r == 0)
+		publish_group(store, &plan, group, count);
+out:
+	pthread_mutex_unlock(&store->writer_lock);
+	fail_group(group, count, r);
+	plan_free(&plan);
+	if (wal_wants_prepare(&store->wal))
+		background_want_segment(store);
+}

@@ -1,0 +1,130 @@
+#include "commit.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apply.h"
+
+/* Requests that one leader takes at once. More would make the first wait for the last. */
+#define GROUP_MAX 64
+
+void commit_queue_init(struct commit_queue *queue)
+{
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_cond_init(&queue->changed, NULL);
+	queue->first = NULL;
+	queue->last = &queue->first;
+	queue->led = false;
+	atomic_init(&queue->syncing, false);
+}
+
+void commit_queue_destroy(struct commit_queue *queue)
+{
+	assert(!queue->first && !queue->led);
+	pthread_cond_destroy(&queue->changed);
+	pthread_mutex_destroy(&queue->lock);
+}
+
+static bool names(const struct commit_request *request, uint64_t id)
+{
+	const struct commit_op *op = &request->ops[0];
+
+	return op->id == id || (op->type == WAL_RENAME && op->from == id);
+}
+
+static bool clashes(const struct commit_request *a, const struct commit_request *b)
+{
+	return names(a, b->ops[0].id) || (b->ops[0].type == WAL_RENAME && names(a, b->ops[0].from));
+}
+
+/* Take requests from the queue that can go as one group: each plans on what is published, so
+ * no two may name the same ID, and a batch goes alone. Queue lock held. */
+static size_t take_group(struct commit_queue *queue, struct commit_request **group)
+{
+	size_t n = 0;
+
+	while (queue->first && n < GROUP_MAX) {
+		struct commit_request *request = queue->first;
+
+		if (n > 0 && (request->count > 1 || group[0]->count > 1))
+			break;
+		for (size_t i = 0; i < n; i++)
+			if (clashes(group[i], request))
+				return n;
+		queue->first = request->next;
+		if (!queue->first)
+			queue->last = &queue->first;
+		group[n++] = request;
+	}
+	return n;
+}
+
+/* Lead until one's own request is done. Queue lock held, and held on return. */
+static void lead(struct quiver *store, const struct commit_request *own)
+{
+	struct commit_queue *queue = &store->queue;
+	struct commit_request *group[GROUP_MAX];
+
+	queue->led = true;
+	while (!own->done) {
+		size_t n = take_group(queue, group);
+
+		pthread_mutex_unlock(&queue->lock);
+		apply_group(store, group, n);
+		pthread_mutex_lock(&queue->lock);
+		for (size_t i = 0; i < n; i++)
+			group[i]->done = true;
+	}
+	queue->led = false;
+	pthread_cond_broadcast(&queue->changed);
+}
+
+/* Whether the commit would have to wait for a sync. */
+static bool would_sync(struct quiver *store, const struct commit_request *request)
+{
+	return (request->flags & QUIVER_SYNC) ||
+	       atomic_load(&store->durability) == QUIVER_ALWAYS ||
+	       atomic_load(&store->queue.syncing);
+}
+
+static void give_back(struct quiver *store, const struct commit_request *request)
+{
+	/* After a failure of the log a slot may be named by a record that is on disk. */
+	if (atomic_load(&store->failed))
+		return;
+	for (size_t i = 0; i < request->count; i++)
+		if (commit_op_has_slot(&request->ops[i]))
+			slots_give(&store->slots, request->ops[i].slot);
+}
+
+int commit_submit(struct quiver *store, struct commit_request *request)
+{
+	struct commit_queue *queue = &store->queue;
+	uint64_t began = clock_monotonic_ns();
+
+	request->done = request->published = false;
+	request->next = NULL;
+	request->result = store_writable(store);
+	if (request->result == 0 && (request->flags & QUIVER_NOWAIT) && would_sync(store, request))
+		request->result = -EAGAIN;
+	if (request->result == 0) {
+		pthread_mutex_lock(&queue->lock);
+		*queue->last = request;
+		queue->last = &request->next;
+		while (!request->done && queue->led)
+			pthread_cond_wait(&queue->changed, &queue->lock);
+		if (!request->done)
+			lead(store, request);
+		pthread_mutex_unlock(&queue->lock);
+	}
+	if (!request->published)
+		give_back(store, request);
+	if (request->result == 0 && (request->flags & QUIVER_SYNC) &&
+	    atomic_load(&store->durability) == QUIVER_NONE)
+		request->result = checkpoint_run(store);
+	if (request->result == 0)
+		latency_add(&store->counters.commit, clock_monotonic_ns() - began);
+	return request->result;
+}

@@ -1,0 +1,61 @@
+/*
+ * commit.h - group commit: one leader at a time plans, logs, syncs and publishes the
+ * commits of all who wait.
+ *
+ * After the leader/follower scheme of group commit as databases have it since DeWitt et
+ * al., "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.
+ */
+#ifndef QUIVER_COMMIT_H
+#define QUIVER_COMMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store.h"
+#include "wal_record.h"
+
+struct commit_op {
+	/* set by the caller */
+	enum wal_type type; /* PUT, REMOVE, RENAME, MOVE, SETATTR, DIRATTR */
+	uint64_t id;
+	uint64_t from; /* RENAME: ID it was */
+	uint64_t slot; /* PUT, RENAME, MOVE: taken, and the N bytes are written to it */
+	uint64_t src_slot; /* RENAME, MOVE: slot whose bytes were copied */
+	const void *data; /* PUT: N bytes, for the log */
+	uint64_t bytes_hash; /* PUT, RENAME, MOVE: XXH3-64 of the N bytes */
+	struct quiver_attr attr;
+	unsigned mask; /* QUIVER_ATTR_* */
+	/* set by the leader */
+	uint64_t old_slot;
+	struct meta_row row;
+	uint64_t lsn;
+};
+
+/* Whether the op writes a slot of its own. */
+static inline bool commit_op_has_slot(const struct commit_op *op)
+{
+	return op->type == WAL_PUT || op->type == WAL_RENAME || op->type == WAL_MOVE;
+}
+
+/* Ops that take effect together. With more than one op no two may name the same ID. */
+struct commit_request {
+	struct commit_op *ops;
+	size_t count;
+	unsigned flags; /* QUIVER_* */
+	int result;
+	uint64_t lsn; /* of the last op */
+	bool published;
+	bool done; /* queue lock */
+	struct commit_request *next; /* queue lock */
+};
+
+void commit_queue_init(struct commit_queue *queue);
+void commit_queue_destroy(struct commit_queue *queue);
+
+/* Commit, and wait until it is done; any thread, no lock held. 0 or the errors of quiver.h;
+ * -ESTALE for a RENAME or MOVE whose source is no longer in src_slot (nothing changed). On
+ * failure the slots of the ops are given back, unless the store has failed. */
+int commit_submit(struct quiver *store, struct commit_request *request);
+
+#endif

@@ -1,0 +1,230 @@
+/* Reading: lock-free lookups that pin a slot, and copies of its bytes. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "epoch.h"
+#include "fault.h"
+#include "store.h"
+
+int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row)
+{
+	if (overlay_get(&store->overlay, slot, row))
+		return 0;
+	return columns_meta(&store->columns, slot, id, row);
+}
+
+static int row_error(struct quiver *store, uint64_t id, uint64_t slot, int r)
+{
+	if (r == -EBADMSG) {
+		atomic_fetch_add(&store->counters.checksum_errors, 1);
+		quiver_report(store,
+		              "vector %" PRIu64 ": row %" PRIu64
+		              " of meta.npy does not match its checksum; restore it from a copy",
+		              id, slot);
+	} else {
+		atomic_fetch_add(&store->counters.io_errors, 1);
+		quiver_report(store, "vector %" PRIu64 ": reading row %" PRIu64 " of meta.npy: %s",
+		              id, slot, strerror(-r));
+	}
+	return -EIO;
+}
+
+int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
+{
+	struct meta_row row = { 0 };
+	uint64_t slot;
+	int r = -ENOENT;
+
+	epoch_enter();
+	slot = index_find(&store->index, id);
+	if (slot != SLOT_NONE) {
+		slots_pin(&store->slots, slot);
+		r = store_row(store, slot, id, &row);
+		if (r == 0 && row.lsn == 0)
+			r = -EBADMSG; /* the index says that it is there */
+	}
+	epoch_leave();
+	if (slot == SLOT_NONE) {
+		atomic_fetch_add_explicit(&store->counters.get_misses, 1, memory_order_relaxed);
+		return r;
+	}
+	if (r) {
+		slots_unpin(&store->slots, slot);
+		return row_error(store, id, slot, r);
+	}
+	atomic_fetch_add_explicit(&store->counters.gets, 1, memory_order_relaxed);
+	ref->data = columns_vector(&store->columns, slot);
+	ref->id = id;
+	ref->lsn = row.lsn;
+	ref->slot = slot;
+	ref->attr = row.attr;
+	ref->sum = row.sum;
+	return 0;
+}
+
+void quiver_unref(struct quiver *store, struct quiver_ref *ref)
+{
+	slots_unpin(&store->slots, ref->slot);
+	ref->data = NULL;
+	ref->slot = SLOT_NONE;
+}
+
+static int check_sum(struct quiver *store, const struct quiver_ref *ref, int r, uint64_t hash)
+{
+	if (r == 0 && vector_sum(ref->id, ref->lsn, hash) == ref->sum)
+		return 0;
+	if (r) {
+		atomic_fetch_add(&store->counters.io_errors, 1);
+		quiver_report(store, "vector %" PRIu64 ": reading slot %" PRIu64
+		              " of vectors.npy: %s", ref->id, ref->slot, strerror(-r));
+	} else {
+		atomic_fetch_add(&store->counters.checksum_errors, 1);
+		quiver_report(store,
+		              "vector %" PRIu64 ": slot %" PRIu64
+		              " of vectors.npy does not match its checksum; restore it from a copy",
+		              ref->id, ref->slot);
+	}
+	return -EIO;
+}
+
+int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref)
+{
+	uint64_t hash = 0;
+	int r = fault_hash(ref->data, store->geometry.vector_bytes, &hash);
+
+	return check_sum(store, ref, r, hash);
+}
+
+int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t offset,
+                    size_t length, void *to)
+{
+	int r = fault_copy(to, (const uint8_t *)ref->data + offset, length);
+
+	if (r) {
+		atomic_fetch_add(&store->counters.io_errors, 1);
+		quiver_report(store, "vector %" PRIu64 ": reading slot %" PRIu64
+		              " of vectors.npy: %s", ref->id, ref->slot, strerror(-r));
+	}
+	return r;
+}
+
+bool quiver_ref_resident(struct quiver *store, const struct quiver_ref *ref)
+{
+	/* The largest vector spans this many pages at most; mincore tells of each. */
+	unsigned char pages[QUIVER_VECTOR_BYTES_MAX / 4096 + 2];
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (uintptr_t)ref->data & ~(page - 1);
+	uintptr_t to = ((uintptr_t)ref->data + store->geometry.vector_bytes + page - 1) & ~(page - 1);
+
+	if (mincore((void *)from, to - from, pages) != 0)
+		return false;
+	for (size_t i = 0; i < (to - from) / page; i++)
+		if (!(pages[i] & 1))
+			return false;
+	return true;
+}
+
+int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,
+                    uint64_t *lsn)
+{
+	struct quiver_ref ref;
+	uint64_t hash = 0;
+	int r = quiver_get(store, id, &ref);
+
+	if (r)
+		return r;
+	r = fault_copy(to, ref.data, store->geometry.vector_bytes);
+	if (r == 0)
+		r = fault_hash(to, store->geometry.vector_bytes, &hash);
+	r = check_sum(store, &ref, r, hash);
+	if (r == 0 && attr)
+		*attr = ref.attr;
+	if (r == 0 && lsn)
+		*lsn = ref.lsn;
+	quiver_unref(store, &ref);
+	return r;
+}
+
+int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn)
+{
+	struct meta_row row = { 0 };
+	uint64_t slot;
+	int r = -ENOENT;
+
+	epoch_enter();
+	slot = index_find(&store->index, id);
+	if (slot != SLOT_NONE) {
+		r = store_row(store, slot, id, &row);
+		if (r == 0 && row.lsn == 0)
+			r = -EBADMSG;
+	}
+	epoch_leave();
+	if (slot == SLOT_NONE)
+		return r;
+	if (r)
+		return row_error(store, id, slot, r);
+	if (attr)
+		*attr = row.attr;
+	if (lsn)
+		*lsn = row.lsn;
+	return 0;
+}
+
+/* IDs of the set bits of a live map, in slot order. Inside the epoch section in which the map
+ * was copied, so that none of the slots is reused meanwhile. */
+static size_t ids_of(struct quiver *store, const uint64_t *live, uint64_t words, uint64_t *ids)
+{
+	size_t n = 0;
+
+	for (uint64_t word = 0; word < words; word++)
+		for (uint64_t bits = live[word]; bits; bits &= bits - 1)
+			ids[n++] = columns_id(&store->columns,
+			                      word * 64 + (uint64_t)__builtin_ctzll(bits));
+	return n;
+}
+
+int quiver_list(struct quiver *store, struct quiver_list *list)
+{
+	struct slots_counts counts;
+	uint64_t *live = NULL;
+	uint64_t words;
+	uint64_t count;
+	int r = 0;
+
+	memset(list, 0, sizeof(*list));
+	pthread_mutex_lock(&store->writer_lock);
+	slots_counts(&store->slots, &counts);
+	words = (counts.used + 63) / 64;
+	count = atomic_load(&store->index.count);
+	live = malloc(words * 8 + 8);
+	list->ids = malloc(count * 8 + 8);
+	if (!live || !list->ids)
+		r = -ENOMEM;
+	for (uint64_t i = 0; r == 0 && i < words; i++)
+		live[i] = atomic_load_explicit(&store->slots.live[i], memory_order_relaxed);
+	epoch_enter();
+	pthread_mutex_unlock(&store->writer_lock);
+	if (r == 0)
+		list->count = ids_of(store, live, words, list->ids);
+	epoch_leave();
+	free(live);
+	if (r)
+		quiver_list_free(list);
+	return r;
+}
+
+void quiver_list_free(struct quiver_list *list)
+{
+	free(list->ids);
+	list->ids = NULL;
+	list->count = 0;
+}
+
+uint64_t quiver_count(struct quiver *store)
+{
+	return atomic_load(&store->index.count);
+}

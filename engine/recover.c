@@ -1,0 +1,517 @@
+#include "recover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "error.h"
+#include "fault.h"
+
+static bool is_doomed(const struct recovery *recovery, uint64_t slot)
+{
+	return slot < recovery->rows && (recovery->doomed[slot / 64] >> (slot % 64) & 1);
+}
+
+static void set_doomed(struct recovery *recovery, uint64_t slot, bool on)
+{
+	if (slot >= recovery->rows)
+		return;
+	if (on)
+		recovery->doomed[slot / 64] |= UINT64_C(1) << (slot % 64);
+	else
+		recovery->doomed[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
+}
+
+int recovery_doom(struct recovery *recovery, uint64_t slot)
+{
+	uint64_t rows = atomic_load(&recovery->store->columns.rows);
+	uint64_t *grown;
+
+	if (slot >= recovery->rows) {
+		/* Replay has grown the columns. */
+		grown = realloc(recovery->doomed, (rows / 64 + 1) * 8);
+		if (!grown)
+			return -ENOMEM;
+		memset(grown + recovery->rows / 64 + 1, 0,
+		       (rows / 64 - recovery->rows / 64) * 8);
+		recovery->doomed = grown;
+		recovery->rows = rows;
+	}
+	set_doomed(recovery, slot, true);
+	return 0;
+}
+
+void recovery_say(struct recovery *recovery, const char *format, ...)
+{
+	char line[sizeof(((struct quiver_error *)NULL)->text)];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	recovery->damage_count++;
+	if (recovery->damage)
+		recovery->damage(recovery, line);
+}
+
+int recovery_init(struct recovery *recovery, struct quiver *store)
+{
+	memset(recovery, 0, sizeof(*recovery));
+	recovery->store = store;
+	recovery->dir = store->superblock.dir;
+	recovery->rows = atomic_load(&store->columns.rows);
+	recovery->doomed = calloc(recovery->rows / 64 + 1, 8);
+	return recovery->doomed ? 0 : -ENOMEM;
+}
+
+void recovery_free(struct recovery *recovery)
+{
+	free(recovery->doomed);
+	free(recovery->bad);
+	free(recovery->superseded.items);
+}
+
+int recovery_read_log(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct wal_scan *scan = &recovery->scan;
+	int r;
+
+	scan->io = store->io;
+	scan->dir_fd = store->dir_fd;
+	memcpy(scan->uuid, store->geometry.uuid, sizeof(scan->uuid));
+	scan->vector_bytes = store->geometry.vector_bytes;
+	scan->first_segment = store->superblock.wal_first;
+	scan->checkpoint_lsn = store->superblock.checkpoint_lsn;
+	scan->each = NULL;
+	r = wal_scan(scan);
+	if (r == 0 && scan->durable_lsn > scan->last_lsn)
+		recovery_say(recovery,
+		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
+		             ": commits up to LSN %" PRIu64
+		             " were durable, but the log can be read only up to LSN %" PRIu64
+		             "; `quiverfs check --repair` keeps what is up to there and moves the "
+		             "rest of the log aside",
+		             scan->torn_segment, scan->torn_offset, scan->durable_lsn,
+		             scan->last_lsn);
+	return r;
+}
+
+static int add_bad(struct recovery *recovery, uint64_t slot, uint64_t id)
+{
+	if (recovery->bad_count == recovery->bad_capacity) {
+		size_t want = recovery->bad_capacity ? recovery->bad_capacity * 2 : 16;
+		struct bad_row *grown = realloc(recovery->bad, want * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		recovery->bad = grown;
+		recovery->bad_capacity = want;
+	}
+	recovery->bad[recovery->bad_count++] = (struct bad_row){ .slot = slot, .id = id };
+	return 0;
+}
+
+/* True where the row was bad and is settled now. */
+static bool settle(struct recovery *recovery, uint64_t slot)
+{
+	for (size_t i = 0; i < recovery->bad_count; i++)
+		if (recovery->bad[i].slot == slot && !recovery->bad[i].settled) {
+			recovery->bad[i].settled = true;
+			return true;
+		}
+	return false;
+}
+
+static int adopt(struct recovery *recovery, uint64_t id, uint64_t slot)
+{
+	struct quiver *store = recovery->store;
+	int r = index_make_room(&store->index, 1);
+
+	if (r)
+		return r;
+	index_insert(&store->index, id, slot);
+	slots_load_live(&store->slots, slot);
+	return 0;
+}
+
+/* A row that does not match its crc: torn by the crash, or damage unless the log mends it. */
+static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, bool clean)
+{
+	const struct quiver *store = recovery->store;
+
+	if (!clean && columns_meta_torn(&store->columns, slot)) {
+		set_doomed(recovery, slot, true);
+		return 0;
+	}
+	/* The ids entry never reached the disk, the row did: a commit that the log lacks. */
+	if (!clean && id == QUIVER_ID_NONE &&
+	    columns_meta_lsn(&store->columns, slot) > store->superblock.checkpoint_lsn) {
+		set_doomed(recovery, slot, true);
+		return 0;
+	}
+	return add_bad(recovery, slot, id);
+}
+
+static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
+{
+	struct quiver *store = recovery->store;
+	uint64_t id = columns_id(&store->columns, slot);
+	struct meta_row row;
+	int r = columns_meta(&store->columns, slot, id, &row);
+
+	if (r == -EBADMSG)
+		return judge_bad_row(recovery, slot, id, clean);
+	if (r)
+		return r;
+	if (row.lsn == 0) {
+		if (id != QUIVER_ID_NONE)
+			set_doomed(recovery, slot, true);
+		return 0;
+	}
+	if (row.lsn > store->superblock.checkpoint_lsn || id > QUIVER_ID_MAX) {
+		if (clean || id > QUIVER_ID_MAX)
+			return add_bad(recovery, slot, id);
+		set_doomed(recovery, slot, true);
+		return 0;
+	}
+	if (index_find(&store->index, id) != SLOT_NONE) {
+		recovery_say(recovery,
+		             "ids.npy: ID %" PRIu64 " is in rows %" PRIu64 " and %" PRIu64, id,
+		             index_find(&store->index, id), slot);
+		return add_bad(recovery, slot, id);
+	}
+	recovery->base++;
+	return adopt(recovery, id, slot);
+}
+
+int recovery_base(struct recovery *recovery, bool clean)
+{
+	uint64_t rows = recovery->rows;
+	int r = 0;
+
+	for (uint64_t slot = 0; r == 0 && slot < rows; slot++)
+		r = judge_row(recovery, slot, clean);
+	return r;
+}
+
+/* The row that a commit supersedes. */
+static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint64_t lsn)
+{
+	struct quiver *store = recovery->store;
+	struct retired item = { .slot = slot, .id = id, .lsn = lsn };
+	int r;
+
+	if (slot == SLOT_NONE)
+		return 0;
+	if (slot > SLOT_MAX)
+		return -EUCLEAN;
+	if (slot >= recovery->rows || !slots_is_live(&store->slots, slot)) {
+		/* Freed by a checkpoint that the crash interrupted, or bad: one of the vectors
+		 * that the superblock counts all the same. */
+		(void)settle(recovery, slot);
+		set_doomed(recovery, slot, true);
+		recovery->gone++;
+		return 0;
+	}
+	r = retired_make_room(&recovery->superseded, 1);
+	if (r)
+		return r;
+	slots_clear_live(&store->slots, slot);
+	recovery->superseded.items[recovery->superseded.count++] = item;
+	return 0;
+}
+
+/* Room for a slot that a crash has cut off again, and a row nobody holds. */
+static int claim(struct recovery *recovery, uint64_t slot)
+{
+	struct quiver *store = recovery->store;
+	uint64_t rows = atomic_load(&store->columns.rows);
+	int r = 0;
+
+	if (slot > SLOT_MAX || slot >= store->columns.rows_max)
+		return -EUCLEAN;
+	if (slot >= rows) {
+		r = columns_grow(&store->columns, slot + 1 + slot / 8);
+		if (r == 0)
+			slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
+	}
+	if (r)
+		return r;
+	if (slots_is_live(&store->slots, slot))
+		return -EUCLEAN;
+	set_doomed(recovery, slot, false);
+	(void)settle(recovery, slot);
+	return 0;
+}
+
+static int write_row(struct recovery *recovery, const struct wal_record *record, uint64_t lsn)
+{
+	struct meta_row row = { .lsn = lsn, .sum = record->sum, .attr = record->attr };
+
+	return columns_write_rows(&recovery->store->columns, record->slot, &record->id, &row, 1);
+}
+
+/* ID is now in record->slot, whose row is written. */
+static int point_to(struct recovery *recovery, const struct wal_record *record)
+{
+	struct quiver *store = recovery->store;
+	uint64_t old = index_find(&store->index, record->id);
+	int r = index_make_room(&store->index, 1);
+
+	if (r)
+		return r;
+	if (old == SLOT_NONE)
+		index_insert(&store->index, record->id, record->slot);
+	else
+		index_replace(&store->index, record->id, old, record->slot);
+	slots_load_live(&store->slots, record->slot);
+	return 0;
+}
+
+static int replay_put(struct recovery *recovery, const struct wal_record *record,
+                      const void *payload)
+{
+	struct quiver *store = recovery->store;
+	struct iovec part = { .iov_base = (void *)(uintptr_t)payload,
+		              .iov_len = record->payload_bytes };
+	int r = claim(recovery, record->slot);
+
+	if (r == 0 && record->type == WAL_PUT)
+		r = columns_write_vectors(&store->columns, record->slot, &part, 1);
+	if (r == 0)
+		r = write_row(recovery, record, record->lsn);
+	if (r == 0)
+		r = point_to(recovery, record);
+	if (r == 0)
+		r = supersede(recovery, record->old_slot, record->id, record->lsn);
+	if (r == 0 && record->old_slot == SLOT_NONE && record->type == WAL_PUT)
+		recovery->dir.mtime_ns = record->time_ns;
+	return r;
+}
+
+/* Copy the bytes again from the slot where the vector was, which nobody has reused. */
+static int copy_again(struct recovery *recovery, const struct wal_record *record)
+{
+	struct quiver *store = recovery->store;
+	uint64_t n = store->geometry.vector_bytes;
+	void *buffer = malloc(n);
+	struct iovec part = { .iov_base = buffer, .iov_len = n };
+	int r = buffer ? 0 : -ENOMEM;
+
+	if (r == 0 && record->src_slot >= atomic_load(&store->columns.rows))
+		r = -EUCLEAN;
+	if (r == 0)
+		r = fault_copy(buffer, columns_vector(&store->columns, record->src_slot), n);
+	if (r == 0 && vector_sum(record->id, record->lsn, XXH3_64bits(buffer, n)) != record->sum)
+		r = -EUCLEAN;
+	if (r == 0)
+		r = columns_write_vectors(&store->columns, record->slot, &part, 1);
+	free(buffer);
+	return r;
+}
+
+static int replay_move(struct recovery *recovery, const struct wal_record *record)
+{
+	struct quiver *store = recovery->store;
+	uint64_t from = record->type == WAL_RENAME ? record->aux : record->id;
+	int r = claim(recovery, record->slot);
+
+	if (r == 0)
+		r = copy_again(recovery, record);
+	if (r == 0)
+		r = write_row(recovery, record, record->lsn);
+	if (r == 0)
+		r = point_to(recovery, record);
+	if (r == 0 && record->type == WAL_RENAME) {
+		if (index_find(&store->index, from) == record->src_slot)
+			index_remove(&store->index, from, record->src_slot);
+		recovery->dir.mtime_ns = record->time_ns;
+		r = supersede(recovery, record->old_slot, record->id, record->lsn);
+	}
+	if (r == 0)
+		r = supersede(recovery, record->src_slot, from, record->lsn);
+	return r;
+}
+
+static int replay_remove(struct recovery *recovery, const struct wal_record *record)
+{
+	struct quiver *store = recovery->store;
+
+	if (index_find(&store->index, record->id) == record->old_slot)
+		index_remove(&store->index, record->id, record->old_slot);
+	if (record->type == WAL_REMOVE)
+		recovery->dir.mtime_ns = record->time_ns;
+	return supersede(recovery, record->old_slot, record->id, record->lsn);
+}
+
+/* The whole row again, since writing it at a checkpoint may have torn it. */
+static int replay_attr(struct recovery *recovery, const struct wal_record *record)
+{
+	struct quiver *store = recovery->store;
+	int r = 0;
+
+	if (record->slot >= atomic_load(&store->columns.rows))
+		return -EUCLEAN;
+	if (!slots_is_live(&store->slots, record->slot)) {
+		/* A later record supersedes it, and an interrupted checkpoint freed it. */
+		if (index_find(&store->index, record->id) != SLOT_NONE)
+			return -EUCLEAN;
+		(void)settle(recovery, record->slot);
+		set_doomed(recovery, record->slot, false);
+		r = write_row(recovery, record, record->aux);
+		if (r == 0)
+			r = adopt(recovery, record->id, record->slot);
+		recovery->base++;
+		return r;
+	}
+	return write_row(recovery, record, record->aux);
+}
+
+static int replay(void *arg, const struct wal_record *record, const void *payload)
+{
+	struct recovery *recovery = arg;
+	int r;
+
+	switch (record->type) {
+	case WAL_PUT:
+	case WAL_PUTREF:
+		r = replay_put(recovery, record, payload);
+		break;
+	case WAL_RENAME:
+	case WAL_MOVE:
+		r = replay_move(recovery, record);
+		break;
+	case WAL_REMOVE:
+	case WAL_FREE:
+		r = replay_remove(recovery, record);
+		break;
+	case WAL_SETATTR:
+		r = replay_attr(recovery, record);
+		break;
+	case WAL_DIRATTR:
+		recovery->dir = record->attr;
+		r = 0;
+		break;
+	default:
+		r = -EUCLEAN;
+	}
+	if (r == -EUCLEAN)
+		recovery_say(recovery,
+		             "wal: the record with LSN %" PRIu64 " (vector %" PRIu64
+		             ", slot %" PRIu64 ") does not fit what is in the data files",
+		             record->lsn, record->id, record->slot);
+	return r;
+}
+
+int recovery_replay(struct recovery *recovery)
+{
+	int r;
+
+	recovery->scan.each = replay;
+	recovery->scan.arg = recovery;
+	r = wal_scan(&recovery->scan);
+	atomic_store(&recovery->store->counters.replayed, recovery->scan.records);
+	return r;
+}
+
+void recovery_judge(struct recovery *recovery, bool clean)
+{
+	const struct superblock *sb = &recovery->store->superblock;
+
+	for (size_t i = 0; i < recovery->bad_count; i++)
+		if (!recovery->bad[i].settled)
+			recovery_say(recovery,
+			             "meta.npy: row %" PRIu64 " (ID %" PRIu64
+			             ") does not match its checksum",
+			             recovery->bad[i].slot, recovery->bad[i].id);
+	if (recovery->base + recovery->gone != sb->count && recovery->damage_count == 0)
+		recovery_say(recovery,
+		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64
+		             " expected, %" PRIu64 " found in ids.npy and meta.npy%s",
+		             sb->count, sb->checkpoint_lsn, recovery->base + recovery->gone,
+		             clean ? "" : " and the log");
+}
+
+/* Free rows one by one; neighbours are rare here. */
+static int free_rows(struct recovery *recovery)
+{
+	static const uint64_t none = QUIVER_ID_NONE;
+	static const struct meta_row free_row;
+	struct columns *columns = &recovery->store->columns;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < recovery->superseded.count; i++)
+		r = columns_write_rows(columns, recovery->superseded.items[i].slot, &none,
+		                       &free_row, 1);
+	for (uint64_t slot = 0; r == 0 && slot < recovery->rows; slot++)
+		if (is_doomed(recovery, slot))
+			r = columns_write_rows(columns, slot, &none, &free_row, 1);
+	return r;
+}
+
+/* Keep what lay behind the end of a torn log. */
+static int keep_torn(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	const struct wal_scan *scan = &recovery->scan;
+	char from[64];
+	char to[80];
+	int fd;
+	int c;
+	int r;
+
+	wal_segment_name(scan->torn_segment, from);
+	(void)snprintf(to, sizeof(to), "%s.broken", from);
+	fd = store->io->open(store->io, store->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	r = store->io->rename(store->io, fd, from, to);
+	if (r == 0)
+		r = io_fsync(store->io, fd);
+	c = store->io->close(store->io, fd);
+	if (r == 0)
+		quiver_report(store,
+		              "wal/%s: torn at byte %" PRIu64
+		              " by a crash, after LSN %" PRIu64
+		              "; what lay behind was not durable and is kept as wal/%s",
+		              from, scan->torn_offset, scan->last_lsn, to);
+	return r ? r : c;
+}
+
+int recovery_finish(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct superblock *sb = &store->superblock;
+	struct slots_counts counts;
+	int r = columns_sync(&store->columns, true, true);
+
+	if (r == 0)
+		r = free_rows(recovery);
+	if (r == 0)
+		r = columns_sync(&store->columns, false, true);
+	if (r)
+		return r;
+	for (size_t i = 0; i < recovery->superseded.count; i++)
+		slots_give(&store->slots, recovery->superseded.items[i].slot);
+	(void)slots_trim(&store->slots);
+	slots_counts(&store->slots, &counts);
+	sb->clean = false;
+	sb->slots_used = counts.used;
+	sb->count = atomic_load(&store->index.count);
+	sb->checkpoint_lsn = recovery->scan.last_lsn;
+	sb->lsn_ceiling += STORE_LSN_STEP;
+	sb->wal_first = recovery->scan.last_segment + 1;
+	sb->dir = recovery->dir;
+	r = superblock_write(store->io, store->superblock_fd, sb);
+	if (r == 0 && recovery->scan.torn)
+		r = keep_torn(recovery);
+	if (r == 0)
+		r = wal_clear(store->io, store->dir_fd);
+	return r;
+}

@@ -1,0 +1,54 @@
+/*
+ * recover.h - from the columns and the log to the state of the last commit; FORMAT.md,
+ * "Recovery". Used while opening, and by the check of a store that nobody has open.
+ */
+#ifndef QUIVER_RECOVER_H
+#define QUIVER_RECOVER_H
+
+#include "store.h"
+#include "wal_read.h"
+
+struct bad_row {
+	uint64_t slot;
+	uint64_t id;
+	bool settled; /* the log has mended or superseded it */
+};
+
+struct recovery {
+	struct quiver *store; /* columns open, superblock read; index and slots are filled */
+	struct wal_scan scan;
+	uint64_t *doomed; /* a bit for each row: to be freed */
+	uint64_t rows; /* bits in doomed */
+	struct bad_row *bad;
+	size_t bad_count, bad_capacity;
+	struct retired_list superseded; /* rows to be freed once their successors are synced */
+	uint64_t base; /* vectors found at the checkpoint */
+	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
+	struct quiver_attr dir;
+	/* Every fault found is one call. */
+	void (*damage)(struct recovery *recovery, const char *line);
+	void *damage_arg;
+	uint64_t damage_count;
+};
+
+/* Find the end of the log. Reports corruption as damage, with what to do. 0 or -errno. */
+int recovery_read_log(struct recovery *recovery);
+/* Fill index and slots from the rows up to the checkpoint, as `clean` or not. 0 or -errno. */
+int recovery_base(struct recovery *recovery, bool clean);
+/* Apply the log: writes slots and rows. 0 or -errno; -EUCLEAN a record that cannot be
+ * applied (reported). */
+int recovery_replay(struct recovery *recovery);
+/* Report bad rows that the log did not settle, and a count that does not fit. */
+void recovery_judge(struct recovery *recovery, bool clean);
+/* Sync, free what is superseded or doomed, sync, write a superblock with the new checkpoint
+ * LSN, and put the old segments away. 0 or -errno. */
+int recovery_finish(struct recovery *recovery);
+
+/* Free row `slot` in recovery_finish. 0, or -ENOMEM. */
+int recovery_doom(struct recovery *recovery, uint64_t slot);
+void recovery_say(struct recovery *recovery, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+int recovery_init(struct recovery *recovery, struct quiver *store);
+void recovery_free(struct recovery *recovery);
+
+#endif

@@ -1,0 +1,165 @@
+/* Repair: the log is applied as far as it can be read, what does not match its checksum is
+ * copied to lost+found and freed, and the log that could not be read is moved there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "fault.h"
+
+static void say_once_more(struct recovery *recovery, const char *line)
+{
+	/* The check before has told of it; what is done about it is told below. */
+	(void)recovery;
+	(void)line;
+}
+
+static int open_lost(struct quiver *store, int *lost_fd)
+{
+	int r = store->io->mkdir(store->io, store->dir_fd, "lost+found", 0700);
+
+	if (r && r != -EEXIST)
+		return r;
+	*lost_fd = store->io->open(store->io, store->dir_fd, "lost+found", O_RDONLY | O_DIRECTORY,
+	                           0);
+	return *lost_fd < 0 ? *lost_fd : 0;
+}
+
+/* Copy a slot's bytes to lost+found/slot-S-id-I.bin. Bytes that cannot be read are zeros. */
+static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
+{
+	struct quiver *store = check->store;
+	uint64_t id = columns_id(&store->columns, slot);
+	uint64_t n = store->geometry.vector_bytes;
+	void *bytes = calloc(1, n);
+	char name[96];
+	int fd = -1;
+	int r = bytes ? 0 : -ENOMEM;
+
+	(void)snprintf(name, sizeof(name), "slot-%" PRIu64 "-id-%" PRIu64 ".bin", slot, id);
+	if (r == 0 && fault_copy(bytes, columns_vector(&store->columns, slot), n) != 0)
+		memset(bytes, 0, n);
+	if (r == 0) {
+		fd = store->io->open(store->io, lost_fd, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+		r = fd < 0 ? fd : io_write_all(store->io, fd, bytes, n, 0);
+	}
+	if (r == 0)
+		r = io_fsync(store->io, fd);
+	if (fd >= 0) {
+		int c = store->io->close(store->io, fd);
+
+		r = r ? r : c;
+	}
+	if (r == 0) {
+		check->result->repaired++;
+		check_say(check, "repaired: vector %" PRIu64 " in slot %" PRIu64
+		                 " removed, its bytes are in lost+found/%s", id, slot, name);
+	}
+	free(bytes);
+	return r;
+}
+
+/* Every segment of a log that cannot be read to its end. */
+static int keep_log(struct check *check, struct recovery *recovery)
+{
+	struct quiver *store = check->store;
+	const struct quiver_io *io = store->io;
+	uint64_t last = recovery->scan.last_segment;
+	int r = 0;
+
+	for (uint64_t n = recovery->scan.torn_segment; r == 0 && n > 0 && n <= last; n++) {
+		char name[64];
+		char from[96];
+		char to[96];
+
+		wal_segment_name(n, name);
+		(void)snprintf(from, sizeof(from), "wal/%s", name);
+		(void)snprintf(to, sizeof(to), "lost+found/%s", name);
+		r = io->rename(io, store->dir_fd, from, to);
+		if (r == -ENOENT) {
+			r = 0;
+			continue;
+		}
+		if (r == 0)
+			check_say(check, "repaired: log segment %s moved to %s; commits up to LSN "
+			                 "%" PRIu64 " are kept", from, to, recovery->scan.last_lsn);
+	}
+	if (r == 0)
+		check->result->repaired++;
+	recovery->scan.torn = false; /* put away already */
+	return r;
+}
+
+/* Doom the rows that do not match, and the vectors that do not. */
+static int remove_damaged(struct check *check, struct recovery *recovery, int lost_fd)
+{
+	struct quiver *store = check->store;
+	const char *why;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < recovery->bad_count; i++) {
+		if (recovery->bad[i].settled)
+			continue;
+		r = keep_slot(check, lost_fd, recovery->bad[i].slot);
+		if (r == 0)
+			r = recovery_doom(recovery, recovery->bad[i].slot);
+	}
+	for (uint64_t slot = 0; r == 0 && slot < atomic_load(&store->columns.rows); slot++) {
+		if (!slots_is_live(&store->slots, slot) || check_vector(check, slot, &why))
+			continue;
+		r = keep_slot(check, lost_fd, slot);
+		if (r)
+			break;
+		index_remove(&store->index, columns_id(&store->columns, slot), slot);
+		slots_clear_live(&store->slots, slot);
+		slots_give(&store->slots, slot);
+		r = recovery_doom(recovery, slot);
+	}
+	return r;
+}
+
+int repair_contents(struct check *check)
+{
+	struct quiver *store = check->store;
+	bool clean = store->superblock.clean;
+	struct recovery recovery;
+	int lost_fd = -1;
+	int c;
+	int r = recovery_init(&recovery, store);
+
+	if (r)
+		return r;
+	recovery.damage = say_once_more;
+	r = open_lost(store, &lost_fd);
+	if (r == 0 && !clean)
+		r = recovery_read_log(&recovery);
+	if (r == 0)
+		r = recovery_base(&recovery, clean);
+	if (r == 0 && !clean) {
+		r = recovery_replay(&recovery);
+		if (r == -EUCLEAN)
+			r = 0; /* what came before it is applied; the log is kept below */
+		if (r == 0 && recovery.damage_count > 0)
+			r = keep_log(check, &recovery);
+	}
+	if (r == 0)
+		r = remove_damaged(check, &recovery, lost_fd);
+	if (r == 0)
+		r = io_fsync(store->io, lost_fd);
+	if (r == 0)
+		r = recovery_finish(&recovery);
+	if (r == 0 && check->result->repaired < check->result->damage) {
+		check->result->repaired = check->result->damage;
+		check_say(check, "repaired: superblock and index are written anew from what is "
+		                 "there");
+	}
+	if (lost_fd >= 0) {
+		c = store->io->close(store->io, lost_fd);
+		r = r ? r : c;
+	}
+	recovery_free(&recovery);
+	return r;
+}

@@ -1,0 +1,76 @@
+/*
+ * slots.h - which slots are free, taken and live, and who is still in them.
+ *
+ * free -> taken (allocated by a commit under way) -> live (published) -> taken
+ * (retired: superseded, until a checkpoint has made its successor durable and no
+ * reader is in it) -> free. Slots are never overwritten while taken.
+ */
+#ifndef QUIVER_SLOTS_H
+#define QUIVER_SLOTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "columns.h"
+
+struct slots {
+	pthread_mutex_t lock;
+	uint64_t rows_max;
+	uint64_t *taken; /* lock; a bit for each slot */
+	_Atomic uint64_t *live; /* writer lock of the store; subset of taken */
+	_Atomic uint32_t *pins; /* readers in a slot; atomic */
+	uint64_t rows; /* lock; slots there is room for */
+	uint64_t used; /* lock; every taken slot lies below */
+	uint64_t free_below; /* lock; free slots below used */
+	uint64_t hint; /* lock; no free slot lies below */
+};
+
+/* Address space for rows_max slots; memory is used as slots are touched.
+ * 0 or -ENOMEM. */
+int slots_init(struct slots *slots, uint64_t rows_max);
+void slots_destroy(struct slots *slots);
+
+/* Make room known: after growing, and after opening. */
+void slots_set_rows(struct slots *slots, uint64_t rows);
+
+/* Take the `count` lowest free slots, ascending, into out[]. 0 or -ENOSPC (none
+ * taken). Any thread. */
+int slots_take(struct slots *slots, size_t count, uint64_t *out);
+/* Take free slots below `below` only, at most `count`; how many were taken. */
+size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint64_t *out);
+/* Give a taken slot back. Nobody may be in it. Any thread. */
+void slots_give(struct slots *slots, uint64_t slot);
+/* A taken slot holds a published vector now / does not any more. Writer lock. */
+void slots_set_live(struct slots *slots, uint64_t slot);
+void slots_clear_live(struct slots *slots, uint64_t slot);
+bool slots_is_live(const struct slots *slots, uint64_t slot);
+/* While opening, before anyone else is there: slot holds a vector. */
+void slots_load_live(struct slots *slots, uint64_t slot);
+/* While opening: take over a whole live map of `used` bits. */
+void slots_load_map(struct slots *slots, const uint64_t *words, uint64_t used);
+
+/* Pins. Any thread; to pin, be in an epoch section that found the slot. */
+void slots_pin(struct slots *slots, uint64_t slot);
+void slots_unpin(struct slots *slots, uint64_t slot);
+bool slots_pinned(const struct slots *slots, uint64_t slot);
+
+/* Lower `used` past free slots at the tail; returns it. */
+uint64_t slots_trim(struct slots *slots);
+/* If every slot at and above `rows` is free: forget them (rows becomes that), so
+ * that the files can be cut. False, nothing changed, otherwise. */
+bool slots_cut(struct slots *slots, uint64_t rows);
+/* Highest live slot below `below`, or SLOT_NONE. */
+uint64_t slots_highest_live(const struct slots *slots, uint64_t below);
+/* First run of at least `min` free slots at or after *from and below used: taken,
+ * from *from, at most `max` long; its length, 0 where there is none. */
+uint64_t slots_take_run(struct slots *slots, uint64_t *from, uint64_t min, uint64_t max);
+
+struct slots_counts {
+	uint64_t rows, used, free_below;
+};
+void slots_counts(struct slots *slots, struct slots_counts *counts);
+
+#endif

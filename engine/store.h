@@ -1,0 +1,223 @@
+/*
+ * store.h - what an open store is made of; the engine's own files only.
+ *
+ * Locks, in the order in which they may be taken:
+ *   job lock > checkpoint lock > grow lock > writer lock > queue lock,
+ *   and below all of them the locks inside wal, slots, overlay and report.
+ */
+#ifndef QUIVER_STORE_H
+#define QUIVER_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "columns.h"
+#include "index.h"
+#include "io.h"
+#include "latency.h"
+#include "overlay.h"
+#include "quiver.h"
+#include "report.h"
+#include "slots.h"
+#include "superblock.h"
+#include "wal.h"
+
+#define STORE_COMMIT_INTERVAL_MS 5000u /* DESIGN section 5, commit= */
+/* A checkpoint begins by itself at this much log: what a crash has to replay. */
+#define STORE_CHECKPOINT_LOG_BYTES (UINT64_C(256) << 20)
+/* ... or this many superseded slots (memory: 24 bytes each), */
+#define STORE_CHECKPOINT_RETIRED 262144u
+/* ... or after this long with anything to do, so that superseded slots come back. */
+#define STORE_CHECKPOINT_INTERVAL_NS INT64_C(30000000000)
+/* LSNs below the ceiling are handed out without writing the superblock. 2^40 are never used
+ * up between two checkpoints, and 2^23 unclean opens would use all there are. */
+#define STORE_LSN_STEP (UINT64_C(1) << 40)
+
+/* A slot whose vector was superseded or removed. */
+struct retired {
+	uint64_t slot;
+	uint64_t id; /* whose it was */
+	uint64_t lsn; /* of the commit that superseded it */
+};
+
+struct retired_list {
+	struct retired *items;
+	size_t count;
+	size_t capacity;
+};
+
+/* A list of slots written in mode none since the last checkpoint. */
+struct slot_list {
+	uint64_t *items;
+	size_t count;
+	size_t capacity;
+};
+
+struct commit_request;
+
+struct commit_queue {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct commit_request *first; /* lock; a list, oldest first */
+	struct commit_request **last; /* lock */
+	bool led; /* lock; a leader is at work */
+	_Atomic bool syncing; /* the leader waits for the disk */
+};
+
+struct job {
+	pthread_mutex_t lock;
+	pthread_t thread; /* lock; valid while started and not joined */
+	bool joinable; /* lock */
+	enum quiver_job kind; /* lock */
+	struct quiver_job_status status[2]; /* lock; by kind */
+	_Atomic bool stop;
+};
+
+struct background {
+	pthread_t housekeeper;
+	pthread_t checkpointer;
+	bool running; /* set before anyone else is there */
+	pthread_mutex_t lock;
+	pthread_cond_t wake_housekeeper;
+	pthread_cond_t wake_checkpointer;
+	bool stop; /* lock */
+	bool grow_wanted; /* lock */
+	bool segment_wanted; /* lock */
+	bool checkpoint_wanted; /* lock */
+};
+
+struct counters {
+	_Atomic uint64_t puts, removes, renames, set_attrs, batches;
+	_Atomic uint64_t gets, get_misses;
+	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
+	_Atomic uint64_t checksum_errors, io_errors;
+	struct latency commit, sync, growth, checkpoint, compact_step;
+};
+
+struct quiver {
+	const struct quiver_io *io;
+	struct quiver_geometry geometry; /* fixed at open */
+	struct quiver_options options; /* fixed at open; mount_point not kept */
+	int dir_fd;
+	int lock_fd;
+	int superblock_fd;
+	struct superblock superblock; /* checkpoint lock */
+
+	struct columns columns;
+	struct slots slots;
+	struct index index;
+	struct overlay overlay;
+	struct wal wal;
+	bool columns_opened; /* set at open */
+	bool wal_started; /* set at open */
+	struct report report;
+
+	pthread_mutex_t writer_lock; /* whoever applies commits */
+	uint64_t next_lsn; /* writer lock */
+	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
+	_Atomic uint64_t checkpoint_lsn; /* checkpoint lock */
+	_Atomic uint64_t checkpoint_bytes; /* wal.appended_bytes at the checkpoint's LSN */
+	struct retired_list retired; /* writer lock; ascending LSN */
+	_Atomic uint64_t retired_count; /* retired and waiting: for stats and triggers */
+	struct slot_list unlogged; /* writer lock; mode none */
+	pthread_mutex_t dir_lock; /* so that readers of `dir` need not wait for a commit */
+	struct quiver_attr dir; /* written under writer lock and dir lock */
+	_Atomic int durability; /* writer lock; enum quiver_durability */
+	_Atomic int failed; /* 0, or the errno that made the store read-only */
+
+	struct commit_queue queue;
+
+	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */
+	struct retired_list waiting; /* checkpoint lock; freed on disk, a reader still inside */
+	int64_t last_checkpoint_ns; /* checkpoint lock */
+
+	pthread_mutex_t grow_lock; /* changing the size of the columns */
+	_Atomic uint64_t reserve_slots; /* wanted by quiver_reserve: kept by the close's trim */
+	/* A bit for each chunk of vectors.npy: known to have blocks / known to be a hole. Neither
+	 * is known of what an earlier life left. Bits of a chunk change only by who has taken
+	 * slots in it; the words are shared, hence atomic. */
+	_Atomic uint64_t *backed;
+	_Atomic uint64_t *punched;
+	pthread_mutex_t hold_lock;
+	uint64_t holds; /* hold lock; columns open as files */
+	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */
+
+	struct job job;
+	_Atomic uint32_t autocompact_percent;
+	struct background background;
+	struct counters counters;
+};
+
+/* 0, -EROFS (read-only or failed). Any thread. */
+int store_writable(const struct quiver *store);
+/* Turn the store read-only until it is reopened; `what` failed with `error` (negative). */
+void store_fail(struct quiver *store, const char *what, int error);
+
+/* ---- store.c ---- */
+/* Folder, lock, superblock and columns, with nothing in index and slots yet (the index is not
+ * initialised). With touch_nothing not even what a crash leaves in the columns is put right. */
+int store_open_files(const char *path, const struct quiver_options *options, bool touch_nothing,
+                     struct quiver **store, struct quiver_error *error);
+/* Close and free what store_open_files gave, as it stands. 0 or the first error. */
+int store_discard(struct quiver *store);
+
+/* ---- space.c ---- */
+/* Memory for what is known of chunks. 0 or -ENOMEM. */
+int space_init(struct quiver *store);
+void space_destroy(struct quiver *store);
+/* Take `count` free slots, with blocks behind them, growing if need be. With nowait -EAGAIN
+ * instead of growing. 0, -ENOSPC, -errno. No lock held. */
+int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots);
+/* As space_take, but only holes below `below`; how many were taken, or -errno. */
+int64_t space_take_below(struct quiver *store, uint64_t below, size_t count, uint64_t *slots);
+/* Room for `count` more slots than are taken. */
+int space_grow(struct quiver *store, uint64_t count, bool exactly);
+/* True when the headroom is below what growing ahead should keep. Any thread. */
+bool space_is_low(struct quiver *store);
+/* Cut the files behind the last used slot, keeping `keep` free ones; 0 also where a hold
+ * forbids it (then noted in cut_wanted). Freed bytes are added to *freed. Checkpoint lock. */
+int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed);
+/* Give free runs back to the filesystem, but for the first `keep` free slots. Freed bytes are
+ * added to *freed. Checkpoint lock. */
+int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed);
+/* Slots that growing ahead keeps free. */
+uint64_t space_headroom(const struct quiver *store);
+
+/* ---- checkpoint.c ---- */
+/* 0 (also on a read-only store), -EROFS the store has failed, -errno. No lock held. */
+int checkpoint_run(struct quiver *store);
+/* Retired slots nobody is in any more become free. Checkpoint lock. */
+void checkpoint_release_waiting(struct quiver *store);
+/* Room for `count` more. 0 or -ENOMEM. The lock of the list held. */
+int retired_make_room(struct retired_list *list, size_t count);
+int slot_list_make_room(struct slot_list *list, size_t count);
+
+/* ---- background.c ---- */
+int background_start(struct quiver *store);
+void background_stop(struct quiver *store);
+void background_want_growth(struct quiver *store);
+void background_want_segment(struct quiver *store);
+
+/* ---- read.c ---- */
+/* The row of a live slot with its attributes as set last. In an epoch section or under the
+ * writer lock. 0, -EBADMSG, -EIO. */
+int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row);
+
+/* ---- change.c ---- */
+/* Move vector `id` from one slot to another, which is taken; on failure that is given back.
+ * `buffer` holds N bytes. -ESTALE it is not in from_slot any more; -ENOENT; as quiver_put. */
+int store_move(struct quiver *store, uint64_t id, uint64_t from_slot, uint64_t to_slot,
+               void *buffer);
+
+/* ---- job.c ---- */
+void job_init(struct job *job);
+void job_end(struct quiver *store);
+int compact_run(struct quiver *store);
+int verify_run(struct quiver *store);
+/* Steps done and in all. Any thread. */
+void job_progress(struct quiver *store, uint64_t done, uint64_t total);
+
+#endif

@@ -1,0 +1,306 @@
+/* Appending to the log, syncing and cutting it. The files themselves are made in
+ * wal_segment.c. */
+#include "wal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "columns.h"
+#include "wal_segment.h"
+
+#define PARTS_MAX 768 /* of one pwritev; three for a record; IOV_MAX is 1024 */
+#define WIPE_CHUNK_BYTES 65536u
+
+uint64_t wal_record_bytes(uint32_t payload_bytes)
+{
+	return WAL_RECORD_HEADER_BYTES + ((uint64_t)payload_bytes + 7) / 8 * 8;
+}
+
+static struct wal_segment *active(struct wal *wal)
+{
+	assert(wal->count > 0);
+	return &wal->segments[wal->count - 1];
+}
+
+static void note_room(struct wal *wal)
+{
+	atomic_store(&wal->room_bytes, active(wal)->size_bytes - active(wal)->end);
+}
+
+/* Go on in the ready segment. Writer lock; false where none is ready. */
+static bool switch_segment(struct wal *wal)
+{
+	bool can;
+
+	pthread_mutex_lock(&wal->lock);
+	can = wal->ready.fd >= 0 && wal->count < WAL_SEGMENTS_MAX;
+	if (can) {
+		wal->segments[wal->count++] = wal->ready;
+		wal->ready.fd = -1;
+		note_room(wal);
+	}
+	pthread_mutex_unlock(&wal->lock);
+	return can;
+}
+
+static bool ready_holds(struct wal *wal, uint64_t bytes)
+{
+	bool yes;
+
+	pthread_mutex_lock(&wal->lock);
+	yes = wal->ready.fd >= 0 && wal->ready.size_bytes - WAL_HEADER_BYTES >= bytes;
+	pthread_mutex_unlock(&wal->lock);
+	return yes;
+}
+
+int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
+{
+	int r;
+
+	if (active(wal)->size_bytes - active(wal)->end >= bytes)
+		return 0;
+	if (!ready_holds(wal, bytes)) {
+		if (nowait)
+			return -EAGAIN;
+		r = wal_segment_prepare(wal, bytes);
+		if (r)
+			return r;
+	}
+	return switch_segment(wal) ? 0 : -ENOSPC;
+}
+
+/* What a failed append may have left must not be read as records later. */
+static int wipe(struct wal *wal, const struct wal_segment *segment, uint64_t bytes)
+{
+	static const uint8_t zeros[WIPE_CHUNK_BYTES];
+	int r = 0;
+
+	for (uint64_t done = 0; r == 0 && done < bytes; done += WIPE_CHUNK_BYTES) {
+		uint64_t n = bytes - done < WIPE_CHUNK_BYTES ? bytes - done : WIPE_CHUNK_BYTES;
+
+		r = io_write_all(wal->io, segment->fd, zeros, n, segment->end + done);
+	}
+	return r ? r : io_fdatasync(wal->io, segment->fd);
+}
+
+/* Fill in what the log knows, and encode the headers one after the other into `headers`.
+ * Returns the bytes that all records take. */
+static uint64_t encode_all(struct wal *wal, struct wal_record *records, size_t count,
+                           uint8_t *headers)
+{
+	const struct wal_segment *segment = active(wal);
+	uint64_t prev = wal->last_lsn;
+	uint64_t durable = atomic_load(&wal->durable_lsn);
+	uint64_t at = segment->end;
+
+	for (size_t i = 0; i < count; i++) {
+		records[i].length_bytes = (uint32_t)wal_record_bytes(records[i].payload_bytes);
+		records[i].salt = segment->salt;
+		records[i].prev_lsn = prev;
+		records[i].durable_lsn = durable;
+		wal_record_encode(&records[i], at, headers + i * WAL_RECORD_HEADER_BYTES);
+		prev = records[i].lsn;
+		at += records[i].length_bytes;
+	}
+	return at - segment->end;
+}
+
+static int write_all(struct wal *wal, const struct wal_record *records,
+                     const void *const *payloads, size_t count, uint8_t *headers)
+{
+	static const uint8_t padding[8];
+	const struct wal_segment *segment = active(wal);
+	struct iovec parts[PARTS_MAX];
+	uint64_t at = segment->end;
+	uint64_t length = 0;
+	int n = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		uint32_t pad = records[i].length_bytes - WAL_RECORD_HEADER_BYTES -
+		               records[i].payload_bytes;
+
+		parts[n].iov_base = headers + i * WAL_RECORD_HEADER_BYTES;
+		parts[n++].iov_len = WAL_RECORD_HEADER_BYTES;
+		if (records[i].payload_bytes) {
+			parts[n].iov_base = (void *)(uintptr_t)payloads[i];
+			parts[n++].iov_len = records[i].payload_bytes;
+		}
+		if (pad) {
+			parts[n].iov_base = (void *)(uintptr_t)padding;
+			parts[n++].iov_len = pad;
+		}
+		length += records[i].length_bytes;
+		if (n > PARTS_MAX - 3 || i + 1 == count) {
+			r = io_writev_all(wal->io, segment->fd, parts, n, at);
+			at += length;
+			length = 0;
+			n = 0;
+		}
+	}
+	return r;
+}
+
+int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
+               size_t count)
+{
+	uint8_t few[8 * WAL_RECORD_HEADER_BYTES];
+	uint8_t *headers = few;
+	uint64_t bytes;
+	int r;
+
+	if (count > sizeof(few) / WAL_RECORD_HEADER_BYTES) {
+		headers = malloc(count * WAL_RECORD_HEADER_BYTES);
+		if (!headers)
+			return -ENOMEM;
+	}
+	bytes = encode_all(wal, records, count, headers);
+	assert(active(wal)->end + bytes <= active(wal)->size_bytes);
+	r = write_all(wal, records, payloads, count, headers);
+	if (headers != few)
+		free(headers);
+	if (r)
+		return wipe(wal, active(wal), bytes) == 0 ? r : -EROFS;
+	wal->last_lsn = records[count - 1].lsn;
+	pthread_mutex_lock(&wal->lock);
+	active(wal)->end += bytes;
+	active(wal)->last_lsn = wal->last_lsn;
+	active(wal)->dirty = true;
+	wal->appended_lsn = wal->last_lsn;
+	note_room(wal);
+	pthread_mutex_unlock(&wal->lock);
+	atomic_fetch_add(&wal->appended_bytes, bytes);
+	return 0;
+}
+
+/* Tell the page `durable` what the sync has achieved. It is a witness against corruption,
+ * not something that recovery needs, so it is not synced itself. */
+static int note_durable(struct wal *wal, uint64_t lsn)
+{
+	uint8_t page[WAL_HEADER_BYTES];
+
+	durable_encode(lsn, wal->uuid, page);
+	return io_write_all(wal->io, wal->durable_fd, page, sizeof(page), 0);
+}
+
+/* fdatasync every dirty segment, oldest first. sync_lock. */
+static int sync_dirty(struct wal *wal, uint64_t *reached)
+{
+	int fds[WAL_SEGMENTS_MAX];
+	size_t n = 0;
+	int r = 0;
+
+	pthread_mutex_lock(&wal->lock);
+	*reached = wal->appended_lsn;
+	for (size_t i = 0; i < wal->count; i++)
+		if (wal->segments[i].dirty) {
+			wal->segments[i].dirty = false;
+			fds[n++] = wal->segments[i].fd;
+		}
+	pthread_mutex_unlock(&wal->lock);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = io_fdatasync(wal->io, fds[i]);
+	return r;
+}
+
+int wal_sync(struct wal *wal, uint64_t lsn)
+{
+	uint64_t reached;
+	int r = 0;
+
+	pthread_mutex_lock(&wal->sync_lock);
+	if (atomic_load(&wal->durable_lsn) < lsn) {
+		r = sync_dirty(wal, &reached);
+		if (r == 0)
+			r = note_durable(wal, reached);
+		if (r == 0) {
+			atomic_store(&wal->durable_lsn, reached);
+			atomic_fetch_add(&wal->syncs, 1);
+		}
+	}
+	pthread_mutex_unlock(&wal->sync_lock);
+	return r;
+}
+
+int wal_prepare(struct wal *wal)
+{
+	return wal_segment_prepare(wal, 0);
+}
+
+bool wal_wants_prepare(struct wal *wal)
+{
+	bool wants;
+
+	pthread_mutex_lock(&wal->lock);
+	/* Not before the active one is a quarter full: a quiet store needs one segment. */
+	wants = wal->ready.fd < 0 && wal->count > 0 &&
+	        active(wal)->end > active(wal)->size_bytes / 4;
+	pthread_mutex_unlock(&wal->lock);
+	return wants;
+}
+
+int wal_cut(struct wal *wal, uint64_t lsn)
+{
+	struct wal_segment gone[WAL_SEGMENTS_MAX];
+	size_t n = 0;
+	size_t kept = 0;
+	int r = 0;
+
+	pthread_mutex_lock(&wal->sync_lock);
+	pthread_mutex_lock(&wal->lock);
+	for (size_t i = 0; i < wal->count; i++) {
+		if (i + 1 < wal->count && wal->segments[i].last_lsn <= lsn)
+			gone[n++] = wal->segments[i];
+		else
+			wal->segments[kept++] = wal->segments[i];
+	}
+	wal->count = kept;
+	if (n > 0 && wal->spare.fd < 0 && gone[n - 1].size_bytes >= WAL_SEGMENT_MAX_BYTES / 8 &&
+	    gone[n - 1].size_bytes <= WAL_SEGMENT_MAX_BYTES)
+		wal->spare = gone[--n];
+	pthread_mutex_unlock(&wal->lock);
+	pthread_mutex_unlock(&wal->sync_lock);
+	for (size_t i = 0; i < n; i++) {
+		int e = wal_segment_remove(wal, &gone[i]);
+
+		r = r ? r : e;
+	}
+	return r;
+}
+
+uint64_t wal_first_above(struct wal *wal, uint64_t lsn)
+{
+	uint64_t number = 0;
+
+	pthread_mutex_lock(&wal->lock);
+	for (size_t i = 0; i < wal->count; i++)
+		if (wal->segments[i].last_lsn > lsn || i + 1 == wal->count) {
+			number = wal->segments[i].number;
+			break;
+		}
+	pthread_mutex_unlock(&wal->lock);
+	return number;
+}
+
+void wal_rotate(struct wal *wal)
+{
+	if (active(wal)->end > active(wal)->size_bytes / 2)
+		(void)switch_segment(wal); /* false: none is ready, so it stays */
+}
+
+void wal_usage(struct wal *wal, uint64_t *segments, uint64_t *file_bytes)
+{
+	pthread_mutex_lock(&wal->lock);
+	*segments = wal->count;
+	*file_bytes = 0;
+	for (size_t i = 0; i < wal->count; i++)
+		*file_bytes += wal->segments[i].size_bytes;
+	if (wal->ready.fd >= 0)
+		*file_bytes += wal->ready.size_bytes;
+	if (wal->spare.fd >= 0)
+		*file_bytes += wal->spare.size_bytes;
+	pthread_mutex_unlock(&wal->lock);
+}

@@ -1,0 +1,42 @@
+/*
+ * wal_read.h - reading the log of a store that is being opened or checked; FORMAT.md, "The
+ * end of the log".
+ */
+#ifndef QUIVER_WAL_READ_H
+#define QUIVER_WAL_READ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io.h"
+#include "wal_record.h"
+
+struct wal_scan {
+	/* what to read */
+	const struct quiver_io *io;
+	int dir_fd; /* of the store */
+	uint8_t uuid[16];
+	uint32_t vector_bytes;
+	uint64_t first_segment; /* segments with lower numbers are not needed */
+	uint64_t checkpoint_lsn; /* records up to it are not handed to `each` */
+
+	/* Called for each record of a whole commit, in order; NULL: only find the end. `payload`
+	 * is valid during the call. A negative return ends the scan with it. */
+	int (*each)(void *arg, const struct wal_record *record, const void *payload);
+	void *arg;
+
+	/* what was found */
+	uint64_t records; /* above the checkpoint LSN */
+	uint64_t last_lsn; /* of the last whole commit, at least checkpoint_lsn */
+	uint64_t durable_lsn; /* highest known durable that was found anywhere */
+	uint64_t last_segment; /* highest number there is, 0 where there is none */
+	bool torn; /* something that is no whole commit lies behind the end */
+	uint64_t torn_segment; /* where the log ends */
+	uint64_t torn_offset;
+};
+
+/* 0 also where the log is torn or corrupt (durable_lsn > last_lsn); -ENOMEM; -errno of reading;
+ * what `each` returned. */
+int wal_scan(struct wal_scan *scan);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * wal_segment.h - making, recycling and removing the files of the log; wal.c only.
+ */
+#ifndef QUIVER_WAL_SEGMENT_H
+#define QUIVER_WAL_SEGMENT_H
+
+#include "wal.h"
+
+/* Make the next segment, with room for at least `bytes` of records, and put it into
+ * wal->ready unless one that large is there. Waits for the disk. 0 or -errno. */
+int wal_segment_prepare(struct wal *wal, uint64_t bytes);
+/* Close and unlink. 0 or -errno. */
+int wal_segment_remove(struct wal *wal, struct wal_segment *segment);
+
+#endif

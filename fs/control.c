@@ -22,11 +22,15 @@
 #include "proc_umask.h"
 #include "reply.h"
 #include "tree.h"
+#include "value.h"
 
 /* How long a text is left as it is for readers without a handle. */
 #define TEXT_STABLE_NS INT64_C(200000000)
 /* Most that a value other than a batch may be: nobody writes more than a page. */
 #define VALUE_BYTES_MAX 4096u
+
+/* As much of a value as a message shows. */
+#define SHOWN_BYTES 64
 
 /* Where a write is worked on. */
 enum control_place {
@@ -345,7 +349,22 @@ void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 
 /* ---- writing ------------------------------------------------------------ */
 
-/* Do it, report what was not reported yet, answer. */
+/* Say what could not be done. Values that make no sense have been reported. */
+static void report(const struct control_write *write, int err)
+{
+	char shown[SHOWN_BYTES] = "";
+
+	if (write->file->show) {
+		size_t length;
+		const char *value = value_trim(write->bytes, write->size, &length);
+
+		value_show(value, length, shown, sizeof(shown));
+	}
+	quiver_report(write->fs->store, "control/%s: %s%s%s", write->name, shown,
+	              shown[0] ? ": " : "", strerror(-err));
+}
+
+/* Do it, answer. */
 static void run_write(struct work *work)
 {
 	struct control_write *write = (struct control_write *)work;
@@ -354,7 +373,7 @@ static void run_write(struct work *work)
 	int err = write->file->store(write);
 
 	if (err < 0 && err != -EINVAL)
-		quiver_report(write->fs->store, "control/%s: %s", write->name, strerror(-err));
+		report(write, err);
 	free(write);
 	if (err < 0)
 		fs_reply(req, err);

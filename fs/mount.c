@@ -23,6 +23,7 @@
 #include "serve.h"
 #include "steward.h"
 #include "transport.h"
+#include "unmount.h"
 
 #define EXIT_USAGE 2
 /* `umount` returns before the daemon has closed the store; a checkpoint of much
@@ -102,7 +103,8 @@ static int serve_session(struct server *server)
 	if (serve_mount(&server->fs, &error) < 0)
 		return give_up(server, error.text);
 	err = serve_with_steward(server);
-	serve_unmount(&server->fs);
+	if (server->connection_err < 0 || steward_is_mounted(server))
+		serve_unmount(&server->fs);
 	if (err < 0)
 		log_line(LOG_ERR, "%s: the session ended: %s", server->mount_path, strerror(-err));
 	return err < 0 || server->failed ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -137,6 +139,19 @@ static int serve_store(struct server *server)
 	return status;
 }
 
+/* How long to wait for whoever has the store open. A mount that answers is not about
+ * to go away. */
+static uint32_t lock_wait_ms(const char *store_path)
+{
+	struct quiver_holder holder;
+	uint32_t connection;
+
+	if (quiver_holder(store_path, &holder) == 0 && holder.pid != 0 && holder.mount_point[0] &&
+	    unmount_connection(holder.mount_point, &connection) == 0)
+		return 0;
+	return LOCK_WAIT_MS;
+}
+
 /* The process that serves, from here to its end. The exit status. */
 static int serve(struct server *server)
 {
@@ -146,7 +161,7 @@ static int serve(struct server *server)
 		.durability = server->options.durability,
 		.commit_interval_ms = server->options.commit_interval_ms,
 		.autocompact_percent = server->options.autocompact_percent,
-		.lock_wait_ms = LOCK_WAIT_MS,
+		.lock_wait_ms = lock_wait_ms(server->store_path),
 		.mount_point = server->mount_path,
 		.on_report = log_report,
 	};
@@ -270,6 +285,7 @@ int fs_mount(const char *store, const char *mount_point, const char *options, bo
 	}
 	server->foreground = foreground;
 	server->signal_fd = server->ended_fd = -1;
+	server->connection_err = -ENOTCONN;
 	if (mount_options_parse(options, &server->options, &error) < 0) {
 		log_line(LOG_ERR, "%s", error.text);
 		status = EXIT_USAGE;

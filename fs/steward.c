@@ -44,24 +44,43 @@ static int wait_for_any(const struct server *server, int fd, int timeout_ms)
 	}
 }
 
-/* Bring the mount to its end: the loop returns soon after. */
-static void end_mount(struct server *server)
+bool steward_is_mounted(const struct server *server)
 {
-	uint32_t connection = 0;
-	int known = unmount_connection(server->mount_path, &connection);
-	int err = unmount_try(server->mount_path);
+	uint32_t connection;
 
+	return server->connection_err == 0 &&
+	       unmount_connection(server->mount_path, &connection) == 0 &&
+	       connection == server->connection;
+}
+
+/* Take the mount point away. 0 where nobody used it, so that the kernel lets go of
+ * the filesystem; -EBUSY where somebody has files open. */
+static int take_away(struct server *server)
+{
+	int err;
+
+	if (!steward_is_mounted(server))
+		return -EBUSY; /* umount -l was here */
+	err = unmount_try(server->mount_path);
 	if (err == 0)
-		return;
-	log_line(LOG_WARNING, "%s: still in use (%s); those who use it get errors",
-	         server->mount_path, strerror(-err));
+		return 0;
 	err = unmount_detach(server->mount_path);
 	if (err < 0)
 		log_line(LOG_ERR, "%s: cannot be unmounted: %s", server->mount_path,
 		         strerror(-err));
+	return -EBUSY;
+}
+
+/* Bring the mount to its end: the loop returns soon after. */
+static void end_mount(struct server *server)
+{
+	if (take_away(server) == 0)
+		return;
+	log_line(LOG_WARNING, "%s: still in use; those who have files open get errors",
+	         server->mount_path);
 	/* Whoever is in a call gets its answer. */
 	workers_drain(server->fs.workers);
-	if (known < 0 || unmount_abort(connection) < 0)
+	if (server->connection_err < 0 || unmount_abort(server->connection) < 0)
 		serve_stop(&server->fs);
 }
 
@@ -123,6 +142,7 @@ void *steward_run(void *arg)
 	char reason[512];
 	int ready;
 
+	server->connection_err = unmount_connection(server->mount_path, &server->connection);
 	if (first_request(server, reason, sizeof(reason)) < 0) {
 		server->failed = true;
 		if (server->foreground)

@@ -24,11 +24,18 @@ struct server {
 	struct probe_pipe pipe; /* to the prober */
 	int signal_fd; /* signalfd: a signal that ends the mount */
 	int ended_fd; /* eventfd: the session loop has ended */
-	bool failed; /* set by the steward, looked at after it has been joined */
+	/* Set by the steward, looked at after it has been joined. */
+	bool failed;
+	int connection_err; /* 0: connection is known */
+	uint32_t connection; /* what the kernel calls this filesystem */
 };
 
 /* The thread's function; `arg` is the struct server. The filesystem is mounted and
  * its loop runs or is about to. It ends when ended_fd says that the loop has. */
 void *steward_run(void *arg);
+
+/* Whether it is our filesystem that is mounted at the mount point, and not nothing
+ * or another one. Asks the filesystem nothing. */
+bool steward_is_mounted(const struct server *server);
 
 #endif

@@ -23,7 +23,8 @@ int unmount_connection(const char *mount_point, uint32_t *connection)
 	/* Asked for nothing and not to synchronize, the kernel answers by itself. */
 	if (statx(AT_FDCWD, mount_point, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0)
 		return -errno;
-	if (stx.stx_dev_major != 0)
+	/* Filesystems without a device have the major number 0. */
+	if (!(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) || stx.stx_dev_major != 0)
 		return -ENODEV;
 	*connection = stx.stx_dev_minor;
 	return 0;

@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 /* The number under which the kernel lists the connection of the filesystem that is
- * mounted at `mount_point`. 0, or a negative errno. */
+ * mounted at `mount_point`. 0, -ENODEV where none of its kind is mounted there, or
+ * another negative errno. */
 int unmount_connection(const char *mount_point, uint32_t *connection);
 
 /* Unmount as umount(8) does, an ordinary user through fusermount3. -EBUSY where

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "commit.h"
 #include "fault.h"
 #include "store.h"
 
@@ -41,19 +42,17 @@ int quiver_set_durability(struct quiver *store, enum quiver_durability mode)
 	r = store_writable(store);
 	if (r || atomic_load(&store->durability) == (int)mode)
 		return r;
+	/* Most of the work while writers go on; then what has come since, while they wait: no
+	 * commit of mode none may lie behind one that has a log record. */
 	r = checkpoint_run(store);
 	if (r)
 		return r;
-	/* Commits between the checkpoint and here belong to the old mode: into mode none they
-	 * have log records, which the next checkpoint syncs; out of it they have none, so they
-	 * are checkpointed while writers wait. */
-	pthread_mutex_lock(&store->writer_lock);
-	if (store->unlogged.count == 0)
+	commit_pause(store);
+	r = checkpoint_run(store);
+	if (r == 0)
 		atomic_store(&store->durability, (int)mode);
-	else
-		r = -EAGAIN;
-	pthread_mutex_unlock(&store->writer_lock);
-	return r == -EAGAIN ? quiver_set_durability(store, mode) : r;
+	commit_resume(store);
+	return r;
 }
 
 int quiver_reserve(struct quiver *store, uint64_t count)

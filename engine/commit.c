@@ -81,6 +81,30 @@ static void lead(struct quiver *store, const struct commit_request *own)
 	pthread_cond_broadcast(&queue->changed);
 }
 
+/* Who pauses takes the lead and does not use it. */
+void commit_pause(struct quiver *store)
+{
+	struct commit_queue *queue = &store->queue;
+
+	pthread_mutex_lock(&queue->lock);
+	while (queue->led)
+		pthread_cond_wait(&queue->changed, &queue->lock);
+	queue->led = true;
+	atomic_store(&queue->syncing, true);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+void commit_resume(struct quiver *store)
+{
+	struct commit_queue *queue = &store->queue;
+
+	pthread_mutex_lock(&queue->lock);
+	queue->led = false;
+	atomic_store(&queue->syncing, false);
+	pthread_cond_broadcast(&queue->changed);
+	pthread_mutex_unlock(&queue->lock);
+}
+
 /* Whether the commit would have to wait for a sync. */
 static bool would_sync(struct quiver *store, const struct commit_request *request)
 {

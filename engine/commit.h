@@ -58,4 +58,9 @@ void commit_queue_destroy(struct commit_queue *queue);
  * failure the slots of the ops are given back, unless the store has failed. */
 int commit_submit(struct quiver *store, struct commit_request *request);
 
+/* Let nobody commit until commit_resume; those who come wait (who must not is turned away).
+ * Any thread, no lock held. */
+void commit_pause(struct quiver *store);
+void commit_resume(struct quiver *store);
+
 #endif

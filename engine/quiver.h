@@ -147,8 +147,8 @@ struct quiver_options {
 	uint32_t lock_wait_ms; /* how long to wait for a holder that is stopping */
 	const char *mount_point; /* recorded in LOCK; NULL where not mounted */
 	const struct quiver_io *io; /* NULL: the real one; outlives the store */
-	/* Called for every line that goes to quiver_errors, by any thread, with
-	 * no lock held. May be NULL. */
+	/* Called for every line that goes to quiver_errors, by any thread. Locks
+	 * of the store may be held: it must not call the store. May be NULL. */
 	void (*on_report)(void *arg, const char *line);
 	void *on_report_arg;
 };

@@ -1,6 +1,7 @@
 /* A snapshot of what is going on. */
 #include <string.h>
 
+#include "epoch.h"
 #include "store.h"
 
 static uint64_t blocks_of(const struct quiver *store, int fd)
@@ -34,9 +35,9 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	                     blocks_of(store, store->columns.ids.fd) +
 	                     blocks_of(store, store->columns.meta.fd);
 	/* Two bits and a pin count for each slot. */
-	pthread_mutex_lock(&store->writer_lock); /* the table may be replaced */
+	epoch_enter(); /* the table may be replaced */
 	stats->index_bytes = index_bytes(&store->index) + counts.used / 4 + counts.used * 4;
-	pthread_mutex_unlock(&store->writer_lock);
+	epoch_leave();
 }
 
 void quiver_stats(struct quiver *store, struct quiver_stats *stats)

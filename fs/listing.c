@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attr.h"
+#include "handoff.h"
 #include "reply.h"
 #include "scratch.h"
 #include "tree.h"
@@ -20,6 +21,7 @@
 #define DOTS 2u
 
 struct listing {
+	struct handoff handoff;
 	pthread_mutex_t lock;
 	bool taken; /* lock; the copies below were made */
 	struct quiver_list ids; /* lock */
@@ -72,13 +74,25 @@ void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)listing;
+	if (listing != NULL)
+		handoff_give(&listing->handoff);
 	if (fuse_reply_open(req, fi) != 0)
 		listing_free(listing);
 }
 
+/* The listing that a request came with; NULL where it has none. */
+static struct listing *listing_of(const struct fuse_file_info *fi)
+{
+	struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
+
+	if (listing != NULL)
+		handoff_take(&listing->handoff);
+	return listing;
+}
+
 void listing_release(fuse_req_t req, struct fuse_file_info *fi)
 {
-	listing_free((struct listing *)(uintptr_t)fi->fh);
+	listing_free(listing_of(fi));
 	fs_reply(req, 0);
 }
 
@@ -232,7 +246,22 @@ static void reply_page(struct page *page)
 			add_fixed(page);
 		}
 	}
+	if (page->listing != NULL)
+		handoff_give(&page->listing->handoff);
 	reply_end(&reply, rc, page->used);
+}
+
+/* The same for one that has to be taken first. */
+static void reply_taken(struct page *page)
+{
+	int rc = take(page->fs, page->listing);
+
+	if (rc == 0) {
+		reply_page(page);
+		return;
+	}
+	handoff_give(&page->listing->handoff);
+	fs_reply(page->req, rc);
 }
 
 struct listing_op {
@@ -243,12 +272,7 @@ struct listing_op {
 static void read_run(struct work *work)
 {
 	struct listing_op *op = (struct listing_op *)work;
-	int rc = take(op->page.fs, op->page.listing);
-
-	if (rc != 0)
-		fs_reply(op->page.req, rc);
-	else
-		reply_page(&op->page);
+	reply_taken(&op->page);
 	free(op);
 }
 
@@ -277,28 +301,25 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool p
 		.size = size,
 	};
 	struct listing_op *op;
-	int rc = 0;
 
 	if (ino == TREE_VECTORS)
-		page.listing = fs->no_open ? fs->listing : (struct listing *)(uintptr_t)fi->fh;
-	if (page.listing != NULL && must_take(fs, page.listing, page.offset)) {
-		if (quiver_count(fs->store) > LISTING_INLINE_MAX) {
-			op = malloc(sizeof(*op));
-			if (op == NULL) {
-				fs_reply(req, -ENOMEM);
-				return;
-			}
-			op->page = page;
-			op->work.run = read_run;
-			workers_submit(fs->workers, WORKER_READ, &op->work);
-			return;
-		}
-		rc = take(fs, page.listing);
-	}
-	if (rc != 0)
-		fs_reply(req, rc);
-	else
+		page.listing = fs->no_open ? fs->listing : listing_of(fi);
+	if (page.listing == NULL || !must_take(fs, page.listing, page.offset)) {
 		reply_page(&page);
+		return;
+	}
+	if (quiver_count(fs->store) <= LISTING_INLINE_MAX) {
+		reply_taken(&page);
+		return;
+	}
+	op = malloc(sizeof(*op));
+	if (op == NULL) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	op->page = page;
+	op->work.run = read_run;
+	workers_submit(fs->workers, WORKER_READ, &op->work);
 }
 
 struct fsync_op {

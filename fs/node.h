@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #include "fs.h"
+#include "handoff.h"
 #include "stage.h"
 #include "worker.h"
 
@@ -39,6 +40,7 @@ struct node {
 };
 
 struct handle {
+	struct handoff handoff; /* given before each reply that others may follow */
 	struct node *node;
 	struct handle *next, *prev; /* shard lock */
 	pid_t tid; /* the thread that opened it */
@@ -62,6 +64,16 @@ struct handle {
 	struct fs *release_fs;
 	fuse_req_t release_req;
 };
+
+/* The handle that a request came with; NULL where it has none. */
+static inline struct handle *node_handle(const struct fuse_file_info *fi)
+{
+	struct handle *h = fi != NULL ? (struct handle *)(uintptr_t)fi->fh : NULL;
+
+	if (h != NULL)
+		handoff_take(&h->handoff);
+	return h;
+}
 
 int nodes_new(struct nodes **nodes);
 /* Also drops every handle that is left, as after an aborted connection. */

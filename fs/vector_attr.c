@@ -162,6 +162,8 @@ static int setattr_now(struct setattr_op *op, bool may_wait)
 		rc = set_attributes(op, may_wait);
 	if (rc == -EAGAIN && !may_wait)
 		return rc;
+	if (op->h != NULL)
+		handoff_give(&op->h->handoff);
 	if (rc != 0)
 		fs_reply(op->req, rc);
 	else
@@ -184,7 +186,7 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 	struct setattr_op op = {
 		.req = req,
 		.fs = fs,
-		.h = fi != NULL ? (struct handle *)(uintptr_t)fi->fh : NULL,
+		.h = node_handle(fi),
 		.id = tree_id_of_node(ino),
 		.tid = fuse_req_ctx(req)->pid,
 		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,

@@ -24,11 +24,6 @@ struct vector_op {
 	char data[]; /* `size` bytes, of a write */
 };
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
-{
-	return (struct handle *)(uintptr_t)fi->fh;
-}
-
 /* Hand a request over, with a copy of `data` if not NULL. Answers -ENOMEM itself. */
 static void defer(struct fs *fs, enum worker_class kind, const struct vector_op *op,
                   const char *data, void (*run)(struct work *work))
@@ -74,6 +69,7 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
 	fi->direct_io = direct;
 	fi->fh = (uintptr_t)h;
+	handoff_give(&h->handoff);
 	if (fuse_reply_open(req, fi) != 0)
 		node_close(fs, h); /* its opener was killed: no RELEASE will come */
 }
@@ -128,14 +124,16 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 	node_unlock(h);
 	fi->direct_io = 1;
 	fi->fh = (uintptr_t)h;
+	handoff_give(&h->handoff);
 	if (fuse_reply_create(req, &entry, fi) != 0)
 		node_close(fs, h);
 }
 
 /* ---- write ---- */
 
-static void reply_write(fuse_req_t req, int rc, size_t size)
+static void reply_write(fuse_req_t req, struct handle *h, int rc, size_t size)
 {
+	handoff_give(&h->handoff);
 	if (rc != 0)
 		fs_reply(req, rc);
 	else
@@ -148,7 +146,7 @@ static void write_run(struct work *work)
 	int rc = stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append,
 	                     op->durable, true);
 
-	reply_write(op->req, rc, op->size);
+	reply_write(op->req, op->h, rc, op->size);
 	free(op);
 }
 
@@ -158,7 +156,7 @@ void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 	struct fs *fs = fs_of(req);
 	struct vector_op op = {
 		.req = req,
-		.h = handle_of(fi),
+		.h = node_handle(fi),
 		.size = size,
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
@@ -171,7 +169,7 @@ void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 	if (rc == -EAGAIN)
 		defer(fs, WORKER_COMMIT, &op, buf, write_run);
 	else
-		reply_write(req, rc, size);
+		reply_write(req, op.h, rc, size);
 }
 
 /* ---- close and fsync ---- */
@@ -180,23 +178,28 @@ static void flush_run(struct work *work)
 {
 	struct vector_op *op = (struct vector_op *)work;
 
-	fs_reply(op->req, stage_commit(op->fs, op->h, STAGE_FLUSH, true));
+	int rc = stage_commit(op->fs, op->h, STAGE_FLUSH, true);
+
+	handoff_give(&op->h->handoff);
+	fs_reply(op->req, rc);
 	free(op);
 }
 
 void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct vector_op op = { .req = req, .h = handle_of(fi) };
+	struct vector_op op = { .req = req, .h = node_handle(fi) };
 	int rc = 0;
 
 	(void)ino;
 	if (op.h->writable)
 		rc = stage_commit(fs, op.h, STAGE_FLUSH, false);
-	if (rc == -EAGAIN)
+	if (rc == -EAGAIN) {
 		defer(fs, WORKER_COMMIT, &op, NULL, flush_run);
-	else
-		fs_reply(req, rc);
+		return;
+	}
+	handoff_give(&op.h->handoff);
+	fs_reply(req, rc);
 }
 
 static void fsync_run(struct work *work)
@@ -206,6 +209,7 @@ static void fsync_run(struct work *work)
 
 	if (op->h->writable)
 		rc = stage_commit(op->fs, op->h, STAGE_FSYNC, true);
+	handoff_give(&op->h->handoff);
 	if (rc == 0)
 		rc = quiver_flush(op->fs->store);
 	fs_reply(op->req, rc);
@@ -214,7 +218,7 @@ static void fsync_run(struct work *work)
 
 void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct vector_op op = { .req = req, .h = handle_of(fi) };
+	struct vector_op op = { .req = req, .h = node_handle(fi) };
 
 	(void)ino;
 	defer(fs_of(req), WORKER_SYNC, &op, NULL, fsync_run);
@@ -236,7 +240,7 @@ static void release_run(struct work *work)
 void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = node_handle(fi);
 	int rc = 0;
 
 	(void)ino;

@@ -82,6 +82,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 
 	rc = op->for_cache ? node_cache_version(fs, h, &version) : node_version(fs, h, &version);
 	if (rc != 0) {
+		handoff_give(&h->handoff);
 		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
 		return 0;
 	}
@@ -99,6 +100,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 		*verified_flag(h, version) = true;
 		node_unlock(h);
 	}
+	handoff_give(&h->handoff);
 	if (rc == 0)
 		reply_from(op, &version->ref, true);
 	else
@@ -129,6 +131,7 @@ static bool read_staged(const struct read_op *op)
 		reply_cancel(&reply); /* committed this moment */
 		return false;
 	}
+	handoff_give(&op->h->handoff);
 	reply_end(&reply, rc, length);
 	return true;
 }
@@ -157,7 +160,7 @@ void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct read_op op = {
 		.req = req,
 		.fs = fs_of(req),
-		.h = (struct handle *)(uintptr_t)fi->fh,
+		.h = node_handle(fi),
 		.id = tree_id_of_node(ino),
 		.offset = (uint64_t)off,
 		.size = size,

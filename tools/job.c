@@ -86,3 +86,109 @@ int job_run_store(struct session *session, enum quiver_job job)
 	wait_store(session->store, job, &status);
 	return tell_store(session, job, &status);
 }
+
+/* ---- a live mount ------------------------------------------------------- */
+
+/* Read control/compact or control/verify. Says errors. */
+static int read_state(struct session *session, enum quiver_job job, char state[STATE_BYTES_MAX])
+{
+	int result = live_read(session->mount_fd, job_name(job), state, STATE_BYTES_MAX);
+
+	if (result < 0)
+		say_error(session->target.path, "control/%s cannot be read: %s", job_name(job),
+		          strerror(-result));
+	return result;
+}
+
+static bool is_running(const char *state)
+{
+	return strncmp(state, "running", strlen("running")) == 0;
+}
+
+/* Start the job, or join one of its kind that runs already. Says errors. */
+static int start_live(struct session *session, enum quiver_job job)
+{
+	const char *path = session->target.path;
+	char state[STATE_BYTES_MAX];
+	int result = live_write(session->mount_fd, job_name(job), "start");
+
+	if (result == -EBUSY) {
+		result = read_state(session, job, state);
+		if (result < 0)
+			return result;
+		if (is_running(state)) {
+			say_note(path, "%s runs already; waiting for that", job_name(job));
+			return 0;
+		}
+		say_error(path, "%s cannot start while %s runs; wait for that to end",
+		          job_name(job), job == QUIVER_COMPACT ? "verify" : "compact");
+		return -EBUSY;
+	}
+	if (result == -EROFS || result == -EACCES)
+		say_error(path, "%s cannot start: %s%s", job_name(job), strerror(-result),
+		          result == -EROFS ? "; on a read-only mount it is not available"
+		                           : "; only the user who mounted it may");
+	else if (result < 0)
+		say_error(path, "%s cannot start: %s", job_name(job), strerror(-result));
+	return result;
+}
+
+/* Follow the job to its end; `state` is then its result. Says errors. */
+static int wait_live(struct session *session, enum quiver_job job, char state[STATE_BYTES_MAX])
+{
+	struct progress progress;
+	bool asked = false;
+	int result;
+
+	progress_start(&progress, job_name(job), NULL, 0, 100);
+	for (;;) {
+		result = read_state(session, job, state);
+		if (result < 0 || !is_running(state))
+			break;
+		progress_update(&progress, strtoul(state + strlen("running"), NULL, 10));
+		if (interrupted() && !asked)
+			asked = live_write(session->mount_fd, job_name(job), "stop") == 0;
+		interruptible_sleep(POLL_MS);
+	}
+	progress_end(&progress);
+	return result;
+}
+
+/* The number in front of `word` in the result, 0 where it is not there. */
+static unsigned long long number_before(const char *state, const char *word)
+{
+	const char *at = strstr(state, word);
+
+	if (at == NULL)
+		return 0;
+	while (at > state && (at[-1] == ' ' || (at[-1] >= '0' && at[-1] <= '9')))
+		at--;
+	return strtoull(at, NULL, 10);
+}
+
+int job_run_live(struct session *session, enum quiver_job job)
+{
+	static const char last[] = "last run";
+	char state[STATE_BYTES_MAX];
+	const char *text;
+	int result = start_live(session, job);
+
+	if (result == 0)
+		result = wait_live(session, job, state);
+	if (result < 0)
+		return result;
+	text = strstr(state, last);
+	text = text != NULL ? text + strlen(last) : state;
+	text += strspn(text, ": ");
+	if (strncmp(text, "failed", strlen("failed")) == 0 ||
+	    strncmp(text, "stopped", strlen("stopped")) == 0) {
+		say_error(session->target.path, "%s %s", job_name(job), text);
+		return text[0] == 'f' ? -EIO : -EINTR;
+	}
+	if (job == QUIVER_VERIFY && number_before(text, " mismatches") > 0) {
+		say_error(session->target.path, "%s; control/errors says which", text);
+		return -EIO;
+	}
+	(void)printf("%s\n", text);
+	return 0;
+}

@@ -440,7 +440,7 @@ bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
 		h = NULL;
 	if (h != NULL) {
 		attr_merge(&h->stage.attr, attr, mask);
-		if (!explicit_mtime) {
+		if ((mask & QUIVER_ATTR_MTIME) && !explicit_mtime) {
 			mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 			h->stage.attr_mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 		}

@@ -70,8 +70,8 @@ static uint64_t bytes_of(uint32_t row_bytes, uint64_t rows)
 	return COLUMN_HEADER_BYTES + rows * row_bytes;
 }
 
-static int write_header(const struct quiver_io *io, int fd, const struct kind *kind,
-                        uint64_t rows, size_t length)
+static int write_header(const struct quiver_io *io, int fd, const struct kind *kind, uint64_t rows,
+                        size_t length)
 {
 	uint8_t header[NPY_HEADER_BYTES];
 
@@ -176,8 +176,8 @@ static int reserve_rows(struct columns *columns, uint64_t rows)
 /* Reserve as much as can be had, and at least for the rows that are there. */
 static int reserve(struct columns *columns, uint64_t rows)
 {
-	uint32_t widest = columns->vectors.row_bytes > META_ROW_BYTES ? columns->vectors.row_bytes :
-	                                                                META_ROW_BYTES;
+	uint32_t widest = columns->vectors.row_bytes > META_ROW_BYTES ? columns->vectors.row_bytes
+	                                                              : META_ROW_BYTES;
 	uint64_t margin = rows + RESERVE_MARGIN_BYTES / widest;
 	uint64_t want = RESERVE_BYTES_MAX / widest;
 
@@ -207,8 +207,9 @@ static int count_rows(struct columns *columns, const struct kind kinds[COLUMNS],
 		uint64_t has = (column->file_bytes - COLUMN_HEADER_BYTES) / column->row_bytes;
 
 		if (has < slots_used) {
-			error_set(error, "%s: room for %llu rows, but %llu are in use", kinds[i].name,
-			          (unsigned long long)has, (unsigned long long)slots_used);
+			error_set(error, "%s: room for %llu rows, but %llu are in use",
+			          kinds[i].name, (unsigned long long)has,
+			          (unsigned long long)slots_used);
 			return -EUCLEAN;
 		}
 		if (has < *rows)
@@ -262,7 +263,7 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
                  struct quiver_error *error)
 {
 	struct kind kinds[COLUMNS];
-	uint64_t header_rows[COLUMNS];
+	uint64_t header_rows[COLUMNS] = { 0 };
 	uint64_t rows;
 	int r = 0;
 

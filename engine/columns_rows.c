@@ -183,7 +183,7 @@ static int write_some_rows(struct columns *columns, uint64_t slot, const uint64_
 	for (size_t i = 0; i < count; i++) {
 		bool live = ids[i] != QUIVER_ID_NONE;
 
-		assert(!live || rows[i].lsn != 0);
+		assert(!live || (rows && rows[i].lsn != 0));
 		put_le64(id_bytes + i * sizeof(uint64_t), ids[i]);
 		meta_encode(live ? &rows[i] : &free_row, ids[i], slot + i,
 		            meta_bytes + i * META_ROW_BYTES);
@@ -202,8 +202,8 @@ int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *i
 	assert(slot + count <= atomic_load_explicit(&columns->rows, memory_order_relaxed));
 	for (size_t done = 0; done < count;) {
 		size_t some = count - done < WRITE_ROWS_MAX ? count - done : WRITE_ROWS_MAX;
-		int r = write_some_rows(columns, slot + done, ids + done,
-		                        rows ? rows + done : NULL, some);
+		int r = write_some_rows(columns, slot + done, ids + done, rows ? rows + done : NULL,
+		                        some);
 
 		if (r < 0)
 			return r;

@@ -8,6 +8,6 @@
 
 /* printf-like; a longer text is cut. `error` may be NULL. */
 void error_set(struct quiver_error *error, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3)));
 
 #endif

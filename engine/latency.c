@@ -8,7 +8,8 @@
 #define NS_PER_S 1000000000
 
 static_assert(STEPS_PER_DOUBLING == 1u << STEPS_LOG2, "steps");
-static_assert((64 - STEPS_LOG2 + 1) * STEPS_PER_DOUBLING <= LATENCY_BUCKETS, "every ns has a bucket");
+static_assert((64 - STEPS_LOG2 + 1) * STEPS_PER_DOUBLING <= LATENCY_BUCKETS,
+              "every ns has a bucket");
 
 static unsigned bucket_of(uint64_t ns)
 {
@@ -35,9 +36,9 @@ void latency_add(struct latency *latency, uint64_t ns)
 {
 	uint64_t max = atomic_load_explicit(&latency->max_ns, memory_order_relaxed);
 
-	while (ns > max && !atomic_compare_exchange_weak_explicit(&latency->max_ns, &max, ns,
-	                                                          memory_order_relaxed,
-	                                                          memory_order_relaxed))
+	while (ns > max &&
+	       !atomic_compare_exchange_weak_explicit(&latency->max_ns, &max, ns,
+	                                              memory_order_relaxed, memory_order_relaxed))
 		;
 	atomic_fetch_add_explicit(&latency->sum_ns, ns, memory_order_relaxed);
 	/* Last, so that whoever sees the count sees a maximum that covers it. */

@@ -41,8 +41,8 @@ void npy_header_encode(uint8_t header[NPY_HEADER_BYTES], const char *descr, uint
 	header[NPY_HEADER_BYTES - 1] = '\n';
 }
 
-int npy_header_decode(const uint8_t header[NPY_HEADER_BYTES], const char *descr,
-                      uint32_t row_items, uint64_t *rows)
+int npy_header_decode(const uint8_t header[NPY_HEADER_BYTES], const char *descr, uint32_t row_items,
+                      uint64_t *rows)
 {
 	uint8_t expected[NPY_HEADER_BYTES];
 	char start[NPY_HEADER_MUTABLE_BYTES];

@@ -16,7 +16,7 @@ void npy_header_encode(uint8_t header[NPY_HEADER_BYTES], const char *descr, uint
                        uint64_t rows);
 /* 0 and *rows, or -EUCLEAN where it is not, to the byte, what npy_header_encode writes
  * for this dtype and row length. */
-int npy_header_decode(const uint8_t header[NPY_HEADER_BYTES], const char *descr,
-                      uint32_t row_items, uint64_t *rows);
+int npy_header_decode(const uint8_t header[NPY_HEADER_BYTES], const char *descr, uint32_t row_items,
+                      uint64_t *rows);
 
 #endif

@@ -30,7 +30,8 @@ void report_destroy(struct report *report)
 	report->lines = NULL;
 }
 
-static void format_line(char line[REPORT_LINE_BYTES], const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void format_line(char line[REPORT_LINE_BYTES],
+                                                              const char *format, va_list args)
 {
 	time_t now = time(NULL);
 	struct tm utc;

@@ -46,9 +46,9 @@ static inline int failing_open(const struct quiver_io *self, int dir_fd, const c
 {
 	struct failing_io *f = failing_self(self);
 
-	return failing_now(f) ? f->error :
-	                        quiver_io_posix()->open(quiver_io_posix(), dir_fd, name, flags,
-	                                                mode);
+	return failing_now(f)
+	               ? f->error
+	               : quiver_io_posix()->open(quiver_io_posix(), dir_fd, name, flags, mode);
 }
 
 static inline int failing_close(const struct quiver_io *self, int fd)
@@ -119,8 +119,8 @@ static inline int failing_truncate(const struct quiver_io *self, int fd, uint64_
 {
 	struct failing_io *f = failing_self(self);
 
-	return failing_now(f) ? f->error :
-	                        quiver_io_posix()->truncate(quiver_io_posix(), fd, length);
+	return failing_now(f) ? f->error
+	                      : quiver_io_posix()->truncate(quiver_io_posix(), fd, length);
 }
 
 /* As a full disk: half of it is there before it fails. */
@@ -140,9 +140,9 @@ static inline int failing_map_at(const struct quiver_io *self, int fd, void *at,
 {
 	struct failing_io *f = failing_self(self);
 
-	return failing_now(f) ? f->error :
-	                        quiver_io_posix()->map_at(quiver_io_posix(), fd, at, length,
-	                                                  offset);
+	return failing_now(f)
+	               ? f->error
+	               : quiver_io_posix()->map_at(quiver_io_posix(), fd, at, length, offset);
 }
 
 static inline int failing_stat(const struct quiver_io *self, int fd, struct stat *st)

@@ -357,8 +357,8 @@ static void what_a_crash_while_growing_leaves_is_put_right(void **state)
 	unit_write(dir, "vectors.npy", stale, sizeof(stale), 0);
 
 	/* Only looked at: nothing changes. */
-	assert_int_equal(columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 60, true,
-	                              NULL), 0);
+	assert_int_equal(
+		columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 60, true, NULL), 0);
 	assert_true(rows_of(&columns) == 60);
 	for (uint64_t slot = 0; slot < 60; slot++)
 		check_slot(&columns, slot);
@@ -683,11 +683,11 @@ static void a_flipped_bit_in_a_row_is_noticed(void **state)
 static void the_bytes_of_a_row_are_those_of_the_format(void **state)
 {
 	static const uint8_t expected[36] = {
-		8, 7, 6, 5, 4, 3, 2, 1, /* LSN */
+		8,    7,    6,    5,    4,    3,    2,    1, /* LSN */
 		0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11, /* sum */
 		0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, /* mtime */
 		0x24, 0x23, 0x22, 0x21, 0x34, 0x33, 0x32, 0x31, /* uid, gid */
-		0xed, 0x09, 1, 0, /* mode, flags */
+		0xed, 0x09, 1,    0, /* mode, flags */
 	};
 	const struct meta_row row = { 0x0102030405060708,
 		                      0x1112131415161718,
@@ -716,7 +716,8 @@ static void the_sum_covers_id_lsn_and_bytes(void **state)
 	(void)state;
 	assert_true(vector_sum(0x0102030405060708, 0x1112131415161718, 0x2122232425262728) ==
 	            XXH3_64bits("\x08\x07\x06\x05\x04\x03\x02\x01\x18\x17\x16\x15\x14\x13\x12\x11"
-	                        "\x28\x27\x26\x25\x24\x23\x22\x21", 24));
+	                        "\x28\x27\x26\x25\x24\x23\x22\x21",
+	                        24));
 	assert_true(vector_sum(1, 2, 3) != vector_sum(2, 1, 3));
 }
 
@@ -740,8 +741,7 @@ static void a_row_torn_at_a_sector_is_told_from_damage(void **state)
 			crossing++;
 			unit_write(*state, "meta.npy", zeros, first, (off_t)at);
 			assert_true(columns_meta_torn(&columns, slot));
-			assert_int_equal(columns_meta(&columns, slot, id_of(slot), &row),
-			                 -EBADMSG);
+			assert_int_equal(columns_meta(&columns, slot, id_of(slot), &row), -EBADMSG);
 			unit_flip(*state, "meta.npy", (at + 34) * 8); /* not live */
 			assert_false(columns_meta_torn(&columns, slot));
 			unit_flip(*state, "meta.npy", (at + 34) * 8);
@@ -749,8 +749,7 @@ static void a_row_torn_at_a_sector_is_told_from_damage(void **state)
 			unit_write(*state, "meta.npy", zeros, META_ROW_BYTES - first,
 			           (off_t)(at + first));
 			assert_true(columns_meta_torn(&columns, slot));
-			assert_int_equal(columns_meta(&columns, slot, id_of(slot), &row),
-			                 -EBADMSG);
+			assert_int_equal(columns_meta(&columns, slot, id_of(slot), &row), -EBADMSG);
 			unit_write(*state, "meta.npy", bytes, META_ROW_BYTES, (off_t)at);
 		}
 		/* Zeros that end before the sector are damage. */
@@ -771,8 +770,8 @@ static int read_cut_rows(void *arg)
 	struct columns columns;
 	struct meta_row row;
 
-	if (fault_init() != 0 || columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 5000,
-	                                      true, NULL) != 0)
+	if (fault_init() != 0 ||
+	    columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 5000, true, NULL) != 0)
 		return 1;
 	unit_truncate(dir, "meta.npy", 8192);
 	if (columns_meta(&columns, 4999, id_of(4999), &row) != -EIO)
@@ -795,22 +794,22 @@ static void a_file_cut_behind_our_back_is_an_error(void **state)
 /* ---- NumPy --------------------------------------------------------------- */
 
 static const char numpy_program[] =
-        "import sys\n"
-        "try:\n"
-        " import numpy as np\n"
-        "except ImportError:\n"
-        " sys.exit(77)\n"
-        "v,i,m=[np.load(sys.argv[1]+'/'+n+'.npy',mmap_mode='r') for n in "
-        "('vectors','ids','meta')]\n"
-        "assert v.shape==(700,3) and v.dtype==np.dtype('<f4'), (v.shape,v.dtype)\n"
-        "assert i.shape==(700,) and i.dtype==np.dtype('<u8')\n"
-        "assert m.shape==(700,) and m.dtype.itemsize==40, m.dtype\n"
-        "assert bytes(v[5])==bytes((5*31+k)%256 for k in range(12))\n"
-        "assert i[5]==5*0x9e3779b97f4a7c15%2**64%(2**64-2**32), i[5]\n"
-        "assert i[6]==2**64-1\n"
-        "assert (m['lsn'][5],m['mtime_ns'][5],m['uid'][5],m['gid'][5],m['mode'][5],"
-        "m['flags'][5])==(5001,-5,2**32-6,12,5,1), m[5]\n"
-        "assert m['sum'][5]==2**64-6\n";
+	"import sys\n"
+	"try:\n"
+	" import numpy as np\n"
+	"except ImportError:\n"
+	" sys.exit(77)\n"
+	"v,i,m=[np.load(sys.argv[1]+'/'+n+'.npy',mmap_mode='r') for n in "
+	"('vectors','ids','meta')]\n"
+	"assert v.shape==(700,3) and v.dtype==np.dtype('<f4'), (v.shape,v.dtype)\n"
+	"assert i.shape==(700,) and i.dtype==np.dtype('<u8')\n"
+	"assert m.shape==(700,) and m.dtype.itemsize==40, m.dtype\n"
+	"assert bytes(v[5])==bytes((5*31+k)%256 for k in range(12))\n"
+	"assert i[5]==5*0x9e3779b97f4a7c15%2**64%(2**64-2**32), i[5]\n"
+	"assert i[6]==2**64-1\n"
+	"assert (m['lsn'][5],m['mtime_ns'][5],m['uid'][5],m['gid'][5],m['mode'][5],"
+	"m['flags'][5])==(5001,-5,2**32-6,12,5,1), m[5]\n"
+	"assert m['sum'][5]==2**64-6\n";
 
 static int run_numpy(const char *python, const char *path)
 {
@@ -856,8 +855,9 @@ static void every_dtype_has_a_header(void **state)
 		char header[513] = { 0 };
 
 		assert_int_equal(columns_create(quiver_io_posix(), dir->fd, &other), 0);
-		assert_int_equal(columns_open(&columns, quiver_io_posix(), dir->fd, &other, 0,
-		                              false, NULL), 0);
+		assert_int_equal(
+			columns_open(&columns, quiver_io_posix(), dir->fd, &other, 0, false, NULL),
+			0);
 		assert_int_equal(columns_grow(&columns, 2), 0);
 		finish(&columns);
 		unit_read(dir, "vectors.npy", header, 512, 0);

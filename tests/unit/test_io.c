@@ -233,8 +233,8 @@ static void folders_are_listed_made_and_changed(void **state)
 		assert_int_equal(count, 41);
 		at = names;
 		for (size_t i = 0; i < count; i++, at += strlen(at) + 1)
-			seen |= strcmp(at, "folder") == 0 ? UINT64_C(1) << 40 :
-			                                    UINT64_C(1) << atoi(at);
+			seen |= strcmp(at, "folder") == 0 ? UINT64_C(1) << 40
+			                                  : UINT64_C(1) << atoi(at);
 		assert_true(seen == (UINT64_C(1) << 41) - 1);
 		free(names);
 	}

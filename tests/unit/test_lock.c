@@ -107,8 +107,9 @@ static void the_holder_is_found_only_while_it_holds(void **state)
 
 static void a_holder_without_a_name_is_not_nobody(void **state)
 {
-	static const char *const texts[] = { "", "pid \n", "pid 0\n", "pid -4\n", "pid 12",
-		                             "pid 99999999999999999999\n", "rubbish" };
+	static const char *const texts[] = { "",         "pid \n", "pid 0\n",
+		                             "pid -4\n", "pid 12", "pid 99999999999999999999\n",
+		                             "rubbish" };
 	struct unit_dir *dir = *state;
 	struct quiver_holder holder;
 	struct quiver_error error;

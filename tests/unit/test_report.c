@@ -47,7 +47,8 @@ static void a_line_has_a_time_and_a_newline(void **state)
 	report_add(&report, "vector %d: got %d of %d bytes", 42, 100, 3072);
 	text = text_of(&report);
 	assert_int_equal(sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ %n", &year, &month, &day, &hour,
-	                        &minute, &second, &end), 6);
+	                        &minute, &second, &end),
+	                 6);
 	assert_int_equal(end, STAMP_BYTES);
 	assert_string_equal(text + STAMP_BYTES, "vector 42: got 100 of 3072 bytes\n");
 	assert_int_equal(sink_calls, 1);

@@ -95,14 +95,14 @@ static void what_was_written_is_read(void **state)
 static void the_bytes_are_those_of_the_format(void **state)
 {
 	static const uint8_t expected[] = {
-		'Q',  'U',  'I',  'V',	'E',  'R',  'S',  'B', /* magic */
-		1,    0,    0,	  0,	1,    0,    0,	  0, /* version, flags */
-		1,    2,    3,	  4,	5,    6,    0x47, 8, /* uuid */
-		0x89, 10,   11,	  12,	13,   14,   15,	  16, /* */
-		1,    0,    0,	  0,	0,    0,    0,	  0, /* sequence */
-		0,    3,    0,	  0,	1,    0,    0,	  0, /* dim, dtype */
-		4,    3,    2,	  1,	0,    0,    0,	  0, /* slots used */
-		3,    3,    2,	  1,	0,    0,    0,	  0, /* count */
+		'Q',  'U',  'I',  'V',  'E',  'R',  'S',  'B', /* magic */
+		1,    0,    0,    0,    1,    0,    0,    0, /* version, flags */
+		1,    2,    3,    4,    5,    6,    0x47, 8, /* uuid */
+		0x89, 10,   11,   12,   13,   14,   15,   16, /* */
+		1,    0,    0,    0,    0,    0,    0,    0, /* sequence */
+		0,    3,    0,    0,    1,    0,    0,    0, /* dim, dtype */
+		4,    3,    2,    1,    0,    0,    0,    0, /* slots used */
+		3,    3,    2,    1,    0,    0,    0,    0, /* count */
 		0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11, /* checkpoint LSN */
 		0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21, /* ceiling */
 		0x38, 0x37, 0x36, 0x35, 0x34, 0x33, 0x32, 0x31, /* segment */
@@ -266,8 +266,7 @@ static void values_that_no_store_has_are_damage(void **state)
 		{ 12, 1, "\2" }, /* flags */
 		{ 32, 1, "\4" }, /* the sequence of the other copy */
 		{ 40, 4, "\0\0\0\0" }, /* dim */
-		{ 40, 4, "\1\0\1\0" },
-		{ 44, 1, "\5" }, /* dtype */
+		{ 40, 4, "\1\0\1\0" }, { 44, 1, "\5" }, /* dtype */
 		{ 52, 1, "\1" }, /* slots used */
 		{ 60, 1, "\1" }, /* count */
 		{ 79, 1, "\0" }, /* ceiling below the checkpoint */

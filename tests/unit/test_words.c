@@ -8,8 +8,11 @@ static void dtypes_have_names_and_sizes(void **state)
 		const char *name;
 		enum quiver_dtype dtype;
 		uint32_t bytes;
-	} all[] = { { "f4", QUIVER_F4, 4 }, { "f2", QUIVER_F2, 2 }, { "f8", QUIVER_F8, 8 },
-		    { "i1", QUIVER_I1, 1 }, { "u1", QUIVER_U1, 1 } };
+	} all[] = { { "f4", QUIVER_F4, 4 },
+		    { "f2", QUIVER_F2, 2 },
+		    { "f8", QUIVER_F8, 8 },
+		    { "i1", QUIVER_I1, 1 },
+		    { "u1", QUIVER_U1, 1 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -44,8 +47,8 @@ static void modes_have_names(void **state)
 
 static void other_words_are_refused_and_change_nothing(void **state)
 {
-	static const char *const others[] = { "", "f", "f44", "F4", " f4", "f4\n", "float32",
-		                              "fsync ", "Always", "nones" };
+	static const char *const others[] = { "",     "f",       "f44",    "F4",     " f4",
+		                              "f4\n", "float32", "fsync ", "Always", "nones" };
 	enum quiver_durability mode = QUIVER_FLUSH;
 	enum quiver_dtype dtype = QUIVER_I1;
 

@@ -257,7 +257,7 @@ int export_command(int argc, char **argv)
 		say_errno("signals", result);
 		return STATUS_FAILED;
 	}
-	if (session_open(arguments.target, true, &session) < 0)
+	if (session_open(arguments.target, SESSION_READ_ONLY, &session) < 0)
 		return STATUS_FAILED;
 	result = export_session(&arguments, &session);
 	closed = session_close(&session);

@@ -324,7 +324,7 @@ int import_command(int argc, char **argv)
 		say_errno("signals", result);
 		return STATUS_FAILED;
 	}
-	if (session_open(arguments.target, false, &session) < 0)
+	if (session_open(arguments.target, 0, &session) < 0)
 		return STATUS_FAILED;
 	result = import_rows(&arguments, &session, &done, &total);
 	closed = session_close(&session);

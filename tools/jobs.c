@@ -35,7 +35,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* Parse the arguments, catch signals and open the session. False where the exit
  * status is *status. */
-static bool begin(const struct argp *argp, int argc, char **argv, bool read_only,
+static bool begin(const struct argp *argp, int argc, char **argv, unsigned flags,
                   struct session *session, int *status)
 {
 	char *target = NULL;
@@ -50,7 +50,7 @@ static bool begin(const struct argp *argp, int argc, char **argv, bool read_only
 		say_errno("signals", result);
 		return false;
 	}
-	return session_open(target, read_only, session) == 0;
+	return session_open(target, flags, session) == 0;
 }
 
 /* Run a job and close the session. */
@@ -81,7 +81,7 @@ int flush_command(int argc, char **argv)
 	struct session session;
 	int status, result, closed;
 
-	if (!begin(&flush_argp, argc, argv, false, &session, &status))
+	if (!begin(&flush_argp, argc, argv, 0, &session, &status))
 		return status;
 	if (session.target.live)
 		result = live_write(session.mount_fd, "flush", "1");
@@ -111,7 +111,7 @@ int compact_command(int argc, char **argv)
 	struct session session;
 	int status;
 
-	if (!begin(&compact_argp, argc, argv, false, &session, &status))
+	if (!begin(&compact_argp, argc, argv, 0, &session, &status))
 		return status;
 	return run_job(&session, QUIVER_COMPACT);
 }
@@ -133,7 +133,7 @@ int verify_command(int argc, char **argv)
 	struct session session;
 	int status;
 
-	if (!begin(&verify_argp, argc, argv, true, &session, &status))
+	if (!begin(&verify_argp, argc, argv, SESSION_READ_ONLY, &session, &status))
 		return status;
 	return run_job(&session, QUIVER_VERIFY);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,16 +15,38 @@
 /* Room for the value of a small control file. */
 #define VALUE_BYTES_MAX 64
 
-/* The engine tells of refusals and repairs while it opens: pass them on. */
+/* Whether what the engine reports is told as it comes: not while it opens, since
+ * the reason of a failure is among it and is told anyway. */
+static atomic_bool telling;
+
+/* Any thread. */
 static void report_line(void *arg, const char *line)
 {
-	say_note(arg, "%s", line);
+	if (atomic_load(&telling))
+		say_note(arg, "%s", line);
 }
 
-static int open_store(bool read_only, struct session *session)
+/* Tell what was reported while the store was opened, and from now on the rest. */
+static void start_telling(const struct session *session)
+{
+	char *text = NULL, *rest, *line;
+	size_t length;
+
+	atomic_store(&telling, true);
+	if (quiver_errors(session->store, &text, &length) < 0)
+		return;
+	rest = text;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (line[0] != '\0')
+			say_note(session->target.path, "%s", line);
+	}
+	free(text);
+}
+
+static int open_store(unsigned flags, struct session *session)
 {
 	struct quiver_options options = {
-		.read_only = read_only,
+		.read_only = (flags & SESSION_READ_ONLY) != 0,
 		.durability = QUIVER_FSYNC,
 		.lock_wait_ms = TARGET_WAIT_MS,
 		.on_report = report_line,
@@ -37,6 +60,8 @@ static int open_store(bool read_only, struct session *session)
 		return result;
 	}
 	session->geometry = *quiver_geometry(session->store);
+	if ((flags & SESSION_QUIET) == 0)
+		start_telling(session);
 	return 0;
 }
 
@@ -86,7 +111,7 @@ static int open_mount(struct session *session)
 	return 0;
 }
 
-int session_open(const char *given, bool read_only, struct session *session)
+int session_open(const char *given, unsigned flags, struct session *session)
 {
 	int result;
 
@@ -96,7 +121,7 @@ int session_open(const char *given, bool read_only, struct session *session)
 	if (result < 0)
 		return result;
 	if (!session->target.live)
-		return open_store(read_only, session);
+		return open_store(flags, session);
 	result = open_mount(session);
 	if (result < 0)
 		(void)session_close(session);

@@ -9,6 +9,12 @@
 
 #include <stdbool.h>
 
+/* How a store that nobody has open is opened. */
+enum {
+	SESSION_READ_ONLY = 1,
+	SESSION_QUIET = 2, /* do not tell what the engine reports: the caller does */
+};
+
 struct session {
 	struct target target;
 	struct quiver *store; /* NULL where the target is live */
@@ -17,11 +23,10 @@ struct session {
 };
 
 /*
- * Resolve `given` and open it; `read_only` is for a store nobody has open.
- * 0, to be ended with session_close, or a negative errno after having said what
+ * Resolve `given` and open it; `flags`: SESSION_*. One session at a time. 0, to be ended with session_close, or a negative errno after having said what
  * is wrong.
  */
-int session_open(const char *given, bool read_only, struct session *session);
+int session_open(const char *given, unsigned flags, struct session *session);
 
 /* Close it; a store writes its last checkpoint here. 0, or a negative errno
  * after having said what is wrong. */

@@ -63,7 +63,7 @@ int status_command(int argc, char **argv)
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
 		return STATUS_USAGE;
-	if (session_open(arguments.target, true, &session) < 0)
+	if (session_open(arguments.target, SESSION_READ_ONLY | SESSION_QUIET, &session) < 0)
 		return STATUS_FAILED;
 	result = facts_get(&session, &facts);
 	if (result == 0) {

@@ -128,18 +128,18 @@ static void show_trouble(const struct session *session, const struct facts *fact
 static void show_contents(const struct session *session, const struct facts *facts)
 {
 	const struct quiver_geometry *geometry = &session->geometry;
-	char a[NUMBER_BYTES], b[NUMBER_BYTES], c[NUMBER_BYTES];
+	char a[NUMBER_BYTES], b[NUMBER_BYTES], c[NUMBER_BYTES], d[NUMBER_BYTES];
 
 	label("vectors");
 	(void)printf("%s, dim %" PRIu32 ", dtype %s, %s bytes each\n",
 	             grouped(facts_number(facts, "count"), a), geometry->dim,
 	             quiver_dtype_name(geometry->dtype), grouped(geometry->vector_bytes, b));
 	label("slots");
-	(void)printf("%s in use, %s free and %s superseded among them; room for %s\n",
+	(void)printf("%s used, of them %s free and %s superseded; room for %s\n",
 	             grouped(facts_number(facts, "slots_used"), a),
 	             grouped(facts_number(facts, "slots_free"), b),
 	             grouped(facts_number(facts, "slots_retired"), c),
-	             or_unknown(facts_find(facts, "slots")));
+	             grouped(facts_number(facts, "slots"), d));
 	label("fragmentation");
 	(void)printf("%.1f%%%s\n", facts_real(facts, "fragmentation") * 100,
 	             facts_real(facts, "fragmentation") >= 0.5

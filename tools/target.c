@@ -7,6 +7,7 @@
 #include "say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,25 +56,31 @@ static bool find_mount_above(char *path)
 	return false;
 }
 
-/* Check that a live mount answers. Says errors. */
+/* Check that a live mount answers: what the kernel has cached outlives a daemon, so
+ * a control file is read. Says errors. */
 static int check_alive(const char *path)
 {
-	char control[PATH_MAX];
-	struct stat status;
+	char file[PATH_MAX], byte;
+	int result = 0;
+	int fd = -1;
 
-	if (snprintf(control, sizeof(control), "%s/control", path) >= (int)sizeof(control))
-		return -ENAMETOOLONG;
-	if (stat(control, &status) == 0)
-		return 0;
-	if (errno == ENOTCONN)
+	if (snprintf(file, sizeof(file), "%s/control/version", path) >= (int)sizeof(file))
+		result = -ENAMETOOLONG;
+	if (result == 0) {
+		fd = open(file, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || read(fd, &byte, 1) < 0)
+			result = -errno;
+	}
+	if (fd >= 0)
+		(void)close(fd); /* only read from */
+	if (result == -ENOTCONN || result == -ECONNABORTED)
 		return say_stale(path);
-	if (errno == EACCES) {
+	if (result == -EACCES)
 		say_error(path, "mounted by another user, who has not allowed others to use it "
 		                "(mount it with -o allow_other)");
-		return -EACCES;
-	}
-	say_error(path, "its control folder cannot be reached: %s", strerror(errno));
-	return errno != 0 ? -errno : -EIO;
+	else if (result < 0)
+		say_error(path, "its control files cannot be read: %s", strerror(-result));
+	return result;
 }
 
 /* Say that `path` is neither a store nor a mount. */

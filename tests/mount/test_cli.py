@@ -8,6 +8,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -612,6 +613,45 @@ def test_a_mount_whose_daemon_died_says_what_to_run(mounted):
     assert stats(store)["count"] == 0
 
 
+def test_a_store_whose_daemon_died_is_recovered(mounted, tmp_path):
+    store, point = mounted
+    data = write_vectors(tmp_path / "v.npy", 1000, 5)
+    run("import", point, tmp_path / "v.npy")
+    os.kill(int((store / "LOCK").read_text().split()[1]), signal.SIGKILL)
+    run("export", store, tmp_path / "out.npy")
+    assert read_npy(tmp_path / "out.npy")[1] == data
+    unmount(point)
+    run("check", store)
+
+
+def test_an_ordinary_user_exports_what_he_may_read(store, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    data = write_vectors(tmp_path / "v.npy", 10, 5)
+    run("import", store, tmp_path / "v.npy")
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        folder = Path(folder)
+        folder.chmod(0o777)
+        point = folder / "mnt"
+        point.mkdir()
+        program = shutil.copy(QUIVERFS, folder / "quiverfs")
+        run("mount", store, point, "-o", "allow_other")
+        try:
+            done = subprocess.run([program, "export", point, folder / "out.npy"],
+                                  capture_output=True, text=True, **nobody)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert read_npy(folder / "out.npy")[1] == data
+            assert subprocess.run([program, "status", point], capture_output=True,
+                                  **nobody).returncode == 0
+            done = subprocess.run([program, "import", point, folder / "out.npy"],
+                                  capture_output=True, text=True, **nobody)
+            assert done.returncode == 1
+            assert "Permission denied" in done.stderr
+        finally:
+            unmount(point)
+
+
 def test_a_read_only_mount(store, tmp_path):
     data = write_vectors(tmp_path / "v.npy", 10, 5)
     run("import", store, tmp_path / "v.npy")
@@ -632,7 +672,7 @@ def test_a_read_only_mount(store, tmp_path):
 def test_mount_options_are_looked_at(store, tmp_path):
     point = tmp_path / "mnt"
     point.mkdir()
-    fails("mount", store, point, "-o", "nonsense", says=["nonsense"])
+    fails("mount", store, point, "-o", "nonsense", says=["nonsense"], status=2)
     run_as("mount.quiverfs", store, point, "-o", "nonsense", status=32)
     run_as("mount.quiverfs", store, point, "-n", "-s", "-o", "rw,noauto,nonsense,nosuid")
     try:

@@ -301,50 +301,51 @@ void control_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 
 /* ---- reading ------------------------------------------------------------ */
 
-/* Answer with the part of `text` that is asked for. */
-static void reply_part(fuse_req_t req, const struct text *text, size_t size, off_t off)
+/* Copy the part of `text` that is asked for into the reply. The number of bytes. */
+static size_t copy_part(const struct text *text, size_t size, off_t off, char *to)
 {
 	size_t left = off >= 0 && (size_t)off < text->length ? text->length - (size_t)off : 0;
+	size_t length = size < left ? size : left;
 
-	(void)fuse_reply_buf(req, left ? text->bytes + off : NULL, size < left ? size : left);
+	if (length > 0)
+		memcpy(to, text->bytes + off, length);
+	return length;
 }
 
-/* Without a handle: from a copy of the current text, since it is changed under
- * the lock and no reply is sent under it. */
-static void read_current(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
+/* What a read without a handle gets: the current text, under the lock. -ENOMEM. */
+static int copy_current(struct fs *fs, fuse_ino_t ino, off_t off, struct reply *reply, size_t *size)
 {
-	struct fs *fs = fs_of(req);
-	struct current *current = &fs->control->current[ino - TREE_CONTROL_FIRST];
-	struct text copy = { NULL, 0 };
+	struct control *control = fs->control;
 	int64_t changed_ns;
-	int err;
+	size_t length;
+	int err = refresh(fs, ino, &length, &changed_ns);
 
-	err = exists(fs, ino) ? refresh(fs, ino, &copy.length, &changed_ns) : -ENOENT;
-	if (err < 0) {
-		fs_reply(req, err);
-		return;
-	}
-	pthread_mutex_lock(&fs->control->lock);
-	copy.length = current->text.length;
-	copy.bytes = malloc(copy.length + 1);
-	if (copy.bytes && copy.length)
-		memcpy(copy.bytes, current->text.bytes, copy.length);
-	pthread_mutex_unlock(&fs->control->lock);
-	if (copy.bytes)
-		reply_part(req, &copy, size, off);
-	else
-		fs_reply(req, -ENOMEM);
-	free(copy.bytes);
+	if (err < 0)
+		return err;
+	pthread_mutex_lock(&control->lock);
+	*size = copy_part(&control->current[ino - TREE_CONTROL_FIRST].text, *size, off,
+	                  reply->data);
+	pthread_mutex_unlock(&control->lock);
+	return 0;
 }
 
 void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	const struct handle *handle = handle_of(fi);
+	struct fs *fs = fs_of(req);
+	struct reply reply;
+	int err;
 
-	if (!handle)
-		read_current(req, ino, size, off);
-	else
-		reply_part(req, &handle->text, size, off);
+	/* Copied, so that nothing of ours is needed any more once the kernel has the
+	 * answer: a RELEASE may then free the handle at once. */
+	err = reply_begin(&reply, req, size);
+	if (err == 0 && !exists(fs, ino))
+		err = -ENOENT;
+	if (err == 0 && handle)
+		size = copy_part(&handle->text, size, off, reply.data);
+	else if (err == 0)
+		err = copy_current(fs, ino, off, &reply, &size);
+	reply_end(&reply, err, size);
 }
 
 /* ---- writing ------------------------------------------------------------ */

@@ -403,6 +403,17 @@ static struct handle *pick(struct node *node, pid_t tid)
 	return newest != NULL ? newest : node->handles;
 }
 
+uint32_t node_size(const struct fs *fs, const struct handle *h)
+{
+	if (!h->stage.active)
+		return fs->geometry.vector_bytes;
+	for (const struct handle *p = h->node->handles; p != NULL; p = p->next) {
+		if (!p->created)
+			return fs->geometry.vector_bytes;
+	}
+	return h->stage.size;
+}
+
 bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
 {
 	struct shard *shard = shard_of(fs->nodes, id);
@@ -417,7 +428,7 @@ bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
 	}
 	h = pick(node, tid);
 	view->attr = h->writable ? h->stage.attr : h->version->ref.attr;
-	view->size = h->stage.active ? h->stage.size : fs->geometry.vector_bytes;
+	view->size = node_size(fs, h);
 	view->links = h->created && !h->orphan;
 	view->mtime_staged = h->writable && h->tid == tid && h->stage.active &&
 	                     (h->stage.attr_mask & QUIVER_ATTR_MTIME) != 0;

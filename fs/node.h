@@ -135,6 +135,11 @@ struct node_view {
  * newest. False where nobody has `id` open. */
 bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view);
 
+/* The length that fstat shows for an uncommitted handle: what is staged. But the
+ * kernel keeps one length for an ID, so where others still have a former vector of
+ * that ID open, it stays theirs. The caller holds the lock. */
+uint32_t node_size(const struct fs *fs, const struct handle *h);
+
 /* Hand attributes on to a stage of `id`: to that of thread `tid`; else, where
  * `others`, to the newest. False where there is no such stage. An mtime that is
  * not explicit is left to the commit. */

@@ -95,7 +95,7 @@ static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id,
 		h->touched = true;
 		h->stage.active = true;
 	}
-	*size = h->created ? 0 : fs->geometry.vector_bytes;
+	*size = h->created ? node_size(fs, h) : fs->geometry.vector_bytes;
 	node_unlock(h);
 	h->durable = (flags & O_DSYNC) != 0;
 	*handle = h;

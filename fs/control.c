@@ -92,9 +92,12 @@ struct current {
 	int64_t changed_ns; /* control's lock; when it last became another text */
 };
 
+/* The kernel lets no request of a handle overtake its open or follow its release,
+ * but that is not an order that the memory model or a thread checker knows of: so
+ * every member is looked at under the lock. */
 struct handle {
-	struct text text; /* constant */
-	mode_t umask; /* constant; of whoever opened control/put */
+	struct text text; /* control's lock */
+	mode_t umask; /* control's lock; of whoever opened control/put */
 	struct handle *next, **back; /* control's lock */
 };
 
@@ -341,14 +344,29 @@ void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	err = reply_begin(&reply, req, size);
 	if (err == 0 && !exists(fs, ino))
 		err = -ENOENT;
-	if (err == 0 && handle)
+	if (err == 0 && handle) {
+		pthread_mutex_lock(&fs->control->lock);
 		size = copy_part(&handle->text, size, off, reply.data);
-	else if (err == 0)
+		pthread_mutex_unlock(&fs->control->lock);
+	} else if (err == 0) {
 		err = copy_current(fs, ino, off, &reply, &size);
+	}
 	reply_end(&reply, err, size);
 }
 
 /* ---- writing ------------------------------------------------------------ */
+
+/* The umask of whoever opened the handle; there may be none. */
+static mode_t umask_of(struct control *control, const struct handle *handle)
+{
+	mode_t mask = 0;
+
+	pthread_mutex_lock(&control->lock);
+	if (handle)
+		mask = handle->umask;
+	pthread_mutex_unlock(&control->lock);
+	return mask;
+}
 
 /* Say what could not be done. Values that make no sense have been reported. */
 static void report(const struct control_write *write, int err)
@@ -418,7 +436,7 @@ void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		.name = tree_name(ino),
 		.uid = fuse_req_ctx(req)->uid,
 		.gid = fuse_req_ctx(req)->gid,
-		.umask = handle ? handle->umask : 0,
+		.umask = umask_of(fs->control, handle),
 		.sync = fi->flags & (O_SYNC | O_DSYNC),
 		.size = size,
 	};

@@ -261,8 +261,8 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
 		if (op->type == WAL_RENAME || (op->type == WAL_PUT && op->old_slot == SLOT_NONE))
 			touch_dir(store, time_ns);
 		if (op->type != WAL_MOVE)
-			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts
-			                                     : &counters->renames, 1);
+			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts : &counters->renames,
+			                 1);
 	} else if (op->type == WAL_REMOVE) {
 		index_remove(&store->index, op->id, op->old_slot);
 		retire(store, op->old_slot, op->id, op->lsn);

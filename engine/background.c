@@ -29,8 +29,8 @@ static void sync_on_time(struct quiver *store, uint64_t *last_sync_ns)
 	uint64_t interval = (uint64_t)store->options.commit_interval_ms * 1000000;
 	int r;
 
-	if (now - *last_sync_ns < interval ||
-	    atomic_load(&store->durability) != QUIVER_FSYNC || store_writable(store) != 0)
+	if (now - *last_sync_ns < interval || atomic_load(&store->durability) != QUIVER_FSYNC ||
+	    store_writable(store) != 0)
 		return;
 	*last_sync_ns = now;
 	r = wal_sync(&store->wal, atomic_load(&store->lsn));
@@ -92,8 +92,8 @@ static void *housekeep(void *arg)
 /* Whether there is enough to do for a checkpoint that nobody asked for. */
 static bool checkpoint_due(struct quiver *store)
 {
-	uint64_t log_bytes = atomic_load(&store->wal.appended_bytes) -
-	                     atomic_load(&store->checkpoint_bytes);
+	uint64_t log_bytes =
+		atomic_load(&store->wal.appended_bytes) - atomic_load(&store->checkpoint_bytes);
 	uint64_t retired = atomic_load(&store->retired_count);
 	int64_t idle_ns;
 

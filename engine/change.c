@@ -36,8 +36,12 @@ int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct
                unsigned attr_mask, unsigned flags, uint64_t *lsn)
 {
 	struct commit_op op = {
-		.type = WAL_PUT, .id = id, .src_slot = SLOT_NONE, .data = data,
-		.attr = *attr, .mask = attr_mask,
+		.type = WAL_PUT,
+		.id = id,
+		.src_slot = SLOT_NONE,
+		.data = data,
+		.attr = *attr,
+		.mask = attr_mask,
 	};
 	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
 	struct iovec part = { .iov_base = (void *)(uintptr_t)data,
@@ -293,8 +297,12 @@ int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr 
                     unsigned mask, unsigned flags)
 {
 	struct commit_op op = {
-		.type = WAL_SETATTR, .id = id, .slot = SLOT_NONE, .src_slot = SLOT_NONE,
-		.attr = *attr, .mask = mask,
+		.type = WAL_SETATTR,
+		.id = id,
+		.slot = SLOT_NONE,
+		.src_slot = SLOT_NONE,
+		.attr = *attr,
+		.mask = mask,
 	};
 	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
 
@@ -312,8 +320,12 @@ int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, un
                         unsigned flags)
 {
 	struct commit_op op = {
-		.type = WAL_DIRATTR, .id = QUIVER_ID_NONE, .slot = SLOT_NONE,
-		.src_slot = SLOT_NONE, .attr = *attr, .mask = mask,
+		.type = WAL_DIRATTR,
+		.id = QUIVER_ID_NONE,
+		.slot = SLOT_NONE,
+		.src_slot = SLOT_NONE,
+		.attr = *attr,
+		.mask = mask,
 	};
 	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
 

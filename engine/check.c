@@ -42,8 +42,8 @@ bool check_vector(struct check *check, uint64_t slot, const char **why)
 	int r = columns_meta(&store->columns, slot, id, &row);
 
 	if (r == 0)
-		r = fault_hash(columns_vector(&store->columns, slot),
-		               store->geometry.vector_bytes, &hash);
+		r = fault_hash(columns_vector(&store->columns, slot), store->geometry.vector_bytes,
+		               &hash);
 	if (r == 0 && vector_sum(id, row.lsn, hash) != row.sum)
 		r = -EBADMSG;
 	*why = r == -EBADMSG ? "the bytes do not match their checksum" : strerror(-r);
@@ -98,7 +98,8 @@ static int check_snapshot(struct check *check)
 	r = index_load(&snapshot, &store->columns, store->io, store->dir_fd, &stamp, &live);
 	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
 		check->result->damage++;
-		check_say(check, "index: %s; opening the store rebuilds it from ids.npy and meta.npy",
+		check_say(check,
+		          "index: %s; opening the store rebuilds it from ids.npy and meta.npy",
 		          r == -EBADMSG  ? "damaged"
 		          : r == -ENOENT ? "missing"
 		                         : "not of this state of the store");

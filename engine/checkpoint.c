@@ -107,10 +107,15 @@ static size_t none_records(struct quiver *store, const struct checkpoint *cp,
 
 		if (columns_meta(&store->columns, slot, id, &row) != 0)
 			continue; /* damage under our feet: left unconfirmed, so it is freed */
-		records[n++] = (struct wal_record){ .type = WAL_PUTREF, .lsn = row.lsn, .id = id,
-			                            .slot = slot, .old_slot = SLOT_NONE,
-			                            .src_slot = SLOT_NONE, .attr = row.attr,
-			                            .sum = row.sum, .time_ns = cp->dir.mtime_ns };
+		records[n++] = (struct wal_record){ .type = WAL_PUTREF,
+			                            .lsn = row.lsn,
+			                            .id = id,
+			                            .slot = slot,
+			                            .old_slot = SLOT_NONE,
+			                            .src_slot = SLOT_NONE,
+			                            .attr = row.attr,
+			                            .sum = row.sum,
+			                            .time_ns = cp->dir.mtime_ns };
 	}
 	for (size_t i = 0; i < cp->retired.count; i++)
 		records[n++] = (struct wal_record){ .type = WAL_FREE,
@@ -121,7 +126,8 @@ static size_t none_records(struct quiver *store, const struct checkpoint *cp,
 			                            .src_slot = SLOT_NONE,
 			                            .time_ns = cp->dir.mtime_ns };
 	for (size_t i = 0; i < cp->row_count; i++)
-		records[n++] = (struct wal_record){ .type = WAL_SETATTR, .lsn = cp->rows[i].lsn,
+		records[n++] = (struct wal_record){ .type = WAL_SETATTR,
+			                            .lsn = cp->rows[i].lsn,
 			                            .id = cp->rows[i].id,
 			                            .slot = cp->rows[i].slot,
 			                            .old_slot = SLOT_NONE,
@@ -173,8 +179,8 @@ static int write_rows(struct quiver *store, const struct checkpoint *cp)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < cp->retired.count; i++)
-		r = columns_write_rows(&store->columns, cp->retired.items[i].slot, &none,
-		                       &free_row, 1);
+		r = columns_write_rows(&store->columns, cp->retired.items[i].slot, &none, &free_row,
+		                       1);
 	for (size_t i = 0; r == 0 && i < cp->row_count; i++) {
 		const struct overlay_row *row = &cp->rows[i];
 

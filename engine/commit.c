@@ -108,8 +108,7 @@ void commit_resume(struct quiver *store)
 /* Whether the commit would have to wait for a sync. */
 static bool would_sync(struct quiver *store, const struct commit_request *request)
 {
-	return (request->flags & QUIVER_SYNC) ||
-	       atomic_load(&store->durability) == QUIVER_ALWAYS ||
+	return (request->flags & QUIVER_SYNC) || atomic_load(&store->durability) == QUIVER_ALWAYS ||
 	       atomic_load(&store->queue.syncing);
 }
 

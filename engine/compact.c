@@ -18,7 +18,8 @@ static uint64_t id_in(struct quiver *store, uint64_t slot)
 	uint64_t id;
 
 	epoch_enter();
-	id = slots_is_live(&store->slots, slot) ? columns_id(&store->columns, slot) : QUIVER_ID_NONE;
+	id = slots_is_live(&store->slots, slot) ? columns_id(&store->columns, slot)
+	                                        : QUIVER_ID_NONE;
 	epoch_leave();
 	return id;
 }

@@ -34,8 +34,8 @@ static void store_entry(struct index_table *table, uint64_t at, uint64_t value)
 struct index_table *index_table_new(uint64_t entries)
 {
 	size_t bytes = sizeof(struct index_table) + entries * sizeof(uint32_t);
-	struct index_table *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct index_table *table =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (table == MAP_FAILED)
 		return NULL;
@@ -90,8 +90,7 @@ uint64_t index_find(const struct index *index, uint64_t id)
 
 		if (entry == INDEX_EMPTY)
 			return SLOT_NONE;
-		if (entry != INDEX_TOMB &&
-		    columns_id(index->columns, entry - INDEX_SLOT0) == id)
+		if (entry != INDEX_TOMB && columns_id(index->columns, entry - INDEX_SLOT0) == id)
 			return entry - INDEX_SLOT0;
 		at = (at + 1) & table->mask;
 	}

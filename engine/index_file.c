@@ -189,8 +189,7 @@ static int take_page(const uint8_t *page, uint64_t number, const struct layout *
 
 			if (entry == INDEX_TOMB || (entry && entry - INDEX_SLOT0 >= slots_used))
 				return -EBADMSG;
-			atomic_store_explicit(&table->entries[at + i], entry,
-			                      memory_order_relaxed);
+			atomic_store_explicit(&table->entries[at + i], entry, memory_order_relaxed);
 		}
 		return 0;
 	}

@@ -79,8 +79,7 @@ int quiver_job_stop(struct quiver *store, enum quiver_job kind)
 	return 0;
 }
 
-void quiver_job_status(struct quiver *store, enum quiver_job kind,
-                       struct quiver_job_status *status)
+void quiver_job_status(struct quiver *store, enum quiver_job kind, struct quiver_job_status *status)
 {
 	pthread_mutex_lock(&store->job.lock);
 	*status = store->job.status[kind];

@@ -51,7 +51,7 @@ extern "C" {
 /* One atomic batch is kept in the log's write path at once; this bounds it. */
 #define QUIVER_BATCH_BYTES_MAX (64u << 20)
 
-struct quiver;    /* an open store */
+struct quiver; /* an open store */
 struct quiver_io; /* the table of I/O functions, engine/io.h */
 
 enum quiver_dtype {
@@ -278,8 +278,7 @@ int quiver_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *l
  * -ENOENT no `from`; -EEXIST with QUIVER_NOREPLACE; -EINVAL `to` out of range;
  * -EIO the bytes of `from` do not match their checksum; common errors.
  */
-int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags,
-                  uint64_t *lsn);
+int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags, uint64_t *lsn);
 
 /* Set the attributes in `mask`. -ENOENT; common errors. The vector keeps its
  * LSN: it is the same version. */
@@ -351,8 +350,7 @@ struct quiver_job_status {
 int quiver_job_start(struct quiver *store, enum quiver_job job);
 /* Ask a running job to end soon and return at once; 0 also where none runs. */
 int quiver_job_stop(struct quiver *store, enum quiver_job job);
-void quiver_job_status(struct quiver *store, enum quiver_job job,
-                       struct quiver_job_status *status);
+void quiver_job_status(struct quiver *store, enum quiver_job job, struct quiver_job_status *status);
 
 /* ---- the columns as files ---------------------------------------------- */
 
@@ -422,7 +420,7 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats);
  * engine adds its own. Any thread, also while holding the caller's own locks
  * (on_report is then called under them). */
 void quiver_report(struct quiver *store, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3)));
 /* All lines, oldest first, each ended by a newline, in *text (malloc'd, to be
  * freed by the caller, NUL-terminated). -ENOMEM. */
 int quiver_errors(struct quiver *store, char **text, size_t *length);

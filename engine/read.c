@@ -79,8 +79,9 @@ static int check_sum(struct quiver *store, const struct quiver_ref *ref, int r, 
 		return 0;
 	if (r) {
 		atomic_fetch_add(&store->counters.io_errors, 1);
-		quiver_report(store, "vector %" PRIu64 ": reading slot %" PRIu64
-		              " of vectors.npy: %s", ref->id, ref->slot, strerror(-r));
+		quiver_report(store,
+		              "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
+		              ref->id, ref->slot, strerror(-r));
 	} else {
 		atomic_fetch_add(&store->counters.checksum_errors, 1);
 		quiver_report(store,
@@ -106,8 +107,9 @@ int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t
 
 	if (r) {
 		atomic_fetch_add(&store->counters.io_errors, 1);
-		quiver_report(store, "vector %" PRIu64 ": reading slot %" PRIu64
-		              " of vectors.npy: %s", ref->id, ref->slot, strerror(-r));
+		quiver_report(store,
+		              "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
+		              ref->id, ref->slot, strerror(-r));
 	}
 	return r;
 }
@@ -118,7 +120,8 @@ bool quiver_ref_resident(struct quiver *store, const struct quiver_ref *ref)
 	unsigned char pages[QUIVER_VECTOR_BYTES_MAX / 4096 + 2];
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t from = (uintptr_t)ref->data & ~(page - 1);
-	uintptr_t to = ((uintptr_t)ref->data + store->geometry.vector_bytes + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)ref->data + store->geometry.vector_bytes + page - 1) &
+	               ~(page - 1);
 
 	if (mincore((void *)from, to - from, pages) != 0)
 		return false;

@@ -37,8 +37,7 @@ int recovery_doom(struct recovery *recovery, uint64_t slot)
 		grown = realloc(recovery->doomed, (rows / 64 + 1) * 8);
 		if (!grown)
 			return -ENOMEM;
-		memset(grown + recovery->rows / 64 + 1, 0,
-		       (rows / 64 - recovery->rows / 64) * 8);
+		memset(grown + recovery->rows / 64 + 1, 0, (rows / 64 - recovery->rows / 64) * 8);
 		recovery->doomed = grown;
 		recovery->rows = rows;
 	}
@@ -432,8 +431,8 @@ void recovery_judge(struct recovery *recovery, bool clean)
 			             recovery->bad[i].slot, recovery->bad[i].id);
 	if (recovery->base + recovery->gone != sb->count && recovery->damage_count == 0)
 		recovery_say(recovery,
-		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64
-		             " expected, %" PRIu64 " found in ids.npy and meta.npy%s",
+		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64 " expected, %" PRIu64
+		             " found in ids.npy and meta.npy%s",
 		             sb->count, sb->checkpoint_lsn, recovery->base + recovery->gone,
 		             clean ? "" : " and the log");
 }
@@ -477,8 +476,7 @@ static int keep_torn(struct recovery *recovery)
 	c = store->io->close(store->io, fd);
 	if (r == 0)
 		quiver_report(store,
-		              "wal/%s: torn at byte %" PRIu64
-		              " by a crash, after LSN %" PRIu64
+		              "wal/%s: torn at byte %" PRIu64 " by a crash, after LSN %" PRIu64
 		              "; what lay behind was not durable and is kept as wal/%s",
 		              from, scan->torn_offset, scan->last_lsn, to);
 	return r ? r : c;

@@ -47,7 +47,7 @@ int recovery_finish(struct recovery *recovery);
 /* Free row `slot` in recovery_finish. 0, or -ENOMEM. */
 int recovery_doom(struct recovery *recovery, uint64_t slot);
 void recovery_say(struct recovery *recovery, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3)));
 int recovery_init(struct recovery *recovery, struct quiver *store);
 void recovery_free(struct recovery *recovery);
 

@@ -23,8 +23,8 @@ static int open_lost(struct quiver *store, int *lost_fd)
 
 	if (r && r != -EEXIST)
 		return r;
-	*lost_fd = store->io->open(store->io, store->dir_fd, "lost+found", O_RDONLY | O_DIRECTORY,
-	                           0);
+	*lost_fd =
+		store->io->open(store->io, store->dir_fd, "lost+found", O_RDONLY | O_DIRECTORY, 0);
 	return *lost_fd < 0 ? *lost_fd : 0;
 }
 
@@ -55,8 +55,10 @@ static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
 	}
 	if (r == 0) {
 		check->result->repaired++;
-		check_say(check, "repaired: vector %" PRIu64 " in slot %" PRIu64
-		                 " removed, its bytes are in lost+found/%s", id, slot, name);
+		check_say(check,
+		          "repaired: vector %" PRIu64 " in slot %" PRIu64
+		          " removed, its bytes are in lost+found/%s",
+		          id, slot, name);
 	}
 	free(bytes);
 	return r;
@@ -84,8 +86,10 @@ static int keep_log(struct check *check, struct recovery *recovery)
 			continue;
 		}
 		if (r == 0)
-			check_say(check, "repaired: log segment %s moved to %s; commits up to LSN "
-			                 "%" PRIu64 " are kept", from, to, recovery->scan.last_lsn);
+			check_say(check,
+			          "repaired: log segment %s moved to %s; commits up to LSN "
+			          "%" PRIu64 " are kept",
+			          from, to, recovery->scan.last_lsn);
 	}
 	if (r == 0)
 		check->result->repaired++;

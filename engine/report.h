@@ -28,9 +28,9 @@ void report_destroy(struct report *report);
 /* Add a line, led by the UTC time ("2026-01-31T12:00:00Z "), and call the sink
  * (without the report's lock). Any thread. */
 void report_addv(struct report *report, const char *format, va_list args)
-        __attribute__((format(printf, 2, 0)));
+	__attribute__((format(printf, 2, 0)));
 void report_add(struct report *report, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3)));
 /* All lines, oldest first, each with a newline; malloc'd, NUL-terminated, the
  * caller frees. -ENOMEM. Any thread. */
 int report_text(struct report *report, char **text, size_t *length);

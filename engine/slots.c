@@ -172,8 +172,8 @@ void slots_give(struct slots *slots, uint64_t slot)
 void slots_set_live(struct slots *slots, uint64_t slot)
 {
 	uint64_t bit = UINT64_C(1) << (slot % WORD_BITS);
-	uint64_t was = atomic_fetch_or_explicit(&slots->live[slot / WORD_BITS], bit,
-	                                        memory_order_release);
+	uint64_t was =
+		atomic_fetch_or_explicit(&slots->live[slot / WORD_BITS], bit, memory_order_release);
 
 	assert(!(was & bit));
 	(void)was;
@@ -256,7 +256,8 @@ uint64_t slots_trim(struct slots *slots)
 
 	pthread_mutex_lock(&slots->lock);
 	while (slots->used > 0) {
-		if (slots->used % WORD_BITS == 0 && slots->taken[slots->used / WORD_BITS - 1] == 0) {
+		if (slots->used % WORD_BITS == 0 &&
+		    slots->taken[slots->used / WORD_BITS - 1] == 0) {
 			slots->used -= WORD_BITS;
 			slots->free_below -= WORD_BITS;
 			continue;

@@ -35,7 +35,8 @@ void space_destroy(struct quiver *store)
 {
 	if (store->backed && munmap((void *)(uintptr_t)store->backed, chunk_words(store) * 8) != 0)
 		assert(!"munmap of the chunk map");
-	if (store->punched && munmap((void *)(uintptr_t)store->punched, chunk_words(store) * 8) != 0)
+	if (store->punched &&
+	    munmap((void *)(uintptr_t)store->punched, chunk_words(store) * 8) != 0)
 		assert(!"munmap of the chunk map");
 	store->backed = store->punched = NULL;
 }

@@ -21,10 +21,10 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	stats->slots_used = counts.used;
 	stats->slots_free = counts.free_below;
 	stats->slots_retired = atomic_load(&store->retired_count);
-	stats->fragmentation = counts.used == 0 ? 0.0
-	                                        : (double)(stats->slots_free +
-	                                                   stats->slots_retired) /
-	                                                  (double)counts.used;
+	stats->fragmentation =
+		counts.used == 0
+			? 0.0
+			: (double)(stats->slots_free + stats->slots_retired) / (double)counts.used;
 	if (store->wal_started) {
 		wal_usage(&store->wal, &stats->wal_segments, &wal_file_bytes);
 		stats->wal_bytes = atomic_load(&store->wal.appended_bytes) -

@@ -35,7 +35,8 @@ void store_fail(struct quiver *store, const char *what, int error)
 static int check_geometry(const struct quiver_geometry *geometry, struct quiver_error *error)
 {
 	if (geometry->dim < 1 || geometry->dim > QUIVER_DIM_MAX) {
-		error_set(error, "dim %" PRIu32 ": expected 1 to %u", geometry->dim, QUIVER_DIM_MAX);
+		error_set(error, "dim %" PRIu32 ": expected 1 to %u", geometry->dim,
+		          QUIVER_DIM_MAX);
 		return -EINVAL;
 	}
 	if (quiver_dtype_bytes(geometry->dtype) == 0) {
@@ -69,7 +70,9 @@ static int create_superblock(const struct quiver_io *io, int dir_fd,
 		.geometry = *geometry,
 		.lsn_ceiling = 1,
 		.wal_first = 1,
-		.dir = { .mtime_ns = clock_realtime_ns(), .uid = geteuid(), .gid = getegid(),
+		.dir = { .mtime_ns = clock_realtime_ns(),
+		         .uid = geteuid(),
+		         .gid = getegid(),
 		         .mode = (uint16_t)(0777 & ~mask) },
 	};
 	int fd;
@@ -126,7 +129,8 @@ static int check_empty(const struct quiver_io *io, int dir_fd, const char *path,
 	int r = io->list(io, dir_fd, &names, &count);
 
 	if (r == 0 && count > 0) {
-		error_set(error, "%s: the folder is not empty (it holds %s); give a new or empty one",
+		error_set(error,
+		          "%s: the folder is not empty (it holds %s); give a new or empty one",
 		          path, names);
 		r = -ENOTEMPTY;
 	}
@@ -246,9 +250,10 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 	store->superblock_fd = io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
 	if (store->superblock_fd < 0) {
 		r = store->superblock_fd;
-		error_set(error, r == -ENOENT ? "%s: not a quiverfs store: it has no superblock; "
-		                                "`quiverfs create` makes one (%s)"
-		                              : "%s/superblock: cannot open: %s",
+		error_set(error,
+		          r == -ENOENT ? "%s: not a quiverfs store: it has no superblock; "
+		                         "`quiverfs create` makes one (%s)"
+		                       : "%s/superblock: cannot open: %s",
 		          path, strerror(-r));
 		return r == -ENOENT ? -EINVAL : r;
 	}
@@ -455,7 +460,8 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
 		return -ENOMEM;
 	r = open_identity(store, path, error);
 	if (r == 0)
-		r = open_columns(store, touch_nothing || (options->read_only && store->superblock.clean),
+		r = open_columns(store,
+		                 touch_nothing || (options->read_only && store->superblock.clean),
 		                 error);
 	if (r) {
 		(void)store_discard(store); /* what failed first is the reason */

@@ -108,8 +108,8 @@ static uint64_t encode_all(struct wal *wal, struct wal_record *records, size_t c
 	return at - segment->end;
 }
 
-static int write_all(struct wal *wal, const struct wal_record *records,
-                     const void *const *payloads, size_t count, uint8_t *headers)
+static int write_all(struct wal *wal, const struct wal_record *records, const void *const *payloads,
+                     size_t count, uint8_t *headers)
 {
 	static const uint8_t padding[8];
 	const struct wal_segment *segment = active(wal);

@@ -83,8 +83,8 @@ static int load(struct reader *reader, uint64_t number)
 		return fd;
 	r = io->stat(io, fd, &st);
 	reader->size_bytes = r == 0 ? (uint64_t)st.st_size : 0;
-	if (r == 0 && (reader->size_bytes < WAL_HEADER_BYTES ||
-	               reader->size_bytes > SEGMENT_BYTES_MAX))
+	if (r == 0 &&
+	    (reader->size_bytes < WAL_HEADER_BYTES || reader->size_bytes > SEGMENT_BYTES_MAX))
 		r = -EBADMSG;
 	if (r == 0) {
 		reader->bytes = malloc(reader->size_bytes);

@@ -151,7 +151,8 @@ int wal_segment_prepare(struct wal *wal, uint64_t bytes)
 {
 	struct wal_segment segment = { .fd = -1 };
 	struct wal_segment spare;
-	uint64_t need = (bytes + 2 * (uint64_t)WAL_HEADER_BYTES - 1) & ~(uint64_t)(WAL_HEADER_BYTES - 1);
+	uint64_t need = (bytes + 2 * (uint64_t)WAL_HEADER_BYTES - 1) &
+	                ~(uint64_t)(WAL_HEADER_BYTES - 1);
 	int r = 0;
 
 	pthread_mutex_lock(&wal->prepare_lock);

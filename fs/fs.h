@@ -28,12 +28,12 @@
 /* Nobody else changes the store, so names and attributes are cached for a day. */
 #define FS_CACHE_SECONDS 86400.0
 
-struct control;   /* control.c */
-struct listing;   /* listing.c */
-struct matrix;    /* matrix_file.c */
-struct nodes;     /* node.h: stages and open handles */
-struct scratch;   /* scratch.h: the scratch files */
-struct workers;   /* worker.h */
+struct control; /* control.c */
+struct listing; /* listing.c */
+struct matrix; /* matrix_file.c */
+struct nodes; /* node.h: stages and open handles */
+struct scratch; /* scratch.h: the scratch files */
+struct workers; /* worker.h */
 
 enum fs_transport {
 	FS_DEV_FUSE, /* /dev/fuse, one descriptor a thread (clone_fd) */

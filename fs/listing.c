@@ -211,7 +211,7 @@ static void add_fixed(struct page *page)
 {
 	struct fuse_entry_param entry;
 
-	for (; page->offset - DOTS < TREE_VECTOR_BASE; ) {
+	for (; page->offset - DOTS < TREE_VECTOR_BASE;) {
 		uint64_t ino = page->offset - DOTS;
 		const char *name = tree_name(ino);
 

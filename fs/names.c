@@ -69,16 +69,15 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* ---- create ---- */
 
-static void create_scratch(fuse_req_t req, const char *name, mode_t mode,
-                           struct fuse_file_info *fi)
+static void create_scratch(fuse_req_t req, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct quiver_attr attr = attr_new(fs, fuse_req_ctx(req), mode);
 	struct fuse_entry_param entry;
 	int rc;
 
-	rc = scratch_create(fs, name, &attr, (fi->flags & O_EXCL) != 0,
-	                    (fi->flags & O_TRUNC) != 0, true, &entry);
+	rc = scratch_create(fs, name, &attr, (fi->flags & O_EXCL) != 0, (fi->flags & O_TRUNC) != 0,
+	                    true, &entry);
 	if (rc != 0) {
 		fs_reply(req, rc);
 		return;

@@ -286,8 +286,8 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	st.f_blocks = space.total_bytes / st.f_frsize;
 	st.f_bfree = space.free_bytes / st.f_frsize;
 	st.f_bavail = space.available_bytes / st.f_frsize;
-	st.f_ffree = space.slots_free +
-	             space.available_bytes / (fs->geometry.vector_bytes + ROW_BYTES);
+	st.f_ffree =
+		space.slots_free + space.available_bytes / (fs->geometry.vector_bytes + ROW_BYTES);
 	st.f_favail = st.f_ffree;
 	st.f_files = count + st.f_ffree;
 	st.f_namemax = SCRATCH_NAME_MAX;

@@ -246,8 +246,8 @@ static int add_file(struct fs *fs, const char *name, const struct quiver_attr *a
 	return 0;
 }
 
-int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr,
-                   bool exclusive, bool truncate, bool open, struct fuse_entry_param *entry)
+int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr, bool exclusive,
+                   bool truncate, bool open, struct fuse_entry_param *entry)
 {
 	struct scratch_file *file;
 	int rc = 0;

@@ -29,8 +29,8 @@ int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entr
 
 /* Make a file, or find one that exists unless `exclusive`, and open it if `open`.
  * -EEXIST, -ENOSPC too many, -ENAMETOOLONG, -ENOMEM. */
-int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr,
-                   bool exclusive, bool truncate, bool open, struct fuse_entry_param *entry);
+int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr, bool exclusive,
+                   bool truncate, bool open, struct fuse_entry_param *entry);
 
 /* -ENOENT. Open files go on as they are, without a name. */
 int scratch_unlink(struct fs *fs, const char *name);

@@ -50,8 +50,7 @@ static int refused(struct fs *fs, int rc)
 		quiver_report(fs->store, "scratch file: more than %" PRIu32 " bytes",
 		              fs->geometry.vector_bytes);
 	else if (rc == -ENOSPC)
-		quiver_report(fs->store,
-		              "scratch files: they hold %" PRIu64 " bytes, no more fit",
+		quiver_report(fs->store, "scratch files: they hold %" PRIu64 " bytes, no more fit",
 		              SCRATCH_BYTES_MAX);
 	return rc;
 }

@@ -272,9 +272,8 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 	stage->reported |= say;
 	node_unlock(h);
 	if (say)
-		quiver_report(fs->store,
-		              "vector %" PRIu64 ": got %" PRIu32 " of %" PRIu32 " bytes", id, size,
-		              fs->geometry.vector_bytes);
+		quiver_report(fs->store, "vector %" PRIu64 ": got %" PRIu32 " of %" PRIu32 " bytes",
+		              id, size, fs->geometry.vector_bytes);
 	return -EINVAL;
 }
 

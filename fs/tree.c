@@ -35,7 +35,8 @@ static const struct {
 #define FIXED_COUNT (sizeof(fixed) / sizeof(fixed[0]))
 
 _Static_assert(TREE_CONTROL_END <= TREE_VECTOR_BASE, "control files run into the vectors");
-_Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 4, "a fixed node has no name");
+_Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 4,
+               "a fixed node has no name");
 _Static_assert(TREE_SCRATCH_BASE > QUIVER_ID_MAX, "vectors run into the scratch files");
 
 enum tree_class tree_class(uint64_t node)

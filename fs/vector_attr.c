@@ -134,9 +134,9 @@ static int set_attributes(struct setattr_op *op, bool may_wait)
 	rc = quiver_stat(fs->store, op->id, NULL, NULL);
 	if (rc == -ENOENT)
 		return node_stage_attr(fs, op->id, op->tid, true, &op->attr, mask,
-		                       op->explicit_mtime) ?
-		               0 :
-		               -ESTALE;
+		                       op->explicit_mtime)
+		               ? 0
+		               : -ESTALE;
 	if (rc != 0)
 		return rc;
 	staged = node_stage_attr(fs, op->id, op->tid, op->explicit_mtime, &op->attr,

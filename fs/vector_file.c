@@ -111,8 +111,8 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 	int rc;
 
 	memset(&entry, 0, sizeof(entry));
-	rc = fs->read_only ? -EROFS :
-	                     create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size);
+	rc = fs->read_only ? -EROFS
+	                   : create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size);
 	if (rc != 0) {
 		fs_reply(req, rc);
 		return;
@@ -143,8 +143,8 @@ static void reply_write(fuse_req_t req, struct handle *h, int rc, size_t size)
 static void write_run(struct work *work)
 {
 	struct vector_op *op = (struct vector_op *)work;
-	int rc = stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append,
-	                     op->durable, true);
+	int rc = stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append, op->durable,
+	                     true);
 
 	reply_write(op->req, op->h, rc, op->size);
 	free(op);

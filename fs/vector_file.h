@@ -18,8 +18,7 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
                     struct fuse_file_info *fi);
 void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* fi->fh 0: there are no handles on this mount (fs->no_open). */
-void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                 struct fuse_file_info *fi);
+void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                   struct fuse_file_info *fi);
 void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -154,8 +154,7 @@ static void read_run(struct work *work)
 	free(op);
 }
 
-void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                 struct fuse_file_info *fi)
+void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct read_op op = {
 		.req = req,

@@ -219,7 +219,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (arguments->target == NULL || arguments->file == NULL)
 			argp_error(state, "STORE or MNT and a FILE are needed");
-		if (arguments->ids != NULL && strcmp(arguments->ids, arguments->file) == 0)
+		else if (arguments->ids != NULL && strcmp(arguments->ids, arguments->file) == 0)
 			argp_error(state, "the vectors and their IDs need two files");
 		return 0;
 	default:

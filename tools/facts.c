@@ -3,6 +3,7 @@
  */
 #include "facts.h"
 #include "live.h"
+#include "octal.h"
 #include "say.h"
 
 #include <errno.h>
@@ -86,28 +87,6 @@ static int ask_mount(struct session *session, struct facts *facts)
 
 /* ---- taking apart ------------------------------------------------------- */
 
-static bool is_octal(char c)
-{
-	return c >= '0' && c <= '7';
-}
-
-/* Paths come with \ooo for bytes that would break the lines; undo it in place. */
-static void decode_path(char *text)
-{
-	char *to = text;
-
-	for (char *from = text; *from != '\0'; to++) {
-		if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) &&
-		    is_octal(from[3])) {
-			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
-
 /* Cut the text into lines and each at its first blank. */
 static void parse_lines(struct facts *facts)
 {
@@ -119,7 +98,7 @@ static void parse_lines(struct facts *facts)
 			continue;
 		*blank = '\0';
 		if (strcmp(line, "store") == 0 || strcmp(line, "mount") == 0)
-			decode_path(blank + 1);
+			octal_decode(blank + 1); /* bytes that would break the lines */
 		facts->list[facts->count].key = line;
 		facts->list[facts->count].value = blank + 1;
 		facts->count++;

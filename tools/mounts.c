@@ -2,33 +2,53 @@
  * mounts.c - what is mounted where, as this process sees it.
  */
 #include "mounts.h"
+#include "octal.h"
 
 #include <errno.h>
-#include <mntent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+/* Source, mount point, type, options and two numbers, with a blank between them;
+ * the kernel writes blanks and the like within them as \ooo. glibc's getmntent
+ * knows only some of those. */
 #define MOUNTS_FILE "/proc/self/mounts"
-/* Room for one line: two paths, four bytes a character in the worst case, and
- * options. glibc cuts a longer line at its end, where only options are. */
-#define LINE_BYTES_MAX (10 * PATH_MAX)
+
+/* Look at one line; takes it apart. */
+static void look(char *line, const char *point, struct mount_found *mount)
+{
+	char *rest = line;
+	char *source = strsep(&rest, " ");
+	char *where = strsep(&rest, " ");
+	char *type = strsep(&rest, " ");
+
+	if (where == NULL || type == NULL)
+		return;
+	octal_decode(where);
+	if (strcmp(where, point) != 0)
+		return;
+	octal_decode(source);
+	mount->found = true;
+	(void)snprintf(mount->type, sizeof(mount->type), "%s", type);
+	(void)snprintf(mount->source, sizeof(mount->source), "%s", source);
+}
 
 int mounts_find(const char *point, struct mount_found *mount)
 {
-	static char line[LINE_BYTES_MAX]; /* too large for a stack; one thread */
-	struct mntent entry;
-	FILE *mounts = setmntent(MOUNTS_FILE, "re");
+	FILE *mounts = fopen(MOUNTS_FILE, "re");
+	char *line = NULL;
+	size_t room = 0;
+	int result = 0;
 
 	memset(mount, 0, sizeof(*mount));
 	if (mounts == NULL)
-		return errno != 0 ? -errno : -ENOENT;
-	while (getmntent_r(mounts, &entry, line, sizeof(line)) != NULL) {
-		if (strcmp(entry.mnt_dir, point) != 0)
-			continue;
-		mount->found = true;
-		(void)snprintf(mount->type, sizeof(mount->type), "%s", entry.mnt_type);
-		(void)snprintf(mount->source, sizeof(mount->source), "%s", entry.mnt_fsname);
-	}
-	(void)endmntent(mounts); /* always 1, by its manual */
-	return 0;
+		return -errno;
+	while (getline(&line, &room, mounts) >= 0)
+		look(line, point, mount);
+	if (ferror(mounts) != 0)
+		result = -EIO;
+	if (fclose(mounts) != 0 && result == 0)
+		result = -errno;
+	free(line);
+	return result;
 }

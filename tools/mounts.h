@@ -19,7 +19,7 @@ struct mount_found {
 /*
  * Look for a mount exactly at the absolute path `point`; of several the topmost
  * counts. Asks the kernel, never the filesystem, so it does not hang with it.
- * 0 (see found), -ENOENT no /proc.
+ * 0 (see found), or the errors of reading /proc.
  */
 int mounts_find(const char *point, struct mount_found *mount);
 

@@ -73,7 +73,7 @@ static int open_array(const char *path, struct rows_file *file, struct npy_array
 static int open_vectors(const char *path, const struct quiver_geometry *geometry,
                         const char *target, struct rows_file *file)
 {
-	struct npy_array array;
+	struct npy_array array = { 0 };
 	const char *dtype = quiver_dtype_name(geometry->dtype);
 	int result = open_array(path, file, &array);
 
@@ -162,7 +162,7 @@ static int check_ids(const struct rows *rows)
 static int open_ids(const char *path, struct rows *rows)
 {
 	static const char *const types[] = { "u8", "i8", "u4", "i4" };
-	struct npy_array array;
+	struct npy_array array = { 0 };
 	size_t type = 0;
 	int result = open_array(path, &rows->ids, &array);
 

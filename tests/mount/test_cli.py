@@ -567,6 +567,24 @@ def test_ctrl_c_ends_an_import_through_a_mount(tmp_path):
     run("check", store)
 
 
+@pytest.mark.parametrize("name", ["a store", "a,b", "back\\slash", "\u00e4\n#1", "-dash"])
+def test_odd_names_of_folders(tmp_path, name):
+    folder = tmp_path / name
+    (folder / "mnt").mkdir(parents=True)
+    write_vectors(tmp_path / "v.npy", 3, 5)
+    run("create", folder / "s", "--dim", 5)
+    run("mount", folder / "s", folder / "mnt")
+    try:
+        run("import", folder / "s", tmp_path / "v.npy")
+        found = stats(folder / "mnt")
+        assert found["count"] == 3
+        assert found["store"] == str(folder / "s")
+        assert found["mount"] == str(folder / "mnt")
+    finally:
+        unmount(folder / "mnt")
+    assert stats(folder / "s")["count"] == 3
+
+
 def test_a_mount_refuses_what_a_store_refuses(mounted, tmp_path):
     _, point = mounted
     write_vectors(tmp_path / "v.npy", 2, 6)

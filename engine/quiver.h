@@ -156,14 +156,14 @@ struct quiver_options {
 /*
  * Open the store at `path`, take its lock, recover it if it was not closed
  * cleanly, and start its background threads (so: after any fork). On success
- * *store is to be given back with quiver_close. `error`, if not NULL, gets the
+ * *out is to be given back with quiver_close. `error`, if not NULL, gets the
  * reason on failure.
  * -ENOENT no store there; -EBUSY another process has it open (error names the
  * process and where it is mounted); -EINVAL not a store, or files that do not
  * belong together; -EUCLEAN damage: error says which file, where, and what
  * `quiverfs check` would do; -ENOTSUP a newer format; errors of the filesystem.
  */
-int quiver_open(const char *path, const struct quiver_options *options, struct quiver **store,
+int quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,
                 struct quiver_error *error);
 
 /*
@@ -347,10 +347,11 @@ struct quiver_job_status {
 };
 /* Start in the background, return at once. -EBUSY one of either kind is
  * running; -EROFS (compact); -ENOMEM, -EAGAIN no thread. */
-int quiver_job_start(struct quiver *store, enum quiver_job job);
+int quiver_job_start(struct quiver *store, enum quiver_job kind);
 /* Ask a running job to end soon and return at once; 0 also where none runs. */
-int quiver_job_stop(struct quiver *store, enum quiver_job job);
-void quiver_job_status(struct quiver *store, enum quiver_job job, struct quiver_job_status *status);
+int quiver_job_stop(struct quiver *store, enum quiver_job kind);
+void quiver_job_status(struct quiver *store, enum quiver_job kind,
+                       struct quiver_job_status *status);
 
 /* ---- the columns as files ---------------------------------------------- */
 

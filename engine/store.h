@@ -160,7 +160,7 @@ void store_fail(struct quiver *store, const char *what, int error);
 /* Folder, lock, superblock and columns, with nothing in index and slots yet (the index is not
  * initialised). With touch_nothing not even what a crash leaves in the columns is put right. */
 int store_open_files(const char *path, const struct quiver_options *options, bool touch_nothing,
-                     struct quiver **store, struct quiver_error *error);
+                     struct quiver **out, struct quiver_error *error);
 /* Close and free what store_open_files gave, as it stands. 0 or the first error. */
 int store_discard(struct quiver *store);
 

@@ -16,6 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+_Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
+               "a mount point fits a target");
+
 /* How often a holder that is starting or stopping is looked at again. */
 #define POLL_MS 50u
 
@@ -56,24 +59,28 @@ static bool find_mount_above(char *path)
 	return false;
 }
 
-/* Check that a live mount answers: what the kernel has cached outlives a daemon, so
- * a control file is read. Says errors. */
-static int check_alive(const char *path)
+/* Whether a mount answers: what the kernel has cached outlives a daemon, so a
+ * control file is read. -ENOTCONN where its daemon is gone; other errors. */
+static int ask_alive(const char *path)
 {
 	char file[PATH_MAX], byte;
 	int result = 0;
 	int fd = -1;
 
 	if (snprintf(file, sizeof(file), "%s/control/version", path) >= (int)sizeof(file))
-		result = -ENAMETOOLONG;
-	if (result == 0) {
-		fd = open(file, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || read(fd, &byte, 1) < 0)
-			result = -errno;
-	}
+		return -ENAMETOOLONG;
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, &byte, 1) < 0)
+		result = -errno;
 	if (fd >= 0)
 		(void)close(fd); /* only read from */
-	if (result == -ENOTCONN || result == -ECONNABORTED)
+	return result == -ECONNABORTED ? -ENOTCONN : result;
+}
+
+/* Say why a mount does not answer, if it does not; returns `result`. */
+static int say_alive(const char *path, int result)
+{
+	if (result == -ENOTCONN)
 		return say_stale(path);
 	if (result == -EACCES)
 		say_error(path, "mounted by another user, who has not allowed others to use it "
@@ -125,13 +132,13 @@ static void wait_a_moment(void)
 
 /*
  * `store` is the folder of a store: see who has it. A holder that names a mount
- * point where nothing is mounted is a daemon that is starting or stopping, so it
- * is given time. Says errors.
+ * point where nothing answers is a daemon that is starting or ending, so it is given
+ * time. Says errors.
  */
 static int resolve_store(const char *store, struct target *target)
 {
 	struct quiver_holder holder;
-	int result;
+	int result, alive;
 
 	for (unsigned waited_ms = 0;; waited_ms += POLL_MS) {
 		result = ask_holder(store, &holder);
@@ -148,11 +155,12 @@ static int resolve_store(const char *store, struct target *target)
 			          holder.pid);
 			return -EBUSY;
 		}
-		if (is_mounted(holder.mount_point, store)) {
+		alive = is_mounted(holder.mount_point, store) ? ask_alive(holder.mount_point)
+		                                              : -ENOTCONN;
+		if (alive != -ENOTCONN) {
 			target->live = true;
-			(void)snprintf(target->path, sizeof(target->path), "%s",
-			               holder.mount_point);
-			return check_alive(target->path);
+			memcpy(target->path, holder.mount_point, sizeof(target->path));
+			return say_alive(target->path, alive);
 		}
 		if (waited_ms >= TARGET_WAIT_MS)
 			break;
@@ -187,7 +195,7 @@ int target_resolve(const char *given, struct target *target)
 	if (is_mounted(path, NULL)) {
 		target->live = true;
 		memcpy(target->path, path, sizeof(path));
-		return check_alive(path);
+		return say_alive(path, ask_alive(path));
 	}
 	return resolve_store(path, target);
 }

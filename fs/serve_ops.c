@@ -23,6 +23,17 @@ static struct fuse_lowlevel_ops outer; /* set before any thread */
 static pthread_key_t ending; /* set before any thread; its value is the struct fs */
 static _Thread_local bool entered;
 
+#ifdef __SANITIZE_ADDRESS__
+/* libfuse cancels its threads while they wait for requests. They unwind without
+ * telling AddressSanitizer, which takes what the thread then still does (liburcu
+ * takes it off its list) for overflows of the frames that were left. */
+const char *__asan_default_suppressions(void);
+const char *__asan_default_suppressions(void)
+{
+	return "interceptor_via_lib:liburcu-bp\n";
+}
+#endif
+
 /* The destructor of `ending`. */
 static void thread_ends(void *arg)
 {

@@ -19,6 +19,7 @@ struct plan {
 static int plan_init(struct plan *plan, size_t ops)
 {
 	memset(plan, 0, sizeof(*plan));
+	assert(ops > 0);
 	plan->ops = calloc(ops, sizeof(struct commit_op *));
 	plan->records = calloc(ops, sizeof(struct wal_record));
 	plan->payloads = calloc(ops, sizeof(void *));

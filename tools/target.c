@@ -74,7 +74,9 @@ static int ask_alive(const char *path)
 		result = -errno;
 	if (fd >= 0)
 		(void)close(fd); /* only read from */
-	return result == -ECONNABORTED ? -ENOTCONN : result;
+	/* what a request gets that was under way when the daemon ended; the second one
+	 * comes from an io_uring that is taken down */
+	return result == -ECONNABORTED || result == -ECANCELED ? -ENOTCONN : result;
 }
 
 /* Say why a mount does not answer, if it does not; returns `result`. */

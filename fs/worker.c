@@ -16,8 +16,9 @@ static const unsigned threads_max[WORKER_CLASSES] = {
 	[WORKER_SYNC] = 16,
 };
 
-/* Deep enough for the engine, small enough for a hundred of them. */
-#define WORKER_STACK_BYTES (256u << 10)
+/* Deep enough for the engine, whose frames reach a quarter of it; only what is used
+ * takes memory. */
+#define WORKER_STACK_BYTES (1u << 20)
 
 #define WORKER_THREADS_MAX 64
 

@@ -16,8 +16,8 @@
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
 #define WAL_SEGMENT_MAX_BYTES (UINT64_C(32) << 20)
-/* A checkpoint cuts the log long before; this bounds the arrays. */
-#define WAL_SEGMENTS_MAX 4096
+/* A checkpoint cuts the log long before: this bounds the arrays, some of them on stacks. */
+#define WAL_SEGMENTS_MAX 512
 
 struct wal_segment {
 	int fd;
@@ -48,6 +48,7 @@ struct wal {
 	uint64_t next_number; /* prepare_lock */
 	uint64_t next_bytes; /* prepare_lock */
 	uint64_t last_lsn; /* writer lock; of the last record appended */
+	int sync_error; /* sync_lock; of the first sync that failed, negative */
 	_Atomic uint64_t durable_lsn;
 	_Atomic uint64_t syncs;
 	_Atomic uint64_t room_bytes; /* left in the active segment */
@@ -79,7 +80,8 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
                size_t count);
 
 /* Sync until LSN `lsn` is durable; shared between callers. 0, or -errno: then nothing after
- * the last durable LSN can be trusted to be on disk and the store must stop. Any thread. */
+ * the last durable LSN can be trusted to be on disk, every further call fails, too, and the
+ * store must stop. Any thread. */
 int wal_sync(struct wal *wal, uint64_t lsn);
 
 /* Have a next segment ready, off the commit path. 0 or -errno. One of the store's threads. */

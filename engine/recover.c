@@ -210,7 +210,8 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 		return 0;
 	if (slot > SLOT_MAX)
 		return -EUCLEAN;
-	if (slot >= recovery->rows || !slots_is_live(&store->slots, slot)) {
+	/* Not recovery->rows: replay may have grown the columns since. */
+	if (slot >= atomic_load(&store->columns.rows) || !slots_is_live(&store->slots, slot)) {
 		/* Freed by a checkpoint that the crash interrupted, or bad: one of the vectors
 		 * that the superblock counts all the same. */
 		(void)settle(recovery, slot);
@@ -236,7 +237,11 @@ static int claim(struct recovery *recovery, uint64_t slot)
 	if (slot > SLOT_MAX || slot >= store->columns.rows_max)
 		return -EUCLEAN;
 	if (slot >= rows) {
-		r = columns_grow(&store->columns, slot + 1 + slot / 8);
+		uint64_t want = slot + 1 + slot / 8;
+
+		r = columns_grow(&store->columns, want < store->columns.rows_max
+		                                          ? want
+		                                          : store->columns.rows_max);
 		if (r == 0)
 			slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 	}
@@ -502,9 +507,12 @@ int recovery_finish(struct recovery *recovery)
 	sb->clean = false;
 	sb->slots_used = counts.used;
 	sb->count = atomic_load(&store->index.count);
-	sb->checkpoint_lsn = recovery->scan.last_lsn;
+	/* The repair of a store that was closed cleanly reads no log. */
+	if (recovery->scan.last_lsn > sb->checkpoint_lsn)
+		sb->checkpoint_lsn = recovery->scan.last_lsn;
 	sb->lsn_ceiling += STORE_LSN_STEP;
-	sb->wal_first = recovery->scan.last_segment + 1;
+	if (recovery->scan.last_segment >= sb->wal_first)
+		sb->wal_first = recovery->scan.last_segment + 1;
 	sb->dir = recovery->dir;
 	r = superblock_write(store->io, store->superblock_fd, sb);
 	if (r == 0 && recovery->scan.torn)

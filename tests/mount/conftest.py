@@ -1,0 +1,115 @@
+"""Fixtures of the tests that use a real mount."""
+
+import os
+import random
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import harness
+from peer import Peer
+
+SWITCH = Path("/sys/module/fuse/parameters/enable_uring")
+DATA = Path(__file__).resolve().parents[3] / "shared/data"
+SEED = int(os.environ.get("QUIVERFS_TEST_SEED") or random.SystemRandom().randrange(2**31))
+
+
+def pytest_report_header():
+    return f"QUIVERFS_TEST_SEED={SEED}"
+
+
+def pytest_generate_tests(metafunc):
+    """A module with BOTH_TRANSPORTS has its tests run over each."""
+    if "transport" in metafunc.fixturenames:
+        both = getattr(metafunc.module, "BOTH_TRANSPORTS", False)
+        metafunc.parametrize("transport", ["io_uring", "dev_fuse"] if both else ["any"],
+                             indirect=True, ids=None if both else [""])
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures know whether the test itself has failed."""
+    report = (yield).get_result()
+    setattr(item, "result_" + report.when, report)
+
+
+@pytest.fixture(scope="session")
+def io_uring():
+    """Why FUSE cannot talk over io_uring here, or "". Switched on where root may."""
+    if not SWITCH.exists():
+        yield "this kernel has no FUSE over io_uring"
+        return
+    before = SWITCH.read_text().strip()
+    if before == "Y":
+        yield ""
+        return
+    try:
+        SWITCH.write_text("Y")
+    except OSError as error:
+        yield f"{SWITCH} is {before}, and cannot be set: {error.strerror}"
+        return
+    yield ""
+    SWITCH.write_text(before)
+
+
+@pytest.fixture
+def transport(request, io_uring):
+    wanted = request.param
+    if wanted == "io_uring" and io_uring:
+        pytest.skip(io_uring)
+    return None if wanted == "any" else wanted
+
+
+@pytest.fixture
+def rng(request):
+    print(f"QUIVERFS_TEST_SEED={SEED}")
+    return random.Random(f"{SEED} {request.node.name}")
+
+
+@pytest.fixture
+def tmp():
+    """A folder of the test's own that every user may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="quiverfs-test-"))
+    folder.chmod(0o755)
+    yield folder
+    harness.run("rm", "-rf", "--one-file-system", folder)
+
+
+@pytest.fixture
+def stores(request, tmp, transport):
+    """Makes stores and mounts, and takes them down."""
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("there is no /dev/fuse")
+    made = harness.Stores(tmp, transport)
+    yield made
+    # What a failed test leaves behind is only cleared away.
+    result = getattr(request.node, "result_call", None)
+    made.close(strict=result is not None and result.passed)
+
+
+@pytest.fixture
+def mnt(stores):
+    """One mount of a store of 25 x f4 (100 bytes)."""
+    return stores.mount()
+
+
+@pytest.fixture
+def peer():
+    other = Peer()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
+@pytest.fixture(scope="session")
+def glove():
+    path = DATA / "glove-twitter-25d.npy"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    return path

@@ -1,0 +1,70 @@
+"""File operations as the tests need them: raw, with errno, in one call or in many."""
+
+import contextlib
+import ctypes
+import errno
+import os
+
+import pytest
+
+libc = ctypes.CDLL(None, use_errno=True)
+AT_FDCWD = -100
+RENAME_NOREPLACE = 1
+RENAME_EXCHANGE = 2
+
+
+@contextlib.contextmanager
+def refused(*numbers):
+    """The block must end in an OSError with one of these errnos."""
+    with pytest.raises(OSError) as caught:
+        yield
+    names = [errno.errorcode[number] for number in numbers]
+    assert caught.value.errno in numbers, f"{caught.value!r}, not {' or '.join(names)}"
+
+
+@contextlib.contextmanager
+def opened(path, flags, mode=0o666):
+    fd = os.open(path, flags, mode)
+    try:
+        yield fd
+    finally:
+        # Whoever has closed it already wanted to see what close(2) says.
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def write_all(path, data, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC, chunk=None, fsync=False):
+    """Write with write(2)s of `chunk` bytes and close; close's errors are raised."""
+    fd = os.open(path, flags, 0o666)
+    try:
+        for at in range(0, len(data), chunk or len(data) or 1):
+            piece = data[at:at + (chunk or len(data))]
+            assert os.write(fd, piece) == len(piece)
+        if fsync:
+            os.fsync(fd)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+        raise
+    os.close(fd)
+
+
+def read_chunks(fd, chunk):
+    pieces = []
+    while True:
+        piece = os.read(fd, chunk)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+
+
+def rename2(old, new, flags):
+    if libc.renameat2(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), flags) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(new))
+
+
+def attributes(path):
+    """(mtime in ns, permission bits, uid, gid)."""
+    found = os.lstat(path)
+    return found.st_mtime_ns, found.st_mode & 0o7777, found.st_uid, found.st_gid

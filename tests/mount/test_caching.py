@@ -1,0 +1,376 @@
+"""What the kernel caches must not show: two processes, one of which changes what the
+other has looked at before."""
+
+import errno
+import mmap
+import os
+import socket
+import time
+
+from files import opened, read_chunks, refused, write_all
+from harness import LONG, run
+
+BOTH_TRANSPORTS = True
+ROUNDS = 20000 if LONG else 1500
+
+
+def fill(mnt, rng, count=3):
+    rows = [rng.randbytes(mnt.size) for _ in range(count)]
+    for vector, data in enumerate(rows):
+        mnt.put(vector, data)
+    return rows
+
+
+# ---- attributes -----------------------------------------------------------------
+
+
+def test_attributes_after_a_commit_of_another_process(mnt, rng, peer):
+    data = fill(mnt, rng)
+    path = str(mnt.path(1))
+    for round_number in range(100):
+        before = os.stat(path)
+        time.sleep(0.001)  # the kernel's clock ticks slowly
+        peer.write(path, data[round_number % 3])
+        after = os.stat(path)
+        assert after.st_mtime_ns > before.st_mtime_ns
+        assert after.st_size == mnt.size
+        peer.call("chmod", path, 0o600 + round_number % 8)
+        assert os.stat(path).st_mode & 0o777 == 0o600 + round_number % 8
+        peer.call("utime", path, ns=(5, 1000 + round_number))
+        assert os.stat(path).st_mtime_ns == 1000 + round_number
+
+
+def test_attributes_after_put(mnt, rng, peer):
+    fill(mnt, rng)
+    before = os.stat(mnt.path(1))
+    data = rng.randbytes(mnt.size)
+    time.sleep(0.01)
+    peer.call(put, str(mnt.control_folder / "put"), (1).to_bytes(8, "little") + data)
+    assert os.stat(mnt.path(1)).st_mtime_ns > before.st_mtime_ns
+    assert mnt.get(1) == data
+
+
+def put(path, record):
+    with open(path, "wb", buffering=0) as file:
+        assert file.write(record) == len(record)
+
+
+def test_stat_while_a_writer_has_it_open(mnt, rng, peer):
+    fill(mnt, rng)
+    path = str(mnt.path(1))
+    before = os.stat(path)
+    there = peer.call("open", path, os.O_WRONLY | os.O_TRUNC)
+    for written in range(0, mnt.size, 10):
+        found = os.stat(path)
+        assert (found.st_size, found.st_mtime_ns) == (mnt.size, before.st_mtime_ns)
+        peer.call("write", there, bytes(10))
+    assert os.stat(path).st_mtime_ns == before.st_mtime_ns
+    time.sleep(0.01)
+    peer.call("close", there)
+    assert os.stat(path).st_mtime_ns > before.st_mtime_ns
+    assert mnt.get(1) == bytes(mnt.size)
+
+
+def test_fstat_of_the_writer_and_stat_of_others(mnt, peer):
+    path = str(mnt.path(1))
+    with opened(path, os.O_WRONLY | os.O_CREAT) as fd:
+        for size in (10, 50, 100):
+            os.write(fd, bytes(size - os.fstat(fd).st_size))
+            assert os.fstat(fd).st_size == size
+            if size < 100:
+                with refused(errno.ENOENT):
+                    peer.call("stat", path)
+        os.close(fd)
+    assert peer.call("stat", path).st_size == 100
+
+
+def test_a_staged_mtime_is_that_of_the_commit(mnt, rng, peer):
+    fill(mnt, rng)
+    path = str(mnt.path(1))
+    with opened(path, os.O_WRONLY) as fd:
+        os.write(fd, bytes(mnt.size - 1))
+        os.utime(fd, ns=(7, 123456789))
+        os.close(fd)
+    # half of it is new: the rest was there, so this is a commit
+    assert os.stat(path).st_mtime_ns == 123456789
+    assert peer.call("stat", path).st_mtime_ns == 123456789
+
+
+def test_the_mtime_that_a_writer_sees_stays_after_close(mnt, rng, peer):
+    fill(mnt, rng)
+    for name in (1, 9):
+        with opened(mnt.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+            os.write(fd, bytes(50))
+            os.write(fd, bytes(50))
+            os.fsync(fd)
+            inside = os.fstat(fd).st_mtime_ns
+            os.close(fd)
+        assert os.stat(mnt.path(name)).st_mtime_ns == inside
+        assert peer.call("stat", str(mnt.path(name))).st_mtime_ns == inside
+
+
+# ---- names ----------------------------------------------------------------------
+
+
+def test_a_name_that_was_not_there_before(mnt, rng, peer):
+    data = rng.randbytes(mnt.size)
+    for vector in range(100):
+        path = str(mnt.path(vector))
+        with refused(errno.ENOENT):
+            os.stat(path)
+        peer.write(path, data)
+        assert os.stat(path).st_size == mnt.size
+        assert mnt.get(vector) == data
+        peer.call("unlink", path)
+        with refused(errno.ENOENT):
+            os.stat(path)
+        with refused(errno.ENOENT):
+            mnt.get(vector)
+    assert os.listdir(mnt.vectors) == []
+
+
+def test_the_old_name_after_a_rename(mnt, rng, peer):
+    rows = fill(mnt, rng, 2)
+    names = [str(mnt.path(number)) for number in range(2)]
+    os.unlink(names[1])
+    for round_number in range(100):
+        old, new = names[round_number % 2], names[1 - round_number % 2]
+        assert os.path.exists(old)
+        assert not os.path.exists(new)
+        assert peer.call("stat", old).st_size == mnt.size
+        inode = os.stat(old).st_ino
+        run("mv", old, new) if round_number == 0 else peer.call("rename", old, new)
+        for seen in (os.path.exists, lambda path: peer.call(os.path.exists, path)):
+            assert not seen(old)
+            assert seen(new)
+        assert os.stat(new).st_ino != inode  # which comes from the ID
+        assert peer.read(new) == rows[0]
+        with refused(errno.ENOENT):
+            os.open(old, os.O_RDONLY)
+
+
+def test_scratch_names_come_and_go(mnt, rng, peer):
+    path = str(mnt.path(".scratch"))
+    for size in range(1, 60):
+        peer.write(path, bytes(size))
+        assert os.stat(path).st_size == size
+        assert os.path.exists(path)
+        peer.write(path, bytes(size // 2))
+        assert os.stat(path).st_size == size // 2
+        peer.call("unlink", path)
+        assert not os.path.exists(path)
+
+
+def test_a_vector_removed_while_open(mnt, rng, peer):
+    rows = fill(mnt, rng)
+    path = mnt.path(1)
+    with opened(path, os.O_RDONLY) as fd:
+        assert os.fstat(fd).st_nlink == 1
+        assert os.read(fd, 10) == rows[1][:10]
+        peer.call("unlink", str(path))
+        found = os.fstat(fd)
+        assert (found.st_nlink, found.st_size) == (0, mnt.size)
+        assert read_chunks(fd, 7) == rows[1][10:]
+        new = rng.randbytes(mnt.size)
+        peer.write(path, new)
+        assert os.pread(fd, mnt.size, 0) == rows[1]
+        assert mnt.get(1) == new
+        assert os.stat(path).st_nlink == 1
+
+
+def test_a_writer_of_a_removed_vector(mnt, rng, peer):
+    rows = fill(mnt, rng)
+    with opened(mnt.path(1), os.O_RDWR) as fd:
+        os.pwrite(fd, b"new", 0)
+        peer.call("unlink", str(mnt.path(1)))
+        assert os.pread(fd, mnt.size, 0) == b"new" + rows[1][3:]
+        assert os.fstat(fd).st_size == mnt.size
+        os.close(fd)
+    assert mnt.get(0) == rows[0]
+    mnt.forget_errors()
+
+
+def test_a_stale_node_is_looked_up_again(mnt, rng, peer):
+    """The kernel of this process still knows the name; the vector is another one."""
+    fill(mnt, rng)
+    folder = os.open(mnt.vectors, os.O_RDONLY)
+    for round_number in range(50):
+        os.stat("1", dir_fd=folder)
+        peer.call("unlink", str(mnt.path(1)))
+        data = rng.randbytes(mnt.size)
+        peer.write(mnt.path(1), data)
+        os.stat("1", dir_fd=folder)
+        os.chmod("1", 0o640, dir_fd=folder)
+        with open(os.open("1", os.O_RDONLY, dir_fd=folder), "rb") as file:
+            assert file.read() == data
+    os.close(folder)
+
+
+# ---- versions -------------------------------------------------------------------
+
+
+def test_a_reader_stays_with_its_version(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=5000))
+    rows = fill(mnt, rng)
+    path = str(mnt.path(1))
+    with opened(path, os.O_RDONLY) as fd:
+        pieces = []
+        for round_number in range(100):
+            pieces.append(os.read(fd, mnt.size // 100))
+            peer.write(path, rows[round_number % 3])
+            with open(path, "rb") as other:
+                assert other.read() == rows[round_number % 3]
+        pieces.append(os.read(fd, mnt.size))
+        assert b"".join(pieces) == rows[1]
+        mnt.control("checkpoint", "1")
+        assert os.pread(fd, mnt.size, 0) == rows[1]
+
+
+def test_many_readers_of_many_versions(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=5000))
+    rows = fill(mnt, rng, 8)
+    path, fds = str(mnt.path(1)), []
+    for data in rows:
+        peer.write(path, data)
+        fds.append(os.open(path, os.O_RDONLY))
+    peer.call("unlink", path)
+    mnt.control("checkpoint", "1")
+    for _ in range(2):
+        order = list(range(8))
+        rng.shuffle(order)
+        for number in order:
+            assert os.pread(fds[number], 6000, 9000) == rows[number][9000:15000]
+            assert os.pread(fds[number], mnt.size, 0) == rows[number]
+    for fd in fds:
+        os.close(fd)
+
+
+def test_an_open_after_a_close_sees_the_new_one(mnt, rng, peer):
+    path = str(mnt.path(1))
+    peer.write(path, bytes(mnt.size))
+    kept = None
+    for number in range(ROUNDS):
+        data = number.to_bytes(4, "little") * (mnt.size // 4)
+        peer.write(path, data)
+        with open(path, "rb") as file:
+            assert file.read() == data
+        if number % 5 == 0:  # a handle that holds an older version in the cache
+            if kept is not None:
+                os.close(kept)
+            kept = os.open(path, os.O_RDONLY)
+            assert os.read(kept, 8) == data[:8]
+    os.close(kept)
+
+
+def test_o_trunc_takes_effect_for_the_opener_alone(mnt, rng, peer):
+    rows = fill(mnt, rng)
+    path = str(mnt.path(1))
+    with opened(path, os.O_RDONLY) as reader, opened(path, os.O_RDWR) as patcher:
+        os.pwrite(patcher, b"patch", 0)
+        there = peer.call("open", path, os.O_RDWR | os.O_TRUNC)
+        assert os.read(reader, mnt.size) == rows[1]
+        assert os.pread(patcher, mnt.size, 0) == b"patch" + rows[1][5:]
+        assert peer.call("pread", there, mnt.size, 0) == b""
+        assert os.stat(path).st_size == mnt.size
+        assert mnt.get(1) == rows[1]
+        peer.call("write", there, rows[2])
+        peer.call("close", there)
+        assert mnt.get(1) == rows[2]
+        assert os.pread(reader, mnt.size, 0) == rows[1]
+        os.close(patcher)
+    assert mnt.get(1) == b"patch" + rows[1][5:]
+
+
+def test_many_o_truncs_at_once(mnt, rng, peer):
+    """Each opener's emptying must find its own handle."""
+    fill(mnt, rng)
+    path = str(mnt.path(1))
+    for _ in range(300):
+        here, there = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
+        peer.start(write_all, path, there, chunk=33)
+        write_all(path, here, chunk=33)
+        peer.result()
+        assert mnt.get(1) in (here, there)
+
+
+# ---- maps and the page cache ------------------------------------------------------
+
+
+def test_maps_of_a_vector(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=5000))
+    rows = fill(mnt, rng)
+    for flags in (mmap.MAP_PRIVATE, mmap.MAP_SHARED):
+        with opened(mnt.path(1), os.O_RDONLY) as fd:
+            view = mmap.mmap(fd, mnt.size, flags, mmap.PROT_READ)
+            assert view[:] == rows[1]
+            view.close()
+    with opened(mnt.path(2), os.O_RDONLY) as fd:
+        view = mmap.mmap(fd, mnt.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+        view[0] = view[0] ^ 1
+        assert view[1:] == rows[2][1:]
+        view.close()
+    assert mnt.get(2) == rows[2]
+
+
+def test_a_map_stays_with_its_version(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=5000))
+    rows = fill(mnt, rng)
+    path = str(mnt.path(1))
+    with opened(path, os.O_RDONLY) as fd:
+        view = mmap.mmap(fd, mnt.size, mmap.MAP_SHARED, mmap.PROT_READ)
+    assert view[0] == rows[1][0]
+    peer.write(path, rows[2])
+    assert mnt.get(1) == rows[2]
+    assert peer.read(path) == rows[2]
+    assert view[:] == rows[1]
+    peer.call("unlink", path)
+    mnt.control("checkpoint", "1")
+    assert view[:] == rows[1]
+    view.close()
+
+
+def test_a_map_while_a_stage_is_open(stores, rng, peer):
+    """What fills the page cache is the committed version, never the stage."""
+    mnt = stores.mount(stores.create(dim=5000))
+    rows = fill(mnt, rng)
+    with opened(mnt.path(1), os.O_RDWR) as fd:
+        os.pwrite(fd, bytes(5000), 0)
+        view = mmap.mmap(fd, mnt.size, mmap.MAP_PRIVATE, mmap.PROT_READ)
+        assert view[:] == rows[1]
+        assert os.pread(fd, 5000, 0) == bytes(5000)
+        assert mnt.get(1) == rows[1]
+        view.close()
+
+
+def test_sendfile_and_splice(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=3000))
+    rows = fill(mnt, rng)
+    ours, theirs = socket.socketpair()
+    for number in range(200):
+        data = rows[number % 3]
+        peer.write(mnt.path(1), data)
+        with opened(mnt.path(1), os.O_RDONLY) as fd:
+            assert os.sendfile(ours.fileno(), fd, 0, mnt.size) == mnt.size
+            got = b""
+            while len(got) < mnt.size:
+                got += theirs.recv(mnt.size)
+        assert got == data
+    ours.close()
+    theirs.close()
+
+
+# ---- read-only mounts ---------------------------------------------------------------
+
+
+def test_a_read_only_mount_that_never_hears_of_opens(stores, rng, peer):
+    mnt = stores.mount()
+    rows = fill(mnt, rng, 50)
+    mnt = stores.again(mnt, options=["ro"])
+    for _ in range(3):
+        for vector, data in enumerate(rows):
+            assert mnt.get(vector) == data
+            assert peer.read(mnt.path(vector)) == data
+            assert os.stat(mnt.path(vector)).st_size == mnt.size
+    gets = int(mnt.stats()["gets"])
+    assert mnt.get(1) == rows[1]
+    assert int(mnt.stats()["gets"]) - gets <= 1

@@ -1,0 +1,254 @@
+#include "unit.h"
+
+#include "oracle.h"
+
+#define STEPS_PER_LIFE 40
+#define LIVES 60
+
+/* A life of a store in a process of its own. */
+struct life {
+	struct store_dir *s;
+	struct oracle *oracle;
+	struct trouble_io io;
+	long at; /* call at which trouble begins, 0 never */
+	enum trouble_how how;
+	bool modes;
+	bool closes;
+	int steps;
+	bool wait_for_open; /* trouble begins after opening */
+};
+
+static int live(void *arg)
+{
+	struct life *life = arg;
+	struct quiver_options options = { .durability = life->oracle->mode, .io = &life->io.table };
+	struct quiver *store;
+
+	trouble_init(&life->io);
+	if (!life->wait_for_open)
+		trouble_arm(&life->io, life->at, life->how, TROUBLE_ANY, 0, -EIO);
+	if (quiver_open(life->s->path, &options, &store, NULL) != 0)
+		return 11;
+	if (life->wait_for_open)
+		trouble_arm(&life->io, life->at, life->how, TROUBLE_ANY, 0, -EIO);
+	for (int i = 0; i < life->steps; i++)
+		if (!oracle_step(life->oracle, store, life->modes))
+			return 12;
+	if (life->closes) {
+		oracle_begin(life->oracle, true);
+		if (quiver_close(store) != 0)
+			return 13;
+		life->oracle->kept = life->oracle->now;
+		life->oracle->under_way = life->oracle->checkpointing = false;
+	}
+	return 0;
+}
+
+/* Open, so recover, and end without closing; perhaps in the middle of it. */
+static int recover_and_die(void *arg)
+{
+	struct life *life = arg;
+	struct quiver_options options = { .io = &life->io.table };
+	struct quiver *store;
+
+	trouble_init(&life->io);
+	trouble_arm(&life->io, life->at, life->how, TROUBLE_ANY, 0, -EIO);
+	return quiver_open(life->s->path, &options, &store, NULL) == 0 ? 0 : 11;
+}
+
+static void look(struct life *life, bool read_only)
+{
+	struct quiver_options options = { .durability = life->oracle->mode,
+		                          .read_only = read_only };
+	struct quiver *store = open_with(life->s, &options);
+
+	oracle_check(life->oracle, store);
+	if (!read_only) {
+		uint64_t before = life->oracle->max_lsn;
+
+		oracle_begin(life->oracle, false);
+		assert_int_equal(oracle_put(life->oracle, store, 3), 0);
+		assert_true(oracle_end(life->oracle, store, 0));
+		/* What was under way may have taken one more, if it was not closed. */
+		assert_true(life->oracle->max_lsn > before + !life->closes);
+	}
+	close_store(store);
+	life->oracle->kept = life->oracle->now;
+	assert_int_equal(leaked_slots(store = open_with(life->s, NULL)), 0);
+	assert_null(oracle_differs(&life->oracle->now, store, true));
+	close_store(store);
+}
+
+/* Lives of one store, each ended at a random place; what is there then must be what the
+ * oracle says, also after recoveries that died themselves. */
+static void many_lives(struct store_dir *s, enum quiver_durability mode, bool modes, bool closes,
+                       bool wait_for_open)
+{
+	struct life life = { .s = s,
+		             .modes = modes,
+		             .closes = closes,
+		             .steps = STEPS_PER_LIFE,
+		             .wait_for_open = wait_for_open };
+	uint64_t random = test_seed() + (uint64_t)mode;
+	struct quiver *store;
+
+	life.oracle = oracle_new(mode, test_random(&random));
+	store = open_mode(s, mode);
+	quiver_dir_attr(store, &life.oracle->now.dir);
+	life.oracle->kept = life.oracle->now;
+	close_store(store);
+	for (int i = 0; i < LIVES; i++) {
+		life.at = (long)test_below(&random, closes ? 300 : 200) + 1;
+		life.how = test_below(&random, 2) ? TROUBLE_EXIT : TROUBLE_HALF_EXIT;
+		die_in_child(live, &life);
+		for (uint64_t dies = test_below(&random, 3); dies > 0; dies--) {
+			life.at = (long)test_below(&random, 60) + 1;
+			die_in_child(recover_and_die, &life);
+		}
+		look(&life, test_below(&random, 4) == 0);
+	}
+	oracle_free(life.oracle);
+}
+
+static void test_killed_in_mode_always_nothing_is_lost(void **state)
+{
+	many_lives(*state, QUIVER_ALWAYS, false, false, true);
+}
+
+static void test_killed_in_mode_fsync_nothing_is_lost(void **state)
+{
+	many_lives(*state, QUIVER_FSYNC, false, false, true);
+}
+
+static void test_killed_in_mode_flush_nothing_is_lost(void **state)
+{
+	many_lives(*state, QUIVER_FLUSH, false, false, true);
+}
+
+static void test_killed_in_mode_none_goes_back_to_the_checkpoint(void **state)
+{
+	many_lives(*state, QUIVER_NONE, false, false, true);
+}
+
+static void test_killed_while_changing_modes_opening_and_closing(void **state)
+{
+	many_lives(*state, QUIVER_FSYNC, true, true, false);
+}
+
+/* ---- a checkpoint that dies at each of its calls ---- */
+
+struct checkpoint_life {
+	struct store_dir *s;
+	struct oracle *oracle;
+	struct trouble_io io;
+	long at;
+	enum trouble_how how;
+	bool survived;
+};
+
+/* Rows to free and attributes to write, whatever the random steps have been. */
+static bool give_it_work(struct oracle *oracle, struct quiver *store)
+{
+	for (uint64_t id = 0; id < 4; id++) {
+		if (!oracle_end(oracle, store, oracle_put(oracle, store, id)) ||
+		    !oracle_end(oracle, store, oracle_put(oracle, store, id)) ||
+		    !oracle_end(oracle, store, oracle_attr(oracle, store, id)))
+			return false;
+	}
+	return true;
+}
+
+static int checkpoint_and_die(void *arg)
+{
+	struct checkpoint_life *life = arg;
+	struct quiver *store;
+	struct quiver_options options = { .durability = life->oracle->mode, .io = &life->io.table };
+	int r;
+
+	trouble_init(&life->io);
+	if (quiver_open(life->s->path, &options, &store, NULL) != 0)
+		return 11;
+	for (int i = 0; i < 25; i++)
+		if (!oracle_step(life->oracle, store, false))
+			return 12;
+	if (!give_it_work(life->oracle, store))
+		return 15;
+	oracle_begin(life->oracle, true);
+	life->oracle->dir_known = true;
+	trouble_arm(&life->io, life->at, life->how, TROUBLE_ANY, 0, -EIO);
+	r = quiver_checkpoint(store);
+	if (life->how == TROUBLE_FROM && r != 0)
+		return put_version(store, 1, 1, 0) == -EROFS ? 0 : 14;
+	(void)oracle_end(life->oracle, store, r);
+	return r ? 12 : 100; /* not that many calls */
+}
+
+static void die_at_every_call(struct store_dir *s, enum quiver_durability mode,
+                              enum trouble_how how)
+{
+	struct checkpoint_life life = { .s = s, .how = how };
+	int ended = 0;
+
+	life.oracle = oracle_new(mode, test_seed() + 99);
+	for (life.at = 1; ended != 100; life.at++) {
+		struct quiver *store;
+
+		assert_true(life.at < 500);
+		ended = unit_in_child(checkpoint_and_die, &life);
+		assert_true(ended == 0 || ended == 100);
+		store = open_mode(s, mode);
+		/* The very first life had no oracle of the directory yet. */
+		if (life.at == 1)
+			quiver_dir_attr(store, mode == QUIVER_NONE ? &life.oracle->kept.dir
+			                                           : &life.oracle->now.dir);
+		oracle_check(life.oracle, store);
+		close_store(store);
+	}
+	assert_true(life.at > 8);
+	oracle_free(life.oracle);
+}
+
+#define DIES(mode, MODE, how, HOW)                                                        \
+	static void test_checkpoint_that_##how##_at_any_call_in_mode_##mode(void **state) \
+	{                                                                                 \
+		die_at_every_call(*state, MODE, HOW);                                     \
+	}
+DIES(always, QUIVER_ALWAYS, dies, TROUBLE_EXIT)
+DIES(always, QUIVER_ALWAYS, dies_in_a_write, TROUBLE_HALF_EXIT)
+DIES(always, QUIVER_ALWAYS, fails, TROUBLE_FROM)
+DIES(fsync, QUIVER_FSYNC, dies, TROUBLE_EXIT)
+DIES(fsync, QUIVER_FSYNC, dies_in_a_write, TROUBLE_HALF_EXIT)
+DIES(fsync, QUIVER_FSYNC, fails, TROUBLE_FROM)
+DIES(flush, QUIVER_FLUSH, dies, TROUBLE_EXIT)
+DIES(flush, QUIVER_FLUSH, fails, TROUBLE_FROM)
+DIES(none, QUIVER_NONE, dies, TROUBLE_EXIT)
+DIES(none, QUIVER_NONE, dies_in_a_write, TROUBLE_HALF_EXIT)
+DIES(none, QUIVER_NONE, fails, TROUBLE_FROM)
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_killed_in_mode_always_nothing_is_lost),
+		TEST(test_killed_in_mode_fsync_nothing_is_lost),
+		TEST(test_killed_in_mode_flush_nothing_is_lost),
+		TEST(test_killed_in_mode_none_goes_back_to_the_checkpoint),
+		TEST(test_killed_while_changing_modes_opening_and_closing),
+		TEST(test_checkpoint_that_dies_at_any_call_in_mode_always),
+		TEST(test_checkpoint_that_dies_in_a_write_at_any_call_in_mode_always),
+		TEST(test_checkpoint_that_fails_at_any_call_in_mode_always),
+		TEST(test_checkpoint_that_dies_at_any_call_in_mode_fsync),
+		TEST(test_checkpoint_that_dies_in_a_write_at_any_call_in_mode_fsync),
+		TEST(test_checkpoint_that_fails_at_any_call_in_mode_fsync),
+		TEST(test_checkpoint_that_dies_at_any_call_in_mode_flush),
+		TEST(test_checkpoint_that_fails_at_any_call_in_mode_flush),
+		TEST(test_checkpoint_that_dies_at_any_call_in_mode_none),
+		TEST(test_checkpoint_that_dies_in_a_write_at_any_call_in_mode_none),
+		TEST(test_checkpoint_that_fails_at_any_call_in_mode_none),
+	};
+
+	test_seed();
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

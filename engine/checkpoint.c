@@ -137,19 +137,26 @@ static size_t none_records(struct quiver *store, const struct checkpoint *cp,
 			                            .sum = cp->rows[i].row.sum,
 			                            .time_ns = cp->dir.mtime_ns };
 	qsort(records, n, sizeof(*records), by_lsn);
+	/* The directory's attributes as they are with all of these. */
+	records[n++] = (struct wal_record){ .type = WAL_DIRATTR,
+		                            .lsn = cp->lsn,
+		                            .id = QUIVER_ID_NONE,
+		                            .slot = SLOT_NONE,
+		                            .old_slot = SLOT_NONE,
+		                            .src_slot = SLOT_NONE,
+		                            .attr = cp->dir,
+		                            .time_ns = cp->dir.mtime_ns };
 	return n;
 }
 
 static int log_none(struct quiver *store, const struct checkpoint *cp)
 {
-	size_t most = cp->unlogged.count + cp->retired.count + cp->row_count;
+	size_t most = cp->unlogged.count + cp->retired.count + cp->row_count + 1;
 	struct wal_record *records;
 	const void **payloads;
 	size_t n;
 	int r = 0;
 
-	if (most == 0)
-		return 0;
 	records = calloc(most, sizeof(*records));
 	payloads = calloc(most, sizeof(*payloads));
 	if (!records || !payloads) {
@@ -160,9 +167,8 @@ static int log_none(struct quiver *store, const struct checkpoint *cp)
 	for (size_t i = 0; i + 1 < n; i++)
 		records[i].more = true;
 	pthread_mutex_lock(&store->writer_lock);
-	if (n > 0)
-		r = wal_make_room(&store->wal, n * wal_record_bytes(0), false);
-	if (r == 0 && n > 0)
+	r = wal_make_room(&store->wal, n * wal_record_bytes(0), false);
+	if (r == 0)
 		r = wal_append(&store->wal, records, payloads, n);
 	pthread_mutex_unlock(&store->writer_lock);
 out:
@@ -220,6 +226,9 @@ static int make_durable(struct quiver *store, const struct checkpoint *cp)
 	if (r == 0 && atomic_load(&store->durability) == QUIVER_NONE) {
 		what = "logging a checkpoint";
 		r = log_none(store, cp);
+		/* Nothing has changed: the store goes on, and it is tried again. */
+		if (r == -ENOSPC || r == -ENOMEM)
+			return r;
 	}
 	if (r == 0) {
 		what = "a sync of the log at a checkpoint";

@@ -217,14 +217,21 @@ static void handle_add(struct control *control, struct handle *handle)
 	pthread_mutex_unlock(&control->lock);
 }
 
-/* The caller holds the lock, or is alone. */
 static void handle_free(struct handle *handle)
 {
+	free(handle->text.bytes);
+	free(handle);
+}
+
+/* The opposite of handle_add, and the end of the handle. */
+static void handle_remove(struct control *control, struct handle *handle)
+{
+	pthread_mutex_lock(&control->lock);
 	*handle->back = handle->next;
 	if (handle->next)
 		handle->next->back = handle->back;
-	free(handle->text.bytes);
-	free(handle);
+	handle_free(handle);
+	pthread_mutex_unlock(&control->lock);
 }
 
 /* Whether the file can be opened so; root is not held up by the mode. */
@@ -265,12 +272,8 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	handle_add(fs->control, handle);
 	fi->fh = (uint64_t)(uintptr_t)handle;
 	fi->direct_io = 1; /* its size is not known before it is read */
-	if (fuse_reply_open(req, fi) < 0) {
-		/* Nobody got it, so nobody will give it back. */
-		pthread_mutex_lock(&fs->control->lock);
-		handle_free(handle);
-		pthread_mutex_unlock(&fs->control->lock);
-	}
+	if (fuse_reply_open(req, fi) < 0)
+		handle_remove(fs->control, handle); /* nobody got it to give it back */
 	return;
 out:
 	fs_reply(req, err);
@@ -278,12 +281,8 @@ out:
 
 void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct control *control = fs_of(req)->control;
-
 	(void)ino;
-	pthread_mutex_lock(&control->lock);
-	handle_free(handle_of(fi));
-	pthread_mutex_unlock(&control->lock);
+	handle_remove(fs_of(req)->control, handle_of(fi));
 	fs_reply(req, 0);
 }
 
@@ -489,8 +488,10 @@ void control_fini(struct fs *fs)
 
 	if (!control)
 		return;
-	while (control->handles)
-		handle_free(control->handles);
+	for (struct handle *handle = control->handles, *next; handle; handle = next) {
+		next = handle->next;
+		handle_free(handle);
+	}
 	for (size_t i = 0; i < FILES; i++)
 		free(control->current[i].text.bytes);
 	pthread_mutex_destroy(&control->lock);

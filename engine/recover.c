@@ -239,9 +239,8 @@ static int claim(struct recovery *recovery, uint64_t slot)
 	if (slot >= rows) {
 		uint64_t want = slot + 1 + slot / 8;
 
-		r = columns_grow(&store->columns, want < store->columns.rows_max
-		                                          ? want
-		                                          : store->columns.rows_max);
+		r = columns_grow(&store->columns,
+		                 want < store->columns.rows_max ? want : store->columns.rows_max);
 		if (r == 0)
 			slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 	}

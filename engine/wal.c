@@ -209,13 +209,16 @@ static int sync_dirty(struct wal *wal, uint64_t *reached)
 int wal_sync(struct wal *wal, uint64_t lsn)
 {
 	uint64_t reached;
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&wal->sync_lock);
-	if (atomic_load(&wal->durable_lsn) < lsn) {
+	/* A second sync would claim success for pages that the kernel has dropped. */
+	r = wal->sync_error;
+	if (r == 0 && atomic_load(&wal->durable_lsn) < lsn) {
 		r = sync_dirty(wal, &reached);
 		if (r == 0)
 			r = note_durable(wal, reached);
+		wal->sync_error = r;
 		if (r == 0) {
 			atomic_store(&wal->durable_lsn, reached);
 			atomic_fetch_add(&wal->syncs, 1);

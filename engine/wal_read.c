@@ -114,14 +114,17 @@ static bool fields_valid(const struct wal_record *record, const uint8_t *payload
 	               record->sum;
 }
 
-/* The record at `at`, if it is whole and follows the one before. */
+/* The record at `at`, if it is whole and follows the one before; the first one has to follow
+ * the checkpoint, or what came before it is missing. */
 static bool record_at(const struct reader *reader, uint64_t at, uint64_t prev, bool chained,
                       struct wal_record *record)
 {
 	return at + WAL_RECORD_HEADER_BYTES <= reader->size_bytes &&
 	       wal_record_decode(record, reader->bytes + at, reader->size_bytes - at, at,
 	                         reader->salt) &&
-	       (!chained || record->prev_lsn == prev) && record->lsn >= record->prev_lsn &&
+	       (chained ? record->prev_lsn == prev
+	                : record->prev_lsn <= reader->scan->checkpoint_lsn) &&
+	       record->lsn >= record->prev_lsn &&
 	       fields_valid(record, reader->bytes + at + WAL_RECORD_HEADER_BYTES,
 	                    reader->scan->vector_bytes);
 }
@@ -151,7 +154,7 @@ static int deliver(struct reader *reader, uint64_t from, uint64_t to)
 	int r = 0;
 
 	while (r == 0 && from < to) {
-		if (!record_at(reader, from, 0, false, &record))
+		if (!record_at(reader, from, reader->tail_lsn, reader->chained, &record))
 			return -EBADMSG; /* it was whole a moment ago */
 		if (record.lsn > scan->checkpoint_lsn) {
 			scan->records++;

@@ -60,6 +60,23 @@ int nodes_new(struct nodes **nodes)
 	return 0;
 }
 
+/* Close all handles of all nodes of a chain; the last one frees its node. */
+static void close_bucket(struct fs *fs, struct node *node)
+{
+	while (node != NULL) {
+		struct node *next_node = node->next;
+		struct handle *h = node->handles;
+
+		while (h != NULL) {
+			struct handle *next = h->next;
+
+			node_close(fs, h);
+			h = next;
+		}
+		node = next_node;
+	}
+}
+
 void nodes_free(struct fs *fs, struct nodes *nodes)
 {
 	if (nodes == NULL)
@@ -67,10 +84,8 @@ void nodes_free(struct fs *fs, struct nodes *nodes)
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *shard = &nodes->shards[i];
 
-		for (unsigned b = 0; b < SHARD_BUCKETS; b++) {
-			while (shard->buckets[b] != NULL)
-				node_close(fs, shard->buckets[b]->handles);
-		}
+		for (unsigned b = 0; b < SHARD_BUCKETS; b++)
+			close_bucket(fs, shard->buckets[b]);
 		pthread_cond_destroy(&shard->idle);
 		pthread_mutex_destroy(&shard->lock);
 	}

@@ -65,13 +65,12 @@ struct handle {
 	fuse_req_t release_req;
 };
 
-/* The handle that a request came with; NULL where it has none. */
+/* The handle that a request came with. */
 static inline struct handle *node_handle(const struct fuse_file_info *fi)
 {
-	struct handle *h = fi != NULL ? (struct handle *)(uintptr_t)fi->fh : NULL;
+	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
 
-	if (h != NULL)
-		handoff_take(&h->handoff);
+	handoff_take(&h->handoff);
 	return h;
 }
 

@@ -186,7 +186,7 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 	struct setattr_op op = {
 		.req = req,
 		.fs = fs,
-		.h = node_handle(fi),
+		.h = fi != NULL ? node_handle(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.tid = fuse_req_ctx(req)->pid,
 		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,

@@ -159,7 +159,7 @@ void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 	struct read_op op = {
 		.req = req,
 		.fs = fs_of(req),
-		.h = node_handle(fi),
+		.h = fi->fh != 0 ? node_handle(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.offset = (uint64_t)off,
 		.size = size,

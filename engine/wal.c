@@ -19,10 +19,22 @@ uint64_t wal_record_bytes(uint32_t payload_bytes)
 	return WAL_RECORD_HEADER_BYTES + ((uint64_t)payload_bytes + 7) / 8 * 8;
 }
 
+/* The segment appended to. lock held: a cut moves it in the array. */
 static struct wal_segment *active(struct wal *wal)
 {
 	assert(wal->count > 0);
 	return &wal->segments[wal->count - 1];
+}
+
+/* What it is now; only the writer changes its end, so under the writer lock this stays true. */
+static struct wal_segment active_now(struct wal *wal)
+{
+	struct wal_segment segment;
+
+	pthread_mutex_lock(&wal->lock);
+	segment = *active(wal);
+	pthread_mutex_unlock(&wal->lock);
+	return segment;
 }
 
 static void note_room(struct wal *wal)
@@ -58,9 +70,10 @@ static bool ready_holds(struct wal *wal, uint64_t bytes)
 
 int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
 {
+	struct wal_segment segment = active_now(wal);
 	int r;
 
-	if (active(wal)->size_bytes - active(wal)->end >= bytes)
+	if (segment.size_bytes - segment.end >= bytes)
 		return 0;
 	if (!ready_holds(wal, bytes)) {
 		if (nowait)
@@ -88,10 +101,9 @@ static int wipe(struct wal *wal, const struct wal_segment *segment, uint64_t byt
 
 /* Fill in what the log knows, and encode the headers one after the other into `headers`.
  * Returns the bytes that all records take. */
-static uint64_t encode_all(struct wal *wal, struct wal_record *records, size_t count,
-                           uint8_t *headers)
+static uint64_t encode_all(struct wal *wal, const struct wal_segment *segment,
+                           struct wal_record *records, size_t count, uint8_t *headers)
 {
-	const struct wal_segment *segment = active(wal);
 	uint64_t prev = wal->last_lsn;
 	uint64_t durable = atomic_load(&wal->durable_lsn);
 	uint64_t at = segment->end;
@@ -108,11 +120,11 @@ static uint64_t encode_all(struct wal *wal, struct wal_record *records, size_t c
 	return at - segment->end;
 }
 
-static int write_all(struct wal *wal, const struct wal_record *records, const void *const *payloads,
-                     size_t count, uint8_t *headers)
+static int write_all(struct wal *wal, const struct wal_segment *segment,
+                     const struct wal_record *records, const void *const *payloads, size_t count,
+                     uint8_t *headers)
 {
 	static const uint8_t padding[8];
-	const struct wal_segment *segment = active(wal);
 	struct iovec parts[PARTS_MAX];
 	uint64_t at = segment->end;
 	uint64_t length = 0;
@@ -149,6 +161,7 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 {
 	uint8_t few[8 * WAL_RECORD_HEADER_BYTES];
 	uint8_t *headers = few;
+	struct wal_segment segment = active_now(wal);
 	uint64_t bytes;
 	int r;
 
@@ -157,13 +170,13 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 		if (!headers)
 			return -ENOMEM;
 	}
-	bytes = encode_all(wal, records, count, headers);
-	assert(active(wal)->end + bytes <= active(wal)->size_bytes);
-	r = write_all(wal, records, payloads, count, headers);
+	bytes = encode_all(wal, &segment, records, count, headers);
+	assert(segment.end + bytes <= segment.size_bytes);
+	r = write_all(wal, &segment, records, payloads, count, headers);
 	if (headers != few)
 		free(headers);
 	if (r)
-		return wipe(wal, active(wal), bytes) == 0 ? r : -EROFS;
+		return wipe(wal, &segment, bytes) == 0 ? r : -EROFS;
 	wal->last_lsn = records[count - 1].lsn;
 	pthread_mutex_lock(&wal->lock);
 	active(wal)->end += bytes;
@@ -290,7 +303,9 @@ uint64_t wal_first_above(struct wal *wal, uint64_t lsn)
 
 void wal_rotate(struct wal *wal)
 {
-	if (active(wal)->end > active(wal)->size_bytes / 2)
+	struct wal_segment segment = active_now(wal);
+
+	if (segment.end > segment.size_bytes / 2)
 		(void)switch_segment(wal); /* false: none is ready, so it stays */
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MODE_BITS 07777u
+
 /* A group on its way through the log. Arrays of one entry for each op. */
 struct plan {
 	struct commit_op **ops;
@@ -129,7 +131,7 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 	struct wal_record *record = &plan->records[plan->count];
 
 	op->lsn = store->next_lsn++;
-	assert(op->lsn < store->superblock.lsn_ceiling);
+	assert(op->lsn < atomic_load(&store->lsn_ceiling));
 	if (commit_op_has_slot(op)) {
 		op->row.lsn = op->lsn;
 		op->row.sum = vector_sum(op->id, op->lsn, op->bytes_hash);
@@ -144,6 +146,7 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 	record->aux = op->type == WAL_RENAME ? op->from : op->type == WAL_SETATTR ? op->row.lsn : 0;
 	record->src_slot = op->type == WAL_RENAME || op->type == WAL_MOVE ? op->src_slot
 	                                                                  : SLOT_NONE;
+	op->row.attr.mode &= MODE_BITS; /* a superblock with others would not be believed */
 	record->attr = op->row.attr;
 	record->sum = op->row.sum;
 	record->time_ns = plan->time_ns;
@@ -297,6 +300,9 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 		if (r == -EROFS)
 			store_fail(store, "wiping a failed write of the log", -EIO);
 		undo = write_rows(store, plan, true);
+		/* Else a crash could mix these rows with those of who takes the slots next. */
+		if (undo == 0)
+			undo = columns_sync(&store->columns, false, true);
 		if (undo)
 			store_fail(store, "undoing the rows of a failed commit", undo);
 		store->next_lsn = plan->first_lsn;

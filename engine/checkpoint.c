@@ -206,6 +206,7 @@ static void drop_rows(struct quiver *store, const struct checkpoint *cp)
 static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 {
 	struct superblock *sb = &store->superblock;
+	int r;
 
 	sb->slots_used = cp->slots_used;
 	sb->count = cp->count;
@@ -214,7 +215,10 @@ static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 	                                                             : sb->lsn_ceiling;
 	sb->wal_first = wal_first_above(&store->wal, cp->lsn);
 	sb->dir = cp->dir;
-	return superblock_write(store->io, store->superblock_fd, sb);
+	r = superblock_write(store->io, store->superblock_fd, sb);
+	if (r == 0)
+		atomic_store(&store->lsn_ceiling, sb->lsn_ceiling);
+	return r;
 }
 
 /* Until here the old checkpoint holds; on failure nothing may be reused, so the store stops. */
@@ -347,6 +351,7 @@ static int run_locked(struct quiver *store)
 		put_back(store, &cp);
 		goto out;
 	}
+	atomic_store(&store->lsn_ceiling, store->superblock.lsn_ceiling);
 	atomic_store(&store->checkpoint_lsn, cp.lsn);
 	atomic_store(&store->checkpoint_bytes, cp.log_bytes);
 	drop_rows(store, &cp);

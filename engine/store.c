@@ -385,6 +385,7 @@ static int begin_life(struct quiver *store)
 		sb->lsn_ceiling = store->next_lsn + STORE_LSN_STEP;
 	sb->clean = false;
 	r = superblock_write(store->io, store->superblock_fd, sb);
+	atomic_store(&store->lsn_ceiling, sb->lsn_ceiling);
 	if (r == 0)
 		r = wal_clear(store->io, store->dir_fd);
 	if (r == 0)
@@ -408,6 +409,7 @@ static void free_store(struct quiver *store)
 	pthread_mutex_destroy(&store->checkpoint_lock);
 	pthread_mutex_destroy(&store->grow_lock);
 	pthread_mutex_destroy(&store->hold_lock);
+	pthread_mutex_destroy(&store->job.lock);
 	free(store->retired.items);
 	free(store->unlogged.items);
 	free(store->waiting.items);

@@ -71,6 +71,7 @@ struct job {
 	pthread_mutex_t lock;
 	pthread_t thread; /* lock; valid while started and not joined */
 	bool joinable; /* lock */
+	bool closed; /* lock; the store is being closed: autocompact must not start another */
 	enum quiver_job kind; /* lock */
 	struct quiver_job_status status[2]; /* lock; by kind */
 	_Atomic bool stop;
@@ -117,7 +118,9 @@ struct quiver {
 
 	pthread_mutex_t writer_lock; /* whoever applies commits */
 	uint64_t next_lsn; /* writer lock */
+	_Atomic uint64_t lsn_ceiling; /* of the last superblock that is durable */
 	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
+	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
 	_Atomic uint64_t checkpoint_lsn; /* checkpoint lock */
 	_Atomic uint64_t checkpoint_bytes; /* wal.appended_bytes at the checkpoint's LSN */
 	struct retired_list retired; /* writer lock; ascending LSN */
@@ -141,6 +144,7 @@ struct quiver {
 	 * slots in it; the words are shared, hence atomic. */
 	_Atomic uint64_t *backed;
 	_Atomic uint64_t *punched;
+	uint64_t chunk_words; /* of each; fixed at open */
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */
@@ -180,6 +184,8 @@ bool space_is_low(struct quiver *store);
 /* Cut the files behind the last used slot, keeping `keep` free ones; 0 also where a hold
  * forbids it (then noted in cut_wanted). Freed bytes are added to *freed. Checkpoint lock. */
 int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed);
+/* A reader is in a slot at the tail: cut once it has left. */
+void space_cut_later(struct quiver *store);
 /* Give free runs back to the filesystem, but for the first `keep` free slots. Freed bytes are
  * added to *freed. Checkpoint lock. */
 int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed);

@@ -206,7 +206,6 @@ static void drop_rows(struct quiver *store, const struct checkpoint *cp)
 static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 {
 	struct superblock *sb = &store->superblock;
-	int r;
 
 	sb->slots_used = cp->slots_used;
 	sb->count = cp->count;
@@ -215,10 +214,7 @@ static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 	                                                             : sb->lsn_ceiling;
 	sb->wal_first = wal_first_above(&store->wal, cp->lsn);
 	sb->dir = cp->dir;
-	r = superblock_write(store->io, store->superblock_fd, sb);
-	if (r == 0)
-		atomic_store(&store->lsn_ceiling, sb->lsn_ceiling);
-	return r;
+	return superblock_write(store->io, store->superblock_fd, sb);
 }
 
 /* Until here the old checkpoint holds; on failure nothing may be reused, so the store stops. */

@@ -118,7 +118,6 @@ struct quiver {
 
 	pthread_mutex_t writer_lock; /* whoever applies commits */
 	uint64_t next_lsn; /* writer lock */
-	_Atomic uint64_t lsn_ceiling; /* of the last superblock that is durable */
 	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
 	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
 	_Atomic uint64_t checkpoint_lsn; /* checkpoint lock */

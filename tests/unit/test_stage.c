@@ -1,0 +1,299 @@
+/* From the bytes of a writer to a commit, or to nothing; and who sees which version. */
+#include "unit.h"
+
+#include "node.h"
+#include "stage.h"
+
+#define N 100u
+
+struct staged {
+	struct unit_dir dir;
+	char path[UNIT_PATH_BYTES + 16];
+	struct fs fs;
+	unsigned char a[N], b[N];
+};
+
+static int setup(void **state)
+{
+	const struct quiver_geometry geometry = { .dim = N, .dtype = QUIVER_U1 };
+	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	struct staged *s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	unit_dir_make(&s->dir);
+	snprintf(s->path, sizeof(s->path), "%s/store", s->dir.path);
+	assert_int_equal(quiver_create(s->path, &geometry, NULL, NULL), 0);
+	assert_int_equal(quiver_open(s->path, &options, &s->fs.store, NULL), 0);
+	s->fs.geometry = *quiver_geometry(s->fs.store);
+	assert_int_equal(nodes_new(&s->fs.nodes), 0);
+	memset(s->a, 'a', N);
+	memset(s->b, 'b', N);
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct staged *s = *state;
+
+	nodes_free(&s->fs, s->fs.nodes);
+	assert_int_equal(atomic_load(&s->fs.stages), 0);
+	assert_int_equal(quiver_close(s->fs.store), 0);
+	unit_dir_remove(&s->dir);
+	free(s);
+	return 0;
+}
+
+static struct handle *writer(struct staged *s, uint64_t id)
+{
+	const struct quiver_attr attr = { .mtime_ns = 1, .mode = 0644 };
+	struct handle *h = NULL;
+
+	assert_int_equal(node_open_writer(&s->fs, id, 1, true, &attr, &h), 0);
+	return h;
+}
+
+static int put(struct staged *s, struct handle *h, const void *data, size_t size, uint64_t offset)
+{
+	return stage_write(&s->fs, h, data, size, offset, false, false, true);
+}
+
+/* Whether the committed vector is all `byte`; false where there is none. */
+static bool committed(struct staged *s, uint64_t id, unsigned char byte)
+{
+	unsigned char data[N], want[N];
+
+	memset(want, byte, N);
+	return quiver_get_copy(s->fs.store, id, data, NULL, NULL) == 0 &&
+	       memcmp(data, want, N) == 0;
+}
+
+static void all_bytes_at_once_commit_at_once(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+
+	assert_int_equal(put(s, h, s->a, N, 0), 0);
+	assert_true(committed(s, 7, 'a'));
+	assert_null(h->stage.data);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
+	node_close(&s->fs, h);
+}
+
+static void pieces_commit_at_close_and_only_if_whole(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+
+	assert_int_equal(put(s, h, s->a, 60, 0), 0);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), -EINVAL);
+	assert_false(committed(s, 7, 'a'));
+	assert_int_equal(put(s, h, s->a, 40, 60), 0);
+	assert_false(committed(s, 7, 'a'));
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
+	assert_true(committed(s, 7, 'a'));
+	node_close(&s->fs, h);
+
+	h = writer(s, 8);
+	assert_int_equal(put(s, h, s->a, 99, 0), 0);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_RELEASE, true), -EINVAL);
+	node_close(&s->fs, h);
+	assert_int_equal(quiver_stat(s->fs.store, 8, NULL, NULL), -ENOENT);
+}
+
+static void an_empty_creation_never_appears(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), -EINVAL);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_RELEASE, true), -EINVAL);
+	node_close(&s->fs, h);
+	assert_int_equal(quiver_stat(s->fs.store, 7, NULL, NULL), -ENOENT);
+}
+
+static void bytes_past_the_end_are_refused_and_change_nothing(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+
+	assert_int_equal(put(s, h, s->a, N, 0), 0);
+	assert_int_equal(put(s, h, s->b, N, 1), -EFBIG);
+	assert_int_equal(put(s, h, s->b, 1, N), -EFBIG);
+	assert_int_equal(put(s, h, s->b, 1, UINT64_MAX), -EFBIG);
+	assert_int_equal(stage_truncate(&s->fs, h, N + 1, true), -EFBIG);
+	assert_int_equal(stage_write(&s->fs, h, s->b, 1, 0, true, false, true), -EFBIG);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
+	assert_true(committed(s, 7, 'a'));
+	node_close(&s->fs, h);
+}
+
+static void a_patch_is_made_on_the_committed_bytes(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+	unsigned char data[N];
+	bool active = false;
+
+	assert_int_equal(put(s, h, s->a, N, 0), 0);
+	assert_int_equal(put(s, h, s->b, 10, 20), 0);
+	assert_true(committed(s, 7, 'a'));
+	assert_int_equal(stage_read(h, 15, 10, data, &active), 10);
+	assert_true(active);
+	assert_memory_equal(data, "aaaaabbbbb", 10);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FSYNC, true), 0);
+	assert_int_equal(quiver_get_copy(s->fs.store, 7, data, NULL, NULL), 0);
+	assert_memory_equal(data + 19, "abbbbbbbbbba", 12);
+	node_close(&s->fs, h);
+}
+
+static void a_cut_stage_is_filled_with_zeros(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+	unsigned char data[N];
+
+	assert_int_equal(put(s, h, s->a, 50, 0), 0);
+	assert_int_equal(stage_truncate(&s->fs, h, 10, true), 0);
+	assert_int_equal(stage_truncate(&s->fs, h, N, true), 0);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
+	assert_int_equal(quiver_get_copy(s->fs.store, 7, data, NULL, NULL), 0);
+	assert_memory_equal(data, "aaaaaaaaaa\0\0\0\0", 14);
+	assert_int_equal(data[N - 1], 0);
+	node_close(&s->fs, h);
+}
+
+static void truncating_at_open_takes_the_newest_untouched_writer(void **state)
+{
+	struct staged *s = *state;
+	struct handle *first = writer(s, 7), *second = writer(s, 7);
+
+	assert_int_equal(put(s, first, s->a, N, 0), 0); /* touched from now on */
+	assert_true(node_truncate_newest(&s->fs, 7, 99));
+	assert_true(second->stage.active);
+	assert_int_equal(second->stage.size, 0);
+	assert_false(node_truncate_newest(&s->fs, 7, 99));
+	assert_true(committed(s, 7, 'a'));
+	node_close(&s->fs, first);
+	node_close(&s->fs, second);
+	assert_false(node_truncate_newest(&s->fs, 7, 1));
+}
+
+static void a_removed_vector_is_not_brought_back_by_its_writer(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+
+	assert_int_equal(put(s, h, s->a, N, 0), 0);
+	assert_int_equal(quiver_remove(s->fs.store, 7, 0, NULL), 0);
+	node_removed(&s->fs, 7);
+	assert_int_equal(put(s, h, s->b, N, 0), 0);
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
+	node_close(&s->fs, h);
+	assert_int_equal(quiver_stat(s->fs.store, 7, NULL, NULL), -ENOENT);
+}
+
+static void of_two_exclusive_creations_one_wins(void **state)
+{
+	struct staged *s = *state;
+	struct handle *first = writer(s, 7), *second = writer(s, 7);
+
+	first->exclusive = true;
+	second->exclusive = true;
+	assert_int_equal(put(s, first, s->a, N, 0), 0);
+	assert_int_equal(put(s, second, s->b, N, 0), -EEXIST);
+	assert_true(committed(s, 7, 'a'));
+	node_close(&s->fs, first);
+	node_close(&s->fs, second);
+}
+
+static void a_staged_time_is_that_of_the_commit(void **state)
+{
+	const struct quiver_attr attr = { .mtime_ns = 12345, .uid = 5 };
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+	struct quiver_attr got;
+
+	assert_int_equal(put(s, h, s->a, 60, 0), 0);
+	assert_int_equal(put(s, h, s->a, 40, 60), 0);
+	assert_true(node_stage_attr(&s->fs, 7, 1, false, &attr, QUIVER_ATTR_MTIME, true));
+	/* Another attribute, later, does not undo it. */
+	assert_true(node_stage_attr(&s->fs, 7, 1, false, &attr, QUIVER_ATTR_UID, false));
+	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
+	assert_int_equal(quiver_stat(s->fs.store, 7, &got, NULL), 0);
+	assert_true(got.mtime_ns == 12345);
+	assert_int_equal(got.uid, 5);
+	node_close(&s->fs, h);
+}
+
+static void cached_handles_hold_one_version(void **state)
+{
+	struct staged *s = *state;
+	struct handle *w = writer(s, 7), *old = NULL, *same = NULL, *newer = NULL;
+	struct version *version = NULL;
+	bool direct = true;
+
+	assert_int_equal(put(s, w, s->a, N, 0), 0);
+	assert_int_equal(node_open_reader(&s->fs, 7, 1, &old, &direct), 0);
+	assert_false(direct);
+	assert_int_equal(node_open_reader(&s->fs, 7, 1, &same, &direct), 0);
+	assert_false(direct);
+	assert_int_equal(put(s, w, s->b, N, 0), 0);
+	assert_int_equal(node_open_reader(&s->fs, 7, 1, &newer, &direct), 0);
+	assert_true(direct);
+
+	/* Each reads its own; what fills the page cache is the old one for all. */
+	assert_int_equal(node_version(&s->fs, newer, &version), 0);
+	assert_memory_equal(version->ref.data, s->b, N);
+	version_drop(&s->fs, version);
+	assert_int_equal(node_cache_version(&s->fs, newer, &version), 0);
+	assert_memory_equal(version->ref.data, s->a, N);
+	version_drop(&s->fs, version);
+
+	/* `newer` fills the cache as well now, so the old version stays cached. */
+	node_close(&s->fs, old);
+	node_close(&s->fs, same);
+	assert_int_equal(node_open_reader(&s->fs, 7, 1, &old, &direct), 0);
+	assert_true(direct);
+	node_close(&s->fs, old);
+	node_close(&s->fs, newer);
+	assert_int_equal(node_open_reader(&s->fs, 7, 1, &newer, &direct), 0);
+	assert_false(direct);
+	node_close(&s->fs, newer);
+	node_close(&s->fs, w);
+}
+
+static void too_many_stages_are_refused(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+
+	atomic_store(&s->fs.stages, STAGES_MAX);
+	assert_int_equal(put(s, h, s->a, 1, 0), -ENOSPC);
+	assert_int_equal(put(s, h, s->a, N, 0), 0); /* needs no stage */
+	atomic_store(&s->fs.stages, 0);
+	assert_true(committed(s, 7, 'a'));
+	node_close(&s->fs, h);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(all_bytes_at_once_commit_at_once),
+		CASE(pieces_commit_at_close_and_only_if_whole),
+		CASE(an_empty_creation_never_appears),
+		CASE(bytes_past_the_end_are_refused_and_change_nothing),
+		CASE(a_patch_is_made_on_the_committed_bytes),
+		CASE(a_cut_stage_is_filled_with_zeros),
+		CASE(truncating_at_open_takes_the_newest_untouched_writer),
+		CASE(a_removed_vector_is_not_brought_back_by_its_writer),
+		CASE(of_two_exclusive_creations_one_wins),
+		CASE(a_staged_time_is_that_of_the_commit),
+		CASE(cached_handles_hold_one_version),
+		CASE(too_many_stages_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("stage", tests, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+/* Names and node numbers. */
+#include "unit.h"
+
+#include "tree.h"
+
+static void canonical_ids_are_vectors(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t id;
+	} all[] = { { "0", 0 },
+		    { "7", 7 },
+		    { "42", 42 },
+		    { "10", 10 },
+		    { "18446744069414584319", QUIVER_ID_MAX } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		char text[TREE_ID_TEXT_BYTES];
+		uint64_t id = 99;
+
+		assert_true(tree_parse_id(all[i].name, &id));
+		assert_true(id == all[i].id);
+		assert_int_equal(tree_format_id(id, text), strlen(all[i].name));
+		assert_string_equal(text, all[i].name);
+		assert_int_equal(tree_class(tree_node_of_id(id)), TREE_IS_VECTOR);
+		assert_true(tree_id_of_node(tree_node_of_id(id)) == id);
+	}
+}
+
+static void anything_else_is_not(void **state)
+{
+	static const char *const bad[] = { "",
+		                           "00",
+		                           "042",
+		                           "-1",
+		                           "+1",
+		                           " 1",
+		                           "1 ",
+		                           "1.0",
+		                           "0x1",
+		                           "a",
+		                           ".1",
+		                           "\xd9\xa1",
+		                           "18446744069414584320",
+		                           "18446744073709551615",
+		                           "18446744073709551616",
+		                           "99999999999999999999",
+		                           "184467440694145843190" };
+	uint64_t id;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(tree_parse_id(bad[i], &id));
+}
+
+static void node_numbers_do_not_overlap(void **state)
+{
+	(void)state;
+	assert_int_equal(tree_class(0), TREE_IS_NOTHING);
+	assert_int_equal(tree_class(TREE_ROOT), TREE_IS_DIR);
+	assert_int_equal(tree_class(TREE_IDS), TREE_IS_VIEW);
+	assert_int_equal(tree_class(TREE_IDS + 1), TREE_IS_NOTHING);
+	assert_int_equal(tree_class(TREE_CONTROL_END - 1), TREE_IS_CONTROL);
+	assert_int_equal(tree_class(TREE_CONTROL_END), TREE_IS_NOTHING);
+	assert_int_equal(tree_class(TREE_VECTOR_BASE - 1), TREE_IS_NOTHING);
+	assert_int_equal(tree_class(TREE_VECTOR_BASE), TREE_IS_VECTOR);
+	assert_int_equal(tree_class(TREE_SCRATCH_BASE - 1), TREE_IS_VECTOR);
+	assert_int_equal(tree_class(TREE_SCRATCH_BASE), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(UINT64_MAX - 1), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(UINT64_MAX), TREE_IS_NOTHING);
+	assert_true(tree_id_of_node(TREE_SCRATCH_BASE - 1) == QUIVER_ID_MAX);
+}
+
+static void fixed_names_are_found_where_they_are(void **state)
+{
+	unsigned named = 0;
+
+	(void)state;
+	for (uint64_t node = 0; node < TREE_VECTOR_BASE; node++) {
+		const char *name = tree_name(node);
+
+		if (!name)
+			continue;
+		named++;
+		assert_true((tree_find(TREE_ROOT, name) == node) !=
+		            (tree_find(TREE_CONTROL, name) == node));
+	}
+	assert_int_equal(named, TREE_CONTROL_END - TREE_CONTROL_FIRST + 4);
+	assert_true(tree_find(TREE_ROOT, "flush") == TREE_NONE);
+	assert_true(tree_find(TREE_CONTROL, "vectors") == TREE_NONE);
+	assert_true(tree_find(TREE_VECTORS, "flush") == TREE_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(canonical_ids_are_vectors),
+		cmocka_unit_test(anything_else_is_not),
+		cmocka_unit_test(node_numbers_do_not_overlap),
+		cmocka_unit_test(fixed_names_are_found_where_they_are),
+	};
+
+	return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
+}

@@ -4,17 +4,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "sizes.h"
 #include "store.h"
-
-#define GROW_MIN_BYTES (UINT64_C(16) << 20) /* DESIGN section 3 */
-#define GROW_MAX_BYTES (UINT64_C(1) << 30)
-#define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */
-#define CHUNK_BYTES (UINT64_C(64) << 10) /* smaller holes are not worth a call */
-
-static uint64_t chunk_words(const struct quiver *store)
-{
-	return store->columns.vectors.reserved_bytes / CHUNK_BYTES / 64 + 1;
-}
 
 static void *reserve_words(uint64_t words)
 {
@@ -26,17 +17,18 @@ static void *reserve_words(uint64_t words)
 
 int space_init(struct quiver *store)
 {
-	store->backed = reserve_words(chunk_words(store));
-	store->punched = reserve_words(chunk_words(store));
+	store->chunk_words = store->columns.vectors.reserved_bytes / CHUNK_BYTES / 64 + 1;
+	store->backed = reserve_words(store->chunk_words);
+	store->punched = reserve_words(store->chunk_words);
 	return store->backed && store->punched ? 0 : -ENOMEM;
 }
 
 void space_destroy(struct quiver *store)
 {
-	if (store->backed && munmap((void *)(uintptr_t)store->backed, chunk_words(store) * 8) != 0)
+	if (store->backed && munmap((void *)(uintptr_t)store->backed, store->chunk_words * 8) != 0)
 		assert(!"munmap of the chunk map");
 	if (store->punched &&
-	    munmap((void *)(uintptr_t)store->punched, chunk_words(store) * 8) != 0)
+	    munmap((void *)(uintptr_t)store->punched, store->chunk_words * 8) != 0)
 		assert(!"munmap of the chunk map");
 	store->backed = store->punched = NULL;
 }
@@ -230,7 +222,7 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 	if (rows >= before)
 		goto out;
 	store->cut_wanted = store->holds > 0;
-	if (store->cut_wanted || !slots_cut(&store->slots, rows))
+	if (store->holds > 0 || !slots_cut(&store->slots, rows))
 		goto out;
 	/* The superblock must not ask for more rows than there are. */
 	if (store->superblock.slots_used > rows) {
@@ -254,6 +246,13 @@ out:
 	pthread_mutex_unlock(&store->hold_lock);
 	pthread_mutex_unlock(&store->grow_lock);
 	return r;
+}
+
+void space_cut_later(struct quiver *store)
+{
+	pthread_mutex_lock(&store->hold_lock);
+	store->cut_wanted = true;
+	pthread_mutex_unlock(&store->hold_lock);
 }
 
 /* Punch the chunks that lie wholly in [first, first + count), which are taken by us. */

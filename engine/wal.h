@@ -11,11 +11,9 @@
 
 #include "io.h"
 #include "quiver.h"
+#include "sizes.h"
 #include "wal_record.h"
 
-/* Segments double from the first to the largest, so that a small store stays small. */
-#define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
-#define WAL_SEGMENT_MAX_BYTES (UINT64_C(32) << 20)
 /* A checkpoint cuts the log long before: this bounds the arrays, some of them on stacks. */
 #define WAL_SEGMENTS_MAX 512
 

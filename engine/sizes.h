@@ -1,0 +1,28 @@
+/*
+ * sizes.h - the steps in which files grow, shrink and follow each other. Nothing on disk
+ * depends on them, so a build with QUIVER_SMALL_SIZES has steps so small that a short test
+ * meets all of them.
+ */
+#ifndef QUIVER_SIZES_H
+#define QUIVER_SIZES_H
+
+#include <stdint.h>
+
+#ifdef QUIVER_SMALL_SIZES
+#define WAL_SEGMENT_MIN_BYTES (UINT64_C(8) << 10)
+#define WAL_SEGMENT_MAX_BYTES (UINT64_C(64) << 10)
+#define GROW_MIN_BYTES UINT64_C(64)
+#define GROW_MAX_BYTES (UINT64_C(64) << 10)
+#define CHUNK_BYTES (UINT64_C(4) << 10)
+#else
+/* Segments double from the first to the largest, so that a small store stays small. */
+#define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
+#define WAL_SEGMENT_MAX_BYTES (UINT64_C(32) << 20)
+#define GROW_MIN_BYTES (UINT64_C(16) << 20) /* DESIGN section 3 */
+#define GROW_MAX_BYTES (UINT64_C(1) << 30)
+#define CHUNK_BYTES (UINT64_C(64) << 10) /* smaller holes are not worth a call */
+#endif
+
+#define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */
+
+#endif

@@ -73,15 +73,19 @@ static void *housekeep(void *arg)
 	struct background *bg = &store->background;
 	uint64_t last_sync_ns = clock_monotonic_ns();
 	uint64_t grow_not_before_ns = 0;
+	bool grow;
 
 	pthread_mutex_lock(&bg->lock);
 	while (!bg->stop) {
 		if (!bg->grow_wanted && !bg->segment_wanted)
 			nap(store, &bg->wake_housekeeper);
+		grow = bg->grow_wanted;
 		bg->grow_wanted = bg->segment_wanted = false;
 		pthread_mutex_unlock(&bg->lock);
 		segment_ahead(store);
-		grow_ahead(store, &grow_not_before_ns);
+		/* Only for who takes slots: what compaction has cut would grow again by itself. */
+		if (grow)
+			grow_ahead(store, &grow_not_before_ns);
 		sync_on_time(store, &last_sync_ns);
 		pthread_mutex_lock(&bg->lock);
 	}
@@ -140,7 +144,12 @@ static void cut_if_wanted(struct quiver *store)
 		return;
 	pthread_mutex_lock(&store->checkpoint_lock);
 	checkpoint_release_waiting(store);
-	r = space_cut(store, 0, &freed);
+	if (store->waiting.count == 0) {
+		pthread_mutex_lock(&store->hold_lock);
+		store->cut_wanted = false;
+		pthread_mutex_unlock(&store->hold_lock);
+		r = space_cut(store, 0, &freed);
+	}
 	pthread_mutex_unlock(&store->checkpoint_lock);
 	if (r)
 		quiver_report(store, "cutting the data files: %s", strerror(-r));
@@ -195,9 +204,12 @@ int background_start(struct quiver *store)
 		r = init_cond(&bg->wake_checkpointer);
 	if (r)
 		return r;
+	bg->running = true; /* before a thread may look */
 	r = -pthread_create(&bg->housekeeper, NULL, housekeep, store);
-	if (r)
+	if (r) {
+		bg->running = false;
 		return r;
+	}
 	r = -pthread_create(&bg->checkpointer, NULL, checkpointer, store);
 	if (r) {
 		pthread_mutex_lock(&bg->lock);
@@ -205,10 +217,9 @@ int background_start(struct quiver *store)
 		pthread_cond_signal(&bg->wake_housekeeper);
 		pthread_mutex_unlock(&bg->lock);
 		(void)pthread_join(bg->housekeeper, NULL);
-		return r;
+		bg->running = false;
 	}
-	bg->running = true;
-	return 0;
+	return r;
 }
 
 void background_stop(struct quiver *store)

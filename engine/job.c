@@ -48,7 +48,8 @@ int quiver_job_start(struct quiver *store, enum quiver_job kind)
 	if (kind == QUIVER_COMPACT && store_writable(store) != 0)
 		return -EROFS;
 	pthread_mutex_lock(&job->lock);
-	if (job->status[QUIVER_COMPACT].running || job->status[QUIVER_VERIFY].running) {
+	if (job->closed || job->status[QUIVER_COMPACT].running ||
+	    job->status[QUIVER_VERIFY].running) {
 		r = -EBUSY;
 		goto out;
 	}
@@ -93,12 +94,12 @@ void job_end(struct quiver *store)
 	struct job *job = &store->job;
 	bool joinable;
 
-	atomic_store(&job->stop, true);
 	pthread_mutex_lock(&job->lock);
+	atomic_store(&job->stop, true);
 	joinable = job->joinable;
 	job->joinable = false;
+	job->closed = true;
 	pthread_mutex_unlock(&job->lock);
 	if (joinable)
 		(void)pthread_join(job->thread, NULL);
-	pthread_mutex_destroy(&job->lock);
 }

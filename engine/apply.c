@@ -311,9 +311,9 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 	if (!sync || mode == QUIVER_NONE)
 		return 0;
 	began = clock_monotonic_ns();
-	atomic_store(&store->queue.syncing, true);
+	commit_wait_begin(store);
 	r = wal_sync(&store->wal, store->wal.last_lsn);
-	atomic_store(&store->queue.syncing, false);
+	commit_wait_end(store);
 	if (r)
 		store_fail(store, "a sync of the log", r);
 	else
@@ -321,11 +321,10 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 	return r ? -EIO : 0;
 }
 
-/* Room in the log. Who must not wait is turned away where a segment would have to be made. */
-static int make_log_room(struct quiver *store, struct commit_request *const *group, size_t count,
-                         uint64_t bytes)
+/* Room in the log. A group that must not wait is turned away where a segment would have to be
+ * made. */
+static int make_log_room(struct quiver *store, struct commit_request *const *group, uint64_t bytes)
 {
-	bool somebody_waits = false;
 	int r;
 
 	if (atomic_load(&store->durability) == QUIVER_NONE)
@@ -334,13 +333,12 @@ static int make_log_room(struct quiver *store, struct commit_request *const *gro
 	if (r != -EAGAIN)
 		return r;
 	background_want_segment(store);
-	for (size_t i = 0; i < count; i++) {
-		if (group[i]->flags & QUIVER_NOWAIT)
-			group[i]->result = -EAGAIN;
-		else
-			somebody_waits = true;
-	}
-	return somebody_waits ? wal_make_room(&store->wal, bytes, false) : -EAGAIN;
+	if (group[0]->flags & QUIVER_NOWAIT) /* as all others, then */
+		return r;
+	commit_wait_begin(store);
+	r = wal_make_room(&store->wal, bytes, false);
+	commit_wait_end(store);
+	return r;
 }
 
 static uint64_t log_bytes_at_most(const struct quiver *store, struct commit_request *const *group,
@@ -393,7 +391,7 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	if (r == 0)
 		r = store_writable(store);
 	if (r == 0)
-		r = make_log_room(store, group, count, bytes);
+		r = make_log_room(store, group, bytes);
 	if (r)
 		goto out;
 	plan.first_lsn = store->next_lsn;

@@ -36,11 +36,15 @@ static bool names(const struct commit_request *request, uint64_t id)
 
 static bool clashes(const struct commit_request *a, const struct commit_request *b)
 {
+	/* What sets some of the directory's attributes inherits the rest from what came before. */
+	if (a->ops[0].type == WAL_DIRATTR || b->ops[0].type == WAL_DIRATTR)
+		return true;
 	return names(a, b->ops[0].id) || (b->ops[0].type == WAL_RENAME && names(a, b->ops[0].from));
 }
 
 /* Take requests from the queue that can go as one group: each plans on what is published, so
- * no two may name the same ID, and a batch goes alone. Queue lock held. */
+ * no two may name the same ID, a batch goes alone, and who must not wait never goes with who
+ * may. Queue lock held. */
 static size_t take_group(struct commit_queue *queue, struct commit_request **group)
 {
 	size_t n = 0;
@@ -48,7 +52,8 @@ static size_t take_group(struct commit_queue *queue, struct commit_request **gro
 	while (queue->first && n < GROUP_MAX) {
 		struct commit_request *request = queue->first;
 
-		if (n > 0 && (request->count > 1 || group[0]->count > 1))
+		if (n > 0 && (request->count > 1 || group[0]->count > 1 ||
+		              ((request->flags ^ group[0]->flags) & QUIVER_NOWAIT)))
 			break;
 		for (size_t i = 0; i < n; i++)
 			if (clashes(group[i], request))
@@ -76,9 +81,42 @@ static void lead(struct quiver *store, const struct commit_request *own)
 		pthread_mutex_lock(&queue->lock);
 		for (size_t i = 0; i < n; i++)
 			group[i]->done = true;
+		pthread_cond_broadcast(&queue->changed);
 	}
 	queue->led = false;
+}
+
+/* Queue lock held. */
+static void turn_away(struct commit_queue *queue)
+{
+	struct commit_request **at = &queue->first;
+
+	atomic_store(&queue->syncing, true);
+	while (*at) {
+		struct commit_request *request = *at;
+
+		if (!(request->flags & QUIVER_NOWAIT)) {
+			at = &request->next;
+			continue;
+		}
+		*at = request->next;
+		request->result = -EAGAIN;
+		request->done = true;
+	}
+	queue->last = at;
 	pthread_cond_broadcast(&queue->changed);
+}
+
+void commit_wait_begin(struct quiver *store)
+{
+	pthread_mutex_lock(&store->queue.lock);
+	turn_away(&store->queue);
+	pthread_mutex_unlock(&store->queue.lock);
+}
+
+void commit_wait_end(struct quiver *store)
+{
+	atomic_store(&store->queue.syncing, false);
 }
 
 /* Who pauses takes the lead and does not use it. */
@@ -90,7 +128,7 @@ void commit_pause(struct quiver *store)
 	while (queue->led)
 		pthread_cond_wait(&queue->changed, &queue->lock);
 	queue->led = true;
-	atomic_store(&queue->syncing, true);
+	turn_away(queue);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -122,26 +160,40 @@ static void give_back(struct quiver *store, const struct commit_request *request
 			slots_give(&store->slots, request->ops[i].slot);
 }
 
-int commit_submit(struct quiver *store, struct commit_request *request)
+/* Through the queue once. The result is the request's. */
+static void submit(struct quiver *store, struct commit_request *request)
 {
 	struct commit_queue *queue = &store->queue;
-	uint64_t began = clock_monotonic_ns();
 
 	request->done = request->published = false;
 	request->next = NULL;
 	request->result = store_writable(store);
-	if (request->result == 0 && (request->flags & QUIVER_NOWAIT) && would_sync(store, request))
+	if (request->result)
+		return;
+	pthread_mutex_lock(&queue->lock);
+	/* Asked with the lock held: who begins to wait turns away who is in the queue then. */
+	if ((request->flags & QUIVER_NOWAIT) && would_sync(store, request)) {
 		request->result = -EAGAIN;
-	if (request->result == 0) {
-		pthread_mutex_lock(&queue->lock);
+	} else {
 		*queue->last = request;
 		queue->last = &request->next;
 		while (!request->done && queue->led)
 			pthread_cond_wait(&queue->changed, &queue->lock);
 		if (!request->done)
 			lead(store, request);
-		pthread_mutex_unlock(&queue->lock);
 	}
+	pthread_mutex_unlock(&queue->lock);
+}
+
+int commit_submit(struct quiver *store, struct commit_request *request)
+{
+	uint64_t began = clock_monotonic_ns();
+
+	submit(store, request);
+	/* The disk is full, but a checkpoint lets go of the log there is. */
+	if (request->result == -ENOSPC && !(request->flags & QUIVER_NOWAIT) &&
+	    checkpoint_run(store) == 0)
+		submit(store, request);
 	if (!request->published)
 		give_back(store, request);
 	if (request->result == 0 && (request->flags & QUIVER_SYNC) &&

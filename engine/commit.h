@@ -53,6 +53,11 @@ struct commit_request {
 void commit_queue_init(struct commit_queue *queue);
 void commit_queue_destroy(struct commit_queue *queue);
 
+/* The leader is about to wait for storage: who must not wait behind it is turned away with
+ * -EAGAIN, until the end. Lock order: as the queue lock. */
+void commit_wait_begin(struct quiver *store);
+void commit_wait_end(struct quiver *store);
+
 /* Commit, and wait until it is done; any thread, no lock held. 0 or the errors of quiver.h;
  * -ESTALE for a RENAME or MOVE whose source is no longer in src_slot (nothing changed). On
  * failure the slots of the ops are given back, unless the store has failed. */

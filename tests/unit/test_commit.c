@@ -1,0 +1,398 @@
+#include "unit.h"
+
+#include "store_test.h"
+
+#define THREADS 16
+#define PUTS 40
+
+struct putter {
+	struct quiver *store;
+	pthread_t thread;
+	uint64_t id;
+	unsigned flags;
+	int result;
+	uint64_t done; /* puts that succeeded */
+};
+
+static void *put_many(void *arg)
+{
+	struct putter *p = arg;
+
+	for (uint64_t i = 0; i < PUTS && p->result == 0; i++) {
+		p->result = put_version(p->store, p->id, i + 1, p->flags);
+		p->done += p->result == 0;
+	}
+	return NULL;
+}
+
+static void put_from_threads(struct quiver *store, struct putter *putters, unsigned flags)
+{
+	for (unsigned i = 0; i < THREADS; i++) {
+		putters[i] = (struct putter){ .store = store, .id = i, .flags = flags };
+		assert_int_equal(pthread_create(&putters[i].thread, NULL, put_many, &putters[i]),
+		                 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(putters[i].thread, NULL), 0);
+}
+
+static void few_syncs(struct store_dir *s, enum quiver_durability mode, unsigned flags)
+{
+	struct putter putters[THREADS];
+	struct trouble_io io;
+	struct quiver *store;
+	struct quiver_stats stats;
+
+	trouble_init(&io);
+	store = open_io(s, mode, &io);
+	atomic_store(&io.sync_delay_us, 500);
+	put_from_threads(store, putters, flags);
+	stats = stats_of(store);
+	for (unsigned i = 0; i < THREADS; i++) {
+		assert_int_equal(putters[i].result, 0);
+		assert_int_equal(version_of(store, i), PUTS);
+	}
+	assert_int_equal(stats.puts, THREADS * PUTS);
+	assert_true(stats.syncs > 0 && stats.syncs * 4 < stats.puts);
+	assert_int_equal(stats.lsn_durable, stats.lsn);
+	close_store(store);
+}
+
+static void test_failure_16_one_sync_serves_many_writers(void **state)
+{
+	few_syncs(*state, QUIVER_ALWAYS, 0);
+}
+
+static void test_sync_flag_shares_syncs_in_mode_fsync(void **state)
+{
+	few_syncs(*state, QUIVER_FSYNC, QUIVER_SYNC);
+}
+
+static void test_failure_18_after_a_failed_sync_nothing_is_acknowledged(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	uint64_t version;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_ALWAYS, &io);
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	trouble_arm(&io, 1, TROUBLE_ONCE, TROUBLE_SYNC, 'l', -EIO);
+	assert_int_equal(put_version(store, 1, 2, 0), -EIO);
+	assert_int_equal(version_of(store, 1), 1); /* invisible */
+	assert_int_equal(put_version(store, 2, 1, 0), -EROFS); /* the disk works again; still */
+	assert_int_equal(quiver_remove(store, 1, 0, NULL), -EROFS);
+	assert_int_equal(quiver_flush(store), -EROFS);
+	assert_int_equal(quiver_checkpoint(store), -EROFS);
+	assert_true(stats_of(store).failed);
+	assert_true(store_said(store, "read-only now"));
+	assert_int_equal(quiver_close(store), -EROFS);
+	store = open_mode(s, QUIVER_ALWAYS);
+	version = version_of(store, 1);
+	assert_true(version == 1 || version == 2);
+	assert_int_equal(put_version(store, 2, 1, 0), 0);
+	close_store(store);
+}
+
+/* All who wait for the sync that fails, and who come while it does. */
+static void test_no_writer_is_told_of_success_by_a_sync_that_failed(void **state)
+{
+	struct store_dir *s = *state;
+	struct putter putters[THREADS];
+	struct trouble_io io;
+	struct quiver *store;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_ALWAYS, &io);
+	atomic_store(&io.sync_delay_us, 200);
+	trouble_arm(&io, 12, TROUBLE_ONCE, TROUBLE_SYNC, 'l', -EIO);
+	put_from_threads(store, putters, 0);
+	for (unsigned i = 0; i < THREADS; i++) {
+		assert_true(putters[i].result == -EIO || putters[i].result == -EROFS);
+		assert_int_equal(version_of(store, i), putters[i].done);
+	}
+	assert_int_equal(quiver_close(store), -EROFS);
+	store = open_mode(s, QUIVER_ALWAYS);
+	for (unsigned i = 0; i < THREADS; i++) {
+		uint64_t version = version_of(store, i);
+
+		assert_true(version == putters[i].done || version == putters[i].done + 1);
+	}
+	close_store(store);
+}
+
+static void failed_log_write(struct store_dir *s, long at, bool batch)
+{
+	struct quiver_record records[3];
+	uint8_t bytes[3][STORE_BYTES_MAX];
+	struct quiver_attr attr = attr_of(3);
+	struct trouble_io io;
+	struct quiver *store;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	trouble_arm(&io, at, TROUBLE_ONCE, TROUBLE_WRITE, 'l', -EIO);
+	for (unsigned i = 0; i < 3; i++) {
+		vector_fill(bytes[i], s->n, i + 1, 2);
+		records[i] = (struct quiver_record){ .id = i + 1, .data = bytes[i] };
+	}
+	if (batch)
+		assert_int_equal(
+			quiver_put_batch(store, records, 3, &attr, QUIVER_ATTR_ALL, 0, NULL), -EIO);
+	else
+		assert_int_equal(put_version(store, 1, 2, 0), -EIO);
+	assert_int_equal(version_of(store, 1), 1);
+	assert_int_equal(leaked_slots(store), 0);
+	assert_int_equal(put_version(store, 9, 9, 0), 0); /* the log goes on where it was */
+	assert_int_equal(quiver_remove(store, 9, 0, NULL), 0);
+}
+
+struct failing_life {
+	struct store_dir *s;
+	bool batch;
+};
+
+static int fail_and_die(void *arg)
+{
+	struct failing_life *life = arg;
+
+	failed_log_write(life->s, 1, life->batch);
+	return 0;
+}
+
+static void test_failure_12_a_failed_write_of_the_log_is_not_back_after_reopening(void **state)
+{
+	struct store_dir *s = *state;
+
+	for (int batch = 0; batch < 2; batch++) {
+		struct failing_life life = { .s = s, .batch = batch != 0 };
+		struct quiver *store;
+
+		die_in_child(fail_and_die, &life);
+		store = open_with(s, NULL);
+		assert_int_equal(version_of(store, 1), 1);
+		assert_int_equal(version_of(store, 2), 0);
+		assert_int_equal(version_of(store, 9), 0);
+		assert_int_equal(quiver_count(store), 1);
+		close_store(store);
+	}
+}
+
+static void test_a_failed_wipe_of_the_log_makes_the_store_read_only(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_WRITE, 'l', -EIO);
+	assert_int_equal(put_version(store, 1, 2, 0), -EIO);
+	trouble_disarm(&io);
+	assert_int_equal(put_version(store, 2, 1, 0), -EROFS);
+	assert_int_equal(version_of(store, 1), 1);
+	assert_int_equal(quiver_close(store), -EROFS);
+	store = open_with(s, NULL);
+	assert_int_equal(version_of(store, 1), 1);
+	close_store(store);
+}
+
+/* Every call of a put in turn finds the disk full. */
+static void test_a_full_disk_at_any_call_leaks_no_slot(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	int failures = 0;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	for (long at = 1; at < 40; at++) {
+		int r;
+
+		/* ids and meta are full-size already, but the disk does not know that. */
+		trouble_arm(&io, at, TROUBLE_ONCE, TROUBLE_WRITE | TROUBLE_ALLOCATE, 0, -ENOSPC);
+		r = put_version(store, 2 + (uint64_t)at, 1, 0);
+		trouble_disarm(&io);
+		assert_true(r == 0 || r == -ENOSPC);
+		failures += r != 0;
+		assert_int_equal(version_of(store, 2 + (uint64_t)at), r == 0);
+		assert_int_equal(leaked_slots(store), 0);
+		assert_false(stats_of(store).failed);
+	}
+	assert_true(failures >= 1); /* where a checkpoint cannot help */
+	assert_int_equal(put_version(store, 100, 1, 0), 0);
+	close_store(store);
+	store = open_with(s, NULL);
+	assert_int_equal(leaked_slots(store), 0);
+	assert_int_equal(version_of(store, 1), 1);
+	assert_int_equal(version_of(store, 100), 1);
+	close_store(store);
+}
+
+/* No room for another byte of files: reads and deletes go on for ever, also past the end of
+ * the log's segment. */
+static void test_deletes_go_on_where_the_disk_is_full(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	uint64_t count = 20000;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	for (uint64_t id = 0; id < count; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_ALLOCATE, 0, -ENOSPC);
+	for (uint64_t round = 1; round <= 6; round++) {
+		for (uint64_t id = 0; id < count; id++) {
+			assert_int_equal(version_of(store, id), round);
+			assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+		}
+		assert_int_equal(quiver_count(store), 0);
+		/* What they freed can be used, though the files cannot grow. */
+		for (uint64_t id = 0; id < count; id++)
+			assert_int_equal(put_version(store, id, round + 1, 0), 0);
+	}
+	assert_false(stats_of(store).failed);
+	trouble_disarm(&io);
+	close_store(store);
+}
+
+static void test_a_full_disk_refuses_growth_and_keeps_what_there_is(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	uint64_t id = 0;
+	int r;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FLUSH, &io);
+	assert_int_equal(put_version(store, id++, 1, 0), 0);
+	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_ALLOCATE, 'v', -ENOSPC);
+	while ((r = put_version(store, id, 1, 0)) == 0)
+		id++;
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(leaked_slots(store), 0);
+	assert_int_equal(quiver_remove(store, 0, 0, NULL), 0);
+	assert_int_equal(put_version(store, id, 1, 0), 0); /* into the slot that came free */
+	assert_int_equal(put_version(store, id + 1, 1, 0), -ENOSPC);
+	assert_int_equal(quiver_reserve(store, 1u << 20), -ENOSPC);
+	trouble_disarm(&io);
+	assert_int_equal(put_version(store, id + 1, 1, 0), 0);
+	close_store(store);
+}
+
+/* ---- QUIVER_NOWAIT ---- */
+
+static void test_nowait_answers_eagain_where_it_would_sync(void **state)
+{
+	struct quiver *store = open_mode(*state, QUIVER_ALWAYS);
+
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	assert_int_equal(put_version(store, 1, 2, QUIVER_NOWAIT), -EAGAIN);
+	assert_int_equal(quiver_remove(store, 1, QUIVER_NOWAIT, NULL), -EAGAIN);
+	assert_int_equal(quiver_rename(store, 1, 2, QUIVER_NOWAIT, NULL), -EAGAIN);
+	assert_int_equal(version_of(store, 1), 1);
+	assert_int_equal(quiver_set_durability(store, QUIVER_FSYNC), 0);
+	assert_int_equal(put_version(store, 1, 2, QUIVER_NOWAIT | QUIVER_SYNC), -EAGAIN);
+	assert_int_equal(put_version(store, 1, 2, QUIVER_NOWAIT), 0);
+	assert_int_equal(quiver_rename(store, 1, 2, QUIVER_NOWAIT, NULL), 0);
+	assert_int_equal(quiver_remove(store, 2, QUIVER_NOWAIT, NULL), 0);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void *put_synced(void *arg)
+{
+	struct putter *p = arg;
+
+	p->result = put_version(p->store, p->id, 1, QUIVER_SYNC);
+	return NULL;
+}
+
+/* While a sync is under way that lasts until the call has returned: it cannot have waited. */
+static void test_nowait_never_waits_for_the_sync_of_another(void **state)
+{
+	struct putter slow = { .id = 1 };
+	struct trouble_io io;
+	struct quiver *store;
+	struct quiver_stats stats;
+	uint64_t before;
+	unsigned refused = 0;
+	unsigned tries = 0;
+
+	trouble_init(&io);
+	store = open_io(*state, QUIVER_FSYNC, &io);
+	before = stats_of(store).syncs;
+	atomic_store(&io.sync_delay_us, 300000);
+	slow.store = store;
+	assert_int_equal(pthread_create(&slow.thread, NULL, put_synced, &slow), 0);
+	while (refused == 0 && tries++ < 1000000) {
+		int r = put_version(store, 2, tries, QUIVER_NOWAIT);
+
+		assert_true(r == 0 || r == -EAGAIN);
+		refused += r == -EAGAIN;
+	}
+	/* The writer lock is held meanwhile, so nothing else of the store may be asked. */
+	assert_int_equal(refused, 1);
+	assert_int_equal(pthread_join(slow.thread, NULL), 0);
+	stats = stats_of(store);
+	assert_int_equal(slow.result, 0);
+	assert_true(stats.syncs > before);
+	atomic_store(&io.sync_delay_us, 0);
+	assert_int_equal(put_version(store, 2, 7, QUIVER_NOWAIT), 0);
+	close_store(store);
+}
+
+static void test_nowait_does_not_grow_the_files_itself(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	uint64_t again = 0;
+	uint64_t id = 0;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	/* An empty store has no row: somebody else has to make room. */
+	assert_int_equal(put_version(store, id, 1, QUIVER_NOWAIT), -EAGAIN);
+	for (; id < 3000; id++) {
+		while (put_version(store, id, 1, QUIVER_NOWAIT) == -EAGAIN) {
+			again++;
+			usleep(100);
+		}
+	}
+	assert_true(again > 0);
+	assert_int_equal(quiver_count(store), id);
+	close_store(store);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_failure_16_one_sync_serves_many_writers),
+		TEST(test_sync_flag_shares_syncs_in_mode_fsync),
+		TEST(test_failure_18_after_a_failed_sync_nothing_is_acknowledged),
+		TEST(test_no_writer_is_told_of_success_by_a_sync_that_failed),
+		TEST(test_failure_12_a_failed_write_of_the_log_is_not_back_after_reopening),
+		TEST(test_a_failed_wipe_of_the_log_makes_the_store_read_only),
+		TEST(test_a_full_disk_at_any_call_leaks_no_slot),
+		TEST(test_deletes_go_on_where_the_disk_is_full),
+		TEST(test_a_full_disk_refuses_growth_and_keeps_what_there_is),
+		TEST(test_nowait_answers_eagain_where_it_would_sync),
+		TEST(test_nowait_never_waits_for_the_sync_of_another),
+		TEST(test_nowait_does_not_grow_the_files_itself),
+	};
+
+	test_seed();
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,236 @@
+"""Clients of a mount: each does one operation after the other and notes when."""
+
+import contextlib
+import mmap
+import os
+import pickle
+import random
+import struct
+import threading
+import time
+import traceback
+
+from files import RENAME_NOREPLACE, rename2
+from linearizable import Operation
+from versions import content, version_of
+
+GROUP_VECTORS = 3
+GROUPS = 5
+THREADS = 2
+now = time.monotonic_ns
+
+
+class Client:
+    """One thread of work. Groups are apart from each other; renames and batches stay
+    within one."""
+
+    def __init__(self, mount, number, seed, end):
+        self.point = mount.vectors
+        self.put_path = mount.control_folder / "put"
+        self.size = mount.size
+        self.number = number
+        self.rng = random.Random(f"{seed} client {number}")
+        self.end = end
+        self.version = (number + 1) << 40
+        self.groups = [[] for _ in range(GROUPS)]
+
+    def next_version(self):
+        self.version += 1
+        return self.version
+
+    def path(self, group, vector):
+        return self.point / str(100 * group + vector)
+
+    def note(self, group, kind, began, **words):
+        self.groups[group].append(Operation(kind, began, now(), client=self.number, **words))
+
+    # ---- reading ----------------------------------------------------------
+
+    def read(self, group, vector):
+        path, began = self.path(group, vector), now()
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            self.note(group, "read", began, vector=vector)
+            return
+        ended = now()
+        try:
+            data = self.bytes_of(fd)
+        finally:
+            os.close(fd)
+        self.groups[group].append(Operation(
+            "read", began, ended, vector=vector, client=self.number,
+            version=version_of(data, self.size, str(path))))
+
+    def bytes_of(self, fd):
+        way = self.rng.randrange(4)
+        if way == 0:
+            # ENODEV: an older version is in the page cache, so this one stays out.
+            with contextlib.suppress(OSError), \
+                    mmap.mmap(fd, self.size, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
+                return mapped[:]
+        step = self.size if way == 1 else self.rng.randrange(1, self.size)
+        return b"".join(os.pread(fd, step, at) for at in range(0, self.size, step))[:self.size]
+
+    def stat(self, group, vector):
+        began = now()
+        try:
+            size = os.stat(self.path(group, vector)).st_size
+        except FileNotFoundError:
+            self.note(group, "exists", began, vector=vector, yes=False)
+            return
+        assert size == self.size
+        self.note(group, "exists", began, vector=vector)
+
+    def list_all(self, *_):
+        began = now()
+        names = [name for name in os.listdir(self.point) if not name.startswith(".")]
+        ended = now()
+        assert len(names) == len(set(names)), f"twice in one listing: {sorted(names)}"
+        for group in range(GROUPS):
+            for vector in range(GROUP_VECTORS):
+                self.groups[group].append(Operation(
+                    "exists", began, ended, vector=vector, client=self.number,
+                    yes=str(100 * group + vector) in names))
+
+    # ---- changing ---------------------------------------------------------
+
+    def write(self, group, vector):
+        """In one call, in pieces, or with fsync: the call that commits is noted."""
+        version, flags = self.next_version(), os.O_WRONLY | os.O_CREAT
+        data, way = content(version, self.size), self.rng.choice(("once", "once", "close", "sync"))
+        opened = now()
+        fd = os.open(self.path(group, vector),
+                     flags | (os.O_TRUNC if way != "once" else self.rng.choice((0, os.O_TRUNC))))
+        with contextlib.ExitStack() as leave:
+            leave.callback(os.close, fd)
+            if way == "once":
+                began = now()
+                os.write(fd, data)
+            else:
+                cut = self.rng.randrange(1, self.size)
+                os.write(fd, data[:cut])
+                os.write(fd, data[cut:])
+                began = now()
+                if way == "sync":
+                    os.fsync(fd)
+                else:
+                    leave.pop_all()
+                    os.close(fd)
+            self.note(group, "write", began, vector=vector, version=version, opened=opened)
+
+    def write_new(self, group, vector):
+        """O_EXCL: fails at open where the vector is, at commit where it came since."""
+        version, opened = self.next_version(), now()
+        try:
+            fd = os.open(self.path(group, vector), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            self.note(group, "exists", opened, vector=vector)
+            return
+        self.note(group, "exists", opened, vector=vector, yes=False)
+        began = now()
+        try:
+            os.write(fd, content(version, self.size))
+        except FileExistsError:
+            self.note(group, "exists", began, vector=vector)
+            with contextlib.suppress(OSError):
+                os.close(fd)  # there is no vector of this handle's: EINVAL
+            return
+        self.note(group, "write", began, vector=vector, version=version, fresh=True,
+                  opened=opened)
+        os.close(fd)
+
+    def replace(self, group, vector):
+        version, scratch = self.next_version(), self.point / f".{self.number}"
+        scratch.write_bytes(content(version, self.size))
+        began = now()
+        os.rename(scratch, self.path(group, vector))
+        self.note(group, "write", began, vector=vector, version=version)
+
+    def remove(self, group, vector):
+        began = now()
+        try:
+            os.unlink(self.path(group, vector))
+        except FileNotFoundError:
+            self.note(group, "exists", began, vector=vector, yes=False)
+            return
+        self.note(group, "remove", began, vector=vector)
+
+    def rename(self, group, vector):
+        other = (vector + self.rng.randrange(1, GROUP_VECTORS)) % GROUP_VECTORS
+        fresh = self.rng.random() < 0.3
+        began = now()
+        try:
+            rename2(self.path(group, vector), self.path(group, other),
+                    RENAME_NOREPLACE if fresh else 0)
+        except FileNotFoundError:
+            self.note(group, "exists", began, vector=vector, yes=False)
+        except FileExistsError:
+            self.note(group, "exists", began, vector=other)
+        else:
+            self.note(group, "rename", began, vector=vector, other=other, fresh=fresh)
+
+    def put(self, group, _):
+        versions = {vector: self.next_version()
+                    for vector in self.rng.sample(range(GROUP_VECTORS), 2)}
+        data = b"".join(struct.pack("<Q", 100 * group + vector) + content(version, self.size)
+                        for vector, version in versions.items())
+        fd = os.open(self.put_path, os.O_WRONLY)
+        try:
+            began = now()
+            os.write(fd, data)
+            self.note(group, "put", began, versions=versions)
+        finally:
+            os.close(fd)
+
+    def run(self):
+        kinds = [self.read] * 12 + [self.write] * 8 + [self.write_new] * 2 + [self.replace] * 2 + \
+            [self.remove] * 3 + [self.rename] * 3 + [self.put] * 2 + [self.stat] * 4 + \
+            [self.list_all]
+        while time.monotonic() < self.end:
+            # Group 0 is the busiest, so that operations meet.
+            group = min(self.rng.randrange(GROUPS), self.rng.randrange(GROUPS))
+            self.rng.choice(kinds)(group, self.rng.randrange(GROUP_VECTORS))
+
+
+class Process:
+    """Clients in the threads of one process; `result` is what each of them did."""
+
+    def __init__(self, clients):
+        self.clients = clients
+        self.faults = []
+        theirs, ours = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(theirs)
+            self.serve(ours)
+        os.close(ours)
+        self.pipe = os.fdopen(theirs, "rb")
+
+    def serve(self, pipe):
+        try:
+            threads = [threading.Thread(target=self.run, args=(client,))
+                       for client in self.clients]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            with os.fdopen(pipe, "wb") as out:
+                pickle.dump((self.faults, [client.groups for client in self.clients]), out)
+        finally:
+            os._exit(0)
+
+    def run(self, client):
+        try:
+            client.run()
+        except BaseException:
+            self.faults.append(f"client {client.number}: {traceback.format_exc()}")
+
+    def result(self):
+        with self.pipe:
+            data = self.pipe.read()
+        os.waitpid(self.pid, 0)
+        assert data, f"process {self.pid} told nothing"
+        faults, groups = pickle.loads(data)
+        assert not faults, "\n".join(faults)
+        return groups

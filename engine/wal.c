@@ -68,6 +68,34 @@ static bool ready_holds(struct wal *wal, uint64_t bytes)
 	return yes;
 }
 
+/* The disk has no room for another segment. The one there is serves again if nothing in it is
+ * needed any more. */
+static int start_over(struct wal *wal, uint64_t bytes)
+{
+	struct wal_segment segment;
+	bool can;
+	int r = -ENOSPC;
+
+	/* Nobody makes a segment with a lower number meanwhile. */
+	pthread_mutex_lock(&wal->prepare_lock);
+	pthread_mutex_lock(&wal->sync_lock);
+	segment = active_now(wal);
+	pthread_mutex_lock(&wal->lock);
+	can = wal->count == 1 && wal->ready.fd < 0 && segment.last_lsn <= wal->cut_lsn &&
+	      segment.size_bytes - WAL_HEADER_BYTES >= bytes;
+	pthread_mutex_unlock(&wal->lock);
+	if (can) {
+		r = wal_segment_again(wal, &segment);
+		pthread_mutex_lock(&wal->lock);
+		*active(wal) = segment;
+		note_room(wal);
+		pthread_mutex_unlock(&wal->lock);
+	}
+	pthread_mutex_unlock(&wal->sync_lock);
+	pthread_mutex_unlock(&wal->prepare_lock);
+	return r;
+}
+
 int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
 {
 	struct wal_segment segment = active_now(wal);
@@ -79,6 +107,8 @@ int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
 		if (nowait)
 			return -EAGAIN;
 		r = wal_segment_prepare(wal, bytes);
+		if (r == -ENOSPC)
+			return start_over(wal, bytes);
 		if (r)
 			return r;
 	}
@@ -274,6 +304,7 @@ int wal_cut(struct wal *wal, uint64_t lsn)
 			wal->segments[kept++] = wal->segments[i];
 	}
 	wal->count = kept;
+	wal->cut_lsn = lsn;
 	if (n > 0 && wal->spare.fd < 0 && gone[n - 1].size_bytes >= WAL_SEGMENT_MAX_BYTES / 8 &&
 	    gone[n - 1].size_bytes <= WAL_SEGMENT_MAX_BYTES)
 		wal->spare = gone[--n];

@@ -33,13 +33,14 @@ struct wal {
 	int durable_fd; /* the file durable; owned */
 	uint8_t uuid[16];
 
+	pthread_mutex_t prepare_lock; /* held while a segment is made; before sync_lock */
 	pthread_mutex_t sync_lock; /* held through a sync; taken before `lock` */
-	pthread_mutex_t prepare_lock; /* held while a segment is made; before `lock` */
 	pthread_mutex_t lock;
 	/* Oldest first; the last is the one appended to. lock; appending also holds the
 	 * writer lock of the store. */
 	struct wal_segment segments[WAL_SEGMENTS_MAX];
 	size_t count; /* lock */
+	uint64_t cut_lsn; /* lock; records up to it are not needed any more */
 	uint64_t appended_lsn; /* lock; of the last record with the kernel */
 	struct wal_segment ready; /* lock; the next one, made ahead; fd -1 = none */
 	struct wal_segment spare; /* lock; an old one to be recycled; fd -1 = none */

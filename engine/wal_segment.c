@@ -108,6 +108,32 @@ static int recycle(struct wal *wal, struct wal_segment *spare, struct wal_segmen
 	return r;
 }
 
+int wal_segment_again(struct wal *wal, struct wal_segment *segment)
+{
+	struct wal_segment again = { .fd = segment->fd,
+		                     .size_bytes = segment->size_bytes,
+		                     .end = WAL_HEADER_BYTES };
+	char from[NAME_BYTES];
+	char to[NAME_BYTES];
+	int r = random_salt(&again.salt);
+
+	if (r)
+		return r;
+	again.number = wal->next_number++;
+	wal_segment_name(segment->number, from);
+	wal_segment_name(again.number, to);
+	r = wal->io->rename(wal->io, wal->wal_fd, from, to);
+	if (r == 0) {
+		segment->number = again.number;
+		r = write_header(wal, &again);
+	}
+	if (r == 0)
+		r = io_fsync(wal->io, wal->wal_fd);
+	if (r == 0)
+		*segment = again;
+	return r;
+}
+
 /* Take the spare out if it holds `bytes`; else get rid of it. fd -1 where there is none. */
 static struct wal_segment take_spare(struct wal *wal, uint64_t size_bytes)
 {
@@ -153,6 +179,7 @@ int wal_segment_prepare(struct wal *wal, uint64_t bytes)
 	struct wal_segment spare;
 	uint64_t need = (bytes + 2 * (uint64_t)WAL_HEADER_BYTES - 1) &
 	                ~(uint64_t)(WAL_HEADER_BYTES - 1);
+	uint64_t least = need > WAL_SEGMENT_MIN_BYTES ? need : WAL_SEGMENT_MIN_BYTES;
 	int r = 0;
 
 	pthread_mutex_lock(&wal->prepare_lock);
@@ -166,6 +193,11 @@ int wal_segment_prepare(struct wal *wal, uint64_t bytes)
 		goto out;
 	spare = take_spare(wal, segment.size_bytes);
 	r = spare.fd >= 0 ? recycle(wal, &spare, &segment) : make_file(wal, &segment);
+	if (r == -ENOSPC && segment.size_bytes > least) {
+		/* A smaller one may fit; the records do not care. */
+		segment.size_bytes = least;
+		r = make_file(wal, &segment);
+	}
 	if (r)
 		goto out;
 	if (wal->next_bytes < WAL_SEGMENT_MAX_BYTES)
@@ -218,7 +250,10 @@ static int open_files(struct wal *wal, int dir_fd)
 	if (wal->wal_fd < 0)
 		return wal->wal_fd;
 	wal->durable_fd = io->open(io, dir_fd, "durable", O_RDWR | O_CREAT, 0600);
-	return wal->durable_fd < 0 ? wal->durable_fd : 0;
+	if (wal->durable_fd < 0)
+		return wal->durable_fd;
+	/* Its block now: a full disk must not fail a sync later. */
+	return io->allocate(io, wal->durable_fd, 0, WAL_HEADER_BYTES);
 }
 
 int wal_start(struct wal *wal, const struct quiver_io *io, int dir_fd, const uint8_t uuid[16],

@@ -21,10 +21,8 @@ def pytest_report_header():
 
 def pytest_generate_tests(metafunc):
     """A module with BOTH_TRANSPORTS has its tests run over each."""
-    if "transport" in metafunc.fixturenames:
-        both = getattr(metafunc.module, "BOTH_TRANSPORTS", False)
-        metafunc.parametrize("transport", ["io_uring", "dev_fuse"] if both else ["any"],
-                             indirect=True, ids=None if both else [""])
+    if "transport" in metafunc.fixturenames and getattr(metafunc.module, "BOTH_TRANSPORTS", False):
+        metafunc.parametrize("transport", ["io_uring", "dev_fuse"], indirect=True)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -55,10 +53,11 @@ def io_uring():
 
 @pytest.fixture
 def transport(request, io_uring):
-    wanted = request.param
+    """None where the program may choose."""
+    wanted = getattr(request, "param", None)
     if wanted == "io_uring" and io_uring:
         pytest.skip(io_uring)
-    return None if wanted == "any" else wanted
+    return wanted
 
 
 @pytest.fixture

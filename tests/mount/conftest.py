@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from ordinary_user import ordinary_user  # noqa: F401 (a fixture)
 from peer import Peer
 
 SWITCH = Path("/sys/module/fuse/parameters/enable_uring")

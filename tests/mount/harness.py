@@ -91,9 +91,11 @@ class Store:
 
 
 class Mount:
-    """A mounted store. `ok_exit` is what the daemon is to end with."""
+    """A mounted store. `before` are words to run the daemon with, `private` says that
+    we may not look into the mount."""
 
-    def __init__(self, store, name="mnt", options=(), transport=None, before=(), check=True):
+    def __init__(self, store, name="mnt", options=(), transport=None, before=(), check=True,
+                 private=False):
         self.store = store
         self.size = store.size
         self.point = store.folder / name
@@ -101,8 +103,10 @@ class Mount:
         self.vectors = self.point / "vectors"
         self.control_folder = self.point / "control"
         self.check = check
+        self.private = private
         self.reports = store.folder / "sanitizer"
         self.reports.mkdir(exist_ok=True)
+        self.reports.chmod(0o777)
         self.options = list(options)
         if transport:
             self.options.append("io_uring=" + ("on" if transport == "io_uring" else "off"))
@@ -208,7 +212,7 @@ class Mount:
             return
         faults = []
         try:
-            if not self.read_only or self.daemon.poll() is None:
+            if not self.private:
                 faults += ["control/errors: " + line for line in self.errors()]
         except OSError as error:
             faults.append(f"control/errors: {error}")

@@ -1,0 +1,213 @@
+"""matrix.npy and ids.npy, live on the mount and on disk when it is stopped."""
+
+import errno
+import os
+
+import numpy
+import pytest
+
+from files import attributes, opened, refused
+from harness import run, shell
+from ordinary_user import NOBODY
+from peer import Peer
+
+BOTH_TRANSPORTS = True
+FREE = 2**64 - 1
+
+
+def put_all(mnt, rows):
+    mnt_size = mnt.size + 8
+    records = b"".join(v.to_bytes(8, "little") + d for v, d in rows.items())
+    step = 250000 // mnt_size * mnt_size
+    for at in range(0, len(records), step):
+        mnt.control("put", records[at:at + step])
+
+
+def rows_of(folder):
+    """{id: bytes} as NumPy finds it in matrix.npy and ids.npy of a folder."""
+    names = ("matrix.npy", "ids.npy")
+    if not (folder / names[0]).exists():
+        names = ("vectors.npy", "ids.npy")
+    matrix = numpy.load(folder / names[0], mmap_mode="r")
+    ids = numpy.load(folder / names[1], mmap_mode="r")
+    assert matrix.shape[0] == ids.shape[0]
+    return {int(ids[slot]): matrix[slot].tobytes() for slot in range(len(ids))
+            if ids[slot] != FREE}
+
+
+@pytest.fixture
+def filled(stores, rng):
+    mnt = stores.mount(stores.create(dim=64))
+    rows = {vector: rng.randbytes(mnt.size) for vector in rng.sample(range(2**62), 700)}
+    put_all(mnt, rows)
+    return mnt, rows
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2", "f8", "i1", "u1"])
+def test_numpy_sees_dtype_and_dim(stores, rng, dtype):
+    mnt = stores.mount(stores.create(dim=33, dtype=dtype))
+    row = rng.randbytes(mnt.size)
+    mnt.put(5, row)
+    matrix = numpy.load(mnt.point / "matrix.npy", mmap_mode="r")
+    assert matrix.shape == (int(mnt.control("slots")), 33)
+    assert matrix.dtype == numpy.dtype("<" + dtype)
+    del matrix
+    assert rows_of(mnt.point) == {5: row}
+
+
+def test_the_matrix_is_the_vectors(filled):
+    mnt, rows = filled
+    assert rows_of(mnt.point) == rows
+    for vector in list(rows)[::3]:
+        os.unlink(mnt.path(vector))
+        del rows[vector]
+    mnt.control("checkpoint", "1")  # until then superseded rows stay
+    assert rows_of(mnt.point) == rows
+    mnt.control("compact", "start")
+    mnt.finish_job("compact")
+    assert rows_of(mnt.point) == rows
+
+
+def test_an_ordinary_read_gives_the_same(filled):
+    mnt, _ = filled
+    for name, below in (("matrix.npy", "vectors.npy"), ("ids.npy", "ids.npy")):
+        size = os.stat(mnt.point / name).st_size
+        data = (mnt.point / name).read_bytes()
+        assert len(data) == size
+        assert data == (mnt.store.path / below).read_bytes()
+        assert run("cat", mnt.point / name).stdout == data
+
+
+def test_updates_show_in_an_open_map(filled, rng):
+    mnt, rows = filled
+    matrix = numpy.load(mnt.point / "matrix.npy", mmap_mode="r")
+    ids = numpy.load(mnt.point / "ids.npy", mmap_mode="r")
+    slots = len(ids)
+    for vector in list(rows)[:50]:
+        rows[vector] = rng.randbytes(mnt.size)
+        mnt.put(vector, rows[vector])
+        found = [slot for slot in numpy.flatnonzero(numpy.array(ids) == vector)
+                 if matrix[slot].tobytes() == rows[vector]]
+        if int(mnt.control("slots")) == slots:
+            assert len(found) == 1, "the new row is not there"
+
+
+def test_a_file_opened_anew_has_every_row(filled, rng):
+    """Also where the kernel has cached pages of it before."""
+    mnt, rows = filled
+    for _ in range(20):
+        for vector in rng.sample(sorted(rows), 10):
+            rows[vector] = rng.randbytes(mnt.size)
+            mnt.put(vector, rows[vector])
+        fresh = rng.randrange(2**61)
+        rows[fresh] = rng.randbytes(mnt.size)
+        mnt.put(fresh, rows[fresh])
+        mnt.control("checkpoint", "1")
+        assert rows_of(mnt.point) == rows
+
+
+def test_it_grows_while_it_is_open(stores, rng):
+    mnt = stores.mount(stores.create(dim=768))
+    put_all(mnt, {1: bytes(mnt.size)})
+    with opened(mnt.point / "matrix.npy", os.O_RDONLY) as fd:
+        before = os.fstat(fd).st_size
+        rows = {vector: rng.randbytes(mnt.size) for vector in range(8000)}
+        put_all(mnt, rows)
+        after = os.stat(mnt.point / "matrix.npy").st_size
+        assert after > before
+        assert rows_of(mnt.point) == rows
+
+
+def test_it_is_not_cut_while_it_is_open(stores, rng):
+    mnt = stores.mount(stores.create(dim=768))
+    rows = {vector: rng.randbytes(mnt.size) for vector in range(9000)}
+    put_all(mnt, rows)
+    kept = dict(list(rows.items())[::9])
+    names = ("matrix.npy", "ids.npy")
+    for name in names:
+        view = numpy.load(mnt.point / name, mmap_mode="r")
+        size = os.stat(mnt.point / name).st_size
+        if name == names[0]:
+            for vector in rows.keys() - kept.keys():
+                os.unlink(mnt.path(vector))
+        mnt.control("compact", "start")
+        mnt.finish_job("compact")
+        assert os.stat(mnt.point / name).st_size >= size
+        assert len(view[::50].tobytes()) > 0  # SIGBUS where it was cut
+        del view
+    mnt.control("compact", "start")
+    mnt.finish_job("compact")
+    mnt.control("checkpoint", "1")
+    assert rows_of(mnt.point) == kept
+    mnt.unmount()
+    assert os.stat(mnt.store.path / "vectors.npy").st_size < size * 384
+    assert rows_of(mnt.store.path) == kept
+
+
+def test_only_for_whoever_mounted(stores, root):
+    mnt = stores.mount(options=["allow_other"])
+    other = Peer(uid=NOBODY, gid=NOBODY)
+    for name in ("matrix.npy", "ids.npy"):
+        path = mnt.point / name
+        assert attributes(path)[1:] == (0o600, os.getuid(), os.getgid())
+        with refused(errno.EACCES):
+            other.read(path)
+        with refused(errno.EACCES, errno.EROFS, errno.EPERM):
+            os.open(path, os.O_WRONLY)
+        with refused(errno.EACCES, errno.EROFS, errno.EPERM):
+            os.open(path, os.O_RDWR)
+        with refused(errno.EPERM, errno.EACCES):
+            os.chmod(path, 0o644)
+        with refused(errno.EPERM, errno.EACCES, errno.EINVAL):
+            os.truncate(path, 0)
+    other.close()
+    mnt.forget_errors()
+
+
+def test_the_stopped_store_is_plain_numpy(filled):
+    mnt, rows = filled
+    for vector, mtime in zip(rows, range(10**18, 10**18 + 700)):
+        os.utime(mnt.path(vector), ns=(mtime, mtime))
+    wanted = {vector: attributes(mnt.path(vector)) for vector in rows}
+    mnt.unmount()
+    assert rows_of(mnt.store.path) == rows
+    meta = numpy.load(mnt.store.path / "meta.npy", mmap_mode="r")
+    ids = numpy.load(mnt.store.path / "ids.npy")
+    assert meta.shape == ids.shape
+    assert meta.dtype.itemsize == 40
+    assert {"uid", "gid", "mode", "lsn"} <= set(meta.dtype.names)
+    times = next(name for name in meta.dtype.names if "mtime" in name)
+    for slot in numpy.flatnonzero(ids != FREE):
+        row = meta[slot]
+        assert (int(row[times]), int(row["mode"]) & 0o7777, int(row["uid"]),
+                int(row["gid"])) == wanted[int(ids[slot])]
+
+
+def test_a_read_only_mount_shows_it(stores, filled):
+    mnt, rows = filled
+    mnt = stores.again(mnt, options=["ro"])
+    for _ in range(3):
+        assert rows_of(mnt.point) == rows
+        assert (mnt.point / "ids.npy").read_bytes() == (mnt.store.path / "ids.npy").read_bytes()
+
+
+@pytest.mark.parametrize("options", [[], ["ro"]])
+def test_served_where_it_cannot_be_passed_through(stores, filled, ordinary_user, options, rng):
+    """An ordinary user's daemon may not pass files through to the kernel."""
+    mnt, rows = filled
+    shell(f"chown nobody:nogroup {mnt.vectors} {mnt.vectors}/*")
+    mnt.unmount()
+    run("chown", "-R", "nobody:nogroup", mnt.store.path, mnt.point)
+    theirs = stores.mount(mnt.store, options=options, **ordinary_user)
+    user = Peer(uid=NOBODY, gid=NOBODY)
+    try:
+        assert user.call(rows_of, theirs.point) == rows
+        if not options:
+            for vector in list(rows)[:5]:
+                rows[vector] = rng.randbytes(mnt.size)
+                user.write(theirs.path(vector), rows[vector])
+            user.write(theirs.control_folder / "checkpoint", b"1")
+            assert user.call(rows_of, theirs.point) == rows
+        assert user.read(theirs.point / "matrix.npy")[4096:4100]
+    finally:
+        user.close()

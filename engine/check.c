@@ -118,6 +118,21 @@ static int check_snapshot(struct check *check)
 	return 0;
 }
 
+/* One bad copy is what a crash may leave of writing it; a clean close does not. */
+static int check_superblock(struct check *check)
+{
+	struct quiver *store = check->store;
+	struct superblock sb;
+	int copies_bad = 0;
+	int r = superblock_read(store->io, store->superblock_fd, &sb, &copies_bad, NULL);
+
+	if (r == 0 && copies_bad > 0 && sb.clean) {
+		check->result->damage++;
+		check_say(check, "superblock: one of its two copies is damaged");
+	}
+	return r;
+}
+
 /* Read-only: an unclean store is judged by its log and by its rows up to the checkpoint. What
  * the log would write is not looked at, since replay writes all of it anew. */
 static int check_contents(struct check *check)
@@ -132,15 +147,20 @@ static int check_contents(struct check *check)
 	recovery.damage = count_damage;
 	recovery.damage_arg = check;
 	check->result->clean = clean;
-	if (!clean) {
+	r = check_superblock(check);
+	if (r == 0 && !clean) {
 		r = recovery_read_log(&recovery);
 		check->result->log_records = recovery.scan.records;
 	}
 	if (r == 0)
 		r = recovery_base(&recovery, clean);
-	/* Only the log could tell which bad rows of an unclean store it will mend. */
-	if (r == 0 && (clean || recovery.scan.records == 0))
+	if (r == 0 && recovery.scan.records > 0) {
+		/* Only replay could tell what the count will be. */
+		r = recovery_foresee(&recovery);
+		recovery_judge_rows(&recovery);
+	} else if (r == 0) {
 		recovery_judge(&recovery, clean);
+	}
 	if (r == 0)
 		check_vectors(check, recovery.rows);
 	if (r == 0 && clean)
@@ -172,11 +192,11 @@ static int open_and_close(const char *path, struct quiver_error *error)
 	return r ? r : quiver_close(store);
 }
 
-static int repair(const char *path, struct check *check, struct quiver_error *error)
+static int repair_files(const char *path, struct check *check, struct quiver_error *error)
 {
 	int r = open_for_check(path, true, check, error);
 
-	if (r == 0 && check->result->damage > 0)
+	if (r == 0)
 		r = repair_contents(check);
 	if (check->store) {
 		int c = store_discard(check->store);
@@ -184,7 +204,28 @@ static int repair(const char *path, struct check *check, struct quiver_error *er
 		check->store = NULL;
 		r = r ? r : c;
 	}
-	return r ? r : open_and_close(path, error);
+	return r;
+}
+
+static int repair(const char *path, struct check *check, struct quiver_error *error)
+{
+	struct quiver_error found = { "" };
+	int r = check->result->damage > 0 ? repair_files(path, check, error) : 0;
+
+	if (r)
+		return r;
+	r = open_and_close(path, &found);
+	if (r == -EUCLEAN) {
+		/* What only replaying the log has brought to light. */
+		check->result->damage++;
+		check_say(check, "%s", found.text);
+		r = repair_files(path, check, error);
+		if (r == 0)
+			r = open_and_close(path, error);
+	} else if (r) {
+		error_set(error, "%s", found.text);
+	}
+	return r;
 }
 
 int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const char *line),
@@ -194,6 +235,8 @@ int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const 
 	int r;
 
 	memset(result, 0, sizeof(*result));
+	if (error)
+		error->text[0] = '\0';
 	r = fault_init();
 	if (r == 0)
 		r = open_for_check(path, false, &check, error);

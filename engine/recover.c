@@ -144,6 +144,11 @@ static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, 
 {
 	const struct quiver *store = recovery->store;
 
+	/* At the checkpoint there was nothing, maybe not even the NONE that growing writes. */
+	if (!clean && slot >= store->superblock.slots_used) {
+		set_doomed(recovery, slot, true);
+		return 0;
+	}
 	if (!clean && columns_meta_torn(&store->columns, slot)) {
 		set_doomed(recovery, slot, true);
 		return 0;
@@ -169,6 +174,8 @@ static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
 	if (r)
 		return r;
 	if (row.lsn == 0) {
+		if (id != QUIVER_ID_NONE && clean)
+			return add_bad(recovery, slot, id);
 		if (id != QUIVER_ID_NONE)
 			set_doomed(recovery, slot, true);
 		return 0;
@@ -381,6 +388,7 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 	struct recovery *recovery = arg;
 	int r;
 
+	recovery->applied_lsn = record->lsn;
 	switch (record->type) {
 	case WAL_PUT:
 	case WAL_PUTREF:
@@ -423,16 +431,37 @@ int recovery_replay(struct recovery *recovery)
 	return r;
 }
 
-void recovery_judge(struct recovery *recovery, bool clean)
+static int settle_named(void *arg, const struct wal_record *record, const void *payload)
 {
-	const struct superblock *sb = &recovery->store->superblock;
+	(void)payload;
+	(void)settle(arg, record->slot);
+	(void)settle(arg, record->old_slot);
+	(void)settle(arg, record->src_slot);
+	return 0;
+}
 
+int recovery_foresee(struct recovery *recovery)
+{
+	recovery->scan.each = settle_named;
+	recovery->scan.arg = recovery;
+	return wal_scan(&recovery->scan);
+}
+
+void recovery_judge_rows(struct recovery *recovery)
+{
 	for (size_t i = 0; i < recovery->bad_count; i++)
 		if (!recovery->bad[i].settled)
 			recovery_say(recovery,
 			             "meta.npy: row %" PRIu64 " (ID %" PRIu64
 			             ") does not match its checksum",
 			             recovery->bad[i].slot, recovery->bad[i].id);
+}
+
+void recovery_judge(struct recovery *recovery, bool clean)
+{
+	const struct superblock *sb = &recovery->store->superblock;
+
+	recovery_judge_rows(recovery);
 	if (recovery->base + recovery->gone != sb->count && recovery->damage_count == 0)
 		recovery_say(recovery,
 		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64 " expected, %" PRIu64
@@ -509,6 +538,9 @@ int recovery_finish(struct recovery *recovery)
 	/* The repair of a store that was closed cleanly reads no log. */
 	if (recovery->scan.last_lsn > sb->checkpoint_lsn)
 		sb->checkpoint_lsn = recovery->scan.last_lsn;
+	/* That of a repair may have applied the first part of a commit. */
+	if (recovery->applied_lsn > sb->checkpoint_lsn)
+		sb->checkpoint_lsn = recovery->applied_lsn;
 	sb->lsn_ceiling += STORE_LSN_STEP;
 	if (recovery->scan.last_segment >= sb->wal_first)
 		sb->wal_first = recovery->scan.last_segment + 1;

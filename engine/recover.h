@@ -24,6 +24,7 @@ struct recovery {
 	struct retired_list superseded; /* rows to be freed once their successors are synced */
 	uint64_t base; /* vectors found at the checkpoint */
 	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
+	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
 	/* Every fault found is one call. */
 	void (*damage)(struct recovery *recovery, const char *line);
@@ -38,7 +39,11 @@ int recovery_base(struct recovery *recovery, bool clean);
 /* Apply the log: writes slots and rows. 0 or -errno; -EUCLEAN a record that cannot be
  * applied (reported). */
 int recovery_replay(struct recovery *recovery);
-/* Report bad rows that the log did not settle, and a count that does not fit. */
+/* Instead of replay, where nothing may be written: settle the bad rows that it would. */
+int recovery_foresee(struct recovery *recovery);
+/* Report bad rows that the log did not settle. */
+void recovery_judge_rows(struct recovery *recovery);
+/* The same, and a count that does not fit. */
 void recovery_judge(struct recovery *recovery, bool clean);
 /* Sync, free what is superseded or doomed, sync, write a superblock with the new checkpoint
  * LSN, and put the old segments away. 0 or -errno. */

@@ -91,6 +91,11 @@ static int keep_log(struct check *check, struct recovery *recovery)
 			          "%" PRIu64 " are kept",
 			          from, to, recovery->scan.last_lsn);
 	}
+	/* It tells of commits that are not there any more. */
+	if (r == 0)
+		r = io->rename(io, store->dir_fd, "durable", "lost+found/durable");
+	if (r == -ENOENT)
+		r = 0;
 	if (r == 0)
 		check->result->repaired++;
 	recovery->scan.torn = false; /* put away already */
@@ -144,9 +149,8 @@ int repair_contents(struct check *check)
 		r = recovery_base(&recovery, clean);
 	if (r == 0 && !clean) {
 		r = recovery_replay(&recovery);
-		if (r == -EUCLEAN)
-			r = 0; /* what came before it is applied; the log is kept below */
-		if (r == 0 && recovery.damage_count > 0)
+		/* What came before it is applied. */
+		if (r == -EUCLEAN || (r == 0 && recovery.scan.durable_lsn > recovery.scan.last_lsn))
 			r = keep_log(check, &recovery);
 	}
 	if (r == 0)

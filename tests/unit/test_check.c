@@ -1,0 +1,332 @@
+#include "unit.h"
+
+#include "store_test.h"
+
+#define COUNT 50u
+
+struct said {
+	char text[16384];
+};
+
+static void hear(void *arg, const char *line)
+{
+	struct said *said = arg;
+	size_t used = strlen(said->text);
+
+	snprintf(said->text + used, sizeof(said->text) - used, "%s\n", line);
+}
+
+static struct quiver_check_result check(struct store_dir *s, bool repair, struct said *said)
+{
+	struct quiver_check_result result;
+	struct quiver_error error = { "" };
+
+	said->text[0] = '\0';
+	if (quiver_check(s->path, repair, hear, said, &result, &error) != 0)
+		fail_msg("%s (%s)", error.text, said->text);
+	return result;
+}
+
+static void fill(struct quiver *store)
+{
+	for (uint64_t id = 0; id < COUNT; id++)
+		assert_int_equal(put_version(store, id, id + 1, 0), 0);
+}
+
+/* A store with COUNT vectors in as many slots, closed cleanly. */
+static void fill_and_close(struct store_dir *s)
+{
+	struct quiver *store = open_with(s, NULL);
+
+	fill(store);
+	close_store(store);
+}
+
+static int fill_and_die(void *arg)
+{
+	struct quiver *store = open_mode(arg, QUIVER_ALWAYS);
+
+	fill(store);
+	return 0;
+}
+
+/* After a repair: everything is there but `lost`, and the next check finds nothing. */
+static void check_rest(struct store_dir *s, uint64_t lost)
+{
+	struct said said;
+	struct quiver *store;
+	struct quiver_check_result result = check(s, false, &said);
+
+	assert_int_equal(result.damage, 0);
+	assert_true(result.clean);
+	store = open_with(s, NULL);
+	for (uint64_t id = 0; id < COUNT; id++)
+		assert_int_equal(version_of(store, id), id == lost ? 0 : id + 1);
+	assert_int_equal(leaked_slots(store), 0);
+	assert_int_equal(put_version(store, COUNT, 1, 0), 0);
+	close_store(store);
+}
+
+static void test_a_good_store_has_no_damage(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	struct said said;
+
+	fill_and_close(s);
+	result = check(s, false, &said);
+	assert_int_equal(result.vectors, COUNT);
+	assert_int_equal(result.damage, 0);
+	assert_true(result.clean);
+	assert_string_equal(said.text, "");
+	result = check(s, true, &said);
+	assert_int_equal(result.damage + result.repaired, 0);
+	check_rest(s, UINT64_MAX);
+}
+
+static void test_a_store_in_use_is_not_checked(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	struct quiver_error error = { "" };
+	struct quiver *store = open_with(s, NULL);
+	char pid[32];
+
+	snprintf(pid, sizeof(pid), "process %ld", (long)getpid());
+	assert_int_equal(quiver_check(s->path, true, NULL, NULL, &result, &error), -EBUSY);
+	assert_non_null(strstr(error.text, pid));
+	close_store(store);
+}
+
+/* Damage to vector 7: found without a repair, moved aside by one. */
+static void lose_one(struct store_dir *s, const char *file, uint64_t bit, const char *expected)
+{
+	struct said said;
+	struct quiver_check_result result;
+
+	fill_and_close(s);
+	store_flip(s, file, bit);
+	result = check(s, false, &said);
+	assert_true(result.damage > 0);
+	assert_int_equal(result.repaired, 0);
+	assert_non_null(strstr(said.text, expected));
+	result = check(s, false, &said); /* nothing was changed */
+	assert_true(result.damage > 0);
+	result = check(s, true, &said);
+	assert_true(result.damage > 0 && result.repaired >= result.damage);
+	assert_non_null(strstr(said.text, "lost+found"));
+	check_rest(s, 7);
+}
+
+static void test_a_flip_in_a_vector_is_found_and_the_vector_moved_aside(void **state)
+{
+	struct store_dir *s = *state;
+	uint8_t kept[STORE_DIM];
+	uint8_t want[STORE_DIM];
+
+	lose_one(s, "vectors.npy", (4096 + 7 * STORE_DIM + 50) * 8 + 3, "vector 7");
+	/* What is left of it is kept, but for the bit. */
+	unit_read(&s->dir, STORE_NAME "/lost+found/slot-7-id-7.bin", kept, sizeof(kept), 0);
+	vector_fill(want, STORE_DIM, 7, 8);
+	want[50] ^= 8;
+	assert_memory_equal(kept, want, sizeof(kept));
+}
+
+static void test_a_flip_in_an_id_is_found(void **state)
+{
+	lose_one(*state, "ids.npy", (4096 + 7 * 8) * 8 + 9, "row 7");
+}
+
+static void test_a_flip_anywhere_in_a_row_is_found(void **state)
+{
+	struct store_dir *s = *state;
+	static const unsigned bytes[] = { 0, 9, 17, 25, 33, 35, 38 };
+
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		lose_one(s, "meta.npy", (4096 + 7 * 40 + bytes[i]) * 8 + i, "row 7");
+		unit_dir_remove(&s->dir);
+		unit_dir_make(&s->dir);
+		store_create(s, STORE_DIM, QUIVER_U1);
+	}
+}
+
+/* Damage that costs no vector. */
+static void lose_none(struct store_dir *s, const char *file, uint64_t bit, const char *expected)
+{
+	struct said said;
+	struct quiver_check_result result;
+
+	store_flip(s, file, bit);
+	result = check(s, false, &said);
+	assert_true(result.damage > 0);
+	assert_non_null(strstr(said.text, expected));
+	result = check(s, true, &said);
+	assert_true(result.repaired >= result.damage);
+	check_rest(s, UINT64_MAX);
+}
+
+static void test_a_flip_in_the_index_is_found_and_the_index_written_anew(void **state)
+{
+	struct store_dir *s = *state;
+
+	fill_and_close(s);
+	lose_none(s, "index", 5000 * 8, "index");
+}
+
+static void test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended(void **state)
+{
+	struct store_dir *s = *state;
+
+	fill_and_close(s);
+	lose_none(s, "superblock", 50 * 8, "superblock");
+	lose_none(s, "superblock", (4096 + 50) * 8, "superblock");
+}
+
+static void test_an_id_in_a_free_row_is_found(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct said said;
+
+	fill(store);
+	assert_int_equal(put_version(store, COUNT, 1, 0), 0); /* the last slot stays in use */
+	assert_int_equal(quiver_remove(store, 7, 0, NULL), 0);
+	close_store(store);
+	store_flip(s, "ids.npy", (4096 + 7 * 8) * 8 + 9);
+	assert_true(check(s, false, &said).damage > 0);
+	assert_true(check(s, true, &said).repaired > 0);
+	assert_int_equal(check(s, false, &said).damage, 0);
+	store = open_with(s, NULL);
+	assert_int_equal(quiver_count(store), COUNT);
+	close_store(store);
+}
+
+static void test_failure_2_a_flip_in_the_middle_of_the_log_is_found_and_the_rest_kept(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_error error = { "" };
+	struct quiver_check_result result;
+	struct quiver *store;
+	struct said said;
+	char segment[64];
+
+	die_in_child(fill_and_die, s);
+	assert_true(store_segment(s, 0, segment, sizeof(segment)));
+	/* The length of the 21st record: 128 bytes of header, 104 of payload. */
+	store_flip(s, segment, (4096 + 20 * 232) * 8 + 3);
+	assert_int_equal(open_result(s, NULL, &store, &error), -EUCLEAN);
+	assert_non_null(strstr(error.text, "corrupt"));
+	assert_non_null(strstr(error.text, ".wal"));
+	result = check(s, false, &said);
+	assert_true(result.damage > 0 && !result.clean);
+	assert_int_equal(result.log_records, 20);
+	result = check(s, true, &said);
+	assert_true(result.repaired >= result.damage);
+	snprintf(said.text, sizeof(said.text), STORE_NAME "/lost+found/%s", segment + 4);
+	assert_true(unit_size(&s->dir, said.text) > 0); /* the log itself is kept */
+	store = open_with(s, NULL);
+	for (uint64_t id = 0; id < COUNT; id++)
+		assert_int_equal(version_of(store, id), id < 20 ? id + 1 : 0);
+	close_store(store);
+}
+
+/* A row from before the checkpoint, which the log does not mend. */
+static void test_a_bad_row_of_a_store_that_crashed_is_found_and_repaired(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_error error = { "" };
+	struct quiver *store;
+	struct said said;
+
+	fill_and_close(s);
+	die_in_child(fill_and_die, s); /* the same again: COUNT records in the log */
+	store = open_with(s, NULL);
+	close_store(store);
+	store_flip(s, "meta.npy", (4096 + 7 * 40 + 9) * 8);
+	store = NULL;
+	assert_true(check(s, false, &said).damage > 0);
+	assert_int_equal(open_result(s, NULL, &store, &error), 0); /* by its good index */
+	assert_int_equal(quiver_close(store), 0);
+	assert_true(check(s, true, &said).repaired > 0);
+	assert_int_equal(check(s, false, &said).damage, 0);
+}
+
+static int remove_and_die(void *arg)
+{
+	struct quiver *store = open_mode(arg, QUIVER_ALWAYS);
+
+	return quiver_remove(store, 9, 0, NULL) == 0 ? 0 : 1;
+}
+
+static void test_a_bad_row_beside_a_log_to_replay_is_found_and_repaired(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_error error = { "" };
+	struct quiver *store;
+	struct said said;
+
+	fill_and_close(s);
+	die_in_child(remove_and_die, s);
+	store_flip(s, "meta.npy", (4096 + 7 * 40 + 9) * 8);
+	assert_int_equal(open_result(s, NULL, &store, &error), -EUCLEAN);
+	assert_true(check(s, false, &said).damage > 0);
+	assert_true(check(s, true, &said).repaired > 0);
+	assert_int_equal(check(s, false, &said).damage, 0);
+	store = open_with(s, NULL);
+	for (uint64_t id = 0; id < COUNT; id++)
+		assert_int_equal(version_of(store, id), id == 7 || id == 9 ? 0 : id + 1);
+	close_store(store);
+}
+
+static void test_a_crash_alone_is_no_damage_and_repair_replays_the_log(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	struct said said;
+
+	die_in_child(fill_and_die, s);
+	result = check(s, false, &said);
+	assert_int_equal(result.damage, 0);
+	assert_int_equal(result.log_records, COUNT);
+	assert_false(result.clean);
+	result = check(s, true, &said);
+	assert_int_equal(result.damage, 0);
+	check_rest(s, UINT64_MAX);
+}
+
+static void test_files_that_do_not_belong_together_are_refused_with_a_reason(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	struct quiver_error error = { "" };
+
+	fill_and_close(s);
+	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096 + 10 * STORE_DIM);
+	assert_int_equal(quiver_check(s->path, true, NULL, NULL, &result, &error), -EUCLEAN);
+	assert_non_null(strstr(error.text, "vectors.npy"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_a_good_store_has_no_damage),
+		TEST(test_a_store_in_use_is_not_checked),
+		TEST(test_a_flip_in_a_vector_is_found_and_the_vector_moved_aside),
+		TEST(test_a_flip_in_an_id_is_found),
+		TEST(test_a_flip_anywhere_in_a_row_is_found),
+		TEST(test_a_flip_in_the_index_is_found_and_the_index_written_anew),
+		TEST(test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended),
+		TEST(test_an_id_in_a_free_row_is_found),
+		TEST(test_failure_2_a_flip_in_the_middle_of_the_log_is_found_and_the_rest_kept),
+		TEST(test_a_bad_row_of_a_store_that_crashed_is_found_and_repaired),
+		TEST(test_a_bad_row_beside_a_log_to_replay_is_found_and_repaired),
+		TEST(test_a_crash_alone_is_no_damage_and_repair_replays_the_log),
+		TEST(test_files_that_do_not_belong_together_are_refused_with_a_reason),
+	};
+
+	test_seed();
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

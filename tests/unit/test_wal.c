@@ -1,0 +1,472 @@
+#include "unit.h"
+
+#include <xxhash.h>
+
+#include "columns.h"
+#include "store_test.h"
+#include "wal.h"
+#include "wal_read.h"
+
+#define N 200u
+#define RECORD_BYTES (128u + N)
+
+struct log {
+	struct unit_dir dir;
+	struct wal *wal;
+	struct trouble_io io;
+	uint64_t lsn; /* last appended */
+	uint8_t uuid[16];
+};
+
+/* What a scan has handed out. */
+struct heard {
+	uint64_t lsns[4096];
+	size_t count;
+	bool wrong;
+};
+
+static int setup(void **state)
+{
+	struct log *log = calloc(1, sizeof(*log));
+
+	assert_non_null(log);
+	log->wal = calloc(1, sizeof(*log->wal));
+	assert_non_null(log->wal);
+	unit_dir_make(&log->dir);
+	assert_int_equal(mkdirat(log->dir.fd, "wal", 0700), 0);
+	trouble_init(&log->io);
+	memset(log->uuid, 7, sizeof(log->uuid));
+	assert_int_equal(wal_start(log->wal, &log->io.table, log->dir.fd, log->uuid, 1, 0), 0);
+	*state = log;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct log *log = *state;
+
+	unit_dir_remove(&log->dir);
+	free(log->wal);
+	free(log);
+	return 0;
+}
+
+/* A commit of `count` puts. */
+static int append(struct log *log, size_t count)
+{
+	struct wal_record records[16];
+	uint8_t bytes[16][N];
+	const void *payloads[16];
+	int r;
+
+	assert_true(count <= 16);
+	memset(records, 0, sizeof(records));
+	for (size_t i = 0; i < count; i++) {
+		uint64_t lsn = log->lsn + i + 1;
+
+		vector_fill(bytes[i], N, lsn, lsn);
+		payloads[i] = bytes[i];
+		records[i] = (struct wal_record){ .type = WAL_PUT,
+			                          .more = i + 1 < count,
+			                          .lsn = lsn,
+			                          .id = lsn,
+			                          .slot = lsn,
+			                          .old_slot = SLOT_NONE,
+			                          .src_slot = SLOT_NONE,
+			                          .payload_bytes = N };
+		records[i].sum = vector_sum(lsn, lsn, XXH3_64bits(bytes[i], N));
+	}
+	r = wal_make_room(log->wal, count * RECORD_BYTES, false);
+	if (r == 0)
+		r = wal_append(log->wal, records, payloads, count);
+	if (r == 0)
+		log->lsn += count;
+	return r;
+}
+
+static void append_many(struct log *log, size_t commits)
+{
+	for (size_t i = 0; i < commits; i++)
+		assert_int_equal(append(log, 1), 0);
+}
+
+static int hear(void *arg, const struct wal_record *record, const void *payload)
+{
+	struct heard *heard = arg;
+
+	if (vector_version(payload, N, record->lsn) != record->lsn)
+		heard->wrong = true;
+	if (heard->count < 4096)
+		heard->lsns[heard->count++] = record->lsn;
+	return 0;
+}
+
+static struct wal_scan scan(struct log *log, uint64_t first, uint64_t checkpoint,
+                            struct heard *heard)
+{
+	struct wal_scan scan = { .io = quiver_io_posix(),
+		                 .dir_fd = log->dir.fd,
+		                 .vector_bytes = N,
+		                 .first_segment = first,
+		                 .checkpoint_lsn = checkpoint,
+		                 .each = hear,
+		                 .arg = heard };
+
+	memset(heard, 0, sizeof(*heard));
+	memcpy(scan.uuid, log->uuid, sizeof(scan.uuid));
+	assert_int_equal(wal_scan(&scan), 0);
+	assert_false(heard->wrong);
+	for (size_t i = 0; i < heard->count; i++)
+		assert_int_equal(heard->lsns[i], checkpoint + i + 1);
+	return scan;
+}
+
+static bool corrupt(const struct wal_scan *scan)
+{
+	return scan->durable_lsn > scan->last_lsn;
+}
+
+static void stop(struct log *log)
+{
+	assert_int_equal(wal_stop(log->wal, false), 0);
+}
+
+static uint64_t at_record(unsigned n)
+{
+	return WAL_HEADER_BYTES + n * RECORD_BYTES;
+}
+
+#define FIRST "wal/0000000000000001.wal"
+#define SECOND "wal/0000000000000002.wal"
+
+static void test_what_was_appended_is_read_in_order(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	for (size_t i = 1; i <= 16; i++)
+		assert_int_equal(append(log, i), 0);
+	stop(log);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 136);
+	assert_int_equal(s.last_lsn, 136);
+	assert_false(s.torn || corrupt(&s));
+	s = scan(log, 1, 100, &heard);
+	assert_int_equal(heard.count, 36);
+	assert_int_equal(s.records, 36);
+}
+
+static void test_an_empty_log_is_a_clean_end(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	stop(log);
+	s = scan(log, 1, 5, &heard);
+	assert_int_equal(s.last_lsn, 5);
+	assert_false(s.torn || corrupt(&s));
+}
+
+static void test_a_sync_is_shared_and_noted(void **state)
+{
+	struct log *log = *state;
+	uint8_t page[WAL_HEADER_BYTES];
+
+	append_many(log, 10);
+	assert_int_equal(wal_sync(log->wal, 4), 0);
+	assert_int_equal(atomic_load(&log->wal->durable_lsn), 10);
+	assert_int_equal(wal_sync(log->wal, 10), 0);
+	assert_int_equal(atomic_load(&log->wal->syncs), 1);
+	unit_read(&log->dir, "durable", page, sizeof(page), 0);
+	assert_int_equal(durable_decode(page, log->uuid), 10);
+	stop(log);
+}
+
+static void test_failure_18_a_failed_sync_fails_every_later_one(void **state)
+{
+	struct log *log = *state;
+
+	append_many(log, 3);
+	trouble_arm(&log->io, 1, TROUBLE_ONCE, TROUBLE_SYNC, 0, -EIO);
+	assert_int_equal(wal_sync(log->wal, 3), -EIO);
+	assert_int_equal(wal_sync(log->wal, 3), -EIO); /* the disk would do it now */
+	assert_int_equal(atomic_load(&log->wal->durable_lsn), 0);
+	stop(log);
+}
+
+static void test_a_failed_append_is_wiped_and_the_log_goes_on(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 2);
+	trouble_arm(&log->io, 1, TROUBLE_ONCE, TROUBLE_WRITE, 'l', -ENOSPC);
+	assert_int_equal(append(log, 3), -ENOSPC);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 2);
+	assert_false(s.torn);
+	append_many(log, 1);
+	stop(log);
+	assert_int_equal(scan(log, 1, 0, &heard).last_lsn, 3);
+}
+
+static void test_failure_1_a_torn_record_is_cut_and_the_rest_read(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+	uint8_t zeros[64] = { 0 };
+
+	append_many(log, 50);
+	assert_int_equal(wal_sync(log->wal, 50), 0);
+	append_many(log, 1);
+	stop(log);
+	/* The last record's payload did not reach the disk. */
+	unit_write(&log->dir, FIRST, zeros, sizeof(zeros), (off_t)at_record(50) + 140);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(s.last_lsn, 50);
+	assert_true(s.torn && !corrupt(&s));
+	assert_int_equal(s.torn_segment, 1);
+	assert_int_equal(s.torn_offset, at_record(50));
+}
+
+/* Any bit of the header of a record behind which a synced one lies. */
+static void test_failure_2_a_flipped_bit_in_mid_log_is_corruption_not_a_tail(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+
+	append_many(log, 30);
+	assert_int_equal(wal_sync(log->wal, 30), 0);
+	append_many(log, 1); /* its header tells, even without the page */
+	stop(log);
+	assert_int_equal(unlinkat(log->dir.fd, "durable", 0), 0);
+	for (unsigned bit = 0; bit < 128 * 8; bit += 5) {
+		struct wal_scan s;
+
+		unit_flip(&log->dir, FIRST, at_record(10) * 8 + bit);
+		s = scan(log, 1, 0, &heard);
+		assert_int_equal(s.last_lsn, 10);
+		assert_true(corrupt(&s));
+		assert_int_equal(s.torn_offset, at_record(10));
+		unit_flip(&log->dir, FIRST, at_record(10) * 8 + bit);
+	}
+	assert_int_equal(scan(log, 1, 0, &heard).last_lsn, 31);
+}
+
+static void test_the_page_durable_alone_tells_of_a_lost_end(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 30);
+	assert_int_equal(wal_sync(log->wal, 30), 0);
+	stop(log);
+	unit_truncate(&log->dir, FIRST, (off_t)at_record(20));
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(s.last_lsn, 20);
+	assert_true(corrupt(&s));
+	assert_int_equal(unlinkat(log->dir.fd, FIRST, 0), 0);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(s.last_lsn, 0);
+	assert_true(corrupt(&s));
+	/* A damaged page says nothing. */
+	unit_flip(&log->dir, "durable", 32 * 8);
+	s = scan(log, 1, 0, &heard);
+	assert_false(corrupt(&s));
+}
+
+static void test_a_group_without_its_last_record_is_not_there(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 5);
+	assert_int_equal(append(log, 8), 0);
+	stop(log);
+	unit_flip(&log->dir, FIRST, at_record(12) * 8 + 20 * 8);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 5);
+	assert_int_equal(s.last_lsn, 5);
+	assert_true(s.torn);
+	assert_int_equal(s.torn_offset, at_record(5));
+}
+
+static void test_a_record_copied_elsewhere_is_none(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	uint8_t record[RECORD_BYTES];
+
+	append_many(log, 5);
+	stop(log);
+	unit_read(&log->dir, FIRST, record, sizeof(record), (off_t)at_record(4));
+	unit_write(&log->dir, FIRST, record, sizeof(record), (off_t)at_record(5));
+	assert_int_equal(scan(log, 1, 0, &heard).last_lsn, 5);
+}
+
+static void test_the_log_goes_on_in_the_next_segment(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 4000); /* 1.3 MB: more than the first */
+	assert_true(log->wal->count == 2);
+	assert_int_equal(wal_sync(log->wal, 4000), 0);
+	stop(log);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 4000);
+	assert_int_equal(s.last_segment, 2);
+	/* The end of the first is gone: what follows in the second does not count. */
+	unit_flip(&log->dir, FIRST, at_record(3000) * 8 + 3);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(s.last_lsn, 3000);
+	assert_true(corrupt(&s));
+}
+
+/* Without its beginning a log must not be replayed from the middle. */
+static void test_a_log_that_begins_behind_the_checkpoint_is_not_read(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 4000);
+	assert_int_equal(wal_sync(log->wal, 4000), 0);
+	stop(log);
+	unit_flip(&log->dir, FIRST, 33 * 8); /* its number */
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 0);
+	assert_int_equal(s.last_lsn, 0);
+	assert_true(corrupt(&s));
+	/* With a checkpoint up to there it is not needed. */
+	s = scan(log, 1, 3500, &heard);
+	assert_int_equal(s.last_lsn, 4000);
+	assert_false(corrupt(&s));
+}
+
+static void test_cut_segments_are_recycled_and_their_records_are_stale(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	uint64_t segments;
+	uint64_t bytes;
+	struct wal_scan s;
+	uint64_t first;
+
+	while (log->wal->count < 5) /* 1 + 2 + 4 + 8 MiB and one more */
+		assert_int_equal(append(log, 16), 0);
+	assert_int_equal(wal_sync(log->wal, log->lsn), 0);
+	assert_int_equal(wal_cut(log->wal, log->lsn), 0);
+	wal_usage(log->wal, &segments, &bytes);
+	assert_int_equal(segments, 1);
+	first = wal_first_above(log->wal, log->lsn);
+	assert_int_equal(first, 5);
+	assert_int_equal(log->wal->spare.size_bytes, 8u << 20);
+	/* The next one asked for is larger, so make it small enough to serve. */
+	log->wal->next_bytes = 4u << 20;
+	assert_int_equal(wal_prepare(log->wal), 0);
+	assert_true(log->wal->spare.fd < 0);
+	assert_int_equal(log->wal->ready.size_bytes, 8u << 20);
+	while (log->wal->count < 2)
+		assert_int_equal(append(log, 16), 0);
+	append_many(log, 3);
+	stop(log);
+	s = scan(log, first, log->lsn - 3, &heard);
+	assert_int_equal(heard.count, 3);
+	assert_int_equal(s.last_lsn, log->lsn);
+	assert_false(s.torn || corrupt(&s));
+}
+
+static void test_nowait_makes_no_segment(void **state)
+{
+	struct log *log = *state;
+
+	while (wal_make_room(log->wal, RECORD_BYTES, true) == 0)
+		append_many(log, 1);
+	assert_int_equal(wal_make_room(log->wal, RECORD_BYTES, true), -EAGAIN);
+	assert_int_equal(log->wal->count, 1);
+	assert_true(wal_wants_prepare(log->wal));
+	assert_int_equal(wal_prepare(log->wal), 0);
+	assert_false(wal_wants_prepare(log->wal));
+	assert_int_equal(wal_make_room(log->wal, RECORD_BYTES, true), 0);
+	append_many(log, 1);
+	stop(log);
+}
+
+static void test_on_a_full_disk_the_log_starts_over_only_behind_a_cut(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+	uint64_t first;
+
+	trouble_arm(&log->io, 1, TROUBLE_FROM, TROUBLE_ALLOCATE, 'l', -ENOSPC);
+	while (wal_make_room(log->wal, RECORD_BYTES, true) == 0)
+		append_many(log, 1);
+	assert_int_equal(append(log, 1), -ENOSPC);
+	assert_int_equal(wal_cut(log->wal, log->lsn - 1), 0);
+	assert_int_equal(append(log, 1), -ENOSPC); /* one record is still needed */
+	assert_int_equal(wal_cut(log->wal, log->lsn), 0);
+	first = log->lsn;
+	append_many(log, 5);
+	assert_int_equal(wal_sync(log->wal, log->lsn), 0);
+	stop(log);
+	s = scan(log, 1, first, &heard);
+	assert_int_equal(heard.count, 5);
+	assert_false(s.torn || corrupt(&s));
+}
+
+/* Random damage of the whole file never makes up a record nor crashes. */
+static void test_failure_20_no_damage_makes_up_a_record(void **state)
+{
+	struct log *log = *state;
+	uint64_t random = test_seed();
+	struct heard heard;
+
+	append_many(log, 40);
+	stop(log);
+	for (int i = 0; i < 300; i++) {
+		uint64_t bit = test_below(&random, at_record(41) * 8);
+
+		unit_flip(&log->dir, FIRST, bit);
+		(void)scan(log, 1, 0, &heard); /* checks every byte that it hands out */
+		assert_true(heard.count <= 40);
+		unit_flip(&log->dir, FIRST, bit);
+	}
+	assert_int_equal(scan(log, 1, 0, &heard).last_lsn, 40);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_what_was_appended_is_read_in_order),
+		TEST(test_an_empty_log_is_a_clean_end),
+		TEST(test_a_sync_is_shared_and_noted),
+		TEST(test_failure_18_a_failed_sync_fails_every_later_one),
+		TEST(test_a_failed_append_is_wiped_and_the_log_goes_on),
+		TEST(test_failure_1_a_torn_record_is_cut_and_the_rest_read),
+		TEST(test_failure_2_a_flipped_bit_in_mid_log_is_corruption_not_a_tail),
+		TEST(test_the_page_durable_alone_tells_of_a_lost_end),
+		TEST(test_a_group_without_its_last_record_is_not_there),
+		TEST(test_a_record_copied_elsewhere_is_none),
+		TEST(test_the_log_goes_on_in_the_next_segment),
+		TEST(test_a_log_that_begins_behind_the_checkpoint_is_not_read),
+		TEST(test_cut_segments_are_recycled_and_their_records_are_stale),
+		TEST(test_nowait_makes_no_segment),
+		TEST(test_on_a_full_disk_the_log_starts_over_only_behind_a_cut),
+		TEST(test_failure_20_no_damage_makes_up_a_record),
+	};
+
+	test_seed();
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

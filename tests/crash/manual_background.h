@@ -1,0 +1,17 @@
+/*
+ * manual_background.h - the work of the store's threads, done when a test says so: with it a
+ * run can be had again exactly.
+ */
+#ifndef MANUAL_BACKGROUND_H
+#define MANUAL_BACKGROUND_H
+
+#include "quiver.h"
+
+/* What the housekeeper does when it is woken: a segment and room ahead of need. 0 or -errno. */
+int manual_background_keep_house(struct quiver *store);
+/* What it does when the commit interval is over. 0 or -errno. */
+int manual_background_sync(struct quiver *store);
+/* A compaction from begin to end. 0 or -errno. */
+int manual_background_compact(struct quiver *store);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * run.h - one seed: a store that lives, crashes and lives on several times, on a simulated
+ * disk, next to the oracle that knows what it must hold.
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chance.h"
+#include "oracle.h"
+#include "simdisk.h"
+
+#define RUN_PATH_BYTES 256
+#define RUN_CRASHES_MAX 6 /* in one call of the store; further ones are left out, */
+#define RUN_CRASHES_ROOM (RUN_CRASHES_MAX + SIM_KEEP_COUNT + 1) /* but not those asked for */
+#define RUN_PINS_MAX 3
+#define RUN_NEVER UINT64_MAX
+
+/* One crash: what it left is in `image`, to be looked at once the call that it interrupted has
+ * returned, since only then is known what that call would have made of the store. */
+struct run_crash {
+	uint64_t event;
+	enum sim_keep keep;
+	char image[RUN_PATH_BYTES];
+	bool created; /* quiver_create had returned */
+	bool ends_life;
+	size_t from; /* states allowed */
+	size_t to;
+};
+
+struct run_pin {
+	bool held;
+	struct quiver_ref ref;
+	uint64_t hash;
+};
+
+struct run {
+	/* what is asked for */
+	uint64_t seed;
+	uint64_t crash_at; /* RUN_NEVER: wherever chance says */
+	bool talks; /* tell every step */
+	const char *folder; /* private */
+	uint64_t *progress; /* where to note the event, for who watches */
+
+	struct chance chance; /* of the workload */
+	struct chance crash_chance;
+	struct quiver_geometry geometry;
+	struct oracle oracle;
+	char root[RUN_PATH_BYTES]; /* of the store that runs */
+	unsigned roots; /* names used up */
+	struct simdisk *disk;
+	struct quiver *store; /* NULL while opening */
+	enum quiver_durability mode;
+	bool created;
+	struct run_pin pins[RUN_PINS_MAX];
+	bool column_held;
+
+	uint64_t event; /* so far, over all lives */
+	uint64_t next_crash;
+	unsigned crash_gap; /* mean */
+	uint64_t life_end; /* the first event from which on a crash ends the life */
+	struct run_crash crashes[RUN_CRASHES_ROOM];
+	size_t crash_count; /* not looked at yet */
+	unsigned planned; /* of them, also those left out */
+	bool dead; /* a crash has ended the life: the store goes on from `next_root`, */
+	char next_root[RUN_PATH_BYTES];
+	struct oracle_state next_state; /* which holds this */
+	size_t next_k; /* state with that number, SIZE_MAX where it is the phantom */
+	uint64_t crashes_done;
+
+	/* A put whose log write was made to fail: a crash before it returns may keep it. */
+	bool phantom_possible;
+	struct oracle_state phantom; /* its folder's mtime is not known */
+};
+
+/* Tell what is wrong and how to see it again, and end the process with 1. */
+void run_fail(const struct run *run, const char *format, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
+void run_say(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- run.c ---- */
+/* All lives of run->seed. Fails by run_fail. */
+void run_all(struct run *run);
+/* To be called when a call of the store has returned and the oracle knows of it: looks at the
+ * crashes that happened meanwhile. */
+void run_settle(struct run *run);
+/* Remove a folder with all there is in it. */
+void run_remove(const char *path);
+
+/* ---- workload.c ---- */
+/* One call of the store, or none, chosen by chance. */
+void workload_step(struct run *run);
+/* Give everything back that a step has kept. */
+void workload_let_go(struct run *run);
+/* The store and the oracle have to agree. */
+void workload_compare(struct run *run, const char *when);
+
+/* ---- verify.c ---- */
+/* Recover what the crash has left, on the real disk, and use it. Returns the number of the
+ * state that the store went back to, SIZE_MAX for the phantom; *state is what it held. */
+size_t verify_crash(struct run *run, const struct run_crash *crash, struct oracle_state *state);
+
+#endif

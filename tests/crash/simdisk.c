@@ -1,0 +1,378 @@
+#include "simdisk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "simdisk_disk.h"
+
+#define LOG_SUFFIX ".wal"
+
+static struct simdisk *disk_of(const struct quiver_io *self)
+{
+	/* The table is the first member. */
+	return (struct simdisk *)(uintptr_t)self;
+}
+
+static void event(struct simdisk *disk, struct sim_node *written)
+{
+	disk->last_written = written;
+	if (disk->hook)
+		disk->hook(disk->hook_arg);
+}
+
+static struct sim_node *node_of(const struct simdisk *disk, int fd)
+{
+	return fd >= 0 && fd < SIM_FDS ? disk->by_fd[fd] : NULL;
+}
+
+static struct sim_node *new_node(struct simdisk *disk, bool folder)
+{
+	struct sim_node *node = sim_alloc(sizeof(*node));
+
+	node->folder = folder;
+	node->number = disk->node_count++;
+	node->next = disk->nodes;
+	disk->nodes = node;
+	return node;
+}
+
+static void remember(struct simdisk *disk, int fd, struct sim_node *node)
+{
+	if (fd >= SIM_FDS)
+		abort();
+	disk->by_fd[fd] = node;
+}
+
+static int sim_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
+                    mode_t mode)
+{
+	struct simdisk *disk = disk_of(self);
+	struct sim_node *folder = node_of(disk, dir_fd);
+	struct sim_naming naming = { .kind = SIM_ADD };
+	int fd = disk->real->open(disk->real, dir_fd, name, flags, mode);
+	struct sim_node *node;
+
+	if (fd < 0)
+		return fd;
+	if (!folder) { /* a path: the store's folder, or its parent, which is not ours */
+		remember(disk, fd, strcmp(name, disk->root) == 0 ? disk->root_node : NULL);
+		return fd;
+	}
+	node = sim_names_find(&folder->names_now, name);
+	if (!node) {
+		node = new_node(disk, false);
+		naming.entry.node = node;
+		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
+		sim_node_name(folder, &naming);
+		remember(disk, fd, node);
+		event(disk, NULL);
+	} else if ((flags & O_TRUNC) && node->size_now > 0) {
+		sim_node_resize(node, 0);
+		remember(disk, fd, node);
+		event(disk, NULL);
+	}
+	remember(disk, fd, node);
+	return fd;
+}
+
+static int sim_close(const struct quiver_io *self, int fd)
+{
+	struct simdisk *disk = disk_of(self);
+
+	if (fd < SIM_FDS)
+		disk->by_fd[fd] = NULL;
+	return disk->real->close(disk->real, fd);
+}
+
+static ssize_t sim_pread(const struct quiver_io *self, int fd, void *to, size_t length,
+                         uint64_t offset)
+{
+	struct simdisk *disk = disk_of(self);
+
+	return disk->real->pread(disk->real, fd, to, length, offset);
+}
+
+static bool is_log(const struct simdisk *disk, const struct sim_node *node)
+{
+	struct sim_node *wal = sim_names_find(&disk->root_node->names_now, "wal");
+
+	for (size_t i = 0; wal && i < wal->names_now.count; i++)
+		if (wal->names_now.items[i].node == node)
+			return true;
+	return false;
+}
+
+static ssize_t sim_pwritev(const struct quiver_io *self, int fd, const struct iovec *parts,
+                           int count, uint64_t offset)
+{
+	struct simdisk *disk = disk_of(self);
+	struct sim_node *node = node_of(disk, fd);
+	uint64_t length = 0;
+	bool fails;
+	uint8_t *all;
+	ssize_t n;
+
+	for (int i = 0; i < count; i++)
+		length += parts[i].iov_len;
+	all = sim_alloc(length);
+	length = 0;
+	for (int i = 0; i < count; i++) {
+		memcpy(all + length, parts[i].iov_base, parts[i].iov_len);
+		length += parts[i].iov_len;
+	}
+	fails = disk->fail_log && is_log(disk, node);
+	if (fails && disk->fail_after < length)
+		length = disk->fail_after;
+	n = pwrite(fd, all, length, (off_t)offset);
+	if (n != (ssize_t)length)
+		abort();
+	sim_node_write(node, offset, length, all);
+	free(all);
+	event(disk, node);
+	if (fails) {
+		disk->fail_log = false;
+		disk->log_failed = true;
+		return -EIO;
+	}
+	return n;
+}
+
+static int sim_sync(const struct quiver_io *self, int fd)
+{
+	struct simdisk *disk = disk_of(self);
+	struct sim_node *node = node_of(disk, fd);
+
+	if (node) {
+		sim_node_sync(node);
+		event(disk, NULL);
+	}
+	return 0;
+}
+
+static int sim_truncate(const struct quiver_io *self, int fd, uint64_t length)
+{
+	struct simdisk *disk = disk_of(self);
+	int r = disk->real->truncate(disk->real, fd, length);
+
+	if (r == 0) {
+		sim_node_resize(node_of(disk, fd), length);
+		event(disk, NULL);
+	}
+	return r;
+}
+
+static int sim_allocate(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	struct simdisk *disk = disk_of(self);
+	struct sim_node *node = node_of(disk, fd);
+	int r = disk->real->allocate(disk->real, fd, offset, length);
+
+	if (r == 0 && offset + length > node->size_now) {
+		sim_node_resize(node, offset + length);
+		event(disk, NULL);
+	}
+	return r;
+}
+
+static int sim_punch(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	struct simdisk *disk = disk_of(self);
+	int r = disk->real->punch(disk->real, fd, offset, length);
+
+	if (r == 0) {
+		sim_node_zero(node_of(disk, fd), offset, length);
+		event(disk, NULL);
+	}
+	return r;
+}
+
+static int sim_rename(const struct quiver_io *self, int dir_fd, const char *from, const char *to)
+{
+	struct simdisk *disk = disk_of(self);
+	struct sim_naming naming = { .kind = SIM_RENAME };
+	int r = disk->real->rename(disk->real, dir_fd, from, to);
+
+	if (r == 0) {
+		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", from);
+		(void)snprintf(naming.to, SIM_NAME_BYTES, "%s", to);
+		sim_node_name(node_of(disk, dir_fd), &naming);
+		event(disk, NULL);
+	}
+	return r;
+}
+
+static int sim_unlink(const struct quiver_io *self, int dir_fd, const char *name)
+{
+	struct simdisk *disk = disk_of(self);
+	struct sim_naming naming = { .kind = SIM_REMOVE };
+	int r = disk->real->unlink(disk->real, dir_fd, name);
+
+	if (r == 0) {
+		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
+		sim_node_name(node_of(disk, dir_fd), &naming);
+		event(disk, NULL);
+	}
+	return r;
+}
+
+static int sim_mkdir(const struct quiver_io *self, int dir_fd, const char *name, mode_t mode)
+{
+	struct simdisk *disk = disk_of(self);
+	struct sim_node *folder = node_of(disk, dir_fd);
+	struct sim_naming naming = { .kind = SIM_ADD };
+	int r = disk->real->mkdir(disk->real, dir_fd, name, mode);
+
+	if (r == 0 && folder) {
+		naming.entry.node = new_node(disk, true);
+		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
+		sim_node_name(folder, &naming);
+		event(disk, NULL);
+	}
+	return r;
+}
+
+static int sim_stat(const struct quiver_io *self, int fd, struct stat *st)
+{
+	return disk_of(self)->real->stat(disk_of(self)->real, fd, st);
+}
+
+static int sim_list(const struct quiver_io *self, int dir_fd, char **names, size_t *count)
+{
+	return disk_of(self)->real->list(disk_of(self)->real, dir_fd, names, count);
+}
+
+static int sim_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
+                      uint64_t offset)
+{
+	return disk_of(self)->real->map_at(disk_of(self)->real, fd, at, length, offset);
+}
+
+static int sim_lock(const struct quiver_io *self, int fd)
+{
+	return disk_of(self)->real->lock(disk_of(self)->real, fd);
+}
+
+static int sim_locked(const struct quiver_io *self, int fd)
+{
+	return disk_of(self)->real->locked(disk_of(self)->real, fd);
+}
+
+static int sim_space(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free_bytes,
+                     uint64_t *available)
+{
+	return disk_of(self)->real->space(disk_of(self)->real, fd, total, free_bytes, available);
+}
+
+/* A file that is there already. */
+static struct sim_node *load_file(struct simdisk *disk, int dir_fd, const char *name)
+{
+	struct sim_node *node = new_node(disk, false);
+	struct stat st;
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		abort();
+	node->size = node->size_now = (uint64_t)st.st_size;
+	node->bytes = sim_alloc(node->size);
+	if (pread(fd, node->bytes, node->size, 0) != st.st_size || close(fd) != 0)
+		abort();
+	return node;
+}
+
+static struct sim_node *load_folder(struct simdisk *disk, int dir_fd)
+{
+	struct sim_node *node = new_node(disk, true);
+	struct sim_naming naming = { .kind = SIM_ADD };
+	DIR *dir = fdopendir(dir_fd);
+	struct dirent *entry;
+
+	if (!dir)
+		abort();
+	while ((entry = readdir(dir)) != NULL) {
+		int fd;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%.*s", SIM_NAME_BYTES - 1,
+		               entry->d_name);
+		fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		naming.entry.node = fd >= 0 ? load_folder(disk, fd)
+		                            : load_file(disk, dir_fd, entry->d_name);
+		sim_node_name(node, &naming);
+	}
+	sim_node_sync(node);
+	if (closedir(dir) != 0)
+		abort();
+	return node;
+}
+
+struct simdisk *sim_new(const char *root)
+{
+	static const struct quiver_io table = {
+		.open = sim_open,
+		.close = sim_close,
+		.pread = sim_pread,
+		.pwritev = sim_pwritev,
+		.fdatasync = sim_sync,
+		.fsync = sim_sync,
+		.truncate = sim_truncate,
+		.allocate = sim_allocate,
+		.punch = sim_punch,
+		.rename = sim_rename,
+		.unlink = sim_unlink,
+		.mkdir = sim_mkdir,
+		.stat = sim_stat,
+		.list = sim_list,
+		.map_at = sim_map_at,
+		.lock = sim_lock,
+		.locked = sim_locked,
+		.space = sim_space,
+	};
+	struct simdisk *disk = sim_alloc(sizeof(*disk));
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	disk->table = table;
+	disk->real = quiver_io_posix();
+	(void)snprintf(disk->root, sizeof(disk->root), "%s", root);
+	disk->root_node = fd >= 0 ? load_folder(disk, fd) : new_node(disk, true);
+	return disk;
+}
+
+void sim_free(struct simdisk *disk)
+{
+	while (disk->nodes) {
+		struct sim_node *node = disk->nodes;
+
+		disk->nodes = node->next;
+		sim_node_free(node);
+	}
+	free(disk);
+}
+
+const struct quiver_io *sim_io(const struct simdisk *disk)
+{
+	return &disk->table;
+}
+
+void sim_on_event(struct simdisk *disk, void (*hook)(void *arg), void *arg)
+{
+	disk->hook = hook;
+	disk->hook_arg = arg;
+}
+
+void sim_fail_log_write(struct simdisk *disk, uint64_t bytes)
+{
+	disk->fail_log = true;
+	disk->log_failed = false;
+	disk->fail_after = bytes;
+}
+
+bool sim_failed_log_write(const struct simdisk *disk)
+{
+	return disk->log_failed;
+}

@@ -1,0 +1,260 @@
+/* What a crash leaves: choosing, and putting it into a folder. */
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "chance.h"
+#include "simdisk_disk.h"
+
+/* How one file or folder fares. */
+struct fate {
+	enum sim_keep keep;
+	struct chance chance;
+	unsigned newest_percent; /* SIM_PATCHY, SIM_FILES */
+	bool torn; /* SIM_TORN, and the last write was to this one */
+};
+
+/* Of each sector: how often it was written, and how many of those writes are kept. */
+struct sectors {
+	uint32_t *written;
+	uint32_t *kept;
+	uint64_t count;
+};
+
+const char *sim_keep_name(enum sim_keep keep)
+{
+	static const char *const names[SIM_KEEP_COUNT] = {
+		[SIM_ALL_KEPT] = "all kept", [SIM_TORN] = "last write torn",
+		[SIM_ALL_LOST] = "all lost", [SIM_RANDOM] = "random",
+		[SIM_PATCHY] = "patchy",     [SIM_FILES] = "some files",
+	};
+
+	return names[keep];
+}
+
+static struct fate fate_of(const struct simdisk *disk, const struct sim_node *node,
+                           enum sim_keep keep, uint64_t seed)
+{
+	static const unsigned percents[] = { 2, 20, 50, 80, 98 };
+	struct fate fate = { .keep = keep, .chance = chance_of(seed, node->number) };
+
+	fate.newest_percent = keep == SIM_FILES ? (unsigned)chance_below(&fate.chance, 2) * 100
+	                                        : percents[chance_below(&fate.chance, 5)];
+	fate.torn = keep == SIM_TORN && disk->last_written == node;
+	return fate;
+}
+
+/* How many of `count` changes are kept. */
+static size_t choose(struct fate *fate, size_t count)
+{
+	switch (fate->keep) {
+	case SIM_ALL_KEPT:
+	case SIM_TORN:
+		return count;
+	case SIM_ALL_LOST:
+		return 0;
+	case SIM_RANDOM:
+		return chance_below(&fate->chance, count + 1);
+	case SIM_FILES:
+		return fate->newest_percent ? count : 0;
+	default:
+		return chance_percent(&fate->chance, fate->newest_percent)
+		               ? count
+		               : chance_below(&fate->chance, count + 1);
+	}
+}
+
+static uint64_t first_sector(const struct sim_change *change)
+{
+	return change->at / SIM_SECTOR_BYTES;
+}
+
+/* Past the last one. */
+static uint64_t end_sector(const struct sim_change *change)
+{
+	return change->length ? (change->at + change->length - 1) / SIM_SECTOR_BYTES + 1
+	                      : first_sector(change);
+}
+
+/* A process died after some sectors of its last write. */
+static void tear_last(struct fate *fate, const struct sim_node *node, struct sectors *sectors)
+{
+	const struct sim_change *last = &node->changes[node->change_count - 1];
+	uint64_t first = first_sector(last);
+	uint64_t end = end_sector(last);
+	uint64_t whole = first + chance_below(&fate->chance, end - first + 1);
+
+	for (uint64_t s = whole; s < end; s++)
+		sectors->kept[s]--;
+}
+
+/* A size that is on disk took what lay behind it along, and one that is not cannot have. */
+static void obey_cuts(const struct sim_node *node, struct sectors *sectors, size_t sizes_kept)
+{
+	uint32_t *seen = sim_alloc(sectors->count * sizeof(*seen));
+	size_t sizes = 0;
+
+	for (size_t i = 0; i < node->change_count; i++) {
+		const struct sim_change *change = &node->changes[i];
+
+		sizes += change->size_before != change->size_after;
+		for (uint64_t s = first_sector(change); s < end_sector(change); s++) {
+			seen[s]++;
+			if (!change->cut)
+				continue;
+			if (sizes <= sizes_kept && sectors->kept[s] < seen[s])
+				sectors->kept[s] = seen[s];
+			if (sizes > sizes_kept && sectors->kept[s] >= seen[s])
+				sectors->kept[s] = seen[s] - 1;
+		}
+	}
+	free(seen);
+}
+
+static void choose_sectors(struct fate *fate, const struct sim_node *node, struct sectors *sectors,
+                           size_t sizes_kept)
+{
+	for (size_t i = 0; i < node->change_count; i++)
+		for (uint64_t s = first_sector(&node->changes[i]);
+		     s < end_sector(&node->changes[i]); s++)
+			sectors->written[s]++;
+	for (uint64_t s = 0; s < sectors->count; s++)
+		if (sectors->written[s])
+			sectors->kept[s] = (uint32_t)choose(fate, sectors->written[s]);
+	if (fate->torn && node->change_count > 0)
+		tear_last(fate, node, sectors);
+	obey_cuts(node, sectors, sizes_kept);
+}
+
+/* The part of a change that lies in one sector. */
+static void apply_sector(const struct sim_change *change, uint64_t sector, uint8_t *bytes)
+{
+	uint64_t from = sector * SIM_SECTOR_BYTES;
+	uint64_t to = from + SIM_SECTOR_BYTES;
+
+	if (from < change->at)
+		from = change->at;
+	if (to > change->at + change->length)
+		to = change->at + change->length;
+	if (change->data)
+		memcpy(bytes + from, change->data + (from - change->at), to - from);
+	else
+		memset(bytes + from, 0, to - from);
+}
+
+static void apply(const struct sim_node *node, const struct sectors *sectors, uint8_t *bytes)
+{
+	uint32_t *seen = sim_alloc(sectors->count * sizeof(*seen));
+
+	for (size_t i = 0; i < node->change_count; i++) {
+		const struct sim_change *change = &node->changes[i];
+
+		for (uint64_t s = first_sector(change); s < end_sector(change); s++)
+			if (seen[s]++ < sectors->kept[s])
+				apply_sector(change, s, bytes);
+	}
+	free(seen);
+}
+
+static uint64_t choose_size(struct fate *fate, const struct sim_node *node, size_t *kept)
+{
+	uint64_t size = node->size;
+	size_t changes = 0;
+
+	for (size_t i = 0; i < node->change_count; i++)
+		changes += node->changes[i].size_before != node->changes[i].size_after;
+	*kept = choose(fate, changes);
+	changes = 0;
+	for (size_t i = 0; i < node->change_count && changes < *kept; i++)
+		if (node->changes[i].size_before != node->changes[i].size_after) {
+			size = node->changes[i].size_after;
+			changes++;
+		}
+	return size;
+}
+
+static void put_file(int dir_fd, const char *name, const uint8_t *bytes, uint64_t size)
+{
+	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 || pwrite(fd, bytes, size, 0) != (ssize_t)size || close(fd) != 0)
+		abort();
+}
+
+static void crash_file(struct fate fate, const struct sim_node *node, int dir_fd, const char *name)
+{
+	struct sectors sectors = { 0 };
+	uint64_t most = node->size;
+	size_t sizes_kept;
+	uint64_t size = choose_size(&fate, node, &sizes_kept);
+	uint8_t *bytes;
+
+	if (node->change_count == 0) {
+		put_file(dir_fd, name, node->bytes, node->size);
+		return;
+	}
+	for (size_t i = 0; i < node->change_count; i++)
+		if (node->changes[i].size_after > most)
+			most = node->changes[i].size_after;
+	bytes = sim_alloc(most);
+	if (node->size)
+		memcpy(bytes, node->bytes, node->size);
+	sectors.count = most / SIM_SECTOR_BYTES + 1;
+	sectors.written = sim_alloc(sectors.count * sizeof(uint32_t));
+	sectors.kept = sim_alloc(sectors.count * sizeof(uint32_t));
+	choose_sectors(&fate, node, &sectors, sizes_kept);
+	apply(node, &sectors, bytes);
+	put_file(dir_fd, name, bytes, size);
+	free(sectors.written);
+	free(sectors.kept);
+	free(bytes);
+}
+
+static void crash_folder(const struct simdisk *disk, const struct sim_node *node, int dir_fd,
+                         enum sim_keep keep, uint64_t seed)
+{
+	struct fate fate = fate_of(disk, node, keep, seed);
+	struct sim_names names;
+	size_t kept = choose(&fate, node->naming_count);
+
+	sim_names_copy(&names, &node->names);
+	for (size_t i = 0; i < kept; i++)
+		sim_names_apply(&names, &node->namings[i]);
+	for (size_t i = 0; i < names.count; i++) {
+		const struct sim_entry *entry = &names.items[i];
+		int fd;
+
+		if (!entry->node->folder) {
+			crash_file(fate_of(disk, entry->node, keep, seed), entry->node, dir_fd,
+			           entry->name);
+			continue;
+		}
+		if (mkdirat(dir_fd, entry->name, 0700) != 0)
+			abort();
+		fd = openat(dir_fd, entry->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			abort();
+		crash_folder(disk, entry->node, fd, keep, seed);
+		if (close(fd) != 0)
+			abort();
+	}
+	free(names.items);
+}
+
+void sim_crash(const struct simdisk *disk, const char *to, enum sim_keep keep, uint64_t seed)
+{
+	int fd;
+
+	if (mkdir(to, 0700) != 0)
+		abort();
+	fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		abort();
+	crash_folder(disk, disk->root_node, fd, keep, seed);
+	if (close(fd) != 0)
+		abort();
+}

@@ -1,0 +1,29 @@
+/*
+ * simdisk_disk.h - what a simulated disk is made of; simdisk*.c only.
+ */
+#ifndef SIMDISK_DISK_H
+#define SIMDISK_DISK_H
+
+#include "simdisk.h"
+#include "simdisk_node.h"
+
+#define SIM_FDS 1024
+#define SIM_PATH_BYTES 512
+
+struct simdisk {
+	struct quiver_io table; /* first: the engine hands it back */
+	const struct quiver_io *real;
+	char root[SIM_PATH_BYTES];
+	struct sim_node *root_node;
+	struct sim_node *nodes; /* all there ever were */
+	unsigned node_count;
+	struct sim_node *by_fd[SIM_FDS]; /* NULL: not ours */
+	struct sim_node *last_written; /* by the last event, if that was a write */
+	void (*hook)(void *arg);
+	void *hook_arg;
+	bool fail_log;
+	bool log_failed;
+	uint64_t fail_after;
+};
+
+#endif

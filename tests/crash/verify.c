@@ -1,0 +1,187 @@
+/* Looking at what a crash has left: check, recover, compare, go on, close, check again. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run.h"
+
+#define WHY_BYTES 1024
+
+static void crash_fail(const struct run *run, const struct run_crash *crash, const char *what,
+                       const char *why)
+{
+	run_fail(run, "crash at event %" PRIu64 " (%s), states %zu to %zu allowed: %s: %s",
+	         crash->event, sim_keep_name(crash->keep), crash->from, crash->to, what, why);
+}
+
+struct listener {
+	const struct run *run;
+	char first[WHY_BYTES];
+};
+
+static void hear(void *arg, const char *line)
+{
+	struct listener *listener = arg;
+
+	run_say(listener->run, "  check: %s", line);
+	if (!listener->first[0])
+		(void)snprintf(listener->first, sizeof(listener->first), "%s", line);
+}
+
+/* Before recovery, and after a clean close. */
+static void check(const struct run *run, const struct run_crash *crash, bool closed)
+{
+	struct quiver_check_result result;
+	struct quiver_error error = { "" };
+	struct listener listener = { .run = run, .first = "" };
+	int r = quiver_check(crash->image, false, hear, &listener, &result, &error);
+
+	if (r)
+		crash_fail(run, crash, "quiver_check", error.text);
+	if (result.damage)
+		crash_fail(run, crash,
+		           closed ? "damage after a clean close" : "damage where only a crash was",
+		           listener.first);
+	if (closed && !result.clean)
+		crash_fail(run, crash, "quiver_check", "not clean after a close");
+}
+
+static void on_report(void *arg, const char *line)
+{
+	run_say(arg, "  store: %s", line);
+}
+
+static struct quiver *open_image(struct run *run, const struct run_crash *crash,
+                                 enum quiver_durability mode)
+{
+	struct quiver_options options = { .durability = mode,
+		                          .commit_interval_ms = 1000000000,
+		                          .on_report = on_report,
+		                          .on_report_arg = run };
+	struct quiver_error error = { "" };
+	struct quiver *store = NULL;
+	int r = quiver_open(crash->image, &options, &store, &error);
+
+	if (r == 0)
+		return store;
+	/* A store whose making was interrupted need not be one. */
+	if (!crash->created && (r == -EINVAL || r == -ENOENT))
+		return NULL;
+	crash_fail(run, crash, "quiver_open", error.text);
+	return NULL;
+}
+
+static void close_image(const struct run *run, const struct run_crash *crash, struct quiver *store)
+{
+	int r = quiver_close(store);
+
+	if (r)
+		crash_fail(run, crash, "quiver_close", strerror(-r));
+}
+
+static void read_image(const struct run *run, const struct run_crash *crash, struct quiver *store,
+                       struct oracle_state *state)
+{
+	char why[WHY_BYTES];
+
+	if (oracle_read(store, run->oracle.vector_bytes, state, why, sizeof(why)) != 0)
+		crash_fail(run, crash, "reading", why);
+}
+
+static bool same_vectors(const struct oracle_state *a, const struct oracle_state *b)
+{
+	for (unsigned i = 0; i < ORACLE_IDS; i++)
+		if (!oracle_same_entry(&a->entries[i], &b->entries[i]))
+			return false;
+	return true;
+}
+
+/* The state that the store has gone back to; SIZE_MAX for the phantom. */
+static size_t find_state(const struct run *run, const struct run_crash *crash,
+                         const struct oracle_state *state)
+{
+	char why[WHY_BYTES];
+	size_t k = oracle_find(&run->oracle, state, crash->from, crash->to, why, sizeof(why));
+
+	if (k == SIZE_MAX && !(run->phantom_possible && same_vectors(state, &run->phantom)))
+		crash_fail(run, crash, "recovered", why);
+	return k;
+}
+
+static void must(const struct run *run, const struct run_crash *crash, const char *what, int r)
+{
+	if (r)
+		crash_fail(run, crash, what, strerror(-r));
+}
+
+/* A few changes of the recovered store; the state follows. */
+static void go_on(struct run *run, const struct run_crash *crash, struct quiver *store,
+                  struct oracle_state *state, struct chance *chance)
+{
+	uint8_t bytes[ORACLE_VECTOR_BYTES_MAX];
+	struct quiver_attr attr = { .mtime_ns = 99, .uid = 8, .gid = 7, .mode = 0604 };
+	uint64_t version = run->oracle.next_version;
+	uint64_t lsn = 0;
+
+	for (int n = 0; n < 4; n++) {
+		unsigned i = (unsigned)chance_below(chance, ORACLE_IDS);
+
+		if (state->entries[i].present && chance_percent(chance, 30)) {
+			must(run, crash, "remove after recovery",
+			     quiver_remove(store, oracle_id(i), 0, &lsn));
+			state->entries[i].present = false;
+		} else {
+			oracle_put(&run->oracle, state, i, &attr, QUIVER_ATTR_ALL, bytes);
+			must(run, crash, "put after recovery",
+			     quiver_put(store, oracle_id(i), bytes, &attr, QUIVER_ATTR_ALL, 0,
+			                &lsn));
+		}
+		if (lsn <= run->oracle.lsn_max)
+			crash_fail(run, crash, "after recovery", "an LSN was handed out twice");
+		if (n == 1 && chance_percent(chance, 30))
+			must(run, crash, "checkpoint after recovery", quiver_checkpoint(store));
+	}
+	quiver_dir_attr(store, &state->dir);
+	run->oracle.next_version = version; /* these versions go with the image */
+}
+
+static void compare(const struct run *run, const struct run_crash *crash, struct quiver *store,
+                    const struct oracle_state *want, const char *when)
+{
+	struct oracle_state is;
+
+	read_image(run, crash, store, &is);
+	if (!same_vectors(&is, want))
+		crash_fail(run, crash, when, "vectors are not what they were");
+	if (!oracle_same_attr(&is.dir, &want->dir))
+		crash_fail(run, crash, when, "the folder's attributes are not what they were");
+}
+
+size_t verify_crash(struct run *run, const struct run_crash *crash, struct oracle_state *state)
+{
+	struct chance chance = chance_of(run->seed, crash->event);
+	enum quiver_durability mode = (enum quiver_durability)chance_below(&chance, 4);
+	struct oracle_state later;
+	struct quiver *store;
+	size_t k = 0;
+
+	if (crash->created)
+		check(run, crash, false);
+	store = open_image(run, crash, mode);
+	if (!store)
+		return 0;
+	read_image(run, crash, store, state);
+	if (crash->created)
+		k = find_state(run, crash, state);
+	later = *state;
+	go_on(run, crash, store, &later, &chance);
+	compare(run, crash, store, &later, "after going on");
+	close_image(run, crash, store);
+	check(run, crash, true);
+	store = open_image(run, crash, mode);
+	compare(run, crash, store, &later, "after opening again");
+	close_image(run, crash, store);
+	return k;
+}

@@ -80,14 +80,16 @@ static int create_superblock(const struct quiver_io *io, int dir_fd,
 	int r;
 
 	(void)umask(mask);
-	fd = io->open(io, dir_fd, "superblock", O_RDWR | O_CREAT | O_EXCL, 0600);
+	fd = io->open(io, dir_fd, "superblock.new", O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
 	r = superblock_format(io, fd, &sb);
 	if (r == 0)
 		r = io_fsync(io, fd);
 	c = io->close(io, fd);
-	return r ? r : c;
+	r = r ? r : c;
+	/* Whole under its name or not there: half of one would look like damage. */
+	return r ? r : io->rename(io, dir_fd, "superblock.new", "superblock");
 }
 
 /* Everything but the superblock first, so that a crash leaves no store. */
@@ -110,8 +112,8 @@ static int create_in(const struct quiver_io *io, int dir_fd, const struct quiver
 
 static void remove_created(const struct quiver_io *io, const char *path, int dir_fd, bool made_dir)
 {
-	static const char *const names[] = { "superblock", "vectors.npy", "ids.npy", "meta.npy",
-		                             "LOCK" };
+	static const char *const names[] = { "superblock", "superblock.new", "vectors.npy",
+		                             "ids.npy",    "meta.npy",       "LOCK" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)io->unlink(io, dir_fd, names[i]); /* may not have been made yet */
@@ -365,25 +367,34 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 	return r;
 }
 
+uint64_t store_begin(struct superblock *sb)
+{
+	/* A clean close left the next one as the ceiling. */
+	uint64_t next_lsn = sb->clean ? sb->lsn_ceiling : sb->lsn_ceiling - STORE_LSN_STEP;
+
+	if (next_lsn <= sb->checkpoint_lsn)
+		next_lsn = sb->checkpoint_lsn + 1;
+	if (sb->lsn_ceiling < next_lsn + STORE_LSN_STEP)
+		sb->lsn_ceiling = next_lsn + STORE_LSN_STEP;
+	sb->clean = false;
+	return next_lsn;
+}
+
 /* From here on the store on disk is in use: not clean, LSNs above the ceiling, a new log. */
 static int begin_life(struct quiver *store)
 {
 	struct superblock *sb = &store->superblock;
+	struct superblock begun = *sb;
 	int r;
 
 	store->dir = sb->dir;
-	/* After a clean close every LSN handed out is at or below the checkpoint's. */
-	store->next_lsn = sb->clean ? sb->checkpoint_lsn + 1 : sb->lsn_ceiling - STORE_LSN_STEP;
-	if (store->next_lsn <= sb->checkpoint_lsn)
-		store->next_lsn = sb->checkpoint_lsn + 1;
+	store->next_lsn = store_begin(&begun);
 	atomic_store(&store->lsn, sb->checkpoint_lsn);
 	atomic_store(&store->checkpoint_lsn, sb->checkpoint_lsn);
 	store->last_checkpoint_ns = (int64_t)clock_monotonic_ns();
 	if (store->options.read_only)
 		return 0;
-	if (sb->lsn_ceiling < store->next_lsn + STORE_LSN_STEP)
-		sb->lsn_ceiling = store->next_lsn + STORE_LSN_STEP;
-	sb->clean = false;
+	*sb = begun;
 	r = superblock_write(store->io, store->superblock_fd, sb);
 	atomic_store(&store->lsn_ceiling, sb->lsn_ceiling);
 	if (r == 0)
@@ -531,7 +542,8 @@ static int end_life(struct quiver *store)
 	sb->slots_used = counts.used;
 	sb->count = atomic_load(&store->index.count);
 	sb->wal_first = wal_first_above(&store->wal, UINT64_MAX - 1) + 2;
-	sb->lsn_ceiling = sb->checkpoint_lsn + 1;
+	/* Not the checkpoint's and one: LSNs that a crash took back are used up all the same. */
+	sb->lsn_ceiling = store->next_lsn;
 	r = superblock_write(store->io, store->superblock_fd, sb);
 out:
 	pthread_mutex_unlock(&store->checkpoint_lock);

@@ -166,6 +166,9 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
                      struct quiver **out, struct quiver_error *error);
 /* Close and free what store_open_files gave, as it stands. 0 or the first error. */
 int store_discard(struct quiver *store);
+/* Make of a superblock what opening the store for use writes first; the first LSN that is
+ * handed out then. */
+uint64_t store_begin(struct superblock *sb);
 
 /* ---- space.c ---- */
 /* Memory for what is known of chunks. 0 or -ENOMEM. */

@@ -33,8 +33,12 @@ enum {
 
 enum { FLAG_CLEAN = 1 };
 
+#define SECTOR_BYTES 512u
+
 static const char magic[8] = { 'Q', 'U', 'I', 'V', 'E', 'R', 'S', 'B' };
 
+static_assert(AT_END <= SECTOR_BYTES && AT_SUM >= SUPERBLOCK_COPY_BYTES - SECTOR_BYTES,
+              "what changes lies in two sectors");
 static_assert(AT_END <= AT_SUM && AT_SUM + 8 == SUPERBLOCK_COPY_BYTES, "the sum ends the page");
 
 static void encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
@@ -179,6 +183,26 @@ int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb)
 	if (r < 0)
 		sb->sequence++; /* a retry goes to this copy again, not to the good one */
 	return r;
+}
+
+int superblock_torn(const struct quiver_io *io, int fd, const struct superblock *next)
+{
+	struct superblock sb = *next;
+	uint8_t is[SUPERBLOCK_COPY_BYTES];
+	uint8_t whole[SUPERBLOCK_COPY_BYTES];
+	const size_t last = SUPERBLOCK_COPY_BYTES - SECTOR_BYTES;
+	int r;
+
+	sb.sequence++;
+	encode(&sb, whole);
+	r = io_read_all(io, fd, is, sizeof(is), sb.sequence % 2 * SUPERBLOCK_COPY_BYTES);
+	if (r < 0)
+		return r;
+	/* All that ever changes lies in the first sector and in the last: one of them is new,
+	 * the other what it was. */
+	return memcmp(is + SECTOR_BYTES, whole + SECTOR_BYTES, last - SECTOR_BYTES) == 0 &&
+	       (memcmp(is, whole, SECTOR_BYTES) == 0 ||
+	        memcmp(is + last, whole + last, SECTOR_BYTES) == 0);
 }
 
 int superblock_format(const struct quiver_io *io, int fd, struct superblock *sb)

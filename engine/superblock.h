@@ -37,6 +37,10 @@ int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, i
  * more, so that a retry overwrites the same copy and the good one stays. 0 or -errno. */
 int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb);
 
+/* Where one copy is bad: whether it is what a crash leaves of writing `next` in its place (the
+ * sequence is the one after that of the good copy). 1, 0, or -errno of the read. */
+int superblock_torn(const struct quiver_io *io, int fd, const struct superblock *next);
+
 /* Write both copies (a new store). */
 int superblock_format(const struct quiver_io *io, int fd, struct superblock *sb);
 

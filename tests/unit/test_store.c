@@ -1,0 +1,560 @@
+#include "unit.h"
+
+#include "store_test.h"
+
+static int open_in_process(void *arg)
+{
+	struct quiver_error error = { "" };
+	struct quiver *store;
+	char pid[32];
+	int r = open_result(arg, NULL, &store, &error);
+
+	snprintf(pid, sizeof(pid), "process %ld", (long)getppid());
+	return r == -EBUSY && strstr(error.text, pid) ? 0 : 1;
+}
+
+static void test_failure_14_a_second_open_is_refused_and_names_the_process(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+
+	die_in_child(open_in_process, *state);
+	close_store(store);
+}
+
+static void test_what_is_not_a_store_is_refused_with_a_reason(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_options options = { 0 };
+	struct quiver_geometry geometry = { .dim = 4 };
+	struct quiver_error error = { "" };
+	struct quiver *store;
+
+	assert_int_equal(quiver_open("/nonexistent/store", &options, &store, &error), -ENOENT);
+	assert_true(error.text[0]);
+	assert_int_equal(quiver_open(s->dir.path, &options, &store, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "superblock"));
+	assert_int_equal(quiver_create(s->path, &geometry, NULL, &error), -ENOTEMPTY);
+	geometry.dim = 0;
+	assert_int_equal(quiver_create("/tmp/never-made", &geometry, NULL, &error), -EINVAL);
+	geometry.dim = QUIVER_DIM_MAX + 1;
+	assert_int_equal(quiver_create("/tmp/never-made", &geometry, NULL, &error), -EINVAL);
+}
+
+static void test_failure_13_files_of_another_store_are_refused(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_error error = { "" };
+	struct quiver *store = open_with(s, NULL);
+
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	close_store(store);
+	assert_int_equal(renameat(s->dir.fd, STORE_NAME "/vectors.npy", s->dir.fd, "v"), 0);
+	assert_int_equal(open_result(s, NULL, &store, &error), -EUCLEAN);
+	assert_non_null(strstr(error.text, "vectors.npy"));
+	assert_int_equal(renameat(s->dir.fd, "v", s->dir.fd, STORE_NAME "/vectors.npy"), 0);
+	store = open_with(s, NULL);
+	assert_int_equal(version_of(store, 1), 1);
+	close_store(store);
+}
+
+static void test_creating_fails_at_any_call_and_leaves_nothing(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_geometry geometry = { .dim = 4 };
+	char path[UNIT_PATH_BYTES + 16];
+	struct trouble_io io;
+	int r = -1;
+	long at;
+
+	snprintf(path, sizeof(path), "%s/other", s->dir.path);
+	trouble_init(&io);
+	for (at = 1; r != 0; at++) {
+		struct stat st;
+
+		trouble_arm(&io, at, TROUBLE_ONCE,
+		            TROUBLE_CREATE | TROUBLE_WRITE | TROUBLE_SYNC | TROUBLE_ALLOCATE, 0,
+		            -EIO);
+		r = quiver_create(path, &geometry, &io.table, NULL);
+		assert_true(r == 0 || r == -EIO);
+		if (r)
+			assert_int_equal(stat(path, &st), -1);
+	}
+	assert_true(at > 10);
+}
+
+static void test_put_get_stat_remove_and_list(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_attr want = attr_of(5);
+	struct quiver_attr attr;
+	struct quiver_list list;
+	struct quiver_ref ref;
+	uint64_t lsn = 0;
+
+	assert_int_equal(quiver_get(store, 1, &ref), -ENOENT);
+	assert_int_equal(quiver_stat(store, 1, NULL, NULL), -ENOENT);
+	assert_int_equal(quiver_remove(store, 1, 0, NULL), -ENOENT);
+	assert_int_equal(quiver_set_attr(store, 1, &want, QUIVER_ATTR_ALL, 0), -ENOENT);
+	for (uint64_t id = 10; id > 0; id--)
+		assert_int_equal(put_version(store, id, 5, 0), 0);
+	assert_int_equal(quiver_stat(store, 3, &attr, &lsn), 0);
+	assert_true(attr_same(&attr, &want) && lsn > 0);
+	assert_int_equal(quiver_get(store, 3, &ref), 0);
+	assert_true(ref.lsn == lsn && ref.id == 3 && attr_same(&ref.attr, &want));
+	assert_int_equal(vector_version(ref.data, s->n, 3), 5);
+	quiver_unref(store, &ref);
+	assert_int_equal(quiver_remove(store, 4, 0, NULL), 0);
+	assert_int_equal(quiver_list(store, &list), 0);
+	assert_int_equal(list.count, 9);
+	for (size_t i = 0; i < 9; i++) /* in slot order, so as they were put */
+		assert_int_equal(list.ids[i], 10 - i - (10 - i <= 4));
+	quiver_list_free(&list);
+	assert_int_equal(put_version(store, 3, 6, QUIVER_NOREPLACE), -EEXIST);
+	assert_int_equal(put_version(store, 4, 6, QUIVER_NOREPLACE), 0);
+	assert_int_equal(version_of(store, 3), 5);
+	assert_int_equal(quiver_count(store), 10);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void test_rename_takes_the_attributes_along_and_replaces(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_attr want = attr_of(1);
+	struct quiver_attr attr;
+	uint8_t bytes[STORE_DIM];
+
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	assert_int_equal(put_version(store, 2, 2, 0), 0);
+	assert_int_equal(quiver_rename(store, 1, 2, QUIVER_NOREPLACE, NULL), -EEXIST);
+	assert_int_equal(quiver_rename(store, 9, 2, 0, NULL), -ENOENT);
+	assert_int_equal(quiver_rename(store, 1, QUIVER_ID_MAX + 1, 0, NULL), -EINVAL);
+	assert_int_equal(quiver_rename(store, 1, 1, 0, NULL), 0);
+	assert_int_equal(quiver_rename(store, 1, 2, 0, NULL), 0);
+	assert_int_equal(version_of(store, 1), 0);
+	assert_int_equal(quiver_get_copy(store, 2, bytes, &attr, NULL), 0);
+	assert_int_equal(vector_version(bytes, s->n, 1), 1);
+	assert_true(attr_same(&attr, &want));
+	assert_int_equal(quiver_count(store), 1);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void test_attributes_are_inherited_set_and_kept_with_their_lsn(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_attr set = { .mtime_ns = -5, .uid = 77, .gid = 88, .mode = 0444 };
+	struct quiver_attr attr;
+	uint8_t bytes[STORE_DIM] = { 0 };
+	uint64_t lsn;
+	uint64_t same;
+
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	assert_int_equal(quiver_put(store, 1, bytes, &set, QUIVER_ATTR_MTIME, 0, NULL), 0);
+	assert_int_equal(quiver_stat(store, 1, &attr, &lsn), 0);
+	assert_true(attr.mtime_ns == -5 && attr.uid == 2 && attr.gid == 3 && attr.mode == 1);
+	assert_int_equal(quiver_set_attr(store, 1, &set, QUIVER_ATTR_UID | QUIVER_ATTR_MODE, 0), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(quiver_stat(store, 1, &attr, &same), 0);
+		assert_true(attr.uid == 77 && attr.gid == 3 && attr.mode == 0444 && same == lsn);
+		if (i == 0)
+			assert_int_equal(quiver_checkpoint(store), 0);
+		if (i == 1) {
+			close_store(store);
+			store = open_with(s, NULL);
+		}
+	}
+	close_store(store);
+}
+
+static void test_the_directory_keeps_its_attributes_and_notes_changes(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	/* With bits of a file type, as stat has them: only permissions are kept. */
+	struct quiver_attr set = { .mtime_ns = 5, .uid = 1, .gid = 2, .mode = 040755 };
+	struct quiver_attr attr;
+
+	assert_int_equal(quiver_set_dir_attr(store, &set, QUIVER_ATTR_ALL, 0), 0);
+	quiver_dir_attr(store, &attr);
+	assert_true(attr.mtime_ns == 5 && attr.uid == 1 && attr.gid == 2);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	close_store(store);
+	store = open_with(s, NULL);
+	quiver_dir_attr(store, &attr);
+	assert_true(attr.mtime_ns == 5 && attr.mode == 0755);
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	quiver_dir_attr(store, &attr);
+	assert_true(attr.mtime_ns > 5);
+	assert_int_equal(quiver_set_dir_attr(store, &set, QUIVER_ATTR_ALL, 0), 0);
+	assert_int_equal(put_version(store, 1, 2, 0), 0); /* no new name */
+	quiver_dir_attr(store, &attr);
+	assert_int_equal(attr.mtime_ns, 5);
+	close_store(store);
+}
+
+static void test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_record records[6];
+	uint8_t bytes[6][STORE_DIM];
+	struct quiver_attr attr = attr_of(1);
+
+	for (uint64_t i = 0; i < 6; i++) {
+		vector_fill(bytes[i], s->n, i % 2, i + 1);
+		records[i] = (struct quiver_record){ .id = i % 2, .data = bytes[i] };
+	}
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(
+			quiver_put_batch(store, records, 6, &attr, QUIVER_ATTR_ALL, 0, NULL), 0);
+		assert_int_equal(version_of(store, 0), 5);
+		assert_int_equal(version_of(store, 1), 6);
+		assert_int_equal(quiver_count(store), 2);
+		assert_int_equal(leaked_slots(store), 0);
+	}
+	assert_int_equal(
+		quiver_put_batch(store, records, 6, &attr, QUIVER_ATTR_ALL, QUIVER_NOREPLACE, NULL),
+		-EEXIST);
+	records[3].id = QUIVER_ID_MAX + 1;
+	assert_int_equal(quiver_put_batch(store, records, 6, &attr, QUIVER_ATTR_ALL, 0, NULL),
+	                 -EINVAL);
+	assert_int_equal(quiver_put_batch(store, records, QUIVER_BATCH_BYTES_MAX, &attr,
+	                                  QUIVER_ATTR_ALL, 0, NULL),
+	                 -E2BIG);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void test_every_dtype_and_size_at_both_ends_of_the_ids(void **state)
+{
+	struct store_dir *s = *state;
+	static const uint32_t dims[] = { 1, 3, 1000, QUIVER_DIM_MAX };
+	static const uint64_t ids[] = { 0, 1, QUIVER_ID_MAX - 1, QUIVER_ID_MAX };
+	uint8_t *bytes = malloc(QUIVER_VECTOR_BYTES_MAX);
+	uint8_t *read = malloc(QUIVER_VECTOR_BYTES_MAX);
+	struct quiver_attr attr = attr_of(1);
+
+	assert_true(bytes && read);
+	for (unsigned i = 0; i < 20; i++) {
+		struct quiver *store;
+
+		unit_dir_remove(&s->dir);
+		unit_dir_make(&s->dir);
+		store_create(s, dims[i % 4], (enum quiver_dtype)(i / 4));
+		store = open_with(s, NULL);
+		for (unsigned k = 0; k < 4; k++) {
+			memset(bytes, (int)(k + 1), s->n);
+			assert_int_equal(
+				quiver_put(store, ids[k], bytes, &attr, QUIVER_ATTR_ALL, 0, NULL),
+				0);
+		}
+		assert_int_equal(quiver_put(store, QUIVER_ID_MAX + 1, bytes, &attr, QUIVER_ATTR_ALL,
+		                            0, NULL),
+		                 -EINVAL);
+		close_store(store);
+		store = open_with(s, NULL);
+		for (unsigned k = 0; k < 4; k++) {
+			memset(bytes, (int)(k + 1), s->n);
+			assert_int_equal(quiver_get_copy(store, ids[k], read, NULL, NULL), 0);
+			assert_memory_equal(read, bytes, s->n);
+		}
+		close_store(store);
+	}
+	free(bytes);
+	free(read);
+}
+
+static void test_failure_15_a_pinned_version_stays_whatever_happens(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_job_status status;
+	struct quiver_ref ref;
+	uint8_t part[10];
+
+	for (uint64_t id = 0; id < 100; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_int_equal(quiver_get(store, 99, &ref), 0);
+	assert_int_equal(put_version(store, 99, 2, 0), 0);
+	for (uint64_t id = 0; id < 100; id++)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
+	do {
+		usleep(500);
+		quiver_job_status(store, QUIVER_COMPACT, &status);
+	} while (status.running);
+	for (uint64_t id = 0; id < 150; id++)
+		assert_int_equal(put_version(store, id, 3, 0), 0);
+	assert_int_equal(vector_version(ref.data, s->n, 99), 1);
+	assert_int_equal(quiver_ref_verify(store, &ref), 0);
+	assert_int_equal(quiver_ref_read(store, &ref, 0, 10, part), 0);
+	assert_int_equal(get_le64(part), 99);
+	assert_true(quiver_ref_resident(store, &ref));
+	quiver_unref(store, &ref);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void test_failure_4_switching_the_log_off_does_not_bring_back_the_past(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	assert_int_equal(put_version(store, 2, 1, 0), 0);
+	assert_int_equal(quiver_set_durability(store, QUIVER_NONE), 0);
+	assert_int_equal(quiver_durability(store), QUIVER_NONE);
+	assert_int_equal(put_version(store, 1, 2, 0), 0);
+	assert_int_equal(quiver_remove(store, 2, 0, NULL), 0);
+	assert_int_equal(quiver_set_durability(store, QUIVER_FSYNC), 0);
+	close_store(store);
+	store = open_with(s, NULL);
+	assert_int_equal(version_of(store, 1), 2);
+	assert_int_equal(version_of(store, 2), 0);
+	close_store(store);
+}
+
+static int put_many_and_die(void *arg)
+{
+	struct quiver *store = open_mode(arg, QUIVER_FLUSH);
+
+	for (uint64_t id = 0; id < 1000; id++)
+		if (put_version(store, id, 1, 0) != 0)
+			return 1;
+	return 0;
+}
+
+static void test_failure_5_what_was_handed_to_the_kernel_survives_a_kill(void **state)
+{
+	struct quiver *store;
+
+	die_in_child(put_many_and_die, *state);
+	store = open_with(*state, NULL);
+	for (uint64_t id = 0; id < 1000; id++)
+		assert_int_equal(version_of(store, id), 1);
+	assert_int_equal(stats_of(store).replayed, 1000);
+	close_store(store);
+}
+
+/* After a power loss the files may be as long as at the checkpoint: the log has it all. */
+static void test_recovery_grows_files_that_a_crash_has_left_short(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store;
+
+	die_in_child(put_many_and_die, s);
+	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096);
+	unit_truncate(&s->dir, STORE_NAME "/ids.npy", 4096);
+	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096);
+	die_in_child(put_many_and_die, s); /* recovers, overwrites everything once */
+	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096 + 1000 * STORE_DIM);
+	unit_truncate(&s->dir, STORE_NAME "/ids.npy", 4096 + 1000 * 8);
+	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096 + 1000 * 40);
+	store = open_with(s, NULL);
+	assert_int_equal(quiver_count(store), 1000);
+	for (uint64_t id = 0; id < 1000; id++)
+		assert_int_equal(version_of(store, id), 1);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static int overwrite_grown_and_die(void *arg)
+{
+	struct quiver *store = open_mode(arg, QUIVER_FLUSH);
+
+	for (uint64_t version = 1; version < 4; version++)
+		for (uint64_t id = 0; id < 50; id++)
+			if (put_version(store, id, version, 0) != 0)
+				return 1;
+	return 0;
+}
+
+static void test_recovery_frees_superseded_slots_beyond_short_files(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store;
+
+	die_in_child(overwrite_grown_and_die, s);
+	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096);
+	unit_truncate(&s->dir, STORE_NAME "/ids.npy", 4096);
+	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096);
+	store = open_with(s, NULL);
+	for (uint64_t id = 0; id < 50; id++)
+		assert_int_equal(version_of(store, id), 3);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void
+test_failure_6_a_checkpoint_shortens_the_log_and_a_clean_open_replays_nothing(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	char name[64];
+
+	while (stats_of(store).wal_segments < 3)
+		for (uint64_t id = 0; id < 500; id++)
+			assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_true(stats_of(store).wal_bytes > 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_true(stats_of(store).wal_segments <= 2);
+	assert_int_equal(stats_of(store).wal_bytes, 0);
+	close_store(store);
+	assert_false(store_segment(s, 0, name, sizeof(name)));
+	store = open_with(s, NULL);
+	assert_int_equal(stats_of(store).replayed, 0);
+	assert_int_equal(quiver_count(store), 500);
+	close_store(store);
+}
+
+static void test_a_read_only_store_reads_and_changes_nothing(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_options options = { .read_only = true };
+	struct quiver_attr attr = attr_of(1);
+	struct quiver *store;
+
+	die_in_child(put_many_and_die, s); /* it is recovered first */
+	for (int i = 0; i < 2; i++) {
+		store = open_with(s, &options);
+		assert_int_equal(quiver_count(store), 1000);
+		assert_int_equal(version_of(store, 5), 1);
+		assert_int_equal(put_version(store, 1, 2, 0), -EROFS);
+		assert_int_equal(quiver_remove(store, 1, 0, NULL), -EROFS);
+		assert_int_equal(quiver_rename(store, 1, 2, 0, NULL), -EROFS);
+		assert_int_equal(quiver_set_attr(store, 1, &attr, QUIVER_ATTR_ALL, 0), -EROFS);
+		assert_int_equal(quiver_set_dir_attr(store, &attr, QUIVER_ATTR_ALL, 0), -EROFS);
+		assert_int_equal(quiver_reserve(store, 10), -EROFS);
+		assert_int_equal(quiver_set_durability(store, QUIVER_NONE), -EROFS);
+		assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), -EROFS);
+		assert_int_equal(quiver_checkpoint(store), 0);
+		assert_int_equal(quiver_flush(store), 0);
+		assert_true(stats_of(store).read_only);
+		close_store(store);
+		close_store(open_with(s, NULL)); /* cleanly, this time */
+	}
+}
+
+static void test_failure_11_reserved_room_has_its_blocks(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_space space;
+	struct stat st;
+
+	assert_int_equal(quiver_reserve(store, 300000), 0);
+	assert_int_equal(quiver_space(store, &space), 0);
+	assert_true(space.slots_free >= 300000);
+	assert_true(space.total_bytes >= space.free_bytes && space.free_bytes > 0);
+	assert_int_equal(fstatat(s->dir.fd, STORE_NAME "/vectors.npy", &st, 0), 0);
+	assert_true(st.st_blocks * 512 >= st.st_size - 4096);
+	close_store(store);
+}
+
+static size_t address_space_kib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	size_t pages = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%zu", &pages), 1);
+	assert_int_equal(fclose(file), 0);
+	return pages * 4;
+}
+
+static void test_opening_and_closing_leaks_no_address_space(void **state)
+{
+	size_t before;
+
+	close_store(open_with(*state, NULL));
+	before = address_space_kib();
+	for (int i = 0; i < 20; i++)
+		close_store(open_with(*state, NULL));
+	assert_true(address_space_kib() < before + 20000); /* threads' stacks are kept by libc */
+}
+
+static void test_stats_tell_what_happened(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	struct quiver_stats stats;
+
+	for (uint64_t id = 0; id < 10; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_int_equal(quiver_remove(store, 1, 0, NULL), 0);
+	assert_int_equal(quiver_rename(store, 2, 1, 0, NULL), 0);
+	stats = stats_of(store);
+	assert_true(stats.puts == 10 && stats.removes == 1 && stats.renames == 1);
+	assert_true(stats.count == 9 && stats.slots_used == 11 && stats.slots_retired == 2);
+	assert_true(stats.wal_bytes > 0 && stats.wal_segments == 1 && stats.growths == 1);
+	assert_true(stats.commit.count == 12 && stats.vector_bytes == STORE_DIM);
+	assert_true(stats.lsn == 12 && stats.lsn_checkpoint == 0);
+	assert_int_equal(quiver_flush(store), 0);
+	assert_int_equal(stats_of(store).lsn_durable, 12);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	stats = stats_of(store);
+	assert_true(stats.lsn_checkpoint == 12 && stats.wal_bytes == 0 && stats.checkpoints == 1);
+	assert_true(stats.slots_retired == 0 && stats.slots_free == 2);
+	assert_true(stats.fragmentation > 0.18 && stats.fragmentation < 0.19);
+	assert_true(stats.errors == 0 && !stats.failed && stats.index_bytes > 0);
+	close_store(store);
+}
+
+static void test_flipped_bits_are_errors_never_bytes(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	uint8_t bytes[STORE_DIM];
+
+	for (uint64_t id = 0; id < 3; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	store_flip(s, "vectors.npy", (4096 + STORE_DIM + 3) * 8);
+	store_flip(s, "meta.npy", (4096 + 2 * 40 + 20) * 8);
+	assert_int_equal(version_of(store, 0), 1);
+	assert_int_equal(quiver_get_copy(store, 1, bytes, NULL, NULL), -EIO);
+	assert_int_equal(quiver_stat(store, 2, NULL, NULL), -EIO);
+	assert_true(store_said(store, "vector 1") && store_said(store, "vector 2"));
+	assert_int_equal(stats_of(store).checksum_errors, 2);
+	assert_int_equal(put_version(store, 2, 2, 0), 0); /* overwriting mends it */
+	assert_int_equal(version_of(store, 2), 2);
+	assert_int_equal(quiver_remove(store, 1, 0, NULL), 0);
+	close_store(store);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_failure_14_a_second_open_is_refused_and_names_the_process),
+		TEST(test_what_is_not_a_store_is_refused_with_a_reason),
+		TEST(test_failure_13_files_of_another_store_are_refused),
+		TEST(test_creating_fails_at_any_call_and_leaves_nothing),
+		TEST(test_put_get_stat_remove_and_list),
+		TEST(test_rename_takes_the_attributes_along_and_replaces),
+		TEST(test_attributes_are_inherited_set_and_kept_with_their_lsn),
+		TEST(test_the_directory_keeps_its_attributes_and_notes_changes),
+		TEST(test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts),
+		TEST(test_every_dtype_and_size_at_both_ends_of_the_ids),
+		TEST(test_failure_15_a_pinned_version_stays_whatever_happens),
+		TEST(test_failure_4_switching_the_log_off_does_not_bring_back_the_past),
+		TEST(test_failure_5_what_was_handed_to_the_kernel_survives_a_kill),
+		TEST(test_recovery_grows_files_that_a_crash_has_left_short),
+		TEST(test_recovery_frees_superseded_slots_beyond_short_files),
+		TEST(test_failure_6_a_checkpoint_shortens_the_log_and_a_clean_open_replays_nothing),
+		TEST(test_a_read_only_store_reads_and_changes_nothing),
+		TEST(test_failure_11_reserved_room_has_its_blocks),
+		TEST(test_opening_and_closing_leaks_no_address_space),
+		TEST(test_stats_tell_what_happened),
+		TEST(test_flipped_bits_are_errors_never_bytes),
+	};
+
+	test_seed();
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

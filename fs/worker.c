@@ -98,6 +98,8 @@ static int pool_grow(struct pool *pool)
 	rc = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
 	if (rc == 0) {
 		sigfillset(&all);
+		/* An error of the disk under the memory map; blocked, it kills the process. */
+		sigdelset(&all, SIGBUS);
 		pthread_sigmask(SIG_BLOCK, &all, &old);
 		rc = pthread_create(&pool->threads[pool->started], &attr, pool_thread, pool);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -1,0 +1,251 @@
+#include "unit.h"
+
+#include "columns.h"
+#include "epoch.h"
+#include "index.h"
+#include "store_test.h"
+
+#define ROWS 30000u
+
+struct table {
+	struct unit_dir dir;
+	struct columns columns;
+	struct index index;
+	uint64_t ids[ROWS];
+};
+
+/* A made-up ID for each slot, and columns that say so. */
+static int setup(void **state)
+{
+	static const struct quiver_geometry geometry = { .dim = 1,
+		                                         .dtype = QUIVER_U1,
+		                                         .vector_bytes = 1 };
+	static const struct meta_row row = { .lsn = 1 };
+	struct table *t = calloc(1, sizeof(*t));
+	struct quiver_error error;
+	uint64_t random = test_seed();
+
+	assert_non_null(t);
+	unit_dir_make(&t->dir);
+	assert_int_equal(columns_create(quiver_io_posix(), t->dir.fd, &geometry), 0);
+	assert_int_equal(columns_open(&t->columns, quiver_io_posix(), t->dir.fd, &geometry, 0,
+	                              false, &error),
+	                 0);
+	assert_int_equal(columns_grow(&t->columns, ROWS), 0);
+	for (uint64_t s = 0; s < ROWS; s++) {
+		t->ids[s] = s < 1000 ? s : test_random(&random) >> 1;
+		assert_int_equal(columns_write_rows(&t->columns, s, &t->ids[s], &row, 1), 0);
+	}
+	assert_int_equal(index_init(&t->index, &t->columns, 0), 0);
+	*state = t;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct table *t = *state;
+
+	index_destroy(&t->index);
+	assert_int_equal(columns_close(&t->columns), 0);
+	unit_dir_remove(&t->dir);
+	free(t);
+	return 0;
+}
+
+static void insert(struct table *t, uint64_t from, uint64_t to)
+{
+	for (uint64_t s = from; s < to; s++) {
+		assert_int_equal(index_make_room(&t->index, 1), 0);
+		index_insert(&t->index, t->ids[s], s);
+	}
+}
+
+static void check_all(struct table *t, const struct index *index, uint64_t from, uint64_t to)
+{
+	for (uint64_t s = 0; s < ROWS; s++)
+		assert_true(index_find(index, t->ids[s]) == (s >= from && s < to ? s : SLOT_NONE));
+}
+
+static void test_the_table_grows_with_what_is_in_it(void **state)
+{
+	struct table *t = *state;
+	uint64_t before = index_bytes(&t->index);
+
+	insert(t, 0, ROWS);
+	check_all(t, &t->index, 0, ROWS);
+	assert_int_equal(atomic_load(&t->index.count), ROWS);
+	assert_true(index_bytes(&t->index) > before);
+	assert_true(index_bytes(&t->index) < ROWS * 16u);
+}
+
+static void test_removed_ids_are_gone_and_the_others_found(void **state)
+{
+	struct table *t = *state;
+
+	insert(t, 0, ROWS);
+	for (uint64_t s = 0; s < ROWS / 2; s++)
+		index_remove(&t->index, t->ids[s], s);
+	check_all(t, &t->index, ROWS / 2, ROWS);
+	assert_int_equal(index_drop_tombs(&t->index), 0);
+	check_all(t, &t->index, ROWS / 2, ROWS);
+	insert(t, 0, ROWS / 2);
+	check_all(t, &t->index, 0, ROWS);
+}
+
+static void test_coming_and_going_does_not_grow_the_table(void **state)
+{
+	struct table *t = *state;
+	uint64_t most = 0;
+
+	for (int round = 0; round < 50; round++) {
+		insert(t, 0, 2000);
+		for (uint64_t s = 0; s < 2000; s++)
+			index_remove(&t->index, t->ids[s], s);
+		most = index_bytes(&t->index) > most ? index_bytes(&t->index) : most;
+	}
+	assert_true(most < 2000 * 32);
+	check_all(t, &t->index, 0, 0);
+}
+
+static struct index_stamp stamp(void)
+{
+	return (struct index_stamp){ .uuid = { 3 }, .lsn = 17, .slots_used = ROWS };
+}
+
+static void save(struct table *t)
+{
+	uint64_t *live = calloc(ROWS / 64 + 1, 8);
+	struct index_stamp s = stamp();
+
+	assert_non_null(live);
+	for (uint64_t i = 100; i < ROWS; i++)
+		live[i / 64] |= UINT64_C(1) << i % 64;
+	assert_int_equal(index_save(&t->index, quiver_io_posix(), t->dir.fd, &s, live), 0);
+	free(live);
+}
+
+static int load(struct table *t, const struct index_stamp *s, struct index *index)
+{
+	uint64_t *live;
+	int r = index_load(index, &t->columns, quiver_io_posix(), t->dir.fd, s, &live);
+
+	if (r == 0)
+		for (uint64_t i = 0; i < ROWS; i++)
+			assert_int_equal(live[i / 64] >> i % 64 & 1, i >= 100);
+	free(live);
+	return r;
+}
+
+static void test_a_snapshot_is_read_as_it_was_written(void **state)
+{
+	struct table *t = *state;
+	struct index_stamp s = stamp();
+	struct index again;
+
+	assert_int_equal(load(t, &s, &again), -ENOENT);
+	insert(t, 0, ROWS);
+	for (uint64_t i = 0; i < 100; i++)
+		index_remove(&t->index, t->ids[i], i);
+	save(t);
+	assert_int_equal(load(t, &s, &again), 0);
+	check_all(t, &again, 100, ROWS);
+	assert_int_equal(atomic_load(&again.count), ROWS - 100);
+	index_destroy(&again);
+	s.lsn++;
+	assert_int_equal(load(t, &s, &again), -ESTALE);
+	s = stamp();
+	s.slots_used--;
+	assert_int_equal(load(t, &s, &again), -ESTALE);
+	s = stamp();
+	s.uuid[0]++;
+	assert_int_equal(load(t, &s, &again), -ESTALE);
+}
+
+static void test_failure_13_every_flipped_bit_of_a_snapshot_is_refused(void **state)
+{
+	struct table *t = *state;
+	struct index_stamp s = stamp();
+	uint64_t random = test_seed();
+	struct index again;
+	uint64_t bits;
+
+	insert(t, 0, ROWS);
+	for (uint64_t i = 0; i < 100; i++)
+		index_remove(&t->index, t->ids[i], i);
+	save(t);
+	bits = unit_size(&t->dir, "index") * 8;
+	for (int i = 0; i < 200; i++) {
+		/* The header more often than by chance. */
+		uint64_t bit = test_below(&random, i < 100 ? 4096 * 8 : bits);
+		int r;
+
+		unit_flip(&t->dir, "index", bit);
+		r = load(t, &s, &again);
+		assert_true(r == -EBADMSG || r == -ESTALE);
+		unit_flip(&t->dir, "index", bit);
+	}
+	unit_truncate(&t->dir, "index", (off_t)(bits / 8 - 1));
+	assert_int_equal(load(t, &s, &again), -EBADMSG);
+	unit_truncate(&t->dir, "index", 100);
+	assert_int_equal(load(t, &s, &again), -EBADMSG);
+}
+
+struct looker {
+	struct table *t;
+	_Atomic bool stop;
+	_Atomic int wrong;
+};
+
+static void *look(void *arg)
+{
+	struct looker *l = arg;
+	uint64_t random = test_seed();
+
+	while (!atomic_load(&l->stop)) {
+		uint64_t s = test_below(&random, 1000);
+
+		epoch_enter();
+		if (index_find(&l->t->index, l->t->ids[s]) != s)
+			atomic_store(&l->wrong, 1);
+		epoch_leave();
+	}
+	return NULL;
+}
+
+static void test_readers_find_what_is_there_while_the_table_is_replaced(void **state)
+{
+	struct looker l = { .t = *state };
+	pthread_t threads[2];
+
+	insert(l.t, 0, 1000);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, look, &l), 0);
+	for (int round = 0; round < 2; round++) {
+		insert(l.t, 1000, ROWS / 2);
+		for (uint64_t s = 1000; s < ROWS / 2; s++)
+			index_remove(&l.t->index, l.t->ids[s], s);
+		assert_int_equal(index_drop_tombs(&l.t->index), 0);
+	}
+	atomic_store(&l.stop, true);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(atomic_load(&l.wrong), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_the_table_grows_with_what_is_in_it),
+		TEST(test_removed_ids_are_gone_and_the_others_found),
+		TEST(test_coming_and_going_does_not_grow_the_table),
+		TEST(test_a_snapshot_is_read_as_it_was_written),
+		TEST(test_failure_13_every_flipped_bit_of_a_snapshot_is_refused),
+		TEST(test_readers_find_what_is_there_while_the_table_is_replaced),
+	};
+
+	test_seed();
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

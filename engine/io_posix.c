@@ -18,10 +18,16 @@
 #define ALLOCATE_TRIES 128
 #define LIST_FIRST_BYTES 1024u
 
+/* The errno of a call, negative. A quota used up is a full disk to all of the engine. */
+static int failure(int number)
+{
+	return number == EDQUOT ? -ENOSPC : -number;
+}
+
 /* What a system call returned, as 0 or -errno. */
 static int result(int r)
 {
-	return r == 0 ? 0 : -errno;
+	return r == 0 ? 0 : failure(errno);
 }
 
 static int posix_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
@@ -30,14 +36,14 @@ static int posix_open(const struct quiver_io *self, int dir_fd, const char *name
 	int fd = openat(dir_fd, name, flags | O_CLOEXEC, mode);
 
 	(void)self;
-	return fd >= 0 ? fd : -errno;
+	return fd >= 0 ? fd : failure(errno);
 }
 
 static int posix_close(const struct quiver_io *self, int fd)
 {
 	(void)self;
 	/* Linux has closed the descriptor by the time it can be interrupted. */
-	return close(fd) == 0 || errno == EINTR ? 0 : -errno;
+	return close(fd) == 0 || errno == EINTR ? 0 : failure(errno);
 }
 
 static ssize_t posix_pread(const struct quiver_io *self, int fd, void *to, size_t length,
@@ -55,7 +61,7 @@ static ssize_t posix_pwritev(const struct quiver_io *self, int fd, const struct 
 	ssize_t n = pwritev(fd, parts, count, (off_t)offset);
 
 	(void)self;
-	return n >= 0 ? n : -errno;
+	return n >= 0 ? n : failure(errno);
 }
 
 static int posix_fdatasync(const struct quiver_io *self, int fd)
@@ -83,7 +89,7 @@ static int posix_allocate(const struct quiver_io *self, int fd, uint64_t offset,
 	(void)self;
 	for (int i = 0; r == EINTR && i < ALLOCATE_TRIES; i++)
 		r = posix_fallocate(fd, (off_t)offset, (off_t)length); /* not in errno */
-	return -r;
+	return failure(r);
 }
 
 static int posix_punch(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)

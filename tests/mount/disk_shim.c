@@ -1,0 +1,96 @@
+/*
+ * disk_shim.c - preloaded into a daemon by tests: calls on files fail as told.
+ *
+ * The file named by QUIVERFS_SHIM_FAULT holds lines "CALL ERRNO" with a number; while
+ * it does, CALL (allocate, punch, write or sync) fails with it. Read at each call, so
+ * that a test can change its mind.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* The errno that `call` is to fail with, or 0. errno itself stays. */
+static int fault_of(const char *call)
+{
+	const char *path = getenv("QUIVERFS_SHIM_FAULT");
+	char text[256], *line, *rest = text;
+	int saved = errno, fault = 0, fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	size_t length = strlen(call);
+	ssize_t got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+
+	text[got > 0 ? got : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (strncmp(line, call, length) == 0 && line[length] == ' ')
+			fault = atoi(line + length);
+	}
+	errno = saved;
+	return fault;
+}
+
+/* The function of the C library. */
+static void *next(const char *name)
+{
+	void *symbol = dlsym(RTLD_NEXT, name);
+
+	if (symbol == NULL)
+		abort();
+	return symbol;
+}
+
+static int failed(int fault)
+{
+	errno = fault;
+	return -1;
+}
+
+int posix_fallocate64(int fd, off64_t offset, off64_t length)
+{
+	int (*real)(int, off64_t, off64_t);
+	int fault = fault_of("allocate");
+
+	*(void **)&real = next("posix_fallocate64");
+	return fault ? fault : real(fd, offset, length);
+}
+
+int fallocate64(int fd, int mode, off64_t offset, off64_t length)
+{
+	int (*real)(int, int, off64_t, off64_t);
+	int fault = fault_of(mode & FALLOC_FL_PUNCH_HOLE ? "punch" : "allocate");
+
+	*(void **)&real = next("fallocate64");
+	return fault ? failed(fault) : real(fd, mode, offset, length);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset)
+{
+	ssize_t (*real)(int, const struct iovec *, int, off64_t);
+	int fault = fault_of("write");
+
+	*(void **)&real = next("pwritev64");
+	return fault ? failed(fault) : real(fd, parts, count, offset);
+}
+
+int fdatasync(int fd)
+{
+	int (*real)(int);
+	int fault = fault_of("sync");
+
+	*(void **)&real = next("fdatasync");
+	return fault ? failed(fault) : real(fd);
+}
+
+int fsync(int fd)
+{
+	int (*real)(int);
+	int fault = fault_of("sync");
+
+	*(void **)&real = next("fsync");
+	return fault ? failed(fault) : real(fd);
+}

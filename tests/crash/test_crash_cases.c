@@ -1,0 +1,200 @@
+/*
+ * test_crash_cases.c - crashes that once were taken for damage, or that lost something, each
+ * by itself; test_simdisk.c finds such.
+ */
+#include "../unit/unit.h"
+
+#include "quiver.h"
+#include "simdisk.h"
+
+#define N 100u
+#define TRIES 40 /* ways of crashing at one place */
+
+struct place {
+	struct unit_dir dir;
+	char root[UNIT_PATH_BYTES + 16];
+	char image[UNIT_PATH_BYTES + 16];
+	struct simdisk *disk;
+	void (*look)(struct place *place);
+};
+
+static int setup(void **state)
+{
+	struct place *place = calloc(1, sizeof(*place));
+
+	assert_non_null(place);
+	unit_dir_make(&place->dir);
+	snprintf(place->root, sizeof(place->root), "%s/store", place->dir.path);
+	snprintf(place->image, sizeof(place->image), "%s/image", place->dir.path);
+	*state = place;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *place = *state;
+
+	if (place->disk)
+		sim_free(place->disk);
+	unit_dir_remove(&place->dir);
+	free(place);
+	return 0;
+}
+
+static void create(struct place *place)
+{
+	struct quiver_geometry geometry = { .dim = N, .dtype = QUIVER_U1 };
+
+	place->disk = place->disk ? place->disk : sim_new(place->root);
+	assert_int_equal(quiver_create(place->root, &geometry, sim_io(place->disk), NULL), 0);
+}
+
+static struct quiver *open_at(const char *path, const struct quiver_io *io)
+{
+	struct quiver_options options = { .io = io };
+	struct quiver_error error = { "" };
+	struct quiver *store = NULL;
+
+	if (quiver_open(path, &options, &store, &error) != 0)
+		fail_msg("%s", error.text);
+	return store;
+}
+
+static uint64_t put(struct quiver *store, uint64_t id, uint8_t fill)
+{
+	struct quiver_attr attr = { .mtime_ns = fill, .mode = 0600 };
+	uint8_t bytes[N];
+	uint64_t lsn = 0;
+
+	memset(bytes, fill, sizeof(bytes));
+	assert_int_equal(quiver_put(store, id, bytes, &attr, QUIVER_ATTR_ALL, 0, &lsn), 0);
+	return lsn;
+}
+
+static void remove_image(const struct place *place)
+{
+	assert_int_equal(nftw(place->image, unit_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* Crash here in every way, and `look` at what is left. */
+static void crash_here(void *arg)
+{
+	struct place *place = arg;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		sim_crash(place->disk, place->image, (enum sim_keep)(i % SIM_KEEP_COUNT), i);
+		place->look(place);
+		remove_image(place);
+	}
+}
+
+static void must_open(struct place *place)
+{
+	assert_int_equal(quiver_close(open_at(place->image, NULL)), 0);
+}
+
+/* What was never made may be no store, but it may not be a damaged one. */
+static void must_not_be_damaged(struct place *place)
+{
+	struct quiver_options options = { .read_only = false };
+	struct quiver *store;
+	int r = quiver_open(place->image, &options, &store, NULL);
+
+	if (r == 0)
+		assert_int_equal(quiver_close(store), 0);
+	else
+		assert_int_equal(r, -EINVAL);
+}
+
+static void must_check(struct place *place)
+{
+	struct quiver_check_result result;
+
+	assert_int_equal(quiver_check(place->image, false, NULL, NULL, &result, NULL), 0);
+	assert_int_equal(result.damage, 0);
+}
+
+static void half_a_superblock_of_a_new_store_is_no_damage(void **state)
+{
+	struct place *place = *state;
+
+	place->disk = sim_new(place->root);
+	place->look = must_not_be_damaged;
+	sim_on_event(place->disk, crash_here, place);
+	create(place);
+	place->look = must_open;
+	crash_here(place);
+}
+
+/* The NONEs that growing writes may be lost where the rows are not. */
+static void rows_in_room_that_a_crash_half_took_back_are_no_damage(void **state)
+{
+	struct place *place = *state;
+	struct quiver *store;
+
+	create(place);
+	store = open_at(place->root, sim_io(place->disk));
+	for (unsigned id = 0; id < 20; id++)
+		put(store, id, 1);
+	place->look = must_open;
+	crash_here(place);
+	/* ... also where they were superseded in the meantime. */
+	for (unsigned id = 0; id < 20; id++)
+		put(store, id, 2);
+	crash_here(place);
+	place->look = must_check;
+	crash_here(place);
+	assert_int_equal(quiver_close(store), 0);
+}
+
+static void lsns_that_a_crash_took_back_are_not_handed_out_again(void **state)
+{
+	struct place *place = *state;
+	struct quiver *store;
+	uint64_t lsn = 0;
+
+	create(place);
+	store = open_at(place->root, sim_io(place->disk));
+	for (unsigned id = 0; id < 20; id++)
+		lsn = put(store, id, 1);
+	sim_crash(place->disk, place->image, SIM_ALL_LOST, 0);
+	assert_int_equal(quiver_close(store), 0);
+	/* A life without a commit between the crash and the next one. */
+	assert_int_equal(quiver_close(open_at(place->image, NULL)), 0);
+	store = open_at(place->image, NULL);
+	assert_int_equal(quiver_count(store), 0);
+	assert_true(put(store, 1, 2) > lsn);
+	assert_int_equal(quiver_close(store), 0);
+}
+
+static void a_superblock_torn_while_opening_is_no_damage(void **state)
+{
+	struct place *place = *state;
+	struct quiver *store;
+
+	create(place);
+	store = open_at(place->root, sim_io(place->disk));
+	put(store, 1, 1);
+	assert_int_equal(quiver_close(store), 0);
+	place->look = must_check;
+	sim_on_event(place->disk, crash_here, place);
+	store = open_at(place->root, sim_io(place->disk));
+	sim_on_event(place->disk, NULL, NULL);
+	assert_int_equal(quiver_close(store), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(half_a_superblock_of_a_new_store_is_no_damage,
+		                                setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			rows_in_room_that_a_crash_half_took_back_are_no_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			lsns_that_a_crash_took_back_are_not_handed_out_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_superblock_torn_while_opening_is_no_damage, setup,
+		                                teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

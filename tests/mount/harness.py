@@ -236,10 +236,15 @@ class Mount:
         except subprocess.TimeoutExpired:
             faults.append("the daemon does not end")
         self.take_away()
+        return faults + self.take_reports()
+
+    def take_reports(self):
+        """What sanitizers had to say."""
+        found = []
         for report in sorted(self.reports.iterdir()):
-            faults.append(report.read_text(errors="replace"))
+            found.append(report.read_text(errors="replace"))
             report.unlink()
-        return faults
+        return found
 
     def take_away(self):
         """Leave neither a mount nor a process behind, whatever state they are in."""
@@ -294,5 +299,7 @@ class Stores:
             finally:
                 if mounted.open or is_mounted(mounted.point):
                     mounted.take_away()
+            if not strict:
+                print(mounted.log_text(), *mounted.take_reports(), sep="\n")
         shutil.rmtree(self.folder, ignore_errors=True)
         assert not faults, "\n".join(faults)

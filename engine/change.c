@@ -293,11 +293,12 @@ int store_move(struct quiver *store, uint64_t id, uint64_t from_slot, uint64_t t
 	return r;
 }
 
-int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr,
-                    unsigned mask, unsigned flags)
+/* Of a vector or, with QUIVER_ID_NONE, of the directory. */
+static int change_attr(struct quiver *store, enum wal_type type, uint64_t id,
+                       const struct quiver_attr *attr, unsigned mask, unsigned flags)
 {
 	struct commit_op op = {
-		.type = WAL_SETATTR,
+		.type = type,
 		.id = id,
 		.slot = SLOT_NONE,
 		.src_slot = SLOT_NONE,
@@ -307,6 +308,12 @@ int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr 
 	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
 
 	return commit_submit(store, &request);
+}
+
+int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr,
+                    unsigned mask, unsigned flags)
+{
+	return change_attr(store, WAL_SETATTR, id, attr, mask, flags);
 }
 
 void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr)
@@ -319,15 +326,5 @@ void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr)
 int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
                         unsigned flags)
 {
-	struct commit_op op = {
-		.type = WAL_DIRATTR,
-		.id = QUIVER_ID_NONE,
-		.slot = SLOT_NONE,
-		.src_slot = SLOT_NONE,
-		.attr = *attr,
-		.mask = mask,
-	};
-	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
-
-	return commit_submit(store, &request);
+	return change_attr(store, WAL_DIRATTR, QUIVER_ID_NONE, attr, mask, flags);
 }

@@ -33,28 +33,56 @@ static int row_error(struct quiver *store, uint64_t id, uint64_t slot, int r)
 	return -EIO;
 }
 
-int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
+int store_missing(struct quiver *store, uint64_t id)
 {
-	struct meta_row row = { 0 };
-	uint64_t slot;
-	int r = -ENOENT;
+	if (index_way_is_sound(&store->index, id))
+		return -ENOENT;
+	atomic_fetch_add(&store->counters.checksum_errors, 1);
+	quiver_report(store,
+	              "vector %" PRIu64
+	              ": not found, but a row of ids.npy or meta.npy that may be its does not match "
+	              "its checksum; `quiverfs check` says which",
+	              id);
+	return -EIO;
+}
+
+/* Find the slot and row of a vector, and pin the slot if `pin`. 0; -ENOENT (*slot is SLOT_NONE);
+ * -EIO (reported, nothing pinned). */
+static int find_row(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
+                    struct meta_row *row)
+{
+	int r;
 
 	epoch_enter();
-	slot = index_find(&store->index, id);
-	if (slot != SLOT_NONE) {
-		slots_pin(&store->slots, slot);
-		r = store_row(store, slot, id, &row);
-		if (r == 0 && row.lsn == 0)
+	*slot = index_find(&store->index, id);
+	if (*slot != SLOT_NONE) {
+		if (pin)
+			slots_pin(&store->slots, *slot);
+		r = store_row(store, *slot, id, row);
+		if (r == 0 && row->lsn == 0)
 			r = -EBADMSG; /* the index says that it is there */
+	} else {
+		r = store_missing(store, id);
 	}
 	epoch_leave();
-	if (slot == SLOT_NONE) {
-		atomic_fetch_add_explicit(&store->counters.get_misses, 1, memory_order_relaxed);
+	if (*slot == SLOT_NONE || r == 0)
 		return r;
-	}
+	if (pin)
+		slots_unpin(&store->slots, *slot);
+	return row_error(store, id, *slot, r);
+}
+
+int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
+{
+	struct meta_row row;
+	uint64_t slot;
+	int r = find_row(store, id, true, &slot, &row);
+
 	if (r) {
-		slots_unpin(&store->slots, slot);
-		return row_error(store, id, slot, r);
+		if (r == -ENOENT)
+			atomic_fetch_add_explicit(&store->counters.get_misses, 1,
+			                          memory_order_relaxed);
+		return r;
 	}
 	atomic_fetch_add_explicit(&store->counters.gets, 1, memory_order_relaxed);
 	ref->data = columns_vector(&store->columns, slot);
@@ -154,39 +182,36 @@ int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_a
 
 int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn)
 {
-	struct meta_row row = { 0 };
+	struct meta_row row;
 	uint64_t slot;
-	int r = -ENOENT;
+	int r = find_row(store, id, false, &slot, &row);
 
-	epoch_enter();
-	slot = index_find(&store->index, id);
-	if (slot != SLOT_NONE) {
-		r = store_row(store, slot, id, &row);
-		if (r == 0 && row.lsn == 0)
-			r = -EBADMSG;
-	}
-	epoch_leave();
-	if (slot == SLOT_NONE)
-		return r;
-	if (r)
-		return row_error(store, id, slot, r);
-	if (attr)
+	if (r == 0 && attr)
 		*attr = row.attr;
-	if (lsn)
+	if (r == 0 && lsn)
 		*lsn = row.lsn;
-	return 0;
+	return r;
 }
 
-/* IDs of the set bits of a live map, in slot order. Inside the epoch section in which the map
- * was copied, so that none of the slots is reused meanwhile. */
+/* IDs of the set bits of a live map, in slot order, but for those of damaged rows, which are
+ * reported. Inside the epoch section in which the map was copied, so that none of the slots is
+ * reused meanwhile. */
 static size_t ids_of(struct quiver *store, const uint64_t *live, uint64_t words, uint64_t *ids)
 {
 	size_t n = 0;
 
 	for (uint64_t word = 0; word < words; word++)
-		for (uint64_t bits = live[word]; bits; bits &= bits - 1)
-			ids[n++] = columns_id(&store->columns,
-			                      word * 64 + (uint64_t)__builtin_ctzll(bits));
+		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
+			uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(bits);
+			uint64_t id = columns_id(&store->columns, slot);
+			struct meta_row row;
+			int r = columns_meta(&store->columns, slot, id, &row);
+
+			if (r)
+				(void)row_error(store, id, slot, r);
+			else
+				ids[n++] = id;
+		}
 	return n;
 }
 

@@ -72,7 +72,7 @@ static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
 	int r;
 
 	if (found == SLOT_NONE)
-		return -ENOENT;
+		return store_missing(store, from);
 	if (found != op->src_slot)
 		return -ESTALE;
 	op->old_slot = SLOT_NONE;
@@ -93,7 +93,7 @@ static int plan_attr(struct quiver *store, struct commit_op *op)
 
 	op->slot = index_find(&store->index, op->id);
 	if (op->slot == SLOT_NONE)
-		return -ENOENT;
+		return store_missing(store, op->id);
 	r = store_row(store, op->slot, op->id, &row);
 	if (r)
 		return r == -EBADMSG ? -EIO : r;
@@ -110,7 +110,7 @@ static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
 		return plan_put(store, op, flags);
 	case WAL_REMOVE:
 		op->old_slot = index_find(&store->index, op->id);
-		return op->old_slot == SLOT_NONE ? -ENOENT : 0;
+		return op->old_slot == SLOT_NONE ? store_missing(store, op->id) : 0;
 	case WAL_RENAME:
 	case WAL_MOVE:
 		return plan_move(store, op, flags);

@@ -97,6 +97,25 @@ uint64_t index_find(const struct index *index, uint64_t id)
 	return SLOT_NONE;
 }
 
+bool index_way_is_sound(const struct index *index, uint64_t id)
+{
+	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+	uint64_t at = hash_id(id) & table->mask;
+
+	for (uint64_t step = 0; step <= table->mask; step++, at = (at + 1) & table->mask) {
+		uint64_t entry = load_entry(table, at);
+		uint64_t slot = entry - INDEX_SLOT0;
+		struct meta_row row;
+
+		if (entry == INDEX_EMPTY)
+			break;
+		if (entry != INDEX_TOMB &&
+		    columns_meta(index->columns, slot, columns_id(index->columns, slot), &row))
+			return false;
+	}
+	return true;
+}
+
 /* Where the entry of `id` that holds `slot` is; it must exist. Writer lock. */
 static uint64_t position_of(const struct index_table *table, uint64_t id, uint64_t slot)
 {

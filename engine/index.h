@@ -28,6 +28,9 @@ void index_destroy(struct index *index);
 
 /* Slot of `id`, or SLOT_NONE. Inside an epoch section, or under the writer lock. */
 uint64_t index_find(const struct index *index, uint64_t id);
+/* For an ID that was not found: whether every row that the search has passed matches its
+ * checksum. One that does not may be the row of that ID. As index_find. */
+bool index_way_is_sound(const struct index *index, uint64_t id);
 
 /* Make sure that `count` inserts will not need memory. 0 or -ENOMEM. Writer lock; may
  * rebuild the table, and then waits for readers of the old one. */

@@ -38,11 +38,12 @@ int store_missing(struct quiver *store, uint64_t id)
 	if (index_way_is_sound(&store->index, id))
 		return -ENOENT;
 	atomic_fetch_add(&store->counters.checksum_errors, 1);
-	quiver_report(store,
-	              "vector %" PRIu64
-	              ": not found, but a row of ids.npy or meta.npy that may be its does not match "
-	              "its checksum; `quiverfs check` says which",
-	              id);
+	quiver_report(
+		store,
+		"vector %" PRIu64
+		": not found, but a row of ids.npy or meta.npy that may be its does not match "
+		"its checksum; `quiverfs check` says which",
+		id);
 	return -EIO;
 }
 

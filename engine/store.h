@@ -213,6 +213,9 @@ void background_want_segment(struct quiver *store);
 /* The row of a live slot with its attributes as set last. In an epoch section or under the
  * writer lock. 0, -EBADMSG, -EIO. */
 int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row);
+/* Why `id` was not found: -ENOENT, or -EIO (reported) where damage may hide it. In an epoch
+ * section or under the writer lock. */
+int store_missing(struct quiver *store, uint64_t id);
 
 /* ---- change.c ---- */
 /* Move vector `id` from one slot to another, which is taken; on failure that is given back.

@@ -143,6 +143,8 @@ int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
 	}
 	if (r == 0)
 		r = io->rename(io, dir_fd, "index.new", "index");
+	else if (fd >= 0)
+		(void)io->unlink(io, dir_fd, "index.new"); /* what failed first is the reason */
 	if (r == 0)
 		r = io_fsync(io, dir_fd);
 	return r;

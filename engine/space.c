@@ -194,8 +194,9 @@ int space_grow(struct quiver *store, uint64_t count, bool exactly)
 	}
 	target = exactly ? need : grow_target(store, counts.rows, need);
 	r = columns_grow(&store->columns, target);
-	if (r == -ENOSPC && target > need) {
-		target = need;
+	/* By halves: with one slot at a time a disk that is nearly full would be slow. */
+	while (r == -ENOSPC && target > need) {
+		target = need + (target - need) / 2;
 		r = columns_grow(&store->columns, target);
 	}
 	if (r)

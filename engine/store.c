@@ -110,7 +110,7 @@ static int create_in(const struct quiver_io *io, int dir_fd, const struct quiver
 	return r;
 }
 
-static void remove_created(const struct quiver_io *io, const char *path, int dir_fd, bool made_dir)
+static void remove_created(const struct quiver_io *io, int dir_fd)
 {
 	static const char *const names[] = { "superblock", "superblock.new", "vectors.npy",
 		                             "ids.npy",    "meta.npy",       "LOCK" };
@@ -118,8 +118,6 @@ static void remove_created(const struct quiver_io *io, const char *path, int dir
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)io->unlink(io, dir_fd, names[i]); /* may not have been made yet */
 	(void)unlinkat(dir_fd, "wal", AT_REMOVEDIR);
-	if (made_dir)
-		(void)rmdir(path);
 }
 
 /* -ENOTEMPTY with a message where the folder holds anything. */
@@ -164,7 +162,6 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
 	struct quiver_geometry made = *geometry;
 	bool made_dir;
 	int dir_fd = -1;
-	int c;
 	int r = check_geometry(geometry, error);
 
 	io = io ? io : quiver_io_posix();
@@ -189,15 +186,15 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
 		if (r == 0)
 			r = sync_parent(io, path);
 		if (r)
-			remove_created(io, path, dir_fd, made_dir);
+			remove_created(io, dir_fd);
 	}
+	if (r && made_dir)
+		(void)rmdir(path); /* what failed first is the reason */
 	if (r)
 		error_set(error, "%s: cannot create a store: %s", path, strerror(-r));
 out:
-	if (dir_fd >= 0) {
-		c = io->close(io, dir_fd);
-		r = r ? r : c;
-	}
+	if (dir_fd >= 0)
+		(void)io->close(io, dir_fd); /* only read, and all in it is synced */
 	return r;
 }
 
@@ -512,6 +509,23 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 
 /* ---- close ---- */
 
+/* A full disk need not have room for the snapshot: the next open does without. */
+static int save_index(struct quiver *store, const struct index_stamp *stamp)
+{
+	int r = index_save(&store->index, store->io, store->dir_fd, stamp,
+	                   (const uint64_t *)(uintptr_t)store->slots.live);
+
+	if (r != -ENOSPC)
+		return r;
+	/* One of an earlier state is of no use either. */
+	r = store->io->unlink(store->io, store->dir_fd, "index");
+	if (r != 0 && r != -ENOENT)
+		return r;
+	quiver_report(store, "index: the disk has no room for it; the next open, which makes it "
+	                     "anew, takes longer");
+	return 0;
+}
+
 /* The last checkpoint: the tail cut, the snapshot written, the store marked clean. */
 static int end_life(struct quiver *store)
 {
@@ -532,8 +546,7 @@ static int end_life(struct quiver *store)
 	slots_counts(&store->slots, &counts);
 	stamp = (struct index_stamp){ .lsn = sb->checkpoint_lsn, .slots_used = counts.used };
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	r = index_save(&store->index, store->io, store->dir_fd, &stamp,
-	               (const uint64_t *)(uintptr_t)store->slots.live);
+	r = save_index(store, &stamp);
 	if (r == 0)
 		r = columns_sync(&store->columns, true, true);
 	if (r)

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "options.h"
 #include "preflight.h"
+#include "privileges.h"
 #include "probe.h"
 #include "serve.h"
 #include "steward.h"
@@ -173,6 +174,8 @@ static int serve(struct server *server)
 	err = block_signals(server);
 	if (err < 0)
 		return give_up(server, "signals cannot be set up");
+	if (privileges_drop() < 0)
+		return give_up(server, "the daemon's privileges cannot be given up");
 	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
 	if (err < 0)
 		return give_up(server, error.text[0] ? error.text : strerror(-err));

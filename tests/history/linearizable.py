@@ -8,6 +8,7 @@ of an operation only those configurations stay in which it has (just-in-time
 linearization). Versions are unique, so that few configurations ever are.
 """
 
+import bisect
 from dataclasses import dataclass
 
 # Far above what the clients of the test can make; a bound all the same.
@@ -105,9 +106,14 @@ class Violation(AssertionError):
 def allow_lost_writes(operations):
     """A handle follows its vector: what is written to one that was removed or renamed
     since it was opened may go where it went, or be gone with it."""
-    moves = [op for op in operations if op.kind in ("remove", "rename")]
+    moves = sorted((op for op in operations if op.kind in ("remove", "rename")),
+                   key=lambda op: op.began)
+    begins = [op.began for op in moves]
+    longest = max((op.ended - op.began for op in moves), default=0)
     for write in (op for op in operations if op.kind == "write" and op.opened):
-        touching = [op for op in moves if op.began <= write.ended and op.ended >= write.opened]
+        near = moves[bisect.bisect_left(begins, write.opened - longest):
+                     bisect.bisect_right(begins, write.ended)]
+        touching = [op for op in near if op.ended >= write.opened]
         if any(write.vector in (op.vector, op.other if op.kind == "rename" else op.vector)
                for op in touching):
             others = {op.other for op in touching if op.kind == "rename"} - {write.vector}

@@ -283,17 +283,15 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 {
 	pthread_mutex_lock(&store->writer_lock);
 	if (retired_make_room(&cp->retired, store->retired.count) == 0) {
-		memcpy(cp->retired.items + cp->retired.count, store->retired.items,
-		       store->retired.count * sizeof(*store->retired.items));
-		cp->retired.count += store->retired.count;
+		for (size_t i = 0; i < store->retired.count; i++)
+			cp->retired.items[cp->retired.count++] = store->retired.items[i];
 		free(store->retired.items);
 		store->retired = cp->retired;
 		memset(&cp->retired, 0, sizeof(cp->retired));
 	}
 	if (slot_list_make_room(&cp->unlogged, store->unlogged.count) == 0) {
-		memcpy(cp->unlogged.items + cp->unlogged.count, store->unlogged.items,
-		       store->unlogged.count * sizeof(*store->unlogged.items));
-		cp->unlogged.count += store->unlogged.count;
+		for (size_t i = 0; i < store->unlogged.count; i++)
+			cp->unlogged.items[cp->unlogged.count++] = store->unlogged.items[i];
 		free(store->unlogged.items);
 		store->unlogged = cp->unlogged;
 		memset(&cp->unlogged, 0, sizeof(cp->unlogged));

@@ -87,7 +87,7 @@ static inline uint64_t vector_version(const uint8_t *from, uint32_t n, uint64_t 
 
 static inline struct quiver_attr attr_of(uint64_t version)
 {
-	return (struct quiver_attr){ .mtime_ns = (int64_t)version * 1000 + 7,
+	return (struct quiver_attr){ .mtime_ns = (int64_t)(version & UINT32_MAX) * 1000 + 7,
 		                     .uid = (uint32_t)version + 1,
 		                     .gid = (uint32_t)version + 2,
 		                     .mode = (uint16_t)(version % 0777) };

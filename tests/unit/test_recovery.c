@@ -3,7 +3,24 @@
 #include "oracle.h"
 
 #define STEPS_PER_LIFE 40
+/* Processes with sanitizers take long to fork. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LIVES 10
+#define CALLS_AT_A_TIME 5
+#else
 #define LIVES 60
+#define CALLS_AT_A_TIME 1
+#endif
+
+#ifdef __SANITIZE_THREAD__
+const char *__tsan_default_options(void);
+
+/* A process that dies joins nobody. */
+const char *__tsan_default_options(void)
+{
+	return "report_thread_leaks=0";
+}
+#endif
 
 /* A life of a store in a process of its own. */
 struct life {
@@ -190,7 +207,7 @@ static void die_at_every_call(struct store_dir *s, enum quiver_durability mode,
 	int ended = 0;
 
 	life.oracle = oracle_new(mode, test_seed() + 99);
-	for (life.at = 1; ended != 100; life.at++) {
+	for (life.at = 1; ended != 100; life.at += CALLS_AT_A_TIME) {
 		struct quiver *store;
 
 		assert_true(life.at < 500);

@@ -1,0 +1,238 @@
+#include "runner.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+
+/* The quarantine of freed memory keeps a few cases only: it is what costs most time. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=4:thread_local_quarantine_size_kb=64";
+}
+#endif
+
+#define WORKERS 2 /* the disk is memory, so each keeps a core busy */
+#define CASES_OF_A_CHILD 256u /* then it looks for leaks and ends */
+#define CASE_SECONDS 20 /* one that takes as long hangs */
+#define FAILURES_SHOWN 20u
+
+/* What the children share. */
+struct board {
+	_Atomic uint64_t next; /* place in the order */
+	uint64_t cases; /* to run; those from here on in the order are left out */
+	uint64_t *order; /* numbers of all cases, shuffled */
+	double end; /* no case begins later */
+	_Atomic uint64_t failures;
+	_Atomic uint64_t running[WORKERS]; /* case + 1; 0 = none */
+};
+
+uint64_t runner_random(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+uint64_t runner_seed(void)
+{
+	static uint64_t seed;
+	static bool known;
+	const char *text = getenv("QUIVERFS_TEST_SEED");
+
+	if (known)
+		return seed;
+	if (text)
+		seed = strtoull(text, NULL, 10);
+	else if (getrandom(&seed, 4, 0) != 4)
+		abort();
+	known = true;
+	printf("# QUIVERFS_TEST_SEED=%" PRIu64 "\n", seed);
+	return seed;
+}
+
+bool runner_long(void)
+{
+	const char *text = getenv("QUIVERFS_TEST_LONG");
+
+	return text && strcmp(text, "0") != 0 && *text;
+}
+
+bool runner_only(uint64_t *number)
+{
+	const char *text = getenv("QUIVERFS_TEST_CASE");
+
+	*number = text ? strtoull(text, NULL, 10) : 0;
+	return text != NULL;
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+		abort();
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void tell(const struct runner *runner, struct board *board, uint64_t number, const char *why)
+{
+	char what[RUNNER_WHY_BYTES];
+
+	if (atomic_fetch_add(&board->failures, 1) >= FAILURES_SHOWN)
+		return;
+	runner->describe(runner->arg, number, what, sizeof(what));
+	printf("FAILED %s case %" PRIu64 " (QUIVERFS_TEST_CASE=%" PRIu64 "): %s: %s\n",
+	       runner->name, number, number, what, why);
+	fflush(stdout);
+}
+
+static void child(const struct runner *runner, struct board *board, unsigned worker)
+{
+	char why[RUNNER_WHY_BYTES];
+
+	for (unsigned done = 0; done < CASES_OF_A_CHILD; done++) {
+		uint64_t place;
+		uint64_t number;
+
+		if (seconds() > board->end)
+			break;
+		place = atomic_fetch_add(&board->next, 1);
+		if (place >= board->cases)
+			break;
+		number = board->order[place];
+		atomic_store(&board->running[worker], number + 1);
+		(void)alarm(CASE_SECONDS);
+		why[0] = '\0';
+		if (!runner->run(runner->arg, number, why))
+			tell(runner, board, number, why);
+		(void)alarm(0);
+		atomic_store(&board->running[worker], 0);
+	}
+#if defined(__SANITIZE_ADDRESS__)
+	if (__lsan_do_recoverable_leak_check())
+		tell(runner, board, 0, "one of the last cases of a child leaked");
+#endif
+	fflush(stdout);
+	_exit(0);
+}
+
+static pid_t spawn(const struct runner *runner, struct board *board, unsigned worker)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		child(runner, board, worker);
+	if (pid < 0) {
+		perror("fork");
+		exit(99);
+	}
+	return pid;
+}
+
+/* A child has ended: what it was in the middle of has failed. */
+static void reap(const struct runner *runner, struct board *board, unsigned worker, int status)
+{
+	uint64_t running = atomic_exchange(&board->running[worker], 0);
+	char why[128];
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && running == 0)
+		return;
+	snprintf(why, sizeof(why), WIFSIGNALED(status) ? "%s (signal %d)" : "%s with status %d",
+	         WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "hung" : "ended",
+	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	tell(runner, board, running ? running - 1 : 0, why);
+}
+
+static void run_all(const struct runner *runner, struct board *board)
+{
+	pid_t pids[WORKERS];
+	unsigned alive = 0;
+
+	for (unsigned i = 0; i < WORKERS; i++, alive++)
+		pids[i] = spawn(runner, board, i);
+	while (alive > 0) {
+		int status;
+		pid_t pid = wait(&status);
+		unsigned i = 0;
+
+		while (i < WORKERS && pids[i] != pid)
+			i++;
+		if (i == WORKERS)
+			continue;
+		reap(runner, board, i, status);
+		if (atomic_load(&board->next) < board->cases && seconds() <= board->end) {
+			pids[i] = spawn(runner, board, i);
+		} else {
+			pids[i] = -1;
+			alive--;
+		}
+	}
+}
+
+/* All numbers in an order that follows from the seed (Fisher and Yates), or the one asked for. */
+static void choose(const struct runner *runner, struct board *board)
+{
+	uint64_t state = runner_seed();
+	uint64_t only;
+
+	board->order = calloc(runner->cases + 1, sizeof(*board->order));
+	if (!board->order)
+		abort();
+	for (uint64_t i = 0; i < runner->cases; i++) {
+		uint64_t at = runner_random(&state) % (i + 1);
+
+		board->order[i] = board->order[at];
+		board->order[at] = i;
+	}
+	board->cases = runner->cases;
+	board->end = seconds() + 1e9;
+	if (runner_only(&only)) {
+		board->order[0] = only;
+		board->cases = 1;
+	} else if (!runner_long()) {
+		if (board->cases > runner->short_cases)
+			board->cases = runner->short_cases;
+		board->end = seconds() + runner->short_seconds;
+	}
+}
+
+uint64_t runner_run(const struct runner *runner)
+{
+	struct board *board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
+	                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double began = seconds();
+	uint64_t failures;
+	uint64_t done;
+
+	if (board == MAP_FAILED)
+		abort();
+	choose(runner, board);
+	run_all(runner, board);
+	failures = atomic_load(&board->failures);
+	done = atomic_load(&board->next);
+	if (done > board->cases)
+		done = board->cases;
+	printf("# %s: %" PRIu64 " of %" PRIu64 " cases, %" PRIu64 " failed, %.1f s\n", runner->name,
+	       done, runner->cases, failures, seconds() - began);
+	fflush(stdout);
+	free(board->order);
+	if (munmap(board, sizeof(*board)) != 0)
+		abort();
+	return done == 0 ? 1 : failures;
+}

@@ -40,6 +40,19 @@ static int give_up(struct server *server, const char *reason)
 	return EXIT_FAILURE;
 }
 
+/* The same for why the store cannot be opened; of its files the engine tells the
+ * names only. */
+static int give_up_store(struct server *server, const char *reason)
+{
+	size_t length = strlen(server->store_path);
+	char text[1024];
+
+	if (strncmp(reason, server->store_path, length) == 0)
+		return give_up(server, reason);
+	snprintf(text, sizeof(text), "%s: %s", server->store_path, reason);
+	return give_up(server, text);
+}
+
 /* Signals are taken from a descriptor, by the steward. SIGHUP stays ignored where
  * nohup(1) had it so. */
 static int block_signals(struct server *server)
@@ -178,7 +191,7 @@ static int serve(struct server *server)
 		return give_up(server, "the daemon's privileges cannot be given up");
 	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
 	if (err < 0)
-		return give_up(server, error.text[0] ? error.text : strerror(-err));
+		return give_up_store(server, error.text[0] ? error.text : strerror(-err));
 	status = serve_store(server);
 	err = quiver_close(server->fs.store);
 	if (err < 0) {

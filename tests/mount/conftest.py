@@ -21,7 +21,8 @@ def pytest_report_header():
 
 
 def pytest_generate_tests(metafunc):
-    """A module with BOTH_TRANSPORTS has its tests run over each."""
+    """A module with BOTH_TRANSPORTS has its tests run over each, others over one that
+    the seed decides on."""
     if "transport" in metafunc.fixturenames and getattr(metafunc.module, "BOTH_TRANSPORTS", False):
         metafunc.parametrize("transport", ["io_uring", "dev_fuse"], indirect=True)
 
@@ -54,10 +55,14 @@ def io_uring():
 
 @pytest.fixture
 def transport(request, io_uring):
-    """None where the program may choose."""
     wanted = getattr(request, "param", None)
+    if wanted is None and io_uring:
+        return "dev_fuse"
     if wanted == "io_uring" and io_uring:
         pytest.skip(io_uring)
+    if wanted is None:
+        wanted = random.Random(f"{SEED} {request.node.name}").choice(["io_uring", "dev_fuse"])
+        print(f"transport {wanted}")
     return wanted
 
 

@@ -9,8 +9,6 @@ import pytest
 from files import attributes, opened, refused, write_all
 from harness import run, shell
 from peer import Peer
-
-BOTH_TRANSPORTS = True
 TIMES = [0, 1, 10**9 - 1, 1234567890123456789, 2**31 * 10**9, 2**33 * 10**9 + 5, -1, -10**18]
 
 

@@ -11,8 +11,6 @@ import pytest
 from files import opened, read_chunks, refused, rename2
 from harness import quiverfs, run
 
-BOTH_TRANSPORTS = True
-
 
 def checksums(store):
     """Of all files that hold vectors; not of the lock and the log."""

@@ -9,8 +9,6 @@ import pytest
 
 from files import attributes, opened, refused
 from harness import run, shell
-
-BOTH_TRANSPORTS = True
 COUNT = 150
 
 

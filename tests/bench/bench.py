@@ -1,0 +1,286 @@
+"""Measures quiverfs beside its peers. Started by tools/bench, which builds what it needs.
+
+Prints a table, and writes PREFIX.json, PREFIX.png and PREFIX.svg. Nothing is left behind:
+no mount, no file, no tmpfs, and the page cache is dropped.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import random
+import re
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+import blocks
+import host
+import inprocess
+import mounted
+import plot
+import results
+import targets
+from host import BenchError
+from places import Passthrough, Place, Quiverfs, Tmpfs
+
+COUNT_MAX = 10_000_000
+FILES_MAX = 500_000  # passthrough_hp holds a descriptor for each file
+NOISE_BYTES = 16 << 20
+QUICK_SECONDS = 95  # for measuring; the rest of two minutes is for making the folders
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        prog="tools/bench", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__)
+    parser.add_argument("--quick", action="store_true",
+                        help="a first impression in less than two minutes, without the "
+                             "variants over /dev/fuse")
+    parser.add_argument("--count", type=int, help=f"vectors (100,000), at most {COUNT_MAX:,}")
+    parser.add_argument("--dim", default="768",
+                        help="float32 in a vector (768), one or more: 128,768,1536")
+    parser.add_argument("--rows", default="", metavar="PATTERN",
+                        help="only rows in which this regular expression is found")
+    parser.add_argument("--rounds", type=int, help="how often everything is measured (5)")
+    parser.add_argument("--seed", type=int, help="of the random order of IDs")
+    parser.add_argument("--dir", default="/var/tmp", help="a folder on the disk to be measured")
+    parser.add_argument("--output", metavar="PREFIX", help="of the files that are written")
+    parser.add_argument("--list", action="store_true", help="print the names of the rows")
+    parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.seconds = QUICK_SECONDS if args.quick else 0
+    args.count = args.count or (5_000 if args.quick else 100_000)
+    args.rounds = args.rounds or (2 if args.quick else 5)
+    args.seed = random.randrange(1 << 32) if args.seed is None else args.seed
+    args.output = args.output or os.path.join(args.build, "bench")
+    if not 1000 <= args.count <= COUNT_MAX or args.rounds < 1:
+        parser.error(f"--count is from 1,000 to {COUNT_MAX:,}, --rounds at least 1")
+    try:
+        re.compile(args.rows)
+        args.dims = [int(dim) for dim in args.dim.split(",")]
+    except (re.error, ValueError) as error:
+        parser.error(str(error))
+    return args
+
+
+class Bench:
+    """What the rows of one dimension work on."""
+
+    def __init__(self, args, dim, cleanup):
+        self.build = pathlib.Path(args.build).resolve()
+        self.workers = self.build / "tests/bench"
+        self.quiverfs = self.build / "tools/quiverfs"
+        self.count = args.count
+        self.rounds = args.rounds
+        self.seed = args.seed
+        self.pattern = args.rows
+        self.dim = dim
+        self.vector_bytes = dim * 4
+        self.file_ops = min(args.count, 1_000 if args.quick else 20_000)
+        self.put_ops = min(args.count, 100_000)
+        self.get_ops = 100_000 if args.quick else 1_000_000
+        self.sync_ops = 100 if args.quick else 1_000
+        self.cleanup = cleanup
+        self.work = tempfile.mkdtemp(prefix="quiverfs-bench-", dir=args.dir)
+        cleanup.callback(shutil.rmtree, self.work, ignore_errors=True)
+        self.log = os.path.join(self.work, "daemons.log")
+        self.disk_name = host.filesystem_of(self.work)["type"]
+        self.store = os.path.join(self.work, "store")
+        self.npy = os.path.join(self.work, "vectors.npy")
+        self.ext4_folder = os.path.join(self.work, "vectors")
+        self.marker = os.path.join(self.work, "marker")
+        self.places = []
+        self.default_place = None
+        self.stores = {}
+        self.budget = None
+        self.quick = args.quick
+        self.uring = False
+
+    def need_room(self, size):
+        if host.free_bytes(self.work) < size * 1.2:
+            raise BenchError(f"{self.work} has no room for {size >> 20:,} MiB more")
+
+    def create_store(self, path):
+        host.run([self.quiverfs, "create", path, "--dim", self.dim])
+
+    def loaded(self, program, count):
+        """A store in process with `count` vectors, made when it is first asked for."""
+        key = (program, count)
+        if key not in self.stores:
+            self.need_room(count * self.vector_bytes)
+            path = os.path.join(self.work, f"{program}-{count}")
+            host.run_worker(self.workers / program, "load", path, count=count,
+                            bytes=self.vector_bytes, seed=self.seed, mode="nosync")
+            self.stores[key] = path
+        return self.stores[key]
+
+    # ---- folders and mounts ----
+
+    def make_npy(self):
+        """Noise, over and over: nothing here compresses."""
+        noise = random.Random(self.seed).randbytes(NOISE_BYTES)
+        shape = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({self.count}, {self.dim}), }}"
+        left = self.count * self.vector_bytes
+        with open(self.npy, "wb") as file:
+            file.write(b"\x93NUMPY\x01\x00\x76\x00" + shape.ljust(117).encode() + b"\n")
+            while left > 0:
+                left -= file.write(noise[:left])
+
+    def fill(self, folder):
+        os.mkdir(folder)
+        host.run_worker(self.workers / "files", "create", folder, ops=self.count, workers=2,
+                        bytes=self.vector_bytes, seed=self.seed)
+
+    def make_places(self, note):
+        files_bytes = self.count * (-(-self.vector_bytes // 4096) * 4096 + 512)
+        self.need_room(files_bytes + 3 * self.count * self.vector_bytes)
+        self.make_npy()
+        self.create_store(self.store)
+        host.run([self.quiverfs, "import", self.store, self.npy])
+        self.fill(self.ext4_folder)
+        self.places = self.our_places(note) + [Place(self.disk_name, self.ext4_folder)]
+        self.places += self.tmpfs_place(files_bytes, note) + self.passthrough_places(note)
+        self.default_place = self.places[0]
+        for place in self.places:
+            self.cleanup.callback(place.stop)
+        with open(self.marker, "w", encoding="ascii"):
+            pass  # younger than every vector
+
+    def has_uring(self):
+        """Whether a default mount travels over io_uring, as status tells it."""
+        place = Quiverfs("quiverfs", self.store, self, [])
+        try:
+            place.start(False)
+            return b"io_uring" in host.run([self.quiverfs, "status", "--json", place.daemon.point])
+        finally:
+            place.stop()
+
+    def our_places(self, note):
+        found = [Quiverfs("quiverfs", self.store, self, []),
+                 Quiverfs("quiverfs ro", self.store, self, ["ro"])]
+        self.uring = self.has_uring()
+        if not self.uring:
+            note("no io_uring here: all mounts use /dev/fuse")
+            return found
+        if self.quick:
+            return found
+        off = ["io_uring=off"]
+        return found + [Quiverfs("quiverfs /dev/fuse", self.store, self, off),
+                        Quiverfs("quiverfs ro /dev/fuse", self.store, self, ["ro", *off])]
+
+    def tmpfs_place(self, size, note):
+        if not os.path.isdir("/dev/shm") or size * 2 > host.available_memory_bytes():
+            note("no tmpfs: too little memory for all files twice")
+            return []
+        shm = tempfile.mkdtemp(prefix="quiverfs-bench-", dir="/dev/shm")
+        self.cleanup.callback(shutil.rmtree, shm, ignore_errors=True)
+        folder = os.path.join(shm, "vectors")
+        self.fill(folder)
+        return [Tmpfs("tmpfs", folder)]
+
+    def passthrough_places(self, note):
+        if not (self.build / "subprojects/fuse-3.18.3/example/passthrough_hp").exists():
+            note("no passthrough_hp: libfuse is the system's")
+            return []
+        if self.count > FILES_MAX or resource.getrlimit(resource.RLIMIT_NOFILE)[1] < self.count:
+            note("no passthrough_hp: it would need a descriptor for each file")
+            return []
+        ring = ["-o", "io_uring"] if self.uring else ["--clone-fd"]
+        found = [Passthrough("passthrough_hp", self.ext4_folder, self, ring)]
+        if self.quick:
+            return found
+        found.append(Passthrough("passthrough_hp, copying", self.ext4_folder, self,
+                                 ["--nopassthrough", *ring]))
+        if self.uring:
+            found.append(Passthrough("passthrough_hp /dev/fuse", self.ext4_folder, self,
+                                     ["--clone-fd"]))
+        return found
+
+
+def measure(args, dim):
+    """All chosen rows of one dimension, and the name of the disk's filesystem."""
+    found = results.Results(dim, args.count)
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, dim, cleanup)
+        chosen = [block for block in mounted.blocks() + inprocess.blocks()
+                  if blocks.matches(block, args.rows)]
+        try:
+            if any(block.mounted for block in chosen):
+                blocks.progress("making folders and stores")
+                bench.make_places(found.note)
+            if not host.can_drop_caches():
+                found.note("only root can drop caches: the cold rows are left out")
+            bench.budget = blocks.Budget(args.seconds / len(args.dims), len(chosen))
+            for block in chosen:
+                if bench.budget.next_step():
+                    blocks.measure_block(bench, block, found)
+                else:
+                    found.note(f"{block.rows[0]}: left out, no time")
+        finally:
+            blocks.progress_end()
+        return found, bench.disk_name
+
+
+def print_head(head, args):
+    machine = head["host"]
+    disk = machine["filesystem"]
+    print(f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_bytes'] >> 30} GiB; "
+          f"Linux {machine['kernel']}; {args.dir} is {disk['type']} ({disk['options']})")
+    print(f"FUSE over io_uring: {machine['fuse_uring']}; load average before: "
+          f"{machine['load_average']:.1f}; {args.count:,} vectors, {args.rounds} rounds, "
+          f"seed {args.seed}")
+
+
+def run(args):
+    head = {"host": host.describe(args.dir), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "settings": {"count": args.count, "rounds": args.rounds, "seed": args.seed,
+                         "quick": args.quick, "rows": args.rows}}
+    print_head(head, args)
+    everything, verdicts = [], []
+    for dim in args.dims:
+        found, disk = measure(args, dim)
+        everything.append(found)
+        print(f"\n==== {args.count:,} vectors of {dim} x f4 ({dim * 4:,} bytes)")
+        results.print_table(found)
+        judged = targets.judge(found, disk)
+        targets.print_verdicts(judged)
+        verdicts += [{"dim": dim, **one} for one in judged]
+        suffix = "" if len(args.dims) == 1 else f"-{dim}"
+        for file in plot.draw(found, head, disk, args.output + suffix):
+            print(f"\nwrote {file}", end="")
+    head["host"]["load_average_after"] = os.getloadavg()[0]
+    results.write_json(args.output + ".json", head, everything, verdicts)
+    print(f"\nwrote {args.output}.json; load average after: "
+          f"{head['host']['load_average_after']:.1f}")
+
+
+def main():
+    args = parse_arguments()
+    if args.list:
+        print("\n".join(row for block in mounted.blocks() + inprocess.blocks()
+                        for row in block.rows))
+        return 0
+    # So that everything is put away on SIGTERM as well.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    switched = host.switch_uring("Y")
+    try:
+        run(args)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if switched:
+            host.switch_uring(switched)
+        if host.can_drop_caches():
+            host.drop_caches()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,308 @@
+/*
+ * engine.c - what only our engine has: checkpoint, compaction, recovery, memory, and how
+ * long readers wait while something large goes on.
+ *
+ * Rows, each in a new store at PATH: checkpoint, compact, crash (leaves a full log behind
+ * and says its bytes), memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact.
+ * Rows on the store that crash left: recover.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "quiver.h"
+
+/* Looks a reader takes, one sample each, at most. */
+#define SAMPLES_MAX 20000000u
+/* A reader is watched at least this long. */
+#define WATCH_NS UINT64_C(500000000)
+/* Of the vectors, before a compaction. */
+#define DELETED_PERCENT 30u
+#define SMAPS_LINE_BYTES 256
+/* A little less than what makes the engine checkpoint. */
+#define LOG_BYTES (UINT64_C(240) << 20)
+
+static const struct quiver_attr attr = { .mtime_ns = 1700000000000000000, .mode = 0644 };
+
+static void check(const char *what, int err)
+{
+	if (err != 0)
+		bench_die("%s: %s", what, strerror(-err));
+}
+
+static struct quiver *open_store(const char *path, enum quiver_durability durability)
+{
+	const struct quiver_options options = { .durability = durability, .lock_wait_ms = 5000 };
+	struct quiver_error error = { "" };
+	struct quiver *store;
+
+	if (quiver_open(path, &options, &store, &error) != 0)
+		bench_die("%s", error.text);
+	return store;
+}
+
+static struct quiver *new_store(const struct bench_args *args)
+{
+	const struct quiver_geometry geometry = { .dim = args->bytes / 4, .dtype = QUIVER_F4 };
+	struct quiver_error error = { "" };
+
+	if (quiver_create(args->path, &geometry, NULL, &error) != 0)
+		bench_die("%s", error.text);
+	return open_store(args->path, QUIVER_FSYNC);
+}
+
+static void put_batch(struct quiver *store, uint64_t first, uint64_t count, const char *data)
+{
+	uint32_t bytes = quiver_geometry(store)->vector_bytes;
+	struct quiver_record records[BENCH_BATCH];
+
+	for (uint64_t i = 0; i < count; i++)
+		records[i] = (struct quiver_record){ .id = first + i, .data = data + i * bytes };
+	check("batch", quiver_put_batch(store, records, count, &attr, QUIVER_ATTR_ALL, 0, NULL));
+}
+
+/* IDs from `first`, in order. */
+static void load(struct quiver *store, uint64_t first, uint64_t count)
+{
+	size_t bytes = (size_t)BENCH_BATCH * quiver_geometry(store)->vector_bytes;
+	char *data = bench_alloc(bytes);
+
+	bench_fill(data, bytes, first);
+	for (uint64_t done = 0; done < count; done += BENCH_BATCH) {
+		uint64_t left = count - done;
+
+		put_batch(store, first + done, left < BENCH_BATCH ? left : BENCH_BATCH, data);
+	}
+	free(data);
+}
+
+static void remove_some(struct quiver *store, const struct bench_args *args)
+{
+	uint64_t *ids = bench_shuffled(args->count, args->seed);
+
+	for (uint64_t i = 0; i < args->count * DELETED_PERCENT / 100; i++)
+		check("remove", quiver_remove(store, ids[i], 0, NULL));
+	free(ids);
+	check("checkpoint", quiver_checkpoint(store));
+}
+
+static void compact(struct quiver *store)
+{
+	struct quiver_job_status status;
+
+	check("compact", quiver_job_start(store, QUIVER_COMPACT));
+	do {
+		(void)usleep(500);
+		quiver_job_status(store, QUIVER_COMPACT, &status);
+	} while (status.running);
+	check("compact", status.result);
+}
+
+/* ---- rows that take a while ---------------------------------------------- */
+
+static void row_checkpoint(const struct bench_args *args, struct bench_result *result)
+{
+	struct quiver *store = new_store(args);
+	uint64_t before;
+
+	load(store, 0, args->ops);
+	before = bench_now_ns();
+	check("checkpoint", quiver_checkpoint(store));
+	result->ns = bench_now_ns() - before;
+	result->ops = args->ops;
+	result->bytes = args->ops * args->bytes;
+	check("close", quiver_close(store));
+}
+
+static void row_compact(const struct bench_args *args, struct bench_result *result)
+{
+	struct quiver *store = new_store(args);
+	struct quiver_stats stats;
+	uint64_t before;
+
+	load(store, 0, args->count);
+	remove_some(store, args);
+	before = bench_now_ns();
+	compact(store);
+	result->ns = bench_now_ns() - before;
+	quiver_stats(store, &stats);
+	result->ops = stats.moved;
+	result->bytes = stats.moved * args->bytes;
+	check("close", quiver_close(store));
+}
+
+/* Put until the log is as full as it gets before a checkpoint, or `ops` vectors; then end
+ * as a killed process does. */
+static void row_crash(const struct bench_args *args, struct bench_result *result)
+{
+	struct quiver *store = new_store(args);
+	struct quiver_stats stats;
+
+	do {
+		load(store, result->ops, BENCH_BATCH);
+		result->ops += BENCH_BATCH;
+		quiver_stats(store, &stats);
+	} while (result->ops < args->ops && stats.wal_bytes < LOG_BYTES);
+	result->bytes = stats.wal_bytes;
+	bench_print(result);
+	_exit(0);
+}
+
+static void row_recover(const struct bench_args *args, struct bench_result *result)
+{
+	uint64_t before = bench_now_ns();
+	struct quiver *store = open_store(args->path, QUIVER_FSYNC);
+	struct quiver_stats stats;
+
+	result->ns = bench_now_ns() - before;
+	quiver_stats(store, &stats);
+	result->ops = stats.replayed;
+	check("close", quiver_close(store));
+}
+
+/* ---- memory --------------------------------------------------------------- */
+
+/* Memory of this process that is not the page cache. */
+static uint64_t anonymous_bytes(void)
+{
+	FILE *file = fopen("/proc/self/smaps_rollup", "re");
+	char line[SMAPS_LINE_BYTES];
+	uint64_t kib = 0;
+
+	if (!file)
+		bench_die("/proc/self/smaps_rollup: %s", strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, "Anonymous:", 10) == 0)
+			kib = strtoull(line + 10, NULL, 10);
+	}
+	if (fclose(file) != 0)
+		bench_die("/proc/self/smaps_rollup: %s", strerror(errno));
+	return kib << 10;
+}
+
+/* Of each further vector: what a store needs at any size is left out. */
+static void row_memory(const struct bench_args *args, struct bench_result *result)
+{
+	struct quiver *store = new_store(args);
+	const uint64_t some = args->count / 10;
+	uint64_t before, after;
+
+	load(store, 0, some);
+	check("checkpoint", quiver_checkpoint(store));
+	before = anonymous_bytes();
+	load(store, some, args->count - some);
+	check("checkpoint", quiver_checkpoint(store));
+	after = anonymous_bytes();
+	result->bytes = after > before ? after - before : 0;
+	result->ops = args->count - some;
+	check("close", quiver_close(store));
+}
+
+/* ---- pauses of readers ----------------------------------------------------- */
+
+struct reader {
+	struct quiver *store;
+	const struct bench_args *args;
+	uint64_t *ids;
+	uint64_t *samples;
+	size_t count;
+	atomic_bool stop;
+};
+
+static void *read_on(void *arg)
+{
+	struct reader *reader = arg;
+	const uint64_t vectors = reader->args->count * (100 - DELETED_PERCENT) / 100;
+	const uint64_t *ids = reader->ids + (reader->args->count - vectors);
+	char *to = bench_alloc(reader->args->bytes);
+	uint64_t i = 0, before = bench_now_ns();
+
+	while (!atomic_load_explicit(&reader->stop, memory_order_relaxed)) {
+		uint64_t now;
+
+		check("get", quiver_get_copy(reader->store, ids[i++ % vectors], to, NULL, NULL));
+		now = bench_now_ns();
+		if (reader->count < SAMPLES_MAX)
+			reader->samples[reader->count++] = now - before;
+		before = now;
+	}
+	free(to);
+	return NULL;
+}
+
+static void disturb(struct quiver *store, const struct bench_args *args)
+{
+	uint64_t before = bench_now_ns();
+
+	if (strcmp(args->row, "pause-growth") == 0)
+		check("reserve", quiver_reserve(store, args->count * 2));
+	else if (strcmp(args->row, "pause-checkpoint") == 0)
+		check("checkpoint", quiver_checkpoint(store));
+	else if (strcmp(args->row, "pause-compact") == 0)
+		compact(store);
+	while (bench_now_ns() - before < WATCH_NS)
+		(void)usleep(1000);
+}
+
+/* The reader reads what no row deletes. */
+static void row_pause(const struct bench_args *args, struct bench_result *result)
+{
+	struct reader reader = { .args = args, .store = new_store(args) };
+	pthread_t thread;
+	int err;
+
+	reader.ids = bench_shuffled(args->count, args->seed);
+	reader.samples = bench_alloc(SAMPLES_MAX * sizeof(uint64_t));
+	load(reader.store, 0, args->count);
+	check("checkpoint", quiver_checkpoint(reader.store));
+	if (strcmp(args->row, "pause-compact") == 0)
+		remove_some(reader.store, args);
+	if (strcmp(args->row, "pause-checkpoint") == 0)
+		load(reader.store, args->count, args->ops);
+	err = pthread_create(&thread, NULL, read_on, &reader);
+	check("thread", -err);
+	disturb(reader.store, args);
+	atomic_store(&reader.stop, true);
+	err = pthread_join(thread, NULL);
+	check("thread", -err);
+	result->ops = reader.count;
+	bench_percentiles(reader.samples, reader.count, result);
+	result->ns = result->p999_ns * reader.count;
+	free(reader.ids);
+	free(reader.samples);
+	check("close", quiver_close(reader.store));
+}
+
+static const struct {
+	const char *name;
+	void (*run)(const struct bench_args *args, struct bench_result *result);
+} rows[] = {
+	{ "checkpoint", row_checkpoint }, { "compact", row_compact },
+	{ "crash", row_crash },           { "recover", row_recover },
+	{ "memory", row_memory },         { "pause-quiet", row_pause },
+	{ "pause-growth", row_pause },    { "pause-checkpoint", row_pause },
+	{ "pause-compact", row_pause },
+};
+
+int main(int argc, char **argv)
+{
+	struct bench_result result = { 0 };
+	struct bench_args args;
+
+	bench_args_parse(argc, argv, &args);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i].name, args.row) == 0) {
+			rows[i].run(&args, &result);
+			bench_print(&result);
+			return 0;
+		}
+	}
+	bench_die("no row %s", args.row);
+}

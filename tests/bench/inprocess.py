@@ -1,0 +1,235 @@
+"""The rows of stores in process: the engine, embedded stores, and bare limits."""
+
+import glob
+import os
+import tempfile
+
+import host
+from blocks import Block
+
+OURS = "quiverfs"
+PROGRAMS = {OURS: "kv_quiver", "LMDB": "kv_lmdb", "RocksDB": "kv_rocksdb", "SQLite": "kv_sqlite"}
+THREADS = (1, 2)
+SMALL = 1000  # vectors of a store whose opening shows what does not grow
+
+
+def kv(bench, program, row, path, **more):
+    said = host.run_worker(bench.workers / program, row, path, bytes=bench.vector_bytes,
+                           seed=bench.seed, **more)
+    return said["ns"] / max(1, said["ops"]), said
+
+
+class InProcess(Block):
+    mounted = False
+
+    def baseline(self, bench):
+        return "LMDB"
+
+
+class InNewStore(InProcess):
+    """A row that begins with an empty store. Cases: system -> (program, mode)."""
+
+    def __init__(self, row, title, cases, workers, ops):
+        self.row = row
+        self.cases = cases
+        self.workers = workers
+        self.ops = ops  # of the bench, how many
+        self.rows = [f"{title} x{workers}"]
+
+    def systems(self, bench):
+        return list(self.cases)
+
+    def run(self, bench, system):
+        program, mode = self.cases[system]
+        os.sync()
+        with tempfile.TemporaryDirectory(prefix="new-", dir=bench.work) as folder:
+            path = os.path.join(folder, "store")
+            ops = self.ops(bench, self.workers)
+            if program == "stream":
+                yield self.rows[0], *self.limit(bench, mode, path, ops)
+            else:
+                yield self.rows[0], *kv(bench, program, self.row, path, mode=mode, ops=ops,
+                                        workers=self.workers)
+
+    def limit(self, bench, row, path, ops):
+        """A bare write of the same bytes."""
+        together = 1000 if self.row == "batch" else 1
+        said = host.run_worker(bench.workers / "stream", row, path, ops=ops // together,
+                               bytes=bench.vector_bytes * together, seed=bench.seed)
+        return said["ns"] / said["ops"] / together, said
+
+
+class Get(InProcess):
+    def __init__(self, row, title, workers):
+        self.row = row
+        self.workers = workers
+        self.rows = [f"{title} x{workers}"]
+        self.cases = {name: (program, "") for name, program in PROGRAMS.items()}
+        self.cases["LMDB, one snapshot"] = ("kv_lmdb", "snapshot")
+
+    def systems(self, bench):
+        return [*self.cases, *(["memcpy"] if self.row == "get-copy" else [])]
+
+    def run(self, bench, system):
+        if system == "memcpy":
+            said = host.run_worker(bench.workers / "stream", "memcpy", "memory",
+                                   count=bench.count, ops=bench.get_ops, seed=bench.seed,
+                                   bytes=bench.vector_bytes, workers=self.workers)
+            yield self.rows[0], said["ns"] / said["ops"], said
+            return
+        program, mode = self.cases[system]
+        path = bench.loaded(program, bench.count)
+        yield self.rows[0], *kv(bench, program, self.row, path, mode=mode, count=bench.count,
+                                ops=bench.get_ops, workers=self.workers)
+
+
+class Open(InProcess):
+    rows = ["clean open", f"clean open, {SMALL:,} vectors"]
+
+    def systems(self, bench):
+        return list(PROGRAMS)
+
+    def run(self, bench, system):
+        program = PROGRAMS[system]
+        for row, count in zip(self.rows, (bench.count, SMALL)):
+            path = bench.loaded(program, count)
+            yield row, *kv(bench, program, "open", path, count=count)
+
+
+class SpaceInProcess(InProcess):
+    rows = ["bytes on disk over bytes of vectors, embedded stores"]
+    unit = "ratio"
+    once = True
+
+    def systems(self, bench):
+        return list(PROGRAMS)
+
+    def run(self, bench, system):
+        path = bench.loaded(PROGRAMS[system], bench.count)
+        used = host.allocated_bytes(path)
+        yield self.rows[0], used / (bench.count * bench.vector_bytes), {"bytes": used}
+
+
+class Recover(InProcess):
+    """Open after a crash with a full log, beside reading the same bytes."""
+
+    rows = ["log replay warm", "log replay cold"]
+    unit = "stream"
+
+    def baseline(self, bench):
+        return "bare read"
+
+    def systems(self, bench):
+        return [OURS, "bare read"]
+
+    def run(self, bench, system):
+        for row in self.rows:
+            cold = row.endswith("cold")
+            if cold and not host.can_drop_caches():
+                continue
+            with tempfile.TemporaryDirectory(prefix="crash-", dir=bench.work) as folder:
+                path = os.path.join(folder, "store")
+                left = kv(bench, "engine", "crash", path, ops=bench.count)[1]
+                if cold:
+                    host.drop_caches()
+                if system == OURS:
+                    said = kv(bench, "engine", "recover", path)[1]
+                    ns, size = said["ns"], left["bytes"]
+                else:
+                    ns, size = self.read_log(bench, path)
+            yield row, ns / size * 1e6, {"ns": ns, "bytes": size}
+
+    @staticmethod
+    def read_log(bench, path):
+        said = [host.run_worker(bench.workers / "stream", "read", file)
+                for file in sorted(glob.glob(os.path.join(path, "wal", "*")))]
+        return sum(one["ns"] for one in said), sum(one["bytes"] for one in said)
+
+
+class EngineRow(InProcess):
+    """What only our engine has."""
+
+    def __init__(self, row, title, unit="time", once=False):
+        self.row = row
+        self.rows = [title]
+        self.unit = unit
+        self.once = once
+
+    def baseline(self, bench):
+        return None
+
+    def systems(self, bench):
+        return [OURS]
+
+    def engine(self, bench):
+        os.sync()
+        with tempfile.TemporaryDirectory(prefix="engine-", dir=bench.work) as folder:
+            return kv(bench, "engine", self.row, os.path.join(folder, "store"),
+                      count=bench.count, ops=bench.put_ops)[1]
+
+    def run(self, bench, system):
+        said = self.engine(bench)
+        value = said["bytes"] if self.unit == "bytes" else said["ns"]
+        yield self.rows[0], value / max(1, said["ops"]), said
+
+
+class Pause(EngineRow):
+    """How long one read takes while something large goes on."""
+
+    def __init__(self, row, what):
+        super().__init__(row, f"read p99.9, {what}")
+        self.rows = [f"read p99.9, {what}", f"read longest, {what}"]
+
+    def run(self, bench, system):
+        said = self.engine(bench)
+        yield self.rows[0], said["p999"], said
+        yield self.rows[1], said["max"], said
+
+
+def put_cases():
+    modes = {f"{OURS}, {mode}": ("kv_quiver", mode) for mode in ("none", "flush")}
+    return {**{name: (program, "nosync") for name, program in PROGRAMS.items()}, **modes}
+
+
+def durable_cases():
+    return {name: (program, "sync") for name, program in PROGRAMS.items()}
+
+
+def put_ops(bench, workers):
+    del workers
+    return bench.put_ops
+
+
+def sync_ops(bench, workers):
+    return bench.sync_ops * min(workers, 4)
+
+
+def blocks():
+    bare = {"bare pwrite": ("stream", "pwrite")}
+    synced = {"bare pwrite and fdatasync": ("stream", "pwrite-sync")}
+    return [
+        InNewStore("put", "put", {**put_cases(), **bare}, 1, put_ops),
+        InNewStore("put", "put", put_cases(), 2, put_ops),
+        InNewStore("put", "put, durable", {**durable_cases(), **synced}, 1, sync_ops),
+        InNewStore("put", "put, durable", durable_cases(), 2, sync_ops),
+        InNewStore("put", "put, durable", durable_cases(), 16, sync_ops),
+        InNewStore("batch", "batch of 1000", {**put_cases(), **bare}, 1, put_ops),
+        InNewStore("remove", "remove", put_cases(), 1, put_ops),
+        InNewStore("remove", "remove", put_cases(), 2, put_ops),
+        *(Get(row, title, workers) for row, title in (
+            ("get-ref", "get by reference"),
+            ("get-check", "get by reference, checksum"),
+            ("get-copy", "get by copy"),
+            ("get-copy-check", "get by copy, checksum"),
+        ) for workers in THREADS),
+        Open(),
+        Recover(),
+        EngineRow("checkpoint", "checkpoint"),
+        EngineRow("compact", "compaction after 30 % deleted"),
+        EngineRow("memory", "memory of the engine", "bytes", once=True),
+        SpaceInProcess(),
+        Pause("pause-quiet", "quiet"),
+        Pause("pause-growth", "growth"),
+        Pause("pause-checkpoint", "checkpoint"),
+        Pause("pause-compact", "compaction"),
+    ]

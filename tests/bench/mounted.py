@@ -1,0 +1,303 @@
+"""The rows of folders and mounts: what a user does with files."""
+
+import os
+import shutil
+import tempfile
+
+import host
+from blocks import Block
+from places import Quiverfs
+
+CLIENTS = (1, 2)
+
+
+def files(bench, row, path, clients=1, **more):
+    """A row of the worker `files`; ns for each operation, and all it said."""
+    said = host.run_worker(bench.workers / "files", row, path, count=bench.count,
+                           start=bench.count, ops=bench.file_ops, bytes=bench.vector_bytes,
+                           seed=bench.seed, workers=clients, **more)
+    return said["ns"] / said["ops"], said
+
+
+class PlaceBlock(Block):
+    """Measurements on one place, started for them and stopped again."""
+
+    cold = False
+
+    def baseline(self, bench):
+        return bench.disk_name
+
+    def systems(self, bench):
+        return [place for place in bench.places if self.fits(place)]
+
+    def fits(self, place):
+        return not self.cold or (place.can_be_cold and host.can_drop_caches())
+
+    def run(self, bench, place):
+        folder = place.start(self.cold)
+        try:
+            yield from self.measure(bench, folder)
+        finally:
+            place.stop()
+
+    def measure(self, bench, folder):
+        raise NotImplementedError
+
+
+class ReadCold(PlaceBlock):
+    cold = True
+
+    def __init__(self, order, clients):
+        self.order = order
+        self.clients = clients
+        self.row = f"read cold, {'slot order' if order == 'list' else 'random'} x{clients}"
+        self.rows = [self.row]
+
+    def measure(self, bench, folder):
+        yield self.row, *files(bench, "read", folder, self.clients, order=self.order)
+
+
+class Warm(PlaceBlock):
+    def __init__(self, clients):
+        self.clients = clients
+        self.rows = [f"read cached x{clients}", f"stat warm x{clients}"]
+
+    def measure(self, bench, folder):
+        files(bench, "read", folder, self.clients)
+        yield self.rows[0], *files(bench, "read", folder, self.clients)
+        yield self.rows[1], *files(bench, "stat", folder, self.clients)
+
+
+class StatCold(PlaceBlock):
+    cold = True
+
+    def __init__(self, clients):
+        self.clients = clients
+        self.rows = [f"stat cold x{clients}"]
+
+    def measure(self, bench, folder):
+        yield self.rows[0], *files(bench, "stat", folder, self.clients)
+
+
+class Write(PlaceBlock):
+    def __init__(self, clients):
+        self.clients = clients
+        self.steps = {
+            "create": f"create x{clients}",
+            "truncate": f"overwrite, O_TRUNC x{clients}",
+            "rename": f"overwrite, rename x{clients}",
+            "delete": f"delete x{clients}",
+        }
+        self.rows = list(self.steps.values())
+
+    def fits(self, place):
+        return place.can_write
+
+    def measure(self, bench, folder):
+        for step, row in self.steps.items():
+            # What the step before left to be written would be paid for by this one.
+            os.sync()
+            yield row, *files(bench, step, folder, self.clients)
+
+
+class List(PlaceBlock):
+    """Cold, where that is possible, and then warm."""
+
+    def __init__(self, worker_row, title, clients):
+        self.worker_row = worker_row
+        self.clients = clients
+        self.rows = [f"{title} cold x{clients}", f"{title} warm x{clients}"]
+
+    def run(self, bench, place):
+        cold = place.can_be_cold and host.can_drop_caches()
+        folder = place.start(cold)
+        try:
+            first = files(bench, self.worker_row, folder, self.clients)
+            if cold:
+                yield self.rows[0], *first
+            yield self.rows[1], *files(bench, self.worker_row, folder, self.clients)
+        finally:
+            place.stop()
+
+
+class Command(PlaceBlock):
+    """A program that goes through all vectors, cold and then warm."""
+
+    def __init__(self, title):
+        self.title = title
+        self.rows = [f"{title} cold", f"{title} warm"]
+
+    def once(self, bench, folder):
+        """ns it takes."""
+        raise NotImplementedError
+
+    def run(self, bench, place):
+        cold = place.can_be_cold and host.can_drop_caches()
+        folder = place.start(cold)
+        try:
+            first = self.once(bench, folder)
+            if cold:
+                yield self.rows[0], first / bench.count, {"ns": first}
+            second = self.once(bench, folder)
+            yield self.rows[1], second / bench.count, {"ns": second}
+        finally:
+            place.stop()
+
+
+class FindNewer(Command):
+    def once(self, bench, folder):
+        return host.timed(["find", folder, "-newer", bench.marker])
+
+
+class Tar(Command):
+    # tar reads nothing where it sees that its output is /dev/null.
+    def once(self, bench, folder):
+        return host.timed(["sh", "-c", 'tar -c -C "$1" . | cat >/dev/null', "sh", folder])
+
+
+class RsyncOut(Command):
+    def once(self, bench, folder):
+        target = tempfile.mkdtemp(prefix="out-", dir=bench.work)
+        try:
+            return host.timed(["rsync", "-a", folder + "/", target + "/"])
+        finally:
+            shutil.rmtree(target)
+
+
+class RsyncIn(PlaceBlock):
+    """From a folder that is in memory, into a new place."""
+
+    rows = ["rsync -a in"]
+
+    def fits(self, place):
+        return place.can_write
+
+    def run(self, bench, place):
+        os.sync()
+        with place.fresh() as folder:
+            ns = host.timed(["rsync", "-a", bench.ext4_folder + "/", folder + "/"])
+            yield self.rows[0], ns / bench.count, {"ns": ns}
+
+
+class Matrix(Block):
+    """The whole matrix through matrix.npy, beside the native file."""
+
+    rows = [f"matrix.npy, {how} {state}" for how in ("read", "mmap") for state in ("cold", "warm")]
+    unit = "stream"
+
+    def baseline(self, bench):
+        return "native file"
+
+    def systems(self, bench):
+        return [place for place in bench.places if isinstance(place, Quiverfs)] + ["native file"]
+
+    def run(self, bench, place):
+        for how in ("read", "mmap"):
+            cold = host.can_drop_caches()
+            file = self.start(bench, place, cold)
+            try:
+                for state in ["cold", "warm"] if cold else ["warm", "warm"]:
+                    said = host.run_worker(bench.workers / "stream", how, file)
+                    yield f"matrix.npy, {how} {state}", said["ns"] / said["bytes"] * 1e6, said
+            finally:
+                if place != "native file":
+                    place.stop()
+
+    @staticmethod
+    def start(bench, place, cold):
+        if place != "native file":
+            folder = place.start(cold)
+            return os.path.join(os.path.dirname(folder), "matrix.npy")
+        if cold:
+            host.drop_caches()
+        return os.path.join(bench.store, "vectors.npy")
+
+
+class Import(Block):
+    """A .npy of all vectors into a new store. An import ends on stable storage; a plain
+    cp does not, so there is one with a sync as well."""
+
+    rows = ["import"]
+
+    def baseline(self, bench):
+        return "cp"
+
+    def systems(self, bench):
+        return ["quiverfs live", "quiverfs stopped", "cp", "cp and sync"]
+
+    def run(self, bench, system):
+        os.sync()
+        with tempfile.TemporaryDirectory(prefix="import-", dir=bench.work) as folder:
+            target = os.path.join(folder, "target")
+            if system == "quiverfs live":
+                with bench.default_place.fresh_mount() as daemon:
+                    ns = host.timed([bench.quiverfs, "import", daemon.point, bench.npy])
+            elif system == "quiverfs stopped":
+                bench.create_store(target)
+                ns = host.timed([bench.quiverfs, "import", target, bench.npy])
+            elif system == "cp":
+                ns = host.timed(["cp", bench.npy, target])
+            else:
+                ns = host.timed(["sh", "-c", 'cp "$1" "$2" && sync "$2"', "sh", bench.npy, target])
+        yield self.rows[0], ns / bench.count, {"ns": ns}
+
+
+class Space(Block):
+    """Bytes on disk over bytes of vectors."""
+
+    rows = ["bytes on disk over bytes of vectors"]
+    unit = "ratio"
+    once = True
+
+    def systems(self, bench):
+        return ["quiverfs", bench.disk_name]
+
+    def run(self, bench, system):
+        folder = bench.store if system == "quiverfs" else bench.ext4_folder
+        used = host.allocated_bytes(folder)
+        yield self.rows[0], used / (bench.count * bench.vector_bytes), {"bytes": used}
+
+
+class DaemonMemory(Block):
+    """Of a daemon whose every vector was looked at, beyond one with an empty store."""
+
+    rows = ["memory of the daemon"]
+    unit = "bytes"
+    once = True
+
+    def systems(self, bench):
+        return [place for place in bench.places if isinstance(place, Quiverfs)]
+
+    def run(self, bench, place):
+        with bench.default_place.fresh_mount() as daemon:
+            os.listdir(os.path.join(daemon.point, "vectors"))
+            empty = host.anonymous_bytes(daemon.process.pid)
+        folder = place.start(False)
+        try:
+            files(bench, "list-attr", folder)
+            files(bench, "read", folder)
+            full = host.anonymous_bytes(place.daemon.process.pid)
+        finally:
+            place.stop()
+        yield self.rows[0], max(0, full - empty) / bench.count, {"empty": empty, "full": full}
+
+
+def blocks():
+    """All of them: those that only read first, as the others move vectors about."""
+    return [
+        Space(),
+        DaemonMemory(),
+        *(ReadCold("random", clients) for clients in CLIENTS),
+        *(ReadCold("list", clients) for clients in CLIENTS),
+        *(Warm(clients) for clients in CLIENTS),
+        *(List("list", "list names", clients) for clients in CLIENTS),
+        *(List("list-attr", "list with attributes", clients) for clients in CLIENTS),
+        FindNewer("find -newer"),
+        Matrix(),
+        Import(),
+        Tar("tar c"),
+        RsyncOut("rsync -a out"),
+        RsyncIn(),
+        *(StatCold(clients) for clients in CLIENTS),
+        *(Write(clients) for clients in CLIENTS),
+    ]

@@ -1,0 +1,171 @@
+"""Folders with one file for each vector: ours, and those it is compared with.
+
+A place is started, cold or warm, and stopped for each measurement; only one is
+started at a time. `fresh` is an empty one of the same kind, for copying in.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import host
+from host import BenchError
+
+MOUNT_SECONDS = 60
+STOP_SECONDS = 300  # an unmount ends in a checkpoint of everything
+
+
+class Daemon:
+    """A FUSE filesystem in the foreground, mounted on a folder of its own."""
+
+    def __init__(self, work, command, log):
+        self.point = tempfile.mkdtemp(prefix="mnt-", dir=work)
+        with open(log, "ab") as errors:
+            self.process = subprocess.Popen([*command, self.point], stdin=subprocess.DEVNULL,
+                                            stdout=errors, stderr=errors)
+        deadline = time.monotonic() + MOUNT_SECONDS
+        while not os.path.ismount(self.point):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise BenchError(f"{os.path.basename(command[0])} did not mount, see {log}")
+            time.sleep(0.002)
+
+    def stop(self):
+        """Unmount, and wait until the daemon has ended."""
+        how = ["umount"] if os.geteuid() == 0 else ["fusermount3", "-u"]
+        for _ in range(50):
+            if not is_mounted(self.point):
+                break
+            subprocess.run([*how, self.point], stderr=subprocess.DEVNULL, check=False)
+            if is_mounted(self.point):
+                time.sleep(0.1)
+        else:
+            subprocess.run([*how, "-l" if how[0] == "umount" else "-z", self.point], check=False)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.rmdir(self.point)
+
+
+def is_mounted(point):
+    mounts = host.read_text("/proc/self/mounts")
+    return any(line.split()[1] == point for line in mounts.splitlines())
+
+
+class Place:
+    """A folder of a filesystem of the kernel."""
+
+    can_write = True
+    can_be_cold = True
+
+    def __init__(self, name, folder):
+        self.name = name
+        self.folder = folder
+
+    def start(self, cold):
+        """The folder with all vectors, ready for use."""
+        if cold:
+            host.drop_caches()
+        return self.folder
+
+    def stop(self):
+        pass
+
+    @contextlib.contextmanager
+    def fresh(self):
+        folder = tempfile.mkdtemp(prefix="fresh-", dir=os.path.dirname(self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+class Tmpfs(Place):
+    """There is nothing that could be cold."""
+
+    can_be_cold = False
+
+
+class Passthrough(Place):
+    """libfuse's passthrough_hp over another place's folder."""
+
+    def __init__(self, name, folder, bench, options):
+        super().__init__(name, folder)
+        self.command = [bench.build / "subprojects/fuse-3.18.3/example/passthrough_hp",
+                        "--foreground", *options]
+        self.bench = bench
+        self.daemon = None
+
+    def mount(self, folder):
+        command = [str(word) for word in (*self.command, folder)]
+        return Daemon(self.bench.work, command, self.bench.log)
+
+    def start(self, cold):
+        if cold:
+            host.drop_caches()
+        self.daemon = self.mount(self.folder)
+        return self.daemon.point
+
+    def stop(self):
+        if self.daemon:
+            daemon, self.daemon = self.daemon, None
+            daemon.stop()
+
+    @contextlib.contextmanager
+    def fresh(self):
+        with super().fresh() as folder:
+            daemon = self.mount(folder)
+            try:
+                yield daemon.point
+            finally:
+                daemon.stop()
+
+
+class Quiverfs(Place):
+    """A store and its mount."""
+
+    def __init__(self, name, store, bench, options):
+        super().__init__(name, store)
+        self.can_write = "ro" not in options
+        self.options = options
+        self.bench = bench
+        self.daemon = None
+
+    def mount(self, store):
+        command = [str(self.bench.quiverfs), "mount", "-f"]
+        if self.options:
+            command += ["-o", ",".join(self.options)]
+        return Daemon(self.bench.work, [*command, store], self.bench.log)
+
+    def start(self, cold):
+        if cold:
+            host.drop_caches()
+        self.daemon = self.mount(self.folder)
+        return os.path.join(self.daemon.point, "vectors")
+
+    def stop(self):
+        if self.daemon:
+            daemon, self.daemon = self.daemon, None
+            daemon.stop()
+
+    @contextlib.contextmanager
+    def fresh_mount(self):
+        """An empty store, mounted: the daemon."""
+        with tempfile.TemporaryDirectory(prefix="fresh-", dir=self.bench.work) as folder:
+            store = os.path.join(folder, "store")
+            self.bench.create_store(store)
+            daemon = self.mount(store)
+            try:
+                yield daemon
+            finally:
+                daemon.stop()
+
+    @contextlib.contextmanager
+    def fresh(self):
+        with self.fresh_mount() as daemon:
+            yield os.path.join(daemon.point, "vectors")

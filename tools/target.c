@@ -169,9 +169,9 @@ static int resolve_store(const char *store, struct target *target)
 		wait_a_moment();
 	}
 	say_error(store,
-	          "in use by process %" PRId64 ", which says that it is mounted at %s; it is "
-	          "not mounted there for this process (another mount namespace, or a daemon that "
-	          "does not end)",
+	          "in use by process %" PRId64 ", which says that it is mounted at %s; this store "
+	          "is not mounted there for this process: it was moved since (give the mount "
+	          "point then), or the mount is in another namespace, or its daemon does not end",
 	          holder.pid, holder.mount_point);
 	return -EBUSY;
 }

@@ -100,18 +100,22 @@ class Disturbance:
     ended: float = FOREVER
 
 
-def firm_until(mode, disturbances):
-    """Operations that had returned before this time may not be lost. `mode` is that
-    in force at first. Mode none is in force from the begin of the call that sets it
-    to the end of the call that sets another."""
-    since = -FOREVER if mode == "none" else None
+def firm_until(mode, disturbances, lossy=("none",)):
+    """Operations that had returned before this time may not be lost. `mode` is that in
+    force at first; those in `lossy` lose what came after the last checkpoint or sync.
+    A mode is in force from the begin of the call that sets it to the end of the call
+    that sets another."""
+    since = -FOREVER if mode in lossy else None
     for event in disturbances:
         done = event.ended < FOREVER
         word, _, value = event.name.partition(" ")
-        if word == "durability" and value == "none":
-            since = event.began if since is None or done else since
-        elif word == "durability" and done:
-            since = None
-        elif word in ("checkpoint", "flush") and done and since is not None:
+        if word == "durability" and value != mode:
+            if value in lossy and (done or since is None):
+                since = event.began
+            elif value not in lossy and done:
+                since = None
+            mode = value if done else mode
+        elif done and since is not None and (
+                word == "checkpoint" or word == "flush" and mode != "flush"):
             since = event.began
     return FOREVER if since is None else since

@@ -8,7 +8,7 @@ import struct
 import time
 import traceback
 
-from kill_oracle import Disturbance, Operation, written
+from kill_oracle import FOREVER, Disturbance, Operation, written
 from versions import content
 
 # What a call on a mount says when its daemon is gone (the last: with its ring).
@@ -22,8 +22,11 @@ MODES = ("always", "fsync", "flush", "none")
 class Worker:
     """Owns vectors 1000 × number + …; the shared ones are everybody's."""
 
-    def __init__(self, number, mount, base, seed, round_number):
+    def __init__(self, number, mount, base, seed, round_number, clock=time.monotonic_ns,
+                 end=FOREVER):
         self.number = number
+        self.clock = clock
+        self.end = end
         self.point = mount.vectors
         self.put_path = mount.control_folder / "put"
         self.size = mount.size
@@ -43,10 +46,10 @@ class Worker:
 
     def do(self, name, changes, action, shared=False):
         """Do it, with its interval noted before and after."""
-        op = Operation(name, changes, time.monotonic_ns())
+        op = Operation(name, changes, self.clock())
         (self.shared if shared else self.operations).append(op)
         action()
-        op.ended = time.monotonic_ns()
+        op.ended = self.clock()
         wall_ended = time.time_ns()
         for vector, new in op.changes.items():
             if isinstance(new, tuple) and new[2] is None:
@@ -153,7 +156,7 @@ class Worker:
         kinds = [self.overwrite] * 8 + [self.replace_by_scratch] * 2 + [self.remove] * 3 + \
             [self.rename] * 3 + [self.touch] * 4 + [self.put_batch] * 2 + \
             [self.write_shared] * 3 + [self.remove_shared]
-        while len(self.operations) < OPERATIONS_MAX:
+        while len(self.operations) < OPERATIONS_MAX and time.monotonic() < self.end:
             self.rng.choice(kinds)()
 
     def result(self):
@@ -168,19 +171,21 @@ def portable(operations):
 class Disturber:
     """Checkpoints, compacts, syncs and changes the mode beside the writers."""
 
-    def __init__(self, mount, seed, round_number):
+    def __init__(self, mount, seed, round_number, clock=time.monotonic_ns, end=FOREVER):
+        self.clock = clock
+        self.end = end
         self.folder = mount.control_folder
         self.rng = random.Random(f"{seed} disturber round {round_number}")
         self.events = []
 
     def run(self):
-        while len(self.events) < OPERATIONS_MAX:
+        while len(self.events) < OPERATIONS_MAX and time.monotonic() < self.end:
             name = self.rng.choice(("checkpoint", "flush", "compact start", "compact stop",
                                     "verify start", "reserve 2000", "durability"))
             if name == "durability":
                 name += " " + self.rng.choice(MODES)
             word, _, value = name.partition(" ")
-            event = Disturbance(name, time.monotonic_ns())
+            event = Disturbance(name, self.clock())
             self.events.append(event)
             fd = os.open(self.folder / word, os.O_WRONLY)
             try:
@@ -190,7 +195,7 @@ class Disturber:
                     raise
             finally:
                 os.close(fd)
-            event.ended = time.monotonic_ns()
+            event.ended = self.clock()
             time.sleep(self.rng.random() * 0.02)
 
     def result(self):
@@ -198,7 +203,7 @@ class Disturber:
 
 
 class Process:
-    """Runs a worker in a process of its own until the daemon dies under it."""
+    """Runs a worker in a process of its own until the daemon dies under it, or its end."""
 
     def __init__(self, worker):
         theirs, ours = os.pipe()
@@ -210,7 +215,7 @@ class Process:
         self.pipe = os.fdopen(theirs, "rb")
 
     def result(self):
-        """What it did; the daemon must be dead, or this waits."""
+        """What it did, as soon as it is over."""
         with self.pipe:
             good, value = pickle.loads(self.pipe.read())
         os.waitpid(self.pid, 0)

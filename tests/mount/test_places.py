@@ -1,0 +1,210 @@
+"""Stores and mount points that are not where or what they were."""
+
+import errno
+import os
+import shutil
+import subprocess
+
+from files import refused
+from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
+
+
+def refused_mount(store, point, *says, options=()):
+    done = quiverfs("mount", store, point, *options, status=1)
+    for part in says:
+        assert str(part) in done.stderr, done.stderr
+    return done.stderr
+
+
+# ---- one store, two processes -------------------------------------------------------
+
+
+def test_two_processes_cannot_have_one_store(stores, tmp, rng):
+    """By its path, by another path, read-only: the first one is named and goes on."""
+    mnt = stores.mount()
+    mnt.put(1, rng.randbytes(mnt.size))
+    other, link = tmp / "other", tmp / "link"
+    other.mkdir()
+    link.symlink_to(mnt.store.path)
+    for store in (mnt.store.path, link):
+        for options in ((), ("-o", "ro"), ("-f",)):
+            refused_mount(store, other, "in use", mnt.pid, mnt.point, options=options)
+            assert not is_mounted(other)
+    done = quiverfs("check", mnt.store.path, status=None)
+    assert done.returncode != 0 and str(mnt.point) in done.stderr
+    assert mnt.get(1) and mnt.errors() == []
+
+
+def test_one_of_many_that_mount_at_once_wins(stores, tmp):
+    """All with one store, each on a folder of its own."""
+    store = stores.create()
+    points = [tmp / f"point{number}" for number in range(8)]
+    for point in points:
+        point.mkdir()
+    tries = [subprocess.Popen([QUIVERFS, "mount", store.path, point], stderr=subprocess.PIPE)
+             for point in points]
+    said = [one.communicate(timeout=60)[1].decode() for one in tries]
+    codes = [one.returncode for one in tries]
+    try:
+        assert sorted(codes) == [0] + [1] * 7, (codes, said)
+        winner = points[codes.index(0)]
+        assert all("in use" in text for text, code in zip(said, codes) if code)
+        assert [is_mounted(point) for point in points].count(True) == 1
+    finally:
+        for point in points:
+            subprocess.run(["umount", point], stderr=subprocess.DEVNULL, check=False)
+    until(lambda: quiverfs("check", store.path, status=None).returncode == 0, winner)
+
+
+def test_a_stale_lock_of_a_dead_process_holds_nobody_up(stores, rng):
+    """The lock is the kernel's: the name in the file is only for messages."""
+    mnt = stores.mount()
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    dead = mnt.pid
+    mnt.kill()
+    run("umount", mnt.point)
+    assert f"pid {dead}" in (mnt.store.path / "LOCK").read_text()
+    assert "not mounted" in quiverfs("status", mnt.store.path).stdout
+    assert stores.mount(mnt.store).get(1) == data
+
+
+def test_a_lock_file_with_the_pid_of_somebody_else_is_no_lock(stores, rng):
+    mnt = stores.mount()
+    mnt.put(1, rng.randbytes(mnt.size))
+    mnt.unmount()
+    for text in (f"pid {os.getpid()}\nmount {mnt.point}\n", "pid -1\n", "x" * 10000, ""):
+        (mnt.store.path / "LOCK").write_text(text)
+        assert "not mounted" in quiverfs("status", mnt.store.path).stdout
+        again = stores.mount(mnt.store)
+        again.unmount()
+
+
+# ---- stores that move or are copied --------------------------------------------------
+
+
+def test_a_store_that_moves_while_mounted_goes_on(stores, tmp, rng):
+    mnt = stores.mount(options=["durability=always"])
+    data = {number: rng.randbytes(mnt.size) for number in range(500)}
+    for number in range(0, 200):
+        mnt.put(number, data[number])
+    moved = tmp / "moved"
+    mnt.store.path.rename(moved)
+    for number in range(200, 500):
+        mnt.put(number, data[number])
+    for number in range(0, 250):
+        os.unlink(mnt.path(number))
+    mnt.control("checkpoint", "1")
+    mnt.control("compact", "start")
+    assert "failed" not in mnt.finish_job("compact")
+    said = quiverfs("status", moved, status=1).stderr
+    assert f"process {mnt.pid}" in said and str(mnt.point) in said and "moved" in said
+    assert f"process {mnt.pid}" in quiverfs("status", mnt.point).stdout
+    mnt.check = False
+    mnt.unmount()
+    mnt.store.path = moved
+    mnt.store.check()
+    again = stores.mount(mnt.store)
+    assert {number: again.get(number) for number in again.ids()} == \
+        {number: data[number] for number in range(250, 500)}
+
+
+def test_a_new_store_in_the_place_of_a_moved_one_is_another(stores, tmp, rng):
+    mnt = stores.mount()
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    place = mnt.store.path
+    mnt.store.path = tmp / "moved"
+    place.rename(mnt.store.path)
+    new = Store(tmp)
+    second = stores.mount(new, name="second")
+    second.put(2, data)
+    assert mnt.ids() == {1} and second.ids() == {2}
+    assert str(second.point) in quiverfs("status", place).stdout or \
+        f"process {second.pid}" in quiverfs("status", place).stdout
+
+
+def test_a_copy_made_while_mounted_is_a_store_or_says_why_not(stores, tmp, rng):
+    """A copy taken file by file of a store at rest, but open: it is recovered. Its lock
+    file names a process that does not hold it."""
+    mnt = stores.mount()
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    mnt.control("flush", "1")
+    run("cp", "-a", mnt.store.path, tmp / "copy")
+    copy = Store.__new__(Store)
+    vars(copy).update(vars(mnt.store), path=tmp / "copy")
+    assert "not mounted" in quiverfs("status", copy.path).stdout
+    second = stores.mount(copy, name="second")
+    mnt.put(2, data)
+    second.put(3, data)
+    assert mnt.ids() == {1, 2} and second.ids() == {1, 3}
+    assert f"process {second.pid}" in quiverfs("status", copy.path).stdout
+
+
+def test_a_store_removed_while_mounted_answers_to_the_end(stores, rng):
+    """Whoever has it mounted keeps what he has open; ending it says what is wrong."""
+    mnt = stores.mount(check=False)
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    shutil.rmtree(mnt.store.path)
+    assert mnt.get(1) == data
+    assert mnt.ids() == {1}
+    run("umount", mnt.point)
+    code = mnt.daemon.wait(60)
+    text = mnt.log_text()
+    mnt.take_away()
+    assert code == 1 and str(mnt.store.path) in text, (code, text)
+
+
+# ---- mount points ---------------------------------------------------------------------
+
+
+def test_a_mount_point_must_be_an_empty_folder(stores, tmp):
+    store = stores.create()
+    full, file = tmp / "full", tmp / "file"
+    full.mkdir()
+    (full / "precious").write_text("mine")
+    file.write_text("")
+    refused_mount(store.path, full, full, "empty")
+    refused_mount(store.path, file, file, "folder")
+    refused_mount(store.path, tmp / "nowhere", "nowhere")
+    refused_mount(store.path, store.path, store.path)
+    refused_mount(store.path, store.path / "wal", store.path)
+    assert (full / "precious").read_text() == "mine"
+    assert not is_mounted(full)
+    store.check()
+
+
+def test_a_stale_mount_point_says_what_to_run(stores, tmp, rng):
+    """And that command makes it usable again."""
+    mnt = stores.mount()
+    mnt.put(1, rng.randbytes(mnt.size))
+    mnt.kill()
+    with refused(errno.ENOTCONN, errno.ECONNABORTED):
+        os.listdir(mnt.point)
+    said = refused_mount(mnt.store.path, mnt.point, "run:")
+    command = said.split("run: ", 1)[1].split()
+    assert command == ["umount", str(mnt.point)]
+    run(*command)
+    again = stores.mount(mnt.store)
+    assert again.ids() == {1}
+
+
+def test_a_mount_point_in_use_by_another_mount_is_refused(stores, tmp):
+    mnt = stores.mount()
+    second = stores.create(name="second")
+    refused_mount(second.path, mnt.point, mnt.point)
+    assert mnt.ids() == set()
+    second.check()
+
+
+def test_a_mount_inside_a_mounted_store_is_refused(stores):
+    """The store of one mount cannot lie in the other: a vector is no folder."""
+    mnt = stores.mount()
+    with refused(errno.EPERM):
+        os.mkdir(mnt.vectors / "1")
+    mnt.forget_errors()
+    done = quiverfs("create", mnt.point / "store", "--dim", 5, status=1)
+    assert str(mnt.point) in done.stderr
+    mnt.forget_errors()

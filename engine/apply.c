@@ -367,14 +367,26 @@ static void fail_group(struct commit_request *const *group, size_t count, int er
 static void publish_group(struct quiver *store, const struct plan *plan,
                           struct commit_request *const *group, size_t count)
 {
+	pthread_mutex_lock(&store->publish_lock);
 	for (size_t i = 0; i < plan->count; i++)
 		publish(store, plan->ops[i], plan->time_ns);
+	pthread_mutex_unlock(&store->publish_lock);
 	for (size_t i = 0; i < count; i++) {
 		if (group[i]->result)
 			continue;
 		group[i]->published = true;
 		group[i]->lsn = group[i]->ops[group[i]->count - 1].lsn;
 	}
+}
+
+/* A move changes nothing that anyone could see or lose: the old slot stays until a checkpoint,
+ * so compaction need not wait for the disk at every step. */
+static bool only_moves(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->ops[i]->type != WAL_MOVE)
+			return false;
+	return true;
 }
 
 void apply_group(struct quiver *store, struct commit_request *const *group, size_t count)
@@ -403,7 +415,7 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	}
 	if (plan.count == 0)
 		goto out;
-	sync = sync || atomic_load(&store->durability) == QUIVER_ALWAYS;
+	sync = sync || (atomic_load(&store->durability) == QUIVER_ALWAYS && !only_moves(&plan));
 	r = make_memory(store, &plan);
 	if (r)
 		store->next_lsn = plan.first_lsn;

@@ -113,6 +113,19 @@ static bool checkpoint_due(struct quiver *store)
 	       (atomic_load(&store->lsn) != atomic_load(&store->checkpoint_lsn) || retired > 0);
 }
 
+/* Automatic runs are this far apart: what could not be moved then (a reader holds it, or it is
+ * damaged) can probably not be moved a moment later. */
+#define AUTOCOMPACT_PAUSE_NS INT64_C(10000000000)
+
+static bool compacted_just_now(struct quiver *store)
+{
+	struct quiver_job_status status;
+
+	quiver_job_status(store, QUIVER_COMPACT, &status);
+	return status.ever_ran &&
+	       clock_realtime_ns() - status.started_ns - status.duration_ns < AUTOCOMPACT_PAUSE_NS;
+}
+
 static void compact_if_due(struct quiver *store)
 {
 	uint32_t percent = atomic_load(&store->autocompact_percent);
@@ -127,7 +140,8 @@ static void compact_if_due(struct quiver *store)
 	if (counts.used == 0 || unused * 100 < (uint64_t)percent * counts.used ||
 	    unused * store->geometry.vector_bytes < UINT64_C(16) << 20)
 		return;
-	(void)quiver_job_start(store, QUIVER_COMPACT); /* -EBUSY: something runs already */
+	if (!compacted_just_now(store))
+		(void)quiver_job_start(store, QUIVER_COMPACT); /* -EBUSY: something runs already */
 }
 
 /* A cut that a hold or a reader put off. */

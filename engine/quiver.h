@@ -101,7 +101,8 @@ enum {
 	QUIVER_NOREPLACE = 1, /* -EEXIST where the target ID exists */
 	QUIVER_SYNC = 2, /* return only when the commit is on stable storage,
 	                    whatever the durability mode (in mode none: after
-	                    a checkpoint) */
+	                    a checkpoint; where that fails the commit is
+	                    visible all the same) */
 	QUIVER_NOWAIT = 4, /* -EAGAIN instead of waiting for storage: growth, a
 	                      sync, a log segment, a checkpoint */
 };

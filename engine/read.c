@@ -225,7 +225,7 @@ int quiver_list(struct quiver *store, struct quiver_list *list)
 	int r = 0;
 
 	memset(list, 0, sizeof(*list));
-	pthread_mutex_lock(&store->writer_lock);
+	pthread_mutex_lock(&store->publish_lock);
 	slots_counts(&store->slots, &counts);
 	words = (counts.used + 63) / 64;
 	count = atomic_load(&store->index.count);
@@ -236,7 +236,7 @@ int quiver_list(struct quiver *store, struct quiver_list *list)
 	for (uint64_t i = 0; r == 0 && i < words; i++)
 		live[i] = atomic_load_explicit(&store->slots.live[i], memory_order_relaxed);
 	epoch_enter();
-	pthread_mutex_unlock(&store->writer_lock);
+	pthread_mutex_unlock(&store->publish_lock);
 	if (r == 0)
 		list->count = ids_of(store, live, words, list->ids);
 	epoch_leave();

@@ -203,6 +203,7 @@ out:
 static void init_locks(struct quiver *store)
 {
 	pthread_mutex_init(&store->writer_lock, NULL);
+	pthread_mutex_init(&store->publish_lock, NULL);
 	pthread_mutex_init(&store->dir_lock, NULL);
 	pthread_mutex_init(&store->checkpoint_lock, NULL);
 	pthread_mutex_init(&store->grow_lock, NULL);
@@ -413,6 +414,7 @@ static void free_store(struct quiver *store)
 	overlay_destroy(&store->overlay);
 	commit_queue_destroy(&store->queue);
 	pthread_mutex_destroy(&store->writer_lock);
+	pthread_mutex_destroy(&store->publish_lock);
 	pthread_mutex_destroy(&store->dir_lock);
 	pthread_mutex_destroy(&store->checkpoint_lock);
 	pthread_mutex_destroy(&store->grow_lock);

@@ -2,7 +2,7 @@
  * store.h - what an open store is made of; the engine's own files only.
  *
  * Locks, in the order in which they may be taken:
- *   job lock > checkpoint lock > grow lock > writer lock > queue lock,
+ *   job lock > checkpoint lock > grow lock > writer lock > publish lock, queue lock,
  *   and below all of them the locks inside wal, slots, overlay and report.
  */
 #ifndef QUIVER_STORE_H
@@ -117,6 +117,9 @@ struct quiver {
 	struct report report;
 
 	pthread_mutex_t writer_lock; /* whoever applies commits */
+	pthread_mutex_t publish_lock; /* within the writer lock; held while a group becomes
+	                                 visible, so that a listing sees all of it or none
+	                                 and need not wait for a sync */
 	uint64_t next_lsn; /* writer lock */
 	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
 	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
@@ -137,7 +140,6 @@ struct quiver {
 	int64_t last_checkpoint_ns; /* checkpoint lock */
 
 	pthread_mutex_t grow_lock; /* changing the size of the columns */
-	_Atomic uint64_t reserve_slots; /* wanted by quiver_reserve: kept by the close's trim */
 	/* A bit for each chunk of vectors.npy: known to have blocks / known to be a hole. Neither
 	 * is known of what an earlier life left. Bits of a chunk change only by who has taken
 	 * slots in it; the words are shared, hence atomic. */

@@ -265,6 +265,26 @@ static void test_compaction_loses_nothing_while_everyone_works(void **state)
 	free(o);
 }
 
+static void test_moves_do_not_wait_for_the_disk_in_mode_always(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	long before;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	fill(store, 1000);
+	for (uint64_t id = 0; id < 500; id++)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(quiver_set_durability(store, QUIVER_ALWAYS), 0);
+	before = atomic_load(&io.syncs);
+	compact(store);
+	assert_int_equal(stats_of(store).moved, 500);
+	assert_true(atomic_load(&io.syncs) - before < 50);
+	close_store(store);
+}
+
 static void test_compaction_stops_when_asked_and_one_job_runs_at_a_time(void **state)
 {
 	struct store_dir *s = *state;
@@ -279,18 +299,20 @@ static void test_compaction_stops_when_asked_and_one_job_runs_at_a_time(void **s
 	for (uint64_t id = 0; id < 500; id++)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
 	assert_int_equal(quiver_set_durability(store, QUIVER_ALWAYS), 0);
-	atomic_store(&io.sync_delay_us, 5000); /* 500 moves of 5 ms */
+	atomic_store(&io.write_delay_us, 1000); /* 500 moves of 3 writes and more */
 	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
 	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), -EBUSY);
 	assert_int_equal(quiver_job_start(store, QUIVER_VERIFY), -EBUSY);
-	usleep(50000);
+	do {
+		usleep(1000);
+	} while (stats_of(store).moved == 0);
 	assert_int_equal(quiver_job_stop(store, QUIVER_COMPACT), 0);
 	do {
 		usleep(1000);
 		quiver_job_status(store, QUIVER_COMPACT, &status);
 	} while (status.running);
 	assert_true(status.stopped && status.result == 0 && status.done < 500);
-	atomic_store(&io.sync_delay_us, 0);
+	atomic_store(&io.write_delay_us, 0);
 	status = run_job(store, QUIVER_VERIFY);
 	assert_int_equal(status.result, 0);
 	assert_int_equal(status.total, 500);
@@ -356,6 +378,7 @@ int main(void)
 		TEST(test_a_held_column_is_not_cut_until_it_is_released),
 		TEST(test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later),
 		TEST(test_compaction_loses_nothing_while_everyone_works),
+		TEST(test_moves_do_not_wait_for_the_disk_in_mode_always),
 		TEST(test_compaction_stops_when_asked_and_one_job_runs_at_a_time),
 		TEST(test_closing_ends_a_compaction),
 		TEST(test_autocompact_begins_by_itself),

@@ -44,6 +44,7 @@ struct trouble_io {
 	_Atomic int files; /* which files count: 0 all, else a letter of file_letter */
 	_Atomic long syncs; /* that went through */
 	_Atomic long sync_delay_us; /* a slow disk */
+	_Atomic long write_delay_us;
 	_Atomic char letters[TROUBLE_FDS]; /* by descriptor */
 };
 
@@ -126,8 +127,11 @@ static inline void trouble_half(int fd, const struct iovec *parts, int count, ui
 static inline ssize_t trouble_pwritev(const struct quiver_io *self, int fd,
                                       const struct iovec *parts, int count, uint64_t offset)
 {
+	long delay_us = atomic_load(&trouble_self(self)->write_delay_us);
 	int e = trouble_now(trouble_self(self), TROUBLE_WRITE, fd);
 
+	if (delay_us)
+		usleep((useconds_t)delay_us);
 	if (e == 1)
 		trouble_half(fd, parts, count, offset);
 	return e ? e : quiver_io_posix()->pwritev(quiver_io_posix(), fd, parts, count, offset);

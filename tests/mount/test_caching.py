@@ -149,6 +149,19 @@ def test_the_old_name_after_a_rename(mnt, rng, peer):
             os.open(old, os.O_RDONLY)
 
 
+def test_a_new_vector_under_the_old_name_of_a_rename(mnt, rng, peer):
+    """The kernel must not go on with the old node under the new name."""
+    for _ in range(50):
+        one, two = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
+        mnt.put(1, one)
+        assert mnt.get(1) == one
+        os.rename(mnt.path(1), mnt.path(2))
+        peer.write(mnt.path(1), two)
+        assert mnt.get(2) == one
+        assert mnt.get(1) == two
+        assert os.stat(mnt.path(1)).st_ino != os.stat(mnt.path(2)).st_ino
+
+
 def test_scratch_names_come_and_go(mnt, rng, peer):
     path = str(mnt.path(".scratch"))
     for size in range(1, 60):
@@ -186,6 +199,9 @@ def test_a_writer_of_a_removed_vector(mnt, rng, peer):
         assert os.pread(fd, mnt.size, 0) == b"new" + rows[1][3:]
         assert os.fstat(fd).st_size == mnt.size
         os.close(fd)
+    # what was removed is not brought back by a close
+    assert mnt.ids() == {0, 2}
+    assert not mnt.has(1)
     assert mnt.get(0) == rows[0]
     mnt.forget_errors()
 
@@ -279,6 +295,21 @@ def test_o_trunc_takes_effect_for_the_opener_alone(mnt, rng, peer):
         assert os.pread(reader, mnt.size, 0) == rows[1]
         os.close(patcher)
     assert mnt.get(1) == b"patch" + rows[1][5:]
+
+
+def test_cutting_a_path_leaves_what_others_have_staged(mnt, rng, peer):
+    rows = fill(mnt, rng)
+    path = str(mnt.path(1))
+    with opened(path, os.O_RDWR) as fd:
+        os.pwrite(fd, b"patch", 0)
+        with refused(errno.EINVAL):
+            os.truncate(path, 0)
+        with refused(errno.EINVAL):
+            peer.call("truncate", path, 0)
+        assert os.pread(fd, mnt.size, 0) == b"patch" + rows[1][5:]
+        os.close(fd)
+    assert mnt.get(1) == b"patch" + rows[1][5:]
+    mnt.forget_errors()
 
 
 def test_many_o_truncs_at_once(mnt, rng, peer):

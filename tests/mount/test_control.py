@@ -109,10 +109,11 @@ def test_a_read_is_a_finite_snapshot(mnt):
         assert os.read(fd, 100) == b"0\n"
         assert os.read(fd, 100) == b""
         assert os.pread(fd, 100, 0) == b"0\n"
-    for name, line in (("stats", "\ncount 1\n"), ("metrics", "\nquiverfs_vectors 2\n")):
+    for vector, name, line in ((2, "stats", "\ncount 1\n"),
+                               (3, "metrics", "\nquiverfs_vectors 2\n")):
         with opened(mnt.control_folder / name, os.O_RDONLY) as fd:
             first = os.read(fd, 10)
-            mnt.put(name == "stats" and 2 or 3, bytes(mnt.size))
+            mnt.put(vector, bytes(mnt.size))
             text = (first + read_chunks(fd, 17)).decode()
             assert line in text
             assert text.endswith("\n")

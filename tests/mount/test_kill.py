@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from files import opened, refused, write_all
+from files import opened, refused
 from harness import LONG, quiverfs, run
 
 BOTH_TRANSPORTS = True

@@ -1,5 +1,6 @@
 """Reading the directory."""
 
+import ctypes
 import os
 import random
 import subprocess
@@ -7,7 +8,6 @@ import subprocess
 from files import libc, opened, write_all
 from harness import run, shell
 from peer import Peer
-import ctypes
 
 BOTH_TRANSPORTS = True
 COUNT = 12000

@@ -1,5 +1,6 @@
 """Writing vectors, in every way that tools and programs do it."""
 
+import errno
 import os
 
 import numpy
@@ -7,7 +8,6 @@ import pytest
 
 from files import opened, read_chunks, refused, write_all
 from harness import run, shell
-import errno
 
 BOTH_TRANSPORTS = True
 # Two bytes and more are left after any of the small parts below; the last is more

@@ -1,0 +1,240 @@
+/*
+ * Failures of the predecessor (DESIGN.md section 9) that no other file has a case for; the
+ * others stand beside the module they concern, as test_failure_N_*.
+ */
+#include "store_test.h"
+
+#define COUNT 40u
+#define RECORD_BYTES (128u + 104u) /* a put of STORE_DIM bytes */
+
+/* COUNT puts, the removal of ID 5, one more put, all durable; then the process ends. */
+static int remove_in_the_middle(void *arg)
+{
+	struct quiver *store = open_mode(arg, QUIVER_ALWAYS);
+
+	for (uint64_t id = 0; id < COUNT; id++)
+		if (put_version(store, id, id + 1, 0) != 0)
+			return 1;
+	if (quiver_remove(store, 5, 0, NULL) != 0 || put_version(store, COUNT, COUNT + 1, 0) != 0)
+		return 1;
+	return 0;
+}
+
+static void test_failure_3_a_damaged_removal_is_reported_and_the_id_never_zeros(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_error error = { "" };
+	struct quiver *store = NULL;
+	char segment[64];
+
+	die_in_child(remove_in_the_middle, s);
+	assert_true(store_segment(s, 0, segment, sizeof(segment)));
+	for (unsigned byte = 0; byte < 128; byte += 5) {
+		uint64_t bit = (4096 + COUNT * RECORD_BYTES + byte) * 8 + byte % 8;
+
+		store_flip(s, segment, bit);
+		assert_int_equal(open_result(s, NULL, &store, &error), -EUCLEAN);
+		assert_non_null(strstr(error.text, "corrupt"));
+		store_flip(s, segment, bit);
+	}
+	store = open_with(s, NULL);
+	assert_int_equal(version_of(store, 5), 0);
+	assert_int_equal(quiver_count(store), COUNT);
+	close_store(store);
+}
+
+static int compact_once(struct quiver *store)
+{
+	struct quiver_job_status status;
+
+	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
+	do {
+		usleep(1000);
+		quiver_job_status(store, QUIVER_COMPACT, &status);
+	} while (status.running);
+	return status.result;
+}
+
+static void test_failure_8_reads_are_right_after_a_failed_compaction_and_growth(void **state)
+{
+	enum { MANY = 3000 };
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	for (uint64_t id = 0; id < MANY; id++)
+		assert_int_equal(put_version(store, id, id + 1, 0), 0);
+	for (uint64_t id = 0; id < MANY; id += 3)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	/* Cutting the files is the step that fails. */
+	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_TRUNCATE, 0, -EIO);
+	assert_int_equal(compact_once(store), -EIO);
+	trouble_disarm(&io);
+	assert_int_equal(quiver_reserve(store, 500000), 0); /* growth */
+	for (uint64_t id = MANY; id < MANY + 500; id++)
+		assert_int_equal(put_version(store, id, id + 1, 0), 0);
+	for (uint64_t id = 0; id < MANY + 500; id++)
+		assert_int_equal(version_of(store, id), id < MANY && id % 3 == 0 ? 0 : id + 1);
+	assert_int_equal(compact_once(store), 0);
+	for (uint64_t id = 0; id < MANY + 500; id++)
+		assert_int_equal(version_of(store, id), id < MANY && id % 3 == 0 ? 0 : id + 1);
+	close_store(store);
+}
+
+static struct stat index_of(const struct store_dir *s)
+{
+	char path[UNIT_PATH_BYTES + 32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/index", s->path);
+	assert_int_equal(stat(path, &st), 0);
+	return st;
+}
+
+static void test_failure_17_the_index_is_not_rewritten_by_flush_or_checkpoint(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct stat before;
+	struct stat after;
+
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	close_store(store);
+	before = index_of(s);
+	store = open_with(s, NULL);
+	for (uint64_t id = 0; id < COUNT; id++) {
+		assert_int_equal(put_version(store, id, id + 1, 0), 0);
+		assert_int_equal(id % 2 ? quiver_flush(store) : quiver_checkpoint(store), 0);
+	}
+	after = index_of(s);
+	assert_int_equal(after.st_ino, before.st_ino);
+	assert_int_equal(after.st_size, before.st_size);
+	assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+	assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+	close_store(store);
+	assert_int_not_equal(index_of(s).st_ino, before.st_ino); /* renamed into place */
+}
+
+/* ---- a table that knows which folders hold names that are not synced ---- */
+
+struct folder_io {
+	struct quiver_io table; /* first: `self` of the functions */
+	_Atomic int unsynced[TROUBLE_FDS]; /* by the folder's descriptor */
+	_Atomic int names; /* made or changed in all */
+	_Atomic int wrong; /* segments written to before their names were synced */
+	_Atomic int folder_of[TROUBLE_FDS]; /* by descriptor of a segment that was made: its
+	                                       folder until that is synced, else 0 */
+};
+
+static struct folder_io *folder_self(const struct quiver_io *self)
+{
+	return (struct folder_io *)(uintptr_t)self;
+}
+
+static void folder_changed(struct folder_io *io, int dir_fd)
+{
+	atomic_fetch_add(&io->names, 1);
+	if (dir_fd >= 0 && dir_fd < TROUBLE_FDS)
+		atomic_fetch_add(&io->unsynced[dir_fd], 1);
+}
+
+static int folder_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
+                       mode_t mode)
+{
+	struct folder_io *io = folder_self(self);
+	int fd = quiver_io_posix()->open(quiver_io_posix(), dir_fd, name, flags, mode);
+
+	if (fd >= 0 && fd < TROUBLE_FDS)
+		atomic_store(&io->folder_of[fd], 0);
+	/* What the page durable holds is no loss. */
+	if (fd < 0 || fd >= TROUBLE_FDS || !(flags & O_CREAT) || strcmp(name, "durable") == 0)
+		return fd;
+	folder_changed(io, dir_fd);
+	atomic_store(&io->folder_of[fd], trouble_letter(name) == 'l' ? dir_fd : 0);
+	return fd;
+}
+
+static int folder_rename(const struct quiver_io *self, int dir_fd, const char *from, const char *to)
+{
+	folder_changed(folder_self(self), dir_fd);
+	return quiver_io_posix()->rename(quiver_io_posix(), dir_fd, from, to);
+}
+
+static int folder_fsync(const struct quiver_io *self, int fd)
+{
+	struct folder_io *io = folder_self(self);
+
+	if (fd < TROUBLE_FDS)
+		atomic_store(&io->unsynced[fd], 0);
+	for (int i = 0; i < TROUBLE_FDS; i++) {
+		int folder = fd;
+
+		(void)atomic_compare_exchange_strong(&io->folder_of[i], &folder, 0);
+	}
+	return quiver_io_posix()->fsync(quiver_io_posix(), fd);
+}
+
+/* A sync of a segment promises that its records can be found again. */
+static int folder_fdatasync(const struct quiver_io *self, int fd)
+{
+	struct folder_io *io = folder_self(self);
+
+	if (fd < TROUBLE_FDS && atomic_load(&io->folder_of[fd]) > 0)
+		atomic_fetch_add(&io->wrong, 1);
+	return quiver_io_posix()->fdatasync(quiver_io_posix(), fd);
+}
+
+static int unsynced_folders(struct folder_io *io)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < TROUBLE_FDS; fd++)
+		n += atomic_load(&io->unsynced[fd]) > 0;
+	return n;
+}
+
+static void test_failure_19_folders_are_synced_after_files_are_made_or_renamed(void **state)
+{
+	static struct folder_io io;
+	struct store_dir *s = *state;
+	struct quiver_options options = { .durability = QUIVER_ALWAYS, .io = &io.table };
+	struct quiver_geometry geometry = { .dim = STORE_DIM, .dtype = QUIVER_U1 };
+	struct quiver_error error = { "" };
+	struct quiver *store;
+	char path[UNIT_PATH_BYTES + 32];
+
+	memset(&io, 0, sizeof(io));
+	io.table = *quiver_io_posix();
+	io.table.open = folder_open;
+	io.table.rename = folder_rename;
+	io.table.fsync = folder_fsync;
+	io.table.fdatasync = folder_fdatasync;
+	snprintf(path, sizeof(path), "%s/second", s->dir.path);
+	assert_int_equal(quiver_create(path, &geometry, &io.table, &error), 0);
+	assert_int_equal(unsynced_folders(&io), 0);
+	assert_int_equal(quiver_open(path, &options, &store, &error), 0);
+	for (uint64_t id = 0; id < 20000; id++) /* several segments of the log */
+		assert_int_equal(put_version(store, id % 1000, id + 1, 0), 0);
+	assert_true(stats_of(store).wal_segments > 1);
+	assert_int_equal(atomic_load(&io.wrong), 0);
+	close_store(store);
+	assert_int_equal(unsynced_folders(&io), 0);
+	assert_true(atomic_load(&io.names) > 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_store, teardown_store)
+		TEST(test_failure_3_a_damaged_removal_is_reported_and_the_id_never_zeros),
+		TEST(test_failure_8_reads_are_right_after_a_failed_compaction_and_growth),
+		TEST(test_failure_17_the_index_is_not_rewritten_by_flush_or_checkpoint),
+		TEST(test_failure_19_folders_are_synced_after_files_are_made_or_renamed),
+	};
+
+	test_seed();
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

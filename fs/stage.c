@@ -36,7 +36,7 @@ void stage_drop(struct fs *fs, struct handle *h)
 	}
 	h->stage.data = NULL;
 	h->stage.active = false;
-	h->stage.failed = false;
+	h->stage.failed = 0;
 	h->stage.reported = false;
 	h->stage.size = 0;
 	h->stage.filled = 0;
@@ -83,7 +83,7 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 		stage_drop(fs, h);
 		old = node_unpin(h);
 	} else if (rc != -EAGAIN) {
-		h->stage.failed = true;
+		h->stage.failed = rc;
 	}
 	node_unlock(h);
 	version_drop(fs, old);
@@ -155,7 +155,7 @@ static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 /* The stage was changed: what was said about it, and its times, are past. */
 static void changed(struct stage *stage)
 {
-	stage->failed = false;
+	stage->failed = 0;
 	stage->reported = false;
 	stage->attr_mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 }
@@ -260,12 +260,19 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 	node_lock(h);
 	h->touched = true;
 	rc = node_enter(h, may_wait);
-	if (rc != 0 || !stage->active || h->orphan || (when == STAGE_RELEASE && stage->failed)) {
+	if (rc != 0 || !stage->active || h->orphan ||
+	    (when == STAGE_RELEASE && stage->failed != 0)) {
 		node_unlock(h);
 		return rc;
 	}
 	if (stage->size == fs->geometry.vector_bytes)
 		return commit_bytes(fs, h, stage->data, h->durable, may_wait);
+	if (stage->failed != 0) {
+		/* All of it was there, in a write that was refused: close(2) says why, too. */
+		rc = stage->failed;
+		node_unlock(h);
+		return rc;
+	}
 	id = h->id;
 	size = stage->size;
 	say = when != STAGE_FLUSH && !stage->reported;

@@ -24,7 +24,7 @@ struct handle;
 
 struct stage {
 	bool active; /* there is something to commit, or too little of it */
-	bool failed; /* its last commit failed and was reported */
+	int failed; /* what its last commit failed with, which was reported; 0: it has not */
 	bool reported; /* it was reported as incomplete as it is now */
 	unsigned char *data; /* N bytes, zero from `size` on; NULL: none needed yet */
 	uint32_t size; /* bytes so far: the length of the file for its writer */

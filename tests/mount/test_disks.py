@@ -133,6 +133,28 @@ def test_fsync_of_a_vector_tells_of_a_failed_sync(stores, rng, tmp):
     again.forget_errors()
 
 
+def test_close_after_a_refused_write_says_the_same(stores, rng, tmp):
+    """Not that too few bytes came: many programs tell only of what close(2) said."""
+    need_shim()
+    shim = Shim(tmp)
+    mnt = stores.mount(stores.create(dim=16384), before=shim.words)
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    shim.fail(write=errno.ENOSPC)
+    for vector in (1, 2):
+        fd = os.open(mnt.path(vector), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with refused(errno.ENOSPC):
+            os.write(fd, data)
+        with refused(errno.ENOSPC):
+            os.close(fd)
+        with refused(errno.ENOSPC):
+            mnt.put(vector, data)
+    shim.fail()
+    assert mnt.get(1) == data and mnt.ids() == {1}
+    assert all("No space left" in line for line in mnt.errors())
+    mnt.forget_errors()
+
+
 def test_a_failed_write_of_the_log_leaves_nothing_behind(stores, rng, tmp):
     """What was refused is not there after mounting again either."""
     need_shim()

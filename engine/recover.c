@@ -253,7 +253,7 @@ static int claim(struct recovery *recovery, uint64_t slot)
 	}
 	if (r)
 		return r;
-	if (slots_is_live(&store->slots, slot))
+	if (slots_is_taken(&store->slots, slot)) /* superseded by this log, too */
 		return -EUCLEAN;
 	set_doomed(recovery, slot, false);
 	(void)settle(recovery, slot);
@@ -368,6 +368,9 @@ static int replay_attr(struct recovery *recovery, const struct wal_record *recor
 
 	if (record->slot >= atomic_load(&store->columns.rows))
 		return -EUCLEAN;
+	if (slots_is_live(&store->slots, record->slot) &&
+	    index_find(&store->index, record->id) != record->slot)
+		return -EUCLEAN;
 	if (!slots_is_live(&store->slots, record->slot)) {
 		/* A later record supersedes it, and an interrupted checkpoint freed it. */
 		if (index_find(&store->index, record->id) != SLOT_NONE)
@@ -383,13 +386,71 @@ static int replay_attr(struct recovery *recovery, const struct wal_record *recor
 	return write_row(recovery, record, record->aux);
 }
 
+/* Whether `id` is where a record says that it was, or nowhere since a checkpoint that the crash
+ * interrupted has freed that row already. */
+static bool was_in(const struct recovery *recovery, uint64_t id, uint64_t slot)
+{
+	struct quiver *store = recovery->store;
+	uint64_t found = index_find(&store->index, id);
+
+	if (found != SLOT_NONE)
+		return found == slot;
+	return slot >= atomic_load(&store->columns.rows) || !slots_is_live(&store->slots, slot);
+}
+
+/* A FREE comes behind the PUTREF of the vector's new slot. */
+static bool may_be_freed(const struct recovery *recovery, uint64_t id, uint64_t slot)
+{
+	struct quiver *store = recovery->store;
+
+	return slot >= atomic_load(&store->columns.rows) || !slots_is_live(&store->slots, slot) ||
+	       columns_id(&store->columns, slot) == id;
+}
+
+/* Whether the record fits what is there. */
+static bool fits(const struct recovery *recovery, const struct wal_record *record)
+{
+	switch (record->type) {
+	case WAL_PUT:
+	case WAL_REMOVE:
+		return was_in(recovery, record->id, record->old_slot);
+	case WAL_RENAME:
+		return was_in(recovery, record->id, record->old_slot) &&
+		       was_in(recovery, record->aux, record->src_slot);
+	case WAL_MOVE:
+		return was_in(recovery, record->id, record->src_slot);
+	case WAL_PUTREF:
+		return record->old_slot == SLOT_NONE;
+	case WAL_FREE:
+		return may_be_freed(recovery, record->id, record->old_slot);
+	default:
+		return true;
+	}
+}
+
+/* False for what no store logs, though the checksum fits. */
+static bool is_possible(const struct wal_record *record)
+{
+	if (record->type == WAL_DIRATTR)
+		return true;
+	if ((record->type == WAL_REMOVE || record->type == WAL_FREE) &&
+	    record->old_slot == SLOT_NONE)
+		return false;
+	if (record->type == WAL_SETATTR && (record->aux == 0 || record->aux > record->lsn))
+		return false;
+	if (record->type == WAL_RENAME &&
+	    (record->aux > QUIVER_ID_MAX || record->aux == record->id))
+		return false;
+	return record->id <= QUIVER_ID_MAX;
+}
+
 static int replay(void *arg, const struct wal_record *record, const void *payload)
 {
 	struct recovery *recovery = arg;
 	int r;
 
 	recovery->applied_lsn = record->lsn;
-	switch (record->type) {
+	switch (is_possible(record) && fits(recovery, record) ? record->type : 0) {
 	case WAL_PUT:
 	case WAL_PUTREF:
 		r = replay_put(recovery, record, payload);
@@ -460,8 +521,14 @@ void recovery_judge_rows(struct recovery *recovery)
 void recovery_judge(struct recovery *recovery, bool clean)
 {
 	const struct superblock *sb = &recovery->store->superblock;
+	struct slots_counts counts;
 
 	recovery_judge_rows(recovery);
+	slots_counts(&recovery->store->slots, &counts);
+	if (counts.used - counts.free_below - recovery->superseded.count !=
+	            atomic_load(&recovery->store->index.count) &&
+	    recovery->damage_count == 0)
+		recovery_say(recovery, "wal: its records leave slots that belong to no vector");
 	if (recovery->base + recovery->gone != sb->count && recovery->damage_count == 0)
 		recovery_say(recovery,
 		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64 " expected, %" PRIu64

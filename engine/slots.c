@@ -59,14 +59,14 @@ void slots_set_rows(struct slots *slots, uint64_t rows)
 	pthread_mutex_unlock(&slots->lock);
 }
 
-static bool is_taken(const struct slots *slots, uint64_t slot)
+bool slots_is_taken(const struct slots *slots, uint64_t slot)
 {
 	return slots->taken[slot / WORD_BITS] >> (slot % WORD_BITS) & 1;
 }
 
 static void mark_taken(struct slots *slots, uint64_t slot)
 {
-	assert(!is_taken(slots, slot));
+	assert(!slots_is_taken(slots, slot));
 	slots->taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
 }
 
@@ -161,7 +161,7 @@ size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint6
 void slots_give(struct slots *slots, uint64_t slot)
 {
 	pthread_mutex_lock(&slots->lock);
-	assert(slot < slots->used && is_taken(slots, slot) && !slots_is_live(slots, slot));
+	assert(slot < slots->used && slots_is_taken(slots, slot) && !slots_is_live(slots, slot));
 	slots->taken[slot / WORD_BITS] &= ~(UINT64_C(1) << (slot % WORD_BITS));
 	slots->free_below++;
 	if (slot < slots->hint)
@@ -262,7 +262,7 @@ uint64_t slots_trim(struct slots *slots)
 			slots->free_below -= WORD_BITS;
 			continue;
 		}
-		if (is_taken(slots, slots->used - 1))
+		if (slots_is_taken(slots, slots->used - 1))
 			break;
 		slots->used--;
 		slots->free_below--;

@@ -47,6 +47,8 @@ void slots_give(struct slots *slots, uint64_t slot);
 void slots_set_live(struct slots *slots, uint64_t slot);
 void slots_clear_live(struct slots *slots, uint64_t slot);
 bool slots_is_live(const struct slots *slots, uint64_t slot);
+/* Not free: live, superseded or held by who is about to write it. While nobody else is there. */
+bool slots_is_taken(const struct slots *slots, uint64_t slot);
 /* While opening, before anyone else is there: slot holds a vector. */
 void slots_load_live(struct slots *slots, uint64_t slot);
 /* While opening: take over a whole live map of `used` bits. */

@@ -1,0 +1,105 @@
+/* fuzz_control.c - what is written to control files, and mount options. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse_opt.h"
+#include "fuzz.h"
+#include "options.h"
+#include "put_records.h"
+#include "value.h"
+
+int fuse_opt_add_opt_escaped(char **list, const char *option)
+{
+	size_t used = *list ? strlen(*list) : 0;
+	char *grown = realloc(*list, used + 2 * strlen(option) + 2);
+
+	if (!grown)
+		return -1;
+	if (used)
+		grown[used++] = ',';
+	for (; *option; option++) {
+		if (*option == ',' || *option == '\\')
+			grown[used++] = '\\';
+		grown[used++] = *option;
+	}
+	grown[used] = '\0';
+	*list = grown;
+	return 0;
+}
+
+static void values(const char *bytes, size_t size)
+{
+	char shown[64];
+	char text[32];
+	uint64_t number, again;
+	size_t length;
+	const char *value = value_trim(bytes, size, &length);
+	enum quiver_durability mode;
+	enum quiver_dtype dtype;
+
+	FUZZ_CHECK(value >= bytes && value + length <= bytes + size);
+	value_show(value, length, shown, sizeof(shown));
+	FUZZ_CHECK(strlen(shown) < sizeof(shown));
+	if (value_parse_u64(value, length, &number) == 0) {
+		snprintf(text, sizeof(text), "%" PRIu64, number);
+		FUZZ_CHECK(value_parse_u64(text, strlen(text), &again) == 0 && again == number);
+	}
+	if (value_is(value, length, "start"))
+		FUZZ_CHECK(value_starts_with(value, length, "start"));
+	if (quiver_durability_parse(shown, &mode) == 0)
+		FUZZ_CHECK(strcmp(quiver_durability_name(mode), shown) == 0);
+	if (quiver_dtype_parse(shown, &dtype) == 0)
+		FUZZ_CHECK(strcmp(quiver_dtype_name(dtype), shown) == 0);
+}
+
+static void records(const char *bytes, size_t size, uint32_t vector_bytes)
+{
+	struct quiver_record *list;
+	struct quiver_error error = { "" };
+	size_t count;
+	int r = put_records(bytes, size, vector_bytes, &list, &count, &error);
+
+	FUZZ_CHECK(r == 0 || (r == -EINVAL && error.text[0] && !list));
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		const char *data = list[i].data;
+
+		FUZZ_CHECK(list[i].id <= QUIVER_ID_MAX);
+		FUZZ_CHECK(data >= bytes && data + vector_bytes <= bytes + size);
+	}
+	free(list);
+}
+
+static void options(const char *bytes, size_t size)
+{
+	struct mount_options parsed;
+	struct quiver_error error = { "" };
+	char *text = malloc(size + 1);
+	int r;
+
+	FUZZ_CHECK(text);
+	memcpy(text, bytes, size);
+	text[size] = '\0';
+	r = mount_options_parse(text, &parsed, &error);
+	FUZZ_CHECK(r == 0 || (r == -EINVAL && error.text[0]));
+	FUZZ_CHECK(r != 0 || parsed.autocompact_percent <= 100);
+	mount_options_free(&parsed);
+	free(text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	/* A block of its own of just that size, so that reading past it is seen. */
+	char *bytes = malloc(size ? size : 1);
+
+	FUZZ_CHECK(bytes);
+	if (size > 0)
+		memcpy(bytes, data, size);
+	values(bytes, size);
+	records(bytes, size, size > 0 ? (uint32_t)data[0] + 1 : 1);
+	options(bytes, size);
+	free(bytes);
+	return 0;
+}

@@ -32,7 +32,6 @@ const char *__asan_default_options(void)
 struct board {
 	_Atomic uint64_t next; /* place in the order */
 	uint64_t cases; /* to run; those from here on in the order are left out */
-	uint64_t *order; /* numbers of all cases, shuffled */
 	double end; /* no case begins later */
 	_Atomic uint64_t failures;
 	_Atomic uint64_t running[WORKERS]; /* case + 1; 0 = none */
@@ -79,6 +78,9 @@ bool runner_only(uint64_t *number)
 	return text != NULL;
 }
 
+/* Numbers of all cases, shuffled. Not on the board: leaks are not looked for there. */
+static uint64_t *order;
+
 static double seconds(void)
 {
 	struct timespec now;
@@ -113,7 +115,7 @@ static void child(const struct runner *runner, struct board *board, unsigned wor
 		place = atomic_fetch_add(&board->next, 1);
 		if (place >= board->cases)
 			break;
-		number = board->order[place];
+		number = order[place];
 		atomic_store(&board->running[worker], number + 1);
 		(void)alarm(CASE_SECONDS);
 		why[0] = '\0';
@@ -191,19 +193,19 @@ static void choose(const struct runner *runner, struct board *board)
 	uint64_t state = runner_seed();
 	uint64_t only;
 
-	board->order = calloc(runner->cases + 1, sizeof(*board->order));
-	if (!board->order)
+	order = calloc(runner->cases + 1, sizeof(*order));
+	if (!order)
 		abort();
 	for (uint64_t i = 0; i < runner->cases; i++) {
 		uint64_t at = runner_random(&state) % (i + 1);
 
-		board->order[i] = board->order[at];
-		board->order[at] = i;
+		order[i] = order[at];
+		order[at] = i;
 	}
 	board->cases = runner->cases;
 	board->end = seconds() + 1e9;
 	if (runner_only(&only)) {
-		board->order[0] = only;
+		order[0] = only;
 		board->cases = 1;
 	} else if (!runner_long()) {
 		if (board->cases > runner->short_cases)
@@ -231,7 +233,7 @@ uint64_t runner_run(const struct runner *runner)
 	printf("# %s: %" PRIu64 " of %" PRIu64 " cases, %" PRIu64 " failed, %.1f s\n", runner->name,
 	       done, runner->cases, failures, seconds() - began);
 	fflush(stdout);
-	free(board->order);
+	free(order);
 	if (munmap(board, sizeof(*board)) != 0)
 		abort();
 	return done == 0 ? 1 : failures;

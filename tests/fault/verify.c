@@ -9,23 +9,26 @@
 #include "script.h"
 #include "store.h"
 
+/* The first line; it tells of damage only where the result counts some. */
 static void say(void *arg, const char *line)
 {
-	struct run *run = arg;
+	char *first = arg;
 
-	run_wrong(run, "check says: %s", line);
+	if (!first[0])
+		snprintf(first, RUNNER_WHY_BYTES / 2, "%s", line);
 }
 
 static void check_is_clean(struct run *run, const char *when, bool closed)
 {
 	struct quiver_check_result result;
 	struct quiver_error error = { "" };
-	int r = quiver_check(run->path, false, say, run, &result, &error);
+	char first[RUNNER_WHY_BYTES / 2] = "";
+	int r = quiver_check(run->path, false, say, first, &result, &error);
 
 	if (r)
 		run_wrong(run, "check %s: %s: %s", when, strerror(-r), error.text);
 	else if (result.damage > 0)
-		run_wrong(run, "check %s: damage", when);
+		run_wrong(run, "check %s: damage: %s", when, first);
 	else if (closed && !result.clean)
 		run_wrong(run, "check %s: not clean though closed", when);
 }

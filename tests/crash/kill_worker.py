@@ -27,7 +27,7 @@ class Worker:
         self.number = number
         self.clock = clock
         self.end = end
-        self.point = mount.vectors
+        self.point = self.place = mount.vectors
         self.put_path = mount.control_folder / "put"
         self.size = mount.size
         self.rng = random.Random(f"{seed} worker {number} round {round_number}")
@@ -174,7 +174,7 @@ class Disturber:
     def __init__(self, mount, seed, round_number, clock=time.monotonic_ns, end=FOREVER):
         self.clock = clock
         self.end = end
-        self.folder = mount.control_folder
+        self.folder = self.place = mount.control_folder
         self.rng = random.Random(f"{seed} disturber round {round_number}")
         self.events = []
 
@@ -223,13 +223,27 @@ class Process:
         return value
 
 
+def is_dead(worker):
+    """A request that was on its way into a ring when the daemon was killed ends with
+    EINTR: the pages that it goes to are those of a process that is being killed."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            os.listdir(worker.place)
+        except OSError as error:
+            if error.errno in DEAD:
+                return True
+        time.sleep(0.01)
+    return False
+
+
 def run_and_tell(worker, pipe):
     answer = (False, "nothing told")
     try:
         try:
             worker.run()
         except OSError as error:
-            if error.errno not in DEAD:
+            if error.errno not in DEAD and not (error.errno == errno.EINTR and is_dead(worker)):
                 raise
         answer = (True, worker.result())
     except BaseException:

@@ -11,6 +11,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
+# What the kernel says where the daemon is gone; the last of a request that was in a
+# ring when that ended.
+GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
 
 
 @contextlib.contextmanager

@@ -50,6 +50,8 @@ static int failed(int fault)
 	return -1;
 }
 
+/* The C library's own names of parameters are reserved ones.
+ * NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 int posix_fallocate64(int fd, off64_t offset, off64_t length)
 {
 	int (*real)(int, off64_t, off64_t);
@@ -94,3 +96,4 @@ int fsync(int fd)
 	*(void **)&real = next("fsync");
 	return fault ? failed(fault) : real(fd);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -32,7 +32,10 @@ bool preflight_is_within(const char *path, const char *folder)
 static int mount_point_error(const char *mount_point, int err, struct quiver_error *error)
 {
 	switch (err) {
+	/* The other two where a request was in a ring when that ended. */
 	case ENOTCONN:
+	case ECONNABORTED:
+	case ECANCELED:
 		snprintf(error->text, sizeof(error->text),
 		         "%s: a filesystem whose daemon is gone is still mounted here; run: %s %s",
 		         mount_point, geteuid() == 0 ? "umount" : "fusermount3 -u", mount_point);

@@ -311,10 +311,12 @@ def small_disk(stores, tmp, root):
     folder, stores.folder = stores.folder, disk
     yield stores
     stores.folder = folder
-    for mounted in stores.mounts:
-        if mounted.open:
-            mounted.unmount()
-    run("umount", "-l", disk)
+    try:
+        for mounted in stores.mounts:
+            if mounted.open:
+                mounted.unmount()
+    finally:
+        run("umount", "-l", disk)
 
 
 def test_a_full_disk_is_enospc_and_the_rest_goes_on(small_disk, rng):

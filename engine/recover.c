@@ -12,6 +12,12 @@
 #include "error.h"
 #include "fault.h"
 
+/* Vectors replayed in one write: a few blocks, and whole ones, as a block that is written in
+ * part is read from the disk first. */
+#define RUN_BYTES (64u << 10)
+#define RUN_BYTES_MAX (1u << 20)
+#define BLOCK_BYTES 4096u
+
 static bool is_doomed(const struct recovery *recovery, uint64_t slot)
 {
 	return slot < recovery->rows && (recovery->doomed[slot / 64] >> (slot % 64) & 1);
@@ -70,6 +76,7 @@ int recovery_init(struct recovery *recovery, struct quiver *store)
 
 void recovery_free(struct recovery *recovery)
 {
+	free(recovery->run);
 	free(recovery->doomed);
 	free(recovery->bad);
 	free(recovery->superseded.items);
@@ -284,16 +291,59 @@ static int point_to(struct recovery *recovery, const struct wal_record *record)
 	return 0;
 }
 
+/* Write what run_add has put off. */
+static int run_write(struct recovery *recovery)
+{
+	struct iovec part = { .iov_base = recovery->run, .iov_len = recovery->run_bytes };
+
+	if (recovery->run_bytes == 0)
+		return 0;
+	recovery->run_bytes = 0;
+	return columns_write_vectors(&recovery->store->columns, recovery->run_slot, &part, 1);
+}
+
+/* Slots of one write; it ends before a slot that is a multiple of them. */
+static uint64_t run_slots(uint64_t vector_bytes)
+{
+	/* The power of two in the size tells after how many slots a block ends with one. */
+	uint64_t power = vector_bytes & -vector_bytes;
+	uint64_t whole = power < BLOCK_BYTES ? BLOCK_BYTES / power : 1;
+
+	if (whole * vector_bytes > RUN_BYTES_MAX)
+		whole = 1;
+	return RUN_BYTES > whole * vector_bytes ? RUN_BYTES / (whole * vector_bytes) * whole
+	                                        : whole;
+}
+
+/* The vector of `slot`, to be written with its neighbours. */
+static int run_add(struct recovery *recovery, uint64_t slot, const void *vector)
+{
+	const uint64_t n = recovery->store->geometry.vector_bytes;
+	const uint64_t slots = run_slots(n);
+	int r = 0;
+
+	if (recovery->run_slot + recovery->run_bytes / n != slot || slot % slots == 0)
+		r = run_write(recovery);
+	if (r)
+		return r;
+	if (!recovery->run)
+		recovery->run = malloc(slots * n);
+	if (!recovery->run)
+		return -ENOMEM;
+	if (recovery->run_bytes == 0)
+		recovery->run_slot = slot;
+	memcpy(recovery->run + recovery->run_bytes, vector, n);
+	recovery->run_bytes += n;
+	return 0;
+}
+
 static int replay_put(struct recovery *recovery, const struct wal_record *record,
                       const void *payload)
 {
-	struct quiver *store = recovery->store;
-	struct iovec part = { .iov_base = (void *)(uintptr_t)payload,
-		              .iov_len = record->payload_bytes };
 	int r = claim(recovery, record->slot);
 
 	if (r == 0 && record->type == WAL_PUT)
-		r = columns_write_vectors(&store->columns, record->slot, &part, 1);
+		r = run_add(recovery, record->slot, payload);
 	if (r == 0)
 		r = write_row(recovery, record, record->lsn);
 	if (r == 0)
@@ -312,7 +362,7 @@ static int copy_again(struct recovery *recovery, const struct wal_record *record
 	uint64_t n = store->geometry.vector_bytes;
 	void *buffer = malloc(n);
 	struct iovec part = { .iov_base = buffer, .iov_len = n };
-	int r = buffer ? 0 : -ENOMEM;
+	int r = buffer ? run_write(recovery) : -ENOMEM;
 
 	if (r == 0 && record->src_slot >= atomic_load(&store->columns.rows))
 		r = -EUCLEAN;
@@ -484,10 +534,15 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 int recovery_replay(struct recovery *recovery)
 {
 	int r;
+	int w;
 
 	recovery->scan.each = replay;
 	recovery->scan.arg = recovery;
 	r = wal_scan(&recovery->scan);
+	/* Also after a record that cannot be applied: a repair keeps what came before. */
+	w = run_write(recovery);
+	if (w)
+		r = w;
 	atomic_store(&recovery->store->counters.replayed, recovery->scan.records);
 	return r;
 }

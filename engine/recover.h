@@ -26,6 +26,10 @@ struct recovery {
 	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
+	/* Replayed vectors of neighbouring slots, not written yet. */
+	uint8_t *run;
+	uint64_t run_slot;
+	uint64_t run_bytes;
 	/* Every fault found is one call. */
 	void (*damage)(struct recovery *recovery, const char *line);
 	void *damage_arg;

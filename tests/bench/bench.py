@@ -28,7 +28,6 @@ from host import BenchError
 from places import Passthrough, Place, Quiverfs, Tmpfs
 
 COUNT_MAX = 10_000_000
-FILES_MAX = 500_000  # passthrough_hp holds a descriptor for each file
 NOISE_BYTES = 16 << 20
 QUICK_SECONDS = 95  # for measuring; the rest of two minutes is for making the folders
 
@@ -45,6 +44,8 @@ def parse_arguments():
                         help="float32 in a vector (768), one or more: 128,768,1536")
     parser.add_argument("--rows", default="", metavar="PATTERN",
                         help="only rows in which this regular expression is found")
+    parser.add_argument("--systems", default="", metavar="PATTERN",
+                        help="only systems in whose name this regular expression is found")
     parser.add_argument("--rounds", type=int, help="how often everything is measured (5)")
     parser.add_argument("--seed", type=int, help="of the random order of IDs")
     parser.add_argument("--dir", default="/var/tmp", help="a folder on the disk to be measured")
@@ -61,6 +62,7 @@ def parse_arguments():
         parser.error(f"--count is from 1,000 to {COUNT_MAX:,}, --rounds at least 1")
     try:
         re.compile(args.rows)
+        re.compile(args.systems)
         args.dims = [int(dim) for dim in args.dim.split(",")]
     except (re.error, ValueError) as error:
         parser.error(str(error))
@@ -77,7 +79,8 @@ class Bench:
         self.count = args.count
         self.rounds = args.rounds
         self.seed = args.seed
-        self.pattern = args.rows
+        self.row_pattern = args.rows
+        self.system_pattern = args.systems
         self.dim = dim
         self.vector_bytes = dim * 4
         self.file_ops = min(args.count, 1_000 if args.quick else 20_000)
@@ -186,7 +189,7 @@ class Bench:
         if not (self.build / "subprojects/fuse-3.18.3/example/passthrough_hp").exists():
             note("no passthrough_hp: libfuse is the system's")
             return []
-        if self.count > FILES_MAX or resource.getrlimit(resource.RLIMIT_NOFILE)[1] < self.count:
+        if not allow_files(self.count * 2):
             note("no passthrough_hp: it would need a descriptor for each file")
             return []
         ring = ["-o", "io_uring"] if self.uring else ["--clone-fd"]
@@ -201,9 +204,19 @@ class Bench:
         return found
 
 
-def measure(args, dim):
-    """All chosen rows of one dimension, and the name of the disk's filesystem."""
-    found = results.Results(dim, args.count)
+def allow_files(count):
+    """Whether a child may have `count` files open; root may raise the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, count))
+        except (OSError, ValueError):
+            return False
+    return True
+
+
+def measure(args, dim, found):
+    """All chosen rows of one dimension; the name of the disk's filesystem."""
     with contextlib.ExitStack() as cleanup:
         bench = Bench(args, dim, cleanup)
         chosen = [block for block in mounted.blocks() + inprocess.blocks()
@@ -220,9 +233,11 @@ def measure(args, dim):
                     blocks.measure_block(bench, block, found)
                 else:
                     found.note(f"{block.rows[0]}: left out, no time")
+        except (KeyboardInterrupt, SystemExit):
+            found.note("interrupted")
         finally:
             blocks.progress_end()
-        return found, bench.disk_name
+        return bench.disk_name
 
 
 def print_head(head, args):
@@ -238,11 +253,12 @@ def print_head(head, args):
 def run(args):
     head = {"host": host.describe(args.dir), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "settings": {"count": args.count, "rounds": args.rounds, "seed": args.seed,
-                         "quick": args.quick, "rows": args.rows}}
+                         "quick": args.quick, "rows": args.rows, "systems": args.systems}}
     print_head(head, args)
     everything, verdicts = [], []
     for dim in args.dims:
-        found, disk = measure(args, dim)
+        found = results.Results(dim, args.count)
+        disk = measure(args, dim, found)
         everything.append(found)
         print(f"\n==== {args.count:,} vectors of {dim} x f4 ({dim * 4:,} bytes)")
         results.print_table(found)
@@ -252,10 +268,13 @@ def run(args):
         suffix = "" if len(args.dims) == 1 else f"-{dim}"
         for file in plot.draw(found, head, disk, args.output + suffix):
             print(f"\nwrote {file}", end="")
+        if "interrupted" in found.notes:
+            break
     head["host"]["load_average_after"] = os.getloadavg()[0]
     results.write_json(args.output + ".json", head, everything, verdicts)
     print(f"\nwrote {args.output}.json; load average after: "
           f"{head['host']['load_average_after']:.1f}")
+    return 130 if "interrupted" in everything[-1].notes else 0
 
 
 def main():
@@ -268,7 +287,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     switched = host.switch_uring("Y")
     try:
-        run(args)
+        return run(args)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -279,7 +298,6 @@ def main():
             host.switch_uring(switched)
         if host.can_drop_caches():
             host.drop_caches()
-    return 0
 
 
 if __name__ == "__main__":

@@ -41,8 +41,9 @@ def matches(block, pattern):
 
 def measure_block(bench, block, results):
     """Rounds outside, systems inside: whatever else the machine does hits all of them."""
-    systems = block.systems(bench)
-    rows = [row for row in block.rows if re.search(bench.pattern, row)]
+    systems = [system for system in block.systems(bench)
+               if re.search(bench.system_pattern, name_of(system))]
+    rows = [row for row in block.rows if re.search(bench.row_pattern, row)]
     for row in rows:
         results.add_row(row, block.unit, block.baseline(bench))
     for turn in range(1 if block.once else bench.rounds):

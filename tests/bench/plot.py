@@ -19,7 +19,8 @@ IN_PROCESS = {
     "put x1": "put", "put, durable x1": "put, durable",
     "put, durable x16": "put, durable, 16 writers", "batch of 1000 x1": "batch of 1000",
     "remove x1": "remove", "get by reference x1": "get by reference",
-    "get by copy x1": "get by copy", "get by copy, checksum x1": "get, checksum",
+    "get by copy x1": "get by copy",
+    "get by copy, checksum x1": "get, checksum",
     "clean open": "clean open",
 }
 SYSTEMS = {
@@ -78,9 +79,8 @@ def script(results, head, disk):
         if data:
             blocks.append(data)
             what = "files" if name == "mounted" else "in process"
-            plots.append(plot_command(
-                name, f"{what}, beside {baseline}: {results.count:,} vectors of {results.dim} x f4",
-                systems))
+            title = f"{what}, beside {baseline}: {results.count:,} vectors of {results.dim} x f4"
+            plots.append(plot_command(name, title, systems))
     if not plots:
         return None, 0
     machine = f"{head['host']['cpu']}, {head['host']['cpus']} CPUs, Linux {head['host']['kernel']}"

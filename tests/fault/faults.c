@@ -20,7 +20,7 @@ const struct quiver_io *__wrap_quiver_io_posix(void)
 	return atomic_load(&in_place) ? &faults.io.table : real();
 }
 
-/* 0 go on, FAULT_SHORT, or the error. */
+/* 0 go on, FAULT_SHORT, FAULT_LATE, or the error. */
 static int now(int kind, int fd)
 {
 	int e = trouble_now(&faults.io, kind, fd);
@@ -32,6 +32,8 @@ static int now(int kind, int fd)
 		atomic_fetch_add(&faults.syncs_failed, 1);
 	if (e && atomic_compare_exchange_strong(&faults.first_kind, &none, kind))
 		atomic_store(&faults.first_file, file);
+	if (e == FAULT_LATE && kind != TROUBLE_WRITE)
+		return -EIO;
 	return e == FAULT_SHORT && !(kind & (FAULT_READ | TROUBLE_WRITE)) ? 0 : e;
 }
 
@@ -82,6 +84,11 @@ static ssize_t fault_pwritev(const struct quiver_io *self, int fd, const struct 
 	(void)self;
 	if (e == 0)
 		return real()->pwritev(real(), fd, parts, count, offset);
+	if (e == FAULT_LATE) {
+		ssize_t n = real()->pwritev(real(), fd, parts, count, offset);
+
+		return n < 0 ? n : -EIO;
+	}
 	if (e != FAULT_SHORT)
 		return e;
 	half.iov_len = (half.iov_len + 1) / 2;
@@ -93,6 +100,8 @@ static int fault_fdatasync(const struct quiver_io *self, int fd)
 	int e = now(TROUBLE_SYNC, fd);
 
 	(void)self;
+	if (e && e != -EINTR) /* that is tried again */
+		atomic_fetch_add(&faults.data_syncs_failed, 1);
 	return e ? e : real()->fdatasync(real(), fd);
 }
 
@@ -245,6 +254,7 @@ void faults_arm(bool allocations, long at, enum trouble_how how, int error)
 	atomic_store(&faults.first_file, 0);
 	atomic_store(&faults.allocated, 0);
 	atomic_store(&faults.syncs_failed, 0);
+	atomic_store(&faults.data_syncs_failed, 0);
 	trouble_arm(&faults.io, at, how, allocations ? 0 : FAULT_ALL, 0, error);
 }
 

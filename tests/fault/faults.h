@@ -28,6 +28,8 @@ enum fault_kind {
 
 /* In the place of an error: a read or write moves half of what it should. */
 #define FAULT_SHORT 2
+/* Or: a write is done wholly, and then fails with -EIO; other calls just fail. */
+#define FAULT_LATE 3
 
 struct faults {
 	struct trouble_io io; /* first */
@@ -36,6 +38,7 @@ struct faults {
 	_Atomic int first_kind; /* of the call that failed first, 0 = none yet; enum fault_kind */
 	_Atomic int first_file; /* trouble_letter of its file, 0 where it has none */
 	_Atomic long syncs_failed; /* syncs, and writes of the page that notes them */
+	_Atomic long data_syncs_failed; /* fdatasync, which only commits and checkpoints call */
 	_Atomic long open_files; /* through the table, not closed yet */
 	_Atomic long live; /* allocations and maps not given back yet */
 };
@@ -47,7 +50,7 @@ extern struct faults faults;
 const struct quiver_io *faults_table(void);
 
 /* The `at`-th call from now on fails (0: none, only count), and where `how` says so every one
- * after it. `error` is negative, or FAULT_SHORT. */
+ * after it. `error` is negative, FAULT_SHORT or FAULT_LATE. */
 void faults_arm(bool allocations, long at, enum trouble_how how, int error);
 /* Nothing fails from now on; counts and the first fault stay as they are. */
 void faults_disarm(void);

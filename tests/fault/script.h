@@ -38,6 +38,7 @@ struct run {
 	enum quiver_durability mode; /* in force */
 	bool allocations; /* what can fail, and for how long */
 	bool once;
+	bool dies; /* killed where the first call fails, in the place of going on and closing */
 	int error;
 	bool loses; /* a repair removes the damaged vector: it may be gone */
 	bool stopped; /* a call has ended the script early */

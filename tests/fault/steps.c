@@ -65,6 +65,8 @@ static void judge_change(struct run *run, const char *what, int r, int want, boo
                          bool failed_before)
 {
 	run_judge(run, what, r, want);
+	if (r == 0 && atomic_load(&faults.data_syncs_failed) > 0)
+		run_wrong(run, "%s succeeded although a sync has failed", what);
 	if (!run->once || !fired_before)
 		return;
 	if (failed_before ? r != -EROFS && r != want : r != want)
@@ -103,6 +105,8 @@ static void settle(struct run *run, int r, struct before was, const struct world
 		run->now = *next;
 	else if (faults_syncs_failed() > was.syncs_failed)
 		remember(run, next);
+	if (r && run->dies)
+		run->stopped = true;
 	if (run->store)
 		quiet(run);
 }
@@ -161,11 +165,30 @@ void step_open(struct run *run, bool read_only)
 	run->stopped = r != 0;
 }
 
+/* As kill -9: what is on disk before the close is what there is. */
+static void kill_store(struct run *run)
+{
+	struct image image;
+
+	image_load(&image, run->path);
+	faults_disarm();
+	(void)quiver_close(run->store); /* of a store that is gone a moment later */
+	run->store = NULL;
+	folder_remove(run->path);
+	image_write(&image, run->path);
+	image_free(&image);
+}
+
 void step_close(struct run *run)
 {
 	bool read_only = run->store->options.read_only;
-	int r = quiver_close(run->store);
+	int r;
 
+	if (run->dies && faults_fired()) {
+		kill_store(run);
+		return;
+	}
+	r = quiver_close(run->store);
 	run->store = NULL;
 	run_judge(run, "close", r, 0);
 	if (r == 0 && !read_only)
@@ -337,7 +360,7 @@ void step_job(struct run *run, enum quiver_job kind)
 	if (run->stopped)
 		return;
 	r = quiver_job_start(run->store, kind);
-	judge_change(run, "job_start", r, 0, was.fired, was.failed && kind == QUIVER_COMPACT);
+	run_judge(run, "job_start", r, 0); /* the job is at work, and its faults are its own */
 	if (r)
 		return;
 	for (int i = 0; i < JOB_POLLS; i++) {
@@ -348,8 +371,10 @@ void step_job(struct run *run, enum quiver_job kind)
 	}
 	if (status.running)
 		run_wrong(run, "the job does not end");
-	judge_change(run, "the job", status.result, 0, was.fired,
-	             was.failed && kind == QUIVER_COMPACT);
+	if (kind == QUIVER_COMPACT)
+		judge_change(run, "the job", status.result, 0, was.fired, was.failed);
+	else
+		run_judge(run, "the job", status.result, 0);
 	quiet(run);
 }
 

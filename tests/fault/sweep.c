@@ -24,10 +24,16 @@ struct how {
 };
 
 static const struct how io_hows[] = {
-	{ "EIO once", -EIO, true },          { "EIO for good", -EIO, false },
-	{ "ENOSPC once", -ENOSPC, true },    { "ENOSPC for good", -ENOSPC, false },
-	{ "EINTR once", -EINTR, true },      { "EINTR for good", -EINTR, false },
-	{ "short once", FAULT_SHORT, true }, { "short for good", FAULT_SHORT, false },
+	{ "EIO once", -EIO, true },
+	{ "EIO for good", -EIO, false },
+	{ "ENOSPC once", -ENOSPC, true },
+	{ "ENOSPC for good", -ENOSPC, false },
+	{ "EINTR once", -EINTR, true },
+	{ "EINTR for good", -EINTR, false },
+	{ "short once", FAULT_SHORT, true },
+	{ "short for good", FAULT_SHORT, false },
+	{ "EIO behind the write once", FAULT_LATE, true },
+	{ "EIO behind the write for good", FAULT_LATE, false },
 };
 static const struct how alloc_hows[] = {
 	{ "no memory once", -ENOMEM, true },
@@ -50,7 +56,7 @@ struct sweep {
 
 static int errno_of(const struct how *how)
 {
-	return how->error == FAULT_SHORT ? -EIO : how->error;
+	return how->error > 0 ? -EIO : how->error;
 }
 
 /* Play a script with its fault armed. The number of calls that were made. */
@@ -63,6 +69,7 @@ static long play(const struct sweep *sweep, const struct sweep_case *c, struct r
 	run->now = sweep->images.worlds[c->script->image];
 	run->allocations = sweep->allocations;
 	run->once = c->how->once;
+	run->dies = !sweep->allocations && c->call % 2 == 0;
 	run->error = errno_of(c->how);
 	faults_arm(sweep->allocations, c->call, c->how->once ? TROUBLE_ONCE : TROUBLE_FROM,
 	           c->how->error);
@@ -118,7 +125,8 @@ static void describe(void *arg, uint64_t number, char *to, size_t room)
 	const struct sweep *sweep = arg;
 	const struct sweep_case *c = &sweep->cases[number];
 
-	snprintf(to, room, "%s, call %ld, %s", c->script->name, c->call, c->how->text);
+	snprintf(to, room, "%s, call %ld, %s%s", c->script->name, c->call, c->how->text,
+	         c->call % 2 == 0 ? ", then killed" : "");
 }
 
 /* How many calls a script makes on a sound machine. */

@@ -29,6 +29,7 @@ from places import Passthrough, Place, Quiverfs, Tmpfs
 
 COUNT_MAX = 10_000_000
 NOISE_BYTES = 16 << 20
+SPARE_FILES = 1_000  # descriptors of a filesystem beside those of its files
 QUICK_SECONDS = 95  # for measuring; the rest of two minutes is for making the folders
 
 
@@ -189,8 +190,9 @@ class Bench:
         if not (self.build / "subprojects/fuse-3.18.3/example/passthrough_hp").exists():
             note("no passthrough_hp: libfuse is the system's")
             return []
-        if not allow_files(self.count * 2):
-            note("no passthrough_hp: it would need a descriptor for each file")
+        if not allow_files(self.count + SPARE_FILES):
+            note("no passthrough_hp: it needs a descriptor for each file, and the limit is "
+                 f"{resource.getrlimit(resource.RLIMIT_NOFILE)[1]:,} (a smaller --count has it)")
             return []
         ring = ["-o", "io_uring"] if self.uring else ["--clone-fd"]
         found = [Passthrough("passthrough_hp", self.ext4_folder, self, ring)]

@@ -18,7 +18,7 @@ class Block:
     rows = []
     unit = "time"
     mounted = True
-    once = False  # the same in every round
+    one_round = False  # the same in every round
 
     def systems(self, bench):
         raise NotImplementedError
@@ -46,7 +46,7 @@ def measure_block(bench, block, results):
     rows = [row for row in block.rows if re.search(bench.row_pattern, row)]
     for row in rows:
         results.add_row(row, block.unit, block.baseline(bench))
-    for turn in range(1 if block.once else bench.rounds):
+    for turn in range(1 if block.one_round else bench.rounds):
         if turn > 0 and not bench.budget.allows_more():
             break
         # Each is the first once.

@@ -99,7 +99,7 @@ class Open(InProcess):
 class SpaceInProcess(InProcess):
     rows = ["bytes on disk over bytes of vectors, embedded stores"]
     unit = "ratio"
-    once = True
+    one_round = True
 
     def systems(self, bench):
         return list(PROGRAMS)
@@ -149,11 +149,11 @@ class Recover(InProcess):
 class EngineRow(InProcess):
     """What only our engine has."""
 
-    def __init__(self, row, title, unit="time", once=False):
+    def __init__(self, row, title, unit="time", one_round=False):
         self.row = row
         self.rows = [title]
         self.unit = unit
-        self.once = once
+        self.one_round = one_round
 
     def baseline(self, bench):
         return None
@@ -226,7 +226,7 @@ def blocks():
         Recover(),
         EngineRow("checkpoint", "checkpoint"),
         EngineRow("compact", "compaction after 30 % deleted"),
-        EngineRow("memory", "memory of the engine", "bytes", once=True),
+        EngineRow("memory", "memory of the engine", "bytes", one_round=True),
         SpaceInProcess(),
         Pause("pause-quiet", "quiet"),
         Pause("pause-growth", "growth"),

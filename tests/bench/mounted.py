@@ -247,7 +247,7 @@ class Space(Block):
 
     rows = ["bytes on disk over bytes of vectors"]
     unit = "ratio"
-    once = True
+    one_round = True
 
     def systems(self, bench):
         return ["quiverfs", bench.disk_name]
@@ -263,7 +263,7 @@ class DaemonMemory(Block):
 
     rows = ["memory of the daemon"]
     unit = "bytes"
-    once = True
+    one_round = True
 
     def systems(self, bench):
         return [place for place in bench.places if isinstance(place, Quiverfs)]

@@ -98,7 +98,8 @@ def draw(results, head, disk, prefix):
     files = []
     for kind, terminal in (("png", "pngcairo"), ("svg", "svg")):
         file = f"{prefix}.{kind}"
-        setup = f'set terminal {terminal} noenhanced size 1100,{480 * panels + 20}\nset output "{file}"\n'
+        setup = (f"set terminal {terminal} noenhanced size 1100,{480 * panels + 20}\n"
+                 f'set output "{file}"\n')
         done = subprocess.run(["gnuplot"], input=setup + text, text=True, stderr=subprocess.PIPE,
                               check=False)
         if done.returncode != 0:

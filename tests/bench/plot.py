@@ -42,6 +42,7 @@ set grid ytics lc rgb "#d0d0d0"
 set xtics rotate by -35 scale 0 font ",9"
 set key outside top center horizontal
 set bmargin 7
+set tmargin 5
 set arrow from graph 0, first 1 to graph 1, first 1 nohead lc rgb "#404040" dt 2
 set ylabel "times as fast"
 set errorbars lc rgb "#404040"

@@ -18,8 +18,7 @@ int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st);
 
 void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* On a mount with fs->no_open there is no matrix_open: fi->fh is 0. */
-void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                 struct fuse_file_info *fi);
+void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 #endif

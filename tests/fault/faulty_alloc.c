@@ -9,7 +9,7 @@
 #include "faults.h"
 
 void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
+void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
 void __real_free(void *p);
 void *__real_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);
@@ -17,7 +17,7 @@ int __real_munmap(void *at, size_t length);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
                           void *arg);
 void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 void __wrap_free(void *p);
 void *__wrap_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);

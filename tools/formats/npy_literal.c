@@ -205,7 +205,7 @@ static int parse_type(struct cursor *cursor, const char *word, struct npy_array 
 /* Take the value of descr. -EINVAL with a reason. */
 static int take_descr(struct cursor *cursor, struct npy_array *array)
 {
-	char word[WORD_BYTES_MAX];
+	char word[WORD_BYTES_MAX] = "";
 	int result;
 
 	if (peek(cursor) == '[')

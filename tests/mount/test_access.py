@@ -12,6 +12,7 @@ import pytest
 
 from files import refused
 from harness import QUIVERFS, is_mounted, quiverfs, run, until
+from ordinary_user import device_mode
 from peer import Peer
 
 NOBODY = 65534
@@ -188,14 +189,12 @@ def users_folder(tmp, root):
     """A folder of an ordinary user who may use FUSE."""
     if not shutil.which("fusermount3"):
         pytest.skip("there is no fusermount3")
-    mode = os.stat("/dev/fuse").st_mode & 0o7777
-    os.chmod("/dev/fuse", 0o666)  # as udev has it
     folder = tmp / "user"
     folder.mkdir()
     os.chown(folder, NOBODY, NOBODY)
-    yield folder
-    subprocess.run(["umount", "-l", folder / "mnt"], stderr=subprocess.DEVNULL, check=False)
-    os.chmod("/dev/fuse", mode)
+    with device_mode(0o666):  # as udev has it
+        yield folder
+        subprocess.run(["umount", "-l", folder / "mnt"], stderr=subprocess.DEVNULL, check=False)
 
 
 def as_user(*words, status=0):

@@ -14,7 +14,7 @@ import harness
 import watchdog
 from files import GONE, libc, opened, refused
 from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
-from ordinary_user import NOBODY, ordinary_user_words
+from ordinary_user import NOBODY, device_mode, ordinary_user_words
 from peer import Peer
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -416,11 +416,10 @@ def test_allow_other_needs_the_administrators_consent(store, tmp, theirs):
 
 
 def test_a_user_without_the_device_hears_so(store, tmp, root):
-    if os.stat("/dev/fuse").st_mode & 0o006:
-        pytest.skip("everybody may use /dev/fuse here")
     (tmp / "mnt").mkdir()
     run("chown", "-R", "nobody:nogroup", store.path, tmp / "mnt")
-    done = run(*ordinary_user_words, QUIVERFS, "mount", store.path, tmp / "mnt", status=1)
+    with device_mode(0o600):
+        done = run(*ordinary_user_words, QUIVERFS, "mount", store.path, tmp / "mnt", status=1)
     assert b"/dev/fuse" in done.stderr
 
 

@@ -22,7 +22,7 @@ static const struct quiver_geometry geometries[] = {
 	{ .dim = 1000, .dtype = QUIVER_U1 }, { .dim = 512, .dtype = QUIVER_F8 },
 };
 
-static void vsay(const char *format, va_list args)
+static void __attribute__((format(printf, 1, 0))) vsay(const char *format, va_list args)
 {
 	char line[2048];
 

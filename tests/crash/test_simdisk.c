@@ -180,11 +180,18 @@ static uint64_t number(const char *text)
 	return n;
 }
 
+static bool wants_long(void)
+{
+	const char *text = getenv("QUIVERFS_TEST_LONG");
+
+	return text && *text && strcmp(text, "0") != 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {
 		.from = 1,
-		.count = getenv("QUIVERFS_TEST_LONG") ? SEEDS_LONG : SEEDS_DEFAULT,
+		.count = wants_long() ? SEEDS_LONG : SEEDS_DEFAULT,
 		.crash_at = RUN_NEVER,
 	};
 	int r;

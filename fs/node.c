@@ -443,7 +443,9 @@ bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
 	}
 	h = pick(node, tid);
 	view->attr = h->writable ? h->stage.attr : h->version->ref.attr;
-	view->size = node_size(fs, h);
+	/* To others a vector has N bytes or is not there: their path may have led to the one
+	 * before, which had this node number, too. */
+	view->size = h->tid == tid ? node_size(fs, h) : fs->geometry.vector_bytes;
 	view->links = h->created && !h->orphan;
 	view->mtime_staged = h->writable && h->tid == tid && h->stage.active &&
 	                     (h->stage.attr_mask & QUIVER_ATTR_MTIME) != 0;

@@ -126,7 +126,7 @@ bool node_is_written(struct fs *fs, uint64_t id);
 /* What an open vector looks like to fstat that is not there by name, or differs. */
 struct node_view {
 	struct quiver_attr attr;
-	uint64_t size;
+	uint64_t size; /* bytes staged, to the thread that writes; N to any other */
 	unsigned links;
 	bool mtime_staged; /* by thread `tid`: attr.mtime_ns is the commit's */
 };

@@ -183,6 +183,74 @@ static void a_superblock_torn_while_opening_is_no_damage(void **state)
 	assert_int_equal(quiver_close(store), 0);
 }
 
+#define RECORD_BYTES 128u
+#define LOG_RECORD_BYTES (RECORD_BYTES + 104u) /* with N bytes, padded to 8 */
+
+/* What a crash leaves of the log of the image from byte `at` on: zeros, as it was made. */
+static void lose_log(const struct place *place, uint64_t at)
+{
+	static const uint8_t zeros[8 * SIM_SECTOR_BYTES];
+	char path[sizeof(place->image) + 32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/wal/0000000000000001.wal", place->image);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, zeros, sizeof(zeros), (off_t)at), sizeof(zeros));
+	assert_int_equal(close(fd), 0);
+}
+
+/* The last of `count` + 1 records has no payload and is torn between two sectors. */
+static void tear_record(struct place *place, unsigned count, unsigned kind)
+{
+	const uint64_t at = 4096 + (uint64_t)count * LOG_RECORD_BYTES;
+	struct quiver_attr attr = { .mtime_ns = 5, .mode = 0640 };
+	struct quiver_attr is;
+	struct quiver *store;
+	uint8_t bytes[N];
+
+	create(place);
+	store = open_at(place->root, sim_io(place->disk));
+	for (unsigned id = 0; id < count; id++)
+		put(store, id, (uint8_t)(id + 1));
+	if (kind == 0)
+		assert_int_equal(quiver_remove(store, count - 1, 0, NULL), 0);
+	else if (kind == 1)
+		assert_int_equal(quiver_set_attr(store, count - 1, &attr, QUIVER_ATTR_ALL, 0), 0);
+	else
+		assert_int_equal(quiver_rename(store, count - 1, 1000, 0, NULL), 0);
+	sim_crash(place->disk, place->image, SIM_ALL_KEPT, 0);
+	assert_int_equal(quiver_close(store), 0);
+	lose_log(place, (at / SIM_SECTOR_BYTES + 1) * SIM_SECTOR_BYTES);
+	must_check(place);
+	store = open_at(place->image, NULL);
+	assert_int_equal(quiver_count(store), count);
+	assert_int_equal(quiver_get_copy(store, count - 1, bytes, &is, NULL), 0);
+	assert_int_equal(bytes[0], count);
+	assert_int_equal(is.mtime_ns, count);
+	assert_int_equal(quiver_close(store), 0);
+	remove_image(place);
+	assert_int_equal(nftw(place->root, unit_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	sim_free(place->disk);
+	place->disk = NULL;
+}
+
+static void half_a_header_of_a_record_is_no_record(void **state)
+{
+	unsigned torn = 0;
+
+	/* All in the first segment. */
+	for (unsigned count = 2; count < 4096 / LOG_RECORD_BYTES; count++) {
+		uint64_t into = count * LOG_RECORD_BYTES % SIM_SECTOR_BYTES;
+
+		if (into <= SIM_SECTOR_BYTES - RECORD_BYTES)
+			continue;
+		for (unsigned kind = 0; kind < 3; kind++, torn++)
+			tear_record(*state, count, kind);
+	}
+	assert_int_equal(torn, 15);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +261,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			lsns_that_a_crash_took_back_are_not_handed_out_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_superblock_torn_while_opening_is_no_damage, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(half_a_header_of_a_record_is_no_record, setup,
 		                                teardown),
 	};
 

@@ -4,10 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "run.h"
 
 #define WHY_BYTES 1024
+/* FORMAT.md */
+#define NPY_HEADER_BYTES 4096u
+#define NPY_MUTABLE_BYTES 512u
+#define META_BYTES 40u
 
 static void crash_fail(const struct run *run, const struct run_crash *crash, const char *what,
                        const char *why)
@@ -30,6 +35,33 @@ static void hear(void *arg, const char *line)
 		(void)snprintf(listener->first, sizeof(listener->first), "%s", line);
 }
 
+/* What np.load sees of a column in a store that counts as closed: as many rows as it says. */
+static void check_npy(const struct run *run, const struct run_crash *crash, const char *name,
+                      uint64_t row_bytes)
+{
+	static const char before[] = "'shape': (";
+	char path[RUN_PATH_BYTES + 32];
+	char header[NPY_MUTABLE_BYTES + 1] = "";
+	const char *shape;
+	uint64_t rows = 0;
+	struct stat st;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", crash->image, name);
+	file = fopen(path, "r");
+	if (!file || fread(header, 1, NPY_MUTABLE_BYTES, file) != NPY_MUTABLE_BYTES ||
+	    fstat(fileno(file), &st) != 0 || fclose(file) != 0)
+		crash_fail(run, crash, name, "cannot be read");
+	/* The first bytes of it are not text. */
+	shape = memmem(header, NPY_MUTABLE_BYTES, before, sizeof(before) - 1);
+	if (!shape)
+		crash_fail(run, crash, name, "no shape in the header");
+	rows = strtoull(shape + sizeof(before) - 1, NULL, 10);
+	if ((uint64_t)st.st_size != NPY_HEADER_BYTES + rows * row_bytes)
+		crash_fail(run, crash, name,
+		           "the header of a store that was closed does not fit the file");
+}
+
 /* Before recovery, and after a clean close. */
 static void check(const struct run *run, const struct run_crash *crash, bool closed)
 {
@@ -46,6 +78,11 @@ static void check(const struct run *run, const struct run_crash *crash, bool clo
 		           listener.first);
 	if (closed && !result.clean)
 		crash_fail(run, crash, "quiver_check", "not clean after a close");
+	if (!result.clean)
+		return;
+	check_npy(run, crash, "vectors.npy", run->oracle.vector_bytes);
+	check_npy(run, crash, "ids.npy", sizeof(uint64_t));
+	check_npy(run, crash, "meta.npy", META_BYTES);
 }
 
 static void on_report(void *arg, const char *line)

@@ -113,7 +113,7 @@ int facts_get(struct session *session, struct facts *facts)
 	result = session->target.live ? ask_mount(session, facts) : ask_store(session, facts);
 	if (result < 0) {
 		say_error(session->target.path, "its numbers cannot be read: %s",
-		          strerror(-result));
+		          live_strerror(result));
 		facts_free(facts);
 		return result;
 	}

@@ -119,7 +119,7 @@ static int sink_close(struct sink *sink)
 
 	if (sink->put_fd >= 0 && close(sink->put_fd) < 0) {
 		result = -errno;
-		say_error(sink->session->target.path, "control/put: %s", strerror(-result));
+		say_error(sink->session->target.path, "control/put: %s", live_strerror(result));
 	}
 	free(sink->vectors);
 	free(sink->ids);
@@ -178,7 +178,7 @@ static void say_put_failed(const struct sink *sink, int result)
 		          "why",
 		          path);
 	else
-		say_error(path, "writing vectors failed: %s", strerror(-result));
+		say_error(path, "writing vectors failed: %s", live_strerror(result));
 }
 
 /* Move all rows, until the end, an error or a signal. *done counts them. Says errors. */

@@ -96,7 +96,7 @@ static int read_state(struct session *session, enum quiver_job job, char state[S
 
 	if (result < 0)
 		say_error(session->target.path, "control/%s cannot be read: %s", job_name(job),
-		          strerror(-result));
+		          live_strerror(result));
 	return result;
 }
 
@@ -129,7 +129,7 @@ static int start_live(struct session *session, enum quiver_job job)
 		          result == -EROFS ? "; on a read-only mount it is not available"
 		                           : "; only the user who mounted it may");
 	else if (result < 0)
-		say_error(path, "%s cannot start: %s", job_name(job), strerror(-result));
+		say_error(path, "%s cannot start: %s", job_name(job), live_strerror(result));
 	return result;
 }
 

@@ -89,7 +89,7 @@ int flush_command(int argc, char **argv)
 		result = quiver_checkpoint(session.store);
 	if (result < 0)
 		say_error(session.target.path, "flush failed: %s; 'quiverfs status' says more",
-		          strerror(-result));
+		          live_strerror(result));
 	closed = session_close(&session);
 	return result == 0 && closed == 0 ? STATUS_OK : STATUS_FAILED;
 }

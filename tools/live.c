@@ -13,7 +13,20 @@
 
 #define NAME_BYTES_MAX 64
 
-/* Open control/NAME; the descriptor or a negative errno. */
+/* A request that was under way when the daemon ended is aborted; one in a ring of io_uring
+ * that is taken down is cancelled. */
+bool live_is_gone(int result)
+{
+	return result == -ENOTCONN || result == -ECONNABORTED || result == -ECANCELED;
+}
+
+static int live_error(void)
+{
+	return live_is_gone(-errno) ? -ENOTCONN : -errno;
+}
+
+/* Open control/NAME; the descriptor or a negative errno. A ring that is taken down
+ * interrupts, too. */
 static int open_control(int mount_fd, const char *name, int flags)
 {
 	char path[NAME_BYTES_MAX];
@@ -21,8 +34,10 @@ static int open_control(int mount_fd, const char *name, int flags)
 
 	if (snprintf(path, sizeof(path), "control/%s", name) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	fd = openat(mount_fd, path, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	do {
+		fd = openat(mount_fd, path, flags | O_CLOEXEC);
+	} while (fd < 0 && errno == EINTR);
+	return fd < 0 ? live_error() : fd;
 }
 
 int live_read(int mount_fd, const char *name, char *text, size_t size)
@@ -39,15 +54,15 @@ int live_read(int mount_fd, const char *name, char *text, size_t size)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			result = -errno;
+			result = live_error();
 		if (got <= 0)
 			break;
 		length += (size_t)got;
 	}
 	if (result == 0 && length == size)
 		result = -EFBIG;
-	if (close(fd) < 0 && result == 0)
-		result = -errno;
+	if (close(fd) < 0 && errno != EINTR && result == 0)
+		result = live_error();
 	if (result < 0)
 		return result;
 	if (length > 0 && text[length - 1] == '\n')
@@ -69,10 +84,15 @@ int live_write(int mount_fd, const char *name, const char *value)
 		written = write(fd, value, length);
 	} while (written < 0 && errno == EINTR);
 	if (written < 0)
-		result = -errno;
+		result = live_error();
 	else if ((size_t)written != length)
 		result = -EIO;
-	if (close(fd) < 0 && result == 0)
-		result = -errno;
+	if (close(fd) < 0 && errno != EINTR && result == 0)
+		result = live_error();
 	return result;
+}
+
+const char *live_strerror(int result)
+{
+	return live_is_gone(result) ? "its daemon is gone" : strerror(-result);
 }

@@ -4,6 +4,7 @@
 #ifndef LIVE_H
 #define LIVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Longest control file: 256 lines of `errors`, each at most 512 bytes. */
@@ -12,11 +13,19 @@
 /*
  * Read control/NAME of the mount whose root is `mount_fd` into `text`, ended by
  * a NUL, without the newline at its end. One read(2) gets the whole file, which
- * is then one snapshot. -EFBIG where it does not fit; errors of openat(2), read(2).
+ * is then one snapshot. -EFBIG where it does not fit; -ENOTCONN where the daemon is
+ * gone or ends meanwhile; other errors of openat(2), read(2).
  */
 int live_read(int mount_fd, const char *name, char *text, size_t size);
 
-/* Write `value` to control/NAME with one write(2). Errors of openat, write, close. */
+/* Write `value` to control/NAME with one write(2). -ENOTCONN as above, though what was
+ * asked for may have been done; other errors of openat, write, close. */
 int live_write(int mount_fd, const char *name, const char *value);
+
+/* Whether this negative errno of a file of a mount says that its daemon is gone. */
+bool live_is_gone(int result);
+
+/* Words for an error of the two, or of a file of the mount. */
+const char *live_strerror(int result);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * mounts.c - what is mounted where, as this process sees it.
+ * mounts.c - what is mounted where, as a process sees it.
  */
 #include "mounts.h"
 #include "octal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 /* Source, mount point, type, options and two numbers, with a blank between them;
  * the kernel writes blanks and the like within them as \ooo. glibc's getmntent
  * knows only some of those. */
-#define MOUNTS_FILE "/proc/self/mounts"
+#define MOUNTS_FILE "/proc/%s/mounts"
+#define PATH_BYTES_MAX 64
 
 /* Look at one line; takes it apart. */
 static void look(char *line, const char *point, struct mount_found *mount)
@@ -33,14 +35,19 @@ static void look(char *line, const char *point, struct mount_found *mount)
 	(void)snprintf(mount->source, sizeof(mount->source), "%s", source);
 }
 
-int mounts_find(const char *point, struct mount_found *mount)
+/* The same for the process whose folder in /proc is `process`. */
+static int find(const char *process, const char *point, struct mount_found *mount)
 {
-	FILE *mounts = fopen(MOUNTS_FILE, "re");
+	char path[PATH_BYTES_MAX];
+	FILE *mounts;
 	char *line = NULL;
 	size_t room = 0;
 	int result = 0;
 
 	memset(mount, 0, sizeof(*mount));
+	if (snprintf(path, sizeof(path), MOUNTS_FILE, process) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	mounts = fopen(path, "re");
 	if (mounts == NULL)
 		return -errno;
 	while (getline(&line, &room, mounts) >= 0)
@@ -51,4 +58,17 @@ int mounts_find(const char *point, struct mount_found *mount)
 		result = -errno;
 	free(line);
 	return result;
+}
+
+int mounts_find(const char *point, struct mount_found *mount)
+{
+	return find("self", point, mount);
+}
+
+int mounts_find_of(int64_t pid, const char *point, struct mount_found *mount)
+{
+	char process[PATH_BYTES_MAX];
+
+	(void)snprintf(process, sizeof(process), "%" PRId64, pid);
+	return find(process, point, mount);
 }

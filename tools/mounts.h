@@ -1,11 +1,12 @@
 /*
- * mounts.h - what is mounted where, as this process sees it.
+ * mounts.h - what is mounted where, as a process sees it.
  */
 #ifndef MOUNTS_H
 #define MOUNTS_H
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The type under which the kernel lists the mounts of quiverfs. */
 #define MOUNT_TYPE "fuse.quiverfs"
@@ -17,10 +18,14 @@ struct mount_found {
 };
 
 /*
- * Look for a mount exactly at the absolute path `point`; of several the topmost
- * counts. Asks the kernel, never the filesystem, so it does not hang with it.
+ * Look for a mount exactly at the absolute path `point`, as this process sees it; of
+ * several the topmost counts. Asks the kernel, never the filesystem, so it does not hang with it.
  * 0 (see found), or the errors of reading /proc.
  */
 int mounts_find(const char *point, struct mount_found *mount);
+
+/* The same as process `pid` sees it, which may live in another namespace. -ENOENT or
+ * -ESRCH: there is no such process; -EACCES: it is somebody else's. */
+int mounts_find_of(int64_t pid, const char *point, struct mount_found *mount);
 
 #endif

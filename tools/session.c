@@ -72,7 +72,7 @@ static int read_value(struct session *session, const char *name, char value[VALU
 
 	if (result < 0)
 		say_error(session->target.path, "control/%s cannot be read: %s", name,
-		          strerror(-result));
+		          live_strerror(result));
 	return result;
 }
 
@@ -88,7 +88,7 @@ static int open_mount(struct session *session)
 	session->mount_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (session->mount_fd < 0) {
 		result = -errno;
-		say_errno(path, result);
+		say_error(path, "%s", live_strerror(result));
 		return result;
 	}
 	result = read_value(session, "dim", dim);

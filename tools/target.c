@@ -2,6 +2,7 @@
  * target.c - what the STORE|MNT of a command line is.
  */
 #include "target.h"
+#include "live.h"
 #include "mounts.h"
 #include "quiver.h"
 #include "say.h"
@@ -21,6 +22,8 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 
 /* How often a holder that is starting or stopping is looked at again. */
 #define POLL_MS 50u
+/* Room for what control/version says. */
+#define VERSION_BYTES_MAX 64
 
 /* Say that the daemon of the mount at `path` is gone. */
 static int say_stale(const char *path)
@@ -32,17 +35,52 @@ static int say_stale(const char *path)
 	return -ENOTCONN;
 }
 
-/* Whether a live mount of quiverfs is at the absolute path `point`; `source`, if
- * not NULL, must be the store that is mounted there. Says nothing. */
-static bool is_mounted(const char *point, const char *source)
+/* Whether a mount of quiverfs is at the absolute path `point`. Says nothing. */
+static bool find_mount(const char *point, struct mount_found *mount)
+{
+	return point[0] != '\0' && mounts_find(point, mount) == 0 && mount->found &&
+	       strcmp(mount->type, MOUNT_TYPE) == 0;
+}
+
+static bool is_mounted(const char *point)
 {
 	struct mount_found mount;
 
-	if (point[0] == '\0' || mounts_find(point, &mount) < 0)
+	return find_mount(point, &mount);
+}
+
+static bool is_same_folder(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* Whether what is mounted at `point`, where the holder of `store` says that it is, is
+ * that store: under this name or another, or under one it had before it was moved. */
+static bool is_mounted_from(const char *point, const char *store)
+{
+	struct quiver_holder other;
+	struct mount_found mount;
+
+	if (!find_mount(point, &mount))
 		return false;
-	if (!mount.found || strcmp(mount.type, MOUNT_TYPE) != 0)
-		return false;
-	return source == NULL || strcmp(mount.source, source) == 0;
+	if (is_same_folder(mount.source, store))
+		return true;
+	/* Or the holder is just ending, and this is another store's mount. */
+	return quiver_holder(mount.source, &other) < 0 || other.pid == 0 ||
+	       strcmp(other.mount_point, point) != 0;
+}
+
+/* Whether the holder's mount is there for the holder, but not for this process. */
+static bool is_mounted_elsewhere(const struct quiver_holder *holder)
+{
+	struct mount_found mount;
+
+	return !is_mounted(holder->mount_point) &&
+	       mounts_find_of(holder->pid, holder->mount_point, &mount) == 0 && mount.found &&
+	       strcmp(mount.type, MOUNT_TYPE) == 0;
 }
 
 /* The mount of quiverfs that the absolute `path` lies within, cut to its mount
@@ -53,7 +91,7 @@ static bool find_mount_above(char *path)
 
 	while ((slash = strrchr(path, '/')) != NULL && slash != path) {
 		*slash = '\0';
-		if (is_mounted(path, NULL))
+		if (is_mounted(path))
 			return true;
 	}
 	return false;
@@ -63,20 +101,15 @@ static bool find_mount_above(char *path)
  * control file is read. -ENOTCONN where its daemon is gone; other errors. */
 static int ask_alive(const char *path)
 {
-	char file[PATH_MAX], byte;
-	int result = 0;
-	int fd = -1;
+	char version[VERSION_BYTES_MAX];
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int result;
 
-	if (snprintf(file, sizeof(file), "%s/control/version", path) >= (int)sizeof(file))
-		return -ENAMETOOLONG;
-	fd = open(file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, &byte, 1) < 0)
-		result = -errno;
-	if (fd >= 0)
-		(void)close(fd); /* only read from */
-	/* what a request gets that was under way when the daemon ended; the second one
-	 * comes from an io_uring that is taken down */
-	return result == -ECONNABORTED || result == -ECANCELED ? -ENOTCONN : result;
+	if (fd < 0)
+		return -errno;
+	result = live_read(fd, "version", version, sizeof(version));
+	(void)close(fd); /* nothing was done with it */
+	return result;
 }
 
 /* Say why a mount does not answer, if it does not; returns `result`. */
@@ -157,36 +190,53 @@ static int resolve_store(const char *store, struct target *target)
 			          holder.pid);
 			return -EBUSY;
 		}
-		alive = is_mounted(holder.mount_point, store) ? ask_alive(holder.mount_point)
-		                                              : -ENOTCONN;
+		alive = is_mounted_from(holder.mount_point, store) ? ask_alive(holder.mount_point)
+		                                                   : -ENOTCONN;
 		if (alive != -ENOTCONN) {
 			target->live = true;
 			memcpy(target->path, holder.mount_point, sizeof(target->path));
 			return say_alive(target->path, alive);
+		}
+		if (is_mounted_elsewhere(&holder)) {
+			say_error(store,
+			          "in use by process %" PRId64
+			          ", mounted at %s in another mount namespace; "
+			          "'nsenter -t %" PRId64 " -m' leads there",
+			          holder.pid, holder.mount_point, holder.pid);
+			return -EBUSY;
 		}
 		if (waited_ms >= TARGET_WAIT_MS)
 			break;
 		wait_a_moment();
 	}
 	say_error(store,
-	          "in use by process %" PRId64 ", which says that it is mounted at %s; this store "
-	          "is not mounted there for this process: it was moved since (give the mount "
-	          "point then), or the mount is in another namespace, or its daemon does not end",
+	          "in use by process %" PRId64 ", which says that it is mounted at %s; nothing "
+	          "answers there, and its daemon does not end",
 	          holder.pid, holder.mount_point);
 	return -EBUSY;
+}
+
+/* What `given` is; its absolute path to `path`. 0 or a negative errno. */
+static int look_up(const char *given, char path[PATH_MAX], struct stat *status)
+{
+	if (realpath(given, path) == NULL)
+		return -errno;
+	return stat(path, status) < 0 ? -errno : 0;
 }
 
 int target_resolve(const char *given, struct target *target)
 {
 	char path[PATH_MAX];
-	struct stat status;
+	struct stat status = { 0 };
 	int result;
 
 	memset(target, 0, sizeof(*target));
-	if (realpath(given, path) == NULL || stat(path, &status) < 0) {
-		result = -errno;
-		if (result == -ENOTCONN)
-			return say_stale(given);
+	do {
+		result = look_up(given, path, &status);
+	} while (result == -EINTR); /* as in live.c */
+	if (live_is_gone(result))
+		return say_stale(given);
+	if (result < 0) {
 		say_errno(given, result);
 		return result;
 	}
@@ -194,7 +244,7 @@ int target_resolve(const char *given, struct target *target)
 		say_error(given, "not a folder; a store or the mount point of one is needed");
 		return -ENOTDIR;
 	}
-	if (is_mounted(path, NULL)) {
+	if (is_mounted(path)) {
 		target->live = true;
 		memcpy(target->path, path, sizeof(path));
 		return say_alive(path, ask_alive(path));

@@ -3,7 +3,11 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
+import time
+
+import pytest
 
 from files import refused
 from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
@@ -97,9 +101,12 @@ def test_a_store_that_moves_while_mounted_goes_on(stores, tmp, rng):
     mnt.control("checkpoint", "1")
     mnt.control("compact", "start")
     assert "failed" not in mnt.finish_job("compact")
-    said = quiverfs("status", moved, status=1).stderr
-    assert f"process {mnt.pid}" in said and str(mnt.point) in said and "moved" in said
-    assert f"process {mnt.pid}" in quiverfs("status", mnt.point).stdout
+    for target in (moved, mnt.point):
+        assert f"process {mnt.pid}" in quiverfs("status", target).stdout
+    quiverfs("flush", moved)
+    assert str(mnt.point) in quiverfs("check", moved, status=1).stderr
+    (tmp / "other").mkdir()
+    refused_mount(moved, tmp / "other", "in use", mnt.pid, mnt.point)
     mnt.check = False
     mnt.unmount()
     mnt.store.path = moved
@@ -122,6 +129,33 @@ def test_a_new_store_in_the_place_of_a_moved_one_is_another(stores, tmp, rng):
     assert mnt.ids() == {1} and second.ids() == {2}
     assert str(second.point) in quiverfs("status", place).stdout or \
         f"process {second.pid}" in quiverfs("status", place).stdout
+
+
+def test_another_name_of_a_mounted_store_is_that_store(stores, tmp, root, rng):
+    """A bind mount, which no path tells."""
+    mnt = stores.mount()
+    mnt.put(1, rng.randbytes(mnt.size))
+    alias = tmp / "alias"
+    alias.mkdir()
+    run("mount", "--bind", mnt.store.path, alias)
+    try:
+        said = quiverfs("status", alias).stdout
+        assert f"process {mnt.pid}" in said and str(mnt.point) in said
+    finally:
+        run("umount", alias)
+
+
+def test_a_store_mounted_in_another_namespace_says_so(stores, tmp, root):
+    """Its mount point is an empty folder here. Nobody waits for it to end."""
+    mnt = stores.mount(before=["unshare", "--mount"], private=True)
+    (tmp / "other").mkdir()
+    assert os.listdir(mnt.point) == []
+    said = quiverfs("status", mnt.store.path, status=1).stderr
+    for part in (f"process {mnt.pid}", str(mnt.point), "namespace", f"nsenter -t {mnt.pid} -m"):
+        assert part in said, said
+    os.kill(mnt.pid, signal.SIGTERM)
+    assert mnt.daemon.wait(60) == 0, mnt.log_text()
+    mnt.store.check()
 
 
 def test_a_copy_made_while_mounted_is_a_store_or_says_why_not(stores, tmp, rng):
@@ -189,6 +223,25 @@ def test_a_stale_mount_point_says_what_to_run(stores, tmp, rng):
     run(*command)
     again = stores.mount(mnt.store)
     assert again.ids() == {1}
+
+
+@pytest.mark.parametrize("transport", ["dev_fuse", "io_uring"])
+def test_commands_whose_daemon_dies_say_so(stores, root, rng, transport):
+    """What the kernel answers then differs: a request is aborted, cancelled or interrupted,
+    or the connection is gone before it."""
+    store = stores.create()
+    for _ in range(25):
+        mnt = stores.mount(store, transport=transport)
+        mnt.put(1, rng.randbytes(mnt.size))
+        loops = [subprocess.Popen(["bash", "-c", f"while {QUIVERFS} {command} {mnt.point}; do :; done"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                 for command in ("status", "flush", "compact", "status --json")]
+        time.sleep(rng.random() * 0.05)
+        mnt.kill()
+        for one in loops:
+            said = one.communicate(timeout=60)[1].decode()
+            assert "daemon" in said and "gone" in said, said
+        run("umount", mnt.point)
 
 
 def test_a_mount_point_in_use_by_another_mount_is_refused(stores, tmp):

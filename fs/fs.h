@@ -29,6 +29,7 @@
 #define FS_CACHE_SECONDS 86400.0
 
 struct control; /* control.c */
+struct gone; /* gone.h */
 struct listing; /* listing.c */
 struct matrix; /* matrix_file.c */
 struct nodes; /* node.h: stages and open handles */
@@ -75,6 +76,7 @@ struct fs {
 	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
 	struct workers *workers;
 	struct nodes *nodes;
+	struct gone *gone;
 	struct scratch *scratch;
 	struct control *control; /* set by control_init */
 	struct matrix *matrix; /* set by matrix_init */

@@ -56,7 +56,7 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (parent != TREE_VECTORS)
 		rc = fixed_entry(fs, parent, name, &entry);
 	else if (tree_parse_id(name, &id))
-		rc = vector_entry(fs, id, &entry);
+		rc = vector_lookup(fs, id, fuse_req_ctx(req)->pid, &entry);
 	else if (scratch_is_name(name))
 		rc = scratch_entry(fs, name, &entry);
 	else

@@ -7,6 +7,7 @@
 
 #include "attr.h"
 #include "control.h"
+#include "gone.h"
 #include "listing.h"
 #include "matrix_file.h"
 #include "names.h"
@@ -352,6 +353,8 @@ int fs_init(struct fs *fs)
 	if (rc == 0)
 		rc = nodes_new(&fs->nodes);
 	if (rc == 0)
+		rc = gone_new(&fs->gone);
+	if (rc == 0)
 		rc = scratch_new(&fs->scratch);
 	if (rc == 0)
 		rc = listing_new(&fs->listing);
@@ -367,6 +370,7 @@ int fs_init(struct fs *fs)
 	workers_free(fs->workers);
 	listing_free(fs->listing);
 	scratch_free(fs->scratch);
+	gone_free(fs->gone);
 	nodes_free(fs, fs->nodes);
 	return rc;
 }
@@ -378,5 +382,6 @@ void fs_destroy(struct fs *fs)
 	control_fini(fs);
 	listing_free(fs->listing);
 	scratch_free(fs->scratch);
+	gone_free(fs->gone);
 	nodes_free(fs, fs->nodes);
 }

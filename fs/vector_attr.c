@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attr.h"
+#include "gone.h"
 #include "node.h"
 #include "tree.h"
 #include "vector_file.h"
@@ -16,12 +17,13 @@ static double attr_timeout(struct fs *fs, uint64_t id)
 	return node_is_written(fs, id) ? 0 : FS_CACHE_SECONDS;
 }
 
-int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry)
+/* vector_entry, with the attributes in *attr, too. */
+static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
+                    struct fuse_entry_param *entry)
 {
-	struct quiver_attr attr;
 	int rc;
 
-	rc = quiver_stat(fs->store, id, &attr, NULL);
+	rc = quiver_stat(fs->store, id, attr, NULL);
 	if (rc != 0)
 		return rc;
 	memset(entry, 0, sizeof(*entry));
@@ -29,15 +31,32 @@ int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry)
 	entry->generation = 1;
 	entry->entry_timeout = FS_CACHE_SECONDS;
 	entry->attr_timeout = attr_timeout(fs, id);
-	attr_file(fs, entry->ino, &attr, fs->geometry.vector_bytes, 1, &entry->attr);
+	attr_file(fs, entry->ino, attr, fs->geometry.vector_bytes, 1, &entry->attr);
 	return 0;
+}
+
+int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry)
+{
+	struct quiver_attr attr;
+
+	return entry_of(fs, id, &attr, entry);
+}
+
+int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param *entry)
+{
+	struct quiver_attr attr;
+	int rc = entry_of(fs, id, &attr, entry);
+
+	if (rc == 0)
+		gone_found(fs, id, tid, &attr);
+	return rc;
 }
 
 /*
  * What stat shows to thread `tid`. A committed vector has its N bytes for everyone,
  * since the kernel keeps one size for readers and writers; an mtime that this very
  * thread has staged shows. One not committed, or removed but open, is what its
- * handles say. -ESTALE where there is neither; -EIO.
+ * handles say. Where there is neither: gone.h. -ESTALE, -EIO.
  */
 static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, double *timeout)
 {
@@ -57,10 +76,14 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, d
 	if (rc != -ENOENT)
 		return rc;
 	*timeout = 0;
-	if (!node_view(fs, id, tid, &view))
-		return -ESTALE;
-	attr_file(fs, ino, &view.attr, view.size, view.links, st);
-	return 0;
+	if (node_view(fs, id, tid, &view)) {
+		attr_file(fs, ino, &view.attr, view.size, view.links, st);
+		return 0;
+	}
+	rc = gone_answer(fs, id, tid, &attr);
+	if (rc == 0)
+		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 0, st);
+	return rc;
 }
 
 static void reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
@@ -109,7 +132,7 @@ static int resize_path(const struct setattr_op *op)
 		return 0;
 	rc = quiver_stat(fs->store, op->id, NULL, NULL);
 	if (rc != 0)
-		return rc == -ENOENT ? -ESTALE : rc;
+		return rc;
 	if (op->size == n)
 		return 0;
 	quiver_report(fs->store,
@@ -136,7 +159,7 @@ static int set_attributes(struct setattr_op *op, bool may_wait)
 		return node_stage_attr(fs, op->id, op->tid, true, &op->attr, mask,
 		                       op->explicit_mtime)
 		               ? 0
-		               : -ESTALE;
+		               : -ENOENT;
 	if (rc != 0)
 		return rc;
 	staged = node_stage_attr(fs, op->id, op->tid, op->explicit_mtime, &op->attr,
@@ -145,13 +168,13 @@ static int set_attributes(struct setattr_op *op, bool may_wait)
 		mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 	if (mask == 0)
 		return 0;
-	rc = quiver_set_attr(fs->store, op->id, &op->attr, mask, flags);
-	return rc == -ENOENT ? -ESTALE : rc;
+	return quiver_set_attr(fs->store, op->id, &op->attr, mask, flags);
 }
 
 /* Do it and answer, or -EAGAIN where that would wait; doing it again is harmless. */
 static int setattr_now(struct setattr_op *op, bool may_wait)
 {
+	struct quiver_attr found;
 	int rc = 0;
 
 	if (op->resize && op->h != NULL)
@@ -164,6 +187,8 @@ static int setattr_now(struct setattr_op *op, bool may_wait)
 		return rc;
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
+	if (rc == -ENOENT && gone_answer(op->fs, op->id, op->tid, &found) != 0)
+		rc = -ESTALE; /* look again */
 	if (rc != 0)
 		fs_reply(op->req, rc);
 	else

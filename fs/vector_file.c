@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attr.h"
+#include "gone.h"
 #include "node.h"
 #include "tree.h"
 #include "worker.h"
@@ -44,6 +45,25 @@ static void defer(struct fs *fs, enum worker_class kind, const struct vector_op 
 
 /* ---- open ---- */
 
+/* Open for writing what is gone by now. O_CREAT, which the kernel keeps to itself, must
+ * not end in ENOENT. -ESTALE look again; errors of opening. */
+static int open_gone(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle)
+{
+	struct quiver_attr attr;
+	int rc = gone_answer(fs, id, tid, &attr);
+
+	if (rc != 0)
+		return rc;
+	rc = node_open_writer(fs, id, tid, false, &attr, handle);
+	if (rc == 0 && (*handle)->created) {
+		node_lock(*handle);
+		(*handle)->created = false;
+		(*handle)->orphan = true;
+		node_unlock(*handle);
+	}
+	return rc;
+}
+
 void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -51,6 +71,7 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	pid_t tid = fuse_req_ctx(req)->pid;
 	struct handle *h = NULL;
 	bool direct = true;
+	struct quiver_attr found;
 	int rc;
 
 	if ((fi->flags & O_ACCMODE) == O_RDONLY) {
@@ -61,9 +82,12 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	} else {
 		rc = node_open_writer(fs, id, tid, (fi->flags & O_ACCMODE) == O_RDWR, NULL, &h);
 	}
+	if (rc == -ENOENT && (fi->flags & O_ACCMODE) != O_RDONLY)
+		rc = open_gone(fs, id, tid, &h);
+	else if (rc == -ENOENT && gone_answer(fs, id, tid, &found) != 0)
+		rc = -ESTALE; /* look again */
 	if (rc != 0) {
-		/* Gone since the kernel looked it up: have it look again. */
-		fs_reply(req, rc == -ENOENT ? -ESTALE : rc);
+		fs_reply(req, rc);
 		return;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */

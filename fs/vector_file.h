@@ -10,6 +10,8 @@
 
 /* Name, attributes and timeouts of a committed vector. -ENOENT, -EIO. */
 int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry);
+/* The same for a lookup by thread `tid`. */
+int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param *entry);
 
 void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_info *fi);
 void vector_getattr(fuse_req_t req, fuse_ino_t ino);

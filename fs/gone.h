@@ -1,0 +1,27 @@
+/*
+ * gone.h - vectors that are gone between a lookup and what follows it.
+ *
+ * The kernel looks a name up and asks about the node afterwards. Is the vector gone by
+ * then, the answer is -ESTALE, and the kernel looks up once more; a second -ESTALE it
+ * hands on to the program. So where the second lookup found a vector (it was made anew)
+ * and that is gone as well, the thread is answered as by a file that was there when its
+ * name was looked up and was removed since.
+ *
+ * Any thread may call these.
+ */
+#ifndef GONE_H
+#define GONE_H
+
+#include "fs.h"
+
+int gone_new(struct gone **gone); /* -ENOMEM */
+void gone_free(struct gone *gone); /* NULL is allowed */
+
+/* A lookup by thread `tid` has found `id` with `attr`. */
+void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr);
+
+/* Thread `tid` asks about `id`, which is gone. -ESTALE for the first time; 0 where it has
+ * looked up again since, with what that lookup has found in *attr. */
+int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr);
+
+#endif

@@ -1,0 +1,105 @@
+/* Vectors that are gone between a lookup and what follows it. */
+#include "unit.h"
+
+#include "gone.h"
+
+#define TID 77
+
+static int setup(void **state)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+
+	assert_non_null(fs);
+	assert_int_equal(gone_new(&fs->gone), 0);
+	*state = fs;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fs *fs = *state;
+
+	gone_free(fs->gone);
+	free(fs);
+	return 0;
+}
+
+static void the_first_time_the_kernel_looks_again(void **state)
+{
+	struct quiver_attr attr;
+
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+}
+
+static void a_second_lookup_that_finds_it_is_the_answer(void **state)
+{
+	const struct quiver_attr found = { .mtime_ns = 12, .mode = 0640, .uid = 3 };
+	struct quiver_attr attr;
+
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+	gone_found(*state, 5, TID, &found);
+	/* As often as one system call asks: permissions, open, truncation. */
+	for (int i = 0; i < 3; i++) {
+		memset(&attr, 0, sizeof(attr));
+		assert_int_equal(gone_answer(*state, 5, TID, &attr), 0);
+		assert_true(attr.mtime_ns == 12 && attr.mode == 0640 && attr.uid == 3);
+	}
+}
+
+static void a_lookup_before_it_is_not(void **state)
+{
+	const struct quiver_attr found = { .mtime_ns = 12 };
+	struct quiver_attr attr;
+
+	gone_found(*state, 5, TID, &found);
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+}
+
+static void without_a_second_lookup_it_is_stale_again(void **state)
+{
+	struct quiver_attr attr;
+
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+}
+
+static void threads_and_vectors_are_apart(void **state)
+{
+	const struct quiver_attr found = { .mtime_ns = 12 };
+	struct quiver_attr attr;
+
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+	gone_found(*state, 5, TID + 1, &found);
+	gone_found(*state, 5, TID + 256, &found);
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+	gone_found(*state, 5, TID, &found);
+	assert_int_equal(gone_answer(*state, 6, TID, &attr), -ESTALE);
+}
+
+static void another_lookup_ends_it(void **state)
+{
+	const struct quiver_attr found = { .mtime_ns = 12 };
+	struct quiver_attr attr;
+
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+	gone_found(*state, 6, TID, &found);
+	gone_found(*state, 5, TID, &found);
+	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_first_time_the_kernel_looks_again, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(a_second_lookup_that_finds_it_is_the_answer, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(a_lookup_before_it_is_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_second_lookup_it_is_stale_again, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(threads_and_vectors_are_apart, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_lookup_ends_it, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("gone", tests, NULL, NULL);
+}

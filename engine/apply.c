@@ -236,8 +236,13 @@ static void publish_slot(struct quiver *store, const struct commit_op *op)
 		index_remove(&store->index, op->from, op->src_slot);
 	if (op->type != WAL_PUT)
 		retire(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id, op->lsn);
-	if (atomic_load(&store->durability) == QUIVER_NONE)
+	if (atomic_load(&store->durability) == QUIVER_NONE) {
 		store->unlogged.items[store->unlogged.count++] = op->slot;
+		atomic_store(&store->unlogged_count, store->unlogged.count);
+		/* Not at the next tick: until then there may be a million more. */
+		if (store->unlogged.count == STORE_CHECKPOINT_UNLOGGED)
+			quiver_checkpoint_soon(store);
+	}
 }
 
 static void set_dir(struct quiver *store, const struct quiver_attr *attr)
@@ -278,6 +283,8 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
 		};
 
 		overlay_put(&store->overlay, &row);
+		if (atomic_load(&store->overlay.count) == STORE_CHECKPOINT_ATTRS)
+			quiver_checkpoint_soon(store);
 		atomic_fetch_add(&counters->set_attrs, 1);
 	} else {
 		set_dir(store, &op->row.attr);

@@ -104,7 +104,9 @@ static bool checkpoint_due(struct quiver *store)
 	if (store_writable(store) != 0)
 		return false;
 	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || retired >= STORE_CHECKPOINT_RETIRED ||
-	    retired * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES)
+	    retired * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES ||
+	    atomic_load(&store->overlay.count) >= STORE_CHECKPOINT_ATTRS ||
+	    atomic_load(&store->unlogged_count) >= STORE_CHECKPOINT_UNLOGGED)
 		return true;
 	pthread_mutex_lock(&store->checkpoint_lock);
 	idle_ns = (int64_t)clock_monotonic_ns() - store->last_checkpoint_ns;

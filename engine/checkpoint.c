@@ -79,6 +79,7 @@ static int begin(struct quiver *store, struct checkpoint *cp)
 		cp->unlogged = store->unlogged;
 		memset(&store->retired, 0, sizeof(store->retired));
 		memset(&store->unlogged, 0, sizeof(store->unlogged));
+		atomic_store(&store->unlogged_count, 0);
 		wal_rotate(&store->wal);
 	}
 	pthread_mutex_unlock(&store->writer_lock);
@@ -294,6 +295,7 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 			cp->unlogged.items[cp->unlogged.count++] = store->unlogged.items[i];
 		free(store->unlogged.items);
 		store->unlogged = cp->unlogged;
+		atomic_store(&store->unlogged_count, store->unlogged.count);
 		memset(&cp->unlogged, 0, sizeof(cp->unlogged));
 	}
 	pthread_mutex_unlock(&store->writer_lock);

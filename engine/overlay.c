@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define PLACES_MIN 64u
+#define SPARSE 32u /* where only every so manyth place is used, a burst is over */
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* 2^64 over the golden ratio; Knuth 6.4 */
 
 void overlay_init(struct overlay *overlay)
@@ -69,6 +70,8 @@ int overlay_make_room(struct overlay *overlay, size_t count)
 		places *= 2;
 	if (places != overlay->places)
 		r = resize(overlay, places);
+	else if (places > PLACES_MIN && need < places / SPARSE)
+		(void)resize(overlay, places / SPARSE * 4); /* without memory it stays large */
 	pthread_mutex_unlock(&overlay->lock);
 	return r;
 }

@@ -31,7 +31,7 @@ struct overlay {
 
 void overlay_init(struct overlay *overlay);
 void overlay_destroy(struct overlay *overlay);
-/* Room for one more. 0 or -ENOMEM. Writer lock. */
+/* Room for `count` more; gives back what a burst has left. 0 or -ENOMEM. Writer lock. */
 int overlay_make_room(struct overlay *overlay, size_t count);
 /* Room must have been made. Writer lock. */
 void overlay_put(struct overlay *overlay, const struct overlay_row *row);

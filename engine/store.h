@@ -30,6 +30,11 @@
 #define STORE_CHECKPOINT_LOG_BYTES (UINT64_C(256) << 20)
 /* ... or this many superseded slots (memory: 24 bytes each), */
 #define STORE_CHECKPOINT_RETIRED 262144u
+/* ... or this many vectors with attributes set since (memory: 128 to 256 bytes each), */
+#define STORE_CHECKPOINT_ATTRS 65536u
+/* ... or, in mode none, this many written (memory: 8 bytes each, and some 250 while the
+ * checkpoint logs them), */
+#define STORE_CHECKPOINT_UNLOGGED 262144u
 /* ... or after this long with anything to do, so that superseded slots come back. */
 #define STORE_CHECKPOINT_INTERVAL_NS INT64_C(30000000000)
 /* LSNs below the ceiling are handed out without writing the superblock. 2^40 are never used
@@ -128,6 +133,7 @@ struct quiver {
 	struct retired_list retired; /* writer lock; ascending LSN */
 	_Atomic uint64_t retired_count; /* retired and waiting: for stats and triggers */
 	struct slot_list unlogged; /* writer lock; mode none */
+	_Atomic uint64_t unlogged_count; /* of them; written under the writer lock */
 	pthread_mutex_t dir_lock; /* so that readers of `dir` need not wait for a commit */
 	struct quiver_attr dir; /* written under writer lock and dir lock */
 	_Atomic int durability; /* writer lock; enum quiver_durability */

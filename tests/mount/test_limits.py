@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from files import opened, refused, write_all
-from harness import LONG, QUIVERFS, quiverfs
+from harness import LONG, QUIVERFS, quiverfs, until
 from peer import Peer
 
 ID_MAX = 2**64 - 2**32 - 1
 SCRATCH_FILES = 1_000_000 if LONG else 100_000
 HANDLES = 1_000_000 if LONG else 60_000
 MEBIBYTE = 1 << 20
+# As README.md has them.
+SCRATCH_FILES_MAX = 16384
+SCRATCH_BYTES_MAX = 256 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -80,23 +83,26 @@ def test_a_dimension_out_of_range_is_refused(tmp, dim):
 # ---- too much of everything -----------------------------------------------------------
 
 
-def test_memory_with_a_hundred_thousand_scratch_files(stores, rng):
-    """They are bounded in number: ENOSPC, and vectors go on."""
+def test_memory_with_too_many_scratch_files(stores, rng):
+    """They are bounded in number: ENOSPC for all that are too many, and vectors go on."""
     mnt = stores.mount(stores.create(dim=25))
     data = rng.randbytes(mnt.size)
     mnt.put(1, data)
     made = 0
-    with contextlib.suppress(OSError):
-        for number in range(SCRATCH_FILES):
-            write_all(mnt.vectors / f".scratch{number}", data)
-            made += 1
-    with refused(errno.ENOSPC):
-        write_all(mnt.vectors / ".one-too-many", data)
-        write_all(mnt.vectors / f".scratch{SCRATCH_FILES}", data)
+    for number in range(SCRATCH_FILES):
+        try:
+            fd = os.open(mnt.vectors / f".scratch{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            continue
+        os.write(fd, data)
+        os.close(fd)
+        made += 1
+        assert made == number + 1
     used = memory_of(mnt)
-    print(f"{made} scratch files, {used >> 20} MiB")
-    assert 1000 <= made < SCRATCH_FILES
-    assert used < 128 * MEBIBYTE
+    print(f"{made} of {SCRATCH_FILES} scratch files, {used >> 20} MiB")
+    assert made == SCRATCH_FILES_MAX
+    assert used < 32 * MEBIBYTE
     assert len(os.listdir(mnt.vectors)) == made + 1
     mnt.put(2, data)
     assert mnt.get(1) == data
@@ -104,35 +110,96 @@ def test_memory_with_a_hundred_thousand_scratch_files(stores, rng):
         os.unlink(mnt.vectors / f".scratch{number}")
     write_all(mnt.vectors / ".again", data)
     os.unlink(mnt.vectors / ".again")
+    assert len(mnt.errors()) == 256
+    mnt.forget_errors()
+
+
+def test_memory_of_large_scratch_files(stores):
+    """They are bounded in bytes, too."""
+    mnt = stores.mount(stores.create(dim=65536, dtype="f8"))
+    data = b"s" * mnt.size
+    before = memory_of(mnt)
+    for number in range(2 * SCRATCH_BYTES_MAX // mnt.size):
+        with contextlib.suppress(OSError):
+            write_all(mnt.vectors / f".scratch{number}", data)
+    used = memory_of(mnt) - before
+    print(f"{used >> 20} MiB")
+    assert SCRATCH_BYTES_MAX * 0.9 < used < SCRATCH_BYTES_MAX + 32 * MEBIBYTE
+    mnt.put(1, data)
+    assert mnt.get(1) == data
+    mnt.forget_errors()
+
+
+def stage_many(folder, count, part):
+    """Write `part` of as many vectors as may be; their handles stay open."""
+    staged = 0
+    for number in range(count):
+        fd = os.open(folder / str(number), os.O_WRONLY | os.O_CREAT)
+        try:
+            os.write(fd, part)
+            staged += 1
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            break
+    return staged
+
+
+@pytest.mark.parametrize("dim, bound", [(1, 16384), (65536, 1024)])
+def test_memory_of_stages(stores, rng, dim, bound):
+    """Vectors written in part, and left so: bounded in number and in bytes. Whole ones are
+    written all the same."""
+    mnt = stores.mount(stores.create(dim=dim, dtype="f8"))
+    before, other = memory_of(mnt), Peer()
+    try:
+        staged = other.call(stage_many, mnt.vectors, 2 * bound, b"s" * (mnt.size - 1))
+        used = memory_of(mnt) - before
+        print(f"{staged} stages, {used >> 20} MiB")
+        assert staged == bound
+        assert used < 544 * MEBIBYTE
+        data = rng.randbytes(mnt.size)
+        write_all(mnt.path(99999), data)
+        assert mnt.get(99999) == data
+    finally:
+        other.close()
+    assert mnt.ids() == {99999}
+    until(lambda: memory_of(mnt) < before + 64 * MEBIBYTE, "stages of handles that are gone")
     mnt.forget_errors()
 
 
 def open_many(folder, count):
-    """In a process of its own, which keeps them open."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for number in range(min(count, hard - 100)):
-        os.open(folder / str(number % 1000), os.O_RDWR if number % 3 == 0 else os.O_RDONLY)
-    return min(count, hard - 100)
+    """In a process of its own, which keeps them open; how many it may have."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # root may have more
+        most = int(Path("/proc/sys/fs/nr_open").read_text())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        limit = most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    for number in range(count):
+        try:
+            os.open(folder / str(number % 1000), os.O_RDWR if number % 3 == 0 else os.O_RDONLY)
+        except OSError as error:
+            assert error.errno == errno.EMFILE, error
+            return number
+    return count
 
 
 def test_memory_with_many_open_handles(stores, rng):
-    """Readers of many versions and writers with nothing staged: below 1 KiB for each."""
+    """Readers of many versions and writers with nothing staged."""
     mnt = stores.mount(stores.create(dim=25))
     data = [rng.randbytes(mnt.size) for _ in range(100)]
     for number in range(1000):
         mnt.put(number, data[number % 100])
     before, count, peers = memory_of(mnt), 0, []
     try:
-        while count < HANDLES and len(peers) < 60:
+        while count < HANDLES and len(peers) < 100:
             peers.append(Peer())
-            count += peers[-1].call(open_many, mnt.vectors, HANDLES - count)
+            count += peers[-1].call(open_many, mnt.vectors, min(HANDLES // 10, HANDLES - count))
             for number in range(1000):
                 mnt.put(number, data[number % 100])
         used = memory_of(mnt) - before
-        print(f"{count} handles, {used >> 20} MiB")
-        assert count > 10_000
-        assert used < count * 1024 + 32 * MEBIBYTE
+        print(f"{count} handles in {len(peers)} processes, {used >> 20} MiB")
+        assert count == HANDLES
+        assert used < count * 256 + 32 * MEBIBYTE
         assert mnt.get(7) == data[7]
     finally:
         for one in peers:
@@ -178,15 +245,83 @@ def test_memory_of_files_that_are_only_looked_at(stores, rng):
     mnt = stores.mount(stores.create(dim=2))
     count = 200_000 if LONG else 50_000
     data = rng.randbytes(8)
-    for first in range(0, count, 10000):
-        mnt.control("put", b"".join(number.to_bytes(8, "little") + data
-                                    for number in range(first, first + 10000)))
+    put_many(mnt, count, data)
     assert len(mnt.ids()) == count
     before = memory_of(mnt)
     for number in range(count):
         os.stat(mnt.path(number))
     assert mnt.get(count - 1) == data
     assert memory_of(mnt) < before + 16 * MEBIBYTE
+
+
+class Peak:
+    """The most memory that the daemon has had while this was looking."""
+
+    def __init__(self, mnt):
+        self.mnt = mnt
+        self.most = memory_of(mnt)
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.look)
+
+    def look(self):
+        while not self.done.wait(0.01):
+            self.most = max(self.most, memory_of(self.mnt))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+
+def put_many(mnt, count, data):
+    """IDs 0 to count - 1, in bulk."""
+    for first in range(0, count, 10_000):
+        mnt.control("put", b"".join(number.to_bytes(8, "little") + data
+                                    for number in range(first, min(first + 10_000, count))))
+
+
+def test_memory_of_a_chmod_loop(stores, rng):
+    """What a mode changes is kept until a checkpoint: that comes by itself."""
+    count = 1_000_000 if LONG else 200_000
+    mnt = stores.mount(stores.create(dim=2))
+    put_many(mnt, count, rng.randbytes(8))
+    mnt.control("checkpoint", "1")
+    before, checkpoints = memory_of(mnt), int(mnt.stats()["checkpoints"])
+
+    def change(first):
+        for number in range(first, count, 4):
+            os.chmod(mnt.path(number), 0o640)
+
+    with Peak(mnt) as peak:
+        threads = [threading.Thread(target=change, args=(first,)) for first in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    print(f"{before >> 20} MiB before, {peak.most >> 20} MiB at most")
+    assert peak.most < before + 96 * MEBIBYTE
+    assert int(mnt.stats()["checkpoints"]) > checkpoints
+    assert os.stat(mnt.path(count - 1)).st_mode & 0o777 == 0o640
+    again = stores.again(mnt)
+    assert all(os.stat(again.path(number)).st_mode & 0o777 == 0o640
+               for number in range(0, count, 997))
+
+
+def test_memory_of_mode_none_with_much_to_log(stores, rng):
+    """It logs what a checkpoint makes durable, so a checkpoint must come before that is
+    too much."""
+    count = 4_000_000 if LONG else 1_000_000
+    mnt = stores.mount(stores.create(dim=2), options=["durability=none"])
+    with Peak(mnt) as peak:
+        put_many(mnt, count, rng.randbytes(8))
+        mnt.control("checkpoint", "1")
+    index = int(mnt.stats()["index_bytes"])
+    print(f"{peak.most >> 20} MiB at most, of these {index >> 20} MiB of index")
+    assert peak.most < 1.5 * index + 128 * MEBIBYTE  # a new one is filled beside the old
+    assert mnt.control("count").strip() == str(count)
 
 
 def test_control_files_take_no_more_than_they_should(stores, rng):

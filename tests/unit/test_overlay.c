@@ -106,6 +106,26 @@ static void test_a_copy_holds_every_row(void **state)
 	free(rows);
 }
 
+static void test_memory_of_a_burst_is_given_back(void **state)
+{
+	enum { BURST = 100000 };
+	struct meta_row row;
+
+	(void)state;
+	for (uint64_t s = 0; s < BURST; s++)
+		put(s, s + 1);
+	assert_true(overlay.places >= BURST);
+	for (uint64_t s = 0; s < BURST; s++)
+		if (s % 1000)
+			overlay_drop(&overlay, s, UINT64_MAX);
+	put(BURST, 1);
+	for (uint64_t s = 0; s <= BURST; s++)
+		assert_int_equal(overlay_get(&overlay, s, &row), s % 1000 == 0);
+	for (int i = 0; i < 10; i++)
+		put(BURST, 1); /* not all at once */
+	assert_true(overlay.places <= 2048);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -115,6 +135,7 @@ int main(void)
 		TEST(test_a_row_newer_than_the_checkpoint_stays),
 		TEST(test_random_changes_agree_with_a_simple_model),
 		TEST(test_a_copy_holds_every_row),
+		TEST(test_memory_of_a_burst_is_given_back),
 	};
 
 	test_seed();

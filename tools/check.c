@@ -84,15 +84,15 @@ static const struct argp_option check_options[] = {
 
 /* The options that fsck(8) hands on. */
 static const struct argp_option fsck_options[] = {
-	{ NULL, 'a', NULL, 0, "Repair without asking (also -p, -y)", 0 },
-	{ NULL, 'p', NULL, OPTION_HIDDEN, NULL, 0 },
-	{ NULL, 'y', NULL, OPTION_HIDDEN, NULL, 0 },
+	{ NULL, 'a', NULL, 0, "Repair without asking", 0 },
+	{ NULL, 'p', NULL, OPTION_ALIAS, NULL, 0 },
+	{ NULL, 'y', NULL, OPTION_ALIAS, NULL, 0 },
 	{ NULL, 'n', NULL, 0, "Change nothing (the default)", 0 },
-	{ NULL, 'r', NULL, OPTION_HIDDEN, NULL, 0 },
+	{ NULL, 'r', NULL, 0, "Ask before a repair: there is nobody to ask, so the same as -n", 0 },
 	{ NULL, 'f', NULL, 0, "Check also a store that was closed cleanly (always so)", 0 },
-	{ NULL, 'v', NULL, OPTION_HIDDEN, NULL, 0 },
-	{ NULL, 'C', "FD", OPTION_HIDDEN | OPTION_ARG_OPTIONAL, NULL, 0 },
-	{ NULL, 'T', NULL, OPTION_HIDDEN, NULL, 0 },
+	{ NULL, 'v', NULL, 0, "Verbose (there is nothing more to say)", 0 },
+	{ NULL, 'C', "FD", OPTION_ARG_OPTIONAL, "Show progress (there is none to show)", 0 },
+	{ NULL, 'T', NULL, 0, "No title (there is none anyway)", 0 },
 	{ 0 },
 };
 
@@ -108,9 +108,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		arguments->repair = true;
 		return 0;
 	case 'n':
+	case 'r':
 		arguments->repair = false;
 		return 0;
-	case 'r': /* asking before each repair: there is nobody to ask for most, so report */
 	case 'f':
 	case 'v':
 	case 'C':

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct mount_arguments {
 	char *store;
@@ -85,6 +86,28 @@ static int drop_unknown(struct mount_arguments *arguments)
 	return result;
 }
 
+/* Whether the list holds this very option. */
+static bool has_option(const char *list, const char *name)
+{
+	for (const char *at = list; at != NULL && *at != '\0';) {
+		size_t length = option_length(at);
+
+		if (length == strlen(name) && strncmp(at, name, length) == 0)
+			return true;
+		at += length;
+		at += *at == ',';
+	}
+	return false;
+}
+
+/* Whether it is no fault that nothing is mounted: mount(8) promises with `nofail`
+ * not to report a source that does not exist, and leaves that to its helpers. */
+static bool may_be_missing(const struct mount_arguments *arguments)
+{
+	return has_option(arguments->options, "nofail") && access(arguments->store, F_OK) < 0 &&
+	       errno == ENOENT;
+}
+
 static const struct argp_option mount_options_list[] = {
 	{ NULL, 'f', NULL, 0, "Stay in the foreground", 0 },
 	{ NULL, 'o', "OPT,...", 0, "Mount options", 0 },
@@ -97,7 +120,7 @@ static const struct argp_option helper_options_list[] = {
 	{ NULL, 'n', NULL, 0, "No entry in /etc/mtab (there is none anyway)", 0 },
 	{ NULL, 'v', NULL, 0, "Verbose (there is nothing more to say)", 0 },
 	{ NULL, 'o', "OPT,...", 0, "Mount options", 0 },
-	{ NULL, 't', "TYPE", OPTION_HIDDEN, NULL, 0 },
+	{ NULL, 't', "TYPE", 0, "The type that mount(8) was given (it changes nothing)", 0 },
 	{ 0 },
 };
 
@@ -183,6 +206,7 @@ static const struct argp helper_argp = {
 	"SPEC DIR",
 	"Mount the store SPEC on the folder DIR; mount(8) runs this for the type quiverfs.\v"
 	"In /etc/fstab: /path/to/store /mnt/vectors quiverfs defaults 0 0\n"
+	"With the option nofail a store that does not exist is no failure.\n"
 	"'quiverfs mount --help' lists the mount options.",
 	NULL,
 	NULL,
@@ -211,7 +235,7 @@ int mount_helper_command(int argc, char **argv)
 		status = MOUNT_USAGE;
 	else if (arguments.sloppy && drop_unknown(&arguments) < 0)
 		status = MOUNT_FAILED;
-	else if (!arguments.fake &&
+	else if (!arguments.fake && !may_be_missing(&arguments) &&
 	         fs_mount(arguments.store, arguments.mount_point, arguments.options, false) != 0)
 		status = MOUNT_FAILED;
 	free(arguments.options);

@@ -1,8 +1,9 @@
 /*
  * quiverfs.c - the program: which subcommand runs.
  *
- * The name it was called by comes first (mkfs.quiverfs, mount.quiverfs,
- * fsck.quiverfs), else the first argument names the subcommand.
+ * The name it was called by comes first (mkfs.quiverfs, mount.quiverfs or
+ * mount.fuse.quiverfs, fsck.quiverfs), else the first argument names the
+ * subcommand.
  */
 #include "command.h"
 #include "quiver.h"
@@ -32,6 +33,8 @@ static const struct command commands[] = {
 static const struct command called_names[] = {
 	{ "mkfs.quiverfs", create_command },
 	{ "mount.quiverfs", mount_helper_command },
+	/* What /proc/mounts calls us; without it mount(8) would run mount.fuse. */
+	{ "mount.fuse.quiverfs", mount_helper_command },
 	{ "fsck.quiverfs", fsck_command },
 };
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sizes.h"
+
 #define MODE_BITS 07777u
 
 /* A group on its way through the log. Arrays of one entry for each op. */
@@ -125,8 +127,18 @@ static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
 	}
 }
 
+/* Whether the log names only the slots of a request's vectors, which hold the bytes already:
+ * half the writing. Whoever waits for a sync gets by with one if all is in the log. */
+static bool logged_by_slot(const struct quiver *store, const struct commit_request *request)
+{
+	return request->ops[0].type == WAL_PUT && !(request->flags & QUIVER_SYNC) &&
+	       atomic_load(&store->durability) != QUIVER_ALWAYS &&
+	       request->count * store->geometry.vector_bytes >= PUTSLOT_MIN_BYTES;
+}
+
 /* Give the op its LSN and its log record. */
-static void record_op(struct quiver *store, struct plan *plan, struct commit_op *op, bool more)
+static void record_op(struct quiver *store, struct plan *plan, struct commit_op *op, bool by_slot,
+                      bool more)
 {
 	struct wal_record *record = &plan->records[plan->count];
 
@@ -136,7 +148,7 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 		op->row.lsn = op->lsn;
 		op->row.sum = vector_sum(op->id, op->lsn, op->bytes_hash);
 	}
-	record->type = (uint16_t)op->type;
+	record->type = by_slot ? WAL_PUTSLOT : (uint16_t)op->type;
 	record->more = more;
 	record->lsn = op->lsn;
 	record->id = op->id;
@@ -150,7 +162,7 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 	record->attr = op->row.attr;
 	record->sum = op->row.sum;
 	record->time_ns = plan->time_ns;
-	if (op->type == WAL_PUT) {
+	if (record->type == WAL_PUT) {
 		record->payload_bytes = store->geometry.vector_bytes;
 		plan->payloads[plan->count] = op->data;
 	}
@@ -161,11 +173,13 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 /* Plan a request whole or not at all. */
 static void plan_request(struct quiver *store, struct plan *plan, struct commit_request *request)
 {
+	bool by_slot = logged_by_slot(store, request);
+
 	request->result = 0;
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
 		request->result = plan_op(store, &request->ops[i], request->flags);
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
-		record_op(store, plan, &request->ops[i], i + 1 < request->count);
+		record_op(store, plan, &request->ops[i], by_slot, i + 1 < request->count);
 }
 
 /* Rows of neighbouring slots go in one write. `freeing` writes free rows instead. */
@@ -348,20 +362,30 @@ static int make_log_room(struct quiver *store, struct commit_request *const *gro
 	return r;
 }
 
+/* Writer lock: the mode in force decides what is logged. */
 static uint64_t log_bytes_at_most(const struct quiver *store, struct commit_request *const *group,
-                                  size_t count, size_t *ops)
+                                  size_t count)
 {
 	uint64_t bytes = 0;
 
-	*ops = 0;
 	for (size_t i = 0; i < count; i++) {
-		*ops += group[i]->count;
+		bool whole = !logged_by_slot(store, group[i]);
+
 		for (size_t k = 0; k < group[i]->count; k++)
-			bytes += wal_record_bytes(group[i]->ops[k].type == WAL_PUT
+			bytes += wal_record_bytes(whole && group[i]->ops[k].type == WAL_PUT
 			                                  ? store->geometry.vector_bytes
 			                                  : 0);
 	}
 	return bytes;
+}
+
+static size_t count_ops(struct commit_request *const *group, size_t count)
+{
+	size_t ops = 0;
+
+	for (size_t i = 0; i < count; i++)
+		ops += group[i]->count;
+	return ops;
 }
 
 static void fail_group(struct commit_request *const *group, size_t count, int error)
@@ -399,10 +423,8 @@ static bool only_moves(const struct plan *plan)
 void apply_group(struct quiver *store, struct commit_request *const *group, size_t count)
 {
 	struct plan plan;
-	size_t ops;
-	uint64_t bytes = log_bytes_at_most(store, group, count, &ops);
 	bool sync = false;
-	int r = plan_init(&plan, ops);
+	int r = plan_init(&plan, count_ops(group, count));
 
 	pthread_mutex_lock(&store->writer_lock);
 	for (size_t i = 0; i < count; i++)
@@ -410,7 +432,7 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	if (r == 0)
 		r = store_writable(store);
 	if (r == 0)
-		r = make_log_room(store, group, bytes);
+		r = make_log_room(store, group, log_bytes_at_most(store, group, count));
 	if (r)
 		goto out;
 	plan.first_lsn = store->next_lsn;

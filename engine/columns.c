@@ -398,6 +398,7 @@ int columns_grow(struct columns *columns, uint64_t rows)
 		(void)shrink(columns, old); /* what failed first is the reason */
 		return r;
 	}
+	atomic_store(&columns->grown, true); /* before anyone can write the new rows */
 	atomic_store_explicit(&columns->rows, rows, memory_order_release);
 	return 0;
 }
@@ -421,4 +422,9 @@ int columns_sync(struct columns *columns, bool vectors, bool rows)
 	if (r == 0 && rows)
 		r = io_fdatasync(columns->io, columns->meta.fd);
 	return r;
+}
+
+int columns_sync_slots(struct columns *columns)
+{
+	return columns_sync(columns, true, atomic_exchange(&columns->grown, false));
 }

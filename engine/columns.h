@@ -40,6 +40,7 @@ struct columns {
 	_Atomic uint64_t rows; /* that all three have room for, backed by blocks and
 	                          mapped; changed under the grow lock of the store */
 	uint64_t rows_max; /* that fit the reserved address space */
+	_Atomic bool grown; /* since the last columns_sync_slots */
 };
 
 /* Make the three files with no rows, and sync them. 0 or -errno. */
@@ -62,6 +63,9 @@ int columns_grow(struct columns *columns, uint64_t rows);
 int columns_cut(struct columns *columns, uint64_t rows);
 /* fdatasync all three: vectors only, or ids and meta only, or both. */
 int columns_sync(struct columns *columns, bool vectors, bool rows);
+/* Make the bytes of all slots durable, and that there are so many: opening cuts vectors.npy to
+ * the rows that the others have, too. One thread at a time. */
+int columns_sync_slots(struct columns *columns);
 
 /* Bytes of slot `s` in the map. slot < rows. */
 const void *columns_vector(const struct columns *columns, uint64_t slot);

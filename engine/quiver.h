@@ -390,7 +390,7 @@ struct quiver_stats {
 	uint64_t slots_retired; /* superseded, waiting for a checkpoint or a reader */
 	uint64_t vector_bytes; /* N */
 	uint64_t store_bytes; /* allocated on disk, all files */
-	uint64_t wal_bytes; /* of log that a crash now would replay */
+	uint64_t wal_bytes; /* of log that a crash now would replay, and of slots it names */
 	uint64_t wal_segments;
 	uint64_t index_bytes; /* memory of the ID table and the slot maps */
 	double fragmentation; /* slots_free + slots_retired over slots_used; 0 if none used */

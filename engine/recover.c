@@ -82,8 +82,37 @@ void recovery_free(struct recovery *recovery)
 	free(recovery->superseded.items);
 }
 
+/* Whether a slot holds the vector that a record without payload names. */
+static int in_slot(void *arg, const struct wal_record *record)
+{
+	const struct recovery *recovery = arg;
+	const struct quiver *store = recovery->store;
+	uint64_t hash = 0;
+	int r;
+
+	if (record->slot >= atomic_load(&store->columns.rows))
+		return 0;
+	r = fault_hash(columns_vector(&store->columns, record->slot), store->geometry.vector_bytes,
+	               &hash);
+	return r ? r : vector_sum(record->id, record->lsn, hash) == record->sum;
+}
+
+/* What is wrong where the log ends. */
+static const char *bad_slot_note(const struct wal_scan *scan, char *note, size_t room)
+{
+	note[0] = '\0';
+	if (scan->bad_slot != SLOT_NONE)
+		(void)snprintf(
+			note, room,
+			" (slot %" PRIu64
+			" of vectors.npy does not hold the vector that is logged to be there)",
+			scan->bad_slot);
+	return note;
+}
+
 int recovery_read_log(struct recovery *recovery)
 {
+	char note[128];
 	struct quiver *store = recovery->store;
 	struct wal_scan *scan = &recovery->scan;
 	int r;
@@ -95,15 +124,18 @@ int recovery_read_log(struct recovery *recovery)
 	scan->first_segment = store->superblock.wal_first;
 	scan->checkpoint_lsn = store->superblock.checkpoint_lsn;
 	scan->each = NULL;
+	scan->in_slot = in_slot;
+	scan->arg = recovery;
 	r = wal_scan(scan);
 	if (r == 0 && scan->durable_lsn > scan->last_lsn)
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
-		             ": commits up to LSN %" PRIu64
+		             "%s: commits up to LSN %" PRIu64
 		             " were durable, but the log can be read only up to LSN %" PRIu64
 		             "; `quiverfs check --repair` keeps what is up to there and moves the "
 		             "rest of the log aside",
-		             scan->torn_segment, scan->torn_offset, scan->durable_lsn,
+		             scan->torn_segment, scan->torn_offset,
+		             bad_slot_note(scan, note, sizeof(note)), scan->durable_lsn,
 		             scan->last_lsn);
 	return r;
 }
@@ -332,17 +364,22 @@ static int run_add(struct recovery *recovery, uint64_t slot, const void *vector)
 		return -ENOMEM;
 	if (recovery->run_bytes == 0)
 		recovery->run_slot = slot;
-	memcpy(recovery->run + recovery->run_bytes, vector, n);
-	recovery->run_bytes += n;
-	return 0;
+	r = fault_copy(recovery->run + recovery->run_bytes, vector, n);
+	if (r == 0)
+		recovery->run_bytes += n;
+	return r;
 }
 
 static int replay_put(struct recovery *recovery, const struct wal_record *record,
                       const void *payload)
 {
+	const struct quiver *store = recovery->store;
 	int r = claim(recovery, record->slot);
 
-	if (r == 0 && record->type == WAL_PUT)
+	/* PUTSLOT: the same again, since what is in memory may never have reached the disk. */
+	if (r == 0 && record->type == WAL_PUTSLOT)
+		payload = columns_vector(&store->columns, record->slot);
+	if (r == 0 && record->type != WAL_PUTREF)
 		r = run_add(recovery, record->slot, payload);
 	if (r == 0)
 		r = write_row(recovery, record, record->lsn);
@@ -350,7 +387,7 @@ static int replay_put(struct recovery *recovery, const struct wal_record *record
 		r = point_to(recovery, record);
 	if (r == 0)
 		r = supersede(recovery, record->old_slot, record->id, record->lsn);
-	if (r == 0 && record->old_slot == SLOT_NONE && record->type == WAL_PUT)
+	if (r == 0 && record->old_slot == SLOT_NONE && record->type != WAL_PUTREF)
 		recovery->dir.mtime_ns = record->time_ns;
 	return r;
 }
@@ -462,6 +499,7 @@ static bool fits(const struct recovery *recovery, const struct wal_record *recor
 {
 	switch (record->type) {
 	case WAL_PUT:
+	case WAL_PUTSLOT:
 	case WAL_REMOVE:
 		return was_in(recovery, record->id, record->old_slot);
 	case WAL_RENAME:
@@ -503,6 +541,7 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 	switch (is_possible(record) && fits(recovery, record) ? record->type : 0) {
 	case WAL_PUT:
 	case WAL_PUTREF:
+	case WAL_PUTSLOT:
 		r = replay_put(recovery, record, payload);
 		break;
 	case WAL_RENAME:

@@ -14,6 +14,7 @@
 #define GROW_MIN_BYTES UINT64_C(64)
 #define GROW_MAX_BYTES (UINT64_C(64) << 10)
 #define CHUNK_BYTES (UINT64_C(4) << 10)
+#define PUTSLOT_MIN_BYTES UINT64_C(2500)
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
@@ -21,6 +22,9 @@
 #define GROW_MIN_BYTES (UINT64_C(16) << 20) /* DESIGN section 3 */
 #define GROW_MAX_BYTES (UINT64_C(1) << 30)
 #define CHUNK_BYTES (UINT64_C(64) << 10) /* smaller holes are not worth a call */
+/* Batches from here on are logged without their bytes. A sync then writes the slots as well,
+ * which takes longer than a few vectors in the log would. */
+#define PUTSLOT_MIN_BYTES (UINT64_C(64) << 10)
 #endif
 
 #define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */

@@ -378,6 +378,11 @@ uint64_t store_begin(struct superblock *sb)
 	return next_lsn;
 }
 
+static int sync_slots(void *arg)
+{
+	return columns_sync_slots(arg);
+}
+
 /* From here on the store on disk is in use: not clean, LSNs above the ceiling, a new log. */
 static int begin_life(struct quiver *store)
 {
@@ -401,8 +406,11 @@ static int begin_life(struct quiver *store)
 		r = wal_start(&store->wal, store->io, store->dir_fd, store->geometry.uuid,
 		              sb->wal_first, sb->checkpoint_lsn);
 	store->wal_started = r == 0;
-	if (r == 0)
+	if (r == 0) {
+		wal_set_slots(&store->wal, store->geometry.vector_bytes, sync_slots,
+		              &store->columns);
 		r = background_start(store);
+	}
 	return r;
 }
 

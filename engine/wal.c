@@ -37,6 +37,13 @@ static struct wal_segment active_now(struct wal *wal)
 	return segment;
 }
 
+void wal_set_slots(struct wal *wal, uint32_t vector_bytes, int (*sync_slots)(void *arg), void *arg)
+{
+	wal->vector_bytes = vector_bytes;
+	wal->sync_slots = sync_slots;
+	wal->sync_slots_arg = arg;
+}
+
 static void note_room(struct wal *wal)
 {
 	atomic_store(&wal->room_bytes, active(wal)->size_bytes - active(wal)->end);
@@ -186,9 +193,21 @@ static int write_all(struct wal *wal, const struct wal_segment *segment,
 	return r;
 }
 
+/* Bytes that are in slots and not in the log. */
+static uint64_t slot_bytes(const struct wal *wal, const struct wal_record *records, size_t count)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (records[i].type == WAL_PUTSLOT)
+			bytes += wal->vector_bytes;
+	return bytes;
+}
+
 int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
                size_t count)
 {
+	uint64_t in_slots = slot_bytes(wal, records, count);
 	uint8_t few[8 * WAL_RECORD_HEADER_BYTES];
 	uint8_t *headers = few;
 	struct wal_segment segment = active_now(wal);
@@ -213,9 +232,10 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 	active(wal)->last_lsn = wal->last_lsn;
 	active(wal)->dirty = true;
 	wal->appended_lsn = wal->last_lsn;
+	wal->slots_dirty |= in_slots > 0;
 	note_room(wal);
 	pthread_mutex_unlock(&wal->lock);
-	atomic_fetch_add(&wal->appended_bytes, bytes);
+	atomic_fetch_add(&wal->appended_bytes, bytes + in_slots);
 	return 0;
 }
 
@@ -229,21 +249,26 @@ static int note_durable(struct wal *wal, uint64_t lsn)
 	return io_write_all(wal->io, wal->durable_fd, page, sizeof(page), 0);
 }
 
-/* fdatasync every dirty segment, oldest first. sync_lock. */
+/* Sync the slots that records name, then every dirty segment, oldest first. sync_lock. */
 static int sync_dirty(struct wal *wal, uint64_t *reached)
 {
 	int fds[WAL_SEGMENTS_MAX];
+	bool slots;
 	size_t n = 0;
 	int r = 0;
 
 	pthread_mutex_lock(&wal->lock);
 	*reached = wal->appended_lsn;
+	slots = wal->slots_dirty;
+	wal->slots_dirty = false;
 	for (size_t i = 0; i < wal->count; i++)
 		if (wal->segments[i].dirty) {
 			wal->segments[i].dirty = false;
 			fds[n++] = wal->segments[i].fd;
 		}
 	pthread_mutex_unlock(&wal->lock);
+	if (slots)
+		r = wal->sync_slots(wal->sync_slots_arg);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = io_fdatasync(wal->io, fds[i]);
 	return r;

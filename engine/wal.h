@@ -42,6 +42,11 @@ struct wal {
 	size_t count; /* lock */
 	uint64_t cut_lsn; /* lock; records up to it are not needed any more */
 	uint64_t appended_lsn; /* lock; of the last record with the kernel */
+	bool slots_dirty; /* lock; a PUTSLOT names bytes that are not synced yet */
+	/* Syncs the slots that PUTSLOT records name; set by wal_set_slots. */
+	int (*sync_slots)(void *arg);
+	void *sync_slots_arg;
+	uint32_t vector_bytes; /* in such a slot */
 	struct wal_segment ready; /* lock; the next one, made ahead; fd -1 = none */
 	struct wal_segment spare; /* lock; an old one to be recycled; fd -1 = none */
 	uint64_t next_number; /* prepare_lock */
@@ -51,13 +56,16 @@ struct wal {
 	_Atomic uint64_t durable_lsn;
 	_Atomic uint64_t syncs;
 	_Atomic uint64_t room_bytes; /* left in the active segment */
-	_Atomic uint64_t appended_bytes; /* since open */
+	_Atomic uint64_t appended_bytes; /* since open, with the slots that PUTSLOT names */
 };
 
 /* Start a log in the folder wal/ of the store with an empty segment `number`, which must be
  * above those of any file there. Waits for the disk. 0 or -errno (nothing to stop then). */
 int wal_start(struct wal *wal, const struct quiver_io *io, int dir_fd, const uint8_t uuid[16],
               uint64_t number, uint64_t last_lsn);
+/* How to sync the slots of `vector_bytes` that PUTSLOT records name: 0 or -errno, called with
+ * the sync lock held. Before the first of them, and before there are other threads. */
+void wal_set_slots(struct wal *wal, uint32_t vector_bytes, int (*sync_slots)(void *arg), void *arg);
 /* Remove every segment in wal/: a superblock durably says that none is needed. 0 or -errno. */
 int wal_clear(const struct quiver_io *io, int dir_fd);
 /* Close all; where `remove`, the log is empty by a checkpoint and its files go. 0 or the

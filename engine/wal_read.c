@@ -102,16 +102,36 @@ static int load(struct reader *reader, uint64_t number)
 	return r;
 }
 
-static bool fields_valid(const struct wal_record *record, const uint8_t *payload,
-                         uint32_t vector_bytes)
+/* Up to the checkpoint the vector may be gone, and its slot another's. */
+static bool slot_valid(struct wal_scan *scan, const struct wal_record *record)
 {
-	if (record->type < WAL_PUT || record->type > WAL_FREE)
+	int r;
+
+	if (record->lsn <= scan->checkpoint_lsn || record->lsn <= scan->checked_lsn)
+		return true;
+	r = scan->in_slot ? scan->in_slot(scan->arg, record) : 0;
+	if (r < 0)
+		scan->slot_error = r;
+	else if (r == 0)
+		scan->bad_slot = record->slot;
+	return r == 1;
+}
+
+static bool fields_valid(struct wal_scan *scan, const struct wal_record *record,
+                         const uint8_t *payload)
+{
+	if (record->type < WAL_PUT || record->type > WAL_PUTSLOT)
 		return false;
+	if (record->type != WAL_PUT && record->payload_bytes != 0)
+		return false;
+	if (record->type == WAL_PUTSLOT)
+		return record->slot <= SLOT_MAX && slot_valid(scan, record);
 	if (record->type != WAL_PUT)
-		return record->payload_bytes == 0;
-	return record->payload_bytes == vector_bytes && record->slot <= SLOT_MAX &&
-	       vector_sum(record->id, record->lsn, XXH3_64bits(payload, vector_bytes)) ==
-	               record->sum;
+		return true;
+	return record->payload_bytes == scan->vector_bytes && record->slot <= SLOT_MAX &&
+	       (record->lsn <= scan->checked_lsn ||
+	        vector_sum(record->id, record->lsn, XXH3_64bits(payload, scan->vector_bytes)) ==
+	                record->sum);
 }
 
 /* The record at `at`, if it is whole and follows the one before; the first one has to follow
@@ -125,8 +145,7 @@ static bool record_at(const struct reader *reader, uint64_t at, uint64_t prev, b
 	       (chained ? record->prev_lsn == prev
 	                : record->prev_lsn <= reader->scan->checkpoint_lsn) &&
 	       record->lsn >= record->prev_lsn &&
-	       fields_valid(record, reader->bytes + at + WAL_RECORD_HEADER_BYTES,
-	                    reader->scan->vector_bytes);
+	       fields_valid(reader->scan, record, reader->bytes + at + WAL_RECORD_HEADER_BYTES);
 }
 
 /* Where the commit that begins at `at` ends, or `at` where it is not whole. */
@@ -141,8 +160,11 @@ static uint64_t commit_end(struct reader *reader, uint64_t at)
 		end += record.length_bytes;
 		prev = record.lsn;
 		chained = true;
-		if (!record.more)
+		if (!record.more) {
+			reader->scan->checked_lsn =
+				prev > reader->scan->checked_lsn ? prev : reader->scan->checked_lsn;
 			return end;
+		}
 	}
 	return at;
 }
@@ -214,6 +236,7 @@ static int read_segment(struct reader *reader, uint64_t number)
 			r = deliver(reader, at, end);
 			at = end;
 		}
+		r = r ? r : scan->slot_error;
 		if (at > WAL_HEADER_BYTES || scan->torn_segment == 0) {
 			scan->torn_offset = at;
 			scan->torn_segment = number;
@@ -252,6 +275,8 @@ int wal_scan(struct wal_scan *scan)
 
 	scan->records = scan->durable_lsn = scan->last_segment = 0;
 	scan->torn = false;
+	scan->slot_error = 0;
+	scan->bad_slot = SLOT_NONE;
 	scan->torn_segment = scan->torn_offset = 0;
 	scan->last_lsn = scan->checkpoint_lsn;
 	reader.wal_fd = scan->io->open(scan->io, scan->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);

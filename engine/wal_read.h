@@ -20,6 +20,12 @@ struct wal_scan {
 	uint64_t first_segment; /* segments with lower numbers are not needed */
 	uint64_t checkpoint_lsn; /* records up to it are not handed to `each` */
 
+	/* Whether the slot that a PUTSLOT record names holds what its sum says: 1, 0 or -errno,
+	 * which ends the scan. NULL: no such record is believed. */
+	int (*in_slot)(void *arg, const struct wal_record *record);
+	/* The vectors up to this LSN have been compared with their sums: a second scan of the same
+	 * log need not do it again. 0 at first. */
+	uint64_t checked_lsn;
 	/* Called for each record of a whole commit, in order; NULL: only find the end. `payload`
 	 * is valid during the call. A negative return ends the scan with it. */
 	int (*each)(void *arg, const struct wal_record *record, const void *payload);
@@ -33,6 +39,9 @@ struct wal_scan {
 	bool torn; /* something that is no whole commit lies behind the end */
 	uint64_t torn_segment; /* where the log ends */
 	uint64_t torn_offset;
+	uint64_t
+		bad_slot; /* of the PUTSLOT there, if its slot holds something else; or SLOT_NONE */
+	int slot_error; /* of in_slot, negative */
 };
 
 /* 0 also where the log is torn or corrupt (durable_lsn > last_lsn); -ENOMEM; -errno of reading;

@@ -21,6 +21,7 @@ enum wal_type {
 	WAL_DIRATTR,
 	WAL_PUTREF,
 	WAL_FREE,
+	WAL_PUTSLOT,
 };
 
 struct wal_record {

@@ -60,7 +60,7 @@ void step_create(struct run *run);
 void step_open(struct run *run, bool read_only);
 void step_close(struct run *run);
 void step_put(struct run *run, uint32_t id, uint32_t version, unsigned flags);
-void step_batch(struct run *run, uint32_t first, uint32_t count, uint32_t version);
+void step_batch(struct run *run, uint32_t first, uint32_t count, uint32_t version, unsigned flags);
 void step_rename(struct run *run, uint32_t from, uint32_t to);
 void step_remove(struct run *run, uint32_t id);
 void step_set_attr(struct run *run, uint32_t id, uint32_t version);

@@ -13,7 +13,7 @@ static void play_create(struct run *run)
 	step_create(run);
 }
 
-/* Growth, a batch that needs a segment of its own, every kind of change, two checkpoints. */
+/* Growth, a batch that needs a segment of its own, one that the log only names, every kind of change, two checkpoints. */
 static void play_logged(struct run *run)
 {
 	step_open(run, false);
@@ -22,7 +22,9 @@ static void play_logged(struct run *run)
 	step_put(run, 1, 2, 0);
 	step_put(run, 1, 3, QUIVER_NOREPLACE);
 	step_flush(run);
-	step_batch(run, 10, 68, 1);
+	step_batch(run, 10, 68, 1, QUIVER_SYNC);
+	step_batch(run, 20, 8, 2, 0);
+	step_flush(run);
 	step_rename(run, 2, 3);
 	step_rename(run, 4, 80);
 	step_set_attr(run, 5, 11);
@@ -57,7 +59,7 @@ static void play_modes(struct run *run)
 	step_open(run, false);
 	step_mode(run, QUIVER_ALWAYS);
 	step_put(run, 81, 1, 0);
-	step_batch(run, 82, 3, 1);
+	step_batch(run, 82, 3, 1, 0);
 	step_rename(run, 82, 85);
 	step_set_attr(run, 83, 14);
 	step_remove(run, 81);
@@ -70,7 +72,7 @@ static void play_modes(struct run *run)
 	step_checkpoint(run);
 	step_put(run, 88, 1, 0);
 	step_flush(run);
-	step_batch(run, 30, 3, 6);
+	step_batch(run, 30, 3, 6, 0);
 	step_mode(run, QUIVER_FLUSH);
 	step_put(run, 89, 1, 0);
 	step_mode(run, QUIVER_FSYNC);
@@ -137,7 +139,7 @@ static void fill_clean(struct run *run)
 	step_open(run, false);
 	for (uint32_t id = 1; id <= 24; id++)
 		step_put(run, id, 1, 0);
-	step_batch(run, 30, 10, 1);
+	step_batch(run, 30, 10, 1, 0);
 	step_remove(run, 24);
 	step_set_attr(run, 23, 5);
 	step_set_dir(run, 6);
@@ -156,7 +158,7 @@ static void fill_crashed(struct run *run)
 	step_rename(run, 4, 40);
 	step_set_attr(run, 5, 11);
 	step_remove(run, 6);
-	step_batch(run, 50, 3, 1);
+	step_batch(run, 50, 8, 1, 0);
 	step_set_dir(run, 8);
 	step_put(run, 5, 4, 0);
 	step_set_attr(run, 7, 12);

@@ -212,7 +212,7 @@ void step_put(struct run *run, uint32_t id, uint32_t version, unsigned flags)
 	changed(run, "put", r, want, was, &next, id);
 }
 
-void step_batch(struct run *run, uint32_t first, uint32_t count, uint32_t version)
+void step_batch(struct run *run, uint32_t first, uint32_t count, uint32_t version, unsigned flags)
 {
 	static uint8_t bytes[BATCH_MAX][WORLD_BYTES_MAX];
 	struct quiver_record records[BATCH_MAX];
@@ -230,7 +230,7 @@ void step_batch(struct run *run, uint32_t first, uint32_t count, uint32_t versio
 			                                    .origin = first + i,
 			                                    .attr = version };
 	}
-	r = quiver_put_batch(run->store, records, count, &attr, QUIVER_ATTR_ALL, 0, NULL);
+	r = quiver_put_batch(run->store, records, count, &attr, QUIVER_ATTR_ALL, flags, NULL);
 	changed(run, "batch", r, 0, was, &next, first);
 	seen(run, "batch", first + count - 1);
 }

@@ -152,6 +152,98 @@ static void test_killed_while_changing_modes_opening_and_closing(void **state)
 	many_lives(*state, QUIVER_FSYNC, true, true, false);
 }
 
+/* ---- batches that the log only names ---- */
+
+#define NAMED_COUNT 700u /* of STORE_DIM bytes: more than such a batch needs */
+
+struct named_life {
+	struct store_dir *s;
+	bool flush;
+};
+
+static int put_named(struct quiver *store, uint64_t version)
+{
+	static uint8_t bytes[NAMED_COUNT][STORE_DIM];
+	struct quiver_record records[NAMED_COUNT];
+	struct quiver_attr attr = attr_of(version);
+
+	for (uint64_t id = 0; id < NAMED_COUNT; id++) {
+		vector_fill(bytes[id], STORE_DIM, id, version);
+		records[id] = (struct quiver_record){ .id = id, .data = bytes[id] };
+	}
+	return quiver_put_batch(store, records, NAMED_COUNT, &attr, QUIVER_ATTR_ALL, 0, NULL);
+}
+
+/* Version 1 of all, which is in slots 0 to NAMED_COUNT - 1, durably; then version 2. */
+static int name_and_die(void *arg)
+{
+	const struct named_life *life = arg;
+	struct quiver_options options = { .durability = QUIVER_FSYNC };
+	struct quiver *store;
+
+	if (quiver_open(life->s->path, &options, &store, NULL) != 0)
+		return 11;
+	if (put_named(store, 1) != 0 || quiver_flush(store) != 0 || put_named(store, 2) != 0)
+		return 12;
+	return life->flush && quiver_flush(store) != 0 ? 13 : 0;
+}
+
+static void damage_slot(struct store_dir *s, uint64_t slot)
+{
+	char path[UNIT_PATH_BYTES + 64];
+	off_t at = (off_t)(4096 + slot * STORE_DIM + 50);
+	uint8_t byte;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/vectors.npy", s->path);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	assert_int_equal(close(fd), 0);
+}
+
+static void all_are(struct store_dir *s, uint64_t version)
+{
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+
+	assert_int_equal(quiver_count(store), NAMED_COUNT);
+	for (uint64_t id = 0; id < NAMED_COUNT; id++)
+		assert_int_equal(version_of(store, id), version);
+	close_store(store);
+}
+
+static void test_killed_after_batches_that_the_log_names(void **state)
+{
+	struct named_life life = { .s = *state };
+
+	assert_int_equal(unit_in_child(name_and_die, &life), 0);
+	all_are(*state, 2);
+}
+
+static void test_slot_of_a_batch_that_never_reached_the_disk_is_a_torn_tail(void **state)
+{
+	struct named_life life = { .s = *state };
+
+	assert_int_equal(unit_in_child(name_and_die, &life), 0);
+	damage_slot(*state, NAMED_COUNT + 3);
+	all_are(*state, 1);
+}
+
+static void test_damaged_slot_of_a_durable_batch_is_told_and_not_cut(void **state)
+{
+	struct named_life life = { .s = *state, .flush = true };
+	struct quiver_options options = { .durability = QUIVER_FSYNC };
+	struct quiver_error error;
+	struct quiver *store;
+
+	assert_int_equal(unit_in_child(name_and_die, &life), 0);
+	damage_slot(*state, NAMED_COUNT + 3);
+	assert_int_equal(quiver_open(life.s->path, &options, &store, &error), -EUCLEAN);
+	assert_non_null(strstr(error.text, "slot 703 of vectors.npy"));
+}
+
 /* ---- a checkpoint that dies at each of its calls ---- */
 
 struct checkpoint_life {
@@ -252,6 +344,9 @@ int main(void)
 		TEST(test_killed_in_mode_flush_nothing_is_lost),
 		TEST(test_killed_in_mode_none_goes_back_to_the_checkpoint),
 		TEST(test_killed_while_changing_modes_opening_and_closing),
+		TEST(test_killed_after_batches_that_the_log_names),
+		TEST(test_slot_of_a_batch_that_never_reached_the_disk_is_a_torn_tail),
+		TEST(test_damaged_slot_of_a_durable_batch_is_told_and_not_cut),
 		TEST(test_checkpoint_that_dies_at_any_call_in_mode_always),
 		TEST(test_checkpoint_that_dies_in_a_write_at_any_call_in_mode_always),
 		TEST(test_checkpoint_that_fails_at_any_call_in_mode_always),

@@ -182,11 +182,13 @@ static void plan_request(struct quiver *store, struct plan *plan, struct commit_
 		record_op(store, plan, &request->ops[i], by_slot, i + 1 < request->count);
 }
 
+#define ROWS_AT_ONCE 256u /* on the stack: 14 KiB */
+
 /* Rows of neighbouring slots go in one write. `freeing` writes free rows instead. */
 static int write_rows(struct quiver *store, const struct plan *plan, bool freeing)
 {
-	uint64_t ids[64];
-	struct meta_row rows[64];
+	uint64_t ids[ROWS_AT_ONCE];
+	struct meta_row rows[ROWS_AT_ONCE];
 	uint64_t first = 0;
 	size_t n = 0;
 	int r = 0;
@@ -196,7 +198,7 @@ static int write_rows(struct quiver *store, const struct plan *plan, bool freein
 
 		if (!commit_op_has_slot(op))
 			continue;
-		if (n > 0 && (n == 64 || op->slot != first + n)) {
+		if (n > 0 && (n == ROWS_AT_ONCE || op->slot != first + n)) {
 			r = columns_write_rows(&store->columns, first, ids, rows, n);
 			n = 0;
 		}

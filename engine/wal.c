@@ -157,6 +157,17 @@ static uint64_t encode_all(struct wal *wal, const struct wal_segment *segment,
 	return at - segment->end;
 }
 
+/* Add bytes to the parts of a write; what follows the last part in memory makes it longer. */
+static void add_part(struct iovec *parts, int *n, const void *from, size_t length)
+{
+	void *base = (void *)(uintptr_t)from;
+
+	if (*n > 0 && (uint8_t *)parts[*n - 1].iov_base + parts[*n - 1].iov_len == base)
+		parts[*n - 1].iov_len += length;
+	else
+		parts[(*n)++] = (struct iovec){ .iov_base = base, .iov_len = length };
+}
+
 static int write_all(struct wal *wal, const struct wal_segment *segment,
                      const struct wal_record *records, const void *const *payloads, size_t count,
                      uint8_t *headers)
@@ -172,16 +183,11 @@ static int write_all(struct wal *wal, const struct wal_segment *segment,
 		uint32_t pad = records[i].length_bytes - WAL_RECORD_HEADER_BYTES -
 		               records[i].payload_bytes;
 
-		parts[n].iov_base = headers + i * WAL_RECORD_HEADER_BYTES;
-		parts[n++].iov_len = WAL_RECORD_HEADER_BYTES;
-		if (records[i].payload_bytes) {
-			parts[n].iov_base = (void *)(uintptr_t)payloads[i];
-			parts[n++].iov_len = records[i].payload_bytes;
-		}
-		if (pad) {
-			parts[n].iov_base = (void *)(uintptr_t)padding;
-			parts[n++].iov_len = pad;
-		}
+		add_part(parts, &n, headers + i * WAL_RECORD_HEADER_BYTES, WAL_RECORD_HEADER_BYTES);
+		if (records[i].payload_bytes)
+			add_part(parts, &n, payloads[i], records[i].payload_bytes);
+		if (pad)
+			add_part(parts, &n, padding, pad);
 		length += records[i].length_bytes;
 		if (n > PARTS_MAX - 3 || i + 1 == count) {
 			r = io_writev_all(wal->io, segment->fd, parts, n, at);

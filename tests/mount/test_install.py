@@ -33,7 +33,8 @@ class Installed:
         self.lib = self.prefix / options["libdir"]
         self.bin = self.prefix / options["bindir"]
         self.sbin = self.prefix / options["sbindir"]
-        self.include = self.prefix / options["includedir"]
+        self.man = self.prefix / options["mandir"]
+        self.data = self.prefix / options["datadir"]
 
     def pkg_config(self, *words):
         done = run("pkg-config", f"--define-variable=prefix={self.prefix}", *words, "libquiver",
@@ -63,6 +64,22 @@ def test_the_program_and_its_links(installed, tmp_path):
     run(installed.sbin / "fsck.quiverfs", tmp_path / "store")
     done = run(installed.sbin / "mount.quiverfs", status=1)
     assert done.stderr.startswith(b"mount.quiverfs:")
+
+
+def test_the_man_pages_and_completions(installed):
+    for page in (SOURCE / "tools/man").iterdir():
+        copy = installed.man / f"man{page.suffix[1:]}" / page.name
+        assert copy.read_bytes() == page.read_bytes()
+    # each where its shell looks for the completion of a command of that name
+    bash = installed.data / "bash-completion/completions"
+    fish = installed.data / "fish/vendor_completions.d"
+    zsh = installed.data / "zsh/site-functions/_quiverfs"
+    names = ["quiverfs"] + [name for name in LINKS if "fuse" not in name]
+    assert sorted(path.name for path in bash.iterdir()) == sorted(names)
+    assert sorted(path.stem for path in fish.iterdir()) == sorted(names)
+    for name in names:
+        for path in (bash / name, fish / f"{name}.fish", zsh):
+            assert re.search(rf"\b{re.escape(name)}\b", path.read_text())
 
 
 def test_the_library_shows_what_the_header_does(installed):

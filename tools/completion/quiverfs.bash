@@ -1,0 +1,70 @@
+# Completion of quiverfs and its links for bash. Needs no other file.
+
+_quiverfs_commands='create mount import export status flush compact verify check'
+_quiverfs_mount_options='ro rw allow_other uid= gid= umask= durability= commit= autocompact=
+	io_uring= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
+
+# The options of a subcommand.
+_quiverfs_options() {
+	local common='--help --usage --version'
+	case $1 in
+	create | mkfs.quiverfs) echo "--dim --dtype $common" ;;
+	mount) echo "-f -o $common" ;;
+	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
+	import) echo "--ids --start-id $common" ;;
+	export) echo "--ids $common" ;;
+	status) echo "--json $common" ;;
+	check) echo "--repair $common" ;;
+	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;
+	*) echo "$common" ;;
+	esac
+}
+
+# The last of a list of mount options.
+_quiverfs_mount_option() {
+	local before='' last=$1
+	[[ $1 != *,* ]] || before=${1%,*}, last=${1##*,}
+	COMPREPLY=($(compgen -P "$before" -W "$_quiverfs_mount_options" -- "$last"))
+	[[ ${#COMPREPLY[@]} -ne 1 || $COMPREPLY != *= ]] || compopt -o nospace 2>/dev/null
+}
+
+_quiverfs() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[0]##*/}
+
+	COMPREPLY=()
+	if [ "$command" = quiverfs ]; then
+		if [ "$COMP_CWORD" -eq 1 ]; then
+			if [[ $word == -* ]]; then
+				COMPREPLY=($(compgen -W "$(_quiverfs_options)" -- "$word"))
+			else
+				COMPREPLY=($(compgen -W "$_quiverfs_commands" -- "$word"))
+			fi
+			return
+		fi
+		command=${COMP_WORDS[1]}
+	fi
+	# bash takes --dtype=f4 apart at the sign
+	if [ "$word" = = ]; then
+		word=
+	elif [ "$before" = = ] && [ "$COMP_CWORD" -ge 2 ]; then
+		before=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	case $command:$before in
+	*:--dtype) COMPREPLY=($(compgen -W 'f4 f2 f8 i1 u1' -- "$word")) ;;
+	*:--dim | *:--start-id) ;;
+	mount*:-o) _quiverfs_mount_option "$word" ;;
+	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;
+	*)
+		if [[ $word == -* ]]; then
+			COMPREPLY=($(compgen -W "$(_quiverfs_options "$command")" -- "$word"))
+		else
+			compopt -o filenames 2>/dev/null
+			local IFS=$'\n'
+			COMPREPLY=($(compgen -f -- "$word"))
+		fi
+		;;
+	esac
+}
+
+complete -F _quiverfs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs

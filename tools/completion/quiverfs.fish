@@ -1,0 +1,53 @@
+# Completion of quiverfs and its links for fish.
+
+set -l commands create mount import export status flush compact verify check
+set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
+set -l mount_options ro rw allow_other uid= gid= umask= durability=always durability=fsync \
+    durability=flush durability=none commit= autocompact= io_uring=auto io_uring=on io_uring=off \
+    sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev
+
+for program in $programs
+    complete -c $program -l help -d 'Print what the options are'
+    complete -c $program -l usage -d 'Print them in short'
+    complete -c $program -l version -d 'Print the versions'
+end
+
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a create -d 'Make an empty store'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a mount -d 'Mount a store'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a import -d 'Put the rows of files into it'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a export -d 'Write all vectors to a file'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a status -d 'What is in it, and how it does'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a flush -d 'Bring every commit to stable storage'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a compact -d 'Give space back'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a verify -d 'Compare every checksum'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a check -d 'Check a store, and repair it'
+
+complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dim -x -d 'Elements of a vector'
+complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dtype -x -a 'f4 f2 f8 i1 u1' -d 'Type of an element'
+complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s f -d 'Stay in the foreground'
+complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s o -x -a "(__fish_append , $mount_options)" -d 'Mount options'
+complete -c quiverfs -n '__fish_seen_subcommand_from import' -l ids -r -d 'The ID of each row'
+complete -c quiverfs -n '__fish_seen_subcommand_from import' -l start-id -x -d 'The ID of the first row'
+complete -c quiverfs -n '__fish_seen_subcommand_from export' -l ids -r -d 'Write the ID of each row'
+complete -c quiverfs -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object'
+complete -c quiverfs -n '__fish_seen_subcommand_from check' -l repair -d 'Put right what can be'
+
+complete -c mkfs.quiverfs -l dim -x -d 'Elements of a vector'
+complete -c mkfs.quiverfs -l dtype -x -a 'f4 f2 f8 i1 u1' -d 'Type of an element'
+
+complete -c mount.quiverfs -s s -d 'Leave out unknown mount options'
+complete -c mount.quiverfs -s f -d Fake
+complete -c mount.quiverfs -s n -d 'No entry in mtab'
+complete -c mount.quiverfs -s v -d Verbose
+complete -c mount.quiverfs -s t -x -a 'quiverfs fuse.quiverfs' -d Type
+complete -c mount.quiverfs -s o -x -a "(__fish_append , $mount_options)" -d 'Mount options'
+
+complete -c fsck.quiverfs -s a -d 'Repair without asking'
+complete -c fsck.quiverfs -s p -d 'Repair without asking'
+complete -c fsck.quiverfs -s y -d 'Repair without asking'
+complete -c fsck.quiverfs -s n -d 'Change nothing'
+complete -c fsck.quiverfs -s r -d 'Ask before a repair'
+complete -c fsck.quiverfs -s f -d 'Check also a clean store'
+complete -c fsck.quiverfs -s v -d Verbose
+complete -c fsck.quiverfs -s C -d 'Show progress'
+complete -c fsck.quiverfs -s T -d 'No title'

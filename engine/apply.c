@@ -434,6 +434,8 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	if (r == 0)
 		r = store_writable(store);
 	if (r == 0)
+		r = store_whole_index(store);
+	if (r == 0)
 		r = make_log_room(store, group, log_bytes_at_most(store, group, count));
 	if (r)
 		goto out;

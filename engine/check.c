@@ -90,12 +90,20 @@ static int check_snapshot(struct check *check)
 	struct index_stamp stamp = { .lsn = store->superblock.checkpoint_lsn,
 		                     .slots_used = store->superblock.slots_used };
 	struct index snapshot;
-	uint64_t *live = NULL;
+	uint64_t *live;
 	uint64_t wrong;
 	int r;
 
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	r = index_load(&snapshot, &store->columns, store->io, store->dir_fd, &stamp, &live);
+	live = malloc(index_live_bytes(stamp.slots_used) + 1);
+	if (!live)
+		return -ENOMEM;
+	r = index_load(&snapshot, &store->columns, store->io, store->dir_fd, &stamp, live);
+	if (r == 0) {
+		r = index_load_rest(&snapshot);
+		if (r)
+			index_destroy(&snapshot);
+	}
 	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
 		/* A close on a full disk leaves none; nothing is lost with it. */
 		check->result->damage += r != -ENOENT;
@@ -104,10 +112,11 @@ static int check_snapshot(struct check *check)
 		          r == -EBADMSG  ? "damaged"
 		          : r == -ENOENT ? "missing"
 		                         : "not of this state of the store");
-		return 0;
+		r = 0;
+		goto out;
 	}
 	if (r)
-		return r;
+		goto out;
 	wrong = compare_snapshot(store, &snapshot, live);
 	if (wrong || atomic_load(&snapshot.count) != atomic_load(&store->index.count)) {
 		check->result->damage++;
@@ -115,8 +124,9 @@ static int check_snapshot(struct check *check)
 		          wrong);
 	}
 	index_destroy(&snapshot);
+out:
 	free(live);
-	return 0;
+	return r;
 }
 
 /* One bad copy is what a crash may leave of writing it. Of a store that was closed cleanly

@@ -143,11 +143,11 @@ void commit_resume(struct quiver *store)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* Whether the commit would have to wait for a sync. */
-static bool would_sync(struct quiver *store, const struct commit_request *request)
+/* Whether the commit would have to wait for the disk. */
+static bool would_wait(struct quiver *store, const struct commit_request *request)
 {
 	return (request->flags & QUIVER_SYNC) || atomic_load(&store->durability) == QUIVER_ALWAYS ||
-	       atomic_load(&store->queue.syncing);
+	       atomic_load(&store->queue.syncing) || !index_is_whole(&store->index);
 }
 
 static void give_back(struct quiver *store, const struct commit_request *request)
@@ -172,7 +172,7 @@ static void submit(struct quiver *store, struct commit_request *request)
 		return;
 	pthread_mutex_lock(&queue->lock);
 	/* Asked with the lock held: who begins to wait turns away who is in the queue then. */
-	if ((request->flags & QUIVER_NOWAIT) && would_sync(store, request)) {
+	if ((request->flags & QUIVER_NOWAIT) && would_wait(store, request)) {
 		request->result = -EAGAIN;
 	} else {
 		*queue->last = request;

@@ -15,18 +15,30 @@
 
 struct index_table;
 
+/* What a snapshot is of. */
+struct index_stamp {
+	uint8_t uuid[16];
+	uint64_t lsn;
+	uint64_t slots_used;
+};
+
 struct index {
 	const struct columns *columns;
 	struct index_table *_Atomic table; /* written under the writer lock */
 	_Atomic uint64_t count; /* writer lock */
+	_Atomic bool misses_some; /* made of rows of which some are damaged: an ID that is not
+	                             found may be there. Written under the writer lock */
 	uint64_t tombs; /* writer lock; removed entries that still cost probes */
+	bool is_saved; /* writer lock; loaded from the file `index`, which is of: */
+	struct index_stamp saved; /* writer lock */
 };
 
 /* An empty table with room for `expected` IDs. 0 or -ENOMEM. */
 int index_init(struct index *index, const struct columns *columns, uint64_t expected);
 void index_destroy(struct index *index);
 
-/* Slot of `id`, or SLOT_NONE. Inside an epoch section, or under the writer lock. */
+/* Slot of `id`, or SLOT_NONE - also where index_damage says why. Inside an epoch section, or
+ * under the writer lock. */
 uint64_t index_find(const struct index *index, uint64_t id);
 /* For an ID that was not found: whether every row that the search has passed matches its
  * checksum. One that does not may be the row of that ID. As index_find. */
@@ -46,20 +58,33 @@ void index_remove(struct index *index, uint64_t id, uint64_t slot);
 
 uint64_t index_bytes(const struct index *index);
 
-/* The snapshot, FORMAT.md. What it is of: */
-struct index_stamp {
-	uint8_t uuid[16];
-	uint64_t lsn;
-	uint64_t slots_used;
-};
+/* ---- the snapshot, FORMAT.md ---- */
+
 /* Write the file `index` (through `index.new`, synced, renamed, folder synced). `live`
- * is the live map, slots_used bits. Writer lock, nobody else there. 0 or -errno. */
+ * is the live map, slots_used bits. The table must be whole. Writer lock, nobody else there.
+ * 0 or -errno. */
 int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
                const struct index_stamp *stamp, const uint64_t *live);
-/* Read it. On success the index is initialised (table in memory, count set) and *live
- * (malloc'd, the caller frees) holds the map. -ENOENT, -ESTALE it is of something else,
- * -EBADMSG damaged: rebuild then; -ENOMEM; -errno of the reads. */
+/* Whether the file `index` is of this state already: loaded from it, and none other since. */
+bool index_is_saved(const struct index *index, const struct index_stamp *stamp);
+/* Room for the live map of so many slots. */
+uint64_t index_live_bytes(uint64_t slots_used);
+/* Open it. On success the index is initialised, its count set, and `live` (index_live_bytes)
+ * holds the live map, of which all is checked; otherwise that holds anything. The pages of the table are read
+ * and checked when they are first used. -ENOENT, -ESTALE it is of something else, -EBADMSG
+ * damaged: rebuild then; -ENOMEM; -errno of the reads. */
 int index_load(struct index *index, const struct columns *columns, const struct quiver_io *io,
-               int dir_fd, const struct index_stamp *stamp, uint64_t **live);
+               int dir_fd, const struct index_stamp *stamp, uint64_t *live);
+/* Whether no page is left to be read. Only a whole table may be changed. Any thread, in an epoch
+ * section or under the writer lock. */
+bool index_is_whole(const struct index *index);
+/* Read what is left. 0, -EBADMSG, -errno of the reads, -ENOMEM. Writer lock; waits for readers. */
+int index_load_rest(struct index *index);
+/* What a page could not be used for: then searches that come to it find nothing. 0 while there
+ * was none. As index_is_whole. */
+int index_damage(const struct index *index);
+/* Exchange what two indexes of the same columns hold; returns when no reader is in the former
+ * table of the first any more, and nobody may use the second. Writer lock. */
+void index_swap(struct index *index, struct index *with);
 
 #endif

@@ -48,9 +48,9 @@ int store_missing(struct quiver *store, uint64_t id)
 }
 
 /* Find the slot and row of a vector, and pin the slot if `pin`. 0; -ENOENT (*slot is SLOT_NONE);
- * -EIO (reported, nothing pinned). */
-static int find_row(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
-                    struct meta_row *row)
+ * -EIO (reported, nothing pinned); -EAGAIN the index is damaged. */
+static int find_once(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
+                     struct meta_row *row)
 {
 	int r;
 
@@ -63,7 +63,7 @@ static int find_row(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
 		if (r == 0 && row->lsn == 0)
 			r = -EBADMSG; /* the index says that it is there */
 	} else {
-		r = store_missing(store, id);
+		r = index_damage(&store->index) ? -EAGAIN : store_missing(store, id);
 	}
 	epoch_leave();
 	if (*slot == SLOT_NONE || r == 0)
@@ -71,6 +71,20 @@ static int find_row(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
 	if (pin)
 		slots_unpin(&store->slots, *slot);
 	return row_error(store, id, *slot, r);
+}
+
+/* The same, but never -EAGAIN. */
+static int find_row(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
+                    struct meta_row *row)
+{
+	int r = find_once(store, id, pin, slot, row);
+
+	if (r != -EAGAIN)
+		return r;
+	r = store_mend_index(store);
+	if (r == 0)
+		r = find_once(store, id, pin, slot, row); /* whole now */
+	return r;
 }
 
 int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #define WORD_BITS 64u
+#define PAGE_WORDS (4096 / 8)
 
 static uint64_t words_for(uint64_t bits)
 {
@@ -49,6 +50,16 @@ void slots_destroy(struct slots *slots)
 	release((void *)(uintptr_t)slots->live, words_for(slots->rows_max) * 8);
 	release((void *)(uintptr_t)slots->pins, slots->rows_max * sizeof(uint32_t));
 	memset(slots, 0, sizeof(*slots));
+}
+
+/* So that opening a store does not have to: every slot that is live was taken. Lock held. */
+static void know_taken(struct slots *slots)
+{
+	uint64_t words = atomic_load_explicit(&slots->untold, memory_order_relaxed);
+
+	for (uint64_t i = 0; i < words; i++)
+		slots->taken[i] = atomic_load_explicit(&slots->live[i], memory_order_relaxed);
+	atomic_store_explicit(&slots->untold, 0, memory_order_release);
 }
 
 void slots_set_rows(struct slots *slots, uint64_t rows)
@@ -135,6 +146,7 @@ int slots_take(struct slots *slots, size_t count, uint64_t *out)
 	int r = 0;
 
 	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
 	if (slots->free_below + (slots->rows - slots->used) < count) {
 		r = -ENOSPC;
 	} else {
@@ -153,6 +165,7 @@ size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint6
 	size_t got;
 
 	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
 	got = take_holes(slots, below, count, out);
 	pthread_mutex_unlock(&slots->lock);
 	return got;
@@ -161,6 +174,7 @@ size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint6
 void slots_give(struct slots *slots, uint64_t slot)
 {
 	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
 	assert(slot < slots->used && slots_is_taken(slots, slot) && !slots_is_live(slots, slot));
 	slots->taken[slot / WORD_BITS] &= ~(UINT64_C(1) << (slot % WORD_BITS));
 	slots->free_below++;
@@ -182,8 +196,15 @@ void slots_set_live(struct slots *slots, uint64_t slot)
 void slots_clear_live(struct slots *slots, uint64_t slot)
 {
 	uint64_t bit = UINT64_C(1) << (slot % WORD_BITS);
-	uint64_t was = atomic_fetch_and_explicit(&slots->live[slot / WORD_BITS], ~bit,
-	                                         memory_order_release);
+	uint64_t was;
+
+	/* It stays taken. */
+	if (atomic_load_explicit(&slots->untold, memory_order_acquire) > 0) {
+		pthread_mutex_lock(&slots->lock);
+		know_taken(slots);
+		pthread_mutex_unlock(&slots->lock);
+	}
+	was = atomic_fetch_and_explicit(&slots->live[slot / WORD_BITS], ~bit, memory_order_release);
 
 	assert(was & bit);
 	(void)was;
@@ -216,19 +237,24 @@ void slots_load_live(struct slots *slots, uint64_t slot)
 	slots_set_live(slots, slot);
 }
 
-void slots_load_map(struct slots *slots, const uint64_t *words, uint64_t used)
+uint64_t *slots_map_room(struct slots *slots, uint64_t bytes)
 {
-	uint64_t n = words_for(used);
-	uint64_t live = 0;
+	void *live = (void *)(uintptr_t)slots->live;
 
-	assert(slots->used == 0 && used <= slots->rows_max);
-	for (uint64_t i = 0; i < n; i++) {
-		slots->taken[i] = words[i];
-		atomic_store_explicit(&slots->live[i], words[i], memory_order_relaxed);
-		live += (uint64_t)__builtin_popcountll(words[i]);
-	}
+	assert(bytes / 8 <= words_for(slots->rows_max) + PAGE_WORDS);
+#ifdef MADV_POPULATE_WRITE
+	/* All pages at once, not fault by fault; where the kernel cannot, it takes longer. */
+	(void)madvise(live, bytes, MADV_POPULATE_WRITE);
+#endif
+	return live;
+}
+
+void slots_map_loaded(struct slots *slots, uint64_t used, uint64_t count)
+{
+	assert(slots->used == 0 && used <= slots->rows_max && count <= used);
+	atomic_store(&slots->untold, words_for(used));
 	slots->used = used;
-	slots->free_below = used - live;
+	slots->free_below = used - count;
 	slots->hint = 0;
 }
 
@@ -255,6 +281,7 @@ uint64_t slots_trim(struct slots *slots)
 	uint64_t used;
 
 	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
 	while (slots->used > 0) {
 		if (slots->used % WORD_BITS == 0 &&
 		    slots->taken[slots->used / WORD_BITS - 1] == 0) {
@@ -308,6 +335,7 @@ uint64_t slots_take_run(struct slots *slots, uint64_t *from, uint64_t min, uint6
 	uint64_t got = 0;
 
 	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
 	for (;;) {
 		start = next_free(slots, start, slots->used);
 		if (start >= slots->used)

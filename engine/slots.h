@@ -20,6 +20,8 @@ struct slots {
 	pthread_mutex_t lock;
 	uint64_t rows_max;
 	uint64_t *taken; /* lock; a bit for each slot */
+	_Atomic uint64_t untold; /* written under the lock; taken is yet to be copied from so many
+	                            words of the live map */
 	_Atomic uint64_t *live; /* writer lock of the store; subset of taken */
 	_Atomic uint32_t *pins; /* readers in a slot; atomic */
 	uint64_t rows; /* lock; slots there is room for */
@@ -51,8 +53,10 @@ bool slots_is_live(const struct slots *slots, uint64_t slot);
 bool slots_is_taken(const struct slots *slots, uint64_t slot);
 /* While opening, before anyone else is there: slot holds a vector. */
 void slots_load_live(struct slots *slots, uint64_t slot);
-/* While opening: take over a whole live map of `used` bits. */
-void slots_load_map(struct slots *slots, const uint64_t *words, uint64_t used);
+/* While opening: where to put a whole live map of `bytes`, zeros so far, and that it is there
+ * now: `used` bits, `count` of them set. */
+uint64_t *slots_map_room(struct slots *slots, uint64_t bytes);
+void slots_map_loaded(struct slots *slots, uint64_t used, uint64_t count);
 
 /* Pins. Any thread; to pin, be in an epoch section that found the slot. */
 void slots_pin(struct slots *slots, uint64_t slot);

@@ -312,20 +312,20 @@ static int load_index(struct quiver *store)
 {
 	struct index_stamp stamp = { .lsn = store->superblock.checkpoint_lsn,
 		                     .slots_used = store->superblock.slots_used };
-	uint64_t *live;
+	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
+	uint64_t *live = slots_map_room(&store->slots, live_bytes);
 	int r;
 
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	r = index_load(&store->index, &store->columns, store->io, store->dir_fd, &stamp, &live);
+	r = index_load(&store->index, &store->columns, store->io, store->dir_fd, &stamp, live);
 	if (r == 0 && atomic_load(&store->index.count) != store->superblock.count) {
 		index_destroy(&store->index);
-		free(live);
-		return -EBADMSG;
+		r = -EBADMSG;
 	}
 	if (r == 0)
-		slots_load_map(&store->slots, live, store->superblock.slots_used);
-	if (r == 0)
-		free(live);
+		slots_map_loaded(&store->slots, stamp.slots_used, store->superblock.count);
+	else
+		memset(live, 0, live_bytes);
 	return r;
 }
 
@@ -522,9 +522,14 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 /* A full disk need not have room for the snapshot: the next open does without. */
 static int save_index(struct quiver *store, const struct index_stamp *stamp)
 {
-	int r = index_save(&store->index, store->io, store->dir_fd, stamp,
-	                   (const uint64_t *)(uintptr_t)store->slots.live);
+	int r;
 
+	pthread_mutex_lock(&store->writer_lock);
+	r = store_whole_index(store);
+	if (r == 0)
+		r = index_save(&store->index, store->io, store->dir_fd, stamp,
+		               (const uint64_t *)(uintptr_t)store->slots.live);
+	pthread_mutex_unlock(&store->writer_lock);
 	if (r != -ENOSPC)
 		return r;
 	/* One of an earlier state is of no use either. */
@@ -556,7 +561,8 @@ static int end_life(struct quiver *store)
 	slots_counts(&store->slots, &counts);
 	stamp = (struct index_stamp){ .lsn = sb->checkpoint_lsn, .slots_used = counts.used };
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	r = save_index(store, &stamp);
+	if (!index_is_saved(&store->index, &stamp))
+		r = save_index(store, &stamp);
 	if (r == 0)
 		r = columns_sync(&store->columns, true, true);
 	if (r)

@@ -225,6 +225,15 @@ int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row 
  * section or under the writer lock. */
 int store_missing(struct quiver *store, uint64_t id);
 
+/* ---- mend.c ---- */
+/* Have all of the index in memory, which only then may be changed: reads what no search has
+ * come to yet, or makes it anew. 0, -ENOMEM, -EROFS (the store has failed: rows are damaged,
+ * too). Writer lock. */
+int store_whole_index(struct quiver *store);
+/* A search may have found nothing for damage in the snapshot of the index: make the index anew.
+ * 0: search again; -EIO there is no memory for it (reported). No lock held, not in an epoch section. */
+int store_mend_index(struct quiver *store);
+
 /* ---- change.c ---- */
 /* Move vector `id` from one slot to another, which is taken; on failure that is given back.
  * `buffer` holds N bytes. -ESTALE it is not in from_slot any more; -ENOENT; as quiver_put. */

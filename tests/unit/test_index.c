@@ -126,8 +126,11 @@ static void save(struct table *t)
 
 static int load(struct table *t, const struct index_stamp *s, struct index *index)
 {
-	uint64_t *live;
-	int r = index_load(index, &t->columns, quiver_io_posix(), t->dir.fd, s, &live);
+	uint64_t *live = calloc(1, index_live_bytes(ROWS));
+	int r;
+
+	assert_non_null(live);
+	r = index_load(index, &t->columns, quiver_io_posix(), t->dir.fd, s, live);
 
 	if (r == 0)
 		for (uint64_t i = 0; i < ROWS; i++)
@@ -148,8 +151,15 @@ static void test_a_snapshot_is_read_as_it_was_written(void **state)
 		index_remove(&t->index, t->ids[i], i);
 	save(t);
 	assert_int_equal(load(t, &s, &again), 0);
+	assert_false(index_is_whole(&again));
 	check_all(t, &again, 100, ROWS);
 	assert_int_equal(atomic_load(&again.count), ROWS - 100);
+	assert_int_equal(index_load_rest(&again), 0);
+	assert_true(index_is_whole(&again));
+	assert_true(index_is_saved(&again, &s));
+	check_all(t, &again, 100, ROWS);
+	index_insert(&again, t->ids[0], 0);
+	assert_int_equal(index_find(&again, t->ids[0]), 0);
 	index_destroy(&again);
 	s.lsn++;
 	assert_int_equal(load(t, &s, &again), -ESTALE);
@@ -159,6 +169,21 @@ static void test_a_snapshot_is_read_as_it_was_written(void **state)
 	s = stamp();
 	s.uuid[0]++;
 	assert_int_equal(load(t, &s, &again), -ESTALE);
+}
+
+/* A snapshot with a flipped bit, opened all the same: no search may come to anything wrong, and
+ * one that finds nothing must say why. */
+static void check_damaged(struct table *t, struct index *index)
+{
+	for (uint64_t s = 100; s < ROWS; s++) {
+		uint64_t found = index_find(index, t->ids[s]);
+
+		assert_true(found == s || (found == SLOT_NONE && index_damage(index)));
+	}
+	assert_int_equal(index_damage(index), -EBADMSG);
+	assert_false(index_is_whole(index));
+	assert_int_equal(index_load_rest(index), -EBADMSG);
+	assert_false(index_is_whole(index));
 }
 
 static void test_failure_13_every_flipped_bit_of_a_snapshot_is_refused(void **state)
@@ -181,7 +206,11 @@ static void test_failure_13_every_flipped_bit_of_a_snapshot_is_refused(void **st
 
 		unit_flip(&t->dir, "index", bit);
 		r = load(t, &s, &again);
-		assert_true(r == -EBADMSG || r == -ESTALE);
+		assert_true(r == -EBADMSG || r == -ESTALE || (r == 0 && bit / 8 >= 4096));
+		if (r == 0) {
+			check_damaged(t, &again);
+			index_destroy(&again);
+		}
 		unit_flip(&t->dir, "index", bit);
 	}
 	unit_truncate(&t->dir, "index", (off_t)(bits / 8 - 1));

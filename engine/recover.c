@@ -77,6 +77,8 @@ int recovery_init(struct recovery *recovery, struct quiver *store)
 void recovery_free(struct recovery *recovery)
 {
 	free(recovery->run);
+	free(recovery->run_ids);
+	free(recovery->run_rows);
 	free(recovery->doomed);
 	free(recovery->bad);
 	free(recovery->superseded.items);
@@ -326,12 +328,19 @@ static int point_to(struct recovery *recovery, const struct wal_record *record)
 /* Write what run_add has put off. */
 static int run_write(struct recovery *recovery)
 {
-	struct iovec part = { .iov_base = recovery->run, .iov_len = recovery->run_bytes };
+	struct columns *columns = &recovery->store->columns;
+	uint64_t count = recovery->run_count;
+	struct iovec part = { .iov_base = recovery->run,
+		              .iov_len = count * recovery->store->geometry.vector_bytes };
+	int r;
 
-	if (recovery->run_bytes == 0)
+	if (count == 0)
 		return 0;
-	recovery->run_bytes = 0;
-	return columns_write_vectors(&recovery->store->columns, recovery->run_slot, &part, 1);
+	recovery->run_count = 0;
+	r = columns_write_vectors(columns, recovery->run_slot, &part, 1);
+	return r ? r
+	         : columns_write_rows(columns, recovery->run_slot, recovery->run_ids,
+	                              recovery->run_rows, count);
 }
 
 /* Slots of one write; it ends before a slot that is a multiple of them. */
@@ -347,27 +356,49 @@ static uint64_t run_slots(uint64_t vector_bytes)
 	                                        : whole;
 }
 
-/* The vector of `slot`, to be written with its neighbours. */
-static int run_add(struct recovery *recovery, uint64_t slot, const void *vector)
+static int run_room(struct recovery *recovery, uint64_t slots)
 {
-	const uint64_t n = recovery->store->geometry.vector_bytes;
+	if (recovery->run && recovery->run_ids && recovery->run_rows)
+		return 0;
+	if (!recovery->run)
+		recovery->run = malloc(slots * recovery->store->geometry.vector_bytes);
+	if (!recovery->run_ids)
+		recovery->run_ids = malloc(slots * sizeof(*recovery->run_ids));
+	if (!recovery->run_rows)
+		recovery->run_rows = malloc(slots * sizeof(*recovery->run_rows));
+	return recovery->run && recovery->run_ids && recovery->run_rows ? 0 : -ENOMEM;
+}
+
+/* A vector and its row, to be written with their neighbours. */
+static int run_add(struct recovery *recovery, const struct wal_record *record, const void *vector)
+{
+	const struct quiver *store = recovery->store;
+	const uint64_t n = store->geometry.vector_bytes;
 	const uint64_t slots = run_slots(n);
+	uint64_t at;
 	int r = 0;
 
-	if (recovery->run_slot + recovery->run_bytes / n != slot || slot % slots == 0)
+	if (recovery->run_slot + recovery->run_count != record->slot || record->slot % slots == 0)
 		r = run_write(recovery);
+	if (r == 0)
+		r = run_room(recovery, slots);
+	/* The index looks IDs up in the column, so there it cannot be put off. It is there
+	 * already if only the process has died. */
+	if (r == 0 && columns_id(&store->columns, record->slot) != record->id)
+		r = write_row(recovery, record, record->lsn);
 	if (r)
 		return r;
-	if (!recovery->run)
-		recovery->run = malloc(slots * n);
-	if (!recovery->run)
-		return -ENOMEM;
-	if (recovery->run_bytes == 0)
-		recovery->run_slot = slot;
-	r = fault_copy(recovery->run + recovery->run_bytes, vector, n);
-	if (r == 0)
-		recovery->run_bytes += n;
-	return r;
+	if (recovery->run_count == 0)
+		recovery->run_slot = record->slot;
+	at = recovery->run_count;
+	r = fault_copy(recovery->run + at * n, vector, n);
+	if (r)
+		return r;
+	recovery->run_ids[at] = record->id;
+	recovery->run_rows[at] =
+		(struct meta_row){ .lsn = record->lsn, .sum = record->sum, .attr = record->attr };
+	recovery->run_count++;
+	return 0;
 }
 
 static int replay_put(struct recovery *recovery, const struct wal_record *record,
@@ -379,10 +410,9 @@ static int replay_put(struct recovery *recovery, const struct wal_record *record
 	/* PUTSLOT: the same again, since what is in memory may never have reached the disk. */
 	if (r == 0 && record->type == WAL_PUTSLOT)
 		payload = columns_vector(&store->columns, record->slot);
-	if (r == 0 && record->type != WAL_PUTREF)
-		r = run_add(recovery, record->slot, payload);
 	if (r == 0)
-		r = write_row(recovery, record, record->lsn);
+		r = record->type == WAL_PUTREF ? write_row(recovery, record, record->lsn)
+		                               : run_add(recovery, record, payload);
 	if (r == 0)
 		r = point_to(recovery, record);
 	if (r == 0)
@@ -399,7 +429,7 @@ static int copy_again(struct recovery *recovery, const struct wal_record *record
 	uint64_t n = store->geometry.vector_bytes;
 	void *buffer = malloc(n);
 	struct iovec part = { .iov_base = buffer, .iov_len = n };
-	int r = buffer ? run_write(recovery) : -ENOMEM;
+	int r = buffer ? 0 : -ENOMEM;
 
 	if (r == 0 && record->src_slot >= atomic_load(&store->columns.rows))
 		r = -EUCLEAN;
@@ -538,6 +568,12 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 	int r;
 
 	recovery->applied_lsn = record->lsn;
+	/* Others may read, write or copy what is put off. */
+	if (record->type != WAL_PUT && record->type != WAL_PUTSLOT) {
+		r = run_write(recovery);
+		if (r)
+			return r;
+	}
 	switch (is_possible(record) && fits(recovery, record) ? record->type : 0) {
 	case WAL_PUT:
 	case WAL_PUTREF:

@@ -26,10 +26,12 @@ struct recovery {
 	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
-	/* Replayed vectors of neighbouring slots, not written yet. */
+	/* Replayed vectors of neighbouring slots and their rows, not written yet. */
 	uint8_t *run;
+	uint64_t *run_ids;
+	struct meta_row *run_rows;
 	uint64_t run_slot;
-	uint64_t run_bytes;
+	uint64_t run_count;
 	/* Every fault found is one call. */
 	void (*damage)(struct recovery *recovery, const char *line);
 	void *damage_arg;

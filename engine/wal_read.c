@@ -21,6 +21,8 @@ struct reader {
 	size_t count;
 	uint8_t *bytes; /* of the segment being read */
 	uint64_t size_bytes;
+	uint64_t
+		room_bytes; /* in `bytes`; memory that is new for each segment costs a fault a page */
 	uint64_t salt;
 	bool chained; /* a record has been read, so the next must follow it */
 	uint64_t tail_lsn; /* of the last record read */
@@ -64,6 +66,17 @@ static int list_segments(struct reader *reader)
 	return r;
 }
 
+/* Room for `size` bytes; what was there is lost. */
+static int make_room(struct reader *reader, uint64_t size)
+{
+	if (size <= reader->room_bytes)
+		return 0;
+	free(reader->bytes);
+	reader->bytes = malloc(size);
+	reader->room_bytes = reader->bytes ? size : 0;
+	return reader->bytes ? 0 : -ENOMEM;
+}
+
 /* Load a segment. 0; -EBADMSG it has no valid header, so no records. */
 static int load(struct reader *reader, uint64_t number)
 {
@@ -75,8 +88,6 @@ static int load(struct reader *reader, uint64_t number)
 	int c;
 	int r;
 
-	free(reader->bytes);
-	reader->bytes = NULL;
 	wal_segment_name(number, name);
 	fd = io->open(io, reader->wal_fd, name, O_RDONLY, 0);
 	if (fd < 0)
@@ -86,11 +97,10 @@ static int load(struct reader *reader, uint64_t number)
 	if (r == 0 &&
 	    (reader->size_bytes < WAL_HEADER_BYTES || reader->size_bytes > SEGMENT_BYTES_MAX))
 		r = -EBADMSG;
-	if (r == 0) {
-		reader->bytes = malloc(reader->size_bytes);
-		r = reader->bytes ? io_read_all(io, fd, reader->bytes, reader->size_bytes, 0)
-		                  : -ENOMEM;
-	}
+	if (r == 0)
+		r = make_room(reader, reader->size_bytes);
+	if (r == 0)
+		r = io_read_all(io, fd, reader->bytes, reader->size_bytes, 0);
 	c = io->close(io, fd);
 	if (r == 0)
 		r = c;

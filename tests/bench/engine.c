@@ -139,14 +139,18 @@ static void row_compact(const struct bench_args *args, struct bench_result *resu
 }
 
 /* Put until the log is as full as it gets before a checkpoint, or `ops` vectors; then end
- * as a killed process does. */
+ * as a killed process does. One by one: of a batch the log has no bytes. */
 static void row_crash(const struct bench_args *args, struct bench_result *result)
 {
 	struct quiver *store = new_store(args);
+	char *data = bench_alloc(args->bytes);
 	struct quiver_stats stats;
 
+	bench_fill(data, args->bytes, args->seed);
 	do {
-		load(store, result->ops, BENCH_BATCH);
+		for (uint64_t i = 0; i < BENCH_BATCH; i++)
+			check("put", quiver_put(store, result->ops + i, data, &attr,
+			                        QUIVER_ATTR_ALL, 0, NULL));
 		result->ops += BENCH_BATCH;
 		quiver_stats(store, &stats);
 	} while (result->ops < args->ops && stats.wal_bytes < LOG_BYTES);

@@ -207,13 +207,9 @@ static int count_rows(struct columns *columns, const struct kind kinds[COLUMNS],
 		uint64_t has = (column->file_bytes - COLUMN_HEADER_BYTES) / column->row_bytes;
 
 		if (has < slots_used) {
-			error_set(error,
-			          "%s: room for %llu rows, but %llu are in use: it was cut short; "
-			          "restore it from a copy, or lengthen it ('truncate -s %llu') and "
-			          "let `quiverfs check --repair` keep the vectors that are whole",
+			error_set(error, "%s: room for %llu rows, but %llu are in use",
 			          kinds[i].name, (unsigned long long)has,
-			          (unsigned long long)slots_used,
-			          (unsigned long long)bytes_of(column->row_bytes, slots_used));
+			          (unsigned long long)slots_used);
 			return -EUCLEAN;
 		}
 		if (has < *rows)
@@ -407,23 +403,25 @@ int columns_grow(struct columns *columns, uint64_t rows)
 	return 0;
 }
 
+int columns_write_headers(struct columns *columns)
+{
+	uint64_t rows = atomic_load_explicit(&columns->rows, memory_order_relaxed);
+	struct kind kinds[COLUMNS];
+	int r = 0;
+
+	kinds_of(&columns->geometry, kinds);
+	for (unsigned i = 0; r == 0 && i < COLUMNS; i++)
+		r = write_header(columns->io, column_of(columns, i)->fd, &kinds[i], rows,
+		                 NPY_HEADER_MUTABLE_BYTES);
+	return r;
+}
+
 int columns_cut(struct columns *columns, uint64_t rows)
 {
 	if (rows >= atomic_load_explicit(&columns->rows, memory_order_relaxed))
 		return 0;
 	atomic_store_explicit(&columns->rows, rows, memory_order_release);
 	return shrink(columns, rows);
-}
-
-int columns_forget(const struct columns *columns)
-{
-	int r = columns->io->forget(columns->io, columns->vectors.fd);
-
-	if (r == 0)
-		r = columns->io->forget(columns->io, columns->ids.fd);
-	if (r == 0)
-		r = columns->io->forget(columns->io, columns->meta.fd);
-	return r;
 }
 
 int columns_sync(struct columns *columns, bool vectors, bool rows)

@@ -17,6 +17,7 @@
 #define RUN_BYTES (64u << 10)
 #define RUN_BYTES_MAX (1u << 20)
 #define BLOCK_BYTES 4096u
+#define FREE_RUN 256u /* rows freed in one write: some blocks of meta.npy */
 
 static bool is_doomed(const struct recovery *recovery, uint64_t slot)
 {
@@ -128,21 +129,14 @@ int recovery_read_log(struct recovery *recovery)
 	scan->each = NULL;
 	scan->in_slot = in_slot;
 	scan->arg = recovery;
-	/* Where writing a page fails, the kernel calls it clean and goes on showing it. A page
-	 * that is written over such a one may even lack the filesystem's note that it belongs
-	 * to the file: ext4 then reads zeros after a power cut. */
-	scan->forget = true;
-	r = columns_forget(&store->columns);
-	if (r == 0)
-		r = wal_scan(scan);
-	scan->forget = false; /* what is in the cache now is on the disk */
+	r = wal_scan(scan);
 	if (r == 0 && scan->durable_lsn > scan->last_lsn)
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
 		             "%s: commits up to LSN %" PRIu64
 		             " were durable, but the log can be read only up to LSN %" PRIu64
-		             "; `quiverfs check --repair` keeps what is up to there, loses the "
-		             "commits after it and moves the rest of the log to lost+found",
+		             "; `quiverfs check --repair` keeps what is up to there and moves the "
+		             "rest of the log aside",
 		             scan->torn_segment, scan->torn_offset,
 		             bad_slot_note(scan, note, sizeof(note)), scan->durable_lsn,
 		             scan->last_lsn);
@@ -224,8 +218,9 @@ static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
 	if (row.lsn == 0) {
 		if (id != QUIVER_ID_NONE && clean)
 			return add_bad(recovery, slot, id);
-		if (id != QUIVER_ID_NONE)
-			set_doomed(recovery, slot, true);
+		/* Free it once more: after a sync that failed in an earlier life it may be free
+		 * in the kernel's memory alone. */
+		set_doomed(recovery, slot, !clean);
 		return 0;
 	}
 	if (row.lsn > store->superblock.checkpoint_lsn || id > QUIVER_ID_MAX) {
@@ -607,24 +602,57 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 	}
 	if (r == -EUCLEAN)
 		recovery_say(recovery,
-		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
-		             ": the record with LSN %" PRIu64 " (vector %" PRIu64 ", slot %" PRIu64
-		             ") does not fit what is in the data files; `quiverfs check --repair` "
-		             "keeps the commits before it, loses it and those after it and moves "
-		             "the rest of the log to lost+found",
-		             recovery->scan.segment, recovery->scan.offset, record->lsn, record->id,
-		             record->slot);
+		             "wal: the record with LSN %" PRIu64 " (vector %" PRIu64
+		             ", slot %" PRIu64 ") does not fit what is in the data files",
+		             record->lsn, record->id, record->slot);
 	return r;
+}
+
+/* The vector that a record names by its slot, once more. */
+static int settle_slot(void *arg, const struct wal_record *record, const void *payload)
+{
+	struct recovery *recovery = arg;
+	struct quiver *store = recovery->store;
+
+	(void)payload;
+	if (record->type != WAL_PUTSLOT || record->lsn <= recovery->durable_lsn)
+		return 0;
+	if (slots_is_taken(&store->slots, record->slot))
+		return 0; /* by no store of ours; the replay refuses it */
+	recovery->settled_slots = true;
+	return run_add(recovery, record, columns_vector(&store->columns, record->slot));
+}
+
+/* Make durable what was read, which a sync that failed in an earlier life may have left in the
+ * kernel's memory alone: first the slots that the log names, then the log. */
+static int settle_log(struct recovery *recovery)
+{
+	struct wal_scan *scan = &recovery->scan;
+	int r;
+
+	if (scan->last_lsn <= scan->durable_lsn || scan->last_lsn <= scan->checkpoint_lsn)
+		return 0;
+	recovery->durable_lsn = scan->durable_lsn;
+	scan->each = settle_slot;
+	scan->arg = recovery;
+	r = wal_scan(scan);
+	if (r == 0)
+		r = run_write(recovery);
+	if (r == 0 && recovery->settled_slots)
+		r = columns_sync(&recovery->store->columns, true, true);
+	return r ? r : wal_settle(scan, recovery->durable_lsn);
 }
 
 int recovery_replay(struct recovery *recovery)
 {
-	int r;
+	/* From here on rows change that a power cut must find again by this log. */
+	int r = settle_log(recovery);
 	int w;
 
 	recovery->scan.each = replay;
 	recovery->scan.arg = recovery;
-	r = wal_scan(&recovery->scan);
+	if (r == 0)
+		r = wal_scan(&recovery->scan);
 	/* Also after a record that cannot be applied: a repair keeps what came before. */
 	w = run_write(recovery);
 	if (w)
@@ -678,21 +706,55 @@ void recovery_judge(struct recovery *recovery, bool clean)
 		             clean ? "" : " and the log");
 }
 
-/* Free rows one by one; neighbours are rare here. */
-static int free_rows(struct recovery *recovery)
+static int free_superseded(struct recovery *recovery)
 {
 	static const uint64_t none = QUIVER_ID_NONE;
-	static const struct meta_row free_row;
 	struct columns *columns = &recovery->store->columns;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < recovery->superseded.count; i++)
-		r = columns_write_rows(columns, recovery->superseded.items[i].slot, &none,
-		                       &free_row, 1);
-	for (uint64_t slot = 0; r == 0 && slot < recovery->rows; slot++)
-		if (is_doomed(recovery, slot))
-			r = columns_write_rows(columns, slot, &none, &free_row, 1);
+		r = columns_write_rows(columns, recovery->superseded.items[i].slot, &none, NULL, 1);
 	return r;
+}
+
+static int free_doomed(struct recovery *recovery)
+{
+	struct columns *columns = &recovery->store->columns;
+	uint64_t rows = atomic_load(&columns->rows);
+	uint64_t none[FREE_RUN];
+	uint64_t end = recovery->rows < rows ? recovery->rows : rows;
+	uint64_t slot = 0;
+	int r = 0;
+
+	memset(none, 0xff, sizeof(none)); /* QUIVER_ID_NONE */
+	while (r == 0 && slot < end) {
+		uint64_t n = 0;
+
+		while (n < FREE_RUN && slot + n < end && is_doomed(recovery, slot + n))
+			n++;
+		if (n > 0)
+			r = columns_write_rows(columns, slot, none, NULL, n);
+		slot += n > 0 ? n : 1;
+	}
+	return r;
+}
+
+/* Cut the free rows at the end, but for those that the superblock of now asks for; and write
+ * the headers, which may be on disk no more than a free row. */
+static int cut_tail(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct slots_counts counts;
+	uint64_t rows;
+	int r = 0;
+
+	(void)slots_trim(&store->slots);
+	slots_counts(&store->slots, &counts);
+	rows = counts.used > store->superblock.slots_used ? counts.used
+	                                                  : store->superblock.slots_used;
+	if (rows < counts.rows && slots_cut(&store->slots, rows))
+		r = columns_cut(&store->columns, rows);
+	return r ? r : columns_write_headers(&store->columns);
 }
 
 /* Keep what lay behind the end of a torn log. */
@@ -731,9 +793,13 @@ int recovery_finish(struct recovery *recovery)
 	int r = columns_sync(&store->columns, true, true);
 
 	if (r == 0)
-		r = free_rows(recovery);
+		r = cut_tail(recovery);
 	if (r == 0)
-		r = columns_sync(&store->columns, false, true);
+		r = free_superseded(recovery);
+	if (r == 0)
+		r = free_doomed(recovery);
+	if (r == 0)
+		r = columns_sync(&store->columns, true, true);
 	if (r)
 		return r;
 	for (size_t i = 0; i < recovery->superseded.count; i++)

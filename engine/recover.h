@@ -26,6 +26,8 @@ struct recovery {
 	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
+	uint64_t durable_lsn; /* known durable when the log was read first */
+	bool settled_slots; /* vectors were written to their slots before the replay */
 	/* Replayed vectors of neighbouring slots and their rows, not written yet. */
 	uint8_t *run;
 	uint64_t *run_ids;

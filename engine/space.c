@@ -229,6 +229,8 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 	if (store->superblock.slots_used > rows) {
 		store->superblock.slots_used = rows;
 		r = superblock_write(store->io, store->superblock_fd, &store->superblock);
+		if (r)
+			store_fail(store, "writing the superblock", r);
 	}
 	if (r == 0)
 		r = columns_cut(&store->columns, rows);

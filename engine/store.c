@@ -276,12 +276,7 @@ static void damage_to_error(struct recovery *recovery, const char *line)
 {
 	quiver_report(recovery->store, "%s", line);
 	if (recovery->damage_count == 1)
-		error_set(recovery->damage_arg, "%s%s", line,
-		          strstr(line, "--repair")
-		                  ? ""
-		                  : "; `quiverfs check` tells of all faults, with "
-		                    "--repair it keeps each vector that matches its "
-		                    "checksum and moves the others to lost+found");
+		error_set(recovery->damage_arg, "%s", line);
 }
 
 /* From the columns, since there is no usable snapshot. */
@@ -484,6 +479,8 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
 	if (!store)
 		return -ENOMEM;
 	r = open_identity(store, path, error);
+	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.clean))
+		r = superblock_again(store->io, store->superblock_fd, &store->superblock);
 	if (r == 0)
 		r = open_columns(store,
 		                 touch_nothing || (options->read_only && store->superblock.clean),

@@ -185,6 +185,16 @@ int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb)
 	return r;
 }
 
+int superblock_again(const struct quiver_io *io, int fd, const struct superblock *sb)
+{
+	uint8_t page[SUPERBLOCK_COPY_BYTES];
+	int r;
+
+	encode(sb, page);
+	r = io_write_all(io, fd, page, sizeof(page), sb->sequence % 2 * SUPERBLOCK_COPY_BYTES);
+	return r < 0 ? r : io_fdatasync(io, fd);
+}
+
 int superblock_torn(const struct quiver_io *io, int fd, const struct superblock *next)
 {
 	struct superblock sb = *next;

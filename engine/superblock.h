@@ -37,6 +37,10 @@ int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, i
  * more, so that a retry overwrites the same copy and the good one stays. 0 or -errno. */
 int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb);
 
+/* Write the copy that was read to its place once more, and sync it: if its sync failed in an
+ * earlier life it may be in the kernel's memory alone, and the next write goes over the other
+ * copy, the only one on disk then. 0 or -errno. */
+int superblock_again(const struct quiver_io *io, int fd, const struct superblock *sb);
 /* Where one copy is bad: whether it is what a crash leaves of writing `next` in its place (the
  * sequence is the one after that of the good copy). 1, 0, or -errno of the read. */
 int superblock_torn(const struct quiver_io *io, int fd, const struct superblock *next);

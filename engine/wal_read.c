@@ -24,6 +24,8 @@ struct reader {
 	uint64_t
 		room_bytes; /* in `bytes`; memory that is new for each segment costs a fault a page */
 	uint64_t salt;
+	uint64_t again_lsn; /* records above it are written again; UINT64_MAX = none */
+	uint64_t again_at; /* the first of them in the segment being read; 0 = none */
 	bool chained; /* a record has been read, so the next must follow it */
 	uint64_t tail_lsn; /* of the last record read */
 };
@@ -92,9 +94,7 @@ static int load(struct reader *reader, uint64_t number)
 	fd = io->open(io, reader->wal_fd, name, O_RDONLY, 0);
 	if (fd < 0)
 		return fd;
-	r = reader->scan->forget ? io->forget(io, fd) : 0;
-	if (r == 0)
-		r = io->stat(io, fd, &st);
+	r = io->stat(io, fd, &st);
 	reader->size_bytes = r == 0 ? (uint64_t)st.st_size : 0;
 	if (r == 0 &&
 	    (reader->size_bytes < WAL_HEADER_BYTES || reader->size_bytes > SEGMENT_BYTES_MAX))
@@ -192,15 +192,14 @@ static int deliver(struct reader *reader, uint64_t from, uint64_t to)
 			return -EBADMSG; /* it was whole a moment ago */
 		if (record.lsn > scan->checkpoint_lsn) {
 			scan->records++;
-			scan->offset = from;
 			if (scan->each)
 				r = scan->each(scan->arg, &record,
 				               reader->bytes + from + WAL_RECORD_HEADER_BYTES);
-			if (r)
-				break;
 		}
 		if (record.durable_lsn > scan->durable_lsn)
 			scan->durable_lsn = record.durable_lsn;
+		if (record.lsn > reader->again_lsn && reader->again_at == 0)
+			reader->again_at = from;
 		reader->tail_lsn = record.lsn;
 		reader->chained = true;
 		from += record.length_bytes;
@@ -235,6 +234,28 @@ static void look_behind(struct reader *reader, uint64_t number, uint64_t at)
 	}
 }
 
+/* Write and sync what was read of the segment up to `end`, from the first record on that may be
+ * in the kernel's memory alone. */
+static int write_again(const struct reader *reader, uint64_t number, uint64_t end)
+{
+	const struct quiver_io *io = reader->scan->io;
+	uint64_t at = reader->again_at / WAL_HEADER_BYTES * WAL_HEADER_BYTES;
+	char name[64];
+	int fd;
+	int c;
+	int r;
+
+	wal_segment_name(number, name);
+	fd = io->open(io, reader->wal_fd, name, O_RDWR, 0);
+	if (fd < 0)
+		return fd;
+	r = io_write_all(io, fd, reader->bytes + at, end - at, at);
+	if (r == 0)
+		r = io_fdatasync(io, fd);
+	c = io->close(io, fd);
+	return r ? r : c;
+}
+
 static int read_segment(struct reader *reader, uint64_t number)
 {
 	struct wal_scan *scan = reader->scan;
@@ -242,7 +263,7 @@ static int read_segment(struct reader *reader, uint64_t number)
 	uint64_t end;
 	int r = load(reader, number);
 
-	scan->segment = number;
+	reader->again_at = 0;
 	if (r == -EBADMSG)
 		return 0; /* made, but never used; or damage, which durable_lsn tells */
 	if (r)
@@ -260,6 +281,8 @@ static int read_segment(struct reader *reader, uint64_t number)
 	}
 	if (r == 0)
 		look_behind(reader, number, at);
+	if (r == 0 && reader->again_at > 0)
+		r = write_again(reader, number, at);
 	return r;
 }
 
@@ -283,9 +306,9 @@ static int read_durable(struct wal_scan *scan)
 	return r == -ENODATA || r == 0 ? c : r;
 }
 
-int wal_scan(struct wal_scan *scan)
+static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 {
-	struct reader reader = { .scan = scan };
+	struct reader reader = { .scan = scan, .again_lsn = again_lsn };
 	int c;
 	int r;
 
@@ -307,4 +330,15 @@ int wal_scan(struct wal_scan *scan)
 	free(reader.bytes);
 	c = scan->io->close(scan->io, reader.wal_fd);
 	return r ? r : c;
+}
+
+int wal_scan(struct wal_scan *scan)
+{
+	return scan_log(scan, UINT64_MAX);
+}
+
+int wal_settle(struct wal_scan *scan, uint64_t above_lsn)
+{
+	scan->each = NULL;
+	return scan_log(scan, above_lsn);
 }

@@ -19,7 +19,6 @@ struct wal_scan {
 	uint32_t vector_bytes;
 	uint64_t first_segment; /* segments with lower numbers are not needed */
 	uint64_t checkpoint_lsn; /* records up to it are not handed to `each` */
-	bool forget; /* read from the disk, whatever the kernel has cached */
 
 	/* Whether the slot that a PUTSLOT record names holds what its sum says: 1, 0 or -errno,
 	 * which ends the scan. NULL: no such record is believed. */
@@ -31,8 +30,6 @@ struct wal_scan {
 	 * is valid during the call. A negative return ends the scan with it. */
 	int (*each)(void *arg, const struct wal_record *record, const void *payload);
 	void *arg;
-	uint64_t segment; /* where the record stands that `each` has got */
-	uint64_t offset;
 
 	/* what was found */
 	uint64_t records; /* above the checkpoint LSN */
@@ -50,5 +47,9 @@ struct wal_scan {
 /* 0 also where the log is torn or corrupt (durable_lsn > last_lsn); -ENOMEM; -errno of reading;
  * what `each` returned. */
 int wal_scan(struct wal_scan *scan);
+/* Scan again, without `each`, and write the records above an LSN to their places once more and
+ * sync them: a sync that failed in an earlier life may have left them in the kernel's memory,
+ * for clean. What they name by slot is on disk. As wal_scan, and -errno of the writes. */
+int wal_settle(struct wal_scan *scan, uint64_t above_lsn);
 
 #endif

@@ -222,7 +222,7 @@ static int make_memory(struct quiver *store, const struct plan *plan)
 		r = overlay_make_room(&store->overlay, plan->count);
 	if (r == 0)
 		r = retired_make_room(&store->retired, 2 * plan->count);
-	if (r == 0 && atomic_load(&store->durability) == QUIVER_NONE)
+	if (r == 0 && store_mode(store) == QUIVER_NONE)
 		r = slot_list_make_room(&store->unlogged, plan->count);
 	return r;
 }
@@ -252,7 +252,7 @@ static void publish_slot(struct quiver *store, const struct commit_op *op)
 		index_remove(&store->index, op->from, op->src_slot);
 	if (op->type != WAL_PUT)
 		retire(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id, op->lsn);
-	if (atomic_load(&store->durability) == QUIVER_NONE) {
+	if (store_mode(store) == QUIVER_NONE) {
 		store->unlogged.items[store->unlogged.count++] = op->slot;
 		atomic_store(&store->unlogged_count, store->unlogged.count);
 		/* Not at the next tick: until then there may be a million more. */
@@ -312,7 +312,7 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
  * or the store has failed. */
 static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 {
-	int mode = atomic_load(&store->durability);
+	enum quiver_durability mode = store_mode(store);
 	uint64_t began;
 	int undo;
 	int r = write_rows(store, plan, false);
@@ -350,7 +350,7 @@ static int make_log_room(struct quiver *store, struct commit_request *const *gro
 {
 	int r;
 
-	if (atomic_load(&store->durability) == QUIVER_NONE)
+	if (store_mode(store) == QUIVER_NONE)
 		return 0;
 	r = wal_make_room(&store->wal, bytes, true);
 	if (r != -EAGAIN)
@@ -441,6 +441,9 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 		goto out;
 	plan.first_lsn = store->next_lsn;
 	for (size_t i = 0; i < count; i++) {
+		/* Its checkpoint could fail when it is visible already. */
+		if ((group[i]->flags & QUIVER_SYNC) && store_mode(store) == QUIVER_NONE)
+			group[i]->result = -ECANCELED;
 		if (group[i]->result == 0)
 			plan_request(store, &plan, group[i]);
 		if (group[i]->result == 0 && (group[i]->flags & QUIVER_SYNC))
@@ -448,7 +451,7 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	}
 	if (plan.count == 0)
 		goto out;
-	sync = sync || (atomic_load(&store->durability) == QUIVER_ALWAYS && !only_moves(&plan));
+	sync = sync || (store_mode(store) == QUIVER_ALWAYS && !only_moves(&plan));
 	r = make_memory(store, &plan);
 	if (r)
 		store->next_lsn = plan.first_lsn;

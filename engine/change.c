@@ -21,6 +21,13 @@ int store_writable(const struct quiver *store)
 	return store->options.read_only || atomic_load(&store->failed) ? -EROFS : 0;
 }
 
+enum quiver_durability store_mode(const struct quiver *store)
+{
+	if (atomic_load(&store->logs_anyway))
+		return QUIVER_ALWAYS;
+	return (enum quiver_durability)atomic_load(&store->durability);
+}
+
 /* Early answers, before a slot is taken. */
 static int may_change(const struct quiver *store, uint64_t id, unsigned flags)
 {

@@ -224,7 +224,7 @@ static int make_durable(struct quiver *store, const struct checkpoint *cp)
 	const char *what = "syncing the data files at a checkpoint";
 	int r = columns_sync(&store->columns, true, true);
 
-	if (r == 0 && atomic_load(&store->durability) == QUIVER_NONE) {
+	if (r == 0 && store_mode(store) == QUIVER_NONE) {
 		what = "logging a checkpoint";
 		r = log_none(store, cp);
 		/* Nothing has changed: the store goes on, and it is tried again. */

@@ -185,20 +185,50 @@ static void submit(struct quiver *store, struct commit_request *request)
 	pthread_mutex_unlock(&queue->lock);
 }
 
+/* In mode none, which has no log, a commit that has to be durable gets one for itself: with all
+ * before it checkpointed it is logged, synced and only then published, as in mode always, and
+ * the next checkpoint comes before anything that is not logged. */
+static void submit_logged(struct quiver *store, struct commit_request *request)
+{
+	int r;
+
+	commit_pause(store);
+	if (atomic_load(&store->durability) != QUIVER_NONE) { /* not any more */
+		commit_resume(store);
+		submit(store, request);
+		return;
+	}
+	request->result = checkpoint_run(store);
+	if (request->result == 0) {
+		atomic_store(&store->logs_anyway, true);
+		apply_group(store, &request, 1);
+		r = checkpoint_run(store);
+		/* The commit is on disk, but none may follow. */
+		if (r && !atomic_load(&store->failed))
+			store_fail(store, "a checkpoint", r);
+		atomic_store(&store->logs_anyway, false);
+	}
+	commit_resume(store);
+}
+
+static void submit_any(struct quiver *store, struct commit_request *request)
+{
+	submit(store, request);
+	while (request->result == -ECANCELED)
+		submit_logged(store, request);
+}
+
 int commit_submit(struct quiver *store, struct commit_request *request)
 {
 	uint64_t began = clock_monotonic_ns();
 
-	submit(store, request);
+	submit_any(store, request);
 	/* The disk is full, but a checkpoint lets go of the log there is. */
 	if (request->result == -ENOSPC && !(request->flags & QUIVER_NOWAIT) &&
 	    checkpoint_run(store) == 0)
-		submit(store, request);
+		submit_any(store, request);
 	if (!request->published)
 		give_back(store, request);
-	if (request->result == 0 && (request->flags & QUIVER_SYNC) &&
-	    atomic_load(&store->durability) == QUIVER_NONE)
-		request->result = checkpoint_run(store);
 	if (request->result == 0)
 		latency_add(&store->counters.commit, clock_monotonic_ns() - began);
 	return request->result;

@@ -43,7 +43,7 @@ struct commit_request {
 	struct commit_op *ops;
 	size_t count;
 	unsigned flags; /* QUIVER_* */
-	int result;
+	int result; /* -ECANCELED within commit.c: mode none does not do it this way */
 	uint64_t lsn; /* of the last op */
 	bool published;
 	bool done; /* queue lock */

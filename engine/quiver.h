@@ -100,9 +100,8 @@ enum {
 enum {
 	QUIVER_NOREPLACE = 1, /* -EEXIST where the target ID exists */
 	QUIVER_SYNC = 2, /* return only when the commit is on stable storage,
-	                    whatever the durability mode (in mode none: after
-	                    a checkpoint; where that fails the commit is
-	                    visible all the same) */
+	                    whatever the durability mode (in mode none: between
+	                    two checkpoints) */
 	QUIVER_NOWAIT = 4, /* -EAGAIN instead of waiting for storage: growth, a
 	                      sync, a log segment, a checkpoint */
 };

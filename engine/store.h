@@ -137,6 +137,9 @@ struct quiver {
 	pthread_mutex_t dir_lock; /* so that readers of `dir` need not wait for a commit */
 	struct quiver_attr dir; /* written under writer lock and dir lock */
 	_Atomic int durability; /* writer lock; enum quiver_durability */
+	/* Of mode none, while one commit that has to be durable is logged all the same: changed
+	 * by who has paused the commits, when a checkpoint has nothing to do. */
+	_Atomic bool logs_anyway;
 	_Atomic int failed; /* 0, or the errno that made the store read-only */
 
 	struct commit_queue queue;
@@ -164,6 +167,9 @@ struct quiver {
 
 /* 0, -EROFS (read-only or failed). Any thread. */
 int store_writable(const struct quiver *store);
+/* The mode that commits and checkpoints go by: in mode none that of a commit which is logged all
+ * the same. Any thread. */
+enum quiver_durability store_mode(const struct quiver *store);
 /* Turn the store read-only until it is reopened; `what` failed with `error` (negative). */
 void store_fail(struct quiver *store, const char *what, int error);
 

@@ -51,9 +51,14 @@ int manual_background_keep_house(struct quiver *store)
 
 int manual_background_sync(struct quiver *store)
 {
+	int r;
+
 	if (atomic_load(&store->durability) != QUIVER_FSYNC)
 		return 0;
-	return wal_sync(&store->wal, atomic_load(&store->lsn));
+	r = wal_sync(&store->wal, atomic_load(&store->lsn));
+	if (r)
+		store_fail(store, "a sync of the log", r);
+	return r;
 }
 
 int manual_background_compact(struct quiver *store)

@@ -194,6 +194,14 @@ bool oracle_same(const struct oracle_state *a, const struct oracle_state *b)
 	return true;
 }
 
+bool oracle_same_vectors(const struct oracle_state *a, const struct oracle_state *b)
+{
+	for (unsigned i = 0; i < ORACLE_IDS; i++)
+		if (!oracle_same_entry(&a->entries[i], &b->entries[i]))
+			return false;
+	return true;
+}
+
 static unsigned differences(const struct oracle_state *a, const struct oracle_state *b)
 {
 	unsigned n = !oracle_same_attr(&a->dir, &b->dir);

@@ -65,6 +65,8 @@ int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state
                 size_t room);
 bool oracle_same_entry(const struct oracle_entry *a, const struct oracle_entry *b);
 bool oracle_same(const struct oracle_state *a, const struct oracle_state *b);
+/* The same; the folder's attributes do not count. */
+bool oracle_same_vectors(const struct oracle_state *a, const struct oracle_state *b);
 /* The latest state in [from, to] that the given one is; SIZE_MAX where it is none of them,
  * and then `why` tells in what it differs from the nearest. */
 size_t oracle_find(const struct oracle *oracle, const struct oracle_state *state, size_t from,

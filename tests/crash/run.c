@@ -14,6 +14,7 @@
 #define GAP_WORKING 26 /* events between two crashes, at most twice that */
 #define GAP_OPENING 5
 #define LAST_WORDS 30 /* events after the last step that a life is granted */
+#define FAILING_SYNC_MAX 9 /* the sync that fails is one of the next so many */
 
 static const struct quiver_geometry geometries[] = {
 	{ .dim = 1, .dtype = QUIVER_F4 },    { .dim = 100, .dtype = QUIVER_U1 },
@@ -142,7 +143,8 @@ void run_settle(struct run *run)
 		}
 	}
 	run->crash_count = run->planned = 0;
-	run->phantom_possible = false;
+	if (!run->failed)
+		run->phantom_count = 0;
 }
 
 /* The store of which a crash has taken the disk away. */
@@ -165,7 +167,8 @@ static void bury(struct run *run)
 		oracle_commit(&run->oracle, &run->next_state);
 		oracle_back_to(&run->oracle, run->oracle.count - 1);
 	}
-	run->dead = false;
+	run->dead = run->failed = false;
+	run->phantom_count = 0;
 }
 
 static void on_report(void *arg, const char *line)
@@ -190,6 +193,64 @@ static void create(struct run *run)
 	run->created = true;
 }
 
+void run_fail_sync(struct run *run)
+{
+	sim_fail_sync(run->disk, (unsigned)chance_below(&run->chance, FAILING_SYNC_MAX),
+	              chance_next(&run->chance));
+}
+
+/* Open the store, a second time where a sync that fails keeps it from opening. */
+static void open_or_retry(struct run *run, const struct quiver_options *options)
+{
+	struct quiver_error error = { "" };
+	int r;
+
+	if (run->faults && chance_percent(&run->chance, 25))
+		run_fail_sync(run);
+	r = quiver_open(run->root, options, &run->store, &error);
+	if (sim_failed_sync(run->disk)) {
+		run_say(run, "a sync of %s has failed: %s", sim_failed_sync(run->disk), error.text);
+		if (r == 0)
+			run_fail(run, "opened though the sync of %s failed",
+			         sim_failed_sync(run->disk));
+		run->syncs_failed++;
+		sim_fail_no_sync(run->disk);
+		r = quiver_open(run->root, options, &run->store, &error);
+	}
+	sim_fail_no_sync(run->disk);
+	if (r)
+		run_fail(run, "quiver_open, on the simulated disk: %s", error.text);
+}
+
+/* The store has failed and was opened again, with no crash between: nothing that was logged is
+ * lost, and what failed is there or is not. */
+static void go_on_after_failure(struct run *run)
+{
+	struct oracle *oracle = &run->oracle;
+	size_t from = oracle->logged > oracle->durable ? oracle->logged : oracle->durable;
+	struct oracle_state state;
+	char why[1024];
+	size_t k;
+
+	run_settle(run);
+	if (run->dead)
+		return;
+	if (oracle_read(run->store, oracle->vector_bytes, &state, why, sizeof(why)) != 0)
+		run_fail(run, "after a failed sync and opening again: %s", why);
+	k = oracle_find(oracle, &state, from, oracle->count - 1, why, sizeof(why));
+	for (size_t i = 0; k == SIZE_MAX && i < run->phantom_count; i++)
+		if (oracle_same_vectors(&state, &run->phantoms[i])) {
+			oracle_commit(oracle, &state);
+			k = oracle->count - 1;
+		}
+	if (k == SIZE_MAX)
+		run_fail(run, "after a failed sync and opening again: %s", why);
+	run_say(run, "after a failed sync, state %zu", k);
+	oracle_back_to(oracle, k);
+	run->failed = false;
+	run->phantom_count = 0;
+}
+
 /* False where a crash has ended the life already. */
 static bool open_store(struct run *run, bool first)
 {
@@ -197,7 +258,6 @@ static bool open_store(struct run *run, bool first)
 		                          .io = sim_io(run->disk),
 		                          .on_report = on_report,
 		                          .on_report_arg = run };
-	struct quiver_error error = { "" };
 	struct quiver_attr dir;
 
 	run->mode = (enum quiver_durability)chance_below(&run->chance, 4);
@@ -207,13 +267,15 @@ static bool open_store(struct run *run, bool first)
 	if (!first && chance_percent(&run->chance, 15))
 		run->life_end = run->event + 1 + chance_below(&run->chance, LAST_WORDS);
 	set_gap(run, GAP_OPENING);
-	if (quiver_open(run->root, &options, &run->store, &error) != 0)
-		run_fail(run, "quiver_open, on the simulated disk: %s", error.text);
+	open_or_retry(run, &options);
 	if (first) {
 		quiver_dir_attr(run->store, &dir);
 		oracle_set_dir(&run->oracle, &dir);
 	}
-	workload_compare(run, "after opening");
+	if (run->failed)
+		go_on_after_failure(run);
+	else
+		workload_compare(run, "after opening");
 	run_settle(run);
 	return !run->dead;
 }
@@ -226,12 +288,22 @@ static void close_store(struct run *run)
 	workload_compare(run, "before closing");
 	run_say(run, "close");
 	set_gap(run, GAP_OPENING);
+	if (run->faults && !run->failed && chance_percent(&run->chance, 25))
+		run_fail_sync(run);
 	r = quiver_close(run->store);
 	run->store = NULL;
-	if (r)
+	if (sim_failed_sync(run->disk)) {
+		run_say(run, "a sync of %s has failed", sim_failed_sync(run->disk));
+		run->failed = true;
+		run->syncs_failed++;
+	}
+	sim_fail_no_sync(run->disk);
+	if (run->failed && r == 0)
+		run_fail(run, "closed as if no sync had failed");
+	if (r && !run->failed)
 		run_fail(run, "quiver_close: %s", strerror(-r));
 	run_settle(run);
-	if (!run->dead)
+	if (!run->dead && !run->failed)
 		oracle_back_to(&run->oracle, run->oracle.count - 1);
 }
 
@@ -241,12 +313,17 @@ static void work(struct run *run)
 	bool dies = chance_percent(&run->chance, 75);
 
 	set_gap(run, GAP_WORKING);
-	for (unsigned i = 0; i < steps && !run->dead; i++) {
+	for (unsigned i = 0; i < steps && !run->dead && !run->failed; i++) {
 		if (i + 1 == steps && dies)
 			run->life_end = run->event + 1 + chance_below(&run->chance, LAST_WORDS);
+		if (run->faults && chance_percent(&run->chance, 3))
+			run_fail_sync(run);
 		workload_step(run);
+		if (sim_failed_sync(run->disk))
+			faults_look(run);
 		run_settle(run);
 	}
+	sim_fail_no_sync(run->disk);
 }
 
 void run_all(struct run *run)
@@ -264,7 +341,7 @@ void run_all(struct run *run)
 	run->life_end = RUN_NEVER;
 	sim_on_event(run->disk, on_event, run);
 	create(run);
-	for (unsigned life = 0; life < lives; life++) {
+	for (unsigned life = 0; life < lives || run->failed; life++) {
 		if (open_store(run, life == 0))
 			work(run);
 		if (!run->dead)

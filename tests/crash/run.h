@@ -17,6 +17,7 @@
 #define RUN_CRASHES_MAX 6 /* in one call of the store; further ones are left out, */
 #define RUN_CRASHES_ROOM (RUN_CRASHES_MAX + SIM_KEEP_COUNT + 1) /* but not those asked for */
 #define RUN_PINS_MAX 3
+#define RUN_PHANTOMS_MAX 8
 #define RUN_NEVER UINT64_MAX
 
 /* One crash: what it left is in `image`, to be looked at once the call that it interrupted has
@@ -42,6 +43,7 @@ struct run {
 	uint64_t seed;
 	uint64_t crash_at; /* RUN_NEVER: wherever chance says */
 	bool talks; /* tell every step */
+	bool faults; /* syncs fail, too, and commits come in groups */
 	const char *folder; /* private */
 	uint64_t *progress; /* where to note the event, for who watches */
 
@@ -71,9 +73,14 @@ struct run {
 	size_t next_k; /* state with that number, SIZE_MAX where it is the phantom */
 	uint64_t crashes_done;
 
-	/* A put whose log write was made to fail: a crash before it returns may keep it. */
-	bool phantom_possible;
-	struct oracle_state phantom; /* its folder's mtime is not known */
+	/* What commits that have failed would have made of the store. One whose log write was made
+	 * to fail may be kept by a crash before it returns; one whose sync failed, until the store
+	 * is opened again. The folder's mtime is not known. */
+	struct oracle_state phantoms[RUN_PHANTOMS_MAX];
+	size_t phantom_count;
+	bool logged_anyway; /* by this step, in mode none: durable before its checkpoint may fail */
+	bool failed; /* by a sync: read-only until it is opened again */
+	uint64_t syncs_failed;
 };
 
 /* Tell what is wrong and how to see it again, and end the process with 1. */
@@ -87,6 +94,8 @@ void run_all(struct run *run);
 /* To be called when a call of the store has returned and the oracle knows of it: looks at the
  * crashes that happened meanwhile. */
 void run_settle(struct run *run);
+/* Let one of the next syncs fail. */
+void run_fail_sync(struct run *run);
 /* Remove a folder with all there is in it. */
 void run_remove(const char *path);
 
@@ -97,6 +106,14 @@ void workload_step(struct run *run);
 void workload_let_go(struct run *run);
 /* The store and the oracle have to agree. */
 void workload_compare(struct run *run, const char *when);
+
+/* ---- workload_faults.c ---- */
+/* A group of commits with one sync for all. */
+void step_group(struct run *run);
+/* Whether the sync that has failed was of something new that is thrown away then. */
+bool faults_harmless(const struct run *run);
+/* After a call that a failing sync has made fail: does the store behave? Sets run->failed. */
+void faults_look(struct run *run);
 
 /* ---- verify.c ---- */
 /* Recover what the crash has left, on the real disk, and use it. Returns the number of the

@@ -142,23 +142,40 @@ static ssize_t sim_pwritev(const struct quiver_io *self, int fd, const struct io
 	return n;
 }
 
+static const char *name_in(const struct sim_node *folder, const struct sim_node *node)
+{
+	for (size_t i = 0; i < folder->names_now.count; i++)
+		if (folder->names_now.items[i].node == node)
+			return folder->names_now.items[i].name;
+	return NULL;
+}
+
+static void note_failed(struct simdisk *disk, struct sim_node *node)
+{
+	const struct sim_node *wal = sim_names_find(&disk->root_node->names_now, "wal");
+	const char *name = name_in(disk->root_node, node);
+
+	if (!name && wal)
+		name = name_in(wal, node);
+	(void)snprintf(disk->failed_sync, SIM_NAME_BYTES, "%s", name ? name : ".");
+	if (!node->folder) /* what is not written of a folder stays to be written */
+		sim_node_sync_failed(node, disk->failure_seed);
+}
+
 static int sim_sync(const struct quiver_io *self, int fd)
 {
 	struct simdisk *disk = disk_of(self);
 	struct sim_node *node = node_of(disk, fd);
 
+	if (node && disk->syncs_until_failure > 0 && --disk->syncs_until_failure == 0) {
+		note_failed(disk, node);
+		event(disk, NULL);
+		return -EIO;
+	}
 	if (node) {
 		sim_node_sync(node);
 		event(disk, NULL);
 	}
-	return 0;
-}
-
-/* Its crashes end the machine, too, so there is no cache to be forgotten. */
-static int sim_forget(const struct quiver_io *self, int fd)
-{
-	(void)self;
-	(void)fd;
 	return 0;
 }
 
@@ -328,7 +345,6 @@ struct simdisk *sim_new(const char *root)
 		.pwritev = sim_pwritev,
 		.fdatasync = sim_sync,
 		.fsync = sim_sync,
-		.forget = sim_forget,
 		.truncate = sim_truncate,
 		.allocate = sim_allocate,
 		.punch = sim_punch,
@@ -379,6 +395,24 @@ void sim_fail_log_write(struct simdisk *disk, uint64_t bytes)
 	disk->fail_log = true;
 	disk->log_failed = false;
 	disk->fail_after = bytes;
+}
+
+void sim_fail_sync(struct simdisk *disk, unsigned after, uint64_t seed)
+{
+	disk->failure_seed = seed;
+	disk->syncs_until_failure = after + 1;
+	disk->failed_sync[0] = '\0';
+}
+
+void sim_fail_no_sync(struct simdisk *disk)
+{
+	disk->syncs_until_failure = 0;
+	disk->failed_sync[0] = '\0';
+}
+
+const char *sim_failed_sync(const struct simdisk *disk)
+{
+	return disk->failed_sync[0] ? disk->failed_sync : NULL;
 }
 
 bool sim_failed_log_write(const struct simdisk *disk)

@@ -8,6 +8,11 @@
  * of each other: a name may be there without the content, and the content of a later file
  * without that of an earlier one.
  *
+ * After a sync that fails, a sector holds what some of its writes have made of it, and the
+ * kernel may take it for clean: whoever reads it sees all writes, and no later sync writes it,
+ * unless it is written again. It lasts as long as the disk, over any number of lives of the
+ * store.
+ *
  * Not for more than one thread: the tests do the work of the store's threads themselves.
  */
 #ifndef SIMDISK_H
@@ -54,5 +59,12 @@ void sim_crash(const struct simdisk *disk, const char *to, enum sim_keep keep, u
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes);
 /* Whether that has happened since it was asked for. */
 bool sim_failed_log_write(const struct simdisk *disk);
+/* Let a sync fail: the next one, or after that many. Forgets what was asked for before. */
+void sim_fail_sync(struct simdisk *disk, unsigned after, uint64_t seed);
+/* No sync fails from now on; what has failed is forgotten. */
+void sim_fail_no_sync(struct simdisk *disk);
+/* The name of what could not be synced since it was asked for ("." for the store's folder), or
+ * NULL. Valid as long as the disk. */
+const char *sim_failed_sync(const struct simdisk *disk);
 
 #endif

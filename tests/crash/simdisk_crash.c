@@ -1,4 +1,4 @@
-/* What a crash leaves: choosing, and putting it into a folder. */
+/* What a crash or a failed sync leaves: choosing, and putting it into a folder. */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@ struct fate {
 struct sectors {
 	uint32_t *written;
 	uint32_t *kept;
+	bool *lost; /* the first of them only where a later one is kept */
 	uint64_t count;
 };
 
@@ -115,19 +116,30 @@ static void obey_cuts(const struct sim_node *node, struct sectors *sectors, size
 	free(seen);
 }
 
+/* What the disk never got went with the kernel's memory. */
+static void obey_losses(const struct fate *fate, struct sectors *sectors)
+{
+	for (uint64_t s = 0; s < sectors->count; s++)
+		if (sectors->lost[s] && sectors->kept[s] == 1 && !sim_keeps_process(fate->keep))
+			sectors->kept[s] = 0;
+}
+
 static void choose_sectors(struct fate *fate, const struct sim_node *node, struct sectors *sectors,
                            size_t sizes_kept)
 {
 	for (size_t i = 0; i < node->change_count; i++)
 		for (uint64_t s = first_sector(&node->changes[i]);
-		     s < end_sector(&node->changes[i]); s++)
+		     s < end_sector(&node->changes[i]); s++) {
 			sectors->written[s]++;
+			sectors->lost[s] = sectors->lost[s] || node->changes[i].lost;
+		}
 	for (uint64_t s = 0; s < sectors->count; s++)
 		if (sectors->written[s])
 			sectors->kept[s] = (uint32_t)choose(fate, sectors->written[s]);
 	if (fate->torn && node->change_count > 0)
 		tear_last(fate, node, sectors);
 	obey_cuts(node, sectors, sizes_kept);
+	obey_losses(fate, sectors);
 }
 
 /* The part of a change that lies in one sector. */
@@ -185,10 +197,39 @@ static void put_file(int dir_fd, const char *name, const uint8_t *bytes, uint64_
 		abort();
 }
 
+/* The bytes of a file of which the fate keeps some changes and `sizes_kept` sizes; and what was
+ * chosen, to be given back by free_sectors. */
+static uint8_t *build_file(struct fate *fate, const struct sim_node *node, size_t sizes_kept,
+                           struct sectors *sectors)
+{
+	uint64_t most = node->size;
+	uint8_t *bytes;
+
+	for (size_t i = 0; i < node->change_count; i++)
+		if (node->changes[i].size_after > most)
+			most = node->changes[i].size_after;
+	bytes = sim_alloc(most);
+	if (node->size)
+		memcpy(bytes, node->bytes, node->size);
+	sectors->count = most / SIM_SECTOR_BYTES + 1;
+	sectors->written = sim_alloc(sectors->count * sizeof(uint32_t));
+	sectors->kept = sim_alloc(sectors->count * sizeof(uint32_t));
+	sectors->lost = sim_alloc(sectors->count * sizeof(bool));
+	choose_sectors(fate, node, sectors, sizes_kept);
+	apply(node, sectors, bytes);
+	return bytes;
+}
+
+static void free_sectors(struct sectors *sectors)
+{
+	free(sectors->written);
+	free(sectors->kept);
+	free(sectors->lost);
+}
+
 static void crash_file(struct fate fate, const struct sim_node *node, int dir_fd, const char *name)
 {
-	struct sectors sectors = { 0 };
-	uint64_t most = node->size;
+	struct sectors sectors;
 	size_t sizes_kept;
 	uint64_t size = choose_size(&fate, node, &sizes_kept);
 	uint8_t *bytes;
@@ -197,21 +238,44 @@ static void crash_file(struct fate fate, const struct sim_node *node, int dir_fd
 		put_file(dir_fd, name, node->bytes, node->size);
 		return;
 	}
-	for (size_t i = 0; i < node->change_count; i++)
-		if (node->changes[i].size_after > most)
-			most = node->changes[i].size_after;
-	bytes = sim_alloc(most);
-	if (node->size)
-		memcpy(bytes, node->bytes, node->size);
-	sectors.count = most / SIM_SECTOR_BYTES + 1;
-	sectors.written = sim_alloc(sectors.count * sizeof(uint32_t));
-	sectors.kept = sim_alloc(sectors.count * sizeof(uint32_t));
-	choose_sectors(&fate, node, &sectors, sizes_kept);
-	apply(node, &sectors, bytes);
+	bytes = build_file(&fate, node, sizes_kept, &sectors);
 	put_file(dir_fd, name, bytes, size);
-	free(sectors.written);
-	free(sectors.kept);
+	free_sectors(&sectors);
 	free(bytes);
+}
+
+/* Sizes are kept: the filesystem has its own log for them. Of each sector the disk gets some of
+ * the writes; the rest the kernel has dropped, or, of a few, will still write. */
+void sim_node_sync_failed(struct sim_node *node, uint64_t seed)
+{
+	struct fate all = { .keep = SIM_ALL_KEPT };
+	struct fate some = { .keep = SIM_RANDOM, .chance = chance_of(seed, node->number) };
+	struct sectors sectors;
+	struct sectors dropped;
+	uint8_t *seen;
+	uint8_t *got;
+
+	if (node->change_count == 0)
+		return;
+	seen = build_file(&all, node, SIZE_MAX, &dropped);
+	free_sectors(&dropped);
+	got = build_file(&some, node, SIZE_MAX, &sectors);
+	sim_node_settle(node, got);
+	for (uint64_t s = 0; s < sectors.count; s++) {
+		uint64_t at = s * SIM_SECTOR_BYTES;
+		uint64_t length = SIM_SECTOR_BYTES;
+
+		if (!sectors.written[s] || at >= node->size)
+			continue;
+		if (length > node->size - at)
+			length = node->size - at;
+		if (memcmp(seen + at, got + at, length) == 0)
+			continue;
+		sim_node_write(node, at, length, seen + at);
+		node->changes[node->change_count - 1].lost = chance_percent(&some.chance, 75);
+	}
+	free_sectors(&sectors);
+	free(seen);
 }
 
 static void crash_folder(const struct simdisk *disk, const struct sim_node *node, int dir_fd,

@@ -24,6 +24,9 @@ struct simdisk {
 	bool fail_log;
 	bool log_failed;
 	uint64_t fail_after;
+	unsigned syncs_until_failure; /* 0 = none fails */
+	uint64_t failure_seed;
+	char failed_sync[SIM_NAME_BYTES]; /* empty: none has */
 };
 
 #endif

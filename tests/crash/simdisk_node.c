@@ -1,5 +1,7 @@
 #include "simdisk_node.h"
 
+#include "simdisk.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,9 +135,39 @@ void sim_node_name(struct sim_node *folder, const struct sim_naming *naming)
 	sim_names_apply(&folder->names_now, naming);
 }
 
+void sim_node_settle(struct sim_node *node, uint8_t *bytes)
+{
+	for (size_t i = 0; i < node->change_count; i++)
+		free(node->changes[i].data);
+	free(node->bytes);
+	node->bytes = bytes;
+	node->size = node->size_now;
+	node->change_count = 0;
+}
+
+/* Whether nobody has written to the sector of change `at` since. */
+static bool stays_lost(const struct sim_node *node, size_t at)
+{
+	const struct sim_change *lost = &node->changes[at];
+
+	if (!lost->lost)
+		return false;
+	for (size_t i = at + 1; i < node->change_count; i++) {
+		const struct sim_change *change = &node->changes[i];
+		uint64_t first = change->at / SIM_SECTOR_BYTES * SIM_SECTOR_BYTES;
+
+		if (change->length > 0 && first <= lost->at &&
+		    change->at + change->length > lost->at)
+			return false;
+	}
+	return true;
+}
+
 static void sync_file(struct sim_node *node)
 {
 	uint64_t most = node->size > node->size_now ? node->size : node->size_now;
+	struct sim_change *kept;
+	size_t kept_count = 0;
 	uint8_t *grown;
 
 	if (node->change_count == 0)
@@ -144,21 +176,27 @@ static void sync_file(struct sim_node *node)
 		if (node->changes[i].size_before > most)
 			most = node->changes[i].size_before;
 	grown = sim_alloc(most);
+	kept = sim_alloc(node->change_count * sizeof(*kept));
 	if (node->size)
 		memcpy(grown, node->bytes, node->size);
 	for (size_t i = 0; i < node->change_count; i++) {
 		struct sim_change *change = &node->changes[i];
 
-		if (change->data)
+		if (stays_lost(node, i)) {
+			kept[kept_count] = *change;
+			kept[kept_count].size_before = kept[kept_count].size_after = node->size_now;
+			kept_count++;
+			change->data = NULL;
+		} else if (change->data) {
 			memcpy(grown + change->at, change->data, change->length);
-		else
+		} else {
 			memset(grown + change->at, 0, change->length);
-		free(change->data);
+		}
 	}
-	free(node->bytes);
-	node->bytes = grown;
-	node->size = node->size_now;
-	node->change_count = 0;
+	sim_node_settle(node, grown);
+	for (size_t i = 0; i < kept_count; i++)
+		*add_change(node) = kept[i];
+	free(kept);
 }
 
 void sim_node_sync(struct sim_node *node)

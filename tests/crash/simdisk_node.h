@@ -19,6 +19,8 @@ struct sim_change {
 	uint64_t size_before;
 	uint64_t size_after;
 	bool cut; /* the zeros are what lay behind a shorter size */
+	bool lost; /* of one sector, before all others: a failed sync has left it in the kernel's
+	              memory only, and there it stays until the sector is written again */
 };
 
 struct sim_entry {
@@ -67,6 +69,11 @@ void sim_node_resize(struct sim_node *node, uint64_t size);
 void sim_node_name(struct sim_node *folder, const struct sim_naming *naming);
 /* All of it is on stable storage now. */
 void sim_node_sync(struct sim_node *node);
+/* Make `bytes` (owned by the node now) what the disk has of a file, in the size it has now, with
+ * no changes since. */
+void sim_node_settle(struct sim_node *node, uint8_t *bytes);
+/* What a sync that fails leaves of a file. */
+void sim_node_sync_failed(struct sim_node *node, uint64_t seed);
 void sim_node_free(struct sim_node *node);
 
 struct sim_node *sim_names_find(const struct sim_names *names, const char *name);

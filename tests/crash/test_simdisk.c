@@ -1,10 +1,11 @@
 /*
  * test_simdisk.c - crashes of a store on a simulated disk, by seeds.
  *
- * usage: test_simdisk [--seed N [--crash-at EVENT] [--talk]] [--from N] [--count N]
+ * usage: test_simdisk [--faults] [--seed N [--crash-at EVENT] [--talk]] [--from N] [--count N]
  *
  * Without arguments 500 seeds, or 20,000 where QUIVERFS_TEST_LONG is set. Prints TAP, a case
- * for each block of seeds. A seed gives the same run again, and one that fails prints how.
+ * for each block of seeds, and the totals. A seed gives the same run again, and one that fails
+ * prints how. With --faults syncs fail, too, and commits come in groups.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,9 +31,11 @@ struct worker {
 	uint64_t seed;
 	uint64_t event;
 	uint64_t crashes;
+	uint64_t syncs_failed;
 };
 
 struct arguments {
+	bool faults;
 	uint64_t from;
 	uint64_t count;
 	uint64_t crash_at;
@@ -69,10 +72,12 @@ static void run_seed(const struct arguments *arguments, struct worker *worker)
 	run->seed = worker->seed;
 	run->crash_at = arguments->crash_at;
 	run->talks = arguments->talks;
+	run->faults = arguments->faults;
 	run->folder = path;
 	run->progress = &worker->event;
 	run_all(run);
 	worker->crashes = run->crashes_done;
+	worker->syncs_failed = run->syncs_failed;
 	run_remove(path);
 	free(run);
 }
@@ -82,7 +87,7 @@ static void start(const struct arguments *arguments, struct worker *worker, uint
 	pid_t pid;
 
 	worker->seed = seed;
-	worker->event = worker->crashes = 0;
+	worker->event = worker->crashes = worker->syncs_failed = 0;
 	(void)fflush(NULL);
 	pid = fork();
 	if (pid < 0)
@@ -94,8 +99,14 @@ static void start(const struct arguments *arguments, struct worker *worker, uint
 	worker->pid = pid;
 }
 
+struct totals {
+	uint64_t crashes;
+	uint64_t syncs_failed;
+	uint64_t seeds_failed;
+};
+
 /* Wait for a worker; whether its seed went well. */
-static bool reap(struct worker *workers, size_t count, uint64_t *crashes)
+static bool reap(struct worker *workers, size_t count, struct totals *totals)
 {
 	char path[RUN_PATH_BYTES];
 	int status;
@@ -105,7 +116,8 @@ static bool reap(struct worker *workers, size_t count, uint64_t *crashes)
 		if (workers[i].pid != pid)
 			continue;
 		workers[i].pid = 0;
-		*crashes += workers[i].crashes;
+		totals->crashes += workers[i].crashes;
+		totals->syncs_failed += workers[i].syncs_failed;
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 			return true;
 		if (WIFSIGNALED(status))
@@ -119,7 +131,7 @@ static bool reap(struct worker *workers, size_t count, uint64_t *crashes)
 }
 
 static bool run_block(const struct arguments *arguments, uint64_t from, uint64_t to,
-                      struct worker *workers, size_t count, uint64_t *crashes)
+                      struct worker *workers, size_t count, struct totals *totals)
 {
 	uint64_t failed = 0;
 	size_t running = 0;
@@ -131,11 +143,12 @@ static bool run_block(const struct arguments *arguments, uint64_t from, uint64_t
 			start(arguments, &workers[i], from++);
 			running++;
 		}
-		failed += !reap(workers, count, crashes);
+		failed += !reap(workers, count, totals);
 		running--;
 	}
 	if (failed)
 		fprintf(stderr, "# %" PRIu64 " seeds failed\n", failed);
+	totals->seeds_failed += failed;
 	return failed == 0;
 }
 
@@ -146,7 +159,7 @@ static int run_blocks(const struct arguments *arguments)
 	uint64_t blocks = arguments->count < BLOCKS ? arguments->count : BLOCKS;
 	struct worker *workers = mmap(NULL, sizeof(*workers) * count, PROT_READ | PROT_WRITE,
 	                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	bool good = true;
+	struct totals totals = { 0 };
 
 	if (workers == MAP_FAILED)
 		abort();
@@ -154,15 +167,17 @@ static int run_blocks(const struct arguments *arguments)
 	for (uint64_t b = 0; b < blocks; b++) {
 		uint64_t from = arguments->from + arguments->count * b / blocks;
 		uint64_t to = arguments->from + arguments->count * (b + 1) / blocks;
-		uint64_t crashes = 0;
-		bool ok = run_block(arguments, from, to, workers, count, &crashes);
+		uint64_t before = totals.crashes;
+		bool ok = run_block(arguments, from, to, workers, count, &totals);
 
 		printf("%s %" PRIu64 " - seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " crashes\n",
-		       ok ? "ok" : "not ok", b + 1, from, to - 1, crashes);
+		       ok ? "ok" : "not ok", b + 1, from, to - 1, totals.crashes - before);
 		(void)fflush(stdout);
-		good = good && ok;
 	}
-	return good ? 0 : 1;
+	printf("# in all %" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " crashes, %" PRIu64
+	       " failed syncs\n",
+	       arguments->count, totals.seeds_failed, totals.crashes, totals.syncs_failed);
+	return totals.seeds_failed == 0 ? 0 : 1;
 }
 
 static uint64_t number(const char *text)
@@ -173,8 +188,9 @@ static uint64_t number(const char *text)
 	errno = 0;
 	n = text ? strtoull(text, &end, 10) : 0;
 	if (!text || errno || *end || end == text) {
-		fprintf(stderr, "usage: test_simdisk [--seed N [--crash-at EVENT] [--talk]] "
-		                "[--from N] [--count N]\n");
+		fprintf(stderr,
+		        "usage: test_simdisk [--faults] [--seed N [--crash-at EVENT] [--talk]] "
+		        "[--from N] [--count N]\n");
 		exit(2);
 	}
 	return n;
@@ -199,6 +215,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--talk") == 0) {
 			arguments.talks = true;
+		} else if (strcmp(argv[i], "--faults") == 0) {
+			arguments.faults = true;
 		} else if (strcmp(argv[i], "--seed") == 0) {
 			arguments.from = number(argv[++i]);
 			arguments.count = 1;

@@ -7,12 +7,12 @@
 #include <xxhash.h>
 
 #include "manual_background.h"
-#include "run.h"
+#include "workload.h"
 
 #define BATCH_MAX 7
 #define WHY_BYTES 1024
 
-static unsigned any_id(struct run *run)
+unsigned any_id(struct run *run)
 {
 	/* A few are favourites, so that they are overwritten again and again. */
 	if (chance_percent(&run->chance, 40))
@@ -20,7 +20,7 @@ static unsigned any_id(struct run *run)
 	return (unsigned)chance_below(&run->chance, ORACLE_IDS);
 }
 
-static struct quiver_attr any_attr(struct run *run)
+struct quiver_attr any_attr(struct run *run)
 {
 	return (struct quiver_attr){ .mtime_ns = (int64_t)(chance_next(&run->chance) >> 2),
 		                     .uid = (uint32_t)chance_next(&run->chance),
@@ -28,7 +28,7 @@ static struct quiver_attr any_attr(struct run *run)
 		                     .mode = chance_next(&run->chance) & 0777 };
 }
 
-static unsigned any_mask(struct run *run)
+unsigned any_mask(struct run *run)
 {
 	return chance_percent(&run->chance, 60) ? QUIVER_ATTR_ALL
 	                                        : (unsigned)chance_below(&run->chance, 16);
@@ -42,24 +42,36 @@ static unsigned any_flags(struct run *run, unsigned possible)
 		flags |= QUIVER_SYNC;
 	if (chance_percent(&run->chance, 10))
 		flags |= QUIVER_NOREPLACE;
-	return flags & possible;
+	flags &= possible;
+	run->logged_anyway = (flags & QUIVER_SYNC) && run->mode == QUIVER_NONE;
+	return flags;
 }
 
-static void expect(const struct run *run, const char *what, int r, int wanted)
+void expect(const struct run *run, const char *what, int r, int wanted)
 {
-	if (r != wanted)
+	if (sim_failed_sync(run->disk)) {
+		if (r >= 0 && !run->logged_anyway && !faults_harmless(run))
+			run_fail(run, "%s: acknowledged though the sync of %s failed", what,
+			         sim_failed_sync(run->disk));
+	} else if (r != wanted)
 		run_fail(run, "%s: %s, expected %s", what, strerror(-r), strerror(-wanted));
 }
 
 /* Everything so far survives a power cut. */
-static void durable(struct run *run)
+void durable(struct run *run)
 {
 	run->oracle.durable = run->oracle.logged = run->oracle.count - 1;
 }
 
+void maybe_phantom(struct run *run, const struct oracle_state *state)
+{
+	if (sim_failed_sync(run->disk))
+		run->phantoms[run->phantom_count++] = *state;
+}
+
 /* A call that commits has returned. `dir` where the folder's attributes are known. */
-static void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsigned flags,
-                      bool dir_known)
+void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsigned flags,
+               bool dir_known)
 {
 	struct oracle *oracle = &run->oracle;
 
@@ -95,6 +107,8 @@ static void step_put(struct run *run)
 	expect(run, "put", r, exists ? -EEXIST : 0);
 	if (r == 0)
 		committed(run, &state, lsn, flags, false);
+	else
+		maybe_phantom(run, &state);
 }
 
 /* The log write fails midway: the vector must not be there, now and after any later crash. */
@@ -110,8 +124,7 @@ static void step_failing_put(struct run *run)
 	if (run->mode == QUIVER_NONE)
 		return;
 	oracle_put(&run->oracle, &state, i, &attr, QUIVER_ATTR_ALL, bytes);
-	run->phantom = state;
-	run->phantom_possible = true;
+	run->phantoms[run->phantom_count++] = state;
 	sim_fail_log_write(run->disk,
 	                   chance_percent(&run->chance, 50)
 	                           ? UINT64_MAX
@@ -135,6 +148,7 @@ static void step_batch(struct run *run)
 	unsigned mask = any_mask(run);
 	size_t count = 1 + chance_below(&run->chance, BATCH_MAX);
 	uint64_t lsn = 0;
+	int r;
 
 	run_say(run, "batch of %zu", count);
 	for (size_t n = 0; n < count; n++) {
@@ -149,9 +163,12 @@ static void step_batch(struct run *run)
 		        state.entries[ids[n]].version);
 		records[n] = (struct quiver_record){ .id = oracle_id(ids[n]), .data = bytes[n] };
 	}
-	expect(run, "batch", quiver_put_batch(run->store, records, count, &attr, mask, flags, &lsn),
-	       0);
-	committed(run, &state, lsn, flags, false);
+	r = quiver_put_batch(run->store, records, count, &attr, mask, flags, &lsn);
+	expect(run, "batch", r, 0);
+	if (r == 0)
+		committed(run, &state, lsn, flags, false);
+	else
+		maybe_phantom(run, &state);
 }
 
 static void step_remove(struct run *run)
@@ -168,6 +185,8 @@ static void step_remove(struct run *run)
 	state.entries[i].present = false;
 	if (r == 0)
 		committed(run, &state, lsn, flags, false);
+	else
+		maybe_phantom(run, &state);
 }
 
 static void step_rename(struct run *run)
@@ -189,11 +208,14 @@ static void step_rename(struct run *run)
 	run_say(run, "rename %" PRIu64 " to %" PRIu64, oracle_id(from), oracle_id(to));
 	r = quiver_rename(run->store, oracle_id(from), oracle_id(to), flags, &lsn);
 	expect(run, "rename", r, wanted);
-	if (r)
+	if (wanted)
 		return;
 	state.entries[to] = state.entries[from];
 	state.entries[from].present = false;
-	committed(run, &state, lsn, flags, false);
+	if (r == 0)
+		committed(run, &state, lsn, flags, false);
+	else
+		maybe_phantom(run, &state);
 }
 
 static void step_attr(struct run *run)
@@ -208,10 +230,13 @@ static void step_attr(struct run *run)
 	run_say(run, "attributes of %" PRIu64, oracle_id(i));
 	r = quiver_set_attr(run->store, oracle_id(i), &attr, mask, flags);
 	expect(run, "set_attr", r, state.entries[i].present ? 0 : -ENOENT);
-	if (r)
+	if (!state.entries[i].present)
 		return;
 	oracle_merge_attr(&state.entries[i].attr, &attr, mask);
-	committed(run, &state, 0, flags, false);
+	if (r == 0)
+		committed(run, &state, 0, flags, false);
+	else
+		maybe_phantom(run, &state);
 }
 
 static void step_dir_attr(struct run *run)
@@ -220,41 +245,62 @@ static void step_dir_attr(struct run *run)
 	unsigned mask = any_mask(run);
 	struct quiver_attr attr = any_attr(run);
 	struct oracle_state state = *oracle_now(&run->oracle);
+	int r;
 
 	run_say(run, "attributes of the folder");
-	expect(run, "set_dir_attr", quiver_set_dir_attr(run->store, &attr, mask, flags), 0);
+	r = quiver_set_dir_attr(run->store, &attr, mask, flags);
+	expect(run, "set_dir_attr", r, 0);
 	oracle_merge_attr(&state.dir, &attr, mask);
-	committed(run, &state, 0, flags, true);
+	if (r == 0)
+		committed(run, &state, 0, flags, true);
+	else
+		maybe_phantom(run, &state);
 }
 
 static void step_flush(struct run *run)
 {
+	int r;
+
 	run_say(run, "flush");
-	expect(run, "flush", quiver_flush(run->store), 0);
-	if (run->mode != QUIVER_FLUSH)
+	r = quiver_flush(run->store);
+	expect(run, "flush", r, 0);
+	if (r == 0 && run->mode != QUIVER_FLUSH)
 		durable(run);
 }
 
 static void step_checkpoint(struct run *run)
 {
+	int r;
+
 	run_say(run, "checkpoint");
-	expect(run, "checkpoint", quiver_checkpoint(run->store), 0);
-	durable(run);
+	r = quiver_checkpoint(run->store);
+	expect(run, "checkpoint", r, 0);
+	if (r == 0)
+		durable(run);
 }
 
 static void step_compact(struct run *run)
 {
+	int r;
+
 	run_say(run, "compact");
-	expect(run, "compact", manual_background_compact(run->store), 0);
-	durable(run);
+	r = manual_background_compact(run->store);
+	expect(run, "compact", r, 0);
+	if (r == 0)
+		durable(run);
 }
 
 static void step_mode(struct run *run)
 {
 	enum quiver_durability mode = (enum quiver_durability)chance_below(&run->chance, 4);
 
+	int r;
+
 	run_say(run, "mode %s", quiver_durability_name(mode));
-	expect(run, "set_durability", quiver_set_durability(run->store, mode), 0);
+	r = quiver_set_durability(run->store, mode);
+	expect(run, "set_durability", r, 0);
+	if (r)
+		return;
 	if (mode != run->mode)
 		durable(run);
 	run->mode = mode;
@@ -346,31 +392,38 @@ void workload_let_go(struct run *run)
 		step_hold(run);
 }
 
+struct choice {
+	unsigned weight;
+	void (*step)(struct run *run);
+};
+
+static const struct choice without_faults[] = {
+	{ 30, step_put },        { 8, step_batch },    { 10, step_remove }, { 10, step_rename },
+	{ 9, step_attr },        { 2, step_dir_attr }, { 4, step_flush },   { 5, step_checkpoint },
+	{ 3, step_compact },     { 2, step_mode },     { 2, step_reserve }, { 6, step_keep_house },
+	{ 2, step_timer },       { 5, step_pin },      { 1, step_hold },    { 1, step_compare },
+	{ 3, step_failing_put }, { 0, NULL },
+};
+
+static const struct choice with_faults[] = {
+	{ 15, step_group },      { 15, step_put },    { 5, step_batch },    { 8, step_remove },
+	{ 8, step_rename },      { 8, step_attr },    { 2, step_dir_attr }, { 6, step_flush },
+	{ 6, step_checkpoint },  { 4, step_compact }, { 4, step_mode },     { 2, step_reserve },
+	{ 6, step_keep_house },  { 4, step_timer },   { 3, step_pin },      { 1, step_compare },
+	{ 3, step_failing_put }, { 0, NULL },
+};
+
 void workload_step(struct run *run)
 {
-	static const struct {
-		unsigned weight;
-		void (*step)(struct run *run);
-	} steps[] = {
-		{ 30, step_put },    { 8, step_batch },       { 10, step_remove },
-		{ 10, step_rename }, { 9, step_attr },        { 2, step_dir_attr },
-		{ 4, step_flush },   { 5, step_checkpoint },  { 3, step_compact },
-		{ 2, step_mode },    { 2, step_reserve },     { 6, step_keep_house },
-		{ 2, step_timer },   { 5, step_pin },         { 1, step_hold },
-		{ 1, step_compare }, { 3, step_failing_put },
-	};
-	size_t count = sizeof(steps) / sizeof(steps[0]);
+	const struct choice *choices = run->faults ? with_faults : without_faults;
 	unsigned total = 0;
 	uint64_t at;
 
-	for (size_t i = 0; i < count; i++)
-		total += steps[i].weight;
+	for (size_t i = 0; choices[i].step; i++)
+		total += choices[i].weight;
+	run->logged_anyway = false;
 	at = chance_below(&run->chance, total);
-	for (size_t i = 0; i < count; i++) {
-		if (at < steps[i].weight) {
-			steps[i].step(run);
-			return;
-		}
-		at -= steps[i].weight;
-	}
+	while (at >= choices->weight)
+		at -= choices++->weight;
+	choices->step(run);
 }

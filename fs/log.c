@@ -3,17 +3,24 @@
  */
 #include "log.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <fuse_log.h>
 
 /* Lines of log_report in one second. */
 #define REPORTS_PER_SECOND_MAX 10u
+
+/* Whether the journal reads standard error; set before any thread starts. */
+static bool journal_reads;
 
 static struct {
 	pthread_mutex_t lock;
@@ -27,9 +34,12 @@ static struct {
 /* One whole line in one write, so that lines of several threads do not mix. */
 static void put_line(bool to_syslog, int priority, const char *line)
 {
-	if (to_syslog)
+	if (to_syslog) {
 		syslog(priority, "%s", line);
-	else if (fprintf(stderr, "quiverfs: %s\n", line) < 0)
+		return;
+	}
+	if (journal_reads ? fprintf(stderr, "<%d>quiverfs: %s\n", priority, line) < 0
+	                  : fprintf(stderr, "quiverfs: %s\n", line) < 0)
 		return; /* stderr is gone: there is nobody left to tell */
 }
 
@@ -99,8 +109,24 @@ static void fuse_line(enum fuse_log_level level, const char *format, va_list arg
 		put_line(to_syslog, (int)level, line);
 }
 
+/* Whether standard error is the stream to the journal that the environment names by
+ * device and inode; one that was redirected since is not. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char mine[64];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	snprintf(mine, sizeof(mine), "%" PRIuMAX ":%" PRIuMAX, (uintmax_t)st.st_dev,
+	         (uintmax_t)st.st_ino);
+	return strcmp(stream, mine) == 0;
+}
+
 void log_init(void)
 {
+	journal_reads = stderr_is_journal();
 	fuse_set_log_func(fuse_line);
 }
 

@@ -9,7 +9,9 @@
 #include <syslog.h>
 
 /* Route libfuse's messages here. Until log_mounted they are not shown but the
- * last one is kept as a reason. Call it before any thread starts. */
+ * last one is kept as a reason. Where standard error goes to the journal of systemd,
+ * each line begins with its priority, as sd-daemon(3) has it. Call it before any
+ * thread starts. */
 void log_init(void);
 
 /* From now on libfuse's messages are shown like all others. */

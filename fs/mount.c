@@ -17,6 +17,7 @@
 
 #include "fs.h"
 #include "log.h"
+#include "notify.h"
 #include "options.h"
 #include "preflight.h"
 #include "privileges.h"
@@ -181,8 +182,9 @@ static int serve(struct server *server)
 	};
 	int status, err;
 
-	log_init();
-	if (!server->foreground)
+	if (server->foreground)
+		notify_init();
+	else
 		detach(server);
 	err = block_signals(server);
 	if (err < 0)
@@ -242,7 +244,9 @@ static int fork_and_serve(struct server *server)
 			probe_close(&prober);
 			return status;
 		}
-		/* What it hears, the server tells. */
+		/* What it hears, the server tells. It may go on for as long as the mount. */
+		if (privileges_drop() < 0)
+			_exit(EXIT_FAILURE);
 		_exit(probe_run(&prober, server->mount_path, reason, sizeof(reason)) < 0);
 	}
 	probe_close(&prober);
@@ -295,6 +299,7 @@ int fs_mount(const char *store, const char *mount_point, const char *options, bo
 	struct quiver_error error = { "" };
 	int status = EXIT_FAILURE;
 
+	log_init();
 	if (!server) {
 		log_line(LOG_ERR, "no memory");
 		return EXIT_FAILURE;

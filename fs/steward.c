@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "notify.h"
 #include "serve.h"
 #include "transport.h"
 #include "unmount.h"
@@ -19,6 +20,10 @@
 
 /* A kernel that accepts the mount and then asks for nothing. */
 #define FIRST_REQUEST_TIMEOUT_MS 30000
+/* The watchdog is fed so much more often than it asks for. */
+#define WATCHDOG_SHARE 3
+/* How long the end waits for a request of the prober, which makes the mount busy. */
+#define LAST_REQUEST_TIMEOUT_MS 1000
 
 /* Wait until `fd` can be read, a signal comes or the loop ends. The descriptor that
  * can be read, -ETIMEDOUT, or another negative errno. */
@@ -136,11 +141,91 @@ static void go_to_background(void)
 		close(fd);
 }
 
+/* Tell everyone who waits for it that the mount is ready. */
+static void say_ready(const struct server *server)
+{
+	const char *how = server->fs.read_only ? "read-only, " : "";
+
+	log_line(LOG_INFO, "%s mounted on %s (%s%s: %s)", server->store_path, server->mount_path,
+	         how, transport_name(&server->fs), transport_reason(&server->fs));
+	notify_say("READY=1\nSTATUS=%s mounted on %s (%s%s)", server->store_path,
+	           server->mount_path, how, transport_name(&server->fs));
+	/* With a watchdog the prober goes on asking, and this would end it. */
+	if (notify_watchdog_ms() == 0)
+		(void)probe_say(&server->pipe, 'K', "");
+}
+
+/* The answer of the prober to what the watchdog had it ask: the mount works, all the way
+ * through the kernel. False where the prober is gone. */
+static bool feed_watchdog(const struct server *server)
+{
+	char answer[256];
+	int word = probe_hear(&server->pipe, answer, sizeof(answer));
+
+	if (word == 'Y') {
+		notify_say("WATCHDOG=1");
+	} else if (word == 'N') {
+		log_line(LOG_ERR, "%s: a request failed: %s", server->mount_path, answer);
+	}
+	return word == 'Y' || word == 'N';
+}
+
+/* A signal that ends the mount. */
+static void take_signal(struct server *server, bool asked)
+{
+	struct signalfd_siginfo info;
+	struct pollfd answer = { .fd = server->pipe.in, .events = POLLIN };
+
+	if (read(server->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	log_line(LOG_INFO, "%s: %s, unmounting", server->mount_path,
+	         strsignal((int)info.ssi_signo));
+	notify_say("STOPPING=1\nSTATUS=unmounting");
+	if (asked)
+		(void)poll(&answer, 1, LAST_REQUEST_TIMEOUT_MS);
+	end_mount(server);
+}
+
+/* Feed the watchdog without its knowing more than that this thread runs. */
+static void feed_blindly(const struct server *server, bool *told)
+{
+	if (!*told)
+		log_line(LOG_WARNING,
+		         "%s: the process that tries the mount for the watchdog is gone",
+		         server->mount_path);
+	*told = true;
+	notify_say("WATCHDOG=1");
+}
+
+/* Until the loop ends: wait for signals, feed the watchdog. */
+static void watch(struct server *server)
+{
+	int pause_ms = (int)(notify_watchdog_ms() / WATCHDOG_SHARE);
+	bool probing = pause_ms > 0, asked = false, told = false;
+
+	for (;;) {
+		int ready = wait_for_any(server, asked ? server->pipe.in : -1,
+		                         pause_ms > 0 && !asked ? pause_ms : -1);
+
+		if (ready == server->signal_fd) {
+			take_signal(server, asked);
+		} else if (ready == -ETIMEDOUT && probing) {
+			asked = probing = probe_say(&server->pipe, 'M', "") == 0;
+		} else if (ready == -ETIMEDOUT) {
+			feed_blindly(server, &told);
+		} else if (asked && ready == server->pipe.in) {
+			probing = feed_watchdog(server);
+			asked = false;
+		} else {
+			return;
+		}
+	}
+}
+
 void *steward_run(void *arg)
 {
 	struct server *server = arg;
 	char reason[512];
-	int ready;
 
 	server->connection_err = unmount_connection(server->mount_path, &server->connection);
 	if (first_request(server, reason, sizeof(reason)) < 0) {
@@ -155,21 +240,7 @@ void *steward_run(void *arg)
 	log_mounted();
 	if (!server->foreground)
 		go_to_background();
-	log_line(LOG_INFO, "%s mounted on %s (%s%s: %s)", server->store_path, server->mount_path,
-	         server->fs.read_only ? "read-only, " : "", transport_name(&server->fs),
-	         transport_reason(&server->fs));
-	(void)probe_say(&server->pipe, 'K', "");
-
-	do {
-		struct signalfd_siginfo info;
-
-		ready = wait_for_any(server, -1, -1);
-		if (ready == server->signal_fd &&
-		    read(server->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-			log_line(LOG_INFO, "%s: %s, unmounting", server->mount_path,
-			         strsignal((int)info.ssi_signo));
-			end_mount(server);
-		}
-	} while (ready == server->signal_fd);
+	say_ready(server);
+	watch(server);
 	return NULL;
 }

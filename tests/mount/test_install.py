@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import QUIVERFS, quiverfs, run
+from harness import QUIVERFS, Mount, Store, quiverfs, run
 
 BUILD = Path(os.environ.get("QUIVERFS_BUILD") or Path(QUIVERFS).resolve().parents[1])
 SOURCE = Path(__file__).resolve().parents[2]
@@ -126,3 +126,87 @@ def test_the_header_is_cplusplus_too(installed, tmp_path):
         *installed.pkg_config("--cflags", "--libs"))
     subprocess.run([tmp_path / "use"], check=True,
                    env={**os.environ, "LD_LIBRARY_PATH": str(installed.lib)})
+
+
+# ---- the unit -------------------------------------------------------------------------
+
+# What systemd.exec(5) says to cut the unit's mounts off from everybody else's.
+CUT_OFF = ["BindPaths", "BindReadOnlyPaths", "DynamicUser", "ExecPaths", "InaccessiblePaths",
+           "MountAPIVFS", "MountFlags", "NoExecPaths", "PrivateDevices", "PrivateIPC",
+           "PrivateMounts", "PrivateNetwork", "PrivateTmp", "PrivateUsers", "ProcSubset",
+           "ProtectControlGroups", "ProtectHome", "ProtectKernelLogs", "ProtectKernelModules",
+           "ProtectKernelTunables", "ProtectProc", "ProtectSystem", "ReadOnlyPaths",
+           "ReadWritePaths", "RootDirectory", "RootImage", "TemporaryFileSystem"]
+
+
+@pytest.fixture(scope="module")
+def unit(installed):
+    return (installed.prefix / "lib/systemd/system/quiverfs@.service").read_text()
+
+
+def test_the_unit_is_without_faults(installed, unit, tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("there is no systemd-analyze")
+    # systemd looks for the program where this test has not put it
+    path = tmp_path / "quiverfs@.service"
+    path.write_text(unit.replace("=quiverfs ", f"={installed.bin}/quiverfs "))
+    assert path.read_text().count(str(installed.bin)) == 2
+    for name in ("quiverfs@.service", "quiverfs@srv-vectors.service"):
+        done = run("systemd-analyze", "verify", "--man=no", tmp_path / name)
+        assert b"quiverfs" not in done.stderr, done.stderr.decode()
+
+
+def test_the_units_mount_is_for_everybody(unit):
+    names = re.findall(r"^(\w+)=", unit, flags=re.MULTILINE)
+    assert "ExecStart" in names
+    assert [name for name in names if name in CUT_OFF] == []
+
+
+def allowed_calls(unit):
+    """The system calls that the unit's filter lets through."""
+    known, found = {}, set()
+    group = None
+    for line in run("systemd-analyze", "syscall-filter").stdout.decode().splitlines():
+        if line.startswith("@"):
+            group = known.setdefault(line.strip(), [])
+        elif line.strip() and not line.strip().startswith("#") and group is not None:
+            group.append(line.strip())
+    left = re.search(r"^SystemCallFilter=(.*)$", unit, flags=re.MULTILINE)[1].split()
+    while left:
+        name = left.pop()
+        if name.startswith("@"):
+            left += known[name]
+        else:
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("transport", ["auto", "off"])
+def test_the_daemon_makes_no_other_system_calls_than_the_unit_lets_it(unit, tmp, transport):
+    for tool in ("systemd-analyze", "strace"):
+        if not shutil.which(tool):
+            pytest.skip(f"there is no {tool}")
+    store = Store(tmp)
+    mnt = Mount(store, options=[f"io_uring={transport}"],
+                before=["strace", "-f", "-qq", "-o", tmp / "trace"])
+    try:
+        for vector in range(200):
+            mnt.put(vector, bytes(mnt.size))
+        mnt.control("durability", "always")
+        for vector in range(150):
+            os.unlink(mnt.path(vector))
+            mnt.put(200 + vector % 10, bytes(mnt.size))
+        mnt.control("reserve", "500000")
+        mnt.control("checkpoint", "1")
+        for job in ("compact", "verify"):
+            mnt.control(job, "start")
+            mnt.finish_job(job)
+        assert len(mnt.ids()) == 60
+        (mnt.point / "matrix.npy").read_bytes()
+        mnt.stats()
+        assert mnt.get(199) == bytes(mnt.size)
+    finally:
+        mnt.unmount()
+    made = set(re.findall(r"^\d+ +(\w+)\(", (tmp / "trace").read_text(), flags=re.MULTILINE))
+    assert {"fdatasync", "mount", "exit_group"} <= made
+    assert made - allowed_calls(unit) == set()

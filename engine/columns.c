@@ -207,9 +207,13 @@ static int count_rows(struct columns *columns, const struct kind kinds[COLUMNS],
 		uint64_t has = (column->file_bytes - COLUMN_HEADER_BYTES) / column->row_bytes;
 
 		if (has < slots_used) {
-			error_set(error, "%s: room for %llu rows, but %llu are in use",
+			error_set(error,
+			          "%s: room for %llu rows, but %llu are in use: it was cut short; "
+			          "restore it from a copy, or lengthen it ('truncate -s %llu') and "
+			          "let `quiverfs check --repair` keep the vectors that are whole",
 			          kinds[i].name, (unsigned long long)has,
-			          (unsigned long long)slots_used);
+			          (unsigned long long)slots_used,
+			          (unsigned long long)bytes_of(column->row_bytes, slots_used));
 			return -EUCLEAN;
 		}
 		if (has < *rows)
@@ -422,6 +426,17 @@ int columns_cut(struct columns *columns, uint64_t rows)
 		return 0;
 	atomic_store_explicit(&columns->rows, rows, memory_order_release);
 	return shrink(columns, rows);
+}
+
+int columns_forget(const struct columns *columns)
+{
+	int r = columns->io->forget(columns->io, columns->vectors.fd);
+
+	if (r == 0)
+		r = columns->io->forget(columns->io, columns->ids.fd);
+	if (r == 0)
+		r = columns->io->forget(columns->io, columns->meta.fd);
+	return r;
 }
 
 int columns_sync(struct columns *columns, bool vectors, bool rows)

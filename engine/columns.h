@@ -55,6 +55,10 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
                  struct quiver_error *error);
 int columns_close(struct columns *columns);
 
+/* Read all three anew from the disk. Before anything was read through the maps: what is in
+ * use stays. 0 or -errno. */
+int columns_forget(const struct columns *columns);
+
 /* Make all three at least `rows` long: allocate, fill new ids with NONE, map, and
  * rewrite the headers. Where it fails (-ENOSPC, ...) rows stays what it was and
  * what was added is cut again. Grow lock held. Waits for the disk. */
@@ -79,6 +83,8 @@ int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, stru
 /* Whether a row that does not match is what a crash leaves of a write to, or the
  * freeing of, a row: cut by a sector boundary into an all-zero and another part. */
 bool columns_meta_torn(const struct columns *columns, uint64_t slot);
+/* The row as it stands in the file, whether it matches or not. 0, -EIO. */
+int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES]);
 /* The LSN in the row as it stands, whether the row matches or not; 0 where it cannot be read. */
 uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot);
 

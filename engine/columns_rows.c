@@ -149,6 +149,11 @@ bool columns_meta_torn(const struct columns *columns, uint64_t slot)
 	return all_zero(bytes + first, sizeof(bytes) - first) && get_le64(bytes + AT_LSN) != 0;
 }
 
+int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES])
+{
+	return fault_copy(bytes, row_in_map(columns, &columns->meta, slot), META_ROW_BYTES);
+}
+
 uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot)
 {
 	uint8_t bytes[META_ROW_BYTES];

@@ -33,6 +33,9 @@ struct quiver_io {
 	int (*fdatasync)(const struct quiver_io *self, int fd);
 	/* Also for a folder. */
 	int (*fsync)(const struct quiver_io *self, int fd);
+	/* Drop what the kernel has cached of the file; what is dirty is written first. What
+	 * could not be written then, or earlier, is not there any more: the disk's bytes are. */
+	int (*forget)(const struct quiver_io *self, int fd);
 	int (*truncate)(const struct quiver_io *self, int fd, uint64_t length);
 	/* posix_fallocate(3): the range is backed by blocks, the file at least
 	 * as long as its end. */

@@ -76,6 +76,15 @@ static int posix_fsync(const struct quiver_io *self, int fd)
 	return result(fsync(fd));
 }
 
+static int posix_forget(const struct quiver_io *self, int fd)
+{
+	int synced = fdatasync(fd);
+
+	(void)self;
+	(void)synced; /* it may tell of an earlier life; what failed goes with the rest */
+	return failure(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+}
+
 static int posix_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	(void)self;
@@ -241,6 +250,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.pwritev = posix_pwritev,
 		.fdatasync = posix_fdatasync,
 		.fsync = posix_fsync,
+		.forget = posix_forget,
 		.truncate = posix_truncate,
 		.allocate = posix_allocate,
 		.punch = posix_punch,

@@ -129,14 +129,21 @@ int recovery_read_log(struct recovery *recovery)
 	scan->each = NULL;
 	scan->in_slot = in_slot;
 	scan->arg = recovery;
-	r = wal_scan(scan);
+	/* Where writing a page fails, the kernel calls it clean and goes on showing it. A page
+	 * that is written over such a one may even lack the filesystem's note that it belongs
+	 * to the file: ext4 then reads zeros after a power cut. */
+	scan->forget = true;
+	r = columns_forget(&store->columns);
+	if (r == 0)
+		r = wal_scan(scan);
+	scan->forget = false; /* what is in the cache now is on the disk */
 	if (r == 0 && scan->durable_lsn > scan->last_lsn)
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
 		             "%s: commits up to LSN %" PRIu64
 		             " were durable, but the log can be read only up to LSN %" PRIu64
-		             "; `quiverfs check --repair` keeps what is up to there and moves the "
-		             "rest of the log aside",
+		             "; `quiverfs check --repair` keeps what is up to there, loses the "
+		             "commits after it and moves the rest of the log to lost+found",
 		             scan->torn_segment, scan->torn_offset,
 		             bad_slot_note(scan, note, sizeof(note)), scan->durable_lsn,
 		             scan->last_lsn);
@@ -602,9 +609,13 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 	}
 	if (r == -EUCLEAN)
 		recovery_say(recovery,
-		             "wal: the record with LSN %" PRIu64 " (vector %" PRIu64
-		             ", slot %" PRIu64 ") does not fit what is in the data files",
-		             record->lsn, record->id, record->slot);
+		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
+		             ": the record with LSN %" PRIu64 " (vector %" PRIu64 ", slot %" PRIu64
+		             ") does not fit what is in the data files; `quiverfs check --repair` "
+		             "keeps the commits before it, loses it and those after it and moves "
+		             "the rest of the log to lost+found",
+		             recovery->scan.segment, recovery->scan.offset, record->lsn, record->id,
+		             record->slot);
 	return r;
 }
 

@@ -276,7 +276,12 @@ static void damage_to_error(struct recovery *recovery, const char *line)
 {
 	quiver_report(recovery->store, "%s", line);
 	if (recovery->damage_count == 1)
-		error_set(recovery->damage_arg, "%s", line);
+		error_set(recovery->damage_arg, "%s%s", line,
+		          strstr(line, "--repair")
+		                  ? ""
+		                  : "; `quiverfs check` tells of all faults, with "
+		                    "--repair it keeps each vector that matches its "
+		                    "checksum and moves the others to lost+found");
 }
 
 /* From the columns, since there is no usable snapshot. */

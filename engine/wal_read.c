@@ -94,7 +94,9 @@ static int load(struct reader *reader, uint64_t number)
 	fd = io->open(io, reader->wal_fd, name, O_RDONLY, 0);
 	if (fd < 0)
 		return fd;
-	r = io->stat(io, fd, &st);
+	r = reader->scan->forget ? io->forget(io, fd) : 0;
+	if (r == 0)
+		r = io->stat(io, fd, &st);
 	reader->size_bytes = r == 0 ? (uint64_t)st.st_size : 0;
 	if (r == 0 &&
 	    (reader->size_bytes < WAL_HEADER_BYTES || reader->size_bytes > SEGMENT_BYTES_MAX))
@@ -192,9 +194,12 @@ static int deliver(struct reader *reader, uint64_t from, uint64_t to)
 			return -EBADMSG; /* it was whole a moment ago */
 		if (record.lsn > scan->checkpoint_lsn) {
 			scan->records++;
+			scan->offset = from;
 			if (scan->each)
 				r = scan->each(scan->arg, &record,
 				               reader->bytes + from + WAL_RECORD_HEADER_BYTES);
+			if (r)
+				break;
 		}
 		if (record.durable_lsn > scan->durable_lsn)
 			scan->durable_lsn = record.durable_lsn;
@@ -264,6 +269,7 @@ static int read_segment(struct reader *reader, uint64_t number)
 	int r = load(reader, number);
 
 	reader->again_at = 0;
+	scan->segment = number;
 	if (r == -EBADMSG)
 		return 0; /* made, but never used; or damage, which durable_lsn tells */
 	if (r)

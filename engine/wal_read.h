@@ -19,6 +19,7 @@ struct wal_scan {
 	uint32_t vector_bytes;
 	uint64_t first_segment; /* segments with lower numbers are not needed */
 	uint64_t checkpoint_lsn; /* records up to it are not handed to `each` */
+	bool forget; /* read from the disk, whatever the kernel has cached */
 
 	/* Whether the slot that a PUTSLOT record names holds what its sum says: 1, 0 or -errno,
 	 * which ends the scan. NULL: no such record is believed. */
@@ -30,6 +31,8 @@ struct wal_scan {
 	 * is valid during the call. A negative return ends the scan with it. */
 	int (*each)(void *arg, const struct wal_record *record, const void *payload);
 	void *arg;
+	uint64_t segment; /* where the record stands that `each` has got */
+	uint64_t offset;
 
 	/* what was found */
 	uint64_t records; /* above the checkpoint LSN */

@@ -179,6 +179,14 @@ static int sim_sync(const struct quiver_io *self, int fd)
 	return 0;
 }
 
+/* Its crashes end the machine, too, so there is no cache to be forgotten. */
+static int sim_forget(const struct quiver_io *self, int fd)
+{
+	(void)self;
+	(void)fd;
+	return 0;
+}
+
 static int sim_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	struct simdisk *disk = disk_of(self);
@@ -345,6 +353,7 @@ struct simdisk *sim_new(const char *root)
 		.pwritev = sim_pwritev,
 		.fdatasync = sim_sync,
 		.fsync = sim_sync,
+		.forget = sim_forget,
 		.truncate = sim_truncate,
 		.allocate = sim_allocate,
 		.punch = sim_punch,

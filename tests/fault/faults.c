@@ -113,6 +113,14 @@ static int fault_fsync(const struct quiver_io *self, int fd)
 	return e ? e : real()->fsync(real(), fd);
 }
 
+static int fault_forget(const struct quiver_io *self, int fd)
+{
+	int e = now(FAULT_READ, fd);
+
+	(void)self;
+	return e && e != FAULT_SHORT ? e : real()->forget(real(), fd);
+}
+
 static int fault_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	int e = now(TROUBLE_TRUNCATE, fd);
@@ -227,6 +235,7 @@ const struct quiver_io *faults_table(void)
 		.pwritev = fault_pwritev,
 		.fdatasync = fault_fdatasync,
 		.fsync = fault_fsync,
+		.forget = fault_forget,
 		.truncate = fault_truncate,
 		.allocate = fault_allocate,
 		.punch = fault_punch,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from disks import Disks
 from ordinary_user import ordinary_user  # noqa: F401 (a fixture)
 from peer import Peer
 
@@ -79,6 +80,16 @@ def tmp():
     folder.chmod(0o755)
     yield folder
     harness.run("rm", "-rf", "--one-file-system", folder)
+
+
+@pytest.fixture
+def disks():
+    """Filesystems in a folder of its own. To be named before `stores`, which it outlives."""
+    folder = Path(tempfile.mkdtemp(prefix="quiverfs-disks-"))
+    folder.chmod(0o755)
+    made = Disks(folder)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -154,6 +154,9 @@ class Disks:
     def ext4(self, mebibytes, with_block_file=False, **options):
         image = self.folder / "image"
         make_ext4(image, mebibytes)
+        return self.of_image(image, with_block_file, **options)
+
+    def of_image(self, image, with_block_file=False, **options):
         if with_block_file:
             self.block = self.add(BlockFile(image, self.folder / "block"))
             image = self.block.path

@@ -4,24 +4,12 @@ import errno
 import json
 import os
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from disks import Disks, Shim, need_blockfile, need_loop_devices, need_shim
+from disks import Shim, need_blockfile, need_loop_devices, need_shim
 from files import opened, refused, write_all
 from harness import Store, is_mounted, quiverfs, until
-
-
-@pytest.fixture
-def disks():
-    """In a folder of its own, which outlives the stores."""
-    folder = Path(tempfile.mkdtemp(prefix="quiverfs-disks-"))
-    folder.chmod(0o755)
-    made = Disks(folder)
-    yield made
-    made.close()
 
 
 def store_on(disk, stores, **options):

@@ -208,6 +208,21 @@ static void allocation_backs_the_range_and_punching_gives_it_back(void **state)
 	assert_int_equal(io->close(io, fd), -EBADF);
 }
 
+static void what_is_forgotten_was_written_first(void **state)
+{
+	const struct quiver_io *io = quiver_io_posix();
+	int fd = io->open(io, ((struct unit_dir *)*state)->fd, "file", O_RDWR | O_CREAT, 0600);
+	char back[4];
+
+	assert_true(fd >= 0);
+	assert_int_equal(io_write_all(io, fd, "kept", 4, 100000), 0);
+	assert_int_equal(io->forget(io, fd), 0);
+	assert_int_equal(io_read_all(io, fd, back, 4, 100000), 0);
+	assert_memory_equal(back, "kept", 4);
+	assert_int_equal(io->close(io, fd), 0);
+	assert_int_equal(io->forget(io, fd), -EBADF);
+}
+
 static void folders_are_listed_made_and_changed(void **state)
 {
 	const struct quiver_io *io = quiver_io_posix();
@@ -302,6 +317,7 @@ int main(void)
 		TEST(a_file_that_never_moves_is_an_error_and_not_a_loop),
 		TEST(a_write_of_nothing_is_not_repeated_for_ever),
 		TEST(allocation_backs_the_range_and_punching_gives_it_back),
+		TEST(what_is_forgotten_was_written_first),
 		TEST(folders_are_listed_made_and_changed),
 		TEST(a_lock_excludes_and_can_be_asked_for),
 		TEST(a_map_shows_the_file_and_descriptors_are_not_inherited),

@@ -2,6 +2,7 @@
  * import.c - quiverfs import: .npy files into a store or a live mount.
  */
 #include "command.h"
+#include "flusher.h"
 #include "ids.h"
 #include "interrupt.h"
 #include "live.h"
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +26,8 @@
 #include <unistd.h>
 
 /* One commit into a stopped store. Large enough to make the cost of a commit
- * vanish, small enough to stop soon. */
-#define STORE_BATCH_BYTES (4u << 20)
+ * vanish, small enough to stay in a core's cache from the file to the store. */
+#define STORE_BATCH_BYTES (1u << 20)
 /* The same counted in vectors: it bounds the list of records. */
 #define STORE_BATCH_ROWS_MAX 65536u
 /* One write(2) to control/put. Every mount takes requests of this size. */
@@ -33,6 +35,8 @@
 /* The kernel splits a large write whose buffer does not begin on a page. */
 #define PAGE_BYTES 4096u
 #define ID_BYTES sizeof(uint64_t)
+/* One reads while the other writes. */
+#define WORKERS 2
 
 enum { KEY_IDS = 256, KEY_START_ID };
 
@@ -52,7 +56,7 @@ struct sink {
 	unsigned char *vectors; /* batch_rows of them */
 	uint64_t *ids;
 	struct quiver_record *records; /* store only */
-	struct quiver_attr attr; /* store only: what new vectors get */
+	const struct quiver_attr *attr; /* store only: what new vectors get */
 	unsigned char *put; /* mount only: whole records */
 	int put_fd; /* mount only */
 };
@@ -137,7 +141,7 @@ static int put_store(struct sink *sink, size_t count)
 		sink->records[i].id = sink->ids[i];
 		sink->records[i].data = sink->vectors + i * vector_bytes;
 	}
-	return quiver_put_batch(sink->session->store, sink->records, count, &sink->attr,
+	return quiver_put_batch(sink->session->store, sink->records, count, sink->attr,
 	                        QUIVER_ATTR_MTIME, 0, NULL);
 }
 
@@ -181,31 +185,139 @@ static void say_put_failed(const struct sink *sink, int result)
 		say_error(path, "writing vectors failed: %s", live_strerror(result));
 }
 
-/* Move all rows, until the end, an error or a signal. *done counts them. Says errors. */
-static int copy_rows(struct rows *rows, struct sink *sink, uint64_t *done)
+/* What the workers share. */
+struct copy {
+	struct quiver_attr attr;
+	struct flusher flusher;
+	pthread_mutex_t lock;
+	struct rows *rows; /* lock */
+	struct progress progress; /* lock */
+	uint64_t read; /* lock; rows handed to a worker */
+	uint64_t written; /* lock */
+	uint64_t whole; /* lock; no row below is missing; UINT64_MAX before anything failed */
+	int result; /* lock; of what failed first */
+};
+
+struct worker {
+	struct copy *copy;
+	struct sink sink;
+	pthread_t thread;
+};
+
+/* The next rows; how many, 0 at the end, an error or a signal. *first is that of
+ * the first. Says errors. */
+static size_t next_rows(struct worker *worker, uint64_t *first)
 {
-	struct progress progress;
-	int64_t count;
+	struct copy *copy = worker->copy;
+	struct sink *sink = &worker->sink;
+	int64_t count = 0;
+
+	pthread_mutex_lock(&copy->lock);
+	*first = copy->read;
+	if (copy->result == 0 && !interrupted()) {
+		count = rows_read(copy->rows, sink->vectors, sink->ids, sink->batch_rows);
+		if (count < 0)
+			copy->result = (int)count;
+		else
+			copy->read += (uint64_t)count;
+	}
+	pthread_mutex_unlock(&copy->lock);
+	return count > 0 ? (size_t)count : 0;
+}
+
+/* The rows from `first` on are written, or `result` says why not. Says errors. */
+static void rows_written(struct worker *worker, uint64_t first, size_t count, int result)
+{
+	struct copy *copy = worker->copy;
+
+	pthread_mutex_lock(&copy->lock);
+	if (result < 0) {
+		if (first < copy->whole)
+			copy->whole = first;
+		if (copy->result == 0) {
+			copy->result = result;
+			progress_end(&copy->progress);
+			say_put_failed(&worker->sink, result);
+		}
+	} else {
+		copy->written += count;
+		if (copy->result == 0)
+			progress_update(&copy->progress, copy->written);
+	}
+	pthread_mutex_unlock(&copy->lock);
+}
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+	struct sink *sink = &worker->sink;
+	uint64_t first;
+	size_t count;
+
+	while ((count = next_rows(worker, &first)) > 0) {
+		int result = sink->put_fd >= 0 ? put_mount(sink, count) : put_store(sink, count);
+
+		rows_written(worker, first, count, result);
+		flusher_add(&worker->copy->flusher, count * sink->session->geometry.vector_bytes);
+	}
+	return NULL;
+}
+
+static int flush_session(void *arg)
+{
+	struct session *session = arg;
+
+	return session->target.live ? live_write(session->mount_fd, "flush", "1")
+	                            : quiver_flush(session->store);
+}
+
+/* Let `count` workers work, the first in this thread. */
+static void work_together(struct worker *workers, unsigned count)
+{
+	unsigned started = 1;
+
+	/* A thread that cannot be had is done without. */
+	while (started < count &&
+	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
+		started++;
+	(void)work(&workers[0]);
+	for (unsigned i = 1; i < started; i++)
+		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
+}
+
+/* Move all rows, until the end, an error or a signal. *done counts them: those
+ * before the first that is missing. Says errors. */
+static int copy_rows(struct session *session, struct rows *rows, uint64_t *done)
+{
+	struct copy copy = { .rows = rows, .whole = UINT64_MAX };
+	struct worker workers[WORKERS];
+	/* Of rows with one ID the last counts, so they are written in their order. */
+	unsigned count = rows->ids.fd >= 0 ? 1 : WORKERS;
+	unsigned opened = 0;
 	int result = 0;
 
-	progress_start(&progress, "import", "vectors", 0, rows->total);
-	while (result == 0 && !interrupted()) {
-		count = rows_read(rows, sink->vectors, sink->ids, sink->batch_rows);
-		if (count <= 0) {
-			result = (int)count;
-			break;
-		}
-		result = sink->put_fd >= 0 ? put_mount(sink, (size_t)count)
-		                           : put_store(sink, (size_t)count);
-		if (result < 0) {
-			progress_end(&progress);
-			say_put_failed(sink, result);
-			break;
-		}
-		*done += (uint64_t)count;
-		progress_update(&progress, *done);
+	new_attr(&copy.attr);
+	while (result == 0 && opened < count) {
+		workers[opened].copy = &copy;
+		result = sink_open(session, &workers[opened].sink);
+		workers[opened++].sink.attr = &copy.attr;
 	}
-	progress_end(&progress);
+	if (result == 0) {
+		pthread_mutex_init(&copy.lock, NULL);
+		progress_start(&copy.progress, "import", "vectors", 0, rows->total);
+		flusher_start(&copy.flusher, flush_session, session);
+		work_together(workers, count);
+		flusher_stop(&copy.flusher);
+		progress_end(&copy.progress);
+		pthread_mutex_destroy(&copy.lock);
+		*done = copy.read < copy.whole ? copy.read : copy.whole;
+		result = copy.result;
+	}
+	while (opened > 0) {
+		int closed = sink_close(&workers[--opened].sink);
+
+		result = result ? result : closed;
+	}
 	return result;
 }
 
@@ -231,25 +343,17 @@ static int import_rows(const struct import_arguments *arguments, struct session 
                        uint64_t *done, uint64_t *total)
 {
 	struct rows rows;
-	struct sink sink;
-	int result, closed;
+	int result, durable;
 
 	result = rows_open(arguments->files, arguments->files_count, arguments->ids,
 	                   arguments->start_id, &session->geometry, session->target.path, &rows);
 	if (result < 0)
 		return result;
 	*total = rows.total;
-	result = sink_open(session, &sink);
-	if (result == 0) {
-		new_attr(&sink.attr);
-		result = copy_rows(&rows, &sink, done);
-	}
-	closed = sink_close(&sink);
+	result = copy_rows(session, &rows, done);
+	durable = *done > 0 ? make_durable(session) : 0;
 	if (result == 0)
-		result = closed;
-	closed = *done > 0 ? make_durable(session) : 0;
-	if (result == 0)
-		result = closed;
+		result = durable;
 	rows_close(&rows);
 	return result;
 }

@@ -2,7 +2,7 @@
  * progress.h - a bar on the terminal while something takes long.
  *
  * It is drawn on stderr and only where that is a terminal; every function does
- * nothing elsewhere. One bar at a time, main thread only.
+ * nothing elsewhere. One bar at a time, one thread at a time.
  */
 #ifndef PROGRESS_H
 #define PROGRESS_H

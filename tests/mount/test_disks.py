@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 
+import numpy
 import pytest
 
 from disks import Shim, need_blockfile, need_loop_devices, need_shim
@@ -238,6 +239,22 @@ def test_a_full_disk_is_unmounted_in_order(disks, stores, rng, mode):
     assert again.ids() == set(range(count))
     assert all(again.get(number) == data for number in range(count))
     again.forget_errors()
+
+
+def test_an_import_that_fills_the_disk_says_what_is_in(disks, stores, root, tmp):
+    """The rows before the first that is missing, though two threads write them."""
+    store = store_on(disks.memory("tmpfs", "size=40m"), stores, dim=1000)
+    rows = numpy.arange(20_000, dtype="<f4")[:, None] + numpy.zeros(1000, dtype="<f4")
+    numpy.save(tmp / "rows.npy", rows)
+    done = quiverfs("import", store.path, tmp / "rows.npy", status=1)
+    assert "no space left" in done.stderr
+    count = int(done.stderr.split("the first ")[1].split()[0])
+    assert 1000 < count < 10_000
+    out, ids = tmp / "out.npy", tmp / "ids.npy"
+    quiverfs("export", store.path, out, "--ids", ids)
+    ids, out = numpy.load(ids), numpy.load(out)
+    assert set(range(count)) <= set(ids.tolist())
+    assert (out == rows[ids]).all()
 
 
 def test_space_that_somebody_else_frees_is_used_at_once(disks, stores, rng):

@@ -15,6 +15,7 @@
 #define GROW_MAX_BYTES (UINT64_C(64) << 10)
 #define CHUNK_BYTES (UINT64_C(4) << 10)
 #define PUTSLOT_MIN_BYTES UINT64_C(2500)
+#define ZERO_CHUNK_BYTES (4u << 10)
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
@@ -22,6 +23,9 @@
 #define GROW_MIN_BYTES (UINT64_C(16) << 20) /* DESIGN section 3 */
 #define GROW_MAX_BYTES (UINT64_C(1) << 30)
 #define CHUNK_BYTES (UINT64_C(64) << 10) /* smaller holes are not worth a call */
+/* One write makes one folio of the page cache, and each later write into a large folio walks
+ * the heads of all its blocks: with 1 MiB an append took twice as long. */
+#define ZERO_CHUNK_BYTES (64u << 10)
 /* Batches from here on are logged without their bytes. A sync then writes the slots as well,
  * which takes longer than a few vectors in the log would. */
 #define PUTSLOT_MIN_BYTES (UINT64_C(64) << 10)

@@ -10,9 +10,6 @@
 
 #include "bytes.h"
 
-/* One write makes one folio of the page cache, and each later write into a large folio walks
- * the heads of all its blocks: with 1 MiB an append took twice as long. */
-#define ZERO_CHUNK_BYTES (64u << 10)
 #define NAME_BYTES 64
 
 static int random_salt(uint64_t *salt)

@@ -5,6 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef FUZZ_SANITIZED
+/* Memory that was freed is used again soon, since pages that were never touched cost more than
+ * all else. What is used after that is used within one input. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=4:malloc_context_size=8";
+}
+#endif
+
 void fuzz_check(bool holds, const char *what, const char *file, int line)
 {
 	if (holds)
@@ -22,42 +32,24 @@ uint64_t fuzz_take(struct fuzz_input *input, unsigned bytes)
 	return value;
 }
 
-static int grow_by_holes(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+void fuzz_create(uint32_t dim, enum quiver_dtype dtype)
 {
-	struct stat st;
-	int r = self->stat(self, fd, &st);
+	struct quiver_geometry geometry = { .dim = dim, .dtype = dtype };
 
-	if (r == 0 && (uint64_t)st.st_size < offset + length)
-		r = self->truncate(self, fd, offset + length);
-	return r;
+	memdisk_clear();
+	FUZZ_CHECK(quiver_create(MEMDISK_STORE, &geometry, NULL, NULL) == 0);
 }
 
-const struct quiver_io *fuzz_io(void)
+struct quiver *fuzz_open(enum quiver_durability mode)
 {
-	static struct quiver_io io;
+	struct quiver_options options = { .durability = mode };
+	struct quiver_error error = { "" };
+	struct quiver *store = NULL;
 
-	if (!io.open) {
-		io = *quiver_io_posix();
-		io.allocate = grow_by_holes;
-	}
-	return &io;
-}
-
-static char folder[FOLDER_PATH_BYTES];
-
-static void remove_folder(void)
-{
-	folder_remove(folder);
-}
-
-const char *fuzz_folder(void)
-{
-	if (!folder[0]) {
-		folder_make(folder);
-		if (atexit(remove_folder) != 0)
-			abort();
-	}
-	return folder;
+	if (quiver_open(MEMDISK_STORE, &options, &store, &error) != 0)
+		fprintf(stderr, "%s\n", error.text);
+	FUZZ_CHECK(store != NULL);
+	return store;
 }
 
 int fuzz_put(struct quiver *store, uint32_t id, uint32_t version)
@@ -69,28 +61,96 @@ int fuzz_put(struct quiver *store, uint32_t id, uint32_t version)
 	return quiver_put(store, id, bytes, &attr, QUIVER_ATTR_ALL, 0, NULL);
 }
 
-void fuzz_store(bool killed, struct image *image, struct world *world)
+struct quiver *fuzz_begin(struct world *world)
 {
-	struct quiver_geometry geometry = { .dim = FUZZ_BYTES, .dtype = QUIVER_U1 };
-	struct quiver_options options = { .io = fuzz_io() };
-	char path[FOLDER_PATH_BYTES + 16];
 	struct quiver *store;
 
-	snprintf(path, sizeof(path), "%s/made", fuzz_folder());
+	fuzz_create(FUZZ_BYTES, QUIVER_U1);
+	store = fuzz_open(QUIVER_FSYNC);
 	memset(world, 0, sizeof(*world));
-	FUZZ_CHECK(quiver_create(path, &geometry, fuzz_io(), NULL) == 0);
-	FUZZ_CHECK(quiver_open(path, &options, &store, NULL) == 0);
 	for (uint32_t id = 1; id <= FUZZ_IDS; id++) {
 		FUZZ_CHECK(fuzz_put(store, id, 1) == 0);
 		world->ids[id] = (struct world_entry){ .version = 1, .origin = id, .attr = 1 };
 	}
 	FUZZ_CHECK(quiver_checkpoint(store) == 0);
+	return store;
+}
+
+/* Half of them are overwritten, removed, or renamed. */
+static void change_each_other(struct quiver *store, enum fuzz_use use, struct world *world)
+{
+	for (uint32_t id = 1; id <= FUZZ_IDS; id += 2) {
+		struct world_entry was = world->ids[id];
+
+		world->ids[id] = (struct world_entry){ 0 };
+		if (use == FUZZ_OVERWRITTEN || use == FUZZ_UNLOGGED) {
+			FUZZ_CHECK(fuzz_put(store, id, 2) == 0);
+			world->ids[id] = (struct world_entry){ 2, id, 2 };
+		} else if (use == FUZZ_RENAMED) {
+			FUZZ_CHECK(quiver_rename(store, id, id + 20, 0, NULL) == 0);
+			world->ids[id + 20] = was;
+		} else {
+			FUZZ_CHECK(quiver_remove(store, id, 0, NULL) == 0);
+		}
+	}
+}
+
+static void put_batch(struct quiver *store, struct world *world)
+{
+	static uint8_t bytes[4][FUZZ_BYTES];
+	struct quiver_record records[4];
+	struct quiver_attr attr = world_attr(3);
+
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t id = 30 + i;
+
+		world_bytes(id, 3, FUZZ_BYTES, bytes[i]);
+		records[i] = (struct quiver_record){ .id = id, .data = bytes[i] };
+		world->ids[id] = (struct world_entry){ 3, id, 3 };
+	}
+	FUZZ_CHECK(quiver_put_batch(store, records, 4, &attr, QUIVER_ATTR_ALL, 0, NULL) == 0);
+}
+
+static void set_attributes(struct quiver *store, struct world *world)
+{
+	struct quiver_attr attr = world_attr(9);
+
+	for (uint32_t id = 3; id <= FUZZ_IDS; id += 3) {
+		FUZZ_CHECK(quiver_set_attr(store, id, &attr, QUIVER_ATTR_ALL, 0) == 0);
+		world->ids[id].attr = 9;
+	}
+	FUZZ_CHECK(quiver_set_dir_attr(store, &attr, QUIVER_ATTR_ALL, 0) == 0);
+	world->dir = 9;
+}
+
+void fuzz_use(struct quiver *store, enum fuzz_use use, struct world *world)
+{
+	if (use == FUZZ_UNLOGGED)
+		FUZZ_CHECK(quiver_set_durability(store, QUIVER_NONE) == 0);
+	if (use == FUZZ_BATCHED)
+		put_batch(store, world);
+	else if (use == FUZZ_ATTRIBUTES)
+		set_attributes(store, world);
+	else if (use != FUZZ_UNUSED)
+		change_each_other(store, use, world);
+	if (use == FUZZ_UNLOGGED)
+		FUZZ_CHECK(quiver_checkpoint(store) == 0);
+	if (use == FUZZ_COMPACTED)
+		FUZZ_CHECK(manual_background_compact(store) == 0);
+}
+
+void fuzz_store(enum fuzz_use use, bool killed, struct memdisk_image *image, struct world *world)
+{
+	struct quiver *store = fuzz_begin(world);
+
+	fuzz_use(store, use, world);
 	if (killed)
-		image_load(image, path);
+		memdisk_save(image);
 	FUZZ_CHECK(quiver_close(store) == 0);
 	if (!killed)
-		image_load(image, path);
-	folder_remove(path);
+		memdisk_save(image);
+	else
+		memdisk_load(image);
 }
 
 bool fuzz_read_all(struct quiver *store)

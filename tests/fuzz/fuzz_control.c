@@ -103,3 +103,46 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(bytes);
 	return 0;
 }
+
+/* What is written to control files, and given to -o. */
+static const char *const texts[] = {
+	"start\n",
+	"stop",
+	" idle; last 0\n",
+	"running 43%",
+	"always",
+	"fsync\n",
+	"flush",
+	"none",
+	"0",
+	"100\n",
+	"18446744073709551615",
+	"f4",
+	"u1",
+	"ro,noatime,allow_other,default_permissions",
+	"durability=always,commit=5,autocompact=30,uid=1000,gid=1000,umask=022",
+	"io_uring=off,clone_fd,max_idle_threads=4",
+	"fsname=a\\,b,subtype=quiverfs,context=\"x\"",
+	"_netdev,nofail,x-systemd.automount,user",
+};
+#define TEXTS (sizeof(texts) / sizeof(texts[0]))
+
+/* And batches for control/put of vectors of 8 bytes; the first byte of an input is the size. */
+size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
+{
+	size_t length;
+
+	if (number < TEXTS) {
+		length = strlen(texts[number]);
+		FUZZ_CHECK(room >= length);
+		memcpy(to, texts[number], length);
+		return length;
+	}
+	if (number >= TEXTS + 4)
+		return FUZZ_NO_SEED;
+	length = (number - TEXTS) * 16;
+	FUZZ_CHECK(room >= length);
+	for (size_t i = 0; i < length; i++)
+		to[i] = i % 16 == 0 ? 7 : 0;
+	return length;
+}

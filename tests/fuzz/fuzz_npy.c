@@ -61,3 +61,54 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	of_a_file(file, length + 10);
 	return 0;
 }
+
+/* Headers that NumPy writes, in each version of the format, and what it never would. */
+static const struct {
+	uint8_t major;
+	const char *text;
+} headers[] = {
+	{ 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (1000, 768), }" },
+	{ 1, "{'descr': '<f2', 'fortran_order': True, 'shape': (3, 4), }" },
+	{ 2, "{'descr': '<f8', 'fortran_order': False, 'shape': (5,), }" },
+	{ 3, "{'descr': '|i1', 'fortran_order': False, 'shape': (), }" },
+	{ 1, "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 4, 5), }" },
+	{ 1, "{'descr': '>f4', 'fortran_order': False, 'shape': (7, 8), }" },
+	{ 1, "{'descr': '<u8', 'fortran_order': False, 'shape': (9,), }" },
+	{ 1, "{'descr': [('a', '<i8'), ('b', '<u4', (2,))], 'fortran_order': False, 'shape': (6,), "
+	     "}" },
+	{ 2, "{\"shape\":(18446744073709551615,2),\"descr\":\"<f4\",\"fortran_order\":False}" },
+};
+#define HEADERS (sizeof(headers) / sizeof(headers[0]))
+
+/* Those as whole files, as bare texts, and what a store has. */
+size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
+{
+	static const char *const columns[] = { "vectors.npy", "ids.npy", "meta.npy" };
+	struct memdisk_image image = { .count = 0 };
+	struct memdisk_file *file;
+	struct world world;
+	size_t length;
+
+	if (number >= 2 * HEADERS + 3 || room < 512)
+		return FUZZ_NO_SEED;
+	if (number >= 2 * HEADERS) {
+		fuzz_store(FUZZ_UNUSED, false, &image, &world);
+		file = memdisk_find(&image, columns[number - 2 * HEADERS]);
+		FUZZ_CHECK(file && file->kept >= 512);
+		memcpy(to, file->bytes, 512);
+		memdisk_free(&image);
+		return 512;
+	}
+	length = strlen(headers[number / 2].text);
+	if (number % 2) {
+		memcpy(to, headers[number / 2].text, length);
+		return length;
+	}
+	memcpy(to, "\x93NUMPY", 6);
+	to[6] = headers[number / 2].major;
+	to[7] = 0;
+	memset(to + 8, 0, 4);
+	to[8] = (uint8_t)length;
+	memcpy(to + (to[6] == 1 ? 10 : 12), headers[number / 2].text, length);
+	return length + (to[6] == 1 ? 10 : 12);
+}

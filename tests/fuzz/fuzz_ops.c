@@ -16,17 +16,12 @@ struct play {
 	struct world kept; /* at the last checkpoint */
 	struct quiver *store;
 	enum quiver_durability mode;
-	char path[FOLDER_PATH_BYTES + 16];
 	uint32_t version;
 };
 
 static void open_store(struct play *play)
 {
-	struct quiver_options options = { .io = fuzz_io(),
-		                          .durability = play->mode,
-		                          .commit_interval_ms = 3600000 };
-
-	FUZZ_CHECK(quiver_open(play->path, &options, &play->store, NULL) == 0);
+	play->store = fuzz_open(play->mode);
 }
 
 static void same(struct play *play)
@@ -42,13 +37,12 @@ static void same(struct play *play)
 /* As kill -9: what the kernel has is what there is. */
 static void kill_store(struct play *play)
 {
-	static struct image image;
+	static struct memdisk_image image;
 
-	image_load(&image, play->path);
+	memdisk_save(&image);
 	FUZZ_CHECK(quiver_close(play->store) == 0);
-	folder_remove(play->path);
-	image_write(&image, play->path);
-	image_free(&image);
+	memdisk_load(&image);
+	memdisk_free(&image);
 	if (play->mode == QUIVER_NONE)
 		play->world = play->kept;
 	open_store(play);
@@ -103,19 +97,23 @@ static void batch(struct play *play, uint32_t first, uint32_t count)
 
 static void compact(struct play *play)
 {
-	struct quiver_job_status status;
-
-	FUZZ_CHECK(quiver_job_start(play->store, QUIVER_COMPACT) == 0);
-	do
-		quiver_job_status(play->store, QUIVER_COMPACT, &status);
-	while (status.running);
-	FUZZ_CHECK(status.result == 0);
+	FUZZ_CHECK(manual_background_compact(play->store) == 0);
 	play->kept = play->world;
+}
+
+/* What the store's own threads would do. */
+static void in_background(struct play *play, uint32_t what)
+{
+	if (what % 2) {
+		FUZZ_CHECK(manual_background_sync(play->store) == 0);
+	} else {
+		FUZZ_CHECK(manual_background_keep_house(play->store) == 0);
+	}
 }
 
 static void step(struct play *play, struct fuzz_input *input)
 {
-	uint64_t what = fuzz_take(input, 1) % 16;
+	uint64_t what = fuzz_take(input, 1) % 17;
 	uint32_t id = (uint32_t)fuzz_take(input, 1) % IDS;
 
 	if (what < 8) {
@@ -142,32 +140,56 @@ static void step(struct play *play, struct fuzz_input *input)
 		play->kept = play->world;
 	} else if (what == 15) {
 		same(play);
+	} else if (what == 16) {
+		in_background(play, id);
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct image empty;
+	static struct memdisk_image empty;
 	static struct play play;
 	struct fuzz_input input = { data, size };
-	struct quiver_geometry geometry = { .dim = FUZZ_BYTES, .dtype = QUIVER_U1 };
 	struct quiver_check_result result;
 
 	memset(&play, 0, sizeof(play));
-	snprintf(play.path, sizeof(play.path), "%s/s", fuzz_folder());
 	if (empty.count == 0) {
-		FUZZ_CHECK(quiver_create(play.path, &geometry, fuzz_io(), NULL) == 0);
-		image_load(&empty, play.path);
-		folder_remove(play.path);
+		fuzz_create(FUZZ_BYTES, QUIVER_U1);
+		memdisk_save(&empty);
 	}
-	image_write(&empty, play.path);
+	memdisk_load(&empty);
 	open_store(&play);
 	for (int i = 0; i < OPS_MAX && input.size > 0; i++)
 		step(&play, &input);
 	same(&play);
 	FUZZ_CHECK(quiver_close(play.store) == 0);
-	FUZZ_CHECK(quiver_check(play.path, false, NULL, NULL, &result, NULL) == 0);
+	FUZZ_CHECK(quiver_check(MEMDISK_STORE, false, NULL, NULL, &result, NULL) == 0);
 	FUZZ_CHECK(result.damage == 0 && result.clean);
-	folder_remove(play.path);
+	FUZZ_CHECK(memdisk_opens() == 0);
 	return 0;
+}
+
+/* Ten puts, then one kind of change all over them, then all that ends a life. */
+size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
+{
+	static const uint8_t ends[] = { 9, 10, 11, 12, 13, 15, 16 };
+	size_t used = 0;
+
+	if (number >= 8 * sizeof(ends))
+		return FUZZ_NO_SEED;
+	FUZZ_CHECK(room >= 80);
+	for (uint8_t id = 0; id < 10; id++, used += 3)
+		memcpy(to + used, ((const uint8_t[]){ 0, id, 0 }), 3);
+	to[used++] = 14;
+	to[used++] = (uint8_t)(number / sizeof(ends) / 2); /* a mode */
+	for (uint8_t id = 0; id < 10; id += 2) {
+		to[used++] = (uint8_t)(number % 4);
+		to[used++] = id;
+		to[used++] = id + 11;
+	}
+	to[used++] = ends[number % sizeof(ends)];
+	to[used++] = 1;
+	to[used++] = 13;
+	to[used++] = 0;
+	return used;
 }

@@ -1,13 +1,15 @@
 /* fuzz_superblock.c - both copies of the superblock, with their sums put right or left alone. */
+#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <xxhash.h>
 
 #include "bytes.h"
 #include "fuzz.h"
 #include "superblock.h"
+
+/* The named fields end before that. */
+#define SEED_BYTES 160u
 
 static void fill(struct fuzz_input *input, uint8_t file[SUPERBLOCK_FILE_BYTES])
 {
@@ -32,31 +34,90 @@ static void fill(struct fuzz_input *input, uint8_t file[SUPERBLOCK_FILE_BYTES])
 	}
 }
 
+/* A disk with nothing but that file on it. */
+static void lay(uint8_t bytes[SUPERBLOCK_FILE_BYTES])
+{
+	struct memdisk_image image = { .count = 1 };
+
+	image.files[0] = (struct memdisk_file){ "superblock", SUPERBLOCK_FILE_BYTES,
+		                                SUPERBLOCK_FILE_BYTES, bytes };
+	memdisk_load(&image);
+}
+
+static int open_it(const struct quiver_io *io)
+{
+	int dir_fd = io->open(io, AT_FDCWD, MEMDISK_STORE, O_RDONLY, 0);
+	int fd = io->open(io, dir_fd, "superblock", O_RDWR, 0);
+
+	FUZZ_CHECK(fd >= 0 && io->close(io, dir_fd) == 0);
+	return fd;
+}
+
+/* What was read is within its bounds, and written it reads the same. */
+static void is_usable(const struct quiver_io *io, int fd, struct superblock *sb)
+{
+	struct superblock again;
+	struct quiver_error error = { "" };
+	int bad = 0;
+
+	FUZZ_CHECK(sb->geometry.dim >= 1 && sb->geometry.dim <= QUIVER_DIM_MAX);
+	FUZZ_CHECK(sb->geometry.vector_bytes ==
+	           sb->geometry.dim * quiver_dtype_bytes(sb->geometry.dtype));
+	FUZZ_CHECK(sb->geometry.vector_bytes >= 1 &&
+	           sb->geometry.vector_bytes <= QUIVER_VECTOR_BYTES_MAX);
+	FUZZ_CHECK(sb->slots_used <= (uint64_t)UINT32_MAX + 1);
+	FUZZ_CHECK(sb->count <= sb->slots_used && sb->checkpoint_lsn <= sb->lsn_ceiling);
+	if (sb->sequence >= UINT64_MAX - 4)
+		return;
+	FUZZ_CHECK(superblock_write(io, fd, sb) == 0);
+	FUZZ_CHECK(superblock_read(io, fd, &again, &bad, &error) == 0);
+	FUZZ_CHECK(again.sequence == sb->sequence && again.count == sb->count);
+	FUZZ_CHECK(again.slots_used == sb->slots_used && again.wal_first == sb->wal_first);
+	FUZZ_CHECK(again.clean == sb->clean && again.lsn_ceiling == sb->lsn_ceiling);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t file[SUPERBLOCK_FILE_BYTES];
+	const struct quiver_io *io = quiver_io_posix();
 	struct fuzz_input input = { data, size };
-	struct superblock sb, again;
+	struct superblock sb;
 	struct quiver_error error = { "" };
 	int bad = 0;
-	int fd = memfd_create("superblock", MFD_CLOEXEC);
+	int fd;
 	int r;
 
-	FUZZ_CHECK(fd >= 0);
 	fill(&input, file);
-	FUZZ_CHECK(write(fd, file, sizeof(file)) == (ssize_t)sizeof(file));
-	r = superblock_read(fuzz_io(), fd, &sb, &bad, &error);
+	lay(file);
+	fd = open_it(io);
+	r = superblock_read(io, fd, &sb, &bad, &error);
 	FUZZ_CHECK(r == 0 || error.text[0]);
-	if (r == 0) {
-		FUZZ_CHECK(sb.geometry.dim >= 1 && sb.geometry.dim <= QUIVER_DIM_MAX);
-		FUZZ_CHECK(sb.geometry.vector_bytes <= QUIVER_VECTOR_BYTES_MAX);
-		FUZZ_CHECK(sb.count <= sb.slots_used && sb.checkpoint_lsn <= sb.lsn_ceiling);
-		if (sb.sequence < UINT64_MAX - 4) {
-			FUZZ_CHECK(superblock_write(fuzz_io(), fd, &sb) == 0);
-			FUZZ_CHECK(superblock_read(fuzz_io(), fd, &again, &bad, &error) == 0);
-			FUZZ_CHECK(again.sequence == sb.sequence && again.count == sb.count);
-		}
-	}
-	FUZZ_CHECK(close(fd) == 0);
+	if (r == 0)
+		is_usable(io, fd, &sb);
+	FUZZ_CHECK(io->close(io, fd) == 0);
 	return 0;
+}
+
+/* Stores of each dtype, new, closed and killed: the front of both copies. */
+size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
+{
+	static struct memdisk_image image;
+	const struct memdisk_file *file;
+	struct world world;
+
+	if (number >= 2 * FUZZ_USE_COUNT + QUIVER_U1 + 1)
+		return FUZZ_NO_SEED;
+	if (number < 2 * FUZZ_USE_COUNT) {
+		fuzz_store(number / 2, number % 2, &image, &world);
+	} else {
+		fuzz_create(300 + number, number - 2 * FUZZ_USE_COUNT);
+		memdisk_save(&image);
+	}
+	file = memdisk_find(&image, "superblock");
+	FUZZ_CHECK(file && room > 2 * SEED_BYTES && file->kept == SUPERBLOCK_FILE_BYTES);
+	to[0] = 3; /* sums put right, or a change would be all that is seen */
+	memcpy(to + 1, file->bytes, SEED_BYTES);
+	memcpy(to + 1 + SEED_BYTES, file->bytes + SUPERBLOCK_COPY_BYTES, SEED_BYTES);
+	memdisk_free(&image);
+	return 1 + 2 * SEED_BYTES;
 }

@@ -130,3 +130,66 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(heard.count == 0 || scan.last_lsn == heard.lsn);
 	return 0;
 }
+
+/* The log of a store of such vectors, `from` bytes of records skipped. */
+static void copy_log(struct memdisk_image *image, size_t from, uint8_t *to, size_t room)
+{
+	const struct memdisk_file *log = NULL;
+	size_t n;
+
+	for (size_t i = 0; i < image->count; i++)
+		if (strncmp(image->files[i].name, "wal/", 4) == 0 &&
+		    (!log || image->files[i].kept > log->kept))
+			log = &image->files[i];
+	FUZZ_CHECK(log && log->kept > WAL_HEADER_BYTES + from);
+	n = log->kept - WAL_HEADER_BYTES - from;
+	n = n < room ? n : room;
+	memcpy(to, log->bytes + WAL_HEADER_BYTES + from, n);
+}
+
+static void use(struct quiver *store, unsigned how)
+{
+	uint8_t bytes[VECTOR_BYTES];
+	struct quiver_attr attr = world_attr(1);
+	struct quiver_record batch[3];
+
+	world_bytes(how, 1, sizeof(bytes), bytes);
+	for (uint32_t id = 0; id < 10; id++)
+		FUZZ_CHECK(quiver_put(store, id, bytes, &attr, QUIVER_ATTR_ALL, 0, NULL) == 0);
+	for (uint32_t i = 0; i < 3; i++)
+		batch[i] = (struct quiver_record){ .id = 20 + i, .data = bytes };
+	if (how == 1)
+		FUZZ_CHECK(quiver_put_batch(store, batch, 3, &attr, QUIVER_ATTR_ALL, 0, NULL) == 0);
+	if (how == 2)
+		FUZZ_CHECK(quiver_remove(store, 3, 0, NULL) == 0 &&
+		           quiver_rename(store, 4, 3, 0, NULL) == 0 &&
+		           quiver_set_attr(store, 3, &attr, QUIVER_ATTR_ALL, 0) == 0);
+	if (how == 3)
+		FUZZ_CHECK(quiver_flush(store) == 0 &&
+		           quiver_set_dir_attr(store, &attr, QUIVER_ATTR_ALL, 0) == 0);
+}
+
+/* Three segments of real records, the parts of an input being 1/2, 1/4 and 1/4 of it. Salts,
+ * numbers, LSNs and sums are put right; in every other seed lengths and payloads are not. */
+size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
+{
+	struct memdisk_image image = { .count = 0 };
+	const size_t part = 500;
+	struct quiver *store;
+
+	if (number >= 8)
+		return FUZZ_NO_SEED;
+	FUZZ_CHECK(room > 4 * part);
+	fuzz_create(VECTOR_BYTES, QUIVER_U1);
+	store = fuzz_open(QUIVER_FSYNC);
+	use(store, number / 2);
+	memdisk_save(&image);
+	FUZZ_CHECK(quiver_close(store) == 0);
+	memset(to, 0, 4 * part + 1);
+	to[1] = to[1 + 2 * part] = to[1 + 3 * part] = number % 2 ? 31 : 11;
+	copy_log(&image, 0, to + 2, 2 * part - 1);
+	copy_log(&image, 6 * (WAL_RECORD_HEADER_BYTES + VECTOR_BYTES), to + 2 + 2 * part, part - 1);
+	copy_log(&image, 9 * (WAL_RECORD_HEADER_BYTES + VECTOR_BYTES), to + 2 + 3 * part, part - 1);
+	memdisk_free(&image);
+	return 1 + 4 * part;
+}

@@ -134,3 +134,45 @@ size_t log_input_records(const struct log_input *log, struct fuzz_input *input, 
 	}
 	return room;
 }
+
+static void add_bytes(struct log_records *records, uint64_t value, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		records->to[records->used++] = (uint8_t)(value >> (8 * i));
+}
+
+static void add_record(struct log_records *records, const struct wal_record *record, uint64_t lsn)
+{
+	uint64_t how = (record->more ? 1u : 0u) | (record->lsn > lsn + 1 ? 2u : 0u);
+
+	if (records->room - records->used < 10)
+		return;
+	add_bytes(records, how, 1);
+	add_bytes(records, record->type, 1);
+	add_bytes(records, record->id, 1);
+	add_bytes(records, record->slot, 2); /* SLOT_NONE is 0xffff so, too */
+	add_bytes(records, record->old_slot, 2);
+	add_bytes(records, record->aux, 1);
+	add_bytes(records, record->src_slot, 2);
+}
+
+void log_records_add(struct log_records *records, const uint8_t *segment, uint64_t kept,
+                     uint64_t *lsn)
+{
+	struct wal_segment_header header;
+	struct wal_record record;
+
+	if (kept < WAL_HEADER_BYTES || !wal_segment_decode(&header, segment))
+		return;
+	for (uint64_t at = WAL_HEADER_BYTES; at < kept; at += record.length_bytes) {
+		/* Zeros behind what is kept are left out of it. */
+		if (!wal_record_decode(&record, segment + at,
+		                       kept - at < WAL_RECORD_HEADER_BYTES ? 0 : UINT32_MAX, at,
+		                       header.salt))
+			return;
+		if (record.lsn > *lsn) {
+			add_record(records, &record, *lsn);
+			*lsn = record.lsn;
+		}
+	}
+}

@@ -23,4 +23,14 @@ size_t log_input_raw(const struct log_input *log, struct fuzz_input *input, uint
 size_t log_input_records(const struct log_input *log, struct fuzz_input *input, uint8_t *to,
                          size_t room);
 
+/* Inputs for log_input_records, from real records. */
+struct log_records {
+	uint8_t *to;
+	size_t room;
+	size_t used;
+};
+/* Add those of a segment (`kept` bytes of it) whose LSN is above *lsn, which follows them. */
+void log_records_add(struct log_records *records, const uint8_t *segment, uint64_t kept,
+                     uint64_t *lsn);
+
 #endif

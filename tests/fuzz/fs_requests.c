@@ -1,0 +1,230 @@
+#include "fs_requests.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "proc_umask.h"
+#include "worker.h"
+
+/* ---- workers ---- */
+
+struct workers {
+	struct work *head;
+	struct work **tail;
+};
+
+int workers_new(struct workers **workers)
+{
+	struct workers *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return -ENOMEM;
+	w->tail = &w->head;
+	*workers = w;
+	return 0;
+}
+
+void workers_drain(struct workers *workers)
+{
+	while (workers->head != NULL) {
+		struct work *work = workers->head;
+
+		workers->head = work->next;
+		if (workers->head == NULL)
+			workers->tail = &workers->head;
+		work->run(work);
+	}
+}
+
+void workers_free(struct workers *workers)
+{
+	if (workers != NULL)
+		workers_drain(workers);
+	free(workers);
+}
+
+void workers_submit(struct workers *workers, enum worker_class kind, struct work *work)
+{
+	(void)kind;
+	work->next = NULL;
+	*workers->tail = work;
+	workers->tail = &work->next;
+}
+
+/* ---- who asks ---- */
+
+mode_t proc_umask(pid_t pid)
+{
+	(void)pid;
+	return 022;
+}
+
+/* ---- requests ---- */
+
+void request_begin(struct fuse_req *req, struct fs *fs, pid_t tid)
+{
+	/* The data is as long as `size` says. */
+	memset(req, 0, offsetof(struct fuse_req, data));
+	req->fs = fs;
+	req->ctx = (struct fuse_ctx){ .uid = 7, .gid = 8, .pid = tid, .umask = 022 };
+}
+
+int request_end(struct fuse_req *req)
+{
+	workers_drain(req->fs->workers);
+	FUZZ_CHECK(req->answers == 1);
+	return req->rc;
+}
+
+void *fuse_req_userdata(fuse_req_t req)
+{
+	return req->fs;
+}
+
+const struct fuse_ctx *fuse_req_ctx(fuse_req_t req)
+{
+	return &req->ctx;
+}
+
+bool fuse_req_is_uring(fuse_req_t req)
+{
+	(void)req;
+	return false;
+}
+
+int fuse_req_get_payload(fuse_req_t req, char **payload, size_t *payload_sz, void **mr)
+{
+	(void)req;
+	(void)payload;
+	(void)payload_sz;
+	(void)mr;
+	return -EINVAL;
+}
+
+static int answer(fuse_req_t req, int rc)
+{
+	req->answers++;
+	req->rc = rc;
+	return req->lost ? -ENOENT : 0;
+}
+
+int fuse_reply_err(fuse_req_t req, int err)
+{
+	FUZZ_CHECK(err >= 0);
+	return answer(req, -err);
+}
+
+int fuse_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
+{
+	req->entry = *e;
+	return answer(req, 0);
+}
+
+int fuse_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
+                      const struct fuse_file_info *fi)
+{
+	(void)fi;
+	req->entry = *e;
+	return answer(req, 0);
+}
+
+int fuse_reply_open(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	(void)fi;
+	return answer(req, 0);
+}
+
+int fuse_reply_attr(fuse_req_t req, const struct stat *attr, double attr_timeout)
+{
+	req->attr = *attr;
+	req->timeout = attr_timeout;
+	return answer(req, 0);
+}
+
+int fuse_reply_write(fuse_req_t req, size_t count)
+{
+	req->size = count;
+	return answer(req, 0);
+}
+
+int fuse_reply_buf(fuse_req_t req, const char *buf, size_t size)
+{
+	FUZZ_CHECK(size <= sizeof(req->data));
+	if (size > 0)
+		memcpy(req->data, buf, size);
+	req->size = size;
+	return answer(req, 0);
+}
+
+int fuse_reply_statfs(fuse_req_t req, const struct statvfs *stbuf)
+{
+	(void)stbuf;
+	return answer(req, 0);
+}
+
+/* ---- what the kernel is told ---- */
+
+int fuse_lowlevel_notify_inval_inode(struct fuse_session *se, fuse_ino_t ino, off_t off, off_t len)
+{
+	(void)se;
+	(void)ino;
+	(void)off;
+	(void)len;
+	return 0;
+}
+
+int fuse_lowlevel_notify_increment_epoch(struct fuse_session *se)
+{
+	(void)se;
+	return 0;
+}
+
+int fuse_passthrough_open(fuse_req_t req, int fd)
+{
+	(void)req;
+	(void)fd;
+	return 0;
+}
+
+int fuse_passthrough_close(fuse_req_t req, int backing_id)
+{
+	(void)req;
+	(void)backing_id;
+	return 0;
+}
+
+/* ---- listings: inode, next offset, length and name ---- */
+
+size_t fuse_add_direntry(fuse_req_t req, char *buf, size_t bufsize, const char *name,
+                         const struct stat *stbuf, off_t off)
+{
+	uint64_t head[2] = { stbuf->st_ino, (uint64_t)off };
+	size_t length = strlen(name) + 1;
+
+	(void)req;
+	FUZZ_CHECK(length > 1 && length <= 256);
+	if (sizeof(head) + length <= bufsize) {
+		memcpy(buf, head, sizeof(head));
+		memcpy(buf + sizeof(head), name, length);
+	}
+	return sizeof(head) + length;
+}
+
+size_t fuse_add_direntry_plus(fuse_req_t req, char *buf, size_t bufsize, const char *name,
+                              const struct fuse_entry_param *e, off_t off)
+{
+	return fuse_add_direntry(req, buf, bufsize, name, &e->attr, off);
+}
+
+bool request_next_name(const struct fuse_req *req, size_t *at, struct request_name *name)
+{
+	if (*at >= req->size)
+		return false;
+	memcpy(&name->ino, req->data + *at, 8);
+	memcpy(&name->next, req->data + *at + 8, 8);
+	memcpy(name->name, req->data + *at + 16, strlen((const char *)req->data + *at + 16) + 1);
+	*at += 16 + strlen(name->name) + 1;
+	return true;
+}

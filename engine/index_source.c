@@ -86,9 +86,9 @@ static bool sum_fits(const uint8_t *sums, const uint8_t *page, uint64_t number)
 	return index_page_sum(page, number) == get_le64(sums + number * 8);
 }
 
-/* The live map, which must have `count` bits. */
+/* The live map, which must have `count` bits, all of them of slots in use. */
 static int read_live(const struct quiver_io *io, int fd, const struct index_layout *layout,
-                     const uint8_t *sums, uint64_t count, uint64_t *live)
+                     const uint8_t *sums, uint64_t slots_used, uint64_t count, uint64_t *live)
 {
 	uint64_t pages = layout->live_pages;
 	uint64_t bits = 0;
@@ -103,6 +103,8 @@ static int read_live(const struct quiver_io *io, int fd, const struct index_layo
 	for (uint64_t i = 0; r == 0 && i < pages * (INDEX_PAGE_BYTES / 8); i++) {
 		live[i] = le64toh(live[i]);
 		bits += (uint64_t)__builtin_popcountll(live[i]);
+		if (i >= slots_used / 64 && live[i] >> (i > slots_used / 64 ? 0 : slots_used % 64))
+			r = -EBADMSG;
 	}
 	return r == 0 && bits != count ? -EBADMSG : r;
 }
@@ -124,7 +126,7 @@ int index_source_open(const struct quiver_io *io, int dir_fd, const struct index
 		r = made ? 0 : -ENOMEM;
 	}
 	if (r == 0)
-		r = read_live(io, fd, &layout, sums, *count, live);
+		r = read_live(io, fd, &layout, sums, stamp->slots_used, *count, live);
 	if (r == 0) {
 		made->io = io;
 		made->fd = fd;

@@ -235,20 +235,21 @@ int quiver_list(struct quiver *store, struct quiver_list *list)
 	struct slots_counts counts;
 	uint64_t *live = NULL;
 	uint64_t words;
-	uint64_t count;
-	int r = 0;
+	uint64_t count = 0;
+	int r;
 
 	memset(list, 0, sizeof(*list));
 	pthread_mutex_lock(&store->publish_lock);
 	slots_counts(&store->slots, &counts);
 	words = (counts.used + 63) / 64;
-	count = atomic_load(&store->index.count);
 	live = malloc(words * 8 + 8);
-	list->ids = malloc(count * 8 + 8);
-	if (!live || !list->ids)
-		r = -ENOMEM;
-	for (uint64_t i = 0; r == 0 && i < words; i++)
+	for (uint64_t i = 0; live && i < words; i++) {
 		live[i] = atomic_load_explicit(&store->slots.live[i], memory_order_relaxed);
+		count += (uint64_t)__builtin_popcountll(live[i]);
+	}
+	/* Not as many as the index has: it can lack some where its snapshot was wrong. */
+	list->ids = malloc(count * 8 + 8);
+	r = live && list->ids ? 0 : -ENOMEM;
 	epoch_enter();
 	pthread_mutex_unlock(&store->publish_lock);
 	if (r == 0)

@@ -501,6 +501,9 @@ static int replay_attr(struct recovery *recovery, const struct wal_record *recor
 		/* A later record supersedes it, and an interrupted checkpoint freed it. */
 		if (index_find(&store->index, record->id) != SLOT_NONE)
 			return -EUCLEAN;
+		/* An earlier record has superseded it. */
+		if (slots_is_taken(&store->slots, record->slot))
+			return -EUCLEAN;
 		(void)settle(recovery, record->slot);
 		set_doomed(recovery, record->slot, false);
 		r = write_row(recovery, record, record->aux);

@@ -17,6 +17,8 @@ struct shard {
 
 struct nodes {
 	struct shard shards[SHARDS];
+	/* Handles whose vector has another ID now than when it was opened. */
+	_Atomic unsigned renamed;
 };
 
 /* Spreads neighbouring IDs: the golden ratio times 2^64. */
@@ -145,7 +147,7 @@ static int attach(struct shard *shard, uint64_t id, struct handle *h)
 }
 
 /* Take `h` out, and its node where it was the last. The caller holds the lock. */
-static void detach(struct shard *shard, struct handle *h)
+static void detach(struct nodes *nodes, struct shard *shard, struct handle *h)
 {
 	struct node *node = h->node;
 	struct node **p;
@@ -157,6 +159,8 @@ static void detach(struct shard *shard, struct handle *h)
 	if (h->next != NULL)
 		h->next->prev = h->prev;
 	node->writable -= h->writable;
+	if (h->id != node->id)
+		atomic_fetch_sub(&nodes->renamed, 1);
 	if (node->handles != NULL)
 		return;
 	for (p = bucket_of(shard, node->id); *p != node; p = &(*p)->next)
@@ -313,7 +317,7 @@ void node_close(struct fs *fs, struct handle *h)
 	pthread_mutex_lock(&shard->lock);
 	cached = leave_cache(h);
 	stage_drop(fs, h);
-	detach(shard, h);
+	detach(fs->nodes, shard, h);
 	pthread_mutex_unlock(&shard->lock);
 	version_drop(fs, cached);
 	version_drop(fs, h->version);
@@ -333,8 +337,10 @@ int node_version(struct fs *fs, struct handle *h, struct version **version)
 		return 0;
 	}
 	id = h->id;
+	rc = h->orphan ? -ENOENT : 0; /* another may have its ID by now */
 	node_unlock(h);
-	rc = version_get(fs, id, &fresh);
+	if (rc == 0)
+		rc = version_get(fs, id, &fresh);
 	if (rc != 0)
 		return rc;
 	node_lock(h);
@@ -503,30 +509,69 @@ bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid)
 	return found != NULL;
 }
 
-void node_removed(struct fs *fs, uint64_t id)
+/* What becomes of a handle whose vector was removed, or is `to` now. */
+static void set_orphan(struct nodes *nodes, struct handle *h, uint64_t to)
 {
-	struct shard *shard = shard_of(fs->nodes, id);
+	(void)nodes;
+	(void)to;
+	h->orphan = true;
+}
+
+static void set_id(struct nodes *nodes, struct handle *h, uint64_t to)
+{
+	bool was = h->id != h->node->id;
+
+	h->id = to;
+	if (was && to == h->node->id)
+		atomic_fetch_sub(&nodes->renamed, 1);
+	else if (!was && to != h->node->id)
+		atomic_fetch_add(&nodes->renamed, 1);
+}
+
+typedef void change_fn(struct nodes *nodes, struct handle *h, uint64_t to);
+
+/* Those of `node` that have vector `id` open. The caller holds the lock. */
+static void change_handles(struct nodes *nodes, struct node *node, uint64_t id, change_fn *change,
+                           uint64_t to)
+{
+	for (struct handle *h = node->handles; h != NULL; h = h->next) {
+		if (!h->created && !h->orphan && h->id == id)
+			change(nodes, h, to);
+	}
+}
+
+/* All that have vector `id` open. One that was renamed since is with the node that it was
+ * opened as, which may be any: then all are gone through, which is rare. */
+static void change_all(struct nodes *nodes, uint64_t id, change_fn *change, uint64_t to)
+{
+	struct shard *shard = shard_of(nodes, id);
 	struct node *node;
 
-	pthread_mutex_lock(&shard->lock);
-	node = find_node(shard, id);
-	for (struct handle *h = node != NULL ? node->handles : NULL; h != NULL; h = h->next) {
-		if (!h->created && h->id == id)
-			h->orphan = true;
+	if (atomic_load(&nodes->renamed) == 0) {
+		pthread_mutex_lock(&shard->lock);
+		node = find_node(shard, id);
+		if (node != NULL)
+			change_handles(nodes, node, id, change, to);
+		pthread_mutex_unlock(&shard->lock);
+		return;
 	}
-	pthread_mutex_unlock(&shard->lock);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		shard = &nodes->shards[i];
+		pthread_mutex_lock(&shard->lock);
+		for (unsigned b = 0; b < SHARD_BUCKETS; b++)
+			for (node = shard->buckets[b]; node != NULL; node = node->next)
+				change_handles(nodes, node, id, change, to);
+		pthread_mutex_unlock(&shard->lock);
+	}
+}
+
+void node_removed(struct fs *fs, uint64_t id)
+{
+	change_all(fs->nodes, id, set_orphan, 0);
 }
 
 void node_renamed(struct fs *fs, uint64_t from, uint64_t to)
 {
-	struct shard *shard = shard_of(fs->nodes, from);
-	struct node *node;
-
-	pthread_mutex_lock(&shard->lock);
-	node = find_node(shard, from);
-	for (struct handle *h = node != NULL ? node->handles : NULL; h != NULL; h = h->next) {
-		if (!h->created && h->id == from)
-			h->id = to;
-	}
-	pthread_mutex_unlock(&shard->lock);
+	if (from != to)
+		change_all(fs->nodes, from, set_id, to);
 }

@@ -7,35 +7,27 @@ helpers and /etc/fstab is the test's.
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-import harness
-from harness import QUIVERFS, Store, run, until
+from harness import QUIVERFS, Store, run
+from namespace import Namespace, own_namespace
 from ordinary_user import ordinary_user_words
 
 HELPERS = ["mount.quiverfs", "mount.fuse.quiverfs", "mkfs.quiverfs", "fsck.quiverfs"]
 FRONT_ENDS = ["mkfs", "fsck"]  # they live in the /sbin that we cover
 
 
-def own_namespace(pid):
-    return os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
-
-
-class System:
+class System(Namespace):
     """A mount namespace with our helpers in it."""
 
     def __init__(self, folder):
-        self.folder = folder
+        super().__init__(folder)
         self.point = folder / "mnt"
         self.point.mkdir()
         self.fstab = folder / "fstab"
         self.fstab.write_text("")
-        self.reports = folder / "sanitizer"
-        self.reports.mkdir()
-        self.reports.chmod(0o777)
         self.daemons = set()
         sbin = folder / "sbin"
         sbin.mkdir()
@@ -45,18 +37,7 @@ class System:
             found = shutil.which(name, path="/usr/sbin:/sbin")
             if found:
                 shutil.copy(found, sbin / name)
-        self.holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "cat"],
-                                       stdin=subprocess.PIPE)
-        until(lambda: own_namespace(self.holder.pid), "no mount namespace")
-        # Let go of what other tests have mounted, or theirs would not end while we run.
-        self.run("umount", "-a", "-t", "fuse.quiverfs", status=None)
         self.run("mount", "--bind", sbin, os.path.realpath("/sbin"))
-
-    def run(self, *words, status=0):
-        done = run("nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", *words, status=status,
-                   env=harness.sanitized_environment(self.reports))
-        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
-        return done
 
     def mounted(self):
         """The lines of our mounts."""
@@ -78,17 +59,11 @@ class System:
         for pid in self.daemons:
             if os.path.exists(f"/proc/{pid}/exe") and own_namespace(pid):
                 os.kill(pid, signal.SIGKILL)
-        self.holder.stdin.close()
-        self.holder.wait()
+        super().take_away()
 
 
 @pytest.fixture
 def system(root, tmp):
-    for tool in ("unshare", "nsenter"):
-        if not shutil.which(tool):
-            pytest.skip(f"there is no {tool}")
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("there is no /dev/fuse")
     made = System(tmp)
     yield made
     made.take_away()

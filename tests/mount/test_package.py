@@ -1,0 +1,82 @@
+"""The Debian packages: built, installed, used and removed. Long runs only.
+
+They are installed in a mount namespace with overlays over the folders of the system,
+which itself stays as it is.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import harness
+from namespace import Namespace
+
+SOURCE = Path(__file__).resolve().parents[2]
+BUILD_SECONDS = 1800
+PACKAGES = ["quiverfs", "libquiver0", "libquiver-dev"]
+CHANGED = ["usr", "etc", "var"]
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    if not harness.LONG:
+        pytest.skip("only with QUIVERFS_TEST_LONG")
+    for tool in ("dpkg-buildpackage", "dh"):
+        if not shutil.which(tool):
+            pytest.skip(f"there is no {tool} (packages debhelper, dpkg-dev)")
+    folder = tmp_path_factory.mktemp("packages")
+    done = subprocess.run([SOURCE / "tools/package", folder], capture_output=True,
+                          timeout=BUILD_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return [next(folder.glob(f"{name}_*.deb")) for name in PACKAGES]
+
+
+@pytest.fixture
+def system(root, packages, tmp):
+    made = Namespace(tmp)
+    layers = tmp / "layers"
+    layers.mkdir()
+    try:
+        made.run("mount", "-t", "tmpfs", "tmpfs", layers)
+        for name in CHANGED:
+            made.run("mkdir", layers / name, layers / (name + ".work"))
+            done = made.run("mount", "-t", "overlay", "overlay", "-o",
+                            f"lowerdir=/{name},upperdir={layers}/{name},"
+                            f"workdir={layers}/{name}.work", "/" + name, status=None)
+            if done.returncode != 0:
+                pytest.skip(f"no overlay over /{name}: {done.stderr.strip()}")
+        made.run("dpkg", "--install", *packages)
+        yield made
+    finally:
+        made.take_away()
+
+
+def test_it_is_installed_used_and_removed(system, tmp):
+    """With the names and places of the package alone."""
+    for name in PACKAGES:
+        assert "ok installed" in system.run("dpkg-query", "-W", "-f", "${Status}", name).stdout
+    store, point = tmp / "store", tmp / "mnt"
+    point.mkdir()
+    system.run("/usr/sbin/mkfs.quiverfs", "--dim", 25, store)
+    system.run("mount", "-t", "quiverfs", store, point)
+    try:
+        system.run("sh", "-c", 'head -c 100 /dev/zero >"$1"', "sh", point / "vectors/42")
+        assert system.run("quiverfs", "status", point, "--json").stdout.count('"count": 1,') == 1
+    finally:
+        system.run("umount", point)
+    system.run("/usr/sbin/fsck.quiverfs", store)
+    assert "quiverfs@.service" in system.run("ls", "/usr/lib/systemd/system").stdout
+    system.run("sh", "-c", 'cc -o "$1/example" "$2" $(pkg-config --cflags --libs libquiver)', "sh",
+               tmp, SOURCE / "tests/mount/example.c")
+    assert system.run(tmp / "example", tmp / "other").stdout == "0 4 7\n"
+
+    listed = system.run("dpkg-query", "-L", *PACKAGES).stdout.split()
+    files = [path for path in listed if not os.path.isdir(path)]
+    assert "/usr/bin/quiverfs" in files and len(files) > 30
+    system.run("dpkg", "--purge", *reversed(PACKAGES))
+    left = system.run("sh", "-c", 'for f in "$@"; do [ ! -e "$f" ] || echo "$f"; done', "sh",
+                      *files).stdout
+    assert left == ""

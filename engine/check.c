@@ -129,17 +129,36 @@ out:
 	return r;
 }
 
-/* One bad copy is what a crash may leave of writing it. Of a store that was closed cleanly
- * only the next opening writes one, and is known to the byte. */
-static int check_superblock(struct check *check)
+/* What recovery makes of the superblock where there is no log. */
+static struct superblock recovered(struct quiver *store)
+{
+	struct superblock sb = store->superblock;
+	struct slots_counts counts;
+
+	slots_counts(&store->slots, &counts);
+	sb.slots_used = counts.used;
+	sb.count = atomic_load(&store->index.count);
+	sb.lsn_ceiling += STORE_LSN_STEP;
+	return sb;
+}
+
+/* One bad copy is what a crash may leave of writing it. Where there is no log, since the store
+ * was closed or has only been created or recovered, the next write is known to the byte: that of
+ * opening the store or of recovering it. A closed store whose newer copy is bad looks as if it
+ * had not been closed, but its log is gone. The base is read. */
+static int check_superblock(struct check *check, bool has_log)
 {
 	struct quiver *store = check->store;
+	struct superblock after = recovered(store);
 	struct superblock sb;
 	int copies_bad = 0;
 	int r = superblock_read(store->io, store->superblock_fd, &sb, &copies_bad, NULL);
 
-	if (r || copies_bad == 0 || !sb.clean)
+	if (r || copies_bad == 0 || (!sb.clean && has_log))
 		return r;
+	r = sb.clean ? 0 : superblock_torn(store->io, store->superblock_fd, &after);
+	if (r)
+		return r < 0 ? r : 0;
 	(void)store_begin(&sb);
 	r = superblock_torn(store->io, store->superblock_fd, &sb);
 	if (r == 0) {
@@ -163,13 +182,14 @@ static int check_contents(struct check *check)
 	recovery.damage = count_damage;
 	recovery.damage_arg = check;
 	check->result->clean = clean;
-	r = check_superblock(check);
-	if (r == 0 && !clean) {
+	if (!clean) {
 		r = recovery_read_log(&recovery);
 		check->result->log_records = recovery.scan.records;
 	}
 	if (r == 0)
 		r = recovery_base(&recovery, clean);
+	if (r == 0)
+		r = check_superblock(check, recovery.scan.last_segment > 0);
 	if (r == 0 && recovery.scan.records > 0) {
 		/* Only replay could tell what the count will be. */
 		r = recovery_foresee(&recovery);

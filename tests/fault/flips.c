@@ -165,13 +165,12 @@ static bool is_superblock(const struct flip *flip)
 }
 
 /* Bits that mean something, so that check must not be silent about them. A bad copy of the
- * superblock is also what a crash leaves: opening the store tells of it. */
+ * superblock of a store that was not closed is also what a crash leaves: opening tells of it. */
 static bool must_be_named(const struct flip *flip)
 {
 	if (flip->image == IMAGE_CLEAN)
 		return strcmp(flip->file->name, "durable") != 0 &&
-		       strcmp(flip->file->name, "vectors.npy") != 0 && !is_superblock(flip) &&
-		       !is_row_count(flip);
+		       strcmp(flip->file->name, "vectors.npy") != 0 && !is_row_count(flip);
 	/* A segment made ahead of need holds nothing yet. */
 	return is_wal(flip) && flip->file->kept > HEADER_BYTES;
 }

@@ -182,6 +182,33 @@ static void test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended(void *
 	lose_none(s, "superblock", (4096 + 50) * 8, "superblock");
 }
 
+/* Which copy counts, by its sequence number. */
+static uint64_t newer_copy(const struct store_dir *s)
+{
+	char path[UNIT_PATH_BYTES + 32];
+	uint64_t sequence[2];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/superblock", s->path);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pread(fd, &sequence[i], 8, i * 4096 + 32), 8);
+	assert_int_equal(close(fd), 0);
+	return sequence[1] > sequence[0];
+}
+
+/* The older one, which then counts, says that the store was not closed. */
+static void test_a_flip_in_the_copy_of_the_superblock_that_counts_is_found(void **state)
+{
+	static const uint64_t bytes[] = { 0, 12, 32, 64, 300, 2000, 4090 };
+	struct store_dir *s = *state;
+
+	fill_and_close(s);
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+		lose_none(s, "superblock", (newer_copy(s) * 4096 + bytes[i]) * 8, "superblock");
+}
+
 static void test_an_id_in_a_free_row_is_found(void **state)
 {
 	struct store_dir *s = *state;
@@ -318,6 +345,7 @@ int main(void)
 		TEST(test_a_flip_anywhere_in_a_row_is_found),
 		TEST(test_a_flip_in_the_index_is_found_and_the_index_written_anew),
 		TEST(test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended),
+		TEST(test_a_flip_in_the_copy_of_the_superblock_that_counts_is_found),
 		TEST(test_an_id_in_a_free_row_is_found),
 		TEST(test_failure_2_a_flip_in_the_middle_of_the_log_is_found_and_the_rest_kept),
 		TEST(test_a_bad_row_of_a_store_that_crashed_is_found_and_repaired),

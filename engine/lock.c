@@ -67,6 +67,17 @@ static int read_text(const struct quiver_io *io, int fd, struct quiver_holder *h
 	return 0;
 }
 
+/* Leave a text that names nobody. Not an empty file: its block will be needed again, and a
+ * full disk may have none. */
+static int wipe_text(const struct quiver_io *io, int fd)
+{
+	int r = io_write_all(io, fd, "\n", 1, 0);
+
+	if (r == -ENOSPC) /* it is empty */
+		return 0;
+	return r < 0 ? r : io->truncate(io, fd, 1);
+}
+
 static int write_text(const struct quiver_io *io, int fd, const char *mount_point)
 {
 	char text[TEXT_BYTES];
@@ -80,8 +91,11 @@ static int write_text(const struct quiver_io *io, int fd, const char *mount_poin
 	if ((size_t)length >= sizeof(text))
 		return -ENAMETOOLONG;
 	/* First the old holder goes, so that nobody is told of a mixture. */
-	r = io->truncate(io, fd, 0);
-	return r < 0 ? r : io_write_all(io, fd, text, (size_t)length, 0);
+	r = wipe_text(io, fd);
+	if (r == 0)
+		r = io_write_all(io, fd, text, (size_t)length, 0);
+	/* On a full disk the lock excludes without a name. */
+	return r == -ENOSPC ? 0 : r;
 }
 
 static void say_busy(const struct quiver_io *io, int fd, const char *path,
@@ -128,7 +142,7 @@ out:
 
 int lock_drop(const struct quiver_io *io, int fd)
 {
-	return close_after(io, fd, io->truncate(io, fd, 0));
+	return close_after(io, fd, wipe_text(io, fd));
 }
 
 /* Wait for the text of a holder that has only just taken the lock. */

@@ -229,12 +229,10 @@ def test_a_full_disk_is_unmounted_in_order(disks, stores, rng, mode):
     mnt = stores.mount(store_on(disk, stores, dim=4096), options=["durability=" + mode])
     data = rng.randbytes(mnt.size)
     count = fill(mnt, lambda number: data)
-    with refused(errno.ENOSPC), open(disk.point / "ballast", "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(1024))
+    ballast = fill_up(disk)
     mnt.forget_errors()
     mnt.unmount()
-    (disk.point / "ballast").unlink()  # opening for writing needs room for a log
+    ballast.unlink()  # opening for writing needs room for a log
     again = stores.mount(mnt.store)
     assert again.ids() == set(range(count))
     assert all(again.get(number) == data for number in range(count))
@@ -255,6 +253,51 @@ def test_an_import_that_fills_the_disk_says_what_is_in(disks, stores, root, tmp)
     ids, out = numpy.load(ids), numpy.load(out)
     assert set(range(count)) <= set(ids.tolist())
     assert (out == rows[ids]).all()
+
+
+def fill_up(disk):
+    """Leave no block free; the file that takes them."""
+    ballast = disk.point / "ballast"
+    with refused(errno.ENOSPC), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+    return ballast
+
+
+@pytest.mark.parametrize("end", ["unmounted", "killed"])
+def test_a_store_on_a_full_disk_is_mounted_read_only(disks, stores, rng, end):
+    """Recovery needs no space that the store does not have. For writing there must be
+    room for a log, and the message says so."""
+    need_loop_devices()
+    disk = disks.ext4(64)
+    mnt = stores.mount(store_on(disk, stores, dim=4096), options=["durability=always"])
+    data = {number: rng.randbytes(mnt.size) for number in range(40)}
+    for number, bytes_ in data.items():
+        mnt.put(number, bytes_)
+    for number in range(0, 40, 4):
+        os.unlink(mnt.path(number))
+        del data[number]
+    if end == "killed":
+        mnt.kill()
+        os.system(f"umount {mnt.point}")
+    else:
+        mnt.unmount()
+    ballast = fill_up(disk)
+    if end == "unmounted":  # after a crash the old log may make room
+        said = quiverfs("mount", mnt.store.path, mnt.point, status=1).stderr
+        assert "No space left" in said and str(mnt.store.path) in said
+    for _ in range(2):
+        again = stores.mount(mnt.store, options=["ro"])
+        assert {number: again.get(number) for number in again.ids()} == data
+        with refused(errno.EROFS):
+            again.put(1, data[1])
+        assert again.errors() == []
+        again.unmount()
+    assert quiverfs("status", mnt.store.path).returncode == 0
+    ballast.unlink()
+    again = stores.mount(mnt.store)
+    again.put(0, data[1])
+    assert again.get(0) == data[1] and again.ids() == {0, *data}
 
 
 def test_space_that_somebody_else_frees_is_used_at_once(disks, stores, rng):

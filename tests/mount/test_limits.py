@@ -199,7 +199,7 @@ def test_memory_with_many_open_handles(stores, rng):
         used = memory_of(mnt) - before
         print(f"{count} handles in {len(peers)} processes, {used >> 20} MiB")
         assert count == HANDLES
-        assert used < count * 256 + 32 * MEBIBYTE
+        assert used < count * 260 + 32 * MEBIBYTE
         assert mnt.get(7) == data[7]
     finally:
         for one in peers:

@@ -93,6 +93,24 @@ def test_a_torn_tail_is_cut_and_kept_aside(stores, rng, how):
     again.forget_errors()
 
 
+def test_failure_1_commits_behind_a_torn_record_are_there_after_the_next_kill(stores, rng):
+    """A log that holds nothing but a torn record, then commits that are acknowledged."""
+    mnt, segment, _ = killed(stores, rng, 0, "fsync", more=1)
+    offset, length, _ = records(segment)[0]
+    flip(segment, offset + length - 8)
+    data = {number: rng.randbytes(mnt.size) for number in range(50)}
+    again = stores.mount(mnt.store, options=["durability=always"])
+    again.forget_errors()
+    assert again.ids() == set()
+    for number, bytes_ in data.items():
+        again.put(number, bytes_)
+    again.kill()
+    run("umount", again.point)
+    last = stores.mount(mnt.store)
+    assert {number: last.get(number) for number in last.ids()} == data
+    assert last.errors() == []
+
+
 @pytest.mark.parametrize("where", ["length", "lsn", "payload"])
 def test_corruption_is_refused_and_says_where_and_what_a_repair_keeps(stores, rng, where):
     """A bad record before one that was durable: by the segment, the offset, the LSNs.

@@ -2,6 +2,8 @@
 
 #include "store_test.h"
 
+#include <xxhash.h>
+
 #define COUNT 50u
 
 struct said {
@@ -171,6 +173,64 @@ static void test_a_flip_in_the_index_is_found_and_the_index_written_anew(void **
 
 	fill_and_close(s);
 	lose_none(s, "index", 5000 * 8, "index");
+}
+
+static uint64_t number_at(const uint8_t *bytes, uint64_t at)
+{
+	uint64_t n;
+
+	memcpy(&n, bytes + at, sizeof(n));
+	return n;
+}
+
+/* Take the first entry out of the table in an index, and put every checksum right. FORMAT.md. */
+static void hide_a_vector(uint8_t *file)
+{
+	uint64_t table = number_at(file, 64);
+	uint64_t sums = number_at(file, 80);
+	uint64_t pages = number_at(file, 88);
+	uint64_t at = table;
+	uint64_t words[2];
+	uint64_t sum;
+
+	while (memcmp(file + at, "\0\0\0", 4) == 0)
+		at += 4;
+	memset(file + at, 0, 4);
+	words[1] = (at - table) / 4096;
+	words[0] = XXH3_64bits(file + table + words[1] * 4096, 4096);
+	sum = XXH3_64bits(words, sizeof(words));
+	memcpy(file + sums + words[1] * 8, &sum, 8);
+	sum = XXH3_64bits(file + sums, pages * 8);
+	memcpy(file + 96, &sum, 8);
+	sum = XXH3_64bits(file, 4088);
+	memcpy(file + 4088, &sum, 8);
+}
+
+static void test_an_index_that_hides_a_vector_behind_good_checksums_is_found(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	char path[UNIT_PATH_BYTES + 32];
+	static uint8_t file[65536];
+	struct said said;
+	ssize_t length;
+	int fd;
+
+	fill_and_close(s);
+	snprintf(path, sizeof(path), "%s/index", s->path);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	length = pread(fd, file, sizeof(file), 0);
+	assert_in_range(length, 3 * 4096, sizeof(file) - 1);
+	hide_a_vector(file);
+	assert_int_equal(pwrite(fd, file, (size_t)length, 0), length);
+	assert_int_equal(close(fd), 0);
+	result = check(s, false, &said);
+	assert_true(result.damage > 0);
+	assert_non_null(strstr(said.text, "index: 1 slots do not agree"));
+	result = check(s, true, &said);
+	assert_true(result.repaired >= result.damage);
+	check_rest(s, UINT64_MAX);
 }
 
 static void test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended(void **state)
@@ -344,6 +404,7 @@ int main(void)
 		TEST(test_a_flip_in_an_id_is_found),
 		TEST(test_a_flip_anywhere_in_a_row_is_found),
 		TEST(test_a_flip_in_the_index_is_found_and_the_index_written_anew),
+		TEST(test_an_index_that_hides_a_vector_behind_good_checksums_is_found),
 		TEST(test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended),
 		TEST(test_a_flip_in_the_copy_of_the_superblock_that_counts_is_found),
 		TEST(test_an_id_in_a_free_row_is_found),

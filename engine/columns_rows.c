@@ -117,6 +117,14 @@ uint64_t columns_id(const struct columns *columns, uint64_t slot)
 	return le64toh(__atomic_load_n(id, __ATOMIC_ACQUIRE));
 }
 
+void columns_fetch_row(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *row = columns->meta.map + row_offset(&columns->meta, slot);
+
+	__builtin_prefetch(row);
+	__builtin_prefetch(row + META_ROW_BYTES - 1); /* in the next cache line, maybe */
+}
+
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
 {
 	const uint8_t *at = row_in_map(columns, &columns->meta, slot);

@@ -511,8 +511,10 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		r = store_open_files(path, options, false, &store, error);
 	if (r == 0)
 		r = fill_index(store, error);
-	if (r == 0)
+	if (r == 0) {
+		index_fetch_along(&store->index, (const void *)(uintptr_t)store->slots.pins);
 		r = begin_life(store);
+	}
 	if (r == 0) {
 		*out = store;
 		return 0;

@@ -84,6 +84,8 @@ struct fs {
 
 	_Atomic unsigned stages; /* buffers of staged vectors in use; stage.c */
 
+	_Atomic uint64_t lookups; /* of names in vectors/; see listing.c */
+
 	/* Counts how often attributes of vectors/ were handed to the kernel, so
 	 * that a commit knows whether it must tell the kernel they changed. */
 	_Atomic uint64_t dir_attr_given;

@@ -1,4 +1,13 @@
-/* listing.c - reading directories. */
+/*
+ * listing.c - reading directories.
+ *
+ * The kernel asks for entries with attributes (READDIRPLUS), and keeps about 1.2 KB for each
+ * that it gets: much, where somebody wants names alone. So the first answer has attributes, the
+ * next have none (their node number 0 tells the kernel to keep nothing), and once the names that
+ * went without are looked up, all that follow have them. The kernel's own way (AUTO) is to give
+ * them in the one answer after a lookup; programs that look at 10,000 names before they look up
+ * the first, as find does, get next to nothing from it.
+ */
 #include "listing.h"
 
 #include <errno.h>
@@ -17,6 +26,9 @@
 /* Copying more IDs than this at once is left to a worker: a few 100 us. */
 #define LISTING_INLINE_MAX 65536u
 
+/* So many of the entries without attributes looked up are a sign that all will be. */
+#define LOOKED_UP_SHARE 2u /* one in */
+
 /* Offsets 0 and 1 are "." and "..". */
 #define DOTS 2u
 
@@ -27,6 +39,9 @@ struct listing {
 	struct quiver_list ids; /* lock */
 	uint64_t *scratch; /* lock; nodes */
 	size_t scratch_count; /* lock */
+	uint64_t bare; /* lock; entries without attributes since the start */
+	uint64_t lookups; /* lock; fs->lookups at the start */
+	bool looked_up; /* lock; so attributes are wanted */
 };
 
 /* One READDIR or READDIRPLUS being answered. */
@@ -37,6 +52,7 @@ struct page {
 	fuse_ino_t dir;
 	uint64_t offset; /* of the next entry */
 	bool plus;
+	bool bare; /* plus, but without attributes */
 	char *data;
 	size_t used, size;
 };
@@ -164,13 +180,15 @@ static int vector_dirent(struct page *page, uint64_t id, struct fuse_entry_param
 {
 	int rc;
 
-	if (page->plus)
-		rc = vector_entry(page->fs, id, entry);
-	else
+	bool names_only = !page->plus || page->bare;
+
+	if (names_only)
 		rc = quiver_stat(page->fs->store, id, NULL, NULL);
+	else
+		rc = vector_entry(page->fs, id, entry);
 	if (rc == -ENOENT)
 		return rc;
-	if (!page->plus || rc != 0) {
+	if (names_only || rc != 0) {
 		memset(entry, 0, sizeof(*entry));
 		entry->attr.st_ino = tree_node_of_id(id);
 		entry->attr.st_mode = S_IFREG;
@@ -178,10 +196,27 @@ static int vector_dirent(struct page *page, uint64_t id, struct fuse_entry_param
 	return 0;
 }
 
+/* Whether the answer goes without attributes. The listing's lock is held. */
+static bool is_bare(struct listing *l, const struct page *page)
+{
+	uint64_t lookups = atomic_load_explicit(&page->fs->lookups, memory_order_relaxed);
+
+	if (page->offset <= DOTS) {
+		l->bare = 0;
+		l->lookups = lookups;
+		l->looked_up = false;
+		return false;
+	}
+	if (l->bare > 0 && (lookups - l->lookups) * LOOKED_UP_SHARE >= l->bare)
+		l->looked_up = true;
+	return !l->looked_up;
+}
+
 /* The caller holds the listing's lock. */
 static void add_vectors(struct page *page)
 {
-	const struct listing *l = page->listing;
+	struct listing *l = page->listing;
+	uint64_t first = page->offset;
 	struct fuse_entry_param entry;
 	char name[SCRATCH_NAME_MAX + 1];
 
@@ -192,8 +227,12 @@ static void add_vectors(struct page *page)
 		if (vector_dirent(page, id, &entry) != 0)
 			page->offset++;
 		else if (!add(page, name, &entry))
-			return;
+			break;
 	}
+	if (page->bare)
+		l->bare += page->offset - first;
+	if (page->offset - DOTS < l->ids.count)
+		return;
 	while (page->offset - DOTS - l->ids.count < l->scratch_count) {
 		uint64_t ino = l->scratch[page->offset - DOTS - l->ids.count];
 
@@ -238,6 +277,11 @@ static void reply_page(struct page *page)
 	rc = reply_begin(&reply, page->req, page->size);
 	if (rc == 0) {
 		page->data = reply.data;
+		if (page->plus && page->listing != NULL) {
+			pthread_mutex_lock(&page->listing->lock);
+			page->bare = is_bare(page->listing, page);
+			pthread_mutex_unlock(&page->listing->lock);
+		}
 		if (add_dots(page) && page->listing != NULL) {
 			pthread_mutex_lock(&page->listing->lock);
 			add_vectors(page);

@@ -160,6 +160,8 @@ static void stats_identity(struct fs *fs, const struct quiver_stats *stats, FILE
 	put_path(out, fs->mount_point, false);
 	fprintf(out, "\ntransport %s\n", transport_name(fs));
 	fprintf(out, "transport_reason %s\n", transport_reason(fs));
+	fprintf(out, "lookups %" PRIu64 "\n",
+	        atomic_load_explicit(&fs->lookups, memory_order_relaxed));
 	fprintf(out, "put_bytes_max %" PRIu32 "\n", transport_put_bytes(fs->geometry.vector_bytes));
 	fprintf(out, "durability %s\n", quiver_durability_name(stats->durability));
 }

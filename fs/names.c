@@ -53,6 +53,8 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	uint64_t id;
 	int rc;
 
+	if (parent == TREE_VECTORS)
+		atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed);
 	if (parent != TREE_VECTORS)
 		rc = fixed_entry(fs, parent, name, &entry);
 	else if (tree_parse_id(name, &id))

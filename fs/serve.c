@@ -158,7 +158,8 @@ static void want_features(struct fs *fs, struct fuse_conn_info *conn)
 	fuse_set_feature_flag(conn, FUSE_CAP_ASYNC_READ);
 	fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
 	fuse_set_feature_flag(conn, FUSE_CAP_READDIRPLUS);
-	fuse_set_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
+	/* listing.c knows better when attributes are wanted. */
+	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
 	fuse_set_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
 	if (fs->set_umask)
 		fuse_set_feature_flag(conn, FUSE_CAP_DONT_MASK);

@@ -207,3 +207,37 @@ def test_a_read_only_mount_lists_the_same(stores, rng):
     one.close()
     two.close()
     assert int(shell(f"ls -l {mnt.vectors} | grep -c ' {mnt.size} '").stdout) == 5000
+
+
+def looked_up(mnt):
+    return int(mnt.stats()["lookups"])
+
+
+def test_names_alone_cost_the_kernel_nothing(stores, rng):
+    mnt = stores.mount()
+    put_all(mnt, rng.sample(range(2**62), COUNT))
+    mnt = stores.again(mnt)
+    names = os.listdir(mnt.vectors)
+    assert len(names) == COUNT
+    before = looked_up(mnt)
+    for name in names:
+        os.stat(mnt.vectors / name)
+    assert looked_up(mnt) - before > COUNT * 3 // 4  # it kept next to none
+
+
+def test_attributes_come_along_once_names_are_looked_up(stores, rng):
+    """As find does it: many names first, then their attributes, then on."""
+    mnt = stores.mount()
+    put_all(mnt, rng.sample(range(2**62), COUNT))
+    mnt = stores.again(mnt)
+    batch = COUNT // 4
+    names = []
+    with os.scandir(mnt.vectors) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            if len(names) % batch == 0:
+                for name in names[-batch:]:
+                    assert os.stat(mnt.vectors / name).st_size == mnt.size
+    assert len(set(names)) == COUNT
+    # The first batch, and what the C library had read ahead by then.
+    assert looked_up(mnt) < batch * 5 // 3

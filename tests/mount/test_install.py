@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -210,3 +211,21 @@ def test_the_daemon_makes_no_other_system_calls_than_the_unit_lets_it(unit, tmp,
     made = set(re.findall(r"^\d+ +(\w+)\(", (tmp / "trace").read_text(), flags=re.MULTILINE))
     assert {"fdatasync", "mount", "exit_group"} <= made
     assert made - allowed_calls(unit) == set()
+
+
+def test_the_units_capabilities_are_enough(unit, root, tmp, transport):
+    line = re.search(r"^CapabilityBoundingSet=(.*)$", unit, flags=re.MULTILINE)[1]
+    names = ["+" + name.removeprefix("CAP_").lower() for name in line.split()]
+    assert len(names) == 2 and "NoNewPrivileges=yes\n" in unit
+    store = Store(tmp)
+    run("chown", "-R", "nobody:nogroup", store.path)
+    mnt = Mount(store, transport=transport, before=["setpriv", "--no-new-privs", "--inh-caps=-all",
+                                                    "--bounding-set", ",".join(["-all", *names])])
+    try:
+        mnt.put(1, bytes(mnt.size))
+        quiverfs("flush", mnt.point)
+        os.kill(mnt.pid, signal.SIGTERM)
+        assert mnt.ended() == []
+    finally:
+        mnt.take_away()
+    store.check()

@@ -83,39 +83,50 @@ void recovery_free(struct recovery *recovery)
 	free(recovery->doomed);
 	free(recovery->bad);
 	free(recovery->superseded.items);
+	free(recovery->lost.items);
+	free(recovery->unreadable.items);
 }
 
-/* Whether a slot holds the vector that a record without payload names. */
-static int in_slot(void *arg, const struct wal_record *record)
+/* Whether `slot` holds the vector of a record: 1, 0 or -errno. */
+static int holds(const struct quiver *store, uint64_t slot, const struct wal_record *record)
 {
-	const struct recovery *recovery = arg;
-	const struct quiver *store = recovery->store;
 	uint64_t hash = 0;
 	int r;
 
-	if (record->slot >= atomic_load(&store->columns.rows))
+	if (slot >= atomic_load(&store->columns.rows))
 		return 0;
-	r = fault_hash(columns_vector(&store->columns, record->slot), store->geometry.vector_bytes,
-	               &hash);
+	r = fault_hash(columns_vector(&store->columns, slot), store->geometry.vector_bytes, &hash);
 	return r ? r : vector_sum(record->id, record->lsn, hash) == record->sum;
 }
 
-/* What is wrong where the log ends. */
-static const char *bad_slot_note(const struct wal_scan *scan, char *note, size_t room)
+static int list_add(struct retired_list *list, const struct wal_record *record)
 {
-	note[0] = '\0';
-	if (scan->bad_slot != SLOT_NONE)
-		(void)snprintf(
-			note, room,
-			" (slot %" PRIu64
-			" of vectors.npy does not hold the vector that is logged to be there)",
-			scan->bad_slot);
-	return note;
+	int r = retired_make_room(list, 1);
+
+	if (r == 0)
+		list->items[list->count++] = (struct retired){ .slot = record->slot,
+			                                       .id = record->id,
+			                                       .lsn = record->lsn };
+	return r;
+}
+
+/* A vector that was durable and is damaged is one vector lost, not the end of the log. */
+static int in_slot(void *arg, const struct wal_record *record, bool durable)
+{
+	struct recovery *recovery = arg;
+	struct retired_list *lost = &recovery->lost;
+	int r = holds(recovery->store, record->slot, record);
+
+	if (!durable || (r != 0 && r != -EIO))
+		return r;
+	if (lost->count > 0 && lost->items[lost->count - 1].lsn >= record->lsn)
+		return 1; /* noted already */
+	r = list_add(lost, record);
+	return r ? r : 1;
 }
 
 int recovery_read_log(struct recovery *recovery)
 {
-	char note[128];
 	struct quiver *store = recovery->store;
 	struct wal_scan *scan = &recovery->scan;
 	int r;
@@ -140,12 +151,11 @@ int recovery_read_log(struct recovery *recovery)
 	if (r == 0 && scan->durable_lsn > scan->last_lsn)
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
-		             "%s: commits up to LSN %" PRIu64
+		             ": commits up to LSN %" PRIu64
 		             " were durable, but the log can be read only up to LSN %" PRIu64
 		             "; `quiverfs check --repair` keeps what is up to there, loses the "
 		             "commits after it and moves the rest of the log to lost+found",
-		             scan->torn_segment, scan->torn_offset,
-		             bad_slot_note(scan, note, sizeof(note)), scan->durable_lsn,
+		             scan->torn_segment, scan->torn_offset, scan->durable_lsn,
 		             scan->last_lsn);
 	return r;
 }
@@ -410,6 +420,26 @@ static int run_add(struct recovery *recovery, const struct wal_record *record, c
 	return 0;
 }
 
+/* Replay goes through the log in the order in which the scan noted them. */
+static bool is_lost(struct recovery *recovery, const struct wal_record *record)
+{
+	const struct retired_list *lost = &recovery->lost;
+
+	if (recovery->lost_next == lost->count ||
+	    lost->items[recovery->lost_next].lsn != record->lsn)
+		return false;
+	recovery->lost_next++;
+	return true;
+}
+
+/* The row tells what its slot should hold, so reading the vector gives EIO. */
+static int replay_unreadable(struct recovery *recovery, const struct wal_record *record)
+{
+	int r = list_add(&recovery->unreadable, record);
+
+	return r ? r : write_row(recovery, record, record->lsn);
+}
+
 static int replay_put(struct recovery *recovery, const struct wal_record *record,
                       const void *payload)
 {
@@ -419,7 +449,9 @@ static int replay_put(struct recovery *recovery, const struct wal_record *record
 	/* PUTSLOT: the same again, since what is in memory may never have reached the disk. */
 	if (r == 0 && record->type == WAL_PUTSLOT)
 		payload = columns_vector(&store->columns, record->slot);
-	if (r == 0)
+	if (r == 0 && is_lost(recovery, record))
+		r = replay_unreadable(recovery, record);
+	else if (r == 0)
 		r = record->type == WAL_PUTREF ? write_row(recovery, record, record->lsn)
 		                               : run_add(recovery, record, payload);
 	if (r == 0)
@@ -431,23 +463,33 @@ static int replay_put(struct recovery *recovery, const struct wal_record *record
 	return r;
 }
 
-/* Copy the bytes again from the slot where the vector was, which nobody has reused. */
+/* Copy the bytes again, and write the row: from the slot where the vector was, which nobody has
+ * reused, or where that was damaged since from the copy. */
 static int copy_again(struct recovery *recovery, const struct wal_record *record)
 {
 	struct quiver *store = recovery->store;
 	uint64_t n = store->geometry.vector_bytes;
 	void *buffer = malloc(n);
 	struct iovec part = { .iov_base = buffer, .iov_len = n };
+	uint64_t from = record->src_slot;
 	int r = buffer ? 0 : -ENOMEM;
 
-	if (r == 0 && record->src_slot >= atomic_load(&store->columns.rows))
+	if (r == 0 && from >= atomic_load(&store->columns.rows))
 		r = -EUCLEAN;
-	if (r == 0)
-		r = fault_copy(buffer, columns_vector(&store->columns, record->src_slot), n);
-	if (r == 0 && vector_sum(record->id, record->lsn, XXH3_64bits(buffer, n)) != record->sum)
-		r = -EUCLEAN;
+	if (r)
+		goto out;
+	if (holds(store, from, record) != 1)
+		from = record->slot;
+	if (holds(store, from, record) != 1) {
+		r = replay_unreadable(recovery, record);
+		goto out;
+	}
+	r = fault_copy(buffer, columns_vector(&store->columns, from), n);
 	if (r == 0)
 		r = columns_write_vectors(&store->columns, record->slot, &part, 1);
+	if (r == 0)
+		r = write_row(recovery, record, record->lsn);
+out:
 	free(buffer);
 	return r;
 }
@@ -460,8 +502,6 @@ static int replay_move(struct recovery *recovery, const struct wal_record *recor
 
 	if (r == 0)
 		r = copy_again(recovery, record);
-	if (r == 0)
-		r = write_row(recovery, record, record->lsn);
 	if (r == 0)
 		r = point_to(recovery, record);
 	if (r == 0 && record->type == WAL_RENAME) {
@@ -657,6 +697,25 @@ static int settle_log(struct recovery *recovery)
 	return r ? r : wal_settle(scan, recovery->durable_lsn);
 }
 
+/* What was superseded later is no loss. */
+static void report_unreadable(const struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+
+	for (size_t i = 0; i < recovery->unreadable.count; i++) {
+		const struct retired *item = &recovery->unreadable.items[i];
+
+		if (index_find(&store->index, item->id) == item->slot)
+			quiver_report(
+				store,
+				"vector %" PRIu64 ": slot %" PRIu64
+				" of vectors.npy does not hold what the log says (LSN %" PRIu64
+				"), which was durable: it was damaged since; write the vector "
+				"again, or remove it",
+				item->id, item->slot, item->lsn);
+	}
+}
+
 int recovery_replay(struct recovery *recovery)
 {
 	/* From here on rows change that a power cut must find again by this log. */
@@ -665,12 +724,14 @@ int recovery_replay(struct recovery *recovery)
 
 	recovery->scan.each = replay;
 	recovery->scan.arg = recovery;
+	recovery->lost_next = 0;
 	if (r == 0)
 		r = wal_scan(&recovery->scan);
 	/* Also after a record that cannot be applied: a repair keeps what came before. */
 	w = run_write(recovery);
 	if (w)
 		r = w;
+	report_unreadable(recovery);
 	atomic_store(&recovery->store->counters.replayed, recovery->scan.records);
 	return r;
 }
@@ -686,6 +747,12 @@ static int settle_named(void *arg, const struct wal_record *record, const void *
 
 int recovery_foresee(struct recovery *recovery)
 {
+	for (size_t i = 0; i < recovery->lost.count; i++)
+		recovery_say(recovery,
+		             "vectors.npy: slot %" PRIu64 " (vector %" PRIu64
+		             ") does not hold what the log says (LSN %" PRIu64 ")",
+		             recovery->lost.items[i].slot, recovery->lost.items[i].id,
+		             recovery->lost.items[i].lsn);
 	recovery->scan.each = settle_named;
 	recovery->scan.arg = recovery;
 	return wal_scan(&recovery->scan);

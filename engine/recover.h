@@ -24,6 +24,9 @@ struct recovery {
 	struct retired_list superseded; /* rows to be freed once their successors are synced */
 	uint64_t base; /* vectors found at the checkpoint */
 	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
+	struct retired_list lost; /* PUTSLOTs whose durable slots are damaged; ascending LSN */
+	size_t lost_next; /* in replay */
+	struct retired_list unreadable; /* vectors that replay found no bytes for */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
 	uint64_t durable_lsn; /* known durable when the log was read first */

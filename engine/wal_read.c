@@ -123,11 +123,11 @@ static bool slot_valid(struct wal_scan *scan, const struct wal_record *record)
 
 	if (record->lsn <= scan->checkpoint_lsn || record->lsn <= scan->checked_lsn)
 		return true;
-	r = scan->in_slot ? scan->in_slot(scan->arg, record) : 0;
+	r = scan->in_slot ? scan->in_slot(scan->arg, record, record->lsn <= scan->known_lsn) : 0;
 	if (r < 0)
 		scan->slot_error = r;
 	else if (r == 0)
-		scan->bad_slot = record->slot;
+		scan->bad_slot_lsn = record->lsn;
 	return r == 1;
 }
 
@@ -312,6 +312,7 @@ static int read_durable(struct wal_scan *scan)
 	return r == -ENODATA || r == 0 ? c : r;
 }
 
+/* From the first segment to the last. */
 static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 {
 	struct reader reader = { .scan = scan, .again_lsn = again_lsn };
@@ -321,7 +322,7 @@ static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 	scan->records = scan->durable_lsn = scan->last_segment = 0;
 	scan->torn = false;
 	scan->slot_error = 0;
-	scan->bad_slot = SLOT_NONE;
+	scan->bad_slot_lsn = 0;
 	scan->torn_segment = scan->torn_offset = 0;
 	scan->last_lsn = scan->checkpoint_lsn;
 	reader.wal_fd = scan->io->open(scan->io, scan->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
@@ -340,7 +341,14 @@ static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 
 int wal_scan(struct wal_scan *scan)
 {
-	return scan_log(scan, UINT64_MAX);
+	int r;
+
+	scan->known_lsn = 0;
+	/* Only at the end is it known whether a bad slot ends the log or was durable. */
+	while ((r = scan_log(scan, UINT64_MAX)) == 0 && scan->bad_slot_lsn > scan->known_lsn &&
+	       scan->bad_slot_lsn <= scan->durable_lsn)
+		scan->known_lsn = scan->durable_lsn;
+	return r;
 }
 
 int wal_settle(struct wal_scan *scan, uint64_t above_lsn)

@@ -21,9 +21,10 @@ struct wal_scan {
 	uint64_t checkpoint_lsn; /* records up to it are not handed to `each` */
 	bool forget; /* read from the disk, whatever the kernel has cached */
 
-	/* Whether the slot that a PUTSLOT record names holds what its sum says: 1, 0 or -errno,
-	 * which ends the scan. NULL: no such record is believed. */
-	int (*in_slot)(void *arg, const struct wal_record *record);
+	/* Whether a PUTSLOT record can be believed: its slot holds what its sum says, or both were
+	 * `durable` and the slot was damaged since, which is for the callee to note: 1, 0 or
+	 * -errno, which ends the scan. NULL: no such record is believed. */
+	int (*in_slot)(void *arg, const struct wal_record *record, bool durable);
 	/* The vectors up to this LSN have been compared with their sums: a second scan of the same
 	 * log need not do it again. 0 at first. */
 	uint64_t checked_lsn;
@@ -42,8 +43,8 @@ struct wal_scan {
 	bool torn; /* something that is no whole commit lies behind the end */
 	uint64_t torn_segment; /* where the log ends */
 	uint64_t torn_offset;
-	uint64_t
-		bad_slot; /* of the PUTSLOT there, if its slot holds something else; or SLOT_NONE */
+	uint64_t bad_slot_lsn; /* of the PUTSLOT there whose slot holds something else; or 0 */
+	uint64_t known_lsn; /* was durable_lsn where the log was read again for it */
 	int slot_error; /* of in_slot, negative */
 };
 

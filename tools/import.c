@@ -1,7 +1,8 @@
 /*
- * import.c - quiverfs import: .npy files into a store or a live mount.
+ * import.c - quiverfs import: files of vectors into a store or a live mount.
  */
 #include "command.h"
+#include "existing.h"
 #include "flusher.h"
 #include "ids.h"
 #include "interrupt.h"
@@ -38,15 +39,29 @@
 /* One reads while the other writes. */
 #define WORKERS 2
 
-enum { KEY_IDS = 256, KEY_START_ID };
+enum {
+	KEY_IDS = 256,
+	KEY_START_ID,
+	KEY_FORMAT,
+	KEY_DATASET,
+	KEY_WORDS,
+	KEY_CONVERT,
+	KEY_REJECT_NONFINITE,
+	KEY_ON_DUPLICATE,
+};
 
 struct import_arguments {
 	char *target;
-	char **files;
-	size_t files_count;
-	const char *ids;
-	uint64_t start_id;
-	bool start_given;
+	struct rows_options rows;
+	enum existing_mode on_duplicate;
+};
+
+/* What became of the rows. */
+struct outcome {
+	uint64_t done; /* rows that are in, or were skipped */
+	uint64_t skipped;
+	uint64_t total; /* FORMAT_ROWS_UNKNOWN where it was not known */
+	bool complete;
 };
 
 /* Where rows go, and the buffers on their way. */
@@ -191,8 +206,10 @@ struct copy {
 	struct flusher flusher;
 	pthread_mutex_t lock;
 	struct rows *rows; /* lock */
+	struct existing existing; /* lock */
+	bool ended; /* lock; no row is left */
 	struct progress progress; /* lock */
-	uint64_t read; /* lock; rows handed to a worker */
+	uint64_t read; /* lock; rows handed to a worker, or skipped */
 	uint64_t written; /* lock */
 	uint64_t whole; /* lock; no row below is missing; UINT64_MAX before anything failed */
 	int result; /* lock; of what failed first */
@@ -204,25 +221,49 @@ struct worker {
 	pthread_t thread;
 };
 
+/* Take rows and leave out what is not wanted; the number to write, *count of rows dealt
+ * with. Under the lock. Says errors. */
+static int64_t take_rows(struct copy *copy, struct sink *sink, int64_t *count)
+{
+	char text[120];
+	int64_t kept;
+
+	*count = rows_read(copy->rows, sink->vectors, sink->ids, sink->batch_rows);
+	if (*count <= 0)
+		return *count;
+	kept = existing_sift(&copy->existing, sink->vectors, sink->ids, (size_t)*count);
+	if (kept < 0 || kept == *count || copy->existing.mode != EXISTING_FAIL)
+		return kept;
+	(void)snprintf(text, sizeof(text),
+	               "vector %" PRIu64 " exists already (--on-duplicate=skip passes over it)",
+	               sink->ids[kept]);
+	rows_say(copy->rows, (size_t)kept, text);
+	copy->result = -EEXIST;
+	*count = kept;
+	return kept;
+}
+
 /* The next rows; how many, 0 at the end, an error or a signal. *first is that of
  * the first. Says errors. */
 static size_t next_rows(struct worker *worker, uint64_t *first)
 {
 	struct copy *copy = worker->copy;
-	struct sink *sink = &worker->sink;
-	int64_t count = 0;
+	int64_t count, kept = 0;
 
 	pthread_mutex_lock(&copy->lock);
-	*first = copy->read;
-	if (copy->result == 0 && !interrupted()) {
-		count = rows_read(copy->rows, sink->vectors, sink->ids, sink->batch_rows);
-		if (count < 0)
-			copy->result = (int)count;
-		else
-			copy->read += (uint64_t)count;
+	while (kept == 0 && !copy->ended && copy->result == 0 && !interrupted()) {
+		*first = copy->read;
+		kept = take_rows(copy, &worker->sink, &count);
+		if (kept < 0) {
+			/* a signal is no failure */
+			copy->result = kept == -EINTR ? 0 : (int)kept;
+			break;
+		}
+		copy->ended = count == 0 && copy->result == 0;
+		copy->read += (uint64_t)count;
 	}
 	pthread_mutex_unlock(&copy->lock);
-	return count > 0 ? (size_t)count : 0;
+	return kept > 0 ? (size_t)kept : 0;
 }
 
 /* The rows from `first` on are written, or `result` says why not. Says errors. */
@@ -241,6 +282,7 @@ static void rows_written(struct worker *worker, uint64_t first, size_t count, in
 		}
 	} else {
 		copy->written += count;
+		copy->progress.total = rows_estimate(copy->rows, copy->read);
 		if (copy->result == 0)
 			progress_update(&copy->progress, copy->written);
 	}
@@ -285,14 +327,39 @@ static void work_together(struct worker *workers, unsigned count)
 		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
 }
 
-/* Move all rows, until the end, an error or a signal. *done counts them: those
- * before the first that is missing. Says errors. */
-static int copy_rows(struct session *session, struct rows *rows, uint64_t *done)
+/* Whether IDs may come twice: of rows with one ID the last counts, or the first, so they
+ * are written in their order. */
+static bool in_order(const struct rows *rows, enum existing_mode mode)
 {
-	struct copy copy = { .rows = rows, .whole = UINT64_MAX };
+	bool own = false;
+
+	for (size_t i = 0; i < rows->sources_count; i++)
+		own = own || rows->sources[i].reader.has_ids;
+	return rows->ids.fd >= 0 || mode != EXISTING_REPLACE ||
+	       (own && !rows->options->start_given);
+}
+
+/* Move the rows with workers that are open. Says errors. */
+static int copy_opened(struct session *session, struct copy *copy, struct worker *workers,
+                       unsigned count)
+{
+	pthread_mutex_init(&copy->lock, NULL);
+	progress_start(&copy->progress, "import", "vectors", 0, rows_estimate(copy->rows, 0));
+	flusher_start(&copy->flusher, flush_session, session);
+	work_together(workers, count);
+	flusher_stop(&copy->flusher);
+	progress_end(&copy->progress);
+	pthread_mutex_destroy(&copy->lock);
+	return copy->result;
+}
+
+/* Move all rows, until the end, an error or a signal. Says errors. */
+static int copy_rows(struct session *session, struct rows *rows, enum existing_mode mode,
+                     struct outcome *outcome)
+{
+	struct copy copy = { .rows = rows, .whole = UINT64_MAX, .existing.folder_fd = -1 };
 	struct worker workers[WORKERS];
-	/* Of rows with one ID the last counts, so they are written in their order. */
-	unsigned count = rows->ids.fd >= 0 ? 1 : WORKERS;
+	unsigned count = in_order(rows, mode) ? 1 : WORKERS;
 	unsigned opened = 0;
 	int result = 0;
 
@@ -302,17 +369,15 @@ static int copy_rows(struct session *session, struct rows *rows, uint64_t *done)
 		result = sink_open(session, &workers[opened].sink);
 		workers[opened++].sink.attr = &copy.attr;
 	}
-	if (result == 0) {
-		pthread_mutex_init(&copy.lock, NULL);
-		progress_start(&copy.progress, "import", "vectors", 0, rows->total);
-		flusher_start(&copy.flusher, flush_session, session);
-		work_together(workers, count);
-		flusher_stop(&copy.flusher);
-		progress_end(&copy.progress);
-		pthread_mutex_destroy(&copy.lock);
-		*done = copy.read < copy.whole ? copy.read : copy.whole;
-		result = copy.result;
-	}
+	if (result == 0)
+		result = existing_open(session, mode, workers[0].sink.batch_rows, &copy.existing);
+	if (result == 0)
+		result = copy_opened(session, &copy, workers, count);
+	/* rows before the first that is missing */
+	outcome->done = copy.read < copy.whole ? copy.read : copy.whole;
+	outcome->skipped = copy.existing.skipped;
+	outcome->complete = copy.ended && result == 0;
+	existing_close(&copy.existing);
 	while (opened > 0) {
 		int closed = sink_close(&workers[--opened].sink);
 
@@ -339,56 +404,109 @@ static int make_durable(struct session *session)
 }
 
 /* Import into an open session. Says errors. */
-static int import_rows(const struct import_arguments *arguments, struct session *session,
-                       uint64_t *done, uint64_t *total)
+static int import_rows(struct import_arguments *arguments, struct session *session,
+                       struct outcome *outcome)
 {
 	struct rows rows;
 	int result, durable;
 
-	result = rows_open(arguments->files, arguments->files_count, arguments->ids,
-	                   arguments->start_id, &session->geometry, session->target.path, &rows);
+	arguments->rows.geometry = &session->geometry;
+	arguments->rows.target = session->target.path;
+	result = rows_open(&arguments->rows, &rows);
 	if (result < 0)
 		return result;
-	*total = rows.total;
-	result = copy_rows(session, &rows, done);
-	durable = *done > 0 ? make_durable(session) : 0;
+	outcome->total = rows.total;
+	result = copy_rows(session, &rows, arguments->on_duplicate, outcome);
+	durable = outcome->done > 0 ? make_durable(session) : 0;
 	if (result == 0)
 		result = durable;
+	if (result == 0 && outcome->complete)
+		result = rows_finish(&rows);
 	rows_close(&rows);
 	return result;
 }
 
 static const struct argp_option options[] = {
-	{ "ids", KEY_IDS, "FILE", 0, "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4", 0 },
-	{ "start-id", KEY_START_ID, "N", 0, "The first row's ID, the others count up (default 0)",
+	{ "format", KEY_FORMAT, "NAME", 0,
+	  "npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, glove or "
+	  "word2vec; without it the suffix of each FILE tells",
 	  0 },
+	{ "dataset", KEY_DATASET, "NAME", 0,
+	  "Which array of a .hdf5 (default 'train') or .safetensors (default: the only one of 2 "
+	  "dimensions)",
+	  0 },
+	{ "ids", KEY_IDS, "FILE", 0, "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4", 0 },
+	{ "start-id", KEY_START_ID, "N", 0,
+	  "The first row's ID, the others count up (default 0, or the IDs in the file)", 0 },
+	{ "words", KEY_WORDS, "FILE", 0,
+	  "Keep the words of glove and word2vec here, a line for each row", 0 },
+	{ "on-duplicate", KEY_ON_DUPLICATE, "WHAT", 0,
+	  "With a vector that exists already: 'replace' it (default), 'skip' the row, or 'fail' "
+	  "before it",
+	  0 },
+	{ "convert", KEY_CONVERT, NULL, 0,
+	  "Convert other types of element to the store's, and big-endian and Fortran-ordered "
+	  ".npy; what is lost is told",
+	  0 },
+	{ "reject-nonfinite", KEY_REJECT_NONFINITE, NULL, 0,
+	  "Stop before a row with a NaN or an infinity; without it they pass", 0 },
 	{ 0 },
 };
+
+/* An option with a word to be known. */
+static error_t parse_word(int key, char *text, struct argp_state *state)
+{
+	struct import_arguments *arguments = state->input;
+
+	if (key == KEY_FORMAT) {
+		if (format_by_name(text) == NULL)
+			argp_error(state, "--format: '%s' is none of: %s", text, format_names());
+		arguments->rows.format = text;
+	} else if (existing_parse(text, &arguments->on_duplicate) < 0) {
+		argp_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail", text);
+	}
+	return 0;
+}
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct import_arguments *arguments = state->input;
 
 	switch (key) {
+	case KEY_FORMAT:
+	case KEY_ON_DUPLICATE:
+		return parse_word(key, text, state);
+	case KEY_DATASET:
+		arguments->rows.dataset = text;
+		return 0;
+	case KEY_WORDS:
+		arguments->rows.words_path = text;
+		return 0;
+	case KEY_CONVERT:
+		arguments->rows.convert = true;
+		return 0;
+	case KEY_REJECT_NONFINITE:
+		arguments->rows.reject_nonfinite = true;
+		return 0;
 	case KEY_IDS:
-		arguments->ids = text;
+		arguments->rows.ids_path = text;
 		return 0;
 	case KEY_START_ID:
-		if (!id_parse(text, &arguments->start_id))
+		if (!id_parse(text, &arguments->rows.start_id))
 			argp_error(state, "--start-id: '%s' is no ID (0 to %" PRIu64 ")", text,
 			           QUIVER_ID_MAX);
-		arguments->start_given = true;
+		arguments->rows.start_given = true;
 		return 0;
 	case ARGP_KEY_ARGS:
 		arguments->target = state->argv[state->next];
-		arguments->files = state->argv + state->next + 1;
-		arguments->files_count = (size_t)(state->argc - state->next - 1);
+		arguments->rows.paths = state->argv + state->next + 1;
+		arguments->rows.paths_count = (size_t)(state->argc - state->next - 1);
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_END:
-		if (arguments->target == NULL || arguments->files_count == 0)
+		if (arguments->target == NULL || arguments->rows.paths_count == 0)
 			argp_error(state, "STORE or MNT and at least one FILE are needed");
-		if (arguments->ids != NULL && arguments->start_given)
+		if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
 			argp_error(state, "--ids and --start-id exclude each other");
 		return 0;
 	default:
@@ -399,26 +517,39 @@ static error_t parse(int key, char *text, struct argp_state *state)
 static const struct argp argp = {
 	options,
 	parse,
-	"STORE|MNT FILE.npy...",
-	"Import the rows of .npy files as vectors, into a store that is not mounted or through a "
+	"STORE|MNT FILE...",
+	"Import the rows of files as vectors, into a store that is not mounted or through a "
 	"mount that is live.\v"
-	"FILE is a .npy of two dimensions, little-endian, in C order, with the store's own dim and "
-	"dtype. Row r (from 0, counted on through all files) becomes vector N + r, or what --ids "
-	"says. "
-	"A vector that exists is replaced; of rows with one ID the last counts. Everything is "
-	"checked "
-	"before the first vector is written. When the command succeeds all vectors are on stable "
-	"storage; Ctrl-C stops after the vectors in hand and says how many rows are in.",
+	"FILE is of the store's own dim and dtype (text is read as that dtype), or '-' for "
+	"standard input; pipes are read as they come, and memory does not grow with the file. "
+	"Row r (from 0, counted on through all files) becomes vector N + r, or what the file "
+	"itself or --ids says. "
+	"Headers, sizes and dimensions are checked before the first vector is written. Where "
+	"something further on is wrong the import ends there and says where; what was read "
+	"before that is in, and the same import run again does no harm: it replaces vectors by "
+	"the same ones. When the command succeeds all vectors are on stable storage; Ctrl-C "
+	"stops after the vectors in hand and says how many rows are in.",
 	NULL,
 	NULL,
 	NULL,
 };
 
+/* Say how far an import came that is not complete. */
+static void say_incomplete(const char *target, const char *how, const struct outcome *outcome)
+{
+	char all[40] = "";
+
+	if (outcome->total != FORMAT_ROWS_UNKNOWN)
+		(void)snprintf(all, sizeof(all), " of %" PRIu64, outcome->total);
+	say_error(target, "%sthe first %" PRIu64 "%s rows are in; the same import may be run again",
+	          how, outcome->done, all);
+}
+
 int import_command(int argc, char **argv)
 {
 	struct import_arguments arguments = { 0 };
 	struct session session;
-	uint64_t done = 0, total = 0;
+	struct outcome outcome = { 0 };
 	int result, closed;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
@@ -430,21 +561,21 @@ int import_command(int argc, char **argv)
 	}
 	if (session_open(arguments.target, 0, &session) < 0)
 		return STATUS_FAILED;
-	result = import_rows(&arguments, &session, &done, &total);
+	result = import_rows(&arguments, &session, &outcome);
 	closed = session_close(&session);
 	if (result == 0)
 		result = closed;
-	if (result == 0 && done == total) {
-		(void)printf("%" PRIu64 " vectors imported into %s\n", done, session.target.path);
+	if (result == 0 && outcome.complete) {
+		(void)printf("%" PRIu64 " vectors imported into %s\n",
+		             outcome.done - outcome.skipped, session.target.path);
+		if (outcome.skipped > 0)
+			say_note(session.target.path,
+			         "%" PRIu64 " rows skipped: their vectors exist", outcome.skipped);
 		return STATUS_OK;
 	}
 	if (result == 0)
-		say_error(session.target.path,
-		          "stopped: the first %" PRIu64 " of %" PRIu64 " rows are in", done, total);
-	else if (done > 0)
-		say_error(session.target.path,
-		          "the first %" PRIu64 " of %" PRIu64 " rows were written "
-		          "before that",
-		          done, total);
+		say_incomplete(session.target.path, "stopped: ", &outcome);
+	else if (outcome.done > 0)
+		say_incomplete(session.target.path, "", &outcome);
 	return STATUS_FAILED;
 }

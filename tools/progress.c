@@ -3,6 +3,8 @@
  */
 #include "progress.h"
 
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,6 +20,9 @@
 #define TEXT_CELLS 56u
 /* A longer time left is not a forecast. */
 #define LEFT_SECONDS_MAX (99.0 * 3600)
+
+/* Whether a bar is on the screen. */
+static atomic_bool on_screen;
 
 static int64_t now_ns(void)
 {
@@ -76,10 +81,13 @@ static void draw(struct progress *progress, uint64_t done, int64_t now)
 		(void)snprintf(rate, sizeof(rate), "%.0f %s/s", per_second, progress->unit);
 	if (per_second > 0 && done < progress->total)
 		format_left(left, sizeof(left), (double)(progress->total - done) / per_second);
-	(void)fprintf(stderr, "\r\033[K%.12s [%s] %3u%%  %s  %s", progress->label, bar,
-	              (unsigned)(share * 100), rate, left);
+	if (progress->total > 0)
+		(void)fprintf(stderr, "\r\033[K%.12s [%s] %3u%%  %s  %s", progress->label, bar,
+		              (unsigned)(share * 100), rate, left);
+	else
+		(void)fprintf(stderr, "\r\033[K%.12s %" PRIu64 "  %s", progress->label, done, rate);
 	(void)fflush(stderr);
-	progress->drawn = true;
+	atomic_store(&on_screen, true);
 	progress->drawn_ns = now;
 }
 
@@ -106,11 +114,16 @@ void progress_update(struct progress *progress, uint64_t done)
 		draw(progress, done, now);
 }
 
-void progress_end(struct progress *progress)
+void progress_clear(void)
 {
-	if (!progress->drawn)
+	if (!atomic_exchange(&on_screen, false))
 		return;
 	(void)fputs("\r\033[K", stderr);
 	(void)fflush(stderr);
-	progress->drawn = false;
+}
+
+void progress_end(struct progress *progress)
+{
+	(void)progress; /* one bar at a time */
+	progress_clear();
 }

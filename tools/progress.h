@@ -12,10 +12,9 @@
 
 struct progress {
 	bool shown; /* stderr is a terminal */
-	bool drawn; /* a bar is on the screen */
 	const char *label;
 	const char *unit; /* of the rate, "vectors"; NULL: no rate is shown */
-	uint64_t total;
+	uint64_t total; /* 0: not known, no bar is drawn; may be changed meanwhile */
 	uint64_t first; /* done when it started */
 	int64_t started_ns;
 	int64_t drawn_ns;
@@ -28,7 +27,11 @@ void progress_start(struct progress *progress, const char *label, const char *un
 /* `done` of the steps are done. Draws at most ten times a second. */
 void progress_update(struct progress *progress, uint64_t done);
 
-/* Take the bar off the screen, before anything else is printed. */
+/* Take the bar off the screen; the next update draws it again. Any thread; what say.h
+ * prints does it by itself. */
+void progress_clear(void);
+
+/* The work is done: take the bar off the screen. */
 void progress_end(struct progress *progress);
 
 #endif

@@ -2,6 +2,7 @@
  * say.c - messages for people, on stderr.
  */
 #include "say.h"
+#include "progress.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ static void say(const char *subject, const char *kind, const char *format, va_li
 	char message[MESSAGE_BYTES_MAX];
 
 	(void)vsnprintf(message, sizeof(message), format, arguments);
+	progress_clear();
 	(void)fprintf(stderr, "quiverfs: %s: %s%s\n", subject, kind, message);
 }
 

@@ -75,7 +75,18 @@ static int measure(struct npy_array *array, struct npy_reason *reason)
 	return 0;
 }
 
-int npy_parse(const void *start, size_t length, struct npy_array *array, struct npy_reason *reason)
+int npy_measure_header(const void *start, size_t length, size_t *header_bytes,
+                       struct npy_reason *reason)
+{
+	size_t text_offset = 0, text_bytes = 0;
+	int result = parse_prefix(start, length, &text_offset, &text_bytes, reason);
+
+	*header_bytes = text_offset + text_bytes;
+	return result;
+}
+
+int npy_parse_any(const void *start, size_t length, struct npy_array *array,
+                  struct npy_reason *reason)
 {
 	size_t text_offset = 0, text_bytes = 0;
 	int result;
@@ -91,6 +102,27 @@ int npy_parse(const void *start, size_t length, struct npy_array *array, struct 
 		return result;
 	array->data_offset = text_offset + text_bytes;
 	return measure(array, reason);
+}
+
+int npy_check_order(const struct npy_array *array, struct npy_reason *reason)
+{
+	if (array->big_endian)
+		return npy_refuse(reason,
+		                  "its type is '>%s', big-endian; little-endian ('<%s') is needed: "
+		                  "save it with array.astype('<%s')",
+		                  array->type, array->type, array->type);
+	if (array->fortran)
+		return npy_refuse(reason,
+		                  "it is in Fortran order (column after column); C order is "
+		                  "needed: save it with numpy.ascontiguousarray(array)");
+	return 0;
+}
+
+int npy_parse(const void *start, size_t length, struct npy_array *array, struct npy_reason *reason)
+{
+	int result = npy_parse_any(start, length, array, reason);
+
+	return result < 0 ? result : npy_check_order(array, reason);
 }
 
 /* Read up to `length` bytes from the file's start; the number read, or a

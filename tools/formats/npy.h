@@ -1,13 +1,14 @@
 /*
  * npy.h - NumPy's .npy files: the header, read and written.
  *
- * Knows versions 1.0 to 3.0 and arrays of little-endian numbers in C order.
- * Everything else is refused with a reason that a person understands. Nothing
- * here knows of stores; any thread may call anything.
+ * Knows versions 1.0 to 3.0 and arrays of numbers. Everything else is refused with a
+ * reason that a person understands. Nothing here knows of stores; any thread may call
+ * anything.
  */
 #ifndef NPY_H
 #define NPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,8 @@
 struct npy_array {
 	char type[4]; /* kind and item size: "f4", "u8"; NUL-terminated */
 	uint32_t item_bytes;
+	bool big_endian;
+	bool fortran; /* column after column */
 	unsigned dimensions;
 	uint64_t shape[NPY_DIMENSIONS_MAX];
 	uint64_t data_offset; /* of the first element in the file */
@@ -38,11 +41,27 @@ struct npy_reason {
 };
 
 /*
- * Parse the start of a file, `length` bytes at `start`, into *array.
- * -EINVAL with a reason where it is not a header of the kinds above, or where
- * it does not end within `length`.
+ * How many bytes of a file its header takes, from the first NPY_PREFIX_BYTES_MAX (or
+ * all there are), to *header_bytes. -EINVAL with a reason where it is no header.
  */
+int npy_measure_header(const void *start, size_t length, size_t *header_bytes,
+                       struct npy_reason *reason);
+
+/*
+ * Parse the start of a file, `length` bytes at `start`, into *array, in whatever order
+ * its bytes and rows are.
+ * -EINVAL with a reason where it is not a header of such an array, or where it does
+ * not end within `length`.
+ */
+int npy_parse_any(const void *start, size_t length, struct npy_array *array,
+                  struct npy_reason *reason);
+
+/* The same, -EINVAL also where it is not little-endian and in C order. */
 int npy_parse(const void *start, size_t length, struct npy_array *array, struct npy_reason *reason);
+
+/* -EINVAL with a reason that says how to save it better, where the array is not
+ * little-endian and in C order. */
+int npy_check_order(const struct npy_array *array, struct npy_reason *reason);
 
 /*
  * Read the header of the file `fd` and compare the file's size with it. Does

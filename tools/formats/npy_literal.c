@@ -189,12 +189,8 @@ static int parse_type(struct cursor *cursor, const char *word, struct npy_array 
 	    strchr("1248", type[1]) == NULL || type[2] != '\0' || strcmp(type, "f1") == 0)
 		return npy_refuse(cursor->reason, "its type '%s' is not known here", word);
 	array->item_bytes = (uint32_t)(type[1] - '0');
-	if (array->item_bytes > 1 && order == '>')
-		return npy_refuse(cursor->reason,
-		                  "its type is '%s', big-endian; little-endian ('<%s') is needed: "
-		                  "save it with array.astype('<%s')",
-		                  word, type, type);
-	if (array->item_bytes > 1 && order != '<')
+	array->big_endian = array->item_bytes > 1 && order == '>';
+	if (array->item_bytes > 1 && order != '<' && order != '>')
 		return npy_refuse(cursor->reason,
 		                  "its type '%s' does not say little-endian ('<%s' is needed)",
 		                  word, type);
@@ -218,16 +214,12 @@ static int take_descr(struct cursor *cursor, struct npy_array *array)
 	return parse_type(cursor, word, array);
 }
 
-/* Take the value of fortran_order. -EINVAL also where it is True. */
-static int take_order(struct cursor *cursor)
+/* Take the value of fortran_order. -EINVAL. */
+static int take_order(struct cursor *cursor, struct npy_array *array)
 {
-	if (take_word(cursor, "False"))
+	array->fortran = take_word(cursor, "True");
+	if (array->fortran || take_word(cursor, "False"))
 		return 0;
-	if (take_word(cursor, "True"))
-		return npy_refuse(
-			cursor->reason,
-			"it is in Fortran order (column after column); C order is needed: "
-			"save it with numpy.ascontiguousarray(array)");
 	return npy_refuse(cursor->reason,
 	                  "the header is broken: fortran_order is neither True nor False");
 }
@@ -254,7 +246,7 @@ static int take_entry(struct cursor *cursor, struct npy_array *array, unsigned *
 	if (which == 0)
 		return take_descr(cursor, array);
 	if (which == 1)
-		return take_order(cursor);
+		return take_order(cursor, array);
 	return take_shape(cursor, array);
 }
 

@@ -1,0 +1,179 @@
+/*
+ * csv.c - lines of numbers separated by commas.
+ *
+ * As many columns as the vectors have elements, or one more: then the first is the ID.
+ * A first line that does not begin with a number names the columns; where the first is
+ * named "id", it holds the IDs.
+ */
+#include "text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More of the first field does not matter. */
+#define FIELD_BYTES_MAX 64u
+
+/* Commas and one. */
+static uint64_t count_fields(const char *line, size_t length)
+{
+	uint64_t count = 1;
+
+	for (size_t i = 0; i < length; i++)
+		count += line[i] == ',';
+	return count;
+}
+
+/* Copy the first field, cut to the room there is. */
+static void first_field(const char *line, size_t length, char field[FIELD_BYTES_MAX])
+{
+	const char *end = memchr(line, ',', length);
+	size_t bytes = end != NULL ? (size_t)(end - line) : length;
+
+	if (bytes >= FIELD_BYTES_MAX)
+		bytes = FIELD_BYTES_MAX - 1;
+	memcpy(field, line, bytes);
+	field[bytes] = '\0';
+}
+
+static bool is_number(const char *field)
+{
+	char *end;
+
+	(void)strtod(field, &end);
+	return end != field;
+}
+
+/* Take a line of names, if there is one; *named says whether the first is "id". */
+static int take_names(struct format_reader *reader, char **line, size_t *length, bool *named)
+{
+	char field[FIELD_BYTES_MAX];
+	int result = text_peek(reader, line, length);
+
+	*named = false;
+	if (result <= 0)
+		return result;
+	first_field(*line, *length, field);
+	if (is_number(field))
+		return result;
+	*named = strcmp(field, "id") == 0 || strcmp(field, "\"id\"") == 0;
+	result = text_line(reader, line, length);
+	return result < 0 ? result : text_peek(reader, line, length);
+}
+
+static int open_csv(struct format_reader *reader)
+{
+	size_t length = 0;
+	char *line = NULL;
+	bool named;
+	uint64_t fields;
+	int result = take_names(reader, &line, &length, &named);
+
+	if (result < 0)
+		return result;
+	reader->type = reader->wanted.type;
+	reader->is_text = true;
+	reader->dim = reader->wanted.dim;
+	reader->rows = result == 0 ? 0 : FORMAT_ROWS_UNKNOWN;
+	if (result == 0)
+		return 0;
+	fields = count_fields(line, length);
+	reader->has_ids = fields == (uint64_t)reader->wanted.dim + 1 || (named && fields > 1);
+	reader->dim = (uint32_t)(fields - (reader->has_ids ? 1 : 0));
+	return 0;
+}
+
+/* Move behind what separates two fields, or to the end after the last. */
+static int pass_comma(struct format_reader *reader, char **at, bool last)
+{
+	while (**at == ' ' || **at == '\t')
+		(*at)++;
+	if (last && **at == '\0')
+		return 0;
+	if (!last && **at == ',') {
+		(*at)++;
+		return 0;
+	}
+	if (**at == '\0' || **at == ',')
+		return format_refuse(reader, "the line has %s columns than the first",
+		                     last ? "more" : "fewer");
+	return format_refuse(reader, "'%.20s' is not what follows a number", *at);
+}
+
+static int parse_line(struct format_reader *reader, char *line, unsigned char *to, uint64_t *id)
+{
+	uint32_t bytes = element_bytes(reader->type);
+	char *at = line;
+	int result;
+
+	if (reader->has_ids) {
+		size_t length = strcspn(line, ", \t");
+
+		if (!text_id(line, length, id))
+			return format_refuse(reader, "'%.*s' is no ID",
+			                     (int)(length < 20 ? length : 20), line);
+		at += length;
+		result = pass_comma(reader, &at, false);
+		if (result < 0)
+			return result;
+	}
+	for (uint32_t i = 0; i < reader->dim; i++) {
+		result = text_number(reader, &at, to + (size_t)i * bytes);
+		if (result == 0)
+			result = pass_comma(reader, &at, i + 1 == reader->dim);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static int read_csv(struct format_reader *reader, struct format_batch *batch)
+{
+	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+
+	batch->count = 0;
+	while (batch->count < batch->room) {
+		char *line;
+		size_t length;
+		int result = text_line(reader, &line, &length);
+
+		if (result <= 0)
+			return result;
+		result = parse_line(reader, line,
+		                    (unsigned char *)batch->rows + batch->count * row_bytes,
+		                    &batch->ids[batch->count]);
+		if (result < 0)
+			return result;
+		batch->offsets[batch->count++] = reader->offset;
+		reader->row++;
+	}
+	return 0;
+}
+
+/* ID and numbers, with no line of names: a reader knows the ID by the count. */
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+{
+	size_t used;
+	char *line;
+	int result = text_writer_begin(writer, TEXT_ID_BYTES + 2);
+
+	(void)word;
+	if (result < 0)
+		return result;
+	line = writer->state;
+	used = (size_t)snprintf(line, TEXT_ID_BYTES + 1, "%" PRIu64 ",", id);
+	used += text_format_row(writer, row, ",", line + used);
+	line[used++] = '\n';
+	return writer->write(writer->arg, line, used);
+}
+
+const struct format format_csv = {
+	.name = "csv",
+	.suffix = ".csv",
+	.writes_ids = true,
+	.open = open_csv,
+	.read = read_csv,
+	.write_row = write_row,
+	.end = text_writer_end,
+};

@@ -1,0 +1,236 @@
+/*
+ * format.c - the formats by name, and what several of them share.
+ */
+#include "format.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct format *const formats[] = {
+	&format_npy,   &format_fvecs, &format_bvecs,       &format_ivecs, &format_fbin,
+	&format_u8bin, &format_i8bin, &format_safetensors, &format_hdf5,  &format_jsonl,
+	&format_csv,   &format_glove, &format_word2vec,
+};
+
+/* Other suffixes that are in use. */
+static const struct {
+	const char *suffix;
+	const struct format *format;
+} others[] = {
+	{ ".h5", &format_hdf5 },
+	{ ".ndjson", &format_jsonl },
+	{ ".w2v", &format_word2vec },
+	{ ".glove", &format_glove },
+};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+const struct format *format_by_name(const char *name)
+{
+	for (size_t i = 0; i < LENGTH(formats); i++) {
+		if (strcmp(formats[i]->name, name) == 0)
+			return formats[i];
+	}
+	return NULL;
+}
+
+const struct format *format_by_suffix(const char *path)
+{
+	const char *name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+	const char *suffix = strrchr(name, '.');
+
+	if (suffix == NULL)
+		return NULL;
+	for (size_t i = 0; i < LENGTH(formats); i++) {
+		if (strcasecmp(formats[i]->suffix, suffix) == 0)
+			return formats[i];
+	}
+	for (size_t i = 0; i < LENGTH(others); i++) {
+		if (strcasecmp(others[i].suffix, suffix) == 0)
+			return others[i].format;
+	}
+	return NULL;
+}
+
+const char *format_names(void)
+{
+	return "npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, "
+	       "glove, word2vec";
+}
+
+int format_refuse(struct format_reader *reader, const char *text, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, text);
+	(void)vsnprintf(reader->reason, sizeof(reader->reason), text, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+int format_fail(struct format_reader *reader, int result, const char *text, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, text);
+	(void)vsnprintf(reader->reason, sizeof(reader->reason), text, arguments);
+	va_end(arguments);
+	return result;
+}
+
+int format_writer_refuse(struct format_writer *writer, const char *text, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, text);
+	(void)vsnprintf(writer->reason, sizeof(writer->reason), text, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+int format_stream_error(struct format_reader *reader, int64_t result)
+{
+	return format_fail(reader, (int)result, "%s", strerror((int)-result));
+}
+
+int format_check_size(struct format_reader *reader, uint64_t expected)
+{
+	uint64_t size = reader->stream->size;
+
+	if (!reader->stream->sized || size == expected)
+		return 0;
+	return format_refuse(reader,
+	                     "the file is %s: its header promises %" PRIu64
+	                     " bytes in all, but it has %" PRIu64,
+	                     size < expected ? "cut off" : "too long", expected, size);
+}
+
+/* Rows that are left, at most as many as fit. */
+static size_t rows_to_read(const struct format_reader *reader, const struct format_batch *batch)
+{
+	uint64_t left = reader->rows - reader->row;
+
+	return reader->rows == FORMAT_ROWS_UNKNOWN || left > batch->room ? batch->room
+	                                                                 : (size_t)left;
+}
+
+/* The stream ended within the record that begins at reader->offset. */
+static int ended(struct format_reader *reader)
+{
+	if (reader->stream->sized)
+		return format_fail(reader, -EIO, "the file became shorter while it was read");
+	if (reader->rows != FORMAT_ROWS_UNKNOWN)
+		return format_refuse(reader,
+		                     "the data ends here, but its header promises %" PRIu64 " rows",
+		                     reader->rows);
+	return format_refuse(reader, "the data ends within this record");
+}
+
+/* Take the lead of a record. 1, 0 at the end of the data, or an error. */
+static int read_lead(struct format_reader *reader)
+{
+	int32_t lead;
+	int64_t got = stream_read(reader->stream, &lead, sizeof(lead));
+
+	if (got < 0)
+		return format_stream_error(reader, got);
+	if (got == 0 && reader->rows == FORMAT_ROWS_UNKNOWN)
+		return 0;
+	if (got < (int64_t)sizeof(lead))
+		return ended(reader);
+	lead = (int32_t)le32toh((uint32_t)lead);
+	if (lead != (int32_t)reader->dim)
+		return format_refuse(reader,
+		                     "its dimension is %" PRId32 ", those before had %" PRIu32,
+		                     lead, reader->dim);
+	return 1;
+}
+
+/* Read records one by one, each with its lead. */
+static int read_led(struct format_reader *reader, struct format_batch *batch)
+{
+	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+	size_t count = rows_to_read(reader, batch);
+
+	while (batch->count < count) {
+		unsigned char *to = (unsigned char *)batch->rows + batch->count * row_bytes;
+		int64_t got;
+		int result;
+
+		reader->offset = reader->stream->offset;
+		result = read_lead(reader);
+		if (result <= 0)
+			return result;
+		got = stream_read(reader->stream, to, row_bytes);
+		if (got < 0)
+			return format_stream_error(reader, got);
+		if (got < (int64_t)row_bytes)
+			return ended(reader);
+		batch->offsets[batch->count++] = reader->offset;
+		reader->row++;
+	}
+	return 0;
+}
+
+/* Nothing may follow the last row. */
+static int check_end(struct format_reader *reader)
+{
+	const unsigned char *at;
+	int64_t got;
+
+	reader->offset = reader->stream->offset;
+	got = stream_peek(reader->stream, 1, &at);
+	if (got < 0)
+		return format_stream_error(reader, got);
+	if (got > 0 && !reader->stream->sized)
+		return format_refuse(
+			reader, "more data follows the %" PRIu64 " rows that its header promises",
+			reader->rows);
+	return 0;
+}
+
+int format_read_fixed(struct format_reader *reader, struct format_batch *batch, size_t lead_bytes)
+{
+	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+	size_t count = rows_to_read(reader, batch);
+	uint64_t start = reader->stream->offset;
+	int64_t got;
+
+	batch->count = 0;
+	if (lead_bytes > 0)
+		return read_led(reader, batch);
+	if (count == 0)
+		return check_end(reader);
+	got = stream_read(reader->stream, batch->rows, count * row_bytes);
+	if (got < 0) {
+		reader->offset = start;
+		return format_stream_error(reader, got);
+	}
+	batch->count = (size_t)got / row_bytes;
+	for (size_t i = 0; i < batch->count; i++)
+		batch->offsets[i] = start + i * row_bytes;
+	reader->row += batch->count;
+	if (reader->big_endian)
+		element_swap(batch->rows, element_bytes(reader->type), batch->count * reader->dim);
+	if (batch->count == count)
+		return 0;
+	reader->offset = start + batch->count * row_bytes;
+	return ended(reader);
+}
+
+int format_read_plain(struct format_reader *reader, struct format_batch *batch)
+{
+	return format_read_fixed(reader, batch, 0);
+}
+
+int format_write_plain(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+{
+	(void)id;
+	(void)word;
+	return writer->write(writer->arg, row, (size_t)writer->dim * element_bytes(writer->type));
+}

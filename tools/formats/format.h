@@ -1,0 +1,157 @@
+/*
+ * format.h - one interface for all formats of files of vectors.
+ *
+ * A reader hands out rows from a stream, in order, in the file's own type of element;
+ * a writer takes rows. Formats know nothing of stores. One thread for each reader and
+ * writer. Errors are negative errnos, with a reason that a person understands in
+ * `reason`; whoever uses the format says which file, and where in it.
+ */
+#ifndef FORMAT_H
+#define FORMAT_H
+
+#include "element.h"
+#include "stream.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The number of rows is not known before the end. */
+#define FORMAT_ROWS_UNKNOWN UINT64_MAX
+#define FORMAT_REASON_BYTES 384
+
+/* What the reader is asked for. */
+struct format_wanted {
+	uint32_t dim; /* of the store */
+	enum element type; /* of the store: what text is read as */
+	bool convert; /* text may hold numbers that this type has not */
+	const char *dataset; /* which array of the file; NULL: the usual one */
+	/* Called with the word of each row, in order. -errno ends the reading. NULL: not
+	 * wanted. */
+	int (*on_word)(void *arg, const char *word, size_t length);
+	void *on_word_arg;
+};
+
+/* Room for rows, the caller's. */
+struct format_batch {
+	size_t room; /* rows that fit */
+	size_t count; /* set: rows read, also where an error follows them */
+	void *rows; /* one after another, dim elements each */
+	uint64_t *ids; /* set where the reader has_ids */
+	uint64_t *offsets; /* set: where in the file each row begins */
+};
+
+struct format_reader {
+	const struct format *format;
+	struct stream *stream; /* the caller's */
+	struct format_wanted wanted;
+	/* Set by open: */
+	uint32_t dim;
+	enum element type;
+	uint64_t rows; /* or FORMAT_ROWS_UNKNOWN */
+	bool has_ids; /* each row brings its ID */
+	bool big_endian; /* read turns the bytes around: only with wanted.convert */
+	bool is_text; /* read brings elements of wanted.type */
+	/* Changed by read: */
+	uint64_t row; /* rows handed out */
+	uint64_t line; /* of text: lines read; 0 where there are none */
+	uint64_t offset; /* where the record begins that an error is about */
+	struct element_loss loss; /* of text */
+	uint64_t data_offset; /* of the first row */
+	void *state; /* the format's own */
+	char reason[FORMAT_REASON_BYTES];
+};
+
+struct format_writer {
+	const struct format *format;
+	uint32_t dim;
+	enum element type; /* of the rows that are written */
+	uint64_t expected; /* rows: what headers tell until finish */
+	const char *dataset; /* NULL: the usual name */
+	/* Where the bytes go; 0 or a negative errno after having said what is wrong. */
+	int (*write)(void *arg, const void *bytes, size_t length);
+	/* Over the start of the file; NULL where that cannot be (a pipe). */
+	int (*write_start)(void *arg, const void *bytes, size_t length);
+	void *arg;
+	const char *path; /* of formats whose library writes the file itself */
+	uint64_t rows; /* written so far: counted by the caller */
+	void *state;
+	char reason[FORMAT_REASON_BYTES]; /* set where the format itself refuses, else "" */
+};
+
+struct format {
+	const char *name; /* for --format */
+	const char *suffix; /* with its dot; "" where there is none of its own */
+	bool needs_path; /* of a regular file: no stream will do */
+	bool writes_ids; /* the file itself holds the IDs */
+	bool reads_words;
+	/* Types that can be written, NULL-terminated; NULL: each type of a store. */
+	const char *const *types;
+
+	/*
+	 * Look at the header, or the first row, and set what is to be set; no row is
+	 * handed out. -EINVAL not such a file, or one whose size does not fit its header;
+	 * -ENOTSUP it would need wanted.convert or a file that can be read at any place;
+	 * -ENOMEM; errors of reading.
+	 */
+	int (*open)(struct format_reader *reader);
+	/*
+	 * Read up to batch->room rows. 0, with count 0 only at the end; -EINVAL and others
+	 * as above, the rows before the bad one being in the batch, and reader->offset
+	 * where it begins.
+	 */
+	int (*read)(struct format_reader *reader, struct format_batch *batch);
+	void (*close)(struct format_reader *reader); /* NULL: nothing to do */
+
+	/* NULL where nothing comes first. */
+	int (*write_header)(struct format_writer *writer);
+	/* `word` is NULL for formats that do not have words. */
+	int (*write_row)(struct format_writer *writer, uint64_t id, const void *row,
+	                 const char *word);
+	/* All rows are written: put the header right. NULL: nothing to do. */
+	int (*finish)(struct format_writer *writer);
+	/* Also after an error. NULL: nothing to do. */
+	void (*end)(struct format_writer *writer);
+};
+
+/* The format of this name, or NULL. */
+const struct format *format_by_name(const char *name);
+/* The format that the suffix of this path tells, or NULL. */
+const struct format *format_by_suffix(const char *path);
+/* Names of all formats, separated by commas. Static. */
+const char *format_names(void);
+
+/* Set the reason, as printf does, and return -EINVAL. */
+int format_refuse(struct format_reader *reader, const char *text, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same with any negative errno. */
+int format_fail(struct format_reader *reader, int result, const char *text, ...)
+	__attribute__((format(printf, 3, 4)));
+int format_writer_refuse(struct format_writer *writer, const char *text, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Set the reason for an error of the stream, and return it. */
+int format_stream_error(struct format_reader *reader, int64_t result);
+
+/*
+ * Read rows of one size that follow one another, `lead_bytes` before each (0: none),
+ * up to reader->rows or, where that is not known, to the end of the stream. Each lead
+ * is an int32 that must be reader->dim. For formats to use as `read`.
+ */
+int format_read_fixed(struct format_reader *reader, struct format_batch *batch, size_t lead_bytes);
+/* The same without leads. */
+int format_read_plain(struct format_reader *reader, struct format_batch *batch);
+
+/* Compare the length of a stream that is sized with what the header tells. */
+int format_check_size(struct format_reader *reader, uint64_t expected);
+
+/* Write a row as it is. */
+int format_write_plain(struct format_writer *writer, uint64_t id, const void *row,
+                       const char *word);
+
+extern const struct format format_npy, format_fvecs, format_bvecs, format_ivecs, format_fbin,
+	format_u8bin, format_i8bin, format_safetensors, format_hdf5, format_jsonl, format_csv,
+	format_word2vec, format_glove;
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * npy_rows.c - .npy files as rows of vectors.
+ */
+#include "format.h"
+#include "npy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reading column after column: elements of one column that are read at once. */
+#define COLUMN_ROWS_MAX 4096u
+
+/* Take the header off the stream and parse it. */
+static int take_header(struct format_reader *reader, struct npy_array *array)
+{
+	struct npy_reason reason = { "" };
+	const unsigned char *at = NULL;
+	size_t header_bytes;
+	int64_t got = stream_peek(reader->stream, NPY_PREFIX_BYTES_MAX, &at);
+	int result;
+
+	if (got < 0)
+		return format_stream_error(reader, got);
+	result = npy_measure_header(at, (size_t)got, &header_bytes, &reason);
+	if (result < 0)
+		return format_refuse(reader, "%s", reason.text);
+	got = stream_peek(reader->stream, header_bytes, &at);
+	if (got < 0)
+		return format_stream_error(reader, got);
+	result = npy_parse_any(at, (size_t)got, array, &reason);
+	if (result == 0 && !reader->wanted.convert) {
+		result = npy_check_order(array, &reason);
+		if (result < 0)
+			return format_fail(reader, -ENOTSUP, "%s, or give --convert", reason.text);
+	}
+	if (result < 0)
+		return format_refuse(reader, "%s", reason.text);
+	got = stream_skip(reader->stream, header_bytes);
+	return got < 0 ? format_stream_error(reader, got) : 0;
+}
+
+static int open_npy(struct format_reader *reader)
+{
+	struct npy_array array = { 0 };
+	int result = take_header(reader, &array);
+
+	if (result < 0)
+		return result;
+	result = format_check_size(reader, array.data_offset + array.data_bytes);
+	if (result < 0)
+		return result;
+	if (array.dimensions != 2)
+		return format_refuse(
+			reader,
+			"the array has %u dimension%s; vectors are the rows of an array of 2",
+			array.dimensions, array.dimensions == 1 ? "" : "s");
+	if (element_parse(array.type, &reader->type) < 0)
+		return format_refuse(reader, "its type '%s' is not known here", array.type);
+	if (array.shape[1] > UINT32_MAX || array.shape[1] == 0)
+		return format_refuse(reader, "its rows have %" PRIu64 " elements", array.shape[1]);
+	if (array.fortran && !reader->stream->sized)
+		return format_fail(reader, -ENOTSUP,
+		                   "it is in Fortran order (column after column), which can only "
+		                   "be converted from a file, not from a pipe");
+	reader->dim = (uint32_t)array.shape[1];
+	reader->rows = array.shape[0];
+	reader->data_offset = array.data_offset;
+	reader->big_endian = array.big_endian;
+	/* what is not NULL tells read of it; there is nothing to keep */
+	reader->state = array.fortran ? reader : NULL;
+	return 0;
+}
+
+/* Read rows `first` ... first + count - 1 of one column to their places in the rows. */
+static int read_column(struct format_reader *reader, uint32_t column, uint64_t first, size_t count,
+                       unsigned char *rows)
+{
+	unsigned char elements[COLUMN_ROWS_MAX * sizeof(uint64_t)];
+	uint32_t bytes = element_bytes(reader->type);
+	size_t row_bytes = (size_t)reader->dim * bytes;
+	int64_t got;
+
+	reader->offset = reader->data_offset + (column * reader->rows + first) * bytes;
+	got = stream_read_at(reader->stream, elements, count * bytes, reader->offset);
+	if (got < 0)
+		return format_stream_error(reader, got);
+	if (got < (int64_t)(count * bytes))
+		return format_fail(reader, -EIO, "the file became shorter while it was read");
+	for (size_t i = 0; i < count; i++)
+		memcpy(rows + i * row_bytes + (size_t)column * bytes, elements + i * bytes, bytes);
+	return 0;
+}
+
+/* Gather rows from their columns. */
+static int read_columns(struct format_reader *reader, struct format_batch *batch)
+{
+	uint64_t left = reader->rows - reader->row;
+	size_t count = left < batch->room ? (size_t)left : batch->room;
+
+	batch->count = 0;
+	if (count > COLUMN_ROWS_MAX)
+		count = COLUMN_ROWS_MAX;
+	for (uint32_t column = 0; column < reader->dim; column++) {
+		int result = read_column(reader, column, reader->row, count, batch->rows);
+
+		if (result < 0)
+			return result;
+	}
+	if (reader->big_endian)
+		element_swap(batch->rows, element_bytes(reader->type), count * reader->dim);
+	/* the first element of each */
+	for (size_t i = 0; i < count; i++)
+		batch->offsets[i] =
+			reader->data_offset + (reader->row + i) * element_bytes(reader->type);
+	batch->count = count;
+	reader->row += count;
+	return 0;
+}
+
+static int read_npy(struct format_reader *reader, struct format_batch *batch)
+{
+	return reader->state != NULL ? read_columns(reader, batch)
+	                             : format_read_plain(reader, batch);
+}
+
+static int put_header(struct format_writer *writer, uint64_t rows,
+                      int (*write)(void *arg, const void *bytes, size_t length))
+{
+	char header[NPY_WRITTEN_BYTES];
+	int result = npy_format_header(header, element_name(writer->type), rows, writer->dim);
+
+	return result < 0 ? result : write(writer->arg, header, sizeof(header));
+}
+
+static int write_header(struct format_writer *writer)
+{
+	return put_header(writer, writer->expected, writer->write);
+}
+
+static int finish(struct format_writer *writer)
+{
+	return put_header(writer, writer->rows, writer->write_start);
+}
+
+const struct format format_npy = {
+	.name = "npy",
+	.suffix = ".npy",
+	.open = open_npy,
+	.read = read_npy,
+	.write_header = write_header,
+	.write_row = format_write_plain,
+	.finish = finish,
+};

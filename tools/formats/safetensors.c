@@ -1,0 +1,303 @@
+/*
+ * safetensors.c - one tensor of a .safetensors file as rows of vectors.
+ *
+ * The length of the header as a uint64, the header (a JSON object that maps the name of
+ * each tensor to its dtype, shape and place in the data), then the data. Everything
+ * little-endian, rows one after another.
+ */
+#include "format.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A tensor takes some 100 bytes of the header; files have thousands of them, not more. */
+#define HEADER_BYTES_MAX (16u << 20)
+/* Room for every header that is written here: the data begins at a multiple of 8. */
+#define WRITTEN_BYTES 512u
+/* The name a tensor gets where none is given. */
+#define NAME_DEFAULT "vectors"
+/* Name of the entry that is no tensor. */
+#define METADATA "__metadata__"
+
+static const struct {
+	const char *name;
+	enum element type;
+} dtypes[] = {
+	{ "F32", ELEMENT_F4 }, { "F16", ELEMENT_F2 },   { "F64", ELEMENT_F8 },
+	{ "I8", ELEMENT_I1 },  { "U8", ELEMENT_U1 },    { "I16", ELEMENT_I2 },
+	{ "U16", ELEMENT_U2 }, { "I32", ELEMENT_I4 },   { "U32", ELEMENT_U4 },
+	{ "I64", ELEMENT_I8 }, { "BF16", ELEMENT_BF2 }, { "U64", ELEMENT_U8 },
+};
+
+#define DTYPES (sizeof(dtypes) / sizeof(dtypes[0]))
+
+struct tensor {
+	const char *name;
+	const char *dtype;
+	const json_t *shape;
+	uint64_t begin, end; /* within the data */
+};
+
+/* Read and parse the header. The caller's to give back. */
+static int load_header(struct format_reader *reader, json_t **header)
+{
+	struct stream *stream = reader->stream;
+	json_error_t error;
+	uint64_t length;
+	const unsigned char *at;
+	int64_t got = stream_read(stream, &length, sizeof(length));
+
+	if (got < 0)
+		return format_stream_error(reader, got);
+	length = le64toh(length);
+	if (got < (int64_t)sizeof(length))
+		return format_refuse(reader, "the file ends within its header");
+	if (length > HEADER_BYTES_MAX)
+		return format_refuse(reader,
+		                     "its header claims %" PRIu64 " bytes: not a .safetensors file",
+		                     length);
+	got = stream_peek(stream, (size_t)length, &at);
+	if (got < 0)
+		return format_stream_error(reader, got);
+	if ((uint64_t)got < length)
+		return format_refuse(reader, "the file ends within its header");
+	*header = json_loadb((const char *)at, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+	if (*header == NULL)
+		return format_refuse(reader, "its header is no JSON: %s", error.text);
+	if (!json_is_object(*header)) {
+		json_decref(*header);
+		return format_refuse(reader, "its header is no JSON object");
+	}
+	reader->data_offset = sizeof(length) + length;
+	got = stream_skip(stream, length);
+	if (got < 0) {
+		json_decref(*header);
+		return format_stream_error(reader, got);
+	}
+	return 0;
+}
+
+/* What the header says of one tensor. */
+static int parse_tensor(struct format_reader *reader, const char *name, json_t *entry,
+                        struct tensor *tensor)
+{
+	const json_t *offsets = json_object_get(entry, "data_offsets");
+	json_int_t begin, end;
+
+	tensor->name = name;
+	tensor->dtype = json_string_value(json_object_get(entry, "dtype"));
+	tensor->shape = json_object_get(entry, "shape");
+	if (tensor->dtype == NULL || !json_is_array(tensor->shape) || !json_is_array(offsets) ||
+	    json_array_size(offsets) != 2 || !json_is_integer(json_array_get(offsets, 0)) ||
+	    !json_is_integer(json_array_get(offsets, 1)))
+		return format_refuse(reader,
+		                     "its header is broken: tensor '%.100s' needs dtype, shape and "
+		                     "two data_offsets",
+		                     name);
+	begin = json_integer_value(json_array_get(offsets, 0));
+	end = json_integer_value(json_array_get(offsets, 1));
+	if (begin < 0 || end < begin)
+		return format_refuse(reader,
+		                     "its header is broken: tensor '%.100s' ends before it begins",
+		                     name);
+	tensor->begin = (uint64_t)begin;
+	tensor->end = (uint64_t)end;
+	return 0;
+}
+
+/* Say which tensors there are, as many as there is room for. */
+static int refuse_choice(struct format_reader *reader, json_t *header, const char *why)
+{
+	char names[FORMAT_REASON_BYTES / 2] = "";
+	const char *name;
+	json_t *entry;
+	size_t used = 0;
+
+	json_object_foreach(header, name, entry)
+	{
+		int more;
+
+		if (strcmp(name, METADATA) == 0)
+			continue;
+		more = snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "",
+		                name);
+		if (more < 0 || used + (size_t)more >= sizeof(names))
+			break;
+		used += (size_t)more;
+	}
+	return format_refuse(reader, "%s; --dataset NAME chooses one: %s", why, names);
+}
+
+/* Choose the tensor: the one of the name, or else the only one of two dimensions. *all
+ * is where the data of all of them ends. */
+static int find_tensor(struct format_reader *reader, json_t *header, struct tensor *found,
+                       uint64_t *all)
+{
+	const char *wanted = reader->wanted.dataset;
+	unsigned count = 0;
+	const char *name;
+	json_t *entry;
+
+	*all = 0;
+	json_object_foreach(header, name, entry)
+	{
+		struct tensor tensor = { 0 };
+		int result;
+
+		if (strcmp(name, METADATA) == 0)
+			continue;
+		result = parse_tensor(reader, name, entry, &tensor);
+		if (result < 0)
+			return result;
+		if (tensor.end > *all)
+			*all = tensor.end;
+		if (wanted != NULL ? strcmp(name, wanted) == 0
+		                   : json_array_size(tensor.shape) == 2) {
+			*found = tensor;
+			count++;
+		}
+	}
+	if (count == 1)
+		return 0;
+	if (wanted != NULL)
+		return refuse_choice(reader, header, "it has no tensor of this name");
+	return refuse_choice(reader, header,
+	                     count == 0 ? "it has no tensor of 2 dimensions"
+	                                : "it has several tensors of 2 dimensions");
+}
+
+/* Set type, dimension and rows from the tensor, and compare them with its place. */
+static int set_geometry(struct format_reader *reader, const struct tensor *tensor)
+{
+	size_t which = 0;
+	json_int_t rows, dim;
+	uint64_t bytes;
+
+	while (which < DTYPES && strcmp(dtypes[which].name, tensor->dtype) != 0)
+		which++;
+	if (which == DTYPES)
+		return format_refuse(reader, "its dtype '%.40s' is not known here", tensor->dtype);
+	if (json_array_size(tensor->shape) != 2)
+		return format_refuse(
+			reader,
+			"the tensor has %zu dimensions; vectors are the rows of a tensor of 2",
+			json_array_size(tensor->shape));
+	rows = json_integer_value(json_array_get(tensor->shape, 0));
+	dim = json_integer_value(json_array_get(tensor->shape, 1));
+	reader->type = dtypes[which].type;
+	bytes = element_bytes(reader->type);
+	if (rows < 0 || dim < 1 || dim > UINT32_MAX ||
+	    !json_is_integer(json_array_get(tensor->shape, 0)) ||
+	    __builtin_mul_overflow(bytes, (uint64_t)rows, &bytes) ||
+	    __builtin_mul_overflow(bytes, (uint64_t)dim, &bytes) ||
+	    bytes != tensor->end - tensor->begin)
+		return format_refuse(reader,
+		                     "its header is broken: the shape of tensor '%.100s' does not "
+		                     "fit its data_offsets",
+		                     tensor->name);
+	reader->rows = (uint64_t)rows;
+	reader->dim = (uint32_t)dim;
+	return 0;
+}
+
+static int open_safetensors(struct format_reader *reader)
+{
+	struct tensor tensor = { 0 };
+	json_t *header = NULL;
+	uint64_t all = 0;
+	int64_t got;
+	int result = load_header(reader, &header);
+
+	if (result < 0)
+		return result;
+	result = find_tensor(reader, header, &tensor, &all);
+	if (result == 0)
+		result = set_geometry(reader, &tensor);
+	json_decref(header);
+	if (result < 0)
+		return result;
+	if (all > INT64_MAX - reader->data_offset)
+		return format_refuse(reader,
+		                     "its header tells of more data than any file can hold");
+	result = format_check_size(reader, reader->data_offset + all);
+	if (result < 0)
+		return result;
+	reader->data_offset += tensor.begin;
+	got = stream_skip(reader->stream, tensor.begin);
+	if (got < 0)
+		return format_stream_error(reader, got);
+	if ((uint64_t)got < tensor.begin)
+		return format_refuse(reader, "the data ends before the tensor begins");
+	return 0;
+}
+
+/* What follows the rows is other tensors. */
+static int read_safetensors(struct format_reader *reader, struct format_batch *batch)
+{
+	batch->count = 0;
+	return reader->row == reader->rows ? 0 : format_read_plain(reader, batch);
+}
+
+static const char *dtype_of(enum element type)
+{
+	size_t which = 0;
+
+	while (which < DTYPES - 1 && dtypes[which].type != type)
+		which++;
+	return dtypes[which].name;
+}
+
+/* The header is padded with spaces, so that it keeps its length. */
+static int put_header(struct format_writer *writer, uint64_t rows,
+                      int (*write)(void *arg, const void *bytes, size_t length))
+{
+	const char *name = writer->dataset != NULL ? writer->dataset : NAME_DEFAULT;
+	uint64_t bytes = rows * writer->dim * element_bytes(writer->type);
+	uint64_t length = htole64(WRITTEN_BYTES - sizeof(length));
+	char header[WRITTEN_BYTES];
+	json_t *value;
+	char *text;
+	size_t used;
+
+	value = json_pack("{s:{s:s, s:[I, I], s:[I, I]}}", name, "dtype", dtype_of(writer->type),
+	                  "shape", (json_int_t)rows, (json_int_t)writer->dim, "data_offsets",
+	                  (json_int_t)0, (json_int_t)bytes);
+	text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+	json_decref(value);
+	if (text == NULL)
+		return format_writer_refuse(writer, "'%s' cannot be the name of a tensor", name);
+	used = strlen(text);
+	memset(header, ' ', sizeof(header));
+	memcpy(header, &length, sizeof(length));
+	if (used > sizeof(header) - sizeof(length)) {
+		free(text);
+		return format_writer_refuse(writer, "the name of the tensor is too long");
+	}
+	memcpy(header + sizeof(length), text, used);
+	free(text);
+	return write(writer->arg, header, sizeof(header));
+}
+
+static int write_header(struct format_writer *writer)
+{
+	return put_header(writer, writer->expected, writer->write);
+}
+
+static int finish(struct format_writer *writer)
+{
+	return put_header(writer, writer->rows, writer->write_start);
+}
+
+const struct format format_safetensors = {
+	.name = "safetensors",
+	.suffix = ".safetensors",
+	.open = open_safetensors,
+	.read = read_safetensors,
+	.write_header = write_header,
+	.write_row = format_write_plain,
+	.finish = finish,
+};

@@ -1,0 +1,64 @@
+/*
+ * stream.h - bytes to import, from a file, a pipe or standard input.
+ *
+ * Memory is one buffer, whatever the length. One thread.
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Longest line: 65,536 numbers of 32 characters and what separates them, twice over. */
+#define STREAM_LINE_BYTES_MAX (4u << 20)
+
+struct stream {
+	const char *path; /* for messages; "standard input" where it is that */
+	int fd;
+	bool owned; /* fd is closed with it */
+	bool sized; /* a regular file: its length is known, any place can be read */
+	uint64_t size; /* where sized: bytes from where it began to its end */
+	uint64_t base; /* where in the file it began: not 0 only for standard input */
+	uint64_t offset; /* of the next byte to hand out, from where it began */
+	unsigned char *buffer;
+	size_t room;
+	size_t start; /* of the bytes that are read but not handed out */
+	size_t length; /* of them */
+};
+
+/* Open `path`, or standard input for "-". Keeps `path`. 0, to be given back with
+ * stream_close; -EISDIR a folder; errors of open(2) and fstat(2). */
+int stream_open(const char *path, struct stream *stream);
+void stream_close(struct stream *stream);
+
+/*
+ * Have up to `length` of the next bytes ready at *at, without handing them out;
+ * valid until the next call. The number ready, fewer than `length` only at the end;
+ * -EINTR a signal asked to stop; -ENOMEM; errors of read(2).
+ */
+int64_t stream_peek(struct stream *stream, size_t length, const unsigned char **at);
+
+/* Hand out `length` bytes; the number, fewer only at the end; errors as above. */
+int64_t stream_read(struct stream *stream, void *to, size_t length);
+
+/* Pass over `length` bytes, as stream_read. */
+int64_t stream_skip(struct stream *stream, uint64_t length);
+
+/*
+ * Hand out the next line, without its end (LF or CR LF) and ended by a NUL instead, at
+ * *line; valid until the next call. 1, or 0 at the end; -E2BIG longer than
+ * STREAM_LINE_BYTES_MAX; errors as above. stream->offset is then behind it.
+ */
+int stream_line(struct stream *stream, char **line, size_t *length);
+
+/* The same without handing it out. */
+int stream_peek_line(struct stream *stream, char **line, size_t *length);
+
+/* Read at a place, of a stream that is sized. As stream_read. */
+int64_t stream_read_at(const struct stream *stream, void *to, size_t length, uint64_t offset);
+
+/* Give the buffer back until it is needed again, where the file can be read anew. */
+void stream_rest(struct stream *stream);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * text.c - what the formats of lines of text share.
+ */
+#include "text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_blank(const char *line, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
+			return false;
+	}
+	return true;
+}
+
+/* An error of looking for a line, in words. */
+static int line_error(struct format_reader *reader, int result)
+{
+	reader->offset = reader->stream->offset;
+	reader->line++;
+	if (result == -E2BIG)
+		return format_refuse(reader, "the line is longer than %u bytes",
+		                     STREAM_LINE_BYTES_MAX);
+	return format_stream_error(reader, result);
+}
+
+int text_peek(struct format_reader *reader, char **line, size_t *length)
+{
+	for (;;) {
+		int result = stream_peek_line(reader->stream, line, length);
+
+		if (result < 0)
+			return line_error(reader, result);
+		if (result == 0 || !is_blank(*line, *length))
+			return result;
+		result = stream_line(reader->stream, line, length);
+		if (result < 0)
+			return line_error(reader, result);
+		reader->line++;
+	}
+}
+
+int text_line(struct format_reader *reader, char **line, size_t *length)
+{
+	int result = text_peek(reader, line, length);
+
+	if (result <= 0)
+		return result;
+	reader->offset = reader->stream->offset;
+	reader->line++;
+	result = stream_line(reader->stream, line, length);
+	if (result < 0)
+		return format_stream_error(reader, result);
+	if (memchr(*line, '\0', *length) != NULL)
+		return format_refuse(reader, "the line holds a NUL byte: not text");
+	return result;
+}
+
+int text_put(struct format_reader *reader, double number, void *to)
+{
+	enum element type = reader->wanted.type;
+	struct element_loss loss = { 0 };
+
+	if (element_store(type, number, to, &loss) < 0)
+		return format_refuse(reader, "a NaN cannot become an integer");
+	if (element_is_float(type))
+		loss.rounded = 0;
+	if (!reader->wanted.convert && loss.rounded + loss.beyond > 0)
+		return format_refuse(reader,
+		                     "%.9g is no %s; with --convert it becomes the nearest one",
+		                     number, element_name(type));
+	reader->loss.elements++;
+	reader->loss.rounded += loss.rounded;
+	reader->loss.beyond += loss.beyond;
+	if (loss.rounded > 0 && loss.largest > reader->loss.largest)
+		reader->loss.largest = loss.largest;
+	return 0;
+}
+
+int text_number(struct format_reader *reader, char **at, void *to)
+{
+	bool narrow = reader->wanted.type == ELEMENT_F4;
+	char *end = *at;
+	double number;
+
+	/* A float is rounded once, not by way of a double. */
+	errno = 0;
+	number = narrow ? (double)strtof(*at, &end) : strtod(*at, &end);
+	if (end == *at)
+		return format_refuse(reader, "'%.20s' is no number", *at);
+	if (errno == ERANGE && isinf(number)) {
+		if (!reader->wanted.convert)
+			return format_refuse(reader,
+			                     "'%.20s' is beyond the range of %s; with --convert it "
+			                     "becomes infinity",
+			                     *at, element_name(reader->wanted.type));
+		reader->loss.beyond++;
+	}
+	*at = end;
+	return text_put(reader, number, to);
+}
+
+bool text_id(const char *text, size_t length, uint64_t *id)
+{
+	uint64_t value = 0;
+
+	if (length == 0 || (text[0] == '0' && length > 1))
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(value, 10u, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(text[i] - '0'), &value))
+			return false;
+	}
+	*id = value;
+	return true;
+}
+
+size_t text_format(enum element type, const void *element, char to[TEXT_NUMBER_BYTES])
+{
+	double number = element_load(type, element, NULL);
+	int digits = type == ELEMENT_F2 ? 5 : type == ELEMENT_F8 ? 17 : 9;
+	int length = snprintf(to, TEXT_NUMBER_BYTES, "%.*g", digits, number);
+
+	/* an integer has no -0, and a reader may take it for one */
+	if (length == 2 && to[0] == '-' && to[1] == '0')
+		length = snprintf(to, TEXT_NUMBER_BYTES, "-0.0");
+	return (size_t)length;
+}
+
+size_t text_format_row(const struct format_writer *writer, const void *row, const char *separator,
+                       char *to)
+{
+	const unsigned char *element = row;
+	uint32_t bytes = element_bytes(writer->type);
+	size_t apart = strlen(separator);
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < writer->dim; i++) {
+		if (i > 0) {
+			memcpy(to + used, separator, apart);
+			used += apart;
+		}
+		used += text_format(writer->type, element + (size_t)i * bytes, to + used);
+	}
+	return used;
+}
+
+int text_writer_begin(struct format_writer *writer, size_t extra)
+{
+	if (writer->state == NULL)
+		writer->state = malloc((size_t)writer->dim * TEXT_NUMBER_BYTES + extra);
+	return writer->state != NULL ? 0 : -ENOMEM;
+}
+
+void text_writer_end(struct format_writer *writer)
+{
+	free(writer->state);
+	writer->state = NULL;
+}

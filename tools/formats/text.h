@@ -1,0 +1,50 @@
+/*
+ * text.h - what the formats of lines of text share.
+ */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include "format.h"
+
+/* Longest text of one number that is written, with what separates it. */
+#define TEXT_NUMBER_BYTES 32u
+/* Longest decimal uint64, with its NUL. */
+#define TEXT_ID_BYTES 21u
+
+/*
+ * The next line that is not blank, ended by a NUL: 1, 0 at the end, or an error with
+ * its reason. Sets reader->offset and counts reader->line.
+ */
+int text_line(struct format_reader *reader, char **line, size_t *length);
+
+/* The same without taking it; blank lines before it are taken. *line has no NUL. */
+int text_peek(struct format_reader *reader, char **line, size_t *length);
+
+/*
+ * Put a number as an element of the store's type. -EINVAL with a reason where it would
+ * become another number and wanted.convert is not given: a fraction or a large number
+ * as an integer, a number beyond the range of a float. That decimal digits are rounded
+ * to the nearest float is no loss.
+ */
+int text_put(struct format_reader *reader, double number, void *to);
+
+/* Read the number at *at, move *at behind it, and put it as text_put does. */
+int text_number(struct format_reader *reader, char **at, void *to);
+
+/* Read a decimal uint64 of `length` characters. False where it is none. */
+bool text_id(const char *text, size_t length, uint64_t *id);
+
+/* Write an element so that it is read back as it is (but for the bits of a NaN):
+ * the number of characters, without a NUL behind them. */
+size_t text_format(enum element type, const void *element, char to[TEXT_NUMBER_BYTES]);
+
+/* Write a row, its elements separated by `separator`: the number of characters. `to`
+ * has room for dim times TEXT_NUMBER_BYTES. */
+size_t text_format_row(const struct format_writer *writer, const void *row, const char *separator,
+                       char *to);
+
+/* Make room for a line in writer->state, `extra` bytes beside the numbers. -ENOMEM. */
+int text_writer_begin(struct format_writer *writer, size_t extra);
+void text_writer_end(struct format_writer *writer);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * vecs.c - .fvecs, .bvecs and .ivecs, as the TEXMEX sets of vectors have them.
+ *
+ * Records follow one another: the dimension as an int32, then so many elements
+ * (float32, uint8, int32). All little-endian; there is no header.
+ */
+#include "format.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define LEAD_BYTES sizeof(int32_t)
+/* More is no vector. It keeps a wrong number from being believed. */
+#define DIM_MAX 1000000
+
+static enum element type_of(const struct format *format)
+{
+	if (format == &format_fvecs)
+		return ELEMENT_F4;
+	return format == &format_bvecs ? ELEMENT_U1 : ELEMENT_I4;
+}
+
+/* Set the dimension from the first record; an empty file has no record, and so the
+ * store's. */
+static int look_at_first(struct format_reader *reader)
+{
+	const unsigned char *at;
+	uint32_t lead;
+	int64_t got = stream_peek(reader->stream, LEAD_BYTES, &at);
+
+	if (got < 0)
+		return format_stream_error(reader, got);
+	reader->dim = reader->wanted.dim;
+	if (got == 0)
+		return 0;
+	if (got < (int64_t)LEAD_BYTES)
+		return format_refuse(reader, "the file ends within its first record");
+	memcpy(&lead, at, sizeof(lead));
+	lead = le32toh(lead);
+	if (lead < 1 || lead > DIM_MAX)
+		return format_refuse(reader,
+		                     "its first record has dimension %" PRId32
+		                     ": not a file of this format",
+		                     (int32_t)lead);
+	reader->dim = lead;
+	return 0;
+}
+
+static int open_vecs(struct format_reader *reader)
+{
+	uint64_t record_bytes, size = reader->stream->size;
+	int result = look_at_first(reader);
+
+	if (result < 0)
+		return result;
+	reader->type = type_of(reader->format);
+	reader->rows = FORMAT_ROWS_UNKNOWN;
+	if (!reader->stream->sized)
+		return 0;
+	record_bytes = LEAD_BYTES + (uint64_t)reader->dim * element_bytes(reader->type);
+	if (size % record_bytes != 0)
+		return format_refuse(
+			reader,
+			"its %" PRIu64 " bytes are not a whole number of records of %" PRIu64
+			" bytes, which dimension %" PRIu32 " gives: cut off, or another format",
+			size, record_bytes, reader->dim);
+	reader->rows = size / record_bytes;
+	return 0;
+}
+
+static int read_vecs(struct format_reader *reader, struct format_batch *batch)
+{
+	return format_read_fixed(reader, batch, LEAD_BYTES);
+}
+
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+{
+	uint32_t lead = htole32(writer->dim);
+	int result = writer->write(writer->arg, &lead, sizeof(lead));
+
+	return result < 0 ? result : format_write_plain(writer, id, row, word);
+}
+
+static const char *const float_types[] = { "f4", NULL };
+static const char *const byte_types[] = { "u1", NULL };
+static const char *const integer_types[] = { "i4", NULL };
+
+const struct format format_fvecs = {
+	.name = "fvecs",
+	.suffix = ".fvecs",
+	.types = float_types,
+	.open = open_vecs,
+	.read = read_vecs,
+	.write_row = write_row,
+};
+
+const struct format format_bvecs = {
+	.name = "bvecs",
+	.suffix = ".bvecs",
+	.types = byte_types,
+	.open = open_vecs,
+	.read = read_vecs,
+	.write_row = write_row,
+};
+
+const struct format format_ivecs = {
+	.name = "ivecs",
+	.suffix = ".ivecs",
+	.types = integer_types,
+	.open = open_vecs,
+	.read = read_vecs,
+	.write_row = write_row,
+};

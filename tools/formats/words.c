@@ -1,0 +1,280 @@
+/*
+ * words.c - lines of a word and the elements of its vector, as GloVe and word2vec have
+ * them.
+ *
+ * Spaces or tabs separate. word2vec (and fastText) begin with a line that tells how many
+ * rows there are and of which dimension; GloVe does not. A word may hold spaces: the
+ * elements are counted from the line's end.
+ */
+#include "text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* The last field of the `length` characters at `line`: where it begins; the length
+ * before it, without spaces, to *before. */
+static size_t last_field(const char *line, size_t length, size_t *before)
+{
+	size_t start;
+
+	while (length > 0 && is_space(line[length - 1]))
+		length--;
+	start = length;
+	while (start > 0 && !is_space(line[start - 1]))
+		start--;
+	*before = start;
+	while (*before > 0 && is_space(line[*before - 1]))
+		(*before)--;
+	return start;
+}
+
+static uint64_t count_fields(const char *line, size_t length)
+{
+	uint64_t count = 0;
+
+	while (length > 0) {
+		size_t before;
+
+		if (last_field(line, length, &before) < length)
+			count++;
+		length = before;
+	}
+	return count;
+}
+
+/* Whether the field that begins at `start` is a number from end to end. */
+static bool is_number(const char *line, size_t start, size_t length)
+{
+	char field[TEXT_NUMBER_BYTES * 2];
+	size_t bytes = 0;
+	char *end;
+
+	while (start + bytes < length && !is_space(line[start + bytes]))
+		bytes++;
+	if (bytes == 0 || bytes >= sizeof(field))
+		return false;
+	memcpy(field, line + start, bytes);
+	field[bytes] = '\0';
+	(void)strtod(field, &end);
+	return *end == '\0';
+}
+
+/*
+ * Split a line before its last `dim` fields: the length of the word to *word, where the
+ * numbers begin to *numbers. False where there are fewer fields, or where the word ends
+ * in a number: then there are more than dim of them.
+ */
+static bool split(const char *line, size_t length, uint32_t dim, size_t *word, size_t *numbers)
+{
+	size_t before, start;
+
+	for (uint32_t i = 0; i < dim; i++) {
+		if (length == 0)
+			return false;
+		*numbers = last_field(line, length, &before);
+		length = before;
+	}
+	*word = length;
+	start = last_field(line, length, &before);
+	return length > 0 && (before == 0 || !is_number(line, start, length));
+}
+
+/* Whether a line tells how many rows there are, and of which dimension. */
+static bool is_header(const char *line, size_t length, uint64_t *rows, uint64_t *dim)
+{
+	size_t before, end = length;
+	size_t start = last_field(line, length, &before);
+
+	while (end > 0 && is_space(line[end - 1]))
+		end--;
+	return text_id(line + start, end - start, dim) && text_id(line, before, rows);
+}
+
+/* Take the first line where it is a header. 1, 0 where it is none, or an error. */
+static int take_header(struct format_reader *reader, char **line, size_t *length)
+{
+	bool needed = reader->format == &format_word2vec;
+	uint64_t rows, dim;
+	int result;
+
+	if (!is_header(*line, *length, &rows, &dim) || (!needed && reader->wanted.dim == 1)) {
+		if (!needed)
+			return 0;
+		return format_refuse(reader,
+		                     "it does not begin with the number of rows and the dimension; "
+		                     "without that line it is --format glove");
+	}
+	if (dim < 1 || dim > UINT32_MAX || rows == FORMAT_ROWS_UNKNOWN)
+		return format_refuse(
+			reader, "its first line tells of %" PRIu64 " rows of dimension %" PRIu64,
+			rows, dim);
+	reader->rows = rows;
+	reader->dim = (uint32_t)dim;
+	result = text_line(reader, line, length);
+	return result < 0 ? result : 1;
+}
+
+static int open_words(struct format_reader *reader)
+{
+	char *line = NULL;
+	size_t length = 0, word, numbers;
+	int result = text_peek(reader, &line, &length);
+
+	if (result < 0)
+		return result;
+	reader->type = reader->wanted.type;
+	reader->is_text = true;
+	reader->dim = reader->wanted.dim;
+	reader->rows = FORMAT_ROWS_UNKNOWN;
+	if (result == 0 && reader->format != &format_word2vec)
+		return 0;
+	result = take_header(reader, &line, &length);
+	if (result != 0)
+		return result < 0 ? result : 0;
+	/* One field that is no number, then as many as the store's vectors have: or else
+	 * the first line's count is what the message tells. */
+	if (!split(line, length, reader->wanted.dim, &word, &numbers)) {
+		uint64_t fields = count_fields(line, length);
+
+		reader->dim = (uint32_t)(fields - 1);
+	}
+	return 0;
+}
+
+/* The rows that the first line promises, and no more. */
+static int check_end(struct format_reader *reader, bool more)
+{
+	if (reader->rows == FORMAT_ROWS_UNKNOWN || (!more && reader->row == reader->rows))
+		return 0;
+	return format_refuse(
+		reader, "%s after %" PRIu64 " rows, but its first line promises %" PRIu64,
+		more ? "the file goes on" : "the file ends", reader->row, reader->rows);
+}
+
+static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to)
+{
+	uint32_t bytes = element_bytes(reader->type);
+	size_t word = 0, numbers = 0;
+	char *at;
+	int result;
+
+	if (!split(line, length, reader->dim, &word, &numbers))
+		return format_refuse(reader,
+		                     "the line has %" PRIu64 " fields; a word and %" PRIu32
+		                     " numbers are needed",
+		                     count_fields(line, length), reader->dim);
+	at = line + numbers;
+	for (uint32_t i = 0; i < reader->dim; i++) {
+		result = text_number(reader, &at, to + (size_t)i * bytes);
+		if (result < 0)
+			return result;
+		if (*at != '\0' && !is_space(*at))
+			return format_refuse(reader, "'%.20s' is not what follows a number", at);
+	}
+	if (reader->wanted.on_word == NULL)
+		return 0;
+	result = reader->wanted.on_word(reader->wanted.on_word_arg, line, word);
+	return result < 0 ? format_fail(reader, result, "the words cannot be kept") : 0;
+}
+
+static int read_words(struct format_reader *reader, struct format_batch *batch)
+{
+	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+
+	batch->count = 0;
+	while (batch->count < batch->room) {
+		size_t length;
+		char *line;
+		int result = text_line(reader, &line, &length);
+
+		if (result < 0)
+			return result;
+		if (result == 0)
+			return check_end(reader, false);
+		if (reader->row == reader->rows)
+			return check_end(reader, true);
+		result = parse_line(reader, line, length,
+		                    (unsigned char *)batch->rows + batch->count * row_bytes);
+		if (result < 0)
+			return result;
+		batch->offsets[batch->count++] = reader->offset;
+		reader->row++;
+	}
+	return 0;
+}
+
+/* The first line of word2vec. Fewer rows than it told at first need no more room: the
+ * rest becomes spaces. */
+static int put_header(struct format_writer *writer, uint64_t rows,
+                      int (*write)(void *arg, const void *bytes, size_t length))
+{
+	char header[2 * TEXT_ID_BYTES + 4];
+	int length = snprintf(header, sizeof(header), "%" PRIu64 " %" PRIu32, writer->expected,
+	                      writer->dim);
+	int used = snprintf(header, sizeof(header), "%" PRIu64 " %" PRIu32, rows, writer->dim);
+
+	memset(header + used, ' ', (size_t)(length - used));
+	header[length] = '\n';
+	return write(writer->arg, header, (size_t)length + 1);
+}
+
+static int write_header(struct format_writer *writer)
+{
+	return put_header(writer, writer->expected, writer->write);
+}
+
+static int finish(struct format_writer *writer)
+{
+	return put_header(writer, writer->rows, writer->write_start);
+}
+
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+{
+	char number[TEXT_ID_BYTES];
+	size_t used;
+	char *line;
+	int result = text_writer_begin(writer, 2);
+
+	if (result < 0)
+		return result;
+	(void)snprintf(number, sizeof(number), "%" PRIu64, id);
+	if (word == NULL)
+		word = number;
+	result = writer->write(writer->arg, word, strlen(word));
+	if (result < 0)
+		return result;
+	line = writer->state;
+	line[0] = ' ';
+	used = 1 + text_format_row(writer, row, " ", line + 1);
+	line[used++] = '\n';
+	return writer->write(writer->arg, line, used);
+}
+
+const struct format format_glove = {
+	.name = "glove",
+	.suffix = ".txt",
+	.reads_words = true,
+	.open = open_words,
+	.read = read_words,
+	.write_row = write_row,
+	.end = text_writer_end,
+};
+
+const struct format format_word2vec = {
+	.name = "word2vec",
+	.suffix = ".vec",
+	.reads_words = true,
+	.open = open_words,
+	.read = read_words,
+	.write_header = write_header,
+	.write_row = write_row,
+	.finish = finish,
+	.end = text_writer_end,
+};

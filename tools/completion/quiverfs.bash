@@ -11,8 +11,9 @@ _quiverfs_options() {
 	create | mkfs.quiverfs) echo "--dim --dtype $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
-	import) echo "--ids --start-id $common" ;;
-	export) echo "--ids $common" ;;
+	import) echo "--format --dataset --ids --start-id --words --on-duplicate --convert
+		--reject-nonfinite $common" ;;
+	export) echo "--format --dataset --ids --words --start-id --convert $common" ;;
 	status) echo "--json $common" ;;
 	check) echo "--repair $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;

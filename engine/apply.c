@@ -2,9 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "sizes.h"
 
 #define MODE_BITS 07777u
@@ -50,13 +52,43 @@ static void inherit(struct quiver_attr *attr, unsigned mask, const struct quiver
 		attr->gid = from->gid;
 }
 
+/* Slot of `id` in *slot, or SLOT_NONE. -EIO (reported) where damage may hide it, or where the
+ * index names a free slot. */
+static int look_up(struct quiver *store, uint64_t id, uint64_t *slot)
+{
+	int r;
+
+	*slot = index_find(&store->index, id);
+	if (*slot == SLOT_NONE) {
+		r = fault_covered() > 0 ? store_missing(store, id) : 0;
+		return r == -ENOENT ? 0 : r;
+	}
+	if (slots_is_live(&store->slots, *slot))
+		return 0;
+	quiver_report(store,
+	              "index: vector %" PRIu64 " should be in slot %" PRIu64
+	              ", which is free; `quiverfs check --repair` makes the index anew",
+	              id, *slot);
+	return -EIO;
+}
+
+/* The same for what must be there: -ENOENT. */
+static int look_up_present(struct quiver *store, uint64_t id, uint64_t *slot)
+{
+	int r = look_up(store, id, slot);
+
+	return r == 0 && *slot == SLOT_NONE ? store_missing(store, id) : r;
+}
+
 /* PUT: also where the row that it replaces is damaged; then the attributes are the new
  * ones. */
 static int plan_put(struct quiver *store, struct commit_op *op, unsigned flags)
 {
 	struct meta_row old;
+	int r = look_up(store, op->id, &op->old_slot);
 
-	op->old_slot = index_find(&store->index, op->id);
+	if (r)
+		return r;
 	if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
 		return -EEXIST;
 	op->row.attr = op->attr;
@@ -69,17 +101,19 @@ static int plan_put(struct quiver *store, struct commit_op *op, unsigned flags)
 static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
 {
 	uint64_t from = op->type == WAL_RENAME ? op->from : op->id;
-	uint64_t found = index_find(&store->index, from);
+	uint64_t found;
 	struct meta_row row;
-	int r;
+	int r = look_up_present(store, from, &found);
 
-	if (found == SLOT_NONE)
-		return store_missing(store, from);
+	if (r)
+		return r;
 	if (found != op->src_slot)
 		return -ESTALE;
 	op->old_slot = SLOT_NONE;
 	if (op->type == WAL_RENAME) {
-		op->old_slot = index_find(&store->index, op->id);
+		r = look_up(store, op->id, &op->old_slot);
+		if (r)
+			return r;
 		if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
 			return -EEXIST;
 	}
@@ -91,11 +125,10 @@ static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
 static int plan_attr(struct quiver *store, struct commit_op *op)
 {
 	struct meta_row row;
-	int r;
+	int r = look_up_present(store, op->id, &op->slot);
 
-	op->slot = index_find(&store->index, op->id);
-	if (op->slot == SLOT_NONE)
-		return store_missing(store, op->id);
+	if (r)
+		return r;
 	r = store_row(store, op->slot, op->id, &row);
 	if (r)
 		return r == -EBADMSG ? -EIO : r;
@@ -111,8 +144,7 @@ static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
 	case WAL_PUT:
 		return plan_put(store, op, flags);
 	case WAL_REMOVE:
-		op->old_slot = index_find(&store->index, op->id);
-		return op->old_slot == SLOT_NONE ? store_missing(store, op->id) : 0;
+		return look_up_present(store, op->id, &op->old_slot);
 	case WAL_RENAME:
 	case WAL_MOVE:
 		return plan_move(store, op, flags);

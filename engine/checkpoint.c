@@ -279,25 +279,32 @@ static void release_slots(struct quiver *store, const struct checkpoint *cp)
 	checkpoint_release_waiting(store);
 }
 
-/* A checkpoint that could not begin, or failed: what was taken goes back in front. */
+/* A checkpoint that could not begin, or failed: what was taken goes back in front. Without
+ * memory for that the slots would be lost to the next one, so the store stops. */
 static void put_back(struct quiver *store, struct checkpoint *cp)
 {
+	int r;
+
 	pthread_mutex_lock(&store->writer_lock);
-	if (retired_make_room(&cp->retired, store->retired.count) == 0) {
-		for (size_t i = 0; i < store->retired.count; i++)
-			cp->retired.items[cp->retired.count++] = store->retired.items[i];
-		free(store->retired.items);
-		store->retired = cp->retired;
-		memset(&cp->retired, 0, sizeof(cp->retired));
+	r = retired_make_room(&cp->retired, store->retired.count);
+	if (r == 0)
+		r = slot_list_make_room(&cp->unlogged, store->unlogged.count);
+	if (r) {
+		pthread_mutex_unlock(&store->writer_lock);
+		store_fail(store, "keeping what a failed checkpoint was to free", r);
+		return;
 	}
-	if (slot_list_make_room(&cp->unlogged, store->unlogged.count) == 0) {
-		for (size_t i = 0; i < store->unlogged.count; i++)
-			cp->unlogged.items[cp->unlogged.count++] = store->unlogged.items[i];
-		free(store->unlogged.items);
-		store->unlogged = cp->unlogged;
-		atomic_store(&store->unlogged_count, store->unlogged.count);
-		memset(&cp->unlogged, 0, sizeof(cp->unlogged));
-	}
+	for (size_t i = 0; i < store->retired.count; i++)
+		cp->retired.items[cp->retired.count++] = store->retired.items[i];
+	free(store->retired.items);
+	store->retired = cp->retired;
+	memset(&cp->retired, 0, sizeof(cp->retired));
+	for (size_t i = 0; i < store->unlogged.count; i++)
+		cp->unlogged.items[cp->unlogged.count++] = store->unlogged.items[i];
+	free(store->unlogged.items);
+	store->unlogged = cp->unlogged;
+	atomic_store(&store->unlogged_count, store->unlogged.count);
+	memset(&cp->unlogged, 0, sizeof(cp->unlogged));
 	pthread_mutex_unlock(&store->writer_lock);
 }
 

@@ -11,6 +11,7 @@
 
 #include "column_map.h"
 #include "error.h"
+#include "fault.h"
 #include "npy_header.h"
 
 #define COLUMNS 3
@@ -284,6 +285,9 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 	if (r < 0)
 		goto fail;
 	r = reserve(columns, rows);
+	/* A search compares IDs in the map, unguarded. */
+	if (r == 0)
+		r = fault_cover(columns->ids.map, columns->ids.reserved_bytes);
 	if (r == 0 && !read_only)
 		r = put_right(columns, kinds, header_rows, rows);
 	if (r == 0)
@@ -303,6 +307,7 @@ int columns_close(struct columns *columns)
 {
 	int r = 0;
 
+	fault_uncover(columns->ids.map);
 	for (unsigned i = 0; i < COLUMNS; i++) {
 		struct column *column = column_of(columns, i);
 		int released = column_release(column);

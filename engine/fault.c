@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -25,6 +26,16 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int installed = -EINVAL; /* once */
 static struct sigaction previous; /* once */
 static uintptr_t page_mask; /* once */
+static int blank_fd = -1; /* once; a page of 0xFF in memory */
+
+struct cover {
+	_Atomic uintptr_t from; /* written under covers_lock */
+	_Atomic uintptr_t end; /* likewise; 0: not in use */
+};
+
+static pthread_mutex_t covers_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct cover covers[FAULT_COVERS_MAX];
+static _Atomic uint64_t covered;
 
 static bool ours(const siginfo_t *info)
 {
@@ -37,6 +48,21 @@ static bool ours(const siginfo_t *info)
 	if (info->si_code == BUS_MCEERR_AR)
 		from &= page_mask;
 	return at >= from && at < end;
+}
+
+/* Replace a page of a covered map. The read that faulted is done again on return. */
+static bool replace_page(const siginfo_t *info)
+{
+	uintptr_t at = (uintptr_t)info->si_addr;
+	bool found = false;
+
+	for (size_t i = 0; !found && info->si_code > 0 && i < FAULT_COVERS_MAX; i++)
+		found = at >= atomic_load(&covers[i].from) && at < atomic_load(&covers[i].end);
+	if (!found || mmap((void *)(at & page_mask), ~page_mask + 1, PROT_READ,
+	                   MAP_SHARED | MAP_FIXED, blank_fd, 0) == MAP_FAILED)
+		return false;
+	atomic_fetch_add(&covered, 1);
+	return true;
 }
 
 static void pass_on(int number, siginfo_t *info, void *context)
@@ -67,8 +93,24 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 			_exit(128 + number);
 		siglongjmp(guard.back, 1);
 	}
-	pass_on(number, info, context);
+	if (!replace_page(info))
+		pass_on(number, info, context);
 	errno = saved;
+}
+
+static int make_blank(size_t page_bytes)
+{
+	unsigned char bytes[4096];
+	int r = 0;
+
+	memset(bytes, 0xFF, sizeof(bytes));
+	blank_fd = memfd_create("quiver-blank", MFD_CLOEXEC);
+	if (blank_fd < 0)
+		return -errno;
+	for (size_t at = 0; r == 0 && at < page_bytes; at += sizeof(bytes))
+		if (pwrite(blank_fd, bytes, sizeof(bytes), (off_t)at) != (ssize_t)sizeof(bytes))
+			r = -ENOSPC;
+	return r;
 }
 
 static void install(void)
@@ -80,8 +122,11 @@ static void install(void)
 	long page = sysconf(_SC_PAGESIZE);
 
 	page_mask = ~((uintptr_t)page - 1);
-	if (page <= 0 || sigemptyset(&action.sa_mask) != 0 ||
-	    sigaction(SIGBUS, NULL, &previous) != 0 || sigaction(SIGBUS, &action, NULL) != 0)
+	installed = page > 0 ? make_blank((size_t)page) : -EINVAL;
+	if (installed)
+		return;
+	if (sigemptyset(&action.sa_mask) != 0 || sigaction(SIGBUS, NULL, &previous) != 0 ||
+	    sigaction(SIGBUS, &action, NULL) != 0)
 		installed = -errno;
 	else
 		installed = 0;
@@ -129,4 +174,34 @@ int fault_hash(const void *from, size_t length, uint64_t *hash)
 	*hash = XXH3_64bits(from, length);
 	disarm();
 	return 0;
+}
+
+int fault_cover(const void *map, size_t length)
+{
+	int r = -EMFILE;
+
+	pthread_mutex_lock(&covers_lock);
+	for (size_t i = 0; r != 0 && i < FAULT_COVERS_MAX; i++) {
+		if (atomic_load(&covers[i].end) != 0)
+			continue;
+		atomic_store(&covers[i].from, (uintptr_t)map);
+		atomic_store(&covers[i].end, (uintptr_t)map + length);
+		r = 0;
+	}
+	pthread_mutex_unlock(&covers_lock);
+	return r;
+}
+
+void fault_uncover(const void *map)
+{
+	pthread_mutex_lock(&covers_lock);
+	for (size_t i = 0; map != NULL && i < FAULT_COVERS_MAX; i++)
+		if (atomic_load(&covers[i].from) == (uintptr_t)map)
+			atomic_store(&covers[i].end, 0);
+	pthread_mutex_unlock(&covers_lock);
+}
+
+uint64_t fault_covered(void)
+{
+	return atomic_load(&covered);
 }

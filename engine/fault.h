@@ -21,4 +21,14 @@ int fault_copy(void *to, const void *from, size_t length);
 /* XXH3-64 of bytes in a map, in *hash. 0 or -EIO. Any thread. */
 int fault_hash(const void *from, size_t length, uint64_t *hash);
 
+/* For words of a map that are read too often to be guarded one by one: from now on a page of
+ * these bytes that cannot be read is replaced, until it is mapped anew, by one of 0xFF. The map
+ * begins at a page. 0; -EMFILE FAULT_COVERS_MAX are covered. After fault_init. Any thread. */
+#define FAULT_COVERS_MAX 256 /* stores that one process has open */
+int fault_cover(const void *map, size_t length);
+/* Before the map goes. NULL is allowed. */
+void fault_uncover(const void *map);
+/* How many pages of the process were replaced; 0: no 0xFF stands for what was not read. */
+uint64_t fault_covered(void);
+
 #endif

@@ -292,8 +292,12 @@ static int rebuild(struct index *index, uint64_t count)
 
 		if (entry >= INDEX_SLOT0) {
 			uint64_t slot = entry - INDEX_SLOT0;
+			uint64_t id = columns_id(index->columns, slot);
 
-			place(bigger, columns_id(index->columns, slot), slot);
+			/* Unreadable: under its own ID it cannot be found any more. */
+			if (id == QUIVER_ID_NONE)
+				atomic_store(&index->misses_some, true);
+			place(bigger, id, slot);
 		}
 	}
 	atomic_store_explicit(&index->table, bigger, memory_order_release);

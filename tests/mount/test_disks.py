@@ -460,6 +460,39 @@ def test_a_file_cut_under_the_map_is_eio_for_what_is_gone(stores, rng):
     mnt.take_away()
 
 
+@pytest.mark.parametrize("name, row_bytes", [("ids.npy", 8), ("meta.npy", 40)])
+def test_rows_cut_under_the_map_are_eio_and_nothing_is_doubled(stores, rng, name, row_bytes):
+    """ids.npy or meta.npy truncated behind the daemon's back, so that searches run into it."""
+    mnt = stores.mount(stores.create(dim=25), check=False)
+    count, kept = 2000, 1024  # rows on whole pages stay
+    data = {number: rng.randbytes(mnt.size) for number in range(count)}
+    mnt.control("put", b"".join(number.to_bytes(8, "little") + bytes_
+                                for number, bytes_ in data.items()))
+    file = mnt.store.path / name
+    size = file.stat().st_size
+    os.truncate(file, 4096 + kept * row_bytes)
+    for number in (0, 1, kept - 1):
+        assert mnt.get(number) == data[number]
+    for number in (kept, count - 1):
+        with refused(errno.EIO):
+            mnt.get(number)
+    assert mnt.daemon.poll() is None
+    assert any("npy" in line for line in mnt.errors())
+    # What cannot be found is not made a second time.
+    with refused(errno.EIO):
+        write_all(mnt.path(count - 1), data[0])
+    with refused(errno.EIO, errno.ENOENT):
+        os.unlink(mnt.path(count - 1))
+    len(os.listdir(mnt.vectors))
+    mnt.control("verify", "start")
+    mnt.finish_job("verify")
+    assert mnt.get(0) == data[0]
+    assert mnt.daemon.poll() is None
+    os.truncate(file, size)
+    mnt.kill()
+    mnt.take_away()
+
+
 def test_a_disk_that_cannot_be_read_is_eio_and_the_daemon_goes_on(disks, stores, rng):
     need_blockfile()
     disk = disks.ext4(192, with_block_file=True)

@@ -250,6 +250,51 @@ static void a_signal_that_was_sent_is_not_a_fault(void **state)
 	assert_int_equal(end_of(*state, IGNORED, SENT), 3);
 }
 
+static int read_covered(void *dir)
+{
+	struct mapped file;
+	const volatile uint8_t *map;
+
+	if (fault_init() != 0 || map_file(dir, "file", &file) != 0 ||
+	    fault_cover(file.map, PAGES * PAGE) != 0)
+		return 1;
+	map = file.map;
+	if (ftruncate(file.fd, PAGE) != 0 || fault_covered() != 0 || map[PAGE - 1] != 'a')
+		return 2;
+	if (map[PAGE] != 0xFF || map[2 * PAGE - 1] != 0xFF || fault_covered() != 1)
+		return 3;
+	if (map[PAGES * PAGE - 1] != 0xFF || fault_covered() != 2 || map[0] != 'a')
+		return 4;
+	fault_uncover(file.map);
+	return map[2 * PAGE]; /* of a page that was not replaced: as without us */
+}
+
+static void an_unreadable_page_of_a_covered_map_is_blank(void **state)
+{
+	assert_true(killed(unit_in_child(read_covered, *state)));
+}
+
+static int cover_many(void *arg)
+{
+	static uint8_t map[2];
+
+	(void)arg;
+	for (int i = 0; i < FAULT_COVERS_MAX; i++)
+		if (fault_cover(map, 1) != 0)
+			return 1;
+	if (fault_cover(map, 1) != -EMFILE)
+		return 2;
+	fault_uncover(map);
+	fault_uncover(NULL);
+	return fault_cover(map, 1) == 0 ? 0 : 3;
+}
+
+static void covers_are_bounded_and_given_back(void **state)
+{
+	(void)state;
+	assert_int_equal(unit_in_child(cover_many, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +305,8 @@ int main(void)
 		TEST(the_signal_mask_is_as_before),
 		TEST(others_go_to_the_previous_handler),
 		TEST(a_signal_that_was_sent_is_not_a_fault),
+		TEST(an_unreadable_page_of_a_covered_map_is_blank),
+		TEST(covers_are_bounded_and_given_back),
 #undef TEST
 	};
 

@@ -203,8 +203,8 @@ def from_fish(name):
     text = (COMPLETION / "quiverfs.fish").read_text()
     program, _, command = name.partition(" ")
     found = re.findall(r"^    complete -c \$program -l (\S+)", text, flags=re.MULTILINE)
-    condition = f"-n '__fish_seen_subcommand_from {command}' " if command else ""
-    pattern = rf"^complete -c {re.escape(program)} {re.escape(condition)}-(l|s) (\S+)"
+    condition = rf"-n '__fish_seen_subcommand_from (?:\w+ )*{command}(?: \w+)*' " if command else ""
+    pattern = rf"^complete -c {re.escape(program)} {condition}-(l|s) (\S+)"
     found = ["--" + word for word in found]
     return found + [("--" if kind == "l" else "-") + word
                     for kind, word in re.findall(pattern, text, flags=re.MULTILINE)]

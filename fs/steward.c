@@ -24,6 +24,9 @@
 #define WATCHDOG_SHARE 3
 /* How long the end waits for a request of the prober, which makes the mount busy. */
 #define LAST_REQUEST_TIMEOUT_MS 1000
+/* The kernel lets go of an unmounted filesystem within the call, unless another mount
+ * namespace has it still. */
+#define UNMOUNTED_TIMEOUT_MS 2000
 
 /* Wait until `fd` can be read, a signal comes or the loop ends. The descriptor that
  * can be read, -ETIMEDOUT, or another negative errno. */
@@ -76,13 +79,32 @@ static int take_away(struct server *server)
 	return -EBUSY;
 }
 
+/* Whether the loop ends by itself, now that the mount point is gone. */
+static bool loop_ends(const struct server *server)
+{
+	struct pollfd ended = { .fd = server->ended_fd, .events = POLLIN };
+	int ready;
+
+	do
+		ready = poll(&ended, 1, UNMOUNTED_TIMEOUT_MS);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
 /* Bring the mount to its end: the loop returns soon after. */
 static void end_mount(struct server *server)
 {
-	if (take_away(server) == 0)
-		return;
-	log_line(LOG_WARNING, "%s: still in use; those who have files open get errors",
-	         server->mount_path);
+	if (take_away(server) != 0) {
+		log_line(LOG_WARNING, "%s: still in use; those who have files open get errors",
+		         server->mount_path);
+	} else {
+		if (loop_ends(server))
+			return;
+		log_line(LOG_WARNING,
+		         "%s: still mounted in another mount namespace (a container, a service); "
+		         "it ends there, too",
+		         server->mount_path);
+	}
 	/* Whoever is in a call gets its answer. */
 	workers_drain(server->fs.workers);
 	if (server->connection_err < 0 || unmount_abort(server->connection) < 0)

@@ -232,6 +232,15 @@ def test_a_damaged_store_is_not_mounted(store, tmp):
 # ---- the end --------------------------------------------------------------------------
 
 
+@pytest.fixture
+def heard_hangup():
+    """A daemon in the foreground leaves SIGHUP ignored where it was, as by nohup(1)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard_hangup")
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("kind", ["background", "foreground"])
 def test_a_signal_ends_it_in_order(stores, background, number, kind, rng):
@@ -257,6 +266,29 @@ def test_a_signal_ends_it_in_order(stores, background, number, kind, rng):
     assert again.stats()["replayed"] == "0"
     for vector, value in data.items():
         assert again.get(vector) == value
+
+
+def test_a_signal_while_another_namespace_has_the_mount(stores, root, rng):
+    """As a container or a service has that was started while the store was mounted."""
+    mounted = stores.mount(options=["durability=none"])
+    data = rng.randbytes(mounted.size)
+    mounted.put(1, data)
+    holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "cat"],
+                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: os.readlink(f"/proc/{holder.pid}/ns/mnt")
+              != os.readlink("/proc/self/ns/mnt"), "no mount namespace")
+        os.kill(mounted.pid, signal.SIGTERM)
+        assert mounted.ended() == []
+        assert not is_mounted(mounted.point)
+        assert "another mount namespace" in mounted.log_text()
+    finally:
+        holder.stdin.close()
+        holder.wait()
+    mounted.store.check()
+    again = stores.mount(mounted.store)
+    assert again.stats()["replayed"] == "0"
+    assert again.get(1) == data
 
 
 def test_a_signal_while_files_are_open(background, rng, tmp):

@@ -38,28 +38,6 @@ static void fix_sums(uint8_t *bytes, uint64_t size, bool layout)
 	put_le64(bytes + PAGE - 8, XXH3_64bits(bytes, PAGE - 8));
 }
 
-/* A table that names a slot twice, or one that is not live, under sums that are right, comes of
- * no disk: the engine only asserts that it does not write such. So those entries are taken out;
- * the vectors are hidden then. */
-static void take_out_dead(uint8_t *bytes, uint64_t entries)
-{
-	uint8_t *live = bytes + PAGE + entries * 4;
-	uint8_t left[PAGE];
-
-	memcpy(left, live, sizeof(left));
-	for (uint64_t i = 0; i < entries; i++) {
-		uint8_t *entry = bytes + PAGE + i * 4;
-		uint64_t slot = (uint64_t)get_le32(entry) - 2;
-
-		if (get_le32(entry) < 2 || slot >= sizeof(left) * 8)
-			continue; /* empty, or out of range, which must be seen */
-		if (left[slot / 8] >> slot % 8 & 1)
-			left[slot / 8] &= (uint8_t) ~(1u << slot % 8);
-		else
-			put_le32(entry, 0);
-	}
-}
-
 static void change(struct fuzz_input *input, uint8_t *bytes, uint64_t size)
 {
 	uint64_t fix = fuzz_take(input, 1);
@@ -71,7 +49,6 @@ static void change(struct fuzz_input *input, uint8_t *bytes, uint64_t size)
 
 		bytes[at] = (uint8_t)(bytes[at] ^ fuzz_take(input, 1));
 	}
-	take_out_dead(bytes, entries);
 	if (fix & 1)
 		fix_sums(bytes, size, (fix & 2) == 0);
 }

@@ -20,8 +20,8 @@ static void open_file(const struct unit_dir *dir, const void *bytes, size_t leng
 }
 
 /* A pipe that a child fills. */
-static void open_pipe(const void *bytes, size_t length, char path[PATH_BYTES],
-                      struct stream *stream)
+static pid_t open_pipe(const void *bytes, size_t length, char path[PATH_BYTES],
+                       struct stream *stream)
 {
 	int ends[2];
 	pid_t pid;
@@ -30,6 +30,7 @@ static void open_pipe(const void *bytes, size_t length, char path[PATH_BYTES],
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		(void)close(ends[0]); /* or it would wait for itself to read */
 		for (size_t done = 0; done < length;) {
 			ssize_t put = write(ends[1], (const char *)bytes + done, length - done);
 
@@ -44,6 +45,7 @@ static void open_pipe(const void *bytes, size_t length, char path[PATH_BYTES],
 	assert_int_equal(stream_open(path, stream), 0);
 	assert_false(stream->sized);
 	assert_int_equal(close(ends[0]), 0);
+	return pid;
 }
 
 static unsigned char *make_bytes(size_t length)
@@ -96,15 +98,17 @@ static void bytes_come_in_order_from_a_file_and_a_pipe(void **state)
 	char path[PATH_BYTES];
 	struct stream stream;
 	unsigned char some[10];
+	pid_t pid;
 
 	open_file(*state, bytes, length, path, &stream);
 	walk(&stream, bytes, length);
 	assert_int_equal(stream_read_at(&stream, some, 10, length - 4), 4);
 	assert_memory_equal(some, bytes + length - 4, 4);
 	stream_close(&stream);
-	open_pipe(bytes, length, path, &stream);
+	pid = open_pipe(bytes, length, path, &stream);
 	walk(&stream, bytes, length);
 	stream_close(&stream);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	free(bytes);
 }
 
@@ -155,8 +159,10 @@ static void lines_may_be_long_but_not_endless(void **state)
 	bytes[10] = '\n';
 	bytes[11 + longest - 1] = '\n';
 	for (int piped = 0; piped < 2; piped++) {
+		pid_t pid = 0;
+
 		if (piped)
-			open_pipe(bytes, length, path, &stream);
+			pid = open_pipe(bytes, length, path, &stream);
 		else
 			open_file(*state, bytes, length, path, &stream);
 		assert_int_equal(stream_line(&stream, &line, &got), 1);
@@ -166,6 +172,8 @@ static void lines_may_be_long_but_not_endless(void **state)
 		assert_int_equal(stream_line(&stream, &line, &got), -E2BIG);
 		assert_true(stream.room <= 4 * longest);
 		stream_close(&stream);
+		if (piped)
+			assert_int_equal(waitpid(pid, NULL, 0), pid);
 	}
 	free(bytes);
 }
@@ -179,11 +187,34 @@ static void what_cannot_be_read_says_so(void **state)
 	assert_int_equal(stream_open(dir->path, &stream), -EISDIR);
 	snprintf(path, sizeof(path), "%s/none", dir->path);
 	assert_int_equal(stream_open(path, &stream), -ENOENT);
-	/* a FIFO without a writer is at its end, and does not wait */
+}
+
+/* A FIFO is waited for as a pipe is, also for whoever is to write. */
+static void a_fifo_is_read_to_the_end_of_its_writer(void **state)
+{
+	const struct unit_dir *dir = *state;
+	char path[PATH_BYTES], to[4];
+	struct stream stream;
+	int status = -1;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/fifo", dir->path);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(stream_open(path, &stream), 0);
-	assert_int_equal(stream_read(&stream, path, 1), 0);
+	assert_false(stream.sized);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd = open(path, O_WRONLY);
+
+		_exit(fd >= 0 && write(fd, "abc", 3) == 3 ? 0 : 1);
+	}
+	assert_int_equal(stream_read(&stream, to, 4), 3);
+	assert_memory_equal(to, "abc", 3);
+	assert_int_equal(stream_read(&stream, to, 1), 0);
 	stream_close(&stream);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 int main(void)
@@ -197,6 +228,8 @@ int main(void)
 		                                unit_teardown_dir),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_says_so, unit_setup_dir,
 		                                unit_teardown_dir),
+		cmocka_unit_test_setup_teardown(a_fifo_is_read_to_the_end_of_its_writer,
+		                                unit_setup_dir, unit_teardown_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

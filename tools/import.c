@@ -313,17 +313,18 @@ static int flush_session(void *arg)
 	                            : quiver_flush(session->store);
 }
 
-/* Let `count` workers work, the first in this thread. */
+/* Let `count` workers work. This thread only waits for them, and so is there for signals. */
 static void work_together(struct worker *workers, unsigned count)
 {
-	unsigned started = 1;
+	unsigned started = 0;
 
 	/* A thread that cannot be had is done without. */
 	while (started < count &&
 	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
 		started++;
-	(void)work(&workers[0]);
-	for (unsigned i = 1; i < started; i++)
+	if (started == 0)
+		(void)work(&workers[0]);
+	for (unsigned i = 0; i < started; i++)
 		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
 }
 

@@ -5,15 +5,16 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 
-static volatile sig_atomic_t flag;
+static atomic_bool flag; /* without a lock on all that Debian runs on */
 
 static void remember(int signal_number)
 {
 	(void)signal_number;
-	flag = 1;
+	atomic_store(&flag, true);
 }
 
 int interrupt_catch(void)
@@ -40,7 +41,7 @@ int interrupt_catch(void)
 
 bool interrupted(void)
 {
-	return flag != 0;
+	return atomic_load(&flag);
 }
 
 void interruptible_sleep(unsigned ms)

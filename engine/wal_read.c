@@ -343,6 +343,8 @@ int wal_scan(struct wal_scan *scan)
 {
 	int r;
 
+	if (scan->each)
+		return scan_log(scan, UINT64_MAX);
 	scan->known_lsn = 0;
 	/* Only at the end is it known whether a bad slot ends the log or was durable. */
 	while ((r = scan_log(scan, UINT64_MAX)) == 0 && scan->bad_slot_lsn > scan->known_lsn &&

@@ -44,7 +44,9 @@ struct wal_scan {
 	uint64_t torn_segment; /* where the log ends */
 	uint64_t torn_offset;
 	uint64_t bad_slot_lsn; /* of the PUTSLOT there whose slot holds something else; or 0 */
-	uint64_t known_lsn; /* was durable_lsn where the log was read again for it */
+	/* What later scans take for durable; 0 at first, set by scans without `each`, which read
+	 * the log once more for a bad slot that turns out to have been durable. */
+	uint64_t known_lsn;
 	int slot_error; /* of in_slot, negative */
 };
 

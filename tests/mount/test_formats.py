@@ -194,7 +194,10 @@ def test_words_are_kept_and_come_back(store, tmp, rng):
 def test_glove_as_it_is_published(stores, tmp, glove):
     """The same vectors as text and as NumPy array."""
     rows = numpy.load(glove)
-    words = (glove.parent / "glove-twitter-25d.words.txt").read_text().splitlines()
+    text = glove.parent / "glove-twitter-25d.words.txt"
+    if not text.exists():
+        pytest.skip(f"{text} is not here")
+    words = text.read_text().splitlines()
     store = stores.create()
     with open(tmp / "glove.twitter.27B.25d.txt", "w", encoding="utf-8") as file:
         for word, row in zip(words, rows):

@@ -14,6 +14,7 @@ import harness
 import watchdog
 from files import GONE, libc, opened, refused
 from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
+from namespace import hold_namespace
 from ordinary_user import NOBODY, device_mode, ordinary_user_words
 from peer import Peer
 
@@ -273,11 +274,8 @@ def test_a_signal_while_another_namespace_has_the_mount(stores, root, rng):
     mounted = stores.mount(options=["durability=none"])
     data = rng.randbytes(mounted.size)
     mounted.put(1, data)
-    holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "cat"],
-                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    holder = hold_namespace()
     try:
-        until(lambda: os.readlink(f"/proc/{holder.pid}/ns/mnt")
-              != os.readlink("/proc/self/ns/mnt"), "no mount namespace")
         os.kill(mounted.pid, signal.SIGTERM)
         assert mounted.ended() == []
         assert not is_mounted(mounted.point)

@@ -11,6 +11,7 @@ import pytest
 
 from files import refused
 from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
+from namespace import hold_namespace
 
 
 def refused_mount(store, point, *says, options=()):
@@ -147,6 +148,7 @@ def test_another_name_of_a_mounted_store_is_that_store(stores, tmp, root, rng):
 
 def test_a_store_mounted_in_another_namespace_says_so(stores, tmp, root):
     """Its mount point is an empty folder here. Nobody waits for it to end."""
+    hold_namespace().communicate()  # whether there can be one
     mnt = stores.mount(before=["unshare", "--mount"], private=True)
     (tmp / "other").mkdir()
     assert os.listdir(mnt.point) == []

@@ -161,7 +161,8 @@ struct quiver_options {
  * -ENOENT no store there; -EBUSY another process has it open (error names the
  * process and where it is mounted); -EINVAL not a store, or files that do not
  * belong together; -EUCLEAN damage: error says which file, where, and what
- * `quiverfs check` would do; -ENOTSUP a newer format; errors of the filesystem.
+ * `quiverfs check` would do; -ENOTSUP a newer format; -EMFILE this process has
+ * 256 stores open; errors of the filesystem.
  */
 int quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,
                 struct quiver_error *error);

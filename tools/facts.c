@@ -70,6 +70,19 @@ static int ask_store(struct session *session, struct facts *facts)
 	return quiver_errors(session->store, &facts->errors, &length);
 }
 
+/* Append control/NAME as a fact of that name. */
+static int ask_also(struct session *session, struct facts *facts, const char *name)
+{
+	size_t length = strlen(facts->text);
+	int used = snprintf(facts->text + length, LIVE_TEXT_BYTES_MAX - length, "\n%s ", name);
+
+	if (used < 0 || (size_t)used >= LIVE_TEXT_BYTES_MAX - length)
+		return -EFBIG;
+	length += (size_t)used;
+	return live_read(session->mount_fd, name, facts->text + length,
+	                 LIVE_TEXT_BYTES_MAX - length);
+}
+
 /* The same from the control files. */
 static int ask_mount(struct session *session, struct facts *facts)
 {
@@ -80,6 +93,10 @@ static int ask_mount(struct session *session, struct facts *facts)
 	if (facts->text == NULL || facts->errors == NULL)
 		return -ENOMEM;
 	result = live_read(session->mount_fd, "stats", facts->text, LIVE_TEXT_BYTES_MAX);
+	if (result == 0)
+		result = ask_also(session, facts, "compact");
+	if (result == 0)
+		result = ask_also(session, facts, "verify");
 	if (result == 0)
 		result = live_read(session->mount_fd, "errors", facts->errors, LIVE_TEXT_BYTES_MAX);
 	return result;

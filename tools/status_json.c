@@ -82,11 +82,12 @@ static int add_fact(json_t *object, const struct fact *fact)
 	return json_object_set_new(object, fact->key, value);
 }
 
-int status_print_json(const struct session *session, const struct facts *facts)
+int status_print_json(const struct session *session, const struct facts *facts, bool one_line)
 {
 	json_t *object = json_object();
 	bool live = session->target.live;
 	bool failed = object == NULL;
+	size_t layout = one_line ? 0 : JSON_INDENT(1);
 
 	if (!failed)
 		failed = json_object_set_new(object, "mounted", json_boolean(live)) < 0 ||
@@ -95,7 +96,7 @@ int status_print_json(const struct session *session, const struct facts *facts)
 	for (size_t i = 0; i < facts->count && !failed; i++)
 		failed = add_fact(object, &facts->list[i]) < 0;
 	if (!failed)
-		failed = json_dumpf(object, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0 ||
+		failed = json_dumpf(object, stdout, layout | JSON_REAL_PRECISION(9)) < 0 ||
 		         putchar('\n') == EOF;
 	json_decref(object);
 	return failed ? -ENOMEM : 0;

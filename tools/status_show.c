@@ -1,67 +1,21 @@
 /*
  * status_show.c - what is known of a store, as a screen for people.
  */
+#include "figures.h"
 #include "status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Room for a formatted number. */
-#define NUMBER_BYTES 48
 /* The last lines of the errors that are shown. */
 #define ERROR_LINES_SHOWN 3
-
-/* A line: what it is about, and the rest by the caller. */
-static void label(const char *text)
-{
-	(void)printf("  %-14s", text);
-}
-
-/* 1234567 as "1,234,567". */
-static const char *grouped(uint64_t number, char to[NUMBER_BYTES])
-{
-	char digits[24];
-	int length = snprintf(digits, sizeof(digits), "%" PRIu64, number);
-	char *at = to;
-
-	for (int i = 0; i < length; i++) {
-		if (i > 0 && (length - i) % 3 == 0)
-			*at++ = ',';
-		*at++ = digits[i];
-	}
-	*at = '\0';
-	return to;
-}
-
-/* Bytes with a unit: "12 B", "3.4 MiB". */
-static const char *sized(uint64_t bytes, char to[NUMBER_BYTES])
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-		value /= 1024;
-		unit++;
-	}
-	(void)snprintf(to, NUMBER_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-	return to;
-}
-
-/* Nanoseconds with a unit that suits: "1.2 ms". */
-static const char *timed(uint64_t ns, char to[NUMBER_BYTES])
-{
-	if (ns < 1000)
-		(void)snprintf(to, NUMBER_BYTES, "%" PRIu64 " ns", ns);
-	else if (ns < 1000000)
-		(void)snprintf(to, NUMBER_BYTES, "%.1f us", (double)ns / 1e3);
-	else if (ns < 1000000000)
-		(void)snprintf(to, NUMBER_BYTES, "%.1f ms", (double)ns / 1e6);
-	else
-		(void)snprintf(to, NUMBER_BYTES, "%.2f s", (double)ns / 1e9);
-	return to;
-}
+/* A disk with a smaller share left is nearly full. */
+#define DISK_LEFT_MIN 0.05
+/* From this on compaction is worth a word. */
+#define FRAGMENTATION_MANY 0.5
+#define BAR_CELLS_MAX 100u
+#define NS_PER_S 1e9
 
 static const char *or_unknown(const char *value)
 {
@@ -71,7 +25,7 @@ static const char *or_unknown(const char *value)
 /* ---- what is wrong ------------------------------------------------------ */
 
 /* The last lines of what went wrong, newest last. */
-static void show_error_lines(const char *errors)
+static void show_error_lines(const struct screen *screen, const char *errors)
 {
 	const char *start = errors + strlen(errors);
 	int lines = 0;
@@ -89,135 +43,306 @@ static void show_error_lines(const char *errors)
 	if (*start == '\n')
 		start++;
 	while (*start != '\0') {
-		size_t length = strcspn(start, "\n");
+		int length = (int)strcspn(start, "\n");
 
-		(void)printf("    %.*s\n", (int)length, start);
+		screen_line(screen, SCREEN_PLAIN, "", "- %.*s", length, start);
 		start += length;
 		start += *start == '\n';
 	}
 }
 
-/* Whatever needs somebody to do something, first. */
-static void show_trouble(const struct session *session, const struct facts *facts)
+static void show_errors(const struct screen *screen, const struct session *session,
+                        const struct facts *facts)
+{
+	uint64_t errors = facts_number(facts, "errors");
+	char number[FIGURE_BYTES];
+
+	if (errors == 0 || facts->errors == NULL || facts->errors[0] == '\0')
+		return;
+	screen_line(screen, SCREEN_YELLOW, "errors",
+	            "%s refusal%s and faults%s; the last of them:", figure_count(errors, number),
+	            errors == 1 ? "" : "s", session->target.live ? " since it was mounted" : "");
+	show_error_lines(screen, facts->errors);
+}
+
+/* What somebody has to look after. */
+static void show_faults(const struct screen *screen, const struct facts *facts)
 {
 	uint64_t checksums = facts_number(facts, "checksum_errors");
 	uint64_t disk = facts_number(facts, "io_errors");
-	uint64_t errors = facts_number(facts, "errors");
-	char number[NUMBER_BYTES];
+	char number[FIGURE_BYTES];
 
 	if (facts_number(facts, "failed") != 0)
-		(void)printf(
-			"  FAILED: the disk refused a write, so no more is accepted; reading goes "
-			"on. Look after the disk, then unmount and mount again.\n");
+		screen_line(screen, SCREEN_RED, "FAILED",
+		            "the disk refused a write, so no more is accepted; reading goes on. "
+		            "Look after the disk, then unmount and mount again.");
 	if (checksums > 0)
-		(void)printf("  DAMAGE: %s checksums did not match; 'quiverfs verify' counts them, "
-		             "'quiverfs check --repair' (unmounted) takes them out\n",
-		             grouped(checksums, number));
+		screen_line(screen, SCREEN_RED, "DAMAGED",
+		            "%s checksum%s did not match. 'quiverfs verify' counts such vectors, "
+		            "'quiverfs check --repair', unmounted, takes them out.",
+		            figure_count(checksums, number), checksums == 1 ? "" : "s");
 	if (disk > 0)
-		(void)printf("  DISK: %s errors of the disk\n", grouped(disk, number));
-	if (errors > 0 && facts->errors != NULL && facts->errors[0] != '\0') {
-		(void)printf("  %s refusals and faults%s; the last of them:\n",
-		             grouped(errors, number),
-		             session->target.live ? " since it was mounted" : "");
-		show_error_lines(facts->errors);
-	}
+		screen_line(screen, SCREEN_RED, "DISK", "%s error%s of the disk.",
+		            figure_count(disk, number), disk == 1 ? "" : "s");
+}
+
+/* What one should know. */
+static void show_notes(const struct screen *screen, const struct session *session,
+                       const struct facts *facts)
+{
+	double disk = facts_real(facts, "disk_bytes");
+	double left = facts_real(facts, "disk_available_bytes");
+	const char *transport = facts_find(facts, "transport");
+	char number[FIGURE_BYTES];
+
+	if (disk > 0 && left < disk * DISK_LEFT_MIN)
+		screen_line(screen, SCREEN_YELLOW, "disk full", "nearly: %s left, %.1f%%",
+		            figure_bytes((uint64_t)left, number), left * 100 / disk);
+	if (session->target.live && facts_number(facts, "read_only") != 0)
+		screen_line(screen, SCREEN_YELLOW, "read-only", "it was mounted so (-o ro)");
+	if (transport != NULL && strcmp(transport, "io_uring") != 0)
+		screen_line(screen, SCREEN_YELLOW, "io_uring", "off: %s",
+		            or_unknown(facts_find(facts, "transport_reason")));
+	if (facts_real(facts, "fragmentation") >= FRAGMENTATION_MANY)
+		screen_line(screen, SCREEN_YELLOW, "fragmented",
+		            "%.1f%% of the slots hold no vector; 'quiverfs compact' gives their "
+		            "space back",
+		            facts_real(facts, "fragmentation") * 100);
+	if (facts_number(facts, "replayed") > 0)
+		screen_line(screen, SCREEN_YELLOW, "recovered",
+		            "it had not been closed cleanly: %s log records were replayed when it "
+		            "was opened",
+		            figure_count(facts_number(facts, "replayed"), number));
 }
 
 /* ---- what is in it ------------------------------------------------------ */
 
-static void show_contents(const struct session *session, const struct facts *facts)
+/* A bar, and what its marks mean. */
+static void show_bar(const struct screen *screen, const char *label, const struct bar_part *parts,
+                     const char *const *words, size_t count)
+{
+	char bar[BAR_CELLS_MAX + 1], legend[256];
+	size_t cells = screen->columns - SCREEN_INDENT - 2, used = 0;
+
+	bar_draw(parts, count, cells, bar);
+	screen_label(screen, SCREEN_BOLD, label);
+	(void)fprintf(screen->out, "[%s]\n", bar);
+	legend[0] = '\0';
+	for (size_t i = 0; i < count && used < sizeof(legend); i++)
+		used += (size_t)snprintf(legend + used, sizeof(legend) - used, "%s%c %s",
+		                         i > 0 ? ",  " : "", parts[i].mark, words[i]);
+	screen_line(screen, SCREEN_PLAIN, "", "%s", legend);
+}
+
+static uint64_t less(uint64_t all, uint64_t part)
+{
+	return all > part ? all - part : 0;
+}
+
+/* Rows of the matrix: with a vector, superseded, free, and beyond the last one used. */
+static void show_slots(const struct screen *screen, const struct facts *facts)
+{
+	uint64_t used = facts_number(facts, "slots_used");
+	uint64_t free_ones = facts_number(facts, "slots_free");
+	uint64_t retired = facts_number(facts, "slots_retired");
+	struct bar_part parts[] = {
+		{ '#', less(used, free_ones + retired) },
+		{ '-', retired },
+		{ '.', free_ones },
+		{ '_', less(facts_number(facts, "slots"), used) },
+	};
+	static const char *const kinds[] = { "used", "superseded", "free", "reserved" };
+	char texts[4][FIGURE_BYTES + 16], number[FIGURE_BYTES];
+	const char *words[4];
+
+	for (size_t i = 0; i < 4; i++) {
+		(void)snprintf(texts[i], sizeof(texts[i]), "%s %s",
+		               figure_count(parts[i].amount, number), kinds[i]);
+		words[i] = texts[i];
+	}
+	show_bar(screen, "slots", parts, words, 4);
+}
+
+static void show_disk(const struct screen *screen, const struct facts *facts)
+{
+	uint64_t all = facts_number(facts, "disk_bytes");
+	uint64_t left = facts_number(facts, "disk_available_bytes");
+	uint64_t store = facts_number(facts, "store_bytes");
+	struct bar_part parts[] = {
+		{ '#', store },
+		{ '=', less(all, left + store) },
+		{ '.', left },
+	};
+	static const char *const kinds[] = { "store", "other", "available" };
+	char texts[3][FIGURE_BYTES + 16], number[FIGURE_BYTES];
+	const char *words[3];
+
+	if (all == 0)
+		return;
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(texts[i], sizeof(texts[i]), "%s %s",
+		               figure_bytes(parts[i].amount, number), kinds[i]);
+		words[i] = texts[i];
+	}
+	show_bar(screen, "disk", parts, words, 3);
+}
+
+static void show_contents(const struct screen *screen, const struct session *session,
+                          const struct facts *facts)
 {
 	const struct quiver_geometry *geometry = &session->geometry;
-	char a[NUMBER_BYTES], b[NUMBER_BYTES], c[NUMBER_BYTES], d[NUMBER_BYTES];
+	char a[FIGURE_BYTES], b[FIGURE_BYTES];
 
-	label("vectors");
-	(void)printf("%s, dim %" PRIu32 ", dtype %s, %s bytes each\n",
-	             grouped(facts_number(facts, "count"), a), geometry->dim,
-	             quiver_dtype_name(geometry->dtype), grouped(geometry->vector_bytes, b));
-	label("slots");
-	(void)printf("%s used, of them %s free and %s superseded; room for %s\n",
-	             grouped(facts_number(facts, "slots_used"), a),
-	             grouped(facts_number(facts, "slots_free"), b),
-	             grouped(facts_number(facts, "slots_retired"), c),
-	             grouped(facts_number(facts, "slots"), d));
-	label("fragmentation");
-	(void)printf("%.1f%%%s\n", facts_real(facts, "fragmentation") * 100,
-	             facts_real(facts, "fragmentation") >= 0.5
-	                     ? "; 'quiverfs compact' gives the space back"
-	                     : "");
-	label("space");
-	(void)printf("%s on disk, of that %s log; %s available\n",
-	             sized(facts_number(facts, "store_bytes"), a),
-	             sized(facts_number(facts, "wal_bytes"), b),
-	             sized(facts_number(facts, "disk_available_bytes"), c));
-	label("memory");
-	(void)printf("%s of index\n", sized(facts_number(facts, "index_bytes"), a));
+	screen_line(screen, SCREEN_BOLD, "vectors", "%s, dim %" PRIu32 ", dtype %s, %s bytes each",
+	            figure_count(facts_number(facts, "count"), a), geometry->dim,
+	            quiver_dtype_name(geometry->dtype), figure_count(geometry->vector_bytes, b));
+	show_slots(screen, facts);
+	show_disk(screen, facts);
+	screen_line(screen, SCREEN_BOLD, "log, index", "%s of log on disk, %s of index in memory",
+	            figure_bytes(facts_number(facts, "wal_bytes"), a),
+	            figure_bytes(facts_number(facts, "index_bytes"), b));
+	screen_line(screen, SCREEN_BOLD, "commits",
+	            "LSN %" PRIu64 ", durable up to %" PRIu64 ", checkpoint at %" PRIu64,
+	            facts_number(facts, "lsn"), facts_number(facts, "lsn_durable"),
+	            facts_number(facts, "lsn_checkpoint"));
 }
 
 /* ---- how it does -------------------------------------------------------- */
 
-static void show_log(const struct session *session, const struct facts *facts)
+/* What a job does, where it has anything to tell. */
+static void show_job(const struct screen *screen, const struct facts *facts, const char *key,
+                     const char *label)
 {
-	const char *transport = facts_find(facts, "transport");
-	const char *reason = facts_find(facts, "transport_reason");
+	const char *text = facts_find(facts, key);
 
-	label("log");
-	(void)printf("LSN %" PRIu64 ", durable up to %" PRIu64 ", checkpoint at %" PRIu64 "\n",
-	             facts_number(facts, "lsn"), facts_number(facts, "lsn_durable"),
-	             facts_number(facts, "lsn_checkpoint"));
-	if (facts_number(facts, "replayed") > 0)
-		(void)printf("  %-14s%" PRIu64 " log records replayed when it was opened\n",
-		             "recovery", facts_number(facts, "replayed"));
-	if (!session->target.live)
-		return;
-	label("durability");
-	(void)printf("%s%s\n", or_unknown(facts_find(facts, "durability")),
-	             facts_number(facts, "read_only") != 0 ? " (mounted read-only)" : "");
-	label("transport");
-	(void)printf("%s%s%s%s\n", or_unknown(transport), reason != NULL && reason[0] ? " (" : "",
-	             reason != NULL ? reason : "", reason != NULL && reason[0] ? ")" : "");
+	if (text != NULL && strcmp(text, "idle") != 0)
+		screen_line(screen, SCREEN_BOLD, label, "%s", text);
 }
 
-/* One line for each thing that has been done at all. */
-static void show_latencies(const struct facts *facts)
+static void show_service(const struct screen *screen, const struct facts *facts)
+{
+	const char *transport = or_unknown(facts_find(facts, "transport"));
+
+	screen_line(screen, SCREEN_BOLD, "durability", "%s%s",
+	            or_unknown(facts_find(facts, "durability")),
+	            facts_number(facts, "read_only") != 0 ? " (mounted read-only)" : "");
+	screen_line(screen, SCREEN_BOLD, "transport", "%s",
+	            strcmp(transport, "dev_fuse") == 0 ? "/dev/fuse" : transport);
+	show_job(screen, facts, "compact", "compaction");
+	show_job(screen, facts, "verify", "verification");
+}
+
+/* A row for each thing that has been done at all. */
+static void show_latencies(const struct screen *screen, const struct facts *facts)
 {
 	static const char *const names[] = { "commit", "sync", "growth", "checkpoint",
 		                             "compact_step" };
-	char key[64], count[NUMBER_BYTES], p50[NUMBER_BYTES], p99[NUMBER_BYTES], max[NUMBER_BYTES];
+	static const char *const values[] = { "p50", "p90", "p99", "max" };
+	char key[64], text[FIGURE_BYTES];
+	bool headed = false;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		(void)snprintf(key, sizeof(key), "%s_count", names[i]);
 		if (facts_number(facts, key) == 0)
 			continue;
-		(void)grouped(facts_number(facts, key), count);
-		(void)snprintf(key, sizeof(key), "%s_p50_ns", names[i]);
-		(void)timed(facts_number(facts, key), p50);
-		(void)snprintf(key, sizeof(key), "%s_p99_ns", names[i]);
-		(void)timed(facts_number(facts, key), p99);
-		(void)snprintf(key, sizeof(key), "%s_max_ns", names[i]);
-		(void)timed(facts_number(facts, key), max);
-		label(names[i]);
-		(void)printf("%s; median %s, 99%% below %s, longest %s\n", count, p50, p99, max);
+		if (!headed) {
+			(void)fputc('\n', screen->out);
+			screen_label(screen, SCREEN_BOLD, "latency");
+			(void)fprintf(screen->out, "%13s %11s %11s %11s %11s\n", "count", "median",
+			              "90%", "99%", "longest");
+			headed = true;
+		}
+		screen_label(screen, SCREEN_PLAIN,
+		             strcmp(names[i], "compact_step") == 0 ? "compact step" : names[i]);
+		(void)fprintf(screen->out, "%13s", figure_count(facts_number(facts, key), text));
+		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
+			(void)snprintf(key, sizeof(key), "%s_%s_ns", names[i], values[j]);
+			(void)fprintf(screen->out, " %11s",
+			              figure_time(facts_number(facts, key), text));
+		}
+		(void)fputc('\n', screen->out);
 	}
 }
 
-void status_show(const struct session *session, const struct facts *facts)
+/* How often a count went up in a second since `before`; below 0 where that is not known:
+ * the first time, and where another daemon counts now. */
+static double rate_of(const struct facts *facts, const struct status_before *before, int64_t now_ns,
+                      const char *key)
+{
+	const char *daemon = facts_find(facts, "pid");
+	const char *daemon_before = before != NULL ? facts_find(&before->facts, "pid") : NULL;
+	double seconds;
+
+	if (daemon == NULL || daemon_before == NULL || strcmp(daemon, daemon_before) != 0)
+		return -1;
+	seconds = (double)(now_ns - before->at_ns) / NS_PER_S;
+	if (!(seconds > 0))
+		return -1;
+	return (double)less(facts_number(facts, key), facts_number(&before->facts, key)) / seconds;
+}
+
+/* What was done since it was mounted, and how often in a second. */
+static void show_counts(const struct screen *screen, const struct facts *facts,
+                        const struct status_before *before, int64_t now_ns)
+{
+	static const struct {
+		const char *key;
+		const char *label;
+	} counts[] = {
+		{ "gets", "gets" },       { "get_misses", "misses" }, { "puts", "puts" },
+		{ "removes", "removes" }, { "renames", "renames" },   { "syncs", "syncs" },
+	};
+	const size_t count = sizeof(counts) / sizeof(counts[0]);
+	char text[FIGURE_BYTES];
+
+	(void)fputc('\n', screen->out);
+	screen_label(screen, SCREEN_BOLD, "since mounted");
+	for (size_t i = 0; i < count; i++)
+		(void)fprintf(screen->out, "%s%*s", i > 0 ? " " : "", i > 0 ? 9 : 13,
+		              counts[i].label);
+	(void)fputc('\n', screen->out);
+	screen_label(screen, SCREEN_PLAIN, "in all");
+	for (size_t i = 0; i < count; i++)
+		(void)fprintf(screen->out, "%s%*s", i > 0 ? " " : "", i > 0 ? 9 : 13,
+		              figure_short(facts_number(facts, counts[i].key), text));
+	(void)fputc('\n', screen->out);
+	if (before == NULL)
+		return;
+	screen_label(screen, SCREEN_PLAIN, "a second");
+	for (size_t i = 0; i < count; i++) {
+		double rate = rate_of(facts, before, now_ns, counts[i].key);
+
+		(void)fprintf(screen->out, "%s%*s", i > 0 ? " " : "", i > 0 ? 9 : 13,
+		              rate < 0 ? "-" : figure_rate(rate, text));
+	}
+	(void)fputc('\n', screen->out);
+}
+
+void status_show(const struct screen *screen, const struct session *session,
+                 const struct facts *facts, const struct status_before *before, int64_t now_ns)
 {
 	const char *state = "not mounted";
-	const char *store = facts_find(facts, "store");
+	bool live = session->target.live;
 
-	if (session->target.live)
+	if (live)
 		state = facts_number(facts, "failed") != 0      ? "mounted, no longer writable"
 		        : facts_number(facts, "read_only") != 0 ? "mounted read-only"
 		                                                : "mounted";
-	(void)printf("%s: %s", session->target.path, state);
-	if (session->target.live)
-		(void)printf(", store %s, process %s", or_unknown(store),
-		             or_unknown(facts_find(facts, "pid")));
-	(void)printf("\n");
-	show_trouble(session, facts);
-	show_contents(session, facts);
-	show_log(session, facts);
-	if (session->target.live)
-		show_latencies(facts);
+	screen_colour(screen, SCREEN_BOLD);
+	(void)fprintf(screen->out, "%s", session->target.path);
+	screen_colour(screen, SCREEN_PLAIN);
+	(void)fprintf(screen->out, ": %s\n", state);
+	show_faults(screen, facts);
+	show_notes(screen, session, facts);
+	show_errors(screen, session, facts);
+	if (live)
+		screen_line(screen, SCREEN_BOLD, "store", "%s, process %s",
+		            or_unknown(facts_find(facts, "store")),
+		            or_unknown(facts_find(facts, "pid")));
+	show_contents(screen, session, facts);
+	if (!live)
+		return;
+	show_service(screen, facts);
+	show_latencies(screen, facts);
+	show_counts(screen, facts, before, now_ns);
 }

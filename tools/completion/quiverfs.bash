@@ -14,7 +14,7 @@ _quiverfs_options() {
 	import) echo "--format --dataset --ids --start-id --words --on-duplicate --convert
 		--reject-nonfinite $common" ;;
 	export) echo "--format --dataset --ids --words --start-id --convert $common" ;;
-	status) echo "--json $common" ;;
+	status) echo "--json --watch $common" ;;
 	check) echo "--repair $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;
 	*) echo "$common" ;;

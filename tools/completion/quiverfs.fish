@@ -37,6 +37,7 @@ complete -c quiverfs -n '__fish_seen_subcommand_from import' -l ids -r -d 'The I
 complete -c quiverfs -n '__fish_seen_subcommand_from import' -l start-id -x -d 'The ID of the first row'
 complete -c quiverfs -n '__fish_seen_subcommand_from export' -l ids -r -d 'Write the ID of each row'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object'
+complete -c quiverfs -n '__fish_seen_subcommand_from status' -l watch -d 'Show it again and again'
 complete -c quiverfs -n '__fish_seen_subcommand_from check' -l repair -d 'Put right what can be'
 
 complete -c mkfs.quiverfs -l dim -x -d 'Elements of a vector'

@@ -1,6 +1,7 @@
 /*
  * recover.h - from the columns and the log to the state of the last commit; FORMAT.md,
- * "Recovery". Used while opening, and by the check of a store that nobody has open.
+ * "Recovery". Used while opening, and by the check of a store that nobody has open. Applying
+ * the log is in replay.h.
  */
 #ifndef QUIVER_RECOVER_H
 #define QUIVER_RECOVER_H
@@ -47,10 +48,8 @@ struct recovery {
 int recovery_read_log(struct recovery *recovery);
 /* Fill index and slots from the rows up to the checkpoint, as `clean` or not. 0 or -errno. */
 int recovery_base(struct recovery *recovery, bool clean);
-/* Apply the log: writes slots and rows. 0 or -errno; -EUCLEAN a record that cannot be
- * applied (reported). */
-int recovery_replay(struct recovery *recovery);
-/* Instead of replay, where nothing may be written: settle the bad rows that it would. */
+/* Instead of recovery_replay, where nothing may be written: settle the bad rows that it
+ * would. */
 int recovery_foresee(struct recovery *recovery);
 /* Report bad rows that the log did not settle. */
 void recovery_judge_rows(struct recovery *recovery);
@@ -66,5 +65,18 @@ void recovery_say(struct recovery *recovery, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 int recovery_init(struct recovery *recovery, struct quiver *store);
 void recovery_free(struct recovery *recovery);
+
+/* For replay.c: */
+
+/* Whether `slot` holds the vector of a record: 1, 0 or -errno. */
+int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_record *record);
+/* Add a record's slot, ID and LSN. 0 or -ENOMEM. */
+int recovery_note(struct retired_list *list, const struct wal_record *record);
+/* Whether row `slot` is to be freed in recovery_finish; nothing where there was no such row. */
+void recovery_set_doomed(struct recovery *recovery, uint64_t slot, bool on);
+/* True where the row was bad and is settled now. */
+bool recovery_settle(struct recovery *recovery, uint64_t slot);
+/* A live row that nobody knew yet: into index and map. 0 or -ENOMEM. */
+int recovery_adopt(struct recovery *recovery, uint64_t id, uint64_t slot);
 
 #endif

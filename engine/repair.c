@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "fault.h"
+#include "replay.h"
 
 #define NAME_BYTES 96 /* of a file in lost+found: two numbers and some words */
 #define COPIES_MAX 10000u /* of one name; nobody repairs a store as often */

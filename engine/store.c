@@ -17,6 +17,7 @@
 #include "fault.h"
 #include "lock.h"
 #include "recover.h"
+#include "replay.h"
 
 void store_fail(struct quiver *store, const char *what, int error)
 {

@@ -210,18 +210,31 @@ static void metric_head(FILE *out, const char *name, const char *suffix, const c
 	        suffix, type);
 }
 
-static void metric_u64(FILE *out, const char *name, const char *help, uint64_t value)
+/* The start of a sample: its name and labels. The mount is a label of each, so that those of
+ * several mounts can be told apart wherever they are put together. */
+static void metric_sample(struct fs *fs, FILE *out, const char *name, const char *suffix,
+                          const char *quantile)
 {
-	metric_head(out, name, "", "gauge", help);
-	fprintf(out, "quiverfs_%s %" PRIu64 "\n", name, value);
+	fprintf(out, "quiverfs_%s%s{mount=\"", name, suffix);
+	put_path(out, fs->mount_point, true);
+	if (quantile)
+		fprintf(out, "\",quantile=\"%s", quantile);
+	fprintf(out, "\"} ");
 }
 
-static void metric_numbers(FILE *out, const struct quiver_stats *stats,
+static void metric_u64(struct fs *fs, FILE *out, const char *name, const char *help, uint64_t value)
+{
+	metric_head(out, name, "", "gauge", help);
+	metric_sample(fs, out, name, "", NULL);
+	fprintf(out, "%" PRIu64 "\n", value);
+}
+
+static void metric_numbers(struct fs *fs, FILE *out, const struct quiver_stats *stats,
                            const struct number *numbers, size_t count, const char *type)
 {
 	for (size_t i = 0; i < count; i++) {
 		metric_head(out, numbers[i].metric, "", type, numbers[i].help);
-		fprintf(out, "quiverfs_%s ", numbers[i].metric);
+		metric_sample(fs, out, numbers[i].metric, "", NULL);
 		put_number(out, stats, &numbers[i], true);
 	}
 }
@@ -244,7 +257,7 @@ static void metric_info(struct fs *fs, const struct quiver_stats *stats, FILE *o
 	fprintf(out, "\"} 1\n");
 }
 
-static void metric_latency(FILE *out, const struct latency *which,
+static void metric_latency(struct fs *fs, FILE *out, const struct latency *which,
                            const struct quiver_latency *latency)
 {
 	const struct {
@@ -257,15 +270,17 @@ static void metric_latency(FILE *out, const struct latency *which,
 	};
 
 	metric_head(out, which->metric, "_seconds", "summary", which->help);
-	for (size_t i = 0; i < COUNT(quantiles); i++)
-		fprintf(out, "quiverfs_%s_seconds{quantile=\"%s\"} %.9f\n", which->metric,
-		        quantiles[i].quantile, (double)quantiles[i].ns / NS_PER_S);
-	fprintf(out, "quiverfs_%s_seconds_sum %.9f\n", which->metric,
-	        (double)latency->sum_ns / NS_PER_S);
-	fprintf(out, "quiverfs_%s_seconds_count %" PRIu64 "\n", which->metric, latency->count);
+	for (size_t i = 0; i < COUNT(quantiles); i++) {
+		metric_sample(fs, out, which->metric, "_seconds", quantiles[i].quantile);
+		fprintf(out, "%.9f\n", (double)quantiles[i].ns / NS_PER_S);
+	}
+	metric_sample(fs, out, which->metric, "_seconds_sum", NULL);
+	fprintf(out, "%.9f\n", (double)latency->sum_ns / NS_PER_S);
+	metric_sample(fs, out, which->metric, "_seconds_count", NULL);
+	fprintf(out, "%" PRIu64 "\n", latency->count);
 	metric_head(out, which->metric, "_max_seconds", "gauge", "The longest of them.");
-	fprintf(out, "quiverfs_%s_max_seconds %.9f\n", which->metric,
-	        (double)latency->max_ns / NS_PER_S);
+	metric_sample(fs, out, which->metric, "_max_seconds", NULL);
+	fprintf(out, "%.9f\n", (double)latency->max_ns / NS_PER_S);
 }
 
 static void metric_jobs(struct fs *fs, FILE *out)
@@ -274,9 +289,9 @@ static void metric_jobs(struct fs *fs, FILE *out)
 
 	quiver_job_status(fs->store, QUIVER_COMPACT, &compact);
 	quiver_job_status(fs->store, QUIVER_VERIFY, &verify);
-	metric_u64(out, "compact_running", "1 while a compaction runs.", compact.running);
-	metric_u64(out, "verify_running", "1 while a verification runs.", verify.running);
-	metric_u64(out, "verify_mismatches",
+	metric_u64(fs, out, "compact_running", "1 while a compaction runs.", compact.running);
+	metric_u64(fs, out, "verify_running", "1 while a verification runs.", verify.running);
+	metric_u64(fs, out, "verify_mismatches",
 	           "Vectors whose checksum did not match in the last verification.",
 	           verify.mismatches);
 }
@@ -288,18 +303,18 @@ void show_metrics(struct fs *fs, FILE *out)
 
 	quiver_stats(fs->store, &stats);
 	metric_info(fs, &stats, out);
-	metric_numbers(out, &stats, gauges, COUNT(gauges), "gauge");
+	metric_numbers(fs, out, &stats, gauges, COUNT(gauges), "gauge");
 	if (quiver_space(fs->store, &space) == 0) {
-		metric_u64(out, "slots_before_growth", "Slots that fit before the next growth.",
+		metric_u64(fs, out, "slots_before_growth", "Slots that fit before the next growth.",
 		           space.slots_free);
-		metric_u64(out, "disk_size_bytes", "Size of the filesystem under the store.",
+		metric_u64(fs, out, "disk_size_bytes", "Size of the filesystem under the store.",
 		           space.total_bytes);
-		metric_u64(out, "disk_available_bytes", "Space there for an ordinary user.",
+		metric_u64(fs, out, "disk_available_bytes", "Space there for an ordinary user.",
 		           space.available_bytes);
 	}
 	metric_jobs(fs, out);
-	metric_numbers(out, &stats, counters, COUNT(counters), "counter");
+	metric_numbers(fs, out, &stats, counters, COUNT(counters), "counter");
 	for (size_t i = 0; i < COUNT(latencies); i++)
-		metric_latency(out, &latencies[i],
+		metric_latency(fs, out, &latencies[i],
 		               (const void *)((const char *)&stats + latencies[i].offset));
 }

@@ -110,7 +110,7 @@ def test_a_read_is_a_finite_snapshot(mnt):
         assert os.read(fd, 100) == b""
         assert os.pread(fd, 100, 0) == b"0\n"
     for vector, name, line in ((2, "stats", "\ncount 1\n"),
-                               (3, "metrics", "\nquiverfs_vectors 2\n")):
+                               (3, "metrics", f'\nquiverfs_vectors{{mount="{mnt.point}"}} 2\n')):
         with opened(mnt.control_folder / name, os.O_RDONLY) as fd:
             first = os.read(fd, 10)
             mnt.put(vector, bytes(mnt.size))
@@ -401,7 +401,8 @@ def test_metrics_are_prometheus_text(mnt):
     assert "_bytes" in text
     commit = families["quiverfs_commit_duration_seconds"]
     assert commit.kind == "summary"
-    assert commit.samples[("quiverfs_commit_duration_seconds_count", ())] >= 1
+    label = (("mount", str(mnt.point)),)
+    assert commit.samples[("quiverfs_commit_duration_seconds_count", label)] >= 1
     mnt.put(1, bytes(mnt.size))
     after = parse_metrics(mnt.control("metrics"))
     assert after["quiverfs_puts_total"].value() == 2

@@ -83,6 +83,11 @@ def test_the_man_pages_and_completions(installed):
             assert re.search(rf"\b{re.escape(name)}\b", path.read_text())
 
 
+def test_the_dashboard(installed):
+    copy = installed.data / "quiverfs/grafana/quiverfs.json"
+    assert copy.read_bytes() == (SOURCE / "tools/grafana/quiverfs.json").read_bytes()
+
+
 def test_the_library_shows_what_the_header_does(installed):
     shared = installed.lib / "libquiver.so"
     dynamic = run("readelf", "-d", shared).stdout.decode()

@@ -9,17 +9,14 @@
 
 #include "store.h"
 
-#define TICK_NS INT64_C(500000000) /* what is not signalled is looked at this often */
+#define TICK_NS UINT64_C(500000000) /* what is not signalled is looked at this often */
 #define RETRY_NS UINT64_C(2000000000) /* after a growth that the disk had no room for */
 
 /* Wait for `cond` until something is wanted, at most a tick. Background lock held. */
 static void nap(struct quiver *store, pthread_cond_t *cond)
 {
-	struct timespec until;
-	int64_t ns = (int64_t)clock_monotonic_ns() + TICK_NS;
+	struct timespec until = clock_timespec(clock_monotonic_ns() + TICK_NS);
 
-	until.tv_sec = ns / 1000000000;
-	until.tv_nsec = ns % 1000000000;
 	(void)pthread_cond_timedwait(cond, &store->background.lock, &until);
 }
 

@@ -9,13 +9,29 @@
 
 /* Requests that one leader takes at once. More would make the first wait for the last. */
 #define GROUP_MAX 64
+/* Of the time that a group's sync takes, what the leader at most waits for writers to come. */
+#define PATIENCE_SHARE 2
+/* Each time they did not come it waits half as long, but goes on trying. */
+#define DOUBTS_MAX 6
+/* How much of a new measurement of the sync goes into the mean. */
+#define SYNC_SMOOTHING 8
 
 void commit_queue_init(struct commit_queue *queue)
 {
+	pthread_condattr_t monotonic;
+
 	pthread_mutex_init(&queue->lock, NULL);
 	pthread_cond_init(&queue->changed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&queue->arrived, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	queue->first = NULL;
 	queue->last = &queue->first;
+	queue->pausing = 0;
+	queue->count = queue->awaited = queue->expected = 0;
+	queue->doubts = 0;
+	queue->sync_ns = 0;
 	queue->led = false;
 	atomic_init(&queue->syncing, false);
 }
@@ -23,6 +39,7 @@ void commit_queue_init(struct commit_queue *queue)
 void commit_queue_destroy(struct commit_queue *queue)
 {
 	assert(!queue->first && !queue->led);
+	pthread_cond_destroy(&queue->arrived);
 	pthread_cond_destroy(&queue->changed);
 	pthread_mutex_destroy(&queue->lock);
 }
@@ -61,29 +78,17 @@ static size_t take_group(struct commit_queue *queue, struct commit_request **gro
 		queue->first = request->next;
 		if (!queue->first)
 			queue->last = &queue->first;
+		queue->count--;
 		group[n++] = request;
 	}
 	return n;
 }
 
-/* Lead until one's own request is done. Queue lock held, and held on return. */
-static void lead(struct quiver *store, const struct commit_request *own)
+/* Queue lock held. The request may be gone when this returns. */
+static void end_request(struct commit_request *request)
 {
-	struct commit_queue *queue = &store->queue;
-	struct commit_request *group[GROUP_MAX];
-
-	queue->led = true;
-	while (!own->done) {
-		size_t n = take_group(queue, group);
-
-		pthread_mutex_unlock(&queue->lock);
-		apply_group(store, group, n);
-		pthread_mutex_lock(&queue->lock);
-		for (size_t i = 0; i < n; i++)
-			group[i]->done = true;
-		pthread_cond_broadcast(&queue->changed);
-	}
-	queue->led = false;
+	request->done = true;
+	(void)sem_post(&request->woken); /* cannot fail: it is posted once */
 }
 
 /* Queue lock held. */
@@ -100,11 +105,94 @@ static void turn_away(struct commit_queue *queue)
 			continue;
 		}
 		*at = request->next;
+		queue->count--;
 		request->result = -EAGAIN;
-		request->done = true;
+		end_request(request);
 	}
 	queue->last = at;
-	pthread_cond_broadcast(&queue->changed);
+}
+
+/* Whether the next group ends in a sync. Queue lock held. */
+static bool group_syncs(struct quiver *store)
+{
+	return (store->queue.first->flags & QUIVER_SYNC) ||
+	       atomic_load(&store->durability) == QUIVER_ALWAYS;
+}
+
+/* The writers of a group come back microseconds after its sync; a leader that syncs at once for
+ * the first of them lets all others wait for the sync after that. So it waits until as many are
+ * there as last time, for a part of what the sync takes, and less and less where they do not
+ * come. As PostgreSQL's commit_delay, but measured. Queue lock held. */
+static void await_company(struct commit_queue *queue)
+{
+	uint64_t wait_ns = queue->sync_ns / PATIENCE_SHARE >> queue->doubts;
+	struct timespec until;
+	int r = 0;
+
+	if (queue->count >= queue->expected)
+		return;
+	turn_away(queue);
+	until = clock_timespec(clock_monotonic_ns() + wait_ns);
+	queue->awaited = queue->expected;
+	while (r == 0 && queue->count < queue->awaited)
+		r = pthread_cond_timedwait(&queue->arrived, &queue->lock, &until);
+	queue->awaited = 0;
+	atomic_store(&queue->syncing, false);
+	if (r == 0)
+		queue->doubts = 0;
+	else if (queue->doubts < DOUBTS_MAX)
+		queue->doubts++;
+}
+
+/* What a group that ended in a sync tells about the next. Queue lock held. */
+static void learn(struct commit_queue *queue, size_t group, uint64_t took_ns)
+{
+	if (queue->sync_ns == 0)
+		queue->sync_ns = took_ns;
+	queue->sync_ns += took_ns / SYNC_SMOOTHING - queue->sync_ns / SYNC_SMOOTHING;
+	queue->expected = group + queue->count;
+	if (queue->expected > GROUP_MAX)
+		queue->expected = GROUP_MAX;
+}
+
+/* Who leads no more calls the next: one that pauses the commits, else who waits longest. Each
+ * is woken by itself, since all at once would meet at the lock. Queue lock held. */
+static void resign(struct commit_queue *queue)
+{
+	if (queue->pausing > 0 || !queue->first) {
+		queue->led = false;
+		pthread_cond_broadcast(&queue->changed);
+	} else {
+		(void)sem_post(&queue->first->woken);
+	}
+}
+
+/* Lead until one's own request is done. Queue lock held, and held on return. */
+static void lead(struct quiver *store, const struct commit_request *own)
+{
+	struct commit_queue *queue = &store->queue;
+	struct commit_request *group[GROUP_MAX];
+
+	while (!own->done) {
+		bool syncs = group_syncs(store);
+		uint64_t began_ns;
+		size_t n;
+
+		if (syncs)
+			await_company(queue);
+		if (own->done) /* turned away */
+			break;
+		n = take_group(queue, group);
+		pthread_mutex_unlock(&queue->lock);
+		began_ns = clock_monotonic_ns();
+		apply_group(store, group, n);
+		pthread_mutex_lock(&queue->lock);
+		if (syncs)
+			learn(queue, n, clock_monotonic_ns() - began_ns);
+		for (size_t i = 0; i < n; i++)
+			end_request(group[i]);
+	}
+	resign(queue);
 }
 
 void commit_wait_begin(struct quiver *store)
@@ -125,8 +213,10 @@ void commit_pause(struct quiver *store)
 	struct commit_queue *queue = &store->queue;
 
 	pthread_mutex_lock(&queue->lock);
+	queue->pausing++;
 	while (queue->led)
 		pthread_cond_wait(&queue->changed, &queue->lock);
+	queue->pausing--;
 	queue->led = true;
 	turn_away(queue);
 	pthread_mutex_unlock(&queue->lock);
@@ -137,9 +227,8 @@ void commit_resume(struct quiver *store)
 	struct commit_queue *queue = &store->queue;
 
 	pthread_mutex_lock(&queue->lock);
-	queue->led = false;
 	atomic_store(&queue->syncing, false);
-	pthread_cond_broadcast(&queue->changed);
+	resign(queue);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -160,6 +249,25 @@ static void give_back(struct quiver *store, const struct commit_request *request
 			slots_give(&store->slots, request->ops[i].slot);
 }
 
+/* Into the queue, and until the request is done or called to lead. Queue lock held, and held on
+ * return. */
+static void wait_in_queue(struct commit_queue *queue, struct commit_request *request)
+{
+	*queue->last = request;
+	queue->last = &request->next;
+	queue->count++;
+	if (queue->awaited > 0 && queue->count >= queue->awaited)
+		pthread_cond_signal(&queue->arrived);
+	if (!queue->led) {
+		queue->led = true;
+		return;
+	}
+	pthread_mutex_unlock(&queue->lock);
+	while (sem_wait(&request->woken) != 0)
+		assert(errno == EINTR);
+	pthread_mutex_lock(&queue->lock);
+}
+
 /* Through the queue once. The result is the request's. */
 static void submit(struct quiver *store, struct commit_request *request)
 {
@@ -170,15 +278,13 @@ static void submit(struct quiver *store, struct commit_request *request)
 	request->result = store_writable(store);
 	if (request->result)
 		return;
+	(void)sem_init(&request->woken, 0, 0); /* cannot fail: the value is 0 */
 	pthread_mutex_lock(&queue->lock);
 	/* Asked with the lock held: who begins to wait turns away who is in the queue then. */
 	if ((request->flags & QUIVER_NOWAIT) && would_wait(store, request)) {
 		request->result = -EAGAIN;
 	} else {
-		*queue->last = request;
-		queue->last = &request->next;
-		while (!request->done && queue->led)
-			pthread_cond_wait(&queue->changed, &queue->lock);
+		wait_in_queue(queue, request);
 		if (!request->done)
 			lead(store, request);
 	}

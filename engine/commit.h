@@ -8,6 +8,7 @@
 #ifndef QUIVER_COMMIT_H
 #define QUIVER_COMMIT_H
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +47,8 @@ struct commit_request {
 	int result; /* -ECANCELED within commit.c: mode none does not do it this way */
 	uint64_t lsn; /* of the last op */
 	bool published;
-	bool done; /* queue lock */
+	bool done; /* queue lock, or after `woken` */
+	sem_t woken; /* posted once it is done, or else is to lead */
 	struct commit_request *next; /* queue lock */
 };
 

@@ -108,3 +108,9 @@ int64_t clock_realtime_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);
 }
+
+struct timespec clock_timespec(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
+		                  .tv_nsec = (long)(ns % NS_PER_S) };
+}

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "quiver.h"
 
@@ -26,5 +27,7 @@ void latency_read(struct latency *latency, struct quiver_latency *out);
 /* CLOCK_MONOTONIC in ns; CLOCK_REALTIME in ns. */
 uint64_t clock_monotonic_ns(void);
 int64_t clock_realtime_ns(void);
+/* A time of such a clock, as the calls that wait take it. */
+struct timespec clock_timespec(uint64_t ns);
 
 #endif

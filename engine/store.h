@@ -68,7 +68,14 @@ struct commit_queue {
 	pthread_cond_t changed;
 	struct commit_request *first; /* lock; a list, oldest first */
 	struct commit_request **last; /* lock */
-	bool led; /* lock; a leader is at work */
+	size_t count; /* lock; requests in the list */
+	bool led; /* lock; a leader is at work, or called */
+	unsigned pausing; /* lock; who waits for `changed` */
+	pthread_cond_t arrived; /* lock; as many requests as the leader waits for */
+	size_t awaited; /* lock; so many, 0 while it does not wait */
+	size_t expected; /* the leader; requests of the last group, and behind it */
+	unsigned doubts; /* the leader; halvings of the time that it waits for them */
+	uint64_t sync_ns; /* the leader; what a group that waits for the disk takes */
 	_Atomic bool syncing; /* the leader waits for the disk */
 };
 

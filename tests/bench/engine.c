@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -176,10 +177,12 @@ static void row_recover(const struct bench_args *args, struct bench_result *resu
 /* Memory of this process that is not the page cache. */
 static uint64_t anonymous_bytes(void)
 {
-	FILE *file = fopen("/proc/self/smaps_rollup", "re");
+	FILE *file;
 	char line[SMAPS_LINE_BYTES];
 	uint64_t kib = 0;
 
+	(void)malloc_trim(0); /* what was freed, our own buffers above all, is not the store's */
+	file = fopen("/proc/self/smaps_rollup", "re");
 	if (!file)
 		bench_die("/proc/self/smaps_rollup: %s", strerror(errno));
 	while (fgets(line, sizeof(line), file)) {

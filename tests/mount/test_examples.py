@@ -1,0 +1,134 @@
+"""The examples of quiverfs-examples(7), taken off the page and run on a mount."""
+
+import os
+import re
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from harness import QUIVERFS, quiverfs, run
+
+PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-examples.7"
+DIM = 25
+# The file that an example goes into, and the commands that run it: programs that are
+# looked for, then the rest.
+LANGUAGES = {
+    "Shell": ("example.sh", [["sh", "example.sh"]]),
+    "awk": ("example.sh", [["sh", "example.sh"]]),
+    "Python": ("example.py", [["python3", "example.py"]]),
+    "NumPy": ("example.py", [["python3", "-c", "import numpy"], ["python3", "example.py"]]),
+    "C": ("example.c", [["cc", "-Wall", "-Wextra", "-Werror", "-o", "example", "example.c"],
+                        ["./example"]]),
+    "Rust": ("example.rs", [["rustc", "--version"], ["rustc", "-D", "warnings", "example.rs"], ["./example"]]),
+    "Go": ("example.go", [["go", "run", "example.go"]]),
+    "JavaScript": ("example.js", [["node", "example.js"]]),
+    "Java": ("Example.java", [["javac", "-Werror", "Example.java"], ["java", "Example"]]),
+    "R": ("example.R", [["Rscript", "--vanilla", "example.R"]]),
+    "Perl": ("example.pl", [["perl", "example.pl"]]),
+    "Ruby": ("example.rb", [["ruby", "-w", "example.rb"]]),
+    "All as one array": ("example.py", [["python3", "-c", "import numpy"],
+                                        ["python3", "example.py"]]),
+    "Many in one commit": ("example.py", [["python3", "example.py"]]),
+    "From and to other files": ("example.sh", [["sh", "-e", "example.sh"]]),
+}
+ONE = [name for name in LANGUAGES if " " not in name]
+
+
+def unescape(text):
+    for escaped, character in (("\\-", "-"), ("\\(aq", "'"), ("\\(ga", "`"), ("\\(ha", "^"),
+                               ("\\(ti", "~"), ("\\e", "\\")):
+        text = text.replace(escaped, character)
+    return re.sub(r"^\\&", "", text, flags=re.MULTILINE)
+
+
+def examples():
+    found = {}
+    for part in PAGE.read_text().split("\n.Ss ")[1:]:
+        code = re.search(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed", part,
+                         flags=re.MULTILINE | re.DOTALL)
+        found[part.split("\n")[0]] = unescape(code[1])
+    return found
+
+
+def python3():
+    """The Python that runs the tests has NumPy where one has."""
+    return {"python3": os.environ.get("PYTHON", "/usr/bin/python3")}
+
+
+def run_example(name, mnt, folder):
+    """What it prints. Skipped where what runs it is not installed."""
+    file, commands = LANGUAGES[name]
+    text = examples()[name]
+    assert "/mnt/q" in text
+    (folder / file).write_text(text.replace("/mnt/q", str(mnt.point)))
+    program = folder / "bin/quiverfs"
+    program.parent.mkdir()
+    program.symlink_to(shutil.which(QUIVERFS))
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}",
+                   "LC_ALL": "C.UTF-8", "GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "go"),
+                   "GO111MODULE": "off"}
+    for words in commands:
+        words = [python3().get(words[0], words[0]), *words[1:]]
+        if not words[0].startswith("./") and not shutil.which(words[0]):
+            pytest.skip(f"there is no {words[0]}")
+        probing = words[1:2] == ["-c"] or words[1:] == ["--version"]
+        done = run(*words, cwd=folder, env=environment, status=None)
+        if probing and done.returncode != 0:
+            pytest.skip(f"no {name} here: {done.stderr.decode().strip()}")
+        assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+def numbers(text):
+    return [float(word) for word in re.findall(r"(?<![\w.])-?\d[\d.]*(?:e[-+]?\d+)?", text)]
+
+
+def test_each_example_is_run():
+    assert list(examples()) == list(LANGUAGES)
+    assert len(ONE) >= 10
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_one_vector(name, mnt, rng, tmp_path):
+    """Numbers whose sums and doubles are exact in float32, of all magnitudes but large."""
+    values = [rng.randrange(-2**12, 2**12) / 2**rng.randrange(8) for _ in range(DIM)]
+    mnt.put(42, struct.pack(f"<{DIM}f", *values))
+    printed = numbers(run_example(name, mnt, tmp_path))
+    if name == "Shell":
+        assert struct.pack(f"<{DIM}f", *printed) == mnt.get(42)
+        assert mnt.get(43) == mnt.get(42)
+    else:
+        # R counts what it prints, import says what it did
+        assert pytest.approx(sum(values), rel=1e-5) in printed[:2]
+        assert mnt.get(43) == struct.pack(f"<{DIM}f", *(2 * value for value in values))
+    assert mnt.ids() == {42, 43}
+
+
+def test_all_as_one_array(mnt, tmp_path):
+    for vector in range(20):
+        mnt.put(vector, struct.pack(f"<{DIM}f", *[vector] * DIM))
+    mnt.path(19).unlink()
+    mnt.control("checkpoint", "1")
+    assert numbers(run_example("All as one array", mnt, tmp_path)) == [19, 18 * DIM]
+
+
+def test_many_in_one_commit(mnt, tmp_path):
+    before = int(mnt.stats()["batches"])
+    assert run_example("Many in one commit", mnt, tmp_path) == ""
+    assert mnt.ids() == set(range(100, 200))
+    assert mnt.get(123) == struct.pack(f"<{DIM}f", *[123] * DIM)
+    assert int(mnt.stats()["batches"]) == before + 1
+
+
+def test_from_and_to_other_files(mnt, tmp_path):
+    data = {vector: struct.pack(f"<{DIM}f", *[vector / 2] * DIM) for vector in (3, 5, 2**40)}
+    for vector, value in data.items():
+        mnt.put(vector, value)
+    run_example("From and to other files", mnt, tmp_path)
+    assert {vector: mnt.get(vector) for vector in mnt.ids()} == data
+    made = run("gzip", "-dc", tmp_path / "all.jsonl.gz").stdout
+    assert len(made.splitlines()) == 3
+    quiverfs("flush", mnt.point)

@@ -46,6 +46,26 @@ static int fixed_entry(struct fs *fs, uint64_t parent, const char *name,
 	return attr_fixed(fs, entry->ino, &entry->attr, &entry->attr_timeout);
 }
 
+/*
+ * The node itself ("." of it, and the kernel asks that of files too) or the folder it is
+ * in: what the kernel asks for where somebody comes with a file handle, as NFS does, and
+ * its own inode is gone. -ENOENT where the node is, which becomes ESTALE.
+ */
+static int node_entry(struct fs *fs, uint64_t node, bool itself, struct fuse_entry_param *entry)
+{
+	enum tree_class class = tree_class(node);
+
+	if (itself && class == TREE_IS_VECTOR)
+		return vector_entry(fs, tree_id_of_node(node), entry);
+	if (itself && class == TREE_IS_SCRATCH)
+		return scratch_node_entry(fs, node, entry);
+	memset(entry, 0, sizeof(*entry));
+	entry->ino = itself ? node : tree_parent(node);
+	entry->generation = entry->ino == TREE_ROOT ? 0 : 1; /* the kernel's own root has 0 */
+	entry->entry_timeout = FS_CACHE_SECONDS;
+	return attr_fixed(fs, entry->ino, &entry->attr, &entry->attr_timeout);
+}
+
 void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
@@ -55,7 +75,9 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (parent == TREE_VECTORS)
 		atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed);
-	if (parent != TREE_VECTORS)
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		rc = node_entry(fs, parent, name[1] == '\0', &entry);
+	else if (parent != TREE_VECTORS)
 		rc = fixed_entry(fs, parent, name, &entry);
 	else if (tree_parse_id(name, &id))
 		rc = vector_lookup(fs, id, fuse_req_ctx(req)->pid, &entry);

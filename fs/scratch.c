@@ -10,6 +10,7 @@
 #include "tree.h"
 
 #define BUCKETS 1024u
+#define NS_PER_MS 1000000
 
 struct scratch {
 	pthread_mutex_t lock;
@@ -19,7 +20,7 @@ struct scratch {
 	unsigned count; /* lock; files, those without a name included */
 	uint64_t bytes; /* lock; of all capacities */
 	uint64_t next; /* lock; number of the next file */
-	uint64_t generation; /* lock; raised when the numbers begin again */
+	uint32_t generation; /* lock; raised when the numbers begin again */
 };
 
 int scratch_new(struct scratch **scratch)
@@ -29,7 +30,9 @@ int scratch_new(struct scratch **scratch)
 	if (s == NULL)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail with defaults */
-	s->generation = 1;
+	/* The numbers begin again with each mount, and file handles live on: another
+	 * generation, in the 32 bits that the kernel keeps of it. */
+	s->generation = (uint32_t)(fs_now_ns() / NS_PER_MS);
 	*scratch = s;
 	return 0;
 }
@@ -186,6 +189,20 @@ int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entr
 
 	scratch_lock(fs);
 	file = find_name(fs->scratch, name);
+	if (file != NULL)
+		fill_entry(fs, file, entry);
+	scratch_unlock(fs);
+	return file != NULL ? 0 : -ENOENT;
+}
+
+int scratch_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL && file->name == NULL)
+		file = NULL;
 	if (file != NULL)
 		fill_entry(fs, file, entry);
 	scratch_unlock(fs);

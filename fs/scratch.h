@@ -27,6 +27,9 @@ bool scratch_is_name(const char *name);
 /* Name, attributes and timeouts (none). -ENOENT. */
 int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry);
 
+/* The same of the file `ino`, as long as it has a name. -ENOENT. */
+int scratch_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry);
+
 /* Make a file, or find one that exists unless `exclusive`, and open it if `open`.
  * -EEXIST, -ENOSPC too many, -ENAMETOOLONG, -ENOMEM. */
 int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr, bool exclusive,
@@ -67,7 +70,7 @@ void scratch_close(struct fs *fs, uint64_t ino);
 /* Between scratch.c and scratch_file.c. */
 struct scratch_file {
 	uint64_t ino;
-	uint64_t generation; /* of the number, should they have run out once */
+	uint32_t generation; /* of the number, should they have run out once */
 	char *name; /* NULL: removed */
 	unsigned char *data; /* `capacity` bytes, zero from `size` on */
 	uint32_t size;

@@ -161,6 +161,8 @@ static void want_features(struct fs *fs, struct fuse_conn_info *conn)
 	/* listing.c knows better when attributes are wanted. */
 	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
 	fuse_set_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	/* File handles (NFS) outlive the kernel's inodes: names_lookup knows "." and "..". */
+	fuse_set_feature_flag(conn, FUSE_CAP_EXPORT_SUPPORT);
 	if (fs->set_umask)
 		fuse_set_feature_flag(conn, FUSE_CAP_DONT_MASK);
 	/* With it a file that is opened to be replaced would be empty for all. */

@@ -98,6 +98,22 @@ uint64_t tree_find(uint64_t parent, const char *name)
 	return TREE_NONE;
 }
 
+uint64_t tree_parent(uint64_t node)
+{
+	switch (tree_class(node)) {
+	case TREE_IS_VECTOR:
+	case TREE_IS_SCRATCH:
+		return TREE_VECTORS;
+	case TREE_IS_CONTROL:
+		return TREE_CONTROL;
+	case TREE_IS_DIR:
+	case TREE_IS_VIEW:
+		return TREE_ROOT;
+	default:
+		return TREE_NONE;
+	}
+}
+
 const char *tree_name(uint64_t node)
 {
 	for (size_t i = 0; i < FIXED_COUNT; i++) {

@@ -89,6 +89,9 @@ unsigned tree_format_id(uint64_t id, char text[static TREE_ID_TEXT_BYTES]);
  * TREE_CONTROL), TREE_NONE where there is none. */
 uint64_t tree_find(uint64_t parent, const char *name);
 
+/* The folder that `node` is in; TREE_NONE where it is no node. */
+uint64_t tree_parent(uint64_t node);
+
 /* The name of a fixed node other than the root; a static string, or NULL. */
 const char *tree_name(uint64_t node);
 

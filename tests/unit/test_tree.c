@@ -92,6 +92,21 @@ static void fixed_names_are_found_where_they_are(void **state)
 	assert_true(tree_find(TREE_VECTORS, "flush") == TREE_NONE);
 }
 
+static void every_node_is_in_a_folder(void **state)
+{
+	(void)state;
+	assert_true(tree_parent(TREE_ROOT) == TREE_ROOT);
+	assert_true(tree_parent(TREE_VECTORS) == TREE_ROOT);
+	assert_true(tree_parent(TREE_CONTROL) == TREE_ROOT);
+	assert_true(tree_parent(TREE_MATRIX) == TREE_ROOT);
+	assert_true(tree_parent(TREE_CONTROL_END - 1) == TREE_CONTROL);
+	assert_true(tree_parent(TREE_VECTOR_BASE) == TREE_VECTORS);
+	assert_true(tree_parent(TREE_SCRATCH_BASE) == TREE_VECTORS);
+	assert_true(tree_parent(0) == TREE_NONE);
+	assert_true(tree_parent(TREE_CONTROL_END) == TREE_NONE);
+	assert_true(tree_parent(UINT64_MAX) == TREE_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +114,7 @@ int main(void)
 		cmocka_unit_test(anything_else_is_not),
 		cmocka_unit_test(node_numbers_do_not_overlap),
 		cmocka_unit_test(fixed_names_are_found_where_they_are),
+		cmocka_unit_test(every_node_is_in_a_folder),
 	};
 
 	return cmocka_run_group_tests_name("tree", tests, NULL, NULL);

@@ -1,0 +1,158 @@
+"""File handles, with which an NFS server comes back to files that the kernel has forgotten:
+name_to_handle_at(2) and open_by_handle_at(2) are what such a server does."""
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from files import AT_FDCWD, libc, opened, refused, write_all
+
+BOTH_TRANSPORTS = True
+HANDLE_BYTES_MAX = 128
+
+
+class FileHandle(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_uint), ("type", ctypes.c_int),
+                ("handle", ctypes.c_char * HANDLE_BYTES_MAX)]
+
+
+def handle_of(path):
+    handle, mount_id = FileHandle(bytes=HANDLE_BYTES_MAX), ctypes.c_int()
+    if libc.name_to_handle_at(AT_FDCWD, os.fsencode(path), ctypes.byref(handle),
+                              ctypes.byref(mount_id), 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(path))
+    return handle
+
+
+def open_handle(mnt, handle, flags=os.O_RDONLY):
+    with opened(mnt.point, os.O_RDONLY) as folder:
+        fd = libc.open_by_handle_at(folder, ctypes.byref(handle), flags)
+    if fd < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return fd
+
+
+def read_handle(mnt, handle):
+    with open(open_handle(mnt, handle), "rb") as file:
+        return file.read()
+
+
+def forget():
+    """Have the kernel drop the inodes and names that nobody uses."""
+    Path("/proc/sys/vm/drop_caches").write_text("2")
+
+
+@pytest.fixture(autouse=True)
+def handles_allowed(root, tmp):
+    try:
+        handle_of(tmp)
+    except OSError as error:
+        pytest.skip(f"no file handles here: {error}")
+
+
+def test_vectors_are_found_again(stores, mnt, rng):
+    rows = {number: rng.randbytes(mnt.size) for number in (0, 1, 42, 2**64 - 2**32 - 1)}
+    for number, data in rows.items():
+        mnt.put(number, data)
+    handles = {number: handle_of(mnt.path(number)) for number in rows}
+    for _ in range(2):
+        for number, data in rows.items():
+            assert read_handle(mnt, handles[number]) == data
+        forget()
+    # Also by whoever has never looked a name up, on a mount that is another one.
+    for options in ([], ["ro"]):
+        mnt = stores.again(mnt, options=options)
+        for number, data in rows.items():
+            assert read_handle(mnt, handles[number]) == data
+            fd = open_handle(mnt, handles[number])
+            assert os.fstat(fd).st_ino == os.stat(mnt.path(number)).st_ino
+            os.close(fd)
+        forget()
+
+
+def test_a_vector_is_written_through_a_handle(mnt, rng):
+    mnt.put(42, bytes(mnt.size))
+    handle = handle_of(mnt.path(42))
+    for _ in range(3):
+        forget()
+        data = rng.randbytes(mnt.size)
+        fd = open_handle(mnt, handle, os.O_WRONLY)
+        for at in range(0, mnt.size, 30):  # an NFS server writes in pieces, and syncs
+            os.pwrite(fd, data[at:at + 30], at)
+        os.fsync(fd)
+        os.close(fd)
+        assert mnt.get(42) == data == read_handle(mnt, handle)
+
+
+def test_the_handle_of_a_vector_that_is_gone_is_stale(stores, mnt, rng):
+    data = rng.randbytes(mnt.size)
+    for dropped in (False, True):
+        for gone in (lambda: os.unlink(mnt.path(1)), lambda: os.rename(mnt.path(1), mnt.path(2))):
+            mnt.put(1, data)
+            handle = handle_of(mnt.path(1))
+            gone()
+            if dropped:
+                forget()
+            with refused(errno.ESTALE):
+                open_handle(mnt, handle)
+            # A handle is one of the ID, as the inode number is.
+            mnt.put(1, data)
+            assert read_handle(mnt, handle) == data
+    os.unlink(mnt.path(1))
+    mnt = stores.again(mnt)
+    with refused(errno.ESTALE):
+        open_handle(mnt, handle)
+    handle.handle = b"\xff" * handle.bytes
+    with refused(errno.ESTALE):
+        open_handle(mnt, handle)
+
+
+def test_folders_and_fixed_files_are_found_again(stores, mnt, rng):
+    data = rng.randbytes(mnt.size)
+    mnt.put(7, data)
+    names = [".", "vectors", "control", "ids.npy", "control/count", "control/stats"]
+    handles = {name: handle_of(mnt.point / name) for name in names}
+    for again in (False, True):
+        if again:
+            mnt = stores.again(mnt)
+        forget()
+        for name, handle in handles.items():
+            fd = open_handle(mnt, handle)
+            # The kernel finds its way up to the root, so that a path is known again.
+            assert os.readlink(f"/proc/self/fd/{fd}") == os.path.normpath(mnt.point / name) or \
+                not os.path.isdir(mnt.point / name)
+            assert os.fstat(fd).st_ino == os.stat(mnt.point / name).st_ino
+            os.close(fd)
+            forget()
+        folder = open_handle(mnt, handles["vectors"], os.O_RDONLY | os.O_DIRECTORY)
+        assert os.listdir(folder) == ["7"]
+        with open(os.open("7", os.O_RDONLY, dir_fd=folder), "rb") as file:
+            assert file.read() == data
+        os.close(folder)
+        assert read_handle(mnt, handles["control/count"]) == b"1\n"
+
+
+def test_scratch_files_have_handles_for_the_life_of_the_mount(stores, mnt):
+    path = mnt.vectors / ".scratch"
+    write_all(path, b"abc")
+    handle = handle_of(path)
+    forget()
+    assert read_handle(mnt, handle) == b"abc"
+    os.unlink(path)
+    with refused(errno.ESTALE):
+        open_handle(mnt, handle)
+    write_all(path, b"def")
+    handle = handle_of(path)
+    # The next mount gives the same numbers to other files.
+    mnt = stores.again(mnt)
+    for number in range(3):
+        write_all(mnt.vectors / f".other{number}", b"x")
+    for _ in range(2):
+        with refused(errno.ESTALE):
+            open_handle(mnt, handle)
+        forget()

@@ -70,7 +70,7 @@ void attr_dir(struct fs *fs, fuse_ino_t ino, struct stat *st)
 	st->st_mode = S_IFDIR | 0555;
 	st->st_uid = fs->owner_uid;
 	st->st_gid = fs->owner_gid;
-	set_times(st, fs->mounted_ns);
+	set_times(st, fs->fixed_mtime_ns);
 }
 
 int attr_fixed(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)

@@ -72,7 +72,9 @@ struct fs {
 	_Atomic enum fs_transport transport;
 
 	/* Set by fs_init, constant afterwards; each has its own locks inside. */
-	int64_t mounted_ns;
+	/* mtime of the folders whose entries never change: that of vectors/ at the
+	 * mount, so that it stays where nothing has changed. */
+	int64_t fixed_mtime_ns;
 	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
 	struct workers *workers;
 	struct nodes *nodes;

@@ -345,9 +345,11 @@ static uint32_t block_bytes(uint32_t n)
 
 int fs_init(struct fs *fs)
 {
+	struct quiver_attr attr;
 	int rc;
 
-	fs->mounted_ns = fs_now_ns();
+	quiver_dir_attr(fs->store, &attr);
+	fs->fixed_mtime_ns = attr.mtime_ns;
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
 	rc = workers_new(&fs->workers);
 	if (rc == 0)

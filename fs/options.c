@@ -80,15 +80,14 @@ static int take_sync(struct mount_options *options, const char *value, struct qu
 	return 0;
 }
 
-/* What would change a mount that exists. */
+/* What changes a mount that exists: mount(8)'s own work, or tools/remount.c's. */
 static int take_remount(struct mount_options *options, const char *value,
                         struct quiver_error *error)
 {
 	(void)options;
 	(void)value;
 	snprintf(error->text, sizeof(error->text),
-	         "option remount: a quiverfs mount cannot be changed; unmount it and mount it "
-	         "again");
+	         "option remount: it is for mount(8): 'mount -o remount,ro DIR', and so is bind");
 	return -EINVAL;
 }
 

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "mount.h"
 #include "options.h"
+#include "remount.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -225,19 +226,34 @@ int mount_command(int argc, char **argv)
 	return status;
 }
 
+/* Mount, or change what is mounted. The exit status. */
+static int help_mount(struct mount_arguments *arguments)
+{
+	bool again = has_option(arguments->options, "remount");
+	int result;
+
+	if (!again && arguments->sloppy && drop_unknown(arguments) < 0)
+		return MOUNT_FAILED;
+	if (arguments->fake || may_be_missing(arguments))
+		return MOUNT_OK;
+	if (again)
+		result = remount_change(arguments->mount_point, arguments->options);
+	else
+		result = fs_mount(arguments->store, arguments->mount_point, arguments->options,
+		                  false);
+	return result == 0 ? MOUNT_OK : MOUNT_FAILED;
+}
+
 int mount_helper_command(int argc, char **argv)
 {
 	struct mount_arguments arguments = { 0 };
-	int status = MOUNT_OK;
+	int status;
 
 	argp_err_exit_status = MOUNT_USAGE;
 	if (argp_parse(&helper_argp, argc, argv, 0, NULL, &arguments) != 0)
 		status = MOUNT_USAGE;
-	else if (arguments.sloppy && drop_unknown(&arguments) < 0)
-		status = MOUNT_FAILED;
-	else if (!arguments.fake && !may_be_missing(&arguments) &&
-	         fs_mount(arguments.store, arguments.mount_point, arguments.options, false) != 0)
-		status = MOUNT_FAILED;
+	else
+		status = help_mount(&arguments);
 	free(arguments.options);
 	return status;
 }

@@ -18,7 +18,7 @@ ID_MAX = 2**64 - 2**32 - 1
 SCRATCH_FILES = 1_000_000 if LONG else 100_000
 HANDLES = 1_000_000 if LONG else 60_000
 MEBIBYTE = 1 << 20
-# As README.md has them.
+# As README.md and quiverfs(1) have them.
 SCRATCH_FILES_MAX = 16384
 SCRATCH_BYTES_MAX = 256 << 20
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "attr.h"
+#include "proven.h"
 
 #define SHARDS 64u
 #define SHARD_BUCKETS 256u
@@ -19,6 +20,7 @@ struct nodes {
 	struct shard shards[SHARDS];
 	/* Handles whose vector has another ID now than when it was opened. */
 	_Atomic unsigned renamed;
+	struct proven *proven; /* of each ID: the lock of its shard */
 };
 
 /* Spreads neighbouring IDs: the golden ratio times 2^64. */
@@ -51,8 +53,15 @@ int nodes_new(struct nodes **nodes)
 {
 	struct nodes *n = calloc(1, sizeof(*n));
 
+	int rc;
+
 	if (n == NULL)
 		return -ENOMEM;
+	rc = proven_new(&n->proven);
+	if (rc != 0) {
+		free(n);
+		return rc;
+	}
 	for (unsigned i = 0; i < SHARDS; i++) {
 		/* Neither can fail with default attributes on Linux. */
 		(void)pthread_mutex_init(&n->shards[i].lock, NULL);
@@ -91,6 +100,7 @@ void nodes_free(struct fs *fs, struct nodes *nodes)
 		pthread_cond_destroy(&shard->idle);
 		pthread_mutex_destroy(&shard->lock);
 	}
+	proven_free(nodes->proven);
 	free(nodes);
 }
 
@@ -203,10 +213,12 @@ void version_drop(struct fs *fs, struct version *version)
 
 /* `h` fills the page cache from `version`, which is or becomes the node's cached
  * one. The caller holds the lock. */
-static void join_cache(struct handle *h, struct version *version)
+static void join_cache(struct nodes *nodes, struct handle *h, struct version *version)
 {
-	if (h->node->cached == NULL)
+	if (h->node->cached == NULL) {
 		h->node->cached = version_share(version);
+		proven_fills(nodes->proven, h->node->id, version->ref.lsn);
+	}
 	h->node->cached_users++;
 	h->fills_cache = true;
 }
@@ -227,7 +239,19 @@ static struct version *leave_cache(struct handle *h)
 	return version;
 }
 
-int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle, bool *direct)
+/* How a new handle of `version` uses the page cache. The caller holds the lock. */
+static enum node_caching caching_of(struct nodes *nodes, const struct node *node,
+                                    const struct version *version)
+{
+	uint64_t lsn = version->ref.lsn;
+
+	if (node->cached != NULL && node->cached->ref.lsn != lsn)
+		return NODE_UNCACHED;
+	return proven_is(nodes->proven, node->id, lsn) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
+}
+
+int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle,
+                     enum node_caching *caching)
 {
 	struct shard *shard = shard_of(fs->nodes, id);
 	struct handle *h = calloc(1, sizeof(*h));
@@ -247,16 +271,15 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 		pthread_mutex_unlock(&shard->lock);
 		goto fail;
 	}
-	*direct = false;
-	if (h->node->cached != NULL && h->node->cached->ref.lsn == version->ref.lsn) {
+	*caching = caching_of(fs->nodes, h->node, version);
+	if (*caching != NODE_UNCACHED && h->node->cached != NULL) {
 		spare = version;
 		version = version_share(h->node->cached);
-	} else if (h->node->cached != NULL) {
-		*direct = true;
 	}
 	h->version = version;
-	if (!*direct)
-		join_cache(h, version);
+	h->drops_cache = *caching == NODE_DROPS_CACHE;
+	if (*caching != NODE_UNCACHED)
+		join_cache(fs->nodes, h, version);
 	pthread_mutex_unlock(&shard->lock);
 	version_drop(fs, spare);
 	*handle = h;
@@ -361,9 +384,13 @@ int node_cache_version(struct fs *fs, struct handle *h, struct version **version
 	int rc;
 
 	node_lock(h);
+	if (h->drops_cache) {
+		h->drops_cache = false; /* done, as it reads */
+		proven_set(fs->nodes->proven, h->node->id, h->node->cached->ref.lsn);
+	}
 	if (h->node->cached != NULL) {
 		if (!h->fills_cache)
-			join_cache(h, h->node->cached);
+			join_cache(fs->nodes, h, h->node->cached);
 		*version = version_share(h->node->cached);
 		node_unlock(h);
 		return 0;
@@ -378,7 +405,7 @@ int node_cache_version(struct fs *fs, struct handle *h, struct version **version
 		return rc;
 	node_lock(h);
 	if (!h->fills_cache)
-		join_cache(h, own);
+		join_cache(fs->nodes, h, own);
 	*version = version_share(h->node->cached);
 	node_unlock(h);
 	version_drop(fs, own);

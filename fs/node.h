@@ -53,6 +53,8 @@ struct handle {
 	bool busy; /* shard lock; see above */
 	bool verified; /* shard lock; checksum of `version` was compared */
 	bool fills_cache; /* shard lock; counted in cached_users */
+	bool drops_cache; /* shard lock; opened as NODE_DROPS_CACHE, no READ for the
+	                     cache has come yet */
 	bool cache_verified; /* shard lock; checksum of node->cached was compared,
 	                        for a handle that reads another version */
 	uint64_t id; /* shard lock; what it commits to: follows a rename */
@@ -88,12 +90,19 @@ int node_enter(struct handle *h, bool may_wait);
 /* Mark idle again and wake those who wait. The caller holds the lock. */
 void node_leave(struct handle *h);
 
+/* How a handle uses the page cache of its ID. */
+enum node_caching {
+	NODE_UNCACHED, /* not: another version is in it (direct_io) */
+	NODE_DROPS_CACHE, /* fills it anew: the kernel drops what is there at open */
+	NODE_KEEPS_CACHE, /* fills it; what is there is this version (keep_cache) */
+};
+
 /*
- * Open `id` for reading. On success *handle is to be given to node_close, and
- * *direct tells whether it must be opened so that it stays out of the page cache.
- * -ENOENT no such vector, -EIO, -ENOMEM.
+ * Open `id` for reading. On success *handle is to be given to node_close, and the open
+ * is to be answered as *caching says. -ENOENT no such vector, -EIO, -ENOMEM.
  */
-int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle, bool *direct);
+int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle,
+                     enum node_caching *caching);
 
 /* Open `id` for writing; `pin` what is committed now, so that reads see one version.
  * Where there is no vector, `create` (if not NULL) gives the attributes of the one

@@ -70,12 +70,12 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	uint64_t id = tree_id_of_node(ino);
 	pid_t tid = fuse_req_ctx(req)->pid;
 	struct handle *h = NULL;
-	bool direct = true;
+	enum node_caching caching = NODE_UNCACHED;
 	struct quiver_attr found;
 	int rc;
 
 	if ((fi->flags & O_ACCMODE) == O_RDONLY) {
-		rc = node_open_reader(fs, id, tid, &h, &direct);
+		rc = node_open_reader(fs, id, tid, &h, &caching);
 		fi->noflush = 1;
 	} else if (fs->read_only) {
 		rc = -EROFS;
@@ -91,7 +91,8 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
-	fi->direct_io = direct;
+	fi->direct_io = caching == NODE_UNCACHED;
+	fi->keep_cache = caching == NODE_KEEPS_CACHE;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);
 	if (fuse_reply_open(req, fi) != 0)

@@ -60,9 +60,10 @@ static void join_cache(struct model *model, struct model_handle *h, const uint8_
 	h->fills_cache = true;
 }
 
-int model_open_reader(struct model *model, struct model_handle *h, bool direct)
+int model_open_reader(struct model *model, struct model_handle *h, bool direct, bool keep)
 {
 	const struct model_vector *cached = &model->cached[h->node];
+	uint32_t pages = model->pages[h->node];
 
 	if (!model->ids[h->node].there)
 		return -ESTALE;
@@ -71,9 +72,12 @@ int model_open_reader(struct model *model, struct model_handle *h, bool direct)
 	h->readable = true;
 	pin(model, h);
 	if (direct)
-		return cached->version != 0 ? 0 : -EINVAL;
+		return cached->version != 0 && !keep ? 0 : -EINVAL;
 	if (cached->version != 0 && cached->version != h->seen_version)
 		return -EINVAL; /* two versions would mix */
+	if (keep && pages != 0 && pages != h->seen_version)
+		return -EINVAL; /* it would read them */
+	h->drops_pages = !keep;
 	join_cache(model, h, h->seen, h->seen_version);
 	return 0;
 }
@@ -239,6 +243,18 @@ int model_truncate(struct model *model, struct model_handle *h, uint64_t size)
 	return 0;
 }
 
+/* The page that was asked for goes into the cache beside those that are there. What an open
+ * was to drop is dropped by now, at the latest. */
+static void fill_pages(struct model *model, struct model_handle *h, uint32_t version)
+{
+	uint32_t *pages = &model->pages[h->node];
+
+	if (h->drops_pages)
+		*pages = 0;
+	h->drops_pages = false;
+	*pages = *pages == 0 || *pages == version ? version : MODEL_MIXED;
+}
+
 static int read_cached(struct model *model, struct model_handle *h, const uint8_t **bytes)
 {
 	struct model_vector *cached = &model->cached[h->node];
@@ -253,6 +269,7 @@ static int read_cached(struct model *model, struct model_handle *h, const uint8_
 	else
 		return -ESTALE;
 	*bytes = cached->bytes;
+	fill_pages(model, h, cached->version);
 	return 0;
 }
 
@@ -440,6 +457,7 @@ void model_remount(struct model *model)
 	memset(model->handles, 0, sizeof(model->handles));
 	memset(model->scratch, 0, sizeof(model->scratch));
 	memset(model->cached, 0, sizeof(model->cached));
+	memset(model->pages, 0, sizeof(model->pages));
 }
 
 /* ---- scratch files ---- */

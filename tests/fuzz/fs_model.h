@@ -17,6 +17,7 @@
 /* Each name and each handle can keep one. */
 #define MODEL_SCRATCH (MODEL_NAMES + MODEL_HANDLES + 1)
 #define MODEL_ANY_MTIME INT64_MIN /* of now */
+#define MODEL_MIXED UINT32_MAX
 
 struct model_vector {
 	bool there;
@@ -50,6 +51,7 @@ struct model_handle {
 	bool readable, durable, append;
 	bool exclusive, created, orphan, touched;
 	bool fills_cache;
+	bool drops_pages; /* the kernel is to drop the node's pages, but has not got to it */
 
 	bool pinned; /* it reads this: */
 	uint8_t seen[MODEL_BYTES];
@@ -68,7 +70,9 @@ struct model {
 	struct model_vector ids[MODEL_IDS];
 	struct model_scratch scratch[MODEL_SCRATCH];
 	struct model_handle handles[MODEL_HANDLES];
-	struct model_vector cached[MODEL_IDS]; /* what the page cache may hold; version 0: none */
+	struct model_vector cached[MODEL_IDS]; /* what may be read into the page cache; 0: none */
+	uint32_t pages[MODEL_IDS]; /* version of what is in it, as long as the kernel may keep
+	                              it; 0: nothing, MODEL_MIXED: of more than one */
 	uint32_t version;
 	unsigned age;
 };
@@ -82,8 +86,8 @@ unsigned model_cache_users(const struct model *model, unsigned node);
 void model_put(struct model *model, unsigned id, const uint8_t *bytes, uint32_t mode);
 
 /* `h` is new and zero but for what the open says; it is used from then on where 0 comes back.
- * `direct`: it was answered so; -EINVAL where that is against the rule of caching. */
-int model_open_reader(struct model *model, struct model_handle *h, bool direct);
+ * `direct` and `keep`: it was answered so; -EINVAL where that is against the rules of caching. */
+int model_open_reader(struct model *model, struct model_handle *h, bool direct, bool keep);
 int model_open_writer(struct model *model, struct model_handle *h);
 int model_create(struct model *model, struct model_handle *h, bool truncate, uint32_t mode);
 void model_close(struct model *model, struct model_handle *h);

@@ -252,11 +252,11 @@ static void open_vector(struct fuzz_input *input, unsigned id)
 	reads = (fi->flags & O_ACCMODE) == O_RDONLY;
 	begin(h->tid)->lost = lost;
 	ops->open(&play.req, node_of(id), fi);
-	EXPECT(reads ? model_open_reader(&play.model, h, fi->direct_io)
+	EXPECT(reads ? model_open_reader(&play.model, h, fi->direct_io, fi->keep_cache)
 	             : model_open_writer(&play.model, h));
 	if (!h->used)
 		return;
-	FUZZ_CHECK(reads || fi->direct_io);
+	FUZZ_CHECK(reads || (fi->direct_io && !fi->keep_cache));
 	if (lost) {
 		model_close(&play.model, h);
 	} else if (!reads && (fi->flags & O_TRUNC)) {

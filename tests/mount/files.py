@@ -3,11 +3,17 @@
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 
 import pytest
 
 libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int,
+                      ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_ubyte)]
 AT_FDCWD = -100
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
@@ -71,3 +77,22 @@ def attributes(path):
     """(mtime in ns, permission bits, uid, gid)."""
     found = os.lstat(path)
     return found.st_mtime_ns, found.st_mode & 0o7777, found.st_uid, found.st_gid
+
+
+def resident(path, size):
+    """Which pages of a file the kernel still has once it is opened: a list of booleans.
+    Nothing is read for that."""
+    pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+    with opened(path, os.O_RDONLY) as fd:
+        address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    try:
+        check_call(libc.mincore(address, size, pages), path)
+    finally:
+        check_call(libc.munmap(address, size), path)
+    return [bool(page & 1) for page in pages]
+
+
+def check_call(result, path):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(path))

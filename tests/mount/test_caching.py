@@ -1,14 +1,17 @@
 """What the kernel caches must not show: two processes, one of which changes what the
 other has looked at before."""
 
+import contextlib
 import errno
 import mmap
 import os
 import socket
 import time
 
-from files import opened, read_chunks, refused, write_all
-from harness import LONG, run
+import pytest
+
+from files import opened, read_chunks, refused, resident, write_all
+from harness import LONG, QUIVERFS, run
 
 BOTH_TRANSPORTS = True
 ROUNDS = 20000 if LONG else 1500
@@ -388,6 +391,214 @@ def test_sendfile_and_splice(stores, rng, peer):
         assert got == data
     ours.close()
     theirs.close()
+
+
+# ---- pages that stay from one open to the next ----------------------------------------
+
+
+def commit_unseen(mnt, peer, path, old, new):
+    """The kernel drops the pages when a writer opens, those that it writes to, and all where it
+    sees another mtime. So the old ones are brought back before the commit, and the mtime stays."""
+    mtime_ns = os.stat(path).st_mtime_ns
+    there = peer.call("open", path, os.O_WRONLY)
+    peer.call("write", there, new[:1000])
+    peer.call("write", there, new[1000:])
+    peer.call("utime", there, ns=(mtime_ns, mtime_ns))
+    assert mnt.get(1) == old
+    peer.call("close", there)
+    assert os.stat(path).st_mtime_ns == mtime_ns
+
+
+def in_cache(path, size):
+    """All pages, or none of them."""
+    pages = resident(path, size)
+    assert all(pages) or not any(pages), pages
+    return pages[0]
+
+
+def stays(mnt, path, data, peer):
+    """Once read, the pages are there for the next who opens it. A kernel that is short of
+    memory may drop them at any time, so once in three times is enough."""
+    for _ in range(3):
+        assert mnt.get(1) == data
+        if in_cache(path, mnt.size) and peer.call(in_cache, path, mnt.size):
+            return True
+    return False
+
+
+def test_pages_stay_until_the_next_commit(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=3072))
+    rows = fill(mnt, rng)
+    path = str(mnt.path(1))
+    assert not in_cache(path, mnt.size)
+    for round_number in range(50):
+        data = rows[round_number % 3]
+        commit_unseen(mnt, peer, path, mnt.get(1), data)
+        # The first look drops what was there, the second finds nothing.
+        assert not in_cache(path, mnt.size)
+        assert not in_cache(path, mnt.size)
+        assert stays(mnt, path, data, peer)
+        assert peer.read(path) == data
+
+
+def test_pages_stay_beside_changes_of_attributes_and_other_vectors(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=3072))
+    rows = fill(mnt, rng)
+    path = str(mnt.path(1))
+    for round_number in range(3):
+        assert stays(mnt, path, rows[1], peer)
+        peer.write(mnt.path(2), rows[0])
+        peer.call("chmod", path, 0o600 + round_number)
+        peer.write(mnt.path(0), rows[0])
+        peer.call("unlink", str(mnt.path(0)))
+        mnt.control("checkpoint", "1")
+        if in_cache(path, mnt.size):
+            break
+    else:
+        pytest.fail("never there")
+    assert mnt.get(1) == rows[1]
+
+
+def ways_to_change(mnt, rng, peer, old):
+    """Functions that commit a vector 1 of new bytes and return them."""
+    path = str(mnt.path(1))
+
+    def new(change, *words):
+        data = rng.randbytes(mnt.size)
+        change(data, *words)
+        return data
+
+    def rename(data, name):
+        mtime_ns = os.stat(path).st_mtime_ns
+        peer.write(mnt.path(name), data)
+        peer.call("utime", str(mnt.path(name)), ns=(mtime_ns, mtime_ns))
+        assert mnt.get(name) == data
+        peer.call("rename", str(mnt.path(name)), path)
+
+    def remove_and_create(data):
+        peer.call("unlink", path)
+        peer.write(path, data)
+
+    def patch():
+        there = peer.call("open", path, os.O_RDWR)
+        peer.call("pwrite", there, b"patched", 5000)
+        peer.call("close", there)
+        return old[:5000] + b"patched" + old[5007:]
+
+    def truncate():
+        there = peer.call("open", path, os.O_RDWR)
+        peer.call("ftruncate", there, 100)
+        peer.call("ftruncate", there, mnt.size)
+        peer.call("close", there)
+        return old[:100] + bytes(mnt.size - 100)
+
+    return [
+        lambda: new(lambda data: peer.write(path, data)),
+        lambda: new(lambda data: peer.call(write_all, path, data, chunk=1000)),
+        lambda: new(lambda data: peer.call(write_all, path, data, flags=os.O_WRONLY)),
+        lambda: new(lambda data: peer.call(put, str(mnt.control_folder / "put"),
+                                           (1).to_bytes(8, "little") + data)),
+        lambda: new(lambda data: commit_unseen(mnt, peer, path, old, data)),
+        lambda: new(rename, ".new"),
+        lambda: new(rename, 8),
+        lambda: new(remove_and_create),
+        patch,
+        truncate,
+    ]
+
+
+def looks_at(path, size):
+    """The same vector in every way that goes through the page cache."""
+    with opened(path, os.O_RDONLY) as fd:
+        with mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ) as view:
+            yield view[:]
+        with mmap.mmap(fd, size, mmap.MAP_PRIVATE, mmap.PROT_READ) as view:
+            yield view[:]
+        yield os.pread(fd, size, 0)
+        yield os.pread(fd, 5000, 4000) + os.pread(fd, size, 9000)
+    with open(path, "rb") as file:
+        yield file.read()
+
+
+@pytest.mark.parametrize("others", ["none", "a reader", "a map", "a direct reader", "a writer"])
+def test_no_change_leaves_old_pages(stores, rng, peer, others):
+    """Before each change some pages are cached, and somebody may have the old vector open."""
+    mnt = stores.mount(stores.create(dim=3072))
+    data = fill(mnt, rng)[1]
+    path = str(mnt.path(1))
+    for number in range(10 * (10 if LONG else 2)):
+        with contextlib.ExitStack() as stack:
+            assert os.pread(stack.enter_context(opened(path, os.O_RDONLY)), 10, 0) == data[:10]
+            kept = None
+            if others == "none":
+                stack.close()
+            elif others == "a map":
+                kept = stack.enter_context(opened(path, os.O_RDONLY))
+                view = stack.enter_context(mmap.mmap(kept, mnt.size, mmap.MAP_SHARED,
+                                                     mmap.PROT_READ))
+                assert view[9000] == data[9000]
+            elif others == "a direct reader":
+                data = rng.randbytes(mnt.size)
+                peer.write(path, data)
+                kept = stack.enter_context(opened(path, os.O_RDONLY))
+                assert os.pread(kept, 10, 0) == data[:10]
+            elif others == "a writer":
+                kept = stack.enter_context(opened(path, os.O_RDWR))
+                assert os.pread(kept, 10, 0) == data[:10]
+            before = data
+            data = ways_to_change(mnt, rng, peer, data)[number % 10]()
+            assert peer.read(path) == data
+            assert mnt.get(1) == data
+            if others == "a direct reader":
+                assert os.pread(kept, mnt.size, 0) == before
+        for which, seen in enumerate(looks_at(path, mnt.size)):
+            what = "old" if seen[:10] == before[:10] else "mixed"
+            assert seen == (data if which != 3 else data[4000:]), (which, what)
+        assert peer.read(path) == data
+    mnt.forget_errors()
+
+
+def test_pages_after_compaction(stores, rng, peer):
+    mnt = stores.mount(stores.create(dim=3072))
+    rows = fill(mnt, rng, 60)
+    for vector in range(60):
+        assert mnt.get(vector) == rows[vector]
+    for vector in range(30):
+        peer.call("unlink", str(mnt.path(vector)))
+    run(QUIVERFS, "compact", mnt.point)
+    for vector in range(30):
+        peer.write(mnt.path(vector), rows[59 - vector])
+    for vector in range(60):
+        want = rows[59 - vector] if vector < 30 else rows[vector]
+        assert mnt.get(vector) == want
+        assert peer.read(mnt.path(vector)) == want
+        assert mnt.get(vector) == want
+
+
+def test_sendfile_of_an_older_version_leaves_nothing_behind(stores, rng, peer):
+    """It fills the page cache beside pages of a newer version."""
+    mnt = stores.mount(stores.create(dim=3072))
+    rows = fill(mnt, rng)
+    path = str(mnt.path(1))
+    for _ in range(20):
+        with opened(path, os.O_RDONLY) as oldest, opened(os.devnull, os.O_WRONLY) as nowhere:
+            assert os.pread(oldest, mnt.size, 0) == mnt.get(1)
+            peer.write(path, rows[0])
+            with opened(path, os.O_RDONLY) as older:
+                os.close(oldest)
+                peer.write(path, rows[2])
+                assert peer.call("stat", path).st_size == mnt.size
+                assert mnt.get(1) == rows[2]
+                drop_pages(path)
+                os.sendfile(nowhere, older, 0, mnt.size)
+            assert mnt.get(1) == rows[2]
+            assert peer.read(path) == rows[2]
+
+
+def drop_pages(path):
+    """Have the kernel forget what it has cached of one file."""
+    with opened(path, os.O_RDONLY) as fd:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 # ---- read-only mounts ---------------------------------------------------------------

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "node.h"
+#include "proven.h"
 #include "stage.h"
 
 #define N 100u
@@ -226,40 +227,125 @@ static void a_staged_time_is_that_of_the_commit(void **state)
 	node_close(&s->fs, h);
 }
 
+static enum node_caching reader(struct staged *s, uint64_t id, struct handle **h)
+{
+	enum node_caching caching = NODE_UNCACHED;
+
+	assert_int_equal(node_open_reader(&s->fs, id, 1, h, &caching), 0);
+	return caching;
+}
+
+/* A READ into the page cache through `h` gets a vector that is all `byte`. */
+static void fill_cache(struct staged *s, struct handle *h, unsigned char byte)
+{
+	struct version *version = NULL;
+	unsigned char want[N];
+
+	memset(want, byte, N);
+	assert_int_equal(node_cache_version(&s->fs, h, &version), 0);
+	assert_memory_equal(version->ref.data, want, N);
+	version_drop(&s->fs, version);
+}
+
 static void cached_handles_hold_one_version(void **state)
 {
 	struct staged *s = *state;
 	struct handle *w = writer(s, 7), *old = NULL, *same = NULL, *newer = NULL;
 	struct version *version = NULL;
-	bool direct = true;
 
 	assert_int_equal(put(s, w, s->a, N, 0), 0);
-	assert_int_equal(node_open_reader(&s->fs, 7, 1, &old, &direct), 0);
-	assert_false(direct);
-	assert_int_equal(node_open_reader(&s->fs, 7, 1, &same, &direct), 0);
-	assert_false(direct);
+	assert_int_not_equal(reader(s, 7, &old), NODE_UNCACHED);
+	assert_int_not_equal(reader(s, 7, &same), NODE_UNCACHED);
 	assert_int_equal(put(s, w, s->b, N, 0), 0);
-	assert_int_equal(node_open_reader(&s->fs, 7, 1, &newer, &direct), 0);
-	assert_true(direct);
+	assert_int_equal(reader(s, 7, &newer), NODE_UNCACHED);
 
 	/* Each reads its own; what fills the page cache is the old one for all. */
 	assert_int_equal(node_version(&s->fs, newer, &version), 0);
 	assert_memory_equal(version->ref.data, s->b, N);
 	version_drop(&s->fs, version);
-	assert_int_equal(node_cache_version(&s->fs, newer, &version), 0);
-	assert_memory_equal(version->ref.data, s->a, N);
-	version_drop(&s->fs, version);
+	fill_cache(s, newer, 'a');
 
 	/* `newer` fills the cache as well now, so the old version stays cached. */
 	node_close(&s->fs, old);
 	node_close(&s->fs, same);
-	assert_int_equal(node_open_reader(&s->fs, 7, 1, &old, &direct), 0);
-	assert_true(direct);
+	assert_int_equal(reader(s, 7, &old), NODE_UNCACHED);
 	node_close(&s->fs, old);
 	node_close(&s->fs, newer);
-	assert_int_equal(node_open_reader(&s->fs, 7, 1, &newer, &direct), 0);
-	assert_false(direct);
+	assert_int_not_equal(reader(s, 7, &newer), NODE_UNCACHED);
 	node_close(&s->fs, newer);
+	node_close(&s->fs, w);
+}
+
+static void pages_are_kept_once_a_read_shows_that_older_ones_were_dropped(void **state)
+{
+	struct staged *s = *state;
+	struct handle *w = writer(s, 7), *one = NULL, *two = NULL, *three = NULL;
+
+	for (int i = 0; i < 3; i++) {
+		unsigned char byte = i & 1 ? 'a' : 'b';
+
+		assert_int_equal(put(s, w, i & 1 ? s->a : s->b, N, 0), 0);
+		assert_int_equal(reader(s, 7, &one), NODE_DROPS_CACHE);
+		/* The kernel may not have dropped them yet. */
+		assert_int_equal(reader(s, 7, &two), NODE_DROPS_CACHE);
+		node_close(&s->fs, two);
+		fill_cache(s, one, byte);
+		assert_int_equal(reader(s, 7, &two), NODE_KEEPS_CACHE);
+		node_close(&s->fs, one);
+		fill_cache(s, two, byte);
+		assert_int_equal(reader(s, 7, &three), NODE_KEEPS_CACHE);
+		node_close(&s->fs, two);
+		node_close(&s->fs, three);
+		assert_int_equal(reader(s, 7, &one), NODE_KEEPS_CACHE);
+		node_close(&s->fs, one);
+	}
+	node_close(&s->fs, w);
+}
+
+static void a_handle_that_keeps_pages_proves_nothing(void **state)
+{
+	struct staged *s = *state;
+	struct handle *w = writer(s, 7), *v = writer(s, 7 + PROVEN_ENTRIES), *h = NULL, *g = NULL;
+
+	assert_int_equal(put(s, w, s->a, N, 0), 0);
+	assert_int_equal(put(s, v, s->b, N, 0), 0);
+	assert_int_equal(reader(s, 7, &h), NODE_DROPS_CACHE);
+	fill_cache(s, h, 'a');
+	node_close(&s->fs, h);
+	assert_int_equal(reader(s, 7, &h), NODE_KEEPS_CACHE);
+	/* It shares the entry. */
+	assert_int_equal(reader(s, 7 + PROVEN_ENTRIES, &g), NODE_DROPS_CACHE);
+	fill_cache(s, g, 'b');
+	node_close(&s->fs, g);
+	fill_cache(s, h, 'a');
+	assert_int_equal(reader(s, 7, &g), NODE_DROPS_CACHE);
+	node_close(&s->fs, g);
+	node_close(&s->fs, h);
+	assert_int_equal(reader(s, 7 + PROVEN_ENTRIES, &g), NODE_KEEPS_CACHE);
+	node_close(&s->fs, g);
+	node_close(&s->fs, v);
+	node_close(&s->fs, w);
+}
+
+static void pages_of_an_older_version_are_not_kept_for_the_newer(void **state)
+{
+	struct staged *s = *state;
+	struct handle *w = writer(s, 7), *oldest = NULL, *older = NULL, *h = NULL;
+
+	assert_int_equal(put(s, w, s->a, N, 0), 0);
+	assert_int_equal(reader(s, 7, &oldest), NODE_DROPS_CACHE);
+	assert_int_equal(put(s, w, s->b, N, 0), 0);
+	assert_int_equal(reader(s, 7, &older), NODE_UNCACHED);
+	node_close(&s->fs, oldest);
+	assert_int_equal(put(s, w, s->a, N, 0), 0);
+	assert_int_equal(reader(s, 7, &h), NODE_DROPS_CACHE);
+	fill_cache(s, h, 'a');
+	node_close(&s->fs, h);
+	/* A map or sendfile of the one that is still open. */
+	fill_cache(s, older, 'b');
+	node_close(&s->fs, older);
+	assert_int_equal(reader(s, 7, &h), NODE_DROPS_CACHE);
+	node_close(&s->fs, h);
 	node_close(&s->fs, w);
 }
 
@@ -292,6 +378,9 @@ int main(void)
 		CASE(of_two_exclusive_creations_one_wins),
 		CASE(a_staged_time_is_that_of_the_commit),
 		CASE(cached_handles_hold_one_version),
+		CASE(pages_are_kept_once_a_read_shows_that_older_ones_were_dropped),
+		CASE(a_handle_that_keeps_pages_proves_nothing),
+		CASE(pages_of_an_older_version_are_not_kept_for_the_newer),
 		CASE(too_many_stages_are_refused),
 	};
 

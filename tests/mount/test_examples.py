@@ -10,7 +10,9 @@ import pytest
 
 from harness import QUIVERFS, quiverfs, run
 
-PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-examples.7"
+SOURCE = Path(__file__).resolve().parents[2]
+PAGE = SOURCE / "tools/man/quiverfs-examples.7"
+README = SOURCE / "README.md"
 DIM = 25
 # The file that an example goes into, and the commands that run it: programs that are
 # looked for, then the rest.
@@ -57,16 +59,21 @@ def python3():
     return {"python3": os.environ.get("PYTHON", "/usr/bin/python3")}
 
 
+def program_folder(folder):
+    """Where a shell finds quiverfs by its name."""
+    program = folder / "bin/quiverfs"
+    program.parent.mkdir()
+    program.symlink_to(Path(shutil.which(QUIVERFS)).resolve())
+    return program.parent
+
+
 def run_example(name, mnt, folder):
     """What it prints. Skipped where what runs it is not installed."""
     file, commands = LANGUAGES[name]
     text = examples()[name]
     assert "/mnt/q" in text
     (folder / file).write_text(text.replace("/mnt/q", str(mnt.point)))
-    program = folder / "bin/quiverfs"
-    program.parent.mkdir()
-    program.symlink_to(shutil.which(QUIVERFS))
-    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}",
+    environment = {**os.environ, "PATH": f"{program_folder(folder)}:{os.environ['PATH']}",
                    "LC_ALL": "C.UTF-8", "GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "go"),
                    "GO111MODULE": "off"}
     for words in commands:
@@ -84,6 +91,27 @@ def run_example(name, mnt, folder):
 
 def numbers(text):
     return [float(word) for word in re.findall(r"(?<![\w.])-?\d[\d.]*(?:e[-+]?\d+)?", text)]
+
+
+def test_the_five_minutes_of_the_readme(tmp, root, io_uring):
+    """As they stand there, with the numbers that need no file."""
+    if not os.path.exists("/dev/fuse") or not shutil.which("rsync"):
+        pytest.skip("there is no /dev/fuse, or no rsync")
+    part = README.read_text().split("## Five minutes\n")[1].split("\n## ")[0]
+    lines, instead = re.findall(r"^```\n(.*?)^```", part, flags=re.MULTILINE | re.DOTALL)
+    lines = lines.splitlines()
+    assert lines[1].startswith("quiverfs import STORE embeddings.npy ")
+    lines[1] = instead
+    try:
+        done = run("bash", "-e", "-c", "\n".join(lines), cwd=tmp,
+                   env={**os.environ, "PATH": f"{program_folder(tmp)}:{os.environ['PATH']}"})
+    finally:
+        run("umount", "-l", tmp / "MNT", status=None)
+    assert done.stderr == b""
+    assert b"1,000, dim 768, dtype f4" in done.stdout
+    assert len(list((tmp / "backup").iterdir())) == 1000
+    assert len((tmp / "all.jsonl").read_text().splitlines()) == 1000
+    quiverfs("check", tmp / "STORE")
 
 
 def test_each_example_is_run():

@@ -18,6 +18,8 @@ import tempfile
 import time
 
 import blocks
+import growth
+import growth_plot
 import host
 import inprocess
 import mounted
@@ -29,6 +31,7 @@ from places import Passthrough, Place, Quiverfs, Tmpfs
 
 COUNT_MAX = 10_000_000
 NOISE_BYTES = 16 << 20
+ROW_BYTES = 48  # in ids.npy and meta.npy
 SPARE_FILES = 1_000  # descriptors of a filesystem beside those of its files
 QUICK_SECONDS = 95  # for measuring; the rest of two minutes is for making the folders
 
@@ -51,20 +54,25 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, help="of the random order of IDs")
     parser.add_argument("--dir", default="/var/tmp", help="a folder on the disk to be measured")
     parser.add_argument("--output", metavar="PREFIX", help="of the files that are written")
+    parser.add_argument("--growth", action="store_true",
+                        help="how cost grows instead: time and memory against 1,000, 10,000 ... "
+                             f"--count (1,000,000) vectors of {growth.DIM} x f4")
+    parser.add_argument("--plot", metavar="FILE.svg",
+                        help="copy the plot to this file as well; of one dimension")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.seconds = QUICK_SECONDS if args.quick else 0
-    args.count = args.count or (5_000 if args.quick else 100_000)
-    args.rounds = args.rounds or (2 if args.quick else 5)
+    args.count = args.count or (1_000_000 if args.growth else 5_000 if args.quick else 100_000)
+    args.rounds = args.rounds or (2 if args.quick else 3 if args.growth else 5)
     args.seed = random.randrange(1 << 32) if args.seed is None else args.seed
-    args.output = args.output or os.path.join(args.build, "bench")
+    args.output = args.output or os.path.join(args.build, "growth" if args.growth else "bench")
     if not 1000 <= args.count <= COUNT_MAX or args.rounds < 1:
         parser.error(f"--count is from 1,000 to {COUNT_MAX:,}, --rounds at least 1")
     try:
         re.compile(args.rows)
         re.compile(args.systems)
-        args.dims = [int(dim) for dim in args.dim.split(",")]
+        args.dims = [growth.DIM] if args.growth else [int(dim) for dim in args.dim.split(",")]
     except (re.error, ValueError) as error:
         parser.error(str(error))
     return args
@@ -242,6 +250,28 @@ def measure(args, dim, found):
         return bench.disk_name
 
 
+def measure_growth(args):
+    """The rows of growth.py, for each count; the vectors are on disk once, and rows of theirs."""
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, growth.DIM, cleanup)
+        bench.need_room(args.count * (bench.vector_bytes + ROW_BYTES) * 3 // 2)
+        try:
+            return growth.measure(bench, args.rounds, args.count, blocks.progress)
+        finally:
+            blocks.progress_end()
+
+
+def finish(args, head, files, everything, verdicts):
+    """Write the JSON and say which files there are."""
+    head["host"]["load_average_after"] = os.getloadavg()[0]
+    results.write_json(args.output + ".json", head, everything, verdicts)
+    if args.plot and files:
+        shutil.copyfile(next(file for file in files if file.endswith(".svg")), args.plot)
+        files.append(args.plot)
+    print("".join(f"\nwrote {file}" for file in [*files, args.output + ".json"])
+          + f"; load average after: {head['host']['load_average_after']:.1f}")
+
+
 def print_head(head, args):
     machine = head["host"]
     disk = machine["filesystem"]
@@ -256,8 +286,15 @@ def run(args):
     head = {"host": host.describe(args.dir), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "settings": {"count": args.count, "rounds": args.rounds, "seed": args.seed,
                          "quick": args.quick, "rows": args.rows, "systems": args.systems}}
+    if not shutil.which("gnuplot"):
+        raise BenchError("gnuplot is missing, so there would be no plot")
     print_head(head, args)
-    everything, verdicts = [], []
+    if args.growth:
+        everything = measure_growth(args)
+        growth.print_table(everything)
+        finish(args, head, growth_plot.draw(everything, head, args.output), everything, [])
+        return 0
+    everything, verdicts, files = [], [], []
     for dim in args.dims:
         found = results.Results(dim, args.count)
         disk = measure(args, dim, found)
@@ -268,14 +305,10 @@ def run(args):
         targets.print_verdicts(judged)
         verdicts += [{"dim": dim, **one} for one in judged]
         suffix = "" if len(args.dims) == 1 else f"-{dim}"
-        for file in plot.draw(found, head, disk, args.output + suffix):
-            print(f"\nwrote {file}", end="")
+        files += plot.draw(found, head, disk, args.output + suffix)
         if "interrupted" in found.notes:
             break
-    head["host"]["load_average_after"] = os.getloadavg()[0]
-    results.write_json(args.output + ".json", head, everything, verdicts)
-    print(f"\nwrote {args.output}.json; load average after: "
-          f"{head['host']['load_average_after']:.1f}")
+    finish(args, head, files, everything, verdicts)
     return 130 if "interrupted" in everything[-1].notes else 0
 
 

@@ -1,7 +1,8 @@
 /*
  * files.c - clients of a folder with one file for each vector, on whatever filesystem.
  *
- * Rows: create, truncate and rename (overwrites), delete, read, stat, list, list-attr.
+ * Rows: create, truncate and rename (overwrites), delete, thin (deletes some of those that
+ * are there), read, stat, list, list-attr.
  */
 #include "bench.h"
 
@@ -194,10 +195,11 @@ static const struct row {
 	void (*op)(void *arg, void *session, uint64_t i);
 	bool existing; /* works on vectors that are there; else on new IDs */
 } rows[] = {
-	{ "create", op_create, false },    { "delete", op_delete, false },
-	{ "truncate", op_truncate, true }, { "rename", op_rename, true },
-	{ "read", op_read, true },         { "stat", op_stat, true },
-	{ "list", op_list, false },        { "list-attr", op_list, false },
+	{ "create", op_create, false },  { "delete", op_delete, false },
+	{ "thin", op_delete, true },     { "truncate", op_truncate, true },
+	{ "rename", op_rename, true },   { "read", op_read, true },
+	{ "stat", op_stat, true },       { "list", op_list, false },
+	{ "list-attr", op_list, false },
 };
 
 static const struct row *find_row(const char *name)

@@ -1,6 +1,5 @@
 """The plot: how many times as fast as the baseline, by gnuplot, as PNG and SVG."""
 
-import shutil
 import subprocess
 
 from host import BenchError
@@ -89,17 +88,12 @@ def script(results, head, disk):
             + f'title "{machine}" font ",9"\n' + "".join(plots) + "unset multiplot\n"), len(plots)
 
 
-def draw(results, head, disk, prefix):
-    """The files that were written."""
-    text, panels = script(results, head, disk)
-    if text is None:
-        return []
-    if not shutil.which("gnuplot"):
-        raise BenchError("gnuplot is missing, so there is no plot")
+def run_gnuplot(text, height, prefix, names="noenhanced"):
+    """Write PREFIX.png and PREFIX.svg; their names."""
     files = []
     for kind, terminal in (("png", "pngcairo"), ("svg", "svg")):
         file = f"{prefix}.{kind}"
-        setup = (f"set terminal {terminal} noenhanced size 1100,{480 * panels + 20}\n"
+        setup = (f"set terminal {terminal} {names} size 1100,{height}\n"
                  f'set output "{file}"\n')
         done = subprocess.run(["gnuplot"], input=setup + text, text=True, stderr=subprocess.PIPE,
                               check=False)
@@ -107,3 +101,9 @@ def draw(results, head, disk, prefix):
             raise BenchError(f"gnuplot: {done.stderr.strip()}")
         files.append(file)
     return files
+
+
+def draw(results, head, disk, prefix):
+    """The files that were written."""
+    text, panels = script(results, head, disk)
+    return run_gnuplot(text, 480 * panels + 20, prefix) if text else []

@@ -21,6 +21,7 @@ struct checkpoint {
 	struct slot_list unlogged; /* owned */
 	struct overlay_row *rows; /* owned */
 	size_t row_count;
+	struct index_table *former; /* owned */
 };
 
 /* Room for `count` more in an array; doubling. */
@@ -77,6 +78,7 @@ static int begin(struct quiver *store, struct checkpoint *cp)
 		cp->slots_used = counts.used;
 		cp->retired = store->retired;
 		cp->unlogged = store->unlogged;
+		cp->former = index_take_former(&store->index);
 		memset(&store->retired, 0, sizeof(store->retired));
 		memset(&store->unlogged, 0, sizeof(store->unlogged));
 		atomic_store(&store->unlogged_count, 0);
@@ -363,6 +365,9 @@ static int run_locked(struct quiver *store)
 	atomic_fetch_add(&store->counters.checkpoints, 1);
 	latency_add(&store->counters.checkpoint, clock_monotonic_ns() - began);
 out:
+	if (cp.former)
+		epoch_wait();
+	index_free_former(&store->index, cp.former);
 	free(cp.retired.items);
 	free(cp.unlogged.items);
 	free(cp.rows);

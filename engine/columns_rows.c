@@ -125,6 +125,11 @@ void columns_fetch_row(const struct columns *columns, uint64_t slot)
 	__builtin_prefetch(row + META_ROW_BYTES - 1); /* in the next cache line, maybe */
 }
 
+void columns_fetch_id(const struct columns *columns, uint64_t slot)
+{
+	__builtin_prefetch(columns->ids.map + row_offset(&columns->ids, slot));
+}
+
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
 {
 	const uint8_t *at = row_in_map(columns, &columns->meta, slot);

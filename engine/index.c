@@ -6,39 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <xxhash.h>
-
-#include "bytes.h"
 #include "epoch.h"
 #include "index_table.h"
-
-#define ENTRIES_MIN (4 * INDEX_PAGE_ENTRIES)
-
-__extension__ typedef unsigned __int128 wide;
-
-/* Where the search for an ID begins: its hash, scaled to the table. */
-static uint64_t home_of(const struct index_table *table, uint64_t id)
-{
-	uint8_t key[8];
-
-	put_le64(key, id);
-	return (uint64_t)((wide)XXH3_64bits(key, sizeof(key)) * table->size >> 64);
-}
-
-static uint64_t after(const struct index_table *table, uint64_t at)
-{
-	return at + 1 < table->size ? at + 1 : 0;
-}
-
-static uint64_t load_entry(const struct index_table *table, uint64_t at)
-{
-	return atomic_load_explicit(&table->entries[at], memory_order_acquire);
-}
-
-static void store_entry(struct index_table *table, uint64_t at, uint64_t value)
-{
-	atomic_store_explicit(&table->entries[at], (uint32_t)value, memory_order_release);
-}
 
 struct index_table *index_table_new(uint64_t size)
 {
@@ -63,19 +32,9 @@ void index_table_free(struct index_table *table)
 		assert(!"munmap of an index table");
 }
 
-/* Entries for `count` IDs at a load of two thirds. */
-static uint64_t entries_for(uint64_t count)
-{
-	uint64_t entries = count + count / 2;
-
-	if (entries < ENTRIES_MIN)
-		return ENTRIES_MIN;
-	return (entries + INDEX_PAGE_ENTRIES - 1) / INDEX_PAGE_ENTRIES * INDEX_PAGE_ENTRIES;
-}
-
 int index_init(struct index *index, const struct columns *columns, uint64_t expected)
 {
-	struct index_table *table = index_table_new(entries_for(expected));
+	struct index_table *table = index_table_new(index_entries_for(expected));
 
 	if (!table)
 		return -ENOMEM;
@@ -85,6 +44,9 @@ int index_init(struct index *index, const struct columns *columns, uint64_t expe
 	index->is_saved = false;
 	atomic_init(&index->misses_some, false);
 	atomic_init(&index->count, 0);
+	atomic_init(&index->bytes, table->bytes);
+	index->next = NULL;
+	index->former = NULL;
 	atomic_init(&index->table, table);
 	return 0;
 }
@@ -113,30 +75,21 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 	atomic_init(&index->misses_some, false);
 	index->saved = *stamp;
 	atomic_init(&index->count, count);
+	atomic_init(&index->bytes, table->bytes);
+	index->next = NULL;
+	index->former = NULL;
 	atomic_init(&index->table, table);
 	return 0;
 }
 
 void index_destroy(struct index *index)
 {
+	index_free_former(index, index_take_former(index));
+	index_table_free(index->next);
+	index->next = NULL;
 	index_table_free(atomic_load(&index->table));
 	atomic_store(&index->table, NULL);
-}
-
-void index_swap(struct index *index, struct index *with)
-{
-	struct index_table *old = atomic_load(&index->table);
-	uint64_t count = atomic_load(&index->count);
-	uint64_t tombs = index->tombs;
-
-	index->is_saved = with->is_saved = false;
-	atomic_store(&index->count, atomic_load(&with->count));
-	index->tombs = with->tombs;
-	atomic_store_explicit(&index->table, atomic_load(&with->table), memory_order_release);
-	epoch_wait();
-	atomic_store(&with->table, old);
-	atomic_store(&with->count, count);
-	with->tombs = tombs;
+	atomic_store(&index->bytes, 0);
 }
 
 /* ---- a table whose pages are read as they are used ---- */
@@ -212,11 +165,11 @@ static void fetch(const struct index *index, uint64_t slot)
 uint64_t index_find(const struct index *index, uint64_t id)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-	uint64_t at = home_of(table, id);
+	uint64_t at = index_home_of(table, id);
 
 	/* A table is never full, so a search ends; the bound guards against damage. */
 	for (uint64_t step = 0; step < table->size && can_look(table, at, step); step++) {
-		uint64_t entry = load_entry(table, at);
+		uint64_t entry = index_entry(table, at);
 
 		if (entry == INDEX_EMPTY)
 			return SLOT_NONE;
@@ -225,7 +178,7 @@ uint64_t index_find(const struct index *index, uint64_t id)
 			if (columns_id(index->columns, entry - INDEX_SLOT0) == id)
 				return entry - INDEX_SLOT0;
 		}
-		at = after(table, at);
+		at = index_after(table, at);
 	}
 	return SLOT_NONE;
 }
@@ -233,18 +186,18 @@ uint64_t index_find(const struct index *index, uint64_t id)
 bool index_way_is_sound(const struct index *index, uint64_t id)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-	uint64_t at = home_of(table, id);
+	uint64_t at = index_home_of(table, id);
 
 	if (atomic_load_explicit(&index->misses_some, memory_order_relaxed))
 		return false;
-	for (uint64_t step = 0; step < table->size; step++, at = after(table, at)) {
+	for (uint64_t step = 0; step < table->size; step++, at = index_after(table, at)) {
 		uint64_t entry;
 		uint64_t slot;
 		struct meta_row row;
 
 		if (!can_look(table, at, step))
 			return false;
-		entry = load_entry(table, at);
+		entry = index_entry(table, at);
 		slot = entry - INDEX_SLOT0;
 		if (entry == INDEX_EMPTY)
 			break;
@@ -255,102 +208,7 @@ bool index_way_is_sound(const struct index *index, uint64_t id)
 	return true;
 }
 
-/* ---- changing; the table is whole ---- */
-
-/* Where the entry of `id` that holds `slot` is; it must exist. Writer lock. */
-static uint64_t position_of(const struct index_table *table, uint64_t id, uint64_t slot)
-{
-	uint64_t at = home_of(table, id);
-
-	while (load_entry(table, at) != slot + INDEX_SLOT0) {
-		assert(load_entry(table, at) != INDEX_EMPTY);
-		at = after(table, at);
-	}
-	return at;
-}
-
-static void place(struct index_table *table, uint64_t id, uint64_t slot)
-{
-	uint64_t at = home_of(table, id);
-
-	while (load_entry(table, at) != INDEX_EMPTY)
-		at = after(table, at);
-	store_entry(table, at, slot + INDEX_SLOT0);
-}
-
-/* Into a new table without tombstones, with room for `count` IDs. */
-static int rebuild(struct index *index, uint64_t count)
-{
-	struct index_table *table = atomic_load(&index->table);
-	struct index_table *bigger = index_table_new(entries_for(count));
-
-	if (!bigger)
-		return -ENOMEM;
-	assert(!source_of(table));
-	for (uint64_t at = 0; at < table->size; at++) {
-		uint64_t entry = load_entry(table, at);
-
-		if (entry >= INDEX_SLOT0) {
-			uint64_t slot = entry - INDEX_SLOT0;
-			uint64_t id = columns_id(index->columns, slot);
-
-			/* Unreadable: under its own ID it cannot be found any more. */
-			if (id == QUIVER_ID_NONE)
-				atomic_store(&index->misses_some, true);
-			place(bigger, id, slot);
-		}
-	}
-	atomic_store_explicit(&index->table, bigger, memory_order_release);
-	index->tombs = 0;
-	epoch_wait();
-	index_table_free(table);
-	return 0;
-}
-
-int index_make_room(struct index *index, uint64_t count)
-{
-	const struct index_table *table = atomic_load(&index->table);
-	uint64_t present = atomic_load(&index->count);
-
-	if (present + index->tombs + count <= table->size / 4 * 3)
-		return 0;
-	return rebuild(index, present + count + present / 4);
-}
-
-int index_drop_tombs(struct index *index)
-{
-	return index->tombs > 0 ? rebuild(index, atomic_load(&index->count)) : 0;
-}
-
-void index_insert(struct index *index, uint64_t id, uint64_t slot)
-{
-	place(atomic_load(&index->table), id, slot);
-	atomic_fetch_add(&index->count, 1);
-}
-
-void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot)
-{
-	struct index_table *table = atomic_load(&index->table);
-
-	store_entry(table, position_of(table, id, old), slot + INDEX_SLOT0);
-}
-
-void index_remove(struct index *index, uint64_t id, uint64_t slot)
-{
-	struct index_table *table = atomic_load(&index->table);
-	uint64_t at = position_of(table, id, slot);
-	bool last = load_entry(table, after(table, at)) == INDEX_EMPTY;
-
-	/* At the end of a run nobody probes past it: no tombstone needed. */
-	store_entry(table, at, last ? INDEX_EMPTY : INDEX_TOMB);
-	if (!last)
-		index->tombs++;
-	atomic_fetch_sub(&index->count, 1);
-}
-
 uint64_t index_bytes(const struct index *index)
 {
-	const struct index_table *table = atomic_load(&index->table);
-
-	return table ? table->bytes : 0;
+	return atomic_load_explicit(&index->bytes, memory_order_relaxed);
 }

@@ -30,6 +30,13 @@ struct index {
 	_Atomic bool misses_some; /* made of rows of which some are damaged: an ID that is not
 	                             found may be there. Written under the writer lock */
 	uint64_t tombs; /* writer lock; removed entries that still cost probes */
+	_Atomic uint64_t bytes; /* of all tables */
+	/* The table that is going to follow, or NULL: it has what the first `copied` entries of
+	 * the table have. */
+	struct index_table *next; /* writer lock */
+	uint64_t copied; /* writer lock */
+	uint64_t next_tombs; /* writer lock */
+	struct index_table *former; /* writer lock; replaced ones, readers may be inside */
 	bool is_saved; /* writer lock; loaded from the file `index`, which is of: */
 	struct index_stamp saved; /* writer lock */
 };
@@ -49,10 +56,16 @@ uint64_t index_find(const struct index *index, uint64_t id);
  * checksum. One that does not may be the row of that ID. As index_find. */
 bool index_way_is_sound(const struct index *index, uint64_t id);
 
-/* Make sure that `count` inserts will not need memory. 0 or -ENOMEM. Writer lock; may
- * rebuild the table, and then waits for readers of the old one. */
+/* Make sure that `count` inserts will not need memory. 0 or -ENOMEM. Writer lock. Takes no longer
+ * than the inserts do, and waits for nobody: a table that becomes full is replaced bit by bit. */
 int index_make_room(struct index *index, uint64_t count);
-/* Rebuild without removed entries, where there are any. As index_make_room. */
+/* The tables that were replaced since, for index_free_former. Writer lock. */
+struct index_table *index_take_former(struct index *index);
+/* Free them. No reader may be in them: at the end of an epoch_wait that began after they were
+ * taken. Any thread. */
+void index_free_former(struct index *index, struct index_table *former);
+/* Rebuild without removed entries, where there are any. 0 or -ENOMEM. Writer lock; waits for
+ * readers. */
 int index_drop_tombs(struct index *index);
 /* Add an ID that is not there. Its row must be written. Writer lock. */
 void index_insert(struct index *index, uint64_t id, uint64_t slot);

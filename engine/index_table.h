@@ -1,6 +1,6 @@
 /*
  * index_table.h - the table inside an index, and the snapshot that it may come from;
- * index.c, index_file.c and index_source.c only.
+ * index.c, index_change.c, index_file.c and index_source.c only.
  */
 #ifndef QUIVER_INDEX_TABLE_H
 #define QUIVER_INDEX_TABLE_H
@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <xxhash.h>
+
+#include "bytes.h"
 #include "index.h"
 #include "io.h"
 
@@ -32,6 +35,7 @@ struct index_table {
 	/* What the pages that nobody has used yet are read from; NULL: none. Removed under the
 	 * writer lock. */
 	struct index_source *_Atomic source;
+	struct index_table *former; /* writer lock, or who has taken it: the one before */
 	_Atomic uint32_t entries[];
 };
 
@@ -39,6 +43,31 @@ struct index_table {
 struct index_table *index_table_new(uint64_t size);
 /* Its source, too. */
 void index_table_free(struct index_table *table);
+/* Entries for `count` IDs at a load of two thirds. */
+uint64_t index_entries_for(uint64_t count);
+/* Fill the next table, where there is one, and use it. Writer lock. */
+void index_settle(struct index *index);
+
+__extension__ typedef unsigned __int128 index_wide;
+
+/* Where the search for an ID begins: its hash, scaled to the table. */
+static inline uint64_t index_home_of(const struct index_table *table, uint64_t id)
+{
+	uint8_t key[8];
+
+	put_le64(key, id);
+	return (uint64_t)((index_wide)XXH3_64bits(key, sizeof(key)) * table->size >> 64);
+}
+
+static inline uint64_t index_after(const struct index_table *table, uint64_t at)
+{
+	return at + 1 < table->size ? at + 1 : 0;
+}
+
+static inline uint64_t index_entry(const struct index_table *table, uint64_t at)
+{
+	return atomic_load_explicit(&table->entries[at], memory_order_acquire);
+}
 
 /* Where everything is in the file; FORMAT.md, "index". */
 struct index_layout {

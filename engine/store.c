@@ -311,6 +311,7 @@ static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *
 	if (r == 0 && !clean)
 		r = recovery_finish(&recovery);
 	recovery_free(&recovery);
+	index_free_former(&store->index, index_take_former(&store->index)); /* nobody is there */
 	return r;
 }
 

@@ -1,5 +1,10 @@
 #include "unit.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <time.h>
+
 #include "columns.h"
 #include "epoch.h"
 #include "index.h"
@@ -52,12 +57,26 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void insert_one(struct table *t, uint64_t s)
+{
+	assert_int_equal(index_make_room(&t->index, 1), 0);
+	index_insert(&t->index, t->ids[s], s);
+}
+
+/* As a checkpoint does. */
+static void free_former(struct index *index)
+{
+	struct index_table *former = index_take_former(index);
+
+	epoch_wait();
+	index_free_former(index, former);
+}
+
 static void insert(struct table *t, uint64_t from, uint64_t to)
 {
-	for (uint64_t s = from; s < to; s++) {
-		assert_int_equal(index_make_room(&t->index, 1), 0);
-		index_insert(&t->index, t->ids[s], s);
-	}
+	for (uint64_t s = from; s < to; s++)
+		insert_one(t, s);
+	free_former(&t->index);
 }
 
 static void check_all(struct table *t, const struct index *index, uint64_t from, uint64_t to)
@@ -261,6 +280,143 @@ static void test_readers_find_what_is_there_while_the_table_is_replaced(void **s
 	assert_int_equal(atomic_load(&l.wrong), 0);
 }
 
+/* ---- growing ---- */
+
+static void test_no_insert_waits_for_the_copying_of_the_table(void **state)
+{
+	struct table *t = *state;
+	uint64_t replaced = 0;
+
+	for (uint64_t s = 0; s < ROWS; s++) {
+		bool growing = t->index.next;
+		uint64_t copied = growing ? t->index.copied : 0;
+
+		insert_one(t, s);
+		replaced += growing && !t->index.next;
+		/* A handful of entries, however large the table is. */
+		if (t->index.next)
+			assert_true(t->index.copied - copied <= 16);
+	}
+	assert_true(replaced >= 3);
+	check_all(t, &t->index, 0, ROWS);
+}
+
+struct grower {
+	struct table *t;
+	sem_t inside, leave, grown;
+};
+
+static void *stay_inside(void *arg)
+{
+	struct grower *g = arg;
+
+	epoch_enter();
+	sem_post(&g->inside);
+	while (sem_wait(&g->leave) != 0)
+		;
+	epoch_leave();
+	return NULL;
+}
+
+static void *grow(void *arg)
+{
+	struct grower *g = arg;
+
+	for (uint64_t s = 0; s < ROWS; s++)
+		insert_one(g->t, s);
+	sem_post(&g->grown);
+	return NULL;
+}
+
+/* A listing of very many vectors is one, for seconds. */
+static void test_growing_waits_for_no_reader(void **state)
+{
+	struct grower g = { .t = *state };
+	pthread_t reader, writer;
+	struct timespec until;
+	int late;
+
+	assert_true(sem_init(&g.inside, 0, 0) == 0 && sem_init(&g.leave, 0, 0) == 0 &&
+	            sem_init(&g.grown, 0, 0) == 0);
+	assert_int_equal(pthread_create(&reader, NULL, stay_inside, &g), 0);
+	while (sem_wait(&g.inside) != 0)
+		;
+	assert_int_equal(pthread_create(&writer, NULL, grow, &g), 0);
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
+	until.tv_sec += 60;
+	do
+		late = sem_timedwait(&g.grown, &until);
+	while (late && errno == EINTR);
+	sem_post(&g.leave);
+	assert_int_equal(pthread_join(reader, NULL), 0);
+	assert_int_equal(pthread_join(writer, NULL), 0);
+	assert_int_equal(late, 0);
+	check_all(g.t, &g.t->index, 0, ROWS);
+	sem_destroy(&g.inside);
+	sem_destroy(&g.leave);
+	sem_destroy(&g.grown);
+}
+
+struct model {
+	bool there[ROWS];
+};
+
+static void change_by_chance(struct table *t, struct model *m, uint64_t *random, bool more)
+{
+	uint64_t s = test_below(random, ROWS);
+
+	if (!m->there[s] && (more || test_below(random, 3) == 0)) {
+		insert_one(t, s);
+		m->there[s] = true;
+	} else if (m->there[s] && (!more || test_below(random, 3) == 0)) {
+		index_remove(&t->index, t->ids[s], s);
+		m->there[s] = false;
+	}
+}
+
+static void test_all_changes_come_into_the_next_table(void **state)
+{
+	struct table *t = *state;
+	struct model *m = calloc(1, sizeof(*m));
+	uint64_t random = test_seed();
+	uint64_t while_growing = 0;
+
+	assert_non_null(m);
+	for (uint64_t i = 0; i < 12 * ROWS; i++) {
+		change_by_chance(t, m, &random, i / (2 * ROWS) % 2 == 0);
+		while_growing += t->index.next != NULL;
+		if (i % ROWS == 0)
+			free_former(&t->index);
+		if (i % 7919 == 0)
+			for (uint64_t s = 0; s < ROWS; s++)
+				assert_true(index_find(&t->index, t->ids[s]) ==
+				            (m->there[s] ? s : SLOT_NONE));
+	}
+	assert_true(while_growing > ROWS / 2);
+	free(m);
+}
+
+static void test_moves_come_into_the_next_table(void **state)
+{
+	struct table *t = *state;
+	struct meta_row row = { .lsn = 1 };
+
+	insert(t, 0, 2000);
+	for (uint64_t s = 2000; s < ROWS / 2; s++) {
+		uint64_t from = s - 2000;
+		uint64_t to = s - 2000 + ROWS / 2;
+
+		insert_one(t, s);
+		assert_int_equal(columns_write_rows(&t->columns, to, &t->ids[from], &row, 1), 0);
+		index_replace(&t->index, t->ids[from], from, to);
+		assert_int_equal(index_find(&t->index, t->ids[from]), to);
+	}
+	for (uint64_t s = 0; s < ROWS / 2; s++)
+		assert_int_equal(index_find(&t->index, t->ids[s]),
+		                 s < ROWS / 2 - 2000 ? s + ROWS / 2 : s);
+	free_former(&t->index);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -272,6 +428,10 @@ int main(void)
 		TEST(test_a_snapshot_is_read_as_it_was_written),
 		TEST(test_failure_13_every_flipped_bit_of_a_snapshot_is_refused),
 		TEST(test_readers_find_what_is_there_while_the_table_is_replaced),
+		TEST(test_no_insert_waits_for_the_copying_of_the_table),
+		TEST(test_growing_waits_for_no_reader),
+		TEST(test_all_changes_come_into_the_next_table),
+		TEST(test_moves_come_into_the_next_table),
 	};
 
 	test_seed();

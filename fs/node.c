@@ -49,15 +49,17 @@ static struct node *find_node(struct shard *shard, uint64_t id)
 	return node;
 }
 
-int nodes_new(struct nodes **nodes)
+int nodes_new(struct quiver *store, struct nodes **nodes)
 {
 	struct nodes *n = calloc(1, sizeof(*n));
+	struct quiver_stats stats;
 
 	int rc;
 
 	if (n == NULL)
 		return -ENOMEM;
-	rc = proven_new(&n->proven);
+	quiver_stats(store, &stats);
+	rc = proven_new(stats.lsn, stats.slots_used, &n->proven);
 	if (rc != 0) {
 		free(n);
 		return rc;
@@ -217,7 +219,7 @@ static void join_cache(struct nodes *nodes, struct handle *h, struct version *ve
 {
 	if (h->node->cached == NULL) {
 		h->node->cached = version_share(version);
-		proven_fills(nodes->proven, h->node->id, version->ref.lsn);
+		proven_fills(nodes->proven, &version->ref);
 	}
 	h->node->cached_users++;
 	h->fills_cache = true;
@@ -243,11 +245,9 @@ static struct version *leave_cache(struct handle *h)
 static enum node_caching caching_of(struct nodes *nodes, const struct node *node,
                                     const struct version *version)
 {
-	uint64_t lsn = version->ref.lsn;
-
-	if (node->cached != NULL && node->cached->ref.lsn != lsn)
+	if (node->cached != NULL && node->cached->ref.lsn != version->ref.lsn)
 		return NODE_UNCACHED;
-	return proven_is(nodes->proven, node->id, lsn) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
+	return proven_is(nodes->proven, &version->ref) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
 }
 
 int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle,
@@ -386,7 +386,7 @@ int node_cache_version(struct fs *fs, struct handle *h, struct version **version
 	node_lock(h);
 	if (h->drops_cache) {
 		h->drops_cache = false; /* done, as it reads */
-		proven_set(fs->nodes->proven, h->node->id, h->node->cached->ref.lsn);
+		proven_set(fs->nodes->proven, &h->node->cached->ref);
 	}
 	if (h->node->cached != NULL) {
 		if (!h->fills_cache)

@@ -76,7 +76,8 @@ static inline struct handle *node_handle(const struct fuse_file_info *fi)
 	return h;
 }
 
-int nodes_new(struct nodes **nodes);
+/* Before any request for `store` is served. -ENOMEM. */
+int nodes_new(struct quiver *store, struct nodes **nodes);
 /* Also drops every handle that is left, as after an aborted connection. */
 void nodes_free(struct fs *fs, struct nodes *nodes);
 

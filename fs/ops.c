@@ -353,7 +353,7 @@ int fs_init(struct fs *fs)
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
 	rc = workers_new(&fs->workers);
 	if (rc == 0)
-		rc = nodes_new(&fs->nodes);
+		rc = nodes_new(fs->store, &fs->nodes);
 	if (rc == 0)
 		rc = gone_new(&fs->gone);
 	if (rc == 0)

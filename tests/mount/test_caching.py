@@ -431,6 +431,10 @@ def test_pages_stay_until_the_next_commit(stores, rng, peer):
     rows = fill(mnt, rng)
     path = str(mnt.path(1))
     assert not in_cache(path, mnt.size)
+    assert stays(mnt, path, rows[1], peer)
+    mnt = stores.again(mnt)
+    path = str(mnt.path(1))
+    assert stays(mnt, path, rows[1], peer)
     for round_number in range(50):
         data = rows[round_number % 3]
         commit_unseen(mnt, peer, path, mnt.get(1), data)

@@ -125,6 +125,7 @@ def test_no_read_is_mixed_or_stale(stores, rng, size):
     shared = mmap.mmap(-1, 4 * IDS)
     for vector in range(IDS):
         mnt.put(vector, version_bytes(0, size))
+    mnt = stores.again(mnt)  # so that some versions are older than the mount
     # Forked after the mapping, so that it is theirs too.
     loops["shared"] = shared
     peers = [Peer() for _ in range(5)]

@@ -26,7 +26,7 @@ static int setup(void **state)
 	assert_int_equal(quiver_create(s->path, &geometry, NULL, NULL), 0);
 	assert_int_equal(quiver_open(s->path, &options, &s->fs.store, NULL), 0);
 	s->fs.geometry = *quiver_geometry(s->fs.store);
-	assert_int_equal(nodes_new(&s->fs.nodes), 0);
+	assert_int_equal(nodes_new(s->fs.store, &s->fs.nodes), 0);
 	memset(s->a, 'a', N);
 	memset(s->b, 'b', N);
 	*state = s;
@@ -305,7 +305,7 @@ static void pages_are_kept_once_a_read_shows_that_older_ones_were_dropped(void *
 static void a_handle_that_keeps_pages_proves_nothing(void **state)
 {
 	struct staged *s = *state;
-	struct handle *w = writer(s, 7), *v = writer(s, 7 + PROVEN_ENTRIES), *h = NULL, *g = NULL;
+	struct handle *w = writer(s, 7), *v = writer(s, 7 + PROVEN_MARKS), *h = NULL, *g = NULL;
 
 	assert_int_equal(put(s, w, s->a, N, 0), 0);
 	assert_int_equal(put(s, v, s->b, N, 0), 0);
@@ -314,14 +314,14 @@ static void a_handle_that_keeps_pages_proves_nothing(void **state)
 	node_close(&s->fs, h);
 	assert_int_equal(reader(s, 7, &h), NODE_KEEPS_CACHE);
 	/* It shares the entry. */
-	assert_int_equal(reader(s, 7 + PROVEN_ENTRIES, &g), NODE_DROPS_CACHE);
+	assert_int_equal(reader(s, 7 + PROVEN_MARKS, &g), NODE_DROPS_CACHE);
 	fill_cache(s, g, 'b');
 	node_close(&s->fs, g);
 	fill_cache(s, h, 'a');
 	assert_int_equal(reader(s, 7, &g), NODE_DROPS_CACHE);
 	node_close(&s->fs, g);
 	node_close(&s->fs, h);
-	assert_int_equal(reader(s, 7 + PROVEN_ENTRIES, &g), NODE_KEEPS_CACHE);
+	assert_int_equal(reader(s, 7 + PROVEN_MARKS, &g), NODE_KEEPS_CACHE);
 	node_close(&s->fs, g);
 	node_close(&s->fs, v);
 	node_close(&s->fs, w);

@@ -1,0 +1,334 @@
+/* fuzz_formats.c - files of vectors to import, of every format but HDF5, whose library does
+ * the parsing. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "formats/format.h"
+#include "fuzz.h"
+
+/* What stands before the bytes of the file in an input. */
+#define SELECTORS 3u
+#define DIM_MAX 4u
+#define ROOM_MAX 3u
+#define ELEMENT_BYTES_MAX 8u
+/* No file of an input has more: a row of text takes two bytes, one of a binary one. */
+#define ROWS_MAX 4096u
+/* A longest text of each number of each row, or what headers take. */
+#define FILE_BYTES_MAX (ROWS_MAX * DIM_MAX * 40u)
+
+static const struct format *const formats[] = {
+	&format_npy,         &format_fvecs, &format_bvecs, &format_ivecs,
+	&format_fbin,        &format_u8bin, &format_i8bin, &format_jsonl,
+	&format_safetensors, &format_csv,   &format_glove, &format_word2vec,
+};
+#define FORMATS (sizeof(formats) / sizeof(formats[0]))
+#define STORE_TYPES (ELEMENT_U1 + 1)
+
+struct file {
+	uint8_t *bytes;
+	size_t size;
+};
+
+/* What came out of a file. */
+struct outcome {
+	bool opened; /* and of the dimension that is wanted */
+	int result;
+	uint64_t rows; /* read */
+	uint64_t promised;
+	enum element type;
+	bool has_ids;
+	struct file elements; /* of all rows */
+	uint64_t *ids;
+};
+
+static int count_word(void *arg, const char *word, size_t length)
+{
+	uint64_t *words = arg;
+
+	FUZZ_CHECK(memchr(word, '\0', length) == NULL);
+	(*words)++;
+	return 0;
+}
+
+/* Keep the rows of a batch. */
+static void keep(struct outcome *outcome, const struct format_reader *reader,
+                 const struct format_batch *batch, size_t file_bytes)
+{
+	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+
+	FUZZ_CHECK(batch->count <= batch->room && outcome->rows + batch->count <= ROWS_MAX);
+	for (size_t i = 0; i < batch->count; i++)
+		FUZZ_CHECK(batch->offsets[i] < file_bytes);
+	memcpy(outcome->elements.bytes + outcome->elements.size, batch->rows,
+	       batch->count * row_bytes);
+	outcome->elements.size += batch->count * row_bytes;
+	if (reader->has_ids)
+		memcpy(outcome->ids + outcome->rows, batch->ids,
+		       batch->count * sizeof(*batch->ids));
+	outcome->rows += batch->count;
+	FUZZ_CHECK(reader->row == outcome->rows);
+}
+
+static void read_rows(struct format_reader *reader, size_t room, size_t file_bytes,
+                      struct outcome *outcome)
+{
+	uint8_t *rows = malloc(room * reader->dim * element_bytes(reader->type));
+	uint64_t ids[ROOM_MAX], offsets[ROOM_MAX];
+	struct format_batch batch = { .room = room, .rows = rows, .ids = ids, .offsets = offsets };
+
+	FUZZ_CHECK(rows);
+	do {
+		outcome->result = reader->format->read(reader, &batch);
+		FUZZ_CHECK(outcome->result == 0 || reader->reason[0]);
+		keep(outcome, reader, &batch, file_bytes);
+	} while (outcome->result == 0 && batch.count > 0);
+	free(rows);
+	if (outcome->result == 0 && reader->rows != FORMAT_ROWS_UNKNOWN)
+		FUZZ_CHECK(outcome->rows == reader->rows);
+}
+
+/* Read a file, as one or (`pipe`) as bytes that come one after another. */
+static void read_file(const struct format *format, const struct file *file,
+                      const struct format_wanted *wanted, bool pipe, size_t room,
+                      struct outcome *outcome)
+{
+	uint64_t words = 0;
+	struct stream stream;
+	struct format_reader reader = { .format = format, .stream = &stream, .wanted = *wanted };
+	char path[32];
+	int fd = memfd_create("formats", MFD_CLOEXEC);
+
+	outcome->opened = false;
+	outcome->result = 0;
+	outcome->rows = 0;
+	outcome->elements.size = 0;
+	FUZZ_CHECK(fd >= 0 && write(fd, file->bytes, file->size) == (ssize_t)file->size);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	FUZZ_CHECK(stream_open(path, &stream) == 0 && close(fd) == 0);
+	if (pipe) {
+		stream.sized = false;
+		stream.size = 0;
+	}
+	reader.wanted.on_word = count_word;
+	reader.wanted.on_word_arg = &words;
+	outcome->result = format->open(&reader);
+	FUZZ_CHECK(outcome->result == 0 || reader.reason[0]);
+	if (outcome->result == 0 && reader.dim == wanted->dim) {
+		outcome->opened = true;
+		outcome->type = reader.type;
+		outcome->has_ids = reader.has_ids;
+		outcome->promised = reader.rows;
+		FUZZ_CHECK(!reader.is_text || reader.type == wanted->type);
+		read_rows(&reader, room, file->size, outcome);
+		FUZZ_CHECK(!format->reads_words || words >= outcome->rows);
+	}
+	if (format->close)
+		format->close(&reader);
+	stream_close(&stream);
+}
+
+/* ---- written again ------------------------------------------------------------------ */
+
+static int append(void *arg, const void *bytes, size_t length)
+{
+	struct file *file = arg;
+
+	FUZZ_CHECK(length <= FILE_BYTES_MAX - file->size);
+	memcpy(file->bytes + file->size, bytes, length);
+	file->size += length;
+	return 0;
+}
+
+static int overwrite(void *arg, const void *bytes, size_t length)
+{
+	struct file *file = arg;
+
+	FUZZ_CHECK(length <= file->size);
+	memcpy(file->bytes, bytes, length);
+	return 0;
+}
+
+/* Write the rows of a file that was read. False where the format refuses, as JSON does NaN. */
+static bool write_file(const struct format *format, const struct outcome *outcome, uint32_t dim,
+                       struct file *file)
+{
+	struct format_writer writer = {
+		.format = format,
+		.dim = dim,
+		.type = outcome->type,
+		.expected = outcome->rows,
+		.write = append,
+		.write_start = overwrite,
+		.arg = file,
+	};
+	size_t row_bytes = (size_t)dim * element_bytes(outcome->type);
+	int result = 0;
+
+	file->size = 0;
+	if (format->write_header)
+		result = format->write_header(&writer);
+	for (; result == 0 && writer.rows < outcome->rows; writer.rows++)
+		result = format->write_row(
+			&writer, outcome->has_ids ? outcome->ids[writer.rows] : writer.rows,
+			outcome->elements.bytes + writer.rows * row_bytes, NULL);
+	if (result == 0 && format->finish)
+		result = format->finish(&writer);
+	if (format->end)
+		format->end(&writer);
+	FUZZ_CHECK(result == 0 || writer.reason[0]);
+	return result == 0;
+}
+
+/* The same elements; of a NaN text does not keep the bits. */
+static void check_same(const struct outcome *first, const struct outcome *second, bool is_text)
+{
+	uint32_t bytes = element_bytes(first->type);
+
+	FUZZ_CHECK(second->opened && second->result == 0 && second->rows == first->rows);
+	FUZZ_CHECK(second->type == first->type && second->elements.size == first->elements.size);
+	for (size_t at = 0; at < first->elements.size; at += bytes) {
+		const uint8_t *one = first->elements.bytes + at;
+		size_t bad;
+
+		if (memcmp(one, second->elements.bytes + at, bytes) != 0)
+			FUZZ_CHECK(is_text && !element_all_finite(first->type, one, 1, &bad));
+	}
+}
+
+/* ---- the target --------------------------------------------------------------------- */
+
+static struct outcome as_file, as_pipe, again;
+static struct file written;
+
+static void make_room(void)
+{
+	struct outcome *const outcomes[] = { &as_file, &as_pipe, &again };
+
+	if (written.bytes)
+		return;
+	written.bytes = malloc(FILE_BYTES_MAX);
+	FUZZ_CHECK(written.bytes);
+	for (size_t i = 0; i < 3; i++) {
+		outcomes[i]->elements.bytes = malloc(ROWS_MAX * DIM_MAX * ELEMENT_BYTES_MAX);
+		outcomes[i]->ids = malloc(ROWS_MAX * sizeof(uint64_t));
+		FUZZ_CHECK(outcomes[i]->elements.bytes && outcomes[i]->ids);
+	}
+}
+
+/* Types that a store has and this format can hold. */
+static bool can_write(const struct format *format, enum element type)
+{
+	if (type >= STORE_TYPES)
+		return false;
+	for (size_t i = 0; format->types && format->types[i]; i++) {
+		if (strcmp(format->types[i], element_name(type)) == 0)
+			return true;
+	}
+	return !format->types;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct format_wanted wanted = { 0 };
+	const struct format *format;
+	uint8_t copy[2048];
+	struct file file = { copy, 0 };
+	size_t room;
+	bool is_text;
+
+	if (size < SELECTORS || size - SELECTORS > sizeof(copy))
+		return 0;
+	make_room();
+	format = formats[data[0] % FORMATS];
+	wanted.type = (enum element)(data[1] % STORE_TYPES);
+	wanted.convert = data[2] & 1;
+	wanted.dim = 1 + (data[2] >> 1) % DIM_MAX;
+	room = 1 + (data[2] >> 3) % ROOM_MAX;
+	file.size = size - SELECTORS;
+	if (file.size > 0)
+		memcpy(copy, data + SELECTORS, file.size);
+
+	read_file(format, &file, &wanted, false, room, &as_file);
+	read_file(format, &file, &wanted, true, ROOM_MAX, &as_pipe);
+	if (!as_file.opened || as_file.result != 0)
+		return 0;
+	/* What a pipe cannot be read for (Fortran order) is refused when it is opened. */
+	if (as_pipe.result != -ENOTSUP)
+		check_same(&as_file, &as_pipe, false);
+	if (!can_write(format, as_file.type) || !write_file(format, &as_file, wanted.dim, &written))
+		return 0;
+	is_text = format->end != NULL;
+	wanted.convert = false;
+	read_file(format, &written, &wanted, false, ROOM_MAX, &again);
+	if (as_file.rows > 0 || format->write_header)
+		check_same(&as_file, &again, is_text);
+	if (again.rows > 0 && again.has_ids && as_file.has_ids)
+		FUZZ_CHECK(memcmp(again.ids, as_file.ids, again.rows * sizeof(uint64_t)) == 0);
+	return 0;
+}
+
+#define BYTES(text) (text), sizeof(text) - 1
+
+/* Files that look otherwise than those that are written. */
+static const struct {
+	const struct format *format;
+	enum element type;
+	uint8_t flags;
+	const char *bytes;
+	size_t length;
+} others[] = {
+	{ &format_csv, ELEMENT_F4, 2, BYTES("id,a,b\n7,1.5,-2\n8,nan,1e30\n") },
+	{ &format_csv, ELEMENT_I1, 3, BYTES("a,b\r\n1e2,-200\r\n\r\n 3 ,\t4\r\n") },
+	{ &format_jsonl, ELEMENT_F8, 2,
+	  BYTES("{\"vector\":[0.5,2],\"id\":\"18446744073709551615\"}\n") },
+	{ &format_jsonl, ELEMENT_U1, 2, BYTES("{\"vector\": [1, 2], \"more\": {\"x\": []}}\n\n") },
+	{ &format_glove, ELEMENT_F4, 2, BYTES("new york 1 2\nthe 3\t4\n") },
+	{ &format_word2vec, ELEMENT_F2, 2, BYTES("2 2\nthe 0.1 0.2\n</s> 1 -1\n") },
+	{ &format_safetensors, ELEMENT_F4, 3,
+	  BYTES("\x52\0\0\0\0\0\0\0{\"__metadata__\":{\"a\":\"b\"},\"v\":{\"dtype\":\"BF16\","
+	        "\"shape\":[1,"
+	        "2],\"data_offsets\":[0,4]}}\x80\x3f\0\xc0") },
+};
+#define OTHERS (sizeof(others) / sizeof(others[0]))
+
+/* A file of each format and type as it is written, then the others. */
+size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
+{
+	const unsigned numbers = (unsigned)(FORMATS * STORE_TYPES);
+	struct outcome rows = { .rows = 2, .type = (enum element)(number % STORE_TYPES) };
+	uint8_t elements[2 * 2 * ELEMENT_BYTES_MAX];
+	struct element_loss loss = { 0 };
+	size_t which = number / STORE_TYPES;
+
+	make_room();
+	if (number >= numbers + OTHERS)
+		return FUZZ_NO_SEED;
+	memset(to, 0, SELECTORS);
+	if (number >= numbers) {
+		size_t length = others[number - numbers].length;
+
+		for (which = 0; formats[which] != others[number - numbers].format; which++)
+			continue;
+		to[0] = (uint8_t)which;
+		to[1] = (uint8_t)others[number - numbers].type;
+		to[2] = others[number - numbers].flags;
+		FUZZ_CHECK(SELECTORS + length <= room);
+		memcpy(to + SELECTORS, others[number - numbers].bytes, length);
+		return SELECTORS + length;
+	}
+	to[0] = (uint8_t)which;
+	to[1] = (uint8_t)rows.type;
+	to[2] = 2; /* dim 2 */
+	for (unsigned i = 0; i < 4; i++)
+		FUZZ_CHECK(element_store(rows.type, i * 31, elements + i * element_bytes(rows.type),
+		                         &loss) == 0);
+	rows.elements.bytes = elements;
+	FUZZ_CHECK(write_file(formats[which], &rows, 2, &written));
+	FUZZ_CHECK(SELECTORS + written.size <= room);
+	memcpy(to + SELECTORS, written.bytes, written.size);
+	return SELECTORS + written.size;
+}

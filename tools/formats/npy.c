@@ -3,6 +3,7 @@
  */
 #include "npy.h"
 #include "npy_literal.h"
+#include "stream.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -125,26 +126,6 @@ int npy_parse(const void *start, size_t length, struct npy_array *array, struct 
 	return result < 0 ? result : npy_check_order(array, reason);
 }
 
-/* Read up to `length` bytes from the file's start; the number read, or a
- * negative errno. */
-static ssize_t read_start(int fd, unsigned char *to, size_t length)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t got = pread(fd, to + done, length - done, (off_t)done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		done += (size_t)got;
-	}
-	return (ssize_t)done;
-}
-
 /* Compare the size of the file with what its header says. */
 static int check_size(int fd, const struct npy_array *array, struct npy_reason *reason)
 {
@@ -171,15 +152,16 @@ static int check_size(int fd, const struct npy_array *array, struct npy_reason *
 int npy_read_header(int fd, struct npy_array *array, struct npy_reason *reason)
 {
 	size_t room = NPY_PREFIX_BYTES_MAX + NPY_TEXT_BYTES_MAX;
+	const struct stream stream = { .fd = fd };
 	unsigned char *start = malloc(room);
-	ssize_t got;
+	int64_t got;
 	int result;
 
 	if (start == NULL) {
 		(void)npy_refuse(reason, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	got = read_start(fd, start, room);
+	got = stream_read_at(&stream, start, room, 0);
 	if (got < 0) {
 		result = (int)got;
 		(void)npy_refuse(reason, "%s", strerror(-result));

@@ -72,10 +72,7 @@ static int open_csv(struct format_reader *reader)
 
 	if (result < 0)
 		return result;
-	reader->type = reader->wanted.type;
-	reader->is_text = true;
-	reader->dim = reader->wanted.dim;
-	reader->rows = result == 0 ? 0 : FORMAT_ROWS_UNKNOWN;
+	text_begin(reader, result == 0);
 	if (result == 0)
 		return 0;
 	fields = count_fields(line, length);
@@ -101,19 +98,21 @@ static int pass_comma(struct format_reader *reader, char **at, bool last)
 	return format_refuse(reader, "'%.20s' is not what follows a number", *at);
 }
 
-static int parse_line(struct format_reader *reader, char *line, unsigned char *to, uint64_t *id)
+static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to,
+                      uint64_t *id)
 {
 	uint32_t bytes = element_bytes(reader->type);
 	char *at = line;
 	int result;
 
+	(void)length;
 	if (reader->has_ids) {
-		size_t length = strcspn(line, ", \t");
+		size_t digits = strcspn(line, ", \t");
 
-		if (!text_id(line, length, id))
+		if (!text_id(line, digits, id))
 			return format_refuse(reader, "'%.*s' is no ID",
-			                     (int)(length < 20 ? length : 20), line);
-		at += length;
+			                     (int)(digits < 20 ? digits : 20), line);
+		at += digits;
 		result = pass_comma(reader, &at, false);
 		if (result < 0)
 			return result;
@@ -130,25 +129,7 @@ static int parse_line(struct format_reader *reader, char *line, unsigned char *t
 
 static int read_csv(struct format_reader *reader, struct format_batch *batch)
 {
-	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
-
-	batch->count = 0;
-	while (batch->count < batch->room) {
-		char *line;
-		size_t length;
-		int result = text_line(reader, &line, &length);
-
-		if (result <= 0)
-			return result;
-		result = parse_line(reader, line,
-		                    (unsigned char *)batch->rows + batch->count * row_bytes,
-		                    &batch->ids[batch->count]);
-		if (result < 0)
-			return result;
-		batch->offsets[batch->count++] = reader->offset;
-		reader->row++;
-	}
-	return 0;
+	return text_read_rows(reader, batch, parse_line);
 }
 
 /* ID and numbers, with no line of names: a reader knows the ID by the count. */

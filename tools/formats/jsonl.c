@@ -42,10 +42,7 @@ static int open_jsonl(struct format_reader *reader)
 
 	if (result < 0)
 		return result;
-	reader->type = reader->wanted.type;
-	reader->is_text = true;
-	reader->dim = reader->wanted.dim;
-	reader->rows = result == 0 ? 0 : FORMAT_ROWS_UNKNOWN;
+	text_begin(reader, result == 0);
 	if (result == 0)
 		return 0;
 	result = parse_object(reader, line, length, &object, &vector);
@@ -98,33 +95,24 @@ static int take_elements(struct format_reader *reader, const json_t *vector, uns
 	return 0;
 }
 
+static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to,
+                      uint64_t *id)
+{
+	json_t *object = NULL, *vector = NULL;
+	int result = parse_object(reader, line, length, &object, &vector);
+
+	if (result < 0)
+		return result;
+	result = take_id(reader, object, id);
+	if (result == 0)
+		result = take_elements(reader, vector, to);
+	json_decref(object);
+	return result;
+}
+
 static int read_jsonl(struct format_reader *reader, struct format_batch *batch)
 {
-	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
-
-	batch->count = 0;
-	while (batch->count < batch->room) {
-		unsigned char *to = (unsigned char *)batch->rows + batch->count * row_bytes;
-		json_t *object = NULL, *vector = NULL;
-		size_t length = 0;
-		char *line = NULL;
-		int result = text_line(reader, &line, &length);
-
-		if (result <= 0)
-			return result;
-		result = parse_object(reader, line, length, &object, &vector);
-		if (result < 0)
-			return result;
-		result = take_id(reader, object, &batch->ids[batch->count]);
-		if (result == 0)
-			result = take_elements(reader, vector, to);
-		json_decref(object);
-		if (result < 0)
-			return result;
-		batch->offsets[batch->count++] = reader->offset;
-		reader->row++;
-	}
-	return 0;
+	return text_read_rows(reader, batch, parse_line);
 }
 
 static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)

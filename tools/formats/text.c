@@ -61,6 +61,39 @@ int text_line(struct format_reader *reader, char **line, size_t *length)
 	return result;
 }
 
+void text_begin(struct format_reader *reader, bool empty)
+{
+	reader->type = reader->wanted.type;
+	reader->is_text = true;
+	reader->dim = reader->wanted.dim;
+	reader->rows = empty ? 0 : FORMAT_ROWS_UNKNOWN;
+}
+
+int text_read_rows(struct format_reader *reader, struct format_batch *batch,
+                   int (*parse)(struct format_reader *reader, char *line, size_t length,
+                                unsigned char *to, uint64_t *id))
+{
+	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+
+	batch->count = 0;
+	while (batch->count < batch->room) {
+		size_t length;
+		char *line;
+		int result = text_line(reader, &line, &length);
+
+		if (result <= 0)
+			return result;
+		result = parse(reader, line, length,
+		               (unsigned char *)batch->rows + batch->count * row_bytes,
+		               &batch->ids[batch->count]);
+		if (result < 0)
+			return result;
+		batch->offsets[batch->count++] = reader->offset;
+		reader->row++;
+	}
+	return 0;
+}
+
 int text_put(struct format_reader *reader, double number, void *to)
 {
 	enum element type = reader->wanted.type;

@@ -20,6 +20,19 @@ int text_line(struct format_reader *reader, char **line, size_t *length);
 /* The same without taking it; blank lines before it are taken. *line has no NUL. */
 int text_peek(struct format_reader *reader, char **line, size_t *length);
 
+/* Set what all files of text have in common: of the store's type and, until the format finds
+ * otherwise, dim; of as many rows as will come, or of none where it is `empty`. */
+void text_begin(struct format_reader *reader, bool empty);
+
+/*
+ * Read up to batch->room lines as `read` of a format does. `parse` makes one line, ended by
+ * a NUL, a row at `to` and, where the reader has_ids, sets *id; 0, or an error with its
+ * reason. Fewer lines than there is room for are all there were.
+ */
+int text_read_rows(struct format_reader *reader, struct format_batch *batch,
+                   int (*parse)(struct format_reader *reader, char *line, size_t length,
+                                unsigned char *to, uint64_t *id));
+
 /*
  * Put a number as an element of the store's type. -EINVAL with a reason where it would
  * become another number and wanted.convert is not given: a fraction or a large number

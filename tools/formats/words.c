@@ -129,10 +129,7 @@ static int open_words(struct format_reader *reader)
 
 	if (result < 0)
 		return result;
-	reader->type = reader->wanted.type;
-	reader->is_text = true;
-	reader->dim = reader->wanted.dim;
-	reader->rows = FORMAT_ROWS_UNKNOWN;
+	text_begin(reader, result == 0);
 	if (result == 0 && reader->format != &format_word2vec)
 		return 0;
 	result = take_header(reader, &line, &length);
@@ -158,13 +155,17 @@ static int check_end(struct format_reader *reader, bool more)
 		more ? "the file goes on" : "the file ends", reader->row, reader->rows);
 }
 
-static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to)
+static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to,
+                      uint64_t *id)
 {
 	uint32_t bytes = element_bytes(reader->type);
 	size_t word = 0, numbers = 0;
 	char *at;
 	int result;
 
+	(void)id; /* such files have none */
+	if (reader->row == reader->rows)
+		return check_end(reader, true);
 	if (!split(line, length, reader->dim, &word, &numbers))
 		return format_refuse(reader,
 		                     "the line has %" PRIu64 " fields; a word and %" PRIu32
@@ -186,28 +187,11 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
 
 static int read_words(struct format_reader *reader, struct format_batch *batch)
 {
-	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+	int result = text_read_rows(reader, batch, parse_line);
 
-	batch->count = 0;
-	while (batch->count < batch->room) {
-		size_t length;
-		char *line;
-		int result = text_line(reader, &line, &length);
-
-		if (result < 0)
-			return result;
-		if (result == 0)
-			return check_end(reader, false);
-		if (reader->row == reader->rows)
-			return check_end(reader, true);
-		result = parse_line(reader, line, length,
-		                    (unsigned char *)batch->rows + batch->count * row_bytes);
-		if (result < 0)
-			return result;
-		batch->offsets[batch->count++] = reader->offset;
-		reader->row++;
-	}
-	return 0;
+	if (result == 0 && batch->count < batch->room)
+		result = check_end(reader, false);
+	return result;
 }
 
 /* The first line of word2vec. Fewer rows than it told at first need no more room: the

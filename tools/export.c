@@ -391,9 +391,7 @@ static int export_session(const struct export_arguments *arguments, struct sessi
 
 static const struct argp_option options[] = {
 	{ "format", KEY_FORMAT, "NAME", 0,
-	  "npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, glove or "
-	  "word2vec; without it the suffix of FILE tells",
-	  0 },
+	  "One of: " FORMAT_NAMES "; without it the suffix of FILE tells", 0 },
 	{ "dataset", KEY_DATASET, "NAME", 0,
 	  "What the array is called in a .hdf5 (default 'train') or .safetensors (default "
 	  "'vectors')",
@@ -424,7 +422,7 @@ static void check_arguments(struct export_arguments *arguments, const struct arg
 	if (arguments->format == NULL)
 		argp_error(state,
 		           "the name of '%s' does not tell its format; --format does, one of: %s",
-		           arguments->file, format_names());
+		           arguments->file, FORMAT_NAMES);
 	else if (arguments->words != NULL && !arguments->format->reads_words)
 		argp_error(state, "--words: the format %s has no words", arguments->format->name);
 	if (arguments->words == NULL && arguments->start_given)
@@ -442,7 +440,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case KEY_FORMAT:
 		arguments->format = format_by_name(text);
 		if (arguments->format == NULL)
-			argp_error(state, "--format: '%s' is none of: %s", text, format_names());
+			argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
 		return 0;
 	case KEY_DATASET:
 		arguments->dataset = text;

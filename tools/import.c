@@ -429,9 +429,7 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
 
 static const struct argp_option options[] = {
 	{ "format", KEY_FORMAT, "NAME", 0,
-	  "npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, glove or "
-	  "word2vec; without it the suffix of each FILE tells",
-	  0 },
+	  "One of: " FORMAT_NAMES "; without it the suffix of each FILE tells", 0 },
 	{ "dataset", KEY_DATASET, "NAME", 0,
 	  "Which array of a .hdf5 (default 'train') or .safetensors (default: the only one of 2 "
 	  "dimensions)",
@@ -461,7 +459,7 @@ static error_t parse_word(int key, char *text, struct argp_state *state)
 
 	if (key == KEY_FORMAT) {
 		if (format_by_name(text) == NULL)
-			argp_error(state, "--format: '%s' is none of: %s", text, format_names());
+			argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
 		arguments->rows.format = text;
 	} else if (existing_parse(text, &arguments->on_duplicate) < 0) {
 		argp_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail", text);

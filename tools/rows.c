@@ -26,7 +26,7 @@ static const struct format *find_format(const struct rows_options *options, cons
 
 	if (format == NULL)
 		say_error(path, "its name does not tell its format; --format does, one of: %s",
-		          format_names());
+		          FORMAT_NAMES);
 	return format;
 }
 

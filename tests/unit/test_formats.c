@@ -246,7 +246,7 @@ static void names_and_suffixes(void **state)
 		char path[64];
 
 		assert_ptr_equal(format_by_name(all[i].format->name), all[i].format);
-		assert_non_null(strstr(format_names(), all[i].format->name));
+		assert_non_null(strstr(FORMAT_NAMES, all[i].format->name));
 		snprintf(path, sizeof(path), "a.b/c.d%s", all[i].format->suffix);
 		assert_ptr_equal(format_by_suffix(path), all[i].format);
 	}

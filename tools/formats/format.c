@@ -57,12 +57,6 @@ const struct format *format_by_suffix(const char *path)
 	return NULL;
 }
 
-const char *format_names(void)
-{
-	return "npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, "
-	       "glove, word2vec";
-}
-
 int format_refuse(struct format_reader *reader, const char *text, ...)
 {
 	va_list arguments;

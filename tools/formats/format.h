@@ -20,6 +20,10 @@
 /* The number of rows is not known before the end. */
 #define FORMAT_ROWS_UNKNOWN UINT64_MAX
 #define FORMAT_REASON_BYTES 384
+/* Those of all formats, for messages and --help. */
+#define FORMAT_NAMES                                                                           \
+	"npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, glove, " \
+	"word2vec"
 
 /* What the reader is asked for. */
 struct format_wanted {
@@ -119,8 +123,6 @@ struct format {
 const struct format *format_by_name(const char *name);
 /* The format that the suffix of this path tells, or NULL. */
 const struct format *format_by_suffix(const char *path);
-/* Names of all formats, separated by commas. Static. */
-const char *format_names(void);
 
 /* Set the reason, as printf does, and return -EINVAL. */
 int format_refuse(struct format_reader *reader, const char *text, ...)

@@ -59,8 +59,10 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 #define AT(node) [(node)-TREE_CONTROL_FIRST]
 	AT(TREE_FLUSH) = SETTABLE(flush, CONTROL_SYNC),
 	AT(TREE_CHECKPOINT) = SETTABLE(checkpoint, CONTROL_SYNC),
-	AT(TREE_COMPACT) = SETTABLE(compact, CONTROL_HERE),
-	AT(TREE_VERIFY) = SETTABLE(verify, CONTROL_HERE),
+	/* Not for what they wait for: the thread that they start inherits the CPUs of who
+	 * starts it, and a ring's thread has one. */
+	AT(TREE_COMPACT) = SETTABLE(compact, CONTROL_COMMIT),
+	AT(TREE_VERIFY) = SETTABLE(verify, CONTROL_COMMIT),
 	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_COMMIT },
 	AT(TREE_DURABILITY) = SETTABLE(durability, CONTROL_SYNC),
 	AT(TREE_RESERVE) = SETTABLE(reserve, CONTROL_SYNC),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -38,6 +39,8 @@ struct pool {
 
 struct workers {
 	struct pool pools[WORKER_CLASSES];
+	cpu_set_t cpus; /* that the process may use; constant */
+	bool cpus_known; /* constant */
 	_Atomic unsigned long unfinished; /* queued or running, in all pools */
 	pthread_mutex_t drain_lock;
 	pthread_cond_t drained; /* drain_lock; `unfinished` became 0 */
@@ -59,6 +62,11 @@ static void *pool_thread(void *arg)
 {
 	struct pool *pool = arg;
 
+	/* One that was started by a ring's thread would stay on that one's core. Neither is
+	 * needed for it to work. */
+	(void)pthread_setname_np(pthread_self(), "quiverfs-worker");
+	if (pool->workers->cpus_known)
+		(void)sched_setaffinity(0, sizeof(cpu_set_t), &pool->workers->cpus);
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
 		struct work *work = pool->head;
@@ -182,6 +190,7 @@ int workers_new(struct workers **workers)
 		free(w);
 		return rc;
 	}
+	w->cpus_known = sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
 	for (made = 0; made < WORKER_CLASSES; made++) {
 		w->pools[made].workers = w;
 		rc = pool_init(&w->pools[made], threads_max[made]);

@@ -27,7 +27,8 @@ struct work {
 	struct work *next; /* workers' lock */
 };
 
-/* -ENOMEM, -EAGAIN no thread at all. */
+/* The workers may use the CPUs that the calling thread may. -ENOMEM, -EAGAIN no thread at
+ * all. */
 int workers_new(struct workers **workers);
 
 /* Run what is queued, end the threads and free the pool. No submission may

@@ -1,8 +1,11 @@
 """The files of control/: what they read, what can be written to them."""
 
+import contextlib
 import errno
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +52,45 @@ def test_the_values(stores):
     assert mnt.control("count") == "1\n"
     assert int(mnt.control("slots")) >= 1
     assert stores.again(mnt).control("uuid") == uuid
+
+
+def threads_on_fewer_cores(pid):
+    """How many threads may not use all CPUs that the process may."""
+    cores = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            status = (task / "status").read_text()
+            cores.append((task.name, re.search(r"^Cpus_allowed:\t(.*)$", status, re.M)[1]))
+    return sum(allowed != dict(cores)[str(pid)] for _, allowed in cores)
+
+
+@pytest.mark.parametrize("transport", ["io_uring"], indirect=True)
+def test_only_the_rings_stay_on_one_core(mnt, rng):
+    """Threads that a ring's thread starts, for what may wait and for jobs."""
+    data = rng.randbytes(100)
+    with opened(mnt.control_folder / "put", os.O_WRONLY) as fd:
+        os.write(fd, b"".join(record(vector, data) for vector in range(2000)))
+    for _ in range(20):
+        assert attempt(mnt, "verify", "start\n") in (None, errno.EBUSY)
+        assert threads_on_fewer_cores(mnt.pid) <= os.cpu_count()
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda vector: write_durably(mnt.path(vector), data), range(200)))
+    assert threads_on_fewer_cores(mnt.pid) <= os.cpu_count()
+    mnt.control("errors", "seen\n")
+
+
+def write_durably(path, data):
+    with opened(path, os.O_WRONLY | os.O_SYNC) as fd:
+        os.write(fd, data)
+
+
+def attempt(mnt, name, value):
+    """The errno of a write to a file of control/, None for success."""
+    try:
+        mnt.control(name, value)
+    except OSError as error:
+        return error.errno
+    return None
 
 
 @pytest.mark.parametrize("name", VALUES + ["stats", "metrics"])

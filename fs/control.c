@@ -412,6 +412,7 @@ void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	const struct control_file *file = file_of(ino);
 	const struct handle *handle = handle_of(fi);
 	struct control_write *write;
+	bool lasts = reply_keeps(req, buf);
 
 	(void)off; /* each write carries a whole value, wherever it is put */
 	if (!exists(fs, ino) || !file->store) {
@@ -424,7 +425,7 @@ void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		fs_reply(req, -EINVAL);
 		return;
 	}
-	write = malloc(sizeof(*write) + size);
+	write = malloc(sizeof(*write) + (lasts ? 0 : size));
 	if (!write) {
 		fs_reply(req, -ENOMEM);
 		return;
@@ -440,8 +441,10 @@ void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		.umask = umask_of(fs->control, handle),
 		.sync = fi->flags & (O_SYNC | O_DSYNC),
 		.size = size,
+		.bytes = lasts ? buf : write->copy,
 	};
-	memcpy(write->bytes, buf, size);
+	if (!lasts)
+		memcpy(write->copy, buf, size);
 	if (file->place == CONTROL_HERE)
 		run_write(&write->work);
 	else

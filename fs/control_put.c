@@ -17,7 +17,23 @@ static bool may_be_cut(const struct control_write *write)
 	return write->size > transport_put_bytes(write->fs->geometry.vector_bytes);
 }
 
-/* Commit them, and have the kernel forget what it has cached of them. */
+/* Which of them are there already, to the front of `ids`; how many. A damaged one counts. */
+static size_t find_present(struct fs *fs, const struct quiver_record *records, size_t count,
+                           uint64_t *ids)
+{
+	size_t present = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (quiver_stat(fs->store, records[i].id, NULL, NULL) != -ENOENT)
+			ids[present++] = records[i].id;
+	return present;
+}
+
+/*
+ * Commit them, and have the kernel forget what it has cached of them. Of vectors that were
+ * not there it has nothing, unless someone else made them, and it was told of them, in the
+ * time between the look at them and the commit: then all are forgotten.
+ */
 static int commit(struct control_write *write, const struct quiver_record *records, size_t count)
 {
 	struct fs *fs = write->fs;
@@ -26,16 +42,22 @@ static int commit(struct control_write *write, const struct quiver_record *recor
 		                          .umask = write->umask };
 	struct quiver_attr attr = attr_new(fs, &creator, 0666);
 	uint64_t *ids = calloc(count, sizeof(*ids));
+	uint64_t given = atomic_load(&fs->attr_given);
+	size_t present;
 	int err;
 
 	if (!ids)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		ids[i] = records[i].id;
+	present = find_present(fs, records, count, ids);
 	err = quiver_put_batch(fs->store, records, count, &attr, QUIVER_ATTR_MTIME,
 	                       write->sync ? QUIVER_SYNC : 0, NULL);
+	if (err == 0 && atomic_load(&fs->attr_given) != given) {
+		for (size_t i = 0; i < count; i++)
+			ids[i] = records[i].id;
+		present = count;
+	}
 	if (err == 0)
-		fs_vectors_changed(fs, ids, count);
+		fs_vectors_changed(fs, ids, present);
 	free(ids);
 	return err;
 }

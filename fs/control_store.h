@@ -23,7 +23,8 @@ struct control_write {
 	mode_t umask;
 	bool sync; /* the handle is O_SYNC or O_DSYNC */
 	size_t size;
-	char bytes[]; /* what was written */
+	const char *bytes; /* what was written */
+	char copy[]; /* it, where the request's own buffer does not last */
 };
 
 /*

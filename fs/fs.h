@@ -88,6 +88,10 @@ struct fs {
 
 	_Atomic uint64_t lookups; /* of names in vectors/; see listing.c */
 
+	/* Counts how often the kernel was told attributes of a vector that it may keep,
+	 * after they were read and before it was; see control_put.c. */
+	_Atomic uint64_t attr_given;
+
 	/* Counts how often attributes of vectors/ were handed to the kernel, so
 	 * that a commit knows whether it must tell the kernel they changed. */
 	_Atomic uint64_t dir_attr_given;

@@ -25,6 +25,16 @@ int64_t fs_now_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+bool reply_keeps(fuse_req_t req, const void *data)
+{
+	char *payload = NULL;
+	size_t room = 0;
+	void *mr = NULL;
+
+	return fuse_req_is_uring(req) && fuse_req_get_payload(req, &payload, &room, &mr) == 0 &&
+	       data == payload;
+}
+
 int reply_begin(struct reply *reply, fuse_req_t req, size_t size)
 {
 	size_t room = 0;

@@ -24,4 +24,7 @@ void reply_end(struct reply *reply, int rc, size_t size);
 /* End it without an answer: the request is still the caller's. */
 void reply_cancel(struct reply *reply);
 
+/* Whether `data`, which came with the request, stays there until it is answered. */
+bool reply_keeps(fuse_req_t req, const void *data);
+
 #endif

@@ -17,6 +17,13 @@ static double attr_timeout(struct fs *fs, uint64_t id)
 	return node_is_written(fs, id) ? 0 : FS_CACHE_SECONDS;
 }
 
+/* Attributes of a vector were read, and go to the kernel. */
+static void note_given(struct fs *fs, double timeout)
+{
+	if (timeout > 0)
+		atomic_fetch_add(&fs->attr_given, 1);
+}
+
 /* vector_entry, with the attributes in *attr, too. */
 static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
                     struct fuse_entry_param *entry)
@@ -31,6 +38,7 @@ static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
 	entry->generation = 1;
 	entry->entry_timeout = FS_CACHE_SECONDS;
 	entry->attr_timeout = attr_timeout(fs, id);
+	note_given(fs, entry->attr_timeout);
 	attr_file(fs, entry->ino, attr, fs->geometry.vector_bytes, 1, &entry->attr);
 	return 0;
 }
@@ -70,6 +78,7 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, d
 	if (rc == 0) {
 		if (*timeout <= 0 && node_view(fs, id, tid, &view) && view.mtime_staged)
 			attr.mtime_ns = view.attr.mtime_ns;
+		note_given(fs, *timeout);
 		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 1, st);
 		return 0;
 	}

@@ -173,13 +173,15 @@ int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size)
 	return 0;
 }
 
-/* Scratch names and attributes are never cached. */
+/* Scratch names are never cached, nor are attributes, beyond the call at hand. Whatever
+ * changes them comes through the kernel, which asks anew after it. */
 static void fill_entry(const struct fs *fs, const struct scratch_file *file,
                        struct fuse_entry_param *entry)
 {
 	memset(entry, 0, sizeof(*entry));
 	entry->ino = file->ino;
 	entry->generation = file->generation;
+	entry->attr_timeout = FS_MOMENT_SECONDS;
 	attr_file(fs, file->ino, &file->attr, file->size, 1, &entry->attr);
 }
 

@@ -87,6 +87,36 @@ def test_fstat_of_the_writer_and_stat_of_others(mnt, peer):
     assert peer.call("stat", path).st_size == 100
 
 
+def test_a_file_just_made_shows_what_its_writer_does(mnt):
+    """The answer to a CREATE has attributes that the kernel may use for a moment."""
+    for name in (*range(100), *(f".{number}" for number in range(100))):
+        with opened(mnt.path(name), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640) as fd:
+            assert (os.fstat(fd).st_size, os.fstat(fd).st_mode & 0o777) == (0, 0o640)
+            os.write(fd, bytes(30))
+            assert os.fstat(fd).st_size == 30
+            os.ftruncate(fd, 20)
+            assert os.fstat(fd).st_size == 20
+            os.fchmod(fd, 0o604)
+            assert os.fstat(fd).st_mode & 0o777 == 0o604
+            os.pwrite(fd, bytes(mnt.size), 0)
+            os.utime(fd, ns=(5, 77))
+            assert (os.fstat(fd).st_size, os.fstat(fd).st_mtime_ns) == (mnt.size, 77)
+            os.unlink(mnt.path(name))
+            assert os.fstat(fd).st_nlink == 0
+
+
+def test_a_file_just_made_shows_what_others_do(mnt, rng, peer):
+    for vector in range(5):
+        path = str(mnt.path(vector))
+        with opened(path, os.O_WRONLY | os.O_CREAT) as fd:
+            peer.write(str(mnt.path(".new")), rng.randbytes(mnt.size))
+            peer.call("rename", str(mnt.path(".new")), path)
+            time.sleep(0.05)  # more than the moment
+            assert os.fstat(fd).st_size == mnt.size
+            assert os.fstat(fd).st_mtime_ns == peer.call("stat", path).st_mtime_ns
+            os.write(fd, bytes(mnt.size))
+
+
 def test_a_staged_mtime_is_that_of_the_commit(mnt, rng, peer):
     fill(mnt, rng)
     path = str(mnt.path(1))

@@ -32,6 +32,7 @@ from places import Passthrough, Place, Quiverfs, Tmpfs
 COUNT_MAX = 10_000_000
 NOISE_BYTES = 16 << 20
 ROW_BYTES = 48  # in ids.npy and meta.npy
+MANY_DIM = 2  # of vectors whose bytes nobody looks at; the workers want 8 bytes
 SPARE_FILES = 1_000  # descriptors of a filesystem beside those of its files
 QUICK_SECONDS = 95  # for measuring; the rest of two minutes is for making the folders
 
@@ -105,8 +106,12 @@ class Bench:
         self.npy = os.path.join(self.work, "vectors.npy")
         self.ext4_folder = os.path.join(self.work, "vectors")
         self.marker = os.path.join(self.work, "marker")
+        self.many_marker = os.path.join(self.work, "many-marker")
         self.places = []
+        self.part_places = []  # passthrough_hp, over `part_count` of the vectors
+        self.part_count = 0
         self.default_place = None
+        self.many = None  # places by name, of many small vectors
         self.stores = {}
         self.budget = None
         self.quick = args.quick
@@ -132,35 +137,63 @@ class Bench:
 
     # ---- folders and mounts ----
 
-    def make_npy(self):
+    def make_npy(self, path, count, dim):
         """Noise, over and over: nothing here compresses."""
         noise = random.Random(self.seed).randbytes(NOISE_BYTES)
-        shape = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({self.count}, {self.dim}), }}"
-        left = self.count * self.vector_bytes
-        with open(self.npy, "wb") as file:
+        shape = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, {dim}), }}"
+        left = count * dim * 4
+        with open(path, "wb") as file:
             file.write(b"\x93NUMPY\x01\x00\x76\x00" + shape.ljust(117).encode() + b"\n")
             while left > 0:
                 left -= file.write(noise[:left])
 
-    def fill(self, folder):
+    def fill(self, folder, count, size):
         os.mkdir(folder)
-        host.run_worker(self.workers / "files", "create", folder, ops=self.count, workers=2,
-                        bytes=self.vector_bytes, seed=self.seed)
+        host.run_worker(self.workers / "files", "create", folder, ops=count, workers=2,
+                        bytes=size, seed=self.seed)
 
     def make_places(self, note):
         files_bytes = self.count * (-(-self.vector_bytes // 4096) * 4096 + 512)
         self.need_room(files_bytes + 3 * self.count * self.vector_bytes)
-        self.make_npy()
+        self.make_npy(self.npy, self.count, self.dim)
         self.create_store(self.store)
         host.run([self.quiverfs, "import", self.store, self.npy])
-        self.fill(self.ext4_folder)
+        self.fill(self.ext4_folder, self.count, self.vector_bytes)
         self.places = self.our_places(note) + [Place(self.disk_name, self.ext4_folder)]
-        self.places += self.tmpfs_place(files_bytes, note) + self.passthrough_places(note)
+        self.places += self.tmpfs_place(files_bytes, note)
+        self.part_places = self.passthrough_places(note)
+        if self.part_count == self.count:
+            self.places += self.part_places
         self.default_place = self.places[0]
-        for place in self.places:
+        for place in {*self.places, *self.part_places}:
             self.cleanup.callback(place.stop)
         with open(self.marker, "w", encoding="ascii"):
             pass  # younger than every vector
+
+    def many_place(self, name, count):
+        """A store or a folder of vectors of MANY_DIM, made when first asked for."""
+        if self.many is None:
+            self.many = {}  # tried once
+            self.make_many(count)
+        if name not in self.many:
+            raise BenchError(f"there are no {count:,} vectors")
+        return self.many[name]
+
+    def make_many(self, count):
+        self.need_room(count * (4096 + 512))
+        store, folder, npy = (os.path.join(self.work, f"many-{what}")
+                              for what in ("store", "files", "npy"))
+        self.make_npy(npy, count, MANY_DIM)
+        host.run([self.quiverfs, "create", store, "--dim", MANY_DIM])
+        host.run([self.quiverfs, "import", "--format", "npy", store, npy])
+        self.fill(folder, count, MANY_DIM * 4)
+        with open(self.many_marker, "w", encoding="ascii"):
+            pass
+        for place in (Quiverfs("quiverfs", store, self, []),
+                      Quiverfs("quiverfs ro", store, self, ["ro"]),
+                      Place(self.disk_name, folder)):
+            self.many[place.name] = place
+            self.cleanup.callback(place.stop)
 
     def has_uring(self):
         """Whether a default mount travels over io_uring, as status tells it."""
@@ -191,38 +224,48 @@ class Bench:
         shm = tempfile.mkdtemp(prefix="quiverfs-bench-", dir="/dev/shm")
         self.cleanup.callback(shutil.rmtree, shm, ignore_errors=True)
         folder = os.path.join(shm, "vectors")
-        self.fill(folder)
+        self.fill(folder, self.count, self.vector_bytes)
         return [Tmpfs("tmpfs", folder)]
 
     def passthrough_places(self, note):
         if not (self.build / "subprojects/fuse-3.18.3/example/passthrough_hp").exists():
             note("no passthrough_hp: libfuse is the system's")
             return []
-        if not allow_files(self.count + SPARE_FILES):
-            note("no passthrough_hp: it needs a descriptor for each file, and the limit is "
-                 f"{resource.getrlimit(resource.RLIMIT_NOFILE)[1]:,} (a smaller --count has it)")
-            return []
+        self.part_count = min(self.count, allow_files(self.count + SPARE_FILES) - SPARE_FILES)
+        folder = self.ext4_folder
+        if self.part_count < self.count:
+            note(f"passthrough_hp has {self.part_count:,} of the vectors only: it needs a "
+                 "descriptor for each file (a smaller --count has it in all rows)")
+            folder = self.link_part(self.part_count)
         ring = ["-o", "io_uring"] if self.uring else ["--clone-fd"]
-        found = [Passthrough("passthrough_hp", self.ext4_folder, self, ring)]
+        found = [Passthrough("passthrough_hp", folder, self, ring)]
         if self.quick:
             return found
-        found.append(Passthrough("passthrough_hp, copying", self.ext4_folder, self,
+        found.append(Passthrough("passthrough_hp, copying", folder, self,
                                  ["--nopassthrough", *ring]))
         if self.uring:
-            found.append(Passthrough("passthrough_hp /dev/fuse", self.ext4_folder, self,
-                                     ["--clone-fd"]))
+            found.append(Passthrough("passthrough_hp /dev/fuse", folder, self, ["--clone-fd"]))
         return found
+
+    def link_part(self, count):
+        """A folder of the first `count` files alone: the same files under a second name."""
+        folder = os.path.join(self.work, "part")
+        os.mkdir(folder)
+        for name in map(str, range(count)):
+            os.link(os.path.join(self.ext4_folder, name), os.path.join(folder, name))
+        return folder
 
 
 def allow_files(count):
-    """Whether a child may have `count` files open; root may raise the limit."""
+    """How many files a child may have open, `count` if that can be; root may raise the
+    limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < count:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, count))
         except (OSError, ValueError):
-            return False
-    return True
+            return hard
+    return count
 
 
 def measure(args, dim, found):

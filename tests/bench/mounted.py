@@ -10,12 +10,14 @@ from places import Quiverfs
 
 CLIENTS = (1, 2)
 
+MANY = 1_000_000  # vectors of the listings that are to be many times as fast as ext4's
+
 
 def files(bench, row, path, clients=1, **more):
     """A row of the worker `files`; ns for each operation, and all it said."""
-    said = host.run_worker(bench.workers / "files", row, path, count=bench.count,
-                           start=bench.count, ops=bench.file_ops, bytes=bench.vector_bytes,
-                           seed=bench.seed, workers=clients, **more)
+    options = {"count": bench.count, "start": bench.count, "ops": bench.file_ops,
+               "bytes": bench.vector_bytes, "seed": bench.seed, "workers": clients, **more}
+    said = host.run_worker(bench.workers / "files", row, path, **options)
     return said["ns"] / said["ops"], said
 
 
@@ -66,6 +68,28 @@ class Warm(PlaceBlock):
         files(bench, "read", folder, self.clients)
         yield self.rows[0], *files(bench, "read", folder, self.clients)
         yield self.rows[1], *files(bench, "stat", folder, self.clients)
+
+
+class WarmPart(PlaceBlock):
+    """As many of the vectors as passthrough_hp, which has each file open, can have; the
+    others read the same ones."""
+
+    def __init__(self, clients):
+        self.clients = clients
+        self.rows = [f"read cached, beside passthrough_hp x{clients}"]
+
+    def baseline(self, bench):
+        return "passthrough_hp"
+
+    def systems(self, bench):
+        if not bench.part_places:
+            return []
+        ours = [place for place in bench.places if isinstance(place, Quiverfs)]
+        return ours + bench.part_places
+
+    def measure(self, bench, folder):
+        files(bench, "read", folder, self.clients, count=bench.part_count)
+        yield self.rows[0], *files(bench, "read", folder, self.clients, count=bench.part_count)
 
 
 class StatCold(PlaceBlock):
@@ -149,6 +173,30 @@ class FindNewer(Command):
         return host.timed(["find", folder, "-newer", bench.marker])
 
 
+class ListMany(Block):
+    """A million vectors, cold. They are small, since nobody looks at their bytes."""
+
+    rows = [f"ls -l of {MANY:,} cold", f"find -newer of {MANY:,} cold"]
+
+    def baseline(self, bench):
+        return bench.disk_name
+
+    def systems(self, bench):
+        if bench.quick or not host.can_drop_caches():
+            return []
+        return ["quiverfs", "quiverfs ro", bench.disk_name]
+
+    def run(self, bench, system):
+        place = bench.many_place(system, MANY)
+        try:
+            yield self.rows[0], *files(bench, "list-attr", place.start(True), count=MANY)
+            place.stop()
+            ns = host.timed(["find", place.start(True), "-newer", bench.many_marker])
+            yield self.rows[1], ns / MANY, {"ns": ns}
+        finally:
+            place.stop()
+
+
 class Tar(Command):
     # tar reads nothing where it sees that its output is /dev/null.
     def once(self, bench, folder):
@@ -226,6 +274,9 @@ class Import(Block):
         return ["quiverfs live", "quiverfs stopped", "cp", "cp and sync"]
 
     def run(self, bench, system):
+        with open(bench.npy, "rb") as file:  # in memory for the first, too
+            while file.read(1 << 20):
+                pass
         os.sync()
         with tempfile.TemporaryDirectory(prefix="import-", dir=bench.work) as folder:
             target = os.path.join(folder, "target")
@@ -290,6 +341,7 @@ def blocks():
         *(ReadCold("random", clients) for clients in CLIENTS),
         *(ReadCold("list", clients) for clients in CLIENTS),
         *(Warm(clients) for clients in CLIENTS),
+        *(WarmPart(clients) for clients in CLIENTS),
         *(List("list", "list names", clients) for clients in CLIENTS),
         *(List("list-attr", "list with attributes", clients) for clients in CLIENTS),
         FindNewer("find -newer"),
@@ -300,4 +352,5 @@ def blocks():
         RsyncIn(),
         *(StatCold(clients) for clients in CLIENTS),
         *(Write(clients) for clients in CLIENTS),
+        ListMany(),
     ]

@@ -226,6 +226,11 @@ static int open_safetensors(struct format_reader *reader)
 	result = format_check_size(reader, reader->data_offset + all);
 	if (result < 0)
 		return result;
+	reader->state = malloc(sizeof(all));
+	if (reader->state == NULL)
+		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
+	all -= tensor.end;
+	memcpy(reader->state, &all, sizeof(all));
 	reader->data_offset += tensor.begin;
 	got = stream_skip(reader->stream, tensor.begin);
 	if (got < 0)
@@ -235,11 +240,29 @@ static int open_safetensors(struct format_reader *reader)
 	return 0;
 }
 
-/* What follows the rows is other tensors. */
+/* What follows the rows is other tensors, `behind` bytes of them, and then nothing. Of a file
+ * the length has been looked at. */
 static int read_safetensors(struct format_reader *reader, struct format_batch *batch)
 {
+	uint64_t *behind = reader->state;
+	int64_t got;
+
 	batch->count = 0;
-	return reader->row == reader->rows ? 0 : format_read_plain(reader, batch);
+	if (reader->row == reader->rows && !reader->stream->sized) {
+		got = stream_skip(reader->stream, *behind);
+		if (got < 0)
+			return format_stream_error(reader, got);
+		if ((uint64_t)got < *behind)
+			return format_refuse(reader, "the data ends before the last tensor does");
+		*behind = 0;
+	}
+	return format_read_plain(reader, batch);
+}
+
+static void close_safetensors(struct format_reader *reader)
+{
+	free(reader->state);
+	reader->state = NULL;
 }
 
 static const char *dtype_of(enum element type)
@@ -297,6 +320,7 @@ const struct format format_safetensors = {
 	.suffix = ".safetensors",
 	.open = open_safetensors,
 	.read = read_safetensors,
+	.close = close_safetensors,
 	.write_header = write_header,
 	.write_row = format_write_plain,
 	.finish = finish,

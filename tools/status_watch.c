@@ -103,9 +103,13 @@ int status_follow(const struct status_wanted *wanted, const struct screen *scree
 	/* What is on the screen goes up, so that it can be scrolled back to. */
 	for (size_t row = terminal ? terminal_rows() : 0; row > 0; row--)
 		(void)fputc('\n', stdout);
-	while (!interrupted() && result == 0) {
+	while (!interrupted()) {
+		bool gone = result == -ENOTCONN;
+
 		result = look(wanted, screen, &before, terminal);
-		if (result < 0)
+		/* A daemon that ends meanwhile has said so; what is there then is seen the
+		 * next time. */
+		if (result < 0 && (gone || result != -ENOTCONN))
 			break;
 		pause_for(wanted->seconds);
 		if (!interrupted() && !terminal && !wanted->json)

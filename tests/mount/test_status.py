@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import PATIENCE_SECONDS, QUIVERFS, quiverfs, until
+from harness import PATIENCE_SECONDS, QUIVERFS, quiverfs, run, until
 
 PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-status.1"
 LATENCY = ["count", "sum_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns"]
@@ -239,6 +239,12 @@ def test_wrong_seconds_are_wrong_usage(tmp_path, words):
     assert done.stderr.startswith("quiverfs")
 
 
+def unmount_while_watched(mnt):
+    """A look that is just being taken keeps it busy for a moment."""
+    until(lambda: run("umount", mnt.point, status=None).returncode == 0, "it stays busy")
+    assert mnt.ended() == []
+
+
 def test_watch_keeps_nobody_from_unmounting(mnt):
     child = follow(mnt.point, "--watch=60")
     try:
@@ -255,7 +261,7 @@ def test_watch_of_a_store_sees_it_mounted_and_unmounted(stores):
         read_until(child, '"mounted": false')
         mnt = stores.mount(store)
         read_until(child, '"mounted": true')
-        mnt.unmount()
+        unmount_while_watched(mnt)
         read_until(child, '"mounted": false')
     finally:
         assert stop(child)[0] == 0
@@ -264,7 +270,7 @@ def test_watch_of_a_store_sees_it_mounted_and_unmounted(stores):
 def test_watch_ends_with_a_reason_where_the_mount_is_gone(mnt):
     child = follow(mnt.point, "--watch=0.1")
     read_until(child, "^  a second ")
-    mnt.unmount()
+    unmount_while_watched(mnt)
     _, err = child.communicate(timeout=PATIENCE_SECONDS)
     assert child.returncode == 1 and str(mnt.point) in err
 

@@ -3,7 +3,7 @@
  */
 #include "command.h"
 #include "formats/format.h"
-#include "formats/npy.h"
+#include "npy.h"
 #include "ids.h"
 #include "interrupt.h"
 #include "out_file.h"

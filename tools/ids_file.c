@@ -2,7 +2,7 @@
  * ids_file.c - the IDs of rows, from a .npy file beside them.
  */
 #include "ids_file.h"
-#include "formats/npy.h"
+#include "formats/npy_file.h"
 #include "quiver.h"
 #include "say.h"
 

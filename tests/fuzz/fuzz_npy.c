@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "formats/npy.h"
+#include "formats/npy_file.h"
 #include "fuzz.h"
 #include "npy_header.h"
 

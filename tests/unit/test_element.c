@@ -3,7 +3,7 @@
  */
 #include "unit.h"
 
-#include "formats/element.h"
+#include "element.h"
 
 #include <endian.h>
 #include <float.h>

@@ -64,14 +64,6 @@ int npy_parse(const void *start, size_t length, struct npy_array *array, struct 
 int npy_check_order(const struct npy_array *array, struct npy_reason *reason);
 
 /*
- * Read the header of the file `fd` and compare the file's size with it. Does
- * not move the file's offset.
- * -EINVAL not such a file or of the wrong size; -ENOMEM; -EINTR a signal asked to stop;
- * errors of pread(2) and fstat(2). `reason` is set for each of them.
- */
-int npy_read_header(int fd, struct npy_array *array, struct npy_reason *reason);
-
-/*
  * Write a version 1.0 header for `rows` rows of `columns` elements, or of one
  * number each where `columns` is 0 (a one-dimensional array), to `to`.
  * `type` is "f4" and the like. -EINVAL for another word.

@@ -80,7 +80,7 @@ int attr_fixed(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
 		*timeout = FS_CACHE_SECONDS;
 		attr_dir(fs, ino, st);
 		return 0;
-	case TREE_IS_VIEW:
+	case TREE_IS_MATRIX:
 		*timeout = 0;
 		return matrix_attr(fs, ino, st);
 	case TREE_IS_CONTROL:

@@ -38,6 +38,7 @@ struct listing; /* listing.c */
 struct matrix; /* matrix_file.c */
 struct nodes; /* node.h: stages and open handles */
 struct scratch; /* scratch.h: the scratch files */
+struct views; /* view.h: vectors in other forms */
 struct workers; /* worker.h */
 
 enum fs_transport {
@@ -84,6 +85,7 @@ struct fs {
 	struct nodes *nodes;
 	struct gone *gone;
 	struct scratch *scratch;
+	struct views *views;
 	struct control *control; /* set by control_init */
 	struct matrix *matrix; /* set by matrix_init */
 	struct listing *listing; /* the one of a no_open mount */

@@ -11,6 +11,7 @@
 #include "scratch.h"
 #include "tree.h"
 #include "vector_file.h"
+#include "view.h"
 #include "worker.h"
 
 void names_show(const char *name, char shown[static NAMES_SHOWN_BYTES])
@@ -59,6 +60,8 @@ static int node_entry(struct fs *fs, uint64_t node, bool itself, struct fuse_ent
 		return vector_entry(fs, tree_id_of_node(node), entry);
 	if (itself && class == TREE_IS_SCRATCH)
 		return scratch_node_entry(fs, node, entry);
+	if (itself && class == TREE_IS_VIEW)
+		return view_node_entry(fs, node, entry);
 	memset(entry, 0, sizeof(*entry));
 	entry->ino = itself ? node : tree_parent(node);
 	entry->generation = entry->ino == TREE_ROOT ? 0 : 1; /* the kernel's own root has 0 */
@@ -70,6 +73,7 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	struct fuse_entry_param entry;
+	enum tree_form form;
 	uint64_t id;
 	int rc;
 
@@ -83,7 +87,10 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		rc = vector_lookup(fs, id, fuse_req_ctx(req)->pid, &entry);
 	else if (scratch_is_name(name))
 		rc = scratch_entry(fs, name, &entry);
-	else
+	else if (tree_parse_view(name, &id, &form)) {
+		view_lookup(req, id, form);
+		return;
+	} else
 		rc = -ENOENT;
 	if (rc != 0)
 		fs_reply(req, rc); /* an error, so that ENOENT is not cached */
@@ -115,6 +122,7 @@ static void create_scratch(fuse_req_t req, const char *name, mode_t mode, struct
 void names_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                   struct fuse_file_info *fi)
 {
+	enum tree_form form;
 	uint64_t id;
 
 	if (parent != TREE_VECTORS)
@@ -125,6 +133,8 @@ void names_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 		vector_create(req, id, mode, fi);
 	else if (scratch_is_name(name))
 		create_scratch(req, name, mode, fi);
+	else if (tree_parse_view(name, &id, &form))
+		view_create(req, id, form, mode, fi);
 	else
 		refuse(req, name, "not the ID of a vector (a decimal number, no leading zero)",
 		       -EINVAL);
@@ -135,6 +145,7 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	struct fs *fs = fs_of(req);
 	struct quiver_attr attr = attr_new(fs, fuse_req_ctx(req), mode);
 	struct fuse_entry_param entry;
+	enum tree_form form;
 	uint64_t id;
 	int rc;
 
@@ -143,7 +154,7 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		fs_reply(req, -EROFS);
 	else if (parent != TREE_VECTORS || !S_ISREG(mode))
 		refuse(req, name, "only vectors can be made, in vectors/", -EPERM);
-	else if (tree_parse_id(name, &id))
+	else if (tree_parse_id(name, &id) || tree_parse_view(name, &id, &form))
 		refuse(req, name, "a vector cannot be made empty", -EINVAL);
 	else if (!scratch_is_name(name))
 		refuse(req, name, "not the ID of a vector (a decimal number, no leading zero)",
@@ -231,6 +242,7 @@ static void remove_vector(fuse_req_t req, uint64_t id)
 void names_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
+	enum tree_form form;
 	uint64_t id;
 
 	if (fs->read_only)
@@ -241,6 +253,8 @@ void names_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		remove_vector(req, id);
 	else if (scratch_is_name(name))
 		fs_reply(req, scratch_unlink(fs, name));
+	else if (tree_parse_view(name, &id, &form))
+		refuse(req, name, "a view of a vector, which is removed by its ID", -EPERM);
 	else
 		fs_reply(req, -ENOENT);
 }

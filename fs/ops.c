@@ -15,6 +15,7 @@
 #include "scratch.h"
 #include "tree.h"
 #include "vector_file.h"
+#include "view.h"
 #include "worker.h"
 
 /* What one more vector takes on disk besides its bytes: ids.npy and meta.npy. */
@@ -33,6 +34,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		return;
 	case TREE_IS_SCRATCH:
 		scratch_getattr(req, ino);
+		return;
+	case TREE_IS_VIEW:
+		view_getattr(req, ino);
 		return;
 	default:
 		break;
@@ -113,6 +117,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		vector_setattr(req, ino, attr, to_set, fi);
 	else if (class == TREE_IS_SCRATCH)
 		scratch_setattr(req, ino, attr, to_set);
+	else if (class == TREE_IS_VIEW)
+		view_setattr(req, ino, attr, to_set, fi);
 	else if (ino == TREE_VECTORS)
 		setattr_dir(req, attr, to_set);
 	else
@@ -134,10 +140,13 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	case TREE_IS_SCRATCH:
 		scratch_open(req, ino, fi);
 		break;
+	case TREE_IS_VIEW:
+		view_open(req, ino, fi);
+		break;
 	case TREE_IS_CONTROL:
 		control_open(req, ino, fi);
 		break;
-	case TREE_IS_VIEW:
+	case TREE_IS_MATRIX:
 		matrix_open(req, ino, fi);
 		break;
 	default:
@@ -156,10 +165,13 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	case TREE_IS_SCRATCH:
 		scratch_read(req, ino, size, off);
 		break;
+	case TREE_IS_VIEW:
+		view_read(req, ino, size, off, fi);
+		break;
 	case TREE_IS_CONTROL:
 		control_read(req, ino, size, off, fi);
 		break;
-	case TREE_IS_VIEW:
+	case TREE_IS_MATRIX:
 		matrix_read(req, ino, size, off, fi);
 		break;
 	default:
@@ -181,6 +193,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 		vector_write(req, ino, buf, size, off, fi);
 	else if (class == TREE_IS_SCRATCH)
 		scratch_write(req, ino, buf, size, off, fi);
+	else if (class == TREE_IS_VIEW)
+		view_write(req, buf, size, off, fi);
 	else
 		fs_reply(req, -EBADF);
 }
@@ -191,6 +205,8 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fs_reply(req, -ENOSYS);
 	else if (tree_class(ino) == TREE_IS_VECTOR)
 		vector_flush(req, ino, fi);
+	else if (tree_class(ino) == TREE_IS_VIEW)
+		view_flush(req, fi);
 	else if (tree_class(ino) == TREE_IS_CONTROL)
 		control_flush(req, ino, fi);
 	else
@@ -203,6 +219,8 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 		fs_reply(req, 0); /* nothing is ever written */
 	else if (tree_class(ino) == TREE_IS_VECTOR)
 		vector_fsync(req, ino, fi);
+	else if (tree_class(ino) == TREE_IS_VIEW)
+		view_fsync(req, fi);
 	else if (tree_class(ino) == TREE_IS_CONTROL)
 		control_fsync(req, ino, datasync, fi);
 	else
@@ -218,16 +236,36 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	case TREE_IS_SCRATCH:
 		scratch_release(req, ino);
 		break;
+	case TREE_IS_VIEW:
+		view_release(req, fi);
+		break;
 	case TREE_IS_CONTROL:
 		control_release(req, ino, fi);
 		break;
-	case TREE_IS_VIEW:
+	case TREE_IS_MATRIX:
 		matrix_release(req, ino, fi);
 		break;
 	default:
 		fs_reply(req, 0);
 		break;
 	}
+}
+
+/* Only views have a table of what the kernel knows. */
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	if (tree_class(ino) == TREE_IS_VIEW)
+		view_forget(fs_of(req), ino, nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (tree_class(forgets[i].ino) == TREE_IS_VIEW)
+			view_forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
+	}
+	fuse_reply_none(req);
 }
 
 /* ---- directories ---- */
@@ -302,6 +340,8 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
  */
 static const struct fuse_lowlevel_ops table = {
 	.lookup = names_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
 	.setattr = op_setattr,
 	.mknod = names_mknod,
@@ -359,6 +399,8 @@ int fs_init(struct fs *fs)
 	if (rc == 0)
 		rc = scratch_new(&fs->scratch);
 	if (rc == 0)
+		rc = views_new(&fs->views);
+	if (rc == 0)
 		rc = listing_new(&fs->listing);
 	if (rc == 0)
 		rc = control_init(fs);
@@ -371,6 +413,7 @@ int fs_init(struct fs *fs)
 		return 0;
 	workers_free(fs->workers);
 	listing_free(fs->listing);
+	views_free(fs, fs->views); /* before the nodes: closes handles of theirs */
 	scratch_free(fs->scratch);
 	gone_free(fs->gone);
 	nodes_free(fs, fs->nodes);
@@ -383,6 +426,7 @@ void fs_destroy(struct fs *fs)
 	matrix_fini(fs);
 	control_fini(fs);
 	listing_free(fs->listing);
+	views_free(fs, fs->views); /* before the nodes: closes handles of theirs */
 	scratch_free(fs->scratch);
 	gone_free(fs->gone);
 	nodes_free(fs, fs->nodes);

@@ -11,6 +11,7 @@
 #include "node.h"
 #include "scratch.h"
 #include "tree.h"
+#include "view_bytes.h"
 #include "worker.h"
 
 struct rename_op {
@@ -24,6 +25,7 @@ struct rename_op {
 	unsigned char *data; /* N bytes, freed with the op; NULL: ID to ID */
 	struct quiver_attr attr;
 	uint64_t ino;
+	bool changed; /* the kernel knows the vector by another name */
 	char name[SCRATCH_NAME_MAX + 1];
 };
 
@@ -39,6 +41,8 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 		                NULL);
 		if (rc == 0)
 			scratch_committed(fs, op->name, op->ino);
+		if (rc == 0 && op->changed)
+			fs_vectors_changed(fs, &op->to, 1);
 		return rc;
 	}
 	rc = quiver_rename(fs->store, op->from, op->to, flags, NULL);
@@ -103,7 +107,7 @@ static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, uns
 	uint32_t size = 0;
 	int rc;
 
-	rc = scratch_copy(fs, name, &op.data, &op.attr, &op.ino, &size);
+	rc = scratch_copy(fs, name, fs->geometry.vector_bytes, &op.data, &op.attr, &op.ino, &size);
 	if (rc == -ENODATA) {
 		names_show(name, shown);
 		quiver_report(fs->store,
@@ -115,6 +119,39 @@ static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, uns
 		return;
 	}
 	(void)snprintf(op.name, sizeof(op.name), "%s", name);
+	start(&op);
+}
+
+/* A scratch file becomes a vector by the name of one of its views. */
+static void scratch_to_view(fuse_req_t req, const char *name, const char *to_name, unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	struct rename_op op = { .req = req, .fs = fs, .flags = flags };
+	struct view_reason reason = { "" };
+	unsigned char *bytes = NULL;
+	enum tree_form form;
+	uint32_t size = 0;
+	int rc;
+
+	(void)tree_parse_view(to_name, &op.to, &form); /* it is one */
+	rc = scratch_copy(fs, name, 0, &bytes, &op.attr, &op.ino, &size);
+	if (rc == 0)
+		op.data = malloc(fs->geometry.vector_bytes);
+	if (rc == 0 && op.data == NULL)
+		rc = -ENOMEM;
+	if (rc == 0 &&
+	    view_decode(&fs->geometry, form, (const char *)bytes, size, op.data, &reason) < 0) {
+		quiver_report(fs->store, "%s: %s", to_name, reason.text);
+		rc = -ENODATA; /* EINVAL would make mv say something else */
+	}
+	free(bytes);
+	if (rc != 0) {
+		free(op.data);
+		fs_reply(req, rc);
+		return;
+	}
+	(void)snprintf(op.name, sizeof(op.name), "%s", name);
+	op.changed = true;
 	start(&op);
 }
 
@@ -147,6 +184,7 @@ void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	bool from_scratch = scratch_is_name(name);
 	bool to_scratch = scratch_is_name(newname);
 	uint64_t from = 0, to = 0;
+	enum tree_form form;
 
 	if (fs->read_only)
 		fs_reply(req, -EROFS);
@@ -154,8 +192,14 @@ void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 		fs_reply(req, -EINVAL);
 	else if (parent != TREE_VECTORS || newparent != TREE_VECTORS)
 		refuse(req, name, "cannot be moved there", -EPERM);
+	else if (tree_parse_view(name, &from, &form))
+		refuse(req, name, "a view of a vector, which is renamed by its ID", -EPERM);
 	else if (!from_scratch && !tree_parse_id(name, &from))
 		fs_reply(req, -ENOENT);
+	else if (from_scratch && tree_parse_view(newname, &to, &form))
+		scratch_to_view(req, name, newname, noreplace ? QUIVER_NOREPLACE : 0u);
+	else if (tree_parse_view(newname, &to, &form))
+		refuse(req, newname, "a vector cannot be renamed to a view's name", -EPERM);
 	else if (to_scratch && from_scratch)
 		fs_reply(req, scratch_rename(fs, name, newname, noreplace));
 	else if (to_scratch)

@@ -8,6 +8,7 @@
 
 #include "attr.h"
 #include "tree.h"
+#include "view_bytes.h"
 
 #define BUCKETS 1024u
 #define NS_PER_MS 1000000
@@ -63,9 +64,19 @@ void scratch_unlock(struct fs *fs)
 	pthread_mutex_unlock(&fs->scratch->lock);
 }
 
+/* "sed" and six letters or digits: GNU sed -i names its temporary file so, and cannot be
+ * told to do otherwise. */
+static bool is_seds(const char *name)
+{
+	static const char alnum[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+	return strncmp(name, "sed", 3) == 0 && strspn(name + 3, alnum) == 6 && name[9] == '\0';
+}
+
 bool scratch_is_name(const char *name)
 {
-	return name[0] == '.';
+	return name[0] == '.' || is_seds(name);
 }
 
 /* FNV-1a. */
@@ -107,13 +118,29 @@ static void touch_dir(struct fs *fs)
 	atomic_store(&fs->scratch_mtime_ns, fs_now_ns());
 }
 
-static void set_name(struct scratch *s, struct scratch_file *file, char *name)
+/* The temporary file of a view, as ".42.txt.Xy12Zw" of rsync is, may be as long as that. */
+static uint32_t limit_of(const struct fs *fs, const char *name)
 {
-	struct scratch_file **bucket = name_bucket(s, name);
+	uint32_t limit = fs->geometry.vector_bytes;
+	bool any = is_seds(name);
+
+	for (enum tree_form form = TREE_FORM_NPY; form <= TREE_FORM_TXT; form++) {
+		size_t most = view_bytes_max(&fs->geometry, form);
+
+		if ((any || strstr(name, tree_form_suffix(form)) != NULL) && most > limit)
+			limit = (uint32_t)most;
+	}
+	return limit;
+}
+
+static void set_name(struct fs *fs, struct scratch_file *file, char *name)
+{
+	struct scratch_file **bucket = name_bucket(fs->scratch, name);
 
 	file->name = name;
 	file->by_name = *bucket;
 	*bucket = file;
+	file->limit = limit_of(fs, name);
 }
 
 /* Take the name away; returned to be freed or used again. */
@@ -156,20 +183,27 @@ void scratch_reap(struct fs *fs, struct scratch_file *file)
 int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size)
 {
 	struct scratch *s = fs->scratch;
-	uint32_t capacity = fs->geometry.vector_bytes;
+	/* Most become a vector: one piece of N bytes. */
+	uint64_t capacity = fs->geometry.vector_bytes;
 	unsigned char *data;
 
+	if (size > file->limit)
+		return -EFBIG;
 	if (size <= file->capacity)
 		return 0;
-	/* Most become a vector: one piece of N bytes. */
-	if (s->bytes + capacity > SCRATCH_BYTES_MAX)
+	while (capacity < size)
+		capacity *= 2;
+	if (capacity > file->limit)
+		capacity = file->limit;
+	if (s->bytes + capacity - file->capacity > SCRATCH_BYTES_MAX)
 		return -ENOSPC;
-	data = calloc(1, capacity);
+	data = realloc(file->data, capacity);
 	if (data == NULL)
 		return -ENOMEM;
-	s->bytes += capacity;
+	memset(data + file->capacity, 0, capacity - file->capacity);
+	s->bytes += capacity - file->capacity;
 	file->data = data;
-	file->capacity = capacity;
+	file->capacity = (uint32_t)capacity;
 	return 0;
 }
 
@@ -259,7 +293,7 @@ static int add_file(struct fs *fs, const char *name, const struct quiver_attr *a
 		s->oldest = file;
 	s->newest = file;
 	s->count++;
-	set_name(s, file, copy);
+	set_name(fs, file, copy);
 	touch_dir(fs);
 	*added = file;
 	return 0;
@@ -332,7 +366,7 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 			scratch_reap(fs, old);
 		}
 		free(clear_name(fs->scratch, file));
-		set_name(fs->scratch, file, copy);
+		set_name(fs, file, copy);
 		copy = NULL;
 		touch_dir(fs);
 	}
@@ -341,34 +375,37 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 	return rc;
 }
 
-int scratch_copy(struct fs *fs, const char *name, unsigned char **data, struct quiver_attr *attr,
-                 uint64_t *ino, uint32_t *size)
+int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char **data,
+                 struct quiver_attr *attr, uint64_t *ino, uint32_t *size)
 {
-	uint32_t n = fs->geometry.vector_bytes;
-	unsigned char *copy = malloc(n);
 	struct scratch_file *file;
+	unsigned char *copy = NULL;
 	int rc = 0;
 
-	if (copy == NULL)
-		return -ENOMEM;
 	*size = 0;
 	scratch_lock(fs);
 	file = find_name(fs->scratch, name);
 	if (file == NULL) {
 		rc = -ENOENT;
-	} else if (file->size != n) {
-		*size = file->size;
+		goto unlock;
+	}
+	*size = file->size;
+	if (wanted != 0 && file->size != wanted) {
 		rc = -ENODATA;
-	} else {
-		memcpy(copy, file->data, n);
-		*attr = file->attr;
-		*ino = file->ino;
+		goto unlock;
 	}
+	copy = malloc(file->size + 1u); /* an empty one is no error here */
+	if (copy == NULL) {
+		rc = -ENOMEM;
+		goto unlock;
+	}
+	if (file->size > 0)
+		memcpy(copy, file->data, file->size);
+	*attr = file->attr;
+	*ino = file->ino;
+
+unlock:
 	scratch_unlock(fs);
-	if (rc != 0) {
-		free(copy);
-		copy = NULL;
-	}
 	*data = copy;
 	return rc;
 }

@@ -2,8 +2,9 @@
  * scratch.h - scratch files: names in vectors/ that begin with a dot.
  *
  * They live in memory, hold at most N bytes each and are gone at unmount. One
- * becomes a vector when it is renamed to an ID. Tools that write to a temporary
- * name first (rsync, editors) need nothing more.
+ * becomes a vector when it is renamed to an ID or to the name of a view. Tools that
+ * write to a temporary name first (rsync, editors) need nothing more. Those of views
+ * are named after them, and may hold what a view may.
  *
  * One lock guards all of them; it is held for short steps in memory only.
  */
@@ -41,10 +42,11 @@ int scratch_unlink(struct fs *fs, const char *name);
 /* -ENOENT; -EEXIST with `noreplace`; -ENAMETOOLONG, -ENOMEM. */
 int scratch_rename(struct fs *fs, const char *from, const char *to, bool noreplace);
 
-/* A copy of N bytes in *data (to be freed) for a commit, with the attributes and the
- * node. -ENOENT; -ENODATA it does not hold N bytes (*size tells how many); -ENOMEM. */
-int scratch_copy(struct fs *fs, const char *name, unsigned char **data, struct quiver_attr *attr,
-                 uint64_t *ino, uint32_t *size);
+/* A copy of the bytes in *data (to be freed) for a commit, with the attributes and the
+ * node. -ENOENT; -ENODATA it does not hold `wanted` bytes, unless that is 0 (*size tells
+ * how many); -ENOMEM. */
+int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char **data,
+                 struct quiver_attr *attr, uint64_t *ino, uint32_t *size);
 
 /* Remove `name` if it still is the file `ino`, after it has become a vector. */
 void scratch_committed(struct fs *fs, const char *name, uint64_t ino);
@@ -75,6 +77,7 @@ struct scratch_file {
 	unsigned char *data; /* `capacity` bytes, zero from `size` on */
 	uint32_t size;
 	uint32_t capacity;
+	uint32_t limit; /* it never holds more */
 	unsigned opens;
 	struct quiver_attr attr;
 	struct scratch_file *by_name; /* chain */
@@ -85,7 +88,7 @@ void scratch_lock(struct fs *fs);
 void scratch_unlock(struct fs *fs);
 /* NULL where there is none. The caller holds the lock. */
 struct scratch_file *scratch_find(struct fs *fs, uint64_t ino);
-/* Have room for `size` bytes. -ENOSPC, -ENOMEM. The caller holds the lock. */
+/* Have room for `size` bytes. -EFBIG, -ENOSPC, -ENOMEM. The caller holds the lock. */
 int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size);
 /* Free a file that has neither name nor opener. The caller holds the lock. */
 void scratch_reap(struct fs *fs, struct scratch_file *file);

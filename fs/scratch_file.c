@@ -31,7 +31,7 @@ static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
 {
 	int rc;
 
-	if (size > fs->geometry.vector_bytes)
+	if (size > file->limit)
 		return -EFBIG;
 	rc = scratch_reserve(fs, file, (uint32_t)size);
 	if (rc != 0)
@@ -47,7 +47,9 @@ static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
 static int refused(struct fs *fs, int rc)
 {
 	if (rc == -EFBIG)
-		quiver_report(fs->store, "scratch file: more than %" PRIu32 " bytes",
+		quiver_report(fs->store,
+		              "scratch file: more than %" PRIu32
+		              " bytes, or for a .npy or .txt more than any needs",
 		              fs->geometry.vector_bytes);
 	else if (rc == -ENOSPC)
 		quiver_report(fs->store, "scratch files: they hold %" PRIu64 " bytes, no more fit",
@@ -126,8 +128,6 @@ void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
 	size_t length = 0;
 	int rc;
 
-	if (size > fs->geometry.vector_bytes)
-		size = fs->geometry.vector_bytes;
 	rc = reply_begin(&reply, req, size);
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
@@ -147,7 +147,7 @@ void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
 static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, size_t size,
                     uint64_t offset)
 {
-	uint32_t n = fs->geometry.vector_bytes;
+	uint32_t n = file->limit;
 	int rc;
 
 	if (offset > n || size > n - offset)

@@ -284,6 +284,33 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 	return -EINVAL;
 }
 
+void stage_keep(struct handle *h)
+{
+	node_lock(h);
+	h->touched = true;
+	node_unlock(h);
+}
+
+void stage_touch(struct handle *h)
+{
+	node_lock(h);
+	h->touched = true;
+	h->stage.active = true;
+	changed(&h->stage);
+	node_unlock(h);
+}
+
+int stage_put(struct fs *fs, struct handle *h, const void *data, uint64_t *id)
+{
+	node_lock(h);
+	(void)node_enter(h, true); /* waits, so does not fail */
+	*id = h->id;
+	if (!h->orphan)
+		return commit_bytes(fs, h, data, h->durable, true);
+	node_unlock(h);
+	return 0;
+}
+
 size_t stage_read(struct handle *h, uint64_t offset, size_t size, void *to, bool *active)
 {
 	size_t length = 0;

@@ -59,6 +59,16 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
  * unless this is a FLUSH), errors of quiver_put. 0 where nothing is staged. */
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait);
 
+/* For who keeps the bytes himself (view_stage.c): from now on no request is taken to mean
+ * the handle that means the vector's own file. */
+void stage_keep(struct handle *h);
+/* There is something to commit; what was said about it before, and its times, are past. */
+void stage_touch(struct handle *h);
+
+/* Commit `data`, N bytes, as what the handle has staged; waits. *id is the vector's.
+ * Errors of quiver_put, reported. */
+int stage_put(struct fs *fs, struct handle *h, const void *data, uint64_t *id);
+
 /* Copy what the writer sees of its stage. *active false: nothing is staged, read
  * the committed version. Returns the bytes copied. */
 size_t stage_read(struct handle *h, uint64_t offset, size_t size, void *to, bool *active);

@@ -38,17 +38,20 @@ _Static_assert(TREE_CONTROL_END <= TREE_VECTOR_BASE, "control files run into the
 _Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 4,
                "a fixed node has no name");
 _Static_assert(TREE_SCRATCH_BASE > QUIVER_ID_MAX, "vectors run into the scratch files");
+_Static_assert(TREE_SCRATCH_COUNT > TREE_VIEW_COUNT / 2, "no numbers for scratch files");
 
 enum tree_class tree_class(uint64_t node)
 {
+	if (node >= TREE_VIEW_BASE)
+		return node == UINT64_MAX ? TREE_IS_NOTHING : TREE_IS_VIEW;
 	if (node >= TREE_SCRATCH_BASE)
-		return node == UINT64_MAX ? TREE_IS_NOTHING : TREE_IS_SCRATCH;
+		return TREE_IS_SCRATCH;
 	if (node >= TREE_VECTOR_BASE)
 		return TREE_IS_VECTOR;
 	if (node >= TREE_CONTROL_FIRST)
 		return node < TREE_CONTROL_END ? TREE_IS_CONTROL : TREE_IS_NOTHING;
 	if (node == TREE_MATRIX || node == TREE_IDS)
-		return TREE_IS_VIEW;
+		return TREE_IS_MATRIX;
 	if (node == TREE_ROOT || node == TREE_VECTORS || node == TREE_CONTROL)
 		return TREE_IS_DIR;
 	return TREE_IS_NOTHING;
@@ -89,6 +92,52 @@ unsigned tree_format_id(uint64_t id, char text[static TREE_ID_TEXT_BYTES])
 	return length;
 }
 
+static const char *const suffixes[] = {
+	[TREE_FORM_NPY] = ".npy",
+	[TREE_FORM_TXT] = ".txt",
+};
+#define SUFFIX_BYTES 4u
+
+bool tree_parse_view(const char *name, uint64_t *id, enum tree_form *form)
+{
+	size_t length = strlen(name);
+	char digits[TREE_ID_TEXT_BYTES];
+
+	if (length <= SUFFIX_BYTES || length - SUFFIX_BYTES >= sizeof(digits))
+		return false;
+	length -= SUFFIX_BYTES;
+	memcpy(digits, name, length);
+	digits[length] = '\0';
+	for (unsigned i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		if (strcmp(name + length, suffixes[i]) == 0) {
+			*form = (enum tree_form)i;
+			return tree_parse_id(digits, id);
+		}
+	}
+	return false;
+}
+
+void tree_format_view(uint64_t id, enum tree_form form, char name[static TREE_VIEW_NAME_BYTES])
+{
+	unsigned length = tree_format_id(id, name);
+
+	memcpy(name + length, suffixes[form], SUFFIX_BYTES + 1);
+}
+
+const char *tree_form_suffix(enum tree_form form)
+{
+	return suffixes[form];
+}
+
+uint64_t tree_view_inode(uint64_t id, enum tree_form form)
+{
+	/* Steps that can all be undone, so that no two IDs meet. */
+	uint64_t mixed = (id ^ (UINT64_C(0xA5A5A5A5) << (8 * form))) * UINT64_C(0x9E3779B97F4A7C15);
+
+	mixed = (mixed ^ mixed >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+	return mixed ^ mixed >> 32;
+}
+
 uint64_t tree_find(uint64_t parent, const char *name)
 {
 	for (size_t i = 0; i < FIXED_COUNT; i++) {
@@ -103,11 +152,12 @@ uint64_t tree_parent(uint64_t node)
 	switch (tree_class(node)) {
 	case TREE_IS_VECTOR:
 	case TREE_IS_SCRATCH:
+	case TREE_IS_VIEW:
 		return TREE_VECTORS;
 	case TREE_IS_CONTROL:
 		return TREE_CONTROL;
 	case TREE_IS_DIR:
-	case TREE_IS_VIEW:
+	case TREE_IS_MATRIX:
 		return TREE_ROOT;
 	default:
 		return TREE_NONE;

@@ -150,34 +150,25 @@ static int resize_path(const struct setattr_op *op)
 	return op->size > n ? -EFBIG : -EINVAL;
 }
 
-/*
- * Times, mode and owner. What is staged by the same thread takes an mtime with it
- * into its commit, and the committed vector keeps the one it has until then. All
- * else is set in the store at once, where there is a vector.
- */
-static int set_attributes(struct setattr_op *op, bool may_wait)
+int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr,
+                    unsigned mask, bool explicit_mtime, bool may_wait)
 {
-	struct fs *fs = op->fs;
 	unsigned flags = may_wait ? 0u : QUIVER_NOWAIT;
-	unsigned mask = op->mask;
 	bool staged;
 	int rc;
 
-	rc = quiver_stat(fs->store, op->id, NULL, NULL);
+	rc = quiver_stat(fs->store, id, NULL, NULL);
 	if (rc == -ENOENT)
-		return node_stage_attr(fs, op->id, op->tid, true, &op->attr, mask,
-		                       op->explicit_mtime)
-		               ? 0
-		               : -ENOENT;
+		return node_stage_attr(fs, id, tid, true, attr, mask, explicit_mtime) ? 0 : -ENOENT;
 	if (rc != 0)
 		return rc;
-	staged = node_stage_attr(fs, op->id, op->tid, op->explicit_mtime, &op->attr,
-	                         mask & QUIVER_ATTR_MTIME, op->explicit_mtime);
-	if (staged && node_stage_attr(fs, op->id, op->tid, false, &op->attr, 0, true))
+	staged = node_stage_attr(fs, id, tid, explicit_mtime, attr, mask & QUIVER_ATTR_MTIME,
+	                         explicit_mtime);
+	if (staged && node_stage_attr(fs, id, tid, false, attr, 0, true))
 		mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 	if (mask == 0)
 		return 0;
-	return quiver_set_attr(fs->store, op->id, &op->attr, mask, flags);
+	return quiver_set_attr(fs->store, id, attr, mask, flags);
 }
 
 /* Do it and answer, or -EAGAIN where that would wait; doing it again is harmless. */
@@ -191,7 +182,8 @@ static int setattr_now(struct setattr_op *op, bool may_wait)
 	else if (op->resize)
 		rc = resize_path(op);
 	if (rc == 0 && op->mask != 0)
-		rc = set_attributes(op, may_wait);
+		rc = vector_set_attr(op->fs, op->id, op->tid, &op->attr, op->mask,
+		                     op->explicit_mtime, may_wait);
 	if (rc == -EAGAIN && !may_wait)
 		return rc;
 	if (op->h != NULL)

@@ -116,6 +116,11 @@ int fuse_reply_err(fuse_req_t req, int err)
 	return answer(req, -err);
 }
 
+void fuse_reply_none(fuse_req_t req)
+{
+	(void)answer(req, 0);
+}
+
 int fuse_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
 {
 	req->entry = *e;

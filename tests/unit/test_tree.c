@@ -59,7 +59,7 @@ static void node_numbers_do_not_overlap(void **state)
 	(void)state;
 	assert_int_equal(tree_class(0), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_ROOT), TREE_IS_DIR);
-	assert_int_equal(tree_class(TREE_IDS), TREE_IS_VIEW);
+	assert_int_equal(tree_class(TREE_IDS), TREE_IS_MATRIX);
 	assert_int_equal(tree_class(TREE_IDS + 1), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_CONTROL_END - 1), TREE_IS_CONTROL);
 	assert_int_equal(tree_class(TREE_CONTROL_END), TREE_IS_NOTHING);
@@ -67,7 +67,9 @@ static void node_numbers_do_not_overlap(void **state)
 	assert_int_equal(tree_class(TREE_VECTOR_BASE), TREE_IS_VECTOR);
 	assert_int_equal(tree_class(TREE_SCRATCH_BASE - 1), TREE_IS_VECTOR);
 	assert_int_equal(tree_class(TREE_SCRATCH_BASE), TREE_IS_SCRATCH);
-	assert_int_equal(tree_class(UINT64_MAX - 1), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(TREE_VIEW_BASE - 1), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(TREE_VIEW_BASE), TREE_IS_VIEW);
+	assert_int_equal(tree_class(UINT64_MAX - 1), TREE_IS_VIEW);
 	assert_int_equal(tree_class(UINT64_MAX), TREE_IS_NOTHING);
 	assert_true(tree_id_of_node(TREE_SCRATCH_BASE - 1) == QUIVER_ID_MAX);
 }
@@ -92,6 +94,39 @@ static void fixed_names_are_found_where_they_are(void **state)
 	assert_true(tree_find(TREE_VECTORS, "flush") == TREE_NONE);
 }
 
+static void views_are_named_by_id_and_form(void **state)
+{
+	static const char *const bad[] = { "",
+		                           ".npy",
+		                           "007.npy",
+		                           "42.NPY",
+		                           "42.npyx",
+		                           "42npy",
+		                           "-1.txt",
+		                           "42.txt.npy",
+		                           "18446744069414584320.npy",
+		                           "184467440694145843190.txt",
+		                           "42.csv" };
+	static const uint64_t ids[] = { 0, 1, 42, UINT64_C(1) << 32, QUIVER_ID_MAX };
+	char name[TREE_VIEW_NAME_BYTES];
+	enum tree_form form;
+	uint64_t id;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(tree_parse_view(bad[i], &id, &form));
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		for (enum tree_form of = TREE_FORM_NPY; of <= TREE_FORM_TXT; of++) {
+			tree_format_view(ids[i], of, name);
+			assert_true(tree_parse_view(name, &id, &form));
+			assert_true(id == ids[i] && form == of);
+		}
+		assert_true(tree_view_inode(ids[i], TREE_FORM_NPY) !=
+		            tree_view_inode(ids[i], TREE_FORM_TXT));
+	}
+	assert_string_equal(name, "18446744069414584319.txt");
+}
+
 static void every_node_is_in_a_folder(void **state)
 {
 	(void)state;
@@ -102,6 +137,7 @@ static void every_node_is_in_a_folder(void **state)
 	assert_true(tree_parent(TREE_CONTROL_END - 1) == TREE_CONTROL);
 	assert_true(tree_parent(TREE_VECTOR_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(TREE_SCRATCH_BASE) == TREE_VECTORS);
+	assert_true(tree_parent(TREE_VIEW_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(0) == TREE_NONE);
 	assert_true(tree_parent(TREE_CONTROL_END) == TREE_NONE);
 	assert_true(tree_parent(UINT64_MAX) == TREE_NONE);
@@ -115,6 +151,7 @@ int main(void)
 		cmocka_unit_test(node_numbers_do_not_overlap),
 		cmocka_unit_test(fixed_names_are_found_where_they_are),
 		cmocka_unit_test(every_node_is_in_a_folder),
+		cmocka_unit_test(views_are_named_by_id_and_form),
 	};
 
 	return cmocka_run_group_tests_name("tree", tests, NULL, NULL);

@@ -1,0 +1,173 @@
+/* A vector as text and as .npy, and back; what is no vector is refused. */
+#include "unit.h"
+
+#include <math.h>
+
+#include "view_bytes.h"
+
+#define DIM 4u
+
+static struct quiver_geometry geometry_of(enum quiver_dtype dtype)
+{
+	return (struct quiver_geometry){ .dim = DIM,
+		                         .dtype = dtype,
+		                         .vector_bytes = DIM * quiver_dtype_bytes(dtype) };
+}
+
+static void round_trip(enum quiver_dtype dtype, enum tree_form form, const void *vector)
+{
+	struct quiver_geometry geometry = geometry_of(dtype);
+	struct view_reason reason;
+	unsigned char back[DIM * 8];
+	size_t size = 0, room = 0;
+	char *bytes = NULL;
+
+	assert_int_equal(view_encode(&geometry, form, vector, &bytes, &size, &room), 0);
+	assert_true(size <= room && size <= view_bytes_max(&geometry, form));
+	assert_int_equal(view_decode(&geometry, form, bytes, size, back, &reason), 0);
+	assert_memory_equal(back, vector, geometry.vector_bytes);
+	free(bytes);
+}
+
+/* All 65,536 of them but the NaNs, whose bits text does not keep. */
+static void every_half_is_read_back(void **state)
+{
+	uint16_t vector[DIM];
+
+	(void)state;
+	for (uint32_t first = 0; first < 65536; first += DIM) {
+		for (uint32_t i = 0; i < DIM; i++) {
+			vector[i] = (uint16_t)(first + i);
+			if ((vector[i] & 0x7c00u) == 0x7c00u)
+				vector[i] &= 0xfc00u;
+		}
+		round_trip(QUIVER_F2, TREE_FORM_TXT, vector);
+		round_trip(QUIVER_F2, TREE_FORM_NPY, vector);
+	}
+}
+
+static void extremes_are_read_back(void **state)
+{
+	static const float singles[][DIM] = {
+		{ 0, -0.0f, 1, 0x1p-149f },
+		{ 3.40282347e38f, -1.17549435e-38f, 0.1f, 16777217 },
+		{ INFINITY, -INFINITY, 1e10f, 9.00719925e15f },
+	};
+	static const double doubles[][DIM] = {
+		{ 0, -0.0, 5e-324, 2.2250738585072014e-308 },
+		{ 1.7976931348623157e308, 0.1, 1.0 / 3, 9007199254740993.0 },
+		{ INFINITY, -INFINITY, -2.2250738585072014e-308, 123456789.123456789 },
+	};
+	static const int8_t bytes[DIM] = { -128, -1, 0, 127 };
+	static const uint8_t unsigned_bytes[DIM] = { 0, 1, 254, 255 };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		for (enum tree_form form = TREE_FORM_NPY; form <= TREE_FORM_TXT; form++) {
+			round_trip(QUIVER_F4, form, singles[i]);
+			round_trip(QUIVER_F8, form, doubles[i]);
+			round_trip(QUIVER_I1, form, bytes);
+			round_trip(QUIVER_U1, form, unsigned_bytes);
+		}
+	}
+}
+
+static void text_has_the_fewest_digits(void **state)
+{
+	static const float vector[DIM] = { 0.1f, 16777216, 0x1p-149f, -2.5f };
+	struct quiver_geometry geometry = geometry_of(QUIVER_F4);
+	size_t size = 0, room = 0;
+	char *bytes = NULL;
+
+	(void)state;
+	assert_int_equal(view_encode(&geometry, TREE_FORM_TXT, vector, &bytes, &size, &room), 0);
+	assert_int_equal(size, strlen("0.1\n16777216\n1e-45\n-2.5\n"));
+	assert_memory_equal(bytes, "0.1\n16777216\n1e-45\n-2.5\n", size);
+	free(bytes);
+}
+
+static void refuses(enum quiver_dtype dtype, enum tree_form form, const char *bytes, size_t size,
+                    const char *says)
+{
+	struct quiver_geometry geometry = geometry_of(dtype);
+	struct view_reason reason = { "" };
+	unsigned char vector[DIM * 8];
+	char *copy = malloc(size + 1);
+
+	assert_non_null(copy);
+	memcpy(copy, bytes, size); /* so that a sanitizer sees where it ends */
+	copy = realloc(copy, size > 0 ? size : 1);
+	assert_int_equal(view_decode(&geometry, form, copy, size, vector, &reason), -EINVAL);
+	assert_non_null(strstr(reason.text, says));
+	free(copy);
+}
+
+static void what_is_no_vector_is_refused(void **state)
+{
+	static const struct {
+		enum quiver_dtype dtype;
+		const char *text;
+		const char *says;
+	} bad[] = {
+		{ QUIVER_F4, "", "got 0 of 4 numbers" },
+		{ QUIVER_F4, "1 2 3", "got 3 of 4 numbers" },
+		{ QUIVER_F4, "1 2\n3\n\n4 5", "line 4: more than 4 numbers" },
+		{ QUIVER_F4, "1 2\n3 4x", "line 2: '4x' is no number" },
+		{ QUIVER_F4, "1 2 3 1e39", "1e39 is no f4" },
+		{ QUIVER_F4, "1 2 3 -", "'-' is no number" },
+		{ QUIVER_F8, "1 2 3 -1e309", "-1e309 is no f8" },
+		{ QUIVER_F2, "1 2 3 65520", "65520 is no f2" },
+		{ QUIVER_I1, "1 2 3 128", "128 is no i1" },
+		{ QUIVER_I1, "1 2 3 0.5", "0.5 is no i1" },
+		{ QUIVER_U1, "1 2 3 nan", "nan is no u1" },
+		{ QUIVER_U1, "1 2 3 -1", "-1 is no u1" },
+	};
+	char longest[4096];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		refuses(bad[i].dtype, TREE_FORM_TXT, bad[i].text, strlen(bad[i].text), bad[i].says);
+	refuses(QUIVER_F4, TREE_FORM_TXT, "1 2 3 4\0", 8, "'4?' is no number");
+	memset(longest, '1', sizeof(longest));
+	refuses(QUIVER_F8, TREE_FORM_TXT, longest, sizeof(longest), "is no number");
+}
+
+/* Every cut of a file is refused, and no flip reads past its end. */
+static void cut_and_flipped_files_are_read_within_their_bytes(void **state)
+{
+	static const float vector[DIM] = { 1, 2, 3, 4 };
+	struct quiver_geometry geometry = geometry_of(QUIVER_F4);
+	struct view_reason reason;
+	unsigned char back[DIM * 4];
+
+	(void)state;
+	for (enum tree_form form = TREE_FORM_NPY; form <= TREE_FORM_TXT; form++) {
+		size_t size = 0, room = 0;
+		char *bytes = NULL;
+
+		assert_int_equal(view_encode(&geometry, form, vector, &bytes, &size, &room), 0);
+		bytes = realloc(bytes, size);
+		assert_non_null(bytes);
+		for (size_t cut = 0; cut + 1 < size; cut++)
+			refuses(QUIVER_F4, form, bytes, cut, "");
+		for (size_t bit = 0; bit < size * 8; bit++) {
+			bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+			(void)view_decode(&geometry, form, bytes, size, back, &reason);
+			bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+		}
+		free(bytes);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_half_is_read_back),
+		cmocka_unit_test(extremes_are_read_back),
+		cmocka_unit_test(text_has_the_fewest_digits),
+		cmocka_unit_test(what_is_no_vector_is_refused),
+		cmocka_unit_test(cut_and_flipped_files_are_read_within_their_bytes),
+	};
+
+	return cmocka_run_group_tests_name("view_bytes", tests, NULL, NULL);
+}

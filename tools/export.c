@@ -3,9 +3,9 @@
  */
 #include "command.h"
 #include "formats/format.h"
-#include "npy.h"
 #include "ids.h"
 #include "interrupt.h"
+#include "npy.h"
 #include "out_file.h"
 #include "progress.h"
 #include "say.h"

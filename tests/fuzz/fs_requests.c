@@ -137,7 +137,7 @@ int fuse_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
 
 int fuse_reply_open(fuse_req_t req, const struct fuse_file_info *fi)
 {
-	(void)fi;
+	req->opened = *fi;
 	return answer(req, 0);
 }
 

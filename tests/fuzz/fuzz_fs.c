@@ -186,6 +186,65 @@ static void stat_it(unsigned id, pid_t tid)
 	}
 }
 
+/* What the view of `bytes` holds: u1 elements. */
+static size_t view_of(const uint8_t *bytes, bool text, char *to, size_t room)
+{
+	size_t used = 0;
+
+	if (!text) {
+		used = (size_t)snprintf(to, room,
+		                        "\x93NUMPY\x01%cv%c{'descr': '|u1', 'fortran_order': "
+		                        "False, 'shape': (%u,), }",
+		                        0, 0, (unsigned)MODEL_BYTES);
+		memset(to + used, ' ', 127 - used);
+		to[127] = '\n';
+		memcpy(to + 128, bytes, MODEL_BYTES);
+		return 128 + MODEL_BYTES;
+	}
+	for (unsigned i = 0; i < MODEL_BYTES; i++)
+		used += (size_t)snprintf(to + used, room - used, "%u\n", bytes[i]);
+	return used;
+}
+
+/* Look a view up, open it, read it in two pieces, close it, and have it forgotten. */
+static void look_at_view(unsigned id, bool text)
+{
+	const struct model_vector *want = &play.model.ids[id];
+	const struct fuse_req *req = &play.req;
+	struct fuse_file_info fi = { .flags = O_RDONLY };
+	char name[TREE_VIEW_NAME_BYTES], bytes[128 + 4 * MODEL_BYTES];
+	size_t size = view_of(want->bytes, text, bytes, sizeof(bytes));
+	uint64_t ino;
+
+	tree_format_view(real_id(id), text ? TREE_FORM_TXT : TREE_FORM_NPY, name);
+	ops->lookup(begin(TIDS + 1), TREE_VECTORS, name);
+	EXPECT(want->there ? 0 : -ENOENT);
+	if (!want->there)
+		return;
+	ino = req->entry.ino;
+	FUZZ_CHECK(req->entry.attr.st_size == (off_t)size && req->entry.attr_timeout <= 0);
+	FUZZ_CHECK((req->entry.attr.st_mode & 07777) == want->mode);
+	ops->open(begin(TIDS + 1), ino, &fi);
+	EXPECT(0);
+	fi = req->opened;
+	for (size_t at = 0; at <= size; at += size / 2 + 1) {
+		size_t length = size - at < size / 2 + 1 ? size - at : size / 2 + 1;
+
+		ops->read(begin(TIDS + 1), ino, size / 2 + 1, (off_t)at, &fi);
+		EXPECT(0);
+		FUZZ_CHECK(req->size == length && memcmp(req->data, bytes + at, length) == 0);
+	}
+	ops->getattr(begin(TIDS + 1), ino, NULL);
+	EXPECT(0);
+	FUZZ_CHECK(req->attr.st_size == (off_t)size && req->attr.st_nlink == 1);
+	ops->release(begin(TIDS + 1), ino, &fi);
+	EXPECT(0);
+	ops->forget(begin(TIDS + 1), ino, 1);
+	EXPECT(0);
+	ops->getattr(begin(TIDS + 1), ino, NULL);
+	EXPECT(-ESTALE);
+}
+
 static void look_at_all(void)
 {
 	uint8_t bytes[MODEL_BYTES];
@@ -197,6 +256,8 @@ static void look_at_all(void)
 		int r = quiver_get_copy(play.fs.store, real_id(id), bytes, &attr, NULL);
 
 		look(id);
+		look_at_view(id, true);
+		look_at_view(id, false);
 		FUZZ_CHECK(r == (want->there ? 0 : -ENOENT));
 		count += want->there;
 		if (r)
@@ -716,6 +777,7 @@ static void step(struct fuzz_input *input)
 		break;
 	case 17:
 		stat_it(id, (pid_t)(arg / MODEL_IDS) % TIDS + 1);
+		look_at_view(id, arg % 2);
 		break;
 	case 18:
 		put(id, arg % 4 + 1, arg >= 240);

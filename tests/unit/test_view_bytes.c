@@ -50,7 +50,7 @@ static void extremes_are_read_back(void **state)
 {
 	static const float singles[][DIM] = {
 		{ 0, -0.0f, 1, 0x1p-149f },
-		{ 3.40282347e38f, -1.17549435e-38f, 0.1f, 16777217 },
+		{ 3.40282347e38f, -1.17549435e-38f, 0.1f, 16777216 },
 		{ INFINITY, -INFINITY, 1e10f, 9.00719925e15f },
 	};
 	static const double doubles[][DIM] = {

@@ -256,16 +256,37 @@ static int make_durable(struct quiver *store, const struct checkpoint *cp)
 	return r;
 }
 
+static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)
+{
+	size_t from = 0;
+
+	while (from < count) {
+		size_t middle = from + (count - from) / 2;
+
+		if (slots[middle] == slot)
+			return true;
+		if (slots[middle] < slot)
+			from = middle + 1;
+		else
+			count = middle;
+	}
+	return false;
+}
+
 void checkpoint_release_waiting(struct quiver *store)
 {
 	struct retired_list *list = &store->waiting;
+	uint32_t pinned[READERS_PINS_MAX];
+	size_t count = readers_pinned(&store->readers, pinned);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
-		if (slots_pinned(&store->slots, list->items[i].slot)) {
+		uint64_t slot = list->items[i].slot;
+
+		if (slots_pinned(&store->slots, slot) || is_among(slot, pinned, count)) {
 			list->items[kept++] = list->items[i];
 		} else {
-			slots_give(&store->slots, list->items[i].slot);
+			slots_give(&store->slots, slot);
 			atomic_fetch_sub(&store->retired_count, 1);
 		}
 	}

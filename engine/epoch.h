@@ -27,10 +27,22 @@ void __tsan_release(void *addr);
 extern char epoch_tsan_tag;
 #endif
 
+/* liburcu's own functions of a few lines, made for callers of any licence, where they are to be
+ * inlined. The sanitizer shall not look into them, and the analyzer does not understand that a
+ * thread which has registered itself is registered. */
+#if !defined(EPOCH_TSAN) && !defined(__clang_analyzer__)
+#include <urcu/static/urcu-bp.h>
+#define EPOCH_LOCK _urcu_bp_read_lock
+#define EPOCH_UNLOCK _urcu_bp_read_unlock
+#else
+#define EPOCH_LOCK urcu_bp_read_lock
+#define EPOCH_UNLOCK urcu_bp_read_unlock
+#endif
+
 /* Any thread; sections nest. Must not wait for storage inside. */
 static inline void epoch_enter(void)
 {
-	urcu_bp_read_lock();
+	EPOCH_LOCK();
 }
 
 static inline void epoch_leave(void)
@@ -38,7 +50,7 @@ static inline void epoch_leave(void)
 #ifdef EPOCH_TSAN
 	__tsan_release(&epoch_tsan_tag);
 #endif
-	urcu_bp_read_unlock();
+	EPOCH_UNLOCK();
 }
 
 /* Returns when every section that was open at the call has ended. Takes up to some

@@ -24,7 +24,6 @@ struct index_stamp {
 
 struct index {
 	const struct columns *columns;
-	const uint32_t *along; /* see index_fetch_along */
 	struct index_table *_Atomic table; /* written under the writer lock */
 	_Atomic uint64_t count; /* writer lock */
 	_Atomic bool misses_some; /* made of rows of which some are damaged: an ID that is not
@@ -40,10 +39,6 @@ struct index {
 	bool is_saved; /* writer lock; loaded from the file `index`, which is of: */
 	struct index_stamp saved; /* writer lock */
 };
-
-/* Who searches needs 4 bytes at `base` + 4 * slot next: they are fetched along. NULL: nothing.
- * Before anyone searches. */
-void index_fetch_along(struct index *index, const void *base);
 
 /* An empty table with room for `expected` IDs. 0 or -ENOMEM. */
 int index_init(struct index *index, const struct columns *columns, uint64_t expected);

@@ -202,6 +202,7 @@ struct quiver_ref {
 	uint64_t slot;
 	struct quiver_attr attr; /* as they were at quiver_get */
 	uint64_t sum; /* checksum; quiver_ref_verify compares it */
+	void *pin; /* the engine's */
 };
 
 /*

@@ -47,10 +47,30 @@ int store_missing(struct quiver *store, uint64_t id)
 	return -EIO;
 }
 
-/* Find the slot and row of a vector, and pin the slot if `pin`. 0; -ENOENT (*slot is SLOT_NONE);
- * -EIO (reported, nothing pinned); -EAGAIN the index is damaged. */
-static int find_once(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
-                     struct meta_row *row)
+/* Keep a slot as it is until let_go, by any thread, with the pin returned. In the epoch section
+ * that found the slot. */
+static void *hold(struct quiver *store, uint64_t slot)
+{
+	struct reader *own = readers_own(&store->readers);
+	void *pin = own ? reader_pin(own, slot) : NULL;
+
+	if (!pin)
+		slots_pin(&store->slots, slot);
+	return pin;
+}
+
+static void let_go(struct quiver *store, uint64_t slot, void *pin)
+{
+	if (pin)
+		reader_unpin(pin);
+	else
+		slots_unpin(&store->slots, slot);
+}
+
+/* Find the slot and row of a vector, and hold the slot where `pin` is given. 0; -ENOENT (*slot is
+ * SLOT_NONE); -EIO (reported, nothing held); -EAGAIN the index is damaged. */
+static int find_once(struct quiver *store, uint64_t id, uint64_t *slot, struct meta_row *row,
+                     void **pin)
 {
 	int r;
 
@@ -58,7 +78,7 @@ static int find_once(struct quiver *store, uint64_t id, bool pin, uint64_t *slot
 	*slot = index_find(&store->index, id);
 	if (*slot != SLOT_NONE) {
 		if (pin)
-			slots_pin(&store->slots, *slot);
+			*pin = hold(store, *slot);
 		r = store_row(store, *slot, id, row);
 		if (r == 0 && row->lsn == 0)
 			r = -EBADMSG; /* the index says that it is there */
@@ -69,37 +89,47 @@ static int find_once(struct quiver *store, uint64_t id, bool pin, uint64_t *slot
 	if (*slot == SLOT_NONE || r == 0)
 		return r;
 	if (pin)
-		slots_unpin(&store->slots, *slot);
+		let_go(store, *slot, *pin);
 	return row_error(store, id, *slot, r);
 }
 
 /* The same, but never -EAGAIN. */
-static int find_row(struct quiver *store, uint64_t id, bool pin, uint64_t *slot,
-                    struct meta_row *row)
+static int find_row(struct quiver *store, uint64_t id, uint64_t *slot, struct meta_row *row,
+                    void **pin)
 {
-	int r = find_once(store, id, pin, slot, row);
+	int r = find_once(store, id, slot, row, pin);
 
 	if (r != -EAGAIN)
 		return r;
 	r = store_mend_index(store);
 	if (r == 0)
-		r = find_once(store, id, pin, slot, row); /* whole now */
+		r = find_once(store, id, slot, row, pin); /* whole now */
 	return r;
+}
+
+static void count_get(struct quiver *store, int r)
+{
+	struct reader *own = readers_own(&store->readers);
+
+	if (r == 0 && own)
+		reader_count(&own->gets);
+	else if (r == 0)
+		atomic_fetch_add_explicit(&store->readers.gets, 1, memory_order_relaxed);
+	else if (r == -ENOENT && own)
+		reader_count(&own->misses);
+	else if (r == -ENOENT)
+		atomic_fetch_add_explicit(&store->readers.misses, 1, memory_order_relaxed);
 }
 
 int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
 {
 	struct meta_row row;
 	uint64_t slot;
-	int r = find_row(store, id, true, &slot, &row);
+	int r = find_row(store, id, &slot, &row, &ref->pin);
 
-	if (r) {
-		if (r == -ENOENT)
-			atomic_fetch_add_explicit(&store->counters.get_misses, 1,
-			                          memory_order_relaxed);
+	count_get(store, r);
+	if (r)
 		return r;
-	}
-	atomic_fetch_add_explicit(&store->counters.gets, 1, memory_order_relaxed);
 	ref->data = columns_vector(&store->columns, slot);
 	ref->id = id;
 	ref->lsn = row.lsn;
@@ -111,7 +141,7 @@ int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
 
 void quiver_unref(struct quiver *store, struct quiver_ref *ref)
 {
-	slots_unpin(&store->slots, ref->slot);
+	let_go(store, ref->slot, ref->pin);
 	ref->data = NULL;
 	ref->slot = SLOT_NONE;
 }
@@ -199,7 +229,7 @@ int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uin
 {
 	struct meta_row row;
 	uint64_t slot;
-	int r = find_row(store, id, false, &slot, &row);
+	int r = find_row(store, id, &slot, &row, NULL);
 
 	if (r == 0 && attr)
 		*attr = row.attr;

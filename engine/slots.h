@@ -23,7 +23,7 @@ struct slots {
 	_Atomic uint64_t untold; /* written under the lock; taken is yet to be copied from so many
 	                            words of the live map */
 	_Atomic uint64_t *live; /* writer lock of the store; subset of taken */
-	_Atomic uint32_t *pins; /* readers in a slot; atomic */
+	_Atomic uint32_t *pins; /* readers in a slot that readers.h has no pin for */
 	uint64_t rows; /* lock; slots there is room for */
 	uint64_t used; /* lock; every taken slot lies below */
 	uint64_t free_below; /* lock; free slots below used */
@@ -58,7 +58,8 @@ void slots_load_live(struct slots *slots, uint64_t slot);
 uint64_t *slots_map_room(struct slots *slots, uint64_t bytes);
 void slots_map_loaded(struct slots *slots, uint64_t used, uint64_t count);
 
-/* Pins. Any thread; to pin, be in an epoch section that found the slot. */
+/* Pins beyond those of readers.h. Any thread; to pin, be in an epoch section that found the
+ * slot. */
 void slots_pin(struct slots *slots, uint64_t slot);
 void slots_unpin(struct slots *slots, uint64_t slot);
 bool slots_pinned(const struct slots *slots, uint64_t slot);

@@ -34,9 +34,9 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	                     blocks_of(store, store->columns.vectors.fd) +
 	                     blocks_of(store, store->columns.ids.fd) +
 	                     blocks_of(store, store->columns.meta.fd);
-	/* Two bits and a pin count for each slot. */
+	/* Two bits for each slot; the counts of pins take memory only where they are used. */
 	epoch_enter(); /* the table may be replaced */
-	stats->index_bytes = index_bytes(&store->index) + counts.used / 4 + counts.used * 4;
+	stats->index_bytes = index_bytes(&store->index) + counts.used / 4;
 	epoch_leave();
 }
 
@@ -58,8 +58,8 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 	stats->renames = atomic_load(&counters->renames);
 	stats->set_attrs = atomic_load(&counters->set_attrs);
 	stats->batches = atomic_load(&counters->batches);
-	stats->gets = atomic_load(&counters->gets);
-	stats->get_misses = atomic_load(&counters->get_misses);
+	stats->gets = readers_gets(&store->readers);
+	stats->get_misses = readers_misses(&store->readers);
 	stats->syncs = store->wal_started ? atomic_load(&store->wal.syncs) : 0;
 	stats->checkpoints = atomic_load(&counters->checkpoints);
 	stats->compactions = atomic_load(&counters->compactions);

@@ -348,6 +348,8 @@ static int open_columns(struct quiver *store, bool read_only, struct quiver_erro
 	store->columns_opened = true;
 	r = slots_init(&store->slots, store->columns.rows_max);
 	if (r == 0)
+		r = readers_init(&store->readers);
+	if (r == 0)
 		r = space_init(store);
 	if (r)
 		return r;
@@ -424,6 +426,7 @@ static int begin_life(struct quiver *store)
 static void free_store(struct quiver *store)
 {
 	index_destroy(&store->index);
+	readers_destroy(&store->readers);
 	slots_destroy(&store->slots);
 	space_destroy(store);
 	overlay_destroy(&store->overlay);
@@ -513,10 +516,8 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		r = store_open_files(path, options, false, &store, error);
 	if (r == 0)
 		r = fill_index(store, error);
-	if (r == 0) {
-		index_fetch_along(&store->index, (const void *)(uintptr_t)store->slots.pins);
+	if (r == 0)
 		r = begin_life(store);
-	}
 	if (r == 0) {
 		*out = store;
 		return 0;

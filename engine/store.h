@@ -20,6 +20,7 @@
 #include "latency.h"
 #include "overlay.h"
 #include "quiver.h"
+#include "readers.h"
 #include "report.h"
 #include "slots.h"
 #include "superblock.h"
@@ -104,7 +105,6 @@ struct background {
 
 struct counters {
 	_Atomic uint64_t puts, removes, renames, set_attrs, batches;
-	_Atomic uint64_t gets, get_misses;
 	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
 	_Atomic uint64_t checksum_errors, io_errors;
 	struct latency commit, sync, growth, checkpoint, compact_step;
@@ -121,6 +121,7 @@ struct quiver {
 
 	struct columns columns;
 	struct slots slots;
+	struct readers readers;
 	struct index index;
 	struct overlay overlay;
 	struct wal wal;

@@ -82,6 +82,8 @@ uint64_t columns_id(const struct columns *columns, uint64_t slot);
 void columns_fetch_row(const struct columns *columns, uint64_t slot);
 /* The same for its ID. */
 void columns_fetch_id(const struct columns *columns, uint64_t slot);
+/* The same for the first bytes of the vector. */
+void columns_fetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
  * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);

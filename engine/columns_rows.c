@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+/* Of a few bytes: a call would take longer than the hash. */
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "bytes.h"
@@ -28,6 +30,9 @@ enum {
 enum { FLAG_LIVE = 1 };
 
 #define SECTOR_BYTES 512u
+#define CACHE_LINE_BYTES 64u
+/* The first of a vector: fewer than the processor can wait for at once. */
+#define FETCH_BYTES 512u
 /* Rows encoded at a time, on the stack. */
 #define WRITE_ROWS_MAX 256u
 /* A row that does not match may be just being written (attributes change in place,
@@ -128,6 +133,15 @@ void columns_fetch_row(const struct columns *columns, uint64_t slot)
 void columns_fetch_id(const struct columns *columns, uint64_t slot)
 {
 	__builtin_prefetch(columns->ids.map + row_offset(&columns->ids, slot));
+}
+
+void columns_fetch_vector(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *vector = columns->vectors.map + row_offset(&columns->vectors, slot);
+	uint32_t bytes = columns->vectors.row_bytes;
+
+	for (uint32_t at = 0; at < bytes && at < FETCH_BYTES; at += CACHE_LINE_BYTES)
+		__builtin_prefetch(vector + at);
 }
 
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)

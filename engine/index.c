@@ -1,3 +1,5 @@
+/* Of a few bytes: a call would take longer than the hash. */
+#define XXH_INLINE_ALL
 #include "index.h"
 
 #include <assert.h>
@@ -146,7 +148,9 @@ static bool can_look(const struct index_table *table, uint64_t at, uint64_t step
 
 /* ---- looking ---- */
 
-uint64_t index_find(const struct index *index, uint64_t id)
+/* `read`: the vector is read next. What is needed of a slot that is likely the one is fetched at
+ * once: one after the other would take twice as long. */
+static inline uint64_t find(const struct index *index, uint64_t id, bool read)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
 	uint64_t at = index_home_of(table, id);
@@ -158,14 +162,25 @@ uint64_t index_find(const struct index *index, uint64_t id)
 		if (entry == INDEX_EMPTY)
 			return SLOT_NONE;
 		if (entry != INDEX_TOMB) {
-			/* Waiting for both at once takes half the time. */
 			columns_fetch_row(index->columns, entry - INDEX_SLOT0);
+			if (read)
+				columns_fetch_vector(index->columns, entry - INDEX_SLOT0);
 			if (columns_id(index->columns, entry - INDEX_SLOT0) == id)
 				return entry - INDEX_SLOT0;
 		}
 		at = index_after(table, at);
 	}
 	return SLOT_NONE;
+}
+
+uint64_t index_find(const struct index *index, uint64_t id)
+{
+	return find(index, id, false);
+}
+
+uint64_t index_find_to_read(const struct index *index, uint64_t id)
+{
+	return find(index, id, true);
 }
 
 bool index_way_is_sound(const struct index *index, uint64_t id)

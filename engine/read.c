@@ -9,6 +9,7 @@
 #include "epoch.h"
 #include "fault.h"
 #include "store.h"
+#include "xxh3.h"
 
 int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row)
 {
@@ -75,7 +76,7 @@ static int find_once(struct quiver *store, uint64_t id, uint64_t *slot, struct m
 	int r;
 
 	epoch_enter();
-	*slot = index_find(&store->index, id);
+	*slot = pin ? index_find_to_read(&store->index, id) : index_find(&store->index, id);
 	if (*slot != SLOT_NONE) {
 		if (pin)
 			*pin = hold(store, *slot);
@@ -215,7 +216,7 @@ int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_a
 		return r;
 	r = fault_copy(to, ref.data, store->geometry.vector_bytes);
 	if (r == 0)
-		r = fault_hash(to, store->geometry.vector_bytes, &hash);
+		hash = XXH3_64bits(to, store->geometry.vector_bytes);
 	r = check_sum(store, &ref, r, hash);
 	if (r == 0 && attr)
 		*attr = ref.attr;

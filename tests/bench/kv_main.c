@@ -5,11 +5,10 @@
  * open, get-ref, get-check, get-copy, get-copy-check (of a loaded store).
  */
 #include "kv.h"
+#include "xxh3.h" /* the same function for all */
 
 #include <stdlib.h>
 #include <string.h>
-
-#include <xxhash.h>
 
 /* Lookups take less time than a look at the clock. */
 #define GET_STRIDE 64u

@@ -81,6 +81,22 @@ static void mark_taken(struct slots *slots, uint64_t slot)
 	slots->taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
 }
 
+/* Take the `count` free slots from `first` on, or give them; a word at a time. Lock held. */
+static void put_run(struct slots *slots, uint64_t first, uint64_t count, bool taken)
+{
+	while (count > 0) {
+		uint64_t *word = &slots->taken[first / WORD_BITS];
+		uint64_t bit = first % WORD_BITS;
+		uint64_t n = count < WORD_BITS - bit ? count : WORD_BITS - bit;
+		uint64_t mask = ~UINT64_C(0) >> (WORD_BITS - n) << bit;
+
+		assert((*word & mask) == (taken ? 0 : mask));
+		*word ^= mask;
+		first += n;
+		count -= n;
+	}
+}
+
 /* Lowest free slot in [from, below), or `below`. Lock held. */
 static uint64_t next_free(const struct slots *slots, uint64_t from, uint64_t below)
 {
@@ -180,6 +196,18 @@ void slots_give(struct slots *slots, uint64_t slot)
 	slots->free_below++;
 	if (slot < slots->hint)
 		slots->hint = slot;
+	pthread_mutex_unlock(&slots->lock);
+}
+
+void slots_give_run(struct slots *slots, uint64_t first, uint64_t count)
+{
+	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
+	assert(first + count <= slots->used);
+	put_run(slots, first, count, false);
+	slots->free_below += count;
+	if (first < slots->hint)
+		slots->hint = first;
 	pthread_mutex_unlock(&slots->lock);
 }
 
@@ -343,8 +371,7 @@ uint64_t slots_take_run(struct slots *slots, uint64_t *from, uint64_t min, uint6
 		end = next_taken(slots, start, slots->used);
 		if (end - start >= min) {
 			got = end - start < max ? end - start : max;
-			for (uint64_t s = start; s < start + got; s++)
-				mark_taken(slots, s);
+			put_run(slots, start, got, true);
 			slots->free_below -= got;
 			break;
 		}

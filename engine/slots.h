@@ -45,6 +45,9 @@ int slots_take(struct slots *slots, size_t count, uint64_t *out);
 size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint64_t *out);
 /* Give a taken slot back. Nobody may be in it. Any thread. */
 void slots_give(struct slots *slots, uint64_t slot);
+/* The same for `count` neighbours, of which none is live: in the time of a few, as each checkpoint
+ * takes and gives all long runs of free slots. */
+void slots_give_run(struct slots *slots, uint64_t first, uint64_t count);
 /* A taken slot holds a published vector now / does not any more. Writer lock. */
 void slots_set_live(struct slots *slots, uint64_t slot);
 void slots_clear_live(struct slots *slots, uint64_t slot);

@@ -136,10 +136,16 @@ int64_t space_take_below(struct quiver *store, uint64_t below, size_t count, uin
 	return r ? r : (int64_t)got;
 }
 
+/* Of a slot, in all three files: beside very small vectors the other two are the larger ones. */
+static uint64_t slot_bytes(const struct quiver *store)
+{
+	return store->geometry.vector_bytes + sizeof(uint64_t) + META_ROW_BYTES;
+}
+
 uint64_t space_headroom(const struct quiver *store)
 {
 	uint64_t rows = atomic_load(&store->columns.rows);
-	uint64_t most = HEADROOM_MAX_BYTES / store->geometry.vector_bytes;
+	uint64_t most = HEADROOM_MAX_BYTES / slot_bytes(store);
 
 	return (rows / 4 < most ? rows / 4 : most) + 1;
 }
@@ -163,13 +169,13 @@ static void note_backed(struct quiver *store, uint64_t from, uint64_t to)
 
 static uint64_t grow_target(const struct quiver *store, uint64_t rows, uint64_t need)
 {
-	uint64_t step = rows * store->geometry.vector_bytes;
+	uint64_t step = rows * slot_bytes(store);
 
 	if (step < GROW_MIN_BYTES)
 		step = GROW_MIN_BYTES;
 	if (step > GROW_MAX_BYTES)
 		step = GROW_MAX_BYTES;
-	rows += step / store->geometry.vector_bytes;
+	rows += step / slot_bytes(store);
 	if (rows < need)
 		rows = need;
 	return rows < store->columns.rows_max ? rows : store->columns.rows_max;
@@ -243,8 +249,7 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 		bit_put(store->backed, at, false);
 		bit_put(store->punched, at, false);
 	}
-	*freed += (before - rows) *
-	          (store->geometry.vector_bytes + sizeof(uint64_t) + META_ROW_BYTES);
+	*freed += (before - rows) * slot_bytes(store);
 out:
 	pthread_mutex_unlock(&store->hold_lock);
 	pthread_mutex_unlock(&store->grow_lock);
@@ -301,8 +306,7 @@ int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed)
 		seen += count;
 		if (seen > keep)
 			r = punch_run(store, from, count, freed);
-		for (uint64_t s = from; s < from + count; s++)
-			slots_give(&store->slots, s);
+		slots_give_run(&store->slots, from, count);
 		from += count;
 	}
 	pthread_mutex_unlock(&store->grow_lock);

@@ -111,6 +111,38 @@ static void test_runs_are_taken_whole_and_at_most_as_long_as_asked(void **state)
 	assert_int_equal(counts().free_below, 0);
 }
 
+/* Taken and given in runs of any length, at any place, beside single ones. */
+static void test_runs_are_taken_and_given_as_their_slots_are(void **state)
+{
+	bool free[ROWS];
+	uint64_t got[ROWS];
+	uint64_t random = test_seed();
+
+	(void)state;
+	assert_int_equal(slots_take(&slots, ROWS, got), 0);
+	for (int round = 0; round < 200; round++) {
+		uint64_t first = test_below(&random, ROWS);
+		uint64_t count = 1 + test_below(&random, ROWS - first);
+		uint64_t from = 0;
+
+		slots_give_run(&slots, first, count);
+		assert_int_equal(counts().free_below, count);
+		for (uint64_t s = 0; s < ROWS; s++) {
+			free[s] = s >= first && s < first + count;
+			assert_int_equal(slots_is_taken(&slots, s), !free[s]);
+		}
+		assert_int_equal(slots_take_below(&slots, ROWS, 1, got), 1);
+		assert_int_equal(got[0], first); /* the hint has gone down */
+		if (count > 1) {
+			assert_int_equal(slots_take_run(&slots, &from, 1, ROWS), count - 1);
+			assert_int_equal(from, first + 1);
+		}
+		for (uint64_t s = 0; s < ROWS; s++)
+			assert_true(slots_is_taken(&slots, s));
+		assert_int_equal(counts().free_below, 0);
+	}
+}
+
 static void test_live_slots_are_found_from_above(void **state)
 {
 	(void)state;
@@ -184,6 +216,7 @@ int main(void)
 		TEST(test_taking_below_a_slot_takes_holes_only),
 		TEST(test_trimming_and_cutting_stop_at_the_last_taken_slot),
 		TEST(test_runs_are_taken_whole_and_at_most_as_long_as_asked),
+		TEST(test_runs_are_taken_and_given_as_their_slots_are),
 		TEST(test_live_slots_are_found_from_above),
 		TEST(test_pins_count),
 		TEST(test_random_taking_and_giving_agrees_with_a_simple_model),

@@ -441,6 +441,35 @@ static void test_a_read_only_store_reads_and_changes_nothing(void **state)
 	}
 }
 
+static uint64_t column_bytes(const struct store_dir *s, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(s->dir.fd, name, &st, 0), 0);
+	return (uint64_t)st.st_size;
+}
+
+/* Of 16 MiB for a byte each there were 800 MiB of rows. */
+static void test_the_first_vector_of_one_byte_makes_no_large_store(void **state)
+{
+	static const struct quiver_geometry geometry = { .dim = 1, .dtype = QUIVER_U1 };
+	struct quiver_options options = { 0 };
+	struct quiver_attr attr = { .mode = 0644 };
+	struct quiver_error error = { "" };
+	struct store_dir *s = *state;
+	char path[sizeof(s->path) + 8];
+	struct quiver *store;
+
+	(void)snprintf(path, sizeof(path), "%s/small", s->dir.path);
+	assert_int_equal(quiver_create(path, &geometry, NULL, &error), 0);
+	assert_int_equal(quiver_open(path, &options, &store, &error), 0);
+	assert_int_equal(quiver_put(store, 7, "x", &attr, QUIVER_ATTR_ALL, 0, NULL), 0);
+	assert_in_range(column_bytes(s, "small/vectors.npy") + column_bytes(s, "small/ids.npy") +
+	                        column_bytes(s, "small/meta.npy"),
+	                3 * 4096 + 49, (16 << 20) + 3 * 4096);
+	close_store(store);
+}
+
 static void test_failure_11_reserved_room_has_its_blocks(void **state)
 {
 	struct store_dir *s = *state;
@@ -551,6 +580,7 @@ int main(void)
 		TEST(test_recovery_frees_superseded_slots_beyond_short_files),
 		TEST(test_failure_6_a_checkpoint_shortens_the_log_and_a_clean_open_replays_nothing),
 		TEST(test_a_read_only_store_reads_and_changes_nothing),
+		TEST(test_the_first_vector_of_one_byte_makes_no_large_store),
 		TEST(test_failure_11_reserved_room_has_its_blocks),
 		TEST(test_opening_and_closing_leaks_no_address_space),
 		TEST(test_stats_tell_what_happened),

@@ -21,6 +21,8 @@ int quiver_flush(struct quiver *store)
 	case QUIVER_NONE:
 		return checkpoint_run(store);
 	default:
+		/* What is put from now on is not covered. */
+		atomic_store(&store->unsynced_bytes, 0);
 		r = wal_sync(&store->wal, atomic_load(&store->lsn));
 		if (r)
 			store_fail(store, "a sync of the log", r);

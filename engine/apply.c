@@ -160,12 +160,23 @@ static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
 }
 
 /* Whether the log names only the slots of a request's vectors, which hold the bytes already:
- * half the writing. Whoever waits for a sync gets by with one if all is in the log. */
-static bool logged_by_slot(const struct quiver *store, const struct commit_request *request)
+ * half the writing. Whoever waits for a sync gets by with one if all is in the log, so that is
+ * how it begins after each. Writer lock; once for each request, as another may sync meanwhile. */
+static void choose_how(struct quiver *store, struct commit_request *const *group, size_t count)
 {
-	return request->ops[0].type == WAL_PUT && !(request->flags & QUIVER_SYNC) &&
-	       atomic_load(&store->durability) != QUIVER_ALWAYS &&
-	       request->count * store->geometry.vector_bytes >= PUTSLOT_MIN_BYTES;
+	uint64_t unsynced_bytes = atomic_load(&store->unsynced_bytes);
+
+	for (size_t i = 0; i < count; i++) {
+		struct commit_request *request = group[i];
+
+		request->by_slot = false;
+		if (request->ops[0].type != WAL_PUT)
+			continue;
+		unsynced_bytes += request->count * store->geometry.vector_bytes;
+		request->by_slot = !(request->flags & QUIVER_SYNC) &&
+		                   atomic_load(&store->durability) != QUIVER_ALWAYS &&
+		                   unsynced_bytes >= PUTSLOT_MIN_BYTES;
+	}
 }
 
 /* Give the op its LSN and its log record. */
@@ -205,13 +216,11 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 /* Plan a request whole or not at all. */
 static void plan_request(struct quiver *store, struct plan *plan, struct commit_request *request)
 {
-	bool by_slot = logged_by_slot(store, request);
-
 	request->result = 0;
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
 		request->result = plan_op(store, &request->ops[i], request->flags);
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
-		record_op(store, plan, &request->ops[i], by_slot, i + 1 < request->count);
+		record_op(store, plan, &request->ops[i], request->by_slot, i + 1 < request->count);
 }
 
 #define ROWS_AT_ONCE 256u /* on the stack: 14 KiB */
@@ -366,6 +375,7 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 	if (!sync || mode == QUIVER_NONE)
 		return 0;
 	began = clock_monotonic_ns();
+	atomic_store(&store->unsynced_bytes, 0);
 	commit_wait_begin(store);
 	r = wal_sync(&store->wal, store->wal.last_lsn);
 	commit_wait_end(store);
@@ -403,7 +413,7 @@ static uint64_t log_bytes_at_most(const struct quiver *store, struct commit_requ
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		bool whole = !logged_by_slot(store, group[i]);
+		bool whole = !group[i]->by_slot;
 
 		for (size_t k = 0; k < group[i]->count; k++)
 			bytes += wal_record_bytes(whole && group[i]->ops[k].type == WAL_PUT
@@ -440,6 +450,9 @@ static void publish_group(struct quiver *store, const struct plan *plan,
 		if (group[i]->result)
 			continue;
 		group[i]->published = true;
+		if (group[i]->ops[0].type == WAL_PUT)
+			atomic_fetch_add(&store->unsynced_bytes,
+			                 group[i]->count * store->geometry.vector_bytes);
 		group[i]->lsn = group[i]->ops[group[i]->count - 1].lsn;
 	}
 }
@@ -467,6 +480,7 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 		r = store_writable(store);
 	if (r == 0)
 		r = store_whole_index(store);
+	choose_how(store, group, count);
 	if (r == 0)
 		r = make_log_room(store, group, log_bytes_at_most(store, group, count));
 	if (r)

@@ -47,6 +47,7 @@ struct commit_request {
 	int result; /* -ECANCELED within commit.c: mode none does not do it this way */
 	uint64_t lsn; /* of the last op */
 	bool published;
+	bool by_slot; /* set by the leader: the log names the slots, the bytes are there alone */
 	bool done; /* queue lock, or after `woken` */
 	sem_t woken; /* posted once it is done, or else is to lead */
 	struct commit_request *next; /* queue lock */

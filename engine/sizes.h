@@ -26,8 +26,9 @@
 /* One write makes one folio of the page cache, and each later write into a large folio walks
  * the heads of all its blocks: with 1 MiB an append took twice as long. */
 #define ZERO_CHUNK_BYTES (64u << 10)
-/* Batches from here on are logged without their bytes. A sync then writes the slots as well,
- * which takes longer than a few vectors in the log would. */
+/* What is put after so many bytes since the last sync that a client asked for is logged without
+ * its bytes. The next sync then writes the slots as well, which takes longer than a few vectors
+ * in the log would. */
 #define PUTSLOT_MIN_BYTES (UINT64_C(64) << 10)
 #endif
 

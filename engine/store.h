@@ -138,6 +138,9 @@ struct quiver {
 	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
 	_Atomic uint64_t checkpoint_lsn; /* checkpoint lock */
 	_Atomic uint64_t checkpoint_bytes; /* wal.appended_bytes at the checkpoint's LSN */
+	/* Bytes of vectors put since a client last asked for a sync: the more there are, the less
+	 * that sync will mind writing slots as well. Raised under the writer lock. */
+	_Atomic uint64_t unsynced_bytes;
 	struct retired_list retired; /* writer lock; ascending LSN */
 	_Atomic uint64_t retired_count; /* retired and waiting: for stats and triggers */
 	struct slot_list unlogged; /* writer lock; mode none */

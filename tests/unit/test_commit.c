@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "sizes.h"
 #include "store_test.h"
 
 #define THREADS 16
@@ -389,6 +390,58 @@ static void test_nowait_never_waits_for_the_sync_of_another(void **state)
 	close_store(store);
 }
 
+/* Syncs that one flush makes. */
+static long syncs_of_flush(struct quiver *store, const struct trouble_io *io)
+{
+	long before = atomic_load(&io->syncs);
+
+	assert_int_equal(quiver_flush(store), 0);
+	return atomic_load(&io->syncs) - before;
+}
+
+/* Its bytes are in the log, whatever others do with longer series. */
+static void test_who_syncs_each_vector_waits_for_one_sync(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	for (uint64_t i = 0; i < 50; i++) {
+		assert_int_equal(put_version(store, i, 1, 0), 0);
+		assert_int_equal(syncs_of_flush(store, &io), 1);
+	}
+	/* Those in their slots are synced there as well; where the columns have grown, all
+	 * three files. */
+	for (uint64_t i = 0; i < 2 * PUTSLOT_MIN_BYTES / s->n; i++)
+		assert_int_equal(put_version(store, i, 2, 0), 0);
+	assert_true(syncs_of_flush(store, &io) > 1);
+	assert_int_equal(put_version(store, 1, 3, 0), 0);
+	assert_int_equal(syncs_of_flush(store, &io), 1);
+	close_store(store);
+}
+
+/* A commit that is synced itself begins anew, too, and is in the log however many came before. */
+static void test_a_synced_commit_waits_for_one_sync_unless_slots_lie_before_it(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	long before;
+
+	trouble_init(&io);
+	store = open_io(s, QUIVER_FSYNC, &io);
+	for (uint64_t i = 0; i < 2 * PUTSLOT_MIN_BYTES / s->n; i++)
+		assert_int_equal(put_version(store, i, 1, 0), 0);
+	assert_int_equal(put_version(store, 1, 2, QUIVER_SYNC), 0); /* syncs those as well */
+	assert_int_equal(put_version(store, 1, 3, 0), 0);
+	before = atomic_load(&io.syncs);
+	assert_int_equal(put_version(store, 1, 4, QUIVER_SYNC), 0);
+	assert_int_equal(atomic_load(&io.syncs) - before, 1);
+	close_store(store);
+}
+
 static void test_nowait_does_not_grow_the_files_itself(void **state)
 {
 	struct store_dir *s = *state;
@@ -429,6 +482,8 @@ int main(void)
 		TEST(test_a_full_disk_refuses_growth_and_keeps_what_there_is),
 		TEST(test_nowait_answers_eagain_where_it_would_sync),
 		TEST(test_nowait_never_waits_for_the_sync_of_another),
+		TEST(test_who_syncs_each_vector_waits_for_one_sync),
+		TEST(test_a_synced_commit_waits_for_one_sync_unless_slots_lie_before_it),
 		TEST(test_nowait_does_not_grow_the_files_itself),
 	};
 

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "sizes.h"
 #include "store_test.h"
 
 static int open_in_process(void *arg)
@@ -320,14 +321,26 @@ static void test_failure_4_switching_the_log_off_does_not_bring_back_the_past(vo
 	close_store(store);
 }
 
-static int put_many_and_die(void *arg)
+static int put_and_die(const struct store_dir *s, uint64_t count)
 {
-	struct quiver *store = open_mode(arg, QUIVER_FLUSH);
+	struct quiver *store = open_mode(s, QUIVER_FLUSH);
 
-	for (uint64_t id = 0; id < 1000; id++)
+	for (uint64_t id = 0; id < count; id++)
 		if (put_version(store, id, 1, 0) != 0)
 			return 1;
 	return 0;
+}
+
+static int put_many_and_die(void *arg)
+{
+	return put_and_die(arg, 1000);
+}
+
+#define FEW (PUTSLOT_MIN_BYTES / STORE_DIM - 1) /* so that all bytes are in the log */
+
+static int put_few_and_die(void *arg)
+{
+	return put_and_die(arg, FEW);
 }
 
 static void test_failure_5_what_was_handed_to_the_kernel_survives_a_kill(void **state)
@@ -348,17 +361,17 @@ static void test_recovery_grows_files_that_a_crash_has_left_short(void **state)
 	struct store_dir *s = *state;
 	struct quiver *store;
 
-	die_in_child(put_many_and_die, s);
+	die_in_child(put_few_and_die, s);
 	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096);
 	unit_truncate(&s->dir, STORE_NAME "/ids.npy", 4096);
 	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096);
-	die_in_child(put_many_and_die, s); /* recovers, overwrites everything once */
-	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096 + 1000 * STORE_DIM);
-	unit_truncate(&s->dir, STORE_NAME "/ids.npy", 4096 + 1000 * 8);
-	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096 + 1000 * 40);
+	die_in_child(put_few_and_die, s); /* recovers, overwrites everything once */
+	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096 + FEW * STORE_DIM);
+	unit_truncate(&s->dir, STORE_NAME "/ids.npy", 4096 + FEW * 8);
+	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096 + FEW * 40);
 	store = open_with(s, NULL);
-	assert_int_equal(quiver_count(store), 1000);
-	for (uint64_t id = 0; id < 1000; id++)
+	assert_int_equal(quiver_count(store), FEW);
+	for (uint64_t id = 0; id < FEW; id++)
 		assert_int_equal(version_of(store, id), 1);
 	assert_int_equal(leaked_slots(store), 0);
 	close_store(store);

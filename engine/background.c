@@ -82,6 +82,8 @@ static void *housekeep(void *arg)
 		segment_ahead(store);
 		/* Only for who takes slots: what compaction has cut would grow again by itself. */
 		if (grow)
+			space_fetch_ahead(store);
+		if (grow)
 			grow_ahead(store, &grow_not_before_ns);
 		sync_on_time(store, &last_sync_ns);
 		pthread_mutex_lock(&bg->lock);

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "fault.h"
 #include "npy_header.h"
+#include "sizes.h"
 
 #define COLUMNS 3
 /* Address space for the widest column: a process of x86-64 has 128 TiB, so a dozen
@@ -31,7 +32,9 @@
 #endif
 /* Room to grow that is worth trying for before the reserve shrinks further. */
 #define RESERVE_MARGIN_BYTES (UINT64_C(64) << 30)
-#define FILL_BYTES_MAX (1u << 20) /* one write of NONEs */
+/* One write of NONEs, and one folio of the page cache: with large ones each later write of an ID
+ * takes longer (ZERO_CHUNK_BYTES). */
+#define FILL_BYTES_MAX ZERO_CHUNK_BYTES
 
 static_assert(COLUMN_HEADER_BYTES == NPY_HEADER_BYTES, "one header");
 

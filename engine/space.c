@@ -7,6 +7,13 @@
 #include "sizes.h"
 #include "store.h"
 
+/* Pages of vectors.npy that are read ahead of the slots that are taken: writing a part of one that
+ * is not in memory takes twice as long. They have blocks that were never written, so the disk has
+ * nothing to do. */
+#define FETCH_AHEAD_BYTES (UINT64_C(4) << 20)
+/* ... by so many at a time; the kernel may cut larger requests short. */
+#define FETCH_BYTES (UINT64_C(256) << 10)
+
 static void *reserve_words(uint64_t words)
 {
 	void *p = mmap(NULL, words * 8, PROT_READ | PROT_WRITE,
@@ -107,6 +114,43 @@ static int take_waiting(struct quiver *store, size_t count, uint64_t *slots)
 	return r;
 }
 
+static uint64_t fetch_slots(const struct quiver *store)
+{
+	return FETCH_AHEAD_BYTES / store->geometry.vector_bytes + 1;
+}
+
+/* Whether what is taken has come near the end of what was fetched. */
+static bool fetch_is_low(const struct quiver *store, uint64_t slot)
+{
+	uint64_t want = slot + fetch_slots(store) / 2;
+	uint64_t rows = atomic_load(&store->columns.rows);
+
+	return atomic_load_explicit(&store->fetched_slots, memory_order_relaxed) <
+	       (want < rows ? want : rows);
+}
+
+void space_fetch_ahead(struct quiver *store)
+{
+	uint64_t from = atomic_load(&store->fetched_slots);
+	struct slots_counts counts;
+	uint64_t to;
+
+	slots_counts(&store->slots, &counts);
+	from = from > counts.used ? from : counts.used;
+	to = counts.used + fetch_slots(store);
+	to = to < counts.rows ? to : counts.rows;
+	if (from >= to)
+		return;
+	atomic_store(&store->fetched_slots, to);
+	for (uint64_t at = offset_of(store, from) / FETCH_BYTES * FETCH_BYTES;
+	     at < offset_of(store, to); at += FETCH_BYTES) {
+		void *page = (void *)(uintptr_t)(store->columns.vectors.map + at);
+
+		/* In vain where the file was cut meanwhile: it is a matter of speed alone. */
+		(void)madvise(page, FETCH_BYTES, MADV_WILLNEED);
+	}
+}
+
 int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 {
 	int r;
@@ -123,7 +167,7 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	if (r)
 		return r;
 	r = back_slots(store, count, slots);
-	if (space_is_low(store))
+	if (space_is_low(store) || fetch_is_low(store, slots[count - 1]))
 		background_want_growth(store);
 	return r;
 }
@@ -240,6 +284,8 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 	}
 	if (r == 0)
 		r = columns_cut(&store->columns, rows);
+	if (atomic_load(&store->fetched_slots) > rows)
+		atomic_store(&store->fetched_slots, rows);
 	if (r) {
 		slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 		goto out;

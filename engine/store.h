@@ -166,6 +166,8 @@ struct quiver {
 	_Atomic uint64_t *backed;
 	_Atomic uint64_t *punched;
 	uint64_t chunk_words; /* of each; fixed at open */
+	/* Pages of the slots below were asked for; see space_fetch_ahead. Only a hint. */
+	_Atomic uint64_t fetched_slots;
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */
@@ -216,6 +218,8 @@ void space_cut_later(struct quiver *store);
 /* Give free runs back to the filesystem, but for the first `keep` free slots. Freed bytes are
  * added to *freed. Checkpoint lock. */
 int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed);
+/* Have the pages of the slots that will be taken next in memory. One of the store's threads. */
+void space_fetch_ahead(struct quiver *store);
 /* Slots that growing ahead keeps free. */
 uint64_t space_headroom(const struct quiver *store);
 

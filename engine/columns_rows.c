@@ -31,8 +31,8 @@ enum { FLAG_LIVE = 1 };
 
 #define SECTOR_BYTES 512u
 #define CACHE_LINE_BYTES 64u
-/* The first of a vector: fewer than the processor can wait for at once. */
-#define FETCH_BYTES 512u
+/* The first of a vector: with more, who does not touch it waits for lines in vain. */
+#define FETCH_BYTES 128u
 /* Rows encoded at a time, on the stack. */
 #define WRITE_ROWS_MAX 256u
 /* A row that does not match may be just being written (attributes change in place,

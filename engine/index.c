@@ -150,15 +150,19 @@ static bool can_look(const struct index_table *table, uint64_t at, uint64_t step
 
 /* `read`: the vector is read next. What is needed of a slot that is likely the one is fetched at
  * once: one after the other would take twice as long. */
-static inline uint64_t find(const struct index *index, uint64_t id, bool read)
+static inline uint64_t find(const struct index *index, uint64_t id, bool read, bool *stopped)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
 	uint64_t at = index_home_of(table, id);
 
 	/* A table is never full, so a search ends; the bound guards against damage. */
-	for (uint64_t step = 0; step < table->size && can_look(table, at, step); step++) {
-		uint64_t entry = index_entry(table, at);
+	for (uint64_t step = 0; step < table->size; step++) {
+		uint64_t entry;
 
+		*stopped = !can_look(table, at, step);
+		if (*stopped)
+			return SLOT_NONE;
+		entry = index_entry(table, at);
 		if (entry == INDEX_EMPTY)
 			return SLOT_NONE;
 		if (entry != INDEX_TOMB) {
@@ -175,12 +179,14 @@ static inline uint64_t find(const struct index *index, uint64_t id, bool read)
 
 uint64_t index_find(const struct index *index, uint64_t id)
 {
-	return find(index, id, false);
+	bool stopped;
+
+	return find(index, id, false, &stopped);
 }
 
-uint64_t index_find_to_read(const struct index *index, uint64_t id)
+uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *stopped)
 {
-	return find(index, id, true);
+	return find(index, id, read, stopped);
 }
 
 bool index_way_is_sound(const struct index *index, uint64_t id)

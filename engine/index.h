@@ -47,8 +47,10 @@ void index_destroy(struct index *index);
 /* Slot of `id`, or SLOT_NONE - also where index_damage says why. Inside an epoch section, or
  * under the writer lock. */
 uint64_t index_find(const struct index *index, uint64_t id);
-/* The same for who reads the vector next. */
-uint64_t index_find_to_read(const struct index *index, uint64_t id);
+/* The same, and whether the search ended at a page that cannot be used: when one asks
+ * index_damage, there may be another table already. `read`: the vector is read next. Inside an
+ * epoch section. */
+uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *stopped);
 /* For an ID that was not found: whether every row that the search has passed matches its
  * checksum. One that does not may be the row of that ID. As index_find. */
 bool index_way_is_sound(const struct index *index, uint64_t id);

@@ -73,10 +73,11 @@ static void let_go(struct quiver *store, uint64_t slot, void *pin)
 static int find_once(struct quiver *store, uint64_t id, uint64_t *slot, struct meta_row *row,
                      void **pin)
 {
+	bool stopped;
 	int r;
 
 	epoch_enter();
-	*slot = pin ? index_find_to_read(&store->index, id) : index_find(&store->index, id);
+	*slot = index_look_up(&store->index, id, pin != NULL, &stopped);
 	if (*slot != SLOT_NONE) {
 		if (pin)
 			*pin = hold(store, *slot);
@@ -84,7 +85,7 @@ static int find_once(struct quiver *store, uint64_t id, uint64_t *slot, struct m
 		if (r == 0 && row->lsn == 0)
 			r = -EBADMSG; /* the index says that it is there */
 	} else {
-		r = index_damage(&store->index) ? -EAGAIN : store_missing(store, id);
+		r = stopped ? -EAGAIN : store_missing(store, id);
 	}
 	epoch_leave();
 	if (*slot == SLOT_NONE || r == 0)
@@ -105,7 +106,7 @@ static int find_row(struct quiver *store, uint64_t id, uint64_t *slot, struct me
 	r = store_mend_index(store);
 	if (r == 0)
 		r = find_once(store, id, slot, row, pin); /* whole now */
-	return r;
+	return r == -EAGAIN ? -EIO : r;
 }
 
 static void count_get(struct quiver *store, int r)

@@ -11,6 +11,7 @@
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void __real_free(void *p);
 void *__real_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);
 int __real_munmap(void *at, size_t length);
@@ -19,6 +20,7 @@ int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void __wrap_free(void *p);
 void *__wrap_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);
 int __wrap_munmap(void *at, size_t length);
@@ -55,6 +57,11 @@ void *__wrap_malloc(size_t size)
 void *__wrap_calloc(size_t n, size_t size)
 {
 	return fails() ? NULL : count(__real_calloc(n, size));
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	return fails() ? NULL : count(__real_aligned_alloc(alignment, size));
 }
 
 void *__wrap_realloc(void *p, size_t size)

@@ -181,6 +181,7 @@ static int check_contents(struct check *check)
 		return r;
 	recovery.damage = count_damage;
 	recovery.damage_arg = check;
+	recovery.look_only = true;
 	check->result->clean = clean;
 	if (!clean) {
 		r = recovery_read_log(&recovery);

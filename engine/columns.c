@@ -438,13 +438,35 @@ int columns_cut(struct columns *columns, uint64_t rows)
 
 int columns_forget(const struct columns *columns)
 {
-	int r = columns->io->forget(columns->io, columns->vectors.fd);
+	int r = columns->io->forget(columns->io, columns->vectors.fd, 0, 0);
 
 	if (r == 0)
-		r = columns->io->forget(columns->io, columns->ids.fd);
+		r = columns->io->forget(columns->io, columns->ids.fd, 0, 0);
 	if (r == 0)
-		r = columns->io->forget(columns->io, columns->meta.fd);
+		r = columns->io->forget(columns->io, columns->meta.fd, 0, 0);
 	return r;
+}
+
+int columns_open_direct(const struct columns *columns)
+{
+	struct kind kinds[COLUMNS];
+
+	kinds_of(&columns->geometry, kinds);
+	return columns->io->open(columns->io, columns->dir_fd, kinds[0].name, O_RDONLY | O_DIRECT,
+	                         0);
+}
+
+void columns_slots_soon(const struct columns *columns, uint64_t slot, uint64_t count)
+{
+	columns->io->hint(columns->io, columns->vectors.fd, columns_vector_offset(columns, slot),
+	                  count * columns->vectors.row_bytes, IO_WRITE_SOON);
+}
+
+void columns_write_soon(const struct columns *columns)
+{
+	columns->io->hint(columns->io, columns->vectors.fd, 0, 0, IO_WRITE_SOON);
+	columns->io->hint(columns->io, columns->ids.fd, 0, 0, IO_WRITE_SOON);
+	columns->io->hint(columns->io, columns->meta.fd, 0, 0, IO_WRITE_SOON);
 }
 
 int columns_sync(struct columns *columns, bool vectors, bool rows)

@@ -55,9 +55,20 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
                  struct quiver_error *error);
 int columns_close(struct columns *columns);
 
+/* Have the kernel begin to write what is dirty of `count` slots; it may not. */
+void columns_slots_soon(const struct columns *columns, uint64_t slot, uint64_t count);
+/* The same of all three. */
+void columns_write_soon(const struct columns *columns);
 /* Read all three anew from the disk. Before anything was read through the maps: what is in
  * use stays. 0 or -errno. */
 int columns_forget(const struct columns *columns);
+
+/* A descriptor, the caller's, through which the bytes of vectors.npy come from the disk whatever
+ * the kernel has cached: O_DIRECT, so offset, length and memory are multiples of
+ * COLUMN_HEADER_BYTES. -EINVAL here or from a read: this filesystem has no such thing. */
+int columns_open_direct(const struct columns *columns);
+/* Where slot `s` begins in vectors.npy. */
+uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot);
 
 /* Make all three at least `rows` long: allocate, fill new ids with NONE, map, and
  * rewrite the headers. Where it fails (-ENOSPC, ...) rows stays what it was and

@@ -113,6 +113,11 @@ const void *columns_vector(const struct columns *columns, uint64_t slot)
 	return row_in_map(columns, &columns->vectors, slot);
 }
 
+uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot)
+{
+	return row_offset(&columns->vectors, slot);
+}
+
 uint64_t columns_id(const struct columns *columns, uint64_t slot)
 {
 	const uint8_t *row = row_in_map(columns, &columns->ids, slot);

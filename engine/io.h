@@ -18,9 +18,16 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+enum io_hint {
+	IO_WILL_READ,
+	IO_WRITE_SOON,
+};
+
 struct quiver_io {
 	/* openat(2) below folder `dir_fd` (AT_FDCWD with a path for the store's
-	 * own folder); O_CLOEXEC is added. A descriptor or -errno. */
+	 * own folder); O_CLOEXEC is added. A descriptor or -errno. With O_DIRECT
+	 * what is read comes from the disk, after what is dirty of it was written;
+	 * -EINVAL, now or from pread, where there is no such thing. */
 	int (*open)(const struct quiver_io *self, int dir_fd, const char *name, int flags,
 	            mode_t mode);
 	/* The descriptor is gone whatever is returned. */
@@ -33,9 +40,14 @@ struct quiver_io {
 	int (*fdatasync)(const struct quiver_io *self, int fd);
 	/* Also for a folder. */
 	int (*fsync)(const struct quiver_io *self, int fd);
-	/* Drop what the kernel has cached of the file; what is dirty is written first. What
-	 * could not be written then, or earlier, is not there any more: the disk's bytes are. */
-	int (*forget)(const struct quiver_io *self, int fd);
+	/* Drop what the kernel has cached of whole pages of the range (length 0: to the end of the
+	 * file); what is dirty is written first. What could not be written then, or earlier, is
+	 * not there any more: the disk's bytes are. */
+	int (*forget)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
+	/* A hint, which may come to nothing: begin to read a part of the file into the cache, or
+	 * to write what is dirty of it, without waiting. Length 0: to the end. */
+	void (*hint)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+	             enum io_hint hint);
 	int (*truncate)(const struct quiver_io *self, int fd, uint64_t length);
 	/* posix_fallocate(3): the range is backed by blocks, the file at least
 	 * as long as its end. */

@@ -76,13 +76,26 @@ static int posix_fsync(const struct quiver_io *self, int fd)
 	return result(fsync(fd));
 }
 
-static int posix_forget(const struct quiver_io *self, int fd)
+static int posix_forget(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
 {
 	int synced = fdatasync(fd);
 
 	(void)self;
 	(void)synced; /* it may tell of an earlier life; what failed goes with the rest */
-	return failure(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+	return failure(posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED));
+}
+
+static void posix_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                       enum io_hint hint)
+{
+	int r;
+
+	(void)self;
+	if (hint == IO_WILL_READ)
+		r = posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_WILLNEED);
+	else
+		r = sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
+	(void)r; /* what is read or synced later tells */
 }
 
 static int posix_truncate(const struct quiver_io *self, int fd, uint64_t length)
@@ -251,6 +264,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.fdatasync = posix_fdatasync,
 		.fsync = posix_fsync,
 		.forget = posix_forget,
+		.hint = posix_hint,
 		.truncate = posix_truncate,
 		.allocate = posix_allocate,
 		.punch = posix_punch,

@@ -75,7 +75,7 @@ void recovery_free(struct recovery *recovery)
 	free(recovery->doomed);
 	free(recovery->bad);
 	free(recovery->superseded.items);
-	free(recovery->lost.items);
+	free(recovery->named.items);
 	free(recovery->unreadable.items);
 }
 
@@ -101,19 +101,60 @@ int recovery_note(struct retired_list *list, const struct wal_record *record)
 	return r;
 }
 
-/* A vector that was durable and is damaged is one vector lost, not the end of the log. */
-static int in_slot(void *arg, const struct wal_record *record, bool durable)
+static int collect(void *arg, const struct wal_record *record, const void *payload)
 {
 	struct recovery *recovery = arg;
-	struct retired_list *lost = &recovery->lost;
-	int r = recovery_holds(recovery->store, record->slot, record);
 
-	if (!durable || (r != 0 && r != -EIO))
-		return r;
-	if (lost->count > 0 && lost->items[lost->count - 1].lsn >= record->lsn)
-		return 1; /* noted already */
-	r = recovery_note(lost, record);
-	return r ? r : 1;
+	(void)payload;
+	return record->type == WAL_PUTSLOT ? named_add(&recovery->named, record) : 0;
+}
+
+/* Where the log was read to its end but for the slots that it names. One that was durable and is
+ * damaged is one vector lost; else the first that holds something else ends the log. */
+static int judge_named(struct recovery *recovery)
+{
+	struct wal_scan *scan = &recovery->scan;
+	struct named_list *named = &recovery->named;
+	int r;
+
+	recovery->names_slots = named->count > 0;
+	r = named_check(named, &recovery->store->columns, !recovery->look_only);
+
+	if (r == 0)
+		named_keep_bad(named);
+	for (size_t i = 0; r == 0 && i < named->count; i++) {
+		const struct named_slot *bad = &named->items[i];
+
+		if (bad->lsn <= scan->durable_lsn)
+			continue;
+		if (bad->state != -EBADMSG)
+			return bad->state;
+		named->count = i;
+		scan->bad_slot_lsn = bad->lsn;
+		scan->each = NULL;
+		return wal_scan(scan);
+	}
+	return r;
+}
+
+static int read_log(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct wal_scan *scan = &recovery->scan;
+	int r;
+
+	/* Of a log that was cut off by a crash the kernel has much to write. */
+	columns_write_soon(&store->columns);
+	scan->each = collect;
+	scan->arg = recovery;
+	r = wal_scan(scan);
+	if (r == 0)
+		r = judge_named(recovery);
+	/* Where writing a page fails, the kernel calls it clean and goes on showing it. A page
+	 * that is written over such a one may even lack the filesystem's note that it belongs
+	 * to the file: ext4 then reads zeros after a power cut. The log's pages had theirs when
+	 * it was filled with zeros. */
+	return r ? r : columns_forget(&store->columns);
 }
 
 int recovery_read_log(struct recovery *recovery)
@@ -128,17 +169,7 @@ int recovery_read_log(struct recovery *recovery)
 	scan->vector_bytes = store->geometry.vector_bytes;
 	scan->first_segment = store->superblock.wal_first;
 	scan->checkpoint_lsn = store->superblock.checkpoint_lsn;
-	scan->each = NULL;
-	scan->in_slot = in_slot;
-	scan->arg = recovery;
-	/* Where writing a page fails, the kernel calls it clean and goes on showing it. A page
-	 * that is written over such a one may even lack the filesystem's note that it belongs
-	 * to the file: ext4 then reads zeros after a power cut. */
-	scan->forget = true;
-	r = columns_forget(&store->columns);
-	if (r == 0)
-		r = wal_scan(scan);
-	scan->forget = false; /* what is in the cache now is on the disk */
+	r = read_log(recovery);
 	if (r == 0 && scan->durable_lsn > scan->last_lsn)
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
@@ -267,12 +298,14 @@ static int settle_named(void *arg, const struct wal_record *record, const void *
 
 int recovery_foresee(struct recovery *recovery)
 {
-	for (size_t i = 0; i < recovery->lost.count; i++)
+	for (size_t i = 0; i < recovery->named.count; i++) {
+		const struct named_slot *lost = &recovery->named.items[i];
+
 		recovery_say(recovery,
 		             "vectors.npy: slot %" PRIu64 " (vector %" PRIu64
 		             ") does not hold what the log says (LSN %" PRIu64 ")",
-		             recovery->lost.items[i].slot, recovery->lost.items[i].id,
-		             recovery->lost.items[i].lsn);
+		             lost->slot, lost->id, lost->lsn);
+	}
 	recovery->scan.each = settle_named;
 	recovery->scan.arg = recovery;
 	return wal_scan(&recovery->scan);

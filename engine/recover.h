@@ -6,6 +6,7 @@
 #ifndef QUIVER_RECOVER_H
 #define QUIVER_RECOVER_H
 
+#include "named.h"
 #include "store.h"
 #include "wal_read.h"
 
@@ -17,6 +18,7 @@ struct bad_row {
 
 struct recovery {
 	struct quiver *store; /* columns open, superblock read; index and slots are filled */
+	bool look_only; /* nothing may be written */
 	struct wal_scan scan;
 	uint64_t *doomed; /* a bit for each row: to be freed */
 	uint64_t rows; /* bits in doomed */
@@ -25,15 +27,17 @@ struct recovery {
 	struct retired_list superseded; /* rows to be freed once their successors are synced */
 	uint64_t base; /* vectors found at the checkpoint */
 	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
-	struct retired_list lost; /* PUTSLOTs whose durable slots are damaged; ascending LSN */
-	size_t lost_next; /* in replay */
+	/* The slots that PUTSLOTs name, while the log is read; then those of them that were
+	 * durable and are damaged, in the order of their LSNs. */
+	struct named_list named;
+	size_t lost_next; /* in `named`, in replay */
 	struct retired_list unreadable; /* vectors that replay found no bytes for */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
-	uint64_t durable_lsn; /* known durable when the log was read first */
-	bool settled_slots; /* vectors were written to their slots before the replay */
+	bool names_slots; /* the log has PUTSLOTs */
 	/* Replayed vectors of neighbouring slots and their rows, not written yet. */
 	uint8_t *run;
+	bool run_in_place; /* their bytes are in the slots already */
 	uint64_t *run_ids;
 	struct meta_row *run_rows;
 	uint64_t run_slot;

@@ -1,16 +1,19 @@
 #include "replay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "fault.h"
 
-/* Vectors replayed in one write: a few blocks, and whole ones, as a block that is written in
- * part is read from the disk first. */
-#define RUN_BYTES (64u << 10)
-#define RUN_BYTES_MAX (1u << 20)
+/* Vectors replayed in one write: whole blocks, as one that is written in part is read from the
+ * disk first. At least the largest vector. */
+#define RUN_BYTES (UINT64_C(1) << 20)
 #define BLOCK_BYTES 4096u
+#define SOON_BYTES (RUN_BYTES / 2)
+
+static_assert(RUN_BYTES >= (uint64_t)QUIVER_DIM_MAX * 8, "a run holds a vector");
 
 /* The row that a commit supersedes. */
 static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint64_t lsn)
@@ -97,12 +100,17 @@ static int run_write(struct recovery *recovery)
 	uint64_t count = recovery->run_count;
 	struct iovec part = { .iov_base = recovery->run,
 		              .iov_len = count * recovery->store->geometry.vector_bytes };
-	int r;
+	int r = 0;
 
 	if (count == 0)
 		return 0;
 	recovery->run_count = 0;
-	r = columns_write_vectors(columns, recovery->run_slot, &part, 1);
+	if (!recovery->run_in_place) {
+		r = columns_write_vectors(columns, recovery->run_slot, &part, 1);
+		/* While the rest is replayed; of few bytes that would take longer. */
+		if (r == 0 && count * recovery->store->geometry.vector_bytes >= SOON_BYTES)
+			columns_slots_soon(columns, recovery->run_slot, count);
+	}
 	return r ? r
 	         : columns_write_rows(columns, recovery->run_slot, recovery->run_ids,
 	                              recovery->run_rows, count);
@@ -115,10 +123,9 @@ static uint64_t run_slots(uint64_t vector_bytes)
 	uint64_t power = vector_bytes & -vector_bytes;
 	uint64_t whole = power < BLOCK_BYTES ? BLOCK_BYTES / power : 1;
 
-	if (whole * vector_bytes > RUN_BYTES_MAX)
+	if (whole * vector_bytes > RUN_BYTES)
 		whole = 1;
-	return RUN_BYTES > whole * vector_bytes ? RUN_BYTES / (whole * vector_bytes) * whole
-	                                        : whole;
+	return RUN_BYTES / (whole * vector_bytes) * whole;
 }
 
 static int run_room(struct recovery *recovery, uint64_t slots)
@@ -134,29 +141,40 @@ static int run_room(struct recovery *recovery, uint64_t slots)
 	return recovery->run && recovery->run_ids && recovery->run_rows ? 0 : -ENOMEM;
 }
 
-/* A vector and its row, to be written with their neighbours. */
+/* Make the run one that a slot can be added to. */
+static int run_begin(struct recovery *recovery, uint64_t slot, bool in_place)
+{
+	const uint64_t slots = run_slots(recovery->store->geometry.vector_bytes);
+	int r = 0;
+
+	if (recovery->run_slot + recovery->run_count != slot || slot % slots == 0 ||
+	    recovery->run_in_place != in_place)
+		r = run_write(recovery);
+	if (r == 0)
+		r = run_room(recovery, slots);
+	if (recovery->run_count == 0) {
+		recovery->run_slot = slot;
+		recovery->run_in_place = in_place;
+	}
+	return r;
+}
+
+/* A vector and its row, to be written with their neighbours; NULL: the vector is in its slot. */
 static int run_add(struct recovery *recovery, const struct wal_record *record, const void *vector)
 {
 	const struct quiver *store = recovery->store;
 	const uint64_t n = store->geometry.vector_bytes;
-	const uint64_t slots = run_slots(n);
-	uint64_t at;
-	int r = 0;
+	int r = run_begin(recovery, record->slot, !vector);
+	uint64_t at = recovery->run_count;
 
-	if (recovery->run_slot + recovery->run_count != record->slot || record->slot % slots == 0)
-		r = run_write(recovery);
-	if (r == 0)
-		r = run_room(recovery, slots);
-	/* The index looks IDs up in the column, so there it cannot be put off. It is there
-	 * already if only the process has died. */
-	if (r == 0 && columns_id(&store->columns, record->slot) != record->id)
-		r = write_row(recovery, record, record->lsn);
 	if (r)
 		return r;
-	if (recovery->run_count == 0)
-		recovery->run_slot = record->slot;
-	at = recovery->run_count;
-	r = fault_copy(recovery->run + at * n, vector, n);
+	/* The index looks IDs up in the column, so there it cannot be put off. It is there
+	 * already if only the process has died. */
+	if (columns_id(&store->columns, record->slot) != record->id)
+		r = write_row(recovery, record, record->lsn);
+	if (r == 0 && vector)
+		r = fault_copy(recovery->run + at * n, vector, n);
 	if (r)
 		return r;
 	recovery->run_ids[at] = record->id;
@@ -169,7 +187,7 @@ static int run_add(struct recovery *recovery, const struct wal_record *record, c
 /* Replay goes through the log in the order in which the scan noted them. */
 static bool is_lost(struct recovery *recovery, const struct wal_record *record)
 {
-	const struct retired_list *lost = &recovery->lost;
+	const struct named_list *lost = &recovery->named;
 
 	if (recovery->lost_next == lost->count ||
 	    lost->items[recovery->lost_next].lsn != record->lsn)
@@ -189,17 +207,12 @@ static int replay_unreadable(struct recovery *recovery, const struct wal_record 
 static int replay_put(struct recovery *recovery, const struct wal_record *record,
                       const void *payload)
 {
-	const struct quiver *store = recovery->store;
 	int r = claim(recovery, record->slot);
 
-	/* PUTSLOT: the same again, since what is in memory may never have reached the disk. */
-	if (r == 0 && record->type == WAL_PUTSLOT)
-		payload = columns_vector(&store->columns, record->slot);
 	if (r == 0 && is_lost(recovery, record))
 		r = replay_unreadable(recovery, record);
 	else if (r == 0)
-		r = record->type == WAL_PUTREF ? write_row(recovery, record, record->lsn)
-		                               : run_add(recovery, record, payload);
+		r = run_add(recovery, record, record->type == WAL_PUT ? payload : NULL);
 	if (r == 0)
 		r = point_to(recovery, record);
 	if (r == 0)
@@ -392,7 +405,7 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 
 	recovery->applied_lsn = record->lsn;
 	/* Others may read, write or copy what is put off. */
-	if (record->type != WAL_PUT && record->type != WAL_PUTSLOT)
+	if (record->type != WAL_PUT && record->type != WAL_PUTSLOT && record->type != WAL_PUTREF)
 		r = run_write(recovery);
 	if (r)
 		return r;
@@ -409,39 +422,21 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 	return r;
 }
 
-/* The vector that a record names by its slot, once more. */
-static int settle_slot(void *arg, const struct wal_record *record, const void *payload)
-{
-	struct recovery *recovery = arg;
-	struct quiver *store = recovery->store;
-
-	(void)payload;
-	if (record->type != WAL_PUTSLOT || record->lsn <= recovery->durable_lsn)
-		return 0;
-	if (slots_is_taken(&store->slots, record->slot))
-		return 0; /* by no store of ours; the replay refuses it */
-	recovery->settled_slots = true;
-	return run_add(recovery, record, columns_vector(&store->columns, record->slot));
-}
-
 /* Make durable what was read, which a sync that failed in an earlier life may have left in the
  * kernel's memory alone: first the slots that the log names, then the log. */
 static int settle_log(struct recovery *recovery)
 {
 	struct wal_scan *scan = &recovery->scan;
-	int r;
+	uint64_t durable_lsn;
+	int r = 0;
 
 	if (scan->last_lsn <= scan->durable_lsn || scan->last_lsn <= scan->checkpoint_lsn)
 		return 0;
-	recovery->durable_lsn = scan->durable_lsn;
-	scan->each = settle_slot;
-	scan->arg = recovery;
-	r = wal_scan(scan);
-	if (r == 0)
-		r = run_write(recovery);
-	if (r == 0 && recovery->settled_slots)
+	durable_lsn = scan->durable_lsn;
+	/* Their bytes are there, and there are so many of them. */
+	if (recovery->names_slots)
 		r = columns_sync(&recovery->store->columns, true, true);
-	return r ? r : wal_settle(scan, recovery->durable_lsn);
+	return r ? r : wal_settle(scan, durable_lsn);
 }
 
 /* What was superseded later is no loss. */

@@ -14,6 +14,9 @@
  * believed. */
 #define SEGMENT_BYTES_MAX (2 * (uint64_t)QUIVER_BATCH_BYTES_MAX + (UINT64_C(512) << 20))
 
+/* Of a segment that is read ahead: all of the usual ones. */
+#define AHEAD_BYTES_MAX (UINT64_C(32) << 20)
+
 struct reader {
 	struct wal_scan *scan;
 	int wal_fd;
@@ -79,6 +82,21 @@ static int make_room(struct reader *reader, uint64_t size)
 	return reader->bytes ? 0 : -ENOMEM;
 }
 
+/* Have the kernel read a segment while the one before it is looked at. */
+static void read_ahead(const struct reader *reader, uint64_t number)
+{
+	const struct quiver_io *io = reader->scan->io;
+	char name[64];
+	int fd;
+
+	wal_segment_name(number, name);
+	fd = io->open(io, reader->wal_fd, name, O_RDONLY, 0);
+	if (fd < 0)
+		return; /* load will tell */
+	io->hint(io, fd, 0, AHEAD_BYTES_MAX, IO_WILL_READ);
+	(void)io->close(io, fd); /* it was only read */
+}
+
 /* Load a segment. 0; -EBADMSG it has no valid header, so no records. */
 static int load(struct reader *reader, uint64_t number)
 {
@@ -94,9 +112,7 @@ static int load(struct reader *reader, uint64_t number)
 	fd = io->open(io, reader->wal_fd, name, O_RDONLY, 0);
 	if (fd < 0)
 		return fd;
-	r = reader->scan->forget ? io->forget(io, fd) : 0;
-	if (r == 0)
-		r = io->stat(io, fd, &st);
+	r = io->stat(io, fd, &st);
 	reader->size_bytes = r == 0 ? (uint64_t)st.st_size : 0;
 	if (r == 0 &&
 	    (reader->size_bytes < WAL_HEADER_BYTES || reader->size_bytes > SEGMENT_BYTES_MAX))
@@ -116,22 +132,7 @@ static int load(struct reader *reader, uint64_t number)
 	return r;
 }
 
-/* Up to the checkpoint the vector may be gone, and its slot another's. */
-static bool slot_valid(struct wal_scan *scan, const struct wal_record *record)
-{
-	int r;
-
-	if (record->lsn <= scan->checkpoint_lsn || record->lsn <= scan->checked_lsn)
-		return true;
-	r = scan->in_slot ? scan->in_slot(scan->arg, record, record->lsn <= scan->known_lsn) : 0;
-	if (r < 0)
-		scan->slot_error = r;
-	else if (r == 0)
-		scan->bad_slot_lsn = record->lsn;
-	return r == 1;
-}
-
-static bool fields_valid(struct wal_scan *scan, const struct wal_record *record,
+static bool fields_valid(const struct wal_scan *scan, const struct wal_record *record,
                          const uint8_t *payload)
 {
 	if (record->type < WAL_PUT || record->type > WAL_PUTSLOT)
@@ -139,7 +140,7 @@ static bool fields_valid(struct wal_scan *scan, const struct wal_record *record,
 	if (record->type != WAL_PUT && record->payload_bytes != 0)
 		return false;
 	if (record->type == WAL_PUTSLOT)
-		return record->slot <= SLOT_MAX && slot_valid(scan, record);
+		return record->slot <= SLOT_MAX && record->lsn != scan->bad_slot_lsn;
 	if (record->type != WAL_PUT)
 		return true;
 	return record->payload_bytes == scan->vector_bytes && record->slot <= SLOT_MAX &&
@@ -279,7 +280,6 @@ static int read_segment(struct reader *reader, uint64_t number)
 			r = deliver(reader, at, end);
 			at = end;
 		}
-		r = r ? r : scan->slot_error;
 		if (at > WAL_HEADER_BYTES || scan->torn_segment == 0) {
 			scan->torn_offset = at;
 			scan->torn_segment = number;
@@ -321,16 +321,17 @@ static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 
 	scan->records = scan->durable_lsn = scan->last_segment = 0;
 	scan->torn = false;
-	scan->slot_error = 0;
-	scan->bad_slot_lsn = 0;
 	scan->torn_segment = scan->torn_offset = 0;
 	scan->last_lsn = scan->checkpoint_lsn;
 	reader.wal_fd = scan->io->open(scan->io, scan->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
 	if (reader.wal_fd < 0)
 		return reader.wal_fd;
 	r = list_segments(&reader);
-	for (size_t i = 0; r == 0 && i < reader.count; i++)
+	for (size_t i = 0; r == 0 && i < reader.count; i++) {
+		if (i + 1 < reader.count)
+			read_ahead(&reader, reader.numbers[i + 1]);
 		r = read_segment(&reader, reader.numbers[i]);
+	}
 	if (r == 0)
 		r = read_durable(scan);
 	free(reader.numbers);
@@ -341,16 +342,7 @@ static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 
 int wal_scan(struct wal_scan *scan)
 {
-	int r;
-
-	if (scan->each)
-		return scan_log(scan, UINT64_MAX);
-	scan->known_lsn = 0;
-	/* Only at the end is it known whether a bad slot ends the log or was durable. */
-	while ((r = scan_log(scan, UINT64_MAX)) == 0 && scan->bad_slot_lsn > scan->known_lsn &&
-	       scan->bad_slot_lsn <= scan->durable_lsn)
-		scan->known_lsn = scan->durable_lsn;
-	return r;
+	return scan_log(scan, UINT64_MAX);
 }
 
 int wal_settle(struct wal_scan *scan, uint64_t above_lsn)

@@ -19,14 +19,11 @@ struct wal_scan {
 	uint32_t vector_bytes;
 	uint64_t first_segment; /* segments with lower numbers are not needed */
 	uint64_t checkpoint_lsn; /* records up to it are not handed to `each` */
-	bool forget; /* read from the disk, whatever the kernel has cached */
-
-	/* Whether a PUTSLOT record can be believed: its slot holds what its sum says, or both were
-	 * `durable` and the slot was damaged since, which is for the callee to note: 1, 0 or
-	 * -errno, which ends the scan. NULL: no such record is believed. */
-	int (*in_slot)(void *arg, const struct wal_record *record, bool durable);
-	/* The vectors up to this LSN have been compared with their sums: a second scan of the same
-	 * log need not do it again. 0 at first. */
+	/* A PUTSLOT whose slot does not hold what its sum says: the log ends before the commit
+	 * that has this LSN. 0: none is known; a scan looks at no slot. */
+	uint64_t bad_slot_lsn;
+	/* The payloads up to this LSN have been compared with their sums: a second scan of the
+	 * same log need not do it again. 0 at first. */
 	uint64_t checked_lsn;
 	/* Called for each record of a whole commit, in order; NULL: only find the end. `payload`
 	 * is valid during the call. A negative return ends the scan with it. */
@@ -43,11 +40,6 @@ struct wal_scan {
 	bool torn; /* something that is no whole commit lies behind the end */
 	uint64_t torn_segment; /* where the log ends */
 	uint64_t torn_offset;
-	uint64_t bad_slot_lsn; /* of the PUTSLOT there whose slot holds something else; or 0 */
-	/* What later scans take for durable; 0 at first, set by scans without `each`, which read
-	 * the log once more for a bad slot that turns out to have been durable. */
-	uint64_t known_lsn;
-	int slot_error; /* of in_slot, negative */
 };
 
 /* 0 also where the log is torn or corrupt (durable_lsn > last_lsn); -ENOMEM; -errno of reading;

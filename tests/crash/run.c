@@ -147,6 +147,13 @@ void run_settle(struct run *run)
 		run->phantom_count = 0;
 }
 
+static void new_disk(struct run *run)
+{
+	run->disk = sim_new(run->root);
+	if (run->seed % 4 == 0)
+		sim_no_direct(run->disk);
+}
+
 /* The store of which a crash has taken the disk away. */
 static void bury(struct run *run)
 {
@@ -159,7 +166,7 @@ static void bury(struct run *run)
 	sim_free(run->disk);
 	run_remove(run->root);
 	memcpy(run->root, run->next_root, sizeof(run->root));
-	run->disk = sim_new(run->root);
+	new_disk(run);
 	sim_on_event(run->disk, on_event, run);
 	if (run->next_k != SIZE_MAX) {
 		oracle_back_to(&run->oracle, run->next_k);
@@ -337,7 +344,7 @@ void run_all(struct run *run)
 	lives = 1 + (unsigned)chance_below(&run->chance, LIVES_MAX);
 	oracle_init(&run->oracle, run->geometry.dim * quiver_dtype_bytes(run->geometry.dtype));
 	new_path(run, run->root);
-	run->disk = sim_new(run->root);
+	new_disk(run);
 	run->life_end = RUN_NEVER;
 	sim_on_event(run->disk, on_event, run);
 	create(run);

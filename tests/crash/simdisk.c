@@ -54,11 +54,16 @@ static int sim_open(const struct quiver_io *self, int dir_fd, const char *name, 
 	struct simdisk *disk = disk_of(self);
 	struct sim_node *folder = node_of(disk, dir_fd);
 	struct sim_naming naming = { .kind = SIM_ADD };
-	int fd = disk->real->open(disk->real, dir_fd, name, flags, mode);
 	struct sim_node *node;
+	int fd;
 
+	if ((flags & O_DIRECT) && disk->no_direct)
+		return -EINVAL;
+	fd = disk->real->open(disk->real, dir_fd, name, flags & ~O_DIRECT, mode);
 	if (fd < 0)
 		return fd;
+	if (fd < SIM_FDS)
+		disk->direct_fd[fd] = flags & O_DIRECT;
 	if (!folder) { /* a path: the store's folder, or its parent, which is not ours */
 		remember(disk, fd, strcmp(name, disk->root) == 0 ? disk->root_node : NULL);
 		return fd;
@@ -93,8 +98,12 @@ static ssize_t sim_pread(const struct quiver_io *self, int fd, void *to, size_t 
                          uint64_t offset)
 {
 	struct simdisk *disk = disk_of(self);
+	struct sim_node *node = node_of(disk, fd);
+	ssize_t n = disk->real->pread(disk->real, fd, to, length, offset);
 
-	return disk->real->pread(disk->real, fd, to, length, offset);
+	if (node && n > 0 && disk->direct_fd[fd])
+		sim_node_direct(node, offset, (uint64_t)n, to);
+	return n;
 }
 
 static bool is_log(const struct simdisk *disk, const struct sim_node *node)
@@ -180,11 +189,24 @@ static int sim_sync(const struct quiver_io *self, int fd)
 }
 
 /* Its crashes end the machine, too, so there is no cache to be forgotten. */
-static int sim_forget(const struct quiver_io *self, int fd)
+static int sim_forget(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
 {
 	(void)self;
 	(void)fd;
+	(void)offset;
+	(void)length;
 	return 0;
+}
+
+/* Nothing depends on one. */
+static void sim_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                     enum io_hint hint)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	(void)hint;
 }
 
 static int sim_truncate(const struct quiver_io *self, int fd, uint64_t length)
@@ -354,6 +376,7 @@ struct simdisk *sim_new(const char *root)
 		.fdatasync = sim_sync,
 		.fsync = sim_sync,
 		.forget = sim_forget,
+		.hint = sim_hint,
 		.truncate = sim_truncate,
 		.allocate = sim_allocate,
 		.punch = sim_punch,
@@ -397,6 +420,11 @@ void sim_on_event(struct simdisk *disk, void (*hook)(void *arg), void *arg)
 {
 	disk->hook = hook;
 	disk->hook_arg = arg;
+}
+
+void sim_no_direct(struct simdisk *disk)
+{
+	disk->no_direct = true;
 }
 
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes)

@@ -13,6 +13,8 @@
  * unless it is written again. It lasts as long as the disk, over any number of lives of the
  * store.
  *
+ * What is read with O_DIRECT is what the disk has then, so without such writes.
+ *
  * Not for more than one thread: the tests do the work of the store's threads themselves.
  */
 #ifndef SIMDISK_H
@@ -55,6 +57,8 @@ const struct quiver_io *sim_io(const struct simdisk *disk);
 void sim_on_event(struct simdisk *disk, void (*hook)(void *arg), void *arg);
 /* Put what a crash now would leave into the folder `to`, which must not exist. */
 void sim_crash(const struct simdisk *disk, const char *to, enum sim_keep keep, uint64_t seed);
+/* From now on files cannot be read past the cache. */
+void sim_no_direct(struct simdisk *disk);
 /* Let the next write of a log segment stop after some bytes with an error. */
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes);
 /* Whether that has happened since it was asked for. */

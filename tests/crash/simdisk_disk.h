@@ -18,6 +18,8 @@ struct simdisk {
 	struct sim_node *nodes; /* all there ever were */
 	unsigned node_count;
 	struct sim_node *by_fd[SIM_FDS]; /* NULL: not ours */
+	bool direct_fd[SIM_FDS]; /* opened with O_DIRECT */
+	bool no_direct; /* there is no such thing */
 	struct sim_node *last_written; /* by the last event, if that was a write */
 	void (*hook)(void *arg);
 	void *hook_arg;

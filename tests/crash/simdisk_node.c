@@ -163,6 +163,19 @@ static bool stays_lost(const struct sim_node *node, size_t at)
 	return true;
 }
 
+void sim_node_direct(const struct sim_node *node, uint64_t at, uint64_t length, uint8_t *bytes)
+{
+	for (size_t i = 0; i < node->change_count; i++) {
+		const struct sim_change *change = &node->changes[i];
+
+		if (!stays_lost(node, i))
+			continue;
+		for (uint64_t k = change->at; k < change->at + change->length; k++)
+			if (k >= at && k < at + length)
+				bytes[k - at] = k < node->size ? node->bytes[k] : 0;
+	}
+}
+
 static void sync_file(struct sim_node *node)
 {
 	uint64_t most = node->size > node->size_now ? node->size : node->size_now;

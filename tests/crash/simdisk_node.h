@@ -69,6 +69,9 @@ void sim_node_resize(struct sim_node *node, uint64_t size);
 void sim_node_name(struct sim_node *folder, const struct sim_naming *naming);
 /* All of it is on stable storage now. */
 void sim_node_sync(struct sim_node *node);
+/* Put what the disk has of a range into what was read of it: where a failed sync has left
+ * something in the kernel's memory only, what was there before. */
+void sim_node_direct(const struct sim_node *node, uint64_t at, uint64_t length, uint8_t *bytes);
 /* Make `bytes` (owned by the node now) what the disk has of a file, in the size it has now, with
  * no changes since. */
 void sim_node_settle(struct sim_node *node, uint8_t *bytes);

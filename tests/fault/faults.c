@@ -113,12 +113,23 @@ static int fault_fsync(const struct quiver_io *self, int fd)
 	return e ? e : real()->fsync(real(), fd);
 }
 
-static int fault_forget(const struct quiver_io *self, int fd)
+static int fault_forget(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
 {
 	int e = now(FAULT_READ, fd);
 
 	(void)self;
-	return e && e != FAULT_SHORT ? e : real()->forget(real(), fd);
+	return e && e != FAULT_SHORT ? e : real()->forget(real(), fd, offset, length);
+}
+
+/* Nothing depends on one. */
+static void fault_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                       enum io_hint hint)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	(void)hint;
 }
 
 static int fault_truncate(const struct quiver_io *self, int fd, uint64_t length)
@@ -236,6 +247,7 @@ const struct quiver_io *faults_table(void)
 		.fdatasync = fault_fdatasync,
 		.fsync = fault_fsync,
 		.forget = fault_forget,
+		.hint = fault_hint,
 		.truncate = fault_truncate,
 		.allocate = fault_allocate,
 		.punch = fault_punch,

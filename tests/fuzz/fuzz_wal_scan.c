@@ -78,6 +78,16 @@ static int mem_list(const struct quiver_io *self, int dir_fd, char **names, size
 	return 0;
 }
 
+static void mem_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                     enum io_hint hint)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	(void)hint;
+}
+
 struct heard {
 	uint64_t count;
 	uint64_t lsn;
@@ -102,7 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		                             .close = mem_close,
 		                             .pread = mem_pread,
 		                             .stat = mem_stat,
-		                             .list = mem_list };
+		                             .list = mem_list,
+		                             .hint = mem_hint };
 	struct fuzz_input input = { data, size };
 	struct log_input log = { .salt = 77, .vector_bytes = VECTOR_BYTES, .lsn = CHECKPOINT };
 	struct heard heard = { 0 };

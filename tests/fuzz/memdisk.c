@@ -254,6 +254,24 @@ static int mem_sync(const struct quiver_io *self, int fd)
 	return 0;
 }
 
+static int mem_forget(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	(void)offset;
+	(void)length;
+	return mem_sync(self, fd);
+}
+
+/* Nothing depends on one. */
+static void mem_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                     enum io_hint hint)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	(void)hint;
+}
+
 static int mem_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	(void)self;
@@ -427,7 +445,8 @@ const struct quiver_io *quiver_io_posix(void)
 		.pwritev = mem_pwritev,
 		.fdatasync = mem_sync,
 		.fsync = mem_sync,
-		.forget = mem_sync,
+		.forget = mem_forget,
+		.hint = mem_hint,
 		.truncate = mem_truncate,
 		.allocate = mem_allocate,
 		.punch = mem_punch,

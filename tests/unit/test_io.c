@@ -216,11 +216,11 @@ static void what_is_forgotten_was_written_first(void **state)
 
 	assert_true(fd >= 0);
 	assert_int_equal(io_write_all(io, fd, "kept", 4, 100000), 0);
-	assert_int_equal(io->forget(io, fd), 0);
+	assert_int_equal(io->forget(io, fd, 0, 0), 0);
 	assert_int_equal(io_read_all(io, fd, back, 4, 100000), 0);
 	assert_memory_equal(back, "kept", 4);
 	assert_int_equal(io->close(io, fd), 0);
-	assert_int_equal(io->forget(io, fd), -EBADF);
+	assert_int_equal(io->forget(io, fd, 0, 0), -EBADF);
 }
 
 static void folders_are_listed_made_and_changed(void **state)

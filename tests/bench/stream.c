@@ -2,7 +2,7 @@
  * stream.c - a whole file from beginning to end: the rows of matrix.npy, and the bare
  * limits of memory and disk beside which the engine is measured.
  *
- * Rows: read, mmap (of the file PATH); pwrite (PATH is made; ops writes of `bytes` bytes),
+ * Rows: read, mmap (of the file PATH; read, with ops, so many times `bytes` bytes at most); pwrite (PATH is made; ops writes of `bytes` bytes),
  * pwrite-sync (the same, each with fdatasync), memcpy (of vectors at random in memory).
  */
 #include "bench.h"
@@ -30,13 +30,14 @@ static int open_file(const char *path, int flags)
 
 static void row_read(const struct bench_args *args, struct bench_result *result)
 {
+	const uint64_t most = args->ops > 0 ? args->ops * args->bytes : UINT64_MAX;
 	char *buffer = bench_alloc(CHUNK_BYTES);
 	int fd = open_file(args->path, O_RDONLY);
 	uint64_t before = bench_now_ns();
-	ssize_t got;
+	ssize_t got = 0;
 
 	memset(buffer, 0, CHUNK_BYTES);
-	while ((got = read(fd, buffer, CHUNK_BYTES)) > 0)
+	while (result->bytes < most && (got = read(fd, buffer, CHUNK_BYTES)) > 0)
 		result->bytes += (uint64_t)got;
 	if (got < 0 || close(fd) != 0)
 		bench_die("%s: %s", args->path, strerror(errno));

@@ -50,7 +50,10 @@ def targets(disk):
         Target("batch of 1000, beside RocksDB", "batch of 1000 x1", "quiverfs", "RocksDB", 4),
         Target("batch of 1000, beside a bare pwrite", "batch of 1000 x1", "quiverfs",
                "bare pwrite", 0.5),
-        Target("log replay, beside a bare read", "log replay warm", "quiverfs", "bare read", 0.5),
+        *(Target(f"log replay, {how}, beside a bare read", f"log replay, {how}", "quiverfs",
+                 "bare read", 0.5)
+          for how in ("single, after a kill", "single, cold", "batch, after a kill",
+                      "batch, cold")),
         Target("clean open, beside 1,000 vectors", "clean open", "quiverfs", "quiverfs", 0.5,
                "clean open, 1,000 vectors"),
         Target("memory of the engine, bytes a vector", "memory of the engine", "quiverfs", None,

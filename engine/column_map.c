@@ -62,7 +62,7 @@ int column_map_to(const struct quiver_io *io, struct column *column, uint64_t by
 	assert(bytes <= column->reserved_bytes);
 	if (bytes <= from)
 		return 0;
-	r = io->map_at(io, column->fd, address(column, from), bytes - from, from);
+	r = io->map_at(io, column->fd, address(column, from), bytes - from, from, column->own);
 	if (r < 0)
 		return r;
 	atomic_store_explicit(&column->mapped_bytes, bytes, memory_order_release);

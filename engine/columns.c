@@ -13,6 +13,7 @@
 #include "error.h"
 #include "fault.h"
 #include "npy_header.h"
+#include "row_pages.h"
 #include "sizes.h"
 
 #define COLUMNS 3
@@ -276,6 +277,8 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 	int r = 0;
 
 	*columns = (struct columns){ .io = io, .geometry = *geometry, .dir_fd = dir_fd };
+	pthread_mutex_init(&columns->rows_lock, NULL);
+	columns->ids.own = columns->meta.own = true;
 	for (unsigned i = 0; i < COLUMNS; i++)
 		column_of(columns, i)->fd = -1;
 	kinds_of(geometry, kinds);
@@ -320,6 +323,7 @@ int columns_close(struct columns *columns)
 		if (r == 0)
 			r = released < 0 ? released : closed;
 	}
+	pthread_mutex_destroy(&columns->rows_lock);
 	return r;
 }
 
@@ -385,6 +389,23 @@ static int fill_ids(struct columns *columns, uint64_t from, uint64_t to)
 	return r;
 }
 
+/* Those of a page that has room for more rows first, in the file and in no copy: whoever stores a
+ * row in it copies it as it is then. */
+static int fill_last_page(struct columns *columns, uint64_t from, uint64_t to)
+{
+	uint64_t page = column_page_bytes();
+	uint64_t end = (bytes_of(sizeof(uint64_t), from) + page - 1) / page * page;
+	uint64_t below = (end - COLUMN_HEADER_BYTES) / sizeof(uint64_t);
+	int r;
+
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_flush(columns, &columns->ids);
+	if (r == 0)
+		r = fill_ids(columns, from, below < to ? below : to);
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
+}
+
 int columns_grow(struct columns *columns, uint64_t rows)
 {
 	uint64_t old = atomic_load_explicit(&columns->rows, memory_order_relaxed);
@@ -398,6 +419,8 @@ int columns_grow(struct columns *columns, uint64_t rows)
 	kinds_of(&columns->geometry, kinds);
 	for (unsigned i = 0; r == 0 && i < COLUMNS; i++)
 		r = extend_file(columns, column_of(columns, i), old, rows);
+	if (r == 0)
+		r = fill_last_page(columns, old, rows);
 	if (r == 0)
 		r = fill_ids(columns, old, rows);
 	if (r == 0)
@@ -428,12 +451,29 @@ int columns_write_headers(struct columns *columns)
 	return r;
 }
 
+static int flush_rows(struct columns *columns)
+{
+	int r;
+
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_flush(columns, &columns->meta);
+	if (r == 0)
+		r = column_flush(columns, &columns->ids);
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
+}
+
 int columns_cut(struct columns *columns, uint64_t rows)
 {
+	int flushed;
+	int r;
+
 	if (rows >= atomic_load_explicit(&columns->rows, memory_order_relaxed))
 		return 0;
 	atomic_store_explicit(&columns->rows, rows, memory_order_release);
-	return shrink(columns, rows);
+	flushed = flush_rows(columns); /* copies of pages above would outlive the cut */
+	r = shrink(columns, rows);
+	return flushed ? flushed : r;
 }
 
 int columns_forget(const struct columns *columns)
@@ -471,9 +511,9 @@ void columns_write_soon(const struct columns *columns)
 
 int columns_sync(struct columns *columns, bool vectors, bool rows)
 {
-	int r = 0;
+	int r = rows ? flush_rows(columns) : 0;
 
-	if (vectors)
+	if (r == 0 && vectors)
 		r = io_fdatasync(columns->io, columns->vectors.fd);
 	if (r == 0 && rows)
 		r = io_fdatasync(columns->io, columns->ids.fd);
@@ -485,4 +525,23 @@ int columns_sync(struct columns *columns, bool vectors, bool rows)
 int columns_sync_slots(struct columns *columns)
 {
 	return columns_sync(columns, true, atomic_exchange(&columns->grown, false));
+}
+
+int columns_show_ids(struct columns *columns)
+{
+	int r;
+
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_flush(columns, &columns->ids);
+	columns->through += r == 0;
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
+}
+
+void columns_show_ids_end(struct columns *columns)
+{
+	pthread_mutex_lock(&columns->rows_lock);
+	assert(columns->through > 0);
+	columns->through--;
+	pthread_mutex_unlock(&columns->rows_lock);
 }

@@ -5,17 +5,22 @@
 #ifndef QUIVER_COLUMNS_H
 #define QUIVER_COLUMNS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "io.h"
 #include "quiver.h"
+#include "sizes.h"
 
 #define COLUMN_HEADER_BYTES 4096u
 #define META_ROW_BYTES 40u
 #define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
 #define SLOT_NONE UINT64_MAX
+
+/* Room for COLUMN_PENDING_MAX of any build: tests with other steps see the same structs. */
+#define COLUMN_PENDING_ROOM 256u
 
 struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
 	uint64_t lsn; /* 0 = free */
@@ -30,8 +35,16 @@ struct column {
 	uint64_t reserved_bytes;
 	_Atomic uint64_t mapped_bytes; /* grow lock of the store */
 	uint64_t file_bytes; /* grow lock of the store */
+	bool own; /* rows are stored in the map, which is private (row_pages.h) */
+	uint64_t pending[COLUMN_PENDING_ROOM]; /* rows lock; pages that the file lacks */
+	size_t pending_count; /* rows lock */
 };
 
+/*
+ * Rows of ids and meta are stored in memory and written to their files by the page: when there
+ * are many, at columns_sync, and at once while someone has a column open as a file. So a row
+ * that a crash takes back from the files was written since the last columns_sync, no more.
+ */
 struct columns {
 	const struct quiver_io *io;
 	struct quiver_geometry geometry;
@@ -39,6 +52,8 @@ struct columns {
 	struct column vectors, ids, meta;
 	_Atomic uint64_t rows; /* that all three have room for, backed by blocks and
 	                          mapped; changed under the grow lock of the store */
+	pthread_mutex_t rows_lock; /* held while rows are stored; below all other locks */
+	unsigned through; /* rows lock; who wants to see each ID in the file at once */
 	uint64_t rows_max; /* that fit the reserved address space */
 	_Atomic bool grown; /* since the last columns_sync_slots */
 };
@@ -78,7 +93,11 @@ int columns_grow(struct columns *columns, uint64_t rows);
 int columns_write_headers(struct columns *columns);
 /* Cut to `rows`. Nobody may read or write the rows above. Grow lock held. */
 int columns_cut(struct columns *columns, uint64_t rows);
-/* fdatasync all three: vectors only, or ids and meta only, or both. */
+/* From now on, until columns_show_ids_end as often, the file ids.npy has each ID when the call
+ * that wrote it returns. 0 or -errno (not begun). Any thread. */
+int columns_show_ids(struct columns *columns);
+void columns_show_ids_end(struct columns *columns);
+/* fdatasync all three: vectors only, or ids and meta only, or both. Writes the rows first. */
 int columns_sync(struct columns *columns, bool vectors, bool rows);
 /* Make the bytes of all slots durable, and that there are so many: opening cuts vectors.npy to
  * the rows that the others have, too. One thread at a time. */

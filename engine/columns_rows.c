@@ -1,6 +1,6 @@
 /*
- * columns_rows.c - the rows of the columns: reading them from the map, writing them
- * with positioned writes.
+ * columns_rows.c - the rows of the columns: reading them from the map, writing vectors
+ * with positioned writes, storing the others in the map.
  */
 #include <assert.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "bytes.h"
 #include "columns.h"
 #include "fault.h"
+#include "row_pages.h"
 
 /* Where each field of a meta row lies; FORMAT.md. */
 enum {
@@ -225,12 +226,14 @@ static int write_some_rows(struct columns *columns, uint64_t slot, const uint64_
 		meta_encode(live ? &rows[i] : &free_row, ids[i], slot + i,
 		            meta_bytes + i * META_ROW_BYTES);
 	}
-	r = io_write_all(columns->io, columns->meta.fd, meta_bytes, count * META_ROW_BYTES,
-	                 row_offset(&columns->meta, slot));
-	if (r < 0)
-		return r;
-	return io_write_all(columns->io, columns->ids.fd, id_bytes, count * sizeof(uint64_t),
-	                    row_offset(&columns->ids, slot));
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_store(columns, &columns->meta, row_offset(&columns->meta, slot), meta_bytes,
+	                 count * META_ROW_BYTES, false);
+	if (r == 0)
+		r = column_store(columns, &columns->ids, row_offset(&columns->ids, slot), id_bytes,
+		                 count * sizeof(uint64_t), columns->through > 0);
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
 }
 
 int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *ids,
@@ -253,12 +256,16 @@ int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
                        const struct meta_row *row)
 {
 	uint8_t bytes[META_ROW_BYTES];
+	int r;
 
 	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
 	assert(row->lsn != 0);
 	meta_encode(row, id, slot, bytes);
-	return io_write_all(columns->io, columns->meta.fd, bytes, sizeof(bytes),
-	                    row_offset(&columns->meta, slot));
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_store(columns, &columns->meta, row_offset(&columns->meta, slot), bytes,
+	                 sizeof(bytes), false);
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
 }
 
 uint64_t vector_sum(uint64_t id, uint64_t lsn, uint64_t bytes_hash)

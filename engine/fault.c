@@ -63,11 +63,15 @@ static bool replace_page(const siginfo_t *info)
 
 	for (size_t i = 0; !found && info->si_code > 0 && i < FAULT_COVERS_MAX; i++)
 		found = at >= atomic_load(&covers[i].from) && at < atomic_load(&covers[i].end);
-	if (!found || mmap((void *)(at & page_mask), ~page_mask + 1, PROT_READ,
-	                   MAP_SHARED | MAP_FIXED, blank_fd, 0) == MAP_FAILED)
+	if (!found)
 		return false;
+	/* First, so that who has stored in such a page sees that there is one. */
 	atomic_fetch_add(&covered, 1);
-	return true;
+	if (mmap((void *)(at & page_mask), ~page_mask + 1, PROT_READ | PROT_WRITE,
+	         MAP_PRIVATE | MAP_FIXED, blank_fd, 0) != MAP_FAILED)
+		return true;
+	atomic_fetch_sub(&covered, 1);
+	return false;
 }
 
 static void pass_on(int number, siginfo_t *info, void *context)
@@ -165,6 +169,24 @@ int fault_copy(void *to, const void *from, size_t length)
 	}
 	arm(from, length);
 	memcpy(to, from, length);
+	disarm();
+	return 0;
+}
+
+int fault_store(void *to, const void *from, size_t length)
+{
+	if (sigsetjmp(guard.back, 0) != 0) {
+		disarm();
+		return -EIO;
+	}
+	arm(to, length);
+	for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
+		uint64_t *word = __builtin_assume_aligned((char *)to + at, sizeof(*word));
+		uint64_t value;
+
+		memcpy(&value, (const char *)from + at, sizeof(value));
+		__atomic_store_n(word, value, __ATOMIC_RELAXED);
+	}
 	disarm();
 	return 0;
 }

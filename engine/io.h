@@ -61,10 +61,11 @@ struct quiver_io {
 	/* Names in a folder, without . and .., each NUL-terminated, one after
 	 * the other in *names (malloc'd, the caller frees), *count of them. */
 	int (*list)(const struct quiver_io *self, int dir_fd, char **names, size_t *count);
-	/* Map [offset, offset+length) shared and read-only at exactly `at`
-	 * (MAP_FIXED, inside a range that the caller has reserved). */
+	/* Map [offset, offset+length) at exactly `at` (MAP_FIXED, inside a range that
+	 * the caller has reserved): shared and read-only, or, with `own`, private: what
+	 * is stored there stays in memory, and the rest shows the file. */
 	int (*map_at)(const struct quiver_io *self, int fd, void *at, size_t length,
-	              uint64_t offset);
+	              uint64_t offset, bool own);
 	/* flock(2), exclusive, without waiting: 0 or -EWOULDBLOCK. */
 	int (*lock)(const struct quiver_io *self, int fd);
 	/* Whether somebody holds that lock: 1, 0 or -errno. */

@@ -16,6 +16,7 @@
 #define CHUNK_BYTES (UINT64_C(4) << 10)
 #define PUTSLOT_MIN_BYTES UINT64_C(2500)
 #define ZERO_CHUNK_BYTES (4u << 10)
+#define COLUMN_PENDING_MAX 2u
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
@@ -30,6 +31,9 @@
  * its bytes. The next sync then writes the slots as well, which takes longer than a few vectors
  * in the log would. */
 #define PUTSLOT_MIN_BYTES (UINT64_C(64) << 10)
+/* Pages of rows that are in memory alone, of each column: so many are written in a third of a
+ * millisecond, and hold 26,000 rows of meta.npy. */
+#define COLUMN_PENDING_MAX 256u
 #endif
 
 #define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */

@@ -40,8 +40,10 @@ static void make(struct unit_dir *dir, struct columns *columns, uint64_t rows)
 	assert_int_equal(columns_grow(columns, rows), 0);
 }
 
+/* The files have what was written. */
 static void finish(struct columns *columns)
 {
+	assert_int_equal(columns_sync(columns, false, true), 0);
 	assert_int_equal(columns_close(columns), 0);
 }
 
@@ -489,6 +491,7 @@ static void growth_that_cannot_be_undone_is_cut_before_the_next(void **state)
 	assert_int_equal(columns_grow(&columns, 2000), 0);
 	for (uint64_t slot = 0; slot < 2000; slot++)
 		write_slot(&columns, slot);
+	assert_int_equal(columns_sync(&columns, false, true), 0);
 	failing_io_arm(&io, 1, -EIO); /* the truncation of the vectors */
 	assert_int_equal(columns_cut(&columns, 400), -EIO);
 	failing_io_disarm(&io);
@@ -651,6 +654,7 @@ static void a_row_of_another_id_or_slot_does_not_pass(void **state)
 
 	make(*state, &columns, 20);
 	write_slot(&columns, 3);
+	assert_int_equal(columns_sync(&columns, false, true), 0);
 	assert_int_equal(columns_meta(&columns, 3, id_of(3) + 1, &row), -EBADMSG);
 	assert_int_equal(columns_meta(&columns, 3, QUIVER_ID_NONE, &row), -EBADMSG);
 	unit_read(*state, "meta.npy", bytes, sizeof(bytes), 4096 + 3 * META_ROW_BYTES);
@@ -666,6 +670,7 @@ static void a_flipped_bit_in_a_row_is_noticed(void **state)
 
 	make(*state, &columns, 20);
 	write_slot(&columns, 5);
+	assert_int_equal(columns_sync(&columns, false, true), 0);
 	for (uint64_t bit = 0; bit < META_ROW_BYTES * 8; bit++) {
 		uint64_t at = (4096 + 5 * META_ROW_BYTES) * 8 + bit;
 
@@ -699,6 +704,7 @@ static void the_bytes_of_a_row_are_those_of_the_format(void **state)
 
 	make(*state, &columns, 4);
 	assert_int_equal(columns_write_rows(&columns, slot, &id, &row, 1), 0);
+	assert_int_equal(columns_sync(&columns, false, true), 0);
 	unit_read(*state, "meta.npy", bytes, sizeof(bytes), 4096 + 2 * META_ROW_BYTES);
 	assert_memory_equal(bytes, expected, sizeof(expected));
 	memcpy(covered, expected, 36);
@@ -736,6 +742,7 @@ static void a_row_torn_at_a_sector_is_told_from_damage(void **state)
 		size_t first = 512 - at % 512;
 
 		write_slot(&columns, slot);
+		assert_int_equal(columns_sync(&columns, false, true), 0);
 		unit_read(*state, "meta.npy", bytes, sizeof(bytes), (off_t)at);
 		if (first < META_ROW_BYTES) {
 			crossing++;

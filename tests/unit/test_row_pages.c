@@ -1,0 +1,266 @@
+#include "unit.h"
+
+#include "bytes.h"
+#include "columns.h"
+#include "failing_io.h"
+#include "fault.h"
+
+#define ROWS 5000u
+#define IDS_IN_PAGE (4096 / 8)
+/* Rows of more pages than may be in memory alone. */
+#define MANY (2 * COLUMN_PENDING_MAX * 4096 / META_ROW_BYTES)
+
+static const struct quiver_geometry geometry = { .dim = 1, .dtype = QUIVER_U1, .vector_bytes = 1 };
+
+static void reopen_io(struct unit_dir *dir, struct columns *columns, const struct quiver_io *io)
+{
+	assert_int_equal(columns_open(columns, io, dir->fd, &geometry, 0, false, NULL), 0);
+}
+
+static void make(struct unit_dir *dir, struct columns *columns, uint64_t rows)
+{
+	assert_int_equal(columns_create(quiver_io_posix(), dir->fd, &geometry), 0);
+	reopen_io(dir, columns, quiver_io_posix());
+	assert_int_equal(columns_grow(columns, rows), 0);
+}
+
+static int write_row(struct columns *columns, uint64_t slot)
+{
+	struct meta_row row = { .lsn = slot + 1, .sum = slot * 3 };
+	uint64_t id = slot + 100;
+
+	return columns_write_rows(columns, slot, &id, &row, 1);
+}
+
+static bool shown(struct columns *columns, uint64_t slot)
+{
+	struct meta_row row;
+
+	return columns_id(columns, slot) == slot + 100 &&
+	       columns_meta(columns, slot, slot + 100, &row) == 0 && row.lsn == slot + 1 &&
+	       row.sum == slot * 3;
+}
+
+static bool shown_free(struct columns *columns, uint64_t slot)
+{
+	struct meta_row row;
+
+	return columns_id(columns, slot) == QUIVER_ID_NONE &&
+	       columns_meta(columns, slot, QUIVER_ID_NONE, &row) == 0 && row.lsn == 0;
+}
+
+static uint64_t id_in_file(struct unit_dir *dir, uint64_t slot)
+{
+	uint8_t bytes[8];
+
+	unit_read(dir, "ids.npy", bytes, sizeof(bytes), (off_t)(COLUMN_HEADER_BYTES + slot * 8));
+	return get_le64(bytes);
+}
+
+static uint64_t lsn_in_file(struct unit_dir *dir, uint64_t slot)
+{
+	uint8_t bytes[8];
+
+	unit_read(dir, "meta.npy", bytes, sizeof(bytes),
+	          (off_t)(COLUMN_HEADER_BYTES + slot * META_ROW_BYTES));
+	return get_le64(bytes);
+}
+
+static void rows_are_shown_at_once_and_in_the_files_after_a_sync(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct columns columns;
+
+	make(dir, &columns, ROWS);
+	for (uint64_t slot = 0; slot < ROWS; slot += 7)
+		assert_int_equal(write_row(&columns, slot), 0);
+	assert_true(id_in_file(dir, 7) == QUIVER_ID_NONE && lsn_in_file(dir, 7) == 0);
+	for (int i = 0; i < 2; i++) {
+		for (uint64_t slot = 0; slot < ROWS; slot++)
+			assert_true(slot % 7 == 0 ? shown(&columns, slot)
+			                          : shown_free(&columns, slot));
+		assert_int_equal(columns_sync(&columns, false, true), 0);
+	}
+	for (uint64_t slot = 0; slot < ROWS; slot++) {
+		assert_true(id_in_file(dir, slot) == (slot % 7 == 0 ? slot + 100 : QUIVER_ID_NONE));
+		assert_true(lsn_in_file(dir, slot) == (slot % 7 == 0 ? slot + 1 : 0));
+	}
+	assert_int_equal(columns_close(&columns), 0);
+}
+
+static void no_more_than_a_few_pages_are_in_memory_alone(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct columns columns;
+	uint64_t lacking = 0;
+
+	make(dir, &columns, MANY);
+	for (uint64_t i = 0; i < MANY; i++) /* in an order that is not theirs */
+		assert_int_equal(write_row(&columns, i * 7919 % MANY), 0);
+	for (uint64_t slot = 0; slot < MANY; slot++) {
+		assert_true(shown(&columns, slot));
+		lacking += lsn_in_file(dir, slot) == 0;
+	}
+	assert_true(lacking > 0 && lacking <= (COLUMN_PENDING_MAX + 2) * 4096 / META_ROW_BYTES);
+	assert_int_equal(columns_sync(&columns, false, true), 0);
+	for (uint64_t slot = 0; slot < MANY; slot++)
+		assert_true(shown(&columns, slot) && id_in_file(dir, slot) == slot + 100 &&
+		            lsn_in_file(dir, slot) == slot + 1);
+	assert_int_equal(columns_close(&columns), 0);
+}
+
+static void who_looks_at_the_file_sees_ids_at_once(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct columns columns;
+
+	make(dir, &columns, ROWS);
+	assert_int_equal(write_row(&columns, 1), 0);
+	assert_int_equal(columns_show_ids(&columns), 0);
+	assert_true(id_in_file(dir, 1) == 101);
+	assert_int_equal(columns_show_ids(&columns), 0);
+	columns_show_ids_end(&columns);
+	assert_int_equal(write_row(&columns, 2), 0);
+	assert_true(id_in_file(dir, 2) == 102 && shown(&columns, 2));
+	columns_show_ids_end(&columns);
+	assert_int_equal(write_row(&columns, 3), 0);
+	assert_true(id_in_file(dir, 3) == QUIVER_ID_NONE && shown(&columns, 3));
+	assert_int_equal(columns_close(&columns), 0);
+}
+
+/* The last page of each column is in memory alone while the files grow and are cut. */
+static void growing_and_cutting_keep_rows_and_bring_free_ones(void **state)
+{
+	static const uint64_t steps[] = { 50, 130, 2000, 90, 3000, 60, 61 };
+	struct unit_dir *dir = *state;
+	struct columns columns;
+
+	make(dir, &columns, 50);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		static const uint64_t none = QUIVER_ID_NONE;
+		uint64_t rows = atomic_load(&columns.rows);
+
+		assert_int_equal(columns_grow(&columns, steps[i]), 0);
+		assert_int_equal(columns_cut(&columns, steps[i]), 0);
+		for (uint64_t slot = rows; slot < steps[i]; slot++)
+			assert_true(shown_free(&columns, slot));
+		for (uint64_t slot = 0; slot < 50; slot++)
+			assert_true(i == 0 || shown(&columns, slot));
+		for (uint64_t slot = 0; slot < steps[i]; slot++)
+			assert_int_equal(write_row(&columns, slot), 0);
+		for (uint64_t slot = 50; slot < steps[i]; slot++) /* only free ones are cut */
+			assert_int_equal(columns_write_rows(&columns, slot, &none, NULL, 1), 0);
+	}
+	assert_int_equal(columns_sync(&columns, true, true), 0);
+	assert_true(unit_size(dir, "ids.npy") == COLUMN_HEADER_BYTES + 61 * 8);
+	assert_true(unit_size(dir, "meta.npy") == COLUMN_HEADER_BYTES + 61 * META_ROW_BYTES);
+	assert_int_equal(columns_close(&columns), 0);
+	reopen_io(dir, &columns, quiver_io_posix());
+	for (uint64_t slot = 0; slot < 61; slot++)
+		assert_true(slot < 50 ? shown(&columns, slot) : shown_free(&columns, slot));
+	assert_int_equal(columns_close(&columns), 0);
+}
+
+static void what_could_not_be_written_is_tried_again(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct failing_io io;
+	struct columns columns;
+
+	make(dir, &columns, MANY);
+	assert_int_equal(columns_close(&columns), 0);
+	failing_io_init(&io);
+	reopen_io(dir, &columns, &io.table);
+	for (int at = 1; at <= 2; at++) {
+		for (uint64_t slot = 0; slot < 2000; slot++)
+			assert_int_equal(write_row(&columns, slot), 0);
+		failing_io_arm(&io, at, -ENOSPC);
+		assert_int_equal(columns_sync(&columns, false, true), -ENOSPC);
+		failing_io_disarm(&io);
+		for (uint64_t slot = 0; slot < 2000; slot++)
+			assert_true(shown(&columns, slot));
+	}
+	assert_int_equal(columns_sync(&columns, false, true), 0);
+	for (uint64_t slot = 0; slot < 2000; slot++)
+		assert_true(id_in_file(dir, slot) == slot + 100 &&
+		            lsn_in_file(dir, slot) == slot + 1);
+	assert_int_equal(columns_close(&columns), 0);
+}
+
+/* A search has met a page of ids.npy that could not be read, and sees 0xFF since. Later the disk
+ * reads again: that page must not have been overwritten with 0xFF. */
+static int write_to_a_blank_page(void *arg)
+{
+	uint64_t slot = 3 * IDS_IN_PAGE + 5;
+	struct unit_dir *dir = arg;
+	struct columns columns;
+
+	if (fault_init() != 0 ||
+	    columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, ROWS, false, NULL) != 0)
+		return 1;
+	if (write_row(&columns, 2) != 0) /* in memory alone before */
+		return 2;
+	unit_truncate(dir, "ids.npy", 4096 * 2);
+	if (columns_id(&columns, slot) != QUIVER_ID_NONE || fault_covered() != 1)
+		return 3;
+	unit_truncate(dir, "ids.npy", COLUMN_HEADER_BYTES + ROWS * 8);
+	if (write_row(&columns, slot) != 0 || write_row(&columns, 3) != 0 ||
+	    columns_sync(&columns, false, true) != 0)
+		return 4;
+	if (id_in_file(dir, slot) != slot + 100 || id_in_file(dir, slot + 1) != 0)
+		return 5;
+	return id_in_file(dir, 2) == 102 && id_in_file(dir, 3) == 103 ? 0 : 6;
+}
+
+static void a_page_that_stands_for_another_does_not_get_into_the_file(void **state)
+{
+	struct columns columns;
+
+	make(*state, &columns, ROWS);
+	assert_int_equal(columns_close(&columns), 0);
+	assert_int_equal(unit_in_child(write_to_a_blank_page, *state), 0);
+}
+
+/* Nor is a row stored where the rest of its page cannot be had. */
+static int write_to_an_unreadable_page(void *arg)
+{
+	struct unit_dir *dir = arg;
+	struct columns columns;
+
+	if (fault_init() != 0 ||
+	    columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, ROWS, false, NULL) != 0)
+		return 1;
+	unit_truncate(dir, "meta.npy", 4096 * 2);
+	if (write_row(&columns, 4000) != -EIO)
+		return 2;
+	unit_truncate(dir, "meta.npy", COLUMN_HEADER_BYTES + ROWS * META_ROW_BYTES);
+	if (write_row(&columns, 4000) != 0 || columns_sync(&columns, false, true) != 0)
+		return 3;
+	return lsn_in_file(dir, 4000) == 4001 ? 0 : 4;
+}
+
+static void an_unreadable_page_is_an_error(void **state)
+{
+	struct columns columns;
+
+	make(*state, &columns, ROWS);
+	assert_int_equal(columns_close(&columns), 0);
+	assert_int_equal(unit_in_child(write_to_an_unreadable_page, *state), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, unit_setup_dir, unit_teardown_dir)
+		TEST(rows_are_shown_at_once_and_in_the_files_after_a_sync),
+		TEST(no_more_than_a_few_pages_are_in_memory_alone),
+		TEST(who_looks_at_the_file_sees_ids_at_once),
+		TEST(growing_and_cutting_keep_rows_and_bring_free_ones),
+		TEST(what_could_not_be_written_is_tried_again),
+		TEST(a_page_that_stands_for_another_does_not_get_into_the_file),
+		TEST(an_unreadable_page_is_an_error),
+#undef TEST
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

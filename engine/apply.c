@@ -11,6 +11,15 @@
 
 #define MODE_BITS 07777u
 
+/* So many need no memory of their own. */
+#define FEW_OPS 4
+
+struct few {
+	struct commit_op *ops[FEW_OPS];
+	struct wal_record records[FEW_OPS];
+	const void *payloads[FEW_OPS];
+};
+
 /* A group on its way through the log. Arrays of one entry for each op. */
 struct plan {
 	struct commit_op **ops;
@@ -20,21 +29,31 @@ struct plan {
 	uint64_t log_bytes;
 	int64_t time_ns;
 	uint64_t first_lsn; /* to go back to where the log fails */
+	struct few few;
 };
 
 static int plan_init(struct plan *plan, size_t ops)
 {
-	memset(plan, 0, sizeof(*plan));
 	assert(ops > 0);
+	plan->count = 0;
+	plan->log_bytes = 0;
+	plan->time_ns = clock_realtime_ns();
+	if (ops <= FEW_OPS) {
+		plan->ops = plan->few.ops;
+		plan->records = plan->few.records;
+		plan->payloads = plan->few.payloads;
+		return 0;
+	}
 	plan->ops = calloc(ops, sizeof(struct commit_op *));
 	plan->records = calloc(ops, sizeof(struct wal_record));
 	plan->payloads = calloc(ops, sizeof(void *));
-	plan->time_ns = clock_realtime_ns();
 	return plan->ops && plan->records && plan->payloads ? 0 : -ENOMEM;
 }
 
 static void plan_free(struct plan *plan)
 {
+	if (plan->ops == plan->few.ops)
+		return;
 	free(plan->ops);
 	free(plan->records);
 	free(plan->payloads);
@@ -191,20 +210,25 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 		op->row.lsn = op->lsn;
 		op->row.sum = vector_sum(op->id, op->lsn, op->bytes_hash);
 	}
-	record->type = by_slot ? WAL_PUTSLOT : (uint16_t)op->type;
-	record->more = more;
-	record->lsn = op->lsn;
-	record->id = op->id;
-	record->slot = op->slot;
-	record->old_slot = op->type == WAL_SETATTR || op->type == WAL_DIRATTR ? SLOT_NONE
-	                                                                      : op->old_slot;
-	record->aux = op->type == WAL_RENAME ? op->from : op->type == WAL_SETATTR ? op->row.lsn : 0;
-	record->src_slot = op->type == WAL_RENAME || op->type == WAL_MOVE ? op->src_slot
-	                                                                  : SLOT_NONE;
 	op->row.attr.mode &= MODE_BITS; /* a superblock with others would not be believed */
-	record->attr = op->row.attr;
-	record->sum = op->row.sum;
-	record->time_ns = plan->time_ns;
+	*record = (struct wal_record){
+		.type = by_slot ? WAL_PUTSLOT : (uint16_t)op->type,
+		.more = more,
+		.lsn = op->lsn,
+		.id = op->id,
+		.slot = op->slot,
+		.old_slot = op->type == WAL_SETATTR || op->type == WAL_DIRATTR ? SLOT_NONE
+		                                                               : op->old_slot,
+		.aux = op->type == WAL_RENAME    ? op->from
+		       : op->type == WAL_SETATTR ? op->row.lsn
+		                                 : 0,
+		.src_slot = op->type == WAL_RENAME || op->type == WAL_MOVE ? op->src_slot
+		                                                           : SLOT_NONE,
+		.attr = op->row.attr,
+		.sum = op->row.sum,
+		.time_ns = plan->time_ns,
+	};
+	plan->payloads[plan->count] = NULL;
 	if (record->type == WAL_PUT) {
 		record->payload_bytes = store->geometry.vector_bytes;
 		plan->payloads[plan->count] = op->data;
@@ -254,12 +278,21 @@ static int write_rows(struct quiver *store, const struct plan *plan, bool freein
 	return r;
 }
 
+static bool sets_attrs(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->ops[i]->type == WAL_SETATTR)
+			return true;
+	return false;
+}
+
 /* All memory that publishing will need, so that it cannot fail. */
 static int make_memory(struct quiver *store, const struct plan *plan)
 {
 	int r = index_make_room(&store->index, plan->count);
 
-	if (r == 0)
+	/* It changes its size under the writer lock only, and shrinks after a burst. */
+	if (r == 0 && (sets_attrs(plan) || store->overlay.places > 0))
 		r = overlay_make_room(&store->overlay, plan->count);
 	if (r == 0)
 		r = retired_make_room(&store->retired, 2 * plan->count);

@@ -105,10 +105,10 @@ static int start_over(struct wal *wal, uint64_t bytes)
 
 int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
 {
-	struct wal_segment segment = active_now(wal);
 	int r;
 
-	if (segment.size_bytes - segment.end >= bytes)
+	/* Only the writer makes it less. */
+	if (atomic_load(&wal->room_bytes) >= bytes)
 		return 0;
 	if (!ready_holds(wal, bytes)) {
 		if (nowait)

@@ -61,7 +61,8 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 	else
 		(void)printf("%" PRIu64 " faults, %" PRIu64 " put right", checked->damage,
 		             checked->repaired);
-	if (checked->clean)
+	/* A store just made has not been closed either, but there is nothing to tell of it. */
+	if (checked->clean || (checked->vectors == 0 && checked->log_records == 0))
 		(void)printf("\n");
 	else
 		(void)printf("; it was not closed cleanly (%" PRIu64 " log records %s)\n",

@@ -141,6 +141,10 @@ int main(int argc, char **argv)
 	argp_err_exit_status = STATUS_USAGE;
 	name = strrchr(argv[0], '/') != NULL ? strrchr(argv[0], '/') + 1 : argv[0];
 	command = find_command(called_names, sizeof(called_names) / sizeof(called_names[0]), name);
+	/* mount.fuse(8) runs the program that a type fuse.PROGRAM names with what is to be mounted
+	 * first; no command has a slash in it. */
+	if (command == NULL && argc > 1 && strchr(argv[1], '/') != NULL)
+		return check_output(mount_helper_command(argc, argv));
 	if (command != NULL)
 		return check_output(command->run(argc, argv));
 	return check_output(run_subcommand(argc, argv));

@@ -219,6 +219,30 @@ def test_remount_by_the_helper_of_mount(system, store):  # noqa: F811
     system.run(QUIVERFS, "check", store.path)
 
 
+def test_the_type_fuse_quiverfs_needs_only_the_program(root, store, tmp):  # noqa: F811
+    """What mount(8) runs where /sbin has no helper of ours: mount.fuse, which calls the program
+    with the store, the folder and the options."""
+    if not shutil.which("mount.fuse3", path="/sbin:/usr/sbin"):
+        pytest.skip("there is no mount.fuse3")
+    point, programs = tmp / "mnt", tmp / "bin"
+    point.mkdir()
+    programs.mkdir()
+    (programs / "quiverfs").symlink_to(shutil.which(QUIVERFS))
+    env = {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    fuse = [shutil.which("mount.fuse3", path="/sbin:/usr/sbin"), store.path, point, "-t",
+            "fuse.quiverfs", "-o"]
+    try:
+        run(*fuse, "rw,durability=flush", env=env)
+        assert (point / "control/durability").read_text() == "flush\n"
+        run(*fuse, "remount,ro", env=env)
+        with refused(errno.EROFS):
+            os.open(point / "vectors/1", os.O_WRONLY | os.O_CREAT)
+    finally:
+        run("umount", point, status=None)
+    until(lambda: "no faults" in run(QUIVERFS, "check", store.path, status=None).stdout.decode(),
+          "the daemon does not end")
+
+
 def test_a_mount_made_read_only_stays_so(system, store):  # noqa: F811
     """The daemon was told so: the kernel alone must not make it look writable."""
     system.run("mount", "-t", "quiverfs", "-o", "ro", store.path, system.point)

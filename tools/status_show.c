@@ -222,12 +222,14 @@ static void show_job(const struct screen *screen, const struct facts *facts, con
 static void show_service(const struct screen *screen, const struct facts *facts)
 {
 	const char *transport = or_unknown(facts_find(facts, "transport"));
+	bool slow = strcmp(transport, "dev_fuse") == 0; /* then it is told above why */
 
 	screen_line(screen, SCREEN_BOLD, "durability", "%s%s",
 	            or_unknown(facts_find(facts, "durability")),
 	            facts_number(facts, "read_only") != 0 ? " (mounted read-only)" : "");
-	screen_line(screen, SCREEN_BOLD, "transport", "%s",
-	            strcmp(transport, "dev_fuse") == 0 ? "/dev/fuse" : transport);
+	screen_line(screen, SCREEN_BOLD, "transport", "%s%s%s", slow ? "/dev/fuse" : transport,
+	            slow ? "" : ": ",
+	            slow ? "" : or_unknown(facts_find(facts, "transport_reason")));
 	show_job(screen, facts, "compact", "compaction");
 	show_job(screen, facts, "verify", "verification");
 }

@@ -27,10 +27,19 @@ void __tsan_release(void *addr);
 extern char epoch_tsan_tag;
 #endif
 
+#if defined(EPOCH_TSAN) || defined(__SANITIZE_ADDRESS__)
+#define EPOCH_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EPOCH_SANITIZED 1
+#endif
+#endif
+
 /* liburcu's own functions of a few lines, made for callers of any licence, where they are to be
- * inlined. The sanitizer shall not look into them, and the analyzer does not understand that a
+ * inlined. Sanitizers shall not look into them (liburcu's threads are not aligned as their type
+ * says, which UBSan, beside ASan, would tell of), and the analyzer does not understand that a
  * thread which has registered itself is registered. */
-#if !defined(EPOCH_TSAN) && !defined(__clang_analyzer__)
+#if !defined(EPOCH_SANITIZED) && !defined(__clang_analyzer__)
 #include <urcu/static/urcu-bp.h>
 #define EPOCH_LOCK _urcu_bp_read_lock
 #define EPOCH_UNLOCK _urcu_bp_read_unlock

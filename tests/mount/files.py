@@ -5,6 +5,7 @@ import ctypes
 import errno
 import mmap
 import os
+import time
 
 import pytest
 
@@ -79,12 +80,29 @@ def attributes(path):
     return found.st_mtime_ns, found.st_mode & 0o7777, found.st_uid, found.st_gid
 
 
+MAP_FAILED = ctypes.c_void_p(-1).value
+
+
+def map_shared(path, size):
+    """The kernel tells of the last close of a file some time after it. Until then a vector that
+    was replaced meanwhile cannot be mapped."""
+    end = time.monotonic() + 30
+    while True:
+        with opened(path, os.O_RDONLY) as fd:
+            address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+            number = ctypes.get_errno()
+        if address != MAP_FAILED:
+            return address
+        if number != errno.ENODEV or time.monotonic() > end:
+            raise OSError(number, os.strerror(number), str(path))
+        time.sleep(0.001)
+
+
 def resident(path, size):
     """Which pages of a file the kernel still has once it is opened: a list of booleans.
     Nothing is read for that."""
     pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
-    with opened(path, os.O_RDONLY) as fd:
-        address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    address = map_shared(path, size)
     try:
         check_call(libc.mincore(address, size, pages), path)
     finally:

@@ -159,7 +159,7 @@ int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, stru
 	for (int i = 0; r == -EBADMSG && i < READ_TRIES; i++) {
 		if (i > 0)
 			sched_yield();
-		r = fault_copy(bytes, at, sizeof(bytes));
+		r = fault_load(bytes, at, sizeof(bytes));
 		if (r == 0)
 			r = meta_decode(bytes, id, slot, row);
 	}
@@ -173,7 +173,7 @@ bool columns_meta_torn(const struct columns *columns, uint64_t slot)
 
 	if (first >= META_ROW_BYTES) /* in one sector, so written wholly or not at all */
 		return false;
-	if (fault_copy(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
+	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
 		return false;
 	/* The other part is that of a live row: the LSN leads it, the flags lie behind
 	 * every place where a sector can end. */
@@ -184,14 +184,14 @@ bool columns_meta_torn(const struct columns *columns, uint64_t slot)
 
 int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES])
 {
-	return fault_copy(bytes, row_in_map(columns, &columns->meta, slot), META_ROW_BYTES);
+	return fault_load(bytes, row_in_map(columns, &columns->meta, slot), META_ROW_BYTES);
 }
 
 uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot)
 {
 	uint8_t bytes[META_ROW_BYTES];
 
-	if (fault_copy(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
+	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
 		return 0;
 	return get_le64(bytes + AT_LSN);
 }

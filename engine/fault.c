@@ -173,6 +173,24 @@ int fault_copy(void *to, const void *from, size_t length)
 	return 0;
 }
 
+int fault_load(void *to, const void *from, size_t length)
+{
+	if (sigsetjmp(guard.back, 0) != 0) {
+		disarm();
+		return -EIO;
+	}
+	arm(from, length);
+	for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
+		const uint64_t *word =
+			__builtin_assume_aligned((const char *)from + at, sizeof(*word));
+		uint64_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+		memcpy((char *)to + at, &value, sizeof(value));
+	}
+	disarm();
+	return 0;
+}
+
 int fault_store(void *to, const void *from, size_t length)
 {
 	if (sigsetjmp(guard.back, 0) != 0) {

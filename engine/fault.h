@@ -18,6 +18,9 @@ int fault_init(void);
 /* memcpy from a map. 0 or -EIO (`to` then holds rubbish). Any thread. */
 int fault_copy(void *to, const void *from, size_t length);
 
+/* As fault_copy, word by word, beside a fault_store of the same bytes: words may be of before and
+ * after it. `from` and the length are multiples of 8. 0 or -EIO. Any thread. */
+int fault_load(void *to, const void *from, size_t length);
 /* Store words of 8 bytes in a private map, each at once for who loads it; `to`, which is at a
  * multiple of 8, and `length` in bytes. 0 or -EIO (some may be stored). Any thread. */
 int fault_store(void *to, const void *from, size_t length);

@@ -84,8 +84,8 @@ MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 def map_shared(path, size):
-    """The kernel tells of the last close of a file some time after it. Until then a vector that
-    was replaced meanwhile cannot be mapped."""
+    """The address of the whole file, for `unmap`. The kernel tells of the last close of a file some
+    time after it; until then a vector that was replaced meanwhile cannot be mapped."""
     end = time.monotonic() + 30
     while True:
         with opened(path, os.O_RDONLY) as fd:
@@ -98,6 +98,10 @@ def map_shared(path, size):
         time.sleep(0.001)
 
 
+def unmap(address, size, path):
+    check_call(libc.munmap(address, size), path)
+
+
 def resident(path, size):
     """Which pages of a file the kernel still has once it is opened: a list of booleans.
     Nothing is read for that."""
@@ -106,7 +110,7 @@ def resident(path, size):
     try:
         check_call(libc.mincore(address, size, pages), path)
     finally:
-        check_call(libc.munmap(address, size), path)
+        unmap(address, size, path)
     return [bool(page & 1) for page in pages]
 
 

@@ -2,6 +2,7 @@
 other has looked at before."""
 
 import contextlib
+import ctypes
 import errno
 import mmap
 import os
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from files import opened, read_chunks, refused, resident, write_all
+from files import map_shared, opened, read_chunks, refused, resident, unmap, write_all
 from harness import LONG, QUIVERFS, run
 
 BOTH_TRANSPORTS = True
@@ -543,9 +544,10 @@ def ways_to_change(mnt, rng, peer, old):
 
 def looks_at(path, size):
     """The same vector in every way that goes through the page cache."""
+    address = map_shared(path, size)
+    yield ctypes.string_at(address, size)
+    unmap(address, size, path)
     with opened(path, os.O_RDONLY) as fd:
-        with mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ) as view:
-            yield view[:]
         with mmap.mmap(fd, size, mmap.MAP_PRIVATE, mmap.PROT_READ) as view:
             yield view[:]
         yield os.pread(fd, size, 0)

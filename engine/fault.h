@@ -19,7 +19,8 @@ int fault_init(void);
 int fault_copy(void *to, const void *from, size_t length);
 
 /* As fault_copy, word by word, beside a fault_store of the same bytes: words may be of before and
- * after it. `from` and the length are multiples of 8. 0 or -EIO. Any thread. */
+ * after it. `from` is at a multiple of 8, and `length` is one. 0 or -EIO (`to` then holds
+ * rubbish). Any thread. */
 int fault_load(void *to, const void *from, size_t length);
 /* Store words of 8 bytes in a private map, each at once for who loads it; `to`, which is at a
  * multiple of 8, and `length` in bytes. 0 or -EIO (some may be stored). Any thread. */

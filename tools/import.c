@@ -120,13 +120,12 @@ static int sink_open(struct session *session, struct sink *sink)
 	}
 	if (!session->target.live)
 		return 0;
-	sink->put_fd = openat(session->mount_fd, "control/put", O_WRONLY | O_CLOEXEC);
+	sink->put_fd = live_open(session->mount_fd, "control/put", O_WRONLY);
 	if (sink->put_fd < 0) {
-		int result = -errno;
-
 		say_error(session->target.path, "control/put cannot be opened: %s%s",
-		          strerror(-result), result == -EROFS ? " (is the mount read-only?)" : "");
-		return result;
+		          live_strerror(sink->put_fd),
+		          sink->put_fd == -EROFS ? " (is the mount read-only?)" : "");
+		return sink->put_fd;
 	}
 	return 0;
 }
@@ -180,7 +179,7 @@ static int put_mount(struct sink *sink, size_t count)
 		written = write(sink->put_fd, sink->put, count * record_bytes);
 	} while (written < 0 && errno == EINTR);
 	if (written < 0)
-		return -errno;
+		return live_error(sink->put_fd, errno);
 	return (size_t)written == count * record_bytes ? 0 : -EIO;
 }
 

@@ -9,35 +9,66 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define NAME_BYTES_MAX 64
+/* A daemon that is killed loses at most one request for each of its threads, so one of as many
+ * questions finds the connection ended. */
+#define QUESTIONS_MAX 64
 
 /* A request that was under way when the daemon ended is aborted; one in a ring of io_uring
- * that is taken down is cancelled. */
+ * that is taken down is cancelled, or interrupted. */
 bool live_is_gone(int result)
 {
 	return result == -ENOTCONN || result == -ECONNABORTED || result == -ECANCELED;
 }
 
-static int live_error(void)
+/* A daemon that is killed while it takes a request from the kernel leaves EIO, which may as well
+ * be an answer: the next request tells. statfs(2) always asks the daemon. */
+static bool is_cut_off(int fd)
 {
+	struct statfs status;
+
+	for (unsigned i = 0; i < QUESTIONS_MAX; i++) {
+		if (fstatfs(fd, &status) == 0)
+			return false;
+		if (live_is_gone(-errno))
+			return true;
+		if (errno != EIO && errno != EINTR)
+			return false;
+	}
+	return false;
+}
+
+int live_error(int fd, int error)
+{
+	if (live_is_gone(-error) || (error == EIO && is_cut_off(fd)))
+		return -ENOTCONN;
+	return -error;
+}
+
+int live_open(int dir_fd, const char *path, int flags)
+{
+	unsigned refused = 0;
+	int fd;
+
+	do {
+		fd = openat(dir_fd, path, flags | O_CLOEXEC);
+	} while (fd < 0 && (errno == EINTR || (errno == EIO && ++refused < QUESTIONS_MAX)));
+	if (fd >= 0)
+		return fd;
 	return live_is_gone(-errno) ? -ENOTCONN : -errno;
 }
 
-/* Open control/NAME; the descriptor or a negative errno. A ring that is taken down
- * interrupts, too. */
+/* Open control/NAME; the descriptor or a negative errno. */
 static int open_control(int mount_fd, const char *name, int flags)
 {
 	char path[NAME_BYTES_MAX];
-	int fd;
 
 	if (snprintf(path, sizeof(path), "control/%s", name) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	do {
-		fd = openat(mount_fd, path, flags | O_CLOEXEC);
-	} while (fd < 0 && errno == EINTR);
-	return fd < 0 ? live_error() : fd;
+	return live_open(mount_fd, path, flags);
 }
 
 int live_read(int mount_fd, const char *name, char *text, size_t size)
@@ -54,7 +85,7 @@ int live_read(int mount_fd, const char *name, char *text, size_t size)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			result = live_error();
+			result = live_error(mount_fd, errno);
 		if (got <= 0)
 			break;
 		length += (size_t)got;
@@ -62,7 +93,7 @@ int live_read(int mount_fd, const char *name, char *text, size_t size)
 	if (result == 0 && length == size)
 		result = -EFBIG;
 	if (close(fd) < 0 && errno != EINTR && result == 0)
-		result = live_error();
+		result = live_error(mount_fd, errno);
 	if (result < 0)
 		return result;
 	if (length > 0 && text[length - 1] == '\n')
@@ -84,11 +115,11 @@ int live_write(int mount_fd, const char *name, const char *value)
 		written = write(fd, value, length);
 	} while (written < 0 && errno == EINTR);
 	if (written < 0)
-		result = live_error();
+		result = live_error(mount_fd, errno);
 	else if ((size_t)written != length)
 		result = -EIO;
 	if (close(fd) < 0 && errno != EINTR && result == 0)
-		result = live_error();
+		result = live_error(mount_fd, errno);
 	return result;
 }
 

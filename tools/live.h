@@ -25,6 +25,17 @@ int live_write(int mount_fd, const char *name, const char *value);
 /* Whether this negative errno of a file of a mount says that its daemon is gone. */
 bool live_is_gone(int result);
 
+/*
+ * openat(2) of a file or folder of a mount, O_CLOEXEC, the caller's to close; repeated while it
+ * is interrupted, or EIO may mean a daemon that is just ending. -ENOTCONN where the daemon is
+ * gone; other errors of openat. Any thread.
+ */
+int live_open(int dir_fd, const char *path, int flags);
+
+/* The errno `error` of a failed call on `fd`, a file of a mount, as a negative errno: -ENOTCONN
+ * where the daemon is gone, which an EIO is asked about. Any thread. */
+int live_error(int fd, int error);
+
 /* Words for an error of the two, or of a file of the mount. */
 const char *live_strerror(int result);
 

@@ -85,11 +85,10 @@ static int open_mount(struct session *session)
 	char *end;
 	int result;
 
-	session->mount_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	session->mount_fd = live_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
 	if (session->mount_fd < 0) {
-		result = -errno;
-		say_error(path, "%s", live_strerror(result));
-		return result;
+		say_error(path, "%s", live_strerror(session->mount_fd));
+		return session->mount_fd;
 	}
 	result = read_value(session, "dim", dim);
 	if (result == 0)

@@ -24,6 +24,8 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 #define POLL_MS 50u
 /* Room for what control/version says. */
 #define VERSION_BYTES_MAX 64
+/* How often EIO is asked again: it may come from a daemon that is just ending (live.c). */
+#define LOOK_UPS_MAX 64
 
 /* Say that the daemon of the mount at `path` is gone. */
 static int say_stale(const char *path)
@@ -102,11 +104,11 @@ static bool find_mount_above(char *path)
 static int ask_alive(const char *path)
 {
 	char version[VERSION_BYTES_MAX];
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = live_open(AT_FDCWD, path, O_PATH | O_DIRECTORY);
 	int result;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	result = live_read(fd, "version", version, sizeof(version));
 	(void)close(fd); /* nothing was done with it */
 	return result;
@@ -228,12 +230,13 @@ int target_resolve(const char *given, struct target *target)
 {
 	char path[PATH_MAX];
 	struct stat status = { 0 };
+	unsigned refused = 0;
 	int result;
 
 	memset(target, 0, sizeof(*target));
 	do {
 		result = look_up(given, path, &status);
-	} while (result == -EINTR); /* as in live.c */
+	} while (result == -EINTR || (result == -EIO && ++refused < LOOK_UPS_MAX));
 	if (live_is_gone(result))
 		return say_stale(given);
 	if (result < 0) {

@@ -225,6 +225,13 @@ int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t
  * the disk. A hint: false where it cannot be told. */
 bool quiver_ref_resident(struct quiver *store, const struct quiver_ref *ref);
 
+/* Before reading one that is not: have the disk begin with all its pages, so that they come while
+ * the first is waited for and not one after the other, and with what lies around them, since
+ * others will be read as well, where all vectors fit into half of the memory. Where they do not,
+ * the first page is left to be asked for by itself: by that the kernel judges whether to read
+ * ahead. Does not wait; what cannot be done is left undone. Any thread. */
+void quiver_ref_prefetch(struct quiver *store, const struct quiver_ref *ref);
+
 /* Copy the vector (N bytes) and, if not NULL, its attributes and LSN, with its
  * checksum compared. -ENOENT, -EIO. */
 int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,

@@ -11,6 +11,12 @@
 #include "store.h"
 #include "xxh3.h"
 
+/* What comes along with a vector that has to be read from the disk, where all vectors fit into
+ * memory: about what the disk delivers in the time in which it answers one request, so that a
+ * single read waits next to no longer. 100,000 vectors of 3 KiB, once each in random order, two
+ * clients of a mount: 75 us each without, 16 with 128 KiB, 15 with 256, 15 with 512. */
+#define WINDOW_BYTES (UINT64_C(256) << 10)
+
 int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row)
 {
 	if (overlay_get(&store->overlay, slot, row))
@@ -204,6 +210,39 @@ bool quiver_ref_resident(struct quiver *store, const struct quiver_ref *ref)
 		if (!(pages[i] & 1))
 			return false;
 	return true;
+}
+
+static void fetch(uintptr_t from, uintptr_t to)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	from &= ~(page - 1);
+	if (from < to)
+		(void)madvise((void *)from, to - from, MADV_WILLNEED); /* only a hint */
+}
+
+/* Whether the file of the vectors leaves half of the memory to others. */
+static bool fits_memory(const struct quiver *store)
+{
+	uint64_t rows = atomic_load_explicit(&store->columns.rows, memory_order_relaxed);
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return rows <= memory / 2 / store->geometry.vector_bytes;
+}
+
+void quiver_ref_prefetch(struct quiver *store, const struct quiver_ref *ref)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = (uintptr_t)ref->data, end = begin + store->geometry.vector_bytes;
+	uintptr_t map = (uintptr_t)store->columns.vectors.map;
+	uintptr_t window = map + (begin - map) / WINDOW_BYTES * WINDOW_BYTES;
+
+	if (!fits_memory(store)) {
+		fetch((begin & ~(page - 1)) + page, end);
+		return;
+	}
+	fetch(begin, end); /* first, as somebody waits for it */
+	fetch(window, window + WINDOW_BYTES);
 }
 
 int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,

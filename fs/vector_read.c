@@ -56,6 +56,8 @@ static int read_stateless(const struct read_op *op, bool may_wait)
 		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
 		return 0;
 	}
+	if (may_wait)
+		quiver_ref_prefetch(op->fs->store, &ref);
 	if (!may_wait && !quiver_ref_resident(op->fs->store, &ref))
 		rc = -EAGAIN;
 	else
@@ -93,6 +95,8 @@ static int read_version(const struct read_op *op, bool may_wait)
 		version_drop(fs, version);
 		return -EAGAIN;
 	}
+	if (!verified && may_wait)
+		quiver_ref_prefetch(fs->store, &version->ref);
 	if (!verified)
 		rc = quiver_ref_verify(fs->store, &version->ref);
 	if (!verified && rc == 0) {

@@ -1,7 +1,13 @@
 #include "unit.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+
 #include "sizes.h"
 #include "store_test.h"
+
+#define PREFETCH_BYTES 65536u /* of a vector: several pages */
+#define PREFETCH_ID 40u /* far behind what is read of the file when it is opened */
 
 static int open_in_process(void *arg)
 {
@@ -302,6 +308,74 @@ static void test_failure_15_a_pinned_version_stays_whatever_happens(void **state
 	close_store(store);
 }
 
+/* Whether the pages of `data` behind the first are all in memory. */
+static bool are_there(const uint8_t *data, uint32_t n)
+{
+	unsigned char pages[PREFETCH_BYTES / 4096];
+	size_t count = (n + 4095) / 4096;
+
+	assert_int_equal(mincore((void *)(uintptr_t)data, n, pages), 0);
+	for (size_t i = 1; i < count; i++)
+		if (!(pages[i] & 1))
+			return false;
+	return true;
+}
+
+/* A store of large vectors, of which the kernel has nothing cached. */
+static struct quiver *open_cold(const char *path)
+{
+	const struct quiver_geometry geometry = { .dim = PREFETCH_BYTES, .dtype = QUIVER_U1 };
+	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	const struct quiver_attr attr = { .mode = 0644 };
+	static uint8_t data[PREFETCH_BYTES];
+	char file[UNIT_PATH_BYTES + 64];
+	struct quiver *store;
+	int fd;
+
+	assert_int_equal(quiver_create(path, &geometry, NULL, NULL), 0);
+	assert_int_equal(quiver_open(path, &options, &store, NULL), 0);
+	for (uint64_t id = 0; id <= PREFETCH_ID; id++)
+		assert_int_equal(quiver_put(store, id, data, &attr, QUIVER_ATTR_ALL, 0, NULL), 0);
+	assert_int_equal(quiver_close(store), 0);
+	snprintf(file, sizeof(file), "%s/vectors.npy", path);
+	fd = open(file, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(fsync(fd), 0); /* only clean pages go */
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(quiver_open(path, &options, &store, NULL), 0);
+	return store;
+}
+
+static void test_prefetch_brings_the_pages_of_a_vector(void **state)
+{
+	/* The other tests are in memory, where nothing is ever cold. */
+	struct unit_dir dir = { .path = "/var/tmp/quiver-unit-XXXXXX" };
+	char path[UNIT_PATH_BYTES + 32];
+	struct quiver *store;
+	struct quiver_ref ref;
+	bool cold;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir.path));
+	dir.fd = open(dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(dir.fd >= 0);
+	snprintf(path, sizeof(path), "%s/store", dir.path);
+	store = open_cold(path);
+	assert_int_equal(quiver_get(store, PREFETCH_ID, &ref), 0);
+	cold = !are_there(ref.data, PREFETCH_BYTES);
+	quiver_ref_prefetch(store, &ref);
+	for (int tries = 0; tries < 10000 && !are_there(ref.data, PREFETCH_BYTES); tries++)
+		usleep(1000);
+	assert_true(are_there(ref.data, PREFETCH_BYTES));
+	assert_int_equal(quiver_ref_verify(store, &ref), 0);
+	quiver_unref(store, &ref);
+	assert_int_equal(quiver_close(store), 0);
+	unit_dir_remove(&dir);
+	if (!cold)
+		skip(); /* this filesystem keeps its pages, so nothing was shown */
+}
+
 static void test_failure_4_switching_the_log_off_does_not_bring_back_the_past(void **state)
 {
 	struct store_dir *s = *state;
@@ -588,6 +662,7 @@ int main(void)
 		TEST(test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts),
 		TEST(test_every_dtype_and_size_at_both_ends_of_the_ids),
 		TEST(test_failure_15_a_pinned_version_stays_whatever_happens),
+		TEST(test_prefetch_brings_the_pages_of_a_vector),
 		TEST(test_failure_4_switching_the_log_off_does_not_bring_back_the_past),
 		TEST(test_failure_5_what_was_handed_to_the_kernel_survives_a_kill),
 		TEST(test_recovery_grows_files_that_a_crash_has_left_short),

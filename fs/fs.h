@@ -92,7 +92,12 @@ struct fs {
 
 	_Atomic unsigned stages; /* buffers of staged vectors in use; stage.c */
 
-	_Atomic uint64_t lookups; /* of names in vectors/; see listing.c */
+	_Atomic uint64_t lookups; /* of names in vectors/ */
+	/* What listings learn from lookups; listing.c. Hints, each by itself. */
+	_Atomic uint64_t probe_lookups; /* of IDs that listing_is_probe */
+	_Atomic uint64_t listed_probes; /* of the newest listing: such IDs so far... */
+	_Atomic uint64_t listed_since; /* ...and probe_lookups at its start */
+	_Atomic bool names_only; /* nobody wanted attributes of what was listed last */
 
 	/* Counts how often the kernel was told attributes of a vector that it may keep,
 	 * after they were read and before it was; see control_put.c. */

@@ -2,11 +2,13 @@
  * listing.c - reading directories.
  *
  * The kernel asks for entries with attributes (READDIRPLUS), and keeps about 1.2 KB for each
- * that it gets: much, where somebody wants names alone. So the first answer has attributes, the
- * next have none (their node number 0 tells the kernel to keep nothing), and once the names that
- * went without are looked up, all that follow have them. The kernel's own way (AUTO) is to give
- * them in the one answer after a lookup; programs that look at 10,000 names before they look up
- * the first, as find does, get next to nothing from it.
+ * that it gets, until it wants the memory back: much, where somebody wants names alone. A
+ * lookup that it has to send instead costs three times what the attributes here do. So the first
+ * names come with attributes, but for one here and there, the probes; once those are looked up,
+ * all that follow have them, and else none (the node number 0 tells the kernel to keep nothing).
+ * Where nobody looked up the probes of one listing, the next begins without attributes. The
+ * kernel's own way (AUTO) is to give them in the one answer after a lookup; programs that read
+ * 100,000 names before they look up the first, as find does, get next to nothing from it.
  */
 #include "listing.h"
 
@@ -26,8 +28,15 @@
 /* Copying more IDs than this at once is left to a worker: a few 100 us. */
 #define LISTING_INLINE_MAX 65536u
 
-/* So many of the entries without attributes looked up are a sign that all will be. */
+/* Names that come with attributes whoever asks: what fts(3), and so find and du, reads at once,
+ * and a little more. The kernel then keeps at most 160 MB. */
+#define ATTRIBUTES_FIRST 131072u
+/* One ID in so many, a power of two, is a probe. */
+#define PROBE_BITS 6u
+/* So many of the probes looked up are a sign that all will be... */
 #define LOOKED_UP_SHARE 2u /* one in */
+/* ...but not of fewer, which others may have looked up. */
+#define PROBES_MIN 8u
 
 /* Offsets 0 and 1 are "." and "..". */
 #define DOTS 2u
@@ -39,8 +48,9 @@ struct listing {
 	struct quiver_list ids; /* lock */
 	uint64_t *scratch; /* lock; nodes */
 	size_t scratch_count; /* lock */
-	uint64_t bare; /* lock; entries without attributes since the start */
-	uint64_t lookups; /* lock; fs->lookups at the start */
+	uint64_t probes; /* lock; passed since the start */
+	uint64_t lookups; /* lock; fs->probe_lookups at the start */
+	bool names_only; /* lock; nobody wanted the attributes of the one before */
 	bool looked_up; /* lock; so attributes are wanted */
 };
 
@@ -52,7 +62,6 @@ struct page {
 	fuse_ino_t dir;
 	uint64_t offset; /* of the next entry */
 	bool plus;
-	bool bare; /* plus, but without attributes */
 	char *data;
 	size_t used, size;
 };
@@ -174,13 +183,12 @@ static bool add_dots(struct page *page)
 	return true;
 }
 
-/* The entry of a vector. -ENOENT where it has gone; one that is damaged keeps its
- * name. */
-static int vector_dirent(struct page *page, uint64_t id, struct fuse_entry_param *entry)
+/* The entry of a vector, with attributes or for its name alone. -ENOENT where it has gone; one
+ * that is damaged keeps its name. */
+static int vector_dirent(struct page *page, uint64_t id, bool names_only,
+                         struct fuse_entry_param *entry)
 {
 	int rc;
-
-	bool names_only = !page->plus || page->bare;
 
 	if (names_only)
 		rc = quiver_stat(page->fs->store, id, NULL, NULL);
@@ -196,41 +204,74 @@ static int vector_dirent(struct page *page, uint64_t id, struct fuse_entry_param
 	return 0;
 }
 
-/* Whether the answer goes without attributes. The listing's lock is held. */
-static bool is_bare(struct listing *l, const struct page *page)
+bool listing_is_probe(uint64_t id)
 {
-	uint64_t lookups = atomic_load_explicit(&page->fs->lookups, memory_order_relaxed);
+	/* The highest bits of Fibonacci hashing (Knuth): one in 64 also of IDs in a row. */
+	return id * UINT64_C(0x9e3779b97f4a7c15) >> (64 - PROBE_BITS) == 0;
+}
 
-	if (page->offset <= DOTS) {
-		l->bare = 0;
-		l->lookups = lookups;
-		l->looked_up = false;
-		return false;
-	}
-	if (l->bare > 0 && (lookups - l->lookups) * LOOKED_UP_SHARE >= l->bare)
+/* Whether those who got the names of `probes` wanted attributes. */
+static bool were_looked_up(uint64_t probes, uint64_t lookups)
+{
+	return lookups * LOOKED_UP_SHARE >= probes;
+}
+
+/* What the listing before this one tells. Two at once spoil it for each other, in which nothing
+ * is lost but time. The listing's lock is held. */
+static void begin(struct fs *fs, struct listing *l)
+{
+	uint64_t before = atomic_load(&fs->listed_probes);
+
+	l->lookups = atomic_load(&fs->probe_lookups);
+	if (before >= PROBES_MIN)
+		atomic_store(&fs->names_only,
+		             !were_looked_up(before, l->lookups - atomic_load(&fs->listed_since)));
+	atomic_store(&fs->listed_probes, 0);
+	atomic_store(&fs->listed_since, l->lookups);
+	l->names_only = atomic_load(&fs->names_only);
+	l->looked_up = false;
+	l->probes = 0;
+}
+
+/* Look whether the probes so far were looked up. The listing's lock is held. */
+static void judge(struct fs *fs, struct listing *l)
+{
+	if (l->probes >= PROBES_MIN &&
+	    were_looked_up(l->probes, atomic_load(&fs->probe_lookups) - l->lookups))
 		l->looked_up = true;
-	return !l->looked_up;
+}
+
+/* Whether the next entry goes without attributes. The listing's lock is held. */
+static bool is_bare(const struct listing *l, const struct page *page, bool probe)
+{
+	if (!page->plus || l->looked_up)
+		return !page->plus;
+	return l->names_only || probe || page->offset - DOTS >= ATTRIBUTES_FIRST;
 }
 
 /* The caller holds the listing's lock. */
 static void add_vectors(struct page *page)
 {
 	struct listing *l = page->listing;
-	uint64_t first = page->offset;
 	struct fuse_entry_param entry;
 	char name[SCRATCH_NAME_MAX + 1];
 
+	if (page->offset == DOTS)
+		begin(page->fs, l);
+	judge(page->fs, l);
 	while (page->offset - DOTS < l->ids.count) {
 		uint64_t id = l->ids.ids[page->offset - DOTS];
+		bool probe = listing_is_probe(id);
 
 		(void)tree_format_id(id, name);
-		if (vector_dirent(page, id, &entry) != 0)
+		if (vector_dirent(page, id, is_bare(l, page, probe), &entry) != 0)
 			page->offset++;
-		else if (!add(page, name, &entry))
+		else if (add(page, name, &entry))
+			l->probes += probe;
+		else
 			break;
 	}
-	if (page->bare)
-		l->bare += page->offset - first;
+	atomic_store(&page->fs->listed_probes, l->probes);
 	if (page->offset - DOTS < l->ids.count)
 		return;
 	while (page->offset - DOTS - l->ids.count < l->scratch_count) {
@@ -277,11 +318,6 @@ static void reply_page(struct page *page)
 	rc = reply_begin(&reply, page->req, page->size);
 	if (rc == 0) {
 		page->data = reply.data;
-		if (page->plus && page->listing != NULL) {
-			pthread_mutex_lock(&page->listing->lock);
-			page->bare = is_bare(page->listing, page);
-			pthread_mutex_unlock(&page->listing->lock);
-		}
 		if (add_dots(page) && page->listing != NULL) {
 			pthread_mutex_lock(&page->listing->lock);
 			add_vectors(page);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attr.h"
+#include "listing.h"
 #include "node.h"
 #include "scratch.h"
 #include "tree.h"
@@ -69,6 +70,13 @@ static int node_entry(struct fs *fs, uint64_t node, bool itself, struct fuse_ent
 	return attr_fixed(fs, entry->ino, &entry->attr, &entry->attr_timeout);
 }
 
+static int lookup_id(struct fs *fs, uint64_t id, pid_t pid, struct fuse_entry_param *entry)
+{
+	if (listing_is_probe(id))
+		atomic_fetch_add_explicit(&fs->probe_lookups, 1, memory_order_relaxed);
+	return vector_lookup(fs, id, pid, entry);
+}
+
 void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
@@ -84,7 +92,7 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	else if (parent != TREE_VECTORS)
 		rc = fixed_entry(fs, parent, name, &entry);
 	else if (tree_parse_id(name, &id))
-		rc = vector_lookup(fs, id, fuse_req_ctx(req)->pid, &entry);
+		rc = lookup_id(fs, id, fuse_req_ctx(req)->pid, &entry);
 	else if (scratch_is_name(name))
 		rc = scratch_entry(fs, name, &entry);
 	else if (tree_parse_view(name, &id, &form)) {

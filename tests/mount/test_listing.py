@@ -4,6 +4,7 @@ import ctypes
 import os
 import random
 import subprocess
+from pathlib import Path
 
 from files import libc, opened, write_all
 from harness import run, shell
@@ -213,31 +214,62 @@ def looked_up(mnt):
     return int(mnt.stats()["lookups"])
 
 
-def test_names_alone_cost_the_kernel_nothing(stores, rng):
-    mnt = stores.mount()
-    put_all(mnt, rng.sample(range(2**62), COUNT))
-    mnt = stores.again(mnt)
-    names = os.listdir(mnt.vectors)
-    assert len(names) == COUNT
+def cost_in_lookups(mnt, names):
     before = looked_up(mnt)
     for name in names:
         os.stat(mnt.vectors / name)
-    assert looked_up(mnt) - before > COUNT * 3 // 4  # it kept next to none
+    return looked_up(mnt) - before
 
 
-def test_attributes_come_along_once_names_are_looked_up(stores, rng):
-    """As find does it: many names first, then their attributes, then on."""
-    mnt = stores.mount()
-    put_all(mnt, rng.sample(range(2**62), COUNT))
-    mnt = stores.again(mnt)
-    batch = COUNT // 4
+FIRST = 131072  # so many come with attributes, but for one in 64
+PROBES = FIRST // 40
+
+
+def many(stores, more):
+    mnt = stores.mount(stores.create(1, "u1"))
+    put_all(mnt, range(FIRST + more))
+    return stores.again(mnt)
+
+
+def forget_names():
+    Path("/proc/sys/vm/drop_caches").write_text("2")
+
+
+def test_names_alone_cost_the_kernel_little(stores, rng):
+    """The first come with attributes. Once nobody has wanted them, none do, until they are."""
+    more = 20000
+    mnt = many(stores, more)
+    names = os.listdir(mnt.vectors)
+    assert len(names) == FIRST + more
+    assert cost_in_lookups(mnt, names[:1000]) < 100
+    assert cost_in_lookups(mnt, names[FIRST:]) > more * 3 // 4
+    forget_names()
+    assert os.listdir(mnt.vectors) == names
+    forget_names()
+    assert os.listdir(mnt.vectors) == names
+    assert cost_in_lookups(mnt, names[:more]) == more
+    assert cost_in_lookups(mnt, names[more:]) == FIRST
+    forget_names()
+    assert os.listdir(mnt.vectors) == names
+    assert cost_in_lookups(mnt, names[:FIRST]) < PROBES
+
+
+def test_attributes_go_on_where_the_first_were_looked_up(stores, rng):
+    """As find does it: 100,000 names, then their attributes, then on."""
+    mnt = many(stores, 20000)
     names = []
     with os.scandir(mnt.vectors) as entries:
         for entry in entries:
             names.append(entry.name)
-            if len(names) % batch == 0:
-                for name in names[-batch:]:
-                    assert os.stat(mnt.vectors / name).st_size == mnt.size
-    assert len(set(names)) == COUNT
-    # The first batch, and what the C library had read ahead by then.
-    assert looked_up(mnt) < batch * 5 // 3
+            if len(names) == 100000:
+                assert cost_in_lookups(mnt, names) < PROBES
+    assert len(set(names)) == FIRST + 20000
+    assert cost_in_lookups(mnt, names[100000:]) <= 1000  # what was read ahead by then
+
+
+def test_ls_looks_up_next_to_nothing(stores, rng):
+    mnt = stores.mount()
+    put_all(mnt, rng.sample(range(2**62), COUNT))
+    mnt = stores.again(mnt)
+    assert int(shell(f"ls -l {mnt.vectors} | grep -c ' {mnt.size} '").stdout) == COUNT
+    assert looked_up(mnt) < 100

@@ -94,6 +94,7 @@ class Bench:
         self.dim = dim
         self.vector_bytes = dim * 4
         self.file_ops = min(args.count, 1_000 if args.quick else 20_000)
+        self.cold_ops = 1_000 if args.quick else 100_000
         self.put_ops = min(args.count, 100_000)
         self.get_ops = 100_000 if args.quick else 1_000_000
         self.sync_ops = 100 if args.quick else 1_000

@@ -56,7 +56,9 @@ class ReadCold(PlaceBlock):
         self.rows = [self.row]
 
     def measure(self, bench, folder):
-        yield self.row, *files(bench, "read", folder, self.clients, order=self.order)
+        # Each vector once: it is cold only once.
+        yield self.row, *files(bench, "read", folder, self.clients, order=self.order,
+                               ops=min(bench.count, bench.cold_ops))
 
 
 class Warm(PlaceBlock):

@@ -274,6 +274,7 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	handle_add(fs->control, handle);
 	fi->fh = (uint64_t)(uintptr_t)handle;
 	fi->direct_io = 1; /* its size is not known before it is read */
+	fi->parallel_direct_writes = ino == TREE_PUT; /* each is a commit of its own */
 	if (fuse_reply_open(req, fi) < 0)
 		handle_remove(fs->control, handle); /* nobody got it to give it back */
 	return;

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #define PAGE_BYTES 4096u
-/* So that a batch of small vectors is worth its request. */
-#define PUT_BYTES_MIN (256u << 10)
+/* So that a batch of small vectors is worth its request: an import of 300 MB took 0.42 s with
+ * half as much, 0.36 s with this and with twice as much. */
+#define PUT_BYTES_MIN (512u << 10)
 /* An ID before each vector in control/put. */
 #define RECORD_HEADER_BYTES 8u
 /* What all rings may pin together, as far as the least depth allows. */

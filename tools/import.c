@@ -32,7 +32,7 @@
 /* The same counted in vectors: it bounds the list of records. */
 #define STORE_BATCH_ROWS_MAX 65536u
 /* One write(2) to control/put. Every mount takes requests of this size. */
-#define PUT_WRITE_BYTES_MAX (256u << 10)
+#define PUT_WRITE_BYTES_MAX (512u << 10)
 /* The kernel splits a large write whose buffer does not begin on a page. */
 #define PAGE_BYTES 4096u
 #define ID_BYTES sizeof(uint64_t)
@@ -159,9 +159,10 @@ static int put_store(struct sink *sink, size_t count)
 	                        QUIVER_ATTR_MTIME, 0, NULL);
 }
 
-/* Commit the first `count` rows of the buffers through a mount: one write(2) of
- * whole records. One that was interrupted is repeated: it commits all or nothing,
- * and the same again changes nothing. */
+/* Commit the first `count` rows of the buffers through a mount: one write of whole records, at
+ * offset 0, since the kernel lets writes of two threads run beside each other only within what
+ * it believes is the file. One that was interrupted is repeated: it commits all or nothing, and
+ * the same again changes nothing. */
 static int put_mount(struct sink *sink, size_t count)
 {
 	size_t vector_bytes = sink->session->geometry.vector_bytes;
@@ -176,7 +177,7 @@ static int put_mount(struct sink *sink, size_t count)
 		       vector_bytes);
 	}
 	do {
-		written = write(sink->put_fd, sink->put, count * record_bytes);
+		written = pwrite(sink->put_fd, sink->put, count * record_bytes, 0);
 	} while (written < 0 && errno == EINTR);
 	if (written < 0)
 		return live_error(sink->put_fd, errno);

@@ -217,7 +217,7 @@ def test_of_records_with_one_id_the_last_counts(mnt, rng):
 def test_put_up_to_its_bound_and_not_past_it(stores, dim):
     mnt = stores.mount(stores.create(dim=dim))
     bound = int(mnt.stats()["put_bytes_max"])
-    assert bound >= max(256 * 1024 - 4096, mnt.size + 8)
+    assert bound >= max(512 * 1024 - 4096, mnt.size + 8)
     most = bound // (mnt.size + 8)
     mnt.control("put", b"".join(record(v, bytes(mnt.size)) for v in range(most)))
     assert mnt.control("count") == f"{most}\n"

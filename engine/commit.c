@@ -84,7 +84,7 @@ static size_t take_group(struct commit_queue *queue, struct commit_request **gro
 	return n;
 }
 
-/* Queue lock held. The request may be gone when this returns. */
+/* By the leader or with no leader there. The request may be gone when this returns. */
 static void end_request(struct commit_request *request)
 {
 	request->done = true;
@@ -144,15 +144,17 @@ static void await_company(struct commit_queue *queue)
 		queue->doubts++;
 }
 
-/* What a group that ended in a sync tells about the next. Queue lock held. */
+/* What a group that ended in a sync tells about the next. */
 static void learn(struct commit_queue *queue, size_t group, uint64_t took_ns)
 {
+	pthread_mutex_lock(&queue->lock);
 	if (queue->sync_ns == 0)
 		queue->sync_ns = took_ns;
 	queue->sync_ns += took_ns / SYNC_SMOOTHING - queue->sync_ns / SYNC_SMOOTHING;
 	queue->expected = group + queue->count;
 	if (queue->expected > GROUP_MAX)
 		queue->expected = GROUP_MAX;
+	pthread_mutex_unlock(&queue->lock);
 }
 
 /* Who leads no more calls the next: one that pauses the commits, else who waits longest. Each
@@ -186,11 +188,12 @@ static void lead(struct quiver *store, const struct commit_request *own)
 		pthread_mutex_unlock(&queue->lock);
 		began_ns = clock_monotonic_ns();
 		apply_group(store, group, n);
-		pthread_mutex_lock(&queue->lock);
 		if (syncs)
 			learn(queue, n, clock_monotonic_ns() - began_ns);
+		/* Without the lock, at which they would all meet again. */
 		for (size_t i = 0; i < n; i++)
 			end_request(group[i]);
+		pthread_mutex_lock(&queue->lock);
 	}
 	resign(queue);
 }
@@ -249,8 +252,8 @@ static void give_back(struct quiver *store, const struct commit_request *request
 			slots_give(&store->slots, request->ops[i].slot);
 }
 
-/* Into the queue, and until the request is done or called to lead. Queue lock held, and held on
- * return. */
+/* Into the queue, and until the request is done or called to lead. Queue lock held; on return it
+ * is held by who is to lead, and not by whose request is done. */
 static void wait_in_queue(struct commit_queue *queue, struct commit_request *request)
 {
 	*queue->last = request;
@@ -265,7 +268,8 @@ static void wait_in_queue(struct commit_queue *queue, struct commit_request *req
 	pthread_mutex_unlock(&queue->lock);
 	while (sem_wait(&request->woken) != 0)
 		assert(errno == EINTR);
-	pthread_mutex_lock(&queue->lock);
+	if (!request->done)
+		pthread_mutex_lock(&queue->lock);
 }
 
 /* Through the queue once. The result is the request's. */
@@ -282,12 +286,14 @@ static void submit(struct quiver *store, struct commit_request *request)
 	pthread_mutex_lock(&queue->lock);
 	/* Asked with the lock held: who begins to wait turns away who is in the queue then. */
 	if ((request->flags & QUIVER_NOWAIT) && would_wait(store, request)) {
+		pthread_mutex_unlock(&queue->lock);
 		request->result = -EAGAIN;
-	} else {
-		wait_in_queue(queue, request);
-		if (!request->done)
-			lead(store, request);
+		return;
 	}
+	wait_in_queue(queue, request);
+	if (request->done)
+		return;
+	lead(store, request);
 	pthread_mutex_unlock(&queue->lock);
 }
 

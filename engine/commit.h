@@ -48,7 +48,7 @@ struct commit_request {
 	uint64_t lsn; /* of the last op */
 	bool published;
 	bool by_slot; /* set by the leader: the log names the slots, the bytes are there alone */
-	bool done; /* queue lock, or after `woken` */
+	bool done; /* the leader's; its own thread's after `woken` */
 	sem_t woken; /* posted once it is done, or else is to lead */
 	struct commit_request *next; /* queue lock */
 };

@@ -13,6 +13,9 @@
 #define FETCH_AHEAD_BYTES (UINT64_C(4) << 20)
 /* ... by so many at a time; the kernel may cut larger requests short. */
 #define FETCH_BYTES (UINT64_C(256) << 10)
+/* ... and only for those who take less than this at once: of more, whole pages are written, and
+ * of pages that are not there yet the kernel makes larger ones at half the cost. */
+#define FETCH_FOR_BYTES (UINT64_C(64) << 10)
 
 static void *reserve_words(uint64_t words)
 {
@@ -135,6 +138,8 @@ void space_fetch_ahead(struct quiver *store)
 	struct slots_counts counts;
 	uint64_t to;
 
+	if (!atomic_exchange(&store->fetch_wanted, false))
+		return;
 	slots_counts(&store->slots, &counts);
 	from = from > counts.used ? from : counts.used;
 	to = counts.used + fetch_slots(store);
@@ -153,6 +158,7 @@ void space_fetch_ahead(struct quiver *store)
 
 int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 {
+	bool fetch;
 	int r;
 
 	if (nowait) {
@@ -167,7 +173,11 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	if (r)
 		return r;
 	r = back_slots(store, count, slots);
-	if (space_is_low(store) || fetch_is_low(store, slots[count - 1]))
+	fetch = count * store->geometry.vector_bytes < FETCH_FOR_BYTES &&
+	        fetch_is_low(store, slots[count - 1]);
+	if (fetch)
+		atomic_store(&store->fetch_wanted, true);
+	if (fetch || space_is_low(store))
 		background_want_growth(store);
 	return r;
 }

@@ -168,6 +168,7 @@ struct quiver {
 	uint64_t chunk_words; /* of each; fixed at open */
 	/* Pages of the slots below were asked for; see space_fetch_ahead. Only a hint. */
 	_Atomic uint64_t fetched_slots;
+	_Atomic bool fetch_wanted; /* somebody takes slots one by one */
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */

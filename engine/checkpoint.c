@@ -180,13 +180,32 @@ out:
 	return r;
 }
 
-/* Zero the superseded rows and write the rows whose attributes changed. */
+static int retired_by_slot(const void *a, const void *b)
+{
+	const struct retired *x = a;
+	const struct retired *y = b;
+
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static int rows_by_slot(const void *a, const void *b)
+{
+	const struct overlay_row *x = a;
+	const struct overlay_row *y = b;
+
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+/* Zero the superseded rows and write the rows whose attributes changed, in the order of the files:
+ * a page that is come back to is written once more. */
 static int write_rows(struct quiver *store, const struct checkpoint *cp)
 {
 	static const uint64_t none = QUIVER_ID_NONE;
 	static const struct meta_row free_row;
 	int r = 0;
 
+	qsort(cp->retired.items, cp->retired.count, sizeof(*cp->retired.items), retired_by_slot);
+	qsort(cp->rows, cp->row_count, sizeof(*cp->rows), rows_by_slot);
 	for (size_t i = 0; r == 0 && i < cp->retired.count; i++)
 		r = columns_write_rows(&store->columns, cp->retired.items[i].slot, &none, &free_row,
 		                       1);

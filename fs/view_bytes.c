@@ -92,7 +92,7 @@ static const struct precision *precision_of(enum element type)
 }
 
 /* The number of characters. Up to the digits that are kept %g drops the zeros behind, so
- * the first text that is read back is the shortest. */
+ * the first text that is read back is the shortest that rounds the number. */
 static size_t write_number(enum element type, const void *element, char to[NUMBER_BYTES_MAX])
 {
 	const struct precision *precision = precision_of(type);

@@ -204,8 +204,11 @@ static int write_rows(struct quiver *store, const struct checkpoint *cp)
 	static const struct meta_row free_row;
 	int r = 0;
 
-	qsort(cp->retired.items, cp->retired.count, sizeof(*cp->retired.items), retired_by_slot);
-	qsort(cp->rows, cp->row_count, sizeof(*cp->rows), rows_by_slot);
+	if (cp->retired.count > 1) /* without any there is no array */
+		qsort(cp->retired.items, cp->retired.count, sizeof(*cp->retired.items),
+		      retired_by_slot);
+	if (cp->row_count > 1)
+		qsort(cp->rows, cp->row_count, sizeof(*cp->rows), rows_by_slot);
 	for (size_t i = 0; r == 0 && i < cp->retired.count; i++)
 		r = columns_write_rows(&store->columns, cp->retired.items[i].slot, &none, &free_row,
 		                       1);

@@ -31,7 +31,7 @@
 /* Names that come with attributes whoever asks: what fts(3), and so find and du, reads at once,
  * and a little more. The kernel then keeps at most 160 MB. */
 #define ATTRIBUTES_FIRST 131072u
-/* One ID in so many, a power of two, is a probe. */
+/* One ID in two to this power is a probe. */
 #define PROBE_BITS 6u
 /* So many of the probes looked up are a sign that all will be... */
 #define LOOKED_UP_SHARE 2u /* one in */

@@ -13,9 +13,6 @@
 #include <unistd.h>
 
 #define NAME_BYTES_MAX 64
-/* A daemon that is killed loses at most one request for each of its threads, so one of as many
- * questions finds the connection ended. */
-#define QUESTIONS_MAX 64
 
 /* A request that was under way when the daemon ended is aborted; one in a ring of io_uring
  * that is taken down is cancelled, or interrupted. */
@@ -30,7 +27,7 @@ static bool is_cut_off(int fd)
 {
 	struct statfs status;
 
-	for (unsigned i = 0; i < QUESTIONS_MAX; i++) {
+	for (unsigned i = 0; i < LIVE_QUESTIONS_MAX; i++) {
 		if (fstatfs(fd, &status) == 0)
 			return false;
 		if (live_is_gone(-errno))
@@ -55,7 +52,7 @@ int live_open(int dir_fd, const char *path, int flags)
 
 	do {
 		fd = openat(dir_fd, path, flags | O_CLOEXEC);
-	} while (fd < 0 && (errno == EINTR || (errno == EIO && ++refused < QUESTIONS_MAX)));
+	} while (fd < 0 && (errno == EINTR || (errno == EIO && ++refused < LIVE_QUESTIONS_MAX)));
 	if (fd >= 0)
 		return fd;
 	return live_is_gone(-errno) ? -ENOTCONN : -errno;

@@ -10,6 +10,10 @@
 /* Longest control file: 256 lines of `errors`, each at most 512 bytes. */
 #define LIVE_TEXT_BYTES_MAX (192u * 1024u)
 
+/* How often EIO is asked again. A daemon that is killed loses at most one request for each of its
+ * threads, so one of as many questions finds the connection ended. */
+#define LIVE_QUESTIONS_MAX 64u
+
 /*
  * Read control/NAME of the mount whose root is `mount_fd` into `text`, ended by
  * a NUL, without the newline at its end. One read(2) gets the whole file, which

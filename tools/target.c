@@ -24,8 +24,6 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 #define POLL_MS 50u
 /* Room for what control/version says. */
 #define VERSION_BYTES_MAX 64
-/* How often EIO is asked again: it may come from a daemon that is just ending (live.c). */
-#define LOOK_UPS_MAX 64
 
 /* Say that the daemon of the mount at `path` is gone. */
 static int say_stale(const char *path)
@@ -236,7 +234,7 @@ int target_resolve(const char *given, struct target *target)
 	memset(target, 0, sizeof(*target));
 	do {
 		result = look_up(given, path, &status);
-	} while (result == -EINTR || (result == -EIO && ++refused < LOOK_UPS_MAX));
+	} while (result == -EINTR || (result == -EIO && ++refused < LIVE_QUESTIONS_MAX));
 	if (live_is_gone(result))
 		return say_stale(given);
 	if (result < 0) {

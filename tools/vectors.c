@@ -3,6 +3,7 @@
  */
 #include "vectors.h"
 #include "ids.h"
+#include "live.h"
 #include "say.h"
 
 #include <dirent.h>
@@ -21,17 +22,18 @@
 
 int vectors_open_folder(struct session *session, int *folder_fd)
 {
-	int result;
+	int fd;
 
 	*folder_fd = -1;
 	if (!session->target.live)
 		return 0;
-	*folder_fd = openat(session->mount_fd, "vectors", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*folder_fd >= 0)
-		return 0;
-	result = -errno;
-	say_error(session->target.path, "vectors/ cannot be opened: %s", strerror(-result));
-	return result;
+	fd = live_open(session->mount_fd, "vectors", O_RDONLY | O_DIRECTORY);
+	if (fd < 0) {
+		say_error(session->target.path, "vectors/ cannot be opened: %s", live_strerror(fd));
+		return fd;
+	}
+	*folder_fd = fd;
+	return 0;
 }
 
 /* Append one ID. -ENOMEM. */

@@ -74,6 +74,19 @@ void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr 
 	pthread_mutex_unlock(&gone->lock);
 }
 
+void gone_over(struct fs *fs, pid_t tid)
+{
+	struct gone *gone = fs->gone;
+	struct place *place = place_of(gone, tid);
+
+	if (atomic_load(&place->told_ns) == 0)
+		return;
+	pthread_mutex_lock(&gone->lock);
+	if (place->tid == tid)
+		atomic_store(&place->told_ns, 0);
+	pthread_mutex_unlock(&gone->lock);
+}
+
 int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 {
 	struct gone *gone = fs->gone;

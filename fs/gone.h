@@ -20,6 +20,9 @@ void gone_free(struct gone *gone); /* NULL is allowed */
 /* A lookup by thread `tid` has found `id` with `attr`. */
 void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr);
 
+/* Thread `tid` has opened a vector: its second try, if it was one, is over. */
+void gone_over(struct fs *fs, pid_t tid);
+
 /* Thread `tid` asks about `id`, which is gone. -ESTALE for the first time; 0 where it has
  * looked up again since, with what that lookup has found in *attr. */
 int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr);

@@ -82,7 +82,9 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	} else {
 		rc = node_open_writer(fs, id, tid, (fi->flags & O_ACCMODE) == O_RDWR, NULL, &h);
 	}
-	if (rc == -ENOENT && (fi->flags & O_ACCMODE) != O_RDONLY)
+	if (rc == 0)
+		gone_over(fs, tid);
+	else if (rc == -ENOENT && (fi->flags & O_ACCMODE) != O_RDONLY)
 		rc = open_gone(fs, id, tid, &h);
 	else if (rc == -ENOENT && gone_answer(fs, id, tid, &found) != 0)
 		rc = -ESTALE; /* look again */
@@ -114,6 +116,7 @@ static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id,
 		node_close(fs, h);
 		return -EEXIST;
 	}
+	gone_over(fs, ctx->pid);
 	node_lock(h);
 	h->exclusive = (flags & O_EXCL) != 0;
 	if (!h->created && (flags & O_TRUNC)) {

@@ -87,6 +87,23 @@ static void another_lookup_ends_it(void **state)
 	assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
 }
 
+static void an_open_ends_it(void **state)
+{
+	const struct quiver_attr found = { .mtime_ns = 12 };
+	struct quiver_attr attr;
+
+	for (int opens = 0; opens < 2; opens++) {
+		assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+		if (opens == 1)
+			gone_found(*state, 5, TID, &found);
+		gone_over(*state, TID + 256);
+		gone_over(*state, TID);
+		gone_found(*state, 5, TID, &found);
+		assert_int_equal(gone_answer(*state, 5, TID, &attr), -ESTALE);
+		gone_over(*state, TID);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +116,7 @@ int main(void)
 		                                teardown),
 		cmocka_unit_test_setup_teardown(threads_and_vectors_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_lookup_ends_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_open_ends_it, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("gone", tests, NULL, NULL);

@@ -10,6 +10,9 @@
 
 static_assert(COLUMN_PENDING_MAX <= COLUMN_PENDING_ROOM, "room for the pages");
 
+/* Pages that are copied at once where rows are stored in order. */
+#define COPY_AHEAD_PAGES 16u
+
 uint64_t column_page_bytes(void)
 {
 	return (uint64_t)sysconf(_SC_PAGESIZE);
@@ -82,6 +85,42 @@ int column_flush(const struct columns *columns, struct column *column)
 	return r;
 }
 
+/* How many pages from `page` on, none of which is copied yet, will be stored in soon: more than
+ * the one where the page before it is. */
+static size_t pages_ahead(const struct columns *columns, const struct column *column, uint64_t page)
+{
+	uint64_t rows = atomic_load_explicit(&columns->rows, memory_order_acquire);
+	uint64_t end = (COLUMN_HEADER_BYTES + rows * column->row_bytes) / column_page_bytes();
+	size_t room = COLUMN_PENDING_MAX - column->pending_count;
+	size_t n = 1;
+
+	if (!is_pending(column, page - 1))
+		return 1;
+	while (n < COPY_AHEAD_PAGES && n < room && page + n < end && !is_pending(column, page + n))
+		n++;
+	return n;
+}
+
+/* Copy pages that nobody has stored in. A page that is copied under the eyes of readers costs
+ * an interrupt on each of their cores, so all are unmapped first, at the cost of one. Where that
+ * does not work out, none is copied. 0 or -errno. */
+static int copy_pages(struct column *column, uint64_t first, size_t count)
+{
+	uint8_t *at = address(column, first * column_page_bytes());
+	size_t length = count * column_page_bytes();
+
+	if (fault_covered() > 0)
+		return 0;
+	if (madvise(at, length, MADV_DONTNEED) != 0)
+		return -errno;
+	if (madvise(at, length, MADV_POPULATE_WRITE) == 0 && fault_covered() == 0) {
+		for (size_t i = 0; i < count; i++)
+			column->pending[column->pending_count++] = first + i;
+		return 0;
+	}
+	return madvise(at, length, MADV_DONTNEED) == 0 ? 0 : -errno;
+}
+
 /* In the copy of a page that is there, or of one that is made now; -EAGAIN where the page cannot
  * be trusted with it. */
 static int store_in_copy(struct column *column, uint64_t offset, const void *bytes, size_t length)
@@ -109,11 +148,18 @@ static int store_in_copy(struct column *column, uint64_t offset, const void *byt
 static int store_in_page(const struct columns *columns, struct column *column, uint64_t offset,
                          const void *bytes, size_t length, bool through)
 {
-	bool pending = is_pending(column, offset / column_page_bytes());
+	uint64_t page = offset / column_page_bytes();
+	bool pending = is_pending(column, page);
+	size_t ahead;
 	int r = 0;
 
 	if (!pending && !through && column->pending_count == COLUMN_PENDING_MAX)
 		r = column_flush(columns, column);
+	if (r == 0 && !pending && !through) {
+		ahead = pages_ahead(columns, column, page);
+		if (ahead > 1)
+			r = copy_pages(column, page, ahead);
+	}
 	if (r == 0 && (pending || !through))
 		r = store_in_copy(column, offset, bytes, length);
 	if (r == -EAGAIN || (r == 0 && through))

@@ -27,7 +27,7 @@ import plot
 import results
 import targets
 from host import BenchError
-from places import Passthrough, Place, Quiverfs, Tmpfs
+from places import BareFuse, Passthrough, Place, Quiverfs, Tmpfs
 
 COUNT_MAX = 10_000_000
 NOISE_BYTES = 16 << 20
@@ -161,7 +161,7 @@ class Bench:
         host.run([self.quiverfs, "import", self.store, self.npy])
         self.fill(self.ext4_folder, self.count, self.vector_bytes)
         self.places = self.our_places(note) + [Place(self.disk_name, self.ext4_folder)]
-        self.places += self.tmpfs_place(files_bytes, note)
+        self.places += self.tmpfs_place(files_bytes, note) + self.bare_places()
         self.part_places = self.passthrough_places(note)
         if self.part_count == self.count:
             self.places += self.part_places
@@ -192,7 +192,8 @@ class Bench:
             pass
         for place in (Quiverfs("quiverfs", store, self, []),
                       Quiverfs("quiverfs ro", store, self, ["ro"]),
-                      Place(self.disk_name, folder)):
+                      Place(self.disk_name, folder),
+                      BareFuse("bare FUSE", count, MANY_DIM * 4, self, "rw")):
             self.many[place.name] = place
             self.cleanup.callback(place.stop)
 
@@ -227,6 +228,12 @@ class Bench:
         folder = os.path.join(shm, "vectors")
         self.fill(folder, self.count, self.vector_bytes)
         return [Tmpfs("tmpfs", folder)]
+
+    def bare_places(self):
+        if self.quick:
+            return []
+        return [BareFuse("bare FUSE", self.count, self.vector_bytes, self, "rw"),
+                BareFuse("bare FUSE ro", self.count, self.vector_bytes, self, "ro")]
 
     def passthrough_places(self, note):
         if not (self.build / "subprojects/fuse-3.18.3/example/passthrough_hp").exists():

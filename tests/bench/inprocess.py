@@ -10,6 +10,7 @@ from blocks import Block
 
 OURS = "quiverfs"
 PROGRAMS = {OURS: "kv_quiver", "LMDB": "kv_lmdb", "RocksDB": "kv_rocksdb", "SQLite": "kv_sqlite"}
+OVERWRITES = 3  # of each vector, on an average
 THREADS = (1, 2)
 SMALL = 1000  # vectors of a store whose opening shows what does not grow
 
@@ -50,7 +51,12 @@ class InNewStore(InProcess):
                 yield self.rows[0], *self.limit(bench, mode, path, ops)
             else:
                 yield self.rows[0], *kv(bench, program, self.row, path, mode=mode, ops=ops,
-                                        workers=self.workers)
+                                        workers=self.workers, **self.more(bench))
+
+    def more(self, bench):
+        """Further options of the worker."""
+        del bench
+        return {}
 
     def limit(self, bench, row, path, ops):
         """A bare write of the same bytes."""
@@ -58,6 +64,16 @@ class InNewStore(InProcess):
         said = host.run_worker(bench.workers / "stream", row, path, ops=ops // together,
                                bytes=bench.vector_bytes * together, seed=bench.seed)
         return said["ns"] / said["ops"] / together, said
+
+
+class Overwrite(InNewStore):
+    """All vectors in random order, so often that what is superseded has to be freed meanwhile."""
+
+    def __init__(self, workers):
+        super().__init__("overwrite", "overwrite", put_cases(), workers, overwrite_ops)
+
+    def more(self, bench):
+        return {"count": bench.put_ops}
 
 
 class Get(InProcess):
@@ -214,6 +230,11 @@ def put_ops(bench, workers):
     return bench.put_ops
 
 
+def overwrite_ops(bench, workers):
+    del workers
+    return OVERWRITES * bench.put_ops
+
+
 def sync_ops(bench, workers):
     return bench.sync_ops * workers  # many share one
 
@@ -228,6 +249,7 @@ def blocks():
         InNewStore("put", "put, durable", durable_cases(), 2, sync_ops),
         InNewStore("put", "put, durable", durable_cases(), 16, sync_ops),
         InNewStore("batch", "batch of 1000", {**put_cases(), **bare}, 1, put_ops),
+        Overwrite(1),
         InNewStore("remove", "remove", put_cases(), 1, put_ops),
         InNewStore("remove", "remove", put_cases(), 2, put_ops),
         *(Get(row, title, workers) for row, title in (

@@ -1,8 +1,8 @@
 /*
  * kv_main.c - the rows that all stores in process have.
  *
- * Rows: load (an untimed filling, in batches), put, batch, remove (each in a new store),
- * open, get-ref, get-check, get-copy, get-copy-check (of a loaded store).
+ * Rows: load (an untimed filling, in batches), put, batch, overwrite, remove (each in a new
+ * store), open, get-ref, get-check, get-copy, get-copy-check (of a loaded store).
  */
 #include "kv.h"
 #include "xxh3.h" /* the same function for all */
@@ -69,7 +69,7 @@ static void op_put(void *arg, void *session, uint64_t i)
 	struct worker *worker = session;
 
 	memcpy(worker->buffer, &i, sizeof(i));
-	kv_put(worker->session, rows->ids[i], worker->buffer);
+	kv_put(worker->session, rows->ids[i % rows->id_count], worker->buffer);
 }
 
 static void op_batch(void *arg, void *session, uint64_t i)
@@ -136,6 +136,9 @@ static void row_in_new_store(struct rows *rows, struct bench_result *result)
 	} else if (strcmp(row, "batch") == 0) {
 		run(rows, op_batch, args->ops / BENCH_BATCH, 1, result);
 		result->ops *= BENCH_BATCH;
+	} else if (strcmp(row, "overwrite") == 0) {
+		load(rows, args->count);
+		run(rows, op_put, args->ops, 1, result);
 	} else {
 		load(rows, args->ops);
 		run(rows, op_remove, args->ops, 1, result);
@@ -171,6 +174,7 @@ static void row_open(struct rows *rows, struct bench_result *result)
 int main(int argc, char **argv)
 {
 	static const char *const gets[] = { "get-ref", "get-check", "get-copy", "get-copy-check" };
+	static const char *const news[] = { "load", "put", "batch", "overwrite", "remove" };
 	struct bench_args args;
 	struct bench_result result = { 0 };
 	struct rows rows = { .args = &args };
@@ -189,11 +193,14 @@ int main(int argc, char **argv)
 			done = true;
 		}
 	}
+	for (unsigned i = 0; i < sizeof(news) / sizeof(news[0]); i++) {
+		if (strcmp(args.row, news[i]) == 0) {
+			row_in_new_store(&rows, &result);
+			done = true;
+		}
+	}
 	if (strcmp(args.row, "open") == 0)
 		row_open(&rows, &result);
-	else if (strcmp(args.row, "load") == 0 || strcmp(args.row, "put") == 0 ||
-	         strcmp(args.row, "batch") == 0 || strcmp(args.row, "remove") == 0)
-		row_in_new_store(&rows, &result);
 	else if (!done)
 		bench_die("no row %s", args.row);
 	bench_print(&result);

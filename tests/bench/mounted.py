@@ -186,7 +186,7 @@ class ListMany(Block):
     def systems(self, bench):
         if bench.quick or not host.can_drop_caches():
             return []
-        return ["quiverfs", "quiverfs ro", bench.disk_name]
+        return ["quiverfs", "quiverfs ro", bench.disk_name, "bare FUSE"]
 
     def run(self, bench, system):
         place = bench.many_place(system, MANY)

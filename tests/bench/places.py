@@ -126,6 +126,43 @@ class Passthrough(Place):
                 daemon.stop()
 
 
+class BareFuse(Place):
+    """A FUSE filesystem with nothing behind it: the limit of what a mount can do here."""
+
+    def __init__(self, name, count, size, bench, how):
+        super().__init__(name, None)
+        self.can_write = how == "rw"
+        self.count = count
+        self.size = size
+        self.how = how
+        self.bench = bench
+        self.daemon = None
+
+    def mount(self, count):
+        words = [self.bench.workers / "bare_fuse", count, 3 * self.count, self.size, self.how,
+                 "io_uring" if self.bench.uring else "dev_fuse"]
+        return Daemon(self.bench.work, [str(word) for word in words], self.bench.log)
+
+    def start(self, cold):
+        if cold:
+            host.drop_caches()
+        self.daemon = self.mount(self.count)
+        return self.daemon.point
+
+    def stop(self):
+        if self.daemon:
+            daemon, self.daemon = self.daemon, None
+            daemon.stop()
+
+    @contextlib.contextmanager
+    def fresh(self):
+        daemon = self.mount(0)
+        try:
+            yield daemon.point
+        finally:
+            daemon.stop()
+
+
 class Quiverfs(Place):
     """A store and its mount."""
 

@@ -15,6 +15,7 @@
 #include "npy_header.h"
 #include "row_pages.h"
 #include "sizes.h"
+#include "window.h"
 
 #define COLUMNS 3
 /* Address space for the widest column: a process of x86-64 has 128 TiB, so a dozen
@@ -311,7 +312,7 @@ fail:
 
 int columns_close(struct columns *columns)
 {
-	int r = 0;
+	int r = windows_close(columns);
 
 	fault_uncover(columns->ids.map);
 	for (unsigned i = 0; i < COLUMNS; i++) {

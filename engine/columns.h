@@ -19,6 +19,8 @@
 #define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
 #define SLOT_NONE UINT64_MAX
 
+#define WINDOWS 2u
+
 /* Room for COLUMN_PENDING_MAX of any build: tests with other steps see the same structs. */
 #define COLUMN_PENDING_ROOM 256u
 
@@ -45,6 +47,8 @@ struct column {
  * are many, at columns_sync, and at once while someone has a column open as a file. So a row
  * that a crash takes back from the files was written since the last columns_sync, no more.
  */
+struct window;
+
 struct columns {
 	const struct quiver_io *io;
 	struct quiver_geometry geometry;
@@ -56,6 +60,9 @@ struct columns {
 	unsigned through; /* rows lock; who wants to see each ID in the file at once */
 	uint64_t rows_max; /* that fit the reserved address space */
 	_Atomic bool grown; /* since the last columns_sync_slots */
+	/* Where part n of vectors.npy is stored in: n % WINDOWS; NULL: by calls. Replaced by one
+	 * thread at a time, read inside an epoch (window.h). */
+	struct window *_Atomic windows[WINDOWS];
 };
 
 /* Make the three files with no rows, and sync them. 0 or -errno. */

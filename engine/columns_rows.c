@@ -14,6 +14,7 @@
 #include "columns.h"
 #include "fault.h"
 #include "row_pages.h"
+#include "window.h"
 
 /* Where each field of a meta row lies; FORMAT.md. */
 enum {
@@ -206,7 +207,7 @@ int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *
 	assert(length % column->row_bytes == 0);
 	assert(slot + length / column->row_bytes <=
 	       atomic_load_explicit(&columns->rows, memory_order_relaxed));
-	return io_writev_all(columns->io, column->fd, parts, count, row_offset(column, slot));
+	return window_write(columns, row_offset(column, slot), length, parts, count);
 }
 
 /* The same for at most WRITE_ROWS_MAX rows. */

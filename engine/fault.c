@@ -17,7 +17,7 @@
 /* More at a time than the processor has under way. */
 #define FETCH_BYTES_MAX 4096u
 
-/* The read that this thread is in. Only the thread itself and the handler that
+/* The read, or the store, that this thread is in. Only the thread itself and the handler that
  * interrupts it look at it. */
 struct guard {
 	sigjmp_buf back;
@@ -205,6 +205,18 @@ int fault_store(void *to, const void *from, size_t length)
 		memcpy(&value, (const char *)from + at, sizeof(value));
 		__atomic_store_n(word, value, __ATOMIC_RELAXED);
 	}
+	disarm();
+	return 0;
+}
+
+int fault_fill(void *to, const void *from, size_t length)
+{
+	if (sigsetjmp(guard.back, 0) != 0) {
+		disarm();
+		return -EIO;
+	}
+	arm(to, length);
+	memcpy(to, from, length);
 	disarm();
 	return 0;
 }

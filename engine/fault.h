@@ -1,5 +1,5 @@
 /*
- * fault.h - read from a memory map that may raise SIGBUS.
+ * fault.h - read and store in a memory map that may raise SIGBUS.
  *
  * A disk that fails under the map, or a file cut behind our back, raises
  * SIGBUS in the thread that touches the page. These functions turn it into
@@ -25,6 +25,9 @@ int fault_load(void *to, const void *from, size_t length);
 /* Store words of 8 bytes in a private map, each at once for who loads it; `to`, which is at a
  * multiple of 8, and `length` in bytes. 0 or -EIO (some may be stored). Any thread. */
 int fault_store(void *to, const void *from, size_t length);
+
+/* memcpy into a shared map. 0 or -EIO (some may be stored). Any thread. */
+int fault_fill(void *to, const void *from, size_t length);
 
 /* XXH3-64 of bytes in a map, in *hash. 0 or -EIO. Any thread. */
 int fault_hash(const void *from, size_t length, uint64_t *hash);

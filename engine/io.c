@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "fault.h"
+
 /* Calls in a row that moved nothing (EINTR, or a count of 0) before giving up: far
  * more than signals can cause, and an end to it all the same. */
 #define STALLS_MAX 128
@@ -45,6 +47,27 @@ int io_writev_all(const struct quiver_io *io, int fd, struct iovec *parts, int c
 		advance(&parts, &count, (size_t)n);
 	}
 	return 0;
+}
+
+void *io_map_nothing(const struct quiver_io *self, int fd, uint64_t offset, size_t length)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	return NULL;
+}
+
+int io_fill(void *to, const struct iovec *parts, int count)
+{
+	char *at = to;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < count; i++) {
+		r = fault_fill(at, parts[i].iov_base, parts[i].iov_len);
+		at += parts[i].iov_len;
+	}
+	return r;
 }
 
 int io_write_all(const struct quiver_io *io, int fd, const void *from, size_t length,

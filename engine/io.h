@@ -66,6 +66,10 @@ struct quiver_io {
 	 * is stored there stays in memory, and the rest shows the file. */
 	int (*map_at)(const struct quiver_io *self, int fd, void *at, size_t length,
 	              uint64_t offset, bool own);
+	/* Map a range of the file for io_fill: its address, or NULL where that cannot be or,
+	 * as in tests that see to every write, is not wanted; then pwritev is called. The caller
+	 * unmaps it (munmap(2)). `offset` at a page. */
+	void *(*map_to_store)(const struct quiver_io *self, int fd, uint64_t offset, size_t length);
 	/* flock(2), exclusive, without waiting: 0 or -EWOULDBLOCK. */
 	int (*lock)(const struct quiver_io *self, int fd);
 	/* Whether somebody holds that lock: 1, 0 or -errno. */
@@ -78,10 +82,17 @@ struct quiver_io {
 /* The real file system. Static. */
 const struct quiver_io *quiver_io_posix(void);
 
+/* A map_to_store that never maps. */
+void *io_map_nothing(const struct quiver_io *self, int fd, uint64_t offset, size_t length);
+
 /* Write everything, going on after short counts and EINTR (a bounded number of
  * calls without progress, then -EIO). 0 or -errno. `parts` is used up. */
 int io_writev_all(const struct quiver_io *io, int fd, struct iovec *parts, int count,
                   uint64_t offset);
+/* Store the parts, one after the other, in a map that map_to_store gave. 0, or -EIO where a page
+ * cannot be stored in; then some may be, and io_writev_all of the same says why. After
+ * fault_init. */
+int io_fill(void *to, const struct iovec *parts, int count);
 int io_write_all(const struct quiver_io *io, int fd, const void *from, size_t length,
                  uint64_t offset);
 /* Read everything; -ENODATA where the file ends before. */

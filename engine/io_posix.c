@@ -228,6 +228,15 @@ static int posix_map_at(const struct quiver_io *self, int fd, void *at, size_t l
 	return map != MAP_FAILED ? 0 : -errno;
 }
 
+static void *posix_map_to_store(const struct quiver_io *self, int fd, uint64_t offset,
+                                size_t length)
+{
+	void *map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+	(void)self;
+	return map != MAP_FAILED ? map : NULL;
+}
+
 static int posix_lock(const struct quiver_io *self, int fd)
 {
 	(void)self;
@@ -277,6 +286,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.stat = posix_stat,
 		.list = posix_list,
 		.map_at = posix_map_at,
+		.map_to_store = posix_map_to_store,
 		.lock = posix_lock,
 		.locked = posix_locked,
 		.space = posix_space,

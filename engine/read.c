@@ -15,7 +15,7 @@
  * memory: about what the disk delivers in the time in which it answers one request, so that a
  * single read waits next to no longer. 100,000 vectors of 3 KiB, once each in random order, two
  * clients of a mount: 75 us each without, 16 with 128 KiB, 15 with 256, 15 with 512. */
-#define WINDOW_BYTES (UINT64_C(256) << 10)
+#define AROUND_BYTES (UINT64_C(256) << 10)
 
 int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row)
 {
@@ -235,14 +235,14 @@ void quiver_ref_prefetch(struct quiver *store, const struct quiver_ref *ref)
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t begin = (uintptr_t)ref->data, end = begin + store->geometry.vector_bytes;
 	uintptr_t map = (uintptr_t)store->columns.vectors.map;
-	uintptr_t window = map + (begin - map) / WINDOW_BYTES * WINDOW_BYTES;
+	uintptr_t window = map + (begin - map) / AROUND_BYTES * AROUND_BYTES;
 
 	if (!fits_memory(store)) {
 		fetch((begin & ~(page - 1)) + page, end);
 		return;
 	}
 	fetch(begin, end); /* first, as somebody waits for it */
-	fetch(window, window + WINDOW_BYTES);
+	fetch(window, window + AROUND_BYTES);
 }
 
 int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,

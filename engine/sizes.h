@@ -17,6 +17,7 @@
 #define PUTSLOT_MIN_BYTES UINT64_C(2500)
 #define ZERO_CHUNK_BYTES (4u << 10)
 #define COLUMN_PENDING_MAX 4u
+#define WINDOW_BYTES (UINT64_C(8) << 10)
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
@@ -34,6 +35,8 @@
 /* Pages of rows that are in memory alone, of each column: so many are written in a third of a
  * millisecond, and hold 26,000 rows of meta.npy. */
 #define COLUMN_PENDING_MAX 256u
+/* Written in two milliseconds by who is fast; of pages made dirty in vain there are no more. */
+#define WINDOW_BYTES (UINT64_C(2) << 20)
 #endif
 
 #define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */

@@ -6,6 +6,7 @@
 
 #include "sizes.h"
 #include "store.h"
+#include "window.h"
 
 /* Pages of vectors.npy that are read ahead of the slots that are taken: writing a part of one that
  * is not in memory takes twice as long. They have blocks that were never written, so the disk has
@@ -16,6 +17,11 @@
 /* ... and only for those who take less than this at once: of more, whole pages are written, and
  * of pages that are not there yet the kernel makes larger ones at half the cost. */
 #define FETCH_FOR_BYTES (UINT64_C(64) << 10)
+
+/* Who takes as much as was fetched in less time writes through windows: their pages become dirty
+ * before they are filled, so they are not for slow writers, nor for those who sync now and then,
+ * who would have pages written twice. */
+#define FAST_NS UINT64_C(50000000)
 
 static void *reserve_words(uint64_t words)
 {
@@ -132,6 +138,32 @@ static bool fetch_is_low(const struct quiver *store, uint64_t slot)
 	       (want < rows ? want : rows);
 }
 
+/* Whether slots have been taken fast since the last time, and nobody has synced. */
+static bool is_taken_fast(struct quiver *store)
+{
+	uint64_t now = clock_monotonic_ns();
+	uint64_t syncs = atomic_load(&store->wal.syncs);
+	bool fast = now - store->fetched_ns < FAST_NS && syncs == store->fetched_syncs;
+
+	store->fetched_ns = now;
+	store->fetched_syncs = syncs;
+	return fast;
+}
+
+/* Windows over the slot that is taken next and what follows it; whether there are any. */
+static bool follow(struct quiver *store, const struct slots_counts *counts)
+{
+	uint64_t at = offset_of(store, counts->used);
+	uint64_t end = (at / WINDOW_BYTES + WINDOWS) * WINDOW_BYTES;
+
+	if (!windows_follow(&store->columns, at, offset_of(store, counts->rows)))
+		return false;
+	end = end < offset_of(store, counts->rows) ? end : offset_of(store, counts->rows);
+	atomic_store(&store->fetched_slots,
+	             (end - COLUMN_HEADER_BYTES) / store->geometry.vector_bytes);
+	return true;
+}
+
 void space_fetch_ahead(struct quiver *store)
 {
 	uint64_t from = atomic_load(&store->fetched_slots);
@@ -141,6 +173,8 @@ void space_fetch_ahead(struct quiver *store)
 	if (!atomic_exchange(&store->fetch_wanted, false))
 		return;
 	slots_counts(&store->slots, &counts);
+	if (is_taken_fast(store) && follow(store, &counts))
+		return;
 	from = from > counts.used ? from : counts.used;
 	to = counts.used + fetch_slots(store);
 	to = to < counts.rows ? to : counts.rows;

@@ -168,6 +168,15 @@ static void add_part(struct iovec *parts, int *n, const void *from, size_t lengt
 		parts[(*n)++] = (struct iovec){ .iov_base = base, .iov_len = length };
 }
 
+/* Through the map, where there is one and its pages can be had. */
+static int put_parts(struct wal *wal, const struct wal_segment *segment, uint64_t at,
+                     struct iovec *parts, int n)
+{
+	if (segment->map && io_fill(segment->map + at, parts, n) == 0)
+		return 0;
+	return io_writev_all(wal->io, segment->fd, parts, n, at);
+}
+
 static int write_all(struct wal *wal, const struct wal_segment *segment,
                      const struct wal_record *records, const void *const *payloads, size_t count,
                      uint8_t *headers)
@@ -190,7 +199,7 @@ static int write_all(struct wal *wal, const struct wal_segment *segment,
 			add_part(parts, &n, padding, pad);
 		length += records[i].length_bytes;
 		if (n > PARTS_MAX - 3 || i + 1 == count) {
-			r = io_writev_all(wal->io, segment->fd, parts, n, at);
+			r = put_parts(wal, segment, at, parts, n);
 			at += length;
 			length = 0;
 			n = 0;

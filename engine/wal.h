@@ -22,6 +22,7 @@ struct wal_segment {
 	uint64_t number;
 	uint64_t salt;
 	uint64_t size_bytes;
+	uint8_t *map; /* all of the file, to append through; owned; NULL: by calls */
 	uint64_t end; /* offset of the next record */
 	uint64_t last_lsn; /* of its last record, 0 where it has none */
 	bool dirty; /* holds records not synced yet */

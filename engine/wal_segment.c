@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 #include "bytes.h"
@@ -69,6 +70,8 @@ static int make_file(struct wal *wal, struct wal_segment *segment)
 		r = write_header(wal, segment);
 	if (r == 0)
 		r = io_fsync(io, wal->wal_fd);
+	if (r == 0)
+		segment->map = io->map_to_store(io, segment->fd, 0, segment->size_bytes);
 	if (r) {
 		int e = wal_segment_remove(wal, segment);
 
@@ -87,8 +90,6 @@ static int recycle(struct wal *wal, struct wal_segment *spare, struct wal_segmen
 
 	wal_segment_name(spare->number, from);
 	wal_segment_name(segment->number, to);
-	segment->fd = spare->fd;
-	segment->size_bytes = spare->size_bytes;
 	r = io->rename(io, wal->wal_fd, from, to);
 	if (r) {
 		int e = wal_segment_remove(wal, spare);
@@ -96,6 +97,9 @@ static int recycle(struct wal *wal, struct wal_segment *spare, struct wal_segmen
 		(void)e;
 		return r;
 	}
+	segment->fd = spare->fd;
+	segment->size_bytes = spare->size_bytes;
+	segment->map = spare->map;
 	r = write_header(wal, segment);
 	if (r == 0)
 		r = io_fsync(io, wal->wal_fd);
@@ -111,6 +115,7 @@ int wal_segment_again(struct wal *wal, struct wal_segment *segment)
 {
 	struct wal_segment again = { .fd = segment->fd,
 		                     .size_bytes = segment->size_bytes,
+		                     .map = segment->map,
 		                     .end = WAL_HEADER_BYTES };
 	char from[NAME_BYTES];
 	char to[NAME_BYTES];
@@ -210,13 +215,23 @@ out:
 	return r;
 }
 
+/* Unmap and close. 0 or -errno. */
+static int let_go(struct wal *wal, struct wal_segment *segment)
+{
+	int r = segment->map && munmap(segment->map, segment->size_bytes) != 0 ? -errno : 0;
+	int closed = wal->io->close(wal->io, segment->fd);
+
+	segment->map = NULL;
+	segment->fd = -1;
+	return r ? r : closed;
+}
+
 int wal_segment_remove(struct wal *wal, struct wal_segment *segment)
 {
 	char name[NAME_BYTES];
-	int closed = wal->io->close(wal->io, segment->fd);
+	int closed = let_go(wal, segment);
 	int r;
 
-	segment->fd = -1;
 	wal_segment_name(segment->number, name);
 	r = wal->io->unlink(wal->io, wal->wal_fd, name);
 	return r ? r : closed;
@@ -313,7 +328,7 @@ int wal_stop(struct wal *wal, bool remove)
 
 	for (size_t i = 0; i < wal->count; i++)
 		note(&r, remove ? wal_segment_remove(wal, &wal->segments[i])
-		                : wal->io->close(wal->io, wal->segments[i].fd));
+		                : let_go(wal, &wal->segments[i]));
 	if (wal->ready.fd >= 0)
 		note(&r, wal_segment_remove(wal, &wal->ready));
 	if (wal->spare.fd >= 0)

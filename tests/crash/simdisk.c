@@ -386,6 +386,7 @@ struct simdisk *sim_new(const char *root)
 		.stat = sim_stat,
 		.list = sim_list,
 		.map_at = sim_map_at,
+		.map_to_store = io_map_nothing,
 		.lock = sim_lock,
 		.locked = sim_locked,
 		.space = sim_space,

@@ -257,6 +257,7 @@ const struct quiver_io *faults_table(void)
 		.stat = fault_stat,
 		.list = fault_list,
 		.map_at = fault_map_at,
+		.map_to_store = io_map_nothing,
 		.lock = fault_lock,
 		.locked = fault_locked,
 		.space = fault_space,

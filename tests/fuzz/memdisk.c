@@ -457,6 +457,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.stat = mem_stat,
 		.list = mem_list,
 		.map_at = mem_map_at,
+		.map_to_store = io_map_nothing,
 		.lock = mem_lock,
 		.locked = mem_locked,
 		.space = mem_space,

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -77,6 +79,21 @@ ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset)
 
 	*(void **)&real = next("pwritev64");
 	return fault ? failed(fault) : real(fd, parts, count, offset);
+}
+
+/* Files are not mapped to be written, so that each write is seen above. */
+void *mmap64(void *at, size_t length, int protection, int flags, int fd, off64_t offset)
+{
+	void *(*real)(void *, size_t, int, int, int, off64_t);
+	struct stat st;
+
+	*(void **)&real = next("mmap64");
+	if ((flags & MAP_TYPE) == MAP_SHARED && (protection & PROT_WRITE) && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode)) {
+		errno = EACCES;
+		return MAP_FAILED;
+	}
+	return real(at, length, protection, flags, fd, offset);
 }
 
 int fdatasync(int fd)

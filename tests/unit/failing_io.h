@@ -161,6 +161,7 @@ static inline void failing_io_init(struct failing_io *f)
 	f->table.close = failing_close;
 	f->table.pread = failing_pread;
 	f->table.pwritev = failing_pwritev;
+	f->table.map_to_store = io_map_nothing;
 	f->table.fdatasync = failing_fdatasync;
 	f->table.fsync = failing_fsync;
 	f->table.truncate = failing_truncate;

@@ -105,6 +105,7 @@ static const struct quiver_io *table(void)
 	io.open = disk_open;
 	io.pread = disk_pread;
 	io.pwritev = disk_pwritev;
+	io.map_to_store = io_map_nothing;
 	io.forget = disk_forget;
 	return &io;
 }

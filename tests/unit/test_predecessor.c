@@ -478,6 +478,7 @@ static void test_failure_20_records_are_written_whole_and_nothing_is_not_punched
 	io.table = *quiver_io_posix();
 	io.table.open = exact_open;
 	io.table.pwritev = exact_pwritev;
+	io.table.map_to_store = io_map_nothing;
 	io.table.punch = exact_punch;
 	store = open_with(s, &options);
 	for (uint64_t id = 0; id < MANY; id++)

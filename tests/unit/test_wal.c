@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include "columns.h"
+#include "fault.h"
 #include "store_test.h"
 #include "wal.h"
 #include "wal_read.h"
@@ -25,7 +26,7 @@ struct heard {
 	bool wrong;
 };
 
-static int setup(void **state)
+static int setup_with(void **state, bool mapped)
 {
 	struct log *log = calloc(1, sizeof(*log));
 
@@ -35,10 +36,22 @@ static int setup(void **state)
 	unit_dir_make(&log->dir);
 	assert_int_equal(mkdirat(log->dir.fd, "wal", 0700), 0);
 	trouble_init(&log->io);
+	if (mapped)
+		log->io.table.map_to_store = quiver_io_posix()->map_to_store;
 	memset(log->uuid, 7, sizeof(log->uuid));
 	assert_int_equal(wal_start(log->wal, &log->io.table, log->dir.fd, log->uuid, 1, 0), 0);
 	*state = log;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, false);
+}
+
+static int setup_mapped(void **state)
+{
+	return setup_with(state, true);
 }
 
 static int teardown(void **state)
@@ -443,7 +456,32 @@ static void test_failure_20_no_damage_makes_up_a_record(void **state)
 	assert_int_equal(scan(log, 1, 0, &heard).last_lsn, 40);
 }
 
+/* The map is of a file that has become shorter: the record is written, and makes it longer. */
+static int append_past_the_end(void *arg)
+{
+	struct log *log = arg;
+	uint8_t bytes[RECORD_BYTES] = { 0 };
+	int fd = log->wal->segments[0].fd;
+
+	if (fault_init() != 0 || !log->wal->segments[0].map)
+		return 1;
+	append_many(log, 3);
+	unit_truncate(&log->dir, FIRST, WAL_HEADER_BYTES);
+	append_many(log, 1);
+	if (pread(fd, bytes, sizeof(bytes), (off_t)at_record(3)) != sizeof(bytes) ||
+	    vector_version(bytes + RECORD_BYTES - N, N, log->lsn) != log->lsn)
+		return 2;
+	return wal_stop(log->wal, false) == 0 ? 0 : 3;
+}
+
+static void test_what_cannot_be_stored_in_the_map_is_written(void **state)
+{
+	assert_int_equal(unit_in_child(append_past_the_end, *state), 0);
+	stop(*state);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define MAPPED(test) cmocka_unit_test_setup_teardown(test, setup_mapped, teardown)
 
 int main(void)
 {
@@ -464,6 +502,11 @@ int main(void)
 		TEST(test_nowait_makes_no_segment),
 		TEST(test_on_a_full_disk_the_log_starts_over_only_behind_a_cut),
 		TEST(test_failure_20_no_damage_makes_up_a_record),
+		MAPPED(test_what_was_appended_is_read_in_order),
+		MAPPED(test_failure_1_a_torn_record_is_cut_and_the_rest_read),
+		MAPPED(test_the_log_goes_on_in_the_next_segment),
+		MAPPED(test_cut_segments_are_recycled_and_their_records_are_stale),
+		MAPPED(test_what_cannot_be_stored_in_the_map_is_written),
 	};
 
 	test_seed();

@@ -220,6 +220,7 @@ static inline void trouble_init(struct trouble_io *t)
 	t->table = *quiver_io_posix();
 	t->table.open = trouble_open;
 	t->table.pwritev = trouble_pwritev;
+	t->table.map_to_store = io_map_nothing;
 	t->table.fdatasync = trouble_fdatasync;
 	t->table.fsync = trouble_fsync;
 	t->table.truncate = trouble_truncate;

@@ -1,7 +1,7 @@
 /*
  * The store's own threads. The housekeeper does what must not wait long: it syncs the log on
  * time, grows the files and makes log segments ahead of need. The checkpointer does what may
- * take seconds.
+ * take seconds, the fetcher what is needed in a millisecond.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,12 +12,12 @@
 #define TICK_NS UINT64_C(500000000) /* what is not signalled is looked at this often */
 #define RETRY_NS UINT64_C(2000000000) /* after a growth that the disk had no room for */
 
-/* Wait for `cond` until something is wanted, at most a tick. Background lock held. */
-static void nap(struct quiver *store, pthread_cond_t *cond)
+/* Wait until something is wanted, at most a tick. Background lock held. */
+static void nap(struct quiver *store, enum background_thread who)
 {
 	struct timespec until = clock_timespec(clock_monotonic_ns() + TICK_NS);
 
-	(void)pthread_cond_timedwait(cond, &store->background.lock, &until);
+	(void)pthread_cond_timedwait(&store->background.wake[who], &store->background.lock, &until);
 }
 
 static void sync_on_time(struct quiver *store, uint64_t *last_sync_ns)
@@ -75,14 +75,12 @@ static void *housekeep(void *arg)
 	pthread_mutex_lock(&bg->lock);
 	while (!bg->stop) {
 		if (!bg->grow_wanted && !bg->segment_wanted)
-			nap(store, &bg->wake_housekeeper);
+			nap(store, HOUSEKEEPER);
 		grow = bg->grow_wanted;
 		bg->grow_wanted = bg->segment_wanted = false;
 		pthread_mutex_unlock(&bg->lock);
 		segment_ahead(store);
 		/* Only for who takes slots: what compaction has cut would grow again by itself. */
-		if (grow)
-			space_fetch_ahead(store);
 		if (grow)
 			grow_ahead(store, &grow_not_before_ns);
 		sync_on_time(store, &last_sync_ns);
@@ -179,7 +177,7 @@ static void *checkpointer(void *arg)
 	pthread_mutex_lock(&bg->lock);
 	while (!bg->stop) {
 		if (!bg->checkpoint_wanted)
-			nap(store, &bg->wake_checkpointer);
+			nap(store, CHECKPOINTER);
 		wanted = bg->checkpoint_wanted;
 		bg->checkpoint_wanted = false;
 		pthread_mutex_unlock(&bg->lock);
@@ -189,6 +187,26 @@ static void *checkpointer(void *arg)
 			(void)checkpoint_run(store);
 		compact_if_due(store);
 		cut_if_wanted(store);
+		pthread_mutex_lock(&bg->lock);
+	}
+	pthread_mutex_unlock(&bg->lock);
+	return NULL;
+}
+
+static void *fetcher(void *arg)
+{
+	struct quiver *store = arg;
+	struct background *bg = &store->background;
+
+	pthread_mutex_lock(&bg->lock);
+	while (!bg->stop) {
+		if (!bg->fetch_wanted) {
+			nap(store, FETCHER);
+			continue;
+		}
+		bg->fetch_wanted = false;
+		pthread_mutex_unlock(&bg->lock);
+		space_fetch_ahead(store);
 		pthread_mutex_lock(&bg->lock);
 	}
 	pthread_mutex_unlock(&bg->lock);
@@ -208,31 +226,39 @@ static int init_cond(pthread_cond_t *cond)
 	return -e;
 }
 
+/* End the first `count` threads. */
+static void stop_threads(struct background *bg, size_t count)
+{
+	pthread_mutex_lock(&bg->lock);
+	bg->stop = true;
+	for (size_t i = 0; i < count; i++)
+		pthread_cond_signal(&bg->wake[i]);
+	pthread_mutex_unlock(&bg->lock);
+	for (size_t i = 0; i < count; i++)
+		(void)pthread_join(bg->threads[i], NULL);
+	bg->running = false;
+}
+
 int background_start(struct quiver *store)
 {
+	static void *(*const bodies[BACKGROUND_THREADS])(void *) = {
+		[HOUSEKEEPER] = housekeep,
+		[CHECKPOINTER] = checkpointer,
+		[FETCHER] = fetcher,
+	};
 	struct background *bg = &store->background;
-	int r;
+	int r = 0;
 
 	pthread_mutex_init(&bg->lock, NULL);
-	r = init_cond(&bg->wake_housekeeper);
-	if (r == 0)
-		r = init_cond(&bg->wake_checkpointer);
+	for (size_t i = 0; r == 0 && i < BACKGROUND_THREADS; i++)
+		r = init_cond(&bg->wake[i]);
 	if (r)
 		return r;
 	bg->running = true; /* before a thread may look */
-	r = -pthread_create(&bg->housekeeper, NULL, housekeep, store);
-	if (r) {
-		bg->running = false;
-		return r;
-	}
-	r = -pthread_create(&bg->checkpointer, NULL, checkpointer, store);
-	if (r) {
-		pthread_mutex_lock(&bg->lock);
-		bg->stop = true;
-		pthread_cond_signal(&bg->wake_housekeeper);
-		pthread_mutex_unlock(&bg->lock);
-		(void)pthread_join(bg->housekeeper, NULL);
-		bg->running = false;
+	for (size_t i = 0; r == 0 && i < BACKGROUND_THREADS; i++) {
+		r = -pthread_create(&bg->threads[i], NULL, bodies[i], store);
+		if (r)
+			stop_threads(bg, i);
 	}
 	return r;
 }
@@ -243,42 +269,40 @@ void background_stop(struct quiver *store)
 
 	if (!bg->running)
 		return;
-	pthread_mutex_lock(&bg->lock);
-	bg->stop = true;
-	pthread_cond_signal(&bg->wake_housekeeper);
-	pthread_cond_signal(&bg->wake_checkpointer);
-	pthread_mutex_unlock(&bg->lock);
-	(void)pthread_join(bg->housekeeper, NULL);
-	(void)pthread_join(bg->checkpointer, NULL);
-	pthread_cond_destroy(&bg->wake_housekeeper);
-	pthread_cond_destroy(&bg->wake_checkpointer);
+	stop_threads(bg, BACKGROUND_THREADS);
+	for (size_t i = 0; i < BACKGROUND_THREADS; i++)
+		pthread_cond_destroy(&bg->wake[i]);
 	pthread_mutex_destroy(&bg->lock);
-	bg->running = false;
 }
 
-static void want(struct quiver *store, bool *flag, pthread_cond_t *cond)
+static void want(struct quiver *store, bool *flag, enum background_thread who)
 {
 	if (!store->background.running)
 		return;
 	pthread_mutex_lock(&store->background.lock);
 	if (!*flag) {
 		*flag = true;
-		pthread_cond_signal(cond);
+		pthread_cond_signal(&store->background.wake[who]);
 	}
 	pthread_mutex_unlock(&store->background.lock);
 }
 
 void background_want_growth(struct quiver *store)
 {
-	want(store, &store->background.grow_wanted, &store->background.wake_housekeeper);
+	want(store, &store->background.grow_wanted, HOUSEKEEPER);
 }
 
 void background_want_segment(struct quiver *store)
 {
-	want(store, &store->background.segment_wanted, &store->background.wake_housekeeper);
+	want(store, &store->background.segment_wanted, HOUSEKEEPER);
 }
 
 void quiver_checkpoint_soon(struct quiver *store)
 {
-	want(store, &store->background.checkpoint_wanted, &store->background.wake_checkpointer);
+	want(store, &store->background.checkpoint_wanted, CHECKPOINTER);
+}
+
+void background_want_fetch(struct quiver *store)
+{
+	want(store, &store->background.fetch_wanted, FETCHER);
 }

@@ -19,7 +19,7 @@
 #define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
 #define SLOT_NONE UINT64_MAX
 
-#define WINDOWS 2u
+#define WINDOWS 4u
 
 /* Room for COLUMN_PENDING_MAX of any build: tests with other steps see the same structs. */
 #define COLUMN_PENDING_ROOM 256u

@@ -11,7 +11,7 @@
 /* Pages of vectors.npy that are read ahead of the slots that are taken: writing a part of one that
  * is not in memory takes twice as long. They have blocks that were never written, so the disk has
  * nothing to do. */
-#define FETCH_AHEAD_BYTES (UINT64_C(4) << 20)
+#define FETCH_AHEAD_BYTES (WINDOWS * WINDOW_BYTES)
 /* ... by so many at a time; the kernel may cut larger requests short. */
 #define FETCH_BYTES (UINT64_C(256) << 10)
 /* ... and only for those who take less than this at once: of more, whole pages are written, and
@@ -128,10 +128,11 @@ static uint64_t fetch_slots(const struct quiver *store)
 	return FETCH_AHEAD_BYTES / store->geometry.vector_bytes + 1;
 }
 
-/* Whether what is taken has come near the end of what was fetched. */
+/* Whether what is taken has come so near to the end of what was fetched that another part of
+ * WINDOW_BYTES is worth asking for. */
 static bool fetch_is_low(const struct quiver *store, uint64_t slot)
 {
-	uint64_t want = slot + fetch_slots(store) / 2;
+	uint64_t want = slot + fetch_slots(store) / WINDOWS * (WINDOWS - 1);
 	uint64_t rows = atomic_load(&store->columns.rows);
 
 	return atomic_load_explicit(&store->fetched_slots, memory_order_relaxed) <
@@ -150,7 +151,7 @@ static bool is_taken_fast(struct quiver *store)
 	return fast;
 }
 
-/* Windows over the slot that is taken next and what follows it; whether there are any. */
+/* Windows over what follows the slot that is taken next; whether there are any. */
 static bool follow(struct quiver *store, const struct slots_counts *counts)
 {
 	uint64_t at = offset_of(store, counts->used);
@@ -170,8 +171,6 @@ void space_fetch_ahead(struct quiver *store)
 	struct slots_counts counts;
 	uint64_t to;
 
-	if (!atomic_exchange(&store->fetch_wanted, false))
-		return;
 	slots_counts(&store->slots, &counts);
 	if (is_taken_fast(store) && follow(store, &counts))
 		return;
@@ -192,7 +191,6 @@ void space_fetch_ahead(struct quiver *store)
 
 int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 {
-	bool fetch;
 	int r;
 
 	if (nowait) {
@@ -207,11 +205,10 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	if (r)
 		return r;
 	r = back_slots(store, count, slots);
-	fetch = count * store->geometry.vector_bytes < FETCH_FOR_BYTES &&
-	        fetch_is_low(store, slots[count - 1]);
-	if (fetch)
-		atomic_store(&store->fetch_wanted, true);
-	if (fetch || space_is_low(store))
+	if (count * store->geometry.vector_bytes < FETCH_FOR_BYTES &&
+	    fetch_is_low(store, slots[count - 1]))
+		background_want_fetch(store);
+	if (space_is_low(store))
 		background_want_growth(store);
 	return r;
 }

@@ -90,17 +90,18 @@ struct job {
 	_Atomic bool stop;
 };
 
+enum background_thread { HOUSEKEEPER, CHECKPOINTER, FETCHER, BACKGROUND_THREADS };
+
 struct background {
-	pthread_t housekeeper;
-	pthread_t checkpointer;
+	pthread_t threads[BACKGROUND_THREADS];
 	bool running; /* set before anyone else is there */
 	pthread_mutex_t lock;
-	pthread_cond_t wake_housekeeper;
-	pthread_cond_t wake_checkpointer;
+	pthread_cond_t wake[BACKGROUND_THREADS];
 	bool stop; /* lock */
 	bool grow_wanted; /* lock */
 	bool segment_wanted; /* lock */
 	bool checkpoint_wanted; /* lock */
+	bool fetch_wanted; /* lock */
 };
 
 struct counters {
@@ -168,9 +169,8 @@ struct quiver {
 	uint64_t chunk_words; /* of each; fixed at open */
 	/* Pages of the slots below were asked for; see space_fetch_ahead. Only a hint. */
 	_Atomic uint64_t fetched_slots;
-	_Atomic bool fetch_wanted; /* somebody takes slots one by one */
-	uint64_t fetched_ns; /* the housekeeper's; when pages were last asked for */
-	uint64_t fetched_syncs; /* the housekeeper's; syncs of the log until then */
+	uint64_t fetched_ns; /* the fetcher's; when pages were last asked for */
+	uint64_t fetched_syncs; /* the fetcher's; syncs of the log until then */
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */
@@ -240,6 +240,7 @@ int background_start(struct quiver *store);
 void background_stop(struct quiver *store);
 void background_want_growth(struct quiver *store);
 void background_want_segment(struct quiver *store);
+void background_want_fetch(struct quiver *store);
 
 /* ---- read.c ---- */
 /* The row of a live slot with its attributes as set last. In an epoch section or under the

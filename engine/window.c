@@ -61,7 +61,7 @@ bool windows_follow(struct columns *columns, uint64_t offset, uint64_t end)
 	uint64_t first = offset / WINDOW_BYTES;
 	bool any = false;
 
-	for (uint64_t n = first; n < first + WINDOWS && (n + 1) * WINDOW_BYTES <= end; n++) {
+	for (uint64_t n = first + 1; n < first + WINDOWS && (n + 1) * WINDOW_BYTES <= end; n++) {
 		struct window *there = atomic_load(&columns->windows[n % WINDOWS]);
 
 		if (!there || there->from != n * WINDOW_BYTES)

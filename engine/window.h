@@ -10,8 +10,9 @@
 
 #include "columns.h"
 
-/* Have windows over the part of vectors.npy that holds `offset` and over the next, as far as they
- * are whole below `end`. Their pages become dirty, so it is for who is about to fill them. Whether
+/* Have windows over the WINDOWS - 1 parts of vectors.npy behind the one that holds `offset`, as far
+ * as they are whole below `end`; that one keeps what it has, since whoever is in it without a
+ * window would only be in the way. Their pages become dirty, so it is for who is about to fill them. Whether
  * there are any now. One thread at a time, and not inside an epoch. */
 bool windows_follow(struct columns *columns, uint64_t offset, uint64_t end);
 /* Nobody writes any more. 0 or -errno. */

@@ -21,6 +21,11 @@ void background_want_growth(struct quiver *store)
 	store->background.grow_wanted = true;
 }
 
+void background_want_fetch(struct quiver *store)
+{
+	store->background.fetch_wanted = true;
+}
+
 void background_want_segment(struct quiver *store)
 {
 	store->background.segment_wanted = true;

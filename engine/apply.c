@@ -392,7 +392,7 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 	int r = write_rows(store, plan, false);
 
 	if (r == 0 && mode != QUIVER_NONE)
-		r = wal_append(&store->wal, plan->records, plan->payloads, plan->count);
+		r = wal_append(&store->wal, plan->records, plan->payloads, plan->count, sync);
 	if (r) {
 		if (r == -EROFS)
 			store_fail(store, "wiping a failed write of the log", -EIO);

@@ -172,7 +172,7 @@ static int log_none(struct quiver *store, const struct checkpoint *cp)
 	pthread_mutex_lock(&store->writer_lock);
 	r = wal_make_room(&store->wal, n * wal_record_bytes(0), false);
 	if (r == 0)
-		r = wal_append(&store->wal, records, payloads, n);
+		r = wal_append(&store->wal, records, payloads, n, true);
 	pthread_mutex_unlock(&store->writer_lock);
 out:
 	free(records);

@@ -10,8 +10,9 @@
 
 static_assert(COLUMN_PENDING_MAX <= COLUMN_PENDING_ROOM, "room for the pages");
 
-/* Pages that are copied at once where rows are stored in order. */
-#define COPY_AHEAD_PAGES 16u
+/* Pages that are copied at once where rows are stored in order: of more, readers have more mapped
+ * again before they are copied. Of 868 interrupts in a compaction 4 left 370, 8 233, 16 330. */
+#define COPY_AHEAD_PAGES 8u
 
 uint64_t column_page_bytes(void)
 {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bytes.h"
 #include "columns.h"
@@ -168,18 +169,17 @@ static void add_part(struct iovec *parts, int *n, const void *from, size_t lengt
 		parts[(*n)++] = (struct iovec){ .iov_base = base, .iov_len = length };
 }
 
-/* Through the map, where there is one and its pages can be had. */
 static int put_parts(struct wal *wal, const struct wal_segment *segment, uint64_t at,
-                     struct iovec *parts, int n)
+                     struct iovec *parts, int n, bool through_map)
 {
-	if (segment->map && io_fill(segment->map + at, parts, n) == 0)
+	if (through_map && io_fill(segment->map + at, parts, n) == 0)
 		return 0;
 	return io_writev_all(wal->io, segment->fd, parts, n, at);
 }
 
 static int write_all(struct wal *wal, const struct wal_segment *segment,
                      const struct wal_record *records, const void *const *payloads, size_t count,
-                     uint8_t *headers)
+                     uint8_t *headers, bool through_map)
 {
 	static const uint8_t padding[8];
 	struct iovec parts[PARTS_MAX];
@@ -199,7 +199,7 @@ static int write_all(struct wal *wal, const struct wal_segment *segment,
 			add_part(parts, &n, padding, pad);
 		length += records[i].length_bytes;
 		if (n > PARTS_MAX - 3 || i + 1 == count) {
-			r = put_parts(wal, segment, at, parts, n);
+			r = put_parts(wal, segment, at, parts, n, through_map);
 			at += length;
 			length = 0;
 			n = 0;
@@ -220,12 +220,13 @@ static uint64_t slot_bytes(const struct wal *wal, const struct wal_record *recor
 }
 
 int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
-               size_t count)
+               size_t count, bool sync_next)
 {
 	uint64_t in_slots = slot_bytes(wal, records, count);
 	uint8_t few[8 * WAL_RECORD_HEADER_BYTES];
 	uint8_t *headers = few;
 	struct wal_segment segment = active_now(wal);
+	bool through_map = segment.map && !sync_next;
 	uint64_t bytes;
 	int r;
 
@@ -236,13 +237,15 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 	}
 	bytes = encode_all(wal, &segment, records, count, headers);
 	assert(segment.end + bytes <= segment.size_bytes);
-	r = write_all(wal, &segment, records, payloads, count, headers);
+	r = write_all(wal, &segment, records, payloads, count, headers, through_map);
 	if (headers != few)
 		free(headers);
 	if (r)
 		return wipe(wal, &segment, bytes) == 0 ? r : -EROFS;
 	wal->last_lsn = records[count - 1].lsn;
 	pthread_mutex_lock(&wal->lock);
+	if (through_map && active(wal)->mapped_from == 0)
+		active(wal)->mapped_from = segment.end;
 	active(wal)->end += bytes;
 	active(wal)->last_lsn = wal->last_lsn;
 	active(wal)->dirty = true;
@@ -264,10 +267,22 @@ static int note_durable(struct wal *wal, uint64_t lsn)
 	return io_write_all(wal->io, wal->durable_fd, page, sizeof(page), 0);
 }
 
-/* Sync the slots that records name, then every dirty segment, oldest first. sync_lock. */
+/* Pages that are written to the disk are unmapped before, each by itself, which interrupts every
+ * core that the process runs on. So all at once, to be mapped again when they are stored in. */
+static int unmap_pages(const struct wal_segment *segment)
+{
+	uint64_t from = segment->mapped_from / WAL_HEADER_BYTES * WAL_HEADER_BYTES;
+
+	if (segment->mapped_from == 0)
+		return 0;
+	return madvise(segment->map + from, segment->end - from, MADV_DONTNEED) == 0 ? 0 : -errno;
+}
+
+/* Sync the slots that records name, then every dirty segment, oldest first. sync_lock, which
+ * keeps the segments from being let go. */
 static int sync_dirty(struct wal *wal, uint64_t *reached)
 {
-	int fds[WAL_SEGMENTS_MAX];
+	struct wal_segment dirty[WAL_SEGMENTS_MAX];
 	bool slots;
 	size_t n = 0;
 	int r = 0;
@@ -278,14 +293,18 @@ static int sync_dirty(struct wal *wal, uint64_t *reached)
 	wal->slots_dirty = false;
 	for (size_t i = 0; i < wal->count; i++)
 		if (wal->segments[i].dirty) {
+			dirty[n++] = wal->segments[i];
 			wal->segments[i].dirty = false;
-			fds[n++] = wal->segments[i].fd;
+			wal->segments[i].mapped_from = 0;
 		}
 	pthread_mutex_unlock(&wal->lock);
 	if (slots)
 		r = wal->sync_slots(wal->sync_slots_arg);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = io_fdatasync(wal->io, fds[i]);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = unmap_pages(&dirty[i]);
+		if (r == 0)
+			r = io_fdatasync(wal->io, dirty[i].fd);
+	}
 	return r;
 }
 

@@ -23,6 +23,7 @@ struct wal_segment {
 	uint64_t salt;
 	uint64_t size_bytes;
 	uint8_t *map; /* all of the file, to append through; owned; NULL: by calls */
+	uint64_t mapped_from; /* offset of what was stored there since the last sync; 0: nothing */
 	uint64_t end; /* offset of the next record */
 	uint64_t last_lsn; /* of its last record, 0 where it has none */
 	bool dirty; /* holds records not synced yet */
@@ -83,9 +84,11 @@ int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait);
 /* Append records; salt, previous LSN and durable LSN are filled in. All of them are with the
  * kernel on return 0. On failure the log is as before: what was written is wiped and the
  * wipe synced; -EROFS where even that failed, and then the log must not be used again. Room
- * must have been made. Writer lock. */
+ * must have been made. With `sync_next` they are written by calls, not through the map: what the
+ * disk gets from there has to be unmapped first, on every core, which is not worth it for one
+ * commit. Writer lock. */
 int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
-               size_t count);
+               size_t count, bool sync_next);
 
 /* Sync until LSN `lsn` is durable; shared between callers. 0, or -errno: then nothing after
  * the last durable LSN can be trusted to be on disk, every further call fails, too, and the

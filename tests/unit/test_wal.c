@@ -91,7 +91,7 @@ static int append(struct log *log, size_t count)
 	}
 	r = wal_make_room(log->wal, count * RECORD_BYTES, false);
 	if (r == 0)
-		r = wal_append(log->wal, records, payloads, count);
+		r = wal_append(log->wal, records, payloads, count, false);
 	if (r == 0)
 		log->lsn += count;
 	return r;

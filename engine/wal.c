@@ -10,6 +10,7 @@
 
 #include "bytes.h"
 #include "columns.h"
+#include "fault.h"
 #include "wal_segment.h"
 
 #define PARTS_MAX 768 /* of one pwritev; three for a record; IOV_MAX is 1024 */
@@ -169,14 +170,6 @@ static void add_part(struct iovec *parts, int *n, const void *from, size_t lengt
 		parts[(*n)++] = (struct iovec){ .iov_base = base, .iov_len = length };
 }
 
-static int put_parts(struct wal *wal, const struct wal_segment *segment, uint64_t at,
-                     struct iovec *parts, int n, bool through_map)
-{
-	if (through_map && io_fill(segment->map + at, parts, n) == 0)
-		return 0;
-	return io_writev_all(wal->io, segment->fd, parts, n, at);
-}
-
 static int write_all(struct wal *wal, const struct wal_segment *segment,
                      const struct wal_record *records, const void *const *payloads, size_t count,
                      uint8_t *headers, bool through_map)
@@ -199,12 +192,32 @@ static int write_all(struct wal *wal, const struct wal_segment *segment,
 			add_part(parts, &n, padding, pad);
 		length += records[i].length_bytes;
 		if (n > PARTS_MAX - 3 || i + 1 == count) {
-			r = put_parts(wal, segment, at, parts, n, through_map);
+			r = through_map ? io_fill(segment->map + at, parts, n)
+			                : io_writev_all(wal->io, segment->fd, parts, n, at);
 			at += length;
 			length = 0;
 			n = 0;
 		}
 	}
+	return r;
+}
+
+/* One record through the map. A process can be killed amid its stores, as it cannot amid a call, so
+ * the salt, without which there is no record, comes last. */
+static int append_in_map(struct wal *wal, const struct wal_segment *segment,
+                         const struct wal_record *record, const void *const *payload,
+                         uint8_t *header)
+{
+	uint8_t *at = segment->map + segment->end + WAL_RECORD_SALT_AT;
+	uint8_t salt[sizeof(uint64_t)];
+	int r;
+
+	put_le64(salt, segment->salt);
+	put_le64(header + WAL_RECORD_SALT_AT, 0);
+	r = write_all(wal, segment, record, payload, 1, header, true);
+	if (r == 0)
+		r = fault_store(at, salt, sizeof(salt));
+	memcpy(header + WAL_RECORD_SALT_AT, salt, sizeof(salt));
 	return r;
 }
 
@@ -226,7 +239,7 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 	uint8_t few[8 * WAL_RECORD_HEADER_BYTES];
 	uint8_t *headers = few;
 	struct wal_segment segment = active_now(wal);
-	bool through_map = segment.map && !sync_next;
+	bool through_map = segment.map && count == 1 && !sync_next;
 	uint64_t bytes;
 	int r;
 
@@ -237,7 +250,9 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 	}
 	bytes = encode_all(wal, &segment, records, count, headers);
 	assert(segment.end + bytes <= segment.size_bytes);
-	r = write_all(wal, &segment, records, payloads, count, headers, through_map);
+	r = through_map ? append_in_map(wal, &segment, records, payloads, headers) : -EIO;
+	if (r) /* a page of the map cannot be had: this says why */
+		r = write_all(wal, &segment, records, payloads, count, headers, false);
 	if (headers != few)
 		free(headers);
 	if (r)

@@ -84,9 +84,8 @@ int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait);
 /* Append records; salt, previous LSN and durable LSN are filled in. All of them are with the
  * kernel on return 0. On failure the log is as before: what was written is wiped and the
  * wipe synced; -EROFS where even that failed, and then the log must not be used again. Room
- * must have been made. With `sync_next` they are written by calls, not through the map: what the
- * disk gets from there has to be unmapped first, on every core, which is not worth it for one
- * commit. Writer lock. */
+ * must have been made. One alone goes through the map, unless `sync_next`: what is stored there
+ * has to be unmapped before a sync, on every core. Writer lock. */
 int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
                size_t count, bool sync_next);
 

@@ -223,9 +223,9 @@ static void look_behind(struct reader *reader, uint64_t number, uint64_t at)
 	bool remains = false;
 
 	if (at + WAL_RECORD_HEADER_BYTES <= reader->size_bytes)
-		remains = get_le64(reader->bytes + at + 8) == reader->salt;
+		remains = get_le64(reader->bytes + at + WAL_RECORD_SALT_AT) == reader->salt;
 	for (uint64_t p = at; p + WAL_RECORD_HEADER_BYTES <= reader->size_bytes; p += 8) {
-		if (get_le64(reader->bytes + p + 8) != reader->salt ||
+		if (get_le64(reader->bytes + p + WAL_RECORD_SALT_AT) != reader->salt ||
 		    !wal_record_decode(&record, reader->bytes + p, reader->size_bytes - p, p,
 		                       reader->salt))
 			continue;

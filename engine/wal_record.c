@@ -28,7 +28,7 @@ void wal_record_encode(const struct wal_record *record, uint64_t offset, uint8_t
 	put_le32(to, record->length_bytes);
 	put_le16(to + 4, record->type);
 	put_le16(to + 6, record->more ? FLAG_MORE : 0);
-	put_le64(to + 8, record->salt);
+	put_le64(to + WAL_RECORD_SALT_AT, record->salt);
 	put_le64(to + 16, record->lsn);
 	put_le64(to + 24, record->prev_lsn);
 	put_le64(to + 32, record->id);
@@ -51,7 +51,7 @@ void wal_record_encode(const struct wal_record *record, uint64_t offset, uint8_t
 bool wal_record_decode(struct wal_record *record, const uint8_t *from, uint64_t available,
                        uint64_t offset, uint64_t salt)
 {
-	if (available < WAL_RECORD_HEADER_BYTES || get_le64(from + 8) != salt ||
+	if (available < WAL_RECORD_HEADER_BYTES || get_le64(from + WAL_RECORD_SALT_AT) != salt ||
 	    get_le64(from + 120) != header_sum(from, offset))
 		return false;
 	record->length_bytes = get_le32(from);

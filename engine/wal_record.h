@@ -11,6 +11,7 @@
 
 #define WAL_HEADER_BYTES 4096u /* of a segment */
 #define WAL_RECORD_HEADER_BYTES 128u
+#define WAL_RECORD_SALT_AT 8u /* what does not have the salt of its segment there is no record */
 
 enum wal_type {
 	WAL_PUT = 1,

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #include "columns.h"
@@ -480,6 +481,39 @@ static void test_what_cannot_be_stored_in_the_map_is_written(void **state)
 	stop(*state);
 }
 
+/* Half of the payload is there when the process ends. */
+static int die_in_an_append(void *arg)
+{
+	struct log *log = arg;
+	long page = sysconf(_SC_PAGESIZE);
+	uint8_t *bytes =
+		mmap(NULL, (size_t)page * 2, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const void *payload = bytes + page - N / 2;
+	struct wal_record record = { .type = WAL_PUT, .lsn = log->lsn + 1, .payload_bytes = N };
+
+	if (bytes == MAP_FAILED || munmap(bytes + page, (size_t)page) != 0 ||
+	    wal_make_room(log->wal, RECORD_BYTES, false) != 0)
+		return 1;
+	return wal_append(log->wal, &record, &payload, 1, false);
+}
+
+static void test_a_process_killed_amid_its_stores_leaves_no_torn_record(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 10);
+	assert_int_equal(unit_in_child(die_in_an_append, log), -SIGSEGV);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 10);
+	assert_false(s.torn || corrupt(&s));
+	append_many(log, 5); /* over what is left of it */
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 15);
+	stop(log);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define MAPPED(test) cmocka_unit_test_setup_teardown(test, setup_mapped, teardown)
 
@@ -507,6 +541,7 @@ int main(void)
 		MAPPED(test_the_log_goes_on_in_the_next_segment),
 		MAPPED(test_cut_segments_are_recycled_and_their_records_are_stale),
 		MAPPED(test_what_cannot_be_stored_in_the_map_is_written),
+		MAPPED(test_a_process_killed_amid_its_stores_leaves_no_torn_record),
 	};
 
 	test_seed();

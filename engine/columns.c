@@ -514,10 +514,10 @@ int columns_sync(struct columns *columns, bool vectors, bool rows)
 {
 	int r = rows ? flush_rows(columns) : 0;
 
-	if (r == 0 && vectors)
-		r = windows_unmap(columns); /* as in wal.c */
-	if (r == 0 && vectors)
+	if (r == 0 && vectors) {
+		windows_unmap(columns);
 		r = io_fdatasync(columns->io, columns->vectors.fd);
+	}
 	if (r == 0 && rows)
 		r = io_fdatasync(columns->io, columns->ids.fd);
 	if (r == 0 && rows)

@@ -15,6 +15,7 @@
 
 #define PARTS_MAX 768 /* of one pwritev; three for a record; IOV_MAX is 1024 */
 #define WIPE_CHUNK_BYTES 65536u
+#define PAGE_BYTES_MAX 65536u /* of memory, on any machine */
 
 uint64_t wal_record_bytes(uint32_t payload_bytes)
 {
@@ -283,14 +284,14 @@ static int note_durable(struct wal *wal, uint64_t lsn)
 }
 
 /* Pages that are written to the disk are unmapped before, each by itself, which interrupts every
- * core that the process runs on. So all at once, to be mapped again when they are stored in. */
-static int unmap_pages(const struct wal_segment *segment)
+ * core that the process runs on. So all at once, to be mapped again when they are stored in. It is
+ * a matter of speed alone, and in vain where the process has locked its memory. */
+static void unmap_pages(const struct wal_segment *segment)
 {
-	uint64_t from = segment->mapped_from / WAL_HEADER_BYTES * WAL_HEADER_BYTES;
+	uint64_t from = segment->mapped_from / PAGE_BYTES_MAX * PAGE_BYTES_MAX;
 
-	if (segment->mapped_from == 0)
-		return 0;
-	return madvise(segment->map + from, segment->end - from, MADV_DONTNEED) == 0 ? 0 : -errno;
+	if (segment->mapped_from > 0)
+		(void)madvise(segment->map + from, segment->end - from, MADV_DONTNEED);
 }
 
 /* Sync the slots that records name, then every dirty segment, oldest first. sync_lock, which
@@ -316,9 +317,8 @@ static int sync_dirty(struct wal *wal, uint64_t *reached)
 	if (slots)
 		r = wal->sync_slots(wal->sync_slots_arg);
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = unmap_pages(&dirty[i]);
-		if (r == 0)
-			r = io_fdatasync(wal->io, dirty[i].fd);
+		unmap_pages(&dirty[i]);
+		r = io_fdatasync(wal->io, dirty[i].fd);
 	}
 	return r;
 }

@@ -71,19 +71,16 @@ bool windows_follow(struct columns *columns, uint64_t offset, uint64_t end)
 	return any;
 }
 
-int windows_unmap(struct columns *columns)
+void windows_unmap(struct columns *columns)
 {
-	int r = 0;
-
 	epoch_enter();
-	for (size_t i = 0; r == 0 && i < WINDOWS; i++) {
+	for (size_t i = 0; i < WINDOWS; i++) {
 		struct window *window = atomic_load(&columns->windows[i]);
 
-		if (window && madvise(window->map, WINDOW_BYTES, MADV_DONTNEED) != 0)
-			r = -errno;
+		if (window)
+			(void)madvise(window->map, WINDOW_BYTES, MADV_DONTNEED);
 	}
 	epoch_leave();
-	return r;
 }
 
 int windows_close(struct columns *columns)

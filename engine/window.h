@@ -16,8 +16,8 @@
  * there are any now. One thread at a time, and not inside an epoch. */
 bool windows_follow(struct columns *columns, uint64_t offset, uint64_t end);
 /* Unmap the pages of all windows, to be mapped again when they are stored in: for who is about to
- * sync. 0 or -errno. Any thread. */
-int windows_unmap(struct columns *columns);
+ * sync, as in wal.c. Any thread. */
+void windows_unmap(struct columns *columns);
 /* Nobody writes any more. 0 or -errno. */
 int windows_close(struct columns *columns);
 /* Write at `offset`: as io_writev_all, through a window where one covers all `length` bytes that

@@ -182,6 +182,13 @@ static void on_close(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	(void)fuse_reply_err(req, 0);
 }
 
+static void on_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	(void)node;
+	(void)fi;
+	(void)fuse_reply_err(req, fs.read_only ? ENOSYS : 0); /* likewise */
+}
+
 static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	fuse_ino_t node = node_named(name);
@@ -268,7 +275,7 @@ static const struct fuse_lowlevel_ops ops = {
 	.create = on_create,
 	.read = on_read,
 	.write = on_write,
-	.flush = on_close,
+	.flush = on_flush,
 	.release = on_close,
 	.unlink = on_unlink,
 	.rename = on_rename,

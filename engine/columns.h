@@ -19,7 +19,7 @@
 #define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
 #define SLOT_NONE UINT64_MAX
 
-#define WINDOWS 4u
+#define WINDOWS 4u /* of window.h: one that is filled while three are made ready */
 
 /* Room for COLUMN_PENDING_MAX of any build: tests with other steps see the same structs. */
 #define COLUMN_PENDING_ROOM 256u
@@ -29,6 +29,8 @@ struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
 	uint64_t sum;
 	struct quiver_attr attr;
 };
+
+struct window;
 
 struct column {
 	int fd;
@@ -47,8 +49,6 @@ struct column {
  * are many, at columns_sync, and at once while someone has a column open as a file. So a row
  * that a crash takes back from the files was written since the last columns_sync, no more.
  */
-struct window;
-
 struct columns {
 	const struct quiver_io *io;
 	struct quiver_geometry geometry;

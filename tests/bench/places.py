@@ -91,87 +91,88 @@ class Tmpfs(Place):
     can_be_cold = False
 
 
-class Passthrough(Place):
-    """libfuse's passthrough_hp over another place's folder."""
+class Mounted(Place):
+    """A FUSE filesystem, whose daemon runs from start to stop."""
 
-    def __init__(self, name, folder, bench, options):
-        super().__init__(name, folder)
-        self.command = [bench.build / "subprojects/fuse-3.18.3/example/passthrough_hp",
-                        "--foreground", *options]
+    def __init__(self, name, source, bench):
+        super().__init__(name, source)
         self.bench = bench
         self.daemon = None
 
-    def mount(self, folder):
-        command = [str(word) for word in (*self.command, folder)]
-        return Daemon(self.bench.work, command, self.bench.log)
+    def mount(self, source):
+        """A daemon with `source` mounted."""
+        raise NotImplementedError
+
+    def vectors(self, daemon):
+        """The folder of the vectors in what it has mounted."""
+        return daemon.point
 
     def start(self, cold):
         if cold:
             host.drop_caches()
         self.daemon = self.mount(self.folder)
-        return self.daemon.point
+        return self.vectors(self.daemon)
 
     def stop(self):
         if self.daemon:
             daemon, self.daemon = self.daemon, None
             daemon.stop()
+
+
+class Passthrough(Mounted):
+    """libfuse's passthrough_hp over another place's folder."""
+
+    def __init__(self, name, folder, bench, options):
+        super().__init__(name, folder, bench)
+        self.command = [bench.build / "subprojects/fuse-3.18.3/example/passthrough_hp",
+                        "--foreground", *options]
+
+    def mount(self, folder):
+        command = [str(word) for word in (*self.command, folder)]
+        return Daemon(self.bench.work, command, self.bench.log)
 
     @contextlib.contextmanager
     def fresh(self):
         with super().fresh() as folder:
             daemon = self.mount(folder)
             try:
-                yield daemon.point
+                yield self.vectors(daemon)
             finally:
                 daemon.stop()
 
 
-class BareFuse(Place):
-    """A FUSE filesystem with nothing behind it: the limit of what a mount can do here."""
+class BareFuse(Mounted):
+    """A FUSE filesystem with nothing behind it: the limit of what a mount can do here. Instead of
+    a folder it has a number of files."""
 
     def __init__(self, name, count, size, bench, how):
-        super().__init__(name, None)
+        super().__init__(name, count, bench)
         self.can_write = how == "rw"
-        self.count = count
+        self.room = 3 * count
         self.size = size
         self.how = how
-        self.bench = bench
-        self.daemon = None
 
     def mount(self, count):
-        words = [self.bench.workers / "bare_fuse", count, 3 * self.count, self.size, self.how,
+        words = [self.bench.workers / "bare_fuse", count, self.room, self.size, self.how,
                  "io_uring" if self.bench.uring else "dev_fuse"]
         return Daemon(self.bench.work, [str(word) for word in words], self.bench.log)
-
-    def start(self, cold):
-        if cold:
-            host.drop_caches()
-        self.daemon = self.mount(self.count)
-        return self.daemon.point
-
-    def stop(self):
-        if self.daemon:
-            daemon, self.daemon = self.daemon, None
-            daemon.stop()
 
     @contextlib.contextmanager
     def fresh(self):
         daemon = self.mount(0)
         try:
-            yield daemon.point
+            yield self.vectors(daemon)
         finally:
             daemon.stop()
 
 
-class Quiverfs(Place):
+class Quiverfs(Mounted):
     """A store and its mount."""
 
     def __init__(self, name, store, bench, options):
-        super().__init__(name, store)
+        super().__init__(name, store, bench)
         self.can_write = "ro" not in options
         self.options = options
-        self.bench = bench
-        self.daemon = None
 
     def mount(self, store):
         command = [str(self.bench.quiverfs), "mount", "-f"]
@@ -179,16 +180,8 @@ class Quiverfs(Place):
             command += ["-o", ",".join(self.options)]
         return Daemon(self.bench.work, [*command, store], self.bench.log)
 
-    def start(self, cold):
-        if cold:
-            host.drop_caches()
-        self.daemon = self.mount(self.folder)
-        return os.path.join(self.daemon.point, "vectors")
-
-    def stop(self):
-        if self.daemon:
-            daemon, self.daemon = self.daemon, None
-            daemon.stop()
+    def vectors(self, daemon):
+        return os.path.join(daemon.point, "vectors")
 
     @contextlib.contextmanager
     def fresh_mount(self):
@@ -205,4 +198,4 @@ class Quiverfs(Place):
     @contextlib.contextmanager
     def fresh(self):
         with self.fresh_mount() as daemon:
-            yield os.path.join(daemon.point, "vectors")
+            yield self.vectors(daemon)

@@ -92,7 +92,7 @@ static int append(struct log *log, size_t count)
 	}
 	r = wal_make_room(log->wal, count * RECORD_BYTES, false);
 	if (r == 0)
-		r = wal_append(log->wal, records, payloads, count, false);
+		r = wal_append(log->wal, records, payloads, count, log->lsn % 5 == 4);
 	if (r == 0)
 		log->lsn += count;
 	return r;

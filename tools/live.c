@@ -21,8 +21,19 @@ bool live_is_gone(int result)
 	return result == -ENOTCONN || result == -ECONNABORTED || result == -ECANCELED;
 }
 
-/* A daemon that is killed while it takes a request from the kernel leaves EIO, which may as well
- * be an answer: the next request tells. statfs(2) always asks the daemon. */
+/* A daemon that is killed while it takes a request from the kernel leaves EIO or, where its ring
+ * is what cannot be had any more, EFAULT. */
+static bool may_be_dying(int error)
+{
+	return error == EIO || error == EFAULT;
+}
+
+bool live_asks_again(int result, unsigned *asked)
+{
+	return result == -EINTR || (may_be_dying(-result) && ++*asked < LIVE_QUESTIONS_MAX);
+}
+
+/* Either may as well be an answer: the next request tells. statfs(2) always asks the daemon. */
 static bool is_cut_off(int fd)
 {
 	struct statfs status;
@@ -32,7 +43,7 @@ static bool is_cut_off(int fd)
 			return false;
 		if (live_is_gone(-errno))
 			return true;
-		if (errno != EIO && errno != EINTR)
+		if (!may_be_dying(errno) && errno != EINTR)
 			return false;
 	}
 	return false;
@@ -40,19 +51,19 @@ static bool is_cut_off(int fd)
 
 int live_error(int fd, int error)
 {
-	if (live_is_gone(-error) || (error == EIO && is_cut_off(fd)))
+	if (live_is_gone(-error) || (may_be_dying(error) && is_cut_off(fd)))
 		return -ENOTCONN;
 	return -error;
 }
 
 int live_open(int dir_fd, const char *path, int flags)
 {
-	unsigned refused = 0;
+	unsigned asked = 0;
 	int fd;
 
 	do {
 		fd = openat(dir_fd, path, flags | O_CLOEXEC);
-	} while (fd < 0 && (errno == EINTR || (errno == EIO && ++refused < LIVE_QUESTIONS_MAX)));
+	} while (fd < 0 && live_asks_again(-errno, &asked));
 	if (fd >= 0)
 		return fd;
 	return live_is_gone(-errno) ? -ENOTCONN : -errno;

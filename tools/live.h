@@ -10,7 +10,7 @@
 /* Longest control file: 256 lines of `errors`, each at most 512 bytes. */
 #define LIVE_TEXT_BYTES_MAX (192u * 1024u)
 
-/* How often EIO is asked again. A daemon that is killed loses at most one request for each of its
+/* How often EIO or EFAULT is asked again. A daemon that is killed loses at most one request for each of its
  * threads, so one of as many questions finds the connection ended. */
 #define LIVE_QUESTIONS_MAX 64u
 
@@ -29,15 +29,19 @@ int live_write(int mount_fd, const char *name, const char *value);
 /* Whether this negative errno of a file of a mount says that its daemon is gone. */
 bool live_is_gone(int result);
 
+/* Whether a call on a mount that gave this negative errno is to be made again: it was
+ * interrupted, or that may be a daemon which is just ending; counted in `*asked`, from 0. */
+bool live_asks_again(int result, unsigned *asked);
+
 /*
  * openat(2) of a file or folder of a mount, O_CLOEXEC, the caller's to close; repeated while it
- * is interrupted, or EIO may mean a daemon that is just ending. -ENOTCONN where the daemon is
+ * is interrupted, or EIO or EFAULT may mean a daemon that is just ending. -ENOTCONN where the daemon is
  * gone; other errors of openat. Any thread.
  */
 int live_open(int dir_fd, const char *path, int flags);
 
 /* The errno `error` of a failed call on `fd`, a file of a mount, as a negative errno: -ENOTCONN
- * where the daemon is gone, which an EIO is asked about. Any thread. */
+ * where the daemon is gone, which is asked after at EIO and EFAULT. Any thread. */
 int live_error(int fd, int error);
 
 /* Words for an error of the two, or of a file of the mount. */

@@ -228,13 +228,13 @@ int target_resolve(const char *given, struct target *target)
 {
 	char path[PATH_MAX];
 	struct stat status = { 0 };
-	unsigned refused = 0;
+	unsigned asked = 0;
 	int result;
 
 	memset(target, 0, sizeof(*target));
 	do {
 		result = look_up(given, path, &status);
-	} while (result == -EINTR || (result == -EIO && ++refused < LIVE_QUESTIONS_MAX));
+	} while (live_asks_again(result, &asked));
 	if (live_is_gone(result))
 		return say_stale(given);
 	if (result < 0) {

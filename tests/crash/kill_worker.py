@@ -13,6 +13,9 @@ from versions import content
 
 # What a call on a mount says when its daemon is gone (the last: with its ring).
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
+# What a request in a ring says whose pages are those of a process that is being killed and
+# cannot be had any more: never before the kill.
+CUT_OFF = (errno.EINTR, errno.EFAULT)
 OWN_VECTORS = 12
 SHARED = range(900, 906)
 OPERATIONS_MAX = 20000
@@ -214,41 +217,31 @@ class Process:
         os.close(ours)
         self.pipe = os.fdopen(theirs, "rb")
 
-    def result(self):
-        """What it did, as soon as it is over."""
+    def result(self, killed_ns=None):
+        """What it did, as soon as it is over. The daemon was killed at `killed_ns` of the
+        monotonic clock, or was not."""
         with self.pipe:
-            good, value = pickle.loads(self.pipe.read())
+            value, fault, cut_off_ns = pickle.loads(self.pipe.read())
         os.waitpid(self.pid, 0)
-        assert good, value
+        by_kill = cut_off_ns is not None and killed_ns is not None and cut_off_ns >= killed_ns
+        assert fault is None or by_kill, fault
         return value
 
 
-def is_dead(worker):
-    """A request that was on its way into a ring when the daemon was killed ends with
-    EINTR: the pages that it goes to are those of a process that is being killed."""
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        try:
-            os.listdir(worker.place)
-        except OSError as error:
-            if error.errno in DEAD:
-                return True
-        time.sleep(0.01)
-    return False
-
-
 def run_and_tell(worker, pipe):
-    answer = (False, "nothing told")
+    value, fault, cut_off_ns = None, None, None
     try:
         try:
             worker.run()
         except OSError as error:
-            if error.errno not in DEAD and not (error.errno == errno.EINTR and is_dead(worker)):
-                raise
-        answer = (True, worker.result())
+            if error.errno not in DEAD:
+                fault = traceback.format_exc()
+            if error.errno in CUT_OFF:
+                cut_off_ns = time.monotonic_ns()
+        value = worker.result()
     except BaseException:
-        answer = (False, traceback.format_exc())
+        fault, cut_off_ns = traceback.format_exc(), None
     finally:
         with os.fdopen(pipe, "wb") as out:
-            out.write(pickle.dumps(answer))
+            out.write(pickle.dumps((value, fault, cut_off_ns)))
         os._exit(0)

@@ -76,8 +76,9 @@ def one_life(mount, base, rng, round_number):
                  for number in range(WORKERS)]
     processes.append(Process(Disturber(mount, seed, round_number)))
     time.sleep(rng.random() ** 2 * LIFE_SECONDS_MAX)
+    killed_ns = time.monotonic_ns()
     mount.kill()
-    results = [process.result() for process in processes]
+    results = [process.result(killed_ns) for process in processes]
     return results[:-1], results[-1]
 
 

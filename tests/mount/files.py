@@ -21,6 +21,8 @@ RENAME_EXCHANGE = 2
 # What the kernel says where the daemon is gone; the last of a request that was in a
 # ring when that ended.
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
+# And what it says of a request whose pages, in a ring, went while the daemon was killed.
+CUT_OFF = (errno.EINTR, errno.EFAULT)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@
 
 static const int *answers; /* what the mount says to statfs(2) next, ended by -1 */
 
-/* Instead of the kernel's. */
+/* Instead of the kernel's, whose parameters have reserved names.
+ * NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int fstatfs(int fd, struct statfs *status)
 {
 	assert_int_equal(fd, ANY_FD);

@@ -246,7 +246,10 @@ static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 static int make_durable(struct quiver *store, const struct checkpoint *cp)
 {
 	const char *what = "syncing the data files at a checkpoint";
-	int r = columns_sync(&store->columns, true, true);
+	int r = columns_write_out(&store->columns);
+
+	if (r == 0)
+		r = columns_sync(&store->columns, true, true);
 
 	if (r == 0 && store_mode(store) == QUIVER_NONE) {
 		what = "logging a checkpoint";

@@ -37,6 +37,10 @@
 /* One write of NONEs, and one folio of the page cache: with large ones each later write of an ID
  * takes longer (ZERO_CHUNK_BYTES). */
 #define FILL_BYTES_MAX ZERO_CHUNK_BYTES
+/* What is written out in one piece at least takes half a millisecond; a piece that is clean, a
+ * microsecond. */
+#define PIECE_BYTES (UINT64_C(1) << 20)
+#define PIECES_MAX 16384u
 
 static_assert(COLUMN_HEADER_BYTES == NPY_HEADER_BYTES, "one header");
 
@@ -279,6 +283,7 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 
 	*columns = (struct columns){ .io = io, .geometry = *geometry, .dir_fd = dir_fd };
 	pthread_mutex_init(&columns->rows_lock, NULL);
+	pthread_mutex_init(&columns->sync_lock, NULL);
 	columns->ids.own = columns->meta.own = true;
 	for (unsigned i = 0; i < COLUMNS; i++)
 		column_of(columns, i)->fd = -1;
@@ -324,6 +329,7 @@ int columns_close(struct columns *columns)
 		if (r == 0)
 			r = released < 0 ? released : closed;
 	}
+	pthread_mutex_destroy(&columns->sync_lock);
 	pthread_mutex_destroy(&columns->rows_lock);
 	return r;
 }
@@ -514,6 +520,10 @@ int columns_sync(struct columns *columns, bool vectors, bool rows)
 {
 	int r = rows ? flush_rows(columns) : 0;
 
+	if (r)
+		return r;
+	pthread_mutex_lock(&columns->sync_lock);
+	r = columns->sync_error;
 	if (r == 0 && vectors) {
 		windows_unmap(columns);
 		r = io_fdatasync(columns->io, columns->vectors.fd);
@@ -522,6 +532,37 @@ int columns_sync(struct columns *columns, bool vectors, bool rows)
 		r = io_fdatasync(columns->io, columns->ids.fd);
 	if (r == 0 && rows)
 		r = io_fdatasync(columns->io, columns->meta.fd);
+	columns->sync_error = r;
+	pthread_mutex_unlock(&columns->sync_lock);
+	return r;
+}
+
+static int write_out_piece(struct columns *columns, uint64_t offset, uint64_t length)
+{
+	int r;
+
+	pthread_mutex_lock(&columns->sync_lock);
+	r = columns->sync_error;
+	if (r == 0)
+		r = io_write_out(columns->io, columns->vectors.fd, offset, length);
+	columns->sync_error = r;
+	pthread_mutex_unlock(&columns->sync_lock);
+	return r;
+}
+
+int columns_write_out(struct columns *columns)
+{
+	uint64_t bytes = bytes_of(columns->vectors.row_bytes, atomic_load(&columns->rows));
+	uint64_t piece = bytes / PIECES_MAX / PIECE_BYTES * PIECE_BYTES + PIECE_BYTES;
+	int r = 0;
+
+	windows_unmap(columns);
+	for (uint64_t at = 0; r == 0 && at < bytes; at += piece) {
+		/* Two at a time, or the device would wait for us. */
+		columns->io->hint(columns->io, columns->vectors.fd, at + piece, piece,
+		                  IO_WRITE_SOON);
+		r = write_out_piece(columns, at, piece);
+	}
 	return r;
 }
 

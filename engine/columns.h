@@ -57,6 +57,8 @@ struct columns {
 	_Atomic uint64_t rows; /* that all three have room for, backed by blocks and
 	                          mapped; changed under the grow lock of the store */
 	pthread_mutex_t rows_lock; /* held while rows are stored; below all other locks */
+	pthread_mutex_t sync_lock; /* held during a sync; above the rows lock */
+	int sync_error; /* sync lock; of the first that failed: there is none after it */
 	unsigned through; /* rows lock; who wants to see each ID in the file at once */
 	uint64_t rows_max; /* that fit the reserved address space */
 	_Atomic bool grown; /* since the last columns_sync_slots */
@@ -104,11 +106,16 @@ int columns_cut(struct columns *columns, uint64_t rows);
  * that wrote it returns. 0 or -errno (not begun). Any thread. */
 int columns_show_ids(struct columns *columns);
 void columns_show_ids_end(struct columns *columns);
-/* fdatasync all three: vectors only, or ids and meta only, or both. Writes the rows first. */
+/* fdatasync all three: vectors only, or ids and meta only, or both. Writes the rows first. Once
+ * one has failed all do: the kernel tells of lost pages once. Any thread. */
 int columns_sync(struct columns *columns, bool vectors, bool rows);
 /* Make the bytes of all slots durable, and that there are so many: opening cuts vectors.npy to
  * the rows that the others have, too. One thread at a time. */
 int columns_sync_slots(struct columns *columns);
+/* Have the device take the bytes of all slots piece by piece, so that the sync that must follow
+ * is short, and with it what a commit that syncs the log meanwhile has to wait for. 0, or
+ * -errno, as of a sync. */
+int columns_write_out(struct columns *columns);
 
 /* Bytes of slot `s` in the map. slot < rows. */
 const void *columns_vector(const struct columns *columns, uint64_t slot);

@@ -101,24 +101,29 @@ int io_read_all(const struct quiver_io *io, int fd, void *to, size_t length, uin
 	return 0;
 }
 
-static int retry_sync(const struct quiver_io *io, int fd,
-                      int (*sync)(const struct quiver_io *self, int fd))
-{
-	for (int stalls = 0; stalls < STALLS_MAX; stalls++) {
-		int r = sync(io, fd);
-
-		if (r != -EINTR)
-			return r;
-	}
-	return -EIO;
-}
-
 int io_fdatasync(const struct quiver_io *io, int fd)
 {
-	return retry_sync(io, fd, io->fdatasync);
+	int r = -EINTR;
+
+	for (int stalls = 0; r == -EINTR && stalls < STALLS_MAX; stalls++)
+		r = io->fdatasync(io, fd);
+	return r == -EINTR ? -EIO : r;
 }
 
 int io_fsync(const struct quiver_io *io, int fd)
 {
-	return retry_sync(io, fd, io->fsync);
+	int r = -EINTR;
+
+	for (int stalls = 0; r == -EINTR && stalls < STALLS_MAX; stalls++)
+		r = io->fsync(io, fd);
+	return r == -EINTR ? -EIO : r;
+}
+
+int io_write_out(const struct quiver_io *io, int fd, uint64_t offset, uint64_t length)
+{
+	int r = -EINTR;
+
+	for (int stalls = 0; r == -EINTR && stalls < STALLS_MAX; stalls++)
+		r = io->write_out(io, fd, offset, length);
+	return r == -EINTR ? -EIO : r;
 }

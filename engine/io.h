@@ -48,6 +48,10 @@ struct quiver_io {
 	 * to write what is dirty of it, without waiting. Length 0: to the end. */
 	void (*hint)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
 	             enum io_hint hint);
+	/* Write what is dirty of the range and wait until the device has it. That makes nothing
+	 * durable, but the sync after it short: so those who sync other files meanwhile wait for a
+	 * piece and not for all. 0 or -errno, which the next sync may not tell again. */
+	int (*write_out)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
 	int (*truncate)(const struct quiver_io *self, int fd, uint64_t length);
 	/* posix_fallocate(3): the range is backed by blocks, the file at least
 	 * as long as its end. */
@@ -100,5 +104,6 @@ int io_read_all(const struct quiver_io *io, int fd, void *to, size_t length, uin
 /* Retry EINTR a bounded number of times. */
 int io_fdatasync(const struct quiver_io *io, int fd);
 int io_fsync(const struct quiver_io *io, int fd);
+int io_write_out(const struct quiver_io *io, int fd, uint64_t offset, uint64_t length);
 
 #endif

@@ -98,6 +98,14 @@ static void posix_hint(const struct quiver_io *self, int fd, uint64_t offset, ui
 	(void)r; /* what is read or synced later tells */
 }
 
+static int posix_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	(void)self;
+	return result(sync_file_range(fd, (off_t)offset, (off_t)length,
+	                              SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+	                                      SYNC_FILE_RANGE_WAIT_AFTER));
+}
+
 static int posix_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	(void)self;
@@ -277,6 +285,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.fsync = posix_fsync,
 		.forget = posix_forget,
 		.hint = posix_hint,
+		.write_out = posix_write_out,
 		.truncate = posix_truncate,
 		.allocate = posix_allocate,
 		.punch = posix_punch,

@@ -209,6 +209,15 @@ static void sim_hint(const struct quiver_io *self, int fd, uint64_t offset, uint
 	(void)hint;
 }
 
+static int sim_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	return 0; /* nothing is durable by it */
+}
+
 static int sim_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	struct simdisk *disk = disk_of(self);
@@ -377,6 +386,7 @@ struct simdisk *sim_new(const char *root)
 		.fsync = sim_sync,
 		.forget = sim_forget,
 		.hint = sim_hint,
+		.write_out = sim_write_out,
 		.truncate = sim_truncate,
 		.allocate = sim_allocate,
 		.punch = sim_punch,

@@ -132,6 +132,17 @@ static void fault_hint(const struct quiver_io *self, int fd, uint64_t offset, ui
 	(void)hint;
 }
 
+static int fault_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	int e = now(TROUBLE_SYNC, fd);
+	bool of_log = fd < TROUBLE_FDS && atomic_load(&faults.io.letters[fd]) == 'l';
+
+	(void)self;
+	if (e && e != -EINTR && !of_log) /* a segment is made again, and is of no use before */
+		atomic_fetch_add(&faults.data_syncs_failed, 1);
+	return e ? e : real()->write_out(real(), fd, offset, length);
+}
+
 static int fault_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	int e = now(TROUBLE_TRUNCATE, fd);
@@ -248,6 +259,7 @@ const struct quiver_io *faults_table(void)
 		.fsync = fault_fsync,
 		.forget = fault_forget,
 		.hint = fault_hint,
+		.write_out = fault_write_out,
 		.truncate = fault_truncate,
 		.allocate = fault_allocate,
 		.punch = fault_punch,

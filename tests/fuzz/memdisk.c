@@ -272,6 +272,15 @@ static void mem_hint(const struct quiver_io *self, int fd, uint64_t offset, uint
 	(void)hint;
 }
 
+static int mem_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	return 0; /* nothing is durable by it */
+}
+
 static int mem_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	(void)self;
@@ -448,6 +457,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.fsync = mem_sync,
 		.forget = mem_forget,
 		.hint = mem_hint,
+		.write_out = mem_write_out,
 		.truncate = mem_truncate,
 		.allocate = mem_allocate,
 		.punch = mem_punch,

@@ -115,6 +115,18 @@ static inline int failing_fsync(const struct quiver_io *self, int fd)
 	return quiver_io_posix()->fsync(quiver_io_posix(), fd);
 }
 
+static inline int failing_write_out(const struct quiver_io *self, int fd, uint64_t offset,
+                                    uint64_t length)
+{
+	struct failing_io *f = failing_self(self);
+
+	if (failing_interrupt(f))
+		return -EINTR;
+	if (failing_now(f))
+		return f->error;
+	return quiver_io_posix()->write_out(quiver_io_posix(), fd, offset, length);
+}
+
 static inline int failing_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	struct failing_io *f = failing_self(self);
@@ -164,6 +176,7 @@ static inline void failing_io_init(struct failing_io *f)
 	f->table.map_to_store = io_map_nothing;
 	f->table.fdatasync = failing_fdatasync;
 	f->table.fsync = failing_fsync;
+	f->table.write_out = failing_write_out;
 	f->table.truncate = failing_truncate;
 	f->table.allocate = failing_allocate;
 	f->table.map_at = failing_map_at;

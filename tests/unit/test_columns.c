@@ -570,12 +570,32 @@ static void syncs_are_those_asked_for(void **state)
 			assert_int_equal(io.syncs, vectors + 2 * rows);
 		}
 	}
-	for (long skip = 0; skip < 3; skip++) {
-		failing_io_arm(&io, skip, -EIO);
-		assert_int_equal(columns_sync(&columns, true, true), -EIO);
-	}
-	failing_io_disarm(&io);
 	finish(&columns);
+}
+
+/* The kernel tells of pages that it could not write, and has dropped, once. */
+static void a_failed_sync_is_told_to_whoever_syncs_next(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct columns columns;
+	struct failing_io io;
+
+	assert_int_equal(create(dir), 0);
+	for (long skip = 0; skip < 4; skip++) {
+		failing_io_init(&io);
+		assert_int_equal(
+			columns_open(&columns, &io.table, dir->fd, &geometry, 0, false, NULL), 0);
+		failing_io_arm(&io, skip, -EIO);
+		if (skip == 3) {
+			failing_io_arm(&io, 0, -EIO);
+			assert_int_equal(columns_write_out(&columns), -EIO);
+		}
+		assert_int_equal(columns_sync(&columns, true, true), -EIO);
+		assert_int_equal(columns_sync_slots(&columns), -EIO);
+		assert_int_equal(columns_sync(&columns, false, true), -EIO);
+		assert_int_equal(columns_write_out(&columns), -EIO);
+		assert_int_equal(columns_close(&columns), 0);
+	}
 }
 
 /* ---- rows ---------------------------------------------------------------- */
@@ -892,6 +912,7 @@ int main(void)
 		TEST(growth_that_cannot_be_undone_is_cut_before_the_next),
 		TEST(a_cut_takes_the_rows_above_and_no_others),
 		TEST(syncs_are_those_asked_for),
+		TEST(a_failed_sync_is_told_to_whoever_syncs_next),
 		TEST(many_neighbours_are_written_at_once),
 		TEST(attributes_change_without_the_rest),
 		TEST(a_row_of_another_id_or_slot_does_not_pass),

@@ -142,6 +142,7 @@ static void syncs_outlast_signals(void **state)
 	io.interrupts = 3;
 	assert_int_equal(io_fdatasync(&io.table, fd), 0);
 	assert_int_equal(io_fsync(&io.table, fd), 0);
+	assert_int_equal(io_write_out(&io.table, fd, 0, 4096), 0);
 	assert_int_equal(io.syncs, 2);
 	assert_int_equal(io.table.close(&io.table, fd), 0);
 }
@@ -159,6 +160,7 @@ static void a_file_that_never_moves_is_an_error_and_not_a_loop(void **state)
 	assert_int_equal(io_read_all(&io.table, fd, bytes, 100, 0), -EIO);
 	assert_int_equal(io_fdatasync(&io.table, fd), -EIO);
 	assert_int_equal(io_fsync(&io.table, fd), -EIO);
+	assert_int_equal(io_write_out(&io.table, fd, 0, 4096), -EIO);
 	assert_int_equal(io.table.close(&io.table, fd), 0);
 }
 

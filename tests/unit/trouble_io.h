@@ -162,6 +162,14 @@ static inline int trouble_fsync(const struct quiver_io *self, int fd)
 	return trouble_sync(self, fd, false);
 }
 
+static inline int trouble_write_out(const struct quiver_io *self, int fd, uint64_t offset,
+                                    uint64_t length)
+{
+	int e = trouble_now(trouble_self(self), TROUBLE_SYNC, fd);
+
+	return e ? e : quiver_io_posix()->write_out(quiver_io_posix(), fd, offset, length);
+}
+
 static inline int trouble_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	int e = trouble_now(trouble_self(self), TROUBLE_TRUNCATE, fd);
@@ -223,6 +231,7 @@ static inline void trouble_init(struct trouble_io *t)
 	t->table.map_to_store = io_map_nothing;
 	t->table.fdatasync = trouble_fdatasync;
 	t->table.fsync = trouble_fsync;
+	t->table.write_out = trouble_write_out;
 	t->table.truncate = trouble_truncate;
 	t->table.allocate = trouble_allocate;
 	t->table.punch = trouble_punch;

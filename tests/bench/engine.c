@@ -4,12 +4,14 @@
  *
  * Rows, each in a new store at PATH: checkpoint, compact, crash (leaves a full log behind and
  * says the bytes of its records and of the vectors, wherever they are; mode batch or single),
- * memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact.
+ * memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact, pause-copy (no work of the
+ * engine, but bare calls that copy and sync in another file what a compaction moves).
  * Rows on the store that crash left: recover.
  */
 #include "bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -25,6 +27,9 @@
 #define SAMPLES_MAX 20000000u
 /* A reader is watched at least this long. */
 #define WATCH_NS UINT64_C(500000000)
+/* Between two looks at the clock: with two cores, each takes one from the reader. */
+#define REST_US 50000u
+#define LOOK_US 500u
 /* Of the vectors, before a compaction. */
 #define DELETED_PERCENT 30u
 #define SMAPS_LINE_BYTES 256
@@ -96,13 +101,13 @@ static void remove_some(struct quiver *store, const struct bench_args *args)
 	check("checkpoint", quiver_checkpoint(store));
 }
 
-static void compact(struct quiver *store)
+static void compact(struct quiver *store, useconds_t look_us)
 {
 	struct quiver_job_status status;
 
 	check("compact", quiver_job_start(store, QUIVER_COMPACT));
 	do {
-		(void)usleep(500);
+		(void)usleep(look_us);
 		quiver_job_status(store, QUIVER_COMPACT, &status);
 	} while (status.running);
 	check("compact", status.result);
@@ -133,7 +138,7 @@ static void row_compact(const struct bench_args *args, struct bench_result *resu
 	load(store, 0, args->count);
 	remove_some(store, args);
 	before = bench_now_ns();
-	compact(store);
+	compact(store, LOOK_US);
 	result->ns = bench_now_ns() - before;
 	quiver_stats(store, &stats);
 	result->ops = stats.moved;
@@ -248,7 +253,46 @@ static void *read_on(void *arg)
 	return NULL;
 }
 
-static void disturb(struct quiver *store, const struct bench_args *args)
+/* A file of as many vectors, synced; its name is gone. */
+static int bare_file(const struct bench_args *args)
+{
+	char *vector = bench_alloc(args->bytes);
+	int fd = open(args->path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		bench_die("%s: %s", args->path, strerror(errno));
+	for (uint64_t i = 0; i < args->count; i++) {
+		bench_fill(vector, args->bytes, i);
+		if (pwrite(fd, vector, args->bytes, (off_t)(i * args->bytes)) != args->bytes)
+			bench_die("a bare file: %s", strerror(errno));
+	}
+	if (fsync(fd) != 0)
+		bench_die("a bare file: %s", strerror(errno));
+	free(vector);
+	return fd;
+}
+
+/* The tail of the file to places below, as a compaction does it. */
+static void bare_copy(int fd, const struct bench_args *args)
+{
+	uint64_t below = args->count * (100 - DELETED_PERCENT) / 100;
+	uint64_t count = below * DELETED_PERCENT / 100;
+	char *vector = bench_alloc(args->bytes);
+
+	for (uint64_t i = 0; i < count; i++) {
+		off_t from = (off_t)((args->count - 1 - i) * args->bytes);
+		off_t to = (off_t)(i * 100 / DELETED_PERCENT * args->bytes);
+
+		if (pread(fd, vector, args->bytes, from) != args->bytes ||
+		    pwrite(fd, vector, args->bytes, to) != args->bytes)
+			bench_die("a bare copy: %s", strerror(errno));
+	}
+	if (fdatasync(fd) != 0)
+		bench_die("a bare copy: %s", strerror(errno));
+	free(vector);
+}
+
+static void disturb(struct quiver *store, const struct bench_args *args, int bare_fd)
 {
 	uint64_t before = bench_now_ns();
 
@@ -257,15 +301,18 @@ static void disturb(struct quiver *store, const struct bench_args *args)
 	else if (strcmp(args->row, "pause-checkpoint") == 0)
 		check("checkpoint", quiver_checkpoint(store));
 	else if (strcmp(args->row, "pause-compact") == 0)
-		compact(store);
+		compact(store, REST_US);
+	else if (bare_fd >= 0)
+		bare_copy(bare_fd, args);
 	while (bench_now_ns() - before < WATCH_NS)
-		(void)usleep(1000);
+		(void)usleep(REST_US);
 }
 
 /* The reader reads what no row deletes. */
 static void row_pause(const struct bench_args *args, struct bench_result *result)
 {
 	struct reader reader = { .args = args, .store = new_store(args) };
+	int bare_fd = strcmp(args->row, "pause-copy") == 0 ? bare_file(args) : -1;
 	pthread_t thread;
 	int err;
 
@@ -279,7 +326,7 @@ static void row_pause(const struct bench_args *args, struct bench_result *result
 		load(reader.store, args->count, args->ops);
 	err = pthread_create(&thread, NULL, read_on, &reader);
 	check("thread", -err);
-	disturb(reader.store, args);
+	disturb(reader.store, args, bare_fd);
 	atomic_store(&reader.stop, true);
 	err = pthread_join(thread, NULL);
 	check("thread", -err);
@@ -288,6 +335,8 @@ static void row_pause(const struct bench_args *args, struct bench_result *result
 	result->ns = result->p999_ns * reader.count;
 	free(reader.ids);
 	free(reader.samples);
+	if (bare_fd >= 0 && close(bare_fd) != 0)
+		bench_die("a bare file: %s", strerror(errno));
 	check("close", quiver_close(reader.store));
 }
 
@@ -299,7 +348,7 @@ static const struct {
 	{ "crash", row_crash },           { "recover", row_recover },
 	{ "memory", row_memory },         { "pause-quiet", row_pause },
 	{ "pause-growth", row_pause },    { "pause-checkpoint", row_pause },
-	{ "pause-compact", row_pause },
+	{ "pause-compact", row_pause },   { "pause-copy", row_pause },
 };
 
 int main(int argc, char **argv)

@@ -270,4 +270,5 @@ def blocks():
         Pause("pause-growth", "growth"),
         Pause("pause-checkpoint", "checkpoint"),
         Pause("pause-compact", "compaction"),
+        Pause("pause-copy", "bare copy and sync of another file"),
     ]

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,6 +230,7 @@ struct reader {
 	uint64_t *ids;
 	uint64_t *samples;
 	size_t count;
+	sem_t warm; /* posted when each vector was read once */
 	atomic_bool stop;
 };
 
@@ -238,8 +240,14 @@ static void *read_on(void *arg)
 	const uint64_t vectors = reader->args->count * (100 - DELETED_PERCENT) / 100;
 	const uint64_t *ids = reader->ids + (reader->args->count - vectors);
 	char *to = bench_alloc(reader->args->bytes);
-	uint64_t i = 0, before = bench_now_ns();
+	uint64_t i, before;
 
+	/* Once round, so that everything is in memory and mapped. */
+	for (i = 0; i < vectors; i++)
+		check("get", quiver_get_copy(reader->store, ids[i], to, NULL, NULL));
+	if (sem_post(&reader->warm) != 0)
+		bench_die("sem_post: %s", strerror(errno));
+	before = bench_now_ns();
 	while (!atomic_load_explicit(&reader->stop, memory_order_relaxed)) {
 		uint64_t now;
 
@@ -324,8 +332,13 @@ static void row_pause(const struct bench_args *args, struct bench_result *result
 		remove_some(reader.store, args);
 	if (strcmp(args->row, "pause-checkpoint") == 0)
 		load(reader.store, args->count, args->ops);
-	err = pthread_create(&thread, NULL, read_on, &reader);
+	err = sem_init(&reader.warm, 0, 0);
+	if (err == 0)
+		err = pthread_create(&thread, NULL, read_on, &reader);
 	check("thread", -err);
+	while (sem_wait(&reader.warm) != 0)
+		if (errno != EINTR)
+			bench_die("sem_wait: %s", strerror(errno));
 	disturb(reader.store, args, bare_fd);
 	atomic_store(&reader.stop, true);
 	err = pthread_join(thread, NULL);

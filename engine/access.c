@@ -96,10 +96,6 @@ uint64_t quiver_column_bytes(struct quiver *store, enum quiver_column column)
 int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
                        uint64_t *size_bytes)
 {
-	int r = columns_show_ids(&store->columns);
-
-	if (r)
-		return r;
 	pthread_mutex_lock(&store->hold_lock);
 	store->holds++;
 	pthread_mutex_unlock(&store->hold_lock);
@@ -114,7 +110,6 @@ void quiver_column_release(struct quiver *store, enum quiver_column column)
 	pthread_mutex_lock(&store->hold_lock);
 	store->holds--;
 	pthread_mutex_unlock(&store->hold_lock);
-	columns_show_ids_end(&store->columns);
 }
 
 int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,

@@ -13,7 +13,6 @@
 #include "error.h"
 #include "fault.h"
 #include "npy_header.h"
-#include "row_pages.h"
 #include "sizes.h"
 #include "window.h"
 
@@ -272,6 +271,13 @@ static int map_all(struct columns *columns, uint64_t rows)
 	return 0;
 }
 
+static int map_rows_to_store(struct columns *columns)
+{
+	int r = column_map_to_store(columns->io, &columns->ids, &columns->rows_lock);
+
+	return r ? r : column_map_to_store(columns->io, &columns->meta, &columns->rows_lock);
+}
+
 int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd,
                  const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
                  struct quiver_error *error)
@@ -284,7 +290,6 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 	*columns = (struct columns){ .io = io, .geometry = *geometry, .dir_fd = dir_fd };
 	pthread_mutex_init(&columns->rows_lock, NULL);
 	pthread_mutex_init(&columns->sync_lock, NULL);
-	columns->ids.own = columns->meta.own = true;
 	for (unsigned i = 0; i < COLUMNS; i++)
 		column_of(columns, i)->fd = -1;
 	kinds_of(geometry, kinds);
@@ -304,6 +309,8 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 		r = put_right(columns, kinds, header_rows, rows);
 	if (r == 0)
 		r = map_all(columns, rows);
+	if (r == 0 && !read_only)
+		r = map_rows_to_store(columns);
 	if (r == 0) {
 		atomic_store_explicit(&columns->rows, rows, memory_order_release);
 		return 0;
@@ -396,23 +403,6 @@ static int fill_ids(struct columns *columns, uint64_t from, uint64_t to)
 	return r;
 }
 
-/* Those of a page that has room for more rows first, in the file and in no copy: whoever stores a
- * row in it copies it as it is then. */
-static int fill_last_page(struct columns *columns, uint64_t from, uint64_t to)
-{
-	uint64_t page = column_page_bytes();
-	uint64_t end = (bytes_of(sizeof(uint64_t), from) + page - 1) / page * page;
-	uint64_t below = (end - COLUMN_HEADER_BYTES) / sizeof(uint64_t);
-	int r;
-
-	pthread_mutex_lock(&columns->rows_lock);
-	r = column_flush(columns, &columns->ids);
-	if (r == 0)
-		r = fill_ids(columns, from, below < to ? below : to);
-	pthread_mutex_unlock(&columns->rows_lock);
-	return r;
-}
-
 int columns_grow(struct columns *columns, uint64_t rows)
 {
 	uint64_t old = atomic_load_explicit(&columns->rows, memory_order_relaxed);
@@ -427,11 +417,11 @@ int columns_grow(struct columns *columns, uint64_t rows)
 	for (unsigned i = 0; r == 0 && i < COLUMNS; i++)
 		r = extend_file(columns, column_of(columns, i), old, rows);
 	if (r == 0)
-		r = fill_last_page(columns, old, rows);
-	if (r == 0)
 		r = fill_ids(columns, old, rows);
 	if (r == 0)
 		r = map_all(columns, rows);
+	if (r == 0)
+		r = map_rows_to_store(columns);
 	/* Last, so that at no time a header promises rows that are not there. */
 	for (unsigned i = 0; r == 0 && i < COLUMNS; i++)
 		r = write_header(columns->io, column_of(columns, i)->fd, &kinds[i], rows,
@@ -458,29 +448,12 @@ int columns_write_headers(struct columns *columns)
 	return r;
 }
 
-static int flush_rows(struct columns *columns)
-{
-	int r;
-
-	pthread_mutex_lock(&columns->rows_lock);
-	r = column_flush(columns, &columns->meta);
-	if (r == 0)
-		r = column_flush(columns, &columns->ids);
-	pthread_mutex_unlock(&columns->rows_lock);
-	return r;
-}
-
 int columns_cut(struct columns *columns, uint64_t rows)
 {
-	int flushed;
-	int r;
-
 	if (rows >= atomic_load_explicit(&columns->rows, memory_order_relaxed))
 		return 0;
 	atomic_store_explicit(&columns->rows, rows, memory_order_release);
-	flushed = flush_rows(columns); /* copies of pages above would outlive the cut */
-	r = shrink(columns, rows);
-	return flushed ? flushed : r;
+	return shrink(columns, rows);
 }
 
 int columns_forget(const struct columns *columns)
@@ -516,18 +489,28 @@ void columns_write_soon(const struct columns *columns)
 	columns->io->hint(columns->io, columns->meta.fd, 0, 0, IO_WRITE_SOON);
 }
 
+/* Pages that are mapped to be stored in cost an interrupt each when they are written: all go at
+ * once, to be mapped again when rows are stored. */
+static void unmap_rows(struct columns *columns)
+{
+	pthread_mutex_lock(&columns->rows_lock);
+	column_store_drop(&columns->ids);
+	column_store_drop(&columns->meta);
+	pthread_mutex_unlock(&columns->rows_lock);
+}
+
 int columns_sync(struct columns *columns, bool vectors, bool rows)
 {
-	int r = rows ? flush_rows(columns) : 0;
+	int r;
 
-	if (r)
-		return r;
 	pthread_mutex_lock(&columns->sync_lock);
 	r = columns->sync_error;
 	if (r == 0 && vectors) {
 		windows_unmap(columns);
 		r = io_fdatasync(columns->io, columns->vectors.fd);
 	}
+	if (r == 0 && rows)
+		unmap_rows(columns);
 	if (r == 0 && rows)
 		r = io_fdatasync(columns->io, columns->ids.fd);
 	if (r == 0 && rows)
@@ -569,23 +552,4 @@ int columns_write_out(struct columns *columns)
 int columns_sync_slots(struct columns *columns)
 {
 	return columns_sync(columns, true, atomic_exchange(&columns->grown, false));
-}
-
-int columns_show_ids(struct columns *columns)
-{
-	int r;
-
-	pthread_mutex_lock(&columns->rows_lock);
-	r = column_flush(columns, &columns->ids);
-	columns->through += r == 0;
-	pthread_mutex_unlock(&columns->rows_lock);
-	return r;
-}
-
-void columns_show_ids_end(struct columns *columns)
-{
-	pthread_mutex_lock(&columns->rows_lock);
-	assert(columns->through > 0);
-	columns->through--;
-	pthread_mutex_unlock(&columns->rows_lock);
 }

@@ -21,9 +21,6 @@
 
 #define WINDOWS 4u /* of window.h: one that is filled while three are made ready */
 
-/* Room for COLUMN_PENDING_MAX of any build: tests with other steps see the same structs. */
-#define COLUMN_PENDING_ROOM 256u
-
 struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
 	uint64_t lsn; /* 0 = free */
 	uint64_t sum;
@@ -39,16 +36,10 @@ struct column {
 	uint64_t reserved_bytes;
 	_Atomic uint64_t mapped_bytes; /* grow lock of the store */
 	uint64_t file_bytes; /* grow lock of the store */
-	bool own; /* rows are stored in the map, which is private (row_pages.h) */
-	uint64_t pending[COLUMN_PENDING_ROOM]; /* rows lock; pages that the file lacks */
-	size_t pending_count; /* rows lock */
+	uint8_t *store_map; /* rows lock; the file again, to store rows in; NULL: by calls */
+	uint64_t store_bytes; /* rows lock */
 };
 
-/*
- * Rows of ids and meta are stored in memory and written to their files by the page: when there
- * are many, at columns_sync, and at once while someone has a column open as a file. So a row
- * that a crash takes back from the files was written since the last columns_sync, no more.
- */
 struct columns {
 	const struct quiver_io *io;
 	struct quiver_geometry geometry;
@@ -59,7 +50,6 @@ struct columns {
 	pthread_mutex_t rows_lock; /* held while rows are stored; below all other locks */
 	pthread_mutex_t sync_lock; /* held during a sync; above the rows lock */
 	int sync_error; /* sync lock; of the first that failed: there is none after it */
-	unsigned through; /* rows lock; who wants to see each ID in the file at once */
 	uint64_t rows_max; /* that fit the reserved address space */
 	_Atomic bool grown; /* since the last columns_sync_slots */
 	/* Where part n of vectors.npy is stored in: n % WINDOWS; NULL: by calls. Replaced by one
@@ -102,11 +92,7 @@ int columns_grow(struct columns *columns, uint64_t rows);
 int columns_write_headers(struct columns *columns);
 /* Cut to `rows`. Nobody may read or write the rows above. Grow lock held. */
 int columns_cut(struct columns *columns, uint64_t rows);
-/* From now on, until columns_show_ids_end as often, the file ids.npy has each ID when the call
- * that wrote it returns. 0 or -errno (not begun). Any thread. */
-int columns_show_ids(struct columns *columns);
-void columns_show_ids_end(struct columns *columns);
-/* fdatasync all three: vectors only, or ids and meta only, or both. Writes the rows first. Once
+/* fdatasync all three: vectors only, or ids and meta only, or both. Once
  * one has failed all do: the kernel tells of lost pages once. Any thread. */
 int columns_sync(struct columns *columns, bool vectors, bool rows);
 /* Make the bytes of all slots durable, and that there are so many: opening cuts vectors.npy to
@@ -131,8 +117,9 @@ void columns_fetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
  * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);
-/* Whether a row that does not match is what a crash leaves of a write to, or the
- * freeing of, a row: cut by a sector boundary into an all-zero and another part. */
+/* Whether a row that does not match is what is left of the freeing of a row amid which the
+ * process was killed, between two words, or the machine, between two sectors; or of a write to a
+ * free one amid which the machine was: an all-zero part and another. */
 bool columns_meta_torn(const struct columns *columns, uint64_t slot);
 /* The row as it stands in the file, whether it matches or not. 0, -EIO. */
 int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES]);

@@ -11,9 +11,9 @@
 #include <xxhash.h>
 
 #include "bytes.h"
+#include "column_map.h"
 #include "columns.h"
 #include "fault.h"
-#include "row_pages.h"
 #include "window.h"
 
 /* Where each field of a meta row lies; FORMAT.md. */
@@ -32,6 +32,7 @@ enum {
 enum { FLAG_LIVE = 1 };
 
 #define SECTOR_BYTES 512u
+
 #define CACHE_LINE_BYTES 64u
 /* The first of a vector: with more, who does not touch it waits for lines in vain. */
 #define FETCH_BYTES 128u
@@ -172,15 +173,15 @@ bool columns_meta_torn(const struct columns *columns, uint64_t slot)
 	size_t first = SECTOR_BYTES - row_offset(&columns->meta, slot) % SECTOR_BYTES;
 	uint8_t bytes[META_ROW_BYTES];
 
-	if (first >= META_ROW_BYTES) /* in one sector, so written wholly or not at all */
-		return false;
 	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
 		return false;
-	/* The other part is that of a live row: the LSN leads it, the flags lie behind
-	 * every place where a sector can end. */
-	if (all_zero(bytes, first))
-		return get_le16(bytes + AT_FLAGS) == FLAG_LIVE;
-	return all_zero(bytes + first, sizeof(bytes) - first) && get_le64(bytes + AT_LSN) != 0;
+	/* The other part is that of a live row: the LSN leads it, the flags are in its last word.
+	 * A process that is killed amid a write leaves an LSN that is newer than the checkpoint,
+	 * so that need not be told here. */
+	if (all_zero(bytes, sizeof(uint64_t)) && get_le16(bytes + AT_FLAGS) == FLAG_LIVE)
+		return true;
+	return first < META_ROW_BYTES && all_zero(bytes + first, sizeof(bytes) - first) &&
+	       get_le64(bytes + AT_LSN) != 0;
 }
 
 int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES])
@@ -228,11 +229,11 @@ static int write_some_rows(struct columns *columns, uint64_t slot, const uint64_
 		            meta_bytes + i * META_ROW_BYTES);
 	}
 	pthread_mutex_lock(&columns->rows_lock);
-	r = column_store(columns, &columns->meta, row_offset(&columns->meta, slot), meta_bytes,
-	                 count * META_ROW_BYTES, false);
+	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), meta_bytes,
+	                 count * META_ROW_BYTES);
 	if (r == 0)
-		r = column_store(columns, &columns->ids, row_offset(&columns->ids, slot), id_bytes,
-		                 count * sizeof(uint64_t), columns->through > 0);
+		r = column_store(columns->io, &columns->ids, row_offset(&columns->ids, slot),
+		                 id_bytes, count * sizeof(uint64_t));
 	pthread_mutex_unlock(&columns->rows_lock);
 	return r;
 }
@@ -263,8 +264,8 @@ int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
 	assert(row->lsn != 0);
 	meta_encode(row, id, slot, bytes);
 	pthread_mutex_lock(&columns->rows_lock);
-	r = column_store(columns, &columns->meta, row_offset(&columns->meta, slot), bytes,
-	                 sizeof(bytes), false);
+	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), bytes,
+	                 sizeof(bytes));
 	pthread_mutex_unlock(&columns->rows_lock);
 	return r;
 }

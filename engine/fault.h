@@ -22,7 +22,7 @@ int fault_copy(void *to, const void *from, size_t length);
  * after it. `from` is at a multiple of 8, and `length` is one. 0 or -EIO (`to` then holds
  * rubbish). Any thread. */
 int fault_load(void *to, const void *from, size_t length);
-/* Store words of 8 bytes in a private map, each at once for who loads it; `to`, which is at a
+/* Store words of 8 bytes in a map, each at once for who loads it; `to`, which is at a
  * multiple of 8, and `length` in bytes. 0 or -EIO (some may be stored). Any thread. */
 int fault_store(void *to, const void *from, size_t length);
 
@@ -40,7 +40,7 @@ int fault_cover(const void *map, size_t length);
 /* Before the map goes. NULL is allowed. */
 void fault_uncover(const void *map);
 /* How many pages of the process were replaced, or are just being; 0: no 0xFF stands for what was
- * not read. What is stored in such a page stays in memory. */
+ * not read. */
 uint64_t fault_covered(void);
 
 #endif

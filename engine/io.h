@@ -66,10 +66,9 @@ struct quiver_io {
 	 * the other in *names (malloc'd, the caller frees), *count of them. */
 	int (*list)(const struct quiver_io *self, int dir_fd, char **names, size_t *count);
 	/* Map [offset, offset+length) at exactly `at` (MAP_FIXED, inside a range that
-	 * the caller has reserved): shared and read-only, or, with `own`, private: what
-	 * is stored there stays in memory, and the rest shows the file. */
+	 * the caller has reserved), shared and read-only. */
 	int (*map_at)(const struct quiver_io *self, int fd, void *at, size_t length,
-	              uint64_t offset, bool own);
+	              uint64_t offset);
 	/* Map a range of the file for io_fill: its address, or NULL where that cannot be or,
 	 * as in tests that see to every write, is not wanted; then pwritev is called. The caller
 	 * unmaps it (munmap(2)). `offset` at a page. */

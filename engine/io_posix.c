@@ -225,12 +225,9 @@ static int posix_list(const struct quiver_io *self, int dir_fd, char **names, si
 }
 
 static int posix_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
-                        uint64_t offset, bool own)
+                        uint64_t offset)
 {
-	/* Not reserved: as much memory as copies are made is needed, and they are few. */
-	void *map = own ? mmap(at, length, PROT_READ | PROT_WRITE,
-	                       MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset)
-	                : mmap(at, length, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+	void *map = mmap(at, length, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
 
 	(void)self;
 	return map != MAP_FAILED ? 0 : -errno;

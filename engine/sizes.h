@@ -16,7 +16,6 @@
 #define CHUNK_BYTES (UINT64_C(4) << 10)
 #define PUTSLOT_MIN_BYTES UINT64_C(2500)
 #define ZERO_CHUNK_BYTES (4u << 10)
-#define COLUMN_PENDING_MAX 4u
 #define WINDOW_BYTES (UINT64_C(8) << 10)
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
@@ -32,9 +31,6 @@
  * its bytes. The next sync then writes the slots as well, which takes longer than a few vectors
  * in the log would. */
 #define PUTSLOT_MIN_BYTES (UINT64_C(64) << 10)
-/* Pages of rows that are in memory alone, of each column: so many are written in a third of a
- * millisecond, and hold 26,000 rows of meta.npy. */
-#define COLUMN_PENDING_MAX 256u
 /* Written in two milliseconds by who is fast; of pages made dirty in vain there are no more. */
 #define WINDOW_BYTES (UINT64_C(2) << 20)
 #endif

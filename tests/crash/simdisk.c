@@ -311,9 +311,9 @@ static int sim_list(const struct quiver_io *self, int dir_fd, char **names, size
 }
 
 static int sim_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
-                      uint64_t offset, bool own)
+                      uint64_t offset)
 {
-	return disk_of(self)->real->map_at(disk_of(self)->real, fd, at, length, offset, own);
+	return disk_of(self)->real->map_at(disk_of(self)->real, fd, at, length, offset);
 }
 
 static int sim_lock(const struct quiver_io *self, int fd)

@@ -215,12 +215,12 @@ static int fault_list(const struct quiver_io *self, int dir_fd, char **names, si
 }
 
 static int fault_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
-                        uint64_t offset, bool own)
+                        uint64_t offset)
 {
 	int e = now(FAULT_MAP, fd);
 
 	(void)self;
-	return e ? e : real()->map_at(real(), fd, at, length, offset, own);
+	return e ? e : real()->map_at(real(), fd, at, length, offset);
 }
 
 static int fault_lock(const struct quiver_io *self, int fd)

@@ -405,7 +405,7 @@ static int mem_list(const struct quiver_io *self, int dir_fd, char **names, size
 }
 
 static int mem_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
-                      uint64_t offset, bool own)
+                      uint64_t offset)
 {
 	struct node *node = node_of(fd);
 	uint64_t begin = (uint64_t)(bytes_of(node) - arena) + offset;
@@ -413,9 +413,8 @@ static int mem_map_at(const struct quiver_io *self, int fd, void *at, size_t len
 	(void)self;
 	if (length > MEMDISK_FILE_BYTES_MAX || offset > MEMDISK_FILE_BYTES_MAX - length)
 		return -ENOMEM;
-	return mmap(at, length, own ? PROT_READ | PROT_WRITE : PROT_READ,
-	            (own ? MAP_PRIVATE : MAP_SHARED) | MAP_FIXED, arena_fd,
-	            (off_t)begin) != MAP_FAILED
+	return mmap(at, length, PROT_READ, MAP_SHARED | MAP_FIXED, arena_fd, (off_t)begin) !=
+	                       MAP_FAILED
 	               ? 0
 	               : -errno;
 }

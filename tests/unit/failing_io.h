@@ -148,13 +148,13 @@ static inline int failing_allocate(const struct quiver_io *self, int fd, uint64_
 }
 
 static inline int failing_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
-                                 uint64_t offset, bool own)
+                                 uint64_t offset)
 {
 	struct failing_io *f = failing_self(self);
 
 	return failing_now(f)
 	               ? f->error
-	               : quiver_io_posix()->map_at(quiver_io_posix(), fd, at, length, offset, own);
+	               : quiver_io_posix()->map_at(quiver_io_posix(), fd, at, length, offset);
 }
 
 static inline int failing_stat(const struct quiver_io *self, int fd, struct stat *st)

@@ -779,10 +779,17 @@ static void a_row_torn_at_a_sector_is_told_from_damage(void **state)
 			assert_int_equal(columns_meta(&columns, slot, id_of(slot), &row), -EBADMSG);
 			unit_write(*state, "meta.npy", bytes, META_ROW_BYTES, (off_t)at);
 		}
-		/* Zeros that end before the sector are damage. */
+		/* A process killed amid the freeing; zeros from elsewhere on are damage. */
 		for (size_t length = 8; length < META_ROW_BYTES; length += 8) {
 			unit_write(*state, "meta.npy", zeros, length, (off_t)at);
-			assert_int_equal(columns_meta_torn(&columns, slot), length >= first);
+			assert_true(columns_meta_torn(&columns, slot));
+			unit_write(*state, "meta.npy", bytes, META_ROW_BYTES, (off_t)at);
+			unit_write(*state, "meta.npy", zeros, META_ROW_BYTES - length,
+			           (off_t)(at + length));
+			assert_int_equal(columns_meta_torn(&columns, slot),
+			                 first < META_ROW_BYTES &&
+			                         (length <= first || memcmp(bytes + first, zeros,
+			                                                    length - first) == 0));
 			unit_write(*state, "meta.npy", bytes, META_ROW_BYTES, (off_t)at);
 		}
 		check_slot(&columns, slot);

@@ -296,11 +296,11 @@ static void a_map_shows_the_file_and_descriptors_are_not_inherited(void **state)
 	assert_true(fd >= 0 && at != MAP_FAILED);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(io_write_all(io, fd, "hello", 5, 4096), 0);
-	assert_int_equal(io->map_at(io, fd, (char *)at + 4096, 4096, 4096, false), 0);
+	assert_int_equal(io->map_at(io, fd, (char *)at + 4096, 4096, 4096), 0);
 	assert_memory_equal((char *)at + 4096, "hello", 5);
 	assert_int_equal(io_write_all(io, fd, "HELLO", 5, 4096), 0);
 	assert_memory_equal((char *)at + 4096, "HELLO", 5);
-	assert_int_equal(io->map_at(io, -1, (char *)at + 4096, 4096, 4096, false), -EBADF);
+	assert_int_equal(io->map_at(io, -1, (char *)at + 4096, 4096, 4096), -EBADF);
 	assert_int_equal(munmap(at, 8192), 0);
 	assert_int_equal(io->space(io, fd, &total, &free_bytes, &available), 0);
 	assert_true(total > 0 && total >= free_bytes && free_bytes >= available);

@@ -38,8 +38,8 @@ enum { FLAG_LIVE = 1 };
 #define FETCH_BYTES 128u
 /* Rows encoded at a time, on the stack. */
 #define WRITE_ROWS_MAX 256u
-/* A row that does not match may be just being written (attributes change in place,
- * 40 bytes with one write): that is over long before so many looks. */
+/* A row that does not match may be just being written (attributes change in place): that is over
+ * long before so many looks. */
 #define READ_TRIES 64
 
 static_assert(AT_END == META_ROW_BYTES, "a row");

@@ -368,9 +368,8 @@ enum quiver_column { QUIVER_COLUMN_VECTORS, QUIVER_COLUMN_IDS };
 
 /* Hold both .npy files against being cut, and give the descriptor of one (owned
  * by the store, read-write on a store open so: duplicate or reopen it for others)
- * and its size now. Meanwhile a commit is in the files when it returns; at other times its row
- * is written there later. Given back with quiver_column_release. 0; -errno of writing the rows
- * (nothing is held). */
+ * and its size now. A commit is in the files when it returns. Given back with
+ * quiver_column_release. 0. */
 int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
                        uint64_t *size_bytes);
 void quiver_column_release(struct quiver *store, enum quiver_column column);

@@ -52,6 +52,7 @@ int column_release(struct column *column)
 	if (column->store_map && munmap(column->store_map, column->store_bytes) != 0)
 		r = -errno;
 	column->store_map = NULL;
+	column->store_bytes = 0;
 	column->map = NULL;
 	column->reserved_bytes = 0;
 	atomic_store_explicit(&column->mapped_bytes, 0, memory_order_relaxed);

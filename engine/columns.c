@@ -36,9 +36,7 @@
 /* One write of NONEs, and one folio of the page cache: with large ones each later write of an ID
  * takes longer (ZERO_CHUNK_BYTES). */
 #define FILL_BYTES_MAX ZERO_CHUNK_BYTES
-/* What is written out in one piece at least takes half a millisecond; a piece that is clean, a
- * microsecond. */
-#define PIECE_BYTES (UINT64_C(1) << 20)
+/* Looked at at a checkpoint; one that is clean takes a microsecond. */
 #define PIECES_MAX 16384u
 
 static_assert(COLUMN_HEADER_BYTES == NPY_HEADER_BYTES, "one header");
@@ -536,7 +534,7 @@ static int write_out_piece(struct columns *columns, uint64_t offset, uint64_t le
 int columns_write_out(struct columns *columns)
 {
 	uint64_t bytes = bytes_of(columns->vectors.row_bytes, atomic_load(&columns->rows));
-	uint64_t piece = bytes / PIECES_MAX / PIECE_BYTES * PIECE_BYTES + PIECE_BYTES;
+	uint64_t piece = bytes / PIECES_MAX / IO_PIECE_BYTES * IO_PIECE_BYTES + IO_PIECE_BYTES;
 	int r = 0;
 
 	windows_unmap(columns);

@@ -92,15 +92,15 @@ int columns_grow(struct columns *columns, uint64_t rows);
 int columns_write_headers(struct columns *columns);
 /* Cut to `rows`. Nobody may read or write the rows above. Grow lock held. */
 int columns_cut(struct columns *columns, uint64_t rows);
-/* fdatasync all three: vectors only, or ids and meta only, or both. Once
- * one has failed all do: the kernel tells of lost pages once. Any thread. */
+/* fdatasync all three: vectors only, or ids and meta only, or both. Once one has
+ * failed all do: the kernel tells of lost pages once. Any thread. */
 int columns_sync(struct columns *columns, bool vectors, bool rows);
 /* Make the bytes of all slots durable, and that there are so many: opening cuts vectors.npy to
  * the rows that the others have, too. One thread at a time. */
 int columns_sync_slots(struct columns *columns);
 /* Have the device take the bytes of all slots piece by piece, so that the sync that must follow
  * is short, and with it what a commit that syncs the log meanwhile has to wait for. 0, or
- * -errno, as of a sync. */
+ * -errno, as of a sync, which it fails with all that follow. Any thread. */
 int columns_write_out(struct columns *columns);
 
 /* Bytes of slot `s` in the map. slot < rows. */

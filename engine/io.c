@@ -58,6 +58,25 @@ void *io_map_nothing(const struct quiver_io *self, int fd, uint64_t offset, size
 	return NULL;
 }
 
+void io_hint_nothing(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                     enum io_hint hint)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	(void)hint;
+}
+
+int io_write_out_nothing(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	(void)self;
+	(void)fd;
+	(void)offset;
+	(void)length;
+	return 0;
+}
+
 int io_fill(void *to, const struct iovec *parts, int count)
 {
 	char *at = to;
@@ -101,29 +120,47 @@ int io_read_all(const struct quiver_io *io, int fd, void *to, size_t length, uin
 	return 0;
 }
 
+/* Whether a call that returned `*r` was interrupted and is to be made again; a bounded number of
+ * times, then it is -EIO. */
+static bool again(int *r, int *stalls)
+{
+	if (*r != -EINTR)
+		return false;
+	if (++*stalls < STALLS_MAX)
+		return true;
+	*r = -EIO;
+	return false;
+}
+
 int io_fdatasync(const struct quiver_io *io, int fd)
 {
-	int r = -EINTR;
+	int stalls = 0;
+	int r;
 
-	for (int stalls = 0; r == -EINTR && stalls < STALLS_MAX; stalls++)
+	do {
 		r = io->fdatasync(io, fd);
-	return r == -EINTR ? -EIO : r;
+	} while (again(&r, &stalls));
+	return r;
 }
 
 int io_fsync(const struct quiver_io *io, int fd)
 {
-	int r = -EINTR;
+	int stalls = 0;
+	int r;
 
-	for (int stalls = 0; r == -EINTR && stalls < STALLS_MAX; stalls++)
+	do {
 		r = io->fsync(io, fd);
-	return r == -EINTR ? -EIO : r;
+	} while (again(&r, &stalls));
+	return r;
 }
 
 int io_write_out(const struct quiver_io *io, int fd, uint64_t offset, uint64_t length)
 {
-	int r = -EINTR;
+	int stalls = 0;
+	int r;
 
-	for (int stalls = 0; r == -EINTR && stalls < STALLS_MAX; stalls++)
+	do {
 		r = io->write_out(io, fd, offset, length);
-	return r == -EINTR ? -EIO : r;
+	} while (again(&r, &stalls));
+	return r;
 }

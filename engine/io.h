@@ -18,6 +18,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* What is written out in one piece at least: takes half a millisecond. */
+#define IO_PIECE_BYTES (UINT64_C(1) << 20)
+
 enum io_hint {
 	IO_WILL_READ,
 	IO_WRITE_SOON,
@@ -85,8 +88,12 @@ struct quiver_io {
 /* The real file system. Static. */
 const struct quiver_io *quiver_io_posix(void);
 
-/* A map_to_store that never maps. */
+/* A map_to_store that never maps, a hint that comes to nothing, and a write_out on which, as on
+ * any, nothing depends: for tables whose disk is not the real one. */
 void *io_map_nothing(const struct quiver_io *self, int fd, uint64_t offset, size_t length);
+void io_hint_nothing(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                     enum io_hint hint);
+int io_write_out_nothing(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
 
 /* Write everything, going on after short counts and EINTR (a bounded number of
  * calls without progress, then -EIO). 0 or -errno. `parts` is used up. */

@@ -12,7 +12,6 @@
 #include "bytes.h"
 
 #define NAME_BYTES 64
-#define PIECE_BYTES (UINT64_C(1) << 20) /* half a millisecond */
 
 static int random_salt(uint64_t *salt)
 {
@@ -35,8 +34,8 @@ static int fill(const struct quiver_io *io, int fd, uint64_t bytes)
 		uint64_t n = bytes - at < ZERO_CHUNK_BYTES ? bytes - at : ZERO_CHUNK_BYTES;
 
 		r = io_write_all(io, fd, zeros, n, at);
-		if (r == 0 && (at + n) % PIECE_BYTES == 0)
-			r = io_write_out(io, fd, at + n - PIECE_BYTES, PIECE_BYTES);
+		if (r == 0 && (at + n) % IO_PIECE_BYTES == 0)
+			r = io_write_out(io, fd, at + n - IO_PIECE_BYTES, IO_PIECE_BYTES);
 	}
 	free(zeros);
 	return r;

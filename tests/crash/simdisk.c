@@ -198,26 +198,6 @@ static int sim_forget(const struct quiver_io *self, int fd, uint64_t offset, uin
 	return 0;
 }
 
-/* Nothing depends on one. */
-static void sim_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
-                     enum io_hint hint)
-{
-	(void)self;
-	(void)fd;
-	(void)offset;
-	(void)length;
-	(void)hint;
-}
-
-static int sim_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
-{
-	(void)self;
-	(void)fd;
-	(void)offset;
-	(void)length;
-	return 0; /* nothing is durable by it */
-}
-
 static int sim_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	struct simdisk *disk = disk_of(self);
@@ -385,8 +365,8 @@ struct simdisk *sim_new(const char *root)
 		.fdatasync = sim_sync,
 		.fsync = sim_sync,
 		.forget = sim_forget,
-		.hint = sim_hint,
-		.write_out = sim_write_out,
+		.hint = io_hint_nothing,
+		.write_out = io_write_out_nothing,
 		.truncate = sim_truncate,
 		.allocate = sim_allocate,
 		.punch = sim_punch,

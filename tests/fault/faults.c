@@ -121,17 +121,6 @@ static int fault_forget(const struct quiver_io *self, int fd, uint64_t offset, u
 	return e && e != FAULT_SHORT ? e : real()->forget(real(), fd, offset, length);
 }
 
-/* Nothing depends on one. */
-static void fault_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
-                       enum io_hint hint)
-{
-	(void)self;
-	(void)fd;
-	(void)offset;
-	(void)length;
-	(void)hint;
-}
-
 static int fault_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
 {
 	int e = now(TROUBLE_SYNC, fd);
@@ -258,7 +247,7 @@ const struct quiver_io *faults_table(void)
 		.fdatasync = fault_fdatasync,
 		.fsync = fault_fsync,
 		.forget = fault_forget,
-		.hint = fault_hint,
+		.hint = io_hint_nothing,
 		.write_out = fault_write_out,
 		.truncate = fault_truncate,
 		.allocate = fault_allocate,

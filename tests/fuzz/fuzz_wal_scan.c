@@ -78,25 +78,6 @@ static int mem_list(const struct quiver_io *self, int dir_fd, char **names, size
 	return 0;
 }
 
-static void mem_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
-                     enum io_hint hint)
-{
-	(void)self;
-	(void)fd;
-	(void)offset;
-	(void)length;
-	(void)hint;
-}
-
-static int mem_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
-{
-	(void)self;
-	(void)fd;
-	(void)offset;
-	(void)length;
-	return 0; /* nothing is durable by it */
-}
-
 struct heard {
 	uint64_t count;
 	uint64_t lsn;
@@ -122,8 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		                             .pread = mem_pread,
 		                             .stat = mem_stat,
 		                             .list = mem_list,
-		                             .hint = mem_hint,
-		                             .write_out = mem_write_out };
+		                             .hint = io_hint_nothing,
+		                             .write_out = io_write_out_nothing };
 	struct fuzz_input input = { data, size };
 	struct log_input log = { .salt = 77, .vector_bytes = VECTOR_BYTES, .lsn = CHECKPOINT };
 	struct heard heard = { 0 };

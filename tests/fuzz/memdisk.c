@@ -261,26 +261,6 @@ static int mem_forget(const struct quiver_io *self, int fd, uint64_t offset, uin
 	return mem_sync(self, fd);
 }
 
-/* Nothing depends on one. */
-static void mem_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
-                     enum io_hint hint)
-{
-	(void)self;
-	(void)fd;
-	(void)offset;
-	(void)length;
-	(void)hint;
-}
-
-static int mem_write_out(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
-{
-	(void)self;
-	(void)fd;
-	(void)offset;
-	(void)length;
-	return 0; /* nothing is durable by it */
-}
-
 static int mem_truncate(const struct quiver_io *self, int fd, uint64_t length)
 {
 	(void)self;
@@ -455,8 +435,8 @@ const struct quiver_io *quiver_io_posix(void)
 		.fdatasync = mem_sync,
 		.fsync = mem_sync,
 		.forget = mem_forget,
-		.hint = mem_hint,
-		.write_out = mem_write_out,
+		.hint = io_hint_nothing,
+		.write_out = io_write_out_nothing,
 		.truncate = mem_truncate,
 		.allocate = mem_allocate,
 		.punch = mem_punch,

@@ -504,6 +504,7 @@ int columns_sync(struct columns *columns, bool vectors, bool rows)
 	pthread_mutex_lock(&columns->sync_lock);
 	r = columns->sync_error;
 	if (r == 0 && vectors) {
+		atomic_fetch_add(&columns->vector_syncs, 1);
 		windows_unmap(columns);
 		r = io_fdatasync(columns->io, columns->vectors.fd);
 	}

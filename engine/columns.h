@@ -50,6 +50,7 @@ struct columns {
 	pthread_mutex_t rows_lock; /* held while rows are stored; below all other locks */
 	pthread_mutex_t sync_lock; /* held during a sync; above the rows lock */
 	int sync_error; /* sync lock; of the first that failed: there is none after it */
+	_Atomic uint64_t vector_syncs; /* of vectors.npy, begun */
 	uint64_t rows_max; /* that fit the reserved address space */
 	_Atomic bool grown; /* since the last columns_sync_slots */
 	/* Where part n of vectors.npy is stored in: n % WINDOWS; NULL: by calls. Replaced by one

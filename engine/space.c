@@ -139,11 +139,11 @@ static bool fetch_is_low(const struct quiver *store, uint64_t slot)
 	       (want < rows ? want : rows);
 }
 
-/* Whether slots have been taken fast since the last time, and nobody has synced. */
+/* Whether slots have been taken fast since the last time, and nobody has synced them. */
 static bool is_taken_fast(struct quiver *store)
 {
 	uint64_t now = clock_monotonic_ns();
-	uint64_t syncs = atomic_load(&store->wal.syncs);
+	uint64_t syncs = atomic_load(&store->columns.vector_syncs);
 	bool fast = now - store->fetched_ns < FAST_NS && syncs == store->fetched_syncs;
 
 	store->fetched_ns = now;

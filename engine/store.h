@@ -170,7 +170,7 @@ struct quiver {
 	/* Pages of the slots below were asked for; see space_fetch_ahead. Only a hint. */
 	_Atomic uint64_t fetched_slots;
 	uint64_t fetched_ns; /* the fetcher's; when pages were last asked for */
-	uint64_t fetched_syncs; /* the fetcher's; syncs of the log until then */
+	uint64_t fetched_syncs; /* the fetcher's; syncs of the slots until then */
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */

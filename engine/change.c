@@ -15,6 +15,8 @@
  * means that something is wrong. */
 #define RETRIES_MAX 1000
 #define PARTS_MAX 512
+/* Less than this in one piece is not worth a request to the device (QUIVER_WRITE_SOON). */
+#define SOON_MIN_BYTES (UINT64_C(128) << 10)
 
 int store_writable(const struct quiver *store)
 {
@@ -122,8 +124,15 @@ out:
 	return r;
 }
 
+/* Neighbouring slots that were written: on their way to the device, if that is wanted. */
+static void write_soon(struct quiver *store, uint64_t slot, uint64_t count, unsigned flags)
+{
+	if ((flags & QUIVER_WRITE_SOON) && count * store->geometry.vector_bytes >= SOON_MIN_BYTES)
+		columns_slots_soon(&store->columns, slot, count);
+}
+
 /* Write the bytes of all ops, neighbouring slots in one call. */
-static int write_batch(struct quiver *store, struct commit_op *ops, size_t count)
+static int write_batch(struct quiver *store, struct commit_op *ops, size_t count, unsigned flags)
 {
 	struct iovec parts[PARTS_MAX];
 	int n = 0;
@@ -134,8 +143,11 @@ static int write_batch(struct quiver *store, struct commit_op *ops, size_t count
 		parts[n].iov_base = (void *)(uintptr_t)ops[i].data;
 		parts[n++].iov_len = store->geometry.vector_bytes;
 		if (i + 1 == count || n == PARTS_MAX || ops[i + 1].slot != ops[i].slot + 1) {
-			r = columns_write_vectors(&store->columns, ops[i].slot - (uint64_t)(n - 1),
-			                          parts, n);
+			uint64_t first = ops[i].slot - (uint64_t)(n - 1);
+
+			r = columns_write_vectors(&store->columns, first, parts, n);
+			if (r == 0)
+				write_soon(store, first, (uint64_t)n, flags);
 			n = 0;
 		}
 	}
@@ -177,7 +189,7 @@ int quiver_put_batch(struct quiver *store, const struct quiver_record *records, 
 	r = take_batch(store, request.ops, request.count, flags);
 	if (r)
 		goto out;
-	r = write_batch(store, request.ops, request.count);
+	r = write_batch(store, request.ops, request.count, flags);
 	if (r) {
 		for (size_t i = 0; i < request.count; i++)
 			slots_give(&store->slots, request.ops[i].slot);

@@ -104,6 +104,10 @@ enum {
 	                    two checkpoints) */
 	QUIVER_NOWAIT = 4, /* -EAGAIN instead of waiting for storage: growth, a
 	                      sync, a log segment, a checkpoint */
+	QUIVER_WRITE_SOON = 8, /* the bytes of a large batch begin to go to the
+	                          device at once: for who writes much and then
+	                          flushes. A matter of speed alone; as RocksDB's
+	                          bytes_per_sync */
 };
 
 /* Room for one message that a person understands. */

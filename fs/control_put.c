@@ -50,7 +50,7 @@ static int commit(struct control_write *write, const struct quiver_record *recor
 		return -ENOMEM;
 	present = find_present(fs, records, count, ids);
 	err = quiver_put_batch(fs->store, records, count, &attr, QUIVER_ATTR_MTIME,
-	                       write->sync ? QUIVER_SYNC : 0, NULL);
+	                       QUIVER_WRITE_SOON | (write->sync ? QUIVER_SYNC : 0u), NULL);
 	if (err == 0 && atomic_load(&fs->attr_given) != given) {
 		for (size_t i = 0; i < count; i++)
 			ids[i] = records[i].id;

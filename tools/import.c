@@ -156,7 +156,7 @@ static int put_store(struct sink *sink, size_t count)
 		sink->records[i].data = sink->vectors + i * vector_bytes;
 	}
 	return quiver_put_batch(sink->session->store, sink->records, count, sink->attr,
-	                        QUIVER_ATTR_MTIME, 0, NULL);
+	                        QUIVER_ATTR_MTIME, QUIVER_WRITE_SOON, NULL);
 }
 
 /* Commit the first `count` rows of the buffers through a mount: one write of whole records, at

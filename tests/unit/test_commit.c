@@ -467,6 +467,65 @@ static void test_nowait_does_not_grow_the_files_itself(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
+/* ---- on the way to the device ---- */
+
+#define LARGE_BYTES 4096u
+#define LARGE_COUNT 64u
+
+static _Atomic uint64_t soon_bytes; /* that somebody asked the device to begin with */
+
+static void count_hint(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
+                       enum io_hint hint)
+{
+	if (hint == IO_WRITE_SOON && fd >= 0 &&
+	    atomic_load(&trouble_self(self)->letters[fd]) == 'v')
+		atomic_fetch_add(&soon_bytes, length);
+	quiver_io_posix()->hint(quiver_io_posix(), fd, offset, length, hint);
+}
+
+/* Bytes of slots asked for by a batch of the first `count` vectors. */
+static uint64_t soon_of_batch(struct quiver *store, size_t count, unsigned flags)
+{
+	struct quiver_record records[LARGE_COUNT];
+	struct quiver_attr attr = attr_of(1);
+	uint8_t *bytes = malloc((size_t)LARGE_COUNT * LARGE_BYTES);
+
+	assert_non_null(bytes);
+	for (size_t i = 0; i < count; i++) {
+		vector_fill(bytes + i * LARGE_BYTES, LARGE_BYTES, i, 1);
+		records[i] = (struct quiver_record){ .id = i, .data = bytes + i * LARGE_BYTES };
+	}
+	atomic_store(&soon_bytes, 0);
+	assert_int_equal(
+		quiver_put_batch(store, records, count, &attr, QUIVER_ATTR_ALL, flags, NULL), 0);
+	free(bytes);
+	return atomic_load(&soon_bytes);
+}
+
+static void test_a_large_batch_goes_to_the_device_at_once_if_that_is_asked_for(void **state)
+{
+	struct store_dir *s = *state;
+	uint8_t got[LARGE_BYTES];
+	struct trouble_io io;
+	struct quiver *store;
+
+	unit_dir_remove(&s->dir);
+	unit_dir_make(&s->dir);
+	store_create(s, LARGE_BYTES, QUIVER_U1);
+	trouble_init(&io);
+	io.table.hint = count_hint;
+	store = open_io(s, QUIVER_FSYNC, &io);
+	assert_int_equal(soon_of_batch(store, LARGE_COUNT, 0), 0);
+	assert_int_equal(soon_of_batch(store, LARGE_COUNT, QUIVER_WRITE_SOON),
+	                 LARGE_COUNT * LARGE_BYTES);
+	assert_int_equal(soon_of_batch(store, 2, QUIVER_WRITE_SOON), 0);
+	for (uint64_t id = 0; id < LARGE_COUNT; id++) {
+		assert_int_equal(quiver_get_copy(store, id, got, NULL, NULL), 0);
+		assert_int_equal(vector_version(got, LARGE_BYTES, id), 1);
+	}
+	close_store(store);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -485,6 +544,7 @@ int main(void)
 		TEST(test_who_syncs_each_vector_waits_for_one_sync),
 		TEST(test_a_synced_commit_waits_for_one_sync_unless_slots_lie_before_it),
 		TEST(test_nowait_does_not_grow_the_files_itself),
+		TEST(test_a_large_batch_goes_to_the_device_at_once_if_that_is_asked_for),
 	};
 
 	test_seed();

@@ -33,6 +33,7 @@ COUNT_MAX = 10_000_000
 NOISE_BYTES = 16 << 20
 ROW_BYTES = 48  # in ids.npy and meta.npy
 MANY_DIM = 2  # of vectors whose bytes nobody looks at; the workers want 8 bytes
+TMPFS_FILE_BYTES = 6 << 10  # of memory, of a small one
 SPARE_FILES = 1_000  # descriptors of a filesystem beside those of its files
 QUICK_SECONDS = 95  # for measuring; the rest of two minutes is for making the folders
 
@@ -196,6 +197,8 @@ class Bench:
                       BareFuse("bare FUSE", count, MANY_DIM * 4, self, "rw")):
             self.many[place.name] = place
             self.cleanup.callback(place.stop)
+        if self.has_tmpfs(count * TMPFS_FILE_BYTES):
+            self.many["tmpfs"] = self.new_tmpfs(count, MANY_DIM * 4)
 
     def has_uring(self):
         """Whether a default mount travels over io_uring, as status tells it."""
@@ -220,14 +223,21 @@ class Bench:
                         Quiverfs("quiverfs ro /dev/fuse", self.store, self, ["ro", *off])]
 
     def tmpfs_place(self, size, note):
-        if not os.path.isdir("/dev/shm") or size * 2 > host.available_memory_bytes():
+        if not self.has_tmpfs(size):
             note("no tmpfs: too little memory for all files twice")
             return []
+        return [self.new_tmpfs(self.count, self.vector_bytes)]
+
+    @staticmethod
+    def has_tmpfs(size):
+        return os.path.isdir("/dev/shm") and size * 2 <= host.available_memory_bytes()
+
+    def new_tmpfs(self, count, size):
         shm = tempfile.mkdtemp(prefix="quiverfs-bench-", dir="/dev/shm")
         self.cleanup.callback(shutil.rmtree, shm, ignore_errors=True)
         folder = os.path.join(shm, "vectors")
-        self.fill(folder, self.count, self.vector_bytes)
-        return [Tmpfs("tmpfs", folder)]
+        self.fill(folder, count, size)
+        return Tmpfs("tmpfs", folder)
 
     def bare_places(self):
         if self.quick:

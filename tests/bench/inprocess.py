@@ -10,6 +10,7 @@ from blocks import Block
 
 OURS = "quiverfs"
 PROGRAMS = {OURS: "kv_quiver", "LMDB": "kv_lmdb", "RocksDB": "kv_rocksdb", "SQLite": "kv_sqlite"}
+LIMITS = ("stream", "gather")
 OVERWRITES = 3  # of each vector, on an average
 THREADS = (1, 2)
 SMALL = 1000  # vectors of a store whose opening shows what does not grow
@@ -47,8 +48,8 @@ class InNewStore(InProcess):
         with tempfile.TemporaryDirectory(prefix="new-", dir=bench.work) as folder:
             path = os.path.join(folder, "store")
             ops = self.ops(bench, self.workers)
-            if program == "stream":
-                yield self.rows[0], *self.limit(bench, mode, path, ops)
+            if program in LIMITS:
+                yield self.rows[0], *self.limit(bench, program, mode, path, ops)
             else:
                 yield self.rows[0], *kv(bench, program, self.row, path, mode=mode, ops=ops,
                                         workers=self.workers, **self.more(bench))
@@ -58,11 +59,12 @@ class InNewStore(InProcess):
         del bench
         return {}
 
-    def limit(self, bench, row, path, ops):
-        """A bare write of the same bytes."""
+    def limit(self, bench, program, row, path, ops):
+        """The same bytes written with no store around them."""
         together = 1000 if self.row == "batch" else 1
-        said = host.run_worker(bench.workers / "stream", row, path, ops=ops // together,
-                               bytes=bench.vector_bytes * together, seed=bench.seed)
+        said = host.run_worker(bench.workers / program, row, path, ops=ops // together,
+                               bytes=bench.vector_bytes * together, workers=self.workers,
+                               seed=bench.seed)
         return said["ns"] / said["ops"] / together, said
 
 
@@ -244,12 +246,13 @@ def sync_ops(bench, workers):
 def blocks():
     bare = {"bare pwrite": ("stream", "pwrite")}
     synced = {"bare pwrite and fdatasync": ("stream", "pwrite-sync")}
+    gathered = {"bare group commit": ("gather", "gather")}
     return [
         InNewStore("put", "put", {**put_cases(), **bare}, 1, put_ops),
         InNewStore("put", "put", put_cases(), 2, put_ops),
         InNewStore("put", "put, durable", {**durable_cases(), **synced}, 1, sync_ops),
         InNewStore("put", "put, durable", durable_cases(), 2, sync_ops),
-        InNewStore("put", "put, durable", durable_cases(), 16, sync_ops),
+        InNewStore("put", "put, durable", {**durable_cases(), **gathered}, 16, sync_ops),
         InNewStore("batch", "batch of 1000", {**put_cases(), **bare}, 1, put_ops),
         Overwrite(1),
         InNewStore("remove", "remove", put_cases(), 1, put_ops),

@@ -1,5 +1,6 @@
 """The rows of folders and mounts: what a user does with files."""
 
+import glob
 import os
 import shutil
 import tempfile
@@ -119,7 +120,12 @@ class Write(PlaceBlock):
     def fits(self, place):
         return place.can_write
 
+    def run(self, bench, place):
+        host.forget_deletions()
+        yield from super().run(bench, place)
+
     def measure(self, bench, folder):
+        os.listdir(folder)  # as it would be without the line above
         for step, row in self.steps.items():
             # What the step before left to be written would be paid for by this one.
             os.sync()
@@ -176,7 +182,8 @@ class FindNewer(Command):
 
 
 class ListMany(Block):
-    """A million vectors, cold. They are small, since nobody looks at their bytes."""
+    """A million vectors, cold. They are small, since nobody looks at their bytes. On tmpfs, where
+    nothing is cold, one sees what the programs and the kernel take by themselves."""
 
     rows = [f"ls -l of {MANY:,} cold", f"find -newer of {MANY:,} cold"]
 
@@ -186,7 +193,7 @@ class ListMany(Block):
     def systems(self, bench):
         if bench.quick or not host.can_drop_caches():
             return []
-        return ["quiverfs", "quiverfs ro", bench.disk_name, "bare FUSE"]
+        return ["quiverfs", "quiverfs ro", bench.disk_name, "bare FUSE", "tmpfs"]
 
     def run(self, bench, system):
         place = bench.many_place(system, MANY)
@@ -206,12 +213,20 @@ class Tar(Command):
 
 
 class RsyncOut(Command):
+    """What was copied is deleted behind both runs, and forgotten when caches are dropped for the
+    next."""
+
+    def run(self, bench, place):
+        host.forget_deletions()
+        try:
+            yield from super().run(bench, place)
+        finally:
+            for target in glob.glob(os.path.join(bench.work, "out-*")):
+                shutil.rmtree(target)
+
     def once(self, bench, folder):
         target = tempfile.mkdtemp(prefix="out-", dir=bench.work)
-        try:
-            return host.timed(["rsync", "-a", folder + "/", target + "/"])
-        finally:
-            shutil.rmtree(target)
+        return host.timed(["rsync", "-a", folder + "/", target + "/"])
 
 
 class RsyncIn(PlaceBlock):
@@ -223,7 +238,8 @@ class RsyncIn(PlaceBlock):
         return place.can_write
 
     def run(self, bench, place):
-        os.sync()
+        host.forget_deletions()
+        files(bench, "read", bench.ext4_folder, ops=bench.count)
         with place.fresh() as folder:
             ns = host.timed(["rsync", "-a", bench.ext4_folder + "/", folder + "/"])
             yield self.rows[0], ns / bench.count, {"ns": ns}

@@ -206,7 +206,7 @@ static void *fetcher(void *arg)
 		}
 		bg->fetch_wanted = false;
 		pthread_mutex_unlock(&bg->lock);
-		space_fetch_ahead(store);
+		fetch_ahead(store);
 		pthread_mutex_lock(&bg->lock);
 	}
 	pthread_mutex_unlock(&bg->lock);

@@ -187,6 +187,26 @@ size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint6
 	return got;
 }
 
+size_t slots_peek(struct slots *slots, uint64_t span, size_t max, uint64_t *out, uint64_t *end)
+{
+	uint64_t below;
+	size_t got = 0;
+
+	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
+	*end = slots->free_below > 0 && slots->hint < slots->used ? slots->hint : slots->used;
+	below = slots->used - *end < span ? slots->used : *end + span;
+	while (got < max && *end < below) {
+		uint64_t slot = next_free(slots, *end, below);
+
+		if (slot < below)
+			out[got++] = slot;
+		*end = slot < below ? slot + 1 : below;
+	}
+	pthread_mutex_unlock(&slots->lock);
+	return got;
+}
+
 void slots_give(struct slots *slots, uint64_t slot)
 {
 	pthread_mutex_lock(&slots->lock);

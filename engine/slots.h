@@ -43,6 +43,10 @@ void slots_set_rows(struct slots *slots, uint64_t rows);
 int slots_take(struct slots *slots, size_t count, uint64_t *out);
 /* Take free slots below `below` only, at most `count`; how many were taken. */
 size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint64_t *out);
+/* The lowest free slots below used, which slots_take would give out next, ascending, into out[]: at
+ * most `max` of the first `span` slots where there can be any; how many. They stay free. *end: every
+ * slot below it that is free was found. Any thread. */
+size_t slots_peek(struct slots *slots, uint64_t span, size_t max, uint64_t *out, uint64_t *end);
 /* Give a taken slot back. Nobody may be in it. Any thread. */
 void slots_give(struct slots *slots, uint64_t slot);
 /* The same for `count` neighbours, of which none is live: in the time of a few, as each checkpoint

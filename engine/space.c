@@ -6,22 +6,6 @@
 
 #include "sizes.h"
 #include "store.h"
-#include "window.h"
-
-/* Pages of vectors.npy that are read ahead of the slots that are taken: writing a part of one that
- * is not in memory takes twice as long. They have blocks that were never written, so the disk has
- * nothing to do. */
-#define FETCH_AHEAD_BYTES (WINDOWS * WINDOW_BYTES)
-/* ... by so many at a time; the kernel may cut larger requests short. */
-#define FETCH_BYTES (UINT64_C(256) << 10)
-/* ... and only for those who take less than this at once: of more, whole pages are written, and
- * of pages that are not there yet the kernel makes larger ones at half the cost. */
-#define FETCH_FOR_BYTES (UINT64_C(64) << 10)
-
-/* Who takes as much as was fetched in less time writes through windows: their pages become dirty
- * before they are filled, so they are not for slow writers, nor for those who sync now and then,
- * who would have pages written twice. */
-#define FAST_NS UINT64_C(50000000)
 
 static void *reserve_words(uint64_t words)
 {
@@ -123,72 +107,6 @@ static int take_waiting(struct quiver *store, size_t count, uint64_t *slots)
 	return r;
 }
 
-static uint64_t fetch_slots(const struct quiver *store)
-{
-	return FETCH_AHEAD_BYTES / store->geometry.vector_bytes + 1;
-}
-
-/* Whether what is taken has come so near to the end of what was fetched that another part of
- * WINDOW_BYTES is worth asking for. */
-static bool fetch_is_low(const struct quiver *store, uint64_t slot)
-{
-	uint64_t want = slot + fetch_slots(store) / WINDOWS * (WINDOWS - 1);
-	uint64_t rows = atomic_load(&store->columns.rows);
-
-	return atomic_load_explicit(&store->fetched_slots, memory_order_relaxed) <
-	       (want < rows ? want : rows);
-}
-
-/* Whether slots have been taken fast since the last time, and nobody has synced them. */
-static bool is_taken_fast(struct quiver *store)
-{
-	uint64_t now = clock_monotonic_ns();
-	uint64_t syncs = atomic_load(&store->columns.vector_syncs);
-	bool fast = now - store->fetched_ns < FAST_NS && syncs == store->fetched_syncs;
-
-	store->fetched_ns = now;
-	store->fetched_syncs = syncs;
-	return fast;
-}
-
-/* Windows over what follows the slot that is taken next; whether there are any. */
-static bool follow(struct quiver *store, const struct slots_counts *counts)
-{
-	uint64_t at = offset_of(store, counts->used);
-	uint64_t end = (at / WINDOW_BYTES + WINDOWS) * WINDOW_BYTES;
-
-	if (!windows_follow(&store->columns, at, offset_of(store, counts->rows)))
-		return false;
-	end = end < offset_of(store, counts->rows) ? end : offset_of(store, counts->rows);
-	atomic_store(&store->fetched_slots,
-	             (end - COLUMN_HEADER_BYTES) / store->geometry.vector_bytes);
-	return true;
-}
-
-void space_fetch_ahead(struct quiver *store)
-{
-	uint64_t from = atomic_load(&store->fetched_slots);
-	struct slots_counts counts;
-	uint64_t to;
-
-	slots_counts(&store->slots, &counts);
-	if (is_taken_fast(store) && follow(store, &counts))
-		return;
-	from = from > counts.used ? from : counts.used;
-	to = counts.used + fetch_slots(store);
-	to = to < counts.rows ? to : counts.rows;
-	if (from >= to)
-		return;
-	atomic_store(&store->fetched_slots, to);
-	for (uint64_t at = offset_of(store, from) / FETCH_BYTES * FETCH_BYTES;
-	     at < offset_of(store, to); at += FETCH_BYTES) {
-		void *page = (void *)(uintptr_t)(store->columns.vectors.map + at);
-
-		/* In vain where the file was cut meanwhile: it is a matter of speed alone. */
-		(void)madvise(page, FETCH_BYTES, MADV_WILLNEED);
-	}
-}
-
 int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 {
 	int r;
@@ -205,9 +123,7 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	if (r)
 		return r;
 	r = back_slots(store, count, slots);
-	if (count * store->geometry.vector_bytes < FETCH_FOR_BYTES &&
-	    fetch_is_low(store, slots[count - 1]))
-		background_want_fetch(store);
+	fetch_taken(store, slots, count);
 	if (space_is_low(store))
 		background_want_growth(store);
 	return r;
@@ -218,6 +134,8 @@ int64_t space_take_below(struct quiver *store, uint64_t below, size_t count, uin
 	size_t got = slots_take_below(&store->slots, below, count, slots);
 	int r = back_slots(store, got, slots);
 
+	if (r == 0)
+		fetch_taken(store, slots, got);
 	return r ? r : (int64_t)got;
 }
 
@@ -325,8 +243,7 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 	}
 	if (r == 0)
 		r = columns_cut(&store->columns, rows);
-	if (atomic_load(&store->fetched_slots) > rows)
-		atomic_store(&store->fetched_slots, rows);
+	fetch_cut(store, rows);
 	if (r) {
 		slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 		goto out;

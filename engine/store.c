@@ -353,6 +353,7 @@ static int open_columns(struct quiver *store, bool read_only, struct quiver_erro
 		r = space_init(store);
 	if (r)
 		return r;
+	fetch_init(store);
 	slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 	return 0;
 }

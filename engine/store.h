@@ -111,6 +111,18 @@ struct counters {
 	struct latency commit, sync, growth, checkpoint, compact_step;
 };
 
+/* How far pages of vectors.npy were asked for ahead of who writes them; only hints. fetch.c. */
+struct fetch {
+	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
+	/* Of the free slots between others: who takes one from holes_enough on, or one below
+	 * holes_from, asks for more. */
+	_Atomic uint64_t holes_from;
+	_Atomic uint64_t holes_enough;
+	uint64_t holes_to; /* the fetcher's; the last of them is below */
+	uint64_t asked_ns; /* the fetcher's; when pages of the tail were last asked for */
+	uint64_t syncs; /* the fetcher's; syncs of the slots until then */
+};
+
 struct quiver {
 	const struct quiver_io *io;
 	struct quiver_geometry geometry; /* fixed at open */
@@ -167,10 +179,7 @@ struct quiver {
 	_Atomic uint64_t *backed;
 	_Atomic uint64_t *punched;
 	uint64_t chunk_words; /* of each; fixed at open */
-	/* Pages of the slots below were asked for; see space_fetch_ahead. Only a hint. */
-	_Atomic uint64_t fetched_slots;
-	uint64_t fetched_ns; /* the fetcher's; when pages were last asked for */
-	uint64_t fetched_syncs; /* the fetcher's; syncs of the slots until then */
+	struct fetch fetch;
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */
@@ -221,8 +230,17 @@ void space_cut_later(struct quiver *store);
 /* Give free runs back to the filesystem, but for the first `keep` free slots. Freed bytes are
  * added to *freed. Checkpoint lock. */
 int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed);
-/* Have the pages of the slots that will be taken next in memory. One of the store's threads. */
-void space_fetch_ahead(struct quiver *store);
+
+/* ---- fetch.c ---- */
+/* Of a store whose geometry is known. */
+void fetch_init(struct quiver *store);
+/* Slots were taken, ascending: ask for the pages of those that come next, if that is due. Any
+ * thread. */
+void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count);
+/* The files end after `rows`. */
+void fetch_cut(struct quiver *store, uint64_t rows);
+/* Have the pages of the slots that will be taken next in memory. The fetcher. */
+void fetch_ahead(struct quiver *store);
 /* Slots that growing ahead keeps free. */
 uint64_t space_headroom(const struct quiver *store);
 

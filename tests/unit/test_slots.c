@@ -67,6 +67,34 @@ static void test_taking_below_a_slot_takes_holes_only(void **state)
 	assert_int_equal(counts().used, 200);
 }
 
+static void test_looking_ahead_tells_what_is_taken_next(void **state)
+{
+	uint64_t took[200];
+	uint64_t ahead[8];
+	uint64_t end;
+
+	(void)state;
+	assert_int_equal(slots_peek(&slots, 1000, 8, ahead, &end), 0);
+	assert_int_equal(end, 0);
+	assert_int_equal(slots_take(&slots, 200, took), 0);
+	assert_int_equal(slots_peek(&slots, 1000, 8, ahead, &end), 0);
+	assert_int_equal(end, 200);
+	for (uint64_t slot = 70; slot < 80; slot++)
+		slots_give(&slots, slot);
+	slots_give(&slots, 150);
+	assert_int_equal(slots_peek(&slots, 1000, 8, ahead, &end), 8);
+	assert_int_equal(end, 78);
+	assert_int_equal(slots_take(&slots, 8, took), 0);
+	assert_memory_equal(took, ahead, sizeof(ahead));
+	/* Not further than it may look: the next may be behind. */
+	assert_int_equal(slots_take(&slots, 2, took), 0);
+	assert_int_equal(slots_peek(&slots, 70, 8, ahead, &end), 0);
+	assert_int_equal(end, 150);
+	assert_int_equal(slots_peek(&slots, 71, 8, ahead, &end), 1);
+	assert_int_equal(ahead[0], 150);
+	assert_int_equal(counts().free_below, 1);
+}
+
 static void test_trimming_and_cutting_stop_at_the_last_taken_slot(void **state)
 {
 	uint64_t got[ROWS];
@@ -214,6 +242,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_the_lowest_free_slots_are_taken_all_or_none),
 		TEST(test_taking_below_a_slot_takes_holes_only),
+		TEST(test_looking_ahead_tells_what_is_taken_next),
 		TEST(test_trimming_and_cutting_stop_at_the_last_taken_slot),
 		TEST(test_runs_are_taken_whole_and_at_most_as_long_as_asked),
 		TEST(test_runs_are_taken_and_given_as_their_slots_are),

@@ -1,7 +1,8 @@
 /*
- * fetch.c - pages of vectors.npy in memory before slots in them are written. Who writes a part of
- * a page that is not there waits until the disk has read it, several times as long as the
- * whole commit takes otherwise; and where the writer is a thread that others wait for, so do they.
+ * fetch.c - pages in memory before slots in them are written, of vectors.npy and of the rows. Who
+ * writes a part of a page that is not there waits until the disk has read it, several times as
+ * long as the whole commit takes otherwise; and where the writer is a thread that others wait
+ * for, so do they.
  *
  * Slots are taken from the lowest free one up, so it is known which come next: the holes that
  * removed and replaced vectors have left, each between vectors of others, and then the tail.
@@ -16,11 +17,14 @@
 
 /* Of the tail. It has blocks that were never written, so the disk has nothing to do. */
 #define TAIL_BYTES (WINDOWS * WINDOW_BYTES)
-/* ... by so many at a time; the kernel may cut larger requests short. */
-#define TAIL_PIECE_BYTES (UINT64_C(256) << 10)
+/* Asked for at a time; the kernel may cut larger requests short. */
+#define PIECE_BYTES (UINT64_C(256) << 10)
 /* Holes that are fetched for at once: the disk reads them beside each other, for some 10 ms, in
  * which the half that was fetched for before is taken. */
 #define HOLES_AHEAD 512u
+/* What lies between two holes is read with them where it is less: the disk takes as long for
+ * another request as for so much. */
+#define GAP_BYTES (UINT64_C(32) << 10)
 /* Slots that are looked through for them; the map of so many fits a core's cache. */
 #define HOLES_SPAN (UINT64_C(1) << 20)
 /* Where the pages of so many are in memory those of the others are taken to be there, too: a store
@@ -43,12 +47,11 @@ static uint64_t page_bytes(void)
 void fetch_init(struct quiver *store)
 {
 	struct fetch *fetch = &store->fetch;
-	bool whole = store->geometry.vector_bytes % page_bytes() == 0;
 
 	/* The first who takes a slot asks. */
 	atomic_init(&fetch->tail, 0);
 	atomic_init(&fetch->holes_from, 0);
-	atomic_init(&fetch->holes_enough, whole ? UINT64_MAX : 0);
+	atomic_init(&fetch->holes_enough, 0);
 	fetch->holes_to = 0;
 	fetch->asked_ns = 0;
 	fetch->syncs = 0;
@@ -130,11 +133,13 @@ static bool follow(struct quiver *store, const struct slots_counts *counts)
 }
 
 /* In vain where the file was cut meanwhile: it is a matter of speed alone. */
-static void will_need(struct quiver *store, uint64_t offset, uint64_t length)
+static void will_need(const struct column *column, uint64_t from, uint64_t to)
 {
-	void *at = (void *)(uintptr_t)(store->columns.vectors.map + offset);
+	for (uint64_t at = from; at < to; at += PIECE_BYTES) {
+		void *piece = (void *)(uintptr_t)(column->map + at);
 
-	(void)madvise(at, length, MADV_WILLNEED);
+		(void)madvise(piece, to - at < PIECE_BYTES ? to - at : PIECE_BYTES, MADV_WILLNEED);
+	}
 }
 
 static void fetch_tail(struct quiver *store, const struct slots_counts *counts)
@@ -150,57 +155,74 @@ static void fetch_tail(struct quiver *store, const struct slots_counts *counts)
 	if (from >= to)
 		return;
 	atomic_store(&store->fetch.tail, to);
-	for (uint64_t at = offset_of(store, from) / TAIL_PIECE_BYTES * TAIL_PIECE_BYTES;
-	     at < offset_of(store, to); at += TAIL_PIECE_BYTES)
-		will_need(store, at, TAIL_PIECE_BYTES);
+	will_need(&store->columns.vectors, offset_of(store, from) / PIECE_BYTES * PIECE_BYTES,
+	          offset_of(store, to));
 }
 
 /* ---- holes ---- */
 
-/* The pages that a vector shares with others: its first and its last. */
+/* The pages that a slot's part of a column shares with others: its first and its last. */
 struct edges {
 	uint64_t first, last; /* offsets */
 };
 
-static struct edges edges_of(const struct quiver *store, uint64_t slot)
+static struct edges edges_of(const struct column *column, uint64_t slot)
 {
+	uint64_t at = COLUMN_HEADER_BYTES + slot * column->row_bytes;
 	uint64_t page = page_bytes();
 
-	return (struct edges){ .first = offset_of(store, slot) / page * page,
-		               .last = (offset_of(store, slot + 1) - 1) / page * page };
+	return (struct edges){ .first = at / page * page,
+		               .last = (at + column->row_bytes - 1) / page * page };
 }
 
-static bool is_resident(const struct quiver *store, uint64_t offset)
+static bool is_resident(const struct column *column, uint64_t offset)
 {
 	unsigned char resident;
-	void *page = (void *)(uintptr_t)(store->columns.vectors.map + offset);
+	void *page = (void *)(uintptr_t)(column->map + offset);
 
 	return mincore(page, page_bytes(), &resident) == 0 && (resident & 1);
 }
 
-/* Whether the next of them are in memory. */
-static bool are_resident(const struct quiver *store, const uint64_t *holes, size_t count)
+/* Whether the pages of the next of them are in memory. */
+static bool are_resident(const struct column *column, const uint64_t *holes, size_t count)
 {
 	for (size_t i = 0; i < count && i < HOLES_SAMPLE; i++) {
-		struct edges edges = edges_of(store, holes[i]);
+		struct edges edges = edges_of(column, holes[i]);
 
-		if (!is_resident(store, edges.first) || !is_resident(store, edges.last))
+		if (!is_resident(column, edges.first) || !is_resident(column, edges.last))
 			return false;
 	}
 	return true;
 }
 
-static void fetch_edges(struct quiver *store, uint64_t slot)
-{
-	struct edges edges = edges_of(store, slot);
-	uint64_t page = page_bytes();
+/* What was asked for so far, to be asked of the disk with what follows close behind. */
+struct range {
+	uint64_t from, to; /* offsets; nothing where they are equal */
+};
 
-	if (edges.last - edges.first <= page) {
-		will_need(store, edges.first, edges.last - edges.first + page);
-		return;
+static void add_page(const struct column *column, struct range *range, uint64_t page)
+{
+	if (page > range->to + GAP_BYTES || range->from == range->to) {
+		will_need(column, range->from, range->to);
+		range->from = page;
 	}
-	will_need(store, edges.first, page);
-	will_need(store, edges.last, page);
+	range->to = page + page_bytes();
+}
+
+static void fetch_edges(const struct column *column, const uint64_t *holes, size_t count)
+{
+	struct range range = { 0, 0 };
+
+	/* Whole pages are written and not read. */
+	if (column->row_bytes % page_bytes() == 0 || are_resident(column, holes, count))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct edges edges = edges_of(column, holes[i]);
+
+		add_page(column, &range, edges.first);
+		add_page(column, &range, edges.last);
+	}
+	will_need(column, range.from, range.to);
 }
 
 static void fetch_holes(struct quiver *store, const struct slots_counts *counts)
@@ -214,9 +236,9 @@ static void fetch_holes(struct quiver *store, const struct slots_counts *counts)
 
 	while (known < count && holes[known] >= from && holes[known] < fetch->holes_to)
 		known++;
-	if (!are_resident(store, holes + known, count - known))
-		for (size_t i = known; i < count; i++)
-			fetch_edges(store, holes[i]);
+	fetch_edges(&store->columns.vectors, holes + known, count - known);
+	fetch_edges(&store->columns.ids, holes + known, count - known);
+	fetch_edges(&store->columns.meta, holes + known, count - known);
 	fetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
 	atomic_store(&fetch->holes_from, count > 0 ? holes[0] : end);
 	if (count > 0)
@@ -230,8 +252,7 @@ void fetch_ahead(struct quiver *store)
 	struct slots_counts counts;
 
 	slots_counts(&store->slots, &counts);
-	if (store->geometry.vector_bytes % page_bytes() != 0)
-		fetch_holes(store, &counts);
+	fetch_holes(store, &counts);
 	if (tail_is_low(store, counts.used))
 		fetch_tail(store, &counts);
 }

@@ -22,10 +22,10 @@ bool live_is_gone(int result)
 }
 
 /* A daemon that is killed while it takes a request from the kernel leaves EIO or, where its ring
- * is what cannot be had any more, EFAULT. */
+ * is what cannot be had any more, EFAULT; EAGAIN where it was about to be had. */
 static bool may_be_dying(int error)
 {
-	return error == EIO || error == EFAULT;
+	return error == EIO || error == EFAULT || error == EAGAIN;
 }
 
 bool live_asks_again(int result, unsigned *asked)

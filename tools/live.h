@@ -10,8 +10,8 @@
 /* Longest control file: 256 lines of `errors`, each at most 512 bytes. */
 #define LIVE_TEXT_BYTES_MAX (192u * 1024u)
 
-/* How often EIO or EFAULT is asked again. A daemon that is killed loses at most one request for
- * each of its threads, so one of as many questions finds the connection ended. */
+/* How often EIO, EFAULT or EAGAIN is asked again. A daemon that is killed loses at most one
+ * request for each of its threads, so one of as many questions finds the connection ended. */
 #define LIVE_QUESTIONS_MAX 64u
 
 /*
@@ -35,13 +35,13 @@ bool live_asks_again(int result, unsigned *asked);
 
 /*
  * openat(2) of a file or folder of a mount, O_CLOEXEC, the caller's to close; repeated while it
- * is interrupted, or EIO or EFAULT may mean a daemon that is just ending. -ENOTCONN where the
- * daemon is gone; other errors of openat. Any thread.
+ * is interrupted, or EIO, EFAULT or EAGAIN may mean a daemon that is just ending. -ENOTCONN
+ * where the daemon is gone; other errors of openat. Any thread.
  */
 int live_open(int dir_fd, const char *path, int flags);
 
 /* The errno `error` of a failed call on `fd`, a file of a mount, as a negative errno: -ENOTCONN
- * where the daemon is gone, which is asked after at EIO and EFAULT. Any thread. */
+ * where the daemon is gone, which is asked after at EIO, EFAULT and EAGAIN. Any thread. */
 int live_error(int fd, int error);
 
 /* Words for an error of the two, or of a file of the mount. */

@@ -15,7 +15,7 @@ from versions import content
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
 # What a request in a ring says whose pages are those of a process that is being killed and
 # cannot be had any more: never before the kill.
-CUT_OFF = (errno.EINTR, errno.EFAULT)
+CUT_OFF = (errno.EINTR, errno.EFAULT, errno.EAGAIN)
 OWN_VECTORS = 12
 SHARED = range(900, 906)
 OPERATIONS_MAX = 20000

@@ -22,7 +22,7 @@ RENAME_EXCHANGE = 2
 # ring when that ended.
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
 # And what it says of a request whose pages, in a ring, went while the daemon was killed.
-CUT_OFF = (errno.EINTR, errno.EFAULT)
+CUT_OFF = (errno.EINTR, errno.EFAULT, errno.EAGAIN)
 
 
 @contextlib.contextmanager

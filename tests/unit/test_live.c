@@ -22,13 +22,13 @@ int fstatfs(int fd, struct statfs *status)
 
 static void whether_an_error_is_an_answer_tells_the_next_request(void **state)
 {
-	static const int errors[] = { EIO, EFAULT };
+	static const int errors[] = { EIO, EFAULT, EAGAIN };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		answers = (const int[]){ 0, -1 };
 		assert_int_equal(live_error(ANY_FD, errors[i]), -errors[i]);
-		answers = (const int[]){ EIO, EFAULT, EINTR, ENOTCONN, -1 };
+		answers = (const int[]){ EIO, EFAULT, EAGAIN, EINTR, ENOTCONN, -1 };
 		assert_int_equal(live_error(ANY_FD, errors[i]), -ENOTCONN);
 		answers = (const int[]){ EFAULT, EACCES, -1 };
 		assert_int_equal(live_error(ANY_FD, errors[i]), -errors[i]);

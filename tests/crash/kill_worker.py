@@ -13,9 +13,9 @@ from versions import content
 
 # What a call on a mount says when its daemon is gone (the last: with its ring).
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
-# What a request in a ring says whose pages are those of a process that is being killed and
-# cannot be had any more: never before the kill.
-CUT_OFF = (errno.EINTR, errno.EFAULT, errno.EAGAIN)
+# What a request says that a daemon was about to take when it was killed, from /dev/fuse (EIO)
+# or, with the pages of a process that go away, in a ring: never before the kill.
+CUT_OFF = (errno.EIO, errno.EINTR, errno.EFAULT, errno.EAGAIN)
 OWN_VECTORS = 12
 SHARED = range(900, 906)
 OPERATIONS_MAX = 20000

@@ -315,6 +315,8 @@ void checkpoint_release_waiting(struct quiver *store)
 			atomic_fetch_sub(&store->retired_count, 1);
 		}
 	}
+	if (kept < list->count)
+		fetch_freed(store);
 	list->count = kept;
 }
 

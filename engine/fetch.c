@@ -50,9 +50,8 @@ void fetch_init(struct quiver *store)
 
 	/* The first who takes a slot asks. */
 	atomic_init(&fetch->tail, 0);
-	atomic_init(&fetch->holes_from, 0);
 	atomic_init(&fetch->holes_enough, 0);
-	fetch->holes_to = 0;
+	fetch->holes_from = fetch->holes_to = 0;
 	fetch->asked_ns = 0;
 	fetch->syncs = 0;
 }
@@ -61,6 +60,11 @@ void fetch_cut(struct quiver *store, uint64_t rows)
 {
 	if (atomic_load(&store->fetch.tail) > rows)
 		atomic_store(&store->fetch.tail, rows);
+}
+
+void fetch_freed(struct quiver *store)
+{
+	atomic_store(&store->fetch.holes_enough, 0);
 }
 
 /* ---- asking ---- */
@@ -81,20 +85,16 @@ static bool tail_is_low(const struct quiver *store, uint64_t slot)
 	       (want < rows ? want : rows);
 }
 
-static bool holes_are_low(const struct quiver *store, uint64_t first, uint64_t last)
+static bool holes_are_low(const struct quiver *store, uint64_t slot)
 {
-	const struct fetch *fetch = &store->fetch;
-
-	return first < atomic_load_explicit(&fetch->holes_from, memory_order_relaxed) ||
-	       last >= atomic_load_explicit(&fetch->holes_enough, memory_order_relaxed);
+	return slot >= atomic_load_explicit(&store->fetch.holes_enough, memory_order_relaxed);
 }
 
 void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count)
 {
 	if (count == 0 || count * store->geometry.vector_bytes >= FOR_BYTES)
 		return;
-	if (tail_is_low(store, slots[count - 1]) ||
-	    holes_are_low(store, slots[0], slots[count - 1]))
+	if (tail_is_low(store, slots[count - 1]) || holes_are_low(store, slots[count - 1]))
 		background_want_fetch(store);
 }
 
@@ -228,19 +228,18 @@ static void fetch_edges(const struct column *column, const uint64_t *holes, size
 static void fetch_holes(struct quiver *store, const struct slots_counts *counts)
 {
 	struct fetch *fetch = &store->fetch;
-	uint64_t from = atomic_load(&fetch->holes_from);
 	uint64_t holes[HOLES_AHEAD];
 	uint64_t end;
 	size_t count = slots_peek(&store->slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
 	size_t known = 0;
 
-	while (known < count && holes[known] >= from && holes[known] < fetch->holes_to)
+	while (known < count && holes[known] >= fetch->holes_from && holes[known] < fetch->holes_to)
 		known++;
 	fetch_edges(&store->columns.vectors, holes + known, count - known);
 	fetch_edges(&store->columns.ids, holes + known, count - known);
 	fetch_edges(&store->columns.meta, holes + known, count - known);
+	fetch->holes_from = count > 0 ? holes[0] : end;
 	fetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
-	atomic_store(&fetch->holes_from, count > 0 ? holes[0] : end);
 	if (count > 0)
 		atomic_store(&fetch->holes_enough, holes[count / 2]);
 	else /* the next is behind `end`, or the tail's, of which there is nothing to be read */

@@ -114,11 +114,9 @@ struct counters {
 /* How far pages of vectors.npy were asked for ahead of who writes them; only hints. fetch.c. */
 struct fetch {
 	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
-	/* Of the free slots between others: who takes one from holes_enough on, or one below
-	 * holes_from, asks for more. */
-	_Atomic uint64_t holes_from;
-	_Atomic uint64_t holes_enough;
-	uint64_t holes_to; /* the fetcher's; the last of them is below */
+	_Atomic uint64_t holes_enough; /* who takes a slot from this one on asks for more holes */
+	/* The fetcher's: those that were asked for lie from here to below there. */
+	uint64_t holes_from, holes_to;
 	uint64_t asked_ns; /* the fetcher's; when pages of the tail were last asked for */
 	uint64_t syncs; /* the fetcher's; syncs of the slots until then */
 };
@@ -237,6 +235,8 @@ void fetch_init(struct quiver *store);
 /* Slots were taken, ascending: ask for the pages of those that come next, if that is due. Any
  * thread. */
 void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count);
+/* Slots have become free, so there may be holes that nobody has asked for. Any thread. */
+void fetch_freed(struct quiver *store);
 /* The files end after `rows`. */
 void fetch_cut(struct quiver *store, uint64_t rows);
 /* Have the pages of the slots that will be taken next in memory. The fetcher. */

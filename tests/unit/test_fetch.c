@@ -66,20 +66,20 @@ static void fill(struct quiver *store, uint64_t version)
 	free(records);
 }
 
-/* A closed store with a hole in every fourth slot, of which nothing is in memory; false where
- * this filesystem keeps its pages. */
-static bool cold_store_with_holes(struct store_dir *s)
+/* A hole in every fourth slot. */
+static void make_holes(struct quiver *store)
 {
-	struct quiver *store;
-	struct pages pages;
-	bool cold = true;
-
-	store_create(s, DIM, QUIVER_F4);
-	store = open_mode(s, QUIVER_FSYNC);
 	fill(store, 1);
 	for (uint64_t id = 1; id < VECTORS; id += HOLE_EVERY)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
-	close_store(store);
+}
+
+/* Nothing of the holes is in memory any more; false where this filesystem keeps its pages. */
+static bool drop_pages(const struct store_dir *s)
+{
+	struct pages pages;
+	bool cold = true;
+
 	pages_open(&pages, s);
 	assert_int_equal(fsync(pages.fd), 0);
 	assert_int_equal(posix_fadvise(pages.fd, 0, 0, POSIX_FADV_DONTNEED), 0);
@@ -98,23 +98,13 @@ static uint64_t count_ready(const struct pages *pages)
 	return ready;
 }
 
-/* The first write asks for the pages of the next: nobody else reads any of them here. */
-static void test_pages_of_the_next_holes_are_read_before_they_are_written(void **state)
+/* One write asks for the pages of the next holes: nobody else reads any of them here. */
+static void check_fetched(struct quiver *store, const struct store_dir *s, bool cold)
 {
-	/* On a disk: in memory nothing is ever cold. */
-	struct store_dir s = { .dir.path = "/var/tmp/quiver-unit-XXXXXX" };
-	struct quiver *store;
 	struct pages pages;
 	uint64_t ready = 0;
-	bool cold;
 
-	(void)state;
-	assert_non_null(mkdtemp(s.dir.path));
-	s.dir.fd = open(s.dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(s.dir.fd >= 0);
-	cold = cold_store_with_holes(&s);
-	store = open_mode(&s, QUIVER_FSYNC);
-	pages_open(&pages, &s);
+	pages_open(&pages, s);
 	assert_true(!cold || count_ready(&pages) < READY);
 	assert_int_equal(put_version(store, VECTORS, 1, 0), 0);
 	for (unsigned i = 0; i < WAIT_MS && ready < READY; i++) {
@@ -129,16 +119,64 @@ static void test_pages_of_the_next_holes_are_read_before_they_are_written(void *
 		assert_int_equal(version_of(store, id),
 		                 id < VECTORS && id % HOLE_EVERY == 1 ? 0 : 1);
 	pages_close(&pages);
+}
+
+/* On a disk: in memory nothing is ever cold. */
+static int setup_on_disk(void **state)
+{
+	struct store_dir *s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	snprintf(s->dir.path, sizeof(s->dir.path), "/var/tmp/quiver-unit-XXXXXX");
+	assert_non_null(mkdtemp(s->dir.path));
+	s->dir.fd = open(s->dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(s->dir.fd >= 0);
+	store_create(s, DIM, QUIVER_F4);
+	*state = s;
+	return 0;
+}
+
+static void test_pages_of_the_next_holes_are_read_before_they_are_written(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+	bool cold;
+
+	make_holes(store);
 	close_store(store);
-	unit_dir_remove(&s.dir);
+	cold = drop_pages(s);
+	store = open_mode(s, QUIVER_FSYNC);
+	check_fetched(store, s, cold);
+	close_store(store);
 	if (!cold)
 		skip(); /* this filesystem keeps its pages, so nothing was shown */
 }
 
+/* Where there were none when slots were asked for last. */
+static void test_holes_that_come_while_the_store_is_open_are_fetched_for(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+	bool cold;
+
+	assert_int_equal(put_version(store, 0, 1, 0), 0);
+	usleep(100000); /* the fetcher finds no hole */
+	make_holes(store);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	cold = drop_pages(s);
+	check_fetched(store, s, cold);
+	close_store(store);
+	if (!cold)
+		skip(); /* as above */
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_on_disk, teardown_store)
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pages_of_the_next_holes_are_read_before_they_are_written),
+		TEST(test_pages_of_the_next_holes_are_read_before_they_are_written),
+		TEST(test_holes_that_come_while_the_store_is_open_are_fetched_for),
 	};
 
 	test_seed();

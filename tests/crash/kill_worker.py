@@ -13,9 +13,11 @@ from versions import content
 
 # What a call on a mount says when its daemon is gone (the last: with its ring).
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
-# What a request says that a daemon was about to take when it was killed, from /dev/fuse (EIO)
-# or, with the pages of a process that go away, in a ring: never before the kill.
-CUT_OFF = (errno.EIO, errno.EINTR, errno.EFAULT, errno.EAGAIN)
+# What a request in a ring says whose pages are those of a process that is being killed and
+# cannot be had any more: never before the kill.
+CUT_OFF = (errno.EINTR, errno.EFAULT, errno.EAGAIN)
+# The same of one that the kernel was copying to a daemon that reads /dev/fuse.
+CUT_OFF_WHILE_READ = (errno.EIO,)
 OWN_VECTORS = 12
 SHARED = range(900, 906)
 OPERATIONS_MAX = 20000
@@ -217,31 +219,30 @@ class Process:
         os.close(ours)
         self.pipe = os.fdopen(theirs, "rb")
 
-    def result(self, killed_ns=None):
+    def result(self, killed_ns=None, cut_off=CUT_OFF):
         """What it did, as soon as it is over. The daemon was killed at `killed_ns` of the
-        monotonic clock, or was not."""
+        monotonic clock, or was not; from then on it may have ended with an errno of `cut_off`."""
         with self.pipe:
-            value, fault, cut_off_ns = pickle.loads(self.pipe.read())
+            value, fault, number, ended_ns = pickle.loads(self.pipe.read())
         os.waitpid(self.pid, 0)
-        by_kill = cut_off_ns is not None and killed_ns is not None and cut_off_ns >= killed_ns
+        by_kill = number in cut_off and killed_ns is not None and ended_ns >= killed_ns
         assert fault is None or by_kill, fault
         return value
 
 
 def run_and_tell(worker, pipe):
-    value, fault, cut_off_ns = None, None, None
+    value, fault, number, ended_ns = None, None, None, None
     try:
         try:
             worker.run()
         except OSError as error:
-            if error.errno not in DEAD:
+            number, ended_ns = error.errno, time.monotonic_ns()
+            if number not in DEAD:
                 fault = traceback.format_exc()
-            if error.errno in CUT_OFF:
-                cut_off_ns = time.monotonic_ns()
         value = worker.result()
     except BaseException:
-        fault, cut_off_ns = traceback.format_exc(), None
+        fault, number = traceback.format_exc(), None
     finally:
         with os.fdopen(pipe, "wb") as out:
-            out.write(pickle.dumps((value, fault, cut_off_ns)))
+            out.write(pickle.dumps((value, fault, number, ended_ns)))
         os._exit(0)

@@ -78,7 +78,10 @@ def one_life(mount, base, rng, round_number):
     time.sleep(rng.random() ** 2 * LIFE_SECONDS_MAX)
     killed_ns = time.monotonic_ns()
     mount.kill()
-    results = [process.result(killed_ns) for process in processes]
+    cut_off = kill_worker.CUT_OFF
+    if "io_uring=off" in mount.options:
+        cut_off += kill_worker.CUT_OFF_WHILE_READ
+    results = [process.result(killed_ns, cut_off) for process in processes]
     return results[:-1], results[-1]
 
 

@@ -7,6 +7,7 @@
 
 #include "attr.h"
 #include "control_store.h"
+#include "node.h"
 #include "put_records.h"
 #include "transport.h"
 
@@ -17,16 +18,18 @@ static bool may_be_cut(const struct control_write *write)
 	return write->size > transport_put_bytes(write->fs->geometry.vector_bytes);
 }
 
-/* Which of them are there already, to the front of `ids`; how many. A damaged one counts. */
-static size_t find_present(struct fs *fs, const struct quiver_record *records, size_t count,
-                           uint64_t *ids)
+/* Which of them the kernel may know, as they are there already or are just being made, to the
+ * front of `ids`; how many. A damaged one counts. */
+static size_t find_known(struct fs *fs, const struct quiver_record *records, size_t count,
+                         uint64_t *ids)
 {
-	size_t present = 0;
+	size_t known = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (quiver_stat(fs->store, records[i].id, NULL, NULL) != -ENOENT)
-			ids[present++] = records[i].id;
-	return present;
+		if (quiver_stat(fs->store, records[i].id, NULL, NULL) != -ENOENT ||
+		    node_is_written(fs, records[i].id))
+			ids[known++] = records[i].id;
+	return known;
 }
 
 /*
@@ -43,21 +46,21 @@ static int commit(struct control_write *write, const struct quiver_record *recor
 	struct quiver_attr attr = attr_new(fs, &creator, 0666);
 	uint64_t *ids = calloc(count, sizeof(*ids));
 	uint64_t given = atomic_load(&fs->attr_given);
-	size_t present;
+	size_t known;
 	int err;
 
 	if (!ids)
 		return -ENOMEM;
-	present = find_present(fs, records, count, ids);
+	known = find_known(fs, records, count, ids);
 	err = quiver_put_batch(fs->store, records, count, &attr, QUIVER_ATTR_MTIME,
 	                       QUIVER_WRITE_SOON | (write->sync ? QUIVER_SYNC : 0u), NULL);
 	if (err == 0 && atomic_load(&fs->attr_given) != given) {
 		for (size_t i = 0; i < count; i++)
 			ids[i] = records[i].id;
-		present = count;
+		known = count;
 	}
 	if (err == 0)
-		fs_vectors_changed(fs, ids, present);
+		fs_vectors_changed(fs, ids, known);
 	free(ids);
 	return err;
 }

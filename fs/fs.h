@@ -28,8 +28,8 @@
 /* Nobody else changes the store, so names and attributes are cached for a day. */
 #define FS_CACHE_SECONDS 86400.0
 
-/* For attributes that are not to be cached, but may serve the very call whose lookup they
- * come with; else the kernel would ask for them once more. */
+/* For attributes that are not to be cached, but may serve the very call whose lookup or
+ * CREATE they come with; else the kernel would ask for them once more. */
 #define FS_MOMENT_SECONDS 0.001
 
 struct control; /* control.c */

@@ -20,6 +20,7 @@ struct nodes {
 	struct shard shards[SHARDS];
 	/* Handles whose vector has another ID now than when it was opened. */
 	_Atomic unsigned renamed;
+	_Atomic unsigned writable; /* handles that are; of one ID: node.writable */
 	struct proven *proven; /* of each ID: the lock of its shard */
 };
 
@@ -133,7 +134,7 @@ void node_leave(struct handle *h)
 }
 
 /* Put `h` at the head of the handles of `id`. -ENOMEM. The caller holds the lock. */
-static int attach(struct shard *shard, uint64_t id, struct handle *h)
+static int attach(struct nodes *nodes, struct shard *shard, uint64_t id, struct handle *h)
 {
 	struct node *node = find_node(shard, id);
 
@@ -155,6 +156,7 @@ static int attach(struct shard *shard, uint64_t id, struct handle *h)
 		h->next->prev = h;
 	node->handles = h;
 	node->writable += h->writable;
+	atomic_fetch_add(&nodes->writable, h->writable);
 	return 0;
 }
 
@@ -171,6 +173,7 @@ static void detach(struct nodes *nodes, struct shard *shard, struct handle *h)
 	if (h->next != NULL)
 		h->next->prev = h->prev;
 	node->writable -= h->writable;
+	atomic_fetch_sub(&nodes->writable, h->writable);
 	if (h->id != node->id)
 		atomic_fetch_sub(&nodes->renamed, 1);
 	if (node->handles != NULL)
@@ -266,7 +269,7 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	if (rc != 0)
 		goto fail;
 	pthread_mutex_lock(&shard->lock);
-	rc = attach(shard, id, h);
+	rc = attach(fs->nodes, shard, id, h);
 	if (rc != 0) {
 		pthread_mutex_unlock(&shard->lock);
 		goto fail;
@@ -319,7 +322,7 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
 		goto fail;
 	h->dir_seen = atomic_load(&fs->dir_attr_given);
 	pthread_mutex_lock(&shard->lock);
-	rc = attach(shard, id, h);
+	rc = attach(fs->nodes, shard, id, h);
 	pthread_mutex_unlock(&shard->lock);
 	if (rc != 0)
 		goto fail;
@@ -427,6 +430,8 @@ bool node_is_written(struct fs *fs, uint64_t id)
 	struct node *node;
 	bool written;
 
+	if (atomic_load(&fs->nodes->writable) == 0) /* mostly, and cheaper */
+		return false;
 	pthread_mutex_lock(&shard->lock);
 	node = find_node(shard, id);
 	written = node != NULL && node->writable > 0;

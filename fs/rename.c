@@ -29,7 +29,12 @@ struct rename_op {
 	char name[SCRATCH_NAME_MAX + 1];
 };
 
-/* The store's part and what follows from it. -EAGAIN where it would wait. */
+/*
+ * The store's part and what follows from it. -EAGAIN where it would wait.
+ *
+ * A file of the new name that is open for writing, and was perhaps made a moment ago, is
+ * another node to the kernel, which does not learn by the rename that it changes.
+ */
 static int rename_store(const struct rename_op *op, bool may_wait)
 {
 	struct fs *fs = op->fs;
@@ -41,7 +46,7 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 		                NULL);
 		if (rc == 0)
 			scratch_committed(fs, op->name, op->ino);
-		if (rc == 0 && op->changed)
+		if (rc == 0 && (op->changed || node_is_written(fs, op->to)))
 			fs_vectors_changed(fs, &op->to, 1);
 		return rc;
 	}
@@ -49,6 +54,8 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 	if (rc != 0)
 		return rc;
 	node_renamed(fs, op->from, op->to);
+	if (node_is_written(fs, op->to))
+		fs_vectors_changed(fs, &op->to, 1);
 	/* The kernel would go on with the old node number under the new name. The
 	 * epoch is there: it was asked for at INIT. A failure means that the mount
 	 * is coming to its end. */

@@ -150,6 +150,8 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 	node_lock(h);
 	attr_file(fs, entry.ino, &h->stage.attr, size, 1, &entry.attr);
 	node_unlock(h);
+	entry.attr_timeout = FS_MOMENT_SECONDS; /* the open at hand looks at the mode */
+	atomic_fetch_add(&fs->attr_given, 1);
 	fi->direct_io = 1;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);

@@ -106,13 +106,22 @@ def test_a_file_just_made_shows_what_its_writer_does(mnt):
             assert os.fstat(fd).st_nlink == 0
 
 
-def test_a_file_just_made_shows_what_others_do(mnt, rng, peer):
-    for vector in range(5):
+@pytest.mark.parametrize("how", ["rename", "put", "from another ID"])
+def test_a_file_just_made_shows_what_others_do(mnt, rng, peer, how):
+    """At once: the kernel is told, although it keeps what CREATE says for a moment only."""
+    for vector in range(0, 100, 2):
         path = str(mnt.path(vector))
-        with opened(path, os.O_WRONLY | os.O_CREAT) as fd:
+        if how == "rename":
             peer.write(str(mnt.path(".new")), rng.randbytes(mnt.size))
-            peer.call("rename", str(mnt.path(".new")), path)
-            time.sleep(0.05)  # more than the moment
+        elif how == "from another ID":
+            peer.write(str(mnt.path(vector + 1)), rng.randbytes(mnt.size))
+        with opened(path, os.O_WRONLY | os.O_CREAT) as fd:
+            if how == "put":
+                record = vector.to_bytes(8, "little") + rng.randbytes(mnt.size)
+                peer.call(put, str(mnt.control_folder / "put"), record)
+            else:
+                source = ".new" if how == "rename" else vector + 1
+                peer.call("rename", str(mnt.path(source)), path)
             assert os.fstat(fd).st_size == mnt.size
             assert os.fstat(fd).st_mtime_ns == peer.call("stat", path).st_mtime_ns
             os.write(fd, bytes(mnt.size))

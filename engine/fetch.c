@@ -152,9 +152,10 @@ static void fetch_tail(struct quiver *store, const struct slots_counts *counts)
 	from = from > counts->used ? from : counts->used;
 	to = counts->used + tail_slots(store);
 	to = to < counts->rows ? to : counts->rows;
+	/* Also where there is no tail: else whoever takes a slot would ask, and in vain. */
+	atomic_store(&store->fetch.tail, to);
 	if (from >= to)
 		return;
-	atomic_store(&store->fetch.tail, to);
 	will_need(&store->columns.vectors, offset_of(store, from) / PIECE_BYTES * PIECE_BYTES,
 	          offset_of(store, to));
 }

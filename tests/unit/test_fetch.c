@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "columns.h"
+#include "store.h"
 #include "store_test.h"
 
 #define VECTORS 4000u
@@ -170,6 +171,39 @@ static void test_holes_that_come_while_the_store_is_open_are_fetched_for(void **
 		skip(); /* as above */
 }
 
+static void compact(struct quiver *store)
+{
+	struct quiver_job_status status;
+
+	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
+	do {
+		(void)usleep(1000);
+		quiver_job_status(store, QUIVER_COMPACT, &status);
+	} while (status.running);
+	assert_int_equal(status.result, 0);
+}
+
+/* Compaction leaves no rows behind the last vector, and holes enough that none are added. */
+static void test_without_a_tail_nobody_goes_on_asking_for_it(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+	struct slots_counts counts;
+
+	fill(store, 1);
+	compact(store);
+	for (uint64_t id = 1; id < VECTORS; id += 2)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(put_version(store, VECTORS, 1, 0), 0);
+	for (unsigned i = 0; i < WAIT_MS && atomic_load(&store->fetch.tail) < VECTORS; i++)
+		(void)usleep(1000);
+	slots_counts(&store->slots, &counts);
+	assert_int_equal(counts.used, counts.rows);
+	assert_int_equal(atomic_load(&store->fetch.tail), counts.rows);
+	close_store(store);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_on_disk, teardown_store)
 
 int main(void)
@@ -177,6 +211,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_pages_of_the_next_holes_are_read_before_they_are_written),
 		TEST(test_holes_that_come_while_the_store_is_open_are_fetched_for),
+		TEST(test_without_a_tail_nobody_goes_on_asking_for_it),
 	};
 
 	test_seed();

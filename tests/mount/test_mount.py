@@ -4,6 +4,7 @@ import ctypes
 import errno
 import json
 import os
+import pty
 import signal
 import subprocess
 import threading
@@ -98,9 +99,40 @@ def test_the_daemon_lets_go_of_the_terminal_and_the_folder(background, tmp):
     proc = f"/proc/{mounted.pid}"
     assert os.readlink(f"{proc}/cwd") == "/"
     assert [os.readlink(f"{proc}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
-    assert os.getsid(mounted.pid) != os.getsid(0)
+    assert os.getpgid(mounted.pid) == mounted.pid
     run("umount", mounted.point)
     mounted.end()
+
+
+def in_a_terminal(store, point):
+    """A session with a terminal, which mounts and goes on: its leader and our end of it."""
+    leader, terminal = pty.fork()
+    if leader == 0:
+        subprocess.run([QUIVERFS, "mount", store.path, point], check=True)
+        os.execlp("sleep", "sleep", "100")
+    return leader, terminal
+
+
+def test_the_daemon_outlives_the_terminal(store, tmp, rng):
+    """It stays in the session, to be scheduled with it, and is nothing to its terminal."""
+    point = tmp / "mnt"
+    point.mkdir()
+    leader, terminal = in_a_terminal(store, point)
+    try:
+        until(lambda: is_mounted(point), "no mount")
+        pid = int((store.path / "LOCK").read_text().split()[1])
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            ids = [int(word) for word in file.read().rsplit(")", 1)[1].split()[2:5]]
+        assert ids == [pid, leader, 0]  # process group, session, terminal
+        os.close(terminal)  # it hangs up
+        assert os.waitstatus_to_exitcode(os.waitpid(leader, 0)[1]) == -signal.SIGHUP
+        data = rng.randbytes(store.size)
+        (point / "vectors" / "1").write_bytes(data)
+        assert (point / "vectors" / "1").read_bytes() == data
+    finally:
+        subprocess.run(["umount", point], check=False)
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon goes on")
+    store.check()
 
 
 def test_what_the_system_shows_of_it(background):

@@ -33,6 +33,8 @@ static struct {
 	bool read_only;
 	char *zeros; /* `bytes` of them */
 	_Atomic uint8_t *there; /* of each ID: bit 0 the file, bit 1 its scratch file */
+	_Atomic uint16_t
+		*modes; /* of each node but the folder: what rsync set it does not set again */
 } fs;
 
 static fuse_ino_t node_of(uint64_t id, unsigned scratch)
@@ -48,6 +50,11 @@ static uint8_t bit_of(fuse_ino_t node)
 static _Atomic uint8_t *there(fuse_ino_t node)
 {
 	return &fs.there[(node - FIRST_NODE) / 2];
+}
+
+static _Atomic uint16_t *mode_of(fuse_ino_t node)
+{
+	return &fs.modes[node - FIRST_NODE];
 }
 
 /* The node of a name, whether it is there or not; 0 for no name of ours. */
@@ -68,7 +75,8 @@ static struct stat attr_of(fuse_ino_t node)
 	bool is_folder = node == FUSE_ROOT_ID;
 
 	return (struct stat){ .st_ino = node,
-		              .st_mode = is_folder ? S_IFDIR | 0755 : S_IFREG | 0644,
+		              .st_mode = is_folder ? S_IFDIR | 0755
+		                                   : S_IFREG | (mode_t)atomic_load(mode_of(node)),
 		              .st_nlink = is_folder ? 2 : 1,
 		              .st_size = is_folder ? 0 : fs.bytes,
 		              .st_blocks = is_folder ? 0 : (fs.bytes + 511) / 512,
@@ -121,8 +129,8 @@ static void on_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 static void on_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set,
                        struct fuse_file_info *fi)
 {
-	(void)attr;
-	(void)to_set;
+	if ((to_set & FUSE_SET_ATTR_MODE) && node >= FIRST_NODE)
+		atomic_store(mode_of(node), (uint16_t)(attr->st_mode & 07777u));
 	on_getattr(req, node, fi);
 }
 
@@ -145,11 +153,11 @@ static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	struct fuse_entry_param entry;
 
 	(void)parent;
-	(void)mode;
 	if (node == 0) {
 		(void)fuse_reply_err(req, EINVAL);
 		return;
 	}
+	atomic_store(mode_of(node), (uint16_t)(mode & 07777u));
 	(void)atomic_fetch_or(there(node), bit_of(node));
 	entry = entry_of(node);
 	(void)fuse_reply_create(req, &entry, fi);
@@ -211,6 +219,7 @@ static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		(void)fuse_reply_err(req, EINVAL);
 		return;
 	}
+	atomic_store(mode_of(to), atomic_load(mode_of(from)));
 	(void)atomic_fetch_and(there(from), (uint8_t)~bit_of(from));
 	(void)atomic_fetch_or(there(to), bit_of(to));
 	(void)fuse_reply_err(req, 0);
@@ -321,8 +330,11 @@ int main(int argc, char **argv)
 		bench_die("no bytes, or less room than files");
 	fs.zeros = calloc(1, fs.bytes);
 	fs.there = calloc(fs.capacity, 1);
-	if (!fs.zeros || !fs.there)
+	fs.modes = calloc(2 * fs.capacity, sizeof(*fs.modes));
+	if (!fs.zeros || !fs.there || !fs.modes)
 		bench_die("no memory");
+	for (uint64_t id = 0; id < count; id++)
+		atomic_init(mode_of(node_of(id, 0)), 0644);
 	memset((void *)(uintptr_t)fs.there, 1, count);
 	(void)snprintf(options, sizeof(options), "fsname=bare_fuse,default_permissions%s%s",
 	               fs.read_only ? ",ro" : "",

@@ -9,6 +9,9 @@
  * -ESTALE once too often. */
 #define PLACES 256u
 
+/* Enough that few of a million new IDs share one with 100,000 removed. */
+#define REMOVED_BITS (UINT64_C(1) << 20)
+
 /* The second try follows the first at once. */
 #define SECOND_TRY_NS INT64_C(5000000000)
 
@@ -24,6 +27,8 @@ struct place {
 struct gone {
 	pthread_mutex_t lock;
 	struct place places[PLACES];
+	/* A bit for what was removed, by its hash; others that share it are taken for gone, too. */
+	_Atomic uint64_t removed[REMOVED_BITS / 64];
 };
 
 int gone_new(struct gone **gone)
@@ -105,4 +110,29 @@ int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 	}
 	pthread_mutex_unlock(&gone->lock);
 	return rc;
+}
+
+/* The bit of `id`: in *word of the map. Neighbouring IDs are spread: the golden ratio times 2^64. */
+static uint64_t removed_bit(struct gone *gone, uint64_t id, _Atomic uint64_t **word)
+{
+	uint64_t bit = (id * UINT64_C(0x9E3779B97F4A7C15) >> 32) % REMOVED_BITS;
+
+	*word = &gone->removed[bit / 64];
+	return UINT64_C(1) << (bit % 64);
+}
+
+void gone_begin(struct fs *fs, uint64_t id)
+{
+	_Atomic uint64_t *word;
+	uint64_t bit = removed_bit(fs->gone, id, &word);
+
+	atomic_fetch_or(word, bit);
+}
+
+bool gone_before(struct fs *fs, uint64_t id)
+{
+	_Atomic uint64_t *word;
+	uint64_t bit = removed_bit(fs->gone, id, &word);
+
+	return atomic_load(word) & bit;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attr.h"
+#include "gone.h"
 #include "listing.h"
 #include "node.h"
 #include "scratch.h"
@@ -209,8 +210,10 @@ struct remove_op {
 /* Remove and answer, or -EAGAIN where that would wait. */
 static int remove_now(const struct remove_op *op, bool may_wait)
 {
-	int rc = quiver_remove(op->fs->store, op->id, may_wait ? 0u : QUIVER_NOWAIT, NULL);
+	int rc;
 
+	gone_begin(op->fs, op->id);
+	rc = quiver_remove(op->fs->store, op->id, may_wait ? 0u : QUIVER_NOWAIT, NULL);
 	if (rc == -EAGAIN && !may_wait)
 		return rc;
 	if (rc == 0)

@@ -248,6 +248,11 @@ static struct version *leave_cache(struct handle *h)
 static enum node_caching caching_of(struct nodes *nodes, const struct node *node,
                                     const struct version *version)
 {
+	/* Of a file just made the kernel may have its size, none, and reads no further. */
+	for (const struct handle *p = node->handles; p != NULL; p = p->next) {
+		if (p->created)
+			return NODE_UNCACHED;
+	}
 	if (node->cached != NULL && node->cached->ref.lsn != version->ref.lsn)
 		return NODE_UNCACHED;
 	return proven_is(nodes->proven, &version->ref) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
@@ -454,6 +459,11 @@ static struct handle *pick(struct node *node, pid_t tid)
 			newest = h;
 	}
 	return newest != NULL ? newest : node->handles;
+}
+
+bool node_is_alone(const struct handle *h)
+{
+	return h->node->handles == h && h->next == NULL;
 }
 
 uint32_t node_size(const struct fs *fs, const struct handle *h)

@@ -130,6 +130,9 @@ struct version *node_unpin(struct handle *h);
 /* One user less; the last one unpins it. NULL is allowed. No lock is held. */
 void version_drop(struct fs *fs, struct version *version);
 
+/* Whether no other handle has its vector open. The caller holds the lock. */
+bool node_is_alone(const struct handle *h);
+
 /* Whether `id` is open for writing, so that its attributes must not be cached. */
 bool node_is_written(struct fs *fs, uint64_t id);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gone.h"
 #include "names.h"
 #include "node.h"
 #include "scratch.h"
@@ -50,6 +51,7 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 			fs_vectors_changed(fs, &op->to, 1);
 		return rc;
 	}
+	gone_begin(fs, op->from);
 	rc = quiver_rename(fs->store, op->from, op->to, flags, NULL);
 	if (rc != 0)
 		return rc;

@@ -101,9 +101,10 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		node_close(fs, h); /* its opener was killed: no RELEASE will come */
 }
 
-/* A handle for CREATE; *size is what its fstat shows. -EEXIST, errors of opening. */
+/* A handle for CREATE, and what the kernel may be told of it: *size, which its fstat shows, and
+ * for how long. -EEXIST, errors of opening. */
 static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id, mode_t mode,
-                         int flags, struct handle **handle, uint32_t *size)
+                         int flags, struct handle **handle, uint32_t *size, double *timeout)
 {
 	struct quiver_attr attr = attr_new(fs, ctx, mode);
 	struct handle *h;
@@ -124,6 +125,9 @@ static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id,
 		h->stage.active = true;
 	}
 	*size = h->created ? node_size(fs, h) : fs->geometry.vector_bytes;
+	/* The open at hand looks at the mode. Nobody else may have the node, to whom it does not
+	 * have this size. */
+	*timeout = h->created && node_is_alone(h) && !gone_before(fs, id) ? FS_MOMENT_SECONDS : 0;
 	node_unlock(h);
 	h->durable = (flags & O_DSYNC) != 0;
 	*handle = h;
@@ -140,7 +144,8 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 
 	memset(&entry, 0, sizeof(entry));
 	rc = fs->read_only ? -EROFS
-	                   : create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size);
+	                   : create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size,
+	                                   &entry.attr_timeout);
 	if (rc != 0) {
 		fs_reply(req, rc);
 		return;
@@ -150,8 +155,8 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 	node_lock(h);
 	attr_file(fs, entry.ino, &h->stage.attr, size, 1, &entry.attr);
 	node_unlock(h);
-	entry.attr_timeout = FS_MOMENT_SECONDS; /* the open at hand looks at the mode */
-	atomic_fetch_add(&fs->attr_given, 1);
+	if (entry.attr_timeout > 0)
+		atomic_fetch_add(&fs->attr_given, 1);
 	fi->direct_io = 1;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);

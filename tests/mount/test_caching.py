@@ -124,7 +124,21 @@ def test_a_file_just_made_shows_what_others_do(mnt, rng, peer, how):
                 peer.call("rename", str(mnt.path(source)), path)
             assert os.fstat(fd).st_size == mnt.size
             assert os.fstat(fd).st_mtime_ns == peer.call("stat", path).st_mtime_ns
+            assert len(peer.read(path)) == mnt.size
             os.write(fd, bytes(mnt.size))
+
+
+def test_a_file_made_anew_is_none_of_those_who_know_the_one_before(mnt, rng, peer):
+    """Whose node it has. They look at it without having it open, as amid a stat or an open."""
+    for vector in range(50):
+        path = str(mnt.path(vector))
+        mnt.put(vector, rng.randbytes(mnt.size))
+        with opened(path, os.O_PATH) as fd:
+            peer.call("unlink", path)
+            made = peer.call("open", path, os.O_WRONLY | os.O_CREAT)
+            assert os.fstat(fd).st_size == mnt.size
+            peer.call("write", made, bytes(mnt.size))
+            peer.call("close", made)
 
 
 def test_a_staged_mtime_is_that_of_the_commit(mnt, rng, peer):

@@ -109,7 +109,12 @@ def in_a_terminal(store, point):
     leader, terminal = pty.fork()
     if leader == 0:
         subprocess.run([QUIVERFS, "mount", store.path, point], check=True)
+        os.write(1, b"ready")
         os.execlp("sleep", "sleep", "100")
+    said = b""
+    while not said.endswith(b"ready"):
+        said += os.read(terminal, 1000)
+    assert said == b"ready"
     return leader, terminal
 
 
@@ -119,7 +124,6 @@ def test_the_daemon_outlives_the_terminal(store, tmp, rng):
     point.mkdir()
     leader, terminal = in_a_terminal(store, point)
     try:
-        until(lambda: is_mounted(point), "no mount")
         pid = int((store.path / "LOCK").read_text().split()[1])
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             ids = [int(word) for word in file.read().rsplit(")", 1)[1].split()[2:5]]

@@ -60,6 +60,18 @@ static void join_cache(struct model *model, struct model_handle *h, const uint8_
 	h->fills_cache = true;
 }
 
+/* Whether somebody has a file of that node open that was not committed yet. */
+static bool is_being_made(const struct model *model, unsigned node)
+{
+	for (size_t i = 0; i < MODEL_HANDLES; i++) {
+		const struct model_handle *h = &model->handles[i];
+
+		if (h->used && h->kind == MODEL_WRITER && h->node == node && h->created)
+			return true;
+	}
+	return false;
+}
+
 int model_open_reader(struct model *model, struct model_handle *h, bool direct, bool keep)
 {
 	const struct model_vector *cached = &model->cached[h->node];
@@ -71,6 +83,8 @@ int model_open_reader(struct model *model, struct model_handle *h, bool direct, 
 	h->kind = MODEL_READER;
 	h->readable = true;
 	pin(model, h);
+	if (is_being_made(model, h->node)) /* the kernel may have its size */
+		return direct && !keep ? 0 : -EINVAL;
 	if (direct)
 		return cached->version != 0 && !keep ? 0 : -EINVAL;
 	if (cached->version != 0 && cached->version != h->seen_version)

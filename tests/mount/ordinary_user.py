@@ -29,6 +29,7 @@ def device_mode(mode):
             yield before
         finally:
             os.chmod(DEVICE, before)
+            fcntl.flock(lock, fcntl.LOCK_UN)  # which a process forked meanwhile would hold on
 
 
 @pytest.fixture

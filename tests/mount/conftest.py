@@ -1,5 +1,7 @@
 """Fixtures of the tests that use a real mount."""
 
+import contextlib
+import fcntl
 import os
 import random
 import tempfile
@@ -13,6 +15,9 @@ from ordinary_user import ordinary_user  # noqa: F401 (a fixture)
 from peer import Peer
 
 SWITCH = Path("/sys/module/fuse/parameters/enable_uring")
+# Held by every test that needs the switch, and naming what it was before the first of them: other
+# builds' tests may be running beside these. As in tests/stress/offthread_replies.c.
+SWITCH_LOCK = Path(tempfile.gettempdir()) / "quiverfs-test-io-uring.lock"
 DATA = Path(__file__).resolve().parents[3] / "shared/data"
 SEED = int(os.environ.get("QUIVERFS_TEST_SEED") or random.SystemRandom().randrange(2**31))
 
@@ -41,17 +46,30 @@ def io_uring():
     if not SWITCH.exists():
         yield "this kernel has no FUSE over io_uring"
         return
-    before = SWITCH.read_text().strip()
-    if before == "Y":
+    with open(SWITCH_LOCK, "a+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        before = SWITCH.read_text().strip()
+        if before != "Y":
+            try:
+                SWITCH.write_text("Y")
+            except OSError as error:
+                yield f"{SWITCH} is {before}, and cannot be set: {error.strerror}"
+                return
+            lock.write(before)
+            lock.flush()
         yield ""
-        return
-    try:
-        SWITCH.write_text("Y")
-    except OSError as error:
-        yield f"{SWITCH} is {before}, and cannot be set: {error.strerror}"
-        return
-    yield ""
-    SWITCH.write_text(before)
+        put_switch_back(lock)
+
+
+def put_switch_back(lock):
+    """By the last of those who need it, whoever has changed it."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.seek(0)
+        before = lock.read()[:1]
+        if before:
+            SWITCH.write_text(before)
+            lock.truncate(0)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -30,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -55,6 +57,9 @@ enum {
 };
 
 #define ENABLE_URING "/sys/module/fuse/parameters/enable_uring"
+/* In the folder for temporary files; held by every test that needs the switch, and naming what
+ * it was before the first of them. As in tests/mount/conftest.py. */
+#define SWITCH_LOCK "quiverfs-test-io-uring.lock"
 
 /* Shared between the processes. */
 struct shared {
@@ -370,6 +375,39 @@ static bool write_switch(char value)
 	return good;
 }
 
+/* Have FUSE talk over io_uring. The lock that is held until switch_release, or -1. */
+static int switch_hold(void)
+{
+	const char *folder = getenv("TMPDIR");
+	char path[PATH_MAX];
+	char before;
+	int lock;
+
+	(void)snprintf(path, sizeof(path), "%s/" SWITCH_LOCK, folder != NULL ? folder : "/tmp");
+	lock = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (lock < 0 || flock(lock, LOCK_SH) != 0)
+		goto failed;
+	before = (char)read_switch();
+	if (before == 'Y' || (write_switch('Y') && write(lock, &before, 1) == 1))
+		return lock;
+failed:
+	if (lock >= 0)
+		close(lock);
+	return -1;
+}
+
+/* The last of those who hold it puts back what was there before, whoever has changed it. */
+static void switch_release(int lock)
+{
+	char before;
+
+	if (flock(lock, LOCK_EX | LOCK_NB) == 0 && pread(lock, &before, 1, 0) == 1) {
+		if (!write_switch(before) || ftruncate(lock, 0) != 0)
+			perror(ENABLE_URING);
+	}
+	close(lock);
+}
+
 /* The number of the connection, which is the minor of the mount's device; read
  * without touching the mount. Returns -1 when nothing is mounted there. */
 static int connection_number(void)
@@ -632,7 +670,7 @@ int main(int argc, char **argv)
 	const char *seed_text = getenv("QUIVERFS_TEST_SEED");
 	uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 1;
 	long seconds = argc > 1 ? strtol(argv[1], NULL, 10) : SECONDS_DEFAULT;
-	bool changed = false;
+	int lock;
 	int res;
 
 	if (seconds < 1 || seconds > SECONDS_MAX) {
@@ -643,13 +681,11 @@ int main(int argc, char **argv)
 		printf("skipped: /dev/fuse cannot be opened\n");
 		return EXIT_SKIP;
 	}
-	if (read_switch() != 'Y') {
-		changed = write_switch('Y');
-		if (!changed) {
-			printf("skipped: io_uring is off for FUSE and only root can switch it on "
-			       "(echo Y > " ENABLE_URING ", kernel 6.14 or newer)\n");
-			return EXIT_SKIP;
-		}
+	lock = switch_hold();
+	if (lock < 0) {
+		printf("skipped: io_uring is off for FUSE and only root can switch it on "
+		       "(echo Y > " ENABLE_URING ", kernel 6.14 or newer)\n");
+		return EXIT_SKIP;
 	}
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -662,7 +698,6 @@ int main(int argc, char **argv)
 		if (rmdir(mountpoint) != 0)
 			perror(mountpoint);
 	}
-	if (changed)
-		write_switch('N');
+	switch_release(lock);
 	return res;
 }

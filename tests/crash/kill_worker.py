@@ -13,11 +13,6 @@ from versions import content
 
 # What a call on a mount says when its daemon is gone (the last: with its ring).
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
-# What a request in a ring says whose pages are those of a process that is being killed and
-# cannot be had any more: never before the kill.
-CUT_OFF = (errno.EINTR, errno.EFAULT, errno.EAGAIN)
-# The same of one that the kernel was copying to a daemon that reads /dev/fuse.
-CUT_OFF_WHILE_READ = (errno.EIO,)
 OWN_VECTORS = 12
 SHARED = range(900, 906)
 OPERATIONS_MAX = 20000
@@ -219,7 +214,7 @@ class Process:
         os.close(ours)
         self.pipe = os.fdopen(theirs, "rb")
 
-    def result(self, killed_ns=None, cut_off=CUT_OFF):
+    def result(self, killed_ns=None, cut_off=()):
         """What it did, as soon as it is over. The daemon was killed at `killed_ns` of the
         monotonic clock, or was not; from then on it may have ended with an errno of `cut_off`."""
         with self.pipe:

@@ -45,9 +45,14 @@ def owned(number, vectors):
 
 
 def clear_away(mount):
-    """What is left of a killed mount goes by a plain umount."""
-    if harness.is_mounted(mount.point):
-        harness.run("umount", mount.point)
+    """What is left of a killed mount goes by a plain umount, once the daemon's prober, a
+    process of its own that may have a file of the mount open, has ended, too."""
+    def is_gone():
+        if harness.is_mounted(mount.point):
+            harness.run("umount", mount.point, status=None)
+        return not harness.is_mounted(mount.point)
+
+    harness.until(is_gone, "the mount stays")
 
 
 def kill_in_recovery(mount, rng):
@@ -78,10 +83,7 @@ def one_life(mount, base, rng, round_number):
     time.sleep(rng.random() ** 2 * LIFE_SECONDS_MAX)
     killed_ns = time.monotonic_ns()
     mount.kill()
-    cut_off = kill_worker.CUT_OFF
-    if "io_uring=off" in mount.options:
-        cut_off += kill_worker.CUT_OFF_WHILE_READ
-    results = [process.result(killed_ns, cut_off) for process in processes]
+    results = [process.result(killed_ns, mount.cut_off()) for process in processes]
     return results[:-1], results[-1]
 
 

@@ -21,8 +21,11 @@ RENAME_EXCHANGE = 2
 # What the kernel says where the daemon is gone; the last of a request that was in a
 # ring when that ended.
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)
-# And what it says of a request whose pages, in a ring, went while the daemon was killed.
+# And what it says of a request whose pages, in a ring, are those of a daemon that is being
+# killed and cannot be had any more; of one that it was copying to a daemon that reads
+# /dev/fuse. Never before the kill.
 CUT_OFF = (errno.EINTR, errno.EFAULT, errno.EAGAIN)
+CUT_OFF_WHILE_READ = (errno.EIO,)
 
 
 @contextlib.contextmanager

@@ -13,11 +13,14 @@ import time
 from pathlib import Path
 
 import watchdog
+from files import CUT_OFF, CUT_OFF_WHILE_READ
 
 QUIVERFS = os.environ.get("QUIVERFS", "quiverfs")
 LONG = os.environ.get("QUIVERFS_TEST_LONG", "0") not in ("", "0")
 # A sanitizer makes everything slower; nothing here measures time.
 PATIENCE_SECONDS = 240 if LONG else 120
+# For the end of a daemon whose mount could not be taken down: it will hardly come.
+PATIENCE_MOUNTED_SECONDS = 20
 ITEM_BYTES = {"f4": 4, "f2": 2, "f8": 8, "i1": 1, "u1": 1}
 SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
@@ -206,6 +209,10 @@ class Mount:
         self.open = False
         self.log.close()
 
+    def cut_off(self):
+        """What a call may say that was under way when the daemon was killed."""
+        return CUT_OFF + (CUT_OFF_WHILE_READ if "io_uring=off" in self.options else ())
+
     def unmount(self):
         """Take it down in order; whatever is wrong with it is an error here."""
         if not self.open:
@@ -217,20 +224,21 @@ class Mount:
         except OSError as error:
             faults.append(f"control/errors: {error}")
         done = run("umount", self.point, status=None)
-        if done.returncode != 0 and is_mounted(self.point):
+        stays = done.returncode != 0 and is_mounted(self.point)
+        if stays:
             faults.append(done.stderr.decode().strip())
-        faults += self.ended()
+        faults += self.ended(PATIENCE_MOUNTED_SECONDS if stays else PATIENCE_SECONDS)
         if self.check:
             done = quiverfs("check", self.store.path, status=None)
             if done.returncode != 0 or "no faults" not in done.stdout:
                 faults.append(done.stdout + done.stderr)
         assert not faults, "\n".join(faults)
 
-    def ended(self):
+    def ended(self, patience=PATIENCE_SECONDS):
         """Wait for the end of the daemon; what was wrong with it, as lines."""
         faults = []
         try:
-            code = self.daemon.wait(20 if is_mounted(self.point) else PATIENCE_SECONDS)
+            code = self.daemon.wait(patience)
             if code != 0:
                 faults.append(f"the daemon ended with {code}: {self.log_text()}")
         except subprocess.TimeoutExpired:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import until
+
 QUIVERFS = os.environ.get("QUIVERFS", "quiverfs")
 GLOVE = Path(__file__).resolve().parents[3] / "shared/data/glove-twitter-25d.npy"
 ITEM_BYTES = {"f4": 4, "f2": 2, "f8": 8, "i1": 1, "u1": 1, "u8": 8, "i8": 8, "u4": 4, "i4": 4}
@@ -400,7 +402,8 @@ def test_ctrl_c_ends_an_import_after_the_vectors_in_hand(tmp_path):
     store, file = big_import(tmp_path, 5_000_000)
     child = subprocess.Popen([QUIVERFS, "import", store, file], stderr=subprocess.PIPE,
                              stdout=subprocess.PIPE, text=True)
-    time.sleep(0.7)
+    # The first are on their way, which are in then.
+    until(lambda: (store / "vectors.npy").stat().st_size > 4096, "nothing is imported")
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 1
@@ -551,7 +554,7 @@ def test_ctrl_c_ends_an_import_through_a_mount(tmp_path):
     try:
         child = subprocess.Popen([QUIVERFS, "import", point, file], stderr=subprocess.PIPE,
                                  stdout=subprocess.PIPE, text=True)
-        time.sleep(0.5)
+        until(lambda: int((point / "control/count").read_text()) >= 200_000, "no vectors")
         child.send_signal(signal.SIGTERM)
         _, errors = child.communicate(timeout=60)
         assert child.returncode == 1

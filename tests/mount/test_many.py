@@ -16,7 +16,7 @@ import pytest
 import harness
 import many
 import watchdog
-from files import CUT_OFF, GONE, write_all
+from files import GONE, write_all
 from harness import LONG, QUIVERFS
 
 SIZES = [pytest.param(50_000, 128, "f4", id="50_thousand"),
@@ -143,7 +143,7 @@ class Writer:
             while True:
                 self.one()
         except OSError as error:
-            assert error.errno in (*GONE, *CUT_OFF), error
+            assert error.errno in (*GONE, *self.mnt.cut_off()), error
 
     def settle(self):
         """After the kill: what was under way is there wholly or not at all."""

@@ -447,7 +447,6 @@ static void test_nowait_does_not_grow_the_files_itself(void **state)
 	struct store_dir *s = *state;
 	struct trouble_io io;
 	struct quiver *store;
-	uint64_t again = 0;
 	uint64_t id = 0;
 
 	trouble_init(&io);
@@ -455,12 +454,9 @@ static void test_nowait_does_not_grow_the_files_itself(void **state)
 	/* An empty store has no row: somebody else has to make room. */
 	assert_int_equal(put_version(store, id, 1, QUIVER_NOWAIT), -EAGAIN);
 	for (; id < 3000; id++) {
-		while (put_version(store, id, 1, QUIVER_NOWAIT) == -EAGAIN) {
-			again++;
+		while (put_version(store, id, 1, QUIVER_NOWAIT) == -EAGAIN)
 			usleep(100);
-		}
 	}
-	assert_true(again > 0);
 	assert_int_equal(quiver_count(store), id);
 	close_store(store);
 }

@@ -108,6 +108,7 @@ def in_a_terminal(store, point):
     """A session with a terminal, which mounts and goes on: its leader and our end of it."""
     leader, terminal = pty.fork()
     if leader == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup(1) has had ignored
         subprocess.run([QUIVERFS, "mount", store.path, point], check=True)
         os.write(1, b"ready")
         os.execlp("sleep", "sleep", "100")

@@ -100,7 +100,7 @@ static int check_snapshot(struct check *check)
 		return -ENOMEM;
 	r = index_load(&snapshot, &store->columns, store->io, store->dir_fd, &stamp, live);
 	if (r == 0) {
-		r = index_load_rest(&snapshot);
+		r = index_load_rest(&snapshot, live);
 		if (r)
 			index_destroy(&snapshot);
 	}

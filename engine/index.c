@@ -112,11 +112,11 @@ int index_damage(const struct index *index)
 	return source ? index_source_error(source) : 0;
 }
 
-int index_load_rest(struct index *index)
+int index_load_rest(struct index *index, const uint64_t *live)
 {
 	struct index_table *table = atomic_load(&index->table);
 	struct index_source *source = source_of(table);
-	int r = source ? index_source_use_all(source, table) : 0;
+	int r = source ? index_source_use_all(source, table, live) : 0;
 
 	if (r || !source)
 		return r;

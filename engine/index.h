@@ -95,8 +95,10 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 /* Whether no page is left to be read. Only a whole table may be changed. Any thread, in an epoch
  * section or under the writer lock. */
 bool index_is_whole(const struct index *index);
-/* Read what is left. 0, -EBADMSG, -errno of the reads, -ENOMEM. Writer lock; waits for readers. */
-int index_load_rest(struct index *index);
+/* Read what is left, and compare all of it with `live`, the live map that index_load gave and that
+ * nothing has changed since. 0, -EBADMSG, -errno of the reads, -ENOMEM. Writer lock; waits for
+ * readers. */
+int index_load_rest(struct index *index, const uint64_t *live);
 /* What a page could not be used for: then searches that come to it find nothing. 0 while there
  * was none. As index_is_whole. */
 int index_damage(const struct index *index);

@@ -203,7 +203,35 @@ int index_source_use(struct index_source *source, struct index_table *table, uin
 	return failed(source, r);
 }
 
-int index_source_use_all(struct index_source *source, struct index_table *table)
+/* Whether a table that is all there names each slot of the live map once, and no other: one whose
+ * pages match their checksums and that lies all the same would name slots that are given to others,
+ * or cut off. 0, -EBADMSG, -ENOMEM. */
+static int compare_live(const struct index_source *source, const struct index_table *table,
+                        const uint64_t *live)
+{
+	uint64_t bytes = (source->slots_used + 63) / 64 * 8;
+	uint64_t *seen = calloc(1, bytes + 1);
+	int r = seen ? 0 : -ENOMEM;
+
+	for (uint64_t at = 0; r == 0 && at < table->size; at++) {
+		uint64_t entry = index_entry(table, at);
+		uint64_t slot = entry - INDEX_SLOT0;
+		uint64_t bit = UINT64_C(1) << (slot % 64);
+
+		if (entry == INDEX_EMPTY)
+			continue;
+		if (seen[slot / 64] & bit)
+			r = -EBADMSG;
+		seen[slot / 64] |= bit;
+	}
+	if (r == 0 && memcmp(seen, live, bytes) != 0)
+		r = -EBADMSG;
+	free(seen);
+	return r;
+}
+
+int index_source_use_all(struct index_source *source, struct index_table *table,
+                         const uint64_t *live)
 {
 	uint64_t pages = source->layout.table_pages;
 	uint8_t *chunk = malloc((size_t)INDEX_CHUNK_PAGES * INDEX_PAGE_BYTES);
@@ -222,7 +250,9 @@ int index_source_use_all(struct index_source *source, struct index_table *table)
 				              first + i);
 	}
 	free(chunk);
-	return failed(source, r);
+	if (r == 0)
+		r = compare_live(source, table, live);
+	return r == -ENOMEM ? r : failed(source, r);
 }
 
 int index_source_error(const struct index_source *source)

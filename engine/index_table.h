@@ -89,8 +89,10 @@ void index_source_close(struct index_source *source);
 /* Have page `page` of the table in memory: 0, -EBADMSG, -errno of the read, which the source
  * remembers. Any thread, in an epoch section or under the writer lock. */
 int index_source_use(struct index_source *source, struct index_table *table, uint64_t page);
-/* The same for all pages. Writer lock. As index_source_use, or -ENOMEM. */
-int index_source_use_all(struct index_source *source, struct index_table *table);
+/* The same for all pages, which must name the slots of the live map, once each. Writer lock. As
+ * index_source_use, or -ENOMEM. */
+int index_source_use_all(struct index_source *source, struct index_table *table,
+                         const uint64_t *live);
 /* What index_source_use failed with last, or 0. Any thread. */
 int index_source_error(const struct index_source *source);
 

@@ -65,7 +65,8 @@ static int mend(struct quiver *store, int why)
 /* Writer lock. */
 static int whole_index(struct quiver *store)
 {
-	int r = index_load_rest(&store->index);
+	/* All of the live map is as it was loaded: what changes it comes here first. */
+	int r = index_load_rest(&store->index, (const uint64_t *)(uintptr_t)store->slots.live);
 
 	if (r == 0 || r == -ENOMEM)
 		return r;

@@ -183,32 +183,54 @@ static uint64_t number_at(const uint8_t *bytes, uint64_t at)
 	return n;
 }
 
-/* Take the first entry out of the table in an index, and put every checksum right. FORMAT.md. */
-static void hide_a_vector(uint8_t *file)
+/* Every checksum of an index. FORMAT.md. */
+static void put_sums_right(uint8_t *file)
 {
 	uint64_t table = number_at(file, 64);
 	uint64_t sums = number_at(file, 80);
 	uint64_t pages = number_at(file, 88);
-	uint64_t at = table;
 	uint64_t words[2];
 	uint64_t sum;
 
-	while (memcmp(file + at, "\0\0\0", 4) == 0)
-		at += 4;
-	memset(file + at, 0, 4);
-	words[1] = (at - table) / 4096;
-	words[0] = XXH3_64bits(file + table + words[1] * 4096, 4096);
-	sum = XXH3_64bits(words, sizeof(words));
-	memcpy(file + sums + words[1] * 8, &sum, 8);
+	for (uint64_t page = 0; page < pages; page++) {
+		words[0] = XXH3_64bits(file + table + page * 4096, 4096);
+		words[1] = page;
+		sum = XXH3_64bits(words, sizeof(words));
+		memcpy(file + sums + page * 8, &sum, 8);
+	}
 	sum = XXH3_64bits(file + sums, pages * 8);
 	memcpy(file + 96, &sum, 8);
 	sum = XXH3_64bits(file, 4088);
 	memcpy(file + 4088, &sum, 8);
 }
 
-static void test_an_index_that_hides_a_vector_behind_good_checksums_is_found(void **state)
+/* The first entry of the table from `at` on. */
+static uint8_t *entry_from(uint8_t *file, uint64_t at)
 {
-	struct store_dir *s = *state;
+	while (memcmp(file + at, "\0\0\0", 4) == 0)
+		at += 4;
+	return file + at;
+}
+
+static void hide_a_vector(uint8_t *file)
+{
+	memset(entry_from(file, number_at(file, 64)), 0, 4);
+}
+
+/* Two that are far apart, so that neither is found where the other was. */
+static void exchange_two(uint8_t *file)
+{
+	uint8_t *one = entry_from(file, number_at(file, 64));
+	uint8_t *other = entry_from(file, number_at(file, 64) + number_at(file, 56) * 2);
+	uint8_t kept[4];
+
+	memcpy(kept, one, 4);
+	memcpy(one, other, 4);
+	memcpy(other, kept, 4);
+}
+
+static void check_a_lie(struct store_dir *s, void (*lie)(uint8_t *file), const char *line)
+{
 	struct quiver_check_result result;
 	char path[UNIT_PATH_BYTES + 32];
 	static uint8_t file[65536];
@@ -222,15 +244,26 @@ static void test_an_index_that_hides_a_vector_behind_good_checksums_is_found(voi
 	assert_true(fd >= 0);
 	length = pread(fd, file, sizeof(file), 0);
 	assert_in_range(length, 3 * 4096, sizeof(file) - 1);
-	hide_a_vector(file);
+	lie(file);
+	put_sums_right(file);
 	assert_int_equal(pwrite(fd, file, (size_t)length, 0), length);
 	assert_int_equal(close(fd), 0);
 	result = check(s, false, &said);
 	assert_true(result.damage > 0);
-	assert_non_null(strstr(said.text, "index: 1 slots do not agree"));
+	assert_non_null(strstr(said.text, line));
 	result = check(s, true, &said);
 	assert_true(result.repaired >= result.damage);
 	check_rest(s, UINT64_MAX);
+}
+
+static void test_an_index_that_hides_a_vector_behind_good_checksums_is_found(void **state)
+{
+	check_a_lie(*state, hide_a_vector, "index: damaged");
+}
+
+static void test_an_index_with_entries_in_wrong_places_is_found(void **state)
+{
+	check_a_lie(*state, exchange_two, "index: 2 slots do not agree");
 }
 
 static void test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended(void **state)
@@ -405,6 +438,7 @@ int main(void)
 		TEST(test_a_flip_anywhere_in_a_row_is_found),
 		TEST(test_a_flip_in_the_index_is_found_and_the_index_written_anew),
 		TEST(test_an_index_that_hides_a_vector_behind_good_checksums_is_found),
+		TEST(test_an_index_with_entries_in_wrong_places_is_found),
 		TEST(test_a_flip_in_one_copy_of_the_superblock_is_found_and_mended),
 		TEST(test_a_flip_in_the_copy_of_the_superblock_that_counts_is_found),
 		TEST(test_an_id_in_a_free_row_is_found),

@@ -131,16 +131,23 @@ static struct index_stamp stamp(void)
 	return (struct index_stamp){ .uuid = { 3 }, .lsn = 17, .slots_used = ROWS };
 }
 
-static void save(struct table *t)
-{
-	uint64_t *live = calloc(ROWS / 64 + 1, 8);
-	struct index_stamp s = stamp();
+#define LIVE_WORDS (ROWS / 64 + 1)
 
-	assert_non_null(live);
+/* All but the first hundred. */
+static void make_live(uint64_t live[LIVE_WORDS])
+{
+	memset(live, 0, LIVE_WORDS * 8);
 	for (uint64_t i = 100; i < ROWS; i++)
 		live[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+static void save(struct table *t)
+{
+	uint64_t live[LIVE_WORDS];
+	struct index_stamp s = stamp();
+
+	make_live(live);
 	assert_int_equal(index_save(&t->index, quiver_io_posix(), t->dir.fd, &s, live), 0);
-	free(live);
 }
 
 static int load(struct table *t, const struct index_stamp *s, struct index *index)
@@ -162,8 +169,10 @@ static void test_a_snapshot_is_read_as_it_was_written(void **state)
 {
 	struct table *t = *state;
 	struct index_stamp s = stamp();
+	uint64_t live[LIVE_WORDS];
 	struct index again;
 
+	make_live(live);
 	assert_int_equal(load(t, &s, &again), -ENOENT);
 	insert(t, 0, ROWS);
 	for (uint64_t i = 0; i < 100; i++)
@@ -173,7 +182,7 @@ static void test_a_snapshot_is_read_as_it_was_written(void **state)
 	assert_false(index_is_whole(&again));
 	check_all(t, &again, 100, ROWS);
 	assert_int_equal(atomic_load(&again.count), ROWS - 100);
-	assert_int_equal(index_load_rest(&again), 0);
+	assert_int_equal(index_load_rest(&again, live), 0);
 	assert_true(index_is_whole(&again));
 	assert_true(index_is_saved(&again, &s));
 	check_all(t, &again, 100, ROWS);
@@ -194,6 +203,9 @@ static void test_a_snapshot_is_read_as_it_was_written(void **state)
  * one that finds nothing must say why. */
 static void check_damaged(struct table *t, struct index *index)
 {
+	uint64_t live[LIVE_WORDS];
+
+	make_live(live);
 	for (uint64_t s = 100; s < ROWS; s++) {
 		uint64_t found = index_find(index, t->ids[s]);
 
@@ -201,7 +213,7 @@ static void check_damaged(struct table *t, struct index *index)
 	}
 	assert_int_equal(index_damage(index), -EBADMSG);
 	assert_false(index_is_whole(index));
-	assert_int_equal(index_load_rest(index), -EBADMSG);
+	assert_int_equal(index_load_rest(index, live), -EBADMSG);
 	assert_false(index_is_whole(index));
 }
 
@@ -236,6 +248,38 @@ static void test_failure_13_every_flipped_bit_of_a_snapshot_is_refused(void **st
 	assert_int_equal(load(t, &s, &again), -EBADMSG);
 	unit_truncate(&t->dir, "index", 100);
 	assert_int_equal(load(t, &s, &again), -EBADMSG);
+}
+
+/* Each page of it matches its checksum. */
+static void test_a_table_that_does_not_name_the_live_slots_is_refused(void **state)
+{
+	struct table *t = *state;
+	struct index_stamp s = stamp();
+	uint64_t live[LIVE_WORDS];
+	struct index again;
+
+	insert(t, 0, ROWS);
+	for (uint64_t i = 0; i < 100; i++)
+		index_remove(&t->index, t->ids[i], i);
+	save(t);
+	assert_int_equal(load(t, &s, &again), 0);
+	make_live(live);
+	live[0] |= 2; /* slot 1, which has no entry */
+	assert_int_equal(index_load_rest(&again, live), -EBADMSG);
+	make_live(live);
+	live[200 / 64] &= ~(UINT64_C(1) << 200 % 64); /* an entry of a slot that is free */
+	assert_int_equal(index_load_rest(&again, live), -EBADMSG);
+	assert_int_equal(index_damage(&again), -EBADMSG);
+	assert_false(index_is_whole(&again));
+	make_live(live);
+	assert_int_equal(index_load_rest(&again, live), 0);
+	index_destroy(&again);
+	/* An entry in the place of another: one slot twice, another not at all. */
+	index_replace(&t->index, t->ids[300], 300, 301);
+	save(t);
+	assert_int_equal(load(t, &s, &again), 0);
+	assert_int_equal(index_load_rest(&again, live), -EBADMSG);
+	index_destroy(&again);
 }
 
 struct looker {
@@ -427,6 +471,7 @@ int main(void)
 		TEST(test_coming_and_going_does_not_grow_the_table),
 		TEST(test_a_snapshot_is_read_as_it_was_written),
 		TEST(test_failure_13_every_flipped_bit_of_a_snapshot_is_refused),
+		TEST(test_a_table_that_does_not_name_the_live_slots_is_refused),
 		TEST(test_readers_find_what_is_there_while_the_table_is_replaced),
 		TEST(test_no_insert_waits_for_the_copying_of_the_table),
 		TEST(test_growing_waits_for_no_reader),

@@ -209,25 +209,27 @@ int index_source_use(struct index_source *source, struct index_table *table, uin
 static int compare_live(const struct index_source *source, const struct index_table *table,
                         const uint64_t *live)
 {
-	uint64_t bytes = (source->slots_used + 63) / 64 * 8;
-	uint64_t *seen = calloc(1, bytes + 1);
-	int r = seen ? 0 : -ENOMEM;
+	uint64_t words = (source->slots_used + 63) / 64;
+	/* A bit for each entry, not slot, of which INDEX_EMPTY is one, too: so there is no branch. */
+	uint64_t *seen = calloc(words + 2, 8);
+	uint64_t found = 0;
+	bool same = true;
 
-	for (uint64_t at = 0; r == 0 && at < table->size; at++) {
-		uint64_t entry = index_entry(table, at);
-		uint64_t slot = entry - INDEX_SLOT0;
-		uint64_t bit = UINT64_C(1) << (slot % 64);
+	if (!seen)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < table->size; at++) {
+		uint64_t entry = atomic_load_explicit(&table->entries[at], memory_order_relaxed);
 
-		if (entry == INDEX_EMPTY)
-			continue;
-		if (seen[slot / 64] & bit)
-			r = -EBADMSG;
-		seen[slot / 64] |= bit;
+		seen[entry / 64] |= UINT64_C(1) << entry % 64;
+		found += entry != INDEX_EMPTY;
 	}
-	if (r == 0 && memcmp(seen, live, bytes) != 0)
-		r = -EBADMSG;
+	for (uint64_t i = 0; i < words; i++) {
+		same = same &&
+		       (seen[i] >> INDEX_SLOT0 | seen[i + 1] << (64 - INDEX_SLOT0)) == live[i];
+		found -= (uint64_t)__builtin_popcountll(live[i]);
+	}
 	free(seen);
-	return r;
+	return same && found == 0 ? 0 : -EBADMSG;
 }
 
 int index_source_use_all(struct index_source *source, struct index_table *table,

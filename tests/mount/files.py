@@ -18,6 +18,7 @@ libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(ctypes
 AT_FDCWD = -100
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
+PR_SET_CHILD_SUBREAPER = 36
 # What the kernel says where the daemon is gone; the last of a request that was in a
 # ring when that ended.
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED)

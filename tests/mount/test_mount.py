@@ -13,13 +13,12 @@ import pytest
 
 import harness
 import watchdog
-from files import GONE, libc, opened, refused
+from files import GONE, PR_SET_CHILD_SUBREAPER, libc, opened, refused
 from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
 from namespace import hold_namespace
 from ordinary_user import NOBODY, device_mode, ordinary_user_words
 from peer import Peer
 
-PR_SET_CHILD_SUBREAPER = 36
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 

@@ -1,6 +1,8 @@
 """Bad input: the errno from the very call, the line in control/errors, and what was
 there before still in place."""
 
+import contextlib
+import ctypes
 import errno
 import mmap
 import os
@@ -9,8 +11,10 @@ import stat
 
 import pytest
 
-from files import attributes, opened, refused, rename2, write_all
+from files import (PR_SET_CHILD_SUBREAPER, attributes, libc, opened, refused, rename2,
+                   write_all)
 from harness import run, shell, until
+from peer import Peer
 
 BOTH_TRANSPORTS = True
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -75,14 +79,29 @@ def test_a_scratch_file_past_the_end_is_efbig(mnt, old):
     os.unlink(mnt.path(".big"))
 
 
+def shell_to_the_end(text):
+    """In a process of its own, so that it can wait for all that the tool has started: the one
+    of rsync that writes outlives the one that was called, when something fails."""
+    libc.prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+    done = shell(text, status=None)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    return done.returncode, done.stderr
+
+
 @pytest.mark.parametrize("tool", ["cp {0}/long {1}", "cat {0}/long > {1}",
                                   "dd if={0}/long of={1} bs=512", "rsync --inplace {0}/long {1}",
                                   "rsync {0}/long {1}"])
 def test_tools_say_that_it_is_too_large(mnt, old, tmp, tool):
     (tmp / "long").write_bytes(bytes(mnt.size + 1))
-    done = shell(tool.format(tmp, mnt.path(42)), status=None)
-    assert done.returncode != 0
-    assert b"File too large" in done.stderr
+    peer = Peer()
+    try:
+        status, said = peer.call(shell_to_the_end, tool.format(tmp, mnt.path(42)))
+    finally:
+        peer.close()
+    assert status != 0
+    assert b"File too large" in said
     # One of the write and one of the close of what is empty then, which the kernel tells the
     # daemon of after it has returned; rsync tries twice.
     until(lambda: len(mnt.errors()) == 2, "a line for each")

@@ -99,8 +99,9 @@ bool index_is_whole(const struct index *index);
  * nothing has changed since. 0, -EBADMSG, -errno of the reads, -ENOMEM. Writer lock; waits for
  * readers. */
 int index_load_rest(struct index *index, const uint64_t *live);
-/* What a page could not be used for: then searches that come to it find nothing. 0 while there
- * was none. As index_is_whole. */
+/* What a page could not be used for, whose searches find nothing then, or -EBADMSG where
+ * index_load_rest found that the table does not fit the live map. 0 while there was none. As
+ * index_is_whole. */
 int index_damage(const struct index *index);
 /* Exchange what two indexes of the same columns hold; returns when no reader is in the former
  * table of the first any more, and nobody may use the second. Writer lock. */

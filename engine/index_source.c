@@ -210,8 +210,9 @@ static int compare_live(const struct index_source *source, const struct index_ta
                         const uint64_t *live)
 {
 	uint64_t words = (source->slots_used + 63) / 64;
-	/* A bit for each entry, not slot, of which INDEX_EMPTY is one, too: so there is no branch. */
-	uint64_t *seen = calloc(words + 2, 8);
+	/* A bit for each value of an entry, of which INDEX_EMPTY is one, too: so there is no branch.
+	 * The highest is that of the last slot, INDEX_SLOT0 further on. */
+	uint64_t *seen = calloc(words + 1, 8);
 	uint64_t found = 0;
 	bool same = true;
 

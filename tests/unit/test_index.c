@@ -280,6 +280,14 @@ static void test_a_table_that_does_not_name_the_live_slots_is_refused(void **sta
 	assert_int_equal(load(t, &s, &again), 0);
 	assert_int_equal(index_load_rest(&again, live), -EBADMSG);
 	index_destroy(&again);
+	/* Each of them once, but for one that is there twice. */
+	index_replace(&t->index, t->ids[300], 301, 300);
+	index_insert(&t->index, t->ids[0], 301);
+	atomic_fetch_sub(&t->index.count, 1);
+	save(t);
+	assert_int_equal(load(t, &s, &again), 0);
+	assert_int_equal(index_load_rest(&again, live), -EBADMSG);
+	index_destroy(&again);
 }
 
 struct looker {

@@ -52,7 +52,7 @@ extern "C" {
 #define QUIVER_BATCH_BYTES_MAX (64u << 20)
 
 struct quiver; /* an open store */
-struct quiver_io; /* the table of I/O functions, engine/io.h */
+struct quiver_io; /* the table of I/O functions, engine/disk/io.h */
 
 enum quiver_dtype {
 	QUIVER_F4, /* float32, the default */

@@ -1,7 +1,7 @@
 /*
  * element.c - types of elements in files, and conversion between them.
  */
-#include "element.h"
+#include "engine/codec/element.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /*
  * npy.c - NumPy's .npy files: the header, read and written.
  */
-#include "npy.h"
-#include "npy_literal.h"
+#include "engine/codec/npy.h"
+#include "engine/codec/npy_literal.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
  * A strict reader of just this: keys in any order, either quote, spaces
  * anywhere. It never reads past the text and keeps no memory.
  */
-#include "npy_literal.h"
+#include "engine/codec/npy_literal.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -4,7 +4,7 @@
 #ifndef NPY_LITERAL_H
 #define NPY_LITERAL_H
 
-#include "npy.h"
+#include "engine/codec/npy.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "quiver.h"
+#include "engine/quiver.h"
 
 /* Looks a reader takes, one sample each, at most. */
 #define SAMPLES_MAX 20000000u

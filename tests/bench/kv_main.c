@@ -4,8 +4,8 @@
  * Rows: load (an untimed filling, in batches), put, batch, overwrite, remove (each in a new
  * store), open, get-ref, get-check, get-copy, get-copy-check (of a loaded store).
  */
+#include "engine/base/xxh3.h" /* the same function for all */
 #include "kv.h"
-#include "xxh3.h" /* the same function for all */
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quiver.h"
+#include "engine/quiver.h"
 
 struct kv_session {
 	struct quiver *store;

@@ -1,9 +1,9 @@
-/* Takes the place of engine/background.c. */
+/* Takes the place of engine/commit/background.c. */
 #include "manual_background.h"
 
 #include <errno.h>
 
-#include "store.h"
+#include "engine/store/store.h"
 
 int background_start(struct quiver *store)
 {

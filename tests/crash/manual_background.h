@@ -5,7 +5,7 @@
 #ifndef MANUAL_BACKGROUND_H
 #define MANUAL_BACKGROUND_H
 
-#include "quiver.h"
+#include "engine/quiver.h"
 
 /* What the housekeeper does when it is woken: a segment and room ahead of need. 0 or -errno. */
 int manual_background_keep_house(struct quiver *store);

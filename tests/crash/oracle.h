@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "quiver.h"
+#include "engine/quiver.h"
 
 #define ORACLE_IDS 72
 #define ORACLE_VECTOR_BYTES_MAX 4096u

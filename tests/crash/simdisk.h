@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io.h"
+#include "engine/disk/io.h"
 
 #define SIM_SECTOR_BYTES 512u
 

@@ -4,7 +4,7 @@
  */
 #include "../unit/unit.h"
 
-#include "quiver.h"
+#include "engine/quiver.h"
 #include "simdisk.h"
 
 #define N 100u

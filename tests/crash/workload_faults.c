@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "commit.h"
+#include "engine/commit/commit.h"
 #include "workload.h"
 
 #define GROUP_MOST 6

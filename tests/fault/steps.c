@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/store/store.h"
 #include "faults.h"
 #include "script.h"
-#include "store.h"
 
 #define DIM WORLD_BYTES_MAX /* of u1 */
 #define BATCH_MAX 80u

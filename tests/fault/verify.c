@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/store/store.h"
 #include "script.h"
-#include "store.h"
 
 /* The first line; it tells of damage only where the result counts some. */
 static void say(void *arg, const char *line)

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "quiver.h"
+#include "engine/quiver.h"
 
 #define WORLD_IDS 100u
 /* A few of these fill a log segment, and a store of some of them is quickly copied. */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/proc_umask.h"
+#include "fs/base/worker.h"
 #include "fuzz.h"
-#include "proc_umask.h"
-#include "worker.h"
 
 /* ---- workers ---- */
 

@@ -1,12 +1,12 @@
 /*
  * fs_requests.h - the mount without a kernel and without libfuse: requests that are answered
  * into a struct, and workers that work when they are told to. Takes the place of libfuse and
- * of fs/worker.c.
+ * of fs/base/worker.c.
  */
 #ifndef FS_REQUESTS_H
 #define FS_REQUESTS_H
 
-#include "fs.h"
+#include "fs/base/fs.h"
 
 #define REQUEST_DATA_BYTES 8192u
 

@@ -3,7 +3,7 @@
  * replay.c runs the same on files, where there is no libFuzzer, and writes the seeds.
  *
  * The engine under them has its disk in memory (memdisk.h), small steps of growth
- * (engine/sizes.h), and the work of its threads is done when a target says so
+ * (engine/base/sizes.h), and the work of its threads is done when a target says so
  * (../crash/manual_background.h): an input does the same in every process.
  */
 #ifndef FUZZ_H
@@ -15,8 +15,8 @@
 
 #include "../crash/manual_background.h"
 #include "../fault/world.h"
+#include "engine/quiver.h"
 #include "memdisk.h"
-#include "quiver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

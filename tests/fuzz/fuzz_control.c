@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/value.h"
+#include "fs/control/put_records.h"
+#include "fs/daemon/options.h"
 #include "fuse_opt.h"
 #include "fuzz.h"
-#include "options.h"
-#include "put_records.h"
-#include "value.h"
 
 int fuse_opt_add_opt_escaped(char **list, const char *option)
 {

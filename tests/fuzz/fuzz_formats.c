@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "formats/format.h"
 #include "fuzz.h"
+#include "tools/formats/format.h"
 
 /* What stands before the bytes of the file in an input. */
 #define SELECTORS 3u

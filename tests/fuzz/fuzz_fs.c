@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "bytes.h"
+#include "engine/media/bytes.h"
+#include "fs/base/tree.h"
 #include "fs_model.h"
 #include "fs_requests.h"
 #include "fuzz.h"
-#include "tree.h"
 
 #define OPS_MAX 120
 #define TIDS 3u
@@ -128,7 +128,7 @@ static void unmount_it(void)
 
 /* ---- looking ---- */
 
-/* By a thread of its own: one that was told ESTALE before would be answered as fs/gone.h says. */
+/* By a thread of its own: one that was told ESTALE before would be answered as fs/vector/gone.h says. */
 static void look(unsigned id)
 {
 	const struct model_vector *want = &play.model.ids[id];

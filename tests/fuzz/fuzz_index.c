@@ -9,7 +9,7 @@
 
 #include <xxhash.h>
 
-#include "bytes.h"
+#include "engine/media/bytes.h"
 #include "fuzz.h"
 
 #define PAGE 4096u

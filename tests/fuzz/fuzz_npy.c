@@ -3,9 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "formats/npy_file.h"
+#include "engine/media/npy_header.h"
 #include "fuzz.h"
-#include "npy_header.h"
+#include "tools/formats/npy_file.h"
 
 static void of_the_store(const uint8_t *data, size_t size)
 {

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "engine/media/bytes.h"
+#include "engine/media/superblock.h"
+#include "engine/media/wal_record.h"
 #include "log_input.h"
-#include "superblock.h"
-#include "wal_record.h"
 
 /* Far more than the records of one input take. */
 #define ROOM (64u << 10)

@@ -4,9 +4,9 @@
 
 #include <xxhash.h>
 
-#include "bytes.h"
+#include "engine/media/bytes.h"
+#include "engine/media/superblock.h"
 #include "fuzz.h"
-#include "superblock.h"
 
 /* The named fields end before that. */
 #define SEED_BYTES 160u

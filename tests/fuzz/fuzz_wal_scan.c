@@ -5,8 +5,8 @@
 
 #include <xxhash.h>
 
+#include "engine/log/wal_read.h"
 #include "log_input.h"
-#include "wal_read.h"
 
 #define SEGMENTS 3
 #define ROOM 65536u

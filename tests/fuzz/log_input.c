@@ -4,9 +4,9 @@
 
 #include <xxhash.h>
 
-#include "bytes.h"
-#include "columns.h"
-#include "wal_record.h"
+#include "engine/disk/columns.h"
+#include "engine/media/bytes.h"
+#include "engine/media/wal_record.h"
 
 enum {
 	FIX_SUM = 1,

@@ -1,5 +1,5 @@
 /*
- * memdisk.h - a disk in memory, which takes the place of engine/io_posix.c: making, opening,
+ * memdisk.h - a disk in memory, which takes the place of engine/disk/io_posix.c: making, opening,
  * killing and checking a store take no system calls but a few maps.
  *
  * It holds one store, at MEMDISK_STORE. Not for more than one thread. Ends the program where
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "io.h"
+#include "engine/disk/io.h"
 
 #define MEMDISK_STORE "/store"
 #define MEMDISK_FILES_MAX 64

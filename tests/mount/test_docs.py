@@ -107,7 +107,7 @@ def test_the_commands_are_in_the_first_page():
 
 def option_rules():
     """The mount options that options.c takes for itself, and all that it knows."""
-    text = (SOURCE / "fs/options.c").read_text()
+    text = (SOURCE / "fs/daemon/options.c").read_text()
     rules = dict(re.findall(r'^\t\{ "([\w=-]+)", (OPTION_\w+)', text, flags=re.MULTILINE))
     taken = {name for name, kind in rules.items() if kind == "OPTION_TAKE"}
     assert {"ro", "durability"} <= taken
@@ -126,7 +126,7 @@ def test_the_mount_options_are_in_their_page():
 
 
 def test_the_control_files_are_in_the_first_page():
-    text = (SOURCE / "fs/tree.c").read_text()
+    text = (SOURCE / "fs/base/tree.c").read_text()
     names = set(re.findall(r'TREE_\w+\W+"(\w+)"', text)) - {"vectors", "control"}
     assert {"flush", "metrics", "format_version"} <= names
     page = (MAN / "quiverfs.1").read_text().split(".Sh CONTROL FILES")[1].split("\n.Sh")[0]

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "io.h"
+#include "engine/disk/io.h"
 
 struct failing_io {
 	struct quiver_io table; /* first: `self` of the functions */

@@ -12,9 +12,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "bytes.h"
-#include "latency.h"
-#include "quiver.h"
+#include "engine/base/latency.h"
+#include "engine/media/bytes.h"
+#include "engine/quiver.h"
 #include "trouble_io.h"
 
 #define STORE_NAME "store"

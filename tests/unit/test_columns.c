@@ -4,9 +4,9 @@
 #include <sys/mman.h>
 #include <xxhash.h>
 
-#include "columns.h"
+#include "engine/base/fault.h"
+#include "engine/disk/columns.h"
 #include "failing_io.h"
-#include "fault.h"
 
 #define DIM 3u
 #define N (DIM * 4) /* so that rows of every column cross sectors and pages */

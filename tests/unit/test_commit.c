@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "sizes.h"
+#include "engine/base/sizes.h"
 #include "store_test.h"
 
 #define THREADS 16

@@ -3,7 +3,7 @@
  */
 #include "unit.h"
 
-#include "element.h"
+#include "engine/codec/element.h"
 
 #include <endian.h>
 #include <float.h>

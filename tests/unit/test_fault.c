@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <xxhash.h>
 
-#include "fault.h"
+#include "engine/base/fault.h"
 
 /* Each test runs in a process of its own: the handler is installed once for each, and
  * cmocka sets its own for each test. */

@@ -3,8 +3,8 @@
 
 #include <sys/mman.h>
 
-#include "columns.h"
-#include "store.h"
+#include "engine/disk/columns.h"
+#include "engine/store/store.h"
 #include "store_test.h"
 
 #define VECTORS 4000u

@@ -1,5 +1,5 @@
 /* test_figures.c - numbers as people read them, and bars. */
-#include "figures.h"
+#include "tools/cli/figures.h"
 
 #include "unit.h"
 

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "formats/format.h"
+#include "tools/formats/format.h"
 
 #include <math.h>
 

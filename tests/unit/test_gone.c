@@ -1,7 +1,7 @@
 /* Vectors that are gone between a lookup and what follows it. */
 #include "unit.h"
 
-#include "gone.h"
+#include "fs/vector/gone.h"
 
 #define TID 77
 

@@ -5,9 +5,9 @@
 #include <semaphore.h>
 #include <time.h>
 
-#include "columns.h"
-#include "epoch.h"
-#include "index.h"
+#include "engine/base/epoch.h"
+#include "engine/disk/columns.h"
+#include "engine/index/index.h"
 #include "store_test.h"
 
 #define ROWS 30000u

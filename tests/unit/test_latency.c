@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "latency.h"
+#include "engine/base/latency.h"
 
 static void nothing_measured_reads_as_zero(void **state)
 {

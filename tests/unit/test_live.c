@@ -3,7 +3,7 @@
 
 #include <sys/vfs.h>
 
-#include "live.h"
+#include "tools/cli/live.h"
 
 #define ANY_FD 0
 

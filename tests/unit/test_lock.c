@@ -5,9 +5,9 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 
+#include "engine/base/latency.h"
+#include "engine/store/lock.h"
 #include "failing_io.h"
-#include "latency.h"
-#include "lock.h"
 
 #define NS_PER_MS 1000000u
 

@@ -2,8 +2,8 @@
 
 #include <xxhash.h>
 
-#include "columns.h"
-#include "named.h"
+#include "engine/disk/columns.h"
+#include "engine/recovery/named.h"
 
 #define DIM 300u
 #define N (DIM * 4) /* so that slots share pages */

@@ -14,7 +14,7 @@
 
 #include <errno.h>
 
-#include "formats/npy_file.h"
+#include "tools/formats/npy_file.h"
 
 #define FILE_BYTES 1024
 

@@ -1,10 +1,10 @@
 /* Mount options, and what is looked at before a mount. */
 #include "unit.h"
 
-#include "fs.h"
-#include "options.h"
-#include "preflight.h"
-#include "transport.h"
+#include "fs/base/fs.h"
+#include "fs/base/transport.h"
+#include "fs/daemon/options.h"
+#include "fs/daemon/preflight.h"
 
 /* Parse a list that is good. */
 static struct mount_options good(const char *text)

@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "overlay.h"
+#include "engine/index/overlay.h"
 #include "store_test.h"
 
 #define SLOTS 300u

@@ -1,7 +1,7 @@
 /* What is remembered of a version in the page cache is not taken for another. */
 #include "unit.h"
 
-#include "proven.h"
+#include "fs/vector/proven.h"
 
 #define LSN UINT64_C(5000000000) /* of the last commit before the mount */
 #define SLOTS 100u /* in use then */

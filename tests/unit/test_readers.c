@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "readers.h"
+#include "engine/index/readers.h"
 #include "store_test.h"
 
 /* More vectors than a reader has pins, and more threads than there are readers. */

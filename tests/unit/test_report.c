@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include "report.h"
+#include "engine/base/report.h"
 
 #define STAMP_BYTES 21 /* "2026-01-31T12:00:00Z " */
 

@@ -1,10 +1,10 @@
 /* Rows of ids.npy and meta.npy are stored in the files, through a map or by calls. */
 #include "unit.h"
 
-#include "bytes.h"
-#include "columns.h"
+#include "engine/base/fault.h"
+#include "engine/disk/columns.h"
+#include "engine/media/bytes.h"
 #include "failing_io.h"
-#include "fault.h"
 
 #define ROWS 5000u
 #define IDS_IN_PAGE (4096 / 8)

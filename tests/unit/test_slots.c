@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "slots.h"
+#include "engine/index/slots.h"
 #include "store_test.h"
 
 #define ROWS 1000u

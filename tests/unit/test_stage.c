@@ -1,9 +1,9 @@
 /* From the bytes of a writer to a commit, or to nothing; and who sees which version. */
 #include "unit.h"
 
-#include "node.h"
-#include "proven.h"
-#include "stage.h"
+#include "fs/vector/node.h"
+#include "fs/vector/proven.h"
+#include "fs/vector/stage.h"
 
 #define N 100u
 

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "sizes.h"
+#include "engine/base/sizes.h"
 #include "store_test.h"
 
 #define PREFETCH_BYTES 65536u /* of a vector: several pages */

@@ -3,7 +3,7 @@
  */
 #include "unit.h"
 
-#include "formats/stream.h"
+#include "tools/formats/stream.h"
 
 #define PATH_BYTES (UNIT_PATH_BYTES + 32)
 

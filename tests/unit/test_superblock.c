@@ -2,9 +2,9 @@
 
 #include <xxhash.h>
 
-#include "columns.h"
+#include "engine/disk/columns.h"
+#include "engine/media/superblock.h"
 #include "failing_io.h"
-#include "superblock.h"
 
 #define NAME "superblock"
 

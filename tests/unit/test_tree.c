@@ -1,7 +1,7 @@
 /* Names and node numbers. */
 #include "unit.h"
 
-#include "tree.h"
+#include "fs/base/tree.h"
 
 static void canonical_ids_are_vectors(void **state)
 {

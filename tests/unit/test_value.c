@@ -4,9 +4,9 @@
 #include <endian.h>
 #include <inttypes.h>
 
-#include "proc_umask.h"
-#include "put_records.h"
-#include "value.h"
+#include "fs/base/proc_umask.h"
+#include "fs/base/value.h"
+#include "fs/control/put_records.h"
 
 static void blanks_at_the_ends_do_not_count(void **state)
 {

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "view_bytes.h"
+#include "fs/view/view_bytes.h"
 
 #define DIM 4u
 

@@ -3,11 +3,11 @@
 #include <sys/mman.h>
 #include <xxhash.h>
 
-#include "columns.h"
-#include "fault.h"
+#include "engine/base/fault.h"
+#include "engine/disk/columns.h"
+#include "engine/log/wal.h"
+#include "engine/log/wal_read.h"
 #include "store_test.h"
-#include "wal.h"
-#include "wal_read.h"
 
 #define N 200u
 #define RECORD_BYTES (128u + N)

@@ -3,10 +3,10 @@
 
 #include <pthread.h>
 
-#include "columns.h"
+#include "engine/base/fault.h"
+#include "engine/disk/columns.h"
+#include "engine/disk/window.h"
 #include "failing_io.h"
-#include "fault.h"
-#include "window.h"
 
 #define N 48u
 #define ROWS (12 * WINDOW_BYTES / N)

@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "quiver.h"
+#include "engine/quiver.h"
 
 static void dtypes_have_names_and_sizes(void **state)
 {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io.h"
+#include "engine/disk/io.h"
 
 enum trouble_kind {
 	TROUBLE_CREATE = 1,

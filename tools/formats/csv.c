@@ -5,7 +5,7 @@
  * A first line that does not begin with a number names the columns; where the first is
  * named "id", it holds the IDs.
  */
-#include "text.h"
+#include "tools/formats/text.h"
 
 #include <errno.h>
 #include <inttypes.h>

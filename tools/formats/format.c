@@ -1,7 +1,7 @@
 /*
  * format.c - the formats by name, and what several of them share.
  */
-#include "format.h"
+#include "tools/formats/format.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -9,8 +9,8 @@
 #ifndef FORMAT_H
 #define FORMAT_H
 
-#include "element.h"
-#include "stream.h"
+#include "engine/codec/element.h"
+#include "tools/formats/stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>

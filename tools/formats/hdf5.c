@@ -1,8 +1,8 @@
 /*
  * hdf5.c - a dataset of an HDF5 file as rows of vectors, by way of a module.
  */
-#include "format.h"
-#include "hdf5_module.h"
+#include "tools/formats/format.h"
+#include "tools/formats/hdf5_module.h"
 
 #include <dlfcn.h>
 #include <errno.h>

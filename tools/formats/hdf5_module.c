@@ -1,7 +1,7 @@
 /*
  * hdf5_module.c - the module that links the HDF5 library.
  */
-#include "hdf5_module.h"
+#include "tools/formats/hdf5_module.h"
 
 #include <errno.h>
 #include <hdf5.h>

@@ -1,7 +1,7 @@
 /*
  * npy_file.c - the header of a .npy file.
  */
-#include "npy_file.h"
+#include "tools/formats/npy_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "npy_literal.h"
-#include "stream.h"
+#include "engine/codec/npy_literal.h"
+#include "tools/formats/stream.h"
 
 /* Compare the size of the file with what its header says. */
 static int check_size(int fd, const struct npy_array *array, struct npy_reason *reason)

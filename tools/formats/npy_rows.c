@@ -1,8 +1,8 @@
 /*
  * npy_rows.c - .npy files as rows of vectors.
  */
-#include "format.h"
-#include "npy.h"
+#include "engine/codec/npy.h"
+#include "tools/formats/format.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /*
  * stream.c - bytes to import, from a file, a pipe or standard input.
  */
-#include "stream.h"
-#include "interrupt.h"
+#include "tools/formats/stream.h"
+#include "tools/formats/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>

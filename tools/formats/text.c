@@ -1,7 +1,7 @@
 /*
  * text.c - what the formats of lines of text share.
  */
-#include "text.h"
+#include "tools/formats/text.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #ifndef TEXT_H
 #define TEXT_H
 
-#include "format.h"
+#include "tools/formats/format.h"
 
 /* Longest text of one number that is written, with what separates it. */
 #define TEXT_NUMBER_BYTES 32u

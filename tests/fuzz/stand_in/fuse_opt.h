@@ -1,4 +1,4 @@
-/* fuse_opt.h - the one function of libfuse that fs/options.c needs, for fuzzing without it. */
+/* fuse_opt.h - the one function of libfuse that fs/daemon/options.c needs, for fuzzing without it. */
 #ifndef FUSE_OPT_H
 #define FUSE_OPT_H
 

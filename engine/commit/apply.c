@@ -1,0 +1,547 @@
+#include "engine/commit/apply.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/fault.h"
+#include "engine/base/sizes.h"
+
+#define MODE_BITS 07777u
+
+/* So many need no memory of their own. */
+#define FEW_OPS 4
+
+struct few {
+	struct commit_op *ops[FEW_OPS];
+	struct wal_record records[FEW_OPS];
+	const void *payloads[FEW_OPS];
+};
+
+/* A group on its way through the log. Arrays of one entry for each op. */
+struct plan {
+	struct commit_op **ops;
+	struct wal_record *records;
+	const void **payloads;
+	size_t count;
+	uint64_t log_bytes;
+	int64_t time_ns;
+	uint64_t first_lsn; /* to go back to where the log fails */
+	struct few few;
+};
+
+static int plan_init(struct plan *plan, size_t ops)
+{
+	assert(ops > 0);
+	plan->count = 0;
+	plan->log_bytes = 0;
+	plan->time_ns = clock_realtime_ns();
+	if (ops <= FEW_OPS) {
+		plan->ops = plan->few.ops;
+		plan->records = plan->few.records;
+		plan->payloads = plan->few.payloads;
+		return 0;
+	}
+	plan->ops = calloc(ops, sizeof(struct commit_op *));
+	plan->records = calloc(ops, sizeof(struct wal_record));
+	plan->payloads = calloc(ops, sizeof(void *));
+	return plan->ops && plan->records && plan->payloads ? 0 : -ENOMEM;
+}
+
+static void plan_free(struct plan *plan)
+{
+	if (plan->ops == plan->few.ops)
+		return;
+	free(plan->ops);
+	free(plan->records);
+	free(plan->payloads);
+}
+
+static void inherit(struct quiver_attr *attr, unsigned mask, const struct quiver_attr *from)
+{
+	if (!(mask & QUIVER_ATTR_MTIME))
+		attr->mtime_ns = from->mtime_ns;
+	if (!(mask & QUIVER_ATTR_MODE))
+		attr->mode = from->mode;
+	if (!(mask & QUIVER_ATTR_UID))
+		attr->uid = from->uid;
+	if (!(mask & QUIVER_ATTR_GID))
+		attr->gid = from->gid;
+}
+
+/* Slot of `id` in *slot, or SLOT_NONE. -EIO (reported) where damage may hide it, or where the
+ * index names a free slot. */
+static int look_up(struct quiver *store, uint64_t id, uint64_t *slot)
+{
+	int r;
+
+	*slot = index_find(&store->index, id);
+	if (*slot == SLOT_NONE) {
+		r = fault_covered() > 0 ? store_missing(store, id) : 0;
+		return r == -ENOENT ? 0 : r;
+	}
+	if (slots_is_live(&store->slots, *slot))
+		return 0;
+	quiver_report(store,
+	              "index: vector %" PRIu64 " should be in slot %" PRIu64
+	              ", which is free; `quiverfs check --repair` makes the index anew",
+	              id, *slot);
+	return -EIO;
+}
+
+/* The same for what must be there: -ENOENT. */
+static int look_up_present(struct quiver *store, uint64_t id, uint64_t *slot)
+{
+	int r = look_up(store, id, slot);
+
+	return r == 0 && *slot == SLOT_NONE ? store_missing(store, id) : r;
+}
+
+/* PUT: also where the row that it replaces is damaged; then the attributes are the new
+ * ones. */
+static int plan_put(struct quiver *store, struct commit_op *op, unsigned flags)
+{
+	struct meta_row old;
+	int r = look_up(store, op->id, &op->old_slot);
+
+	if (r)
+		return r;
+	if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
+		return -EEXIST;
+	op->row.attr = op->attr;
+	if (op->old_slot != SLOT_NONE && op->mask != QUIVER_ATTR_ALL &&
+	    store_row(store, op->old_slot, op->id, &old) == 0)
+		inherit(&op->row.attr, op->mask, &old.attr);
+	return 0;
+}
+
+static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
+{
+	uint64_t from = op->type == WAL_RENAME ? op->from : op->id;
+	uint64_t found;
+	struct meta_row row;
+	int r = look_up_present(store, from, &found);
+
+	if (r)
+		return r;
+	if (found != op->src_slot)
+		return -ESTALE;
+	op->old_slot = SLOT_NONE;
+	if (op->type == WAL_RENAME) {
+		r = look_up(store, op->id, &op->old_slot);
+		if (r)
+			return r;
+		if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
+			return -EEXIST;
+	}
+	r = store_row(store, found, from, &row);
+	op->row.attr = row.attr;
+	return r == -EBADMSG ? -EIO : r;
+}
+
+static int plan_attr(struct quiver *store, struct commit_op *op)
+{
+	struct meta_row row;
+	int r = look_up_present(store, op->id, &op->slot);
+
+	if (r)
+		return r;
+	r = store_row(store, op->slot, op->id, &row);
+	if (r)
+		return r == -EBADMSG ? -EIO : r;
+	op->row = row;
+	op->row.attr = op->attr;
+	inherit(&op->row.attr, op->mask, &row.attr);
+	return 0;
+}
+
+static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
+{
+	switch (op->type) {
+	case WAL_PUT:
+		return plan_put(store, op, flags);
+	case WAL_REMOVE:
+		return look_up_present(store, op->id, &op->old_slot);
+	case WAL_RENAME:
+	case WAL_MOVE:
+		return plan_move(store, op, flags);
+	case WAL_SETATTR:
+		return plan_attr(store, op);
+	case WAL_DIRATTR:
+		op->row.attr = op->attr;
+		inherit(&op->row.attr, op->mask, &store->dir);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Whether the log names only the slots of a request's vectors, which hold the bytes already:
+ * half the writing. Whoever waits for a sync gets by with one if all is in the log, so that is
+ * how it begins after each. Writer lock; once for each request, as another may sync meanwhile. */
+static void choose_how(struct quiver *store, struct commit_request *const *group, size_t count)
+{
+	uint64_t unsynced_bytes = atomic_load(&store->unsynced_bytes);
+
+	for (size_t i = 0; i < count; i++) {
+		struct commit_request *request = group[i];
+
+		request->by_slot = false;
+		if (request->ops[0].type != WAL_PUT)
+			continue;
+		unsynced_bytes += request->count * store->geometry.vector_bytes;
+		request->by_slot = !(request->flags & QUIVER_SYNC) &&
+		                   atomic_load(&store->durability) != QUIVER_ALWAYS &&
+		                   unsynced_bytes >= PUTSLOT_MIN_BYTES;
+	}
+}
+
+/* Give the op its LSN and its log record. */
+static void record_op(struct quiver *store, struct plan *plan, struct commit_op *op, bool by_slot,
+                      bool more)
+{
+	struct wal_record *record = &plan->records[plan->count];
+
+	op->lsn = store->next_lsn++;
+	assert(op->lsn < atomic_load(&store->lsn_ceiling));
+	if (commit_op_has_slot(op)) {
+		op->row.lsn = op->lsn;
+		op->row.sum = vector_sum(op->id, op->lsn, op->bytes_hash);
+	}
+	op->row.attr.mode &= MODE_BITS; /* a superblock with others would not be believed */
+	*record = (struct wal_record){
+		.type = by_slot ? WAL_PUTSLOT : (uint16_t)op->type,
+		.more = more,
+		.lsn = op->lsn,
+		.id = op->id,
+		.slot = op->slot,
+		.old_slot = op->type == WAL_SETATTR || op->type == WAL_DIRATTR ? SLOT_NONE
+		                                                               : op->old_slot,
+		.aux = op->type == WAL_RENAME    ? op->from
+		       : op->type == WAL_SETATTR ? op->row.lsn
+		                                 : 0,
+		.src_slot = op->type == WAL_RENAME || op->type == WAL_MOVE ? op->src_slot
+		                                                           : SLOT_NONE,
+		.attr = op->row.attr,
+		.sum = op->row.sum,
+		.time_ns = plan->time_ns,
+	};
+	plan->payloads[plan->count] = NULL;
+	if (record->type == WAL_PUT) {
+		record->payload_bytes = store->geometry.vector_bytes;
+		plan->payloads[plan->count] = op->data;
+	}
+	plan->log_bytes += wal_record_bytes(record->payload_bytes);
+	plan->ops[plan->count++] = op;
+}
+
+/* Plan a request whole or not at all. */
+static void plan_request(struct quiver *store, struct plan *plan, struct commit_request *request)
+{
+	request->result = 0;
+	for (size_t i = 0; request->result == 0 && i < request->count; i++)
+		request->result = plan_op(store, &request->ops[i], request->flags);
+	for (size_t i = 0; request->result == 0 && i < request->count; i++)
+		record_op(store, plan, &request->ops[i], request->by_slot, i + 1 < request->count);
+}
+
+#define ROWS_AT_ONCE 256u /* on the stack: 14 KiB */
+
+/* Rows of neighbouring slots go in one write. `freeing` writes free rows instead. */
+static int write_rows(struct quiver *store, const struct plan *plan, bool freeing)
+{
+	uint64_t ids[ROWS_AT_ONCE];
+	struct meta_row rows[ROWS_AT_ONCE];
+	uint64_t first = 0;
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->count; i++) {
+		const struct commit_op *op = plan->ops[i];
+
+		if (!commit_op_has_slot(op))
+			continue;
+		if (n > 0 && (n == ROWS_AT_ONCE || op->slot != first + n)) {
+			r = columns_write_rows(&store->columns, first, ids, rows, n);
+			n = 0;
+		}
+		if (n == 0)
+			first = op->slot;
+		ids[n] = freeing ? QUIVER_ID_NONE : op->id;
+		rows[n] = freeing ? (struct meta_row){ 0 } : op->row;
+		n++;
+	}
+	if (r == 0 && n > 0)
+		r = columns_write_rows(&store->columns, first, ids, rows, n);
+	return r;
+}
+
+static bool sets_attrs(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->ops[i]->type == WAL_SETATTR)
+			return true;
+	return false;
+}
+
+/* All memory that publishing will need, so that it cannot fail. */
+static int make_memory(struct quiver *store, const struct plan *plan)
+{
+	int r = index_make_room(&store->index, plan->count);
+
+	/* It changes its size under the writer lock only, and shrinks after a burst. */
+	if (r == 0 && (sets_attrs(plan) || store->overlay.places > 0))
+		r = overlay_make_room(&store->overlay, plan->count);
+	if (r == 0)
+		r = retired_make_room(&store->retired, 2 * plan->count);
+	if (r == 0 && store_mode(store) == QUIVER_NONE)
+		r = slot_list_make_room(&store->unlogged, plan->count);
+	return r;
+}
+
+static void retire(struct quiver *store, uint64_t slot, uint64_t id, uint64_t lsn)
+{
+	struct retired item = { .slot = slot, .id = id, .lsn = lsn };
+
+	slots_clear_live(&store->slots, slot);
+	overlay_drop(&store->overlay, slot, UINT64_MAX);
+	store->retired.items[store->retired.count++] = item;
+	atomic_fetch_add(&store->retired_count, 1);
+}
+
+static void publish_slot(struct quiver *store, const struct commit_op *op)
+{
+	slots_set_live(&store->slots, op->slot);
+	if (op->type == WAL_MOVE) {
+		index_replace(&store->index, op->id, op->src_slot, op->slot);
+	} else if (op->old_slot != SLOT_NONE) {
+		index_replace(&store->index, op->id, op->old_slot, op->slot);
+		retire(store, op->old_slot, op->id, op->lsn);
+	} else {
+		index_insert(&store->index, op->id, op->slot);
+	}
+	if (op->type == WAL_RENAME)
+		index_remove(&store->index, op->from, op->src_slot);
+	if (op->type != WAL_PUT)
+		retire(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id, op->lsn);
+	if (store_mode(store) == QUIVER_NONE) {
+		store->unlogged.items[store->unlogged.count++] = op->slot;
+		atomic_store(&store->unlogged_count, store->unlogged.count);
+		/* Not at the next tick: until then there may be a million more. */
+		if (store->unlogged.count == STORE_CHECKPOINT_UNLOGGED)
+			quiver_checkpoint_soon(store);
+	}
+}
+
+static void set_dir(struct quiver *store, const struct quiver_attr *attr)
+{
+	pthread_mutex_lock(&store->dir_lock);
+	store->dir = *attr;
+	pthread_mutex_unlock(&store->dir_lock);
+}
+
+static void touch_dir(struct quiver *store, int64_t time_ns)
+{
+	struct quiver_attr attr = store->dir;
+
+	attr.mtime_ns = time_ns;
+	set_dir(store, &attr);
+}
+
+/* Make one op visible to whoever looks from now on. */
+static void publish(struct quiver *store, const struct commit_op *op, int64_t time_ns)
+{
+	struct counters *counters = &store->counters;
+
+	if (commit_op_has_slot(op)) {
+		publish_slot(store, op);
+		if (op->type == WAL_RENAME || (op->type == WAL_PUT && op->old_slot == SLOT_NONE))
+			touch_dir(store, time_ns);
+		if (op->type != WAL_MOVE)
+			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts : &counters->renames,
+			                 1);
+	} else if (op->type == WAL_REMOVE) {
+		index_remove(&store->index, op->id, op->old_slot);
+		retire(store, op->old_slot, op->id, op->lsn);
+		touch_dir(store, time_ns);
+		atomic_fetch_add(&counters->removes, 1);
+	} else if (op->type == WAL_SETATTR) {
+		struct overlay_row row = {
+			.slot = op->slot, .id = op->id, .lsn = op->lsn, .row = op->row
+		};
+
+		overlay_put(&store->overlay, &row);
+		if (atomic_load(&store->overlay.count) == STORE_CHECKPOINT_ATTRS)
+			quiver_checkpoint_soon(store);
+		atomic_fetch_add(&counters->set_attrs, 1);
+	} else {
+		set_dir(store, &op->row.attr);
+	}
+	atomic_store(&store->lsn, op->lsn);
+}
+
+/* Log the plan, and sync it where someone asked for that. On failure the rows are free again,
+ * or the store has failed. */
+static int log_plan(struct quiver *store, struct plan *plan, bool sync)
+{
+	enum quiver_durability mode = store_mode(store);
+	uint64_t began;
+	int undo;
+	int r = write_rows(store, plan, false);
+
+	if (r == 0 && mode != QUIVER_NONE)
+		r = wal_append(&store->wal, plan->records, plan->payloads, plan->count, sync);
+	if (r) {
+		if (r == -EROFS)
+			store_fail(store, "wiping a failed write of the log", -EIO);
+		undo = write_rows(store, plan, true);
+		/* Else a crash could mix these rows with those of who takes the slots next. */
+		if (undo == 0)
+			undo = columns_sync(&store->columns, false, true);
+		if (undo)
+			store_fail(store, "undoing the rows of a failed commit", undo);
+		store->next_lsn = plan->first_lsn;
+		return r == -EROFS ? -EIO : r;
+	}
+	if (!sync || mode == QUIVER_NONE)
+		return 0;
+	began = clock_monotonic_ns();
+	atomic_store(&store->unsynced_bytes, 0);
+	commit_wait_begin(store);
+	r = wal_sync(&store->wal, store->wal.last_lsn);
+	commit_wait_end(store);
+	if (r)
+		store_fail(store, "a sync of the log", r);
+	else
+		latency_add(&store->counters.sync, clock_monotonic_ns() - began);
+	return r ? -EIO : 0;
+}
+
+/* Room in the log. A group that must not wait is turned away where a segment would have to be
+ * made. */
+static int make_log_room(struct quiver *store, struct commit_request *const *group, uint64_t bytes)
+{
+	int r;
+
+	if (store_mode(store) == QUIVER_NONE)
+		return 0;
+	r = wal_make_room(&store->wal, bytes, true);
+	if (r != -EAGAIN)
+		return r;
+	background_want_segment(store);
+	if (group[0]->flags & QUIVER_NOWAIT) /* as all others, then */
+		return r;
+	commit_wait_begin(store);
+	r = wal_make_room(&store->wal, bytes, false);
+	commit_wait_end(store);
+	return r;
+}
+
+/* Writer lock: the mode in force decides what is logged. */
+static uint64_t log_bytes_at_most(const struct quiver *store, struct commit_request *const *group,
+                                  size_t count)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		bool whole = !group[i]->by_slot;
+
+		for (size_t k = 0; k < group[i]->count; k++)
+			bytes += wal_record_bytes(whole && group[i]->ops[k].type == WAL_PUT
+			                                  ? store->geometry.vector_bytes
+			                                  : 0);
+	}
+	return bytes;
+}
+
+static size_t count_ops(struct commit_request *const *group, size_t count)
+{
+	size_t ops = 0;
+
+	for (size_t i = 0; i < count; i++)
+		ops += group[i]->count;
+	return ops;
+}
+
+static void fail_group(struct commit_request *const *group, size_t count, int error)
+{
+	for (size_t i = 0; i < count; i++)
+		if (group[i]->result == 0)
+			group[i]->result = error;
+}
+
+static void publish_group(struct quiver *store, const struct plan *plan,
+                          struct commit_request *const *group, size_t count)
+{
+	pthread_mutex_lock(&store->publish_lock);
+	for (size_t i = 0; i < plan->count; i++)
+		publish(store, plan->ops[i], plan->time_ns);
+	pthread_mutex_unlock(&store->publish_lock);
+	for (size_t i = 0; i < count; i++) {
+		if (group[i]->result)
+			continue;
+		group[i]->published = true;
+		if (group[i]->ops[0].type == WAL_PUT)
+			atomic_fetch_add(&store->unsynced_bytes,
+			                 group[i]->count * store->geometry.vector_bytes);
+		group[i]->lsn = group[i]->ops[group[i]->count - 1].lsn;
+	}
+}
+
+/* A move changes nothing that anyone could see or lose: the old slot stays until a checkpoint,
+ * so compaction need not wait for the disk at every step. */
+static bool only_moves(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->ops[i]->type != WAL_MOVE)
+			return false;
+	return true;
+}
+
+void apply_group(struct quiver *store, struct commit_request *const *group, size_t count)
+{
+	struct plan plan;
+	bool sync = false;
+	int r = plan_init(&plan, count_ops(group, count));
+
+	pthread_mutex_lock(&store->writer_lock);
+	for (size_t i = 0; i < count; i++)
+		group[i]->result = 0;
+	if (r == 0)
+		r = store_writable(store);
+	if (r == 0)
+		r = store_whole_index(store);
+	choose_how(store, group, count);
+	if (r == 0)
+		r = make_log_room(store, group, log_bytes_at_most(store, group, count));
+	if (r)
+		goto out;
+	plan.first_lsn = store->next_lsn;
+	for (size_t i = 0; i < count; i++) {
+		/* Its checkpoint could fail when it is visible already. */
+		if ((group[i]->flags & QUIVER_SYNC) && store_mode(store) == QUIVER_NONE)
+			group[i]->result = -ECANCELED;
+		if (group[i]->result == 0)
+			plan_request(store, &plan, group[i]);
+		if (group[i]->result == 0 && (group[i]->flags & QUIVER_SYNC))
+			sync = true;
+	}
+	if (plan.count == 0)
+		goto out;
+	sync = sync || (store_mode(store) == QUIVER_ALWAYS && !only_moves(&plan));
+	r = make_memory(store, &plan);
+	if (r)
+		store->next_lsn = plan.first_lsn;
+	else
+		r = log_plan(store, &plan, sync);
+	if (r == 0)
+		publish_group(store, &plan, group, count);
+out:
+	pthread_mutex_unlock(&store->writer_lock);
+	fail_group(group, count, r);
+	plan_free(&plan);
+	if (wal_wants_prepare(&store->wal))
+		background_want_segment(store);
+}

@@ -1,0 +1,13 @@
+/*
+ * apply.h - what the leader does with a group: plan, rows, log, sync, publish.
+ */
+#ifndef QUIVER_APPLY_H
+#define QUIVER_APPLY_H
+
+#include "engine/commit/commit.h"
+
+/* Apply the requests, whose IDs do not overlap; each gets its result. Takes the writer
+ * lock. */
+void apply_group(struct quiver *store, struct commit_request *const *group, size_t count);
+
+#endif

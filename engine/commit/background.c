@@ -1,0 +1,308 @@
+/*
+ * The store's own threads. The housekeeper does what must not wait long: it syncs the log on
+ * time, grows the files and makes log segments ahead of need. The checkpointer does what may
+ * take seconds, the fetcher what is needed in a millisecond.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/store/store.h"
+
+#define TICK_NS UINT64_C(500000000) /* what is not signalled is looked at this often */
+#define RETRY_NS UINT64_C(2000000000) /* after a growth that the disk had no room for */
+
+/* Wait until something is wanted, at most a tick. Background lock held. */
+static void nap(struct quiver *store, enum background_thread who)
+{
+	struct timespec until = clock_timespec(clock_monotonic_ns() + TICK_NS);
+
+	(void)pthread_cond_timedwait(&store->background.wake[who], &store->background.lock, &until);
+}
+
+static void sync_on_time(struct quiver *store, uint64_t *last_sync_ns)
+{
+	uint64_t now = clock_monotonic_ns();
+	uint64_t interval = (uint64_t)store->options.commit_interval_ms * 1000000;
+	int r;
+
+	if (now - *last_sync_ns < interval || atomic_load(&store->durability) != QUIVER_FSYNC ||
+	    store_writable(store) != 0)
+		return;
+	*last_sync_ns = now;
+	r = wal_sync(&store->wal, atomic_load(&store->lsn));
+	if (r)
+		store_fail(store, "a sync of the log", r);
+}
+
+static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
+{
+	uint64_t now = clock_monotonic_ns();
+	struct slots_counts counts;
+	int r;
+
+	if (now < *not_before_ns || store_writable(store) != 0 || !space_is_low(store))
+		return;
+	slots_counts(&store->slots, &counts);
+	/* One more than there are makes space_grow take its step. */
+	r = space_grow(store, counts.free_below + (counts.rows - counts.used) + 1, false);
+	if (r) {
+		*not_before_ns = now + RETRY_NS;
+		if (r != -ENOSPC)
+			quiver_report(store, "growing the data files: %s", strerror(-r));
+	}
+}
+
+static void segment_ahead(struct quiver *store)
+{
+	int r;
+
+	if (store_writable(store) != 0 || !wal_wants_prepare(&store->wal))
+		return;
+	r = wal_prepare(&store->wal);
+	if (r && r != -ENOSPC)
+		quiver_report(store, "making a log segment: %s", strerror(-r));
+}
+
+static void *housekeep(void *arg)
+{
+	struct quiver *store = arg;
+	struct background *bg = &store->background;
+	uint64_t last_sync_ns = clock_monotonic_ns();
+	uint64_t grow_not_before_ns = 0;
+	bool grow;
+
+	pthread_mutex_lock(&bg->lock);
+	while (!bg->stop) {
+		if (!bg->grow_wanted && !bg->segment_wanted)
+			nap(store, HOUSEKEEPER);
+		grow = bg->grow_wanted;
+		bg->grow_wanted = bg->segment_wanted = false;
+		pthread_mutex_unlock(&bg->lock);
+		segment_ahead(store);
+		/* Only for who takes slots: what compaction has cut would grow again by itself. */
+		if (grow)
+			grow_ahead(store, &grow_not_before_ns);
+		sync_on_time(store, &last_sync_ns);
+		pthread_mutex_lock(&bg->lock);
+	}
+	pthread_mutex_unlock(&bg->lock);
+	return NULL;
+}
+
+/* Whether there is enough to do for a checkpoint that nobody asked for. */
+static bool checkpoint_due(struct quiver *store)
+{
+	uint64_t log_bytes =
+		atomic_load(&store->wal.appended_bytes) - atomic_load(&store->checkpoint_bytes);
+	uint64_t retired = atomic_load(&store->retired_count);
+	int64_t idle_ns;
+
+	if (store_writable(store) != 0)
+		return false;
+	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || retired >= STORE_CHECKPOINT_RETIRED ||
+	    retired * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES ||
+	    atomic_load(&store->overlay.count) >= STORE_CHECKPOINT_ATTRS ||
+	    atomic_load(&store->unlogged_count) >= STORE_CHECKPOINT_UNLOGGED)
+		return true;
+	pthread_mutex_lock(&store->checkpoint_lock);
+	idle_ns = (int64_t)clock_monotonic_ns() - store->last_checkpoint_ns;
+	pthread_mutex_unlock(&store->checkpoint_lock);
+	return idle_ns >= STORE_CHECKPOINT_INTERVAL_NS &&
+	       (atomic_load(&store->lsn) != atomic_load(&store->checkpoint_lsn) || retired > 0);
+}
+
+/* Automatic runs are this far apart: what could not be moved then (a reader holds it, or it is
+ * damaged) can probably not be moved a moment later. */
+#define AUTOCOMPACT_PAUSE_NS INT64_C(10000000000)
+
+static bool compacted_just_now(struct quiver *store)
+{
+	struct quiver_job_status status;
+
+	quiver_job_status(store, QUIVER_COMPACT, &status);
+	return status.ever_ran &&
+	       clock_realtime_ns() - status.started_ns - status.duration_ns < AUTOCOMPACT_PAUSE_NS;
+}
+
+static void compact_if_due(struct quiver *store)
+{
+	uint32_t percent = atomic_load(&store->autocompact_percent);
+	struct slots_counts counts;
+	uint64_t unused;
+
+	if (percent == 0 || store_writable(store) != 0)
+		return;
+	slots_counts(&store->slots, &counts);
+	unused = counts.free_below + atomic_load(&store->retired_count);
+	/* Less than a growth step is not worth the moves. */
+	if (counts.used == 0 || unused * 100 < (uint64_t)percent * counts.used ||
+	    unused * store->geometry.vector_bytes < UINT64_C(16) << 20)
+		return;
+	if (!compacted_just_now(store))
+		(void)quiver_job_start(store, QUIVER_COMPACT); /* -EBUSY: something runs already */
+}
+
+/* A cut that a hold or a reader put off. */
+static void cut_if_wanted(struct quiver *store)
+{
+	uint64_t freed = 0;
+	bool wanted;
+	int r = 0;
+
+	pthread_mutex_lock(&store->hold_lock);
+	wanted = store->cut_wanted && store->holds == 0;
+	pthread_mutex_unlock(&store->hold_lock);
+	if (!wanted || store_writable(store) != 0)
+		return;
+	pthread_mutex_lock(&store->checkpoint_lock);
+	checkpoint_release_waiting(store);
+	if (store->waiting.count == 0) {
+		pthread_mutex_lock(&store->hold_lock);
+		store->cut_wanted = false;
+		pthread_mutex_unlock(&store->hold_lock);
+		r = space_cut(store, 0, &freed);
+	}
+	pthread_mutex_unlock(&store->checkpoint_lock);
+	if (r)
+		quiver_report(store, "cutting the data files: %s", strerror(-r));
+}
+
+static void *checkpointer(void *arg)
+{
+	struct quiver *store = arg;
+	struct background *bg = &store->background;
+	bool wanted;
+
+	pthread_mutex_lock(&bg->lock);
+	while (!bg->stop) {
+		if (!bg->checkpoint_wanted)
+			nap(store, CHECKPOINTER);
+		wanted = bg->checkpoint_wanted;
+		bg->checkpoint_wanted = false;
+		pthread_mutex_unlock(&bg->lock);
+		/* Errors have turned the store read-only and are reported; -ENOMEM is tried
+		 * again at the next tick. */
+		if (wanted || checkpoint_due(store))
+			(void)checkpoint_run(store);
+		compact_if_due(store);
+		cut_if_wanted(store);
+		pthread_mutex_lock(&bg->lock);
+	}
+	pthread_mutex_unlock(&bg->lock);
+	return NULL;
+}
+
+static void *fetcher(void *arg)
+{
+	struct quiver *store = arg;
+	struct background *bg = &store->background;
+
+	pthread_mutex_lock(&bg->lock);
+	while (!bg->stop) {
+		if (!bg->fetch_wanted) {
+			nap(store, FETCHER);
+			continue;
+		}
+		bg->fetch_wanted = false;
+		pthread_mutex_unlock(&bg->lock);
+		fetch_ahead(store);
+		pthread_mutex_lock(&bg->lock);
+	}
+	pthread_mutex_unlock(&bg->lock);
+	return NULL;
+}
+
+static int init_cond(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int e = pthread_condattr_init(&attr);
+
+	if (e == 0)
+		e = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if (e == 0)
+		e = pthread_cond_init(cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return -e;
+}
+
+/* End the first `count` threads. */
+static void stop_threads(struct background *bg, size_t count)
+{
+	pthread_mutex_lock(&bg->lock);
+	bg->stop = true;
+	for (size_t i = 0; i < count; i++)
+		pthread_cond_signal(&bg->wake[i]);
+	pthread_mutex_unlock(&bg->lock);
+	for (size_t i = 0; i < count; i++)
+		(void)pthread_join(bg->threads[i], NULL);
+	bg->running = false;
+}
+
+int background_start(struct quiver *store)
+{
+	static void *(*const bodies[BACKGROUND_THREADS])(void *) = {
+		[HOUSEKEEPER] = housekeep,
+		[CHECKPOINTER] = checkpointer,
+		[FETCHER] = fetcher,
+	};
+	struct background *bg = &store->background;
+	int r = 0;
+
+	pthread_mutex_init(&bg->lock, NULL);
+	for (size_t i = 0; r == 0 && i < BACKGROUND_THREADS; i++)
+		r = init_cond(&bg->wake[i]);
+	if (r)
+		return r;
+	bg->running = true; /* before a thread may look */
+	for (size_t i = 0; r == 0 && i < BACKGROUND_THREADS; i++) {
+		r = -pthread_create(&bg->threads[i], NULL, bodies[i], store);
+		if (r)
+			stop_threads(bg, i);
+	}
+	return r;
+}
+
+void background_stop(struct quiver *store)
+{
+	struct background *bg = &store->background;
+
+	if (!bg->running)
+		return;
+	stop_threads(bg, BACKGROUND_THREADS);
+	for (size_t i = 0; i < BACKGROUND_THREADS; i++)
+		pthread_cond_destroy(&bg->wake[i]);
+	pthread_mutex_destroy(&bg->lock);
+}
+
+static void want(struct quiver *store, bool *flag, enum background_thread who)
+{
+	if (!store->background.running)
+		return;
+	pthread_mutex_lock(&store->background.lock);
+	if (!*flag) {
+		*flag = true;
+		pthread_cond_signal(&store->background.wake[who]);
+	}
+	pthread_mutex_unlock(&store->background.lock);
+}
+
+void background_want_growth(struct quiver *store)
+{
+	want(store, &store->background.grow_wanted, HOUSEKEEPER);
+}
+
+void background_want_segment(struct quiver *store)
+{
+	want(store, &store->background.segment_wanted, HOUSEKEEPER);
+}
+
+void quiver_checkpoint_soon(struct quiver *store)
+{
+	want(store, &store->background.checkpoint_wanted, CHECKPOINTER);
+}
+
+void background_want_fetch(struct quiver *store)
+{
+	want(store, &store->background.fetch_wanted, FETCHER);
+}

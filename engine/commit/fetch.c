@@ -1,0 +1,258 @@
+/*
+ * fetch.c - pages in memory before slots in them are written, of vectors.npy and of the rows. Who
+ * writes a part of a page that is not there waits until the disk has read it, several times as
+ * long as the whole commit takes otherwise; and where the writer is a thread that others wait
+ * for, so do they.
+ *
+ * Slots are taken from the lowest free one up, so it is known which come next: the holes that
+ * removed and replaced vectors have left, each between vectors of others, and then the tail.
+ * All that is remembered are hints: a slot that was not fetched for is written all the same.
+ */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/base/sizes.h"
+#include "engine/disk/window.h"
+#include "engine/store/store.h"
+
+/* Of the tail. It has blocks that were never written, so the disk has nothing to do. */
+#define TAIL_BYTES (WINDOWS * WINDOW_BYTES)
+/* Asked for at a time; the kernel may cut larger requests short. */
+#define PIECE_BYTES (UINT64_C(256) << 10)
+/* Holes that are fetched for at once: the disk reads them beside each other, for some 10 ms, in
+ * which the half that was fetched for before is taken. */
+#define HOLES_AHEAD 512u
+/* What lies between two holes is read with them where it is less: the disk takes as long for
+ * another request as for so much. */
+#define GAP_BYTES (UINT64_C(32) << 10)
+/* Slots that are looked through for them; the map of so many fits a core's cache. */
+#define HOLES_SPAN (UINT64_C(1) << 20)
+/* Where the pages of so many are in memory those of the others are taken to be there, too: a store
+ * that is written all the time need not ask for each. */
+#define HOLES_SAMPLE 8u
+/* Only for those who take less than this at once: of more, whole pages are written, and of pages
+ * that are not there yet the kernel makes larger ones at half the cost. */
+#define FOR_BYTES (UINT64_C(64) << 10)
+
+/* Who takes as much as was fetched in less time writes through windows: their pages become dirty
+ * before they are filled, so they are not for slow writers, nor for those who sync now and then,
+ * who would have pages written twice. */
+#define FAST_NS UINT64_C(50000000)
+
+static uint64_t page_bytes(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void fetch_init(struct quiver *store)
+{
+	struct fetch *fetch = &store->fetch;
+
+	/* The first who takes a slot asks. */
+	atomic_init(&fetch->tail, 0);
+	atomic_init(&fetch->holes_enough, 0);
+	fetch->holes_from = fetch->holes_to = 0;
+	fetch->asked_ns = 0;
+	fetch->syncs = 0;
+}
+
+void fetch_cut(struct quiver *store, uint64_t rows)
+{
+	if (atomic_load(&store->fetch.tail) > rows)
+		atomic_store(&store->fetch.tail, rows);
+}
+
+void fetch_freed(struct quiver *store)
+{
+	atomic_store(&store->fetch.holes_enough, 0);
+}
+
+/* ---- asking ---- */
+
+static uint64_t tail_slots(const struct quiver *store)
+{
+	return TAIL_BYTES / store->geometry.vector_bytes + 1;
+}
+
+/* Whether `slot` has come so near to the end of what was fetched of the tail that another part of
+ * WINDOW_BYTES is worth asking for. */
+static bool tail_is_low(const struct quiver *store, uint64_t slot)
+{
+	uint64_t want = slot + tail_slots(store) / WINDOWS * (WINDOWS - 1);
+	uint64_t rows = atomic_load(&store->columns.rows);
+
+	return atomic_load_explicit(&store->fetch.tail, memory_order_relaxed) <
+	       (want < rows ? want : rows);
+}
+
+static bool holes_are_low(const struct quiver *store, uint64_t slot)
+{
+	return slot >= atomic_load_explicit(&store->fetch.holes_enough, memory_order_relaxed);
+}
+
+void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count)
+{
+	if (count == 0 || count * store->geometry.vector_bytes >= FOR_BYTES)
+		return;
+	if (tail_is_low(store, slots[count - 1]) || holes_are_low(store, slots[count - 1]))
+		background_want_fetch(store);
+}
+
+/* ---- the tail ---- */
+
+/* Whether slots have been taken fast since the last time, and nobody has synced them. */
+static bool is_taken_fast(struct quiver *store)
+{
+	struct fetch *fetch = &store->fetch;
+	uint64_t now = clock_monotonic_ns();
+	uint64_t syncs = atomic_load(&store->columns.vector_syncs);
+	bool fast = now - fetch->asked_ns < FAST_NS && syncs == fetch->syncs;
+
+	fetch->asked_ns = now;
+	fetch->syncs = syncs;
+	return fast;
+}
+
+static uint64_t offset_of(const struct quiver *store, uint64_t slot)
+{
+	return columns_vector_offset(&store->columns, slot);
+}
+
+/* Windows over what follows the slot that is taken next; whether there are any. */
+static bool follow(struct quiver *store, const struct slots_counts *counts)
+{
+	uint64_t at = offset_of(store, counts->used);
+	uint64_t end = (at / WINDOW_BYTES + WINDOWS) * WINDOW_BYTES;
+
+	if (!windows_follow(&store->columns, at, offset_of(store, counts->rows)))
+		return false;
+	end = end < offset_of(store, counts->rows) ? end : offset_of(store, counts->rows);
+	atomic_store(&store->fetch.tail,
+	             (end - COLUMN_HEADER_BYTES) / store->geometry.vector_bytes);
+	return true;
+}
+
+/* In vain where the file was cut meanwhile: it is a matter of speed alone. */
+static void will_need(const struct column *column, uint64_t from, uint64_t to)
+{
+	for (uint64_t at = from; at < to; at += PIECE_BYTES) {
+		void *piece = (void *)(uintptr_t)(column->map + at);
+
+		(void)madvise(piece, to - at < PIECE_BYTES ? to - at : PIECE_BYTES, MADV_WILLNEED);
+	}
+}
+
+static void fetch_tail(struct quiver *store, const struct slots_counts *counts)
+{
+	uint64_t from = atomic_load(&store->fetch.tail);
+	uint64_t to;
+
+	if (is_taken_fast(store) && follow(store, counts))
+		return;
+	from = from > counts->used ? from : counts->used;
+	to = counts->used + tail_slots(store);
+	to = to < counts->rows ? to : counts->rows;
+	/* Also where there is no tail: else whoever takes a slot would ask, and in vain. */
+	atomic_store(&store->fetch.tail, to);
+	if (from >= to)
+		return;
+	will_need(&store->columns.vectors, offset_of(store, from) / PIECE_BYTES * PIECE_BYTES,
+	          offset_of(store, to));
+}
+
+/* ---- holes ---- */
+
+/* The pages that a slot's part of a column shares with others: its first and its last. */
+struct edges {
+	uint64_t first, last; /* offsets */
+};
+
+static struct edges edges_of(const struct column *column, uint64_t slot)
+{
+	uint64_t at = COLUMN_HEADER_BYTES + slot * column->row_bytes;
+	uint64_t page = page_bytes();
+
+	return (struct edges){ .first = at / page * page,
+		               .last = (at + column->row_bytes - 1) / page * page };
+}
+
+static bool is_resident(const struct column *column, uint64_t offset)
+{
+	unsigned char resident;
+	void *page = (void *)(uintptr_t)(column->map + offset);
+
+	return mincore(page, page_bytes(), &resident) == 0 && (resident & 1);
+}
+
+/* Whether the pages of the next of them are in memory. */
+static bool are_resident(const struct column *column, const uint64_t *holes, size_t count)
+{
+	for (size_t i = 0; i < count && i < HOLES_SAMPLE; i++) {
+		struct edges edges = edges_of(column, holes[i]);
+
+		if (!is_resident(column, edges.first) || !is_resident(column, edges.last))
+			return false;
+	}
+	return true;
+}
+
+/* What was asked for so far, to be asked of the disk with what follows close behind. */
+struct range {
+	uint64_t from, to; /* offsets; nothing where they are equal */
+};
+
+static void add_page(const struct column *column, struct range *range, uint64_t page)
+{
+	if (page > range->to + GAP_BYTES || range->from == range->to) {
+		will_need(column, range->from, range->to);
+		range->from = page;
+	}
+	range->to = page + page_bytes();
+}
+
+static void fetch_edges(const struct column *column, const uint64_t *holes, size_t count)
+{
+	struct range range = { 0, 0 };
+
+	/* Whole pages are written and not read. */
+	if (column->row_bytes % page_bytes() == 0 || are_resident(column, holes, count))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct edges edges = edges_of(column, holes[i]);
+
+		add_page(column, &range, edges.first);
+		add_page(column, &range, edges.last);
+	}
+	will_need(column, range.from, range.to);
+}
+
+static void fetch_holes(struct quiver *store, const struct slots_counts *counts)
+{
+	struct fetch *fetch = &store->fetch;
+	uint64_t holes[HOLES_AHEAD];
+	uint64_t end;
+	size_t count = slots_peek(&store->slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
+	size_t known = 0;
+
+	while (known < count && holes[known] >= fetch->holes_from && holes[known] < fetch->holes_to)
+		known++;
+	fetch_edges(&store->columns.vectors, holes + known, count - known);
+	fetch_edges(&store->columns.ids, holes + known, count - known);
+	fetch_edges(&store->columns.meta, holes + known, count - known);
+	fetch->holes_from = count > 0 ? holes[0] : end;
+	fetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
+	if (count > 0)
+		atomic_store(&fetch->holes_enough, holes[count / 2]);
+	else /* the next is behind `end`, or the tail's, of which there is nothing to be read */
+		atomic_store(&fetch->holes_enough, end < counts->used ? end : UINT64_MAX);
+}
+
+void fetch_ahead(struct quiver *store)
+{
+	struct slots_counts counts;
+
+	slots_counts(&store->slots, &counts);
+	fetch_holes(store, &counts);
+	if (tail_is_low(store, counts.used))
+		fetch_tail(store, &counts);
+}

@@ -1,0 +1,143 @@
+/*
+ * columns.h - vectors.npy, ids.npy and meta.npy: opening, mapping, growing,
+ * cutting, and the only accessors to their rows; FORMAT.md.
+ */
+#ifndef QUIVER_COLUMNS_H
+#define QUIVER_COLUMNS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/sizes.h"
+#include "engine/disk/io.h"
+#include "engine/quiver.h"
+
+#define COLUMN_HEADER_BYTES 4096u
+#define META_ROW_BYTES 40u
+#define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
+#define SLOT_NONE UINT64_MAX
+
+#define WINDOWS 4u /* of window.h: one that is filled while three are made ready */
+
+struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
+	uint64_t lsn; /* 0 = free */
+	uint64_t sum;
+	struct quiver_attr attr;
+};
+
+struct window;
+
+struct column {
+	int fd;
+	uint32_t row_bytes;
+	const uint8_t *map; /* reserved once; valid for the life of the store */
+	uint64_t reserved_bytes;
+	_Atomic uint64_t mapped_bytes; /* grow lock of the store */
+	uint64_t file_bytes; /* grow lock of the store */
+	uint8_t *store_map; /* rows lock; the file again, to store rows in; NULL: by calls */
+	uint64_t store_bytes; /* rows lock */
+};
+
+struct columns {
+	const struct quiver_io *io;
+	struct quiver_geometry geometry;
+	int dir_fd; /* not owned */
+	struct column vectors, ids, meta;
+	_Atomic uint64_t rows; /* that all three have room for, backed by blocks and
+	                          mapped; changed under the grow lock of the store */
+	pthread_mutex_t rows_lock; /* held while rows are stored; below all other locks */
+	pthread_mutex_t sync_lock; /* held during a sync; above the rows lock */
+	int sync_error; /* sync lock; of the first that failed: there is none after it */
+	_Atomic uint64_t vector_syncs; /* of vectors.npy, begun */
+	uint64_t rows_max; /* that fit the reserved address space */
+	_Atomic bool grown; /* since the last columns_sync_slots */
+	/* Where part n of vectors.npy is stored in: n % WINDOWS; NULL: by calls. Replaced by one
+	 * thread at a time, read inside an epoch (window.h). */
+	struct window *_Atomic windows[WINDOWS];
+};
+
+/* Make the three files with no rows, and sync them. 0 or -errno. */
+int columns_create(const struct quiver_io *io, int dir_fd, const struct quiver_geometry *geometry);
+
+/* Open, check names, dtypes and sizes against the geometry, reserve address space
+ * and map what is there. Rows = the fewest of the three (a longer file or a stale
+ * row count is put right unless read_only). -EUCLEAN a header that does not fit, or
+ * fewer than `slots_used` rows (error says which file); else -errno. */
+int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd,
+                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
+                 struct quiver_error *error);
+int columns_close(struct columns *columns);
+
+/* Have the kernel begin to write what is dirty of `count` slots; it may not. */
+void columns_slots_soon(const struct columns *columns, uint64_t slot, uint64_t count);
+/* The same of all three. */
+void columns_write_soon(const struct columns *columns);
+/* Read all three anew from the disk. Before anything was read through the maps: what is in
+ * use stays. 0 or -errno. */
+int columns_forget(const struct columns *columns);
+
+/* A descriptor, the caller's, through which the bytes of vectors.npy come from the disk whatever
+ * the kernel has cached: O_DIRECT, so offset, length and memory are multiples of
+ * COLUMN_HEADER_BYTES. -EINVAL here or from a read: this filesystem has no such thing. */
+int columns_open_direct(const struct columns *columns);
+/* Where slot `s` begins in vectors.npy. */
+uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot);
+
+/* Make all three at least `rows` long: allocate, fill new ids with NONE, map, and
+ * rewrite the headers. Where it fails (-ENOSPC, ...) rows stays what it was and
+ * what was added is cut again. Grow lock held. Waits for the disk. */
+int columns_grow(struct columns *columns, uint64_t rows);
+/* Write the headers again as they are. Grow lock held. 0 or -errno. */
+int columns_write_headers(struct columns *columns);
+/* Cut to `rows`. Nobody may read or write the rows above. Grow lock held. */
+int columns_cut(struct columns *columns, uint64_t rows);
+/* fdatasync all three: vectors only, or ids and meta only, or both. Once one has
+ * failed all do: the kernel tells of lost pages once. Any thread. */
+int columns_sync(struct columns *columns, bool vectors, bool rows);
+/* Make the bytes of all slots durable, and that there are so many: opening cuts vectors.npy to
+ * the rows that the others have, too. One thread at a time. */
+int columns_sync_slots(struct columns *columns);
+/* Have the device take the bytes of all slots piece by piece, so that the sync that must follow
+ * is short, and with it what a commit that syncs the log meanwhile has to wait for. 0, or
+ * -errno, as of a sync, which it fails with all that follow. Any thread. */
+int columns_write_out(struct columns *columns);
+
+/* Bytes of slot `s` in the map. slot < rows. */
+const void *columns_vector(const struct columns *columns, uint64_t slot);
+/* ID in row `slot`, from the map; an aligned, atomic load. */
+uint64_t columns_id(const struct columns *columns, uint64_t slot);
+/* A row of `slot` is about to be read: have the processor fetch it meanwhile. Any thread; the slot
+ * need not hold anything. */
+void columns_fetch_row(const struct columns *columns, uint64_t slot);
+/* The same for its ID. */
+void columns_fetch_id(const struct columns *columns, uint64_t slot);
+/* The same for the first bytes of the vector. */
+void columns_fetch_vector(const struct columns *columns, uint64_t slot);
+/* Decode the row of `slot` from the map, expecting it to belong to `id`.
+ * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
+int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);
+/* Whether a row that does not match is what is left of the freeing of a row amid which the
+ * process was killed, between two words, or the machine, between two sectors; or of a write to a
+ * free one amid which the machine was: an all-zero part and another. */
+bool columns_meta_torn(const struct columns *columns, uint64_t slot);
+/* The row as it stands in the file, whether it matches or not. 0, -EIO. */
+int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES]);
+/* The LSN in the row as it stands, whether the row matches or not; 0 where it cannot be read. */
+uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot);
+
+/* Write N bytes to each of `count` neighbouring slots from `slot` on; parts as for
+ * pwritev (used up). */
+int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count);
+/* Write `count` neighbouring rows: ids and meta. ids[i] == QUIVER_ID_NONE frees. */
+int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *ids,
+                       const struct meta_row *rows, size_t count);
+/* Only the meta row (attributes). */
+int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
+                       const struct meta_row *row);
+
+/* The sum of a vector, from the hash of its bytes: FORMAT.md. */
+uint64_t vector_sum(uint64_t id, uint64_t lsn, uint64_t bytes_hash);
+
+#endif

@@ -1,0 +1,281 @@
+/*
+ * columns_rows.c - the rows of the columns: reading them from the map, writing vectors
+ * with positioned writes, storing the others in the map.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+/* Of a few bytes: a call would take longer than the hash. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "engine/base/fault.h"
+#include "engine/disk/column_map.h"
+#include "engine/disk/columns.h"
+#include "engine/disk/window.h"
+#include "engine/media/bytes.h"
+
+/* Where each field of a meta row lies; FORMAT.md. */
+enum {
+	AT_LSN = 0,
+	AT_SUM = 8,
+	AT_MTIME = 16,
+	AT_UID = 24,
+	AT_GID = 28,
+	AT_MODE = 32,
+	AT_FLAGS = 34,
+	AT_CRC = 36,
+	AT_END = 40,
+};
+
+enum { FLAG_LIVE = 1 };
+
+#define SECTOR_BYTES 512u
+
+#define CACHE_LINE_BYTES 64u
+/* The first of a vector: with more, who does not touch it waits for lines in vain. */
+#define FETCH_BYTES 128u
+/* Rows encoded at a time, on the stack. */
+#define WRITE_ROWS_MAX 256u
+/* A row that does not match may be just being written (attributes change in place): that is over
+ * long before so many looks. */
+#define READ_TRIES 64
+
+static_assert(AT_END == META_ROW_BYTES, "a row");
+static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0 && AT_FLAGS >= AT_END - 8,
+              "a sector ends at a multiple of 8 in a row, so before the flags");
+
+static uint64_t row_offset(const struct column *column, uint64_t slot)
+{
+	return COLUMN_HEADER_BYTES + slot * column->row_bytes;
+}
+
+static const uint8_t *row_in_map(const struct columns *columns, const struct column *column,
+                                 uint64_t slot)
+{
+	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
+	return column->map + row_offset(column, slot);
+}
+
+static uint32_t row_crc(const uint8_t row[META_ROW_BYTES], uint64_t id, uint64_t slot)
+{
+	uint8_t bytes[AT_CRC + 16];
+
+	memcpy(bytes, row, AT_CRC);
+	put_le64(bytes + AT_CRC, id);
+	put_le64(bytes + AT_CRC + 8, slot);
+	return (uint32_t)XXH3_64bits(bytes, sizeof(bytes));
+}
+
+static bool all_zero(const uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (bytes[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+static void meta_encode(const struct meta_row *row, uint64_t id, uint64_t slot,
+                        uint8_t to[META_ROW_BYTES])
+{
+	memset(to, 0, META_ROW_BYTES);
+	if (row->lsn == 0)
+		return;
+	put_le64(to + AT_LSN, row->lsn);
+	put_le64(to + AT_SUM, row->sum);
+	put_le64(to + AT_MTIME, (uint64_t)row->attr.mtime_ns);
+	put_le32(to + AT_UID, row->attr.uid);
+	put_le32(to + AT_GID, row->attr.gid);
+	put_le16(to + AT_MODE, row->attr.mode);
+	put_le16(to + AT_FLAGS, FLAG_LIVE);
+	put_le32(to + AT_CRC, row_crc(to, id, slot));
+}
+
+static int meta_decode(const uint8_t from[META_ROW_BYTES], uint64_t id, uint64_t slot,
+                       struct meta_row *row)
+{
+	*row = (struct meta_row){ 0 };
+	if (all_zero(from, META_ROW_BYTES))
+		return 0;
+	if (get_le64(from + AT_LSN) == 0 || get_le16(from + AT_FLAGS) != FLAG_LIVE ||
+	    get_le32(from + AT_CRC) != row_crc(from, id, slot))
+		return -EBADMSG;
+	row->lsn = get_le64(from + AT_LSN);
+	row->sum = get_le64(from + AT_SUM);
+	row->attr.mtime_ns = (int64_t)get_le64(from + AT_MTIME);
+	row->attr.uid = get_le32(from + AT_UID);
+	row->attr.gid = get_le32(from + AT_GID);
+	row->attr.mode = get_le16(from + AT_MODE);
+	return 0;
+}
+
+const void *columns_vector(const struct columns *columns, uint64_t slot)
+{
+	return row_in_map(columns, &columns->vectors, slot);
+}
+
+uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot)
+{
+	return row_offset(&columns->vectors, slot);
+}
+
+uint64_t columns_id(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *row = row_in_map(columns, &columns->ids, slot);
+	/* The header is a multiple of 8, and so is a row. */
+	const uint64_t *id = __builtin_assume_aligned(row, sizeof(*id));
+
+	return le64toh(__atomic_load_n(id, __ATOMIC_ACQUIRE));
+}
+
+void columns_fetch_row(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *row = columns->meta.map + row_offset(&columns->meta, slot);
+
+	__builtin_prefetch(row);
+	__builtin_prefetch(row + META_ROW_BYTES - 1); /* in the next cache line, maybe */
+}
+
+void columns_fetch_id(const struct columns *columns, uint64_t slot)
+{
+	__builtin_prefetch(columns->ids.map + row_offset(&columns->ids, slot));
+}
+
+void columns_fetch_vector(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *vector = columns->vectors.map + row_offset(&columns->vectors, slot);
+	uint32_t bytes = columns->vectors.row_bytes;
+
+	for (uint32_t at = 0; at < bytes && at < FETCH_BYTES; at += CACHE_LINE_BYTES)
+		__builtin_prefetch(vector + at);
+}
+
+int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
+{
+	const uint8_t *at = row_in_map(columns, &columns->meta, slot);
+	uint8_t bytes[META_ROW_BYTES];
+	int r = -EBADMSG;
+
+	for (int i = 0; r == -EBADMSG && i < READ_TRIES; i++) {
+		if (i > 0)
+			sched_yield();
+		r = fault_load(bytes, at, sizeof(bytes));
+		if (r == 0)
+			r = meta_decode(bytes, id, slot, row);
+	}
+	return r;
+}
+
+bool columns_meta_torn(const struct columns *columns, uint64_t slot)
+{
+	size_t first = SECTOR_BYTES - row_offset(&columns->meta, slot) % SECTOR_BYTES;
+	uint8_t bytes[META_ROW_BYTES];
+
+	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
+		return false;
+	/* The other part is that of a live row: the LSN leads it, the flags are in its last word.
+	 * A process that is killed amid a write leaves an LSN that is newer than the checkpoint,
+	 * so that need not be told here. */
+	if (all_zero(bytes, sizeof(uint64_t)) && get_le16(bytes + AT_FLAGS) == FLAG_LIVE)
+		return true;
+	return first < META_ROW_BYTES && all_zero(bytes + first, sizeof(bytes) - first) &&
+	       get_le64(bytes + AT_LSN) != 0;
+}
+
+int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES])
+{
+	return fault_load(bytes, row_in_map(columns, &columns->meta, slot), META_ROW_BYTES);
+}
+
+uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot)
+{
+	uint8_t bytes[META_ROW_BYTES];
+
+	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
+		return 0;
+	return get_le64(bytes + AT_LSN);
+}
+
+int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count)
+{
+	struct column *column = &columns->vectors;
+	uint64_t length = 0;
+
+	for (int i = 0; i < count; i++)
+		length += parts[i].iov_len;
+	assert(length % column->row_bytes == 0);
+	assert(slot + length / column->row_bytes <=
+	       atomic_load_explicit(&columns->rows, memory_order_relaxed));
+	return window_write(columns, row_offset(column, slot), length, parts, count);
+}
+
+/* The same for at most WRITE_ROWS_MAX rows. */
+static int write_some_rows(struct columns *columns, uint64_t slot, const uint64_t *ids,
+                           const struct meta_row *rows, size_t count)
+{
+	static const struct meta_row free_row;
+	uint8_t id_bytes[WRITE_ROWS_MAX * sizeof(uint64_t)];
+	uint8_t meta_bytes[WRITE_ROWS_MAX * META_ROW_BYTES];
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		bool live = ids[i] != QUIVER_ID_NONE;
+
+		assert(!live || (rows && rows[i].lsn != 0));
+		put_le64(id_bytes + i * sizeof(uint64_t), ids[i]);
+		meta_encode(live ? &rows[i] : &free_row, ids[i], slot + i,
+		            meta_bytes + i * META_ROW_BYTES);
+	}
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), meta_bytes,
+	                 count * META_ROW_BYTES);
+	if (r == 0)
+		r = column_store(columns->io, &columns->ids, row_offset(&columns->ids, slot),
+		                 id_bytes, count * sizeof(uint64_t));
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
+}
+
+int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *ids,
+                       const struct meta_row *rows, size_t count)
+{
+	assert(slot + count <= atomic_load_explicit(&columns->rows, memory_order_relaxed));
+	for (size_t done = 0; done < count;) {
+		size_t some = count - done < WRITE_ROWS_MAX ? count - done : WRITE_ROWS_MAX;
+		int r = write_some_rows(columns, slot + done, ids + done, rows ? rows + done : NULL,
+		                        some);
+
+		if (r < 0)
+			return r;
+		done += some;
+	}
+	return 0;
+}
+
+int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
+                       const struct meta_row *row)
+{
+	uint8_t bytes[META_ROW_BYTES];
+	int r;
+
+	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
+	assert(row->lsn != 0);
+	meta_encode(row, id, slot, bytes);
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), bytes,
+	                 sizeof(bytes));
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
+}
+
+uint64_t vector_sum(uint64_t id, uint64_t lsn, uint64_t bytes_hash)
+{
+	uint8_t bytes[24];
+
+	put_le64(bytes, id);
+	put_le64(bytes + 8, lsn);
+	put_le64(bytes + 16, bytes_hash);
+	return XXH3_64bits(bytes, sizeof(bytes));
+}

@@ -1,0 +1,110 @@
+/*
+ * index.h - the table from ID to slot: open addressing, linear probing, 4 bytes an
+ * entry; keys are compared in the ids column. One writer (the store's writer lock),
+ * readers without locks inside an epoch section.
+ */
+#ifndef QUIVER_INDEX_H
+#define QUIVER_INDEX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/disk/columns.h"
+#include "engine/disk/io.h"
+
+struct index_table;
+
+/* What a snapshot is of. */
+struct index_stamp {
+	uint8_t uuid[16];
+	uint64_t lsn;
+	uint64_t slots_used;
+};
+
+struct index {
+	const struct columns *columns;
+	struct index_table *_Atomic table; /* written under the writer lock */
+	_Atomic uint64_t count; /* writer lock */
+	_Atomic bool misses_some; /* made of rows of which some are damaged: an ID that is not
+	                             found may be there. Written under the writer lock */
+	uint64_t tombs; /* writer lock; removed entries that still cost probes */
+	_Atomic uint64_t bytes; /* of all tables */
+	/* The table that is going to follow, or NULL: it has what the first `copied` entries of
+	 * the table have. */
+	struct index_table *next; /* writer lock */
+	uint64_t copied; /* writer lock */
+	uint64_t next_tombs; /* writer lock */
+	struct index_table *former; /* writer lock; replaced ones, readers may be inside */
+	bool is_saved; /* writer lock; loaded from the file `index`, which is of: */
+	struct index_stamp saved; /* writer lock */
+};
+
+/* An empty table with room for `expected` IDs. 0 or -ENOMEM. */
+int index_init(struct index *index, const struct columns *columns, uint64_t expected);
+void index_destroy(struct index *index);
+
+/* Slot of `id`, or SLOT_NONE - also where index_damage says why. Inside an epoch section, or
+ * under the writer lock. */
+uint64_t index_find(const struct index *index, uint64_t id);
+/* The same, and whether the search ended at a page that cannot be used: when one asks
+ * index_damage, there may be another table already. `read`: the vector is read next. Inside an
+ * epoch section. */
+uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *stopped);
+/* For an ID that was not found: whether every row that the search has passed matches its
+ * checksum. One that does not may be the row of that ID. As index_find. */
+bool index_way_is_sound(const struct index *index, uint64_t id);
+
+/* Make sure that `count` inserts will not need memory. 0 or -ENOMEM. Writer lock. Takes no longer
+ * than the inserts do, and waits for nobody: a table that becomes full is replaced bit by bit. */
+int index_make_room(struct index *index, uint64_t count);
+/* The tables that were replaced since, for index_free_former. Writer lock. */
+struct index_table *index_take_former(struct index *index);
+/* Free them. No reader may be in them: at the end of an epoch_wait that began after they were
+ * taken. Any thread. */
+void index_free_former(struct index *index, struct index_table *former);
+/* Rebuild without removed entries, where there are any. 0 or -ENOMEM. Writer lock; waits for
+ * readers. */
+int index_drop_tombs(struct index *index);
+/* Add an ID that is not there. Its row must be written. Writer lock. */
+void index_insert(struct index *index, uint64_t id, uint64_t slot);
+/* The ID moves from slot `old` to `slot`. Writer lock. */
+void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot);
+/* Writer lock. */
+void index_remove(struct index *index, uint64_t id, uint64_t slot);
+
+uint64_t index_bytes(const struct index *index);
+
+/* ---- the snapshot, FORMAT.md ---- */
+
+/* Write the file `index` (through `index.new`, synced, renamed, folder synced). `live`
+ * is the live map, slots_used bits. The table must be whole. Writer lock, nobody else there.
+ * 0 or -errno. */
+int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
+               const struct index_stamp *stamp, const uint64_t *live);
+/* Whether the file `index` is of this state already: loaded from it, and none other since. */
+bool index_is_saved(const struct index *index, const struct index_stamp *stamp);
+/* Room for the live map of so many slots. */
+uint64_t index_live_bytes(uint64_t slots_used);
+/* Open it. On success the index is initialised, its count set, and `live` (index_live_bytes)
+ * holds the live map, of which all is checked; otherwise that holds anything. The pages of the table are read
+ * and checked when they are first used. -ENOENT, -ESTALE it is of something else, -EBADMSG
+ * damaged: rebuild then; -ENOMEM; -errno of the reads. */
+int index_load(struct index *index, const struct columns *columns, const struct quiver_io *io,
+               int dir_fd, const struct index_stamp *stamp, uint64_t *live);
+/* Whether no page is left to be read. Only a whole table may be changed. Any thread, in an epoch
+ * section or under the writer lock. */
+bool index_is_whole(const struct index *index);
+/* Read what is left, and compare all of it with `live`, the live map that index_load gave and that
+ * nothing has changed since. 0, -EBADMSG, -errno of the reads, -ENOMEM. Writer lock; waits for
+ * readers. */
+int index_load_rest(struct index *index, const uint64_t *live);
+/* What a page could not be used for, whose searches find nothing then, or -EBADMSG where
+ * index_load_rest found that the table does not fit the live map. 0 while there was none. As
+ * index_is_whole. */
+int index_damage(const struct index *index);
+/* Exchange what two indexes of the same columns hold; returns when no reader is in the former
+ * table of the first any more, and nobody may use the second. Writer lock. */
+void index_swap(struct index *index, struct index *with);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * slots.h - which slots are free, taken and live, and who is still in them.
+ *
+ * free -> taken (allocated by a commit under way) -> live (published) -> taken
+ * (retired: superseded, until a checkpoint has made its successor durable and no
+ * reader is in it) -> free. Slots are never overwritten while taken.
+ */
+#ifndef QUIVER_SLOTS_H
+#define QUIVER_SLOTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/disk/columns.h"
+
+struct slots {
+	pthread_mutex_t lock;
+	uint64_t rows_max;
+	uint64_t *taken; /* lock; a bit for each slot */
+	_Atomic uint64_t untold; /* written under the lock; taken is yet to be copied from so many
+	                            words of the live map */
+	_Atomic uint64_t *live; /* writer lock of the store; subset of taken */
+	_Atomic uint32_t *pins; /* readers in a slot that readers.h has no pin for */
+	uint64_t rows; /* lock; slots there is room for */
+	uint64_t used; /* lock; every taken slot lies below */
+	uint64_t free_below; /* lock; free slots below used */
+	uint64_t hint; /* lock; no free slot lies below */
+};
+
+/* Address space for rows_max slots; memory is used as slots are touched.
+ * 0 or -ENOMEM. */
+int slots_init(struct slots *slots, uint64_t rows_max);
+void slots_destroy(struct slots *slots);
+
+/* Make room known: after growing, and after opening. */
+void slots_set_rows(struct slots *slots, uint64_t rows);
+
+/* Take the `count` lowest free slots, ascending, into out[]. 0 or -ENOSPC (none
+ * taken). Any thread. */
+int slots_take(struct slots *slots, size_t count, uint64_t *out);
+/* Take free slots below `below` only, at most `count`; how many were taken. */
+size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint64_t *out);
+/* The lowest free slots below used, which slots_take would give out next, ascending, into out[]: at
+ * most `max` of the first `span` slots where there can be any; how many. They stay free. *end: every
+ * slot below it that is free was found. Any thread. */
+size_t slots_peek(struct slots *slots, uint64_t span, size_t max, uint64_t *out, uint64_t *end);
+/* Give a taken slot back. Nobody may be in it. Any thread. */
+void slots_give(struct slots *slots, uint64_t slot);
+/* The same for `count` neighbours, of which none is live: in the time of a few, as each checkpoint
+ * takes and gives all long runs of free slots. */
+void slots_give_run(struct slots *slots, uint64_t first, uint64_t count);
+/* A taken slot holds a published vector now / does not any more. Writer lock. */
+void slots_set_live(struct slots *slots, uint64_t slot);
+void slots_clear_live(struct slots *slots, uint64_t slot);
+bool slots_is_live(const struct slots *slots, uint64_t slot);
+/* Not free: live, superseded or held by who is about to write it. While nobody else is there. */
+bool slots_is_taken(const struct slots *slots, uint64_t slot);
+/* While opening, before anyone else is there: slot holds a vector. */
+void slots_load_live(struct slots *slots, uint64_t slot);
+/* While opening: where to put a whole live map of `bytes`, zeros so far, and that it is there
+ * now: `used` bits, `count` of them set. */
+uint64_t *slots_map_room(struct slots *slots, uint64_t bytes);
+void slots_map_loaded(struct slots *slots, uint64_t used, uint64_t count);
+
+/* Pins beyond those of readers.h. Any thread; to pin, be in an epoch section that found the
+ * slot. */
+void slots_pin(struct slots *slots, uint64_t slot);
+void slots_unpin(struct slots *slots, uint64_t slot);
+bool slots_pinned(const struct slots *slots, uint64_t slot);
+
+/* Lower `used` past free slots at the tail; returns it. */
+uint64_t slots_trim(struct slots *slots);
+/* If every slot at and above `rows` is free: forget them (rows becomes that), so
+ * that the files can be cut. False, nothing changed, otherwise. */
+bool slots_cut(struct slots *slots, uint64_t rows);
+/* Highest live slot below `below`, or SLOT_NONE. */
+uint64_t slots_highest_live(const struct slots *slots, uint64_t below);
+/* First run of at least `min` free slots at or after *from and below used: taken,
+ * from *from, at most `max` long; its length, 0 where there is none. */
+uint64_t slots_take_run(struct slots *slots, uint64_t *from, uint64_t min, uint64_t max);
+
+struct slots_counts {
+	uint64_t rows, used, free_below;
+};
+void slots_counts(struct slots *slots, struct slots_counts *counts);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * wal.h - the write-ahead log: segments, appending, syncing, cutting; FORMAT.md.
+ */
+#ifndef QUIVER_WAL_H
+#define QUIVER_WAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/sizes.h"
+#include "engine/disk/io.h"
+#include "engine/media/wal_record.h"
+#include "engine/quiver.h"
+
+/* A checkpoint cuts the log long before: this bounds the arrays, some of them on stacks. */
+#define WAL_SEGMENTS_MAX 512
+
+struct wal_segment {
+	int fd;
+	uint64_t number;
+	uint64_t salt;
+	uint64_t size_bytes;
+	uint8_t *map; /* all of the file, to append through; owned; NULL: by calls */
+	uint64_t mapped_from; /* offset of what was stored there since the last sync; 0: nothing */
+	uint64_t end; /* offset of the next record */
+	uint64_t last_lsn; /* of its last record, 0 where it has none */
+	bool dirty; /* holds records not synced yet */
+};
+
+struct wal {
+	const struct quiver_io *io;
+	int wal_fd; /* the folder wal/; owned */
+	int durable_fd; /* the file durable; owned */
+	uint8_t uuid[16];
+
+	pthread_mutex_t prepare_lock; /* held while a segment is made; before sync_lock */
+	pthread_mutex_t sync_lock; /* held through a sync; taken before `lock` */
+	pthread_mutex_t lock;
+	/* Oldest first; the last is the one appended to. lock; appending also holds the
+	 * writer lock of the store. */
+	struct wal_segment segments[WAL_SEGMENTS_MAX];
+	size_t count; /* lock */
+	uint64_t cut_lsn; /* lock; records up to it are not needed any more */
+	uint64_t appended_lsn; /* lock; of the last record with the kernel */
+	bool slots_dirty; /* lock; a PUTSLOT names bytes that are not synced yet */
+	/* Syncs the slots that PUTSLOT records name; set by wal_set_slots. */
+	int (*sync_slots)(void *arg);
+	void *sync_slots_arg;
+	uint32_t vector_bytes; /* in such a slot */
+	struct wal_segment ready; /* lock; the next one, made ahead; fd -1 = none */
+	struct wal_segment spare; /* lock; an old one to be recycled; fd -1 = none */
+	uint64_t next_number; /* prepare_lock */
+	uint64_t next_bytes; /* prepare_lock */
+	uint64_t last_lsn; /* writer lock; of the last record appended */
+	int sync_error; /* sync_lock; of the first sync that failed, negative */
+	_Atomic uint64_t durable_lsn;
+	_Atomic uint64_t syncs;
+	_Atomic uint64_t room_bytes; /* left in the active segment */
+	_Atomic uint64_t appended_bytes; /* since open, with the slots that PUTSLOT names */
+};
+
+/* Start a log in the folder wal/ of the store with an empty segment `number`, which must be
+ * above those of any file there. Waits for the disk. 0 or -errno (nothing to stop then). */
+int wal_start(struct wal *wal, const struct quiver_io *io, int dir_fd, const uint8_t uuid[16],
+              uint64_t number, uint64_t last_lsn);
+/* How to sync the slots of `vector_bytes` that PUTSLOT records name: 0 or -errno, called with
+ * the sync lock held. Before the first of them, and before there are other threads. */
+void wal_set_slots(struct wal *wal, uint32_t vector_bytes, int (*sync_slots)(void *arg), void *arg);
+/* Remove every segment in wal/: a superblock durably says that none is needed. 0 or -errno. */
+int wal_clear(const struct quiver_io *io, int dir_fd);
+/* Close all; where `remove`, the log is empty by a checkpoint and its files go. 0 or the
+ * first error. */
+int wal_stop(struct wal *wal, bool remove);
+
+/* Bytes that a record with `payload` bytes takes. */
+uint64_t wal_record_bytes(uint32_t payload_bytes);
+
+/* Make sure one append of `bytes` will fit without making a segment then. -EAGAIN where
+ * `nowait` and one must be made; -ENOSPC; -errno. Writer lock. */
+int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait);
+
+/* Append records; salt, previous LSN and durable LSN are filled in. All of them are with the
+ * kernel on return 0. On failure the log is as before: what was written is wiped and the
+ * wipe synced; -EROFS where even that failed, and then the log must not be used again. Room
+ * must have been made. One alone goes through the map, unless `sync_next`: what is stored there
+ * has to be unmapped before a sync, on every core. Writer lock. */
+int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
+               size_t count, bool sync_next);
+
+/* Sync until LSN `lsn` is durable; shared between callers. 0, or -errno: then nothing after
+ * the last durable LSN can be trusted to be on disk, every further call fails, too, and the
+ * store must stop. Any thread. */
+int wal_sync(struct wal *wal, uint64_t lsn);
+
+/* Have a next segment ready, off the commit path. 0 or -errno. One of the store's threads. */
+int wal_prepare(struct wal *wal);
+/* Whether wal_prepare has something to do. Any thread. */
+bool wal_wants_prepare(struct wal *wal);
+
+/* Records up to `lsn` are not needed any more: let go of the segments that hold nothing
+ * else. The store's superblock must say so already, durably. 0 or -errno. */
+int wal_cut(struct wal *wal, uint64_t lsn);
+/* Number of the first segment that may hold a record above `lsn`. */
+uint64_t wal_first_above(struct wal *wal, uint64_t lsn);
+/* If the active segment is well used and the next is ready, go on in that, so that the old
+ * one can be cut. Writer lock. */
+void wal_rotate(struct wal *wal);
+
+/* Segments in use and bytes of all files of the log. Any thread. */
+void wal_usage(struct wal *wal, uint64_t *segments, uint64_t *file_bytes);
+
+#endif

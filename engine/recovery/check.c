@@ -1,0 +1,293 @@
+/*
+ * Checking a store that nobody has open: every structure and every checksum. Repairing it is
+ * in repair.c.
+ */
+#include "engine/recovery/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/base/fault.h"
+
+void check_say(struct check *check, const char *format, ...)
+{
+	char line[sizeof(((struct quiver_error *)NULL)->text)];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (check->say)
+		check->say(check->arg, line);
+}
+
+static void count_damage(struct recovery *recovery, const char *line)
+{
+	struct check *check = recovery->damage_arg;
+
+	check->result->damage++;
+	check_say(check, "%s", line);
+}
+
+bool check_vector(struct check *check, uint64_t slot, const char **why)
+{
+	struct quiver *store = check->store;
+	uint64_t id = columns_id(&store->columns, slot);
+	struct meta_row row;
+	uint64_t hash = 0;
+	int r = columns_meta(&store->columns, slot, id, &row);
+
+	if (r == 0)
+		r = fault_hash(columns_vector(&store->columns, slot), store->geometry.vector_bytes,
+		               &hash);
+	if (r == 0 && vector_sum(id, row.lsn, hash) != row.sum)
+		r = -EBADMSG;
+	*why = r == -EBADMSG ? "the bytes do not match their checksum" : strerror(-r);
+	return r == 0;
+}
+
+static void check_vectors(struct check *check, uint64_t rows)
+{
+	const char *why;
+
+	for (uint64_t slot = 0; slot < rows; slot++) {
+		if (!slots_is_live(&check->store->slots, slot))
+			continue;
+		check->result->vectors++;
+		if (check_vector(check, slot, &why))
+			continue;
+		check->result->damage++;
+		check_say(check, "vectors.npy: slot %" PRIu64 " (vector %" PRIu64 "): %s", slot,
+		          columns_id(&check->store->columns, slot), why);
+	}
+}
+
+/* Slots on which the snapshot and the columns do not agree. */
+static uint64_t compare_snapshot(const struct quiver *store, const struct index *snapshot,
+                                 const uint64_t *live)
+{
+	uint64_t wrong = 0;
+
+	for (uint64_t slot = 0; slot < store->superblock.slots_used; slot++) {
+		bool here = slots_is_live(&store->slots, slot);
+		bool there = live[slot / 64] >> (slot % 64) & 1;
+
+		if (here != there ||
+		    (here && index_find(snapshot, columns_id(&store->columns, slot)) != slot))
+			wrong++;
+	}
+	return wrong;
+}
+
+/* The snapshot of a store that was closed cleanly must say what the columns say. */
+static int check_snapshot(struct check *check)
+{
+	struct quiver *store = check->store;
+	struct index_stamp stamp = { .lsn = store->superblock.checkpoint_lsn,
+		                     .slots_used = store->superblock.slots_used };
+	struct index snapshot;
+	uint64_t *live;
+	uint64_t wrong;
+	int r;
+
+	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
+	live = malloc(index_live_bytes(stamp.slots_used) + 1);
+	if (!live)
+		return -ENOMEM;
+	r = index_load(&snapshot, &store->columns, store->io, store->dir_fd, &stamp, live);
+	if (r == 0) {
+		r = index_load_rest(&snapshot, live);
+		if (r)
+			index_destroy(&snapshot);
+	}
+	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
+		/* A close on a full disk leaves none; nothing is lost with it. */
+		check->result->damage += r != -ENOENT;
+		check_say(check,
+		          "index: %s; opening the store rebuilds it from ids.npy and meta.npy",
+		          r == -EBADMSG  ? "damaged"
+		          : r == -ENOENT ? "missing"
+		                         : "not of this state of the store");
+		r = 0;
+		goto out;
+	}
+	if (r)
+		goto out;
+	wrong = compare_snapshot(store, &snapshot, live);
+	if (wrong || atomic_load(&snapshot.count) != atomic_load(&store->index.count)) {
+		check->result->damage++;
+		check_say(check, "index: %" PRIu64 " slots do not agree with ids.npy and meta.npy",
+		          wrong);
+	}
+	index_destroy(&snapshot);
+out:
+	free(live);
+	return r;
+}
+
+/* What recovery makes of the superblock where there is no log. */
+static struct superblock recovered(struct quiver *store)
+{
+	struct superblock sb = store->superblock;
+	struct slots_counts counts;
+
+	slots_counts(&store->slots, &counts);
+	sb.slots_used = counts.used;
+	sb.count = atomic_load(&store->index.count);
+	sb.lsn_ceiling += STORE_LSN_STEP;
+	return sb;
+}
+
+/* One bad copy is what a crash may leave of writing it. Where there is no log, since the store
+ * was closed or has only been created or recovered, the next write is known to the byte: that of
+ * opening the store or of recovering it. A closed store whose newer copy is bad looks as if it
+ * had not been closed, but its log is gone. The base is read. */
+static int check_superblock(struct check *check, bool has_log)
+{
+	struct quiver *store = check->store;
+	struct superblock after = recovered(store);
+	struct superblock sb;
+	int copies_bad = 0;
+	int r = superblock_read(store->io, store->superblock_fd, &sb, &copies_bad, NULL);
+
+	if (r || copies_bad == 0 || (!sb.clean && has_log))
+		return r;
+	r = sb.clean ? 0 : superblock_torn(store->io, store->superblock_fd, &after);
+	if (r)
+		return r < 0 ? r : 0;
+	(void)store_begin(&sb);
+	r = superblock_torn(store->io, store->superblock_fd, &sb);
+	if (r == 0) {
+		check->result->damage++;
+		check_say(check, "superblock: one of its two copies is damaged");
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Read-only: an unclean store is judged by its log and by its rows up to the checkpoint. What
+ * the log would write is not looked at, since replay writes all of it anew. */
+static int check_contents(struct check *check)
+{
+	struct quiver *store = check->store;
+	struct recovery recovery;
+	bool clean = store->superblock.clean;
+	int r = recovery_init(&recovery, store);
+
+	if (r)
+		return r;
+	recovery.damage = count_damage;
+	recovery.damage_arg = check;
+	recovery.look_only = true;
+	check->result->clean = clean;
+	if (!clean) {
+		r = recovery_read_log(&recovery);
+		check->result->log_records = recovery.scan.records;
+	}
+	if (r == 0)
+		r = recovery_base(&recovery, clean);
+	if (r == 0)
+		r = check_superblock(check, recovery.scan.last_segment > 0);
+	if (r == 0 && recovery.scan.records > 0) {
+		/* Only replay could tell what the count will be. */
+		r = recovery_foresee(&recovery);
+		recovery_judge_rows(&recovery);
+	} else if (r == 0) {
+		recovery_judge(&recovery, clean);
+	}
+	if (r == 0)
+		check_vectors(check, recovery.rows);
+	if (r == 0 && clean)
+		r = check_snapshot(check);
+	recovery_free(&recovery);
+	return r;
+}
+
+/* Open without beginning a life: nothing is written unless a repair does. */
+static int open_for_check(const char *path, bool repair, struct check *check,
+                          struct quiver_error *error)
+{
+	struct quiver_options options = { .read_only = !repair };
+	int r = store_open_files(path, &options, !repair, &check->store, error);
+
+	if (r)
+		return r;
+	return index_init(&check->store->index, &check->store->columns,
+	                  check->store->superblock.count);
+}
+
+/* Opening and closing recovers what a crash has left and writes a fresh snapshot. */
+static int open_and_close(const char *path, struct quiver_error *error)
+{
+	struct quiver_options options = { .read_only = false };
+	struct quiver *store;
+	int r = quiver_open(path, &options, &store, error);
+
+	return r ? r : quiver_close(store);
+}
+
+static int repair_files(const char *path, struct check *check, struct quiver_error *error)
+{
+	int r = open_for_check(path, true, check, error);
+
+	if (r == 0)
+		r = repair_contents(check);
+	if (check->store) {
+		int c = store_discard(check->store);
+
+		check->store = NULL;
+		r = r ? r : c;
+	}
+	return r;
+}
+
+static int repair(const char *path, struct check *check, struct quiver_error *error)
+{
+	struct quiver_error found = { "" };
+	int r = check->result->damage > 0 ? repair_files(path, check, error) : 0;
+
+	if (r)
+		return r;
+	r = open_and_close(path, &found);
+	if (r == -EUCLEAN) {
+		/* What only replaying the log has brought to light. */
+		check->result->damage++;
+		check_say(check, "%s", found.text);
+		r = repair_files(path, check, error);
+		if (r == 0)
+			r = open_and_close(path, error);
+	} else if (r) {
+		error_set(error, "%s", found.text);
+	}
+	return r;
+}
+
+int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const char *line),
+                 void *arg, struct quiver_check_result *result, struct quiver_error *error)
+{
+	struct check check = { .result = result, .say = say, .arg = arg };
+	int r;
+
+	memset(result, 0, sizeof(*result));
+	if (error)
+		error->text[0] = '\0';
+	r = fault_init();
+	if (r == 0)
+		r = open_for_check(path, false, &check, error);
+	if (r == 0)
+		r = check_contents(&check);
+	if (check.store) {
+		int c = store_discard(check.store);
+
+		check.store = NULL;
+		r = r ? r : c;
+	}
+	if (r == 0 && do_repair && (result->damage > 0 || !result->clean))
+		r = repair(path, &check, error);
+	if (r && error && error->text[0] == '\0')
+		error_set(error, "%s: the check could not run: %s", path, strerror(-r));
+	return r;
+}

@@ -1,0 +1,236 @@
+#include "engine/recovery/named.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <xxhash.h>
+
+/* Read at once: it keeps a disk busy that takes several requests at a time. */
+#define READ_BYTES (UINT64_C(8) << 20)
+/* Bytes between two slots that are read through rather than left out by another request. */
+#define GAP_BYTES_MAX (UINT64_C(64) << 10)
+/* Of offset, length and memory: any disk is content with it. */
+#define ALIGN_BYTES ((uint64_t)COLUMN_HEADER_BYTES)
+#define STALLS_MAX 128 /* as in io.c */
+
+/* What reading the slots needs. */
+struct look {
+	const struct columns *columns;
+	uint64_t rows;
+	int direct_fd; /* of vectors.npy, past the cache; -1 = not possible */
+	bool mend;
+	uint8_t *bytes; /* READ_BYTES of them */
+};
+
+int named_add(struct named_list *list, const struct wal_record *record)
+{
+	if (list->count == list->capacity) {
+		size_t want = list->capacity ? list->capacity * 2 : 64;
+		struct named_slot *grown = realloc(list->items, want * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		list->items = grown;
+		list->capacity = want;
+	}
+	list->items[list->count++] = (struct named_slot){
+		.slot = record->slot, .id = record->id, .lsn = record->lsn, .sum = record->sum
+	};
+	return 0;
+}
+
+static int compare(uint64_t x, uint64_t y)
+{
+	return x < y ? -1 : x > y;
+}
+
+static int by_slot(const void *a, const void *b)
+{
+	return compare(((const struct named_slot *)a)->slot, ((const struct named_slot *)b)->slot);
+}
+
+static int by_lsn(const void *a, const void *b)
+{
+	return compare(((const struct named_slot *)a)->lsn, ((const struct named_slot *)b)->lsn);
+}
+
+/* The blocks of some neighbours in the file; it may end before the last one does. */
+struct blocks {
+	uint64_t from;
+	uint64_t length;
+	uint64_t need; /* up to the end of the last slot */
+};
+
+static struct blocks blocks_of(const struct look *look, const struct named_slot *items,
+                               size_t count)
+{
+	uint64_t begin = columns_vector_offset(look->columns, items[0].slot);
+	uint64_t end = columns_vector_offset(look->columns, items[count - 1].slot + 1);
+	uint64_t from = begin / ALIGN_BYTES * ALIGN_BYTES;
+
+	return (struct blocks){ .from = from,
+		                .length =
+		                        (end - from + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES,
+		                .need = end - from };
+}
+
+static int read_direct(const struct look *look, const struct blocks *blocks)
+{
+	const struct quiver_io *io = look->columns->io;
+	const uint64_t need = blocks->need;
+	uint64_t got = 0;
+	int stalls = 0;
+
+	while (got < need) {
+		ssize_t n = io->pread(io, look->direct_fd, look->bytes + got, blocks->length - got,
+		                      blocks->from + got);
+		uint64_t whole;
+
+		if (n < 0 && n != -EINTR)
+			return (int)n;
+		if (n > 0 && got + (uint64_t)n >= need)
+			return 0;
+		/* On with the block that was read in part. */
+		whole = n > 0 ? (got + (uint64_t)n) / ALIGN_BYTES * ALIGN_BYTES : got;
+		stalls = whole == got ? stalls + 1 : 0;
+		if (stalls >= STALLS_MAX)
+			return n == 0 ? -ENODATA : -EIO;
+		got = whole;
+	}
+	return 0;
+}
+
+/* Compare those whose state is not 0 with what was read. How many of them hold. */
+static size_t compare_all(const struct look *look, const struct blocks *blocks,
+                          struct named_slot *items, size_t count)
+{
+	size_t hold = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct named_slot *item = &items[i];
+		uint64_t at = columns_vector_offset(look->columns, item->slot) - blocks->from;
+		uint64_t hash;
+
+		if (item->state == 0)
+			continue;
+		hash = XXH3_64bits(look->bytes + at, look->columns->vectors.row_bytes);
+		if (vector_sum(item->id, item->lsn, hash) == item->sum) {
+			item->state = 0;
+			hold++;
+		}
+	}
+	return hold;
+}
+
+/* Look for what is not on the disk in the cache. There the kernel may call it clean: with the
+ * pages gone it is written as new. Neighbours share them, so whole blocks are. */
+static int look_in_cache(const struct look *look, struct named_slot *items, size_t count)
+{
+	const struct columns *columns = look->columns;
+	struct blocks blocks = blocks_of(look, items, count);
+	const int fd = columns->vectors.fd;
+	int r;
+
+	if (blocks.from + blocks.length > columns->vectors.file_bytes)
+		blocks.length = columns->vectors.file_bytes - blocks.from;
+	r = io_read_all(columns->io, fd, look->bytes, blocks.length, blocks.from);
+	if (r == -EIO)
+		return 0; /* as the states say */
+	if (r || compare_all(look, &blocks, items, count) == 0 || !look->mend)
+		return r;
+	r = columns->io->forget(columns->io, fd, blocks.from,
+	                        blocks.length + ALIGN_BYTES - 1); /* the last page, too */
+	return r ? r : io_write_all(columns->io, fd, look->bytes, blocks.length, blocks.from);
+}
+
+/* Neighbours that fit the buffer. */
+static int look_at(struct look *look, struct named_slot *items, size_t count)
+{
+	struct blocks blocks = blocks_of(look, items, count);
+	size_t hold = 0;
+	int r = look->direct_fd >= 0 ? read_direct(look, &blocks) : -EINVAL;
+
+	for (size_t i = 0; i < count; i++)
+		items[i].state = r && r != -EINVAL ? r : -EBADMSG;
+	if (r == 0)
+		hold = compare_all(look, &blocks, items, count);
+	return hold < count ? look_in_cache(look, items, count) : 0;
+}
+
+/* How many from the first on are read at once. */
+static size_t neighbours(const struct look *look, const struct named_slot *items, size_t count)
+{
+	const uint64_t n = look->columns->vectors.row_bytes;
+	uint64_t first = columns_vector_offset(look->columns, items[0].slot);
+	uint64_t end = first + n;
+	size_t i;
+
+	for (i = 1; i < count && items[i].slot < look->rows; i++) {
+		uint64_t at = columns_vector_offset(look->columns, items[i].slot);
+
+		/* Blocks that are read in part, at both ends. */
+		if (at > end + GAP_BYTES_MAX || at + n - first > READ_BYTES - 2 * ALIGN_BYTES)
+			break;
+		end = at + n;
+	}
+	return i;
+}
+
+static int look_at_all(struct look *look, struct named_list *list)
+{
+	size_t count;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < list->count; i += count) {
+		struct named_slot *items = list->items + i;
+
+		count = 1;
+		items->state = -EBADMSG;
+		if (items->slot >= look->rows)
+			continue;
+		count = neighbours(look, items, list->count - i);
+		r = look_at(look, items, count);
+		/* A place that cannot be read must not cost the slots beside it. */
+		for (size_t k = 0; count > 1 && r == 0 && k < count; k++)
+			if (items[k].state != 0 && items[k].state != -EBADMSG)
+				r = look_at(look, &items[k], 1);
+	}
+	return r;
+}
+
+int named_check(struct named_list *list, const struct columns *columns, bool mend)
+{
+	struct look look = { .columns = columns,
+		             .rows = atomic_load(&columns->rows),
+		             .mend = mend };
+	uint8_t *memory;
+	int c = 0;
+	int r;
+
+	if (list->count == 0)
+		return 0;
+	qsort(list->items, list->count, sizeof(*list->items), by_slot);
+	look.direct_fd = columns_open_direct(columns);
+	if (look.direct_fd < 0 && look.direct_fd != -EINVAL)
+		return look.direct_fd;
+	memory = malloc(READ_BYTES + ALIGN_BYTES);
+	if (memory)
+		look.bytes = memory + (ALIGN_BYTES - (uintptr_t)memory % ALIGN_BYTES);
+	r = memory ? look_at_all(&look, list) : -ENOMEM;
+	free(memory);
+	if (look.direct_fd >= 0)
+		c = columns->io->close(columns->io, look.direct_fd);
+	return r ? r : c;
+}
+
+void named_keep_bad(struct named_list *list)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].state != 0)
+			list->items[kept++] = list->items[i];
+	list->count = kept;
+	if (kept > 0)
+		qsort(list->items, kept, sizeof(*list->items), by_lsn);
+}

@@ -1,0 +1,462 @@
+#include "engine/recovery/recover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/fault.h"
+
+#define FREE_RUN 256u /* rows freed in one write: some blocks of meta.npy */
+
+static bool is_doomed(const struct recovery *recovery, uint64_t slot)
+{
+	return slot < recovery->rows && (recovery->doomed[slot / 64] >> (slot % 64) & 1);
+}
+
+void recovery_set_doomed(struct recovery *recovery, uint64_t slot, bool on)
+{
+	if (slot >= recovery->rows)
+		return;
+	if (on)
+		recovery->doomed[slot / 64] |= UINT64_C(1) << (slot % 64);
+	else
+		recovery->doomed[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
+}
+
+int recovery_doom(struct recovery *recovery, uint64_t slot)
+{
+	uint64_t rows = atomic_load(&recovery->store->columns.rows);
+	uint64_t *grown;
+
+	if (slot >= recovery->rows) {
+		/* Replay has grown the columns. */
+		grown = realloc(recovery->doomed, (rows / 64 + 1) * 8);
+		if (!grown)
+			return -ENOMEM;
+		memset(grown + recovery->rows / 64 + 1, 0, (rows / 64 - recovery->rows / 64) * 8);
+		recovery->doomed = grown;
+		recovery->rows = rows;
+	}
+	recovery_set_doomed(recovery, slot, true);
+	return 0;
+}
+
+void recovery_say(struct recovery *recovery, const char *format, ...)
+{
+	char line[sizeof(((struct quiver_error *)NULL)->text)];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	recovery->damage_count++;
+	if (recovery->damage)
+		recovery->damage(recovery, line);
+}
+
+int recovery_init(struct recovery *recovery, struct quiver *store)
+{
+	memset(recovery, 0, sizeof(*recovery));
+	recovery->store = store;
+	recovery->dir = store->superblock.dir;
+	recovery->rows = atomic_load(&store->columns.rows);
+	recovery->doomed = calloc(recovery->rows / 64 + 1, 8);
+	return recovery->doomed ? 0 : -ENOMEM;
+}
+
+void recovery_free(struct recovery *recovery)
+{
+	free(recovery->run);
+	free(recovery->run_ids);
+	free(recovery->run_rows);
+	free(recovery->doomed);
+	free(recovery->bad);
+	free(recovery->superseded.items);
+	free(recovery->named.items);
+	free(recovery->unreadable.items);
+}
+
+int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_record *record)
+{
+	uint64_t hash = 0;
+	int r;
+
+	if (slot >= atomic_load(&store->columns.rows))
+		return 0;
+	r = fault_hash(columns_vector(&store->columns, slot), store->geometry.vector_bytes, &hash);
+	return r ? r : vector_sum(record->id, record->lsn, hash) == record->sum;
+}
+
+int recovery_note(struct retired_list *list, const struct wal_record *record)
+{
+	int r = retired_make_room(list, 1);
+
+	if (r == 0)
+		list->items[list->count++] = (struct retired){ .slot = record->slot,
+			                                       .id = record->id,
+			                                       .lsn = record->lsn };
+	return r;
+}
+
+static int collect(void *arg, const struct wal_record *record, const void *payload)
+{
+	struct recovery *recovery = arg;
+
+	(void)payload;
+	return record->type == WAL_PUTSLOT ? named_add(&recovery->named, record) : 0;
+}
+
+/* Where the log was read to its end but for the slots that it names. One that was durable and is
+ * damaged is one vector lost; else the first that holds something else ends the log. */
+static int judge_named(struct recovery *recovery)
+{
+	struct wal_scan *scan = &recovery->scan;
+	struct named_list *named = &recovery->named;
+	int r;
+
+	recovery->names_slots = named->count > 0;
+	r = named_check(named, &recovery->store->columns, !recovery->look_only);
+
+	if (r == 0)
+		named_keep_bad(named);
+	for (size_t i = 0; r == 0 && i < named->count; i++) {
+		const struct named_slot *bad = &named->items[i];
+
+		if (bad->lsn <= scan->durable_lsn)
+			continue;
+		if (bad->state != -EBADMSG)
+			return bad->state;
+		named->count = i;
+		scan->bad_slot_lsn = bad->lsn;
+		scan->each = NULL;
+		return wal_scan(scan);
+	}
+	return r;
+}
+
+static int read_log(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct wal_scan *scan = &recovery->scan;
+	int r;
+
+	/* Of a log that was cut off by a crash the kernel has much to write. */
+	columns_write_soon(&store->columns);
+	scan->each = collect;
+	scan->arg = recovery;
+	r = wal_scan(scan);
+	if (r == 0)
+		r = judge_named(recovery);
+	/* Where writing a page fails, the kernel calls it clean and goes on showing it. A page
+	 * that is written over such a one may even lack the filesystem's note that it belongs
+	 * to the file: ext4 then reads zeros after a power cut. The log's pages had theirs when
+	 * it was filled with zeros. */
+	return r ? r : columns_forget(&store->columns);
+}
+
+int recovery_read_log(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct wal_scan *scan = &recovery->scan;
+	int r;
+
+	scan->io = store->io;
+	scan->dir_fd = store->dir_fd;
+	memcpy(scan->uuid, store->geometry.uuid, sizeof(scan->uuid));
+	scan->vector_bytes = store->geometry.vector_bytes;
+	scan->first_segment = store->superblock.wal_first;
+	scan->checkpoint_lsn = store->superblock.checkpoint_lsn;
+	r = read_log(recovery);
+	if (r == 0 && scan->durable_lsn > scan->last_lsn)
+		recovery_say(recovery,
+		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
+		             ": commits up to LSN %" PRIu64
+		             " were durable, but the log can be read only up to LSN %" PRIu64
+		             "; `quiverfs check --repair` keeps what is up to there, loses the "
+		             "commits after it and moves the rest of the log to lost+found",
+		             scan->torn_segment, scan->torn_offset, scan->durable_lsn,
+		             scan->last_lsn);
+	return r;
+}
+
+static int add_bad(struct recovery *recovery, uint64_t slot, uint64_t id)
+{
+	if (recovery->bad_count == recovery->bad_capacity) {
+		size_t want = recovery->bad_capacity ? recovery->bad_capacity * 2 : 16;
+		struct bad_row *grown = realloc(recovery->bad, want * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		recovery->bad = grown;
+		recovery->bad_capacity = want;
+	}
+	recovery->bad[recovery->bad_count++] = (struct bad_row){ .slot = slot, .id = id };
+	return 0;
+}
+
+bool recovery_settle(struct recovery *recovery, uint64_t slot)
+{
+	for (size_t i = 0; i < recovery->bad_count; i++)
+		if (recovery->bad[i].slot == slot && !recovery->bad[i].settled) {
+			recovery->bad[i].settled = true;
+			return true;
+		}
+	return false;
+}
+
+int recovery_adopt(struct recovery *recovery, uint64_t id, uint64_t slot)
+{
+	struct quiver *store = recovery->store;
+	int r = index_make_room(&store->index, 1);
+
+	if (r)
+		return r;
+	index_insert(&store->index, id, slot);
+	slots_load_live(&store->slots, slot);
+	return 0;
+}
+
+/* A row that does not match its crc: torn by the crash, or damage unless the log mends it. */
+static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, bool clean)
+{
+	const struct quiver *store = recovery->store;
+
+	/* At the checkpoint there was nothing, maybe not even the NONE that growing writes. */
+	if (!clean && slot >= store->superblock.slots_used) {
+		recovery_set_doomed(recovery, slot, true);
+		return 0;
+	}
+	if (!clean && columns_meta_torn(&store->columns, slot)) {
+		recovery_set_doomed(recovery, slot, true);
+		return 0;
+	}
+	/* The ids entry never reached the disk, the row did: a commit that the log lacks. */
+	if (!clean && id == QUIVER_ID_NONE &&
+	    columns_meta_lsn(&store->columns, slot) > store->superblock.checkpoint_lsn) {
+		recovery_set_doomed(recovery, slot, true);
+		return 0;
+	}
+	return add_bad(recovery, slot, id);
+}
+
+static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
+{
+	struct quiver *store = recovery->store;
+	uint64_t id = columns_id(&store->columns, slot);
+	struct meta_row row;
+	int r = columns_meta(&store->columns, slot, id, &row);
+
+	if (r == -EBADMSG)
+		return judge_bad_row(recovery, slot, id, clean);
+	if (r)
+		return r;
+	if (row.lsn == 0) {
+		if (id != QUIVER_ID_NONE && clean)
+			return add_bad(recovery, slot, id);
+		/* Free it once more: after a sync that failed in an earlier life it may be free
+		 * in the kernel's memory alone. */
+		recovery_set_doomed(recovery, slot, !clean);
+		return 0;
+	}
+	if (row.lsn > store->superblock.checkpoint_lsn || id > QUIVER_ID_MAX) {
+		if (clean || id > QUIVER_ID_MAX)
+			return add_bad(recovery, slot, id);
+		recovery_set_doomed(recovery, slot, true);
+		return 0;
+	}
+	if (index_find(&store->index, id) != SLOT_NONE) {
+		recovery_say(recovery,
+		             "ids.npy: ID %" PRIu64 " is in rows %" PRIu64 " and %" PRIu64, id,
+		             index_find(&store->index, id), slot);
+		return add_bad(recovery, slot, id);
+	}
+	recovery->base++;
+	return recovery_adopt(recovery, id, slot);
+}
+
+int recovery_base(struct recovery *recovery, bool clean)
+{
+	uint64_t rows = recovery->rows;
+	int r = 0;
+
+	for (uint64_t slot = 0; r == 0 && slot < rows; slot++)
+		r = judge_row(recovery, slot, clean);
+	return r;
+}
+
+static int settle_named(void *arg, const struct wal_record *record, const void *payload)
+{
+	(void)payload;
+	(void)recovery_settle(arg, record->slot);
+	(void)recovery_settle(arg, record->old_slot);
+	(void)recovery_settle(arg, record->src_slot);
+	return 0;
+}
+
+int recovery_foresee(struct recovery *recovery)
+{
+	for (size_t i = 0; i < recovery->named.count; i++) {
+		const struct named_slot *lost = &recovery->named.items[i];
+
+		recovery_say(recovery,
+		             "vectors.npy: slot %" PRIu64 " (vector %" PRIu64
+		             ") does not hold what the log says (LSN %" PRIu64 ")",
+		             lost->slot, lost->id, lost->lsn);
+	}
+	recovery->scan.each = settle_named;
+	recovery->scan.arg = recovery;
+	return wal_scan(&recovery->scan);
+}
+
+void recovery_judge_rows(struct recovery *recovery)
+{
+	for (size_t i = 0; i < recovery->bad_count; i++)
+		if (!recovery->bad[i].settled)
+			recovery_say(recovery,
+			             "meta.npy: row %" PRIu64 " (ID %" PRIu64
+			             ") does not match its checksum",
+			             recovery->bad[i].slot, recovery->bad[i].id);
+}
+
+void recovery_judge(struct recovery *recovery, bool clean)
+{
+	const struct superblock *sb = &recovery->store->superblock;
+	struct slots_counts counts;
+
+	recovery_judge_rows(recovery);
+	slots_counts(&recovery->store->slots, &counts);
+	if (counts.used - counts.free_below - recovery->superseded.count !=
+	            atomic_load(&recovery->store->index.count) &&
+	    recovery->damage_count == 0)
+		recovery_say(recovery, "wal: its records leave slots that belong to no vector");
+	if (recovery->base + recovery->gone != sb->count && recovery->damage_count == 0)
+		recovery_say(recovery,
+		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64 " expected, %" PRIu64
+		             " found in ids.npy and meta.npy%s",
+		             sb->count, sb->checkpoint_lsn, recovery->base + recovery->gone,
+		             clean ? "" : " and the log");
+}
+
+static int free_superseded(struct recovery *recovery)
+{
+	static const uint64_t none = QUIVER_ID_NONE;
+	struct columns *columns = &recovery->store->columns;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < recovery->superseded.count; i++)
+		r = columns_write_rows(columns, recovery->superseded.items[i].slot, &none, NULL, 1);
+	return r;
+}
+
+static int free_doomed(struct recovery *recovery)
+{
+	struct columns *columns = &recovery->store->columns;
+	uint64_t rows = atomic_load(&columns->rows);
+	uint64_t none[FREE_RUN];
+	uint64_t end = recovery->rows < rows ? recovery->rows : rows;
+	uint64_t slot = 0;
+	int r = 0;
+
+	memset(none, 0xff, sizeof(none)); /* QUIVER_ID_NONE */
+	while (r == 0 && slot < end) {
+		uint64_t n = 0;
+
+		while (n < FREE_RUN && slot + n < end && is_doomed(recovery, slot + n))
+			n++;
+		if (n > 0)
+			r = columns_write_rows(columns, slot, none, NULL, n);
+		slot += n > 0 ? n : 1;
+	}
+	return r;
+}
+
+/* Cut the free rows at the end, but for those that the superblock of now asks for; and write
+ * the headers, which may be on disk no more than a free row. */
+static int cut_tail(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct slots_counts counts;
+	uint64_t rows;
+	int r = 0;
+
+	(void)slots_trim(&store->slots);
+	slots_counts(&store->slots, &counts);
+	rows = counts.used > store->superblock.slots_used ? counts.used
+	                                                  : store->superblock.slots_used;
+	if (rows < counts.rows && slots_cut(&store->slots, rows))
+		r = columns_cut(&store->columns, rows);
+	return r ? r : columns_write_headers(&store->columns);
+}
+
+/* Keep what lay behind the end of a torn log. */
+static int keep_torn(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	const struct wal_scan *scan = &recovery->scan;
+	char from[64];
+	char to[80];
+	int fd;
+	int c;
+	int r;
+
+	wal_segment_name(scan->torn_segment, from);
+	(void)snprintf(to, sizeof(to), "%s.broken", from);
+	fd = store->io->open(store->io, store->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	r = store->io->rename(store->io, fd, from, to);
+	if (r == 0)
+		r = io_fsync(store->io, fd);
+	c = store->io->close(store->io, fd);
+	if (r == 0)
+		quiver_report(store,
+		              "wal/%s: torn at byte %" PRIu64 " by a crash, after LSN %" PRIu64
+		              "; what lay behind was not durable and is kept as wal/%s",
+		              from, scan->torn_offset, scan->last_lsn, to);
+	return r ? r : c;
+}
+
+int recovery_finish(struct recovery *recovery)
+{
+	struct quiver *store = recovery->store;
+	struct superblock *sb = &store->superblock;
+	struct slots_counts counts;
+	int r = columns_sync(&store->columns, true, true);
+
+	if (r == 0)
+		r = cut_tail(recovery);
+	if (r == 0)
+		r = free_superseded(recovery);
+	if (r == 0)
+		r = free_doomed(recovery);
+	if (r == 0)
+		r = columns_sync(&store->columns, true, true);
+	if (r)
+		return r;
+	for (size_t i = 0; i < recovery->superseded.count; i++)
+		slots_give(&store->slots, recovery->superseded.items[i].slot);
+	(void)slots_trim(&store->slots);
+	slots_counts(&store->slots, &counts);
+	sb->clean = false;
+	sb->slots_used = counts.used;
+	sb->count = atomic_load(&store->index.count);
+	/* The repair of a store that was closed cleanly reads no log. */
+	if (recovery->scan.last_lsn > sb->checkpoint_lsn)
+		sb->checkpoint_lsn = recovery->scan.last_lsn;
+	/* That of a repair may have applied the first part of a commit. */
+	if (recovery->applied_lsn > sb->checkpoint_lsn)
+		sb->checkpoint_lsn = recovery->applied_lsn;
+	sb->lsn_ceiling += STORE_LSN_STEP;
+	if (recovery->scan.last_segment >= sb->wal_first)
+		sb->wal_first = recovery->scan.last_segment + 1;
+	sb->dir = recovery->dir;
+	r = superblock_write(store->io, store->superblock_fd, sb);
+	if (r == 0 && recovery->scan.torn)
+		r = keep_torn(recovery);
+	if (r == 0)
+		r = wal_clear(store->io, store->dir_fd);
+	return r;
+}

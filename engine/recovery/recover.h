@@ -1,0 +1,86 @@
+/*
+ * recover.h - from the columns and the log to the state of the last commit; FORMAT.md,
+ * "Recovery". Used while opening, and by the check of a store that nobody has open. Applying
+ * the log is in replay.h.
+ */
+#ifndef QUIVER_RECOVER_H
+#define QUIVER_RECOVER_H
+
+#include "engine/log/wal_read.h"
+#include "engine/recovery/named.h"
+#include "engine/store/store.h"
+
+struct bad_row {
+	uint64_t slot;
+	uint64_t id;
+	bool settled; /* the log has mended or superseded it */
+};
+
+struct recovery {
+	struct quiver *store; /* columns open, superblock read; index and slots are filled */
+	bool look_only; /* nothing may be written */
+	struct wal_scan scan;
+	uint64_t *doomed; /* a bit for each row: to be freed */
+	uint64_t rows; /* bits in doomed */
+	struct bad_row *bad;
+	size_t bad_count, bad_capacity;
+	struct retired_list superseded; /* rows to be freed once their successors are synced */
+	uint64_t base; /* vectors found at the checkpoint */
+	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
+	/* The slots that PUTSLOTs name, while the log is read; then those of them that were
+	 * durable and are damaged, in the order of their LSNs. */
+	struct named_list named;
+	size_t lost_next; /* in `named`, in replay */
+	struct retired_list unreadable; /* vectors that replay found no bytes for */
+	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
+	struct quiver_attr dir;
+	bool names_slots; /* the log has PUTSLOTs */
+	/* Replayed vectors of neighbouring slots and their rows, not written yet. */
+	uint8_t *run;
+	bool run_in_place; /* their bytes are in the slots already */
+	uint64_t *run_ids;
+	struct meta_row *run_rows;
+	uint64_t run_slot;
+	uint64_t run_count;
+	/* Every fault found is one call. */
+	void (*damage)(struct recovery *recovery, const char *line);
+	void *damage_arg;
+	uint64_t damage_count;
+};
+
+/* Find the end of the log. Reports corruption as damage, with what to do. 0 or -errno. */
+int recovery_read_log(struct recovery *recovery);
+/* Fill index and slots from the rows up to the checkpoint, as `clean` or not. 0 or -errno. */
+int recovery_base(struct recovery *recovery, bool clean);
+/* Instead of recovery_replay, where nothing may be written: settle the bad rows that it
+ * would. */
+int recovery_foresee(struct recovery *recovery);
+/* Report bad rows that the log did not settle. */
+void recovery_judge_rows(struct recovery *recovery);
+/* The same, and a count that does not fit. */
+void recovery_judge(struct recovery *recovery, bool clean);
+/* Sync, free what is superseded or doomed, sync, write a superblock with the new checkpoint
+ * LSN, and put the old segments away. 0 or -errno. */
+int recovery_finish(struct recovery *recovery);
+
+/* Free row `slot` in recovery_finish. 0, or -ENOMEM. */
+int recovery_doom(struct recovery *recovery, uint64_t slot);
+void recovery_say(struct recovery *recovery, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+int recovery_init(struct recovery *recovery, struct quiver *store);
+void recovery_free(struct recovery *recovery);
+
+/* For replay.c: */
+
+/* Whether `slot` holds the vector of a record: 1, 0 or -errno. */
+int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_record *record);
+/* Add a record's slot, ID and LSN. 0 or -ENOMEM. */
+int recovery_note(struct retired_list *list, const struct wal_record *record);
+/* Whether row `slot` is to be freed in recovery_finish; nothing where there was no such row. */
+void recovery_set_doomed(struct recovery *recovery, uint64_t slot, bool on);
+/* True where the row was bad and is settled now. */
+bool recovery_settle(struct recovery *recovery, uint64_t slot);
+/* A live row that nobody knew yet: into index and map. 0 or -ENOMEM. */
+int recovery_adopt(struct recovery *recovery, uint64_t id, uint64_t slot);
+
+#endif

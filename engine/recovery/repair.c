@@ -1,0 +1,225 @@
+/* Repair: the log is applied as far as it can be read, what does not match its checksum is
+ * copied to lost+found and freed, and the log that could not be read is moved there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/fault.h"
+#include "engine/recovery/check.h"
+#include "engine/recovery/replay.h"
+
+#define NAME_BYTES 96 /* of a file in lost+found: two numbers and some words */
+#define COPIES_MAX 10000u /* of one name; nobody repairs a store as often */
+
+static void say_once_more(struct recovery *recovery, const char *line)
+{
+	/* The check before has told of it; what is done about it is told below. */
+	(void)recovery;
+	(void)line;
+}
+
+static int open_lost(struct quiver *store, int *lost_fd)
+{
+	int r = store->io->mkdir(store->io, store->dir_fd, "lost+found", 0700);
+
+	if (r && r != -EEXIST)
+		return r;
+	*lost_fd =
+		store->io->open(store->io, store->dir_fd, "lost+found", O_RDONLY | O_DIRECTORY, 0);
+	return *lost_fd < 0 ? *lost_fd : 0;
+}
+
+/* A name in lost+found that nothing there has yet: `base`, else base.2 and so on. What an
+ * earlier repair has put there stays. */
+static int new_name(const struct quiver_io *io, int lost_fd, const char *base,
+                    char name[NAME_BYTES])
+{
+	for (unsigned n = 1; n <= COPIES_MAX; n++) {
+		int fd, r;
+
+		(void)snprintf(name, NAME_BYTES, n == 1 ? "%s" : "%s.%u", base, n);
+		fd = io->open(io, lost_fd, name, O_RDONLY, 0);
+		if (fd == -ENOENT)
+			return 0;
+		r = fd < 0 ? fd : io->close(io, fd);
+		if (r)
+			return r;
+	}
+	return -EEXIST;
+}
+
+/* Write a file of lost+found; its name, after `base`, to `name`. */
+static int keep_bytes(const struct quiver_io *io, int lost_fd, const char *base, const void *bytes,
+                      uint64_t length, char name[NAME_BYTES])
+{
+	int fd, c;
+	int r = new_name(io, lost_fd, base, name);
+
+	if (r)
+		return r;
+	fd = io->open(io, lost_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	r = io_write_all(io, fd, bytes, length, 0);
+	if (r == 0)
+		r = io_fsync(io, fd);
+	c = io->close(io, fd);
+	return r ? r : c;
+}
+
+/* Copy a slot's bytes to lost+found/slot-S-id-I.bin and its row of meta.npy to .row. What
+ * cannot be read is zeros. */
+static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
+{
+	struct quiver *store = check->store;
+	uint64_t id = columns_id(&store->columns, slot);
+	uint64_t n = store->geometry.vector_bytes;
+	uint8_t row[META_ROW_BYTES];
+	void *bytes = calloc(1, n);
+	char base[NAME_BYTES], name[NAME_BYTES], row_name[NAME_BYTES];
+	int r = bytes ? 0 : -ENOMEM;
+
+	if (r == 0 && fault_copy(bytes, columns_vector(&store->columns, slot), n) != 0)
+		memset(bytes, 0, n);
+	if (columns_meta_bytes(&store->columns, slot, row) != 0)
+		memset(row, 0, sizeof(row));
+	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".bin", slot, id);
+	if (r == 0)
+		r = keep_bytes(store->io, lost_fd, base, bytes, n, name);
+	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".row", slot, id);
+	if (r == 0)
+		r = keep_bytes(store->io, lost_fd, base, row, sizeof(row), row_name);
+	if (r == 0) {
+		check->result->repaired++;
+		check_say(check,
+		          "repaired: vector %" PRIu64 " in slot %" PRIu64
+		          " removed, its bytes are in lost+found/%s, its row of meta.npy in "
+		          "lost+found/%s",
+		          id, slot, name, row_name);
+	}
+	free(bytes);
+	return r;
+}
+
+/* Move a file of the store to lost+found; its name there, after `base`, to `name`. -ENOENT:
+ * it is not there. */
+static int move_aside(struct quiver *store, int lost_fd, const char *from, const char *base,
+                      char name[NAME_BYTES])
+{
+	char to[NAME_BYTES + sizeof("lost+found/")];
+	int r = new_name(store->io, lost_fd, base, name);
+
+	if (r)
+		return r;
+	(void)snprintf(to, sizeof(to), "lost+found/%s", name);
+	return store->io->rename(store->io, store->dir_fd, from, to);
+}
+
+/* Every segment of a log that cannot be read to its end. */
+static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
+{
+	struct quiver *store = check->store;
+	uint64_t last = recovery->scan.last_segment;
+	char name[NAME_BYTES];
+	int r = 0;
+
+	for (uint64_t n = recovery->scan.torn_segment; r == 0 && n > 0 && n <= last; n++) {
+		char segment[NAME_BYTES - sizeof("wal/")];
+		char from[NAME_BYTES];
+
+		wal_segment_name(n, segment);
+		(void)snprintf(from, sizeof(from), "wal/%s", segment);
+		r = move_aside(store, lost_fd, from, segment, name);
+		if (r == -ENOENT) {
+			r = 0;
+			continue;
+		}
+		if (r == 0)
+			check_say(check,
+			          "repaired: log segment %s moved to lost+found/%s; commits up to "
+			          "LSN %" PRIu64 " are kept",
+			          from, name, recovery->scan.last_lsn);
+	}
+	/* It tells of commits that are not there any more. */
+	if (r == 0)
+		r = move_aside(store, lost_fd, "durable", "durable", name);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0)
+		check->result->repaired++;
+	recovery->scan.torn = false; /* put away already */
+	return r;
+}
+
+/* Doom the rows that do not match, and the vectors that do not. */
+static int remove_damaged(struct check *check, struct recovery *recovery, int lost_fd)
+{
+	struct quiver *store = check->store;
+	const char *why;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < recovery->bad_count; i++) {
+		if (recovery->bad[i].settled)
+			continue;
+		r = keep_slot(check, lost_fd, recovery->bad[i].slot);
+		if (r == 0)
+			r = recovery_doom(recovery, recovery->bad[i].slot);
+	}
+	for (uint64_t slot = 0; r == 0 && slot < atomic_load(&store->columns.rows); slot++) {
+		if (!slots_is_live(&store->slots, slot) || check_vector(check, slot, &why))
+			continue;
+		r = keep_slot(check, lost_fd, slot);
+		if (r)
+			break;
+		index_remove(&store->index, columns_id(&store->columns, slot), slot);
+		slots_clear_live(&store->slots, slot);
+		slots_give(&store->slots, slot);
+		r = recovery_doom(recovery, slot);
+	}
+	return r;
+}
+
+int repair_contents(struct check *check)
+{
+	struct quiver *store = check->store;
+	bool clean = store->superblock.clean;
+	struct recovery recovery;
+	int lost_fd = -1;
+	int c;
+	int r = recovery_init(&recovery, store);
+
+	if (r)
+		return r;
+	recovery.damage = say_once_more;
+	r = open_lost(store, &lost_fd);
+	if (r == 0 && !clean)
+		r = recovery_read_log(&recovery);
+	if (r == 0)
+		r = recovery_base(&recovery, clean);
+	if (r == 0 && !clean) {
+		r = recovery_replay(&recovery);
+		/* What came before it is applied. */
+		if (r == -EUCLEAN || (r == 0 && recovery.scan.durable_lsn > recovery.scan.last_lsn))
+			r = keep_log(check, &recovery, lost_fd);
+	}
+	if (r == 0)
+		r = remove_damaged(check, &recovery, lost_fd);
+	if (r == 0)
+		r = io_fsync(store->io, lost_fd);
+	if (r == 0)
+		r = recovery_finish(&recovery);
+	if (r == 0 && check->result->repaired < check->result->damage) {
+		check->result->repaired = check->result->damage;
+		check_say(check, "repaired: superblock and index are written anew from what is "
+		                 "there");
+	}
+	if (lost_fd >= 0) {
+		c = store->io->close(store->io, lost_fd);
+		r = r ? r : c;
+	}
+	recovery_free(&recovery);
+	return r;
+}

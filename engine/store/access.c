@@ -1,0 +1,148 @@
+/* The remaining public calls: durability, space, the columns as files, reports. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/base/fault.h"
+#include "engine/commit/commit.h"
+#include "engine/store/store.h"
+
+int quiver_flush(struct quiver *store)
+{
+	int r;
+
+	if (store->options.read_only)
+		return 0;
+	if (atomic_load(&store->failed))
+		return -EROFS;
+	switch (atomic_load(&store->durability)) {
+	case QUIVER_ALWAYS:
+	case QUIVER_FLUSH:
+		return 0;
+	case QUIVER_NONE:
+		return checkpoint_run(store);
+	default:
+		/* What is put from now on is not covered. */
+		atomic_store(&store->unsynced_bytes, 0);
+		r = wal_sync(&store->wal, atomic_load(&store->lsn));
+		if (r)
+			store_fail(store, "a sync of the log", r);
+		return r ? -EIO : 0;
+	}
+}
+
+enum quiver_durability quiver_durability(struct quiver *store)
+{
+	return (enum quiver_durability)atomic_load(&store->durability);
+}
+
+int quiver_set_durability(struct quiver *store, enum quiver_durability mode)
+{
+	int r;
+
+	if ((unsigned)mode > QUIVER_NONE)
+		return -EINVAL;
+	r = store_writable(store);
+	if (r || atomic_load(&store->durability) == (int)mode)
+		return r;
+	/* Most of the work while writers go on; then what has come since, while they wait: no
+	 * commit of mode none may lie behind one that has a log record. */
+	r = checkpoint_run(store);
+	if (r)
+		return r;
+	commit_pause(store);
+	r = checkpoint_run(store);
+	if (r == 0)
+		atomic_store(&store->durability, (int)mode);
+	commit_resume(store);
+	return r;
+}
+
+int quiver_reserve(struct quiver *store, uint64_t count)
+{
+	int r = store_writable(store);
+
+	return r ? r : space_grow(store, count, true);
+}
+
+int quiver_set_autocompact(struct quiver *store, uint32_t percent)
+{
+	if (percent > 100)
+		return -EINVAL;
+	atomic_store(&store->autocompact_percent, percent);
+	return 0;
+}
+
+int quiver_space(struct quiver *store, struct quiver_space *space)
+{
+	struct slots_counts counts;
+
+	slots_counts(&store->slots, &counts);
+	space->slots_free = counts.free_below + (counts.rows - counts.used);
+	return store->io->space(store->io, store->dir_fd, &space->total_bytes, &space->free_bytes,
+	                        &space->available_bytes);
+}
+
+static const struct column *column_of(const struct quiver *store, enum quiver_column column)
+{
+	return column == QUIVER_COLUMN_IDS ? &store->columns.ids : &store->columns.vectors;
+}
+
+uint64_t quiver_column_bytes(struct quiver *store, enum quiver_column column)
+{
+	return COLUMN_HEADER_BYTES +
+	       atomic_load(&store->columns.rows) * column_of(store, column)->row_bytes;
+}
+
+int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
+                       uint64_t *size_bytes)
+{
+	pthread_mutex_lock(&store->hold_lock);
+	store->holds++;
+	pthread_mutex_unlock(&store->hold_lock);
+	*fd = column_of(store, column)->fd;
+	*size_bytes = quiver_column_bytes(store, column);
+	return 0;
+}
+
+void quiver_column_release(struct quiver *store, enum quiver_column column)
+{
+	(void)column; /* both are held together: they are cut together */
+	pthread_mutex_lock(&store->hold_lock);
+	store->holds--;
+	pthread_mutex_unlock(&store->hold_lock);
+}
+
+int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
+                           size_t length, void *to)
+{
+	uint64_t size = quiver_column_bytes(store, column);
+	int r;
+
+	if (offset >= size)
+		return 0;
+	if (length > size - offset)
+		length = size - offset;
+	r = fault_copy(to, column_of(store, column)->map + offset, length);
+	if (r)
+		atomic_fetch_add(&store->counters.io_errors, 1);
+	return r ? r : (int64_t)length;
+}
+
+void quiver_report(struct quiver *store, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	report_addv(&store->report, format, args);
+	va_end(args);
+}
+
+int quiver_errors(struct quiver *store, char **text, size_t *length)
+{
+	return report_text(&store->report, text, length);
+}
+
+void quiver_errors_clear(struct quiver *store)
+{
+	report_clear(&store->report);
+}

@@ -1,0 +1,294 @@
+/*
+ * store.h - what an open store is made of; the engine's own files only.
+ *
+ * Locks, in the order in which they may be taken:
+ *   job lock > checkpoint lock > grow lock > writer lock > publish lock, queue lock,
+ *   and below all of them the locks inside wal, slots, overlay and report.
+ */
+#ifndef QUIVER_STORE_H
+#define QUIVER_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/latency.h"
+#include "engine/base/report.h"
+#include "engine/disk/columns.h"
+#include "engine/disk/io.h"
+#include "engine/index/index.h"
+#include "engine/index/overlay.h"
+#include "engine/index/readers.h"
+#include "engine/index/slots.h"
+#include "engine/log/wal.h"
+#include "engine/media/superblock.h"
+#include "engine/quiver.h"
+
+#define STORE_COMMIT_INTERVAL_MS 5000u /* DESIGN section 5, commit= */
+/* A checkpoint begins by itself at this much log: what a crash has to replay. */
+#define STORE_CHECKPOINT_LOG_BYTES (UINT64_C(256) << 20)
+/* ... or this many superseded slots (memory: 24 bytes each), */
+#define STORE_CHECKPOINT_RETIRED 262144u
+/* ... or this many vectors with attributes set since (memory: 128 to 256 bytes each), */
+#define STORE_CHECKPOINT_ATTRS 65536u
+/* ... or, in mode none, this many written (memory: 8 bytes each, and some 250 while the
+ * checkpoint logs them), */
+#define STORE_CHECKPOINT_UNLOGGED 262144u
+/* ... or after this long with anything to do, so that superseded slots come back. */
+#define STORE_CHECKPOINT_INTERVAL_NS INT64_C(30000000000)
+/* LSNs below the ceiling are handed out without writing the superblock. 2^40 are never used
+ * up between two checkpoints, and 2^23 unclean opens would use all there are. */
+#define STORE_LSN_STEP (UINT64_C(1) << 40)
+
+/* A slot whose vector was superseded or removed. */
+struct retired {
+	uint64_t slot;
+	uint64_t id; /* whose it was */
+	uint64_t lsn; /* of the commit that superseded it */
+};
+
+struct retired_list {
+	struct retired *items;
+	size_t count;
+	size_t capacity;
+};
+
+/* A list of slots written in mode none since the last checkpoint. */
+struct slot_list {
+	uint64_t *items;
+	size_t count;
+	size_t capacity;
+};
+
+struct commit_request;
+
+struct commit_queue {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct commit_request *first; /* lock; a list, oldest first */
+	struct commit_request **last; /* lock */
+	size_t count; /* lock; requests in the list */
+	bool led; /* lock; a leader is at work, or called */
+	unsigned pausing; /* lock; who waits for `changed` */
+	pthread_cond_t arrived; /* lock; as many requests as the leader waits for */
+	size_t awaited; /* lock; so many, 0 while it does not wait */
+	size_t expected; /* the leader; requests of the last group, and behind it */
+	unsigned doubts; /* the leader; halvings of the time that it waits for them */
+	uint64_t sync_ns; /* the leader; what a group that waits for the disk takes */
+	_Atomic bool syncing; /* the leader waits for the disk */
+};
+
+struct job {
+	pthread_mutex_t lock;
+	pthread_t thread; /* lock; valid while started and not joined */
+	bool joinable; /* lock */
+	bool closed; /* lock; the store is being closed: autocompact must not start another */
+	enum quiver_job kind; /* lock */
+	struct quiver_job_status status[2]; /* lock; by kind */
+	_Atomic bool stop;
+};
+
+enum background_thread { HOUSEKEEPER, CHECKPOINTER, FETCHER, BACKGROUND_THREADS };
+
+struct background {
+	pthread_t threads[BACKGROUND_THREADS];
+	bool running; /* set before anyone else is there */
+	pthread_mutex_t lock;
+	pthread_cond_t wake[BACKGROUND_THREADS];
+	bool stop; /* lock */
+	bool grow_wanted; /* lock */
+	bool segment_wanted; /* lock */
+	bool checkpoint_wanted; /* lock */
+	bool fetch_wanted; /* lock */
+};
+
+struct counters {
+	_Atomic uint64_t puts, removes, renames, set_attrs, batches;
+	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
+	_Atomic uint64_t checksum_errors, io_errors;
+	struct latency commit, sync, growth, checkpoint, compact_step;
+};
+
+/* How far pages of vectors.npy were asked for ahead of who writes them; only hints. fetch.c. */
+struct fetch {
+	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
+	_Atomic uint64_t holes_enough; /* who takes a slot from this one on asks for more holes */
+	/* The fetcher's: those that were asked for lie from here to below there. */
+	uint64_t holes_from, holes_to;
+	uint64_t asked_ns; /* the fetcher's; when pages of the tail were last asked for */
+	uint64_t syncs; /* the fetcher's; syncs of the slots until then */
+};
+
+struct quiver {
+	const struct quiver_io *io;
+	struct quiver_geometry geometry; /* fixed at open */
+	struct quiver_options options; /* fixed at open; mount_point not kept */
+	int dir_fd;
+	int lock_fd;
+	int superblock_fd;
+	struct superblock superblock; /* checkpoint lock */
+
+	struct columns columns;
+	struct slots slots;
+	struct readers readers;
+	struct index index;
+	struct overlay overlay;
+	struct wal wal;
+	bool columns_opened; /* set at open */
+	bool wal_started; /* set at open */
+	struct report report;
+
+	pthread_mutex_t writer_lock; /* whoever applies commits */
+	pthread_mutex_t publish_lock; /* within the writer lock; held while a group becomes
+	                                 visible, so that a listing sees all of it or none
+	                                 and need not wait for a sync */
+	uint64_t next_lsn; /* writer lock */
+	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
+	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
+	_Atomic uint64_t checkpoint_lsn; /* checkpoint lock */
+	_Atomic uint64_t checkpoint_bytes; /* wal.appended_bytes at the checkpoint's LSN */
+	/* Bytes of vectors put since a client last asked for a sync: the more there are, the less
+	 * that sync will mind writing slots as well. Raised under the writer lock. */
+	_Atomic uint64_t unsynced_bytes;
+	struct retired_list retired; /* writer lock; ascending LSN */
+	_Atomic uint64_t retired_count; /* retired and waiting: for stats and triggers */
+	struct slot_list unlogged; /* writer lock; mode none */
+	_Atomic uint64_t unlogged_count; /* of them; written under the writer lock */
+	pthread_mutex_t dir_lock; /* so that readers of `dir` need not wait for a commit */
+	struct quiver_attr dir; /* written under writer lock and dir lock */
+	_Atomic int durability; /* writer lock; enum quiver_durability */
+	/* Of mode none, while one commit that has to be durable is logged all the same: changed
+	 * by who has paused the commits, when a checkpoint has nothing to do. */
+	_Atomic bool logs_anyway;
+	_Atomic int failed; /* 0, or the errno that made the store read-only */
+
+	struct commit_queue queue;
+
+	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */
+	struct retired_list waiting; /* checkpoint lock; freed on disk, a reader still inside */
+	int64_t last_checkpoint_ns; /* checkpoint lock */
+
+	pthread_mutex_t grow_lock; /* changing the size of the columns */
+	/* A bit for each chunk of vectors.npy: known to have blocks / known to be a hole. Neither
+	 * is known of what an earlier life left. Bits of a chunk change only by who has taken
+	 * slots in it; the words are shared, hence atomic. */
+	_Atomic uint64_t *backed;
+	_Atomic uint64_t *punched;
+	uint64_t chunk_words; /* of each; fixed at open */
+	struct fetch fetch;
+	pthread_mutex_t hold_lock;
+	uint64_t holds; /* hold lock; columns open as files */
+	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */
+
+	struct job job;
+	_Atomic uint32_t autocompact_percent;
+	struct background background;
+	struct counters counters;
+};
+
+/* 0, -EROFS (read-only or failed). Any thread. */
+int store_writable(const struct quiver *store);
+/* The mode that commits and checkpoints go by: in mode none that of a commit which is logged all
+ * the same. Any thread. */
+enum quiver_durability store_mode(const struct quiver *store);
+/* Turn the store read-only until it is reopened; `what` failed with `error` (negative). */
+void store_fail(struct quiver *store, const char *what, int error);
+
+/* ---- store.c ---- */
+/* Folder, lock, superblock and columns, with nothing in index and slots yet (the index is not
+ * initialised). With touch_nothing not even what a crash leaves in the columns is put right. */
+int store_open_files(const char *path, const struct quiver_options *options, bool touch_nothing,
+                     struct quiver **out, struct quiver_error *error);
+/* Close and free what store_open_files gave, as it stands. 0 or the first error. */
+int store_discard(struct quiver *store);
+/* Make of a superblock what opening the store for use writes first; the first LSN that is
+ * handed out then. */
+uint64_t store_begin(struct superblock *sb);
+
+/* ---- space.c ---- */
+/* Memory for what is known of chunks. 0 or -ENOMEM. */
+int space_init(struct quiver *store);
+void space_destroy(struct quiver *store);
+/* Take `count` free slots, with blocks behind them, growing if need be. With nowait -EAGAIN
+ * instead of growing. 0, -ENOSPC, -errno. No lock held. */
+int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots);
+/* As space_take, but only holes below `below`; how many were taken, or -errno. */
+int64_t space_take_below(struct quiver *store, uint64_t below, size_t count, uint64_t *slots);
+/* Room for `count` more slots than are taken. */
+int space_grow(struct quiver *store, uint64_t count, bool exactly);
+/* True when the headroom is below what growing ahead should keep. Any thread. */
+bool space_is_low(struct quiver *store);
+/* Cut the files behind the last used slot, keeping `keep` free ones; 0 also where a hold
+ * forbids it (then noted in cut_wanted). Freed bytes are added to *freed. Checkpoint lock. */
+int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed);
+/* A reader is in a slot at the tail: cut once it has left. */
+void space_cut_later(struct quiver *store);
+/* Give free runs back to the filesystem, but for the first `keep` free slots. Freed bytes are
+ * added to *freed. Checkpoint lock. */
+int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed);
+
+/* ---- fetch.c ---- */
+/* Of a store whose geometry is known. */
+void fetch_init(struct quiver *store);
+/* Slots were taken, ascending: ask for the pages of those that come next, if that is due. Any
+ * thread. */
+void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count);
+/* Slots have become free, so there may be holes that nobody has asked for. Any thread. */
+void fetch_freed(struct quiver *store);
+/* The files end after `rows`. */
+void fetch_cut(struct quiver *store, uint64_t rows);
+/* Have the pages of the slots that will be taken next in memory. The fetcher. */
+void fetch_ahead(struct quiver *store);
+/* Slots that growing ahead keeps free. */
+uint64_t space_headroom(const struct quiver *store);
+
+/* ---- checkpoint.c ---- */
+/* 0 (also on a read-only store), -EROFS the store has failed, -errno. No lock held. */
+int checkpoint_run(struct quiver *store);
+/* Retired slots nobody is in any more become free. Checkpoint lock. */
+void checkpoint_release_waiting(struct quiver *store);
+/* Room for `count` more. 0 or -ENOMEM. The lock of the list held. */
+int retired_make_room(struct retired_list *list, size_t count);
+int slot_list_make_room(struct slot_list *list, size_t count);
+
+/* ---- background.c ---- */
+int background_start(struct quiver *store);
+void background_stop(struct quiver *store);
+void background_want_growth(struct quiver *store);
+void background_want_segment(struct quiver *store);
+void background_want_fetch(struct quiver *store);
+
+/* ---- read.c ---- */
+/* The row of a live slot with its attributes as set last. In an epoch section or under the
+ * writer lock. 0, -EBADMSG, -EIO. */
+int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row);
+/* Why `id` was not found: -ENOENT, or -EIO (reported) where damage may hide it. In an epoch
+ * section or under the writer lock. */
+int store_missing(struct quiver *store, uint64_t id);
+
+/* ---- mend.c ---- */
+/* Have all of the index in memory, which only then may be changed: reads what no search has
+ * come to yet, or makes it anew. 0, -ENOMEM, -EROFS (the store has failed: rows are damaged,
+ * too). Writer lock. */
+int store_whole_index(struct quiver *store);
+/* A search may have found nothing for damage in the snapshot of the index: make the index anew.
+ * 0: search again; -EIO there is no memory for it (reported). No lock held, not in an epoch section. */
+int store_mend_index(struct quiver *store);
+
+/* ---- change.c ---- */
+/* Move vector `id` from one slot to another, which is taken; on failure that is given back.
+ * `buffer` holds N bytes. -ESTALE it is not in from_slot any more; -ENOENT; as quiver_put. */
+int store_move(struct quiver *store, uint64_t id, uint64_t from_slot, uint64_t to_slot,
+               void *buffer);
+
+/* ---- job.c ---- */
+void job_init(struct job *job);
+void job_end(struct quiver *store);
+int compact_run(struct quiver *store);
+int verify_run(struct quiver *store);
+/* Steps done and in all. Any thread. */
+void job_progress(struct quiver *store, uint64_t done, uint64_t total);
+
+#endif

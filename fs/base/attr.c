@@ -1,0 +1,146 @@
+/* attr.c - struct stat for everything on the mount. */
+#include "fs/base/attr.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/base/tree.h"
+#include "fs/control/control.h"
+#include "fs/matrix/matrix_file.h"
+
+#define NS_PER_S INT64_C(1000000000)
+#define STAT_BLOCK_BYTES 512u
+
+/* All three times are the same one. Times before 1970 round down. */
+static void set_times(struct stat *st, int64_t ns)
+{
+	struct timespec ts;
+
+	ts.tv_sec = ns / NS_PER_S;
+	ts.tv_nsec = ns % NS_PER_S;
+	if (ts.tv_nsec < 0) {
+		ts.tv_sec--;
+		ts.tv_nsec += NS_PER_S;
+	}
+	st->st_mtim = ts;
+	st->st_ctim = ts;
+	st->st_atim = ts;
+}
+
+void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *attr, uint64_t size,
+               unsigned links, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = ino;
+	st->st_mode = S_IFREG | (attr->mode & 07777u);
+	st->st_nlink = links;
+	st->st_uid = attr->uid;
+	st->st_gid = attr->gid;
+	st->st_size = (off_t)size;
+	st->st_blksize = (blksize_t)fs->block_bytes;
+	st->st_blocks = (blkcnt_t)((size + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES);
+	set_times(st, attr->mtime_ns);
+}
+
+/* vectors/ is kept by the store; scratch files change it in memory only. */
+static void attr_vectors(struct fs *fs, struct stat *st)
+{
+	int64_t scratch_ns = atomic_load(&fs->scratch_mtime_ns);
+	struct quiver_attr attr;
+
+	/* Counted before the attributes are read: see fs_vectors_changed. */
+	atomic_fetch_add(&fs->dir_attr_given, 1);
+	quiver_dir_attr(fs->store, &attr);
+	st->st_mode = S_IFDIR | (attr.mode & 07777u);
+	st->st_uid = attr.uid;
+	st->st_gid = attr.gid;
+	set_times(st, scratch_ns > attr.mtime_ns ? scratch_ns : attr.mtime_ns);
+}
+
+void attr_dir(struct fs *fs, fuse_ino_t ino, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = ino;
+	st->st_nlink = ino == TREE_ROOT ? 4 : 2; /* ".", its name, two directories */
+	st->st_blksize = 4096;
+	if (ino == TREE_VECTORS) {
+		attr_vectors(fs, st);
+		return;
+	}
+	st->st_mode = S_IFDIR | 0555;
+	st->st_uid = fs->owner_uid;
+	st->st_gid = fs->owner_gid;
+	set_times(st, fs->fixed_mtime_ns);
+}
+
+int attr_fixed(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
+{
+	switch (tree_class(ino)) {
+	case TREE_IS_DIR:
+		*timeout = FS_CACHE_SECONDS;
+		attr_dir(fs, ino, st);
+		return 0;
+	case TREE_IS_MATRIX:
+		*timeout = 0;
+		return matrix_attr(fs, ino, st);
+	case TREE_IS_CONTROL:
+		*timeout = 0;
+		return control_attr(fs, ino, st);
+	default:
+		return -ENOENT;
+	}
+}
+
+struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode)
+{
+	mode_t masked = mode & ~(fs->set_umask ? fs->umask : ctx->umask);
+
+	return (struct quiver_attr){
+		.mtime_ns = fs_now_ns(),
+		.uid = fs->set_uid ? fs->uid : ctx->uid,
+		.gid = fs->set_gid ? fs->gid : ctx->gid,
+		.mode = (uint16_t)(masked & 07777u),
+	};
+}
+
+unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to,
+                     bool *explicit_mtime)
+{
+	unsigned mask = 0;
+
+	memset(to, 0, sizeof(*to));
+	*explicit_mtime = false;
+	if (to_set & FUSE_SET_ATTR_MODE) {
+		to->mode = (uint16_t)(attr->st_mode & 07777u);
+		mask |= QUIVER_ATTR_MODE;
+	}
+	if (to_set & FUSE_SET_ATTR_UID) {
+		to->uid = attr->st_uid;
+		mask |= QUIVER_ATTR_UID;
+	}
+	if (to_set & FUSE_SET_ATTR_GID) {
+		to->gid = attr->st_gid;
+		mask |= QUIVER_ATTR_GID;
+	}
+	if (to_set & FUSE_SET_ATTR_MTIME_NOW) {
+		to->mtime_ns = fs_now_ns();
+		mask |= QUIVER_ATTR_MTIME;
+	} else if (to_set & FUSE_SET_ATTR_MTIME) {
+		to->mtime_ns = (int64_t)attr->st_mtim.tv_sec * NS_PER_S + attr->st_mtim.tv_nsec;
+		mask |= QUIVER_ATTR_MTIME;
+		*explicit_mtime = true;
+	}
+	return mask;
+}
+
+void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned mask)
+{
+	if (mask & QUIVER_ATTR_MTIME)
+		to->mtime_ns = from->mtime_ns;
+	if (mask & QUIVER_ATTR_MODE)
+		to->mode = from->mode;
+	if (mask & QUIVER_ATTR_UID)
+		to->uid = from->uid;
+	if (mask & QUIVER_ATTR_GID)
+		to->gid = from->gid;
+}

@@ -1,0 +1,34 @@
+/*
+ * attr.h - struct stat for everything on the mount.
+ *
+ * ctime and atime are the mtime, st_ino is the node number.
+ */
+#ifndef ATTR_H
+#define ATTR_H
+
+#include "fs/base/fs.h"
+
+/* A regular file of `size` bytes with the attributes of a vector or scratch file. */
+void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *attr, uint64_t size,
+               unsigned links, struct stat *st);
+
+/* A directory: TREE_ROOT, TREE_VECTORS or TREE_CONTROL. */
+void attr_dir(struct fs *fs, fuse_ino_t ino, struct stat *st);
+
+/* Attributes of any fixed node, and how long they may be cached. -ENOENT where
+ * this mount does not have it. */
+int attr_fixed(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout);
+
+/* Attributes of a file that `ctx` creates with `mode`; mtime is now. */
+struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode);
+
+/* What a SETATTR sets of a vector, a scratch file or a directory: the QUIVER_ATTR_*
+ * mask, and the members in *to. Access and change times are left out. *explicit_mtime
+ * tells whether the caller named the time rather than asked for now. */
+unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to,
+                     bool *explicit_mtime);
+
+/* Copy the members in `mask`. */
+void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned mask);
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * fs.h - what all parts of the mount share.
+ *
+ * One struct fs lives for as long as the mount does and is the userdata of the
+ * libfuse session. mount.c fills in the first block before fs_init and does not
+ * change it while requests are served, so that block needs no lock.
+ *
+ * Conventions of fs/
+ *   - Functions return 0 or a negative errno; only a reply to the kernel has
+ *     the sign turned.
+ *   - A handler takes its request (fuse_req_t) over: it answers it exactly once,
+ *     itself or from a worker, on every path.
+ *   - Under io_uring a handler runs with the lock of its core's ring held, and a
+ *     reply takes that lock: no reply while a lock is held that a handler may want.
+ *   - What may wait (a sync, the disk) goes to a worker: worker.h.
+ */
+#ifndef FS_H
+#define FS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <fuse_lowlevel.h>
+
+#include "engine/quiver.h"
+
+/* Nobody else changes the store, so names and attributes are cached for a day. */
+#define FS_CACHE_SECONDS 86400.0
+
+/* For attributes that are not to be cached, but may serve the very call whose lookup or
+ * CREATE they come with; else the kernel would ask for them once more. */
+#define FS_MOMENT_SECONDS 0.001
+
+struct control; /* control.c */
+struct gone; /* gone.h */
+struct listing; /* listing.c */
+struct matrix; /* matrix_file.c */
+struct nodes; /* node.h: stages and open handles */
+struct scratch; /* scratch.h: the scratch files */
+struct views; /* view.h: vectors in other forms */
+struct workers; /* worker.h */
+
+enum fs_transport {
+	FS_DEV_FUSE, /* /dev/fuse, one descriptor a thread (clone_fd) */
+	FS_IO_URING,
+};
+
+struct fs {
+	/* Set by mount.c before fs_init, constant afterwards. */
+	struct quiver *store;
+	struct quiver_geometry geometry;
+	const char *store_path;
+	const char *mount_point;
+	bool read_only;
+	bool passthrough; /* try FUSE passthrough for matrix.npy and ids.npy */
+	bool set_uid, set_gid, set_umask; /* the option was given */
+	uid_t uid; /* owner of new vectors where set_uid */
+	gid_t gid; /* likewise where set_gid */
+	mode_t umask; /* instead of the creator's where set_umask */
+	uid_t owner_uid; /* who mounted: owns everything but the vectors */
+	gid_t owner_gid;
+	uint32_t max_write_bytes; /* largest request: read, write, control/put */
+	bool want_io_uring; /* ask the kernel for it */
+	char transport_reason[160]; /* why not io_uring; "" where it is used */
+
+	/* Set by mount.c as soon as the session exists, before its loop. */
+	struct fuse_session *session;
+
+	/* Set by the init request before any other is served, constant afterwards. */
+	bool passthrough_ok; /* the kernel can */
+	bool can_rename; /* kernel 6.16: names can be forgotten (epoch), so a vector
+	                    can be renamed */
+	bool no_open; /* read-only mount: OPEN, OPENDIR, FLUSH are ENOSYS; no handles */
+
+	/* FS_DEV_FUSE until a request has come through a ring. */
+	_Atomic enum fs_transport transport;
+
+	/* Set by fs_init, constant afterwards; each has its own locks inside. */
+	/* mtime of the folders whose entries never change: that of vectors/ at the
+	 * mount, so that it stays where nothing has changed. */
+	int64_t fixed_mtime_ns;
+	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
+	struct workers *workers;
+	struct nodes *nodes;
+	struct gone *gone;
+	struct scratch *scratch;
+	struct views *views;
+	struct control *control; /* set by control_init */
+	struct matrix *matrix; /* set by matrix_init */
+	struct listing *listing; /* the one of a no_open mount */
+
+	_Atomic unsigned stages; /* buffers of staged vectors in use; stage.c */
+
+	_Atomic uint64_t lookups; /* of names in vectors/ */
+	/* What listings learn from lookups; listing.c. Hints, each by itself. */
+	_Atomic uint64_t probe_lookups; /* of IDs that listing_is_probe */
+	_Atomic uint64_t listed_probes; /* of the newest listing: such IDs so far... */
+	_Atomic uint64_t listed_since; /* ...and probe_lookups at its start */
+	_Atomic bool names_only; /* nobody wanted attributes of what was listed last */
+
+	/* Counts how often the kernel was told attributes of a vector that it may keep,
+	 * after they were read and before it was; see control_put.c. */
+	_Atomic uint64_t attr_given;
+
+	/* Counts how often attributes of vectors/ were handed to the kernel, so
+	 * that a commit knows whether it must tell the kernel they changed. */
+	_Atomic uint64_t dir_attr_given;
+	/* When a scratch file came, went or was renamed; 0 never. Later than the
+	 * store's own mtime of vectors/ it is that directory's mtime. */
+	_Atomic int64_t scratch_mtime_ns;
+};
+
+/* Make everything that requests need: workers, tables, control, matrix. Starts
+ * threads, so after any fork, and after the store is open. -ENOMEM, -EAGAIN no
+ * thread; nothing is left behind on failure. */
+int fs_init(struct fs *fs);
+
+/* End what fs_init made: waits for the workers, drops stages and pinned versions.
+ * Call it after the session loop has ended and before quiver_close. */
+void fs_destroy(struct fs *fs);
+
+/* The table for fuse_session_new; userdata is the struct fs. */
+const struct fuse_lowlevel_ops *fs_ops(void);
+
+/* Have the kernel forget the attributes of vectors that were committed other than
+ * through their own files (control/put), and those of vectors/. Call it after the
+ * commit and before the reply, on a worker, with no lock held. */
+void fs_vectors_changed(struct fs *fs, const uint64_t *ids, size_t count);
+
+/* Answer `req` with 0 or a negative errno. */
+void fs_reply(fuse_req_t req, int rc);
+
+/* Time now, ns since 1970. */
+int64_t fs_now_ns(void);
+
+/* The struct fs a request belongs to. */
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * reply.h - replies with data, without a buffer in between where there is a ring.
+ */
+#ifndef REPLY_H
+#define REPLY_H
+
+#include "fs/base/fs.h"
+
+/* Data up to this size needs no allocation on /dev/fuse. */
+#define REPLY_INLINE_BYTES 4096u
+
+struct reply {
+	fuse_req_t req;
+	char *data; /* where the bytes go: the ring's own buffer, or one of these */
+	char *heap;
+	char inline_data[REPLY_INLINE_BYTES];
+};
+
+/* Make room for `size` bytes at reply->data. -ENOMEM. Always to be ended
+ * by reply_end or reply_cancel, also after an error. */
+int reply_begin(struct reply *reply, fuse_req_t req, size_t size);
+/* Answer with `size` bytes, or with the error rc (then size is not looked at). */
+void reply_end(struct reply *reply, int rc, size_t size);
+/* End it without an answer: the request is still the caller's. */
+void reply_cancel(struct reply *reply);
+
+/* Whether `data`, which came with the request, stays there until it is answered. */
+bool reply_keeps(fuse_req_t req, const void *data);
+
+#endif

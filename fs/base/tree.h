@@ -1,0 +1,118 @@
+/*
+ * tree.h - names and node numbers.
+ *
+ * A node number is derived from what it names, never from a table: the daemon
+ * remembers nothing about what the kernel caches, and numbers are stable for ever.
+ *
+ *   1                     the root
+ *   2 .. 63               fixed nodes: directories, views, control files
+ *   64 .. 2^64-2^32+63    vectors, ID + 64
+ *   above, 2^31 - 64      scratch files, by a counter
+ *   above                 views of vectors (ID.npy, ID.txt), by another: view.h
+ *
+ * st_ino is the node number, but for views, where it derives from the ID.
+ */
+#ifndef TREE_H
+#define TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/quiver.h"
+
+enum tree_node {
+	TREE_NONE = 0,
+	TREE_ROOT = 1,
+	TREE_VECTORS = 2,
+	TREE_CONTROL = 3,
+	TREE_MATRIX = 4,
+	TREE_IDS = 5,
+
+	TREE_CONTROL_FIRST = 16,
+	TREE_FLUSH = TREE_CONTROL_FIRST,
+	TREE_CHECKPOINT,
+	TREE_COMPACT,
+	TREE_VERIFY,
+	TREE_PUT,
+	TREE_DURABILITY,
+	TREE_RESERVE,
+	TREE_AUTOCOMPACT_PERCENT,
+	TREE_ERRORS,
+	TREE_STATS,
+	TREE_METRICS,
+	TREE_DIM,
+	TREE_DTYPE,
+	TREE_COUNT,
+	TREE_SLOTS,
+	TREE_UUID,
+	TREE_VERSION,
+	TREE_FORMAT_VERSION,
+	TREE_CONTROL_END, /* one past the last */
+
+	TREE_VECTOR_BASE = 64,
+};
+
+#define TREE_SCRATCH_BASE (QUIVER_ID_MAX + 1 + TREE_VECTOR_BASE)
+#define TREE_VIEW_BASE (UINT64_MAX - (UINT64_C(1) << 31))
+#define TREE_SCRATCH_COUNT (TREE_VIEW_BASE - TREE_SCRATCH_BASE)
+/* UINT64_MAX itself is left out. */
+#define TREE_VIEW_COUNT (UINT64_MAX - TREE_VIEW_BASE)
+
+enum tree_class {
+	TREE_IS_DIR, /* root, vectors, control */
+	TREE_IS_MATRIX, /* matrix.npy, ids.npy */
+	TREE_IS_CONTROL, /* a file of control/ */
+	TREE_IS_VECTOR,
+	TREE_IS_SCRATCH,
+	TREE_IS_VIEW, /* a vector in another form */
+	TREE_IS_NOTHING,
+};
+
+/* The forms in which a vector can be had besides its bytes. */
+enum tree_form {
+	TREE_FORM_NPY, /* ID.npy */
+	TREE_FORM_TXT, /* ID.txt */
+};
+
+/* 20 digits of a uint64 and the NUL. */
+#define TREE_ID_TEXT_BYTES 21
+/* The same with a dot and three letters. */
+#define TREE_VIEW_NAME_BYTES 25
+
+enum tree_class tree_class(uint64_t node);
+
+static inline uint64_t tree_node_of_id(uint64_t id)
+{
+	return id + TREE_VECTOR_BASE;
+}
+
+static inline uint64_t tree_id_of_node(uint64_t node)
+{
+	return node - TREE_VECTOR_BASE;
+}
+
+/* The ID that `name` is the canonical form of, in *id; false for anything else. */
+bool tree_parse_id(const char *name, uint64_t *id);
+
+/* The decimal form of `id` in `text`; its length. */
+unsigned tree_format_id(uint64_t id, char text[static TREE_ID_TEXT_BYTES]);
+
+/* The vector and the form that `name` is a view of; false for anything else. */
+bool tree_parse_view(const char *name, uint64_t *id, enum tree_form *form);
+void tree_format_view(uint64_t id, enum tree_form form, char name[static TREE_VIEW_NAME_BYTES]);
+/* ".npy", ".txt". Static strings. */
+const char *tree_form_suffix(enum tree_form form);
+/* The st_ino of a view: one for each ID and form, for ever. */
+uint64_t tree_view_inode(uint64_t id, enum tree_form form);
+
+/* The fixed node called `name` in the directory `parent` (TREE_ROOT or
+ * TREE_CONTROL), TREE_NONE where there is none. */
+uint64_t tree_find(uint64_t parent, const char *name);
+
+/* The folder that `node` is in; TREE_NONE where it is no node. */
+uint64_t tree_parent(uint64_t node);
+
+/* The name of a fixed node other than the root; a static string, or NULL. */
+const char *tree_name(uint64_t node);
+
+#endif

@@ -1,0 +1,244 @@
+/* worker.c - threads for whatever may wait. */
+#include "fs/base/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* Threads of each kind; they are started when there is work for them. Commits get
+ * the most: those that wait together share one sync of the log. */
+static const unsigned threads_max[WORKER_CLASSES] = {
+	[WORKER_READ] = 32,
+	[WORKER_COMMIT] = 64,
+	[WORKER_SYNC] = 16,
+};
+
+/* Deep enough for the engine, whose frames reach a quarter of it; only what is used
+ * takes memory. */
+#define WORKER_STACK_BYTES (1u << 20)
+
+#define WORKER_THREADS_MAX 64
+
+struct pool {
+	struct workers *workers; /* back pointer, constant */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct work *head; /* lock; oldest first */
+	struct work **tail; /* lock */
+	unsigned queued; /* lock */
+	unsigned idle; /* lock */
+	unsigned started; /* lock */
+	unsigned limit;
+	bool stop; /* lock */
+	pthread_t threads[WORKER_THREADS_MAX]; /* lock */
+};
+
+struct workers {
+	struct pool pools[WORKER_CLASSES];
+	cpu_set_t cpus; /* that the process may use; constant */
+	bool cpus_known; /* constant */
+	_Atomic unsigned long unfinished; /* queued or running, in all pools */
+	pthread_mutex_t drain_lock;
+	pthread_cond_t drained; /* drain_lock; `unfinished` became 0 */
+};
+
+/* A piece of work is done. */
+static void work_finished(struct workers *workers)
+{
+	if (atomic_fetch_sub(&workers->unfinished, 1) != 1)
+		return;
+	/* Under the lock, so that it cannot fall between a drainer's look and wait. */
+	pthread_mutex_lock(&workers->drain_lock);
+	pthread_cond_broadcast(&workers->drained);
+	pthread_mutex_unlock(&workers->drain_lock);
+}
+
+/* One thread: run work, oldest first, until told to stop and nothing is left. */
+static void *pool_thread(void *arg)
+{
+	struct pool *pool = arg;
+
+	/* One that was started by a ring's thread would stay on that one's core. Neither is
+	 * needed for it to work. */
+	(void)pthread_setname_np(pthread_self(), "quiverfs-worker");
+	if (pool->workers->cpus_known)
+		(void)sched_setaffinity(0, sizeof(cpu_set_t), &pool->workers->cpus);
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		struct work *work = pool->head;
+
+		if (work == NULL) {
+			if (pool->stop)
+				break;
+			pool->idle++;
+			pthread_cond_wait(&pool->wake, &pool->lock);
+			pool->idle--;
+			continue;
+		}
+		pool->head = work->next;
+		if (pool->head == NULL)
+			pool->tail = &pool->head;
+		pool->queued--;
+		pthread_mutex_unlock(&pool->lock);
+		work->run(work);
+		work_finished(pool->workers);
+		pthread_mutex_lock(&pool->lock);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+/* Start one more thread. Signals stay with the main thread. The caller holds the
+ * lock. -EAGAIN, -ENOMEM; then the threads there are do the work. */
+static int pool_grow(struct pool *pool)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int rc;
+
+	rc = pthread_attr_init(&attr);
+	if (rc != 0)
+		return -rc;
+	rc = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
+	if (rc == 0) {
+		sigfillset(&all);
+		/* An error of the disk under the memory map; blocked, it kills the process. */
+		sigdelset(&all, SIGBUS);
+		pthread_sigmask(SIG_BLOCK, &all, &old);
+		rc = pthread_create(&pool->threads[pool->started], &attr, pool_thread, pool);
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	pthread_attr_destroy(&attr);
+	if (rc == 0)
+		pool->started++;
+	return -rc;
+}
+
+/* The first thread of each pool is made here, so that submitting cannot fail. */
+static int pool_init(struct pool *pool, unsigned limit)
+{
+	int rc;
+
+	rc = pthread_mutex_init(&pool->lock, NULL);
+	if (rc != 0)
+		return -rc;
+	rc = pthread_cond_init(&pool->wake, NULL);
+	if (rc != 0) {
+		pthread_mutex_destroy(&pool->lock);
+		return -rc;
+	}
+	pool->tail = &pool->head;
+	pool->limit = limit;
+	pthread_mutex_lock(&pool->lock);
+	rc = pool_grow(pool);
+	pthread_mutex_unlock(&pool->lock);
+	if (rc != 0) {
+		pthread_cond_destroy(&pool->wake);
+		pthread_mutex_destroy(&pool->lock);
+	}
+	return rc;
+}
+
+/* Run what is left and end the threads. */
+static void pool_fini(struct pool *pool)
+{
+	unsigned started;
+
+	pthread_mutex_lock(&pool->lock);
+	pool->stop = true;
+	started = pool->started;
+	pthread_cond_broadcast(&pool->wake);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(pool->threads[i], NULL);
+	pthread_cond_destroy(&pool->wake);
+	pthread_mutex_destroy(&pool->lock);
+}
+
+static int drain_init(struct workers *workers)
+{
+	int rc = pthread_mutex_init(&workers->drain_lock, NULL);
+
+	if (rc != 0)
+		return -rc;
+	rc = pthread_cond_init(&workers->drained, NULL);
+	if (rc != 0)
+		pthread_mutex_destroy(&workers->drain_lock);
+	return -rc;
+}
+
+static void drain_fini(struct workers *workers)
+{
+	pthread_cond_destroy(&workers->drained);
+	pthread_mutex_destroy(&workers->drain_lock);
+}
+
+int workers_new(struct workers **workers)
+{
+	struct workers *w = calloc(1, sizeof(*w));
+	int rc = 0;
+	unsigned made;
+
+	if (w == NULL)
+		return -ENOMEM;
+	rc = drain_init(w);
+	if (rc != 0) {
+		free(w);
+		return rc;
+	}
+	w->cpus_known = sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
+	for (made = 0; made < WORKER_CLASSES; made++) {
+		w->pools[made].workers = w;
+		rc = pool_init(&w->pools[made], threads_max[made]);
+		if (rc != 0)
+			break;
+	}
+	if (rc != 0) {
+		while (made-- > 0)
+			pool_fini(&w->pools[made]);
+		drain_fini(w);
+		free(w);
+		return rc;
+	}
+	*workers = w;
+	return 0;
+}
+
+void workers_free(struct workers *workers)
+{
+	if (workers == NULL)
+		return;
+	for (unsigned i = 0; i < WORKER_CLASSES; i++)
+		pool_fini(&workers->pools[i]);
+	drain_fini(workers);
+	free(workers);
+}
+
+void workers_drain(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->drain_lock);
+	while (atomic_load(&workers->unfinished) > 0)
+		pthread_cond_wait(&workers->drained, &workers->drain_lock);
+	pthread_mutex_unlock(&workers->drain_lock);
+}
+
+void workers_submit(struct workers *workers, enum worker_class kind, struct work *work)
+{
+	struct pool *pool = &workers->pools[kind];
+
+	work->next = NULL;
+	atomic_fetch_add(&workers->unfinished, 1);
+	pthread_mutex_lock(&pool->lock);
+	*pool->tail = work;
+	pool->tail = &work->next;
+	pool->queued++;
+	/* An idle thread may have been woken for earlier work already. */
+	if (pool->queued > pool->idle && pool->started < pool->limit && !pool->stop)
+		(void)pool_grow(pool); /* those there are will get to it */
+	pthread_cond_signal(&pool->wake);
+	pthread_mutex_unlock(&pool->lock);
+}

@@ -1,0 +1,506 @@
+/*
+ * control.c - the files of control/: the table, and the requests on them.
+ *
+ * A handle holds what its file read when it was opened. Where the kernel opens by
+ * itself (fs->no_open) there is one such text for each file, which is made anew
+ * when its attributes are asked for, as they are before each read(2), and a little
+ * time has gone by: the read(2) that follows gets the size that was told.
+ */
+#include "fs/control/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/proc_umask.h"
+#include "fs/base/reply.h"
+#include "fs/base/tree.h"
+#include "fs/base/value.h"
+#include "fs/control/control_show.h"
+#include "fs/control/control_store.h"
+
+/* How long a text is left as it is for readers without a handle. */
+#define TEXT_STABLE_NS INT64_C(200000000)
+/* Most that a value other than a batch may be: nobody writes more than a page. */
+#define VALUE_BYTES_MAX 4096u
+
+/* As much of a value as a message shows. */
+#define SHOWN_BYTES 64
+
+/* Where a write is worked on. */
+enum control_place {
+	CONTROL_HERE, /* it never waits */
+	CONTROL_COMMIT, /* WORKER_COMMIT */
+	CONTROL_SYNC, /* WORKER_SYNC */
+};
+
+struct control_file {
+	mode_t mode;
+	void (*show)(struct fs *fs, FILE *out); /* NULL: cannot be read */
+	int (*store)(struct control_write *write); /* NULL: cannot be written */
+	enum control_place place;
+};
+
+#define READABLE(name)                            \
+	{                                         \
+		.mode = 0444, .show = show_##name \
+	}
+#define SETTABLE(name, where)                                                              \
+	{                                                                                  \
+		.mode = 0644, .show = show_##name, .store = store_##name, .place = (where) \
+	}
+
+static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = {
+#define AT(node) [(node)-TREE_CONTROL_FIRST]
+	AT(TREE_FLUSH) = SETTABLE(flush, CONTROL_SYNC),
+	AT(TREE_CHECKPOINT) = SETTABLE(checkpoint, CONTROL_SYNC),
+	/* Not for what they wait for: the thread that they start inherits the CPUs of who
+	 * starts it, and a ring's thread has one. */
+	AT(TREE_COMPACT) = SETTABLE(compact, CONTROL_COMMIT),
+	AT(TREE_VERIFY) = SETTABLE(verify, CONTROL_COMMIT),
+	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_COMMIT },
+	AT(TREE_DURABILITY) = SETTABLE(durability, CONTROL_SYNC),
+	AT(TREE_RESERVE) = SETTABLE(reserve, CONTROL_SYNC),
+	AT(TREE_AUTOCOMPACT_PERCENT) = SETTABLE(autocompact_percent, CONTROL_HERE),
+	AT(TREE_ERRORS) = SETTABLE(errors, CONTROL_HERE),
+	AT(TREE_STATS) = READABLE(stats),
+	AT(TREE_METRICS) = READABLE(metrics),
+	AT(TREE_DIM) = READABLE(dim),
+	AT(TREE_DTYPE) = READABLE(dtype),
+	AT(TREE_COUNT) = READABLE(count),
+	AT(TREE_SLOTS) = READABLE(slots),
+	AT(TREE_UUID) = READABLE(uuid),
+	AT(TREE_VERSION) = READABLE(version),
+	AT(TREE_FORMAT_VERSION) = READABLE(format_version),
+#undef AT
+};
+#define FILES (TREE_CONTROL_END - TREE_CONTROL_FIRST)
+
+/* What a file reads. */
+struct text {
+	char *bytes; /* malloc'd, or NULL for none */
+	size_t length;
+};
+
+/* The text that was last told the size of. */
+struct current {
+	struct text text; /* control's lock */
+	int64_t made_ns; /* control's lock; monotonic clock, 0 never */
+	int64_t changed_ns; /* control's lock; when it last became another text */
+};
+
+/* The kernel lets no request of a handle overtake its open or follow its release,
+ * but that is not an order that the memory model or a thread checker knows of: so
+ * every member is looked at under the lock. */
+struct handle {
+	struct text text; /* control's lock */
+	mode_t umask; /* control's lock; of whoever opened control/put */
+	struct handle *next, **back; /* control's lock */
+};
+
+struct control {
+	pthread_mutex_t lock;
+	struct current current[FILES]; /* lock */
+	struct handle *handles; /* lock; all that are open */
+};
+
+static const struct control_file *file_of(fuse_ino_t ino)
+{
+	return &files[ino - TREE_CONTROL_FIRST];
+}
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail with this clock */
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Make the text of a file now. -ENOMEM. Takes no lock of ours. */
+static int make_text(struct fs *fs, const struct control_file *file, struct text *text)
+{
+	FILE *out;
+
+	*text = (struct text){ NULL, 0 };
+	if (!file->show)
+		return 0;
+	out = open_memstream(&text->bytes, &text->length);
+	if (!out)
+		return -ENOMEM;
+	file->show(fs, out);
+	/* The stream remembers any error of what was printed, of which there is one. */
+	if (ferror(out) | fclose(out)) {
+		free(text->bytes);
+		*text = (struct text){ NULL, 0 };
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Bring the current text up to date and copy its attributes. -ENOMEM. */
+static int refresh(struct fs *fs, fuse_ino_t ino, size_t *length, int64_t *changed_ns)
+{
+	struct control *control = fs->control;
+	struct current *current = &control->current[ino - TREE_CONTROL_FIRST];
+	int64_t now = monotonic_ns();
+	struct text text;
+	bool fresh;
+	int err = 0;
+
+	pthread_mutex_lock(&control->lock);
+	fresh = fs->no_open && current->made_ns && now - current->made_ns < TEXT_STABLE_NS;
+	pthread_mutex_unlock(&control->lock);
+	if (!fresh) {
+		err = make_text(fs, file_of(ino), &text);
+		if (err < 0)
+			return err;
+	}
+	pthread_mutex_lock(&control->lock);
+	if (!fresh) {
+		if (!current->made_ns || text.length != current->text.length ||
+		    (text.length > 0 && memcmp(text.bytes, current->text.bytes, text.length) != 0))
+			current->changed_ns = fs_now_ns();
+		free(current->text.bytes);
+		current->text = text;
+		current->made_ns = now;
+	}
+	*length = current->text.length;
+	*changed_ns = current->changed_ns;
+	pthread_mutex_unlock(&control->lock);
+	return 0;
+}
+
+/* Whether this mount has the file: what can only be written is of no use on a
+ * read-only one. */
+static bool exists(const struct fs *fs, fuse_ino_t ino)
+{
+	return ino >= TREE_CONTROL_FIRST && ino < TREE_CONTROL_END &&
+	       (file_of(ino)->show || !fs->read_only);
+}
+
+int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
+{
+	struct quiver_attr attr = { .uid = fs->owner_uid, .gid = fs->owner_gid };
+	size_t length;
+	int err;
+
+	if (!exists(fs, ino))
+		return -ENOENT;
+	err = refresh(fs, ino, &length, &attr.mtime_ns);
+	if (err < 0)
+		return err;
+	attr.mode = (uint16_t)(file_of(ino)->mode & (fs->read_only ? 0444u : 0777u));
+	attr_file(fs, ino, &attr, length, 1, st);
+	st->st_blksize = 4096;
+	return 0;
+}
+
+/* ---- handles ------------------------------------------------------------ */
+
+static void handle_add(struct control *control, struct handle *handle)
+{
+	pthread_mutex_lock(&control->lock);
+	handle->next = control->handles;
+	handle->back = &control->handles;
+	if (handle->next)
+		handle->next->back = &handle->next;
+	control->handles = handle;
+	pthread_mutex_unlock(&control->lock);
+}
+
+static void handle_free(struct handle *handle)
+{
+	free(handle->text.bytes);
+	free(handle);
+}
+
+/* The opposite of handle_add, and the end of the handle. */
+static void handle_remove(struct control *control, struct handle *handle)
+{
+	pthread_mutex_lock(&control->lock);
+	*handle->back = handle->next;
+	if (handle->next)
+		handle->next->back = handle->back;
+	handle_free(handle);
+	pthread_mutex_unlock(&control->lock);
+}
+
+/* Whether the file can be opened so; root is not held up by the mode. */
+static int check_access(const struct control_file *file, int flags)
+{
+	int mode = flags & O_ACCMODE;
+
+	if (mode != O_WRONLY && !file->show)
+		return -EACCES;
+	if (mode != O_RDONLY && !file->store)
+		return -EACCES;
+	return 0;
+}
+
+void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	const struct control_file *file = file_of(ino);
+	struct handle *handle = NULL;
+	int err;
+
+	err = exists(fs, ino) ? check_access(file, fi->flags) : -ENOENT;
+	if (err < 0)
+		goto out;
+	handle = calloc(1, sizeof(*handle));
+	if (!handle) {
+		err = -ENOMEM;
+		goto out;
+	}
+	if ((fi->flags & O_ACCMODE) != O_WRONLY)
+		err = make_text(fs, file, &handle->text);
+	if (err < 0) {
+		free(handle);
+		goto out;
+	}
+	if (ino == TREE_PUT)
+		handle->umask = proc_umask(fuse_req_ctx(req)->pid);
+	handle_add(fs->control, handle);
+	fi->fh = (uint64_t)(uintptr_t)handle;
+	fi->direct_io = 1; /* its size is not known before it is read */
+	fi->parallel_direct_writes = ino == TREE_PUT; /* each is a commit of its own */
+	if (fuse_reply_open(req, fi) < 0)
+		handle_remove(fs->control, handle); /* nobody got it to give it back */
+	return;
+out:
+	fs_reply(req, err);
+}
+
+void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	handle_remove(fs_of(req)->control, handle_of(fi));
+	fs_reply(req, 0);
+}
+
+void control_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fs_reply(req, 0);
+}
+
+void control_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)datasync;
+	(void)fi;
+	fs_reply(req, 0);
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+/* Copy the part of `text` that is asked for into the reply. The number of bytes. */
+static size_t copy_part(const struct text *text, size_t size, off_t off, char *to)
+{
+	size_t left = off >= 0 && (size_t)off < text->length ? text->length - (size_t)off : 0;
+	size_t length = size < left ? size : left;
+
+	if (length > 0)
+		memcpy(to, text->bytes + off, length);
+	return length;
+}
+
+/* What a read without a handle gets: the current text, under the lock. -ENOMEM. */
+static int copy_current(struct fs *fs, fuse_ino_t ino, off_t off, struct reply *reply, size_t *size)
+{
+	struct control *control = fs->control;
+	int64_t changed_ns;
+	size_t length;
+	int err = refresh(fs, ino, &length, &changed_ns);
+
+	if (err < 0)
+		return err;
+	pthread_mutex_lock(&control->lock);
+	*size = copy_part(&control->current[ino - TREE_CONTROL_FIRST].text, *size, off,
+	                  reply->data);
+	pthread_mutex_unlock(&control->lock);
+	return 0;
+}
+
+void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	const struct handle *handle = handle_of(fi);
+	struct fs *fs = fs_of(req);
+	struct reply reply;
+	int err;
+
+	/* Copied, so that nothing of ours is needed any more once the kernel has the
+	 * answer: a RELEASE may then free the handle at once. */
+	err = reply_begin(&reply, req, size);
+	if (err == 0 && !exists(fs, ino))
+		err = -ENOENT;
+	if (err == 0 && handle) {
+		pthread_mutex_lock(&fs->control->lock);
+		size = copy_part(&handle->text, size, off, reply.data);
+		pthread_mutex_unlock(&fs->control->lock);
+	} else if (err == 0) {
+		err = copy_current(fs, ino, off, &reply, &size);
+	}
+	reply_end(&reply, err, size);
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+/* The umask of whoever opened the handle; there may be none. */
+static mode_t umask_of(struct control *control, const struct handle *handle)
+{
+	mode_t mask = 0;
+
+	pthread_mutex_lock(&control->lock);
+	if (handle)
+		mask = handle->umask;
+	pthread_mutex_unlock(&control->lock);
+	return mask;
+}
+
+/* Say what could not be done. Values that make no sense have been reported. */
+static void report(const struct control_write *write, int err)
+{
+	char shown[SHOWN_BYTES] = "";
+
+	if (write->file->show) {
+		size_t length;
+		const char *value = value_trim(write->bytes, write->size, &length);
+
+		value_show(value, length, shown, sizeof(shown));
+	}
+	quiver_report(write->fs->store, "control/%s: %s%s%s", write->name, shown,
+	              shown[0] ? ": " : "", strerror(-err));
+}
+
+/* Do it, answer. */
+static void run_write(struct work *work)
+{
+	struct control_write *write = (struct control_write *)work;
+	fuse_req_t req = write->req;
+	size_t size = write->size;
+	int err = write->file->store(write);
+
+	if (err < 0 && err != -EINVAL)
+		report(write, err);
+	free(write);
+	if (err < 0)
+		fs_reply(req, err);
+	else
+		(void)fuse_reply_write(req, size);
+}
+
+void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                   struct fuse_file_info *fi)
+{
+	static const enum worker_class classes[] = {
+		[CONTROL_COMMIT] = WORKER_COMMIT,
+		[CONTROL_SYNC] = WORKER_SYNC,
+	};
+	struct fs *fs = fs_of(req);
+	const struct control_file *file = file_of(ino);
+	const struct handle *handle = handle_of(fi);
+	struct control_write *write;
+	bool lasts = reply_keeps(req, buf);
+
+	(void)off; /* each write carries a whole value, wherever it is put */
+	if (!exists(fs, ino) || !file->store) {
+		fs_reply(req, -EACCES);
+		return;
+	}
+	if (ino != TREE_PUT && size > VALUE_BYTES_MAX) {
+		quiver_report(fs->store, "control/%s: got %zu bytes, expected one value",
+		              tree_name(ino), size);
+		fs_reply(req, -EINVAL);
+		return;
+	}
+	write = malloc(sizeof(*write) + (lasts ? 0 : size));
+	if (!write) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	*write = (struct control_write){
+		.work.run = run_write,
+		.req = req,
+		.fs = fs,
+		.file = file,
+		.name = tree_name(ino),
+		.uid = fuse_req_ctx(req)->uid,
+		.gid = fuse_req_ctx(req)->gid,
+		.umask = umask_of(fs->control, handle),
+		.sync = fi->flags & (O_SYNC | O_DSYNC),
+		.size = size,
+		.bytes = lasts ? buf : write->copy,
+	};
+	if (!lasts)
+		memcpy(write->copy, buf, size);
+	if (file->place == CONTROL_HERE)
+		run_write(&write->work);
+	else
+		workers_submit(fs->workers, classes[file->place], &write->work);
+}
+
+void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                     struct fuse_file_info *fi)
+{
+	struct stat st;
+	int err;
+
+	(void)attr;
+	(void)fi;
+	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		err = -EPERM;
+	else
+		err = control_attr(fs_of(req), ino, &st);
+	if (err < 0)
+		fs_reply(req, err);
+	else
+		(void)fuse_reply_attr(req, &st, 0);
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+int control_init(struct fs *fs)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int err;
+
+	if (!control)
+		return -ENOMEM;
+	err = pthread_mutex_init(&control->lock, NULL);
+	if (err != 0) {
+		free(control);
+		return -err;
+	}
+	fs->control = control;
+	return 0;
+}
+
+void control_fini(struct fs *fs)
+{
+	struct control *control = fs->control;
+
+	if (!control)
+		return;
+	for (struct handle *handle = control->handles, *next; handle; handle = next) {
+		next = handle->next;
+		handle_free(handle);
+	}
+	for (size_t i = 0; i < FILES; i++)
+		free(control->current[i].text.bytes);
+	pthread_mutex_destroy(&control->lock);
+	free(control);
+	fs->control = NULL;
+}

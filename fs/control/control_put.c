@@ -1,0 +1,91 @@
+/*
+ * control_put.c - control/put: many vectors in one write(2).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/transport.h"
+#include "fs/control/control_store.h"
+#include "fs/control/put_records.h"
+#include "fs/vector/node.h"
+
+/* Whether a write(2) may be more than this part of it. The kernel cuts what is
+ * longer than a request; each part but the last is longer than a batch may be. */
+static bool may_be_cut(const struct control_write *write)
+{
+	return write->size > transport_put_bytes(write->fs->geometry.vector_bytes);
+}
+
+/* Which of them the kernel may know, as they are there already or are just being made, to the
+ * front of `ids`; how many. A damaged one counts. */
+static size_t find_known(struct fs *fs, const struct quiver_record *records, size_t count,
+                         uint64_t *ids)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (quiver_stat(fs->store, records[i].id, NULL, NULL) != -ENOENT ||
+		    node_is_written(fs, records[i].id))
+			ids[known++] = records[i].id;
+	return known;
+}
+
+/*
+ * Commit them, and have the kernel forget what it has cached of them. Of vectors that were
+ * not there it has nothing, unless someone else made them, and it was told of them, in the
+ * time between the look at them and the commit: then all are forgotten.
+ */
+static int commit(struct control_write *write, const struct quiver_record *records, size_t count)
+{
+	struct fs *fs = write->fs;
+	const struct fuse_ctx creator = { .uid = write->uid,
+		                          .gid = write->gid,
+		                          .umask = write->umask };
+	struct quiver_attr attr = attr_new(fs, &creator, 0666);
+	uint64_t *ids = calloc(count, sizeof(*ids));
+	uint64_t given = atomic_load(&fs->attr_given);
+	size_t known;
+	int err;
+
+	if (!ids)
+		return -ENOMEM;
+	known = find_known(fs, records, count, ids);
+	err = quiver_put_batch(fs->store, records, count, &attr, QUIVER_ATTR_MTIME,
+	                       QUIVER_WRITE_SOON | (write->sync ? QUIVER_SYNC : 0u), NULL);
+	if (err == 0 && atomic_load(&fs->attr_given) != given) {
+		for (size_t i = 0; i < count; i++)
+			ids[i] = records[i].id;
+		known = count;
+	}
+	if (err == 0)
+		fs_vectors_changed(fs, ids, known);
+	free(ids);
+	return err;
+}
+
+int store_put(struct control_write *write)
+{
+	struct fs *fs = write->fs;
+	struct quiver_record *records = NULL;
+	struct quiver_error error;
+	size_t count;
+	int err;
+
+	if (may_be_cut(write)) {
+		quiver_report(fs->store,
+		              "control/put: got more than %" PRIu32 " bytes in one write",
+		              transport_put_bytes(fs->geometry.vector_bytes));
+		return -EINVAL;
+	}
+	err = put_records(write->bytes, write->size, fs->geometry.vector_bytes, &records, &count,
+	                  &error);
+	if (err == -EINVAL)
+		quiver_report(fs->store, "control/put: %s", error.text);
+	if (err < 0)
+		return err;
+	err = commit(write, records, count);
+	free(records);
+	return err;
+}

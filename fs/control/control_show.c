@@ -1,0 +1,166 @@
+/*
+ * control_show.c - what the files of control/ read.
+ */
+#include "fs/control/control_show.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/control/control.h"
+
+#define NS_PER_S 1e9
+
+void show_flush(struct fs *fs, FILE *out)
+{
+	struct quiver_stats stats;
+
+	quiver_stats(fs->store, &stats);
+	fprintf(out, "%" PRIu64 "\n", stats.lsn_durable);
+}
+
+void show_checkpoint(struct fs *fs, FILE *out)
+{
+	struct quiver_stats stats;
+
+	quiver_stats(fs->store, &stats);
+	fprintf(out, "%" PRIu64 "\n", stats.lsn_checkpoint);
+}
+
+/* The part that both jobs have; returns whether more is to be said. */
+static bool show_job(struct fs *fs, FILE *out, enum quiver_job job,
+                     struct quiver_job_status *status)
+{
+	quiver_job_status(fs->store, job, status);
+	if (status->running) {
+		uint64_t done = status->done < status->total ? status->done : status->total;
+
+		fprintf(out, "running %u%%\n",
+		        status->total ? (unsigned)((double)done * 100 / (double)status->total) : 0);
+		return false;
+	}
+	if (!status->ever_ran) {
+		fprintf(out, "idle\n");
+		return false;
+	}
+	fprintf(out, "idle; last run");
+	if (status->result < 0)
+		fprintf(out, " failed (%s)", strerror(-status->result));
+	else if (status->stopped)
+		fprintf(out, " stopped");
+	fprintf(out, ": %" PRIu64 " of %" PRIu64 " slots", status->done, status->total);
+	return true;
+}
+
+void show_compact(struct fs *fs, FILE *out)
+{
+	struct quiver_job_status status;
+
+	if (show_job(fs, out, QUIVER_COMPACT, &status))
+		fprintf(out, " moved, %" PRIu64 " bytes given back, %.3f s\n", status.freed_bytes,
+		        (double)status.duration_ns / NS_PER_S);
+}
+
+void show_verify(struct fs *fs, FILE *out)
+{
+	struct quiver_job_status status;
+
+	if (show_job(fs, out, QUIVER_VERIFY, &status))
+		fprintf(out, " checked, %" PRIu64 " mismatches, %.3f s\n", status.mismatches,
+		        (double)status.duration_ns / NS_PER_S);
+}
+
+void show_durability(struct fs *fs, FILE *out)
+{
+	fprintf(out, "%s\n", quiver_durability_name(quiver_durability(fs->store)));
+}
+
+void show_reserve(struct fs *fs, FILE *out)
+{
+	struct quiver_space space;
+
+	/* Where the disk cannot be asked, nothing is known to fit. */
+	if (quiver_space(fs->store, &space) < 0)
+		space.slots_free = 0;
+	fprintf(out, "%" PRIu64 "\n", space.slots_free);
+}
+
+void show_autocompact_percent(struct fs *fs, FILE *out)
+{
+	struct quiver_stats stats;
+
+	quiver_stats(fs->store, &stats);
+	fprintf(out, "%" PRIu32 "\n", stats.autocompact_percent);
+}
+
+void show_errors(struct fs *fs, FILE *out)
+{
+	size_t length = 0;
+	char *text = NULL;
+
+	if (quiver_errors(fs->store, &text, &length) < 0) {
+		fprintf(out, "no memory for the list of errors\n");
+		return;
+	}
+	/* A name or a path in a message may hold anything. */
+	for (size_t i = 0; i < length; i++)
+		fputc(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~') ? text[i] : '?', out);
+	free(text);
+}
+
+void show_dim(struct fs *fs, FILE *out)
+{
+	fprintf(out, "%" PRIu32 "\n", fs->geometry.dim);
+}
+
+void show_dtype(struct fs *fs, FILE *out)
+{
+	fprintf(out, "%s\n", quiver_dtype_name(fs->geometry.dtype));
+}
+
+void show_count(struct fs *fs, FILE *out)
+{
+	fprintf(out, "%" PRIu64 "\n", quiver_count(fs->store));
+}
+
+void show_slots(struct fs *fs, FILE *out)
+{
+	struct quiver_stats stats;
+
+	quiver_stats(fs->store, &stats);
+	fprintf(out, "%" PRIu64 "\n", stats.slots);
+}
+
+void uuid_text(const uint8_t uuid[static 16], char text[static UUID_TEXT_BYTES])
+{
+	static const char digits[] = "0123456789abcdef";
+	char *to = text;
+
+	for (int i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*to++ = '-';
+		*to++ = digits[uuid[i] >> 4];
+		*to++ = digits[uuid[i] & 15];
+	}
+	*to = '\0';
+}
+
+void show_uuid(struct fs *fs, FILE *out)
+{
+	char text[UUID_TEXT_BYTES];
+
+	uuid_text(fs->geometry.uuid, text);
+	fprintf(out, "%s\n", text);
+}
+
+void show_version(struct fs *fs, FILE *out)
+{
+	(void)fs;
+	fprintf(out, "%s\n", QUIVERFS_VERSION);
+}
+
+void show_format_version(struct fs *fs, FILE *out)
+{
+	(void)fs;
+	fprintf(out, "%d\n", QUIVER_FORMAT_VERSION);
+}

@@ -1,0 +1,112 @@
+/*
+ * control_store.c - what writing to the files of control/ does.
+ */
+#include "fs/control/control_store.h"
+
+#include <errno.h>
+
+#include "fs/base/value.h"
+
+/* As much of a bad value as a message shows. */
+#define SHOWN_BYTES 64
+
+/* Report a value that makes no sense. -EINVAL. */
+static int refuse(struct control_write *write, const char *name, const char *expected)
+{
+	char shown[SHOWN_BYTES];
+	size_t length;
+	const char *value = value_trim(write->bytes, write->size, &length);
+
+	value_show(value, length, shown, sizeof(shown));
+	quiver_report(write->fs->store, "control/%s: got \"%s\", expected %s", name, shown,
+	              expected);
+	return -EINVAL;
+}
+
+int store_flush(struct control_write *write)
+{
+	return quiver_flush(write->fs->store);
+}
+
+int store_checkpoint(struct control_write *write)
+{
+	return quiver_checkpoint(write->fs->store);
+}
+
+/*
+ * `start` and `stop`. And what the file reads, so that it can be written back:
+ * `idle` is to be the state where nothing runs, `running` where something does.
+ */
+static int store_job(struct control_write *write, enum quiver_job job, const char *name)
+{
+	struct quiver *store = write->fs->store;
+	size_t length;
+	const char *value = value_trim(write->bytes, write->size, &length);
+	int err;
+
+	if (value_is(value, length, "start"))
+		return quiver_job_start(store, job);
+	if (value_is(value, length, "stop") || value_starts_with(value, length, "idle") ||
+	    value_starts_with(value, length, "idle;"))
+		return quiver_job_stop(store, job);
+	if (value_starts_with(value, length, "running")) {
+		struct quiver_job_status status;
+
+		quiver_job_status(store, job, &status);
+		err = status.running ? 0 : quiver_job_start(store, job);
+		return err;
+	}
+	return refuse(write, name, "start or stop");
+}
+
+int store_compact(struct control_write *write)
+{
+	return store_job(write, QUIVER_COMPACT, "compact");
+}
+
+int store_verify(struct control_write *write)
+{
+	return store_job(write, QUIVER_VERIFY, "verify");
+}
+
+int store_durability(struct control_write *write)
+{
+	static const enum quiver_durability modes[] = { QUIVER_ALWAYS, QUIVER_FSYNC, QUIVER_FLUSH,
+		                                        QUIVER_NONE };
+	size_t length;
+	const char *value = value_trim(write->bytes, write->size, &length);
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (value_is(value, length, quiver_durability_name(modes[i])))
+			return quiver_set_durability(write->fs->store, modes[i]);
+	}
+	return refuse(write, "durability", "always, fsync, flush or none");
+}
+
+int store_reserve(struct control_write *write)
+{
+	uint64_t count;
+	size_t length;
+	const char *value = value_trim(write->bytes, write->size, &length);
+
+	if (value_parse_u64(value, length, &count) < 0)
+		return refuse(write, "reserve", "a number of vectors");
+	return quiver_reserve(write->fs->store, count);
+}
+
+int store_autocompact_percent(struct control_write *write)
+{
+	uint64_t percent;
+	size_t length;
+	const char *value = value_trim(write->bytes, write->size, &length);
+
+	if (value_parse_u64(value, length, &percent) < 0 || percent > 100)
+		return refuse(write, "autocompact_percent", "a number from 0 (never) to 100");
+	return quiver_set_autocompact(write->fs->store, (uint32_t)percent);
+}
+
+int store_errors(struct control_write *write)
+{
+	quiver_errors_clear(write->fs->store);
+	return 0;
+}

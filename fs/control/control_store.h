@@ -1,0 +1,47 @@
+/*
+ * control_store.h - what writing to the files of control/ does. Internal to control.
+ */
+#ifndef CONTROL_STORE_H
+#define CONTROL_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "fs/base/fs.h"
+#include "fs/base/worker.h"
+
+/* One write(2), on its way. */
+struct control_write {
+	struct work work;
+	fuse_req_t req;
+	struct fs *fs;
+	const struct control_file *file;
+	const char *name;
+	uid_t uid; /* of the writer */
+	gid_t gid;
+	mode_t umask;
+	bool sync; /* the handle is O_SYNC or O_DSYNC */
+	size_t size;
+	const char *bytes; /* what was written */
+	char copy[]; /* it, where the request's own buffer does not last */
+};
+
+/*
+ * Each takes one whole value: 0, or the errno of the write(2). A value that makes
+ * no sense is -EINVAL and has been reported. Which of them wait for the disk is in
+ * the table of control.c.
+ */
+int store_flush(struct control_write *write);
+int store_checkpoint(struct control_write *write);
+int store_compact(struct control_write *write);
+int store_verify(struct control_write *write);
+int store_durability(struct control_write *write);
+int store_reserve(struct control_write *write);
+int store_autocompact_percent(struct control_write *write);
+int store_errors(struct control_write *write);
+
+/* control_put.c */
+int store_put(struct control_write *write);
+
+#endif

@@ -1,0 +1,357 @@
+/*
+ * mount.c - the entry point of the mount: from the options to the exit status.
+ */
+#include "fs/daemon/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/base/fs.h"
+#include "fs/base/transport.h"
+#include "fs/daemon/log.h"
+#include "fs/daemon/notify.h"
+#include "fs/daemon/options.h"
+#include "fs/daemon/preflight.h"
+#include "fs/daemon/privileges.h"
+#include "fs/daemon/probe.h"
+#include "fs/daemon/serve.h"
+#include "fs/daemon/steward.h"
+#include "fs/daemon/unmount.h"
+
+#define EXIT_USAGE 2
+/* `umount` returns before the daemon has closed the store; a checkpoint of much
+ * unsynced data takes a while. */
+#define LOCK_WAIT_MS 10000
+
+/* Tell why it did not work: here in the foreground, else through the prober. */
+static int give_up(struct server *server, const char *reason)
+{
+	if (server->foreground)
+		log_line(LOG_ERR, "%s", reason);
+	(void)probe_say(&server->pipe, 'E', reason);
+	return EXIT_FAILURE;
+}
+
+/* The same for why the store cannot be opened; of its files the engine tells the
+ * names only. */
+static int give_up_store(struct server *server, const char *reason)
+{
+	size_t length = strlen(server->store_path);
+	char text[1024];
+
+	if (strncmp(reason, server->store_path, length) == 0)
+		return give_up(server, reason);
+	snprintf(text, sizeof(text), "%s: %s", server->store_path, reason);
+	return give_up(server, text);
+}
+
+/* Signals are taken from a descriptor, by the steward. SIGHUP stays ignored where
+ * nohup(1) had it so. */
+static int block_signals(struct server *server)
+{
+	struct sigaction old;
+	sigset_t set;
+
+	if (sigaction(SIGHUP, NULL, &old) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return -errno;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (!server->foreground || old.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	server->ended_fd = eventfd(0, EFD_CLOEXEC);
+	return server->signal_fd < 0 || server->ended_fd < 0 ? -errno : 0;
+}
+
+/*
+ * Leave the terminal, in a process group of its own, as daemons did before setsid(2). But stay
+ * in the session: one of its own would be another group to the scheduler (sched(7), autogroup),
+ * and then each answer to a client ended in moving that to an idle processor. Where those have
+ * to be woken, as in virtual machines, it takes as long as several requests: 5,000 creates by a
+ * Python program 134-203 us each, in the session 55-62.
+ */
+static int leave_terminal(void)
+{
+	int tty, err = 0;
+
+	if (setpgid(0, 0) < 0)
+		return -errno;
+	tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (tty < 0)
+		return errno == ENXIO || errno == ENOENT ? 0 : -errno; /* it has none */
+	if (ioctl(tty, TIOCNOTTY) < 0)
+		err = -errno;
+	if (close(tty) < 0 && err == 0)
+		err = -errno;
+	return err;
+}
+
+/* Leave the terminal and what else the starting process had open. */
+static void detach(const struct server *server)
+{
+	int err = leave_terminal();
+	int low = server->pipe.in < server->pipe.out ? server->pipe.in : server->pipe.out;
+	int high = server->pipe.in < server->pipe.out ? server->pipe.out : server->pipe.in;
+
+	/* All of these are good manners, not conditions. */
+	if (err < 0)
+		log_line(LOG_WARNING, "the daemon keeps its terminal: %s", strerror(-err));
+	if (chdir("/") < 0)
+		log_line(LOG_WARNING, "the daemon stays in its folder: %s", strerror(errno));
+	if (low > 3)
+		(void)close_range(3, (unsigned)low - 1, 0);
+	if (high > low + 1)
+		(void)close_range((unsigned)low + 1, (unsigned)high - 1, 0);
+	(void)close_range((unsigned)high + 1, ~0u, 0);
+}
+
+/* Run the loop with the steward beside it. 0, or the errno that ended the session. */
+static int serve_with_steward(struct server *server)
+{
+	uint64_t one = 1;
+	pthread_t thread;
+	int err;
+
+	err = -pthread_create(&thread, NULL, steward_run, server);
+	if (err < 0)
+		return err;
+	err = serve_loop(&server->fs);
+	if (write(server->ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		log_line(LOG_ERR, "eventfd: %s", strerror(errno));
+	pthread_join(thread, NULL);
+	return err;
+}
+
+/* With the mount set up: mount, serve, unmount. The exit status. */
+static int serve_session(struct server *server)
+{
+	struct quiver_error error = { "" };
+	int err;
+
+	if (serve_mount(&server->fs, &error) < 0)
+		return give_up(server, error.text);
+	err = serve_with_steward(server);
+	if (server->connection_err < 0 || steward_is_mounted(server))
+		serve_unmount(&server->fs);
+	if (err < 0)
+		log_line(LOG_ERR, "%s: the session ended: %s", server->mount_path, strerror(-err));
+	return err < 0 || server->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* With the store open: make what serves it, serve, take it down. The exit status. */
+static int serve_store(struct server *server)
+{
+	struct fs *fs = &server->fs;
+	struct quiver_error error = { "" };
+	int status, err;
+
+	fs->geometry = *quiver_geometry(fs->store);
+	fs->max_write_bytes = transport_request_bytes(fs->geometry.vector_bytes);
+	err = transport_choose(fs, server->options.io_uring);
+	if (err < 0) {
+		snprintf(error.text, sizeof(error.text), "io_uring=on: %s", fs->transport_reason);
+		return give_up(server, error.text);
+	}
+	err = fs_init(fs);
+	if (err < 0) {
+		snprintf(error.text, sizeof(error.text), "the mount cannot be set up: %s",
+		         strerror(-err));
+		return give_up(server, error.text);
+	}
+	if (serve_new(fs, &server->options, &error) < 0)
+		status = give_up(server, error.text);
+	else
+		status = serve_session(server);
+	fs_destroy(fs);
+	serve_free(fs);
+	return status;
+}
+
+/* How long to wait for whoever has the store open. A mount that answers is not about
+ * to go away. */
+static uint32_t lock_wait_ms(const char *store_path)
+{
+	struct quiver_holder holder;
+	uint32_t connection;
+
+	if (quiver_holder(store_path, &holder) == 0 && holder.pid != 0 && holder.mount_point[0] &&
+	    unmount_connection(holder.mount_point, &connection) == 0)
+		return 0;
+	return LOCK_WAIT_MS;
+}
+
+/* The process that serves, from here to its end. The exit status. */
+static int serve(struct server *server)
+{
+	struct quiver_error error = { "" };
+	struct quiver_options options = {
+		.read_only = server->options.read_only,
+		.durability = server->options.durability,
+		.commit_interval_ms = server->options.commit_interval_ms,
+		.autocompact_percent = server->options.autocompact_percent,
+		.lock_wait_ms = lock_wait_ms(server->store_path),
+		.mount_point = server->mount_path,
+		.on_report = log_report,
+	};
+	int status, err;
+
+	if (server->foreground)
+		notify_init();
+	else
+		detach(server);
+	err = block_signals(server);
+	if (err < 0)
+		return give_up(server, "signals cannot be set up");
+	if (privileges_drop() < 0)
+		return give_up(server, "the daemon's privileges cannot be given up");
+	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
+	if (err < 0)
+		return give_up_store(server, error.text[0] ? error.text : strerror(-err));
+	status = serve_store(server);
+	err = quiver_close(server->fs.store);
+	if (err < 0) {
+		log_line(LOG_ERR, "%s: closing the store: %s", server->store_path, strerror(-err));
+		status = EXIT_FAILURE;
+	}
+	return status;
+}
+
+/* ---- the process that was started ----------------------------------------- */
+
+/* The prober of a daemon: its exit status is the answer to whoever mounts. */
+static int wait_for_daemon(struct server *server, const struct probe_pipe *prober)
+{
+	char reason[1024];
+
+	if (probe_run(prober, server->mount_path, reason, sizeof(reason)) == 0)
+		return EXIT_SUCCESS;
+	log_line(LOG_ERR, "%s", reason);
+	return EXIT_FAILURE;
+}
+
+/* Fork; one side serves, the other one probes. Returns in the process that was
+ * started. */
+static int fork_and_serve(struct server *server)
+{
+	struct probe_pipe prober;
+	int err = probe_pipes(&server->pipe, &prober), status;
+	char reason[1024];
+	pid_t pid;
+
+	if (err < 0) {
+		log_line(LOG_ERR, "pipe: %s", strerror(-err));
+		return EXIT_FAILURE;
+	}
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0) {
+		log_line(LOG_ERR, "fork: %s", strerror(errno));
+		probe_close(&server->pipe);
+		probe_close(&prober);
+		return EXIT_FAILURE;
+	}
+	if (server->foreground ? pid == 0 : pid > 0) {
+		probe_close(&server->pipe);
+		if (!server->foreground) {
+			status = wait_for_daemon(server, &prober);
+			probe_close(&prober);
+			return status;
+		}
+		/* What it hears, the server tells. It may go on for as long as the mount. */
+		if (privileges_drop() < 0)
+			_exit(EXIT_FAILURE);
+		_exit(probe_run(&prober, server->mount_path, reason, sizeof(reason)) < 0);
+	}
+	probe_close(&prober);
+	status = serve(server);
+	probe_close(&server->pipe);
+	if (!server->foreground)
+		exit(status);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return status;
+}
+
+/* What the parts of the mount need to know of the options and of us. */
+static void fill_fs(struct server *server)
+{
+	struct fs *fs = &server->fs;
+	const struct mount_options *options = &server->options;
+
+	fs->store_path = server->store_path;
+	fs->mount_point = server->mount_path;
+	fs->read_only = options->read_only;
+	fs->passthrough = preflight_is_admin();
+	fs->set_uid = options->set_uid;
+	fs->set_gid = options->set_gid;
+	fs->set_umask = options->set_umask;
+	fs->uid = options->uid;
+	fs->gid = options->gid;
+	fs->umask = options->umask;
+	fs->owner_uid = getuid();
+	fs->owner_gid = getgid();
+}
+
+/* Descriptors 0 to 2 are open, so that nothing else becomes one of them. */
+static int open_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+int fs_mount(const char *store, const char *mount_point, const char *options, bool foreground)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	struct quiver_error error = { "" };
+	int status = EXIT_FAILURE;
+
+	log_init();
+	if (!server) {
+		log_line(LOG_ERR, "no memory");
+		return EXIT_FAILURE;
+	}
+	server->foreground = foreground;
+	server->signal_fd = server->ended_fd = -1;
+	server->connection_err = -ENOTCONN;
+	if (mount_options_parse(options, &server->options, &error) < 0) {
+		log_line(LOG_ERR, "%s", error.text);
+		status = EXIT_USAGE;
+	} else if (open_standard_files() < 0 ||
+	           preflight_paths(store, mount_point, &server->store_path, &server->mount_path,
+	                           &error) < 0 ||
+	           preflight_fuse(server->options.allow_other, &error) < 0) {
+		log_line(LOG_ERR, "%s", error.text[0] ? error.text : "/dev/null cannot be opened");
+	} else {
+		fill_fs(server);
+		status = fork_and_serve(server);
+	}
+	if (server->signal_fd >= 0)
+		close(server->signal_fd);
+	if (server->ended_fd >= 0)
+		close(server->ended_fd);
+	mount_options_free(&server->options);
+	free(server->store_path);
+	free(server->mount_path);
+	free(server);
+	return status;
+}

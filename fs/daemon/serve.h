@@ -1,0 +1,38 @@
+/*
+ * serve.h - the libfuse session: set up, loop, end.
+ *
+ * Beyond libfuse's own loop it sees to it that the end is orderly. libfuse cancels
+ * the threads of the rings and frees their buffers as soon as it has joined them,
+ * so each thread that handles requests is made uncancellable at its first request,
+ * and when it ends it waits until the workers have answered what they were given.
+ */
+#ifndef SERVE_H
+#define SERVE_H
+
+#include <stdbool.h>
+
+#include "fs/base/fs.h"
+#include "fs/daemon/options.h"
+
+/* Make fs->session. fs_init has been called. -ENOMEM, or -EINVAL where libfuse
+ * refuses the options; error says why. Ended by serve_free. */
+int serve_new(struct fs *fs, const struct mount_options *options, struct quiver_error *error);
+
+/* Mount it, which the kernel completes when serve_loop answers its first request.
+ * A negative errno with the reason in `error`. */
+int serve_mount(struct fs *fs, struct quiver_error *error);
+
+/* Serve until the filesystem is unmounted or serve_stop is called. 0, or the
+ * negative errno that ended it. One thread calls it, once. */
+int serve_loop(struct fs *fs);
+
+/* Make serve_loop return soon. Any thread, also before serve_loop. */
+void serve_stop(struct fs *fs);
+
+/* Unmount, where it is still mounted. The loop has ended. */
+void serve_unmount(struct fs *fs);
+
+/* Free the session, if there is one; what fs_init made is gone already. */
+void serve_free(struct fs *fs);
+
+#endif

@@ -1,0 +1,268 @@
+/*
+ * steward.c - the thread that watches over a mount.
+ */
+#include "fs/daemon/steward.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "fs/base/transport.h"
+#include "fs/base/worker.h"
+#include "fs/daemon/log.h"
+#include "fs/daemon/notify.h"
+#include "fs/daemon/serve.h"
+#include "fs/daemon/unmount.h"
+
+/* A kernel that accepts the mount and then asks for nothing. */
+#define FIRST_REQUEST_TIMEOUT_MS 30000
+/* The watchdog is fed so much more often than it asks for. */
+#define WATCHDOG_SHARE 3
+/* How long the end waits for a request of the prober, which makes the mount busy. */
+#define LAST_REQUEST_TIMEOUT_MS 1000
+/* The kernel lets go of an unmounted filesystem within the call, unless another mount
+ * namespace has it still. */
+#define UNMOUNTED_TIMEOUT_MS 2000
+
+/* Wait until `fd` can be read, a signal comes or the loop ends. The descriptor that
+ * can be read, -ETIMEDOUT, or another negative errno. */
+static int wait_for_any(const struct server *server, int fd, int timeout_ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = server->ended_fd, .events = POLLIN },
+		{ .fd = server->signal_fd, .events = POLLIN },
+		{ .fd = fd, .events = POLLIN }, /* -1 is left out by poll */
+	};
+
+	for (;;) {
+		int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
+
+		if (ready == 0)
+			return -ETIMEDOUT;
+		if (ready < 0 && errno != EINTR)
+			return -errno;
+		for (size_t i = 0; ready > 0 && i < sizeof(fds) / sizeof(fds[0]); i++) {
+			if (fds[i].revents)
+				return fds[i].fd;
+		}
+	}
+}
+
+bool steward_is_mounted(const struct server *server)
+{
+	uint32_t connection;
+
+	return server->connection_err == 0 &&
+	       unmount_connection(server->mount_path, &connection) == 0 &&
+	       connection == server->connection;
+}
+
+/* Take the mount point away. 0 where nobody used it, so that the kernel lets go of
+ * the filesystem; -EBUSY where somebody has files open. */
+static int take_away(struct server *server)
+{
+	int err;
+
+	if (!steward_is_mounted(server))
+		return -EBUSY; /* umount -l was here */
+	err = unmount_try(server->mount_path);
+	if (err == 0)
+		return 0;
+	err = unmount_detach(server->mount_path);
+	if (err < 0)
+		log_line(LOG_ERR, "%s: cannot be unmounted: %s", server->mount_path,
+		         strerror(-err));
+	return -EBUSY;
+}
+
+/* Whether the loop ends by itself, now that the mount point is gone. */
+static bool loop_ends(const struct server *server)
+{
+	struct pollfd ended = { .fd = server->ended_fd, .events = POLLIN };
+	int ready;
+
+	do
+		ready = poll(&ended, 1, UNMOUNTED_TIMEOUT_MS);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
+/* Bring the mount to its end: the loop returns soon after. */
+static void end_mount(struct server *server)
+{
+	if (take_away(server) != 0) {
+		log_line(LOG_WARNING, "%s: still in use; those who have files open get errors",
+		         server->mount_path);
+	} else {
+		if (loop_ends(server))
+			return;
+		log_line(LOG_WARNING,
+		         "%s: still mounted in another mount namespace (a container, a service); "
+		         "it ends there, too",
+		         server->mount_path);
+	}
+	/* Whoever is in a call gets its answer. */
+	workers_drain(server->fs.workers);
+	if (server->connection_err < 0 || unmount_abort(server->connection) < 0)
+		serve_stop(&server->fs);
+}
+
+/* Why the mount does not work, or 0 where it does: the first request has been
+ * answered, and came by the transport that was asked for. */
+static int first_request(struct server *server, char *reason, size_t room)
+{
+	char answer[256];
+	int ready, word;
+
+	if (probe_say(&server->pipe, 'M', "") < 0) {
+		snprintf(reason, room, "%s: whoever mounted it is gone", server->mount_path);
+		return -EPIPE;
+	}
+	ready = wait_for_any(server, server->pipe.in, FIRST_REQUEST_TIMEOUT_MS);
+	if (ready != server->pipe.in) {
+		const char *why = ready == server->signal_fd  ? "interrupted by a signal"
+		                  : ready == server->ended_fd ? "the kernel ended the session"
+		                                              : "no request came within 30 s";
+
+		snprintf(reason, room, "%s: %s", server->mount_path, why);
+		return -EIO;
+	}
+	word = probe_hear(&server->pipe, answer, sizeof(answer));
+	if (word != 'Y') {
+		snprintf(reason, room, "%s: the first request failed: %s", server->mount_path,
+		         word == 'N' ? answer : "whoever mounted it is gone");
+		return -EIO;
+	}
+	if (server->options.io_uring == IO_URING_ON &&
+	    atomic_load(&server->fs.transport) != FS_IO_URING) {
+		log_last_fuse(answer, sizeof(answer));
+		snprintf(reason, room, "io_uring=on: the kernel did not set it up%s%s",
+		         answer[0] ? ": " : "", answer);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+/* Let go of the terminal. Failure to do so is no reason to end. */
+static void go_to_background(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	log_to_syslog();
+	if (fd < 0)
+		return;
+	for (int to = 0; to <= 2; to++) {
+		if (dup2(fd, to) < 0)
+			log_line(LOG_WARNING, "descriptor %d: %s", to, strerror(errno));
+	}
+	if (fd > 2)
+		close(fd);
+}
+
+/* Tell everyone who waits for it that the mount is ready. */
+static void say_ready(const struct server *server)
+{
+	const char *how = server->fs.read_only ? "read-only, " : "";
+
+	log_line(LOG_INFO, "%s mounted on %s (%s%s: %s)", server->store_path, server->mount_path,
+	         how, transport_name(&server->fs), transport_reason(&server->fs));
+	notify_say("READY=1\nSTATUS=%s mounted on %s (%s%s)", server->store_path,
+	           server->mount_path, how, transport_name(&server->fs));
+	/* With a watchdog the prober goes on asking, and this would end it. */
+	if (notify_watchdog_ms() == 0)
+		(void)probe_say(&server->pipe, 'K', "");
+}
+
+/* The answer of the prober to what the watchdog had it ask: the mount works, all the way
+ * through the kernel. False where the prober is gone. */
+static bool feed_watchdog(const struct server *server)
+{
+	char answer[256];
+	int word = probe_hear(&server->pipe, answer, sizeof(answer));
+
+	if (word == 'Y') {
+		notify_say("WATCHDOG=1");
+	} else if (word == 'N') {
+		log_line(LOG_ERR, "%s: a request failed: %s", server->mount_path, answer);
+	}
+	return word == 'Y' || word == 'N';
+}
+
+/* A signal that ends the mount. */
+static void take_signal(struct server *server, bool asked)
+{
+	struct signalfd_siginfo info;
+	struct pollfd answer = { .fd = server->pipe.in, .events = POLLIN };
+
+	if (read(server->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	log_line(LOG_INFO, "%s: %s, unmounting", server->mount_path,
+	         strsignal((int)info.ssi_signo));
+	notify_say("STOPPING=1\nSTATUS=unmounting");
+	if (asked)
+		(void)poll(&answer, 1, LAST_REQUEST_TIMEOUT_MS);
+	end_mount(server);
+}
+
+/* Feed the watchdog without its knowing more than that this thread runs. */
+static void feed_blindly(const struct server *server, bool *told)
+{
+	if (!*told)
+		log_line(LOG_WARNING,
+		         "%s: the process that tries the mount for the watchdog is gone",
+		         server->mount_path);
+	*told = true;
+	notify_say("WATCHDOG=1");
+}
+
+/* Until the loop ends: wait for signals, feed the watchdog. */
+static void watch(struct server *server)
+{
+	int pause_ms = (int)(notify_watchdog_ms() / WATCHDOG_SHARE);
+	bool probing = pause_ms > 0, asked = false, told = false;
+
+	for (;;) {
+		int ready = wait_for_any(server, asked ? server->pipe.in : -1,
+		                         pause_ms > 0 && !asked ? pause_ms : -1);
+
+		if (ready == server->signal_fd) {
+			take_signal(server, asked);
+		} else if (ready == -ETIMEDOUT && probing) {
+			asked = probing = probe_say(&server->pipe, 'M', "") == 0;
+		} else if (ready == -ETIMEDOUT) {
+			feed_blindly(server, &told);
+		} else if (asked && ready == server->pipe.in) {
+			probing = feed_watchdog(server);
+			asked = false;
+		} else {
+			return;
+		}
+	}
+}
+
+void *steward_run(void *arg)
+{
+	struct server *server = arg;
+	char reason[512];
+
+	server->connection_err = unmount_connection(server->mount_path, &server->connection);
+	if (first_request(server, reason, sizeof(reason)) < 0) {
+		server->failed = true;
+		if (server->foreground)
+			log_line(LOG_ERR, "%s", reason);
+		/* Whoever is gone need not be told. */
+		(void)probe_say(&server->pipe, 'E', reason);
+		end_mount(server);
+		return NULL;
+	}
+	log_mounted();
+	if (!server->foreground)
+		go_to_background();
+	say_ready(server);
+	watch(server);
+	return NULL;
+}

@@ -1,0 +1,41 @@
+/*
+ * steward.h - the thread that watches over a mount.
+ *
+ * The process that serves has, beside libfuse's and the engine's threads, two of
+ * its own: the main thread runs the session loop, the steward waits for the first
+ * request to succeed, puts the daemon into the background, and waits for signals.
+ */
+#ifndef STEWARD_H
+#define STEWARD_H
+
+#include <stdbool.h>
+
+#include "fs/base/fs.h"
+#include "fs/daemon/options.h"
+#include "fs/daemon/probe.h"
+
+/* Constant while the steward runs, but for `failed`. */
+struct server {
+	struct fs fs;
+	struct mount_options options;
+	char *store_path;
+	char *mount_path;
+	bool foreground;
+	struct probe_pipe pipe; /* to the prober */
+	int signal_fd; /* signalfd: a signal that ends the mount */
+	int ended_fd; /* eventfd: the session loop has ended */
+	/* Set by the steward, looked at after it has been joined. */
+	bool failed;
+	int connection_err; /* 0: connection is known */
+	uint32_t connection; /* what the kernel calls this filesystem */
+};
+
+/* The thread's function; `arg` is the struct server. The filesystem is mounted and
+ * its loop runs or is about to. It ends when ended_fd says that the loop has. */
+void *steward_run(void *arg);
+
+/* Whether it is our filesystem that is mounted at the mount point, and not nothing
+ * or another one. Asks the filesystem nothing. */
+bool steward_is_mounted(const struct server *server);
+
+#endif

@@ -1,0 +1,431 @@
+/*
+ * listing.c - reading directories.
+ *
+ * The kernel asks for entries with attributes (READDIRPLUS), and keeps about 1.2 KB for each
+ * that it gets, until it wants the memory back: much, where somebody wants names alone. A
+ * lookup that it has to send instead costs three times what the attributes here do. So the first
+ * names come with attributes, but for one here and there, the probes; once those are looked up,
+ * all that follow have them, and else none (the node number 0 tells the kernel to keep nothing).
+ * Where nobody looked up the probes of one listing, the next begins without attributes. The
+ * kernel's own way (AUTO) is to give them in the one answer after a lookup; programs that read
+ * 100,000 names before they look up the first, as find does, get next to nothing from it.
+ */
+#include "fs/folder/listing.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/handoff.h"
+#include "fs/base/reply.h"
+#include "fs/base/tree.h"
+#include "fs/base/worker.h"
+#include "fs/scratch/scratch.h"
+#include "fs/vector/vector_file.h"
+
+/* Copying more IDs than this at once is left to a worker: a few 100 us. */
+#define LISTING_INLINE_MAX 65536u
+
+/* Names that come with attributes whoever asks: what fts(3), and so find and du, reads at once,
+ * and a little more. The kernel then keeps at most 160 MB. */
+#define ATTRIBUTES_FIRST 131072u
+/* One ID in two to this power is a probe. */
+#define PROBE_BITS 6u
+/* So many of the probes looked up are a sign that all will be... */
+#define LOOKED_UP_SHARE 2u /* one in */
+/* ...but not of fewer, which others may have looked up. */
+#define PROBES_MIN 8u
+
+/* Offsets 0 and 1 are "." and "..". */
+#define DOTS 2u
+
+struct listing {
+	struct handoff handoff;
+	pthread_mutex_t lock;
+	bool taken; /* lock; the copies below were made */
+	struct quiver_list ids; /* lock */
+	uint64_t *scratch; /* lock; nodes */
+	size_t scratch_count; /* lock */
+	uint64_t probes; /* lock; passed since the start */
+	uint64_t lookups; /* lock; fs->probe_lookups at the start */
+	bool names_only; /* lock; nobody wanted the attributes of the one before */
+	bool looked_up; /* lock; so attributes are wanted */
+};
+
+/* One READDIR or READDIRPLUS being answered. */
+struct page {
+	fuse_req_t req;
+	struct fs *fs;
+	struct listing *listing; /* NULL for root and control/ */
+	fuse_ino_t dir;
+	uint64_t offset; /* of the next entry */
+	bool plus;
+	char *data;
+	size_t used, size;
+};
+
+int listing_new(struct listing **listing)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return -ENOMEM;
+	(void)pthread_mutex_init(&l->lock, NULL); /* cannot fail with defaults */
+	*listing = l;
+	return 0;
+}
+
+void listing_free(struct listing *listing)
+{
+	if (listing == NULL)
+		return;
+	quiver_list_free(&listing->ids);
+	free(listing->scratch);
+	pthread_mutex_destroy(&listing->lock);
+	free(listing);
+}
+
+void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct listing *listing = NULL;
+	int rc = 0;
+
+	if (ino == TREE_VECTORS)
+		rc = listing_new(&listing);
+	if (rc != 0) {
+		fs_reply(req, rc);
+		return;
+	}
+	fi->fh = (uintptr_t)listing;
+	if (listing != NULL)
+		handoff_give(&listing->handoff);
+	if (fuse_reply_open(req, fi) != 0)
+		listing_free(listing);
+}
+
+/* The listing that a request came with; NULL where it has none. */
+static struct listing *listing_of(const struct fuse_file_info *fi)
+{
+	struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
+
+	if (listing != NULL)
+		handoff_take(&listing->handoff);
+	return listing;
+}
+
+void listing_release(fuse_req_t req, struct fuse_file_info *fi)
+{
+	listing_free(listing_of(fi));
+	fs_reply(req, 0);
+}
+
+/* Copy what is there now. -ENOMEM; then the former copy, if any, stays. */
+static int take(struct fs *fs, struct listing *listing)
+{
+	struct quiver_list ids = { 0 };
+	uint64_t *scratch = NULL;
+	size_t count = 0;
+	int rc;
+
+	rc = quiver_list(fs->store, &ids);
+	if (rc != 0)
+		return rc;
+	rc = scratch_list(fs, &scratch, &count);
+	if (rc != 0) {
+		quiver_list_free(&ids);
+		return rc;
+	}
+	pthread_mutex_lock(&listing->lock);
+	quiver_list_free(&listing->ids);
+	free(listing->scratch);
+	listing->ids = ids;
+	listing->scratch = scratch;
+	listing->scratch_count = count;
+	listing->taken = true;
+	pthread_mutex_unlock(&listing->lock);
+	return 0;
+}
+
+/* Add one entry and step on. False where it does not fit. An entry whose ino is 0
+ * is one that the kernel shall not look into. */
+static bool add(struct page *page, const char *name, const struct fuse_entry_param *entry)
+{
+	char *to = page->data + page->used;
+	size_t room = page->size - page->used;
+	off_t next = (off_t)page->offset + 1;
+	size_t length;
+
+	if (page->plus)
+		length = fuse_add_direntry_plus(page->req, to, room, name, entry, next);
+	else
+		length = fuse_add_direntry(page->req, to, room, name, &entry->attr, next);
+	if (length > room)
+		return false;
+	page->used += length;
+	page->offset++;
+	return true;
+}
+
+static bool add_dots(struct page *page)
+{
+	static const char *const names[DOTS] = { ".", ".." };
+	struct fuse_entry_param entry;
+
+	memset(&entry, 0, sizeof(entry));
+	entry.attr.st_mode = S_IFDIR;
+	while (page->offset < DOTS) {
+		entry.attr.st_ino = page->offset == 0 ? page->dir : TREE_ROOT;
+		if (!add(page, names[page->offset], &entry))
+			return false;
+	}
+	return true;
+}
+
+/* The entry of a vector, with attributes or for its name alone. -ENOENT where it has gone; one
+ * that is damaged keeps its name. */
+static int vector_dirent(struct page *page, uint64_t id, bool names_only,
+                         struct fuse_entry_param *entry)
+{
+	int rc;
+
+	if (names_only)
+		rc = quiver_stat(page->fs->store, id, NULL, NULL);
+	else
+		rc = vector_entry(page->fs, id, entry);
+	if (rc == -ENOENT)
+		return rc;
+	if (names_only || rc != 0) {
+		memset(entry, 0, sizeof(*entry));
+		entry->attr.st_ino = tree_node_of_id(id);
+		entry->attr.st_mode = S_IFREG;
+	}
+	return 0;
+}
+
+bool listing_is_probe(uint64_t id)
+{
+	/* The highest bits of Fibonacci hashing (Knuth): one in 64 also of IDs in a row. */
+	return id * UINT64_C(0x9e3779b97f4a7c15) >> (64 - PROBE_BITS) == 0;
+}
+
+/* Whether those who got the names of `probes` wanted attributes. */
+static bool were_looked_up(uint64_t probes, uint64_t lookups)
+{
+	return lookups * LOOKED_UP_SHARE >= probes;
+}
+
+/* What the listing before this one tells. Two at once spoil it for each other, in which nothing
+ * is lost but time. The listing's lock is held. */
+static void begin(struct fs *fs, struct listing *l)
+{
+	uint64_t before = atomic_load(&fs->listed_probes);
+
+	l->lookups = atomic_load(&fs->probe_lookups);
+	if (before >= PROBES_MIN)
+		atomic_store(&fs->names_only,
+		             !were_looked_up(before, l->lookups - atomic_load(&fs->listed_since)));
+	atomic_store(&fs->listed_probes, 0);
+	atomic_store(&fs->listed_since, l->lookups);
+	l->names_only = atomic_load(&fs->names_only);
+	l->looked_up = false;
+	l->probes = 0;
+}
+
+/* Look whether the probes so far were looked up. The listing's lock is held. */
+static void judge(struct fs *fs, struct listing *l)
+{
+	if (l->probes >= PROBES_MIN &&
+	    were_looked_up(l->probes, atomic_load(&fs->probe_lookups) - l->lookups))
+		l->looked_up = true;
+}
+
+/* Whether the next entry goes without attributes. The listing's lock is held. */
+static bool is_bare(const struct listing *l, const struct page *page, bool probe)
+{
+	if (!page->plus || l->looked_up)
+		return !page->plus;
+	return l->names_only || probe || page->offset - DOTS >= ATTRIBUTES_FIRST;
+}
+
+/* The caller holds the listing's lock. */
+static void add_vectors(struct page *page)
+{
+	struct listing *l = page->listing;
+	struct fuse_entry_param entry;
+	char name[SCRATCH_NAME_MAX + 1];
+
+	if (page->offset == DOTS)
+		begin(page->fs, l);
+	judge(page->fs, l);
+	while (page->offset - DOTS < l->ids.count) {
+		uint64_t id = l->ids.ids[page->offset - DOTS];
+		bool probe = listing_is_probe(id);
+
+		(void)tree_format_id(id, name);
+		if (vector_dirent(page, id, is_bare(l, page, probe), &entry) != 0)
+			page->offset++;
+		else if (add(page, name, &entry))
+			l->probes += probe;
+		else
+			break;
+	}
+	atomic_store(&page->fs->listed_probes, l->probes);
+	if (page->offset - DOTS < l->ids.count)
+		return;
+	while (page->offset - DOTS - l->ids.count < l->scratch_count) {
+		uint64_t ino = l->scratch[page->offset - DOTS - l->ids.count];
+
+		memset(&entry, 0, sizeof(entry));
+		/* Not counted by the kernel as looked up: it asks when it needs it. */
+		if (scratch_describe(page->fs, ino, name, &entry.attr) != 0)
+			page->offset++;
+		else if (!add(page, name, &entry))
+			return;
+	}
+}
+
+/* Root and control/ are the fixed nodes; what a mount does not have is skipped. */
+static void add_fixed(struct page *page)
+{
+	struct fuse_entry_param entry;
+
+	for (; page->offset - DOTS < TREE_VECTOR_BASE;) {
+		uint64_t ino = page->offset - DOTS;
+		const char *name = tree_name(ino);
+
+		memset(&entry, 0, sizeof(entry));
+		if (name == NULL || tree_find(page->dir, name) != ino ||
+		    attr_fixed(page->fs, ino, &entry.attr, &entry.attr_timeout) != 0) {
+			page->offset++;
+			continue;
+		}
+		entry.ino = ino;
+		entry.generation = 1;
+		entry.entry_timeout = FS_CACHE_SECONDS;
+		if (!add(page, name, &entry))
+			return;
+	}
+}
+
+/* Answer one READDIR; a listing of vectors/ was taken. */
+static void reply_page(struct page *page)
+{
+	struct reply reply;
+	int rc;
+
+	rc = reply_begin(&reply, page->req, page->size);
+	if (rc == 0) {
+		page->data = reply.data;
+		if (add_dots(page) && page->listing != NULL) {
+			pthread_mutex_lock(&page->listing->lock);
+			add_vectors(page);
+			pthread_mutex_unlock(&page->listing->lock);
+		} else if (page->offset >= DOTS && page->listing == NULL) {
+			add_fixed(page);
+		}
+	}
+	if (page->listing != NULL)
+		handoff_give(&page->listing->handoff);
+	reply_end(&reply, rc, page->used);
+}
+
+/* The same for one that has to be taken first. */
+static void reply_taken(struct page *page)
+{
+	int rc = take(page->fs, page->listing);
+
+	if (rc == 0) {
+		reply_page(page);
+		return;
+	}
+	handoff_give(&page->listing->handoff);
+	fs_reply(page->req, rc);
+}
+
+struct listing_op {
+	struct work work;
+	struct page page;
+};
+
+static void read_run(struct work *work)
+{
+	struct listing_op *op = (struct listing_op *)work;
+	reply_taken(&op->page);
+	free(op);
+}
+
+/* Whether a copy has to be made first: at the start of a listing, but only once on
+ * a mount whose vectors do not change. */
+static bool must_take(struct fs *fs, struct listing *listing, uint64_t offset)
+{
+	bool taken;
+
+	pthread_mutex_lock(&listing->lock);
+	taken = listing->taken;
+	pthread_mutex_unlock(&listing->lock);
+	return !taken || (offset == 0 && !fs->no_open);
+}
+
+void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus,
+                  struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct page page = {
+		.req = req,
+		.fs = fs,
+		.dir = ino,
+		.offset = (uint64_t)off,
+		.plus = plus,
+		.size = size,
+	};
+	struct listing_op *op;
+
+	if (ino == TREE_VECTORS)
+		page.listing = fs->no_open ? fs->listing : listing_of(fi);
+	if (page.listing == NULL || !must_take(fs, page.listing, page.offset)) {
+		reply_page(&page);
+		return;
+	}
+	if (quiver_count(fs->store) <= LISTING_INLINE_MAX) {
+		reply_taken(&page);
+		return;
+	}
+	op = malloc(sizeof(*op));
+	if (op == NULL) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	op->page = page;
+	op->work.run = read_run;
+	workers_submit(fs->workers, WORKER_READ, &op->work);
+}
+
+struct fsync_op {
+	struct work work;
+	fuse_req_t req;
+};
+
+static void fsync_run(struct work *work)
+{
+	struct fsync_op *op = (struct fsync_op *)work;
+
+	struct fs *fs = fs_of(op->req);
+
+	fs_reply(op->req, fs->read_only ? 0 : quiver_flush(fs->store));
+	free(op);
+}
+
+void listing_fsync(fuse_req_t req)
+{
+	struct fsync_op *op = malloc(sizeof(*op));
+
+	if (op == NULL) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	op->req = req;
+	op->work.run = fsync_run;
+	workers_submit(fs_of(req)->workers, WORKER_SYNC, &op->work);
+}

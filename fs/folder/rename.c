@@ -1,0 +1,223 @@
+/*
+ * rename.c - a scratch file becomes a vector, or a vector gets another ID.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/tree.h"
+#include "fs/base/worker.h"
+#include "fs/folder/names.h"
+#include "fs/scratch/scratch.h"
+#include "fs/vector/gone.h"
+#include "fs/vector/node.h"
+#include "fs/view/view_bytes.h"
+
+struct rename_op {
+	struct work work;
+	fuse_req_t req;
+	struct fs *fs;
+	uint64_t from; /* an ID; not used where data is set */
+	uint64_t to;
+	unsigned flags; /* QUIVER_NOREPLACE */
+	/* Of a scratch file: */
+	unsigned char *data; /* N bytes, freed with the op; NULL: ID to ID */
+	struct quiver_attr attr;
+	uint64_t ino;
+	bool changed; /* the kernel knows the vector by another name */
+	char name[SCRATCH_NAME_MAX + 1];
+};
+
+/*
+ * The store's part and what follows from it. -EAGAIN where it would wait.
+ *
+ * A file of the new name that is open for writing, and was perhaps made a moment ago, is
+ * another node to the kernel, which does not learn by the rename that it changes.
+ */
+static int rename_store(const struct rename_op *op, bool may_wait)
+{
+	struct fs *fs = op->fs;
+	unsigned flags = op->flags | (may_wait ? 0u : QUIVER_NOWAIT);
+	int rc;
+
+	if (op->data != NULL) {
+		rc = quiver_put(fs->store, op->to, op->data, &op->attr, QUIVER_ATTR_ALL, flags,
+		                NULL);
+		if (rc == 0)
+			scratch_committed(fs, op->name, op->ino);
+		if (rc == 0 && (op->changed || node_is_written(fs, op->to)))
+			fs_vectors_changed(fs, &op->to, 1);
+		return rc;
+	}
+	gone_begin(fs, op->from);
+	rc = quiver_rename(fs->store, op->from, op->to, flags, NULL);
+	if (rc != 0)
+		return rc;
+	node_renamed(fs, op->from, op->to);
+	if (node_is_written(fs, op->to))
+		fs_vectors_changed(fs, &op->to, 1);
+	/* The kernel would go on with the old node number under the new name. The
+	 * epoch is there: it was asked for at INIT. A failure means that the mount
+	 * is coming to its end. */
+	(void)fuse_lowlevel_notify_increment_epoch(fs->session);
+	return 0;
+}
+
+/* Rename and answer, or -EAGAIN where that would wait. */
+static int rename_now(const struct rename_op *op, bool may_wait)
+{
+	int rc = rename_store(op, may_wait);
+
+	if (rc == -EAGAIN && !may_wait)
+		return rc;
+	if (rc != 0 && rc != -ENOENT && rc != -EEXIST)
+		quiver_report(op->fs->store, "vector %" PRIu64 ": not renamed to: %s", op->to,
+		              strerror(-rc));
+	fs_reply(op->req, rc);
+	return 0;
+}
+
+static void rename_run(struct work *work)
+{
+	struct rename_op *op = (struct rename_op *)work;
+
+	(void)rename_now(op, true); /* always answers */
+	free(op->data);
+	free(op);
+}
+
+/* Do it now or have a worker do it; op->data is taken over. */
+static void start(struct rename_op *op)
+{
+	struct rename_op *copy;
+
+	if (rename_now(op, false) != -EAGAIN) {
+		free(op->data);
+		return;
+	}
+	copy = malloc(sizeof(*copy));
+	if (copy == NULL) {
+		fs_reply(op->req, -ENOMEM);
+		free(op->data);
+		return;
+	}
+	*copy = *op;
+	copy->work.run = rename_run;
+	workers_submit(op->fs->workers, WORKER_COMMIT, &copy->work);
+}
+
+static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	struct rename_op op = { .req = req, .fs = fs, .to = to, .flags = flags };
+	char shown[NAMES_SHOWN_BYTES];
+	uint32_t size = 0;
+	int rc;
+
+	rc = scratch_copy(fs, name, fs->geometry.vector_bytes, &op.data, &op.attr, &op.ino, &size);
+	if (rc == -ENODATA) {
+		names_show(name, shown);
+		quiver_report(fs->store,
+		              "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes", to,
+		              shown, size, fs->geometry.vector_bytes);
+	}
+	if (rc != 0) {
+		fs_reply(req, rc);
+		return;
+	}
+	(void)snprintf(op.name, sizeof(op.name), "%s", name);
+	start(&op);
+}
+
+/* A scratch file becomes a vector by the name of one of its views. */
+static void scratch_to_view(fuse_req_t req, const char *name, const char *to_name, unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	struct rename_op op = { .req = req, .fs = fs, .flags = flags };
+	struct view_reason reason = { "" };
+	unsigned char *bytes = NULL;
+	enum tree_form form;
+	uint32_t size = 0;
+	int rc;
+
+	(void)tree_parse_view(to_name, &op.to, &form); /* it is one */
+	rc = scratch_copy(fs, name, 0, &bytes, &op.attr, &op.ino, &size);
+	if (rc == 0)
+		op.data = malloc(fs->geometry.vector_bytes);
+	if (rc == 0 && op.data == NULL)
+		rc = -ENOMEM;
+	if (rc == 0 &&
+	    view_decode(&fs->geometry, form, (const char *)bytes, size, op.data, &reason) < 0) {
+		quiver_report(fs->store, "%s: %s", to_name, reason.text);
+		rc = -ENODATA; /* EINVAL would make mv say something else */
+	}
+	free(bytes);
+	if (rc != 0) {
+		free(op.data);
+		fs_reply(req, rc);
+		return;
+	}
+	(void)snprintf(op.name, sizeof(op.name), "%s", name);
+	op.changed = true;
+	start(&op);
+}
+
+static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigned flags)
+{
+	struct rename_op op = {
+		.req = req, .fs = fs_of(req), .from = from, .to = to, .flags = flags
+	};
+
+	if (!op.fs->can_rename)
+		fs_reply(req, -EXDEV); /* mv copies instead */
+	else
+		start(&op);
+}
+
+static void refuse(fuse_req_t req, const char *name, const char *what, int rc)
+{
+	char shown[NAMES_SHOWN_BYTES];
+
+	names_show(name, shown);
+	quiver_report(fs_of(req)->store, "%s: %s", shown, what);
+	fs_reply(req, rc);
+}
+
+void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+                  const char *newname, unsigned int flags)
+{
+	struct fs *fs = fs_of(req);
+	bool noreplace = (flags & RENAME_NOREPLACE) != 0;
+	bool from_scratch = scratch_is_name(name);
+	bool to_scratch = scratch_is_name(newname);
+	uint64_t from = 0, to = 0;
+	enum tree_form form;
+
+	if (fs->read_only)
+		fs_reply(req, -EROFS);
+	else if (flags & ~(unsigned)RENAME_NOREPLACE)
+		fs_reply(req, -EINVAL);
+	else if (parent != TREE_VECTORS || newparent != TREE_VECTORS)
+		refuse(req, name, "cannot be moved there", -EPERM);
+	else if (tree_parse_view(name, &from, &form))
+		refuse(req, name, "a view of a vector, which is renamed by its ID", -EPERM);
+	else if (!from_scratch && !tree_parse_id(name, &from))
+		fs_reply(req, -ENOENT);
+	else if (from_scratch && tree_parse_view(newname, &to, &form))
+		scratch_to_view(req, name, newname, noreplace ? QUIVER_NOREPLACE : 0u);
+	else if (tree_parse_view(newname, &to, &form))
+		refuse(req, newname, "a vector cannot be renamed to a view's name", -EPERM);
+	else if (to_scratch && from_scratch)
+		fs_reply(req, scratch_rename(fs, name, newname, noreplace));
+	else if (to_scratch)
+		refuse(req, name, "a vector cannot be renamed to a scratch name", -EPERM);
+	else if (!tree_parse_id(newname, &to))
+		refuse(req, newname, "not the ID of a vector (a decimal number, no leading zero)",
+		       -EINVAL);
+	else if (from_scratch)
+		scratch_to_vector(req, name, to, noreplace ? QUIVER_NOREPLACE : 0u);
+	else
+		vector_to_vector(req, from, to, noreplace ? QUIVER_NOREPLACE : 0u);
+}

@@ -1,0 +1,325 @@
+/*
+ * matrix_file.c - matrix.npy and ids.npy, the raw views.
+ *
+ * Where the kernel and our rights allow it an open file is passed through: reads
+ * and maps of it go to the store's own file, and no request comes here. Otherwise
+ * the pages come from the store's map; the kernel caches them, and drops them when
+ * the mtime that is told changes, which is when the store has.
+ *
+ * While files are open their store files are held, so that they are not cut. Where
+ * the kernel opens by itself (fs->no_open) they are held throughout.
+ */
+#include "fs/matrix/matrix_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/reply.h"
+#include "fs/base/tree.h"
+#include "fs/base/worker.h"
+
+/* What tells one state of the store from the next. */
+struct state {
+	uint64_t lsn, lsn_checkpoint;
+	uint64_t moved, punches, growths;
+	uint64_t slots, slots_free, slots_retired;
+};
+
+struct view {
+	unsigned opens; /* matrix' lock; each has a hold */
+	int backing_id; /* matrix' lock; > 0 while it is open and passed through */
+	bool refused; /* matrix' lock; passing through did not work, so it is not tried */
+};
+
+struct matrix {
+	pthread_mutex_t lock;
+	struct view views[2]; /* lock */
+	struct state state; /* lock; when the mtime was last looked at */
+	int64_t mtime_ns; /* lock */
+	bool held; /* both, for as long as the mount lives; constant */
+};
+
+static enum quiver_column column_of(fuse_ino_t ino)
+{
+	return ino == TREE_MATRIX ? QUIVER_COLUMN_VECTORS : QUIVER_COLUMN_IDS;
+}
+
+static struct view *view_of(struct matrix *matrix, fuse_ino_t ino)
+{
+	return &matrix->views[ino == TREE_MATRIX ? 0 : 1];
+}
+
+/* ---- attributes --------------------------------------------------------- */
+
+/* When the store last changed, as far as anybody could have seen by asking here. */
+static int64_t mtime_now(struct fs *fs)
+{
+	struct matrix *matrix = fs->matrix;
+	struct quiver_stats stats;
+	struct state state;
+	int64_t mtime_ns;
+
+	quiver_stats(fs->store, &stats);
+	memset(&state, 0, sizeof(state));
+	state.lsn = stats.lsn;
+	state.lsn_checkpoint = stats.lsn_checkpoint;
+	state.moved = stats.moved;
+	state.punches = stats.punches;
+	state.growths = stats.growths;
+	state.slots = stats.slots;
+	state.slots_free = stats.slots_free;
+	state.slots_retired = stats.slots_retired;
+	pthread_mutex_lock(&matrix->lock);
+	if (memcmp(&state, &matrix->state, sizeof(state)) != 0) {
+		int64_t now = fs_now_ns();
+
+		matrix->state = state;
+		/* Another time in any case, whatever the clock does. */
+		matrix->mtime_ns = now > matrix->mtime_ns ? now : matrix->mtime_ns + 1;
+	}
+	mtime_ns = matrix->mtime_ns;
+	pthread_mutex_unlock(&matrix->lock);
+	return mtime_ns;
+}
+
+int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
+{
+	struct quiver_attr attr = {
+		.mtime_ns = mtime_now(fs),
+		.uid = fs->owner_uid,
+		.gid = fs->owner_gid,
+		.mode = 0600,
+	};
+
+	attr_file(fs, ino, &attr, quiver_column_bytes(fs->store, column_of(ino)), 1, st);
+	st->st_blksize = 4096;
+	return 0;
+}
+
+/* ---- opening ------------------------------------------------------------ */
+
+struct matrix_open {
+	struct work work;
+	fuse_req_t req;
+	fuse_ino_t ino;
+	struct fuse_file_info fi;
+};
+
+/* Register the store's file with the kernel as what backs ours: the number it is
+ * known by there, or 0 where that is not to be had. */
+static int register_backing(fuse_req_t req, int fd)
+{
+	char path[64];
+	int read_only, id;
+
+	/* Whoever opens our file gets the rights of the descriptor: not ours. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	read_only = open(path, O_RDONLY | O_CLOEXEC);
+	if (read_only < 0)
+		return 0;
+	id = fuse_passthrough_open(req, read_only);
+	close(read_only); /* the kernel has its own reference */
+	return id;
+}
+
+/* Count one more open file, passed through like those before it, or like the first
+ * one where that works. The kernel does not take a mixture. */
+static void view_open(struct fs *fs, fuse_req_t req, struct view *view, int fd,
+                      struct fuse_file_info *fi)
+{
+	pthread_mutex_lock(&fs->matrix->lock);
+	if (view->opens == 0 && view->backing_id == 0 && fs->passthrough_ok && !view->refused) {
+		view->backing_id = register_backing(req, fd);
+		view->refused = view->backing_id == 0;
+	}
+	view->opens++;
+	fi->backing_id = view->backing_id;
+	pthread_mutex_unlock(&fs->matrix->lock);
+	fi->keep_cache = fi->backing_id == 0;
+}
+
+/* Count one open file less, and let go of what it held. */
+static void view_close(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
+{
+	struct view *view = view_of(fs->matrix, ino);
+
+	pthread_mutex_lock(&fs->matrix->lock);
+	view->opens--;
+	if (view->opens == 0 && view->backing_id > 0) {
+		/* It fails only where the connection is gone, and the number with it. */
+		(void)fuse_passthrough_close(req, view->backing_id);
+		view->backing_id = 0;
+	}
+	pthread_mutex_unlock(&fs->matrix->lock);
+	quiver_column_release(fs->store, column_of(ino));
+}
+
+static void run_open(struct work *work)
+{
+	struct matrix_open *open = (struct matrix_open *)work;
+	struct fs *fs = fs_of(open->req);
+	uint64_t size;
+	int err, fd;
+
+	err = quiver_column_hold(fs->store, column_of(open->ino), &fd, &size);
+	if (err < 0) {
+		fs_reply(open->req, err);
+		goto out;
+	}
+	view_open(fs, open->req, view_of(fs->matrix, open->ino), fd, &open->fi);
+	/* Whoever asked may be gone; then no RELEASE comes, and no request is left
+	 * to close a backing number with: it goes with the next open and release. */
+	if (fuse_reply_open(open->req, &open->fi) < 0) {
+		pthread_mutex_lock(&fs->matrix->lock);
+		view_of(fs->matrix, open->ino)->opens--;
+		pthread_mutex_unlock(&fs->matrix->lock);
+		quiver_column_release(fs->store, column_of(open->ino));
+	}
+out:
+	free(open);
+}
+
+void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct matrix_open *open;
+
+	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+		fs_reply(req, -EACCES);
+		return;
+	}
+	open = malloc(sizeof(*open));
+	if (!open) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	*open = (struct matrix_open){ .work.run = run_open, .req = req, .ino = ino, .fi = *fi };
+	/* A hold may have to wait for a cut that has begun. */
+	workers_submit(fs_of(req)->workers, WORKER_READ, &open->work);
+}
+
+void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)fi;
+	view_close(fs_of(req), req, ino);
+	fs_reply(req, 0);
+}
+
+/* ---- reading from the map ------------------------------------------------ */
+
+struct matrix_read {
+	struct work work;
+	fuse_req_t req;
+	fuse_ino_t ino;
+	size_t size;
+	uint64_t off;
+};
+
+static void run_read(struct work *work)
+{
+	struct matrix_read *read = (struct matrix_read *)work;
+	struct fs *fs = fs_of(read->req);
+	struct reply reply;
+	int64_t got;
+	int err;
+
+	err = reply_begin(&reply, read->req, read->size);
+	if (err < 0) {
+		reply_end(&reply, err, 0);
+		goto out;
+	}
+	got = quiver_column_read(fs->store, column_of(read->ino), read->off, read->size,
+	                         reply.data);
+	reply_end(&reply, got < 0 ? (int)got : 0, got < 0 ? 0 : (size_t)got);
+out:
+	free(read);
+}
+
+void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct matrix_read *read;
+
+	(void)fi;
+	if (off < 0) {
+		fs_reply(req, -EINVAL);
+		return;
+	}
+	read = malloc(sizeof(*read));
+	if (!read) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	*read = (struct matrix_read){
+		.work.run = run_read, .req = req, .ino = ino, .size = size, .off = (uint64_t)off
+	};
+	/* Rows are read one after another by whoever maps a matrix, so most of what is
+	 * asked for is not in memory yet. */
+	workers_submit(fs_of(req)->workers, WORKER_READ, &read->work);
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+/* Hold both columns. 0 or a negative errno; then neither is held. */
+static int hold_both(struct fs *fs)
+{
+	uint64_t size;
+	int err, fd;
+
+	err = quiver_column_hold(fs->store, QUIVER_COLUMN_VECTORS, &fd, &size);
+	if (err < 0)
+		return err;
+	err = quiver_column_hold(fs->store, QUIVER_COLUMN_IDS, &fd, &size);
+	if (err < 0)
+		quiver_column_release(fs->store, QUIVER_COLUMN_VECTORS);
+	return err;
+}
+
+int matrix_init(struct fs *fs)
+{
+	struct matrix *matrix = calloc(1, sizeof(*matrix));
+	int err;
+
+	if (!matrix)
+		return -ENOMEM;
+	err = -pthread_mutex_init(&matrix->lock, NULL);
+	if (err < 0)
+		goto out_free;
+	matrix->mtime_ns = fs_now_ns();
+	/* The init request, which decides about no_open, comes later. */
+	if (fs->read_only) {
+		err = hold_both(fs);
+		if (err < 0)
+			goto out_lock;
+		matrix->held = true;
+	}
+	fs->matrix = matrix;
+	return 0;
+out_lock:
+	pthread_mutex_destroy(&matrix->lock);
+out_free:
+	free(matrix);
+	return err;
+}
+
+void matrix_fini(struct fs *fs)
+{
+	static const enum quiver_column columns[] = { QUIVER_COLUMN_VECTORS, QUIVER_COLUMN_IDS };
+	struct matrix *matrix = fs->matrix;
+
+	if (!matrix)
+		return;
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+		unsigned holds = matrix->views[i].opens + matrix->held;
+
+		while (holds-- > 0)
+			quiver_column_release(fs->store, columns[i]);
+	}
+	pthread_mutex_destroy(&matrix->lock);
+	free(matrix);
+	fs->matrix = NULL;
+}

@@ -1,0 +1,460 @@
+/* scratch.c - the table of scratch files. */
+#include "fs/scratch/scratch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/tree.h"
+#include "fs/view/view_bytes.h"
+
+#define BUCKETS 1024u
+#define NS_PER_MS 1000000
+
+struct scratch {
+	pthread_mutex_t lock;
+	struct scratch_file *names[BUCKETS]; /* lock */
+	struct scratch_file *inos[BUCKETS]; /* lock */
+	struct scratch_file *newest, *oldest; /* lock */
+	unsigned count; /* lock; files, those without a name included */
+	uint64_t bytes; /* lock; of all capacities */
+	uint64_t next; /* lock; number of the next file */
+	uint32_t generation; /* lock; raised when the numbers begin again */
+};
+
+int scratch_new(struct scratch **scratch)
+{
+	struct scratch *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return -ENOMEM;
+	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail with defaults */
+	/* The numbers begin again with each mount, and file handles live on: another
+	 * generation, in the 32 bits that the kernel keeps of it. */
+	s->generation = (uint32_t)(fs_now_ns() / NS_PER_MS);
+	*scratch = s;
+	return 0;
+}
+
+void scratch_free(struct scratch *scratch)
+{
+	struct scratch_file *file, *newer;
+
+	if (scratch == NULL)
+		return;
+	for (file = scratch->oldest; file != NULL; file = newer) {
+		newer = file->newer;
+		free(file->name);
+		free(file->data);
+		free(file);
+	}
+	pthread_mutex_destroy(&scratch->lock);
+	free(scratch);
+}
+
+void scratch_lock(struct fs *fs)
+{
+	pthread_mutex_lock(&fs->scratch->lock);
+}
+
+void scratch_unlock(struct fs *fs)
+{
+	pthread_mutex_unlock(&fs->scratch->lock);
+}
+
+/* "sed" and six letters or digits: GNU sed -i names its temporary file so, and cannot be
+ * told to do otherwise. */
+static bool is_seds(const char *name)
+{
+	static const char alnum[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+	return strncmp(name, "sed", 3) == 0 && strspn(name + 3, alnum) == 6 && name[9] == '\0';
+}
+
+bool scratch_is_name(const char *name)
+{
+	return name[0] == '.' || is_seds(name);
+}
+
+/* FNV-1a. */
+static struct scratch_file **name_bucket(struct scratch *s, const char *name)
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *p = name; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	return &s->names[hash % BUCKETS];
+}
+
+static struct scratch_file **ino_bucket(struct scratch *s, uint64_t ino)
+{
+	return &s->inos[ino % BUCKETS];
+}
+
+static struct scratch_file *find_name(struct scratch *s, const char *name)
+{
+	struct scratch_file *file = *name_bucket(s, name);
+
+	while (file != NULL && strcmp(file->name, name) != 0)
+		file = file->by_name;
+	return file;
+}
+
+struct scratch_file *scratch_find(struct fs *fs, uint64_t ino)
+{
+	struct scratch_file *file = *ino_bucket(fs->scratch, ino);
+
+	while (file != NULL && file->ino != ino)
+		file = file->by_ino;
+	return file;
+}
+
+/* The directory has changed; only in memory, as the scratch files are. */
+static void touch_dir(struct fs *fs)
+{
+	atomic_store(&fs->scratch_mtime_ns, fs_now_ns());
+}
+
+/* The temporary file of a view, as ".42.txt.Xy12Zw" of rsync is, may be as long as that. */
+static uint32_t limit_of(const struct fs *fs, const char *name)
+{
+	uint32_t limit = fs->geometry.vector_bytes;
+	bool any = is_seds(name);
+
+	for (enum tree_form form = TREE_FORM_NPY; form <= TREE_FORM_TXT; form++) {
+		size_t most = view_bytes_max(&fs->geometry, form);
+
+		if ((any || strstr(name, tree_form_suffix(form)) != NULL) && most > limit)
+			limit = (uint32_t)most;
+	}
+	return limit;
+}
+
+static void set_name(struct fs *fs, struct scratch_file *file, char *name)
+{
+	struct scratch_file **bucket = name_bucket(fs->scratch, name);
+
+	file->name = name;
+	file->by_name = *bucket;
+	*bucket = file;
+	file->limit = limit_of(fs, name);
+}
+
+/* Take the name away; returned to be freed or used again. */
+static char *clear_name(struct scratch *s, struct scratch_file *file)
+{
+	struct scratch_file **p = name_bucket(s, file->name);
+	char *name = file->name;
+
+	while (*p != file)
+		p = &(*p)->by_name;
+	*p = file->by_name;
+	file->name = NULL;
+	return name;
+}
+
+void scratch_reap(struct fs *fs, struct scratch_file *file)
+{
+	struct scratch *s = fs->scratch;
+	struct scratch_file **p = ino_bucket(s, file->ino);
+
+	if (file->name != NULL || file->opens > 0)
+		return;
+	while (*p != file)
+		p = &(*p)->by_ino;
+	*p = file->by_ino;
+	if (file->newer != NULL)
+		file->newer->older = file->older;
+	else
+		s->newest = file->older;
+	if (file->older != NULL)
+		file->older->newer = file->newer;
+	else
+		s->oldest = file->newer;
+	s->count--;
+	s->bytes -= file->capacity;
+	free(file->data);
+	free(file);
+}
+
+int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size)
+{
+	struct scratch *s = fs->scratch;
+	/* Most become a vector: one piece of N bytes. */
+	uint64_t capacity = fs->geometry.vector_bytes;
+	unsigned char *data;
+
+	if (size > file->limit)
+		return -EFBIG;
+	if (size <= file->capacity)
+		return 0;
+	while (capacity < size)
+		capacity *= 2;
+	if (capacity > file->limit)
+		capacity = file->limit;
+	if (s->bytes + capacity - file->capacity > SCRATCH_BYTES_MAX)
+		return -ENOSPC;
+	data = realloc(file->data, capacity);
+	if (data == NULL)
+		return -ENOMEM;
+	memset(data + file->capacity, 0, capacity - file->capacity);
+	s->bytes += capacity - file->capacity;
+	file->data = data;
+	file->capacity = (uint32_t)capacity;
+	return 0;
+}
+
+/* Scratch names are never cached, nor are attributes, beyond the call at hand. Whatever
+ * changes them comes through the kernel, which asks anew after it. */
+static void fill_entry(const struct fs *fs, const struct scratch_file *file,
+                       struct fuse_entry_param *entry)
+{
+	memset(entry, 0, sizeof(*entry));
+	entry->ino = file->ino;
+	entry->generation = file->generation;
+	entry->attr_timeout = FS_MOMENT_SECONDS;
+	attr_file(fs, file->ino, &file->attr, file->size, 1, &entry->attr);
+}
+
+int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = find_name(fs->scratch, name);
+	if (file != NULL)
+		fill_entry(fs, file, entry);
+	scratch_unlock(fs);
+	return file != NULL ? 0 : -ENOENT;
+}
+
+int scratch_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL && file->name == NULL)
+		file = NULL;
+	if (file != NULL)
+		fill_entry(fs, file, entry);
+	scratch_unlock(fs);
+	return file != NULL ? 0 : -ENOENT;
+}
+
+/* A number that no file has; there are 2^32 and far fewer files. */
+static uint64_t next_ino(struct fs *fs)
+{
+	struct scratch *s = fs->scratch;
+	uint64_t ino;
+
+	do {
+		ino = TREE_SCRATCH_BASE + s->next;
+		s->next++;
+		if (s->next == TREE_SCRATCH_COUNT) {
+			s->next = 0;
+			s->generation++;
+		}
+	} while (scratch_find(fs, ino) != NULL);
+	return ino;
+}
+
+/* The caller holds the lock. */
+static int add_file(struct fs *fs, const char *name, const struct quiver_attr *attr,
+                    struct scratch_file **added)
+{
+	struct scratch *s = fs->scratch;
+	struct scratch_file *file;
+	char *copy;
+
+	if (strlen(name) > SCRATCH_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (s->count >= SCRATCH_FILES_MAX)
+		return -ENOSPC;
+	file = calloc(1, sizeof(*file));
+	copy = strdup(name);
+	if (file == NULL || copy == NULL) {
+		free(file);
+		free(copy);
+		return -ENOMEM;
+	}
+	file->attr = *attr;
+	file->generation = s->generation;
+	file->ino = next_ino(fs);
+	file->by_ino = *ino_bucket(s, file->ino);
+	*ino_bucket(s, file->ino) = file;
+	file->older = s->newest;
+	if (s->newest != NULL)
+		s->newest->newer = file;
+	else
+		s->oldest = file;
+	s->newest = file;
+	s->count++;
+	set_name(fs, file, copy);
+	touch_dir(fs);
+	*added = file;
+	return 0;
+}
+
+int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr, bool exclusive,
+                   bool truncate, bool open, struct fuse_entry_param *entry)
+{
+	struct scratch_file *file;
+	int rc = 0;
+
+	scratch_lock(fs);
+	file = find_name(fs->scratch, name);
+	if (file != NULL && exclusive)
+		rc = -EEXIST;
+	else if (file == NULL)
+		rc = add_file(fs, name, attr, &file);
+	if (rc == 0) {
+		if (truncate && file->size > 0) {
+			memset(file->data, 0, file->size);
+			file->size = 0;
+			file->attr.mtime_ns = fs_now_ns();
+		}
+		file->opens += open;
+		fill_entry(fs, file, entry);
+	}
+	scratch_unlock(fs);
+	if (rc == -ENOSPC)
+		quiver_report(fs->store, "scratch files: there are %u, no more fit",
+		              SCRATCH_FILES_MAX);
+	return rc;
+}
+
+int scratch_unlink(struct fs *fs, const char *name)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = find_name(fs->scratch, name);
+	if (file != NULL) {
+		free(clear_name(fs->scratch, file));
+		scratch_reap(fs, file);
+		touch_dir(fs);
+	}
+	scratch_unlock(fs);
+	return file != NULL ? 0 : -ENOENT;
+}
+
+int scratch_rename(struct fs *fs, const char *from, const char *to, bool noreplace)
+{
+	struct scratch_file *file, *old;
+	char *copy;
+	int rc = 0;
+
+	if (strlen(to) > SCRATCH_NAME_MAX)
+		return -ENAMETOOLONG;
+	copy = strdup(to);
+	if (copy == NULL)
+		return -ENOMEM;
+	scratch_lock(fs);
+	file = find_name(fs->scratch, from);
+	old = find_name(fs->scratch, to);
+	if (file == NULL)
+		rc = -ENOENT;
+	else if (old != NULL && noreplace)
+		rc = -EEXIST;
+	else if (old != file) {
+		if (old != NULL) {
+			free(clear_name(fs->scratch, old));
+			scratch_reap(fs, old);
+		}
+		free(clear_name(fs->scratch, file));
+		set_name(fs, file, copy);
+		copy = NULL;
+		touch_dir(fs);
+	}
+	scratch_unlock(fs);
+	free(copy);
+	return rc;
+}
+
+int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char **data,
+                 struct quiver_attr *attr, uint64_t *ino, uint32_t *size)
+{
+	struct scratch_file *file;
+	unsigned char *copy = NULL;
+	int rc = 0;
+
+	*size = 0;
+	scratch_lock(fs);
+	file = find_name(fs->scratch, name);
+	if (file == NULL) {
+		rc = -ENOENT;
+		goto unlock;
+	}
+	*size = file->size;
+	if (wanted != 0 && file->size != wanted) {
+		rc = -ENODATA;
+		goto unlock;
+	}
+	copy = malloc(file->size + 1u); /* an empty one is no error here */
+	if (copy == NULL) {
+		rc = -ENOMEM;
+		goto unlock;
+	}
+	if (file->size > 0)
+		memcpy(copy, file->data, file->size);
+	*attr = file->attr;
+	*ino = file->ino;
+
+unlock:
+	scratch_unlock(fs);
+	*data = copy;
+	return rc;
+}
+
+void scratch_committed(struct fs *fs, const char *name, uint64_t ino)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = find_name(fs->scratch, name);
+	if (file != NULL && file->ino == ino) {
+		free(clear_name(fs->scratch, file));
+		scratch_reap(fs, file);
+	}
+	scratch_unlock(fs);
+}
+
+int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count)
+{
+	uint64_t *list;
+	size_t i = 0;
+
+	scratch_lock(fs);
+	list = malloc((fs->scratch->count + 1) * sizeof(*list));
+	if (list != NULL) {
+		for (struct scratch_file *f = fs->scratch->oldest; f != NULL; f = f->newer) {
+			if (f->name != NULL)
+				list[i++] = f->ino;
+		}
+	}
+	scratch_unlock(fs);
+	*nodes = list;
+	*count = i;
+	return list != NULL ? 0 : -ENOMEM;
+}
+
+int scratch_describe(struct fs *fs, uint64_t ino, char name[static SCRATCH_NAME_MAX + 1],
+                     struct stat *st)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL && file->name == NULL)
+		file = NULL;
+	if (file != NULL) {
+		memcpy(name, file->name, strlen(file->name) + 1);
+		attr_file(fs, ino, &file->attr, file->size, 1, st);
+	}
+	scratch_unlock(fs);
+	return file != NULL ? 0 : -ENOENT;
+}

@@ -1,0 +1,96 @@
+/*
+ * scratch.h - scratch files: names in vectors/ that begin with a dot.
+ *
+ * They live in memory, hold at most N bytes each and are gone at unmount. One
+ * becomes a vector when it is renamed to an ID or to the name of a view. Tools that
+ * write to a temporary name first (rsync, editors) need nothing more. Those of views
+ * are named after them, and may hold what a view may.
+ *
+ * One lock guards all of them; it is held for short steps in memory only.
+ */
+#ifndef SCRATCH_H
+#define SCRATCH_H
+
+#include "fs/base/fs.h"
+
+/* More would be a mistake of the caller: a tool has one or a few at a time. */
+#define SCRATCH_FILES_MAX 16384u
+#define SCRATCH_BYTES_MAX (UINT64_C(256) << 20)
+/* As on other filesystems. */
+#define SCRATCH_NAME_MAX 255u
+
+int scratch_new(struct scratch **scratch);
+void scratch_free(struct scratch *scratch);
+
+/* Whether `name` is a scratch name. */
+bool scratch_is_name(const char *name);
+
+/* Name, attributes and timeouts (none). -ENOENT. */
+int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry);
+
+/* The same of the file `ino`, as long as it has a name. -ENOENT. */
+int scratch_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry);
+
+/* Make a file, or find one that exists unless `exclusive`, and open it if `open`.
+ * -EEXIST, -ENOSPC too many, -ENAMETOOLONG, -ENOMEM. */
+int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr, bool exclusive,
+                   bool truncate, bool open, struct fuse_entry_param *entry);
+
+/* -ENOENT. Open files go on as they are, without a name. */
+int scratch_unlink(struct fs *fs, const char *name);
+
+/* -ENOENT; -EEXIST with `noreplace`; -ENAMETOOLONG, -ENOMEM. */
+int scratch_rename(struct fs *fs, const char *from, const char *to, bool noreplace);
+
+/* A copy of the bytes in *data (to be freed) for a commit, with the attributes and the
+ * node. -ENOENT; -ENODATA it does not hold `wanted` bytes, unless that is 0 (*size tells
+ * how many); -ENOMEM. */
+int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char **data,
+                 struct quiver_attr *attr, uint64_t *ino, uint32_t *size);
+
+/* Remove `name` if it still is the file `ino`, after it has become a vector. */
+void scratch_committed(struct fs *fs, const char *name, uint64_t ino);
+
+/* The nodes there are now, in order of creation, in *nodes (to be freed). -ENOMEM. */
+int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count);
+
+/* The name (copied) and attributes of `ino`. -ENOENT where it has no name any more. */
+int scratch_describe(struct fs *fs, uint64_t ino, char name[static SCRATCH_NAME_MAX + 1],
+                     struct stat *st);
+
+/* Handlers of libfuse for a scratch node; each answers its request itself. */
+void scratch_getattr(fuse_req_t req, fuse_ino_t ino);
+void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set);
+void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
+void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                   struct fuse_file_info *fi);
+void scratch_release(fuse_req_t req, fuse_ino_t ino);
+/* The counterpart of an open whose reply did not get through. */
+void scratch_close(struct fs *fs, uint64_t ino);
+
+/* Between scratch.c and scratch_file.c. */
+struct scratch_file {
+	uint64_t ino;
+	uint32_t generation; /* of the number, should they have run out once */
+	char *name; /* NULL: removed */
+	unsigned char *data; /* `capacity` bytes, zero from `size` on */
+	uint32_t size;
+	uint32_t capacity;
+	uint32_t limit; /* it never holds more */
+	unsigned opens;
+	struct quiver_attr attr;
+	struct scratch_file *by_name; /* chain */
+	struct scratch_file *by_ino; /* chain */
+	struct scratch_file *newer, *older; /* list in order of creation */
+};
+void scratch_lock(struct fs *fs);
+void scratch_unlock(struct fs *fs);
+/* NULL where there is none. The caller holds the lock. */
+struct scratch_file *scratch_find(struct fs *fs, uint64_t ino);
+/* Have room for `size` bytes. -EFBIG, -ENOSPC, -ENOMEM. The caller holds the lock. */
+int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size);
+/* Free a file that has neither name nor opener. The caller holds the lock. */
+void scratch_reap(struct fs *fs, struct scratch_file *file);
+
+#endif

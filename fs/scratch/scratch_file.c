@@ -1,0 +1,184 @@
+/* scratch_file.c - the handlers of libfuse for scratch files. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/reply.h"
+#include "fs/scratch/scratch.h"
+
+/* Answer with attributes, which are never cached. A file without a name that is
+ * still open has no links; one that is gone is stale. */
+void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	struct scratch_file *file;
+	struct stat st;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL)
+		attr_file(fs, ino, &file->attr, file->size, file->name != NULL, &st);
+	scratch_unlock(fs);
+	if (file == NULL)
+		fs_reply(req, -ESTALE);
+	else
+		(void)fuse_reply_attr(req, &st, 0);
+}
+
+/* Cut or zero-fill. The caller holds the lock. -EFBIG, -ENOSPC, -ENOMEM. */
+static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
+{
+	int rc;
+
+	if (size > file->limit)
+		return -EFBIG;
+	rc = scratch_reserve(fs, file, (uint32_t)size);
+	if (rc != 0)
+		return rc;
+	if (size < file->size)
+		memset(file->data + size, 0, file->size - size);
+	file->size = (uint32_t)size;
+	file->attr.mtime_ns = fs_now_ns();
+	return 0;
+}
+
+/* One line for a change that was refused; returns rc. */
+static int refused(struct fs *fs, int rc)
+{
+	if (rc == -EFBIG)
+		quiver_report(fs->store,
+		              "scratch file: more than %" PRIu32
+		              " bytes, or for a .npy or .txt more than any needs",
+		              fs->geometry.vector_bytes);
+	else if (rc == -ENOSPC)
+		quiver_report(fs->store, "scratch files: they hold %" PRIu64 " bytes, no more fit",
+		              SCRATCH_BYTES_MAX);
+	return rc;
+}
+
+void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set)
+{
+	struct fs *fs = fs_of(req);
+	struct scratch_file *file;
+	struct quiver_attr wanted;
+	bool explicit_mtime;
+	unsigned mask = attr_wanted(attr, to_set, &wanted, &explicit_mtime);
+	int rc = 0;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file == NULL)
+		rc = -ESTALE;
+	else if (to_set & FUSE_SET_ATTR_SIZE)
+		rc = resize(fs, file, (uint64_t)attr->st_size);
+	if (rc == 0)
+		attr_merge(&file->attr, &wanted, mask);
+	scratch_unlock(fs);
+	if (rc != 0)
+		fs_reply(req, refused(fs, rc));
+	else
+		scratch_getattr(req, ino);
+}
+
+void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL)
+		file->opens++;
+	scratch_unlock(fs);
+	if (file == NULL) {
+		fs_reply(req, -ESTALE);
+		return;
+	}
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	if (fuse_reply_open(req, fi) != 0)
+		scratch_close(fs, ino);
+}
+
+void scratch_close(struct fs *fs, uint64_t ino)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL && file->opens > 0) {
+		file->opens--;
+		scratch_reap(fs, file);
+	}
+	scratch_unlock(fs);
+}
+
+void scratch_release(fuse_req_t req, fuse_ino_t ino)
+{
+	scratch_close(fs_of(req), ino);
+	fs_reply(req, 0);
+}
+
+void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
+{
+	struct fs *fs = fs_of(req);
+	struct scratch_file *file;
+	struct reply reply;
+	size_t length = 0;
+	int rc;
+
+	rc = reply_begin(&reply, req, size);
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (rc == 0 && file == NULL)
+		rc = -ESTALE;
+	if (rc == 0 && (uint64_t)off < file->size) {
+		length = file->size - (size_t)off;
+		if (length > size)
+			length = size;
+		memcpy(reply.data, file->data + off, length);
+	}
+	scratch_unlock(fs);
+	reply_end(&reply, rc, length);
+}
+
+/* The caller holds the lock. */
+static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, size_t size,
+                    uint64_t offset)
+{
+	uint32_t n = file->limit;
+	int rc;
+
+	if (offset > n || size > n - offset)
+		return -EFBIG;
+	if (size == 0)
+		return 0;
+	rc = scratch_reserve(fs, file, (uint32_t)(offset + size));
+	if (rc != 0)
+		return rc;
+	memcpy(file->data + offset, buf, size);
+	if (offset + size > file->size)
+		file->size = (uint32_t)(offset + size);
+	file->attr.mtime_ns = fs_now_ns();
+	return 0;
+}
+
+void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                   struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct scratch_file *file;
+	int rc = -ESTALE;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL)
+		rc = write_at(fs, file, buf, size,
+		              (fi->flags & O_APPEND) ? file->size : (uint64_t)off);
+	scratch_unlock(fs);
+	if (rc != 0)
+		fs_reply(req, refused(fs, rc));
+	else
+		(void)fuse_reply_write(req, size);
+}

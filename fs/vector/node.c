@@ -1,0 +1,619 @@
+/* node.c - the vectors that are open now: handles, versions, the cache rule. */
+#include "fs/vector/node.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/base/attr.h"
+#include "fs/vector/proven.h"
+
+#define SHARDS 64u
+#define SHARD_BUCKETS 256u
+
+struct shard {
+	pthread_mutex_t lock;
+	pthread_cond_t idle; /* a handle of this shard is no longer busy */
+	struct node *buckets[SHARD_BUCKETS]; /* lock */
+};
+
+struct nodes {
+	struct shard shards[SHARDS];
+	/* Handles whose vector has another ID now than when it was opened. */
+	_Atomic unsigned renamed;
+	_Atomic unsigned writable; /* handles that are; of one ID: node.writable */
+	struct proven *proven; /* of each ID: the lock of its shard */
+};
+
+/* Spreads neighbouring IDs: the golden ratio times 2^64. */
+static uint64_t hash_id(uint64_t id)
+{
+	return id * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static struct shard *shard_of(struct nodes *nodes, uint64_t id)
+{
+	return &nodes->shards[(hash_id(id) >> 58) % SHARDS];
+}
+
+static struct node **bucket_of(struct shard *shard, uint64_t id)
+{
+	return &shard->buckets[(hash_id(id) >> 40) % SHARD_BUCKETS];
+}
+
+/* The caller holds the shard's lock. */
+static struct node *find_node(struct shard *shard, uint64_t id)
+{
+	struct node *node = *bucket_of(shard, id);
+
+	while (node != NULL && node->id != id)
+		node = node->next;
+	return node;
+}
+
+int nodes_new(struct quiver *store, struct nodes **nodes)
+{
+	struct nodes *n = calloc(1, sizeof(*n));
+	struct quiver_stats stats;
+
+	int rc;
+
+	if (n == NULL)
+		return -ENOMEM;
+	quiver_stats(store, &stats);
+	rc = proven_new(stats.lsn, stats.slots_used, &n->proven);
+	if (rc != 0) {
+		free(n);
+		return rc;
+	}
+	for (unsigned i = 0; i < SHARDS; i++) {
+		/* Neither can fail with default attributes on Linux. */
+		(void)pthread_mutex_init(&n->shards[i].lock, NULL);
+		(void)pthread_cond_init(&n->shards[i].idle, NULL);
+	}
+	*nodes = n;
+	return 0;
+}
+
+/* Close all handles of all nodes of a chain; the last one frees its node. */
+static void close_bucket(struct fs *fs, struct node *node)
+{
+	while (node != NULL) {
+		struct node *next_node = node->next;
+		struct handle *h = node->handles;
+
+		while (h != NULL) {
+			struct handle *next = h->next;
+
+			node_close(fs, h);
+			h = next;
+		}
+		node = next_node;
+	}
+}
+
+void nodes_free(struct fs *fs, struct nodes *nodes)
+{
+	if (nodes == NULL)
+		return;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *shard = &nodes->shards[i];
+
+		for (unsigned b = 0; b < SHARD_BUCKETS; b++)
+			close_bucket(fs, shard->buckets[b]);
+		pthread_cond_destroy(&shard->idle);
+		pthread_mutex_destroy(&shard->lock);
+	}
+	proven_free(nodes->proven);
+	free(nodes);
+}
+
+void node_lock(struct handle *h)
+{
+	pthread_mutex_lock(&h->node->shard->lock);
+}
+
+void node_unlock(struct handle *h)
+{
+	pthread_mutex_unlock(&h->node->shard->lock);
+}
+
+int node_enter(struct handle *h, bool may_wait)
+{
+	while (h->busy) {
+		if (!may_wait)
+			return -EAGAIN;
+		pthread_cond_wait(&h->node->shard->idle, &h->node->shard->lock);
+	}
+	return 0;
+}
+
+void node_leave(struct handle *h)
+{
+	h->busy = false;
+	pthread_cond_broadcast(&h->node->shard->idle);
+}
+
+/* Put `h` at the head of the handles of `id`. -ENOMEM. The caller holds the lock. */
+static int attach(struct nodes *nodes, struct shard *shard, uint64_t id, struct handle *h)
+{
+	struct node *node = find_node(shard, id);
+
+	if (node == NULL) {
+		struct node **bucket = bucket_of(shard, id);
+
+		node = calloc(1, sizeof(*node));
+		if (node == NULL)
+			return -ENOMEM;
+		node->id = id;
+		node->shard = shard;
+		node->next = *bucket;
+		*bucket = node;
+	}
+	h->node = node;
+	h->id = id;
+	h->next = node->handles;
+	if (h->next != NULL)
+		h->next->prev = h;
+	node->handles = h;
+	node->writable += h->writable;
+	atomic_fetch_add(&nodes->writable, h->writable);
+	return 0;
+}
+
+/* Take `h` out, and its node where it was the last. The caller holds the lock. */
+static void detach(struct nodes *nodes, struct shard *shard, struct handle *h)
+{
+	struct node *node = h->node;
+	struct node **p;
+
+	if (h->prev != NULL)
+		h->prev->next = h->next;
+	else
+		node->handles = h->next;
+	if (h->next != NULL)
+		h->next->prev = h->prev;
+	node->writable -= h->writable;
+	atomic_fetch_sub(&nodes->writable, h->writable);
+	if (h->id != node->id)
+		atomic_fetch_sub(&nodes->renamed, 1);
+	if (node->handles != NULL)
+		return;
+	for (p = bucket_of(shard, node->id); *p != node; p = &(*p)->next)
+		;
+	*p = node->next;
+	free(node);
+}
+
+/* Pin the committed version of `id`, with one user. -ENOENT, -EIO, -ENOMEM. */
+static int version_get(struct fs *fs, uint64_t id, struct version **version)
+{
+	struct version *v = malloc(sizeof(*v));
+	int rc;
+
+	if (v == NULL)
+		return -ENOMEM;
+	rc = quiver_get(fs->store, id, &v->ref);
+	if (rc != 0) {
+		free(v);
+		return rc;
+	}
+	atomic_init(&v->users, 1);
+	*version = v;
+	return 0;
+}
+
+static struct version *version_share(struct version *version)
+{
+	atomic_fetch_add(&version->users, 1);
+	return version;
+}
+
+void version_drop(struct fs *fs, struct version *version)
+{
+	if (version == NULL || atomic_fetch_sub(&version->users, 1) != 1)
+		return;
+	quiver_unref(fs->store, &version->ref);
+	free(version);
+}
+
+/* `h` fills the page cache from `version`, which is or becomes the node's cached
+ * one. The caller holds the lock. */
+static void join_cache(struct nodes *nodes, struct handle *h, struct version *version)
+{
+	if (h->node->cached == NULL) {
+		h->node->cached = version_share(version);
+		proven_fills(nodes->proven, &version->ref);
+	}
+	h->node->cached_users++;
+	h->fills_cache = true;
+}
+
+/* The counterpart; returns what is to be dropped after unlocking, or NULL. */
+static struct version *leave_cache(struct handle *h)
+{
+	struct version *version = NULL;
+
+	if (!h->fills_cache)
+		return NULL;
+	h->fills_cache = false;
+	h->node->cached_users--;
+	if (h->node->cached_users == 0) {
+		version = h->node->cached;
+		h->node->cached = NULL;
+	}
+	return version;
+}
+
+/* How a new handle of `version` uses the page cache. The caller holds the lock. */
+static enum node_caching caching_of(struct nodes *nodes, const struct node *node,
+                                    const struct version *version)
+{
+	/* Of a file just made the kernel may have its size, none, and reads no further. */
+	for (const struct handle *p = node->handles; p != NULL; p = p->next) {
+		if (p->created)
+			return NODE_UNCACHED;
+	}
+	if (node->cached != NULL && node->cached->ref.lsn != version->ref.lsn)
+		return NODE_UNCACHED;
+	return proven_is(nodes->proven, &version->ref) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
+}
+
+int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle,
+                     enum node_caching *caching)
+{
+	struct shard *shard = shard_of(fs->nodes, id);
+	struct handle *h = calloc(1, sizeof(*h));
+	struct version *version = NULL;
+	struct version *spare = NULL;
+	int rc;
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->tid = tid;
+	rc = version_get(fs, id, &version);
+	if (rc != 0)
+		goto fail;
+	pthread_mutex_lock(&shard->lock);
+	rc = attach(fs->nodes, shard, id, h);
+	if (rc != 0) {
+		pthread_mutex_unlock(&shard->lock);
+		goto fail;
+	}
+	*caching = caching_of(fs->nodes, h->node, version);
+	if (*caching != NODE_UNCACHED && h->node->cached != NULL) {
+		spare = version;
+		version = version_share(h->node->cached);
+	}
+	h->version = version;
+	h->drops_cache = *caching == NODE_DROPS_CACHE;
+	if (*caching != NODE_UNCACHED)
+		join_cache(fs->nodes, h, version);
+	pthread_mutex_unlock(&shard->lock);
+	version_drop(fs, spare);
+	*handle = h;
+	return 0;
+
+fail:
+	version_drop(fs, version);
+	free(h);
+	return rc;
+}
+
+int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
+                     const struct quiver_attr *create, struct handle **handle)
+{
+	struct shard *shard = shard_of(fs->nodes, id);
+	struct handle *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->tid = tid;
+	h->writable = true;
+	if (pin) {
+		rc = version_get(fs, id, &h->version);
+		if (rc == 0)
+			h->stage.attr = h->version->ref.attr;
+	} else {
+		rc = quiver_stat(fs->store, id, &h->stage.attr, NULL);
+	}
+	if (rc == -ENOENT && create != NULL) {
+		h->created = true;
+		h->stage.active = true;
+		h->stage.attr = *create;
+		rc = 0;
+	}
+	if (rc != 0)
+		goto fail;
+	h->dir_seen = atomic_load(&fs->dir_attr_given);
+	pthread_mutex_lock(&shard->lock);
+	rc = attach(fs->nodes, shard, id, h);
+	pthread_mutex_unlock(&shard->lock);
+	if (rc != 0)
+		goto fail;
+	*handle = h;
+	return 0;
+
+fail:
+	version_drop(fs, h->version);
+	free(h);
+	return rc;
+}
+
+void node_close(struct fs *fs, struct handle *h)
+{
+	struct shard *shard = h->node->shard;
+	struct version *cached;
+
+	pthread_mutex_lock(&shard->lock);
+	cached = leave_cache(h);
+	stage_drop(fs, h);
+	detach(fs->nodes, shard, h);
+	pthread_mutex_unlock(&shard->lock);
+	version_drop(fs, cached);
+	version_drop(fs, h->version);
+	free(h);
+}
+
+int node_version(struct fs *fs, struct handle *h, struct version **version)
+{
+	struct version *fresh = NULL;
+	uint64_t id;
+	int rc;
+
+	node_lock(h);
+	if (h->version != NULL) {
+		*version = version_share(h->version);
+		node_unlock(h);
+		return 0;
+	}
+	id = h->id;
+	rc = h->orphan ? -ENOENT : 0; /* another may have its ID by now */
+	node_unlock(h);
+	if (rc == 0)
+		rc = version_get(fs, id, &fresh);
+	if (rc != 0)
+		return rc;
+	node_lock(h);
+	if (h->version == NULL) {
+		h->version = fresh;
+		h->verified = false;
+		fresh = NULL;
+	}
+	*version = version_share(h->version);
+	node_unlock(h);
+	version_drop(fs, fresh);
+	return 0;
+}
+
+int node_cache_version(struct fs *fs, struct handle *h, struct version **version)
+{
+	struct version *own;
+	int rc;
+
+	node_lock(h);
+	if (h->drops_cache) {
+		h->drops_cache = false; /* done, as it reads */
+		proven_set(fs->nodes->proven, &h->node->cached->ref);
+	}
+	if (h->node->cached != NULL) {
+		if (!h->fills_cache)
+			join_cache(fs->nodes, h, h->node->cached);
+		*version = version_share(h->node->cached);
+		node_unlock(h);
+		return 0;
+	}
+	node_unlock(h);
+	/* A writer's own version may be older than what is committed by now. */
+	if (h->writable)
+		rc = version_get(fs, h->node->id, &own);
+	else
+		rc = node_version(fs, h, &own);
+	if (rc != 0)
+		return rc;
+	node_lock(h);
+	if (!h->fills_cache)
+		join_cache(fs->nodes, h, own);
+	*version = version_share(h->node->cached);
+	node_unlock(h);
+	version_drop(fs, own);
+	return 0;
+}
+
+struct version *node_unpin(struct handle *h)
+{
+	struct version *version = h->version;
+
+	h->version = NULL;
+	h->verified = false;
+	return version;
+}
+
+bool node_is_written(struct fs *fs, uint64_t id)
+{
+	struct shard *shard = shard_of(fs->nodes, id);
+	struct node *node;
+	bool written;
+
+	if (atomic_load(&fs->nodes->writable) == 0) /* mostly, and cheaper */
+		return false;
+	pthread_mutex_lock(&shard->lock);
+	node = find_node(shard, id);
+	written = node != NULL && node->writable > 0;
+	pthread_mutex_unlock(&shard->lock);
+	return written;
+}
+
+/* The handle that a request without one is taken to mean: a writable one of
+ * thread `tid`, else the newest writable, else the newest. */
+static struct handle *pick(struct node *node, pid_t tid)
+{
+	struct handle *newest = NULL;
+
+	for (struct handle *h = node->handles; h != NULL; h = h->next) {
+		if (!h->writable)
+			continue;
+		if (h->tid == tid)
+			return h;
+		if (newest == NULL)
+			newest = h;
+	}
+	return newest != NULL ? newest : node->handles;
+}
+
+bool node_is_alone(const struct handle *h)
+{
+	return h->node->handles == h && h->next == NULL;
+}
+
+uint32_t node_size(const struct fs *fs, const struct handle *h)
+{
+	if (!h->stage.active)
+		return fs->geometry.vector_bytes;
+	for (const struct handle *p = h->node->handles; p != NULL; p = p->next) {
+		if (!p->created)
+			return fs->geometry.vector_bytes;
+	}
+	return h->stage.size;
+}
+
+bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
+{
+	struct shard *shard = shard_of(fs->nodes, id);
+	struct handle *h;
+	struct node *node;
+
+	pthread_mutex_lock(&shard->lock);
+	node = find_node(shard, id);
+	if (node == NULL) {
+		pthread_mutex_unlock(&shard->lock);
+		return false;
+	}
+	h = pick(node, tid);
+	view->attr = h->writable ? h->stage.attr : h->version->ref.attr;
+	/* To others a vector has N bytes or is not there: their path may have led to the one
+	 * before, which had this node number, too. */
+	view->size = h->tid == tid ? node_size(fs, h) : fs->geometry.vector_bytes;
+	view->links = h->created && !h->orphan;
+	view->mtime_staged = h->writable && h->tid == tid && h->stage.active &&
+	                     (h->stage.attr_mask & QUIVER_ATTR_MTIME) != 0;
+	pthread_mutex_unlock(&shard->lock);
+	return true;
+}
+
+bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
+                     const struct quiver_attr *attr, unsigned mask, bool explicit_mtime)
+{
+	struct shard *shard = shard_of(fs->nodes, id);
+	struct handle *h = NULL;
+	struct node *node;
+
+	pthread_mutex_lock(&shard->lock);
+	node = find_node(shard, id);
+	if (node != NULL)
+		h = pick(node, tid);
+	if (h != NULL && (!h->writable || (h->tid != tid && !others) || !h->stage.active))
+		h = NULL;
+	if (h != NULL) {
+		attr_merge(&h->stage.attr, attr, mask);
+		if ((mask & QUIVER_ATTR_MTIME) && !explicit_mtime) {
+			mask &= ~(unsigned)QUIVER_ATTR_MTIME;
+			h->stage.attr_mask &= ~(unsigned)QUIVER_ATTR_MTIME;
+		}
+		h->stage.attr_mask |= mask;
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return h != NULL;
+}
+
+bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid)
+{
+	struct shard *shard = shard_of(fs->nodes, id);
+	struct handle *found = NULL;
+	struct node *node;
+
+	pthread_mutex_lock(&shard->lock);
+	node = find_node(shard, id);
+	for (struct handle *h = node != NULL ? node->handles : NULL; h != NULL; h = h->next) {
+		if (!h->writable || h->touched)
+			continue;
+		if (found == NULL || h->tid == tid)
+			found = h;
+		if (h->tid == tid)
+			break;
+	}
+	if (found != NULL) {
+		/* No request yet, so nothing but perhaps an empty stage. */
+		found->touched = true;
+		found->stage.active = true;
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return found != NULL;
+}
+
+/* What becomes of a handle whose vector was removed, or is `to` now. */
+static void set_orphan(struct nodes *nodes, struct handle *h, uint64_t to)
+{
+	(void)nodes;
+	(void)to;
+	h->orphan = true;
+}
+
+static void set_id(struct nodes *nodes, struct handle *h, uint64_t to)
+{
+	bool was = h->id != h->node->id;
+
+	h->id = to;
+	if (was && to == h->node->id)
+		atomic_fetch_sub(&nodes->renamed, 1);
+	else if (!was && to != h->node->id)
+		atomic_fetch_add(&nodes->renamed, 1);
+}
+
+typedef void change_fn(struct nodes *nodes, struct handle *h, uint64_t to);
+
+/* Those of `node` that have vector `id` open. The caller holds the lock. */
+static void change_handles(struct nodes *nodes, struct node *node, uint64_t id, change_fn *change,
+                           uint64_t to)
+{
+	for (struct handle *h = node->handles; h != NULL; h = h->next) {
+		if (!h->created && !h->orphan && h->id == id)
+			change(nodes, h, to);
+	}
+}
+
+/* All that have vector `id` open. One that was renamed since is with the node that it was
+ * opened as, which may be any: then all are gone through, which is rare. */
+static void change_all(struct nodes *nodes, uint64_t id, change_fn *change, uint64_t to)
+{
+	struct shard *shard = shard_of(nodes, id);
+	struct node *node;
+
+	if (atomic_load(&nodes->renamed) == 0) {
+		pthread_mutex_lock(&shard->lock);
+		node = find_node(shard, id);
+		if (node != NULL)
+			change_handles(nodes, node, id, change, to);
+		pthread_mutex_unlock(&shard->lock);
+		return;
+	}
+	for (unsigned i = 0; i < SHARDS; i++) {
+		shard = &nodes->shards[i];
+		pthread_mutex_lock(&shard->lock);
+		for (unsigned b = 0; b < SHARD_BUCKETS; b++)
+			for (node = shard->buckets[b]; node != NULL; node = node->next)
+				change_handles(nodes, node, id, change, to);
+		pthread_mutex_unlock(&shard->lock);
+	}
+}
+
+void node_removed(struct fs *fs, uint64_t id)
+{
+	change_all(fs->nodes, id, set_orphan, 0);
+}
+
+void node_renamed(struct fs *fs, uint64_t from, uint64_t to)
+{
+	if (from != to)
+		change_all(fs->nodes, from, set_id, to);
+}

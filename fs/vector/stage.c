@@ -1,0 +1,328 @@
+/* stage.c - from the bytes of a writer to a commit, or to nothing. */
+#include "fs/vector/stage.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/tree.h"
+#include "fs/vector/node.h"
+
+/* N zero bytes within the bounds, or NULL with the reason in *rc. */
+static unsigned char *buffer_new(struct fs *fs, int *rc)
+{
+	unsigned count = atomic_fetch_add(&fs->stages, 1) + 1;
+	unsigned char *data = NULL;
+
+	*rc = 0;
+	if (count > STAGES_MAX || (uint64_t)count * fs->geometry.vector_bytes > STAGE_BYTES_MAX)
+		*rc = -ENOSPC;
+	if (*rc == 0) {
+		data = calloc(1, fs->geometry.vector_bytes);
+		if (data == NULL)
+			*rc = -ENOMEM;
+	}
+	if (data == NULL)
+		atomic_fetch_sub(&fs->stages, 1);
+	return data;
+}
+
+void stage_drop(struct fs *fs, struct handle *h)
+{
+	if (h->stage.data != NULL) {
+		free(h->stage.data);
+		atomic_fetch_sub(&fs->stages, 1);
+	}
+	h->stage.data = NULL;
+	h->stage.active = false;
+	h->stage.failed = 0;
+	h->stage.reported = false;
+	h->stage.size = 0;
+	h->stage.filled = 0;
+	h->stage.attr_mask = 0;
+}
+
+/* The line for a change that was refused; returns rc. */
+static int refused(struct fs *fs, uint64_t id, int rc)
+{
+	if (rc == -EEXIST)
+		quiver_report(fs->store, "vector %" PRIu64 ": made by someone else meanwhile", id);
+	else if (rc != 0 && rc != -EAGAIN)
+		quiver_report(fs->store, "vector %" PRIu64 ": not stored: %s", id, strerror(-rc));
+	return rc;
+}
+
+/*
+ * Commit `data` (N bytes; the stage's own or a request's) for an idle handle. The
+ * caller holds the lock; it is released on return.
+ */
+static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool durable,
+                        bool may_wait)
+{
+	struct quiver_attr attr = h->stage.attr;
+	unsigned mask = h->stage.attr_mask | QUIVER_ATTR_MTIME;
+	unsigned flags = (durable ? QUIVER_SYNC : 0u) | (may_wait ? 0u : QUIVER_NOWAIT) |
+	                 (h->exclusive ? QUIVER_NOREPLACE : 0u);
+	struct version *old = NULL;
+	uint64_t id = h->id;
+	bool created = h->created;
+	int rc;
+
+	if (!(h->stage.attr_mask & QUIVER_ATTR_MTIME))
+		attr.mtime_ns = fs_now_ns();
+	h->busy = true;
+	node_unlock(h);
+	rc = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
+	node_lock(h);
+	node_leave(h);
+	if (rc == 0) {
+		h->stage.attr = attr;
+		h->created = false;
+		h->exclusive = false;
+		stage_drop(fs, h);
+		old = node_unpin(h);
+	} else if (rc != -EAGAIN) {
+		h->stage.failed = rc;
+	}
+	node_unlock(h);
+	version_drop(fs, old);
+	/* The kernel has forgotten the directory's mtime since the CREATE, unless
+	 * someone asked for it meanwhile. */
+	if (rc == 0 && created && atomic_load(&fs->dir_attr_given) != h->dir_seen)
+		fs_vectors_changed(fs, NULL, 0);
+	return refused(fs, id, rc);
+}
+
+/* The committed bytes of a busy handle, to patch on, in *data. The caller does not
+ * hold the lock. */
+static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned char **data)
+{
+	struct version *version;
+	unsigned char *buffer = NULL;
+	int rc;
+
+	rc = node_version(fs, h, &version);
+	if (rc != 0)
+		return rc == -ENOENT ? -ESTALE : rc;
+	if (!may_wait && !quiver_ref_resident(fs->store, &version->ref))
+		rc = -EAGAIN;
+	if (rc == 0)
+		rc = quiver_ref_verify(fs->store, &version->ref);
+	if (rc == 0)
+		buffer = buffer_new(fs, &rc);
+	if (rc == 0)
+		rc = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
+		                     buffer);
+	if (rc != 0 && buffer != NULL) {
+		free(buffer);
+		atomic_fetch_sub(&fs->stages, 1);
+		buffer = NULL;
+	}
+	version_drop(fs, version);
+	*data = buffer;
+	return rc;
+}
+
+/* Have an idle handle hold a stage with a buffer: of what is staged, else of the
+ * committed bytes. The caller holds the lock and has it again on return. */
+static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
+{
+	unsigned char *data = NULL;
+	int rc;
+
+	if (h->orphan && h->version == NULL)
+		h->stage.active = true; /* nothing to patch on */
+	if (h->stage.active) {
+		if (h->stage.data == NULL)
+			h->stage.data = buffer_new(fs, &rc);
+		return h->stage.data != NULL ? 0 : rc;
+	}
+	h->busy = true;
+	node_unlock(h);
+	rc = load_base(fs, h, may_wait, &data);
+	node_lock(h);
+	node_leave(h);
+	if (rc != 0)
+		return rc;
+	h->stage.data = data;
+	h->stage.active = true;
+	h->stage.size = fs->geometry.vector_bytes;
+	h->stage.filled = fs->geometry.vector_bytes;
+	return 0;
+}
+
+/* The stage was changed: what was said about it, and its times, are past. */
+static void changed(struct stage *stage)
+{
+	stage->failed = 0;
+	stage->reported = false;
+	stage->attr_mask &= ~(unsigned)QUIVER_ATTR_MTIME;
+}
+
+static int past_end(struct fs *fs, uint64_t id, uint64_t offset, uint64_t size)
+{
+	quiver_report(fs->store,
+	              "vector %" PRIu64 ": %" PRIu64 " bytes at offset %" PRIu64
+	              " go past its %" PRIu32 " bytes",
+	              id, size, offset, fs->geometry.vector_bytes);
+	return -EFBIG;
+}
+
+int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, uint64_t offset,
+                bool append, bool durable, bool may_wait)
+{
+	uint32_t limit = fs->geometry.vector_bytes;
+	struct stage *stage = &h->stage;
+	uint64_t id;
+	int rc;
+
+	if (durable && !may_wait)
+		return -EAGAIN;
+	node_lock(h);
+	h->touched = true;
+	id = h->id;
+	rc = node_enter(h, may_wait);
+	if (rc != 0 || size == 0)
+		goto unlock;
+	if (append)
+		offset = stage->active ? stage->size : limit;
+	if (offset > limit || size > limit - offset) {
+		node_unlock(h);
+		return past_end(fs, id, offset, size);
+	}
+	if (size == limit && !h->orphan) {
+		changed(stage);
+		return commit_bytes(fs, h, data, durable, may_wait);
+	}
+	rc = stage_open(fs, h, may_wait);
+	if (rc != 0)
+		goto unlock;
+	memcpy(stage->data + offset, data, size);
+	if (offset + size > stage->size)
+		stage->size = (uint32_t)(offset + size);
+	if (offset <= stage->filled && offset + size > stage->filled)
+		stage->filled = (uint32_t)(offset + size);
+	changed(stage);
+	if (durable && stage->filled == limit && !h->orphan)
+		return commit_bytes(fs, h, stage->data, true, may_wait);
+
+unlock:
+	node_unlock(h);
+	return refused(fs, id, rc);
+}
+
+int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait)
+{
+	uint32_t limit = fs->geometry.vector_bytes;
+	struct stage *stage = &h->stage;
+	uint64_t id;
+	int rc;
+
+	node_lock(h);
+	h->touched = true;
+	id = h->id;
+	rc = node_enter(h, may_wait);
+	if (rc != 0)
+		goto unlock;
+	if (size > limit) {
+		node_unlock(h);
+		return past_end(fs, id, 0, size);
+	}
+	if (!stage->active && size == limit)
+		goto unlock;
+	if (size == 0)
+		stage->active = true;
+	else
+		rc = stage_open(fs, h, may_wait);
+	if (rc != 0)
+		goto unlock;
+	if (size < stage->size && stage->data != NULL)
+		memset(stage->data + size, 0, stage->size - size);
+	if (size < stage->filled || stage->filled == stage->size)
+		stage->filled = (uint32_t)size;
+	stage->size = (uint32_t)size;
+	changed(stage);
+
+unlock:
+	node_unlock(h);
+	return refused(fs, id, rc);
+}
+
+int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait)
+{
+	struct stage *stage = &h->stage;
+	uint32_t size;
+	uint64_t id;
+	bool say;
+	int rc;
+
+	node_lock(h);
+	h->touched = true;
+	rc = node_enter(h, may_wait);
+	if (rc != 0 || !stage->active || h->orphan ||
+	    (when == STAGE_RELEASE && stage->failed != 0)) {
+		node_unlock(h);
+		return rc;
+	}
+	if (stage->size == fs->geometry.vector_bytes)
+		return commit_bytes(fs, h, stage->data, h->durable, may_wait);
+	if (stage->failed != 0) {
+		/* All of it was there, in a write that was refused: close(2) says why, too. */
+		rc = stage->failed;
+		node_unlock(h);
+		return rc;
+	}
+	id = h->id;
+	size = stage->size;
+	say = when != STAGE_FLUSH && !stage->reported;
+	stage->reported |= say;
+	node_unlock(h);
+	if (say)
+		quiver_report(fs->store, "vector %" PRIu64 ": got %" PRIu32 " of %" PRIu32 " bytes",
+		              id, size, fs->geometry.vector_bytes);
+	return -EINVAL;
+}
+
+void stage_keep(struct handle *h)
+{
+	node_lock(h);
+	h->touched = true;
+	node_unlock(h);
+}
+
+void stage_touch(struct handle *h)
+{
+	node_lock(h);
+	h->touched = true;
+	h->stage.active = true;
+	changed(&h->stage);
+	node_unlock(h);
+}
+
+int stage_put(struct fs *fs, struct handle *h, const void *data, uint64_t *id)
+{
+	node_lock(h);
+	(void)node_enter(h, true); /* waits, so does not fail */
+	*id = h->id;
+	if (!h->orphan)
+		return commit_bytes(fs, h, data, h->durable, true);
+	node_unlock(h);
+	return 0;
+}
+
+size_t stage_read(struct handle *h, uint64_t offset, size_t size, void *to, bool *active)
+{
+	size_t length = 0;
+
+	node_lock(h);
+	*active = h->stage.active;
+	if (*active && offset < h->stage.size) {
+		length = h->stage.size - offset;
+		if (length > size)
+			length = size;
+		memcpy(to, h->stage.data + offset, length);
+	}
+	node_unlock(h);
+	return length;
+}

@@ -1,0 +1,241 @@
+/* vector_attr.c - attributes of vectors: lookup, stat, chmod, touch, truncate. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/tree.h"
+#include "fs/base/worker.h"
+#include "fs/vector/gone.h"
+#include "fs/vector/node.h"
+#include "fs/vector/vector_file.h"
+
+/* Attributes may be cached unless a writable handle can change them unseen. */
+static double attr_timeout(struct fs *fs, uint64_t id)
+{
+	return node_is_written(fs, id) ? 0 : FS_CACHE_SECONDS;
+}
+
+/* Attributes of a vector were read, and go to the kernel. */
+static void note_given(struct fs *fs, double timeout)
+{
+	if (timeout > 0)
+		atomic_fetch_add(&fs->attr_given, 1);
+}
+
+/* vector_entry, with the attributes in *attr, too. */
+static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
+                    struct fuse_entry_param *entry)
+{
+	int rc;
+
+	rc = quiver_stat(fs->store, id, attr, NULL);
+	if (rc != 0)
+		return rc;
+	memset(entry, 0, sizeof(*entry));
+	entry->ino = tree_node_of_id(id);
+	entry->generation = 1;
+	entry->entry_timeout = FS_CACHE_SECONDS;
+	entry->attr_timeout = attr_timeout(fs, id);
+	note_given(fs, entry->attr_timeout);
+	attr_file(fs, entry->ino, attr, fs->geometry.vector_bytes, 1, &entry->attr);
+	return 0;
+}
+
+int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry)
+{
+	struct quiver_attr attr;
+
+	return entry_of(fs, id, &attr, entry);
+}
+
+int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param *entry)
+{
+	struct quiver_attr attr;
+	int rc = entry_of(fs, id, &attr, entry);
+
+	if (rc == 0)
+		gone_found(fs, id, tid, &attr);
+	return rc;
+}
+
+/*
+ * What stat shows to thread `tid`. A committed vector has its N bytes for everyone,
+ * since the kernel keeps one size for readers and writers; an mtime that this very
+ * thread has staged shows. One not committed, or removed but open, is what its
+ * handles say. Where there is neither: gone.h. -ESTALE, -EIO.
+ */
+static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, double *timeout)
+{
+	uint64_t ino = tree_node_of_id(id);
+	struct node_view view;
+	struct quiver_attr attr;
+	int rc;
+
+	*timeout = attr_timeout(fs, id);
+	rc = quiver_stat(fs->store, id, &attr, NULL);
+	if (rc == 0) {
+		if (*timeout <= 0 && node_view(fs, id, tid, &view) && view.mtime_staged)
+			attr.mtime_ns = view.attr.mtime_ns;
+		note_given(fs, *timeout);
+		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 1, st);
+		return 0;
+	}
+	if (rc != -ENOENT)
+		return rc;
+	*timeout = 0;
+	if (node_view(fs, id, tid, &view)) {
+		attr_file(fs, ino, &view.attr, view.size, view.links, st);
+		return 0;
+	}
+	rc = gone_answer(fs, id, tid, &attr);
+	if (rc == 0)
+		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 0, st);
+	return rc;
+}
+
+static void reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
+{
+	struct stat st;
+	double timeout;
+	int rc = vector_stat(fs, id, tid, &st, &timeout);
+
+	if (rc != 0)
+		fs_reply(req, rc);
+	else
+		(void)fuse_reply_attr(req, &st, timeout);
+}
+
+void vector_getattr(fuse_req_t req, fuse_ino_t ino)
+{
+	reply_stat(req, fs_of(req), tree_id_of_node(ino), fuse_req_ctx(req)->pid);
+}
+
+/* ---- SETATTR ---- */
+
+/* One SETATTR, so that it can be handed to a worker as it is. */
+struct setattr_op {
+	struct work work;
+	fuse_req_t req;
+	struct fs *fs;
+	struct handle *h; /* of ftruncate; else NULL */
+	uint64_t id;
+	pid_t tid;
+	bool resize;
+	uint64_t size;
+	unsigned mask; /* QUIVER_ATTR_* */
+	bool explicit_mtime;
+	struct quiver_attr attr;
+};
+
+/* truncate(2) by path, which cannot change what is committed. Opening with O_TRUNC
+ * ends here as well: it has the newest handle staged as empty. */
+static int resize_path(const struct setattr_op *op)
+{
+	struct fs *fs = op->fs;
+	uint32_t n = fs->geometry.vector_bytes;
+	int rc;
+
+	if (op->size == 0 && node_truncate_newest(fs, op->id, op->tid))
+		return 0;
+	rc = quiver_stat(fs->store, op->id, NULL, NULL);
+	if (rc != 0)
+		return rc;
+	if (op->size == n)
+		return 0;
+	quiver_report(fs->store,
+	              "vector %" PRIu64 ": cannot be made %" PRIu64 " bytes long, only %" PRIu32,
+	              op->id, op->size, n);
+	return op->size > n ? -EFBIG : -EINVAL;
+}
+
+int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr,
+                    unsigned mask, bool explicit_mtime, bool may_wait)
+{
+	unsigned flags = may_wait ? 0u : QUIVER_NOWAIT;
+	bool staged;
+	int rc;
+
+	rc = quiver_stat(fs->store, id, NULL, NULL);
+	if (rc == -ENOENT)
+		return node_stage_attr(fs, id, tid, true, attr, mask, explicit_mtime) ? 0 : -ENOENT;
+	if (rc != 0)
+		return rc;
+	staged = node_stage_attr(fs, id, tid, explicit_mtime, attr, mask & QUIVER_ATTR_MTIME,
+	                         explicit_mtime);
+	if (staged && node_stage_attr(fs, id, tid, false, attr, 0, true))
+		mask &= ~(unsigned)QUIVER_ATTR_MTIME;
+	if (mask == 0)
+		return 0;
+	return quiver_set_attr(fs->store, id, attr, mask, flags);
+}
+
+/* Do it and answer, or -EAGAIN where that would wait; doing it again is harmless. */
+static int setattr_now(struct setattr_op *op, bool may_wait)
+{
+	struct quiver_attr found;
+	int rc = 0;
+
+	if (op->resize && op->h != NULL)
+		rc = stage_truncate(op->fs, op->h, op->size, may_wait);
+	else if (op->resize)
+		rc = resize_path(op);
+	if (rc == 0 && op->mask != 0)
+		rc = vector_set_attr(op->fs, op->id, op->tid, &op->attr, op->mask,
+		                     op->explicit_mtime, may_wait);
+	if (rc == -EAGAIN && !may_wait)
+		return rc;
+	if (op->h != NULL)
+		handoff_give(&op->h->handoff);
+	if (rc == -ENOENT && gone_answer(op->fs, op->id, op->tid, &found) != 0)
+		rc = -ESTALE; /* look again */
+	if (rc != 0)
+		fs_reply(op->req, rc);
+	else
+		reply_stat(op->req, op->fs, op->id, op->tid);
+	return 0;
+}
+
+static void setattr_run(struct work *work)
+{
+	struct setattr_op *op = (struct setattr_op *)work;
+
+	(void)setattr_now(op, true); /* always answers */
+	free(op);
+}
+
+void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                    struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct setattr_op op = {
+		.req = req,
+		.fs = fs,
+		.h = fi != NULL ? node_handle(fi) : NULL,
+		.id = tree_id_of_node(ino),
+		.tid = fuse_req_ctx(req)->pid,
+		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,
+		.size = (uint64_t)attr->st_size,
+	};
+	struct setattr_op *copy;
+
+	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
+	if (fs->read_only) {
+		fs_reply(req, -EROFS);
+		return;
+	}
+	if (setattr_now(&op, false) != -EAGAIN)
+		return;
+	/* O_TRUNC has found its handle already and must not take another. */
+	if (op.h == NULL)
+		op.resize = false;
+	copy = malloc(sizeof(*copy));
+	if (copy == NULL) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	*copy = op;
+	copy->work.run = setattr_run;
+	workers_submit(fs->workers, WORKER_COMMIT, &copy->work);
+}

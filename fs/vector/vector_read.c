@@ -1,0 +1,184 @@
+/* vector_read.c - reading vectors. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/base/reply.h"
+#include "fs/base/tree.h"
+#include "fs/base/worker.h"
+#include "fs/vector/node.h"
+#include "fs/vector/vector_file.h"
+
+struct read_op {
+	struct work work;
+	fuse_req_t req;
+	struct fs *fs;
+	struct handle *h; /* NULL on a mount without handles */
+	uint64_t id; /* used where h is NULL */
+	uint64_t offset;
+	size_t size;
+	bool for_cache; /* fills the page cache, which all handles share */
+};
+
+/* Bytes there are from `offset`, at most `size`. */
+static size_t clip(const struct fs *fs, uint64_t offset, size_t size)
+{
+	uint64_t n = fs->geometry.vector_bytes;
+
+	if (offset >= n)
+		return 0;
+	return size < n - offset ? size : (size_t)(n - offset);
+}
+
+/* Answer with bytes of `ref`, whose checksum is compared first unless `verified`. */
+static void reply_from(const struct read_op *op, const struct quiver_ref *ref, bool verified)
+{
+	struct fs *fs = op->fs;
+	size_t length = clip(fs, op->offset, op->size);
+	struct reply reply;
+	int rc;
+
+	rc = reply_begin(&reply, op->req, length);
+	if (rc == 0 && !verified)
+		rc = quiver_ref_verify(fs->store, ref);
+	if (rc == 0 && length > 0)
+		rc = quiver_ref_read(fs->store, ref, op->offset, length, reply.data);
+	reply_end(&reply, rc, length);
+}
+
+/* No handle (a read-only mount): get, compare, reply. */
+static int read_stateless(const struct read_op *op, bool may_wait)
+{
+	struct quiver_ref ref;
+	int rc;
+
+	rc = quiver_get(op->fs->store, op->id, &ref);
+	if (rc != 0) {
+		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
+		return 0;
+	}
+	if (may_wait)
+		quiver_ref_prefetch(op->fs->store, &ref);
+	if (!may_wait && !quiver_ref_resident(op->fs->store, &ref))
+		rc = -EAGAIN;
+	else
+		reply_from(op, &ref, false);
+	quiver_unref(op->fs->store, &ref);
+	return rc;
+}
+
+/* Where the flag is that tells whether `version` was verified for this handle. The
+ * caller holds the lock. */
+static bool *verified_flag(struct handle *h, const struct version *version)
+{
+	return version == h->version ? &h->verified : &h->cache_verified;
+}
+
+/* Through a handle that has nothing staged, or for the page cache. */
+static int read_version(const struct read_op *op, bool may_wait)
+{
+	struct fs *fs = op->fs;
+	struct handle *h = op->h;
+	struct version *version = NULL;
+	bool verified;
+	int rc;
+
+	rc = op->for_cache ? node_cache_version(fs, h, &version) : node_version(fs, h, &version);
+	if (rc != 0) {
+		handoff_give(&h->handoff);
+		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
+		return 0;
+	}
+	node_lock(h);
+	verified = *verified_flag(h, version);
+	node_unlock(h);
+	if (!verified && !may_wait && !quiver_ref_resident(fs->store, &version->ref)) {
+		version_drop(fs, version);
+		return -EAGAIN;
+	}
+	if (!verified && may_wait)
+		quiver_ref_prefetch(fs->store, &version->ref);
+	if (!verified)
+		rc = quiver_ref_verify(fs->store, &version->ref);
+	if (!verified && rc == 0) {
+		node_lock(h);
+		*verified_flag(h, version) = true;
+		node_unlock(h);
+	}
+	handoff_give(&h->handoff);
+	if (rc == 0)
+		reply_from(op, &version->ref, true);
+	else
+		fs_reply(op->req, rc);
+	version_drop(fs, version);
+	return 0;
+}
+
+/* Answer from the handle's stage. False where nothing is staged. */
+static bool read_staged(const struct read_op *op)
+{
+	struct reply reply;
+	bool active = false;
+	size_t length = 0;
+	int rc;
+
+	node_lock(op->h);
+	op->h->touched = true;
+	active = op->h->stage.active;
+	node_unlock(op->h);
+	if (!active)
+		return false;
+	rc = reply_begin(&reply, op->req, clip(op->fs, op->offset, op->size));
+	if (rc == 0)
+		length = stage_read(op->h, op->offset, clip(op->fs, op->offset, op->size),
+		                    reply.data, &active);
+	if (rc == 0 && !active) {
+		reply_cancel(&reply); /* committed this moment */
+		return false;
+	}
+	handoff_give(&op->h->handoff);
+	reply_end(&reply, rc, length);
+	return true;
+}
+
+/* Answer, or -EAGAIN where that would wait for the disk. */
+static int read_now(const struct read_op *op, bool may_wait)
+{
+	if (op->h == NULL)
+		return read_stateless(op, may_wait);
+	if (op->h->writable && !op->for_cache && read_staged(op))
+		return 0;
+	return read_version(op, may_wait);
+}
+
+static void read_run(struct work *work)
+{
+	struct read_op *op = (struct read_op *)work;
+
+	(void)read_now(op, true); /* always answers */
+	free(op);
+}
+
+void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct read_op op = {
+		.req = req,
+		.fs = fs_of(req),
+		.h = fi->fh != 0 ? node_handle(fi) : NULL,
+		.id = tree_id_of_node(ino),
+		.offset = (uint64_t)off,
+		.size = size,
+		.for_cache = fi->lock_owner == 0,
+	};
+	struct read_op *copy;
+
+	if (read_now(&op, false) != -EAGAIN)
+		return;
+	copy = malloc(sizeof(*copy));
+	if (copy == NULL) {
+		fs_reply(req, -ENOMEM);
+		return;
+	}
+	*copy = op;
+	copy->work.run = read_run;
+	workers_submit(op.fs->workers, WORKER_READ, &copy->work);
+}

@@ -1,0 +1,164 @@
+/*
+ * view.h - vectors/ID.npy and vectors/ID.txt: one vector as a file of another form.
+ *
+ * Views are found by name and not listed. They keep nothing: what is read is made of the
+ * vector when the file is opened, what is written is taken apart at fsync or close and
+ * committed as the vector, whole or not at all.
+ *
+ * Node numbers: two forms of nearly 2^64 IDs do not fit into what is left of 64 bits. So
+ * each lookup hands out a number of its own, and what it names is remembered until the
+ * kernel forgets it; of those that nobody has open the oldest are dropped beyond VIEWS_MAX,
+ * and the kernel, told ESTALE, looks up again. Therefore every open has an inode of its own
+ * in the kernel, with its own pages and its own size: no reader meets the bytes or the
+ * length of another version, and no writer changes what a reader sees. Names and attributes
+ * have no timeout, so nothing else can be stale. (An inode can be opened twice all the same,
+ * by way of /proc/PID/fd: then both see the version of the first.)
+ *
+ * One lock guards the table and the lists of handles; it is held for short steps in memory.
+ */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include <pthread.h>
+
+#include "fs/base/fs.h"
+#include "fs/base/handoff.h"
+#include "fs/base/tree.h"
+#include "fs/base/worker.h"
+#include "fs/vector/stage.h"
+
+struct handle; /* node.h */
+
+/* Nodes that are remembered though nobody has them open: 6 MiB. */
+#define VIEWS_MAX 65536u
+/* What all open views hold in memory, then ENFILE for readers and ENOSPC for writers. */
+#define VIEW_BYTES_MAX (UINT64_C(256) << 20)
+
+struct view {
+	uint64_t ino;
+	uint64_t id;
+	enum tree_form form;
+	uint64_t lookups; /* views' lock; how often the kernel was given the number */
+	unsigned users; /* views' lock; handles and requests under way: it stays */
+	struct view_handle *handles; /* views' lock; newest first */
+	struct view *by_ino; /* views' lock; chain */
+	struct view *newer, *older; /* views' lock; list of those without users */
+};
+
+/* One open file. */
+struct view_handle {
+	struct handoff handoff; /* given before each reply that others may follow */
+	struct view *view;
+	struct view_handle *next; /* views' lock */
+	pid_t tid; /* the thread that opened it */
+
+	/* A reader's: constant once it is open. A writer's: under `lock`, which is held
+	 * while it commits, so on workers only. */
+	pthread_mutex_t lock;
+	char *bytes;
+	size_t size, room;
+	struct quiver_attr attr; /* a reader's: of its version */
+	uint64_t lsn; /* a reader's: its version */
+
+	/* A writer's. */
+	struct handle *vector; /* its handle on the vector; NULL for readers */
+	bool loaded; /* lock; `bytes` is what the file holds */
+	bool dirty; /* lock; which has not been committed */
+	bool reported; /* lock; it was reported as it is now */
+	int failed; /* lock; what its last commit failed with */
+	/* What others are told of it without waiting for a commit. */
+	bool touched; /* views' lock; has had a request since it was opened */
+	bool cut; /* views' lock; O_TRUNC: empty from the next step on */
+	bool shown; /* views' lock; the size below is that of the file */
+	size_t shown_size; /* views' lock */
+	/* A RELEASE on its way through a worker, which must not fail for memory. */
+	struct work release;
+	struct fs *release_fs;
+	fuse_req_t release_req;
+};
+
+int views_new(struct views **views); /* -ENOMEM */
+/* Also drops every handle that is left, as after an aborted connection. Before
+ * nodes_free; no request is under way. */
+void views_free(struct fs *fs, struct views *views);
+
+void views_lock(struct fs *fs);
+void views_unlock(struct fs *fs);
+
+/* A new node for a lookup, counted as looked up once, with one user. -ENOMEM. */
+int view_add(struct fs *fs, uint64_t id, enum tree_form form, struct view **view);
+/* The node `ino`, with one user more, or NULL. */
+struct view *view_get(struct fs *fs, uint64_t ino);
+/* One user less. */
+void view_put(struct fs *fs, struct view *view);
+/* The kernel has been given the number once more. */
+void view_looked_up(struct fs *fs, struct view *view);
+/* The kernel has forgotten `count` lookups of a node. Any thread. */
+void view_forget(struct fs *fs, uint64_t ino, uint64_t count);
+
+/* Put a handle on its view's list; its user becomes the handle's. Take it off. */
+void view_attach(struct fs *fs, struct view_handle *h);
+void view_detach(struct fs *fs, struct view_handle *h);
+/* The handle that a request without one is taken to mean: a writer of thread `tid`, else
+ * the newest writer, else the newest; NULL. The caller holds the lock. */
+struct view_handle *view_pick(struct view *view, pid_t tid);
+
+/* Memory for open files: take `more` bytes of what there may be, or give them back. */
+bool view_take_bytes(struct fs *fs, size_t more);
+void view_give_bytes(struct fs *fs, size_t less);
+
+/* The length of the text of a version, as long as it is remembered. False otherwise. */
+bool view_known_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t *size);
+void view_remember_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t size);
+
+/* view_attr.c: handlers of libfuse, `ino` a view's node. */
+void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form);
+/* Entry of a node that the kernel asks for by its number. -ENOENT, -EIO. */
+int view_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry);
+void view_getattr(fuse_req_t req, fuse_ino_t ino);
+void view_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set,
+                  const struct fuse_file_info *fi);
+
+/* view_file.c: the same. */
+struct view_content {
+	char *bytes; /* to be freed by whoever asked for it */
+	size_t size, room;
+	struct quiver_attr attr;
+	uint64_t lsn;
+};
+/* The file of what is committed now, its checksum compared. Reads the vector, so on a
+ * worker. -ENOENT, -EIO, -ENOMEM. */
+int view_make(struct fs *fs, uint64_t id, enum tree_form form, struct view_content *content);
+/* The handle that a request came with. */
+struct view_handle *view_handle_of(const struct fuse_file_info *fi);
+
+void view_open(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi);
+void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
+                 struct fuse_file_info *fi);
+/* fi->fh 0: there are no handles on this mount (fs->no_open). */
+void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+               const struct fuse_file_info *fi);
+void view_write(fuse_req_t req, const char *buf, size_t size, off_t off,
+                const struct fuse_file_info *fi);
+void view_flush(fuse_req_t req, const struct fuse_file_info *fi);
+void view_fsync(fuse_req_t req, const struct fuse_file_info *fi);
+void view_release(fuse_req_t req, const struct fuse_file_info *fi);
+
+/* view_stage.c: a writer's bytes. On workers; without any lock. They report refusals
+ * themselves. */
+
+/* Have `bytes` hold what the file holds. -ESTALE, -EIO, -ENOSPC, -ENOMEM. The caller
+ * holds h->lock. */
+int view_load_stage(struct fs *fs, struct view_handle *h);
+/* -EFBIG past what any such file can need, -ENOSPC, -ENOMEM; as view_load_stage. */
+int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, size_t size,
+                     uint64_t offset, bool append);
+int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size);
+/* Commit what is staged. -EINVAL it is no vector (it is kept; reported unless this is a
+ * FLUSH); errors of quiver_put. */
+int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when);
+/* O_TRUNC: empty the newest writer of the node that has had no request, one opened by
+ * `tid` first. False where there is none. Any thread. */
+bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid);
+
+#endif

@@ -1,0 +1,355 @@
+/* view_attr.c - lookup and attributes of views. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/attr.h"
+#include "fs/base/worker.h"
+#include "fs/vector/node.h"
+#include "fs/vector/vector_file.h"
+#include "fs/view/view.h"
+#include "fs/view/view_bytes.h"
+
+/* A request for attributes, so that it can be handed to a worker as it is. */
+struct attr_op {
+	struct work work;
+	fuse_req_t req;
+	struct fs *fs;
+	uint64_t ino; /* 0: a lookup of: */
+	uint64_t id;
+	enum tree_form form;
+	pid_t tid;
+	/* SETATTR: */
+	struct view_handle *h; /* of ftruncate; else NULL */
+	bool resize;
+	uint64_t size;
+	unsigned mask; /* QUIVER_ATTR_* */
+	bool explicit_mtime;
+	struct quiver_attr attr;
+};
+
+/* The length of a version that nobody has open. A text has to be made to know it. A
+ * damaged vector has no length; who reads it hears why. -EAGAIN, -ENOMEM. */
+static int size_of(struct fs *fs, uint64_t id, enum tree_form form, uint64_t lsn, bool may_wait,
+                   size_t *size)
+{
+	struct view_content content;
+	int rc;
+
+	*size = view_npy_bytes(&fs->geometry);
+	if (form == TREE_FORM_NPY || view_known_size(fs, id, lsn, size))
+		return 0;
+	if (!may_wait)
+		return -EAGAIN;
+	*size = 0;
+	rc = view_make(fs, id, form, &content);
+	if (rc == -EIO || rc == -ENOENT)
+		return 0;
+	if (rc != 0)
+		return rc;
+	*size = content.size;
+	free(content.bytes);
+	return 0;
+}
+
+static void fill(const struct fs *fs, uint64_t id, enum tree_form form,
+                 const struct quiver_attr *attr, size_t size, unsigned links, struct stat *st)
+{
+	attr_file(fs, tree_view_inode(id, form), attr, size, links, st);
+}
+
+/* ---- lookup ---- */
+
+static int lookup_now(const struct attr_op *op, bool may_wait)
+{
+	struct fuse_entry_param entry;
+	struct fs *fs = op->fs;
+	struct view *view = NULL;
+	struct quiver_attr attr;
+	size_t size = 0;
+	uint64_t lsn = 0;
+	int rc;
+
+	rc = quiver_stat(fs->store, op->id, &attr, &lsn);
+	if (rc == 0)
+		rc = size_of(fs, op->id, op->form, lsn, may_wait, &size);
+	if (rc == -EAGAIN)
+		return rc;
+	if (rc == 0)
+		rc = view_add(fs, op->id, op->form, &view);
+	if (rc != 0) {
+		fs_reply(op->req, rc);
+		return 0;
+	}
+	memset(&entry, 0, sizeof(entry)); /* no timeouts */
+	entry.ino = view->ino;
+	entry.generation = 1;
+	fill(fs, op->id, op->form, &attr, size, 1, &entry.attr);
+	if (fuse_reply_entry(op->req, &entry) != 0)
+		view_forget(fs, entry.ino, 1);
+	view_put(fs, view);
+	return 0;
+}
+
+int view_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry)
+{
+	struct view *view = view_get(fs, ino);
+	struct quiver_attr attr;
+	int rc;
+
+	if (view == NULL)
+		return -ENOENT;
+	rc = quiver_stat(fs->store, view->id, &attr, NULL);
+	if (rc == 0) {
+		memset(entry, 0, sizeof(*entry));
+		entry->ino = ino;
+		entry->generation = 1;
+		/* Its length is asked for when it is needed: there is no timeout. */
+		fill(fs, view->id, view->form, &attr, 0, 1, &entry->attr);
+		view_looked_up(fs, view);
+	}
+	view_put(fs, view);
+	return rc;
+}
+
+/* ---- stat ---- */
+
+/* What an open file says of itself. */
+struct seen {
+	bool open; /* somebody has it open: the members below count */
+	bool writer;
+	bool sized; /* its size is known */
+	size_t size;
+	struct quiver_attr attr; /* a reader's */
+	uint64_t lsn; /* a reader's */
+};
+
+static struct seen look(struct fs *fs, struct view *view, pid_t tid)
+{
+	struct seen seen = { 0 };
+	const struct view_handle *h;
+
+	views_lock(fs);
+	h = view_pick(view, tid);
+	if (h != NULL) {
+		seen.open = true;
+		seen.writer = h->vector != NULL;
+		seen.sized = h->shown;
+		seen.size = h->shown_size;
+		if (!seen.writer) {
+			seen.attr = h->attr;
+			seen.lsn = h->lsn;
+		}
+	}
+	views_unlock(fs);
+	return seen;
+}
+
+/* Of a vector that is not there, to who has it open still: a writer has made it, or it was
+ * removed. -ESTALE. */
+static int stat_gone(struct fs *fs, const struct view *view, const struct seen *seen, pid_t tid,
+                     struct stat *st)
+{
+	struct node_view of_vector;
+
+	if (!seen->open)
+		return -ESTALE;
+	if (!seen->writer)
+		fill(fs, view->id, view->form, &seen->attr, seen->size, 0, st);
+	else if (node_view(fs, view->id, tid, &of_vector))
+		fill(fs, view->id, view->form, &of_vector.attr, seen->size, of_vector.links, st);
+	else
+		return -ESTALE;
+	return 0;
+}
+
+/* A reader of an older version sees that; one who writes sees what he has written. */
+static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait, struct stat *st)
+{
+	struct seen seen = look(fs, view, tid);
+	struct node_view of_vector;
+	struct quiver_attr attr;
+	uint64_t lsn = 0;
+	int rc;
+
+	rc = quiver_stat(fs->store, view->id, &attr, &lsn);
+	if (rc == -ENOENT)
+		return stat_gone(fs, view, &seen, tid, st);
+	if (rc != 0)
+		return rc;
+	if (seen.open && !seen.writer && seen.lsn != lsn) {
+		fill(fs, view->id, view->form, &seen.attr, seen.size, 0, st);
+		return 0;
+	}
+	if (!seen.sized) {
+		rc = size_of(fs, view->id, view->form, lsn, may_wait, &seen.size);
+		if (rc != 0)
+			return rc;
+	}
+	if (seen.writer && node_view(fs, view->id, tid, &of_vector) && of_vector.mtime_staged)
+		attr.mtime_ns = of_vector.attr.mtime_ns;
+	fill(fs, view->id, view->form, &attr, seen.size, 1, st);
+	return 0;
+}
+
+/* Answer with attributes, or -EAGAIN. Gives the view back unless it is that. */
+static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait)
+{
+	struct stat st;
+	int rc = stat_view(op->fs, view, op->tid, may_wait, &st);
+
+	if (rc == -EAGAIN && !may_wait)
+		return rc;
+	view_put(op->fs, view);
+	if (op->h != NULL)
+		handoff_give(&op->h->handoff);
+	if (rc != 0)
+		fs_reply(op->req, rc);
+	else
+		(void)fuse_reply_attr(op->req, &st, 0);
+	return 0;
+}
+
+static int getattr_now(const struct attr_op *op, bool may_wait)
+{
+	struct view *view = view_get(op->fs, op->ino);
+	int rc;
+
+	if (view == NULL) {
+		fs_reply(op->req, -ESTALE); /* look again */
+		return 0;
+	}
+	rc = reply_stat(op, view, may_wait);
+	if (rc == -EAGAIN)
+		view_put(op->fs, view);
+	return rc;
+}
+
+/* ---- SETATTR ---- */
+
+/* truncate(2) by path, which cannot change what is committed; or O_TRUNC, which the kernel
+ * sends as one right after the OPEN. */
+static int resize_path(const struct attr_op *op, struct view *view)
+{
+	struct fs *fs = op->fs;
+	char name[TREE_VIEW_NAME_BYTES];
+	size_t size = 0;
+	uint64_t lsn = 0;
+	int rc;
+
+	if (op->size == 0 && view_stage_cut(fs, view, op->tid))
+		return 0;
+	rc = quiver_stat(fs->store, view->id, NULL, &lsn);
+	if (rc == 0)
+		rc = size_of(fs, view->id, view->form, lsn, true, &size);
+	if (rc != 0 || op->size == size)
+		return rc;
+	tree_format_view(view->id, view->form, name);
+	quiver_report(fs->store, "%s: cannot be made %llu bytes long, it is %zu", name,
+	              (unsigned long long)op->size, size);
+	return op->size > view_bytes_max(&fs->geometry, view->form) ? -EFBIG : -EINVAL;
+}
+
+static int resize(const struct attr_op *op, struct view *view)
+{
+	int rc;
+
+	if (op->h == NULL || op->h->vector == NULL)
+		return resize_path(op, view);
+	pthread_mutex_lock(&op->h->lock);
+	rc = view_stage_truncate(op->fs, op->h, op->size);
+	pthread_mutex_unlock(&op->h->lock);
+	return rc;
+}
+
+static void setattr_run(struct work *work)
+{
+	struct attr_op *op = (struct attr_op *)work;
+	struct view *view = view_get(op->fs, op->ino);
+	int rc = view == NULL ? -ESTALE : 0;
+
+	if (rc == 0 && op->resize)
+		rc = resize(op, view);
+	if (rc == 0 && op->mask != 0) {
+		rc = vector_set_attr(op->fs, view->id, op->tid, &op->attr, op->mask,
+		                     op->explicit_mtime, true);
+		if (rc == 0)
+			fs_vectors_changed(op->fs, &view->id, 1);
+	}
+	if (rc == 0) {
+		(void)reply_stat(op, view, true); /* always answers */
+	} else {
+		if (view != NULL)
+			view_put(op->fs, view);
+		if (op->h != NULL)
+			handoff_give(&op->h->handoff);
+		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
+	}
+	free(op);
+}
+
+/* ---- the handlers ---- */
+
+static void lookup_run(struct work *work)
+{
+	struct attr_op *op = (struct attr_op *)work;
+
+	(void)lookup_now(op, true); /* always answers */
+	free(op);
+}
+
+static void getattr_run(struct work *work)
+{
+	struct attr_op *op = (struct attr_op *)work;
+
+	(void)getattr_now(op, true); /* always answers */
+	free(op);
+}
+
+static void defer(const struct attr_op *op, enum worker_class kind, void (*run)(struct work *work))
+{
+	struct attr_op *copy = malloc(sizeof(*copy));
+
+	if (copy == NULL) {
+		fs_reply(op->req, -ENOMEM);
+		return;
+	}
+	*copy = *op;
+	copy->work.run = run;
+	workers_submit(op->fs->workers, kind, &copy->work);
+}
+
+void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
+{
+	struct attr_op op = { .req = req, .fs = fs_of(req), .id = id, .form = form };
+
+	if (lookup_now(&op, false) == -EAGAIN)
+		defer(&op, WORKER_READ, lookup_run);
+}
+
+void view_getattr(fuse_req_t req, fuse_ino_t ino)
+{
+	struct attr_op op = {
+		.req = req, .fs = fs_of(req), .ino = ino, .tid = fuse_req_ctx(req)->pid
+	};
+
+	if (getattr_now(&op, false) == -EAGAIN)
+		defer(&op, WORKER_READ, getattr_run);
+}
+
+void view_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set,
+                  const struct fuse_file_info *fi)
+{
+	struct attr_op op = {
+		.req = req,
+		.fs = fs_of(req),
+		.ino = ino,
+		.tid = fuse_req_ctx(req)->pid,
+		.h = fi != NULL ? view_handle_of(fi) : NULL,
+		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,
+		.size = (uint64_t)attr->st_size,
+	};
+
+	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
+	defer(&op, WORKER_COMMIT, setattr_run);
+}

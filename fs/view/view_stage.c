@@ -1,0 +1,223 @@
+/* view_stage.c - what a writer of a view has handed over, until it is a vector. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/vector/node.h"
+#include "fs/view/view.h"
+#include "fs/view/view_bytes.h"
+
+/* One line, named as the file is; returns rc. */
+static int refused(struct fs *fs, const struct view_handle *h, const char *why, int rc)
+{
+	char name[TREE_VIEW_NAME_BYTES];
+
+	tree_format_view(h->view->id, h->view->form, name);
+	quiver_report(fs->store, "%s: %s", name, why);
+	return rc;
+}
+
+/* The caller holds h->lock, here and below. */
+
+/* Tell others how long the file is. */
+static void show_size(struct fs *fs, struct view_handle *h)
+{
+	views_lock(fs);
+	h->touched = true;
+	h->shown = h->loaded;
+	h->shown_size = h->size;
+	views_unlock(fs);
+}
+
+/* An O_TRUNC that came since the last step. */
+static void take_cut(struct fs *fs, struct view_handle *h)
+{
+	bool cut;
+
+	views_lock(fs);
+	cut = h->cut;
+	h->cut = false;
+	views_unlock(fs);
+	if (!cut)
+		return;
+	if (h->size > 0)
+		memset(h->bytes, 0, h->size);
+	h->size = 0;
+	h->loaded = true;
+	h->dirty = true;
+}
+
+/* Have room for `size` bytes, zero from h->size on. -EFBIG, -ENOSPC, -ENOMEM. */
+static int reserve(struct fs *fs, struct view_handle *h, uint64_t size)
+{
+	size_t most = view_bytes_max(&fs->geometry, h->view->form);
+	size_t room = h->room > 0 ? h->room : fs->geometry.vector_bytes;
+	char *bytes;
+
+	if (size > most)
+		return -EFBIG;
+	if (size <= h->room)
+		return 0;
+	while (room < size)
+		room *= 2;
+	if (room > most)
+		room = most;
+	if (!view_take_bytes(fs, room - h->room))
+		return -ENOSPC;
+	bytes = realloc(h->bytes, room);
+	if (bytes == NULL) {
+		view_give_bytes(fs, room - h->room);
+		return -ENOMEM;
+	}
+	memset(bytes + h->room, 0, room - h->room);
+	h->bytes = bytes;
+	h->room = room;
+	return 0;
+}
+
+int view_load_stage(struct fs *fs, struct view_handle *h)
+{
+	unsigned char *vector;
+	struct version *version = NULL;
+	size_t size = 0, room = 0;
+	char *bytes = NULL;
+	int rc;
+
+	take_cut(fs, h);
+	if (h->loaded)
+		return 0;
+	vector = malloc(fs->geometry.vector_bytes);
+	if (vector == NULL)
+		return -ENOMEM;
+	rc = node_version(fs, h->vector, &version);
+	if (rc == 0)
+		rc = quiver_ref_verify(fs->store, &version->ref);
+	if (rc == 0)
+		rc = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
+		                     vector);
+	version_drop(fs, version);
+	if (rc == 0)
+		rc = view_encode(&fs->geometry, h->view->form, vector, &bytes, &size, &room);
+	if (rc == 0 && !view_take_bytes(fs, room))
+		rc = -ENOSPC;
+	free(vector);
+	if (rc != 0) {
+		free(bytes);
+		return rc == -ENOENT ? -ESTALE : rc;
+	}
+	h->bytes = bytes;
+	h->size = size;
+	h->room = room;
+	h->loaded = true;
+	show_size(fs, h);
+	return 0;
+}
+
+/* What was said of the file, and its times, are past. */
+static void changed(struct fs *fs, struct view_handle *h)
+{
+	h->dirty = true;
+	h->failed = 0;
+	h->reported = false;
+	stage_touch(h->vector);
+	show_size(fs, h);
+}
+
+int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, size_t size,
+                     uint64_t offset, bool append)
+{
+	int rc = view_load_stage(fs, h);
+
+	if (rc != 0)
+		return refused(fs, h, strerror(-rc), rc);
+	if (size == 0)
+		return 0;
+	if (append)
+		offset = h->size;
+	rc = offset <= INT64_MAX ? reserve(fs, h, offset + size) : -EFBIG;
+	if (rc != 0)
+		return refused(fs, h, strerror(-rc), rc);
+	memcpy(h->bytes + offset, data, size);
+	if (offset + size > h->size)
+		h->size = offset + size;
+	changed(fs, h);
+	return 0;
+}
+
+int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size)
+{
+	int rc = 0;
+
+	if (size == 0) {
+		views_lock(fs);
+		h->cut = true;
+		views_unlock(fs);
+	}
+	rc = view_load_stage(fs, h);
+	if (rc == 0 && size == h->size && size > 0)
+		return 0;
+	if (rc == 0)
+		rc = reserve(fs, h, size);
+	if (rc != 0)
+		return refused(fs, h, strerror(-rc), rc);
+	if (size < h->size)
+		memset(h->bytes + size, 0, h->size - size);
+	h->size = size;
+	changed(fs, h);
+	return 0;
+}
+
+int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when)
+{
+	unsigned char *vector;
+	struct view_reason reason = { "" };
+	uint64_t id;
+	int rc;
+
+	take_cut(fs, h);
+	if (!h->dirty || (when == STAGE_RELEASE && h->failed != 0))
+		return 0;
+	/* np.savetxt opens its file once for nothing before it writes. */
+	if (h->size == 0 && h->view->form == TREE_FORM_TXT && when != STAGE_FSYNC)
+		return 0;
+	vector = malloc(fs->geometry.vector_bytes);
+	if (vector == NULL)
+		return -ENOMEM;
+	rc = view_decode(&fs->geometry, h->view->form, h->bytes, h->size, vector, &reason);
+	if (rc == 0) {
+		rc = stage_put(fs, h->vector, vector, &id);
+		h->failed = rc;
+		h->dirty = rc != 0;
+		if (rc == 0)
+			fs_vectors_changed(fs, &id, 1);
+	} else if (when != STAGE_FLUSH && !h->reported) {
+		h->reported = true;
+		(void)refused(fs, h, reason.text, rc);
+	}
+	free(vector);
+	return rc;
+}
+
+bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid)
+{
+	struct view_handle *found = NULL;
+
+	views_lock(fs);
+	for (struct view_handle *h = view->handles; h != NULL; h = h->next) {
+		if (h->vector == NULL || h->touched)
+			continue;
+		if (found == NULL || h->tid == tid)
+			found = h;
+		if (h->tid == tid)
+			break;
+	}
+	if (found != NULL) {
+		found->touched = true;
+		found->cut = true;
+		found->shown = true;
+		found->shown_size = 0;
+	}
+	views_unlock(fs);
+	return found != NULL;
+}

@@ -1,0 +1,510 @@
+/*
+ * export.c - quiverfs export: a store or a live mount into files of vectors.
+ */
+#include "engine/codec/npy.h"
+#include "tools/cli/command.h"
+#include "tools/cli/ids.h"
+#include "tools/cli/out_file.h"
+#include "tools/cli/progress.h"
+#include "tools/cli/say.h"
+#include "tools/cli/session.h"
+#include "tools/cli/vectors.h"
+#include "tools/cli/words_file.h"
+#include "tools/formats/format.h"
+#include "tools/formats/interrupt.h"
+
+#include <argp.h>
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_IDS = 256, KEY_FORMAT, KEY_DATASET, KEY_WORDS, KEY_START_ID, KEY_CONVERT };
+
+struct export_arguments {
+	char *target;
+	char *file;
+	const struct format *format;
+	const char *dataset;
+	const char *ids;
+	const char *words;
+	uint64_t start_id;
+	bool start_given;
+	bool convert;
+};
+
+/* What is being written. */
+struct outputs {
+	const char *path; /* for messages */
+	struct out_file vectors; /* not open where they go to standard output */
+	struct out_file ids; /* not open where it is not wanted */
+	struct format_writer writer;
+	enum element type; /* of the store */
+	unsigned char *converted; /* a row in the writer's type; NULL where it is the same */
+	struct element_loss loss;
+	struct words_file words; /* not open where it is not wanted */
+	uint64_t removed; /* vectors that went away meanwhile */
+	uint64_t first_id;
+	bool counting; /* the IDs so far count up by one */
+};
+
+/* The writer's bytes, to a file. */
+static int write_file(void *arg, const void *bytes, size_t length)
+{
+	return out_file_write(arg, bytes, length);
+}
+
+static int write_file_start(void *arg, const void *bytes, size_t length)
+{
+	return out_file_write_start(arg, bytes, length);
+}
+
+/* And to standard output. */
+static int write_stdout(void *arg, const void *bytes, size_t length)
+{
+	const struct outputs *outputs = arg;
+
+	errno = 0;
+	if (fwrite(bytes, 1, length, stdout) == length)
+		return 0;
+	say_error(outputs->path, "writing failed: %s", strerror(errno != 0 ? errno : EIO));
+	return errno != 0 ? -errno : -EIO;
+}
+
+/* Say what the format has to say of an error; what it called has said the rest. */
+static int say_writer(const struct outputs *outputs, int result)
+{
+	if (result < 0 && outputs->writer.reason[0] != '\0')
+		say_error(outputs->path, "%s", outputs->writer.reason);
+	else if (result == -ENOMEM)
+		say_errno(outputs->path, result);
+	return result;
+}
+
+/* Write the header of the file of IDs. Says errors. */
+static int write_ids_header(struct outputs *outputs, uint64_t rows,
+                            int (*write)(struct out_file *file, const void *bytes, size_t length))
+{
+	char header[NPY_WRITTEN_BYTES];
+	int result;
+
+	if (outputs->ids.path == NULL)
+		return 0;
+	result = npy_format_header(header, "u8", rows, 0);
+	return result < 0 ? result : write(&outputs->ids, header, sizeof(header));
+}
+
+/* Bring a row to the writer's type. Says errors. */
+static const void *convert(struct outputs *outputs, uint64_t id, const void *vector)
+{
+	size_t bad;
+
+	if (outputs->converted == NULL)
+		return vector;
+	if (element_convert(outputs->type, vector, outputs->writer.type, outputs->converted,
+	                    outputs->writer.dim, &outputs->loss, &bad) == 0)
+		return outputs->converted;
+	say_error(outputs->path,
+	          "element %zu of vector %" PRIu64 " is a NaN, which cannot become an integer", bad,
+	          id);
+	return NULL;
+}
+
+/* Append one vector and its ID. Says errors. */
+static int write_row(struct outputs *outputs, uint64_t id, const void *vector)
+{
+	uint64_t little = htole64(id);
+	const void *row = convert(outputs, id, vector);
+	const char *word = NULL;
+	int result = row == NULL ? -EDOM : 0;
+
+	if (result == 0 && outputs->words.path != NULL)
+		result = words_file_find(&outputs->words, id, &word);
+	if (result == 0)
+		result = say_writer(outputs, outputs->writer.format->write_row(&outputs->writer, id,
+		                                                               row, word));
+	if (result == 0 && outputs->ids.path != NULL)
+		result = out_file_write(&outputs->ids, &little, sizeof(little));
+	if (outputs->writer.rows == 0)
+		outputs->first_id = id;
+	else if (id != outputs->first_id + outputs->writer.rows)
+		outputs->counting = false;
+	outputs->writer.rows++;
+	return result;
+}
+
+/* Write all vectors of the list. Says errors; -EINTR after a signal. */
+static int write_rows(struct session *session, const struct vectors_list *list, int folder_fd,
+                      void *vector, struct outputs *outputs)
+{
+	struct progress progress;
+	int result = 0;
+
+	progress_start(&progress, "export", "vectors", 0, list->count);
+	for (size_t i = 0; i < list->count && result == 0; i++) {
+		if (interrupted()) {
+			if (outputs->vectors.path != NULL)
+				say_error(outputs->path, "stopped; nothing was exported");
+			else
+				say_error(outputs->path,
+				          "stopped; what was written is not complete");
+			result = -EINTR;
+			break;
+		}
+		result = vectors_read(session, folder_fd, list->ids[i], vector);
+		if (result == -ENOENT) {
+			outputs->removed++;
+			result = 0;
+			continue;
+		}
+		if (result == 0)
+			result = write_row(outputs, list->ids[i], vector);
+		progress_update(&progress, i + 1);
+	}
+	progress_end(&progress);
+	return result;
+}
+
+/* Choose the type of element to write. Says errors. */
+static int choose_type(const struct export_arguments *arguments, const struct session *session,
+                       struct outputs *outputs)
+{
+	const char *const *types = arguments->format->types;
+	const char *own = quiver_dtype_name(session->geometry.dtype);
+	int result = element_parse(own, &outputs->type);
+
+	outputs->writer.type = outputs->type;
+	if (result < 0 || types == NULL)
+		return result;
+	for (size_t i = 0; types[i] != NULL; i++) {
+		if (strcmp(types[i], own) == 0)
+			return 0;
+	}
+	if (!arguments->convert) {
+		say_error(outputs->path,
+		          "the format %s holds elements of type %s, the store has %s; --convert "
+		          "converts them, and says what is lost",
+		          arguments->format->name, types[0], own);
+		return -EINVAL;
+	}
+	result = element_parse(types[0], &outputs->writer.type);
+	outputs->converted =
+		malloc((size_t)session->geometry.dim * element_bytes(outputs->writer.type));
+	if (result == 0 && outputs->converted == NULL) {
+		result = -ENOMEM;
+		say_errno(outputs->path, result);
+	}
+	return result;
+}
+
+/* Open the files, or standard output. Says errors. */
+static int open_files(const struct export_arguments *arguments, struct outputs *outputs)
+{
+	struct format_writer *writer = &outputs->writer;
+	int result = 0;
+
+	if (strcmp(arguments->file, "-") != 0) {
+		result = out_file_open(arguments->file, &outputs->vectors);
+		writer->write = write_file;
+		writer->write_start = write_file_start;
+		writer->arg = &outputs->vectors;
+		writer->path = outputs->vectors.temporary;
+	} else if (arguments->format->needs_path) {
+		say_error(outputs->path, "%s is written to a file only, not to a pipe",
+		          arguments->format->name);
+		return -EINVAL;
+	} else {
+		writer->write = write_stdout;
+		writer->arg = outputs;
+	}
+	if (result == 0 && arguments->ids != NULL)
+		result = out_file_open(arguments->ids, &outputs->ids);
+	if (result == 0 && arguments->words != NULL)
+		result = words_file_open(arguments->words, arguments->start_id, &outputs->words);
+	return result;
+}
+
+/* Open the files and write their headers, for as many rows as there are now. Says
+ * errors. */
+static int open_outputs(const struct export_arguments *arguments, const struct session *session,
+                        uint64_t expected, struct outputs *outputs)
+{
+	struct format_writer *writer = &outputs->writer;
+	int result;
+
+	writer->dim = session->geometry.dim;
+	writer->expected = expected;
+	writer->dataset = arguments->dataset;
+	result = choose_type(arguments, session, outputs);
+	if (result == 0)
+		result = open_files(arguments, outputs);
+	if (result == 0 && writer->format->write_header != NULL)
+		result = say_writer(outputs, writer->format->write_header(writer));
+	if (result == 0)
+		result = write_ids_header(outputs, expected, out_file_write);
+	return result;
+}
+
+/* Bring all to standard output. What its header told cannot be taken back. Says
+ * errors. */
+static int finish_stdout(const struct outputs *outputs)
+{
+	errno = 0;
+	if (fflush(stdout) != 0) {
+		int result = errno != 0 ? -errno : -EIO;
+
+		say_error(outputs->path, "writing failed: %s", strerror(-result));
+		return result;
+	}
+	if (outputs->removed == 0 || outputs->writer.format->finish == NULL)
+		return 0;
+	say_error(outputs->path,
+	          "%" PRIu64 " vectors were removed while the others were exported, so the "
+	          "header promises more than there is; export to a file, or again",
+	          outputs->removed);
+	return -ESTALE;
+}
+
+/* Write the final headers, and let the files appear once both are safe. Says
+ * errors. */
+static int finish_outputs(struct outputs *outputs)
+{
+	struct format_writer *writer = &outputs->writer;
+	bool with_ids = outputs->ids.path != NULL;
+	bool with_vectors = outputs->vectors.path != NULL;
+	int result = 0;
+
+	if (with_vectors && writer->format->finish != NULL)
+		result = say_writer(outputs, writer->format->finish(writer));
+	if (result == 0)
+		result = write_ids_header(outputs, writer->rows, out_file_write_start);
+	if (result == 0)
+		result = with_vectors ? out_file_sync(&outputs->vectors) : finish_stdout(outputs);
+	if (result == 0 && with_ids)
+		result = out_file_sync(&outputs->ids);
+	if (result == 0 && with_vectors)
+		result = out_file_rename(&outputs->vectors);
+	if (result == 0 && with_ids)
+		result = out_file_rename(&outputs->ids);
+	return result;
+}
+
+/* Give back everything; files that were not finished go. */
+static void close_outputs(struct outputs *outputs)
+{
+	if (outputs->writer.format->end != NULL)
+		outputs->writer.format->end(&outputs->writer);
+	out_file_drop(&outputs->vectors);
+	out_file_drop(&outputs->ids);
+	words_file_close(&outputs->words);
+	free(outputs->converted);
+}
+
+/* Tell what conversion changed. */
+static void say_loss(const struct outputs *outputs)
+{
+	const struct element_loss *loss = &outputs->loss;
+	const char *type = element_name(outputs->writer.type);
+
+	if (outputs->converted == NULL)
+		return;
+	if (loss->rounded + loss->beyond == 0)
+		say_note(outputs->path, "conversion to %s: %" PRIu64 " elements, all of them exact",
+		         type, loss->elements);
+	else
+		say_note(outputs->path,
+		         "conversion to %s: of %" PRIu64 " elements %" PRIu64
+		         " were rounded (by %.3g at most), and %" PRIu64
+		         " were beyond its range and became its nearest",
+		         type, loss->elements, loss->rounded, loss->largest, loss->beyond);
+}
+
+/* Tell what the files alone do not. */
+static void say_notes(const struct export_arguments *arguments, const struct outputs *outputs)
+{
+	if (outputs->removed > 0)
+		say_note(outputs->path,
+		         "%" PRIu64 " vectors were removed meanwhile and are not in it",
+		         outputs->removed);
+	say_loss(outputs);
+	if (arguments->ids != NULL || outputs->writer.rows == 0 || arguments->format->writes_ids)
+		return;
+	if (!outputs->counting)
+		say_note(outputs->path,
+		         "the IDs have gaps and are not in it; --ids FILE writes them");
+	else if (outputs->first_id != 0)
+		say_note(outputs->path,
+		         "row 0 is vector %" PRIu64 "; import it with --start-id %" PRIu64,
+		         outputs->first_id, outputs->first_id);
+}
+
+/* Say what was done; what goes to standard output goes alone. */
+static void say_exported(const struct export_arguments *arguments, const struct outputs *outputs)
+{
+	say_notes(arguments, outputs);
+	if (strcmp(arguments->file, "-") == 0)
+		return;
+	(void)printf("%" PRIu64 " vectors exported to %s\n", outputs->writer.rows, arguments->file);
+}
+
+/* Export an open session. Says errors. */
+static int export_session(const struct export_arguments *arguments, struct session *session)
+{
+	struct outputs outputs = {
+		.path = arguments->file,
+		.writer.format = arguments->format,
+		.counting = true,
+	};
+	struct vectors_list list = { 0 };
+	int folder_fd = -1;
+	void *vector = malloc(session->geometry.vector_bytes);
+	int result = vectors_list(session, &list);
+
+	if (strcmp(outputs.path, "-") == 0)
+		outputs.path = "standard output";
+	if (result == 0 && vector == NULL) {
+		result = -ENOMEM;
+		say_errno(session->target.path, result);
+	}
+	if (result == 0)
+		result = open_outputs(arguments, session, list.count, &outputs);
+	if (result == 0)
+		result = vectors_open_folder(session, &folder_fd);
+	if (result == 0)
+		result = write_rows(session, &list, folder_fd, vector, &outputs);
+	if (result == 0)
+		result = finish_outputs(&outputs);
+	close_outputs(&outputs);
+	if (folder_fd >= 0 && close(folder_fd) < 0 && result == 0) {
+		result = -errno;
+		say_errno(session->target.path, result);
+	}
+	vectors_list_free(&list);
+	free(vector);
+	if (result == 0)
+		say_exported(arguments, &outputs);
+	return result;
+}
+
+static const struct argp_option options[] = {
+	{ "format", KEY_FORMAT, "NAME", 0,
+	  "One of: " FORMAT_NAMES "; without it the suffix of FILE tells", 0 },
+	{ "dataset", KEY_DATASET, "NAME", 0,
+	  "What the array is called in a .hdf5 (default 'train') or .safetensors (default "
+	  "'vectors')",
+	  0 },
+	{ "ids", KEY_IDS, "FILE", 0, "Write the ID of each row to this .npy (<u8)", 0 },
+	{ "words", KEY_WORDS, "FILE", 0,
+	  "For glove and word2vec: a line for each vector, its word. Without it the ID is the "
+	  "word",
+	  0 },
+	{ "start-id", KEY_START_ID, "N", 0, "The first line of --words is of vector N (default 0)",
+	  0 },
+	{ "convert", KEY_CONVERT, NULL, 0,
+	  "Convert elements to the type of the format; what is lost is told", 0 },
+	{ 0 },
+};
+
+/* All arguments are there: do they fit together? */
+static void check_arguments(struct export_arguments *arguments, const struct argp_state *state)
+{
+	if (arguments->target == NULL || arguments->file == NULL) {
+		argp_error(state, "STORE or MNT and a FILE are needed");
+		return;
+	}
+	if (arguments->ids != NULL && strcmp(arguments->ids, arguments->file) == 0)
+		argp_error(state, "the vectors and their IDs need two files");
+	if (arguments->format == NULL)
+		arguments->format = format_by_suffix(arguments->file);
+	if (arguments->format == NULL)
+		argp_error(state,
+		           "the name of '%s' does not tell its format; --format does, one of: %s",
+		           arguments->file, FORMAT_NAMES);
+	else if (arguments->words != NULL && !arguments->format->reads_words)
+		argp_error(state, "--words: the format %s has no words", arguments->format->name);
+	if (arguments->words == NULL && arguments->start_given)
+		argp_error(state, "--start-id goes with --words");
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+	struct export_arguments *arguments = state->input;
+
+	switch (key) {
+	case KEY_IDS:
+		arguments->ids = text;
+		return 0;
+	case KEY_FORMAT:
+		arguments->format = format_by_name(text);
+		if (arguments->format == NULL)
+			argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+		return 0;
+	case KEY_DATASET:
+		arguments->dataset = text;
+		return 0;
+	case KEY_WORDS:
+		arguments->words = text;
+		return 0;
+	case KEY_START_ID:
+		if (!id_parse(text, &arguments->start_id))
+			argp_error(state, "--start-id: '%s' is no ID", text);
+		arguments->start_given = true;
+		return 0;
+	case KEY_CONVERT:
+		arguments->convert = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num == 0)
+			arguments->target = text;
+		else if (state->arg_num == 1)
+			arguments->file = text;
+		else
+			argp_error(state, "unexpected '%s'", text);
+		return 0;
+	case ARGP_KEY_END:
+		check_arguments(arguments, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	options,
+	parse,
+	"STORE|MNT FILE",
+	"Export all vectors to a file, from a store that is not mounted or through a mount that "
+	"is live.\v"
+	"FILE '-' is standard output. "
+	"The rows are in ascending order of their IDs, so that what 'quiverfs import' read comes "
+	"back as it was; jsonl and csv hold the IDs as well. Each vector is compared with its "
+	"checksum. A file that exists is replaced, in one step, when the new one is complete and "
+	"on stable storage. On a live mount each vector is whole, but the file is no snapshot: "
+	"what is committed meanwhile may be in it or not.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+int export_command(int argc, char **argv)
+{
+	struct export_arguments arguments = { 0 };
+	struct session session;
+	int result, closed;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+		return STATUS_USAGE;
+	result = interrupt_catch();
+	if (result < 0) {
+		say_errno("signals", result);
+		return STATUS_FAILED;
+	}
+	if (session_open(arguments.target, SESSION_READ_ONLY, &session) < 0)
+		return STATUS_FAILED;
+	result = export_session(&arguments, &session);
+	closed = session_close(&session);
+	return result == 0 && closed == 0 ? STATUS_OK : STATUS_FAILED;
+}

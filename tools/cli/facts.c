@@ -1,0 +1,171 @@
+/*
+ * facts.c - what is known of a store: keys and values, as in control/stats.
+ */
+#include "tools/cli/facts.h"
+#include "tools/cli/live.h"
+#include "tools/cli/octal.h"
+#include "tools/cli/say.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- asking ------------------------------------------------------------- */
+
+/* What the engine knows of a store that nobody else has open, under the keys that
+ * a mount uses. Counts since the store was opened say nothing here. */
+static void print_store(struct quiver *store, FILE *out)
+{
+	const struct quiver_geometry *geometry = quiver_geometry(store);
+	struct quiver_stats stats;
+	struct quiver_space space;
+
+	quiver_stats(store, &stats);
+	(void)fprintf(out, "version %s\nformat_version %d\nuuid ", QUIVERFS_VERSION,
+	              QUIVER_FORMAT_VERSION);
+	for (size_t i = 0; i < sizeof(geometry->uuid); i++)
+		(void)fprintf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+		              geometry->uuid[i]);
+	(void)fprintf(out, "\ndim %" PRIu32 "\ndtype %s\n", geometry->dim,
+	              quiver_dtype_name(geometry->dtype));
+	(void)fprintf(out, "count %" PRIu64 "\nslots %" PRIu64 "\nslots_used %" PRIu64 "\n",
+	              stats.count, stats.slots, stats.slots_used);
+	(void)fprintf(out, "slots_free %" PRIu64 "\nslots_retired %" PRIu64 "\n", stats.slots_free,
+	              stats.slots_retired);
+	(void)fprintf(out, "fragmentation %.6f\nvector_bytes %" PRIu64 "\n", stats.fragmentation,
+	              stats.vector_bytes);
+	(void)fprintf(out, "store_bytes %" PRIu64 "\nwal_bytes %" PRIu64 "\n", stats.store_bytes,
+	              stats.wal_bytes);
+	(void)fprintf(out, "wal_segments %" PRIu64 "\nindex_bytes %" PRIu64 "\n",
+	              stats.wal_segments, stats.index_bytes);
+	(void)fprintf(out, "lsn %" PRIu64 "\nlsn_durable %" PRIu64 "\nlsn_checkpoint %" PRIu64 "\n",
+	              stats.lsn, stats.lsn_durable, stats.lsn_checkpoint);
+	if (quiver_space(store, &space) == 0)
+		(void)fprintf(out,
+		              "slots_before_growth %" PRIu64 "\ndisk_bytes %" PRIu64
+		              "\ndisk_available_bytes %" PRIu64 "\n",
+		              space.slots_free, space.total_bytes, space.available_bytes);
+	(void)fprintf(out,
+	              "replayed %" PRIu64 "\nchecksum_errors %" PRIu64 "\nio_errors %" PRIu64
+	              "\nerrors %" PRIu64 "\n",
+	              stats.replayed, stats.checksum_errors, stats.io_errors, stats.errors);
+	(void)fprintf(out, "failed %d\n", stats.failed);
+}
+
+/* Fill facts->text and facts->errors from the engine. -ENOMEM. */
+static int ask_store(struct session *session, struct facts *facts)
+{
+	size_t length;
+	FILE *out = open_memstream(&facts->text, &length);
+	int failed;
+
+	if (out == NULL)
+		return -ENOMEM;
+	print_store(session->store, out);
+	failed = ferror(out);
+	if (fclose(out) != 0 || failed)
+		return -ENOMEM;
+	return quiver_errors(session->store, &facts->errors, &length);
+}
+
+/* Append control/NAME as a fact of that name. */
+static int ask_also(struct session *session, struct facts *facts, const char *name)
+{
+	size_t length = strlen(facts->text);
+	int used = snprintf(facts->text + length, LIVE_TEXT_BYTES_MAX - length, "\n%s ", name);
+
+	if (used < 0 || (size_t)used >= LIVE_TEXT_BYTES_MAX - length)
+		return -EFBIG;
+	length += (size_t)used;
+	return live_read(session->mount_fd, name, facts->text + length,
+	                 LIVE_TEXT_BYTES_MAX - length);
+}
+
+/* The same from the control files. */
+static int ask_mount(struct session *session, struct facts *facts)
+{
+	int result;
+
+	facts->text = malloc(LIVE_TEXT_BYTES_MAX);
+	facts->errors = malloc(LIVE_TEXT_BYTES_MAX);
+	if (facts->text == NULL || facts->errors == NULL)
+		return -ENOMEM;
+	result = live_read(session->mount_fd, "stats", facts->text, LIVE_TEXT_BYTES_MAX);
+	if (result == 0)
+		result = ask_also(session, facts, "compact");
+	if (result == 0)
+		result = ask_also(session, facts, "verify");
+	if (result == 0)
+		result = live_read(session->mount_fd, "errors", facts->errors, LIVE_TEXT_BYTES_MAX);
+	return result;
+}
+
+/* ---- taking apart ------------------------------------------------------- */
+
+/* Cut the text into lines and each at its first blank. */
+static void parse_lines(struct facts *facts)
+{
+	char *rest = facts->text, *line, *blank;
+
+	while ((line = strsep(&rest, "\n")) != NULL && facts->count < FACTS_MAX) {
+		blank = strchr(line, ' ');
+		if (blank == NULL)
+			continue;
+		*blank = '\0';
+		if (strcmp(line, "store") == 0 || strcmp(line, "mount") == 0)
+			octal_decode(blank + 1); /* bytes that would break the lines */
+		facts->list[facts->count].key = line;
+		facts->list[facts->count].value = blank + 1;
+		facts->count++;
+	}
+}
+
+int facts_get(struct session *session, struct facts *facts)
+{
+	int result;
+
+	memset(facts, 0, sizeof(*facts));
+	result = session->target.live ? ask_mount(session, facts) : ask_store(session, facts);
+	if (result < 0) {
+		say_error(session->target.path, "its numbers cannot be read: %s",
+		          live_strerror(result));
+		facts_free(facts);
+		return result;
+	}
+	parse_lines(facts);
+	return 0;
+}
+
+void facts_free(struct facts *facts)
+{
+	free(facts->text);
+	free(facts->errors);
+	memset(facts, 0, sizeof(*facts));
+}
+
+/* ---- finding ------------------------------------------------------------ */
+
+const char *facts_find(const struct facts *facts, const char *key)
+{
+	for (size_t i = 0; i < facts->count; i++) {
+		if (strcmp(facts->list[i].key, key) == 0)
+			return facts->list[i].value;
+	}
+	return NULL;
+}
+
+uint64_t facts_number(const struct facts *facts, const char *key)
+{
+	const char *value = facts_find(facts, key);
+
+	return value != NULL ? strtoull(value, NULL, 10) : 0;
+}
+
+double facts_real(const struct facts *facts, const char *key)
+{
+	const char *value = facts_find(facts, key);
+
+	return value != NULL ? strtod(value, NULL) : 0;
+}

@@ -1,0 +1,580 @@
+/*
+ * import.c - quiverfs import: files of vectors into a store or a live mount.
+ */
+#include "engine/quiver.h"
+#include "tools/cli/command.h"
+#include "tools/cli/existing.h"
+#include "tools/cli/flusher.h"
+#include "tools/cli/ids.h"
+#include "tools/cli/live.h"
+#include "tools/cli/progress.h"
+#include "tools/cli/rows.h"
+#include "tools/cli/say.h"
+#include "tools/cli/session.h"
+#include "tools/formats/interrupt.h"
+
+#include <argp.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One commit into a stopped store. Large enough to make the cost of a commit
+ * vanish, small enough to stay in a core's cache from the file to the store. */
+#define STORE_BATCH_BYTES (1u << 20)
+/* The same counted in vectors: it bounds the list of records. */
+#define STORE_BATCH_ROWS_MAX 65536u
+/* One write(2) to control/put. Every mount takes requests of this size. */
+#define PUT_WRITE_BYTES_MAX (512u << 10)
+/* The kernel splits a large write whose buffer does not begin on a page. */
+#define PAGE_BYTES 4096u
+#define ID_BYTES sizeof(uint64_t)
+/* One reads while the other writes. */
+#define WORKERS 2
+
+enum {
+	KEY_IDS = 256,
+	KEY_START_ID,
+	KEY_FORMAT,
+	KEY_DATASET,
+	KEY_WORDS,
+	KEY_CONVERT,
+	KEY_REJECT_NONFINITE,
+	KEY_ON_DUPLICATE,
+};
+
+struct import_arguments {
+	char *target;
+	struct rows_options rows;
+	enum existing_mode on_duplicate;
+};
+
+/* What became of the rows. */
+struct outcome {
+	uint64_t done; /* rows that are in, or were skipped */
+	uint64_t skipped;
+	uint64_t total; /* FORMAT_ROWS_UNKNOWN where it was not known */
+	bool complete;
+};
+
+/* Where rows go, and the buffers on their way. */
+struct sink {
+	struct session *session;
+	size_t batch_rows;
+	unsigned char *vectors; /* batch_rows of them */
+	uint64_t *ids;
+	struct quiver_record *records; /* store only */
+	const struct quiver_attr *attr; /* store only: what new vectors get */
+	unsigned char *put; /* mount only: whole records */
+	int put_fd; /* mount only */
+};
+
+/* The attributes a new vector would get from open(2) by the caller. */
+static void new_attr(struct quiver_attr *attr)
+{
+	struct timespec now = { 0 };
+	mode_t mask = umask(0);
+
+	(void)umask(mask);
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	attr->mtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	attr->uid = geteuid();
+	attr->gid = getegid();
+	attr->mode = (uint16_t)(0666 & ~mask);
+}
+
+/* Make the buffers; sink_close gives them back also after a failure. Says errors. */
+static int sink_open(struct session *session, struct sink *sink)
+{
+	size_t vector_bytes = session->geometry.vector_bytes;
+	size_t record_bytes = vector_bytes + (session->target.live ? ID_BYTES : 0);
+	size_t room = session->target.live ? PUT_WRITE_BYTES_MAX : STORE_BATCH_BYTES;
+	void *put = NULL;
+
+	memset(sink, 0, sizeof(*sink));
+	sink->session = session;
+	sink->put_fd = -1;
+	sink->batch_rows = room / record_bytes;
+	if (sink->batch_rows == 0)
+		sink->batch_rows = 1;
+	if (sink->batch_rows > STORE_BATCH_ROWS_MAX)
+		sink->batch_rows = STORE_BATCH_ROWS_MAX;
+	sink->vectors = malloc(sink->batch_rows * vector_bytes);
+	sink->ids = calloc(sink->batch_rows, sizeof(*sink->ids));
+	sink->records = calloc(sink->batch_rows, sizeof(*sink->records));
+	if (session->target.live &&
+	    posix_memalign(&put, PAGE_BYTES, sink->batch_rows * record_bytes) != 0)
+		put = NULL;
+	sink->put = put;
+	if (sink->vectors == NULL || sink->ids == NULL || sink->records == NULL ||
+	    (session->target.live && put == NULL)) {
+		say_errno(session->target.path, -ENOMEM);
+		return -ENOMEM;
+	}
+	if (!session->target.live)
+		return 0;
+	sink->put_fd = live_open(session->mount_fd, "control/put", O_WRONLY);
+	if (sink->put_fd < 0) {
+		say_error(session->target.path, "control/put cannot be opened: %s%s",
+		          live_strerror(sink->put_fd),
+		          sink->put_fd == -EROFS ? " (is the mount read-only?)" : "");
+		return sink->put_fd;
+	}
+	return 0;
+}
+
+/* Give the buffers back. Says errors. */
+static int sink_close(struct sink *sink)
+{
+	int result = 0;
+
+	if (sink->put_fd >= 0 && close(sink->put_fd) < 0) {
+		result = -errno;
+		say_error(sink->session->target.path, "control/put: %s", live_strerror(result));
+	}
+	free(sink->vectors);
+	free(sink->ids);
+	free(sink->records);
+	free(sink->put);
+	return result;
+}
+
+/* Commit the first `count` rows of the buffers to a stopped store. */
+static int put_store(struct sink *sink, size_t count)
+{
+	size_t vector_bytes = sink->session->geometry.vector_bytes;
+
+	for (size_t i = 0; i < count; i++) {
+		sink->records[i].id = sink->ids[i];
+		sink->records[i].data = sink->vectors + i * vector_bytes;
+	}
+	return quiver_put_batch(sink->session->store, sink->records, count, sink->attr,
+	                        QUIVER_ATTR_MTIME, QUIVER_WRITE_SOON, NULL);
+}
+
+/* Commit the first `count` rows of the buffers through a mount: one write of whole records, at
+ * offset 0, since the kernel lets writes of two threads run beside each other only within what
+ * it believes is the file. One that was interrupted is repeated: it commits all or nothing, and
+ * the same again changes nothing. */
+static int put_mount(struct sink *sink, size_t count)
+{
+	size_t vector_bytes = sink->session->geometry.vector_bytes;
+	size_t record_bytes = ID_BYTES + vector_bytes;
+	ssize_t written;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t id = htole64(sink->ids[i]);
+
+		memcpy(sink->put + i * record_bytes, &id, ID_BYTES);
+		memcpy(sink->put + i * record_bytes + ID_BYTES, sink->vectors + i * vector_bytes,
+		       vector_bytes);
+	}
+	do {
+		written = pwrite(sink->put_fd, sink->put, count * record_bytes, 0);
+	} while (written < 0 && errno == EINTR);
+	if (written < 0)
+		return live_error(sink->put_fd, errno);
+	return (size_t)written == count * record_bytes ? 0 : -EIO;
+}
+
+/* Say why a batch could not be committed. */
+static void say_put_failed(const struct sink *sink, int result)
+{
+	const char *path = sink->session->target.path;
+
+	if (result == -ENOSPC)
+		say_error(path, "no space left on the disk for more vectors");
+	else if (result == -EROFS)
+		say_error(path,
+		          "the store does not accept writes any more; 'quiverfs status %s' says "
+		          "why",
+		          path);
+	else
+		say_error(path, "writing vectors failed: %s", live_strerror(result));
+}
+
+/* What the workers share. */
+struct copy {
+	struct quiver_attr attr;
+	struct flusher flusher;
+	pthread_mutex_t lock;
+	struct rows *rows; /* lock */
+	struct existing existing; /* lock */
+	bool ended; /* lock; no row is left */
+	struct progress progress; /* lock */
+	uint64_t read; /* lock; rows handed to a worker, or skipped */
+	uint64_t written; /* lock */
+	uint64_t whole; /* lock; no row below is missing; UINT64_MAX before anything failed */
+	int result; /* lock; of what failed first */
+};
+
+struct worker {
+	struct copy *copy;
+	struct sink sink;
+	pthread_t thread;
+};
+
+/* Take rows and leave out what is not wanted; the number to write, *count of rows dealt
+ * with. Under the lock. Says errors. */
+static int64_t take_rows(struct copy *copy, struct sink *sink, int64_t *count)
+{
+	char text[120];
+	int64_t kept;
+
+	*count = rows_read(copy->rows, sink->vectors, sink->ids, sink->batch_rows);
+	if (*count <= 0)
+		return *count;
+	kept = existing_sift(&copy->existing, sink->vectors, sink->ids, (size_t)*count);
+	if (kept < 0 || kept == *count || copy->existing.mode != EXISTING_FAIL)
+		return kept;
+	(void)snprintf(text, sizeof(text),
+	               "vector %" PRIu64 " exists already (--on-duplicate=skip passes over it)",
+	               sink->ids[kept]);
+	rows_say(copy->rows, (size_t)kept, text);
+	copy->result = -EEXIST;
+	*count = kept;
+	return kept;
+}
+
+/* The next rows; how many, 0 at the end, an error or a signal. *first is that of
+ * the first. Says errors. */
+static size_t next_rows(struct worker *worker, uint64_t *first)
+{
+	struct copy *copy = worker->copy;
+	int64_t count, kept = 0;
+
+	pthread_mutex_lock(&copy->lock);
+	while (kept == 0 && !copy->ended && copy->result == 0 && !interrupted()) {
+		*first = copy->read;
+		kept = take_rows(copy, &worker->sink, &count);
+		if (kept < 0) {
+			/* a signal is no failure */
+			copy->result = kept == -EINTR ? 0 : (int)kept;
+			break;
+		}
+		copy->ended = count == 0 && copy->result == 0;
+		copy->read += (uint64_t)count;
+	}
+	pthread_mutex_unlock(&copy->lock);
+	return kept > 0 ? (size_t)kept : 0;
+}
+
+/* The rows from `first` on are written, or `result` says why not. Says errors. */
+static void rows_written(struct worker *worker, uint64_t first, size_t count, int result)
+{
+	struct copy *copy = worker->copy;
+
+	pthread_mutex_lock(&copy->lock);
+	if (result < 0) {
+		if (first < copy->whole)
+			copy->whole = first;
+		if (copy->result == 0) {
+			copy->result = result;
+			progress_end(&copy->progress);
+			say_put_failed(&worker->sink, result);
+		}
+	} else {
+		copy->written += count;
+		copy->progress.total = rows_estimate(copy->rows, copy->read);
+		if (copy->result == 0)
+			progress_update(&copy->progress, copy->written);
+	}
+	pthread_mutex_unlock(&copy->lock);
+}
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+	struct sink *sink = &worker->sink;
+	uint64_t first;
+	size_t count;
+
+	while ((count = next_rows(worker, &first)) > 0) {
+		int result = sink->put_fd >= 0 ? put_mount(sink, count) : put_store(sink, count);
+
+		rows_written(worker, first, count, result);
+		flusher_add(&worker->copy->flusher, count * sink->session->geometry.vector_bytes);
+	}
+	return NULL;
+}
+
+static int flush_session(void *arg)
+{
+	struct session *session = arg;
+
+	return session->target.live ? live_write(session->mount_fd, "flush", "1")
+	                            : quiver_flush(session->store);
+}
+
+/* Let `count` workers work. This thread only waits for them, and so is there for signals. */
+static void work_together(struct worker *workers, unsigned count)
+{
+	unsigned started = 0;
+
+	/* A thread that cannot be had is done without. */
+	while (started < count &&
+	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
+		started++;
+	if (started == 0)
+		(void)work(&workers[0]);
+	for (unsigned i = 0; i < started; i++)
+		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
+}
+
+/* Whether IDs may come twice: of rows with one ID the last counts, or the first, so they
+ * are written in their order. */
+static bool in_order(const struct rows *rows, enum existing_mode mode)
+{
+	bool own = false;
+
+	for (size_t i = 0; i < rows->sources_count; i++)
+		own = own || rows->sources[i].reader.has_ids;
+	return rows->ids.fd >= 0 || mode != EXISTING_REPLACE ||
+	       (own && !rows->options->start_given);
+}
+
+/* Move the rows with workers that are open. Says errors. */
+static int copy_opened(struct session *session, struct copy *copy, struct worker *workers,
+                       unsigned count)
+{
+	pthread_mutex_init(&copy->lock, NULL);
+	progress_start(&copy->progress, "import", "vectors", 0, rows_estimate(copy->rows, 0));
+	flusher_start(&copy->flusher, flush_session, session);
+	work_together(workers, count);
+	flusher_stop(&copy->flusher);
+	progress_end(&copy->progress);
+	pthread_mutex_destroy(&copy->lock);
+	return copy->result;
+}
+
+/* Move all rows, until the end, an error or a signal. Says errors. */
+static int copy_rows(struct session *session, struct rows *rows, enum existing_mode mode,
+                     struct outcome *outcome)
+{
+	struct copy copy = { .rows = rows, .whole = UINT64_MAX, .existing.folder_fd = -1 };
+	struct worker workers[WORKERS];
+	unsigned count = in_order(rows, mode) ? 1 : WORKERS;
+	unsigned opened = 0;
+	int result = 0;
+
+	new_attr(&copy.attr);
+	while (result == 0 && opened < count) {
+		workers[opened].copy = &copy;
+		result = sink_open(session, &workers[opened].sink);
+		workers[opened++].sink.attr = &copy.attr;
+	}
+	if (result == 0)
+		result = existing_open(session, mode, workers[0].sink.batch_rows, &copy.existing);
+	if (result == 0)
+		result = copy_opened(session, &copy, workers, count);
+	/* rows before the first that is missing */
+	outcome->done = copy.read < copy.whole ? copy.read : copy.whole;
+	outcome->skipped = copy.existing.skipped;
+	outcome->complete = copy.ended && result == 0;
+	existing_close(&copy.existing);
+	while (opened > 0) {
+		int closed = sink_close(&workers[--opened].sink);
+
+		result = result ? result : closed;
+	}
+	return result;
+}
+
+/* Make what was imported through a mount durable; closing a store does so by
+ * itself. Says errors. */
+static int make_durable(struct session *session)
+{
+	int result;
+
+	if (!session->target.live)
+		return 0;
+	result = live_write(session->mount_fd, "flush", "1");
+	if (result < 0)
+		say_error(session->target.path,
+		          "the vectors are written, but control/flush failed, so "
+		          "a power cut may lose them: %s",
+		          strerror(-result));
+	return result;
+}
+
+/* Import into an open session. Says errors. */
+static int import_rows(struct import_arguments *arguments, struct session *session,
+                       struct outcome *outcome)
+{
+	struct rows rows;
+	int result, durable;
+
+	arguments->rows.geometry = &session->geometry;
+	arguments->rows.target = session->target.path;
+	result = rows_open(&arguments->rows, &rows);
+	if (result < 0)
+		return result;
+	outcome->total = rows.total;
+	result = copy_rows(session, &rows, arguments->on_duplicate, outcome);
+	durable = outcome->done > 0 ? make_durable(session) : 0;
+	if (result == 0)
+		result = durable;
+	if (result == 0 && outcome->complete)
+		result = rows_finish(&rows);
+	rows_close(&rows);
+	return result;
+}
+
+static const struct argp_option options[] = {
+	{ "format", KEY_FORMAT, "NAME", 0,
+	  "One of: " FORMAT_NAMES "; without it the suffix of each FILE tells", 0 },
+	{ "dataset", KEY_DATASET, "NAME", 0,
+	  "Which array of a .hdf5 (default 'train') or .safetensors (default: the only one of 2 "
+	  "dimensions)",
+	  0 },
+	{ "ids", KEY_IDS, "FILE", 0, "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4", 0 },
+	{ "start-id", KEY_START_ID, "N", 0,
+	  "The first row's ID, the others count up (default 0, or the IDs in the file)", 0 },
+	{ "words", KEY_WORDS, "FILE", 0,
+	  "Keep the words of glove and word2vec here, a line for each row", 0 },
+	{ "on-duplicate", KEY_ON_DUPLICATE, "WHAT", 0,
+	  "With a vector that exists already: 'replace' it (default), 'skip' the row, or 'fail' "
+	  "before it",
+	  0 },
+	{ "convert", KEY_CONVERT, NULL, 0,
+	  "Convert other types of element to the store's, and big-endian and Fortran-ordered "
+	  ".npy; what is lost is told",
+	  0 },
+	{ "reject-nonfinite", KEY_REJECT_NONFINITE, NULL, 0,
+	  "Stop before a row with a NaN or an infinity; without it they pass", 0 },
+	{ 0 },
+};
+
+/* An option with a word to be known. */
+static error_t parse_word(int key, char *text, struct argp_state *state)
+{
+	struct import_arguments *arguments = state->input;
+
+	if (key == KEY_FORMAT) {
+		if (format_by_name(text) == NULL)
+			argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+		arguments->rows.format = text;
+	} else if (existing_parse(text, &arguments->on_duplicate) < 0) {
+		argp_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail", text);
+	}
+	return 0;
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+	struct import_arguments *arguments = state->input;
+
+	switch (key) {
+	case KEY_FORMAT:
+	case KEY_ON_DUPLICATE:
+		return parse_word(key, text, state);
+	case KEY_DATASET:
+		arguments->rows.dataset = text;
+		return 0;
+	case KEY_WORDS:
+		arguments->rows.words_path = text;
+		return 0;
+	case KEY_CONVERT:
+		arguments->rows.convert = true;
+		return 0;
+	case KEY_REJECT_NONFINITE:
+		arguments->rows.reject_nonfinite = true;
+		return 0;
+	case KEY_IDS:
+		arguments->rows.ids_path = text;
+		return 0;
+	case KEY_START_ID:
+		if (!id_parse(text, &arguments->rows.start_id))
+			argp_error(state, "--start-id: '%s' is no ID (0 to %" PRIu64 ")", text,
+			           QUIVER_ID_MAX);
+		arguments->rows.start_given = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		arguments->target = state->argv[state->next];
+		arguments->rows.paths = state->argv + state->next + 1;
+		arguments->rows.paths_count = (size_t)(state->argc - state->next - 1);
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_END:
+		if (arguments->target == NULL || arguments->rows.paths_count == 0)
+			argp_error(state, "STORE or MNT and at least one FILE are needed");
+		if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
+			argp_error(state, "--ids and --start-id exclude each other");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	options,
+	parse,
+	"STORE|MNT FILE...",
+	"Import the rows of files as vectors, into a store that is not mounted or through a "
+	"mount that is live.\v"
+	"FILE is of the store's own dim and dtype (text is read as that dtype), or '-' for "
+	"standard input; pipes are read as they come, and memory does not grow with the file. "
+	"Row r (from 0, counted on through all files) becomes vector N + r, or what the file "
+	"itself or --ids says. "
+	"Headers, sizes and dimensions are checked before the first vector is written. Where "
+	"something further on is wrong the import ends there and says where; what was read "
+	"before that is in, and the same import run again does no harm: it replaces vectors by "
+	"the same ones. When the command succeeds all vectors are on stable storage; Ctrl-C "
+	"stops after the vectors in hand and says how many rows are in.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+/* Say how far an import came that is not complete. */
+static void say_incomplete(const char *target, const char *how, const struct outcome *outcome)
+{
+	char all[40] = "";
+
+	if (outcome->total != FORMAT_ROWS_UNKNOWN)
+		(void)snprintf(all, sizeof(all), " of %" PRIu64, outcome->total);
+	say_error(target, "%sthe first %" PRIu64 "%s rows are in; the same import may be run again",
+	          how, outcome->done, all);
+}
+
+int import_command(int argc, char **argv)
+{
+	struct import_arguments arguments = { 0 };
+	struct session session;
+	struct outcome outcome = { 0 };
+	int result, closed;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+		return STATUS_USAGE;
+	result = interrupt_catch();
+	if (result < 0) {
+		say_errno("signals", result);
+		return STATUS_FAILED;
+	}
+	if (session_open(arguments.target, 0, &session) < 0)
+		return STATUS_FAILED;
+	result = import_rows(&arguments, &session, &outcome);
+	closed = session_close(&session);
+	if (result == 0)
+		result = closed;
+	if (result == 0 && outcome.complete) {
+		(void)printf("%" PRIu64 " vectors imported into %s\n",
+		             outcome.done - outcome.skipped, session.target.path);
+		if (outcome.skipped > 0)
+			say_note(session.target.path,
+			         "%" PRIu64 " rows skipped: their vectors exist", outcome.skipped);
+		return STATUS_OK;
+	}
+	if (result == 0)
+		say_incomplete(session.target.path, "stopped: ", &outcome);
+	else if (outcome.done > 0)
+		say_incomplete(session.target.path, "", &outcome);
+	return STATUS_FAILED;
+}

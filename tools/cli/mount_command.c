@@ -1,0 +1,259 @@
+/*
+ * mount_command.c - quiverfs mount, and mount.quiverfs as mount(8) calls it.
+ */
+#include "fs/daemon/mount.h"
+#include "fs/daemon/options.h"
+#include "tools/cli/command.h"
+#include "tools/cli/remount.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct mount_arguments {
+	char *store;
+	char *mount_point;
+	char *options; /* all -o, joined by commas; malloc'd; NULL: none */
+	bool foreground;
+	bool fake; /* mount(8) -f */
+	bool sloppy; /* mount(8) -s: leave out options nobody knows */
+};
+
+/* Append one -o to the others. -ENOMEM. */
+static int add_options(struct mount_arguments *arguments, const char *text)
+{
+	char *joined;
+
+	if (asprintf(&joined, "%s%s%s", arguments->options != NULL ? arguments->options : "",
+	             arguments->options != NULL ? "," : "", text) < 0)
+		return -ENOMEM;
+	free(arguments->options);
+	arguments->options = joined;
+	return 0;
+}
+
+/* Whether the mount understands this one option. */
+static bool is_known(const char *option)
+{
+	struct mount_options parsed;
+	struct quiver_error error = { "" };
+	int result = mount_options_parse(option, &parsed, &error);
+
+	mount_options_free(&parsed);
+	return result == 0;
+}
+
+/* The length of the option at `text`, up to its comma; a comma after a backslash
+ * or between double quotes is part of it. */
+static size_t option_length(const char *text)
+{
+	size_t length = 0;
+	bool quoted = false;
+
+	while (text[length] != '\0' && (quoted || text[length] != ',')) {
+		if (text[length] == '\\' && text[length + 1] != '\0')
+			length++;
+		else if (text[length] == '"')
+			quoted = !quoted;
+		length++;
+	}
+	return length;
+}
+
+/* Take the options out of the list that the mount does not understand. -ENOMEM. */
+static int drop_unknown(struct mount_arguments *arguments)
+{
+	char *all = arguments->options;
+	int result = 0;
+
+	arguments->options = NULL;
+	for (const char *at = all; at != NULL && *at != '\0' && result == 0;) {
+		size_t length = option_length(at);
+		char *option = strndup(at, length);
+
+		if (option == NULL)
+			result = -ENOMEM;
+		else if (is_known(option))
+			result = add_options(arguments, option);
+		free(option);
+		at += length;
+		at += *at == ',';
+	}
+	free(all);
+	return result;
+}
+
+/* Whether the list holds this very option. */
+static bool has_option(const char *list, const char *name)
+{
+	for (const char *at = list; at != NULL && *at != '\0';) {
+		size_t length = option_length(at);
+
+		if (length == strlen(name) && strncmp(at, name, length) == 0)
+			return true;
+		at += length;
+		at += *at == ',';
+	}
+	return false;
+}
+
+/* Whether it is no fault that nothing is mounted: mount(8) promises with `nofail`
+ * not to report a source that does not exist, and leaves that to its helpers. */
+static bool may_be_missing(const struct mount_arguments *arguments)
+{
+	return has_option(arguments->options, "nofail") && access(arguments->store, F_OK) < 0 &&
+	       errno == ENOENT;
+}
+
+static const struct argp_option mount_options_list[] = {
+	{ NULL, 'f', NULL, 0, "Stay in the foreground", 0 },
+	{ NULL, 'o', "OPT,...", 0, "Mount options", 0 },
+	{ 0 },
+};
+
+static const struct argp_option helper_options_list[] = {
+	{ NULL, 's', NULL, 0, "Leave out mount options that are not known", 0 },
+	{ NULL, 'f', NULL, 0, "Fake: mount nothing", 0 },
+	{ NULL, 'n', NULL, 0, "No entry in /etc/mtab (there is none anyway)", 0 },
+	{ NULL, 'v', NULL, 0, "Verbose (there is nothing more to say)", 0 },
+	{ NULL, 'o', "OPT,...", 0, "Mount options", 0 },
+	{ NULL, 't', "TYPE", 0, "The type that mount(8) was given (it changes nothing)", 0 },
+	{ 0 },
+};
+
+static error_t parse_common(int key, char *text, struct argp_state *state)
+{
+	struct mount_arguments *arguments = state->input;
+
+	switch (key) {
+	case 'o':
+		return -add_options(arguments, text);
+	case ARGP_KEY_ARG:
+		if (arguments->store == NULL)
+			arguments->store = text;
+		else if (arguments->mount_point == NULL)
+			arguments->mount_point = text;
+		else
+			argp_error(state, "unexpected '%s'", text);
+		return 0;
+	case ARGP_KEY_END:
+		if (arguments->mount_point == NULL)
+			argp_error(state, "the STORE and the folder to mount it on are needed");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_mount(int key, char *text, struct argp_state *state)
+{
+	struct mount_arguments *arguments = state->input;
+
+	if (key != 'f')
+		return parse_common(key, text, state);
+	arguments->foreground = true;
+	return 0;
+}
+
+static error_t parse_helper(int key, char *text, struct argp_state *state)
+{
+	struct mount_arguments *arguments = state->input;
+
+	switch (key) {
+	case 'f':
+		arguments->fake = true;
+		return 0;
+	case 's':
+		arguments->sloppy = true;
+		return 0;
+	case 'n':
+	case 'v':
+	case 't':
+		return 0;
+	default:
+		return parse_common(key, text, state);
+	}
+}
+
+static const struct argp mount_argp = {
+	mount_options_list,
+	parse_mount,
+	"STORE MNT",
+	"Mount a store on the folder MNT. Returns when the mount answers; a daemon serves it until "
+	"it is unmounted ('umount MNT', or 'fusermount3 -u MNT' without being root).\v"
+	"Mount options:\n"
+	"  ro                  nothing can be changed; reading is fastest\n"
+	"  durability=MODE     when a commit is safe: always, fsync (default), flush, none\n"
+	"  commit=SECONDS      sync the log at least this often (default 5; mode fsync)\n"
+	"  autocompact=PERCENT compact when this share of the slots is free (0: never)\n"
+	"  uid=, gid=, umask=  owner and permissions of new vectors\n"
+	"  allow_other         other users may use the mount\n"
+	"  io_uring=WISH       auto (default), on (or fail), off\n"
+	"  nosuid, nodev, noexec, noatime, context= and the like go to the kernel.\n"
+	"\n"
+	"SIGTERM and SIGINT end the daemon cleanly.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+static const struct argp helper_argp = {
+	helper_options_list,
+	parse_helper,
+	"SPEC DIR",
+	"Mount the store SPEC on the folder DIR; mount(8) runs this for the type quiverfs.\v"
+	"In /etc/fstab: /path/to/store /mnt/vectors quiverfs defaults 0 0\n"
+	"With the option nofail a store that does not exist is no failure.\n"
+	"'quiverfs mount --help' lists the mount options.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+int mount_command(int argc, char **argv)
+{
+	struct mount_arguments arguments = { 0 };
+	int status = STATUS_USAGE;
+
+	if (argp_parse(&mount_argp, argc, argv, 0, NULL, &arguments) == 0)
+		status = fs_mount(arguments.store, arguments.mount_point, arguments.options,
+		                  arguments.foreground);
+	free(arguments.options);
+	return status;
+}
+
+/* Mount, or change what is mounted. The exit status. */
+static int help_mount(struct mount_arguments *arguments)
+{
+	bool again = has_option(arguments->options, "remount");
+	int result;
+
+	if (!again && arguments->sloppy && drop_unknown(arguments) < 0)
+		return MOUNT_FAILED;
+	if (arguments->fake || may_be_missing(arguments))
+		return MOUNT_OK;
+	if (again)
+		result = remount_change(arguments->mount_point, arguments->options);
+	else
+		result = fs_mount(arguments->store, arguments->mount_point, arguments->options,
+		                  false);
+	return result == 0 ? MOUNT_OK : MOUNT_FAILED;
+}
+
+int mount_helper_command(int argc, char **argv)
+{
+	struct mount_arguments arguments = { 0 };
+	int status;
+
+	argp_err_exit_status = MOUNT_USAGE;
+	if (argp_parse(&helper_argp, argc, argv, 0, NULL, &arguments) != 0)
+		status = MOUNT_USAGE;
+	else
+		status = help_mount(&arguments);
+	free(arguments.options);
+	return status;
+}

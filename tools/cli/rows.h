@@ -1,0 +1,89 @@
+/*
+ * rows.h - the rows of files of vectors with their IDs, one after another.
+ *
+ * All headers, sizes, dimensions and files of IDs are checked when it is opened; the
+ * rows themselves are then read in order, so memory does not grow with the files.
+ */
+#ifndef ROWS_H
+#define ROWS_H
+
+#include "engine/quiver.h"
+#include "tools/cli/ids_file.h"
+#include "tools/cli/out_file.h"
+#include "tools/formats/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What was asked for. All of it is kept by reference. */
+struct rows_options {
+	char **paths; /* "-" is standard input */
+	size_t paths_count;
+	const char *format; /* name; NULL: each path's suffix tells it */
+	const char *dataset; /* NULL: the format's usual one */
+	const char *ids_path; /* NULL: the files' own IDs, or they count up */
+	uint64_t start_id;
+	bool start_given; /* they count up even where a file brings its own */
+	const char *words_path; /* where the words of rows go, one a line; NULL: nowhere */
+	bool convert; /* elements of other types, orders of bytes and rows */
+	bool reject_nonfinite;
+	const struct quiver_geometry *geometry;
+	const char *target; /* the store, for messages */
+};
+
+struct rows_source {
+	struct stream stream;
+	struct format_reader reader;
+	bool opened;
+};
+
+struct rows {
+	const struct rows_options *options;
+	uint64_t total; /* rows in all files, or FORMAT_ROWS_UNKNOWN */
+	enum element type; /* of the store */
+	struct rows_source *sources;
+	size_t sources_count;
+	size_t current; /* the file that is being read */
+	struct ids_file ids; /* fd -1: there is none */
+	uint64_t next_id; /* where they count up */
+	struct out_file words;
+	unsigned char *raw; /* rows before they are converted */
+	uint64_t *offsets; /* of the rows of the last batch */
+	size_t room; /* of both, in rows */
+	uint64_t batch_first; /* number of the first of them in its file */
+	struct element_loss loss;
+	int pending; /* an error that the rows before it go ahead of */
+	char pending_text[FORMAT_REASON_BYTES + 128];
+};
+
+/*
+ * Open all files, and check what can be checked before anything is written.
+ * 0, to be given back with rows_close, or a negative errno after having said
+ * what is wrong.
+ */
+int rows_open(const struct rows_options *options, struct rows *rows);
+
+/*
+ * Read up to `max` rows: their bytes, one after another, to `vectors` and their
+ * IDs to `ids`. The number of rows, 0 at the end, -EINTR (nothing is said) where a
+ * signal asked to stop, or a negative errno after having said what is wrong: the
+ * file, the row and where it is.
+ */
+int64_t rows_read(struct rows *rows, void *vectors, uint64_t *ids, size_t max);
+
+/* Say what is wrong with row `index` of those that the last rows_read gave. */
+void rows_say(const struct rows *rows, size_t index, const char *text);
+
+/* How many rows there will be, told by the bytes that `done` rows took where it is not
+ * known; 0 where it cannot be told. */
+uint64_t rows_estimate(const struct rows *rows, uint64_t done);
+
+/* All rows are in: let the file of words appear, and say what conversion changed.
+ * Says errors. */
+int rows_finish(struct rows *rows);
+
+/* Close all files. A file of words that was not finished goes. */
+void rows_close(struct rows *rows);
+
+#endif

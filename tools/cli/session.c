@@ -1,0 +1,149 @@
+/*
+ * session.c - a store to work on: opened directly, or through its live mount.
+ */
+#include "tools/cli/session.h"
+#include "tools/cli/live.h"
+#include "tools/cli/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Room for the value of a small control file. */
+#define VALUE_BYTES_MAX 64
+
+/* Whether what the engine reports is told as it comes: not while it opens, since
+ * the reason of a failure is among it and is told anyway. */
+static atomic_bool telling;
+
+/* Any thread. */
+static void report_line(void *arg, const char *line)
+{
+	if (atomic_load(&telling))
+		say_note(arg, "%s", line);
+}
+
+/* Tell what was reported while the store was opened, and from now on the rest. */
+static void start_telling(const struct session *session)
+{
+	char *text = NULL, *rest, *line;
+	size_t length;
+
+	atomic_store(&telling, true);
+	if (quiver_errors(session->store, &text, &length) < 0)
+		return;
+	rest = text;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (line[0] != '\0')
+			say_note(session->target.path, "%s", line);
+	}
+	free(text);
+}
+
+static int open_store(unsigned flags, struct session *session)
+{
+	struct quiver_options options = {
+		.read_only = (flags & SESSION_READ_ONLY) != 0,
+		.durability = QUIVER_FSYNC,
+		.lock_wait_ms = TARGET_WAIT_MS,
+		.on_report = report_line,
+		.on_report_arg = session->target.path,
+	};
+	struct quiver_error error = { "" };
+	int result = quiver_open(session->target.path, &options, &session->store, &error);
+
+	if (result < 0) {
+		say_engine(session->target.path, error.text, result);
+		return result;
+	}
+	session->geometry = *quiver_geometry(session->store);
+	if ((flags & SESSION_QUIET) == 0)
+		start_telling(session);
+	return 0;
+}
+
+/* Read one value of the geometry from control/NAME. Says errors. */
+static int read_value(struct session *session, const char *name, char value[VALUE_BYTES_MAX])
+{
+	int result = live_read(session->mount_fd, name, value, VALUE_BYTES_MAX);
+
+	if (result < 0)
+		say_error(session->target.path, "control/%s cannot be read: %s", name,
+		          live_strerror(result));
+	return result;
+}
+
+static int open_mount(struct session *session)
+{
+	const char *path = session->target.path;
+	struct quiver_geometry *geometry = &session->geometry;
+	char dim[VALUE_BYTES_MAX], dtype[VALUE_BYTES_MAX];
+	unsigned long number;
+	char *end;
+	int result;
+
+	session->mount_fd = live_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+	if (session->mount_fd < 0) {
+		say_error(path, "%s", live_strerror(session->mount_fd));
+		return session->mount_fd;
+	}
+	result = read_value(session, "dim", dim);
+	if (result == 0)
+		result = read_value(session, "dtype", dtype);
+	if (result < 0)
+		return result;
+	errno = 0;
+	number = strtoul(dim, &end, 10);
+	if (errno != 0 || end == dim || *end != '\0' || number < 1 || number > QUIVER_DIM_MAX ||
+	    quiver_dtype_parse(dtype, &geometry->dtype) < 0) {
+		say_error(path,
+		          "its control files tell of dim '%s' and dtype '%s', which this "
+		          "program does not know; is the daemon a newer one?",
+		          dim, dtype);
+		return -EPROTO;
+	}
+	geometry->dim = (uint32_t)number;
+	geometry->vector_bytes = geometry->dim * quiver_dtype_bytes(geometry->dtype);
+	return 0;
+}
+
+int session_open(const char *given, unsigned flags, struct session *session)
+{
+	int result;
+
+	memset(session, 0, sizeof(*session));
+	session->mount_fd = -1;
+	result = target_resolve(given, &session->target);
+	if (result < 0)
+		return result;
+	if (!session->target.live)
+		return open_store(flags, session);
+	result = open_mount(session);
+	if (result < 0)
+		(void)session_close(session);
+	return result;
+}
+
+int session_close(struct session *session)
+{
+	int result = 0;
+
+	if (session->store != NULL) {
+		result = quiver_close(session->store);
+		if (result < 0)
+			say_error(session->target.path,
+			          "closing the store failed: %s; the next command that opens it "
+			          "recovers it from its log",
+			          strerror(-result));
+	}
+	if (session->mount_fd >= 0 && close(session->mount_fd) < 0) {
+		result = -errno;
+		say_errno(session->target.path, result);
+	}
+	session->store = NULL;
+	session->mount_fd = -1;
+	return result;
+}

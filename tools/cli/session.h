@@ -1,0 +1,35 @@
+/*
+ * session.h - a store to work on: opened directly, or through its live mount.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "engine/quiver.h"
+#include "tools/cli/target.h"
+
+#include <stdbool.h>
+
+/* How a store that nobody has open is opened. */
+enum {
+	SESSION_READ_ONLY = 1,
+	SESSION_QUIET = 2, /* do not tell what the engine reports: the caller does */
+};
+
+struct session {
+	struct target target;
+	struct quiver *store; /* NULL where the target is live */
+	int mount_fd; /* root of the mount; -1 where it is not live */
+	struct quiver_geometry geometry; /* without the uuid where live */
+};
+
+/*
+ * Resolve `given` and open it; `flags`: SESSION_*. One session at a time. 0, to be ended with session_close, or a negative errno after having said what
+ * is wrong.
+ */
+int session_open(const char *given, unsigned flags, struct session *session);
+
+/* Close it; a store writes its last checkpoint here. 0, or a negative errno
+ * after having said what is wrong. */
+int session_close(struct session *session);
+
+#endif

@@ -1,0 +1,350 @@
+/*
+ * status_show.c - what is known of a store, as a screen for people.
+ */
+#include "tools/cli/figures.h"
+#include "tools/cli/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The last lines of the errors that are shown. */
+#define ERROR_LINES_SHOWN 3
+/* A disk with a smaller share left is nearly full. */
+#define DISK_LEFT_MIN 0.05
+/* From this on compaction is worth a word. */
+#define FRAGMENTATION_MANY 0.5
+#define BAR_CELLS_MAX 100u
+#define NS_PER_S 1e9
+
+static const char *or_unknown(const char *value)
+{
+	return value != NULL && value[0] != '\0' ? value : "unknown";
+}
+
+/* ---- what is wrong ------------------------------------------------------ */
+
+/* The last lines of what went wrong, newest last. */
+static void show_error_lines(const struct screen *screen, const char *errors)
+{
+	const char *start = errors + strlen(errors);
+	int lines = 0;
+
+	if (start > errors && start[-1] == '\n')
+		start--;
+	while (start > errors && lines < ERROR_LINES_SHOWN) {
+		const char *before = start - 1;
+
+		while (before > errors && *before != '\n')
+			before--;
+		start = before;
+		lines++;
+	}
+	if (*start == '\n')
+		start++;
+	while (*start != '\0') {
+		int length = (int)strcspn(start, "\n");
+
+		screen_line(screen, SCREEN_PLAIN, "", "- %.*s", length, start);
+		start += length;
+		start += *start == '\n';
+	}
+}
+
+static void show_errors(const struct screen *screen, const struct session *session,
+                        const struct facts *facts)
+{
+	uint64_t errors = facts_number(facts, "errors");
+	char number[FIGURE_BYTES];
+
+	if (errors == 0 || facts->errors == NULL || facts->errors[0] == '\0')
+		return;
+	screen_line(screen, SCREEN_YELLOW, "errors",
+	            "%s refusal%s and faults%s; the last of them:", figure_count(errors, number),
+	            errors == 1 ? "" : "s", session->target.live ? " since it was mounted" : "");
+	show_error_lines(screen, facts->errors);
+}
+
+/* What somebody has to look after. */
+static void show_faults(const struct screen *screen, const struct facts *facts)
+{
+	uint64_t checksums = facts_number(facts, "checksum_errors");
+	uint64_t disk = facts_number(facts, "io_errors");
+	char number[FIGURE_BYTES];
+
+	if (facts_number(facts, "failed") != 0)
+		screen_line(screen, SCREEN_RED, "FAILED",
+		            "the disk refused a write, so no more is accepted; reading goes on. "
+		            "Look after the disk, then unmount and mount again.");
+	if (checksums > 0)
+		screen_line(screen, SCREEN_RED, "DAMAGED",
+		            "%s checksum%s did not match. 'quiverfs verify' counts such vectors, "
+		            "'quiverfs check --repair', unmounted, takes them out.",
+		            figure_count(checksums, number), checksums == 1 ? "" : "s");
+	if (disk > 0)
+		screen_line(screen, SCREEN_RED, "DISK", "%s error%s of the disk.",
+		            figure_count(disk, number), disk == 1 ? "" : "s");
+}
+
+/* What one should know. */
+static void show_notes(const struct screen *screen, const struct session *session,
+                       const struct facts *facts)
+{
+	double disk = facts_real(facts, "disk_bytes");
+	double left = facts_real(facts, "disk_available_bytes");
+	const char *transport = facts_find(facts, "transport");
+	char number[FIGURE_BYTES];
+
+	if (disk > 0 && left < disk * DISK_LEFT_MIN)
+		screen_line(screen, SCREEN_YELLOW, "disk full", "nearly: %s left, %.1f%%",
+		            figure_bytes((uint64_t)left, number), left * 100 / disk);
+	if (session->target.live && facts_number(facts, "read_only") != 0)
+		screen_line(screen, SCREEN_YELLOW, "read-only", "it was mounted so (-o ro)");
+	if (transport != NULL && strcmp(transport, "io_uring") != 0)
+		screen_line(screen, SCREEN_YELLOW, "io_uring", "off: %s",
+		            or_unknown(facts_find(facts, "transport_reason")));
+	if (facts_real(facts, "fragmentation") >= FRAGMENTATION_MANY)
+		screen_line(screen, SCREEN_YELLOW, "fragmented",
+		            "%.1f%% of the slots hold no vector; 'quiverfs compact' gives their "
+		            "space back",
+		            facts_real(facts, "fragmentation") * 100);
+	if (facts_number(facts, "replayed") > 0)
+		screen_line(screen, SCREEN_YELLOW, "recovered",
+		            "it had not been closed cleanly: %s log records were replayed when it "
+		            "was opened",
+		            figure_count(facts_number(facts, "replayed"), number));
+}
+
+/* ---- what is in it ------------------------------------------------------ */
+
+/* A bar, and what its marks mean. */
+static void show_bar(const struct screen *screen, const char *label, const struct bar_part *parts,
+                     const char *const *words, size_t count)
+{
+	char bar[BAR_CELLS_MAX + 1], legend[256];
+	size_t cells = screen->columns - SCREEN_INDENT - 2, used = 0;
+
+	bar_draw(parts, count, cells, bar);
+	screen_label(screen, SCREEN_BOLD, label);
+	(void)fprintf(screen->out, "[%s]\n", bar);
+	legend[0] = '\0';
+	for (size_t i = 0; i < count && used < sizeof(legend); i++)
+		used += (size_t)snprintf(legend + used, sizeof(legend) - used, "%s%c %s",
+		                         i > 0 ? ",  " : "", parts[i].mark, words[i]);
+	screen_line(screen, SCREEN_PLAIN, "", "%s", legend);
+}
+
+static uint64_t less(uint64_t all, uint64_t part)
+{
+	return all > part ? all - part : 0;
+}
+
+/* Rows of the matrix: with a vector, superseded, free, and beyond the last one used. */
+static void show_slots(const struct screen *screen, const struct facts *facts)
+{
+	uint64_t used = facts_number(facts, "slots_used");
+	uint64_t free_ones = facts_number(facts, "slots_free");
+	uint64_t retired = facts_number(facts, "slots_retired");
+	struct bar_part parts[] = {
+		{ '#', less(used, free_ones + retired) },
+		{ '-', retired },
+		{ '.', free_ones },
+		{ '_', less(facts_number(facts, "slots"), used) },
+	};
+	static const char *const kinds[] = { "used", "superseded", "free", "reserved" };
+	char texts[4][FIGURE_BYTES + 16], number[FIGURE_BYTES];
+	const char *words[4];
+
+	for (size_t i = 0; i < 4; i++) {
+		(void)snprintf(texts[i], sizeof(texts[i]), "%s %s",
+		               figure_count(parts[i].amount, number), kinds[i]);
+		words[i] = texts[i];
+	}
+	show_bar(screen, "slots", parts, words, 4);
+}
+
+static void show_disk(const struct screen *screen, const struct facts *facts)
+{
+	uint64_t all = facts_number(facts, "disk_bytes");
+	uint64_t left = facts_number(facts, "disk_available_bytes");
+	uint64_t store = facts_number(facts, "store_bytes");
+	struct bar_part parts[] = {
+		{ '#', store },
+		{ '=', less(all, left + store) },
+		{ '.', left },
+	};
+	static const char *const kinds[] = { "store", "other", "available" };
+	char texts[3][FIGURE_BYTES + 16], number[FIGURE_BYTES];
+	const char *words[3];
+
+	if (all == 0)
+		return;
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(texts[i], sizeof(texts[i]), "%s %s",
+		               figure_bytes(parts[i].amount, number), kinds[i]);
+		words[i] = texts[i];
+	}
+	show_bar(screen, "disk", parts, words, 3);
+}
+
+static void show_contents(const struct screen *screen, const struct session *session,
+                          const struct facts *facts)
+{
+	const struct quiver_geometry *geometry = &session->geometry;
+	char a[FIGURE_BYTES], b[FIGURE_BYTES];
+
+	screen_line(screen, SCREEN_BOLD, "vectors", "%s, dim %" PRIu32 ", dtype %s, %s bytes each",
+	            figure_count(facts_number(facts, "count"), a), geometry->dim,
+	            quiver_dtype_name(geometry->dtype), figure_count(geometry->vector_bytes, b));
+	show_slots(screen, facts);
+	show_disk(screen, facts);
+	screen_line(screen, SCREEN_BOLD, "log, index", "%s of log on disk, %s of index in memory",
+	            figure_bytes(facts_number(facts, "wal_bytes"), a),
+	            figure_bytes(facts_number(facts, "index_bytes"), b));
+	screen_line(screen, SCREEN_BOLD, "commits",
+	            "LSN %" PRIu64 ", durable up to %" PRIu64 ", checkpoint at %" PRIu64,
+	            facts_number(facts, "lsn"), facts_number(facts, "lsn_durable"),
+	            facts_number(facts, "lsn_checkpoint"));
+}
+
+/* ---- how it does -------------------------------------------------------- */
+
+/* What a job does, where it has anything to tell. */
+static void show_job(const struct screen *screen, const struct facts *facts, const char *key,
+                     const char *label)
+{
+	const char *text = facts_find(facts, key);
+
+	if (text != NULL && strcmp(text, "idle") != 0)
+		screen_line(screen, SCREEN_BOLD, label, "%s", text);
+}
+
+static void show_service(const struct screen *screen, const struct facts *facts)
+{
+	const char *transport = or_unknown(facts_find(facts, "transport"));
+	bool slow = strcmp(transport, "dev_fuse") == 0; /* then it is told above why */
+
+	screen_line(screen, SCREEN_BOLD, "durability", "%s%s",
+	            or_unknown(facts_find(facts, "durability")),
+	            facts_number(facts, "read_only") != 0 ? " (mounted read-only)" : "");
+	screen_line(screen, SCREEN_BOLD, "transport", "%s%s%s", slow ? "/dev/fuse" : transport,
+	            slow ? "" : ": ",
+	            slow ? "" : or_unknown(facts_find(facts, "transport_reason")));
+	show_job(screen, facts, "compact", "compaction");
+	show_job(screen, facts, "verify", "verification");
+}
+
+/* A row for each thing that has been done at all. */
+static void show_latencies(const struct screen *screen, const struct facts *facts)
+{
+	static const char *const names[] = { "commit", "sync", "growth", "checkpoint",
+		                             "compact_step" };
+	static const char *const values[] = { "p50", "p90", "p99", "max" };
+	char key[64], text[FIGURE_BYTES];
+	bool headed = false;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(key, sizeof(key), "%s_count", names[i]);
+		if (facts_number(facts, key) == 0)
+			continue;
+		if (!headed) {
+			(void)fputc('\n', screen->out);
+			screen_label(screen, SCREEN_BOLD, "latency");
+			(void)fprintf(screen->out, "%13s %11s %11s %11s %11s\n", "count", "median",
+			              "90%", "99%", "longest");
+			headed = true;
+		}
+		screen_label(screen, SCREEN_PLAIN,
+		             strcmp(names[i], "compact_step") == 0 ? "compact step" : names[i]);
+		(void)fprintf(screen->out, "%13s", figure_count(facts_number(facts, key), text));
+		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
+			(void)snprintf(key, sizeof(key), "%s_%s_ns", names[i], values[j]);
+			(void)fprintf(screen->out, " %11s",
+			              figure_time(facts_number(facts, key), text));
+		}
+		(void)fputc('\n', screen->out);
+	}
+}
+
+/* How often a count went up in a second since `before`; below 0 where that is not known:
+ * the first time, and where another daemon counts now. */
+static double rate_of(const struct facts *facts, const struct status_before *before, int64_t now_ns,
+                      const char *key)
+{
+	const char *daemon = facts_find(facts, "pid");
+	const char *daemon_before = before != NULL ? facts_find(&before->facts, "pid") : NULL;
+	double seconds;
+
+	if (daemon == NULL || daemon_before == NULL || strcmp(daemon, daemon_before) != 0)
+		return -1;
+	seconds = (double)(now_ns - before->at_ns) / NS_PER_S;
+	if (!(seconds > 0))
+		return -1;
+	return (double)less(facts_number(facts, key), facts_number(&before->facts, key)) / seconds;
+}
+
+/* What was done since it was mounted, and how often in a second. */
+static void show_counts(const struct screen *screen, const struct facts *facts,
+                        const struct status_before *before, int64_t now_ns)
+{
+	static const struct {
+		const char *key;
+		const char *label;
+	} counts[] = {
+		{ "gets", "gets" },       { "get_misses", "misses" }, { "puts", "puts" },
+		{ "removes", "removes" }, { "renames", "renames" },   { "syncs", "syncs" },
+	};
+	const size_t count = sizeof(counts) / sizeof(counts[0]);
+	char text[FIGURE_BYTES];
+
+	(void)fputc('\n', screen->out);
+	screen_label(screen, SCREEN_BOLD, "since mounted");
+	for (size_t i = 0; i < count; i++)
+		(void)fprintf(screen->out, "%s%*s", i > 0 ? " " : "", i > 0 ? 9 : 13,
+		              counts[i].label);
+	(void)fputc('\n', screen->out);
+	screen_label(screen, SCREEN_PLAIN, "in all");
+	for (size_t i = 0; i < count; i++)
+		(void)fprintf(screen->out, "%s%*s", i > 0 ? " " : "", i > 0 ? 9 : 13,
+		              figure_short(facts_number(facts, counts[i].key), text));
+	(void)fputc('\n', screen->out);
+	if (before == NULL)
+		return;
+	screen_label(screen, SCREEN_PLAIN, "a second");
+	for (size_t i = 0; i < count; i++) {
+		double rate = rate_of(facts, before, now_ns, counts[i].key);
+
+		(void)fprintf(screen->out, "%s%*s", i > 0 ? " " : "", i > 0 ? 9 : 13,
+		              rate < 0 ? "-" : figure_rate(rate, text));
+	}
+	(void)fputc('\n', screen->out);
+}
+
+void status_show(const struct screen *screen, const struct session *session,
+                 const struct facts *facts, const struct status_before *before, int64_t now_ns)
+{
+	const char *state = "not mounted";
+	bool live = session->target.live;
+
+	if (live)
+		state = facts_number(facts, "failed") != 0      ? "mounted, no longer writable"
+		        : facts_number(facts, "read_only") != 0 ? "mounted read-only"
+		                                                : "mounted";
+	screen_colour(screen, SCREEN_BOLD);
+	(void)fprintf(screen->out, "%s", session->target.path);
+	screen_colour(screen, SCREEN_PLAIN);
+	(void)fprintf(screen->out, ": %s\n", state);
+	show_faults(screen, facts);
+	show_notes(screen, session, facts);
+	show_errors(screen, session, facts);
+	if (live)
+		screen_line(screen, SCREEN_BOLD, "store", "%s, process %s",
+		            or_unknown(facts_find(facts, "store")),
+		            or_unknown(facts_find(facts, "pid")));
+	show_contents(screen, session, facts);
+	if (!live)
+		return;
+	show_service(screen, facts);
+	show_latencies(screen, facts);
+	show_counts(screen, facts, before, now_ns);
+}

@@ -1,0 +1,254 @@
+/*
+ * target.c - what the STORE|MNT of a command line is.
+ */
+#include "tools/cli/target.h"
+#include "engine/quiver.h"
+#include "tools/cli/live.h"
+#include "tools/cli/mounts.h"
+#include "tools/cli/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
+               "a mount point fits a target");
+
+/* How often a holder that is starting or stopping is looked at again. */
+#define POLL_MS 50u
+/* Room for what control/version says. */
+#define VERSION_BYTES_MAX 64
+
+/* Say that the daemon of the mount at `path` is gone. */
+static int say_stale(const char *path)
+{
+	say_error(path,
+	          "the daemon of this mount is gone; unmount it with 'fusermount3 -u %s' "
+	          "(or, as root, 'umount %s') and mount it again",
+	          path, path);
+	return -ENOTCONN;
+}
+
+/* Whether a mount of quiverfs is at the absolute path `point`. Says nothing. */
+static bool find_mount(const char *point, struct mount_found *mount)
+{
+	return point[0] != '\0' && mounts_find(point, mount) == 0 && mount->found &&
+	       strcmp(mount->type, MOUNT_TYPE) == 0;
+}
+
+static bool is_mounted(const char *point)
+{
+	struct mount_found mount;
+
+	return find_mount(point, &mount);
+}
+
+static bool is_same_folder(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* Whether what is mounted at `point`, where the holder of `store` says that it is, is
+ * that store: under this name or another, or under one it had before it was moved. */
+static bool is_mounted_from(const char *point, const char *store)
+{
+	struct quiver_holder other;
+	struct mount_found mount;
+
+	if (!find_mount(point, &mount))
+		return false;
+	if (is_same_folder(mount.source, store))
+		return true;
+	/* Or the holder is just ending, and this is another store's mount. */
+	return quiver_holder(mount.source, &other) < 0 || other.pid == 0 ||
+	       strcmp(other.mount_point, point) != 0;
+}
+
+/* Whether the holder's mount is there for the holder, but not for this process. */
+static bool is_mounted_elsewhere(const struct quiver_holder *holder)
+{
+	struct mount_found mount;
+
+	return !is_mounted(holder->mount_point) &&
+	       mounts_find_of(holder->pid, holder->mount_point, &mount) == 0 && mount.found &&
+	       strcmp(mount.type, MOUNT_TYPE) == 0;
+}
+
+/* The mount of quiverfs that the absolute `path` lies within, cut to its mount
+ * point; false where it lies in none. */
+static bool find_mount_above(char *path)
+{
+	char *slash;
+
+	while ((slash = strrchr(path, '/')) != NULL && slash != path) {
+		*slash = '\0';
+		if (is_mounted(path))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a mount answers: what the kernel has cached outlives a daemon, so a
+ * control file is read. -ENOTCONN where its daemon is gone; other errors. */
+static int ask_alive(const char *path)
+{
+	char version[VERSION_BYTES_MAX];
+	int fd = live_open(AT_FDCWD, path, O_PATH | O_DIRECTORY);
+	int result;
+
+	if (fd < 0)
+		return fd;
+	result = live_read(fd, "version", version, sizeof(version));
+	(void)close(fd); /* nothing was done with it */
+	return result;
+}
+
+/* Say why a mount does not answer, if it does not; returns `result`. */
+static int say_alive(const char *path, int result)
+{
+	if (result == -ENOTCONN)
+		return say_stale(path);
+	if (result == -EACCES)
+		say_error(path, "mounted by another user, who has not allowed others to use it "
+		                "(mount it with -o allow_other)");
+	else if (result < 0)
+		say_error(path, "its control files cannot be read: %s", strerror(-result));
+	return result;
+}
+
+/* Say that `path` is neither a store nor a mount. */
+static int say_neither(const char *path)
+{
+	char above[PATH_MAX];
+
+	(void)snprintf(above, sizeof(above), "%s", path);
+	if (find_mount_above(above))
+		say_error(path, "lies within the mount at %s; give the mount point itself", above);
+	else
+		say_error(path,
+		          "neither a store of quiverfs (it has no superblock) nor a mount of "
+		          "one; 'quiverfs create %s --dim D' makes a store",
+		          path);
+	return -EINVAL;
+}
+
+/* Ask the engine who has the store open. Says errors. */
+static int ask_holder(const char *path, struct quiver_holder *holder)
+{
+	int result = quiver_holder(path, holder);
+
+	if (result == 0)
+		return 0;
+	if (result == -ENOENT || result == -EINVAL)
+		return say_neither(path);
+	if (result == -EBUSY)
+		say_error(path, "in use by a process that does not name itself");
+	else
+		say_errno(path, result);
+	return result;
+}
+
+/* Sleep for one poll; a signal may cut it short. */
+static void wait_a_moment(void)
+{
+	struct timespec moment = { .tv_nsec = POLL_MS * 1000000L };
+
+	(void)nanosleep(&moment, NULL);
+}
+
+/*
+ * `store` is the folder of a store: see who has it. A holder that names a mount
+ * point where nothing answers is a daemon that is starting or ending, so it is given
+ * time. Says errors.
+ */
+static int resolve_store(const char *store, struct target *target)
+{
+	struct quiver_holder holder;
+	int result, alive;
+
+	for (unsigned waited_ms = 0;; waited_ms += POLL_MS) {
+		result = ask_holder(store, &holder);
+		if (result < 0)
+			return result;
+		target->live = false;
+		(void)snprintf(target->path, sizeof(target->path), "%s", store);
+		if (holder.pid == 0)
+			return 0;
+		if (holder.mount_point[0] == '\0') {
+			say_error(store,
+			          "in use by process %" PRId64
+			          ", which has not mounted it; wait until that has ended",
+			          holder.pid);
+			return -EBUSY;
+		}
+		alive = is_mounted_from(holder.mount_point, store) ? ask_alive(holder.mount_point)
+		                                                   : -ENOTCONN;
+		if (alive != -ENOTCONN) {
+			target->live = true;
+			memcpy(target->path, holder.mount_point, sizeof(target->path));
+			return say_alive(target->path, alive);
+		}
+		if (is_mounted_elsewhere(&holder)) {
+			say_error(store,
+			          "in use by process %" PRId64
+			          ", mounted at %s in another mount namespace; "
+			          "'nsenter -t %" PRId64 " -m' leads there",
+			          holder.pid, holder.mount_point, holder.pid);
+			return -EBUSY;
+		}
+		if (waited_ms >= TARGET_WAIT_MS)
+			break;
+		wait_a_moment();
+	}
+	say_error(store,
+	          "in use by process %" PRId64 ", which says that it is mounted at %s; nothing "
+	          "answers there, and its daemon does not end",
+	          holder.pid, holder.mount_point);
+	return -EBUSY;
+}
+
+/* What `given` is; its absolute path to `path`. 0 or a negative errno. */
+static int look_up(const char *given, char path[PATH_MAX], struct stat *status)
+{
+	if (realpath(given, path) == NULL)
+		return -errno;
+	return stat(path, status) < 0 ? -errno : 0;
+}
+
+int target_resolve(const char *given, struct target *target)
+{
+	char path[PATH_MAX];
+	struct stat status = { 0 };
+	unsigned asked = 0;
+	int result;
+
+	memset(target, 0, sizeof(*target));
+	do {
+		result = look_up(given, path, &status);
+	} while (live_asks_again(result, &asked));
+	if (live_is_gone(result))
+		return say_stale(given);
+	if (result < 0) {
+		say_errno(given, result);
+		return result;
+	}
+	if (!S_ISDIR(status.st_mode)) {
+		say_error(given, "not a folder; a store or the mount point of one is needed");
+		return -ENOTDIR;
+	}
+	if (is_mounted(path)) {
+		target->live = true;
+		memcpy(target->path, path, sizeof(path));
+		return say_alive(path, ask_alive(path));
+	}
+	return resolve_store(path, target);
+}

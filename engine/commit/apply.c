@@ -292,23 +292,23 @@ static int make_memory(struct quiver *store, const struct plan *plan)
 	int r = index_make_room(&store->index, plan->count);
 
 	/* It changes its size under the writer lock only, and shrinks after a burst. */
-	if (r == 0 && (sets_attrs(plan) || store->overlay.places > 0))
-		r = overlay_make_room(&store->overlay, plan->count);
+	if (r == 0 && (sets_attrs(plan) || store->attr_deltas.places > 0))
+		r = attr_deltas_make_room(&store->attr_deltas, plan->count);
 	if (r == 0)
-		r = retired_make_room(&store->retired, 2 * plan->count);
+		r = deferred_frees_make_room(&store->deferred_frees, 2 * plan->count);
 	if (r == 0 && store_mode(store) == QUIVER_NONE)
 		r = slot_list_make_room(&store->unlogged, plan->count);
 	return r;
 }
 
-static void retire(struct quiver *store, uint64_t slot, uint64_t id, uint64_t lsn)
+static void defer_free(struct quiver *store, uint64_t slot, uint64_t id, uint64_t lsn)
 {
-	struct retired item = { .slot = slot, .id = id, .lsn = lsn };
+	struct deferred_free item = { .slot = slot, .id = id, .lsn = lsn };
 
 	slots_clear_live(&store->slots, slot);
-	overlay_drop(&store->overlay, slot, UINT64_MAX);
-	store->retired.items[store->retired.count++] = item;
-	atomic_fetch_add(&store->retired_count, 1);
+	attr_deltas_drop(&store->attr_deltas, slot, UINT64_MAX);
+	store->deferred_frees.items[store->deferred_frees.count++] = item;
+	atomic_fetch_add(&store->deferred_count, 1);
 }
 
 static void publish_slot(struct quiver *store, const struct commit_op *op)
@@ -318,14 +318,15 @@ static void publish_slot(struct quiver *store, const struct commit_op *op)
 		index_replace(&store->index, op->id, op->src_slot, op->slot);
 	} else if (op->old_slot != SLOT_NONE) {
 		index_replace(&store->index, op->id, op->old_slot, op->slot);
-		retire(store, op->old_slot, op->id, op->lsn);
+		defer_free(store, op->old_slot, op->id, op->lsn);
 	} else {
 		index_insert(&store->index, op->id, op->slot);
 	}
 	if (op->type == WAL_RENAME)
 		index_remove(&store->index, op->from, op->src_slot);
 	if (op->type != WAL_PUT)
-		retire(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id, op->lsn);
+		defer_free(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id,
+		           op->lsn);
 	if (store_mode(store) == QUIVER_NONE) {
 		store->unlogged.items[store->unlogged.count++] = op->slot;
 		atomic_store(&store->unlogged_count, store->unlogged.count);
@@ -364,16 +365,16 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
 			                 1);
 	} else if (op->type == WAL_REMOVE) {
 		index_remove(&store->index, op->id, op->old_slot);
-		retire(store, op->old_slot, op->id, op->lsn);
+		defer_free(store, op->old_slot, op->id, op->lsn);
 		touch_dir(store, time_ns);
 		atomic_fetch_add(&counters->removes, 1);
 	} else if (op->type == WAL_SETATTR) {
-		struct overlay_row row = {
+		struct attr_delta row = {
 			.slot = op->slot, .id = op->id, .lsn = op->lsn, .row = op->row
 		};
 
-		overlay_put(&store->overlay, &row);
-		if (atomic_load(&store->overlay.count) == STORE_CHECKPOINT_ATTRS)
+		attr_deltas_put(&store->attr_deltas, &row);
+		if (atomic_load(&store->attr_deltas.count) == STORE_CHECKPOINT_ATTRS)
 			quiver_checkpoint_soon(store);
 		atomic_fetch_add(&counters->set_attrs, 1);
 	} else {

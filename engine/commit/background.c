@@ -1,7 +1,7 @@
 /*
  * The store's own threads. The housekeeper does what must not wait long: it syncs the log on
  * time, grows the files and makes log segments ahead of need. The checkpointer does what may
- * take seconds, the fetcher what is needed in a millisecond.
+ * take seconds, the prefetcher what is needed in a millisecond.
  */
 #include <errno.h>
 #include <string.h>
@@ -95,21 +95,21 @@ static bool checkpoint_due(struct quiver *store)
 {
 	uint64_t log_bytes =
 		atomic_load(&store->wal.appended_bytes) - atomic_load(&store->checkpoint_bytes);
-	uint64_t retired = atomic_load(&store->retired_count);
+	uint64_t deferred = atomic_load(&store->deferred_count);
 	int64_t idle_ns;
 
 	if (store_writable(store) != 0)
 		return false;
-	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || retired >= STORE_CHECKPOINT_RETIRED ||
-	    retired * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES ||
-	    atomic_load(&store->overlay.count) >= STORE_CHECKPOINT_ATTRS ||
+	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || deferred >= STORE_CHECKPOINT_DEFERRED ||
+	    deferred * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES ||
+	    atomic_load(&store->attr_deltas.count) >= STORE_CHECKPOINT_ATTRS ||
 	    atomic_load(&store->unlogged_count) >= STORE_CHECKPOINT_UNLOGGED)
 		return true;
 	pthread_mutex_lock(&store->checkpoint_lock);
 	idle_ns = (int64_t)clock_monotonic_ns() - store->last_checkpoint_ns;
 	pthread_mutex_unlock(&store->checkpoint_lock);
 	return idle_ns >= STORE_CHECKPOINT_INTERVAL_NS &&
-	       (atomic_load(&store->lsn) != atomic_load(&store->checkpoint_lsn) || retired > 0);
+	       (atomic_load(&store->lsn) != atomic_load(&store->checkpoint_lsn) || deferred > 0);
 }
 
 /* Automatic runs are this far apart: what could not be moved then (a reader holds it, or it is
@@ -134,7 +134,7 @@ static void compact_if_due(struct quiver *store)
 	if (percent == 0 || store_writable(store) != 0)
 		return;
 	slots_counts(&store->slots, &counts);
-	unused = counts.free_below + atomic_load(&store->retired_count);
+	unused = counts.free_below + atomic_load(&store->deferred_count);
 	/* Less than a growth step is not worth the moves. */
 	if (counts.used == 0 || unused * 100 < (uint64_t)percent * counts.used ||
 	    unused * store->geometry.vector_bytes < UINT64_C(16) << 20)
@@ -156,8 +156,8 @@ static void cut_if_wanted(struct quiver *store)
 	if (!wanted || store_writable(store) != 0)
 		return;
 	pthread_mutex_lock(&store->checkpoint_lock);
-	checkpoint_release_waiting(store);
-	if (store->waiting.count == 0) {
+	checkpoint_free_unpinned(store);
+	if (store->deferred_pinned.count == 0) {
 		pthread_mutex_lock(&store->hold_lock);
 		store->cut_wanted = false;
 		pthread_mutex_unlock(&store->hold_lock);
@@ -193,20 +193,20 @@ static void *checkpointer(void *arg)
 	return NULL;
 }
 
-static void *fetcher(void *arg)
+static void *prefetcher(void *arg)
 {
 	struct quiver *store = arg;
 	struct background *bg = &store->background;
 
 	pthread_mutex_lock(&bg->lock);
 	while (!bg->stop) {
-		if (!bg->fetch_wanted) {
-			nap(store, FETCHER);
+		if (!bg->prefetch_wanted) {
+			nap(store, PREFETCHER);
 			continue;
 		}
-		bg->fetch_wanted = false;
+		bg->prefetch_wanted = false;
 		pthread_mutex_unlock(&bg->lock);
-		fetch_ahead(store);
+		prefetch_ahead(store);
 		pthread_mutex_lock(&bg->lock);
 	}
 	pthread_mutex_unlock(&bg->lock);
@@ -244,7 +244,7 @@ int background_start(struct quiver *store)
 	static void *(*const bodies[BACKGROUND_THREADS])(void *) = {
 		[HOUSEKEEPER] = housekeep,
 		[CHECKPOINTER] = checkpointer,
-		[FETCHER] = fetcher,
+		[PREFETCHER] = prefetcher,
 	};
 	struct background *bg = &store->background;
 	int r = 0;
@@ -302,7 +302,7 @@ void quiver_checkpoint_soon(struct quiver *store)
 	want(store, &store->background.checkpoint_wanted, CHECKPOINTER);
 }
 
-void background_want_fetch(struct quiver *store)
+void background_want_prefetch(struct quiver *store)
 {
-	want(store, &store->background.fetch_wanted, FETCHER);
+	want(store, &store->background.prefetch_wanted, PREFETCHER);
 }

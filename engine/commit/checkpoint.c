@@ -17,9 +17,9 @@ struct checkpoint {
 	uint64_t count;
 	uint64_t slots_used;
 	struct quiver_attr dir;
-	struct retired_list retired; /* owned */
+	struct deferred_free_list deferred; /* owned */
 	struct slot_list unlogged; /* owned */
-	struct overlay_row *rows; /* owned */
+	struct attr_delta *rows; /* owned */
 	size_t row_count;
 	struct index_table *former; /* owned */
 };
@@ -42,7 +42,7 @@ static int make_room(void **items, size_t *capacity, size_t used, size_t count, 
 	return 0;
 }
 
-int retired_make_room(struct retired_list *list, size_t count)
+int deferred_frees_make_room(struct deferred_free_list *list, size_t count)
 {
 	void *items = list->items;
 	int r = make_room(&items, &list->capacity, list->count, count, sizeof(*list->items));
@@ -68,7 +68,7 @@ static int begin(struct quiver *store, struct checkpoint *cp)
 
 	memset(cp, 0, sizeof(*cp));
 	pthread_mutex_lock(&store->writer_lock);
-	r = overlay_copy(&store->overlay, &cp->rows, &cp->row_count);
+	r = attr_deltas_copy(&store->attr_deltas, &cp->rows, &cp->row_count);
 	if (r == 0) {
 		cp->lsn = atomic_load(&store->lsn);
 		cp->log_bytes = atomic_load(&store->wal.appended_bytes);
@@ -76,10 +76,10 @@ static int begin(struct quiver *store, struct checkpoint *cp)
 		cp->dir = store->dir;
 		slots_counts(&store->slots, &counts);
 		cp->slots_used = counts.used;
-		cp->retired = store->retired;
+		cp->deferred = store->deferred_frees;
 		cp->unlogged = store->unlogged;
 		cp->former = index_take_former(&store->index);
-		memset(&store->retired, 0, sizeof(store->retired));
+		memset(&store->deferred_frees, 0, sizeof(store->deferred_frees));
 		memset(&store->unlogged, 0, sizeof(store->unlogged));
 		atomic_store(&store->unlogged_count, 0);
 		wal_rotate(&store->wal);
@@ -120,12 +120,12 @@ static size_t none_records(struct quiver *store, const struct checkpoint *cp,
 			                            .sum = row.sum,
 			                            .time_ns = cp->dir.mtime_ns };
 	}
-	for (size_t i = 0; i < cp->retired.count; i++)
+	for (size_t i = 0; i < cp->deferred.count; i++)
 		records[n++] = (struct wal_record){ .type = WAL_FREE,
-			                            .lsn = cp->retired.items[i].lsn,
-			                            .id = cp->retired.items[i].id,
+			                            .lsn = cp->deferred.items[i].lsn,
+			                            .id = cp->deferred.items[i].id,
 			                            .slot = SLOT_NONE,
-			                            .old_slot = cp->retired.items[i].slot,
+			                            .old_slot = cp->deferred.items[i].slot,
 			                            .src_slot = SLOT_NONE,
 			                            .time_ns = cp->dir.mtime_ns };
 	for (size_t i = 0; i < cp->row_count; i++)
@@ -154,7 +154,7 @@ static size_t none_records(struct quiver *store, const struct checkpoint *cp,
 
 static int log_none(struct quiver *store, const struct checkpoint *cp)
 {
-	size_t most = cp->unlogged.count + cp->retired.count + cp->row_count + 1;
+	size_t most = cp->unlogged.count + cp->deferred.count + cp->row_count + 1;
 	struct wal_record *records;
 	const void **payloads;
 	size_t n;
@@ -180,18 +180,18 @@ out:
 	return r;
 }
 
-static int retired_by_slot(const void *a, const void *b)
+static int deferred_by_slot(const void *a, const void *b)
 {
-	const struct retired *x = a;
-	const struct retired *y = b;
+	const struct deferred_free *x = a;
+	const struct deferred_free *y = b;
 
 	return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
 static int rows_by_slot(const void *a, const void *b)
 {
-	const struct overlay_row *x = a;
-	const struct overlay_row *y = b;
+	const struct attr_delta *x = a;
+	const struct attr_delta *y = b;
 
 	return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
@@ -204,28 +204,28 @@ static int write_rows(struct quiver *store, const struct checkpoint *cp)
 	static const struct meta_row free_row;
 	int r = 0;
 
-	if (cp->retired.count > 1) /* without any there is no array */
-		qsort(cp->retired.items, cp->retired.count, sizeof(*cp->retired.items),
-		      retired_by_slot);
+	if (cp->deferred.count > 1) /* without any there is no array */
+		qsort(cp->deferred.items, cp->deferred.count, sizeof(*cp->deferred.items),
+		      deferred_by_slot);
 	if (cp->row_count > 1)
 		qsort(cp->rows, cp->row_count, sizeof(*cp->rows), rows_by_slot);
-	for (size_t i = 0; r == 0 && i < cp->retired.count; i++)
-		r = columns_write_rows(&store->columns, cp->retired.items[i].slot, &none, &free_row,
-		                       1);
+	for (size_t i = 0; r == 0 && i < cp->deferred.count; i++)
+		r = columns_write_rows(&store->columns, cp->deferred.items[i].slot, &none,
+		                       &free_row, 1);
 	for (size_t i = 0; r == 0 && i < cp->row_count; i++) {
-		const struct overlay_row *row = &cp->rows[i];
+		const struct attr_delta *row = &cp->rows[i];
 
 		r = columns_write_meta(&store->columns, row->slot, row->id, &row->row);
 	}
 	return r;
 }
 
-/* Rows superseded after begin keep their attributes to themselves: a row that was retired
+/* Rows superseded after begin keep their attributes to themselves: a row whose free is deferred
  * between is freed by the next checkpoint, whatever is written to it now. */
 static void drop_rows(struct quiver *store, const struct checkpoint *cp)
 {
 	for (size_t i = 0; i < cp->row_count; i++)
-		overlay_drop(&store->overlay, cp->rows[i].slot, cp->rows[i].lsn);
+		attr_deltas_drop(&store->attr_deltas, cp->rows[i].slot, cp->rows[i].lsn);
 }
 
 static int write_superblock(struct quiver *store, const struct checkpoint *cp)
@@ -298,9 +298,9 @@ static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)
 	return false;
 }
 
-void checkpoint_release_waiting(struct quiver *store)
+void checkpoint_free_unpinned(struct quiver *store)
 {
-	struct retired_list *list = &store->waiting;
+	struct deferred_free_list *list = &store->deferred_pinned;
 	uint32_t pinned[READERS_PINS_MAX];
 	size_t count = readers_pinned(&store->readers, pinned);
 	size_t kept = 0;
@@ -312,21 +312,22 @@ void checkpoint_release_waiting(struct quiver *store)
 			list->items[kept++] = list->items[i];
 		} else {
 			slots_give(&store->slots, slot);
-			atomic_fetch_sub(&store->retired_count, 1);
+			atomic_fetch_sub(&store->deferred_count, 1);
 		}
 	}
 	if (kept < list->count)
-		fetch_freed(store);
+		prefetch_freed(store);
 	list->count = kept;
 }
 
 static void release_slots(struct quiver *store, const struct checkpoint *cp)
 {
 	/* Room was made before the checkpoint became durable. */
-	for (size_t i = 0; i < cp->retired.count; i++)
-		store->waiting.items[store->waiting.count++] = cp->retired.items[i];
+	for (size_t i = 0; i < cp->deferred.count; i++)
+		store->deferred_pinned.items[store->deferred_pinned.count++] =
+			cp->deferred.items[i];
 	epoch_wait();
-	checkpoint_release_waiting(store);
+	checkpoint_free_unpinned(store);
 }
 
 /* A checkpoint that could not begin, or failed: what was taken goes back in front. Without
@@ -336,7 +337,7 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 	int r;
 
 	pthread_mutex_lock(&store->writer_lock);
-	r = retired_make_room(&cp->retired, store->retired.count);
+	r = deferred_frees_make_room(&cp->deferred, store->deferred_frees.count);
 	if (r == 0)
 		r = slot_list_make_room(&cp->unlogged, store->unlogged.count);
 	if (r) {
@@ -344,11 +345,11 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 		store_fail(store, "keeping what a failed checkpoint was to free", r);
 		return;
 	}
-	for (size_t i = 0; i < store->retired.count; i++)
-		cp->retired.items[cp->retired.count++] = store->retired.items[i];
-	free(store->retired.items);
-	store->retired = cp->retired;
-	memset(&cp->retired, 0, sizeof(cp->retired));
+	for (size_t i = 0; i < store->deferred_frees.count; i++)
+		cp->deferred.items[cp->deferred.count++] = store->deferred_frees.items[i];
+	free(store->deferred_frees.items);
+	store->deferred_frees = cp->deferred;
+	memset(&cp->deferred, 0, sizeof(cp->deferred));
 	for (size_t i = 0; i < store->unlogged.count; i++)
 		cp->unlogged.items[cp->unlogged.count++] = store->unlogged.items[i];
 	free(store->unlogged.items);
@@ -377,7 +378,7 @@ static bool nothing_to_do(struct quiver *store)
 
 	pthread_mutex_lock(&store->writer_lock);
 	nothing = atomic_load(&store->lsn) == store->superblock.checkpoint_lsn &&
-	          store->retired.count == 0;
+	          store->deferred_frees.count == 0;
 	pthread_mutex_unlock(&store->writer_lock);
 	return nothing;
 }
@@ -391,13 +392,13 @@ static int run_locked(struct quiver *store)
 	store->last_checkpoint_ns = (int64_t)began;
 	if (nothing_to_do(store)) {
 		epoch_wait();
-		checkpoint_release_waiting(store);
+		checkpoint_free_unpinned(store);
 		return 0;
 	}
 	r = begin(store, &cp);
 	if (r)
 		return r;
-	r = retired_make_room(&store->waiting, cp.retired.count);
+	r = deferred_frees_make_room(&store->deferred_pinned, cp.deferred.count);
 	if (r == 0)
 		r = make_durable(store, &cp);
 	if (r) {
@@ -416,7 +417,7 @@ out:
 	if (cp.former)
 		epoch_wait();
 	index_free_former(&store->index, cp.former);
-	free(cp.retired.items);
+	free(cp.deferred.items);
 	free(cp.unlogged.items);
 	free(cp.rows);
 	return r;

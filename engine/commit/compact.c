@@ -104,7 +104,7 @@ int compact_run(struct quiver *store)
 		r = space_punch(store, 0, &freed);
 		if (r == 0)
 			r = space_cut(store, 0, &freed);
-		if (store->waiting.count > 0)
+		if (store->deferred_pinned.count > 0)
 			space_cut_later(store);
 		pthread_mutex_unlock(&store->checkpoint_lock);
 	}

@@ -95,7 +95,7 @@ static int take_waiting(struct quiver *store, size_t count, uint64_t *slots)
 
 	for (int tries = 0; r == -ENOSPC && tries < 3; tries++) {
 		r = space_grow(store, count, false);
-		if (r == -ENOSPC && atomic_load(&store->retired_count) > 0) {
+		if (r == -ENOSPC && atomic_load(&store->deferred_count) > 0) {
 			r = checkpoint_run(store);
 			if (r)
 				return r;
@@ -123,7 +123,7 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	if (r)
 		return r;
 	r = back_slots(store, count, slots);
-	fetch_taken(store, slots, count);
+	prefetch_taken(store, slots, count);
 	if (space_is_low(store))
 		background_want_growth(store);
 	return r;
@@ -135,7 +135,7 @@ int64_t space_take_below(struct quiver *store, uint64_t below, size_t count, uin
 	int r = back_slots(store, got, slots);
 
 	if (r == 0)
-		fetch_taken(store, slots, got);
+		prefetch_taken(store, slots, got);
 	return r ? r : (int64_t)got;
 }
 
@@ -243,7 +243,7 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 	}
 	if (r == 0)
 		r = columns_cut(&store->columns, rows);
-	fetch_cut(store, rows);
+	prefetch_cut(store, rows);
 	if (r) {
 		slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 		goto out;

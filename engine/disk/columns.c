@@ -13,7 +13,7 @@
 #include "engine/base/fault.h"
 #include "engine/base/sizes.h"
 #include "engine/disk/column_map.h"
-#include "engine/disk/window.h"
+#include "engine/disk/write_window.h"
 #include "engine/media/npy_header.h"
 
 #define COLUMNS 3
@@ -322,7 +322,7 @@ fail:
 
 int columns_close(struct columns *columns)
 {
-	int r = windows_close(columns);
+	int r = write_windows_close(columns);
 
 	fault_uncover(columns->ids.map);
 	for (unsigned i = 0; i < COLUMNS; i++) {
@@ -505,7 +505,7 @@ int columns_sync(struct columns *columns, bool vectors, bool rows)
 	r = columns->sync_error;
 	if (r == 0 && vectors) {
 		atomic_fetch_add(&columns->vector_syncs, 1);
-		windows_unmap(columns);
+		write_windows_unmap(columns);
 		r = io_fdatasync(columns->io, columns->vectors.fd);
 	}
 	if (r == 0 && rows)
@@ -538,7 +538,7 @@ int columns_write_out(struct columns *columns)
 	uint64_t piece = bytes / PIECES_MAX / IO_PIECE_BYTES * IO_PIECE_BYTES + IO_PIECE_BYTES;
 	int r = 0;
 
-	windows_unmap(columns);
+	write_windows_unmap(columns);
 	for (uint64_t at = 0; r == 0 && at < bytes; at += piece) {
 		/* Two at a time, or the device would wait for us. */
 		columns->io->hint(columns->io, columns->vectors.fd, at + piece, piece,

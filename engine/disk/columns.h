@@ -19,7 +19,7 @@
 #define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
 #define SLOT_NONE UINT64_MAX
 
-#define WINDOWS 4u /* of window.h: one that is filled while three are made ready */
+#define WRITE_WINDOWS 4u /* of write_window.h: one that is filled while three are made ready */
 
 struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
 	uint64_t lsn; /* 0 = free */
@@ -27,7 +27,7 @@ struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
 	struct quiver_attr attr;
 };
 
-struct window;
+struct write_window;
 
 struct column {
 	int fd;
@@ -53,9 +53,9 @@ struct columns {
 	_Atomic uint64_t vector_syncs; /* of vectors.npy, begun */
 	uint64_t rows_max; /* that fit the reserved address space */
 	_Atomic bool grown; /* since the last columns_sync_slots */
-	/* Where part n of vectors.npy is stored in: n % WINDOWS; NULL: by calls. Replaced by one
-	 * thread at a time, read inside an epoch (window.h). */
-	struct window *_Atomic windows[WINDOWS];
+	/* Where part n of vectors.npy is stored in: n % WRITE_WINDOWS; NULL: by calls. Replaced by one
+	 * thread at a time, read inside an epoch (write_window.h). */
+	struct write_window *_Atomic windows[WRITE_WINDOWS];
 };
 
 /* Make the three files with no rows, and sync them. 0 or -errno. */
@@ -110,11 +110,11 @@ const void *columns_vector(const struct columns *columns, uint64_t slot);
 uint64_t columns_id(const struct columns *columns, uint64_t slot);
 /* A row of `slot` is about to be read: have the processor fetch it meanwhile. Any thread; the slot
  * need not hold anything. */
-void columns_fetch_row(const struct columns *columns, uint64_t slot);
+void columns_prefetch_row(const struct columns *columns, uint64_t slot);
 /* The same for its ID. */
-void columns_fetch_id(const struct columns *columns, uint64_t slot);
+void columns_prefetch_id(const struct columns *columns, uint64_t slot);
 /* The same for the first bytes of the vector. */
-void columns_fetch_vector(const struct columns *columns, uint64_t slot);
+void columns_prefetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
  * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);

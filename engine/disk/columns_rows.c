@@ -13,7 +13,7 @@
 #include "engine/base/fault.h"
 #include "engine/disk/column_map.h"
 #include "engine/disk/columns.h"
-#include "engine/disk/window.h"
+#include "engine/disk/write_window.h"
 #include "engine/media/bytes.h"
 
 /* Where each field of a meta row lies; FORMAT.md. */
@@ -130,7 +130,7 @@ uint64_t columns_id(const struct columns *columns, uint64_t slot)
 	return le64toh(__atomic_load_n(id, __ATOMIC_ACQUIRE));
 }
 
-void columns_fetch_row(const struct columns *columns, uint64_t slot)
+void columns_prefetch_row(const struct columns *columns, uint64_t slot)
 {
 	const uint8_t *row = columns->meta.map + row_offset(&columns->meta, slot);
 
@@ -138,12 +138,12 @@ void columns_fetch_row(const struct columns *columns, uint64_t slot)
 	__builtin_prefetch(row + META_ROW_BYTES - 1); /* in the next cache line, maybe */
 }
 
-void columns_fetch_id(const struct columns *columns, uint64_t slot)
+void columns_prefetch_id(const struct columns *columns, uint64_t slot)
 {
 	__builtin_prefetch(columns->ids.map + row_offset(&columns->ids, slot));
 }
 
-void columns_fetch_vector(const struct columns *columns, uint64_t slot)
+void columns_prefetch_vector(const struct columns *columns, uint64_t slot)
 {
 	const uint8_t *vector = columns->vectors.map + row_offset(&columns->vectors, slot);
 	uint32_t bytes = columns->vectors.row_bytes;
@@ -208,7 +208,7 @@ int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *
 	assert(length % column->row_bytes == 0);
 	assert(slot + length / column->row_bytes <=
 	       atomic_load_explicit(&columns->rows, memory_order_relaxed));
-	return window_write(columns, row_offset(column, slot), length, parts, count);
+	return write_window_write(columns, row_offset(column, slot), length, parts, count);
 }
 
 /* The same for at most WRITE_ROWS_MAX rows. */

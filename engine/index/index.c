@@ -166,9 +166,9 @@ static inline uint64_t find(const struct index *index, uint64_t id, bool read, b
 		if (entry == INDEX_EMPTY)
 			return SLOT_NONE;
 		if (entry != INDEX_TOMB) {
-			columns_fetch_row(index->columns, entry - INDEX_SLOT0);
+			columns_prefetch_row(index->columns, entry - INDEX_SLOT0);
 			if (read)
-				columns_fetch_vector(index->columns, entry - INDEX_SLOT0);
+				columns_prefetch_vector(index->columns, entry - INDEX_SLOT0);
 			if (columns_id(index->columns, entry - INDEX_SLOT0) == id)
 				return entry - INDEX_SLOT0;
 		}

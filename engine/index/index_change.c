@@ -109,7 +109,7 @@ static void copy_range(struct index *index, const struct index_table *table, uin
 		uint64_t entry = index_entry(table, at);
 
 		if (entry >= INDEX_SLOT0)
-			columns_fetch_id(index->columns, entry - INDEX_SLOT0);
+			columns_prefetch_id(index->columns, entry - INDEX_SLOT0);
 	}
 	for (uint64_t at = from; at < end; at++) {
 		uint64_t entry = index_entry(table, at);

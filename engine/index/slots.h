@@ -2,7 +2,7 @@
  * slots.h - which slots are free, taken and live, and who is still in them.
  *
  * free -> taken (allocated by a commit under way) -> live (published) -> taken
- * (retired: superseded, until a checkpoint has made its successor durable and no
+ * (deferred free: superseded, until a checkpoint has made its successor durable and no
  * reader is in it) -> free. Slots are never overwritten while taken.
  */
 #ifndef QUIVER_SLOTS_H

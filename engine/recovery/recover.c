@@ -75,7 +75,7 @@ void recovery_free(struct recovery *recovery)
 	free(recovery->doomed);
 	free(recovery->bad);
 	free(recovery->superseded.items);
-	free(recovery->named.items);
+	free(recovery->slot_refs.items);
 	free(recovery->unreadable.items);
 }
 
@@ -90,14 +90,14 @@ int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_r
 	return r ? r : vector_sum(record->id, record->lsn, hash) == record->sum;
 }
 
-int recovery_note(struct retired_list *list, const struct wal_record *record)
+int recovery_note(struct deferred_free_list *list, const struct wal_record *record)
 {
-	int r = retired_make_room(list, 1);
+	int r = deferred_frees_make_room(list, 1);
 
 	if (r == 0)
-		list->items[list->count++] = (struct retired){ .slot = record->slot,
-			                                       .id = record->id,
-			                                       .lsn = record->lsn };
+		list->items[list->count++] = (struct deferred_free){ .slot = record->slot,
+			                                             .id = record->id,
+			                                             .lsn = record->lsn };
 	return r;
 }
 
@@ -106,30 +106,30 @@ static int collect(void *arg, const struct wal_record *record, const void *paylo
 	struct recovery *recovery = arg;
 
 	(void)payload;
-	return record->type == WAL_PUTSLOT ? named_add(&recovery->named, record) : 0;
+	return record->type == WAL_PUTSLOT ? slot_refs_add(&recovery->slot_refs, record) : 0;
 }
 
 /* Where the log was read to its end but for the slots that it names. One that was durable and is
  * damaged is one vector lost; else the first that holds something else ends the log. */
-static int judge_named(struct recovery *recovery)
+static int judge_slot_refs(struct recovery *recovery)
 {
 	struct wal_scan *scan = &recovery->scan;
-	struct named_list *named = &recovery->named;
+	struct slot_ref_list *refs = &recovery->slot_refs;
 	int r;
 
-	recovery->names_slots = named->count > 0;
-	r = named_check(named, &recovery->store->columns, !recovery->look_only);
+	recovery->names_slots = refs->count > 0;
+	r = slot_refs_check(refs, &recovery->store->columns, !recovery->look_only);
 
 	if (r == 0)
-		named_keep_bad(named);
-	for (size_t i = 0; r == 0 && i < named->count; i++) {
-		const struct named_slot *bad = &named->items[i];
+		slot_refs_keep_bad(refs);
+	for (size_t i = 0; r == 0 && i < refs->count; i++) {
+		const struct slot_ref *bad = &refs->items[i];
 
 		if (bad->lsn <= scan->durable_lsn)
 			continue;
 		if (bad->state != -EBADMSG)
 			return bad->state;
-		named->count = i;
+		refs->count = i;
 		scan->bad_slot_lsn = bad->lsn;
 		scan->each = NULL;
 		return wal_scan(scan);
@@ -149,7 +149,7 @@ static int read_log(struct recovery *recovery)
 	scan->arg = recovery;
 	r = wal_scan(scan);
 	if (r == 0)
-		r = judge_named(recovery);
+		r = judge_slot_refs(recovery);
 	/* Where writing a page fails, the kernel calls it clean and goes on showing it. A page
 	 * that is written over such a one may even lack the filesystem's note that it belongs
 	 * to the file: ext4 then reads zeros after a power cut. The log's pages had theirs when
@@ -287,7 +287,7 @@ int recovery_base(struct recovery *recovery, bool clean)
 	return r;
 }
 
-static int settle_named(void *arg, const struct wal_record *record, const void *payload)
+static int settle_slot_refs(void *arg, const struct wal_record *record, const void *payload)
 {
 	(void)payload;
 	(void)recovery_settle(arg, record->slot);
@@ -298,15 +298,15 @@ static int settle_named(void *arg, const struct wal_record *record, const void *
 
 int recovery_foresee(struct recovery *recovery)
 {
-	for (size_t i = 0; i < recovery->named.count; i++) {
-		const struct named_slot *lost = &recovery->named.items[i];
+	for (size_t i = 0; i < recovery->slot_refs.count; i++) {
+		const struct slot_ref *lost = &recovery->slot_refs.items[i];
 
 		recovery_say(recovery,
 		             "vectors.npy: slot %" PRIu64 " (vector %" PRIu64
 		             ") does not hold what the log says (LSN %" PRIu64 ")",
 		             lost->slot, lost->id, lost->lsn);
 	}
-	recovery->scan.each = settle_named;
+	recovery->scan.each = settle_slot_refs;
 	recovery->scan.arg = recovery;
 	return wal_scan(&recovery->scan);
 }

@@ -7,7 +7,7 @@
 #define QUIVER_RECOVER_H
 
 #include "engine/log/wal_read.h"
-#include "engine/recovery/named.h"
+#include "engine/recovery/slot_refs.h"
 #include "engine/store/store.h"
 
 struct bad_row {
@@ -24,14 +24,15 @@ struct recovery {
 	uint64_t rows; /* bits in doomed */
 	struct bad_row *bad;
 	size_t bad_count, bad_capacity;
-	struct retired_list superseded; /* rows to be freed once their successors are synced */
+	struct deferred_free_list
+		superseded; /* rows to be freed once their successors are synced */
 	uint64_t base; /* vectors found at the checkpoint */
 	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
 	/* The slots that PUTSLOTs name, while the log is read; then those of them that were
 	 * durable and are damaged, in the order of their LSNs. */
-	struct named_list named;
-	size_t lost_next; /* in `named`, in replay */
-	struct retired_list unreadable; /* vectors that replay found no bytes for */
+	struct slot_ref_list slot_refs;
+	size_t lost_next; /* in slot_refs, in replay */
+	struct deferred_free_list unreadable; /* vectors that replay found no bytes for */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
 	bool names_slots; /* the log has PUTSLOTs */
@@ -75,7 +76,7 @@ void recovery_free(struct recovery *recovery);
 /* Whether `slot` holds the vector of a record: 1, 0 or -errno. */
 int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_record *record);
 /* Add a record's slot, ID and LSN. 0 or -ENOMEM. */
-int recovery_note(struct retired_list *list, const struct wal_record *record);
+int recovery_note(struct deferred_free_list *list, const struct wal_record *record);
 /* Whether row `slot` is to be freed in recovery_finish; nothing where there was no such row. */
 void recovery_set_doomed(struct recovery *recovery, uint64_t slot, bool on);
 /* True where the row was bad and is settled now. */

@@ -19,7 +19,7 @@ static_assert(RUN_BYTES >= (uint64_t)QUIVER_DIM_MAX * 8, "a run holds a vector")
 static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint64_t lsn)
 {
 	struct quiver *store = recovery->store;
-	struct retired item = { .slot = slot, .id = id, .lsn = lsn };
+	struct deferred_free item = { .slot = slot, .id = id, .lsn = lsn };
 	int r;
 
 	if (slot == SLOT_NONE)
@@ -35,7 +35,7 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 		recovery->gone++;
 		return 0;
 	}
-	r = retired_make_room(&recovery->superseded, 1);
+	r = deferred_frees_make_room(&recovery->superseded, 1);
 	if (r)
 		return r;
 	slots_clear_live(&store->slots, slot);
@@ -187,7 +187,7 @@ static int run_add(struct recovery *recovery, const struct wal_record *record, c
 /* Replay goes through the log in the order in which the scan noted them. */
 static bool is_lost(struct recovery *recovery, const struct wal_record *record)
 {
-	const struct named_list *lost = &recovery->named;
+	const struct slot_ref_list *lost = &recovery->slot_refs;
 
 	if (recovery->lost_next == lost->count ||
 	    lost->items[recovery->lost_next].lsn != record->lsn)
@@ -445,7 +445,7 @@ static void report_unreadable(const struct recovery *recovery)
 	struct quiver *store = recovery->store;
 
 	for (size_t i = 0; i < recovery->unreadable.count; i++) {
-		const struct retired *item = &recovery->unreadable.items[i];
+		const struct deferred_free *item = &recovery->unreadable.items[i];
 
 		if (index_find(&store->index, item->id) == item->slot)
 			quiver_report(

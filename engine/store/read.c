@@ -19,7 +19,7 @@
 
 int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row)
 {
-	if (overlay_get(&store->overlay, slot, row))
+	if (attr_deltas_get(&store->attr_deltas, slot, row))
 		return 0;
 	return columns_meta(&store->columns, slot, id, row);
 }
@@ -109,7 +109,7 @@ static int find_row(struct quiver *store, uint64_t id, uint64_t *slot, struct me
 
 	if (r != -EAGAIN)
 		return r;
-	r = store_mend_index(store);
+	r = store_rebuild_index(store);
 	if (r == 0)
 		r = find_once(store, id, slot, row, pin); /* whole now */
 	return r == -EAGAIN ? -EIO : r;

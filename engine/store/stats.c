@@ -20,7 +20,7 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	stats->slots = counts.rows;
 	stats->slots_used = counts.used;
 	stats->slots_free = counts.free_below;
-	stats->slots_retired = atomic_load(&store->retired_count);
+	stats->slots_retired = atomic_load(&store->deferred_count);
 	stats->fragmentation =
 		counts.used == 0
 			? 0.0

@@ -210,7 +210,7 @@ static void init_locks(struct quiver *store)
 	pthread_mutex_init(&store->grow_lock, NULL);
 	pthread_mutex_init(&store->hold_lock, NULL);
 	commit_queue_init(&store->queue);
-	overlay_init(&store->overlay);
+	attr_deltas_init(&store->attr_deltas);
 	job_init(&store->job);
 }
 
@@ -353,7 +353,7 @@ static int open_columns(struct quiver *store, bool read_only, struct quiver_erro
 		r = space_init(store);
 	if (r)
 		return r;
-	fetch_init(store);
+	prefetch_init(store);
 	slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 	return 0;
 }
@@ -430,7 +430,7 @@ static void free_store(struct quiver *store)
 	readers_destroy(&store->readers);
 	slots_destroy(&store->slots);
 	space_destroy(store);
-	overlay_destroy(&store->overlay);
+	attr_deltas_destroy(&store->attr_deltas);
 	commit_queue_destroy(&store->queue);
 	pthread_mutex_destroy(&store->writer_lock);
 	pthread_mutex_destroy(&store->publish_lock);
@@ -439,9 +439,9 @@ static void free_store(struct quiver *store)
 	pthread_mutex_destroy(&store->grow_lock);
 	pthread_mutex_destroy(&store->hold_lock);
 	pthread_mutex_destroy(&store->job.lock);
-	free(store->retired.items);
+	free(store->deferred_frees.items);
 	free(store->unlogged.items);
-	free(store->waiting.items);
+	free(store->deferred_pinned.items);
 	report_destroy(&store->report);
 	free(store);
 }

@@ -3,7 +3,7 @@
  *
  * Locks, in the order in which they may be taken:
  *   job lock > checkpoint lock > grow lock > writer lock > publish lock, queue lock,
- *   and below all of them the locks inside wal, slots, overlay and report.
+ *   and below all of them the locks inside wal, slots, attr_deltas and report.
  */
 #ifndef QUIVER_STORE_H
 #define QUIVER_STORE_H
@@ -18,8 +18,8 @@
 #include "engine/base/report.h"
 #include "engine/disk/columns.h"
 #include "engine/disk/io.h"
+#include "engine/index/attr_deltas.h"
 #include "engine/index/index.h"
-#include "engine/index/overlay.h"
 #include "engine/index/readers.h"
 #include "engine/index/slots.h"
 #include "engine/log/wal.h"
@@ -30,7 +30,7 @@
 /* A checkpoint begins by itself at this much log: what a crash has to replay. */
 #define STORE_CHECKPOINT_LOG_BYTES (UINT64_C(256) << 20)
 /* ... or this many superseded slots (memory: 24 bytes each), */
-#define STORE_CHECKPOINT_RETIRED 262144u
+#define STORE_CHECKPOINT_DEFERRED 262144u
 /* ... or this many vectors with attributes set since (memory: 128 to 256 bytes each), */
 #define STORE_CHECKPOINT_ATTRS 65536u
 /* ... or, in mode none, this many written (memory: 8 bytes each, and some 250 while the
@@ -43,14 +43,14 @@
 #define STORE_LSN_STEP (UINT64_C(1) << 40)
 
 /* A slot whose vector was superseded or removed. */
-struct retired {
+struct deferred_free {
 	uint64_t slot;
 	uint64_t id; /* whose it was */
 	uint64_t lsn; /* of the commit that superseded it */
 };
 
-struct retired_list {
-	struct retired *items;
+struct deferred_free_list {
+	struct deferred_free *items;
 	size_t count;
 	size_t capacity;
 };
@@ -90,7 +90,7 @@ struct job {
 	_Atomic bool stop;
 };
 
-enum background_thread { HOUSEKEEPER, CHECKPOINTER, FETCHER, BACKGROUND_THREADS };
+enum background_thread { HOUSEKEEPER, CHECKPOINTER, PREFETCHER, BACKGROUND_THREADS };
 
 struct background {
 	pthread_t threads[BACKGROUND_THREADS];
@@ -101,7 +101,7 @@ struct background {
 	bool grow_wanted; /* lock */
 	bool segment_wanted; /* lock */
 	bool checkpoint_wanted; /* lock */
-	bool fetch_wanted; /* lock */
+	bool prefetch_wanted; /* lock */
 };
 
 struct counters {
@@ -111,14 +111,14 @@ struct counters {
 	struct latency commit, sync, growth, checkpoint, compact_step;
 };
 
-/* How far pages of vectors.npy were asked for ahead of who writes them; only hints. fetch.c. */
-struct fetch {
+/* How far pages of vectors.npy were asked for ahead of who writes them; only hints. prefetch.c. */
+struct prefetch {
 	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
 	_Atomic uint64_t holes_enough; /* who takes a slot from this one on asks for more holes */
-	/* The fetcher's: those that were asked for lie from here to below there. */
+	/* The prefetcher's: those that were asked for lie from here to below there. */
 	uint64_t holes_from, holes_to;
-	uint64_t asked_ns; /* the fetcher's; when pages of the tail were last asked for */
-	uint64_t syncs; /* the fetcher's; syncs of the slots until then */
+	uint64_t asked_ns; /* the prefetcher's; when pages of the tail were last asked for */
+	uint64_t syncs; /* the prefetcher's; syncs of the slots until then */
 };
 
 struct quiver {
@@ -134,7 +134,7 @@ struct quiver {
 	struct slots slots;
 	struct readers readers;
 	struct index index;
-	struct overlay overlay;
+	struct attr_deltas attr_deltas;
 	struct wal wal;
 	bool columns_opened; /* set at open */
 	bool wal_started; /* set at open */
@@ -152,8 +152,8 @@ struct quiver {
 	/* Bytes of vectors put since a client last asked for a sync: the more there are, the less
 	 * that sync will mind writing slots as well. Raised under the writer lock. */
 	_Atomic uint64_t unsynced_bytes;
-	struct retired_list retired; /* writer lock; ascending LSN */
-	_Atomic uint64_t retired_count; /* retired and waiting: for stats and triggers */
+	struct deferred_free_list deferred_frees; /* writer lock; ascending LSN */
+	_Atomic uint64_t deferred_count; /* both lists: for stats and triggers */
 	struct slot_list unlogged; /* writer lock; mode none */
 	_Atomic uint64_t unlogged_count; /* of them; written under the writer lock */
 	pthread_mutex_t dir_lock; /* so that readers of `dir` need not wait for a commit */
@@ -167,7 +167,8 @@ struct quiver {
 	struct commit_queue queue;
 
 	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */
-	struct retired_list waiting; /* checkpoint lock; freed on disk, a reader still inside */
+	struct deferred_free_list
+		deferred_pinned; /* checkpoint lock; freed on disk, a reader still inside */
 	int64_t last_checkpoint_ns; /* checkpoint lock */
 
 	pthread_mutex_t grow_lock; /* changing the size of the columns */
@@ -177,7 +178,7 @@ struct quiver {
 	_Atomic uint64_t *backed;
 	_Atomic uint64_t *punched;
 	uint64_t chunk_words; /* of each; fixed at open */
-	struct fetch fetch;
+	struct prefetch prefetch;
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */
@@ -229,18 +230,18 @@ void space_cut_later(struct quiver *store);
  * added to *freed. Checkpoint lock. */
 int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed);
 
-/* ---- fetch.c ---- */
+/* ---- prefetch.c ---- */
 /* Of a store whose geometry is known. */
-void fetch_init(struct quiver *store);
+void prefetch_init(struct quiver *store);
 /* Slots were taken, ascending: ask for the pages of those that come next, if that is due. Any
  * thread. */
-void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count);
+void prefetch_taken(struct quiver *store, const uint64_t *slots, size_t count);
 /* Slots have become free, so there may be holes that nobody has asked for. Any thread. */
-void fetch_freed(struct quiver *store);
+void prefetch_freed(struct quiver *store);
 /* The files end after `rows`. */
-void fetch_cut(struct quiver *store, uint64_t rows);
-/* Have the pages of the slots that will be taken next in memory. The fetcher. */
-void fetch_ahead(struct quiver *store);
+void prefetch_cut(struct quiver *store, uint64_t rows);
+/* Have the pages of the slots that will be taken next in memory. The prefetcher. */
+void prefetch_ahead(struct quiver *store);
 /* Slots that growing ahead keeps free. */
 uint64_t space_headroom(const struct quiver *store);
 
@@ -248,9 +249,9 @@ uint64_t space_headroom(const struct quiver *store);
 /* 0 (also on a read-only store), -EROFS the store has failed, -errno. No lock held. */
 int checkpoint_run(struct quiver *store);
 /* Retired slots nobody is in any more become free. Checkpoint lock. */
-void checkpoint_release_waiting(struct quiver *store);
+void checkpoint_free_unpinned(struct quiver *store);
 /* Room for `count` more. 0 or -ENOMEM. The lock of the list held. */
-int retired_make_room(struct retired_list *list, size_t count);
+int deferred_frees_make_room(struct deferred_free_list *list, size_t count);
 int slot_list_make_room(struct slot_list *list, size_t count);
 
 /* ---- background.c ---- */
@@ -258,7 +259,7 @@ int background_start(struct quiver *store);
 void background_stop(struct quiver *store);
 void background_want_growth(struct quiver *store);
 void background_want_segment(struct quiver *store);
-void background_want_fetch(struct quiver *store);
+void background_want_prefetch(struct quiver *store);
 
 /* ---- read.c ---- */
 /* The row of a live slot with its attributes as set last. In an epoch section or under the
@@ -268,14 +269,14 @@ int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row 
  * section or under the writer lock. */
 int store_missing(struct quiver *store, uint64_t id);
 
-/* ---- mend.c ---- */
+/* ---- index_rebuild.c ---- */
 /* Have all of the index in memory, which only then may be changed: reads what no search has
  * come to yet, or makes it anew. 0, -ENOMEM, -EROFS (the store has failed: rows are damaged,
  * too). Writer lock. */
 int store_whole_index(struct quiver *store);
 /* A search may have found nothing for damage in the snapshot of the index: make the index anew.
  * 0: search again; -EIO there is no memory for it (reported). No lock held, not in an epoch section. */
-int store_mend_index(struct quiver *store);
+int store_rebuild_index(struct quiver *store);
 
 /* ---- change.c ---- */
 /* Move vector `id` from one slot to another, which is taken; on failure that is given back.

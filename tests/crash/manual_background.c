@@ -21,9 +21,9 @@ void background_want_growth(struct quiver *store)
 	store->background.grow_wanted = true;
 }
 
-void background_want_fetch(struct quiver *store)
+void background_want_prefetch(struct quiver *store)
 {
-	store->background.fetch_wanted = true;
+	store->background.prefetch_wanted = true;
 }
 
 void background_want_segment(struct quiver *store)

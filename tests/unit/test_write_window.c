@@ -5,11 +5,11 @@
 
 #include "engine/base/fault.h"
 #include "engine/disk/columns.h"
-#include "engine/disk/window.h"
+#include "engine/disk/write_window.h"
 #include "failing_io.h"
 
 #define N 48u
-#define ROWS (12 * WINDOW_BYTES / N)
+#define ROWS (12 * WRITE_WINDOW_BYTES / N)
 #define THREADS 3u
 
 static const struct quiver_geometry geometry = { .dim = N, .dtype = QUIVER_U1, .vector_bytes = N };
@@ -47,7 +47,7 @@ static uint64_t slot_at(uint64_t offset)
 
 static bool follow(struct columns *columns, uint64_t offset)
 {
-	return windows_follow(columns, offset, COLUMN_HEADER_BYTES + ROWS * N);
+	return write_windows_follow(columns, offset, COLUMN_HEADER_BYTES + ROWS * N);
 }
 
 static void vectors_in_and_beside_windows_are_in_the_file(void **state)
@@ -57,18 +57,20 @@ static void vectors_in_and_beside_windows_are_in_the_file(void **state)
 	int fd;
 
 	make(*state, &columns, quiver_io_posix());
-	for (uint64_t at = WINDOW_BYTES; at < 4 * WINDOW_BYTES; at += WINDOW_BYTES / 2) {
+	for (uint64_t at = WRITE_WINDOW_BYTES; at < 4 * WRITE_WINDOW_BYTES;
+	     at += WRITE_WINDOW_BYTES / 2) {
 		assert_true(follow(&columns, at));
 		for (uint64_t slot = 0; slot < ROWS; slot += 3)
 			assert_int_equal(write_slot(&columns, slot, (unsigned)(at >> 10)), 0);
 		for (uint64_t slot = 0; slot < ROWS; slot += 3)
 			assert_true(shown(&columns, slot, (unsigned)(at >> 10)));
 	}
-	assert_true(shown(&columns, 3, (unsigned)(7 * WINDOW_BYTES / 2 >> 10)));
+	assert_true(shown(&columns, 3, (unsigned)(7 * WRITE_WINDOW_BYTES / 2 >> 10)));
 	assert_int_equal(columns_close(&columns), 0);
 	fd = openat(((struct unit_dir *)*state)->fd, "vectors.npy", O_RDONLY | O_CLOEXEC);
 	for (uint64_t slot = 0; slot < ROWS; slot++) {
-		uint8_t first = slot % 3 ? 0 : (uint8_t)(slot * 7 + (7 * WINDOW_BYTES / 2 >> 10));
+		uint8_t first = slot % 3 ? 0
+		                         : (uint8_t)(slot * 7 + (7 * WRITE_WINDOW_BYTES / 2 >> 10));
 
 		assert_int_equal(pread(fd, bytes, N, (off_t)(COLUMN_HEADER_BYTES + slot * N)), N);
 		assert_int_equal(bytes[0], first);
@@ -83,11 +85,11 @@ static void windows_are_where_slots_are_taken_and_end_with_the_rows(void **state
 	uint64_t end = COLUMN_HEADER_BYTES + ROWS * N;
 
 	make(*state, &columns, quiver_io_posix());
-	assert_true(follow(&columns, WINDOWS * WINDOW_BYTES + 5));
+	assert_true(follow(&columns, WRITE_WINDOWS * WRITE_WINDOW_BYTES + 5));
 	assert_null(atomic_load(&columns.windows[0])); /* there somebody is already */
-	for (unsigned i = 1; i < WINDOWS; i++)
+	for (unsigned i = 1; i < WRITE_WINDOWS; i++)
 		assert_non_null(atomic_load(&columns.windows[i]));
-	assert_false(windows_follow(&columns, end, end));
+	assert_false(write_windows_follow(&columns, end, end));
 	assert_int_equal(columns_close(&columns), 0);
 }
 
@@ -99,7 +101,7 @@ static void what_is_not_mapped_is_written(void **state)
 
 	failing_io_init(&io);
 	make(*state, &columns, &io.table);
-	assert_false(follow(&columns, WINDOW_BYTES));
+	assert_false(follow(&columns, WRITE_WINDOW_BYTES));
 	assert_int_equal(write_slot(&columns, 5, 1), 0);
 	assert_true(shown(&columns, 5, 1));
 	assert_int_equal(columns_close(&columns), 0);
@@ -109,15 +111,15 @@ static void what_is_not_mapped_is_written(void **state)
 static int write_past_the_end(void *arg)
 {
 	struct unit_dir *dir = arg;
-	uint64_t slot = slot_at(5 * WINDOW_BYTES / 2);
+	uint64_t slot = slot_at(5 * WRITE_WINDOW_BYTES / 2);
 	struct columns columns;
 
 	if (fault_init() != 0)
 		return 9;
 	make(dir, &columns, quiver_io_posix());
-	if (!follow(&columns, WINDOW_BYTES) || write_slot(&columns, slot, 1) != 0)
+	if (!follow(&columns, WRITE_WINDOW_BYTES) || write_slot(&columns, slot, 1) != 0)
 		return 1;
-	unit_truncate(dir, "vectors.npy", 2 * WINDOW_BYTES);
+	unit_truncate(dir, "vectors.npy", 2 * WRITE_WINDOW_BYTES);
 	if (write_slot(&columns, slot, 2) != 0 || !shown(&columns, slot, 2))
 		return 2;
 	if (write_slot(&columns, slot + 1, 3) != 0 || !shown(&columns, slot + 1, 3))

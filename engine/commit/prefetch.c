@@ -1,5 +1,5 @@
 /*
- * fetch.c - pages in memory before slots in them are written, of vectors.npy and of the rows. Who
+ * prefetch.c - pages in memory before slots in them are written, of vectors.npy and of the rows. Who
  * writes a part of a page that is not there waits until the disk has read it, several times as
  * long as the whole commit takes otherwise; and where the writer is a thread that others wait
  * for, so do they.
@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "engine/base/sizes.h"
-#include "engine/disk/window.h"
+#include "engine/disk/write_window.h"
 #include "engine/store/store.h"
 
 /* Of the tail. It has blocks that were never written, so the disk has nothing to do. */
-#define TAIL_BYTES (WINDOWS * WINDOW_BYTES)
+#define TAIL_BYTES (WRITE_WINDOWS * WRITE_WINDOW_BYTES)
 /* Asked for at a time; the kernel may cut larger requests short. */
 #define PIECE_BYTES (UINT64_C(256) << 10)
 /* Holes that are fetched for at once: the disk reads them beside each other, for some 10 ms, in
@@ -44,9 +44,9 @@ static uint64_t page_bytes(void)
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void fetch_init(struct quiver *store)
+void prefetch_init(struct quiver *store)
 {
-	struct fetch *fetch = &store->fetch;
+	struct prefetch *fetch = &store->prefetch;
 
 	/* The first who takes a slot asks. */
 	atomic_init(&fetch->tail, 0);
@@ -56,15 +56,15 @@ void fetch_init(struct quiver *store)
 	fetch->syncs = 0;
 }
 
-void fetch_cut(struct quiver *store, uint64_t rows)
+void prefetch_cut(struct quiver *store, uint64_t rows)
 {
-	if (atomic_load(&store->fetch.tail) > rows)
-		atomic_store(&store->fetch.tail, rows);
+	if (atomic_load(&store->prefetch.tail) > rows)
+		atomic_store(&store->prefetch.tail, rows);
 }
 
-void fetch_freed(struct quiver *store)
+void prefetch_freed(struct quiver *store)
 {
-	atomic_store(&store->fetch.holes_enough, 0);
+	atomic_store(&store->prefetch.holes_enough, 0);
 }
 
 /* ---- asking ---- */
@@ -75,27 +75,27 @@ static uint64_t tail_slots(const struct quiver *store)
 }
 
 /* Whether `slot` has come so near to the end of what was fetched of the tail that another part of
- * WINDOW_BYTES is worth asking for. */
+ * WRITE_WINDOW_BYTES is worth asking for. */
 static bool tail_is_low(const struct quiver *store, uint64_t slot)
 {
-	uint64_t want = slot + tail_slots(store) / WINDOWS * (WINDOWS - 1);
+	uint64_t want = slot + tail_slots(store) / WRITE_WINDOWS * (WRITE_WINDOWS - 1);
 	uint64_t rows = atomic_load(&store->columns.rows);
 
-	return atomic_load_explicit(&store->fetch.tail, memory_order_relaxed) <
+	return atomic_load_explicit(&store->prefetch.tail, memory_order_relaxed) <
 	       (want < rows ? want : rows);
 }
 
 static bool holes_are_low(const struct quiver *store, uint64_t slot)
 {
-	return slot >= atomic_load_explicit(&store->fetch.holes_enough, memory_order_relaxed);
+	return slot >= atomic_load_explicit(&store->prefetch.holes_enough, memory_order_relaxed);
 }
 
-void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count)
+void prefetch_taken(struct quiver *store, const uint64_t *slots, size_t count)
 {
 	if (count == 0 || count * store->geometry.vector_bytes >= FOR_BYTES)
 		return;
 	if (tail_is_low(store, slots[count - 1]) || holes_are_low(store, slots[count - 1]))
-		background_want_fetch(store);
+		background_want_prefetch(store);
 }
 
 /* ---- the tail ---- */
@@ -103,7 +103,7 @@ void fetch_taken(struct quiver *store, const uint64_t *slots, size_t count)
 /* Whether slots have been taken fast since the last time, and nobody has synced them. */
 static bool is_taken_fast(struct quiver *store)
 {
-	struct fetch *fetch = &store->fetch;
+	struct prefetch *fetch = &store->prefetch;
 	uint64_t now = clock_monotonic_ns();
 	uint64_t syncs = atomic_load(&store->columns.vector_syncs);
 	bool fast = now - fetch->asked_ns < FAST_NS && syncs == fetch->syncs;
@@ -122,12 +122,12 @@ static uint64_t offset_of(const struct quiver *store, uint64_t slot)
 static bool follow(struct quiver *store, const struct slots_counts *counts)
 {
 	uint64_t at = offset_of(store, counts->used);
-	uint64_t end = (at / WINDOW_BYTES + WINDOWS) * WINDOW_BYTES;
+	uint64_t end = (at / WRITE_WINDOW_BYTES + WRITE_WINDOWS) * WRITE_WINDOW_BYTES;
 
-	if (!windows_follow(&store->columns, at, offset_of(store, counts->rows)))
+	if (!write_windows_follow(&store->columns, at, offset_of(store, counts->rows)))
 		return false;
 	end = end < offset_of(store, counts->rows) ? end : offset_of(store, counts->rows);
-	atomic_store(&store->fetch.tail,
+	atomic_store(&store->prefetch.tail,
 	             (end - COLUMN_HEADER_BYTES) / store->geometry.vector_bytes);
 	return true;
 }
@@ -142,9 +142,9 @@ static void will_need(const struct column *column, uint64_t from, uint64_t to)
 	}
 }
 
-static void fetch_tail(struct quiver *store, const struct slots_counts *counts)
+static void prefetch_tail(struct quiver *store, const struct slots_counts *counts)
 {
-	uint64_t from = atomic_load(&store->fetch.tail);
+	uint64_t from = atomic_load(&store->prefetch.tail);
 	uint64_t to;
 
 	if (is_taken_fast(store) && follow(store, counts))
@@ -153,7 +153,7 @@ static void fetch_tail(struct quiver *store, const struct slots_counts *counts)
 	to = counts->used + tail_slots(store);
 	to = to < counts->rows ? to : counts->rows;
 	/* Also where there is no tail: else whoever takes a slot would ask, and in vain. */
-	atomic_store(&store->fetch.tail, to);
+	atomic_store(&store->prefetch.tail, to);
 	if (from >= to)
 		return;
 	will_need(&store->columns.vectors, offset_of(store, from) / PIECE_BYTES * PIECE_BYTES,
@@ -210,7 +210,7 @@ static void add_page(const struct column *column, struct range *range, uint64_t 
 	range->to = page + page_bytes();
 }
 
-static void fetch_edges(const struct column *column, const uint64_t *holes, size_t count)
+static void prefetch_edges(const struct column *column, const uint64_t *holes, size_t count)
 {
 	struct range range = { 0, 0 };
 
@@ -226,9 +226,9 @@ static void fetch_edges(const struct column *column, const uint64_t *holes, size
 	will_need(column, range.from, range.to);
 }
 
-static void fetch_holes(struct quiver *store, const struct slots_counts *counts)
+static void prefetch_holes(struct quiver *store, const struct slots_counts *counts)
 {
-	struct fetch *fetch = &store->fetch;
+	struct prefetch *fetch = &store->prefetch;
 	uint64_t holes[HOLES_AHEAD];
 	uint64_t end;
 	size_t count = slots_peek(&store->slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
@@ -236,9 +236,9 @@ static void fetch_holes(struct quiver *store, const struct slots_counts *counts)
 
 	while (known < count && holes[known] >= fetch->holes_from && holes[known] < fetch->holes_to)
 		known++;
-	fetch_edges(&store->columns.vectors, holes + known, count - known);
-	fetch_edges(&store->columns.ids, holes + known, count - known);
-	fetch_edges(&store->columns.meta, holes + known, count - known);
+	prefetch_edges(&store->columns.vectors, holes + known, count - known);
+	prefetch_edges(&store->columns.ids, holes + known, count - known);
+	prefetch_edges(&store->columns.meta, holes + known, count - known);
 	fetch->holes_from = count > 0 ? holes[0] : end;
 	fetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
 	if (count > 0)
@@ -247,12 +247,12 @@ static void fetch_holes(struct quiver *store, const struct slots_counts *counts)
 		atomic_store(&fetch->holes_enough, end < counts->used ? end : UINT64_MAX);
 }
 
-void fetch_ahead(struct quiver *store)
+void prefetch_ahead(struct quiver *store)
 {
 	struct slots_counts counts;
 
 	slots_counts(&store->slots, &counts);
-	fetch_holes(store, &counts);
+	prefetch_holes(store, &counts);
 	if (tail_is_low(store, counts.used))
-		fetch_tail(store, &counts);
+		prefetch_tail(store, &counts);
 }

@@ -1,38 +1,38 @@
 /*
- * named.h - the slots that the log names instead of carrying their vectors, and whether they
+ * slot_refs.h - the slots that the log names instead of carrying their vectors, and whether they
  * hold them; FORMAT.md, PUTSLOT. Used while opening, and by the check of a store that nobody has
  * open.
  */
-#ifndef QUIVER_NAMED_H
-#define QUIVER_NAMED_H
+#ifndef QUIVER_SLOT_REFS_H
+#define QUIVER_SLOT_REFS_H
 
 #include "engine/disk/columns.h"
 #include "engine/media/wal_record.h"
 
-struct named_slot {
+struct slot_ref {
 	uint64_t slot;
 	uint64_t id;
 	uint64_t lsn;
 	uint64_t sum;
-	int state; /* after named_check: 0 it holds what the sum says, -EBADMSG it does not, or
+	int state; /* after slot_refs_check: 0 it holds what the sum says, -EBADMSG it does not, or
 	              the -errno of reading it */
 };
 
-struct named_list {
-	struct named_slot *items; /* malloc'd, the owner of the list frees */
+struct slot_ref_list {
+	struct slot_ref *items; /* malloc'd, the owner of the list frees */
 	size_t count, capacity;
 };
 
 /* Add the slot of a record. 0 or -ENOMEM. */
-int named_add(struct named_list *list, const struct wal_record *record);
+int slot_refs_add(struct slot_ref_list *list, const struct wal_record *record);
 
 /* Compare all with what is on the disk, in the order of the slots, which the list has then. What
  * the kernel's cache alone has, after a write that failed, or where there is no way past the
- * cache, holds, too: with `mend` it is written anew to pages that are read anew. What holds
+ * cache, holds, too: with `rewrite` it is written anew to pages that are read anew. What holds
  * becomes durable by a sync of the vectors. 0, -ENOMEM, -errno of opening or of writing. */
-int named_check(struct named_list *list, const struct columns *columns, bool mend);
+int slot_refs_check(struct slot_ref_list *list, const struct columns *columns, bool rewrite);
 
 /* Keep only those that hold something else or cannot be read, in the order of their LSNs. */
-void named_keep_bad(struct named_list *list);
+void slot_refs_keep_bad(struct slot_ref_list *list);
 
 #endif

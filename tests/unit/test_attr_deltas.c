@@ -1,46 +1,46 @@
 #include "unit.h"
 
-#include "engine/index/overlay.h"
+#include "engine/index/attr_deltas.h"
 #include "store_test.h"
 
 #define SLOTS 300u
 
-static struct overlay overlay;
+static struct attr_deltas deltas;
 
 static int setup(void **state)
 {
 	(void)state;
-	overlay_init(&overlay);
+	attr_deltas_init(&deltas);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	overlay_destroy(&overlay);
+	attr_deltas_destroy(&deltas);
 	return 0;
 }
 
 static void put(uint64_t slot, uint64_t lsn)
 {
-	struct overlay_row row = {
+	struct attr_delta row = {
 		.slot = slot, .id = slot + 1, .lsn = lsn, .row = { .lsn = 1, .sum = slot ^ lsn }
 	};
 
-	assert_int_equal(overlay_make_room(&overlay, 1), 0);
-	overlay_put(&overlay, &row);
+	assert_int_equal(attr_deltas_make_room(&deltas, 1), 0);
+	attr_deltas_put(&deltas, &row);
 }
 
-static void test_an_empty_overlay_has_nothing(void **state)
+static void test_no_attr_deltas_have_nothing(void **state)
 {
-	struct overlay_row *rows;
+	struct attr_delta *rows;
 	struct meta_row row;
 	size_t count;
 
 	(void)state;
-	assert_false(overlay_get(&overlay, 1, &row));
-	overlay_drop(&overlay, 1, UINT64_MAX);
-	assert_int_equal(overlay_copy(&overlay, &rows, &count), 0);
+	assert_false(attr_deltas_get(&deltas, 1, &row));
+	attr_deltas_drop(&deltas, 1, UINT64_MAX);
+	assert_int_equal(attr_deltas_copy(&deltas, &rows, &count), 0);
 	assert_true(rows == NULL && count == 0);
 }
 
@@ -51,11 +51,11 @@ static void test_a_row_newer_than_the_checkpoint_stays(void **state)
 	(void)state;
 	put(5, 10);
 	put(5, 12);
-	overlay_drop(&overlay, 5, 11);
-	assert_true(overlay_get(&overlay, 5, &row));
+	attr_deltas_drop(&deltas, 5, 11);
+	assert_true(attr_deltas_get(&deltas, 5, &row));
 	assert_int_equal(row.sum, 5 ^ 12);
-	overlay_drop(&overlay, 5, 12);
-	assert_false(overlay_get(&overlay, 5, &row));
+	attr_deltas_drop(&deltas, 5, 12);
+	assert_false(attr_deltas_get(&deltas, 5, &row));
 }
 
 /* Against an array: removing closes gaps in the probing, wherever it wraps. */
@@ -73,7 +73,7 @@ static void test_random_changes_agree_with_a_simple_model(void **state)
 			put(slot, ++lsn);
 			lsns[slot] = lsn;
 		} else {
-			overlay_drop(&overlay, slot, UINT64_MAX);
+			attr_deltas_drop(&deltas, slot, UINT64_MAX);
 			lsns[slot] = 0;
 		}
 		if (i % 500)
@@ -81,7 +81,7 @@ static void test_random_changes_agree_with_a_simple_model(void **state)
 		for (uint64_t s = 0; s < SLOTS; s++) {
 			struct meta_row row;
 
-			assert_int_equal(overlay_get(&overlay, s, &row), lsns[s] != 0);
+			assert_int_equal(attr_deltas_get(&deltas, s, &row), lsns[s] != 0);
 			if (lsns[s])
 				assert_int_equal(row.sum, s ^ lsns[s]);
 		}
@@ -90,14 +90,14 @@ static void test_random_changes_agree_with_a_simple_model(void **state)
 
 static void test_a_copy_holds_every_row(void **state)
 {
-	struct overlay_row *rows;
+	struct attr_delta *rows;
 	bool seen[SLOTS] = { false };
 	size_t count;
 
 	(void)state;
 	for (uint64_t s = 0; s < SLOTS; s++)
 		put(s, s + 1);
-	assert_int_equal(overlay_copy(&overlay, &rows, &count), 0);
+	assert_int_equal(attr_deltas_copy(&deltas, &rows, &count), 0);
 	assert_int_equal(count, SLOTS);
 	for (size_t i = 0; i < count; i++) {
 		assert_true(rows[i].lsn == rows[i].slot + 1 && !seen[rows[i].slot]);
@@ -114,16 +114,16 @@ static void test_memory_of_a_burst_is_given_back(void **state)
 	(void)state;
 	for (uint64_t s = 0; s < BURST; s++)
 		put(s, s + 1);
-	assert_true(overlay.places >= BURST);
+	assert_true(deltas.places >= BURST);
 	for (uint64_t s = 0; s < BURST; s++)
 		if (s % 1000)
-			overlay_drop(&overlay, s, UINT64_MAX);
+			attr_deltas_drop(&deltas, s, UINT64_MAX);
 	put(BURST, 1);
 	for (uint64_t s = 0; s <= BURST; s++)
-		assert_int_equal(overlay_get(&overlay, s, &row), s % 1000 == 0);
+		assert_int_equal(attr_deltas_get(&deltas, s, &row), s % 1000 == 0);
 	for (int i = 0; i < 10; i++)
 		put(BURST, 1); /* not all at once */
-	assert_true(overlay.places <= 2048);
+	assert_true(deltas.places <= 2048);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -131,7 +131,7 @@ static void test_memory_of_a_burst_is_given_back(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_an_empty_overlay_has_nothing),
+		TEST(test_no_attr_deltas_have_nothing),
 		TEST(test_a_row_newer_than_the_checkpoint_stays),
 		TEST(test_random_changes_agree_with_a_simple_model),
 		TEST(test_a_copy_holds_every_row),

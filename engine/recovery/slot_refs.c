@@ -1,4 +1,4 @@
-#include "engine/recovery/named.h"
+#include "engine/recovery/slot_refs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,22 +18,22 @@ struct look {
 	const struct columns *columns;
 	uint64_t rows;
 	int direct_fd; /* of vectors.npy, past the cache; -1 = not possible */
-	bool mend;
+	bool rewrite;
 	uint8_t *bytes; /* READ_BYTES of them */
 };
 
-int named_add(struct named_list *list, const struct wal_record *record)
+int slot_refs_add(struct slot_ref_list *list, const struct wal_record *record)
 {
 	if (list->count == list->capacity) {
 		size_t want = list->capacity ? list->capacity * 2 : 64;
-		struct named_slot *grown = realloc(list->items, want * sizeof(*grown));
+		struct slot_ref *grown = realloc(list->items, want * sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
 		list->items = grown;
 		list->capacity = want;
 	}
-	list->items[list->count++] = (struct named_slot){
+	list->items[list->count++] = (struct slot_ref){
 		.slot = record->slot, .id = record->id, .lsn = record->lsn, .sum = record->sum
 	};
 	return 0;
@@ -46,12 +46,12 @@ static int compare(uint64_t x, uint64_t y)
 
 static int by_slot(const void *a, const void *b)
 {
-	return compare(((const struct named_slot *)a)->slot, ((const struct named_slot *)b)->slot);
+	return compare(((const struct slot_ref *)a)->slot, ((const struct slot_ref *)b)->slot);
 }
 
 static int by_lsn(const void *a, const void *b)
 {
-	return compare(((const struct named_slot *)a)->lsn, ((const struct named_slot *)b)->lsn);
+	return compare(((const struct slot_ref *)a)->lsn, ((const struct slot_ref *)b)->lsn);
 }
 
 /* The blocks of some neighbours in the file; it may end before the last one does. */
@@ -61,8 +61,7 @@ struct blocks {
 	uint64_t need; /* up to the end of the last slot */
 };
 
-static struct blocks blocks_of(const struct look *look, const struct named_slot *items,
-                               size_t count)
+static struct blocks blocks_of(const struct look *look, const struct slot_ref *items, size_t count)
 {
 	uint64_t begin = columns_vector_offset(look->columns, items[0].slot);
 	uint64_t end = columns_vector_offset(look->columns, items[count - 1].slot + 1);
@@ -102,12 +101,12 @@ static int read_direct(const struct look *look, const struct blocks *blocks)
 
 /* Compare those whose state is not 0 with what was read. How many of them hold. */
 static size_t compare_all(const struct look *look, const struct blocks *blocks,
-                          struct named_slot *items, size_t count)
+                          struct slot_ref *items, size_t count)
 {
 	size_t hold = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		struct named_slot *item = &items[i];
+		struct slot_ref *item = &items[i];
 		uint64_t at = columns_vector_offset(look->columns, item->slot) - blocks->from;
 		uint64_t hash;
 
@@ -124,7 +123,7 @@ static size_t compare_all(const struct look *look, const struct blocks *blocks,
 
 /* Look for what is not on the disk in the cache. There the kernel may call it clean: with the
  * pages gone it is written as new. Neighbours share them, so whole blocks are. */
-static int look_in_cache(const struct look *look, struct named_slot *items, size_t count)
+static int look_in_cache(const struct look *look, struct slot_ref *items, size_t count)
 {
 	const struct columns *columns = look->columns;
 	struct blocks blocks = blocks_of(look, items, count);
@@ -136,7 +135,7 @@ static int look_in_cache(const struct look *look, struct named_slot *items, size
 	r = io_read_all(columns->io, fd, look->bytes, blocks.length, blocks.from);
 	if (r == -EIO)
 		return 0; /* as the states say */
-	if (r || compare_all(look, &blocks, items, count) == 0 || !look->mend)
+	if (r || compare_all(look, &blocks, items, count) == 0 || !look->rewrite)
 		return r;
 	r = columns->io->forget(columns->io, fd, blocks.from,
 	                        blocks.length + ALIGN_BYTES - 1); /* the last page, too */
@@ -144,7 +143,7 @@ static int look_in_cache(const struct look *look, struct named_slot *items, size
 }
 
 /* Neighbours that fit the buffer. */
-static int look_at(struct look *look, struct named_slot *items, size_t count)
+static int look_at(struct look *look, struct slot_ref *items, size_t count)
 {
 	struct blocks blocks = blocks_of(look, items, count);
 	size_t hold = 0;
@@ -158,7 +157,7 @@ static int look_at(struct look *look, struct named_slot *items, size_t count)
 }
 
 /* How many from the first on are read at once. */
-static size_t neighbours(const struct look *look, const struct named_slot *items, size_t count)
+static size_t neighbours(const struct look *look, const struct slot_ref *items, size_t count)
 {
 	const uint64_t n = look->columns->vectors.row_bytes;
 	uint64_t first = columns_vector_offset(look->columns, items[0].slot);
@@ -176,13 +175,13 @@ static size_t neighbours(const struct look *look, const struct named_slot *items
 	return i;
 }
 
-static int look_at_all(struct look *look, struct named_list *list)
+static int look_at_all(struct look *look, struct slot_ref_list *list)
 {
 	size_t count;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < list->count; i += count) {
-		struct named_slot *items = list->items + i;
+		struct slot_ref *items = list->items + i;
 
 		count = 1;
 		items->state = -EBADMSG;
@@ -198,11 +197,11 @@ static int look_at_all(struct look *look, struct named_list *list)
 	return r;
 }
 
-int named_check(struct named_list *list, const struct columns *columns, bool mend)
+int slot_refs_check(struct slot_ref_list *list, const struct columns *columns, bool rewrite)
 {
 	struct look look = { .columns = columns,
 		             .rows = atomic_load(&columns->rows),
-		             .mend = mend };
+		             .rewrite = rewrite };
 	uint8_t *memory;
 	int c = 0;
 	int r;
@@ -223,7 +222,7 @@ int named_check(struct named_list *list, const struct columns *columns, bool men
 	return r ? r : c;
 }
 
-void named_keep_bad(struct named_list *list)
+void slot_refs_keep_bad(struct slot_ref_list *list)
 {
 	size_t kept = 0;
 

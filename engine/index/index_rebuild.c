@@ -30,7 +30,7 @@ static int mend_row(struct quiver *store, struct index *fresh, uint64_t slot, ui
 	return 0;
 }
 
-static int mend(struct quiver *store, int why)
+static int rebuild(struct quiver *store, int why)
 {
 	struct slots_counts counts;
 	struct index fresh;
@@ -70,7 +70,7 @@ static int whole_index(struct quiver *store)
 
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	r = mend(store, r);
+	r = rebuild(store, r);
 	if (r == 0 && atomic_load(&store->index.misses_some))
 		r = -EROFS;
 	return r;
@@ -81,7 +81,7 @@ int store_whole_index(struct quiver *store)
 	return index_is_whole(&store->index) ? 0 : whole_index(store);
 }
 
-int store_mend_index(struct quiver *store)
+int store_rebuild_index(struct quiver *store)
 {
 	int r;
 

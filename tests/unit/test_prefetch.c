@@ -12,7 +12,7 @@
 #define N (DIM * 4)
 #define HOLE_EVERY 4u
 #define PAGE 4096u
-/* Holes that are ready once one slot was taken: as far as the fetcher goes at once. */
+/* Holes that are ready once one slot was taken: as far as the prefetcher goes at once. */
 #define READY 500u
 #define WAIT_MS 10000u
 
@@ -161,7 +161,7 @@ static void test_holes_that_come_while_the_store_is_open_are_fetched_for(void **
 	bool cold;
 
 	assert_int_equal(put_version(store, 0, 1, 0), 0);
-	usleep(100000); /* the fetcher finds no hole */
+	usleep(100000); /* the prefetcher finds no hole */
 	make_holes(store);
 	assert_int_equal(quiver_checkpoint(store), 0);
 	cold = drop_pages(s);
@@ -196,11 +196,11 @@ static void test_without_a_tail_nobody_goes_on_asking_for_it(void **state)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_int_equal(put_version(store, VECTORS, 1, 0), 0);
-	for (unsigned i = 0; i < WAIT_MS && atomic_load(&store->fetch.tail) < VECTORS; i++)
+	for (unsigned i = 0; i < WAIT_MS && atomic_load(&store->prefetch.tail) < VECTORS; i++)
 		(void)usleep(1000);
 	slots_counts(&store->slots, &counts);
 	assert_int_equal(counts.used, counts.rows);
-	assert_int_equal(atomic_load(&store->fetch.tail), counts.rows);
+	assert_int_equal(atomic_load(&store->prefetch.tail), counts.rows);
 	close_store(store);
 }
 

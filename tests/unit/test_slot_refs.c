@@ -3,7 +3,7 @@
 #include <xxhash.h>
 
 #include "engine/disk/columns.h"
-#include "engine/recovery/named.h"
+#include "engine/recovery/slot_refs.h"
 
 #define DIM 300u
 #define N (DIM * 4) /* so that slots share pages */
@@ -126,9 +126,9 @@ static void make(struct unit_dir *dir, struct columns *columns)
 }
 
 /* Every slot, or every `step`th, not in their order. */
-static struct named_list names(uint64_t step)
+static struct slot_ref_list names(uint64_t step)
 {
-	struct named_list list = { 0 };
+	struct slot_ref_list list = { 0 };
 	uint8_t bytes[N];
 
 	for (uint64_t i = 0; i < RECORDS; i += step) {
@@ -137,13 +137,13 @@ static struct named_list names(uint64_t step)
 
 		memset(bytes, (int)(slot % 251 + 1), N);
 		record.sum = vector_sum(record.id, record.lsn, XXH3_64bits(bytes, N));
-		assert_int_equal(named_add(&list, &record), 0);
+		assert_int_equal(slot_refs_add(&list, &record), 0);
 	}
 	return list;
 }
 
 /* Those of a list that hold all but [from, end), whose state is `state`. */
-static void all_hold_but(const struct named_list *list, uint64_t from, uint64_t end, int state)
+static void all_hold_but(const struct slot_ref_list *list, uint64_t from, uint64_t end, int state)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		uint64_t slot = list->items[i].slot;
@@ -154,9 +154,9 @@ static void all_hold_but(const struct named_list *list, uint64_t from, uint64_t 
 
 static void check(struct columns *columns, uint64_t step, uint64_t from, uint64_t end, int state)
 {
-	struct named_list list = names(step);
+	struct slot_ref_list list = names(step);
 
-	assert_int_equal(named_check(&list, columns, true), 0);
+	assert_int_equal(slot_refs_check(&list, columns, true), 0);
 	all_hold_but(&list, from, end, state);
 	free(list.items);
 }
@@ -177,7 +177,7 @@ static void test_slots_that_are_on_the_disk_are_not_written(void **state)
 static void test_slots_that_hold_something_else_are_told(void **state)
 {
 	struct columns columns;
-	struct named_list list;
+	struct slot_ref_list list;
 	uint8_t bytes[3 * N] = { 0 };
 	struct iovec part = { bytes, sizeof(bytes) };
 
@@ -186,9 +186,9 @@ static void test_slots_that_hold_something_else_are_told(void **state)
 	disk.written_end = 0;
 	list = names(1);
 	list.items[0].slot = ROWS; /* there is no such slot */
-	assert_int_equal(named_check(&list, &columns, true), 0);
+	assert_int_equal(slot_refs_check(&list, &columns, true), 0);
 	assert_int_equal(list.items[RECORDS - 1].state, -EBADMSG);
-	named_keep_bad(&list);
+	slot_refs_keep_bad(&list);
 	assert_int_equal(list.count, 4);
 	for (size_t i = 0; i + 1 < list.count; i++)
 		assert_true(list.items[i].lsn < list.items[i + 1].lsn);
@@ -206,7 +206,7 @@ static void lack(const struct columns *columns, uint64_t from, uint64_t end)
 static void test_slots_that_only_the_cache_has_are_written_to_new_pages(void **state)
 {
 	struct columns columns;
-	struct named_list list;
+	struct slot_ref_list list;
 
 	make(*state, &columns);
 	lack(&columns, 6000, 6003);
@@ -217,7 +217,7 @@ static void test_slots_that_only_the_cache_has_are_written_to_new_pages(void **s
 	disk.forgotten = false;
 	disk.written_end = 0;
 	list = names(1);
-	assert_int_equal(named_check(&list, &columns, false), 0);
+	assert_int_equal(slot_refs_check(&list, &columns, false), 0);
 	all_hold_but(&list, 0, 0, 0);
 	assert_int_equal(disk.written_end, 0);
 	free(list.items);

@@ -1,0 +1,166 @@
+#include "engine/index/attr_deltas.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define PLACES_MIN 64u
+#define SPARSE 32u /* where only every so manyth place is used, a burst is over */
+#define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* 2^64 over the golden ratio; Knuth 6.4 */
+
+void attr_deltas_init(struct attr_deltas *deltas)
+{
+	pthread_mutex_init(&deltas->lock, NULL);
+	deltas->rows = NULL;
+	deltas->places = 0;
+	atomic_init(&deltas->count, 0);
+}
+
+void attr_deltas_destroy(struct attr_deltas *deltas)
+{
+	free(deltas->rows);
+	pthread_mutex_destroy(&deltas->lock);
+}
+
+static size_t home(const struct attr_deltas *deltas, uint64_t slot)
+{
+	return (size_t)((slot * SPREAD) >> 20) & (deltas->places - 1);
+}
+
+/* Place of `slot`, or the empty place where it would go. Lock held, places > 0. */
+static size_t find(const struct attr_deltas *deltas, uint64_t slot)
+{
+	size_t at = home(deltas, slot);
+
+	while (deltas->rows[at].slot != SLOT_NONE && deltas->rows[at].slot != slot)
+		at = (at + 1) & (deltas->places - 1);
+	return at;
+}
+
+/* Lock held. */
+static int resize(struct attr_deltas *deltas, size_t places)
+{
+	struct attr_delta *old = deltas->rows;
+	size_t old_places = deltas->places;
+	struct attr_delta *rows = malloc(places * sizeof(*rows));
+
+	if (!rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < places; i++)
+		rows[i].slot = SLOT_NONE;
+	deltas->rows = rows;
+	deltas->places = places;
+	for (size_t i = 0; i < old_places; i++)
+		if (old[i].slot != SLOT_NONE)
+			rows[find(deltas, old[i].slot)] = old[i];
+	free(old);
+	return 0;
+}
+
+int attr_deltas_make_room(struct attr_deltas *deltas, size_t count)
+{
+	size_t need;
+	size_t places;
+	int r = 0;
+
+	pthread_mutex_lock(&deltas->lock);
+	need = atomic_load(&deltas->count) + count;
+	places = deltas->places ? deltas->places : PLACES_MIN;
+	while (places / 2 < need)
+		places *= 2;
+	if (places != deltas->places)
+		r = resize(deltas, places);
+	else if (places > PLACES_MIN && need < places / SPARSE)
+		(void)resize(deltas, places / SPARSE * 4); /* without memory it stays large */
+	pthread_mutex_unlock(&deltas->lock);
+	return r;
+}
+
+void attr_deltas_put(struct attr_deltas *deltas, const struct attr_delta *row)
+{
+	size_t at;
+
+	pthread_mutex_lock(&deltas->lock);
+	at = find(deltas, row->slot);
+	if (deltas->rows[at].slot == SLOT_NONE)
+		atomic_fetch_add(&deltas->count, 1);
+	deltas->rows[at] = *row;
+	pthread_mutex_unlock(&deltas->lock);
+}
+
+bool attr_deltas_get(struct attr_deltas *deltas, uint64_t slot, struct meta_row *row)
+{
+	bool found = false;
+
+	if (atomic_load_explicit(&deltas->count, memory_order_acquire) == 0)
+		return false;
+	pthread_mutex_lock(&deltas->lock);
+	if (deltas->places > 0) {
+		const struct attr_delta *there = &deltas->rows[find(deltas, slot)];
+
+		found = there->slot == slot;
+		if (found)
+			*row = there->row;
+	}
+	pthread_mutex_unlock(&deltas->lock);
+	return found;
+}
+
+/* Close the gap at `gap` so that probes need no tombstones (Knuth 6.4, algorithm R). */
+static void close_gap(struct attr_deltas *deltas, size_t gap)
+{
+	size_t mask = deltas->places - 1;
+	size_t at = gap;
+
+	for (;;) {
+		size_t want;
+
+		at = (at + 1) & mask;
+		if (deltas->rows[at].slot == SLOT_NONE)
+			break;
+		want = home(deltas, deltas->rows[at].slot);
+		if (((at - want) & mask) >= ((at - gap) & mask)) {
+			deltas->rows[gap] = deltas->rows[at];
+			gap = at;
+		}
+	}
+	deltas->rows[gap].slot = SLOT_NONE;
+}
+
+void attr_deltas_drop(struct attr_deltas *deltas, uint64_t slot, uint64_t lsn)
+{
+	size_t at;
+
+	if (atomic_load_explicit(&deltas->count, memory_order_acquire) == 0)
+		return;
+	pthread_mutex_lock(&deltas->lock);
+	if (deltas->places > 0) {
+		at = find(deltas, slot);
+		if (deltas->rows[at].slot == slot && deltas->rows[at].lsn <= lsn) {
+			close_gap(deltas, at);
+			atomic_fetch_sub(&deltas->count, 1);
+		}
+	}
+	pthread_mutex_unlock(&deltas->lock);
+}
+
+int attr_deltas_copy(struct attr_deltas *deltas, struct attr_delta **rows, size_t *count)
+{
+	size_t n = 0;
+	int r = 0;
+
+	*rows = NULL;
+	*count = 0;
+	pthread_mutex_lock(&deltas->lock);
+	if (atomic_load(&deltas->count) > 0) {
+		*rows = malloc(atomic_load(&deltas->count) * sizeof(**rows));
+		r = *rows ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; *rows && i < deltas->places; i++)
+		if (deltas->rows[i].slot != SLOT_NONE)
+			(*rows)[n++] = deltas->rows[i];
+	assert(!*rows || n == atomic_load(&deltas->count));
+	*count = n;
+	pthread_mutex_unlock(&deltas->lock);
+	return r;
+}

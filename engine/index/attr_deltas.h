@@ -1,0 +1,46 @@
+/*
+ * attr_deltas.h - rows of live slots whose attributes have changed since the last checkpoint.
+ *
+ * A live row on disk may change only when a synced log record can mend it, so
+ * quiver_set_attr changes it here; the checkpoint writes it to meta.npy later.
+ */
+#ifndef QUIVER_ATTR_DELTAS_H
+#define QUIVER_ATTR_DELTAS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/disk/columns.h"
+
+struct attr_delta {
+	uint64_t slot; /* SLOT_NONE: an empty place */
+	uint64_t id;
+	uint64_t lsn; /* of the commit that set the attributes */
+	struct meta_row row;
+};
+
+struct attr_deltas {
+	pthread_mutex_t lock;
+	struct attr_delta *rows; /* lock; open addressing */
+	size_t places; /* lock; a power of two, or 0 */
+	_Atomic size_t count; /* changed under the lock; read without it to pass by */
+};
+
+void attr_deltas_init(struct attr_deltas *deltas);
+void attr_deltas_destroy(struct attr_deltas *deltas);
+/* Room for `count` more; gives back what a burst has left. 0 or -ENOMEM. Writer lock. */
+int attr_deltas_make_room(struct attr_deltas *deltas, size_t count);
+/* Room must have been made. Writer lock. */
+void attr_deltas_put(struct attr_deltas *deltas, const struct attr_delta *row);
+/* True and *row where `slot` has one. Any thread. */
+bool attr_deltas_get(struct attr_deltas *deltas, uint64_t slot, struct meta_row *row);
+/* The slot's row is gone (its free is deferred) - or was written at the checkpoint, in which
+ * case only if it is not newer than `lsn`. */
+void attr_deltas_drop(struct attr_deltas *deltas, uint64_t slot, uint64_t lsn);
+/* A copy of all rows, malloc'd; *count of them. 0 or -ENOMEM. */
+int attr_deltas_copy(struct attr_deltas *deltas, struct attr_delta **rows, size_t *count);
+
+#endif

@@ -84,10 +84,10 @@ static int look_up(struct quiver *store, uint64_t id, uint64_t *slot)
 	}
 	if (slots_is_live(&store->slots, *slot))
 		return 0;
-	quiver_report(store,
-	              "index: vector %" PRIu64 " should be in slot %" PRIu64
-	              ", which is free; `quiverfs check --repair` makes the index anew",
-	              id, *slot);
+	report_add(&store->health.report,
+	           "index: vector %" PRIu64 " should be in slot %" PRIu64
+	           ", which is free; `quiverfs check --repair` makes the index anew",
+	           id, *slot);
 	return -EIO;
 }
 
@@ -354,7 +354,7 @@ static void touch_dir(struct quiver *store, int64_t time_ns)
 /* Make one op visible to whoever looks from now on. */
 static void publish(struct quiver *store, const struct commit_op *op, int64_t time_ns)
 {
-	struct counters *counters = &store->counters;
+	struct counters *counters = &store->health.counters;
 
 	if (commit_op_has_slot(op)) {
 		publish_slot(store, op);
@@ -390,21 +390,23 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 	enum quiver_durability mode = store_mode(store);
 	uint64_t began;
 	int undo;
+	enum health_subject subject = HEALTH_COMMIT_ROWS;
 	int r = write_rows(store, plan, false);
 
-	if (r == 0 && mode != QUIVER_NONE)
+	if (r == 0 && mode != QUIVER_NONE) {
+		subject = HEALTH_LOG_RECORD;
 		r = wal_append(&store->wal, plan->records, plan->payloads, plan->count, sync);
+	}
 	if (r) {
-		if (r == -EROFS)
-			store_fail(store, "wiping a failed write of the log", -EIO);
+		r = r == -EROFS ? health_judge(&store->health, HEALTH_LOG_WIPE, -EIO)
+		                : health_judge(&store->health, subject, r);
 		undo = write_rows(store, plan, true);
 		/* Else a crash could mix these rows with those of who takes the slots next. */
 		if (undo == 0)
 			undo = columns_sync(&store->columns, false, true);
-		if (undo)
-			store_fail(store, "undoing the rows of a failed commit", undo);
+		(void)health_judge(&store->health, HEALTH_UNDO_ROWS, undo);
 		store->next_lsn = plan->first_lsn;
-		return r == -EROFS ? -EIO : r;
+		return r;
 	}
 	if (!sync || mode == QUIVER_NONE)
 		return 0;
@@ -413,11 +415,9 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 	commit_wait_begin(store);
 	r = wal_sync(&store->wal, store->wal.last_lsn);
 	commit_wait_end(store);
-	if (r)
-		store_fail(store, "a sync of the log", r);
-	else
-		latency_add(&store->counters.sync, clock_monotonic_ns() - began);
-	return r ? -EIO : 0;
+	if (r == 0)
+		latency_add(&store->health.counters.sync, clock_monotonic_ns() - began);
+	return health_judge(&store->health, HEALTH_LOG_SYNC, r);
 }
 
 /* Room in the log. A group that must not wait is turned away where a segment would have to be
@@ -437,7 +437,8 @@ static int make_log_room(struct quiver *store, struct commit_request *const *gro
 	commit_wait_begin(store);
 	r = wal_make_room(&store->wal, bytes, false);
 	commit_wait_end(store);
-	return r;
+	return r == -EROFS ? health_judge(&store->health, HEALTH_LOG_START_OVER, -EIO)
+	                   : health_judge(&store->health, HEALTH_LOG_SEGMENT, r);
 }
 
 /* Writer lock: the mode in force decides what is logged. */
@@ -511,7 +512,7 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	for (size_t i = 0; i < count; i++)
 		group[i]->result = 0;
 	if (r == 0)
-		r = store_writable(store);
+		r = health_writable(&store->health);
 	if (r == 0)
 		r = store_whole_index(store);
 	choose_how(store, group, count);

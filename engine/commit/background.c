@@ -24,15 +24,13 @@ static void sync_on_time(struct quiver *store, uint64_t *last_sync_ns)
 {
 	uint64_t now = clock_monotonic_ns();
 	uint64_t interval = (uint64_t)store->options.commit_interval_ms * 1000000;
-	int r;
 
 	if (now - *last_sync_ns < interval || atomic_load(&store->durability) != QUIVER_FSYNC ||
-	    store_writable(store) != 0)
+	    health_writable(&store->health) != 0)
 		return;
 	*last_sync_ns = now;
-	r = wal_sync(&store->wal, atomic_load(&store->lsn));
-	if (r)
-		store_fail(store, "a sync of the log", r);
+	(void)health_judge(&store->health, HEALTH_LOG_SYNC,
+	                   wal_sync(&store->wal, atomic_load(&store->lsn)));
 }
 
 static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
@@ -41,7 +39,7 @@ static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
 	struct slots_counts counts;
 	int r;
 
-	if (now < *not_before_ns || store_writable(store) != 0 || !space_is_low(store))
+	if (now < *not_before_ns || health_writable(&store->health) != 0 || !space_is_low(store))
 		return;
 	slots_counts(&store->slots, &counts);
 	/* One more than there are makes space_grow take its step. */
@@ -49,7 +47,8 @@ static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
 	if (r) {
 		*not_before_ns = now + RETRY_NS;
 		if (r != -ENOSPC)
-			quiver_report(store, "growing the data files: %s", strerror(-r));
+			report_add(&store->health.report, "growing the data files: %s",
+			           strerror(-r));
 	}
 }
 
@@ -57,11 +56,11 @@ static void segment_ahead(struct quiver *store)
 {
 	int r;
 
-	if (store_writable(store) != 0 || !wal_wants_prepare(&store->wal))
+	if (health_writable(&store->health) != 0 || !wal_wants_prepare(&store->wal))
 		return;
 	r = wal_prepare(&store->wal);
 	if (r && r != -ENOSPC)
-		quiver_report(store, "making a log segment: %s", strerror(-r));
+		report_add(&store->health.report, "making a log segment: %s", strerror(-r));
 }
 
 static void *housekeep(void *arg)
@@ -98,7 +97,7 @@ static bool checkpoint_due(struct quiver *store)
 	uint64_t deferred = atomic_load(&store->deferred_count);
 	int64_t idle_ns;
 
-	if (store_writable(store) != 0)
+	if (health_writable(&store->health) != 0)
 		return false;
 	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || deferred >= STORE_CHECKPOINT_DEFERRED ||
 	    deferred * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES ||
@@ -131,7 +130,7 @@ static void compact_if_due(struct quiver *store)
 	struct slots_counts counts;
 	uint64_t unused;
 
-	if (percent == 0 || store_writable(store) != 0)
+	if (percent == 0 || health_writable(&store->health) != 0)
 		return;
 	slots_counts(&store->slots, &counts);
 	unused = counts.free_below + atomic_load(&store->deferred_count);
@@ -153,7 +152,7 @@ static void cut_if_wanted(struct quiver *store)
 	pthread_mutex_lock(&store->hold_lock);
 	wanted = store->cut_wanted && store->holds == 0;
 	pthread_mutex_unlock(&store->hold_lock);
-	if (!wanted || store_writable(store) != 0)
+	if (!wanted || health_writable(&store->health) != 0)
 		return;
 	pthread_mutex_lock(&store->checkpoint_lock);
 	checkpoint_free_unpinned(store);
@@ -164,8 +163,7 @@ static void cut_if_wanted(struct quiver *store)
 		r = space_cut(store, 0, &freed);
 	}
 	pthread_mutex_unlock(&store->checkpoint_lock);
-	if (r)
-		quiver_report(store, "cutting the data files: %s", strerror(-r));
+	(void)health_judge(&store->health, HEALTH_CUT, r);
 }
 
 static void *checkpointer(void *arg)

@@ -245,40 +245,34 @@ static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 /* Until here the old checkpoint holds; on failure nothing may be reused, so the store stops. */
 static int make_durable(struct quiver *store, const struct checkpoint *cp)
 {
-	const char *what = "syncing the data files at a checkpoint";
+	enum health_subject subject = HEALTH_CHECKPOINT_SLOTS;
 	int r = columns_write_out(&store->columns);
 
 	if (r == 0)
 		r = columns_sync(&store->columns, true, true);
-
 	if (r == 0 && store_mode(store) == QUIVER_NONE) {
-		what = "logging a checkpoint";
+		subject = HEALTH_CHECKPOINT_LOG;
 		r = log_none(store, cp);
-		/* Nothing has changed: the store goes on, and it is tried again. */
-		if (r == -ENOSPC || r == -ENOMEM)
-			return r;
 	}
 	if (r == 0) {
-		what = "a sync of the log at a checkpoint";
+		subject = HEALTH_CHECKPOINT_SYNC;
 		r = wal_sync(&store->wal, cp->lsn);
 	}
 	if (r == 0) {
 		/* Readers who looked past an attribute change may be in the row still. */
 		epoch_wait();
-		what = "writing rows at a checkpoint";
+		subject = HEALTH_CHECKPOINT_ROWS;
 		r = write_rows(store, cp);
 	}
 	if (r == 0) {
-		what = "syncing the rows at a checkpoint";
+		subject = HEALTH_CHECKPOINT_ROWS_SYNC;
 		r = columns_sync(&store->columns, false, true);
 	}
 	if (r == 0) {
-		what = "writing the superblock";
+		subject = HEALTH_SUPERBLOCK;
 		r = write_superblock(store, cp);
 	}
-	if (r)
-		store_fail(store, what, r);
-	return r;
+	return health_judge(&store->health, subject, r);
 }
 
 static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)
@@ -342,7 +336,7 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 		r = slot_list_make_room(&cp->unlogged, store->unlogged.count);
 	if (r) {
 		pthread_mutex_unlock(&store->writer_lock);
-		store_fail(store, "keeping what a failed checkpoint was to free", r);
+		(void)health_judge(&store->health, HEALTH_CHECKPOINT_LISTS, r);
 		return;
 	}
 	for (size_t i = 0; i < store->deferred_frees.count; i++)
@@ -363,13 +357,11 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 static void give_back_space(struct quiver *store)
 {
 	uint64_t freed = 0;
-	int r = wal_cut(&store->wal, store->superblock.checkpoint_lsn);
 
-	if (r)
-		quiver_report(store, "wal: removing old segments: %s", strerror(-r));
-	r = space_punch(store, space_headroom(store), &freed);
-	if (r)
-		quiver_report(store, "vectors.npy: giving free space back: %s", strerror(-r));
+	(void)health_judge(&store->health, HEALTH_LOG_CUT,
+	                   wal_cut(&store->wal, store->superblock.checkpoint_lsn));
+	(void)health_judge(&store->health, HEALTH_PUNCH,
+	                   space_punch(store, space_headroom(store), &freed));
 }
 
 static bool nothing_to_do(struct quiver *store)
@@ -411,8 +403,8 @@ static int run_locked(struct quiver *store)
 	drop_rows(store, &cp);
 	release_slots(store, &cp);
 	give_back_space(store);
-	atomic_fetch_add(&store->counters.checkpoints, 1);
-	latency_add(&store->counters.checkpoint, clock_monotonic_ns() - began);
+	atomic_fetch_add(&store->health.counters.checkpoints, 1);
+	latency_add(&store->health.counters.checkpoint, clock_monotonic_ns() - began);
 out:
 	if (cp.former)
 		epoch_wait();
@@ -425,12 +417,12 @@ out:
 
 int checkpoint_run(struct quiver *store)
 {
-	int r = store_writable(store);
+	int r = health_writable(&store->health);
 
 	if (r)
-		return store->options.read_only && !atomic_load(&store->failed) ? 0 : r;
+		return store->health.read_only && !health_failed(&store->health) ? 0 : r;
 	pthread_mutex_lock(&store->checkpoint_lock);
-	r = store_writable(store);
+	r = health_writable(&store->health);
 	if (r == 0)
 		r = run_locked(store);
 	pthread_mutex_unlock(&store->checkpoint_lock);

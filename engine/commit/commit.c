@@ -245,7 +245,7 @@ static bool would_wait(struct quiver *store, const struct commit_request *reques
 static void give_back(struct quiver *store, const struct commit_request *request)
 {
 	/* After a failure of the log a slot may be named by a record that is on disk. */
-	if (atomic_load(&store->failed))
+	if (health_failed(&store->health))
 		return;
 	for (size_t i = 0; i < request->count; i++)
 		if (commit_op_has_slot(&request->ops[i]))
@@ -279,7 +279,7 @@ static void submit(struct quiver *store, struct commit_request *request)
 
 	request->done = request->published = false;
 	request->next = NULL;
-	request->result = store_writable(store);
+	request->result = health_writable(&store->health);
 	if (request->result)
 		return;
 	(void)sem_init(&request->woken, 0, 0); /* cannot fail: the value is 0 */
@@ -316,8 +316,8 @@ static void submit_logged(struct quiver *store, struct commit_request *request)
 		apply_group(store, &request, 1);
 		r = checkpoint_run(store);
 		/* The commit is on disk, but none may follow. */
-		if (r && !atomic_load(&store->failed))
-			store_fail(store, "a checkpoint", r);
+		if (!health_failed(&store->health))
+			(void)health_judge(&store->health, HEALTH_CHECKPOINT_AFTER, r);
 		atomic_store(&store->logs_anyway, false);
 	}
 	commit_resume(store);
@@ -336,12 +336,13 @@ int commit_submit(struct quiver *store, struct commit_request *request)
 
 	submit_any(store, request);
 	/* The disk is full, but a checkpoint lets go of the log there is. */
-	if (request->result == -ENOSPC && !(request->flags & QUIVER_NOWAIT) &&
+	if (request->result && !(request->flags & QUIVER_NOWAIT) &&
+	    health_verdict(HEALTH_LOG_SEGMENT, request->result) == HEALTH_RETRY &&
 	    checkpoint_run(store) == 0)
 		submit_any(store, request);
 	if (!request->published)
 		give_back(store, request);
 	if (request->result == 0)
-		latency_add(&store->counters.commit, clock_monotonic_ns() - began);
+		latency_add(&store->health.counters.commit, clock_monotonic_ns() - began);
 	return request->result;
 }

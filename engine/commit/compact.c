@@ -50,7 +50,7 @@ static int move_one(struct quiver *store, uint64_t *below, void *buffer)
 			*below = slot;
 			return 1;
 		}
-		if (r == -EIO && !atomic_load(&store->failed))
+		if (r == -EIO && !health_failed(&store->health))
 			*below = slot; /* damaged, and reported: it stays where it is */
 		else if (r != -ESTALE && r != -ENOENT)
 			return r;
@@ -76,8 +76,8 @@ static int move_all(struct quiver *store, void *buffer)
 		if (r != 1)
 			break;
 		moved++;
-		atomic_fetch_add(&store->counters.moved, 1);
-		latency_add(&store->counters.compact_step, clock_monotonic_ns() - began);
+		atomic_fetch_add(&store->health.counters.moved, 1);
+		latency_add(&store->health.counters.compact_step, clock_monotonic_ns() - began);
 		/* What is above `below` and still free needs no move: the total shrinks. */
 		if (moved % 256 == 0)
 			job_progress(store, moved, total);
@@ -113,8 +113,8 @@ int compact_run(struct quiver *store)
 	store->job.status[QUIVER_COMPACT].freed_bytes = freed;
 	pthread_mutex_unlock(&store->job.lock);
 	if (r == 0)
-		atomic_fetch_add(&store->counters.compactions, 1);
+		atomic_fetch_add(&store->health.counters.compactions, 1);
 	else
-		quiver_report(store, "compact: %s", strerror(-r));
+		report_add(&store->health.report, "compact: %s", strerror(-r));
 	return r;
 }

@@ -95,7 +95,8 @@ static int take_waiting(struct quiver *store, size_t count, uint64_t *slots)
 
 	for (int tries = 0; r == -ENOSPC && tries < 3; tries++) {
 		r = space_grow(store, count, false);
-		if (r == -ENOSPC && atomic_load(&store->deferred_count) > 0) {
+		if (r && health_verdict(HEALTH_GROWTH, r) == HEALTH_RETRY &&
+		    atomic_load(&store->deferred_count) > 0) {
 			r = checkpoint_run(store);
 			if (r)
 				return r;
@@ -212,8 +213,8 @@ int space_grow(struct quiver *store, uint64_t count, bool exactly)
 		goto out;
 	note_backed(store, offset_of(store, counts.rows), offset_of(store, target));
 	slots_set_rows(&store->slots, target);
-	atomic_fetch_add(&store->counters.growths, 1);
-	latency_add(&store->counters.growth, clock_monotonic_ns() - began);
+	atomic_fetch_add(&store->health.counters.growths, 1);
+	latency_add(&store->health.counters.growth, clock_monotonic_ns() - began);
 out:
 	pthread_mutex_unlock(&store->grow_lock);
 	return r;
@@ -237,9 +238,9 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 	/* The superblock must not ask for more rows than there are. */
 	if (store->superblock.slots_used > rows) {
 		store->superblock.slots_used = rows;
-		r = superblock_write(store->io, store->superblock_fd, &store->superblock);
-		if (r)
-			store_fail(store, "writing the superblock", r);
+		r = health_judge(
+			&store->health, HEALTH_SUPERBLOCK,
+			superblock_write(store->io, store->superblock_fd, &store->superblock));
 	}
 	if (r == 0)
 		r = columns_cut(&store->columns, rows);
@@ -289,7 +290,7 @@ static int punch_run(struct quiver *store, uint64_t first, uint64_t count, uint6
 		                     (end - from) * CHUNK_BYTES);
 		if (r == 0) {
 			*freed += (end - from) * CHUNK_BYTES;
-			atomic_fetch_add(&store->counters.punches, 1);
+			atomic_fetch_add(&store->health.counters.punches, 1);
 		}
 		from = end;
 	}

@@ -46,18 +46,17 @@ static int rebuild(struct quiver *store, int why)
 		if (wrong || atomic_load(&fresh.count) != atomic_load(&store->index.count))
 			atomic_store(&store->index.misses_some, true);
 		index_swap(&store->index, &fresh);
-		quiver_report(store, "index: %s; made anew from ids.npy and meta.npy",
-		              why == -EBADMSG ? "damaged" : strerror(-why));
+		report_add(&store->health.report, "index: %s; made anew from ids.npy and meta.npy",
+		           why == -EBADMSG ? "damaged" : strerror(-why));
 	}
 	index_destroy(&fresh);
 	if (r == 0 && atomic_load(&store->index.misses_some)) {
-		quiver_report(
-			store,
-			"index: %" PRIu64
-			" rows of ids.npy and meta.npy do not match, so what is not found may "
-			"be there all the same and is an I/O error; `quiverfs check` says which",
-			wrong);
-		store_fail(store, "making the index anew", -EUCLEAN);
+		report_add(&store->health.report,
+		           "index: %" PRIu64
+		           " rows of ids.npy and meta.npy do not match, so what is not found may "
+		           "be there all the same and is an I/O error; `quiverfs check` says which",
+		           wrong);
+		(void)health_judge(&store->health, HEALTH_INDEX, -EUCLEAN);
 	}
 	return r;
 }
@@ -90,6 +89,7 @@ int store_rebuild_index(struct quiver *store)
 	pthread_mutex_unlock(&store->writer_lock);
 	if (r == 0 || r == -EROFS)
 		return 0;
-	quiver_report(store, "index: damaged, and could not be made anew: %s", strerror(-r));
+	report_add(&store->health.report, "index: damaged, and could not be made anew: %s",
+	           strerror(-r));
 	return -EIO;
 }

@@ -78,7 +78,7 @@ int wal_stop(struct wal *wal, bool remove);
 uint64_t wal_record_bytes(uint32_t payload_bytes);
 
 /* Make sure one append of `bytes` will fit without making a segment then. -EAGAIN where
- * `nowait` and one must be made; -ENOSPC; -errno. Writer lock. */
+ * `nowait` and one must be made; -ENOSPC; -EROFS the log cannot go on; -errno. Writer lock. */
 int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait);
 
 /* Append records; salt, previous LSN and durable LSN are filled in. All of them are with the

@@ -130,15 +130,16 @@ int wal_segment_again(struct wal *wal, struct wal_segment *segment)
 	wal_segment_name(segment->number, from);
 	wal_segment_name(again.number, to);
 	r = wal->io->rename(wal->io, wal->wal_fd, from, to);
-	if (r == 0) {
-		segment->number = again.number;
-		r = write_header(wal, &again);
-	}
+	if (r)
+		return r;
+	segment->number = again.number;
+	r = write_header(wal, &again);
 	if (r == 0)
 		r = io_fsync(wal->io, wal->wal_fd);
-	if (r == 0)
-		*segment = again;
-	return r;
+	if (r)
+		return -EROFS;
+	*segment = again;
+	return 0;
 }
 
 /* Take the spare out if it holds `bytes`; else get rid of it. fd -1 where there is none. */

@@ -412,10 +412,10 @@ static int keep_torn(struct recovery *recovery)
 		r = io_fsync(store->io, fd);
 	c = store->io->close(store->io, fd);
 	if (r == 0)
-		quiver_report(store,
-		              "wal/%s: torn at byte %" PRIu64 " by a crash, after LSN %" PRIu64
-		              "; what lay behind was not durable and is kept as wal/%s",
-		              from, scan->torn_offset, scan->last_lsn, to);
+		report_add(&store->health.report,
+		           "wal/%s: torn at byte %" PRIu64 " by a crash, after LSN %" PRIu64
+		           "; what lay behind was not durable and is kept as wal/%s",
+		           from, scan->torn_offset, scan->last_lsn, to);
 	return r ? r : c;
 }
 

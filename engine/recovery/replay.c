@@ -448,13 +448,12 @@ static void report_unreadable(const struct recovery *recovery)
 		const struct deferred_free *item = &recovery->unreadable.items[i];
 
 		if (index_find(&store->index, item->id) == item->slot)
-			quiver_report(
-				store,
-				"vector %" PRIu64 ": slot %" PRIu64
-				" of vectors.npy does not hold what the log says (LSN %" PRIu64
-				"), which was durable: it was damaged since; write the vector "
-				"again, or remove it",
-				item->id, item->slot, item->lsn);
+			report_add(&store->health.report,
+			           "vector %" PRIu64 ": slot %" PRIu64
+			           " of vectors.npy does not hold what the log says (LSN %" PRIu64
+			           "), which was durable: it was damaged since; write the vector "
+			           "again, or remove it",
+			           item->id, item->slot, item->lsn);
 	}
 }
 
@@ -474,6 +473,6 @@ int recovery_replay(struct recovery *recovery)
 	if (w)
 		r = w;
 	report_unreadable(recovery);
-	atomic_store(&recovery->store->counters.replayed, recovery->scan.records);
+	atomic_store(&recovery->store->health.counters.replayed, recovery->scan.records);
 	return r;
 }

@@ -8,11 +8,9 @@
 
 int quiver_flush(struct quiver *store)
 {
-	int r;
-
-	if (store->options.read_only)
+	if (store->health.read_only)
 		return 0;
-	if (atomic_load(&store->failed))
+	if (health_failed(&store->health))
 		return -EROFS;
 	switch (atomic_load(&store->durability)) {
 	case QUIVER_ALWAYS:
@@ -23,10 +21,8 @@ int quiver_flush(struct quiver *store)
 	default:
 		/* What is put from now on is not covered. */
 		atomic_store(&store->unsynced_bytes, 0);
-		r = wal_sync(&store->wal, atomic_load(&store->lsn));
-		if (r)
-			store_fail(store, "a sync of the log", r);
-		return r ? -EIO : 0;
+		return health_judge(&store->health, HEALTH_LOG_SYNC,
+		                    wal_sync(&store->wal, atomic_load(&store->lsn)));
 	}
 }
 
@@ -41,7 +37,7 @@ int quiver_set_durability(struct quiver *store, enum quiver_durability mode)
 
 	if ((unsigned)mode > QUIVER_NONE)
 		return -EINVAL;
-	r = store_writable(store);
+	r = health_writable(&store->health);
 	if (r || atomic_load(&store->durability) == (int)mode)
 		return r;
 	/* Most of the work while writers go on; then what has come since, while they wait: no
@@ -59,7 +55,7 @@ int quiver_set_durability(struct quiver *store, enum quiver_durability mode)
 
 int quiver_reserve(struct quiver *store, uint64_t count)
 {
-	int r = store_writable(store);
+	int r = health_writable(&store->health);
 
 	return r ? r : space_grow(store, count, true);
 }
@@ -124,7 +120,7 @@ int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint
 		length = size - offset;
 	r = fault_copy(to, column_of(store, column)->map + offset, length);
 	if (r)
-		atomic_fetch_add(&store->counters.io_errors, 1);
+		atomic_fetch_add(&store->health.counters.io_errors, 1);
 	return r ? r : (int64_t)length;
 }
 
@@ -133,16 +129,16 @@ void quiver_report(struct quiver *store, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	report_addv(&store->report, format, args);
+	report_addv(&store->health.report, format, args);
 	va_end(args);
 }
 
 int quiver_errors(struct quiver *store, char **text, size_t *length)
 {
-	return report_text(&store->report, text, length);
+	return report_text(&store->health.report, text, length);
 }
 
 void quiver_errors_clear(struct quiver *store)
 {
-	report_clear(&store->report);
+	report_clear(&store->health.report);
 }

@@ -18,11 +18,6 @@
 /* Less than this in one piece is not worth a request to the device (QUIVER_WRITE_SOON). */
 #define SOON_MIN_BYTES (UINT64_C(128) << 10)
 
-int store_writable(const struct quiver *store)
-{
-	return store->options.read_only || atomic_load(&store->failed) ? -EROFS : 0;
-}
-
 enum quiver_durability store_mode(const struct quiver *store)
 {
 	if (atomic_load(&store->logs_anyway))
@@ -37,8 +32,8 @@ static int may_change(const struct quiver *store, uint64_t id, unsigned flags)
 		return -EINVAL;
 	if ((flags & QUIVER_NOWAIT) &&
 	    ((flags & QUIVER_SYNC) || atomic_load(&store->durability) == QUIVER_ALWAYS))
-		return store_writable(store) ? -EROFS : -EAGAIN;
-	return store_writable(store);
+		return health_writable(&store->health) ? -EROFS : -EAGAIN;
+	return health_writable(&store->health);
 }
 
 int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
@@ -62,7 +57,8 @@ int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct
 	if (r)
 		return r;
 	op.bytes_hash = XXH3_64bits(data, store->geometry.vector_bytes);
-	r = columns_write_vectors(&store->columns, op.slot, &part, 1);
+	r = health_judge(&store->health, HEALTH_SLOTS,
+	                 columns_write_vectors(&store->columns, op.slot, &part, 1));
 	if (r) {
 		slots_give(&store->slots, op.slot);
 		return r;
@@ -145,7 +141,8 @@ static int write_batch(struct quiver *store, struct commit_op *ops, size_t count
 		if (i + 1 == count || n == PARTS_MAX || ops[i + 1].slot != ops[i].slot + 1) {
 			uint64_t first = ops[i].slot - (uint64_t)(n - 1);
 
-			r = columns_write_vectors(&store->columns, first, parts, n);
+			r = health_judge(&store->health, HEALTH_SLOTS,
+			                 columns_write_vectors(&store->columns, first, parts, n));
 			if (r == 0)
 				write_soon(store, first, (uint64_t)n, flags);
 			n = 0;
@@ -197,7 +194,7 @@ int quiver_put_batch(struct quiver *store, const struct quiver_record *records, 
 	}
 	r = commit_submit(store, &request);
 	if (r == 0) {
-		atomic_fetch_add(&store->counters.batches, 1);
+		atomic_fetch_add(&store->health.counters.batches, 1);
 		if (lsn)
 			*lsn = request.lsn;
 	}
@@ -236,7 +233,8 @@ static int copy_slot(struct quiver *store, const struct quiver_ref *ref, struct 
 	/* The copy that is written must be the one that was verified. */
 	if (vector_sum(ref->id, ref->lsn, op->bytes_hash) != ref->sum)
 		return -EIO;
-	return columns_write_vectors(&store->columns, op->slot, &part, 1);
+	return health_judge(&store->health, HEALTH_SLOTS,
+	                    columns_write_vectors(&store->columns, op->slot, &part, 1));
 }
 
 static int rename_once(struct quiver *store, struct commit_op *op, unsigned flags, void *buffer,

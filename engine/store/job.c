@@ -45,7 +45,7 @@ int quiver_job_start(struct quiver *store, enum quiver_job kind)
 	struct quiver_job_status *status = &job->status[kind];
 	int r = 0;
 
-	if (kind == QUIVER_COMPACT && store_writable(store) != 0)
+	if (kind == QUIVER_COMPACT && health_writable(&store->health) != 0)
 		return -EROFS;
 	pthread_mutex_lock(&job->lock);
 	if (job->closed || job->status[QUIVER_COMPACT].running ||

@@ -27,15 +27,16 @@ int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row 
 static int row_error(struct quiver *store, uint64_t id, uint64_t slot, int r)
 {
 	if (r == -EBADMSG) {
-		atomic_fetch_add(&store->counters.checksum_errors, 1);
-		quiver_report(store,
-		              "vector %" PRIu64 ": row %" PRIu64
-		              " of meta.npy does not match its checksum; restore it from a copy",
-		              id, slot);
+		atomic_fetch_add(&store->health.counters.checksum_errors, 1);
+		report_add(&store->health.report,
+		           "vector %" PRIu64 ": row %" PRIu64
+		           " of meta.npy does not match its checksum; restore it from a copy",
+		           id, slot);
 	} else {
-		atomic_fetch_add(&store->counters.io_errors, 1);
-		quiver_report(store, "vector %" PRIu64 ": reading row %" PRIu64 " of meta.npy: %s",
-		              id, slot, strerror(-r));
+		atomic_fetch_add(&store->health.counters.io_errors, 1);
+		report_add(&store->health.report,
+		           "vector %" PRIu64 ": reading row %" PRIu64 " of meta.npy: %s", id, slot,
+		           strerror(-r));
 	}
 	return -EIO;
 }
@@ -44,13 +45,12 @@ int store_missing(struct quiver *store, uint64_t id)
 {
 	if (index_way_is_sound(&store->index, id))
 		return -ENOENT;
-	atomic_fetch_add(&store->counters.checksum_errors, 1);
-	quiver_report(
-		store,
-		"vector %" PRIu64
-		": not found, but a row of ids.npy or meta.npy that may be its does not match "
-		"its checksum; `quiverfs check` says which",
-		id);
+	atomic_fetch_add(&store->health.counters.checksum_errors, 1);
+	report_add(&store->health.report,
+	           "vector %" PRIu64
+	           ": not found, but a row of ids.npy or meta.npy that may be its does not match "
+	           "its checksum; `quiverfs check` says which",
+	           id);
 	return -EIO;
 }
 
@@ -159,16 +159,16 @@ static int check_sum(struct quiver *store, const struct quiver_ref *ref, int r, 
 	if (r == 0 && vector_sum(ref->id, ref->lsn, hash) == ref->sum)
 		return 0;
 	if (r) {
-		atomic_fetch_add(&store->counters.io_errors, 1);
-		quiver_report(store,
-		              "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
-		              ref->id, ref->slot, strerror(-r));
+		atomic_fetch_add(&store->health.counters.io_errors, 1);
+		report_add(&store->health.report,
+		           "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
+		           ref->id, ref->slot, strerror(-r));
 	} else {
-		atomic_fetch_add(&store->counters.checksum_errors, 1);
-		quiver_report(store,
-		              "vector %" PRIu64 ": slot %" PRIu64
-		              " of vectors.npy does not match its checksum; restore it from a copy",
-		              ref->id, ref->slot);
+		atomic_fetch_add(&store->health.counters.checksum_errors, 1);
+		report_add(&store->health.report,
+		           "vector %" PRIu64 ": slot %" PRIu64
+		           " of vectors.npy does not match its checksum; restore it from a copy",
+		           ref->id, ref->slot);
 	}
 	return -EIO;
 }
@@ -187,10 +187,10 @@ int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t
 	int r = fault_copy(to, (const uint8_t *)ref->data + offset, length);
 
 	if (r) {
-		atomic_fetch_add(&store->counters.io_errors, 1);
-		quiver_report(store,
-		              "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
-		              ref->id, ref->slot, strerror(-r));
+		atomic_fetch_add(&store->health.counters.io_errors, 1);
+		report_add(&store->health.report,
+		           "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
+		           ref->id, ref->slot, strerror(-r));
 	}
 	return r;
 }

@@ -42,7 +42,7 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 
 void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 {
-	struct counters *counters = &store->counters;
+	struct counters *counters = &store->health.counters;
 
 	memset(stats, 0, sizeof(*stats));
 	stats->count = atomic_load(&store->index.count);
@@ -69,7 +69,7 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 	stats->replayed = atomic_load(&counters->replayed);
 	stats->checksum_errors = atomic_load(&counters->checksum_errors);
 	stats->io_errors = atomic_load(&counters->io_errors);
-	stats->errors = report_total(&store->report);
+	stats->errors = report_total(&store->health.report);
 	latency_read(&counters->commit, &stats->commit);
 	latency_read(&counters->sync, &stats->sync);
 	latency_read(&counters->growth, &stats->growth);
@@ -77,6 +77,6 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 	latency_read(&counters->compact_step, &stats->compact_step);
 	stats->durability = (enum quiver_durability)atomic_load(&store->durability);
 	stats->autocompact_percent = atomic_load(&store->autocompact_percent);
-	stats->read_only = store->options.read_only;
-	stats->failed = atomic_load(&store->failed) != 0;
+	stats->read_only = store->health.read_only;
+	stats->failed = health_failed(&store->health);
 }

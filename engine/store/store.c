@@ -19,18 +19,6 @@
 #include "engine/recovery/replay.h"
 #include "engine/store/lock.h"
 
-void store_fail(struct quiver *store, const char *what, int error)
-{
-	int expected = 0;
-
-	atomic_fetch_add(&store->counters.io_errors, 1);
-	if (atomic_compare_exchange_strong(&store->failed, &expected, -error))
-		quiver_report(store,
-		              "%s failed: %s; the store is read-only now: mend the disk, then "
-		              "unmount and mount again",
-		              what, strerror(-error));
-}
-
 /* ---- create ---- */
 
 static int check_geometry(const struct quiver_geometry *geometry, struct quiver_error *error)
@@ -227,7 +215,8 @@ static struct quiver *new_store(const struct quiver_options *options)
 	store->dir_fd = store->lock_fd = store->superblock_fd = -1;
 	atomic_init(&store->durability, (int)options->durability);
 	atomic_init(&store->autocompact_percent, options->autocompact_percent);
-	if (report_init(&store->report, options->on_report, options->on_report_arg) != 0) {
+	if (health_init(&store->health, options->read_only, options->on_report,
+	                options->on_report_arg) != 0) {
 		free(store);
 		return NULL;
 	}
@@ -268,14 +257,15 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 		return r;
 	store->geometry = store->superblock.geometry;
 	if (copies_bad)
-		quiver_report(store, "superblock: one of its two copies is damaged; the other is "
-		                     "used, and the next checkpoint rewrites the damaged one");
+		report_add(&store->health.report,
+		           "superblock: one of its two copies is damaged; the other is "
+		           "used, and the next checkpoint rewrites the damaged one");
 	return 0;
 }
 
 static void damage_to_error(struct recovery *recovery, const char *line)
 {
-	quiver_report(recovery->store, "%s", line);
+	report_add(&recovery->store->health.report, "%s", line);
 	if (recovery->damage_count == 1)
 		error_set(recovery->damage_arg, "%s%s", line,
 		          strstr(line, "--repair")
@@ -366,10 +356,10 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 		return rebuild_index(store, false, error);
 	r = load_index(store);
 	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
-		quiver_report(store, "index: %s; rebuilt from ids.npy and meta.npy",
-		              r == -EBADMSG  ? "damaged"
-		              : r == -ENOENT ? "missing"
-		                             : "not of this state of the store");
+		report_add(&store->health.report, "index: %s; rebuilt from ids.npy and meta.npy",
+		           r == -EBADMSG  ? "damaged"
+		           : r == -ENOENT ? "missing"
+		                          : "not of this state of the store");
 		r = rebuild_index(store, true, error);
 	}
 	return r;
@@ -405,7 +395,7 @@ static int begin_life(struct quiver *store)
 	atomic_store(&store->lsn, sb->checkpoint_lsn);
 	atomic_store(&store->checkpoint_lsn, sb->checkpoint_lsn);
 	store->last_checkpoint_ns = (int64_t)clock_monotonic_ns();
-	if (store->options.read_only)
+	if (store->health.read_only)
 		return 0;
 	*sb = begun;
 	r = superblock_write(store->io, store->superblock_fd, sb);
@@ -442,7 +432,7 @@ static void free_store(struct quiver *store)
 	free(store->deferred_frees.items);
 	free(store->unlogged.items);
 	free(store->deferred_pinned.items);
-	report_destroy(&store->report);
+	health_destroy(&store->health);
 	free(store);
 }
 
@@ -549,8 +539,9 @@ static int save_index(struct quiver *store, const struct index_stamp *stamp)
 	r = store->io->unlink(store->io, store->dir_fd, "index");
 	if (r != 0 && r != -ENOENT)
 		return r;
-	quiver_report(store, "index: the disk has no room for it; the next open, which makes it "
-	                     "anew, takes longer");
+	report_add(&store->health.report,
+	           "index: the disk has no room for it; the next open, which makes it "
+	           "anew, takes longer");
 	return 0;
 }
 
@@ -599,7 +590,7 @@ int quiver_close(struct quiver *store)
 
 	job_end(store);
 	background_stop(store);
-	if (!store->options.read_only) {
+	if (!store->health.read_only) {
 		r = end_life(store);
 		ended = r == 0;
 	}

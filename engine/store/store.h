@@ -14,8 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/base/latency.h"
-#include "engine/base/report.h"
+#include "engine/base/health.h"
 #include "engine/disk/columns.h"
 #include "engine/disk/io.h"
 #include "engine/index/attr_deltas.h"
@@ -104,13 +103,6 @@ struct background {
 	bool prefetch_wanted; /* lock */
 };
 
-struct counters {
-	_Atomic uint64_t puts, removes, renames, set_attrs, batches;
-	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
-	_Atomic uint64_t checksum_errors, io_errors;
-	struct latency commit, sync, growth, checkpoint, compact_step;
-};
-
 /* How far pages of vectors.npy were asked for ahead of who writes them; only hints. prefetch.c. */
 struct prefetch {
 	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
@@ -138,7 +130,7 @@ struct quiver {
 	struct wal wal;
 	bool columns_opened; /* set at open */
 	bool wal_started; /* set at open */
-	struct report report;
+	struct health health;
 
 	pthread_mutex_t writer_lock; /* whoever applies commits */
 	pthread_mutex_t publish_lock; /* within the writer lock; held while a group becomes
@@ -162,7 +154,6 @@ struct quiver {
 	/* Of mode none, while one commit that has to be durable is logged all the same: changed
 	 * by who has paused the commits, when a checkpoint has nothing to do. */
 	_Atomic bool logs_anyway;
-	_Atomic int failed; /* 0, or the errno that made the store read-only */
 
 	struct commit_queue queue;
 
@@ -186,16 +177,11 @@ struct quiver {
 	struct job job;
 	_Atomic uint32_t autocompact_percent;
 	struct background background;
-	struct counters counters;
 };
 
-/* 0, -EROFS (read-only or failed). Any thread. */
-int store_writable(const struct quiver *store);
 /* The mode that commits and checkpoints go by: in mode none that of a commit which is logged all
  * the same. Any thread. */
 enum quiver_durability store_mode(const struct quiver *store);
-/* Turn the store read-only until it is reopened; `what` failed with `error` (negative). */
-void store_fail(struct quiver *store, const char *what, int error);
 
 /* ---- store.c ---- */
 /* Folder, lock, superblock and columns, with nothing in index and slots yet (the index is not

@@ -56,14 +56,10 @@ int manual_background_keep_house(struct quiver *store)
 
 int manual_background_sync(struct quiver *store)
 {
-	int r;
-
 	if (atomic_load(&store->durability) != QUIVER_FSYNC)
 		return 0;
-	r = wal_sync(&store->wal, atomic_load(&store->lsn));
-	if (r)
-		store_fail(store, "a sync of the log", r);
-	return r;
+	return health_judge(&store->health, HEALTH_LOG_SYNC,
+	                    wal_sync(&store->wal, atomic_load(&store->lsn)));
 }
 
 int manual_background_compact(struct quiver *store)

@@ -30,7 +30,7 @@ void run_wrong(struct run *run, const char *format, ...)
 
 static bool has_failed(const struct run *run)
 {
-	return run->store && atomic_load(&run->store->failed);
+	return run->store && health_failed(&run->store->health);
 }
 
 void run_judge(struct run *run, const char *what, int r, int want)
@@ -181,7 +181,7 @@ static void kill_store(struct run *run)
 
 void step_close(struct run *run)
 {
-	bool read_only = run->store->options.read_only;
+	bool read_only = run->store->health.read_only;
 	int r;
 
 	if (run->dies && faults_fired()) {

@@ -129,7 +129,7 @@ const struct fuse_lowlevel_ops *fs_ops(void);
 void fs_vectors_changed(struct fs *fs, const uint64_t *ids, size_t count);
 
 /* Answer `req` with 0 or a negative errno. */
-void fs_reply(fuse_req_t req, int rc);
+void fs_reply(fuse_req_t req, int err);
 
 /* Time now, ns since 1970. */
 int64_t fs_now_ns(void);

@@ -12,9 +12,9 @@
  * kernel (its caller was killed, or the connection aborted). Nothing is left to be
  * done then, except for an open, which node_close must undo.
  */
-void fs_reply(fuse_req_t req, int rc)
+void fs_reply(fuse_req_t req, int err)
 {
-	(void)fuse_reply_err(req, -rc);
+	(void)fuse_reply_err(req, -err);
 }
 
 int64_t fs_now_ns(void)
@@ -55,10 +55,10 @@ int reply_begin(struct reply *reply, fuse_req_t req, size_t size)
 	return reply->heap != NULL ? 0 : -ENOMEM;
 }
 
-void reply_end(struct reply *reply, int rc, size_t size)
+void reply_end(struct reply *reply, int err, size_t size)
 {
-	if (rc != 0)
-		fs_reply(reply->req, rc);
+	if (err != 0)
+		fs_reply(reply->req, err);
 	else
 		(void)fuse_reply_buf(reply->req, reply->data, size);
 	free(reply->heap);

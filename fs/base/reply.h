@@ -19,8 +19,8 @@ struct reply {
 /* Make room for `size` bytes at reply->data. -ENOMEM. Always to be ended
  * by reply_end or reply_cancel, also after an error. */
 int reply_begin(struct reply *reply, fuse_req_t req, size_t size);
-/* Answer with `size` bytes, or with the error rc (then size is not looked at). */
-void reply_end(struct reply *reply, int rc, size_t size);
+/* Answer with `size` bytes, or with the error err (then size is not looked at). */
+void reply_end(struct reply *reply, int err, size_t size);
 /* End it without an answer: the request is still the caller's. */
 void reply_cancel(struct reply *reply);
 

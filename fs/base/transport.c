@@ -109,7 +109,7 @@ static void obstacle(unsigned depth, char *reason, size_t room)
 	err = try_ring(depth);
 	if (err == -EPERM && first_character(DISABLED_FILE) > '0')
 		snprintf(reason, room, "%s forbids io_uring here", DISABLED_FILE);
-	else if (err < 0)
+	else if (err != 0)
 		snprintf(reason, room, "io_uring_setup: %s", strerror(-err));
 }
 

@@ -98,49 +98,49 @@ static int pool_grow(struct pool *pool)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
-	int rc;
+	int err;
 
-	rc = pthread_attr_init(&attr);
-	if (rc != 0)
-		return -rc;
-	rc = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
-	if (rc == 0) {
+	err = pthread_attr_init(&attr);
+	if (err != 0)
+		return -err;
+	err = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
+	if (err == 0) {
 		sigfillset(&all);
 		/* An error of the disk under the memory map; blocked, it kills the process. */
 		sigdelset(&all, SIGBUS);
 		pthread_sigmask(SIG_BLOCK, &all, &old);
-		rc = pthread_create(&pool->threads[pool->started], &attr, pool_thread, pool);
+		err = pthread_create(&pool->threads[pool->started], &attr, pool_thread, pool);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
 	pthread_attr_destroy(&attr);
-	if (rc == 0)
+	if (err == 0)
 		pool->started++;
-	return -rc;
+	return -err;
 }
 
 /* The first thread of each pool is made here, so that submitting cannot fail. */
 static int pool_init(struct pool *pool, unsigned limit)
 {
-	int rc;
+	int err;
 
-	rc = pthread_mutex_init(&pool->lock, NULL);
-	if (rc != 0)
-		return -rc;
-	rc = pthread_cond_init(&pool->wake, NULL);
-	if (rc != 0) {
+	err = pthread_mutex_init(&pool->lock, NULL);
+	if (err != 0)
+		return -err;
+	err = pthread_cond_init(&pool->wake, NULL);
+	if (err != 0) {
 		pthread_mutex_destroy(&pool->lock);
-		return -rc;
+		return -err;
 	}
 	pool->tail = &pool->head;
 	pool->limit = limit;
 	pthread_mutex_lock(&pool->lock);
-	rc = pool_grow(pool);
+	err = pool_grow(pool);
 	pthread_mutex_unlock(&pool->lock);
-	if (rc != 0) {
+	if (err != 0) {
 		pthread_cond_destroy(&pool->wake);
 		pthread_mutex_destroy(&pool->lock);
 	}
-	return rc;
+	return err;
 }
 
 /* Run what is left and end the threads. */
@@ -161,14 +161,14 @@ static void pool_fini(struct pool *pool)
 
 static int drain_init(struct workers *workers)
 {
-	int rc = pthread_mutex_init(&workers->drain_lock, NULL);
+	int err = pthread_mutex_init(&workers->drain_lock, NULL);
 
-	if (rc != 0)
-		return -rc;
-	rc = pthread_cond_init(&workers->drained, NULL);
-	if (rc != 0)
+	if (err != 0)
+		return -err;
+	err = pthread_cond_init(&workers->drained, NULL);
+	if (err != 0)
 		pthread_mutex_destroy(&workers->drain_lock);
-	return -rc;
+	return -err;
 }
 
 static void drain_fini(struct workers *workers)
@@ -180,29 +180,29 @@ static void drain_fini(struct workers *workers)
 int workers_new(struct workers **workers)
 {
 	struct workers *w = calloc(1, sizeof(*w));
-	int rc = 0;
+	int err = 0;
 	unsigned made;
 
 	if (w == NULL)
 		return -ENOMEM;
-	rc = drain_init(w);
-	if (rc != 0) {
+	err = drain_init(w);
+	if (err != 0) {
 		free(w);
-		return rc;
+		return err;
 	}
 	w->cpus_known = sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
 	for (made = 0; made < WORKER_CLASSES; made++) {
 		w->pools[made].workers = w;
-		rc = pool_init(&w->pools[made], threads_max[made]);
-		if (rc != 0)
+		err = pool_init(&w->pools[made], threads_max[made]);
+		if (err != 0)
 			break;
 	}
-	if (rc != 0) {
+	if (err != 0) {
 		while (made-- > 0)
 			pool_fini(&w->pools[made]);
 		drain_fini(w);
 		free(w);
-		return rc;
+		return err;
 	}
 	*workers = w;
 	return 0;

@@ -163,7 +163,7 @@ static int refresh(struct fs *fs, fuse_ino_t ino, size_t *length, int64_t *chang
 	pthread_mutex_unlock(&control->lock);
 	if (!fresh) {
 		err = make_text(fs, file_of(ino), &text);
-		if (err < 0)
+		if (err != 0)
 			return err;
 	}
 	pthread_mutex_lock(&control->lock);
@@ -198,7 +198,7 @@ int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
 	if (!exists(fs, ino))
 		return -ENOENT;
 	err = refresh(fs, ino, &length, &attr.mtime_ns);
-	if (err < 0)
+	if (err != 0)
 		return err;
 	attr.mode = (uint16_t)(file_of(ino)->mode & (fs->read_only ? 0444u : 0777u));
 	attr_file(fs, ino, &attr, length, 1, st);
@@ -256,7 +256,7 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err;
 
 	err = exists(fs, ino) ? check_access(file, fi->flags) : -ENOENT;
-	if (err < 0)
+	if (err != 0)
 		goto out;
 	handle = calloc(1, sizeof(*handle));
 	if (!handle) {
@@ -265,7 +265,7 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if ((fi->flags & O_ACCMODE) != O_WRONLY)
 		err = make_text(fs, file, &handle->text);
-	if (err < 0) {
+	if (err != 0) {
 		free(handle);
 		goto out;
 	}
@@ -325,7 +325,7 @@ static int copy_current(struct fs *fs, fuse_ino_t ino, off_t off, struct reply *
 	size_t length;
 	int err = refresh(fs, ino, &length, &changed_ns);
 
-	if (err < 0)
+	if (err != 0)
 		return err;
 	pthread_mutex_lock(&control->lock);
 	*size = copy_part(&control->current[ino - TREE_CONTROL_FIRST].text, *size, off,
@@ -393,10 +393,10 @@ static void run_write(struct work *work)
 	size_t size = write->size;
 	int err = write->file->store(write);
 
-	if (err < 0 && err != -EINVAL)
+	if (err != 0 && err != -EINVAL)
 		report(write, err);
 	free(write);
-	if (err < 0)
+	if (err != 0)
 		fs_reply(req, err);
 	else
 		(void)fuse_reply_write(req, size);
@@ -464,7 +464,7 @@ void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 		err = -EPERM;
 	else
 		err = control_attr(fs_of(req), ino, &st);
-	if (err < 0)
+	if (err != 0)
 		fs_reply(req, err);
 	else
 		(void)fuse_reply_attr(req, &st, 0);

@@ -83,7 +83,7 @@ int store_put(struct control_write *write)
 	                  &error);
 	if (err == -EINVAL)
 		quiver_report(fs->store, "control/put: %s", error.text);
-	if (err < 0)
+	if (err != 0)
 		return err;
 	err = commit(write, records, count);
 	free(records);

@@ -107,7 +107,7 @@ static void detach(const struct server *server)
 	int high = server->pipe.in < server->pipe.out ? server->pipe.out : server->pipe.in;
 
 	/* All of these are good manners, not conditions. */
-	if (err < 0)
+	if (err != 0)
 		log_line(LOG_WARNING, "the daemon keeps its terminal: %s", strerror(-err));
 	if (chdir("/") < 0)
 		log_line(LOG_WARNING, "the daemon stays in its folder: %s", strerror(errno));
@@ -126,7 +126,7 @@ static int serve_with_steward(struct server *server)
 	int err;
 
 	err = -pthread_create(&thread, NULL, steward_run, server);
-	if (err < 0)
+	if (err != 0)
 		return err;
 	err = serve_loop(&server->fs);
 	if (write(server->ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
@@ -146,9 +146,9 @@ static int serve_session(struct server *server)
 	err = serve_with_steward(server);
 	if (server->connection_err < 0 || steward_is_mounted(server))
 		serve_unmount(&server->fs);
-	if (err < 0)
+	if (err != 0)
 		log_line(LOG_ERR, "%s: the session ended: %s", server->mount_path, strerror(-err));
-	return err < 0 || server->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return err != 0 || server->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* With the store open: make what serves it, serve, take it down. The exit status. */
@@ -161,12 +161,12 @@ static int serve_store(struct server *server)
 	fs->geometry = *quiver_geometry(fs->store);
 	fs->max_write_bytes = transport_request_bytes(fs->geometry.vector_bytes);
 	err = transport_choose(fs, server->options.io_uring);
-	if (err < 0) {
+	if (err != 0) {
 		snprintf(error.text, sizeof(error.text), "io_uring=on: %s", fs->transport_reason);
 		return give_up(server, error.text);
 	}
 	err = fs_init(fs);
-	if (err < 0) {
+	if (err != 0) {
 		snprintf(error.text, sizeof(error.text), "the mount cannot be set up: %s",
 		         strerror(-err));
 		return give_up(server, error.text);
@@ -213,16 +213,16 @@ static int serve(struct server *server)
 	else
 		detach(server);
 	err = block_signals(server);
-	if (err < 0)
+	if (err != 0)
 		return give_up(server, "signals cannot be set up");
 	if (privileges_drop() < 0)
 		return give_up(server, "the daemon's privileges cannot be given up");
 	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
-	if (err < 0)
+	if (err != 0)
 		return give_up_store(server, error.text[0] ? error.text : strerror(-err));
 	status = serve_store(server);
 	err = quiver_close(server->fs.store);
-	if (err < 0) {
+	if (err != 0) {
 		log_line(LOG_ERR, "%s: closing the store: %s", server->store_path, strerror(-err));
 		status = EXIT_FAILURE;
 	}
@@ -251,7 +251,7 @@ static int fork_and_serve(struct server *server)
 	char reason[1024];
 	pid_t pid;
 
-	if (err < 0) {
+	if (err != 0) {
 		log_line(LOG_ERR, "pipe: %s", strerror(-err));
 		return EXIT_FAILURE;
 	}

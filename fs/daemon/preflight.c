@@ -100,7 +100,7 @@ static int check_mount_point(const char *mount_point, char **mount_path, struct 
 	if (!S_ISDIR(st.st_mode))
 		return mount_point_error(*mount_path, ENOTDIR, error);
 	err = is_empty_folder(*mount_path);
-	return err < 0 ? mount_point_error(*mount_path, -err, error) : 0;
+	return err != 0 ? mount_point_error(*mount_path, -err, error) : 0;
 }
 
 int preflight_paths(const char *store, const char *mount_point, char **store_path,

@@ -41,7 +41,7 @@ static int add_option(char **list, const char *format, ...)
 		return -ENOMEM;
 	err = fuse_opt_add_opt_escaped(list, option);
 	free(option);
-	return err < 0 ? -ENOMEM : 0;
+	return err != 0 ? -ENOMEM : 0;
 }
 
 /* The options for libfuse in *list, to be freed by the caller also on failure. */
@@ -79,7 +79,7 @@ int serve_new(struct fs *fs, const struct mount_options *options, struct quiver_
 	if (err == 0 && (fuse_opt_add_arg(&args, "quiverfs") < 0 ||
 	                 fuse_opt_add_arg(&args, "-o") < 0 || fuse_opt_add_arg(&args, list) < 0))
 		err = -ENOMEM;
-	if (err < 0) {
+	if (err != 0) {
 		snprintf(error->text, sizeof(error->text), "no memory for the session");
 		goto out;
 	}

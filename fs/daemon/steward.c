@@ -73,7 +73,7 @@ static int take_away(struct server *server)
 	if (err == 0)
 		return 0;
 	err = unmount_detach(server->mount_path);
-	if (err < 0)
+	if (err != 0)
 		log_line(LOG_ERR, "%s: cannot be unmounted: %s", server->mount_path,
 		         strerror(-err));
 	return -EBUSY;

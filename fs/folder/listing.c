@@ -90,12 +90,12 @@ void listing_free(struct listing *listing)
 void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct listing *listing = NULL;
-	int rc = 0;
+	int err = 0;
 
 	if (ino == TREE_VECTORS)
-		rc = listing_new(&listing);
-	if (rc != 0) {
-		fs_reply(req, rc);
+		err = listing_new(&listing);
+	if (err != 0) {
+		fs_reply(req, err);
 		return;
 	}
 	fi->fh = (uintptr_t)listing;
@@ -127,15 +127,15 @@ static int take(struct fs *fs, struct listing *listing)
 	struct quiver_list ids = { 0 };
 	uint64_t *scratch = NULL;
 	size_t count = 0;
-	int rc;
+	int err;
 
-	rc = quiver_list(fs->store, &ids);
-	if (rc != 0)
-		return rc;
-	rc = scratch_list(fs, &scratch, &count);
-	if (rc != 0) {
+	err = quiver_list(fs->store, &ids);
+	if (err != 0)
+		return err;
+	err = scratch_list(fs, &scratch, &count);
+	if (err != 0) {
 		quiver_list_free(&ids);
-		return rc;
+		return err;
 	}
 	pthread_mutex_lock(&listing->lock);
 	quiver_list_free(&listing->ids);
@@ -188,15 +188,15 @@ static bool add_dots(struct page *page)
 static int vector_dirent(struct page *page, uint64_t id, bool names_only,
                          struct fuse_entry_param *entry)
 {
-	int rc;
+	int err;
 
 	if (names_only)
-		rc = quiver_stat(page->fs->store, id, NULL, NULL);
+		err = quiver_stat(page->fs->store, id, NULL, NULL);
 	else
-		rc = vector_entry(page->fs, id, entry);
-	if (rc == -ENOENT)
-		return rc;
-	if (names_only || rc != 0) {
+		err = vector_entry(page->fs, id, entry);
+	if (err == -ENOENT)
+		return err;
+	if (names_only || err != 0) {
 		memset(entry, 0, sizeof(*entry));
 		entry->attr.st_ino = tree_node_of_id(id);
 		entry->attr.st_mode = S_IFREG;
@@ -313,10 +313,10 @@ static void add_fixed(struct page *page)
 static void reply_page(struct page *page)
 {
 	struct reply reply;
-	int rc;
+	int err;
 
-	rc = reply_begin(&reply, page->req, page->size);
-	if (rc == 0) {
+	err = reply_begin(&reply, page->req, page->size);
+	if (err == 0) {
 		page->data = reply.data;
 		if (add_dots(page) && page->listing != NULL) {
 			pthread_mutex_lock(&page->listing->lock);
@@ -328,20 +328,20 @@ static void reply_page(struct page *page)
 	}
 	if (page->listing != NULL)
 		handoff_give(&page->listing->handoff);
-	reply_end(&reply, rc, page->used);
+	reply_end(&reply, err, page->used);
 }
 
 /* The same for one that has to be taken first. */
 static void reply_taken(struct page *page)
 {
-	int rc = take(page->fs, page->listing);
+	int err = take(page->fs, page->listing);
 
-	if (rc == 0) {
+	if (err == 0) {
 		reply_page(page);
 		return;
 	}
 	handoff_give(&page->listing->handoff);
-	fs_reply(page->req, rc);
+	fs_reply(page->req, err);
 }
 
 struct listing_op {

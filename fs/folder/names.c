@@ -26,13 +26,13 @@ void names_show(const char *name, char shown[static NAMES_SHOWN_BYTES])
 }
 
 /* One line, and the answer. */
-static void refuse(fuse_req_t req, const char *name, const char *what, int rc)
+static void refuse(fuse_req_t req, const char *name, const char *what, int err)
 {
 	char shown[NAMES_SHOWN_BYTES];
 
 	names_show(name, shown);
 	quiver_report(fs_of(req)->store, "%s: %s", shown, what);
-	fs_reply(req, rc);
+	fs_reply(req, err);
 }
 
 /* ---- lookup ---- */
@@ -84,25 +84,25 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param entry;
 	enum tree_form form;
 	uint64_t id;
-	int rc;
+	int err;
 
 	if (parent == TREE_VECTORS)
 		atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed);
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		rc = node_entry(fs, parent, name[1] == '\0', &entry);
+		err = node_entry(fs, parent, name[1] == '\0', &entry);
 	else if (parent != TREE_VECTORS)
-		rc = fixed_entry(fs, parent, name, &entry);
+		err = fixed_entry(fs, parent, name, &entry);
 	else if (tree_parse_id(name, &id))
-		rc = lookup_id(fs, id, fuse_req_ctx(req)->pid, &entry);
+		err = lookup_id(fs, id, fuse_req_ctx(req)->pid, &entry);
 	else if (scratch_is_name(name))
-		rc = scratch_entry(fs, name, &entry);
+		err = scratch_entry(fs, name, &entry);
 	else if (tree_parse_view(name, &id, &form)) {
 		view_lookup(req, id, form);
 		return;
 	} else
-		rc = -ENOENT;
-	if (rc != 0)
-		fs_reply(req, rc); /* an error, so that ENOENT is not cached */
+		err = -ENOENT;
+	if (err != 0)
+		fs_reply(req, err); /* an error, so that ENOENT is not cached */
 	else
 		(void)fuse_reply_entry(req, &entry);
 }
@@ -114,12 +114,12 @@ static void create_scratch(fuse_req_t req, const char *name, mode_t mode, struct
 	struct fs *fs = fs_of(req);
 	struct quiver_attr attr = attr_new(fs, fuse_req_ctx(req), mode);
 	struct fuse_entry_param entry;
-	int rc;
+	int err;
 
-	rc = scratch_create(fs, name, &attr, (fi->flags & O_EXCL) != 0, (fi->flags & O_TRUNC) != 0,
-	                    true, &entry);
-	if (rc != 0) {
-		fs_reply(req, rc);
+	err = scratch_create(fs, name, &attr, (fi->flags & O_EXCL) != 0, (fi->flags & O_TRUNC) != 0,
+	                     true, &entry);
+	if (err != 0) {
+		fs_reply(req, err);
 		return;
 	}
 	fi->direct_io = 1;
@@ -156,7 +156,7 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	struct fuse_entry_param entry;
 	enum tree_form form;
 	uint64_t id;
-	int rc;
+	int err;
 
 	(void)rdev;
 	if (fs->read_only)
@@ -169,9 +169,9 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		refuse(req, name, "not the ID of a vector (a decimal number, no leading zero)",
 		       -EINVAL);
 	else {
-		rc = scratch_create(fs, name, &attr, true, false, false, &entry);
-		if (rc != 0)
-			fs_reply(req, rc);
+		err = scratch_create(fs, name, &attr, true, false, false, &entry);
+		if (err != 0)
+			fs_reply(req, err);
 		else
 			(void)fuse_reply_entry(req, &entry);
 	}
@@ -210,18 +210,18 @@ struct remove_op {
 /* Remove and answer, or -EAGAIN where that would wait. */
 static int remove_now(const struct remove_op *op, bool may_wait)
 {
-	int rc;
+	int err;
 
 	gone_begin(op->fs, op->id);
-	rc = quiver_remove(op->fs->store, op->id, may_wait ? 0u : QUIVER_NOWAIT, NULL);
-	if (rc == -EAGAIN && !may_wait)
-		return rc;
-	if (rc == 0)
+	err = quiver_remove(op->fs->store, op->id, may_wait ? 0u : QUIVER_NOWAIT, NULL);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (err == 0)
 		node_removed(op->fs, op->id);
-	else if (rc != -ENOENT)
+	else if (err != -ENOENT)
 		quiver_report(op->fs->store, "vector %" PRIu64 ": not removed: %s", op->id,
-		              strerror(-rc));
-	fs_reply(op->req, rc);
+		              strerror(-err));
+	fs_reply(op->req, err);
 	return 0;
 }
 

@@ -40,21 +40,21 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 {
 	struct fs *fs = op->fs;
 	unsigned flags = op->flags | (may_wait ? 0u : QUIVER_NOWAIT);
-	int rc;
+	int err;
 
 	if (op->data != NULL) {
-		rc = quiver_put(fs->store, op->to, op->data, &op->attr, QUIVER_ATTR_ALL, flags,
-		                NULL);
-		if (rc == 0)
+		err = quiver_put(fs->store, op->to, op->data, &op->attr, QUIVER_ATTR_ALL, flags,
+		                 NULL);
+		if (err == 0)
 			scratch_committed(fs, op->name, op->ino);
-		if (rc == 0 && (op->changed || node_is_written(fs, op->to)))
+		if (err == 0 && (op->changed || node_is_written(fs, op->to)))
 			fs_vectors_changed(fs, &op->to, 1);
-		return rc;
+		return err;
 	}
 	gone_begin(fs, op->from);
-	rc = quiver_rename(fs->store, op->from, op->to, flags, NULL);
-	if (rc != 0)
-		return rc;
+	err = quiver_rename(fs->store, op->from, op->to, flags, NULL);
+	if (err != 0)
+		return err;
 	node_renamed(fs, op->from, op->to);
 	if (node_is_written(fs, op->to))
 		fs_vectors_changed(fs, &op->to, 1);
@@ -68,14 +68,14 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 /* Rename and answer, or -EAGAIN where that would wait. */
 static int rename_now(const struct rename_op *op, bool may_wait)
 {
-	int rc = rename_store(op, may_wait);
+	int err = rename_store(op, may_wait);
 
-	if (rc == -EAGAIN && !may_wait)
-		return rc;
-	if (rc != 0 && rc != -ENOENT && rc != -EEXIST)
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (err != 0 && err != -ENOENT && err != -EEXIST)
 		quiver_report(op->fs->store, "vector %" PRIu64 ": not renamed to: %s", op->to,
-		              strerror(-rc));
-	fs_reply(op->req, rc);
+		              strerror(-err));
+	fs_reply(op->req, err);
 	return 0;
 }
 
@@ -114,17 +114,17 @@ static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, uns
 	struct rename_op op = { .req = req, .fs = fs, .to = to, .flags = flags };
 	char shown[NAMES_SHOWN_BYTES];
 	uint32_t size = 0;
-	int rc;
+	int err;
 
-	rc = scratch_copy(fs, name, fs->geometry.vector_bytes, &op.data, &op.attr, &op.ino, &size);
-	if (rc == -ENODATA) {
+	err = scratch_copy(fs, name, fs->geometry.vector_bytes, &op.data, &op.attr, &op.ino, &size);
+	if (err == -ENODATA) {
 		names_show(name, shown);
 		quiver_report(fs->store,
 		              "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes", to,
 		              shown, size, fs->geometry.vector_bytes);
 	}
-	if (rc != 0) {
-		fs_reply(req, rc);
+	if (err != 0) {
+		fs_reply(req, err);
 		return;
 	}
 	(void)snprintf(op.name, sizeof(op.name), "%s", name);
@@ -140,23 +140,23 @@ static void scratch_to_view(fuse_req_t req, const char *name, const char *to_nam
 	unsigned char *bytes = NULL;
 	enum tree_form form;
 	uint32_t size = 0;
-	int rc;
+	int err;
 
 	(void)tree_parse_view(to_name, &op.to, &form); /* it is one */
-	rc = scratch_copy(fs, name, 0, &bytes, &op.attr, &op.ino, &size);
-	if (rc == 0)
+	err = scratch_copy(fs, name, 0, &bytes, &op.attr, &op.ino, &size);
+	if (err == 0)
 		op.data = malloc(fs->geometry.vector_bytes);
-	if (rc == 0 && op.data == NULL)
-		rc = -ENOMEM;
-	if (rc == 0 &&
+	if (err == 0 && op.data == NULL)
+		err = -ENOMEM;
+	if (err == 0 &&
 	    view_decode(&fs->geometry, form, (const char *)bytes, size, op.data, &reason) < 0) {
 		quiver_report(fs->store, "%s: %s", to_name, reason.text);
-		rc = -ENODATA; /* EINVAL would make mv say something else */
+		err = -ENODATA; /* EINVAL would make mv say something else */
 	}
 	free(bytes);
-	if (rc != 0) {
+	if (err != 0) {
 		free(op.data);
-		fs_reply(req, rc);
+		fs_reply(req, err);
 		return;
 	}
 	(void)snprintf(op.name, sizeof(op.name), "%s", name);
@@ -176,13 +176,13 @@ static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigne
 		start(&op);
 }
 
-static void refuse(fuse_req_t req, const char *name, const char *what, int rc)
+static void refuse(fuse_req_t req, const char *name, const char *what, int err)
 {
 	char shown[NAMES_SHOWN_BYTES];
 
 	names_show(name, shown);
 	quiver_report(fs_of(req)->store, "%s: %s", shown, what);
-	fs_reply(req, rc);
+	fs_reply(req, err);
 }
 
 void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,

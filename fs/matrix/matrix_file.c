@@ -168,7 +168,7 @@ static void run_open(struct work *work)
 	int err, fd;
 
 	err = quiver_column_hold(fs->store, column_of(open->ino), &fd, &size);
-	if (err < 0) {
+	if (err != 0) {
 		fs_reply(open->req, err);
 		goto out;
 	}
@@ -229,7 +229,7 @@ static void run_read(struct work *work)
 	int err;
 
 	err = reply_begin(&reply, read->req, read->size);
-	if (err < 0) {
+	if (err != 0) {
 		reply_end(&reply, err, 0);
 		goto out;
 	}
@@ -271,10 +271,10 @@ static int hold_both(struct fs *fs)
 	int err, fd;
 
 	err = quiver_column_hold(fs->store, QUIVER_COLUMN_VECTORS, &fd, &size);
-	if (err < 0)
+	if (err != 0)
 		return err;
 	err = quiver_column_hold(fs->store, QUIVER_COLUMN_IDS, &fd, &size);
-	if (err < 0)
+	if (err != 0)
 		quiver_column_release(fs->store, QUIVER_COLUMN_VECTORS);
 	return err;
 }
@@ -287,13 +287,13 @@ int matrix_init(struct fs *fs)
 	if (!matrix)
 		return -ENOMEM;
 	err = -pthread_mutex_init(&matrix->lock, NULL);
-	if (err < 0)
+	if (err != 0)
 		goto out_free;
 	matrix->mtime_ns = fs_now_ns();
 	/* The init request, which decides about no_open, comes later. */
 	if (fs->read_only) {
 		err = hold_both(fs);
-		if (err < 0)
+		if (err != 0)
 			goto out_lock;
 		matrix->held = true;
 	}

@@ -25,7 +25,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct stat st;
 	double timeout;
-	int rc;
+	int err;
 
 	(void)fi;
 	switch (tree_class(ino)) {
@@ -41,9 +41,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	default:
 		break;
 	}
-	rc = attr_fixed(fs_of(req), ino, &st, &timeout);
-	if (rc != 0)
-		fs_reply(req, rc == -ENOENT ? -ESTALE : rc);
+	err = attr_fixed(fs_of(req), ino, &st, &timeout);
+	if (err != 0)
+		fs_reply(req, err == -ENOENT ? -ESTALE : err);
 	else
 		(void)fuse_reply_attr(req, &st, timeout);
 }
@@ -62,13 +62,13 @@ static int setdir_now(const struct setdir_op *op, bool may_wait)
 {
 	struct fs *fs = fs_of(op->req);
 	struct stat st;
-	int rc;
+	int err;
 
-	rc = quiver_set_dir_attr(fs->store, &op->attr, op->mask, may_wait ? 0u : QUIVER_NOWAIT);
-	if (rc == -EAGAIN && !may_wait)
-		return rc;
-	if (rc != 0) {
-		fs_reply(op->req, rc);
+	err = quiver_set_dir_attr(fs->store, &op->attr, op->mask, may_wait ? 0u : QUIVER_NOWAIT);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (err != 0) {
+		fs_reply(op->req, err);
 		return 0;
 	}
 	if (op->mask & QUIVER_ATTR_MTIME)
@@ -311,12 +311,12 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct quiver_space space;
 	struct statvfs st;
 	uint64_t count = quiver_count(fs->store);
-	int rc;
+	int err;
 
 	(void)ino;
-	rc = quiver_space(fs->store, &space);
-	if (rc != 0) {
-		fs_reply(req, rc);
+	err = quiver_space(fs->store, &space);
+	if (err != 0) {
+		fs_reply(req, err);
 		return;
 	}
 	memset(&st, 0, sizeof(st));
@@ -386,30 +386,30 @@ static uint32_t block_bytes(uint32_t n)
 int fs_init(struct fs *fs)
 {
 	struct quiver_attr attr;
-	int rc;
+	int err;
 
 	quiver_dir_attr(fs->store, &attr);
 	fs->fixed_mtime_ns = attr.mtime_ns;
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
-	rc = workers_new(&fs->workers);
-	if (rc == 0)
-		rc = nodes_new(fs->store, &fs->nodes);
-	if (rc == 0)
-		rc = gone_new(&fs->gone);
-	if (rc == 0)
-		rc = scratch_new(&fs->scratch);
-	if (rc == 0)
-		rc = views_new(&fs->views);
-	if (rc == 0)
-		rc = listing_new(&fs->listing);
-	if (rc == 0)
-		rc = control_init(fs);
-	if (rc == 0) {
-		rc = matrix_init(fs);
-		if (rc != 0)
+	err = workers_new(&fs->workers);
+	if (err == 0)
+		err = nodes_new(fs->store, &fs->nodes);
+	if (err == 0)
+		err = gone_new(&fs->gone);
+	if (err == 0)
+		err = scratch_new(&fs->scratch);
+	if (err == 0)
+		err = views_new(&fs->views);
+	if (err == 0)
+		err = listing_new(&fs->listing);
+	if (err == 0)
+		err = control_init(fs);
+	if (err == 0) {
+		err = matrix_init(fs);
+		if (err != 0)
 			control_fini(fs);
 	}
-	if (rc == 0)
+	if (err == 0)
 		return 0;
 	workers_free(fs->workers);
 	listing_free(fs->listing);
@@ -417,7 +417,7 @@ int fs_init(struct fs *fs)
 	scratch_free(fs->scratch);
 	gone_free(fs->gone);
 	nodes_free(fs, fs->nodes);
-	return rc;
+	return err;
 }
 
 void fs_destroy(struct fs *fs)

@@ -303,15 +303,15 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
                    bool truncate, bool open, struct fuse_entry_param *entry)
 {
 	struct scratch_file *file;
-	int rc = 0;
+	int err = 0;
 
 	scratch_lock(fs);
 	file = find_name(fs->scratch, name);
 	if (file != NULL && exclusive)
-		rc = -EEXIST;
+		err = -EEXIST;
 	else if (file == NULL)
-		rc = add_file(fs, name, attr, &file);
-	if (rc == 0) {
+		err = add_file(fs, name, attr, &file);
+	if (err == 0) {
 		if (truncate && file->size > 0) {
 			memset(file->data, 0, file->size);
 			file->size = 0;
@@ -321,10 +321,10 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
 		fill_entry(fs, file, entry);
 	}
 	scratch_unlock(fs);
-	if (rc == -ENOSPC)
+	if (err == -ENOSPC)
 		quiver_report(fs->store, "scratch files: there are %u, no more fit",
 		              SCRATCH_FILES_MAX);
-	return rc;
+	return err;
 }
 
 int scratch_unlink(struct fs *fs, const char *name)
@@ -346,7 +346,7 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 {
 	struct scratch_file *file, *old;
 	char *copy;
-	int rc = 0;
+	int err = 0;
 
 	if (strlen(to) > SCRATCH_NAME_MAX)
 		return -ENAMETOOLONG;
@@ -357,9 +357,9 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 	file = find_name(fs->scratch, from);
 	old = find_name(fs->scratch, to);
 	if (file == NULL)
-		rc = -ENOENT;
+		err = -ENOENT;
 	else if (old != NULL && noreplace)
-		rc = -EEXIST;
+		err = -EEXIST;
 	else if (old != file) {
 		if (old != NULL) {
 			free(clear_name(fs->scratch, old));
@@ -372,7 +372,7 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 	}
 	scratch_unlock(fs);
 	free(copy);
-	return rc;
+	return err;
 }
 
 int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char **data,
@@ -380,34 +380,34 @@ int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char
 {
 	struct scratch_file *file;
 	unsigned char *copy = NULL;
-	int rc = 0;
+	int err = 0;
 
 	*size = 0;
 	scratch_lock(fs);
 	file = find_name(fs->scratch, name);
 	if (file == NULL) {
-		rc = -ENOENT;
-		goto unlock;
+		err = -ENOENT;
+		goto out;
 	}
 	*size = file->size;
 	if (wanted != 0 && file->size != wanted) {
-		rc = -ENODATA;
-		goto unlock;
+		err = -ENODATA;
+		goto out;
 	}
 	copy = malloc(file->size + 1u); /* an empty one is no error here */
 	if (copy == NULL) {
-		rc = -ENOMEM;
-		goto unlock;
+		err = -ENOMEM;
+		goto out;
 	}
 	if (file->size > 0)
 		memcpy(copy, file->data, file->size);
 	*attr = file->attr;
 	*ino = file->ino;
 
-unlock:
+out:
 	scratch_unlock(fs);
 	*data = copy;
-	return rc;
+	return err;
 }
 
 void scratch_committed(struct fs *fs, const char *name, uint64_t ino)

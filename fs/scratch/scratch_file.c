@@ -29,13 +29,13 @@ void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
 /* Cut or zero-fill. The caller holds the lock. -EFBIG, -ENOSPC, -ENOMEM. */
 static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
 {
-	int rc;
+	int err;
 
 	if (size > file->limit)
 		return -EFBIG;
-	rc = scratch_reserve(fs, file, (uint32_t)size);
-	if (rc != 0)
-		return rc;
+	err = scratch_reserve(fs, file, (uint32_t)size);
+	if (err != 0)
+		return err;
 	if (size < file->size)
 		memset(file->data + size, 0, file->size - size);
 	file->size = (uint32_t)size;
@@ -43,18 +43,18 @@ static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
 	return 0;
 }
 
-/* One line for a change that was refused; returns rc. */
-static int refused(struct fs *fs, int rc)
+/* One line for a change that was refused; returns err. */
+static int refused(struct fs *fs, int err)
 {
-	if (rc == -EFBIG)
+	if (err == -EFBIG)
 		quiver_report(fs->store,
 		              "scratch file: more than %" PRIu32
 		              " bytes, or for a .npy or .txt more than any needs",
 		              fs->geometry.vector_bytes);
-	else if (rc == -ENOSPC)
+	else if (err == -ENOSPC)
 		quiver_report(fs->store, "scratch files: they hold %" PRIu64 " bytes, no more fit",
 		              SCRATCH_BYTES_MAX);
-	return rc;
+	return err;
 }
 
 void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set)
@@ -64,19 +64,19 @@ void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 	struct quiver_attr wanted;
 	bool explicit_mtime;
 	unsigned mask = attr_wanted(attr, to_set, &wanted, &explicit_mtime);
-	int rc = 0;
+	int err = 0;
 
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
 	if (file == NULL)
-		rc = -ESTALE;
+		err = -ESTALE;
 	else if (to_set & FUSE_SET_ATTR_SIZE)
-		rc = resize(fs, file, (uint64_t)attr->st_size);
-	if (rc == 0)
+		err = resize(fs, file, (uint64_t)attr->st_size);
+	if (err == 0)
 		attr_merge(&file->attr, &wanted, mask);
 	scratch_unlock(fs);
-	if (rc != 0)
-		fs_reply(req, refused(fs, rc));
+	if (err != 0)
+		fs_reply(req, refused(fs, err));
 	else
 		scratch_getattr(req, ino);
 }
@@ -126,21 +126,21 @@ void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
 	struct scratch_file *file;
 	struct reply reply;
 	size_t length = 0;
-	int rc;
+	int err;
 
-	rc = reply_begin(&reply, req, size);
+	err = reply_begin(&reply, req, size);
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
-	if (rc == 0 && file == NULL)
-		rc = -ESTALE;
-	if (rc == 0 && (uint64_t)off < file->size) {
+	if (err == 0 && file == NULL)
+		err = -ESTALE;
+	if (err == 0 && (uint64_t)off < file->size) {
 		length = file->size - (size_t)off;
 		if (length > size)
 			length = size;
 		memcpy(reply.data, file->data + off, length);
 	}
 	scratch_unlock(fs);
-	reply_end(&reply, rc, length);
+	reply_end(&reply, err, length);
 }
 
 /* The caller holds the lock. */
@@ -148,15 +148,15 @@ static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, s
                     uint64_t offset)
 {
 	uint32_t n = file->limit;
-	int rc;
+	int err;
 
 	if (offset > n || size > n - offset)
 		return -EFBIG;
 	if (size == 0)
 		return 0;
-	rc = scratch_reserve(fs, file, (uint32_t)(offset + size));
-	if (rc != 0)
-		return rc;
+	err = scratch_reserve(fs, file, (uint32_t)(offset + size));
+	if (err != 0)
+		return err;
 	memcpy(file->data + offset, buf, size);
 	if (offset + size > file->size)
 		file->size = (uint32_t)(offset + size);
@@ -169,16 +169,16 @@ void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 {
 	struct fs *fs = fs_of(req);
 	struct scratch_file *file;
-	int rc = -ESTALE;
+	int err = -ESTALE;
 
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
 	if (file != NULL)
-		rc = write_at(fs, file, buf, size,
-		              (fi->flags & O_APPEND) ? file->size : (uint64_t)off);
+		err = write_at(fs, file, buf, size,
+		               (fi->flags & O_APPEND) ? file->size : (uint64_t)off);
 	scratch_unlock(fs);
-	if (rc != 0)
-		fs_reply(req, refused(fs, rc));
+	if (err != 0)
+		fs_reply(req, refused(fs, err));
 	else
 		(void)fuse_reply_write(req, size);
 }

@@ -96,12 +96,12 @@ int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 {
 	struct gone *gone = fs->gone;
 	struct place *place = place_of(gone, tid);
-	int rc = -ESTALE;
+	int err = -ESTALE;
 
 	pthread_mutex_lock(&gone->lock);
 	if (was_told(place, id, tid) && place->found) {
 		*attr = place->attr;
-		rc = 0;
+		err = 0;
 	} else {
 		place->id = id;
 		place->tid = tid;
@@ -109,7 +109,7 @@ int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 		atomic_store(&place->told_ns, fs_now_ns());
 	}
 	pthread_mutex_unlock(&gone->lock);
-	return rc;
+	return err;
 }
 
 /* The bit of `id`: in *word of the map. Neighbouring IDs are spread: the golden ratio times 2^64. */

@@ -55,15 +55,15 @@ int nodes_new(struct quiver *store, struct nodes **nodes)
 	struct nodes *n = calloc(1, sizeof(*n));
 	struct quiver_stats stats;
 
-	int rc;
+	int err;
 
 	if (n == NULL)
 		return -ENOMEM;
 	quiver_stats(store, &stats);
-	rc = proven_new(stats.lsn, stats.slots_used, &n->proven);
-	if (rc != 0) {
+	err = proven_new(stats.lsn, stats.slots_used, &n->proven);
+	if (err != 0) {
 		free(n);
-		return rc;
+		return err;
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
 		/* Neither can fail with default attributes on Linux. */
@@ -188,14 +188,14 @@ static void detach(struct nodes *nodes, struct shard *shard, struct handle *h)
 static int version_get(struct fs *fs, uint64_t id, struct version **version)
 {
 	struct version *v = malloc(sizeof(*v));
-	int rc;
+	int err;
 
 	if (v == NULL)
 		return -ENOMEM;
-	rc = quiver_get(fs->store, id, &v->ref);
-	if (rc != 0) {
+	err = quiver_get(fs->store, id, &v->ref);
+	if (err != 0) {
 		free(v);
-		return rc;
+		return err;
 	}
 	atomic_init(&v->users, 1);
 	*version = v;
@@ -265,19 +265,19 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	struct handle *h = calloc(1, sizeof(*h));
 	struct version *version = NULL;
 	struct version *spare = NULL;
-	int rc;
+	int err;
 
 	if (h == NULL)
 		return -ENOMEM;
 	h->tid = tid;
-	rc = version_get(fs, id, &version);
-	if (rc != 0)
-		goto fail;
+	err = version_get(fs, id, &version);
+	if (err != 0)
+		goto out;
 	pthread_mutex_lock(&shard->lock);
-	rc = attach(fs->nodes, shard, id, h);
-	if (rc != 0) {
+	err = attach(fs->nodes, shard, id, h);
+	if (err != 0) {
 		pthread_mutex_unlock(&shard->lock);
-		goto fail;
+		goto out;
 	}
 	*caching = caching_of(fs->nodes, h->node, version);
 	if (*caching != NODE_UNCACHED && h->node->cached != NULL) {
@@ -293,10 +293,10 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	*handle = h;
 	return 0;
 
-fail:
+out:
 	version_drop(fs, version);
 	free(h);
-	return rc;
+	return err;
 }
 
 int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
@@ -304,40 +304,40 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
 {
 	struct shard *shard = shard_of(fs->nodes, id);
 	struct handle *h = calloc(1, sizeof(*h));
-	int rc;
+	int err;
 
 	if (h == NULL)
 		return -ENOMEM;
 	h->tid = tid;
 	h->writable = true;
 	if (pin) {
-		rc = version_get(fs, id, &h->version);
-		if (rc == 0)
+		err = version_get(fs, id, &h->version);
+		if (err == 0)
 			h->stage.attr = h->version->ref.attr;
 	} else {
-		rc = quiver_stat(fs->store, id, &h->stage.attr, NULL);
+		err = quiver_stat(fs->store, id, &h->stage.attr, NULL);
 	}
-	if (rc == -ENOENT && create != NULL) {
+	if (err == -ENOENT && create != NULL) {
 		h->created = true;
 		h->stage.active = true;
 		h->stage.attr = *create;
-		rc = 0;
+		err = 0;
 	}
-	if (rc != 0)
-		goto fail;
+	if (err != 0)
+		goto out;
 	h->dir_seen = atomic_load(&fs->dir_attr_given);
 	pthread_mutex_lock(&shard->lock);
-	rc = attach(fs->nodes, shard, id, h);
+	err = attach(fs->nodes, shard, id, h);
 	pthread_mutex_unlock(&shard->lock);
-	if (rc != 0)
-		goto fail;
+	if (err != 0)
+		goto out;
 	*handle = h;
 	return 0;
 
-fail:
+out:
 	version_drop(fs, h->version);
 	free(h);
-	return rc;
+	return err;
 }
 
 void node_close(struct fs *fs, struct handle *h)
@@ -359,7 +359,7 @@ int node_version(struct fs *fs, struct handle *h, struct version **version)
 {
 	struct version *fresh = NULL;
 	uint64_t id;
-	int rc;
+	int err;
 
 	node_lock(h);
 	if (h->version != NULL) {
@@ -368,12 +368,12 @@ int node_version(struct fs *fs, struct handle *h, struct version **version)
 		return 0;
 	}
 	id = h->id;
-	rc = h->orphan ? -ENOENT : 0; /* another may have its ID by now */
+	err = h->orphan ? -ENOENT : 0; /* another may have its ID by now */
 	node_unlock(h);
-	if (rc == 0)
-		rc = version_get(fs, id, &fresh);
-	if (rc != 0)
-		return rc;
+	if (err == 0)
+		err = version_get(fs, id, &fresh);
+	if (err != 0)
+		return err;
 	node_lock(h);
 	if (h->version == NULL) {
 		h->version = fresh;
@@ -389,7 +389,7 @@ int node_version(struct fs *fs, struct handle *h, struct version **version)
 int node_cache_version(struct fs *fs, struct handle *h, struct version **version)
 {
 	struct version *own;
-	int rc;
+	int err;
 
 	node_lock(h);
 	if (h->drops_cache) {
@@ -406,11 +406,11 @@ int node_cache_version(struct fs *fs, struct handle *h, struct version **version
 	node_unlock(h);
 	/* A writer's own version may be older than what is committed by now. */
 	if (h->writable)
-		rc = version_get(fs, h->node->id, &own);
+		err = version_get(fs, h->node->id, &own);
 	else
-		rc = node_version(fs, h, &own);
-	if (rc != 0)
-		return rc;
+		err = node_version(fs, h, &own);
+	if (err != 0)
+		return err;
 	node_lock(h);
 	if (!h->fills_cache)
 		join_cache(fs->nodes, h, own);

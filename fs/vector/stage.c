@@ -9,19 +9,19 @@
 #include "fs/base/tree.h"
 #include "fs/vector/node.h"
 
-/* N zero bytes within the bounds, or NULL with the reason in *rc. */
-static unsigned char *buffer_new(struct fs *fs, int *rc)
+/* N zero bytes within the bounds, or NULL with the reason in *err. */
+static unsigned char *buffer_new(struct fs *fs, int *err)
 {
 	unsigned count = atomic_fetch_add(&fs->stages, 1) + 1;
 	unsigned char *data = NULL;
 
-	*rc = 0;
+	*err = 0;
 	if (count > STAGES_MAX || (uint64_t)count * fs->geometry.vector_bytes > STAGE_BYTES_MAX)
-		*rc = -ENOSPC;
-	if (*rc == 0) {
+		*err = -ENOSPC;
+	if (*err == 0) {
 		data = calloc(1, fs->geometry.vector_bytes);
 		if (data == NULL)
-			*rc = -ENOMEM;
+			*err = -ENOMEM;
 	}
 	if (data == NULL)
 		atomic_fetch_sub(&fs->stages, 1);
@@ -43,14 +43,14 @@ void stage_drop(struct fs *fs, struct handle *h)
 	h->stage.attr_mask = 0;
 }
 
-/* The line for a change that was refused; returns rc. */
-static int refused(struct fs *fs, uint64_t id, int rc)
+/* The line for a change that was refused; returns err. */
+static int refused(struct fs *fs, uint64_t id, int err)
 {
-	if (rc == -EEXIST)
+	if (err == -EEXIST)
 		quiver_report(fs->store, "vector %" PRIu64 ": made by someone else meanwhile", id);
-	else if (rc != 0 && rc != -EAGAIN)
-		quiver_report(fs->store, "vector %" PRIu64 ": not stored: %s", id, strerror(-rc));
-	return rc;
+	else if (err != 0 && err != -EAGAIN)
+		quiver_report(fs->store, "vector %" PRIu64 ": not stored: %s", id, strerror(-err));
+	return err;
 }
 
 /*
@@ -67,31 +67,31 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	struct version *old = NULL;
 	uint64_t id = h->id;
 	bool created = h->created;
-	int rc;
+	int err;
 
 	if (!(h->stage.attr_mask & QUIVER_ATTR_MTIME))
 		attr.mtime_ns = fs_now_ns();
 	h->busy = true;
 	node_unlock(h);
-	rc = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
+	err = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
 	node_lock(h);
 	node_leave(h);
-	if (rc == 0) {
+	if (err == 0) {
 		h->stage.attr = attr;
 		h->created = false;
 		h->exclusive = false;
 		stage_drop(fs, h);
 		old = node_unpin(h);
-	} else if (rc != -EAGAIN) {
-		h->stage.failed = rc;
+	} else if (err != -EAGAIN) {
+		h->stage.failed = err;
 	}
 	node_unlock(h);
 	version_drop(fs, old);
 	/* The kernel has forgotten the directory's mtime since the CREATE, unless
 	 * someone asked for it meanwhile. */
-	if (rc == 0 && created && atomic_load(&fs->dir_attr_given) != h->dir_seen)
+	if (err == 0 && created && atomic_load(&fs->dir_attr_given) != h->dir_seen)
 		fs_vectors_changed(fs, NULL, 0);
-	return refused(fs, id, rc);
+	return refused(fs, id, err);
 }
 
 /* The committed bytes of a busy handle, to patch on, in *data. The caller does not
@@ -100,28 +100,28 @@ static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned ch
 {
 	struct version *version;
 	unsigned char *buffer = NULL;
-	int rc;
+	int err;
 
-	rc = node_version(fs, h, &version);
-	if (rc != 0)
-		return rc == -ENOENT ? -ESTALE : rc;
+	err = node_version(fs, h, &version);
+	if (err != 0)
+		return err == -ENOENT ? -ESTALE : err;
 	if (!may_wait && !quiver_ref_resident(fs->store, &version->ref))
-		rc = -EAGAIN;
-	if (rc == 0)
-		rc = quiver_ref_verify(fs->store, &version->ref);
-	if (rc == 0)
-		buffer = buffer_new(fs, &rc);
-	if (rc == 0)
-		rc = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
-		                     buffer);
-	if (rc != 0 && buffer != NULL) {
+		err = -EAGAIN;
+	if (err == 0)
+		err = quiver_ref_verify(fs->store, &version->ref);
+	if (err == 0)
+		buffer = buffer_new(fs, &err);
+	if (err == 0)
+		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
+		                      buffer);
+	if (err != 0 && buffer != NULL) {
 		free(buffer);
 		atomic_fetch_sub(&fs->stages, 1);
 		buffer = NULL;
 	}
 	version_drop(fs, version);
 	*data = buffer;
-	return rc;
+	return err;
 }
 
 /* Have an idle handle hold a stage with a buffer: of what is staged, else of the
@@ -129,22 +129,22 @@ static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned ch
 static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 {
 	unsigned char *data = NULL;
-	int rc;
+	int err;
 
 	if (h->orphan && h->version == NULL)
 		h->stage.active = true; /* nothing to patch on */
 	if (h->stage.active) {
 		if (h->stage.data == NULL)
-			h->stage.data = buffer_new(fs, &rc);
-		return h->stage.data != NULL ? 0 : rc;
+			h->stage.data = buffer_new(fs, &err);
+		return h->stage.data != NULL ? 0 : err;
 	}
 	h->busy = true;
 	node_unlock(h);
-	rc = load_base(fs, h, may_wait, &data);
+	err = load_base(fs, h, may_wait, &data);
 	node_lock(h);
 	node_leave(h);
-	if (rc != 0)
-		return rc;
+	if (err != 0)
+		return err;
 	h->stage.data = data;
 	h->stage.active = true;
 	h->stage.size = fs->geometry.vector_bytes;
@@ -175,16 +175,16 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 	uint32_t limit = fs->geometry.vector_bytes;
 	struct stage *stage = &h->stage;
 	uint64_t id;
-	int rc;
+	int err;
 
 	if (durable && !may_wait)
 		return -EAGAIN;
 	node_lock(h);
 	h->touched = true;
 	id = h->id;
-	rc = node_enter(h, may_wait);
-	if (rc != 0 || size == 0)
-		goto unlock;
+	err = node_enter(h, may_wait);
+	if (err != 0 || size == 0)
+		goto out;
 	if (append)
 		offset = stage->active ? stage->size : limit;
 	if (offset > limit || size > limit - offset) {
@@ -195,9 +195,9 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 		changed(stage);
 		return commit_bytes(fs, h, data, durable, may_wait);
 	}
-	rc = stage_open(fs, h, may_wait);
-	if (rc != 0)
-		goto unlock;
+	err = stage_open(fs, h, may_wait);
+	if (err != 0)
+		goto out;
 	memcpy(stage->data + offset, data, size);
 	if (offset + size > stage->size)
 		stage->size = (uint32_t)(offset + size);
@@ -207,9 +207,9 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 	if (durable && stage->filled == limit && !h->orphan)
 		return commit_bytes(fs, h, stage->data, true, may_wait);
 
-unlock:
+out:
 	node_unlock(h);
-	return refused(fs, id, rc);
+	return refused(fs, id, err);
 }
 
 int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait)
@@ -217,26 +217,26 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 	uint32_t limit = fs->geometry.vector_bytes;
 	struct stage *stage = &h->stage;
 	uint64_t id;
-	int rc;
+	int err;
 
 	node_lock(h);
 	h->touched = true;
 	id = h->id;
-	rc = node_enter(h, may_wait);
-	if (rc != 0)
-		goto unlock;
+	err = node_enter(h, may_wait);
+	if (err != 0)
+		goto out;
 	if (size > limit) {
 		node_unlock(h);
 		return past_end(fs, id, 0, size);
 	}
 	if (!stage->active && size == limit)
-		goto unlock;
+		goto out;
 	if (size == 0)
 		stage->active = true;
 	else
-		rc = stage_open(fs, h, may_wait);
-	if (rc != 0)
-		goto unlock;
+		err = stage_open(fs, h, may_wait);
+	if (err != 0)
+		goto out;
 	if (size < stage->size && stage->data != NULL)
 		memset(stage->data + size, 0, stage->size - size);
 	if (size < stage->filled || stage->filled == stage->size)
@@ -244,9 +244,9 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 	stage->size = (uint32_t)size;
 	changed(stage);
 
-unlock:
+out:
 	node_unlock(h);
-	return refused(fs, id, rc);
+	return refused(fs, id, err);
 }
 
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait)
@@ -255,23 +255,23 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 	uint32_t size;
 	uint64_t id;
 	bool say;
-	int rc;
+	int err;
 
 	node_lock(h);
 	h->touched = true;
-	rc = node_enter(h, may_wait);
-	if (rc != 0 || !stage->active || h->orphan ||
+	err = node_enter(h, may_wait);
+	if (err != 0 || !stage->active || h->orphan ||
 	    (when == STAGE_RELEASE && stage->failed != 0)) {
 		node_unlock(h);
-		return rc;
+		return err;
 	}
 	if (stage->size == fs->geometry.vector_bytes)
 		return commit_bytes(fs, h, stage->data, h->durable, may_wait);
 	if (stage->failed != 0) {
 		/* All of it was there, in a write that was refused: close(2) says why, too. */
-		rc = stage->failed;
+		err = stage->failed;
 		node_unlock(h);
-		return rc;
+		return err;
 	}
 	id = h->id;
 	size = stage->size;

@@ -28,11 +28,11 @@ static void note_given(struct fs *fs, double timeout)
 static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
                     struct fuse_entry_param *entry)
 {
-	int rc;
+	int err;
 
-	rc = quiver_stat(fs->store, id, attr, NULL);
-	if (rc != 0)
-		return rc;
+	err = quiver_stat(fs->store, id, attr, NULL);
+	if (err != 0)
+		return err;
 	memset(entry, 0, sizeof(*entry));
 	entry->ino = tree_node_of_id(id);
 	entry->generation = 1;
@@ -53,11 +53,11 @@ int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry)
 int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param *entry)
 {
 	struct quiver_attr attr;
-	int rc = entry_of(fs, id, &attr, entry);
+	int err = entry_of(fs, id, &attr, entry);
 
-	if (rc == 0)
+	if (err == 0)
 		gone_found(fs, id, tid, &attr);
-	return rc;
+	return err;
 }
 
 /*
@@ -71,38 +71,38 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, d
 	uint64_t ino = tree_node_of_id(id);
 	struct node_view view;
 	struct quiver_attr attr;
-	int rc;
+	int err;
 
 	*timeout = attr_timeout(fs, id);
-	rc = quiver_stat(fs->store, id, &attr, NULL);
-	if (rc == 0) {
+	err = quiver_stat(fs->store, id, &attr, NULL);
+	if (err == 0) {
 		if (*timeout <= 0 && node_view(fs, id, tid, &view) && view.mtime_staged)
 			attr.mtime_ns = view.attr.mtime_ns;
 		note_given(fs, *timeout);
 		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 1, st);
 		return 0;
 	}
-	if (rc != -ENOENT)
-		return rc;
+	if (err != -ENOENT)
+		return err;
 	*timeout = 0;
 	if (node_view(fs, id, tid, &view)) {
 		attr_file(fs, ino, &view.attr, view.size, view.links, st);
 		return 0;
 	}
-	rc = gone_answer(fs, id, tid, &attr);
-	if (rc == 0)
+	err = gone_answer(fs, id, tid, &attr);
+	if (err == 0)
 		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 0, st);
-	return rc;
+	return err;
 }
 
 static void reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
 {
 	struct stat st;
 	double timeout;
-	int rc = vector_stat(fs, id, tid, &st, &timeout);
+	int err = vector_stat(fs, id, tid, &st, &timeout);
 
-	if (rc != 0)
-		fs_reply(req, rc);
+	if (err != 0)
+		fs_reply(req, err);
 	else
 		(void)fuse_reply_attr(req, &st, timeout);
 }
@@ -135,13 +135,13 @@ static int resize_path(const struct setattr_op *op)
 {
 	struct fs *fs = op->fs;
 	uint32_t n = fs->geometry.vector_bytes;
-	int rc;
+	int err;
 
 	if (op->size == 0 && node_truncate_newest(fs, op->id, op->tid))
 		return 0;
-	rc = quiver_stat(fs->store, op->id, NULL, NULL);
-	if (rc != 0)
-		return rc;
+	err = quiver_stat(fs->store, op->id, NULL, NULL);
+	if (err != 0)
+		return err;
 	if (op->size == n)
 		return 0;
 	quiver_report(fs->store,
@@ -155,13 +155,13 @@ int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_a
 {
 	unsigned flags = may_wait ? 0u : QUIVER_NOWAIT;
 	bool staged;
-	int rc;
+	int err;
 
-	rc = quiver_stat(fs->store, id, NULL, NULL);
-	if (rc == -ENOENT)
+	err = quiver_stat(fs->store, id, NULL, NULL);
+	if (err == -ENOENT)
 		return node_stage_attr(fs, id, tid, true, attr, mask, explicit_mtime) ? 0 : -ENOENT;
-	if (rc != 0)
-		return rc;
+	if (err != 0)
+		return err;
 	staged = node_stage_attr(fs, id, tid, explicit_mtime, attr, mask & QUIVER_ATTR_MTIME,
 	                         explicit_mtime);
 	if (staged && node_stage_attr(fs, id, tid, false, attr, 0, true))
@@ -175,23 +175,23 @@ int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_a
 static int setattr_now(struct setattr_op *op, bool may_wait)
 {
 	struct quiver_attr found;
-	int rc = 0;
+	int err = 0;
 
 	if (op->resize && op->h != NULL)
-		rc = stage_truncate(op->fs, op->h, op->size, may_wait);
+		err = stage_truncate(op->fs, op->h, op->size, may_wait);
 	else if (op->resize)
-		rc = resize_path(op);
-	if (rc == 0 && op->mask != 0)
-		rc = vector_set_attr(op->fs, op->id, op->tid, &op->attr, op->mask,
-		                     op->explicit_mtime, may_wait);
-	if (rc == -EAGAIN && !may_wait)
-		return rc;
+		err = resize_path(op);
+	if (err == 0 && op->mask != 0)
+		err = vector_set_attr(op->fs, op->id, op->tid, &op->attr, op->mask,
+		                      op->explicit_mtime, may_wait);
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
-	if (rc == -ENOENT && gone_answer(op->fs, op->id, op->tid, &found) != 0)
-		rc = -ESTALE; /* look again */
-	if (rc != 0)
-		fs_reply(op->req, rc);
+	if (err == -ENOENT && gone_answer(op->fs, op->id, op->tid, &found) != 0)
+		err = -ESTALE; /* look again */
+	if (err != 0)
+		fs_reply(op->req, err);
 	else
 		reply_stat(op->req, op->fs, op->id, op->tid);
 	return 0;

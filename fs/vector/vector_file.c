@@ -50,18 +50,18 @@ static void defer(struct fs *fs, enum worker_class kind, const struct vector_op 
 static int open_gone(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle)
 {
 	struct quiver_attr attr;
-	int rc = gone_answer(fs, id, tid, &attr);
+	int err = gone_answer(fs, id, tid, &attr);
 
-	if (rc != 0)
-		return rc;
-	rc = node_open_writer(fs, id, tid, false, &attr, handle);
-	if (rc == 0 && (*handle)->created) {
+	if (err != 0)
+		return err;
+	err = node_open_writer(fs, id, tid, false, &attr, handle);
+	if (err == 0 && (*handle)->created) {
 		node_lock(*handle);
 		(*handle)->created = false;
 		(*handle)->orphan = true;
 		node_unlock(*handle);
 	}
-	return rc;
+	return err;
 }
 
 void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -72,24 +72,24 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct handle *h = NULL;
 	enum node_caching caching = NODE_UNCACHED;
 	struct quiver_attr found;
-	int rc;
+	int err;
 
 	if ((fi->flags & O_ACCMODE) == O_RDONLY) {
-		rc = node_open_reader(fs, id, tid, &h, &caching);
+		err = node_open_reader(fs, id, tid, &h, &caching);
 		fi->noflush = 1;
 	} else if (fs->read_only) {
-		rc = -EROFS;
+		err = -EROFS;
 	} else {
-		rc = node_open_writer(fs, id, tid, (fi->flags & O_ACCMODE) == O_RDWR, NULL, &h);
+		err = node_open_writer(fs, id, tid, (fi->flags & O_ACCMODE) == O_RDWR, NULL, &h);
 	}
-	if (rc == 0)
+	if (err == 0)
 		gone_over(fs, tid);
-	else if (rc == -ENOENT && (fi->flags & O_ACCMODE) != O_RDONLY)
-		rc = open_gone(fs, id, tid, &h);
-	else if (rc == -ENOENT && gone_answer(fs, id, tid, &found) != 0)
-		rc = -ESTALE; /* look again */
-	if (rc != 0) {
-		fs_reply(req, rc);
+	else if (err == -ENOENT && (fi->flags & O_ACCMODE) != O_RDONLY)
+		err = open_gone(fs, id, tid, &h);
+	else if (err == -ENOENT && gone_answer(fs, id, tid, &found) != 0)
+		err = -ESTALE; /* look again */
+	if (err != 0) {
+		fs_reply(req, err);
 		return;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
@@ -108,11 +108,11 @@ static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id,
 {
 	struct quiver_attr attr = attr_new(fs, ctx, mode);
 	struct handle *h;
-	int rc;
+	int err;
 
-	rc = node_open_writer(fs, id, ctx->pid, (flags & O_ACCMODE) == O_RDWR, &attr, &h);
-	if (rc != 0)
-		return rc;
+	err = node_open_writer(fs, id, ctx->pid, (flags & O_ACCMODE) == O_RDWR, &attr, &h);
+	if (err != 0)
+		return err;
 	if (!h->created && (flags & O_EXCL)) {
 		node_close(fs, h);
 		return -EEXIST;
@@ -140,14 +140,14 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 	struct fuse_entry_param entry;
 	struct handle *h = NULL;
 	uint32_t size = 0;
-	int rc;
+	int err;
 
 	memset(&entry, 0, sizeof(entry));
-	rc = fs->read_only ? -EROFS
-	                   : create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size,
-	                                   &entry.attr_timeout);
-	if (rc != 0) {
-		fs_reply(req, rc);
+	err = fs->read_only ? -EROFS
+	                    : create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size,
+	                                    &entry.attr_timeout);
+	if (err != 0) {
+		fs_reply(req, err);
 		return;
 	}
 	entry.ino = tree_node_of_id(id);
@@ -166,11 +166,11 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 
 /* ---- write ---- */
 
-static void reply_write(fuse_req_t req, struct handle *h, int rc, size_t size)
+static void reply_write(fuse_req_t req, struct handle *h, int err, size_t size)
 {
 	handoff_give(&h->handoff);
-	if (rc != 0)
-		fs_reply(req, rc);
+	if (err != 0)
+		fs_reply(req, err);
 	else
 		(void)fuse_reply_write(req, size);
 }
@@ -178,10 +178,10 @@ static void reply_write(fuse_req_t req, struct handle *h, int rc, size_t size)
 static void write_run(struct work *work)
 {
 	struct vector_op *op = (struct vector_op *)work;
-	int rc = stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append, op->durable,
-	                     true);
+	int err = stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append,
+	                      op->durable, true);
 
-	reply_write(op->req, op->h, rc, op->size);
+	reply_write(op->req, op->h, err, op->size);
 	free(op);
 }
 
@@ -196,15 +196,15 @@ void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
 	};
-	int rc;
+	int err;
 
 	(void)ino;
 	op.durable = op.h->durable || (fi->flags & O_DSYNC) != 0;
-	rc = stage_write(fs, op.h, buf, size, op.offset, op.append, op.durable, false);
-	if (rc == -EAGAIN)
+	err = stage_write(fs, op.h, buf, size, op.offset, op.append, op.durable, false);
+	if (err == -EAGAIN)
 		defer(fs, WORKER_COMMIT, &op, buf, write_run);
 	else
-		reply_write(req, op.h, rc, size);
+		reply_write(req, op.h, err, size);
 }
 
 /* ---- close and fsync ---- */
@@ -213,10 +213,10 @@ static void flush_run(struct work *work)
 {
 	struct vector_op *op = (struct vector_op *)work;
 
-	int rc = stage_commit(op->fs, op->h, STAGE_FLUSH, true);
+	int err = stage_commit(op->fs, op->h, STAGE_FLUSH, true);
 
 	handoff_give(&op->h->handoff);
-	fs_reply(op->req, rc);
+	fs_reply(op->req, err);
 	free(op);
 }
 
@@ -224,30 +224,30 @@ void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct vector_op op = { .req = req, .h = node_handle(fi) };
-	int rc = 0;
+	int err = 0;
 
 	(void)ino;
 	if (op.h->writable)
-		rc = stage_commit(fs, op.h, STAGE_FLUSH, false);
-	if (rc == -EAGAIN) {
+		err = stage_commit(fs, op.h, STAGE_FLUSH, false);
+	if (err == -EAGAIN) {
 		defer(fs, WORKER_COMMIT, &op, NULL, flush_run);
 		return;
 	}
 	handoff_give(&op.h->handoff);
-	fs_reply(req, rc);
+	fs_reply(req, err);
 }
 
 static void fsync_run(struct work *work)
 {
 	struct vector_op *op = (struct vector_op *)work;
-	int rc = 0;
+	int err = 0;
 
 	if (op->h->writable)
-		rc = stage_commit(op->fs, op->h, STAGE_FSYNC, true);
+		err = stage_commit(op->fs, op->h, STAGE_FSYNC, true);
 	handoff_give(&op->h->handoff);
-	if (rc == 0)
-		rc = quiver_flush(op->fs->store);
-	fs_reply(op->req, rc);
+	if (err == 0)
+		err = quiver_flush(op->fs->store);
+	fs_reply(op->req, err);
 	free(op);
 }
 
@@ -276,12 +276,12 @@ void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct handle *h = node_handle(fi);
-	int rc = 0;
+	int err = 0;
 
 	(void)ino;
 	if (h->writable)
-		rc = stage_commit(fs, h, STAGE_RELEASE, false);
-	if (rc == -EAGAIN) {
+		err = stage_commit(fs, h, STAGE_RELEASE, false);
+	if (err == -EAGAIN) {
 		h->release_fs = fs;
 		h->release_req = req;
 		h->release.run = release_run;

@@ -35,35 +35,35 @@ static void reply_from(const struct read_op *op, const struct quiver_ref *ref, b
 	struct fs *fs = op->fs;
 	size_t length = clip(fs, op->offset, op->size);
 	struct reply reply;
-	int rc;
+	int err;
 
-	rc = reply_begin(&reply, op->req, length);
-	if (rc == 0 && !verified)
-		rc = quiver_ref_verify(fs->store, ref);
-	if (rc == 0 && length > 0)
-		rc = quiver_ref_read(fs->store, ref, op->offset, length, reply.data);
-	reply_end(&reply, rc, length);
+	err = reply_begin(&reply, op->req, length);
+	if (err == 0 && !verified)
+		err = quiver_ref_verify(fs->store, ref);
+	if (err == 0 && length > 0)
+		err = quiver_ref_read(fs->store, ref, op->offset, length, reply.data);
+	reply_end(&reply, err, length);
 }
 
 /* No handle (a read-only mount): get, compare, reply. */
 static int read_stateless(const struct read_op *op, bool may_wait)
 {
 	struct quiver_ref ref;
-	int rc;
+	int err;
 
-	rc = quiver_get(op->fs->store, op->id, &ref);
-	if (rc != 0) {
-		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
+	err = quiver_get(op->fs->store, op->id, &ref);
+	if (err != 0) {
+		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
 	if (may_wait)
 		quiver_ref_prefetch(op->fs->store, &ref);
 	if (!may_wait && !quiver_ref_resident(op->fs->store, &ref))
-		rc = -EAGAIN;
+		err = -EAGAIN;
 	else
 		reply_from(op, &ref, false);
 	quiver_unref(op->fs->store, &ref);
-	return rc;
+	return err;
 }
 
 /* Where the flag is that tells whether `version` was verified for this handle. The
@@ -80,12 +80,12 @@ static int read_version(const struct read_op *op, bool may_wait)
 	struct handle *h = op->h;
 	struct version *version = NULL;
 	bool verified;
-	int rc;
+	int err;
 
-	rc = op->for_cache ? node_cache_version(fs, h, &version) : node_version(fs, h, &version);
-	if (rc != 0) {
+	err = op->for_cache ? node_cache_version(fs, h, &version) : node_version(fs, h, &version);
+	if (err != 0) {
 		handoff_give(&h->handoff);
-		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
+		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
 	node_lock(h);
@@ -98,17 +98,17 @@ static int read_version(const struct read_op *op, bool may_wait)
 	if (!verified && may_wait)
 		quiver_ref_prefetch(fs->store, &version->ref);
 	if (!verified)
-		rc = quiver_ref_verify(fs->store, &version->ref);
-	if (!verified && rc == 0) {
+		err = quiver_ref_verify(fs->store, &version->ref);
+	if (!verified && err == 0) {
 		node_lock(h);
 		*verified_flag(h, version) = true;
 		node_unlock(h);
 	}
 	handoff_give(&h->handoff);
-	if (rc == 0)
+	if (err == 0)
 		reply_from(op, &version->ref, true);
 	else
-		fs_reply(op->req, rc);
+		fs_reply(op->req, err);
 	version_drop(fs, version);
 	return 0;
 }
@@ -119,7 +119,7 @@ static bool read_staged(const struct read_op *op)
 	struct reply reply;
 	bool active = false;
 	size_t length = 0;
-	int rc;
+	int err;
 
 	node_lock(op->h);
 	op->h->touched = true;
@@ -127,16 +127,16 @@ static bool read_staged(const struct read_op *op)
 	node_unlock(op->h);
 	if (!active)
 		return false;
-	rc = reply_begin(&reply, op->req, clip(op->fs, op->offset, op->size));
-	if (rc == 0)
+	err = reply_begin(&reply, op->req, clip(op->fs, op->offset, op->size));
+	if (err == 0)
 		length = stage_read(op->h, op->offset, clip(op->fs, op->offset, op->size),
 		                    reply.data, &active);
-	if (rc == 0 && !active) {
+	if (err == 0 && !active) {
 		reply_cancel(&reply); /* committed this moment */
 		return false;
 	}
 	handoff_give(&op->h->handoff);
-	reply_end(&reply, rc, length);
+	reply_end(&reply, err, length);
 	return true;
 }
 

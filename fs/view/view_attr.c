@@ -34,7 +34,7 @@ static int size_of(struct fs *fs, uint64_t id, enum tree_form form, uint64_t lsn
                    size_t *size)
 {
 	struct view_content content;
-	int rc;
+	int err;
 
 	*size = view_npy_bytes(&fs->geometry);
 	if (form == TREE_FORM_NPY || view_known_size(fs, id, lsn, size))
@@ -42,11 +42,11 @@ static int size_of(struct fs *fs, uint64_t id, enum tree_form form, uint64_t lsn
 	if (!may_wait)
 		return -EAGAIN;
 	*size = 0;
-	rc = view_make(fs, id, form, &content);
-	if (rc == -EIO || rc == -ENOENT)
+	err = view_make(fs, id, form, &content);
+	if (err == -EIO || err == -ENOENT)
 		return 0;
-	if (rc != 0)
-		return rc;
+	if (err != 0)
+		return err;
 	*size = content.size;
 	free(content.bytes);
 	return 0;
@@ -68,17 +68,17 @@ static int lookup_now(const struct attr_op *op, bool may_wait)
 	struct quiver_attr attr;
 	size_t size = 0;
 	uint64_t lsn = 0;
-	int rc;
+	int err;
 
-	rc = quiver_stat(fs->store, op->id, &attr, &lsn);
-	if (rc == 0)
-		rc = size_of(fs, op->id, op->form, lsn, may_wait, &size);
-	if (rc == -EAGAIN)
-		return rc;
-	if (rc == 0)
-		rc = view_add(fs, op->id, op->form, &view);
-	if (rc != 0) {
-		fs_reply(op->req, rc);
+	err = quiver_stat(fs->store, op->id, &attr, &lsn);
+	if (err == 0)
+		err = size_of(fs, op->id, op->form, lsn, may_wait, &size);
+	if (err == -EAGAIN)
+		return err;
+	if (err == 0)
+		err = view_add(fs, op->id, op->form, &view);
+	if (err != 0) {
+		fs_reply(op->req, err);
 		return 0;
 	}
 	memset(&entry, 0, sizeof(entry)); /* no timeouts */
@@ -95,12 +95,12 @@ int view_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry)
 {
 	struct view *view = view_get(fs, ino);
 	struct quiver_attr attr;
-	int rc;
+	int err;
 
 	if (view == NULL)
 		return -ENOENT;
-	rc = quiver_stat(fs->store, view->id, &attr, NULL);
-	if (rc == 0) {
+	err = quiver_stat(fs->store, view->id, &attr, NULL);
+	if (err == 0) {
 		memset(entry, 0, sizeof(*entry));
 		entry->ino = ino;
 		entry->generation = 1;
@@ -109,7 +109,7 @@ int view_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry)
 		view_looked_up(fs, view);
 	}
 	view_put(fs, view);
-	return rc;
+	return err;
 }
 
 /* ---- stat ---- */
@@ -170,21 +170,21 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 	struct node_view of_vector;
 	struct quiver_attr attr;
 	uint64_t lsn = 0;
-	int rc;
+	int err;
 
-	rc = quiver_stat(fs->store, view->id, &attr, &lsn);
-	if (rc == -ENOENT)
+	err = quiver_stat(fs->store, view->id, &attr, &lsn);
+	if (err == -ENOENT)
 		return stat_gone(fs, view, &seen, tid, st);
-	if (rc != 0)
-		return rc;
+	if (err != 0)
+		return err;
 	if (seen.open && !seen.writer && seen.lsn != lsn) {
 		fill(fs, view->id, view->form, &seen.attr, seen.size, 0, st);
 		return 0;
 	}
 	if (!seen.sized) {
-		rc = size_of(fs, view->id, view->form, lsn, may_wait, &seen.size);
-		if (rc != 0)
-			return rc;
+		err = size_of(fs, view->id, view->form, lsn, may_wait, &seen.size);
+		if (err != 0)
+			return err;
 	}
 	if (seen.writer && node_view(fs, view->id, tid, &of_vector) && of_vector.mtime_staged)
 		attr.mtime_ns = of_vector.attr.mtime_ns;
@@ -196,15 +196,15 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait)
 {
 	struct stat st;
-	int rc = stat_view(op->fs, view, op->tid, may_wait, &st);
+	int err = stat_view(op->fs, view, op->tid, may_wait, &st);
 
-	if (rc == -EAGAIN && !may_wait)
-		return rc;
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	view_put(op->fs, view);
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
-	if (rc != 0)
-		fs_reply(op->req, rc);
+	if (err != 0)
+		fs_reply(op->req, err);
 	else
 		(void)fuse_reply_attr(op->req, &st, 0);
 	return 0;
@@ -213,16 +213,16 @@ static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait
 static int getattr_now(const struct attr_op *op, bool may_wait)
 {
 	struct view *view = view_get(op->fs, op->ino);
-	int rc;
+	int err;
 
 	if (view == NULL) {
 		fs_reply(op->req, -ESTALE); /* look again */
 		return 0;
 	}
-	rc = reply_stat(op, view, may_wait);
-	if (rc == -EAGAIN)
+	err = reply_stat(op, view, may_wait);
+	if (err == -EAGAIN)
 		view_put(op->fs, view);
-	return rc;
+	return err;
 }
 
 /* ---- SETATTR ---- */
@@ -235,15 +235,15 @@ static int resize_path(const struct attr_op *op, struct view *view)
 	char name[TREE_VIEW_NAME_BYTES];
 	size_t size = 0;
 	uint64_t lsn = 0;
-	int rc;
+	int err;
 
 	if (op->size == 0 && view_stage_cut(fs, view, op->tid))
 		return 0;
-	rc = quiver_stat(fs->store, view->id, NULL, &lsn);
-	if (rc == 0)
-		rc = size_of(fs, view->id, view->form, lsn, true, &size);
-	if (rc != 0 || op->size == size)
-		return rc;
+	err = quiver_stat(fs->store, view->id, NULL, &lsn);
+	if (err == 0)
+		err = size_of(fs, view->id, view->form, lsn, true, &size);
+	if (err != 0 || op->size == size)
+		return err;
 	tree_format_view(view->id, view->form, name);
 	quiver_report(fs->store, "%s: cannot be made %llu bytes long, it is %zu", name,
 	              (unsigned long long)op->size, size);
@@ -252,38 +252,38 @@ static int resize_path(const struct attr_op *op, struct view *view)
 
 static int resize(const struct attr_op *op, struct view *view)
 {
-	int rc;
+	int err;
 
 	if (op->h == NULL || op->h->vector == NULL)
 		return resize_path(op, view);
 	pthread_mutex_lock(&op->h->lock);
-	rc = view_stage_truncate(op->fs, op->h, op->size);
+	err = view_stage_truncate(op->fs, op->h, op->size);
 	pthread_mutex_unlock(&op->h->lock);
-	return rc;
+	return err;
 }
 
 static void setattr_run(struct work *work)
 {
 	struct attr_op *op = (struct attr_op *)work;
 	struct view *view = view_get(op->fs, op->ino);
-	int rc = view == NULL ? -ESTALE : 0;
+	int err = view == NULL ? -ESTALE : 0;
 
-	if (rc == 0 && op->resize)
-		rc = resize(op, view);
-	if (rc == 0 && op->mask != 0) {
-		rc = vector_set_attr(op->fs, view->id, op->tid, &op->attr, op->mask,
-		                     op->explicit_mtime, true);
-		if (rc == 0)
+	if (err == 0 && op->resize)
+		err = resize(op, view);
+	if (err == 0 && op->mask != 0) {
+		err = vector_set_attr(op->fs, view->id, op->tid, &op->attr, op->mask,
+		                      op->explicit_mtime, true);
+		if (err == 0)
 			fs_vectors_changed(op->fs, &view->id, 1);
 	}
-	if (rc == 0) {
+	if (err == 0) {
 		(void)reply_stat(op, view, true); /* always answers */
 	} else {
 		if (view != NULL)
 			view_put(op->fs, view);
 		if (op->h != NULL)
 			handoff_give(&op->h->handoff);
-		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
+		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
 	}
 	free(op);
 }

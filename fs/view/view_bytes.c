@@ -170,10 +170,10 @@ static void show(char *word)
 }
 
 static int refuse_word(struct view_reason *reason, const struct place *place,
-                       const struct quiver_geometry *geometry, char *word, int rc)
+                       const struct quiver_geometry *geometry, char *word, int err)
 {
 	show(word);
-	if (rc == -ERANGE)
+	if (err == -ERANGE)
 		snprintf(reason->text, sizeof(reason->text), "line %u: %.40s is no %s", place->line,
 		         word, quiver_dtype_name(geometry->dtype));
 	else
@@ -189,7 +189,7 @@ static int decode_text(const struct quiver_geometry *geometry, const char *bytes
 	struct place place = { .at = bytes, .end = bytes + size, .line = 1 };
 	char word[TOKEN_BYTES_MAX];
 	uint32_t count = 0;
-	int length, rc;
+	int length, err;
 
 	while ((length = next_word(&place, word)) != 0) {
 		unsigned char *to = vector + (size_t)count * element_bytes(type);
@@ -200,9 +200,9 @@ static int decode_text(const struct quiver_geometry *geometry, const char *bytes
 			         geometry->dim);
 			return -EINVAL;
 		}
-		rc = length < 0 ? -EINVAL : read_number(type, word, to);
-		if (rc < 0)
-			return refuse_word(reason, &place, geometry, word, rc);
+		err = length < 0 ? -EINVAL : read_number(type, word, to);
+		if (err != 0)
+			return refuse_word(reason, &place, geometry, word, err);
 		count++;
 	}
 	if (count == geometry->dim)
@@ -218,14 +218,14 @@ static int encode_npy(const struct quiver_geometry *geometry, const void *vector
                       size_t *size, size_t *room)
 {
 	char *file = malloc(view_npy_bytes(geometry));
-	int rc;
+	int err;
 
 	if (file == NULL)
 		return -ENOMEM;
-	rc = npy_format_header(file, quiver_dtype_name(geometry->dtype), geometry->dim, 0);
-	if (rc < 0) {
+	err = npy_format_header(file, quiver_dtype_name(geometry->dtype), geometry->dim, 0);
+	if (err != 0) {
 		free(file);
-		return rc;
+		return err;
 	}
 	memcpy(file + NPY_WRITTEN_BYTES, vector, geometry->vector_bytes);
 	*bytes = file;

@@ -53,27 +53,27 @@ int view_make(struct fs *fs, uint64_t id, enum tree_form form, struct view_conte
 {
 	unsigned char *vector = malloc(fs->geometry.vector_bytes);
 	struct quiver_ref ref;
-	int rc;
+	int err;
 
 	if (vector == NULL)
 		return -ENOMEM;
-	rc = quiver_get(fs->store, id, &ref);
-	if (rc != 0)
+	err = quiver_get(fs->store, id, &ref);
+	if (err != 0)
 		goto out;
-	rc = quiver_ref_verify(fs->store, &ref);
-	if (rc == 0)
-		rc = quiver_ref_read(fs->store, &ref, 0, fs->geometry.vector_bytes, vector);
+	err = quiver_ref_verify(fs->store, &ref);
+	if (err == 0)
+		err = quiver_ref_read(fs->store, &ref, 0, fs->geometry.vector_bytes, vector);
 	content->attr = ref.attr;
 	content->lsn = ref.lsn;
 	quiver_unref(fs->store, &ref);
-	if (rc == 0)
-		rc = view_encode(&fs->geometry, form, vector, &content->bytes, &content->size,
-		                 &content->room);
-	if (rc == 0 && form == TREE_FORM_TXT)
+	if (err == 0)
+		err = view_encode(&fs->geometry, form, vector, &content->bytes, &content->size,
+		                  &content->room);
+	if (err == 0 && form == TREE_FORM_TXT)
 		view_remember_size(fs, id, content->lsn, content->size);
 out:
 	free(vector);
-	return rc;
+	return err;
 }
 
 /* ---- open ---- */
@@ -96,7 +96,7 @@ static int copy_open(struct fs *fs, const struct view *view, struct view_content
                      bool *found)
 {
 	const struct view_handle *other;
-	int rc = 0;
+	int err = 0;
 
 	*found = false;
 	views_lock(fs);
@@ -113,22 +113,22 @@ static int copy_open(struct fs *fs, const struct view *view, struct view_content
 		if (content->bytes != NULL)
 			memcpy(content->bytes, other->bytes, other->size);
 		else
-			rc = -ENOMEM;
+			err = -ENOMEM;
 	}
 	views_unlock(fs);
-	return rc;
+	return err;
 }
 
 static int open_reader(struct fs *fs, struct view_handle *h)
 {
 	struct view_content content;
 	bool found = false;
-	int rc = copy_open(fs, h->view, &content, &found);
+	int err = copy_open(fs, h->view, &content, &found);
 
-	if (rc == 0 && !found)
-		rc = view_make(fs, h->view->id, h->view->form, &content);
-	if (rc != 0)
-		return rc;
+	if (err == 0 && !found)
+		err = view_make(fs, h->view->id, h->view->form, &content);
+	if (err != 0)
+		return err;
 	if (!view_take_bytes(fs, content.room)) {
 		free(content.bytes);
 		return -ENFILE;
@@ -150,7 +150,7 @@ static void open_run(struct work *work)
 	pid_t tid = fuse_req_ctx(op->req)->pid;
 	struct view *view = view_get(op->fs, op->ino);
 	struct view_handle *h;
-	int rc;
+	int err;
 
 	if (view == NULL) {
 		fs_reply(op->req, -ESTALE); /* look again */
@@ -163,14 +163,14 @@ static void open_run(struct work *work)
 		goto out;
 	}
 	if (write)
-		rc = node_open_writer(op->fs, view->id, tid, (op->fi.flags & O_ACCMODE) == O_RDWR,
-		                      NULL, &h->vector);
+		err = node_open_writer(op->fs, view->id, tid, (op->fi.flags & O_ACCMODE) == O_RDWR,
+		                       NULL, &h->vector);
 	else
-		rc = open_reader(op->fs, h);
+		err = open_reader(op->fs, h);
 	view_attach(op->fs, h);
-	if (rc != 0) {
+	if (err != 0) {
 		view_detach(op->fs, h);
-		fs_reply(op->req, rc == -ENOENT ? -ESTALE : rc);
+		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
 		goto out;
 	}
 	if (write) {
@@ -202,24 +202,24 @@ static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse
                          mode_t mode, int flags)
 {
 	struct quiver_attr attr = attr_new(fs, ctx, mode);
-	int rc;
+	int err;
 
-	rc = node_open_writer(fs, h->view->id, ctx->pid, (flags & O_ACCMODE) == O_RDWR, &attr,
-	                      &h->vector);
-	if (rc != 0)
-		return rc;
+	err = node_open_writer(fs, h->view->id, ctx->pid, (flags & O_ACCMODE) == O_RDWR, &attr,
+	                       &h->vector);
+	if (err != 0)
+		return err;
 	stage_keep(h->vector);
 	node_lock(h->vector);
 	h->loaded = h->vector->created;
 	h->cut = !h->vector->created && (flags & O_TRUNC) != 0;
 	h->vector->exclusive = (flags & O_EXCL) != 0;
-	rc = !h->vector->created && (flags & O_EXCL) ? -EEXIST : 0;
+	err = !h->vector->created && (flags & O_EXCL) ? -EEXIST : 0;
 	node_unlock(h->vector);
 	h->vector->durable = (flags & O_DSYNC) != 0;
 	h->dirty = h->loaded;
 	h->shown = h->loaded || h->cut;
 	h->touched = true; /* O_TRUNC has come with it */
-	return rc;
+	return err;
 }
 
 void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
@@ -230,23 +230,23 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 	struct fuse_entry_param entry;
 	struct view_handle *h = NULL;
 	struct view *view = NULL;
-	int rc;
+	int err;
 
-	rc = view_add(fs, id, form, &view);
-	if (rc == 0)
+	err = view_add(fs, id, form, &view);
+	if (err == 0)
 		h = handle_new(view, ctx->pid);
-	if (rc == 0 && h == NULL) {
-		rc = -ENOMEM;
+	if (err == 0 && h == NULL) {
+		err = -ENOMEM;
 		view_forget(fs, view->ino, 1);
 		view_put(fs, view);
 	}
-	if (rc != 0) {
-		fs_reply(req, rc);
+	if (err != 0) {
+		fs_reply(req, err);
 		return;
 	}
-	rc = create_writer(fs, h, ctx, mode, fi->flags);
+	err = create_writer(fs, h, ctx, mode, fi->flags);
 	view_attach(fs, h);
-	if (rc == 0) {
+	if (err == 0) {
 		memset(&entry, 0, sizeof(entry)); /* no timeouts */
 		entry.ino = view->ino;
 		entry.generation = 1;
@@ -259,7 +259,7 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 		if (fuse_reply_create(req, &entry, fi) == 0)
 			return;
 	} else {
-		fs_reply(req, rc);
+		fs_reply(req, err);
 	}
 	view_forget(fs, view->ino, 1);
 	view_detach(fs, h);
@@ -268,31 +268,31 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 /* ---- read ---- */
 
 /* Answer with a part of `size` bytes at `bytes`. */
-static void reply_part(const struct file_op *op, const char *bytes, size_t size, int rc)
+static void reply_part(const struct file_op *op, const char *bytes, size_t size, int err)
 {
 	size_t left = op->offset < size ? size - (size_t)op->offset : 0;
 	size_t length = op->size < left ? op->size : left;
 	struct reply reply;
-	int made = reply_begin(&reply, op->req, rc == 0 ? length : 0);
+	int made = reply_begin(&reply, op->req, err == 0 ? length : 0);
 
-	if (rc == 0)
-		rc = made;
-	if (rc == 0 && length > 0)
+	if (err == 0)
+		err = made;
+	if (err == 0 && length > 0)
 		memcpy(reply.data, bytes + op->offset, length);
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
-	reply_end(&reply, rc, length);
+	reply_end(&reply, err, length);
 }
 
 /* A writer reads what it has staged, else what is committed. */
 static void read_staged_run(struct work *work)
 {
 	struct file_op *op = (struct file_op *)work;
-	int rc;
+	int err;
 
 	pthread_mutex_lock(&op->h->lock);
-	rc = view_load_stage(op->fs, op->h);
-	reply_part(op, op->h->bytes, op->h->size, rc);
+	err = view_load_stage(op->fs, op->h);
+	reply_part(op, op->h->bytes, op->h->size, err);
 	pthread_mutex_unlock(&op->h->lock);
 	free(op);
 }
@@ -303,13 +303,13 @@ static void read_stateless_run(struct work *work)
 	struct file_op *op = (struct file_op *)work;
 	struct view *view = view_get(op->fs, op->ino);
 	struct view_content content = { .bytes = NULL };
-	int rc = -ESTALE;
+	int err = -ESTALE;
 
 	if (view != NULL) {
-		rc = view_make(op->fs, view->id, view->form, &content);
+		err = view_make(op->fs, view->id, view->form, &content);
 		view_put(op->fs, view);
 	}
-	reply_part(op, content.bytes, content.size, rc == -ENOENT ? -ESTALE : rc);
+	reply_part(op, content.bytes, content.size, err == -ENOENT ? -ESTALE : err);
 	free(content.bytes);
 	free(op);
 }
@@ -339,14 +339,14 @@ void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void write_run(struct work *work)
 {
 	struct file_op *op = (struct file_op *)work;
-	int rc;
+	int err;
 
 	pthread_mutex_lock(&op->h->lock);
-	rc = view_stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append);
+	err = view_stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append);
 	pthread_mutex_unlock(&op->h->lock);
 	handoff_give(&op->h->handoff);
-	if (rc != 0)
-		fs_reply(op->req, rc);
+	if (err != 0)
+		fs_reply(op->req, err);
 	else
 		(void)fuse_reply_write(op->req, op->size);
 	free(op);
@@ -369,35 +369,35 @@ void view_write(fuse_req_t req, const char *buf, size_t size, off_t off,
 
 static int commit(struct fs *fs, struct view_handle *h, enum stage_when when)
 {
-	int rc;
+	int err;
 
 	if (h->vector == NULL)
 		return 0;
 	pthread_mutex_lock(&h->lock);
-	rc = view_stage_commit(fs, h, when);
+	err = view_stage_commit(fs, h, when);
 	pthread_mutex_unlock(&h->lock);
-	return rc;
+	return err;
 }
 
 static void flush_run(struct work *work)
 {
 	struct file_op *op = (struct file_op *)work;
-	int rc = commit(op->fs, op->h, STAGE_FLUSH);
+	int err = commit(op->fs, op->h, STAGE_FLUSH);
 
 	handoff_give(&op->h->handoff);
-	fs_reply(op->req, rc);
+	fs_reply(op->req, err);
 	free(op);
 }
 
 static void fsync_run(struct work *work)
 {
 	struct file_op *op = (struct file_op *)work;
-	int rc = commit(op->fs, op->h, STAGE_FSYNC);
+	int err = commit(op->fs, op->h, STAGE_FSYNC);
 
 	handoff_give(&op->h->handoff);
-	if (rc == 0)
-		rc = quiver_flush(op->fs->store);
-	fs_reply(op->req, rc);
+	if (err == 0)
+		err = quiver_flush(op->fs->store);
+	fs_reply(op->req, err);
 	free(op);
 }
 

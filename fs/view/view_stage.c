@@ -8,14 +8,14 @@
 #include "fs/view/view.h"
 #include "fs/view/view_bytes.h"
 
-/* One line, named as the file is; returns rc. */
-static int refused(struct fs *fs, const struct view_handle *h, const char *why, int rc)
+/* One line, named as the file is; returns err. */
+static int refused(struct fs *fs, const struct view_handle *h, const char *why, int err)
 {
 	char name[TREE_VIEW_NAME_BYTES];
 
 	tree_format_view(h->view->id, h->view->form, name);
 	quiver_report(fs->store, "%s: %s", name, why);
-	return rc;
+	return err;
 }
 
 /* The caller holds h->lock, here and below. */
@@ -82,7 +82,7 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 	struct version *version = NULL;
 	size_t size = 0, room = 0;
 	char *bytes = NULL;
-	int rc;
+	int err;
 
 	take_cut(fs, h);
 	if (h->loaded)
@@ -90,21 +90,21 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 	vector = malloc(fs->geometry.vector_bytes);
 	if (vector == NULL)
 		return -ENOMEM;
-	rc = node_version(fs, h->vector, &version);
-	if (rc == 0)
-		rc = quiver_ref_verify(fs->store, &version->ref);
-	if (rc == 0)
-		rc = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
-		                     vector);
+	err = node_version(fs, h->vector, &version);
+	if (err == 0)
+		err = quiver_ref_verify(fs->store, &version->ref);
+	if (err == 0)
+		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
+		                      vector);
 	version_drop(fs, version);
-	if (rc == 0)
-		rc = view_encode(&fs->geometry, h->view->form, vector, &bytes, &size, &room);
-	if (rc == 0 && !view_take_bytes(fs, room))
-		rc = -ENOSPC;
+	if (err == 0)
+		err = view_encode(&fs->geometry, h->view->form, vector, &bytes, &size, &room);
+	if (err == 0 && !view_take_bytes(fs, room))
+		err = -ENOSPC;
 	free(vector);
-	if (rc != 0) {
+	if (err != 0) {
 		free(bytes);
-		return rc == -ENOENT ? -ESTALE : rc;
+		return err == -ENOENT ? -ESTALE : err;
 	}
 	h->bytes = bytes;
 	h->size = size;
@@ -127,17 +127,17 @@ static void changed(struct fs *fs, struct view_handle *h)
 int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, size_t size,
                      uint64_t offset, bool append)
 {
-	int rc = view_load_stage(fs, h);
+	int err = view_load_stage(fs, h);
 
-	if (rc != 0)
-		return refused(fs, h, strerror(-rc), rc);
+	if (err != 0)
+		return refused(fs, h, strerror(-err), err);
 	if (size == 0)
 		return 0;
 	if (append)
 		offset = h->size;
-	rc = offset <= INT64_MAX ? reserve(fs, h, offset + size) : -EFBIG;
-	if (rc != 0)
-		return refused(fs, h, strerror(-rc), rc);
+	err = offset <= INT64_MAX ? reserve(fs, h, offset + size) : -EFBIG;
+	if (err != 0)
+		return refused(fs, h, strerror(-err), err);
 	memcpy(h->bytes + offset, data, size);
 	if (offset + size > h->size)
 		h->size = offset + size;
@@ -147,20 +147,20 @@ int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, siz
 
 int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size)
 {
-	int rc = 0;
+	int err = 0;
 
 	if (size == 0) {
 		views_lock(fs);
 		h->cut = true;
 		views_unlock(fs);
 	}
-	rc = view_load_stage(fs, h);
-	if (rc == 0 && size == h->size && size > 0)
+	err = view_load_stage(fs, h);
+	if (err == 0 && size == h->size && size > 0)
 		return 0;
-	if (rc == 0)
-		rc = reserve(fs, h, size);
-	if (rc != 0)
-		return refused(fs, h, strerror(-rc), rc);
+	if (err == 0)
+		err = reserve(fs, h, size);
+	if (err != 0)
+		return refused(fs, h, strerror(-err), err);
 	if (size < h->size)
 		memset(h->bytes + size, 0, h->size - size);
 	h->size = size;
@@ -173,7 +173,7 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 	unsigned char *vector;
 	struct view_reason reason = { "" };
 	uint64_t id;
-	int rc;
+	int err;
 
 	take_cut(fs, h);
 	if (!h->dirty || (when == STAGE_RELEASE && h->failed != 0))
@@ -184,19 +184,19 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 	vector = malloc(fs->geometry.vector_bytes);
 	if (vector == NULL)
 		return -ENOMEM;
-	rc = view_decode(&fs->geometry, h->view->form, h->bytes, h->size, vector, &reason);
-	if (rc == 0) {
-		rc = stage_put(fs, h->vector, vector, &id);
-		h->failed = rc;
-		h->dirty = rc != 0;
-		if (rc == 0)
+	err = view_decode(&fs->geometry, h->view->form, h->bytes, h->size, vector, &reason);
+	if (err == 0) {
+		err = stage_put(fs, h->vector, vector, &id);
+		h->failed = err;
+		h->dirty = err != 0;
+		if (err == 0)
 			fs_vectors_changed(fs, &id, 1);
 	} else if (when != STAGE_FLUSH && !h->reported) {
 		h->reported = true;
-		(void)refused(fs, h, reason.text, rc);
+		(void)refused(fs, h, reason.text, err);
 	}
 	free(vector);
-	return rc;
+	return err;
 }
 
 bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid)

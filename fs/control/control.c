@@ -377,79 +377,62 @@ static void report(const struct control_write *write, int err)
 
 	if (write->file->show) {
 		size_t length;
-		const char *value = value_trim(write->bytes, write->size, &length);
+		const char *value =
+			value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 		value_show(value, length, shown, sizeof(shown));
 	}
-	quiver_report(write->fs->store, "control/%s: %s%s%s", write->name, shown,
+	quiver_report(write->attempt.fs->store, "control/%s: %s%s%s", write->name, shown,
 	              shown[0] ? ": " : "", strerror(-err));
 }
 
-/* Do it, answer. */
-static void run_write(struct work *work)
+static int write_answer(struct attempt *attempt, bool may_wait)
 {
-	struct control_write *write = (struct control_write *)work;
-	fuse_req_t req = write->req;
-	size_t size = write->size;
-	int err = write->file->store(write);
+	struct control_write *write = (struct control_write *)attempt;
+	int err;
 
+	if (!may_wait && write->file->place != CONTROL_HERE)
+		return -EAGAIN;
+	err = write->file->store(write);
 	if (err != 0 && err != -EINVAL)
 		report(write, err);
-	free(write);
 	if (err != 0)
-		fs_reply(req, err);
+		fs_reply(attempt->req, err);
 	else
-		(void)fuse_reply_write(req, size);
+		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
+	return 0;
 }
 
 void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                    struct fuse_file_info *fi)
 {
-	static const enum worker_class classes[] = {
-		[CONTROL_COMMIT] = WORKER_COMMIT,
-		[CONTROL_SYNC] = WORKER_SYNC,
-	};
 	struct fs *fs = fs_of(req);
 	const struct control_file *file = file_of(ino);
-	const struct handle *handle = handle_of(fi);
-	struct control_write *write;
-	bool lasts = reply_keeps(req, buf);
-
-	(void)off; /* each write carries a whole value, wherever it is put */
-	if (!exists(fs, ino) || !file->store) {
-		fs_reply(req, -EACCES);
-		return;
-	}
-	if (ino != TREE_PUT && size > VALUE_BYTES_MAX) {
-		quiver_report(fs->store, "control/%s: got %zu bytes, expected one value",
-		              tree_name(ino), size);
-		fs_reply(req, -EINVAL);
-		return;
-	}
-	write = malloc(sizeof(*write) + (lasts ? 0 : size));
-	if (!write) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	*write = (struct control_write){
-		.work.run = run_write,
-		.req = req,
-		.fs = fs,
+	struct control_write write = {
+		.attempt = { .req = req,
+		             .fs = fs,
+		             .answer = write_answer,
+		             .data = buf,
+		             .data_bytes = size },
 		.file = file,
 		.name = tree_name(ino),
 		.uid = fuse_req_ctx(req)->uid,
 		.gid = fuse_req_ctx(req)->gid,
-		.umask = umask_of(fs->control, handle),
+		.umask = umask_of(fs->control, handle_of(fi)),
 		.sync = fi->flags & (O_SYNC | O_DSYNC),
-		.size = size,
-		.bytes = lasts ? buf : write->copy,
 	};
-	if (!lasts)
-		memcpy(write->copy, buf, size);
-	if (file->place == CONTROL_HERE)
-		run_write(&write->work);
-	else
-		workers_submit(fs->workers, classes[file->place], &write->work);
+
+	(void)off; /* each write carries a whole value, wherever it is put */
+	if (!exists(fs, ino) || file->store == NULL) {
+		fs_reply(req, -EACCES);
+	} else if (ino != TREE_PUT && size > VALUE_BYTES_MAX) {
+		quiver_report(fs->store, "control/%s: got %zu bytes, expected one value",
+		              write.name, size);
+		fs_reply(req, -EINVAL);
+	} else {
+		attempt_start(&write.attempt, sizeof(write),
+		              file->place == CONTROL_SYNC ? WORKER_SYNC : WORKER_COMMIT);
+	}
 }
 
 void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -475,15 +458,10 @@ void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 int control_init(struct fs *fs)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int err;
 
-	if (!control)
+	if (control == NULL)
 		return -ENOMEM;
-	err = pthread_mutex_init(&control->lock, NULL);
-	if (err != 0) {
-		free(control);
-		return -err;
-	}
+	(void)pthread_mutex_init(&control->lock, NULL); /* cannot fail with default attributes */
 	fs->control = control;
 	return 0;
 }

@@ -15,7 +15,8 @@
  * longer than a request; each part but the last is longer than a batch may be. */
 static bool may_be_cut(const struct control_write *write)
 {
-	return write->size > transport_put_bytes(write->fs->geometry.vector_bytes);
+	return write->attempt.data_bytes >
+	       transport_put_bytes(write->attempt.fs->geometry.vector_bytes);
 }
 
 /* Which of them the kernel may know, as they are there already or are just being made, to the
@@ -39,7 +40,7 @@ static size_t find_known(struct fs *fs, const struct quiver_record *records, siz
  */
 static int commit(struct control_write *write, const struct quiver_record *records, size_t count)
 {
-	struct fs *fs = write->fs;
+	struct fs *fs = write->attempt.fs;
 	const struct fuse_ctx creator = { .uid = write->uid,
 		                          .gid = write->gid,
 		                          .umask = write->umask };
@@ -67,7 +68,7 @@ static int commit(struct control_write *write, const struct quiver_record *recor
 
 int store_put(struct control_write *write)
 {
-	struct fs *fs = write->fs;
+	struct fs *fs = write->attempt.fs;
 	struct quiver_record *records = NULL;
 	struct quiver_error error;
 	size_t count;
@@ -79,8 +80,8 @@ int store_put(struct control_write *write)
 		              transport_put_bytes(fs->geometry.vector_bytes));
 		return -EINVAL;
 	}
-	err = put_records(write->bytes, write->size, fs->geometry.vector_bytes, &records, &count,
-	                  &error);
+	err = put_records(write->attempt.data, write->attempt.data_bytes, fs->geometry.vector_bytes,
+	                  &records, &count, &error);
 	if (err == -EINVAL)
 		quiver_report(fs->store, "control/put: %s", error.text);
 	if (err != 0)

@@ -15,22 +15,22 @@ static int refuse(struct control_write *write, const char *name, const char *exp
 {
 	char shown[SHOWN_BYTES];
 	size_t length;
-	const char *value = value_trim(write->bytes, write->size, &length);
+	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 	value_show(value, length, shown, sizeof(shown));
-	quiver_report(write->fs->store, "control/%s: got \"%s\", expected %s", name, shown,
+	quiver_report(write->attempt.fs->store, "control/%s: got \"%s\", expected %s", name, shown,
 	              expected);
 	return -EINVAL;
 }
 
 int store_flush(struct control_write *write)
 {
-	return quiver_flush(write->fs->store);
+	return quiver_flush(write->attempt.fs->store);
 }
 
 int store_checkpoint(struct control_write *write)
 {
-	return quiver_checkpoint(write->fs->store);
+	return quiver_checkpoint(write->attempt.fs->store);
 }
 
 /*
@@ -39,9 +39,9 @@ int store_checkpoint(struct control_write *write)
  */
 static int store_job(struct control_write *write, enum quiver_job job, const char *name)
 {
-	struct quiver *store = write->fs->store;
+	struct quiver *store = write->attempt.fs->store;
 	size_t length;
-	const char *value = value_trim(write->bytes, write->size, &length);
+	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 	int err;
 
 	if (value_is(value, length, "start"))
@@ -74,11 +74,11 @@ int store_durability(struct control_write *write)
 	static const enum quiver_durability modes[] = { QUIVER_ALWAYS, QUIVER_FSYNC, QUIVER_FLUSH,
 		                                        QUIVER_NONE };
 	size_t length;
-	const char *value = value_trim(write->bytes, write->size, &length);
+	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		if (value_is(value, length, quiver_durability_name(modes[i])))
-			return quiver_set_durability(write->fs->store, modes[i]);
+			return quiver_set_durability(write->attempt.fs->store, modes[i]);
 	}
 	return refuse(write, "durability", "always, fsync, flush or none");
 }
@@ -87,26 +87,26 @@ int store_reserve(struct control_write *write)
 {
 	uint64_t count;
 	size_t length;
-	const char *value = value_trim(write->bytes, write->size, &length);
+	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 	if (value_parse_u64(value, length, &count) < 0)
 		return refuse(write, "reserve", "a number of vectors");
-	return quiver_reserve(write->fs->store, count);
+	return quiver_reserve(write->attempt.fs->store, count);
 }
 
 int store_autocompact_percent(struct control_write *write)
 {
 	uint64_t percent;
 	size_t length;
-	const char *value = value_trim(write->bytes, write->size, &length);
+	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 	if (value_parse_u64(value, length, &percent) < 0 || percent > 100)
 		return refuse(write, "autocompact_percent", "a number from 0 (never) to 100");
-	return quiver_set_autocompact(write->fs->store, (uint32_t)percent);
+	return quiver_set_autocompact(write->attempt.fs->store, (uint32_t)percent);
 }
 
 int store_errors(struct control_write *write)
 {
-	quiver_errors_clear(write->fs->store);
+	quiver_errors_clear(write->attempt.fs->store);
 	return 0;
 }

@@ -8,23 +8,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/fs.h"
-#include "fs/base/worker.h"
 
 /* One write(2), on its way. */
 struct control_write {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt; /* with what was written */
 	const struct control_file *file;
 	const char *name;
 	uid_t uid; /* of the writer */
 	gid_t gid;
 	mode_t umask;
 	bool sync; /* the handle is O_SYNC or O_DSYNC */
-	size_t size;
-	const char *bytes; /* what was written */
-	char copy[]; /* it, where the request's own buffer does not last */
 };
 
 /*

@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/handoff.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 #include "fs/scratch/scratch.h"
 #include "fs/vector/vector_file.h"
 
@@ -56,8 +56,7 @@ struct listing {
 
 /* One READDIR or READDIRPLUS being answered. */
 struct page {
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt;
 	struct listing *listing; /* NULL for root and control/ */
 	fuse_ino_t dir;
 	uint64_t offset; /* of the next entry */
@@ -158,9 +157,9 @@ static bool add(struct page *page, const char *name, const struct fuse_entry_par
 	size_t length;
 
 	if (page->plus)
-		length = fuse_add_direntry_plus(page->req, to, room, name, entry, next);
+		length = fuse_add_direntry_plus(page->attempt.req, to, room, name, entry, next);
 	else
-		length = fuse_add_direntry(page->req, to, room, name, &entry->attr, next);
+		length = fuse_add_direntry(page->attempt.req, to, room, name, &entry->attr, next);
 	if (length > room)
 		return false;
 	page->used += length;
@@ -191,9 +190,9 @@ static int vector_dirent(struct page *page, uint64_t id, bool names_only,
 	int err;
 
 	if (names_only)
-		err = quiver_stat(page->fs->store, id, NULL, NULL);
+		err = quiver_stat(page->attempt.fs->store, id, NULL, NULL);
 	else
-		err = vector_entry(page->fs, id, entry);
+		err = vector_entry(page->attempt.fs, id, entry);
 	if (err == -ENOENT)
 		return err;
 	if (names_only || err != 0) {
@@ -257,8 +256,8 @@ static void add_vectors(struct page *page)
 	char name[SCRATCH_NAME_MAX + 1];
 
 	if (page->offset == DOTS)
-		begin(page->fs, l);
-	judge(page->fs, l);
+		begin(page->attempt.fs, l);
+	judge(page->attempt.fs, l);
 	while (page->offset - DOTS < l->ids.count) {
 		uint64_t id = l->ids.ids[page->offset - DOTS];
 		bool probe = listing_is_probe(id);
@@ -271,7 +270,7 @@ static void add_vectors(struct page *page)
 		else
 			break;
 	}
-	atomic_store(&page->fs->listed_probes, l->probes);
+	atomic_store(&page->attempt.fs->listed_probes, l->probes);
 	if (page->offset - DOTS < l->ids.count)
 		return;
 	while (page->offset - DOTS - l->ids.count < l->scratch_count) {
@@ -279,7 +278,7 @@ static void add_vectors(struct page *page)
 
 		memset(&entry, 0, sizeof(entry));
 		/* Not counted by the kernel as looked up: it asks when it needs it. */
-		if (scratch_describe(page->fs, ino, name, &entry.attr) != 0)
+		if (scratch_describe(page->attempt.fs, ino, name, &entry.attr) != 0)
 			page->offset++;
 		else if (!add(page, name, &entry))
 			return;
@@ -297,7 +296,7 @@ static void add_fixed(struct page *page)
 
 		memset(&entry, 0, sizeof(entry));
 		if (name == NULL || tree_find(page->dir, name) != ino ||
-		    attr_fixed(page->fs, ino, &entry.attr, &entry.attr_timeout) != 0) {
+		    attr_fixed(page->attempt.fs, ino, &entry.attr, &entry.attr_timeout) != 0) {
 			page->offset++;
 			continue;
 		}
@@ -315,7 +314,7 @@ static void reply_page(struct page *page)
 	struct reply reply;
 	int err;
 
-	err = reply_begin(&reply, page->req, page->size);
+	err = reply_begin(&reply, page->attempt.req, page->size);
 	if (err == 0) {
 		page->data = reply.data;
 		if (add_dots(page) && page->listing != NULL) {
@@ -331,31 +330,6 @@ static void reply_page(struct page *page)
 	reply_end(&reply, err, page->used);
 }
 
-/* The same for one that has to be taken first. */
-static void reply_taken(struct page *page)
-{
-	int err = take(page->fs, page->listing);
-
-	if (err == 0) {
-		reply_page(page);
-		return;
-	}
-	handoff_give(&page->listing->handoff);
-	fs_reply(page->req, err);
-}
-
-struct listing_op {
-	struct work work;
-	struct page page;
-};
-
-static void read_run(struct work *work)
-{
-	struct listing_op *op = (struct listing_op *)work;
-	reply_taken(&op->page);
-	free(op);
-}
-
 /* Whether a copy has to be made first: at the start of a listing, but only once on
  * a mount whose vectors do not change. */
 static bool must_take(struct fs *fs, struct listing *listing, uint64_t offset)
@@ -368,64 +342,56 @@ static bool must_take(struct fs *fs, struct listing *listing, uint64_t offset)
 	return !taken || (offset == 0 && !fs->no_open);
 }
 
+/* Copying many IDs is left to a worker. */
+static int page_answer(struct attempt *attempt, bool may_wait)
+{
+	struct page *page = (struct page *)attempt;
+	struct fs *fs = attempt->fs;
+	int err = 0;
+
+	if (page->listing != NULL && must_take(fs, page->listing, page->offset)) {
+		if (!may_wait && quiver_count(fs->store) > LISTING_INLINE_MAX)
+			return -EAGAIN;
+		err = take(fs, page->listing);
+	}
+	if (err == 0) {
+		reply_page(page);
+		return 0;
+	}
+	handoff_give(&page->listing->handoff);
+	fs_reply(attempt->req, err);
+	return 0;
+}
+
 void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus,
                   struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct page page = {
-		.req = req,
-		.fs = fs,
+		.attempt = { .req = req, .fs = fs, .answer = page_answer },
 		.dir = ino,
 		.offset = (uint64_t)off,
 		.plus = plus,
 		.size = size,
 	};
-	struct listing_op *op;
 
 	if (ino == TREE_VECTORS)
 		page.listing = fs->no_open ? fs->listing : listing_of(fi);
-	if (page.listing == NULL || !must_take(fs, page.listing, page.offset)) {
-		reply_page(&page);
-		return;
-	}
-	if (quiver_count(fs->store) <= LISTING_INLINE_MAX) {
-		reply_taken(&page);
-		return;
-	}
-	op = malloc(sizeof(*op));
-	if (op == NULL) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	op->page = page;
-	op->work.run = read_run;
-	workers_submit(fs->workers, WORKER_READ, &op->work);
+	attempt_start(&page.attempt, sizeof(page), WORKER_READ);
 }
 
-struct fsync_op {
-	struct work work;
-	fuse_req_t req;
-};
-
-static void fsync_run(struct work *work)
+static int fsync_answer(struct attempt *attempt, bool may_wait)
 {
-	struct fsync_op *op = (struct fsync_op *)work;
+	struct fs *fs = attempt->fs;
 
-	struct fs *fs = fs_of(op->req);
-
-	fs_reply(op->req, fs->read_only ? 0 : quiver_flush(fs->store));
-	free(op);
+	(void)may_wait; /* it may: it is not tried at once */
+	fs_reply(attempt->req, fs->read_only ? 0 : quiver_flush(fs->store));
+	return 0;
 }
 
 void listing_fsync(fuse_req_t req)
 {
-	struct fsync_op *op = malloc(sizeof(*op));
+	struct attempt attempt = { .req = req, .fs = fs_of(req), .answer = fsync_answer };
 
-	if (op == NULL) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	op->req = req;
-	op->work.run = fsync_run;
-	workers_submit(fs_of(req)->workers, WORKER_SYNC, &op->work);
+	attempt_defer(&attempt, sizeof(attempt), WORKER_SYNC);
 }

@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 #include "fs/folder/listing.h"
 #include "fs/scratch/scratch.h"
 #include "fs/vector/gone.h"
@@ -201,53 +200,37 @@ void names_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char
 /* ---- remove ---- */
 
 struct remove_op {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt;
 	uint64_t id;
 };
 
-/* Remove and answer, or -EAGAIN where that would wait. */
-static int remove_now(const struct remove_op *op, bool may_wait)
+static int remove_answer(struct attempt *attempt, bool may_wait)
 {
+	const struct remove_op *op = (const struct remove_op *)attempt;
+	struct fs *fs = attempt->fs;
 	int err;
 
-	gone_begin(op->fs, op->id);
-	err = quiver_remove(op->fs->store, op->id, may_wait ? 0u : QUIVER_NOWAIT, NULL);
+	gone_begin(fs, op->id);
+	err = quiver_remove(fs->store, op->id, may_wait ? 0u : QUIVER_NOWAIT, NULL);
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	if (err == 0)
-		node_removed(op->fs, op->id);
+		node_removed(fs, op->id);
 	else if (err != -ENOENT)
-		quiver_report(op->fs->store, "vector %" PRIu64 ": not removed: %s", op->id,
+		quiver_report(fs->store, "vector %" PRIu64 ": not removed: %s", op->id,
 		              strerror(-err));
-	fs_reply(op->req, err);
+	fs_reply(attempt->req, err);
 	return 0;
-}
-
-static void remove_run(struct work *work)
-{
-	struct remove_op *op = (struct remove_op *)work;
-
-	(void)remove_now(op, true); /* always answers */
-	free(op);
 }
 
 static void remove_vector(fuse_req_t req, uint64_t id)
 {
-	struct fs *fs = fs_of(req);
-	struct remove_op op = { .work.run = remove_run, .req = req, .fs = fs, .id = id };
-	struct remove_op *copy;
+	struct remove_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = remove_answer },
+		.id = id,
+	};
 
-	if (remove_now(&op, false) != -EAGAIN)
-		return;
-	copy = malloc(sizeof(*copy));
-	if (copy == NULL) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	*copy = op;
-	workers_submit(fs->workers, WORKER_COMMIT, &copy->work);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 void names_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 #include "fs/folder/names.h"
 #include "fs/scratch/scratch.h"
 #include "fs/vector/gone.h"
@@ -16,9 +16,7 @@
 #include "fs/view/view_bytes.h"
 
 struct rename_op {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt;
 	uint64_t from; /* an ID; not used where data is set */
 	uint64_t to;
 	unsigned flags; /* QUIVER_NOREPLACE */
@@ -38,7 +36,7 @@ struct rename_op {
  */
 static int rename_store(const struct rename_op *op, bool may_wait)
 {
-	struct fs *fs = op->fs;
+	struct fs *fs = op->attempt.fs;
 	unsigned flags = op->flags | (may_wait ? 0u : QUIVER_NOWAIT);
 	int err;
 
@@ -65,53 +63,47 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 	return 0;
 }
 
-/* Rename and answer, or -EAGAIN where that would wait. */
-static int rename_now(const struct rename_op *op, bool may_wait)
+static int rename_answer(struct attempt *attempt, bool may_wait)
 {
+	const struct rename_op *op = (const struct rename_op *)attempt;
 	int err = rename_store(op, may_wait);
 
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	if (err != 0 && err != -ENOENT && err != -EEXIST)
-		quiver_report(op->fs->store, "vector %" PRIu64 ": not renamed to: %s", op->to,
+		quiver_report(attempt->fs->store, "vector %" PRIu64 ": not renamed to: %s", op->to,
 		              strerror(-err));
-	fs_reply(op->req, err);
+	fs_reply(attempt->req, err);
 	return 0;
 }
 
-static void rename_run(struct work *work)
+static void rename_end(struct attempt *attempt)
 {
-	struct rename_op *op = (struct rename_op *)work;
+	free(((struct rename_op *)attempt)->data);
+}
 
-	(void)rename_now(op, true); /* always answers */
-	free(op->data);
-	free(op);
+static struct rename_op rename_begin(fuse_req_t req, uint64_t to, unsigned flags)
+{
+	return (struct rename_op){
+		.attempt = { .req = req,
+		             .fs = fs_of(req),
+		             .answer = rename_answer,
+		             .end = rename_end },
+		.to = to,
+		.flags = flags,
+	};
 }
 
 /* Do it now or have a worker do it; op->data is taken over. */
 static void start(struct rename_op *op)
 {
-	struct rename_op *copy;
-
-	if (rename_now(op, false) != -EAGAIN) {
-		free(op->data);
-		return;
-	}
-	copy = malloc(sizeof(*copy));
-	if (copy == NULL) {
-		fs_reply(op->req, -ENOMEM);
-		free(op->data);
-		return;
-	}
-	*copy = *op;
-	copy->work.run = rename_run;
-	workers_submit(op->fs->workers, WORKER_COMMIT, &copy->work);
+	attempt_start(&op->attempt, sizeof(*op), WORKER_COMMIT);
 }
 
 static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, unsigned flags)
 {
 	struct fs *fs = fs_of(req);
-	struct rename_op op = { .req = req, .fs = fs, .to = to, .flags = flags };
+	struct rename_op op = rename_begin(req, to, flags);
 	char shown[NAMES_SHOWN_BYTES];
 	uint32_t size = 0;
 	int err;
@@ -135,7 +127,7 @@ static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, uns
 static void scratch_to_view(fuse_req_t req, const char *name, const char *to_name, unsigned flags)
 {
 	struct fs *fs = fs_of(req);
-	struct rename_op op = { .req = req, .fs = fs, .flags = flags };
+	struct rename_op op = rename_begin(req, 0, flags);
 	struct view_reason reason = { "" };
 	unsigned char *bytes = NULL;
 	enum tree_form form;
@@ -166,11 +158,10 @@ static void scratch_to_view(fuse_req_t req, const char *name, const char *to_nam
 
 static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigned flags)
 {
-	struct rename_op op = {
-		.req = req, .fs = fs_of(req), .from = from, .to = to, .flags = flags
-	};
+	struct rename_op op = rename_begin(req, to, flags);
 
-	if (!op.fs->can_rename)
+	op.from = from;
+	if (!fs_of(req)->can_rename)
 		fs_reply(req, -EXDEV); /* mv copies instead */
 	else
 		start(&op);

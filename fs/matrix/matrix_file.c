@@ -19,10 +19,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 
 /* What tells one state of the store from the next. */
 struct state {
@@ -104,9 +104,8 @@ int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
 
 /* ---- opening ------------------------------------------------------------ */
 
-struct matrix_open {
-	struct work work;
-	fuse_req_t req;
+struct open_op {
+	struct attempt attempt;
 	fuse_ino_t ino;
 	struct fuse_file_info fi;
 };
@@ -160,47 +159,44 @@ static void view_close(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
 	quiver_column_release(fs->store, column_of(ino));
 }
 
-static void run_open(struct work *work)
+/* A hold may have to wait for a cut that has begun, so on a worker. */
+static int open_answer(struct attempt *attempt, bool may_wait)
 {
-	struct matrix_open *open = (struct matrix_open *)work;
-	struct fs *fs = fs_of(open->req);
+	struct open_op *op = (struct open_op *)attempt;
+	struct fs *fs = attempt->fs;
 	uint64_t size;
 	int err, fd;
 
-	err = quiver_column_hold(fs->store, column_of(open->ino), &fd, &size);
+	(void)may_wait;
+	err = quiver_column_hold(fs->store, column_of(op->ino), &fd, &size);
 	if (err != 0) {
-		fs_reply(open->req, err);
-		goto out;
+		fs_reply(attempt->req, err);
+		return 0;
 	}
-	view_open(fs, open->req, view_of(fs->matrix, open->ino), fd, &open->fi);
+	view_open(fs, attempt->req, view_of(fs->matrix, op->ino), fd, &op->fi);
 	/* Whoever asked may be gone; then no RELEASE comes, and no request is left
 	 * to close a backing number with: it goes with the next open and release. */
-	if (fuse_reply_open(open->req, &open->fi) < 0) {
+	if (fuse_reply_open(attempt->req, &op->fi) < 0) {
 		pthread_mutex_lock(&fs->matrix->lock);
-		view_of(fs->matrix, open->ino)->opens--;
+		view_of(fs->matrix, op->ino)->opens--;
 		pthread_mutex_unlock(&fs->matrix->lock);
-		quiver_column_release(fs->store, column_of(open->ino));
+		quiver_column_release(fs->store, column_of(op->ino));
 	}
-out:
-	free(open);
+	return 0;
 }
 
 void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct matrix_open *open;
+	struct open_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = open_answer },
+		.ino = ino,
+		.fi = *fi,
+	};
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+	if ((fi->flags & O_ACCMODE) != O_RDONLY)
 		fs_reply(req, -EACCES);
-		return;
-	}
-	open = malloc(sizeof(*open));
-	if (!open) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	*open = (struct matrix_open){ .work.run = run_open, .req = req, .ino = ino, .fi = *fi };
-	/* A hold may have to wait for a cut that has begun. */
-	workers_submit(fs_of(req)->workers, WORKER_READ, &open->work);
+	else
+		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -212,54 +208,47 @@ void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* ---- reading from the map ------------------------------------------------ */
 
-struct matrix_read {
-	struct work work;
-	fuse_req_t req;
+struct read_op {
+	struct attempt attempt;
 	fuse_ino_t ino;
 	size_t size;
-	uint64_t off;
+	uint64_t offset;
 };
 
-static void run_read(struct work *work)
+/* Rows are read one after another by whoever maps a matrix, so most of what is asked for
+ * is not in memory yet: on a worker. */
+static int read_answer(struct attempt *attempt, bool may_wait)
 {
-	struct matrix_read *read = (struct matrix_read *)work;
-	struct fs *fs = fs_of(read->req);
+	const struct read_op *op = (const struct read_op *)attempt;
 	struct reply reply;
-	int64_t got;
+	int64_t got = 0;
 	int err;
 
-	err = reply_begin(&reply, read->req, read->size);
-	if (err != 0) {
-		reply_end(&reply, err, 0);
-		goto out;
-	}
-	got = quiver_column_read(fs->store, column_of(read->ino), read->off, read->size,
-	                         reply.data);
-	reply_end(&reply, got < 0 ? (int)got : 0, got < 0 ? 0 : (size_t)got);
-out:
-	free(read);
+	(void)may_wait;
+	err = reply_begin(&reply, attempt->req, op->size);
+	if (err == 0)
+		got = quiver_column_read(attempt->fs->store, column_of(op->ino), op->offset,
+		                         op->size, reply.data);
+	if (got < 0)
+		err = (int)got;
+	reply_end(&reply, err, (size_t)got);
+	return 0;
 }
 
 void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct matrix_read *read;
+	struct read_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
+		.ino = ino,
+		.size = size,
+		.offset = (uint64_t)off,
+	};
 
 	(void)fi;
-	if (off < 0) {
+	if (off < 0)
 		fs_reply(req, -EINVAL);
-		return;
-	}
-	read = malloc(sizeof(*read));
-	if (!read) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	*read = (struct matrix_read){
-		.work.run = run_read, .req = req, .ino = ino, .size = size, .off = (uint64_t)off
-	};
-	/* Rows are read one after another by whoever maps a matrix, so most of what is
-	 * asked for is not in memory yet. */
-	workers_submit(fs_of(req)->workers, WORKER_READ, &read->work);
+	else
+		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -282,28 +271,23 @@ static int hold_both(struct fs *fs)
 int matrix_init(struct fs *fs)
 {
 	struct matrix *matrix = calloc(1, sizeof(*matrix));
-	int err;
+	int err = 0;
 
-	if (!matrix)
+	if (matrix == NULL)
 		return -ENOMEM;
-	err = -pthread_mutex_init(&matrix->lock, NULL);
-	if (err != 0)
-		goto out_free;
+	(void)pthread_mutex_init(&matrix->lock, NULL); /* cannot fail with default attributes */
 	matrix->mtime_ns = fs_now_ns();
 	/* The init request, which decides about no_open, comes later. */
-	if (fs->read_only) {
+	if (fs->read_only)
 		err = hold_both(fs);
-		if (err != 0)
-			goto out_lock;
-		matrix->held = true;
+	if (err != 0) {
+		pthread_mutex_destroy(&matrix->lock);
+		free(matrix);
+		return err;
 	}
+	matrix->held = fs->read_only;
 	fs->matrix = matrix;
 	return 0;
-out_lock:
-	pthread_mutex_destroy(&matrix->lock);
-out_free:
-	free(matrix);
-	return err;
 }
 
 void matrix_fini(struct fs *fs)

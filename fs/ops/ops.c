@@ -1,10 +1,10 @@
 /* ops.c - the table of libfuse: each request goes to the handlers of its node. */
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/tree.h"
 #include "fs/base/worker.h"
@@ -51,16 +51,15 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 /* ---- SETATTR of the directory of vectors ---- */
 
 struct setdir_op {
-	struct work work;
-	fuse_req_t req;
+	struct attempt attempt;
 	struct quiver_attr attr;
 	unsigned mask;
 };
 
-/* Set, answer, or -EAGAIN where that would wait. */
-static int setdir_now(const struct setdir_op *op, bool may_wait)
+static int setdir_answer(struct attempt *attempt, bool may_wait)
 {
-	struct fs *fs = fs_of(op->req);
+	const struct setdir_op *op = (const struct setdir_op *)attempt;
+	struct fs *fs = attempt->fs;
 	struct stat st;
 	int err;
 
@@ -68,40 +67,25 @@ static int setdir_now(const struct setdir_op *op, bool may_wait)
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	if (err != 0) {
-		fs_reply(op->req, err);
+		fs_reply(attempt->req, err);
 		return 0;
 	}
 	if (op->mask & QUIVER_ATTR_MTIME)
 		atomic_store(&fs->scratch_mtime_ns, 0);
 	attr_dir(fs, TREE_VECTORS, &st);
-	(void)fuse_reply_attr(op->req, &st, FS_CACHE_SECONDS);
+	(void)fuse_reply_attr(attempt->req, &st, FS_CACHE_SECONDS);
 	return 0;
-}
-
-static void setdir_run(struct work *work)
-{
-	struct setdir_op *op = (struct setdir_op *)work;
-
-	(void)setdir_now(op, true); /* always answers */
-	free(op);
 }
 
 static void setattr_dir(fuse_req_t req, const struct stat *attr, int to_set)
 {
-	struct setdir_op op = { .work.run = setdir_run, .req = req };
-	struct setdir_op *copy;
+	struct setdir_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = setdir_answer },
+	};
 	bool explicit_mtime;
 
 	op.mask = attr_wanted(attr, to_set, &op.attr, &explicit_mtime);
-	if (setdir_now(&op, false) != -EAGAIN)
-		return;
-	copy = malloc(sizeof(*copy));
-	if (copy == NULL) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	*copy = op;
-	workers_submit(fs_of(req)->workers, WORKER_COMMIT, &copy->work);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

@@ -16,9 +16,9 @@
 
 #include <pthread.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/fs.h"
 #include "fs/base/handoff.h"
-#include "fs/base/worker.h"
 #include "fs/vector/stage.h"
 
 /* A pinned version of a vector, for as long as it has users. */
@@ -62,9 +62,7 @@ struct handle {
 	struct version *version; /* shard lock; what it reads; NULL: the latest */
 	struct stage stage; /* shard lock; the buffer's bytes also while busy */
 	/* A RELEASE on its way through a worker, which must not fail for memory. */
-	struct work release;
-	struct fs *release_fs;
-	fuse_req_t release_req;
+	struct attempt release;
 };
 
 /* The handle that a request came with. */

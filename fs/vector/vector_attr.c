@@ -1,12 +1,11 @@
 /* vector_attr.c - attributes of vectors: lookup, stat, chmod, touch, truncate. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_file.h"
@@ -114,11 +113,8 @@ void vector_getattr(fuse_req_t req, fuse_ino_t ino)
 
 /* ---- SETATTR ---- */
 
-/* One SETATTR, so that it can be handed to a worker as it is. */
 struct setattr_op {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt;
 	struct handle *h; /* of ftruncate; else NULL */
 	uint64_t id;
 	pid_t tid;
@@ -133,7 +129,7 @@ struct setattr_op {
  * ends here as well: it has the newest handle staged as empty. */
 static int resize_path(const struct setattr_op *op)
 {
-	struct fs *fs = op->fs;
+	struct fs *fs = op->attempt.fs;
 	uint32_t n = fs->geometry.vector_bytes;
 	int err;
 
@@ -171,71 +167,53 @@ int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_a
 	return quiver_set_attr(fs->store, id, attr, mask, flags);
 }
 
-/* Do it and answer, or -EAGAIN where that would wait; doing it again is harmless. */
-static int setattr_now(struct setattr_op *op, bool may_wait)
+/* Doing it again is harmless. */
+static int setattr_answer(struct attempt *attempt, bool may_wait)
 {
+	struct setattr_op *op = (struct setattr_op *)attempt;
+	struct fs *fs = attempt->fs;
 	struct quiver_attr found;
 	int err = 0;
 
 	if (op->resize && op->h != NULL)
-		err = stage_truncate(op->fs, op->h, op->size, may_wait);
+		err = stage_truncate(fs, op->h, op->size, may_wait);
 	else if (op->resize)
 		err = resize_path(op);
 	if (err == 0 && op->mask != 0)
-		err = vector_set_attr(op->fs, op->id, op->tid, &op->attr, op->mask,
-		                      op->explicit_mtime, may_wait);
-	if (err == -EAGAIN && !may_wait)
+		err = vector_set_attr(fs, op->id, op->tid, &op->attr, op->mask, op->explicit_mtime,
+		                      may_wait);
+	if (err == -EAGAIN && !may_wait) {
+		/* O_TRUNC has found its handle already and must not take another. */
+		if (op->h == NULL)
+			op->resize = false;
 		return err;
+	}
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
-	if (err == -ENOENT && gone_answer(op->fs, op->id, op->tid, &found) != 0)
+	if (err == -ENOENT && gone_answer(fs, op->id, op->tid, &found) != 0)
 		err = -ESTALE; /* look again */
 	if (err != 0)
-		fs_reply(op->req, err);
+		fs_reply(attempt->req, err);
 	else
-		reply_stat(op->req, op->fs, op->id, op->tid);
+		reply_stat(attempt->req, fs, op->id, op->tid);
 	return 0;
-}
-
-static void setattr_run(struct work *work)
-{
-	struct setattr_op *op = (struct setattr_op *)work;
-
-	(void)setattr_now(op, true); /* always answers */
-	free(op);
 }
 
 void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                     struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
 	struct setattr_op op = {
-		.req = req,
-		.fs = fs,
+		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },
 		.h = fi != NULL ? node_handle(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.tid = fuse_req_ctx(req)->pid,
 		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,
 		.size = (uint64_t)attr->st_size,
 	};
-	struct setattr_op *copy;
 
 	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
-	if (fs->read_only) {
+	if (op.attempt.fs->read_only)
 		fs_reply(req, -EROFS);
-		return;
-	}
-	if (setattr_now(&op, false) != -EAGAIN)
-		return;
-	/* O_TRUNC has found its handle already and must not take another. */
-	if (op.h == NULL)
-		op.resize = false;
-	copy = malloc(sizeof(*copy));
-	if (copy == NULL) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	*copy = op;
-	copy->work.run = setattr_run;
-	workers_submit(fs->workers, WORKER_COMMIT, &copy->work);
+	else
+		attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

@@ -3,45 +3,22 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 
-/* A request that changes a handle and was handed to a worker. */
-struct vector_op {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+/* A request that changes a handle. */
+struct change_op {
+	struct attempt attempt; /* of a write also the bytes */
 	struct handle *h;
-	size_t size;
 	uint64_t offset;
 	bool append;
 	bool durable;
-	char data[]; /* `size` bytes, of a write */
 };
-
-/* Hand a request over, with a copy of `data` if not NULL. Answers -ENOMEM itself. */
-static void defer(struct fs *fs, enum worker_class kind, const struct vector_op *op,
-                  const char *data, void (*run)(struct work *work))
-{
-	struct vector_op *copy = malloc(sizeof(*copy) + (data != NULL ? op->size : 0));
-
-	if (copy == NULL) {
-		fs_reply(op->req, -ENOMEM);
-		return;
-	}
-	memcpy(copy, op, sizeof(*copy));
-	if (data != NULL)
-		memcpy(copy->data, data, op->size);
-	copy->fs = fs;
-	copy->work.run = run;
-	workers_submit(fs->workers, kind, &copy->work);
-}
 
 /* ---- open ---- */
 
@@ -166,128 +143,111 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 
 /* ---- write ---- */
 
-static void reply_write(fuse_req_t req, struct handle *h, int err, size_t size)
+static int write_answer(struct attempt *attempt, bool may_wait)
 {
-	handoff_give(&h->handoff);
+	const struct change_op *op = (const struct change_op *)attempt;
+	int err = stage_write(attempt->fs, op->h, attempt->data, attempt->data_bytes, op->offset,
+	                      op->append, op->durable, may_wait);
+
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	handoff_give(&op->h->handoff);
 	if (err != 0)
-		fs_reply(req, err);
+		fs_reply(attempt->req, err);
 	else
-		(void)fuse_reply_write(req, size);
-}
-
-static void write_run(struct work *work)
-{
-	struct vector_op *op = (struct vector_op *)work;
-	int err = stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append,
-	                      op->durable, true);
-
-	reply_write(op->req, op->h, err, op->size);
-	free(op);
+		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
+	return 0;
 }
 
 void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                   struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
-	struct vector_op op = {
-		.req = req,
+	struct change_op op = {
+		.attempt = { .req = req,
+		             .fs = fs_of(req),
+		             .answer = write_answer,
+		             .data = buf,
+		             .data_bytes = size },
 		.h = node_handle(fi),
-		.size = size,
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
 	};
-	int err;
 
 	(void)ino;
 	op.durable = op.h->durable || (fi->flags & O_DSYNC) != 0;
-	err = stage_write(fs, op.h, buf, size, op.offset, op.append, op.durable, false);
-	if (err == -EAGAIN)
-		defer(fs, WORKER_COMMIT, &op, buf, write_run);
-	else
-		reply_write(req, op.h, err, size);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 /* ---- close and fsync ---- */
 
-static void flush_run(struct work *work)
+static int flush_answer(struct attempt *attempt, bool may_wait)
 {
-	struct vector_op *op = (struct vector_op *)work;
+	struct handle *h = ((struct change_op *)attempt)->h;
+	int err = h->writable ? stage_commit(attempt->fs, h, STAGE_FLUSH, may_wait) : 0;
 
-	int err = stage_commit(op->fs, op->h, STAGE_FLUSH, true);
-
-	handoff_give(&op->h->handoff);
-	fs_reply(op->req, err);
-	free(op);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	handoff_give(&h->handoff);
+	fs_reply(attempt->req, err);
+	return 0;
 }
 
 void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
-	struct vector_op op = { .req = req, .h = node_handle(fi) };
-	int err = 0;
+	struct change_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = flush_answer },
+		.h = node_handle(fi),
+	};
 
 	(void)ino;
-	if (op.h->writable)
-		err = stage_commit(fs, op.h, STAGE_FLUSH, false);
-	if (err == -EAGAIN) {
-		defer(fs, WORKER_COMMIT, &op, NULL, flush_run);
-		return;
-	}
-	handoff_give(&op.h->handoff);
-	fs_reply(req, err);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
-static void fsync_run(struct work *work)
+static int fsync_answer(struct attempt *attempt, bool may_wait)
 {
-	struct vector_op *op = (struct vector_op *)work;
-	int err = 0;
+	struct handle *h = ((struct change_op *)attempt)->h;
+	int err = h->writable ? stage_commit(attempt->fs, h, STAGE_FSYNC, may_wait) : 0;
 
-	if (op->h->writable)
-		err = stage_commit(op->fs, op->h, STAGE_FSYNC, true);
-	handoff_give(&op->h->handoff);
+	handoff_give(&h->handoff);
 	if (err == 0)
-		err = quiver_flush(op->fs->store);
-	fs_reply(op->req, err);
-	free(op);
+		err = quiver_flush(attempt->fs->store);
+	fs_reply(attempt->req, err);
+	return 0;
 }
 
 void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct vector_op op = { .req = req, .h = node_handle(fi) };
+	struct change_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = fsync_answer },
+		.h = node_handle(fi),
+	};
 
 	(void)ino;
-	defer(fs_of(req), WORKER_SYNC, &op, NULL, fsync_run);
+	attempt_defer(&op.attempt, sizeof(op), WORKER_SYNC);
 }
 
 /* What went wrong was reported; nobody waits for the result of a RELEASE. */
-static void release_run(struct work *work)
+static int release_answer(struct attempt *attempt, bool may_wait)
 {
 	struct handle *h =
-		(struct handle *)(void *)((char *)work - offsetof(struct handle, release));
-	struct fs *fs = h->release_fs;
-	fuse_req_t req = h->release_req;
+		(struct handle *)(void *)((char *)attempt - offsetof(struct handle, release));
+	struct fs *fs = attempt->fs;
+	fuse_req_t req = attempt->req;
+	int err = h->writable ? stage_commit(fs, h, STAGE_RELEASE, may_wait) : 0;
 
-	(void)stage_commit(fs, h, STAGE_RELEASE, true);
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	node_close(fs, h);
 	fs_reply(req, 0);
+	return 0;
 }
 
 void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
 	struct handle *h = node_handle(fi);
-	int err = 0;
 
 	(void)ino;
-	if (h->writable)
-		err = stage_commit(fs, h, STAGE_RELEASE, false);
-	if (err == -EAGAIN) {
-		h->release_fs = fs;
-		h->release_req = req;
-		h->release.run = release_run;
-		workers_submit(fs->workers, WORKER_COMMIT, &h->release);
-		return;
-	}
-	node_close(fs, h);
-	fs_reply(req, 0);
+	h->release = (struct attempt){ .req = req, .fs = fs_of(req), .answer = release_answer };
+	if (release_answer(&h->release, false) == -EAGAIN)
+		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }

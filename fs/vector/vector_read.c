@@ -1,17 +1,14 @@
 /* vector_read.c - reading vectors. */
 #include <errno.h>
-#include <stdlib.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_file.h"
 
 struct read_op {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt;
 	struct handle *h; /* NULL on a mount without handles */
 	uint64_t id; /* used where h is NULL */
 	uint64_t offset;
@@ -32,12 +29,12 @@ static size_t clip(const struct fs *fs, uint64_t offset, size_t size)
 /* Answer with bytes of `ref`, whose checksum is compared first unless `verified`. */
 static void reply_from(const struct read_op *op, const struct quiver_ref *ref, bool verified)
 {
-	struct fs *fs = op->fs;
+	struct fs *fs = op->attempt.fs;
 	size_t length = clip(fs, op->offset, op->size);
 	struct reply reply;
 	int err;
 
-	err = reply_begin(&reply, op->req, length);
+	err = reply_begin(&reply, op->attempt.req, length);
 	if (err == 0 && !verified)
 		err = quiver_ref_verify(fs->store, ref);
 	if (err == 0 && length > 0)
@@ -51,18 +48,18 @@ static int read_stateless(const struct read_op *op, bool may_wait)
 	struct quiver_ref ref;
 	int err;
 
-	err = quiver_get(op->fs->store, op->id, &ref);
+	err = quiver_get(op->attempt.fs->store, op->id, &ref);
 	if (err != 0) {
-		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
+		fs_reply(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
 	if (may_wait)
-		quiver_ref_prefetch(op->fs->store, &ref);
-	if (!may_wait && !quiver_ref_resident(op->fs->store, &ref))
+		quiver_ref_prefetch(op->attempt.fs->store, &ref);
+	if (!may_wait && !quiver_ref_resident(op->attempt.fs->store, &ref))
 		err = -EAGAIN;
 	else
 		reply_from(op, &ref, false);
-	quiver_unref(op->fs->store, &ref);
+	quiver_unref(op->attempt.fs->store, &ref);
 	return err;
 }
 
@@ -76,7 +73,7 @@ static bool *verified_flag(struct handle *h, const struct version *version)
 /* Through a handle that has nothing staged, or for the page cache. */
 static int read_version(const struct read_op *op, bool may_wait)
 {
-	struct fs *fs = op->fs;
+	struct fs *fs = op->attempt.fs;
 	struct handle *h = op->h;
 	struct version *version = NULL;
 	bool verified;
@@ -85,7 +82,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 	err = op->for_cache ? node_cache_version(fs, h, &version) : node_version(fs, h, &version);
 	if (err != 0) {
 		handoff_give(&h->handoff);
-		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
+		fs_reply(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
 	node_lock(h);
@@ -108,7 +105,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 	if (err == 0)
 		reply_from(op, &version->ref, true);
 	else
-		fs_reply(op->req, err);
+		fs_reply(op->attempt.req, err);
 	version_drop(fs, version);
 	return 0;
 }
@@ -127,9 +124,9 @@ static bool read_staged(const struct read_op *op)
 	node_unlock(op->h);
 	if (!active)
 		return false;
-	err = reply_begin(&reply, op->req, clip(op->fs, op->offset, op->size));
+	err = reply_begin(&reply, op->attempt.req, clip(op->attempt.fs, op->offset, op->size));
 	if (err == 0)
-		length = stage_read(op->h, op->offset, clip(op->fs, op->offset, op->size),
+		length = stage_read(op->h, op->offset, clip(op->attempt.fs, op->offset, op->size),
 		                    reply.data, &active);
 	if (err == 0 && !active) {
 		reply_cancel(&reply); /* committed this moment */
@@ -140,9 +137,10 @@ static bool read_staged(const struct read_op *op)
 	return true;
 }
 
-/* Answer, or -EAGAIN where that would wait for the disk. */
-static int read_now(const struct read_op *op, bool may_wait)
+static int read_answer(struct attempt *attempt, bool may_wait)
 {
+	const struct read_op *op = (const struct read_op *)attempt;
+
 	if (op->h == NULL)
 		return read_stateless(op, may_wait);
 	if (op->h->writable && !op->for_cache && read_staged(op))
@@ -150,35 +148,16 @@ static int read_now(const struct read_op *op, bool may_wait)
 	return read_version(op, may_wait);
 }
 
-static void read_run(struct work *work)
-{
-	struct read_op *op = (struct read_op *)work;
-
-	(void)read_now(op, true); /* always answers */
-	free(op);
-}
-
 void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct read_op op = {
-		.req = req,
-		.fs = fs_of(req),
+		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
 		.h = fi->fh != 0 ? node_handle(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.offset = (uint64_t)off,
 		.size = size,
 		.for_cache = fi->lock_owner == 0,
 	};
-	struct read_op *copy;
 
-	if (read_now(&op, false) != -EAGAIN)
-		return;
-	copy = malloc(sizeof(*copy));
-	if (copy == NULL) {
-		fs_reply(req, -ENOMEM);
-		return;
-	}
-	*copy = op;
-	copy->work.run = read_run;
-	workers_submit(op.fs->workers, WORKER_READ, &copy->work);
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }

@@ -21,10 +21,10 @@
 
 #include <pthread.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/fs.h"
 #include "fs/base/handoff.h"
 #include "fs/base/tree.h"
-#include "fs/base/worker.h"
 #include "fs/vector/stage.h"
 
 struct handle; /* node.h */
@@ -72,9 +72,7 @@ struct view_handle {
 	bool shown; /* views' lock; the size below is that of the file */
 	size_t shown_size; /* views' lock */
 	/* A RELEASE on its way through a worker, which must not fail for memory. */
-	struct work release;
-	struct fs *release_fs;
-	fuse_req_t release_req;
+	struct attempt release;
 };
 
 int views_new(struct views **views); /* -ENOMEM */

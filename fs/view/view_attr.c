@@ -3,18 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
-#include "fs/base/worker.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_file.h"
 #include "fs/view/view.h"
 #include "fs/view/view_bytes.h"
 
-/* A request for attributes, so that it can be handed to a worker as it is. */
+/* A request for attributes. */
 struct attr_op {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt;
 	uint64_t ino; /* 0: a lookup of: */
 	uint64_t id;
 	enum tree_form form;
@@ -60,10 +58,11 @@ static void fill(const struct fs *fs, uint64_t id, enum tree_form form,
 
 /* ---- lookup ---- */
 
-static int lookup_now(const struct attr_op *op, bool may_wait)
+static int lookup_answer(struct attempt *attempt, bool may_wait)
 {
+	const struct attr_op *op = (const struct attr_op *)attempt;
 	struct fuse_entry_param entry;
-	struct fs *fs = op->fs;
+	struct fs *fs = op->attempt.fs;
 	struct view *view = NULL;
 	struct quiver_attr attr;
 	size_t size = 0;
@@ -78,14 +77,14 @@ static int lookup_now(const struct attr_op *op, bool may_wait)
 	if (err == 0)
 		err = view_add(fs, op->id, op->form, &view);
 	if (err != 0) {
-		fs_reply(op->req, err);
+		fs_reply(op->attempt.req, err);
 		return 0;
 	}
 	memset(&entry, 0, sizeof(entry)); /* no timeouts */
 	entry.ino = view->ino;
 	entry.generation = 1;
 	fill(fs, op->id, op->form, &attr, size, 1, &entry.attr);
-	if (fuse_reply_entry(op->req, &entry) != 0)
+	if (fuse_reply_entry(op->attempt.req, &entry) != 0)
 		view_forget(fs, entry.ino, 1);
 	view_put(fs, view);
 	return 0;
@@ -196,42 +195,43 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait)
 {
 	struct stat st;
-	int err = stat_view(op->fs, view, op->tid, may_wait, &st);
+	int err = stat_view(op->attempt.fs, view, op->tid, may_wait, &st);
 
 	if (err == -EAGAIN && !may_wait)
 		return err;
-	view_put(op->fs, view);
+	view_put(op->attempt.fs, view);
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
 	if (err != 0)
-		fs_reply(op->req, err);
+		fs_reply(op->attempt.req, err);
 	else
-		(void)fuse_reply_attr(op->req, &st, 0);
+		(void)fuse_reply_attr(op->attempt.req, &st, 0);
 	return 0;
 }
 
-static int getattr_now(const struct attr_op *op, bool may_wait)
+static int getattr_answer(struct attempt *attempt, bool may_wait)
 {
-	struct view *view = view_get(op->fs, op->ino);
+	const struct attr_op *op = (const struct attr_op *)attempt;
+	struct view *view = view_get(op->attempt.fs, op->ino);
 	int err;
 
 	if (view == NULL) {
-		fs_reply(op->req, -ESTALE); /* look again */
+		fs_reply(op->attempt.req, -ESTALE); /* look again */
 		return 0;
 	}
 	err = reply_stat(op, view, may_wait);
 	if (err == -EAGAIN)
-		view_put(op->fs, view);
+		view_put(op->attempt.fs, view);
 	return err;
 }
 
-/* ---- SETATTR ---- */
+/* ---- SETATTR; on workers ---- */
 
 /* truncate(2) by path, which cannot change what is committed; or O_TRUNC, which the kernel
  * sends as one right after the OPEN. */
 static int resize_path(const struct attr_op *op, struct view *view)
 {
-	struct fs *fs = op->fs;
+	struct fs *fs = op->attempt.fs;
 	char name[TREE_VIEW_NAME_BYTES];
 	size_t size = 0;
 	uint64_t lsn = 0;
@@ -257,92 +257,66 @@ static int resize(const struct attr_op *op, struct view *view)
 	if (op->h == NULL || op->h->vector == NULL)
 		return resize_path(op, view);
 	pthread_mutex_lock(&op->h->lock);
-	err = view_stage_truncate(op->fs, op->h, op->size);
+	err = view_stage_truncate(op->attempt.fs, op->h, op->size);
 	pthread_mutex_unlock(&op->h->lock);
 	return err;
 }
 
-static void setattr_run(struct work *work)
+static int setattr_answer(struct attempt *attempt, bool may_wait)
 {
-	struct attr_op *op = (struct attr_op *)work;
-	struct view *view = view_get(op->fs, op->ino);
+	const struct attr_op *op = (const struct attr_op *)attempt;
+	struct view *view = view_get(op->attempt.fs, op->ino);
 	int err = view == NULL ? -ESTALE : 0;
 
 	if (err == 0 && op->resize)
 		err = resize(op, view);
 	if (err == 0 && op->mask != 0) {
-		err = vector_set_attr(op->fs, view->id, op->tid, &op->attr, op->mask,
-		                      op->explicit_mtime, true);
+		err = vector_set_attr(op->attempt.fs, view->id, op->tid, &op->attr, op->mask,
+		                      op->explicit_mtime, may_wait);
 		if (err == 0)
-			fs_vectors_changed(op->fs, &view->id, 1);
+			fs_vectors_changed(op->attempt.fs, &view->id, 1);
 	}
 	if (err == 0) {
-		(void)reply_stat(op, view, true); /* always answers */
+		(void)reply_stat(op, view, may_wait); /* may wait, so always answers */
 	} else {
 		if (view != NULL)
-			view_put(op->fs, view);
+			view_put(op->attempt.fs, view);
 		if (op->h != NULL)
 			handoff_give(&op->h->handoff);
-		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
+		fs_reply(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 	}
-	free(op);
+	return 0;
 }
 
 /* ---- the handlers ---- */
 
-static void lookup_run(struct work *work)
-{
-	struct attr_op *op = (struct attr_op *)work;
-
-	(void)lookup_now(op, true); /* always answers */
-	free(op);
-}
-
-static void getattr_run(struct work *work)
-{
-	struct attr_op *op = (struct attr_op *)work;
-
-	(void)getattr_now(op, true); /* always answers */
-	free(op);
-}
-
-static void defer(const struct attr_op *op, enum worker_class kind, void (*run)(struct work *work))
-{
-	struct attr_op *copy = malloc(sizeof(*copy));
-
-	if (copy == NULL) {
-		fs_reply(op->req, -ENOMEM);
-		return;
-	}
-	*copy = *op;
-	copy->work.run = run;
-	workers_submit(op->fs->workers, kind, &copy->work);
-}
-
 void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
 {
-	struct attr_op op = { .req = req, .fs = fs_of(req), .id = id, .form = form };
+	struct attr_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = lookup_answer },
+		.id = id,
+		.form = form,
+	};
 
-	if (lookup_now(&op, false) == -EAGAIN)
-		defer(&op, WORKER_READ, lookup_run);
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 void view_getattr(fuse_req_t req, fuse_ino_t ino)
 {
 	struct attr_op op = {
-		.req = req, .fs = fs_of(req), .ino = ino, .tid = fuse_req_ctx(req)->pid
+		.attempt = { .req = req, .fs = fs_of(req), .answer = getattr_answer },
+		.ino = ino,
+		.tid = fuse_req_ctx(req)->pid,
 	};
 
-	if (getattr_now(&op, false) == -EAGAIN)
-		defer(&op, WORKER_READ, getattr_run);
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 void view_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set,
                   const struct fuse_file_info *fi)
 {
 	struct attr_op op = {
-		.req = req,
-		.fs = fs_of(req),
+		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },
 		.ino = ino,
 		.tid = fuse_req_ctx(req)->pid,
 		.h = fi != NULL ? view_handle_of(fi) : NULL,
@@ -351,5 +325,5 @@ void view_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int t
 	};
 
 	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
-	defer(&op, WORKER_COMMIT, setattr_run);
+	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

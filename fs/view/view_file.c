@@ -4,42 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/reply.h"
-#include "fs/base/worker.h"
 #include "fs/vector/node.h"
 #include "fs/view/view.h"
 #include "fs/view/view_bytes.h"
 
-/* A request that was handed to a worker. */
+/* A request on an open file, or to open one. */
 struct file_op {
-	struct work work;
-	fuse_req_t req;
-	struct fs *fs;
+	struct attempt attempt; /* of a write also the bytes */
 	struct view_handle *h;
 	uint64_t ino;
 	struct fuse_file_info fi; /* of an OPEN */
 	size_t size;
 	uint64_t offset;
 	bool append;
-	char data[]; /* `size` bytes, of a write */
 };
-
-static void defer(const struct file_op *op, enum worker_class kind, const char *data,
-                  void (*run)(struct work *work))
-{
-	struct file_op *copy = malloc(sizeof(*copy) + (data != NULL ? op->size : 0));
-
-	if (copy == NULL) {
-		fs_reply(op->req, -ENOMEM);
-		return;
-	}
-	memcpy(copy, op, sizeof(*copy));
-	if (data != NULL)
-		memcpy(copy->data, data, op->size);
-	copy->work.run = run;
-	workers_submit(op->fs->workers, kind, &copy->work);
-}
 
 struct view_handle *view_handle_of(const struct fuse_file_info *fi)
 {
@@ -143,58 +124,73 @@ static int open_reader(struct fs *fs, struct view_handle *h)
 	return 0;
 }
 
-static void open_run(struct work *work)
+/* A handle for who opens `view`, whose user becomes the handle's. -ESTALE gone by now,
+ * errors of opening. */
+static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
+                       struct view_handle **handle)
 {
-	struct file_op *op = (struct file_op *)work;
-	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
-	pid_t tid = fuse_req_ctx(op->req)->pid;
-	struct view *view = view_get(op->fs, op->ino);
-	struct view_handle *h;
+	struct view_handle *h = handle_new(view, tid);
 	int err;
 
-	if (view == NULL) {
-		fs_reply(op->req, -ESTALE); /* look again */
-		goto out;
-	}
-	h = handle_new(view, tid);
 	if (h == NULL) {
-		view_put(op->fs, view);
-		fs_reply(op->req, -ENOMEM);
-		goto out;
+		view_put(fs, view);
+		return -ENOMEM;
 	}
-	if (write)
-		err = node_open_writer(op->fs, view->id, tid, (op->fi.flags & O_ACCMODE) == O_RDWR,
-		                       NULL, &h->vector);
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		err = open_reader(fs, h);
 	else
-		err = open_reader(op->fs, h);
-	view_attach(op->fs, h);
+		err = node_open_writer(fs, view->id, tid, (flags & O_ACCMODE) == O_RDWR, NULL,
+		                       &h->vector);
+	view_attach(fs, h);
 	if (err != 0) {
-		view_detach(op->fs, h);
-		fs_reply(op->req, err == -ENOENT ? -ESTALE : err);
-		goto out;
+		view_detach(fs, h);
+		return err == -ENOENT ? -ESTALE : err;
 	}
-	if (write) {
+	if (h->vector != NULL) {
 		stage_keep(h->vector);
-		h->vector->durable = (op->fi.flags & O_DSYNC) != 0;
+		h->vector->durable = (flags & O_DSYNC) != 0;
 	}
-	op->fi.direct_io = write;
-	op->fi.noflush = !write;
-	op->fi.fh = (uintptr_t)h;
+	*handle = h;
+	return 0;
+}
+
+static int open_answer(struct attempt *attempt, bool may_wait)
+{
+	struct file_op *op = (struct file_op *)attempt;
+	struct fuse_file_info *fi = &op->fi;
+	struct fs *fs = attempt->fs;
+	struct view *view = view_get(fs, op->ino);
+	struct view_handle *h = NULL;
+	int err = -ESTALE; /* look again */
+
+	(void)may_wait; /* on workers only */
+	if (view != NULL)
+		err = open_handle(fs, view, fuse_req_ctx(attempt->req)->pid, fi->flags, &h);
+	if (err != 0) {
+		fs_reply(attempt->req, err);
+		return 0;
+	}
+	fi->direct_io = h->vector != NULL;
+	fi->noflush = h->vector == NULL;
+	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);
-	if (fuse_reply_open(op->req, &op->fi) != 0)
-		view_detach(op->fs, h); /* its opener was killed: no RELEASE will come */
-out:
-	free(op);
+	if (fuse_reply_open(attempt->req, fi) != 0)
+		view_detach(fs, h); /* its opener was killed: no RELEASE will come */
+	return 0;
 }
 
 void view_open(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
 {
-	struct file_op op = { .req = req, .fs = fs_of(req), .ino = ino, .fi = *fi };
+	struct file_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = open_answer },
+		.ino = ino,
+		.fi = *fi,
+	};
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY && op.fs->read_only)
+	if ((fi->flags & O_ACCMODE) != O_RDONLY && op.attempt.fs->read_only)
 		fs_reply(req, -EROFS);
 	else
-		defer(&op, WORKER_READ, NULL, open_run);
+		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* The writer of a new vector, or of one that somebody has made meanwhile. -EEXIST. */
@@ -273,7 +269,7 @@ static void reply_part(const struct file_op *op, const char *bytes, size_t size,
 	size_t left = op->offset < size ? size - (size_t)op->offset : 0;
 	size_t length = op->size < left ? op->size : left;
 	struct reply reply;
-	int made = reply_begin(&reply, op->req, err == 0 ? length : 0);
+	int made = reply_begin(&reply, op->attempt.req, err == 0 ? length : 0);
 
 	if (err == 0)
 		err = made;
@@ -285,86 +281,97 @@ static void reply_part(const struct file_op *op, const char *bytes, size_t size,
 }
 
 /* A writer reads what it has staged, else what is committed. */
-static void read_staged_run(struct work *work)
+static void read_staged(const struct file_op *op)
 {
-	struct file_op *op = (struct file_op *)work;
 	int err;
 
 	pthread_mutex_lock(&op->h->lock);
-	err = view_load_stage(op->fs, op->h);
+	err = view_load_stage(op->attempt.fs, op->h);
 	reply_part(op, op->h->bytes, op->h->size, err);
 	pthread_mutex_unlock(&op->h->lock);
-	free(op);
 }
 
 /* No handle (a read-only mount): make all of it, answer with a part. */
-static void read_stateless_run(struct work *work)
+static void read_stateless(const struct file_op *op)
 {
-	struct file_op *op = (struct file_op *)work;
-	struct view *view = view_get(op->fs, op->ino);
+	struct fs *fs = op->attempt.fs;
+	struct view *view = view_get(fs, op->ino);
 	struct view_content content = { .bytes = NULL };
 	int err = -ESTALE;
 
 	if (view != NULL) {
-		err = view_make(op->fs, view->id, view->form, &content);
-		view_put(op->fs, view);
+		err = view_make(fs, view->id, view->form, &content);
+		view_put(fs, view);
 	}
 	reply_part(op, content.bytes, content.size, err == -ENOENT ? -ESTALE : err);
 	free(content.bytes);
-	free(op);
+}
+
+/* Only a reader has its bytes at hand. */
+static int read_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct file_op *op = (const struct file_op *)attempt;
+
+	if (op->h != NULL && op->h->vector == NULL)
+		reply_part(op, op->h->bytes, op->h->size, 0);
+	else if (!may_wait)
+		return -EAGAIN;
+	else if (op->h != NULL)
+		read_staged(op);
+	else
+		read_stateless(op);
+	return 0;
 }
 
 void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                const struct fuse_file_info *fi)
 {
 	struct file_op op = {
-		.req = req,
-		.fs = fs_of(req),
+		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
 		.h = fi->fh != 0 ? view_handle_of(fi) : NULL,
 		.ino = ino,
 		.size = size,
 		.offset = (uint64_t)off,
 	};
 
-	if (op.h == NULL)
-		defer(&op, WORKER_READ, NULL, read_stateless_run);
-	else if (op.h->vector != NULL)
-		defer(&op, WORKER_READ, NULL, read_staged_run);
-	else
-		reply_part(&op, op.h->bytes, op.h->size, 0);
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
-/* ---- write, close and fsync ---- */
+/* ---- write, close and fsync; on workers ---- */
 
-static void write_run(struct work *work)
+static int write_answer(struct attempt *attempt, bool may_wait)
 {
-	struct file_op *op = (struct file_op *)work;
+	const struct file_op *op = (const struct file_op *)attempt;
 	int err;
 
+	(void)may_wait;
 	pthread_mutex_lock(&op->h->lock);
-	err = view_stage_write(op->fs, op->h, op->data, op->size, op->offset, op->append);
+	err = view_stage_write(attempt->fs, op->h, attempt->data, attempt->data_bytes, op->offset,
+	                       op->append);
 	pthread_mutex_unlock(&op->h->lock);
 	handoff_give(&op->h->handoff);
 	if (err != 0)
-		fs_reply(op->req, err);
+		fs_reply(attempt->req, err);
 	else
-		(void)fuse_reply_write(op->req, op->size);
-	free(op);
+		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
+	return 0;
 }
 
 void view_write(fuse_req_t req, const char *buf, size_t size, off_t off,
                 const struct fuse_file_info *fi)
 {
 	struct file_op op = {
-		.req = req,
-		.fs = fs_of(req),
+		.attempt = { .req = req,
+		             .fs = fs_of(req),
+		             .answer = write_answer,
+		             .data = buf,
+		             .data_bytes = size },
 		.h = view_handle_of(fi),
-		.size = size,
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
 	};
 
-	defer(&op, WORKER_COMMIT, buf, write_run);
+	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 static int commit(struct fs *fs, struct view_handle *h, enum stage_when when)
@@ -379,68 +386,73 @@ static int commit(struct fs *fs, struct view_handle *h, enum stage_when when)
 	return err;
 }
 
-static void flush_run(struct work *work)
+static int flush_answer(struct attempt *attempt, bool may_wait)
 {
-	struct file_op *op = (struct file_op *)work;
-	int err = commit(op->fs, op->h, STAGE_FLUSH);
+	struct view_handle *h = ((struct file_op *)attempt)->h;
+	int err = commit(attempt->fs, h, STAGE_FLUSH);
 
-	handoff_give(&op->h->handoff);
-	fs_reply(op->req, err);
-	free(op);
+	(void)may_wait;
+	handoff_give(&h->handoff);
+	fs_reply(attempt->req, err);
+	return 0;
 }
 
-static void fsync_run(struct work *work)
+static int fsync_answer(struct attempt *attempt, bool may_wait)
 {
-	struct file_op *op = (struct file_op *)work;
-	int err = commit(op->fs, op->h, STAGE_FSYNC);
+	struct view_handle *h = ((struct file_op *)attempt)->h;
+	int err = commit(attempt->fs, h, STAGE_FSYNC);
 
-	handoff_give(&op->h->handoff);
+	(void)may_wait;
+	handoff_give(&h->handoff);
 	if (err == 0)
-		err = quiver_flush(op->fs->store);
-	fs_reply(op->req, err);
-	free(op);
+		err = quiver_flush(attempt->fs->store);
+	fs_reply(attempt->req, err);
+	return 0;
+}
+
+static void defer(fuse_req_t req, const struct fuse_file_info *fi, attempt_fn *answer,
+                  enum worker_class kind)
+{
+	struct file_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = answer },
+		.h = view_handle_of(fi),
+	};
+
+	attempt_defer(&op.attempt, sizeof(op), kind);
 }
 
 void view_flush(fuse_req_t req, const struct fuse_file_info *fi)
 {
-	struct file_op op = { .req = req, .fs = fs_of(req), .h = view_handle_of(fi) };
-
-	defer(&op, WORKER_COMMIT, NULL, flush_run);
+	defer(req, fi, flush_answer, WORKER_COMMIT);
 }
 
 void view_fsync(fuse_req_t req, const struct fuse_file_info *fi)
 {
-	struct file_op op = { .req = req, .fs = fs_of(req), .h = view_handle_of(fi) };
-
-	defer(&op, WORKER_SYNC, NULL, fsync_run);
+	defer(req, fi, fsync_answer, WORKER_SYNC);
 }
 
 /* What went wrong was reported; nobody waits for the result of a RELEASE. */
-static void release_run(struct work *work)
+static int release_answer(struct attempt *attempt, bool may_wait)
 {
 	struct view_handle *h =
-		(struct view_handle *)(void *)((char *)work -
+		(struct view_handle *)(void *)((char *)attempt -
 	                                       offsetof(struct view_handle, release));
-	struct fs *fs = h->release_fs;
-	fuse_req_t req = h->release_req;
+	struct fs *fs = attempt->fs;
+	fuse_req_t req = attempt->req;
 
+	if (h->vector != NULL && !may_wait)
+		return -EAGAIN;
 	(void)commit(fs, h, STAGE_RELEASE);
 	view_detach(fs, h);
 	fs_reply(req, 0);
+	return 0;
 }
 
 void view_release(fuse_req_t req, const struct fuse_file_info *fi)
 {
 	struct view_handle *h = view_handle_of(fi);
-	struct fs *fs = fs_of(req);
 
-	if (h->vector == NULL) {
-		view_detach(fs, h);
-		fs_reply(req, 0);
-		return;
-	}
-	h->release_fs = fs;
-	h->release_req = req;
-	h->release.run = release_run;
-	workers_submit(fs->workers, WORKER_COMMIT, &h->release);
+	h->release = (struct attempt){ .req = req, .fs = fs_of(req), .answer = release_answer };
+	if (release_answer(&h->release, false) == -EAGAIN)
+		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }

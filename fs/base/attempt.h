@@ -1,0 +1,60 @@
+/*
+ * attempt.h - a request that is tried at once, and else handed to a worker.
+ *
+ * What a handler needs to answer one request is in a struct of its own that begins with a
+ * struct attempt. The handler fills one in on its stack and starts it: `answer` is called
+ * there and then, and where it would have to wait (-EAGAIN) it is called again by a worker,
+ * for a copy. So it must not have changed anything when it says so.
+ */
+#ifndef ATTEMPT_H
+#define ATTEMPT_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fs/base/fs.h"
+#include "fs/base/worker.h"
+
+struct attempt;
+
+/*
+ * Answer the request, whatever comes of it, and return 0; or return -EAGAIN where that would
+ * wait and `may_wait` is false, and it is not answered. With `may_wait`, on a worker, it
+ * always answers. It holds no lock when it does.
+ */
+typedef int attempt_fn(struct attempt *attempt, bool may_wait);
+
+struct attempt {
+	struct work work; /* of attempt.c */
+	fuse_req_t req;
+	struct fs *fs;
+	attempt_fn *answer;
+	/* Let go of what the struct around it owns, once it is over; NULL: nothing. */
+	void (*end)(struct attempt *attempt);
+	/* What came with the request and is copied with it, where it does not last. */
+	const void *data;
+	size_t data_bytes;
+};
+
+/*
+ * Have a worker of `kind` answer. Copies the `bytes` of the struct that `attempt` is the
+ * first member of, and its data. Where there is no memory the request is answered -ENOMEM.
+ * Any thread; never waits.
+ */
+void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind);
+
+/* The same without a copy, for what must not fail for memory: `attempt` is part of an object
+ * that stays until it is answered, and `answer` may free that. */
+void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind);
+
+/* Answer now, or else by a worker, as attempt_defer does. */
+static inline void attempt_start(struct attempt *attempt, size_t bytes, enum worker_class kind)
+{
+	if (attempt->answer(attempt, false) == -EAGAIN)
+		attempt_defer(attempt, bytes, kind);
+	else if (attempt->end != NULL)
+		attempt->end(attempt);
+}
+
+#endif

@@ -2,19 +2,17 @@
  * check.c - quiverfs check, and fsck.quiverfs with the exit codes of fsck(8).
  */
 #include "engine/quiver.h"
+#include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/say.h"
 #include "tools/cli/target.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { KEY_REPAIR = 256 };
 
 struct check_arguments {
 	char *store;
@@ -77,93 +75,75 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 	return 0;
 }
 
-static const struct argp_option check_options[] = {
-	{ "repair", KEY_REPAIR, NULL, 0,
-	  "Put right what can be; what must be taken out is moved into the store's lost+found", 0 },
-	{ 0 },
-};
-
-/* The options that fsck(8) hands on. */
-static const struct argp_option fsck_options[] = {
-	{ NULL, 'a', NULL, 0, "Repair without asking", 0 },
-	{ NULL, 'p', NULL, OPTION_ALIAS, NULL, 0 },
-	{ NULL, 'y', NULL, OPTION_ALIAS, NULL, 0 },
-	{ NULL, 'n', NULL, 0, "Change nothing (the default)", 0 },
-	{ NULL, 'r', NULL, 0, "Ask before a repair: there is nobody to ask, so the same as -n", 0 },
-	{ NULL, 'f', NULL, 0, "Check also a store that was closed cleanly (always so)", 0 },
-	{ NULL, 'v', NULL, 0, "Verbose (there is nothing more to say)", 0 },
-	{ NULL, 'C', "FD", OPTION_ARG_OPTIONAL, "Show progress (there is none to show)", 0 },
-	{ NULL, 'T', NULL, 0, "No title (there is none anyway)", 0 },
-	{ 0 },
-};
-
-static error_t parse(int key, char *text, struct argp_state *state)
+/* Read the arguments of quiverfs check. A negative errno. */
+static int parse_check(int argc, char **argv, struct check_arguments *parsed)
 {
-	struct check_arguments *arguments = state->input;
+	const struct argument_option options[] = {
+		{ .name = "repair",
+		  .sets = &parsed->repair,
+		  .help = "Put right what can be; what must be taken out is moved into the store's "
+		          "lost+found" },
+		{ 0 },
+	};
+	const struct arguments arguments = {
+		.usage = "STORE",
+		.help = "Check every structure and every checksum of a store that is not mounted.\v"
+			"Each fault is a line on standard output. The exit status is 0 where there "
+			"are none, 1 where there are (also where all were put right: check "
+			"again to be sure) and where the check could not run. Without --repair "
+			"nothing is changed.",
+		.options = options,
+		.words = { &parsed->store },
+		.least = 1,
+		.missing = "the STORE is missing",
+	};
 
-	switch (key) {
-	case KEY_REPAIR:
-	case 'a':
-	case 'p':
-	case 'y':
-		arguments->repair = true;
-		return 0;
-	case 'n':
-	case 'r':
-		arguments->repair = false;
-		return 0;
-	case 'f':
-	case 'v':
-	case 'C':
-	case 'T':
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->store != NULL)
-			argp_error(state, "unexpected '%s'", text);
-		arguments->store = text;
-		return 0;
-	case ARGP_KEY_END:
-		if (arguments->store == NULL)
-			argp_error(state, "the STORE is missing");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	return arguments_parse(&arguments, argc, argv);
 }
 
-static const struct argp check_argp = {
-	check_options,
-	parse,
-	"STORE",
-	"Check every structure and every checksum of a store that is not mounted.\v"
-	"Each fault is a line on standard output. The exit status is 0 where there are none, 1 "
-	"where there are (also where all were put right: check again to be sure) and where the "
-	"check "
-	"could not run. Without --repair nothing is changed.",
-	NULL,
-	NULL,
-	NULL,
-};
+/* Read those of fsck.quiverfs, with the options that fsck(8) hands on. A negative errno. */
+static int parse_fsck(int argc, char **argv, struct check_arguments *parsed)
+{
+	const struct argument_option options[] = {
+		{ .letter = 'a', .sets = &parsed->repair, .help = "Repair without asking" },
+		{ .letter = 'p', .sets = &parsed->repair },
+		{ .letter = 'y', .sets = &parsed->repair },
+		{ .letter = 'n',
+		  .clears = &parsed->repair,
+		  .help = "Change nothing (the default)" },
+		{ .letter = 'r',
+		  .clears = &parsed->repair,
+		  .help = "Ask before a repair: there is nobody to ask, so the same as -n" },
+		{ .letter = 'f', .help = "Check also a store that was closed cleanly (always so)" },
+		{ .letter = 'v', .help = "Verbose (there is nothing more to say)" },
+		{ .letter = 'C',
+		  .value = "FD",
+		  .may_lack_value = true,
+		  .help = "Show progress (there is none to show)" },
+		{ .letter = 'T', .help = "No title (there is none anyway)" },
+		{ 0 },
+	};
+	const struct arguments arguments = {
+		.usage = "STORE",
+		.help = "Check a store of quiverfs that is not mounted; fsck(8) runs this.\v"
+			"Exit status: 0 no faults, 1 faults put right, 4 faults left, 8 the check "
+			"could not run, 16 wrong usage.",
+		.options = options,
+		.words = { &parsed->store },
+		.least = 1,
+		.missing = "the STORE is missing",
+		.status_usage = FSCK_USAGE,
+	};
 
-static const struct argp fsck_argp = {
-	fsck_options,
-	parse,
-	"STORE",
-	"Check a store of quiverfs that is not mounted; fsck(8) runs this.\v"
-	"Exit status: 0 no faults, 1 faults put right, 4 faults left, 8 the check could not run, "
-	"16 "
-	"wrong usage.",
-	NULL,
-	NULL,
-	NULL,
-};
+	return arguments_parse(&arguments, argc, argv);
+}
 
 int check_command(int argc, char **argv)
 {
 	struct check_arguments arguments = { 0 };
 	struct quiver_check_result checked;
 
-	if (argp_parse(&check_argp, argc, argv, 0, NULL, &arguments) != 0)
+	if (parse_check(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
 	if (check_store(&arguments, &checked) < 0)
 		return STATUS_FAILED;
@@ -176,8 +156,7 @@ int fsck_command(int argc, char **argv)
 	struct quiver_check_result checked;
 	int result;
 
-	argp_err_exit_status = FSCK_USAGE;
-	if (argp_parse(&fsck_argp, argc, argv, 0, NULL, &arguments) != 0)
+	if (parse_fsck(argc, argv, &arguments) < 0)
 		return FSCK_USAGE;
 	result = check_store(&arguments, &checked);
 	if (result < 0)

@@ -2,6 +2,7 @@
  * export.c - quiverfs export: a store or a live mount into files of vectors.
  */
 #include "engine/codec/npy.h"
+#include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/out_file.h"
@@ -13,7 +14,6 @@
 #include "tools/formats/format.h"
 #include "tools/formats/interrupt.h"
 
-#include <argp.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -21,8 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { KEY_IDS = 256, KEY_FORMAT, KEY_DATASET, KEY_WORDS, KEY_START_ID, KEY_CONVERT };
 
 struct export_arguments {
 	char *target;
@@ -389,32 +387,21 @@ static int export_session(const struct export_arguments *arguments, struct sessi
 	return result;
 }
 
-static const struct argp_option options[] = {
-	{ "format", KEY_FORMAT, "NAME", 0,
-	  "One of: " FORMAT_NAMES "; without it the suffix of FILE tells", 0 },
-	{ "dataset", KEY_DATASET, "NAME", 0,
-	  "What the array is called in a .hdf5 (default 'train') or .safetensors (default "
-	  "'vectors')",
-	  0 },
-	{ "ids", KEY_IDS, "FILE", 0, "Write the ID of each row to this .npy (<u8)", 0 },
-	{ "words", KEY_WORDS, "FILE", 0,
-	  "For glove and word2vec: a line for each vector, its word. Without it the ID is the "
-	  "word",
-	  0 },
-	{ "start-id", KEY_START_ID, "N", 0, "The first line of --words is of vector N (default 0)",
-	  0 },
-	{ "convert", KEY_CONVERT, NULL, 0,
-	  "Convert elements to the type of the format; what is lost is told", 0 },
-	{ 0 },
-};
+static const char export_help[] =
+	"Export all vectors to a file, from a store that is not mounted or through a mount that "
+	"is live.\v"
+	"FILE '-' is standard output. "
+	"The rows are in ascending order of their IDs, so that what 'quiverfs import' read comes "
+	"back as it was; jsonl and csv hold the IDs as well. Each vector is compared with its "
+	"checksum. A file that exists is replaced, in one step, when the new one is complete and "
+	"on stable storage. On a live mount each vector is whole, but the file is no snapshot: "
+	"what is committed meanwhile may be in it or not.";
 
 /* All arguments are there: do they fit together? */
-static void check_arguments(struct export_arguments *arguments, const struct argp_state *state)
+static void check_arguments(void *to, const struct argp_state *state)
 {
-	if (arguments->target == NULL || arguments->file == NULL) {
-		argp_error(state, "STORE or MNT and a FILE are needed");
-		return;
-	}
+	struct export_arguments *arguments = to;
+
 	if (arguments->ids != NULL && strcmp(arguments->ids, arguments->file) == 0)
 		argp_error(state, "the vectors and their IDs need two files");
 	if (arguments->format == NULL)
@@ -429,65 +416,70 @@ static void check_arguments(struct export_arguments *arguments, const struct arg
 		argp_error(state, "--start-id goes with --words");
 }
 
-static error_t parse(int key, char *text, struct argp_state *state)
+static error_t take_format(void *to, char *text, const struct argp_state *state)
 {
-	struct export_arguments *arguments = state->input;
+	const struct format **format = to;
 
-	switch (key) {
-	case KEY_IDS:
-		arguments->ids = text;
-		return 0;
-	case KEY_FORMAT:
-		arguments->format = format_by_name(text);
-		if (arguments->format == NULL)
-			argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
-		return 0;
-	case KEY_DATASET:
-		arguments->dataset = text;
-		return 0;
-	case KEY_WORDS:
-		arguments->words = text;
-		return 0;
-	case KEY_START_ID:
-		if (!id_parse(text, &arguments->start_id))
-			argp_error(state, "--start-id: '%s' is no ID", text);
-		arguments->start_given = true;
-		return 0;
-	case KEY_CONVERT:
-		arguments->convert = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num == 0)
-			arguments->target = text;
-		else if (state->arg_num == 1)
-			arguments->file = text;
-		else
-			argp_error(state, "unexpected '%s'", text);
-		return 0;
-	case ARGP_KEY_END:
-		check_arguments(arguments, state);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	*format = format_by_name(text);
+	if (*format == NULL)
+		argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+	return 0;
 }
 
-static const struct argp argp = {
-	options,
-	parse,
-	"STORE|MNT FILE",
-	"Export all vectors to a file, from a store that is not mounted or through a mount that "
-	"is live.\v"
-	"FILE '-' is standard output. "
-	"The rows are in ascending order of their IDs, so that what 'quiverfs import' read comes "
-	"back as it was; jsonl and csv hold the IDs as well. Each vector is compared with its "
-	"checksum. A file that exists is replaced, in one step, when the new one is complete and "
-	"on stable storage. On a live mount each vector is whole, but the file is no snapshot: "
-	"what is committed meanwhile may be in it or not.",
-	NULL,
-	NULL,
-	NULL,
-};
+static error_t take_start_id(void *to, char *text, const struct argp_state *state)
+{
+	if (!id_parse(text, to))
+		argp_error(state, "--start-id: '%s' is no ID", text);
+	return 0;
+}
+
+/* Read the arguments. A negative errno. */
+static int parse(int argc, char **argv, struct export_arguments *parsed)
+{
+	const struct argument_option options[] = {
+		{ .name = "format",
+		  .value = "NAME",
+		  .take = take_format,
+		  .to = &parsed->format,
+		  .help = "One of: " FORMAT_NAMES "; without it the suffix of FILE tells" },
+		{ .name = "dataset",
+		  .value = "NAME",
+		  .keeps = &parsed->dataset,
+		  .help = "What the array is called in a .hdf5 (default 'train') or .safetensors "
+		          "(default 'vectors')" },
+		{ .name = "ids",
+		  .value = "FILE",
+		  .keeps = &parsed->ids,
+		  .help = "Write the ID of each row to this .npy (<u8)" },
+		{ .name = "words",
+		  .value = "FILE",
+		  .keeps = &parsed->words,
+		  .help = "For glove and word2vec: a line for each vector, its word. Without it "
+		          "the ID is the word" },
+		{ .name = "start-id",
+		  .value = "N",
+		  .sets = &parsed->start_given,
+		  .take = take_start_id,
+		  .to = &parsed->start_id,
+		  .help = "The first line of --words is of vector N (default 0)" },
+		{ .name = "convert",
+		  .sets = &parsed->convert,
+		  .help = "Convert elements to the type of the format; what is lost is told" },
+		{ 0 },
+	};
+	const struct arguments arguments = {
+		.usage = "STORE|MNT FILE",
+		.help = export_help,
+		.options = options,
+		.words = { &parsed->target, &parsed->file },
+		.least = 2,
+		.missing = "STORE or MNT and a FILE are needed",
+		.check = check_arguments,
+		.to = parsed,
+	};
+
+	return arguments_parse(&arguments, argc, argv);
+}
 
 int export_command(int argc, char **argv)
 {
@@ -495,14 +487,9 @@ int export_command(int argc, char **argv)
 	struct session session;
 	int result, closed;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
-	result = interrupt_catch();
-	if (result < 0) {
-		say_errno("signals", result);
-		return STATUS_FAILED;
-	}
-	if (session_open(arguments.target, SESSION_READ_ONLY, &session) < 0)
+	if (session_begin(arguments.target, SESSION_READ_ONLY, &session) < 0)
 		return STATUS_FAILED;
 	result = export_session(&arguments, &session);
 	closed = session_close(&session);

@@ -2,6 +2,7 @@
  * import.c - quiverfs import: files of vectors into a store or a live mount.
  */
 #include "engine/quiver.h"
+#include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/existing.h"
 #include "tools/cli/flusher.h"
@@ -13,7 +14,6 @@
 #include "tools/cli/session.h"
 #include "tools/formats/interrupt.h"
 
-#include <argp.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,17 +38,6 @@
 #define ID_BYTES sizeof(uint64_t)
 /* One reads while the other writes. */
 #define WORKERS 2
-
-enum {
-	KEY_IDS = 256,
-	KEY_START_ID,
-	KEY_FORMAT,
-	KEY_DATASET,
-	KEY_WORDS,
-	KEY_CONVERT,
-	KEY_REJECT_NONFINITE,
-	KEY_ON_DUPLICATE,
-};
 
 struct import_arguments {
 	char *target;
@@ -427,96 +416,40 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
 	return result;
 }
 
-static const struct argp_option options[] = {
-	{ "format", KEY_FORMAT, "NAME", 0,
-	  "One of: " FORMAT_NAMES "; without it the suffix of each FILE tells", 0 },
-	{ "dataset", KEY_DATASET, "NAME", 0,
-	  "Which array of a .hdf5 (default 'train') or .safetensors (default: the only one of 2 "
-	  "dimensions)",
-	  0 },
-	{ "ids", KEY_IDS, "FILE", 0, "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4", 0 },
-	{ "start-id", KEY_START_ID, "N", 0,
-	  "The first row's ID, the others count up (default 0, or the IDs in the file)", 0 },
-	{ "words", KEY_WORDS, "FILE", 0,
-	  "Keep the words of glove and word2vec here, a line for each row", 0 },
-	{ "on-duplicate", KEY_ON_DUPLICATE, "WHAT", 0,
-	  "With a vector that exists already: 'replace' it (default), 'skip' the row, or 'fail' "
-	  "before it",
-	  0 },
-	{ "convert", KEY_CONVERT, NULL, 0,
-	  "Convert other types of element to the store's, and big-endian and Fortran-ordered "
-	  ".npy; what is lost is told",
-	  0 },
-	{ "reject-nonfinite", KEY_REJECT_NONFINITE, NULL, 0,
-	  "Stop before a row with a NaN or an infinity; without it they pass", 0 },
-	{ 0 },
-};
-
-/* An option with a word to be known. */
-static error_t parse_word(int key, char *text, struct argp_state *state)
+static error_t take_format(void *to, char *text, const struct argp_state *state)
 {
-	struct import_arguments *arguments = state->input;
+	const char **format = to;
 
-	if (key == KEY_FORMAT) {
-		if (format_by_name(text) == NULL)
-			argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
-		arguments->rows.format = text;
-	} else if (existing_parse(text, &arguments->on_duplicate) < 0) {
-		argp_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail", text);
-	}
+	if (format_by_name(text) == NULL)
+		argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+	*format = text;
 	return 0;
 }
 
-static error_t parse(int key, char *text, struct argp_state *state)
+static error_t take_mode(void *to, char *text, const struct argp_state *state)
 {
-	struct import_arguments *arguments = state->input;
-
-	switch (key) {
-	case KEY_FORMAT:
-	case KEY_ON_DUPLICATE:
-		return parse_word(key, text, state);
-	case KEY_DATASET:
-		arguments->rows.dataset = text;
-		return 0;
-	case KEY_WORDS:
-		arguments->rows.words_path = text;
-		return 0;
-	case KEY_CONVERT:
-		arguments->rows.convert = true;
-		return 0;
-	case KEY_REJECT_NONFINITE:
-		arguments->rows.reject_nonfinite = true;
-		return 0;
-	case KEY_IDS:
-		arguments->rows.ids_path = text;
-		return 0;
-	case KEY_START_ID:
-		if (!id_parse(text, &arguments->rows.start_id))
-			argp_error(state, "--start-id: '%s' is no ID (0 to %" PRIu64 ")", text,
-			           QUIVER_ID_MAX);
-		arguments->rows.start_given = true;
-		return 0;
-	case ARGP_KEY_ARGS:
-		arguments->target = state->argv[state->next];
-		arguments->rows.paths = state->argv + state->next + 1;
-		arguments->rows.paths_count = (size_t)(state->argc - state->next - 1);
-		state->next = state->argc;
-		return 0;
-	case ARGP_KEY_END:
-		if (arguments->target == NULL || arguments->rows.paths_count == 0)
-			argp_error(state, "STORE or MNT and at least one FILE are needed");
-		if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
-			argp_error(state, "--ids and --start-id exclude each other");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (existing_parse(text, to) < 0)
+		argp_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail", text);
+	return 0;
 }
 
-static const struct argp argp = {
-	options,
-	parse,
-	"STORE|MNT FILE...",
+static error_t take_start_id(void *to, char *text, const struct argp_state *state)
+{
+	if (!id_parse(text, to))
+		argp_error(state, "--start-id: '%s' is no ID (0 to %" PRIu64 ")", text,
+		           QUIVER_ID_MAX);
+	return 0;
+}
+
+static void check_arguments(void *to, const struct argp_state *state)
+{
+	const struct import_arguments *arguments = to;
+
+	if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
+		argp_error(state, "--ids and --start-id exclude each other");
+}
+
+static const char import_help[] =
 	"Import the rows of files as vectors, into a store that is not mounted or through a "
 	"mount that is live.\v"
 	"FILE is of the store's own dim and dtype (text is read as that dtype), or '-' for "
@@ -527,11 +460,67 @@ static const struct argp argp = {
 	"something further on is wrong the import ends there and says where; what was read "
 	"before that is in, and the same import run again does no harm: it replaces vectors by "
 	"the same ones. When the command succeeds all vectors are on stable storage; Ctrl-C "
-	"stops after the vectors in hand and says how many rows are in.",
-	NULL,
-	NULL,
-	NULL,
-};
+	"stops after the vectors in hand and says how many rows are in.";
+
+/* Read the arguments. A negative errno. */
+static int parse(int argc, char **argv, struct import_arguments *parsed)
+{
+	const struct argument_option options[] = {
+		{ .name = "format",
+		  .value = "NAME",
+		  .take = take_format,
+		  .to = &parsed->rows.format,
+		  .help = "One of: " FORMAT_NAMES "; without it the suffix of each FILE tells" },
+		{ .name = "dataset",
+		  .value = "NAME",
+		  .keeps = &parsed->rows.dataset,
+		  .help = "Which array of a .hdf5 (default 'train') or .safetensors (default: the "
+		          "only one of 2 dimensions)" },
+		{ .name = "ids",
+		  .value = "FILE",
+		  .keeps = &parsed->rows.ids_path,
+		  .help = "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4" },
+		{ .name = "start-id",
+		  .value = "N",
+		  .sets = &parsed->rows.start_given,
+		  .take = take_start_id,
+		  .to = &parsed->rows.start_id,
+		  .help = "The first row's ID, the others count up (default 0, or the IDs in the "
+		          "file)" },
+		{ .name = "words",
+		  .value = "FILE",
+		  .keeps = &parsed->rows.words_path,
+		  .help = "Keep the words of glove and word2vec here, a line for each row" },
+		{ .name = "on-duplicate",
+		  .value = "WHAT",
+		  .take = take_mode,
+		  .to = &parsed->on_duplicate,
+		  .help = "With a vector that exists already: 'replace' it (default), 'skip' the "
+		          "row, or 'fail' before it" },
+		{ .name = "convert",
+		  .sets = &parsed->rows.convert,
+		  .help = "Convert other types of element to the store's, and big-endian and "
+		          "Fortran-ordered .npy; what is lost is told" },
+		{ .name = "reject-nonfinite",
+		  .sets = &parsed->rows.reject_nonfinite,
+		  .help = "Stop before a row with a NaN or an infinity; without it they pass" },
+		{ 0 },
+	};
+	const struct arguments arguments = {
+		.usage = "STORE|MNT FILE...",
+		.help = import_help,
+		.options = options,
+		.words = { &parsed->target },
+		.rest = &parsed->rows.paths,
+		.rest_count = &parsed->rows.paths_count,
+		.least = 2,
+		.missing = "STORE or MNT and at least one FILE are needed",
+		.check = check_arguments,
+		.to = parsed,
+	};
+
+	return arguments_parse(&arguments, argc, argv);
+}
 
 /* Say how far an import came that is not complete. */
 static void say_incomplete(const char *target, const char *how, const struct outcome *outcome)
@@ -551,14 +540,9 @@ int import_command(int argc, char **argv)
 	struct outcome outcome = { 0 };
 	int result, closed;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
-	result = interrupt_catch();
-	if (result < 0) {
-		say_errno("signals", result);
-		return STATUS_FAILED;
-	}
-	if (session_open(arguments.target, 0, &session) < 0)
+	if (session_begin(arguments.target, 0, &session) < 0)
 		return STATUS_FAILED;
 	result = import_rows(&arguments, &session, &outcome);
 	closed = session_close(&session);

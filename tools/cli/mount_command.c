@@ -3,10 +3,10 @@
  */
 #include "fs/daemon/mount.h"
 #include "fs/daemon/options.h"
+#include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/remount.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -109,80 +109,13 @@ static bool may_be_missing(const struct mount_arguments *arguments)
 	       errno == ENOENT;
 }
 
-static const struct argp_option mount_options_list[] = {
-	{ NULL, 'f', NULL, 0, "Stay in the foreground", 0 },
-	{ NULL, 'o', "OPT,...", 0, "Mount options", 0 },
-	{ 0 },
-};
-
-static const struct argp_option helper_options_list[] = {
-	{ NULL, 's', NULL, 0, "Leave out mount options that are not known", 0 },
-	{ NULL, 'f', NULL, 0, "Fake: mount nothing", 0 },
-	{ NULL, 'n', NULL, 0, "No entry in /etc/mtab (there is none anyway)", 0 },
-	{ NULL, 'v', NULL, 0, "Verbose (there is nothing more to say)", 0 },
-	{ NULL, 'o', "OPT,...", 0, "Mount options", 0 },
-	{ NULL, 't', "TYPE", 0, "The type that mount(8) was given (it changes nothing)", 0 },
-	{ 0 },
-};
-
-static error_t parse_common(int key, char *text, struct argp_state *state)
+static error_t take_options(void *to, char *text, const struct argp_state *state)
 {
-	struct mount_arguments *arguments = state->input;
-
-	switch (key) {
-	case 'o':
-		return -add_options(arguments, text);
-	case ARGP_KEY_ARG:
-		if (arguments->store == NULL)
-			arguments->store = text;
-		else if (arguments->mount_point == NULL)
-			arguments->mount_point = text;
-		else
-			argp_error(state, "unexpected '%s'", text);
-		return 0;
-	case ARGP_KEY_END:
-		if (arguments->mount_point == NULL)
-			argp_error(state, "the STORE and the folder to mount it on are needed");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	(void)state;
+	return -add_options(to, text);
 }
 
-static error_t parse_mount(int key, char *text, struct argp_state *state)
-{
-	struct mount_arguments *arguments = state->input;
-
-	if (key != 'f')
-		return parse_common(key, text, state);
-	arguments->foreground = true;
-	return 0;
-}
-
-static error_t parse_helper(int key, char *text, struct argp_state *state)
-{
-	struct mount_arguments *arguments = state->input;
-
-	switch (key) {
-	case 'f':
-		arguments->fake = true;
-		return 0;
-	case 's':
-		arguments->sloppy = true;
-		return 0;
-	case 'n':
-	case 'v':
-	case 't':
-		return 0;
-	default:
-		return parse_common(key, text, state);
-	}
-}
-
-static const struct argp mount_argp = {
-	mount_options_list,
-	parse_mount,
-	"STORE MNT",
+static const char mount_help[] =
 	"Mount a store on the folder MNT. Returns when the mount answers; a daemon serves it until "
 	"it is unmounted ('umount MNT', or 'fusermount3 -u MNT' without being root).\v"
 	"Mount options:\n"
@@ -195,34 +128,49 @@ static const struct argp mount_argp = {
 	"  io_uring=WISH       auto (default), on (or fail), off\n"
 	"  nosuid, nodev, noexec, noatime, context= and the like go to the kernel.\n"
 	"\n"
-	"SIGTERM and SIGINT end the daemon cleanly.",
-	NULL,
-	NULL,
-	NULL,
-};
+	"SIGTERM and SIGINT end the daemon cleanly.";
 
-static const struct argp helper_argp = {
-	helper_options_list,
-	parse_helper,
-	"SPEC DIR",
+static const char helper_help[] =
 	"Mount the store SPEC on the folder DIR; mount(8) runs this for the type quiverfs.\v"
 	"In /etc/fstab: /path/to/store /mnt/vectors quiverfs defaults 0 0\n"
 	"With the option nofail a store that does not exist is no failure.\n"
-	"'quiverfs mount --help' lists the mount options.",
-	NULL,
-	NULL,
-	NULL,
-};
+	"'quiverfs mount --help' lists the mount options.";
+
+/* Read the arguments by one of the tables below. A negative errno. */
+static int parse(const char *usage, const char *help, const struct argument_option *options,
+                 int status_usage, int argc, char **argv, struct mount_arguments *parsed)
+{
+	const struct arguments arguments = {
+		.usage = usage,
+		.help = help,
+		.options = options,
+		.words = { &parsed->store, &parsed->mount_point },
+		.least = 2,
+		.missing = "the STORE and the folder to mount it on are needed",
+		.status_usage = status_usage,
+	};
+
+	return arguments_parse(&arguments, argc, argv);
+}
 
 int mount_command(int argc, char **argv)
 {
-	struct mount_arguments arguments = { 0 };
+	struct mount_arguments parsed = { 0 };
+	const struct argument_option options[] = {
+		{ .letter = 'f', .sets = &parsed.foreground, .help = "Stay in the foreground" },
+		{ .letter = 'o',
+		  .value = "OPT,...",
+		  .take = take_options,
+		  .to = &parsed,
+		  .help = "Mount options" },
+		{ 0 },
+	};
 	int status = STATUS_USAGE;
 
-	if (argp_parse(&mount_argp, argc, argv, 0, NULL, &arguments) == 0)
-		status = fs_mount(arguments.store, arguments.mount_point, arguments.options,
-		                  arguments.foreground);
-	free(arguments.options);
+	if (parse("STORE MNT", mount_help, options, STATUS_USAGE, argc, argv, &parsed) == 0)
+		status = fs_mount(parsed.store, parsed.mount_point, parsed.options,
+		                  parsed.foreground);
+	free(parsed.options);
 	return status;
 }
 
@@ -246,14 +194,28 @@ static int help_mount(struct mount_arguments *arguments)
 
 int mount_helper_command(int argc, char **argv)
 {
-	struct mount_arguments arguments = { 0 };
-	int status;
+	struct mount_arguments parsed = { 0 };
+	const struct argument_option options[] = {
+		{ .letter = 's',
+		  .sets = &parsed.sloppy,
+		  .help = "Leave out mount options that are not known" },
+		{ .letter = 'f', .sets = &parsed.fake, .help = "Fake: mount nothing" },
+		{ .letter = 'n', .help = "No entry in /etc/mtab (there is none anyway)" },
+		{ .letter = 'v', .help = "Verbose (there is nothing more to say)" },
+		{ .letter = 'o',
+		  .value = "OPT,...",
+		  .take = take_options,
+		  .to = &parsed,
+		  .help = "Mount options" },
+		{ .letter = 't',
+		  .value = "TYPE",
+		  .help = "The type that mount(8) was given (it changes nothing)" },
+		{ 0 },
+	};
+	int status = MOUNT_USAGE;
 
-	argp_err_exit_status = MOUNT_USAGE;
-	if (argp_parse(&helper_argp, argc, argv, 0, NULL, &arguments) != 0)
-		status = MOUNT_USAGE;
-	else
-		status = help_mount(&arguments);
-	free(arguments.options);
+	if (parse("SPEC DIR", helper_help, options, MOUNT_USAGE, argc, argv, &parsed) == 0)
+		status = help_mount(&parsed);
+	free(parsed.options);
 	return status;
 }

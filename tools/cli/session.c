@@ -4,6 +4,7 @@
 #include "tools/cli/session.h"
 #include "tools/cli/live.h"
 #include "tools/cli/say.h"
+#include "tools/formats/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,6 +126,17 @@ int session_open(const char *given, unsigned flags, struct session *session)
 	if (result < 0)
 		(void)session_close(session);
 	return result;
+}
+
+int session_begin(const char *given, unsigned flags, struct session *session)
+{
+	int result = interrupt_catch();
+
+	if (result < 0) {
+		say_errno("signals", result);
+		return result;
+	}
+	return session_open(given, flags, session);
 }
 
 int session_close(struct session *session)

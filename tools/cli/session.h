@@ -23,10 +23,14 @@ struct session {
 };
 
 /*
- * Resolve `given` and open it; `flags`: SESSION_*. One session at a time. 0, to be ended with session_close, or a negative errno after having said what
- * is wrong.
+ * Resolve `given` and open it; `flags`: SESSION_*. One session at a time. 0, to be ended
+ * with session_close, or a negative errno after having said what is wrong.
  */
 int session_open(const char *given, unsigned flags, struct session *session);
+
+/* The same for work that a signal is to end in order: signals are caught first, see
+ * tools/formats/interrupt.h. */
+int session_begin(const char *given, unsigned flags, struct session *session);
 
 /* Close it; a store writes its last checkpoint here. 0, or a negative errno
  * after having said what is wrong. */

@@ -2,37 +2,24 @@
  * status.c - quiverfs status.
  */
 #include "tools/cli/status.h"
+#include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/say.h"
 
-#include <argp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-enum {
-	KEY_JSON = 256,
-	KEY_WATCH,
-};
 
 #define WATCH_SECONDS_DEFAULT 2.0
 /* Less would be seen by nobody, more is a slip. */
 #define WATCH_SECONDS_MIN 0.1
 #define WATCH_SECONDS_MAX 86400.0
 
-static const struct argp_option options[] = {
-	{ "json", KEY_JSON, NULL, 0, "One flat JSON object, for programs", 0 },
-	{ "watch", KEY_WATCH, "SECONDS", OPTION_ARG_OPTIONAL,
-	  "Show it again every SECONDS (2), with what happens in a second, until Ctrl-C", 0 },
-	{ 0 },
-};
-
 struct status_arguments {
 	struct status_wanted wanted;
 	bool has_seconds;
-	const char *words[2];
-	unsigned count; /* of words */
+	char *words[2]; /* NULL: none */
 };
 
 static bool take_seconds(struct status_arguments *arguments, const char *text)
@@ -47,14 +34,13 @@ static bool take_seconds(struct status_arguments *arguments, const char *text)
 }
 
 /* One word, what to look at; behind --watch or elsewhere there may be the seconds. */
-static void take_words(struct status_arguments *arguments, struct argp_state *state)
+static void take_words(void *to, const struct argp_state *state)
 {
-	const char **words = arguments->words;
+	struct status_arguments *arguments = to;
+	char **words = arguments->words;
 
-	if (arguments->count == 0)
-		argp_error(state, "STORE or MNT is missing");
 	arguments->wanted.target = words[0];
-	if (arguments->count == 1)
+	if (words[1] == NULL)
 		return;
 	if (arguments->wanted.follow && !arguments->has_seconds) {
 		if (take_seconds(arguments, words[1]))
@@ -67,44 +53,47 @@ static void take_words(struct status_arguments *arguments, struct argp_state *st
 	argp_error(state, "unexpected '%s'", words[1]);
 }
 
-static error_t parse(int key, char *text, struct argp_state *state)
+static error_t take_watch(void *to, char *text, const struct argp_state *state)
 {
-	struct status_arguments *arguments = state->input;
-
-	switch (key) {
-	case KEY_JSON:
-		arguments->wanted.json = true;
-		return 0;
-	case KEY_WATCH:
-		arguments->wanted.follow = true;
-		if (text != NULL && !take_seconds(arguments, text))
-			argp_error(state, "--watch takes %.1f to %.0f seconds, not '%s'",
-			           WATCH_SECONDS_MIN, WATCH_SECONDS_MAX, text);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->count == 2)
-			argp_error(state, "unexpected '%s'", text);
-		arguments->words[arguments->count++] = text;
-		return 0;
-	case ARGP_KEY_END:
-		take_words(arguments, state);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (text != NULL && !take_seconds(to, text))
+		argp_error(state, "--watch takes %.1f to %.0f seconds, not '%s'", WATCH_SECONDS_MIN,
+		           WATCH_SECONDS_MAX, text);
+	return 0;
 }
 
-static const struct argp argp = {
-	options,
-	parse,
-	"STORE|MNT",
-	"Show what is wrong, what is in the store and how it does.\v"
-	"A store that is not mounted is opened to look at it; one that was not closed cleanly is "
-	"recovered by that. The numbers of --json are those of control/stats.",
-	NULL,
-	NULL,
-	NULL,
-};
+/* Read the arguments. A negative errno. */
+static int parse(int argc, char **argv, struct status_arguments *parsed)
+{
+	const struct argument_option options[] = {
+		{ .name = "json",
+		  .sets = &parsed->wanted.json,
+		  .help = "One flat JSON object, for programs" },
+		{ .name = "watch",
+		  .value = "SECONDS",
+		  .may_lack_value = true,
+		  .sets = &parsed->wanted.follow,
+		  .take = take_watch,
+		  .to = parsed,
+		  .help = "Show it again every SECONDS (2), with what happens in a second, until "
+		          "Ctrl-C" },
+		{ 0 },
+	};
+	const struct arguments arguments = {
+		.usage = "STORE|MNT",
+		.help = "Show what is wrong, what is in the store and how it does.\v"
+			"A store that is not mounted is opened to look at it; one that was not "
+			"closed cleanly is recovered by that. The numbers of --json are those of "
+			"control/stats.",
+		.options = options,
+		.words = { &parsed->words[0], &parsed->words[1] },
+		.least = 1,
+		.missing = "STORE or MNT is missing",
+		.check = take_words,
+		.to = parsed,
+	};
+
+	return arguments_parse(&arguments, argc, argv);
+}
 
 static int64_t now_ns(void)
 {
@@ -162,7 +151,7 @@ int status_command(int argc, char **argv)
 	struct screen screen;
 	int result;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
 	screen_of_terminal(&screen);
 	if (arguments.wanted.follow)

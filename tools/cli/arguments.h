@@ -1,0 +1,56 @@
+/*
+ * arguments.h - the arguments of a subcommand, from a table.
+ *
+ * Over argp(3), which gives --help, --usage and --version. Main thread only.
+ */
+#ifndef ARGUMENTS_H
+#define ARGUMENTS_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* More than any command has. */
+#define ARGUMENTS_OPTIONS_MAX 15u
+#define ARGUMENTS_WORDS_MAX 2u
+
+/* An option, and the one thing that is done with it. With none of them it changes nothing. */
+struct argument_option {
+	const char *name; /* behind two hyphens; NULL: a letter alone */
+	char letter; /* behind one hyphen; '\0': the name alone */
+	const char *value; /* what --help calls the value; NULL: takes none */
+	bool may_lack_value; /* it may be left out */
+	const char *help; /* NULL: another spelling of the option before */
+
+	bool *sets, *clears; /* a flag */
+	const char **keeps; /* the value as it is */
+	/* Reads the value (NULL where it was left out) into `to`. argp_error where it is wrong,
+	 * or an errno, which ends the reading. */
+	error_t (*take)(void *to, char *value, const struct argp_state *state);
+	void *to;
+};
+
+struct arguments {
+	const char *usage; /* "STORE|MNT FILE" */
+	const char *help; /* what the command does, '\v', and what follows the options */
+	const struct argument_option *options; /* up to one without name and letter; NULL: none */
+	/* Where the words go that are no options: one each, and the rest of them, where it is
+	 * set, to *rest. A word for which there is no room is an error. */
+	char **words[ARGUMENTS_WORDS_MAX];
+	char ***rest; /* of argv; NULL: no more words */
+	size_t *rest_count;
+	size_t least; /* words that must be there */
+	const char *missing; /* what is said where they are not */
+	/* Whether all fits together; argp_error where not. NULL: nothing to look at. */
+	void (*check)(void *to, const struct argp_state *state);
+	void *to;
+	int status_usage; /* exit status where the arguments are wrong; 0: that of quiverfs */
+};
+
+/*
+ * Read the arguments. Where they are wrong, or ask for help, this says so and ends the
+ * process. -ENOMEM and what `take` returned, with nothing said.
+ */
+int arguments_parse(const struct arguments *arguments, int argc, char **argv);
+
+#endif

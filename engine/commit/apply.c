@@ -77,12 +77,12 @@ static int look_up(struct quiver *store, uint64_t id, uint64_t *slot)
 {
 	int r;
 
-	*slot = index_find(&store->index, id);
+	*slot = index_find(&store->catalog.index, id);
 	if (*slot == SLOT_NONE) {
-		r = fault_covered() > 0 ? store_missing(store, id) : 0;
+		r = fault_covered() > 0 ? catalog_missing(&store->catalog, id) : 0;
 		return r == -ENOENT ? 0 : r;
 	}
-	if (slots_is_live(&store->slots, *slot))
+	if (slots_is_live(&store->catalog.slots, *slot))
 		return 0;
 	report_add(&store->health.report,
 	           "index: vector %" PRIu64 " should be in slot %" PRIu64
@@ -96,7 +96,7 @@ static int look_up_present(struct quiver *store, uint64_t id, uint64_t *slot)
 {
 	int r = look_up(store, id, slot);
 
-	return r == 0 && *slot == SLOT_NONE ? store_missing(store, id) : r;
+	return r == 0 && *slot == SLOT_NONE ? catalog_missing(&store->catalog, id) : r;
 }
 
 /* PUT: also where the row that it replaces is damaged; then the attributes are the new
@@ -112,7 +112,7 @@ static int plan_put(struct quiver *store, struct commit_op *op, unsigned flags)
 		return -EEXIST;
 	op->row.attr = op->attr;
 	if (op->old_slot != SLOT_NONE && op->mask != QUIVER_ATTR_ALL &&
-	    store_row(store, op->old_slot, op->id, &old) == 0)
+	    catalog_row(&store->catalog, op->old_slot, op->id, &old) == 0)
 		inherit(&op->row.attr, op->mask, &old.attr);
 	return 0;
 }
@@ -136,7 +136,7 @@ static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
 		if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
 			return -EEXIST;
 	}
-	r = store_row(store, found, from, &row);
+	r = catalog_row(&store->catalog, found, from, &row);
 	op->row.attr = row.attr;
 	return r == -EBADMSG ? -EIO : r;
 }
@@ -148,7 +148,7 @@ static int plan_attr(struct quiver *store, struct commit_op *op)
 
 	if (r)
 		return r;
-	r = store_row(store, op->slot, op->id, &row);
+	r = catalog_row(&store->catalog, op->slot, op->id, &row);
 	if (r)
 		return r == -EBADMSG ? -EIO : r;
 	op->row = row;
@@ -264,7 +264,7 @@ static int write_rows(struct quiver *store, const struct plan *plan, bool freein
 		if (!commit_op_has_slot(op))
 			continue;
 		if (n > 0 && (n == ROWS_AT_ONCE || op->slot != first + n)) {
-			r = columns_write_rows(&store->columns, first, ids, rows, n);
+			r = columns_write_rows(&store->catalog.columns, first, ids, rows, n);
 			n = 0;
 		}
 		if (n == 0)
@@ -274,7 +274,7 @@ static int write_rows(struct quiver *store, const struct plan *plan, bool freein
 		n++;
 	}
 	if (r == 0 && n > 0)
-		r = columns_write_rows(&store->columns, first, ids, rows, n);
+		r = columns_write_rows(&store->catalog.columns, first, ids, rows, n);
 	return r;
 }
 
@@ -289,11 +289,11 @@ static bool sets_attrs(const struct plan *plan)
 /* All memory that publishing will need, so that it cannot fail. */
 static int make_memory(struct quiver *store, const struct plan *plan)
 {
-	int r = index_make_room(&store->index, plan->count);
+	int r = index_make_room(&store->catalog.index, plan->count);
 
 	/* It changes its size under the writer lock only, and shrinks after a burst. */
-	if (r == 0 && (sets_attrs(plan) || store->attr_deltas.places > 0))
-		r = attr_deltas_make_room(&store->attr_deltas, plan->count);
+	if (r == 0 && (sets_attrs(plan) || store->catalog.attr_deltas.places > 0))
+		r = attr_deltas_make_room(&store->catalog.attr_deltas, plan->count);
 	if (r == 0)
 		r = deferred_frees_make_room(&store->deferred_frees, 2 * plan->count);
 	if (r == 0 && store_mode(store) == QUIVER_NONE)
@@ -305,25 +305,25 @@ static void defer_free(struct quiver *store, uint64_t slot, uint64_t id, uint64_
 {
 	struct deferred_free item = { .slot = slot, .id = id, .lsn = lsn };
 
-	slots_clear_live(&store->slots, slot);
-	attr_deltas_drop(&store->attr_deltas, slot, UINT64_MAX);
+	slots_clear_live(&store->catalog.slots, slot);
+	attr_deltas_drop(&store->catalog.attr_deltas, slot, UINT64_MAX);
 	store->deferred_frees.items[store->deferred_frees.count++] = item;
 	atomic_fetch_add(&store->deferred_count, 1);
 }
 
 static void publish_slot(struct quiver *store, const struct commit_op *op)
 {
-	slots_set_live(&store->slots, op->slot);
+	slots_set_live(&store->catalog.slots, op->slot);
 	if (op->type == WAL_MOVE) {
-		index_replace(&store->index, op->id, op->src_slot, op->slot);
+		index_replace(&store->catalog.index, op->id, op->src_slot, op->slot);
 	} else if (op->old_slot != SLOT_NONE) {
-		index_replace(&store->index, op->id, op->old_slot, op->slot);
+		index_replace(&store->catalog.index, op->id, op->old_slot, op->slot);
 		defer_free(store, op->old_slot, op->id, op->lsn);
 	} else {
-		index_insert(&store->index, op->id, op->slot);
+		index_insert(&store->catalog.index, op->id, op->slot);
 	}
 	if (op->type == WAL_RENAME)
-		index_remove(&store->index, op->from, op->src_slot);
+		index_remove(&store->catalog.index, op->from, op->src_slot);
 	if (op->type != WAL_PUT)
 		defer_free(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id,
 		           op->lsn);
@@ -364,7 +364,7 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
 			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts : &counters->renames,
 			                 1);
 	} else if (op->type == WAL_REMOVE) {
-		index_remove(&store->index, op->id, op->old_slot);
+		index_remove(&store->catalog.index, op->id, op->old_slot);
 		defer_free(store, op->old_slot, op->id, op->lsn);
 		touch_dir(store, time_ns);
 		atomic_fetch_add(&counters->removes, 1);
@@ -373,8 +373,8 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
 			.slot = op->slot, .id = op->id, .lsn = op->lsn, .row = op->row
 		};
 
-		attr_deltas_put(&store->attr_deltas, &row);
-		if (atomic_load(&store->attr_deltas.count) == STORE_CHECKPOINT_ATTRS)
+		attr_deltas_put(&store->catalog.attr_deltas, &row);
+		if (atomic_load(&store->catalog.attr_deltas.count) == STORE_CHECKPOINT_ATTRS)
 			quiver_checkpoint_soon(store);
 		atomic_fetch_add(&counters->set_attrs, 1);
 	} else {
@@ -403,7 +403,7 @@ static int log_plan(struct quiver *store, struct plan *plan, bool sync)
 		undo = write_rows(store, plan, true);
 		/* Else a crash could mix these rows with those of who takes the slots next. */
 		if (undo == 0)
-			undo = columns_sync(&store->columns, false, true);
+			undo = columns_sync(&store->catalog.columns, false, true);
 		(void)health_judge(&store->health, HEALTH_UNDO_ROWS, undo);
 		store->next_lsn = plan->first_lsn;
 		return r;
@@ -477,10 +477,10 @@ static void fail_group(struct commit_request *const *group, size_t count, int er
 static void publish_group(struct quiver *store, const struct plan *plan,
                           struct commit_request *const *group, size_t count)
 {
-	pthread_mutex_lock(&store->publish_lock);
+	pthread_mutex_lock(&store->catalog.publish_lock);
 	for (size_t i = 0; i < plan->count; i++)
 		publish(store, plan->ops[i], plan->time_ns);
-	pthread_mutex_unlock(&store->publish_lock);
+	pthread_mutex_unlock(&store->catalog.publish_lock);
 	for (size_t i = 0; i < count; i++) {
 		if (group[i]->result)
 			continue;
@@ -508,13 +508,13 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	bool sync = false;
 	int r = plan_init(&plan, count_ops(group, count));
 
-	pthread_mutex_lock(&store->writer_lock);
+	pthread_mutex_lock(&store->catalog.writer_lock);
 	for (size_t i = 0; i < count; i++)
 		group[i]->result = 0;
 	if (r == 0)
 		r = health_writable(&store->health);
 	if (r == 0)
-		r = store_whole_index(store);
+		r = catalog_whole_index(&store->catalog);
 	choose_how(store, group, count);
 	if (r == 0)
 		r = make_log_room(store, group, log_bytes_at_most(store, group, count));
@@ -541,7 +541,7 @@ void apply_group(struct quiver *store, struct commit_request *const *group, size
 	if (r == 0)
 		publish_group(store, &plan, group, count);
 out:
-	pthread_mutex_unlock(&store->writer_lock);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
 	fail_group(group, count, r);
 	plan_free(&plan);
 	if (wal_wants_prepare(&store->wal))

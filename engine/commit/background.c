@@ -41,7 +41,7 @@ static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
 
 	if (now < *not_before_ns || health_writable(&store->health) != 0 || !space_is_low(store))
 		return;
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	/* One more than there are makes space_grow take its step. */
 	r = space_grow(store, counts.free_below + (counts.rows - counts.used) + 1, false);
 	if (r) {
@@ -101,7 +101,7 @@ static bool checkpoint_due(struct quiver *store)
 		return false;
 	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || deferred >= STORE_CHECKPOINT_DEFERRED ||
 	    deferred * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES ||
-	    atomic_load(&store->attr_deltas.count) >= STORE_CHECKPOINT_ATTRS ||
+	    atomic_load(&store->catalog.attr_deltas.count) >= STORE_CHECKPOINT_ATTRS ||
 	    atomic_load(&store->unlogged_count) >= STORE_CHECKPOINT_UNLOGGED)
 		return true;
 	pthread_mutex_lock(&store->checkpoint_lock);
@@ -132,7 +132,7 @@ static void compact_if_due(struct quiver *store)
 
 	if (percent == 0 || health_writable(&store->health) != 0)
 		return;
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	unused = counts.free_below + atomic_load(&store->deferred_count);
 	/* Less than a growth step is not worth the moves. */
 	if (counts.used == 0 || unused * 100 < (uint64_t)percent * counts.used ||

@@ -67,24 +67,24 @@ static int begin(struct quiver *store, struct checkpoint *cp)
 	int r;
 
 	memset(cp, 0, sizeof(*cp));
-	pthread_mutex_lock(&store->writer_lock);
-	r = attr_deltas_copy(&store->attr_deltas, &cp->rows, &cp->row_count);
+	pthread_mutex_lock(&store->catalog.writer_lock);
+	r = attr_deltas_copy(&store->catalog.attr_deltas, &cp->rows, &cp->row_count);
 	if (r == 0) {
 		cp->lsn = atomic_load(&store->lsn);
 		cp->log_bytes = atomic_load(&store->wal.appended_bytes);
-		cp->count = atomic_load(&store->index.count);
+		cp->count = atomic_load(&store->catalog.index.count);
 		cp->dir = store->dir;
-		slots_counts(&store->slots, &counts);
+		slots_counts(&store->catalog.slots, &counts);
 		cp->slots_used = counts.used;
 		cp->deferred = store->deferred_frees;
 		cp->unlogged = store->unlogged;
-		cp->former = index_take_former(&store->index);
+		cp->former = index_take_former(&store->catalog.index);
 		memset(&store->deferred_frees, 0, sizeof(store->deferred_frees));
 		memset(&store->unlogged, 0, sizeof(store->unlogged));
 		atomic_store(&store->unlogged_count, 0);
 		wal_rotate(&store->wal);
 	}
-	pthread_mutex_unlock(&store->writer_lock);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
 	return r;
 }
 
@@ -105,10 +105,10 @@ static size_t none_records(struct quiver *store, const struct checkpoint *cp,
 
 	for (size_t i = 0; i < cp->unlogged.count; i++) {
 		uint64_t slot = cp->unlogged.items[i];
-		uint64_t id = columns_id(&store->columns, slot);
+		uint64_t id = columns_id(&store->catalog.columns, slot);
 		struct meta_row row;
 
-		if (columns_meta(&store->columns, slot, id, &row) != 0)
+		if (columns_meta(&store->catalog.columns, slot, id, &row) != 0)
 			continue; /* damage under our feet: left unconfirmed, so it is freed */
 		records[n++] = (struct wal_record){ .type = WAL_PUTREF,
 			                            .lsn = row.lsn,
@@ -169,11 +169,11 @@ static int log_none(struct quiver *store, const struct checkpoint *cp)
 	n = none_records(store, cp, records);
 	for (size_t i = 0; i + 1 < n; i++)
 		records[i].more = true;
-	pthread_mutex_lock(&store->writer_lock);
+	pthread_mutex_lock(&store->catalog.writer_lock);
 	r = wal_make_room(&store->wal, n * wal_record_bytes(0), false);
 	if (r == 0)
 		r = wal_append(&store->wal, records, payloads, n, true);
-	pthread_mutex_unlock(&store->writer_lock);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
 out:
 	free(records);
 	free(payloads);
@@ -210,12 +210,12 @@ static int write_rows(struct quiver *store, const struct checkpoint *cp)
 	if (cp->row_count > 1)
 		qsort(cp->rows, cp->row_count, sizeof(*cp->rows), rows_by_slot);
 	for (size_t i = 0; r == 0 && i < cp->deferred.count; i++)
-		r = columns_write_rows(&store->columns, cp->deferred.items[i].slot, &none,
+		r = columns_write_rows(&store->catalog.columns, cp->deferred.items[i].slot, &none,
 		                       &free_row, 1);
 	for (size_t i = 0; r == 0 && i < cp->row_count; i++) {
 		const struct attr_delta *row = &cp->rows[i];
 
-		r = columns_write_meta(&store->columns, row->slot, row->id, &row->row);
+		r = columns_write_meta(&store->catalog.columns, row->slot, row->id, &row->row);
 	}
 	return r;
 }
@@ -225,7 +225,7 @@ static int write_rows(struct quiver *store, const struct checkpoint *cp)
 static void drop_rows(struct quiver *store, const struct checkpoint *cp)
 {
 	for (size_t i = 0; i < cp->row_count; i++)
-		attr_deltas_drop(&store->attr_deltas, cp->rows[i].slot, cp->rows[i].lsn);
+		attr_deltas_drop(&store->catalog.attr_deltas, cp->rows[i].slot, cp->rows[i].lsn);
 }
 
 static int write_superblock(struct quiver *store, const struct checkpoint *cp)
@@ -246,10 +246,10 @@ static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 static int make_durable(struct quiver *store, const struct checkpoint *cp)
 {
 	enum health_subject subject = HEALTH_CHECKPOINT_SLOTS;
-	int r = columns_write_out(&store->columns);
+	int r = columns_write_out(&store->catalog.columns);
 
 	if (r == 0)
-		r = columns_sync(&store->columns, true, true);
+		r = columns_sync(&store->catalog.columns, true, true);
 	if (r == 0 && store_mode(store) == QUIVER_NONE) {
 		subject = HEALTH_CHECKPOINT_LOG;
 		r = log_none(store, cp);
@@ -266,7 +266,7 @@ static int make_durable(struct quiver *store, const struct checkpoint *cp)
 	}
 	if (r == 0) {
 		subject = HEALTH_CHECKPOINT_ROWS_SYNC;
-		r = columns_sync(&store->columns, false, true);
+		r = columns_sync(&store->catalog.columns, false, true);
 	}
 	if (r == 0) {
 		subject = HEALTH_SUPERBLOCK;
@@ -296,16 +296,16 @@ void checkpoint_free_unpinned(struct quiver *store)
 {
 	struct deferred_free_list *list = &store->deferred_pinned;
 	uint32_t pinned[READERS_PINS_MAX];
-	size_t count = readers_pinned(&store->readers, pinned);
+	size_t count = readers_pinned(&store->catalog.readers, pinned);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
 		uint64_t slot = list->items[i].slot;
 
-		if (slots_pinned(&store->slots, slot) || is_among(slot, pinned, count)) {
+		if (slots_pinned(&store->catalog.slots, slot) || is_among(slot, pinned, count)) {
 			list->items[kept++] = list->items[i];
 		} else {
-			slots_give(&store->slots, slot);
+			slots_give(&store->catalog.slots, slot);
 			atomic_fetch_sub(&store->deferred_count, 1);
 		}
 	}
@@ -330,12 +330,12 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 {
 	int r;
 
-	pthread_mutex_lock(&store->writer_lock);
+	pthread_mutex_lock(&store->catalog.writer_lock);
 	r = deferred_frees_make_room(&cp->deferred, store->deferred_frees.count);
 	if (r == 0)
 		r = slot_list_make_room(&cp->unlogged, store->unlogged.count);
 	if (r) {
-		pthread_mutex_unlock(&store->writer_lock);
+		pthread_mutex_unlock(&store->catalog.writer_lock);
 		(void)health_judge(&store->health, HEALTH_CHECKPOINT_LISTS, r);
 		return;
 	}
@@ -350,7 +350,7 @@ static void put_back(struct quiver *store, struct checkpoint *cp)
 	store->unlogged = cp->unlogged;
 	atomic_store(&store->unlogged_count, store->unlogged.count);
 	memset(&cp->unlogged, 0, sizeof(cp->unlogged));
-	pthread_mutex_unlock(&store->writer_lock);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
 }
 
 /* Space back to the filesystem; failures here lose nothing and are only reported. */
@@ -368,10 +368,10 @@ static bool nothing_to_do(struct quiver *store)
 {
 	bool nothing;
 
-	pthread_mutex_lock(&store->writer_lock);
+	pthread_mutex_lock(&store->catalog.writer_lock);
 	nothing = atomic_load(&store->lsn) == store->superblock.checkpoint_lsn &&
 	          store->deferred_frees.count == 0;
-	pthread_mutex_unlock(&store->writer_lock);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
 	return nothing;
 }
 
@@ -408,7 +408,7 @@ static int run_locked(struct quiver *store)
 out:
 	if (cp.former)
 		epoch_wait();
-	index_free_former(&store->index, cp.former);
+	index_free_former(&store->catalog.index, cp.former);
 	free(cp.deferred.items);
 	free(cp.unlogged.items);
 	free(cp.rows);

@@ -239,7 +239,7 @@ void commit_resume(struct quiver *store)
 static bool would_wait(struct quiver *store, const struct commit_request *request)
 {
 	return (request->flags & QUIVER_SYNC) || atomic_load(&store->durability) == QUIVER_ALWAYS ||
-	       atomic_load(&store->queue.syncing) || !index_is_whole(&store->index);
+	       atomic_load(&store->queue.syncing) || !index_is_whole(&store->catalog.index);
 }
 
 static void give_back(struct quiver *store, const struct commit_request *request)
@@ -249,7 +249,7 @@ static void give_back(struct quiver *store, const struct commit_request *request
 		return;
 	for (size_t i = 0; i < request->count; i++)
 		if (commit_op_has_slot(&request->ops[i]))
-			slots_give(&store->slots, request->ops[i].slot);
+			slots_give(&store->catalog.slots, request->ops[i].slot);
 }
 
 /* Into the queue, and until the request is done or called to lead. Queue lock held; on return it

@@ -18,8 +18,8 @@ static uint64_t id_in(struct quiver *store, uint64_t slot)
 	uint64_t id;
 
 	epoch_enter();
-	id = slots_is_live(&store->slots, slot) ? columns_id(&store->columns, slot)
-	                                        : QUIVER_ID_NONE;
+	id = slots_is_live(&store->catalog.slots, slot) ? columns_id(&store->catalog.columns, slot)
+	                                                : QUIVER_ID_NONE;
 	epoch_leave();
 	return id;
 }
@@ -29,7 +29,7 @@ static uint64_t id_in(struct quiver *store, uint64_t slot)
 static int move_one(struct quiver *store, uint64_t *below, void *buffer)
 {
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		uint64_t slot = slots_highest_live(&store->slots, *below);
+		uint64_t slot = slots_highest_live(&store->catalog.slots, *below);
 		uint64_t to;
 		uint64_t id;
 		int64_t got;
@@ -42,7 +42,7 @@ static int move_one(struct quiver *store, uint64_t *below, void *buffer)
 			return (int)got;
 		id = id_in(store, slot);
 		if (id == QUIVER_ID_NONE) {
-			slots_give(&store->slots, to);
+			slots_give(&store->catalog.slots, to);
 			continue;
 		}
 		r = store_move(store, id, slot, to, buffer);
@@ -66,7 +66,7 @@ static int move_all(struct quiver *store, void *buffer)
 	uint64_t moved = 0;
 	int r = 1;
 
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	below = counts.used;
 	total = counts.free_below;
 	while (r == 1 && moved < total && !atomic_load(&store->job.stop)) {

@@ -79,7 +79,7 @@ static uint64_t tail_slots(const struct quiver *store)
 static bool tail_is_low(const struct quiver *store, uint64_t slot)
 {
 	uint64_t want = slot + tail_slots(store) / WRITE_WINDOWS * (WRITE_WINDOWS - 1);
-	uint64_t rows = atomic_load(&store->columns.rows);
+	uint64_t rows = atomic_load(&store->catalog.columns.rows);
 
 	return atomic_load_explicit(&store->prefetch.tail, memory_order_relaxed) <
 	       (want < rows ? want : rows);
@@ -105,7 +105,7 @@ static bool is_taken_fast(struct quiver *store)
 {
 	struct prefetch *fetch = &store->prefetch;
 	uint64_t now = clock_monotonic_ns();
-	uint64_t syncs = atomic_load(&store->columns.vector_syncs);
+	uint64_t syncs = atomic_load(&store->catalog.columns.vector_syncs);
 	bool fast = now - fetch->asked_ns < FAST_NS && syncs == fetch->syncs;
 
 	fetch->asked_ns = now;
@@ -115,7 +115,7 @@ static bool is_taken_fast(struct quiver *store)
 
 static uint64_t offset_of(const struct quiver *store, uint64_t slot)
 {
-	return columns_vector_offset(&store->columns, slot);
+	return columns_vector_offset(&store->catalog.columns, slot);
 }
 
 /* Windows over what follows the slot that is taken next; whether there are any. */
@@ -124,7 +124,7 @@ static bool follow(struct quiver *store, const struct slots_counts *counts)
 	uint64_t at = offset_of(store, counts->used);
 	uint64_t end = (at / WRITE_WINDOW_BYTES + WRITE_WINDOWS) * WRITE_WINDOW_BYTES;
 
-	if (!write_windows_follow(&store->columns, at, offset_of(store, counts->rows)))
+	if (!write_windows_follow(&store->catalog.columns, at, offset_of(store, counts->rows)))
 		return false;
 	end = end < offset_of(store, counts->rows) ? end : offset_of(store, counts->rows);
 	atomic_store(&store->prefetch.tail,
@@ -156,8 +156,8 @@ static void prefetch_tail(struct quiver *store, const struct slots_counts *count
 	atomic_store(&store->prefetch.tail, to);
 	if (from >= to)
 		return;
-	will_need(&store->columns.vectors, offset_of(store, from) / PIECE_BYTES * PIECE_BYTES,
-	          offset_of(store, to));
+	will_need(&store->catalog.columns.vectors,
+	          offset_of(store, from) / PIECE_BYTES * PIECE_BYTES, offset_of(store, to));
 }
 
 /* ---- holes ---- */
@@ -231,14 +231,14 @@ static void prefetch_holes(struct quiver *store, const struct slots_counts *coun
 	struct prefetch *fetch = &store->prefetch;
 	uint64_t holes[HOLES_AHEAD];
 	uint64_t end;
-	size_t count = slots_peek(&store->slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
+	size_t count = slots_peek(&store->catalog.slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
 	size_t known = 0;
 
 	while (known < count && holes[known] >= fetch->holes_from && holes[known] < fetch->holes_to)
 		known++;
-	prefetch_edges(&store->columns.vectors, holes + known, count - known);
-	prefetch_edges(&store->columns.ids, holes + known, count - known);
-	prefetch_edges(&store->columns.meta, holes + known, count - known);
+	prefetch_edges(&store->catalog.columns.vectors, holes + known, count - known);
+	prefetch_edges(&store->catalog.columns.ids, holes + known, count - known);
+	prefetch_edges(&store->catalog.columns.meta, holes + known, count - known);
 	fetch->holes_from = count > 0 ? holes[0] : end;
 	fetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
 	if (count > 0)
@@ -251,7 +251,7 @@ void prefetch_ahead(struct quiver *store)
 {
 	struct slots_counts counts;
 
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	prefetch_holes(store, &counts);
 	if (tail_is_low(store, counts.used))
 		prefetch_tail(store, &counts);

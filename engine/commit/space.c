@@ -17,7 +17,7 @@ static void *reserve_words(uint64_t words)
 
 int space_init(struct quiver *store)
 {
-	store->chunk_words = store->columns.vectors.reserved_bytes / CHUNK_BYTES / 64 + 1;
+	store->chunk_words = store->catalog.columns.vectors.reserved_bytes / CHUNK_BYTES / 64 + 1;
 	store->backed = reserve_words(store->chunk_words);
 	store->punched = reserve_words(store->chunk_words);
 	return store->backed && store->punched ? 0 : -ENOMEM;
@@ -59,7 +59,7 @@ static int back_slot(struct quiver *store, uint64_t slot)
 {
 	uint64_t first = offset_of(store, slot) / CHUNK_BYTES;
 	uint64_t last = (offset_of(store, slot + 1) - 1) / CHUNK_BYTES;
-	uint64_t file_end = offset_of(store, atomic_load(&store->columns.rows));
+	uint64_t file_end = offset_of(store, atomic_load(&store->catalog.columns.rows));
 	int r = 0;
 
 	for (uint64_t chunk = first; r == 0 && chunk <= last; chunk++) {
@@ -68,7 +68,8 @@ static int back_slot(struct quiver *store, uint64_t slot)
 
 		if (bit_get(store->backed, chunk))
 			continue;
-		r = store->io->allocate(store->io, store->columns.vectors.fd, from, to - from);
+		r = store->io->allocate(store->io, store->catalog.columns.vectors.fd, from,
+		                        to - from);
 		/* The last chunk is not whole yet: ask again after growing. */
 		if (r == 0 && to == from + CHUNK_BYTES)
 			bit_put(store->backed, chunk, true);
@@ -84,14 +85,14 @@ static int back_slots(struct quiver *store, size_t count, const uint64_t *slots)
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = back_slot(store, slots[i]);
 	for (size_t i = 0; r && i < count; i++)
-		slots_give(&store->slots, slots[i]);
+		slots_give(&store->catalog.slots, slots[i]);
 	return r;
 }
 
 /* Take slots, growing and, where the disk is full, freeing what is superseded. */
 static int take_waiting(struct quiver *store, size_t count, uint64_t *slots)
 {
-	int r = slots_take(&store->slots, count, slots);
+	int r = slots_take(&store->catalog.slots, count, slots);
 
 	for (int tries = 0; r == -ENOSPC && tries < 3; tries++) {
 		r = space_grow(store, count, false);
@@ -103,7 +104,7 @@ static int take_waiting(struct quiver *store, size_t count, uint64_t *slots)
 		} else if (r) {
 			return r;
 		}
-		r = slots_take(&store->slots, count, slots);
+		r = slots_take(&store->catalog.slots, count, slots);
 	}
 	return r;
 }
@@ -113,7 +114,7 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	int r;
 
 	if (nowait) {
-		r = slots_take(&store->slots, count, slots);
+		r = slots_take(&store->catalog.slots, count, slots);
 		if (r == -ENOSPC) {
 			background_want_growth(store);
 			return -EAGAIN;
@@ -132,7 +133,7 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 
 int64_t space_take_below(struct quiver *store, uint64_t below, size_t count, uint64_t *slots)
 {
-	size_t got = slots_take_below(&store->slots, below, count, slots);
+	size_t got = slots_take_below(&store->catalog.slots, below, count, slots);
 	int r = back_slots(store, got, slots);
 
 	if (r == 0)
@@ -148,7 +149,7 @@ static uint64_t slot_bytes(const struct quiver *store)
 
 uint64_t space_headroom(const struct quiver *store)
 {
-	uint64_t rows = atomic_load(&store->columns.rows);
+	uint64_t rows = atomic_load(&store->catalog.columns.rows);
 	uint64_t most = HEADROOM_MAX_BYTES / slot_bytes(store);
 
 	return (rows / 4 < most ? rows / 4 : most) + 1;
@@ -158,7 +159,7 @@ bool space_is_low(struct quiver *store)
 {
 	struct slots_counts counts;
 
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	return counts.free_below + (counts.rows - counts.used) < space_headroom(store);
 }
 
@@ -182,7 +183,7 @@ static uint64_t grow_target(const struct quiver *store, uint64_t rows, uint64_t 
 	rows += step / slot_bytes(store);
 	if (rows < need)
 		rows = need;
-	return rows < store->columns.rows_max ? rows : store->columns.rows_max;
+	return rows < store->catalog.columns.rows_max ? rows : store->catalog.columns.rows_max;
 }
 
 int space_grow(struct quiver *store, uint64_t count, bool exactly)
@@ -194,25 +195,25 @@ int space_grow(struct quiver *store, uint64_t count, bool exactly)
 	int r = 0;
 
 	pthread_mutex_lock(&store->grow_lock);
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	need = counts.used + (count > counts.free_below ? count - counts.free_below : 0);
 	if (need <= counts.rows)
 		goto out;
-	if (need > store->columns.rows_max) {
+	if (need > store->catalog.columns.rows_max) {
 		r = -ENOSPC;
 		goto out;
 	}
 	target = exactly ? need : grow_target(store, counts.rows, need);
-	r = columns_grow(&store->columns, target);
+	r = columns_grow(&store->catalog.columns, target);
 	/* By halves: with one slot at a time a disk that is nearly full would be slow. */
 	while (r == -ENOSPC && target > need) {
 		target = need + (target - need) / 2;
-		r = columns_grow(&store->columns, target);
+		r = columns_grow(&store->catalog.columns, target);
 	}
 	if (r)
 		goto out;
 	note_backed(store, offset_of(store, counts.rows), offset_of(store, target));
-	slots_set_rows(&store->slots, target);
+	slots_set_rows(&store->catalog.slots, target);
 	atomic_fetch_add(&store->health.counters.growths, 1);
 	latency_add(&store->health.counters.growth, clock_monotonic_ns() - began);
 out:
@@ -228,12 +229,12 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 
 	pthread_mutex_lock(&store->grow_lock);
 	pthread_mutex_lock(&store->hold_lock);
-	before = atomic_load(&store->columns.rows);
-	rows = slots_trim(&store->slots) + keep;
+	before = atomic_load(&store->catalog.columns.rows);
+	rows = slots_trim(&store->catalog.slots) + keep;
 	if (rows >= before)
 		goto out;
 	store->cut_wanted = store->holds > 0;
-	if (store->holds > 0 || !slots_cut(&store->slots, rows))
+	if (store->holds > 0 || !slots_cut(&store->catalog.slots, rows))
 		goto out;
 	/* The superblock must not ask for more rows than there are. */
 	if (store->superblock.slots_used > rows) {
@@ -243,10 +244,10 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 			superblock_write(store->io, store->superblock_fd, &store->superblock));
 	}
 	if (r == 0)
-		r = columns_cut(&store->columns, rows);
+		r = columns_cut(&store->catalog.columns, rows);
 	prefetch_cut(store, rows);
 	if (r) {
-		slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
+		slots_set_rows(&store->catalog.slots, atomic_load(&store->catalog.columns.rows));
 		goto out;
 	}
 	for (uint64_t at = offset_of(store, rows) / CHUNK_BYTES;
@@ -286,8 +287,8 @@ static int punch_run(struct quiver *store, uint64_t first, uint64_t count, uint6
 			bit_put(store->backed, end, false);
 			bit_put(store->punched, end, true);
 		}
-		r = store->io->punch(store->io, store->columns.vectors.fd, from * CHUNK_BYTES,
-		                     (end - from) * CHUNK_BYTES);
+		r = store->io->punch(store->io, store->catalog.columns.vectors.fd,
+		                     from * CHUNK_BYTES, (end - from) * CHUNK_BYTES);
 		if (r == 0) {
 			*freed += (end - from) * CHUNK_BYTES;
 			atomic_fetch_add(&store->health.counters.punches, 1);
@@ -307,11 +308,11 @@ int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed)
 	int r = 0;
 
 	pthread_mutex_lock(&store->grow_lock);
-	while (r == 0 && (count = slots_take_run(&store->slots, &from, min, max)) > 0) {
+	while (r == 0 && (count = slots_take_run(&store->catalog.slots, &from, min, max)) > 0) {
 		seen += count;
 		if (seen > keep)
 			r = punch_run(store, from, count, freed);
-		slots_give_run(&store->slots, from, count);
+		slots_give_run(&store->catalog.slots, from, count);
 		from += count;
 	}
 	pthread_mutex_unlock(&store->grow_lock);

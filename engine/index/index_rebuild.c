@@ -6,16 +6,16 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/store/store.h"
+#include "engine/index/catalog.h"
 
 /* One row of a store that nothing has changed since it was closed cleanly. 0 or -ENOMEM;
  * *wrong counts rows that do not say what the live map says, or nothing. */
-static int mend_row(struct quiver *store, struct index *fresh, uint64_t slot, uint64_t *wrong)
+static int mend_row(struct catalog *catalog, struct index *fresh, uint64_t slot, uint64_t *wrong)
 {
-	uint64_t id = columns_id(&store->columns, slot);
-	bool live = slots_is_live(&store->slots, slot);
+	uint64_t id = columns_id(&catalog->columns, slot);
+	bool live = slots_is_live(&catalog->slots, slot);
 	struct meta_row row;
-	int r = columns_meta(&store->columns, slot, id, &row);
+	int r = columns_meta(&catalog->columns, slot, id, &row);
 
 	if (r || (row.lsn != 0) != live)
 		++*wrong;
@@ -30,66 +30,67 @@ static int mend_row(struct quiver *store, struct index *fresh, uint64_t slot, ui
 	return 0;
 }
 
-static int rebuild(struct quiver *store, int why)
+static int rebuild(struct catalog *catalog, int why)
 {
 	struct slots_counts counts;
 	struct index fresh;
 	uint64_t wrong = 0;
-	int r = index_init(&fresh, &store->columns, atomic_load(&store->index.count));
+	int r = index_init(&fresh, &catalog->columns, atomic_load(&catalog->index.count));
 
 	if (r)
 		return r;
-	slots_counts(&store->slots, &counts);
+	slots_counts(&catalog->slots, &counts);
 	for (uint64_t slot = 0; r == 0 && slot < counts.used; slot++)
-		r = mend_row(store, &fresh, slot, &wrong);
+		r = mend_row(catalog, &fresh, slot, &wrong);
 	if (r == 0) {
-		if (wrong || atomic_load(&fresh.count) != atomic_load(&store->index.count))
-			atomic_store(&store->index.misses_some, true);
-		index_swap(&store->index, &fresh);
-		report_add(&store->health.report, "index: %s; made anew from ids.npy and meta.npy",
+		if (wrong || atomic_load(&fresh.count) != atomic_load(&catalog->index.count))
+			atomic_store(&catalog->index.misses_some, true);
+		index_swap(&catalog->index, &fresh);
+		report_add(&catalog->health->report,
+		           "index: %s; made anew from ids.npy and meta.npy",
 		           why == -EBADMSG ? "damaged" : strerror(-why));
 	}
 	index_destroy(&fresh);
-	if (r == 0 && atomic_load(&store->index.misses_some)) {
-		report_add(&store->health.report,
+	if (r == 0 && atomic_load(&catalog->index.misses_some)) {
+		report_add(&catalog->health->report,
 		           "index: %" PRIu64
 		           " rows of ids.npy and meta.npy do not match, so what is not found may "
 		           "be there all the same and is an I/O error; `quiverfs check` says which",
 		           wrong);
-		(void)health_judge(&store->health, HEALTH_INDEX, -EUCLEAN);
+		(void)health_judge(catalog->health, HEALTH_INDEX, -EUCLEAN);
 	}
 	return r;
 }
 
 /* Writer lock. */
-static int whole_index(struct quiver *store)
+static int whole_index(struct catalog *catalog)
 {
 	/* All of the live map is as it was loaded: what changes it comes here first. */
-	int r = index_load_rest(&store->index, (const uint64_t *)(uintptr_t)store->slots.live);
+	int r = index_load_rest(&catalog->index, (const uint64_t *)(uintptr_t)catalog->slots.live);
 
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	r = rebuild(store, r);
-	if (r == 0 && atomic_load(&store->index.misses_some))
+	r = rebuild(catalog, r);
+	if (r == 0 && atomic_load(&catalog->index.misses_some))
 		r = -EROFS;
 	return r;
 }
 
-int store_whole_index(struct quiver *store)
+int catalog_whole_index(struct catalog *catalog)
 {
-	return index_is_whole(&store->index) ? 0 : whole_index(store);
+	return index_is_whole(&catalog->index) ? 0 : whole_index(catalog);
 }
 
-int store_rebuild_index(struct quiver *store)
+int catalog_rebuild_index(struct catalog *catalog)
 {
 	int r;
 
-	pthread_mutex_lock(&store->writer_lock);
-	r = index_damage(&store->index) ? whole_index(store) : 0;
-	pthread_mutex_unlock(&store->writer_lock);
+	pthread_mutex_lock(&catalog->writer_lock);
+	r = index_damage(&catalog->index) ? whole_index(catalog) : 0;
+	pthread_mutex_unlock(&catalog->writer_lock);
 	if (r == 0 || r == -EROFS)
 		return 0;
-	report_add(&store->health.report, "index: damaged, and could not be made anew: %s",
+	report_add(&catalog->health->report, "index: damaged, and could not be made anew: %s",
 	           strerror(-r));
 	return -EIO;
 }

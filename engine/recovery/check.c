@@ -36,14 +36,14 @@ static void count_damage(struct recovery *recovery, const char *line)
 bool check_vector(struct check *check, uint64_t slot, const char **why)
 {
 	struct quiver *store = check->store;
-	uint64_t id = columns_id(&store->columns, slot);
+	uint64_t id = columns_id(&store->catalog.columns, slot);
 	struct meta_row row;
 	uint64_t hash = 0;
-	int r = columns_meta(&store->columns, slot, id, &row);
+	int r = columns_meta(&store->catalog.columns, slot, id, &row);
 
 	if (r == 0)
-		r = fault_hash(columns_vector(&store->columns, slot), store->geometry.vector_bytes,
-		               &hash);
+		r = fault_hash(columns_vector(&store->catalog.columns, slot),
+		               store->geometry.vector_bytes, &hash);
 	if (r == 0 && vector_sum(id, row.lsn, hash) != row.sum)
 		r = -EBADMSG;
 	*why = r == -EBADMSG ? "the bytes do not match their checksum" : strerror(-r);
@@ -55,14 +55,14 @@ static void check_vectors(struct check *check, uint64_t rows)
 	const char *why;
 
 	for (uint64_t slot = 0; slot < rows; slot++) {
-		if (!slots_is_live(&check->store->slots, slot))
+		if (!slots_is_live(&check->store->catalog.slots, slot))
 			continue;
 		check->result->vectors++;
 		if (check_vector(check, slot, &why))
 			continue;
 		check->result->damage++;
 		check_say(check, "vectors.npy: slot %" PRIu64 " (vector %" PRIu64 "): %s", slot,
-		          columns_id(&check->store->columns, slot), why);
+		          columns_id(&check->store->catalog.columns, slot), why);
 	}
 }
 
@@ -73,11 +73,12 @@ static uint64_t compare_snapshot(const struct quiver *store, const struct index 
 	uint64_t wrong = 0;
 
 	for (uint64_t slot = 0; slot < store->superblock.slots_used; slot++) {
-		bool here = slots_is_live(&store->slots, slot);
+		bool here = slots_is_live(&store->catalog.slots, slot);
 		bool there = live[slot / 64] >> (slot % 64) & 1;
 
 		if (here != there ||
-		    (here && index_find(snapshot, columns_id(&store->columns, slot)) != slot))
+		    (here &&
+		     index_find(snapshot, columns_id(&store->catalog.columns, slot)) != slot))
 			wrong++;
 	}
 	return wrong;
@@ -98,7 +99,7 @@ static int check_snapshot(struct check *check)
 	live = malloc(index_live_bytes(stamp.slots_used) + 1);
 	if (!live)
 		return -ENOMEM;
-	r = index_load(&snapshot, &store->columns, store->io, store->dir_fd, &stamp, live);
+	r = index_load(&snapshot, &store->catalog.columns, store->io, store->dir_fd, &stamp, live);
 	if (r == 0) {
 		r = index_load_rest(&snapshot, live);
 		if (r)
@@ -118,7 +119,7 @@ static int check_snapshot(struct check *check)
 	if (r)
 		goto out;
 	wrong = compare_snapshot(store, &snapshot, live);
-	if (wrong || atomic_load(&snapshot.count) != atomic_load(&store->index.count)) {
+	if (wrong || atomic_load(&snapshot.count) != atomic_load(&store->catalog.index.count)) {
 		check->result->damage++;
 		check_say(check, "index: %" PRIu64 " slots do not agree with ids.npy and meta.npy",
 		          wrong);
@@ -135,9 +136,9 @@ static struct superblock recovered(struct quiver *store)
 	struct superblock sb = store->superblock;
 	struct slots_counts counts;
 
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	sb.slots_used = counts.used;
-	sb.count = atomic_load(&store->index.count);
+	sb.count = atomic_load(&store->catalog.index.count);
 	sb.lsn_ceiling += STORE_LSN_STEP;
 	return sb;
 }
@@ -215,7 +216,7 @@ static int open_for_check(const char *path, bool repair, struct check *check,
 
 	if (r)
 		return r;
-	return index_init(&check->store->index, &check->store->columns,
+	return index_init(&check->store->catalog.index, &check->store->catalog.columns,
 	                  check->store->superblock.count);
 }
 

@@ -28,7 +28,7 @@ void recovery_set_doomed(struct recovery *recovery, uint64_t slot, bool on)
 
 int recovery_doom(struct recovery *recovery, uint64_t slot)
 {
-	uint64_t rows = atomic_load(&recovery->store->columns.rows);
+	uint64_t rows = atomic_load(&recovery->store->catalog.columns.rows);
 	uint64_t *grown;
 
 	if (slot >= recovery->rows) {
@@ -62,7 +62,7 @@ int recovery_init(struct recovery *recovery, struct quiver *store)
 	memset(recovery, 0, sizeof(*recovery));
 	recovery->store = store;
 	recovery->dir = store->superblock.dir;
-	recovery->rows = atomic_load(&store->columns.rows);
+	recovery->rows = atomic_load(&store->catalog.columns.rows);
 	recovery->doomed = calloc(recovery->rows / 64 + 1, 8);
 	return recovery->doomed ? 0 : -ENOMEM;
 }
@@ -84,9 +84,10 @@ int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_r
 	uint64_t hash = 0;
 	int r;
 
-	if (slot >= atomic_load(&store->columns.rows))
+	if (slot >= atomic_load(&store->catalog.columns.rows))
 		return 0;
-	r = fault_hash(columns_vector(&store->columns, slot), store->geometry.vector_bytes, &hash);
+	r = fault_hash(columns_vector(&store->catalog.columns, slot), store->geometry.vector_bytes,
+	               &hash);
 	return r ? r : vector_sum(record->id, record->lsn, hash) == record->sum;
 }
 
@@ -118,7 +119,7 @@ static int judge_slot_refs(struct recovery *recovery)
 	int r;
 
 	recovery->names_slots = refs->count > 0;
-	r = slot_refs_check(refs, &recovery->store->columns, !recovery->look_only);
+	r = slot_refs_check(refs, &recovery->store->catalog.columns, !recovery->look_only);
 
 	if (r == 0)
 		slot_refs_keep_bad(refs);
@@ -144,7 +145,7 @@ static int read_log(struct recovery *recovery)
 	int r;
 
 	/* Of a log that was cut off by a crash the kernel has much to write. */
-	columns_write_soon(&store->columns);
+	columns_write_soon(&store->catalog.columns);
 	scan->each = collect;
 	scan->arg = recovery;
 	r = wal_scan(scan);
@@ -154,7 +155,7 @@ static int read_log(struct recovery *recovery)
 	 * that is written over such a one may even lack the filesystem's note that it belongs
 	 * to the file: ext4 then reads zeros after a power cut. The log's pages had theirs when
 	 * it was filled with zeros. */
-	return r ? r : columns_forget(&store->columns);
+	return r ? r : columns_forget(&store->catalog.columns);
 }
 
 int recovery_read_log(struct recovery *recovery)
@@ -210,12 +211,12 @@ bool recovery_settle(struct recovery *recovery, uint64_t slot)
 int recovery_adopt(struct recovery *recovery, uint64_t id, uint64_t slot)
 {
 	struct quiver *store = recovery->store;
-	int r = index_make_room(&store->index, 1);
+	int r = index_make_room(&store->catalog.index, 1);
 
 	if (r)
 		return r;
-	index_insert(&store->index, id, slot);
-	slots_load_live(&store->slots, slot);
+	index_insert(&store->catalog.index, id, slot);
+	slots_load_live(&store->catalog.slots, slot);
 	return 0;
 }
 
@@ -229,13 +230,13 @@ static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, 
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
-	if (!clean && columns_meta_torn(&store->columns, slot)) {
+	if (!clean && columns_meta_torn(&store->catalog.columns, slot)) {
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
 	/* The ids entry never reached the disk, the row did: a commit that the log lacks. */
 	if (!clean && id == QUIVER_ID_NONE &&
-	    columns_meta_lsn(&store->columns, slot) > store->superblock.checkpoint_lsn) {
+	    columns_meta_lsn(&store->catalog.columns, slot) > store->superblock.checkpoint_lsn) {
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
@@ -245,9 +246,9 @@ static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, 
 static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
 {
 	struct quiver *store = recovery->store;
-	uint64_t id = columns_id(&store->columns, slot);
+	uint64_t id = columns_id(&store->catalog.columns, slot);
 	struct meta_row row;
-	int r = columns_meta(&store->columns, slot, id, &row);
+	int r = columns_meta(&store->catalog.columns, slot, id, &row);
 
 	if (r == -EBADMSG)
 		return judge_bad_row(recovery, slot, id, clean);
@@ -267,10 +268,10 @@ static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
-	if (index_find(&store->index, id) != SLOT_NONE) {
+	if (index_find(&store->catalog.index, id) != SLOT_NONE) {
 		recovery_say(recovery,
 		             "ids.npy: ID %" PRIu64 " is in rows %" PRIu64 " and %" PRIu64, id,
-		             index_find(&store->index, id), slot);
+		             index_find(&store->catalog.index, id), slot);
 		return add_bad(recovery, slot, id);
 	}
 	recovery->base++;
@@ -327,9 +328,9 @@ void recovery_judge(struct recovery *recovery, bool clean)
 	struct slots_counts counts;
 
 	recovery_judge_rows(recovery);
-	slots_counts(&recovery->store->slots, &counts);
+	slots_counts(&recovery->store->catalog.slots, &counts);
 	if (counts.used - counts.free_below - recovery->superseded.count !=
-	            atomic_load(&recovery->store->index.count) &&
+	            atomic_load(&recovery->store->catalog.index.count) &&
 	    recovery->damage_count == 0)
 		recovery_say(recovery, "wal: its records leave slots that belong to no vector");
 	if (recovery->base + recovery->gone != sb->count && recovery->damage_count == 0)
@@ -343,7 +344,7 @@ void recovery_judge(struct recovery *recovery, bool clean)
 static int free_superseded(struct recovery *recovery)
 {
 	static const uint64_t none = QUIVER_ID_NONE;
-	struct columns *columns = &recovery->store->columns;
+	struct columns *columns = &recovery->store->catalog.columns;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < recovery->superseded.count; i++)
@@ -353,7 +354,7 @@ static int free_superseded(struct recovery *recovery)
 
 static int free_doomed(struct recovery *recovery)
 {
-	struct columns *columns = &recovery->store->columns;
+	struct columns *columns = &recovery->store->catalog.columns;
 	uint64_t rows = atomic_load(&columns->rows);
 	uint64_t none[FREE_RUN];
 	uint64_t end = recovery->rows < rows ? recovery->rows : rows;
@@ -382,13 +383,13 @@ static int cut_tail(struct recovery *recovery)
 	uint64_t rows;
 	int r = 0;
 
-	(void)slots_trim(&store->slots);
-	slots_counts(&store->slots, &counts);
+	(void)slots_trim(&store->catalog.slots);
+	slots_counts(&store->catalog.slots, &counts);
 	rows = counts.used > store->superblock.slots_used ? counts.used
 	                                                  : store->superblock.slots_used;
-	if (rows < counts.rows && slots_cut(&store->slots, rows))
-		r = columns_cut(&store->columns, rows);
-	return r ? r : columns_write_headers(&store->columns);
+	if (rows < counts.rows && slots_cut(&store->catalog.slots, rows))
+		r = columns_cut(&store->catalog.columns, rows);
+	return r ? r : columns_write_headers(&store->catalog.columns);
 }
 
 /* Keep what lay behind the end of a torn log. */
@@ -424,7 +425,7 @@ int recovery_finish(struct recovery *recovery)
 	struct quiver *store = recovery->store;
 	struct superblock *sb = &store->superblock;
 	struct slots_counts counts;
-	int r = columns_sync(&store->columns, true, true);
+	int r = columns_sync(&store->catalog.columns, true, true);
 
 	if (r == 0)
 		r = cut_tail(recovery);
@@ -433,16 +434,16 @@ int recovery_finish(struct recovery *recovery)
 	if (r == 0)
 		r = free_doomed(recovery);
 	if (r == 0)
-		r = columns_sync(&store->columns, true, true);
+		r = columns_sync(&store->catalog.columns, true, true);
 	if (r)
 		return r;
 	for (size_t i = 0; i < recovery->superseded.count; i++)
-		slots_give(&store->slots, recovery->superseded.items[i].slot);
-	(void)slots_trim(&store->slots);
-	slots_counts(&store->slots, &counts);
+		slots_give(&store->catalog.slots, recovery->superseded.items[i].slot);
+	(void)slots_trim(&store->catalog.slots);
+	slots_counts(&store->catalog.slots, &counts);
 	sb->clean = false;
 	sb->slots_used = counts.used;
-	sb->count = atomic_load(&store->index.count);
+	sb->count = atomic_load(&store->catalog.index.count);
 	/* The repair of a store that was closed cleanly reads no log. */
 	if (recovery->scan.last_lsn > sb->checkpoint_lsn)
 		sb->checkpoint_lsn = recovery->scan.last_lsn;

@@ -75,16 +75,16 @@ static int keep_bytes(const struct quiver_io *io, int lost_fd, const char *base,
 static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
 {
 	struct quiver *store = check->store;
-	uint64_t id = columns_id(&store->columns, slot);
+	uint64_t id = columns_id(&store->catalog.columns, slot);
 	uint64_t n = store->geometry.vector_bytes;
 	uint8_t row[META_ROW_BYTES];
 	void *bytes = calloc(1, n);
 	char base[NAME_BYTES], name[NAME_BYTES], row_name[NAME_BYTES];
 	int r = bytes ? 0 : -ENOMEM;
 
-	if (r == 0 && fault_copy(bytes, columns_vector(&store->columns, slot), n) != 0)
+	if (r == 0 && fault_copy(bytes, columns_vector(&store->catalog.columns, slot), n) != 0)
 		memset(bytes, 0, n);
-	if (columns_meta_bytes(&store->columns, slot, row) != 0)
+	if (columns_meta_bytes(&store->catalog.columns, slot, row) != 0)
 		memset(row, 0, sizeof(row));
 	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".bin", slot, id);
 	if (r == 0)
@@ -168,15 +168,17 @@ static int remove_damaged(struct check *check, struct recovery *recovery, int lo
 		if (r == 0)
 			r = recovery_doom(recovery, recovery->bad[i].slot);
 	}
-	for (uint64_t slot = 0; r == 0 && slot < atomic_load(&store->columns.rows); slot++) {
-		if (!slots_is_live(&store->slots, slot) || check_vector(check, slot, &why))
+	for (uint64_t slot = 0; r == 0 && slot < atomic_load(&store->catalog.columns.rows);
+	     slot++) {
+		if (!slots_is_live(&store->catalog.slots, slot) || check_vector(check, slot, &why))
 			continue;
 		r = keep_slot(check, lost_fd, slot);
 		if (r)
 			break;
-		index_remove(&store->index, columns_id(&store->columns, slot), slot);
-		slots_clear_live(&store->slots, slot);
-		slots_give(&store->slots, slot);
+		index_remove(&store->catalog.index, columns_id(&store->catalog.columns, slot),
+		             slot);
+		slots_clear_live(&store->catalog.slots, slot);
+		slots_give(&store->catalog.slots, slot);
 		r = recovery_doom(recovery, slot);
 	}
 	return r;

@@ -27,7 +27,8 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 	if (slot > SLOT_MAX)
 		return -EUCLEAN;
 	/* Not recovery->rows: replay may have grown the columns since. */
-	if (slot >= atomic_load(&store->columns.rows) || !slots_is_live(&store->slots, slot)) {
+	if (slot >= atomic_load(&store->catalog.columns.rows) ||
+	    !slots_is_live(&store->catalog.slots, slot)) {
 		/* Freed by a checkpoint that the crash interrupted, or bad: one of the vectors
 		 * that the superblock counts all the same. */
 		(void)recovery_settle(recovery, slot);
@@ -38,7 +39,7 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 	r = deferred_frees_make_room(&recovery->superseded, 1);
 	if (r)
 		return r;
-	slots_clear_live(&store->slots, slot);
+	slots_clear_live(&store->catalog.slots, slot);
 	recovery->superseded.items[recovery->superseded.count++] = item;
 	return 0;
 }
@@ -47,22 +48,25 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 static int claim(struct recovery *recovery, uint64_t slot)
 {
 	struct quiver *store = recovery->store;
-	uint64_t rows = atomic_load(&store->columns.rows);
+	uint64_t rows = atomic_load(&store->catalog.columns.rows);
 	int r = 0;
 
-	if (slot > SLOT_MAX || slot >= store->columns.rows_max)
+	if (slot > SLOT_MAX || slot >= store->catalog.columns.rows_max)
 		return -EUCLEAN;
 	if (slot >= rows) {
 		uint64_t want = slot + 1 + slot / 8;
 
-		r = columns_grow(&store->columns,
-		                 want < store->columns.rows_max ? want : store->columns.rows_max);
+		r = columns_grow(&store->catalog.columns,
+		                 want < store->catalog.columns.rows_max
+		                         ? want
+		                         : store->catalog.columns.rows_max);
 		if (r == 0)
-			slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
+			slots_set_rows(&store->catalog.slots,
+			               atomic_load(&store->catalog.columns.rows));
 	}
 	if (r)
 		return r;
-	if (slots_is_taken(&store->slots, slot)) /* superseded by this log, too */
+	if (slots_is_taken(&store->catalog.slots, slot)) /* superseded by this log, too */
 		return -EUCLEAN;
 	recovery_set_doomed(recovery, slot, false);
 	(void)recovery_settle(recovery, slot);
@@ -73,30 +77,31 @@ static int write_row(struct recovery *recovery, const struct wal_record *record,
 {
 	struct meta_row row = { .lsn = lsn, .sum = record->sum, .attr = record->attr };
 
-	return columns_write_rows(&recovery->store->columns, record->slot, &record->id, &row, 1);
+	return columns_write_rows(&recovery->store->catalog.columns, record->slot, &record->id,
+	                          &row, 1);
 }
 
 /* ID is now in record->slot, whose row is written. */
 static int point_to(struct recovery *recovery, const struct wal_record *record)
 {
 	struct quiver *store = recovery->store;
-	uint64_t old = index_find(&store->index, record->id);
-	int r = index_make_room(&store->index, 1);
+	uint64_t old = index_find(&store->catalog.index, record->id);
+	int r = index_make_room(&store->catalog.index, 1);
 
 	if (r)
 		return r;
 	if (old == SLOT_NONE)
-		index_insert(&store->index, record->id, record->slot);
+		index_insert(&store->catalog.index, record->id, record->slot);
 	else
-		index_replace(&store->index, record->id, old, record->slot);
-	slots_load_live(&store->slots, record->slot);
+		index_replace(&store->catalog.index, record->id, old, record->slot);
+	slots_load_live(&store->catalog.slots, record->slot);
 	return 0;
 }
 
 /* Write what run_add has put off. */
 static int run_write(struct recovery *recovery)
 {
-	struct columns *columns = &recovery->store->columns;
+	struct columns *columns = &recovery->store->catalog.columns;
 	uint64_t count = recovery->run_count;
 	struct iovec part = { .iov_base = recovery->run,
 		              .iov_len = count * recovery->store->geometry.vector_bytes };
@@ -171,7 +176,7 @@ static int run_add(struct recovery *recovery, const struct wal_record *record, c
 		return r;
 	/* The index looks IDs up in the column, so there it cannot be put off. It is there
 	 * already if only the process has died. */
-	if (columns_id(&store->columns, record->slot) != record->id)
+	if (columns_id(&store->catalog.columns, record->slot) != record->id)
 		r = write_row(recovery, record, record->lsn);
 	if (r == 0 && vector)
 		r = fault_copy(recovery->run + at * n, vector, n);
@@ -233,7 +238,7 @@ static int copy_again(struct recovery *recovery, const struct wal_record *record
 	uint64_t from = record->src_slot;
 	int r = buffer ? 0 : -ENOMEM;
 
-	if (r == 0 && from >= atomic_load(&store->columns.rows))
+	if (r == 0 && from >= atomic_load(&store->catalog.columns.rows))
 		r = -EUCLEAN;
 	if (r)
 		goto out;
@@ -243,9 +248,9 @@ static int copy_again(struct recovery *recovery, const struct wal_record *record
 		r = replay_unreadable(recovery, record);
 		goto out;
 	}
-	r = fault_copy(buffer, columns_vector(&store->columns, from), n);
+	r = fault_copy(buffer, columns_vector(&store->catalog.columns, from), n);
 	if (r == 0)
-		r = columns_write_vectors(&store->columns, record->slot, &part, 1);
+		r = columns_write_vectors(&store->catalog.columns, record->slot, &part, 1);
 	if (r == 0)
 		r = write_row(recovery, record, record->lsn);
 out:
@@ -264,8 +269,8 @@ static int replay_move(struct recovery *recovery, const struct wal_record *recor
 	if (r == 0)
 		r = point_to(recovery, record);
 	if (r == 0 && record->type == WAL_RENAME) {
-		if (index_find(&store->index, from) == record->src_slot)
-			index_remove(&store->index, from, record->src_slot);
+		if (index_find(&store->catalog.index, from) == record->src_slot)
+			index_remove(&store->catalog.index, from, record->src_slot);
 		recovery->dir.mtime_ns = record->time_ns;
 		r = supersede(recovery, record->old_slot, record->id, record->lsn);
 	}
@@ -278,8 +283,8 @@ static int replay_remove(struct recovery *recovery, const struct wal_record *rec
 {
 	struct quiver *store = recovery->store;
 
-	if (index_find(&store->index, record->id) == record->old_slot)
-		index_remove(&store->index, record->id, record->old_slot);
+	if (index_find(&store->catalog.index, record->id) == record->old_slot)
+		index_remove(&store->catalog.index, record->id, record->old_slot);
 	if (record->type == WAL_REMOVE)
 		recovery->dir.mtime_ns = record->time_ns;
 	return supersede(recovery, record->old_slot, record->id, record->lsn);
@@ -291,17 +296,17 @@ static int replay_attr(struct recovery *recovery, const struct wal_record *recor
 	struct quiver *store = recovery->store;
 	int r = 0;
 
-	if (record->slot >= atomic_load(&store->columns.rows))
+	if (record->slot >= atomic_load(&store->catalog.columns.rows))
 		return -EUCLEAN;
-	if (slots_is_live(&store->slots, record->slot) &&
-	    index_find(&store->index, record->id) != record->slot)
+	if (slots_is_live(&store->catalog.slots, record->slot) &&
+	    index_find(&store->catalog.index, record->id) != record->slot)
 		return -EUCLEAN;
-	if (!slots_is_live(&store->slots, record->slot)) {
+	if (!slots_is_live(&store->catalog.slots, record->slot)) {
 		/* A later record supersedes it, and an interrupted checkpoint freed it. */
-		if (index_find(&store->index, record->id) != SLOT_NONE)
+		if (index_find(&store->catalog.index, record->id) != SLOT_NONE)
 			return -EUCLEAN;
 		/* An earlier record has superseded it. */
-		if (slots_is_taken(&store->slots, record->slot))
+		if (slots_is_taken(&store->catalog.slots, record->slot))
 			return -EUCLEAN;
 		(void)recovery_settle(recovery, record->slot);
 		recovery_set_doomed(recovery, record->slot, false);
@@ -319,11 +324,12 @@ static int replay_attr(struct recovery *recovery, const struct wal_record *recor
 static bool was_in(const struct recovery *recovery, uint64_t id, uint64_t slot)
 {
 	struct quiver *store = recovery->store;
-	uint64_t found = index_find(&store->index, id);
+	uint64_t found = index_find(&store->catalog.index, id);
 
 	if (found != SLOT_NONE)
 		return found == slot;
-	return slot >= atomic_load(&store->columns.rows) || !slots_is_live(&store->slots, slot);
+	return slot >= atomic_load(&store->catalog.columns.rows) ||
+	       !slots_is_live(&store->catalog.slots, slot);
 }
 
 /* A FREE comes behind the PUTREF of the vector's new slot. */
@@ -331,8 +337,9 @@ static bool may_be_freed(const struct recovery *recovery, uint64_t id, uint64_t 
 {
 	struct quiver *store = recovery->store;
 
-	return slot >= atomic_load(&store->columns.rows) || !slots_is_live(&store->slots, slot) ||
-	       columns_id(&store->columns, slot) == id;
+	return slot >= atomic_load(&store->catalog.columns.rows) ||
+	       !slots_is_live(&store->catalog.slots, slot) ||
+	       columns_id(&store->catalog.columns, slot) == id;
 }
 
 /* Whether the record fits what is there. */
@@ -435,7 +442,7 @@ static int settle_log(struct recovery *recovery)
 	durable_lsn = scan->durable_lsn;
 	/* Their bytes are there, and there are so many of them. */
 	if (recovery->names_slots)
-		r = columns_sync(&recovery->store->columns, true, true);
+		r = columns_sync(&recovery->store->catalog.columns, true, true);
 	return r ? r : wal_settle(scan, durable_lsn);
 }
 
@@ -447,7 +454,7 @@ static void report_unreadable(const struct recovery *recovery)
 	for (size_t i = 0; i < recovery->unreadable.count; i++) {
 		const struct deferred_free *item = &recovery->unreadable.items[i];
 
-		if (index_find(&store->index, item->id) == item->slot)
+		if (index_find(&store->catalog.index, item->id) == item->slot)
 			report_add(&store->health.report,
 			           "vector %" PRIu64 ": slot %" PRIu64
 			           " of vectors.npy does not hold what the log says (LSN %" PRIu64

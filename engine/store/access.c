@@ -72,7 +72,7 @@ int quiver_space(struct quiver *store, struct quiver_space *space)
 {
 	struct slots_counts counts;
 
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	space->slots_free = counts.free_below + (counts.rows - counts.used);
 	return store->io->space(store->io, store->dir_fd, &space->total_bytes, &space->free_bytes,
 	                        &space->available_bytes);
@@ -80,13 +80,14 @@ int quiver_space(struct quiver *store, struct quiver_space *space)
 
 static const struct column *column_of(const struct quiver *store, enum quiver_column column)
 {
-	return column == QUIVER_COLUMN_IDS ? &store->columns.ids : &store->columns.vectors;
+	return column == QUIVER_COLUMN_IDS ? &store->catalog.columns.ids
+	                                   : &store->catalog.columns.vectors;
 }
 
 uint64_t quiver_column_bytes(struct quiver *store, enum quiver_column column)
 {
 	return COLUMN_HEADER_BYTES +
-	       atomic_load(&store->columns.rows) * column_of(store, column)->row_bytes;
+	       atomic_load(&store->catalog.columns.rows) * column_of(store, column)->row_bytes;
 }
 
 int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,

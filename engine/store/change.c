@@ -58,9 +58,9 @@ int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct
 		return r;
 	op.bytes_hash = XXH3_64bits(data, store->geometry.vector_bytes);
 	r = health_judge(&store->health, HEALTH_SLOTS,
-	                 columns_write_vectors(&store->columns, op.slot, &part, 1));
+	                 columns_write_vectors(&store->catalog.columns, op.slot, &part, 1));
 	if (r) {
-		slots_give(&store->slots, op.slot);
+		slots_give(&store->catalog.slots, op.slot);
 		return r;
 	}
 	r = commit_submit(store, &request);
@@ -124,7 +124,7 @@ out:
 static void write_soon(struct quiver *store, uint64_t slot, uint64_t count, unsigned flags)
 {
 	if ((flags & QUIVER_WRITE_SOON) && count * store->geometry.vector_bytes >= SOON_MIN_BYTES)
-		columns_slots_soon(&store->columns, slot, count);
+		columns_slots_soon(&store->catalog.columns, slot, count);
 }
 
 /* Write the bytes of all ops, neighbouring slots in one call. */
@@ -141,8 +141,9 @@ static int write_batch(struct quiver *store, struct commit_op *ops, size_t count
 		if (i + 1 == count || n == PARTS_MAX || ops[i + 1].slot != ops[i].slot + 1) {
 			uint64_t first = ops[i].slot - (uint64_t)(n - 1);
 
-			r = health_judge(&store->health, HEALTH_SLOTS,
-			                 columns_write_vectors(&store->columns, first, parts, n));
+			r = health_judge(
+				&store->health, HEALTH_SLOTS,
+				columns_write_vectors(&store->catalog.columns, first, parts, n));
 			if (r == 0)
 				write_soon(store, first, (uint64_t)n, flags);
 			n = 0;
@@ -189,7 +190,7 @@ int quiver_put_batch(struct quiver *store, const struct quiver_record *records, 
 	r = write_batch(store, request.ops, request.count, flags);
 	if (r) {
 		for (size_t i = 0; i < request.count; i++)
-			slots_give(&store->slots, request.ops[i].slot);
+			slots_give(&store->catalog.slots, request.ops[i].slot);
 		goto out;
 	}
 	r = commit_submit(store, &request);
@@ -234,7 +235,7 @@ static int copy_slot(struct quiver *store, const struct quiver_ref *ref, struct 
 	if (vector_sum(ref->id, ref->lsn, op->bytes_hash) != ref->sum)
 		return -EIO;
 	return health_judge(&store->health, HEALTH_SLOTS,
-	                    columns_write_vectors(&store->columns, op->slot, &part, 1));
+	                    columns_write_vectors(&store->catalog.columns, op->slot, &part, 1));
 }
 
 static int rename_once(struct quiver *store, struct commit_op *op, unsigned flags, void *buffer,
@@ -251,7 +252,7 @@ static int rename_once(struct quiver *store, struct commit_op *op, unsigned flag
 		goto unref;
 	r = copy_slot(store, &ref, op, buffer);
 	if (r) {
-		slots_give(&store->slots, op->slot);
+		slots_give(&store->catalog.slots, op->slot);
 		goto unref;
 	}
 	r = commit_submit(store, &request);
@@ -298,12 +299,12 @@ int store_move(struct quiver *store, uint64_t id, uint64_t from_slot, uint64_t t
 		r = -ESTALE;
 	}
 	if (r) {
-		slots_give(&store->slots, to_slot);
+		slots_give(&store->catalog.slots, to_slot);
 		return r;
 	}
 	r = copy_slot(store, &ref, &op, buffer);
 	if (r)
-		slots_give(&store->slots, to_slot);
+		slots_give(&store->catalog.slots, to_slot);
 	else
 		r = commit_submit(store, &request);
 	quiver_unref(store, &ref);

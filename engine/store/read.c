@@ -1,345 +1,59 @@
-/* Reading: lock-free lookups that pin a slot, and copies of its bytes. */
-#include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "engine/base/epoch.h"
-#include "engine/base/fault.h"
-#include "engine/base/xxh3.h"
+/* The calls that read. */
 #include "engine/store/store.h"
-
-/* What comes along with a vector that has to be read from the disk, where all vectors fit into
- * memory: about what the disk delivers in the time in which it answers one request, so that a
- * single read waits next to no longer. 100,000 vectors of 3 KiB, once each in random order, two
- * clients of a mount: 75 us each without, 16 with 128 KiB, 15 with 256, 15 with 512. */
-#define AROUND_BYTES (UINT64_C(256) << 10)
-
-int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row)
-{
-	if (attr_deltas_get(&store->attr_deltas, slot, row))
-		return 0;
-	return columns_meta(&store->columns, slot, id, row);
-}
-
-static int row_error(struct quiver *store, uint64_t id, uint64_t slot, int r)
-{
-	if (r == -EBADMSG) {
-		atomic_fetch_add(&store->health.counters.checksum_errors, 1);
-		report_add(&store->health.report,
-		           "vector %" PRIu64 ": row %" PRIu64
-		           " of meta.npy does not match its checksum; restore it from a copy",
-		           id, slot);
-	} else {
-		atomic_fetch_add(&store->health.counters.io_errors, 1);
-		report_add(&store->health.report,
-		           "vector %" PRIu64 ": reading row %" PRIu64 " of meta.npy: %s", id, slot,
-		           strerror(-r));
-	}
-	return -EIO;
-}
-
-int store_missing(struct quiver *store, uint64_t id)
-{
-	if (index_way_is_sound(&store->index, id))
-		return -ENOENT;
-	atomic_fetch_add(&store->health.counters.checksum_errors, 1);
-	report_add(&store->health.report,
-	           "vector %" PRIu64
-	           ": not found, but a row of ids.npy or meta.npy that may be its does not match "
-	           "its checksum; `quiverfs check` says which",
-	           id);
-	return -EIO;
-}
-
-/* Keep a slot as it is until let_go, by any thread, with the pin returned. In the epoch section
- * that found the slot. */
-static void *hold(struct quiver *store, uint64_t slot)
-{
-	struct reader *own = readers_own(&store->readers);
-	void *pin = own ? reader_pin(own, slot) : NULL;
-
-	if (!pin)
-		slots_pin(&store->slots, slot);
-	return pin;
-}
-
-static void let_go(struct quiver *store, uint64_t slot, void *pin)
-{
-	if (pin)
-		reader_unpin(pin);
-	else
-		slots_unpin(&store->slots, slot);
-}
-
-/* Find the slot and row of a vector, and hold the slot where `pin` is given. 0; -ENOENT (*slot is
- * SLOT_NONE); -EIO (reported, nothing held); -EAGAIN the index is damaged. */
-static int find_once(struct quiver *store, uint64_t id, uint64_t *slot, struct meta_row *row,
-                     void **pin)
-{
-	bool stopped;
-	int r;
-
-	epoch_enter();
-	*slot = index_look_up(&store->index, id, pin != NULL, &stopped);
-	if (*slot != SLOT_NONE) {
-		if (pin)
-			*pin = hold(store, *slot);
-		r = store_row(store, *slot, id, row);
-		if (r == 0 && row->lsn == 0)
-			r = -EBADMSG; /* the index says that it is there */
-	} else {
-		r = stopped ? -EAGAIN : store_missing(store, id);
-	}
-	epoch_leave();
-	if (*slot == SLOT_NONE || r == 0)
-		return r;
-	if (pin)
-		let_go(store, *slot, *pin);
-	return row_error(store, id, *slot, r);
-}
-
-/* The same, but never -EAGAIN. */
-static int find_row(struct quiver *store, uint64_t id, uint64_t *slot, struct meta_row *row,
-                    void **pin)
-{
-	int r = find_once(store, id, slot, row, pin);
-
-	if (r != -EAGAIN)
-		return r;
-	r = store_rebuild_index(store);
-	if (r == 0)
-		r = find_once(store, id, slot, row, pin); /* whole now */
-	return r == -EAGAIN ? -EIO : r;
-}
-
-static void count_get(struct quiver *store, int r)
-{
-	struct reader *own = readers_own(&store->readers);
-
-	if (r == 0 && own)
-		reader_count(&own->gets);
-	else if (r == 0)
-		atomic_fetch_add_explicit(&store->readers.gets, 1, memory_order_relaxed);
-	else if (r == -ENOENT && own)
-		reader_count(&own->misses);
-	else if (r == -ENOENT)
-		atomic_fetch_add_explicit(&store->readers.misses, 1, memory_order_relaxed);
-}
 
 int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
 {
-	struct meta_row row;
-	uint64_t slot;
-	int r = find_row(store, id, &slot, &row, &ref->pin);
-
-	count_get(store, r);
-	if (r)
-		return r;
-	ref->data = columns_vector(&store->columns, slot);
-	ref->id = id;
-	ref->lsn = row.lsn;
-	ref->slot = slot;
-	ref->attr = row.attr;
-	ref->sum = row.sum;
-	return 0;
+	return catalog_get(&store->catalog, id, ref);
 }
 
 void quiver_unref(struct quiver *store, struct quiver_ref *ref)
 {
-	let_go(store, ref->slot, ref->pin);
-	ref->data = NULL;
-	ref->slot = SLOT_NONE;
-}
-
-static int check_sum(struct quiver *store, const struct quiver_ref *ref, int r, uint64_t hash)
-{
-	if (r == 0 && vector_sum(ref->id, ref->lsn, hash) == ref->sum)
-		return 0;
-	if (r) {
-		atomic_fetch_add(&store->health.counters.io_errors, 1);
-		report_add(&store->health.report,
-		           "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
-		           ref->id, ref->slot, strerror(-r));
-	} else {
-		atomic_fetch_add(&store->health.counters.checksum_errors, 1);
-		report_add(&store->health.report,
-		           "vector %" PRIu64 ": slot %" PRIu64
-		           " of vectors.npy does not match its checksum; restore it from a copy",
-		           ref->id, ref->slot);
-	}
-	return -EIO;
+	catalog_unref(&store->catalog, ref);
 }
 
 int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref)
 {
-	uint64_t hash = 0;
-	int r = fault_hash(ref->data, store->geometry.vector_bytes, &hash);
-
-	return check_sum(store, ref, r, hash);
+	return catalog_ref_verify(&store->catalog, ref);
 }
 
 int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t offset,
                     size_t length, void *to)
 {
-	int r = fault_copy(to, (const uint8_t *)ref->data + offset, length);
-
-	if (r) {
-		atomic_fetch_add(&store->health.counters.io_errors, 1);
-		report_add(&store->health.report,
-		           "vector %" PRIu64 ": reading slot %" PRIu64 " of vectors.npy: %s",
-		           ref->id, ref->slot, strerror(-r));
-	}
-	return r;
+	return catalog_ref_read(&store->catalog, ref, offset, length, to);
 }
 
 bool quiver_ref_resident(struct quiver *store, const struct quiver_ref *ref)
 {
-	/* The largest vector spans this many pages at most; mincore tells of each. */
-	unsigned char pages[QUIVER_VECTOR_BYTES_MAX / 4096 + 2];
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = (uintptr_t)ref->data & ~(page - 1);
-	uintptr_t to = ((uintptr_t)ref->data + store->geometry.vector_bytes + page - 1) &
-	               ~(page - 1);
-
-	if (mincore((void *)from, to - from, pages) != 0)
-		return false;
-	for (size_t i = 0; i < (to - from) / page; i++)
-		if (!(pages[i] & 1))
-			return false;
-	return true;
-}
-
-static void fetch(uintptr_t from, uintptr_t to)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-
-	from &= ~(page - 1);
-	if (from < to)
-		(void)madvise((void *)from, to - from, MADV_WILLNEED); /* only a hint */
-}
-
-/* Whether the file of the vectors leaves half of the memory to others. */
-static bool fits_memory(const struct quiver *store)
-{
-	uint64_t rows = atomic_load_explicit(&store->columns.rows, memory_order_relaxed);
-	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-
-	return rows <= memory / 2 / store->geometry.vector_bytes;
+	return catalog_ref_resident(&store->catalog, ref);
 }
 
 void quiver_ref_prefetch(struct quiver *store, const struct quiver_ref *ref)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = (uintptr_t)ref->data, end = begin + store->geometry.vector_bytes;
-	uintptr_t map = (uintptr_t)store->columns.vectors.map;
-	uintptr_t window = map + (begin - map) / AROUND_BYTES * AROUND_BYTES;
-
-	if (!fits_memory(store)) {
-		fetch((begin & ~(page - 1)) + page, end);
-		return;
-	}
-	fetch(begin, end); /* first, as somebody waits for it */
-	fetch(window, window + AROUND_BYTES);
+	catalog_ref_prefetch(&store->catalog, ref);
 }
 
 int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,
                     uint64_t *lsn)
 {
-	struct quiver_ref ref;
-	uint64_t hash = 0;
-	int r = quiver_get(store, id, &ref);
-
-	if (r)
-		return r;
-	r = fault_copy(to, ref.data, store->geometry.vector_bytes);
-	if (r == 0)
-		hash = XXH3_64bits(to, store->geometry.vector_bytes);
-	r = check_sum(store, &ref, r, hash);
-	if (r == 0 && attr)
-		*attr = ref.attr;
-	if (r == 0 && lsn)
-		*lsn = ref.lsn;
-	quiver_unref(store, &ref);
-	return r;
+	return catalog_get_copy(&store->catalog, id, to, attr, lsn);
 }
 
 int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn)
 {
-	struct meta_row row;
-	uint64_t slot;
-	int r = find_row(store, id, &slot, &row, NULL);
-
-	if (r == 0 && attr)
-		*attr = row.attr;
-	if (r == 0 && lsn)
-		*lsn = row.lsn;
-	return r;
-}
-
-/* IDs of the set bits of a live map, in slot order, but for those of damaged rows, which are
- * reported. Inside the epoch section in which the map was copied, so that none of the slots is
- * reused meanwhile. */
-static size_t ids_of(struct quiver *store, const uint64_t *live, uint64_t words, uint64_t *ids)
-{
-	size_t n = 0;
-
-	for (uint64_t word = 0; word < words; word++)
-		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
-			uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(bits);
-			uint64_t id = columns_id(&store->columns, slot);
-			struct meta_row row;
-			int r = columns_meta(&store->columns, slot, id, &row);
-
-			if (r)
-				(void)row_error(store, id, slot, r);
-			else
-				ids[n++] = id;
-		}
-	return n;
+	return catalog_stat(&store->catalog, id, attr, lsn);
 }
 
 int quiver_list(struct quiver *store, struct quiver_list *list)
 {
-	struct slots_counts counts;
-	uint64_t *live = NULL;
-	uint64_t words;
-	uint64_t count = 0;
-	int r;
-
-	memset(list, 0, sizeof(*list));
-	pthread_mutex_lock(&store->publish_lock);
-	slots_counts(&store->slots, &counts);
-	words = (counts.used + 63) / 64;
-	live = malloc(words * 8 + 8);
-	for (uint64_t i = 0; live && i < words; i++) {
-		live[i] = atomic_load_explicit(&store->slots.live[i], memory_order_relaxed);
-		count += (uint64_t)__builtin_popcountll(live[i]);
-	}
-	/* Not as many as the index has: it can lack some where its snapshot was wrong. */
-	list->ids = malloc(count * 8 + 8);
-	r = live && list->ids ? 0 : -ENOMEM;
-	epoch_enter();
-	pthread_mutex_unlock(&store->publish_lock);
-	if (r == 0)
-		list->count = ids_of(store, live, words, list->ids);
-	epoch_leave();
-	free(live);
-	if (r)
-		quiver_list_free(list);
-	return r;
+	return catalog_list(&store->catalog, list);
 }
 
 void quiver_list_free(struct quiver_list *list)
 {
-	free(list->ids);
-	list->ids = NULL;
-	list->count = 0;
+	catalog_list_free(list);
 }
 
 uint64_t quiver_count(struct quiver *store)
 {
-	return atomic_load(&store->index.count);
+	return catalog_count(&store->catalog);
 }

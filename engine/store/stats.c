@@ -16,7 +16,7 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	struct slots_counts counts;
 	uint64_t wal_file_bytes = 0;
 
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	stats->slots = counts.rows;
 	stats->slots_used = counts.used;
 	stats->slots_free = counts.free_below;
@@ -31,12 +31,12 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 		                   atomic_load(&store->checkpoint_bytes);
 	}
 	stats->store_bytes = wal_file_bytes + SUPERBLOCK_FILE_BYTES +
-	                     blocks_of(store, store->columns.vectors.fd) +
-	                     blocks_of(store, store->columns.ids.fd) +
-	                     blocks_of(store, store->columns.meta.fd);
+	                     blocks_of(store, store->catalog.columns.vectors.fd) +
+	                     blocks_of(store, store->catalog.columns.ids.fd) +
+	                     blocks_of(store, store->catalog.columns.meta.fd);
 	/* Two bits for each slot; the counts of pins take memory only where they are used. */
 	epoch_enter(); /* the table may be replaced */
-	stats->index_bytes = index_bytes(&store->index) + counts.used / 4;
+	stats->index_bytes = index_bytes(&store->catalog.index) + counts.used / 4;
 	epoch_leave();
 }
 
@@ -45,7 +45,7 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 	struct counters *counters = &store->health.counters;
 
 	memset(stats, 0, sizeof(*stats));
-	stats->count = atomic_load(&store->index.count);
+	stats->count = atomic_load(&store->catalog.index.count);
 	stats->vector_bytes = store->geometry.vector_bytes;
 	count_space(store, stats);
 	stats->lsn = atomic_load(&store->lsn);
@@ -58,8 +58,8 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 	stats->renames = atomic_load(&counters->renames);
 	stats->set_attrs = atomic_load(&counters->set_attrs);
 	stats->batches = atomic_load(&counters->batches);
-	stats->gets = readers_gets(&store->readers);
-	stats->get_misses = readers_misses(&store->readers);
+	stats->gets = readers_gets(&store->catalog.readers);
+	stats->get_misses = readers_misses(&store->catalog.readers);
 	stats->syncs = store->wal_started ? atomic_load(&store->wal.syncs) : 0;
 	stats->checkpoints = atomic_load(&counters->checkpoints);
 	stats->compactions = atomic_load(&counters->compactions);

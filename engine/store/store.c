@@ -191,14 +191,12 @@ out:
 
 static void init_locks(struct quiver *store)
 {
-	pthread_mutex_init(&store->writer_lock, NULL);
-	pthread_mutex_init(&store->publish_lock, NULL);
+	catalog_init(&store->catalog, &store->health);
 	pthread_mutex_init(&store->dir_lock, NULL);
 	pthread_mutex_init(&store->checkpoint_lock, NULL);
 	pthread_mutex_init(&store->grow_lock, NULL);
 	pthread_mutex_init(&store->hold_lock, NULL);
 	commit_queue_init(&store->queue);
-	attr_deltas_init(&store->attr_deltas);
 	job_init(&store->job);
 }
 
@@ -279,7 +277,7 @@ static void damage_to_error(struct recovery *recovery, const char *line)
 static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *error)
 {
 	struct recovery recovery;
-	int r = index_init(&store->index, &store->columns, store->superblock.count);
+	int r = index_init(&store->catalog.index, &store->catalog.columns, store->superblock.count);
 
 	if (r)
 		return r;
@@ -301,7 +299,8 @@ static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *
 	if (r == 0 && !clean)
 		r = recovery_finish(&recovery);
 	recovery_free(&recovery);
-	index_free_former(&store->index, index_take_former(&store->index)); /* nobody is there */
+	index_free_former(&store->catalog.index,
+	                  index_take_former(&store->catalog.index)); /* nobody is there */
 	return r;
 }
 
@@ -310,17 +309,18 @@ static int load_index(struct quiver *store)
 	struct index_stamp stamp = { .lsn = store->superblock.checkpoint_lsn,
 		                     .slots_used = store->superblock.slots_used };
 	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
-	uint64_t *live = slots_map_room(&store->slots, live_bytes);
+	uint64_t *live = slots_map_room(&store->catalog.slots, live_bytes);
 	int r;
 
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	r = index_load(&store->index, &store->columns, store->io, store->dir_fd, &stamp, live);
-	if (r == 0 && atomic_load(&store->index.count) != store->superblock.count) {
-		index_destroy(&store->index);
+	r = index_load(&store->catalog.index, &store->catalog.columns, store->io, store->dir_fd,
+	               &stamp, live);
+	if (r == 0 && atomic_load(&store->catalog.index.count) != store->superblock.count) {
+		index_destroy(&store->catalog.index);
 		r = -EBADMSG;
 	}
 	if (r == 0)
-		slots_map_loaded(&store->slots, stamp.slots_used, store->superblock.count);
+		slots_map_loaded(&store->catalog.slots, stamp.slots_used, store->superblock.count);
 	else
 		memset(live, 0, live_bytes);
 	return r;
@@ -330,21 +330,14 @@ static int load_index(struct quiver *store)
 static int open_columns(struct quiver *store, bool read_only, struct quiver_error *error)
 {
 	const struct superblock *sb = &store->superblock;
-	int r = columns_open(&store->columns, store->io, store->dir_fd, &store->geometry,
+	int r = catalog_open(&store->catalog, store->io, store->dir_fd, &store->geometry,
 	                     sb->slots_used, read_only, error);
 
-	if (r)
-		return r;
-	store->columns_opened = true;
-	r = slots_init(&store->slots, store->columns.rows_max);
-	if (r == 0)
-		r = readers_init(&store->readers);
 	if (r == 0)
 		r = space_init(store);
 	if (r)
 		return r;
 	prefetch_init(store);
-	slots_set_rows(&store->slots, atomic_load(&store->columns.rows));
 	return 0;
 }
 
@@ -408,7 +401,7 @@ static int begin_life(struct quiver *store)
 	store->wal_started = r == 0;
 	if (r == 0) {
 		wal_set_slots(&store->wal, store->geometry.vector_bytes, sync_slots,
-		              &store->columns);
+		              &store->catalog.columns);
 		r = background_start(store);
 	}
 	return r;
@@ -416,14 +409,9 @@ static int begin_life(struct quiver *store)
 
 static void free_store(struct quiver *store)
 {
-	index_destroy(&store->index);
-	readers_destroy(&store->readers);
-	slots_destroy(&store->slots);
 	space_destroy(store);
-	attr_deltas_destroy(&store->attr_deltas);
+	catalog_destroy(&store->catalog);
 	commit_queue_destroy(&store->queue);
-	pthread_mutex_destroy(&store->writer_lock);
-	pthread_mutex_destroy(&store->publish_lock);
 	pthread_mutex_destroy(&store->dir_lock);
 	pthread_mutex_destroy(&store->checkpoint_lock);
 	pthread_mutex_destroy(&store->grow_lock);
@@ -450,8 +438,7 @@ static int close_files(struct quiver *store, bool log_is_empty)
 
 	if (store->wal_started)
 		keep_first(&r, wal_stop(&store->wal, log_is_empty));
-	if (store->columns_opened)
-		keep_first(&r, columns_close(&store->columns));
+	keep_first(&r, catalog_close(&store->catalog));
 	if (store->superblock_fd >= 0)
 		keep_first(&r, io->close(io, store->superblock_fd));
 	if (store->lock_fd >= 0)
@@ -527,12 +514,12 @@ static int save_index(struct quiver *store, const struct index_stamp *stamp)
 {
 	int r;
 
-	pthread_mutex_lock(&store->writer_lock);
-	r = store_whole_index(store);
+	pthread_mutex_lock(&store->catalog.writer_lock);
+	r = catalog_whole_index(&store->catalog);
 	if (r == 0)
-		r = index_save(&store->index, store->io, store->dir_fd, stamp,
-		               (const uint64_t *)(uintptr_t)store->slots.live);
-	pthread_mutex_unlock(&store->writer_lock);
+		r = index_save(&store->catalog.index, store->io, store->dir_fd, stamp,
+		               (const uint64_t *)(uintptr_t)store->catalog.slots.live);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
 	if (r != -ENOSPC)
 		return r;
 	/* One of an earlier state is of no use either. */
@@ -562,18 +549,18 @@ static int end_life(struct quiver *store)
 		r = space_cut(store, 0, &freed);
 	if (r)
 		goto out;
-	slots_counts(&store->slots, &counts);
+	slots_counts(&store->catalog.slots, &counts);
 	stamp = (struct index_stamp){ .lsn = sb->checkpoint_lsn, .slots_used = counts.used };
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	if (!index_is_saved(&store->index, &stamp))
+	if (!index_is_saved(&store->catalog.index, &stamp))
 		r = save_index(store, &stamp);
 	if (r == 0)
-		r = columns_sync(&store->columns, true, true);
+		r = columns_sync(&store->catalog.columns, true, true);
 	if (r)
 		goto out;
 	sb->clean = true;
 	sb->slots_used = counts.used;
-	sb->count = atomic_load(&store->index.count);
+	sb->count = atomic_load(&store->catalog.index.count);
 	sb->wal_first = wal_first_above(&store->wal, UINT64_MAX - 1) + 2;
 	/* Not the checkpoint's and one: LSNs that a crash took back are used up all the same. */
 	sb->lsn_ceiling = store->next_lsn;

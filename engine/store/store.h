@@ -15,12 +15,8 @@
 #include <stdint.h>
 
 #include "engine/base/health.h"
-#include "engine/disk/columns.h"
 #include "engine/disk/io.h"
-#include "engine/index/attr_deltas.h"
-#include "engine/index/index.h"
-#include "engine/index/readers.h"
-#include "engine/index/slots.h"
+#include "engine/index/catalog.h"
 #include "engine/log/wal.h"
 #include "engine/media/superblock.h"
 #include "engine/quiver.h"
@@ -122,20 +118,11 @@ struct quiver {
 	int superblock_fd;
 	struct superblock superblock; /* checkpoint lock */
 
-	struct columns columns;
-	struct slots slots;
-	struct readers readers;
-	struct index index;
-	struct attr_deltas attr_deltas;
+	struct catalog catalog;
 	struct wal wal;
-	bool columns_opened; /* set at open */
 	bool wal_started; /* set at open */
 	struct health health;
 
-	pthread_mutex_t writer_lock; /* whoever applies commits */
-	pthread_mutex_t publish_lock; /* within the writer lock; held while a group becomes
-	                                 visible, so that a listing sees all of it or none
-	                                 and need not wait for a sync */
 	uint64_t next_lsn; /* writer lock */
 	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
 	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
@@ -246,23 +233,6 @@ void background_stop(struct quiver *store);
 void background_want_growth(struct quiver *store);
 void background_want_segment(struct quiver *store);
 void background_want_prefetch(struct quiver *store);
-
-/* ---- read.c ---- */
-/* The row of a live slot with its attributes as set last. In an epoch section or under the
- * writer lock. 0, -EBADMSG, -EIO. */
-int store_row(struct quiver *store, uint64_t slot, uint64_t id, struct meta_row *row);
-/* Why `id` was not found: -ENOENT, or -EIO (reported) where damage may hide it. In an epoch
- * section or under the writer lock. */
-int store_missing(struct quiver *store, uint64_t id);
-
-/* ---- index_rebuild.c ---- */
-/* Have all of the index in memory, which only then may be changed: reads what no search has
- * come to yet, or makes it anew. 0, -ENOMEM, -EROFS (the store has failed: rows are damaged,
- * too). Writer lock. */
-int store_whole_index(struct quiver *store);
-/* A search may have found nothing for damage in the snapshot of the index: make the index anew.
- * 0: search again; -EIO there is no memory for it (reported). No lock held, not in an epoch section. */
-int store_rebuild_index(struct quiver *store);
 
 /* ---- change.c ---- */
 /* Move vector `id` from one slot to another, which is taken; on failure that is given back.

@@ -44,7 +44,7 @@ int manual_background_keep_house(struct quiver *store)
 	if (wal_wants_prepare(&store->wal))
 		r = wal_prepare(&store->wal);
 	if (r == 0 && space_is_low(store)) {
-		slots_counts(&store->slots, &counts);
+		slots_counts(&store->catalog.slots, &counts);
 		r = space_grow(store, counts.free_below + (counts.rows - counts.used) + 1, false);
 	}
 	store->background.grow_wanted = store->background.segment_wanted = false;

@@ -1,0 +1,41 @@
+#include "engine/index/catalog.h"
+
+void catalog_init(struct catalog *catalog, struct health *health)
+{
+	catalog->health = health;
+	pthread_mutex_init(&catalog->writer_lock, NULL);
+	pthread_mutex_init(&catalog->publish_lock, NULL);
+	attr_deltas_init(&catalog->attr_deltas);
+}
+
+int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
+                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
+                 struct quiver_error *error)
+{
+	int r = columns_open(&catalog->columns, io, dir_fd, geometry, slots_used, read_only, error);
+
+	if (r)
+		return r;
+	catalog->opened = true;
+	r = slots_init(&catalog->slots, catalog->columns.rows_max);
+	if (r == 0)
+		r = readers_init(&catalog->readers);
+	if (r == 0)
+		slots_set_rows(&catalog->slots, atomic_load(&catalog->columns.rows));
+	return r;
+}
+
+int catalog_close(struct catalog *catalog)
+{
+	return catalog->opened ? columns_close(&catalog->columns) : 0;
+}
+
+void catalog_destroy(struct catalog *catalog)
+{
+	index_destroy(&catalog->index);
+	readers_destroy(&catalog->readers);
+	slots_destroy(&catalog->slots);
+	attr_deltas_destroy(&catalog->attr_deltas);
+	pthread_mutex_destroy(&catalog->writer_lock);
+	pthread_mutex_destroy(&catalog->publish_lock);
+}

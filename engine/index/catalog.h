@@ -1,0 +1,84 @@
+/*
+ * catalog.h - which slot holds which vector now: the columns, the table of IDs, the maps of
+ * slots, who reads them, and attributes that are not in their rows yet. What an open store
+ * knows of its vectors, without how it changes.
+ *
+ * Readers take no lock: they look within an epoch section and pin what they find. Whoever
+ * changes something holds the writer lock, and the publish lock while it becomes visible.
+ */
+#ifndef QUIVER_CATALOG_H
+#define QUIVER_CATALOG_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/health.h"
+#include "engine/disk/columns.h"
+#include "engine/index/attr_deltas.h"
+#include "engine/index/index.h"
+#include "engine/index/readers.h"
+#include "engine/index/slots.h"
+
+struct catalog {
+	struct columns columns;
+	struct slots slots;
+	struct readers readers;
+	struct index index;
+	struct attr_deltas attr_deltas;
+	struct health *health; /* not owned */
+	bool opened; /* the columns are; set at open */
+	pthread_mutex_t writer_lock; /* whoever applies commits */
+	pthread_mutex_t publish_lock; /* within the writer lock; held while a group becomes
+	                                 visible, so that a listing sees all of it or none
+	                                 and need not wait for a sync */
+};
+
+/* All-zero memory becomes a catalog with nothing open. */
+void catalog_init(struct catalog *catalog, struct health *health);
+/* Open the columns (as columns_open), with empty maps of their slots; the index is not
+ * initialised. 0, -ENOMEM, errors of columns_open. */
+int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
+                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
+                 struct quiver_error *error);
+/* Close the columns where they are open. 0 or the first error. */
+int catalog_close(struct catalog *catalog);
+/* Free all memory. Nobody may be inside. */
+void catalog_destroy(struct catalog *catalog);
+
+/* ---- catalog_read.c: as the calls of quiver.h with the same names ---- */
+
+int catalog_get(struct catalog *catalog, uint64_t id, struct quiver_ref *ref);
+void catalog_unref(struct catalog *catalog, struct quiver_ref *ref);
+int catalog_ref_verify(struct catalog *catalog, const struct quiver_ref *ref);
+int catalog_ref_read(struct catalog *catalog, const struct quiver_ref *ref, uint64_t offset,
+                     size_t length, void *to);
+bool catalog_ref_resident(struct catalog *catalog, const struct quiver_ref *ref);
+void catalog_ref_prefetch(struct catalog *catalog, const struct quiver_ref *ref);
+int catalog_get_copy(struct catalog *catalog, uint64_t id, void *to, struct quiver_attr *attr,
+                     uint64_t *lsn);
+int catalog_stat(struct catalog *catalog, uint64_t id, struct quiver_attr *attr, uint64_t *lsn);
+int catalog_list(struct catalog *catalog, struct quiver_list *list);
+void catalog_list_free(struct quiver_list *list);
+uint64_t catalog_count(struct catalog *catalog);
+
+/* The row of a live slot with its attributes as set last. In an epoch section or under the
+ * writer lock. 0, -EBADMSG, -EIO. */
+int catalog_row(struct catalog *catalog, uint64_t slot, uint64_t id, struct meta_row *row);
+/* Why `id` was not found: -ENOENT, or -EIO (reported) where damage may hide it. In an epoch
+ * section or under the writer lock. */
+int catalog_missing(struct catalog *catalog, uint64_t id);
+
+/* ---- index_rebuild.c ---- */
+
+/* Have all of the index in memory, which only then may be changed: reads what no search has
+ * come to yet, or makes it anew. 0, -ENOMEM, -EROFS (the store has failed: rows are damaged,
+ * too). Writer lock. */
+int catalog_whole_index(struct catalog *catalog);
+/* A search may have found nothing for damage in the snapshot of the index: make the index anew.
+ * 0: search again; -EIO there is no memory for it (reported). No lock held, not in an epoch
+ * section. */
+int catalog_rebuild_index(struct catalog *catalog);
+
+#endif

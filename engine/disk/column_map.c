@@ -5,8 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "engine/base/fault.h"
-
 /* Costs neither memory nor swap, whatever the overcommit policy. */
 #define RESERVE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
@@ -41,22 +39,20 @@ int column_reserve(struct column *column, uint64_t bytes)
 	return 0;
 }
 
-int column_release(struct column *column)
+int column_release(const struct quiver_io *io, struct column *column)
 {
+	int closed;
 	int r = 0;
 
 	if (column->reserved_bytes == 0)
 		return 0;
 	if (munmap(address(column, 0), column->reserved_bytes) != 0)
 		r = -errno;
-	if (column->store_map && munmap(column->store_map, column->store_bytes) != 0)
-		r = -errno;
-	column->store_map = NULL;
-	column->store_bytes = 0;
+	closed = map_store_close(&column->store, io);
 	column->map = NULL;
 	column->reserved_bytes = 0;
 	atomic_store_explicit(&column->mapped_bytes, 0, memory_order_relaxed);
-	return r;
+	return r ? r : closed;
 }
 
 int column_map_to(const struct quiver_io *io, struct column *column, uint64_t bytes)
@@ -91,24 +87,20 @@ int column_unmap_above(struct column *column, uint64_t bytes)
 
 int column_map_to_store(const struct quiver_io *io, struct column *column, pthread_mutex_t *lock)
 {
-	uint64_t bytes = mapped(column);
-	uint8_t *map = io->map_to_store(io, column->fd, 0, bytes);
-	uint8_t *former;
-	uint64_t former_bytes;
+	struct map_store store;
+	struct map_store former;
 
+	(void)map_store_open(&store, io, column->fd, 0, mapped(column)); /* else by calls */
 	pthread_mutex_lock(lock);
-	former = column->store_map;
-	former_bytes = column->store_bytes;
-	column->store_map = map;
-	column->store_bytes = map ? bytes : 0;
+	former = column->store;
+	column->store = store;
 	pthread_mutex_unlock(lock);
-	return former && munmap(former, former_bytes) != 0 ? -errno : 0;
+	return map_store_close(&former, io);
 }
 
 void column_store_drop(struct column *column)
 {
-	if (column->store_map)
-		(void)madvise(column->store_map, column->store_bytes, MADV_DONTNEED);
+	map_store_drop(&column->store, 0, column->store.bytes);
 }
 
 static bool has_bytes(const struct quiver_io *io, const struct column *column, uint64_t bytes)
@@ -121,12 +113,12 @@ static bool has_bytes(const struct quiver_io *io, const struct column *column, u
 int column_store(const struct quiver_io *io, struct column *column, uint64_t offset,
                  const void *bytes, size_t length)
 {
-	if (offset + length <= column->store_bytes) {
-		if (fault_store(column->store_map + offset, bytes, length) == 0)
-			return 0;
-		/* A call that makes a file longer which somebody has cut would hide that. */
-		if (!has_bytes(io, column, offset + length))
-			return -EIO;
-	}
+	int r = map_store_words(&column->store, io, offset, bytes, length);
+
+	if (r == 0)
+		return 0;
+	/* A call that makes a file longer which somebody has cut would hide that. */
+	if (r == -EIO && !has_bytes(io, column, offset + length))
+		return r;
 	return io_write_all(io, column->fd, bytes, length, offset);
 }

@@ -12,7 +12,7 @@
 /* Reserve address space for `bytes`, none of it readable yet. 0 or -ENOMEM. */
 int column_reserve(struct column *column, uint64_t bytes);
 /* Give all of it back. 0 or -errno; also where nothing is reserved. */
-int column_release(struct column *column);
+int column_release(const struct quiver_io *io, struct column *column);
 /* Map the file up to `bytes`, in whole pages. Grow lock held. */
 int column_map_to(const struct quiver_io *io, struct column *column, uint64_t bytes);
 /* Map the same once more, to store rows in, in the place of what was mapped so: not where that

@@ -168,7 +168,7 @@ static int reserve_rows(struct columns *columns, uint64_t rows)
 		int r = column_reserve(column, bytes_of(column->row_bytes, rows));
 
 		while (r < 0 && i > 0) {
-			int released = column_release(column_of(columns, --i));
+			int released = column_release(columns->io, column_of(columns, --i));
 
 			if (released < 0)
 				return released;
@@ -327,7 +327,7 @@ int columns_close(struct columns *columns)
 	fault_uncover(columns->ids.map);
 	for (unsigned i = 0; i < COLUMNS; i++) {
 		struct column *column = column_of(columns, i);
-		int released = column_release(column);
+		int released = column_release(columns->io, column);
 		int closed = column->fd >= 0 ? columns->io->close(columns->io, column->fd) : 0;
 
 		column->fd = -1;

@@ -12,6 +12,7 @@
 
 #include "engine/base/sizes.h"
 #include "engine/disk/io.h"
+#include "engine/disk/map_store.h"
 #include "engine/quiver.h"
 
 #define COLUMN_HEADER_BYTES 4096u
@@ -36,8 +37,7 @@ struct column {
 	uint64_t reserved_bytes;
 	_Atomic uint64_t mapped_bytes; /* grow lock of the store */
 	uint64_t file_bytes; /* grow lock of the store */
-	uint8_t *store_map; /* rows lock; the file again, to store rows in; NULL: by calls */
-	uint64_t store_bytes; /* rows lock */
+	struct map_store store; /* rows lock; the file again, to store rows in */
 };
 
 struct columns {

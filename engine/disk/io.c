@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "engine/base/fault.h"
-
 /* Calls in a row that moved nothing (EINTR, or a count of 0) before giving up: far
  * more than signals can cause, and an end to it all the same. */
 #define STALLS_MAX 128
@@ -75,18 +73,6 @@ int io_write_out_nothing(const struct quiver_io *self, int fd, uint64_t offset, 
 	(void)offset;
 	(void)length;
 	return 0;
-}
-
-int io_fill(void *to, const struct iovec *parts, int count)
-{
-	char *at = to;
-	int r = 0;
-
-	for (int i = 0; r == 0 && i < count; i++) {
-		r = fault_fill(at, parts[i].iov_base, parts[i].iov_len);
-		at += parts[i].iov_len;
-	}
-	return r;
 }
 
 int io_write_all(const struct quiver_io *io, int fd, const void *from, size_t length,

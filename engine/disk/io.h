@@ -72,10 +72,14 @@ struct quiver_io {
 	 * the caller has reserved), shared and read-only. */
 	int (*map_at)(const struct quiver_io *self, int fd, void *at, size_t length,
 	              uint64_t offset);
-	/* Map a range of the file for io_fill: its address, or NULL where that cannot be or,
-	 * as in tests that see to every write, is not wanted; then pwritev is called. The caller
-	 * unmaps it (munmap(2)). `offset` at a page. */
+	/* For map_store.h, through which all stores in maps go. Map a range of the file, shared:
+	 * its address, or NULL where that cannot be; then pwritev is called. `offset` at a page. */
 	void *(*map_to_store)(const struct quiver_io *self, int fd, uint64_t offset, size_t length);
+	/* Unmap what that has given, all of it. */
+	int (*unmap)(const struct quiver_io *self, void *map, size_t length);
+	/* Store bytes at a place in such a map: 0, or -EIO, and then some of it may be. NULL, as
+	 * in the real table: the processor stores them, with nothing between. */
+	int (*store)(const struct quiver_io *self, void *to, const void *from, size_t length);
 	/* flock(2), exclusive, without waiting: 0 or -EWOULDBLOCK. */
 	int (*lock)(const struct quiver_io *self, int fd);
 	/* Whether somebody holds that lock: 1, 0 or -errno. */
@@ -88,8 +92,9 @@ struct quiver_io {
 /* The real file system. Static. */
 const struct quiver_io *quiver_io_posix(void);
 
-/* A map_to_store that never maps, a hint that comes to nothing, and a write_out on which, as on
- * any, nothing depends: for tables whose disk is not the real one. */
+/* A map_to_store that never maps, so that all is written by calls; a hint that comes to nothing,
+ * and a write_out on which, as on any, nothing depends: for tables whose disk is not the real
+ * one. */
 void *io_map_nothing(const struct quiver_io *self, int fd, uint64_t offset, size_t length);
 void io_hint_nothing(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length,
                      enum io_hint hint);
@@ -99,10 +104,6 @@ int io_write_out_nothing(const struct quiver_io *self, int fd, uint64_t offset, 
  * calls without progress, then -EIO). 0 or -errno. `parts` is used up. */
 int io_writev_all(const struct quiver_io *io, int fd, struct iovec *parts, int count,
                   uint64_t offset);
-/* Store the parts, one after the other, in a map that map_to_store gave. 0, or -EIO where a page
- * cannot be stored in; then some may be, and io_writev_all of the same says why. After
- * fault_init. */
-int io_fill(void *to, const struct iovec *parts, int count);
 int io_write_all(const struct quiver_io *io, int fd, const void *from, size_t length,
                  uint64_t offset);
 /* Read everything; -ENODATA where the file ends before. */

@@ -242,6 +242,12 @@ static void *posix_map_to_store(const struct quiver_io *self, int fd, uint64_t o
 	return map != MAP_FAILED ? map : NULL;
 }
 
+static int posix_unmap(const struct quiver_io *self, void *map, size_t length)
+{
+	(void)self;
+	return result(munmap(map, length));
+}
+
 static int posix_lock(const struct quiver_io *self, int fd)
 {
 	(void)self;
@@ -293,6 +299,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.list = posix_list,
 		.map_at = posix_map_at,
 		.map_to_store = posix_map_to_store,
+		.unmap = posix_unmap,
 		.lock = posix_lock,
 		.locked = posix_locked,
 		.space = posix_space,

@@ -2,19 +2,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "engine/base/epoch.h"
+#include "engine/disk/map_store.h"
 
 /* Does not change while it is published. */
 struct write_window {
-	uint64_t from; /* offset in the file */
-	uint8_t *map; /* of WRITE_WINDOW_BYTES; owned */
+	struct map_store store; /* of WRITE_WINDOW_BYTES */
 };
 
-static int write_window_free(struct write_window *window)
+static int write_window_free(const struct columns *columns, struct write_window *window)
 {
-	int r = munmap(window->map, WRITE_WINDOW_BYTES) == 0 ? 0 : -errno;
+	int r = map_store_close(&window->store, columns->io);
 
 	free(window);
 	return r;
@@ -27,33 +26,24 @@ static struct write_window *write_window_new(const struct columns *columns, uint
 
 	if (!window)
 		return NULL;
-	window->from = from;
-	window->map = columns->io->map_to_store(columns->io, columns->vectors.fd, from,
-	                                        WRITE_WINDOW_BYTES);
-	if (!window->map) {
-		free(window);
-		return NULL;
-	}
-	if (madvise(window->map, WRITE_WINDOW_BYTES, MADV_POPULATE_WRITE) != 0) {
-		int r = write_window_free(window);
-
-		(void)r; /* a piece of address space is lost; there is nobody to tell */
-		return NULL;
-	}
-	return window;
+	if (map_store_open(&window->store, columns->io, columns->vectors.fd, from,
+	                   WRITE_WINDOW_BYTES) &&
+	    map_store_populate(&window->store) == 0)
+		return window;
+	/* If it fails, a piece of address space is lost; there is nobody to tell. */
+	(void)write_window_free(columns, window);
+	return NULL;
 }
 
 /* Put another in the place of one that may be in use. */
 static void replace(struct columns *columns, size_t place, struct write_window *window)
 {
 	struct write_window *former = atomic_exchange(&columns->windows[place], window);
-	int r;
 
 	if (!former)
 		return;
 	epoch_wait();
-	r = write_window_free(former);
-	(void)r; /* as above */
+	(void)write_window_free(columns, former); /* as above */
 }
 
 bool write_windows_follow(struct columns *columns, uint64_t offset, uint64_t end)
@@ -65,7 +55,7 @@ bool write_windows_follow(struct columns *columns, uint64_t offset, uint64_t end
 	     n < first + WRITE_WINDOWS && (n + 1) * WRITE_WINDOW_BYTES <= end; n++) {
 		struct write_window *there = atomic_load(&columns->windows[n % WRITE_WINDOWS]);
 
-		if (!there || there->from != n * WRITE_WINDOW_BYTES)
+		if (!there || there->store.from != n * WRITE_WINDOW_BYTES)
 			replace(columns, n % WRITE_WINDOWS,
 			        write_window_new(columns, n * WRITE_WINDOW_BYTES));
 		any = any || atomic_load(&columns->windows[n % WRITE_WINDOWS]);
@@ -80,7 +70,7 @@ void write_windows_unmap(struct columns *columns)
 		struct write_window *window = atomic_load(&columns->windows[i]);
 
 		if (window)
-			(void)madvise(window->map, WRITE_WINDOW_BYTES, MADV_DONTNEED);
+			map_store_drop(&window->store, window->store.from, WRITE_WINDOW_BYTES);
 	}
 	epoch_leave();
 }
@@ -91,7 +81,7 @@ int write_windows_close(struct columns *columns)
 
 	for (size_t i = 0; i < WRITE_WINDOWS; i++) {
 		struct write_window *window = atomic_exchange(&columns->windows[i], NULL);
-		int r = window ? write_window_free(window) : 0;
+		int r = window ? write_window_free(columns, window) : 0;
 
 		first = first ? first : r;
 	}
@@ -99,27 +89,23 @@ int write_windows_close(struct columns *columns)
 }
 
 /* -EAGAIN where no window covers it, -EIO where a page of it cannot be stored in. */
-static int store(struct columns *columns, uint64_t offset, uint64_t length,
-                 const struct iovec *parts, int count)
+static int store(struct columns *columns, uint64_t offset, const struct iovec *parts, int count)
 {
 	const struct write_window *window =
 		atomic_load_explicit(&columns->windows[offset / WRITE_WINDOW_BYTES % WRITE_WINDOWS],
 	                             memory_order_acquire);
 
-	if (!window || offset < window->from || offset + length > window->from + WRITE_WINDOW_BYTES)
-		return -EAGAIN;
-	return io_fill(window->map + (offset - window->from), parts, count);
+	return window ? map_store_fill(&window->store, columns->io, offset, parts, count) : -EAGAIN;
 }
 
-int write_window_write(struct columns *columns, uint64_t offset, uint64_t length,
-                       struct iovec *parts, int count)
+int write_window_write(struct columns *columns, uint64_t offset, struct iovec *parts, int count)
 {
 	int r;
 
 	/* A page that was dropped is read again meanwhile: rare, and whoever waits for the epoch
 	 * is in the background. */
 	epoch_enter();
-	r = store(columns, offset, length, parts, count);
+	r = store(columns, offset, parts, count);
 	epoch_leave();
 	if (r)
 		r = io_writev_all(columns->io, columns->vectors.fd, parts, count, offset);

@@ -6,9 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "engine/base/fault.h"
 #include "engine/disk/columns.h"
 #include "engine/log/wal_segment.h"
 #include "engine/media/bytes.h"
@@ -193,7 +191,7 @@ static int write_all(struct wal *wal, const struct wal_segment *segment,
 			add_part(parts, &n, padding, pad);
 		length += records[i].length_bytes;
 		if (n > PARTS_MAX - 3 || i + 1 == count) {
-			r = through_map ? io_fill(segment->map + at, parts, n)
+			r = through_map ? map_store_fill(&segment->map, wal->io, at, parts, n)
 			                : io_writev_all(wal->io, segment->fd, parts, n, at);
 			at += length;
 			length = 0;
@@ -209,7 +207,6 @@ static int append_in_map(struct wal *wal, const struct wal_segment *segment,
                          const struct wal_record *record, const void *const *payload,
                          uint8_t *header)
 {
-	uint8_t *at = segment->map + segment->end + WAL_RECORD_SALT_AT;
 	uint8_t salt[sizeof(uint64_t)];
 	int r;
 
@@ -217,7 +214,8 @@ static int append_in_map(struct wal *wal, const struct wal_segment *segment,
 	put_le64(header + WAL_RECORD_SALT_AT, 0);
 	r = write_all(wal, segment, record, payload, 1, header, true);
 	if (r == 0)
-		r = fault_store(at, salt, sizeof(salt));
+		r = map_store_words(&segment->map, wal->io, segment->end + WAL_RECORD_SALT_AT, salt,
+		                    sizeof(salt));
 	memcpy(header + WAL_RECORD_SALT_AT, salt, sizeof(salt));
 	return r;
 }
@@ -240,7 +238,7 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 	uint8_t few[8 * WAL_RECORD_HEADER_BYTES];
 	uint8_t *headers = few;
 	struct wal_segment segment = active_now(wal);
-	bool through_map = segment.map && count == 1 && !sync_next;
+	bool through_map = segment.map.map && count == 1 && !sync_next;
 	uint64_t bytes;
 	int r;
 
@@ -283,15 +281,12 @@ static int note_durable(struct wal *wal, uint64_t lsn)
 	return io_write_all(wal->io, wal->durable_fd, page, sizeof(page), 0);
 }
 
-/* Pages that are written to the disk are unmapped before, each by itself, which interrupts every
- * core that the process runs on. So all at once, to be mapped again when they are stored in. It is
- * a matter of speed alone, and in vain where the process has locked its memory. */
 static void unmap_pages(const struct wal_segment *segment)
 {
 	uint64_t from = segment->mapped_from / PAGE_BYTES_MAX * PAGE_BYTES_MAX;
 
 	if (segment->mapped_from > 0)
-		(void)madvise(segment->map + from, segment->end - from, MADV_DONTNEED);
+		map_store_drop(&segment->map, from, segment->end - from);
 }
 
 /* Sync the slots that records name, then every dirty segment, oldest first. sync_lock, which

@@ -11,6 +11,7 @@
 
 #include "engine/base/sizes.h"
 #include "engine/disk/io.h"
+#include "engine/disk/map_store.h"
 #include "engine/media/wal_record.h"
 #include "engine/quiver.h"
 
@@ -22,7 +23,7 @@ struct wal_segment {
 	uint64_t number;
 	uint64_t salt;
 	uint64_t size_bytes;
-	uint8_t *map; /* all of the file, to append through; owned; NULL: by calls */
+	struct map_store map; /* all of the file, to append through, where that can be */
 	uint64_t mapped_from; /* offset of what was stored there since the last sync; 0: nothing */
 	uint64_t end; /* offset of the next record */
 	uint64_t last_lsn; /* of its last record, 0 where it has none */

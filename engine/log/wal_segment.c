@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include "engine/media/bytes.h"
@@ -74,7 +73,7 @@ static int make_file(struct wal *wal, struct wal_segment *segment)
 	if (r == 0)
 		r = io_fsync(io, wal->wal_fd);
 	if (r == 0)
-		segment->map = io->map_to_store(io, segment->fd, 0, segment->size_bytes);
+		(void)map_store_open(&segment->map, io, segment->fd, 0, segment->size_bytes);
 	if (r) {
 		int e = wal_segment_remove(wal, segment);
 
@@ -222,10 +221,9 @@ out:
 /* Unmap and close. 0 or -errno. */
 static int let_go(struct wal *wal, struct wal_segment *segment)
 {
-	int r = segment->map && munmap(segment->map, segment->size_bytes) != 0 ? -errno : 0;
+	int r = map_store_close(&segment->map, wal->io);
 	int closed = wal->io->close(wal->io, segment->fd);
 
-	segment->map = NULL;
 	segment->fd = -1;
 	return r ? r : closed;
 }

@@ -388,7 +388,7 @@ static void test_cut_segments_are_recycled_and_their_records_are_stale(void **st
 	assert_int_equal(wal_prepare(log->wal), 0);
 	assert_true(log->wal->spare.fd < 0);
 	assert_int_equal(log->wal->ready.size_bytes, 8u << 20);
-	assert_true(!log->wal->ready.map == !log->wal->segments[0].map);
+	assert_true(!log->wal->ready.map.map == !log->wal->segments[0].map.map);
 	while (log->wal->count < 2)
 		assert_int_equal(append(log, 16), 0);
 	append_many(log, 3);
@@ -465,7 +465,7 @@ static int append_past_the_end(void *arg)
 	uint8_t bytes[RECORD_BYTES] = { 0 };
 	int fd = log->wal->segments[0].fd;
 
-	if (fault_init() != 0 || !log->wal->segments[0].map)
+	if (fault_init() != 0 || !log->wal->segments[0].map.map)
 		return 1;
 	append_many(log, 3);
 	unit_truncate(&log->dir, FIRST, WAL_HEADER_BYTES);

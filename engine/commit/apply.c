@@ -332,7 +332,7 @@ static void publish_slot(struct quiver *store, const struct commit_op *op)
 		atomic_store(&store->unlogged_count, store->unlogged.count);
 		/* Not at the next tick: until then there may be a million more. */
 		if (store->unlogged.count == STORE_CHECKPOINT_UNLOGGED)
-			quiver_checkpoint_soon(store);
+			background_want_checkpoint(store);
 	}
 }
 
@@ -375,7 +375,7 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
 
 		attr_deltas_put(&store->catalog.attr_deltas, &row);
 		if (atomic_load(&store->catalog.attr_deltas.count) == STORE_CHECKPOINT_ATTRS)
-			quiver_checkpoint_soon(store);
+			background_want_checkpoint(store);
 		atomic_fetch_add(&counters->set_attrs, 1);
 	} else {
 		set_dir(store, &op->row.attr);

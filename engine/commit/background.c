@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/store/local.h"
 #include "engine/store/store.h"
 
 #define TICK_NS UINT64_C(500000000) /* what is not signalled is looked at this often */
@@ -119,7 +120,7 @@ static bool compacted_just_now(struct quiver *store)
 {
 	struct quiver_job_status status;
 
-	quiver_job_status(store, QUIVER_COMPACT, &status);
+	local_job_status(store, QUIVER_COMPACT, &status);
 	return status.ever_ran &&
 	       clock_realtime_ns() - status.started_ns - status.duration_ns < AUTOCOMPACT_PAUSE_NS;
 }
@@ -139,7 +140,7 @@ static void compact_if_due(struct quiver *store)
 	    unused * store->geometry.vector_bytes < UINT64_C(16) << 20)
 		return;
 	if (!compacted_just_now(store))
-		(void)quiver_job_start(store, QUIVER_COMPACT); /* -EBUSY: something runs already */
+		(void)local_job_start(store, QUIVER_COMPACT); /* -EBUSY: something runs already */
 }
 
 /* A cut that a hold or a reader put off. */
@@ -295,7 +296,7 @@ void background_want_segment(struct quiver *store)
 	want(store, &store->background.segment_wanted, HOUSEKEEPER);
 }
 
-void quiver_checkpoint_soon(struct quiver *store)
+void background_want_checkpoint(struct quiver *store)
 {
 	want(store, &store->background.checkpoint_wanted, CHECKPOINTER);
 }

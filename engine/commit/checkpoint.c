@@ -428,8 +428,3 @@ int checkpoint_run(struct quiver *store)
 	pthread_mutex_unlock(&store->checkpoint_lock);
 	return r;
 }
-
-int quiver_checkpoint(struct quiver *store)
-{
-	return checkpoint_run(store);
-}

@@ -12,6 +12,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
+#include "engine/store/local.h"
 
 void check_say(struct check *check, const char *format, ...)
 {
@@ -227,7 +228,7 @@ static int open_and_close(const char *path, struct quiver_error *error)
 	struct quiver *store;
 	int r = quiver_open(path, &options, &store, error);
 
-	return r ? r : quiver_close(store);
+	return r ? r : local_close(store);
 }
 
 static int repair_files(const char *path, struct check *check, struct quiver_error *error)

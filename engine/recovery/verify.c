@@ -9,17 +9,17 @@ int verify_run(struct quiver *store)
 {
 	struct quiver_list list;
 	uint64_t mismatches = 0;
-	int r = quiver_list(store, &list);
+	int r = catalog_list(&store->catalog, &list);
 
 	if (r)
 		return r;
 	for (size_t i = 0; i < list.count && !atomic_load(&store->job.stop); i++) {
 		struct quiver_ref ref;
 
-		r = quiver_get(store, list.ids[i], &ref);
+		r = catalog_get(&store->catalog, list.ids[i], &ref);
 		if (r == 0) {
-			r = quiver_ref_verify(store, &ref);
-			quiver_unref(store, &ref);
+			r = catalog_ref_verify(&store->catalog, &ref);
+			catalog_unref(&store->catalog, &ref);
 		}
 		/* -ENOENT: removed since. The rest is reported by who found it. */
 		if (r && r != -ENOENT)
@@ -31,6 +31,6 @@ int verify_run(struct quiver *store)
 			pthread_mutex_unlock(&store->job.lock);
 		}
 	}
-	quiver_list_free(&list);
+	catalog_list_free(&list);
 	return mismatches ? -EIO : 0;
 }

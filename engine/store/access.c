@@ -1,12 +1,13 @@
-/* The remaining public calls: durability, space, the columns as files, reports. */
+/* The remaining calls: durability, space, the columns as files. */
 #include <errno.h>
 #include <string.h>
 
 #include "engine/base/fault.h"
 #include "engine/commit/commit.h"
+#include "engine/store/local.h"
 #include "engine/store/store.h"
 
-int quiver_flush(struct quiver *store)
+int local_flush(struct quiver *store)
 {
 	if (store->health.read_only)
 		return 0;
@@ -26,18 +27,15 @@ int quiver_flush(struct quiver *store)
 	}
 }
 
-enum quiver_durability quiver_durability(struct quiver *store)
+enum quiver_durability local_durability(struct quiver *store)
 {
 	return (enum quiver_durability)atomic_load(&store->durability);
 }
 
-int quiver_set_durability(struct quiver *store, enum quiver_durability mode)
+int local_set_durability(struct quiver *store, enum quiver_durability mode)
 {
-	int r;
+	int r = health_writable(&store->health);
 
-	if ((unsigned)mode > QUIVER_NONE)
-		return -EINVAL;
-	r = health_writable(&store->health);
 	if (r || atomic_load(&store->durability) == (int)mode)
 		return r;
 	/* Most of the work while writers go on; then what has come since, while they wait: no
@@ -53,22 +51,20 @@ int quiver_set_durability(struct quiver *store, enum quiver_durability mode)
 	return r;
 }
 
-int quiver_reserve(struct quiver *store, uint64_t count)
+int local_reserve(struct quiver *store, uint64_t count)
 {
 	int r = health_writable(&store->health);
 
 	return r ? r : space_grow(store, count, true);
 }
 
-int quiver_set_autocompact(struct quiver *store, uint32_t percent)
+int local_set_autocompact(struct quiver *store, uint32_t percent)
 {
-	if (percent > 100)
-		return -EINVAL;
 	atomic_store(&store->autocompact_percent, percent);
 	return 0;
 }
 
-int quiver_space(struct quiver *store, struct quiver_space *space)
+int local_space(struct quiver *store, struct quiver_space *space)
 {
 	struct slots_counts counts;
 
@@ -84,24 +80,24 @@ static const struct column *column_of(const struct quiver *store, enum quiver_co
 	                                   : &store->catalog.columns.vectors;
 }
 
-uint64_t quiver_column_bytes(struct quiver *store, enum quiver_column column)
+uint64_t local_column_bytes(struct quiver *store, enum quiver_column column)
 {
 	return COLUMN_HEADER_BYTES +
 	       atomic_load(&store->catalog.columns.rows) * column_of(store, column)->row_bytes;
 }
 
-int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
-                       uint64_t *size_bytes)
+int local_column_hold(struct quiver *store, enum quiver_column column, int *fd,
+                      uint64_t *size_bytes)
 {
 	pthread_mutex_lock(&store->hold_lock);
 	store->holds++;
 	pthread_mutex_unlock(&store->hold_lock);
 	*fd = column_of(store, column)->fd;
-	*size_bytes = quiver_column_bytes(store, column);
+	*size_bytes = local_column_bytes(store, column);
 	return 0;
 }
 
-void quiver_column_release(struct quiver *store, enum quiver_column column)
+void local_column_release(struct quiver *store, enum quiver_column column)
 {
 	(void)column; /* both are held together: they are cut together */
 	pthread_mutex_lock(&store->hold_lock);
@@ -109,10 +105,10 @@ void quiver_column_release(struct quiver *store, enum quiver_column column)
 	pthread_mutex_unlock(&store->hold_lock);
 }
 
-int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
-                           size_t length, void *to)
+int64_t local_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
+                          size_t length, void *to)
 {
-	uint64_t size = quiver_column_bytes(store, column);
+	uint64_t size = local_column_bytes(store, column);
 	int r;
 
 	if (offset >= size)
@@ -123,23 +119,4 @@ int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint
 	if (r)
 		atomic_fetch_add(&store->health.counters.io_errors, 1);
 	return r ? r : (int64_t)length;
-}
-
-void quiver_report(struct quiver *store, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	report_addv(&store->health.report, format, args);
-	va_end(args);
-}
-
-int quiver_errors(struct quiver *store, char **text, size_t *length)
-{
-	return report_text(&store->health.report, text, length);
-}
-
-void quiver_errors_clear(struct quiver *store)
-{
-	report_clear(&store->health.report);
 }

@@ -10,6 +10,7 @@
 #include "engine/base/epoch.h"
 #include "engine/base/fault.h"
 #include "engine/commit/commit.h"
+#include "engine/store/local.h"
 
 /* A rename or move whose source changes meanwhile starts again; this many times in a row
  * means that something is wrong. */
@@ -36,8 +37,8 @@ static int may_change(const struct quiver *store, uint64_t id, unsigned flags)
 	return health_writable(&store->health);
 }
 
-int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
-               unsigned attr_mask, unsigned flags, uint64_t *lsn)
+int local_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
+              unsigned attr_mask, unsigned flags, uint64_t *lsn)
 {
 	struct commit_op op = {
 		.type = WAL_PUT,
@@ -163,9 +164,9 @@ static int take_batch(struct quiver *store, struct commit_op *ops, size_t count,
 	return r;
 }
 
-int quiver_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,
-                     const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
-                     uint64_t *lsn)
+int local_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,
+                    const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
+                    uint64_t *lsn)
 {
 	struct commit_request request = { .flags = flags };
 	int r = may_change(store, 0, flags);
@@ -204,7 +205,7 @@ out:
 	return r;
 }
 
-int quiver_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn)
+int local_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn)
 {
 	struct commit_op op = {
 		.type = WAL_REMOVE, .id = id, .slot = SLOT_NONE, .src_slot = SLOT_NONE
@@ -223,10 +224,10 @@ static int copy_slot(struct quiver *store, const struct quiver_ref *ref, struct 
 {
 	uint64_t n = store->geometry.vector_bytes;
 	struct iovec part = { .iov_base = buffer, .iov_len = n };
-	int r = quiver_ref_verify(store, ref);
+	int r = catalog_ref_verify(&store->catalog, ref);
 
 	if (r == 0)
-		r = quiver_ref_read(store, ref, 0, n, buffer);
+		r = catalog_ref_read(&store->catalog, ref, 0, n, buffer);
 	if (r)
 		return r;
 	op->src_slot = ref->slot;
@@ -243,7 +244,7 @@ static int rename_once(struct quiver *store, struct commit_op *op, unsigned flag
 {
 	struct commit_request request = { .ops = op, .count = 1, .flags = flags };
 	struct quiver_ref ref;
-	int r = quiver_get(store, op->from, &ref);
+	int r = catalog_get(&store->catalog, op->from, &ref);
 
 	if (r)
 		return r;
@@ -259,11 +260,11 @@ static int rename_once(struct quiver *store, struct commit_op *op, unsigned flag
 	if (r == 0 && lsn)
 		*lsn = request.lsn;
 unref:
-	quiver_unref(store, &ref);
+	catalog_unref(&store->catalog, &ref);
 	return r;
 }
 
-int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags, uint64_t *lsn)
+int local_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags, uint64_t *lsn)
 {
 	struct commit_op op = { .type = WAL_RENAME, .id = to, .from = from };
 	void *buffer;
@@ -273,8 +274,9 @@ int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned fla
 		return r;
 	if (from == to) {
 		if (flags & QUIVER_NOREPLACE)
-			return quiver_stat(store, to, NULL, NULL) == 0 ? -EEXIST : -ENOENT;
-		return quiver_stat(store, to, NULL, lsn);
+			return catalog_stat(&store->catalog, to, NULL, NULL) == 0 ? -EEXIST
+			                                                          : -ENOENT;
+		return catalog_stat(&store->catalog, to, NULL, lsn);
 	}
 	buffer = malloc(store->geometry.vector_bytes);
 	if (!buffer)
@@ -292,10 +294,10 @@ int store_move(struct quiver *store, uint64_t id, uint64_t from_slot, uint64_t t
 	struct commit_op op = { .type = WAL_MOVE, .id = id, .slot = to_slot };
 	struct commit_request request = { .ops = &op, .count = 1 };
 	struct quiver_ref ref;
-	int r = quiver_get(store, id, &ref);
+	int r = catalog_get(&store->catalog, id, &ref);
 
 	if (r == 0 && ref.slot != from_slot) {
-		quiver_unref(store, &ref);
+		catalog_unref(&store->catalog, &ref);
 		r = -ESTALE;
 	}
 	if (r) {
@@ -307,7 +309,7 @@ int store_move(struct quiver *store, uint64_t id, uint64_t from_slot, uint64_t t
 		slots_give(&store->catalog.slots, to_slot);
 	else
 		r = commit_submit(store, &request);
-	quiver_unref(store, &ref);
+	catalog_unref(&store->catalog, &ref);
 	return r;
 }
 
@@ -328,21 +330,21 @@ static int change_attr(struct quiver *store, enum wal_type type, uint64_t id,
 	return commit_submit(store, &request);
 }
 
-int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr,
-                    unsigned mask, unsigned flags)
+int local_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr, unsigned mask,
+                   unsigned flags)
 {
 	return change_attr(store, WAL_SETATTR, id, attr, mask, flags);
 }
 
-void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr)
+void local_dir_attr(struct quiver *store, struct quiver_attr *attr)
 {
 	pthread_mutex_lock(&store->dir_lock);
 	*attr = store->dir;
 	pthread_mutex_unlock(&store->dir_lock);
 }
 
-int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
-                        unsigned flags)
+int local_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
+                       unsigned flags)
 {
 	return change_attr(store, WAL_DIRATTR, QUIVER_ID_NONE, attr, mask, flags);
 }

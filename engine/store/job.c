@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/store/local.h"
 #include "engine/store/store.h"
 
 void job_init(struct job *job)
@@ -39,7 +40,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int quiver_job_start(struct quiver *store, enum quiver_job kind)
+int local_job_start(struct quiver *store, enum quiver_job kind)
 {
 	struct job *job = &store->job;
 	struct quiver_job_status *status = &job->status[kind];
@@ -69,7 +70,7 @@ out:
 	return r;
 }
 
-int quiver_job_stop(struct quiver *store, enum quiver_job kind)
+int local_job_stop(struct quiver *store, enum quiver_job kind)
 {
 	struct job *job = &store->job;
 
@@ -80,7 +81,7 @@ int quiver_job_stop(struct quiver *store, enum quiver_job kind)
 	return 0;
 }
 
-void quiver_job_status(struct quiver *store, enum quiver_job kind, struct quiver_job_status *status)
+void local_job_status(struct quiver *store, enum quiver_job kind, struct quiver_job_status *status)
 {
 	pthread_mutex_lock(&store->job.lock);
 	*status = store->job.status[kind];

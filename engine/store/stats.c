@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "engine/base/epoch.h"
+#include "engine/store/local.h"
 #include "engine/store/store.h"
 
 static uint64_t blocks_of(const struct quiver *store, int fd)
@@ -40,7 +41,7 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	epoch_leave();
 }
 
-void quiver_stats(struct quiver *store, struct quiver_stats *stats)
+void local_stats(struct quiver *store, struct quiver_stats *stats)
 {
 	struct counters *counters = &store->health.counters;
 

@@ -17,6 +17,7 @@
 #include "engine/commit/commit.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
+#include "engine/store/local.h"
 #include "engine/store/lock.h"
 
 /* ---- create ---- */
@@ -206,6 +207,8 @@ static struct quiver *new_store(const struct quiver_options *options)
 
 	if (!store)
 		return NULL;
+	store->head.geometry = &store->geometry;
+	store->head.report = &store->health.report;
 	store->io = options->io ? options->io : quiver_io_posix();
 	store->options = *options;
 	if (store->options.commit_interval_ms == 0)
@@ -570,7 +573,7 @@ out:
 	return r;
 }
 
-int quiver_close(struct quiver *store)
+int local_close(struct quiver *store)
 {
 	bool ended = false;
 	int r = 0;
@@ -584,9 +587,4 @@ int quiver_close(struct quiver *store)
 	keep_first(&r, close_files(store, ended));
 	free_store(store);
 	return r;
-}
-
-const struct quiver_geometry *quiver_geometry(const struct quiver *store)
-{
-	return &store->geometry;
 }

@@ -20,6 +20,7 @@
 #include "engine/log/wal.h"
 #include "engine/media/superblock.h"
 #include "engine/quiver.h"
+#include "engine/store/kind.h"
 
 #define STORE_COMMIT_INTERVAL_MS 5000u /* DESIGN section 5, commit= */
 /* A checkpoint begins by itself at this much log: what a crash has to replay. */
@@ -110,6 +111,7 @@ struct prefetch {
 };
 
 struct quiver {
+	struct quiver_head head; /* of every kind of store; here kind is NULL */
 	const struct quiver_io *io;
 	struct quiver_geometry geometry; /* fixed at open */
 	struct quiver_options options; /* fixed at open; mount_point not kept */
@@ -233,6 +235,7 @@ void background_stop(struct quiver *store);
 void background_want_growth(struct quiver *store);
 void background_want_segment(struct quiver *store);
 void background_want_prefetch(struct quiver *store);
+void background_want_checkpoint(struct quiver *store);
 
 /* ---- change.c ---- */
 /* Move vector `id` from one slot to another, which is taken; on failure that is given back.

@@ -31,7 +31,7 @@ void background_want_segment(struct quiver *store)
 	store->background.segment_wanted = true;
 }
 
-void quiver_checkpoint_soon(struct quiver *store)
+void background_want_checkpoint(struct quiver *store)
 {
 	store->background.checkpoint_wanted = true;
 }
@@ -49,7 +49,7 @@ int manual_background_keep_house(struct quiver *store)
 	}
 	store->background.grow_wanted = store->background.segment_wanted = false;
 	if (r == 0 && store->background.checkpoint_wanted)
-		r = quiver_checkpoint(store);
+		r = checkpoint_run(store);
 	store->background.checkpoint_wanted = false;
 	return r;
 }

@@ -1,0 +1,390 @@
+/* The public calls on an open store: to the local folder directly, to a store of another kind
+ * through its table. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/store/kind.h"
+#include "engine/store/local.h"
+#include "engine/store/store.h"
+
+static const struct quiver_head *head_of(const struct quiver *store)
+{
+	return (const struct quiver_head *)store;
+}
+
+/* The table of a store that is not a local folder, else NULL. */
+static inline const struct quiver_kind *kind_of(const struct quiver *store)
+{
+	const struct quiver_kind *kind = head_of(store)->kind;
+
+	return __builtin_expect(kind != NULL, 0) ? kind : NULL;
+}
+
+int quiver_close(struct quiver *store)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->close(store) : local_close(store);
+}
+
+const struct quiver_geometry *quiver_geometry(const struct quiver *store)
+{
+	return head_of(store)->geometry;
+}
+
+/* ---- reading ---- */
+
+int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->get(store, id, ref) : catalog_get(&store->catalog, id, ref);
+}
+
+void quiver_unref(struct quiver *store, struct quiver_ref *ref)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (kind)
+		kind->unref(store, ref);
+	else
+		catalog_unref(&store->catalog, ref);
+}
+
+int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->ref_verify(store, ref) : catalog_ref_verify(&store->catalog, ref);
+}
+
+int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t offset,
+                    size_t length, void *to)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->ref_read(store, ref, offset, length, to)
+	            : catalog_ref_read(&store->catalog, ref, offset, length, to);
+}
+
+bool quiver_ref_resident(struct quiver *store, const struct quiver_ref *ref)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (kind)
+		return kind->ref_resident && kind->ref_resident(store, ref);
+	return catalog_ref_resident(&store->catalog, ref);
+}
+
+void quiver_ref_prefetch(struct quiver *store, const struct quiver_ref *ref)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		catalog_ref_prefetch(&store->catalog, ref);
+	else if (kind->ref_prefetch)
+		kind->ref_prefetch(store, ref);
+}
+
+int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,
+                    uint64_t *lsn)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->get_copy(store, id, to, attr, lsn)
+	            : catalog_get_copy(&store->catalog, id, to, attr, lsn);
+}
+
+int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->stat(store, id, attr, lsn)
+	            : catalog_stat(&store->catalog, id, attr, lsn);
+}
+
+int quiver_list(struct quiver *store, struct quiver_list *list)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->list(store, list) : catalog_list(&store->catalog, list);
+}
+
+void quiver_list_free(struct quiver_list *list)
+{
+	catalog_list_free(list);
+}
+
+uint64_t quiver_count(struct quiver *store)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->count(store) : catalog_count(&store->catalog);
+}
+
+/* ---- changing ---- */
+
+int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
+               unsigned attr_mask, unsigned flags, uint64_t *lsn)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->put(store, id, data, attr, attr_mask, flags, lsn)
+	            : local_put(store, id, data, attr, attr_mask, flags, lsn);
+}
+
+/* One by one; what is wrong with any of them is said before the first is sent. */
+static int put_each(struct quiver *store, const struct quiver_record *records, size_t count,
+                    const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
+                    uint64_t *lsn)
+{
+	int r = 0;
+
+	if (count > QUIVER_BATCH_BYTES_MAX / quiver_geometry(store)->vector_bytes)
+		return -E2BIG;
+	for (size_t i = 0; i < count; i++)
+		if (records[i].id > QUIVER_ID_MAX)
+			return -EINVAL;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = head_of(store)->kind->put(store, records[i].id, records[i].data, attr,
+		                              attr_mask, flags, lsn);
+	return r;
+}
+
+int quiver_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,
+                     const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
+                     uint64_t *lsn)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_put_batch(store, records, count, attr, attr_mask, flags, lsn);
+	return kind->put_batch ? kind->put_batch(store, records, count, attr, attr_mask, flags, lsn)
+	                       : put_each(store, records, count, attr, attr_mask, flags, lsn);
+}
+
+int quiver_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->remove(store, id, flags, lsn) : local_remove(store, id, flags, lsn);
+}
+
+int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags, uint64_t *lsn)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_rename(store, from, to, flags, lsn);
+	return kind->rename ? kind->rename(store, from, to, flags, lsn) : -EOPNOTSUPP;
+}
+
+int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr,
+                    unsigned mask, unsigned flags)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->set_attr(store, id, attr, mask, flags)
+	            : local_set_attr(store, id, attr, mask, flags);
+}
+
+void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (kind)
+		kind->dir_attr(store, attr);
+	else
+		local_dir_attr(store, attr);
+}
+
+int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
+                        unsigned flags)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->set_dir_attr(store, attr, mask, flags)
+	            : local_set_dir_attr(store, attr, mask, flags);
+}
+
+/* ---- durability and space ---- */
+
+int quiver_flush(struct quiver *store)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->flush(store) : local_flush(store);
+}
+
+int quiver_checkpoint(struct quiver *store)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return checkpoint_run(store);
+	return kind->checkpoint ? kind->checkpoint(store) : -EOPNOTSUPP;
+}
+
+void quiver_checkpoint_soon(struct quiver *store)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		background_want_checkpoint(store);
+	else if (kind->checkpoint_soon)
+		kind->checkpoint_soon(store);
+}
+
+enum quiver_durability quiver_durability(struct quiver *store)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_durability(store);
+	return kind->durability ? kind->durability(store) : QUIVER_ALWAYS;
+}
+
+int quiver_set_durability(struct quiver *store, enum quiver_durability mode)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if ((unsigned)mode > QUIVER_NONE)
+		return -EINVAL;
+	if (!kind)
+		return local_set_durability(store, mode);
+	if (kind->set_durability)
+		return kind->set_durability(store, mode);
+	return mode == quiver_durability(store) ? 0 : -EOPNOTSUPP;
+}
+
+int quiver_reserve(struct quiver *store, uint64_t count)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_reserve(store, count);
+	return kind->reserve ? kind->reserve(store, count) : -EOPNOTSUPP;
+}
+
+int quiver_set_autocompact(struct quiver *store, uint32_t percent)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (percent > 100)
+		return -EINVAL;
+	if (!kind)
+		return local_set_autocompact(store, percent);
+	if (kind->set_autocompact)
+		return kind->set_autocompact(store, percent);
+	return percent == 0 ? 0 : -EOPNOTSUPP;
+}
+
+int quiver_space(struct quiver *store, struct quiver_space *space)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->space(store, space) : local_space(store, space);
+}
+
+/* ---- long work ---- */
+
+int quiver_job_start(struct quiver *store, enum quiver_job job)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_job_start(store, job);
+	return kind->job_start ? kind->job_start(store, job) : -EOPNOTSUPP;
+}
+
+int quiver_job_stop(struct quiver *store, enum quiver_job job)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_job_stop(store, job);
+	return kind->job_stop ? kind->job_stop(store, job) : -EOPNOTSUPP;
+}
+
+void quiver_job_status(struct quiver *store, enum quiver_job job, struct quiver_job_status *status)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		local_job_status(store, job, status);
+	else if (kind->job_status)
+		kind->job_status(store, job, status);
+	else
+		memset(status, 0, sizeof(*status));
+}
+
+/* ---- the columns as files ---- */
+
+int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
+                       uint64_t *size_bytes)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_column_hold(store, column, fd, size_bytes);
+	return kind->column_hold ? kind->column_hold(store, column, fd, size_bytes) : -EOPNOTSUPP;
+}
+
+void quiver_column_release(struct quiver *store, enum quiver_column column)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (kind)
+		kind->column_release(store, column);
+	else
+		local_column_release(store, column);
+}
+
+uint64_t quiver_column_bytes(struct quiver *store, enum quiver_column column)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_column_bytes(store, column);
+	return kind->column_bytes ? kind->column_bytes(store, column) : 0;
+}
+
+int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
+                           size_t length, void *to)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->column_read(store, column, offset, length, to)
+	            : local_column_read(store, column, offset, length, to);
+}
+
+/* ---- what is going on ---- */
+
+void quiver_stats(struct quiver *store, struct quiver_stats *stats)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (kind)
+		kind->stats(store, stats);
+	else
+		local_stats(store, stats);
+}
+
+void quiver_report(struct quiver *store, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	report_addv(head_of(store)->report, format, args);
+	va_end(args);
+}
+
+int quiver_errors(struct quiver *store, char **text, size_t *length)
+{
+	return report_text(head_of(store)->report, text, length);
+}
+
+void quiver_errors_clear(struct quiver *store)
+{
+	report_clear(head_of(store)->report);
+}

@@ -1,0 +1,48 @@
+/*
+ * local.h - the calls of quiver.h as a store in a local folder does them; api.c chooses. Their
+ * contracts are those of the functions of the same name there. Those that read are the
+ * catalog's.
+ */
+#ifndef QUIVER_LOCAL_H
+#define QUIVER_LOCAL_H
+
+#include "engine/quiver.h"
+
+int local_close(struct quiver *store);
+
+int local_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
+              unsigned attr_mask, unsigned flags, uint64_t *lsn);
+int local_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,
+                    const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
+                    uint64_t *lsn);
+int local_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn);
+int local_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags, uint64_t *lsn);
+int local_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr, unsigned mask,
+                   unsigned flags);
+void local_dir_attr(struct quiver *store, struct quiver_attr *attr);
+int local_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
+                       unsigned flags);
+
+int local_flush(struct quiver *store);
+enum quiver_durability local_durability(struct quiver *store);
+/* `mode` is one of them. */
+int local_set_durability(struct quiver *store, enum quiver_durability mode);
+int local_reserve(struct quiver *store, uint64_t count);
+/* `percent` is at most 100. */
+int local_set_autocompact(struct quiver *store, uint32_t percent);
+int local_space(struct quiver *store, struct quiver_space *space);
+
+int local_job_start(struct quiver *store, enum quiver_job kind);
+int local_job_stop(struct quiver *store, enum quiver_job kind);
+void local_job_status(struct quiver *store, enum quiver_job kind, struct quiver_job_status *status);
+
+int local_column_hold(struct quiver *store, enum quiver_column column, int *fd,
+                      uint64_t *size_bytes);
+void local_column_release(struct quiver *store, enum quiver_column column);
+uint64_t local_column_bytes(struct quiver *store, enum quiver_column column);
+int64_t local_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
+                          size_t length, void *to);
+
+void local_stats(struct quiver *store, struct quiver_stats *stats);
+
+#endif

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 
 /* What stands before the bytes of the file in an input. */
 #define SELECTORS 3u

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 
 #include <math.h>
 

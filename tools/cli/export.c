@@ -11,7 +11,7 @@
 #include "tools/cli/session.h"
 #include "tools/cli/vectors.h"
 #include "tools/cli/words_file.h"
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 #include "tools/formats/interrupt.h"
 
 #include <endian.h>

@@ -12,6 +12,7 @@
 #include "tools/cli/rows.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
+#include "tools/formats/formats.h"
 #include "tools/formats/interrupt.h"
 
 #include <endian.h>

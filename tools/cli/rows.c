@@ -3,6 +3,7 @@
  */
 #include "tools/cli/rows.h"
 #include "tools/cli/say.h"
+#include "tools/formats/formats.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
  * The number of vectors and the dimension, each a uint32, then row after row
  * (float32, uint8, int8). All little-endian.
  */
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 
 #include <endian.h>
 #include <errno.h>

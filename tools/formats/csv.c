@@ -5,6 +5,7 @@
  * A first line that does not begin with a number names the columns; where the first is
  * named "id", it holds the IDs.
  */
+#include "tools/formats/formats.h"
 #include "tools/formats/text.h"
 
 #include <errno.h>

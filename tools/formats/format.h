@@ -1,5 +1,5 @@
 /*
- * format.h - one interface for all formats of files of vectors.
+ * format.h - one interface for all formats of files of vectors, and what several of them share.
  *
  * A reader hands out rows from a stream, in order, in the file's own type of element;
  * a writer takes rows. Formats know nothing of stores. One thread for each reader and
@@ -20,10 +20,6 @@
 /* The number of rows is not known before the end. */
 #define FORMAT_ROWS_UNKNOWN UINT64_MAX
 #define FORMAT_REASON_BYTES 384
-/* Those of all formats, for messages and --help. */
-#define FORMAT_NAMES                                                                           \
-	"npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, glove, " \
-	"word2vec"
 
 /* What the reader is asked for. */
 struct format_wanted {
@@ -119,11 +115,6 @@ struct format {
 	void (*end)(struct format_writer *writer);
 };
 
-/* The format of this name, or NULL. */
-const struct format *format_by_name(const char *name);
-/* The format that the suffix of this path tells, or NULL. */
-const struct format *format_by_suffix(const char *path);
-
 /* Set the reason, as printf does, and return -EINVAL. */
 int format_refuse(struct format_reader *reader, const char *text, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -151,9 +142,5 @@ int format_check_size(struct format_reader *reader, uint64_t expected);
 /* Write a row as it is. */
 int format_write_plain(struct format_writer *writer, uint64_t id, const void *row,
                        const char *word);
-
-extern const struct format format_npy, format_fvecs, format_bvecs, format_ivecs, format_fbin,
-	format_u8bin, format_i8bin, format_safetensors, format_hdf5, format_jsonl, format_csv,
-	format_word2vec, format_glove;
 
 #endif

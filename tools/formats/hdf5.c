@@ -1,7 +1,7 @@
 /*
  * hdf5.c - a dataset of an HDF5 file as rows of vectors, by way of a module.
  */
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 #include "tools/formats/hdf5_module.h"
 
 #include <dlfcn.h>

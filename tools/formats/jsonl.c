@@ -4,6 +4,7 @@
  * An ID beyond 2^63 - 1 is a string of its digits: JSON's numbers are not that exact
  * everywhere. Further members of a line are passed over.
  */
+#include "tools/formats/formats.h"
 #include "tools/formats/text.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
  * npy_rows.c - .npy files as rows of vectors.
  */
 #include "engine/codec/npy.h"
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,7 +5,7 @@
  * each tensor to its dtype, shape and place in the data), then the data. Everything
  * little-endian, rows one after another.
  */
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 
 #include <endian.h>
 #include <errno.h>

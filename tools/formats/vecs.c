@@ -4,7 +4,7 @@
  * Records follow one another: the dimension as an int32, then so many elements
  * (float32, uint8, int32). All little-endian; there is no header.
  */
-#include "tools/formats/format.h"
+#include "tools/formats/formats.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -6,6 +6,7 @@
  * rows there are and of which dimension; GloVe does not. A word may hold spaces: the
  * elements are counted from the line's end.
  */
+#include "tools/formats/formats.h"
 #include "tools/formats/text.h"
 
 #include <errno.h>

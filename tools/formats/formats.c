@@ -1,0 +1,54 @@
+/*
+ * formats.c - the formats by name and by suffix.
+ */
+#include "tools/formats/formats.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct format *const formats[] = {
+	&format_npy,   &format_fvecs, &format_bvecs,       &format_ivecs, &format_fbin,
+	&format_u8bin, &format_i8bin, &format_safetensors, &format_hdf5,  &format_jsonl,
+	&format_csv,   &format_glove, &format_word2vec,
+};
+
+/* Other suffixes that are in use. */
+static const struct {
+	const char *suffix;
+	const struct format *format;
+} others[] = {
+	{ ".h5", &format_hdf5 },
+	{ ".ndjson", &format_jsonl },
+	{ ".w2v", &format_word2vec },
+	{ ".glove", &format_glove },
+};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+const struct format *format_by_name(const char *name)
+{
+	for (size_t i = 0; i < LENGTH(formats); i++) {
+		if (strcmp(formats[i]->name, name) == 0)
+			return formats[i];
+	}
+	return NULL;
+}
+
+const struct format *format_by_suffix(const char *path)
+{
+	const char *name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+	const char *suffix = strrchr(name, '.');
+
+	if (suffix == NULL)
+		return NULL;
+	for (size_t i = 0; i < LENGTH(formats); i++) {
+		if (strcasecmp(formats[i]->suffix, suffix) == 0)
+			return formats[i];
+	}
+	for (size_t i = 0; i < LENGTH(others); i++) {
+		if (strcasecmp(others[i].suffix, suffix) == 0)
+			return others[i].format;
+	}
+	return NULL;
+}

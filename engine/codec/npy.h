@@ -8,7 +8,8 @@
 #ifndef NPY_H
 #define NPY_H
 
-#include <stdbool.h>
+#include "engine/codec/npy_array.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,25 +21,6 @@
 /* Length of every header written here: NumPy aligns to 64, and the longest
  * shape needs 81 characters of text. */
 #define NPY_WRITTEN_BYTES 128u
-/* NumPy's own limit (64 since NumPy 2). */
-#define NPY_DIMENSIONS_MAX 64u
-
-/* What a header says. */
-struct npy_array {
-	char type[4]; /* kind and item size: "f4", "u8"; NUL-terminated */
-	uint32_t item_bytes;
-	bool big_endian;
-	bool fortran; /* column after column */
-	unsigned dimensions;
-	uint64_t shape[NPY_DIMENSIONS_MAX];
-	uint64_t data_offset; /* of the first element in the file */
-	uint64_t data_bytes; /* of all elements */
-};
-
-/* Room for a reason that a person understands. */
-struct npy_reason {
-	char text[256];
-};
 
 /*
  * How many bytes of a file its header takes, from the first NPY_PREFIX_BYTES_MAX (or

@@ -4,7 +4,7 @@
 #ifndef NPY_LITERAL_H
 #define NPY_LITERAL_H
 
-#include "engine/codec/npy.h"
+#include "engine/codec/npy_array.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -230,7 +230,7 @@ static void drop_rows(struct quiver *store, const struct checkpoint *cp)
 
 static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 {
-	struct superblock *sb = &store->superblock;
+	struct superblock *sb = &store->superblock.now;
 
 	sb->slots_used = cp->slots_used;
 	sb->count = cp->count;
@@ -239,7 +239,7 @@ static int write_superblock(struct quiver *store, const struct checkpoint *cp)
 	                                                             : sb->lsn_ceiling;
 	sb->wal_first = wal_first_above(&store->wal, cp->lsn);
 	sb->dir = cp->dir;
-	return superblock_write(store->io, store->superblock_fd, sb);
+	return superblock_write(store->io, store->superblock.fd, sb);
 }
 
 /* Until here the old checkpoint holds; on failure nothing may be reused, so the store stops. */
@@ -359,7 +359,7 @@ static void give_back_space(struct quiver *store)
 	uint64_t freed = 0;
 
 	(void)health_judge(&store->health, HEALTH_LOG_CUT,
-	                   wal_cut(&store->wal, store->superblock.checkpoint_lsn));
+	                   wal_cut(&store->wal, store->superblock.now.checkpoint_lsn));
 	(void)health_judge(&store->health, HEALTH_PUNCH,
 	                   space_punch(store, space_headroom(store), &freed));
 }
@@ -369,7 +369,7 @@ static bool nothing_to_do(struct quiver *store)
 	bool nothing;
 
 	pthread_mutex_lock(&store->catalog.writer_lock);
-	nothing = atomic_load(&store->lsn) == store->superblock.checkpoint_lsn &&
+	nothing = atomic_load(&store->lsn) == store->superblock.now.checkpoint_lsn &&
 	          store->deferred_frees.count == 0;
 	pthread_mutex_unlock(&store->catalog.writer_lock);
 	return nothing;
@@ -397,7 +397,7 @@ static int run_locked(struct quiver *store)
 		put_back(store, &cp);
 		goto out;
 	}
-	atomic_store(&store->lsn_ceiling, store->superblock.lsn_ceiling);
+	atomic_store(&store->lsn_ceiling, store->superblock.now.lsn_ceiling);
 	atomic_store(&store->checkpoint_lsn, cp.lsn);
 	atomic_store(&store->checkpoint_bytes, cp.log_bytes);
 	drop_rows(store, &cp);

@@ -237,11 +237,11 @@ int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
 	if (store->holds > 0 || !slots_cut(&store->catalog.slots, rows))
 		goto out;
 	/* The superblock must not ask for more rows than there are. */
-	if (store->superblock.slots_used > rows) {
-		store->superblock.slots_used = rows;
+	if (store->superblock.now.slots_used > rows) {
+		store->superblock.now.slots_used = rows;
 		r = health_judge(
 			&store->health, HEALTH_SUPERBLOCK,
-			superblock_write(store->io, store->superblock_fd, &store->superblock));
+			superblock_write(store->io, store->superblock.fd, &store->superblock.now));
 	}
 	if (r == 0)
 		r = columns_cut(&store->catalog.columns, rows);

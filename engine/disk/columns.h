@@ -13,20 +13,10 @@
 #include "engine/base/sizes.h"
 #include "engine/disk/io.h"
 #include "engine/disk/map_store.h"
+#include "engine/media/meta_row.h"
 #include "engine/quiver.h"
 
-#define COLUMN_HEADER_BYTES 4096u
-#define META_ROW_BYTES 40u
-#define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
-#define SLOT_NONE UINT64_MAX
-
 #define WRITE_WINDOWS 4u /* of write_window.h: one that is filled while three are made ready */
-
-struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
-	uint64_t lsn; /* 0 = free */
-	uint64_t sum;
-	struct quiver_attr attr;
-};
 
 struct write_window;
 
@@ -136,8 +126,5 @@ int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *i
 /* Only the meta row (attributes). */
 int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
                        const struct meta_row *row);
-
-/* The sum of a vector, from the hash of its bytes: FORMAT.md. */
-uint64_t vector_sum(uint64_t id, uint64_t lsn, uint64_t bytes_hash);
 
 #endif

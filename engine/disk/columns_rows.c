@@ -6,30 +6,13 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-/* Of a few bytes: a call would take longer than the hash. */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "engine/base/fault.h"
 #include "engine/disk/column_map.h"
 #include "engine/disk/columns.h"
 #include "engine/disk/write_window.h"
 #include "engine/media/bytes.h"
-
-/* Where each field of a meta row lies; FORMAT.md. */
-enum {
-	AT_LSN = 0,
-	AT_SUM = 8,
-	AT_MTIME = 16,
-	AT_UID = 24,
-	AT_GID = 28,
-	AT_MODE = 32,
-	AT_FLAGS = 34,
-	AT_CRC = 36,
-	AT_END = 40,
-};
-
-enum { FLAG_LIVE = 1 };
+#include "engine/media/meta_row_codec.h"
 
 #define SECTOR_BYTES 512u
 
@@ -42,10 +25,6 @@ enum { FLAG_LIVE = 1 };
  * long before so many looks. */
 #define READ_TRIES 64
 
-static_assert(AT_END == META_ROW_BYTES, "a row");
-static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0 && AT_FLAGS >= AT_END - 8,
-              "a sector ends at a multiple of 8 in a row, so before the flags");
-
 static uint64_t row_offset(const struct column *column, uint64_t slot)
 {
 	return COLUMN_HEADER_BYTES + slot * column->row_bytes;
@@ -56,59 +35,6 @@ static const uint8_t *row_in_map(const struct columns *columns, const struct col
 {
 	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
 	return column->map + row_offset(column, slot);
-}
-
-static uint32_t row_crc(const uint8_t row[META_ROW_BYTES], uint64_t id, uint64_t slot)
-{
-	uint8_t bytes[AT_CRC + 16];
-
-	memcpy(bytes, row, AT_CRC);
-	put_le64(bytes + AT_CRC, id);
-	put_le64(bytes + AT_CRC + 8, slot);
-	return (uint32_t)XXH3_64bits(bytes, sizeof(bytes));
-}
-
-static bool all_zero(const uint8_t *bytes, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if (bytes[i] != 0)
-			return false;
-	}
-	return true;
-}
-
-static void meta_encode(const struct meta_row *row, uint64_t id, uint64_t slot,
-                        uint8_t to[META_ROW_BYTES])
-{
-	memset(to, 0, META_ROW_BYTES);
-	if (row->lsn == 0)
-		return;
-	put_le64(to + AT_LSN, row->lsn);
-	put_le64(to + AT_SUM, row->sum);
-	put_le64(to + AT_MTIME, (uint64_t)row->attr.mtime_ns);
-	put_le32(to + AT_UID, row->attr.uid);
-	put_le32(to + AT_GID, row->attr.gid);
-	put_le16(to + AT_MODE, row->attr.mode);
-	put_le16(to + AT_FLAGS, FLAG_LIVE);
-	put_le32(to + AT_CRC, row_crc(to, id, slot));
-}
-
-static int meta_decode(const uint8_t from[META_ROW_BYTES], uint64_t id, uint64_t slot,
-                       struct meta_row *row)
-{
-	*row = (struct meta_row){ 0 };
-	if (all_zero(from, META_ROW_BYTES))
-		return 0;
-	if (get_le64(from + AT_LSN) == 0 || get_le16(from + AT_FLAGS) != FLAG_LIVE ||
-	    get_le32(from + AT_CRC) != row_crc(from, id, slot))
-		return -EBADMSG;
-	row->lsn = get_le64(from + AT_LSN);
-	row->sum = get_le64(from + AT_SUM);
-	row->attr.mtime_ns = (int64_t)get_le64(from + AT_MTIME);
-	row->attr.uid = get_le32(from + AT_UID);
-	row->attr.gid = get_le32(from + AT_GID);
-	row->attr.mode = get_le16(from + AT_MODE);
-	return 0;
 }
 
 const void *columns_vector(const struct columns *columns, uint64_t slot)
@@ -178,10 +104,11 @@ bool columns_meta_torn(const struct columns *columns, uint64_t slot)
 	/* The other part is that of a live row: the LSN leads it, the flags are in its last word.
 	 * A process that is killed amid a write leaves an LSN that is newer than the checkpoint,
 	 * so that need not be told here. */
-	if (all_zero(bytes, sizeof(uint64_t)) && get_le16(bytes + AT_FLAGS) == FLAG_LIVE)
+	if (meta_all_zero(bytes, sizeof(uint64_t)) &&
+	    get_le16(bytes + META_AT_FLAGS) == META_FLAG_LIVE)
 		return true;
-	return first < META_ROW_BYTES && all_zero(bytes + first, sizeof(bytes) - first) &&
-	       get_le64(bytes + AT_LSN) != 0;
+	return first < META_ROW_BYTES && meta_all_zero(bytes + first, sizeof(bytes) - first) &&
+	       get_le64(bytes + META_AT_LSN) != 0;
 }
 
 int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES])
@@ -195,7 +122,7 @@ uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot)
 
 	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
 		return 0;
-	return get_le64(bytes + AT_LSN);
+	return get_le64(bytes + META_AT_LSN);
 }
 
 int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count)
@@ -268,14 +195,4 @@ int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
 	                 sizeof(bytes));
 	pthread_mutex_unlock(&columns->rows_lock);
 	return r;
-}
-
-uint64_t vector_sum(uint64_t id, uint64_t lsn, uint64_t bytes_hash)
-{
-	uint8_t bytes[24];
-
-	put_le64(bytes, id);
-	put_le64(bytes + 8, lsn);
-	put_le64(bytes + 16, bytes_hash);
-	return XXH3_64bits(bytes, sizeof(bytes));
 }

@@ -6,8 +6,8 @@
 #include <xxhash.h>
 
 #include "engine/base/error.h"
-#include "engine/disk/columns.h"
 #include "engine/media/bytes.h"
+#include "engine/media/meta_row.h"
 
 /* Where each field lies; FORMAT.md. */
 enum {
@@ -33,15 +33,14 @@ enum {
 
 enum { FLAG_CLEAN = 1 };
 
-#define SECTOR_BYTES 512u
-
 static const char magic[8] = { 'Q', 'U', 'I', 'V', 'E', 'R', 'S', 'B' };
 
-static_assert(AT_END <= SECTOR_BYTES && AT_SUM >= SUPERBLOCK_COPY_BYTES - SECTOR_BYTES,
+static_assert(AT_END <= SUPERBLOCK_SECTOR_BYTES &&
+                      AT_SUM >= SUPERBLOCK_COPY_BYTES - SUPERBLOCK_SECTOR_BYTES,
               "what changes lies in two sectors");
 static_assert(AT_END <= AT_SUM && AT_SUM + 8 == SUPERBLOCK_COPY_BYTES, "the sum ends the page");
 
-static void encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
+void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
 {
 	memset(page, 0, SUPERBLOCK_COPY_BYTES);
 	memcpy(page + AT_MAGIC, magic, sizeof(magic));
@@ -72,9 +71,8 @@ static bool plausible(const struct superblock *sb, uint32_t flags, uint32_t dtyp
 	       sb->dir.mode <= 07777;
 }
 
-/* 0, -EINVAL no magic, -ENOTSUP a newer version, -EUCLEAN damage. `copy` is its place
- * in the file: a page written to the wrong one is damage too. */
-static int decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy, struct superblock *sb)
+int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,
+                      struct superblock *sb)
 {
 	uint32_t flags = get_le32(page + AT_FLAGS);
 	uint32_t dtype = get_le32(page + AT_DTYPE);
@@ -113,9 +111,8 @@ static bool same_store(const struct quiver_geometry *a, const struct quiver_geom
 	       memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0;
 }
 
-/* Both results of decode, neither of them -ENOTSUP: the copy to use, or -errno. */
-static int choose(const struct superblock copies[2], const int results[2],
-                  struct quiver_error *error)
+int superblock_choose(const struct superblock copies[2], const int results[2],
+                      struct quiver_error *error)
 {
 	if (results[0] == -EINVAL && results[1] == -EINVAL) {
 		error_set(error, "superblock: not that of a quiverfs store");
@@ -132,98 +129,4 @@ static int choose(const struct superblock copies[2], const int results[2],
 		return -EUCLEAN;
 	}
 	return copies[1].sequence > copies[0].sequence;
-}
-
-int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, int *copies_bad,
-                    struct quiver_error *error)
-{
-	uint8_t page[SUPERBLOCK_COPY_BYTES];
-	struct superblock copies[2];
-	int results[2];
-	int chosen;
-
-	for (unsigned i = 0; i < 2; i++) {
-		int r = io_read_all(io, fd, page, sizeof(page), i * SUPERBLOCK_COPY_BYTES);
-
-		if (r == -ENODATA) { /* the file ends before */
-			results[i] = -EINVAL;
-			continue;
-		}
-		/* The copy that cannot be read may be the newer one. */
-		if (r < 0) {
-			error_set(error, "superblock: %s", strerror(-r));
-			return r;
-		}
-		results[i] = decode(page, i, &copies[i]);
-	}
-	if (results[0] == -ENOTSUP || results[1] == -ENOTSUP) {
-		error_set(error, "superblock: written by a newer version, format %d is known here",
-		          QUIVER_FORMAT_VERSION);
-		return -ENOTSUP;
-	}
-	chosen = choose(copies, results, error);
-	if (chosen < 0)
-		return chosen;
-	*sb = copies[chosen];
-	if (copies_bad)
-		*copies_bad = (results[0] != 0) + (results[1] != 0);
-	return 0;
-}
-
-int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb)
-{
-	uint8_t page[SUPERBLOCK_COPY_BYTES];
-	int r;
-
-	sb->sequence++;
-	encode(sb, page);
-	r = io_write_all(io, fd, page, sizeof(page), sb->sequence % 2 * SUPERBLOCK_COPY_BYTES);
-	if (r == 0)
-		r = io_fdatasync(io, fd);
-	if (r < 0)
-		sb->sequence++; /* a retry goes to this copy again, not to the good one */
-	return r;
-}
-
-int superblock_again(const struct quiver_io *io, int fd, const struct superblock *sb)
-{
-	uint8_t page[SUPERBLOCK_COPY_BYTES];
-	int r;
-
-	encode(sb, page);
-	r = io_write_all(io, fd, page, sizeof(page), sb->sequence % 2 * SUPERBLOCK_COPY_BYTES);
-	return r < 0 ? r : io_fdatasync(io, fd);
-}
-
-int superblock_torn(const struct quiver_io *io, int fd, const struct superblock *next)
-{
-	struct superblock sb = *next;
-	uint8_t is[SUPERBLOCK_COPY_BYTES];
-	uint8_t whole[SUPERBLOCK_COPY_BYTES];
-	const size_t last = SUPERBLOCK_COPY_BYTES - SECTOR_BYTES;
-	int r;
-
-	sb.sequence++;
-	encode(&sb, whole);
-	r = io_read_all(io, fd, is, sizeof(is), sb.sequence % 2 * SUPERBLOCK_COPY_BYTES);
-	if (r < 0)
-		return r;
-	/* All that ever changes lies in the first sector and in the last: one of them is new,
-	 * the other what it was. */
-	return memcmp(is + SECTOR_BYTES, whole + SECTOR_BYTES, last - SECTOR_BYTES) == 0 &&
-	       (memcmp(is, whole, SECTOR_BYTES) == 0 ||
-	        memcmp(is + last, whole + last, SECTOR_BYTES) == 0);
-}
-
-int superblock_format(const struct quiver_io *io, int fd, struct superblock *sb)
-{
-	uint8_t file[SUPERBLOCK_FILE_BYTES];
-	int r;
-
-	sb->sequence = 0;
-	encode(sb, file);
-	sb->sequence = 1;
-	encode(sb, file + SUPERBLOCK_COPY_BYTES);
-	r = io_write_all(io, fd, file, sizeof(file), 0);
-	return r < 0 ? r : io_fsync(io, fd);
 }

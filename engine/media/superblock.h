@@ -1,5 +1,5 @@
 /*
- * superblock.h - the page that decides where anything disagrees; FORMAT.md.
+ * superblock.h - the page that decides where anything disagrees, as bytes; FORMAT.md.
  */
 #ifndef QUIVER_SUPERBLOCK_H
 #define QUIVER_SUPERBLOCK_H
@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/disk/io.h"
 #include "engine/quiver.h"
 
 #define SUPERBLOCK_COPY_BYTES 4096u
+#define SUPERBLOCK_SECTOR_BYTES 512u /* what a disk writes at once */
 #define SUPERBLOCK_FILE_BYTES (2 * SUPERBLOCK_COPY_BYTES)
 
 /* In memory; the layout on disk is superblock.c's own. */
@@ -26,26 +26,14 @@ struct superblock {
 	struct quiver_attr dir;
 };
 
-/* Read both copies, keep the newer valid one. -EUCLEAN neither is valid,
- * -EINVAL not a superblock at all (no magic in either), -ENOTSUP newer format,
- * -errno of the read. `error` may be NULL. `copies_bad` (may be NULL) gets how
- * many copies are invalid, though one was good. */
-int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, int *copies_bad,
-                    struct quiver_error *error);
-
-/* sequence += 1, write that copy, fdatasync. On failure the sequence advances once
- * more, so that a retry overwrites the same copy and the good one stays. 0 or -errno. */
-int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb);
-
-/* Write the copy that was read to its place once more, and sync it: if its sync failed in an
- * earlier life it may be in the kernel's memory alone, and the next write goes over the other
- * copy, the only one on disk then. 0 or -errno. */
-int superblock_again(const struct quiver_io *io, int fd, const struct superblock *sb);
-/* Where one copy is bad: whether it is what a crash leaves of writing `next` in its place (the
- * sequence is the one after that of the good copy). 1, 0, or -errno of the read. */
-int superblock_torn(const struct quiver_io *io, int fd, const struct superblock *next);
-
-/* Write both copies (a new store). */
-int superblock_format(const struct quiver_io *io, int fd, struct superblock *sb);
+void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES]);
+/* 0, -EINVAL no magic, -ENOTSUP a newer version, -EUCLEAN damage. `copy` is its place
+ * in the file: a page written to the wrong one is damage too. */
+int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,
+                      struct superblock *sb);
+/* Of both copies and what superblock_decode said of each, neither of it -ENOTSUP: the copy to
+ * use; -EINVAL, -EUCLEAN with why in `error`, which may be NULL. */
+int superblock_choose(const struct superblock copies[2], const int results[2],
+                      struct quiver_error *error);
 
 #endif

@@ -73,7 +73,7 @@ static uint64_t compare_snapshot(const struct quiver *store, const struct index 
 {
 	uint64_t wrong = 0;
 
-	for (uint64_t slot = 0; slot < store->superblock.slots_used; slot++) {
+	for (uint64_t slot = 0; slot < store->superblock.now.slots_used; slot++) {
 		bool here = slots_is_live(&store->catalog.slots, slot);
 		bool there = live[slot / 64] >> (slot % 64) & 1;
 
@@ -89,8 +89,8 @@ static uint64_t compare_snapshot(const struct quiver *store, const struct index 
 static int check_snapshot(struct check *check)
 {
 	struct quiver *store = check->store;
-	struct index_stamp stamp = { .lsn = store->superblock.checkpoint_lsn,
-		                     .slots_used = store->superblock.slots_used };
+	struct index_stamp stamp = { .lsn = store->superblock.now.checkpoint_lsn,
+		                     .slots_used = store->superblock.now.slots_used };
 	struct index snapshot;
 	uint64_t *live;
 	uint64_t wrong;
@@ -134,7 +134,7 @@ out:
 /* What recovery makes of the superblock where there is no log. */
 static struct superblock recovered(struct quiver *store)
 {
-	struct superblock sb = store->superblock;
+	struct superblock sb = store->superblock.now;
 	struct slots_counts counts;
 
 	slots_counts(&store->catalog.slots, &counts);
@@ -154,15 +154,15 @@ static int check_superblock(struct check *check, bool has_log)
 	struct superblock after = recovered(store);
 	struct superblock sb;
 	int copies_bad = 0;
-	int r = superblock_read(store->io, store->superblock_fd, &sb, &copies_bad, NULL);
+	int r = superblock_read(store->io, store->superblock.fd, &sb, &copies_bad, NULL);
 
 	if (r || copies_bad == 0 || (!sb.clean && has_log))
 		return r;
-	r = sb.clean ? 0 : superblock_torn(store->io, store->superblock_fd, &after);
+	r = sb.clean ? 0 : superblock_torn(store->io, store->superblock.fd, &after);
 	if (r)
 		return r < 0 ? r : 0;
 	(void)store_begin(&sb);
-	r = superblock_torn(store->io, store->superblock_fd, &sb);
+	r = superblock_torn(store->io, store->superblock.fd, &sb);
 	if (r == 0) {
 		check->result->damage++;
 		check_say(check, "superblock: one of its two copies is damaged");
@@ -176,7 +176,7 @@ static int check_contents(struct check *check)
 {
 	struct quiver *store = check->store;
 	struct recovery recovery;
-	bool clean = store->superblock.clean;
+	bool clean = store->superblock.now.clean;
 	int r = recovery_init(&recovery, store);
 
 	if (r)
@@ -218,7 +218,7 @@ static int open_for_check(const char *path, bool repair, struct check *check,
 	if (r)
 		return r;
 	return index_init(&check->store->catalog.index, &check->store->catalog.columns,
-	                  check->store->superblock.count);
+	                  check->store->superblock.now.count);
 }
 
 /* Opening and closing recovers what a crash has left and writes a fresh snapshot. */

@@ -61,7 +61,7 @@ int recovery_init(struct recovery *recovery, struct quiver *store)
 {
 	memset(recovery, 0, sizeof(*recovery));
 	recovery->store = store;
-	recovery->dir = store->superblock.dir;
+	recovery->dir = store->superblock.now.dir;
 	recovery->rows = atomic_load(&store->catalog.columns.rows);
 	recovery->doomed = calloc(recovery->rows / 64 + 1, 8);
 	return recovery->doomed ? 0 : -ENOMEM;
@@ -168,8 +168,8 @@ int recovery_read_log(struct recovery *recovery)
 	scan->dir_fd = store->dir_fd;
 	memcpy(scan->uuid, store->geometry.uuid, sizeof(scan->uuid));
 	scan->vector_bytes = store->geometry.vector_bytes;
-	scan->first_segment = store->superblock.wal_first;
-	scan->checkpoint_lsn = store->superblock.checkpoint_lsn;
+	scan->first_segment = store->superblock.now.wal_first;
+	scan->checkpoint_lsn = store->superblock.now.checkpoint_lsn;
 	r = read_log(recovery);
 	if (r == 0 && scan->durable_lsn > scan->last_lsn)
 		recovery_say(recovery,
@@ -226,7 +226,7 @@ static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, 
 	const struct quiver *store = recovery->store;
 
 	/* At the checkpoint there was nothing, maybe not even the NONE that growing writes. */
-	if (!clean && slot >= store->superblock.slots_used) {
+	if (!clean && slot >= store->superblock.now.slots_used) {
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
@@ -236,7 +236,8 @@ static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, 
 	}
 	/* The ids entry never reached the disk, the row did: a commit that the log lacks. */
 	if (!clean && id == QUIVER_ID_NONE &&
-	    columns_meta_lsn(&store->catalog.columns, slot) > store->superblock.checkpoint_lsn) {
+	    columns_meta_lsn(&store->catalog.columns, slot) >
+	            store->superblock.now.checkpoint_lsn) {
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
@@ -262,7 +263,7 @@ static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
 		recovery_set_doomed(recovery, slot, !clean);
 		return 0;
 	}
-	if (row.lsn > store->superblock.checkpoint_lsn || id > QUIVER_ID_MAX) {
+	if (row.lsn > store->superblock.now.checkpoint_lsn || id > QUIVER_ID_MAX) {
 		if (clean || id > QUIVER_ID_MAX)
 			return add_bad(recovery, slot, id);
 		recovery_set_doomed(recovery, slot, true);
@@ -324,7 +325,7 @@ void recovery_judge_rows(struct recovery *recovery)
 
 void recovery_judge(struct recovery *recovery, bool clean)
 {
-	const struct superblock *sb = &recovery->store->superblock;
+	const struct superblock *sb = &recovery->store->superblock.now;
 	struct slots_counts counts;
 
 	recovery_judge_rows(recovery);
@@ -385,8 +386,8 @@ static int cut_tail(struct recovery *recovery)
 
 	(void)slots_trim(&store->catalog.slots);
 	slots_counts(&store->catalog.slots, &counts);
-	rows = counts.used > store->superblock.slots_used ? counts.used
-	                                                  : store->superblock.slots_used;
+	rows = counts.used > store->superblock.now.slots_used ? counts.used
+	                                                      : store->superblock.now.slots_used;
 	if (rows < counts.rows && slots_cut(&store->catalog.slots, rows))
 		r = columns_cut(&store->catalog.columns, rows);
 	return r ? r : columns_write_headers(&store->catalog.columns);
@@ -423,7 +424,7 @@ static int keep_torn(struct recovery *recovery)
 int recovery_finish(struct recovery *recovery)
 {
 	struct quiver *store = recovery->store;
-	struct superblock *sb = &store->superblock;
+	struct superblock *sb = &store->superblock.now;
 	struct slots_counts counts;
 	int r = columns_sync(&store->catalog.columns, true, true);
 
@@ -454,7 +455,7 @@ int recovery_finish(struct recovery *recovery)
 	if (recovery->scan.last_segment >= sb->wal_first)
 		sb->wal_first = recovery->scan.last_segment + 1;
 	sb->dir = recovery->dir;
-	r = superblock_write(store->io, store->superblock_fd, sb);
+	r = superblock_write(store->io, store->superblock.fd, sb);
 	if (r == 0 && recovery->scan.torn)
 		r = keep_torn(recovery);
 	if (r == 0)

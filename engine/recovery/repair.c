@@ -187,7 +187,7 @@ static int remove_damaged(struct check *check, struct recovery *recovery, int lo
 int repair_contents(struct check *check)
 {
 	struct quiver *store = check->store;
-	bool clean = store->superblock.clean;
+	bool clean = store->superblock.now.clean;
 	struct recovery recovery;
 	int lost_fd = -1;
 	int c;

@@ -213,7 +213,8 @@ static struct quiver *new_store(const struct quiver_options *options)
 	store->options = *options;
 	if (store->options.commit_interval_ms == 0)
 		store->options.commit_interval_ms = STORE_COMMIT_INTERVAL_MS;
-	store->dir_fd = store->lock_fd = store->superblock_fd = -1;
+	store->dir_fd = store->lock_fd = store->superblock.fd = -1;
+	store->superblock.io = store->io;
 	atomic_init(&store->durability, (int)options->durability);
 	atomic_init(&store->autocompact_percent, options->autocompact_percent);
 	if (health_init(&store->health, options->read_only, options->on_report,
@@ -238,9 +239,9 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 		          strerror(-store->dir_fd));
 		return store->dir_fd;
 	}
-	store->superblock_fd = io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
-	if (store->superblock_fd < 0) {
-		r = store->superblock_fd;
+	store->superblock.fd = io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
+	if (store->superblock.fd < 0) {
+		r = store->superblock.fd;
 		error_set(error,
 		          r == -ENOENT ? "%s: not a quiverfs store: it has no superblock; "
 		                         "`quiverfs create` makes one (%s)"
@@ -253,10 +254,10 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 	store->options.mount_point = NULL; /* the caller's, and written by now */
 	if (store->lock_fd < 0)
 		return store->lock_fd;
-	r = superblock_read(io, store->superblock_fd, &store->superblock, &copies_bad, error);
+	r = superblock_read(io, store->superblock.fd, &store->superblock.now, &copies_bad, error);
 	if (r)
 		return r;
-	store->geometry = store->superblock.geometry;
+	store->geometry = store->superblock.now.geometry;
 	if (copies_bad)
 		report_add(&store->health.report,
 		           "superblock: one of its two copies is damaged; the other is "
@@ -280,7 +281,8 @@ static void damage_to_error(struct recovery *recovery, const char *line)
 static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *error)
 {
 	struct recovery recovery;
-	int r = index_init(&store->catalog.index, &store->catalog.columns, store->superblock.count);
+	int r = index_init(&store->catalog.index, &store->catalog.columns,
+	                   store->superblock.now.count);
 
 	if (r)
 		return r;
@@ -309,8 +311,8 @@ static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *
 
 static int load_index(struct quiver *store)
 {
-	struct index_stamp stamp = { .lsn = store->superblock.checkpoint_lsn,
-		                     .slots_used = store->superblock.slots_used };
+	struct index_stamp stamp = { .lsn = store->superblock.now.checkpoint_lsn,
+		                     .slots_used = store->superblock.now.slots_used };
 	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
 	uint64_t *live = slots_map_room(&store->catalog.slots, live_bytes);
 	int r;
@@ -318,12 +320,13 @@ static int load_index(struct quiver *store)
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
 	r = index_load(&store->catalog.index, &store->catalog.columns, store->io, store->dir_fd,
 	               &stamp, live);
-	if (r == 0 && atomic_load(&store->catalog.index.count) != store->superblock.count) {
+	if (r == 0 && atomic_load(&store->catalog.index.count) != store->superblock.now.count) {
 		index_destroy(&store->catalog.index);
 		r = -EBADMSG;
 	}
 	if (r == 0)
-		slots_map_loaded(&store->catalog.slots, stamp.slots_used, store->superblock.count);
+		slots_map_loaded(&store->catalog.slots, stamp.slots_used,
+		                 store->superblock.now.count);
 	else
 		memset(live, 0, live_bytes);
 	return r;
@@ -332,7 +335,7 @@ static int load_index(struct quiver *store)
 /* The columns, and empty maps of their slots. */
 static int open_columns(struct quiver *store, bool read_only, struct quiver_error *error)
 {
-	const struct superblock *sb = &store->superblock;
+	const struct superblock *sb = &store->superblock.now;
 	int r = catalog_open(&store->catalog, store->io, store->dir_fd, &store->geometry,
 	                     sb->slots_used, read_only, error);
 
@@ -348,7 +351,7 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 {
 	int r;
 
-	if (!store->superblock.clean)
+	if (!store->superblock.now.clean)
 		return rebuild_index(store, false, error);
 	r = load_index(store);
 	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
@@ -382,7 +385,7 @@ static int sync_slots(void *arg)
 /* From here on the store on disk is in use: not clean, LSNs above the ceiling, a new log. */
 static int begin_life(struct quiver *store)
 {
-	struct superblock *sb = &store->superblock;
+	struct superblock *sb = &store->superblock.now;
 	struct superblock begun = *sb;
 	int r;
 
@@ -394,7 +397,7 @@ static int begin_life(struct quiver *store)
 	if (store->health.read_only)
 		return 0;
 	*sb = begun;
-	r = superblock_write(store->io, store->superblock_fd, sb);
+	r = superblock_write(store->io, store->superblock.fd, sb);
 	atomic_store(&store->lsn_ceiling, sb->lsn_ceiling);
 	if (r == 0)
 		r = wal_clear(store->io, store->dir_fd);
@@ -442,8 +445,8 @@ static int close_files(struct quiver *store, bool log_is_empty)
 	if (store->wal_started)
 		keep_first(&r, wal_stop(&store->wal, log_is_empty));
 	keep_first(&r, catalog_close(&store->catalog));
-	if (store->superblock_fd >= 0)
-		keep_first(&r, io->close(io, store->superblock_fd));
+	if (store->superblock.fd >= 0)
+		keep_first(&r, io->close(io, store->superblock.fd));
 	if (store->lock_fd >= 0)
 		keep_first(&r, lock_drop(io, store->lock_fd));
 	if (store->dir_fd >= 0)
@@ -470,12 +473,12 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
 	if (!store)
 		return -ENOMEM;
 	r = open_identity(store, path, error);
-	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.clean))
-		r = superblock_again(store->io, store->superblock_fd, &store->superblock);
+	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.now.clean))
+		r = superblock_again(store->io, store->superblock.fd, &store->superblock.now);
 	if (r == 0)
-		r = open_columns(store,
-		                 touch_nothing || (options->read_only && store->superblock.clean),
-		                 error);
+		r = open_columns(
+			store, touch_nothing || (options->read_only && store->superblock.now.clean),
+			error);
 	if (r) {
 		(void)store_discard(store); /* what failed first is the reason */
 		return r;
@@ -538,7 +541,7 @@ static int save_index(struct quiver *store, const struct index_stamp *stamp)
 /* The last checkpoint: the tail cut, the snapshot written, the store marked clean. */
 static int end_life(struct quiver *store)
 {
-	struct superblock *sb = &store->superblock;
+	struct superblock *sb = &store->superblock.now;
 	struct index_stamp stamp;
 	struct slots_counts counts;
 	uint64_t freed = 0;
@@ -567,7 +570,7 @@ static int end_life(struct quiver *store)
 	sb->wal_first = wal_first_above(&store->wal, UINT64_MAX - 1) + 2;
 	/* Not the checkpoint's and one: LSNs that a crash took back are used up all the same. */
 	sb->lsn_ceiling = store->next_lsn;
-	r = superblock_write(store->io, store->superblock_fd, sb);
+	r = superblock_write(store->io, store->superblock.fd, sb);
 out:
 	pthread_mutex_unlock(&store->checkpoint_lock);
 	return r;

@@ -16,9 +16,9 @@
 
 #include "engine/base/health.h"
 #include "engine/disk/io.h"
+#include "engine/disk/superblock_file.h"
 #include "engine/index/catalog.h"
 #include "engine/log/wal.h"
-#include "engine/media/superblock.h"
 #include "engine/quiver.h"
 #include "engine/store/kind.h"
 
@@ -117,8 +117,7 @@ struct quiver {
 	struct quiver_options options; /* fixed at open; mount_point not kept */
 	int dir_fd;
 	int lock_fd;
-	int superblock_fd;
-	struct superblock superblock; /* checkpoint lock */
+	struct superblock_file superblock;
 
 	struct catalog catalog;
 	struct wal wal;

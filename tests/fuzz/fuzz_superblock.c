@@ -4,8 +4,8 @@
 
 #include <xxhash.h>
 
+#include "engine/disk/superblock_file.h"
 #include "engine/media/bytes.h"
-#include "engine/media/superblock.h"
 #include "fuzz.h"
 
 /* The named fields end before that. */

@@ -3,7 +3,7 @@
 #include <xxhash.h>
 
 #include "engine/disk/columns.h"
-#include "engine/media/superblock.h"
+#include "engine/disk/superblock_file.h"
 #include "failing_io.h"
 
 #define NAME "superblock"

@@ -1,0 +1,25 @@
+/*
+ * meta_row.h - slots and the rows of meta.npy, in memory; FORMAT.md.
+ */
+#ifndef QUIVER_META_ROW_H
+#define QUIVER_META_ROW_H
+
+#include <stdint.h>
+
+#include "engine/quiver.h"
+
+#define COLUMN_HEADER_BYTES 4096u
+#define META_ROW_BYTES 40u
+#define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
+#define SLOT_NONE UINT64_MAX
+
+struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
+	uint64_t lsn; /* 0 = free */
+	uint64_t sum;
+	struct quiver_attr attr;
+};
+
+/* The sum of a vector, from the hash of its bytes: FORMAT.md. */
+uint64_t vector_sum(uint64_t id, uint64_t lsn, uint64_t bytes_hash);
+
+#endif

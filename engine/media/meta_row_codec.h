@@ -1,0 +1,93 @@
+/*
+ * meta_row_codec.h - a row of meta.npy to and from its bytes. Inline, since each get decodes one.
+ */
+#ifndef QUIVER_META_ROW_CODEC_H
+#define QUIVER_META_ROW_CODEC_H
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+/* Of a few bytes: a call would take longer than the hash. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "engine/media/bytes.h"
+#include "engine/media/meta_row.h"
+
+/* Where each field of a meta row lies; FORMAT.md. */
+enum {
+	META_AT_LSN = 0,
+	META_AT_SUM = 8,
+	META_AT_MTIME = 16,
+	META_AT_UID = 24,
+	META_AT_GID = 28,
+	META_AT_MODE = 32,
+	META_AT_FLAGS = 34,
+	META_AT_CRC = 36,
+	META_AT_END = 40,
+};
+
+enum { META_FLAG_LIVE = 1 };
+
+static_assert(META_AT_END == META_ROW_BYTES, "a row");
+static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0 &&
+                      META_AT_FLAGS >= META_AT_END - 8,
+              "a sector ends at a multiple of 8 in a row, so before the flags");
+
+static inline uint32_t meta_crc(const uint8_t row[META_ROW_BYTES], uint64_t id, uint64_t slot)
+{
+	uint8_t bytes[META_AT_CRC + 16];
+
+	memcpy(bytes, row, META_AT_CRC);
+	put_le64(bytes + META_AT_CRC, id);
+	put_le64(bytes + META_AT_CRC + 8, slot);
+	return (uint32_t)XXH3_64bits(bytes, sizeof(bytes));
+}
+
+static inline bool meta_all_zero(const uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (bytes[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+/* A row as it is in the file; free where lsn is 0. */
+static inline void meta_encode(const struct meta_row *row, uint64_t id, uint64_t slot,
+                               uint8_t to[META_ROW_BYTES])
+{
+	memset(to, 0, META_ROW_BYTES);
+	if (row->lsn == 0)
+		return;
+	put_le64(to + META_AT_LSN, row->lsn);
+	put_le64(to + META_AT_SUM, row->sum);
+	put_le64(to + META_AT_MTIME, (uint64_t)row->attr.mtime_ns);
+	put_le32(to + META_AT_UID, row->attr.uid);
+	put_le32(to + META_AT_GID, row->attr.gid);
+	put_le16(to + META_AT_MODE, row->attr.mode);
+	put_le16(to + META_AT_FLAGS, META_FLAG_LIVE);
+	put_le32(to + META_AT_CRC, meta_crc(to, id, slot));
+}
+
+/* 0 (also for a free row: lsn 0), -EBADMSG it does not match its crc. */
+static inline int meta_decode(const uint8_t from[META_ROW_BYTES], uint64_t id, uint64_t slot,
+                              struct meta_row *row)
+{
+	*row = (struct meta_row){ 0 };
+	if (meta_all_zero(from, META_ROW_BYTES))
+		return 0;
+	if (get_le64(from + META_AT_LSN) == 0 || get_le16(from + META_AT_FLAGS) != META_FLAG_LIVE ||
+	    get_le32(from + META_AT_CRC) != meta_crc(from, id, slot))
+		return -EBADMSG;
+	row->lsn = get_le64(from + META_AT_LSN);
+	row->sum = get_le64(from + META_AT_SUM);
+	row->attr.mtime_ns = (int64_t)get_le64(from + META_AT_MTIME);
+	row->attr.uid = get_le32(from + META_AT_UID);
+	row->attr.gid = get_le32(from + META_AT_GID);
+	row->attr.mode = get_le16(from + META_AT_MODE);
+	return 0;
+}
+
+#endif

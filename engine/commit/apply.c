@@ -332,7 +332,7 @@ static void publish_slot(struct quiver *store, const struct commit_op *op)
 		atomic_store(&store->unlogged_count, store->unlogged.count);
 		/* Not at the next tick: until then there may be a million more. */
 		if (store->unlogged.count == STORE_CHECKPOINT_UNLOGGED)
-			background_want_checkpoint(store);
+			wish_checkpoint(&store->wishes);
 	}
 }
 
@@ -375,7 +375,7 @@ static void publish(struct quiver *store, const struct commit_op *op, int64_t ti
 
 		attr_deltas_put(&store->catalog.attr_deltas, &row);
 		if (atomic_load(&store->catalog.attr_deltas.count) == STORE_CHECKPOINT_ATTRS)
-			background_want_checkpoint(store);
+			wish_checkpoint(&store->wishes);
 		atomic_fetch_add(&counters->set_attrs, 1);
 	} else {
 		set_dir(store, &op->row.attr);
@@ -431,7 +431,7 @@ static int make_log_room(struct quiver *store, struct commit_request *const *gro
 	r = wal_make_room(&store->wal, bytes, true);
 	if (r != -EAGAIN)
 		return r;
-	background_want_segment(store);
+	wish_segment(&store->wishes);
 	if (group[0]->flags & QUIVER_NOWAIT) /* as all others, then */
 		return r;
 	commit_wait_begin(store);
@@ -545,5 +545,5 @@ out:
 	fail_group(group, count, r);
 	plan_free(&plan);
 	if (wal_wants_prepare(&store->wal))
-		background_want_segment(store);
+		wish_segment(&store->wishes);
 }

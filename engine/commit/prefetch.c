@@ -95,7 +95,7 @@ void prefetch_taken(struct quiver *store, const uint64_t *slots, size_t count)
 	if (count == 0 || count * store->geometry.vector_bytes >= FOR_BYTES)
 		return;
 	if (tail_is_low(store, slots[count - 1]) || holes_are_low(store, slots[count - 1]))
-		background_want_prefetch(store);
+		wish_prefetch(&store->wishes);
 }
 
 /* ---- the tail ---- */

@@ -116,7 +116,7 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	if (nowait) {
 		r = slots_take(&store->catalog.slots, count, slots);
 		if (r == -ENOSPC) {
-			background_want_growth(store);
+			wish_growth(&store->wishes);
 			return -EAGAIN;
 		}
 	} else {
@@ -127,7 +127,7 @@ int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
 	r = back_slots(store, count, slots);
 	prefetch_taken(store, slots, count);
 	if (space_is_low(store))
-		background_want_growth(store);
+		wish_growth(&store->wishes);
 	return r;
 }
 

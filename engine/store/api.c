@@ -230,7 +230,7 @@ void quiver_checkpoint_soon(struct quiver *store)
 	const struct quiver_kind *kind = kind_of(store);
 
 	if (!kind)
-		background_want_checkpoint(store);
+		wish_checkpoint(&store->wishes);
 	else if (kind->checkpoint_soon)
 		kind->checkpoint_soon(store);
 }

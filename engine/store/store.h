@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "engine/base/health.h"
+#include "engine/commit/wishes.h"
 #include "engine/disk/io.h"
 #include "engine/disk/superblock_file.h"
 #include "engine/index/catalog.h"
@@ -86,20 +87,6 @@ struct job {
 	_Atomic bool stop;
 };
 
-enum background_thread { HOUSEKEEPER, CHECKPOINTER, PREFETCHER, BACKGROUND_THREADS };
-
-struct background {
-	pthread_t threads[BACKGROUND_THREADS];
-	bool running; /* set before anyone else is there */
-	pthread_mutex_t lock;
-	pthread_cond_t wake[BACKGROUND_THREADS];
-	bool stop; /* lock */
-	bool grow_wanted; /* lock */
-	bool segment_wanted; /* lock */
-	bool checkpoint_wanted; /* lock */
-	bool prefetch_wanted; /* lock */
-};
-
 /* How far pages of vectors.npy were asked for ahead of who writes them; only hints. prefetch.c. */
 struct prefetch {
 	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
@@ -164,7 +151,8 @@ struct quiver {
 
 	struct job job;
 	_Atomic uint32_t autocompact_percent;
-	struct background background;
+	struct wishes wishes;
+	pthread_t threads[WISH_THREADS]; /* valid while the wishes are open */
 };
 
 /* The mode that commits and checkpoints go by: in mode none that of a commit which is logged all
@@ -231,10 +219,6 @@ int slot_list_make_room(struct slot_list *list, size_t count);
 /* ---- background.c ---- */
 int background_start(struct quiver *store);
 void background_stop(struct quiver *store);
-void background_want_growth(struct quiver *store);
-void background_want_segment(struct quiver *store);
-void background_want_prefetch(struct quiver *store);
-void background_want_checkpoint(struct quiver *store);
 
 /* ---- change.c ---- */
 /* Move vector `id` from one slot to another, which is taken; on failure that is given back.

@@ -1,4 +1,4 @@
-/* Takes the place of engine/commit/background.c. */
+/* Takes the place of engine/store/background.c. */
 #include "manual_background.h"
 
 #include <errno.h>
@@ -7,33 +7,18 @@
 
 int background_start(struct quiver *store)
 {
-	store->background.running = true;
-	return 0;
+	int r = wishes_init(&store->wishes);
+
+	store->wishes.open = r == 0;
+	return r;
 }
 
 void background_stop(struct quiver *store)
 {
-	store->background.running = false;
-}
-
-void background_want_growth(struct quiver *store)
-{
-	store->background.grow_wanted = true;
-}
-
-void background_want_prefetch(struct quiver *store)
-{
-	store->background.prefetch_wanted = true;
-}
-
-void background_want_segment(struct quiver *store)
-{
-	store->background.segment_wanted = true;
-}
-
-void background_want_checkpoint(struct quiver *store)
-{
-	store->background.checkpoint_wanted = true;
+	if (!store->wishes.open)
+		return;
+	store->wishes.open = false;
+	wishes_destroy(&store->wishes);
 }
 
 int manual_background_keep_house(struct quiver *store)
@@ -47,10 +32,10 @@ int manual_background_keep_house(struct quiver *store)
 		slots_counts(&store->catalog.slots, &counts);
 		r = space_grow(store, counts.free_below + (counts.rows - counts.used) + 1, false);
 	}
-	store->background.grow_wanted = store->background.segment_wanted = false;
-	if (r == 0 && store->background.checkpoint_wanted)
+	store->wishes.growth = store->wishes.segment = false;
+	if (r == 0 && store->wishes.checkpoint)
 		r = checkpoint_run(store);
-	store->background.checkpoint_wanted = false;
+	store->wishes.checkpoint = false;
 	return r;
 }
 

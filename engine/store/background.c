@@ -13,14 +13,6 @@
 #define TICK_NS UINT64_C(500000000) /* what is not signalled is looked at this often */
 #define RETRY_NS UINT64_C(2000000000) /* after a growth that the disk had no room for */
 
-/* Wait until something is wanted, at most a tick. Background lock held. */
-static void nap(struct quiver *store, enum background_thread who)
-{
-	struct timespec until = clock_timespec(clock_monotonic_ns() + TICK_NS);
-
-	(void)pthread_cond_timedwait(&store->background.wake[who], &store->background.lock, &until);
-}
-
 static void sync_on_time(struct quiver *store, uint64_t *last_sync_ns)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -67,26 +59,26 @@ static void segment_ahead(struct quiver *store)
 static void *housekeep(void *arg)
 {
 	struct quiver *store = arg;
-	struct background *bg = &store->background;
+	struct wishes *wishes = &store->wishes;
 	uint64_t last_sync_ns = clock_monotonic_ns();
 	uint64_t grow_not_before_ns = 0;
 	bool grow;
 
-	pthread_mutex_lock(&bg->lock);
-	while (!bg->stop) {
-		if (!bg->grow_wanted && !bg->segment_wanted)
-			nap(store, HOUSEKEEPER);
-		grow = bg->grow_wanted;
-		bg->grow_wanted = bg->segment_wanted = false;
-		pthread_mutex_unlock(&bg->lock);
+	pthread_mutex_lock(&wishes->lock);
+	while (!wishes->stop) {
+		if (!wishes->growth && !wishes->segment)
+			wishes_nap(wishes, HOUSEKEEPER, TICK_NS);
+		grow = wishes->growth;
+		wishes->growth = wishes->segment = false;
+		pthread_mutex_unlock(&wishes->lock);
 		segment_ahead(store);
 		/* Only for who takes slots: what compaction has cut would grow again by itself. */
 		if (grow)
 			grow_ahead(store, &grow_not_before_ns);
 		sync_on_time(store, &last_sync_ns);
-		pthread_mutex_lock(&bg->lock);
+		pthread_mutex_lock(&wishes->lock);
 	}
-	pthread_mutex_unlock(&bg->lock);
+	pthread_mutex_unlock(&wishes->lock);
 	return NULL;
 }
 
@@ -170,138 +162,81 @@ static void cut_if_wanted(struct quiver *store)
 static void *checkpointer(void *arg)
 {
 	struct quiver *store = arg;
-	struct background *bg = &store->background;
+	struct wishes *wishes = &store->wishes;
 	bool wanted;
 
-	pthread_mutex_lock(&bg->lock);
-	while (!bg->stop) {
-		if (!bg->checkpoint_wanted)
-			nap(store, CHECKPOINTER);
-		wanted = bg->checkpoint_wanted;
-		bg->checkpoint_wanted = false;
-		pthread_mutex_unlock(&bg->lock);
+	pthread_mutex_lock(&wishes->lock);
+	while (!wishes->stop) {
+		if (!wishes->checkpoint)
+			wishes_nap(wishes, CHECKPOINTER, TICK_NS);
+		wanted = wishes->checkpoint;
+		wishes->checkpoint = false;
+		pthread_mutex_unlock(&wishes->lock);
 		/* Errors have turned the store read-only and are reported; -ENOMEM is tried
 		 * again at the next tick. */
 		if (wanted || checkpoint_due(store))
 			(void)checkpoint_run(store);
 		compact_if_due(store);
 		cut_if_wanted(store);
-		pthread_mutex_lock(&bg->lock);
+		pthread_mutex_lock(&wishes->lock);
 	}
-	pthread_mutex_unlock(&bg->lock);
+	pthread_mutex_unlock(&wishes->lock);
 	return NULL;
 }
 
 static void *prefetcher(void *arg)
 {
 	struct quiver *store = arg;
-	struct background *bg = &store->background;
+	struct wishes *wishes = &store->wishes;
 
-	pthread_mutex_lock(&bg->lock);
-	while (!bg->stop) {
-		if (!bg->prefetch_wanted) {
-			nap(store, PREFETCHER);
+	pthread_mutex_lock(&wishes->lock);
+	while (!wishes->stop) {
+		if (!wishes->prefetch) {
+			wishes_nap(wishes, PREFETCHER, TICK_NS);
 			continue;
 		}
-		bg->prefetch_wanted = false;
-		pthread_mutex_unlock(&bg->lock);
+		wishes->prefetch = false;
+		pthread_mutex_unlock(&wishes->lock);
 		prefetch_ahead(store);
-		pthread_mutex_lock(&bg->lock);
+		pthread_mutex_lock(&wishes->lock);
 	}
-	pthread_mutex_unlock(&bg->lock);
+	pthread_mutex_unlock(&wishes->lock);
 	return NULL;
 }
 
-static int init_cond(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-	int e = pthread_condattr_init(&attr);
-
-	if (e == 0)
-		e = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	if (e == 0)
-		e = pthread_cond_init(cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	return -e;
-}
-
 /* End the first `count` threads. */
-static void stop_threads(struct background *bg, size_t count)
+static void stop_threads(struct quiver *store, size_t count)
 {
-	pthread_mutex_lock(&bg->lock);
-	bg->stop = true;
+	wishes_stop(&store->wishes);
 	for (size_t i = 0; i < count; i++)
-		pthread_cond_signal(&bg->wake[i]);
-	pthread_mutex_unlock(&bg->lock);
-	for (size_t i = 0; i < count; i++)
-		(void)pthread_join(bg->threads[i], NULL);
-	bg->running = false;
+		(void)pthread_join(store->threads[i], NULL);
+	store->wishes.open = false;
 }
 
 int background_start(struct quiver *store)
 {
-	static void *(*const bodies[BACKGROUND_THREADS])(void *) = {
+	static void *(*const bodies[WISH_THREADS])(void *) = {
 		[HOUSEKEEPER] = housekeep,
 		[CHECKPOINTER] = checkpointer,
 		[PREFETCHER] = prefetcher,
 	};
-	struct background *bg = &store->background;
-	int r = 0;
+	int r = wishes_init(&store->wishes);
 
-	pthread_mutex_init(&bg->lock, NULL);
-	for (size_t i = 0; r == 0 && i < BACKGROUND_THREADS; i++)
-		r = init_cond(&bg->wake[i]);
 	if (r)
 		return r;
-	bg->running = true; /* before a thread may look */
-	for (size_t i = 0; r == 0 && i < BACKGROUND_THREADS; i++) {
-		r = -pthread_create(&bg->threads[i], NULL, bodies[i], store);
+	store->wishes.open = true; /* before a thread may look */
+	for (size_t i = 0; r == 0 && i < WISH_THREADS; i++) {
+		r = -pthread_create(&store->threads[i], NULL, bodies[i], store);
 		if (r)
-			stop_threads(bg, i);
+			stop_threads(store, i);
 	}
 	return r;
 }
 
 void background_stop(struct quiver *store)
 {
-	struct background *bg = &store->background;
-
-	if (!bg->running)
+	if (!store->wishes.open)
 		return;
-	stop_threads(bg, BACKGROUND_THREADS);
-	for (size_t i = 0; i < BACKGROUND_THREADS; i++)
-		pthread_cond_destroy(&bg->wake[i]);
-	pthread_mutex_destroy(&bg->lock);
-}
-
-static void want(struct quiver *store, bool *flag, enum background_thread who)
-{
-	if (!store->background.running)
-		return;
-	pthread_mutex_lock(&store->background.lock);
-	if (!*flag) {
-		*flag = true;
-		pthread_cond_signal(&store->background.wake[who]);
-	}
-	pthread_mutex_unlock(&store->background.lock);
-}
-
-void background_want_growth(struct quiver *store)
-{
-	want(store, &store->background.grow_wanted, HOUSEKEEPER);
-}
-
-void background_want_segment(struct quiver *store)
-{
-	want(store, &store->background.segment_wanted, HOUSEKEEPER);
-}
-
-void background_want_checkpoint(struct quiver *store)
-{
-	want(store, &store->background.checkpoint_wanted, CHECKPOINTER);
-}
-
-void background_want_prefetch(struct quiver *store)
-{
-	want(store, &store->background.prefetch_wanted, PREFETCHER);
+	stop_threads(store, WISH_THREADS);
+	wishes_destroy(&store->wishes);
 }

@@ -32,7 +32,7 @@ void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind
 	struct attempt *copy = malloc(bytes + (lasts ? 0 : attempt->data_bytes));
 
 	if (copy == NULL) {
-		fs_reply(attempt->req, -ENOMEM);
+		reply_error(attempt->req, -ENOMEM);
 		end(attempt);
 		return;
 	}

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/base/clock.h"
+#include "fs/base/invalidate.h"
 #include "fs/base/tree.h"
 #include "fs/control/control.h"
 #include "fs/matrix/matrix_file.h"
@@ -48,7 +50,7 @@ static void attr_vectors(struct fs *fs, struct stat *st)
 	int64_t scratch_ns = atomic_load(&fs->scratch_mtime_ns);
 	struct quiver_attr attr;
 
-	/* Counted before the attributes are read: see fs_vectors_changed. */
+	/* Counted before the attributes are read: see invalidate_vectors. */
 	atomic_fetch_add(&fs->dir_attr_given, 1);
 	quiver_dir_attr(fs->store, &attr);
 	st->st_mode = S_IFDIR | (attr.mode & 07777u);
@@ -96,7 +98,7 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 	mode_t masked = mode & ~(fs->set_umask ? fs->umask : ctx->umask);
 
 	return (struct quiver_attr){
-		.mtime_ns = fs_now_ns(),
+		.mtime_ns = clock_now_ns(),
 		.uid = fs->set_uid ? fs->uid : ctx->uid,
 		.gid = fs->set_gid ? fs->gid : ctx->gid,
 		.mode = (uint16_t)(masked & 07777u),
@@ -123,7 +125,7 @@ unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to
 		mask |= QUIVER_ATTR_GID;
 	}
 	if (to_set & FUSE_SET_ATTR_MTIME_NOW) {
-		to->mtime_ns = fs_now_ns();
+		to->mtime_ns = clock_now_ns();
 		mask |= QUIVER_ATTR_MTIME;
 	} else if (to_set & FUSE_SET_ATTR_MTIME) {
 		to->mtime_ns = (int64_t)attr->st_mtim.tv_sec * NS_PER_S + attr->st_mtim.tv_nsec;

@@ -111,29 +111,6 @@ struct fs {
 	_Atomic int64_t scratch_mtime_ns;
 };
 
-/* Make everything that requests need: workers, tables, control, matrix. Starts
- * threads, so after any fork, and after the store is open. -ENOMEM, -EAGAIN no
- * thread; nothing is left behind on failure. */
-int fs_init(struct fs *fs);
-
-/* End what fs_init made: waits for the workers, drops stages and pinned versions.
- * Call it after the session loop has ended and before quiver_close. */
-void fs_destroy(struct fs *fs);
-
-/* The table for fuse_session_new; userdata is the struct fs. */
-const struct fuse_lowlevel_ops *fs_ops(void);
-
-/* Have the kernel forget the attributes of vectors that were committed other than
- * through their own files (control/put), and those of vectors/. Call it after the
- * commit and before the reply, on a worker, with no lock held. */
-void fs_vectors_changed(struct fs *fs, const uint64_t *ids, size_t count);
-
-/* Answer `req` with 0 or a negative errno. */
-void fs_reply(fuse_req_t req, int err);
-
-/* Time now, ns since 1970. */
-int64_t fs_now_ns(void);
-
 /* The struct fs a request belongs to. */
 static inline struct fs *fs_of(fuse_req_t req)
 {

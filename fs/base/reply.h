@@ -1,10 +1,14 @@
 /*
- * reply.h - replies with data, without a buffer in between where there is a ring.
+ * reply.h - answers to the kernel; those with data without a buffer in between where there is
+ * a ring.
  */
 #ifndef REPLY_H
 #define REPLY_H
 
 #include "fs/base/fs.h"
+
+/* Answer `req` with 0 or a negative errno. */
+void reply_error(fuse_req_t req, int err);
 
 /* Data up to this size needs no allocation on /dev/fuse. */
 #define REPLY_INLINE_BYTES 4096u

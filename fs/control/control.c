@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/clock.h"
 #include "fs/base/proc_umask.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
@@ -119,14 +120,6 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
 	return (struct handle *)(uintptr_t)fi->fh;
 }
 
-static int64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail with this clock */
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 /* Make the text of a file now. -ENOMEM. Takes no lock of ours. */
 static int make_text(struct fs *fs, const struct control_file *file, struct text *text)
 {
@@ -153,7 +146,7 @@ static int refresh(struct fs *fs, fuse_ino_t ino, size_t *length, int64_t *chang
 {
 	struct control *control = fs->control;
 	struct current *current = &control->current[ino - TREE_CONTROL_FIRST];
-	int64_t now = monotonic_ns();
+	int64_t now = clock_steady_ns();
 	struct text text;
 	bool fresh;
 	int err = 0;
@@ -170,7 +163,7 @@ static int refresh(struct fs *fs, fuse_ino_t ino, size_t *length, int64_t *chang
 	if (!fresh) {
 		if (!current->made_ns || text.length != current->text.length ||
 		    (text.length > 0 && memcmp(text.bytes, current->text.bytes, text.length) != 0))
-			current->changed_ns = fs_now_ns();
+			current->changed_ns = clock_now_ns();
 		free(current->text.bytes);
 		current->text = text;
 		current->made_ns = now;
@@ -279,21 +272,21 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		handle_remove(fs->control, handle); /* nobody got it to give it back */
 	return;
 out:
-	fs_reply(req, err);
+	reply_error(req, err);
 }
 
 void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	handle_remove(fs_of(req)->control, handle_of(fi));
-	fs_reply(req, 0);
+	reply_error(req, 0);
 }
 
 void control_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
-	fs_reply(req, 0);
+	reply_error(req, 0);
 }
 
 void control_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -301,7 +294,7 @@ void control_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 	(void)ino;
 	(void)datasync;
 	(void)fi;
-	fs_reply(req, 0);
+	reply_error(req, 0);
 }
 
 /* ---- reading ------------------------------------------------------------ */
@@ -397,7 +390,7 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	if (err != 0 && err != -EINVAL)
 		report(write, err);
 	if (err != 0)
-		fs_reply(attempt->req, err);
+		reply_error(attempt->req, err);
 	else
 		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
 	return 0;
@@ -424,11 +417,11 @@ void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 
 	(void)off; /* each write carries a whole value, wherever it is put */
 	if (!exists(fs, ino) || file->store == NULL) {
-		fs_reply(req, -EACCES);
+		reply_error(req, -EACCES);
 	} else if (ino != TREE_PUT && size > VALUE_BYTES_MAX) {
 		quiver_report(fs->store, "control/%s: got %zu bytes, expected one value",
 		              write.name, size);
-		fs_reply(req, -EINVAL);
+		reply_error(req, -EINVAL);
 	} else {
 		attempt_start(&write.attempt, sizeof(write),
 		              file->place == CONTROL_SYNC ? WORKER_SYNC : WORKER_COMMIT);
@@ -448,7 +441,7 @@ void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 	else
 		err = control_attr(fs_of(req), ino, &st);
 	if (err != 0)
-		fs_reply(req, err);
+		reply_error(req, err);
 	else
 		(void)fuse_reply_attr(req, &st, 0);
 }

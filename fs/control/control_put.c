@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/invalidate.h"
 #include "fs/base/transport.h"
 #include "fs/control/control_store.h"
 #include "fs/control/put_records.h"
@@ -61,7 +62,7 @@ static int commit(struct control_write *write, const struct quiver_record *recor
 		known = count;
 	}
 	if (err == 0)
-		fs_vectors_changed(fs, ids, known);
+		invalidate_vectors(fs, ids, known);
 	free(ids);
 	return err;
 }

@@ -27,6 +27,7 @@
 #include "fs/daemon/serve.h"
 #include "fs/daemon/steward.h"
 #include "fs/daemon/unmount.h"
+#include "fs/ops/ops.h"
 
 #define EXIT_USAGE 2
 /* `umount` returns before the daemon has closed the store; a checkpoint of much

@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #include "fs/base/worker.h"
+#include "fs/ops/ops.h"
 
 static const struct fuse_lowlevel_ops *inner; /* set before any thread */
 static struct fuse_lowlevel_ops outer; /* set before any thread */

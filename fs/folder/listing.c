@@ -94,7 +94,7 @@ void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (ino == TREE_VECTORS)
 		err = listing_new(&listing);
 	if (err != 0) {
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	fi->fh = (uintptr_t)listing;
@@ -117,7 +117,7 @@ static struct listing *listing_of(const struct fuse_file_info *fi)
 void listing_release(fuse_req_t req, struct fuse_file_info *fi)
 {
 	listing_free(listing_of(fi));
-	fs_reply(req, 0);
+	reply_error(req, 0);
 }
 
 /* Copy what is there now. -ENOMEM; then the former copy, if any, stays. */
@@ -359,7 +359,7 @@ static int page_answer(struct attempt *attempt, bool may_wait)
 		return 0;
 	}
 	handoff_give(&page->listing->handoff);
-	fs_reply(attempt->req, err);
+	reply_error(attempt->req, err);
 	return 0;
 }
 
@@ -385,7 +385,7 @@ static int fsync_answer(struct attempt *attempt, bool may_wait)
 	struct fs *fs = attempt->fs;
 
 	(void)may_wait; /* it may: it is not tried at once */
-	fs_reply(attempt->req, fs->read_only ? 0 : quiver_flush(fs->store));
+	reply_error(attempt->req, fs->read_only ? 0 : quiver_flush(fs->store));
 	return 0;
 }
 

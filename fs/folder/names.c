@@ -7,6 +7,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/folder/listing.h"
 #include "fs/scratch/scratch.h"
@@ -31,7 +32,7 @@ static void refuse(fuse_req_t req, const char *name, const char *what, int err)
 
 	names_show(name, shown);
 	quiver_report(fs_of(req)->store, "%s: %s", shown, what);
-	fs_reply(req, err);
+	reply_error(req, err);
 }
 
 /* ---- lookup ---- */
@@ -101,7 +102,7 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	} else
 		err = -ENOENT;
 	if (err != 0)
-		fs_reply(req, err); /* an error, so that ENOENT is not cached */
+		reply_error(req, err); /* an error, so that ENOENT is not cached */
 	else
 		(void)fuse_reply_entry(req, &entry);
 }
@@ -118,7 +119,7 @@ static void create_scratch(fuse_req_t req, const char *name, mode_t mode, struct
 	err = scratch_create(fs, name, &attr, (fi->flags & O_EXCL) != 0, (fi->flags & O_TRUNC) != 0,
 	                     true, &entry);
 	if (err != 0) {
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	fi->direct_io = 1;
@@ -136,7 +137,7 @@ void names_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	if (parent != TREE_VECTORS)
 		refuse(req, name, "files can only be made in vectors/", -EPERM);
 	else if (fs_of(req)->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else if (tree_parse_id(name, &id))
 		vector_create(req, id, mode, fi);
 	else if (scratch_is_name(name))
@@ -159,7 +160,7 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 
 	(void)rdev;
 	if (fs->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else if (parent != TREE_VECTORS || !S_ISREG(mode))
 		refuse(req, name, "only vectors can be made, in vectors/", -EPERM);
 	else if (tree_parse_id(name, &id) || tree_parse_view(name, &id, &form))
@@ -170,7 +171,7 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	else {
 		err = scratch_create(fs, name, &attr, true, false, false, &entry);
 		if (err != 0)
-			fs_reply(req, err);
+			reply_error(req, err);
 		else
 			(void)fuse_reply_entry(req, &entry);
 	}
@@ -219,7 +220,7 @@ static int remove_answer(struct attempt *attempt, bool may_wait)
 	else if (err != -ENOENT)
 		quiver_report(fs->store, "vector %" PRIu64 ": not removed: %s", op->id,
 		              strerror(-err));
-	fs_reply(attempt->req, err);
+	reply_error(attempt->req, err);
 	return 0;
 }
 
@@ -240,17 +241,17 @@ void names_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	uint64_t id;
 
 	if (fs->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else if (parent != TREE_VECTORS)
 		refuse(req, name, "cannot be removed", -EPERM);
 	else if (tree_parse_id(name, &id))
 		remove_vector(req, id);
 	else if (scratch_is_name(name))
-		fs_reply(req, scratch_unlink(fs, name));
+		reply_error(req, scratch_unlink(fs, name));
 	else if (tree_parse_view(name, &id, &form))
 		refuse(req, name, "a view of a vector, which is removed by its ID", -EPERM);
 	else
-		fs_reply(req, -ENOENT);
+		reply_error(req, -ENOENT);
 }
 
 void names_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

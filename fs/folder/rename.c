@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "fs/base/attempt.h"
+#include "fs/base/invalidate.h"
+#include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/folder/names.h"
 #include "fs/scratch/scratch.h"
@@ -46,7 +48,7 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 		if (err == 0)
 			scratch_committed(fs, op->name, op->ino);
 		if (err == 0 && (op->changed || node_is_written(fs, op->to)))
-			fs_vectors_changed(fs, &op->to, 1);
+			invalidate_vectors(fs, &op->to, 1);
 		return err;
 	}
 	gone_begin(fs, op->from);
@@ -55,7 +57,7 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 		return err;
 	node_renamed(fs, op->from, op->to);
 	if (node_is_written(fs, op->to))
-		fs_vectors_changed(fs, &op->to, 1);
+		invalidate_vectors(fs, &op->to, 1);
 	/* The kernel would go on with the old node number under the new name. The
 	 * epoch is there: it was asked for at INIT. A failure means that the mount
 	 * is coming to its end. */
@@ -73,7 +75,7 @@ static int rename_answer(struct attempt *attempt, bool may_wait)
 	if (err != 0 && err != -ENOENT && err != -EEXIST)
 		quiver_report(attempt->fs->store, "vector %" PRIu64 ": not renamed to: %s", op->to,
 		              strerror(-err));
-	fs_reply(attempt->req, err);
+	reply_error(attempt->req, err);
 	return 0;
 }
 
@@ -116,7 +118,7 @@ static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, uns
 		              shown, size, fs->geometry.vector_bytes);
 	}
 	if (err != 0) {
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	(void)snprintf(op.name, sizeof(op.name), "%s", name);
@@ -148,7 +150,7 @@ static void scratch_to_view(fuse_req_t req, const char *name, const char *to_nam
 	free(bytes);
 	if (err != 0) {
 		free(op.data);
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	(void)snprintf(op.name, sizeof(op.name), "%s", name);
@@ -162,7 +164,7 @@ static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigne
 
 	op.from = from;
 	if (!fs_of(req)->can_rename)
-		fs_reply(req, -EXDEV); /* mv copies instead */
+		reply_error(req, -EXDEV); /* mv copies instead */
 	else
 		start(&op);
 }
@@ -173,7 +175,7 @@ static void refuse(fuse_req_t req, const char *name, const char *what, int err)
 
 	names_show(name, shown);
 	quiver_report(fs_of(req)->store, "%s: %s", shown, what);
-	fs_reply(req, err);
+	reply_error(req, err);
 }
 
 void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
@@ -187,21 +189,21 @@ void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	enum tree_form form;
 
 	if (fs->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else if (flags & ~(unsigned)RENAME_NOREPLACE)
-		fs_reply(req, -EINVAL);
+		reply_error(req, -EINVAL);
 	else if (parent != TREE_VECTORS || newparent != TREE_VECTORS)
 		refuse(req, name, "cannot be moved there", -EPERM);
 	else if (tree_parse_view(name, &from, &form))
 		refuse(req, name, "a view of a vector, which is renamed by its ID", -EPERM);
 	else if (!from_scratch && !tree_parse_id(name, &from))
-		fs_reply(req, -ENOENT);
+		reply_error(req, -ENOENT);
 	else if (from_scratch && tree_parse_view(newname, &to, &form))
 		scratch_to_view(req, name, newname, noreplace ? QUIVER_NOREPLACE : 0u);
 	else if (tree_parse_view(newname, &to, &form))
 		refuse(req, newname, "a vector cannot be renamed to a view's name", -EPERM);
 	else if (to_scratch && from_scratch)
-		fs_reply(req, scratch_rename(fs, name, newname, noreplace));
+		reply_error(req, scratch_rename(fs, name, newname, noreplace));
 	else if (to_scratch)
 		refuse(req, name, "a vector cannot be renamed to a scratch name", -EPERM);
 	else if (!tree_parse_id(newname, &to))

@@ -21,6 +21,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/clock.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 
@@ -77,7 +78,7 @@ static int64_t mtime_now(struct fs *fs)
 	state.slots_retired = stats.slots_retired;
 	pthread_mutex_lock(&matrix->lock);
 	if (memcmp(&state, &matrix->state, sizeof(state)) != 0) {
-		int64_t now = fs_now_ns();
+		int64_t now = clock_now_ns();
 
 		matrix->state = state;
 		/* Another time in any case, whatever the clock does. */
@@ -170,7 +171,7 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 	(void)may_wait;
 	err = quiver_column_hold(fs->store, column_of(op->ino), &fd, &size);
 	if (err != 0) {
-		fs_reply(attempt->req, err);
+		reply_error(attempt->req, err);
 		return 0;
 	}
 	view_open(fs, attempt->req, view_of(fs->matrix, op->ino), fd, &op->fi);
@@ -194,7 +195,7 @@ void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	};
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
-		fs_reply(req, -EACCES);
+		reply_error(req, -EACCES);
 	else
 		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
 }
@@ -203,7 +204,7 @@ void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)fi;
 	view_close(fs_of(req), req, ino);
-	fs_reply(req, 0);
+	reply_error(req, 0);
 }
 
 /* ---- reading from the map ------------------------------------------------ */
@@ -246,7 +247,7 @@ void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 
 	(void)fi;
 	if (off < 0)
-		fs_reply(req, -EINVAL);
+		reply_error(req, -EINVAL);
 	else
 		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
 }
@@ -276,7 +277,7 @@ int matrix_init(struct fs *fs)
 	if (matrix == NULL)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&matrix->lock, NULL); /* cannot fail with default attributes */
-	matrix->mtime_ns = fs_now_ns();
+	matrix->mtime_ns = clock_now_ns();
 	/* The init request, which decides about no_open, comes later. */
 	if (fs->read_only)
 		err = hold_both(fs);

@@ -1,4 +1,6 @@
 /* ops.c - the table of libfuse: each request goes to the handlers of its node. */
+#include "fs/ops/ops.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -6,6 +8,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/base/worker.h"
 #include "fs/control/control.h"
@@ -43,7 +46,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	}
 	err = attr_fixed(fs_of(req), ino, &st, &timeout);
 	if (err != 0)
-		fs_reply(req, err == -ENOENT ? -ESTALE : err);
+		reply_error(req, err == -ENOENT ? -ESTALE : err);
 	else
 		(void)fuse_reply_attr(req, &st, timeout);
 }
@@ -67,7 +70,7 @@ static int setdir_answer(struct attempt *attempt, bool may_wait)
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	if (err != 0) {
-		fs_reply(attempt->req, err);
+		reply_error(attempt->req, err);
 		return 0;
 	}
 	if (op->mask & QUIVER_ATTR_MTIME)
@@ -96,7 +99,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	if (class == TREE_IS_CONTROL)
 		control_setattr(req, ino, attr, to_set, fi);
 	else if (fs_of(req)->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else if (class == TREE_IS_VECTOR)
 		vector_setattr(req, ino, attr, to_set, fi);
 	else if (class == TREE_IS_SCRATCH)
@@ -106,7 +109,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	else if (ino == TREE_VECTORS)
 		setattr_dir(req, attr, to_set);
 	else
-		fs_reply(req, -EPERM);
+		reply_error(req, -EPERM);
 }
 
 /* ---- files ---- */
@@ -114,7 +117,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	if (fs_of(req)->no_open) {
-		fs_reply(req, -ENOSYS); /* for the whole connection, from now on */
+		reply_error(req, -ENOSYS); /* for the whole connection, from now on */
 		return;
 	}
 	switch (tree_class(ino)) {
@@ -134,7 +137,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		matrix_open(req, ino, fi);
 		break;
 	default:
-		fs_reply(req, -ESTALE);
+		reply_error(req, -ESTALE);
 		break;
 	}
 }
@@ -159,7 +162,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		matrix_read(req, ino, size, off, fi);
 		break;
 	default:
-		fs_reply(req, -ESTALE);
+		reply_error(req, -ESTALE);
 		break;
 	}
 }
@@ -172,7 +175,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 	if (class == TREE_IS_CONTROL)
 		control_write(req, ino, buf, size, off, fi);
 	else if (fs_of(req)->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else if (class == TREE_IS_VECTOR)
 		vector_write(req, ino, buf, size, off, fi);
 	else if (class == TREE_IS_SCRATCH)
@@ -180,13 +183,13 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 	else if (class == TREE_IS_VIEW)
 		view_write(req, buf, size, off, fi);
 	else
-		fs_reply(req, -EBADF);
+		reply_error(req, -EBADF);
 }
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	if (fs_of(req)->no_open)
-		fs_reply(req, -ENOSYS);
+		reply_error(req, -ENOSYS);
 	else if (tree_class(ino) == TREE_IS_VECTOR)
 		vector_flush(req, ino, fi);
 	else if (tree_class(ino) == TREE_IS_VIEW)
@@ -194,13 +197,13 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (tree_class(ino) == TREE_IS_CONTROL)
 		control_flush(req, ino, fi);
 	else
-		fs_reply(req, 0);
+		reply_error(req, 0);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	if (fs_of(req)->no_open)
-		fs_reply(req, 0); /* nothing is ever written */
+		reply_error(req, 0); /* nothing is ever written */
 	else if (tree_class(ino) == TREE_IS_VECTOR)
 		vector_fsync(req, ino, fi);
 	else if (tree_class(ino) == TREE_IS_VIEW)
@@ -208,7 +211,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 	else if (tree_class(ino) == TREE_IS_CONTROL)
 		control_fsync(req, ino, datasync, fi);
 	else
-		fs_reply(req, 0);
+		reply_error(req, 0);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -230,7 +233,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		matrix_release(req, ino, fi);
 		break;
 	default:
-		fs_reply(req, 0);
+		reply_error(req, 0);
 		break;
 	}
 }
@@ -257,7 +260,7 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	if (fs_of(req)->no_open)
-		fs_reply(req, -ENOSYS);
+		reply_error(req, -ENOSYS);
 	else
 		listing_open(req, ino, fi);
 }
@@ -300,7 +303,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	(void)ino;
 	err = quiver_space(fs->store, &space);
 	if (err != 0) {
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	memset(&st, 0, sizeof(st));

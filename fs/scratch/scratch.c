@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/clock.h"
 #include "fs/base/tree.h"
 #include "fs/view/view_bytes.h"
 
@@ -33,7 +34,7 @@ int scratch_new(struct scratch **scratch)
 	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail with defaults */
 	/* The numbers begin again with each mount, and file handles live on: another
 	 * generation, in the 32 bits that the kernel keeps of it. */
-	s->generation = (uint32_t)(fs_now_ns() / NS_PER_MS);
+	s->generation = (uint32_t)(clock_now_ns() / NS_PER_MS);
 	*scratch = s;
 	return 0;
 }
@@ -115,7 +116,7 @@ struct scratch_file *scratch_find(struct fs *fs, uint64_t ino)
 /* The directory has changed; only in memory, as the scratch files are. */
 static void touch_dir(struct fs *fs)
 {
-	atomic_store(&fs->scratch_mtime_ns, fs_now_ns());
+	atomic_store(&fs->scratch_mtime_ns, clock_now_ns());
 }
 
 /* The temporary file of a view, as ".42.txt.Xy12Zw" of rsync is, may be as long as that. */
@@ -315,7 +316,7 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
 		if (truncate && file->size > 0) {
 			memset(file->data, 0, file->size);
 			file->size = 0;
-			file->attr.mtime_ns = fs_now_ns();
+			file->attr.mtime_ns = clock_now_ns();
 		}
 		file->opens += open;
 		fill_entry(fs, file, entry);

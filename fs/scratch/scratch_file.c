@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/clock.h"
 #include "fs/base/reply.h"
 #include "fs/scratch/scratch.h"
 
@@ -21,7 +22,7 @@ void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
 		attr_file(fs, ino, &file->attr, file->size, file->name != NULL, &st);
 	scratch_unlock(fs);
 	if (file == NULL)
-		fs_reply(req, -ESTALE);
+		reply_error(req, -ESTALE);
 	else
 		(void)fuse_reply_attr(req, &st, 0);
 }
@@ -39,7 +40,7 @@ static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
 	if (size < file->size)
 		memset(file->data + size, 0, file->size - size);
 	file->size = (uint32_t)size;
-	file->attr.mtime_ns = fs_now_ns();
+	file->attr.mtime_ns = clock_now_ns();
 	return 0;
 }
 
@@ -76,7 +77,7 @@ void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 		attr_merge(&file->attr, &wanted, mask);
 	scratch_unlock(fs);
 	if (err != 0)
-		fs_reply(req, refused(fs, err));
+		reply_error(req, refused(fs, err));
 	else
 		scratch_getattr(req, ino);
 }
@@ -92,7 +93,7 @@ void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		file->opens++;
 	scratch_unlock(fs);
 	if (file == NULL) {
-		fs_reply(req, -ESTALE);
+		reply_error(req, -ESTALE);
 		return;
 	}
 	fi->direct_io = 1;
@@ -117,7 +118,7 @@ void scratch_close(struct fs *fs, uint64_t ino)
 void scratch_release(fuse_req_t req, fuse_ino_t ino)
 {
 	scratch_close(fs_of(req), ino);
-	fs_reply(req, 0);
+	reply_error(req, 0);
 }
 
 void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
@@ -160,7 +161,7 @@ static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, s
 	memcpy(file->data + offset, buf, size);
 	if (offset + size > file->size)
 		file->size = (uint32_t)(offset + size);
-	file->attr.mtime_ns = fs_now_ns();
+	file->attr.mtime_ns = clock_now_ns();
 	return 0;
 }
 
@@ -178,7 +179,7 @@ void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		               (fi->flags & O_APPEND) ? file->size : (uint64_t)off);
 	scratch_unlock(fs);
 	if (err != 0)
-		fs_reply(req, refused(fs, err));
+		reply_error(req, refused(fs, err));
 	else
 		(void)fuse_reply_write(req, size);
 }

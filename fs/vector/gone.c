@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "fs/base/clock.h"
+
 /* One for each thread that is amid its second try; two that share a place may be told
  * -ESTALE once too often. */
 #define PLACES 256u
@@ -59,7 +61,7 @@ static struct place *place_of(struct gone *gone, pid_t tid)
 static bool was_told(const struct place *place, uint64_t id, pid_t tid)
 {
 	return place->id == id && place->tid == tid &&
-	       fs_now_ns() - atomic_load(&place->told_ns) < SECOND_TRY_NS;
+	       clock_now_ns() - atomic_load(&place->told_ns) < SECOND_TRY_NS;
 }
 
 void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr)
@@ -106,7 +108,7 @@ int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 		place->id = id;
 		place->tid = tid;
 		place->found = false;
-		atomic_store(&place->told_ns, fs_now_ns());
+		atomic_store(&place->told_ns, clock_now_ns());
 	}
 	pthread_mutex_unlock(&gone->lock);
 	return err;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/clock.h"
+#include "fs/base/invalidate.h"
 #include "fs/base/tree.h"
 #include "fs/vector/node.h"
 
@@ -70,7 +72,7 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	int err;
 
 	if (!(h->stage.attr_mask & QUIVER_ATTR_MTIME))
-		attr.mtime_ns = fs_now_ns();
+		attr.mtime_ns = clock_now_ns();
 	h->busy = true;
 	node_unlock(h);
 	err = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
@@ -90,7 +92,7 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	/* The kernel has forgotten the directory's mtime since the CREATE, unless
 	 * someone asked for it meanwhile. */
 	if (err == 0 && created && atomic_load(&fs->dir_attr_given) != h->dir_seen)
-		fs_vectors_changed(fs, NULL, 0);
+		invalidate_vectors(fs, NULL, 0);
 	return refused(fs, id, err);
 }
 

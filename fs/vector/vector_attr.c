@@ -5,6 +5,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
@@ -101,7 +102,7 @@ static void reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
 	int err = vector_stat(fs, id, tid, &st, &timeout);
 
 	if (err != 0)
-		fs_reply(req, err);
+		reply_error(req, err);
 	else
 		(void)fuse_reply_attr(req, &st, timeout);
 }
@@ -193,7 +194,7 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 	if (err == -ENOENT && gone_answer(fs, op->id, op->tid, &found) != 0)
 		err = -ESTALE; /* look again */
 	if (err != 0)
-		fs_reply(attempt->req, err);
+		reply_error(attempt->req, err);
 	else
 		reply_stat(attempt->req, fs, op->id, op->tid);
 	return 0;
@@ -213,7 +214,7 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 
 	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
 	if (op.attempt.fs->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else
 		attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

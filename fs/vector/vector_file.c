@@ -7,6 +7,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
@@ -66,7 +67,7 @@ void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (err == -ENOENT && gone_answer(fs, id, tid, &found) != 0)
 		err = -ESTALE; /* look again */
 	if (err != 0) {
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
@@ -124,7 +125,7 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 	                    : create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size,
 	                                    &entry.attr_timeout);
 	if (err != 0) {
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	entry.ino = tree_node_of_id(id);
@@ -153,7 +154,7 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 		return err;
 	handoff_give(&op->h->handoff);
 	if (err != 0)
-		fs_reply(attempt->req, err);
+		reply_error(attempt->req, err);
 	else
 		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
 	return 0;
@@ -188,7 +189,7 @@ static int flush_answer(struct attempt *attempt, bool may_wait)
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	handoff_give(&h->handoff);
-	fs_reply(attempt->req, err);
+	reply_error(attempt->req, err);
 	return 0;
 }
 
@@ -211,7 +212,7 @@ static int fsync_answer(struct attempt *attempt, bool may_wait)
 	handoff_give(&h->handoff);
 	if (err == 0)
 		err = quiver_flush(attempt->fs->store);
-	fs_reply(attempt->req, err);
+	reply_error(attempt->req, err);
 	return 0;
 }
 
@@ -238,7 +239,7 @@ static int release_answer(struct attempt *attempt, bool may_wait)
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	node_close(fs, h);
-	fs_reply(req, 0);
+	reply_error(req, 0);
 	return 0;
 }
 

@@ -50,7 +50,7 @@ static int read_stateless(const struct read_op *op, bool may_wait)
 
 	err = quiver_get(op->attempt.fs->store, op->id, &ref);
 	if (err != 0) {
-		fs_reply(op->attempt.req, err == -ENOENT ? -ESTALE : err);
+		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
 	if (may_wait)
@@ -82,7 +82,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 	err = op->for_cache ? node_cache_version(fs, h, &version) : node_version(fs, h, &version);
 	if (err != 0) {
 		handoff_give(&h->handoff);
-		fs_reply(op->attempt.req, err == -ENOENT ? -ESTALE : err);
+		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
 	node_lock(h);
@@ -105,7 +105,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 	if (err == 0)
 		reply_from(op, &version->ref, true);
 	else
-		fs_reply(op->attempt.req, err);
+		reply_error(op->attempt.req, err);
 	version_drop(fs, version);
 	return 0;
 }

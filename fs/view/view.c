@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fs/base/clock.h"
 #include "fs/vector/node.h"
 
 #define BUCKETS 16384u
@@ -35,7 +36,7 @@ int views_new(struct views **views)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&v->lock, NULL); /* cannot fail with default attributes */
 	/* Numbers of an earlier mount live on in file handles: begin elsewhere. */
-	v->next = ((uint64_t)fs_now_ns() >> 10) % TREE_VIEW_COUNT;
+	v->next = ((uint64_t)clock_now_ns() >> 10) % TREE_VIEW_COUNT;
 	*views = v;
 	return 0;
 }

@@ -5,6 +5,8 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/invalidate.h"
+#include "fs/base/reply.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_file.h"
 #include "fs/view/view.h"
@@ -77,7 +79,7 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 	if (err == 0)
 		err = view_add(fs, op->id, op->form, &view);
 	if (err != 0) {
-		fs_reply(op->attempt.req, err);
+		reply_error(op->attempt.req, err);
 		return 0;
 	}
 	memset(&entry, 0, sizeof(entry)); /* no timeouts */
@@ -203,7 +205,7 @@ static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
 	if (err != 0)
-		fs_reply(op->attempt.req, err);
+		reply_error(op->attempt.req, err);
 	else
 		(void)fuse_reply_attr(op->attempt.req, &st, 0);
 	return 0;
@@ -216,7 +218,7 @@ static int getattr_answer(struct attempt *attempt, bool may_wait)
 	int err;
 
 	if (view == NULL) {
-		fs_reply(op->attempt.req, -ESTALE); /* look again */
+		reply_error(op->attempt.req, -ESTALE); /* look again */
 		return 0;
 	}
 	err = reply_stat(op, view, may_wait);
@@ -274,7 +276,7 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 		err = vector_set_attr(op->attempt.fs, view->id, op->tid, &op->attr, op->mask,
 		                      op->explicit_mtime, may_wait);
 		if (err == 0)
-			fs_vectors_changed(op->attempt.fs, &view->id, 1);
+			invalidate_vectors(op->attempt.fs, &view->id, 1);
 	}
 	if (err == 0) {
 		(void)reply_stat(op, view, may_wait); /* may wait, so always answers */
@@ -283,7 +285,7 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 			view_put(op->attempt.fs, view);
 		if (op->h != NULL)
 			handoff_give(&op->h->handoff);
-		fs_reply(op->attempt.req, err == -ENOENT ? -ESTALE : err);
+		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 	}
 	return 0;
 }

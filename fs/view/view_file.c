@@ -167,7 +167,7 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 	if (view != NULL)
 		err = open_handle(fs, view, fuse_req_ctx(attempt->req)->pid, fi->flags, &h);
 	if (err != 0) {
-		fs_reply(attempt->req, err);
+		reply_error(attempt->req, err);
 		return 0;
 	}
 	fi->direct_io = h->vector != NULL;
@@ -188,7 +188,7 @@ void view_open(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
 	};
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY && op.attempt.fs->read_only)
-		fs_reply(req, -EROFS);
+		reply_error(req, -EROFS);
 	else
 		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
 }
@@ -237,7 +237,7 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 		view_put(fs, view);
 	}
 	if (err != 0) {
-		fs_reply(req, err);
+		reply_error(req, err);
 		return;
 	}
 	err = create_writer(fs, h, ctx, mode, fi->flags);
@@ -255,7 +255,7 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 		if (fuse_reply_create(req, &entry, fi) == 0)
 			return;
 	} else {
-		fs_reply(req, err);
+		reply_error(req, err);
 	}
 	view_forget(fs, view->ino, 1);
 	view_detach(fs, h);
@@ -351,7 +351,7 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	pthread_mutex_unlock(&op->h->lock);
 	handoff_give(&op->h->handoff);
 	if (err != 0)
-		fs_reply(attempt->req, err);
+		reply_error(attempt->req, err);
 	else
 		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
 	return 0;
@@ -393,7 +393,7 @@ static int flush_answer(struct attempt *attempt, bool may_wait)
 
 	(void)may_wait;
 	handoff_give(&h->handoff);
-	fs_reply(attempt->req, err);
+	reply_error(attempt->req, err);
 	return 0;
 }
 
@@ -406,7 +406,7 @@ static int fsync_answer(struct attempt *attempt, bool may_wait)
 	handoff_give(&h->handoff);
 	if (err == 0)
 		err = quiver_flush(attempt->fs->store);
-	fs_reply(attempt->req, err);
+	reply_error(attempt->req, err);
 	return 0;
 }
 
@@ -444,7 +444,7 @@ static int release_answer(struct attempt *attempt, bool may_wait)
 		return -EAGAIN;
 	(void)commit(fs, h, STAGE_RELEASE);
 	view_detach(fs, h);
-	fs_reply(req, 0);
+	reply_error(req, 0);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/invalidate.h"
 #include "fs/vector/node.h"
 #include "fs/view/view.h"
 #include "fs/view/view_bytes.h"
@@ -190,7 +191,7 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 		h->failed = err;
 		h->dirty = err != 0;
 		if (err == 0)
-			fs_vectors_changed(fs, &id, 1);
+			invalidate_vectors(fs, &id, 1);
 	} else if (when != STAGE_FLUSH && !h->reported) {
 		h->reported = true;
 		(void)refused(fs, h, reason.text, err);

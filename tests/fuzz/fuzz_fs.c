@@ -12,6 +12,7 @@
 
 #include "engine/media/bytes.h"
 #include "fs/base/tree.h"
+#include "fs/ops/ops.h"
 #include "fs_model.h"
 #include "fs_requests.h"
 #include "fuzz.h"

@@ -24,6 +24,7 @@
 #include "fs/daemon/preflight.h"
 #include "fs/daemon/privileges.h"
 #include "fs/daemon/probe.h"
+#include "fs/daemon/ring.h"
 #include "fs/daemon/serve.h"
 #include "fs/daemon/steward.h"
 #include "fs/daemon/unmount.h"
@@ -161,7 +162,7 @@ static int serve_store(struct server *server)
 
 	fs->geometry = *quiver_geometry(fs->store);
 	fs->max_write_bytes = transport_request_bytes(fs->geometry.vector_bytes);
-	err = transport_choose(fs, server->options.io_uring);
+	err = ring_choose(fs, server->options.io_uring);
 	if (err != 0) {
 		snprintf(error.text, sizeof(error.text), "io_uring=on: %s", fs->transport_reason);
 		return give_up(server, error.text);

@@ -12,8 +12,8 @@
 
 #include <fuse_opt.h>
 
-#include "fs/base/transport.h"
 #include "fs/daemon/log.h"
+#include "fs/daemon/ring.h"
 #include "fs/daemon/serve_ops.h"
 
 /* Background requests (read-ahead, RELEASE) in flight before the kernel waits. */
@@ -60,7 +60,7 @@ static int session_options(const struct fs *fs, const struct mount_options *opti
 	if (fs->want_io_uring) {
 		err |= add_option(list, "io_uring");
 		err |= add_option(list, "io_uring_q_depth=%u",
-		                  transport_queue_depth(fs->max_write_bytes));
+		                  ring_queue_depth(fs->max_write_bytes));
 	}
 	if (options->pass)
 		err |= fuse_opt_add_opt(list, options->pass);

@@ -11,11 +11,11 @@
 #include "fs/base/invalidate.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
+#include "fs/base/view_bytes.h"
 #include "fs/folder/names.h"
 #include "fs/scratch/scratch.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
-#include "fs/view/view_bytes.h"
 
 struct rename_op {
 	struct attempt attempt;

@@ -9,7 +9,7 @@
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
 #include "fs/base/tree.h"
-#include "fs/view/view_bytes.h"
+#include "fs/base/view_bytes.h"
 
 #define BUCKETS 1024u
 #define NS_PER_MS 1000000

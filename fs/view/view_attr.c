@@ -7,10 +7,10 @@
 #include "fs/base/attr.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/reply.h"
+#include "fs/base/view_bytes.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_file.h"
 #include "fs/view/view.h"
-#include "fs/view/view_bytes.h"
 
 /* A request for attributes. */
 struct attr_op {

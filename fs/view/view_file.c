@@ -7,9 +7,9 @@
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/reply.h"
+#include "fs/base/view_bytes.h"
 #include "fs/vector/node.h"
 #include "fs/view/view.h"
-#include "fs/view/view_bytes.h"
 
 /* A request on an open file, or to open one. */
 struct file_op {

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "fs/base/invalidate.h"
+#include "fs/base/view_bytes.h"
 #include "fs/vector/node.h"
 #include "fs/view/view.h"
-#include "fs/view/view_bytes.h"
 
 /* One line, named as the file is; returns err. */
 static int refused(struct fs *fs, const struct view_handle *h, const char *why, int err)

@@ -4,6 +4,7 @@
 #include "fs/base/fs.h"
 #include "fs/base/transport.h"
 #include "fs/daemon/options.h"
+#include "fs/daemon/ring.h"
 #include "fs/daemon/preflight.h"
 
 /* Parse a list that is good. */
@@ -267,7 +268,7 @@ static void one_request_holds_a_record_and_more_than_a_batch(void **state)
 		assert_true(request - 4095 > put);
 		assert_int_equal(request % 4096, 0);
 		assert_true(request < 1u << 20);
-		assert_in_range(transport_queue_depth(request), 8, 32);
+		assert_in_range(ring_queue_depth(request), 8, 32);
 	}
 }
 

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "fs/view/view_bytes.h"
+#include "fs/base/view_bytes.h"
 
 #define DIM 4u
 

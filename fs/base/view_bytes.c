@@ -1,5 +1,5 @@
 /* view_bytes.c - a vector as the bytes of its views, and back. */
-#include "fs/view/view_bytes.h"
+#include "fs/base/view_bytes.h"
 
 #include <errno.h>
 #include <float.h>

@@ -98,16 +98,16 @@ struct current {
 /* The kernel lets no request of a handle overtake its open or follow its release,
  * but that is not an order that the memory model or a thread checker knows of: so
  * every member is looked at under the lock. */
-struct handle {
+struct control_handle {
 	struct text text; /* control's lock */
 	mode_t umask; /* control's lock; of whoever opened control/put */
-	struct handle *next, **back; /* control's lock */
+	struct control_handle *next, **back; /* control's lock */
 };
 
 struct control {
 	pthread_mutex_t lock;
 	struct current current[FILES]; /* lock */
-	struct handle *handles; /* lock; all that are open */
+	struct control_handle *handles; /* lock; all that are open */
 };
 
 static const struct control_file *file_of(fuse_ino_t ino)
@@ -115,9 +115,9 @@ static const struct control_file *file_of(fuse_ino_t ino)
 	return &files[ino - TREE_CONTROL_FIRST];
 }
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
+static struct control_handle *control_handle_of(const struct fuse_file_info *fi)
 {
-	return (struct handle *)(uintptr_t)fi->fh;
+	return (struct control_handle *)(uintptr_t)fi->fh;
 }
 
 /* Make the text of a file now. -ENOMEM. Takes no lock of ours. */
@@ -201,7 +201,7 @@ int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
 
 /* ---- handles ------------------------------------------------------------ */
 
-static void handle_add(struct control *control, struct handle *handle)
+static void handle_add(struct control *control, struct control_handle *handle)
 {
 	pthread_mutex_lock(&control->lock);
 	handle->next = control->handles;
@@ -212,14 +212,14 @@ static void handle_add(struct control *control, struct handle *handle)
 	pthread_mutex_unlock(&control->lock);
 }
 
-static void handle_free(struct handle *handle)
+static void handle_free(struct control_handle *handle)
 {
 	free(handle->text.bytes);
 	free(handle);
 }
 
 /* The opposite of handle_add, and the end of the handle. */
-static void handle_remove(struct control *control, struct handle *handle)
+static void handle_remove(struct control *control, struct control_handle *handle)
 {
 	pthread_mutex_lock(&control->lock);
 	*handle->back = handle->next;
@@ -245,7 +245,7 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	const struct control_file *file = file_of(ino);
-	struct handle *handle = NULL;
+	struct control_handle *handle = NULL;
 	int err;
 
 	err = exists(fs, ino) ? check_access(file, fi->flags) : -ENOENT;
@@ -278,7 +278,7 @@ out:
 void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	handle_remove(fs_of(req)->control, handle_of(fi));
+	handle_remove(fs_of(req)->control, control_handle_of(fi));
 	reply_error(req, 0);
 }
 
@@ -329,7 +329,7 @@ static int copy_current(struct fs *fs, fuse_ino_t ino, off_t off, struct reply *
 
 void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	const struct handle *handle = handle_of(fi);
+	const struct control_handle *handle = control_handle_of(fi);
 	struct fs *fs = fs_of(req);
 	struct reply reply;
 	int err;
@@ -352,7 +352,7 @@ void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 /* ---- writing ------------------------------------------------------------ */
 
 /* The umask of whoever opened the handle; there may be none. */
-static mode_t umask_of(struct control *control, const struct handle *handle)
+static mode_t umask_of(struct control *control, const struct control_handle *handle)
 {
 	mode_t mask = 0;
 
@@ -411,7 +411,7 @@ void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		.name = tree_name(ino),
 		.uid = fuse_req_ctx(req)->uid,
 		.gid = fuse_req_ctx(req)->gid,
-		.umask = umask_of(fs->control, handle_of(fi)),
+		.umask = umask_of(fs->control, control_handle_of(fi)),
 		.sync = fi->flags & (O_SYNC | O_DSYNC),
 	};
 
@@ -465,7 +465,7 @@ void control_fini(struct fs *fs)
 
 	if (!control)
 		return;
-	for (struct handle *handle = control->handles, *next; handle; handle = next) {
+	for (struct control_handle *handle = control->handles, *next; handle; handle = next) {
 		next = handle->next;
 		handle_free(handle);
 	}

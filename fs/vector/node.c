@@ -6,14 +6,26 @@
 
 #include "fs/base/attr.h"
 #include "fs/vector/proven.h"
+#include "fs/vector/stage.h"
 
 #define SHARDS 64u
 #define SHARD_BUCKETS 256u
 
 struct shard {
-	pthread_mutex_t lock;
-	pthread_cond_t idle; /* a handle of this shard is no longer busy */
+	struct shard_lock lock;
 	struct node *buckets[SHARD_BUCKETS]; /* lock */
+};
+
+struct node {
+	uint64_t id;
+	struct shard *shard;
+	struct node *next; /* shard lock */
+	struct handle *handles; /* shard lock; newest first */
+	unsigned writable; /* shard lock; how many of them */
+	/* The one version that the page cache of this ID may hold, and how many
+	 * handles fill it. */
+	struct version *cached; /* shard lock */
+	unsigned cached_users; /* shard lock */
 };
 
 struct nodes {
@@ -67,8 +79,8 @@ int nodes_new(struct quiver *store, struct nodes **nodes)
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
 		/* Neither can fail with default attributes on Linux. */
-		(void)pthread_mutex_init(&n->shards[i].lock, NULL);
-		(void)pthread_cond_init(&n->shards[i].idle, NULL);
+		(void)pthread_mutex_init(&n->shards[i].lock.mutex, NULL);
+		(void)pthread_cond_init(&n->shards[i].lock.idle, NULL);
 	}
 	*nodes = n;
 	return 0;
@@ -100,37 +112,11 @@ void nodes_free(struct fs *fs, struct nodes *nodes)
 
 		for (unsigned b = 0; b < SHARD_BUCKETS; b++)
 			close_bucket(fs, shard->buckets[b]);
-		pthread_cond_destroy(&shard->idle);
-		pthread_mutex_destroy(&shard->lock);
+		pthread_cond_destroy(&shard->lock.idle);
+		pthread_mutex_destroy(&shard->lock.mutex);
 	}
 	proven_free(nodes->proven);
 	free(nodes);
-}
-
-void node_lock(struct handle *h)
-{
-	pthread_mutex_lock(&h->node->shard->lock);
-}
-
-void node_unlock(struct handle *h)
-{
-	pthread_mutex_unlock(&h->node->shard->lock);
-}
-
-int node_enter(struct handle *h, bool may_wait)
-{
-	while (h->busy) {
-		if (!may_wait)
-			return -EAGAIN;
-		pthread_cond_wait(&h->node->shard->idle, &h->node->shard->lock);
-	}
-	return 0;
-}
-
-void node_leave(struct handle *h)
-{
-	h->busy = false;
-	pthread_cond_broadcast(&h->node->shard->idle);
 }
 
 /* Put `h` at the head of the handles of `id`. -ENOMEM. The caller holds the lock. */
@@ -150,6 +136,7 @@ static int attach(struct nodes *nodes, struct shard *shard, uint64_t id, struct 
 		*bucket = node;
 	}
 	h->node = node;
+	h->lock = &shard->lock;
 	h->id = id;
 	h->next = node->handles;
 	if (h->next != NULL)
@@ -182,38 +169,6 @@ static void detach(struct nodes *nodes, struct shard *shard, struct handle *h)
 		;
 	*p = node->next;
 	free(node);
-}
-
-/* Pin the committed version of `id`, with one user. -ENOENT, -EIO, -ENOMEM. */
-static int version_get(struct fs *fs, uint64_t id, struct version **version)
-{
-	struct version *v = malloc(sizeof(*v));
-	int err;
-
-	if (v == NULL)
-		return -ENOMEM;
-	err = quiver_get(fs->store, id, &v->ref);
-	if (err != 0) {
-		free(v);
-		return err;
-	}
-	atomic_init(&v->users, 1);
-	*version = v;
-	return 0;
-}
-
-static struct version *version_share(struct version *version)
-{
-	atomic_fetch_add(&version->users, 1);
-	return version;
-}
-
-void version_drop(struct fs *fs, struct version *version)
-{
-	if (version == NULL || atomic_fetch_sub(&version->users, 1) != 1)
-		return;
-	quiver_unref(fs->store, &version->ref);
-	free(version);
 }
 
 /* `h` fills the page cache from `version`, which is or becomes the node's cached
@@ -273,10 +228,10 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	err = version_get(fs, id, &version);
 	if (err != 0)
 		goto out;
-	pthread_mutex_lock(&shard->lock);
+	pthread_mutex_lock(&shard->lock.mutex);
 	err = attach(fs->nodes, shard, id, h);
 	if (err != 0) {
-		pthread_mutex_unlock(&shard->lock);
+		pthread_mutex_unlock(&shard->lock.mutex);
 		goto out;
 	}
 	*caching = caching_of(fs->nodes, h->node, version);
@@ -288,7 +243,7 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	h->drops_cache = *caching == NODE_DROPS_CACHE;
 	if (*caching != NODE_UNCACHED)
 		join_cache(fs->nodes, h, version);
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_unlock(&shard->lock.mutex);
 	version_drop(fs, spare);
 	*handle = h;
 	return 0;
@@ -326,9 +281,9 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
 	if (err != 0)
 		goto out;
 	h->dir_seen = atomic_load(&fs->dir_attr_given);
-	pthread_mutex_lock(&shard->lock);
+	pthread_mutex_lock(&shard->lock.mutex);
 	err = attach(fs->nodes, shard, id, h);
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_unlock(&shard->lock.mutex);
 	if (err != 0)
 		goto out;
 	*handle = h;
@@ -345,45 +300,14 @@ void node_close(struct fs *fs, struct handle *h)
 	struct shard *shard = h->node->shard;
 	struct version *cached;
 
-	pthread_mutex_lock(&shard->lock);
+	pthread_mutex_lock(&shard->lock.mutex);
 	cached = leave_cache(h);
 	stage_drop(fs, h);
 	detach(fs->nodes, shard, h);
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_unlock(&shard->lock.mutex);
 	version_drop(fs, cached);
 	version_drop(fs, h->version);
 	free(h);
-}
-
-int node_version(struct fs *fs, struct handle *h, struct version **version)
-{
-	struct version *fresh = NULL;
-	uint64_t id;
-	int err;
-
-	node_lock(h);
-	if (h->version != NULL) {
-		*version = version_share(h->version);
-		node_unlock(h);
-		return 0;
-	}
-	id = h->id;
-	err = h->orphan ? -ENOENT : 0; /* another may have its ID by now */
-	node_unlock(h);
-	if (err == 0)
-		err = version_get(fs, id, &fresh);
-	if (err != 0)
-		return err;
-	node_lock(h);
-	if (h->version == NULL) {
-		h->version = fresh;
-		h->verified = false;
-		fresh = NULL;
-	}
-	*version = version_share(h->version);
-	node_unlock(h);
-	version_drop(fs, fresh);
-	return 0;
 }
 
 int node_cache_version(struct fs *fs, struct handle *h, struct version **version)
@@ -391,7 +315,7 @@ int node_cache_version(struct fs *fs, struct handle *h, struct version **version
 	struct version *own;
 	int err;
 
-	node_lock(h);
+	handle_lock(h);
 	if (h->drops_cache) {
 		h->drops_cache = false; /* done, as it reads */
 		proven_set(fs->nodes->proven, &h->node->cached->ref);
@@ -400,33 +324,24 @@ int node_cache_version(struct fs *fs, struct handle *h, struct version **version
 		if (!h->fills_cache)
 			join_cache(fs->nodes, h, h->node->cached);
 		*version = version_share(h->node->cached);
-		node_unlock(h);
+		handle_unlock(h);
 		return 0;
 	}
-	node_unlock(h);
+	handle_unlock(h);
 	/* A writer's own version may be older than what is committed by now. */
 	if (h->writable)
 		err = version_get(fs, h->node->id, &own);
 	else
-		err = node_version(fs, h, &own);
+		err = handle_version(fs, h, &own);
 	if (err != 0)
 		return err;
-	node_lock(h);
+	handle_lock(h);
 	if (!h->fills_cache)
 		join_cache(fs->nodes, h, own);
 	*version = version_share(h->node->cached);
-	node_unlock(h);
+	handle_unlock(h);
 	version_drop(fs, own);
 	return 0;
-}
-
-struct version *node_unpin(struct handle *h)
-{
-	struct version *version = h->version;
-
-	h->version = NULL;
-	h->verified = false;
-	return version;
 }
 
 bool node_is_written(struct fs *fs, uint64_t id)
@@ -437,10 +352,10 @@ bool node_is_written(struct fs *fs, uint64_t id)
 
 	if (atomic_load(&fs->nodes->writable) == 0) /* mostly, and cheaper */
 		return false;
-	pthread_mutex_lock(&shard->lock);
+	pthread_mutex_lock(&shard->lock.mutex);
 	node = find_node(shard, id);
 	written = node != NULL && node->writable > 0;
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_unlock(&shard->lock.mutex);
 	return written;
 }
 
@@ -483,10 +398,10 @@ bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
 	struct handle *h;
 	struct node *node;
 
-	pthread_mutex_lock(&shard->lock);
+	pthread_mutex_lock(&shard->lock.mutex);
 	node = find_node(shard, id);
 	if (node == NULL) {
-		pthread_mutex_unlock(&shard->lock);
+		pthread_mutex_unlock(&shard->lock.mutex);
 		return false;
 	}
 	h = pick(node, tid);
@@ -497,7 +412,7 @@ bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
 	view->links = h->created && !h->orphan;
 	view->mtime_staged = h->writable && h->tid == tid && h->stage.active &&
 	                     (h->stage.attr_mask & QUIVER_ATTR_MTIME) != 0;
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_unlock(&shard->lock.mutex);
 	return true;
 }
 
@@ -508,7 +423,7 @@ bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
 	struct handle *h = NULL;
 	struct node *node;
 
-	pthread_mutex_lock(&shard->lock);
+	pthread_mutex_lock(&shard->lock.mutex);
 	node = find_node(shard, id);
 	if (node != NULL)
 		h = pick(node, tid);
@@ -522,7 +437,7 @@ bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
 		}
 		h->stage.attr_mask |= mask;
 	}
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_unlock(&shard->lock.mutex);
 	return h != NULL;
 }
 
@@ -532,7 +447,7 @@ bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid)
 	struct handle *found = NULL;
 	struct node *node;
 
-	pthread_mutex_lock(&shard->lock);
+	pthread_mutex_lock(&shard->lock.mutex);
 	node = find_node(shard, id);
 	for (struct handle *h = node != NULL ? node->handles : NULL; h != NULL; h = h->next) {
 		if (!h->writable || h->touched)
@@ -547,7 +462,7 @@ bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid)
 		found->touched = true;
 		found->stage.active = true;
 	}
-	pthread_mutex_unlock(&shard->lock);
+	pthread_mutex_unlock(&shard->lock.mutex);
 	return found != NULL;
 }
 
@@ -590,20 +505,20 @@ static void change_all(struct nodes *nodes, uint64_t id, change_fn *change, uint
 	struct node *node;
 
 	if (atomic_load(&nodes->renamed) == 0) {
-		pthread_mutex_lock(&shard->lock);
+		pthread_mutex_lock(&shard->lock.mutex);
 		node = find_node(shard, id);
 		if (node != NULL)
 			change_handles(nodes, node, id, change, to);
-		pthread_mutex_unlock(&shard->lock);
+		pthread_mutex_unlock(&shard->lock.mutex);
 		return;
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
 		shard = &nodes->shards[i];
-		pthread_mutex_lock(&shard->lock);
+		pthread_mutex_lock(&shard->lock.mutex);
 		for (unsigned b = 0; b < SHARD_BUCKETS; b++)
 			for (node = shard->buckets[b]; node != NULL; node = node->next)
 				change_handles(nodes, node, id, change, to);
-		pthread_mutex_unlock(&shard->lock);
+		pthread_mutex_unlock(&shard->lock.mutex);
 	}
 }
 

@@ -9,7 +9,6 @@
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/tree.h"
-#include "fs/vector/node.h"
 
 /* N zero bytes within the bounds, or NULL with the reason in *err. */
 static unsigned char *buffer_new(struct fs *fs, int *err)
@@ -74,20 +73,20 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	if (!(h->stage.attr_mask & QUIVER_ATTR_MTIME))
 		attr.mtime_ns = clock_now_ns();
 	h->busy = true;
-	node_unlock(h);
+	handle_unlock(h);
 	err = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
-	node_lock(h);
-	node_leave(h);
+	handle_lock(h);
+	handle_leave(h);
 	if (err == 0) {
 		h->stage.attr = attr;
 		h->created = false;
 		h->exclusive = false;
 		stage_drop(fs, h);
-		old = node_unpin(h);
+		old = handle_unpin(h);
 	} else if (err != -EAGAIN) {
 		h->stage.failed = err;
 	}
-	node_unlock(h);
+	handle_unlock(h);
 	version_drop(fs, old);
 	/* The kernel has forgotten the directory's mtime since the CREATE, unless
 	 * someone asked for it meanwhile. */
@@ -104,7 +103,7 @@ static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned ch
 	unsigned char *buffer = NULL;
 	int err;
 
-	err = node_version(fs, h, &version);
+	err = handle_version(fs, h, &version);
 	if (err != 0)
 		return err == -ENOENT ? -ESTALE : err;
 	if (!may_wait && !quiver_ref_resident(fs->store, &version->ref))
@@ -141,10 +140,10 @@ static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 		return h->stage.data != NULL ? 0 : err;
 	}
 	h->busy = true;
-	node_unlock(h);
+	handle_unlock(h);
 	err = load_base(fs, h, may_wait, &data);
-	node_lock(h);
-	node_leave(h);
+	handle_lock(h);
+	handle_leave(h);
 	if (err != 0)
 		return err;
 	h->stage.data = data;
@@ -181,16 +180,16 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 
 	if (durable && !may_wait)
 		return -EAGAIN;
-	node_lock(h);
+	handle_lock(h);
 	h->touched = true;
 	id = h->id;
-	err = node_enter(h, may_wait);
+	err = handle_enter(h, may_wait);
 	if (err != 0 || size == 0)
 		goto out;
 	if (append)
 		offset = stage->active ? stage->size : limit;
 	if (offset > limit || size > limit - offset) {
-		node_unlock(h);
+		handle_unlock(h);
 		return past_end(fs, id, offset, size);
 	}
 	if (size == limit && !h->orphan) {
@@ -210,7 +209,7 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 		return commit_bytes(fs, h, stage->data, true, may_wait);
 
 out:
-	node_unlock(h);
+	handle_unlock(h);
 	return refused(fs, id, err);
 }
 
@@ -221,14 +220,14 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 	uint64_t id;
 	int err;
 
-	node_lock(h);
+	handle_lock(h);
 	h->touched = true;
 	id = h->id;
-	err = node_enter(h, may_wait);
+	err = handle_enter(h, may_wait);
 	if (err != 0)
 		goto out;
 	if (size > limit) {
-		node_unlock(h);
+		handle_unlock(h);
 		return past_end(fs, id, 0, size);
 	}
 	if (!stage->active && size == limit)
@@ -247,7 +246,7 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 	changed(stage);
 
 out:
-	node_unlock(h);
+	handle_unlock(h);
 	return refused(fs, id, err);
 }
 
@@ -259,12 +258,12 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 	bool say;
 	int err;
 
-	node_lock(h);
+	handle_lock(h);
 	h->touched = true;
-	err = node_enter(h, may_wait);
+	err = handle_enter(h, may_wait);
 	if (err != 0 || !stage->active || h->orphan ||
 	    (when == STAGE_RELEASE && stage->failed != 0)) {
-		node_unlock(h);
+		handle_unlock(h);
 		return err;
 	}
 	if (stage->size == fs->geometry.vector_bytes)
@@ -272,14 +271,14 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 	if (stage->failed != 0) {
 		/* All of it was there, in a write that was refused: close(2) says why, too. */
 		err = stage->failed;
-		node_unlock(h);
+		handle_unlock(h);
 		return err;
 	}
 	id = h->id;
 	size = stage->size;
 	say = when != STAGE_FLUSH && !stage->reported;
 	stage->reported |= say;
-	node_unlock(h);
+	handle_unlock(h);
 	if (say)
 		quiver_report(fs->store, "vector %" PRIu64 ": got %" PRIu32 " of %" PRIu32 " bytes",
 		              id, size, fs->geometry.vector_bytes);
@@ -288,28 +287,28 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 
 void stage_keep(struct handle *h)
 {
-	node_lock(h);
+	handle_lock(h);
 	h->touched = true;
-	node_unlock(h);
+	handle_unlock(h);
 }
 
 void stage_touch(struct handle *h)
 {
-	node_lock(h);
+	handle_lock(h);
 	h->touched = true;
 	h->stage.active = true;
 	changed(&h->stage);
-	node_unlock(h);
+	handle_unlock(h);
 }
 
 int stage_put(struct fs *fs, struct handle *h, const void *data, uint64_t *id)
 {
-	node_lock(h);
-	(void)node_enter(h, true); /* waits, so does not fail */
+	handle_lock(h);
+	(void)handle_enter(h, true); /* waits, so does not fail */
 	*id = h->id;
 	if (!h->orphan)
 		return commit_bytes(fs, h, data, h->durable, true);
-	node_unlock(h);
+	handle_unlock(h);
 	return 0;
 }
 
@@ -317,7 +316,7 @@ size_t stage_read(struct handle *h, uint64_t offset, size_t size, void *to, bool
 {
 	size_t length = 0;
 
-	node_lock(h);
+	handle_lock(h);
 	*active = h->stage.active;
 	if (*active && offset < h->stage.size) {
 		length = h->stage.size - offset;
@@ -325,6 +324,6 @@ size_t stage_read(struct handle *h, uint64_t offset, size_t size, void *to, bool
 			length = size;
 		memcpy(to, h->stage.data + offset, length);
 	}
-	node_unlock(h);
+	handle_unlock(h);
 	return length;
 }

@@ -8,30 +8,12 @@
 #ifndef STAGE_H
 #define STAGE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "engine/quiver.h"
-
-struct fs;
-struct handle;
+#include "fs/vector/handle.h"
 
 /* Staged vectors are kept in memory: so many at once and so many bytes, then
  * ENOSPC. Far more than any tool has open; a bound all the same. */
 #define STAGES_MAX 16384u
 #define STAGE_BYTES_MAX (UINT64_C(512) << 20)
-
-struct stage {
-	bool active; /* there is something to commit, or too little of it */
-	int failed; /* what its last commit failed with, which was reported; 0: it has not */
-	bool reported; /* it was reported as incomplete as it is now */
-	unsigned char *data; /* N bytes, zero from `size` on; NULL: none needed yet */
-	uint32_t size; /* bytes so far: the length of the file for its writer */
-	uint32_t filled; /* bytes from the start without a gap */
-	struct quiver_attr attr; /* of the vector, should it be new */
-	unsigned attr_mask; /* what was set by hand since the last write */
-};
 
 /* When a stage is asked to commit. */
 enum stage_when {

@@ -9,6 +9,7 @@
 #include "fs/base/tree.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
+#include "fs/vector/stage.h"
 #include "fs/vector/vector_file.h"
 
 /* Attributes may be cached unless a writable handle can change them unseen. */
@@ -205,7 +206,7 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 {
 	struct setattr_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },
-		.h = fi != NULL ? node_handle(fi) : NULL,
+		.h = fi != NULL ? handle_of(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.tid = fuse_req_ctx(req)->pid,
 		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,

@@ -11,6 +11,7 @@
 #include "fs/base/tree.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
+#include "fs/vector/stage.h"
 
 /* A request that changes a handle. */
 struct change_op {
@@ -34,10 +35,10 @@ static int open_gone(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 		return err;
 	err = node_open_writer(fs, id, tid, false, &attr, handle);
 	if (err == 0 && (*handle)->created) {
-		node_lock(*handle);
+		handle_lock(*handle);
 		(*handle)->created = false;
 		(*handle)->orphan = true;
-		node_unlock(*handle);
+		handle_unlock(*handle);
 	}
 	return err;
 }
@@ -96,7 +97,7 @@ static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id,
 		return -EEXIST;
 	}
 	gone_over(fs, ctx->pid);
-	node_lock(h);
+	handle_lock(h);
 	h->exclusive = (flags & O_EXCL) != 0;
 	if (!h->created && (flags & O_TRUNC)) {
 		h->touched = true;
@@ -106,7 +107,7 @@ static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id,
 	/* The open at hand looks at the mode. Nobody else may have the node, to whom it does not
 	 * have this size. */
 	*timeout = h->created && node_is_alone(h) && !gone_before(fs, id) ? FS_MOMENT_SECONDS : 0;
-	node_unlock(h);
+	handle_unlock(h);
 	h->durable = (flags & O_DSYNC) != 0;
 	*handle = h;
 	return 0;
@@ -130,9 +131,9 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 	}
 	entry.ino = tree_node_of_id(id);
 	entry.generation = 1;
-	node_lock(h);
+	handle_lock(h);
 	attr_file(fs, entry.ino, &h->stage.attr, size, 1, &entry.attr);
-	node_unlock(h);
+	handle_unlock(h);
 	if (entry.attr_timeout > 0)
 		atomic_fetch_add(&fs->attr_given, 1);
 	fi->direct_io = 1;
@@ -169,7 +170,7 @@ void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 		             .answer = write_answer,
 		             .data = buf,
 		             .data_bytes = size },
-		.h = node_handle(fi),
+		.h = handle_of(fi),
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
 	};
@@ -197,7 +198,7 @@ void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct change_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = flush_answer },
-		.h = node_handle(fi),
+		.h = handle_of(fi),
 	};
 
 	(void)ino;
@@ -220,7 +221,7 @@ void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct change_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = fsync_answer },
-		.h = node_handle(fi),
+		.h = handle_of(fi),
 	};
 
 	(void)ino;
@@ -245,7 +246,7 @@ static int release_answer(struct attempt *attempt, bool may_wait)
 
 void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct handle *h = node_handle(fi);
+	struct handle *h = handle_of(fi);
 
 	(void)ino;
 	h->release = (struct attempt){ .req = req, .fs = fs_of(req), .answer = release_answer };

@@ -5,6 +5,7 @@
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/vector/node.h"
+#include "fs/vector/stage.h"
 #include "fs/vector/vector_file.h"
 
 struct read_op {
@@ -79,15 +80,15 @@ static int read_version(const struct read_op *op, bool may_wait)
 	bool verified;
 	int err;
 
-	err = op->for_cache ? node_cache_version(fs, h, &version) : node_version(fs, h, &version);
+	err = op->for_cache ? node_cache_version(fs, h, &version) : handle_version(fs, h, &version);
 	if (err != 0) {
 		handoff_give(&h->handoff);
 		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
-	node_lock(h);
+	handle_lock(h);
 	verified = *verified_flag(h, version);
-	node_unlock(h);
+	handle_unlock(h);
 	if (!verified && !may_wait && !quiver_ref_resident(fs->store, &version->ref)) {
 		version_drop(fs, version);
 		return -EAGAIN;
@@ -97,9 +98,9 @@ static int read_version(const struct read_op *op, bool may_wait)
 	if (!verified)
 		err = quiver_ref_verify(fs->store, &version->ref);
 	if (!verified && err == 0) {
-		node_lock(h);
+		handle_lock(h);
 		*verified_flag(h, version) = true;
-		node_unlock(h);
+		handle_unlock(h);
 	}
 	handoff_give(&h->handoff);
 	if (err == 0)
@@ -118,10 +119,10 @@ static bool read_staged(const struct read_op *op)
 	size_t length = 0;
 	int err;
 
-	node_lock(op->h);
+	handle_lock(op->h);
 	op->h->touched = true;
 	active = op->h->stage.active;
-	node_unlock(op->h);
+	handle_unlock(op->h);
 	if (!active)
 		return false;
 	err = reply_begin(&reply, op->attempt.req, clip(op->attempt.fs, op->offset, op->size));
@@ -152,7 +153,7 @@ void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 {
 	struct read_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
-		.h = fi->fh != 0 ? node_handle(fi) : NULL,
+		.h = fi->fh != 0 ? handle_of(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.offset = (uint64_t)off,
 		.size = size,

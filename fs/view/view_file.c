@@ -205,12 +205,12 @@ static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse
 	if (err != 0)
 		return err;
 	stage_keep(h->vector);
-	node_lock(h->vector);
+	handle_lock(h->vector);
 	h->loaded = h->vector->created;
 	h->cut = !h->vector->created && (flags & O_TRUNC) != 0;
 	h->vector->exclusive = (flags & O_EXCL) != 0;
 	err = !h->vector->created && (flags & O_EXCL) ? -EEXIST : 0;
-	node_unlock(h->vector);
+	handle_unlock(h->vector);
 	h->vector->durable = (flags & O_DSYNC) != 0;
 	h->dirty = h->loaded;
 	h->shown = h->loaded || h->cut;
@@ -246,9 +246,9 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 		memset(&entry, 0, sizeof(entry)); /* no timeouts */
 		entry.ino = view->ino;
 		entry.generation = 1;
-		node_lock(h->vector);
+		handle_lock(h->vector);
 		attr_file(fs, tree_view_inode(id, form), &h->vector->stage.attr, 0, 1, &entry.attr);
-		node_unlock(h->vector);
+		handle_unlock(h->vector);
 		fi->direct_io = 1;
 		fi->fh = (uintptr_t)h;
 		handoff_give(&h->handoff);

@@ -91,7 +91,7 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 	vector = malloc(fs->geometry.vector_bytes);
 	if (vector == NULL)
 		return -ENOMEM;
-	err = node_version(fs, h->vector, &version);
+	err = handle_version(fs, h->vector, &version);
 	if (err == 0)
 		err = quiver_ref_verify(fs->store, &version->ref);
 	if (err == 0)

@@ -260,7 +260,7 @@ static void cached_handles_hold_one_version(void **state)
 	assert_int_equal(reader(s, 7, &newer), NODE_UNCACHED);
 
 	/* Each reads its own; what fills the page cache is the old one for all. */
-	assert_int_equal(node_version(&s->fs, newer, &version), 0);
+	assert_int_equal(handle_version(&s->fs, newer, &version), 0);
 	assert_memory_equal(version->ref.data, s->b, N);
 	version_drop(&s->fs, version);
 	fill_cache(s, newer, 'a');

@@ -82,7 +82,7 @@ static void read_rows(struct format_reader *reader, size_t room, size_t file_byt
 
 	FUZZ_CHECK(rows);
 	do {
-		outcome->result = reader->format->read(reader, &batch);
+		outcome->result = reader->format->calls->read(reader, &batch);
 		FUZZ_CHECK(outcome->result == 0 || reader->reason[0]);
 		keep(outcome, reader, &batch, file_bytes);
 	} while (outcome->result == 0 && batch.count > 0);
@@ -115,7 +115,7 @@ static void read_file(const struct format *format, const struct file *file,
 	}
 	reader.wanted.on_word = count_word;
 	reader.wanted.on_word_arg = &words;
-	outcome->result = format->open(&reader);
+	outcome->result = format->calls->open(&reader);
 	FUZZ_CHECK(outcome->result == 0 || reader.reason[0]);
 	if (outcome->result == 0 && reader.dim == wanted->dim) {
 		outcome->opened = true;
@@ -126,8 +126,8 @@ static void read_file(const struct format *format, const struct file *file,
 		read_rows(&reader, room, file->size, outcome);
 		FUZZ_CHECK(!format->reads_words || words >= outcome->rows);
 	}
-	if (format->close)
-		format->close(&reader);
+	if (format->calls->close)
+		format->calls->close(&reader);
 	stream_close(&stream);
 }
 
@@ -169,16 +169,16 @@ static bool write_file(const struct format *format, const struct outcome *outcom
 	int result = 0;
 
 	file->size = 0;
-	if (format->write_header)
-		result = format->write_header(&writer);
+	if (format->calls->write_header)
+		result = format->calls->write_header(&writer);
 	for (; result == 0 && writer.rows < outcome->rows; writer.rows++)
-		result = format->write_row(
+		result = format->calls->write_row(
 			&writer, outcome->has_ids ? outcome->ids[writer.rows] : writer.rows,
 			outcome->elements.bytes + writer.rows * row_bytes, NULL);
-	if (result == 0 && format->finish)
-		result = format->finish(&writer);
-	if (format->end)
-		format->end(&writer);
+	if (result == 0 && format->calls->finish)
+		result = format->calls->finish(&writer);
+	if (format->calls->end)
+		format->calls->end(&writer);
 	FUZZ_CHECK(result == 0 || writer.reason[0]);
 	return result == 0;
 }
@@ -229,11 +229,7 @@ static bool can_write(const struct format *format, enum element type)
 {
 	if (type >= STORE_TYPES)
 		return false;
-	for (size_t i = 0; format->types && format->types[i]; i++) {
-		if (strcmp(format->types[i], element_name(type)) == 0)
-			return true;
-	}
-	return !format->types;
+	return !format->type || strcmp(format->type, element_name(type)) == 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -266,10 +262,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!can_write(format, as_file.type) || !write_file(format, &as_file, wanted.dim, &written))
 		return 0;
-	is_text = format->end != NULL;
+	is_text = format->calls->end != NULL;
 	wanted.convert = false;
 	read_file(format, &written, &wanted, false, ROOM_MAX, &again);
-	if (as_file.rows > 0 || format->write_header)
+	if (as_file.rows > 0 || format->calls->write_header)
 		check_same(&as_file, &again, is_text);
 	if (again.rows > 0 && again.has_ids && as_file.has_ids)
 		FUZZ_CHECK(memcmp(again.ids, as_file.ids, again.rows * sizeof(uint64_t)) == 0);

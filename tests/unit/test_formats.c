@@ -87,16 +87,16 @@ static void write_file(const struct which *which, uint64_t expected, unsigned co
 	size_t row_bytes = DIM * element_bytes(which->type);
 
 	file->length = 0;
-	if (format->write_header != NULL)
-		assert_int_equal(format->write_header(&writer), 0);
+	if (format->calls->write_header != NULL)
+		assert_int_equal(format->calls->write_header(&writer), 0);
 	for (; writer.rows < count; writer.rows++)
-		assert_int_equal(format->write_row(&writer, writer.rows,
-		                                   rows + writer.rows * row_bytes, NULL),
+		assert_int_equal(format->calls->write_row(&writer, writer.rows,
+		                                          rows + writer.rows * row_bytes, NULL),
 		                 0);
-	if (format->finish != NULL)
-		assert_int_equal(format->finish(&writer), 0);
-	if (format->end != NULL)
-		format->end(&writer);
+	if (format->calls->finish != NULL)
+		assert_int_equal(format->calls->finish(&writer), 0);
+	if (format->calls->end != NULL)
+		format->calls->end(&writer);
 }
 
 /* What reading a file came to. */
@@ -126,7 +126,7 @@ static void read_file(const struct unit_dir *dir, const struct which *which,
 	reader->stream = &stream;
 	reader->wanted.dim = DIM;
 	reader->wanted.type = which->type;
-	outcome->opened = which->format->open(reader);
+	outcome->opened = which->format->calls->open(reader);
 	if (outcome->opened < 0)
 		assert_true(reader->reason[0] != '\0');
 	while (outcome->opened == 0 && reader->dim == DIM && reader->type == which->type) {
@@ -135,7 +135,7 @@ static void read_file(const struct unit_dir *dir, const struct which *which,
 		};
 		size_t row_bytes = DIM * element_bytes(which->type);
 
-		outcome->result = which->format->read(reader, &batch);
+		outcome->result = which->format->calls->read(reader, &batch);
 		assert_true(batch.count <= 2);
 		for (size_t i = 0; i < batch.count; i++, outcome->count++) {
 			assert_true(offsets[i] < file->length);
@@ -149,8 +149,8 @@ static void read_file(const struct unit_dir *dir, const struct which *which,
 		if (outcome->result < 0 || batch.count == 0)
 			break;
 	}
-	if (which->format->close != NULL)
-		which->format->close(reader);
+	if (which->format->calls->close != NULL)
+		which->format->calls->close(reader);
 	stream_close(&stream);
 }
 
@@ -192,7 +192,7 @@ static void what_is_cut_off_is_noticed(void **state)
 {
 	for (size_t i = 0; i < COUNT; i++) {
 		size_t row_bytes = DIM * element_bytes(all[i].type);
-		bool lines = all[i].format->end != NULL;
+		bool lines = all[i].format->calls->end != NULL;
 		unsigned char rows[ROWS * DIM * 8];
 		struct outcome outcome;
 		struct file file;
@@ -211,7 +211,7 @@ static void what_is_cut_off_is_noticed(void **state)
 					                    (outcome.count - 1) * row_bytes);
 			} else if (outcome.opened == 0) {
 				/* records without a header end at any of them */
-				assert_true(all[i].format->write_header == NULL);
+				assert_true(all[i].format->calls->write_header == NULL);
 				assert_int_equal(file.length % (4 + row_bytes), 0);
 				assert_int_equal(outcome.result, 0);
 				assert_memory_equal(outcome.rows, rows, outcome.count * row_bytes);

@@ -122,8 +122,8 @@ static int write_row(struct outputs *outputs, uint64_t id, const void *vector)
 	if (result == 0 && outputs->words.path != NULL)
 		result = words_file_find(&outputs->words, id, &word);
 	if (result == 0)
-		result = say_writer(outputs, outputs->writer.format->write_row(&outputs->writer, id,
-		                                                               row, word));
+		result = say_writer(outputs, outputs->writer.format->calls->write_row(
+						     &outputs->writer, id, row, word));
 	if (result == 0 && outputs->ids.path != NULL)
 		result = out_file_write(&outputs->ids, &little, sizeof(little));
 	if (outputs->writer.rows == 0)
@@ -170,25 +170,21 @@ static int write_rows(struct session *session, const struct vectors_list *list, 
 static int choose_type(const struct export_arguments *arguments, const struct session *session,
                        struct outputs *outputs)
 {
-	const char *const *types = arguments->format->types;
+	const char *type = arguments->format->type;
 	const char *own = quiver_dtype_name(session->geometry.dtype);
 	int result = element_parse(own, &outputs->type);
 
 	outputs->writer.type = outputs->type;
-	if (result < 0 || types == NULL)
+	if (result < 0 || type == NULL || strcmp(type, own) == 0)
 		return result;
-	for (size_t i = 0; types[i] != NULL; i++) {
-		if (strcmp(types[i], own) == 0)
-			return 0;
-	}
 	if (!arguments->convert) {
 		say_error(outputs->path,
 		          "the format %s holds elements of type %s, the store has %s; --convert "
 		          "converts them, and says what is lost",
-		          arguments->format->name, types[0], own);
+		          arguments->format->name, type, own);
 		return -EINVAL;
 	}
-	result = element_parse(types[0], &outputs->writer.type);
+	result = element_parse(type, &outputs->writer.type);
 	outputs->converted =
 		malloc((size_t)session->geometry.dim * element_bytes(outputs->writer.type));
 	if (result == 0 && outputs->converted == NULL) {
@@ -239,8 +235,8 @@ static int open_outputs(const struct export_arguments *arguments, const struct s
 	result = choose_type(arguments, session, outputs);
 	if (result == 0)
 		result = open_files(arguments, outputs);
-	if (result == 0 && writer->format->write_header != NULL)
-		result = say_writer(outputs, writer->format->write_header(writer));
+	if (result == 0 && writer->format->calls->write_header != NULL)
+		result = say_writer(outputs, writer->format->calls->write_header(writer));
 	if (result == 0)
 		result = write_ids_header(outputs, expected, out_file_write);
 	return result;
@@ -257,7 +253,7 @@ static int finish_stdout(const struct outputs *outputs)
 		say_error(outputs->path, "writing failed: %s", strerror(-result));
 		return result;
 	}
-	if (outputs->removed == 0 || outputs->writer.format->finish == NULL)
+	if (outputs->removed == 0 || outputs->writer.format->calls->finish == NULL)
 		return 0;
 	say_error(outputs->path,
 	          "%" PRIu64 " vectors were removed while the others were exported, so the "
@@ -275,8 +271,8 @@ static int finish_outputs(struct outputs *outputs)
 	bool with_vectors = outputs->vectors.path != NULL;
 	int result = 0;
 
-	if (with_vectors && writer->format->finish != NULL)
-		result = say_writer(outputs, writer->format->finish(writer));
+	if (with_vectors && writer->format->calls->finish != NULL)
+		result = say_writer(outputs, writer->format->calls->finish(writer));
 	if (result == 0)
 		result = write_ids_header(outputs, writer->rows, out_file_write_start);
 	if (result == 0)
@@ -293,8 +289,8 @@ static int finish_outputs(struct outputs *outputs)
 /* Give back everything; files that were not finished go. */
 static void close_outputs(struct outputs *outputs)
 {
-	if (outputs->writer.format->end != NULL)
-		outputs->writer.format->end(&outputs->writer);
+	if (outputs->writer.format->calls->end != NULL)
+		outputs->writer.format->calls->end(&outputs->writer);
 	out_file_drop(&outputs->vectors);
 	out_file_drop(&outputs->ids);
 	words_file_close(&outputs->words);

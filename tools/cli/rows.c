@@ -84,7 +84,7 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 		say_error(source->stream.path, "--words: the format %s has no words", format->name);
 		return -EINVAL;
 	}
-	result = format->open(reader);
+	result = format->calls->open(reader);
 	if (result < 0) {
 		if (result != -EINTR)
 			say_error(source->stream.path, "%s", reader->reason);
@@ -326,7 +326,7 @@ static int read_source(struct rows *rows, struct format_batch *batch, void *vect
 	batch->rows = source->reader.type == rows->type ? vectors : rows->raw;
 	batch->count = 0;
 	rows->batch_first = source->reader.row;
-	result = source->reader.format->read(&source->reader, batch);
+	result = source->reader.format->calls->read(&source->reader, batch);
 	if (result == -EINTR)
 		return result;
 	if (result < 0)
@@ -435,8 +435,8 @@ void rows_close(struct rows *rows)
 
 		if (!source->opened)
 			continue;
-		if (source->reader.format->close != NULL)
-			source->reader.format->close(&source->reader);
+		if (source->reader.format->calls->close != NULL)
+			source->reader.format->calls->close(&source->reader);
 		stream_close(&source->stream);
 	}
 	ids_file_close(&rows->ids);

@@ -16,29 +16,25 @@ struct header {
 	uint32_t dim;
 };
 
-static enum element type_of(const struct format *format)
-{
-	if (format == &format_fbin)
-		return ELEMENT_F4;
-	return format == &format_u8bin ? ELEMENT_U1 : ELEMENT_I1;
-}
-
 static int open_bin(struct format_reader *reader)
 {
 	struct header header;
 	uint64_t all;
+	int result;
 	int64_t got = stream_read(reader->stream, &header, sizeof(header));
 
 	if (got < 0)
 		return format_stream_error(reader, got);
 	if (got < (int64_t)sizeof(header))
 		return format_refuse(reader, "the file ends within its header");
-	reader->type = type_of(reader->format);
 	reader->rows = le32toh(header.rows);
 	reader->dim = le32toh(header.dim);
 	reader->data_offset = sizeof(header);
 	if (reader->dim == 0)
 		return format_refuse(reader, "its header says that vectors have dimension 0");
+	result = element_parse(reader->format->type, &reader->type);
+	if (result < 0)
+		return result;
 	/* 66 bits: a product cut to 64 could be the size of a file */
 	all = reader->rows * reader->dim; /* 32 bits each */
 	if (__builtin_mul_overflow(all, element_bytes(reader->type), &all) ||
@@ -64,49 +60,17 @@ static int put_header(struct format_writer *writer, uint64_t rows,
 	return write(writer->arg, &header, sizeof(header));
 }
 
-static int write_header(struct format_writer *writer)
-{
-	return put_header(writer, writer->expected, writer->write);
-}
-
-static int finish(struct format_writer *writer)
-{
-	return put_header(writer, writer->rows, writer->write_start);
-}
-
-static const char *const float_types[] = { "f4", NULL };
-static const char *const byte_types[] = { "u1", NULL };
-static const char *const signed_types[] = { "i1", NULL };
-
-const struct format format_fbin = {
-	.name = "fbin",
-	.suffix = ".fbin",
-	.types = float_types,
+static const struct format_calls bin_calls = {
 	.open = open_bin,
 	.read = format_read_plain,
-	.write_header = write_header,
+	.write_header = format_write_header,
+	.put_header = put_header,
 	.write_row = format_write_plain,
-	.finish = finish,
+	.finish = format_finish,
 };
 
-const struct format format_u8bin = {
-	.name = "u8bin",
-	.suffix = ".u8bin",
-	.types = byte_types,
-	.open = open_bin,
-	.read = format_read_plain,
-	.write_header = write_header,
-	.write_row = format_write_plain,
-	.finish = finish,
-};
+const struct format format_fbin = { "fbin", ".fbin", .type = "f4", .calls = &bin_calls };
 
-const struct format format_i8bin = {
-	.name = "i8bin",
-	.suffix = ".i8bin",
-	.types = signed_types,
-	.open = open_bin,
-	.read = format_read_plain,
-	.write_header = write_header,
-	.write_row = format_write_plain,
-	.finish = finish,
-};
+const struct format format_u8bin = { "u8bin", ".u8bin", .type = "u1", .calls = &bin_calls };
+
+const struct format format_i8bin = { "i8bin", ".i8bin", .type = "i1", .calls = &bin_calls };

@@ -150,12 +150,11 @@ static int write_row(struct format_writer *writer, uint64_t id, const void *row,
 	return writer->write(writer->arg, line, used);
 }
 
-const struct format format_csv = {
-	.name = "csv",
-	.suffix = ".csv",
-	.writes_ids = true,
+static const struct format_calls csv_calls = {
 	.open = open_csv,
 	.read = read_csv,
 	.write_row = write_row,
 	.end = text_writer_end,
 };
+
+const struct format format_csv = { "csv", ".csv", .writes_ids = true, .calls = &csv_calls };

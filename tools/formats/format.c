@@ -174,6 +174,16 @@ int format_read_plain(struct format_reader *reader, struct format_batch *batch)
 	return format_read_fixed(reader, batch, 0);
 }
 
+int format_write_header(struct format_writer *writer)
+{
+	return writer->format->calls->put_header(writer, writer->expected, writer->write);
+}
+
+int format_finish(struct format_writer *writer)
+{
+	return writer->format->calls->put_header(writer, writer->rows, writer->write_start);
+}
+
 int format_write_plain(struct format_writer *writer, uint64_t id, const void *row, const char *word)
 {
 	(void)id;

@@ -80,15 +80,8 @@ struct format_writer {
 	char reason[FORMAT_REASON_BYTES]; /* set where the format itself refuses, else "" */
 };
 
-struct format {
-	const char *name; /* for --format */
-	const char *suffix; /* with its dot; "" where there is none of its own */
-	bool needs_path; /* of a regular file: no stream will do */
-	bool writes_ids; /* the file itself holds the IDs */
-	bool reads_words;
-	/* Types that can be written, NULL-terminated; NULL: each type of a store. */
-	const char *const *types;
-
+/* How files of a format are read and written. */
+struct format_calls {
 	/*
 	 * Look at the header, or the first row, and set what is to be set; no row is
 	 * handed out. -EINVAL not such a file, or one whose size does not fit its header;
@@ -106,6 +99,10 @@ struct format {
 
 	/* NULL where nothing comes first. */
 	int (*write_header)(struct format_writer *writer);
+	/* The header of a file with so many rows, by one of the writer's two functions: what
+	 * format_write_header and format_finish write. NULL where those are not used. */
+	int (*put_header)(struct format_writer *writer, uint64_t rows,
+	                  int (*write)(void *arg, const void *bytes, size_t length));
 	/* `word` is NULL for formats that do not have words. */
 	int (*write_row)(struct format_writer *writer, uint64_t id, const void *row,
 	                 const char *word);
@@ -113,6 +110,16 @@ struct format {
 	int (*finish)(struct format_writer *writer);
 	/* Also after an error. NULL: nothing to do. */
 	void (*end)(struct format_writer *writer);
+};
+
+struct format {
+	const char *name; /* for --format */
+	const char *suffix; /* with its dot; "" where there is none of its own */
+	bool needs_path; /* of a regular file: no stream will do */
+	bool writes_ids; /* the file itself holds the IDs */
+	bool reads_words;
+	const char *type; /* the only one of its elements; NULL: each type of a store */
+	const struct format_calls *calls;
 };
 
 /* Set the reason, as printf does, and return -EINVAL. */
@@ -138,6 +145,11 @@ int format_read_plain(struct format_reader *reader, struct format_batch *batch);
 
 /* Compare the length of a stream that is sized with what the header tells. */
 int format_check_size(struct format_reader *reader, uint64_t expected);
+
+/* Put a header for as many rows as are expected, or over it one for those that were written. For
+ * formats to use as `write_header` and `finish`. */
+int format_write_header(struct format_writer *writer);
+int format_finish(struct format_writer *writer);
 
 /* Write a row as it is. */
 int format_write_plain(struct format_writer *writer, uint64_t id, const void *row,

@@ -215,10 +215,7 @@ static int finish(struct format_writer *writer)
 	return result;
 }
 
-const struct format format_hdf5 = {
-	.name = "hdf5",
-	.suffix = ".hdf5",
-	.needs_path = true,
+static const struct format_calls hdf5_calls = {
 	.open = open_hdf5,
 	.read = read_hdf5,
 	.close = close_hdf5,
@@ -227,3 +224,5 @@ const struct format format_hdf5 = {
 	.finish = finish,
 	.end = end,
 };
+
+const struct format format_hdf5 = { "hdf5", ".hdf5", .needs_path = true, .calls = &hdf5_calls };

@@ -324,32 +324,35 @@ static hid_t choose(const struct hdf5_array *array, uint64_t first, uint64_t cou
 	return H5Screate_simple(2, shape, NULL);
 }
 
-static int read_array(struct hdf5_array *array, uint64_t first, uint64_t count, void *rows)
+/* Move rows between the file and memory: to `to`, or where that is NULL from `from`. */
+static int move_rows(struct hdf5_array *array, uint64_t first, uint64_t count, void *to,
+                     const void *from)
 {
 	const struct state *state = array->state;
-	hid_t memory = choose(array, first, count);
+	hid_t type = state->memory_type, memory = choose(array, first, count);
+	herr_t moved = -1;
 	int result = 0;
 
-	if (memory < 0 ||
-	    H5Dread(state->set, state->memory_type, memory, state->space, H5P_DEFAULT, rows) < 0)
-		result = refuse_library(array, -EIO, "reading failed");
+	if (memory >= 0 && to != NULL)
+		moved = H5Dread(state->set, type, memory, state->space, H5P_DEFAULT, to);
+	else if (memory >= 0)
+		moved = H5Dwrite(state->set, type, memory, state->space, H5P_DEFAULT, from);
+	if (moved < 0) /* before the next call of the library, which forgets why */
+		result = refuse_library(array, -EIO,
+		                        to != NULL ? "reading failed" : "writing failed");
 	if (memory >= 0)
 		(void)H5Sclose(memory);
 	return result;
 }
 
+static int read_array(struct hdf5_array *array, uint64_t first, uint64_t count, void *rows)
+{
+	return move_rows(array, first, count, rows, NULL);
+}
+
 static int write_array(struct hdf5_array *array, uint64_t first, uint64_t count, const void *rows)
 {
-	const struct state *state = array->state;
-	hid_t memory = choose(array, first, count);
-	int result = 0;
-
-	if (memory < 0 ||
-	    H5Dwrite(state->set, state->memory_type, memory, state->space, H5P_DEFAULT, rows) < 0)
-		result = refuse_library(array, -EIO, "writing failed");
-	if (memory >= 0)
-		(void)H5Sclose(memory);
-	return result;
+	return move_rows(array, first, count, NULL, rows);
 }
 
 static int cut_array(struct hdf5_array *array, uint64_t rows)

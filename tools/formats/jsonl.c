@@ -140,12 +140,11 @@ static int write_row(struct format_writer *writer, uint64_t id, const void *row,
 	return writer->write(writer->arg, line, used + 3);
 }
 
-const struct format format_jsonl = {
-	.name = "jsonl",
-	.suffix = ".jsonl",
-	.writes_ids = true,
+static const struct format_calls jsonl_calls = {
 	.open = open_jsonl,
 	.read = read_jsonl,
 	.write_row = write_row,
 	.end = text_writer_end,
 };
+
+const struct format format_jsonl = { "jsonl", ".jsonl", .writes_ids = true, .calls = &jsonl_calls };

@@ -134,22 +134,13 @@ static int put_header(struct format_writer *writer, uint64_t rows,
 	return result < 0 ? result : write(writer->arg, header, sizeof(header));
 }
 
-static int write_header(struct format_writer *writer)
-{
-	return put_header(writer, writer->expected, writer->write);
-}
-
-static int finish(struct format_writer *writer)
-{
-	return put_header(writer, writer->rows, writer->write_start);
-}
-
-const struct format format_npy = {
-	.name = "npy",
-	.suffix = ".npy",
+static const struct format_calls npy_calls = {
 	.open = open_npy,
 	.read = read_npy,
-	.write_header = write_header,
+	.write_header = format_write_header,
+	.put_header = put_header,
 	.write_row = format_write_plain,
-	.finish = finish,
+	.finish = format_finish,
 };
+
+const struct format format_npy = { "npy", ".npy", .calls = &npy_calls };

@@ -305,23 +305,15 @@ static int put_header(struct format_writer *writer, uint64_t rows,
 	return write(writer->arg, header, sizeof(header));
 }
 
-static int write_header(struct format_writer *writer)
-{
-	return put_header(writer, writer->expected, writer->write);
-}
-
-static int finish(struct format_writer *writer)
-{
-	return put_header(writer, writer->rows, writer->write_start);
-}
-
-const struct format format_safetensors = {
-	.name = "safetensors",
-	.suffix = ".safetensors",
+static const struct format_calls safetensors_calls = {
 	.open = open_safetensors,
 	.read = read_safetensors,
 	.close = close_safetensors,
-	.write_header = write_header,
+	.write_header = format_write_header,
+	.put_header = put_header,
 	.write_row = format_write_plain,
-	.finish = finish,
+	.finish = format_finish,
 };
+
+const struct format format_safetensors = { "safetensors", ".safetensors",
+	                                   .calls = &safetensors_calls };

@@ -15,13 +15,6 @@
 /* More is no vector. It keeps a wrong number from being believed. */
 #define DIM_MAX 1000000
 
-static enum element type_of(const struct format *format)
-{
-	if (format == &format_fvecs)
-		return ELEMENT_F4;
-	return format == &format_bvecs ? ELEMENT_U1 : ELEMENT_I4;
-}
-
 /* Set the dimension from the first record; an empty file has no record, and so the
  * store's. */
 static int look_at_first(struct format_reader *reader)
@@ -53,9 +46,10 @@ static int open_vecs(struct format_reader *reader)
 	uint64_t record_bytes, size = reader->stream->size;
 	int result = look_at_first(reader);
 
+	if (result == 0)
+		result = element_parse(reader->format->type, &reader->type);
 	if (result < 0)
 		return result;
-	reader->type = type_of(reader->format);
 	reader->rows = FORMAT_ROWS_UNKNOWN;
 	if (!reader->stream->sized)
 		return 0;
@@ -83,33 +77,14 @@ static int write_row(struct format_writer *writer, uint64_t id, const void *row,
 	return result < 0 ? result : format_write_plain(writer, id, row, word);
 }
 
-static const char *const float_types[] = { "f4", NULL };
-static const char *const byte_types[] = { "u1", NULL };
-static const char *const integer_types[] = { "i4", NULL };
-
-const struct format format_fvecs = {
-	.name = "fvecs",
-	.suffix = ".fvecs",
-	.types = float_types,
+static const struct format_calls vecs_calls = {
 	.open = open_vecs,
 	.read = read_vecs,
 	.write_row = write_row,
 };
 
-const struct format format_bvecs = {
-	.name = "bvecs",
-	.suffix = ".bvecs",
-	.types = byte_types,
-	.open = open_vecs,
-	.read = read_vecs,
-	.write_row = write_row,
-};
+const struct format format_fvecs = { "fvecs", ".fvecs", .type = "f4", .calls = &vecs_calls };
 
-const struct format format_ivecs = {
-	.name = "ivecs",
-	.suffix = ".ivecs",
-	.types = integer_types,
-	.open = open_vecs,
-	.read = read_vecs,
-	.write_row = write_row,
-};
+const struct format format_bvecs = { "bvecs", ".bvecs", .type = "u1", .calls = &vecs_calls };
+
+const struct format format_ivecs = { "ivecs", ".ivecs", .type = "i4", .calls = &vecs_calls };

@@ -210,16 +210,6 @@ static int put_header(struct format_writer *writer, uint64_t rows,
 	return write(writer->arg, header, (size_t)length + 1);
 }
 
-static int write_header(struct format_writer *writer)
-{
-	return put_header(writer, writer->expected, writer->write);
-}
-
-static int finish(struct format_writer *writer)
-{
-	return put_header(writer, writer->rows, writer->write_start);
-}
-
 static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
 {
 	char number[TEXT_ID_BYTES];
@@ -242,24 +232,24 @@ static int write_row(struct format_writer *writer, uint64_t id, const void *row,
 	return writer->write(writer->arg, line, used);
 }
 
-const struct format format_glove = {
-	.name = "glove",
-	.suffix = ".txt",
-	.reads_words = true,
+static const struct format_calls glove_calls = {
 	.open = open_words,
 	.read = read_words,
 	.write_row = write_row,
 	.end = text_writer_end,
 };
 
-const struct format format_word2vec = {
-	.name = "word2vec",
-	.suffix = ".vec",
-	.reads_words = true,
+const struct format format_glove = { "glove", ".txt", .reads_words = true, .calls = &glove_calls };
+
+static const struct format_calls word2vec_calls = {
 	.open = open_words,
 	.read = read_words,
-	.write_header = write_header,
+	.write_header = format_write_header,
+	.put_header = put_header,
 	.write_row = write_row,
-	.finish = finish,
+	.finish = format_finish,
 	.end = text_writer_end,
 };
+
+const struct format format_word2vec = { "word2vec", ".vec", .reads_words = true,
+	                                .calls = &word2vec_calls };

@@ -4,8 +4,8 @@
 #include "fs/base/fs.h"
 #include "fs/base/transport.h"
 #include "fs/daemon/options.h"
-#include "fs/daemon/ring.h"
 #include "fs/daemon/preflight.h"
+#include "fs/daemon/ring.h"
 
 /* Parse a list that is good. */
 static struct mount_options good(const char *text)

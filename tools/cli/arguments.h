@@ -19,9 +19,9 @@ struct argument_option {
 	const char *name; /* behind two hyphens; NULL: a letter alone */
 	char letter; /* behind one hyphen; '\0': the name alone */
 	const char *value; /* what --help calls the value; NULL: takes none */
-	bool may_lack_value; /* it may be left out */
 	const char *help; /* NULL: another spelling of the option before */
 
+	bool may_lack_value; /* it may be left out */
 	bool *sets, *clears; /* a flag */
 	const char **keeps; /* the value as it is */
 	/* Reads the value (NULL where it was left out) into `to`. argp_error where it is wrong,

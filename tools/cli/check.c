@@ -79,10 +79,10 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 static int parse_check(int argc, char **argv, struct check_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ .name = "repair",
-		  .sets = &parsed->repair,
-		  .help = "Put right what can be; what must be taken out is moved into the store's "
-		          "lost+found" },
+		{ "repair", 0, NULL,
+		  "Put right what can be; what must be taken out is moved into the store's "
+		  "lost+found",
+		  .sets = &parsed->repair },
 		{ 0 },
 	};
 	const struct arguments arguments = {
@@ -105,22 +105,17 @@ static int parse_check(int argc, char **argv, struct check_arguments *parsed)
 static int parse_fsck(int argc, char **argv, struct check_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ .letter = 'a', .sets = &parsed->repair, .help = "Repair without asking" },
-		{ .letter = 'p', .sets = &parsed->repair },
-		{ .letter = 'y', .sets = &parsed->repair },
-		{ .letter = 'n',
-		  .clears = &parsed->repair,
-		  .help = "Change nothing (the default)" },
-		{ .letter = 'r',
-		  .clears = &parsed->repair,
-		  .help = "Ask before a repair: there is nobody to ask, so the same as -n" },
-		{ .letter = 'f', .help = "Check also a store that was closed cleanly (always so)" },
-		{ .letter = 'v', .help = "Verbose (there is nothing more to say)" },
-		{ .letter = 'C',
-		  .value = "FD",
-		  .may_lack_value = true,
-		  .help = "Show progress (there is none to show)" },
-		{ .letter = 'T', .help = "No title (there is none anyway)" },
+		{ NULL, 'a', NULL, "Repair without asking", .sets = &parsed->repair },
+		{ NULL, 'p', NULL, NULL, .sets = &parsed->repair },
+		{ NULL, 'y', NULL, NULL, .sets = &parsed->repair },
+		{ NULL, 'n', NULL, "Change nothing (the default)", .clears = &parsed->repair },
+		{ NULL, 'r', NULL, "Ask before a repair: there is nobody to ask, so the same as -n",
+		  .clears = &parsed->repair },
+		{ NULL, 'f', NULL, "Check also a store that was closed cleanly (always so)" },
+		{ NULL, 'v', NULL, "Verbose (there is nothing more to say)" },
+		{ NULL, 'C', "FD", "Show progress (there is none to show)",
+		  .may_lack_value = true },
+		{ NULL, 'T', NULL, "No title (there is none anyway)" },
 		{ 0 },
 	};
 	const struct arguments arguments = {

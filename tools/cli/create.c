@@ -45,17 +45,12 @@ static void check_geometry(void *to, const struct argp_state *state)
 static int parse(int argc, char **argv, char **store, struct quiver_geometry *geometry)
 {
 	const struct argument_option options[] = {
-		{ .name = "dim",
-		  .value = "D",
-		  .take = take_dim,
-		  .to = &geometry->dim,
-		  .help = "Elements of a vector, 1 to 65536 (needed)" },
-		{ .name = "dtype",
-		  .value = "TYPE",
-		  .take = take_dtype,
-		  .to = &geometry->dtype,
-		  .help = "Type of an element, little-endian: f4 (float32, the default), f2 "
-		          "(float16), f8 (float64), i1 (int8) or u1 (uint8)" },
+		{ "dim", 0, "D", "Elements of a vector, 1 to 65536 (needed)", .take = take_dim,
+		  .to = &geometry->dim },
+		{ "dtype", 0, "TYPE",
+		  "Type of an element, little-endian: f4 (float32, the default), f2 (float16), f8 "
+		  "(float64), i1 (int8) or u1 (uint8)",
+		  .take = take_dtype, .to = &geometry->dtype },
 		{ 0 },
 	};
 	const struct arguments arguments = {

@@ -433,34 +433,24 @@ static error_t take_start_id(void *to, char *text, const struct argp_state *stat
 static int parse(int argc, char **argv, struct export_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ .name = "format",
-		  .value = "NAME",
-		  .take = take_format,
-		  .to = &parsed->format,
-		  .help = "One of: " FORMAT_NAMES "; without it the suffix of FILE tells" },
-		{ .name = "dataset",
-		  .value = "NAME",
-		  .keeps = &parsed->dataset,
-		  .help = "What the array is called in a .hdf5 (default 'train') or .safetensors "
-		          "(default 'vectors')" },
-		{ .name = "ids",
-		  .value = "FILE",
-		  .keeps = &parsed->ids,
-		  .help = "Write the ID of each row to this .npy (<u8)" },
-		{ .name = "words",
-		  .value = "FILE",
-		  .keeps = &parsed->words,
-		  .help = "For glove and word2vec: a line for each vector, its word. Without it "
-		          "the ID is the word" },
-		{ .name = "start-id",
-		  .value = "N",
-		  .sets = &parsed->start_given,
-		  .take = take_start_id,
-		  .to = &parsed->start_id,
-		  .help = "The first line of --words is of vector N (default 0)" },
-		{ .name = "convert",
-		  .sets = &parsed->convert,
-		  .help = "Convert elements to the type of the format; what is lost is told" },
+		{ "format", 0, "NAME",
+		  "One of: " FORMAT_NAMES "; without it the suffix of FILE tells",
+		  .take = take_format, .to = &parsed->format },
+		{ "dataset", 0, "NAME",
+		  "What the array is called in a .hdf5 (default 'train') or .safetensors (default "
+		  "'vectors')",
+		  .keeps = &parsed->dataset },
+		{ "ids", 0, "FILE", "Write the ID of each row to this .npy (<u8)",
+		  .keeps = &parsed->ids },
+		{ "words", 0, "FILE",
+		  "For glove and word2vec: a line for each vector, its word. Without it the ID is "
+		  "the word",
+		  .keeps = &parsed->words },
+		{ "start-id", 0, "N", "The first line of --words is of vector N (default 0)",
+		  .sets = &parsed->start_given, .take = take_start_id, .to = &parsed->start_id },
+		{ "convert", 0, NULL,
+		  "Convert elements to the type of the format; what is lost is told",
+		  .sets = &parsed->convert },
 		{ 0 },
 	};
 	const struct arguments arguments = {

@@ -157,12 +157,8 @@ int mount_command(int argc, char **argv)
 {
 	struct mount_arguments parsed = { 0 };
 	const struct argument_option options[] = {
-		{ .letter = 'f', .sets = &parsed.foreground, .help = "Stay in the foreground" },
-		{ .letter = 'o',
-		  .value = "OPT,...",
-		  .take = take_options,
-		  .to = &parsed,
-		  .help = "Mount options" },
+		{ NULL, 'f', NULL, "Stay in the foreground", .sets = &parsed.foreground },
+		{ NULL, 'o', "OPT,...", "Mount options", .take = take_options, .to = &parsed },
 		{ 0 },
 	};
 	int status = STATUS_USAGE;
@@ -196,20 +192,13 @@ int mount_helper_command(int argc, char **argv)
 {
 	struct mount_arguments parsed = { 0 };
 	const struct argument_option options[] = {
-		{ .letter = 's',
-		  .sets = &parsed.sloppy,
-		  .help = "Leave out mount options that are not known" },
-		{ .letter = 'f', .sets = &parsed.fake, .help = "Fake: mount nothing" },
-		{ .letter = 'n', .help = "No entry in /etc/mtab (there is none anyway)" },
-		{ .letter = 'v', .help = "Verbose (there is nothing more to say)" },
-		{ .letter = 'o',
-		  .value = "OPT,...",
-		  .take = take_options,
-		  .to = &parsed,
-		  .help = "Mount options" },
-		{ .letter = 't',
-		  .value = "TYPE",
-		  .help = "The type that mount(8) was given (it changes nothing)" },
+		{ NULL, 's', NULL, "Leave out mount options that are not known",
+		  .sets = &parsed.sloppy },
+		{ NULL, 'f', NULL, "Fake: mount nothing", .sets = &parsed.fake },
+		{ NULL, 'n', NULL, "No entry in /etc/mtab (there is none anyway)" },
+		{ NULL, 'v', NULL, "Verbose (there is nothing more to say)" },
+		{ NULL, 'o', "OPT,...", "Mount options", .take = take_options, .to = &parsed },
+		{ NULL, 't', "TYPE", "The type that mount(8) was given (it changes nothing)" },
 		{ 0 },
 	};
 	int status = MOUNT_USAGE;

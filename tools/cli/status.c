@@ -62,17 +62,12 @@ static error_t take_watch(void *to, char *text, const struct argp_state *state)
 static int parse(int argc, char **argv, struct status_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ .name = "json",
-		  .sets = &parsed->wanted.json,
-		  .help = "One flat JSON object, for programs" },
-		{ .name = "watch",
-		  .value = "SECONDS",
-		  .may_lack_value = true,
-		  .sets = &parsed->wanted.follow,
-		  .take = take_watch,
-		  .to = parsed,
-		  .help = "Show it again every SECONDS (2), with what happens in a second, until "
-		          "Ctrl-C" },
+		{ "json", 0, NULL, "One flat JSON object, for programs",
+		  .sets = &parsed->wanted.json },
+		{ "watch", 0, "SECONDS",
+		  "Show it again every SECONDS (2), with what happens in a second, until Ctrl-C",
+		  .may_lack_value = true, .sets = &parsed->wanted.follow, .take = take_watch,
+		  .to = parsed },
 		{ 0 },
 	};
 	const struct arguments arguments = {

@@ -73,18 +73,18 @@ static void inherit(struct quiver_attr *attr, unsigned mask, const struct quiver
 
 /* Slot of `id` in *slot, or SLOT_NONE. -EIO (reported) where damage may hide it, or where the
  * index names a free slot. */
-static int look_up(struct quiver *store, uint64_t id, uint64_t *slot)
+static int look_up(struct committer *commits, uint64_t id, uint64_t *slot)
 {
 	int r;
 
-	*slot = index_find(&store->catalog.index, id);
+	*slot = index_find(&commits->catalog->index, id);
 	if (*slot == SLOT_NONE) {
-		r = fault_covered() > 0 ? catalog_missing(&store->catalog, id) : 0;
+		r = fault_covered() > 0 ? catalog_missing(commits->catalog, id) : 0;
 		return r == -ENOENT ? 0 : r;
 	}
-	if (slots_is_live(&store->catalog.slots, *slot))
+	if (slots_is_live(&commits->catalog->slots, *slot))
 		return 0;
-	report_add(&store->health.report,
+	report_add(&commits->catalog->health->report,
 	           "index: vector %" PRIu64 " should be in slot %" PRIu64
 	           ", which is free; `quiverfs check --repair` makes the index anew",
 	           id, *slot);
@@ -92,19 +92,19 @@ static int look_up(struct quiver *store, uint64_t id, uint64_t *slot)
 }
 
 /* The same for what must be there: -ENOENT. */
-static int look_up_present(struct quiver *store, uint64_t id, uint64_t *slot)
+static int look_up_present(struct committer *commits, uint64_t id, uint64_t *slot)
 {
-	int r = look_up(store, id, slot);
+	int r = look_up(commits, id, slot);
 
-	return r == 0 && *slot == SLOT_NONE ? catalog_missing(&store->catalog, id) : r;
+	return r == 0 && *slot == SLOT_NONE ? catalog_missing(commits->catalog, id) : r;
 }
 
 /* PUT: also where the row that it replaces is damaged; then the attributes are the new
  * ones. */
-static int plan_put(struct quiver *store, struct commit_op *op, unsigned flags)
+static int plan_put(struct committer *commits, struct commit_op *op, unsigned flags)
 {
 	struct meta_row old;
-	int r = look_up(store, op->id, &op->old_slot);
+	int r = look_up(commits, op->id, &op->old_slot);
 
 	if (r)
 		return r;
@@ -112,17 +112,17 @@ static int plan_put(struct quiver *store, struct commit_op *op, unsigned flags)
 		return -EEXIST;
 	op->row.attr = op->attr;
 	if (op->old_slot != SLOT_NONE && op->mask != QUIVER_ATTR_ALL &&
-	    catalog_row(&store->catalog, op->old_slot, op->id, &old) == 0)
+	    catalog_row(commits->catalog, op->old_slot, op->id, &old) == 0)
 		inherit(&op->row.attr, op->mask, &old.attr);
 	return 0;
 }
 
-static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
+static int plan_move(struct committer *commits, struct commit_op *op, unsigned flags)
 {
 	uint64_t from = op->type == WAL_RENAME ? op->from : op->id;
 	uint64_t found;
 	struct meta_row row;
-	int r = look_up_present(store, from, &found);
+	int r = look_up_present(commits, from, &found);
 
 	if (r)
 		return r;
@@ -130,25 +130,25 @@ static int plan_move(struct quiver *store, struct commit_op *op, unsigned flags)
 		return -ESTALE;
 	op->old_slot = SLOT_NONE;
 	if (op->type == WAL_RENAME) {
-		r = look_up(store, op->id, &op->old_slot);
+		r = look_up(commits, op->id, &op->old_slot);
 		if (r)
 			return r;
 		if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
 			return -EEXIST;
 	}
-	r = catalog_row(&store->catalog, found, from, &row);
+	r = catalog_row(commits->catalog, found, from, &row);
 	op->row.attr = row.attr;
 	return r == -EBADMSG ? -EIO : r;
 }
 
-static int plan_attr(struct quiver *store, struct commit_op *op)
+static int plan_attr(struct committer *commits, struct commit_op *op)
 {
 	struct meta_row row;
-	int r = look_up_present(store, op->id, &op->slot);
+	int r = look_up_present(commits, op->id, &op->slot);
 
 	if (r)
 		return r;
-	r = catalog_row(&store->catalog, op->slot, op->id, &row);
+	r = catalog_row(commits->catalog, op->slot, op->id, &row);
 	if (r)
 		return r == -EBADMSG ? -EIO : r;
 	op->row = row;
@@ -157,21 +157,21 @@ static int plan_attr(struct quiver *store, struct commit_op *op)
 	return 0;
 }
 
-static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
+static int plan_op(struct committer *commits, struct commit_op *op, unsigned flags)
 {
 	switch (op->type) {
 	case WAL_PUT:
-		return plan_put(store, op, flags);
+		return plan_put(commits, op, flags);
 	case WAL_REMOVE:
-		return look_up_present(store, op->id, &op->old_slot);
+		return look_up_present(commits, op->id, &op->old_slot);
 	case WAL_RENAME:
 	case WAL_MOVE:
-		return plan_move(store, op, flags);
+		return plan_move(commits, op, flags);
 	case WAL_SETATTR:
-		return plan_attr(store, op);
+		return plan_attr(commits, op);
 	case WAL_DIRATTR:
 		op->row.attr = op->attr;
-		inherit(&op->row.attr, op->mask, &store->dir);
+		inherit(&op->row.attr, op->mask, &commits->dir);
 		return 0;
 	default:
 		return -EINVAL;
@@ -181,9 +181,9 @@ static int plan_op(struct quiver *store, struct commit_op *op, unsigned flags)
 /* Whether the log names only the slots of a request's vectors, which hold the bytes already:
  * half the writing. Whoever waits for a sync gets by with one if all is in the log, so that is
  * how it begins after each. Writer lock; once for each request, as another may sync meanwhile. */
-static void choose_how(struct quiver *store, struct commit_request *const *group, size_t count)
+static void choose_how(struct committer *commits, struct commit_request *const *group, size_t count)
 {
-	uint64_t unsynced_bytes = atomic_load(&store->unsynced_bytes);
+	uint64_t unsynced_bytes = atomic_load(&commits->unsynced_bytes);
 
 	for (size_t i = 0; i < count; i++) {
 		struct commit_request *request = group[i];
@@ -191,21 +191,21 @@ static void choose_how(struct quiver *store, struct commit_request *const *group
 		request->by_slot = false;
 		if (request->ops[0].type != WAL_PUT)
 			continue;
-		unsynced_bytes += request->count * store->geometry.vector_bytes;
+		unsynced_bytes += request->count * commits->catalog->columns.geometry.vector_bytes;
 		request->by_slot = !(request->flags & QUIVER_SYNC) &&
-		                   atomic_load(&store->durability) != QUIVER_ALWAYS &&
+		                   atomic_load(&commits->durability) != QUIVER_ALWAYS &&
 		                   unsynced_bytes >= PUTSLOT_MIN_BYTES;
 	}
 }
 
 /* Give the op its LSN and its log record. */
-static void record_op(struct quiver *store, struct plan *plan, struct commit_op *op, bool by_slot,
-                      bool more)
+static void record_op(struct committer *commits, struct plan *plan, struct commit_op *op,
+                      bool by_slot, bool more)
 {
 	struct wal_record *record = &plan->records[plan->count];
 
-	op->lsn = store->next_lsn++;
-	assert(op->lsn < atomic_load(&store->lsn_ceiling));
+	op->lsn = commits->next_lsn++;
+	assert(op->lsn < atomic_load(&commits->lsn_ceiling));
 	if (commit_op_has_slot(op)) {
 		op->row.lsn = op->lsn;
 		op->row.sum = vector_sum(op->id, op->lsn, op->bytes_hash);
@@ -230,7 +230,7 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 	};
 	plan->payloads[plan->count] = NULL;
 	if (record->type == WAL_PUT) {
-		record->payload_bytes = store->geometry.vector_bytes;
+		record->payload_bytes = commits->catalog->columns.geometry.vector_bytes;
 		plan->payloads[plan->count] = op->data;
 	}
 	plan->log_bytes += wal_record_bytes(record->payload_bytes);
@@ -238,19 +238,21 @@ static void record_op(struct quiver *store, struct plan *plan, struct commit_op 
 }
 
 /* Plan a request whole or not at all. */
-static void plan_request(struct quiver *store, struct plan *plan, struct commit_request *request)
+static void plan_request(struct committer *commits, struct plan *plan,
+                         struct commit_request *request)
 {
 	request->result = 0;
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
-		request->result = plan_op(store, &request->ops[i], request->flags);
+		request->result = plan_op(commits, &request->ops[i], request->flags);
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
-		record_op(store, plan, &request->ops[i], request->by_slot, i + 1 < request->count);
+		record_op(commits, plan, &request->ops[i], request->by_slot,
+		          i + 1 < request->count);
 }
 
 #define ROWS_AT_ONCE 256u /* on the stack: 14 KiB */
 
 /* Rows of neighbouring slots go in one write. `freeing` writes free rows instead. */
-static int write_rows(struct quiver *store, const struct plan *plan, bool freeing)
+static int write_rows(struct committer *commits, const struct plan *plan, bool freeing)
 {
 	uint64_t ids[ROWS_AT_ONCE];
 	struct meta_row rows[ROWS_AT_ONCE];
@@ -264,7 +266,7 @@ static int write_rows(struct quiver *store, const struct plan *plan, bool freein
 		if (!commit_op_has_slot(op))
 			continue;
 		if (n > 0 && (n == ROWS_AT_ONCE || op->slot != first + n)) {
-			r = columns_write_rows(&store->catalog.columns, first, ids, rows, n);
+			r = columns_write_rows(&commits->catalog->columns, first, ids, rows, n);
 			n = 0;
 		}
 		if (n == 0)
@@ -274,7 +276,7 @@ static int write_rows(struct quiver *store, const struct plan *plan, bool freein
 		n++;
 	}
 	if (r == 0 && n > 0)
-		r = columns_write_rows(&store->catalog.columns, first, ids, rows, n);
+		r = columns_write_rows(&commits->catalog->columns, first, ids, rows, n);
 	return r;
 }
 
@@ -287,163 +289,164 @@ static bool sets_attrs(const struct plan *plan)
 }
 
 /* All memory that publishing will need, so that it cannot fail. */
-static int make_memory(struct quiver *store, const struct plan *plan)
+static int make_memory(struct committer *commits, const struct plan *plan)
 {
-	int r = index_make_room(&store->catalog.index, plan->count);
+	int r = index_make_room(&commits->catalog->index, plan->count);
 
 	/* It changes its size under the writer lock only, and shrinks after a burst. */
-	if (r == 0 && (sets_attrs(plan) || store->catalog.attr_deltas.places > 0))
-		r = attr_deltas_make_room(&store->catalog.attr_deltas, plan->count);
+	if (r == 0 && (sets_attrs(plan) || commits->catalog->attr_deltas.places > 0))
+		r = attr_deltas_make_room(&commits->catalog->attr_deltas, plan->count);
 	if (r == 0)
-		r = deferred_frees_make_room(&store->deferred_frees, 2 * plan->count);
-	if (r == 0 && store_mode(store) == QUIVER_NONE)
-		r = slot_list_make_room(&store->unlogged, plan->count);
+		r = deferred_frees_make_room(&commits->deferred, 2 * plan->count);
+	if (r == 0 && committer_mode(commits) == QUIVER_NONE)
+		r = slot_list_make_room(&commits->unlogged, plan->count);
 	return r;
 }
 
-static void defer_free(struct quiver *store, uint64_t slot, uint64_t id, uint64_t lsn)
+static void defer_free(struct committer *commits, uint64_t slot, uint64_t id, uint64_t lsn)
 {
 	struct deferred_free item = { .slot = slot, .id = id, .lsn = lsn };
 
-	slots_clear_live(&store->catalog.slots, slot);
-	attr_deltas_drop(&store->catalog.attr_deltas, slot, UINT64_MAX);
-	store->deferred_frees.items[store->deferred_frees.count++] = item;
-	atomic_fetch_add(&store->deferred_count, 1);
+	slots_clear_live(&commits->catalog->slots, slot);
+	attr_deltas_drop(&commits->catalog->attr_deltas, slot, UINT64_MAX);
+	commits->deferred.items[commits->deferred.count++] = item;
+	atomic_fetch_add(&commits->deferred_count, 1);
 }
 
-static void publish_slot(struct quiver *store, const struct commit_op *op)
+static void publish_slot(struct committer *commits, const struct commit_op *op)
 {
-	slots_set_live(&store->catalog.slots, op->slot);
+	slots_set_live(&commits->catalog->slots, op->slot);
 	if (op->type == WAL_MOVE) {
-		index_replace(&store->catalog.index, op->id, op->src_slot, op->slot);
+		index_replace(&commits->catalog->index, op->id, op->src_slot, op->slot);
 	} else if (op->old_slot != SLOT_NONE) {
-		index_replace(&store->catalog.index, op->id, op->old_slot, op->slot);
-		defer_free(store, op->old_slot, op->id, op->lsn);
+		index_replace(&commits->catalog->index, op->id, op->old_slot, op->slot);
+		defer_free(commits, op->old_slot, op->id, op->lsn);
 	} else {
-		index_insert(&store->catalog.index, op->id, op->slot);
+		index_insert(&commits->catalog->index, op->id, op->slot);
 	}
 	if (op->type == WAL_RENAME)
-		index_remove(&store->catalog.index, op->from, op->src_slot);
+		index_remove(&commits->catalog->index, op->from, op->src_slot);
 	if (op->type != WAL_PUT)
-		defer_free(store, op->src_slot, op->type == WAL_RENAME ? op->from : op->id,
+		defer_free(commits, op->src_slot, op->type == WAL_RENAME ? op->from : op->id,
 		           op->lsn);
-	if (store_mode(store) == QUIVER_NONE) {
-		store->unlogged.items[store->unlogged.count++] = op->slot;
-		atomic_store(&store->unlogged_count, store->unlogged.count);
+	if (committer_mode(commits) == QUIVER_NONE) {
+		commits->unlogged.items[commits->unlogged.count++] = op->slot;
+		atomic_store(&commits->unlogged_count, commits->unlogged.count);
 		/* Not at the next tick: until then there may be a million more. */
-		if (store->unlogged.count == STORE_CHECKPOINT_UNLOGGED)
-			wish_checkpoint(&store->wishes);
+		if (commits->unlogged.count == COMMITTER_UNLOGGED_MAX)
+			wish_checkpoint(commits->wishes);
 	}
 }
 
-static void set_dir(struct quiver *store, const struct quiver_attr *attr)
+static void set_dir(struct committer *commits, const struct quiver_attr *attr)
 {
-	pthread_mutex_lock(&store->dir_lock);
-	store->dir = *attr;
-	pthread_mutex_unlock(&store->dir_lock);
+	pthread_mutex_lock(&commits->dir_lock);
+	commits->dir = *attr;
+	pthread_mutex_unlock(&commits->dir_lock);
 }
 
-static void touch_dir(struct quiver *store, int64_t time_ns)
+static void touch_dir(struct committer *commits, int64_t time_ns)
 {
-	struct quiver_attr attr = store->dir;
+	struct quiver_attr attr = commits->dir;
 
 	attr.mtime_ns = time_ns;
-	set_dir(store, &attr);
+	set_dir(commits, &attr);
 }
 
 /* Make one op visible to whoever looks from now on. */
-static void publish(struct quiver *store, const struct commit_op *op, int64_t time_ns)
+static void publish(struct committer *commits, const struct commit_op *op, int64_t time_ns)
 {
-	struct counters *counters = &store->health.counters;
+	struct counters *counters = &commits->catalog->health->counters;
 
 	if (commit_op_has_slot(op)) {
-		publish_slot(store, op);
+		publish_slot(commits, op);
 		if (op->type == WAL_RENAME || (op->type == WAL_PUT && op->old_slot == SLOT_NONE))
-			touch_dir(store, time_ns);
+			touch_dir(commits, time_ns);
 		if (op->type != WAL_MOVE)
 			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts : &counters->renames,
 			                 1);
 	} else if (op->type == WAL_REMOVE) {
-		index_remove(&store->catalog.index, op->id, op->old_slot);
-		defer_free(store, op->old_slot, op->id, op->lsn);
-		touch_dir(store, time_ns);
+		index_remove(&commits->catalog->index, op->id, op->old_slot);
+		defer_free(commits, op->old_slot, op->id, op->lsn);
+		touch_dir(commits, time_ns);
 		atomic_fetch_add(&counters->removes, 1);
 	} else if (op->type == WAL_SETATTR) {
 		struct attr_delta row = {
 			.slot = op->slot, .id = op->id, .lsn = op->lsn, .row = op->row
 		};
 
-		attr_deltas_put(&store->catalog.attr_deltas, &row);
-		if (atomic_load(&store->catalog.attr_deltas.count) == STORE_CHECKPOINT_ATTRS)
-			wish_checkpoint(&store->wishes);
+		attr_deltas_put(&commits->catalog->attr_deltas, &row);
+		if (atomic_load(&commits->catalog->attr_deltas.count) == COMMITTER_ATTRS_MAX)
+			wish_checkpoint(commits->wishes);
 		atomic_fetch_add(&counters->set_attrs, 1);
 	} else {
-		set_dir(store, &op->row.attr);
+		set_dir(commits, &op->row.attr);
 	}
-	atomic_store(&store->lsn, op->lsn);
+	atomic_store(&commits->lsn, op->lsn);
 }
 
 /* Log the plan, and sync it where someone asked for that. On failure the rows are free again,
  * or the store has failed. */
-static int log_plan(struct quiver *store, struct plan *plan, bool sync)
+static int log_plan(struct committer *commits, struct plan *plan, bool sync)
 {
-	enum quiver_durability mode = store_mode(store);
+	enum quiver_durability mode = committer_mode(commits);
 	uint64_t began;
 	int undo;
 	enum health_subject subject = HEALTH_COMMIT_ROWS;
-	int r = write_rows(store, plan, false);
+	int r = write_rows(commits, plan, false);
 
 	if (r == 0 && mode != QUIVER_NONE) {
 		subject = HEALTH_LOG_RECORD;
-		r = wal_append(&store->wal, plan->records, plan->payloads, plan->count, sync);
+		r = wal_append(commits->wal, plan->records, plan->payloads, plan->count, sync);
 	}
 	if (r) {
-		r = r == -EROFS ? health_judge(&store->health, HEALTH_LOG_WIPE, -EIO)
-		                : health_judge(&store->health, subject, r);
-		undo = write_rows(store, plan, true);
+		r = r == -EROFS ? health_judge(commits->catalog->health, HEALTH_LOG_WIPE, -EIO)
+		                : health_judge(commits->catalog->health, subject, r);
+		undo = write_rows(commits, plan, true);
 		/* Else a crash could mix these rows with those of who takes the slots next. */
 		if (undo == 0)
-			undo = columns_sync(&store->catalog.columns, false, true);
-		(void)health_judge(&store->health, HEALTH_UNDO_ROWS, undo);
-		store->next_lsn = plan->first_lsn;
+			undo = columns_sync(&commits->catalog->columns, false, true);
+		(void)health_judge(commits->catalog->health, HEALTH_UNDO_ROWS, undo);
+		commits->next_lsn = plan->first_lsn;
 		return r;
 	}
 	if (!sync || mode == QUIVER_NONE)
 		return 0;
 	began = clock_monotonic_ns();
-	atomic_store(&store->unsynced_bytes, 0);
-	commit_wait_begin(store);
-	r = wal_sync(&store->wal, store->wal.last_lsn);
-	commit_wait_end(store);
+	atomic_store(&commits->unsynced_bytes, 0);
+	commit_wait_begin(&commits->queue);
+	r = wal_sync(commits->wal, commits->wal->last_lsn);
+	commit_wait_end(&commits->queue);
 	if (r == 0)
-		latency_add(&store->health.counters.sync, clock_monotonic_ns() - began);
-	return health_judge(&store->health, HEALTH_LOG_SYNC, r);
+		latency_add(&commits->catalog->health->counters.sync, clock_monotonic_ns() - began);
+	return health_judge(commits->catalog->health, HEALTH_LOG_SYNC, r);
 }
 
 /* Room in the log. A group that must not wait is turned away where a segment would have to be
  * made. */
-static int make_log_room(struct quiver *store, struct commit_request *const *group, uint64_t bytes)
+static int make_log_room(struct committer *commits, struct commit_request *const *group,
+                         uint64_t bytes)
 {
 	int r;
 
-	if (store_mode(store) == QUIVER_NONE)
+	if (committer_mode(commits) == QUIVER_NONE)
 		return 0;
-	r = wal_make_room(&store->wal, bytes, true);
+	r = wal_make_room(commits->wal, bytes, true);
 	if (r != -EAGAIN)
 		return r;
-	wish_segment(&store->wishes);
+	wish_segment(commits->wishes);
 	if (group[0]->flags & QUIVER_NOWAIT) /* as all others, then */
 		return r;
-	commit_wait_begin(store);
-	r = wal_make_room(&store->wal, bytes, false);
-	commit_wait_end(store);
-	return r == -EROFS ? health_judge(&store->health, HEALTH_LOG_START_OVER, -EIO)
-	                   : health_judge(&store->health, HEALTH_LOG_SEGMENT, r);
+	commit_wait_begin(&commits->queue);
+	r = wal_make_room(commits->wal, bytes, false);
+	commit_wait_end(&commits->queue);
+	return r == -EROFS ? health_judge(commits->catalog->health, HEALTH_LOG_START_OVER, -EIO)
+	                   : health_judge(commits->catalog->health, HEALTH_LOG_SEGMENT, r);
 }
 
 /* Writer lock: the mode in force decides what is logged. */
-static uint64_t log_bytes_at_most(const struct quiver *store, struct commit_request *const *group,
-                                  size_t count)
+static uint64_t log_bytes_at_most(const struct committer *commits,
+                                  struct commit_request *const *group, size_t count)
 {
 	uint64_t bytes = 0;
 
@@ -451,9 +454,10 @@ static uint64_t log_bytes_at_most(const struct quiver *store, struct commit_requ
 		bool whole = !group[i]->by_slot;
 
 		for (size_t k = 0; k < group[i]->count; k++)
-			bytes += wal_record_bytes(whole && group[i]->ops[k].type == WAL_PUT
-			                                  ? store->geometry.vector_bytes
-			                                  : 0);
+			bytes += wal_record_bytes(
+				whole && group[i]->ops[k].type == WAL_PUT
+					? commits->catalog->columns.geometry.vector_bytes
+					: 0);
 	}
 	return bytes;
 }
@@ -474,20 +478,21 @@ static void fail_group(struct commit_request *const *group, size_t count, int er
 			group[i]->result = error;
 }
 
-static void publish_group(struct quiver *store, const struct plan *plan,
+static void publish_group(struct committer *commits, const struct plan *plan,
                           struct commit_request *const *group, size_t count)
 {
-	pthread_mutex_lock(&store->catalog.publish_lock);
+	pthread_mutex_lock(&commits->catalog->publish_lock);
 	for (size_t i = 0; i < plan->count; i++)
-		publish(store, plan->ops[i], plan->time_ns);
-	pthread_mutex_unlock(&store->catalog.publish_lock);
+		publish(commits, plan->ops[i], plan->time_ns);
+	pthread_mutex_unlock(&commits->catalog->publish_lock);
 	for (size_t i = 0; i < count; i++) {
 		if (group[i]->result)
 			continue;
 		group[i]->published = true;
 		if (group[i]->ops[0].type == WAL_PUT)
-			atomic_fetch_add(&store->unsynced_bytes,
-			                 group[i]->count * store->geometry.vector_bytes);
+			atomic_fetch_add(&commits->unsynced_bytes,
+			                 group[i]->count *
+			                         commits->catalog->columns.geometry.vector_bytes);
 		group[i]->lsn = group[i]->ops[group[i]->count - 1].lsn;
 	}
 }
@@ -502,48 +507,48 @@ static bool only_moves(const struct plan *plan)
 	return true;
 }
 
-void apply_group(struct quiver *store, struct commit_request *const *group, size_t count)
+void apply_group(struct committer *commits, struct commit_request *const *group, size_t count)
 {
 	struct plan plan;
 	bool sync = false;
 	int r = plan_init(&plan, count_ops(group, count));
 
-	pthread_mutex_lock(&store->catalog.writer_lock);
+	pthread_mutex_lock(&commits->catalog->writer_lock);
 	for (size_t i = 0; i < count; i++)
 		group[i]->result = 0;
 	if (r == 0)
-		r = health_writable(&store->health);
+		r = health_writable(commits->catalog->health);
 	if (r == 0)
-		r = catalog_whole_index(&store->catalog);
-	choose_how(store, group, count);
+		r = catalog_whole_index(commits->catalog);
+	choose_how(commits, group, count);
 	if (r == 0)
-		r = make_log_room(store, group, log_bytes_at_most(store, group, count));
+		r = make_log_room(commits, group, log_bytes_at_most(commits, group, count));
 	if (r)
 		goto out;
-	plan.first_lsn = store->next_lsn;
+	plan.first_lsn = commits->next_lsn;
 	for (size_t i = 0; i < count; i++) {
 		/* Its checkpoint could fail when it is visible already. */
-		if ((group[i]->flags & QUIVER_SYNC) && store_mode(store) == QUIVER_NONE)
+		if ((group[i]->flags & QUIVER_SYNC) && committer_mode(commits) == QUIVER_NONE)
 			group[i]->result = -ECANCELED;
 		if (group[i]->result == 0)
-			plan_request(store, &plan, group[i]);
+			plan_request(commits, &plan, group[i]);
 		if (group[i]->result == 0 && (group[i]->flags & QUIVER_SYNC))
 			sync = true;
 	}
 	if (plan.count == 0)
 		goto out;
-	sync = sync || (store_mode(store) == QUIVER_ALWAYS && !only_moves(&plan));
-	r = make_memory(store, &plan);
+	sync = sync || (committer_mode(commits) == QUIVER_ALWAYS && !only_moves(&plan));
+	r = make_memory(commits, &plan);
 	if (r)
-		store->next_lsn = plan.first_lsn;
+		commits->next_lsn = plan.first_lsn;
 	else
-		r = log_plan(store, &plan, sync);
+		r = log_plan(commits, &plan, sync);
 	if (r == 0)
-		publish_group(store, &plan, group, count);
+		publish_group(commits, &plan, group, count);
 out:
-	pthread_mutex_unlock(&store->catalog.writer_lock);
+	pthread_mutex_unlock(&commits->catalog->writer_lock);
 	fail_group(group, count, r);
 	plan_free(&plan);
-	if (wal_wants_prepare(&store->wal))
-		wish_segment(&store->wishes);
+	if (wal_wants_prepare(commits->wal))
+		wish_segment(commits->wishes);
 }

@@ -3,13 +3,14 @@
  * it can go and superseded slots can be used again. DESIGN section 4 gives the order; writers
  * are stopped only while `begin` copies lists.
  */
+#include "engine/commit/checkpoint.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/epoch.h"
-#include "engine/store/store.h"
 
 struct checkpoint {
 	uint64_t lsn;
@@ -24,67 +25,49 @@ struct checkpoint {
 	struct index_table *former; /* owned */
 };
 
-/* Room for `count` more in an array; doubling. */
-static int make_room(void **items, size_t *capacity, size_t used, size_t count, size_t size)
+void checkpointer_init(struct checkpointer *checkpointer, struct committer *commits,
+                       struct space *space, struct superblock_file *superblock)
 {
-	size_t want = *capacity ? *capacity : 64;
-	void *grown;
-
-	if (used + count <= *capacity)
-		return 0;
-	while (want < used + count)
-		want *= 2;
-	grown = realloc(*items, want * size);
-	if (!grown)
-		return -ENOMEM;
-	*items = grown;
-	*capacity = want;
-	return 0;
+	checkpointer->commits = commits;
+	checkpointer->space = space;
+	checkpointer->superblock = superblock;
+	pthread_mutex_init(&checkpointer->lock, NULL);
 }
 
-int deferred_frees_make_room(struct deferred_free_list *list, size_t count)
+void checkpointer_destroy(struct checkpointer *checkpointer)
 {
-	void *items = list->items;
-	int r = make_room(&items, &list->capacity, list->count, count, sizeof(*list->items));
-
-	list->items = items;
-	return r;
-}
-
-int slot_list_make_room(struct slot_list *list, size_t count)
-{
-	void *items = list->items;
-	int r = make_room(&items, &list->capacity, list->count, count, sizeof(*list->items));
-
-	list->items = items;
-	return r;
+	pthread_mutex_destroy(&checkpointer->lock);
+	free(checkpointer->pinned.items);
 }
 
 /* The state as of one LSN. Writers wait for the copying of small lists only. */
-static int begin(struct quiver *store, struct checkpoint *cp)
+static int begin(struct checkpointer *checkpointer, struct checkpoint *cp)
 {
 	struct slots_counts counts;
 	int r;
 
 	memset(cp, 0, sizeof(*cp));
-	pthread_mutex_lock(&store->catalog.writer_lock);
-	r = attr_deltas_copy(&store->catalog.attr_deltas, &cp->rows, &cp->row_count);
+	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
+	r = attr_deltas_copy(&checkpointer->commits->catalog->attr_deltas, &cp->rows,
+	                     &cp->row_count);
 	if (r == 0) {
-		cp->lsn = atomic_load(&store->lsn);
-		cp->log_bytes = atomic_load(&store->wal.appended_bytes);
-		cp->count = atomic_load(&store->catalog.index.count);
-		cp->dir = store->dir;
-		slots_counts(&store->catalog.slots, &counts);
+		cp->lsn = atomic_load(&checkpointer->commits->lsn);
+		cp->log_bytes = atomic_load(&checkpointer->commits->wal->appended_bytes);
+		cp->count = atomic_load(&checkpointer->commits->catalog->index.count);
+		cp->dir = checkpointer->commits->dir;
+		slots_counts(&checkpointer->commits->catalog->slots, &counts);
 		cp->slots_used = counts.used;
-		cp->deferred = store->deferred_frees;
-		cp->unlogged = store->unlogged;
-		cp->former = index_take_former(&store->catalog.index);
-		memset(&store->deferred_frees, 0, sizeof(store->deferred_frees));
-		memset(&store->unlogged, 0, sizeof(store->unlogged));
-		atomic_store(&store->unlogged_count, 0);
-		wal_rotate(&store->wal);
+		cp->deferred = checkpointer->commits->deferred;
+		cp->unlogged = checkpointer->commits->unlogged;
+		cp->former = index_take_former(&checkpointer->commits->catalog->index);
+		memset(&checkpointer->commits->deferred, 0,
+		       sizeof(checkpointer->commits->deferred));
+		memset(&checkpointer->commits->unlogged, 0,
+		       sizeof(checkpointer->commits->unlogged));
+		atomic_store(&checkpointer->commits->unlogged_count, 0);
+		wal_rotate(checkpointer->commits->wal);
 	}
-	pthread_mutex_unlock(&store->catalog.writer_lock);
+	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
 	return r;
 }
 
@@ -98,17 +81,17 @@ static int by_lsn(const void *a, const void *b)
 
 /* Mode none: what to log so that a crash while rows are freed is told from damage. Each record
  * names a row; together they take effect at once. */
-static size_t none_records(struct quiver *store, const struct checkpoint *cp,
+static size_t none_records(struct checkpointer *checkpointer, const struct checkpoint *cp,
                            struct wal_record *records)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < cp->unlogged.count; i++) {
 		uint64_t slot = cp->unlogged.items[i];
-		uint64_t id = columns_id(&store->catalog.columns, slot);
+		uint64_t id = columns_id(&checkpointer->commits->catalog->columns, slot);
 		struct meta_row row;
 
-		if (columns_meta(&store->catalog.columns, slot, id, &row) != 0)
+		if (columns_meta(&checkpointer->commits->catalog->columns, slot, id, &row) != 0)
 			continue; /* damage under our feet: left unconfirmed, so it is freed */
 		records[n++] = (struct wal_record){ .type = WAL_PUTREF,
 			                            .lsn = row.lsn,
@@ -152,7 +135,7 @@ static size_t none_records(struct quiver *store, const struct checkpoint *cp,
 	return n;
 }
 
-static int log_none(struct quiver *store, const struct checkpoint *cp)
+static int log_none(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
 	size_t most = cp->unlogged.count + cp->deferred.count + cp->row_count + 1;
 	struct wal_record *records;
@@ -166,14 +149,14 @@ static int log_none(struct quiver *store, const struct checkpoint *cp)
 		r = -ENOMEM;
 		goto out;
 	}
-	n = none_records(store, cp, records);
+	n = none_records(checkpointer, cp, records);
 	for (size_t i = 0; i + 1 < n; i++)
 		records[i].more = true;
-	pthread_mutex_lock(&store->catalog.writer_lock);
-	r = wal_make_room(&store->wal, n * wal_record_bytes(0), false);
+	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
+	r = wal_make_room(checkpointer->commits->wal, n * wal_record_bytes(0), false);
 	if (r == 0)
-		r = wal_append(&store->wal, records, payloads, n, true);
-	pthread_mutex_unlock(&store->catalog.writer_lock);
+		r = wal_append(checkpointer->commits->wal, records, payloads, n, true);
+	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
 out:
 	free(records);
 	free(payloads);
@@ -198,7 +181,7 @@ static int rows_by_slot(const void *a, const void *b)
 
 /* Zero the superseded rows and write the rows whose attributes changed, in the order of the files:
  * a page that is come back to is written once more. */
-static int write_rows(struct quiver *store, const struct checkpoint *cp)
+static int write_rows(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
 	static const uint64_t none = QUIVER_ID_NONE;
 	static const struct meta_row free_row;
@@ -210,69 +193,72 @@ static int write_rows(struct quiver *store, const struct checkpoint *cp)
 	if (cp->row_count > 1)
 		qsort(cp->rows, cp->row_count, sizeof(*cp->rows), rows_by_slot);
 	for (size_t i = 0; r == 0 && i < cp->deferred.count; i++)
-		r = columns_write_rows(&store->catalog.columns, cp->deferred.items[i].slot, &none,
-		                       &free_row, 1);
+		r = columns_write_rows(&checkpointer->commits->catalog->columns,
+		                       cp->deferred.items[i].slot, &none, &free_row, 1);
 	for (size_t i = 0; r == 0 && i < cp->row_count; i++) {
 		const struct attr_delta *row = &cp->rows[i];
 
-		r = columns_write_meta(&store->catalog.columns, row->slot, row->id, &row->row);
+		r = columns_write_meta(&checkpointer->commits->catalog->columns, row->slot, row->id,
+		                       &row->row);
 	}
 	return r;
 }
 
 /* Rows superseded after begin keep their attributes to themselves: a row whose free is deferred
  * between is freed by the next checkpoint, whatever is written to it now. */
-static void drop_rows(struct quiver *store, const struct checkpoint *cp)
+static void drop_rows(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
 	for (size_t i = 0; i < cp->row_count; i++)
-		attr_deltas_drop(&store->catalog.attr_deltas, cp->rows[i].slot, cp->rows[i].lsn);
+		attr_deltas_drop(&checkpointer->commits->catalog->attr_deltas, cp->rows[i].slot,
+		                 cp->rows[i].lsn);
 }
 
-static int write_superblock(struct quiver *store, const struct checkpoint *cp)
+static int write_superblock(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
-	struct superblock *sb = &store->superblock.now;
+	struct superblock *sb = &checkpointer->superblock->now;
 
 	sb->slots_used = cp->slots_used;
 	sb->count = cp->count;
 	sb->checkpoint_lsn = cp->lsn;
-	sb->lsn_ceiling = cp->lsn + STORE_LSN_STEP > sb->lsn_ceiling ? cp->lsn + STORE_LSN_STEP
-	                                                             : sb->lsn_ceiling;
-	sb->wal_first = wal_first_above(&store->wal, cp->lsn);
+	sb->lsn_ceiling = cp->lsn + CHECKPOINT_LSN_STEP > sb->lsn_ceiling
+	                          ? cp->lsn + CHECKPOINT_LSN_STEP
+	                          : sb->lsn_ceiling;
+	sb->wal_first = wal_first_above(checkpointer->commits->wal, cp->lsn);
 	sb->dir = cp->dir;
-	return superblock_write(store->io, store->superblock.fd, sb);
+	return superblock_write(checkpointer->superblock->io, checkpointer->superblock->fd, sb);
 }
 
 /* Until here the old checkpoint holds; on failure nothing may be reused, so the store stops. */
-static int make_durable(struct quiver *store, const struct checkpoint *cp)
+static int make_durable(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
 	enum health_subject subject = HEALTH_CHECKPOINT_SLOTS;
-	int r = columns_write_out(&store->catalog.columns);
+	int r = columns_write_out(&checkpointer->commits->catalog->columns);
 
 	if (r == 0)
-		r = columns_sync(&store->catalog.columns, true, true);
-	if (r == 0 && store_mode(store) == QUIVER_NONE) {
+		r = columns_sync(&checkpointer->commits->catalog->columns, true, true);
+	if (r == 0 && committer_mode(checkpointer->commits) == QUIVER_NONE) {
 		subject = HEALTH_CHECKPOINT_LOG;
-		r = log_none(store, cp);
+		r = log_none(checkpointer, cp);
 	}
 	if (r == 0) {
 		subject = HEALTH_CHECKPOINT_SYNC;
-		r = wal_sync(&store->wal, cp->lsn);
+		r = wal_sync(checkpointer->commits->wal, cp->lsn);
 	}
 	if (r == 0) {
 		/* Readers who looked past an attribute change may be in the row still. */
 		epoch_wait();
 		subject = HEALTH_CHECKPOINT_ROWS;
-		r = write_rows(store, cp);
+		r = write_rows(checkpointer, cp);
 	}
 	if (r == 0) {
 		subject = HEALTH_CHECKPOINT_ROWS_SYNC;
-		r = columns_sync(&store->catalog.columns, false, true);
+		r = columns_sync(&checkpointer->commits->catalog->columns, false, true);
 	}
 	if (r == 0) {
 		subject = HEALTH_SUPERBLOCK;
-		r = write_superblock(store, cp);
+		r = write_superblock(checkpointer, cp);
 	}
-	return health_judge(&store->health, subject, r);
+	return health_judge(checkpointer->commits->catalog->health, subject, r);
 }
 
 static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)
@@ -292,139 +278,148 @@ static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)
 	return false;
 }
 
-void checkpoint_free_unpinned(struct quiver *store)
+void checkpoint_free_unpinned(struct checkpointer *checkpointer)
 {
-	struct deferred_free_list *list = &store->deferred_pinned;
+	struct deferred_free_list *list = &checkpointer->pinned;
 	uint32_t pinned[READERS_PINS_MAX];
-	size_t count = readers_pinned(&store->catalog.readers, pinned);
+	size_t count = readers_pinned(&checkpointer->commits->catalog->readers, pinned);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
 		uint64_t slot = list->items[i].slot;
 
-		if (slots_pinned(&store->catalog.slots, slot) || is_among(slot, pinned, count)) {
+		if (slots_pinned(&checkpointer->commits->catalog->slots, slot) ||
+		    is_among(slot, pinned, count)) {
 			list->items[kept++] = list->items[i];
 		} else {
-			slots_give(&store->catalog.slots, slot);
-			atomic_fetch_sub(&store->deferred_count, 1);
+			slots_give(&checkpointer->commits->catalog->slots, slot);
+			atomic_fetch_sub(&checkpointer->commits->deferred_count, 1);
 		}
 	}
 	if (kept < list->count)
-		prefetch_freed(store);
+		prefetch_freed(&checkpointer->space->prefetch);
 	list->count = kept;
 }
 
-static void release_slots(struct quiver *store, const struct checkpoint *cp)
+static void release_slots(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
 	/* Room was made before the checkpoint became durable. */
 	for (size_t i = 0; i < cp->deferred.count; i++)
-		store->deferred_pinned.items[store->deferred_pinned.count++] =
-			cp->deferred.items[i];
+		checkpointer->pinned.items[checkpointer->pinned.count++] = cp->deferred.items[i];
 	epoch_wait();
-	checkpoint_free_unpinned(store);
+	checkpoint_free_unpinned(checkpointer);
 }
 
 /* A checkpoint that could not begin, or failed: what was taken goes back in front. Without
  * memory for that the slots would be lost to the next one, so the store stops. */
-static void put_back(struct quiver *store, struct checkpoint *cp)
+static void put_back(struct checkpointer *checkpointer, struct checkpoint *cp)
 {
 	int r;
 
-	pthread_mutex_lock(&store->catalog.writer_lock);
-	r = deferred_frees_make_room(&cp->deferred, store->deferred_frees.count);
+	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
+	r = deferred_frees_make_room(&cp->deferred, checkpointer->commits->deferred.count);
 	if (r == 0)
-		r = slot_list_make_room(&cp->unlogged, store->unlogged.count);
+		r = slot_list_make_room(&cp->unlogged, checkpointer->commits->unlogged.count);
 	if (r) {
-		pthread_mutex_unlock(&store->catalog.writer_lock);
-		(void)health_judge(&store->health, HEALTH_CHECKPOINT_LISTS, r);
+		pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
+		(void)health_judge(checkpointer->commits->catalog->health, HEALTH_CHECKPOINT_LISTS,
+		                   r);
 		return;
 	}
-	for (size_t i = 0; i < store->deferred_frees.count; i++)
-		cp->deferred.items[cp->deferred.count++] = store->deferred_frees.items[i];
-	free(store->deferred_frees.items);
-	store->deferred_frees = cp->deferred;
+	for (size_t i = 0; i < checkpointer->commits->deferred.count; i++)
+		cp->deferred.items[cp->deferred.count++] = checkpointer->commits->deferred.items[i];
+	free(checkpointer->commits->deferred.items);
+	checkpointer->commits->deferred = cp->deferred;
 	memset(&cp->deferred, 0, sizeof(cp->deferred));
-	for (size_t i = 0; i < store->unlogged.count; i++)
-		cp->unlogged.items[cp->unlogged.count++] = store->unlogged.items[i];
-	free(store->unlogged.items);
-	store->unlogged = cp->unlogged;
-	atomic_store(&store->unlogged_count, store->unlogged.count);
+	for (size_t i = 0; i < checkpointer->commits->unlogged.count; i++)
+		cp->unlogged.items[cp->unlogged.count++] = checkpointer->commits->unlogged.items[i];
+	free(checkpointer->commits->unlogged.items);
+	checkpointer->commits->unlogged = cp->unlogged;
+	atomic_store(&checkpointer->commits->unlogged_count, checkpointer->commits->unlogged.count);
 	memset(&cp->unlogged, 0, sizeof(cp->unlogged));
-	pthread_mutex_unlock(&store->catalog.writer_lock);
+	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
 }
 
 /* Space back to the filesystem; failures here lose nothing and are only reported. */
-static void give_back_space(struct quiver *store)
+static void give_back_space(struct checkpointer *checkpointer)
 {
 	uint64_t freed = 0;
 
-	(void)health_judge(&store->health, HEALTH_LOG_CUT,
-	                   wal_cut(&store->wal, store->superblock.now.checkpoint_lsn));
-	(void)health_judge(&store->health, HEALTH_PUNCH,
-	                   space_punch(store, space_headroom(store), &freed));
+	(void)health_judge(
+		checkpointer->commits->catalog->health, HEALTH_LOG_CUT,
+		wal_cut(checkpointer->commits->wal, checkpointer->superblock->now.checkpoint_lsn));
+	(void)health_judge(
+		checkpointer->commits->catalog->health, HEALTH_PUNCH,
+		space_punch(checkpointer->space, space_headroom(checkpointer->space), &freed));
 }
 
-static bool nothing_to_do(struct quiver *store)
+static bool nothing_to_do(struct checkpointer *checkpointer)
 {
 	bool nothing;
 
-	pthread_mutex_lock(&store->catalog.writer_lock);
-	nothing = atomic_load(&store->lsn) == store->superblock.now.checkpoint_lsn &&
-	          store->deferred_frees.count == 0;
-	pthread_mutex_unlock(&store->catalog.writer_lock);
+	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
+	nothing = atomic_load(&checkpointer->commits->lsn) ==
+	                  checkpointer->superblock->now.checkpoint_lsn &&
+	          checkpointer->commits->deferred.count == 0;
+	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
 	return nothing;
 }
 
-static int run_locked(struct quiver *store)
+static int run_locked(struct checkpointer *checkpointer)
 {
 	struct checkpoint cp;
 	uint64_t began = clock_monotonic_ns();
 	int r;
 
-	store->last_checkpoint_ns = (int64_t)began;
-	if (nothing_to_do(store)) {
+	checkpointer->last_ns = (int64_t)began;
+	if (nothing_to_do(checkpointer)) {
 		epoch_wait();
-		checkpoint_free_unpinned(store);
+		checkpoint_free_unpinned(checkpointer);
 		return 0;
 	}
-	r = begin(store, &cp);
+	r = begin(checkpointer, &cp);
 	if (r)
 		return r;
-	r = deferred_frees_make_room(&store->deferred_pinned, cp.deferred.count);
+	r = deferred_frees_make_room(&checkpointer->pinned, cp.deferred.count);
 	if (r == 0)
-		r = make_durable(store, &cp);
+		r = make_durable(checkpointer, &cp);
 	if (r) {
-		put_back(store, &cp);
+		put_back(checkpointer, &cp);
 		goto out;
 	}
-	atomic_store(&store->lsn_ceiling, store->superblock.now.lsn_ceiling);
-	atomic_store(&store->checkpoint_lsn, cp.lsn);
-	atomic_store(&store->checkpoint_bytes, cp.log_bytes);
-	drop_rows(store, &cp);
-	release_slots(store, &cp);
-	give_back_space(store);
-	atomic_fetch_add(&store->health.counters.checkpoints, 1);
-	latency_add(&store->health.counters.checkpoint, clock_monotonic_ns() - began);
+	atomic_store(&checkpointer->commits->lsn_ceiling,
+	             checkpointer->superblock->now.lsn_ceiling);
+	atomic_store(&checkpointer->lsn, cp.lsn);
+	atomic_store(&checkpointer->log_bytes, cp.log_bytes);
+	drop_rows(checkpointer, &cp);
+	release_slots(checkpointer, &cp);
+	give_back_space(checkpointer);
+	atomic_fetch_add(&checkpointer->commits->catalog->health->counters.checkpoints, 1);
+	latency_add(&checkpointer->commits->catalog->health->counters.checkpoint,
+	            clock_monotonic_ns() - began);
 out:
 	if (cp.former)
 		epoch_wait();
-	index_free_former(&store->catalog.index, cp.former);
+	index_free_former(&checkpointer->commits->catalog->index, cp.former);
 	free(cp.deferred.items);
 	free(cp.unlogged.items);
 	free(cp.rows);
 	return r;
 }
 
-int checkpoint_run(struct quiver *store)
+int checkpoint_run(struct checkpointer *checkpointer)
 {
-	int r = health_writable(&store->health);
+	int r = health_writable(checkpointer->commits->catalog->health);
 
 	if (r)
-		return store->health.read_only && !health_failed(&store->health) ? 0 : r;
-	pthread_mutex_lock(&store->checkpoint_lock);
-	r = health_writable(&store->health);
+		return checkpointer->commits->catalog->health->read_only &&
+		                       !health_failed(checkpointer->commits->catalog->health)
+		               ? 0
+		               : r;
+	pthread_mutex_lock(&checkpointer->lock);
+	r = health_writable(checkpointer->commits->catalog->health);
 	if (r == 0)
-		r = run_locked(store);
-	pthread_mutex_unlock(&store->checkpoint_lock);
+		r = run_locked(checkpointer);
+	pthread_mutex_unlock(&checkpointer->lock);
 	return r;
 }

@@ -8,12 +8,14 @@
  * removed and replaced vectors have left, each between vectors of others, and then the tail.
  * All that is remembered are hints: a slot that was not fetched for is written all the same.
  */
+#include "engine/commit/prefetch.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "engine/base/latency.h"
 #include "engine/base/sizes.h"
 #include "engine/disk/write_window.h"
-#include "engine/store/store.h"
 
 /* Of the tail. It has blocks that were never written, so the disk has nothing to do. */
 #define TAIL_BYTES (WRITE_WINDOWS * WRITE_WINDOW_BYTES)
@@ -44,91 +46,91 @@ static uint64_t page_bytes(void)
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void prefetch_init(struct quiver *store)
+void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wishes *wishes)
 {
-	struct prefetch *fetch = &store->prefetch;
-
+	prefetch->catalog = catalog;
+	prefetch->wishes = wishes;
 	/* The first who takes a slot asks. */
-	atomic_init(&fetch->tail, 0);
-	atomic_init(&fetch->holes_enough, 0);
-	fetch->holes_from = fetch->holes_to = 0;
-	fetch->asked_ns = 0;
-	fetch->syncs = 0;
+	atomic_init(&prefetch->tail, 0);
+	atomic_init(&prefetch->holes_enough, 0);
+	prefetch->holes_from = prefetch->holes_to = 0;
+	prefetch->asked_ns = 0;
+	prefetch->syncs = 0;
 }
 
-void prefetch_cut(struct quiver *store, uint64_t rows)
+void prefetch_cut(struct prefetch *prefetch, uint64_t rows)
 {
-	if (atomic_load(&store->prefetch.tail) > rows)
-		atomic_store(&store->prefetch.tail, rows);
+	if (atomic_load(&prefetch->tail) > rows)
+		atomic_store(&prefetch->tail, rows);
 }
 
-void prefetch_freed(struct quiver *store)
+void prefetch_freed(struct prefetch *prefetch)
 {
-	atomic_store(&store->prefetch.holes_enough, 0);
+	atomic_store(&prefetch->holes_enough, 0);
 }
 
 /* ---- asking ---- */
 
-static uint64_t tail_slots(const struct quiver *store)
+static uint64_t tail_slots(const struct prefetch *prefetch)
 {
-	return TAIL_BYTES / store->geometry.vector_bytes + 1;
+	return TAIL_BYTES / prefetch->catalog->columns.geometry.vector_bytes + 1;
 }
 
 /* Whether `slot` has come so near to the end of what was fetched of the tail that another part of
  * WRITE_WINDOW_BYTES is worth asking for. */
-static bool tail_is_low(const struct quiver *store, uint64_t slot)
+static bool tail_is_low(const struct prefetch *prefetch, uint64_t slot)
 {
-	uint64_t want = slot + tail_slots(store) / WRITE_WINDOWS * (WRITE_WINDOWS - 1);
-	uint64_t rows = atomic_load(&store->catalog.columns.rows);
+	uint64_t want = slot + tail_slots(prefetch) / WRITE_WINDOWS * (WRITE_WINDOWS - 1);
+	uint64_t rows = atomic_load(&prefetch->catalog->columns.rows);
 
-	return atomic_load_explicit(&store->prefetch.tail, memory_order_relaxed) <
+	return atomic_load_explicit(&prefetch->tail, memory_order_relaxed) <
 	       (want < rows ? want : rows);
 }
 
-static bool holes_are_low(const struct quiver *store, uint64_t slot)
+static bool holes_are_low(const struct prefetch *prefetch, uint64_t slot)
 {
-	return slot >= atomic_load_explicit(&store->prefetch.holes_enough, memory_order_relaxed);
+	return slot >= atomic_load_explicit(&prefetch->holes_enough, memory_order_relaxed);
 }
 
-void prefetch_taken(struct quiver *store, const uint64_t *slots, size_t count)
+void prefetch_taken(struct prefetch *prefetch, const uint64_t *slots, size_t count)
 {
-	if (count == 0 || count * store->geometry.vector_bytes >= FOR_BYTES)
+	if (count == 0 || count * prefetch->catalog->columns.geometry.vector_bytes >= FOR_BYTES)
 		return;
-	if (tail_is_low(store, slots[count - 1]) || holes_are_low(store, slots[count - 1]))
-		wish_prefetch(&store->wishes);
+	if (tail_is_low(prefetch, slots[count - 1]) || holes_are_low(prefetch, slots[count - 1]))
+		wish_prefetch(prefetch->wishes);
 }
 
 /* ---- the tail ---- */
 
 /* Whether slots have been taken fast since the last time, and nobody has synced them. */
-static bool is_taken_fast(struct quiver *store)
+static bool is_taken_fast(struct prefetch *prefetch)
 {
-	struct prefetch *fetch = &store->prefetch;
 	uint64_t now = clock_monotonic_ns();
-	uint64_t syncs = atomic_load(&store->catalog.columns.vector_syncs);
-	bool fast = now - fetch->asked_ns < FAST_NS && syncs == fetch->syncs;
+	uint64_t syncs = atomic_load(&prefetch->catalog->columns.vector_syncs);
+	bool fast = now - prefetch->asked_ns < FAST_NS && syncs == prefetch->syncs;
 
-	fetch->asked_ns = now;
-	fetch->syncs = syncs;
+	prefetch->asked_ns = now;
+	prefetch->syncs = syncs;
 	return fast;
 }
 
-static uint64_t offset_of(const struct quiver *store, uint64_t slot)
+static uint64_t offset_of(const struct prefetch *prefetch, uint64_t slot)
 {
-	return columns_vector_offset(&store->catalog.columns, slot);
+	return columns_vector_offset(&prefetch->catalog->columns, slot);
 }
 
 /* Windows over what follows the slot that is taken next; whether there are any. */
-static bool follow(struct quiver *store, const struct slots_counts *counts)
+static bool follow(struct prefetch *prefetch, const struct slots_counts *counts)
 {
-	uint64_t at = offset_of(store, counts->used);
+	uint64_t at = offset_of(prefetch, counts->used);
 	uint64_t end = (at / WRITE_WINDOW_BYTES + WRITE_WINDOWS) * WRITE_WINDOW_BYTES;
 
-	if (!write_windows_follow(&store->catalog.columns, at, offset_of(store, counts->rows)))
+	if (!write_windows_follow(&prefetch->catalog->columns, at,
+	                          offset_of(prefetch, counts->rows)))
 		return false;
-	end = end < offset_of(store, counts->rows) ? end : offset_of(store, counts->rows);
-	atomic_store(&store->prefetch.tail,
-	             (end - COLUMN_HEADER_BYTES) / store->geometry.vector_bytes);
+	end = end < offset_of(prefetch, counts->rows) ? end : offset_of(prefetch, counts->rows);
+	atomic_store(&prefetch->tail, (end - COLUMN_HEADER_BYTES) /
+	                                      prefetch->catalog->columns.geometry.vector_bytes);
 	return true;
 }
 
@@ -142,22 +144,22 @@ static void will_need(const struct column *column, uint64_t from, uint64_t to)
 	}
 }
 
-static void prefetch_tail(struct quiver *store, const struct slots_counts *counts)
+static void prefetch_tail(struct prefetch *prefetch, const struct slots_counts *counts)
 {
-	uint64_t from = atomic_load(&store->prefetch.tail);
+	uint64_t from = atomic_load(&prefetch->tail);
 	uint64_t to;
 
-	if (is_taken_fast(store) && follow(store, counts))
+	if (is_taken_fast(prefetch) && follow(prefetch, counts))
 		return;
 	from = from > counts->used ? from : counts->used;
-	to = counts->used + tail_slots(store);
+	to = counts->used + tail_slots(prefetch);
 	to = to < counts->rows ? to : counts->rows;
 	/* Also where there is no tail: else whoever takes a slot would ask, and in vain. */
-	atomic_store(&store->prefetch.tail, to);
+	atomic_store(&prefetch->tail, to);
 	if (from >= to)
 		return;
-	will_need(&store->catalog.columns.vectors,
-	          offset_of(store, from) / PIECE_BYTES * PIECE_BYTES, offset_of(store, to));
+	will_need(&prefetch->catalog->columns.vectors,
+	          offset_of(prefetch, from) / PIECE_BYTES * PIECE_BYTES, offset_of(prefetch, to));
 }
 
 /* ---- holes ---- */
@@ -226,33 +228,33 @@ static void prefetch_edges(const struct column *column, const uint64_t *holes, s
 	will_need(column, range.from, range.to);
 }
 
-static void prefetch_holes(struct quiver *store, const struct slots_counts *counts)
+static void prefetch_holes(struct prefetch *prefetch, const struct slots_counts *counts)
 {
-	struct prefetch *fetch = &store->prefetch;
 	uint64_t holes[HOLES_AHEAD];
 	uint64_t end;
-	size_t count = slots_peek(&store->catalog.slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
+	size_t count = slots_peek(&prefetch->catalog->slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
 	size_t known = 0;
 
-	while (known < count && holes[known] >= fetch->holes_from && holes[known] < fetch->holes_to)
+	while (known < count && holes[known] >= prefetch->holes_from &&
+	       holes[known] < prefetch->holes_to)
 		known++;
-	prefetch_edges(&store->catalog.columns.vectors, holes + known, count - known);
-	prefetch_edges(&store->catalog.columns.ids, holes + known, count - known);
-	prefetch_edges(&store->catalog.columns.meta, holes + known, count - known);
-	fetch->holes_from = count > 0 ? holes[0] : end;
-	fetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
+	prefetch_edges(&prefetch->catalog->columns.vectors, holes + known, count - known);
+	prefetch_edges(&prefetch->catalog->columns.ids, holes + known, count - known);
+	prefetch_edges(&prefetch->catalog->columns.meta, holes + known, count - known);
+	prefetch->holes_from = count > 0 ? holes[0] : end;
+	prefetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
 	if (count > 0)
-		atomic_store(&fetch->holes_enough, holes[count / 2]);
+		atomic_store(&prefetch->holes_enough, holes[count / 2]);
 	else /* the next is behind `end`, or the tail's, of which there is nothing to be read */
-		atomic_store(&fetch->holes_enough, end < counts->used ? end : UINT64_MAX);
+		atomic_store(&prefetch->holes_enough, end < counts->used ? end : UINT64_MAX);
 }
 
-void prefetch_ahead(struct quiver *store)
+void prefetch_ahead(struct prefetch *prefetch)
 {
 	struct slots_counts counts;
 
-	slots_counts(&store->catalog.slots, &counts);
-	prefetch_holes(store, &counts);
-	if (tail_is_low(store, counts.used))
-		prefetch_tail(store, &counts);
+	slots_counts(&prefetch->catalog->slots, &counts);
+	prefetch_holes(prefetch, &counts);
+	if (tail_is_low(prefetch, counts.used))
+		prefetch_tail(prefetch, &counts);
 }

@@ -1,11 +1,12 @@
 /* Room on disk: growing ahead, blocks behind free slots, giving blocks back, cutting. */
+#include "engine/commit/space.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "engine/base/sizes.h"
-#include "engine/store/store.h"
 
 static void *reserve_words(uint64_t words)
 {
@@ -15,22 +16,35 @@ static void *reserve_words(uint64_t words)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int space_init(struct quiver *store)
+void space_init(struct space *space, struct catalog *catalog, struct superblock_file *superblock,
+                struct wishes *wishes)
 {
-	store->chunk_words = store->catalog.columns.vectors.reserved_bytes / CHUNK_BYTES / 64 + 1;
-	store->backed = reserve_words(store->chunk_words);
-	store->punched = reserve_words(store->chunk_words);
-	return store->backed && store->punched ? 0 : -ENOMEM;
+	space->catalog = catalog;
+	space->superblock = superblock;
+	space->wishes = wishes;
+	pthread_mutex_init(&space->grow_lock, NULL);
+	pthread_mutex_init(&space->hold_lock, NULL);
 }
 
-void space_destroy(struct quiver *store)
+int space_open(struct space *space)
 {
-	if (store->backed && munmap((void *)(uintptr_t)store->backed, store->chunk_words * 8) != 0)
+	space->chunk_words = space->catalog->columns.vectors.reserved_bytes / CHUNK_BYTES / 64 + 1;
+	space->backed = reserve_words(space->chunk_words);
+	space->punched = reserve_words(space->chunk_words);
+	prefetch_init(&space->prefetch, space->catalog, space->wishes);
+	return space->backed && space->punched ? 0 : -ENOMEM;
+}
+
+void space_destroy(struct space *space)
+{
+	if (space->backed && munmap((void *)(uintptr_t)space->backed, space->chunk_words * 8) != 0)
 		assert(!"munmap of the chunk map");
-	if (store->punched &&
-	    munmap((void *)(uintptr_t)store->punched, store->chunk_words * 8) != 0)
+	if (space->punched &&
+	    munmap((void *)(uintptr_t)space->punched, space->chunk_words * 8) != 0)
 		assert(!"munmap of the chunk map");
-	store->backed = store->punched = NULL;
+	space->backed = space->punched = NULL;
+	pthread_mutex_destroy(&space->grow_lock);
+	pthread_mutex_destroy(&space->hold_lock);
 }
 
 static bool bit_get(const _Atomic uint64_t *map, uint64_t at)
@@ -48,145 +62,114 @@ static void bit_put(_Atomic uint64_t *map, uint64_t at, bool on)
 		atomic_fetch_and_explicit(&map[at / 64], ~bit, memory_order_relaxed);
 }
 
-static uint64_t offset_of(const struct quiver *store, uint64_t slot)
+static uint64_t offset_of(const struct space *space, uint64_t slot)
 {
-	return COLUMN_HEADER_BYTES + slot * store->geometry.vector_bytes;
+	return COLUMN_HEADER_BYTES + slot * space->catalog->columns.geometry.vector_bytes;
 }
 
 /* Blocks behind the chunks that a slot lies in: what was punched is a hole, and a hole that a
  * full disk cannot fill must be an -ENOSPC here, not a SIGBUS later. */
-static int back_slot(struct quiver *store, uint64_t slot)
+static int back_slot(struct space *space, uint64_t slot)
 {
-	uint64_t first = offset_of(store, slot) / CHUNK_BYTES;
-	uint64_t last = (offset_of(store, slot + 1) - 1) / CHUNK_BYTES;
-	uint64_t file_end = offset_of(store, atomic_load(&store->catalog.columns.rows));
+	uint64_t first = offset_of(space, slot) / CHUNK_BYTES;
+	uint64_t last = (offset_of(space, slot + 1) - 1) / CHUNK_BYTES;
+	uint64_t file_end = offset_of(space, atomic_load(&space->catalog->columns.rows));
 	int r = 0;
 
 	for (uint64_t chunk = first; r == 0 && chunk <= last; chunk++) {
 		uint64_t from = chunk * CHUNK_BYTES;
 		uint64_t to = from + CHUNK_BYTES < file_end ? from + CHUNK_BYTES : file_end;
 
-		if (bit_get(store->backed, chunk))
+		if (bit_get(space->backed, chunk))
 			continue;
-		r = store->io->allocate(store->io, store->catalog.columns.vectors.fd, from,
-		                        to - from);
+		r = space->superblock->io->allocate(
+			space->superblock->io, space->catalog->columns.vectors.fd, from, to - from);
 		/* The last chunk is not whole yet: ask again after growing. */
 		if (r == 0 && to == from + CHUNK_BYTES)
-			bit_put(store->backed, chunk, true);
-		bit_put(store->punched, chunk, false);
+			bit_put(space->backed, chunk, true);
+		bit_put(space->punched, chunk, false);
 	}
 	return r;
 }
 
-static int back_slots(struct quiver *store, size_t count, const uint64_t *slots)
+static int back_slots(struct space *space, size_t count, const uint64_t *slots)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = back_slot(store, slots[i]);
+		r = back_slot(space, slots[i]);
 	for (size_t i = 0; r && i < count; i++)
-		slots_give(&store->catalog.slots, slots[i]);
+		slots_give(&space->catalog->slots, slots[i]);
 	return r;
 }
 
-/* Take slots, growing and, where the disk is full, freeing what is superseded. */
-static int take_waiting(struct quiver *store, size_t count, uint64_t *slots)
+int space_take(struct space *space, size_t count, uint64_t *slots)
 {
-	int r = slots_take(&store->catalog.slots, count, slots);
+	int r = slots_take(&space->catalog->slots, count, slots);
 
-	for (int tries = 0; r == -ENOSPC && tries < 3; tries++) {
-		r = space_grow(store, count, false);
-		if (r && health_verdict(HEALTH_GROWTH, r) == HEALTH_RETRY &&
-		    atomic_load(&store->deferred_count) > 0) {
-			r = checkpoint_run(store);
-			if (r)
-				return r;
-		} else if (r) {
-			return r;
-		}
-		r = slots_take(&store->catalog.slots, count, slots);
-	}
-	return r;
-}
-
-int space_take(struct quiver *store, size_t count, bool nowait, uint64_t *slots)
-{
-	int r;
-
-	if (nowait) {
-		r = slots_take(&store->catalog.slots, count, slots);
-		if (r == -ENOSPC) {
-			wish_growth(&store->wishes);
-			return -EAGAIN;
-		}
-	} else {
-		r = take_waiting(store, count, slots);
-	}
 	if (r)
-		return r;
-	r = back_slots(store, count, slots);
-	prefetch_taken(store, slots, count);
-	if (space_is_low(store))
-		wish_growth(&store->wishes);
+		return -EAGAIN; /* -ENOSPC is what the disk says */
+	r = back_slots(space, count, slots);
+	prefetch_taken(&space->prefetch, slots, count);
 	return r;
 }
 
-int64_t space_take_below(struct quiver *store, uint64_t below, size_t count, uint64_t *slots)
+int64_t space_take_below(struct space *space, uint64_t below, size_t count, uint64_t *slots)
 {
-	size_t got = slots_take_below(&store->catalog.slots, below, count, slots);
-	int r = back_slots(store, got, slots);
+	size_t got = slots_take_below(&space->catalog->slots, below, count, slots);
+	int r = back_slots(space, got, slots);
 
 	if (r == 0)
-		prefetch_taken(store, slots, got);
+		prefetch_taken(&space->prefetch, slots, got);
 	return r ? r : (int64_t)got;
 }
 
 /* Of a slot, in all three files: beside very small vectors the other two are the larger ones. */
-static uint64_t slot_bytes(const struct quiver *store)
+static uint64_t slot_bytes(const struct space *space)
 {
-	return store->geometry.vector_bytes + sizeof(uint64_t) + META_ROW_BYTES;
+	return space->catalog->columns.geometry.vector_bytes + sizeof(uint64_t) + META_ROW_BYTES;
 }
 
-uint64_t space_headroom(const struct quiver *store)
+uint64_t space_headroom(const struct space *space)
 {
-	uint64_t rows = atomic_load(&store->catalog.columns.rows);
-	uint64_t most = HEADROOM_MAX_BYTES / slot_bytes(store);
+	uint64_t rows = atomic_load(&space->catalog->columns.rows);
+	uint64_t most = HEADROOM_MAX_BYTES / slot_bytes(space);
 
 	return (rows / 4 < most ? rows / 4 : most) + 1;
 }
 
-bool space_is_low(struct quiver *store)
+bool space_is_low(struct space *space)
 {
 	struct slots_counts counts;
 
-	slots_counts(&store->catalog.slots, &counts);
-	return counts.free_below + (counts.rows - counts.used) < space_headroom(store);
+	slots_counts(&space->catalog->slots, &counts);
+	return counts.free_below + (counts.rows - counts.used) < space_headroom(space);
 }
 
 /* Every whole chunk of [from, to) has blocks now. */
-static void note_backed(struct quiver *store, uint64_t from, uint64_t to)
+static void note_backed(struct space *space, uint64_t from, uint64_t to)
 {
 	uint64_t chunk = (from + CHUNK_BYTES - 1) / CHUNK_BYTES;
 
 	for (; (chunk + 1) * CHUNK_BYTES <= to; chunk++)
-		bit_put(store->backed, chunk, true);
+		bit_put(space->backed, chunk, true);
 }
 
-static uint64_t grow_target(const struct quiver *store, uint64_t rows, uint64_t need)
+static uint64_t grow_target(const struct space *space, uint64_t rows, uint64_t need)
 {
-	uint64_t step = rows * slot_bytes(store);
+	uint64_t step = rows * slot_bytes(space);
 
 	if (step < GROW_MIN_BYTES)
 		step = GROW_MIN_BYTES;
 	if (step > GROW_MAX_BYTES)
 		step = GROW_MAX_BYTES;
-	rows += step / slot_bytes(store);
+	rows += step / slot_bytes(space);
 	if (rows < need)
 		rows = need;
-	return rows < store->catalog.columns.rows_max ? rows : store->catalog.columns.rows_max;
+	return rows < space->catalog->columns.rows_max ? rows : space->catalog->columns.rows_max;
 }
 
-int space_grow(struct quiver *store, uint64_t count, bool exactly)
+int space_grow(struct space *space, uint64_t count, bool exactly)
 {
 	uint64_t began = clock_monotonic_ns();
 	struct slots_counts counts;
@@ -194,127 +177,154 @@ int space_grow(struct quiver *store, uint64_t count, bool exactly)
 	uint64_t target;
 	int r = 0;
 
-	pthread_mutex_lock(&store->grow_lock);
-	slots_counts(&store->catalog.slots, &counts);
+	pthread_mutex_lock(&space->grow_lock);
+	slots_counts(&space->catalog->slots, &counts);
 	need = counts.used + (count > counts.free_below ? count - counts.free_below : 0);
 	if (need <= counts.rows)
 		goto out;
-	if (need > store->catalog.columns.rows_max) {
+	if (need > space->catalog->columns.rows_max) {
 		r = -ENOSPC;
 		goto out;
 	}
-	target = exactly ? need : grow_target(store, counts.rows, need);
-	r = columns_grow(&store->catalog.columns, target);
+	target = exactly ? need : grow_target(space, counts.rows, need);
+	r = columns_grow(&space->catalog->columns, target);
 	/* By halves: with one slot at a time a disk that is nearly full would be slow. */
 	while (r == -ENOSPC && target > need) {
 		target = need + (target - need) / 2;
-		r = columns_grow(&store->catalog.columns, target);
+		r = columns_grow(&space->catalog->columns, target);
 	}
 	if (r)
 		goto out;
-	note_backed(store, offset_of(store, counts.rows), offset_of(store, target));
-	slots_set_rows(&store->catalog.slots, target);
-	atomic_fetch_add(&store->health.counters.growths, 1);
-	latency_add(&store->health.counters.growth, clock_monotonic_ns() - began);
+	note_backed(space, offset_of(space, counts.rows), offset_of(space, target));
+	slots_set_rows(&space->catalog->slots, target);
+	atomic_fetch_add(&space->catalog->health->counters.growths, 1);
+	latency_add(&space->catalog->health->counters.growth, clock_monotonic_ns() - began);
 out:
-	pthread_mutex_unlock(&store->grow_lock);
+	pthread_mutex_unlock(&space->grow_lock);
 	return r;
 }
 
-int space_cut(struct quiver *store, uint64_t keep, uint64_t *freed)
+int space_cut(struct space *space, uint64_t keep, uint64_t *freed)
 {
 	uint64_t rows;
 	uint64_t before;
 	int r = 0;
 
-	pthread_mutex_lock(&store->grow_lock);
-	pthread_mutex_lock(&store->hold_lock);
-	before = atomic_load(&store->catalog.columns.rows);
-	rows = slots_trim(&store->catalog.slots) + keep;
+	pthread_mutex_lock(&space->grow_lock);
+	pthread_mutex_lock(&space->hold_lock);
+	before = atomic_load(&space->catalog->columns.rows);
+	rows = slots_trim(&space->catalog->slots) + keep;
 	if (rows >= before)
 		goto out;
-	store->cut_wanted = store->holds > 0;
-	if (store->holds > 0 || !slots_cut(&store->catalog.slots, rows))
+	space->cut_wanted = space->holds > 0;
+	if (space->holds > 0 || !slots_cut(&space->catalog->slots, rows))
 		goto out;
 	/* The superblock must not ask for more rows than there are. */
-	if (store->superblock.now.slots_used > rows) {
-		store->superblock.now.slots_used = rows;
-		r = health_judge(
-			&store->health, HEALTH_SUPERBLOCK,
-			superblock_write(store->io, store->superblock.fd, &store->superblock.now));
+	if (space->superblock->now.slots_used > rows) {
+		space->superblock->now.slots_used = rows;
+		r = health_judge(space->catalog->health, HEALTH_SUPERBLOCK,
+		                 superblock_write(space->superblock->io, space->superblock->fd,
+		                                  &space->superblock->now));
 	}
 	if (r == 0)
-		r = columns_cut(&store->catalog.columns, rows);
-	prefetch_cut(store, rows);
+		r = columns_cut(&space->catalog->columns, rows);
+	prefetch_cut(&space->prefetch, rows);
 	if (r) {
-		slots_set_rows(&store->catalog.slots, atomic_load(&store->catalog.columns.rows));
+		slots_set_rows(&space->catalog->slots, atomic_load(&space->catalog->columns.rows));
 		goto out;
 	}
-	for (uint64_t at = offset_of(store, rows) / CHUNK_BYTES;
-	     at <= offset_of(store, before) / CHUNK_BYTES; at++) {
-		bit_put(store->backed, at, false);
-		bit_put(store->punched, at, false);
+	for (uint64_t at = offset_of(space, rows) / CHUNK_BYTES;
+	     at <= offset_of(space, before) / CHUNK_BYTES; at++) {
+		bit_put(space->backed, at, false);
+		bit_put(space->punched, at, false);
 	}
-	*freed += (before - rows) * slot_bytes(store);
+	*freed += (before - rows) * slot_bytes(space);
 out:
-	pthread_mutex_unlock(&store->hold_lock);
-	pthread_mutex_unlock(&store->grow_lock);
+	pthread_mutex_unlock(&space->hold_lock);
+	pthread_mutex_unlock(&space->grow_lock);
 	return r;
 }
 
-void space_cut_later(struct quiver *store)
+void space_cut_later(struct space *space)
 {
-	pthread_mutex_lock(&store->hold_lock);
-	store->cut_wanted = true;
-	pthread_mutex_unlock(&store->hold_lock);
+	pthread_mutex_lock(&space->hold_lock);
+	space->cut_wanted = true;
+	pthread_mutex_unlock(&space->hold_lock);
+}
+
+bool space_cut_is_due(struct space *space, bool begin)
+{
+	bool due;
+
+	pthread_mutex_lock(&space->hold_lock);
+	due = space->cut_wanted && space->holds == 0;
+	if (begin)
+		space->cut_wanted = false;
+	pthread_mutex_unlock(&space->hold_lock);
+	return due;
+}
+
+void space_hold(struct space *space)
+{
+	pthread_mutex_lock(&space->hold_lock);
+	space->holds++;
+	pthread_mutex_unlock(&space->hold_lock);
+}
+
+void space_release(struct space *space)
+{
+	pthread_mutex_lock(&space->hold_lock);
+	space->holds--;
+	pthread_mutex_unlock(&space->hold_lock);
 }
 
 /* Punch the chunks that lie wholly in [first, first + count), which are taken by us. */
-static int punch_run(struct quiver *store, uint64_t first, uint64_t count, uint64_t *freed)
+static int punch_run(struct space *space, uint64_t first, uint64_t count, uint64_t *freed)
 {
-	uint64_t from = (offset_of(store, first) + CHUNK_BYTES - 1) / CHUNK_BYTES;
-	uint64_t to = offset_of(store, first + count) / CHUNK_BYTES;
+	uint64_t from = (offset_of(space, first) + CHUNK_BYTES - 1) / CHUNK_BYTES;
+	uint64_t to = offset_of(space, first + count) / CHUNK_BYTES;
 	int r = 0;
 
 	while (r == 0 && from < to) {
 		uint64_t end;
 
-		if (bit_get(store->punched, from)) {
+		if (bit_get(space->punched, from)) {
 			from++;
 			continue;
 		}
-		for (end = from; end < to && !bit_get(store->punched, end); end++) {
-			bit_put(store->backed, end, false);
-			bit_put(store->punched, end, true);
+		for (end = from; end < to && !bit_get(space->punched, end); end++) {
+			bit_put(space->backed, end, false);
+			bit_put(space->punched, end, true);
 		}
-		r = store->io->punch(store->io, store->catalog.columns.vectors.fd,
-		                     from * CHUNK_BYTES, (end - from) * CHUNK_BYTES);
+		r = space->superblock->io->punch(space->superblock->io,
+		                                 space->catalog->columns.vectors.fd,
+		                                 from * CHUNK_BYTES, (end - from) * CHUNK_BYTES);
 		if (r == 0) {
 			*freed += (end - from) * CHUNK_BYTES;
-			atomic_fetch_add(&store->health.counters.punches, 1);
+			atomic_fetch_add(&space->catalog->health->counters.punches, 1);
 		}
 		from = end;
 	}
 	return r;
 }
 
-int space_punch(struct quiver *store, uint64_t keep, uint64_t *freed)
+int space_punch(struct space *space, uint64_t keep, uint64_t *freed)
 {
-	uint64_t min = CHUNK_BYTES / store->geometry.vector_bytes + 2;
-	uint64_t max = GROW_MAX_BYTES / store->geometry.vector_bytes + min;
+	uint64_t min = CHUNK_BYTES / space->catalog->columns.geometry.vector_bytes + 2;
+	uint64_t max = GROW_MAX_BYTES / space->catalog->columns.geometry.vector_bytes + min;
 	uint64_t seen = 0;
 	uint64_t from = 0;
 	uint64_t count;
 	int r = 0;
 
-	pthread_mutex_lock(&store->grow_lock);
-	while (r == 0 && (count = slots_take_run(&store->catalog.slots, &from, min, max)) > 0) {
+	pthread_mutex_lock(&space->grow_lock);
+	while (r == 0 && (count = slots_take_run(&space->catalog->slots, &from, min, max)) > 0) {
 		seen += count;
 		if (seen > keep)
-			r = punch_run(store, from, count, freed);
-		slots_give_run(&store->catalog.slots, from, count);
+			r = punch_run(space, from, count, freed);
+		slots_give_run(&space->catalog->slots, from, count);
 		from += count;
 	}
-	pthread_mutex_unlock(&store->grow_lock);
+	pthread_mutex_unlock(&space->grow_lock);
 	return r == -EOPNOTSUPP ? 0 : r;
 }

@@ -140,7 +140,7 @@ static struct superblock recovered(struct quiver *store)
 	slots_counts(&store->catalog.slots, &counts);
 	sb.slots_used = counts.used;
 	sb.count = atomic_load(&store->catalog.index.count);
-	sb.lsn_ceiling += STORE_LSN_STEP;
+	sb.lsn_ceiling += CHECKPOINT_LSN_STEP;
 	return sb;
 }
 

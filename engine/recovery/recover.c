@@ -451,7 +451,7 @@ int recovery_finish(struct recovery *recovery)
 	/* That of a repair may have applied the first part of a commit. */
 	if (recovery->applied_lsn > sb->checkpoint_lsn)
 		sb->checkpoint_lsn = recovery->applied_lsn;
-	sb->lsn_ceiling += STORE_LSN_STEP;
+	sb->lsn_ceiling += CHECKPOINT_LSN_STEP;
 	if (recovery->scan.last_segment >= sb->wal_first)
 		sb->wal_first = recovery->scan.last_segment + 1;
 	sb->dir = recovery->dir;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "engine/base/fault.h"
-#include "engine/commit/commit.h"
+#include "engine/commit/group.h"
 #include "engine/store/local.h"
 #include "engine/store/store.h"
 
@@ -13,41 +13,41 @@ int local_flush(struct quiver *store)
 		return 0;
 	if (health_failed(&store->health))
 		return -EROFS;
-	switch (atomic_load(&store->durability)) {
+	switch (atomic_load(&store->commits.durability)) {
 	case QUIVER_ALWAYS:
 	case QUIVER_FLUSH:
 		return 0;
 	case QUIVER_NONE:
-		return checkpoint_run(store);
+		return checkpoint_run(&store->checkpointer);
 	default:
 		/* What is put from now on is not covered. */
-		atomic_store(&store->unsynced_bytes, 0);
+		atomic_store(&store->commits.unsynced_bytes, 0);
 		return health_judge(&store->health, HEALTH_LOG_SYNC,
-		                    wal_sync(&store->wal, atomic_load(&store->lsn)));
+		                    wal_sync(&store->wal, atomic_load(&store->commits.lsn)));
 	}
 }
 
 enum quiver_durability local_durability(struct quiver *store)
 {
-	return (enum quiver_durability)atomic_load(&store->durability);
+	return (enum quiver_durability)atomic_load(&store->commits.durability);
 }
 
 int local_set_durability(struct quiver *store, enum quiver_durability mode)
 {
 	int r = health_writable(&store->health);
 
-	if (r || atomic_load(&store->durability) == (int)mode)
+	if (r || atomic_load(&store->commits.durability) == (int)mode)
 		return r;
 	/* Most of the work while writers go on; then what has come since, while they wait: no
 	 * commit of mode none may lie behind one that has a log record. */
-	r = checkpoint_run(store);
+	r = checkpoint_run(&store->checkpointer);
 	if (r)
 		return r;
-	commit_pause(store);
-	r = checkpoint_run(store);
+	commit_pause(&store->commits);
+	r = checkpoint_run(&store->checkpointer);
 	if (r == 0)
-		atomic_store(&store->durability, (int)mode);
-	commit_resume(store);
+		atomic_store(&store->commits.durability, (int)mode);
+	commit_resume(&store->commits);
 	return r;
 }
 
@@ -55,7 +55,7 @@ int local_reserve(struct quiver *store, uint64_t count)
 {
 	int r = health_writable(&store->health);
 
-	return r ? r : space_grow(store, count, true);
+	return r ? r : space_grow(&store->space, count, true);
 }
 
 int local_set_autocompact(struct quiver *store, uint32_t percent)
@@ -89,9 +89,7 @@ uint64_t local_column_bytes(struct quiver *store, enum quiver_column column)
 int local_column_hold(struct quiver *store, enum quiver_column column, int *fd,
                       uint64_t *size_bytes)
 {
-	pthread_mutex_lock(&store->hold_lock);
-	store->holds++;
-	pthread_mutex_unlock(&store->hold_lock);
+	space_hold(&store->space);
 	*fd = column_of(store, column)->fd;
 	*size_bytes = local_column_bytes(store, column);
 	return 0;
@@ -100,9 +98,7 @@ int local_column_hold(struct quiver *store, enum quiver_column column, int *fd,
 void local_column_release(struct quiver *store, enum quiver_column column)
 {
 	(void)column; /* both are held together: they are cut together */
-	pthread_mutex_lock(&store->hold_lock);
-	store->holds--;
-	pthread_mutex_unlock(&store->hold_lock);
+	space_release(&store->space);
 }
 
 int64_t local_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/commit/change.h"
 #include "engine/store/kind.h"
 #include "engine/store/local.h"
 #include "engine/store/store.h"
@@ -130,7 +131,7 @@ int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct
 	const struct quiver_kind *kind = kind_of(store);
 
 	return kind ? kind->put(store, id, data, attr, attr_mask, flags, lsn)
-	            : local_put(store, id, data, attr, attr_mask, flags, lsn);
+	            : change_put(&store->checkpointer, id, data, attr, attr_mask, flags, lsn);
 }
 
 /* One by one; what is wrong with any of them is said before the first is sent. */
@@ -158,7 +159,8 @@ int quiver_put_batch(struct quiver *store, const struct quiver_record *records, 
 	const struct quiver_kind *kind = kind_of(store);
 
 	if (!kind)
-		return local_put_batch(store, records, count, attr, attr_mask, flags, lsn);
+		return change_put_batch(&store->checkpointer, records, count, attr, attr_mask,
+		                        flags, lsn);
 	return kind->put_batch ? kind->put_batch(store, records, count, attr, attr_mask, flags, lsn)
 	                       : put_each(store, records, count, attr, attr_mask, flags, lsn);
 }
@@ -167,7 +169,8 @@ int quiver_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *l
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->remove(store, id, flags, lsn) : local_remove(store, id, flags, lsn);
+	return kind ? kind->remove(store, id, flags, lsn)
+	            : change_remove(&store->checkpointer, id, flags, lsn);
 }
 
 int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags, uint64_t *lsn)
@@ -175,7 +178,7 @@ int quiver_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned fla
 	const struct quiver_kind *kind = kind_of(store);
 
 	if (!kind)
-		return local_rename(store, from, to, flags, lsn);
+		return change_rename(&store->checkpointer, from, to, flags, lsn);
 	return kind->rename ? kind->rename(store, from, to, flags, lsn) : -EOPNOTSUPP;
 }
 
@@ -185,7 +188,7 @@ int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr 
 	const struct quiver_kind *kind = kind_of(store);
 
 	return kind ? kind->set_attr(store, id, attr, mask, flags)
-	            : local_set_attr(store, id, attr, mask, flags);
+	            : change_set_attr(&store->checkpointer, id, attr, mask, flags);
 }
 
 void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr)
@@ -195,7 +198,7 @@ void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr)
 	if (kind)
 		kind->dir_attr(store, attr);
 	else
-		local_dir_attr(store, attr);
+		committer_dir(&store->commits, attr);
 }
 
 int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
@@ -204,7 +207,7 @@ int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, un
 	const struct quiver_kind *kind = kind_of(store);
 
 	return kind ? kind->set_dir_attr(store, attr, mask, flags)
-	            : local_set_dir_attr(store, attr, mask, flags);
+	            : change_set_dir_attr(&store->checkpointer, attr, mask, flags);
 }
 
 /* ---- durability and space ---- */
@@ -221,7 +224,7 @@ int quiver_checkpoint(struct quiver *store)
 	const struct quiver_kind *kind = kind_of(store);
 
 	if (!kind)
-		return checkpoint_run(store);
+		return checkpoint_run(&store->checkpointer);
 	return kind->checkpoint ? kind->checkpoint(store) : -EOPNOTSUPP;
 }
 

@@ -18,12 +18,13 @@ static void sync_on_time(struct quiver *store, uint64_t *last_sync_ns)
 	uint64_t now = clock_monotonic_ns();
 	uint64_t interval = (uint64_t)store->options.commit_interval_ms * 1000000;
 
-	if (now - *last_sync_ns < interval || atomic_load(&store->durability) != QUIVER_FSYNC ||
+	if (now - *last_sync_ns < interval ||
+	    atomic_load(&store->commits.durability) != QUIVER_FSYNC ||
 	    health_writable(&store->health) != 0)
 		return;
 	*last_sync_ns = now;
 	(void)health_judge(&store->health, HEALTH_LOG_SYNC,
-	                   wal_sync(&store->wal, atomic_load(&store->lsn)));
+	                   wal_sync(&store->wal, atomic_load(&store->commits.lsn)));
 }
 
 static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
@@ -32,11 +33,12 @@ static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
 	struct slots_counts counts;
 	int r;
 
-	if (now < *not_before_ns || health_writable(&store->health) != 0 || !space_is_low(store))
+	if (now < *not_before_ns || health_writable(&store->health) != 0 ||
+	    !space_is_low(&store->space))
 		return;
 	slots_counts(&store->catalog.slots, &counts);
 	/* One more than there are makes space_grow take its step. */
-	r = space_grow(store, counts.free_below + (counts.rows - counts.used) + 1, false);
+	r = space_grow(&store->space, counts.free_below + (counts.rows - counts.used) + 1, false);
 	if (r) {
 		*not_before_ns = now + RETRY_NS;
 		if (r != -ENOSPC)
@@ -85,23 +87,24 @@ static void *housekeep(void *arg)
 /* Whether there is enough to do for a checkpoint that nobody asked for. */
 static bool checkpoint_due(struct quiver *store)
 {
-	uint64_t log_bytes =
-		atomic_load(&store->wal.appended_bytes) - atomic_load(&store->checkpoint_bytes);
-	uint64_t deferred = atomic_load(&store->deferred_count);
+	uint64_t log_bytes = atomic_load(&store->wal.appended_bytes) -
+	                     atomic_load(&store->checkpointer.log_bytes);
+	uint64_t deferred = atomic_load(&store->commits.deferred_count);
 	int64_t idle_ns;
 
 	if (health_writable(&store->health) != 0)
 		return false;
-	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || deferred >= STORE_CHECKPOINT_DEFERRED ||
+	if (log_bytes >= STORE_CHECKPOINT_LOG_BYTES || deferred >= COMMITTER_DEFERRED_MAX ||
 	    deferred * store->geometry.vector_bytes >= STORE_CHECKPOINT_LOG_BYTES ||
-	    atomic_load(&store->catalog.attr_deltas.count) >= STORE_CHECKPOINT_ATTRS ||
-	    atomic_load(&store->unlogged_count) >= STORE_CHECKPOINT_UNLOGGED)
+	    atomic_load(&store->catalog.attr_deltas.count) >= COMMITTER_ATTRS_MAX ||
+	    atomic_load(&store->commits.unlogged_count) >= COMMITTER_UNLOGGED_MAX)
 		return true;
-	pthread_mutex_lock(&store->checkpoint_lock);
-	idle_ns = (int64_t)clock_monotonic_ns() - store->last_checkpoint_ns;
-	pthread_mutex_unlock(&store->checkpoint_lock);
+	pthread_mutex_lock(&store->checkpointer.lock);
+	idle_ns = (int64_t)clock_monotonic_ns() - store->checkpointer.last_ns;
+	pthread_mutex_unlock(&store->checkpointer.lock);
 	return idle_ns >= STORE_CHECKPOINT_INTERVAL_NS &&
-	       (atomic_load(&store->lsn) != atomic_load(&store->checkpoint_lsn) || deferred > 0);
+	       (atomic_load(&store->commits.lsn) != atomic_load(&store->checkpointer.lsn) ||
+	        deferred > 0);
 }
 
 /* Automatic runs are this far apart: what could not be moved then (a reader holds it, or it is
@@ -126,7 +129,7 @@ static void compact_if_due(struct quiver *store)
 	if (percent == 0 || health_writable(&store->health) != 0)
 		return;
 	slots_counts(&store->catalog.slots, &counts);
-	unused = counts.free_below + atomic_load(&store->deferred_count);
+	unused = counts.free_below + atomic_load(&store->commits.deferred_count);
 	/* Less than a growth step is not worth the moves. */
 	if (counts.used == 0 || unused * 100 < (uint64_t)percent * counts.used ||
 	    unused * store->geometry.vector_bytes < UINT64_C(16) << 20)
@@ -139,23 +142,17 @@ static void compact_if_due(struct quiver *store)
 static void cut_if_wanted(struct quiver *store)
 {
 	uint64_t freed = 0;
-	bool wanted;
 	int r = 0;
 
-	pthread_mutex_lock(&store->hold_lock);
-	wanted = store->cut_wanted && store->holds == 0;
-	pthread_mutex_unlock(&store->hold_lock);
-	if (!wanted || health_writable(&store->health) != 0)
+	if (!space_cut_is_due(&store->space, false) || health_writable(&store->health) != 0)
 		return;
-	pthread_mutex_lock(&store->checkpoint_lock);
-	checkpoint_free_unpinned(store);
-	if (store->deferred_pinned.count == 0) {
-		pthread_mutex_lock(&store->hold_lock);
-		store->cut_wanted = false;
-		pthread_mutex_unlock(&store->hold_lock);
-		r = space_cut(store, 0, &freed);
+	pthread_mutex_lock(&store->checkpointer.lock);
+	checkpoint_free_unpinned(&store->checkpointer);
+	if (store->checkpointer.pinned.count == 0) {
+		(void)space_cut_is_due(&store->space, true); /* a new hold puts it off again */
+		r = space_cut(&store->space, 0, &freed);
 	}
-	pthread_mutex_unlock(&store->checkpoint_lock);
+	pthread_mutex_unlock(&store->checkpointer.lock);
 	(void)health_judge(&store->health, HEALTH_CUT, r);
 }
 
@@ -175,7 +172,7 @@ static void *checkpointer(void *arg)
 		/* Errors have turned the store read-only and are reported; -ENOMEM is tried
 		 * again at the next tick. */
 		if (wanted || checkpoint_due(store))
-			(void)checkpoint_run(store);
+			(void)checkpoint_run(&store->checkpointer);
 		compact_if_due(store);
 		cut_if_wanted(store);
 		pthread_mutex_lock(&wishes->lock);
@@ -197,7 +194,7 @@ static void *prefetcher(void *arg)
 		}
 		wishes->prefetch = false;
 		pthread_mutex_unlock(&wishes->lock);
-		prefetch_ahead(store);
+		prefetch_ahead(&store->space.prefetch);
 		pthread_mutex_lock(&wishes->lock);
 	}
 	pthread_mutex_unlock(&wishes->lock);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/commit/compact.h"
 #include "engine/store/local.h"
 #include "engine/store/store.h"
 
@@ -22,13 +23,31 @@ void job_progress(struct quiver *store, uint64_t done, uint64_t total)
 	pthread_mutex_unlock(&store->job.lock);
 }
 
+static void compact_progress(void *arg, uint64_t done, uint64_t total)
+{
+	job_progress(arg, done, total);
+}
+
+int job_compact(struct quiver *store)
+{
+	struct compaction compaction = { .stop = &store->job.stop,
+		                         .progress = compact_progress,
+		                         .arg = store };
+	int r = compact_run(&store->checkpointer, &compaction);
+
+	pthread_mutex_lock(&store->job.lock);
+	store->job.status[QUIVER_COMPACT].freed_bytes = compaction.freed_bytes;
+	pthread_mutex_unlock(&store->job.lock);
+	return r;
+}
+
 static void *run(void *arg)
 {
 	struct quiver *store = arg;
 	struct job *job = &store->job;
 	struct quiver_job_status *status = &job->status[job->kind];
 	uint64_t began = clock_monotonic_ns();
-	int r = job->kind == QUIVER_COMPACT ? compact_run(store) : verify_run(store);
+	int r = job->kind == QUIVER_COMPACT ? job_compact(store) : verify_run(store);
 
 	pthread_mutex_lock(&job->lock);
 	status->result = r;

@@ -10,19 +10,6 @@
 
 int local_close(struct quiver *store);
 
-int local_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
-              unsigned attr_mask, unsigned flags, uint64_t *lsn);
-int local_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,
-                    const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
-                    uint64_t *lsn);
-int local_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn);
-int local_rename(struct quiver *store, uint64_t from, uint64_t to, unsigned flags, uint64_t *lsn);
-int local_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr, unsigned mask,
-                   unsigned flags);
-void local_dir_attr(struct quiver *store, struct quiver_attr *attr);
-int local_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
-                       unsigned flags);
-
 int local_flush(struct quiver *store);
 enum quiver_durability local_durability(struct quiver *store);
 /* `mode` is one of them. */

@@ -21,7 +21,7 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	stats->slots = counts.rows;
 	stats->slots_used = counts.used;
 	stats->slots_free = counts.free_below;
-	stats->slots_retired = atomic_load(&store->deferred_count);
+	stats->slots_retired = atomic_load(&store->commits.deferred_count);
 	stats->fragmentation =
 		counts.used == 0
 			? 0.0
@@ -29,7 +29,7 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	if (store->wal_started) {
 		wal_usage(&store->wal, &stats->wal_segments, &wal_file_bytes);
 		stats->wal_bytes = atomic_load(&store->wal.appended_bytes) -
-		                   atomic_load(&store->checkpoint_bytes);
+		                   atomic_load(&store->checkpointer.log_bytes);
 	}
 	stats->store_bytes = wal_file_bytes + SUPERBLOCK_FILE_BYTES +
 	                     blocks_of(store, store->catalog.columns.vectors.fd) +
@@ -49,8 +49,8 @@ void local_stats(struct quiver *store, struct quiver_stats *stats)
 	stats->count = atomic_load(&store->catalog.index.count);
 	stats->vector_bytes = store->geometry.vector_bytes;
 	count_space(store, stats);
-	stats->lsn = atomic_load(&store->lsn);
-	stats->lsn_checkpoint = atomic_load(&store->checkpoint_lsn);
+	stats->lsn = atomic_load(&store->commits.lsn);
+	stats->lsn_checkpoint = atomic_load(&store->checkpointer.lsn);
 	stats->lsn_durable = store->wal_started ? atomic_load(&store->wal.durable_lsn) : 0;
 	if (stats->lsn_durable < stats->lsn_checkpoint)
 		stats->lsn_durable = stats->lsn_checkpoint;
@@ -76,7 +76,7 @@ void local_stats(struct quiver *store, struct quiver_stats *stats)
 	latency_read(&counters->growth, &stats->growth);
 	latency_read(&counters->checkpoint, &stats->checkpoint);
 	latency_read(&counters->compact_step, &stats->compact_step);
-	stats->durability = (enum quiver_durability)atomic_load(&store->durability);
+	stats->durability = (enum quiver_durability)atomic_load(&store->commits.durability);
 	stats->autocompact_percent = atomic_load(&store->autocompact_percent);
 	stats->read_only = store->health.read_only;
 	stats->failed = health_failed(&store->health);

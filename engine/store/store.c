@@ -14,7 +14,6 @@
 #include "engine/base/epoch.h"
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
-#include "engine/commit/commit.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
 #include "engine/store/local.h"
@@ -193,11 +192,10 @@ out:
 static void init_locks(struct quiver *store)
 {
 	catalog_init(&store->catalog, &store->health);
-	pthread_mutex_init(&store->dir_lock, NULL);
-	pthread_mutex_init(&store->checkpoint_lock, NULL);
-	pthread_mutex_init(&store->grow_lock, NULL);
-	pthread_mutex_init(&store->hold_lock, NULL);
-	commit_queue_init(&store->queue);
+	committer_init(&store->commits, &store->catalog, &store->wal, &store->wishes,
+	               store->options.durability);
+	space_init(&store->space, &store->catalog, &store->superblock, &store->wishes);
+	checkpointer_init(&store->checkpointer, &store->commits, &store->space, &store->superblock);
 	job_init(&store->job);
 }
 
@@ -215,7 +213,6 @@ static struct quiver *new_store(const struct quiver_options *options)
 		store->options.commit_interval_ms = STORE_COMMIT_INTERVAL_MS;
 	store->dir_fd = store->lock_fd = store->superblock.fd = -1;
 	store->superblock.io = store->io;
-	atomic_init(&store->durability, (int)options->durability);
 	atomic_init(&store->autocompact_percent, options->autocompact_percent);
 	if (health_init(&store->health, options->read_only, options->on_report,
 	                options->on_report_arg) != 0) {
@@ -340,10 +337,9 @@ static int open_columns(struct quiver *store, bool read_only, struct quiver_erro
 	                     sb->slots_used, read_only, error);
 
 	if (r == 0)
-		r = space_init(store);
+		r = space_open(&store->space);
 	if (r)
 		return r;
-	prefetch_init(store);
 	return 0;
 }
 
@@ -367,12 +363,12 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 uint64_t store_begin(struct superblock *sb)
 {
 	/* A clean close left the next one as the ceiling. */
-	uint64_t next_lsn = sb->clean ? sb->lsn_ceiling : sb->lsn_ceiling - STORE_LSN_STEP;
+	uint64_t next_lsn = sb->clean ? sb->lsn_ceiling : sb->lsn_ceiling - CHECKPOINT_LSN_STEP;
 
 	if (next_lsn <= sb->checkpoint_lsn)
 		next_lsn = sb->checkpoint_lsn + 1;
-	if (sb->lsn_ceiling < next_lsn + STORE_LSN_STEP)
-		sb->lsn_ceiling = next_lsn + STORE_LSN_STEP;
+	if (sb->lsn_ceiling < next_lsn + CHECKPOINT_LSN_STEP)
+		sb->lsn_ceiling = next_lsn + CHECKPOINT_LSN_STEP;
 	sb->clean = false;
 	return next_lsn;
 }
@@ -389,16 +385,16 @@ static int begin_life(struct quiver *store)
 	struct superblock begun = *sb;
 	int r;
 
-	store->dir = sb->dir;
-	store->next_lsn = store_begin(&begun);
-	atomic_store(&store->lsn, sb->checkpoint_lsn);
-	atomic_store(&store->checkpoint_lsn, sb->checkpoint_lsn);
-	store->last_checkpoint_ns = (int64_t)clock_monotonic_ns();
+	store->commits.dir = sb->dir;
+	store->commits.next_lsn = store_begin(&begun);
+	atomic_store(&store->commits.lsn, sb->checkpoint_lsn);
+	atomic_store(&store->checkpointer.lsn, sb->checkpoint_lsn);
+	store->checkpointer.last_ns = (int64_t)clock_monotonic_ns();
 	if (store->health.read_only)
 		return 0;
 	*sb = begun;
 	r = superblock_write(store->io, store->superblock.fd, sb);
-	atomic_store(&store->lsn_ceiling, sb->lsn_ceiling);
+	atomic_store(&store->commits.lsn_ceiling, sb->lsn_ceiling);
 	if (r == 0)
 		r = wal_clear(store->io, store->dir_fd);
 	if (r == 0)
@@ -415,17 +411,11 @@ static int begin_life(struct quiver *store)
 
 static void free_store(struct quiver *store)
 {
-	space_destroy(store);
+	space_destroy(&store->space);
 	catalog_destroy(&store->catalog);
-	commit_queue_destroy(&store->queue);
-	pthread_mutex_destroy(&store->dir_lock);
-	pthread_mutex_destroy(&store->checkpoint_lock);
-	pthread_mutex_destroy(&store->grow_lock);
-	pthread_mutex_destroy(&store->hold_lock);
+	checkpointer_destroy(&store->checkpointer);
+	committer_destroy(&store->commits);
 	pthread_mutex_destroy(&store->job.lock);
-	free(store->deferred_frees.items);
-	free(store->unlogged.items);
-	free(store->deferred_pinned.items);
 	health_destroy(&store->health);
 	free(store);
 }
@@ -545,14 +535,14 @@ static int end_life(struct quiver *store)
 	struct index_stamp stamp;
 	struct slots_counts counts;
 	uint64_t freed = 0;
-	int r = checkpoint_run(store);
+	int r = checkpoint_run(&store->checkpointer);
 
 	if (r)
 		return r;
-	pthread_mutex_lock(&store->checkpoint_lock);
-	r = space_punch(store, 0, &freed);
+	pthread_mutex_lock(&store->checkpointer.lock);
+	r = space_punch(&store->space, 0, &freed);
 	if (r == 0)
-		r = space_cut(store, 0, &freed);
+		r = space_cut(&store->space, 0, &freed);
 	if (r)
 		goto out;
 	slots_counts(&store->catalog.slots, &counts);
@@ -569,10 +559,10 @@ static int end_life(struct quiver *store)
 	sb->count = atomic_load(&store->catalog.index.count);
 	sb->wal_first = wal_first_above(&store->wal, UINT64_MAX - 1) + 2;
 	/* Not the checkpoint's and one: LSNs that a crash took back are used up all the same. */
-	sb->lsn_ceiling = store->next_lsn;
+	sb->lsn_ceiling = store->commits.next_lsn;
 	r = superblock_write(store->io, store->superblock.fd, sb);
 out:
-	pthread_mutex_unlock(&store->checkpoint_lock);
+	pthread_mutex_unlock(&store->checkpointer.lock);
 	return r;
 }
 

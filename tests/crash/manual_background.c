@@ -28,27 +28,28 @@ int manual_background_keep_house(struct quiver *store)
 
 	if (wal_wants_prepare(&store->wal))
 		r = wal_prepare(&store->wal);
-	if (r == 0 && space_is_low(store)) {
+	if (r == 0 && space_is_low(&store->space)) {
 		slots_counts(&store->catalog.slots, &counts);
-		r = space_grow(store, counts.free_below + (counts.rows - counts.used) + 1, false);
+		r = space_grow(&store->space, counts.free_below + (counts.rows - counts.used) + 1,
+		               false);
 	}
 	store->wishes.growth = store->wishes.segment = false;
 	if (r == 0 && store->wishes.checkpoint)
-		r = checkpoint_run(store);
+		r = checkpoint_run(&store->checkpointer);
 	store->wishes.checkpoint = false;
 	return r;
 }
 
 int manual_background_sync(struct quiver *store)
 {
-	if (atomic_load(&store->durability) != QUIVER_FSYNC)
+	if (atomic_load(&store->commits.durability) != QUIVER_FSYNC)
 		return 0;
 	return health_judge(&store->health, HEALTH_LOG_SYNC,
-	                    wal_sync(&store->wal, atomic_load(&store->lsn)));
+	                    wal_sync(&store->wal, atomic_load(&store->commits.lsn)));
 }
 
 int manual_background_compact(struct quiver *store)
 {
 	store->job.kind = QUIVER_COMPACT;
-	return compact_run(store);
+	return job_compact(store);
 }

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/commit/commit.h"
+#include "engine/commit/group.h"
+#include "engine/store/store.h"
 #include "workload.h"
 
 #define GROUP_MOST 6
@@ -122,10 +123,10 @@ static size_t queued(struct quiver *store)
 {
 	size_t n = 0;
 
-	pthread_mutex_lock(&store->queue.lock);
-	for (const struct commit_request *r = store->queue.first; r; r = r->next)
+	pthread_mutex_lock(&store->commits.queue.lock);
+	for (const struct commit_request *r = store->commits.queue.first; r; r = r->next)
 		n++;
-	pthread_mutex_unlock(&store->queue.lock);
+	pthread_mutex_unlock(&store->commits.queue.lock);
 	return n;
 }
 
@@ -133,14 +134,14 @@ static size_t queued(struct quiver *store)
  * the order is that of the list, whoever of them then leads. */
 static void run_group(struct run *run, struct writer *writers, size_t count)
 {
-	commit_pause(run->store);
+	commit_pause(&run->store->commits);
 	for (size_t n = 0; n < count; n++) {
 		if (pthread_create(&writers[n].thread, NULL, write_one, &writers[n]) != 0)
 			abort();
 		while (queued(run->store) <= n)
 			(void)sched_yield();
 	}
-	commit_resume(run->store);
+	commit_resume(&run->store->commits);
 	for (size_t n = 0; n < count; n++)
 		if (pthread_join(writers[n].thread, NULL) != 0)
 			abort();

@@ -81,7 +81,7 @@ static void judge_change(struct run *run, const char *what, int r, int want, boo
 static void quiet(const struct run *run)
 {
 	for (int i = 0; i < QUIET_POLLS && !faults_fired() && run->store->wishes.open; i++) {
-		if (!wal_wants_prepare(&run->store->wal) && !space_is_low(run->store))
+		if (!wal_wants_prepare(&run->store->wal) && !space_is_low(&run->store->space))
 			return;
 		usleep(POLL_US);
 	}

@@ -196,11 +196,11 @@ static void test_without_a_tail_nobody_goes_on_asking_for_it(void **state)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_int_equal(put_version(store, VECTORS, 1, 0), 0);
-	for (unsigned i = 0; i < WAIT_MS && atomic_load(&store->prefetch.tail) < VECTORS; i++)
+	for (unsigned i = 0; i < WAIT_MS && atomic_load(&store->space.prefetch.tail) < VECTORS; i++)
 		(void)usleep(1000);
 	slots_counts(&store->catalog.slots, &counts);
 	assert_int_equal(counts.used, counts.rows);
-	assert_int_equal(atomic_load(&store->prefetch.tail), counts.rows);
+	assert_int_equal(atomic_load(&store->space.prefetch.tail), counts.rows);
 	close_store(store);
 }
 

@@ -1,0 +1,353 @@
+#include "engine/commit/change.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "engine/base/fault.h"
+#include "engine/commit/commit.h"
+#include "engine/commit/room.h"
+
+/* A rename or move whose source changes meanwhile starts again; this many times in a row
+ * means that something is wrong. */
+#define RETRIES_MAX 1000
+#define PARTS_MAX 512
+/* Less than this in one piece is not worth a request to the device (QUIVER_WRITE_SOON). */
+#define SOON_MIN_BYTES (UINT64_C(128) << 10)
+
+static struct catalog *catalog_of(const struct checkpointer *checkpointer)
+{
+	return checkpointer->commits->catalog;
+}
+
+static uint64_t bytes_of(const struct checkpointer *checkpointer)
+{
+	return catalog_of(checkpointer)->columns.geometry.vector_bytes;
+}
+
+/* Early answers, before a slot is taken. */
+static int may_change(const struct checkpointer *checkpointer, uint64_t id, unsigned flags)
+{
+	if (id > QUIVER_ID_MAX)
+		return -EINVAL;
+	if ((flags & QUIVER_NOWAIT) &&
+	    ((flags & QUIVER_SYNC) ||
+	     atomic_load(&checkpointer->commits->durability) == QUIVER_ALWAYS))
+		return health_writable(catalog_of(checkpointer)->health) ? -EROFS : -EAGAIN;
+	return health_writable(catalog_of(checkpointer)->health);
+}
+
+int change_put(struct checkpointer *checkpointer, uint64_t id, const void *data,
+               const struct quiver_attr *attr, unsigned attr_mask, unsigned flags, uint64_t *lsn)
+{
+	struct commit_op op = {
+		.type = WAL_PUT,
+		.id = id,
+		.src_slot = SLOT_NONE,
+		.data = data,
+		.attr = *attr,
+		.mask = attr_mask,
+	};
+	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
+	struct iovec part = { .iov_base = (void *)(uintptr_t)data,
+		              .iov_len = bytes_of(checkpointer) };
+	int r = may_change(checkpointer, id, flags);
+
+	if (r == 0)
+		r = room_take(checkpointer, 1, flags & QUIVER_NOWAIT, &op.slot);
+	if (r)
+		return r;
+	op.bytes_hash = XXH3_64bits(data, bytes_of(checkpointer));
+	r = health_judge(
+		catalog_of(checkpointer)->health, HEALTH_SLOTS,
+		columns_write_vectors(&catalog_of(checkpointer)->columns, op.slot, &part, 1));
+	if (r) {
+		slots_give(&catalog_of(checkpointer)->slots, op.slot);
+		return r;
+	}
+	r = commit_submit(checkpointer, &request);
+	if (r == 0 && lsn)
+		*lsn = request.lsn;
+	return r;
+}
+
+struct keyed {
+	uint64_t id;
+	size_t at;
+};
+
+static int by_id_then_place(const void *a, const void *b)
+{
+	const struct keyed *x = a;
+	const struct keyed *y = b;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* One op for each ID, from the last record that names it, in the order of those records.
+ * *ops is malloc'd. */
+static int ops_of(const struct quiver_record *records, size_t count, struct commit_op **ops,
+                  size_t *n)
+{
+	struct keyed *keys = malloc(count * sizeof(*keys));
+	bool *last = calloc(count, sizeof(*last));
+	int r = 0;
+
+	*n = 0;
+	*ops = calloc(count, sizeof(**ops));
+	if (!keys || !last || !*ops) {
+		r = -ENOMEM;
+		goto out;
+	}
+	for (size_t i = 0; i < count; i++)
+		keys[i] = (struct keyed){ .id = records[i].id, .at = i };
+	qsort(keys, count, sizeof(*keys), by_id_then_place);
+	for (size_t i = 0; i < count; i++)
+		last[keys[i].at] = i + 1 == count || keys[i + 1].id != keys[i].id;
+	for (size_t i = 0; i < count; i++)
+		if (last[i])
+			(*ops)[(*n)++] = (struct commit_op){ .type = WAL_PUT,
+				                             .id = records[i].id,
+				                             .src_slot = SLOT_NONE,
+				                             .data = records[i].data };
+out:
+	if (r) {
+		free(*ops);
+		*ops = NULL;
+	}
+	free(keys);
+	free(last);
+	return r;
+}
+
+/* Neighbouring slots that were written: on their way to the device, if that is wanted. */
+static void write_soon(struct checkpointer *checkpointer, uint64_t slot, uint64_t count,
+                       unsigned flags)
+{
+	if ((flags & QUIVER_WRITE_SOON) && count * bytes_of(checkpointer) >= SOON_MIN_BYTES)
+		columns_slots_soon(&catalog_of(checkpointer)->columns, slot, count);
+}
+
+/* Write the bytes of all ops, neighbouring slots in one call. */
+static int write_batch(struct checkpointer *checkpointer, struct commit_op *ops, size_t count,
+                       unsigned flags)
+{
+	struct iovec parts[PARTS_MAX];
+	int n = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		ops[i].bytes_hash = XXH3_64bits(ops[i].data, bytes_of(checkpointer));
+		parts[n].iov_base = (void *)(uintptr_t)ops[i].data;
+		parts[n++].iov_len = bytes_of(checkpointer);
+		if (i + 1 == count || n == PARTS_MAX || ops[i + 1].slot != ops[i].slot + 1) {
+			uint64_t first = ops[i].slot - (uint64_t)(n - 1);
+
+			r = health_judge(catalog_of(checkpointer)->health, HEALTH_SLOTS,
+			                 columns_write_vectors(&catalog_of(checkpointer)->columns,
+			                                       first, parts, n));
+			if (r == 0)
+				write_soon(checkpointer, first, (uint64_t)n, flags);
+			n = 0;
+		}
+	}
+	return r;
+}
+
+static int take_batch(struct checkpointer *checkpointer, struct commit_op *ops, size_t count,
+                      unsigned flags)
+{
+	uint64_t *slots = malloc(count * sizeof(*slots));
+	int r = slots ? room_take(checkpointer, count, flags & QUIVER_NOWAIT, slots) : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		ops[i].slot = slots[i];
+	free(slots);
+	return r;
+}
+
+int change_put_batch(struct checkpointer *checkpointer, const struct quiver_record *records,
+                     size_t count, const struct quiver_attr *attr, unsigned attr_mask,
+                     unsigned flags, uint64_t *lsn)
+{
+	struct commit_request request = { .flags = flags };
+	int r = may_change(checkpointer, 0, flags);
+
+	if (r == 0 && count > QUIVER_BATCH_BYTES_MAX / bytes_of(checkpointer))
+		r = -E2BIG;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (records[i].id > QUIVER_ID_MAX)
+			r = -EINVAL;
+	if (r || count == 0)
+		return r;
+	r = ops_of(records, count, &request.ops, &request.count);
+	if (r)
+		return r;
+	for (size_t i = 0; i < request.count; i++) {
+		request.ops[i].attr = *attr;
+		request.ops[i].mask = attr_mask;
+	}
+	r = take_batch(checkpointer, request.ops, request.count, flags);
+	if (r)
+		goto out;
+	r = write_batch(checkpointer, request.ops, request.count, flags);
+	if (r) {
+		for (size_t i = 0; i < request.count; i++)
+			slots_give(&catalog_of(checkpointer)->slots, request.ops[i].slot);
+		goto out;
+	}
+	r = commit_submit(checkpointer, &request);
+	if (r == 0) {
+		atomic_fetch_add(&catalog_of(checkpointer)->health->counters.batches, 1);
+		if (lsn)
+			*lsn = request.lsn;
+	}
+out:
+	free(request.ops);
+	return r;
+}
+
+int change_remove(struct checkpointer *checkpointer, uint64_t id, unsigned flags, uint64_t *lsn)
+{
+	struct commit_op op = {
+		.type = WAL_REMOVE, .id = id, .slot = SLOT_NONE, .src_slot = SLOT_NONE
+	};
+	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
+	int r = commit_submit(checkpointer, &request);
+
+	if (r == 0 && lsn)
+		*lsn = request.lsn;
+	return r;
+}
+
+/* Copy the bytes of `ref` into `op->slot`, checked on the way. `buffer` holds N bytes. */
+static int copy_slot(struct checkpointer *checkpointer, const struct quiver_ref *ref,
+                     struct commit_op *op, void *buffer)
+{
+	uint64_t n = bytes_of(checkpointer);
+	struct iovec part = { .iov_base = buffer, .iov_len = n };
+	int r = catalog_ref_verify(catalog_of(checkpointer), ref);
+
+	if (r == 0)
+		r = catalog_ref_read(catalog_of(checkpointer), ref, 0, n, buffer);
+	if (r)
+		return r;
+	op->src_slot = ref->slot;
+	op->bytes_hash = XXH3_64bits(buffer, n);
+	/* The copy that is written must be the one that was verified. */
+	if (vector_sum(ref->id, ref->lsn, op->bytes_hash) != ref->sum)
+		return -EIO;
+	return health_judge(
+		catalog_of(checkpointer)->health, HEALTH_SLOTS,
+		columns_write_vectors(&catalog_of(checkpointer)->columns, op->slot, &part, 1));
+}
+
+static int rename_once(struct checkpointer *checkpointer, struct commit_op *op, unsigned flags,
+                       void *buffer, uint64_t *lsn)
+{
+	struct commit_request request = { .ops = op, .count = 1, .flags = flags };
+	struct quiver_ref ref;
+	int r = catalog_get(catalog_of(checkpointer), op->from, &ref);
+
+	if (r)
+		return r;
+	r = room_take(checkpointer, 1, flags & QUIVER_NOWAIT, &op->slot);
+	if (r)
+		goto unref;
+	r = copy_slot(checkpointer, &ref, op, buffer);
+	if (r) {
+		slots_give(&catalog_of(checkpointer)->slots, op->slot);
+		goto unref;
+	}
+	r = commit_submit(checkpointer, &request);
+	if (r == 0 && lsn)
+		*lsn = request.lsn;
+unref:
+	catalog_unref(catalog_of(checkpointer), &ref);
+	return r;
+}
+
+int change_rename(struct checkpointer *checkpointer, uint64_t from, uint64_t to, unsigned flags,
+                  uint64_t *lsn)
+{
+	struct commit_op op = { .type = WAL_RENAME, .id = to, .from = from };
+	void *buffer;
+	int r = may_change(checkpointer, to, flags);
+
+	if (r)
+		return r;
+	if (from == to) {
+		if (flags & QUIVER_NOREPLACE)
+			return catalog_stat(catalog_of(checkpointer), to, NULL, NULL) == 0
+			               ? -EEXIST
+			               : -ENOENT;
+		return catalog_stat(catalog_of(checkpointer), to, NULL, lsn);
+	}
+	buffer = malloc(bytes_of(checkpointer));
+	if (!buffer)
+		return -ENOMEM;
+	r = -ESTALE;
+	for (int tries = 0; r == -ESTALE && tries < RETRIES_MAX; tries++)
+		r = rename_once(checkpointer, &op, flags, buffer, lsn);
+	free(buffer);
+	return r == -ESTALE ? -EBUSY : r;
+}
+
+int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_slot,
+                uint64_t to_slot, void *buffer)
+{
+	struct commit_op op = { .type = WAL_MOVE, .id = id, .slot = to_slot };
+	struct commit_request request = { .ops = &op, .count = 1 };
+	struct quiver_ref ref;
+	int r = catalog_get(catalog_of(checkpointer), id, &ref);
+
+	if (r == 0 && ref.slot != from_slot) {
+		catalog_unref(catalog_of(checkpointer), &ref);
+		r = -ESTALE;
+	}
+	if (r) {
+		slots_give(&catalog_of(checkpointer)->slots, to_slot);
+		return r;
+	}
+	r = copy_slot(checkpointer, &ref, &op, buffer);
+	if (r)
+		slots_give(&catalog_of(checkpointer)->slots, to_slot);
+	else
+		r = commit_submit(checkpointer, &request);
+	catalog_unref(catalog_of(checkpointer), &ref);
+	return r;
+}
+
+/* Of a vector or, with QUIVER_ID_NONE, of the directory. */
+static int commit_attr(struct checkpointer *checkpointer, enum wal_type type, uint64_t id,
+                       const struct quiver_attr *attr, unsigned mask, unsigned flags)
+{
+	struct commit_op op = {
+		.type = type,
+		.id = id,
+		.slot = SLOT_NONE,
+		.src_slot = SLOT_NONE,
+		.attr = *attr,
+		.mask = mask,
+	};
+	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
+
+	return commit_submit(checkpointer, &request);
+}
+
+int change_set_attr(struct checkpointer *checkpointer, uint64_t id, const struct quiver_attr *attr,
+                    unsigned mask, unsigned flags)
+{
+	return commit_attr(checkpointer, WAL_SETATTR, id, attr, mask, flags);
+}
+
+int change_set_dir_attr(struct checkpointer *checkpointer, const struct quiver_attr *attr,
+                        unsigned mask, unsigned flags)
+{
+	return commit_attr(checkpointer, WAL_DIRATTR, QUIVER_ID_NONE, attr, mask, flags);
+}

@@ -1,0 +1,29 @@
+/*
+ * change.h - what changes vectors: slots are taken, bytes written to them, and the commit handed
+ * to the group. Contracts and errors are those of the calls of quiver.h with the same names.
+ * Any thread, no lock held.
+ */
+#ifndef QUIVER_CHANGE_H
+#define QUIVER_CHANGE_H
+
+#include "engine/commit/checkpoint.h"
+
+int change_put(struct checkpointer *checkpointer, uint64_t id, const void *data,
+               const struct quiver_attr *attr, unsigned attr_mask, unsigned flags, uint64_t *lsn);
+int change_put_batch(struct checkpointer *checkpointer, const struct quiver_record *records,
+                     size_t count, const struct quiver_attr *attr, unsigned attr_mask,
+                     unsigned flags, uint64_t *lsn);
+int change_remove(struct checkpointer *checkpointer, uint64_t id, unsigned flags, uint64_t *lsn);
+int change_rename(struct checkpointer *checkpointer, uint64_t from, uint64_t to, unsigned flags,
+                  uint64_t *lsn);
+int change_set_attr(struct checkpointer *checkpointer, uint64_t id, const struct quiver_attr *attr,
+                    unsigned mask, unsigned flags);
+int change_set_dir_attr(struct checkpointer *checkpointer, const struct quiver_attr *attr,
+                        unsigned mask, unsigned flags);
+
+/* Move vector `id` from one slot to another, which is taken; on failure that is given back.
+ * `buffer` holds N bytes. -ESTALE it is not in from_slot any more; -ENOENT; as a put. */
+int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_slot,
+                uint64_t to_slot, void *buffer);
+
+#endif

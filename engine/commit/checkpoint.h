@@ -1,0 +1,43 @@
+/*
+ * checkpoint.h - making everything up to an LSN durable in the data files, so that the log
+ * behind it can go and superseded slots can be used again.
+ */
+#ifndef QUIVER_CHECKPOINT_H
+#define QUIVER_CHECKPOINT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "engine/commit/committer.h"
+#include "engine/commit/deferred_frees.h"
+#include "engine/commit/space.h"
+#include "engine/disk/superblock_file.h"
+
+/* LSNs below the ceiling are handed out without writing the superblock. 2^40 are never used
+ * up between two checkpoints, and 2^23 unclean opens would use all there are. */
+#define CHECKPOINT_LSN_STEP (UINT64_C(1) << 40)
+
+struct checkpointer {
+	struct committer *commits; /* not owned, as the next two */
+	struct space *space;
+	struct superblock_file *superblock;
+	pthread_mutex_t lock; /* one checkpoint at a time */
+	struct deferred_free_list pinned; /* lock; freed on disk, a reader still inside */
+	int64_t last_ns; /* lock; when one began, CLOCK_MONOTONIC */
+	_Atomic uint64_t lsn; /* of the last one; written under the lock */
+	_Atomic uint64_t log_bytes; /* wal.appended_bytes at that LSN; written under the lock */
+};
+
+/* All-zero memory becomes a checkpointer. */
+void checkpointer_init(struct checkpointer *checkpointer, struct committer *commits,
+                       struct space *space, struct superblock_file *superblock);
+void checkpointer_destroy(struct checkpointer *checkpointer);
+
+/* 0 (also on a read-only store), -EROFS the store has failed, -errno. No lock held. Waits for
+ * the disk, and does not stop writers. */
+int checkpoint_run(struct checkpointer *checkpointer);
+/* Superseded slots that nobody is in any more become free. Checkpoint lock. */
+void checkpoint_free_unpinned(struct checkpointer *checkpointer);
+
+#endif

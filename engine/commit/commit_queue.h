@@ -1,0 +1,84 @@
+/*
+ * commit_queue.h - requests to commit, and who waits with one: group commit has one leader at a
+ * time, which plans, logs, syncs and publishes the commits of all who wait (group.c).
+ */
+#ifndef QUIVER_COMMIT_QUEUE_H
+#define QUIVER_COMMIT_QUEUE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/media/meta_row.h"
+#include "engine/media/wal_record.h"
+
+struct commit_op {
+	/* set by the caller */
+	enum wal_type type; /* PUT, REMOVE, RENAME, MOVE, SETATTR, DIRATTR */
+	uint64_t id;
+	uint64_t from; /* RENAME: ID it was */
+	uint64_t slot; /* PUT, RENAME, MOVE: taken, and the N bytes are written to it */
+	uint64_t src_slot; /* RENAME, MOVE: slot whose bytes were copied */
+	const void *data; /* PUT: N bytes, for the log */
+	uint64_t bytes_hash; /* PUT, RENAME, MOVE: XXH3-64 of the N bytes */
+	struct quiver_attr attr;
+	unsigned mask; /* QUIVER_ATTR_* */
+	/* set by the leader */
+	uint64_t old_slot;
+	struct meta_row row;
+	uint64_t lsn;
+};
+
+/* Whether the op writes a slot of its own. */
+static inline bool commit_op_has_slot(const struct commit_op *op)
+{
+	return op->type == WAL_PUT || op->type == WAL_RENAME || op->type == WAL_MOVE;
+}
+
+/* Ops that take effect together. With more than one op no two may name the same ID. */
+struct commit_request {
+	struct commit_op *ops;
+	size_t count;
+	unsigned flags; /* QUIVER_* */
+	int result; /* -ECANCELED within commit/: mode none does not do it this way */
+	uint64_t lsn; /* of the last op */
+	bool published;
+	bool by_slot; /* set by the leader: the log names the slots, the bytes are there alone */
+	bool done; /* the leader's; its own thread's after `woken` */
+	sem_t woken; /* posted once it is done, or else is to lead */
+	struct commit_request *next; /* queue lock */
+};
+
+struct commit_queue {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct commit_request *first; /* lock; a list, oldest first */
+	struct commit_request **last; /* lock */
+	size_t count; /* lock; requests in the list */
+	bool led; /* lock; a leader is at work, or called */
+	unsigned pausing; /* lock; who waits for `changed` */
+	pthread_cond_t arrived; /* lock; as many requests as the leader waits for */
+	size_t awaited; /* lock; so many, 0 while it does not wait */
+	size_t expected; /* the leader; requests of the last group, and behind it */
+	unsigned doubts; /* the leader; halvings of the time that it waits for them */
+	uint64_t sync_ns; /* the leader; what a group that waits for the disk takes */
+	_Atomic bool syncing; /* the leader waits for the disk */
+};
+
+void commit_queue_init(struct commit_queue *queue);
+void commit_queue_destroy(struct commit_queue *queue);
+
+/* The leader is about to wait for storage: who must not wait behind it is turned away with
+ * -EAGAIN, until the end. Lock order: as the queue lock. */
+void commit_wait_begin(struct commit_queue *queue);
+void commit_wait_end(struct commit_queue *queue);
+/* The same, with the queue lock held. */
+void commit_turn_away(struct commit_queue *queue);
+/* A request is done: its thread goes on, and it may be gone when this returns. By the leader,
+ * or with no leader there. */
+void commit_request_end(struct commit_request *request);
+
+#endif

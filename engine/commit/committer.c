@@ -1,0 +1,36 @@
+#include "engine/commit/committer.h"
+
+#include <stdlib.h>
+
+void committer_init(struct committer *commits, struct catalog *catalog, struct wal *wal,
+                    struct wishes *wishes, enum quiver_durability durability)
+{
+	commits->catalog = catalog;
+	commits->wal = wal;
+	commits->wishes = wishes;
+	commit_queue_init(&commits->queue);
+	pthread_mutex_init(&commits->dir_lock, NULL);
+	atomic_init(&commits->durability, (int)durability);
+}
+
+void committer_destroy(struct committer *commits)
+{
+	commit_queue_destroy(&commits->queue);
+	pthread_mutex_destroy(&commits->dir_lock);
+	free(commits->deferred.items);
+	free(commits->unlogged.items);
+}
+
+enum quiver_durability committer_mode(const struct committer *commits)
+{
+	if (atomic_load(&commits->logs_anyway))
+		return QUIVER_ALWAYS;
+	return (enum quiver_durability)atomic_load(&commits->durability);
+}
+
+void committer_dir(struct committer *commits, struct quiver_attr *attr)
+{
+	pthread_mutex_lock(&commits->dir_lock);
+	*attr = commits->dir;
+	pthread_mutex_unlock(&commits->dir_lock);
+}

@@ -1,0 +1,37 @@
+/*
+ * prefetch.h - pages in memory before slots in them are written: of the slots that are taken
+ * next, which are the lowest free ones. All that is remembered are hints.
+ */
+#ifndef QUIVER_PREFETCH_H
+#define QUIVER_PREFETCH_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/commit/wishes.h"
+#include "engine/index/catalog.h"
+
+struct prefetch {
+	struct catalog *catalog; /* not owned */
+	struct wishes *wishes; /* not owned */
+	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
+	_Atomic uint64_t holes_enough; /* who takes a slot from this one on asks for more holes */
+	/* The prefetcher's: those that were asked for lie from here to below there. */
+	uint64_t holes_from, holes_to;
+	uint64_t asked_ns; /* the prefetcher's; when pages of the tail were last asked for */
+	uint64_t syncs; /* the prefetcher's; syncs of the slots until then */
+};
+
+void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wishes *wishes);
+/* Slots were taken, ascending: wish for the pages of those that come next, if that is due. Any
+ * thread. */
+void prefetch_taken(struct prefetch *prefetch, const uint64_t *slots, size_t count);
+/* Slots have become free, so there may be holes that nobody has asked for. Any thread. */
+void prefetch_freed(struct prefetch *prefetch);
+/* The files end after `rows`. */
+void prefetch_cut(struct prefetch *prefetch, uint64_t rows);
+/* Have the pages of the slots that will be taken next in memory. The prefetcher. */
+void prefetch_ahead(struct prefetch *prefetch);
+
+#endif

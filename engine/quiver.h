@@ -25,6 +25,13 @@
  *   -ENOMEM  no memory; nothing has changed
  *   -EAGAIN  only with QUIVER_NOWAIT: the call would have had to wait for
  *            storage; nothing has changed, call again without the flag
+ *
+ * A store need not be a local folder. What not every one can do is told by
+ * quiver_capabilities; those calls return -EOPNOTSUPP where it cannot. One that
+ * lies elsewhere returns errors of its own besides, as -ETIMEDOUT: then it is
+ * not known whether a change has happened. Calls that take flags may wait there
+ * without QUIVER_NOWAIT and never do with it; those that take none and do not
+ * say that they wait do not.
  */
 #ifndef QUIVER_H
 #define QUIVER_H
@@ -96,14 +103,18 @@ enum {
 	QUIVER_ATTR_ALL = 15,
 };
 
-/* Flags of changing calls. */
+/* Flags. All but QUIVER_NOWAIT are for changing calls. */
 enum {
 	QUIVER_NOREPLACE = 1, /* -EEXIST where the target ID exists */
 	QUIVER_SYNC = 2, /* return only when the commit is on stable storage,
 	                    whatever the durability mode (in mode none: between
 	                    two checkpoints) */
 	QUIVER_NOWAIT = 4, /* -EAGAIN instead of waiting for storage: growth, a
-	                      sync, a log segment, a checkpoint */
+	                      sync, a log segment, a checkpoint, another machine.
+	                      Of pages that have to be read from the disk it is a
+	                      best effort: whether they are in memory is looked at,
+	                      and they may go after that. For threads that must
+	                      answer others meanwhile */
 	QUIVER_WRITE_SOON = 8, /* the bytes of a large batch begin to go to the
 	                          device at once: for who writes much and then
 	                          flushes. A matter of speed alone; as RocksDB's
@@ -183,6 +194,25 @@ int quiver_close(struct quiver *store);
 /* The geometry, fixed for the life of the store; owned by the store. */
 const struct quiver_geometry *quiver_geometry(const struct quiver *store);
 
+/* What an open store is and can do. A store in a local folder is exclusive and
+ * ordered and has all of the calls. */
+enum {
+	QUIVER_EXCLUSIVE = 1, /* nobody else changes it while it is open here: what
+	                         was read may be remembered until it is changed here */
+	QUIVER_ORDERED = 2, /* versions (LSNs) are one sequence; else two of one
+	                       vector are only equal or not */
+	QUIVER_IMMUTABLE = 4, /* a frozen state: nothing changes, by anybody */
+	QUIVER_HAS_RENAME = 8, /* quiver_rename */
+	QUIVER_HAS_ATOMIC_BATCH = 16, /* quiver_put_batch is one commit; else each
+	                                 record is one by itself, in their order */
+	QUIVER_HAS_COLUMNS = 32, /* quiver_column_* */
+	QUIVER_HAS_CHECKPOINT = 64, /* quiver_checkpoint, quiver_set_durability */
+	QUIVER_HAS_RESERVE = 128, /* quiver_reserve */
+	QUIVER_HAS_JOBS = 256, /* quiver_job_*, quiver_set_autocompact */
+};
+/* The flags above that hold, fixed for the life of the store. */
+unsigned quiver_capabilities(const struct quiver *store);
+
 /* Who holds the lock of the store at `path`. */
 struct quiver_holder {
 	int64_t pid; /* 0 where nobody holds it */
@@ -200,7 +230,8 @@ int quiver_holder(const char *path, struct quiver_holder *holder);
  */
 struct quiver_ref {
 	const void *data; /* N bytes in the memory map; touching them can raise
-	                     SIGBUS on a failing disk, quiver_ref_read cannot */
+	                     SIGBUS on a failing disk, quiver_ref_read cannot. NULL
+	                     where there is no map: quiver_ref_read is the way */
 	uint64_t id;
 	uint64_t lsn; /* the version: differs for each commit of the ID */
 	uint64_t slot;
@@ -211,19 +242,24 @@ struct quiver_ref {
 
 /*
  * Pin the committed version of `id`. Takes no lock and reads no byte of the
- * vector. The ref is given back with quiver_unref, by any thread.
- * -ENOENT no such vector; -EIO its row does not match its checksum.
+ * vector. The ref is given back with quiver_unref, by any thread. `flags`: 0 or
+ * QUIVER_NOWAIT.
+ * -ENOENT no such vector; -EIO its row does not match its checksum; -EAGAIN.
  */
-int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref);
+int quiver_get(struct quiver *store, uint64_t id, unsigned flags, struct quiver_ref *ref);
+/* Never waits. */
 void quiver_unref(struct quiver *store, struct quiver_ref *ref);
 
-/* Compare the checksum. 0, or -EIO (reported). Reads all N bytes. */
-int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref);
+/* Compare the checksum. Reads all N bytes. `flags`: 0 or QUIVER_NOWAIT. 0, -EIO
+ * (reported), -EAGAIN. */
+int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref, unsigned flags);
 
 /* Copy bytes [offset, offset+length) of the vector to `to`; they must lie
- * within N. -EIO where the disk fails under the map (reported). */
+ * within N. `flags`: 0 or QUIVER_NOWAIT. In a memory map this looks for no pages:
+ * quiver_ref_verify has. -EIO where the disk fails under the map (reported);
+ * -EAGAIN. */
 int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t offset,
-                    size_t length, void *to);
+                    size_t length, unsigned flags, void *to);
 
 /* Whether all N bytes are in memory, so that reading them does not wait for
  * the disk. A hint: false where it cannot be told. */
@@ -241,8 +277,10 @@ void quiver_ref_prefetch(struct quiver *store, const struct quiver_ref *ref);
 int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,
                     uint64_t *lsn);
 
-/* Attributes and LSN alone; either may be NULL. -ENOENT, -EIO. */
-int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn);
+/* Attributes and LSN alone; either may be NULL. `flags`: 0 or QUIVER_NOWAIT. -ENOENT,
+ * -EIO, -EAGAIN. */
+int quiver_stat(struct quiver *store, uint64_t id, unsigned flags, struct quiver_attr *attr,
+                uint64_t *lsn);
 
 /* A copy of the IDs present at one moment, in slot order. */
 struct quiver_list {
@@ -253,7 +291,7 @@ struct quiver_list {
 int quiver_list(struct quiver *store, struct quiver_list *list);
 void quiver_list_free(struct quiver_list *list);
 
-/* Vectors present now. */
+/* Vectors present now; of a store that is not exclusive, as far as known here. */
 uint64_t quiver_count(struct quiver *store);
 
 /* ---- changing ---------------------------------------------------------- */
@@ -274,7 +312,7 @@ struct quiver_record {
 };
 /*
  * Commit `count` vectors together: after any crash all of them are there or
- * none is. Of records with the same ID the last counts. `attr` and `attr_mask`
+ * none is (QUIVER_HAS_ATOMIC_BATCH). Of records with the same ID the last counts. `attr` and `attr_mask`
  * apply to each. *lsn is that of the last.
  * -EINVAL an ID out of range; -E2BIG more than QUIVER_BATCH_BYTES_MAX; as put.
  */
@@ -288,6 +326,7 @@ int quiver_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *l
 /*
  * Move vector `from`, with its attributes, to `to` in one commit, replacing
  * `to` if it exists. from == to is a success that changes nothing.
+ * -EOPNOTSUPP without QUIVER_HAS_RENAME;
  * -ENOENT no `from`; -EEXIST with QUIVER_NOREPLACE; -EINVAL `to` out of range;
  * -EIO the bytes of `from` do not match their checksum; common errors.
  */
@@ -299,38 +338,43 @@ int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr 
                     unsigned mask, unsigned flags);
 
 /* The attributes of the directory of vectors. Its mtime changes by itself when
- * a vector is created, removed or renamed. */
-void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr);
+ * a vector is created, removed or renamed. `flags`: 0 or QUIVER_NOWAIT. 0, -EAGAIN;
+ * in a local folder always 0. */
+int quiver_dir_attr(struct quiver *store, unsigned flags, struct quiver_attr *attr);
 /* Common errors. */
 int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
                         unsigned flags);
 
 /* ---- durability -------------------------------------------------------- */
 
-/* What fsync(2) means in the mode in force: modes always and fsync return when
+/* Waits for the disk. What fsync(2) means in the mode in force: modes always and fsync return when
  * every commit that returned before the call is on stable storage; flush hands
  * over to the kernel (which every commit does by itself); none checkpoints. */
 int quiver_flush(struct quiver *store);
 
 /* Make everything committed so far durable in the data files and let go of the
- * log behind it. Does not stop writers. Waits for the disk. */
+ * log behind it. Does not stop writers. Waits for the disk. -EOPNOTSUPP without
+ * QUIVER_HAS_CHECKPOINT. */
 int quiver_checkpoint(struct quiver *store);
 
 enum quiver_durability quiver_durability(struct quiver *store);
-/* Change the mode; checkpoints first, so it waits for the disk. */
+/* Change the mode; checkpoints first, so it waits for the disk. Without
+ * QUIVER_HAS_CHECKPOINT only the mode in force may be set: else -EOPNOTSUPP. */
 int quiver_set_durability(struct quiver *store, enum quiver_durability mode);
 
-/* Ask for a checkpoint in the background; returns at once. */
+/* Ask for a checkpoint in the background; returns at once, also without
+ * QUIVER_HAS_CHECKPOINT. */
 void quiver_checkpoint_soon(struct quiver *store);
 
 /* ---- space ------------------------------------------------------------- */
 
-/* Make room for `count` vectors in all beyond those present. -ENOSPC. Waits for
- * the disk. */
+/* Make room for `count` vectors in all beyond those present. -ENOSPC; -EOPNOTSUPP
+ * without QUIVER_HAS_RESERVE. Waits for the disk. */
 int quiver_reserve(struct quiver *store, uint64_t count);
 
 /* 0 = never, else 1..100: compact by itself when at least this share of the
- * slots in use is free. -EINVAL above 100. */
+ * slots in use is free. -EINVAL above 100; -EOPNOTSUPP above 0 without
+ * QUIVER_HAS_JOBS. */
 int quiver_set_autocompact(struct quiver *store, uint32_t percent);
 
 struct quiver_space {
@@ -339,8 +383,8 @@ struct quiver_space {
 	uint64_t available_bytes; /* to an ordinary user */
 	uint64_t slots_free; /* slots that fit before the next growth */
 };
-/* Errors of statvfs(2). */
-int quiver_space(struct quiver *store, struct quiver_space *space);
+/* `flags`: 0 or QUIVER_NOWAIT. Errors of statvfs(2); -EAGAIN. */
+int quiver_space(struct quiver *store, unsigned flags, struct quiver_space *space);
 
 /* ---- long work --------------------------------------------------------- */
 
@@ -359,9 +403,11 @@ struct quiver_job_status {
 	int64_t duration_ns;
 };
 /* Start in the background, return at once. -EBUSY one of either kind is
- * running; -EROFS (compact); -ENOMEM, -EAGAIN no thread. */
+ * running; -EROFS (compact); -ENOMEM, -EAGAIN no thread; -EOPNOTSUPP without
+ * QUIVER_HAS_JOBS. */
 int quiver_job_start(struct quiver *store, enum quiver_job kind);
-/* Ask a running job to end soon and return at once; 0 also where none runs. */
+/* Ask a running job to end soon and return at once; 0 also where none runs.
+ * -EOPNOTSUPP without QUIVER_HAS_JOBS. */
 int quiver_job_stop(struct quiver *store, enum quiver_job kind);
 void quiver_job_status(struct quiver *store, enum quiver_job kind,
                        struct quiver_job_status *status);
@@ -373,7 +419,8 @@ enum quiver_column { QUIVER_COLUMN_VECTORS, QUIVER_COLUMN_IDS };
 /* Hold both .npy files against being cut, and give the descriptor of one (owned
  * by the store, read-write on a store open so: duplicate or reopen it for others)
  * and its size now. A commit is in the files when it returns. Given back with
- * quiver_column_release. 0. */
+ * quiver_column_release. 0; -EOPNOTSUPP without QUIVER_HAS_COLUMNS, and then none of
+ * the others may be called but quiver_column_bytes, which is 0. */
 int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
                        uint64_t *size_bytes);
 void quiver_column_release(struct quiver *store, enum quiver_column column);

@@ -231,7 +231,7 @@ static int copy_slot(struct checkpointer *checkpointer, const struct quiver_ref 
 {
 	uint64_t n = bytes_of(checkpointer);
 	struct iovec part = { .iov_base = buffer, .iov_len = n };
-	int r = catalog_ref_verify(catalog_of(checkpointer), ref);
+	int r = catalog_ref_verify(catalog_of(checkpointer), ref, 0);
 
 	if (r == 0)
 		r = catalog_ref_read(catalog_of(checkpointer), ref, 0, n, buffer);
@@ -252,7 +252,7 @@ static int rename_once(struct checkpointer *checkpointer, struct commit_op *op, 
 {
 	struct commit_request request = { .ops = op, .count = 1, .flags = flags };
 	struct quiver_ref ref;
-	int r = catalog_get(catalog_of(checkpointer), op->from, &ref);
+	int r = catalog_get(catalog_of(checkpointer), op->from, 0, &ref);
 
 	if (r)
 		return r;
@@ -283,10 +283,10 @@ int change_rename(struct checkpointer *checkpointer, uint64_t from, uint64_t to,
 		return r;
 	if (from == to) {
 		if (flags & QUIVER_NOREPLACE)
-			return catalog_stat(catalog_of(checkpointer), to, NULL, NULL) == 0
+			return catalog_stat(catalog_of(checkpointer), to, 0, NULL, NULL) == 0
 			               ? -EEXIST
 			               : -ENOENT;
-		return catalog_stat(catalog_of(checkpointer), to, NULL, lsn);
+		return catalog_stat(catalog_of(checkpointer), to, 0, NULL, lsn);
 	}
 	buffer = malloc(bytes_of(checkpointer));
 	if (!buffer)
@@ -304,7 +304,7 @@ int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_sl
 	struct commit_op op = { .type = WAL_MOVE, .id = id, .slot = to_slot };
 	struct commit_request request = { .ops = &op, .count = 1 };
 	struct quiver_ref ref;
-	int r = catalog_get(catalog_of(checkpointer), id, &ref);
+	int r = catalog_get(catalog_of(checkpointer), id, 0, &ref);
 
 	if (r == 0 && ref.slot != from_slot) {
 		catalog_unref(catalog_of(checkpointer), &ref);

@@ -19,6 +19,8 @@ int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd
 	catalog->opened = true;
 	r = slots_init(&catalog->slots, catalog->columns.rows_max);
 	if (r == 0)
+		r = residency_init(&catalog->residency, &catalog->columns);
+	if (r == 0)
 		r = readers_init(&catalog->readers);
 	if (r == 0)
 		slots_set_rows(&catalog->slots, atomic_load(&catalog->columns.rows));
@@ -34,6 +36,7 @@ void catalog_destroy(struct catalog *catalog)
 {
 	index_destroy(&catalog->index);
 	readers_destroy(&catalog->readers);
+	residency_destroy(&catalog->residency);
 	slots_destroy(&catalog->slots);
 	attr_deltas_destroy(&catalog->attr_deltas);
 	pthread_mutex_destroy(&catalog->writer_lock);

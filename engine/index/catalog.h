@@ -16,6 +16,7 @@
 
 #include "engine/base/health.h"
 #include "engine/disk/columns.h"
+#include "engine/disk/residency.h"
 #include "engine/index/attr_deltas.h"
 #include "engine/index/index.h"
 #include "engine/index/readers.h"
@@ -27,6 +28,7 @@ struct catalog {
 	struct readers readers;
 	struct index index;
 	struct attr_deltas attr_deltas;
+	struct residency residency;
 	struct health *health; /* not owned */
 	bool opened; /* the columns are; set at open */
 	pthread_mutex_t writer_lock; /* whoever applies commits */
@@ -49,16 +51,17 @@ void catalog_destroy(struct catalog *catalog);
 
 /* ---- catalog_read.c: as the calls of quiver.h with the same names ---- */
 
-int catalog_get(struct catalog *catalog, uint64_t id, struct quiver_ref *ref);
+int catalog_get(struct catalog *catalog, uint64_t id, unsigned flags, struct quiver_ref *ref);
 void catalog_unref(struct catalog *catalog, struct quiver_ref *ref);
-int catalog_ref_verify(struct catalog *catalog, const struct quiver_ref *ref);
+int catalog_ref_verify(struct catalog *catalog, const struct quiver_ref *ref, unsigned flags);
 int catalog_ref_read(struct catalog *catalog, const struct quiver_ref *ref, uint64_t offset,
                      size_t length, void *to);
 bool catalog_ref_resident(struct catalog *catalog, const struct quiver_ref *ref);
 void catalog_ref_prefetch(struct catalog *catalog, const struct quiver_ref *ref);
 int catalog_get_copy(struct catalog *catalog, uint64_t id, void *to, struct quiver_attr *attr,
                      uint64_t *lsn);
-int catalog_stat(struct catalog *catalog, uint64_t id, struct quiver_attr *attr, uint64_t *lsn);
+int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct quiver_attr *attr,
+                 uint64_t *lsn);
 int catalog_list(struct catalog *catalog, struct quiver_list *list);
 void catalog_list_free(struct quiver_list *list);
 uint64_t catalog_count(struct catalog *catalog);

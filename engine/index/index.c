@@ -177,6 +177,27 @@ static inline uint64_t find(const struct index *index, uint64_t id, bool read, b
 	return SLOT_NONE;
 }
 
+int index_way(const struct index *index, uint64_t id, uint64_t *slots, int max)
+{
+	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+	struct index_source *source = source_of(table);
+	uint64_t at = index_home_of(table, id);
+	int count = 0;
+
+	for (int step = 0; step < max; step++, at = index_after(table, at)) {
+		uint64_t entry;
+
+		if (source && !index_source_has(source, at / INDEX_PAGE_ENTRIES))
+			return -EAGAIN;
+		entry = index_entry(table, at);
+		if (entry == INDEX_EMPTY)
+			break;
+		if (entry != INDEX_TOMB)
+			slots[count++] = entry - INDEX_SLOT0;
+	}
+	return count;
+}
+
 uint64_t index_find(const struct index *index, uint64_t id)
 {
 	bool stopped;

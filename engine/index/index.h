@@ -55,6 +55,11 @@ uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *
  * checksum. One that does not may be the row of that ID. As index_find. */
 bool index_way_is_sound(const struct index *index, uint64_t id);
 
+/* The slots whose rows a search for `id` looks at, in its order, of its first
+ * `max` steps: how many, or
+ * -EAGAIN where a page of the table would have to be read for it. As index_find. */
+int index_way(const struct index *index, uint64_t id, uint64_t *slots, int max);
+
 /* Make sure that `count` inserts will not need memory. 0 or -ENOMEM. Writer lock. Takes no longer
  * than the inserts do, and waits for nobody: a table that becomes full is replaced bit by bit. */
 int index_make_room(struct index *index, uint64_t count);

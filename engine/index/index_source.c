@@ -153,7 +153,7 @@ void index_source_close(struct index_source *source)
 	free(source);
 }
 
-static bool is_ready(struct index_source *source, uint64_t page)
+bool index_source_has(struct index_source *source, uint64_t page)
 {
 	return atomic_load_explicit(&source->ready[page / 64], memory_order_acquire) >>
 	               (page % 64) &
@@ -194,7 +194,7 @@ int index_source_use(struct index_source *source, struct index_table *table, uin
 	uint8_t bytes[INDEX_PAGE_BYTES];
 	int r;
 
-	if (is_ready(source, page))
+	if (index_source_has(source, page))
 		return 0;
 	r = io_read_all(source->io, source->fd, bytes, sizeof(bytes),
 	                source->layout.table_at + page * INDEX_PAGE_BYTES);
@@ -248,7 +248,7 @@ int index_source_use_all(struct index_source *source, struct index_table *table,
 		r = io_read_all(source->io, source->fd, chunk, n * INDEX_PAGE_BYTES,
 		                source->layout.table_at + first * INDEX_PAGE_BYTES);
 		for (uint64_t i = 0; r == 0 && i < n; i++)
-			if (!is_ready(source, first + i))
+			if (!index_source_has(source, first + i))
 				r = take_page(source, table, chunk + i * INDEX_PAGE_BYTES,
 				              first + i);
 	}

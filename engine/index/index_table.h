@@ -86,6 +86,8 @@ int index_source_open(const struct quiver_io *io, int dir_fd, const struct index
                       struct index_source **source, uint64_t *entries, uint64_t *count,
                       uint64_t *live);
 void index_source_close(struct index_source *source);
+/* Whether page `page` of the table is in memory already. As index_source_use. */
+bool index_source_has(struct index_source *source, uint64_t page);
 /* Have page `page` of the table in memory: 0, -EBADMSG, -errno of the read, which the source
  * remembers. Any thread, in an epoch section or under the writer lock. */
 int index_source_use(struct index_source *source, struct index_table *table, uint64_t page);

@@ -16,9 +16,9 @@ int verify_run(struct quiver *store)
 	for (size_t i = 0; i < list.count && !atomic_load(&store->job.stop); i++) {
 		struct quiver_ref ref;
 
-		r = catalog_get(&store->catalog, list.ids[i], &ref);
+		r = catalog_get(&store->catalog, list.ids[i], 0, &ref);
 		if (r == 0) {
-			r = catalog_ref_verify(&store->catalog, &ref);
+			r = catalog_ref_verify(&store->catalog, &ref, 0);
 			catalog_unref(&store->catalog, &ref);
 		}
 		/* -ENOENT: removed since. The rest is reported by who found it. */

@@ -33,13 +33,19 @@ const struct quiver_geometry *quiver_geometry(const struct quiver *store)
 	return head_of(store)->geometry;
 }
 
+unsigned quiver_capabilities(const struct quiver *store)
+{
+	return head_of(store)->capabilities;
+}
+
 /* ---- reading ---- */
 
-int quiver_get(struct quiver *store, uint64_t id, struct quiver_ref *ref)
+int quiver_get(struct quiver *store, uint64_t id, unsigned flags, struct quiver_ref *ref)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->get(store, id, ref) : catalog_get(&store->catalog, id, ref);
+	return kind ? kind->get(store, id, flags, ref)
+	            : catalog_get(&store->catalog, id, flags, ref);
 }
 
 void quiver_unref(struct quiver *store, struct quiver_ref *ref)
@@ -52,19 +58,20 @@ void quiver_unref(struct quiver *store, struct quiver_ref *ref)
 		catalog_unref(&store->catalog, ref);
 }
 
-int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref)
+int quiver_ref_verify(struct quiver *store, const struct quiver_ref *ref, unsigned flags)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->ref_verify(store, ref) : catalog_ref_verify(&store->catalog, ref);
+	return kind ? kind->ref_verify(store, ref, flags)
+	            : catalog_ref_verify(&store->catalog, ref, flags);
 }
 
 int quiver_ref_read(struct quiver *store, const struct quiver_ref *ref, uint64_t offset,
-                    size_t length, void *to)
+                    size_t length, unsigned flags, void *to)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->ref_read(store, ref, offset, length, to)
+	return kind ? kind->ref_read(store, ref, offset, length, flags, to)
 	            : catalog_ref_read(&store->catalog, ref, offset, length, to);
 }
 
@@ -96,12 +103,13 @@ int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_a
 	            : catalog_get_copy(&store->catalog, id, to, attr, lsn);
 }
 
-int quiver_stat(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn)
+int quiver_stat(struct quiver *store, uint64_t id, unsigned flags, struct quiver_attr *attr,
+                uint64_t *lsn)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->stat(store, id, attr, lsn)
-	            : catalog_stat(&store->catalog, id, attr, lsn);
+	return kind ? kind->stat(store, id, flags, attr, lsn)
+	            : catalog_stat(&store->catalog, id, flags, attr, lsn);
 }
 
 int quiver_list(struct quiver *store, struct quiver_list *list)
@@ -191,14 +199,14 @@ int quiver_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr 
 	            : change_set_attr(&store->checkpointer, id, attr, mask, flags);
 }
 
-void quiver_dir_attr(struct quiver *store, struct quiver_attr *attr)
+int quiver_dir_attr(struct quiver *store, unsigned flags, struct quiver_attr *attr)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
 	if (kind)
-		kind->dir_attr(store, attr);
-	else
-		committer_dir(&store->commits, attr);
+		return kind->dir_attr(store, flags, attr);
+	committer_dir(&store->commits, attr);
+	return 0;
 }
 
 int quiver_set_dir_attr(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
@@ -282,11 +290,11 @@ int quiver_set_autocompact(struct quiver *store, uint32_t percent)
 	return percent == 0 ? 0 : -EOPNOTSUPP;
 }
 
-int quiver_space(struct quiver *store, struct quiver_space *space)
+int quiver_space(struct quiver *store, unsigned flags, struct quiver_space *space)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->space(store, space) : local_space(store, space);
+	return kind ? kind->space(store, flags, space) : local_space(store, space);
 }
 
 /* ---- long work ---- */

@@ -21,14 +21,15 @@ struct quiver_kind {
 
 	int (*close)(struct quiver *store);
 
-	int (*get)(struct quiver *store, uint64_t id, struct quiver_ref *ref);
+	int (*get)(struct quiver *store, uint64_t id, unsigned flags, struct quiver_ref *ref);
 	void (*unref)(struct quiver *store, struct quiver_ref *ref);
-	int (*ref_verify)(struct quiver *store, const struct quiver_ref *ref);
+	int (*ref_verify)(struct quiver *store, const struct quiver_ref *ref, unsigned flags);
 	int (*ref_read)(struct quiver *store, const struct quiver_ref *ref, uint64_t offset,
-	                size_t length, void *to);
+	                size_t length, unsigned flags, void *to);
 	int (*get_copy)(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,
 	                uint64_t *lsn);
-	int (*stat)(struct quiver *store, uint64_t id, struct quiver_attr *attr, uint64_t *lsn);
+	int (*stat)(struct quiver *store, uint64_t id, unsigned flags, struct quiver_attr *attr,
+	            uint64_t *lsn);
 	int (*list)(struct quiver *store, struct quiver_list *list);
 	uint64_t (*count)(struct quiver *store);
 
@@ -38,12 +39,12 @@ struct quiver_kind {
 	int (*remove)(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn);
 	int (*set_attr)(struct quiver *store, uint64_t id, const struct quiver_attr *attr,
 	                unsigned mask, unsigned flags);
-	void (*dir_attr)(struct quiver *store, struct quiver_attr *attr);
+	int (*dir_attr)(struct quiver *store, unsigned flags, struct quiver_attr *attr);
 	int (*set_dir_attr)(struct quiver *store, const struct quiver_attr *attr, unsigned mask,
 	                    unsigned flags);
 
 	int (*flush)(struct quiver *store);
-	int (*space)(struct quiver *store, struct quiver_space *space);
+	int (*space)(struct quiver *store, unsigned flags, struct quiver_space *space);
 	void (*stats)(struct quiver *store, struct quiver_stats *stats);
 
 	/* Optional from here on. */
@@ -79,6 +80,7 @@ struct quiver_kind {
  * Fixed at open; the kind owns what it points to. */
 struct quiver_head {
 	const struct quiver_kind *kind; /* NULL: a local folder */
+	unsigned capabilities; /* those of quiver.h */
 	const struct quiver_geometry *geometry;
 	struct report *report;
 };

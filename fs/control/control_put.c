@@ -28,7 +28,7 @@ static size_t find_known(struct fs *fs, const struct quiver_record *records, siz
 	size_t known = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (quiver_stat(fs->store, records[i].id, NULL, NULL) != -ENOENT ||
+		if (quiver_stat(fs->store, records[i].id, 0, NULL, NULL) != -ENOENT ||
 		    node_is_written(fs, records[i].id))
 			ids[known++] = records[i].id;
 	return known;

@@ -80,7 +80,7 @@ void show_reserve(struct fs *fs, FILE *out)
 	struct quiver_space space;
 
 	/* Where the disk cannot be asked, nothing is known to fit. */
-	if (quiver_space(fs->store, &space) < 0)
+	if (quiver_space(fs->store, 0, &space) < 0)
 		space.slots_free = 0;
 	fprintf(out, "%" PRIu64 "\n", space.slots_free);
 }

@@ -187,7 +187,7 @@ void show_stats(struct fs *fs, FILE *out)
 		fprintf(out, "%s ", gauges[i].key);
 		put_number(out, &stats, &gauges[i], false);
 	}
-	if (quiver_space(fs->store, &space) == 0) {
+	if (quiver_space(fs->store, 0, &space) == 0) {
 		fprintf(out, "slots_before_growth %" PRIu64 "\n", space.slots_free);
 		fprintf(out, "disk_bytes %" PRIu64 "\n", space.total_bytes);
 		fprintf(out, "disk_available_bytes %" PRIu64 "\n", space.available_bytes);
@@ -304,7 +304,7 @@ void show_metrics(struct fs *fs, FILE *out)
 	quiver_stats(fs->store, &stats);
 	metric_info(fs, &stats, out);
 	metric_numbers(fs, out, &stats, gauges, COUNT(gauges), "gauge");
-	if (quiver_space(fs->store, &space) == 0) {
+	if (quiver_space(fs->store, 0, &space) == 0) {
 		metric_u64(fs, out, "slots_before_growth", "Slots that fit before the next growth.",
 		           space.slots_free);
 		metric_u64(fs, out, "disk_size_bytes", "Size of the filesystem under the store.",

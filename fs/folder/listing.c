@@ -190,7 +190,7 @@ static int vector_dirent(struct page *page, uint64_t id, bool names_only,
 	int err;
 
 	if (names_only)
-		err = quiver_stat(page->attempt.fs->store, id, NULL, NULL);
+		err = quiver_stat(page->attempt.fs->store, id, 0, NULL, NULL);
 	else
 		err = vector_entry(page->attempt.fs, id, entry);
 	if (err == -ENOENT)

@@ -301,7 +301,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	int err;
 
 	(void)ino;
-	err = quiver_space(fs->store, &space);
+	err = quiver_space(fs->store, 0, &space);
 	if (err != 0) {
 		reply_error(req, err);
 		return;
@@ -375,7 +375,7 @@ int fs_init(struct fs *fs)
 	struct quiver_attr attr;
 	int err;
 
-	quiver_dir_attr(fs->store, &attr);
+	(void)quiver_dir_attr(fs->store, 0, &attr); /* of a local folder: does not fail */
 	fs->fixed_mtime_ns = attr.mtime_ns;
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
 	err = workers_new(&fs->workers);

@@ -11,7 +11,7 @@ int version_get(struct fs *fs, uint64_t id, struct version **version)
 
 	if (v == NULL)
 		return -ENOMEM;
-	err = quiver_get(fs->store, id, &v->ref);
+	err = quiver_get(fs->store, id, 0, &v->ref);
 	if (err != 0) {
 		free(v);
 		return err;

@@ -270,7 +270,7 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
 		if (err == 0)
 			h->stage.attr = h->version->ref.attr;
 	} else {
-		err = quiver_stat(fs->store, id, &h->stage.attr, NULL);
+		err = quiver_stat(fs->store, id, 0, &h->stage.attr, NULL);
 	}
 	if (err == -ENOENT && create != NULL) {
 		h->created = true;

@@ -109,11 +109,11 @@ static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned ch
 	if (!may_wait && !quiver_ref_resident(fs->store, &version->ref))
 		err = -EAGAIN;
 	if (err == 0)
-		err = quiver_ref_verify(fs->store, &version->ref);
+		err = quiver_ref_verify(fs->store, &version->ref, 0);
 	if (err == 0)
 		buffer = buffer_new(fs, &err);
 	if (err == 0)
-		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
+		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes, 0,
 		                      buffer);
 	if (err != 0 && buffer != NULL) {
 		free(buffer);

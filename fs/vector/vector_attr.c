@@ -31,7 +31,7 @@ static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
 {
 	int err;
 
-	err = quiver_stat(fs->store, id, attr, NULL);
+	err = quiver_stat(fs->store, id, 0, attr, NULL);
 	if (err != 0)
 		return err;
 	memset(entry, 0, sizeof(*entry));
@@ -75,7 +75,7 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, d
 	int err;
 
 	*timeout = attr_timeout(fs, id);
-	err = quiver_stat(fs->store, id, &attr, NULL);
+	err = quiver_stat(fs->store, id, 0, &attr, NULL);
 	if (err == 0) {
 		if (*timeout <= 0 && node_view(fs, id, tid, &view) && view.mtime_staged)
 			attr.mtime_ns = view.attr.mtime_ns;
@@ -137,7 +137,7 @@ static int resize_path(const struct setattr_op *op)
 
 	if (op->size == 0 && node_truncate_newest(fs, op->id, op->tid))
 		return 0;
-	err = quiver_stat(fs->store, op->id, NULL, NULL);
+	err = quiver_stat(fs->store, op->id, 0, NULL, NULL);
 	if (err != 0)
 		return err;
 	if (op->size == n)
@@ -155,7 +155,7 @@ int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_a
 	bool staged;
 	int err;
 
-	err = quiver_stat(fs->store, id, NULL, NULL);
+	err = quiver_stat(fs->store, id, 0, NULL, NULL);
 	if (err == -ENOENT)
 		return node_stage_attr(fs, id, tid, true, attr, mask, explicit_mtime) ? 0 : -ENOENT;
 	if (err != 0)

@@ -37,9 +37,9 @@ static void reply_from(const struct read_op *op, const struct quiver_ref *ref, b
 
 	err = reply_begin(&reply, op->attempt.req, length);
 	if (err == 0 && !verified)
-		err = quiver_ref_verify(fs->store, ref);
+		err = quiver_ref_verify(fs->store, ref, 0);
 	if (err == 0 && length > 0)
-		err = quiver_ref_read(fs->store, ref, op->offset, length, reply.data);
+		err = quiver_ref_read(fs->store, ref, op->offset, length, 0, reply.data);
 	reply_end(&reply, err, length);
 }
 
@@ -49,7 +49,7 @@ static int read_stateless(const struct read_op *op, bool may_wait)
 	struct quiver_ref ref;
 	int err;
 
-	err = quiver_get(op->attempt.fs->store, op->id, &ref);
+	err = quiver_get(op->attempt.fs->store, op->id, 0, &ref);
 	if (err != 0) {
 		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 		return 0;
@@ -96,7 +96,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 	if (!verified && may_wait)
 		quiver_ref_prefetch(fs->store, &version->ref);
 	if (!verified)
-		err = quiver_ref_verify(fs->store, &version->ref);
+		err = quiver_ref_verify(fs->store, &version->ref, 0);
 	if (!verified && err == 0) {
 		handle_lock(h);
 		*verified_flag(h, version) = true;

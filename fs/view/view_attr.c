@@ -71,7 +71,7 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 	uint64_t lsn = 0;
 	int err;
 
-	err = quiver_stat(fs->store, op->id, &attr, &lsn);
+	err = quiver_stat(fs->store, op->id, 0, &attr, &lsn);
 	if (err == 0)
 		err = size_of(fs, op->id, op->form, lsn, may_wait, &size);
 	if (err == -EAGAIN)
@@ -100,7 +100,7 @@ int view_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry)
 
 	if (view == NULL)
 		return -ENOENT;
-	err = quiver_stat(fs->store, view->id, &attr, NULL);
+	err = quiver_stat(fs->store, view->id, 0, &attr, NULL);
 	if (err == 0) {
 		memset(entry, 0, sizeof(*entry));
 		entry->ino = ino;
@@ -173,7 +173,7 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 	uint64_t lsn = 0;
 	int err;
 
-	err = quiver_stat(fs->store, view->id, &attr, &lsn);
+	err = quiver_stat(fs->store, view->id, 0, &attr, &lsn);
 	if (err == -ENOENT)
 		return stat_gone(fs, view, &seen, tid, st);
 	if (err != 0)
@@ -241,7 +241,7 @@ static int resize_path(const struct attr_op *op, struct view *view)
 
 	if (op->size == 0 && view_stage_cut(fs, view, op->tid))
 		return 0;
-	err = quiver_stat(fs->store, view->id, NULL, &lsn);
+	err = quiver_stat(fs->store, view->id, 0, NULL, &lsn);
 	if (err == 0)
 		err = size_of(fs, view->id, view->form, lsn, true, &size);
 	if (err != 0 || op->size == size)

@@ -38,12 +38,12 @@ int view_make(struct fs *fs, uint64_t id, enum tree_form form, struct view_conte
 
 	if (vector == NULL)
 		return -ENOMEM;
-	err = quiver_get(fs->store, id, &ref);
+	err = quiver_get(fs->store, id, 0, &ref);
 	if (err != 0)
 		goto out;
-	err = quiver_ref_verify(fs->store, &ref);
+	err = quiver_ref_verify(fs->store, &ref, 0);
 	if (err == 0)
-		err = quiver_ref_read(fs->store, &ref, 0, fs->geometry.vector_bytes, vector);
+		err = quiver_ref_read(fs->store, &ref, 0, fs->geometry.vector_bytes, 0, vector);
 	content->attr = ref.attr;
 	content->lsn = ref.lsn;
 	quiver_unref(fs->store, &ref);

@@ -93,9 +93,9 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 		return -ENOMEM;
 	err = handle_version(fs, h->vector, &version);
 	if (err == 0)
-		err = quiver_ref_verify(fs->store, &version->ref);
+		err = quiver_ref_verify(fs->store, &version->ref, 0);
 	if (err == 0)
-		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
+		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes, 0,
 		                      vector);
 	version_drop(fs, version);
 	if (err == 0)

@@ -97,10 +97,10 @@ void kv_get(struct kv_session *session, uint64_t id, enum kv_take take, void *to
 		check("get", quiver_get_copy(session->store, id, to, NULL, NULL));
 		return;
 	}
-	check("get", quiver_get(session->store, id, &ref));
+	check("get", quiver_get(session->store, id, 0, &ref));
 	if (take == KV_CHECK)
-		check("verify", quiver_ref_verify(session->store, &ref));
+		check("verify", quiver_ref_verify(session->store, &ref, 0));
 	else if (take == KV_COPY)
-		check("read", quiver_ref_read(session->store, &ref, 0, session->bytes, to));
+		check("read", quiver_ref_read(session->store, &ref, 0, session->bytes, 0, to));
 	quiver_unref(session->store, &ref);
 }

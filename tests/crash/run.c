@@ -276,7 +276,7 @@ static bool open_store(struct run *run, bool first)
 	set_gap(run, GAP_OPENING);
 	open_or_retry(run, &options);
 	if (first) {
-		quiver_dir_attr(run->store, &dir);
+		(void)quiver_dir_attr(run->store, 0, &dir); /* of a local folder: does not fail */
 		oracle_set_dir(&run->oracle, &dir);
 	}
 	if (run->failed)

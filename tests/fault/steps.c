@@ -388,7 +388,7 @@ void step_look(struct run *run)
 		return;
 	if (run->allocations)
 		return; /* the list needs memory; step_list looks at that */
-	run_judge(run, "space", quiver_space(run->store, &space), 0);
+	run_judge(run, "space", quiver_space(run->store, 0, &space), 0);
 	why = world_compare(&run->now, run->store, &id);
 	if (why)
 		run_wrong(run, "while open: vector %llu: %s", (unsigned long long)id, why);

@@ -44,7 +44,7 @@ static void check_ids(struct quiver *store, uint64_t step)
 		assert_int_equal(version_of(store, id), id % step == 0 ? id + 1 : 0);
 		if (id % step)
 			continue;
-		assert_int_equal(quiver_stat(store, id, &attr, NULL), 0);
+		assert_int_equal(quiver_stat(store, id, 0, &attr, NULL), 0);
 		assert_true(attr_same(&attr, &want));
 	}
 }
@@ -172,7 +172,7 @@ static void test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later(vo
 	struct quiver_ref ref;
 
 	fill(store, COUNT);
-	assert_int_equal(quiver_get(store, COUNT - 1, &ref), 0);
+	assert_int_equal(quiver_get(store, COUNT - 1, 0, &ref), 0);
 	for (uint64_t id = 0; id < COUNT; id++)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
 	compact(store);
@@ -180,7 +180,7 @@ static void test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later(vo
 	fill(store, 100); /* nobody may get the slot */
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_int_equal(vector_version(ref.data, s->n, COUNT - 1), COUNT);
-	assert_int_equal(quiver_ref_verify(store, &ref), 0);
+	assert_int_equal(quiver_ref_verify(store, &ref, 0), 0);
 	quiver_unref(store, &ref);
 	for (int i = 0; i < 100 && store_size(s, "vectors.npy") >= 4096 + COUNT * s->n; i++)
 		usleep(100 * 1000);

@@ -132,14 +132,14 @@ static void read_steady(struct worker *w, struct quiver_ref *held)
 	uint64_t version;
 	struct quiver_ref ref;
 
-	MUST(quiver_get(sh->store, id, &ref) == 0);
+	MUST(quiver_get(sh->store, id, 0, &ref) == 0);
 	version = vector_version(ref.data, sh->n, id);
 	MUST(version >= least && version <= atomic_load(&sh->started[id]));
-	MUST(quiver_ref_verify(sh->store, &ref) == 0);
+	MUST(quiver_ref_verify(sh->store, &ref, 0) == 0);
 	/* Whoever was held the longest is as it was. */
 	if (held->data) {
 		MUST(vector_version(held->data, sh->n, held->id) != UINT64_MAX);
-		MUST(quiver_ref_verify(sh->store, held) == 0);
+		MUST(quiver_ref_verify(sh->store, held, 0) == 0);
 		quiver_unref(sh->store, held);
 	}
 	*held = ref;
@@ -170,7 +170,7 @@ static void *reader(void *arg)
 	while (!atomic_load(&w->shared->stop)) {
 		read_steady(w, &held[at++ % HELD]);
 		read_pair(w);
-		MUST(quiver_stat(w->shared->store, test_below(&w->random, STEADY), NULL, NULL) ==
+		MUST(quiver_stat(w->shared->store, test_below(&w->random, STEADY), 0, NULL, NULL) ==
 		     0);
 		atomic_fetch_add(&w->shared->reads, 3);
 	}

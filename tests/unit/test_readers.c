@@ -31,7 +31,7 @@ static void check_and_give_back(struct quiver *store, struct quiver_ref *refs, u
 
 	for (uint64_t i = 0; i < count; i++) {
 		assert_int_equal(vector_version(refs[i].data, n, refs[i].id), 1);
-		assert_int_equal(quiver_ref_verify(store, &refs[i]), 0);
+		assert_int_equal(quiver_ref_verify(store, &refs[i], 0), 0);
 		quiver_unref(store, &refs[i]);
 	}
 	assert_int_equal(quiver_checkpoint(store), 0);
@@ -45,7 +45,7 @@ static void test_one_thread_holds_more_than_it_has_pins(void **state)
 
 	fill(store, 0, 1);
 	for (uint64_t id = 0; id < COUNT; id++)
-		assert_int_equal(quiver_get(store, id, &refs[id]), 0);
+		assert_int_equal(quiver_get(store, id, 0, &refs[id]), 0);
 	replace_all(store, COUNT);
 	check_and_give_back(store, refs, COUNT);
 	close_store(store);
@@ -63,7 +63,7 @@ static void *take(void *arg)
 {
 	struct taker *taker = arg;
 
-	taker->result = quiver_get(taker->store, taker->id, taker->ref);
+	taker->result = quiver_get(taker->store, taker->id, 0, taker->ref);
 	if (taker->all)
 		(void)pthread_barrier_wait(taker->all);
 	return NULL;
@@ -110,7 +110,7 @@ static void test_more_threads_than_readers_hold_and_count(void **state)
 		assert_int_equal(takers[i].result, 0);
 	}
 	assert_int_equal(pthread_barrier_destroy(&all), 0);
-	assert_int_equal(quiver_get(store, COUNT, &none), -ENOENT);
+	assert_int_equal(quiver_get(store, COUNT, 0, &none), -ENOENT);
 	assert_int_equal(stats_of(store).gets, THREADS);
 	assert_int_equal(stats_of(store).get_misses, 1);
 	replace_all(store, THREADS);

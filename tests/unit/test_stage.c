@@ -99,7 +99,7 @@ static void pieces_commit_at_close_and_only_if_whole(void **state)
 	assert_int_equal(put(s, h, s->a, 99, 0), 0);
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_RELEASE, true), -EINVAL);
 	node_close(&s->fs, h);
-	assert_int_equal(quiver_stat(s->fs.store, 8, NULL, NULL), -ENOENT);
+	assert_int_equal(quiver_stat(s->fs.store, 8, 0, NULL, NULL), -ENOENT);
 }
 
 static void an_empty_creation_never_appears(void **state)
@@ -110,7 +110,7 @@ static void an_empty_creation_never_appears(void **state)
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), -EINVAL);
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_RELEASE, true), -EINVAL);
 	node_close(&s->fs, h);
-	assert_int_equal(quiver_stat(s->fs.store, 7, NULL, NULL), -ENOENT);
+	assert_int_equal(quiver_stat(s->fs.store, 7, 0, NULL, NULL), -ENOENT);
 }
 
 static void bytes_past_the_end_are_refused_and_change_nothing(void **state)
@@ -191,7 +191,7 @@ static void a_removed_vector_is_not_brought_back_by_its_writer(void **state)
 	assert_int_equal(put(s, h, s->b, N, 0), 0);
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
 	node_close(&s->fs, h);
-	assert_int_equal(quiver_stat(s->fs.store, 7, NULL, NULL), -ENOENT);
+	assert_int_equal(quiver_stat(s->fs.store, 7, 0, NULL, NULL), -ENOENT);
 }
 
 static void of_two_exclusive_creations_one_wins(void **state)
@@ -221,7 +221,7 @@ static void a_staged_time_is_that_of_the_commit(void **state)
 	/* Another attribute, later, does not undo it. */
 	assert_true(node_stage_attr(&s->fs, 7, 1, false, &attr, QUIVER_ATTR_UID, false));
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
-	assert_int_equal(quiver_stat(s->fs.store, 7, &got, NULL), 0);
+	assert_int_equal(quiver_stat(s->fs.store, 7, 0, &got, NULL), 0);
 	assert_true(got.mtime_ns == 12345);
 	assert_int_equal(got.uid, 5);
 	node_close(&s->fs, h);

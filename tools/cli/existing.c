@@ -79,7 +79,7 @@ static int has(const struct existing *existing, uint64_t id)
 		                 ? -errno
 		                 : 0;
 	} else {
-		result = quiver_stat(existing->session->store, id, NULL, NULL);
+		result = quiver_stat(existing->session->store, id, 0, NULL, NULL);
 	}
 	if (result == -ENOENT)
 		return 0;

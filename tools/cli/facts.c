@@ -42,7 +42,7 @@ static void print_store(struct quiver *store, FILE *out)
 	              stats.wal_segments, stats.index_bytes);
 	(void)fprintf(out, "lsn %" PRIu64 "\nlsn_durable %" PRIu64 "\nlsn_checkpoint %" PRIu64 "\n",
 	              stats.lsn, stats.lsn_durable, stats.lsn_checkpoint);
-	if (quiver_space(store, &space) == 0)
+	if (quiver_space(store, 0, &space) == 0)
 		(void)fprintf(out,
 		              "slots_before_growth %" PRIu64 "\ndisk_bytes %" PRIu64
 		              "\ndisk_available_bytes %" PRIu64 "\n",

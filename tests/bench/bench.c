@@ -2,6 +2,7 @@
  * bench.c - arguments, clock and data of the benchmark's workers.
  */
 #include "bench.h"
+#include "tests/common/random.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,22 +43,12 @@ void *bench_alloc(size_t bytes)
 	return memory;
 }
 
-/* splitmix64, Steele et al. 2014. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
 void bench_fill(void *to, size_t bytes, uint64_t seed)
 {
 	unsigned char *at = to;
 
 	while (bytes > 0) {
-		uint64_t word = next_random(&seed);
+		uint64_t word = test_random(&seed);
 		size_t part = bytes < sizeof(word) ? bytes : sizeof(word);
 
 		memcpy(at, &word, part);
@@ -73,7 +64,7 @@ uint64_t *bench_shuffled(uint64_t count, uint64_t seed)
 	for (uint64_t i = 0; i < count; i++)
 		ids[i] = i;
 	for (uint64_t i = count; i > 1; i--) {
-		uint64_t other = next_random(&seed) % i;
+		uint64_t other = test_random(&seed) % i;
 		uint64_t id = ids[i - 1];
 
 		ids[i - 1] = ids[other];

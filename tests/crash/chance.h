@@ -1,5 +1,5 @@
 /*
- * chance.h - random numbers that a seed gives again.
+ * chance.h - streams of random numbers, one for each thing that is left to chance.
  */
 #ifndef CHANCE_H
 #define CHANCE_H
@@ -7,18 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/common/random.h"
+
 struct chance {
 	uint64_t state;
 };
 
-/* splitmix64, Steele et al. 2014. */
 static inline uint64_t chance_next(struct chance *chance)
 {
-	uint64_t z = chance->state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
+	return test_random(&chance->state);
 }
 
 /* A stream of its own for `a` and `b`. */

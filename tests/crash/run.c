@@ -1,8 +1,8 @@
 /* The lives of a store: opening, working, crashing or closing, and the next one. */
 #include "run.h"
+#include "tests/common/remove.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,17 +108,9 @@ static void on_event(void *arg)
 	run->planned++;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 void run_remove(const char *path)
 {
-	if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+	if (test_remove(path) != 0)
 		abort();
 }
 

@@ -73,7 +73,7 @@ static uint64_t put(struct quiver *store, uint64_t id, uint8_t fill)
 
 static void remove_image(const struct place *place)
 {
-	assert_int_equal(nftw(place->image, unit_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(test_remove(place->image), 0);
 }
 
 /* Crash here in every way, and `look` at what is left. */
@@ -212,7 +212,7 @@ static void leave_unconfirmed(struct place *place)
 	assert_int_equal(quiver_close(store), 0);
 	sim_free(place->disk);
 	place->disk = NULL;
-	assert_int_equal(nftw(place->root, unit_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(test_remove(place->root), 0);
 	assert_int_equal(rename(place->image, place->root), 0);
 	place->disk = sim_new(place->root);
 }
@@ -221,7 +221,7 @@ static void forget_root(struct place *place)
 {
 	sim_free(place->disk);
 	place->disk = NULL;
-	assert_int_equal(nftw(place->root, unit_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(test_remove(place->root), 0);
 }
 
 /* A recovery frees that row; the sync fails, and only the kernel knows that the row is free.

@@ -15,6 +15,7 @@
 
 #include "faults.h"
 #include "script.h"
+#include "tests/common/random.h"
 
 #define SHORT_RUN_BITS 2200u /* of each file */
 #define SHORT_RUN_SECONDS 45u
@@ -116,7 +117,7 @@ static void add_file(struct flips *flips, enum script_image image, const struct 
 		add_segment(flips, image, file);
 	else if (vectors)
 		for (uint64_t i = 0; i < limit; i++)
-			add(flips, image, file, runner_random(&state) % (file->kept * 8));
+			add(flips, image, file, test_random(&state) % (file->kept * 8));
 	else
 		for (uint64_t bit = 0; bit < file->size * 8; bit++)
 			add(flips, image, file, bit);
@@ -124,7 +125,7 @@ static void add_file(struct flips *flips, enum script_image image, const struct 
 		return;
 	left = flips->count - first;
 	for (uint64_t i = first; i < flips->count && kept < limit; i++, left--)
-		if (runner_random(&state) % left < limit - kept)
+		if (test_random(&state) % left < limit - kept)
 			flips->list[first + kept++] = flips->list[i];
 	flips->count = first + kept;
 }

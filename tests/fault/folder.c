@@ -1,9 +1,9 @@
 #include "folder.h"
+#include "tests/common/remove.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,17 +29,9 @@ void folder_make(char path[FOLDER_PATH_BYTES])
 		die("mkdtemp", path);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 void folder_remove(const char *path)
 {
-	if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+	if (test_remove(path) != 0)
 		die("remove", path);
 }
 

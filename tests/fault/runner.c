@@ -1,4 +1,5 @@
 #include "runner.h"
+#include "tests/common/random.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,30 +37,9 @@ struct board {
 	_Atomic uint64_t running[WORKERS]; /* case + 1; 0 = none */
 };
 
-uint64_t runner_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
 uint64_t runner_seed(void)
 {
-	static uint64_t seed;
-	static bool known;
-	const char *text = getenv("QUIVERFS_TEST_SEED");
-
-	if (known)
-		return seed;
-	if (text)
-		seed = strtoull(text, NULL, 10);
-	else if (getrandom(&seed, 4, 0) != 4)
-		abort();
-	known = true;
-	printf("# QUIVERFS_TEST_SEED=%" PRIu64 "\n", seed);
-	return seed;
+	return test_seed();
 }
 
 bool runner_long(void)
@@ -197,7 +176,7 @@ static void choose(const struct runner *runner, struct board *board)
 	if (!order)
 		abort();
 	for (uint64_t i = 0; i < runner->cases; i++) {
-		uint64_t at = runner_random(&state) % (i + 1);
+		uint64_t at = test_random(&state) % (i + 1);
 
 		order[i] = order[at];
 		order[at] = i;

@@ -34,7 +34,5 @@ uint64_t runner_seed(void);
 bool runner_long(void);
 /* QUIVERFS_TEST_CASE: run only this one; false where it is not set. */
 bool runner_only(uint64_t *number);
-/* splitmix64, Steele et al. 2014. */
-uint64_t runner_random(uint64_t *state);
 
 #endif

@@ -41,6 +41,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/common/random.h"
+
 enum {
 	EXIT_SKIP = 77,
 	FILES = 64,
@@ -88,15 +90,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
 }
 
 static unsigned char byte_at(unsigned file, size_t offset)
@@ -334,12 +327,12 @@ static int run_client(unsigned nr, uint64_t seed)
 	uint64_t state = seed + nr;
 
 	while (!atomic_load(&shared->stop)) {
-		unsigned file = (unsigned)(next_random(&state) % FILES);
+		unsigned file = (unsigned)(test_random(&state) % FILES);
 		char path[sizeof(mountpoint) + 16];
 		struct stat st;
 
 		snprintf(path, sizeof(path), "%s/%u", mountpoint, file);
-		if (next_random(&state) % 4 == 0) {
+		if (test_random(&state) % 4 == 0) {
 			if (stat(path, &st) != 0 || st.st_size != FILE_BYTES)
 				atomic_fetch_add(&shared->wrong, 1);
 		} else if (!read_one(path, file)) {

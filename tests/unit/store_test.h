@@ -1,6 +1,6 @@
 /*
  * store_test.h - what the tests of whole stores share: vectors that tell whether they are
- * whole, stores in a private folder, and random numbers from a seed that is printed.
+ * whole, and stores in a private folder.
  */
 #ifndef STORE_TEST_H
 #define STORE_TEST_H
@@ -9,12 +9,12 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "engine/base/latency.h"
 #include "engine/media/bytes.h"
 #include "engine/quiver.h"
+#include "tests/common/random.h"
 #include "trouble_io.h"
 
 #define STORE_NAME "store"
@@ -26,41 +26,6 @@ struct store_dir {
 	char path[UNIT_PATH_BYTES + 16];
 	uint32_t n; /* bytes of a vector */
 };
-
-/* ---- random numbers ---- */
-
-static inline uint64_t test_seed(void)
-{
-	static uint64_t seed;
-	static bool known;
-	const char *text = getenv("QUIVERFS_TEST_SEED");
-
-	if (known)
-		return seed;
-	if (text)
-		seed = strtoull(text, NULL, 10);
-	else if (getrandom(&seed, 4, 0) != 4)
-		abort();
-	known = true;
-	printf("# QUIVERFS_TEST_SEED=%" PRIu64 "\n", seed);
-	fflush(stdout);
-	return seed;
-}
-
-/* splitmix64, Steele et al. 2014. */
-static inline uint64_t test_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static inline uint64_t test_below(uint64_t *state, uint64_t bound)
-{
-	return test_random(state) % bound;
-}
 
 /* ---- vectors that know themselves ---- */
 

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +21,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/common/remove.h"
 
 #define UNIT_PATH_BYTES 256
 
@@ -40,19 +41,10 @@ static inline void unit_dir_make(struct unit_dir *dir)
 	assert_true(dir->fd >= 0);
 }
 
-static inline int unit_remove_one(const char *path, const struct stat *st, int type,
-                                  struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static inline void unit_dir_remove(struct unit_dir *dir)
 {
 	assert_int_equal(close(dir->fd), 0);
-	assert_int_equal(nftw(dir->path, unit_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(test_remove(dir->path), 0);
 }
 
 /* Setup and teardown of one test, with the folder as its state. */

@@ -91,8 +91,9 @@ static inline ssize_t failing_pwritev(const struct quiver_io *self, int fd,
 	return quiver_io_posix()->pwritev(quiver_io_posix(), fd, &first, 1, offset);
 }
 
-static inline int failing_fdatasync(const struct quiver_io *self, int fd)
+static inline int failing_sync(const struct quiver_io *self, int fd, bool data)
 {
+	const struct quiver_io *real = quiver_io_posix();
 	struct failing_io *f = failing_self(self);
 
 	if (failing_interrupt(f))
@@ -100,19 +101,17 @@ static inline int failing_fdatasync(const struct quiver_io *self, int fd)
 	if (failing_now(f))
 		return f->error;
 	f->syncs++;
-	return quiver_io_posix()->fdatasync(quiver_io_posix(), fd);
+	return data ? real->fdatasync(real, fd) : real->fsync(real, fd);
+}
+
+static inline int failing_fdatasync(const struct quiver_io *self, int fd)
+{
+	return failing_sync(self, fd, true);
 }
 
 static inline int failing_fsync(const struct quiver_io *self, int fd)
 {
-	struct failing_io *f = failing_self(self);
-
-	if (failing_interrupt(f))
-		return -EINTR;
-	if (failing_now(f))
-		return f->error;
-	f->syncs++;
-	return quiver_io_posix()->fsync(quiver_io_posix(), fd);
+	return failing_sync(self, fd, false);
 }
 
 static inline int failing_write_out(const struct quiver_io *self, int fd, uint64_t offset,

@@ -160,6 +160,14 @@ static inline struct quiver *open_io(const struct store_dir *s, enum quiver_dura
 	return open_with(s, &options);
 }
 
+/* On an I/O table that can make trouble, and makes none yet. */
+static inline struct quiver *open_troubled(const struct store_dir *s, enum quiver_durability mode,
+                                           struct trouble_io *io)
+{
+	trouble_init(io);
+	return open_io(s, mode, io);
+}
+
 static inline void close_store(struct quiver *store)
 {
 	assert_int_equal(quiver_close(store), 0);
@@ -180,6 +188,19 @@ static inline uint64_t leaked_slots(struct quiver *store)
 	struct quiver_stats stats = stats_of(store);
 
 	return stats.slots_used - stats.slots_free - stats.slots_retired - stats.count;
+}
+
+/* Run a job to its end. */
+static inline struct quiver_job_status run_job(struct quiver *store, enum quiver_job job)
+{
+	struct quiver_job_status status;
+
+	assert_int_equal(quiver_job_start(store, job), 0);
+	do {
+		usleep(500);
+		quiver_job_status(store, job, &status);
+	} while (status.running);
+	return status;
 }
 
 static inline void store_file(const char *name, char *to, size_t length)

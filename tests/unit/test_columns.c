@@ -40,6 +40,14 @@ static void make(struct unit_dir *dir, struct columns *columns, uint64_t rows)
 	assert_int_equal(columns_grow(columns, rows), 0);
 }
 
+/* New ones, on a table of which calls can fail. */
+static void make_failing(struct unit_dir *dir, struct columns *columns, struct failing_io *io)
+{
+	assert_int_equal(create(dir), 0);
+	failing_io_init(io);
+	assert_int_equal(columns_open(columns, &io->table, dir->fd, &geometry, 0, false, NULL), 0);
+}
+
 /* The files have what was written. */
 static void finish(struct columns *columns)
 {
@@ -94,6 +102,13 @@ static void write_slot(struct columns *columns, uint64_t slot)
 	assert_int_equal(columns_write_rows(columns, slot, &id, &row, 1), 0);
 }
 
+/* Slots from `first` up to `end`. */
+static void write_slots(struct columns *columns, uint64_t first, uint64_t end)
+{
+	for (uint64_t slot = first; slot < end; slot++)
+		write_slot(columns, slot);
+}
+
 static void check_slot(struct columns *columns, uint64_t slot)
 {
 	struct meta_row expected = row_of(slot), row;
@@ -107,6 +122,12 @@ static void check_slot(struct columns *columns, uint64_t slot)
 	assert_false(columns_meta_torn(columns, slot));
 }
 
+static void check_slots(struct columns *columns, uint64_t first, uint64_t end)
+{
+	for (uint64_t slot = first; slot < end; slot++)
+		check_slot(columns, slot);
+}
+
 static void check_free(struct columns *columns, uint64_t slot)
 {
 	struct meta_row row = row_of(slot);
@@ -115,6 +136,12 @@ static void check_free(struct columns *columns, uint64_t slot)
 	assert_int_equal(columns_meta(columns, slot, 5, &row), 0);
 	assert_true(row.lsn == 0);
 	assert_false(columns_meta_torn(columns, slot));
+}
+
+static void check_free_slots(struct columns *columns, uint64_t first, uint64_t end)
+{
+	for (uint64_t slot = first; slot < end; slot++)
+		check_free(columns, slot);
 }
 
 /* Files, headers, rows and maps all say `rows`. */
@@ -351,8 +378,7 @@ static void what_a_crash_while_growing_leaves_is_put_right(void **state)
 	unit_read(dir, "vectors.npy", stale, sizeof(stale), 0);
 	assert_int_equal(columns_grow(&columns, 7000), 0);
 	unit_read(dir, "vectors.npy", fresh, sizeof(fresh), 0);
-	for (uint64_t slot = 0; slot < 60; slot++)
-		write_slot(&columns, slot);
+	write_slots(&columns, 0, 60);
 	finish(&columns);
 	unit_truncate(dir, "meta.npy", COLUMN_HEADER_BYTES + 60 * META_ROW_BYTES + 39);
 	unit_truncate(dir, "ids.npy", COLUMN_HEADER_BYTES + 70 * 8);
@@ -362,8 +388,7 @@ static void what_a_crash_while_growing_leaves_is_put_right(void **state)
 	assert_int_equal(
 		columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 60, true, NULL), 0);
 	assert_true(rows_of(&columns) == 60);
-	for (uint64_t slot = 0; slot < 60; slot++)
-		check_slot(&columns, slot);
+	check_slots(&columns, 0, 60);
 	finish(&columns);
 	assert_true(unit_size(dir, "vectors.npy") == COLUMN_HEADER_BYTES + 7000 * N);
 	unit_read(dir, "vectors.npy", fresh, sizeof(fresh), 0);
@@ -371,12 +396,10 @@ static void what_a_crash_while_growing_leaves_is_put_right(void **state)
 
 	reopen(dir, &columns, 60);
 	check_sizes(dir, &columns, 60);
-	for (uint64_t slot = 0; slot < 60; slot++)
-		check_slot(&columns, slot);
+	check_slots(&columns, 0, 60);
 	/* And the next growth brings free rows, not what was cut. */
 	assert_int_equal(columns_grow(&columns, 80), 0);
-	for (uint64_t slot = 60; slot < 80; slot++)
-		check_free(&columns, slot);
+	check_free_slots(&columns, 60, 80);
 	finish(&columns);
 }
 
@@ -418,8 +441,7 @@ static void growth_brings_free_rows_backed_by_blocks(void **state)
 	}
 	finish(&columns);
 	reopen(dir, &columns, 300000);
-	for (uint64_t slot = 0; slot < 6000; slot++)
-		check_slot(&columns, slot);
+	check_slots(&columns, 0, 6000);
 	finish(&columns);
 }
 
@@ -429,9 +451,7 @@ static void more_rows_than_the_reserve_holds_is_a_full_store(void **state)
 	struct columns columns;
 	struct failing_io io;
 
-	failing_io_init(&io);
-	assert_int_equal(create(dir), 0);
-	assert_int_equal(columns_open(&columns, &io.table, dir->fd, &geometry, 0, false, NULL), 0);
+	make_failing(dir, &columns, &io);
 	assert_int_equal(columns_grow(&columns, 3), 0);
 	assert_true(columns.rows_max >= (UINT64_C(1) << 30));
 	assert_true(columns.rows_max <= SLOT_MAX + 1);
@@ -449,12 +469,9 @@ static void growth_that_fails_leaves_what_was(void **state)
 	struct failing_io io;
 	long skip;
 
-	assert_int_equal(create(dir), 0);
-	failing_io_init(&io);
-	assert_int_equal(columns_open(&columns, &io.table, dir->fd, &geometry, 0, false, NULL), 0);
+	make_failing(dir, &columns, &io);
 	assert_int_equal(columns_grow(&columns, 400), 0);
-	for (uint64_t slot = 0; slot < 400; slot++)
-		write_slot(&columns, slot);
+	write_slots(&columns, 0, 400);
 	for (skip = 0;; skip++) {
 		int r;
 
@@ -465,15 +482,12 @@ static void growth_that_fails_leaves_what_was(void **state)
 			break;
 		assert_int_equal(r, -ENOSPC);
 		check_sizes(dir, &columns, 400);
-		for (uint64_t slot = 0; slot < 400; slot++)
-			check_slot(&columns, slot);
+		check_slots(&columns, 0, 400);
 	}
 	assert_true(skip >= 10); /* allocate, fill, map, header */
 	check_sizes(dir, &columns, 2000);
-	for (uint64_t slot = 0; slot < 400; slot++)
-		check_slot(&columns, slot);
-	for (uint64_t slot = 400; slot < 2000; slot++)
-		check_free(&columns, slot);
+	check_slots(&columns, 0, 400);
+	check_free_slots(&columns, 400, 2000);
 	finish(&columns);
 }
 
@@ -484,13 +498,10 @@ static void growth_that_cannot_be_undone_is_cut_before_the_next(void **state)
 	struct columns columns;
 	struct failing_io io;
 
-	assert_int_equal(create(dir), 0);
-	failing_io_init(&io);
-	assert_int_equal(columns_open(&columns, &io.table, dir->fd, &geometry, 0, false, NULL), 0);
+	make_failing(dir, &columns, &io);
 	assert_int_equal(columns_grow(&columns, 400), 0);
 	assert_int_equal(columns_grow(&columns, 2000), 0);
-	for (uint64_t slot = 0; slot < 2000; slot++)
-		write_slot(&columns, slot);
+	write_slots(&columns, 0, 2000);
 	assert_int_equal(columns_sync(&columns, false, true), 0);
 	failing_io_arm(&io, 1, -EIO); /* the truncation of the vectors */
 	assert_int_equal(columns_cut(&columns, 400), -EIO);
@@ -499,8 +510,7 @@ static void growth_that_cannot_be_undone_is_cut_before_the_next(void **state)
 	assert_true(unit_size(dir, "vectors.npy") == COLUMN_HEADER_BYTES + 2000 * N);
 	assert_int_equal(columns_grow(&columns, 1000), 0);
 	check_sizes(dir, &columns, 1000);
-	for (uint64_t slot = 0; slot < 400; slot++)
-		check_slot(&columns, slot);
+	check_slots(&columns, 0, 400);
 	for (uint64_t slot = 400; slot < 1000; slot++) {
 		static const uint8_t zeros[N];
 
@@ -529,23 +539,19 @@ static void a_cut_takes_the_rows_above_and_no_others(void **state)
 	struct columns columns;
 
 	make(dir, &columns, 5000);
-	for (uint64_t slot = 0; slot < 5000; slot++)
-		write_slot(&columns, slot);
+	write_slots(&columns, 0, 5000);
 	assert_true(readable(columns_vector(&columns, 4999)));
 	assert_int_equal(columns_cut(&columns, 6000), 0);
 	check_sizes(dir, &columns, 5000);
 	assert_int_equal(columns_cut(&columns, 777), 0);
 	check_sizes(dir, &columns, 777);
-	for (uint64_t slot = 0; slot < 777; slot++)
-		check_slot(&columns, slot);
+	check_slots(&columns, 0, 777);
 	assert_false(readable(columns.vectors.map + COLUMN_HEADER_BYTES + 4999 * N));
 	assert_false(readable(columns.ids.map + COLUMN_HEADER_BYTES + 4999 * 8));
 	assert_false(readable(columns.meta.map + COLUMN_HEADER_BYTES + 4999 * META_ROW_BYTES));
 	assert_int_equal(columns_grow(&columns, 5000), 0);
-	for (uint64_t slot = 0; slot < 777; slot++)
-		check_slot(&columns, slot);
-	for (uint64_t slot = 777; slot < 5000; slot++)
-		check_free(&columns, slot);
+	check_slots(&columns, 0, 777);
+	check_free_slots(&columns, 777, 5000);
 	assert_int_equal(columns_cut(&columns, 0), 0);
 	check_sizes(dir, &columns, 0);
 	finish(&columns);
@@ -560,9 +566,7 @@ static void syncs_are_those_asked_for(void **state)
 	struct columns columns;
 	struct failing_io io;
 
-	assert_int_equal(create(dir), 0);
-	failing_io_init(&io);
-	assert_int_equal(columns_open(&columns, &io.table, dir->fd, &geometry, 0, false, NULL), 0);
+	make_failing(dir, &columns, &io);
 	for (int vectors = 0; vectors < 2; vectors++) {
 		for (int rows = 0; rows < 2; rows++) {
 			io.syncs = 0;
@@ -653,8 +657,7 @@ static void attributes_change_without_the_rest(void **state)
 	struct meta_row row, read;
 
 	make(*state, &columns, 20);
-	for (uint64_t slot = 0; slot < 20; slot++)
-		write_slot(&columns, slot);
+	write_slots(&columns, 0, 20);
 	row = row_of(12);
 	row.attr = (struct quiver_attr){ INT64_MIN, 0, UINT32_MAX, 07777 };
 	assert_int_equal(columns_write_meta(&columns, 12, id_of(12), &row), 0);

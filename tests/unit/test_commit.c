@@ -41,11 +41,9 @@ static void few_syncs(struct store_dir *s, enum quiver_durability mode, unsigned
 {
 	struct putter putters[THREADS];
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, mode, &io);
 	struct quiver_stats stats;
 
-	trouble_init(&io);
-	store = open_io(s, mode, &io);
 	atomic_store(&io.sync_delay_us, 500);
 	put_from_threads(store, putters, flags);
 	stats = stats_of(store);
@@ -86,11 +84,9 @@ static void *put_twice(void *arg)
 static void test_a_sync_waits_for_the_writers_of_the_last_one(void **state)
 {
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(*state, QUIVER_ALWAYS, &io);
 	uint64_t syncs = 3;
 
-	trouble_init(&io);
-	store = open_io(*state, QUIVER_ALWAYS, &io);
 	for (unsigned tries = 0; syncs == 3 && tries < 5; tries++) {
 		struct putter p = { .store = store, .id = 1 };
 		uint64_t before = stats_of(store).syncs;
@@ -112,11 +108,9 @@ static void test_failure_18_after_a_failed_sync_nothing_is_acknowledged(void **s
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_ALWAYS, &io);
 	uint64_t version;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_ALWAYS, &io);
 	assert_int_equal(put_version(store, 1, 1, 0), 0);
 	trouble_arm(&io, 1, TROUBLE_ONCE, TROUBLE_SYNC, 'l', -EIO);
 	assert_int_equal(put_version(store, 1, 2, 0), -EIO);
@@ -141,10 +135,8 @@ static void test_no_writer_is_told_of_success_by_a_sync_that_failed(void **state
 	struct store_dir *s = *state;
 	struct putter putters[THREADS];
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_ALWAYS, &io);
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_ALWAYS, &io);
 	atomic_store(&io.sync_delay_us, 200);
 	trouble_arm(&io, 12, TROUBLE_ONCE, TROUBLE_SYNC, 'l', -EIO);
 	put_from_threads(store, putters, 0);
@@ -168,10 +160,8 @@ static void failed_log_write(struct store_dir *s, long at, bool batch)
 	uint8_t bytes[3][STORE_BYTES_MAX];
 	struct quiver_attr attr = attr_of(3);
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	assert_int_equal(put_version(store, 1, 1, 0), 0);
 	trouble_arm(&io, at, TROUBLE_ONCE, TROUBLE_WRITE, 'l', -EIO);
 	for (unsigned i = 0; i < 3; i++) {
@@ -224,10 +214,8 @@ static void test_a_failed_wipe_of_the_log_makes_the_store_read_only(void **state
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	assert_int_equal(put_version(store, 1, 1, 0), 0);
 	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_WRITE, 'l', -EIO);
 	assert_int_equal(put_version(store, 1, 2, 0), -EIO);
@@ -245,11 +233,9 @@ static void test_a_full_disk_at_any_call_leaks_no_slot(void **state)
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 	int failures = 0;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	assert_int_equal(put_version(store, 1, 1, 0), 0);
 	for (long at = 1; at < 40; at++) {
 		int r;
@@ -280,11 +266,9 @@ static void test_deletes_go_on_where_the_disk_is_full(void **state)
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 	uint64_t count = 20000;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	for (uint64_t id = 0; id < count; id++)
 		assert_int_equal(put_version(store, id, 1, 0), 0);
 	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_ALLOCATE, 0, -ENOSPC);
@@ -307,12 +291,10 @@ static void test_a_full_disk_refuses_growth_and_keeps_what_there_is(void **state
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FLUSH, &io);
 	uint64_t id = 0;
 	int r;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FLUSH, &io);
 	assert_int_equal(put_version(store, id++, 1, 0), 0);
 	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_ALLOCATE, 'v', -ENOSPC);
 	while ((r = put_version(store, id, 1, 0)) == 0)
@@ -361,14 +343,12 @@ static void test_nowait_never_waits_for_the_sync_of_another(void **state)
 {
 	struct putter slow = { .id = 1 };
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(*state, QUIVER_FSYNC, &io);
 	struct quiver_stats stats;
 	uint64_t before;
 	unsigned refused = 0;
 	unsigned tries = 0;
 
-	trouble_init(&io);
-	store = open_io(*state, QUIVER_FSYNC, &io);
 	before = stats_of(store).syncs;
 	atomic_store(&io.sync_delay_us, 300000);
 	slow.store = store;
@@ -404,10 +384,8 @@ static void test_who_syncs_each_vector_waits_for_one_sync(void **state)
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	for (uint64_t i = 0; i < 50; i++) {
 		assert_int_equal(put_version(store, i, 1, 0), 0);
 		assert_int_equal(syncs_of_flush(store, &io), 1);
@@ -427,11 +405,9 @@ static void test_a_synced_commit_waits_for_one_sync_unless_slots_lie_before_it(v
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 	long before;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	for (uint64_t i = 0; i < 2 * PUTSLOT_MIN_BYTES / s->n; i++)
 		assert_int_equal(put_version(store, i, 1, 0), 0);
 	assert_int_equal(put_version(store, 1, 2, QUIVER_SYNC), 0); /* syncs those as well */
@@ -446,11 +422,9 @@ static void test_nowait_does_not_grow_the_files_itself(void **state)
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 	uint64_t id = 0;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	/* An empty store has no row: somebody else has to make room. */
 	assert_int_equal(put_version(store, id, 1, QUIVER_NOWAIT), -EAGAIN);
 	for (; id < 3000; id++) {

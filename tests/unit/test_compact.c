@@ -4,18 +4,6 @@
 
 #define COUNT 4000u
 
-static struct quiver_job_status run_job(struct quiver *store, enum quiver_job job)
-{
-	struct quiver_job_status status;
-
-	assert_int_equal(quiver_job_start(store, job), 0);
-	do {
-		usleep(500);
-		quiver_job_status(store, job, &status);
-	} while (status.running);
-	return status;
-}
-
 static void compact(struct quiver *store)
 {
 	assert_int_equal(run_job(store, QUIVER_COMPACT).result, 0);
@@ -269,11 +257,9 @@ static void test_moves_do_not_wait_for_the_disk_in_mode_always(void **state)
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 	long before;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	fill(store, 1000);
 	for (uint64_t id = 0; id < 500; id++)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
@@ -289,11 +275,9 @@ static void test_compaction_stops_when_asked_and_one_job_runs_at_a_time(void **s
 {
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_ALWAYS, &io);
 	struct quiver_job_status status;
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_ALWAYS, &io);
 	assert_int_equal(quiver_set_durability(store, QUIVER_FSYNC), 0);
 	fill(store, 1000);
 	for (uint64_t id = 0; id < 500; id++)

@@ -14,12 +14,20 @@ static void fill(uint8_t *bytes, size_t length)
 		bytes[i] = (uint8_t)(i * 7 + i / 251);
 }
 
+/* A file, on a table of which calls can fail. */
 static int open_file(struct unit_dir *dir, struct failing_io *io)
 {
-	int fd = io->table.open(&io->table, dir->fd, "file", O_RDWR | O_CREAT, 0600);
+	int fd;
 
+	failing_io_init(io);
+	fd = io->table.open(&io->table, dir->fd, "file", O_RDWR | O_CREAT, 0600);
 	assert_true(fd >= 0);
 	return fd;
+}
+
+static void close_file(struct failing_io *io, int fd)
+{
+	assert_int_equal(io->table.close(&io->table, fd), 0);
 }
 
 static void short_and_interrupted_transfers_are_completed(void **state)
@@ -27,10 +35,8 @@ static void short_and_interrupted_transfers_are_completed(void **state)
 	static const size_t steps[] = { 0, 1, 7, 4096 };
 	uint8_t out[BYTES], in[BYTES];
 	struct failing_io io;
-	int fd;
+	int fd = open_file(*state, &io);
 
-	failing_io_init(&io);
-	fd = open_file(*state, &io);
 	fill(out, sizeof(out));
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		io.transfer_max = steps[i];
@@ -42,7 +48,7 @@ static void short_and_interrupted_transfers_are_completed(void **state)
 		assert_int_equal(io_read_all(&io.table, fd, in, BYTES, 33), 0);
 		assert_memory_equal(in, out, BYTES);
 	}
-	assert_int_equal(io.table.close(&io.table, fd), 0);
+	close_file(&io, fd);
 }
 
 static void parts_are_written_in_order_whatever_their_sizes(void **state)
@@ -50,10 +56,8 @@ static void parts_are_written_in_order_whatever_their_sizes(void **state)
 	uint8_t out[BYTES], in[BYTES];
 	struct iovec parts[6];
 	struct failing_io io;
-	int fd;
+	int fd = open_file(*state, &io);
 
-	failing_io_init(&io);
-	fd = open_file(*state, &io);
 	fill(out, sizeof(out));
 	for (size_t step = 0; step < 600; step += 97) {
 		parts[0] = (struct iovec){ out, 0 };
@@ -68,7 +72,7 @@ static void parts_are_written_in_order_whatever_their_sizes(void **state)
 		unit_read(*state, "file", in, BYTES, 0);
 		assert_memory_equal(in, out, BYTES);
 	}
-	assert_int_equal(io.table.close(&io.table, fd), 0);
+	close_file(&io, fd);
 }
 
 static void more_parts_than_the_kernel_takes_are_split(void **state)
@@ -88,7 +92,7 @@ static void more_parts_than_the_kernel_takes_are_split(void **state)
 	assert_int_equal(io_writev_all(&io.table, fd, parts, COUNT, 0), 0);
 	unit_read(*state, "file", in, COUNT, 0);
 	assert_memory_equal(in, out, COUNT);
-	assert_int_equal(io.table.close(&io.table, fd), 0);
+	close_file(&io, fd);
 	free(parts);
 	free(out);
 	free(in);
@@ -98,25 +102,21 @@ static void a_read_past_the_end_says_so(void **state)
 {
 	uint8_t bytes[100] = { 0 };
 	struct failing_io io;
-	int fd;
+	int fd = open_file(*state, &io);
 
-	failing_io_init(&io);
-	fd = open_file(*state, &io);
 	assert_int_equal(io_write_all(&io.table, fd, bytes, 100, 0), 0);
 	assert_int_equal(io_read_all(&io.table, fd, bytes, 100, 1), -ENODATA);
 	assert_int_equal(io_read_all(&io.table, fd, bytes, 100, 200), -ENODATA);
 	assert_int_equal(io_read_all(&io.table, fd, bytes, 100, 0), 0);
-	assert_int_equal(io.table.close(&io.table, fd), 0);
+	close_file(&io, fd);
 }
 
 static void errors_are_passed_on(void **state)
 {
 	uint8_t bytes[100] = { 0 };
 	struct failing_io io;
-	int fd;
+	int fd = open_file(*state, &io);
 
-	failing_io_init(&io);
-	fd = open_file(*state, &io);
 	io.transfer_max = 60;
 	failing_io_arm(&io, 1, -ENOSPC);
 	assert_int_equal(io_write_all(&io.table, fd, bytes, 100, 0), -ENOSPC);
@@ -129,39 +129,35 @@ static void errors_are_passed_on(void **state)
 	failing_io_arm(&io, 0, -EDQUOT);
 	assert_int_equal(io_fsync(&io.table, fd), -EDQUOT);
 	failing_io_disarm(&io);
-	assert_int_equal(io.table.close(&io.table, fd), 0);
+	close_file(&io, fd);
 }
 
 static void syncs_outlast_signals(void **state)
 {
 	struct failing_io io;
-	int fd;
+	int fd = open_file(*state, &io);
 
-	failing_io_init(&io);
-	fd = open_file(*state, &io);
 	io.interrupts = 3;
 	assert_int_equal(io_fdatasync(&io.table, fd), 0);
 	assert_int_equal(io_fsync(&io.table, fd), 0);
 	assert_int_equal(io_write_out(&io.table, fd, 0, 4096), 0);
 	assert_int_equal(io.syncs, 2);
-	assert_int_equal(io.table.close(&io.table, fd), 0);
+	close_file(&io, fd);
 }
 
 static void a_file_that_never_moves_is_an_error_and_not_a_loop(void **state)
 {
 	uint8_t bytes[100] = { 0 };
 	struct failing_io io;
-	int fd;
+	int fd = open_file(*state, &io);
 
-	failing_io_init(&io);
-	fd = open_file(*state, &io);
 	io.interrupts = INT_MAX;
 	assert_int_equal(io_write_all(&io.table, fd, bytes, 100, 0), -EIO);
 	assert_int_equal(io_read_all(&io.table, fd, bytes, 100, 0), -EIO);
 	assert_int_equal(io_fdatasync(&io.table, fd), -EIO);
 	assert_int_equal(io_fsync(&io.table, fd), -EIO);
 	assert_int_equal(io_write_out(&io.table, fd, 0, 4096), -EIO);
-	assert_int_equal(io.table.close(&io.table, fd), 0);
+	close_file(&io, fd);
 }
 
 /* Nothing is written, and it is not called an error. */

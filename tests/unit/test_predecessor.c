@@ -45,14 +45,7 @@ static void test_failure_3_a_damaged_removal_is_reported_and_the_id_never_zeros(
 
 static int compact_once(struct quiver *store)
 {
-	struct quiver_job_status status;
-
-	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
-	do {
-		usleep(1000);
-		quiver_job_status(store, QUIVER_COMPACT, &status);
-	} while (status.running);
-	return status.result;
+	return run_job(store, QUIVER_COMPACT).result;
 }
 
 static void test_failure_8_reads_are_right_after_a_failed_compaction_and_growth(void **state)
@@ -60,10 +53,8 @@ static void test_failure_8_reads_are_right_after_a_failed_compaction_and_growth(
 	enum { MANY = 3000 };
 	struct store_dir *s = *state;
 	struct trouble_io io;
-	struct quiver *store;
+	struct quiver *store = open_troubled(s, QUIVER_FSYNC, &io);
 
-	trouble_init(&io);
-	store = open_io(s, QUIVER_FSYNC, &io);
 	for (uint64_t id = 0; id < MANY; id++)
 		assert_int_equal(put_version(store, id, id + 1, 0), 0);
 	for (uint64_t id = 0; id < MANY; id += 3)

@@ -173,14 +173,7 @@ static void test_holes_that_come_while_the_store_is_open_are_fetched_for(void **
 
 static void compact(struct quiver *store)
 {
-	struct quiver_job_status status;
-
-	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
-	do {
-		(void)usleep(1000);
-		quiver_job_status(store, QUIVER_COMPACT, &status);
-	} while (status.running);
-	assert_int_equal(status.result, 0);
+	assert_int_equal(run_job(store, QUIVER_COMPACT).result, 0);
 }
 
 /* Compaction leaves no rows behind the last vector, and holes enough that none are added. */

@@ -279,7 +279,6 @@ static void test_failure_15_a_pinned_version_stays_whatever_happens(void **state
 {
 	struct store_dir *s = *state;
 	struct quiver *store = open_with(s, NULL);
-	struct quiver_job_status status;
 	struct quiver_ref ref;
 	uint8_t part[10];
 
@@ -290,11 +289,7 @@ static void test_failure_15_a_pinned_version_stays_whatever_happens(void **state
 	for (uint64_t id = 0; id < 100; id++)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
 	assert_int_equal(quiver_checkpoint(store), 0);
-	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
-	do {
-		usleep(500);
-		quiver_job_status(store, QUIVER_COMPACT, &status);
-	} while (status.running);
+	(void)run_job(store, QUIVER_COMPACT); /* whether it moved much or not */
 	for (uint64_t id = 0; id < 150; id++)
 		assert_int_equal(put_version(store, id, 3, 0), 0);
 	assert_int_equal(vector_version(ref.data, s->n, 99), 1);

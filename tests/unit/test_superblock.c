@@ -30,6 +30,15 @@ static int open_file(struct unit_dir *dir)
 	return fd;
 }
 
+/* The file of a new store. */
+static int open_formatted(struct unit_dir *dir, struct superblock *sb)
+{
+	int fd = open_file(dir);
+
+	assert_int_equal(superblock_format(quiver_io_posix(), fd, sb), 0);
+	return fd;
+}
+
 static void close_file(int fd)
 {
 	assert_int_equal(quiver_io_posix()->close(quiver_io_posix(), fd), 0);
@@ -74,9 +83,8 @@ static void check_read(int fd, int result, int bad, const struct superblock *exp
 static void what_was_written_is_read(void **state)
 {
 	struct superblock sb = sample;
-	int fd = open_file(*state);
+	int fd = open_formatted(*state, &sb);
 
-	assert_int_equal(superblock_format(quiver_io_posix(), fd, &sb), 0);
 	assert_int_equal(unit_size(*state, NAME), SUPERBLOCK_FILE_BYTES);
 	check_read(fd, 0, 0, &sb);
 	check_same(&sb, &sample);
@@ -113,9 +121,8 @@ static void the_bytes_are_those_of_the_format(void **state)
 	uint8_t page[SUPERBLOCK_COPY_BYTES];
 	struct superblock sb = sample;
 	XXH64_hash_t sum;
-	int fd = open_file(*state);
+	int fd = open_formatted(*state, &sb);
 
-	assert_int_equal(superblock_format(quiver_io_posix(), fd, &sb), 0);
 	unit_read(*state, NAME, page, sizeof(page), SUPERBLOCK_COPY_BYTES);
 	assert_memory_equal(page, expected, sizeof(expected));
 	for (size_t i = sizeof(expected); i < 4088; i++)
@@ -130,9 +137,8 @@ static void the_copies_are_written_in_turn(void **state)
 {
 	uint8_t before[2][SUPERBLOCK_COPY_BYTES], after[2][SUPERBLOCK_COPY_BYTES];
 	struct superblock sb = sample;
-	int fd = open_file(*state);
+	int fd = open_formatted(*state, &sb);
 
-	assert_int_equal(superblock_format(quiver_io_posix(), fd, &sb), 0);
 	for (int i = 0; i < 4; i++) {
 		unsigned turn = (unsigned)((sb.sequence + 1) % 2);
 
@@ -219,9 +225,8 @@ static void damage_of_both_is_told_from_another_file(void **state)
 static void a_short_file_still_has_its_first_copy(void **state)
 {
 	struct superblock sb = sample;
-	int fd = open_file(*state);
+	int fd = open_formatted(*state, &sb);
 
-	assert_int_equal(superblock_format(quiver_io_posix(), fd, &sb), 0);
 	unit_truncate(*state, NAME, SUPERBLOCK_FILE_BYTES - 1);
 	sb.sequence = 0;
 	check_read(fd, 0, 1, &sb);
@@ -247,9 +252,8 @@ static void forge(struct unit_dir *dir, unsigned copy, size_t at, const void *by
 static void a_newer_format_is_refused(void **state)
 {
 	struct superblock sb = sample;
-	int fd = open_file(*state);
+	int fd = open_formatted(*state, &sb);
 
-	assert_int_equal(superblock_format(quiver_io_posix(), fd, &sb), 0);
 	forge(*state, 0, 8, "\2", 1);
 	check_read(fd, -ENOTSUP, 0, NULL);
 	forge(*state, 0, 8, "\0", 1);
@@ -291,9 +295,8 @@ static void a_page_in_the_wrong_place_does_not_count(void **state)
 {
 	uint8_t page[SUPERBLOCK_COPY_BYTES];
 	struct superblock sb = sample;
-	int fd = open_file(*state);
+	int fd = open_formatted(*state, &sb);
 
-	assert_int_equal(superblock_format(quiver_io_posix(), fd, &sb), 0);
 	assert_int_equal(superblock_write(quiver_io_posix(), fd, &sb), 0);
 	unit_read(*state, NAME, page, sizeof(page), 0); /* sequence 2 */
 	unit_write(*state, NAME, page, sizeof(page), SUPERBLOCK_COPY_BYTES);
@@ -306,9 +309,8 @@ static void a_page_in_the_wrong_place_does_not_count(void **state)
 static void copies_of_two_stores_are_damage(void **state)
 {
 	struct superblock sb = sample;
-	int fd = open_file(*state);
+	int fd = open_formatted(*state, &sb);
 
-	assert_int_equal(superblock_format(quiver_io_posix(), fd, &sb), 0);
 	forge(*state, 0, 16, "\x77", 1);
 	check_read(fd, -EUCLEAN, 0, NULL);
 	close_file(fd);

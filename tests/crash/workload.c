@@ -269,26 +269,24 @@ static void step_flush(struct run *run)
 		durable(run);
 }
 
-static void step_checkpoint(struct run *run)
+/* A call after which all that was done before is durable. */
+static void makes_durable(struct run *run, const char *what, int r)
 {
-	int r;
-
-	run_say(run, "checkpoint");
-	r = quiver_checkpoint(run->store);
-	expect(run, "checkpoint", r, 0);
+	expect(run, what, r, 0);
 	if (r == 0)
 		durable(run);
 }
 
+static void step_checkpoint(struct run *run)
+{
+	run_say(run, "checkpoint");
+	makes_durable(run, "checkpoint", quiver_checkpoint(run->store));
+}
+
 static void step_compact(struct run *run)
 {
-	int r;
-
 	run_say(run, "compact");
-	r = manual_background_compact(run->store);
-	expect(run, "compact", r, 0);
-	if (r == 0)
-		durable(run);
+	makes_durable(run, "compact", manual_background_compact(run->store));
 }
 
 static void step_mode(struct run *run)

@@ -294,30 +294,30 @@ void step_set_dir(struct run *run, uint32_t version)
 	changed(run, "set_dir_attr", r, 0, was, &next, 0);
 }
 
+/* A call after which all that was done before is kept, where it succeeds. */
+static void settled(struct run *run, const char *what, int r, struct before was)
+{
+	judge_change(run, what, r, 0, was.fired, was.failed);
+	if (r == 0)
+		kept(run);
+}
+
 void step_flush(struct run *run)
 {
 	struct before was = before(run);
-	int r;
 
 	if (run->stopped)
 		return;
-	r = quiver_flush(run->store);
-	judge_change(run, "flush", r, 0, was.fired, was.failed);
-	if (r == 0)
-		kept(run);
+	settled(run, "flush", quiver_flush(run->store), was);
 }
 
 void step_checkpoint(struct run *run)
 {
 	struct before was = before(run);
-	int r;
 
 	if (run->stopped)
 		return;
-	r = quiver_checkpoint(run->store);
-	judge_change(run, "checkpoint", r, 0, was.fired, was.failed);
-	if (r == 0)
-		kept(run);
+	settled(run, "checkpoint", quiver_checkpoint(run->store), was);
 	quiet(run);
 }
 
@@ -329,9 +329,7 @@ void step_mode(struct run *run, enum quiver_durability mode)
 	if (run->stopped)
 		return;
 	r = quiver_set_durability(run->store, mode);
-	judge_change(run, "set_durability", r, 0, was.fired, was.failed);
-	if (r == 0)
-		kept(run);
+	settled(run, "set_durability", r, was);
 	if (r == 0)
 		run->mode = mode;
 	if (quiver_durability(run->store) != run->mode)

@@ -175,14 +175,22 @@ static int put_named(struct quiver *store, uint64_t version)
 	return quiver_put_batch(store, records, NAMED_COUNT, &attr, QUIVER_ATTR_ALL, 0, NULL);
 }
 
+/* In a child, so without assertions: NULL where it fails. */
+static struct quiver *open_named(const struct named_life *life)
+{
+	struct quiver_options options = { .durability = QUIVER_FSYNC };
+	struct quiver *store;
+
+	return quiver_open(life->s->path, &options, &store, NULL) == 0 ? store : NULL;
+}
+
 /* Version 1 of all, which is in slots 0 to NAMED_COUNT - 1, durably; then version 2. */
 static int name_and_die(void *arg)
 {
 	const struct named_life *life = arg;
-	struct quiver_options options = { .durability = QUIVER_FSYNC };
-	struct quiver *store;
+	struct quiver *store = open_named(life);
 
-	if (quiver_open(life->s->path, &options, &store, NULL) != 0)
+	if (store == NULL)
 		return 11;
 	if (put_named(store, 1) != 0 || quiver_flush(store) != 0 || put_named(store, 2) != 0)
 		return 12;
@@ -284,10 +292,9 @@ static void test_damaged_slot_of_a_vector_written_again_costs_nothing(void **sta
 static int rename_and_die(void *arg)
 {
 	const struct named_life *life = arg;
-	struct quiver_options options = { .durability = QUIVER_FSYNC };
-	struct quiver *store;
+	struct quiver *store = open_named(life);
 
-	if (quiver_open(life->s->path, &options, &store, NULL) != 0)
+	if (store == NULL)
 		return 11;
 	if (put_named(store, 2) != 0 || quiver_rename(store, 3, 5000, 0, NULL) != 0 ||
 	    quiver_rename(store, 5000, 3, 0, NULL) != 0)

@@ -108,14 +108,8 @@ void columns_prefetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
  * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);
-/* Whether a row that does not match is what is left of the freeing of a row amid which the
- * process was killed, between two words, or the machine, between two sectors; or of a write to a
- * free one amid which the machine was: an all-zero part and another. */
-bool columns_meta_torn(const struct columns *columns, uint64_t slot);
 /* The row as it stands in the file, whether it matches or not. 0, -EIO. */
 int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES]);
-/* The LSN in the row as it stands, whether the row matches or not; 0 where it cannot be read. */
-uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot);
 
 /* Write N bytes to each of `count` neighbouring slots from `slot` on; parts as for
  * pwritev (used up). */

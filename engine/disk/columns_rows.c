@@ -14,8 +14,6 @@
 #include "engine/media/bytes.h"
 #include "engine/media/meta_row_codec.h"
 
-#define SECTOR_BYTES 512u
-
 #define CACHE_LINE_BYTES 64u
 /* The first of a vector: with more, who does not touch it waits for lines in vain. */
 #define FETCH_BYTES 128u
@@ -94,35 +92,9 @@ int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, stru
 	return r;
 }
 
-bool columns_meta_torn(const struct columns *columns, uint64_t slot)
-{
-	size_t first = SECTOR_BYTES - row_offset(&columns->meta, slot) % SECTOR_BYTES;
-	uint8_t bytes[META_ROW_BYTES];
-
-	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
-		return false;
-	/* The other part is that of a live row: the LSN leads it, the flags are in its last word.
-	 * A process that is killed amid a write leaves an LSN that is newer than the checkpoint,
-	 * so that need not be told here. */
-	if (meta_all_zero(bytes, sizeof(uint64_t)) &&
-	    get_le16(bytes + META_AT_FLAGS) == META_FLAG_LIVE)
-		return true;
-	return first < META_ROW_BYTES && meta_all_zero(bytes + first, sizeof(bytes) - first) &&
-	       get_le64(bytes + META_AT_LSN) != 0;
-}
-
 int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES])
 {
 	return fault_load(bytes, row_in_map(columns, &columns->meta, slot), META_ROW_BYTES);
-}
-
-uint64_t columns_meta_lsn(const struct columns *columns, uint64_t slot)
-{
-	uint8_t bytes[META_ROW_BYTES];
-
-	if (fault_load(bytes, row_in_map(columns, &columns->meta, slot), sizeof(bytes)) < 0)
-		return 0;
-	return get_le64(bytes + META_AT_LSN);
 }
 
 int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count)

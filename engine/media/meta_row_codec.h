@@ -31,9 +31,8 @@ enum {
 enum { META_FLAG_LIVE = 1 };
 
 static_assert(META_AT_END == META_ROW_BYTES, "a row");
-static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0 &&
-                      META_AT_FLAGS >= META_AT_END - 8,
-              "a sector ends at a multiple of 8 in a row, so before the flags");
+static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0,
+              "a row is stored by the word");
 
 static inline uint32_t meta_crc(const uint8_t row[META_ROW_BYTES], uint64_t id, uint64_t slot)
 {

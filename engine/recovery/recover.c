@@ -200,11 +200,25 @@ static int add_bad(struct recovery *recovery, uint64_t slot, uint64_t id)
 
 bool recovery_settle(struct recovery *recovery, uint64_t slot)
 {
-	for (size_t i = 0; i < recovery->bad_count; i++)
-		if (recovery->bad[i].slot == slot && !recovery->bad[i].settled) {
-			recovery->bad[i].settled = true;
-			return true;
+	size_t from = 0;
+	size_t count = recovery->bad_count;
+
+	/* They were found in the order of their slots. */
+	while (from < count) {
+		size_t middle = from + (count - from) / 2;
+		struct bad_row *bad = &recovery->bad[middle];
+
+		if (bad->slot == slot) {
+			bool was = bad->settled;
+
+			bad->settled = true;
+			return !was;
 		}
+		if (bad->slot < slot)
+			from = middle + 1;
+		else
+			count = middle;
+	}
 	return false;
 }
 
@@ -220,24 +234,12 @@ int recovery_adopt(struct recovery *recovery, uint64_t id, uint64_t slot)
 	return 0;
 }
 
-/* A row that does not match its crc: torn by the crash, or damage unless the log mends it. */
+/* A row that does not match its crc: torn by the crash, or damage, which the log and the count will
+ * tell. */
 static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, bool clean)
 {
-	const struct quiver *store = recovery->store;
-
 	/* At the checkpoint there was nothing, maybe not even the NONE that growing writes. */
-	if (!clean && slot >= store->superblock.now.slots_used) {
-		recovery_set_doomed(recovery, slot, true);
-		return 0;
-	}
-	if (!clean && columns_meta_torn(&store->catalog.columns, slot)) {
-		recovery_set_doomed(recovery, slot, true);
-		return 0;
-	}
-	/* The ids entry never reached the disk, the row did: a commit that the log lacks. */
-	if (!clean && id == QUIVER_ID_NONE &&
-	    columns_meta_lsn(&store->catalog.columns, slot) >
-	            store->superblock.now.checkpoint_lsn) {
+	if (!clean && slot >= recovery->store->superblock.now.slots_used) {
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
@@ -289,32 +291,26 @@ int recovery_base(struct recovery *recovery, bool clean)
 	return r;
 }
 
-static int settle_slot_refs(void *arg, const struct wal_record *record, const void *payload)
+/* Whether the vectors of the checkpoint are all there, or were until the log freed them. */
+static bool base_is_whole(const struct recovery *recovery)
 {
-	(void)payload;
-	(void)recovery_settle(arg, record->slot);
-	(void)recovery_settle(arg, record->old_slot);
-	(void)recovery_settle(arg, record->src_slot);
-	return 0;
+	return recovery->base + recovery->gone == recovery->store->superblock.now.count;
 }
 
-int recovery_foresee(struct recovery *recovery)
+void recovery_settle_torn(struct recovery *recovery)
 {
-	for (size_t i = 0; i < recovery->slot_refs.count; i++) {
-		const struct slot_ref *lost = &recovery->slot_refs.items[i];
-
-		recovery_say(recovery,
-		             "vectors.npy: slot %" PRIu64 " (vector %" PRIu64
-		             ") does not hold what the log says (LSN %" PRIu64 ")",
-		             lost->slot, lost->id, lost->lsn);
-	}
-	recovery->scan.each = settle_slot_refs;
-	recovery->scan.arg = recovery;
-	return wal_scan(&recovery->scan);
+	if (recovery->store->superblock.now.clean || !base_is_whole(recovery))
+		return;
+	for (size_t i = 0; i < recovery->bad_count; i++)
+		if (!recovery->bad[i].settled) {
+			recovery->bad[i].settled = true;
+			recovery_set_doomed(recovery, recovery->bad[i].slot, true);
+		}
 }
 
 void recovery_judge_rows(struct recovery *recovery)
 {
+	recovery_settle_torn(recovery);
 	for (size_t i = 0; i < recovery->bad_count; i++)
 		if (!recovery->bad[i].settled)
 			recovery_say(recovery,
@@ -334,7 +330,7 @@ void recovery_judge(struct recovery *recovery, bool clean)
 	            atomic_load(&recovery->store->catalog.index.count) &&
 	    recovery->damage_count == 0)
 		recovery_say(recovery, "wal: its records leave slots that belong to no vector");
-	if (recovery->base + recovery->gone != sb->count && recovery->damage_count == 0)
+	if (!base_is_whole(recovery) && recovery->damage_count == 0)
 		recovery_say(recovery,
 		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64 " expected, %" PRIu64
 		             " found in ids.npy and meta.npy%s",

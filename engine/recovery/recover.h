@@ -13,7 +13,7 @@
 struct bad_row {
 	uint64_t slot;
 	uint64_t id;
-	bool settled; /* the log has mended or superseded it */
+	bool settled; /* the log has mended or superseded it, or a crash has torn it */
 };
 
 struct recovery {
@@ -22,12 +22,13 @@ struct recovery {
 	struct wal_scan scan;
 	uint64_t *doomed; /* a bit for each row: to be freed */
 	uint64_t rows; /* bits in doomed */
-	struct bad_row *bad;
+	struct bad_row *bad; /* in the order of their slots */
 	size_t bad_count, bad_capacity;
 	struct deferred_free_list
 		superseded; /* rows to be freed once their successors are synced */
 	uint64_t base; /* vectors found at the checkpoint */
-	uint64_t gone; /* superseded rows that an interrupted checkpoint has freed already */
+	uint64_t
+		gone; /* superseded rows that an interrupted checkpoint has freed or torn already */
 	/* The slots that PUTSLOTs name, while the log is read; then those of them that were
 	 * durable and are damaged, in the order of their LSNs. */
 	struct slot_ref_list slot_refs;
@@ -54,9 +55,13 @@ int recovery_read_log(struct recovery *recovery);
 /* Fill index and slots from the rows up to the checkpoint, as `clean` or not. 0 or -errno. */
 int recovery_base(struct recovery *recovery, bool clean);
 /* Instead of recovery_replay, where nothing may be written: settle the bad rows that it
- * would. */
+ * would, and count those that are gone. 0 or -errno. */
 int recovery_foresee(struct recovery *recovery);
-/* Report bad rows that the log did not settle. */
+/* After either: where the vectors of the checkpoint are all accounted for without the bad rows that
+ * are not settled, those were free then, and what is in them the crash has left of commits that the
+ * log lacks. Settle them, to be freed. */
+void recovery_settle_torn(struct recovery *recovery);
+/* The same, and report the bad rows that are left. */
 void recovery_judge_rows(struct recovery *recovery);
 /* The same, and a count that does not fit. */
 void recovery_judge(struct recovery *recovery, bool clean);

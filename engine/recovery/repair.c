@@ -208,6 +208,8 @@ int repair_contents(struct check *check)
 			r = keep_log(check, &recovery, lost_fd);
 	}
 	if (r == 0)
+		recovery_settle_torn(&recovery);
+	if (r == 0)
 		r = remove_damaged(check, &recovery, lost_fd);
 	if (r == 0)
 		r = io_fsync(store->io, lost_fd);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "engine/disk/write_window.h"
 #include "engine/store/store.h"
 
 int background_start(struct quiver *store)
@@ -21,6 +22,17 @@ void background_stop(struct quiver *store)
 	wishes_destroy(&store->wishes);
 }
 
+/* As the prefetcher, for whom it depends on the time. */
+static void move_windows(struct quiver *store)
+{
+	struct slots_counts counts;
+
+	slots_counts(&store->catalog.slots, &counts);
+	(void)write_windows_follow(&store->catalog.columns,
+	                           columns_vector_offset(&store->catalog.columns, counts.used),
+	                           columns_vector_offset(&store->catalog.columns, counts.rows));
+}
+
 int manual_background_keep_house(struct quiver *store)
 {
 	struct slots_counts counts;
@@ -33,6 +45,8 @@ int manual_background_keep_house(struct quiver *store)
 		r = space_grow(&store->space, counts.free_below + (counts.rows - counts.used) + 1,
 		               false);
 	}
+	if (r == 0)
+		move_windows(store);
 	store->wishes.growth = store->wishes.segment = false;
 	if (r == 0 && store->wishes.checkpoint)
 		r = checkpoint_run(&store->checkpointer);

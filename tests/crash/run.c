@@ -144,6 +144,8 @@ static void new_disk(struct run *run)
 	run->disk = sim_new(run->root);
 	if (run->seed % 4 == 0)
 		sim_no_direct(run->disk);
+	if (run->seed % 3 != 0)
+		sim_use_maps(run->disk);
 }
 
 /* The store of which a crash has taken the disk away. */

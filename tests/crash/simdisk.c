@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/fault.h"
 #include "simdisk_disk.h"
 
 #define LOG_SUFFIX ".wal"
@@ -296,6 +297,63 @@ static int sim_map_at(const struct quiver_io *self, int fd, void *at, size_t len
 	return disk_of(self)->real->map_at(disk_of(self)->real, fd, at, length, offset);
 }
 
+static void *sim_map_to_store(const struct quiver_io *self, int fd, uint64_t offset, size_t length)
+{
+	struct simdisk *disk = disk_of(self);
+	void *at;
+
+	if (!disk->use_maps)
+		return NULL;
+	at = disk->real->map_to_store(disk->real, fd, offset, length);
+	if (!at)
+		return NULL;
+	disk->maps = sim_grow(disk->maps, &disk->map_room, disk->map_count, sizeof(*disk->maps));
+	disk->maps[disk->map_count++] = (struct sim_map){
+		.at = at, .length = length, .offset = offset, .node = node_of(disk, fd)
+	};
+	return at;
+}
+
+static int sim_unmap(const struct quiver_io *self, void *map, size_t length)
+{
+	struct simdisk *disk = disk_of(self);
+
+	for (size_t i = 0; i < disk->map_count; i++)
+		if (disk->maps[i].at == map && disk->maps[i].length == length) {
+			disk->maps[i] = disk->maps[--disk->map_count];
+			return disk->real->unmap(disk->real, map, length);
+		}
+	abort();
+}
+
+static const struct sim_map *map_at(const struct simdisk *disk, const void *to)
+{
+	const uint8_t *at = to;
+
+	for (size_t i = 0; i < disk->map_count; i++)
+		if (at >= disk->maps[i].at && at < disk->maps[i].at + disk->maps[i].length)
+			return &disk->maps[i];
+	abort();
+}
+
+static int sim_store(const struct quiver_io *self, void *to, const void *from, size_t length)
+{
+	struct simdisk *disk = disk_of(self);
+	const struct sim_map *map = map_at(disk, to);
+	uint64_t at = map->offset + (uint64_t)((uint8_t *)to - map->at);
+	bool fails = disk->fail_log && is_log(disk, map->node);
+	int r;
+
+	if (fails && disk->fail_after < length)
+		length = disk->fail_after;
+	r = fault_fill(to, from, length);
+	if (r)
+		return r; /* the file was cut */
+	sim_node_store(map->node, at, length, from);
+	event(disk, map->node);
+	return fails ? -EIO : 0;
+}
+
 static int sim_lock(const struct quiver_io *self, int fd)
 {
 	return disk_of(self)->real->lock(disk_of(self)->real, fd);
@@ -376,7 +434,9 @@ struct simdisk *sim_new(const char *root)
 		.stat = sim_stat,
 		.list = sim_list,
 		.map_at = sim_map_at,
-		.map_to_store = io_map_nothing,
+		.map_to_store = sim_map_to_store,
+		.unmap = sim_unmap,
+		.store = sim_store,
 		.lock = sim_lock,
 		.locked = sim_locked,
 		.space = sim_space,
@@ -399,6 +459,7 @@ void sim_free(struct simdisk *disk)
 		disk->nodes = node->next;
 		sim_node_free(node);
 	}
+	free(disk->maps);
 	free(disk);
 }
 
@@ -416,6 +477,11 @@ void sim_on_event(struct simdisk *disk, void (*hook)(void *arg), void *arg)
 void sim_no_direct(struct simdisk *disk)
 {
 	disk->no_direct = true;
+}
+
+void sim_use_maps(struct simdisk *disk)
+{
+	disk->use_maps = true;
 }
 
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes)

@@ -8,6 +8,15 @@
  * of each other: a name may be there without the content, and the content of a later file
  * without that of an earlier one.
  *
+ * What is stored through a map goes to the disk by the word: the kernel writes a page out at any
+ * time, also while it is being stored in, and the device takes it word by word. So each 8 bytes
+ * are as they were after some prefix of the changes to them, whatever the words beside them are.
+ * Where a sector is both written by calls and stored in, a call is in all of its words that it
+ * changed or in none, and the calls that are in it are a prefix of those to the sector, as if
+ * there were no stores; within that each word goes as far as it likes: up to the next call that
+ * changed it and is not there. The end of a process keeps all stores but some words of the one
+ * that it died in.
+ *
  * After a sync that fails, a sector holds what some of its writes have made of it, and the
  * kernel may take it for clean: whoever reads it sees all writes, and no later sync writes it,
  * unless it is written again. It lasts as long as the disk, over any number of lives of the
@@ -59,7 +68,10 @@ void sim_on_event(struct simdisk *disk, void (*hook)(void *arg), void *arg);
 void sim_crash(const struct simdisk *disk, const char *to, enum sim_keep keep, uint64_t seed);
 /* From now on files cannot be read past the cache. */
 void sim_no_direct(struct simdisk *disk);
-/* Let the next write of a log segment stop after some bytes with an error. */
+/* From now on files can be mapped to be stored in. */
+void sim_use_maps(struct simdisk *disk);
+/* Let the next write of a log segment stop after some bytes with an error; before it a store in
+ * the map of one likewise, since after that the engine calls. */
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes);
 /* Whether that has happened since it was asked for. */
 bool sim_failed_log_write(const struct simdisk *disk);

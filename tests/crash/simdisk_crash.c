@@ -18,11 +18,16 @@ struct fate {
 	bool torn; /* SIM_TORN, and the last write was to this one */
 };
 
-/* Of each sector: how often it was written, and how many of those writes are kept. */
+#define WORD_BYTES 8u
+#define SECTOR_WORDS (SIM_SECTOR_BYTES / WORD_BYTES)
+
+/* Of each sector: how often it was written by a call, and how many of those writes are kept. */
 struct sectors {
 	uint32_t *written;
 	uint32_t *kept;
-	bool *lost; /* the first of them only where a later one is kept */
+	bool *lost; /* the first of them only where a later one, or a store, may be kept */
+	bool *stored; /* it was stored in, so its words have fates of their own: */
+	uint32_t *words; /* of each, how many of the changes to it are kept */
 	uint64_t count;
 };
 
@@ -81,16 +86,42 @@ static uint64_t end_sector(const struct sim_change *change)
 	                      : first_sector(change);
 }
 
-/* A process died after some sectors of its last write. */
-static void tear_last(struct fate *fate, const struct sim_node *node, struct sectors *sectors)
+static uint64_t first_word(const struct sim_change *change)
 {
-	const struct sim_change *last = &node->changes[node->change_count - 1];
+	return change->at / WORD_BYTES;
+}
+
+/* Past the last one. */
+static uint64_t end_word(const struct sim_change *change)
+{
+	return change->length ? (change->at + change->length - 1) / WORD_BYTES + 1
+	                      : first_word(change);
+}
+
+static const struct sim_change *last_of(const struct sim_node *node)
+{
+	return node->change_count > 0 ? &node->changes[node->change_count - 1] : NULL;
+}
+
+/* A process died after some sectors of its last write. */
+static void tear_last_write(struct fate *fate, const struct sim_node *node, struct sectors *sectors)
+{
+	const struct sim_change *last = last_of(node);
 	uint64_t first = first_sector(last);
 	uint64_t end = end_sector(last);
 	uint64_t whole = first + chance_below(&fate->chance, end - first + 1);
 
 	for (uint64_t s = whole; s < end; s++)
 		sectors->kept[s]--;
+}
+
+/* Or after some words of its last store, in no order. */
+static void tear_last_store(struct fate *fate, const struct sim_node *node, struct sectors *sectors)
+{
+	const struct sim_change *last = last_of(node);
+
+	for (uint64_t w = first_word(last); w < end_word(last); w++)
+		sectors->words[w] -= chance_percent(&fate->chance, 50);
 }
 
 /* A size that is on disk took what lay behind it along, and one that is not cannot have. */
@@ -104,7 +135,7 @@ static void obey_cuts(const struct sim_node *node, struct sectors *sectors, size
 
 		sizes += change->size_before != change->size_after;
 		for (uint64_t s = first_sector(change); s < end_sector(change); s++) {
-			seen[s]++;
+			seen[s] += !change->stored;
 			if (!change->cut)
 				continue;
 			if (sizes <= sizes_kept && sectors->kept[s] < seen[s])
@@ -120,34 +151,99 @@ static void obey_cuts(const struct sim_node *node, struct sectors *sectors, size
 static void obey_losses(const struct fate *fate, struct sectors *sectors)
 {
 	for (uint64_t s = 0; s < sectors->count; s++)
-		if (sectors->lost[s] && sectors->kept[s] == 1 && !sim_keeps_process(fate->keep))
+		if (sectors->lost[s] && sectors->kept[s] == 1 && !sectors->stored[s] &&
+		    !sim_keeps_process(fate->keep))
 			sectors->kept[s] = 0;
 }
 
 static void choose_sectors(struct fate *fate, const struct sim_node *node, struct sectors *sectors,
                            size_t sizes_kept)
 {
+	const struct sim_change *last = last_of(node);
+
 	for (size_t i = 0; i < node->change_count; i++)
 		for (uint64_t s = first_sector(&node->changes[i]);
 		     s < end_sector(&node->changes[i]); s++) {
-			sectors->written[s]++;
+			if (node->changes[i].stored)
+				sectors->stored[s] = true;
+			else
+				sectors->written[s]++;
 			sectors->lost[s] = sectors->lost[s] || node->changes[i].lost;
 		}
 	for (uint64_t s = 0; s < sectors->count; s++)
 		if (sectors->written[s])
 			sectors->kept[s] = (uint32_t)choose(fate, sectors->written[s]);
-	if (fate->torn && node->change_count > 0)
-		tear_last(fate, node, sectors);
+	if (fate->torn && last && !last->stored)
+		tear_last_write(fate, node, sectors);
 	obey_cuts(node, sectors, sizes_kept);
 	obey_losses(fate, sectors);
 }
 
-/* The part of a change that lies in one sector. */
-static void apply_sector(const struct sim_change *change, uint64_t sector, uint8_t *bytes)
-{
-	uint64_t from = sector * SIM_SECTOR_BYTES;
-	uint64_t to = from + SIM_SECTOR_BYTES;
+/* Of the words of a sector that was stored in: the changes that must be there, since they belong to
+ * calls that are kept or came before one, and those that can be. */
+struct bounds {
+	uint32_t changes; /* so far */
+	uint32_t least;
+	uint32_t most;
+	bool bounded; /* `most` is: by a call that is not kept */
+};
 
+static void bound_words(const struct sim_node *node, const struct sectors *sectors,
+                        struct bounds *bounds)
+{
+	uint32_t *calls = sim_alloc(sectors->count * sizeof(*calls));
+
+	for (size_t i = 0; i < node->change_count; i++) {
+		const struct sim_change *change = &node->changes[i];
+
+		for (uint64_t w = first_word(change); w < end_word(change); w++) {
+			uint64_t s = w / SECTOR_WORDS;
+			bool kept = !change->stored && calls[s] < sectors->kept[s];
+
+			if (!sectors->stored[s])
+				continue;
+			if (!change->stored && !kept && !bounds[w].bounded) {
+				bounds[w].most = bounds[w].changes;
+				bounds[w].bounded = true;
+			}
+			bounds[w].changes++;
+			if (kept)
+				bounds[w].least = bounds[w].changes;
+		}
+		for (uint64_t s = first_sector(change); s < end_sector(change); s++)
+			calls[s] += !change->stored;
+	}
+	free(calls);
+}
+
+static void choose_words(struct fate *fate, const struct sim_node *node, struct sectors *sectors)
+{
+	uint64_t count = sectors->count * SECTOR_WORDS;
+	struct bounds *bounds;
+	bool any = false;
+
+	for (uint64_t s = 0; !any && s < sectors->count; s++)
+		any = sectors->stored[s];
+	if (!any)
+		return;
+	bounds = sim_alloc(count * sizeof(*bounds));
+	sectors->words = sim_alloc(count * sizeof(*sectors->words));
+	bound_words(node, sectors, bounds);
+	for (uint64_t w = 0; w < count; w++) {
+		uint32_t most = bounds[w].bounded ? bounds[w].most : bounds[w].changes;
+
+		sectors->words[w] = bounds[w].least;
+		if (most > bounds[w].least)
+			sectors->words[w] += (uint32_t)choose(fate, most - bounds[w].least);
+	}
+	free(bounds);
+	if (fate->torn && last_of(node)->stored)
+		tear_last_store(fate, node, sectors);
+}
+
+/* The part of a change that lies in [from, to). */
+static void apply_part(const struct sim_change *change, uint64_t from, uint64_t to, uint8_t *bytes)
+{
 	if (from < change->at)
 		from = change->at;
 	if (to > change->at + change->length)
@@ -158,17 +254,35 @@ static void apply_sector(const struct sim_change *change, uint64_t sector, uint8
 		memset(bytes + from, 0, to - from);
 }
 
+static void apply_words(const struct sim_change *change, uint64_t sector,
+                        const struct sectors *sectors, uint32_t *seen, uint8_t *bytes)
+{
+	uint64_t first = sector * SECTOR_WORDS;
+
+	for (uint64_t w = first; w < first + SECTOR_WORDS; w++)
+		if (w >= first_word(change) && w < end_word(change) &&
+		    seen[w]++ < sectors->words[w])
+			apply_part(change, w * WORD_BYTES, (w + 1) * WORD_BYTES, bytes);
+}
+
 static void apply(const struct sim_node *node, const struct sectors *sectors, uint8_t *bytes)
 {
 	uint32_t *seen = sim_alloc(sectors->count * sizeof(*seen));
+	uint32_t *seen_words = sim_alloc(sectors->count * SECTOR_WORDS * sizeof(*seen_words));
 
 	for (size_t i = 0; i < node->change_count; i++) {
 		const struct sim_change *change = &node->changes[i];
 
-		for (uint64_t s = first_sector(change); s < end_sector(change); s++)
-			if (seen[s]++ < sectors->kept[s])
-				apply_sector(change, s, bytes);
+		for (uint64_t s = first_sector(change); s < end_sector(change); s++) {
+			uint64_t at = s * SIM_SECTOR_BYTES;
+
+			if (sectors->stored[s])
+				apply_words(change, s, sectors, seen_words, bytes);
+			else if (seen[s]++ < sectors->kept[s])
+				apply_part(change, at, at + SIM_SECTOR_BYTES, bytes);
+		}
 	}
+	free(seen_words);
 	free(seen);
 }
 
@@ -215,7 +329,10 @@ static uint8_t *build_file(struct fate *fate, const struct sim_node *node, size_
 	sectors->written = sim_alloc(sectors->count * sizeof(uint32_t));
 	sectors->kept = sim_alloc(sectors->count * sizeof(uint32_t));
 	sectors->lost = sim_alloc(sectors->count * sizeof(bool));
+	sectors->stored = sim_alloc(sectors->count * sizeof(bool));
+	sectors->words = NULL;
 	choose_sectors(fate, node, sectors, sizes_kept);
+	choose_words(fate, node, sectors);
 	apply(node, sectors, bytes);
 	return bytes;
 }
@@ -225,6 +342,8 @@ static void free_sectors(struct sectors *sectors)
 	free(sectors->written);
 	free(sectors->kept);
 	free(sectors->lost);
+	free(sectors->stored);
+	free(sectors->words);
 }
 
 static void crash_file(struct fate fate, const struct sim_node *node, int dir_fd, const char *name)
@@ -265,7 +384,7 @@ void sim_node_sync_failed(struct sim_node *node, uint64_t seed)
 		uint64_t at = s * SIM_SECTOR_BYTES;
 		uint64_t length = SIM_SECTOR_BYTES;
 
-		if (!sectors.written[s] || at >= node->size)
+		if ((!sectors.written[s] && !sectors.stored[s]) || at >= node->size)
 			continue;
 		if (length > node->size - at)
 			length = node->size - at;

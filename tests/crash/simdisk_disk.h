@@ -10,6 +10,14 @@
 #define SIM_FDS 1024
 #define SIM_PATH_BYTES 512
 
+/* A range of a file that is mapped to be stored in. */
+struct sim_map {
+	uint8_t *at; /* of the real file, so that those who read it see the stores */
+	size_t length;
+	uint64_t offset;
+	struct sim_node *node;
+};
+
 struct simdisk {
 	struct quiver_io table; /* first: the engine hands it back */
 	const struct quiver_io *real;
@@ -20,6 +28,9 @@ struct simdisk {
 	struct sim_node *by_fd[SIM_FDS]; /* NULL: not ours */
 	bool direct_fd[SIM_FDS]; /* opened with O_DIRECT */
 	bool no_direct; /* there is no such thing */
+	bool use_maps;
+	struct sim_map *maps;
+	size_t map_count, map_room;
 	struct sim_node *last_written; /* by the last event, if that was a write */
 	void (*hook)(void *arg);
 	void *hook_arg;

@@ -46,6 +46,13 @@ void sim_node_write(struct sim_node *node, uint64_t at, uint64_t length, const v
 	change->size_after = node->size_now;
 }
 
+void sim_node_store(struct sim_node *node, uint64_t at, uint64_t length, const void *data)
+{
+	assert(at + length <= node->size_now);
+	sim_node_write(node, at, length, data);
+	node->changes[node->change_count - 1].stored = true;
+}
+
 void sim_node_zero(struct sim_node *node, uint64_t at, uint64_t length)
 {
 	struct sim_change *change = add_change(node);

@@ -19,6 +19,7 @@ struct sim_change {
 	uint64_t size_before;
 	uint64_t size_after;
 	bool cut; /* the zeros are what lay behind a shorter size */
+	bool stored; /* through a map: by the word */
 	bool lost; /* of one sector, before all others: a failed sync has left it in the kernel's
 	              memory only, and there it stays until the sector is written again */
 };
@@ -64,6 +65,7 @@ void *sim_grow(void *items, size_t *room, size_t count, size_t size);
 
 /* Record; `data` is copied. */
 void sim_node_write(struct sim_node *node, uint64_t at, uint64_t length, const void *data);
+void sim_node_store(struct sim_node *node, uint64_t at, uint64_t length, const void *data);
 void sim_node_zero(struct sim_node *node, uint64_t at, uint64_t length);
 void sim_node_resize(struct sim_node *node, uint64_t size);
 void sim_node_name(struct sim_node *folder, const struct sim_naming *naming);

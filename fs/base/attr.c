@@ -1,20 +1,15 @@
 /* attr.c - struct stat for everything on the mount. */
 #include "fs/base/attr.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
-#include "fs/base/tree.h"
-#include "fs/control/control.h"
-#include "fs/matrix/matrix_file.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define STAT_BLOCK_BYTES 512u
 
-/* All three times are the same one. Times before 1970 round down. */
-static void set_times(struct stat *st, int64_t ns)
+void attr_set_times(struct stat *st, int64_t ns)
 {
 	struct timespec ts;
 
@@ -41,56 +36,7 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
 	st->st_size = (off_t)size;
 	st->st_blksize = (blksize_t)fs->block_bytes;
 	st->st_blocks = (blkcnt_t)((size + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES);
-	set_times(st, attr->mtime_ns);
-}
-
-/* vectors/ is kept by the store; scratch files change it in memory only. */
-static void attr_vectors(struct fs *fs, struct stat *st)
-{
-	int64_t scratch_ns = atomic_load(&fs->scratch_mtime_ns);
-	struct quiver_attr attr;
-
-	/* Counted before the attributes are read: see invalidate_vectors. */
-	atomic_fetch_add(&fs->dir_attr_given, 1);
-	(void)quiver_dir_attr(fs->store, 0, &attr); /* of a local folder: does not fail */
-	st->st_mode = S_IFDIR | (attr.mode & 07777u);
-	st->st_uid = attr.uid;
-	st->st_gid = attr.gid;
-	set_times(st, scratch_ns > attr.mtime_ns ? scratch_ns : attr.mtime_ns);
-}
-
-void attr_dir(struct fs *fs, fuse_ino_t ino, struct stat *st)
-{
-	memset(st, 0, sizeof(*st));
-	st->st_ino = ino;
-	st->st_nlink = ino == TREE_ROOT ? 4 : 2; /* ".", its name, two directories */
-	st->st_blksize = 4096;
-	if (ino == TREE_VECTORS) {
-		attr_vectors(fs, st);
-		return;
-	}
-	st->st_mode = S_IFDIR | 0555;
-	st->st_uid = fs->owner_uid;
-	st->st_gid = fs->owner_gid;
-	set_times(st, fs->fixed_mtime_ns);
-}
-
-int attr_fixed(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
-{
-	switch (tree_class(ino)) {
-	case TREE_IS_DIR:
-		*timeout = FS_CACHE_SECONDS;
-		attr_dir(fs, ino, st);
-		return 0;
-	case TREE_IS_MATRIX:
-		*timeout = 0;
-		return matrix_attr(fs, ino, st);
-	case TREE_IS_CONTROL:
-		*timeout = 0;
-		return control_attr(fs, ino, st);
-	default:
-		return -ENOENT;
-	}
+	attr_set_times(st, attr->mtime_ns);
 }
 
 struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode)

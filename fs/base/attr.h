@@ -12,12 +12,8 @@
 void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *attr, uint64_t size,
                unsigned links, struct stat *st);
 
-/* A directory: TREE_ROOT, TREE_VECTORS or TREE_CONTROL. */
-void attr_dir(struct fs *fs, fuse_ino_t ino, struct stat *st);
-
-/* Attributes of any fixed node, and how long they may be cached. -ENOENT where
- * this mount does not have it. */
-int attr_fixed(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout);
+/* All three times are `ns`. Times before 1970 round down. */
+void attr_set_times(struct stat *st, int64_t ns);
 
 /* Attributes of a file that `ctx` creates with `mode`; mtime is now. */
 struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode);

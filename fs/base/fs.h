@@ -34,10 +34,11 @@
 
 struct control; /* control.c */
 struct gone; /* gone.h */
-struct listing; /* listing.c */
+struct listing; /* listing.h */
 struct matrix; /* matrix_file.c */
 struct nodes; /* node.h: stages and open handles */
 struct scratch; /* scratch.h: the scratch files */
+struct node_ops; /* node_ops.h */
 struct views; /* view.h: vectors in other forms */
 struct workers; /* worker.h */
 
@@ -81,13 +82,14 @@ struct fs {
 	 * mount, so that it stays where nothing has changed. */
 	int64_t fixed_mtime_ns;
 	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
+	const struct node_ops *const *kinds; /* one row for each tree_class */
 	struct workers *workers;
 	struct nodes *nodes;
 	struct gone *gone;
 	struct scratch *scratch;
 	struct views *views;
-	struct control *control; /* set by control_init */
-	struct matrix *matrix; /* set by matrix_init */
+	struct control *control;
+	struct matrix *matrix;
 	struct listing *listing; /* the one of a no_open mount */
 
 	_Atomic unsigned stages; /* buffers of staged vectors in use; stage.c */

@@ -66,6 +66,7 @@ enum tree_class {
 	TREE_IS_SCRATCH,
 	TREE_IS_VIEW, /* a vector in another form */
 	TREE_IS_NOTHING,
+	TREE_CLASSES,
 };
 
 /* The forms in which a vector can be had besides its bytes. */

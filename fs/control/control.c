@@ -182,7 +182,8 @@ static bool exists(const struct fs *fs, fuse_ino_t ino)
 	       (file_of(ino)->show || !fs->read_only);
 }
 
-int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
+/* A file that this mount does not have is neither found nor listed. */
+static int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
 {
 	struct quiver_attr attr = { .uid = fs->owner_uid, .gid = fs->owner_gid };
 	size_t length;
@@ -196,6 +197,7 @@ int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
 	attr.mode = (uint16_t)(file_of(ino)->mode & (fs->read_only ? 0444u : 0777u));
 	attr_file(fs, ino, &attr, length, 1, st);
 	st->st_blksize = 4096;
+	*timeout = 0;
 	return 0;
 }
 
@@ -241,7 +243,7 @@ static int check_access(const struct control_file *file, int flags)
 	return 0;
 }
 
-void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	const struct control_file *file = file_of(ino);
@@ -275,25 +277,10 @@ out:
 	reply_error(req, err);
 }
 
-void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	handle_remove(fs_of(req)->control, control_handle_of(fi));
-	reply_error(req, 0);
-}
-
-void control_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)fi;
-	reply_error(req, 0);
-}
-
-void control_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)datasync;
-	(void)fi;
 	reply_error(req, 0);
 }
 
@@ -327,7 +314,8 @@ static int copy_current(struct fs *fs, fuse_ino_t ino, off_t off, struct reply *
 	return 0;
 }
 
-void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                         struct fuse_file_info *fi)
 {
 	const struct control_handle *handle = control_handle_of(fi);
 	struct fs *fs = fs_of(req);
@@ -396,8 +384,8 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-                   struct fuse_file_info *fi)
+static void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                          struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	const struct control_file *file = file_of(ino);
@@ -428,9 +416,11 @@ void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	}
 }
 
-void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-                     struct fuse_file_info *fi)
+/* A size change (from O_TRUNC) is a success without effect. */
+static void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                            struct fuse_file_info *fi)
 {
+	double timeout = 0;
 	struct stat st;
 	int err;
 
@@ -439,16 +429,16 @@ void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		err = -EPERM;
 	else
-		err = control_attr(fs_of(req), ino, &st);
+		err = control_attr(fs_of(req), ino, &st, &timeout);
 	if (err != 0)
 		reply_error(req, err);
 	else
-		(void)fuse_reply_attr(req, &st, 0);
+		(void)fuse_reply_attr(req, &st, timeout);
 }
 
 /* ---- life --------------------------------------------------------------- */
 
-int control_init(struct fs *fs)
+static int control_init(struct fs *fs)
 {
 	struct control *control = calloc(1, sizeof(*control));
 
@@ -459,7 +449,7 @@ int control_init(struct fs *fs)
 	return 0;
 }
 
-void control_fini(struct fs *fs)
+static void control_fini(struct fs *fs)
 {
 	struct control *control = fs->control;
 
@@ -475,3 +465,15 @@ void control_fini(struct fs *fs)
 	free(control);
 	fs->control = NULL;
 }
+
+const struct node_ops control_ops = {
+	.init = control_init,
+	.fini = control_fini,
+	.attr = control_attr,
+	.setattr = control_setattr,
+	.open = control_open,
+	.read = control_read,
+	.write = control_write,
+	.release = control_release,
+	.changes_read_only = true,
+};

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/control/control.h"
-
 #define NS_PER_S 1e9
 
 void show_flush(struct fs *fs, FILE *out)

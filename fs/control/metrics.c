@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "fs/base/transport.h"
-#include "fs/control/control.h"
 
 #define NS_PER_S 1e9
 

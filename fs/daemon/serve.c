@@ -14,7 +14,7 @@
 
 #include "fs/daemon/log.h"
 #include "fs/daemon/ring.h"
-#include "fs/daemon/serve_ops.h"
+#include "fs/ops/ops.h"
 
 /* Background requests (read-ahead, RELEASE) in flight before the kernel waits. */
 #define BACKGROUND_MAX 64
@@ -24,6 +24,17 @@
  * need for many; a few more than cores keep them all busy. */
 #define THREADS_MIN 4u
 #define THREADS_MAX 32u
+
+#ifdef __SANITIZE_ADDRESS__
+/* libfuse cancels its threads while they wait for requests. They unwind without
+ * telling AddressSanitizer, which takes what the thread then still does (liburcu
+ * takes it off its list) for overflows of the frames that were left. */
+const char *__asan_default_suppressions(void);
+const char *__asan_default_suppressions(void)
+{
+	return "interceptor_via_lib:liburcu-bp\n";
+}
+#endif
 
 static int add_option(char **list, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -67,15 +78,65 @@ static int session_options(const struct fs *fs, const struct mount_options *opti
 	return err ? -ENOMEM : 0;
 }
 
+/* Ask for what is wanted where the kernel offers it, and for nothing else. */
+static void want_features(struct fs *fs, struct fuse_conn_info *conn)
+{
+	fuse_set_feature_flag(conn, FUSE_CAP_ASYNC_READ);
+	fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
+	fuse_set_feature_flag(conn, FUSE_CAP_READDIRPLUS);
+	/* listing.c knows better when attributes are wanted. */
+	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
+	fuse_set_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	/* File handles (NFS) outlive the kernel's inodes: names_lookup knows "." and "..". */
+	fuse_set_feature_flag(conn, FUSE_CAP_EXPORT_SUPPORT);
+	if (fs->set_umask)
+		fuse_set_feature_flag(conn, FUSE_CAP_DONT_MASK);
+	/* With it a file that is opened to be replaced would be empty for all. */
+	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
+	fuse_unset_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
+	fuse_unset_feature_flag(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
+	/* Vectors are small: a pipe in between costs more than the copy. */
+	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
+	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_WRITE);
+	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_MOVE);
+	fuse_unset_feature_flag(conn, FUSE_CAP_IOCTL_DIR);
+}
+
+/* The INIT request: libfuse calls it before any other is served. */
+static void init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct fs *fs = userdata;
+
+	want_features(fs, conn);
+	fs->passthrough_ok = fs->passthrough && fuse_get_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
+	if (fs->passthrough_ok)
+		fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
+	fs->no_open = fs->read_only && fuse_get_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT) &&
+	              fuse_get_feature_flag(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
+
+	fs->can_rename = conn->proto_major == 7 && conn->proto_minor >= PROTOCOL_WITH_EPOCHS;
+
+	if (fs->want_io_uring)
+		fuse_set_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
+	else
+		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
+
+	conn->max_write = fs->max_write_bytes;
+	conn->max_background = BACKGROUND_MAX;
+	/* A request that has begun is short; libfuse need not keep a list of them. */
+	conn->no_interrupt = 1;
+	conn->time_gran = 1;
+}
+
 int serve_new(struct fs *fs, const struct mount_options *options, struct quiver_error *error)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	const struct fuse_lowlevel_ops *ops;
+	struct fuse_lowlevel_ops ops = *fs_ops();
 	char *list = NULL;
 	int err;
 
-	ops = serve_ops_init();
-	err = ops ? session_options(fs, options, &list) : -ENOMEM;
+	ops.init = init;
+	err = session_options(fs, options, &list);
 	if (err == 0 && (fuse_opt_add_arg(&args, "quiverfs") < 0 ||
 	                 fuse_opt_add_arg(&args, "-o") < 0 || fuse_opt_add_arg(&args, list) < 0))
 		err = -ENOMEM;
@@ -83,7 +144,7 @@ int serve_new(struct fs *fs, const struct mount_options *options, struct quiver_
 		snprintf(error->text, sizeof(error->text), "no memory for the session");
 		goto out;
 	}
-	fs->session = fuse_session_new(&args, ops, sizeof(*ops), fs);
+	fs->session = fuse_session_new(&args, &ops, sizeof(ops), fs);
 	if (!fs->session) {
 		char reason[256];
 
@@ -150,54 +211,4 @@ void serve_free(struct fs *fs)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	fs->session = NULL;
-}
-
-/* Ask for what is wanted where the kernel offers it, and for nothing else. */
-static void want_features(struct fs *fs, struct fuse_conn_info *conn)
-{
-	fuse_set_feature_flag(conn, FUSE_CAP_ASYNC_READ);
-	fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
-	fuse_set_feature_flag(conn, FUSE_CAP_READDIRPLUS);
-	/* listing.c knows better when attributes are wanted. */
-	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
-	fuse_set_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
-	/* File handles (NFS) outlive the kernel's inodes: names_lookup knows "." and "..". */
-	fuse_set_feature_flag(conn, FUSE_CAP_EXPORT_SUPPORT);
-	if (fs->set_umask)
-		fuse_set_feature_flag(conn, FUSE_CAP_DONT_MASK);
-	/* With it a file that is opened to be replaced would be empty for all. */
-	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
-	fuse_unset_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
-	fuse_unset_feature_flag(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
-	/* Vectors are small: a pipe in between costs more than the copy. */
-	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_READ);
-	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_WRITE);
-	fuse_unset_feature_flag(conn, FUSE_CAP_SPLICE_MOVE);
-	fuse_unset_feature_flag(conn, FUSE_CAP_IOCTL_DIR);
-}
-
-/* The INIT request: libfuse calls it before any other is served. */
-void serve_init(void *userdata, struct fuse_conn_info *conn)
-{
-	struct fs *fs = userdata;
-
-	want_features(fs, conn);
-	fs->passthrough_ok = fs->passthrough && fuse_get_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
-	if (fs->passthrough_ok)
-		fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
-	fs->no_open = fs->read_only && fuse_get_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT) &&
-	              fuse_get_feature_flag(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
-
-	fs->can_rename = conn->proto_major == 7 && conn->proto_minor >= PROTOCOL_WITH_EPOCHS;
-
-	if (fs->want_io_uring)
-		fuse_set_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-	else
-		fuse_unset_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
-
-	conn->max_write = fs->max_write_bytes;
-	conn->max_background = BACKGROUND_MAX;
-	/* A request that has begun is short; libfuse need not keep a list of them. */
-	conn->no_interrupt = 1;
-	conn->time_gran = 1;
 }

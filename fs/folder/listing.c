@@ -18,12 +18,12 @@
 #include <string.h>
 
 #include "fs/base/attempt.h"
-#include "fs/base/attr.h"
 #include "fs/base/handoff.h"
+#include "fs/base/node_ops.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/scratch/scratch.h"
-#include "fs/vector/vector_file.h"
+#include "fs/vector/vector_attr.h"
 
 /* Copying more IDs than this at once is left to a worker: a few 100 us. */
 #define LISTING_INLINE_MAX 65536u
@@ -114,8 +114,9 @@ static struct listing *listing_of(const struct fuse_file_info *fi)
 	return listing;
 }
 
-void listing_release(fuse_req_t req, struct fuse_file_info *fi)
+void listing_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	(void)ino;
 	listing_free(listing_of(fi));
 	reply_error(req, 0);
 }
@@ -292,11 +293,12 @@ static void add_fixed(struct page *page)
 
 	for (; page->offset - DOTS < TREE_VECTOR_BASE;) {
 		uint64_t ino = page->offset - DOTS;
+		const struct node_ops *ops = node_ops_of(page->attempt.fs, ino);
 		const char *name = tree_name(ino);
 
 		memset(&entry, 0, sizeof(entry));
 		if (name == NULL || tree_find(page->dir, name) != ino ||
-		    attr_fixed(page->attempt.fs, ino, &entry.attr, &entry.attr_timeout) != 0) {
+		    ops->attr(page->attempt.fs, ino, &entry.attr, &entry.attr_timeout) != 0) {
 			page->offset++;
 			continue;
 		}

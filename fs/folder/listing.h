@@ -15,15 +15,14 @@ void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* fi->fh is 0 where OPENDIR is not asked for (fs->no_open). */
 void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus,
                   struct fuse_file_info *fi);
-void listing_release(fuse_req_t req, struct fuse_file_info *fi);
+void listing_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* Whether this ID is one of those by whose lookups is seen whether attributes are wanted: a
  * listing gives none for it at first. They are counted in fs->probe_lookups. */
 bool listing_is_probe(uint64_t id);
 /* fsync of a directory makes everything durable. */
 void listing_fsync(fuse_req_t req);
 
-/* The listing of a mount without OPENDIR, for fs_init and fs_destroy. */
-struct listing;
+/* The listing of a mount without OPENDIR. -ENOMEM; NULL is allowed. */
 int listing_new(struct listing **listing);
 void listing_free(struct listing *listing);
 

@@ -1,6 +1,8 @@
 /*
  * rename.c - a scratch file becomes a vector, or a vector gets another ID.
  */
+#include "fs/folder/rename.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,10 +11,10 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/invalidate.h"
+#include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/base/view_bytes.h"
-#include "fs/folder/names.h"
 #include "fs/scratch/scratch.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
@@ -106,13 +108,13 @@ static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, uns
 {
 	struct fs *fs = fs_of(req);
 	struct rename_op op = rename_begin(req, to, flags);
-	char shown[NAMES_SHOWN_BYTES];
+	char shown[REFUSE_NAME_BYTES];
 	uint32_t size = 0;
 	int err;
 
 	err = scratch_copy(fs, name, fs->geometry.vector_bytes, &op.data, &op.attr, &op.ino, &size);
 	if (err == -ENODATA) {
-		names_show(name, shown);
+		refuse_show(name, shown);
 		quiver_report(fs->store,
 		              "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes", to,
 		              shown, size, fs->geometry.vector_bytes);
@@ -169,17 +171,8 @@ static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigne
 		start(&op);
 }
 
-static void refuse(fuse_req_t req, const char *name, const char *what, int err)
-{
-	char shown[NAMES_SHOWN_BYTES];
-
-	names_show(name, shown);
-	quiver_report(fs_of(req)->store, "%s: %s", shown, what);
-	reply_error(req, err);
-}
-
-void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
-                  const char *newname, unsigned int flags)
+void rename_name(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+                 const char *newname, unsigned flags)
 {
 	struct fs *fs = fs_of(req);
 	bool noreplace = (flags & RENAME_NOREPLACE) != 0;
@@ -193,22 +186,22 @@ void names_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	else if (flags & ~(unsigned)RENAME_NOREPLACE)
 		reply_error(req, -EINVAL);
 	else if (parent != TREE_VECTORS || newparent != TREE_VECTORS)
-		refuse(req, name, "cannot be moved there", -EPERM);
+		refuse_name(req, name, "cannot be moved there", -EPERM);
 	else if (tree_parse_view(name, &from, &form))
-		refuse(req, name, "a view of a vector, which is renamed by its ID", -EPERM);
+		refuse_name(req, name, "a view of a vector, which is renamed by its ID", -EPERM);
 	else if (!from_scratch && !tree_parse_id(name, &from))
 		reply_error(req, -ENOENT);
 	else if (from_scratch && tree_parse_view(newname, &to, &form))
 		scratch_to_view(req, name, newname, noreplace ? QUIVER_NOREPLACE : 0u);
 	else if (tree_parse_view(newname, &to, &form))
-		refuse(req, newname, "a vector cannot be renamed to a view's name", -EPERM);
+		refuse_name(req, newname, "a vector cannot be renamed to a view's name", -EPERM);
 	else if (to_scratch && from_scratch)
 		reply_error(req, scratch_rename(fs, name, newname, noreplace));
 	else if (to_scratch)
-		refuse(req, name, "a vector cannot be renamed to a scratch name", -EPERM);
+		refuse_name(req, name, "a vector cannot be renamed to a scratch name", -EPERM);
 	else if (!tree_parse_id(newname, &to))
-		refuse(req, newname, "not the ID of a vector (a decimal number, no leading zero)",
-		       -EINVAL);
+		refuse_name(req, newname,
+		            "not the ID of a vector (a decimal number, no leading zero)", -EINVAL);
 	else if (from_scratch)
 		scratch_to_vector(req, name, to, noreplace ? QUIVER_NOREPLACE : 0u);
 	else

@@ -32,7 +32,7 @@ struct state {
 	uint64_t slots, slots_free, slots_retired;
 };
 
-struct view {
+struct column {
 	unsigned opens; /* matrix' lock; each has a hold */
 	int backing_id; /* matrix' lock; > 0 while it is open and passed through */
 	bool refused; /* matrix' lock; passing through did not work, so it is not tried */
@@ -40,7 +40,7 @@ struct view {
 
 struct matrix {
 	pthread_mutex_t lock;
-	struct view views[2]; /* lock */
+	struct column columns[2]; /* lock */
 	struct state state; /* lock; when the mtime was last looked at */
 	int64_t mtime_ns; /* lock */
 	bool held; /* both, for as long as the mount lives; constant */
@@ -51,9 +51,9 @@ static enum quiver_column column_of(fuse_ino_t ino)
 	return ino == TREE_MATRIX ? QUIVER_COLUMN_VECTORS : QUIVER_COLUMN_IDS;
 }
 
-static struct view *view_of(struct matrix *matrix, fuse_ino_t ino)
+static struct column *column_file(struct matrix *matrix, fuse_ino_t ino)
 {
-	return &matrix->views[ino == TREE_MATRIX ? 0 : 1];
+	return &matrix->columns[ino == TREE_MATRIX ? 0 : 1];
 }
 
 /* ---- attributes --------------------------------------------------------- */
@@ -89,7 +89,7 @@ static int64_t mtime_now(struct fs *fs)
 	return mtime_ns;
 }
 
-int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
+static int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
 {
 	struct quiver_attr attr = {
 		.mtime_ns = mtime_now(fs),
@@ -100,6 +100,7 @@ int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st)
 
 	attr_file(fs, ino, &attr, quiver_column_bytes(fs->store, column_of(ino)), 1, st);
 	st->st_blksize = 4096;
+	*timeout = 0;
 	return 0;
 }
 
@@ -130,31 +131,32 @@ static int register_backing(fuse_req_t req, int fd)
 
 /* Count one more open file, passed through like those before it, or like the first
  * one where that works. The kernel does not take a mixture. */
-static void view_open(struct fs *fs, fuse_req_t req, struct view *view, int fd,
-                      struct fuse_file_info *fi)
+static void column_open(struct fs *fs, fuse_req_t req, struct column *column, int fd,
+                        struct fuse_file_info *fi)
 {
 	pthread_mutex_lock(&fs->matrix->lock);
-	if (view->opens == 0 && view->backing_id == 0 && fs->passthrough_ok && !view->refused) {
-		view->backing_id = register_backing(req, fd);
-		view->refused = view->backing_id == 0;
+	if (column->opens == 0 && column->backing_id == 0 && fs->passthrough_ok &&
+	    !column->refused) {
+		column->backing_id = register_backing(req, fd);
+		column->refused = column->backing_id == 0;
 	}
-	view->opens++;
-	fi->backing_id = view->backing_id;
+	column->opens++;
+	fi->backing_id = column->backing_id;
 	pthread_mutex_unlock(&fs->matrix->lock);
 	fi->keep_cache = fi->backing_id == 0;
 }
 
 /* Count one open file less, and let go of what it held. */
-static void view_close(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
+static void column_close(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
 {
-	struct view *view = view_of(fs->matrix, ino);
+	struct column *column = column_file(fs->matrix, ino);
 
 	pthread_mutex_lock(&fs->matrix->lock);
-	view->opens--;
-	if (view->opens == 0 && view->backing_id > 0) {
+	column->opens--;
+	if (column->opens == 0 && column->backing_id > 0) {
 		/* It fails only where the connection is gone, and the number with it. */
-		(void)fuse_passthrough_close(req, view->backing_id);
-		view->backing_id = 0;
+		(void)fuse_passthrough_close(req, column->backing_id);
+		column->backing_id = 0;
 	}
 	pthread_mutex_unlock(&fs->matrix->lock);
 	quiver_column_release(fs->store, column_of(ino));
@@ -174,19 +176,19 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 		reply_error(attempt->req, err);
 		return 0;
 	}
-	view_open(fs, attempt->req, view_of(fs->matrix, op->ino), fd, &op->fi);
+	column_open(fs, attempt->req, column_file(fs->matrix, op->ino), fd, &op->fi);
 	/* Whoever asked may be gone; then no RELEASE comes, and no request is left
 	 * to close a backing number with: it goes with the next open and release. */
 	if (fuse_reply_open(attempt->req, &op->fi) < 0) {
 		pthread_mutex_lock(&fs->matrix->lock);
-		view_of(fs->matrix, op->ino)->opens--;
+		column_file(fs->matrix, op->ino)->opens--;
 		pthread_mutex_unlock(&fs->matrix->lock);
 		quiver_column_release(fs->store, column_of(op->ino));
 	}
 	return 0;
 }
 
-void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct open_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = open_answer },
@@ -200,10 +202,10 @@ void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
 }
 
-void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)fi;
-	view_close(fs_of(req), req, ino);
+	column_close(fs_of(req), req, ino);
 	reply_error(req, 0);
 }
 
@@ -236,7 +238,8 @@ static int read_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                        struct fuse_file_info *fi)
 {
 	struct read_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
@@ -269,7 +272,7 @@ static int hold_both(struct fs *fs)
 	return err;
 }
 
-int matrix_init(struct fs *fs)
+static int matrix_init(struct fs *fs)
 {
 	struct matrix *matrix = calloc(1, sizeof(*matrix));
 	int err = 0;
@@ -291,7 +294,7 @@ int matrix_init(struct fs *fs)
 	return 0;
 }
 
-void matrix_fini(struct fs *fs)
+static void matrix_fini(struct fs *fs)
 {
 	static const enum quiver_column columns[] = { QUIVER_COLUMN_VECTORS, QUIVER_COLUMN_IDS };
 	struct matrix *matrix = fs->matrix;
@@ -299,7 +302,7 @@ void matrix_fini(struct fs *fs)
 	if (!matrix)
 		return;
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
-		unsigned holds = matrix->views[i].opens + matrix->held;
+		unsigned holds = matrix->columns[i].opens + matrix->held;
 
 		while (holds-- > 0)
 			quiver_column_release(fs->store, columns[i]);
@@ -308,3 +311,12 @@ void matrix_fini(struct fs *fs)
 	free(matrix);
 	fs->matrix = NULL;
 }
+
+const struct node_ops matrix_ops = {
+	.init = matrix_init,
+	.fini = matrix_fini,
+	.attr = matrix_attr,
+	.open = matrix_open,
+	.read = matrix_read,
+	.release = matrix_release,
+};

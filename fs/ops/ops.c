@@ -1,113 +1,76 @@
-/* ops.c - the table of libfuse: each request goes to the handlers of its node. */
+/* ops.c - the table of libfuse: each request goes to the handler of its node's kind. */
 #include "fs/ops/ops.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "fs/base/attempt.h"
-#include "fs/base/attr.h"
+#include "fs/base/node_ops.h"
+#include "fs/base/refuse.h"
 #include "fs/base/reply.h"
-#include "fs/base/tree.h"
 #include "fs/base/worker.h"
 #include "fs/control/control.h"
+#include "fs/folder/directory.h"
 #include "fs/folder/listing.h"
 #include "fs/folder/names.h"
+#include "fs/folder/rename.h"
 #include "fs/matrix/matrix_file.h"
+#include "fs/ops/enter.h"
 #include "fs/scratch/scratch.h"
-#include "fs/vector/gone.h"
-#include "fs/vector/node.h"
+#include "fs/scratch/scratch_file.h"
 #include "fs/vector/vector_file.h"
-#include "fs/view/view.h"
+#include "fs/view/view_file.h"
 
 /* What one more vector takes on disk besides its bytes: ids.npy and meta.npy. */
 #define ROW_BYTES 48u
 
+static const struct node_ops nothing;
+
+/* A kind may use those in the rows above it. */
+static const struct node_ops *const kinds[TREE_CLASSES] = {
+	[TREE_IS_DIR] = &directory_ops,   [TREE_IS_MATRIX] = &matrix_ops,
+	[TREE_IS_CONTROL] = &control_ops, [TREE_IS_VECTOR] = &vector_ops,
+	[TREE_IS_SCRATCH] = &scratch_ops, [TREE_IS_VIEW] = &view_ops,
+	[TREE_IS_NOTHING] = &nothing,
+};
+
+/* A request has come for `ino`: the row of that. */
+static inline const struct node_ops *begin(fuse_req_t req, fuse_ino_t ino)
+{
+	enter(req);
+	return node_ops_of(fs_of(req), ino);
+}
+
+/* ---- attributes ---- */
+
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	const struct node_ops *ops = begin(req, ino);
+	double timeout = 0;
 	struct stat st;
-	double timeout;
 	int err;
 
 	(void)fi;
-	switch (tree_class(ino)) {
-	case TREE_IS_VECTOR:
-		vector_getattr(req, ino);
+	if (ops->getattr != NULL) {
+		ops->getattr(req, ino);
 		return;
-	case TREE_IS_SCRATCH:
-		scratch_getattr(req, ino);
-		return;
-	case TREE_IS_VIEW:
-		view_getattr(req, ino);
-		return;
-	default:
-		break;
 	}
-	err = attr_fixed(fs_of(req), ino, &st, &timeout);
+	err = ops->attr != NULL ? ops->attr(fs_of(req), ino, &st, &timeout) : -ENOENT;
 	if (err != 0)
 		reply_error(req, err == -ENOENT ? -ESTALE : err);
 	else
 		(void)fuse_reply_attr(req, &st, timeout);
 }
 
-/* ---- SETATTR of the directory of vectors ---- */
-
-struct setdir_op {
-	struct attempt attempt;
-	struct quiver_attr attr;
-	unsigned mask;
-};
-
-static int setdir_answer(struct attempt *attempt, bool may_wait)
-{
-	const struct setdir_op *op = (const struct setdir_op *)attempt;
-	struct fs *fs = attempt->fs;
-	struct stat st;
-	int err;
-
-	err = quiver_set_dir_attr(fs->store, &op->attr, op->mask, may_wait ? 0u : QUIVER_NOWAIT);
-	if (err == -EAGAIN && !may_wait)
-		return err;
-	if (err != 0) {
-		reply_error(attempt->req, err);
-		return 0;
-	}
-	if (op->mask & QUIVER_ATTR_MTIME)
-		atomic_store(&fs->scratch_mtime_ns, 0);
-	attr_dir(fs, TREE_VECTORS, &st);
-	(void)fuse_reply_attr(attempt->req, &st, FS_CACHE_SECONDS);
-	return 0;
-}
-
-static void setattr_dir(fuse_req_t req, const struct stat *attr, int to_set)
-{
-	struct setdir_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = setdir_answer },
-	};
-	bool explicit_mtime;
-
-	op.mask = attr_wanted(attr, to_set, &op.attr, &explicit_mtime);
-	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
-}
-
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                        struct fuse_file_info *fi)
 {
-	enum tree_class class = tree_class(ino);
+	const struct node_ops *ops = begin(req, ino);
 
-	if (class == TREE_IS_CONTROL)
-		control_setattr(req, ino, attr, to_set, fi);
-	else if (fs_of(req)->read_only)
+	if (fs_of(req)->read_only && !ops->changes_read_only)
 		reply_error(req, -EROFS);
-	else if (class == TREE_IS_VECTOR)
-		vector_setattr(req, ino, attr, to_set, fi);
-	else if (class == TREE_IS_SCRATCH)
-		scratch_setattr(req, ino, attr, to_set);
-	else if (class == TREE_IS_VIEW)
-		view_setattr(req, ino, attr, to_set, fi);
-	else if (ino == TREE_VECTORS)
-		setattr_dir(req, attr, to_set);
+	else if (ops->setattr != NULL)
+		ops->setattr(req, ino, attr, to_set, fi);
 	else
 		reply_error(req, -EPERM);
 }
@@ -116,171 +79,214 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (fs_of(req)->no_open) {
+	const struct node_ops *ops = begin(req, ino);
+
+	if (fs_of(req)->no_open)
 		reply_error(req, -ENOSYS); /* for the whole connection, from now on */
-		return;
-	}
-	switch (tree_class(ino)) {
-	case TREE_IS_VECTOR:
-		vector_open(req, ino, fi);
-		break;
-	case TREE_IS_SCRATCH:
-		scratch_open(req, ino, fi);
-		break;
-	case TREE_IS_VIEW:
-		view_open(req, ino, fi);
-		break;
-	case TREE_IS_CONTROL:
-		control_open(req, ino, fi);
-		break;
-	case TREE_IS_MATRIX:
-		matrix_open(req, ino, fi);
-		break;
-	default:
+	else if (ops->open != NULL)
+		ops->open(req, ino, fi);
+	else
 		reply_error(req, -ESTALE);
-		break;
-	}
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
-	switch (tree_class(ino)) {
-	case TREE_IS_VECTOR:
-		vector_read(req, ino, size, off, fi);
-		break;
-	case TREE_IS_SCRATCH:
-		scratch_read(req, ino, size, off);
-		break;
-	case TREE_IS_VIEW:
-		view_read(req, ino, size, off, fi);
-		break;
-	case TREE_IS_CONTROL:
-		control_read(req, ino, size, off, fi);
-		break;
-	case TREE_IS_MATRIX:
-		matrix_read(req, ino, size, off, fi);
-		break;
-	default:
+	const struct node_ops *ops = begin(req, ino);
+
+	if (ops->read != NULL)
+		ops->read(req, ino, size, off, fi);
+	else
 		reply_error(req, -ESTALE);
-		break;
-	}
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                      struct fuse_file_info *fi)
 {
-	enum tree_class class = tree_class(ino);
+	const struct node_ops *ops = begin(req, ino);
 
-	if (class == TREE_IS_CONTROL)
-		control_write(req, ino, buf, size, off, fi);
-	else if (fs_of(req)->read_only)
+	if (fs_of(req)->read_only && !ops->changes_read_only)
 		reply_error(req, -EROFS);
-	else if (class == TREE_IS_VECTOR)
-		vector_write(req, ino, buf, size, off, fi);
-	else if (class == TREE_IS_SCRATCH)
-		scratch_write(req, ino, buf, size, off, fi);
-	else if (class == TREE_IS_VIEW)
-		view_write(req, buf, size, off, fi);
+	else if (ops->write != NULL)
+		ops->write(req, ino, buf, size, off, fi);
 	else
 		reply_error(req, -EBADF);
 }
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	const struct node_ops *ops = begin(req, ino);
+
 	if (fs_of(req)->no_open)
 		reply_error(req, -ENOSYS);
-	else if (tree_class(ino) == TREE_IS_VECTOR)
-		vector_flush(req, ino, fi);
-	else if (tree_class(ino) == TREE_IS_VIEW)
-		view_flush(req, fi);
-	else if (tree_class(ino) == TREE_IS_CONTROL)
-		control_flush(req, ino, fi);
+	else if (ops->flush != NULL)
+		ops->flush(req, ino, fi);
 	else
 		reply_error(req, 0);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	if (fs_of(req)->no_open)
-		reply_error(req, 0); /* nothing is ever written */
-	else if (tree_class(ino) == TREE_IS_VECTOR)
-		vector_fsync(req, ino, fi);
-	else if (tree_class(ino) == TREE_IS_VIEW)
-		view_fsync(req, fi);
-	else if (tree_class(ino) == TREE_IS_CONTROL)
-		control_fsync(req, ino, datasync, fi);
+	const struct node_ops *ops = begin(req, ino);
+
+	(void)datasync;
+	/* Without an open nothing is ever written. */
+	if (ops->fsync != NULL && !fs_of(req)->no_open)
+		ops->fsync(req, ino, fi);
 	else
 		reply_error(req, 0);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	switch (tree_class(ino)) {
-	case TREE_IS_VECTOR:
-		vector_release(req, ino, fi);
-		break;
-	case TREE_IS_SCRATCH:
-		scratch_release(req, ino);
-		break;
-	case TREE_IS_VIEW:
-		view_release(req, fi);
-		break;
-	case TREE_IS_CONTROL:
-		control_release(req, ino, fi);
-		break;
-	case TREE_IS_MATRIX:
-		matrix_release(req, ino, fi);
-		break;
-	default:
+	const struct node_ops *ops = begin(req, ino);
+
+	if (ops->release != NULL)
+		ops->release(req, ino, fi);
+	else
 		reply_error(req, 0);
-		break;
-	}
 }
 
-/* Only views have a table of what the kernel knows. */
+static void forget(struct fs *fs, fuse_ino_t ino, uint64_t count)
+{
+	const struct node_ops *ops = node_ops_of(fs, ino);
+
+	if (ops->forget != NULL)
+		ops->forget(fs, ino, count);
+}
+
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	if (tree_class(ino) == TREE_IS_VIEW)
-		view_forget(fs_of(req), ino, nlookup);
+	forget(fs_of(req), ino, nlookup);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (tree_class(forgets[i].ino) == TREE_IS_VIEW)
-			view_forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
-	}
+	for (size_t i = 0; i < count; i++)
+		forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
+}
+
+/* ---- names ---- */
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	const struct node_ops *ops = begin(req, parent);
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		names_lookup_node(req, parent, name[1] == '\0');
+	else if (ops->lookup != NULL)
+		ops->lookup(req, parent, name);
+	else
+		reply_error(req, -ENOENT);
+}
+
+/* What changes names looks at the folder itself: all but vectors/ refuse. */
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *fi)
+{
+	enter(req);
+	names_create(req, parent, name, mode, fi);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	(void)rdev;
+	enter(req);
+	names_mknod(req, parent, name, mode);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	enter(req);
+	names_unlink(req, parent, name);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+                      const char *newname, unsigned flags)
+{
+	enter(req);
+	rename_name(req, parent, name, newparent, newname, flags);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	(void)parent;
+	(void)mode;
+	enter(req);
+	refuse_name(req, name, "directories cannot be made", -EPERM);
+}
+
+static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+	(void)link;
+	(void)parent;
+	enter(req);
+	refuse_name(req, name, "symbolic links cannot be made", -EPERM);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+{
+	(void)ino;
+	(void)newparent;
+	enter(req);
+	refuse_name(req, newname, "hard links cannot be made", -EPERM);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	(void)parent;
+	enter(req);
+	refuse_name(req, name, "cannot be removed", -EPERM);
 }
 
 /* ---- directories ---- */
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	const struct node_ops *ops = begin(req, ino);
+
 	if (fs_of(req)->no_open)
 		reply_error(req, -ENOSYS);
+	else if (ops->opendir != NULL)
+		ops->opendir(req, ino, fi);
 	else
-		listing_open(req, ino, fi);
+		reply_error(req, -ENOTDIR);
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus,
+                 struct fuse_file_info *fi)
+{
+	const struct node_ops *ops = begin(req, ino);
+
+	if (ops->readdir != NULL)
+		ops->readdir(req, ino, size, off, plus, fi);
+	else
+		reply_error(req, -ENOTDIR);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                        struct fuse_file_info *fi)
 {
-	listing_read(req, ino, size, off, false, fi);
+	list(req, ino, size, off, false, fi);
 }
 
 static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                            struct fuse_file_info *fi)
 {
-	listing_read(req, ino, size, off, true, fi);
+	list(req, ino, size, off, true, fi);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
-	listing_release(req, fi);
+	const struct node_ops *ops = begin(req, ino);
+
+	if (ops->releasedir != NULL)
+		ops->releasedir(req, ino, fi);
+	else
+		reply_error(req, 0);
 }
 
 static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -288,6 +294,7 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fus
 	(void)ino;
 	(void)datasync;
 	(void)fi;
+	enter(req);
 	listing_fsync(req);
 }
 
@@ -301,6 +308,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	int err;
 
 	(void)ino;
+	enter(req);
 	err = quiver_space(fs->store, 0, &space);
 	if (err != 0) {
 		reply_error(req, err);
@@ -326,18 +334,18 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
  * EOPNOTSUPP; locks and lseek are done by the kernel itself.
  */
 static const struct fuse_lowlevel_ops table = {
-	.lookup = names_lookup,
+	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
 	.setattr = op_setattr,
-	.mknod = names_mknod,
-	.mkdir = names_mkdir,
-	.unlink = names_unlink,
-	.rmdir = names_rmdir,
-	.symlink = names_symlink,
-	.rename = names_rename,
-	.link = names_link,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
 	.open = op_open,
 	.read = op_read,
 	.write = op_write,
@@ -350,7 +358,7 @@ static const struct fuse_lowlevel_ops table = {
 	.releasedir = op_releasedir,
 	.fsyncdir = op_fsyncdir,
 	.statfs = op_statfs,
-	.create = names_create,
+	.create = op_create,
 };
 
 const struct fuse_lowlevel_ops *fs_ops(void)
@@ -378,43 +386,25 @@ int fs_init(struct fs *fs)
 	(void)quiver_dir_attr(fs->store, 0, &attr); /* of a local folder: does not fail */
 	fs->fixed_mtime_ns = attr.mtime_ns;
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
-	err = workers_new(&fs->workers);
+	fs->kinds = kinds;
+	err = enter_init();
 	if (err == 0)
-		err = nodes_new(fs->store, &fs->nodes);
-	if (err == 0)
-		err = gone_new(&fs->gone);
-	if (err == 0)
-		err = scratch_new(&fs->scratch);
-	if (err == 0)
-		err = views_new(&fs->views);
-	if (err == 0)
-		err = listing_new(&fs->listing);
-	if (err == 0)
-		err = control_init(fs);
-	if (err == 0) {
-		err = matrix_init(fs);
-		if (err != 0)
-			control_fini(fs);
+		err = workers_new(&fs->workers);
+	for (unsigned i = 0; err == 0 && i < TREE_CLASSES; i++) {
+		if (kinds[i]->init != NULL)
+			err = kinds[i]->init(fs);
 	}
-	if (err == 0)
-		return 0;
-	workers_free(fs->workers);
-	listing_free(fs->listing);
-	views_free(fs, fs->views); /* before the nodes: closes handles of theirs */
-	scratch_free(fs->scratch);
-	gone_free(fs->gone);
-	nodes_free(fs, fs->nodes);
+	if (err != 0)
+		fs_destroy(fs);
 	return err;
 }
 
 void fs_destroy(struct fs *fs)
 {
 	workers_free(fs->workers); /* first: work uses all the rest */
-	matrix_fini(fs);
-	control_fini(fs);
-	listing_free(fs->listing);
-	views_free(fs, fs->views); /* before the nodes: closes handles of theirs */
-	scratch_free(fs->scratch);
-	gone_free(fs->gone);
-	nodes_free(fs, fs->nodes);
+	fs->workers = NULL;
+	for (unsigned i = TREE_CLASSES; i-- > 0;) {
+		if (kinds[i]->fini != NULL)
+			kinds[i]->fini(fs);
+	}
 }

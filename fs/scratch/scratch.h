@@ -29,7 +29,7 @@ bool scratch_is_name(const char *name);
 int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry);
 
 /* The same of the file `ino`, as long as it has a name. -ENOENT. */
-int scratch_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry);
+int scratch_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry);
 
 /* Make a file, or find one that exists unless `exclusive`, and open it if `open`.
  * -EEXIST, -ENOSPC too many, -ENAMETOOLONG, -ENOMEM. */
@@ -58,18 +58,7 @@ int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count);
 int scratch_describe(struct fs *fs, uint64_t ino, char name[static SCRATCH_NAME_MAX + 1],
                      struct stat *st);
 
-/* Handlers of libfuse for a scratch node; each answers its request itself. */
-void scratch_getattr(fuse_req_t req, fuse_ino_t ino);
-void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set);
-void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
-void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-                   struct fuse_file_info *fi);
-void scratch_release(fuse_req_t req, fuse_ino_t ino);
-/* The counterpart of an open whose reply did not get through. */
-void scratch_close(struct fs *fs, uint64_t ino);
-
-/* Between scratch.c and scratch_file.c. */
+/* For scratch_file.c. */
 struct scratch_file {
 	uint64_t ino;
 	uint32_t generation; /* of the number, should they have run out once */

@@ -1,4 +1,6 @@
 /* scratch_file.c - the handlers of libfuse for scratch files. */
+#include "fs/scratch/scratch_file.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 
 /* Answer with attributes, which are never cached. A file without a name that is
  * still open has no links; one that is gone is stale. */
-void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
+static void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fs_of(req);
 	struct scratch_file *file;
@@ -58,7 +60,8 @@ static int refused(struct fs *fs, int err)
 	return err;
 }
 
-void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set)
+static void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                            struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct scratch_file *file;
@@ -67,6 +70,7 @@ void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 	unsigned mask = attr_wanted(attr, to_set, &wanted, &explicit_mtime);
 	int err = 0;
 
+	(void)fi;
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
 	if (file == NULL)
@@ -82,7 +86,21 @@ void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 		scratch_getattr(req, ino);
 }
 
-void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* The counterpart of an open, also of one whose reply did not get through. */
+static void scratch_close(struct fs *fs, uint64_t ino)
+{
+	struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	if (file != NULL && file->opens > 0) {
+		file->opens--;
+		scratch_reap(fs, file);
+	}
+	scratch_unlock(fs);
+}
+
+static void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct scratch_file *file;
@@ -102,26 +120,34 @@ void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		scratch_close(fs, ino);
 }
 
-void scratch_close(struct fs *fs, uint64_t ino)
+void scratch_file_create(fuse_req_t req, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	struct scratch_file *file;
+	struct fs *fs = fs_of(req);
+	struct quiver_attr attr = attr_new(fs, fuse_req_ctx(req), mode);
+	struct fuse_entry_param entry;
+	int err;
 
-	scratch_lock(fs);
-	file = scratch_find(fs, ino);
-	if (file != NULL && file->opens > 0) {
-		file->opens--;
-		scratch_reap(fs, file);
+	err = scratch_create(fs, name, &attr, (fi->flags & O_EXCL) != 0, (fi->flags & O_TRUNC) != 0,
+	                     true, &entry);
+	if (err != 0) {
+		reply_error(req, err);
+		return;
 	}
-	scratch_unlock(fs);
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	if (fuse_reply_create(req, &entry, fi) != 0)
+		scratch_close(fs, entry.ino);
 }
 
-void scratch_release(fuse_req_t req, fuse_ino_t ino)
+static void scratch_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	(void)fi;
 	scratch_close(fs_of(req), ino);
 	reply_error(req, 0);
 }
 
-void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
+static void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                         struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct scratch_file *file;
@@ -129,6 +155,7 @@ void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)
 	size_t length = 0;
 	int err;
 
+	(void)fi;
 	err = reply_begin(&reply, req, size);
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
@@ -165,8 +192,8 @@ static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, s
 	return 0;
 }
 
-void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-                   struct fuse_file_info *fi)
+static void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                          struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct scratch_file *file;
@@ -183,3 +210,26 @@ void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	else
 		(void)fuse_reply_write(req, size);
 }
+
+static int scratch_init(struct fs *fs)
+{
+	return scratch_new(&fs->scratch);
+}
+
+static void scratch_fini(struct fs *fs)
+{
+	scratch_free(fs->scratch);
+	fs->scratch = NULL;
+}
+
+const struct node_ops scratch_ops = {
+	.init = scratch_init,
+	.fini = scratch_fini,
+	.entry = scratch_node_entry,
+	.getattr = scratch_getattr,
+	.setattr = scratch_setattr,
+	.open = scratch_open,
+	.read = scratch_read,
+	.write = scratch_write,
+	.release = scratch_release,
+};

@@ -1,4 +1,6 @@
 /* vector_attr.c - attributes of vectors: lookup, stat, chmod, touch, truncate. */
+#include "fs/vector/vector_attr.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -10,7 +12,6 @@
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
-#include "fs/vector/vector_file.h"
 
 /* Attributes may be cached unless a writable handle can change them unseen. */
 static double attr_timeout(struct fs *fs, uint64_t id)
@@ -49,6 +50,11 @@ int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry)
 	struct quiver_attr attr;
 
 	return entry_of(fs, id, &attr, entry);
+}
+
+int vector_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry)
+{
+	return vector_entry(fs, tree_id_of_node(ino), entry);
 }
 
 int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param *entry)
@@ -214,8 +220,5 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 	};
 
 	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
-	if (op.attempt.fs->read_only)
-		reply_error(req, -EROFS);
-	else
-		attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

@@ -12,6 +12,8 @@
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
+#include "fs/vector/vector_attr.h"
+#include "fs/vector/vector_read.h"
 
 /* A request that changes a handle. */
 struct change_op {
@@ -43,7 +45,7 @@ static int open_gone(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	return err;
 }
 
-void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	uint64_t id = tree_id_of_node(ino);
@@ -161,8 +163,8 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-                  struct fuse_file_info *fi)
+static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                         struct fuse_file_info *fi)
 {
 	struct change_op op = {
 		.attempt = { .req = req,
@@ -194,7 +196,7 @@ static int flush_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct change_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = flush_answer },
@@ -217,7 +219,7 @@ static int fsync_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct change_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = fsync_answer },
@@ -244,7 +246,7 @@ static int release_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(fi);
 
@@ -253,3 +255,32 @@ void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (release_answer(&h->release, false) == -EAGAIN)
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }
+
+static int vector_init(struct fs *fs)
+{
+	int err = nodes_new(fs->store, &fs->nodes);
+
+	return err != 0 ? err : gone_new(&fs->gone);
+}
+
+static void vector_fini(struct fs *fs)
+{
+	gone_free(fs->gone);
+	nodes_free(fs, fs->nodes);
+	fs->gone = NULL;
+	fs->nodes = NULL;
+}
+
+const struct node_ops vector_ops = {
+	.init = vector_init,
+	.fini = vector_fini,
+	.entry = vector_node_entry,
+	.getattr = vector_getattr,
+	.setattr = vector_setattr,
+	.open = vector_open,
+	.read = vector_read,
+	.write = vector_write,
+	.flush = vector_flush,
+	.fsync = vector_fsync,
+	.release = vector_release,
+};

@@ -1,4 +1,6 @@
 /* vector_read.c - reading vectors. */
+#include "fs/vector/vector_read.h"
+
 #include <errno.h>
 
 #include "fs/base/attempt.h"
@@ -6,7 +8,6 @@
 #include "fs/base/tree.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
-#include "fs/vector/vector_file.h"
 
 struct read_op {
 	struct attempt attempt;

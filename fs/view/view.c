@@ -201,7 +201,7 @@ void view_looked_up(struct fs *fs, struct view *view)
 	views_unlock(fs);
 }
 
-void view_forget(struct fs *fs, uint64_t ino, uint64_t count)
+void view_forget(struct fs *fs, fuse_ino_t ino, uint64_t count)
 {
 	struct views *views = fs->views;
 	struct view *view;

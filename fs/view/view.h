@@ -25,9 +25,7 @@
 #include "fs/base/fs.h"
 #include "fs/base/handoff.h"
 #include "fs/base/tree.h"
-#include "fs/vector/stage.h"
-
-struct handle; /* node.h */
+#include "fs/vector/handle.h"
 
 /* Nodes that are remembered though nobody has them open: 6 MiB. */
 #define VIEWS_MAX 65536u
@@ -92,7 +90,16 @@ void view_put(struct fs *fs, struct view *view);
 /* The kernel has been given the number once more. */
 void view_looked_up(struct fs *fs, struct view *view);
 /* The kernel has forgotten `count` lookups of a node. Any thread. */
-void view_forget(struct fs *fs, uint64_t ino, uint64_t count);
+void view_forget(struct fs *fs, fuse_ino_t ino, uint64_t count);
+
+/* The handle that a request came with. */
+static inline struct view_handle *view_handle_of(const struct fuse_file_info *fi)
+{
+	struct view_handle *h = (struct view_handle *)(uintptr_t)fi->fh;
+
+	handoff_take(&h->handoff);
+	return h;
+}
 
 /* Put a handle on its view's list; its user becomes the handle's. Take it off. */
 void view_attach(struct fs *fs, struct view_handle *h);
@@ -108,55 +115,5 @@ void view_give_bytes(struct fs *fs, size_t less);
 /* The length of the text of a version, as long as it is remembered. False otherwise. */
 bool view_known_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t *size);
 void view_remember_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t size);
-
-/* view_attr.c: handlers of libfuse, `ino` a view's node. */
-void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form);
-/* Entry of a node that the kernel asks for by its number. -ENOENT, -EIO. */
-int view_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry);
-void view_getattr(fuse_req_t req, fuse_ino_t ino);
-void view_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set,
-                  const struct fuse_file_info *fi);
-
-/* view_file.c: the same. */
-struct view_content {
-	char *bytes; /* to be freed by whoever asked for it */
-	size_t size, room;
-	struct quiver_attr attr;
-	uint64_t lsn;
-};
-/* The file of what is committed now, its checksum compared. Reads the vector, so on a
- * worker. -ENOENT, -EIO, -ENOMEM. */
-int view_make(struct fs *fs, uint64_t id, enum tree_form form, struct view_content *content);
-/* The handle that a request came with. */
-struct view_handle *view_handle_of(const struct fuse_file_info *fi);
-
-void view_open(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi);
-void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
-                 struct fuse_file_info *fi);
-/* fi->fh 0: there are no handles on this mount (fs->no_open). */
-void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-               const struct fuse_file_info *fi);
-void view_write(fuse_req_t req, const char *buf, size_t size, off_t off,
-                const struct fuse_file_info *fi);
-void view_flush(fuse_req_t req, const struct fuse_file_info *fi);
-void view_fsync(fuse_req_t req, const struct fuse_file_info *fi);
-void view_release(fuse_req_t req, const struct fuse_file_info *fi);
-
-/* view_stage.c: a writer's bytes. On workers; without any lock. They report refusals
- * themselves. */
-
-/* Have `bytes` hold what the file holds. -ESTALE, -EIO, -ENOSPC, -ENOMEM. The caller
- * holds h->lock. */
-int view_load_stage(struct fs *fs, struct view_handle *h);
-/* -EFBIG past what any such file can need, -ENOSPC, -ENOMEM; as view_load_stage. */
-int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, size_t size,
-                     uint64_t offset, bool append);
-int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size);
-/* Commit what is staged. -EINVAL it is no vector (it is kept; reported unless this is a
- * FLUSH); errors of quiver_put. */
-int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when);
-/* O_TRUNC: empty the newest writer of the node that has had no request, one opened by
- * `tid` first. False where there is none. Any thread. */
-bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid);
 
 #endif

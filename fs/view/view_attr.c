@@ -1,4 +1,6 @@
 /* view_attr.c - lookup and attributes of views. */
+#include "fs/view/view_attr.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +11,10 @@
 #include "fs/base/reply.h"
 #include "fs/base/view_bytes.h"
 #include "fs/vector/node.h"
-#include "fs/vector/vector_file.h"
+#include "fs/vector/vector_attr.h"
 #include "fs/view/view.h"
+#include "fs/view/view_content.h"
+#include "fs/view/view_stage.h"
 
 /* A request for attributes. */
 struct attr_op {
@@ -92,7 +96,7 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-int view_node_entry(struct fs *fs, uint64_t ino, struct fuse_entry_param *entry)
+int view_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry)
 {
 	struct view *view = view_get(fs, ino);
 	struct quiver_attr attr;
@@ -314,8 +318,8 @@ void view_getattr(fuse_req_t req, fuse_ino_t ino)
 	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
-void view_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set,
-                  const struct fuse_file_info *fi)
+void view_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                  struct fuse_file_info *fi)
 {
 	struct attr_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },

@@ -1,4 +1,6 @@
 /* view_file.c - open, read, write and close of views. */
+#include "fs/view/view_file.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -9,7 +11,11 @@
 #include "fs/base/reply.h"
 #include "fs/base/view_bytes.h"
 #include "fs/vector/node.h"
+#include "fs/vector/stage.h"
 #include "fs/view/view.h"
+#include "fs/view/view_attr.h"
+#include "fs/view/view_content.h"
+#include "fs/view/view_stage.h"
 
 /* A request on an open file, or to open one. */
 struct file_op {
@@ -21,41 +27,6 @@ struct file_op {
 	uint64_t offset;
 	bool append;
 };
-
-struct view_handle *view_handle_of(const struct fuse_file_info *fi)
-{
-	struct view_handle *h = (struct view_handle *)(uintptr_t)fi->fh;
-
-	handoff_take(&h->handoff);
-	return h;
-}
-
-int view_make(struct fs *fs, uint64_t id, enum tree_form form, struct view_content *content)
-{
-	unsigned char *vector = malloc(fs->geometry.vector_bytes);
-	struct quiver_ref ref;
-	int err;
-
-	if (vector == NULL)
-		return -ENOMEM;
-	err = quiver_get(fs->store, id, 0, &ref);
-	if (err != 0)
-		goto out;
-	err = quiver_ref_verify(fs->store, &ref, 0);
-	if (err == 0)
-		err = quiver_ref_read(fs->store, &ref, 0, fs->geometry.vector_bytes, 0, vector);
-	content->attr = ref.attr;
-	content->lsn = ref.lsn;
-	quiver_unref(fs->store, &ref);
-	if (err == 0)
-		err = view_encode(&fs->geometry, form, vector, &content->bytes, &content->size,
-		                  &content->room);
-	if (err == 0 && form == TREE_FORM_TXT)
-		view_remember_size(fs, id, content->lsn, content->size);
-out:
-	free(vector);
-	return err;
-}
 
 /* ---- open ---- */
 
@@ -179,7 +150,7 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void view_open(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+static void view_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct file_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = open_answer },
@@ -323,8 +294,8 @@ static int read_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-               const struct fuse_file_info *fi)
+static void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                      struct fuse_file_info *fi)
 {
 	struct file_op op = {
 		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
@@ -357,8 +328,8 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void view_write(fuse_req_t req, const char *buf, size_t size, off_t off,
-                const struct fuse_file_info *fi)
+static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                       struct fuse_file_info *fi)
 {
 	struct file_op op = {
 		.attempt = { .req = req,
@@ -371,6 +342,7 @@ void view_write(fuse_req_t req, const char *buf, size_t size, off_t off,
 		.append = (fi->flags & O_APPEND) != 0,
 	};
 
+	(void)ino;
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
@@ -421,13 +393,15 @@ static void defer(fuse_req_t req, const struct fuse_file_info *fi, attempt_fn *a
 	attempt_defer(&op.attempt, sizeof(op), kind);
 }
 
-void view_flush(fuse_req_t req, const struct fuse_file_info *fi)
+static void view_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	(void)ino;
 	defer(req, fi, flush_answer, WORKER_COMMIT);
 }
 
-void view_fsync(fuse_req_t req, const struct fuse_file_info *fi)
+static void view_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	(void)ino;
 	defer(req, fi, fsync_answer, WORKER_SYNC);
 }
 
@@ -448,11 +422,38 @@ static int release_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-void view_release(fuse_req_t req, const struct fuse_file_info *fi)
+static void view_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct view_handle *h = view_handle_of(fi);
 
+	(void)ino;
 	h->release = (struct attempt){ .req = req, .fs = fs_of(req), .answer = release_answer };
 	if (release_answer(&h->release, false) == -EAGAIN)
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }
+
+static int view_init(struct fs *fs)
+{
+	return views_new(&fs->views);
+}
+
+static void view_fini(struct fs *fs)
+{
+	views_free(fs, fs->views);
+	fs->views = NULL;
+}
+
+const struct node_ops view_ops = {
+	.init = view_init,
+	.fini = view_fini,
+	.entry = view_node_entry,
+	.getattr = view_getattr,
+	.setattr = view_setattr,
+	.open = view_open,
+	.read = view_read,
+	.write = view_write,
+	.flush = view_flush,
+	.fsync = view_fsync,
+	.release = view_release,
+	.forget = view_forget,
+};

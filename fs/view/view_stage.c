@@ -1,4 +1,6 @@
 /* view_stage.c - what a writer of a view has handed over, until it is a vector. */
+#include "fs/view/view_stage.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -6,8 +8,7 @@
 
 #include "fs/base/invalidate.h"
 #include "fs/base/view_bytes.h"
-#include "fs/vector/node.h"
-#include "fs/view/view.h"
+#include "fs/vector/handle.h"
 
 /* One line, named as the file is; returns err. */
 static int refused(struct fs *fs, const struct view_handle *h, const char *why, int err)

@@ -1,0 +1,64 @@
+/*
+ * node_ops.h - a kind of file: one row of a table.
+ *
+ * There is a row for each tree_class, which the folder of the kind exports; fs/ops has the
+ * table of them. Each of the handlers answers its request exactly once, itself or from a
+ * worker, and holds no lock when it does. `ino` is always a node of the kind.
+ */
+#ifndef NODE_OPS_H
+#define NODE_OPS_H
+
+#include "fs/base/fs.h"
+#include "fs/base/tree.h"
+
+/* What is NULL is answered as it says there. */
+struct node_ops {
+	/* What the kind keeps in struct fs: made before any request is served, after the
+	 * workers and the kinds of the rows above; a negative errno. Gone after all
+	 * requests and the kinds below; also where `init` failed or was not reached. */
+	int (*init)(struct fs *fs);
+	void (*fini)(struct fs *fs);
+
+	/* Attributes now, and how long they may be cached; does not wait. -ENOENT where this
+	 * mount does not have it. NULL: `getattr` and `entry` are there instead. */
+	int (*attr)(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout);
+	/* The entry of a node that is looked up by its number, as NFS does. -ENOENT it is
+	 * gone, other errors of reading it. */
+	int (*entry)(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry);
+
+	/* Files. */
+	void (*getattr)(fuse_req_t req, fuse_ino_t ino); /* by `attr` */
+	/* `fi` is NULL but for ftruncate. -EPERM */
+	void (*setattr)(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+	                struct fuse_file_info *fi);
+	void (*open)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* -ESTALE */
+	/* fi->fh is 0 where there was no open (fs->no_open). -ESTALE */
+	void (*read)(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	             struct fuse_file_info *fi);
+	/* `buf` lasts as long as the call. -EBADF */
+	void (*write)(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	              struct fuse_file_info *fi);
+	void (*flush)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
+	void (*fsync)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
+	void (*release)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
+	/* The kernel has forgotten `count` lookups; nothing is answered. */
+	void (*forget)(struct fs *fs, fuse_ino_t ino, uint64_t count);
+	/* setattr and write are asked on a read-only mount, too, rather than -EROFS. */
+	bool changes_read_only;
+
+	/* Directories. */
+	void (*lookup)(fuse_req_t req, fuse_ino_t parent, const char *name); /* -ENOENT */
+	void (*opendir)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* -ENOTDIR */
+	/* `plus`: with attributes. fi->fh as for `read`. -ENOTDIR */
+	void (*readdir)(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus,
+	                struct fuse_file_info *fi);
+	void (*releasedir)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
+};
+
+/* The row of a node, which may be none: then all of it is NULL. */
+static inline const struct node_ops *node_ops_of(const struct fs *fs, fuse_ino_t ino)
+{
+	return fs->kinds[tree_class(ino)];
+}
+
+#endif

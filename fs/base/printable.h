@@ -1,0 +1,22 @@
+/*
+ * printable.h - the one rule for what is printed as it came: ASCII that fills a place.
+ */
+#ifndef PRINTABLE_H
+#define PRINTABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static inline bool is_printable(char c)
+{
+	return c >= ' ' && c <= '~';
+}
+
+/* Copy `length` bytes, '?' for what is not printable. `to` may be `from`. */
+static inline void printable_copy(char *to, const char *from, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		to[i] = is_printable(from[i]) ? from[i] : '?';
+}
+
+#endif

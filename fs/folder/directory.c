@@ -1,0 +1,117 @@
+/* directory.c - the root, vectors/ and control/ as files: their attributes. */
+#include "fs/folder/directory.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/base/attempt.h"
+#include "fs/base/attr.h"
+#include "fs/base/reply.h"
+#include "fs/folder/listing.h"
+#include "fs/folder/names.h"
+
+/* vectors/ is kept by the store; scratch files change it in memory only. */
+static void fill_vectors(struct fs *fs, struct stat *st)
+{
+	int64_t scratch_ns = atomic_load(&fs->scratch_mtime_ns);
+	struct quiver_attr attr;
+
+	/* Counted before the attributes are read: see invalidate_vectors. */
+	atomic_fetch_add(&fs->dir_attr_given, 1);
+	(void)quiver_dir_attr(fs->store, 0, &attr); /* of a local folder: does not fail */
+	st->st_mode = S_IFDIR | (attr.mode & 07777u);
+	st->st_uid = attr.uid;
+	st->st_gid = attr.gid;
+	attr_set_times(st, scratch_ns > attr.mtime_ns ? scratch_ns : attr.mtime_ns);
+}
+
+static void fill(struct fs *fs, fuse_ino_t ino, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = ino;
+	st->st_nlink = ino == TREE_ROOT ? 4 : 2; /* ".", its name, two directories */
+	st->st_blksize = 4096;
+	if (ino == TREE_VECTORS) {
+		fill_vectors(fs, st);
+		return;
+	}
+	st->st_mode = S_IFDIR | 0555;
+	st->st_uid = fs->owner_uid;
+	st->st_gid = fs->owner_gid;
+	attr_set_times(st, fs->fixed_mtime_ns);
+}
+
+static int directory_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
+{
+	fill(fs, ino, st);
+	*timeout = FS_CACHE_SECONDS;
+	return 0;
+}
+
+/* ---- SETATTR of vectors/ ---- */
+
+struct setattr_op {
+	struct attempt attempt;
+	struct quiver_attr attr;
+	unsigned mask;
+};
+
+static int setattr_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct setattr_op *op = (const struct setattr_op *)attempt;
+	struct fs *fs = attempt->fs;
+	struct stat st;
+	int err;
+
+	err = quiver_set_dir_attr(fs->store, &op->attr, op->mask, may_wait ? 0u : QUIVER_NOWAIT);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (err != 0) {
+		reply_error(attempt->req, err);
+		return 0;
+	}
+	if (op->mask & QUIVER_ATTR_MTIME)
+		atomic_store(&fs->scratch_mtime_ns, 0);
+	fill(fs, TREE_VECTORS, &st);
+	(void)fuse_reply_attr(attempt->req, &st, FS_CACHE_SECONDS);
+	return 0;
+}
+
+static void directory_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                              struct fuse_file_info *fi)
+{
+	struct setattr_op op = {
+		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },
+	};
+	bool explicit_mtime;
+
+	(void)fi;
+	if (ino != TREE_VECTORS) {
+		reply_error(req, -EPERM);
+		return;
+	}
+	op.mask = attr_wanted(attr, to_set, &op.attr, &explicit_mtime);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
+}
+
+static int directory_init(struct fs *fs)
+{
+	return listing_new(&fs->listing);
+}
+
+static void directory_fini(struct fs *fs)
+{
+	listing_free(fs->listing);
+	fs->listing = NULL;
+}
+
+const struct node_ops directory_ops = {
+	.init = directory_init,
+	.fini = directory_fini,
+	.attr = directory_attr,
+	.setattr = directory_setattr,
+	.lookup = names_lookup,
+	.opendir = listing_open,
+	.readdir = listing_read,
+	.releasedir = listing_release,
+};

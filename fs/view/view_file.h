@@ -1,0 +1,15 @@
+/*
+ * view_file.h - vectors/ID.npy and ID.txt: the handlers of libfuse for them.
+ */
+#ifndef VIEW_FILE_H
+#define VIEW_FILE_H
+
+#include "fs/base/node_ops.h"
+
+extern const struct node_ops view_ops;
+
+/* CREATE of the name of a view. Answers the request itself. */
+void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
+                 struct fuse_file_info *fi);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * view_stage.h - what a writer of a view has handed over, until it is a vector. On workers;
+ * without any lock. They report refusals themselves.
+ */
+#ifndef VIEW_STAGE_H
+#define VIEW_STAGE_H
+
+#include "fs/vector/stage.h"
+#include "fs/view/view.h"
+
+/* Have `bytes` hold what the file holds. -ESTALE, -EIO, -ENOSPC, -ENOMEM. The caller
+ * holds h->lock. */
+int view_load_stage(struct fs *fs, struct view_handle *h);
+/* -EFBIG past what any such file can need, -ENOSPC, -ENOMEM; as view_load_stage. */
+int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, size_t size,
+                     uint64_t offset, bool append);
+int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size);
+/* Commit what is staged. -EINVAL it is no vector (it is kept; reported unless this is a
+ * FLUSH); errors of quiver_put. */
+int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when);
+/* O_TRUNC: empty the newest writer of the node that has had no request, one opened by
+ * `tid` first. False where there is none. Any thread. */
+bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid);
+
+#endif

@@ -423,3 +423,16 @@ int checkpoint_run(struct checkpointer *checkpointer)
 	pthread_mutex_unlock(&checkpointer->lock);
 	return r;
 }
+
+uint64_t checkpoint_begin_life(struct superblock *sb)
+{
+	/* A clean close left the next one as the ceiling. */
+	uint64_t next_lsn = sb->clean ? sb->lsn_ceiling : sb->lsn_ceiling - CHECKPOINT_LSN_STEP;
+
+	if (next_lsn <= sb->checkpoint_lsn)
+		next_lsn = sb->checkpoint_lsn + 1;
+	if (sb->lsn_ceiling < next_lsn + CHECKPOINT_LSN_STEP)
+		sb->lsn_ceiling = next_lsn + CHECKPOINT_LSN_STEP;
+	sb->clean = false;
+	return next_lsn;
+}

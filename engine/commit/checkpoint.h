@@ -39,5 +39,8 @@ void checkpointer_destroy(struct checkpointer *checkpointer);
 int checkpoint_run(struct checkpointer *checkpointer);
 /* Superseded slots that nobody is in any more become free. Checkpoint lock. */
 void checkpoint_free_unpinned(struct checkpointer *checkpointer);
+/* Make of a superblock what opening the store for use writes first; the first LSN that is
+ * handed out then. */
+uint64_t checkpoint_begin_life(struct superblock *sb);
 
 #endif

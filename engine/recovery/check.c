@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/error.h"
 #include "engine/base/fault.h"
-#include "engine/store/local.h"
 
 void check_say(struct check *check, const char *format, ...)
 {
@@ -36,15 +34,14 @@ static void count_damage(struct recovery *recovery, const char *line)
 
 bool check_vector(struct check *check, uint64_t slot, const char **why)
 {
-	struct quiver *store = check->store;
-	uint64_t id = columns_id(&store->catalog.columns, slot);
+	uint64_t id = columns_id(&check->catalog->columns, slot);
 	struct meta_row row;
 	uint64_t hash = 0;
-	int r = columns_meta(&store->catalog.columns, slot, id, &row);
+	int r = columns_meta(&check->catalog->columns, slot, id, &row);
 
 	if (r == 0)
-		r = fault_hash(columns_vector(&store->catalog.columns, slot),
-		               store->geometry.vector_bytes, &hash);
+		r = fault_hash(columns_vector(&check->catalog->columns, slot),
+		               check->catalog->columns.geometry.vector_bytes, &hash);
 	if (r == 0 && vector_sum(id, row.lsn, hash) != row.sum)
 		r = -EBADMSG;
 	*why = r == -EBADMSG ? "the bytes do not match their checksum" : strerror(-r);
@@ -56,30 +53,30 @@ static void check_vectors(struct check *check, uint64_t rows)
 	const char *why;
 
 	for (uint64_t slot = 0; slot < rows; slot++) {
-		if (!slots_is_live(&check->store->catalog.slots, slot))
+		if (!slots_is_live(&check->catalog->slots, slot))
 			continue;
 		check->result->vectors++;
 		if (check_vector(check, slot, &why))
 			continue;
 		check->result->damage++;
 		check_say(check, "vectors.npy: slot %" PRIu64 " (vector %" PRIu64 "): %s", slot,
-		          columns_id(&check->store->catalog.columns, slot), why);
+		          columns_id(&check->catalog->columns, slot), why);
 	}
 }
 
 /* Slots on which the snapshot and the columns do not agree. */
-static uint64_t compare_snapshot(const struct quiver *store, const struct index *snapshot,
+static uint64_t compare_snapshot(const struct check *check, const struct index *snapshot,
                                  const uint64_t *live)
 {
 	uint64_t wrong = 0;
 
-	for (uint64_t slot = 0; slot < store->superblock.now.slots_used; slot++) {
-		bool here = slots_is_live(&store->catalog.slots, slot);
+	for (uint64_t slot = 0; slot < check->superblock->now.slots_used; slot++) {
+		bool here = slots_is_live(&check->catalog->slots, slot);
 		bool there = live[slot / 64] >> (slot % 64) & 1;
 
 		if (here != there ||
 		    (here &&
-		     index_find(snapshot, columns_id(&store->catalog.columns, slot)) != slot))
+		     index_find(snapshot, columns_id(&check->catalog->columns, slot)) != slot))
 			wrong++;
 	}
 	return wrong;
@@ -88,19 +85,19 @@ static uint64_t compare_snapshot(const struct quiver *store, const struct index 
 /* The snapshot of a store that was closed cleanly must say what the columns say. */
 static int check_snapshot(struct check *check)
 {
-	struct quiver *store = check->store;
-	struct index_stamp stamp = { .lsn = store->superblock.now.checkpoint_lsn,
-		                     .slots_used = store->superblock.now.slots_used };
+	struct index_stamp stamp = { .lsn = check->superblock->now.checkpoint_lsn,
+		                     .slots_used = check->superblock->now.slots_used };
 	struct index snapshot;
 	uint64_t *live;
 	uint64_t wrong;
 	int r;
 
-	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
+	memcpy(stamp.uuid, check->catalog->columns.geometry.uuid, sizeof(stamp.uuid));
 	live = malloc(index_live_bytes(stamp.slots_used) + 1);
 	if (!live)
 		return -ENOMEM;
-	r = index_load(&snapshot, &store->catalog.columns, store->io, store->dir_fd, &stamp, live);
+	r = index_load(&snapshot, &check->catalog->columns, check->superblock->io, check->dir_fd,
+	               &stamp, live);
 	if (r == 0) {
 		r = index_load_rest(&snapshot, live);
 		if (r)
@@ -119,8 +116,8 @@ static int check_snapshot(struct check *check)
 	}
 	if (r)
 		goto out;
-	wrong = compare_snapshot(store, &snapshot, live);
-	if (wrong || atomic_load(&snapshot.count) != atomic_load(&store->catalog.index.count)) {
+	wrong = compare_snapshot(check, &snapshot, live);
+	if (wrong || atomic_load(&snapshot.count) != atomic_load(&check->catalog->index.count)) {
 		check->result->damage++;
 		check_say(check, "index: %" PRIu64 " slots do not agree with ids.npy and meta.npy",
 		          wrong);
@@ -132,14 +129,14 @@ out:
 }
 
 /* What recovery makes of the superblock where there is no log. */
-static struct superblock recovered(struct quiver *store)
+static struct superblock recovered(struct check *check)
 {
-	struct superblock sb = store->superblock.now;
+	struct superblock sb = check->superblock->now;
 	struct slots_counts counts;
 
-	slots_counts(&store->catalog.slots, &counts);
+	slots_counts(&check->catalog->slots, &counts);
 	sb.slots_used = counts.used;
-	sb.count = atomic_load(&store->catalog.index.count);
+	sb.count = atomic_load(&check->catalog->index.count);
 	sb.lsn_ceiling += CHECKPOINT_LSN_STEP;
 	return sb;
 }
@@ -150,19 +147,19 @@ static struct superblock recovered(struct quiver *store)
  * had not been closed, but its log is gone. The base is read. */
 static int check_superblock(struct check *check, bool has_log)
 {
-	struct quiver *store = check->store;
-	struct superblock after = recovered(store);
+	struct superblock after = recovered(check);
 	struct superblock sb;
 	int copies_bad = 0;
-	int r = superblock_read(store->io, store->superblock.fd, &sb, &copies_bad, NULL);
+	int r = superblock_read(check->superblock->io, check->superblock->fd, &sb, &copies_bad,
+	                        NULL);
 
 	if (r || copies_bad == 0 || (!sb.clean && has_log))
 		return r;
-	r = sb.clean ? 0 : superblock_torn(store->io, store->superblock.fd, &after);
+	r = sb.clean ? 0 : superblock_torn(check->superblock->io, check->superblock->fd, &after);
 	if (r)
 		return r < 0 ? r : 0;
-	(void)store_begin(&sb);
-	r = superblock_torn(store->io, store->superblock.fd, &sb);
+	(void)checkpoint_begin_life(&sb);
+	r = superblock_torn(check->superblock->io, check->superblock->fd, &sb);
 	if (r == 0) {
 		check->result->damage++;
 		check_say(check, "superblock: one of its two copies is damaged");
@@ -170,14 +167,11 @@ static int check_superblock(struct check *check, bool has_log)
 	return r < 0 ? r : 0;
 }
 
-/* Read-only: an unclean store is judged by its log and by its rows up to the checkpoint. What
- * the log would write is not looked at, since replay writes all of it anew. */
-static int check_contents(struct check *check)
+int check_contents(struct check *check)
 {
-	struct quiver *store = check->store;
 	struct recovery recovery;
-	bool clean = store->superblock.now.clean;
-	int r = recovery_init(&recovery, store);
+	bool clean = check->superblock->now.clean;
+	int r = recovery_init(&recovery, check->catalog, check->superblock, check->dir_fd);
 
 	if (r)
 		return r;
@@ -205,91 +199,5 @@ static int check_contents(struct check *check)
 	if (r == 0 && clean)
 		r = check_snapshot(check);
 	recovery_free(&recovery);
-	return r;
-}
-
-/* Open without beginning a life: nothing is written unless a repair does. */
-static int open_for_check(const char *path, bool repair, struct check *check,
-                          struct quiver_error *error)
-{
-	struct quiver_options options = { .read_only = !repair };
-	int r = store_open_files(path, &options, !repair, &check->store, error);
-
-	if (r)
-		return r;
-	return index_init(&check->store->catalog.index, &check->store->catalog.columns,
-	                  check->store->superblock.now.count);
-}
-
-/* Opening and closing recovers what a crash has left and writes a fresh snapshot. */
-static int open_and_close(const char *path, struct quiver_error *error)
-{
-	struct quiver_options options = { .read_only = false };
-	struct quiver *store;
-	int r = quiver_open(path, &options, &store, error);
-
-	return r ? r : local_close(store);
-}
-
-static int repair_files(const char *path, struct check *check, struct quiver_error *error)
-{
-	int r = open_for_check(path, true, check, error);
-
-	if (r == 0)
-		r = repair_contents(check);
-	if (check->store) {
-		int c = store_discard(check->store);
-
-		check->store = NULL;
-		r = r ? r : c;
-	}
-	return r;
-}
-
-static int repair(const char *path, struct check *check, struct quiver_error *error)
-{
-	struct quiver_error found = { "" };
-	int r = check->result->damage > 0 ? repair_files(path, check, error) : 0;
-
-	if (r)
-		return r;
-	r = open_and_close(path, &found);
-	if (r == -EUCLEAN) {
-		/* What only replaying the log has brought to light. */
-		check->result->damage++;
-		check_say(check, "%s", found.text);
-		r = repair_files(path, check, error);
-		if (r == 0)
-			r = open_and_close(path, error);
-	} else if (r) {
-		error_set(error, "%s", found.text);
-	}
-	return r;
-}
-
-int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const char *line),
-                 void *arg, struct quiver_check_result *result, struct quiver_error *error)
-{
-	struct check check = { .result = result, .say = say, .arg = arg };
-	int r;
-
-	memset(result, 0, sizeof(*result));
-	if (error)
-		error->text[0] = '\0';
-	r = fault_init();
-	if (r == 0)
-		r = open_for_check(path, false, &check, error);
-	if (r == 0)
-		r = check_contents(&check);
-	if (check.store) {
-		int c = store_discard(check.store);
-
-		check.store = NULL;
-		r = r ? r : c;
-	}
-	if (r == 0 && do_repair && (result->damage > 0 || !result->clean))
-		r = repair(path, &check, error);
-	if (r && error && error->text[0] == '\0')
-		error_set(error, "%s: the check could not run: %s", path, strerror(-r));
 	return r;
 }

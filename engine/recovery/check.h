@@ -1,5 +1,5 @@
 /*
- * check.h - a check under way; check.c and repair.c only.
+ * check.h - checking and repairing what is on disk, of a store that nobody has open.
  */
 #ifndef QUIVER_CHECK_H
 #define QUIVER_CHECK_H
@@ -7,11 +7,18 @@
 #include "engine/recovery/recover.h"
 
 struct check {
-	struct quiver *store; /* files open, index and slots filled by the check */
+	struct catalog *catalog; /* columns open; index and slots are filled by the check */
+	struct superblock_file *superblock; /* open, and read */
+	int dir_fd;
 	struct quiver_check_result *result;
 	void (*say)(void *arg, const char *line);
 	void *arg;
 };
+
+/* Read-only: an unclean store is judged by its log and by its rows up to the checkpoint. What
+ * the log would write is not looked at, since replay writes all of it anew. Faults go to
+ * check->say and into check->result. 0 or -errno. */
+int check_contents(struct check *check);
 
 /* Tell the caller a line. */
 void check_say(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));

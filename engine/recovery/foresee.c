@@ -30,7 +30,7 @@ static void had(struct foresight *foresight, uint64_t slot)
 {
 	struct recovery *recovery = foresight->recovery;
 
-	if (is_first(foresight, slot) && !slots_is_live(&recovery->store->catalog.slots, slot))
+	if (is_first(foresight, slot) && !slots_is_live(&recovery->catalog->slots, slot))
 		recovery->gone++;
 }
 

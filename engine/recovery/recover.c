@@ -28,7 +28,7 @@ void recovery_set_doomed(struct recovery *recovery, uint64_t slot, bool on)
 
 int recovery_doom(struct recovery *recovery, uint64_t slot)
 {
-	uint64_t rows = atomic_load(&recovery->store->catalog.columns.rows);
+	uint64_t rows = atomic_load(&recovery->catalog->columns.rows);
 	uint64_t *grown;
 
 	if (slot >= recovery->rows) {
@@ -57,12 +57,15 @@ void recovery_say(struct recovery *recovery, const char *format, ...)
 		recovery->damage(recovery, line);
 }
 
-int recovery_init(struct recovery *recovery, struct quiver *store)
+int recovery_init(struct recovery *recovery, struct catalog *catalog,
+                  struct superblock_file *superblock, int dir_fd)
 {
 	memset(recovery, 0, sizeof(*recovery));
-	recovery->store = store;
-	recovery->dir = store->superblock.now.dir;
-	recovery->rows = atomic_load(&store->catalog.columns.rows);
+	recovery->catalog = catalog;
+	recovery->superblock = superblock;
+	recovery->dir_fd = dir_fd;
+	recovery->dir = recovery->superblock->now.dir;
+	recovery->rows = atomic_load(&recovery->catalog->columns.rows);
 	recovery->doomed = calloc(recovery->rows / 64 + 1, 8);
 	return recovery->doomed ? 0 : -ENOMEM;
 }
@@ -79,15 +82,15 @@ void recovery_free(struct recovery *recovery)
 	free(recovery->unreadable.items);
 }
 
-int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_record *record)
+int recovery_holds(const struct recovery *recovery, uint64_t slot, const struct wal_record *record)
 {
 	uint64_t hash = 0;
 	int r;
 
-	if (slot >= atomic_load(&store->catalog.columns.rows))
+	if (slot >= atomic_load(&recovery->catalog->columns.rows))
 		return 0;
-	r = fault_hash(columns_vector(&store->catalog.columns, slot), store->geometry.vector_bytes,
-	               &hash);
+	r = fault_hash(columns_vector(&recovery->catalog->columns, slot),
+	               recovery->catalog->columns.geometry.vector_bytes, &hash);
 	return r ? r : vector_sum(record->id, record->lsn, hash) == record->sum;
 }
 
@@ -119,7 +122,7 @@ static int judge_slot_refs(struct recovery *recovery)
 	int r;
 
 	recovery->names_slots = refs->count > 0;
-	r = slot_refs_check(refs, &recovery->store->catalog.columns, !recovery->look_only);
+	r = slot_refs_check(refs, &recovery->catalog->columns, !recovery->look_only);
 
 	if (r == 0)
 		slot_refs_keep_bad(refs);
@@ -140,12 +143,11 @@ static int judge_slot_refs(struct recovery *recovery)
 
 static int read_log(struct recovery *recovery)
 {
-	struct quiver *store = recovery->store;
 	struct wal_scan *scan = &recovery->scan;
 	int r;
 
 	/* Of a log that was cut off by a crash the kernel has much to write. */
-	columns_write_soon(&store->catalog.columns);
+	columns_write_soon(&recovery->catalog->columns);
 	scan->each = collect;
 	scan->arg = recovery;
 	r = wal_scan(scan);
@@ -155,21 +157,20 @@ static int read_log(struct recovery *recovery)
 	 * that is written over such a one may even lack the filesystem's note that it belongs
 	 * to the file: ext4 then reads zeros after a power cut. The log's pages had theirs when
 	 * it was filled with zeros. */
-	return r ? r : columns_forget(&store->catalog.columns);
+	return r ? r : columns_forget(&recovery->catalog->columns);
 }
 
 int recovery_read_log(struct recovery *recovery)
 {
-	struct quiver *store = recovery->store;
 	struct wal_scan *scan = &recovery->scan;
 	int r;
 
-	scan->io = store->io;
-	scan->dir_fd = store->dir_fd;
-	memcpy(scan->uuid, store->geometry.uuid, sizeof(scan->uuid));
-	scan->vector_bytes = store->geometry.vector_bytes;
-	scan->first_segment = store->superblock.now.wal_first;
-	scan->checkpoint_lsn = store->superblock.now.checkpoint_lsn;
+	scan->io = recovery->superblock->io;
+	scan->dir_fd = recovery->dir_fd;
+	memcpy(scan->uuid, recovery->catalog->columns.geometry.uuid, sizeof(scan->uuid));
+	scan->vector_bytes = recovery->catalog->columns.geometry.vector_bytes;
+	scan->first_segment = recovery->superblock->now.wal_first;
+	scan->checkpoint_lsn = recovery->superblock->now.checkpoint_lsn;
 	r = read_log(recovery);
 	if (r == 0 && scan->durable_lsn > scan->last_lsn)
 		recovery_say(recovery,
@@ -224,13 +225,12 @@ bool recovery_settle(struct recovery *recovery, uint64_t slot)
 
 int recovery_adopt(struct recovery *recovery, uint64_t id, uint64_t slot)
 {
-	struct quiver *store = recovery->store;
-	int r = index_make_room(&store->catalog.index, 1);
+	int r = index_make_room(&recovery->catalog->index, 1);
 
 	if (r)
 		return r;
-	index_insert(&store->catalog.index, id, slot);
-	slots_load_live(&store->catalog.slots, slot);
+	index_insert(&recovery->catalog->index, id, slot);
+	slots_load_live(&recovery->catalog->slots, slot);
 	return 0;
 }
 
@@ -239,7 +239,7 @@ int recovery_adopt(struct recovery *recovery, uint64_t id, uint64_t slot)
 static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, bool clean)
 {
 	/* At the checkpoint there was nothing, maybe not even the NONE that growing writes. */
-	if (!clean && slot >= recovery->store->superblock.now.slots_used) {
+	if (!clean && slot >= recovery->superblock->now.slots_used) {
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
@@ -248,10 +248,9 @@ static int judge_bad_row(struct recovery *recovery, uint64_t slot, uint64_t id, 
 
 static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
 {
-	struct quiver *store = recovery->store;
-	uint64_t id = columns_id(&store->catalog.columns, slot);
+	uint64_t id = columns_id(&recovery->catalog->columns, slot);
 	struct meta_row row;
-	int r = columns_meta(&store->catalog.columns, slot, id, &row);
+	int r = columns_meta(&recovery->catalog->columns, slot, id, &row);
 
 	if (r == -EBADMSG)
 		return judge_bad_row(recovery, slot, id, clean);
@@ -265,16 +264,16 @@ static int judge_row(struct recovery *recovery, uint64_t slot, bool clean)
 		recovery_set_doomed(recovery, slot, !clean);
 		return 0;
 	}
-	if (row.lsn > store->superblock.now.checkpoint_lsn || id > QUIVER_ID_MAX) {
+	if (row.lsn > recovery->superblock->now.checkpoint_lsn || id > QUIVER_ID_MAX) {
 		if (clean || id > QUIVER_ID_MAX)
 			return add_bad(recovery, slot, id);
 		recovery_set_doomed(recovery, slot, true);
 		return 0;
 	}
-	if (index_find(&store->catalog.index, id) != SLOT_NONE) {
+	if (index_find(&recovery->catalog->index, id) != SLOT_NONE) {
 		recovery_say(recovery,
 		             "ids.npy: ID %" PRIu64 " is in rows %" PRIu64 " and %" PRIu64, id,
-		             index_find(&store->catalog.index, id), slot);
+		             index_find(&recovery->catalog->index, id), slot);
 		return add_bad(recovery, slot, id);
 	}
 	recovery->base++;
@@ -294,12 +293,12 @@ int recovery_base(struct recovery *recovery, bool clean)
 /* Whether the vectors of the checkpoint are all there, or were until the log freed them. */
 static bool base_is_whole(const struct recovery *recovery)
 {
-	return recovery->base + recovery->gone == recovery->store->superblock.now.count;
+	return recovery->base + recovery->gone == recovery->superblock->now.count;
 }
 
 void recovery_settle_torn(struct recovery *recovery)
 {
-	if (recovery->store->superblock.now.clean || !base_is_whole(recovery))
+	if (recovery->superblock->now.clean || !base_is_whole(recovery))
 		return;
 	for (size_t i = 0; i < recovery->bad_count; i++)
 		if (!recovery->bad[i].settled) {
@@ -321,13 +320,13 @@ void recovery_judge_rows(struct recovery *recovery)
 
 void recovery_judge(struct recovery *recovery, bool clean)
 {
-	const struct superblock *sb = &recovery->store->superblock.now;
+	const struct superblock *sb = &recovery->superblock->now;
 	struct slots_counts counts;
 
 	recovery_judge_rows(recovery);
-	slots_counts(&recovery->store->catalog.slots, &counts);
+	slots_counts(&recovery->catalog->slots, &counts);
 	if (counts.used - counts.free_below - recovery->superseded.count !=
-	            atomic_load(&recovery->store->catalog.index.count) &&
+	            atomic_load(&recovery->catalog->index.count) &&
 	    recovery->damage_count == 0)
 		recovery_say(recovery, "wal: its records leave slots that belong to no vector");
 	if (!base_is_whole(recovery) && recovery->damage_count == 0)
@@ -341,7 +340,7 @@ void recovery_judge(struct recovery *recovery, bool clean)
 static int free_superseded(struct recovery *recovery)
 {
 	static const uint64_t none = QUIVER_ID_NONE;
-	struct columns *columns = &recovery->store->catalog.columns;
+	struct columns *columns = &recovery->catalog->columns;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < recovery->superseded.count; i++)
@@ -351,7 +350,7 @@ static int free_superseded(struct recovery *recovery)
 
 static int free_doomed(struct recovery *recovery)
 {
-	struct columns *columns = &recovery->store->catalog.columns;
+	struct columns *columns = &recovery->catalog->columns;
 	uint64_t rows = atomic_load(&columns->rows);
 	uint64_t none[FREE_RUN];
 	uint64_t end = recovery->rows < rows ? recovery->rows : rows;
@@ -375,24 +374,23 @@ static int free_doomed(struct recovery *recovery)
  * the headers, which may be on disk no more than a free row. */
 static int cut_tail(struct recovery *recovery)
 {
-	struct quiver *store = recovery->store;
 	struct slots_counts counts;
 	uint64_t rows;
 	int r = 0;
 
-	(void)slots_trim(&store->catalog.slots);
-	slots_counts(&store->catalog.slots, &counts);
-	rows = counts.used > store->superblock.now.slots_used ? counts.used
-	                                                      : store->superblock.now.slots_used;
-	if (rows < counts.rows && slots_cut(&store->catalog.slots, rows))
-		r = columns_cut(&store->catalog.columns, rows);
-	return r ? r : columns_write_headers(&store->catalog.columns);
+	(void)slots_trim(&recovery->catalog->slots);
+	slots_counts(&recovery->catalog->slots, &counts);
+	rows = counts.used > recovery->superblock->now.slots_used
+	               ? counts.used
+	               : recovery->superblock->now.slots_used;
+	if (rows < counts.rows && slots_cut(&recovery->catalog->slots, rows))
+		r = columns_cut(&recovery->catalog->columns, rows);
+	return r ? r : columns_write_headers(&recovery->catalog->columns);
 }
 
 /* Keep what lay behind the end of a torn log. */
 static int keep_torn(struct recovery *recovery)
 {
-	struct quiver *store = recovery->store;
 	const struct wal_scan *scan = &recovery->scan;
 	char from[64];
 	char to[80];
@@ -402,15 +400,16 @@ static int keep_torn(struct recovery *recovery)
 
 	wal_segment_name(scan->torn_segment, from);
 	(void)snprintf(to, sizeof(to), "%s.broken", from);
-	fd = store->io->open(store->io, store->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
+	fd = recovery->superblock->io->open(recovery->superblock->io, recovery->dir_fd, "wal",
+	                                    O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
-	r = store->io->rename(store->io, fd, from, to);
+	r = recovery->superblock->io->rename(recovery->superblock->io, fd, from, to);
 	if (r == 0)
-		r = io_fsync(store->io, fd);
-	c = store->io->close(store->io, fd);
+		r = io_fsync(recovery->superblock->io, fd);
+	c = recovery->superblock->io->close(recovery->superblock->io, fd);
 	if (r == 0)
-		report_add(&store->health.report,
+		report_add(&recovery->catalog->health->report,
 		           "wal/%s: torn at byte %" PRIu64 " by a crash, after LSN %" PRIu64
 		           "; what lay behind was not durable and is kept as wal/%s",
 		           from, scan->torn_offset, scan->last_lsn, to);
@@ -419,10 +418,9 @@ static int keep_torn(struct recovery *recovery)
 
 int recovery_finish(struct recovery *recovery)
 {
-	struct quiver *store = recovery->store;
-	struct superblock *sb = &store->superblock.now;
+	struct superblock *sb = &recovery->superblock->now;
 	struct slots_counts counts;
-	int r = columns_sync(&store->catalog.columns, true, true);
+	int r = columns_sync(&recovery->catalog->columns, true, true);
 
 	if (r == 0)
 		r = cut_tail(recovery);
@@ -431,16 +429,16 @@ int recovery_finish(struct recovery *recovery)
 	if (r == 0)
 		r = free_doomed(recovery);
 	if (r == 0)
-		r = columns_sync(&store->catalog.columns, true, true);
+		r = columns_sync(&recovery->catalog->columns, true, true);
 	if (r)
 		return r;
 	for (size_t i = 0; i < recovery->superseded.count; i++)
-		slots_give(&store->catalog.slots, recovery->superseded.items[i].slot);
-	(void)slots_trim(&store->catalog.slots);
-	slots_counts(&store->catalog.slots, &counts);
+		slots_give(&recovery->catalog->slots, recovery->superseded.items[i].slot);
+	(void)slots_trim(&recovery->catalog->slots);
+	slots_counts(&recovery->catalog->slots, &counts);
 	sb->clean = false;
 	sb->slots_used = counts.used;
-	sb->count = atomic_load(&store->catalog.index.count);
+	sb->count = atomic_load(&recovery->catalog->index.count);
 	/* The repair of a store that was closed cleanly reads no log. */
 	if (recovery->scan.last_lsn > sb->checkpoint_lsn)
 		sb->checkpoint_lsn = recovery->scan.last_lsn;
@@ -451,10 +449,10 @@ int recovery_finish(struct recovery *recovery)
 	if (recovery->scan.last_segment >= sb->wal_first)
 		sb->wal_first = recovery->scan.last_segment + 1;
 	sb->dir = recovery->dir;
-	r = superblock_write(store->io, store->superblock.fd, sb);
+	r = superblock_write(recovery->superblock->io, recovery->superblock->fd, sb);
 	if (r == 0 && recovery->scan.torn)
 		r = keep_torn(recovery);
 	if (r == 0)
-		r = wal_clear(store->io, store->dir_fd);
+		r = wal_clear(recovery->superblock->io, recovery->dir_fd);
 	return r;
 }

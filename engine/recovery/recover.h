@@ -6,9 +6,12 @@
 #ifndef QUIVER_RECOVER_H
 #define QUIVER_RECOVER_H
 
+#include "engine/commit/checkpoint.h"
+#include "engine/commit/deferred_frees.h"
+#include "engine/disk/superblock_file.h"
+#include "engine/index/catalog.h"
 #include "engine/log/wal_read.h"
 #include "engine/recovery/slot_refs.h"
-#include "engine/store/store.h"
 
 struct bad_row {
 	uint64_t slot;
@@ -17,7 +20,9 @@ struct bad_row {
 };
 
 struct recovery {
-	struct quiver *store; /* columns open, superblock read; index and slots are filled */
+	struct catalog *catalog; /* columns open; index and slots are filled */
+	struct superblock_file *superblock; /* open, and read; written at the end */
+	int dir_fd; /* the store's folder */
 	bool look_only; /* nothing may be written */
 	struct wal_scan scan;
 	uint64_t *doomed; /* a bit for each row: to be freed */
@@ -73,13 +78,15 @@ int recovery_finish(struct recovery *recovery);
 int recovery_doom(struct recovery *recovery, uint64_t slot);
 void recovery_say(struct recovery *recovery, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-int recovery_init(struct recovery *recovery, struct quiver *store);
+/* Of files that are open. 0 or -ENOMEM; recovery_free in either case. */
+int recovery_init(struct recovery *recovery, struct catalog *catalog,
+                  struct superblock_file *superblock, int dir_fd);
 void recovery_free(struct recovery *recovery);
 
 /* For replay.c: */
 
 /* Whether `slot` holds the vector of a record: 1, 0 or -errno. */
-int recovery_holds(const struct quiver *store, uint64_t slot, const struct wal_record *record);
+int recovery_holds(const struct recovery *recovery, uint64_t slot, const struct wal_record *record);
 /* Add a record's slot, ID and LSN. 0 or -ENOMEM. */
 int recovery_note(struct deferred_free_list *list, const struct wal_record *record);
 /* Whether row `slot` is to be freed in recovery_finish; nothing where there was no such row. */

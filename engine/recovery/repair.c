@@ -21,14 +21,15 @@ static void say_once_more(struct recovery *recovery, const char *line)
 	(void)line;
 }
 
-static int open_lost(struct quiver *store, int *lost_fd)
+static int open_lost(struct check *check, int *lost_fd)
 {
-	int r = store->io->mkdir(store->io, store->dir_fd, "lost+found", 0700);
+	int r = check->superblock->io->mkdir(check->superblock->io, check->dir_fd, "lost+found",
+	                                     0700);
 
 	if (r && r != -EEXIST)
 		return r;
-	*lost_fd =
-		store->io->open(store->io, store->dir_fd, "lost+found", O_RDONLY | O_DIRECTORY, 0);
+	*lost_fd = check->superblock->io->open(check->superblock->io, check->dir_fd, "lost+found",
+	                                       O_RDONLY | O_DIRECTORY, 0);
 	return *lost_fd < 0 ? *lost_fd : 0;
 }
 
@@ -74,24 +75,23 @@ static int keep_bytes(const struct quiver_io *io, int lost_fd, const char *base,
  * cannot be read is zeros. */
 static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
 {
-	struct quiver *store = check->store;
-	uint64_t id = columns_id(&store->catalog.columns, slot);
-	uint64_t n = store->geometry.vector_bytes;
+	uint64_t id = columns_id(&check->catalog->columns, slot);
+	uint64_t n = check->catalog->columns.geometry.vector_bytes;
 	uint8_t row[META_ROW_BYTES];
 	void *bytes = calloc(1, n);
 	char base[NAME_BYTES], name[NAME_BYTES], row_name[NAME_BYTES];
 	int r = bytes ? 0 : -ENOMEM;
 
-	if (r == 0 && fault_copy(bytes, columns_vector(&store->catalog.columns, slot), n) != 0)
+	if (r == 0 && fault_copy(bytes, columns_vector(&check->catalog->columns, slot), n) != 0)
 		memset(bytes, 0, n);
-	if (columns_meta_bytes(&store->catalog.columns, slot, row) != 0)
+	if (columns_meta_bytes(&check->catalog->columns, slot, row) != 0)
 		memset(row, 0, sizeof(row));
 	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".bin", slot, id);
 	if (r == 0)
-		r = keep_bytes(store->io, lost_fd, base, bytes, n, name);
+		r = keep_bytes(check->superblock->io, lost_fd, base, bytes, n, name);
 	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".row", slot, id);
 	if (r == 0)
-		r = keep_bytes(store->io, lost_fd, base, row, sizeof(row), row_name);
+		r = keep_bytes(check->superblock->io, lost_fd, base, row, sizeof(row), row_name);
 	if (r == 0) {
 		check->result->repaired++;
 		check_say(check,
@@ -106,22 +106,21 @@ static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
 
 /* Move a file of the store to lost+found; its name there, after `base`, to `name`. -ENOENT:
  * it is not there. */
-static int move_aside(struct quiver *store, int lost_fd, const char *from, const char *base,
+static int move_aside(struct check *check, int lost_fd, const char *from, const char *base,
                       char name[NAME_BYTES])
 {
 	char to[NAME_BYTES + sizeof("lost+found/")];
-	int r = new_name(store->io, lost_fd, base, name);
+	int r = new_name(check->superblock->io, lost_fd, base, name);
 
 	if (r)
 		return r;
 	(void)snprintf(to, sizeof(to), "lost+found/%s", name);
-	return store->io->rename(store->io, store->dir_fd, from, to);
+	return check->superblock->io->rename(check->superblock->io, check->dir_fd, from, to);
 }
 
 /* Every segment of a log that cannot be read to its end. */
 static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
 {
-	struct quiver *store = check->store;
 	uint64_t last = recovery->scan.last_segment;
 	char name[NAME_BYTES];
 	int r = 0;
@@ -132,7 +131,7 @@ static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
 
 		wal_segment_name(n, segment);
 		(void)snprintf(from, sizeof(from), "wal/%s", segment);
-		r = move_aside(store, lost_fd, from, segment, name);
+		r = move_aside(check, lost_fd, from, segment, name);
 		if (r == -ENOENT) {
 			r = 0;
 			continue;
@@ -145,7 +144,7 @@ static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
 	}
 	/* It tells of commits that are not there any more. */
 	if (r == 0)
-		r = move_aside(store, lost_fd, "durable", "durable", name);
+		r = move_aside(check, lost_fd, "durable", "durable", name);
 	if (r == -ENOENT)
 		r = 0;
 	if (r == 0)
@@ -157,7 +156,6 @@ static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
 /* Doom the rows that do not match, and the vectors that do not. */
 static int remove_damaged(struct check *check, struct recovery *recovery, int lost_fd)
 {
-	struct quiver *store = check->store;
 	const char *why;
 	int r = 0;
 
@@ -168,17 +166,17 @@ static int remove_damaged(struct check *check, struct recovery *recovery, int lo
 		if (r == 0)
 			r = recovery_doom(recovery, recovery->bad[i].slot);
 	}
-	for (uint64_t slot = 0; r == 0 && slot < atomic_load(&store->catalog.columns.rows);
+	for (uint64_t slot = 0; r == 0 && slot < atomic_load(&check->catalog->columns.rows);
 	     slot++) {
-		if (!slots_is_live(&store->catalog.slots, slot) || check_vector(check, slot, &why))
+		if (!slots_is_live(&check->catalog->slots, slot) || check_vector(check, slot, &why))
 			continue;
 		r = keep_slot(check, lost_fd, slot);
 		if (r)
 			break;
-		index_remove(&store->catalog.index, columns_id(&store->catalog.columns, slot),
+		index_remove(&check->catalog->index, columns_id(&check->catalog->columns, slot),
 		             slot);
-		slots_clear_live(&store->catalog.slots, slot);
-		slots_give(&store->catalog.slots, slot);
+		slots_clear_live(&check->catalog->slots, slot);
+		slots_give(&check->catalog->slots, slot);
 		r = recovery_doom(recovery, slot);
 	}
 	return r;
@@ -186,17 +184,16 @@ static int remove_damaged(struct check *check, struct recovery *recovery, int lo
 
 int repair_contents(struct check *check)
 {
-	struct quiver *store = check->store;
-	bool clean = store->superblock.now.clean;
+	bool clean = check->superblock->now.clean;
 	struct recovery recovery;
 	int lost_fd = -1;
 	int c;
-	int r = recovery_init(&recovery, store);
+	int r = recovery_init(&recovery, check->catalog, check->superblock, check->dir_fd);
 
 	if (r)
 		return r;
 	recovery.damage = say_once_more;
-	r = open_lost(store, &lost_fd);
+	r = open_lost(check, &lost_fd);
 	if (r == 0 && !clean)
 		r = recovery_read_log(&recovery);
 	if (r == 0)
@@ -212,7 +209,7 @@ int repair_contents(struct check *check)
 	if (r == 0)
 		r = remove_damaged(check, &recovery, lost_fd);
 	if (r == 0)
-		r = io_fsync(store->io, lost_fd);
+		r = io_fsync(check->superblock->io, lost_fd);
 	if (r == 0)
 		r = recovery_finish(&recovery);
 	if (r == 0 && check->result->repaired < check->result->damage) {
@@ -221,7 +218,7 @@ int repair_contents(struct check *check)
 		                 "there");
 	}
 	if (lost_fd >= 0) {
-		c = store->io->close(store->io, lost_fd);
+		c = check->superblock->io->close(check->superblock->io, lost_fd);
 		r = r ? r : c;
 	}
 	recovery_free(&recovery);

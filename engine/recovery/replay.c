@@ -18,7 +18,6 @@ static_assert(RUN_BYTES >= (uint64_t)QUIVER_DIM_MAX * 8, "a run holds a vector")
 /* The row that a commit supersedes. */
 static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint64_t lsn)
 {
-	struct quiver *store = recovery->store;
 	struct deferred_free item = { .slot = slot, .id = id, .lsn = lsn };
 	int r;
 
@@ -27,8 +26,8 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 	if (slot > SLOT_MAX)
 		return -EUCLEAN;
 	/* Not recovery->rows: replay may have grown the columns since. */
-	if (slot >= atomic_load(&store->catalog.columns.rows) ||
-	    !slots_is_live(&store->catalog.slots, slot)) {
+	if (slot >= atomic_load(&recovery->catalog->columns.rows) ||
+	    !slots_is_live(&recovery->catalog->slots, slot)) {
 		/* Freed by a checkpoint that the crash interrupted, or bad: one of the vectors
 		 * that the superblock counts all the same. */
 		(void)recovery_settle(recovery, slot);
@@ -39,7 +38,7 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 	r = deferred_frees_make_room(&recovery->superseded, 1);
 	if (r)
 		return r;
-	slots_clear_live(&store->catalog.slots, slot);
+	slots_clear_live(&recovery->catalog->slots, slot);
 	recovery->superseded.items[recovery->superseded.count++] = item;
 	return 0;
 }
@@ -47,26 +46,25 @@ static int supersede(struct recovery *recovery, uint64_t slot, uint64_t id, uint
 /* Room for a slot that a crash has cut off again, and a row nobody holds. */
 static int claim(struct recovery *recovery, uint64_t slot)
 {
-	struct quiver *store = recovery->store;
-	uint64_t rows = atomic_load(&store->catalog.columns.rows);
+	uint64_t rows = atomic_load(&recovery->catalog->columns.rows);
 	int r = 0;
 
-	if (slot > SLOT_MAX || slot >= store->catalog.columns.rows_max)
+	if (slot > SLOT_MAX || slot >= recovery->catalog->columns.rows_max)
 		return -EUCLEAN;
 	if (slot >= rows) {
 		uint64_t want = slot + 1 + slot / 8;
 
-		r = columns_grow(&store->catalog.columns,
-		                 want < store->catalog.columns.rows_max
+		r = columns_grow(&recovery->catalog->columns,
+		                 want < recovery->catalog->columns.rows_max
 		                         ? want
-		                         : store->catalog.columns.rows_max);
+		                         : recovery->catalog->columns.rows_max);
 		if (r == 0)
-			slots_set_rows(&store->catalog.slots,
-			               atomic_load(&store->catalog.columns.rows));
+			slots_set_rows(&recovery->catalog->slots,
+			               atomic_load(&recovery->catalog->columns.rows));
 	}
 	if (r)
 		return r;
-	if (slots_is_taken(&store->catalog.slots, slot)) /* superseded by this log, too */
+	if (slots_is_taken(&recovery->catalog->slots, slot)) /* superseded by this log, too */
 		return -EUCLEAN;
 	recovery_set_doomed(recovery, slot, false);
 	(void)recovery_settle(recovery, slot);
@@ -77,34 +75,32 @@ static int write_row(struct recovery *recovery, const struct wal_record *record,
 {
 	struct meta_row row = { .lsn = lsn, .sum = record->sum, .attr = record->attr };
 
-	return columns_write_rows(&recovery->store->catalog.columns, record->slot, &record->id,
-	                          &row, 1);
+	return columns_write_rows(&recovery->catalog->columns, record->slot, &record->id, &row, 1);
 }
 
 /* ID is now in record->slot, whose row is written. */
 static int point_to(struct recovery *recovery, const struct wal_record *record)
 {
-	struct quiver *store = recovery->store;
-	uint64_t old = index_find(&store->catalog.index, record->id);
-	int r = index_make_room(&store->catalog.index, 1);
+	uint64_t old = index_find(&recovery->catalog->index, record->id);
+	int r = index_make_room(&recovery->catalog->index, 1);
 
 	if (r)
 		return r;
 	if (old == SLOT_NONE)
-		index_insert(&store->catalog.index, record->id, record->slot);
+		index_insert(&recovery->catalog->index, record->id, record->slot);
 	else
-		index_replace(&store->catalog.index, record->id, old, record->slot);
-	slots_load_live(&store->catalog.slots, record->slot);
+		index_replace(&recovery->catalog->index, record->id, old, record->slot);
+	slots_load_live(&recovery->catalog->slots, record->slot);
 	return 0;
 }
 
 /* Write what run_add has put off. */
 static int run_write(struct recovery *recovery)
 {
-	struct columns *columns = &recovery->store->catalog.columns;
+	struct columns *columns = &recovery->catalog->columns;
 	uint64_t count = recovery->run_count;
 	struct iovec part = { .iov_base = recovery->run,
-		              .iov_len = count * recovery->store->geometry.vector_bytes };
+		              .iov_len = count * recovery->catalog->columns.geometry.vector_bytes };
 	int r = 0;
 
 	if (count == 0)
@@ -113,7 +109,8 @@ static int run_write(struct recovery *recovery)
 	if (!recovery->run_in_place) {
 		r = columns_write_vectors(columns, recovery->run_slot, &part, 1);
 		/* While the rest is replayed; of few bytes that would take longer. */
-		if (r == 0 && count * recovery->store->geometry.vector_bytes >= SOON_BYTES)
+		if (r == 0 &&
+		    count * recovery->catalog->columns.geometry.vector_bytes >= SOON_BYTES)
 			columns_slots_soon(columns, recovery->run_slot, count);
 	}
 	return r ? r
@@ -138,7 +135,7 @@ static int run_room(struct recovery *recovery, uint64_t slots)
 	if (recovery->run && recovery->run_ids && recovery->run_rows)
 		return 0;
 	if (!recovery->run)
-		recovery->run = malloc(slots * recovery->store->geometry.vector_bytes);
+		recovery->run = malloc(slots * recovery->catalog->columns.geometry.vector_bytes);
 	if (!recovery->run_ids)
 		recovery->run_ids = malloc(slots * sizeof(*recovery->run_ids));
 	if (!recovery->run_rows)
@@ -149,7 +146,7 @@ static int run_room(struct recovery *recovery, uint64_t slots)
 /* Make the run one that a slot can be added to. */
 static int run_begin(struct recovery *recovery, uint64_t slot, bool in_place)
 {
-	const uint64_t slots = run_slots(recovery->store->geometry.vector_bytes);
+	const uint64_t slots = run_slots(recovery->catalog->columns.geometry.vector_bytes);
 	int r = 0;
 
 	if (recovery->run_slot + recovery->run_count != slot || slot % slots == 0 ||
@@ -167,8 +164,7 @@ static int run_begin(struct recovery *recovery, uint64_t slot, bool in_place)
 /* A vector and its row, to be written with their neighbours; NULL: the vector is in its slot. */
 static int run_add(struct recovery *recovery, const struct wal_record *record, const void *vector)
 {
-	const struct quiver *store = recovery->store;
-	const uint64_t n = store->geometry.vector_bytes;
+	const uint64_t n = recovery->catalog->columns.geometry.vector_bytes;
 	int r = run_begin(recovery, record->slot, !vector);
 	uint64_t at = recovery->run_count;
 
@@ -176,7 +172,7 @@ static int run_add(struct recovery *recovery, const struct wal_record *record, c
 		return r;
 	/* The index looks IDs up in the column, so there it cannot be put off. It is there
 	 * already if only the process has died. */
-	if (columns_id(&store->catalog.columns, record->slot) != record->id)
+	if (columns_id(&recovery->catalog->columns, record->slot) != record->id)
 		r = write_row(recovery, record, record->lsn);
 	if (r == 0 && vector)
 		r = fault_copy(recovery->run + at * n, vector, n);
@@ -231,26 +227,25 @@ static int replay_put(struct recovery *recovery, const struct wal_record *record
  * reused, or where that was damaged since from the copy. */
 static int copy_again(struct recovery *recovery, const struct wal_record *record)
 {
-	struct quiver *store = recovery->store;
-	uint64_t n = store->geometry.vector_bytes;
+	uint64_t n = recovery->catalog->columns.geometry.vector_bytes;
 	void *buffer = malloc(n);
 	struct iovec part = { .iov_base = buffer, .iov_len = n };
 	uint64_t from = record->src_slot;
 	int r = buffer ? 0 : -ENOMEM;
 
-	if (r == 0 && from >= atomic_load(&store->catalog.columns.rows))
+	if (r == 0 && from >= atomic_load(&recovery->catalog->columns.rows))
 		r = -EUCLEAN;
 	if (r)
 		goto out;
-	if (recovery_holds(store, from, record) != 1)
+	if (recovery_holds(recovery, from, record) != 1)
 		from = record->slot;
-	if (recovery_holds(store, from, record) != 1) {
+	if (recovery_holds(recovery, from, record) != 1) {
 		r = replay_unreadable(recovery, record);
 		goto out;
 	}
-	r = fault_copy(buffer, columns_vector(&store->catalog.columns, from), n);
+	r = fault_copy(buffer, columns_vector(&recovery->catalog->columns, from), n);
 	if (r == 0)
-		r = columns_write_vectors(&store->catalog.columns, record->slot, &part, 1);
+		r = columns_write_vectors(&recovery->catalog->columns, record->slot, &part, 1);
 	if (r == 0)
 		r = write_row(recovery, record, record->lsn);
 out:
@@ -260,7 +255,6 @@ out:
 
 static int replay_move(struct recovery *recovery, const struct wal_record *record)
 {
-	struct quiver *store = recovery->store;
 	uint64_t from = record->type == WAL_RENAME ? record->aux : record->id;
 	int r = claim(recovery, record->slot);
 
@@ -269,8 +263,8 @@ static int replay_move(struct recovery *recovery, const struct wal_record *recor
 	if (r == 0)
 		r = point_to(recovery, record);
 	if (r == 0 && record->type == WAL_RENAME) {
-		if (index_find(&store->catalog.index, from) == record->src_slot)
-			index_remove(&store->catalog.index, from, record->src_slot);
+		if (index_find(&recovery->catalog->index, from) == record->src_slot)
+			index_remove(&recovery->catalog->index, from, record->src_slot);
 		recovery->dir.mtime_ns = record->time_ns;
 		r = supersede(recovery, record->old_slot, record->id, record->lsn);
 	}
@@ -281,10 +275,9 @@ static int replay_move(struct recovery *recovery, const struct wal_record *recor
 
 static int replay_remove(struct recovery *recovery, const struct wal_record *record)
 {
-	struct quiver *store = recovery->store;
 
-	if (index_find(&store->catalog.index, record->id) == record->old_slot)
-		index_remove(&store->catalog.index, record->id, record->old_slot);
+	if (index_find(&recovery->catalog->index, record->id) == record->old_slot)
+		index_remove(&recovery->catalog->index, record->id, record->old_slot);
 	if (record->type == WAL_REMOVE)
 		recovery->dir.mtime_ns = record->time_ns;
 	return supersede(recovery, record->old_slot, record->id, record->lsn);
@@ -293,20 +286,19 @@ static int replay_remove(struct recovery *recovery, const struct wal_record *rec
 /* The whole row again, since writing it at a checkpoint may have torn it. */
 static int replay_attr(struct recovery *recovery, const struct wal_record *record)
 {
-	struct quiver *store = recovery->store;
 	int r = 0;
 
-	if (record->slot >= atomic_load(&store->catalog.columns.rows))
+	if (record->slot >= atomic_load(&recovery->catalog->columns.rows))
 		return -EUCLEAN;
-	if (slots_is_live(&store->catalog.slots, record->slot) &&
-	    index_find(&store->catalog.index, record->id) != record->slot)
+	if (slots_is_live(&recovery->catalog->slots, record->slot) &&
+	    index_find(&recovery->catalog->index, record->id) != record->slot)
 		return -EUCLEAN;
-	if (!slots_is_live(&store->catalog.slots, record->slot)) {
+	if (!slots_is_live(&recovery->catalog->slots, record->slot)) {
 		/* A later record supersedes it, and an interrupted checkpoint freed it. */
-		if (index_find(&store->catalog.index, record->id) != SLOT_NONE)
+		if (index_find(&recovery->catalog->index, record->id) != SLOT_NONE)
 			return -EUCLEAN;
 		/* An earlier record has superseded it. */
-		if (slots_is_taken(&store->catalog.slots, record->slot))
+		if (slots_is_taken(&recovery->catalog->slots, record->slot))
 			return -EUCLEAN;
 		(void)recovery_settle(recovery, record->slot);
 		recovery_set_doomed(recovery, record->slot, false);
@@ -323,23 +315,21 @@ static int replay_attr(struct recovery *recovery, const struct wal_record *recor
  * interrupted has freed that row already. */
 static bool was_in(const struct recovery *recovery, uint64_t id, uint64_t slot)
 {
-	struct quiver *store = recovery->store;
-	uint64_t found = index_find(&store->catalog.index, id);
+	uint64_t found = index_find(&recovery->catalog->index, id);
 
 	if (found != SLOT_NONE)
 		return found == slot;
-	return slot >= atomic_load(&store->catalog.columns.rows) ||
-	       !slots_is_live(&store->catalog.slots, slot);
+	return slot >= atomic_load(&recovery->catalog->columns.rows) ||
+	       !slots_is_live(&recovery->catalog->slots, slot);
 }
 
 /* A FREE comes behind the PUTREF of the vector's new slot. */
 static bool may_be_freed(const struct recovery *recovery, uint64_t id, uint64_t slot)
 {
-	struct quiver *store = recovery->store;
 
-	return slot >= atomic_load(&store->catalog.columns.rows) ||
-	       !slots_is_live(&store->catalog.slots, slot) ||
-	       columns_id(&store->catalog.columns, slot) == id;
+	return slot >= atomic_load(&recovery->catalog->columns.rows) ||
+	       !slots_is_live(&recovery->catalog->slots, slot) ||
+	       columns_id(&recovery->catalog->columns, slot) == id;
 }
 
 /* Whether the record fits what is there. */
@@ -442,20 +432,19 @@ static int settle_log(struct recovery *recovery)
 	durable_lsn = scan->durable_lsn;
 	/* Their bytes are there, and there are so many of them. */
 	if (recovery->names_slots)
-		r = columns_sync(&recovery->store->catalog.columns, true, true);
+		r = columns_sync(&recovery->catalog->columns, true, true);
 	return r ? r : wal_settle(scan, durable_lsn);
 }
 
 /* What was superseded later is no loss. */
 static void report_unreadable(const struct recovery *recovery)
 {
-	struct quiver *store = recovery->store;
 
 	for (size_t i = 0; i < recovery->unreadable.count; i++) {
 		const struct deferred_free *item = &recovery->unreadable.items[i];
 
-		if (index_find(&store->catalog.index, item->id) == item->slot)
-			report_add(&store->health.report,
+		if (index_find(&recovery->catalog->index, item->id) == item->slot)
+			report_add(&recovery->catalog->health->report,
 			           "vector %" PRIu64 ": slot %" PRIu64
 			           " of vectors.npy does not hold what the log says (LSN %" PRIu64
 			           "), which was durable: it was damaged since; write the vector "
@@ -480,6 +469,6 @@ int recovery_replay(struct recovery *recovery)
 	if (w)
 		r = w;
 	report_unreadable(recovery);
-	atomic_store(&recovery->store->health.counters.replayed, recovery->scan.records);
+	atomic_store(&recovery->catalog->health->counters.replayed, recovery->scan.records);
 	return r;
 }

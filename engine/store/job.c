@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/commit/compact.h"
+#include "engine/recovery/verify.h"
 #include "engine/store/local.h"
 #include "engine/store/store.h"
 
@@ -13,7 +14,7 @@ void job_init(struct job *job)
 	atomic_init(&job->stop, false);
 }
 
-void job_progress(struct quiver *store, uint64_t done, uint64_t total)
+static void job_progress(struct quiver *store, uint64_t done, uint64_t total)
 {
 	struct quiver_job_status *status = &store->job.status[store->job.kind];
 
@@ -41,13 +42,32 @@ int job_compact(struct quiver *store)
 	return r;
 }
 
+static void verify_progress(void *arg, uint64_t done, uint64_t total, uint64_t mismatches)
+{
+	struct quiver *store = arg;
+
+	job_progress(store, done, total);
+	pthread_mutex_lock(&store->job.lock);
+	store->job.status[QUIVER_VERIFY].mismatches = mismatches;
+	pthread_mutex_unlock(&store->job.lock);
+}
+
+static int verify(struct quiver *store)
+{
+	const struct verification verification = { .stop = &store->job.stop,
+		                                   .progress = verify_progress,
+		                                   .arg = store };
+
+	return verify_run(&store->catalog, &verification);
+}
+
 static void *run(void *arg)
 {
 	struct quiver *store = arg;
 	struct job *job = &store->job;
 	struct quiver_job_status *status = &job->status[job->kind];
 	uint64_t began = clock_monotonic_ns();
-	int r = job->kind == QUIVER_COMPACT ? job_compact(store) : verify_run(store);
+	int r = job->kind == QUIVER_COMPACT ? job_compact(store) : verify(store);
 
 	pthread_mutex_lock(&job->lock);
 	status->result = r;

@@ -267,7 +267,7 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 
 static void damage_to_error(struct recovery *recovery, const char *line)
 {
-	report_add(&recovery->store->health.report, "%s", line);
+	report_add(&recovery->catalog->health->report, "%s", line);
 	if (recovery->damage_count == 1)
 		error_set(recovery->damage_arg, "%s%s", line,
 		          strstr(line, "--repair")
@@ -286,7 +286,7 @@ static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *
 
 	if (r)
 		return r;
-	r = recovery_init(&recovery, store);
+	r = recovery_init(&recovery, &store->catalog, &store->superblock, store->dir_fd);
 	if (r)
 		return r;
 	recovery.damage = damage_to_error;
@@ -363,19 +363,6 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 	return r;
 }
 
-uint64_t store_begin(struct superblock *sb)
-{
-	/* A clean close left the next one as the ceiling. */
-	uint64_t next_lsn = sb->clean ? sb->lsn_ceiling : sb->lsn_ceiling - CHECKPOINT_LSN_STEP;
-
-	if (next_lsn <= sb->checkpoint_lsn)
-		next_lsn = sb->checkpoint_lsn + 1;
-	if (sb->lsn_ceiling < next_lsn + CHECKPOINT_LSN_STEP)
-		sb->lsn_ceiling = next_lsn + CHECKPOINT_LSN_STEP;
-	sb->clean = false;
-	return next_lsn;
-}
-
 static int sync_slots(void *arg)
 {
 	return columns_sync_slots(arg);
@@ -389,7 +376,7 @@ static int begin_life(struct quiver *store)
 	int r;
 
 	store->commits.dir = sb->dir;
-	store->commits.next_lsn = store_begin(&begun);
+	store->commits.next_lsn = checkpoint_begin_life(&begun);
 	atomic_store(&store->commits.lsn, sb->checkpoint_lsn);
 	atomic_store(&store->checkpointer.lsn, sb->checkpoint_lsn);
 	store->checkpointer.last_ns = (int64_t)clock_monotonic_ns();

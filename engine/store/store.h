@@ -73,9 +73,6 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
                      struct quiver **out, struct quiver_error *error);
 /* Close and free what store_open_files gave, as it stands. 0 or the first error. */
 int store_discard(struct quiver *store);
-/* Make of a superblock what opening the store for use writes first; the first LSN that is
- * handed out then. */
-uint64_t store_begin(struct superblock *sb);
 
 /* ---- background.c ---- */
 int background_start(struct quiver *store);
@@ -86,8 +83,5 @@ void job_init(struct job *job);
 void job_end(struct quiver *store);
 /* Compact now, in this thread. As compact_run. */
 int job_compact(struct quiver *store);
-int verify_run(struct quiver *store);
-/* Steps done and in all. Any thread. */
-void job_progress(struct quiver *store, uint64_t done, uint64_t total);
 
 #endif

@@ -385,7 +385,7 @@ void step_look(struct run *run)
 	if (run->stopped)
 		return;
 	if (run->allocations)
-		return; /* the list needs memory; step_list looks at that */
+		return; /* the list needs memory */
 	run_judge(run, "space", quiver_space(run->store, 0, &space), 0);
 	why = world_compare(&run->now, run->store, &id);
 	if (why)

@@ -100,7 +100,7 @@ static uint64_t count_ready(const struct pages *pages)
 }
 
 /* One write asks for the pages of the next holes: nobody else reads any of them here. */
-static void check_fetched(struct quiver *store, const struct store_dir *s, bool cold)
+static void check_prefetched(struct quiver *store, const struct store_dir *s, bool cold)
 {
 	struct pages pages;
 	uint64_t ready = 0;
@@ -147,14 +147,14 @@ static void test_pages_of_the_next_holes_are_read_before_they_are_written(void *
 	close_store(store);
 	cold = drop_pages(s);
 	store = open_mode(s, QUIVER_FSYNC);
-	check_fetched(store, s, cold);
+	check_prefetched(store, s, cold);
 	close_store(store);
 	if (!cold)
 		skip(); /* this filesystem keeps its pages, so nothing was shown */
 }
 
 /* Where there were none when slots were asked for last. */
-static void test_holes_that_come_while_the_store_is_open_are_fetched_for(void **state)
+static void test_holes_that_come_while_the_store_is_open_are_prefetched(void **state)
 {
 	struct store_dir *s = *state;
 	struct quiver *store = open_mode(s, QUIVER_FSYNC);
@@ -165,7 +165,7 @@ static void test_holes_that_come_while_the_store_is_open_are_fetched_for(void **
 	make_holes(store);
 	assert_int_equal(quiver_checkpoint(store), 0);
 	cold = drop_pages(s);
-	check_fetched(store, s, cold);
+	check_prefetched(store, s, cold);
 	close_store(store);
 	if (!cold)
 		skip(); /* as above */
@@ -203,7 +203,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_pages_of_the_next_holes_are_read_before_they_are_written),
-		TEST(test_holes_that_come_while_the_store_is_open_are_fetched_for),
+		TEST(test_holes_that_come_while_the_store_is_open_are_prefetched),
 		TEST(test_without_a_tail_nobody_goes_on_asking_for_it),
 	};
 

@@ -153,30 +153,30 @@ static void test_killed_while_changing_modes_opening_and_closing(void **state)
 	many_lives(*state, QUIVER_FSYNC, true, true, false);
 }
 
-/* ---- batches that the log only names ---- */
+/* ---- batches of which the log has slot references only ---- */
 
-#define NAMED_COUNT 700u /* of STORE_DIM bytes: more than such a batch needs */
+#define REFERRED 700u /* of STORE_DIM bytes: more than such a batch needs */
 
-struct named_life {
+struct slot_life {
 	struct store_dir *s;
 	bool flush;
 };
 
-static int put_named(struct quiver *store, uint64_t version)
+static int put_slots(struct quiver *store, uint64_t version)
 {
-	static uint8_t bytes[NAMED_COUNT][STORE_DIM];
-	struct quiver_record records[NAMED_COUNT];
+	static uint8_t bytes[REFERRED][STORE_DIM];
+	struct quiver_record records[REFERRED];
 	struct quiver_attr attr = attr_of(version);
 
-	for (uint64_t id = 0; id < NAMED_COUNT; id++) {
+	for (uint64_t id = 0; id < REFERRED; id++) {
 		vector_fill(bytes[id], STORE_DIM, id, version);
 		records[id] = (struct quiver_record){ .id = id, .data = bytes[id] };
 	}
-	return quiver_put_batch(store, records, NAMED_COUNT, &attr, QUIVER_ATTR_ALL, 0, NULL);
+	return quiver_put_batch(store, records, REFERRED, &attr, QUIVER_ATTR_ALL, 0, NULL);
 }
 
 /* In a child, so without assertions: NULL where it fails. */
-static struct quiver *open_named(const struct named_life *life)
+static struct quiver *open_slots(const struct slot_life *life)
 {
 	struct quiver_options options = { .durability = QUIVER_FSYNC };
 	struct quiver *store;
@@ -184,15 +184,15 @@ static struct quiver *open_named(const struct named_life *life)
 	return quiver_open(life->s->path, &options, &store, NULL) == 0 ? store : NULL;
 }
 
-/* Version 1 of all, which is in slots 0 to NAMED_COUNT - 1, durably; then version 2. */
-static int name_and_die(void *arg)
+/* Version 1 of all, which is in slots 0 to REFERRED - 1, durably; then version 2. */
+static int refer_and_die(void *arg)
 {
-	const struct named_life *life = arg;
-	struct quiver *store = open_named(life);
+	const struct slot_life *life = arg;
+	struct quiver *store = open_slots(life);
 
 	if (store == NULL)
 		return 11;
-	if (put_named(store, 1) != 0 || quiver_flush(store) != 0 || put_named(store, 2) != 0)
+	if (put_slots(store, 1) != 0 || quiver_flush(store) != 0 || put_slots(store, 2) != 0)
 		return 12;
 	return life->flush && quiver_flush(store) != 0 ? 13 : 0;
 }
@@ -217,26 +217,26 @@ static void all_are(struct store_dir *s, uint64_t version)
 {
 	struct quiver *store = open_mode(s, QUIVER_FSYNC);
 
-	assert_int_equal(quiver_count(store), NAMED_COUNT);
-	for (uint64_t id = 0; id < NAMED_COUNT; id++)
+	assert_int_equal(quiver_count(store), REFERRED);
+	for (uint64_t id = 0; id < REFERRED; id++)
 		assert_int_equal(version_of(store, id), version);
 	close_store(store);
 }
 
 static void test_killed_after_batches_that_the_log_names(void **state)
 {
-	struct named_life life = { .s = *state };
+	struct slot_life life = { .s = *state };
 
-	assert_int_equal(unit_in_child(name_and_die, &life), 0);
+	assert_int_equal(unit_in_child(refer_and_die, &life), 0);
 	all_are(*state, 2);
 }
 
 static void test_slot_of_a_batch_that_never_reached_the_disk_is_a_torn_tail(void **state)
 {
-	struct named_life life = { .s = *state };
+	struct slot_life life = { .s = *state };
 
-	assert_int_equal(unit_in_child(name_and_die, &life), 0);
-	damage_slot(*state, NAMED_COUNT + 3);
+	assert_int_equal(unit_in_child(refer_and_die, &life), 0);
+	damage_slot(*state, REFERRED + 3);
 	all_are(*state, 1);
 }
 
@@ -248,11 +248,11 @@ static void vector_three_is_lost(struct store_dir *s)
 	char *text;
 	size_t length;
 
-	assert_int_equal(quiver_count(store), NAMED_COUNT);
+	assert_int_equal(quiver_count(store), REFERRED);
 	assert_int_equal(quiver_errors(store, &text, &length), 0);
 	assert_non_null(strstr(text, "vector 3: slot "));
 	free(text);
-	for (uint64_t id = 0; id < NAMED_COUNT; id++)
+	for (uint64_t id = 0; id < REFERRED; id++)
 		if (id != 3)
 			assert_int_equal(version_of(store, id), 2);
 	assert_int_equal(quiver_get_copy(store, 3, bytes, NULL, NULL), -EIO);
@@ -269,10 +269,10 @@ static uint64_t damage_found(struct store_dir *s, bool repair)
 
 static void test_damaged_slot_of_a_durable_batch_costs_that_vector_alone(void **state)
 {
-	struct named_life life = { .s = *state, .flush = true };
+	struct slot_life life = { .s = *state, .flush = true };
 
-	assert_int_equal(unit_in_child(name_and_die, &life), 0);
-	damage_slot(*state, NAMED_COUNT + 3);
+	assert_int_equal(unit_in_child(refer_and_die, &life), 0);
+	damage_slot(*state, REFERRED + 3);
 	assert_int_equal(damage_found(*state, false), 1);
 	vector_three_is_lost(*state);
 	assert_int_equal(damage_found(*state, true), 1);
@@ -281,9 +281,9 @@ static void test_damaged_slot_of_a_durable_batch_costs_that_vector_alone(void **
 
 static void test_damaged_slot_of_a_vector_written_again_costs_nothing(void **state)
 {
-	struct named_life life = { .s = *state, .flush = true };
+	struct slot_life life = { .s = *state, .flush = true };
 
-	assert_int_equal(unit_in_child(name_and_die, &life), 0);
+	assert_int_equal(unit_in_child(refer_and_die, &life), 0);
 	damage_slot(*state, 3); /* version 1 */
 	all_are(*state, 2);
 }
@@ -291,12 +291,12 @@ static void test_damaged_slot_of_a_vector_written_again_costs_nothing(void **sta
 /* Vector 3 is renamed; then, durably, to its own name again. */
 static int rename_and_die(void *arg)
 {
-	const struct named_life *life = arg;
-	struct quiver *store = open_named(life);
+	const struct slot_life *life = arg;
+	struct quiver *store = open_slots(life);
 
 	if (store == NULL)
 		return 11;
-	if (put_named(store, 2) != 0 || quiver_rename(store, 3, 5000, 0, NULL) != 0 ||
+	if (put_slots(store, 2) != 0 || quiver_rename(store, 3, 5000, 0, NULL) != 0 ||
 	    quiver_rename(store, 5000, 3, 0, NULL) != 0)
 		return 12;
 	return quiver_flush(store) != 0 ? 13 : 0;
@@ -304,7 +304,7 @@ static int rename_and_die(void *arg)
 
 static void test_damage_to_what_was_renamed_since_costs_nothing(void **state)
 {
-	struct named_life life = { .s = *state };
+	struct slot_life life = { .s = *state };
 
 	assert_int_equal(unit_in_child(rename_and_die, &life), 0);
 	damage_slot(*state, 3);
@@ -313,12 +313,12 @@ static void test_damage_to_what_was_renamed_since_costs_nothing(void **state)
 
 static void test_damage_to_every_copy_of_what_was_renamed_costs_that_vector_alone(void **state)
 {
-	struct named_life life = { .s = *state };
+	struct slot_life life = { .s = *state };
 
 	assert_int_equal(unit_in_child(rename_and_die, &life), 0);
 	damage_slot(*state, 3);
-	damage_slot(*state, NAMED_COUNT);
-	damage_slot(*state, NAMED_COUNT + 1);
+	damage_slot(*state, REFERRED);
+	damage_slot(*state, REFERRED + 1);
 	vector_three_is_lost(*state);
 }
 

@@ -41,7 +41,7 @@ struct trouble_io {
 	_Atomic int kinds; /* which calls count, enum trouble_kind */
 	_Atomic int how; /* enum trouble_how */
 	_Atomic int error; /* negative */
-	_Atomic int files; /* which files count: 0 all, else a letter of file_letter */
+	_Atomic int files; /* which files count: 0 all, else a letter of trouble_letter */
 	_Atomic long syncs; /* that went through */
 	_Atomic long sync_delay_us; /* a slow disk */
 	_Atomic long write_delay_us;

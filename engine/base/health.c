@@ -17,7 +17,6 @@
  * | sync of the log                    | stop      | stop      | stop            |
  * | checkpoint: sync of slots and rows | stop      | stop      | stop            |
  * | checkpoint of mode none: its log   | refuse    | refuse    | stop            |
- * | checkpoint: sync of the log        | stop      | stop      | stop            |
  * | checkpoint: rows, and their sync   | stop      | stop      | stop            |
  * | the superblock                     | stop      | stop      | stop            |
  * | the checkpoint behind a commit     | stop      | stop      | stop            |
@@ -58,8 +57,6 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	                              HEALTH_STOP, HEALTH_STOP },
 	[HEALTH_CHECKPOINT_LOG] = { "logging a checkpoint", HEALTH_REFUSE, HEALTH_REFUSE,
 	                            HEALTH_STOP },
-	[HEALTH_CHECKPOINT_SYNC] = { "a sync of the log at a checkpoint", HEALTH_STOP, HEALTH_STOP,
-	                             HEALTH_STOP },
 	[HEALTH_CHECKPOINT_ROWS] = { "writing rows at a checkpoint", HEALTH_STOP, HEALTH_STOP,
 	                             HEALTH_STOP },
 	[HEALTH_CHECKPOINT_ROWS_SYNC] = { "syncing the rows at a checkpoint", HEALTH_STOP,

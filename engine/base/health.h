@@ -22,10 +22,9 @@ enum health_subject {
 	HEALTH_LOG_START_OVER, /* the header of the segment in use, written anew */
 	HEALTH_LOG_RECORD, /* records, which are wiped then */
 	HEALTH_LOG_WIPE, /* that wiping, and its sync */
-	HEALTH_LOG_SYNC, /* of records */
+	HEALTH_LOG_SYNC, /* of records, with the note in `durable` of how far it came */
 	HEALTH_CHECKPOINT_SLOTS, /* sync of what a checkpoint covers */
 	HEALTH_CHECKPOINT_LOG, /* records of a checkpoint in mode none */
-	HEALTH_CHECKPOINT_SYNC, /* sync of the log at a checkpoint */
 	HEALTH_CHECKPOINT_ROWS, /* rows freed and attributes written at a checkpoint */
 	HEALTH_CHECKPOINT_ROWS_SYNC,
 	HEALTH_SUPERBLOCK,

@@ -392,23 +392,19 @@ static int log_plan(struct committer *commits, struct plan *plan, bool sync)
 	enum quiver_durability mode = committer_mode(commits);
 	uint64_t began;
 	int undo;
-	enum health_subject subject = HEALTH_COMMIT_ROWS;
-	int r = write_rows(commits, plan, false);
+	int r = health_judge(commits->catalog->health, HEALTH_COMMIT_ROWS,
+	                     write_rows(commits, plan, false));
 
-	if (r == 0 && mode != QUIVER_NONE) {
-		subject = HEALTH_LOG_RECORD;
+	if (r == 0 && mode != QUIVER_NONE)
 		r = wal_append(commits->wal, plan->records, plan->payloads, plan->count, sync);
-	}
 	if (r) {
-		r = r == -EROFS ? health_judge(commits->catalog->health, HEALTH_LOG_WIPE, -EIO)
-		                : health_judge(commits->catalog->health, subject, r);
 		undo = write_rows(commits, plan, true);
 		/* Else a crash could mix these rows with those of who takes the slots next. */
 		if (undo == 0)
 			undo = columns_sync(&commits->catalog->columns, false, true);
-		(void)health_judge(commits->catalog->health, HEALTH_UNDO_ROWS, undo);
+		undo = health_judge(commits->catalog->health, HEALTH_UNDO_ROWS, undo);
 		commits->next_lsn = plan->first_lsn;
-		return r;
+		return undo ? undo : r;
 	}
 	if (!sync || mode == QUIVER_NONE)
 		return 0;
@@ -419,7 +415,7 @@ static int log_plan(struct committer *commits, struct plan *plan, bool sync)
 	commit_wait_end(&commits->queue);
 	if (r == 0)
 		latency_add(&commits->catalog->health->counters.sync, clock_monotonic_ns() - began);
-	return health_judge(commits->catalog->health, HEALTH_LOG_SYNC, r);
+	return r;
 }
 
 /* Room in the log. A group that must not wait is turned away where a segment would have to be
@@ -440,8 +436,7 @@ static int make_log_room(struct committer *commits, struct commit_request *const
 	commit_wait_begin(&commits->queue);
 	r = wal_make_room(commits->wal, bytes, false);
 	commit_wait_end(&commits->queue);
-	return r == -EROFS ? health_judge(commits->catalog->health, HEALTH_LOG_START_OVER, -EIO)
-	                   : health_judge(commits->catalog->health, HEALTH_LOG_SEGMENT, r);
+	return r;
 }
 
 /* Writer lock: the mode in force decides what is logged. */

@@ -231,34 +231,27 @@ static int write_superblock(struct checkpointer *checkpointer, const struct chec
 /* Until here the old checkpoint holds; on failure nothing may be reused, so the store stops. */
 static int make_durable(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
-	enum health_subject subject = HEALTH_CHECKPOINT_SLOTS;
-	int r = columns_write_out(&checkpointer->commits->catalog->columns);
+	struct committer *commits = checkpointer->commits;
+	struct health *health = commits->catalog->health;
+	struct columns *columns = &commits->catalog->columns;
+	int r = health_judge(health, HEALTH_CHECKPOINT_SLOTS, columns_write_out(columns));
 
 	if (r == 0)
-		r = columns_sync(&checkpointer->commits->catalog->columns, true, true);
-	if (r == 0 && committer_mode(checkpointer->commits) == QUIVER_NONE) {
-		subject = HEALTH_CHECKPOINT_LOG;
-		r = log_none(checkpointer, cp);
-	}
-	if (r == 0) {
-		subject = HEALTH_CHECKPOINT_SYNC;
-		r = wal_sync(checkpointer->commits->wal, cp->lsn);
-	}
-	if (r == 0) {
-		/* Readers who looked past an attribute change may be in the row still. */
-		epoch_wait();
-		subject = HEALTH_CHECKPOINT_ROWS;
-		r = write_rows(checkpointer, cp);
-	}
-	if (r == 0) {
-		subject = HEALTH_CHECKPOINT_ROWS_SYNC;
-		r = columns_sync(&checkpointer->commits->catalog->columns, false, true);
-	}
-	if (r == 0) {
-		subject = HEALTH_SUPERBLOCK;
-		r = write_superblock(checkpointer, cp);
-	}
-	return health_judge(checkpointer->commits->catalog->health, subject, r);
+		r = health_judge(health, HEALTH_CHECKPOINT_SLOTS,
+		                 columns_sync(columns, true, true));
+	if (r == 0 && committer_mode(commits) == QUIVER_NONE)
+		r = health_judge(health, HEALTH_CHECKPOINT_LOG, log_none(checkpointer, cp));
+	if (r == 0)
+		r = wal_sync(commits->wal, cp->lsn);
+	if (r)
+		return r;
+	/* Readers who looked past an attribute change may be in the row still. */
+	epoch_wait();
+	r = health_judge(health, HEALTH_CHECKPOINT_ROWS, write_rows(checkpointer, cp));
+	if (r == 0)
+		r = health_judge(health, HEALTH_CHECKPOINT_ROWS_SYNC,
+		                 columns_sync(columns, false, true));
+	return r ? r : health_judge(health, HEALTH_SUPERBLOCK, write_superblock(checkpointer, cp));
 }
 
 static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)

@@ -118,7 +118,7 @@ int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
 		if (r == -ENOSPC)
 			return start_over(wal, bytes);
 		if (r)
-			return r;
+			return health_judge(wal->health, HEALTH_LOG_SEGMENT, r);
 	}
 	return switch_segment(wal) ? 0 : -ENOSPC;
 }
@@ -254,8 +254,11 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 		r = write_all(wal, &segment, records, payloads, count, headers, false);
 	if (headers != few)
 		free(headers);
-	if (r)
-		return wipe(wal, &segment, bytes) == 0 ? r : -EROFS;
+	if (r) {
+		int wiped = health_judge(wal->health, HEALTH_LOG_WIPE, wipe(wal, &segment, bytes));
+
+		return wiped ? wiped : health_judge(wal->health, HEALTH_LOG_RECORD, r);
+	}
 	wal->last_lsn = records[count - 1].lsn;
 	pthread_mutex_lock(&wal->lock);
 	if (through_map && active(wal)->mapped_from == 0)
@@ -330,6 +333,7 @@ int wal_sync(struct wal *wal, uint64_t lsn)
 		r = sync_dirty(wal, &reached);
 		if (r == 0)
 			r = note_durable(wal, reached);
+		r = health_judge(wal->health, HEALTH_LOG_SYNC, r);
 		wal->sync_error = r;
 		if (r == 0) {
 			atomic_store(&wal->durable_lsn, reached);

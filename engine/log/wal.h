@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/base/health.h"
 #include "engine/base/sizes.h"
 #include "engine/disk/io.h"
 #include "engine/disk/map_store.h"
@@ -32,6 +33,8 @@ struct wal_segment {
 
 struct wal {
 	const struct quiver_io *io;
+	struct health
+		*health; /* of the store: what follows where a write or sync fails; not owned */
 	int wal_fd; /* the folder wal/; owned */
 	int durable_fd; /* the file durable; owned */
 	uint8_t uuid[16];
@@ -63,9 +66,10 @@ struct wal {
 };
 
 /* Start a log in the folder wal/ of the store with an empty segment `number`, which must be
- * above those of any file there. Waits for the disk. 0 or -errno (nothing to stop then). */
-int wal_start(struct wal *wal, const struct quiver_io *io, int dir_fd, const uint8_t uuid[16],
-              uint64_t number, uint64_t last_lsn);
+ * above those of any file there. `health` hears of what fails from then on. Waits for the disk.
+ * 0 or -errno (nothing to stop then). */
+int wal_start(struct wal *wal, const struct quiver_io *io, struct health *health, int dir_fd,
+              const uint8_t uuid[16], uint64_t number, uint64_t last_lsn);
 /* How to sync the slots of `vector_bytes` that PUTSLOT records name: 0 or -errno, called with
  * the sync lock held. Before the first of them, and before there are other threads. */
 void wal_set_slots(struct wal *wal, uint32_t vector_bytes, int (*sync_slots)(void *arg), void *arg);
@@ -79,20 +83,20 @@ int wal_stop(struct wal *wal, bool remove);
 uint64_t wal_record_bytes(uint32_t payload_bytes);
 
 /* Make sure one append of `bytes` will fit without making a segment then. -EAGAIN where
- * `nowait` and one must be made; -ENOSPC; -EROFS the log cannot go on; -errno. Writer lock. */
+ * `nowait` and one must be made; -ENOSPC; -errno. Where the log cannot go on the store has been
+ * stopped. Writer lock. */
 int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait);
 
 /* Append records; salt, previous LSN and durable LSN are filled in. All of them are with the
- * kernel on return 0. On failure the log is as before: what was written is wiped and the
- * wipe synced; -EROFS where even that failed, and then the log must not be used again. Room
- * must have been made. One alone goes through the map, unless `sync_next`: what is stored there
+ * kernel on return 0. On -errno the log is as before: what was written is wiped and the wipe
+ * synced; where even that failed the store has been stopped. Room must have been made. One alone goes through the map, unless `sync_next`: what is stored there
  * has to be unmapped before a sync, on every core. Writer lock. */
 int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
                size_t count, bool sync_next);
 
-/* Sync until LSN `lsn` is durable; shared between callers. 0, or -errno: then nothing after
+/* Sync until LSN `lsn` is durable; shared between callers. 0, or -EIO: then nothing after
  * the last durable LSN can be trusted to be on disk, every further call fails, too, and the
- * store must stop. Any thread. */
+ * store has been stopped. Any thread. */
 int wal_sync(struct wal *wal, uint64_t lsn);
 
 /* Have a next segment ready, off the commit path. 0 or -errno. One of the store's threads. */

@@ -136,7 +136,7 @@ int wal_segment_again(struct wal *wal, struct wal_segment *segment)
 	if (r == 0)
 		r = io_fsync(wal->io, wal->wal_fd);
 	if (r)
-		return -EROFS;
+		return health_judge(wal->health, HEALTH_LOG_START_OVER, r);
 	*segment = again;
 	return 0;
 }
@@ -272,13 +272,14 @@ static int open_files(struct wal *wal, int dir_fd)
 	return io->allocate(io, wal->durable_fd, 0, WAL_HEADER_BYTES);
 }
 
-int wal_start(struct wal *wal, const struct quiver_io *io, int dir_fd, const uint8_t uuid[16],
-              uint64_t number, uint64_t last_lsn)
+int wal_start(struct wal *wal, const struct quiver_io *io, struct health *health, int dir_fd,
+              const uint8_t uuid[16], uint64_t number, uint64_t last_lsn)
 {
 	int r;
 
 	memset(wal, 0, sizeof(*wal));
 	wal->io = io;
+	wal->health = health;
 	wal->wal_fd = wal->durable_fd = wal->ready.fd = wal->spare.fd = -1;
 	memcpy(wal->uuid, uuid, sizeof(wal->uuid));
 	pthread_mutex_init(&wal->sync_lock, NULL);

@@ -10,9 +10,9 @@
  * wal->ready unless one that large is there. Waits for the disk. 0 or -errno. */
 int wal_segment_prepare(struct wal *wal, uint64_t bytes);
 /* Begin a segment anew, in the same file under the next number and with a new salt; nothing in
- * it may be needed. Waits for the disk. 0; -errno: it is as full as it was; -EROFS: the new
- * header may or may not be on disk, so nothing may be appended under either salt. Both
- * prepare_lock and sync_lock held. */
+ * it may be needed. Waits for the disk. 0; -errno: it is as full as it was, or the new header may
+ * or may not be on disk, and then the store has been stopped, since nothing may be appended under
+ * either salt. Both prepare_lock and sync_lock held. */
 int wal_segment_again(struct wal *wal, struct wal_segment *segment);
 /* Close and unlink. 0 or -errno. */
 int wal_segment_remove(struct wal *wal, struct wal_segment *segment);

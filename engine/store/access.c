@@ -22,8 +22,7 @@ int local_flush(struct quiver *store)
 	default:
 		/* What is put from now on is not covered. */
 		atomic_store(&store->commits.unsynced_bytes, 0);
-		return health_judge(&store->health, HEALTH_LOG_SYNC,
-		                    wal_sync(&store->wal, atomic_load(&store->commits.lsn)));
+		return wal_sync(&store->wal, atomic_load(&store->commits.lsn));
 	}
 }
 

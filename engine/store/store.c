@@ -388,8 +388,8 @@ static int begin_life(struct quiver *store)
 	if (r == 0)
 		r = wal_clear(store->io, store->dir_fd);
 	if (r == 0)
-		r = wal_start(&store->wal, store->io, store->dir_fd, store->geometry.uuid,
-		              sb->wal_first, sb->checkpoint_lsn);
+		r = wal_start(&store->wal, store->io, &store->health, store->dir_fd,
+		              store->geometry.uuid, sb->wal_first, sb->checkpoint_lsn);
 	store->wal_started = r == 0;
 	if (r == 0) {
 		wal_set_slots(&store->wal, store->geometry.vector_bytes, sync_slots,

@@ -16,6 +16,7 @@ struct log {
 	struct unit_dir dir;
 	struct wal *wal;
 	struct trouble_io io;
+	struct health health;
 	uint64_t lsn; /* last appended */
 	uint8_t uuid[16];
 };
@@ -40,7 +41,9 @@ static int setup_with(void **state, bool mapped)
 	if (mapped)
 		log->io.table.map_to_store = quiver_io_posix()->map_to_store;
 	memset(log->uuid, 7, sizeof(log->uuid));
-	assert_int_equal(wal_start(log->wal, &log->io.table, log->dir.fd, log->uuid, 1, 0), 0);
+	assert_int_equal(health_init(&log->health, false, NULL, NULL), 0);
+	assert_int_equal(
+		wal_start(log->wal, &log->io.table, &log->health, log->dir.fd, log->uuid, 1, 0), 0);
 	*state = log;
 	return 0;
 }
@@ -60,6 +63,7 @@ static int teardown(void **state)
 	struct log *log = *state;
 
 	unit_dir_remove(&log->dir);
+	health_destroy(&log->health);
 	free(log->wal);
 	free(log);
 	return 0;

@@ -113,8 +113,8 @@ static inline void unit_flip(const struct unit_dir *dir, const char *name, uint6
 }
 
 /* How a child process ends that runs `body`: its exit status, or minus the signal.
- * There the handlers of cmocka, which it sets anew for each test, are out of the way;
- * its assertions are too, so the body returns what went wrong as a number. */
+ * There the handlers of cmocka, which it sets anew for each test, are out of the way; an
+ * assertion that fails says so and ends the process: the tests that come next are the parent's. */
 static inline int unit_in_child(int (*body)(void *arg), void *arg)
 {
 	static const int caught[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGSYS };
@@ -129,6 +129,8 @@ static inline int unit_in_child(int (*body)(void *arg), void *arg)
 			if (signal(caught[i], SIG_DFL) == SIG_ERR)
 				_exit(99);
 		}
+		if (setenv("CMOCKA_TEST_ABORT", "1", 1) != 0)
+			_exit(98);
 		_exit(body(arg));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -33,6 +33,7 @@
 #define FS_MOMENT_SECONDS 0.001
 
 struct control; /* control.c */
+struct errors; /* errors.h */
 struct gone; /* gone.h */
 struct listing; /* listing.h */
 struct matrix; /* matrix_file.c */
@@ -49,6 +50,7 @@ enum fs_transport {
 
 struct fs {
 	/* Set by mount.c before fs_init, constant afterwards. */
+	struct errors *errors; /* before the store is opened */
 	struct quiver *store;
 	struct quiver_geometry geometry;
 	const char *store_path;

@@ -2,24 +2,19 @@
 #include "fs/base/refuse.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "fs/base/errors.h"
 #include "fs/base/printable.h"
 #include "fs/base/reply.h"
 
-/* Longer ones are cut, as the store's are. */
-#define LINE_BYTES 512u
-
 int refuse(struct fs *fs, int err, const char *format, ...)
 {
-	char line[LINE_BYTES];
 	va_list args;
 
 	va_start(args, format);
-	(void)vsnprintf(line, sizeof(line), format, args);
+	errors_addv(fs->errors, format, args);
 	va_end(args);
-	quiver_report(fs->store, "%s", line);
 	return err;
 }
 

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/base/printable.h"
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -60,7 +62,6 @@ void value_show(const char *bytes, size_t length, char *to, size_t room)
 	size_t shown = cut ? room - 4 : length;
 
 	assert(room >= 8);
-	for (size_t i = 0; i < shown; i++)
-		to[i] = bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?';
+	printable_copy(to, bytes, shown);
 	memcpy(to + shown, cut ? "..." : "", cut ? 4 : 1);
 }

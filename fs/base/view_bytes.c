@@ -12,6 +12,8 @@
 #include "engine/codec/element.h"
 #include "engine/codec/npy.h"
 
+#include "fs/base/printable.h"
+
 /* The longest number that is written, "-2.2250738585072014e-308" and a newline. */
 #define NUMBER_BYTES_MAX 32u
 /* The longest number that is read: with all the digits that a double may have. */
@@ -137,48 +139,39 @@ static bool is_blank(char c)
 }
 
 /* A place in a text. */
-struct place {
+struct cursor {
 	const char *at;
 	const char *end;
 	unsigned line;
 };
 
 /* Copy the next word to `word`. Its length; 0 at the end; -E2BIG. */
-static int next_word(struct place *place, char word[TOKEN_BYTES_MAX])
+static int next_word(struct cursor *cursor, char word[TOKEN_BYTES_MAX])
 {
 	unsigned length = 0;
 
-	for (; place->at < place->end && is_blank(*place->at); place->at++)
-		place->line += *place->at == '\n';
-	for (; place->at < place->end && !is_blank(*place->at); place->at++) {
+	for (; cursor->at < cursor->end && is_blank(*cursor->at); cursor->at++)
+		cursor->line += *cursor->at == '\n';
+	for (; cursor->at < cursor->end && !is_blank(*cursor->at); cursor->at++) {
 		if (length + 1 == TOKEN_BYTES_MAX)
 			return -E2BIG;
 		/* A NUL would end the word unseen. */
-		word[length++] = *place->at == '\0' ? '?' : *place->at;
+		word[length++] = *cursor->at == '\0' ? '?' : *cursor->at;
 	}
 	word[length] = '\0';
 	return (int)length;
 }
 
-/* Make a word fit for a message. */
-static void show(char *word)
-{
-	for (char *c = word; *c != '\0'; c++) {
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	}
-}
-
-static int refuse_word(struct view_reason *reason, const struct place *place,
+static int refuse_word(struct view_reason *reason, const struct cursor *cursor,
                        const struct quiver_geometry *geometry, char *word, int err)
 {
-	show(word);
+	printable_copy(word, word, strlen(word));
 	if (err == -ERANGE)
-		snprintf(reason->text, sizeof(reason->text), "line %u: %.40s is no %s", place->line,
-		         word, quiver_dtype_name(geometry->dtype));
+		snprintf(reason->text, sizeof(reason->text), "line %u: %.40s is no %s",
+		         cursor->line, word, quiver_dtype_name(geometry->dtype));
 	else
 		snprintf(reason->text, sizeof(reason->text), "line %u: '%.40s' is no number",
-		         place->line, word);
+		         cursor->line, word);
 	return -EINVAL;
 }
 
@@ -186,23 +179,23 @@ static int decode_text(const struct quiver_geometry *geometry, const char *bytes
                        unsigned char *vector, struct view_reason *reason)
 {
 	enum element type = element_of(geometry);
-	struct place place = { .at = bytes, .end = bytes + size, .line = 1 };
+	struct cursor cursor = { .at = bytes, .end = bytes + size, .line = 1 };
 	char word[TOKEN_BYTES_MAX];
 	uint32_t count = 0;
 	int length, err;
 
-	while ((length = next_word(&place, word)) != 0) {
+	while ((length = next_word(&cursor, word)) != 0) {
 		unsigned char *to = vector + (size_t)count * element_bytes(type);
 
 		if (length > 0 && count == geometry->dim) {
 			snprintf(reason->text, sizeof(reason->text),
-			         "line %u: more than %" PRIu32 " numbers", place.line,
+			         "line %u: more than %" PRIu32 " numbers", cursor.line,
 			         geometry->dim);
 			return -EINVAL;
 		}
 		err = length < 0 ? -EINVAL : read_number(type, word, to);
 		if (err != 0)
-			return refuse_word(reason, &place, geometry, word, err);
+			return refuse_word(reason, &cursor, geometry, word, err);
 		count++;
 	}
 	if (count == geometry->dim)

@@ -19,6 +19,7 @@
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
 #include "fs/base/proc_umask.h"
+#include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/base/value.h"
@@ -363,8 +364,8 @@ static void report(const struct control_write *write, int err)
 
 		value_show(value, length, shown, sizeof(shown));
 	}
-	quiver_report(write->attempt.fs->store, "control/%s: %s%s%s", write->name, shown,
-	              shown[0] ? ": " : "", strerror(-err));
+	(void)refuse(write->attempt.fs, err, "control/%s: %s%s%s", write->name, shown,
+	             shown[0] ? ": " : "", strerror(-err));
 }
 
 static int write_answer(struct attempt *attempt, bool may_wait)
@@ -407,9 +408,9 @@ static void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 	if (!exists(fs, ino) || file->store == NULL) {
 		reply_error(req, -EACCES);
 	} else if (ino != TREE_PUT && size > VALUE_BYTES_MAX) {
-		quiver_report(fs->store, "control/%s: got %zu bytes, expected one value",
-		              write.name, size);
-		reply_error(req, -EINVAL);
+		reply_error(req,
+		            refuse(fs, -EINVAL, "control/%s: got %zu bytes, expected one value",
+		                   write.name, size));
 	} else {
 		attempt_start(&write.attempt, sizeof(write),
 		              file->place == CONTROL_SYNC ? WORKER_SYNC : WORKER_COMMIT);

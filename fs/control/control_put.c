@@ -7,6 +7,7 @@
 
 #include "fs/base/attr.h"
 #include "fs/base/invalidate.h"
+#include "fs/base/refuse.h"
 #include "fs/base/transport.h"
 #include "fs/control/control_store.h"
 #include "fs/control/put_records.h"
@@ -39,7 +40,8 @@ static size_t find_known(struct fs *fs, const struct quiver_record *records, siz
  * not there it has nothing, unless someone else made them, and it was told of them, in the
  * time between the look at them and the commit: then all are forgotten.
  */
-static int commit(struct control_write *write, const struct quiver_record *records, size_t count)
+static int commit_records(struct control_write *write, const struct quiver_record *records,
+                          size_t count)
 {
 	struct fs *fs = write->attempt.fs;
 	const struct fuse_ctx creator = { .uid = write->uid,
@@ -75,19 +77,17 @@ int store_put(struct control_write *write)
 	size_t count;
 	int err;
 
-	if (may_be_cut(write)) {
-		quiver_report(fs->store,
+	if (may_be_cut(write))
+		return refuse(fs, -EINVAL,
 		              "control/put: got more than %" PRIu32 " bytes in one write",
 		              transport_put_bytes(fs->geometry.vector_bytes));
-		return -EINVAL;
-	}
 	err = put_records(write->attempt.data, write->attempt.data_bytes, fs->geometry.vector_bytes,
 	                  &records, &count, &error);
 	if (err == -EINVAL)
-		quiver_report(fs->store, "control/put: %s", error.text);
+		return refuse(fs, err, "control/put: %s", error.text);
 	if (err != 0)
 		return err;
-	err = commit(write, records, count);
+	err = commit_records(write, records, count);
 	free(records);
 	return err;
 }

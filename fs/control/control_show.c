@@ -4,8 +4,9 @@
 #include "fs/control/control_show.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "fs/base/errors.h"
 
 #define NS_PER_S 1e9
 
@@ -93,17 +94,7 @@ void show_autocompact_percent(struct fs *fs, FILE *out)
 
 void show_errors(struct fs *fs, FILE *out)
 {
-	size_t length = 0;
-	char *text = NULL;
-
-	if (quiver_errors(fs->store, &text, &length) < 0) {
-		fprintf(out, "no memory for the list of errors\n");
-		return;
-	}
-	/* A name or a path in a message may hold anything. */
-	for (size_t i = 0; i < length; i++)
-		fputc(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~') ? text[i] : '?', out);
-	free(text);
+	errors_show(fs->errors, out);
 }
 
 void show_dim(struct fs *fs, FILE *out)

@@ -5,22 +5,23 @@
 
 #include <errno.h>
 
+#include "fs/base/errors.h"
+#include "fs/base/refuse.h"
 #include "fs/base/value.h"
 
 /* As much of a bad value as a message shows. */
 #define SHOWN_BYTES 64
 
 /* Report a value that makes no sense. -EINVAL. */
-static int refuse(struct control_write *write, const char *name, const char *expected)
+static int refuse_value(struct control_write *write, const char *name, const char *expected)
 {
 	char shown[SHOWN_BYTES];
 	size_t length;
 	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 	value_show(value, length, shown, sizeof(shown));
-	quiver_report(write->attempt.fs->store, "control/%s: got \"%s\", expected %s", name, shown,
-	              expected);
-	return -EINVAL;
+	return refuse(write->attempt.fs, -EINVAL, "control/%s: got \"%s\", expected %s", name,
+	              shown, expected);
 }
 
 int store_flush(struct control_write *write)
@@ -56,7 +57,7 @@ static int store_job(struct control_write *write, enum quiver_job job, const cha
 		err = status.running ? 0 : quiver_job_start(store, job);
 		return err;
 	}
-	return refuse(write, name, "start or stop");
+	return refuse_value(write, name, "start or stop");
 }
 
 int store_compact(struct control_write *write)
@@ -80,7 +81,7 @@ int store_durability(struct control_write *write)
 		if (value_is(value, length, quiver_durability_name(modes[i])))
 			return quiver_set_durability(write->attempt.fs->store, modes[i]);
 	}
-	return refuse(write, "durability", "always, fsync, flush or none");
+	return refuse_value(write, "durability", "always, fsync, flush or none");
 }
 
 int store_reserve(struct control_write *write)
@@ -90,7 +91,7 @@ int store_reserve(struct control_write *write)
 	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 	if (value_parse_u64(value, length, &count) < 0)
-		return refuse(write, "reserve", "a number of vectors");
+		return refuse_value(write, "reserve", "a number of vectors");
 	return quiver_reserve(write->attempt.fs->store, count);
 }
 
@@ -101,12 +102,12 @@ int store_autocompact_percent(struct control_write *write)
 	const char *value = value_trim(write->attempt.data, write->attempt.data_bytes, &length);
 
 	if (value_parse_u64(value, length, &percent) < 0 || percent > 100)
-		return refuse(write, "autocompact_percent", "a number from 0 (never) to 100");
+		return refuse_value(write, "autocompact_percent", "a number from 0 (never) to 100");
 	return quiver_set_autocompact(write->attempt.fs->store, (uint32_t)percent);
 }
 
 int store_errors(struct control_write *write)
 {
-	quiver_errors_clear(write->attempt.fs->store);
+	errors_clear(write->attempt.fs->errors);
 	return 0;
 }

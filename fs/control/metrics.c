@@ -1,6 +1,8 @@
 /*
  * metrics.c - control/stats and control/metrics: the same numbers twice.
  */
+#include "fs/base/errors.h"
+#include "fs/base/printable.h"
 #include "fs/control/control_show.h"
 
 #include <inttypes.h>
@@ -102,6 +104,13 @@ static const struct latency latencies[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Of the store, with the lines that the mount has reported. */
+static void get_stats(struct fs *fs, struct quiver_stats *stats)
+{
+	quiver_stats(fs->store, stats);
+	stats->errors = errors_total(fs->errors);
+}
+
 /* The member as stats shows it (`as_metric` false) or metrics does. */
 static void put_number(FILE *out, const struct quiver_stats *stats, const struct number *number,
                        bool as_metric)
@@ -132,7 +141,7 @@ static void put_number(FILE *out, const struct quiver_stats *stats, const struct
 static void put_path(FILE *out, const char *path, bool in_label)
 {
 	for (; *path; path++) {
-		if (*path < ' ' || *path > '~' || *path == '\\' || (in_label && *path == '"'))
+		if (!is_printable(*path) || *path == '\\' || (in_label && *path == '"'))
 			fprintf(out, "%s%03o", in_label ? "\\\\" : "\\", (unsigned char)*path);
 		else
 			fputc(*path, out);
@@ -180,7 +189,7 @@ void show_stats(struct fs *fs, FILE *out)
 	struct quiver_stats stats;
 	struct quiver_space space;
 
-	quiver_stats(fs->store, &stats);
+	get_stats(fs, &stats);
 	stats_identity(fs, &stats, out);
 	for (size_t i = 0; i < COUNT(gauges); i++) {
 		fprintf(out, "%s ", gauges[i].key);
@@ -300,7 +309,7 @@ void show_metrics(struct fs *fs, FILE *out)
 	struct quiver_stats stats;
 	struct quiver_space space;
 
-	quiver_stats(fs->store, &stats);
+	get_stats(fs, &stats);
 	metric_info(fs, &stats, out);
 	metric_numbers(fs, out, &stats, gauges, COUNT(gauges), "gauge");
 	if (quiver_space(fs->store, 0, &space) == 0) {

@@ -64,12 +64,11 @@ void log_line(int priority, const char *format, ...)
 	put_line(uses_syslog(), priority, line);
 }
 
-void log_report(void *arg, const char *line)
+void log_report(const char *line)
 {
 	bool show, last, to_syslog;
 	struct timespec now;
 
-	(void)arg;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	pthread_mutex_lock(&log_state.lock);
 	if (now.tv_sec != log_state.second) {

@@ -23,9 +23,9 @@ void log_to_syslog(void);
 /* One line, printf-like, without the newline; `priority` as in syslog(3). */
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The on_report of quiver_open: the refusals and faults that go to control/errors
+/* For errors_new: the refusals and faults that go to control/errors
  * too. A flood of them is cut short; control/errors has the rest. */
-void log_report(void *arg, const char *line);
+void log_report(const char *line);
 
 /* The last thing libfuse complained about, "" where it did not, without its
  * newline. */

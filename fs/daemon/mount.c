@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/base/errors.h"
 #include "fs/base/fs.h"
 #include "fs/base/transport.h"
 #include "fs/daemon/log.h"
@@ -206,7 +207,8 @@ static int serve(struct server *server)
 		.autocompact_percent = server->options.autocompact_percent,
 		.lock_wait_ms = lock_wait_ms(server->store_path),
 		.mount_point = server->mount_path,
-		.on_report = log_report,
+		.on_report = errors_from_store,
+		.on_report_arg = server->fs.errors,
 	};
 	int status, err;
 
@@ -328,8 +330,9 @@ int fs_mount(const char *store, const char *mount_point, const char *options, bo
 	int status = EXIT_FAILURE;
 
 	log_init();
-	if (!server) {
+	if (server == NULL || errors_new(log_report, &server->fs.errors) != 0) {
 		log_line(LOG_ERR, "no memory");
+		free(server);
 		return EXIT_FAILURE;
 	}
 	server->foreground = foreground;
@@ -354,6 +357,7 @@ int fs_mount(const char *store, const char *mount_point, const char *options, bo
 	mount_options_free(&server->options);
 	free(server->store_path);
 	free(server->mount_path);
+	errors_free(server->fs.errors);
 	free(server);
 	return status;
 }

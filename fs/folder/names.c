@@ -161,8 +161,8 @@ static int remove_answer(struct attempt *attempt, bool may_wait)
 	if (err == 0)
 		node_removed(fs, op->id);
 	else if (err != -ENOENT)
-		quiver_report(fs->store, "vector %" PRIu64 ": not removed: %s", op->id,
-		              strerror(-err));
+		(void)refuse(fs, err, "vector %" PRIu64 ": not removed: %s", op->id,
+		             strerror(-err));
 	reply_error(attempt->req, err);
 	return 0;
 }

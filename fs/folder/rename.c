@@ -75,8 +75,8 @@ static int rename_answer(struct attempt *attempt, bool may_wait)
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	if (err != 0 && err != -ENOENT && err != -EEXIST)
-		quiver_report(attempt->fs->store, "vector %" PRIu64 ": not renamed to: %s", op->to,
-		              strerror(-err));
+		(void)refuse(attempt->fs, err, "vector %" PRIu64 ": not renamed to: %s", op->to,
+		             strerror(-err));
 	reply_error(attempt->req, err);
 	return 0;
 }
@@ -115,9 +115,9 @@ static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, uns
 	err = scratch_copy(fs, name, fs->geometry.vector_bytes, &op.data, &op.attr, &op.ino, &size);
 	if (err == -ENODATA) {
 		refuse_show(name, shown);
-		quiver_report(fs->store,
-		              "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes", to,
-		              shown, size, fs->geometry.vector_bytes);
+		(void)refuse(fs, err,
+		             "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes", to,
+		             shown, size, fs->geometry.vector_bytes);
 	}
 	if (err != 0) {
 		reply_error(req, err);
@@ -146,8 +146,8 @@ static void scratch_to_view(fuse_req_t req, const char *name, const char *to_nam
 		err = -ENOMEM;
 	if (err == 0 &&
 	    view_decode(&fs->geometry, form, (const char *)bytes, size, op.data, &reason) < 0) {
-		quiver_report(fs->store, "%s: %s", to_name, reason.text);
-		err = -ENODATA; /* EINVAL would make mv say something else */
+		/* EINVAL would make mv say something else. */
+		err = refuse(fs, -ENODATA, "%s: %s", to_name, reason.text);
 	}
 	free(bytes);
 	if (err != 0) {

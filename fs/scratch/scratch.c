@@ -8,6 +8,7 @@
 
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
+#include "fs/base/refuse.h"
 #include "fs/base/tree.h"
 #include "fs/base/view_bytes.h"
 
@@ -323,7 +324,7 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
 	}
 	scratch_unlock(fs);
 	if (err == -ENOSPC)
-		quiver_report(fs->store, "scratch files: there are %u, no more fit",
+		return refuse(fs, err, "scratch files: there are %u, no more fit",
 		              SCRATCH_FILES_MAX);
 	return err;
 }

@@ -7,6 +7,7 @@
 
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
+#include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/scratch/scratch.h"
 
@@ -47,15 +48,15 @@ static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
 }
 
 /* One line for a change that was refused; returns err. */
-static int refused(struct fs *fs, int err)
+static int refuse_change(struct fs *fs, int err)
 {
 	if (err == -EFBIG)
-		quiver_report(fs->store,
+		return refuse(fs, err,
 		              "scratch file: more than %" PRIu32
 		              " bytes, or for a .npy or .txt more than any needs",
 		              fs->geometry.vector_bytes);
-	else if (err == -ENOSPC)
-		quiver_report(fs->store, "scratch files: they hold %" PRIu64 " bytes, no more fit",
+	if (err == -ENOSPC)
+		return refuse(fs, err, "scratch files: they hold %" PRIu64 " bytes, no more fit",
 		              SCRATCH_BYTES_MAX);
 	return err;
 }
@@ -81,7 +82,7 @@ static void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, i
 		attr_merge(&file->attr, &wanted, mask);
 	scratch_unlock(fs);
 	if (err != 0)
-		reply_error(req, refused(fs, err));
+		reply_error(req, refuse_change(fs, err));
 	else
 		scratch_getattr(req, ino);
 }
@@ -206,7 +207,7 @@ static void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 		               (fi->flags & O_APPEND) ? file->size : (uint64_t)off);
 	scratch_unlock(fs);
 	if (err != 0)
-		reply_error(req, refused(fs, err));
+		reply_error(req, refuse_change(fs, err));
 	else
 		(void)fuse_reply_write(req, size);
 }

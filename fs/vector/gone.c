@@ -17,7 +17,7 @@
 /* The second try follows the first at once. */
 #define SECOND_TRY_NS INT64_C(5000000000)
 
-struct place {
+struct second_try {
 	uint64_t id; /* lock */
 	pid_t tid; /* lock */
 	/* When it was told -ESTALE; 0: nobody was, which lookups see without the lock. */
@@ -28,7 +28,7 @@ struct place {
 
 struct gone {
 	pthread_mutex_t lock;
-	struct place places[PLACES];
+	struct second_try places[PLACES];
 	/* A bit for what was removed, by its hash; others that share it are taken for gone, too. */
 	_Atomic uint64_t removed[REMOVED_BITS / 64];
 };
@@ -52,13 +52,13 @@ void gone_free(struct gone *gone)
 	free(gone);
 }
 
-static struct place *place_of(struct gone *gone, pid_t tid)
+static struct second_try *place_of(struct gone *gone, pid_t tid)
 {
 	return &gone->places[(unsigned)tid % PLACES];
 }
 
 /* Whether `tid` was told lately that `id` is stale. The caller holds the lock. */
-static bool was_told(const struct place *place, uint64_t id, pid_t tid)
+static bool was_told(const struct second_try *place, uint64_t id, pid_t tid)
 {
 	return place->id == id && place->tid == tid &&
 	       clock_now_ns() - atomic_load(&place->told_ns) < SECOND_TRY_NS;
@@ -67,7 +67,7 @@ static bool was_told(const struct place *place, uint64_t id, pid_t tid)
 void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr)
 {
 	struct gone *gone = fs->gone;
-	struct place *place = place_of(gone, tid);
+	struct second_try *place = place_of(gone, tid);
 
 	if (atomic_load(&place->told_ns) == 0)
 		return;
@@ -84,7 +84,7 @@ void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr 
 void gone_over(struct fs *fs, pid_t tid)
 {
 	struct gone *gone = fs->gone;
-	struct place *place = place_of(gone, tid);
+	struct second_try *place = place_of(gone, tid);
 
 	if (atomic_load(&place->told_ns) == 0)
 		return;
@@ -97,7 +97,7 @@ void gone_over(struct fs *fs, pid_t tid)
 int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 {
 	struct gone *gone = fs->gone;
-	struct place *place = place_of(gone, tid);
+	struct second_try *place = place_of(gone, tid);
 	int err = -ESTALE;
 
 	pthread_mutex_lock(&gone->lock);

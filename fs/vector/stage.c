@@ -8,6 +8,7 @@
 
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
+#include "fs/base/refuse.h"
 #include "fs/base/tree.h"
 
 /* N zero bytes within the bounds, or NULL with the reason in *err. */
@@ -45,12 +46,12 @@ void stage_drop(struct fs *fs, struct handle *h)
 }
 
 /* The line for a change that was refused; returns err. */
-static int refused(struct fs *fs, uint64_t id, int err)
+static int refuse_commit(struct fs *fs, uint64_t id, int err)
 {
 	if (err == -EEXIST)
-		quiver_report(fs->store, "vector %" PRIu64 ": made by someone else meanwhile", id);
-	else if (err != 0 && err != -EAGAIN)
-		quiver_report(fs->store, "vector %" PRIu64 ": not stored: %s", id, strerror(-err));
+		return refuse(fs, err, "vector %" PRIu64 ": made by someone else meanwhile", id);
+	if (err != 0 && err != -EAGAIN)
+		return refuse(fs, err, "vector %" PRIu64 ": not stored: %s", id, strerror(-err));
 	return err;
 }
 
@@ -92,7 +93,7 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	 * someone asked for it meanwhile. */
 	if (err == 0 && created && atomic_load(&fs->dir_attr_given) != h->dir_seen)
 		invalidate_vectors(fs, NULL, 0);
-	return refused(fs, id, err);
+	return refuse_commit(fs, id, err);
 }
 
 /* The committed bytes of a busy handle, to patch on, in *data. The caller does not
@@ -163,11 +164,10 @@ static void changed(struct stage *stage)
 
 static int past_end(struct fs *fs, uint64_t id, uint64_t offset, uint64_t size)
 {
-	quiver_report(fs->store,
+	return refuse(fs, -EFBIG,
 	              "vector %" PRIu64 ": %" PRIu64 " bytes at offset %" PRIu64
 	              " go past its %" PRIu32 " bytes",
 	              id, size, offset, fs->geometry.vector_bytes);
-	return -EFBIG;
 }
 
 int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, uint64_t offset,
@@ -210,7 +210,7 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 
 out:
 	handle_unlock(h);
-	return refused(fs, id, err);
+	return refuse_commit(fs, id, err);
 }
 
 int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait)
@@ -247,7 +247,7 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 
 out:
 	handle_unlock(h);
-	return refused(fs, id, err);
+	return refuse_commit(fs, id, err);
 }
 
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait)
@@ -279,10 +279,10 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 	say = when != STAGE_FLUSH && !stage->reported;
 	stage->reported |= say;
 	handle_unlock(h);
-	if (say)
-		quiver_report(fs->store, "vector %" PRIu64 ": got %" PRIu32 " of %" PRIu32 " bytes",
-		              id, size, fs->geometry.vector_bytes);
-	return -EINVAL;
+	if (!say)
+		return -EINVAL;
+	return refuse(fs, -EINVAL, "vector %" PRIu64 ": got %" PRIu32 " of %" PRIu32 " bytes", id,
+	              size, fs->geometry.vector_bytes);
 }
 
 void stage_keep(struct handle *h)

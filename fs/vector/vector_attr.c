@@ -7,6 +7,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/vector/gone.h"
@@ -148,10 +149,9 @@ static int resize_path(const struct setattr_op *op)
 		return err;
 	if (op->size == n)
 		return 0;
-	quiver_report(fs->store,
+	return refuse(fs, op->size > n ? -EFBIG : -EINVAL,
 	              "vector %" PRIu64 ": cannot be made %" PRIu64 " bytes long, only %" PRIu32,
 	              op->id, op->size, n);
-	return op->size > n ? -EFBIG : -EINVAL;
 }
 
 int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr,

@@ -2,12 +2,14 @@
 #include "fs/view/view_attr.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/invalidate.h"
+#include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/view_bytes.h"
 #include "fs/vector/node.h"
@@ -251,9 +253,9 @@ static int resize_path(const struct attr_op *op, struct view *view)
 	if (err != 0 || op->size == size)
 		return err;
 	tree_format_view(view->id, view->form, name);
-	quiver_report(fs->store, "%s: cannot be made %llu bytes long, it is %zu", name,
-	              (unsigned long long)op->size, size);
-	return op->size > view_bytes_max(&fs->geometry, view->form) ? -EFBIG : -EINVAL;
+	err = op->size > view_bytes_max(&fs->geometry, view->form) ? -EFBIG : -EINVAL;
+	return refuse(fs, err, "%s: cannot be made %" PRIu64 " bytes long, it is %zu", name,
+	              op->size, size);
 }
 
 static int resize(const struct attr_op *op, struct view *view)

@@ -7,17 +7,17 @@
 #include <string.h>
 
 #include "fs/base/invalidate.h"
+#include "fs/base/refuse.h"
 #include "fs/base/view_bytes.h"
 #include "fs/vector/handle.h"
 
 /* One line, named as the file is; returns err. */
-static int refused(struct fs *fs, const struct view_handle *h, const char *why, int err)
+static int refuse_file(struct fs *fs, const struct view_handle *h, const char *why, int err)
 {
 	char name[TREE_VIEW_NAME_BYTES];
 
 	tree_format_view(h->view->id, h->view->form, name);
-	quiver_report(fs->store, "%s: %s", name, why);
-	return err;
+	return refuse(fs, err, "%s: %s", name, why);
 }
 
 /* The caller holds h->lock, here and below. */
@@ -132,14 +132,14 @@ int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, siz
 	int err = view_load_stage(fs, h);
 
 	if (err != 0)
-		return refused(fs, h, strerror(-err), err);
+		return refuse_file(fs, h, strerror(-err), err);
 	if (size == 0)
 		return 0;
 	if (append)
 		offset = h->size;
 	err = offset <= INT64_MAX ? reserve(fs, h, offset + size) : -EFBIG;
 	if (err != 0)
-		return refused(fs, h, strerror(-err), err);
+		return refuse_file(fs, h, strerror(-err), err);
 	memcpy(h->bytes + offset, data, size);
 	if (offset + size > h->size)
 		h->size = offset + size;
@@ -162,7 +162,7 @@ int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size)
 	if (err == 0)
 		err = reserve(fs, h, size);
 	if (err != 0)
-		return refused(fs, h, strerror(-err), err);
+		return refuse_file(fs, h, strerror(-err), err);
 	if (size < h->size)
 		memset(h->bytes + size, 0, h->size - size);
 	h->size = size;
@@ -195,7 +195,7 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 			invalidate_vectors(fs, &id, 1);
 	} else if (when != STAGE_FLUSH && !h->reported) {
 		h->reported = true;
-		(void)refused(fs, h, reason.text, err);
+		(void)refuse_file(fs, h, reason.text, err);
 	}
 	free(vector);
 	return err;

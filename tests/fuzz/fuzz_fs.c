@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "engine/media/bytes.h"
+#include "fs/base/errors.h"
 #include "fs/base/tree.h"
 #include "fs/ops/ops.h"
 #include "fs_model.h"
@@ -111,6 +112,7 @@ static uint64_t ino_of(const struct model_handle *h)
 static void mount_it(void)
 {
 	memset(&play.fs, 0, sizeof(play.fs));
+	FUZZ_CHECK(errors_new(NULL, &play.fs.errors) == 0);
 	play.fs.store = fuzz_open(QUIVER_FSYNC);
 	play.fs.geometry = *quiver_geometry(play.fs.store);
 	play.fs.store_path = MEMDISK_STORE;
@@ -125,6 +127,7 @@ static void unmount_it(void)
 	fs_destroy(&play.fs);
 	FUZZ_CHECK(play.fs.stages == 0);
 	FUZZ_CHECK(quiver_close(play.fs.store) == 0);
+	errors_free(play.fs.errors);
 }
 
 /* ---- looking ---- */

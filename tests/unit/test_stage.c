@@ -1,6 +1,7 @@
 /* From the bytes of a writer to a commit, or to nothing; and who sees which version. */
 #include "unit.h"
 
+#include "fs/base/errors.h"
 #include "fs/vector/node.h"
 #include "fs/vector/proven.h"
 #include "fs/vector/stage.h"
@@ -26,6 +27,7 @@ static int setup(void **state)
 	assert_int_equal(quiver_create(s->path, &geometry, NULL, NULL), 0);
 	assert_int_equal(quiver_open(s->path, &options, &s->fs.store, NULL), 0);
 	s->fs.geometry = *quiver_geometry(s->fs.store);
+	assert_int_equal(errors_new(NULL, &s->fs.errors), 0);
 	assert_int_equal(nodes_new(s->fs.store, &s->fs.nodes), 0);
 	memset(s->a, 'a', N);
 	memset(s->b, 'b', N);
@@ -40,6 +42,7 @@ static int teardown(void **state)
 	nodes_free(&s->fs, s->fs.nodes);
 	assert_int_equal(atomic_load(&s->fs.stages), 0);
 	assert_int_equal(quiver_close(s->fs.store), 0);
+	errors_free(s->fs.errors);
 	unit_dir_remove(&s->dir);
 	free(s);
 	return 0;

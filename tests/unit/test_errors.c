@@ -1,0 +1,153 @@
+/* What control/errors reads: the mount's own lines and those of its store. */
+#include "unit.h"
+
+#include "fs/base/errors.h"
+
+#define STAMP_BYTES 21 /* "2026-01-31T12:00:00Z " */
+
+static char last_line[ERRORS_LINE_BYTES];
+static int sink_calls;
+
+static void keep_last(const char *line)
+{
+	assert_true(strlen(line) < sizeof(last_line));
+	memcpy(last_line, line, strlen(line) + 1);
+	sink_calls++;
+}
+
+static int setup(void **state)
+{
+	struct errors *errors = NULL;
+
+	sink_calls = 0;
+	assert_int_equal(errors_new(keep_last, &errors), 0);
+	*state = errors;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	errors_free(*state);
+	return 0;
+}
+
+__attribute__((format(printf, 2, 3))) static void add(struct errors *errors, const char *format,
+                                                      ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	errors_addv(errors, format, args);
+	va_end(args);
+}
+
+static char *text_of(struct errors *errors)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+
+	assert_non_null(out);
+	errors_show(errors, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void lines_of_both_stand_in_the_order_they_came_in(void **state)
+{
+	struct errors *errors = *state;
+	int year, month, day, hour, minute, second, end = 0;
+	char *text;
+
+	text = text_of(errors);
+	assert_string_equal(text, "");
+	free(text);
+	errors_from_store(errors, "2026-01-31T12:00:00Z slot 3: checksum");
+	add(errors, "vector %d: got %d of %d bytes", 42, 100, 3072);
+	errors_from_store(errors, "2026-01-31T12:00:00Z the disk is full");
+	text = text_of(errors);
+	assert_int_equal(sscanf(strchr(text, '\n') + 1, "%4d-%2d-%2dT%2d:%2d:%2dZ %n", &year,
+	                        &month, &day, &hour, &minute, &second, &end),
+	                 6);
+	assert_int_equal(end, STAMP_BYTES);
+	memcpy(strchr(text, '\n') + 1, "2026-01-31T12:00:01Z ", STAMP_BYTES);
+	assert_string_equal(text, "2026-01-31T12:00:00Z slot 3: checksum\n"
+	                          "2026-01-31T12:00:01Z vector 42: got 100 of 3072 bytes\n"
+	                          "2026-01-31T12:00:00Z the disk is full\n");
+	assert_string_equal(last_line, "2026-01-31T12:00:00Z the disk is full");
+	assert_int_equal(sink_calls, 3);
+	free(text);
+}
+
+static void the_oldest_lines_make_room(void **state)
+{
+	struct errors *errors = *state;
+	char *text;
+	const char *at;
+
+	for (unsigned i = 0; i < ERRORS_LINES + 100; i++)
+		add(errors, "%u", i);
+	text = text_of(errors);
+	at = text;
+	for (unsigned i = 0; i < ERRORS_LINES; i++) {
+		assert_int_equal(atoi(at + STAMP_BYTES), 100 + i);
+		at = strchr(at, '\n');
+		assert_non_null(at);
+		at++;
+	}
+	assert_int_equal(*at, '\0');
+	assert_int_equal(errors_total(errors), ERRORS_LINES + 100);
+	free(text);
+}
+
+static void cleared_lines_stay_counted(void **state)
+{
+	struct errors *errors = *state;
+	char *text;
+
+	add(errors, "one");
+	add(errors, "two");
+	errors_clear(errors);
+	text = text_of(errors);
+	assert_string_equal(text, "");
+	free(text);
+	add(errors, "three");
+	text = text_of(errors);
+	assert_string_equal(text + STAMP_BYTES, "three\n");
+	assert_int_equal(errors_total(errors), 3);
+	free(text);
+}
+
+static void a_name_cannot_look_like_a_line(void **state)
+{
+	struct errors *errors = *state;
+	char *text, *name = malloc(2 * ERRORS_LINE_BYTES);
+
+	assert_non_null(name);
+	add(errors, "a\nb\tc\x7f\xc3\xa4");
+	text = text_of(errors);
+	assert_string_equal(text + STAMP_BYTES, "a?b?c???\n");
+	assert_non_null(strstr(last_line, "a?b?c?\xc3\xa4")); /* the log may have UTF-8 */
+	free(text);
+	errors_clear(errors);
+	memset(name, 'x', 2 * ERRORS_LINE_BYTES - 1);
+	name[2 * ERRORS_LINE_BYTES - 1] = '\0';
+	add(errors, "%s", name);
+	text = text_of(errors);
+	assert_int_equal(strlen(text), ERRORS_LINE_BYTES); /* its NUL is a newline here */
+	free(text);
+	free(name);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		CASE(lines_of_both_stand_in_the_order_they_came_in),
+		CASE(the_oldest_lines_make_room),
+		CASE(cleared_lines_stay_counted),
+		CASE(a_name_cannot_look_like_a_line),
+	};
+
+	return cmocka_run_group_tests_name("errors", tests, NULL, NULL);
+}

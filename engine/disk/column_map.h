@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "engine/disk/columns.h"
+#include "engine/disk/column.h"
 
 /* Reserve address space for `bytes`, none of it readable yet. 0 or -ENOMEM. */
 int column_reserve(struct column *column, uint64_t bytes);

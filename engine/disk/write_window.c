@@ -1,9 +1,11 @@
 #include "engine/disk/write_window.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "engine/base/epoch.h"
+#include "engine/base/sizes.h"
 #include "engine/disk/map_store.h"
 
 /* Does not change while it is published. */

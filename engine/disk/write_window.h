@@ -8,7 +8,7 @@
 #ifndef QUIVER_WRITE_WINDOW_H
 #define QUIVER_WRITE_WINDOW_H
 
-#include "engine/disk/columns.h"
+#include "engine/disk/column.h"
 
 /* Have windows over the WRITE_WINDOWS - 1 parts of vectors.npy behind the one that holds `offset`, as far
  * as they are whole below `end`; that one keeps what it has, since whoever is in it without a

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "engine/base/sizes.h"
+#include "engine/log/wal.h"
 #include "engine/media/bytes.h"
 
 #define NAME_BYTES 64

@@ -4,7 +4,9 @@
 #ifndef QUIVER_WAL_SEGMENT_H
 #define QUIVER_WAL_SEGMENT_H
 
-#include "engine/log/wal.h"
+#include <stdint.h>
+
+#include "engine/log/wal_state.h"
 
 /* Make the next segment, with room for at least `bytes` of records, and put it into
  * wal->ready unless one that large is there. Waits for the disk. 0 or -errno. */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "engine/base/fault.h"
+#include "engine/base/sizes.h"
 #include "engine/disk/columns.h"
 #include "engine/disk/write_window.h"
 #include "failing_io.h"

@@ -6,33 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/base/epoch.h"
 #include "engine/index/index_table.h"
-
-struct index_table *index_table_new(uint64_t size)
-{
-	size_t bytes = sizeof(struct index_table) + size * sizeof(uint32_t);
-	struct index_table *table =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (table == MAP_FAILED)
-		return NULL;
-	table->bytes = bytes;
-	table->size = size;
-	atomic_init(&table->source, NULL);
-	return table;
-}
-
-void index_table_free(struct index_table *table)
-{
-	if (!table)
-		return;
-	index_source_close(atomic_load(&table->source));
-	if (munmap(table, table->bytes) != 0)
-		assert(!"munmap of an index table");
-}
 
 int index_init(struct index *index, const struct columns *columns, uint64_t expected)
 {
@@ -82,6 +58,25 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 	return 0;
 }
 
+struct index_table *index_take_former(struct index *index)
+{
+	struct index_table *former = index->former;
+
+	index->former = NULL;
+	return former;
+}
+
+void index_free_former(struct index *index, struct index_table *former)
+{
+	while (former) {
+		struct index_table *next = former->former;
+
+		atomic_fetch_sub(&index->bytes, former->bytes);
+		index_table_free(former);
+		former = next;
+	}
+}
+
 void index_destroy(struct index *index)
 {
 	index_free_former(index, index_take_former(index));
@@ -116,7 +111,7 @@ int index_load_rest(struct index *index, const uint64_t *live)
 {
 	struct index_table *table = atomic_load(&index->table);
 	struct index_source *source = source_of(table);
-	int r = source ? index_source_use_all(source, table, live) : 0;
+	int r = source ? index_source_use_all(source, table->entries, live) : 0;
 
 	if (r || !source)
 		return r;
@@ -142,8 +137,9 @@ static bool can_look(const struct index_table *table, uint64_t at, uint64_t step
 		return true; /* in the page of the one before */
 	source = source_of(table);
 	/* Only what the map file holds is stored: the table as such does not change. */
-	return !source || index_source_use(source, (struct index_table *)(uintptr_t)table,
-	                                   at / INDEX_PAGE_ENTRIES) == 0;
+	return !source ||
+	       index_source_use(source, ((struct index_table *)(uintptr_t)table)->entries,
+	                        at / INDEX_PAGE_ENTRIES) == 0;
 }
 
 /* ---- looking ---- */

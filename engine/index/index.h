@@ -12,15 +12,9 @@
 
 #include "engine/disk/columns.h"
 #include "engine/disk/io.h"
+#include "engine/media/index_layout.h"
 
 struct index_table;
-
-/* What a snapshot is of. */
-struct index_stamp {
-	uint8_t uuid[16];
-	uint64_t lsn;
-	uint64_t slots_used;
-};
 
 struct index {
 	const struct columns *columns;
@@ -89,8 +83,6 @@ int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
                const struct index_stamp *stamp, const uint64_t *live);
 /* Whether the file `index` is of this state already: loaded from it, and none other since. */
 bool index_is_saved(const struct index *index, const struct index_stamp *stamp);
-/* Room for the live map of so many slots. */
-uint64_t index_live_bytes(uint64_t slots_used);
 /* Open it. On success the index is initialised, its count set, and `live` (index_live_bytes)
  * holds the live map, of which all is checked; otherwise that holds anything. The pages of the table are read
  * and checked when they are first used. -ENOENT, -ESTALE it is of something else, -EBADMSG

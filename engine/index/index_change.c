@@ -11,19 +11,9 @@
 #include "engine/index/index.h"
 #include "engine/index/index_table.h"
 
-#define ENTRIES_MIN (4 * INDEX_PAGE_ENTRIES)
 /* Copied for each insert that is announced. A sixteenth of the table's size in inserts, and all
  * is there: it is three quarters full when that begins, and 13 of 16 parts when it ends. */
 #define COPY_ENTRIES 16u
-
-uint64_t index_entries_for(uint64_t count)
-{
-	uint64_t entries = count + count / 2;
-
-	if (entries < ENTRIES_MIN)
-		return ENTRIES_MIN;
-	return (entries + INDEX_PAGE_ENTRIES - 1) / INDEX_PAGE_ENTRIES * INDEX_PAGE_ENTRIES;
-}
 
 static void store_entry(struct index_table *table, uint64_t at, uint64_t value)
 {
@@ -144,7 +134,8 @@ static bool is_copied(const struct index *index, uint64_t at)
 	return index->next && at < index->copied;
 }
 
-void index_settle(struct index *index)
+/* Fill the next table, where there is one, and use it. */
+static void settle(struct index *index)
 {
 	if (index->next)
 		copy_some(index, UINT64_MAX);
@@ -176,7 +167,7 @@ int index_make_room(struct index *index, uint64_t count)
 			copy_some(index, count * COPY_ENTRIES);
 			return 0;
 		}
-		index_settle(index);
+		settle(index);
 	}
 }
 
@@ -184,35 +175,16 @@ int index_drop_tombs(struct index *index)
 {
 	int r;
 
-	index_settle(index);
+	settle(index);
 	r = index->tombs > 0 ? begin_next(index, atomic_load(&index->count)) : 0;
 	if (r)
 		return r;
-	index_settle(index);
+	settle(index);
 	if (index->former) {
 		epoch_wait();
 		index_free_former(index, index_take_former(index));
 	}
 	return 0;
-}
-
-struct index_table *index_take_former(struct index *index)
-{
-	struct index_table *former = index->former;
-
-	index->former = NULL;
-	return former;
-}
-
-void index_free_former(struct index *index, struct index_table *former)
-{
-	while (former) {
-		struct index_table *next = former->former;
-
-		atomic_fetch_sub(&index->bytes, former->bytes);
-		index_table_free(former);
-		former = next;
-	}
 }
 
 void index_swap(struct index *index, struct index *with)
@@ -223,7 +195,7 @@ void index_swap(struct index *index, struct index *with)
 	uint64_t bytes = atomic_load(&index->bytes);
 
 	assert(!index->next && !index->former);
-	index_settle(with);
+	settle(with);
 	index_free_former(with, index_take_former(with));
 	index->is_saved = with->is_saved = false;
 	atomic_store(&index->count, atomic_load(&with->count));

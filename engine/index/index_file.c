@@ -9,52 +9,7 @@
 #include "engine/index/index.h"
 #include "engine/index/index_table.h"
 #include "engine/media/bytes.h"
-
-void index_lay_out(struct index_layout *layout, uint64_t entries, uint64_t slots_used)
-{
-	layout->entries = entries;
-	layout->table_pages = entries / INDEX_PAGE_ENTRIES;
-	layout->live_pages = ((slots_used + 63) / 64 * 8 + INDEX_PAGE_BYTES - 1) / INDEX_PAGE_BYTES;
-	layout->table_at = INDEX_PAGE_BYTES;
-	layout->live_at = layout->table_at + layout->table_pages * INDEX_PAGE_BYTES;
-	layout->sums_at = layout->live_at + layout->live_pages * INDEX_PAGE_BYTES;
-}
-
-uint64_t index_live_bytes(uint64_t slots_used)
-{
-	struct index_layout layout;
-
-	index_lay_out(&layout, 0, slots_used);
-	return layout.live_pages * INDEX_PAGE_BYTES;
-}
-
-uint64_t index_page_sum(const uint8_t *page, uint64_t number)
-{
-	uint8_t tail[16];
-
-	put_le64(tail, XXH3_64bits(page, INDEX_PAGE_BYTES));
-	put_le64(tail + 8, number);
-	return XXH3_64bits(tail, sizeof(tail));
-}
-
-static void put_header(uint8_t *page, const struct index_layout *layout,
-                       const struct index_stamp *stamp, uint64_t count, uint64_t sums_hash)
-{
-	memset(page, 0, INDEX_PAGE_BYTES);
-	memcpy(page, INDEX_MAGIC, 8);
-	put_le32(page + 8, INDEX_VERSION);
-	memcpy(page + 16, stamp->uuid, 16);
-	put_le64(page + 32, stamp->lsn);
-	put_le64(page + 40, stamp->slots_used);
-	put_le64(page + 48, count);
-	put_le64(page + 56, layout->entries);
-	put_le64(page + 64, layout->table_at);
-	put_le64(page + 72, layout->live_at);
-	put_le64(page + 80, layout->sums_at);
-	put_le64(page + 88, layout->table_pages + layout->live_pages);
-	put_le64(page + 96, sums_hash);
-	put_le64(page + INDEX_PAGE_BYTES - 8, XXH3_64bits(page, INDEX_PAGE_BYTES - 8));
-}
+#include "engine/media/index_layout.h"
 
 /* Fill one page of the file's body: table pages first, then the live map. */
 static void put_page(uint8_t *page, uint64_t number, const struct index_layout *layout,
@@ -125,8 +80,8 @@ int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
 	if (r == 0)
 		r = io_write_all(io, fd, sums, pages * 8, layout.sums_at);
 	if (r == 0) {
-		put_header(header, &layout, stamp, atomic_load(&index->count),
-		           XXH3_64bits(sums, pages * 8));
+		index_header_encode(header, &layout, stamp, atomic_load(&index->count),
+		                    XXH3_64bits(sums, pages * 8));
 		r = io_write_all(io, fd, header, INDEX_PAGE_BYTES, 0);
 	}
 	if (r == 0)

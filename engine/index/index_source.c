@@ -2,17 +2,17 @@
  * The snapshot of the index as what a table is read from, page by page as they are used. A
  * page is read into the table's own memory, so that what was checked once stays so.
  */
+#include "engine/index/index_source.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <xxhash.h>
 
-#include "engine/index/index_table.h"
 #include "engine/media/bytes.h"
-
-#define ENTRIES_MAX (UINT64_C(1) << 33) /* 2^32 slots at half load */
 
 struct index_source {
 	const struct quiver_io *io;
@@ -23,34 +23,6 @@ struct index_source {
 	_Atomic int error; /* of the last page that could not be used */
 	_Atomic uint64_t ready[]; /* a bit for each page of the table: it is in memory */
 };
-
-/* 0, -EBADMSG, -ESTALE; *count and *layout from the header, every field checked. */
-static int check_header(const uint8_t *page, const struct index_stamp *stamp, uint64_t *count,
-                        struct index_layout *layout, uint64_t *sums_hash)
-{
-	struct index_layout want;
-
-	if (memcmp(page, INDEX_MAGIC, 8) != 0 ||
-	    get_le64(page + INDEX_PAGE_BYTES - 8) != XXH3_64bits(page, INDEX_PAGE_BYTES - 8))
-		return -EBADMSG;
-	if (get_le32(page + 8) != INDEX_VERSION || memcmp(page + 16, stamp->uuid, 16) != 0 ||
-	    get_le64(page + 32) != stamp->lsn || get_le64(page + 40) != stamp->slots_used)
-		return -ESTALE;
-	*count = get_le64(page + 48);
-	layout->entries = get_le64(page + 56);
-	if (layout->entries == 0 || layout->entries > ENTRIES_MAX ||
-	    layout->entries % INDEX_PAGE_ENTRIES != 0 || *count > stamp->slots_used ||
-	    *count >= layout->entries)
-		return -EBADMSG;
-	index_lay_out(&want, layout->entries, stamp->slots_used);
-	if (get_le64(page + 64) != want.table_at || get_le64(page + 72) != want.live_at ||
-	    get_le64(page + 80) != want.sums_at ||
-	    get_le64(page + 88) != want.table_pages + want.live_pages)
-		return -EBADMSG;
-	*layout = want;
-	*sums_hash = get_le64(page + 96);
-	return 0;
-}
 
 /* Header and page checksums; *sums is malloc'd. */
 static int read_frame(const struct quiver_io *io, int fd, const struct index_stamp *stamp,
@@ -63,7 +35,7 @@ static int read_frame(const struct quiver_io *io, int fd, const struct index_sta
 	int r = io_read_all(io, fd, header, INDEX_PAGE_BYTES, 0);
 
 	if (r == 0)
-		r = check_header(header, stamp, count, layout, &sums_hash);
+		r = index_header_decode(header, stamp, count, layout, &sums_hash);
 	if (r == 0)
 		r = io->stat(io, fd, &st);
 	if (r)
@@ -162,10 +134,10 @@ bool index_source_has(struct index_source *source, uint64_t page)
 
 /* A page that was read, into the table. Two threads may do so at a time: what they store is the
  * same, and nobody changes a table before all of its pages are there and those threads gone. */
-static int take_page(struct index_source *source, struct index_table *table, const uint8_t *page,
+static int take_page(struct index_source *source, _Atomic uint32_t *entries, const uint8_t *page,
                      uint64_t number)
 {
-	_Atomic uint32_t *to = table->entries + number * INDEX_PAGE_ENTRIES;
+	_Atomic uint32_t *to = entries + number * INDEX_PAGE_ENTRIES;
 
 	if (!sum_fits(source->sums, page, number))
 		return -EBADMSG;
@@ -189,7 +161,7 @@ static int failed(struct index_source *source, int r)
 	return r;
 }
 
-int index_source_use(struct index_source *source, struct index_table *table, uint64_t page)
+int index_source_use(struct index_source *source, _Atomic uint32_t *entries, uint64_t page)
 {
 	uint8_t bytes[INDEX_PAGE_BYTES];
 	int r;
@@ -199,14 +171,14 @@ int index_source_use(struct index_source *source, struct index_table *table, uin
 	r = io_read_all(source->io, source->fd, bytes, sizeof(bytes),
 	                source->layout.table_at + page * INDEX_PAGE_BYTES);
 	if (r == 0)
-		r = take_page(source, table, bytes, page);
+		r = take_page(source, entries, bytes, page);
 	return failed(source, r);
 }
 
 /* Whether a table that is all there names each slot of the live map once, and no other: one whose
  * pages match their checksums and that lies all the same would name slots that are given to others,
  * or cut off. 0, -EBADMSG, -ENOMEM. */
-static int compare_live(const struct index_source *source, const struct index_table *table,
+static int compare_live(const struct index_source *source, const _Atomic uint32_t *entries,
                         const uint64_t *live)
 {
 	uint64_t words = (source->slots_used + 63) / 64;
@@ -218,8 +190,8 @@ static int compare_live(const struct index_source *source, const struct index_ta
 
 	if (!seen)
 		return -ENOMEM;
-	for (uint64_t at = 0; at < table->size; at++) {
-		uint64_t entry = atomic_load_explicit(&table->entries[at], memory_order_relaxed);
+	for (uint64_t at = 0; at < source->layout.entries; at++) {
+		uint64_t entry = atomic_load_explicit(&entries[at], memory_order_relaxed);
 
 		seen[entry / 64] |= UINT64_C(1) << entry % 64;
 		found += entry != INDEX_EMPTY;
@@ -233,7 +205,7 @@ static int compare_live(const struct index_source *source, const struct index_ta
 	return same && found == 0 ? 0 : -EBADMSG;
 }
 
-int index_source_use_all(struct index_source *source, struct index_table *table,
+int index_source_use_all(struct index_source *source, _Atomic uint32_t *entries,
                          const uint64_t *live)
 {
 	uint64_t pages = source->layout.table_pages;
@@ -249,12 +221,12 @@ int index_source_use_all(struct index_source *source, struct index_table *table,
 		                source->layout.table_at + first * INDEX_PAGE_BYTES);
 		for (uint64_t i = 0; r == 0 && i < n; i++)
 			if (!index_source_has(source, first + i))
-				r = take_page(source, table, chunk + i * INDEX_PAGE_BYTES,
+				r = take_page(source, entries, chunk + i * INDEX_PAGE_BYTES,
 				              first + i);
 	}
 	free(chunk);
 	if (r == 0)
-		r = compare_live(source, table, live);
+		r = compare_live(source, entries, live);
 	return r == -ENOMEM ? r : failed(source, r);
 }
 

@@ -1,6 +1,5 @@
 /*
- * index_table.h - the table inside an index, and the snapshot that it may come from;
- * index.c, index_change.c, index_file.c and index_source.c only.
+ * index_table.h - the table inside an index; index.c, index_change.c and index_file.c only.
  */
 #ifndef QUIVER_INDEX_TABLE_H
 #define QUIVER_INDEX_TABLE_H
@@ -12,22 +11,9 @@
 
 #include <xxhash.h>
 
-#include "engine/disk/io.h"
-#include "engine/index/index.h"
+#include "engine/index/index_source.h"
 #include "engine/media/bytes.h"
-
-#define INDEX_EMPTY 0u
-#define INDEX_TOMB 1u
-#define INDEX_SLOT0 2u /* an entry is the slot plus this */
-
-#define INDEX_MAGIC "QUIVERIX"
-/* Its own: a snapshot of another one is made anew from the columns. */
-#define INDEX_VERSION 2u
-#define INDEX_PAGE_BYTES 4096u
-#define INDEX_PAGE_ENTRIES (INDEX_PAGE_BYTES / 4)
-#define INDEX_CHUNK_PAGES 256u /* read and written 1 MiB at a time */
-
-struct index_source;
+#include "engine/media/index_layout.h"
 
 struct index_table {
 	size_t bytes; /* of the mapping */
@@ -45,9 +31,6 @@ struct index_table *index_table_new(uint64_t size);
 void index_table_free(struct index_table *table);
 /* Entries for `count` IDs at a load of two thirds. */
 uint64_t index_entries_for(uint64_t count);
-/* Fill the next table, where there is one, and use it. Writer lock. */
-void index_settle(struct index *index);
-
 __extension__ typedef unsigned __int128 index_wide;
 
 /* Where the search for an ID begins: its hash, scaled to the table. */
@@ -68,34 +51,5 @@ static inline uint64_t index_entry(const struct index_table *table, uint64_t at)
 {
 	return atomic_load_explicit(&table->entries[at], memory_order_acquire);
 }
-
-/* Where everything is in the file; FORMAT.md, "index". */
-struct index_layout {
-	uint64_t entries;
-	uint64_t table_pages;
-	uint64_t live_pages;
-	uint64_t table_at, live_at, sums_at; /* offsets */
-};
-
-void index_lay_out(struct index_layout *layout, uint64_t entries, uint64_t slots_used);
-uint64_t index_page_sum(const uint8_t *page, uint64_t number);
-
-/* Open the file `index` and check all of it but the pages of its table: *count IDs, live
- * as in index_load. Errors, too. */
-int index_source_open(const struct quiver_io *io, int dir_fd, const struct index_stamp *stamp,
-                      struct index_source **source, uint64_t *entries, uint64_t *count,
-                      uint64_t *live);
-void index_source_close(struct index_source *source);
-/* Whether page `page` of the table is in memory already. As index_source_use. */
-bool index_source_has(struct index_source *source, uint64_t page);
-/* Have page `page` of the table in memory: 0, -EBADMSG, -errno of the read, which the source
- * remembers. Any thread, in an epoch section or under the writer lock. */
-int index_source_use(struct index_source *source, struct index_table *table, uint64_t page);
-/* The same for all pages, which must name the slots of the live map, once each. Writer lock. As
- * index_source_use, or -ENOMEM. */
-int index_source_use_all(struct index_source *source, struct index_table *table,
-                         const uint64_t *live);
-/* What index_source_use failed with last, or 0. Any thread. */
-int index_source_error(const struct index_source *source);
 
 #endif

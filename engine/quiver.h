@@ -282,14 +282,22 @@ int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_a
 int quiver_stat(struct quiver *store, uint64_t id, unsigned flags, struct quiver_attr *attr,
                 uint64_t *lsn);
 
-/* A copy of the IDs present at one moment, in slot order. */
-struct quiver_list {
-	uint64_t *ids;
-	size_t count;
-};
-/* -ENOMEM. Given back with quiver_list_free. */
-int quiver_list(struct quiver *store, struct quiver_list *list);
-void quiver_list_free(struct quiver_list *list);
+/*
+ * A listing: the IDs present at one moment, in slot order or nearly so, read in pieces.
+ * Listings opened while no ID comes or goes share one copy of 8 bytes an ID.
+ * `flags`: 0 or QUIVER_NOWAIT. -ENOMEM, -EAGAIN. *list is given back with
+ * quiver_list_close.
+ */
+struct quiver_list;
+int quiver_list_open(struct quiver *store, unsigned flags, struct quiver_list **list);
+/* Up to `max` IDs from `position` on, which counts from 0: how many there were (0 at the
+ * end), or -EAGAIN with QUIVER_NOWAIT in `flags`. Several threads may read one listing. */
+int64_t quiver_list_read(struct quiver *store, struct quiver_list *list, uint64_t position,
+                         unsigned flags, uint64_t *ids, size_t max);
+/* How many it has in all. */
+uint64_t quiver_list_count(struct quiver *store, const struct quiver_list *list);
+/* `list` may be NULL. Never waits. */
+void quiver_list_close(struct quiver *store, struct quiver_list *list);
 
 /* Vectors present now; of a store that is not exclusive, as far as known here. */
 uint64_t quiver_count(struct quiver *store);

@@ -9,15 +9,15 @@
 
 #include "engine/disk/columns.h"
 
-/* 32 KiB of ids.npy and 160 of meta.npy: about what the kernel reads ahead. */
-#define CHUNK_ROWS 4096u
-/* Pages of the column with the larger rows, of the smallest size, and one that is cut. */
-#define CHUNK_PAGES_MAX (CHUNK_ROWS * META_ROW_BYTES / 4096u + 2)
+/* Of the column with the larger rows, in pages of the smallest size. */
+#define PAGES_MAX(rows) ((rows)*META_ROW_BYTES / 4096u + 2)
 
-int residency_init(struct residency *residency, const struct columns *columns)
+/* A chunk's number takes 25 bits. */
+#define SECOND_BITS 32
+
+int residency_init(struct residency *residency)
 {
-	residency->chunks = columns->rows_max / CHUNK_ROWS + 1;
-	residency->seen = calloc(residency->chunks, sizeof(*residency->seen));
+	residency->seen = calloc(RESIDENCY_CHUNKS, sizeof(*residency->seen));
 	return residency->seen ? 0 : -ENOMEM;
 }
 
@@ -27,51 +27,58 @@ void residency_destroy(struct residency *residency)
 	residency->seen = NULL;
 }
 
-/* Whether all pages of rows [first, last] of a column are in memory; *own whether those of `slot`
- * are. */
-static bool rows_there(const struct column *column, uint64_t first, uint64_t last, uint64_t slot,
-                       bool *own)
+/* Whether all pages of rows [first, end) of a column are in memory. `pages` has room for them. */
+static bool rows_there(const struct column *column, uint64_t first, uint64_t end,
+                       unsigned char *pages)
 {
-	unsigned char pages[CHUNK_PAGES_MAX];
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t base = (uintptr_t)column->map + COLUMN_HEADER_BYTES;
 	uintptr_t from = (base + first * column->row_bytes) & ~(page - 1);
-	uintptr_t to = base + (last + 1) * column->row_bytes;
-	uintptr_t own_from = base + slot * column->row_bytes;
-	uintptr_t own_to = own_from + column->row_bytes;
-	bool all = true;
+	uintptr_t to = base + end * column->row_bytes;
 
-	*own = false;
+	if (to <= from)
+		return true;
 	if (mincore((void *)from, to - from, pages) != 0)
 		return false;
-	*own = true;
-	for (uintptr_t at = from; at < to; at += page) {
-		bool there = pages[(at - from) / page] & 1;
+	for (size_t i = 0; i < (to - from + page - 1) / page; i++)
+		if (!(pages[i] & 1))
+			return false;
+	return true;
+}
 
-		all = all && there;
-		if (at < own_to && at + page > own_from)
-			*own = *own && there;
-	}
-	return all;
+static bool both_there(const struct columns *columns, uint64_t first, uint64_t end)
+{
+	unsigned char pages[PAGES_MAX(RESIDENCY_CHUNK_ROWS)];
+
+	return rows_there(&columns->ids, first, end, pages) &&
+	       rows_there(&columns->meta, first, end, pages);
 }
 
 bool residency_has_row(struct residency *residency, const struct columns *columns, uint64_t slot)
 {
+	uint64_t chunk = slot / RESIDENCY_CHUNK_ROWS;
+	uint64_t first = chunk * RESIDENCY_CHUNK_ROWS;
 	uint64_t rows = atomic_load_explicit(&columns->rows, memory_order_relaxed);
-	uint64_t first = slot / CHUNK_ROWS * CHUNK_ROWS;
-	uint64_t last = first + CHUNK_ROWS <= rows ? first + CHUNK_ROWS - 1 : rows - 1;
-	_Atomic uint32_t *seen = &residency->seen[slot / CHUNK_ROWS];
-	bool own_id, own_meta, all;
+	uint64_t end = first + RESIDENCY_CHUNK_ROWS < rows ? first + RESIDENCY_CHUNK_ROWS : rows;
+	_Atomic uint64_t *seen = &residency->seen[chunk % RESIDENCY_CHUNKS];
 	struct timespec now;
-	uint32_t second;
+	uint64_t mark;
 
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail with this clock */
-	second = (uint32_t)now.tv_sec + 1;
-	if (atomic_load_explicit(seen, memory_order_relaxed) == second)
+	mark = chunk << SECOND_BITS | (uint32_t)(now.tv_sec + 1);
+	if (atomic_load_explicit(seen, memory_order_relaxed) == mark)
 		return true;
-	all = rows_there(&columns->ids, first, last, slot, &own_id);
-	all = rows_there(&columns->meta, first, last, slot, &own_meta) && all;
-	if (all)
-		atomic_store_explicit(seen, second, memory_order_relaxed);
-	return own_id && own_meta;
+	if (!both_there(columns, first, end))
+		/* Of rows that nobody has used yet there are no pages. */
+		return both_there(columns, slot, slot + 1);
+	atomic_store_explicit(seen, mark, memory_order_relaxed);
+	return true;
+}
+
+bool residency_has_rows(const struct columns *columns, uint64_t end)
+{
+	unsigned char pages[PAGES_MAX(RESIDENCY_ROWS_MAX)];
+
+	return rows_there(&columns->ids, 0, end, pages) &&
+	       rows_there(&columns->meta, 0, end, pages);
 }

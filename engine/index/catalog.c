@@ -5,6 +5,7 @@ void catalog_init(struct catalog *catalog, struct health *health)
 	catalog->health = health;
 	pthread_mutex_init(&catalog->writer_lock, NULL);
 	pthread_mutex_init(&catalog->publish_lock, NULL);
+	pthread_mutex_init(&catalog->list_lock, NULL);
 	attr_deltas_init(&catalog->attr_deltas);
 }
 
@@ -19,7 +20,7 @@ int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd
 	catalog->opened = true;
 	r = slots_init(&catalog->slots, catalog->columns.rows_max);
 	if (r == 0)
-		r = residency_init(&catalog->residency, &catalog->columns);
+		r = residency_init(&catalog->residency);
 	if (r == 0)
 		r = readers_init(&catalog->readers);
 	if (r == 0)
@@ -41,4 +42,5 @@ void catalog_destroy(struct catalog *catalog)
 	attr_deltas_destroy(&catalog->attr_deltas);
 	pthread_mutex_destroy(&catalog->writer_lock);
 	pthread_mutex_destroy(&catalog->publish_lock);
+	pthread_mutex_destroy(&catalog->list_lock);
 }

@@ -22,6 +22,14 @@
 #include "engine/index/readers.h"
 #include "engine/index/slots.h"
 
+/* The IDs present at one moment, in slot order; of quiver.h. */
+struct quiver_list {
+	size_t users; /* list lock */
+	uint64_t members, moves; /* of the index at that moment */
+	size_t count;
+	uint64_t ids[];
+};
+
 struct catalog {
 	struct columns columns;
 	struct slots slots;
@@ -35,6 +43,8 @@ struct catalog {
 	pthread_mutex_t publish_lock; /* within the writer lock; held while a group becomes
 	                                 visible, so that a listing sees all of it or none
 	                                 and need not wait for a sync */
+	pthread_mutex_t list_lock; /* within the publish lock */
+	struct quiver_list *newest_list; /* list lock; NULL where nobody has one */
 };
 
 /* All-zero memory becomes a catalog with nothing open. */
@@ -62,16 +72,25 @@ int catalog_get_copy(struct catalog *catalog, uint64_t id, void *to, struct quiv
                      uint64_t *lsn);
 int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct quiver_attr *attr,
                  uint64_t *lsn);
-int catalog_list(struct catalog *catalog, struct quiver_list *list);
-void catalog_list_free(struct quiver_list *list);
 uint64_t catalog_count(struct catalog *catalog);
 
+/* Report that a row cannot be used, for the reason `r` of columns_meta. -EIO. */
+int catalog_row_error(struct catalog *catalog, uint64_t id, uint64_t slot, int r);
 /* The row of a live slot with its attributes as set last. In an epoch section or under the
  * writer lock. 0, -EBADMSG, -EIO. */
 int catalog_row(struct catalog *catalog, uint64_t slot, uint64_t id, struct meta_row *row);
 /* Why `id` was not found: -ENOENT, or -EIO (reported) where damage may hide it. In an epoch
  * section or under the writer lock. */
 int catalog_missing(struct catalog *catalog, uint64_t id);
+
+/* ---- catalog_list.c ---- */
+
+/* As in quiver.h; what is opened is given back with catalog_list_close. */
+int catalog_list_open(struct catalog *catalog, unsigned flags, struct quiver_list **list);
+size_t catalog_list_read(const struct quiver_list *list, uint64_t position, uint64_t *ids,
+                         size_t max);
+/* `list` may be NULL. */
+void catalog_list_close(struct catalog *catalog, struct quiver_list *list);
 
 /* ---- index_rebuild.c ---- */
 

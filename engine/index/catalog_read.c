@@ -28,7 +28,7 @@ int catalog_row(struct catalog *catalog, uint64_t slot, uint64_t id, struct meta
 	return columns_meta(&catalog->columns, slot, id, row);
 }
 
-static int row_error(struct catalog *catalog, uint64_t id, uint64_t slot, int r)
+int catalog_row_error(struct catalog *catalog, uint64_t id, uint64_t slot, int r)
 {
 	if (r == -EBADMSG) {
 		atomic_fetch_add(&catalog->health->counters.checksum_errors, 1);
@@ -102,7 +102,7 @@ static int find_once(struct catalog *catalog, uint64_t id, uint64_t *slot, struc
 		return r;
 	if (pin)
 		let_go(catalog, *slot, *pin);
-	return row_error(catalog, id, *slot, r);
+	return catalog_row_error(catalog, id, *slot, r);
 }
 
 /* The same, but never -EAGAIN. */
@@ -311,66 +311,6 @@ int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct qu
 	if (r == 0 && lsn)
 		*lsn = row.lsn;
 	return r;
-}
-
-/* IDs of the set bits of a live map, in slot order, but for those of damaged rows, which are
- * reported. Inside the epoch section in which the map was copied, so that none of the slots is
- * reused meanwhile. */
-static size_t ids_of(struct catalog *catalog, const uint64_t *live, uint64_t words, uint64_t *ids)
-{
-	size_t n = 0;
-
-	for (uint64_t word = 0; word < words; word++)
-		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
-			uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(bits);
-			uint64_t id = columns_id(&catalog->columns, slot);
-			struct meta_row row;
-			int r = columns_meta(&catalog->columns, slot, id, &row);
-
-			if (r)
-				(void)row_error(catalog, id, slot, r);
-			else
-				ids[n++] = id;
-		}
-	return n;
-}
-
-int catalog_list(struct catalog *catalog, struct quiver_list *list)
-{
-	struct slots_counts counts;
-	uint64_t *live = NULL;
-	uint64_t words;
-	uint64_t count = 0;
-	int r;
-
-	memset(list, 0, sizeof(*list));
-	pthread_mutex_lock(&catalog->publish_lock);
-	slots_counts(&catalog->slots, &counts);
-	words = (counts.used + 63) / 64;
-	live = malloc(words * 8 + 8);
-	for (uint64_t i = 0; live && i < words; i++) {
-		live[i] = atomic_load_explicit(&catalog->slots.live[i], memory_order_relaxed);
-		count += (uint64_t)__builtin_popcountll(live[i]);
-	}
-	/* Not as many as the index has: it can lack some where its snapshot was wrong. */
-	list->ids = malloc(count * 8 + 8);
-	r = live && list->ids ? 0 : -ENOMEM;
-	epoch_enter();
-	pthread_mutex_unlock(&catalog->publish_lock);
-	if (r == 0)
-		list->count = ids_of(catalog, live, words, list->ids);
-	epoch_leave();
-	free(live);
-	if (r)
-		catalog_list_free(list);
-	return r;
-}
-
-void catalog_list_free(struct quiver_list *list)
-{
-	free(list->ids);
-	list->ids = NULL;
-	list->count = 0;
 }
 
 uint64_t catalog_count(struct catalog *catalog)

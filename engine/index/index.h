@@ -20,6 +20,8 @@ struct index {
 	const struct columns *columns;
 	struct index_table *_Atomic table; /* written under the writer lock */
 	_Atomic uint64_t count; /* writer lock */
+	_Atomic uint64_t members; /* writer lock; how often an ID came or went */
+	_Atomic uint64_t moves; /* writer lock; how often one went to another slot */
 	_Atomic bool misses_some; /* made of rows of which some are damaged: an ID that is not
 	                             found may be there. Written under the writer lock */
 	uint64_t tombs; /* writer lock; removed entries that still cost probes */

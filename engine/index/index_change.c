@@ -216,6 +216,7 @@ void index_insert(struct index *index, uint64_t id, uint64_t slot)
 	if (is_copied(index, place(atomic_load(&index->table), id, slot)))
 		(void)place(index->next, id, slot);
 	atomic_fetch_add(&index->count, 1);
+	atomic_fetch_add(&index->members, 1);
 }
 
 void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot)
@@ -226,6 +227,7 @@ void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot
 	store_entry(table, at, slot + INDEX_SLOT0);
 	if (is_copied(index, at))
 		store_entry(index->next, position_of(index->next, id, old), slot + INDEX_SLOT0);
+	atomic_fetch_add(&index->moves, 1);
 }
 
 void index_remove(struct index *index, uint64_t id, uint64_t slot)
@@ -237,4 +239,5 @@ void index_remove(struct index *index, uint64_t id, uint64_t slot)
 	if (is_copied(index, at))
 		index->next_tombs += take_away(index->next, position_of(index->next, id, slot));
 	atomic_fetch_sub(&index->count, 1);
+	atomic_fetch_add(&index->members, 1);
 }

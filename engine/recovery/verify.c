@@ -6,16 +6,16 @@
 
 int verify_run(struct catalog *catalog, const struct verification *verification)
 {
-	struct quiver_list list;
+	struct quiver_list *list;
 	uint64_t mismatches = 0;
-	int r = catalog_list(catalog, &list);
+	int r = catalog_list_open(catalog, 0, &list);
 
 	if (r)
 		return r;
-	for (size_t i = 0; i < list.count && !atomic_load(verification->stop); i++) {
+	for (size_t i = 0; i < list->count && !atomic_load(verification->stop); i++) {
 		struct quiver_ref ref;
 
-		r = catalog_get(catalog, list.ids[i], 0, &ref);
+		r = catalog_get(catalog, list->ids[i], 0, &ref);
 		if (r == 0) {
 			r = catalog_ref_verify(catalog, &ref, 0);
 			catalog_unref(catalog, &ref);
@@ -23,9 +23,9 @@ int verify_run(struct catalog *catalog, const struct verification *verification)
 		/* -ENOENT: removed since. The rest is reported by who found it. */
 		if (r && r != -ENOENT)
 			mismatches++;
-		if (i % PROGRESS_STEPS == 0 || i + 1 == list.count)
-			verification->progress(verification->arg, i + 1, list.count, mismatches);
+		if (i % PROGRESS_STEPS == 0 || i + 1 == list->count)
+			verification->progress(verification->arg, i + 1, list->count, mismatches);
 	}
-	catalog_list_free(&list);
+	catalog_list_close(catalog, list);
 	return mismatches ? -EIO : 0;
 }

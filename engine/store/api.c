@@ -112,16 +112,38 @@ int quiver_stat(struct quiver *store, uint64_t id, unsigned flags, struct quiver
 	            : catalog_stat(&store->catalog, id, flags, attr, lsn);
 }
 
-int quiver_list(struct quiver *store, struct quiver_list *list)
+int quiver_list_open(struct quiver *store, unsigned flags, struct quiver_list **list)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->list(store, list) : catalog_list(&store->catalog, list);
+	return kind ? kind->list_open(store, flags, list)
+	            : catalog_list_open(&store->catalog, flags, list);
 }
 
-void quiver_list_free(struct quiver_list *list)
+int64_t quiver_list_read(struct quiver *store, struct quiver_list *list, uint64_t position,
+                         unsigned flags, uint64_t *ids, size_t max)
 {
-	catalog_list_free(list);
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->list_read(store, list, position, flags, ids, max)
+	            : (int64_t)catalog_list_read(list, position, ids, max);
+}
+
+uint64_t quiver_list_count(struct quiver *store, const struct quiver_list *list)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->list_count(store, list) : list->count;
+}
+
+void quiver_list_close(struct quiver *store, struct quiver_list *list)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		catalog_list_close(&store->catalog, list);
+	else if (list)
+		kind->list_close(store, list);
 }
 
 uint64_t quiver_count(struct quiver *store)

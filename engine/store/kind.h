@@ -30,7 +30,12 @@ struct quiver_kind {
 	                uint64_t *lsn);
 	int (*stat)(struct quiver *store, uint64_t id, unsigned flags, struct quiver_attr *attr,
 	            uint64_t *lsn);
-	int (*list)(struct quiver *store, struct quiver_list *list);
+	/* A struct quiver_list is of the kind's own making. */
+	int (*list_open)(struct quiver *store, unsigned flags, struct quiver_list **list);
+	int64_t (*list_read)(struct quiver *store, struct quiver_list *list, uint64_t position,
+	                     unsigned flags, uint64_t *ids, size_t max);
+	uint64_t (*list_count)(struct quiver *store, const struct quiver_list *list);
+	void (*list_close)(struct quiver *store, struct quiver_list *list); /* not NULL */
 	uint64_t (*count)(struct quiver *store);
 
 	int (*put)(struct quiver *store, uint64_t id, const void *data,

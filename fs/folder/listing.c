@@ -25,8 +25,8 @@
 #include "fs/scratch/scratch.h"
 #include "fs/vector/vector_attr.h"
 
-/* Copying more IDs than this at once is left to a worker: a few 100 us. */
-#define LISTING_INLINE_MAX 65536u
+/* IDs taken out of the store's listing at a time. */
+#define IDS_AT_ONCE 128u
 
 /* Names that come with attributes whoever asks: what fts(3), and so find and du, reads at once,
  * and a little more. The kernel then keeps at most 160 MB. */
@@ -45,7 +45,9 @@ struct listing {
 	struct handoff handoff;
 	pthread_mutex_t lock;
 	bool taken; /* lock; the copies below were made */
-	struct quiver_list ids; /* lock */
+	struct quiver *store; /* that `ids` is of */
+	struct quiver_list *ids; /* lock; shared with other listings by the store */
+	uint64_t count; /* lock; of them */
 	uint64_t *scratch; /* lock; nodes */
 	size_t scratch_count; /* lock */
 	uint64_t probes; /* lock; passed since the start */
@@ -80,7 +82,8 @@ void listing_free(struct listing *listing)
 {
 	if (listing == NULL)
 		return;
-	quiver_list_free(&listing->ids);
+	if (listing->ids != NULL)
+		quiver_list_close(listing->store, listing->ids);
 	free(listing->scratch);
 	pthread_mutex_destroy(&listing->lock);
 	free(listing);
@@ -121,26 +124,28 @@ void listing_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_error(req, 0);
 }
 
-/* Copy what is there now. -ENOMEM; then the former copy, if any, stays. */
-static int take(struct fs *fs, struct listing *listing)
+/* Take what is there now. -ENOMEM, -EAGAIN; then what was taken before, if anything, stays. */
+static int take(struct fs *fs, struct listing *listing, unsigned flags)
 {
-	struct quiver_list ids = { 0 };
+	struct quiver_list *ids = NULL;
 	uint64_t *scratch = NULL;
 	size_t count = 0;
 	int err;
 
-	err = quiver_list(fs->store, &ids);
+	err = quiver_list_open(fs->store, flags, &ids);
 	if (err != 0)
 		return err;
 	err = scratch_list(fs, &scratch, &count);
 	if (err != 0) {
-		quiver_list_free(&ids);
+		quiver_list_close(fs->store, ids);
 		return err;
 	}
 	pthread_mutex_lock(&listing->lock);
-	quiver_list_free(&listing->ids);
+	quiver_list_close(fs->store, listing->ids);
 	free(listing->scratch);
+	listing->store = fs->store;
 	listing->ids = ids;
+	listing->count = quiver_list_count(fs->store, ids);
 	listing->scratch = scratch;
 	listing->scratch_count = count;
 	listing->taken = true;
@@ -249,20 +254,48 @@ static bool is_bare(const struct listing *l, const struct page *page, bool probe
 	return l->names_only || probe || page->offset - DOTS >= ATTRIBUTES_FIRST;
 }
 
-/* The caller holds the listing's lock. */
-static void add_vectors(struct page *page)
+/* A few IDs of a listing. */
+struct window {
+	uint64_t from; /* position of the first */
+	uint64_t count;
+	uint64_t ids[IDS_AT_ONCE];
+};
+
+/* The ID at a position below l->count. The listing's lock is held. 0, or what the store says. */
+static int id_at(struct listing *l, struct window *window, uint64_t position, uint64_t *id)
+{
+	if (position - window->from >= window->count) {
+		int64_t got =
+			quiver_list_read(l->store, l->ids, position, 0, window->ids, IDS_AT_ONCE);
+
+		if (got <= 0)
+			return got < 0 ? (int)got : -EIO;
+		window->from = position;
+		window->count = (uint64_t)got;
+	}
+	*id = window->ids[position - window->from];
+	return 0;
+}
+
+/* The caller holds the listing's lock. 0, or why none could be added. */
+static int add_vectors(struct page *page)
 {
 	struct listing *l = page->listing;
 	struct fuse_entry_param entry;
 	char name[SCRATCH_NAME_MAX + 1];
+	struct window window = { .count = 0 };
 
 	if (page->offset == DOTS)
 		begin(page->attempt.fs, l);
 	judge(page->attempt.fs, l);
-	while (page->offset - DOTS < l->ids.count) {
-		uint64_t id = l->ids.ids[page->offset - DOTS];
-		bool probe = listing_is_probe(id);
+	while (page->offset - DOTS < l->count) {
+		uint64_t id = 0;
+		bool probe;
+		int err = id_at(l, &window, page->offset - DOTS, &id);
 
+		if (err != 0)
+			return page->used > 0 ? 0 : err;
+		probe = listing_is_probe(id);
 		(void)tree_format_id(id, name);
 		if (vector_dirent(page, id, is_bare(l, page, probe), &entry) != 0)
 			page->offset++;
@@ -272,18 +305,19 @@ static void add_vectors(struct page *page)
 			break;
 	}
 	atomic_store(&page->attempt.fs->listed_probes, l->probes);
-	if (page->offset - DOTS < l->ids.count)
-		return;
-	while (page->offset - DOTS - l->ids.count < l->scratch_count) {
-		uint64_t ino = l->scratch[page->offset - DOTS - l->ids.count];
+	if (page->offset - DOTS < l->count)
+		return 0;
+	while (page->offset - DOTS - l->count < l->scratch_count) {
+		uint64_t ino = l->scratch[page->offset - DOTS - l->count];
 
 		memset(&entry, 0, sizeof(entry));
 		/* Not counted by the kernel as looked up: it asks when it needs it. */
 		if (scratch_describe(page->attempt.fs, ino, name, &entry.attr) != 0)
 			page->offset++;
 		else if (!add(page, name, &entry))
-			return;
+			break;
 	}
+	return 0;
 }
 
 /* Root and control/ are the fixed nodes; what a mount does not have is skipped. */
@@ -321,7 +355,7 @@ static void reply_page(struct page *page)
 		page->data = reply.data;
 		if (add_dots(page) && page->listing != NULL) {
 			pthread_mutex_lock(&page->listing->lock);
-			add_vectors(page);
+			err = add_vectors(page);
 			pthread_mutex_unlock(&page->listing->lock);
 		} else if (page->offset >= DOTS && page->listing == NULL) {
 			add_fixed(page);
@@ -344,7 +378,6 @@ static bool must_take(struct fs *fs, struct listing *listing, uint64_t offset)
 	return !taken || (offset == 0 && !fs->no_open);
 }
 
-/* Copying many IDs is left to a worker. */
 static int page_answer(struct attempt *attempt, bool may_wait)
 {
 	struct page *page = (struct page *)attempt;
@@ -352,9 +385,9 @@ static int page_answer(struct attempt *attempt, bool may_wait)
 	int err = 0;
 
 	if (page->listing != NULL && must_take(fs, page->listing, page->offset)) {
-		if (!may_wait && quiver_count(fs->store) > LISTING_INLINE_MAX)
-			return -EAGAIN;
-		err = take(fs, page->listing);
+		err = take(fs, page->listing, may_wait ? 0u : QUIVER_NOWAIT);
+		if (err == -EAGAIN)
+			return err;
 	}
 	if (err == 0) {
 		reply_page(page);

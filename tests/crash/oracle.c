@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "chance.h"
+#include "tests/common/listed.h"
 
 uint64_t oracle_id(unsigned i)
 {
@@ -153,7 +154,7 @@ static int read_entry(struct quiver *store, uint32_t vector_bytes, unsigned i,
 int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state *state, char *why,
                 size_t room)
 {
-	struct quiver_list list = { 0 };
+	struct listed list = { 0 };
 	uint64_t present = 0;
 	size_t listed;
 
@@ -168,10 +169,10 @@ int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state
 		}
 		present += state->entries[i].present;
 	}
-	if (quiver_list(store, &list) != 0)
+	if (listed_all(store, &list) != 0)
 		abort();
 	listed = list.count;
-	quiver_list_free(&list);
+	listed_free(&list);
 	if (quiver_count(store) != present || listed != present) {
 		(void)snprintf(why, room,
 		               "%" PRIu64 " vectors counted, %zu listed, but %" PRIu64

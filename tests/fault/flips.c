@@ -15,6 +15,7 @@
 
 #include "faults.h"
 #include "script.h"
+#include "tests/common/listed.h"
 #include "tests/common/random.h"
 
 #define SHORT_RUN_BITS 2200u /* of each file */
@@ -209,9 +210,9 @@ static void check(struct trial *trial)
 static void compare_list(struct trial *trial, struct quiver *store, const bool damaged[WORLD_IDS])
 {
 	bool listed[WORLD_IDS] = { false };
-	struct quiver_list list;
+	struct listed list;
 
-	if (quiver_list(store, &list) != 0)
+	if (listed_all(store, &list) != 0)
 		abort();
 	for (size_t i = 0; i < list.count; i++) {
 		uint64_t id = list.ids[i];
@@ -224,7 +225,7 @@ static void compare_list(struct trial *trial, struct quiver *store, const bool d
 		else if (!trial->noticed)
 			wrong(trial, "vector %" PRIu64 " is listed, but never was", id);
 	}
-	quiver_list_free(&list);
+	listed_free(&list);
 	for (uint64_t id = 0; id < WORLD_IDS; id++)
 		if (trial->world->ids[id].version && !listed[id] && !damaged[id])
 			wrong(trial, "vector %" PRIu64 " is not listed", id);

@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include "tests/common/listed.h"
 #include <errno.h>
 #include <string.h>
 
@@ -66,9 +67,9 @@ static const char *compare_list(const struct world *world, struct quiver *store,
 {
 	bool seen[WORLD_IDS] = { false };
 	const char *why = NULL;
-	struct quiver_list list;
+	struct listed list;
 
-	if (quiver_list(store, &list) != 0)
+	if (listed_all(store, &list) != 0)
 		return "no list";
 	for (size_t i = 0; !why && i < list.count; i++) {
 		*id = list.ids[i];
@@ -83,7 +84,7 @@ static const char *compare_list(const struct world *world, struct quiver *store,
 		why = "the list is too short";
 	if (!why && quiver_count(store) != list.count)
 		why = "the count is not that of the list";
-	quiver_list_free(&list);
+	listed_free(&list);
 	return why;
 }
 

@@ -1,5 +1,6 @@
 #include "fuzz.h"
 
+#include "tests/common/listed.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,16 +157,16 @@ void fuzz_store(enum fuzz_use use, bool killed, struct memdisk_image *image, str
 bool fuzz_read_all(struct quiver *store)
 {
 	static uint8_t bytes[FUZZ_BYTES];
-	struct quiver_list list;
+	struct listed list;
 	bool whole = true;
 
-	FUZZ_CHECK(quiver_list(store, &list) == 0);
+	FUZZ_CHECK(listed_all(store, &list) == 0);
 	for (size_t i = 0; i < list.count; i++) {
 		int r = quiver_get_copy(store, list.ids[i], bytes, NULL, NULL);
 
 		FUZZ_CHECK(r == 0 || r == -EIO || r == -ENOENT);
 		whole = whole && r == 0;
 	}
-	quiver_list_free(&list);
+	listed_free(&list);
 	return whole;
 }

@@ -20,7 +20,9 @@ static int use(struct quiver *store)
 {
 	struct quiver_attr attr = { .mtime_ns = 1, .mode = 0640 };
 	float vector[DIM] = { 1.5f, -2.0f, 0.25f }, copy[DIM];
-	struct quiver_list list;
+	struct quiver_list *list;
+	uint64_t ids[8];
+	int64_t count = 0;
 	int err = 0;
 
 	for (uint64_t id = 10; id < 15 && err == 0; id++)
@@ -30,11 +32,12 @@ static int use(struct quiver *store)
 	if (err == 0)
 		err = quiver_get_copy(store, 11, copy, NULL, NULL);
 	if (err == 0)
-		err = quiver_list(store, &list);
+		err = quiver_list_open(store, 0, &list);
 	if (err < 0)
 		return err;
-	printf("%d %zu %d\n", memcmp(vector, copy, sizeof(vector)), list.count, wal_append());
-	quiver_list_free(&list);
+	count = quiver_list_read(store, list, 0, 0, ids, 8);
+	printf("%d %d %d\n", memcmp(vector, copy, sizeof(vector)), (int)count, wal_append());
+	quiver_list_close(store, list);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "store_test.h"
+#include "tests/common/listed.h"
 
 /* Everybody at once on one store. IDs below STEADY always exist and only get newer; those above
  * come in pairs whose vector is renamed to and fro, removed and written anew. Each ID has one
@@ -186,9 +187,9 @@ static void *lister(void *arg)
 
 	while (!atomic_load(&w->shared->stop)) {
 		unsigned seen[STEADY + 2 * PAIRS] = { 0 };
-		struct quiver_list list;
+		struct listed list;
 
-		MUST(quiver_list(w->shared->store, &list) == 0);
+		MUST(listed_all(w->shared->store, &list) == 0);
 		for (size_t i = 0; i < list.count; i++) {
 			MUST(list.ids[i] < STEADY + 2 * PAIRS);
 			if (list.ids[i] < STEADY + 2 * PAIRS)
@@ -196,7 +197,7 @@ static void *lister(void *arg)
 		}
 		for (unsigned id = 0; id < STEADY + 2 * PAIRS; id++)
 			MUST(id < STEADY ? seen[id] == 1 : seen[id] <= 1);
-		quiver_list_free(&list);
+		listed_free(&list);
 		atomic_fetch_add(&w->shared->lists, 1);
 		usleep(200);
 	}

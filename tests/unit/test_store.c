@@ -5,6 +5,7 @@
 
 #include "engine/base/sizes.h"
 #include "store_test.h"
+#include "tests/common/listed.h"
 
 #define PREFETCH_BYTES 65536u /* of a vector: several pages */
 #define PREFETCH_ID 40u /* far behind what is read of the file when it is opened */
@@ -95,7 +96,7 @@ static void test_put_get_stat_remove_and_list(void **state)
 	struct quiver *store = open_with(s, NULL);
 	struct quiver_attr want = attr_of(5);
 	struct quiver_attr attr;
-	struct quiver_list list;
+	struct listed list;
 	struct quiver_ref ref;
 	uint64_t lsn = 0;
 
@@ -112,11 +113,11 @@ static void test_put_get_stat_remove_and_list(void **state)
 	assert_int_equal(vector_version(ref.data, s->n, 3), 5);
 	quiver_unref(store, &ref);
 	assert_int_equal(quiver_remove(store, 4, 0, NULL), 0);
-	assert_int_equal(quiver_list(store, &list), 0);
+	assert_int_equal(listed_all(store, &list), 0);
 	assert_int_equal(list.count, 9);
 	for (size_t i = 0; i < 9; i++) /* in slot order, so as they were put */
 		assert_int_equal(list.ids[i], 10 - i - (10 - i <= 4));
-	quiver_list_free(&list);
+	listed_free(&list);
 	assert_int_equal(put_version(store, 3, 6, QUIVER_NOREPLACE), -EEXIST);
 	assert_int_equal(put_version(store, 4, 6, QUIVER_NOREPLACE), 0);
 	assert_int_equal(version_of(store, 3), 5);
@@ -317,6 +318,48 @@ static bool are_there(const uint8_t *data, uint32_t n)
 }
 
 /* A store of large vectors, of which the kernel has nothing cached. */
+static void test_listings_of_the_same_ids_share_one_copy(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	struct quiver_list *first, *second, *third, *fourth;
+	uint64_t ids[40];
+
+	for (uint64_t id = 0; id < 32; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_int_equal(quiver_list_open(store, QUIVER_NOWAIT, &first), 0);
+	assert_int_equal(quiver_list_open(store, 0, &second), 0);
+	assert_ptr_equal(first, second);
+	/* The same IDs, one of them in another slot. */
+	assert_int_equal(put_version(store, 7, 2, 0), 0);
+	quiver_list_close(store, second);
+	assert_int_equal(quiver_list_open(store, 0, &second), 0);
+	assert_ptr_equal(first, second);
+	/* Too many in other slots: the order would be lost. */
+	for (uint64_t id = 0; id < 8; id++)
+		assert_int_equal(put_version(store, id, 3, 0), 0);
+	assert_int_equal(quiver_list_open(store, 0, &third), 0);
+	assert_ptr_not_equal(first, third);
+	assert_int_equal(quiver_list_read(store, third, 30, 0, ids, 40), 2);
+	/* One more, and one less: those that are open stay as they are. */
+	assert_int_equal(put_version(store, 100, 1, 0), 0);
+	assert_int_equal(quiver_remove(store, 31, 0, NULL), 0);
+	assert_int_equal(quiver_list_open(store, 0, &fourth), 0);
+	assert_ptr_not_equal(third, fourth);
+	assert_int_equal(quiver_list_count(store, first), 32);
+	assert_int_equal(quiver_list_read(store, first, 30, 0, ids, 1), 1);
+	assert_int_equal(ids[0], 30);
+	assert_int_equal(quiver_list_read(store, first, 31, 0, ids, 40), 1);
+	assert_int_equal(ids[0], 31);
+	assert_int_equal(quiver_list_read(store, first, 32, 0, ids, 40), 0);
+	assert_int_equal(quiver_list_read(store, first, UINT64_MAX, 0, ids, 40), 0);
+	quiver_list_close(store, first);
+	quiver_list_close(store, fourth);
+	quiver_list_close(store, second);
+	quiver_list_close(store, third);
+	quiver_list_close(store, NULL);
+	close_store(store);
+}
+
 static struct quiver *open_cold(const char *path)
 {
 	const struct quiver_geometry geometry = { .dim = PREFETCH_BYTES, .dtype = QUIVER_U1 };
@@ -651,6 +694,7 @@ int main(void)
 		TEST(test_failure_13_files_of_another_store_are_refused),
 		TEST(test_creating_fails_at_any_call_and_leaves_nothing),
 		TEST(test_put_get_stat_remove_and_list),
+		TEST(test_listings_of_the_same_ids_share_one_copy),
 		TEST(test_rename_takes_the_attributes_along_and_replaces),
 		TEST(test_attributes_are_inherited_set_and_kept_with_their_lsn),
 		TEST(test_the_directory_keeps_its_attributes_and_notes_changes),

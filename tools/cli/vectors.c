@@ -85,19 +85,26 @@ static int list_folder(int folder_fd, struct vectors_list *list)
 /* Copy the engine's list. */
 static int list_store(struct quiver *store, struct vectors_list *list)
 {
-	struct quiver_list from;
-	int result = quiver_list(store, &from);
+	struct quiver_list *from;
+	int64_t got = 1;
+	size_t count;
+	int result = quiver_list_open(store, 0, &from);
 
 	if (result < 0)
 		return result;
-	list->ids = calloc(from.count > 0 ? from.count : 1, sizeof(*list->ids));
-	if (list->ids == NULL) {
+	count = (size_t)quiver_list_count(store, from);
+	list->ids = calloc(count > 0 ? count : 1, sizeof(*list->ids));
+	if (list->ids == NULL)
 		result = -ENOMEM;
-	} else if (from.count > 0) {
-		memcpy(list->ids, from.ids, from.count * sizeof(*list->ids));
-		list->count = from.count;
+	while (result == 0 && list->count < count && got > 0) {
+		got = quiver_list_read(store, from, list->count, 0, list->ids + list->count,
+		                       count - list->count);
+		if (got < 0)
+			result = (int)got;
+		else
+			list->count += (size_t)got;
 	}
-	quiver_list_free(&from);
+	quiver_list_close(store, from);
 	return result;
 }
 

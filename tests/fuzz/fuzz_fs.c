@@ -815,6 +815,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_create(MODEL_BYTES, QUIVER_U1);
 		memdisk_save(&empty);
 	}
+	memdisk_use_maps(size % 2); /* half of the inputs */
 	memdisk_load(&empty);
 	mount_it();
 	for (int i = 0; i < OPS_MAX && input.size > 0; i++) {

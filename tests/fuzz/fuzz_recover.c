@@ -94,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	kept = *segment;
 	segment->bytes = bytes;
 	segment->kept = segment->size = log_input_records(&log_of, &input, bytes, ROOM);
+	memdisk_use_maps(size % 2); /* half of the inputs */
 	memdisk_load(&image);
 	*segment = kept;
 	r = quiver_open(MEMDISK_STORE, &options, &store, &error);

@@ -37,6 +37,7 @@ static struct node nodes[MEMDISK_FILES_MAX];
 static struct opened fds[FDS_MAX];
 static bool folder_there[REGULAR];
 static uint64_t random_state;
+static bool use_maps;
 /* All files one after the other, so that each can be mapped. */
 static int arena_fd = -1;
 static uint8_t *arena;
@@ -399,6 +400,38 @@ static int mem_map_at(const struct quiver_io *self, int fd, void *at, size_t len
 	               : -errno;
 }
 
+static void *mem_map_to_store(const struct quiver_io *self, int fd, uint64_t offset, size_t length)
+{
+	(void)self;
+	if (!use_maps || length > MEMDISK_FILE_BYTES_MAX ||
+	    offset > MEMDISK_FILE_BYTES_MAX - length)
+		return NULL;
+	return bytes_of(node_of(fd)) + offset; /* the arena is mapped already */
+}
+
+static int mem_unmap(const struct quiver_io *self, void *map, size_t length)
+{
+	(void)self;
+	(void)map;
+	(void)length;
+	return 0;
+}
+
+static int mem_store(const struct quiver_io *self, void *to, const void *from, size_t length)
+{
+	uint64_t at = (uint64_t)((uint8_t *)to - arena);
+	struct node *node = &nodes[at / MEMDISK_FILE_BYTES_MAX];
+	uint64_t end = at % MEMDISK_FILE_BYTES_MAX + length;
+
+	(void)self;
+	if (end > node->size) /* the file was cut under its map */
+		return -EIO;
+	memcpy(to, from, length);
+	if (node->touched < end)
+		node->touched = end;
+	return 0;
+}
+
 static int mem_lock(const struct quiver_io *self, int fd)
 {
 	struct node *node = node_of(fd);
@@ -446,7 +479,9 @@ const struct quiver_io *quiver_io_posix(void)
 		.stat = mem_stat,
 		.list = mem_list,
 		.map_at = mem_map_at,
-		.map_to_store = io_map_nothing,
+		.map_to_store = mem_map_to_store,
+		.unmap = mem_unmap,
+		.store = mem_store,
 		.lock = mem_lock,
 		.locked = mem_locked,
 		.space = mem_space,
@@ -480,6 +515,11 @@ void memdisk_free(struct memdisk_image *image)
 	for (size_t i = 0; i < image->count; i++)
 		free(image->files[i].bytes);
 	image->count = 0;
+}
+
+void memdisk_use_maps(bool on)
+{
+	use_maps = on;
 }
 
 unsigned memdisk_opens(void)

@@ -8,6 +8,7 @@
 #ifndef MEMDISK_H
 #define MEMDISK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,9 @@ void memdisk_free(struct memdisk_image *image);
 void memdisk_load(const struct memdisk_image *image);
 /* The disk is empty; no file may be open. */
 void memdisk_clear(void);
+/* Whether files can be mapped to be stored in, from the next that is; at first they cannot. What
+ * is stored is there at once, as what is written. */
+void memdisk_use_maps(bool on);
 /* Files and folders that are open. */
 unsigned memdisk_opens(void);
 /* NULL where there is no such file. */

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include "engine/base/fault.h"
+
 struct faults faults;
 
 /* The real table, below --wrap=quiver_io_posix. */
@@ -32,9 +34,9 @@ static int now(int kind, int fd)
 		atomic_fetch_add(&faults.syncs_failed, 1);
 	if (e && atomic_compare_exchange_strong(&faults.first_kind, &none, kind))
 		atomic_store(&faults.first_file, file);
-	if (e == FAULT_LATE && kind != TROUBLE_WRITE)
+	if (e == FAULT_LATE && !(kind & (TROUBLE_WRITE | FAULT_STORE)))
 		return -EIO;
-	return e == FAULT_SHORT && !(kind & (FAULT_READ | TROUBLE_WRITE)) ? 0 : e;
+	return e == FAULT_SHORT && !(kind & (FAULT_READ | TROUBLE_WRITE | FAULT_STORE)) ? 0 : e;
 }
 
 static int fault_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
@@ -212,6 +214,43 @@ static int fault_map_at(const struct quiver_io *self, int fd, void *at, size_t l
 	return e ? e : real()->map_at(real(), fd, at, length, offset);
 }
 
+static void *fault_map_to_store(const struct quiver_io *self, int fd, uint64_t offset,
+                                size_t length)
+{
+	bool of_vectors = fd < TROUBLE_FDS && atomic_load(&faults.io.letters[fd]) == 'v';
+
+	(void)self;
+	if (!faults.maps || of_vectors || now(FAULT_MAP, fd))
+		return NULL;
+	return real()->map_to_store(real(), fd, offset, length);
+}
+
+static int fault_unmap(const struct quiver_io *self, void *map, size_t length)
+{
+	int e = now(FAULT_MAP, -1);
+	int r = real()->unmap(real(), map, length);
+
+	(void)self;
+	return e ? e : r;
+}
+
+static int fault_stored(const struct quiver_io *self, void *to, const void *from, size_t length)
+{
+	const size_t word = sizeof(uint64_t);
+	int e = now(FAULT_STORE, -1);
+	bool words = (uintptr_t)to % word == 0 && length % word == 0;
+	int r;
+
+	(void)self;
+	if (e < 0)
+		return -EIO;
+	if (e == FAULT_SHORT)
+		length = length / word / 2 * word;
+	/* Rows are read meanwhile. */
+	r = words ? fault_store(to, from, length) : fault_fill(to, from, length);
+	return e ? -EIO : r;
+}
+
 static int fault_lock(const struct quiver_io *self, int fd)
 {
 	int e = now(FAULT_LOCK, fd);
@@ -258,7 +297,9 @@ const struct quiver_io *faults_table(void)
 		.stat = fault_stat,
 		.list = fault_list,
 		.map_at = fault_map_at,
-		.map_to_store = io_map_nothing,
+		.map_to_store = fault_map_to_store,
+		.unmap = fault_unmap,
+		.store = fault_stored,
 		.lock = fault_lock,
 		.locked = fault_locked,
 		.space = fault_space,

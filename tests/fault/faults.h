@@ -23,17 +23,21 @@ enum fault_kind {
 	FAULT_MAP = 4096,
 	FAULT_LOCK = 8192,
 	FAULT_SPACE = 16384,
-	FAULT_ALL = 32767,
+	FAULT_STORE = 32768, /* in a map */
+	FAULT_ALL = 65535,
 };
 
 /* In the place of an error: a read or write moves half of what it should. */
 #define FAULT_SHORT 2
-/* Or: a write is done wholly, and then fails with -EIO; other calls just fail. */
+/* Or: a write is done wholly, and then fails with -EIO; other calls just fail. A store in a map
+ * fails with -EIO whatever the error: after half of it, after all of it, or at once. */
 #define FAULT_LATE 3
 
 struct faults {
 	struct trouble_io io; /* first */
 	bool allocations; /* they are counted, not the calls of the table */
+	bool maps; /* rows and log are stored through maps. Vectors are not: when they are depends
+	              on the time, and test_write_window.c sees to it. */
 	_Atomic long allocated; /* allocations while armed */
 	_Atomic int first_kind; /* of the call that failed first, 0 = none yet; enum fault_kind */
 	_Atomic int first_file; /* trouble_letter of its file, 0 where it has none */

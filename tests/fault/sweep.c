@@ -21,6 +21,7 @@ struct how {
 	const char *text;
 	int error;
 	bool once;
+	bool maps;
 };
 
 static const struct how io_hows[] = {
@@ -34,6 +35,10 @@ static const struct how io_hows[] = {
 	{ "short for good", FAULT_SHORT, false },
 	{ "EIO behind the write once", FAULT_LATE, true },
 	{ "EIO behind the write for good", FAULT_LATE, false },
+	{ "with maps, EIO once", -EIO, true, true },
+	{ "with maps, EIO for good", -EIO, false, true },
+	{ "with maps, EIO amid the store once", FAULT_SHORT, true, true },
+	{ "with maps, EIO behind the store once", FAULT_LATE, true, true },
 };
 static const struct how alloc_hows[] = {
 	{ "no memory once", -ENOMEM, true },
@@ -71,11 +76,13 @@ static long play(const struct sweep *sweep, const struct sweep_case *c, struct r
 	run->once = c->how->once;
 	run->dies = !sweep->allocations && c->call % 2 == 0;
 	run->error = errno_of(c->how);
+	faults.maps = c->how->maps;
 	faults_arm(sweep->allocations, c->call, c->how->once ? TROUBLE_ONCE : TROUBLE_FROM,
 	           c->how->error);
 	c->script->play(run);
 	calls = faults_calls();
 	faults_disarm();
+	faults.maps = false;
 	return calls;
 }
 
@@ -130,9 +137,9 @@ static void describe(void *arg, uint64_t number, char *to, size_t room)
 }
 
 /* How many calls a script makes on a sound machine. */
-static long count_calls(const struct sweep *sweep, const struct script *script)
+static long count_calls(const struct sweep *sweep, const struct script *script, bool maps)
 {
-	static const struct how none = { "nothing", -EIO, true };
+	const struct how none = { "nothing", -EIO, true, maps };
 	struct sweep_case c = { .script = script, .how = &none };
 	struct run *run = calloc(1, sizeof(*run));
 	char why[RUNNER_WHY_BYTES] = "";
@@ -153,23 +160,24 @@ static long count_calls(const struct sweep *sweep, const struct script *script)
 	return calls;
 }
 
-static void add_cases(struct sweep *sweep, const struct script *script)
+static void add_cases(struct sweep *sweep, const struct script *script, bool maps)
 {
 	const struct how *hows = sweep->allocations ? alloc_hows : io_hows;
 	size_t ways = sweep->allocations ? 2 : sizeof(io_hows) / sizeof(io_hows[0]);
-	long calls = count_calls(sweep, script);
+	long calls = count_calls(sweep, script, maps);
 	struct sweep_case *grown = realloc(sweep->cases, (sweep->count + (size_t)calls * ways) *
 	                                                         sizeof(*sweep->cases));
 
 	if (!grown)
 		abort();
 	sweep->cases = grown;
-	printf("# %s: %ld calls\n", script->name, calls);
+	printf("# %s%s: %ld calls\n", script->name, maps ? " with maps" : "", calls);
 	for (long call = 1; call <= calls; call++)
 		for (size_t i = 0; i < ways; i++)
-			sweep->cases[sweep->count++] = (struct sweep_case){ .script = script,
-				                                            .how = &hows[i],
-				                                            .call = call };
+			if (hows[i].maps == maps)
+				sweep->cases[sweep->count++] = (struct sweep_case){
+					.script = script, .how = &hows[i], .call = call
+				};
 }
 
 int main(int argc, char **argv)
@@ -186,7 +194,8 @@ int main(int argc, char **argv)
 	folder_make(sweep.base);
 	images_make(&sweep.images);
 	for (size_t i = 0; i < script_count; i++)
-		add_cases(&sweep, &scripts[i]);
+		for (int maps = 0; maps <= !sweep.allocations; maps++)
+			add_cases(&sweep, &scripts[i], maps);
 	runner.name = sweep.allocations ? "every allocation fails" : "every I/O call fails";
 	runner.cases = sweep.count;
 	runner.short_cases = SHORT_RUN_CASES;

@@ -100,7 +100,7 @@ int column_map_to_store(const struct quiver_io *io, struct column *column, pthre
 
 void column_store_drop(struct column *column)
 {
-	map_store_drop(&column->store, 0, column->store.bytes);
+	map_store_drop(&column->store, 0, column->store.end);
 }
 
 static bool has_bytes(const struct quiver_io *io, const struct column *column, uint64_t bytes)

@@ -107,7 +107,7 @@ int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *
 	assert(length % column->row_bytes == 0);
 	assert(slot + length / column->row_bytes <=
 	       atomic_load_explicit(&columns->rows, memory_order_relaxed));
-	return write_window_write(columns, row_offset(column, slot), parts, count);
+	return write_window_write(columns, row_offset(column, slot), length, parts, count);
 }
 
 /* The same for at most WRITE_ROWS_MAX rows. */

@@ -6,13 +6,13 @@ bool map_store_open(struct map_store *store, const struct quiver_io *io, int fd,
                     uint64_t bytes)
 {
 	*store = (struct map_store){ .map = io->map_to_store(io, fd, from, bytes), .from = from };
-	store->bytes = store->map ? bytes : 0;
+	store->end = store->map ? from + bytes : 0;
 	return store->map;
 }
 
 int map_store_close(struct map_store *store, const struct quiver_io *io)
 {
-	int r = store->map ? io->unmap(io, store->map, store->bytes) : 0;
+	int r = store->map ? io->unmap(io, store->map, store->end - store->from) : 0;
 
 	*store = (struct map_store){ .map = NULL };
 	return r;
@@ -20,7 +20,7 @@ int map_store_close(struct map_store *store, const struct quiver_io *io)
 
 int map_store_populate(const struct map_store *store)
 {
-	return madvise(store->map, store->bytes, MADV_POPULATE_WRITE) == 0 ? 0 : -errno;
+	return madvise(store->map, store->end - store->from, MADV_POPULATE_WRITE) == 0 ? 0 : -errno;
 }
 
 void map_store_drop(const struct map_store *store, uint64_t at, uint64_t bytes)
@@ -30,14 +30,11 @@ void map_store_drop(const struct map_store *store, uint64_t at, uint64_t bytes)
 }
 
 int map_store_fill(const struct map_store *store, const struct quiver_io *io, uint64_t at,
-                   const struct iovec *parts, int count)
+                   uint64_t length, const struct iovec *parts, int count)
 {
-	uint64_t length = 0;
 	uint8_t *to;
 	int r = 0;
 
-	for (int i = 0; i < count; i++)
-		length += parts[i].iov_len;
 	if (!map_store_covers(store, at, length))
 		return -EAGAIN;
 	to = store->map + (at - store->from);

@@ -10,7 +10,6 @@
 #ifndef QUIVER_MAP_STORE_H
 #define QUIVER_MAP_STORE_H
 
-#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 
@@ -19,9 +18,9 @@
 
 /* All zero: nothing is mapped. Copies stand for the same map, of which one is closed. */
 struct map_store {
-	uint8_t *map; /* owned; NULL: nothing, `bytes` is 0 */
+	uint8_t *map; /* owned; NULL: nothing, `end` is 0 */
 	uint64_t from; /* offset in the file, at a page */
-	uint64_t bytes;
+	uint64_t end; /* likewise, of what is behind */
 };
 
 /* Map a range. False where that cannot be; then nothing is mapped. Any thread. */
@@ -40,7 +39,7 @@ void map_store_drop(const struct map_store *store, uint64_t at, uint64_t bytes);
 /* Whether all of `length` bytes at offset `at` are mapped. */
 static inline bool map_store_covers(const struct map_store *store, uint64_t at, uint64_t length)
 {
-	return at >= store->from && at + length <= store->from + store->bytes;
+	return at >= store->from && at + length <= store->end;
 }
 
 /* Store words of 8 bytes at offset `at` of the file, each at once for who reads the file's maps;
@@ -52,7 +51,6 @@ static inline int map_store_words(const struct map_store *store, const struct qu
 {
 	uint8_t *to;
 
-	assert(at % sizeof(uint64_t) == 0 && length % sizeof(uint64_t) == 0);
 	if (!map_store_covers(store, at, length))
 		return -EAGAIN;
 	to = store->map + (at - store->from);
@@ -61,9 +59,9 @@ static inline int map_store_words(const struct map_store *store, const struct qu
 	return fault_store(to, words, length);
 }
 
-/* The same of bytes: the parts, one after the other. What others read of them meanwhile is
- * anything. */
+/* The same of bytes: the parts, one after the other, which are `length` bytes in all. What others
+ * read of them meanwhile is anything. */
 int map_store_fill(const struct map_store *store, const struct quiver_io *io, uint64_t at,
-                   const struct iovec *parts, int count);
+                   uint64_t length, const struct iovec *parts, int count);
 
 #endif

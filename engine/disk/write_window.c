@@ -91,23 +91,26 @@ int write_windows_close(struct columns *columns)
 }
 
 /* -EAGAIN where no window covers it, -EIO where a page of it cannot be stored in. */
-static int store(struct columns *columns, uint64_t offset, const struct iovec *parts, int count)
+static int store(struct columns *columns, uint64_t offset, uint64_t length,
+                 const struct iovec *parts, int count)
 {
 	const struct write_window *window =
 		atomic_load_explicit(&columns->windows[offset / WRITE_WINDOW_BYTES % WRITE_WINDOWS],
 	                             memory_order_acquire);
 
-	return window ? map_store_fill(&window->store, columns->io, offset, parts, count) : -EAGAIN;
+	return window ? map_store_fill(&window->store, columns->io, offset, length, parts, count)
+	              : -EAGAIN;
 }
 
-int write_window_write(struct columns *columns, uint64_t offset, struct iovec *parts, int count)
+int write_window_write(struct columns *columns, uint64_t offset, uint64_t length,
+                       struct iovec *parts, int count)
 {
 	int r;
 
 	/* A page that was dropped is read again meanwhile: rare, and whoever waits for the epoch
 	 * is in the background. */
 	epoch_enter();
-	r = store(columns, offset, parts, count);
+	r = store(columns, offset, length, parts, count);
 	epoch_leave();
 	if (r)
 		r = io_writev_all(columns->io, columns->vectors.fd, parts, count, offset);

@@ -20,8 +20,9 @@ bool write_windows_follow(struct columns *columns, uint64_t offset, uint64_t end
 void write_windows_unmap(struct columns *columns);
 /* Nobody writes any more. 0 or -errno. */
 int write_windows_close(struct columns *columns);
-/* Write at `offset`: as io_writev_all, through a window where one covers all of it. 0 or -errno.
- * Any thread. */
-int write_window_write(struct columns *columns, uint64_t offset, struct iovec *parts, int count);
+/* Write at `offset`: as io_writev_all, through a window where one covers all `length` bytes that
+ * the parts have. 0 or -errno. Any thread. */
+int write_window_write(struct columns *columns, uint64_t offset, uint64_t length,
+                       struct iovec *parts, int count);
 
 #endif

@@ -192,8 +192,9 @@ static int write_all(struct wal *wal, const struct wal_segment *segment,
 			add_part(parts, &n, padding, pad);
 		length += records[i].length_bytes;
 		if (n > PARTS_MAX - 3 || i + 1 == count) {
-			r = through_map ? map_store_fill(&segment->map, wal->io, at, parts, n)
-			                : io_writev_all(wal->io, segment->fd, parts, n, at);
+			r = through_map
+			            ? map_store_fill(&segment->map, wal->io, at, length, parts, n)
+			            : io_writev_all(wal->io, segment->fd, parts, n, at);
 			at += length;
 			length = 0;
 			n = 0;

@@ -48,6 +48,20 @@ void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind
  * that stays until it is answered, and `answer` may free that. */
 void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind);
 
+/* One of `req`, to begin with; the second with the bytes of a write. */
+static inline struct attempt attempt_for(fuse_req_t req, attempt_fn *answer)
+{
+	return (struct attempt){ .req = req, .fs = fs_of(req), .answer = answer };
+}
+
+static inline struct attempt attempt_with(fuse_req_t req, attempt_fn *answer, const void *data,
+                                          size_t bytes)
+{
+	return (struct attempt){
+		.req = req, .fs = fs_of(req), .answer = answer, .data = data, .data_bytes = bytes
+	};
+}
+
 /* Answer now, or else by a worker, as attempt_defer does. */
 static inline void attempt_start(struct attempt *attempt, size_t bytes, enum worker_class kind)
 {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,7 +13,7 @@
 struct errors {
 	pthread_mutex_t lock;
 	char *lines[ERRORS_LINES]; /* lock; that of number n at n % ERRORS_LINES, or NULL */
-	uint64_t total; /* lock */
+	_Atomic uint64_t total; /* changed under the lock */
 	void (*sink)(const char *line); /* constant */
 };
 
@@ -98,10 +99,5 @@ void errors_clear(struct errors *errors)
 
 uint64_t errors_total(struct errors *errors)
 {
-	uint64_t total;
-
-	pthread_mutex_lock(&errors->lock);
-	total = errors->total;
-	pthread_mutex_unlock(&errors->lock);
-	return total;
+	return atomic_load(&errors->total);
 }

@@ -14,6 +14,21 @@ void reply_error(fuse_req_t req, int err)
 	(void)fuse_reply_err(req, -err);
 }
 
+void reply_attr(fuse_req_t req, int err, const struct stat *st, double timeout)
+{
+	(void)(err != 0 ? fuse_reply_err(req, -err) : fuse_reply_attr(req, st, timeout));
+}
+
+void reply_entry(fuse_req_t req, int err, const struct fuse_entry_param *entry)
+{
+	(void)(err != 0 ? fuse_reply_err(req, -err) : fuse_reply_entry(req, entry));
+}
+
+void reply_written(fuse_req_t req, int err, size_t size)
+{
+	(void)(err != 0 ? fuse_reply_err(req, -err) : fuse_reply_write(req, size));
+}
+
 bool reply_keeps(fuse_req_t req, const void *data)
 {
 	char *payload = NULL;

@@ -10,6 +10,12 @@
 /* Answer `req` with 0 or a negative errno. */
 void reply_error(fuse_req_t req, int err);
 
+/* The same, or with what was asked for where there is no error. That an answer does not get
+ * through is passed over: nothing is to be undone. */
+void reply_attr(fuse_req_t req, int err, const struct stat *st, double timeout);
+void reply_entry(fuse_req_t req, int err, const struct fuse_entry_param *entry);
+void reply_written(fuse_req_t req, int err, size_t size);
+
 /* Data up to this size needs no allocation on /dev/fuse. */
 #define REPLY_INLINE_BYTES 4096u
 

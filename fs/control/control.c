@@ -43,8 +43,8 @@ enum control_place {
 
 struct control_file {
 	mode_t mode;
-	void (*show)(struct fs *fs, FILE *out); /* NULL: cannot be read */
-	int (*store)(struct control_write *write); /* NULL: cannot be written */
+	control_show_fn *show; /* NULL: cannot be read */
+	control_store_fn *store; /* NULL: cannot be written */
 	enum control_place place;
 };
 
@@ -378,10 +378,7 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	err = write->file->store(write);
 	if (err != 0 && err != -EINVAL)
 		report(write, err);
-	if (err != 0)
-		reply_error(attempt->req, err);
-	else
-		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
+	reply_written(attempt->req, err, attempt->data_bytes);
 	return 0;
 }
 
@@ -391,11 +388,7 @@ static void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 	struct fs *fs = fs_of(req);
 	const struct control_file *file = file_of(ino);
 	struct control_write write = {
-		.attempt = { .req = req,
-		             .fs = fs,
-		             .answer = write_answer,
-		             .data = buf,
-		             .data_bytes = size },
+		.attempt = attempt_with(req, write_answer, buf, size),
 		.file = file,
 		.name = tree_name(ino),
 		.uid = fuse_req_ctx(req)->uid,
@@ -431,10 +424,7 @@ static void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, i
 		err = -EPERM;
 	else
 		err = control_attr(fs_of(req), ino, &st, &timeout);
-	if (err != 0)
-		reply_error(req, err);
-	else
-		(void)fuse_reply_attr(req, &st, timeout);
+	reply_attr(req, err, &st, timeout);
 }
 
 /* ---- life --------------------------------------------------------------- */

@@ -11,8 +11,11 @@
 
 #include "fs/base/fs.h"
 
-void show_flush(struct fs *fs, FILE *out);
-void show_checkpoint(struct fs *fs, FILE *out);
+typedef void control_show_fn(struct fs *fs, FILE *out);
+
+control_show_fn show_flush, show_checkpoint, show_durability, show_reserve,
+	show_autocompact_percent, show_errors, show_dim, show_dtype, show_count, show_slots,
+	show_uuid, show_version, show_format_version;
 /*
  * "idle", or "idle; last run" and what became of it, or "running 43%":
  *   idle; last run: 120 of 120 slots moved, 368640 bytes given back, 0.532 s
@@ -20,23 +23,8 @@ void show_checkpoint(struct fs *fs, FILE *out);
  *   idle; last run stopped: ...
  *   idle; last run failed (Input/output error): ...
  */
-void show_compact(struct fs *fs, FILE *out);
-void show_verify(struct fs *fs, FILE *out);
-void show_durability(struct fs *fs, FILE *out);
-void show_reserve(struct fs *fs, FILE *out);
-void show_autocompact_percent(struct fs *fs, FILE *out);
-void show_errors(struct fs *fs, FILE *out);
-void show_dim(struct fs *fs, FILE *out);
-void show_dtype(struct fs *fs, FILE *out);
-void show_count(struct fs *fs, FILE *out);
-void show_slots(struct fs *fs, FILE *out);
-void show_uuid(struct fs *fs, FILE *out);
-void show_version(struct fs *fs, FILE *out);
-void show_format_version(struct fs *fs, FILE *out);
-
-/* metrics.c */
-void show_stats(struct fs *fs, FILE *out);
-void show_metrics(struct fs *fs, FILE *out);
+control_show_fn show_compact, show_verify;
+control_show_fn show_stats, show_metrics; /* metrics.c */
 
 /* 36 characters and the NUL. */
 #define UUID_TEXT_BYTES 37

@@ -27,16 +27,10 @@ struct control_write {
  * no sense is -EINVAL and has been reported. Which of them wait for the disk is in
  * the table of control.c.
  */
-int store_flush(struct control_write *write);
-int store_checkpoint(struct control_write *write);
-int store_compact(struct control_write *write);
-int store_verify(struct control_write *write);
-int store_durability(struct control_write *write);
-int store_reserve(struct control_write *write);
-int store_autocompact_percent(struct control_write *write);
-int store_errors(struct control_write *write);
+typedef int control_store_fn(struct control_write *write);
 
-/* control_put.c */
-int store_put(struct control_write *write);
+control_store_fn store_flush, store_checkpoint, store_compact, store_verify, store_durability,
+	store_reserve, store_autocompact_percent, store_errors;
+control_store_fn store_put; /* control_put.c */
 
 #endif

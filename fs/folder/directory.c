@@ -81,7 +81,7 @@ static void directory_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
                               struct fuse_file_info *fi)
 {
 	struct setattr_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },
+		.attempt = attempt_for(req, setattr_answer),
 	};
 	bool explicit_mtime;
 

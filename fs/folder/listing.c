@@ -403,7 +403,7 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool p
 {
 	struct fs *fs = fs_of(req);
 	struct page page = {
-		.attempt = { .req = req, .fs = fs, .answer = page_answer },
+		.attempt = attempt_for(req, page_answer),
 		.dir = ino,
 		.offset = (uint64_t)off,
 		.plus = plus,
@@ -426,7 +426,7 @@ static int fsync_answer(struct attempt *attempt, bool may_wait)
 
 void listing_fsync(fuse_req_t req)
 {
-	struct attempt attempt = { .req = req, .fs = fs_of(req), .answer = fsync_answer };
+	struct attempt attempt = attempt_for(req, fsync_answer);
 
 	attempt_defer(&attempt, sizeof(attempt), WORKER_SYNC);
 }

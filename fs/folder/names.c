@@ -36,14 +36,6 @@ static int fixed_entry(struct fs *fs, uint64_t node, struct fuse_entry_param *en
 	return ops->attr(fs, node, &entry->attr, &entry->attr_timeout);
 }
 
-static void reply_lookup(fuse_req_t req, int err, const struct fuse_entry_param *entry)
-{
-	if (err != 0)
-		reply_error(req, err); /* an error, so that ENOENT is not cached */
-	else
-		(void)fuse_reply_entry(req, entry);
-}
-
 void names_lookup_node(fuse_req_t req, uint64_t node, bool itself)
 {
 	struct fs *fs = fs_of(req);
@@ -58,7 +50,7 @@ void names_lookup_node(fuse_req_t req, uint64_t node, bool itself)
 		err = fixed_entry(fs, node, &entry);
 		entry.generation = node != TREE_ROOT; /* the kernel's own root has 0 */
 	}
-	reply_lookup(req, err, &entry);
+	reply_entry(req, err, &entry);
 }
 
 static int lookup_id(struct fs *fs, uint64_t id, pid_t pid, struct fuse_entry_param *entry)
@@ -88,7 +80,7 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		view_lookup(req, id, form);
 		return;
 	}
-	reply_lookup(req, err, &entry);
+	reply_entry(req, err, &entry); /* ENOENT as an error, so that it is not cached */
 }
 
 /* ---- create ---- */
@@ -134,10 +126,7 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		            -EINVAL);
 	else {
 		err = scratch_create(fs, name, &attr, true, false, false, &entry);
-		if (err != 0)
-			reply_error(req, err);
-		else
-			(void)fuse_reply_entry(req, &entry);
+		reply_entry(req, err, &entry);
 	}
 }
 
@@ -170,7 +159,7 @@ static int remove_answer(struct attempt *attempt, bool may_wait)
 static void remove_vector(fuse_req_t req, uint64_t id)
 {
 	struct remove_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = remove_answer },
+		.attempt = attempt_for(req, remove_answer),
 		.id = id,
 	};
 

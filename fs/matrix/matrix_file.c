@@ -191,7 +191,7 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 static void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct open_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = open_answer },
+		.attempt = attempt_for(req, open_answer),
 		.ino = ino,
 		.fi = *fi,
 	};
@@ -242,7 +242,7 @@ static void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                         struct fuse_file_info *fi)
 {
 	struct read_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
+		.attempt = attempt_for(req, read_answer),
 		.ino = ino,
 		.size = size,
 		.offset = (uint64_t)off,

@@ -56,10 +56,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		return;
 	}
 	err = ops->attr != NULL ? ops->attr(fs_of(req), ino, &st, &timeout) : -ENOENT;
-	if (err != 0)
-		reply_error(req, err == -ENOENT ? -ESTALE : err);
-	else
-		(void)fuse_reply_attr(req, &st, timeout);
+	reply_attr(req, err == -ENOENT ? -ESTALE : err, &st, timeout);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

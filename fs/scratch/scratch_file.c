@@ -206,10 +206,7 @@ static void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 		err = write_at(fs, file, buf, size,
 		               (fi->flags & O_APPEND) ? file->size : (uint64_t)off);
 	scratch_unlock(fs);
-	if (err != 0)
-		reply_error(req, refuse_change(fs, err));
-	else
-		(void)fuse_reply_write(req, size);
+	reply_written(req, refuse_change(fs, err), size);
 }
 
 static int scratch_init(struct fs *fs)

@@ -359,21 +359,29 @@ bool node_is_written(struct fs *fs, uint64_t id)
 	return written;
 }
 
-/* The handle that a request without one is taken to mean: a writable one of
- * thread `tid`, else the newest writable, else the newest. */
-static struct handle *pick(struct node *node, pid_t tid)
+/* The writable handle that a request without one is taken to mean: one of thread `tid`,
+ * else the newest; of those only that have had no request, where `untouched`. NULL. */
+static struct handle *pick_writable(const struct node *node, pid_t tid, bool untouched)
 {
 	struct handle *newest = NULL;
 
 	for (struct handle *h = node->handles; h != NULL; h = h->next) {
-		if (!h->writable)
+		if (!h->writable || (untouched && h->touched))
 			continue;
 		if (h->tid == tid)
 			return h;
 		if (newest == NULL)
 			newest = h;
 	}
-	return newest != NULL ? newest : node->handles;
+	return newest;
+}
+
+/* The same, or the newest handle. */
+static struct handle *pick(const struct node *node, pid_t tid)
+{
+	struct handle *h = pick_writable(node, tid, false);
+
+	return h != NULL ? h : node->handles;
 }
 
 bool node_is_alone(const struct handle *h)
@@ -449,14 +457,8 @@ bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid)
 
 	pthread_mutex_lock(&shard->lock.mutex);
 	node = find_node(shard, id);
-	for (struct handle *h = node != NULL ? node->handles : NULL; h != NULL; h = h->next) {
-		if (!h->writable || h->touched)
-			continue;
-		if (found == NULL || h->tid == tid)
-			found = h;
-		if (h->tid == tid)
-			break;
-	}
+	if (node != NULL)
+		found = pick_writable(node, tid, true);
 	if (found != NULL) {
 		/* No request yet, so nothing but perhaps an empty stage. */
 		found->touched = true;

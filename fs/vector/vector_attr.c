@@ -109,10 +109,7 @@ static void reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
 	double timeout;
 	int err = vector_stat(fs, id, tid, &st, &timeout);
 
-	if (err != 0)
-		reply_error(req, err);
-	else
-		(void)fuse_reply_attr(req, &st, timeout);
+	reply_attr(req, err, &st, timeout);
 }
 
 void vector_getattr(fuse_req_t req, fuse_ino_t ino)
@@ -211,7 +208,7 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
                     struct fuse_file_info *fi)
 {
 	struct setattr_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },
+		.attempt = attempt_for(req, setattr_answer),
 		.h = fi != NULL ? handle_of(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.tid = fuse_req_ctx(req)->pid,

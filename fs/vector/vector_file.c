@@ -156,10 +156,7 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	handoff_give(&op->h->handoff);
-	if (err != 0)
-		reply_error(attempt->req, err);
-	else
-		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
+	reply_written(attempt->req, err, attempt->data_bytes);
 	return 0;
 }
 
@@ -167,11 +164,7 @@ static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t
                          struct fuse_file_info *fi)
 {
 	struct change_op op = {
-		.attempt = { .req = req,
-		             .fs = fs_of(req),
-		             .answer = write_answer,
-		             .data = buf,
-		             .data_bytes = size },
+		.attempt = attempt_with(req, write_answer, buf, size),
 		.h = handle_of(fi),
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
@@ -184,24 +177,28 @@ static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t
 
 /* ---- close and fsync ---- */
 
-static int flush_answer(struct attempt *attempt, bool may_wait)
+static int commit_answer(struct attempt *attempt, enum stage_when when, bool may_wait)
 {
 	struct handle *h = ((struct change_op *)attempt)->h;
-	int err = h->writable ? stage_commit(attempt->fs, h, STAGE_FLUSH, may_wait) : 0;
+	int err = h->writable ? stage_commit(attempt->fs, h, when, may_wait) : 0;
 
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	handoff_give(&h->handoff);
+	if (err == 0 && when == STAGE_FSYNC)
+		err = quiver_flush(attempt->fs->store);
 	reply_error(attempt->req, err);
 	return 0;
 }
 
+static int flush_answer(struct attempt *attempt, bool may_wait)
+{
+	return commit_answer(attempt, STAGE_FLUSH, may_wait);
+}
+
 static void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct change_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = flush_answer },
-		.h = handle_of(fi),
-	};
+	struct change_op op = { .attempt = attempt_for(req, flush_answer), .h = handle_of(fi) };
 
 	(void)ino;
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
@@ -209,22 +206,12 @@ static void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 
 static int fsync_answer(struct attempt *attempt, bool may_wait)
 {
-	struct handle *h = ((struct change_op *)attempt)->h;
-	int err = h->writable ? stage_commit(attempt->fs, h, STAGE_FSYNC, may_wait) : 0;
-
-	handoff_give(&h->handoff);
-	if (err == 0)
-		err = quiver_flush(attempt->fs->store);
-	reply_error(attempt->req, err);
-	return 0;
+	return commit_answer(attempt, STAGE_FSYNC, may_wait);
 }
 
 static void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct change_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = fsync_answer },
-		.h = handle_of(fi),
-	};
+	struct change_op op = { .attempt = attempt_for(req, fsync_answer), .h = handle_of(fi) };
 
 	(void)ino;
 	attempt_defer(&op.attempt, sizeof(op), WORKER_SYNC);
@@ -251,7 +238,7 @@ static void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info
 	struct handle *h = handle_of(fi);
 
 	(void)ino;
-	h->release = (struct attempt){ .req = req, .fs = fs_of(req), .answer = release_answer };
+	h->release = attempt_for(req, release_answer);
 	if (release_answer(&h->release, false) == -EAGAIN)
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }

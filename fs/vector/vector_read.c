@@ -153,7 +153,7 @@ static int read_answer(struct attempt *attempt, bool may_wait)
 void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct read_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
+		.attempt = attempt_for(req, read_answer),
 		.h = fi->fh != 0 ? handle_of(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.offset = (uint64_t)off,

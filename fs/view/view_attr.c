@@ -210,10 +210,7 @@ static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait
 	view_put(op->attempt.fs, view);
 	if (op->h != NULL)
 		handoff_give(&op->h->handoff);
-	if (err != 0)
-		reply_error(op->attempt.req, err);
-	else
-		(void)fuse_reply_attr(op->attempt.req, &st, 0);
+	reply_attr(op->attempt.req, err, &st, 0);
 	return 0;
 }
 
@@ -301,7 +298,7 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
 {
 	struct attr_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = lookup_answer },
+		.attempt = attempt_for(req, lookup_answer),
 		.id = id,
 		.form = form,
 	};
@@ -312,7 +309,7 @@ void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
 void view_getattr(fuse_req_t req, fuse_ino_t ino)
 {
 	struct attr_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = getattr_answer },
+		.attempt = attempt_for(req, getattr_answer),
 		.ino = ino,
 		.tid = fuse_req_ctx(req)->pid,
 	};
@@ -324,7 +321,7 @@ void view_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                   struct fuse_file_info *fi)
 {
 	struct attr_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = setattr_answer },
+		.attempt = attempt_for(req, setattr_answer),
 		.ino = ino,
 		.tid = fuse_req_ctx(req)->pid,
 		.h = fi != NULL ? view_handle_of(fi) : NULL,

@@ -153,7 +153,7 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 static void view_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct file_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = open_answer },
+		.attempt = attempt_for(req, open_answer),
 		.ino = ino,
 		.fi = *fi,
 	};
@@ -298,7 +298,7 @@ static void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                       struct fuse_file_info *fi)
 {
 	struct file_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = read_answer },
+		.attempt = attempt_for(req, read_answer),
 		.h = fi->fh != 0 ? view_handle_of(fi) : NULL,
 		.ino = ino,
 		.size = size,
@@ -321,10 +321,7 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 	                       op->append);
 	pthread_mutex_unlock(&op->h->lock);
 	handoff_give(&op->h->handoff);
-	if (err != 0)
-		reply_error(attempt->req, err);
-	else
-		(void)fuse_reply_write(attempt->req, attempt->data_bytes);
+	reply_written(attempt->req, err, attempt->data_bytes);
 	return 0;
 }
 
@@ -332,11 +329,7 @@ static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
                        struct fuse_file_info *fi)
 {
 	struct file_op op = {
-		.attempt = { .req = req,
-		             .fs = fs_of(req),
-		             .answer = write_answer,
-		             .data = buf,
-		             .data_bytes = size },
+		.attempt = attempt_with(req, write_answer, buf, size),
 		.h = view_handle_of(fi),
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
@@ -346,7 +339,7 @@ static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
-static int commit(struct fs *fs, struct view_handle *h, enum stage_when when)
+static int commit_file(struct fs *fs, struct view_handle *h, enum stage_when when)
 {
 	int err;
 
@@ -361,7 +354,7 @@ static int commit(struct fs *fs, struct view_handle *h, enum stage_when when)
 static int flush_answer(struct attempt *attempt, bool may_wait)
 {
 	struct view_handle *h = ((struct file_op *)attempt)->h;
-	int err = commit(attempt->fs, h, STAGE_FLUSH);
+	int err = commit_file(attempt->fs, h, STAGE_FLUSH);
 
 	(void)may_wait;
 	handoff_give(&h->handoff);
@@ -372,13 +365,11 @@ static int flush_answer(struct attempt *attempt, bool may_wait)
 static int fsync_answer(struct attempt *attempt, bool may_wait)
 {
 	struct view_handle *h = ((struct file_op *)attempt)->h;
-	int err = commit(attempt->fs, h, STAGE_FSYNC);
+	int err = commit_file(attempt->fs, h, STAGE_FSYNC);
 
 	(void)may_wait;
 	handoff_give(&h->handoff);
-	if (err == 0)
-		err = quiver_flush(attempt->fs->store);
-	reply_error(attempt->req, err);
+	reply_error(attempt->req, err != 0 ? err : quiver_flush(attempt->fs->store));
 	return 0;
 }
 
@@ -386,7 +377,7 @@ static void defer(fuse_req_t req, const struct fuse_file_info *fi, attempt_fn *a
                   enum worker_class kind)
 {
 	struct file_op op = {
-		.attempt = { .req = req, .fs = fs_of(req), .answer = answer },
+		.attempt = attempt_for(req, answer),
 		.h = view_handle_of(fi),
 	};
 
@@ -416,7 +407,7 @@ static int release_answer(struct attempt *attempt, bool may_wait)
 
 	if (h->vector != NULL && !may_wait)
 		return -EAGAIN;
-	(void)commit(fs, h, STAGE_RELEASE);
+	(void)commit_file(fs, h, STAGE_RELEASE);
 	view_detach(fs, h);
 	reply_error(req, 0);
 	return 0;
@@ -427,7 +418,7 @@ static void view_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	struct view_handle *h = view_handle_of(fi);
 
 	(void)ino;
-	h->release = (struct attempt){ .req = req, .fs = fs_of(req), .answer = release_answer };
+	h->release = attempt_for(req, release_answer);
 	if (release_answer(&h->release, false) == -EAGAIN)
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }

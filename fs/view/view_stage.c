@@ -203,17 +203,10 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 
 bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid)
 {
-	struct view_handle *found = NULL;
+	struct view_handle *found;
 
 	views_lock(fs);
-	for (struct view_handle *h = view->handles; h != NULL; h = h->next) {
-		if (h->vector == NULL || h->touched)
-			continue;
-		if (found == NULL || h->tid == tid)
-			found = h;
-		if (h->tid == tid)
-			break;
-	}
+	found = view_pick_writer(view, tid, true);
 	if (found != NULL) {
 		found->touched = true;
 		found->cut = true;

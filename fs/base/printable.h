@@ -1,5 +1,5 @@
 /*
- * printable.h - the one rule for what is printed as it came: ASCII that fills a place.
+ * printable.h - the one rule for which characters are printed as they came, and which part words.
  */
 #ifndef PRINTABLE_H
 #define PRINTABLE_H
@@ -10,6 +10,11 @@
 static inline bool is_printable(char c)
 {
 	return c >= ' ' && c <= '~';
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 /* Copy `length` bytes, '?' for what is not printable. `to` may be `from`. */

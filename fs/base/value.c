@@ -9,11 +9,6 @@
 
 #include "fs/base/printable.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 const char *value_trim(const char *bytes, size_t size, size_t *length)
 {
 	while (size > 0 && is_blank(bytes[size - 1]))

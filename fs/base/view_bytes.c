@@ -133,11 +133,6 @@ static int encode_text(const struct quiver_geometry *geometry, const unsigned ch
 	return 0;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 /* A place in a text. */
 struct cursor {
 	const char *at;

@@ -368,7 +368,7 @@ static void report(const struct control_write *write, int err)
 	             shown[0] ? ": " : "", strerror(-err));
 }
 
-static int write_answer(struct attempt *attempt, bool may_wait)
+static int control_write_answer(struct attempt *attempt, bool may_wait)
 {
 	struct control_write *write = (struct control_write *)attempt;
 	int err;
@@ -388,7 +388,7 @@ static void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 	struct fs *fs = fs_of(req);
 	const struct control_file *file = file_of(ino);
 	struct control_write write = {
-		.attempt = attempt_with(req, write_answer, buf, size),
+		.attempt = attempt_with(req, control_write_answer, buf, size),
 		.file = file,
 		.name = tree_name(ino),
 		.uid = fuse_req_ctx(req)->uid,

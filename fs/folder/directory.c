@@ -25,7 +25,7 @@ static void fill_vectors(struct fs *fs, struct stat *st)
 	attr_set_times(st, scratch_ns > attr.mtime_ns ? scratch_ns : attr.mtime_ns);
 }
 
-static void fill(struct fs *fs, fuse_ino_t ino, struct stat *st)
+static void fill_directory(struct fs *fs, fuse_ino_t ino, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
 	st->st_ino = ino;
@@ -43,22 +43,22 @@ static void fill(struct fs *fs, fuse_ino_t ino, struct stat *st)
 
 static int directory_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
 {
-	fill(fs, ino, st);
+	fill_directory(fs, ino, st);
 	*timeout = FS_CACHE_SECONDS;
 	return 0;
 }
 
 /* ---- SETATTR of vectors/ ---- */
 
-struct setattr_op {
+struct directory_op {
 	struct attempt attempt;
 	struct quiver_attr attr;
 	unsigned mask;
 };
 
-static int setattr_answer(struct attempt *attempt, bool may_wait)
+static int directory_setattr_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct setattr_op *op = (const struct setattr_op *)attempt;
+	const struct directory_op *op = (const struct directory_op *)attempt;
 	struct fs *fs = attempt->fs;
 	struct stat st;
 	int err;
@@ -72,7 +72,7 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 	}
 	if (op->mask & QUIVER_ATTR_MTIME)
 		atomic_store(&fs->scratch_mtime_ns, 0);
-	fill(fs, TREE_VECTORS, &st);
+	fill_directory(fs, TREE_VECTORS, &st);
 	(void)fuse_reply_attr(attempt->req, &st, FS_CACHE_SECONDS);
 	return 0;
 }
@@ -80,8 +80,8 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 static void directory_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                               struct fuse_file_info *fi)
 {
-	struct setattr_op op = {
-		.attempt = attempt_for(req, setattr_answer),
+	struct directory_op op = {
+		.attempt = attempt_for(req, directory_setattr_answer),
 	};
 	bool explicit_mtime;
 

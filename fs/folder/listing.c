@@ -223,7 +223,7 @@ static bool were_looked_up(uint64_t probes, uint64_t lookups)
 
 /* What the listing before this one tells. Two at once spoil it for each other, in which nothing
  * is lost but time. The listing's lock is held. */
-static void begin(struct fs *fs, struct listing *l)
+static void begin_listing(struct fs *fs, struct listing *l)
 {
 	uint64_t before = atomic_load(&fs->listed_probes);
 
@@ -286,7 +286,7 @@ static int add_vectors(struct page *page)
 	struct window window = { .count = 0 };
 
 	if (page->offset == DOTS)
-		begin(page->attempt.fs, l);
+		begin_listing(page->attempt.fs, l);
 	judge(page->attempt.fs, l);
 	while (page->offset - DOTS < l->count) {
 		uint64_t id = 0;
@@ -378,7 +378,7 @@ static bool must_take(struct fs *fs, struct listing *listing, uint64_t offset)
 	return !taken || (offset == 0 && !fs->no_open);
 }
 
-static int page_answer(struct attempt *attempt, bool may_wait)
+static int listing_read_answer(struct attempt *attempt, bool may_wait)
 {
 	struct page *page = (struct page *)attempt;
 	struct fs *fs = attempt->fs;
@@ -403,7 +403,7 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool p
 {
 	struct fs *fs = fs_of(req);
 	struct page page = {
-		.attempt = attempt_for(req, page_answer),
+		.attempt = attempt_for(req, listing_read_answer),
 		.dir = ino,
 		.offset = (uint64_t)off,
 		.plus = plus,
@@ -415,7 +415,7 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool p
 	attempt_start(&page.attempt, sizeof(page), WORKER_READ);
 }
 
-static int fsync_answer(struct attempt *attempt, bool may_wait)
+static int listing_fsync_answer(struct attempt *attempt, bool may_wait)
 {
 	struct fs *fs = attempt->fs;
 
@@ -426,7 +426,7 @@ static int fsync_answer(struct attempt *attempt, bool may_wait)
 
 void listing_fsync(fuse_req_t req)
 {
-	struct attempt attempt = attempt_for(req, fsync_answer);
+	struct attempt attempt = attempt_for(req, listing_fsync_answer);
 
 	attempt_defer(&attempt, sizeof(attempt), WORKER_SYNC);
 }

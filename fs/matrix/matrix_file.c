@@ -106,7 +106,7 @@ static int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *t
 
 /* ---- opening ------------------------------------------------------------ */
 
-struct open_op {
+struct matrix_open_op {
 	struct attempt attempt;
 	fuse_ino_t ino;
 	struct fuse_file_info fi;
@@ -163,9 +163,9 @@ static void column_close(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
 }
 
 /* A hold may have to wait for a cut that has begun, so on a worker. */
-static int open_answer(struct attempt *attempt, bool may_wait)
+static int matrix_open_answer(struct attempt *attempt, bool may_wait)
 {
-	struct open_op *op = (struct open_op *)attempt;
+	struct matrix_open_op *op = (struct matrix_open_op *)attempt;
 	struct fs *fs = attempt->fs;
 	uint64_t size;
 	int err, fd;
@@ -190,8 +190,8 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 
 static void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct open_op op = {
-		.attempt = attempt_for(req, open_answer),
+	struct matrix_open_op op = {
+		.attempt = attempt_for(req, matrix_open_answer),
 		.ino = ino,
 		.fi = *fi,
 	};
@@ -211,7 +211,7 @@ static void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info
 
 /* ---- reading from the map ------------------------------------------------ */
 
-struct read_op {
+struct matrix_read_op {
 	struct attempt attempt;
 	fuse_ino_t ino;
 	size_t size;
@@ -220,9 +220,9 @@ struct read_op {
 
 /* Rows are read one after another by whoever maps a matrix, so most of what is asked for
  * is not in memory yet: on a worker. */
-static int read_answer(struct attempt *attempt, bool may_wait)
+static int matrix_read_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct read_op *op = (const struct read_op *)attempt;
+	const struct matrix_read_op *op = (const struct matrix_read_op *)attempt;
 	struct reply reply;
 	int64_t got = 0;
 	int err;
@@ -241,8 +241,8 @@ static int read_answer(struct attempt *attempt, bool may_wait)
 static void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                         struct fuse_file_info *fi)
 {
-	struct read_op op = {
-		.attempt = attempt_for(req, read_answer),
+	struct matrix_read_op op = {
+		.attempt = attempt_for(req, matrix_read_answer),
 		.ino = ino,
 		.size = size,
 		.offset = (uint64_t)off,

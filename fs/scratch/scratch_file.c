@@ -31,7 +31,7 @@ static void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
 }
 
 /* Cut or zero-fill. The caller holds the lock. -EFBIG, -ENOSPC, -ENOMEM. */
-static int resize(struct fs *fs, struct scratch_file *file, uint64_t size)
+static int resize_file(struct fs *fs, struct scratch_file *file, uint64_t size)
 {
 	int err;
 
@@ -77,7 +77,7 @@ static void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, i
 	if (file == NULL)
 		err = -ESTALE;
 	else if (to_set & FUSE_SET_ATTR_SIZE)
-		err = resize(fs, file, (uint64_t)attr->st_size);
+		err = resize_file(fs, file, (uint64_t)attr->st_size);
 	if (err == 0)
 		attr_merge(&file->attr, &wanted, mask);
 	scratch_unlock(fs);

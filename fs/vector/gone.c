@@ -52,7 +52,7 @@ void gone_free(struct gone *gone)
 	free(gone);
 }
 
-static struct second_try *place_of(struct gone *gone, pid_t tid)
+static struct second_try *try_of(struct gone *gone, pid_t tid)
 {
 	return &gone->places[(unsigned)tid % PLACES];
 }
@@ -67,7 +67,7 @@ static bool was_told(const struct second_try *place, uint64_t id, pid_t tid)
 void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr)
 {
 	struct gone *gone = fs->gone;
-	struct second_try *place = place_of(gone, tid);
+	struct second_try *place = try_of(gone, tid);
 
 	if (atomic_load(&place->told_ns) == 0)
 		return;
@@ -84,7 +84,7 @@ void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr 
 void gone_over(struct fs *fs, pid_t tid)
 {
 	struct gone *gone = fs->gone;
-	struct second_try *place = place_of(gone, tid);
+	struct second_try *place = try_of(gone, tid);
 
 	if (atomic_load(&place->told_ns) == 0)
 		return;
@@ -97,7 +97,7 @@ void gone_over(struct fs *fs, pid_t tid)
 int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 {
 	struct gone *gone = fs->gone;
-	struct second_try *place = place_of(gone, tid);
+	struct second_try *place = try_of(gone, tid);
 	int err = -ESTALE;
 
 	pthread_mutex_lock(&gone->lock);

@@ -120,7 +120,7 @@ void nodes_free(struct fs *fs, struct nodes *nodes)
 }
 
 /* Put `h` at the head of the handles of `id`. -ENOMEM. The caller holds the lock. */
-static int attach(struct nodes *nodes, struct shard *shard, uint64_t id, struct handle *h)
+static int attach_handle(struct nodes *nodes, struct shard *shard, uint64_t id, struct handle *h)
 {
 	struct node *node = find_node(shard, id);
 
@@ -148,7 +148,7 @@ static int attach(struct nodes *nodes, struct shard *shard, uint64_t id, struct 
 }
 
 /* Take `h` out, and its node where it was the last. The caller holds the lock. */
-static void detach(struct nodes *nodes, struct shard *shard, struct handle *h)
+static void detach_handle(struct nodes *nodes, struct shard *shard, struct handle *h)
 {
 	struct node *node = h->node;
 	struct node **p;
@@ -229,7 +229,7 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	if (err != 0)
 		goto out;
 	pthread_mutex_lock(&shard->lock.mutex);
-	err = attach(fs->nodes, shard, id, h);
+	err = attach_handle(fs->nodes, shard, id, h);
 	if (err != 0) {
 		pthread_mutex_unlock(&shard->lock.mutex);
 		goto out;
@@ -282,7 +282,7 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
 		goto out;
 	h->dir_seen = atomic_load(&fs->dir_attr_given);
 	pthread_mutex_lock(&shard->lock.mutex);
-	err = attach(fs->nodes, shard, id, h);
+	err = attach_handle(fs->nodes, shard, id, h);
 	pthread_mutex_unlock(&shard->lock.mutex);
 	if (err != 0)
 		goto out;
@@ -303,7 +303,7 @@ void node_close(struct fs *fs, struct handle *h)
 	pthread_mutex_lock(&shard->lock.mutex);
 	cached = leave_cache(h);
 	stage_drop(fs, h);
-	detach(fs->nodes, shard, h);
+	detach_handle(fs->nodes, shard, h);
 	pthread_mutex_unlock(&shard->lock.mutex);
 	version_drop(fs, cached);
 	version_drop(fs, h->version);

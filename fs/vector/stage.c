@@ -154,8 +154,8 @@ static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 	return 0;
 }
 
-/* The stage was changed: what was said about it, and its times, are past. */
-static void changed(struct stage *stage)
+/* The stage was stage_changed: what was said about it, and its times, are past. */
+static void stage_changed(struct stage *stage)
 {
 	stage->failed = 0;
 	stage->reported = false;
@@ -193,7 +193,7 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 		return past_end(fs, id, offset, size);
 	}
 	if (size == limit && !h->orphan) {
-		changed(stage);
+		stage_changed(stage);
 		return commit_bytes(fs, h, data, durable, may_wait);
 	}
 	err = stage_open(fs, h, may_wait);
@@ -204,7 +204,7 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 		stage->size = (uint32_t)(offset + size);
 	if (offset <= stage->filled && offset + size > stage->filled)
 		stage->filled = (uint32_t)(offset + size);
-	changed(stage);
+	stage_changed(stage);
 	if (durable && stage->filled == limit && !h->orphan)
 		return commit_bytes(fs, h, stage->data, true, may_wait);
 
@@ -243,7 +243,7 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 	if (size < stage->filled || stage->filled == stage->size)
 		stage->filled = (uint32_t)size;
 	stage->size = (uint32_t)size;
-	changed(stage);
+	stage_changed(stage);
 
 out:
 	handle_unlock(h);
@@ -297,7 +297,7 @@ void stage_touch(struct handle *h)
 	handle_lock(h);
 	h->touched = true;
 	h->stage.active = true;
-	changed(&h->stage);
+	stage_changed(&h->stage);
 	handle_unlock(h);
 }
 

@@ -103,7 +103,7 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, d
 	return err;
 }
 
-static void reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
+static void vector_reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
 {
 	struct stat st;
 	double timeout;
@@ -114,12 +114,12 @@ static void reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
 
 void vector_getattr(fuse_req_t req, fuse_ino_t ino)
 {
-	reply_stat(req, fs_of(req), tree_id_of_node(ino), fuse_req_ctx(req)->pid);
+	vector_reply_stat(req, fs_of(req), tree_id_of_node(ino), fuse_req_ctx(req)->pid);
 }
 
 /* ---- SETATTR ---- */
 
-struct setattr_op {
+struct vector_setattr_op {
 	struct attempt attempt;
 	struct handle *h; /* of ftruncate; else NULL */
 	uint64_t id;
@@ -133,7 +133,7 @@ struct setattr_op {
 
 /* truncate(2) by path, which cannot change what is committed. Opening with O_TRUNC
  * ends here as well: it has the newest handle staged as empty. */
-static int resize_path(const struct setattr_op *op)
+static int vector_resize_path(const struct vector_setattr_op *op)
 {
 	struct fs *fs = op->attempt.fs;
 	uint32_t n = fs->geometry.vector_bytes;
@@ -173,9 +173,9 @@ int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_a
 }
 
 /* Doing it again is harmless. */
-static int setattr_answer(struct attempt *attempt, bool may_wait)
+static int vector_setattr_answer(struct attempt *attempt, bool may_wait)
 {
-	struct setattr_op *op = (struct setattr_op *)attempt;
+	struct vector_setattr_op *op = (struct vector_setattr_op *)attempt;
 	struct fs *fs = attempt->fs;
 	struct quiver_attr found;
 	int err = 0;
@@ -183,7 +183,7 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 	if (op->resize && op->h != NULL)
 		err = stage_truncate(fs, op->h, op->size, may_wait);
 	else if (op->resize)
-		err = resize_path(op);
+		err = vector_resize_path(op);
 	if (err == 0 && op->mask != 0)
 		err = vector_set_attr(fs, op->id, op->tid, &op->attr, op->mask, op->explicit_mtime,
 		                      may_wait);
@@ -200,15 +200,15 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 	if (err != 0)
 		reply_error(attempt->req, err);
 	else
-		reply_stat(attempt->req, fs, op->id, op->tid);
+		vector_reply_stat(attempt->req, fs, op->id, op->tid);
 	return 0;
 }
 
 void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                     struct fuse_file_info *fi)
 {
-	struct setattr_op op = {
-		.attempt = attempt_for(req, setattr_answer),
+	struct vector_setattr_op op = {
+		.attempt = attempt_for(req, vector_setattr_answer),
 		.h = fi != NULL ? handle_of(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.tid = fuse_req_ctx(req)->pid,

@@ -16,7 +16,7 @@
 #include "fs/vector/vector_read.h"
 
 /* A request that changes a handle. */
-struct change_op {
+struct vector_op {
 	struct attempt attempt; /* of a write also the bytes */
 	struct handle *h;
 	uint64_t offset;
@@ -147,9 +147,9 @@ void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_in
 
 /* ---- write ---- */
 
-static int write_answer(struct attempt *attempt, bool may_wait)
+static int vector_write_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct change_op *op = (const struct change_op *)attempt;
+	const struct vector_op *op = (const struct vector_op *)attempt;
 	int err = stage_write(attempt->fs, op->h, attempt->data, attempt->data_bytes, op->offset,
 	                      op->append, op->durable, may_wait);
 
@@ -163,8 +163,8 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                          struct fuse_file_info *fi)
 {
-	struct change_op op = {
-		.attempt = attempt_with(req, write_answer, buf, size),
+	struct vector_op op = {
+		.attempt = attempt_with(req, vector_write_answer, buf, size),
 		.h = handle_of(fi),
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
@@ -177,9 +177,9 @@ static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t
 
 /* ---- close and fsync ---- */
 
-static int commit_answer(struct attempt *attempt, enum stage_when when, bool may_wait)
+static int vector_commit_answer(struct attempt *attempt, enum stage_when when, bool may_wait)
 {
-	struct handle *h = ((struct change_op *)attempt)->h;
+	struct handle *h = ((struct vector_op *)attempt)->h;
 	int err = h->writable ? stage_commit(attempt->fs, h, when, may_wait) : 0;
 
 	if (err == -EAGAIN && !may_wait)
@@ -191,34 +191,36 @@ static int commit_answer(struct attempt *attempt, enum stage_when when, bool may
 	return 0;
 }
 
-static int flush_answer(struct attempt *attempt, bool may_wait)
+static int vector_flush_answer(struct attempt *attempt, bool may_wait)
 {
-	return commit_answer(attempt, STAGE_FLUSH, may_wait);
+	return vector_commit_answer(attempt, STAGE_FLUSH, may_wait);
 }
 
 static void vector_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct change_op op = { .attempt = attempt_for(req, flush_answer), .h = handle_of(fi) };
+	struct vector_op op = { .attempt = attempt_for(req, vector_flush_answer),
+		                .h = handle_of(fi) };
 
 	(void)ino;
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
-static int fsync_answer(struct attempt *attempt, bool may_wait)
+static int vector_fsync_answer(struct attempt *attempt, bool may_wait)
 {
-	return commit_answer(attempt, STAGE_FSYNC, may_wait);
+	return vector_commit_answer(attempt, STAGE_FSYNC, may_wait);
 }
 
 static void vector_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct change_op op = { .attempt = attempt_for(req, fsync_answer), .h = handle_of(fi) };
+	struct vector_op op = { .attempt = attempt_for(req, vector_fsync_answer),
+		                .h = handle_of(fi) };
 
 	(void)ino;
 	attempt_defer(&op.attempt, sizeof(op), WORKER_SYNC);
 }
 
 /* What went wrong was reported; nobody waits for the result of a RELEASE. */
-static int release_answer(struct attempt *attempt, bool may_wait)
+static int vector_release_answer(struct attempt *attempt, bool may_wait)
 {
 	struct handle *h =
 		(struct handle *)(void *)((char *)attempt - offsetof(struct handle, release));
@@ -238,8 +240,8 @@ static void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info
 	struct handle *h = handle_of(fi);
 
 	(void)ino;
-	h->release = attempt_for(req, release_answer);
-	if (release_answer(&h->release, false) == -EAGAIN)
+	h->release = attempt_for(req, vector_release_answer);
+	if (vector_release_answer(&h->release, false) == -EAGAIN)
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }
 

@@ -9,7 +9,7 @@
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
 
-struct read_op {
+struct vector_read_op {
 	struct attempt attempt;
 	struct handle *h; /* NULL on a mount without handles */
 	uint64_t id; /* used where h is NULL */
@@ -29,7 +29,7 @@ static size_t clip(const struct fs *fs, uint64_t offset, size_t size)
 }
 
 /* Answer with bytes of `ref`, whose checksum is compared first unless `verified`. */
-static void reply_from(const struct read_op *op, const struct quiver_ref *ref, bool verified)
+static void reply_from(const struct vector_read_op *op, const struct quiver_ref *ref, bool verified)
 {
 	struct fs *fs = op->attempt.fs;
 	size_t length = clip(fs, op->offset, op->size);
@@ -45,7 +45,7 @@ static void reply_from(const struct read_op *op, const struct quiver_ref *ref, b
 }
 
 /* No handle (a read-only mount): get, compare, reply. */
-static int read_stateless(const struct read_op *op, bool may_wait)
+static int vector_read_stateless(const struct vector_read_op *op, bool may_wait)
 {
 	struct quiver_ref ref;
 	int err;
@@ -73,7 +73,7 @@ static bool *verified_flag(struct handle *h, const struct version *version)
 }
 
 /* Through a handle that has nothing staged, or for the page cache. */
-static int read_version(const struct read_op *op, bool may_wait)
+static int vector_read_version(const struct vector_read_op *op, bool may_wait)
 {
 	struct fs *fs = op->attempt.fs;
 	struct handle *h = op->h;
@@ -113,7 +113,7 @@ static int read_version(const struct read_op *op, bool may_wait)
 }
 
 /* Answer from the handle's stage. False where nothing is staged. */
-static bool read_staged(const struct read_op *op)
+static bool vector_read_staged(const struct vector_read_op *op)
 {
 	struct reply reply;
 	bool active = false;
@@ -139,21 +139,21 @@ static bool read_staged(const struct read_op *op)
 	return true;
 }
 
-static int read_answer(struct attempt *attempt, bool may_wait)
+static int vector_read_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct read_op *op = (const struct read_op *)attempt;
+	const struct vector_read_op *op = (const struct vector_read_op *)attempt;
 
 	if (op->h == NULL)
-		return read_stateless(op, may_wait);
-	if (op->h->writable && !op->for_cache && read_staged(op))
+		return vector_read_stateless(op, may_wait);
+	if (op->h->writable && !op->for_cache && vector_read_staged(op))
 		return 0;
-	return read_version(op, may_wait);
+	return vector_read_version(op, may_wait);
 }
 
 void vector_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct read_op op = {
-		.attempt = attempt_for(req, read_answer),
+	struct vector_read_op op = {
+		.attempt = attempt_for(req, vector_read_answer),
 		.h = fi->fh != 0 ? handle_of(fi) : NULL,
 		.id = tree_id_of_node(ino),
 		.offset = (uint64_t)off,

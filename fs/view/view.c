@@ -84,14 +84,14 @@ void views_unlock(struct fs *fs)
 
 /* ---- the table; the caller holds the lock ---- */
 
-static struct view **bucket_of(struct views *views, uint64_t ino)
+static struct view **view_bucket(struct views *views, uint64_t ino)
 {
 	return &views->inos[ino % BUCKETS];
 }
 
 static struct view *find(struct views *views, uint64_t ino)
 {
-	struct view *view = *bucket_of(views, ino);
+	struct view *view = *view_bucket(views, ino);
 
 	while (view != NULL && view->ino != ino)
 		view = view->by_ino;
@@ -127,7 +127,7 @@ static void make_busy(struct views *views, struct view *view)
 /* Free a view that has no users and is on no list. */
 static void drop(struct views *views, struct view *view)
 {
-	struct view **p = bucket_of(views, view->ino);
+	struct view **p = view_bucket(views, view->ino);
 
 	while (*p != view)
 		p = &(*p)->by_ino;
@@ -151,8 +151,8 @@ int view_add(struct fs *fs, uint64_t id, enum tree_form form, struct view **view
 		v->ino = TREE_VIEW_BASE + views->next;
 		views->next = (views->next + 1) % TREE_VIEW_COUNT;
 	} while (find(views, v->ino) != NULL);
-	v->by_ino = *bucket_of(views, v->ino);
-	*bucket_of(views, v->ino) = v;
+	v->by_ino = *view_bucket(views, v->ino);
+	*view_bucket(views, v->ino) = v;
 	if (views->idle >= VIEWS_MAX) {
 		struct view *oldest = views->oldest;
 
@@ -285,14 +285,14 @@ void view_give_bytes(struct fs *fs, size_t less)
 	views_unlock(fs);
 }
 
-static struct known_size *size_of(struct views *views, uint64_t id, uint64_t lsn)
+static struct known_size *size_place(struct views *views, uint64_t id, uint64_t lsn)
 {
 	return &views->sizes[(id * UINT64_C(0x9E3779B97F4A7C15) + lsn) % SIZES];
 }
 
 bool view_known_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t *size)
 {
-	const struct known_size *known = size_of(fs->views, id, lsn);
+	const struct known_size *known = size_place(fs->views, id, lsn);
 	bool found;
 
 	views_lock(fs);
@@ -305,6 +305,6 @@ bool view_known_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t *size)
 void view_remember_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t size)
 {
 	views_lock(fs);
-	*size_of(fs->views, id, lsn) = (struct known_size){ id, lsn, size };
+	*size_place(fs->views, id, lsn) = (struct known_size){ id, lsn, size };
 	views_unlock(fs);
 }

@@ -19,7 +19,7 @@
 #include "fs/view/view_stage.h"
 
 /* A request for attributes. */
-struct attr_op {
+struct view_attr_op {
 	struct attempt attempt;
 	uint64_t ino; /* 0: a lookup of: */
 	uint64_t id;
@@ -36,8 +36,8 @@ struct attr_op {
 
 /* The length of a version that nobody has open. A text has to be made to know it. A
  * damaged vector has no length; who reads it hears why. -EAGAIN, -ENOMEM. */
-static int size_of(struct fs *fs, uint64_t id, enum tree_form form, uint64_t lsn, bool may_wait,
-                   size_t *size)
+static int view_size(struct fs *fs, uint64_t id, enum tree_form form, uint64_t lsn, bool may_wait,
+                     size_t *size)
 {
 	struct view_content content;
 	int err;
@@ -58,17 +58,17 @@ static int size_of(struct fs *fs, uint64_t id, enum tree_form form, uint64_t lsn
 	return 0;
 }
 
-static void fill(const struct fs *fs, uint64_t id, enum tree_form form,
-                 const struct quiver_attr *attr, size_t size, unsigned links, struct stat *st)
+static void view_fill(const struct fs *fs, uint64_t id, enum tree_form form,
+                      const struct quiver_attr *attr, size_t size, unsigned links, struct stat *st)
 {
 	attr_file(fs, tree_view_inode(id, form), attr, size, links, st);
 }
 
 /* ---- lookup ---- */
 
-static int lookup_answer(struct attempt *attempt, bool may_wait)
+static int view_lookup_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct attr_op *op = (const struct attr_op *)attempt;
+	const struct view_attr_op *op = (const struct view_attr_op *)attempt;
 	struct fuse_entry_param entry;
 	struct fs *fs = op->attempt.fs;
 	struct view *view = NULL;
@@ -79,7 +79,7 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 
 	err = quiver_stat(fs->store, op->id, 0, &attr, &lsn);
 	if (err == 0)
-		err = size_of(fs, op->id, op->form, lsn, may_wait, &size);
+		err = view_size(fs, op->id, op->form, lsn, may_wait, &size);
 	if (err == -EAGAIN)
 		return err;
 	if (err == 0)
@@ -91,7 +91,7 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 	memset(&entry, 0, sizeof(entry)); /* no timeouts */
 	entry.ino = view->ino;
 	entry.generation = 1;
-	fill(fs, op->id, op->form, &attr, size, 1, &entry.attr);
+	view_fill(fs, op->id, op->form, &attr, size, 1, &entry.attr);
 	if (fuse_reply_entry(op->attempt.req, &entry) != 0)
 		view_forget(fs, entry.ino, 1);
 	view_put(fs, view);
@@ -112,7 +112,7 @@ int view_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entr
 		entry->ino = ino;
 		entry->generation = 1;
 		/* Its length is asked for when it is needed: there is no timeout. */
-		fill(fs, view->id, view->form, &attr, 0, 1, &entry->attr);
+		view_fill(fs, view->id, view->form, &attr, 0, 1, &entry->attr);
 		view_looked_up(fs, view);
 	}
 	view_put(fs, view);
@@ -162,9 +162,10 @@ static int stat_gone(struct fs *fs, const struct view *view, const struct seen *
 	if (!seen->open)
 		return -ESTALE;
 	if (!seen->writer)
-		fill(fs, view->id, view->form, &seen->attr, seen->size, 0, st);
+		view_fill(fs, view->id, view->form, &seen->attr, seen->size, 0, st);
 	else if (node_view(fs, view->id, tid, &of_vector))
-		fill(fs, view->id, view->form, &of_vector.attr, seen->size, of_vector.links, st);
+		view_fill(fs, view->id, view->form, &of_vector.attr, seen->size, of_vector.links,
+		          st);
 	else
 		return -ESTALE;
 	return 0;
@@ -185,22 +186,22 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 	if (err != 0)
 		return err;
 	if (seen.open && !seen.writer && seen.lsn != lsn) {
-		fill(fs, view->id, view->form, &seen.attr, seen.size, 0, st);
+		view_fill(fs, view->id, view->form, &seen.attr, seen.size, 0, st);
 		return 0;
 	}
 	if (!seen.sized) {
-		err = size_of(fs, view->id, view->form, lsn, may_wait, &seen.size);
+		err = view_size(fs, view->id, view->form, lsn, may_wait, &seen.size);
 		if (err != 0)
 			return err;
 	}
 	if (seen.writer && node_view(fs, view->id, tid, &of_vector) && of_vector.mtime_staged)
 		attr.mtime_ns = of_vector.attr.mtime_ns;
-	fill(fs, view->id, view->form, &attr, seen.size, 1, st);
+	view_fill(fs, view->id, view->form, &attr, seen.size, 1, st);
 	return 0;
 }
 
 /* Answer with attributes, or -EAGAIN. Gives the view back unless it is that. */
-static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait)
+static int view_reply_stat(const struct view_attr_op *op, struct view *view, bool may_wait)
 {
 	struct stat st;
 	int err = stat_view(op->attempt.fs, view, op->tid, may_wait, &st);
@@ -214,9 +215,9 @@ static int reply_stat(const struct attr_op *op, struct view *view, bool may_wait
 	return 0;
 }
 
-static int getattr_answer(struct attempt *attempt, bool may_wait)
+static int view_getattr_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct attr_op *op = (const struct attr_op *)attempt;
+	const struct view_attr_op *op = (const struct view_attr_op *)attempt;
 	struct view *view = view_get(op->attempt.fs, op->ino);
 	int err;
 
@@ -224,7 +225,7 @@ static int getattr_answer(struct attempt *attempt, bool may_wait)
 		reply_error(op->attempt.req, -ESTALE); /* look again */
 		return 0;
 	}
-	err = reply_stat(op, view, may_wait);
+	err = view_reply_stat(op, view, may_wait);
 	if (err == -EAGAIN)
 		view_put(op->attempt.fs, view);
 	return err;
@@ -234,7 +235,7 @@ static int getattr_answer(struct attempt *attempt, bool may_wait)
 
 /* truncate(2) by path, which cannot change what is committed; or O_TRUNC, which the kernel
  * sends as one right after the OPEN. */
-static int resize_path(const struct attr_op *op, struct view *view)
+static int view_resize_path(const struct view_attr_op *op, struct view *view)
 {
 	struct fs *fs = op->attempt.fs;
 	char name[TREE_VIEW_NAME_BYTES];
@@ -246,7 +247,7 @@ static int resize_path(const struct attr_op *op, struct view *view)
 		return 0;
 	err = quiver_stat(fs->store, view->id, 0, NULL, &lsn);
 	if (err == 0)
-		err = size_of(fs, view->id, view->form, lsn, true, &size);
+		err = view_size(fs, view->id, view->form, lsn, true, &size);
 	if (err != 0 || op->size == size)
 		return err;
 	tree_format_view(view->id, view->form, name);
@@ -255,26 +256,26 @@ static int resize_path(const struct attr_op *op, struct view *view)
 	              op->size, size);
 }
 
-static int resize(const struct attr_op *op, struct view *view)
+static int view_resize(const struct view_attr_op *op, struct view *view)
 {
 	int err;
 
 	if (op->h == NULL || op->h->vector == NULL)
-		return resize_path(op, view);
+		return view_resize_path(op, view);
 	pthread_mutex_lock(&op->h->lock);
 	err = view_stage_truncate(op->attempt.fs, op->h, op->size);
 	pthread_mutex_unlock(&op->h->lock);
 	return err;
 }
 
-static int setattr_answer(struct attempt *attempt, bool may_wait)
+static int view_setattr_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct attr_op *op = (const struct attr_op *)attempt;
+	const struct view_attr_op *op = (const struct view_attr_op *)attempt;
 	struct view *view = view_get(op->attempt.fs, op->ino);
 	int err = view == NULL ? -ESTALE : 0;
 
 	if (err == 0 && op->resize)
-		err = resize(op, view);
+		err = view_resize(op, view);
 	if (err == 0 && op->mask != 0) {
 		err = vector_set_attr(op->attempt.fs, view->id, op->tid, &op->attr, op->mask,
 		                      op->explicit_mtime, may_wait);
@@ -282,7 +283,7 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 			invalidate_vectors(op->attempt.fs, &view->id, 1);
 	}
 	if (err == 0) {
-		(void)reply_stat(op, view, may_wait); /* may wait, so always answers */
+		(void)view_reply_stat(op, view, may_wait); /* may wait, so always answers */
 	} else {
 		if (view != NULL)
 			view_put(op->attempt.fs, view);
@@ -297,8 +298,8 @@ static int setattr_answer(struct attempt *attempt, bool may_wait)
 
 void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
 {
-	struct attr_op op = {
-		.attempt = attempt_for(req, lookup_answer),
+	struct view_attr_op op = {
+		.attempt = attempt_for(req, view_lookup_answer),
 		.id = id,
 		.form = form,
 	};
@@ -308,8 +309,8 @@ void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
 
 void view_getattr(fuse_req_t req, fuse_ino_t ino)
 {
-	struct attr_op op = {
-		.attempt = attempt_for(req, getattr_answer),
+	struct view_attr_op op = {
+		.attempt = attempt_for(req, view_getattr_answer),
 		.ino = ino,
 		.tid = fuse_req_ctx(req)->pid,
 	};
@@ -320,8 +321,8 @@ void view_getattr(fuse_req_t req, fuse_ino_t ino)
 void view_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                   struct fuse_file_info *fi)
 {
-	struct attr_op op = {
-		.attempt = attempt_for(req, setattr_answer),
+	struct view_attr_op op = {
+		.attempt = attempt_for(req, view_setattr_answer),
 		.ino = ino,
 		.tid = fuse_req_ctx(req)->pid,
 		.h = fi != NULL ? view_handle_of(fi) : NULL,

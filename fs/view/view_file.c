@@ -18,7 +18,7 @@
 #include "fs/view/view_stage.h"
 
 /* A request on an open file, or to open one. */
-struct file_op {
+struct view_op {
 	struct attempt attempt; /* of a write also the bytes */
 	struct view_handle *h;
 	uint64_t ino;
@@ -125,9 +125,9 @@ static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
 	return 0;
 }
 
-static int open_answer(struct attempt *attempt, bool may_wait)
+static int view_open_answer(struct attempt *attempt, bool may_wait)
 {
-	struct file_op *op = (struct file_op *)attempt;
+	struct view_op *op = (struct view_op *)attempt;
 	struct fuse_file_info *fi = &op->fi;
 	struct fs *fs = attempt->fs;
 	struct view *view = view_get(fs, op->ino);
@@ -152,8 +152,8 @@ static int open_answer(struct attempt *attempt, bool may_wait)
 
 static void view_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct file_op op = {
-		.attempt = attempt_for(req, open_answer),
+	struct view_op op = {
+		.attempt = attempt_for(req, view_open_answer),
 		.ino = ino,
 		.fi = *fi,
 	};
@@ -235,7 +235,7 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 /* ---- read ---- */
 
 /* Answer with a part of `size` bytes at `bytes`. */
-static void reply_part(const struct file_op *op, const char *bytes, size_t size, int err)
+static void reply_part(const struct view_op *op, const char *bytes, size_t size, int err)
 {
 	size_t left = op->offset < size ? size - (size_t)op->offset : 0;
 	size_t length = op->size < left ? op->size : left;
@@ -252,7 +252,7 @@ static void reply_part(const struct file_op *op, const char *bytes, size_t size,
 }
 
 /* A writer reads what it has staged, else what is committed. */
-static void read_staged(const struct file_op *op)
+static void view_read_staged(const struct view_op *op)
 {
 	int err;
 
@@ -263,7 +263,7 @@ static void read_staged(const struct file_op *op)
 }
 
 /* No handle (a read-only mount): make all of it, answer with a part. */
-static void read_stateless(const struct file_op *op)
+static void view_read_stateless(const struct view_op *op)
 {
 	struct fs *fs = op->attempt.fs;
 	struct view *view = view_get(fs, op->ino);
@@ -279,26 +279,26 @@ static void read_stateless(const struct file_op *op)
 }
 
 /* Only a reader has its bytes at hand. */
-static int read_answer(struct attempt *attempt, bool may_wait)
+static int view_read_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct file_op *op = (const struct file_op *)attempt;
+	const struct view_op *op = (const struct view_op *)attempt;
 
 	if (op->h != NULL && op->h->vector == NULL)
 		reply_part(op, op->h->bytes, op->h->size, 0);
 	else if (!may_wait)
 		return -EAGAIN;
 	else if (op->h != NULL)
-		read_staged(op);
+		view_read_staged(op);
 	else
-		read_stateless(op);
+		view_read_stateless(op);
 	return 0;
 }
 
 static void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                       struct fuse_file_info *fi)
 {
-	struct file_op op = {
-		.attempt = attempt_for(req, read_answer),
+	struct view_op op = {
+		.attempt = attempt_for(req, view_read_answer),
 		.h = fi->fh != 0 ? view_handle_of(fi) : NULL,
 		.ino = ino,
 		.size = size,
@@ -310,9 +310,9 @@ static void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* ---- write, close and fsync; on workers ---- */
 
-static int write_answer(struct attempt *attempt, bool may_wait)
+static int view_write_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct file_op *op = (const struct file_op *)attempt;
+	const struct view_op *op = (const struct view_op *)attempt;
 	int err;
 
 	(void)may_wait;
@@ -328,8 +328,8 @@ static int write_answer(struct attempt *attempt, bool may_wait)
 static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                        struct fuse_file_info *fi)
 {
-	struct file_op op = {
-		.attempt = attempt_with(req, write_answer, buf, size),
+	struct view_op op = {
+		.attempt = attempt_with(req, view_write_answer, buf, size),
 		.h = view_handle_of(fi),
 		.offset = (uint64_t)off,
 		.append = (fi->flags & O_APPEND) != 0,
@@ -339,7 +339,7 @@ static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
-static int commit_file(struct fs *fs, struct view_handle *h, enum stage_when when)
+static int view_commit(struct fs *fs, struct view_handle *h, enum stage_when when)
 {
 	int err;
 
@@ -351,10 +351,10 @@ static int commit_file(struct fs *fs, struct view_handle *h, enum stage_when whe
 	return err;
 }
 
-static int flush_answer(struct attempt *attempt, bool may_wait)
+static int view_flush_answer(struct attempt *attempt, bool may_wait)
 {
-	struct view_handle *h = ((struct file_op *)attempt)->h;
-	int err = commit_file(attempt->fs, h, STAGE_FLUSH);
+	struct view_handle *h = ((struct view_op *)attempt)->h;
+	int err = view_commit(attempt->fs, h, STAGE_FLUSH);
 
 	(void)may_wait;
 	handoff_give(&h->handoff);
@@ -362,10 +362,10 @@ static int flush_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-static int fsync_answer(struct attempt *attempt, bool may_wait)
+static int view_fsync_answer(struct attempt *attempt, bool may_wait)
 {
-	struct view_handle *h = ((struct file_op *)attempt)->h;
-	int err = commit_file(attempt->fs, h, STAGE_FSYNC);
+	struct view_handle *h = ((struct view_op *)attempt)->h;
+	int err = view_commit(attempt->fs, h, STAGE_FSYNC);
 
 	(void)may_wait;
 	handoff_give(&h->handoff);
@@ -373,10 +373,10 @@ static int fsync_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-static void defer(fuse_req_t req, const struct fuse_file_info *fi, attempt_fn *answer,
-                  enum worker_class kind)
+static void view_defer(fuse_req_t req, const struct fuse_file_info *fi, attempt_fn *answer,
+                       enum worker_class kind)
 {
-	struct file_op op = {
+	struct view_op op = {
 		.attempt = attempt_for(req, answer),
 		.h = view_handle_of(fi),
 	};
@@ -387,17 +387,17 @@ static void defer(fuse_req_t req, const struct fuse_file_info *fi, attempt_fn *a
 static void view_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	defer(req, fi, flush_answer, WORKER_COMMIT);
+	view_defer(req, fi, view_flush_answer, WORKER_COMMIT);
 }
 
 static void view_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	defer(req, fi, fsync_answer, WORKER_SYNC);
+	view_defer(req, fi, view_fsync_answer, WORKER_SYNC);
 }
 
 /* What went wrong was reported; nobody waits for the result of a RELEASE. */
-static int release_answer(struct attempt *attempt, bool may_wait)
+static int view_release_answer(struct attempt *attempt, bool may_wait)
 {
 	struct view_handle *h =
 		(struct view_handle *)(void *)((char *)attempt -
@@ -407,7 +407,7 @@ static int release_answer(struct attempt *attempt, bool may_wait)
 
 	if (h->vector != NULL && !may_wait)
 		return -EAGAIN;
-	(void)commit_file(fs, h, STAGE_RELEASE);
+	(void)view_commit(fs, h, STAGE_RELEASE);
 	view_detach(fs, h);
 	reply_error(req, 0);
 	return 0;
@@ -418,8 +418,8 @@ static void view_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	struct view_handle *h = view_handle_of(fi);
 
 	(void)ino;
-	h->release = attempt_for(req, release_answer);
-	if (release_answer(&h->release, false) == -EAGAIN)
+	h->release = attempt_for(req, view_release_answer);
+	if (view_release_answer(&h->release, false) == -EAGAIN)
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }
 

@@ -117,7 +117,7 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 }
 
 /* What was said of the file, and its times, are past. */
-static void changed(struct fs *fs, struct view_handle *h)
+static void file_changed(struct fs *fs, struct view_handle *h)
 {
 	h->dirty = true;
 	h->failed = 0;
@@ -143,7 +143,7 @@ int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, siz
 	memcpy(h->bytes + offset, data, size);
 	if (offset + size > h->size)
 		h->size = offset + size;
-	changed(fs, h);
+	file_changed(fs, h);
 	return 0;
 }
 
@@ -166,7 +166,7 @@ int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size)
 	if (size < h->size)
 		memset(h->bytes + size, 0, h->size - size);
 	h->size = size;
-	changed(fs, h);
+	file_changed(fs, h);
 	return 0;
 }
 

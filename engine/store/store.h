@@ -1,5 +1,5 @@
 /*
- * store.h - what an open store is made of; the engine's own files only.
+ * store.h - what an open store in a local folder is made of; engine/store/ only.
  *
  * Locks, in the order in which they may be taken:
  *   job lock > checkpoint lock > grow lock > writer lock > publish lock, queue lock,
@@ -66,13 +66,17 @@ struct quiver {
 	pthread_t threads[WISH_THREADS]; /* valid while the wishes are open */
 };
 
-/* ---- store.c ---- */
+/* ---- files.c ---- */
 /* Folder, lock, superblock and columns, with nothing in index and slots yet (the index is not
  * initialised). With touch_nothing not even what a crash leaves in the columns is put right. */
 int store_open_files(const char *path, const struct quiver_options *options, bool touch_nothing,
                      struct quiver **out, struct quiver_error *error);
 /* Close and free what store_open_files gave, as it stands. 0 or the first error. */
 int store_discard(struct quiver *store);
+/* Close what is open; where `log_is_empty` the log's files go. The first error. */
+int store_close_files(struct quiver *store, bool log_is_empty);
+/* Free all memory. Everything is closed. */
+void store_free(struct quiver *store);
 
 /* ---- background.c ---- */
 int background_start(struct quiver *store);

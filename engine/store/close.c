@@ -1,0 +1,84 @@
+/* Closing a store: the last checkpoint, the tail cut, the index saved, the mark that it is clean. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/store/local.h"
+#include "engine/store/store.h"
+
+/* A full disk need not have room for the snapshot: the next open does without. */
+static int save_index(struct quiver *store, const struct index_stamp *stamp)
+{
+	int r;
+
+	pthread_mutex_lock(&store->catalog.writer_lock);
+	r = catalog_whole_index(&store->catalog);
+	if (r == 0)
+		r = index_save(&store->catalog.index, store->io, store->dir_fd, stamp,
+		               (const uint64_t *)(uintptr_t)store->catalog.slots.live);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
+	if (r != -ENOSPC)
+		return r;
+	/* One of an earlier state is of no use either. */
+	r = store->io->unlink(store->io, store->dir_fd, "index");
+	if (r != 0 && r != -ENOENT)
+		return r;
+	report_add(&store->health.report,
+	           "index: the disk has no room for it; the next open, which makes it "
+	           "anew, takes longer");
+	return 0;
+}
+
+/* The last checkpoint: the tail cut, the snapshot written, the store marked clean. */
+static int end_life(struct quiver *store)
+{
+	struct superblock *sb = &store->superblock.now;
+	struct index_stamp stamp;
+	struct slots_counts counts;
+	uint64_t freed = 0;
+	int r = checkpoint_run(&store->checkpointer);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&store->checkpointer.lock);
+	r = space_punch(&store->space, 0, &freed);
+	if (r == 0)
+		r = space_cut(&store->space, 0, &freed);
+	if (r)
+		goto out;
+	slots_counts(&store->catalog.slots, &counts);
+	stamp = (struct index_stamp){ .lsn = sb->checkpoint_lsn, .slots_used = counts.used };
+	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
+	if (!index_is_saved(&store->catalog.index, &stamp))
+		r = save_index(store, &stamp);
+	if (r == 0)
+		r = columns_sync(&store->catalog.columns, true, true);
+	if (r)
+		goto out;
+	sb->clean = true;
+	sb->slots_used = counts.used;
+	sb->count = atomic_load(&store->catalog.index.count);
+	sb->wal_first = wal_first_above(&store->wal, UINT64_MAX - 1) + 2;
+	/* Not the checkpoint's and one: LSNs that a crash took back are used up all the same. */
+	sb->lsn_ceiling = store->commits.next_lsn;
+	r = superblock_write(store->io, store->superblock.fd, sb);
+out:
+	pthread_mutex_unlock(&store->checkpointer.lock);
+	return r;
+}
+
+int local_close(struct quiver *store)
+{
+	bool ended = false;
+	int closed;
+	int r = 0;
+
+	job_end(store);
+	background_stop(store);
+	if (!store->health.read_only) {
+		r = end_life(store);
+		ended = r == 0;
+	}
+	closed = store_close_files(store, ended);
+	store_free(store);
+	return r ? r : closed;
+}

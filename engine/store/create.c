@@ -1,0 +1,182 @@
+/* Creating a store. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "engine/base/error.h"
+#include "engine/base/latency.h"
+#include "engine/disk/columns.h"
+#include "engine/disk/superblock_file.h"
+#include "engine/quiver.h"
+
+static int check_geometry(const struct quiver_geometry *geometry, struct quiver_error *error)
+{
+	if (geometry->dim < 1 || geometry->dim > QUIVER_DIM_MAX) {
+		error_set(error, "dim %" PRIu32 ": expected 1 to %u", geometry->dim,
+		          QUIVER_DIM_MAX);
+		return -EINVAL;
+	}
+	if (quiver_dtype_bytes(geometry->dtype) == 0) {
+		error_set(error, "dtype: expected f4, f2, f8, i1 or u1");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int random_uuid(uint8_t uuid[16])
+{
+	if (getrandom(uuid, 16, 0) != 16)
+		return -EIO;
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	return 0;
+}
+
+static int create_file(const struct quiver_io *io, int dir_fd, const char *name)
+{
+	int fd = io->open(io, dir_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+
+	return fd < 0 ? fd : io->close(io, fd);
+}
+
+static int create_superblock(const struct quiver_io *io, int dir_fd,
+                             const struct quiver_geometry *geometry)
+{
+	mode_t mask = umask(0);
+	struct superblock sb = {
+		.geometry = *geometry,
+		.lsn_ceiling = 1,
+		.wal_first = 1,
+		.dir = { .mtime_ns = clock_realtime_ns(),
+		         .uid = geteuid(),
+		         .gid = getegid(),
+		         .mode = (uint16_t)(0777 & ~mask) },
+	};
+	int fd;
+	int c;
+	int r;
+
+	(void)umask(mask);
+	fd = io->open(io, dir_fd, "superblock.new", O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	r = superblock_format(io, fd, &sb);
+	if (r == 0)
+		r = io_fsync(io, fd);
+	c = io->close(io, fd);
+	r = r ? r : c;
+	/* Whole under its name or not there: half of one would look like damage. */
+	return r ? r : io->rename(io, dir_fd, "superblock.new", "superblock");
+}
+
+/* Everything but the superblock first, so that a crash leaves no store. */
+static int create_in(const struct quiver_io *io, int dir_fd, const struct quiver_geometry *geometry)
+{
+	int r = columns_create(io, dir_fd, geometry);
+
+	if (r == 0)
+		r = io->mkdir(io, dir_fd, "wal", 0700);
+	if (r == 0)
+		r = create_file(io, dir_fd, "LOCK");
+	if (r == 0)
+		r = io_fsync(io, dir_fd);
+	if (r == 0)
+		r = create_superblock(io, dir_fd, geometry);
+	if (r == 0)
+		r = io_fsync(io, dir_fd);
+	return r;
+}
+
+static void remove_created(const struct quiver_io *io, int dir_fd)
+{
+	static const char *const names[] = { "superblock", "superblock.new", "vectors.npy",
+		                             "ids.npy",    "meta.npy",       "LOCK" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)io->unlink(io, dir_fd, names[i]); /* may not have been made yet */
+	(void)unlinkat(dir_fd, "wal", AT_REMOVEDIR);
+}
+
+/* -ENOTEMPTY with a message where the folder holds anything. */
+static int check_empty(const struct quiver_io *io, int dir_fd, const char *path,
+                       struct quiver_error *error)
+{
+	char *names = NULL;
+	size_t count = 0;
+	int r = io->list(io, dir_fd, &names, &count);
+
+	if (r == 0 && count > 0) {
+		error_set(error,
+		          "%s: the folder is not empty (it holds %s); give a new or empty one",
+		          path, names);
+		r = -ENOTEMPTY;
+	}
+	free(names);
+	return r;
+}
+
+/* A new folder's own entry must survive a crash, too. */
+static int sync_parent(const struct quiver_io *io, const char *path)
+{
+	char parent[PATH_MAX];
+	int c;
+	int fd;
+	int r;
+
+	if (snprintf(parent, sizeof(parent), "%s/..", path) >= (int)sizeof(parent))
+		return -ENAMETOOLONG;
+	fd = io->open(io, AT_FDCWD, parent, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd == -EACCES ? 0 : fd; /* not ours to open, so not ours to sync */
+	r = io_fsync(io, fd);
+	c = io->close(io, fd);
+	return r ? r : c;
+}
+
+int quiver_create(const char *path, const struct quiver_geometry *geometry,
+                  const struct quiver_io *io, struct quiver_error *error)
+{
+	struct quiver_geometry made = *geometry;
+	bool made_dir;
+	int dir_fd = -1;
+	int r = check_geometry(geometry, error);
+
+	io = io ? io : quiver_io_posix();
+	if (r)
+		return r;
+	made.vector_bytes = made.dim * quiver_dtype_bytes(made.dtype);
+	r = random_uuid(made.uuid);
+	if (r)
+		return r;
+	r = io->mkdir(io, AT_FDCWD, path, 0700);
+	made_dir = r == 0;
+	if (r == 0 || r == -EEXIST) {
+		dir_fd = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+		r = dir_fd < 0 ? dir_fd : check_empty(io, dir_fd, path, error);
+		if (r == -ENOTEMPTY)
+			goto out;
+	}
+	if (r == 0 && !made_dir && fchmod(dir_fd, 0700) != 0)
+		r = -errno;
+	if (r == 0) {
+		r = create_in(io, dir_fd, &made);
+		if (r == 0)
+			r = sync_parent(io, path);
+		if (r)
+			remove_created(io, dir_fd);
+	}
+	if (r && made_dir)
+		(void)rmdir(path); /* what failed first is the reason */
+	if (r)
+		error_set(error, "%s: cannot create a store: %s", path, strerror(-r));
+out:
+	if (dir_fd >= 0)
+		(void)io->close(io, dir_fd); /* only read, and all in it is synced */
+	return r;
+}

@@ -1,0 +1,166 @@
+/* The files of a store and the parts that stand on them, opened and closed as they are. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/store/lock.h"
+#include "engine/store/store.h"
+
+static void init_locks(struct quiver *store)
+{
+	catalog_init(&store->catalog, &store->health);
+	committer_init(&store->commits, &store->catalog, &store->wal, &store->wishes,
+	               store->options.durability);
+	space_init(&store->space, &store->catalog, &store->superblock, &store->wishes);
+	checkpointer_init(&store->checkpointer, &store->commits, &store->space, &store->superblock);
+	job_init(&store->job);
+}
+
+static struct quiver *new_store(const struct quiver_options *options)
+{
+	struct quiver *store = calloc(1, sizeof(*store));
+
+	if (!store)
+		return NULL;
+	store->head.capabilities = QUIVER_EXCLUSIVE | QUIVER_ORDERED | QUIVER_HAS_RENAME |
+	                           QUIVER_HAS_ATOMIC_BATCH | QUIVER_HAS_COLUMNS |
+	                           QUIVER_HAS_CHECKPOINT | QUIVER_HAS_RESERVE | QUIVER_HAS_JOBS;
+	store->head.geometry = &store->geometry;
+	store->head.report = &store->health.report;
+	store->io = options->io ? options->io : quiver_io_posix();
+	store->options = *options;
+	if (store->options.commit_interval_ms == 0)
+		store->options.commit_interval_ms = STORE_COMMIT_INTERVAL_MS;
+	store->dir_fd = store->lock_fd = store->superblock.fd = -1;
+	store->superblock.io = store->io;
+	atomic_init(&store->autocompact_percent, options->autocompact_percent);
+	if (health_init(&store->health, options->read_only, options->on_report,
+	                options->on_report_arg) != 0) {
+		free(store);
+		return NULL;
+	}
+	init_locks(store);
+	return store;
+}
+
+/* Folder, lock, superblock. */
+static int open_identity(struct quiver *store, const char *path, struct quiver_error *error)
+{
+	const struct quiver_io *io = store->io;
+	int copies_bad = 0;
+	int r;
+
+	store->dir_fd = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	if (store->dir_fd < 0) {
+		error_set(error, "%s: cannot open the store's folder: %s", path,
+		          strerror(-store->dir_fd));
+		return store->dir_fd;
+	}
+	store->superblock.fd = io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
+	if (store->superblock.fd < 0) {
+		r = store->superblock.fd;
+		error_set(error,
+		          r == -ENOENT ? "%s: not a quiverfs store: it has no superblock; "
+		                         "`quiverfs create` makes one (%s)"
+		                       : "%s/superblock: cannot open: %s",
+		          path, strerror(-r));
+		return r == -ENOENT ? -EINVAL : r;
+	}
+	store->lock_fd = lock_take(io, store->dir_fd, path, store->options.mount_point,
+	                           store->options.lock_wait_ms, error);
+	store->options.mount_point = NULL; /* the caller's, and written by now */
+	if (store->lock_fd < 0)
+		return store->lock_fd;
+	r = superblock_read(io, store->superblock.fd, &store->superblock.now, &copies_bad, error);
+	if (r)
+		return r;
+	store->geometry = store->superblock.now.geometry;
+	if (copies_bad)
+		report_add(&store->health.report,
+		           "superblock: one of its two copies is damaged; the other is "
+		           "used, and the next checkpoint rewrites the damaged one");
+	return 0;
+}
+
+/* The columns, and empty maps of their slots. */
+static int open_columns(struct quiver *store, bool read_only, struct quiver_error *error)
+{
+	const struct superblock *sb = &store->superblock.now;
+	int r = catalog_open(&store->catalog, store->io, store->dir_fd, &store->geometry,
+	                     sb->slots_used, read_only, error);
+
+	if (r == 0)
+		r = space_open(&store->space);
+	if (r)
+		return r;
+	return 0;
+}
+
+static void keep_first(int *first, int r)
+{
+	if (*first == 0 && r < 0)
+		*first = r;
+}
+
+void store_free(struct quiver *store)
+{
+	space_destroy(&store->space);
+	catalog_destroy(&store->catalog);
+	checkpointer_destroy(&store->checkpointer);
+	committer_destroy(&store->commits);
+	pthread_mutex_destroy(&store->job.lock);
+	health_destroy(&store->health);
+	free(store);
+}
+
+int store_close_files(struct quiver *store, bool log_is_empty)
+{
+	const struct quiver_io *io = store->io;
+	int r = 0;
+
+	if (store->wal_started)
+		keep_first(&r, wal_stop(&store->wal, log_is_empty));
+	keep_first(&r, catalog_close(&store->catalog));
+	if (store->superblock.fd >= 0)
+		keep_first(&r, io->close(io, store->superblock.fd));
+	if (store->lock_fd >= 0)
+		keep_first(&r, lock_drop(io, store->lock_fd));
+	if (store->dir_fd >= 0)
+		keep_first(&r, io->close(io, store->dir_fd));
+	return r;
+}
+
+int store_discard(struct quiver *store)
+{
+	int r = store_close_files(store, false);
+
+	job_end(store);
+	store_free(store);
+	return r;
+}
+
+int store_open_files(const char *path, const struct quiver_options *options, bool touch_nothing,
+                     struct quiver **out, struct quiver_error *error)
+{
+	struct quiver *store = new_store(options);
+	int r;
+
+	*out = NULL;
+	if (!store)
+		return -ENOMEM;
+	r = open_identity(store, path, error);
+	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.now.clean))
+		r = superblock_again(store->io, store->superblock.fd, &store->superblock.now);
+	if (r == 0)
+		r = open_columns(
+			store, touch_nothing || (options->read_only && store->superblock.now.clean),
+			error);
+	if (r) {
+		(void)store_discard(store); /* what failed first is the reason */
+		return r;
+	}
+	*out = store;
+	return 0;
+}

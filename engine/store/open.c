@@ -1,0 +1,156 @@
+/* Opening a store for use: recovery where it was not closed, then a new life. */
+#include "engine/store/store.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/base/fault.h"
+#include "engine/recovery/recover.h"
+#include "engine/recovery/replay.h"
+
+static void damage_to_error(struct recovery *recovery, const char *line)
+{
+	report_add(&recovery->catalog->health->report, "%s", line);
+	if (recovery->damage_count == 1)
+		error_set(recovery->damage_arg, "%s%s", line,
+		          strstr(line, "--repair")
+		                  ? ""
+		                  : "; `quiverfs check` tells of all faults, with "
+		                    "--repair it keeps each vector that matches its "
+		                    "checksum and moves the others to lost+found");
+}
+
+/* From the columns, since there is no usable snapshot. */
+static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *error)
+{
+	struct recovery recovery;
+	int r = index_init(&store->catalog.index, &store->catalog.columns,
+	                   store->superblock.now.count);
+
+	if (r)
+		return r;
+	r = recovery_init(&recovery, &store->catalog, &store->superblock, store->dir_fd);
+	if (r)
+		return r;
+	recovery.damage = damage_to_error;
+	recovery.damage_arg = error;
+	if (!clean)
+		r = recovery_read_log(&recovery);
+	if (r == 0 && recovery.damage_count == 0)
+		r = recovery_base(&recovery, clean);
+	if (r == 0 && recovery.damage_count == 0 && !clean)
+		r = recovery_replay(&recovery);
+	if (r == 0 && recovery.damage_count == 0)
+		recovery_judge(&recovery, clean);
+	if (r == 0 && recovery.damage_count > 0)
+		r = -EUCLEAN;
+	if (r == 0 && !clean)
+		r = recovery_finish(&recovery);
+	recovery_free(&recovery);
+	index_free_former(&store->catalog.index,
+	                  index_take_former(&store->catalog.index)); /* nobody is there */
+	return r;
+}
+
+static int load_index(struct quiver *store)
+{
+	struct index_stamp stamp = { .lsn = store->superblock.now.checkpoint_lsn,
+		                     .slots_used = store->superblock.now.slots_used };
+	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
+	uint64_t *live = slots_map_room(&store->catalog.slots, live_bytes);
+	int r;
+
+	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
+	r = index_load(&store->catalog.index, &store->catalog.columns, store->io, store->dir_fd,
+	               &stamp, live);
+	if (r == 0 && atomic_load(&store->catalog.index.count) != store->superblock.now.count) {
+		index_destroy(&store->catalog.index);
+		r = -EBADMSG;
+	}
+	if (r == 0)
+		slots_map_loaded(&store->catalog.slots, stamp.slots_used,
+		                 store->superblock.now.count);
+	else
+		memset(live, 0, live_bytes);
+	return r;
+}
+
+static int fill_index(struct quiver *store, struct quiver_error *error)
+{
+	int r;
+
+	if (!store->superblock.now.clean)
+		return rebuild_index(store, false, error);
+	r = load_index(store);
+	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
+		report_add(&store->health.report, "index: %s; rebuilt from ids.npy and meta.npy",
+		           r == -EBADMSG  ? "damaged"
+		           : r == -ENOENT ? "missing"
+		                          : "not of this state of the store");
+		r = rebuild_index(store, true, error);
+	}
+	return r;
+}
+
+static int sync_slots(void *arg)
+{
+	return columns_sync_slots(arg);
+}
+
+/* From here on the store on disk is in use: not clean, LSNs above the ceiling, a new log. */
+static int begin_life(struct quiver *store)
+{
+	struct superblock *sb = &store->superblock.now;
+	struct superblock begun = *sb;
+	int r;
+
+	store->commits.dir = sb->dir;
+	store->commits.next_lsn = checkpoint_begin_life(&begun);
+	atomic_store(&store->commits.lsn, sb->checkpoint_lsn);
+	atomic_store(&store->checkpointer.lsn, sb->checkpoint_lsn);
+	store->checkpointer.last_ns = (int64_t)clock_monotonic_ns();
+	if (store->health.read_only)
+		return 0;
+	*sb = begun;
+	r = superblock_write(store->io, store->superblock.fd, sb);
+	atomic_store(&store->commits.lsn_ceiling, sb->lsn_ceiling);
+	if (r == 0)
+		r = wal_clear(store->io, store->dir_fd);
+	if (r == 0)
+		r = wal_start(&store->wal, store->io, &store->health, store->dir_fd,
+		              store->geometry.uuid, sb->wal_first, sb->checkpoint_lsn);
+	store->wal_started = r == 0;
+	if (r == 0) {
+		wal_set_slots(&store->wal, store->geometry.vector_bytes, sync_slots,
+		              &store->catalog.columns);
+		r = background_start(store);
+	}
+	return r;
+}
+
+int quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,
+                struct quiver_error *error)
+{
+	struct quiver *store = NULL;
+	int r = fault_init();
+
+	*out = NULL;
+	if (error)
+		error->text[0] = '\0';
+	if (r == 0)
+		r = store_open_files(path, options, false, &store, error);
+	if (r == 0)
+		r = fill_index(store, error);
+	if (r == 0)
+		r = begin_life(store);
+	if (r == 0) {
+		*out = store;
+		return 0;
+	}
+	if (error && error->text[0] == '\0')
+		error_set(error, "%s: cannot open the store: %s", path, strerror(-r));
+	if (store)
+		(void)store_discard(store); /* what failed first is the reason */
+	return r;
+}

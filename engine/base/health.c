@@ -7,12 +7,15 @@
  * | what failed                        | disk full | no memory | any other errno |
  * | ---------------------------------- | --------- | --------- | --------------- |
  * | bytes of free slots                | refuse    | refuse    | refuse          |
- * | growth, blocks behind slots        | retry     | refuse    | refuse          |
- * | rows of a commit                   | refuse    | refuse    | refuse          |
+ * | growth                             | retry     | refuse    | refuse          |
+ * | growth ahead of need               | refuse    | ignore    | ignore          |
+ * | blocks behind free slots           | refuse    | refuse    | refuse          |
+ * | rows of a commit                   | retry     | refuse    | refuse          |
  * | those rows, made free again        | stop      | stop      | stop            |
  * | a new log segment                  | retry     | refuse    | refuse          |
+ * | one made ahead of need             | refuse    | ignore    | ignore          |
  * | the segment in use, begun anew     | stop      | stop      | stop            |
- * | log records (wiped then)           | refuse    | refuse    | refuse          |
+ * | log records (wiped then)           | retry     | refuse    | refuse          |
  * | wiping them                        | stop      | stop      | stop            |
  * | sync of the log                    | stop      | stop      | stop            |
  * | checkpoint: sync of slots and rows | stop      | stop      | stop            |
@@ -25,6 +28,12 @@
  * | punching holes                     | ignore    | ignore    | ignore          |
  * | cutting the columns                | ignore    | ignore    | ignore          |
  * | rows for the index                 | stop      | stop      | stop            |
+ * | the index's snapshot, at close     | ignore    | refuse    | refuse          |
+ * | the holder's name in LOCK          | ignore    | refuse    | refuse          |
+ *
+ * Opening a store writes, too (superblock, recovery, the first segment): what fails there fails
+ * the opening, so nothing follows and no row is needed. The same goes for what is left of a close
+ * once its last checkpoint is done: its errno is the caller's, and the next opening recovers.
  */
 #include "engine/base/health.h"
 
@@ -41,15 +50,21 @@ struct rule {
 static const struct rule rules[HEALTH_SUBJECTS] = {
 	[HEALTH_SLOTS] = { "writing a vector", HEALTH_REFUSE, HEALTH_REFUSE, HEALTH_REFUSE },
 	[HEALTH_GROWTH] = { "growing the data files", HEALTH_RETRY, HEALTH_REFUSE, HEALTH_REFUSE },
-	[HEALTH_COMMIT_ROWS] = { "writing the rows of a commit", HEALTH_REFUSE, HEALTH_REFUSE,
+	[HEALTH_GROWTH_AHEAD] = { "growing the data files", HEALTH_REFUSE, HEALTH_IGNORE,
+	                          HEALTH_IGNORE },
+	[HEALTH_BLOCKS] = { "filling holes of vectors.npy", HEALTH_REFUSE, HEALTH_REFUSE,
+	                    HEALTH_REFUSE },
+	[HEALTH_COMMIT_ROWS] = { "writing the rows of a commit", HEALTH_RETRY, HEALTH_REFUSE,
 	                         HEALTH_REFUSE },
 	[HEALTH_UNDO_ROWS] = { "undoing the rows of a failed commit", HEALTH_STOP, HEALTH_STOP,
 	                       HEALTH_STOP },
 	[HEALTH_LOG_SEGMENT] = { "making a log segment", HEALTH_RETRY, HEALTH_REFUSE,
 	                         HEALTH_REFUSE },
+	[HEALTH_LOG_SEGMENT_AHEAD] = { "making a log segment", HEALTH_REFUSE, HEALTH_IGNORE,
+	                               HEALTH_IGNORE },
 	[HEALTH_LOG_START_OVER] = { "beginning the log anew", HEALTH_STOP, HEALTH_STOP,
 	                            HEALTH_STOP },
-	[HEALTH_LOG_RECORD] = { "writing the log", HEALTH_REFUSE, HEALTH_REFUSE, HEALTH_REFUSE },
+	[HEALTH_LOG_RECORD] = { "writing the log", HEALTH_RETRY, HEALTH_REFUSE, HEALTH_REFUSE },
 	[HEALTH_LOG_WIPE] = { "wiping a failed write of the log", HEALTH_STOP, HEALTH_STOP,
 	                      HEALTH_STOP },
 	[HEALTH_LOG_SYNC] = { "a sync of the log", HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
@@ -71,6 +86,11 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	                   HEALTH_IGNORE },
 	[HEALTH_CUT] = { "cutting the data files", HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },
 	[HEALTH_INDEX] = { "making the index anew", HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
+	[HEALTH_INDEX_SAVE] = { "index: not saved, so the next open, which makes it anew, takes "
+	                        "longer",
+	                        HEALTH_IGNORE, HEALTH_REFUSE, HEALTH_REFUSE },
+	[HEALTH_LOCK_NAME] = { "LOCK: writing who holds it", HEALTH_IGNORE, HEALTH_REFUSE,
+	                       HEALTH_REFUSE },
 };
 
 int health_init(struct health *health, bool read_only, void (*sink)(void *arg, const char *line),

@@ -15,10 +15,13 @@
 /* What was written, synced or given back when it failed. */
 enum health_subject {
 	HEALTH_SLOTS, /* bytes of free slots, before their commit */
-	HEALTH_GROWTH, /* longer columns, or blocks behind free slots */
+	HEALTH_GROWTH, /* longer columns */
+	HEALTH_GROWTH_AHEAD, /* the same, before anybody needs them */
+	HEALTH_BLOCKS, /* blocks behind free slots that lie in holes */
 	HEALTH_COMMIT_ROWS, /* rows of a commit that is not logged yet */
 	HEALTH_UNDO_ROWS, /* those rows made free again, and their sync */
 	HEALTH_LOG_SEGMENT, /* a new segment: its file, header and name */
+	HEALTH_LOG_SEGMENT_AHEAD, /* the same, before anybody needs it */
 	HEALTH_LOG_START_OVER, /* the header of the segment in use, written anew */
 	HEALTH_LOG_RECORD, /* records, which are wiped then */
 	HEALTH_LOG_WIPE, /* that wiping, and its sync */
@@ -34,11 +37,13 @@ enum health_subject {
 	HEALTH_PUNCH, /* free runs given back to the filesystem */
 	HEALTH_CUT, /* the columns made shorter */
 	HEALTH_INDEX, /* rows that the index cannot be made anew from */
+	HEALTH_INDEX_SAVE, /* its snapshot, at close */
+	HEALTH_LOCK_NAME, /* who holds the lock, in the file LOCK */
 	HEALTH_SUBJECTS
 };
 
 enum health_verdict {
-	HEALTH_REFUSE, /* the call fails with its errno, and nothing has changed */
+	HEALTH_REFUSE, /* the call, if anybody made one, fails with its errno; nothing has changed */
 	HEALTH_RETRY, /* the same, but a checkpoint may free what is missing: once more then */
 	HEALTH_IGNORE, /* a line for people; nothing is lost, and it is tried again later */
 	HEALTH_STOP, /* a line, and no changes are accepted until the store is opened again */

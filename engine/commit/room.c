@@ -14,7 +14,8 @@ int room_take(struct checkpointer *checkpointer, size_t count, bool nowait, uint
 		return r;
 	}
 	for (int tries = 0; r == -EAGAIN && tries < TRIES_MAX; tries++) {
-		r = space_grow(space, count, false);
+		r = health_judge(space->catalog->health, HEALTH_GROWTH,
+		                 space_grow(space, count, false));
 		if (r && health_verdict(HEALTH_GROWTH, r) == HEALTH_RETRY &&
 		    atomic_load(&checkpointer->commits->deferred_count) > 0)
 			r = checkpoint_run(checkpointer);

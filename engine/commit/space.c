@@ -97,7 +97,7 @@ static int back_slots(struct space *space, size_t count, const uint64_t *slots)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = back_slot(space, slots[i]);
+		r = health_judge(space->catalog->health, HEALTH_BLOCKS, back_slot(space, slots[i]));
 	for (size_t i = 0; r && i < count; i++)
 		slots_give(&space->catalog->slots, slots[i]);
 	return r;

@@ -348,7 +348,7 @@ int wal_sync(struct wal *wal, uint64_t lsn)
 
 int wal_prepare(struct wal *wal)
 {
-	return wal_segment_prepare(wal, 0);
+	return health_judge(wal->health, HEALTH_LOG_SEGMENT_AHEAD, wal_segment_prepare(wal, 0));
 }
 
 bool wal_wants_prepare(struct wal *wal)

@@ -47,7 +47,8 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
  * store has been stopped. Any thread. */
 int wal_sync(struct wal *wal, uint64_t lsn);
 
-/* Have a next segment ready, off the commit path. 0 or -errno. One of the store's threads. */
+/* Have a next segment ready, off the commit path. 0, also where a line told that there is none,
+ * or -ENOSPC. One of the store's threads. */
 int wal_prepare(struct wal *wal);
 /* Whether wal_prepare has something to do. Any thread. */
 bool wal_wants_prepare(struct wal *wal);

@@ -54,7 +54,9 @@ int local_reserve(struct quiver *store, uint64_t count)
 {
 	int r = health_writable(&store->health);
 
-	return r ? r : space_grow(&store->space, count, true);
+	return r ? r
+	         : health_judge(&store->health, HEALTH_GROWTH,
+	                        space_grow(&store->space, count, true));
 }
 
 int local_set_autocompact(struct quiver *store, uint32_t percent)

@@ -39,23 +39,15 @@ static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
 	slots_counts(&store->catalog.slots, &counts);
 	/* One more than there are makes space_grow take its step. */
 	r = space_grow(&store->space, counts.free_below + (counts.rows - counts.used) + 1, false);
-	if (r) {
+	if (r)
 		*not_before_ns = now + RETRY_NS;
-		if (r != -ENOSPC)
-			report_add(&store->health.report, "growing the data files: %s",
-			           strerror(-r));
-	}
+	(void)health_judge(&store->health, HEALTH_GROWTH_AHEAD, r); /* who needs it is told */
 }
 
 static void segment_ahead(struct quiver *store)
 {
-	int r;
-
-	if (health_writable(&store->health) != 0 || !wal_wants_prepare(&store->wal))
-		return;
-	r = wal_prepare(&store->wal);
-	if (r && r != -ENOSPC)
-		report_add(&store->health.report, "making a log segment: %s", strerror(-r));
+	if (health_writable(&store->health) == 0 && wal_wants_prepare(&store->wal))
+		(void)wal_prepare(&store->wal); /* who needs it is told */
 }
 
 static void *housekeep(void *arg)

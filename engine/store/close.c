@@ -5,9 +5,10 @@
 #include "engine/store/local.h"
 #include "engine/store/store.h"
 
-/* A full disk need not have room for the snapshot: the next open does without. */
+/* A disk may have no room for the snapshot: the next open does without. */
 static int save_index(struct quiver *store, const struct index_stamp *stamp)
 {
+	int unlinked;
 	int r;
 
 	pthread_mutex_lock(&store->catalog.writer_lock);
@@ -16,16 +17,14 @@ static int save_index(struct quiver *store, const struct index_stamp *stamp)
 		r = index_save(&store->catalog.index, store->io, store->dir_fd, stamp,
 		               (const uint64_t *)(uintptr_t)store->catalog.slots.live);
 	pthread_mutex_unlock(&store->catalog.writer_lock);
-	if (r != -ENOSPC)
+	if (r == 0)
+		return 0;
+	r = health_judge(&store->health, HEALTH_INDEX_SAVE, r);
+	if (r)
 		return r;
 	/* One of an earlier state is of no use either. */
-	r = store->io->unlink(store->io, store->dir_fd, "index");
-	if (r != 0 && r != -ENOENT)
-		return r;
-	report_add(&store->health.report,
-	           "index: the disk has no room for it; the next open, which makes it "
-	           "anew, takes longer");
-	return 0;
+	unlinked = store->io->unlink(store->io, store->dir_fd, "index");
+	return unlinked == -ENOENT ? 0 : unlinked;
 }
 
 /* The last checkpoint: the tail cut, the snapshot written, the store marked clean. */

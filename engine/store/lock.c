@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/base/health.h"
 #include "engine/base/latency.h"
 
 #define LOCK_NAME "LOCK"
@@ -67,13 +68,19 @@ static int read_text(const struct quiver_io *io, int fd, struct quiver_holder *h
 	return 0;
 }
 
+/* Whether the lock excludes as well without what could not be written. */
+static bool can_do_without(int r)
+{
+	return r < 0 && health_verdict(HEALTH_LOCK_NAME, r) == HEALTH_IGNORE;
+}
+
 /* Leave a text that names nobody. Not an empty file: its block will be needed again, and a
  * full disk may have none. */
 static int wipe_text(const struct quiver_io *io, int fd)
 {
 	int r = io_write_all(io, fd, "\n", 1, 0);
 
-	if (r == -ENOSPC) /* it is empty */
+	if (can_do_without(r)) /* it is empty */
 		return 0;
 	return r < 0 ? r : io->truncate(io, fd, 1);
 }
@@ -94,8 +101,7 @@ static int write_text(const struct quiver_io *io, int fd, const char *mount_poin
 	r = wipe_text(io, fd);
 	if (r == 0)
 		r = io_write_all(io, fd, text, (size_t)length, 0);
-	/* On a full disk the lock excludes without a name. */
-	return r == -ENOSPC ? 0 : r;
+	return can_do_without(r) ? 0 : r;
 }
 
 static void say_busy(const struct quiver_io *io, int fd, const char *path,

@@ -199,6 +199,17 @@ static inline void faulty_add(struct faulty_io *f, enum fault_call call, char fi
 	pthread_mutex_unlock(&f->lock);
 }
 
+/* How many calls have failed. */
+static inline long faulty_fired(struct faulty_io *f)
+{
+	long fired;
+
+	pthread_mutex_lock(&f->lock);
+	fired = f->fired;
+	pthread_mutex_unlock(&f->lock);
+	return fired;
+}
+
 /* No fault any more. How many calls have failed. */
 static inline long faulty_clear(struct faulty_io *f)
 {

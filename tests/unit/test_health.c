@@ -175,6 +175,12 @@ static void stopped(struct life *life, int r, const char *what)
 
 /* ---- after it ---- */
 
+/* A report that is the last one, as a close may be followed by no other look. */
+static void keep_line(void *arg, const char *line)
+{
+	snprintf(arg, 256, "%s", line);
+}
+
 static void say(void *arg, const char *line)
 {
 	(void)arg;
@@ -303,6 +309,57 @@ static void test_growth_refuses_or_is_tried_again_after_a_checkpoint(void **stat
 	(void)state;
 	each(growth, 3);
 	each(growth_written, 2);
+}
+
+/* Of which blocks there are nothing is known when a store has just been opened. */
+static void blocks(struct life *life)
+{
+	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	uint64_t checkpoints;
+
+	begin(life, QUIVER_FSYNC);
+	close_store(life->store);
+	open_life(life, &options);
+	checkpoints = stats_of(life->store).checkpoints;
+	fault(life, FAULT_BLOCKS, 'v', 0, 1);
+	refused(life, put(life, 0));
+	assert_int_equal(stats_of(life->store).checkpoints, checkpoints);
+}
+
+static void test_blocks_behind_free_slots_refuse(void **state)
+{
+	(void)state;
+	each(blocks, 1);
+}
+
+/* What is made ahead of need: a full disk is told to who needs it, all else to people. */
+static void ahead(struct life *life)
+{
+	const char *what = life->how == 0 ? "making a log segment" : "growing the data files";
+	char line[128];
+
+	begin(life, QUIVER_FSYNC);
+	fault(life, FAULT_GROW, life->how == 0 ? 'l' : 'v', 0, FAULT_EVER);
+	snprintf(line, sizeof(line), "%s: %s", what, strerror(-life->error));
+	/* Beyond a quarter of the first segment; beyond three quarters of the first growth. */
+	if (life->how == 0)
+		acknowledge(life, 100, QUIVER_SYNC);
+	else
+		acknowledge(life, GROW_MIN_BYTES / DIM * 4 / 5, 0);
+	if (life->error == -ENOSPC) {
+		for (int i = 0; i < WAIT_US / POLL_US && faulty_fired(&life->io) == 0; i++)
+			usleep(POLL_US);
+		assert_false(store_said(life->store, what));
+	} else {
+		wait_until_said(life->store, line);
+	}
+	goes_on(life);
+}
+
+static void test_what_is_made_ahead_of_need_is_told_of_and_goes_on(void **state)
+{
+	(void)state;
+	each(ahead, 2);
 }
 
 static void commit_rows(struct life *life)
@@ -712,6 +769,63 @@ static void test_rows_that_the_index_cannot_be_made_anew_from_stop(void **state)
 	unit_dir_remove(&s.dir);
 }
 
+/* ---- files that a store can do without ---- */
+
+/* At a close: it is not clean then, or the next open makes the index anew. */
+static void test_an_index_that_is_not_saved(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct faulty_io io;
+		struct store_dir s;
+		struct quiver *store;
+		struct quiver_options options = { .io = &io.trouble.table };
+		char line[256] = "";
+
+		options.on_report = keep_line;
+		options.on_report_arg = line;
+		faulty_init(&io);
+		unit_dir_make(&s.dir);
+		store_create(&s, DIM, QUIVER_U1);
+		store = open_with(&s, &options);
+		assert_int_equal(put_version(store, 1, 1, 0), 0);
+		faulty_add(&io, FAULT_WRITE, 'x', 0, 1, errors[i]);
+		assert_int_equal(quiver_close(store), errors[i] == -ENOSPC ? 0 : errors[i]);
+		assert_int_equal(strstr(line, "index: not saved") != NULL, errors[i] == -ENOSPC);
+		store = open_with(&s, NULL);
+		assert_int_equal(version_of(store, 1), 1);
+		assert_int_equal(store_said(store, "index: missing"), errors[i] == -ENOSPC);
+		close_store(store);
+		unit_dir_remove(&s.dir);
+	}
+}
+
+static void test_a_lock_without_a_name(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct faulty_io io;
+		struct store_dir s;
+		struct quiver *store, *other;
+		struct quiver_options options = { .io = &io.trouble.table };
+		struct quiver_error error = { "" };
+		int r;
+
+		faulty_init(&io);
+		unit_dir_make(&s.dir);
+		store_create(&s, DIM, QUIVER_U1);
+		faulty_add(&io, FAULT_WRITE, 'o', 0, FAULT_EVER, errors[i]);
+		r = open_result(&s, &options, &store, &error);
+		assert_int_equal(r, errors[i] == -ENOSPC ? 0 : errors[i]);
+		if (r == 0) {
+			assert_int_equal(open_result(&s, NULL, &other, &error), -EBUSY);
+			assert_non_null(strstr(error.text, "in use by another process"));
+			close_store(store);
+		}
+		unit_dir_remove(&s.dir);
+	}
+}
+
 /* ---- the table ---- */
 
 /* Written down a second time: a row that is changed has to be changed on purpose. */
@@ -721,11 +835,14 @@ static const struct {
 } rows[] = {
 	{ HEALTH_SLOTS, HEALTH_REFUSE, HEALTH_REFUSE, HEALTH_REFUSE },
 	{ HEALTH_GROWTH, HEALTH_RETRY, HEALTH_REFUSE, HEALTH_REFUSE },
-	{ HEALTH_COMMIT_ROWS, HEALTH_REFUSE, HEALTH_REFUSE, HEALTH_REFUSE },
+	{ HEALTH_GROWTH_AHEAD, HEALTH_REFUSE, HEALTH_IGNORE, HEALTH_IGNORE },
+	{ HEALTH_BLOCKS, HEALTH_REFUSE, HEALTH_REFUSE, HEALTH_REFUSE },
+	{ HEALTH_COMMIT_ROWS, HEALTH_RETRY, HEALTH_REFUSE, HEALTH_REFUSE },
 	{ HEALTH_UNDO_ROWS, HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
 	{ HEALTH_LOG_SEGMENT, HEALTH_RETRY, HEALTH_REFUSE, HEALTH_REFUSE },
+	{ HEALTH_LOG_SEGMENT_AHEAD, HEALTH_REFUSE, HEALTH_IGNORE, HEALTH_IGNORE },
 	{ HEALTH_LOG_START_OVER, HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
-	{ HEALTH_LOG_RECORD, HEALTH_REFUSE, HEALTH_REFUSE, HEALTH_REFUSE },
+	{ HEALTH_LOG_RECORD, HEALTH_RETRY, HEALTH_REFUSE, HEALTH_REFUSE },
 	{ HEALTH_LOG_WIPE, HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
 	{ HEALTH_LOG_SYNC, HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
 	{ HEALTH_CHECKPOINT_SLOTS, HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
@@ -739,6 +856,8 @@ static const struct {
 	{ HEALTH_PUNCH, HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },
 	{ HEALTH_CUT, HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },
 	{ HEALTH_INDEX, HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
+	{ HEALTH_INDEX_SAVE, HEALTH_IGNORE, HEALTH_REFUSE, HEALTH_REFUSE },
+	{ HEALTH_LOCK_NAME, HEALTH_IGNORE, HEALTH_REFUSE, HEALTH_REFUSE },
 };
 
 static void test_each_row_says_what_is_written_here(void **state)
@@ -792,6 +911,8 @@ int main(void)
 		cmocka_unit_test(test_a_verdict_takes_effect),
 		cmocka_unit_test(test_bytes_of_free_slots_refuse),
 		cmocka_unit_test(test_growth_refuses_or_is_tried_again_after_a_checkpoint),
+		cmocka_unit_test(test_blocks_behind_free_slots_refuse),
+		cmocka_unit_test(test_what_is_made_ahead_of_need_is_told_of_and_goes_on),
 		cmocka_unit_test(test_rows_of_a_commit_refuse),
 		cmocka_unit_test(test_rows_that_cannot_be_undone_stop),
 		cmocka_unit_test(
@@ -806,6 +927,8 @@ int main(void)
 		cmocka_unit_test(test_a_failed_checkpoint_behind_a_commit_of_mode_none_stops),
 		cmocka_unit_test(test_what_gives_space_back_is_told_of_and_goes_on),
 		cmocka_unit_test(test_rows_that_the_index_cannot_be_made_anew_from_stop),
+		cmocka_unit_test(test_an_index_that_is_not_saved),
+		cmocka_unit_test(test_a_lock_without_a_name),
 	};
 
 	test_in_memory();

@@ -214,8 +214,10 @@ int space_cut(struct space *space, uint64_t keep, uint64_t *freed)
 	pthread_mutex_lock(&space->hold_lock);
 	before = atomic_load(&space->catalog->columns.rows);
 	rows = slots_trim(&space->catalog->slots) + keep;
-	if (rows >= before)
+	if (rows >= before && !columns_uncut(&space->catalog->columns))
 		goto out;
+	if (rows > before)
+		rows = before;
 	space->cut_wanted = space->holds > 0;
 	if (space->holds > 0 || !slots_cut(&space->catalog->slots, rows))
 		goto out;
@@ -292,10 +294,8 @@ static int punch_run(struct space *space, uint64_t first, uint64_t count, uint64
 			from++;
 			continue;
 		}
-		for (end = from; end < to && !bit_get(space->punched, end); end++) {
+		for (end = from; end < to && !bit_get(space->punched, end); end++)
 			bit_put(space->backed, end, false);
-			bit_put(space->punched, end, true);
-		}
 		r = space->superblock->io->punch(space->superblock->io,
 		                                 space->catalog->columns.vectors.fd,
 		                                 from * CHUNK_BYTES, (end - from) * CHUNK_BYTES);
@@ -303,6 +303,9 @@ static int punch_run(struct space *space, uint64_t first, uint64_t count, uint64
 			*freed += (end - from) * CHUNK_BYTES;
 			atomic_fetch_add(&space->catalog->health->counters.punches, 1);
 		}
+		/* What failed is tried again at the next checkpoint, what cannot be is not. */
+		for (uint64_t at = from; at < end && (r == 0 || r == -EOPNOTSUPP); at++)
+			bit_put(space->punched, at, true);
 		from = end;
 	}
 	return r;

@@ -446,9 +446,18 @@ int columns_write_headers(struct columns *columns)
 	return r;
 }
 
+bool columns_uncut(const struct columns *columns)
+{
+	uint64_t rows = atomic_load_explicit(&columns->rows, memory_order_relaxed);
+
+	return columns->vectors.file_bytes > bytes_of(columns->vectors.row_bytes, rows) ||
+	       columns->ids.file_bytes > bytes_of(columns->ids.row_bytes, rows) ||
+	       columns->meta.file_bytes > bytes_of(columns->meta.row_bytes, rows);
+}
+
 int columns_cut(struct columns *columns, uint64_t rows)
 {
-	if (rows >= atomic_load_explicit(&columns->rows, memory_order_relaxed))
+	if (rows > atomic_load_explicit(&columns->rows, memory_order_relaxed))
 		return 0;
 	atomic_store_explicit(&columns->rows, rows, memory_order_release);
 	return shrink(columns, rows);

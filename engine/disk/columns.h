@@ -46,8 +46,12 @@ uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot);
 int columns_grow(struct columns *columns, uint64_t rows);
 /* Write the headers again as they are. Grow lock held. 0 or -errno. */
 int columns_write_headers(struct columns *columns);
-/* Cut to `rows`. Nobody may read or write the rows above. Grow lock held. */
+/* Cut to `rows`. Nobody may read or write the rows above. Where it fails there are no more rows all
+ * the same; a file may be as long as it was. Grow lock held. */
 int columns_cut(struct columns *columns, uint64_t rows);
+/* Whether a file is longer than its rows, by such a failure: cutting to the rows that there are
+ * ends it. Grow lock held. */
+bool columns_uncut(const struct columns *columns);
 /* fdatasync all three: vectors only, or ids and meta only, or both. Once one has
  * failed all do: the kernel tells of lost pages once. Any thread. */
 int columns_sync(struct columns *columns, bool vectors, bool rows);

@@ -39,9 +39,9 @@ static int end_life(struct quiver *store)
 	if (r)
 		return r;
 	pthread_mutex_lock(&store->checkpointer.lock);
-	r = space_punch(&store->space, 0, &freed);
-	if (r == 0)
-		r = space_cut(&store->space, 0, &freed);
+	(void)health_judge(&store->health, HEALTH_PUNCH, space_punch(&store->space, 0, &freed));
+	/* Not to be ignored here: the files of a store that is closed cleanly end with their rows. */
+	r = space_cut(&store->space, 0, &freed);
 	if (r)
 		goto out;
 	slots_counts(&store->catalog.slots, &counts);

@@ -690,26 +690,36 @@ static void log_cut(struct life *life)
 	goes_on(life);
 }
 
-/* Free more than growing ahead keeps. */
-static void free_many(struct life *life)
+/* So many are more than growing ahead keeps; and so many fewer. */
+#define MANY 1250u
+#define SOME 500u
+
+/* Slots that are free, below one that is not. */
+static void free_slots(struct life *life, uint64_t count)
 {
 	begin(life, QUIVER_FLUSH);
-	acknowledge(life, 1300, 0);
-	while (life->seen->gone < 1250)
+	acknowledge(life, count, 0);
+	while (life->seen->gone < count)
 		assert_int_equal(quiver_remove(life->store, life->seen->gone++, 0, NULL), 0);
 }
 
 static void punch(struct life *life)
 {
+	uint64_t punches;
 	char line[128];
 
-	free_many(life);
+	free_slots(life, MANY);
+	punches = stats_of(life->store).punches;
 	fault(life, FAULT_PUNCH, 'v', 0, FAULT_EVER);
 	assert_int_equal(quiver_checkpoint(life->store), 0);
 	snprintf(line, sizeof(line), "vectors.npy: giving free space back: %s",
 	         strerror(-life->error));
 	assert_true(store_said(life->store, line));
+	assert_int_equal(stats_of(life->store).punches, punches);
 	goes_on(life);
+	/* Tried again at the next checkpoint. */
+	assert_int_equal(quiver_checkpoint(life->store), 0);
+	assert_true(stats_of(life->store).punches > punches);
 }
 
 /* Put off by who has a column open. */
@@ -720,7 +730,7 @@ static void cut(struct life *life)
 	uint64_t size;
 	int fd;
 
-	free_many(life);
+	free_slots(life, MANY);
 	assert_int_equal(quiver_column_hold(life->store, QUIVER_COLUMN_VECTORS, &fd, &size), 0);
 	assert_int_equal(compact(life->store), 0);
 	fault(life, FAULT_CUT, files[life->how], 0, FAULT_EVER);
@@ -728,6 +738,72 @@ static void cut(struct life *life)
 	snprintf(line, sizeof(line), "cutting the data files: %s", strerror(-life->error));
 	wait_until_said(life->store, line);
 	goes_on(life);
+}
+
+/* The rows of a column's file, which ends with one. */
+static uint64_t rows_in(struct store_dir *s, const char *name, uint64_t row_bytes)
+{
+	uint64_t bytes = store_size(s, name) - 4096;
+
+	assert_int_equal(bytes % row_bytes, 0);
+	return bytes / row_bytes;
+}
+
+/* A cut that fails half-way is made up for at the close. */
+static void test_a_close_cuts_what_could_not_be_cut(void **state)
+{
+	static const char files[] = "vim";
+
+	(void)state;
+	for (size_t i = 0; i < strlen(files); i++) {
+		struct life life = { .s = &(struct store_dir){ .n = 0 },
+			             .seen = &(struct seen){ .gone = 0 },
+			             .error = -EIO };
+		struct quiver_check_result result;
+		struct quiver_error error = { "" };
+		uint64_t rows;
+
+		faulty_init(&life.io);
+		unit_dir_make(&life.s->dir);
+		store_create(life.s, DIM, QUIVER_U1);
+		free_slots(&life, MANY);
+		fault(&life, FAULT_CUT, files[i], 0, 1);
+		assert_int_equal(compact(life.store), -EIO);
+		assert_true(store_said(life.store, "compact: Input/output error"));
+		assert_true(faulty_clear(&life.io) > 0);
+		close_store(life.store);
+		rows = rows_in(life.s, "vectors.npy", DIM);
+		assert_int_equal(rows_in(life.s, "ids.npy", 8), rows);
+		assert_int_equal(rows_in(life.s, "meta.npy", 40), rows);
+		assert_int_equal(quiver_check(life.s->path, false, say, NULL, &result, &error), 0);
+		assert_true(result.clean && result.damage == 0);
+		unit_dir_remove(&life.s->dir);
+	}
+}
+
+/* At a close what growing ahead has kept is punched, too. */
+static void test_a_close_is_clean_though_nothing_can_be_punched(void **state)
+{
+	struct quiver_check_result result;
+	struct quiver_error error = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct life life = { .s = &(struct store_dir){ .n = 0 },
+			             .seen = &(struct seen){ .gone = 0 },
+			             .error = errors[i] };
+
+		faulty_init(&life.io);
+		unit_dir_make(&life.s->dir);
+		store_create(life.s, DIM, QUIVER_U1);
+		free_slots(&life, SOME);
+		fault(&life, FAULT_PUNCH, 'v', 0, FAULT_EVER);
+		close_store(life.store);
+		assert_true(faulty_clear(&life.io) > 0);
+		assert_int_equal(quiver_check(life.s->path, false, say, NULL, &result, &error), 0);
+		assert_true(result.clean && result.damage == 0);
+		unit_dir_remove(&life.s->dir);
+	}
 }
 
 static void test_what_gives_space_back_is_told_of_and_goes_on(void **state)
@@ -926,6 +1002,8 @@ int main(void)
 			test_the_log_of_a_checkpoint_in_mode_none_refuses_where_there_is_no_room),
 		cmocka_unit_test(test_a_failed_checkpoint_behind_a_commit_of_mode_none_stops),
 		cmocka_unit_test(test_what_gives_space_back_is_told_of_and_goes_on),
+		cmocka_unit_test(test_a_close_cuts_what_could_not_be_cut),
+		cmocka_unit_test(test_a_close_is_clean_though_nothing_can_be_punched),
 		cmocka_unit_test(test_rows_that_the_index_cannot_be_made_anew_from_stop),
 		cmocka_unit_test(test_an_index_that_is_not_saved),
 		cmocka_unit_test(test_a_lock_without_a_name),

@@ -225,12 +225,11 @@ int change_remove(struct checkpointer *checkpointer, uint64_t id, unsigned flags
 	return r;
 }
 
-/* Copy the bytes of `ref` into `op->slot`, checked on the way. `buffer` holds N bytes. */
-static int copy_slot(struct checkpointer *checkpointer, const struct quiver_ref *ref,
+/* Copy the bytes of `ref`, which `op` takes from there, to `buffer` of N bytes, checked. */
+static int read_slot(struct checkpointer *checkpointer, const struct quiver_ref *ref,
                      struct commit_op *op, void *buffer)
 {
 	uint64_t n = bytes_of(checkpointer);
-	struct iovec part = { .iov_base = buffer, .iov_len = n };
 	int r = catalog_ref_verify(catalog_of(checkpointer), ref, 0);
 
 	if (r == 0)
@@ -240,8 +239,14 @@ static int copy_slot(struct checkpointer *checkpointer, const struct quiver_ref 
 	op->src_slot = ref->slot;
 	op->bytes_hash = XXH3_64bits(buffer, n);
 	/* The copy that is written must be the one that was verified. */
-	if (vector_sum(ref->id, ref->lsn, op->bytes_hash) != ref->sum)
-		return -EIO;
+	return vector_sum(ref->id, ref->lsn, op->bytes_hash) == ref->sum ? 0 : -EIO;
+}
+
+/* Write them to the slot of `op`. */
+static int write_slot(struct checkpointer *checkpointer, const struct commit_op *op, void *buffer)
+{
+	struct iovec part = { .iov_base = buffer, .iov_len = bytes_of(checkpointer) };
+
 	return health_judge(
 		catalog_of(checkpointer)->health, HEALTH_SLOTS,
 		columns_write_vectors(&catalog_of(checkpointer)->columns, op->slot, &part, 1));
@@ -259,7 +264,9 @@ static int rename_once(struct checkpointer *checkpointer, struct commit_op *op, 
 	r = room_take(checkpointer, 1, flags & QUIVER_NOWAIT, &op->slot);
 	if (r)
 		goto unref;
-	r = copy_slot(checkpointer, &ref, op, buffer);
+	r = read_slot(checkpointer, &ref, op, buffer);
+	if (r == 0)
+		r = write_slot(checkpointer, op, buffer);
 	if (r) {
 		slots_give(&catalog_of(checkpointer)->slots, op->slot);
 		goto unref;
@@ -312,9 +319,12 @@ int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_sl
 	}
 	if (r) {
 		slots_give(&catalog_of(checkpointer)->slots, to_slot);
-		return r;
+		return r == -EIO ? -EBADMSG : r;
 	}
-	r = copy_slot(checkpointer, &ref, &op, buffer);
+	r = read_slot(checkpointer, &ref, &op, buffer);
+	r = r == -EIO ? -EBADMSG : r;
+	if (r == 0)
+		r = write_slot(checkpointer, &op, buffer);
 	if (r)
 		slots_give(&catalog_of(checkpointer)->slots, to_slot);
 	else

@@ -22,7 +22,8 @@ int change_set_dir_attr(struct checkpointer *checkpointer, const struct quiver_a
                         unsigned mask, unsigned flags);
 
 /* Move vector `id` from one slot to another, which is taken; on failure that is given back.
- * `buffer` holds N bytes. -ESTALE it is not in from_slot any more; -ENOENT; as a put. */
+ * `buffer` holds N bytes. -ESTALE it is not in from_slot any more; -ENOENT; -EBADMSG it is damaged
+ * (reported); as a put. */
 int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_slot,
                 uint64_t to_slot, void *buffer);
 

@@ -53,8 +53,8 @@ static int move_one(struct checkpointer *checkpointer, uint64_t *below, void *bu
 			*below = slot;
 			return 1;
 		}
-		if (r == -EIO && !health_failed(checkpointer->commits->catalog->health))
-			*below = slot; /* damaged, and reported: it stays where it is */
+		if (r == -EBADMSG)
+			*below = slot; /* it stays where it is */
 		else if (r != -ESTALE && r != -ENOENT)
 			return r;
 	}
@@ -104,6 +104,7 @@ int compact_run(struct checkpointer *checkpointer, struct compaction *compaction
 	if (r == 0)
 		r = checkpoint_run(checkpointer);
 	if (r == 0) {
+		/* Errors are this job's result: giving space back is what it is for. */
 		pthread_mutex_lock(&checkpointer->lock);
 		r = space_punch(checkpointer->space, 0, &freed);
 		if (r == 0)

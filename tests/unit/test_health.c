@@ -263,10 +263,34 @@ static void slots(struct life *life)
 	refused(life, r);
 }
 
+/* Compaction does not take a vector for damaged whose copy could not be written. */
+static void slots_of_a_move(struct life *life)
+{
+	char line[128];
+
+	begin(life, QUIVER_FSYNC);
+	assert_int_equal(quiver_remove(life->store, 0, 0, NULL), 0);
+	life->seen->gone = 1;
+	assert_int_equal(quiver_checkpoint(life->store), 0);
+	fault(life, FAULT_WRITE, life->how == 0 ? 'v' : 'l', 0, 1);
+	assert_int_equal(compact(life->store), life->error);
+	snprintf(line, sizeof(line), "compact: %s", strerror(-life->error));
+	assert_true(store_said(life->store, line));
+	goes_on(life); /* into the hole */
+	assert_int_equal(quiver_remove(life->store, 1, 0, NULL), 0);
+	life->seen->gone = 2;
+	assert_int_equal(compact(life->store), 0);
+	assert_int_equal(stats_of(life->store).moved, 1);
+}
+
 static void test_bytes_of_free_slots_refuse(void **state)
 {
+	struct store_dir s;
+
 	(void)state;
 	each(slots, 3);
+	each(slots_of_a_move, 1);
+	try(&s, slots_of_a_move, 1, -EIO); /* nor one whose commit failed */
 }
 
 static void growth(struct life *life)

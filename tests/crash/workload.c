@@ -89,6 +89,16 @@ void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsign
 		durable(run);
 }
 
+/* A call that changes the store to `state` has returned `r`. */
+static void changed(struct run *run, struct oracle_state *state, int r, uint64_t lsn,
+                    unsigned flags, bool dir_known)
+{
+	if (r == 0)
+		committed(run, state, lsn, flags, dir_known);
+	else
+		maybe_phantom(run, state);
+}
+
 static void step_put(struct run *run)
 {
 	uint8_t bytes[ORACLE_VECTOR_BYTES_MAX];
@@ -106,10 +116,7 @@ static void step_put(struct run *run)
 	        state.entries[i].version, flags & QUIVER_SYNC ? " sync" : "");
 	r = quiver_put(run->store, oracle_id(i), bytes, &attr, mask, flags, &lsn);
 	expect(run, "put", r, exists ? -EEXIST : 0);
-	if (r == 0)
-		committed(run, &state, lsn, flags, false);
-	else
-		maybe_phantom(run, &state);
+	changed(run, &state, r, lsn, flags, false);
 }
 
 /* The log write fails midway: the vector must not be there, now and after any later crash. */
@@ -166,10 +173,7 @@ static void step_batch(struct run *run)
 	}
 	r = quiver_put_batch(run->store, records, count, &attr, mask, flags, &lsn);
 	expect(run, "batch", r, 0);
-	if (r == 0)
-		committed(run, &state, lsn, flags, false);
-	else
-		maybe_phantom(run, &state);
+	changed(run, &state, r, lsn, flags, false);
 }
 
 static void step_remove(struct run *run)
@@ -184,10 +188,7 @@ static void step_remove(struct run *run)
 	r = quiver_remove(run->store, oracle_id(i), flags, &lsn);
 	expect(run, "remove", r, state.entries[i].present ? 0 : -ENOENT);
 	state.entries[i].present = false;
-	if (r == 0)
-		committed(run, &state, lsn, flags, false);
-	else
-		maybe_phantom(run, &state);
+	changed(run, &state, r, lsn, flags, false);
 }
 
 static void step_rename(struct run *run)
@@ -213,10 +214,7 @@ static void step_rename(struct run *run)
 		return;
 	state.entries[to] = state.entries[from];
 	state.entries[from].present = false;
-	if (r == 0)
-		committed(run, &state, lsn, flags, false);
-	else
-		maybe_phantom(run, &state);
+	changed(run, &state, r, lsn, flags, false);
 }
 
 static void step_attr(struct run *run)
@@ -234,10 +232,7 @@ static void step_attr(struct run *run)
 	if (!state.entries[i].present)
 		return;
 	oracle_merge_attr(&state.entries[i].attr, &attr, mask);
-	if (r == 0)
-		committed(run, &state, 0, flags, false);
-	else
-		maybe_phantom(run, &state);
+	changed(run, &state, r, 0, flags, false);
 }
 
 static void step_dir_attr(struct run *run)
@@ -252,10 +247,7 @@ static void step_dir_attr(struct run *run)
 	r = quiver_set_dir_attr(run->store, &attr, mask, flags);
 	expect(run, "set_dir_attr", r, 0);
 	oracle_merge_attr(&state.dir, &attr, mask);
-	if (r == 0)
-		committed(run, &state, 0, flags, true);
-	else
-		maybe_phantom(run, &state);
+	changed(run, &state, r, 0, flags, true);
 }
 
 static void step_flush(struct run *run)

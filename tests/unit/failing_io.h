@@ -41,6 +41,14 @@ static inline bool failing_interrupt(struct failing_io *f)
 	return false;
 }
 
+/* Of transfers and syncs: what this one fails with, or 0. */
+static inline int failing_trouble(struct failing_io *f)
+{
+	if (failing_interrupt(f))
+		return -EINTR;
+	return failing_now(f) ? f->error : 0;
+}
+
 static inline int failing_open(const struct quiver_io *self, int dir_fd, const char *name,
                                int flags, mode_t mode)
 {
@@ -64,11 +72,10 @@ static inline ssize_t failing_pread(const struct quiver_io *self, int fd, void *
                                     uint64_t offset)
 {
 	struct failing_io *f = failing_self(self);
+	int e = failing_trouble(f);
 
-	if (failing_interrupt(f))
-		return -EINTR;
-	if (failing_now(f))
-		return f->error;
+	if (e)
+		return e;
 	if (f->transfer_max && length > f->transfer_max)
 		length = f->transfer_max;
 	return quiver_io_posix()->pread(quiver_io_posix(), fd, to, length, offset);
@@ -79,11 +86,10 @@ static inline ssize_t failing_pwritev(const struct quiver_io *self, int fd,
 {
 	struct failing_io *f = failing_self(self);
 	struct iovec first = { .iov_base = parts[0].iov_base, .iov_len = f->transfer_max };
+	int e = failing_trouble(f);
 
-	if (failing_interrupt(f))
-		return -EINTR;
-	if (failing_now(f))
-		return f->error;
+	if (e)
+		return e;
 	if (f->transfer_max == 0)
 		return quiver_io_posix()->pwritev(quiver_io_posix(), fd, parts, count, offset);
 	if (first.iov_len > parts[0].iov_len)
@@ -95,11 +101,10 @@ static inline int failing_sync(const struct quiver_io *self, int fd, bool data)
 {
 	const struct quiver_io *real = quiver_io_posix();
 	struct failing_io *f = failing_self(self);
+	int e = failing_trouble(f);
 
-	if (failing_interrupt(f))
-		return -EINTR;
-	if (failing_now(f))
-		return f->error;
+	if (e)
+		return e;
 	f->syncs++;
 	return data ? real->fdatasync(real, fd) : real->fsync(real, fd);
 }
@@ -117,13 +122,9 @@ static inline int failing_fsync(const struct quiver_io *self, int fd)
 static inline int failing_write_out(const struct quiver_io *self, int fd, uint64_t offset,
                                     uint64_t length)
 {
-	struct failing_io *f = failing_self(self);
+	int e = failing_trouble(failing_self(self));
 
-	if (failing_interrupt(f))
-		return -EINTR;
-	if (failing_now(f))
-		return f->error;
-	return quiver_io_posix()->write_out(quiver_io_posix(), fd, offset, length);
+	return e ? e : quiver_io_posix()->write_out(quiver_io_posix(), fd, offset, length);
 }
 
 static inline int failing_truncate(const struct quiver_io *self, int fd, uint64_t length)

@@ -140,7 +140,7 @@ struct cursor {
 	unsigned line;
 };
 
-/* Copy the next word to `word`. Its length; 0 at the end; -E2BIG. */
+/* Copy the next word to `word`. Its length; 0 at the end; -E2BIG, and `word` is its start. */
 static int next_word(struct cursor *cursor, char word[TOKEN_BYTES_MAX])
 {
 	unsigned length = 0;
@@ -148,8 +148,10 @@ static int next_word(struct cursor *cursor, char word[TOKEN_BYTES_MAX])
 	for (; cursor->at < cursor->end && is_blank(*cursor->at); cursor->at++)
 		cursor->line += *cursor->at == '\n';
 	for (; cursor->at < cursor->end && !is_blank(*cursor->at); cursor->at++) {
-		if (length + 1 == TOKEN_BYTES_MAX)
+		if (length + 1 == TOKEN_BYTES_MAX) {
+			word[length] = '\0';
 			return -E2BIG;
+		}
 		/* A NUL would end the word unseen. */
 		word[length++] = *cursor->at == '\0' ? '?' : *cursor->at;
 	}

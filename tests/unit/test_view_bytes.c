@@ -102,6 +102,15 @@ static void refuses(enum quiver_dtype dtype, enum tree_form form, const char *by
 	free(copy);
 }
 
+/* So that what is not set there does not happen to be 0. */
+static __attribute__((noinline)) void dirty_stack(void)
+{
+	volatile char junk[16384];
+
+	for (size_t i = 0; i < sizeof(junk); i++)
+		junk[i] = '\x01';
+}
+
 static void what_is_no_vector_is_refused(void **state)
 {
 	static const struct {
@@ -129,6 +138,7 @@ static void what_is_no_vector_is_refused(void **state)
 		refuses(bad[i].dtype, TREE_FORM_TXT, bad[i].text, strlen(bad[i].text), bad[i].says);
 	refuses(QUIVER_F4, TREE_FORM_TXT, "1 2 3 4\0", 8, "'4?' is no number");
 	memset(longest, '1', sizeof(longest));
+	dirty_stack();
 	refuses(QUIVER_F8, TREE_FORM_TXT, longest, sizeof(longest), "is no number");
 }
 

@@ -12,7 +12,9 @@
  *     itself or from a worker, on every path.
  *   - Under io_uring a handler runs with the lock of its core's ring held, and a
  *     reply takes that lock: no reply while a lock is held that a handler may want.
- *   - What may wait (a sync, the disk) goes to a worker: worker.h.
+ *   - What may wait (a sync, the disk) goes to a worker: attempt.h.
+ *   - A kind of file is a row of a table: node_ops.h.
+ *   - The error is called err, and what cleans up stands behind `out:`.
  */
 #ifndef FS_H
 #define FS_H

@@ -162,7 +162,7 @@ static int next_word(struct cursor *cursor, char word[TOKEN_BYTES_MAX])
 static int refuse_word(struct view_reason *reason, const struct cursor *cursor,
                        const struct quiver_geometry *geometry, char *word, int err)
 {
-	printable_copy(word, word, strlen(word));
+	printable_replace(word);
 	if (err == -ERANGE)
 		snprintf(reason->text, sizeof(reason->text), "line %u: %.40s is no %s",
 		         cursor->line, word, quiver_dtype_name(geometry->dtype));

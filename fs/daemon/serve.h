@@ -1,10 +1,8 @@
 /*
  * serve.h - the libfuse session: set up, loop, end.
  *
- * Beyond libfuse's own loop it sees to it that the end is orderly. libfuse cancels
- * the threads of the rings and frees their buffers as soon as it has joined them,
- * so each thread that handles requests is made uncancellable at its first request,
- * and when it ends it waits until the workers have answered what they were given.
+ * That the end is orderly, although libfuse cancels its threads and frees their buffers, is
+ * the business of fs/ops/enter.h.
  */
 #ifndef SERVE_H
 #define SERVE_H

@@ -154,7 +154,7 @@ static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 	return 0;
 }
 
-/* The stage was stage_changed: what was said about it, and its times, are past. */
+/* The stage was changed: what was said about it, and its times, are past. */
 static void stage_changed(struct stage *stage)
 {
 	stage->failed = 0;

@@ -7,7 +7,6 @@
 
 #include <xxhash.h>
 
-#include "engine/base/fault.h"
 #include "engine/commit/commit.h"
 #include "engine/commit/room.h"
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "engine/base/sizes.h"
-#include "engine/disk/columns.h"
 #include "engine/log/wal_segment.h"
 #include "engine/media/bytes.h"
 

@@ -7,8 +7,8 @@
 
 #include <xxhash.h>
 
-#include "engine/disk/columns.h"
 #include "engine/media/bytes.h"
+#include "engine/media/meta_row.h"
 
 /* No commit is larger than a batch, so neither is a segment: a damaged file size is not
  * believed. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/base/fault.h"
+#include "engine/commit/checkpoint.h"
 
 void check_say(struct check *check, const char *format, ...)
 {

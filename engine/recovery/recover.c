@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "engine/base/fault.h"
+#include "engine/commit/checkpoint.h"
+#include "engine/log/wal.h"
 
 #define FREE_RUN 256u /* rows freed in one write: some blocks of meta.npy */
 

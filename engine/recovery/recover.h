@@ -6,7 +6,6 @@
 #ifndef QUIVER_RECOVER_H
 #define QUIVER_RECOVER_H
 
-#include "engine/commit/checkpoint.h"
 #include "engine/commit/deferred_frees.h"
 #include "engine/disk/superblock_file.h"
 #include "engine/index/catalog.h"

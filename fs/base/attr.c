@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "fs/base/clock.h"
-#include "fs/base/invalidate.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define STAT_BLOCK_BYTES 512u

@@ -9,7 +9,6 @@
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
-#include "fs/base/tree.h"
 
 /* N zero bytes within the bounds, or NULL with the reason in *err. */
 static unsigned char *buffer_new(struct fs *fs, int *err)

@@ -9,7 +9,6 @@
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/reply.h"
-#include "fs/base/view_bytes.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
 #include "fs/view/view.h"

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "engine/codec/npy.h"
 #include "engine/media/npy_header.h"
 #include "fuzz.h"
 #include "tools/formats/npy_file.h"

@@ -4,8 +4,8 @@
 
 #include <xxhash.h>
 
-#include "engine/disk/columns.h"
 #include "engine/media/bytes.h"
+#include "engine/media/meta_row.h"
 #include "engine/media/wal_record.h"
 
 enum {

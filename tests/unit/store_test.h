@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "engine/base/latency.h"
 #include "engine/media/bytes.h"
 #include "engine/quiver.h"
 #include "tests/common/random.h"

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 
+#include "engine/codec/npy.h"
 #include "tools/formats/npy_file.h"
 
 #define FILE_BYTES 1024

@@ -3,7 +3,6 @@
 
 #include <sys/mman.h>
 
-#include "engine/disk/columns.h"
 #include "engine/store/store.h"
 #include "store_test.h"
 

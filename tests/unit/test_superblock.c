@@ -2,7 +2,6 @@
 
 #include <xxhash.h>
 
-#include "engine/disk/columns.h"
 #include "engine/disk/superblock_file.h"
 #include "failing_io.h"
 

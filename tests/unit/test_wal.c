@@ -4,9 +4,9 @@
 #include <xxhash.h>
 
 #include "engine/base/fault.h"
-#include "engine/disk/columns.h"
 #include "engine/log/wal.h"
 #include "engine/log/wal_read.h"
+#include "engine/media/meta_row.h"
 #include "store_test.h"
 
 #define N 200u

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/codec/npy.h"
 #include "engine/codec/npy_literal.h"
 #include "tools/formats/stream.h"
 

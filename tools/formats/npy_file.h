@@ -4,7 +4,7 @@
 #ifndef NPY_FILE_H
 #define NPY_FILE_H
 
-#include "engine/codec/npy.h"
+#include "engine/codec/npy_array.h"
 
 /*
  * Read the header of the file `fd` and compare the file's size with it. Does

@@ -153,7 +153,9 @@ bool text_id(const char *text, size_t length, uint64_t *id)
 	return true;
 }
 
-size_t text_format(enum element type, const void *element, char to[TEXT_NUMBER_BYTES])
+/* Write an element so that it is read back as it is (but for the bits of a NaN):
+ * the number of characters, without a NUL behind them. */
+static size_t format_element(enum element type, const void *element, char to[TEXT_NUMBER_BYTES])
 {
 	double number = element_load(type, element, NULL);
 	int digits = type == ELEMENT_F2 ? 5 : type == ELEMENT_F8 ? 17 : 9;
@@ -178,7 +180,7 @@ size_t text_format_row(const struct format_writer *writer, const void *row, cons
 			memcpy(to + used, separator, apart);
 			used += apart;
 		}
-		used += text_format(writer->type, element + (size_t)i * bytes, to + used);
+		used += format_element(writer->type, element + (size_t)i * bytes, to + used);
 	}
 	return used;
 }

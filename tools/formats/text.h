@@ -47,10 +47,6 @@ int text_number(struct format_reader *reader, char **at, void *to);
 /* Read a decimal uint64 of `length` characters. False where it is none. */
 bool text_id(const char *text, size_t length, uint64_t *id);
 
-/* Write an element so that it is read back as it is (but for the bits of a NaN):
- * the number of characters, without a NUL behind them. */
-size_t text_format(enum element type, const void *element, char to[TEXT_NUMBER_BYTES]);
-
 /* Write a row, its elements separated by `separator`: the number of characters. `to`
  * has room for dim times TEXT_NUMBER_BYTES. */
 size_t text_format_row(const struct format_writer *writer, const void *row, const char *separator,

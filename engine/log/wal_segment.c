@@ -58,6 +58,13 @@ static int write_header(struct wal *wal, struct wal_segment *segment)
 	return r ? r : io_fsync(wal->io, segment->fd);
 }
 
+/* Get rid of one that nobody needs. Where its file stays, with no record of its salt in it, it
+ * harms nothing but the space that it takes; the next open removes it. */
+static void discard(struct wal *wal, struct wal_segment *segment)
+{
+	(void)health_judge(wal->health, HEALTH_LOG_CUT, wal_segment_remove(wal, segment));
+}
+
 /* A new file of segment->size_bytes. On failure nothing of it stays. */
 static int make_file(struct wal *wal, struct wal_segment *segment)
 {
@@ -76,11 +83,8 @@ static int make_file(struct wal *wal, struct wal_segment *segment)
 		r = io_fsync(io, wal->wal_fd);
 	if (r == 0)
 		(void)map_store_open(&segment->map, io, segment->fd, 0, segment->size_bytes);
-	if (r) {
-		int e = wal_segment_remove(wal, segment);
-
-		(void)e; /* the first error is what the caller must hear of */
-	}
+	if (r)
+		discard(wal, segment);
 	return r;
 }
 
@@ -96,9 +100,7 @@ static int recycle(struct wal *wal, struct wal_segment *spare, struct wal_segmen
 	wal_segment_name(segment->number, to);
 	r = io->rename(io, wal->wal_fd, from, to);
 	if (r) {
-		int e = wal_segment_remove(wal, spare);
-
-		(void)e;
+		discard(wal, spare);
 		return r;
 	}
 	segment->fd = spare->fd;
@@ -107,11 +109,8 @@ static int recycle(struct wal *wal, struct wal_segment *spare, struct wal_segmen
 	r = write_header(wal, segment);
 	if (r == 0)
 		r = io_fsync(io, wal->wal_fd);
-	if (r) {
-		int e = wal_segment_remove(wal, segment);
-
-		(void)e;
-	}
+	if (r)
+		discard(wal, segment);
 	return r;
 }
 
@@ -153,9 +152,7 @@ static struct wal_segment take_spare(struct wal *wal, uint64_t size_bytes)
 	wal->spare.fd = -1;
 	pthread_mutex_unlock(&wal->lock);
 	if (spare.fd >= 0 && spare.size_bytes < size_bytes) {
-		int e = wal_segment_remove(wal, &spare);
-
-		(void)e; /* a file too many in wal/ harms nothing; the next open removes it */
+		discard(wal, &spare);
 		spare.fd = -1;
 	}
 	return spare;
@@ -174,11 +171,8 @@ static bool ready_serves(struct wal *wal, uint64_t bytes)
 		wal->ready.fd = -1;
 	}
 	pthread_mutex_unlock(&wal->lock);
-	if (small.fd >= 0) {
-		int e = wal_segment_remove(wal, &small);
-
-		(void)e; /* as above */
-	}
+	if (small.fd >= 0)
+		discard(wal, &small);
 	return serves;
 }
 

@@ -458,6 +458,7 @@ static void log_segment_left_over(struct life *life)
 		life->seen->acknowledged += r == 0;
 	}
 	assert_int_equal(r, life->error);
+	assert_true(store_said(life->store, "wal: removing old segments"));
 	assert_int_equal(version_of(life->store, life->seen->acknowledged), 0);
 	goes_on(life);
 	acknowledge(life, 300, QUIVER_SYNC);
@@ -501,10 +502,48 @@ static void start_over(struct life *life)
 	stopped(life, r, "beginning the log anew");
 }
 
+/* The same at a checkpoint of mode none, which is all that logs there. */
+static void start_over_at_a_checkpoint(struct life *life)
+{
+	const uint64_t records = (WAL_SEGMENT_MIN_BYTES - 4096) / 128;
+
+	begin(life, QUIVER_NONE);
+	faulty_add(&life->io, FAULT_GROW, 'l', 0, FAULT_EVER, -ENOSPC);
+	acknowledge(life, records / 2, 0);
+	assert_int_equal(quiver_checkpoint(life->store), 0);
+	acknowledge(life, records / 2 - 100, 0);
+	assert_int_equal(quiver_checkpoint(life->store), 0);
+	for (uint64_t id = OTHER_ID; id < OTHER_ID + 200; id++)
+		assert_int_equal(put_version(life->store, id, 1, 0), 0);
+	fault(life, FAULT_SYNC, life->how == 0 ? 'l' : 'o', 0, 1);
+	stopped(life, quiver_checkpoint(life->store), "beginning the log anew");
+}
+
+/* Where the file has kept its name nothing has happened yet. */
+static void start_over_unnamed(struct life *life)
+{
+	uint64_t checkpoints;
+	int r;
+
+	begin(life, QUIVER_FSYNC);
+	fill_segment(life);
+	checkpoints = stats_of(life->store).checkpoints;
+	fault(life, FAULT_RENAME, 'l', 0, 1);
+	r = put(life, QUIVER_SYNC);
+	if (life->error == -ENOSPC)
+		checkpoints--; /* there is nothing left to checkpoint */
+	retried(life, r, checkpoints);
+	for (; life->seen->gone < 8; life->seen->gone++)
+		assert_int_equal(quiver_remove(life->store, life->seen->gone, QUIVER_SYNC, NULL),
+		                 0);
+}
+
 static void test_a_log_that_cannot_be_begun_anew_stops(void **state)
 {
 	(void)state;
 	each(start_over, 3);
+	each(start_over_at_a_checkpoint, 2);
+	each(start_over_unnamed, 1);
 }
 
 static void log_record(struct life *life)

@@ -403,6 +403,61 @@ static void test_cut_segments_are_recycled_and_their_records_are_stale(void **st
 	assert_false(s.torn || corrupt(&s));
 }
 
+/* Until the log goes on in another segment, of 8 MiB. */
+static void fill_segment(struct log *log)
+{
+	uint64_t number = log->wal->segments[log->wal->count - 1].number;
+
+	while (log->wal->segments[log->wal->count - 1].number == number) {
+		log->wal->next_bytes = 8u << 20;
+		assert_int_equal(append(log, 16), 0);
+	}
+}
+
+/* Whatever the file is called then and whatever its header says, also where it cannot be removed:
+ * what is appended before and after is read, and none of its stale records. */
+static void test_what_fails_at_recycling_is_not_read(void **state)
+{
+	static const struct {
+		long at;
+		enum trouble_how how;
+		int kinds, files;
+	} steps[] = {
+		{ 1, TROUBLE_FROM, TROUBLE_NAME, 0 }, /* the rename, and then the removal */
+		{ 1, TROUBLE_ONCE, TROUBLE_WRITE, 'l' }, /* the header */
+		{ 1, TROUBLE_ONCE, TROUBLE_SYNC, 'l' },
+		{ 2, TROUBLE_FROM, TROUBLE_SYNC | TROUBLE_NAME, 0 }, /* its sync, and the removal */
+	};
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+	uint64_t first = 0;
+
+	fill_segment(log);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		fill_segment(log);
+		assert_int_equal(wal_sync(log->wal, log->lsn), 0);
+		first = wal_first_above(log->wal, log->lsn);
+		assert_int_equal(wal_cut(log->wal, log->lsn), 0);
+		assert_true(log->wal->spare.fd >= 0);
+		log->wal->next_bytes = 4u << 20;
+		trouble_arm(&log->io, steps[i].at, steps[i].how, steps[i].kinds, steps[i].files,
+		            -EIO);
+		assert_int_equal(wal_prepare(log->wal), 0); /* a line tells of it */
+		trouble_disarm(&log->io);
+		assert_true(log->wal->spare.fd < 0 && log->wal->ready.fd < 0);
+		assert_true(report_total(&log->health.report) > i);
+		assert_false(health_failed(&log->health));
+	}
+	fill_segment(log);
+	append_many(log, 3);
+	stop(log);
+	s = scan(log, first, log->lsn - 3, &heard);
+	assert_int_equal(heard.count, 3);
+	assert_int_equal(s.last_lsn, log->lsn);
+	assert_false(s.torn || corrupt(&s));
+}
+
 static void test_nowait_makes_no_segment(void **state)
 {
 	struct log *log = *state;
@@ -538,6 +593,7 @@ int main(void)
 		TEST(test_the_log_goes_on_in_the_next_segment),
 		TEST(test_a_log_that_begins_behind_the_checkpoint_is_not_read),
 		TEST(test_cut_segments_are_recycled_and_their_records_are_stale),
+		TEST(test_what_fails_at_recycling_is_not_read),
 		TEST(test_nowait_makes_no_segment),
 		TEST(test_on_a_full_disk_the_log_starts_over_only_behind_a_cut),
 		TEST(test_failure_20_no_damage_makes_up_a_record),

@@ -74,7 +74,7 @@ int probe_hear(const struct probe_pipe *pipe, char *text, size_t room)
 }
 
 /* Read a file that is always there. 0 or a negative errno. */
-static int first_request(const char *mount_point)
+static int ask_first_request(const char *mount_point)
 {
 	char path[4096], byte;
 	ssize_t got;
@@ -105,7 +105,7 @@ int probe_run(const struct probe_pipe *pipe, const char *mount_point, char *reas
 
 		switch (word) {
 		case 'M':
-			err = first_request(mount_point);
+			err = ask_first_request(mount_point);
 			/* A server that is gone shows in the next word. */
 			(void)probe_say(pipe, err ? 'N' : 'Y', err ? strerror(-err) : "");
 			break;

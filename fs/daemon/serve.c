@@ -36,10 +36,11 @@ const char *__asan_default_suppressions(void)
 }
 #endif
 
-static int add_option(char **list, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int add_session_option(char **list, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Append one option, escaped. 0 or -ENOMEM. */
-static int add_option(char **list, const char *format, ...)
+static int add_session_option(char **list, const char *format, ...)
 {
 	char *option = NULL;
 	va_list args;
@@ -61,17 +62,17 @@ static int session_options(const struct fs *fs, const struct mount_options *opti
 	int err = 0;
 
 	*list = NULL;
-	err |= add_option(list, "fsname=%s", fs->store_path);
-	err |= add_option(list, "subtype=quiverfs");
-	err |= add_option(list, "default_permissions");
+	err |= add_session_option(list, "fsname=%s", fs->store_path);
+	err |= add_session_option(list, "subtype=quiverfs");
+	err |= add_session_option(list, "default_permissions");
 	if (fs->read_only)
-		err |= add_option(list, "ro");
+		err |= add_session_option(list, "ro");
 	if (options->allow_other)
-		err |= add_option(list, "allow_other");
+		err |= add_session_option(list, "allow_other");
 	if (fs->want_io_uring) {
-		err |= add_option(list, "io_uring");
-		err |= add_option(list, "io_uring_q_depth=%u",
-		                  ring_queue_depth(fs->max_write_bytes));
+		err |= add_session_option(list, "io_uring");
+		err |= add_session_option(list, "io_uring_q_depth=%u",
+		                          ring_queue_depth(fs->max_write_bytes));
 	}
 	if (options->pass)
 		err |= fuse_opt_add_opt(list, options->pass);

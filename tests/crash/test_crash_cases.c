@@ -251,16 +251,23 @@ static void a_row_that_was_freed_in_memory_alone_does_not_come_back(void **state
 #define RECORD_BYTES 128u
 #define LOG_RECORD_BYTES (RECORD_BYTES + 104u) /* with N bytes, padded to 8 */
 
+static int image_open(const struct place *place, const char *name, int flags)
+{
+	char path[sizeof(place->image) + 32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", place->image, name);
+	fd = open(path, flags | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
 /* What a crash leaves of the log of the image from byte `at` on: zeros, as it was made. */
 static void lose_log(const struct place *place, uint64_t at)
 {
 	static const uint8_t zeros[8 * SIM_SECTOR_BYTES];
-	char path[sizeof(place->image) + 32];
-	int fd;
+	int fd = image_open(place, "wal/0000000000000001.wal", O_WRONLY);
 
-	(void)snprintf(path, sizeof(path), "%s/wal/0000000000000001.wal", place->image);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, zeros, sizeof(zeros), (off_t)at), sizeof(zeros));
 	assert_int_equal(close(fd), 0);
 }
@@ -321,12 +328,8 @@ static void half_a_header_of_a_record_is_no_record(void **state)
 static void words_read(const struct place *place, const char *name, uint64_t at, uint64_t *words,
                        size_t count)
 {
-	char path[sizeof(place->image) + 32];
-	int fd;
+	int fd = image_open(place, name, O_RDONLY);
 
-	(void)snprintf(path, sizeof(path), "%s/%s", place->image, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
 	assert_int_equal(pread(fd, words, count * 8, (off_t)at), count * 8);
 	assert_int_equal(close(fd), 0);
 }
@@ -334,12 +337,8 @@ static void words_read(const struct place *place, const char *name, uint64_t at,
 static void words_write(const struct place *place, const char *name, uint64_t at,
                         const uint64_t *words, size_t count)
 {
-	char path[sizeof(place->image) + 32];
-	int fd;
+	int fd = image_open(place, name, O_WRONLY);
 
-	(void)snprintf(path, sizeof(path), "%s/%s", place->image, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, words, count * 8, (off_t)at), count * 8);
 	assert_int_equal(close(fd), 0);
 }

@@ -62,6 +62,12 @@ static inline struct attempt attempt_with(fuse_req_t req, attempt_fn *answer, co
 	};
 }
 
+/* The flag with which such an answer calls the store. */
+static inline unsigned attempt_flags(bool may_wait)
+{
+	return may_wait ? 0u : QUIVER_NOWAIT;
+}
+
 /* Answer now, or else by a worker, as attempt_defer does. */
 static inline void attempt_start(struct attempt *attempt, size_t bytes, enum worker_class kind)
 {

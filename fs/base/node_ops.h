@@ -19,12 +19,14 @@ struct node_ops {
 	int (*init)(struct fs *fs);
 	void (*fini)(struct fs *fs);
 
-	/* Attributes now, and how long they may be cached; does not wait. -ENOENT where this
-	 * mount does not have it. NULL: `getattr` and `entry` are there instead. */
-	int (*attr)(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout);
-	/* The entry of a node that is looked up by its number, as NFS does. -ENOENT it is
-	 * gone, other errors of reading it. */
-	int (*entry)(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry);
+	/* Attributes now, and how long they may be cached. `flags`: 0, or QUIVER_NOWAIT where
+	 * it must not wait. -ENOENT where this mount does not have it; -EAGAIN; errors of the
+	 * store. NULL: `getattr` and `entry` are there instead. */
+	int (*attr)(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st,
+	            double *timeout);
+	/* The entry of a node that is looked up by its number, as NFS does. `flags` as for
+	 * `attr`. -ENOENT it is gone, -EAGAIN, other errors of reading it. */
+	int (*entry)(struct fs *fs, fuse_ino_t ino, unsigned flags, struct fuse_entry_param *entry);
 
 	/* Files. */
 	void (*getattr)(fuse_req_t req, fuse_ino_t ino); /* by `attr` */

@@ -43,7 +43,8 @@ enum control_place {
 
 struct control_file {
 	mode_t mode;
-	control_show_fn *show; /* NULL: cannot be read */
+	control_show_fn *show; /* NULL: cannot be read, but for: */
+	control_show_space_fn *show_space; /* of what tells how much room there is */
 	control_store_fn *store; /* NULL: cannot be written */
 	enum control_place place;
 };
@@ -51,6 +52,10 @@ struct control_file {
 #define READABLE(name)                            \
 	{                                         \
 		.mode = 0444, .show = show_##name \
+	}
+#define READABLE_SPACE(name)                            \
+	{                                               \
+		.mode = 0444, .show_space = show_##name \
 	}
 #define SETTABLE(name, where)                                                              \
 	{                                                                                  \
@@ -67,11 +72,14 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	AT(TREE_VERIFY) = SETTABLE(verify, CONTROL_COMMIT),
 	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_COMMIT },
 	AT(TREE_DURABILITY) = SETTABLE(durability, CONTROL_SYNC),
-	AT(TREE_RESERVE) = SETTABLE(reserve, CONTROL_SYNC),
+	AT(TREE_RESERVE) = { .mode = 0644,
+	                     .show_space = show_reserve,
+	                     .store = store_reserve,
+	                     .place = CONTROL_SYNC },
 	AT(TREE_AUTOCOMPACT_PERCENT) = SETTABLE(autocompact_percent, CONTROL_HERE),
 	AT(TREE_ERRORS) = SETTABLE(errors, CONTROL_HERE),
-	AT(TREE_STATS) = READABLE(stats),
-	AT(TREE_METRICS) = READABLE(metrics),
+	AT(TREE_STATS) = READABLE_SPACE(stats),
+	AT(TREE_METRICS) = READABLE_SPACE(metrics),
 	AT(TREE_DIM) = READABLE(dim),
 	AT(TREE_DTYPE) = READABLE(dtype),
 	AT(TREE_COUNT) = READABLE(count),
@@ -121,18 +129,33 @@ static struct control_handle *control_handle_of(const struct fuse_file_info *fi)
 	return (struct control_handle *)(uintptr_t)fi->fh;
 }
 
-/* Make the text of a file now. -ENOMEM. Takes no lock of ours. */
-static int make_text(struct fs *fs, const struct control_file *file, struct text *text)
+static bool is_readable(const struct control_file *file)
 {
+	return file->show != NULL || file->show_space != NULL;
+}
+
+/* Make the text of a file now. -ENOMEM, -EAGAIN. Takes no lock of ours. */
+static int make_text(struct fs *fs, const struct control_file *file, unsigned flags,
+                     struct text *text)
+{
+	struct quiver_space space;
+	int space_err = 0;
 	FILE *out;
 
 	*text = (struct text){ NULL, 0 };
-	if (!file->show)
+	if (!is_readable(file))
 		return 0;
+	if (file->show_space != NULL)
+		space_err = quiver_space(fs->store, flags, &space);
+	if (space_err == -EAGAIN)
+		return space_err;
 	out = open_memstream(&text->bytes, &text->length);
 	if (!out)
 		return -ENOMEM;
-	file->show(fs, out);
+	if (file->show != NULL)
+		file->show(fs, out);
+	else
+		file->show_space(fs, out, space_err == 0 ? &space : NULL);
 	/* The stream remembers any error of what was printed, of which there is one. */
 	if (ferror(out) | fclose(out)) {
 		free(text->bytes);
@@ -142,8 +165,9 @@ static int make_text(struct fs *fs, const struct control_file *file, struct text
 	return 0;
 }
 
-/* Bring the current text up to date and copy its attributes. -ENOMEM. */
-static int refresh(struct fs *fs, fuse_ino_t ino, size_t *length, int64_t *changed_ns)
+/* Bring the current text up to date and copy its attributes. -ENOMEM, -EAGAIN. */
+static int refresh(struct fs *fs, fuse_ino_t ino, unsigned flags, size_t *length,
+                   int64_t *changed_ns)
 {
 	struct control *control = fs->control;
 	struct current *current = &control->current[ino - TREE_CONTROL_FIRST];
@@ -156,7 +180,7 @@ static int refresh(struct fs *fs, fuse_ino_t ino, size_t *length, int64_t *chang
 	fresh = fs->no_open && current->made_ns && now - current->made_ns < TEXT_STABLE_NS;
 	pthread_mutex_unlock(&control->lock);
 	if (!fresh) {
-		err = make_text(fs, file_of(ino), &text);
+		err = make_text(fs, file_of(ino), flags, &text);
 		if (err != 0)
 			return err;
 	}
@@ -180,11 +204,12 @@ static int refresh(struct fs *fs, fuse_ino_t ino, size_t *length, int64_t *chang
 static bool exists(const struct fs *fs, fuse_ino_t ino)
 {
 	return ino >= TREE_CONTROL_FIRST && ino < TREE_CONTROL_END &&
-	       (file_of(ino)->show || !fs->read_only);
+	       (is_readable(file_of(ino)) || !fs->read_only);
 }
 
 /* A file that this mount does not have is neither found nor listed. */
-static int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
+static int control_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st,
+                        double *timeout)
 {
 	struct quiver_attr attr = { .uid = fs->owner_uid, .gid = fs->owner_gid };
 	size_t length;
@@ -192,7 +217,7 @@ static int control_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *
 
 	if (!exists(fs, ino))
 		return -ENOENT;
-	err = refresh(fs, ino, &length, &attr.mtime_ns);
+	err = refresh(fs, ino, flags, &length, &attr.mtime_ns);
 	if (err != 0)
 		return err;
 	attr.mode = (uint16_t)(file_of(ino)->mode & (fs->read_only ? 0444u : 0777u));
@@ -237,45 +262,61 @@ static int check_access(const struct control_file *file, int flags)
 {
 	int mode = flags & O_ACCMODE;
 
-	if (mode != O_WRONLY && !file->show)
+	if (mode != O_WRONLY && !is_readable(file))
 		return -EACCES;
 	if (mode != O_RDONLY && !file->store)
 		return -EACCES;
 	return 0;
 }
 
-static void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fs *fs = fs_of(req);
-	const struct control_file *file = file_of(ino);
-	struct control_handle *handle = NULL;
-	int err;
+struct control_open_op {
+	struct attempt attempt;
+	fuse_ino_t ino;
+	struct fuse_file_info fi;
+};
 
-	err = exists(fs, ino) ? check_access(file, fi->flags) : -ENOENT;
+static int control_open_answer(struct attempt *attempt, bool may_wait)
+{
+	struct control_open_op *op = (struct control_open_op *)attempt;
+	struct fs *fs = attempt->fs;
+	const struct control_file *file = file_of(op->ino);
+	struct control_handle *handle = calloc(1, sizeof(*handle));
+	int err = handle != NULL ? 0 : -ENOMEM;
+
+	if (err == 0 && (op->fi.flags & O_ACCMODE) != O_WRONLY)
+		err = make_text(fs, file, attempt_flags(may_wait), &handle->text);
 	if (err != 0)
 		goto out;
-	handle = calloc(1, sizeof(*handle));
-	if (!handle) {
-		err = -ENOMEM;
-		goto out;
-	}
-	if ((fi->flags & O_ACCMODE) != O_WRONLY)
-		err = make_text(fs, file, &handle->text);
-	if (err != 0) {
-		free(handle);
-		goto out;
-	}
-	if (ino == TREE_PUT)
-		handle->umask = proc_umask(fuse_req_ctx(req)->pid);
+	if (op->ino == TREE_PUT)
+		handle->umask = proc_umask(fuse_req_ctx(attempt->req)->pid);
 	handle_add(fs->control, handle);
-	fi->fh = (uint64_t)(uintptr_t)handle;
-	fi->direct_io = 1; /* its size is not known before it is read */
-	fi->parallel_direct_writes = ino == TREE_PUT; /* each is a commit of its own */
-	if (fuse_reply_open(req, fi) < 0)
+	op->fi.fh = (uint64_t)(uintptr_t)handle;
+	op->fi.direct_io = 1; /* its size is not known before it is read */
+	op->fi.parallel_direct_writes = op->ino == TREE_PUT; /* each is a commit of its own */
+	if (fuse_reply_open(attempt->req, &op->fi) < 0)
 		handle_remove(fs->control, handle); /* nobody got it to give it back */
-	return;
+	return 0;
 out:
-	reply_error(req, err);
+	free(handle);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	reply_error(attempt->req, err);
+	return 0;
+}
+
+static void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct control_open_op op = {
+		.attempt = attempt_for(req, control_open_answer),
+		.ino = ino,
+		.fi = *fi,
+	};
+	int err = exists(op.attempt.fs, ino) ? check_access(file_of(ino), fi->flags) : -ENOENT;
+
+	if (err != 0)
+		reply_error(req, err);
+	else
+		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 static void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -298,13 +339,14 @@ static size_t copy_part(const struct text *text, size_t size, off_t off, char *t
 	return length;
 }
 
-/* What a read without a handle gets: the current text, under the lock. -ENOMEM. */
-static int copy_current(struct fs *fs, fuse_ino_t ino, off_t off, struct reply *reply, size_t *size)
+/* What a read without a handle gets: the current text, under the lock. -ENOMEM, -EAGAIN. */
+static int copy_current(struct fs *fs, fuse_ino_t ino, unsigned flags, off_t off,
+                        struct reply *reply, size_t *size)
 {
 	struct control *control = fs->control;
 	int64_t changed_ns;
 	size_t length;
-	int err = refresh(fs, ino, &length, &changed_ns);
+	int err = refresh(fs, ino, flags, &length, &changed_ns);
 
 	if (err != 0)
 		return err;
@@ -315,27 +357,54 @@ static int copy_current(struct fs *fs, fuse_ino_t ino, off_t off, struct reply *
 	return 0;
 }
 
-static void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                         struct fuse_file_info *fi)
+struct control_read_op {
+	struct attempt attempt;
+	const struct control_handle *handle; /* NULL where there is none */
+	fuse_ino_t ino;
+	size_t size;
+	off_t offset;
+};
+
+static int control_read_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct control_handle *handle = control_handle_of(fi);
-	struct fs *fs = fs_of(req);
+	const struct control_read_op *op = (const struct control_read_op *)attempt;
+	struct fs *fs = attempt->fs;
+	size_t size = op->size;
 	struct reply reply;
 	int err;
 
 	/* Copied, so that nothing of ours is needed any more once the kernel has the
 	 * answer: a RELEASE may then free the handle at once. */
-	err = reply_begin(&reply, req, size);
-	if (err == 0 && !exists(fs, ino))
+	err = reply_begin(&reply, attempt->req, size);
+	if (err == 0 && !exists(fs, op->ino))
 		err = -ENOENT;
-	if (err == 0 && handle) {
+	if (err == 0 && op->handle) {
 		pthread_mutex_lock(&fs->control->lock);
-		size = copy_part(&handle->text, size, off, reply.data);
+		size = copy_part(&op->handle->text, size, op->offset, reply.data);
 		pthread_mutex_unlock(&fs->control->lock);
 	} else if (err == 0) {
-		err = copy_current(fs, ino, off, &reply, &size);
+		err = copy_current(fs, op->ino, attempt_flags(may_wait), op->offset, &reply, &size);
+	}
+	if (err == -EAGAIN && !may_wait) {
+		reply_cancel(&reply);
+		return err;
 	}
 	reply_end(&reply, err, size);
+	return 0;
+}
+
+static void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                         struct fuse_file_info *fi)
+{
+	struct control_read_op op = {
+		.attempt = attempt_for(req, control_read_answer),
+		.handle = control_handle_of(fi),
+		.ino = ino,
+		.size = size,
+		.offset = off,
+	};
+
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* ---- writing ------------------------------------------------------------ */
@@ -357,7 +426,7 @@ static void report(const struct control_write *write, int err)
 {
 	char shown[SHOWN_BYTES] = "";
 
-	if (write->file->show) {
+	if (is_readable(write->file)) {
 		size_t length;
 		const char *value =
 			value_trim(write->attempt.data, write->attempt.data_bytes, &length);
@@ -410,21 +479,42 @@ static void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 	}
 }
 
+struct control_setattr_op {
+	struct attempt attempt;
+	fuse_ino_t ino;
+};
+
+static int control_setattr_answer(struct attempt *attempt, bool may_wait)
+{
+	fuse_ino_t ino = ((const struct control_setattr_op *)attempt)->ino;
+	double timeout = 0;
+	struct stat st;
+	int err = control_attr(attempt->fs, ino, attempt_flags(may_wait), &st, &timeout);
+
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (err != 0)
+		reply_error(attempt->req, err);
+	else
+		(void)fuse_reply_attr(attempt->req, &st, timeout);
+	return 0;
+}
+
 /* A size change (from O_TRUNC) is a success without effect. */
 static void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                             struct fuse_file_info *fi)
 {
-	double timeout = 0;
-	struct stat st;
-	int err;
+	struct control_setattr_op op = {
+		.attempt = attempt_for(req, control_setattr_answer),
+		.ino = ino,
+	};
 
 	(void)attr;
 	(void)fi;
 	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
-		err = -EPERM;
+		reply_error(req, -EPERM);
 	else
-		err = control_attr(fs_of(req), ino, &st, &timeout);
-	reply_attr(req, err, &st, timeout);
+		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* ---- life --------------------------------------------------------------- */

@@ -74,14 +74,11 @@ void show_durability(struct fs *fs, FILE *out)
 	fprintf(out, "%s\n", quiver_durability_name(quiver_durability(fs->store)));
 }
 
-void show_reserve(struct fs *fs, FILE *out)
+void show_reserve(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
-	struct quiver_space space;
-
+	(void)fs;
 	/* Where the disk cannot be asked, nothing is known to fit. */
-	if (quiver_space(fs->store, 0, &space) < 0)
-		space.slots_free = 0;
-	fprintf(out, "%" PRIu64 "\n", space.slots_free);
+	fprintf(out, "%" PRIu64 "\n", space != NULL ? space->slots_free : 0);
 }
 
 void show_autocompact_percent(struct fs *fs, FILE *out)

@@ -12,10 +12,11 @@
 #include "fs/base/fs.h"
 
 typedef void control_show_fn(struct fs *fs, FILE *out);
+/* `space` is NULL where it could not be learnt. */
+typedef void control_show_space_fn(struct fs *fs, FILE *out, const struct quiver_space *space);
 
-control_show_fn show_flush, show_checkpoint, show_durability, show_reserve,
-	show_autocompact_percent, show_errors, show_dim, show_dtype, show_count, show_slots,
-	show_uuid, show_version, show_format_version;
+control_show_fn show_flush, show_checkpoint, show_durability, show_autocompact_percent, show_errors,
+	show_dim, show_dtype, show_count, show_slots, show_uuid, show_version, show_format_version;
 /*
  * "idle", or "idle; last run" and what became of it, or "running 43%":
  *   idle; last run: 120 of 120 slots moved, 368640 bytes given back, 0.532 s
@@ -24,7 +25,8 @@ control_show_fn show_flush, show_checkpoint, show_durability, show_reserve,
  *   idle; last run failed (Input/output error): ...
  */
 control_show_fn show_compact, show_verify;
-control_show_fn show_stats, show_metrics; /* metrics.c */
+control_show_space_fn show_reserve;
+control_show_space_fn show_stats, show_metrics; /* metrics.c */
 
 /* 36 characters and the NUL. */
 #define UUID_TEXT_BYTES 37

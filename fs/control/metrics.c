@@ -184,10 +184,9 @@ static void stats_latency(FILE *out, const char *key, const struct quiver_latenc
 	fprintf(out, "%s_max_ns %" PRIu64 "\n", key, latency->max_ns);
 }
 
-void show_stats(struct fs *fs, FILE *out)
+void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
 	struct quiver_stats stats;
-	struct quiver_space space;
 
 	get_stats(fs, &stats);
 	stats_identity(fs, &stats, out);
@@ -195,10 +194,10 @@ void show_stats(struct fs *fs, FILE *out)
 		fprintf(out, "%s ", gauges[i].key);
 		put_number(out, &stats, &gauges[i], false);
 	}
-	if (quiver_space(fs->store, 0, &space) == 0) {
-		fprintf(out, "slots_before_growth %" PRIu64 "\n", space.slots_free);
-		fprintf(out, "disk_bytes %" PRIu64 "\n", space.total_bytes);
-		fprintf(out, "disk_available_bytes %" PRIu64 "\n", space.available_bytes);
+	if (space != NULL) {
+		fprintf(out, "slots_before_growth %" PRIu64 "\n", space->slots_free);
+		fprintf(out, "disk_bytes %" PRIu64 "\n", space->total_bytes);
+		fprintf(out, "disk_available_bytes %" PRIu64 "\n", space->available_bytes);
 	}
 	for (size_t i = 0; i < COUNT(counters); i++) {
 		fprintf(out, "%s ", counters[i].key);
@@ -304,21 +303,20 @@ static void metric_jobs(struct fs *fs, FILE *out)
 	           verify.mismatches);
 }
 
-void show_metrics(struct fs *fs, FILE *out)
+void show_metrics(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
 	struct quiver_stats stats;
-	struct quiver_space space;
 
 	get_stats(fs, &stats);
 	metric_info(fs, &stats, out);
 	metric_numbers(fs, out, &stats, gauges, COUNT(gauges), "gauge");
-	if (quiver_space(fs->store, 0, &space) == 0) {
+	if (space != NULL) {
 		metric_u64(fs, out, "slots_before_growth", "Slots that fit before the next growth.",
-		           space.slots_free);
+		           space->slots_free);
 		metric_u64(fs, out, "disk_size_bytes", "Size of the filesystem under the store.",
-		           space.total_bytes);
+		           space->total_bytes);
 		metric_u64(fs, out, "disk_available_bytes", "Space there for an ordinary user.",
-		           space.available_bytes);
+		           space->available_bytes);
 	}
 	metric_jobs(fs, out);
 	metric_numbers(fs, out, &stats, counters, COUNT(counters), "counter");

@@ -11,41 +11,45 @@
 #include "fs/folder/names.h"
 
 /* vectors/ is kept by the store; scratch files change it in memory only. */
-static void fill_vectors(struct fs *fs, struct stat *st)
+static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 {
 	int64_t scratch_ns = atomic_load(&fs->scratch_mtime_ns);
 	struct quiver_attr attr;
+	int err;
 
 	/* Counted before the attributes are read: see invalidate_vectors. */
 	atomic_fetch_add(&fs->dir_attr_given, 1);
-	(void)quiver_dir_attr(fs->store, 0, &attr); /* of a local folder: does not fail */
+	err = quiver_dir_attr(fs->store, flags, &attr);
+	if (err != 0)
+		return err;
 	st->st_mode = S_IFDIR | (attr.mode & 07777u);
 	st->st_uid = attr.uid;
 	st->st_gid = attr.gid;
 	attr_set_times(st, scratch_ns > attr.mtime_ns ? scratch_ns : attr.mtime_ns);
+	return 0;
 }
 
-static void fill_directory(struct fs *fs, fuse_ino_t ino, struct stat *st)
+/* -EAGAIN, errors of the store. */
+static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
 	st->st_ino = ino;
 	st->st_nlink = ino == TREE_ROOT ? 4 : 2; /* ".", its name, two directories */
 	st->st_blksize = 4096;
-	if (ino == TREE_VECTORS) {
-		fill_vectors(fs, st);
-		return;
-	}
+	if (ino == TREE_VECTORS)
+		return fill_vectors(fs, flags, st);
 	st->st_mode = S_IFDIR | 0555;
 	st->st_uid = fs->owner_uid;
 	st->st_gid = fs->owner_gid;
 	attr_set_times(st, fs->fixed_mtime_ns);
+	return 0;
 }
 
-static int directory_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
+static int directory_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st,
+                          double *timeout)
 {
-	fill_directory(fs, ino, st);
 	*timeout = FS_CACHE_SECONDS;
-	return 0;
+	return fill_directory(fs, ino, flags, st);
 }
 
 /* ---- SETATTR of vectors/ ---- */
@@ -56,6 +60,7 @@ struct directory_op {
 	unsigned mask;
 };
 
+/* Doing it again is harmless. */
 static int directory_setattr_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct directory_op *op = (const struct directory_op *)attempt;
@@ -63,16 +68,17 @@ static int directory_setattr_answer(struct attempt *attempt, bool may_wait)
 	struct stat st;
 	int err;
 
-	err = quiver_set_dir_attr(fs->store, &op->attr, op->mask, may_wait ? 0u : QUIVER_NOWAIT);
+	err = quiver_set_dir_attr(fs->store, &op->attr, op->mask, attempt_flags(may_wait));
+	if (err == 0 && (op->mask & QUIVER_ATTR_MTIME))
+		atomic_store(&fs->scratch_mtime_ns, 0);
+	if (err == 0)
+		err = fill_directory(fs, TREE_VECTORS, attempt_flags(may_wait), &st);
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	if (err != 0) {
 		reply_error(attempt->req, err);
 		return 0;
 	}
-	if (op->mask & QUIVER_ATTR_MTIME)
-		atomic_store(&fs->scratch_mtime_ns, 0);
-	fill_directory(fs, TREE_VECTORS, &st);
 	(void)fuse_reply_attr(attempt->req, &st, FS_CACHE_SECONDS);
 	return 0;
 }

@@ -63,6 +63,7 @@ struct page {
 	fuse_ino_t dir;
 	uint64_t offset; /* of the next entry */
 	bool plus;
+	unsigned flags; /* for calls of the store */
 	char *data;
 	size_t used, size;
 };
@@ -124,7 +125,8 @@ void listing_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_error(req, 0);
 }
 
-/* Take what is there now. -ENOMEM, -EAGAIN; then what was taken before, if anything, stays. */
+/* Take what is there now. -ENOMEM, -EAGAIN; then what was taken before, if anything, stays. The
+ * listing's lock is held. */
 static int take(struct fs *fs, struct listing *listing, unsigned flags)
 {
 	struct quiver_list *ids = NULL;
@@ -140,7 +142,6 @@ static int take(struct fs *fs, struct listing *listing, unsigned flags)
 		quiver_list_close(fs->store, ids);
 		return err;
 	}
-	pthread_mutex_lock(&listing->lock);
 	quiver_list_close(fs->store, listing->ids);
 	free(listing->scratch);
 	listing->store = fs->store;
@@ -149,7 +150,6 @@ static int take(struct fs *fs, struct listing *listing, unsigned flags)
 	listing->scratch = scratch;
 	listing->scratch_count = count;
 	listing->taken = true;
-	pthread_mutex_unlock(&listing->lock);
 	return 0;
 }
 
@@ -188,7 +188,7 @@ static bool add_dots(struct page *page)
 	return true;
 }
 
-/* The entry of a vector, with attributes or for its name alone. -ENOENT where it has gone; one
+/* The entry of a vector, with attributes or for its name alone. -ENOENT where it has gone, -EAGAIN; one
  * that is damaged keeps its name. */
 static int vector_dirent(struct page *page, uint64_t id, bool names_only,
                          struct fuse_entry_param *entry)
@@ -196,10 +196,10 @@ static int vector_dirent(struct page *page, uint64_t id, bool names_only,
 	int err;
 
 	if (names_only)
-		err = quiver_stat(page->attempt.fs->store, id, 0, NULL, NULL);
+		err = quiver_stat(page->attempt.fs->store, id, page->flags, NULL, NULL);
 	else
-		err = vector_entry(page->attempt.fs, id, entry);
-	if (err == -ENOENT)
+		err = vector_entry(page->attempt.fs, id, page->flags, entry);
+	if (err == -ENOENT || err == -EAGAIN)
 		return err;
 	if (names_only || err != 0) {
 		memset(entry, 0, sizeof(*entry));
@@ -262,11 +262,12 @@ struct window {
 };
 
 /* The ID at a position below l->count. The listing's lock is held. 0, or what the store says. */
-static int id_at(struct listing *l, struct window *window, uint64_t position, uint64_t *id)
+static int id_at(struct listing *l, struct window *window, uint64_t position, unsigned flags,
+                 uint64_t *id)
 {
 	if (position - window->from >= window->count) {
-		int64_t got =
-			quiver_list_read(l->store, l->ids, position, 0, window->ids, IDS_AT_ONCE);
+		int64_t got = quiver_list_read(l->store, l->ids, position, flags, window->ids,
+		                               IDS_AT_ONCE);
 
 		if (got <= 0)
 			return got < 0 ? (int)got : -EIO;
@@ -291,13 +292,18 @@ static int add_vectors(struct page *page)
 	while (page->offset - DOTS < l->count) {
 		uint64_t id = 0;
 		bool probe;
-		int err = id_at(l, &window, page->offset - DOTS, &id);
+		int err = id_at(l, &window, page->offset - DOTS, page->flags, &id);
 
 		if (err != 0)
 			return page->used > 0 ? 0 : err;
 		probe = listing_is_probe(id);
 		(void)tree_format_id(id, name);
-		if (vector_dirent(page, id, is_bare(l, page, probe), &entry) != 0)
+		err = vector_dirent(page, id, is_bare(l, page, probe), &entry);
+		if (err == -EAGAIN && page->used > 0)
+			break; /* what there is goes out now */
+		if (err == -EAGAIN)
+			return err;
+		if (err != 0)
 			page->offset++;
 		else if (add(page, name, &entry))
 			l->probes += probe;
@@ -321,7 +327,7 @@ static int add_vectors(struct page *page)
 }
 
 /* Root and control/ are the fixed nodes; what a mount does not have is skipped. */
-static void add_fixed(struct page *page)
+static int add_fixed(struct page *page)
 {
 	struct fuse_entry_param entry;
 
@@ -329,10 +335,15 @@ static void add_fixed(struct page *page)
 		uint64_t ino = page->offset - DOTS;
 		const struct node_ops *ops = node_ops_of(page->attempt.fs, ino);
 		const char *name = tree_name(ino);
+		int err = -ENOENT;
 
 		memset(&entry, 0, sizeof(entry));
-		if (name == NULL || tree_find(page->dir, name) != ino ||
-		    ops->attr(page->attempt.fs, ino, &entry.attr, &entry.attr_timeout) != 0) {
+		if (name != NULL && tree_find(page->dir, name) == ino)
+			err = ops->attr(page->attempt.fs, ino, page->flags, &entry.attr,
+			                &entry.attr_timeout);
+		if (err == -EAGAIN)
+			return page->used > 0 ? 0 : err;
+		if (err != 0) {
 			page->offset++;
 			continue;
 		}
@@ -340,12 +351,14 @@ static void add_fixed(struct page *page)
 		entry.generation = 1;
 		entry.entry_timeout = FS_CACHE_SECONDS;
 		if (!add(page, name, &entry))
-			return;
+			break;
 	}
+	return 0;
 }
 
-/* Answer one READDIR; a listing of vectors/ was taken. */
-static void reply_page(struct page *page)
+/* Answer one READDIR, or return -EAGAIN where that would wait. A listing of vectors/ was taken,
+ * and its lock is held, which is let go. */
+static int reply_page(struct page *page)
 {
 	struct reply reply;
 	int err;
@@ -353,29 +366,36 @@ static void reply_page(struct page *page)
 	err = reply_begin(&reply, page->attempt.req, page->size);
 	if (err == 0) {
 		page->data = reply.data;
-		if (add_dots(page) && page->listing != NULL) {
-			pthread_mutex_lock(&page->listing->lock);
-			err = add_vectors(page);
-			pthread_mutex_unlock(&page->listing->lock);
-		} else if (page->offset >= DOTS && page->listing == NULL) {
-			add_fixed(page);
-		}
+		if (add_dots(page))
+			err = page->listing != NULL ? add_vectors(page) : add_fixed(page);
+	}
+	if (page->listing != NULL)
+		pthread_mutex_unlock(&page->listing->lock);
+	if (err == -EAGAIN && page->flags == QUIVER_NOWAIT) {
+		reply_cancel(&reply);
+		return err;
 	}
 	if (page->listing != NULL)
 		handoff_give(&page->listing->handoff);
 	reply_end(&reply, err, page->used);
+	return 0;
 }
 
-/* Whether a copy has to be made first: at the start of a listing, but only once on
- * a mount whose vectors do not change. */
-static bool must_take(struct fs *fs, struct listing *listing, uint64_t offset)
+/* Whether a copy has to be made first: at the start of a listing, but only once on a mount
+ * whose vectors do not change. The listing's lock is held. */
+static bool must_take(const struct fs *fs, const struct listing *listing, uint64_t offset)
 {
-	bool taken;
+	return !listing->taken || (offset == 0 && !fs->no_open);
+}
 
-	pthread_mutex_lock(&listing->lock);
-	taken = listing->taken;
-	pthread_mutex_unlock(&listing->lock);
-	return !taken || (offset == 0 && !fs->no_open);
+/* Lock a listing, which a worker may have that waits for the store. -EAGAIN. */
+static int lock_listing(struct listing *listing, bool may_wait)
+{
+	if (may_wait)
+		pthread_mutex_lock(&listing->lock);
+	else if (pthread_mutex_trylock(&listing->lock) != 0)
+		return -EAGAIN;
+	return 0;
 }
 
 static int listing_read_answer(struct attempt *attempt, bool may_wait)
@@ -384,15 +404,19 @@ static int listing_read_answer(struct attempt *attempt, bool may_wait)
 	struct fs *fs = attempt->fs;
 	int err = 0;
 
-	if (page->listing != NULL && must_take(fs, page->listing, page->offset)) {
-		err = take(fs, page->listing, may_wait ? 0u : QUIVER_NOWAIT);
-		if (err == -EAGAIN)
-			return err;
-	}
-	if (err == 0) {
-		reply_page(page);
-		return 0;
-	}
+	page->flags = attempt_flags(may_wait);
+	if (page->listing == NULL)
+		return reply_page(page);
+	err = lock_listing(page->listing, may_wait);
+	if (err != 0)
+		return err;
+	if (must_take(fs, page->listing, page->offset))
+		err = take(fs, page->listing, page->flags);
+	if (err == 0)
+		return reply_page(page);
+	pthread_mutex_unlock(&page->listing->lock);
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	handoff_give(&page->listing->handoff);
 	reply_error(attempt->req, err);
 	return 0;

@@ -23,7 +23,7 @@
 
 /* ---- lookup ---- */
 
-static int fixed_entry(struct fs *fs, uint64_t node, struct fuse_entry_param *entry)
+static int fixed_entry(struct fs *fs, uint64_t node, unsigned flags, struct fuse_entry_param *entry)
 {
 	const struct node_ops *ops = node_ops_of(fs, node);
 
@@ -33,54 +33,85 @@ static int fixed_entry(struct fs *fs, uint64_t node, struct fuse_entry_param *en
 	entry->ino = node;
 	entry->generation = 1;
 	entry->entry_timeout = FS_CACHE_SECONDS;
-	return ops->attr(fs, node, &entry->attr, &entry->attr_timeout);
+	return ops->attr(fs, node, flags, &entry->attr, &entry->attr_timeout);
+}
+
+/* A lookup that asks the store. */
+struct lookup_op {
+	struct attempt attempt;
+	uint64_t node; /* a fixed one, or with `itself` any */
+	bool itself; /* looked up by its number */
+	bool is_id; /* a vector: */
+	uint64_t id;
+	pid_t tid;
+};
+
+static int lookup_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct lookup_op *op = (const struct lookup_op *)attempt;
+	const struct node_ops *ops = node_ops_of(attempt->fs, op->node);
+	unsigned flags = attempt_flags(may_wait);
+	struct fuse_entry_param entry;
+	int err;
+
+	if (op->is_id)
+		err = vector_lookup(attempt->fs, op->id, op->tid, flags, &entry);
+	else if (op->itself && ops->entry != NULL)
+		err = ops->entry(attempt->fs, op->node, flags, &entry);
+	else
+		err = fixed_entry(attempt->fs, op->node, flags, &entry);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (op->node == TREE_ROOT && !op->is_id)
+		entry.generation = 0; /* the kernel's own */
+	reply_entry(attempt->req, err, &entry); /* ENOENT as an error, so that it is not cached */
+	return 0;
+}
+
+static struct lookup_op lookup_begin(fuse_req_t req)
+{
+	return (struct lookup_op){
+		.attempt = attempt_for(req, lookup_answer),
+		.tid = fuse_req_ctx(req)->pid,
+	};
 }
 
 void names_lookup_node(fuse_req_t req, uint64_t node, bool itself)
 {
-	struct fs *fs = fs_of(req);
-	const struct node_ops *ops = node_ops_of(fs, node);
-	struct fuse_entry_param entry;
-	int err;
+	struct lookup_op op = lookup_begin(req);
 
-	if (itself && ops->entry != NULL) {
-		err = ops->entry(fs, node, &entry);
-	} else {
-		node = itself ? node : tree_parent(node);
-		err = fixed_entry(fs, node, &entry);
-		entry.generation = node != TREE_ROOT; /* the kernel's own root has 0 */
-	}
-	reply_entry(req, err, &entry);
-}
-
-static int lookup_id(struct fs *fs, uint64_t id, pid_t pid, struct fuse_entry_param *entry)
-{
-	if (listing_is_probe(id))
-		atomic_fetch_add_explicit(&fs->probe_lookups, 1, memory_order_relaxed);
-	return vector_lookup(fs, id, pid, entry);
+	op.node = itself ? node : tree_parent(node);
+	op.itself = itself;
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
+	struct lookup_op op = lookup_begin(req);
 	struct fuse_entry_param entry;
 	enum tree_form form;
 	uint64_t id;
-	int err = -ENOENT;
 
 	if (parent == TREE_VECTORS)
 		atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed);
-	if (parent != TREE_VECTORS)
-		err = fixed_entry(fs, tree_find(parent, name), &entry);
-	else if (tree_parse_id(name, &id))
-		err = lookup_id(fs, id, fuse_req_ctx(req)->pid, &entry);
-	else if (scratch_is_name(name))
-		err = scratch_entry(fs, name, &entry);
-	else if (tree_parse_view(name, &id, &form)) {
+	if (parent != TREE_VECTORS) {
+		op.node = tree_find(parent, name);
+		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+	} else if (tree_parse_id(name, &op.id)) {
+		if (listing_is_probe(op.id))
+			atomic_fetch_add_explicit(&fs->probe_lookups, 1, memory_order_relaxed);
+		op.is_id = true;
+		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+	} else if (scratch_is_name(name)) {
+		int err = scratch_entry(fs, name, &entry);
+
+		reply_entry(req, err, &entry);
+	} else if (tree_parse_view(name, &id, &form)) {
 		view_lookup(req, id, form);
-		return;
+	} else {
+		reply_error(req, -ENOENT);
 	}
-	reply_entry(req, err, &entry); /* ENOENT as an error, so that it is not cached */
 }
 
 /* ---- create ---- */

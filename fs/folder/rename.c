@@ -165,7 +165,8 @@ static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigne
 	struct rename_op op = rename_begin(req, to, flags);
 
 	op.from = from;
-	if (!fs_of(req)->can_rename)
+	if (!fs_of(req)->can_rename ||
+	    !(quiver_capabilities(fs_of(req)->store) & QUIVER_HAS_RENAME))
 		reply_error(req, -EXDEV); /* mv copies instead */
 	else
 		start(&op);

@@ -89,15 +89,25 @@ static int64_t mtime_now(struct fs *fs)
 	return mtime_ns;
 }
 
-static int matrix_attr(struct fs *fs, fuse_ino_t ino, struct stat *st, double *timeout)
+/* Whether the store has columns that are files; else the mount has none of ours. */
+static bool has_columns(const struct fs *fs)
+{
+	return quiver_capabilities(fs->store) & QUIVER_HAS_COLUMNS;
+}
+
+static int matrix_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st,
+                       double *timeout)
 {
 	struct quiver_attr attr = {
-		.mtime_ns = mtime_now(fs),
 		.uid = fs->owner_uid,
 		.gid = fs->owner_gid,
 		.mode = 0600,
 	};
 
+	(void)flags; /* nothing is asked that could wait */
+	if (!has_columns(fs))
+		return -ENOENT;
+	attr.mtime_ns = mtime_now(fs);
 	attr_file(fs, ino, &attr, quiver_column_bytes(fs->store, column_of(ino)), 1, st);
 	st->st_blksize = 4096;
 	*timeout = 0;
@@ -282,14 +292,14 @@ static int matrix_init(struct fs *fs)
 	(void)pthread_mutex_init(&matrix->lock, NULL); /* cannot fail with default attributes */
 	matrix->mtime_ns = clock_now_ns();
 	/* The init request, which decides about no_open, comes later. */
-	if (fs->read_only)
+	matrix->held = fs->read_only && has_columns(fs);
+	if (matrix->held)
 		err = hold_both(fs);
 	if (err != 0) {
 		pthread_mutex_destroy(&matrix->lock);
 		free(matrix);
 		return err;
 	}
-	matrix->held = fs->read_only;
 	fs->matrix = matrix;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -43,20 +44,40 @@ static inline const struct node_ops *begin(fuse_req_t req, fuse_ino_t ino)
 
 /* ---- attributes ---- */
 
+struct getattr_op {
+	struct attempt attempt;
+	fuse_ino_t ino;
+};
+
+static int getattr_answer(struct attempt *attempt, bool may_wait)
+{
+	fuse_ino_t ino = ((const struct getattr_op *)attempt)->ino;
+	const struct node_ops *ops = node_ops_of(attempt->fs, ino);
+	double timeout = 0;
+	struct stat st;
+	int err = -ENOENT;
+
+	if (ops->attr != NULL)
+		err = ops->attr(attempt->fs, ino, attempt_flags(may_wait), &st, &timeout);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	reply_attr(attempt->req, err == -ENOENT ? -ESTALE : err, &st, timeout);
+	return 0;
+}
+
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	const struct node_ops *ops = begin(req, ino);
-	double timeout = 0;
-	struct stat st;
-	int err;
+	struct getattr_op op = {
+		.attempt = attempt_for(req, getattr_answer),
+		.ino = ino,
+	};
 
 	(void)fi;
-	if (ops->getattr != NULL) {
+	if (ops->getattr != NULL)
 		ops->getattr(req, ino);
-		return;
-	}
-	err = ops->attr != NULL ? ops->attr(fs_of(req), ino, &st, &timeout) : -ENOENT;
-	reply_attr(req, err == -ENOENT ? -ESTALE : err, &st, timeout);
+	else
+		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -296,20 +317,19 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fus
 }
 
 /* The filesystem under the store, and how many vectors there are and could be. */
-static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+static int statfs_answer(struct attempt *attempt, bool may_wait)
 {
-	struct fs *fs = fs_of(req);
+	struct fs *fs = attempt->fs;
 	struct quiver_space space;
 	struct statvfs st;
 	uint64_t count = quiver_count(fs->store);
-	int err;
+	int err = quiver_space(fs->store, attempt_flags(may_wait), &space);
 
-	(void)ino;
-	enter(req);
-	err = quiver_space(fs->store, 0, &space);
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	if (err != 0) {
-		reply_error(req, err);
-		return;
+		reply_error(attempt->req, err);
+		return 0;
 	}
 	memset(&st, 0, sizeof(st));
 	st.f_bsize = 4096;
@@ -322,7 +342,17 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	st.f_favail = st.f_ffree;
 	st.f_files = count + st.f_ffree;
 	st.f_namemax = SCRATCH_NAME_MAX;
-	(void)fuse_reply_statfs(req, &st);
+	(void)fuse_reply_statfs(attempt->req, &st);
+	return 0;
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct attempt attempt = attempt_for(req, statfs_answer);
+
+	(void)ino;
+	enter(req);
+	attempt_start(&attempt, sizeof(attempt), WORKER_READ);
 }
 
 /*
@@ -380,7 +410,9 @@ int fs_init(struct fs *fs)
 	struct quiver_attr attr;
 	int err;
 
-	(void)quiver_dir_attr(fs->store, 0, &attr); /* of a local folder: does not fail */
+	err = quiver_dir_attr(fs->store, 0, &attr);
+	if (err != 0)
+		return err;
 	fs->fixed_mtime_ns = attr.mtime_ns;
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
 	fs->kinds = kinds;

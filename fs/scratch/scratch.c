@@ -233,10 +233,12 @@ int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entr
 	return file != NULL ? 0 : -ENOENT;
 }
 
-int scratch_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry)
+int scratch_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags,
+                       struct fuse_entry_param *entry)
 {
 	struct scratch_file *file;
 
+	(void)flags; /* it is in memory */
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
 	if (file != NULL && file->name == NULL)

@@ -29,7 +29,8 @@ bool scratch_is_name(const char *name);
 int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry);
 
 /* The same of the file `ino`, as long as it has a name. -ENOENT. */
-int scratch_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry);
+int scratch_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags,
+                       struct fuse_entry_param *entry);
 
 /* Make a file, or find one that exists unless `exclusive`, and open it if `open`.
  * -EEXIST, -ENOSPC too many, -ENAMETOOLONG, -ENOMEM. */

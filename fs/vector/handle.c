@@ -4,14 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int version_get(struct fs *fs, uint64_t id, struct version **version)
+int version_get(struct fs *fs, uint64_t id, unsigned flags, struct version **version)
 {
 	struct version *v = malloc(sizeof(*v));
 	int err;
 
 	if (v == NULL)
 		return -ENOMEM;
-	err = quiver_get(fs->store, id, 0, &v->ref);
+	err = quiver_get(fs->store, id, flags, &v->ref);
 	if (err != 0) {
 		free(v);
 		return err;
@@ -61,7 +61,7 @@ void handle_leave(struct handle *h)
 	pthread_cond_broadcast(&h->lock->idle);
 }
 
-int handle_version(struct fs *fs, struct handle *h, struct version **version)
+int handle_version(struct fs *fs, struct handle *h, unsigned flags, struct version **version)
 {
 	struct version *fresh = NULL;
 	uint64_t id;
@@ -77,7 +77,7 @@ int handle_version(struct fs *fs, struct handle *h, struct version **version)
 	err = h->orphan ? -ENOENT : 0; /* another may have its ID by now */
 	handle_unlock(h);
 	if (err == 0)
-		err = version_get(fs, id, &fresh);
+		err = version_get(fs, id, flags, &fresh);
 	if (err != 0)
 		return err;
 	handle_lock(h);

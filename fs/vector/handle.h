@@ -30,8 +30,9 @@ struct version {
 /* One user more; less, and the last one unpins it (NULL is allowed; no lock is held). */
 struct version *version_share(struct version *version);
 void version_drop(struct fs *fs, struct version *version);
-/* Pin the committed version of `id`, with one user. -ENOENT, -EIO, -ENOMEM. */
-int version_get(struct fs *fs, uint64_t id, struct version **version);
+/* Pin the committed version of `id`, with one user. `flags`: 0 or
+ * QUIVER_NOWAIT. -ENOENT, -EIO, -ENOMEM, -EAGAIN. */
+int version_get(struct fs *fs, uint64_t id, unsigned flags, struct version **version);
 
 /* What has been written and not committed; stage.h. */
 struct stage {
@@ -97,9 +98,10 @@ int handle_enter(struct handle *h, bool may_wait);
 void handle_leave(struct handle *h);
 
 /* What reads of `h` see: the handle's version, or the latest, which then becomes
- * the handle's. *version is to be given to version_drop. -ENOENT, -EIO, -ENOMEM.
+ * the handle's. *version is to be given to version_drop. `flags`: 0 or
+ * QUIVER_NOWAIT. -ENOENT, -EIO, -ENOMEM, -EAGAIN.
  * The caller holds no lock. */
-int handle_version(struct fs *fs, struct handle *h, struct version **version);
+int handle_version(struct fs *fs, struct handle *h, unsigned flags, struct version **version);
 
 /* Forget the handle's pinned version after it has committed. The caller holds the
  * lock; the version returned, if not NULL, goes to version_drop after unlocking. */

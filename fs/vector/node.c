@@ -213,7 +213,7 @@ static enum node_caching caching_of(struct nodes *nodes, const struct node *node
 	return proven_is(nodes->proven, &version->ref) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
 }
 
-int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle,
+int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct handle **handle,
                      enum node_caching *caching)
 {
 	struct shard *shard = shard_of(fs->nodes, id);
@@ -225,7 +225,7 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	if (h == NULL)
 		return -ENOMEM;
 	h->tid = tid;
-	err = version_get(fs, id, &version);
+	err = version_get(fs, id, flags, &version);
 	if (err != 0)
 		goto out;
 	pthread_mutex_lock(&shard->lock.mutex);
@@ -254,7 +254,7 @@ out:
 	return err;
 }
 
-int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
+int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool pin,
                      const struct quiver_attr *create, struct handle **handle)
 {
 	struct shard *shard = shard_of(fs->nodes, id);
@@ -266,11 +266,11 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
 	h->tid = tid;
 	h->writable = true;
 	if (pin) {
-		err = version_get(fs, id, &h->version);
+		err = version_get(fs, id, flags, &h->version);
 		if (err == 0)
 			h->stage.attr = h->version->ref.attr;
 	} else {
-		err = quiver_stat(fs->store, id, 0, &h->stage.attr, NULL);
+		err = quiver_stat(fs->store, id, flags, &h->stage.attr, NULL);
 	}
 	if (err == -ENOENT && create != NULL) {
 		h->created = true;
@@ -310,7 +310,7 @@ void node_close(struct fs *fs, struct handle *h)
 	free(h);
 }
 
-int node_cache_version(struct fs *fs, struct handle *h, struct version **version)
+int node_cache_version(struct fs *fs, struct handle *h, unsigned flags, struct version **version)
 {
 	struct version *own;
 	int err;
@@ -330,9 +330,9 @@ int node_cache_version(struct fs *fs, struct handle *h, struct version **version
 	handle_unlock(h);
 	/* A writer's own version may be older than what is committed by now. */
 	if (h->writable)
-		err = version_get(fs, h->node->id, &own);
+		err = version_get(fs, h->node->id, flags, &own);
 	else
-		err = handle_version(fs, h, &own);
+		err = handle_version(fs, h, flags, &own);
 	if (err != 0)
 		return err;
 	handle_lock(h);

@@ -23,15 +23,16 @@ enum node_caching {
 
 /*
  * Open `id` for reading. On success *handle is to be given to node_close, and the open
- * is to be answered as *caching says. -ENOENT no such vector, -EIO, -ENOMEM.
+ * is to be answered as *caching says. `flags`: 0 or QUIVER_NOWAIT. -ENOENT no such vector, -EIO,
+ * -ENOMEM, -EAGAIN.
  */
-int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle,
+int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct handle **handle,
                      enum node_caching *caching);
 
 /* Open `id` for writing; `pin` what is committed now, so that reads see one version.
  * Where there is no vector, `create` (if not NULL) gives the attributes of the one
  * to be, and handle->created is set. Errors as above. */
-int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, bool pin,
+int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool pin,
                      const struct quiver_attr *create, struct handle **handle);
 
 /* Give a handle back and drop its stage. No other use of it may be under way. */
@@ -40,7 +41,7 @@ void node_close(struct fs *fs, struct handle *h);
 /* What a read for the page cache gets (private mappings, sendfile): the version
  * that is cached already, else the handle's own, which is then the cached one for
  * as long as the handle is open. Errors as above. */
-int node_cache_version(struct fs *fs, struct handle *h, struct version **version);
+int node_cache_version(struct fs *fs, struct handle *h, unsigned flags, struct version **version);
 
 /* Whether no other handle has its vector open. The caller holds the lock. */
 bool node_is_alone(const struct handle *h);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
@@ -103,18 +104,15 @@ static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned ch
 	unsigned char *buffer = NULL;
 	int err;
 
-	err = handle_version(fs, h, &version);
+	err = handle_version(fs, h, attempt_flags(may_wait), &version);
 	if (err != 0)
 		return err == -ENOENT ? -ESTALE : err;
-	if (!may_wait && !quiver_ref_resident(fs->store, &version->ref))
-		err = -EAGAIN;
-	if (err == 0)
-		err = quiver_ref_verify(fs->store, &version->ref, 0);
+	err = quiver_ref_verify(fs->store, &version->ref, attempt_flags(may_wait));
 	if (err == 0)
 		buffer = buffer_new(fs, &err);
 	if (err == 0)
-		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes, 0,
-		                      buffer);
+		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
+		                      attempt_flags(may_wait), buffer);
 	if (err != 0 && buffer != NULL) {
 		free(buffer);
 		atomic_fetch_sub(&fs->stages, 1);

@@ -28,12 +28,12 @@ static void note_given(struct fs *fs, double timeout)
 }
 
 /* vector_entry, with the attributes in *attr, too. */
-static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
+static int entry_of(struct fs *fs, uint64_t id, unsigned flags, struct quiver_attr *attr,
                     struct fuse_entry_param *entry)
 {
 	int err;
 
-	err = quiver_stat(fs->store, id, 0, attr, NULL);
+	err = quiver_stat(fs->store, id, flags, attr, NULL);
 	if (err != 0)
 		return err;
 	memset(entry, 0, sizeof(*entry));
@@ -46,22 +46,23 @@ static int entry_of(struct fs *fs, uint64_t id, struct quiver_attr *attr,
 	return 0;
 }
 
-int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry)
+int vector_entry(struct fs *fs, uint64_t id, unsigned flags, struct fuse_entry_param *entry)
 {
 	struct quiver_attr attr;
 
-	return entry_of(fs, id, &attr, entry);
+	return entry_of(fs, id, flags, &attr, entry);
 }
 
-int vector_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry)
+int vector_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags, struct fuse_entry_param *entry)
 {
-	return vector_entry(fs, tree_id_of_node(ino), entry);
+	return vector_entry(fs, tree_id_of_node(ino), flags, entry);
 }
 
-int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param *entry)
+int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, unsigned flags,
+                  struct fuse_entry_param *entry)
 {
 	struct quiver_attr attr;
-	int err = entry_of(fs, id, &attr, entry);
+	int err = entry_of(fs, id, flags, &attr, entry);
 
 	if (err == 0)
 		gone_found(fs, id, tid, &attr);
@@ -72,9 +73,10 @@ int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param
  * What stat shows to thread `tid`. A committed vector has its N bytes for everyone,
  * since the kernel keeps one size for readers and writers; an mtime that this very
  * thread has staged shows. One not committed, or removed but open, is what its
- * handles say. Where there is neither: gone.h. -ESTALE, -EIO.
+ * handles say. Where there is neither: gone.h. -ESTALE, -EIO, -EAGAIN.
  */
-static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, double *timeout)
+static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct stat *st,
+                       double *timeout)
 {
 	uint64_t ino = tree_node_of_id(id);
 	struct node_view view;
@@ -82,7 +84,7 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, d
 	int err;
 
 	*timeout = attr_timeout(fs, id);
-	err = quiver_stat(fs->store, id, 0, &attr, NULL);
+	err = quiver_stat(fs->store, id, flags, &attr, NULL);
 	if (err == 0) {
 		if (*timeout <= 0 && node_view(fs, id, tid, &view) && view.mtime_staged)
 			attr.mtime_ns = view.attr.mtime_ns;
@@ -103,18 +105,41 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, struct stat *st, d
 	return err;
 }
 
-static void vector_reply_stat(fuse_req_t req, struct fs *fs, uint64_t id, pid_t tid)
+/* Answer with what stat shows, or return -EAGAIN where that would wait. */
+static int vector_reply_stat(struct attempt *attempt, uint64_t id, pid_t tid, bool may_wait)
 {
 	struct stat st;
 	double timeout;
-	int err = vector_stat(fs, id, tid, &st, &timeout);
+	int err = vector_stat(attempt->fs, id, tid, attempt_flags(may_wait), &st, &timeout);
 
-	reply_attr(req, err, &st, timeout);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	reply_attr(attempt->req, err, &st, timeout);
+	return 0;
+}
+
+struct vector_getattr_op {
+	struct attempt attempt;
+	uint64_t id;
+	pid_t tid;
+};
+
+static int vector_getattr_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct vector_getattr_op *op = (const struct vector_getattr_op *)attempt;
+
+	return vector_reply_stat(attempt, op->id, op->tid, may_wait);
 }
 
 void vector_getattr(fuse_req_t req, fuse_ino_t ino)
 {
-	vector_reply_stat(req, fs_of(req), tree_id_of_node(ino), fuse_req_ctx(req)->pid);
+	struct vector_getattr_op op = {
+		.attempt = attempt_for(req, vector_getattr_answer),
+		.id = tree_id_of_node(ino),
+		.tid = fuse_req_ctx(req)->pid,
+	};
+
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* ---- SETATTR ---- */
@@ -133,7 +158,7 @@ struct vector_setattr_op {
 
 /* truncate(2) by path, which cannot change what is committed. Opening with O_TRUNC
  * ends here as well: it has the newest handle staged as empty. */
-static int vector_resize_path(const struct vector_setattr_op *op)
+static int vector_resize_path(const struct vector_setattr_op *op, unsigned flags)
 {
 	struct fs *fs = op->attempt.fs;
 	uint32_t n = fs->geometry.vector_bytes;
@@ -141,7 +166,7 @@ static int vector_resize_path(const struct vector_setattr_op *op)
 
 	if (op->size == 0 && node_truncate_newest(fs, op->id, op->tid))
 		return 0;
-	err = quiver_stat(fs->store, op->id, 0, NULL, NULL);
+	err = quiver_stat(fs->store, op->id, flags, NULL, NULL);
 	if (err != 0)
 		return err;
 	if (op->size == n)
@@ -154,11 +179,11 @@ static int vector_resize_path(const struct vector_setattr_op *op)
 int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr,
                     unsigned mask, bool explicit_mtime, bool may_wait)
 {
-	unsigned flags = may_wait ? 0u : QUIVER_NOWAIT;
+	unsigned flags = attempt_flags(may_wait);
 	bool staged;
 	int err;
 
-	err = quiver_stat(fs->store, id, 0, NULL, NULL);
+	err = quiver_stat(fs->store, id, flags, NULL, NULL);
 	if (err == -ENOENT)
 		return node_stage_attr(fs, id, tid, true, attr, mask, explicit_mtime) ? 0 : -ENOENT;
 	if (err != 0)
@@ -178,18 +203,20 @@ static int vector_setattr_answer(struct attempt *attempt, bool may_wait)
 	struct vector_setattr_op *op = (struct vector_setattr_op *)attempt;
 	struct fs *fs = attempt->fs;
 	struct quiver_attr found;
+	bool resized;
 	int err = 0;
 
 	if (op->resize && op->h != NULL)
 		err = stage_truncate(fs, op->h, op->size, may_wait);
 	else if (op->resize)
-		err = vector_resize_path(op);
+		err = vector_resize_path(op, attempt_flags(may_wait));
+	resized = err == 0;
 	if (err == 0 && op->mask != 0)
 		err = vector_set_attr(fs, op->id, op->tid, &op->attr, op->mask, op->explicit_mtime,
 		                      may_wait);
 	if (err == -EAGAIN && !may_wait) {
 		/* O_TRUNC has found its handle already and must not take another. */
-		if (op->h == NULL)
+		if (op->h == NULL && resized)
 			op->resize = false;
 		return err;
 	}
@@ -197,11 +224,14 @@ static int vector_setattr_answer(struct attempt *attempt, bool may_wait)
 		handoff_give(&op->h->handoff);
 	if (err == -ENOENT && gone_answer(fs, op->id, op->tid, &found) != 0)
 		err = -ESTALE; /* look again */
-	if (err != 0)
+	if (err != 0) {
 		reply_error(attempt->req, err);
-	else
-		vector_reply_stat(attempt->req, fs, op->id, op->tid);
-	return 0;
+		return 0;
+	}
+	err = vector_reply_stat(attempt, op->id, op->tid, may_wait);
+	if (err == -EAGAIN && op->h == NULL)
+		op->resize = false;
+	return err;
 }
 
 void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

@@ -6,12 +6,15 @@
 
 #include "fs/base/fs.h"
 
-/* Name, attributes and timeouts of a committed vector. -ENOENT, -EIO. */
-int vector_entry(struct fs *fs, uint64_t id, struct fuse_entry_param *entry);
+/* Name, attributes and timeouts of a committed vector. `flags`: 0 or QUIVER_NOWAIT. Errors of
+ * quiver_stat. */
+int vector_entry(struct fs *fs, uint64_t id, unsigned flags, struct fuse_entry_param *entry);
 /* The same of a node. */
-int vector_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry);
+int vector_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags,
+                      struct fuse_entry_param *entry);
 /* The same for a lookup by thread `tid`. */
-int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, struct fuse_entry_param *entry);
+int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, unsigned flags,
+                  struct fuse_entry_param *entry);
 
 /*
  * Set times, mode and owner, as thread `tid` asks. What it has staged takes an mtime with

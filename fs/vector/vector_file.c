@@ -28,14 +28,14 @@ struct vector_op {
 
 /* Open for writing what is gone by now. O_CREAT, which the kernel keeps to itself, must
  * not end in ENOENT. -ESTALE look again; errors of opening. */
-static int open_gone(struct fs *fs, uint64_t id, pid_t tid, struct handle **handle)
+static int open_gone(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct handle **handle)
 {
 	struct quiver_attr attr;
 	int err = gone_answer(fs, id, tid, &attr);
 
 	if (err != 0)
 		return err;
-	err = node_open_writer(fs, id, tid, false, &attr, handle);
+	err = node_open_writer(fs, id, tid, flags, false, &attr, handle);
 	if (err == 0 && (*handle)->created) {
 		handle_lock(*handle);
 		(*handle)->created = false;
@@ -45,53 +45,85 @@ static int open_gone(struct fs *fs, uint64_t id, pid_t tid, struct handle **hand
 	return err;
 }
 
-static void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+struct vector_open_op {
+	struct attempt attempt;
+	uint64_t id;
+	pid_t tid;
+	mode_t mode; /* of a CREATE */
+	struct fuse_file_info fi;
+};
+
+static int vector_open_answer(struct attempt *attempt, bool may_wait)
 {
-	struct fs *fs = fs_of(req);
-	uint64_t id = tree_id_of_node(ino);
-	pid_t tid = fuse_req_ctx(req)->pid;
+	struct vector_open_op *op = (struct vector_open_op *)attempt;
+	struct fs *fs = attempt->fs;
+	struct fuse_file_info *fi = &op->fi;
+	unsigned flags = attempt_flags(may_wait);
+	uint64_t id = op->id;
+	pid_t tid = op->tid;
 	struct handle *h = NULL;
 	enum node_caching caching = NODE_UNCACHED;
 	struct quiver_attr found;
 	int err;
 
 	if ((fi->flags & O_ACCMODE) == O_RDONLY) {
-		err = node_open_reader(fs, id, tid, &h, &caching);
+		err = node_open_reader(fs, id, tid, flags, &h, &caching);
 		fi->noflush = 1;
 	} else if (fs->read_only) {
 		err = -EROFS;
 	} else {
-		err = node_open_writer(fs, id, tid, (fi->flags & O_ACCMODE) == O_RDWR, NULL, &h);
+		err = node_open_writer(fs, id, tid, flags, (fi->flags & O_ACCMODE) == O_RDWR, NULL,
+		                       &h);
 	}
 	if (err == 0)
 		gone_over(fs, tid);
 	else if (err == -ENOENT && (fi->flags & O_ACCMODE) != O_RDONLY)
-		err = open_gone(fs, id, tid, &h);
+		err = open_gone(fs, id, tid, flags, &h);
 	else if (err == -ENOENT && gone_answer(fs, id, tid, &found) != 0)
 		err = -ESTALE; /* look again */
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	if (err != 0) {
-		reply_error(req, err);
-		return;
+		reply_error(attempt->req, err);
+		return 0;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
 	fi->direct_io = caching == NODE_UNCACHED;
 	fi->keep_cache = caching == NODE_KEEPS_CACHE;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);
-	if (fuse_reply_open(req, fi) != 0)
+	if (fuse_reply_open(attempt->req, fi) != 0)
 		node_close(fs, h); /* its opener was killed: no RELEASE will come */
+	return 0;
+}
+
+static void vector_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct vector_open_op op = {
+		.attempt = attempt_for(req, vector_open_answer),
+		.id = tree_id_of_node(ino),
+		.tid = fuse_req_ctx(req)->pid,
+		.fi = *fi,
+	};
+
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* A handle for CREATE, and what the kernel may be told of it: *size, which its fstat shows, and
  * for how long. -EEXIST, errors of opening. */
-static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id, mode_t mode,
-                         int flags, struct handle **handle, uint32_t *size, double *timeout)
+static int create_handle(const struct vector_open_op *op, bool may_wait, struct handle **handle,
+                         uint32_t *size, double *timeout)
 {
-	struct quiver_attr attr = attr_new(fs, ctx, mode);
+	const struct fuse_ctx *ctx = fuse_req_ctx(op->attempt.req);
+	struct fs *fs = op->attempt.fs;
+	struct quiver_attr attr = attr_new(fs, ctx, op->mode);
+	int flags = op->fi.flags;
+	uint64_t id = op->id;
 	struct handle *h;
 	int err;
 
-	err = node_open_writer(fs, id, ctx->pid, (flags & O_ACCMODE) == O_RDWR, &attr, &h);
+	err = node_open_writer(fs, id, ctx->pid, attempt_flags(may_wait),
+	                       (flags & O_ACCMODE) == O_RDWR, &attr, &h);
 	if (err != 0)
 		return err;
 	if (!h->created && (flags & O_EXCL)) {
@@ -115,34 +147,51 @@ static int create_handle(struct fs *fs, const struct fuse_ctx *ctx, uint64_t id,
 	return 0;
 }
 
-void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_info *fi)
+static int vector_create_answer(struct attempt *attempt, bool may_wait)
 {
-	struct fs *fs = fs_of(req);
+	struct vector_open_op *op = (struct vector_open_op *)attempt;
+	struct fs *fs = attempt->fs;
 	struct fuse_entry_param entry;
 	struct handle *h = NULL;
 	uint32_t size = 0;
 	int err;
 
 	memset(&entry, 0, sizeof(entry));
-	err = fs->read_only ? -EROFS
-	                    : create_handle(fs, fuse_req_ctx(req), id, mode, fi->flags, &h, &size,
-	                                    &entry.attr_timeout);
+	err = create_handle(op, may_wait, &h, &size, &entry.attr_timeout);
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	if (err != 0) {
-		reply_error(req, err);
-		return;
+		reply_error(attempt->req, err);
+		return 0;
 	}
-	entry.ino = tree_node_of_id(id);
+	entry.ino = tree_node_of_id(op->id);
 	entry.generation = 1;
 	handle_lock(h);
 	attr_file(fs, entry.ino, &h->stage.attr, size, 1, &entry.attr);
 	handle_unlock(h);
 	if (entry.attr_timeout > 0)
 		atomic_fetch_add(&fs->attr_given, 1);
-	fi->direct_io = 1;
-	fi->fh = (uintptr_t)h;
+	op->fi.direct_io = 1;
+	op->fi.fh = (uintptr_t)h;
 	handoff_give(&h->handoff);
-	if (fuse_reply_create(req, &entry, fi) != 0)
+	if (fuse_reply_create(attempt->req, &entry, &op->fi) != 0)
 		node_close(fs, h);
+	return 0;
+}
+
+void vector_create(fuse_req_t req, uint64_t id, mode_t mode, struct fuse_file_info *fi)
+{
+	struct vector_open_op op = {
+		.attempt = attempt_for(req, vector_create_answer),
+		.id = id,
+		.mode = mode,
+		.fi = *fi,
+	};
+
+	if (op.attempt.fs->read_only)
+		reply_error(req, -EROFS);
+	else
+		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* ---- write ---- */

@@ -28,8 +28,10 @@ static size_t clip(const struct fs *fs, uint64_t offset, size_t size)
 	return size < n - offset ? size : (size_t)(n - offset);
 }
 
-/* Answer with bytes of `ref`, whose checksum is compared first unless `verified`. */
-static void reply_from(const struct vector_read_op *op, const struct quiver_ref *ref, bool verified)
+/* Answer with bytes of `ref`, whose checksum is compared first unless `verified`; or return
+ * -EAGAIN where that would wait. */
+static int reply_from(const struct vector_read_op *op, const struct quiver_ref *ref, bool verified,
+                      bool may_wait)
 {
 	struct fs *fs = op->attempt.fs;
 	size_t length = clip(fs, op->offset, op->size);
@@ -38,10 +40,16 @@ static void reply_from(const struct vector_read_op *op, const struct quiver_ref 
 
 	err = reply_begin(&reply, op->attempt.req, length);
 	if (err == 0 && !verified)
-		err = quiver_ref_verify(fs->store, ref, 0);
+		err = quiver_ref_verify(fs->store, ref, attempt_flags(may_wait));
 	if (err == 0 && length > 0)
-		err = quiver_ref_read(fs->store, ref, op->offset, length, 0, reply.data);
+		err = quiver_ref_read(fs->store, ref, op->offset, length, attempt_flags(may_wait),
+		                      reply.data);
+	if (err == -EAGAIN && !may_wait) {
+		reply_cancel(&reply);
+		return err;
+	}
 	reply_end(&reply, err, length);
+	return 0;
 }
 
 /* No handle (a read-only mount): get, compare, reply. */
@@ -50,17 +58,16 @@ static int vector_read_stateless(const struct vector_read_op *op, bool may_wait)
 	struct quiver_ref ref;
 	int err;
 
-	err = quiver_get(op->attempt.fs->store, op->id, 0, &ref);
+	err = quiver_get(op->attempt.fs->store, op->id, attempt_flags(may_wait), &ref);
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	if (err != 0) {
 		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 		return 0;
 	}
 	if (may_wait)
 		quiver_ref_prefetch(op->attempt.fs->store, &ref);
-	if (!may_wait && !quiver_ref_resident(op->attempt.fs->store, &ref))
-		err = -EAGAIN;
-	else
-		reply_from(op, &ref, false);
+	err = reply_from(op, &ref, false, may_wait);
 	quiver_unref(op->attempt.fs->store, &ref);
 	return err;
 }
@@ -81,7 +88,10 @@ static int vector_read_version(const struct vector_read_op *op, bool may_wait)
 	bool verified;
 	int err;
 
-	err = op->for_cache ? node_cache_version(fs, h, &version) : handle_version(fs, h, &version);
+	err = op->for_cache ? node_cache_version(fs, h, attempt_flags(may_wait), &version)
+	                    : handle_version(fs, h, attempt_flags(may_wait), &version);
+	if (err == -EAGAIN && !may_wait)
+		return err;
 	if (err != 0) {
 		handoff_give(&h->handoff);
 		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
@@ -90,26 +100,27 @@ static int vector_read_version(const struct vector_read_op *op, bool may_wait)
 	handle_lock(h);
 	verified = *verified_flag(h, version);
 	handle_unlock(h);
-	if (!verified && !may_wait && !quiver_ref_resident(fs->store, &version->ref)) {
-		version_drop(fs, version);
-		return -EAGAIN;
-	}
 	if (!verified && may_wait)
 		quiver_ref_prefetch(fs->store, &version->ref);
 	if (!verified)
-		err = quiver_ref_verify(fs->store, &version->ref, 0);
+		err = quiver_ref_verify(fs->store, &version->ref, attempt_flags(may_wait));
+	if (err == -EAGAIN && !may_wait)
+		goto out;
 	if (!verified && err == 0) {
 		handle_lock(h);
 		*verified_flag(h, version) = true;
 		handle_unlock(h);
 	}
 	handoff_give(&h->handoff);
-	if (err == 0)
-		reply_from(op, &version->ref, true);
-	else
+	if (err == 0) {
+		err = reply_from(op, &version->ref, true, may_wait);
+	} else {
 		reply_error(op->attempt.req, err);
+		err = 0;
+	}
+out:
 	version_drop(fs, version);
-	return 0;
+	return err;
 }
 
 /* Answer from the handle's stage. False where nothing is staged. */

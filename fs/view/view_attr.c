@@ -77,7 +77,7 @@ static int view_lookup_answer(struct attempt *attempt, bool may_wait)
 	uint64_t lsn = 0;
 	int err;
 
-	err = quiver_stat(fs->store, op->id, 0, &attr, &lsn);
+	err = quiver_stat(fs->store, op->id, attempt_flags(may_wait), &attr, &lsn);
 	if (err == 0)
 		err = view_size(fs, op->id, op->form, lsn, may_wait, &size);
 	if (err == -EAGAIN)
@@ -98,7 +98,7 @@ static int view_lookup_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-int view_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entry)
+int view_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags, struct fuse_entry_param *entry)
 {
 	struct view *view = view_get(fs, ino);
 	struct quiver_attr attr;
@@ -106,7 +106,7 @@ int view_node_entry(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *entr
 
 	if (view == NULL)
 		return -ENOENT;
-	err = quiver_stat(fs->store, view->id, 0, &attr, NULL);
+	err = quiver_stat(fs->store, view->id, flags, &attr, NULL);
 	if (err == 0) {
 		memset(entry, 0, sizeof(*entry));
 		entry->ino = ino;
@@ -180,7 +180,7 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 	uint64_t lsn = 0;
 	int err;
 
-	err = quiver_stat(fs->store, view->id, 0, &attr, &lsn);
+	err = quiver_stat(fs->store, view->id, attempt_flags(may_wait), &attr, &lsn);
 	if (err == -ENOENT)
 		return stat_gone(fs, view, &seen, tid, st);
 	if (err != 0)

@@ -109,7 +109,7 @@ static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		err = open_reader(fs, h);
 	else
-		err = node_open_writer(fs, view->id, tid, (flags & O_ACCMODE) == O_RDWR, NULL,
+		err = node_open_writer(fs, view->id, tid, 0, (flags & O_ACCMODE) == O_RDWR, NULL,
 		                       &h->vector);
 	view_attach(fs, h);
 	if (err != 0) {
@@ -170,7 +170,7 @@ static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse
 	struct quiver_attr attr = attr_new(fs, ctx, mode);
 	int err;
 
-	err = node_open_writer(fs, h->view->id, ctx->pid, (flags & O_ACCMODE) == O_RDWR, &attr,
+	err = node_open_writer(fs, h->view->id, ctx->pid, 0, (flags & O_ACCMODE) == O_RDWR, &attr,
 	                       &h->vector);
 	if (err != 0)
 		return err;

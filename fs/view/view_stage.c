@@ -92,7 +92,7 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 	vector = malloc(fs->geometry.vector_bytes);
 	if (vector == NULL)
 		return -ENOMEM;
-	err = handle_version(fs, h->vector, &version);
+	err = handle_version(fs, h->vector, 0, &version);
 	if (err == 0)
 		err = quiver_ref_verify(fs->store, &version->ref, 0);
 	if (err == 0)

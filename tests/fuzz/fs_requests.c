@@ -130,8 +130,8 @@ int fuse_reply_entry(fuse_req_t req, const struct fuse_entry_param *e)
 int fuse_reply_create(fuse_req_t req, const struct fuse_entry_param *e,
                       const struct fuse_file_info *fi)
 {
-	(void)fi;
 	req->entry = *e;
+	req->opened = *fi;
 	return answer(req, 0);
 }
 

@@ -21,7 +21,7 @@ struct fuse_req {
 	struct fuse_entry_param entry;
 	struct stat attr;
 	double timeout;
-	struct fuse_file_info opened; /* what an OPEN was answered with */
+	struct fuse_file_info opened; /* what an OPEN or CREATE was answered with */
 	size_t size; /* of data, or what was written */
 	uint8_t data[REQUEST_DATA_BYTES];
 };

@@ -304,6 +304,13 @@ static struct model_handle *new_handle(struct fuzz_input *input, unsigned id, bo
 	return h;
 }
 
+/* What the kernel has of an open file once it was answered. */
+static void take_opened(struct fuse_file_info *fi)
+{
+	if (play.req.rc == 0)
+		*fi = play.req.opened;
+}
+
 static void open_vector(struct fuzz_input *input, unsigned id)
 {
 	bool lost;
@@ -317,6 +324,7 @@ static void open_vector(struct fuzz_input *input, unsigned id)
 	reads = (fi->flags & O_ACCMODE) == O_RDONLY;
 	begin(h->tid)->lost = lost;
 	ops->open(&play.req, node_of(id), fi);
+	take_opened(fi);
 	EXPECT(reads ? model_open_reader(&play.model, h, fi->direct_io, fi->keep_cache)
 	             : model_open_writer(&play.model, h));
 	if (!h->used)
@@ -347,6 +355,7 @@ static void create_vector(struct fuzz_input *input, unsigned id)
 	fi->flags |= O_CREAT | (h->exclusive ? O_EXCL : 0);
 	begin(h->tid)->lost = lost;
 	ops->create(&play.req, TREE_VECTORS, id_name(id), mode, fi);
+	take_opened(fi);
 	EXPECT(model_create(&play.model, h, (fi->flags & O_TRUNC) != 0, mode & ~UMASK));
 	if (!h->used)
 		return;
@@ -370,6 +379,7 @@ static void open_scratch(struct fuzz_input *input, int name)
 	fi->flags |= O_CREAT | (exclusive ? O_EXCL : 0);
 	begin(h->tid)->lost = lost;
 	ops->create(&play.req, TREE_VECTORS, scratch_name(name), mode, fi);
+	take_opened(fi);
 	EXPECT(file && exclusive ? -EEXIST : 0);
 	if (file && exclusive)
 		return;
@@ -590,6 +600,7 @@ static void put(unsigned first, unsigned count, bool cut)
 	}
 	ops->open(begin(1), TREE_PUT, &fi);
 	EXPECT(0);
+	take_opened(&fi);
 	ops->write(begin(1), TREE_PUT, bytes, size - cut, 0, &fi);
 	EXPECT(cut ? -EINVAL : 0);
 	ops->release(begin(1), TREE_PUT, &fi);

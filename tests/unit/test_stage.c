@@ -53,7 +53,7 @@ static struct handle *writer(struct staged *s, uint64_t id)
 	const struct quiver_attr attr = { .mtime_ns = 1, .mode = 0644 };
 	struct handle *h = NULL;
 
-	assert_int_equal(node_open_writer(&s->fs, id, 1, true, &attr, &h), 0);
+	assert_int_equal(node_open_writer(&s->fs, id, 1, 0, true, &attr, &h), 0);
 	return h;
 }
 
@@ -234,7 +234,7 @@ static enum node_caching reader(struct staged *s, uint64_t id, struct handle **h
 {
 	enum node_caching caching = NODE_UNCACHED;
 
-	assert_int_equal(node_open_reader(&s->fs, id, 1, h, &caching), 0);
+	assert_int_equal(node_open_reader(&s->fs, id, 1, 0, h, &caching), 0);
 	return caching;
 }
 
@@ -245,7 +245,7 @@ static void fill_cache(struct staged *s, struct handle *h, unsigned char byte)
 	unsigned char want[N];
 
 	memset(want, byte, N);
-	assert_int_equal(node_cache_version(&s->fs, h, &version), 0);
+	assert_int_equal(node_cache_version(&s->fs, h, 0, &version), 0);
 	assert_memory_equal(version->ref.data, want, N);
 	version_drop(&s->fs, version);
 }
@@ -263,7 +263,7 @@ static void cached_handles_hold_one_version(void **state)
 	assert_int_equal(reader(s, 7, &newer), NODE_UNCACHED);
 
 	/* Each reads its own; what fills the page cache is the old one for all. */
-	assert_int_equal(handle_version(&s->fs, newer, &version), 0);
+	assert_int_equal(handle_version(&s->fs, newer, 0, &version), 0);
 	assert_memory_equal(version->ref.data, s->b, N);
 	version_drop(&s->fs, version);
 	fill_cache(s, newer, 'a');

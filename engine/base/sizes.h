@@ -16,7 +16,7 @@
 #define CHUNK_BYTES (UINT64_C(4) << 10)
 #define PUTSLOT_MIN_BYTES UINT64_C(2500)
 #define ZERO_CHUNK_BYTES (4u << 10)
-#define WRITE_WINDOW_BYTES (UINT64_C(8) << 10)
+#define WRITE_WINDOW_BYTES (UINT64_C(4) << 10)
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)

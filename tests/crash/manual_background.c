@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "engine/base/sizes.h"
 #include "engine/disk/write_window.h"
 #include "engine/store/store.h"
 
@@ -22,15 +23,19 @@ void background_stop(struct quiver *store)
 	wishes_destroy(&store->wishes);
 }
 
-/* As the prefetcher, for whom it depends on the time. */
-static void move_windows(struct quiver *store)
+void manual_background_prefetch(struct quiver *store)
 {
+	struct columns *columns = &store->catalog.columns;
+	struct slots *slots = &store->catalog.slots;
 	struct slots_counts counts;
+	uint64_t hole, end, at;
 
-	slots_counts(&store->catalog.slots, &counts);
-	(void)write_windows_follow(&store->catalog.columns,
-	                           columns_vector_offset(&store->catalog.columns, counts.used),
-	                           columns_vector_offset(&store->catalog.columns, counts.rows));
+	slots_counts(slots, &counts);
+	at = columns_vector_offset(
+		columns, slots_peek(slots, counts.rows, 1, &hole, &end) > 0 ? hole : counts.used);
+	/* Those behind that part, so from that part on. */
+	(void)write_windows_follow(columns, at - WRITE_WINDOW_BYTES,
+	                           columns_vector_offset(columns, counts.rows));
 }
 
 int manual_background_keep_house(struct quiver *store)
@@ -46,7 +51,7 @@ int manual_background_keep_house(struct quiver *store)
 		               false);
 	}
 	if (r == 0)
-		move_windows(store);
+		manual_background_prefetch(store);
 	store->wishes.growth = store->wishes.segment = false;
 	if (r == 0 && store->wishes.checkpoint)
 		r = checkpoint_run(&store->checkpointer);

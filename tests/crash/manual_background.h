@@ -9,7 +9,10 @@
 
 /* What the housekeeper does when it is woken: a segment and room ahead of need. 0 or -errno. */
 int manual_background_keep_house(struct quiver *store);
-/* What it does when the commit interval is over. 0 or -errno. */
+/* What the prefetcher does for who writes fast, whatever the time is: windows over the slots that
+ * are taken next, here in the holes, too. Where no files can be mapped, nothing. */
+void manual_background_prefetch(struct quiver *store);
+/* What the housekeeper does when the commit interval is over. 0 or -errno. */
 int manual_background_sync(struct quiver *store);
 /* A compaction from begin to end. 0 or -errno. */
 int manual_background_compact(struct quiver *store);

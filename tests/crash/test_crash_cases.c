@@ -406,6 +406,15 @@ static void some_words_of_a_row_in_a_hole_are_no_damage(void **state)
 	assert_int_equal(quiver_close(running), 0);
 }
 
+/* Whether a repair of the image has moved it aside. */
+static bool has_kept(const struct place *place, const char *name)
+{
+	char path[sizeof(place->image) + 64];
+
+	(void)snprintf(path, sizeof(path), "%s/lost+found/%s", place->image, name);
+	return access(path, F_OK) == 0;
+}
+
 /* A vector that is missing is told, whatever lies in the hole. */
 static void damage_beside_some_words_of_a_row_is_told(void **state)
 {
@@ -427,6 +436,7 @@ static void damage_beside_some_words_of_a_row_is_told(void **state)
 		assert_int_equal(quiver_open(place->image, &options, &store, NULL), -EUCLEAN);
 		assert_int_equal(quiver_check(place->image, true, NULL, NULL, &result, NULL), 0);
 		assert_true(result.damage > 0 && result.repaired >= result.damage);
+		assert_true(has_kept(place, "slot-17-id-17.row"));
 		store = open_at(place->image, NULL);
 		assert_int_equal(quiver_count(store), VECTORS - 2);
 		assert_int_equal(quiver_close(store), 0);

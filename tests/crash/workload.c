@@ -413,6 +413,7 @@ void workload_step(struct run *run)
 	for (size_t i = 0; choices[i].step; i++)
 		total += choices[i].weight;
 	run->logged_anyway = false;
+	manual_background_prefetch(run->store);
 	at = chance_below(&run->chance, total);
 	while (at >= choices->weight)
 		at -= choices++->weight;

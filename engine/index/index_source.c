@@ -125,11 +125,16 @@ void index_source_close(struct index_source *source)
 	free(source);
 }
 
-bool index_source_has(struct index_source *source, uint64_t page)
+static inline bool is_ready(const struct index_source *source, uint64_t page)
 {
 	return atomic_load_explicit(&source->ready[page / 64], memory_order_acquire) >>
 	               (page % 64) &
 	       1;
+}
+
+bool index_source_has(struct index_source *source, uint64_t page)
+{
+	return is_ready(source, page);
 }
 
 /* A page that was read, into the table. Two threads may do so at a time: what they store is the
@@ -166,7 +171,7 @@ int index_source_use(struct index_source *source, _Atomic uint32_t *entries, uin
 	uint8_t bytes[INDEX_PAGE_BYTES];
 	int r;
 
-	if (index_source_has(source, page))
+	if (is_ready(source, page))
 		return 0;
 	r = io_read_all(source->io, source->fd, bytes, sizeof(bytes),
 	                source->layout.table_at + page * INDEX_PAGE_BYTES);
@@ -220,7 +225,7 @@ int index_source_use_all(struct index_source *source, _Atomic uint32_t *entries,
 		r = io_read_all(source->io, source->fd, chunk, n * INDEX_PAGE_BYTES,
 		                source->layout.table_at + first * INDEX_PAGE_BYTES);
 		for (uint64_t i = 0; r == 0 && i < n; i++)
-			if (!index_source_has(source, first + i))
+			if (!is_ready(source, first + i))
 				r = take_page(source, entries, chunk + i * INDEX_PAGE_BYTES,
 				              first + i);
 	}

@@ -28,9 +28,24 @@ def pytest_report_header():
 
 def pytest_generate_tests(metafunc):
     """A module with BOTH_TRANSPORTS has its tests run over each, others over one that
-    the seed decides on."""
-    if "transport" in metafunc.fixturenames and getattr(metafunc.module, "BOTH_TRANSPORTS", False):
+    the seed decides on; so has all over a second kind of store."""
+    both = getattr(metafunc.module, "BOTH_TRANSPORTS", False) and "QUIVERFS_KIND" not in os.environ
+    if "transport" in metafunc.fixturenames and both:
         metafunc.parametrize("transport", ["io_uring", "dev_fuse"], indirect=True)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "local(what): needs what only a store in a local folder has")
+
+
+def pytest_collection_modifyitems(items):
+    """Over a second kind of store (tests/kind) what that has not is not tested."""
+    if "QUIVERFS_KIND" not in os.environ:
+        return
+    for item in items:
+        mark = item.get_closest_marker("local")
+        if mark:
+            item.add_marker(pytest.mark.skip(reason=f"this kind of store has no {mark.args[0]}"))
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

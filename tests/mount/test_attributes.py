@@ -30,6 +30,7 @@ def restarts(stores, mnt):
     return each
 
 
+@pytest.mark.local("checkpoint")
 def test_attributes_are_kept_to_the_nanosecond(mnt, restarts, rng, root):
     wanted = {}
     for vector in range(40):
@@ -48,6 +49,7 @@ def test_attributes_are_kept_to_the_nanosecond(mnt, restarts, rng, root):
         assert found == wanted
 
 
+@pytest.mark.local("checkpoint")
 def test_what_stat_says(mnt, restarts):
     mnt.put(42, bytes(mnt.size))
     mnt.put(2**64 - 2**32 - 1, bytes(mnt.size))
@@ -189,6 +191,7 @@ def test_the_options_uid_gid_and_umask(stores, root):
     assert attributes(mnt.path(1))[1:] == (0o640, 1111, 2222)
 
 
+@pytest.mark.local("columns")
 def test_the_kernel_checks_permissions(stores, root):
     mnt = stores.mount(options=["allow_other"])
     mnt.put(1, bytes(mnt.size))
@@ -231,6 +234,7 @@ def test_the_set_user_bit_goes_with_a_write_of_another(stores, root, rng):
     assert attributes(mnt.path(1))[1] == 0o777
 
 
+@pytest.mark.local("checkpoint")
 def test_the_folders_own_attributes(stores, mnt, restarts, root):
     mnt.put(1, bytes(mnt.size))
     mnt.put(2, bytes(mnt.size))
@@ -241,6 +245,7 @@ def test_the_folders_own_attributes(stores, mnt, restarts, root):
         assert attributes(mounted.vectors) == (1234567890123456789, 0o1750, 12, 34)
 
 
+@pytest.mark.local("renames of IDs")
 def test_the_folders_mtime_changes_with_its_entries(mnt, rng, peer):
     mnt.put(1, bytes(mnt.size))
 

@@ -27,6 +27,7 @@ def record(vector, data):
 # ---- all of them ----------------------------------------------------------------
 
 
+@pytest.mark.local("columns")
 def test_the_files_there_are(mnt):
     assert sorted(os.listdir(mnt.control_folder)) == sorted(READABLE + ["put"])
     assert sorted(os.listdir(mnt.point)) == ["control", "ids.npy", "matrix.npy", "vectors"]
@@ -74,6 +75,7 @@ def only_the_rings_stay(pid):
     return len(found) <= os.cpu_count()
 
 
+@pytest.mark.local("jobs")
 @pytest.mark.parametrize("transport", ["io_uring"], indirect=True)
 def test_only_the_rings_stay_on_one_core(mnt, rng):
     """Threads that a ring's thread starts, for what may wait and for jobs."""
@@ -113,7 +115,9 @@ def test_what_only_reads_cannot_be_written(mnt, name):
     mnt.forget_errors()
 
 
-@pytest.mark.parametrize("name", TRIGGERS + SETTINGS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name in ("flush", "errors", "durability", "autocompact_percent")
+                 else pytest.mark.local(name)) for name in TRIGGERS + SETTINGS])
 def test_what_is_read_can_be_written_back(mnt, name):
     mnt.put(1, bytes(mnt.size))
     text = mnt.control(name)
@@ -172,6 +176,7 @@ def test_a_read_is_a_finite_snapshot(mnt):
             assert os.pread(fd, 10, 0) == first
 
 
+@pytest.mark.local("jobs")
 def test_tools_read_and_write_them(mnt):
     assert shell(f"cat {mnt.control_folder}/dim").stdout == b"25\n"
     assert shell(f"grep -c . {mnt.control_folder}/stats").stdout.strip().isdigit()
@@ -275,6 +280,7 @@ def test_flush_makes_durable(mnt):
     assert int(mnt.control("flush")) == int(mnt.stats()["lsn"])
 
 
+@pytest.mark.local("checkpoint")
 def test_checkpoint_shrinks_the_log(stores):
     mnt = stores.mount(stores.create(dim=768))
     for vector in range(300):
@@ -291,6 +297,7 @@ def test_checkpoint_shrinks_the_log(stores):
     assert len(mnt.ids()) == 300
 
 
+@pytest.mark.local("checkpoint")
 def test_durability_is_switched(stores, rng):
     mnt, rows = stores.mount(), {}
     assert mnt.control("durability") == "fsync\n"
@@ -316,6 +323,7 @@ def test_durability_is_switched(stores, rng):
         assert mnt.get(vector) == data
 
 
+@pytest.mark.local("reserve")
 def test_reserve_makes_room(stores):
     mnt = stores.mount(stores.create(dim=768))
     mnt.control("reserve", "20000\n")
@@ -333,6 +341,7 @@ def test_reserve_makes_room(stores):
     assert mnt.store.bytes_on_disk() < 20000 * mnt.size / 10
 
 
+@pytest.mark.local("jobs")
 def test_autocompact_percent(mnt):
     assert mnt.control("autocompact_percent") == "0\n"
     for value in ("100", "0", "35"):
@@ -366,6 +375,7 @@ def start_beside_verify(mnt, job):
     return False
 
 
+@pytest.mark.local("jobs")
 def test_compact_and_verify_start_once(stores):
     mnt = stores.mount(stores.create(dim=768))
     fill(mnt, 60000 if LONG else 20000)
@@ -377,6 +387,7 @@ def test_compact_and_verify_start_once(stores):
     assert re.search(r"(60000|20000)\b.*checked, 0 mismatches", mnt.finish_job("verify"))
 
 
+@pytest.mark.local("jobs")
 def test_compact_tells_its_result(stores):
     mnt = stores.mount(stores.create(dim=768))
     fill(mnt, 3000)

@@ -98,6 +98,7 @@ def test_a_vector_is_written_through_a_handle(mnt, rng):
         assert mnt.get(42) == data == read_handle(mnt, handle)
 
 
+@pytest.mark.local("renames of IDs")
 def test_the_handle_of_a_vector_that_is_gone_is_stale(stores, mnt, rng):
     data = rng.randbytes(mnt.size)
     for dropped in (False, True):
@@ -129,6 +130,7 @@ def test_the_handle_of_a_vector_that_is_gone_is_stale(stores, mnt, rng):
         open_handle(mnt, handle)
 
 
+@pytest.mark.local("columns")
 def test_folders_and_fixed_files_are_found_again(stores, mnt, rng):
     data = rng.randbytes(mnt.size)
     mnt.put(7, data)

@@ -5,6 +5,8 @@ import os
 import random
 import subprocess
 
+import pytest
+
 from files import libc, opened, write_all
 from harness import run, shell
 from kernel_caches import forget_names, kernel_caches
@@ -36,6 +38,7 @@ def test_every_tool_lists_all_of_many(mnt, rng):
     assert shell(f"ls -f {mnt.vectors} | head -n 2").stdout == b".\n..\n"
 
 
+@pytest.mark.local("columns")
 def test_slot_order_then_scratch_files(mnt, rng):
     ids = rng.sample(range(2**62), 500)
     put_all(mnt, ids)
@@ -79,6 +82,7 @@ def disturb(folder, size, seed, rounds):
             os.rename(path, f"{folder}/{COUNT + rng.randrange(COUNT)}")
 
 
+@pytest.mark.local("jobs")
 def test_what_exists_throughout_is_listed_once(mnt, rng):
     put_all(mnt, range(COUNT))
     steady = {str(vector) for vector in range(0, COUNT, 3)}
@@ -231,6 +235,7 @@ def many(stores, more):
     return stores.again(mnt)
 
 
+@pytest.mark.local("time for so many names")
 def test_names_alone_cost_the_kernel_little(stores, rng):
     """The first come with attributes. Once nobody has wanted them, none do, until they are."""
     more = 20000
@@ -251,6 +256,7 @@ def test_names_alone_cost_the_kernel_little(stores, rng):
         assert cost_in_lookups(mnt, names[:FIRST]) < PROBES
 
 
+@pytest.mark.local("time for so many names")
 def test_attributes_go_on_where_the_first_were_looked_up(stores, rng):
     """As find does it: 100,000 names, then their attributes, then on."""
     mnt = many(stores, 20000)
@@ -265,6 +271,7 @@ def test_attributes_go_on_where_the_first_were_looked_up(stores, rng):
         assert cost_in_lookups(mnt, names[100000:]) <= 1000  # what was read ahead by then
 
 
+@pytest.mark.local("time for so many names")
 def test_ls_looks_up_next_to_nothing(stores, rng):
     mnt = stores.mount()
     put_all(mnt, rng.sample(range(2**62), COUNT))

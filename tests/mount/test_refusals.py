@@ -209,6 +209,7 @@ def test_a_name_longer_than_any(mnt, old):
     mnt.forget_errors()
 
 
+@pytest.mark.local("columns")
 def test_nothing_can_be_made_outside_vectors(mnt, old):
     for path in (mnt.point / "1", mnt.control_folder / "1", mnt.point / ".1"):
         with refused(errno.EPERM, errno.EACCES, errno.EINVAL):
@@ -339,6 +340,7 @@ def small_disk(stores, tmp, root):
         run("umount", "-l", disk)
 
 
+@pytest.mark.local("checkpoint")
 def test_a_full_disk_is_enospc_and_the_rest_goes_on(small_disk, rng):
     mnt = small_disk.mount(small_disk.create(dim=16384))
     data = [rng.randbytes(mnt.size) for _ in range(3)]

@@ -161,6 +161,7 @@ def test_a_rename_onto_itself_and_from_nowhere(mnt, rng):
     assert mnt.get(42) == data
 
 
+@pytest.mark.local("renames of IDs")
 @pytest.mark.parametrize("source", ["41", ".scratch"])
 def test_noreplace_and_exchange(mnt, rng, source):
     one, two = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
@@ -190,6 +191,7 @@ def test_noreplace_among_scratch_files(mnt):
     mnt.forget_errors()
 
 
+@pytest.mark.local("renames of IDs")
 @pytest.mark.parametrize("source", ["41", ".scratch"])
 def test_a_rename_over_open_readers(mnt, rng, peer, source):
     old, new = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
@@ -204,6 +206,7 @@ def test_a_rename_over_open_readers(mnt, rng, peer, source):
         assert os.pread(fd, mnt.size, 0) == old
 
 
+@pytest.mark.local("renames of IDs")
 def test_a_reader_of_what_is_moved_away(mnt, rng, peer):
     data = rng.randbytes(mnt.size)
     mnt.put(42, data)
@@ -226,6 +229,7 @@ def test_a_writer_of_what_is_replaced_commits_later(mnt, rng, peer):
     assert mnt.get(42) == mine
 
 
+@pytest.mark.local("renames of IDs")
 def test_a_move_is_one_commit(mnt, rng):
     mnt.put(42, rng.randbytes(mnt.size))
     before = int(mnt.stats()["lsn"])

@@ -558,6 +558,7 @@ def test_two_readers_of_one_inode_have_one_version(mnt, rng):
     assert mnt.path("1.npy").read_bytes() == saved(new)
 
 
+@pytest.mark.local("renames of IDs")
 def test_vectors_removed_or_renamed_while_a_view_is_open(mnt, rng):
     old, new = finite(mnt, rng), finite(mnt, rng)
     for name in ("1.npy", "1.txt"):

@@ -317,11 +317,16 @@ int quiver_put(struct quiver *store, uint64_t id, const void *data, const struct
 struct quiver_record {
 	uint64_t id;
 	const void *data; /* N bytes */
+	/* Attributes of its own, and which of them are meant; the others are those of
+	 * the call. NULL: all are. */
+	const struct quiver_attr *attr;
+	unsigned attr_mask;
 };
 /*
  * Commit `count` vectors together: after any crash all of them are there or
- * none is (QUIVER_HAS_ATOMIC_BATCH). Of records with the same ID the last counts. `attr` and `attr_mask`
- * apply to each. *lsn is that of the last.
+ * none is (QUIVER_HAS_ATOMIC_BATCH). Of records with the same ID the last counts.
+ * `attr` and `attr_mask` apply to each that does not say otherwise. *lsn is that of
+ * the last.
  * -EINVAL an ID out of range; -E2BIG more than QUIVER_BATCH_BYTES_MAX; as put.
  */
 int quiver_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,

@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include "engine/base/record_attr.h"
 #include "engine/commit/commit.h"
 #include "engine/commit/room.h"
 
@@ -90,8 +91,8 @@ static int by_id_then_place(const void *a, const void *b)
 
 /* One op for each ID, from the last record that names it, in the order of those records.
  * *ops is malloc'd. */
-static int ops_of(const struct quiver_record *records, size_t count, struct commit_op **ops,
-                  size_t *n)
+static int ops_of(const struct quiver_record *records, size_t count, const struct quiver_attr *attr,
+                  unsigned attr_mask, struct commit_op **ops, size_t *n)
 {
 	struct keyed *keys = malloc(count * sizeof(*keys));
 	bool *last = calloc(count, sizeof(*last));
@@ -108,12 +109,17 @@ static int ops_of(const struct quiver_record *records, size_t count, struct comm
 	qsort(keys, count, sizeof(*keys), by_id_then_place);
 	for (size_t i = 0; i < count; i++)
 		last[keys[i].at] = i + 1 == count || keys[i + 1].id != keys[i].id;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		struct commit_op op = { .type = WAL_PUT,
+			                .id = records[i].id,
+			                .src_slot = SLOT_NONE,
+			                .data = records[i].data,
+			                .mask = attr_mask };
+
+		op.attr = record_attr(&records[i], attr, &op.mask);
 		if (last[i])
-			(*ops)[(*n)++] = (struct commit_op){ .type = WAL_PUT,
-				                             .id = records[i].id,
-				                             .src_slot = SLOT_NONE,
-				                             .data = records[i].data };
+			(*ops)[(*n)++] = op;
+	}
 out:
 	if (r) {
 		free(*ops);
@@ -184,13 +190,9 @@ int change_put_batch(struct checkpointer *checkpointer, const struct quiver_reco
 			r = -EINVAL;
 	if (r || count == 0)
 		return r;
-	r = ops_of(records, count, &request.ops, &request.count);
+	r = ops_of(records, count, attr, attr_mask, &request.ops, &request.count);
 	if (r)
 		return r;
-	for (size_t i = 0; i < request.count; i++) {
-		request.ops[i].attr = *attr;
-		request.ops[i].mask = attr_mask;
-	}
 	r = take_batch(checkpointer, request.ops, request.count, flags);
 	if (r)
 		goto out;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/base/record_attr.h"
 #include "engine/commit/change.h"
 #include "engine/store/kind.h"
 #include "engine/store/local.h"
@@ -176,9 +177,13 @@ static int put_each(struct quiver *store, const struct quiver_record *records, s
 	for (size_t i = 0; i < count; i++)
 		if (records[i].id > QUIVER_ID_MAX)
 			return -EINVAL;
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = head_of(store)->kind->put(store, records[i].id, records[i].data, attr,
-		                              attr_mask, flags, lsn);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		unsigned mask = attr_mask;
+		struct quiver_attr own = record_attr(&records[i], attr, &mask);
+
+		r = head_of(store)->kind->put(store, records[i].id, records[i].data, &own, mask,
+		                              flags, lsn);
+	}
 	return r;
 }
 

@@ -11,41 +11,116 @@
 #include <string.h>
 
 #define ID_BYTES sizeof(uint64_t)
+#define MODE_MAX 07777u
+
+/* How the records lie. */
+struct form {
+	size_t head; /* bytes before the first */
+	size_t before; /* bytes before the vector in each */
+};
+
+static uint64_t u64_at(const char *at)
+{
+	uint64_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return le64toh(value);
+}
+
+static uint32_t u32_at(const char *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return le32toh(value);
+}
+
+/* -EINVAL a head that is not understood. */
+static int form_of(const char *bytes, size_t size, struct form *form, struct quiver_error *error)
+{
+	*form = (struct form){ .before = ID_BYTES };
+	if (size < PUT_HEAD_BYTES || u64_at(bytes) != PUT_MARK)
+		return 0;
+	*form = (struct form){ .head = PUT_HEAD_BYTES, .before = PUT_RECORD_BYTES };
+	if (u32_at(bytes + 8) == PUT_RECORD_BYTES && u32_at(bytes + 12) == 0)
+		return 0;
+	snprintf(error->text, sizeof(error->text),
+	         "records with attributes have %" PRIu32
+	         " bytes before the vector and flags %" PRIu32 ", expected %u and 0",
+	         u32_at(bytes + 8), u32_at(bytes + 12), PUT_RECORD_BYTES);
+	return -EINVAL;
+}
+
+/* The attributes of the record at `at`. False where they are out of range. */
+static bool take_attr(const char *at, struct quiver_attr *attr, unsigned *mask)
+{
+	uint32_t mode = u32_at(at + 24);
+
+	*attr = (struct quiver_attr){ .mtime_ns = (int64_t)u64_at(at + 8),
+		                      .uid = u32_at(at + 16),
+		                      .gid = u32_at(at + 20),
+		                      .mode = (uint16_t)mode };
+	*mask = u32_at(at + 28);
+	return mode <= MODE_MAX && (*mask & ~(unsigned)QUIVER_ATTR_ALL) == 0;
+}
+
+/* One record and, in that form, its attributes. -EINVAL. */
+static int take(const char *at, const struct form *form, struct quiver_record *record,
+                struct quiver_attr *attr, struct quiver_error *error)
+{
+	record->id = u64_at(at);
+	record->data = at + form->before;
+	if (record->id > QUIVER_ID_MAX) {
+		snprintf(error->text, sizeof(error->text),
+		         "a record has the ID %" PRIu64 ", expected at most %" PRIu64, record->id,
+		         QUIVER_ID_MAX);
+		return -EINVAL;
+	}
+	if (form->before == ID_BYTES)
+		return 0;
+	record->attr = attr;
+	if (take_attr(at, attr, &record->attr_mask))
+		return 0;
+	snprintf(error->text, sizeof(error->text),
+	         "the record of ID %" PRIu64 " has the mode %" PRIo32 " and the mask %" PRIu32
+	         ", expected at most %o and %u",
+	         record->id, u32_at(at + 24), u32_at(at + 28), MODE_MAX, (unsigned)QUIVER_ATTR_ALL);
+	return -EINVAL;
+}
 
 int put_records(const char *bytes, size_t size, uint32_t vector_bytes,
                 struct quiver_record **records, size_t *count, struct quiver_error *error)
 {
-	const size_t record_bytes = ID_BYTES + vector_bytes;
 	struct quiver_record *list;
+	struct quiver_attr *attrs;
+	size_t record_bytes;
+	struct form form;
+	int err;
 
 	*records = NULL;
-	*count = size / record_bytes;
-	if (size == 0 || size % record_bytes != 0) {
+	*count = 0;
+	err = form_of(bytes, size, &form, error);
+	if (err != 0)
+		return err;
+	record_bytes = form.before + vector_bytes;
+	if (size <= form.head || (size - form.head) % record_bytes != 0) {
 		snprintf(error->text, sizeof(error->text),
-		         "got %zu bytes, expected whole records of %zu (an ID of 8 bytes and a "
-		         "vector of %" PRIu32 ") in each write",
-		         size, record_bytes, vector_bytes);
+		         "got %zu bytes, expected whole records of %zu (%zu bytes and a vector of "
+		         "%" PRIu32 ") in each write%s",
+		         size, record_bytes, form.before, vector_bytes,
+		         form.head > 0 ? " after the head" : "");
 		return -EINVAL;
 	}
-	list = calloc(*count, sizeof(*list));
+	*count = (size - form.head) / record_bytes;
+	list = calloc(*count, sizeof(*list) + sizeof(*attrs));
 	if (!list)
 		return -ENOMEM;
-	for (size_t i = 0; i < *count; i++) {
-		const char *at = bytes + i * record_bytes;
-		uint64_t id;
-
-		memcpy(&id, at, sizeof(id));
-		list[i].id = le64toh(id);
-		list[i].data = at + ID_BYTES;
-		if (list[i].id > QUIVER_ID_MAX) {
-			snprintf(error->text, sizeof(error->text),
-			         "record %zu of %zu has the ID %" PRIu64
-			         ", expected at most %" PRIu64,
-			         i + 1, *count, list[i].id, QUIVER_ID_MAX);
-			free(list);
-			return -EINVAL;
-		}
-	}
-	*records = list;
-	return 0;
+	attrs = (struct quiver_attr *)(list + *count);
+	for (size_t i = 0; err == 0 && i < *count; i++)
+		err = take(bytes + form.head + i * record_bytes, &form, &list[i], &attrs[i], error);
+	if (err != 0)
+		free(list);
+	else
+		*records = list;
+	return err;
 }

@@ -68,6 +68,8 @@ static void records(const char *bytes, size_t size, uint32_t vector_bytes)
 
 		FUZZ_CHECK(list[i].id <= QUIVER_ID_MAX);
 		FUZZ_CHECK(data >= bytes && data + vector_bytes <= bytes + size);
+		FUZZ_CHECK(!list[i].attr ||
+		           (list[i].attr->mode <= 07777 && list[i].attr_mask <= QUIVER_ATTR_ALL));
 	}
 	free(list);
 }
@@ -127,6 +129,22 @@ static const char *const texts[] = {
 };
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))
 
+/* Two records with attributes. The first byte, which is the size of a vector, is that of the mark. */
+static size_t seed_with_attributes(uint8_t *to, size_t room)
+{
+	size_t n = 'Q' + 1;
+	size_t length = PUT_HEAD_BYTES + 2 * (PUT_RECORD_BYTES + n);
+
+	FUZZ_CHECK(room >= length);
+	memset(to, 0, length);
+	memcpy(to, "QVA1\xff\xff\xff\xff", 8);
+	to[8] = PUT_RECORD_BYTES;
+	to[PUT_HEAD_BYTES] = 7;
+	to[PUT_HEAD_BYTES + 24] = 0xa4; /* mode */
+	to[PUT_HEAD_BYTES + 28] = QUIVER_ATTR_ALL;
+	return length;
+}
+
 /* And batches for control/put of vectors of 8 bytes; the first byte of an input is the size. */
 size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 {
@@ -138,7 +156,9 @@ size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 		memcpy(to, texts[number], length);
 		return length;
 	}
-	if (number >= TEXTS + 4)
+	if (number == TEXTS + 4)
+		return seed_with_attributes(to, room);
+	if (number > TEXTS + 4)
 		return FUZZ_NO_SEED;
 	length = (number - TEXTS) * 16;
 	FUZZ_CHECK(room >= length);

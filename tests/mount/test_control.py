@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import struct
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -243,6 +244,49 @@ def test_put_up_to_its_bound_and_not_past_it(stores, dim):
         os.close(fd)
         mnt.forget_errors()
     assert mnt.control("count") == f"{most}\n"
+
+
+MARK = b"QVA1" + b"\xff" * 4 + (32).to_bytes(4, "little") + bytes(4)
+
+
+def with_attributes(vector, data, mask, mtime=0, uid=0, gid=0, mode=0):
+    return struct.pack("<QqIIII", vector, mtime, uid, gid, mode, mask) + data
+
+
+def test_put_with_attributes_of_each_record(mnt, rng, root):
+    one, two = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
+    mnt.put(5, two)
+    os.chmod(mnt.path(5), 0o601)
+    os.chown(mnt.path(5), 77, 78)
+    os.stat(mnt.path(5))  # the kernel has its attributes
+    mnt.control("put", MARK + with_attributes(3, one, 15, 10**18 + 1, 1001, 1002, 0o4751)
+                + with_attributes(5, one, 1, -5) + with_attributes(6, two, 2, mode=0o400)
+                + with_attributes(7, two, 0, 1, 2, 3, 4))
+    assert attributes(mnt.path(3)) == (10**18 + 1, 0o4751, 1001, 1002)
+    assert attributes(mnt.path(5)) == (-5, 0o601, 77, 78)
+    mtime, mode, uid, gid = attributes(mnt.path(6))
+    assert mtime > 10**18 and (mode, uid, gid) == (0o400, os.getuid(), os.getgid())
+    mtime, mode, uid, gid = attributes(mnt.path(7))
+    assert mtime > 10**18 and (mode, uid, gid) == (0o644, os.getuid(), os.getgid())
+    assert (mnt.get(3), mnt.get(5), mnt.get(6)) == (one, one, two)
+
+
+@pytest.mark.parametrize("content", ["no record", "a byte more", "another size", "flags", "mode",
+                                     "mask", "id too large", "both forms"])
+def test_put_with_attributes_takes_all_or_none(mnt, content):
+    row = bytes(mnt.size)
+    good = with_attributes(1, row, 15, mode=0o644)
+    bad = {"no record": MARK, "a byte more": MARK + good + b"x",
+           "another size": MARK[:8] + (40).to_bytes(4, "little") + bytes(4) + good,
+           "flags": MARK[:12] + (1).to_bytes(4, "little") + good,
+           "mode": MARK + good + with_attributes(2, row, 15, mode=0o10000),
+           "mask": MARK + good + with_attributes(2, row, 16),
+           "id too large": MARK + good + with_attributes(2**64 - 2**32, row, 0),
+           "both forms": record(1, row) + MARK + good}[content]
+    with refused(errno.EINVAL):
+        mnt.control("put", bad)
+    mnt.expect_error("control/put: ")
+    assert mnt.ids() == set()
 
 
 def test_put_gives_the_attributes_of_the_writer(mnt, peer, root):

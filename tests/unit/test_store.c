@@ -237,6 +237,38 @@ static void test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts(void
 	close_store(store);
 }
 
+static void test_records_of_a_batch_can_have_attributes_of_their_own(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	const struct quiver_attr call = { .mtime_ns = 1, .uid = 2, .gid = 3, .mode = 04 };
+	const struct quiver_attr own = { .mtime_ns = 10, .uid = 20, .gid = 30, .mode = 040 };
+	uint8_t bytes[STORE_DIM];
+	struct quiver_record records[] = {
+		{ .id = 1, .data = bytes },
+		{ .id = 2, .data = bytes, .attr = &own, .attr_mask = QUIVER_ATTR_ALL },
+		{ .id = 3, .data = bytes, .attr = &own, .attr_mask = QUIVER_ATTR_MODE },
+		{ .id = 4, .data = bytes, .attr = &own },
+	};
+	const struct quiver_attr want[] = {
+		call, own, { .mtime_ns = 1, .uid = 2, .gid = 3, .mode = 040 }, call
+	};
+	struct quiver_attr attr;
+
+	vector_fill(bytes, s->n, 1, 1);
+	assert_int_equal(quiver_put_batch(store, records, 4, &call, QUIVER_ATTR_MTIME, 0, NULL), 0);
+	for (uint64_t id = 1; id <= 4; id++) {
+		assert_int_equal(quiver_stat(store, id, 0, &attr, NULL), 0);
+		assert_true(attr_same(&attr, &want[id - 1]));
+	}
+	/* Now that they are there, what nobody means stays. */
+	records[2].attr_mask = QUIVER_ATTR_UID;
+	assert_int_equal(quiver_put_batch(store, records, 4, &own, 0, 0, NULL), 0);
+	assert_int_equal(quiver_stat(store, 3, 0, &attr, NULL), 0);
+	assert_true(attr.mode == 040 && attr.uid == 20 && attr.gid == 3 && attr.mtime_ns == 1);
+	close_store(store);
+}
+
 static void test_every_dtype_and_size_at_both_ends_of_the_ids(void **state)
 {
 	struct store_dir *s = *state;
@@ -699,6 +731,7 @@ int main(void)
 		TEST(test_attributes_are_inherited_set_and_kept_with_their_lsn),
 		TEST(test_the_directory_keeps_its_attributes_and_notes_changes),
 		TEST(test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts),
+		TEST(test_records_of_a_batch_can_have_attributes_of_their_own),
 		TEST(test_every_dtype_and_size_at_both_ends_of_the_ids),
 		TEST(test_failure_15_a_pinned_version_stays_whatever_happens),
 		TEST(test_prefetch_brings_the_pages_of_a_vector),

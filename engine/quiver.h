@@ -152,7 +152,10 @@ int quiver_durability_parse(const char *name, enum quiver_durability *mode);
 int quiver_create(const char *path, const struct quiver_geometry *geometry,
                   const struct quiver_io *io, struct quiver_error *error);
 
+/* What can grow begins with its size: sizeof of the struct, set by the caller. A later
+ * library knows by it what the caller does. */
 struct quiver_options {
+	size_t size; /* sizeof(struct quiver_options) */
 	bool read_only; /* changing calls answer -EROFS (a store that was not
 	                   closed cleanly is still recovered first) */
 	enum quiver_durability durability;
@@ -173,7 +176,8 @@ struct quiver_options {
  * cleanly, and start its background threads (so: after any fork). On success
  * *out is to be given back with quiver_close. `error`, if not NULL, gets the
  * reason on failure.
- * -ENOENT no store there; -EBUSY another process has it open (error names the
+ * -EINVAL options without their size; -E2BIG they have something that this library does
+ * not know; -ENOENT no store there; -EBUSY another process has it open (error names the
  * process and where it is mounted); -EINVAL not a store, or files that do not
  * belong together; -EUCLEAN damage: error says which file, where, and what
  * `quiverfs check` would do; -ENOTSUP a newer format; -EMFILE this process has
@@ -456,6 +460,7 @@ struct quiver_latency {
 };
 
 struct quiver_stats {
+	size_t size; /* sizeof(struct quiver_stats), set by the caller */
 	uint64_t count; /* vectors present */
 	uint64_t slots; /* rows of the matrix: slots the files have room for */
 	uint64_t slots_used; /* slots below the highest ever used since a cut */
@@ -488,7 +493,8 @@ struct quiver_stats {
 	bool read_only; /* opened so */
 	bool failed; /* turned read-only by a failed sync or log write */
 };
-/* A snapshot; costs a few system calls (store_bytes). */
+/* A snapshot; costs a few system calls (store_bytes). Fills as much as stats->size has
+ * room for. */
 void quiver_stats(struct quiver *store, struct quiver_stats *stats);
 
 /* Add a line to the last 256 refusals and faults; printf-like, no newline. The

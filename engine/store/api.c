@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/record_attr.h"
+#include "engine/base/sized.h"
 #include "engine/commit/change.h"
 #include "engine/store/kind.h"
 #include "engine/store/local.h"
@@ -401,11 +402,15 @@ int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint
 void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 {
 	const struct quiver_kind *kind = kind_of(store);
+	size_t size = stats->size;
+	struct quiver_stats all;
 
 	if (kind)
-		kind->stats(store, stats);
+		kind->stats(store, &all);
 	else
-		local_stats(store, stats);
+		local_stats(store, &all);
+	all.size = size;
+	sized_give(stats, size, &all, sizeof(all));
 }
 
 void quiver_report(struct quiver *store, const char *format, ...)

@@ -15,7 +15,8 @@
 static int with_files(const char *path, bool repair, struct check *check,
                       int (*work)(struct check *check), struct quiver_error *error)
 {
-	struct quiver_options options = { .read_only = !repair };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = !repair };
 	struct quiver *store;
 	int r = store_open_files(path, &options, !repair, &store, error);
 	int c;
@@ -35,7 +36,8 @@ static int with_files(const char *path, bool repair, struct check *check,
 /* Opening and closing recovers what a crash has left and writes a fresh snapshot. */
 static int open_and_close(const char *path, struct quiver_error *error)
 {
-	struct quiver_options options = { .read_only = false };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = false };
 	struct quiver *store;
 	int r = quiver_open(path, &options, &store, error);
 

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
+#include "engine/base/sized.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
 
@@ -129,17 +130,28 @@ static int begin_life(struct quiver *store)
 	return r;
 }
 
+/* The struct as it was when it got its size. */
+#define OPTIONS_LEAST_BYTES (offsetof(struct quiver_options, on_report_arg) + sizeof(void *))
+
 int quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,
                 struct quiver_error *error)
 {
+	struct quiver_options known;
 	struct quiver *store = NULL;
-	int r = fault_init();
+	int r = sized_take(&known, sizeof(known), options, options->size, OPTIONS_LEAST_BYTES);
 
 	*out = NULL;
 	if (error)
 		error->text[0] = '\0';
+	if (r)
+		error_set(error,
+		          "quiver_options: the size is %zu, or what is behind byte %zu is not "
+		          "known to this library",
+		          options->size, sizeof(known));
+	else
+		r = fault_init();
 	if (r == 0)
-		r = store_open_files(path, options, false, &store, error);
+		r = store_open_files(path, &known, false, &store, error);
 	if (r == 0)
 		r = fill_index(store, error);
 	if (r == 0)

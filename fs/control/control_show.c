@@ -12,7 +12,7 @@
 
 void show_flush(struct fs *fs, FILE *out)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	quiver_stats(fs->store, &stats);
 	fprintf(out, "%" PRIu64 "\n", stats.lsn_durable);
@@ -20,7 +20,7 @@ void show_flush(struct fs *fs, FILE *out)
 
 void show_checkpoint(struct fs *fs, FILE *out)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	quiver_stats(fs->store, &stats);
 	fprintf(out, "%" PRIu64 "\n", stats.lsn_checkpoint);
@@ -83,7 +83,7 @@ void show_reserve(struct fs *fs, FILE *out, const struct quiver_space *space)
 
 void show_autocompact_percent(struct fs *fs, FILE *out)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	quiver_stats(fs->store, &stats);
 	fprintf(out, "%" PRIu32 "\n", stats.autocompact_percent);
@@ -111,7 +111,7 @@ void show_count(struct fs *fs, FILE *out)
 
 void show_slots(struct fs *fs, FILE *out)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	quiver_stats(fs->store, &stats);
 	fprintf(out, "%" PRIu64 "\n", stats.slots);

@@ -186,7 +186,7 @@ static void stats_latency(FILE *out, const char *key, const struct quiver_latenc
 
 void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	get_stats(fs, &stats);
 	stats_identity(fs, &stats, out);
@@ -305,7 +305,7 @@ static void metric_jobs(struct fs *fs, FILE *out)
 
 void show_metrics(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	get_stats(fs, &stats);
 	metric_info(fs, &stats, out);

@@ -201,6 +201,7 @@ static int serve(struct server *server)
 {
 	struct quiver_error error = { "" };
 	struct quiver_options options = {
+		.size = sizeof(struct quiver_options),
 		.read_only = server->options.read_only,
 		.durability = server->options.durability,
 		.commit_interval_ms = server->options.commit_interval_ms,

@@ -62,7 +62,7 @@ static struct column *column_file(struct matrix *matrix, fuse_ino_t ino)
 static int64_t mtime_now(struct fs *fs)
 {
 	struct matrix *matrix = fs->matrix;
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 	struct state state;
 	int64_t mtime_ns;
 

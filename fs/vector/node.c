@@ -65,7 +65,7 @@ static struct node *find_node(struct shard *shard, uint64_t id)
 int nodes_new(struct quiver *store, struct nodes **nodes)
 {
 	struct nodes *n = calloc(1, sizeof(*n));
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	int err;
 

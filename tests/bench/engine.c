@@ -48,7 +48,9 @@ static void check(const char *what, int err)
 
 static struct quiver *open_store(const char *path, enum quiver_durability durability)
 {
-	const struct quiver_options options = { .durability = durability, .lock_wait_ms = 5000 };
+	const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                .durability = durability,
+		                                .lock_wait_ms = 5000 };
 	struct quiver_error error = { "" };
 	struct quiver *store;
 
@@ -133,7 +135,7 @@ static void row_checkpoint(const struct bench_args *args, struct bench_result *r
 static void row_compact(const struct bench_args *args, struct bench_result *result)
 {
 	struct quiver *store = new_store(args);
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 	uint64_t before;
 
 	load(store, 0, args->count);
@@ -174,7 +176,7 @@ static void row_recover(const struct bench_args *args, struct bench_result *resu
 {
 	uint64_t before = bench_now_ns();
 	struct quiver *store = open_store(args->path, QUIVER_FSYNC);
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	result->ns = bench_now_ns() - before;
 	quiver_stats(store, &stats);

@@ -35,7 +35,8 @@ static enum quiver_durability durability_of(const char *mode)
 struct kv *kv_open(const struct bench_args *args, bool create)
 {
 	const struct quiver_geometry geometry = { .dim = args->bytes / 4, .dtype = QUIVER_F4 };
-	const struct quiver_options options = { .durability = durability_of(args->mode),
+	const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                .durability = durability_of(args->mode),
 		                                .lock_wait_ms = 5000 };
 	struct quiver_error error = { "" };
 	struct quiver *store;

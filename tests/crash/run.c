@@ -255,7 +255,8 @@ static void go_on_after_failure(struct run *run)
 /* False where a crash has ended the life already. */
 static bool open_store(struct run *run, bool first)
 {
-	struct quiver_options options = { .commit_interval_ms = 1000000000,
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .commit_interval_ms = 1000000000,
 		                          .io = sim_io(run->disk),
 		                          .on_report = on_report,
 		                          .on_report_arg = run };

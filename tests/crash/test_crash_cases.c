@@ -51,7 +51,7 @@ static void create(struct place *place)
 
 static struct quiver *open_at(const char *path, const struct quiver_io *io)
 {
-	struct quiver_options options = { .io = io };
+	struct quiver_options options = { .size = sizeof(struct quiver_options), .io = io };
 	struct quiver_error error = { "" };
 	struct quiver *store = NULL;
 
@@ -96,7 +96,8 @@ static void must_open(struct place *place)
 /* What was never made may be no store, but it may not be a damaged one. */
 static void must_not_be_damaged(struct place *place)
 {
-	struct quiver_options options = { .read_only = false };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = false };
 	struct quiver *store;
 	int r = quiver_open(place->image, &options, &store, NULL);
 
@@ -186,7 +187,8 @@ static void a_superblock_torn_while_opening_is_no_damage(void **state)
 /* Opening fails by its sync number `after`; the next goes well. */
 static struct quiver *open_twice(struct place *place, unsigned after, uint64_t seed)
 {
-	struct quiver_options options = { .io = sim_io(place->disk) };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .io = sim_io(place->disk) };
 	struct quiver *store = NULL;
 
 	sim_fail_sync(place->disk, after, seed);
@@ -423,7 +425,8 @@ static void damage_beside_some_words_of_a_row_is_told(void **state)
 	struct quiver *running = fill_hole(place, row, &id);
 
 	for (unsigned i = 0; i < 1u << (ROW_WORDS + 1); i++) {
-		struct quiver_options options = { .read_only = false };
+		struct quiver_options options = { .size = sizeof(struct quiver_options),
+			                          .read_only = false };
 		uint64_t at = 4096 + 17 * ROW_BYTES + i % ROW_WORDS * 8;
 		struct quiver_check_result result;
 		struct quiver *store;

@@ -93,7 +93,8 @@ static void on_report(void *arg, const char *line)
 static struct quiver *open_image(struct run *run, const struct run_crash *crash,
                                  enum quiver_durability mode, bool read_only)
 {
-	struct quiver_options options = { .read_only = read_only,
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = read_only,
 		                          .durability = mode,
 		                          .commit_interval_ms = 1000000000,
 		                          .on_report = on_report,

@@ -235,7 +235,7 @@ static void compare(struct trial *trial, struct quiver *store, const char *when)
 {
 	bool damaged[WORLD_IDS] = { false };
 	uint8_t bytes[WORLD_BYTES_MAX];
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	for (uint64_t id = 0; id < WORLD_IDS; id++) {
 		const char *why = world_compare_id(trial->world, store, id, true);
@@ -252,7 +252,8 @@ static void compare(struct trial *trial, struct quiver *store, const char *when)
 
 static struct quiver *open_flipped(struct trial *trial, bool read_only)
 {
-	struct quiver_options options = { .read_only = read_only };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = read_only };
 	struct quiver_error error = { "" };
 	struct quiver *store = NULL;
 	int r = quiver_open(trial->path, &options, &store, &error);

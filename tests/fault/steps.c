@@ -149,6 +149,7 @@ void step_create(struct run *run)
 void step_open(struct run *run, bool read_only)
 {
 	struct quiver_options options = {
+		.size = sizeof(struct quiver_options),
 		.read_only = read_only,
 		.durability = run->mode,
 		.commit_interval_ms = 3600000,

@@ -35,7 +35,8 @@ static void check_is_clean(struct run *run, const char *when, bool closed)
 
 static struct quiver *reopen(struct run *run)
 {
-	static const struct quiver_options options = { .durability = QUIVER_ALWAYS };
+	static const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                       .durability = QUIVER_ALWAYS };
 	struct quiver_error error = { "" };
 	struct quiver *store = NULL;
 	int r = quiver_open(run->path, &options, &store, &error);
@@ -48,7 +49,7 @@ static struct quiver *reopen(struct run *run)
 /* The store is in the state that was acknowledged, or in another that may be. */
 static void compare(struct run *run, struct quiver *store)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 	uint64_t id;
 	uint64_t other;
 	const char *why = world_compare(&run->now, store, &id);

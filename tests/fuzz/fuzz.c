@@ -43,7 +43,8 @@ void fuzz_create(uint32_t dim, enum quiver_dtype dtype)
 
 struct quiver *fuzz_open(enum quiver_durability mode)
 {
-	struct quiver_options options = { .durability = mode };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = mode };
 	struct quiver_error error = { "" };
 	struct quiver *store = NULL;
 

@@ -92,7 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input input = { data, size };
 	struct base *base = &bases[fuzz_take(&input, 1) % FUZZ_USE_COUNT];
-	struct quiver_options options = { .read_only = false };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = false };
 	struct quiver_error error = { "" };
 	struct quiver *store;
 	int r;

@@ -83,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t bytes[ROOM];
 	struct fuzz_input input = { data, size };
-	struct quiver_options options = { .read_only = false };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = false };
 	struct quiver_error error = { "" };
 	struct memdisk_file kept;
 	struct quiver *store;

@@ -44,7 +44,8 @@ static int use(struct quiver *store)
 int main(int argc, char **argv)
 {
 	struct quiver_geometry geometry = { .dim = DIM, .dtype = QUIVER_F4 };
-	struct quiver_options options = { .durability = QUIVER_ALWAYS };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = QUIVER_ALWAYS };
 	struct quiver_error error = { "" };
 	struct quiver *store;
 	int err, closed;

@@ -65,7 +65,8 @@ static inline void acknowledge(struct life *life, uint64_t count, unsigned flags
 
 static inline void begin(struct life *life, enum quiver_durability mode)
 {
-	struct quiver_options options = { .durability = mode };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = mode };
 
 	open_life(life, &options);
 	acknowledge(life, FEW, 0);

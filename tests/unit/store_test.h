@@ -128,7 +128,7 @@ static inline int teardown_store(void **state)
 static inline int open_result(const struct store_dir *s, const struct quiver_options *options,
                               struct quiver **store, struct quiver_error *error)
 {
-	static const struct quiver_options none;
+	static const struct quiver_options none = { .size = sizeof(none) };
 
 	return quiver_open(s->path, options ? options : &none, store, error);
 }
@@ -146,7 +146,8 @@ static inline struct quiver *open_with(const struct store_dir *s,
 
 static inline struct quiver *open_mode(const struct store_dir *s, enum quiver_durability mode)
 {
-	struct quiver_options options = { .durability = mode };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = mode };
 
 	return open_with(s, &options);
 }
@@ -154,7 +155,9 @@ static inline struct quiver *open_mode(const struct store_dir *s, enum quiver_du
 static inline struct quiver *open_io(const struct store_dir *s, enum quiver_durability mode,
                                      const struct trouble_io *io)
 {
-	struct quiver_options options = { .durability = mode, .io = &io->table };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = mode,
+		                          .io = &io->table };
 
 	return open_with(s, &options);
 }
@@ -174,7 +177,7 @@ static inline void close_store(struct quiver *store)
 
 static inline struct quiver_stats stats_of(struct quiver *store)
 {
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	quiver_stats(store, &stats);
 	return stats;

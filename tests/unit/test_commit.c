@@ -42,7 +42,7 @@ static void few_syncs(struct store_dir *s, enum quiver_durability mode, unsigned
 	struct putter putters[THREADS];
 	struct trouble_io io;
 	struct quiver *store = open_troubled(s, mode, &io);
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	atomic_store(&io.sync_delay_us, 500);
 	put_from_threads(store, putters, flags);
@@ -344,7 +344,7 @@ static void test_nowait_never_waits_for_the_sync_of_another(void **state)
 	struct putter slow = { .id = 1 };
 	struct trouble_io io;
 	struct quiver *store = open_troubled(*state, QUIVER_FSYNC, &io);
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 	uint64_t before;
 	unsigned refused = 0;
 	unsigned tries = 0;

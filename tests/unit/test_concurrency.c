@@ -222,7 +222,7 @@ static void *keeper(void *arg)
 {
 	struct worker *w = arg;
 	struct quiver *store = w->shared->store;
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	while (!atomic_load(&w->shared->stop)) {
 		int r = 0;

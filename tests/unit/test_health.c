@@ -56,7 +56,8 @@ static void test_bytes_of_free_slots_refuse(void **state)
 static void growth(struct life *life)
 {
 	static const char files[] = "vim";
-	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                .durability = QUIVER_FSYNC };
 	uint64_t checkpoints;
 	int r;
 
@@ -77,7 +78,8 @@ static void growth(struct life *life)
 /* Where blocks were had, and what is written to them fails. */
 static void growth_written(struct life *life)
 {
-	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                .durability = QUIVER_FSYNC };
 
 	open_life(life, &options);
 	assert_int_equal(quiver_reserve(life->store, FEW), 0);
@@ -98,7 +100,8 @@ static void test_growth_refuses_or_is_tried_again_after_a_checkpoint(void **stat
 /* Of which blocks there are nothing is known when a store has just been opened. */
 static void blocks(struct life *life)
 {
-	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                .durability = QUIVER_FSYNC };
 	uint64_t checkpoints;
 
 	begin(life, QUIVER_FSYNC);
@@ -345,7 +348,8 @@ static void test_log_records_that_cannot_be_wiped_stop(void **state)
 
 static void log_sync(struct life *life)
 {
-	static const struct quiver_options often = { .durability = QUIVER_FSYNC,
+	static const struct quiver_options often = { .size = sizeof(struct quiver_options),
+		                                     .durability = QUIVER_FSYNC,
 		                                     .commit_interval_ms = 20 };
 	static const char *const what = "a sync of the log";
 

@@ -313,7 +313,8 @@ static void test_an_index_that_is_not_saved(void **state)
 		struct faulty_io io;
 		struct store_dir s;
 		struct quiver *store;
-		struct quiver_options options = { .io = &io.trouble.table };
+		struct quiver_options options = { .size = sizeof(struct quiver_options),
+			                          .io = &io.trouble.table };
 		char line[256] = "";
 
 		options.on_report = keep_line;
@@ -341,7 +342,8 @@ static void test_a_lock_without_a_name(void **state)
 		struct faulty_io io;
 		struct store_dir s;
 		struct quiver *store, *other;
-		struct quiver_options options = { .io = &io.trouble.table };
+		struct quiver_options options = { .size = sizeof(struct quiver_options),
+			                          .io = &io.trouble.table };
 		struct quiver_error error = { "" };
 		int r;
 

@@ -40,7 +40,8 @@ static void assert_all_there(struct quiver *store)
 
 static void test_a_search_that_comes_to_a_damaged_page_finds_all_the_same(void **state)
 {
-	struct quiver_options read_only = { .read_only = true };
+	struct quiver_options read_only = { .size = sizeof(struct quiver_options),
+		                            .read_only = true };
 
 	damage_table(*state);
 	for (int i = 0; i < 2; i++) {

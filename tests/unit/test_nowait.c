@@ -21,7 +21,8 @@ struct cold {
 	struct quiver *store;
 };
 
-static const struct quiver_options options = { .durability = QUIVER_FSYNC };
+static const struct quiver_options options = { .size = sizeof(struct quiver_options),
+	                                       .durability = QUIVER_FSYNC };
 
 static void drop_pages(const char *path, const char *name)
 {

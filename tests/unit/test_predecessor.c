@@ -190,7 +190,9 @@ static void test_failure_19_folders_are_synced_after_files_are_made_or_renamed(v
 {
 	static struct folder_io io;
 	struct store_dir *s = *state;
-	struct quiver_options options = { .durability = QUIVER_ALWAYS, .io = &io.table };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = QUIVER_ALWAYS,
+		                          .io = &io.table };
 	struct quiver_geometry geometry = { .dim = STORE_DIM, .dtype = QUIVER_U1 };
 	struct quiver_error error = { "" };
 	struct quiver *store;
@@ -237,7 +239,7 @@ static int come_and_go(void *arg)
 static void test_failure_7_replay_leaks_no_slot_of_ids_that_came_and_went(void **state)
 {
 	struct store_dir *s = *state;
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 	struct quiver *store;
 
 	for (int life = 0; life < 3; life++) {
@@ -365,7 +367,9 @@ static void test_failure_16_readers_do_not_wait_for_sync_growth_or_compaction(vo
 	struct gate_io io = { .table = *quiver_io_posix(),
 		              .lock = PTHREAD_MUTEX_INITIALIZER,
 		              .changed = PTHREAD_COND_INITIALIZER };
-	struct quiver_options options = { .durability = QUIVER_ALWAYS, .io = &io.table };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = QUIVER_ALWAYS,
+		                          .io = &io.table };
 	struct store_dir *s = *state;
 	struct quiver *store;
 
@@ -461,7 +465,9 @@ static void test_failure_20_records_are_written_whole_and_nothing_is_not_punched
 {
 	enum { MANY = 4000 };
 	static struct exact_io io;
-	struct quiver_options options = { .durability = QUIVER_FSYNC, .io = &io.table };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = QUIVER_FSYNC,
+		                          .io = &io.table };
 	struct store_dir *s = *state;
 	struct quiver *store;
 

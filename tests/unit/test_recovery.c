@@ -38,7 +38,9 @@ struct life {
 static int live(void *arg)
 {
 	struct life *life = arg;
-	struct quiver_options options = { .durability = life->oracle->mode, .io = &life->io.table };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = life->oracle->mode,
+		                          .io = &life->io.table };
 	struct quiver *store;
 
 	trouble_init(&life->io);
@@ -65,7 +67,8 @@ static int live(void *arg)
 static int recover_and_die(void *arg)
 {
 	struct life *life = arg;
-	struct quiver_options options = { .io = &life->io.table };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .io = &life->io.table };
 	struct quiver *store;
 
 	trouble_init(&life->io);
@@ -75,7 +78,8 @@ static int recover_and_die(void *arg)
 
 static void look(struct life *life, bool read_only)
 {
-	struct quiver_options options = { .durability = life->oracle->mode,
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = life->oracle->mode,
 		                          .read_only = read_only };
 	struct quiver *store = open_with(life->s, &options);
 
@@ -178,7 +182,8 @@ static int put_slots(struct quiver *store, uint64_t version)
 /* In a child, so without assertions: NULL where it fails. */
 static struct quiver *open_slots(const struct slot_life *life)
 {
-	struct quiver_options options = { .durability = QUIVER_FSYNC };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = QUIVER_FSYNC };
 	struct quiver *store;
 
 	return quiver_open(life->s->path, &options, &store, NULL) == 0 ? store : NULL;
@@ -349,7 +354,9 @@ static int checkpoint_and_die(void *arg)
 {
 	struct checkpoint_life *life = arg;
 	struct quiver *store;
-	struct quiver_options options = { .durability = life->oracle->mode, .io = &life->io.table };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .durability = life->oracle->mode,
+		                          .io = &life->io.table };
 	int r;
 
 	trouble_init(&life->io);

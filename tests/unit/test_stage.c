@@ -18,7 +18,8 @@ struct staged {
 static int setup(void **state)
 {
 	const struct quiver_geometry geometry = { .dim = N, .dtype = QUIVER_U1 };
-	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                .durability = QUIVER_FSYNC };
 	struct staged *s = calloc(1, sizeof(*s));
 
 	assert_non_null(s);

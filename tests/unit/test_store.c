@@ -32,7 +32,7 @@ static void test_failure_14_a_second_open_is_refused_and_names_the_process(void 
 static void test_what_is_not_a_store_is_refused_with_a_reason(void **state)
 {
 	struct store_dir *s = *state;
-	struct quiver_options options = { 0 };
+	struct quiver_options options = { .size = sizeof(struct quiver_options) };
 	struct quiver_geometry geometry = { .dim = 4 };
 	struct quiver_error error = { "" };
 	struct quiver *store;
@@ -237,6 +237,38 @@ static void test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts(void
 	close_store(store);
 }
 
+static void test_structs_of_another_size_are_those_of_another_library(void **state)
+{
+	struct store_dir *s = *state;
+	struct {
+		struct quiver_options options;
+		uint64_t later;
+	} newer = { .options = { .size = sizeof(newer) } };
+	struct {
+		struct quiver_stats stats;
+		uint64_t later;
+	} more = { .stats = { .size = sizeof(more) }, .later = 7 };
+	struct quiver_stats fewer = { .size = offsetof(struct quiver_stats, slots) };
+	struct quiver_error error;
+	struct quiver *store;
+
+	/* A newer caller who does not use what is new, one who does, and one who says nothing. */
+	store = open_with(s, &newer.options);
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	quiver_stats(store, &more.stats);
+	assert_true(more.stats.size == sizeof(more) && more.stats.count == 1 && more.later == 0);
+	/* An older one. */
+	fewer.slots = 99;
+	quiver_stats(store, &fewer);
+	assert_true(fewer.count == 1 && fewer.slots == 99);
+	close_store(store);
+	newer.later = 1;
+	assert_int_equal(open_result(s, &newer.options, &store, &error), -E2BIG);
+	newer.options.size = 0;
+	assert_int_equal(open_result(s, &newer.options, &store, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "size"));
+}
+
 static void test_records_of_a_batch_can_have_attributes_of_their_own(void **state)
 {
 	struct store_dir *s = *state;
@@ -395,7 +427,8 @@ static void test_listings_of_the_same_ids_share_one_copy(void **state)
 static struct quiver *open_cold(const char *path)
 {
 	const struct quiver_geometry geometry = { .dim = PREFETCH_BYTES, .dtype = QUIVER_U1 };
-	const struct quiver_options options = { .durability = QUIVER_FSYNC };
+	const struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                                .durability = QUIVER_FSYNC };
 	const struct quiver_attr attr = { .mode = 0644 };
 	static uint8_t data[PREFETCH_BYTES];
 	char file[UNIT_PATH_BYTES + 64];
@@ -573,7 +606,8 @@ test_failure_6_a_checkpoint_shortens_the_log_and_a_clean_open_replays_nothing(vo
 static void test_a_read_only_store_reads_and_changes_nothing(void **state)
 {
 	struct store_dir *s = *state;
-	struct quiver_options options = { .read_only = true };
+	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = true };
 	struct quiver_attr attr = attr_of(1);
 	struct quiver *store;
 
@@ -610,7 +644,7 @@ static uint64_t column_bytes(const struct store_dir *s, const char *name)
 static void test_the_first_vector_of_one_byte_makes_no_large_store(void **state)
 {
 	static const struct quiver_geometry geometry = { .dim = 1, .dtype = QUIVER_U1 };
-	struct quiver_options options = { 0 };
+	struct quiver_options options = { .size = sizeof(struct quiver_options) };
 	struct quiver_attr attr = { .mode = 0644 };
 	struct quiver_error error = { "" };
 	struct store_dir *s = *state;
@@ -671,7 +705,7 @@ static void test_opening_and_closing_leaks_no_address_space(void **state)
 static void test_stats_tell_what_happened(void **state)
 {
 	struct quiver *store = open_with(*state, NULL);
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	for (uint64_t id = 0; id < 10; id++)
 		assert_int_equal(put_version(store, id, 1, 0), 0);
@@ -731,6 +765,7 @@ int main(void)
 		TEST(test_attributes_are_inherited_set_and_kept_with_their_lsn),
 		TEST(test_the_directory_keeps_its_attributes_and_notes_changes),
 		TEST(test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts),
+		TEST(test_structs_of_another_size_are_those_of_another_library),
 		TEST(test_records_of_a_batch_can_have_attributes_of_their_own),
 		TEST(test_every_dtype_and_size_at_both_ends_of_the_ids),
 		TEST(test_failure_15_a_pinned_version_stays_whatever_happens),

@@ -19,7 +19,7 @@
 static void print_store(struct quiver *store, FILE *out)
 {
 	const struct quiver_geometry *geometry = quiver_geometry(store);
-	struct quiver_stats stats;
+	struct quiver_stats stats = { .size = sizeof(stats) };
 	struct quiver_space space;
 
 	quiver_stats(store, &stats);

@@ -47,6 +47,7 @@ static void start_telling(const struct session *session)
 static int open_store(unsigned flags, struct session *session)
 {
 	struct quiver_options options = {
+		.size = sizeof(struct quiver_options),
 		.read_only = (flags & SESSION_READ_ONLY) != 0,
 		.durability = QUIVER_FSYNC,
 		.lock_wait_ms = TARGET_WAIT_MS,

@@ -403,7 +403,7 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 {
 	const struct quiver_kind *kind = kind_of(store);
 	size_t size = stats->size;
-	struct quiver_stats all;
+	struct quiver_stats all = { .size = sizeof(all) };
 
 	if (kind)
 		kind->stats(store, &all);

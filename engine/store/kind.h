@@ -50,6 +50,7 @@ struct quiver_kind {
 
 	int (*flush)(struct quiver *store);
 	int (*space)(struct quiver *store, unsigned flags, struct quiver_space *space);
+	/* All of the struct. */
 	void (*stats)(struct quiver *store, struct quiver_stats *stats);
 
 	/* Optional from here on. */

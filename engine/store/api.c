@@ -327,32 +327,32 @@ int quiver_space(struct quiver *store, unsigned flags, struct quiver_space *spac
 
 /* ---- long work ---- */
 
-int quiver_job_start(struct quiver *store, enum quiver_job job)
+int quiver_job_start(struct quiver *store, enum quiver_job kind)
 {
-	const struct quiver_kind *kind = kind_of(store);
+	const struct quiver_kind *table = kind_of(store);
 
-	if (!kind)
-		return local_job_start(store, job);
-	return kind->job_start ? kind->job_start(store, job) : -EOPNOTSUPP;
+	if (!table)
+		return local_job_start(store, kind);
+	return table->job_start ? table->job_start(store, kind) : -EOPNOTSUPP;
 }
 
-int quiver_job_stop(struct quiver *store, enum quiver_job job)
+int quiver_job_stop(struct quiver *store, enum quiver_job kind)
 {
-	const struct quiver_kind *kind = kind_of(store);
+	const struct quiver_kind *table = kind_of(store);
 
-	if (!kind)
-		return local_job_stop(store, job);
-	return kind->job_stop ? kind->job_stop(store, job) : -EOPNOTSUPP;
+	if (!table)
+		return local_job_stop(store, kind);
+	return table->job_stop ? table->job_stop(store, kind) : -EOPNOTSUPP;
 }
 
-void quiver_job_status(struct quiver *store, enum quiver_job job, struct quiver_job_status *status)
+void quiver_job_status(struct quiver *store, enum quiver_job kind, struct quiver_job_status *status)
 {
-	const struct quiver_kind *kind = kind_of(store);
+	const struct quiver_kind *table = kind_of(store);
 
-	if (!kind)
-		local_job_status(store, job, status);
-	else if (kind->job_status)
-		kind->job_status(store, job, status);
+	if (!table)
+		local_job_status(store, kind, status);
+	else if (table->job_status)
+		table->job_status(store, kind, status);
 	else
 		memset(status, 0, sizeof(*status));
 }

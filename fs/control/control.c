@@ -152,10 +152,10 @@ static int make_text(struct fs *fs, const struct control_file *file, unsigned fl
 	out = open_memstream(&text->bytes, &text->length);
 	if (!out)
 		return -ENOMEM;
-	if (file->show != NULL)
-		file->show(fs, out);
-	else
+	if (file->show_space != NULL)
 		file->show_space(fs, out, space_err == 0 ? &space : NULL);
+	else if (file->show != NULL)
+		file->show(fs, out);
 	/* The stream remembers any error of what was printed, of which there is one. */
 	if (ferror(out) | fclose(out)) {
 		free(text->bytes);

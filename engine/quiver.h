@@ -238,7 +238,7 @@ struct quiver_ref {
 	                     where there is no map: quiver_ref_read is the way */
 	uint64_t id;
 	uint64_t lsn; /* the version: differs for each commit of the ID */
-	uint64_t slot;
+	uint64_t slot; /* where it lies; UINT64_MAX in a store that has no slots */
 	struct quiver_attr attr; /* as they were at quiver_get */
 	uint64_t sum; /* checksum; quiver_ref_verify compares it */
 	void *pin; /* the engine's */

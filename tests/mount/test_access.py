@@ -36,6 +36,7 @@ def status_lines(path):
 # ---- the store ------------------------------------------------------------------
 
 
+@pytest.mark.local("checkpoint")
 def test_files_of_the_store_are_for_their_owner_alone(stores, rng):
     os.umask(0)
     mnt = stores.mount(options=["durability=always"])
@@ -113,6 +114,7 @@ def test_with_allow_other_permission_bits_decide(stores, stranger, rng):
     assert mnt.get(1) == data and mnt.get(2) == data and mnt.ids() == {1, 2}
 
 
+@pytest.mark.local("columns")
 def test_with_allow_other_control_and_matrix_stay_the_mounting_users(stores, stranger, rng):
     mnt = stores.mount(options=["allow_other"])
     mnt.put(1, rng.randbytes(mnt.size))
@@ -144,7 +146,7 @@ def test_a_users_own_vectors_are_his(stores, stranger, rng):
 # ---- the daemon -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [[], ["ro"]])
+@pytest.mark.parametrize("options", [pytest.param([], marks=pytest.mark.local("checkpoint")), ["ro"]])
 def test_the_daemon_gives_up_capabilities(stores, root, rng, options):
     """Each thread: those that serve, those that wait, the engine's own."""
     mnt = stores.mount()
@@ -163,6 +165,7 @@ def test_the_daemon_gives_up_capabilities(stores, root, rng, options):
         assert int(found["CapInh"], 16) == 0 and int(found["CapAmb"], 16) == 0
 
 
+@pytest.mark.local("checkpoint")
 def test_root_serves_a_store_that_is_somebody_elses(stores, root, rng):
     """What is left is enough for new segments, growth, the index and the lock."""
     mnt = stores.mount()

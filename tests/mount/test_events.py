@@ -78,6 +78,7 @@ def test_an_overwrite_in_pieces(mnt, watched, rng):
     assert changes(watched) == [("42", "IN_MODIFY"), ("42", "IN_CLOSE_WRITE")]
 
 
+@pytest.mark.local("renames of IDs")
 def test_renames_and_removals(mnt, watched, rng):
     write_all(mnt.path(".new"), rng.randbytes(mnt.size))
     os.rename(mnt.path(".new"), mnt.path(1))
@@ -112,6 +113,7 @@ def test_one_vector_watched(mnt, rng):
     watch.close()
 
 
+@pytest.mark.local("checkpoint")
 def test_control_files(mnt):
     watch = Inotify(mnt.control_folder)
     mnt.control("autocompact_percent", "30")

@@ -49,6 +49,7 @@ def bar(text, label):
 # ---- the screen -----------------------------------------------------------------------
 
 
+@pytest.mark.local("choice of the durability")
 def test_it_shows_what_is_in_it_mounted_or_not(mnt, rng):
     for vector in range(1500):
         mnt.put(vector, rng.randbytes(mnt.size))
@@ -67,6 +68,7 @@ def test_it_shows_what_is_in_it_mounted_or_not(mnt, rng):
     assert "since mounted" not in text and "durability" not in text
 
 
+@pytest.mark.local("checkpoint")
 def test_the_bars_are_a_picture_of_the_numbers(mnt, rng):
     for vector in range(3000):
         mnt.put(vector, rng.randbytes(mnt.size))
@@ -136,6 +138,7 @@ def test_an_empty_store_has_a_screen_too(stores):
     assert "#" not in bar(text, "slots")
 
 
+@pytest.mark.local("jobs")
 def test_jobs_are_told_once_they_ran(mnt, rng):
     for vector in range(100):
         mnt.put(vector, rng.randbytes(mnt.size))

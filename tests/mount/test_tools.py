@@ -55,9 +55,10 @@ def test_rsync_in_and_out_and_nothing_the_second_time(stores, mnt, source, tmp):
     assert rsync("-a", f"{source}/", f"{mnt.vectors}/") == []
     assert rsync("-a", f"{mnt.vectors}/", f"{back}/") == []
     assert rsync("-ac", f"{source}/", f"{mnt.vectors}/") == []
-    mnt.control("compact", "start")
-    mnt.finish_job("compact")
-    assert rsync("-ac", f"{source}/", f"{mnt.vectors}/") == []
+    if "QUIVERFS_KIND" not in os.environ:
+        mnt.control("compact", "start")
+        mnt.finish_job("compact")
+        assert rsync("-ac", f"{source}/", f"{mnt.vectors}/") == []
 
 
 @pytest.mark.parametrize("option", ["--inplace", "--sparse", "-c", "--whole-file",

@@ -96,8 +96,10 @@ int arguments_parse(const struct arguments *arguments, int argc, char **argv)
 {
 	struct argp_option options[ARGUMENTS_OPTIONS_MAX + 1] = { 0 };
 	struct arguments input = *arguments;
+	bool has_options = arguments->options != NULL && !is_last(arguments->options);
+	/* Of a table with nothing in it argp would not free what it makes. */
 	struct argp argp = {
-		.options = options,
+		.options = has_options ? options : NULL,
 		.parser = parse,
 		.args_doc = arguments->usage,
 		.doc = arguments->help,

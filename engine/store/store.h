@@ -44,6 +44,7 @@ struct job {
 
 struct quiver {
 	struct quiver_head head; /* of every kind of store; here kind is NULL */
+	struct catalog catalog; /* beside the head, in whose cache line a read begins */
 	const struct quiver_io *io;
 	struct quiver_geometry geometry; /* fixed at open */
 	struct quiver_options options; /* fixed at open; mount_point not kept */
@@ -51,7 +52,6 @@ struct quiver {
 	int lock_fd;
 	struct superblock_file superblock;
 
-	struct catalog catalog;
 	struct wal wal;
 	bool wal_started; /* set at open */
 	struct health health;

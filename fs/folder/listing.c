@@ -284,8 +284,9 @@ static int add_vectors(struct page *page)
 	struct listing *l = page->listing;
 	struct fuse_entry_param entry;
 	char name[SCRATCH_NAME_MAX + 1];
-	struct window window = { .count = 0 };
+	struct window window; /* a page is listed in microseconds: its IDs are not zeroed first */
 
+	window.from = window.count = 0;
 	if (page->offset == DOTS)
 		begin_listing(page->attempt.fs, l);
 	judge(page->attempt.fs, l);

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/codec/load.h"
+
 struct kind {
 	const char *name;
 	uint32_t bytes;
@@ -76,30 +78,6 @@ void element_swap(void *elements, uint32_t bytes, size_t count)
 			at[bytes - 1 - j] = other;
 		}
 	}
-}
-
-static uint16_t load16(const void *at)
-{
-	uint16_t bits;
-
-	memcpy(&bits, at, sizeof(bits));
-	return le16toh(bits);
-}
-
-static uint32_t load32(const void *at)
-{
-	uint32_t bits;
-
-	memcpy(&bits, at, sizeof(bits));
-	return le32toh(bits);
-}
-
-static uint64_t load64(const void *at)
-{
-	uint64_t bits;
-
-	memcpy(&bits, at, sizeof(bits));
-	return le64toh(bits);
 }
 
 /* A float from its bits; a NaN keeps its upper bits on the way to a double. */

@@ -70,7 +70,7 @@ static struct quiver_list *share(struct catalog *catalog, uint64_t members, uint
 	return list;
 }
 
-/* The same for now. The publish lock held. */
+/* The same for the moment of the call. The publish lock held. */
 static struct quiver_list *share_now(struct catalog *catalog)
 {
 	struct quiver_list *list;

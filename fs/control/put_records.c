@@ -3,12 +3,13 @@
  */
 #include "fs/control/put_records.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/codec/load.h"
 
 #define ID_BYTES sizeof(uint64_t)
 #define MODE_MAX 07777u
@@ -19,48 +20,32 @@ struct form {
 	size_t before; /* bytes before the vector in each */
 };
 
-static uint64_t u64_at(const char *at)
-{
-	uint64_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le64toh(value);
-}
-
-static uint32_t u32_at(const char *at)
-{
-	uint32_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le32toh(value);
-}
-
 /* -EINVAL a head that is not understood. */
 static int form_of(const char *bytes, size_t size, struct form *form, struct quiver_error *error)
 {
 	*form = (struct form){ .before = ID_BYTES };
-	if (size < PUT_HEAD_BYTES || u64_at(bytes) != PUT_MARK)
+	if (size < PUT_HEAD_BYTES || load64(bytes) != PUT_MARK)
 		return 0;
 	*form = (struct form){ .head = PUT_HEAD_BYTES, .before = PUT_RECORD_BYTES };
-	if (u32_at(bytes + 8) == PUT_RECORD_BYTES && u32_at(bytes + 12) == 0)
+	if (load32(bytes + 8) == PUT_RECORD_BYTES && load32(bytes + 12) == 0)
 		return 0;
 	snprintf(error->text, sizeof(error->text),
 	         "records with attributes have %" PRIu32
 	         " bytes before the vector and flags %" PRIu32 ", expected %u and 0",
-	         u32_at(bytes + 8), u32_at(bytes + 12), PUT_RECORD_BYTES);
+	         load32(bytes + 8), load32(bytes + 12), PUT_RECORD_BYTES);
 	return -EINVAL;
 }
 
 /* The attributes of the record at `at`. False where they are out of range. */
 static bool take_attr(const char *at, struct quiver_attr *attr, unsigned *mask)
 {
-	uint32_t mode = u32_at(at + 24);
+	uint32_t mode = load32(at + 24);
 
-	*attr = (struct quiver_attr){ .mtime_ns = (int64_t)u64_at(at + 8),
-		                      .uid = u32_at(at + 16),
-		                      .gid = u32_at(at + 20),
+	*attr = (struct quiver_attr){ .mtime_ns = (int64_t)load64(at + 8),
+		                      .uid = load32(at + 16),
+		                      .gid = load32(at + 20),
 		                      .mode = (uint16_t)mode };
-	*mask = u32_at(at + 28);
+	*mask = load32(at + 28);
 	return mode <= MODE_MAX && (*mask & ~(unsigned)QUIVER_ATTR_ALL) == 0;
 }
 
@@ -68,7 +53,7 @@ static bool take_attr(const char *at, struct quiver_attr *attr, unsigned *mask)
 static int take(const char *at, const struct form *form, struct quiver_record *record,
                 struct quiver_attr *attr, struct quiver_error *error)
 {
-	record->id = u64_at(at);
+	record->id = load64(at);
 	record->data = at + form->before;
 	if (record->id > QUIVER_ID_MAX) {
 		snprintf(error->text, sizeof(error->text),
@@ -84,7 +69,7 @@ static int take(const char *at, const struct form *form, struct quiver_record *r
 	snprintf(error->text, sizeof(error->text),
 	         "the record of ID %" PRIu64 " has the mode %" PRIo32 " and the mask %" PRIu32
 	         ", expected at most %o and %u",
-	         record->id, u32_at(at + 24), u32_at(at + 28), MODE_MAX, (unsigned)QUIVER_ATTR_ALL);
+	         record->id, load32(at + 24), load32(at + 28), MODE_MAX, (unsigned)QUIVER_ATTR_ALL);
 	return -EINVAL;
 }
 

@@ -45,7 +45,9 @@
 extern "C" {
 #endif
 
-#define QUIVER_FORMAT_VERSION 1
+/* Of the stores that this library makes. It reads those of version 1 too, and makes them
+ * stores of this one when they are opened for writing. */
+#define QUIVER_FORMAT_VERSION 2
 
 /* Largest ID. The 2^32 values above it are reserved: node numbers of scratch
  * files and views come from there, and QUIVER_ID_NONE marks a free row. */
@@ -53,6 +55,8 @@ extern "C" {
 #define QUIVER_ID_NONE UINT64_MAX
 
 #define QUIVER_DIM_MAX 65536u
+/* Of a label, without its NUL. */
+#define QUIVER_LABEL_BYTES_MAX 1024u
 /* dim 65,536 of 8-byte elements. */
 #define QUIVER_VECTOR_BYTES_MAX (QUIVER_DIM_MAX * 8u)
 /* One atomic batch is kept in the log's write path at once; this bounds it. */
@@ -67,6 +71,24 @@ enum quiver_dtype {
 	QUIVER_F8, /* float64 */
 	QUIVER_I1, /* int8 */
 	QUIVER_U1, /* uint8 */
+	QUIVER_BF2, /* bfloat16: the upper half of a float32 */
+	QUIVER_B1, /* bits, eight to a byte: bit i is bit 7 - i % 8 of byte i / 8, which is the
+	              order of numpy.packbits; dim counts bits and is a multiple of 8 */
+};
+
+/* How vectors are to be compared. The store keeps it for those who do. */
+enum quiver_metric {
+	QUIVER_L2, /* the default */
+	QUIVER_COSINE,
+	QUIVER_IP, /* inner product */
+	QUIVER_HAMMING, /* of b1 and u1 */
+};
+
+/* What people should know of a store; it does not depend on it. */
+struct quiver_description {
+	enum quiver_metric metric;
+	/* Which model made the vectors, and how. UTF-8 without control characters, "" for none. */
+	char label[QUIVER_LABEL_BYTES_MAX + 1];
 };
 
 /* When a commit returns, and what survives what: DESIGN.md section 5. */
@@ -80,13 +102,14 @@ enum quiver_durability {
 struct quiver_geometry {
 	uint32_t dim;
 	enum quiver_dtype dtype;
-	uint32_t vector_bytes; /* N = dim * item size; ignored by quiver_create */
+	uint32_t vector_bytes; /* N: quiver_vector_bytes; ignored by quiver_create */
 	uint8_t uuid[16]; /* ignored by quiver_create */
 };
 
 /* What a filesystem keeps for each vector, durable with it. */
 struct quiver_attr {
 	int64_t mtime_ns;
+	int64_t ctime_ns; /* of the last commit or change of attributes; told, never taken */
 	uint32_t uid;
 	uint32_t gid;
 	uint16_t mode; /* permission bits 07777 only */
@@ -128,12 +151,15 @@ struct quiver_error {
 
 /* ---- words for values -------------------------------------------------- */
 
-/* "f4", "f2", "f8", "i1", "u1". Static strings. */
+/* "f4", "f2", "f8", "i1", "u1", "bf2", "b1". Static strings. */
 const char *quiver_dtype_name(enum quiver_dtype dtype);
 /* 0, or -EINVAL for another word. */
 int quiver_dtype_parse(const char *name, enum quiver_dtype *dtype);
-/* Bytes of one element. */
+/* Bytes of one element; 0 of b1, which has eight in a byte. */
 uint32_t quiver_dtype_bytes(enum quiver_dtype dtype);
+/* N, the bytes of one vector; 0 where no store has such vectors: another dtype, a dim that is 0 or
+ * above QUIVER_DIM_MAX, or of b1 no multiple of 8. */
+uint32_t quiver_vector_bytes(uint32_t dim, enum quiver_dtype dtype);
 /* "always", "fsync", "flush", "none". Static strings. */
 const char *quiver_durability_name(enum quiver_durability mode);
 /* 0, or -EINVAL for another word. */

@@ -13,7 +13,8 @@ static const struct {
 	uint32_t bytes;
 } dtypes[] = {
 	[QUIVER_F4] = { "f4", 4 }, [QUIVER_F2] = { "f2", 2 }, [QUIVER_F8] = { "f8", 8 },
-	[QUIVER_I1] = { "i1", 1 }, [QUIVER_U1] = { "u1", 1 },
+	[QUIVER_I1] = { "i1", 1 }, [QUIVER_U1] = { "u1", 1 }, [QUIVER_BF2] = { "bf2", 2 },
+	[QUIVER_B1] = { "b1", 0 },
 };
 
 static const char *const modes[] = {
@@ -31,6 +32,15 @@ const char *quiver_dtype_name(enum quiver_dtype dtype)
 uint32_t quiver_dtype_bytes(enum quiver_dtype dtype)
 {
 	return (size_t)dtype < LENGTH(dtypes) ? dtypes[dtype].bytes : 0;
+}
+
+uint32_t quiver_vector_bytes(uint32_t dim, enum quiver_dtype dtype)
+{
+	if (dim < 1 || dim > QUIVER_DIM_MAX)
+		return 0;
+	if (dtype == QUIVER_B1)
+		return dim % 8 == 0 ? dim / 8 : 0;
+	return dim * quiver_dtype_bytes(dtype);
 }
 
 int quiver_dtype_parse(const char *name, enum quiver_dtype *dtype)

@@ -53,12 +53,15 @@ static void kinds_of(const struct quiver_geometry *geometry, struct kind kinds[C
 {
 	static const char *const descrs[] = {
 		[QUIVER_F4] = "'<f4'", [QUIVER_F2] = "'<f2'", [QUIVER_F8] = "'<f8'",
-		[QUIVER_I1] = "'|i1'", [QUIVER_U1] = "'|u1'",
+		[QUIVER_I1] = "'|i1'", [QUIVER_U1] = "'|u1'", [QUIVER_BF2] = "'<u2'",
+		[QUIVER_B1] = "'|u1'",
 	};
+	uint32_t vector_bytes = quiver_vector_bytes(geometry->dim, geometry->dtype);
 
 	assert((size_t)geometry->dtype < sizeof(descrs) / sizeof(descrs[0]));
-	kinds[0] = (struct kind){ "vectors.npy", descrs[geometry->dtype], geometry->dim,
-		                  geometry->dim * quiver_dtype_bytes(geometry->dtype) };
+	kinds[0] = (struct kind){ "vectors.npy", descrs[geometry->dtype],
+		                  geometry->dtype == QUIVER_B1 ? vector_bytes : geometry->dim,
+		                  vector_bytes };
 	kinds[1] = (struct kind){ "ids.npy", "'<u8'", 0, sizeof(uint64_t) };
 	kinds[2] = (struct kind){ "meta.npy",
 		                  "[('lsn', '<u8'), ('sum', '<u8'), ('mtime_ns', '<i8'), "

@@ -28,7 +28,9 @@ int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, i
 		results[i] = superblock_decode(page, i, &copies[i]);
 	}
 	if (results[0] == -ENOTSUP || results[1] == -ENOTSUP) {
-		error_set(error, "superblock: written by a newer version, format %d is known here",
+		error_set(error,
+		          "superblock: written by a newer version of quiverfs, or it has features "
+		          "that this one does not know: format %d is known here; use the newer one",
 		          QUIVER_FORMAT_VERSION);
 		return -ENOTSUP;
 	}
@@ -79,8 +81,8 @@ int superblock_torn(const struct quiver_io *io, int fd, const struct superblock 
 	r = io_read_all(io, fd, is, sizeof(is), sb.sequence % 2 * SUPERBLOCK_COPY_BYTES);
 	if (r < 0)
 		return r;
-	/* All that ever changes lies in the first sector and in the last: one of them is new,
-	 * the other what it was. */
+	/* All that changes between two writes lies in the first sector and in the last: one of them
+	 * is new, the other what it was. A new label is written to both copies. */
 	return memcmp(is + SUPERBLOCK_SECTOR_BYTES, whole + SUPERBLOCK_SECTOR_BYTES,
 	              last - SUPERBLOCK_SECTOR_BYTES) == 0 &&
 	       (memcmp(is, whole, SUPERBLOCK_SECTOR_BYTES) == 0 ||

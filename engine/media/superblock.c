@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "engine/base/description.h"
 #include "engine/base/error.h"
 #include "engine/media/bytes.h"
 #include "engine/media/meta_row.h"
@@ -27,7 +28,17 @@ enum {
 	AT_DIR_UID = 96,
 	AT_DIR_GID = 100,
 	AT_DIR_MODE = 104,
-	AT_END = 106,
+	AT_END_1 = 106, /* of version 1 */
+	AT_METRIC = 106,
+	AT_DIR_CTIME = 112,
+	AT_CTIME_MAX = 120,
+	AT_FEATURES_TO_OPEN = 128,
+	AT_FEATURES_TO_CHANGE = 136,
+	AT_FEATURES_TO_PASS = 144,
+	AT_KEPT = 160,
+	AT_LABEL_BYTES = 510,
+	AT_LABEL = 512,
+	AT_END = AT_LABEL + QUIVER_LABEL_BYTES_MAX,
 	AT_SUM = 4088,
 };
 
@@ -35,16 +46,31 @@ enum { FLAG_CLEAN = 1 };
 
 static const char magic[8] = { 'Q', 'U', 'I', 'V', 'E', 'R', 'S', 'B' };
 
-static_assert(AT_END <= SUPERBLOCK_SECTOR_BYTES &&
+static_assert(AT_KEPT + SUPERBLOCK_KEPT_BYTES <= AT_LABEL_BYTES && AT_LABEL_BYTES + 2 == AT_LABEL &&
+                      AT_LABEL <= SUPERBLOCK_SECTOR_BYTES &&
                       AT_SUM >= SUPERBLOCK_COPY_BYTES - SUPERBLOCK_SECTOR_BYTES,
-              "what changes lies in two sectors");
+              "what changes lies in two sectors, but for the label");
 static_assert(AT_END <= AT_SUM && AT_SUM + 8 == SUPERBLOCK_COPY_BYTES, "the sum ends the page");
+
+static void encode_version_2(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
+{
+	size_t label_bytes = strlen(sb->description.label);
+
+	put_le16(page + AT_METRIC, (uint16_t)sb->description.metric);
+	put_le64(page + AT_DIR_CTIME, (uint64_t)sb->dir.ctime_ns);
+	put_le64(page + AT_CTIME_MAX, (uint64_t)sb->ctime_max_ns);
+	put_le64(page + AT_FEATURES_TO_CHANGE, sb->features_to_change);
+	put_le64(page + AT_FEATURES_TO_PASS, sb->features_to_pass);
+	memcpy(page + AT_KEPT, sb->kept, sizeof(sb->kept));
+	put_le16(page + AT_LABEL_BYTES, (uint16_t)label_bytes);
+	memcpy(page + AT_LABEL, sb->description.label, label_bytes);
+}
 
 void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
 {
 	memset(page, 0, SUPERBLOCK_COPY_BYTES);
 	memcpy(page + AT_MAGIC, magic, sizeof(magic));
-	put_le32(page + AT_VERSION, QUIVER_FORMAT_VERSION);
+	put_le32(page + AT_VERSION, sb->version);
 	put_le32(page + AT_FLAGS, sb->clean ? FLAG_CLEAN : 0);
 	memcpy(page + AT_UUID, sb->geometry.uuid, sizeof(sb->geometry.uuid));
 	put_le64(page + AT_SEQUENCE, sb->sequence);
@@ -59,16 +85,39 @@ void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY
 	put_le32(page + AT_DIR_UID, sb->dir.uid);
 	put_le32(page + AT_DIR_GID, sb->dir.gid);
 	put_le16(page + AT_DIR_MODE, sb->dir.mode);
+	if (sb->version > 1)
+		encode_version_2(sb, page);
 	put_le64(page + AT_SUM, XXH3_64bits(page, AT_SUM));
 }
 
 /* A page with a good sum can still hold what no store of this version writes. */
 static bool plausible(const struct superblock *sb, uint32_t flags, uint32_t dtype)
 {
-	return flags <= FLAG_CLEAN && dtype <= QUIVER_U1 && sb->geometry.dim >= 1 &&
-	       sb->geometry.dim <= QUIVER_DIM_MAX && sb->slots_used <= SLOT_MAX + 1 &&
+	return sb->version >= SUPERBLOCK_VERSION_MIN && flags <= FLAG_CLEAN &&
+	       dtype <= (sb->version == 1 ? QUIVER_U1 : QUIVER_B1) &&
+	       sb->geometry.vector_bytes > 0 && sb->slots_used <= SLOT_MAX + 1 &&
 	       sb->count <= sb->slots_used && sb->checkpoint_lsn <= sb->lsn_ceiling &&
 	       sb->dir.mode <= 07777;
+}
+
+/* What stands behind the fields of version 1. 0 or -EUCLEAN. */
+static int decode_version_2(const uint8_t page[SUPERBLOCK_COPY_BYTES], struct superblock *sb)
+{
+	uint16_t metric = get_le16(page + AT_METRIC);
+	uint16_t label_bytes = get_le16(page + AT_LABEL_BYTES);
+
+	if (!description_fits_metric(sb->geometry.dtype, metric) ||
+	    label_bytes > QUIVER_LABEL_BYTES_MAX ||
+	    !description_label_is_valid((const char *)page + AT_LABEL, label_bytes))
+		return -EUCLEAN;
+	sb->dir.ctime_ns = (int64_t)get_le64(page + AT_DIR_CTIME);
+	sb->ctime_max_ns = (int64_t)get_le64(page + AT_CTIME_MAX);
+	sb->features_to_change = get_le64(page + AT_FEATURES_TO_CHANGE);
+	sb->features_to_pass = get_le64(page + AT_FEATURES_TO_PASS);
+	memcpy(sb->kept, page + AT_KEPT, sizeof(sb->kept));
+	sb->description.metric = (enum quiver_metric)metric;
+	memcpy(sb->description.label, page + AT_LABEL, label_bytes);
+	return 0;
 }
 
 int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,
@@ -81,9 +130,11 @@ int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,
 		return -EINVAL;
 	if (get_le64(page + AT_SUM) != XXH3_64bits(page, AT_SUM))
 		return -EUCLEAN;
-	if (get_le32(page + AT_VERSION) > QUIVER_FORMAT_VERSION)
+	if (get_le32(page + AT_VERSION) > QUIVER_FORMAT_VERSION ||
+	    (get_le32(page + AT_VERSION) > 1 && get_le64(page + AT_FEATURES_TO_OPEN) != 0))
 		return -ENOTSUP;
 	*sb = (struct superblock){
+		.version = get_le32(page + AT_VERSION),
 		.geometry = { .dim = get_le32(page + AT_DIM), .dtype = (enum quiver_dtype)dtype },
 		.clean = (flags & FLAG_CLEAN) != 0,
 		.sequence = get_le64(page + AT_SEQUENCE),
@@ -95,14 +146,14 @@ int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,
 		.dir = { .mtime_ns = (int64_t)get_le64(page + AT_DIR_MTIME),
 		         .uid = get_le32(page + AT_DIR_UID),
 		         .gid = get_le32(page + AT_DIR_GID),
+		         .ctime_ns = (int64_t)get_le64(page + AT_DIR_MTIME),
 		         .mode = get_le16(page + AT_DIR_MODE) },
 	};
 	memcpy(sb->geometry.uuid, page + AT_UUID, sizeof(sb->geometry.uuid));
-	if (get_le32(page + AT_VERSION) != QUIVER_FORMAT_VERSION || sb->sequence % 2 != copy ||
-	    !plausible(sb, flags, dtype))
+	sb->geometry.vector_bytes = quiver_vector_bytes(sb->geometry.dim, sb->geometry.dtype);
+	if (sb->sequence % 2 != copy || !plausible(sb, flags, dtype))
 		return -EUCLEAN;
-	sb->geometry.vector_bytes = sb->geometry.dim * quiver_dtype_bytes(sb->geometry.dtype);
-	return 0;
+	return sb->version == 1 ? 0 : decode_version_2(page, sb);
 }
 
 static bool same_store(const struct quiver_geometry *a, const struct quiver_geometry *b)

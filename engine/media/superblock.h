@@ -9,12 +9,18 @@
 
 #include "engine/quiver.h"
 
+/* The oldest version that is read, FORMAT.md. */
+#define SUPERBLOCK_VERSION_MIN 1u
+
 #define SUPERBLOCK_COPY_BYTES 4096u
 #define SUPERBLOCK_SECTOR_BYTES 512u /* what a disk writes at once */
+/* Of the snapshots, of the kept index, of the index of nearest neighbours. */
+#define SUPERBLOCK_KEPT_BYTES 96u
 #define SUPERBLOCK_FILE_BYTES (2 * SUPERBLOCK_COPY_BYTES)
 
 /* In memory; the layout on disk is superblock.c's own. */
 struct superblock {
+	uint32_t version; /* SUPERBLOCK_VERSION_MIN ... QUIVER_FORMAT_VERSION */
 	struct quiver_geometry geometry;
 	bool clean;
 	uint64_t sequence;
@@ -24,10 +30,16 @@ struct superblock {
 	uint64_t lsn_ceiling;
 	uint64_t wal_first; /* segment number */
 	struct quiver_attr dir;
+	/* Of version 2 on; in version 1 ctimes are mtimes and the rest is zero. */
+	int64_t ctime_max_ns; /* no row has a later one */
+	struct quiver_description description;
+	uint64_t features_to_change; /* ones that a program must know to change the store */
+	uint64_t features_to_pass; /* ones that it need not know */
+	uint8_t kept[SUPERBLOCK_KEPT_BYTES]; /* fields of features, as they were found */
 };
 
 void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES]);
-/* 0, -EINVAL no magic, -ENOTSUP a newer version, -EUCLEAN damage. `copy` is its place
+/* 0, -EINVAL no magic, -ENOTSUP a newer version or a feature that is not known here, -EUCLEAN damage. `copy` is its place
  * in the file: a page written to the wrong one is damage too. */
 int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,
                       struct superblock *sb);

@@ -8,6 +8,7 @@
 
 #include "engine/media/bytes.h"
 
+#define SEGMENT_VERSION_MIN 1u
 #define SEGMENT_MAGIC "QUIVERWL"
 #define DURABLE_MAGIC "QUIVERDU"
 #define FLAG_MORE 1u
@@ -92,7 +93,9 @@ void wal_segment_encode(const struct wal_segment_header *header, uint8_t *to)
 
 bool wal_segment_decode(struct wal_segment_header *header, const uint8_t *from)
 {
-	if (memcmp(from, SEGMENT_MAGIC, 8) != 0 || get_le32(from + 8) != QUIVER_FORMAT_VERSION ||
+	/* The records of all versions look the same. */
+	if (memcmp(from, SEGMENT_MAGIC, 8) != 0 || get_le32(from + 8) < SEGMENT_VERSION_MIN ||
+	    get_le32(from + 8) > QUIVER_FORMAT_VERSION ||
 	    get_le64(from + WAL_HEADER_BYTES - 8) != XXH3_64bits(from, WAL_HEADER_BYTES - 8))
 		return false;
 	memcpy(header->uuid, from + 16, 16);

@@ -22,8 +22,13 @@ static int check_geometry(const struct quiver_geometry *geometry, struct quiver_
 		          QUIVER_DIM_MAX);
 		return -EINVAL;
 	}
-	if (quiver_dtype_bytes(geometry->dtype) == 0) {
-		error_set(error, "dtype: expected f4, f2, f8, i1 or u1");
+	if (geometry->dtype < QUIVER_F4 || geometry->dtype > QUIVER_B1) {
+		error_set(error, "dtype: expected f4, f2, f8, i1, u1, bf2 or b1");
+		return -EINVAL;
+	}
+	if (quiver_vector_bytes(geometry->dim, geometry->dtype) == 0) {
+		error_set(error, "dim %" PRIu32 ": of b1 it counts bits; expected a multiple of 8",
+		          geometry->dim);
 		return -EINVAL;
 	}
 	return 0;
@@ -49,11 +54,15 @@ static int create_superblock(const struct quiver_io *io, int dir_fd,
                              const struct quiver_geometry *geometry)
 {
 	mode_t mask = umask(0);
+	int64_t now_ns = clock_realtime_ns();
 	struct superblock sb = {
+		.version = QUIVER_FORMAT_VERSION,
 		.geometry = *geometry,
 		.lsn_ceiling = 1,
 		.wal_first = 1,
-		.dir = { .mtime_ns = clock_realtime_ns(),
+		.ctime_max_ns = now_ns,
+		.dir = { .mtime_ns = now_ns,
+		         .ctime_ns = now_ns,
 		         .uid = geteuid(),
 		         .gid = getegid(),
 		         .mode = (uint16_t)(0777 & ~mask) },
@@ -150,7 +159,7 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
 	io = io ? io : quiver_io_posix();
 	if (r)
 		return r;
-	made.vector_bytes = made.dim * quiver_dtype_bytes(made.dtype);
+	made.vector_bytes = quiver_vector_bytes(made.dim, made.dtype);
 	r = random_uuid(made.uuid);
 	if (r)
 		return r;

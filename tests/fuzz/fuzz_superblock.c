@@ -8,8 +8,8 @@
 #include "engine/media/bytes.h"
 #include "fuzz.h"
 
-/* The named fields end before that. */
-#define SEED_BYTES 160u
+/* The named fields end before that, but for the label. */
+#define SEED_BYTES 544u
 
 static void fill(struct fuzz_input *input, uint8_t file[SUPERBLOCK_FILE_BYTES])
 {
@@ -62,7 +62,7 @@ static void is_usable(const struct quiver_io *io, int fd, struct superblock *sb)
 
 	FUZZ_CHECK(sb->geometry.dim >= 1 && sb->geometry.dim <= QUIVER_DIM_MAX);
 	FUZZ_CHECK(sb->geometry.vector_bytes ==
-	           sb->geometry.dim * quiver_dtype_bytes(sb->geometry.dtype));
+	           quiver_vector_bytes(sb->geometry.dim, sb->geometry.dtype));
 	FUZZ_CHECK(sb->geometry.vector_bytes >= 1 &&
 	           sb->geometry.vector_bytes <= QUIVER_VECTOR_BYTES_MAX);
 	FUZZ_CHECK(sb->slots_used <= (uint64_t)UINT32_MAX + 1);
@@ -74,6 +74,10 @@ static void is_usable(const struct quiver_io *io, int fd, struct superblock *sb)
 	FUZZ_CHECK(again.sequence == sb->sequence && again.count == sb->count);
 	FUZZ_CHECK(again.slots_used == sb->slots_used && again.wal_first == sb->wal_first);
 	FUZZ_CHECK(again.clean == sb->clean && again.lsn_ceiling == sb->lsn_ceiling);
+	FUZZ_CHECK(again.version == sb->version && again.ctime_max_ns == sb->ctime_max_ns);
+	FUZZ_CHECK(again.description.metric == sb->description.metric);
+	FUZZ_CHECK(strcmp(again.description.label, sb->description.label) == 0);
+	FUZZ_CHECK(memcmp(again.kept, sb->kept, sizeof(sb->kept)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -105,12 +109,12 @@ size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 	const struct memdisk_file *file;
 	struct world world;
 
-	if (number >= 2 * FUZZ_USE_COUNT + QUIVER_U1 + 1)
+	if (number >= 2 * FUZZ_USE_COUNT + QUIVER_B1 + 1)
 		return FUZZ_NO_SEED;
 	if (number < 2 * FUZZ_USE_COUNT) {
 		fuzz_store(number / 2, number % 2, &image, &world);
 	} else {
-		fuzz_create(300 + number, number - 2 * FUZZ_USE_COUNT);
+		fuzz_create(8 * (40 + number), number - 2 * FUZZ_USE_COUNT);
 		memdisk_save(&image);
 	}
 	file = memdisk_find(&image, "superblock");

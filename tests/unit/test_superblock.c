@@ -8,6 +8,7 @@
 #define NAME "superblock"
 
 static const struct superblock sample = {
+	.version = QUIVER_FORMAT_VERSION,
 	.geometry = { .dim = 768,
 	              .dtype = QUIVER_F2,
 	              .uuid = { 1, 2, 3, 4, 5, 6, 0x47, 8, 0x89, 10, 11, 12, 13, 14, 15, 16 } },
@@ -17,7 +18,16 @@ static const struct superblock sample = {
 	.checkpoint_lsn = 0x1112131415161718,
 	.lsn_ceiling = 0x2122232425262728,
 	.wal_first = 0x3132333435363738,
-	.dir = { .mtime_ns = -5, .uid = 0x41424344, .gid = 0x51525354, .mode = 07751 },
+	.dir = { .mtime_ns = -5,
+	         .ctime_ns = 0x6162636465666768,
+	         .uid = 0x41424344,
+	         .gid = 0x51525354,
+	         .mode = 07751 },
+	.ctime_max_ns = 0x7172737475767778,
+	.description = { .metric = QUIVER_IP, .label = "m\xc3\xa9" },
+	.features_to_change = 0x0807,
+	.features_to_pass = 0x0a09,
+	.kept = { 0xb1, [95] = 0xb2 },
 };
 
 static int open_file(struct unit_dir *dir)
@@ -56,6 +66,13 @@ static void check_same(const struct superblock *a, const struct superblock *b)
 	assert_true(a->dir.mtime_ns == b->dir.mtime_ns);
 	assert_true(a->dir.uid == b->dir.uid && a->dir.gid == b->dir.gid);
 	assert_int_equal(a->dir.mode, b->dir.mode);
+	assert_int_equal(a->version, b->version);
+	assert_true(a->dir.ctime_ns == b->dir.ctime_ns && a->ctime_max_ns == b->ctime_max_ns);
+	assert_int_equal(a->description.metric, b->description.metric);
+	assert_string_equal(a->description.label, b->description.label);
+	assert_true(a->features_to_change == b->features_to_change);
+	assert_true(a->features_to_pass == b->features_to_pass);
+	assert_memory_equal(a->kept, b->kept, sizeof(a->kept));
 }
 
 /* 0 and what is read must be `expected`, with so many bad copies; or the error. */
@@ -103,7 +120,7 @@ static void the_bytes_are_those_of_the_format(void **state)
 {
 	static const uint8_t expected[] = {
 		'Q',  'U',  'I',  'V',  'E',  'R',  'S',  'B', /* magic */
-		1,    0,    0,    0,    1,    0,    0,    0, /* version, flags */
+		2,    0,    0,    0,    1,    0,    0,    0, /* version, flags */
 		1,    2,    3,    4,    5,    6,    0x47, 8, /* uuid */
 		0x89, 10,   11,   12,   13,   14,   15,   16, /* */
 		1,    0,    0,    0,    0,    0,    0,    0, /* sequence */
@@ -115,8 +132,16 @@ static void the_bytes_are_those_of_the_format(void **state)
 		0x38, 0x37, 0x36, 0x35, 0x34, 0x33, 0x32, 0x31, /* segment */
 		0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, /* mtime */
 		0x44, 0x43, 0x42, 0x41, 0x54, 0x53, 0x52, 0x51, /* uid, gid */
-		0xe9, 0x0f, /* mode */
+		0xe9, 0x0f, 2,    0,    0,    0,    0,    0, /* mode, metric */
+		0x68, 0x67, 0x66, 0x65, 0x64, 0x63, 0x62, 0x61, /* ctime */
+		0x78, 0x77, 0x76, 0x75, 0x74, 0x73, 0x72, 0x71, /* highest ctime */
+		0,    0,    0,    0,    0,    0,    0,    0, /* features to open */
+		7,    8,    0,    0,    0,    0,    0,    0, /* to change */
+		9,    10,   0,    0,    0,    0,    0,    0, /* to pass */
+		0,    0,    0,    0,    0,    0,    0,    0, /* */
+		0xb1, /* kept */
 	};
+	static const uint8_t label[] = { 3, 0, 'm', 0xc3, 0xa9 };
 	uint8_t page[SUPERBLOCK_COPY_BYTES];
 	struct superblock sb = sample;
 	XXH64_hash_t sum;
@@ -124,8 +149,13 @@ static void the_bytes_are_those_of_the_format(void **state)
 
 	unit_read(*state, NAME, page, sizeof(page), SUPERBLOCK_COPY_BYTES);
 	assert_memory_equal(page, expected, sizeof(expected));
+	assert_int_equal(page[255], 0xb2);
+	assert_memory_equal(page + 510, label, sizeof(label));
+	memset(page + 255, 0, 1);
+	memset(page + 510, 0, sizeof(label));
 	for (size_t i = sizeof(expected); i < 4088; i++)
 		assert_int_equal(page[i], 0);
+	unit_read(*state, NAME, page, sizeof(page), SUPERBLOCK_COPY_BYTES);
 	sum = XXH3_64bits(page, 4088);
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(page[4088 + i], (sum >> (8 * i)) & 0xff);
@@ -253,10 +283,39 @@ static void a_newer_format_is_refused(void **state)
 	struct superblock sb = sample;
 	int fd = open_formatted(*state, &sb);
 
-	forge(*state, 0, 8, "\2", 1);
+	forge(*state, 0, 8, "\3", 1);
 	check_read(fd, -ENOTSUP, 0, NULL);
 	forge(*state, 0, 8, "\0", 1);
 	check_read(fd, 0, 1, &sb);
+	forge(*state, 0, 8, "\2", 1);
+	check_read(fd, 0, 0, &sb);
+	forge(*state, 0, 130, "\1", 1); /* a feature */
+	check_read(fd, -ENOTSUP, 0, NULL);
+	close_file(fd);
+}
+
+/* As the first release wrote it: only what it knows. */
+static void one_of_version_1_is_read_and_written(void **state)
+{
+	struct superblock sb = sample, read;
+	uint8_t page[SUPERBLOCK_COPY_BYTES];
+	int fd;
+
+	sb.version = 1;
+	fd = open_formatted(*state, &sb);
+	unit_read(*state, NAME, page, sizeof(page), 0);
+	assert_int_equal(page[8], 1);
+	for (size_t i = 106; i < 4088; i++)
+		assert_int_equal(page[i], 0);
+	assert_int_equal(superblock_read(quiver_io_posix(), fd, &read, NULL, NULL), 0);
+	assert_int_equal(read.version, 1);
+	assert_true(read.dir.ctime_ns == sb.dir.mtime_ns && read.ctime_max_ns == 0);
+	assert_int_equal(read.description.metric, QUIVER_L2);
+	assert_string_equal(read.description.label, "");
+	/* The other copy may be newer, and of the next version. */
+	read.version = 2;
+	assert_int_equal(superblock_write(quiver_io_posix(), fd, &read), 0);
+	check_read(fd, 0, 0, &read);
 	close_file(fd);
 }
 
@@ -269,7 +328,12 @@ static void values_that_no_store_has_are_damage(void **state)
 		{ 12, 1, "\2" }, /* flags */
 		{ 32, 1, "\4" }, /* the sequence of the other copy */
 		{ 40, 4, "\0\0\0\0" }, /* dim */
-		{ 40, 4, "\1\0\1\0" }, { 44, 1, "\5" }, /* dtype */
+		{ 40, 4, "\1\0\1\0" },   { 44, 1, "\7" }, /* dtype */
+		{ 40, 5, "\7\0\0\0\6" }, /* bits that fill no byte */
+		{ 106, 1, "\3" }, /* hamming of f2 */
+		{ 106, 1, "\4" }, /* metric */
+		{ 511, 1, "\5" }, /* length of the label */
+		{ 512, 1, "\n" }, /* label */
 		{ 52, 1, "\1" }, /* slots used */
 		{ 60, 1, "\1" }, /* count */
 		{ 79, 1, "\0" }, /* ceiling below the checkpoint */
@@ -375,6 +439,7 @@ int main(void)
 		TEST(damage_of_both_is_told_from_another_file),
 		TEST(a_short_file_still_has_its_first_copy),
 		TEST(a_newer_format_is_refused),
+		TEST(one_of_version_1_is_read_and_written),
 		TEST(values_that_no_store_has_are_damage),
 		TEST(a_page_in_the_wrong_place_does_not_count),
 		TEST(copies_of_two_stores_are_damage),

@@ -8,11 +8,9 @@ static void dtypes_have_names_and_sizes(void **state)
 		const char *name;
 		enum quiver_dtype dtype;
 		uint32_t bytes;
-	} all[] = { { "f4", QUIVER_F4, 4 },
-		    { "f2", QUIVER_F2, 2 },
-		    { "f8", QUIVER_F8, 8 },
-		    { "i1", QUIVER_I1, 1 },
-		    { "u1", QUIVER_U1, 1 } };
+	} all[] = { { "f4", QUIVER_F4, 4 }, { "f2", QUIVER_F2, 2 }, { "f8", QUIVER_F8, 8 },
+		    { "i1", QUIVER_I1, 1 }, { "u1", QUIVER_U1, 1 }, { "bf2", QUIVER_BF2, 2 },
+		    { "b1", QUIVER_B1, 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -23,6 +21,20 @@ static void dtypes_have_names_and_sizes(void **state)
 		assert_int_equal(quiver_dtype_parse(all[i].name, &dtype), 0);
 		assert_int_equal(dtype, all[i].dtype);
 	}
+}
+
+static void vectors_have_sizes(void **state)
+{
+	(void)state;
+	assert_int_equal(quiver_vector_bytes(768, QUIVER_F4), 3072);
+	assert_int_equal(quiver_vector_bytes(768, QUIVER_BF2), 1536);
+	assert_int_equal(quiver_vector_bytes(QUIVER_DIM_MAX, QUIVER_F8), QUIVER_VECTOR_BYTES_MAX);
+	assert_int_equal(quiver_vector_bytes(1024, QUIVER_B1), 128);
+	assert_int_equal(quiver_vector_bytes(8, QUIVER_B1), 1);
+	assert_int_equal(quiver_vector_bytes(12, QUIVER_B1), 0);
+	assert_int_equal(quiver_vector_bytes(0, QUIVER_F4), 0);
+	assert_int_equal(quiver_vector_bytes(QUIVER_DIM_MAX + 1, QUIVER_U1), 0);
+	assert_int_equal(quiver_vector_bytes(8, (enum quiver_dtype)7), 0);
 }
 
 static void modes_have_names(void **state)
@@ -64,8 +76,8 @@ static void other_words_are_refused_and_change_nothing(void **state)
 static void values_out_of_range_do_not_crash(void **state)
 {
 	(void)state;
-	assert_string_equal(quiver_dtype_name((enum quiver_dtype)5), "?");
-	assert_int_equal(quiver_dtype_bytes((enum quiver_dtype)5), 0);
+	assert_string_equal(quiver_dtype_name((enum quiver_dtype)7), "?");
+	assert_int_equal(quiver_dtype_bytes((enum quiver_dtype)7), 0);
 	assert_string_equal(quiver_durability_name((enum quiver_durability)4), "?");
 }
 
@@ -73,6 +85,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dtypes_have_names_and_sizes),
+		cmocka_unit_test(vectors_have_sizes),
 		cmocka_unit_test(modes_have_names),
 		cmocka_unit_test(other_words_are_refused_and_change_nothing),
 		cmocka_unit_test(values_out_of_range_do_not_crash),

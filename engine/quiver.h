@@ -160,6 +160,10 @@ uint32_t quiver_dtype_bytes(enum quiver_dtype dtype);
 /* N, the bytes of one vector; 0 where no store has such vectors: another dtype, a dim that is 0 or
  * above QUIVER_DIM_MAX, or of b1 no multiple of 8. */
 uint32_t quiver_vector_bytes(uint32_t dim, enum quiver_dtype dtype);
+/* "l2", "cosine", "ip", "hamming". Static strings. */
+const char *quiver_metric_name(enum quiver_metric metric);
+/* 0, or -EINVAL for another word. */
+int quiver_metric_parse(const char *name, enum quiver_metric *metric);
 /* "always", "fsync", "flush", "none". Static strings. */
 const char *quiver_durability_name(enum quiver_durability mode);
 /* 0, or -EINVAL for another word. */
@@ -172,11 +176,14 @@ int quiver_durability_parse(const char *name, enum quiver_durability *mode);
  * The folder becomes 0700, its files 0600, the vectors' directory 0777 less
  * umask and owned by the caller. All of it is on stable storage on return.
  * `io` may be NULL for the real one. `error` may be NULL.
- * -EINVAL dim or dtype out of range; -EEXIST/-ENOTEMPTY the folder holds
+ * `description`, which may be NULL for l2 and no label, is in it from the first moment.
+ * -EINVAL dim or dtype out of range, or a description that quiver_set_label or
+ * quiver_set_metric would refuse; -EEXIST/-ENOTEMPTY the folder holds
  * something; errors of the filesystem. What it made is removed on failure.
  */
 int quiver_create(const char *path, const struct quiver_geometry *geometry,
-                  const struct quiver_io *io, struct quiver_error *error);
+                  const struct quiver_description *description, const struct quiver_io *io,
+                  struct quiver_error *error);
 
 /* What can grow begins with its size: sizeof of the struct, set by the caller. A later
  * library knows by it what the caller does. */
@@ -223,6 +230,19 @@ int quiver_close(struct quiver *store);
 
 /* The geometry, fixed for the life of the store; owned by the store. */
 const struct quiver_geometry *quiver_geometry(const struct quiver *store);
+
+/* Its metric and label. Any thread; never waits for storage. */
+void quiver_describe(struct quiver *store, struct quiver_description *description);
+/* Give it a label: `length` bytes, which need no NUL behind them. On return it is on stable
+ * storage; a crash leaves this one or the one before. Waits for the disk, and for a
+ * checkpoint under way. -EINVAL more than QUIVER_LABEL_BYTES_MAX, not UTF-8, or a control
+ * character in it; -EOPNOTSUPP a store that keeps none; -EROFS, -EIO of the common errors:
+ * after -EIO the store is read-only, and either of the two may be found when it is opened
+ * again. */
+int quiver_set_label(struct quiver *store, const char *text, size_t length);
+/* The same for the metric. -EINVAL none of them, or QUIVER_HAMMING of another dtype than b1 and
+ * u1; else as quiver_set_label. */
+int quiver_set_metric(struct quiver *store, enum quiver_metric metric);
 
 /* What an open store is and can do. A store in a local folder is exclusive and
  * ordered and has all of the calls. */

@@ -1,5 +1,5 @@
 /*
- * words.c - the words of dtypes and durability modes, as users write them.
+ * words.c - the words of dtypes, metrics and durability modes, as users write them.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,6 +22,13 @@ static const char *const modes[] = {
 	[QUIVER_ALWAYS] = "always",
 	[QUIVER_FLUSH] = "flush",
 	[QUIVER_NONE] = "none",
+};
+
+static const char *const metrics[] = {
+	[QUIVER_L2] = "l2",
+	[QUIVER_COSINE] = "cosine",
+	[QUIVER_IP] = "ip",
+	[QUIVER_HAMMING] = "hamming",
 };
 
 const char *quiver_dtype_name(enum quiver_dtype dtype)
@@ -48,6 +55,22 @@ int quiver_dtype_parse(const char *name, enum quiver_dtype *dtype)
 	for (size_t i = 0; i < LENGTH(dtypes); i++) {
 		if (strcmp(name, dtypes[i].name) == 0) {
 			*dtype = (enum quiver_dtype)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *quiver_metric_name(enum quiver_metric metric)
+{
+	return (size_t)metric < LENGTH(metrics) ? metrics[metric] : "?";
+}
+
+int quiver_metric_parse(const char *name, enum quiver_metric *metric)
+{
+	for (size_t i = 0; i < LENGTH(metrics); i++) {
+		if (strcmp(name, metrics[i]) == 0) {
+			*metric = (enum quiver_metric)i;
 			return 0;
 		}
 	}

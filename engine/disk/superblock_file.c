@@ -58,6 +58,22 @@ int superblock_write(const struct quiver_io *io, int fd, struct superblock *sb)
 	return r;
 }
 
+int superblock_describe(const struct quiver_io *io, int fd, struct superblock *sb,
+                        const struct quiver_description *description)
+{
+	struct superblock next = *sb;
+	int r;
+
+	next.description = *description;
+	r = superblock_write(io, fd, &next);
+	if (r < 0) {
+		sb->sequence = next.sequence;
+		return r;
+	}
+	*sb = next;
+	return superblock_write(io, fd, sb);
+}
+
 int superblock_again(const struct quiver_io *io, int fd, const struct superblock *sb)
 {
 	uint8_t page[SUPERBLOCK_COPY_BYTES];

@@ -33,6 +33,12 @@ int superblock_again(const struct quiver_io *io, int fd, const struct superblock
  * sequence is the one after that of the good copy). 1, 0, or -errno of the read. */
 int superblock_torn(const struct quiver_io *io, int fd, const struct superblock *next);
 
+/* Write both copies with another description, one after the other. In *sb it is the new one as soon
+ * as the first copy has it: a later life finds that. 0 or -errno, after which *sb can be written
+ * again as it is. */
+int superblock_describe(const struct quiver_io *io, int fd, struct superblock *sb,
+                        const struct quiver_description *description);
+
 /* Write both copies (a new store). */
 int superblock_format(const struct quiver_io *io, int fd, struct superblock *sb);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/base/description.h"
 #include "engine/base/record_attr.h"
 #include "engine/base/sized.h"
 #include "engine/commit/change.h"
@@ -323,6 +324,42 @@ int quiver_space(struct quiver *store, unsigned flags, struct quiver_space *spac
 	const struct quiver_kind *kind = kind_of(store);
 
 	return kind ? kind->space(store, flags, space) : local_space(store, space);
+}
+
+/* ---- what people should know ---- */
+
+int quiver_set_label(struct quiver *store, const char *text, size_t length)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (length > QUIVER_LABEL_BYTES_MAX || !description_label_is_valid(text, length))
+		return -EINVAL;
+	if (!kind)
+		return local_set_label(store, text, length);
+	return kind->set_label ? kind->set_label(store, text, length) : -EOPNOTSUPP;
+}
+
+int quiver_set_metric(struct quiver *store, enum quiver_metric metric)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!description_fits_metric(quiver_geometry(store)->dtype, metric))
+		return -EINVAL;
+	if (!kind)
+		return local_set_metric(store, metric);
+	return kind->set_metric ? kind->set_metric(store, metric) : -EOPNOTSUPP;
+}
+
+void quiver_describe(struct quiver *store, struct quiver_description *description)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		local_describe(store, description);
+	else if (kind->describe)
+		kind->describe(store, description);
+	else
+		*description = (struct quiver_description){ .metric = QUIVER_L2 };
 }
 
 /* ---- long work ---- */

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "engine/base/description.h"
 #include "engine/base/error.h"
 #include "engine/base/latency.h"
 #include "engine/disk/columns.h"
@@ -34,6 +35,28 @@ static int check_geometry(const struct quiver_geometry *geometry, struct quiver_
 	return 0;
 }
 
+static int check_description(const struct quiver_geometry *geometry,
+                             const struct quiver_description *description,
+                             struct quiver_error *error)
+{
+	size_t length = strnlen(description->label, sizeof(description->label));
+
+	if (length > QUIVER_LABEL_BYTES_MAX ||
+	    !description_label_is_valid(description->label, length)) {
+		error_set(error,
+		          "label: expected at most %u bytes of UTF-8 without control "
+		          "characters",
+		          QUIVER_LABEL_BYTES_MAX);
+		return -EINVAL;
+	}
+	if (!description_fits_metric(geometry->dtype, description->metric)) {
+		error_set(error, "metric: expected l2, cosine, ip or, of a store of b1 or u1, "
+		                 "hamming");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int random_uuid(uint8_t uuid[16])
 {
 	if (getrandom(uuid, 16, 0) != 16)
@@ -51,13 +74,15 @@ static int create_file(const struct quiver_io *io, int dir_fd, const char *name)
 }
 
 static int create_superblock(const struct quiver_io *io, int dir_fd,
-                             const struct quiver_geometry *geometry)
+                             const struct quiver_geometry *geometry,
+                             const struct quiver_description *description)
 {
 	mode_t mask = umask(0);
 	int64_t now_ns = clock_realtime_ns();
 	struct superblock sb = {
 		.version = QUIVER_FORMAT_VERSION,
 		.geometry = *geometry,
+		.description = *description,
 		.lsn_ceiling = 1,
 		.wal_first = 1,
 		.ctime_max_ns = now_ns,
@@ -85,7 +110,8 @@ static int create_superblock(const struct quiver_io *io, int dir_fd,
 }
 
 /* Everything but the superblock first, so that a crash leaves no store. */
-static int create_in(const struct quiver_io *io, int dir_fd, const struct quiver_geometry *geometry)
+static int create_in(const struct quiver_io *io, int dir_fd, const struct quiver_geometry *geometry,
+                     const struct quiver_description *description)
 {
 	int r = columns_create(io, dir_fd, geometry);
 
@@ -96,7 +122,7 @@ static int create_in(const struct quiver_io *io, int dir_fd, const struct quiver
 	if (r == 0)
 		r = io_fsync(io, dir_fd);
 	if (r == 0)
-		r = create_superblock(io, dir_fd, geometry);
+		r = create_superblock(io, dir_fd, geometry, description);
 	if (r == 0)
 		r = io_fsync(io, dir_fd);
 	return r;
@@ -149,14 +175,19 @@ static int sync_parent(const struct quiver_io *io, const char *path)
 }
 
 int quiver_create(const char *path, const struct quiver_geometry *geometry,
-                  const struct quiver_io *io, struct quiver_error *error)
+                  const struct quiver_description *description, const struct quiver_io *io,
+                  struct quiver_error *error)
 {
 	struct quiver_geometry made = *geometry;
 	bool made_dir;
 	int dir_fd = -1;
+	static const struct quiver_description none = { .metric = QUIVER_L2 };
 	int r = check_geometry(geometry, error);
 
 	io = io ? io : quiver_io_posix();
+	description = description ? description : &none;
+	if (r == 0)
+		r = check_description(geometry, description, error);
 	if (r)
 		return r;
 	made.vector_bytes = quiver_vector_bytes(made.dim, made.dtype);
@@ -174,7 +205,7 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
 	if (r == 0 && !made_dir && fchmod(dir_fd, 0700) != 0)
 		r = -errno;
 	if (r == 0) {
-		r = create_in(io, dir_fd, &made);
+		r = create_in(io, dir_fd, &made, description);
 		if (r == 0)
 			r = sync_parent(io, path);
 		if (r)

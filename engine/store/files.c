@@ -16,6 +16,7 @@ static void init_locks(struct quiver *store)
 	space_init(&store->space, &store->catalog, &store->superblock, &store->wishes);
 	checkpointer_init(&store->checkpointer, &store->commits, &store->space, &store->superblock);
 	job_init(&store->job);
+	pthread_mutex_init(&store->description_lock, NULL);
 }
 
 static struct quiver *new_store(const struct quiver_options *options)
@@ -77,6 +78,7 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 	if (r)
 		return r;
 	store->geometry = store->superblock.now.geometry;
+	store->description = store->superblock.now.description;
 	if (copies_bad)
 		report_add(&store->health.report,
 		           "superblock: one of its two copies is damaged; the other is "
@@ -110,6 +112,7 @@ void store_free(struct quiver *store)
 	catalog_destroy(&store->catalog);
 	checkpointer_destroy(&store->checkpointer);
 	committer_destroy(&store->commits);
+	pthread_mutex_destroy(&store->description_lock);
 	pthread_mutex_destroy(&store->job.lock);
 	health_destroy(&store->health);
 	free(store);

@@ -73,6 +73,10 @@ struct quiver_kind {
 	int (*job_stop)(struct quiver *store, enum quiver_job kind);
 	void (*job_status)(struct quiver *store, enum quiver_job kind,
 	                   struct quiver_job_status *status); /* never ran */
+	int (*set_label)(struct quiver *store, const char *text, size_t length);
+	int (*set_metric)(struct quiver *store, enum quiver_metric metric);
+	void (*describe)(struct quiver *store,
+	                 struct quiver_description *description); /* l2, no label */
 	/* All four of the columns, or none. */
 	int (*column_hold)(struct quiver *store, enum quiver_column column, int *fd,
 	                   uint64_t *size_bytes);

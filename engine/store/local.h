@@ -19,6 +19,12 @@ int local_reserve(struct quiver *store, uint64_t count);
 int local_set_autocompact(struct quiver *store, uint32_t percent);
 int local_space(struct quiver *store, struct quiver_space *space);
 
+/* `length` bytes that may be a label. */
+int local_set_label(struct quiver *store, const char *text, size_t length);
+/* One that goes with the dtype. */
+int local_set_metric(struct quiver *store, enum quiver_metric metric);
+void local_describe(struct quiver *store, struct quiver_description *description);
+
 int local_job_start(struct quiver *store, enum quiver_job kind);
 int local_job_stop(struct quiver *store, enum quiver_job kind);
 void local_job_status(struct quiver *store, enum quiver_job kind, struct quiver_job_status *status);

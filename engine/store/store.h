@@ -3,7 +3,8 @@
  *
  * Locks, in the order in which they may be taken:
  *   job lock > checkpoint lock > grow lock > writer lock > publish lock, queue lock,
- *   and below all of them the locks inside wal, slots, attr_deltas and report.
+ *   and below all of them the description lock and those inside wal, slots, attr_deltas and
+ *   report.
  */
 #ifndef QUIVER_STORE_H
 #define QUIVER_STORE_H
@@ -51,6 +52,8 @@ struct quiver {
 	int dir_fd;
 	int lock_fd;
 	struct superblock_file superblock;
+	pthread_mutex_t description_lock; /* below all other locks */
+	struct quiver_description description; /* description_lock; as the superblock's */
 
 	struct wal wal;
 	bool wal_started; /* set at open */

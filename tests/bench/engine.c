@@ -64,7 +64,7 @@ static struct quiver *new_store(const struct bench_args *args)
 	const struct quiver_geometry geometry = { .dim = args->bytes / 4, .dtype = QUIVER_F4 };
 	struct quiver_error error = { "" };
 
-	if (quiver_create(args->path, &geometry, NULL, &error) != 0)
+	if (quiver_create(args->path, &geometry, NULL, NULL, &error) != 0)
 		bench_die("%s", error.text);
 	return open_store(args->path, QUIVER_FSYNC);
 }

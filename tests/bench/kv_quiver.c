@@ -41,7 +41,7 @@ struct kv *kv_open(const struct bench_args *args, bool create)
 	struct quiver_error error = { "" };
 	struct quiver *store;
 
-	if (create && quiver_create(args->path, &geometry, NULL, &error) != 0)
+	if (create && quiver_create(args->path, &geometry, NULL, NULL, &error) != 0)
 		bench_die("quiver: %s", error.text);
 	if (quiver_open(args->path, &options, &store, &error) != 0)
 		bench_die("quiver: %s", error.text);

@@ -188,7 +188,7 @@ static void create(struct run *run)
 	struct quiver_error error = { "" };
 
 	set_gap(run, GAP_OPENING);
-	if (quiver_create(run->root, &run->geometry, sim_io(run->disk), &error) != 0)
+	if (quiver_create(run->root, &run->geometry, NULL, sim_io(run->disk), &error) != 0)
 		run_fail(run, "quiver_create: %s", error.text);
 	run_settle(run);
 	run->created = true;

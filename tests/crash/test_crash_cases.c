@@ -46,7 +46,7 @@ static void create(struct place *place)
 	struct quiver_geometry geometry = { .dim = N, .dtype = QUIVER_U1 };
 
 	place->disk = place->disk ? place->disk : sim_new(place->root);
-	assert_int_equal(quiver_create(place->root, &geometry, sim_io(place->disk), NULL), 0);
+	assert_int_equal(quiver_create(place->root, &geometry, NULL, sim_io(place->disk), NULL), 0);
 }
 
 static struct quiver *open_at(const char *path, const struct quiver_io *io)

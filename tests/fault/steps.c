@@ -138,7 +138,7 @@ void step_create(struct run *run)
 {
 	struct quiver_geometry geometry = { .dim = DIM, .dtype = QUIVER_U1 };
 	struct quiver_error error = { "" };
-	int r = quiver_create(run->path, &geometry, faults_table(), &error);
+	int r = quiver_create(run->path, &geometry, NULL, faults_table(), &error);
 
 	run_judge(run, "create", r, 0);
 	if (r && error.text[0] == '\0' && !run->allocations)

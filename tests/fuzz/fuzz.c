@@ -38,7 +38,7 @@ void fuzz_create(uint32_t dim, enum quiver_dtype dtype)
 	struct quiver_geometry geometry = { .dim = dim, .dtype = dtype };
 
 	memdisk_clear();
-	FUZZ_CHECK(quiver_create(MEMDISK_STORE, &geometry, NULL, NULL) == 0);
+	FUZZ_CHECK(quiver_create(MEMDISK_STORE, &geometry, NULL, NULL, NULL) == 0);
 }
 
 struct quiver *fuzz_open(enum quiver_durability mode)

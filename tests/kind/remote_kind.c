@@ -3,9 +3,9 @@
  *
  * Around a store in a local folder it behaves as one on another machine does: each call that
  * takes QUIVER_NOWAIT answers -EAGAIN to it, there is no memory map to point into and no slot to
- * know a version by, none of the optional calls exists, each answer takes a while, and any call
- * can fail. The program of the tests is linked so that quiver_open opens this
- * (-Wl,--wrap=quiver_open).
+ * know a version by, of the optional calls there are those for label and metric alone, each
+ * answer takes a while, and any call can fail. The program of the tests is linked so that
+ * quiver_open opens this (-Wl,--wrap=quiver_open).
  *
  * QUIVERFS_KIND_DELAY_US  how long each call takes (100)
  * QUIVERFS_KIND_FAULTS    a file of lines "CALL ERRNO COUNT": the next COUNT calls of that name
@@ -284,6 +284,25 @@ static int remote_space(struct quiver *store, unsigned flags, struct quiver_spac
 	return r != 0 ? r : quiver_space(local_of(store), 0, space);
 }
 
+static int remote_set_label(struct quiver *store, const char *text, size_t length)
+{
+	int r = travel(store, "set_label", 0);
+
+	return r != 0 ? r : quiver_set_label(local_of(store), text, length);
+}
+
+static int remote_set_metric(struct quiver *store, enum quiver_metric metric)
+{
+	int r = travel(store, "set_metric", 0);
+
+	return r != 0 ? r : quiver_set_metric(local_of(store), metric);
+}
+
+static void remote_describe(struct quiver *store, struct quiver_description *description)
+{
+	quiver_describe(local_of(store), description);
+}
+
 static void remote_stats(struct quiver *store, struct quiver_stats *stats)
 {
 	quiver_stats(local_of(store), stats);
@@ -313,6 +332,9 @@ static const struct quiver_kind remote_kind = {
 	.flush = remote_flush,
 	.space = remote_space,
 	.stats = remote_stats,
+	.set_label = remote_set_label,
+	.set_metric = remote_set_metric,
+	.describe = remote_describe,
 };
 
 int __wrap_quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,

@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 
 	if (argc != 2)
 		return 2;
-	err = quiver_create(argv[1], &geometry, NULL, &error);
+	err = quiver_create(argv[1], &geometry, NULL, NULL, &error);
 	if (err == 0)
 		err = quiver_open(argv[1], &options, &store, &error);
 	if (err < 0) {

@@ -100,7 +100,7 @@ static inline void store_create(struct store_dir *s, uint32_t dim, enum quiver_d
 
 	s->n = dim * quiver_dtype_bytes(dtype);
 	snprintf(s->path, sizeof(s->path), "%s/" STORE_NAME, s->dir.path);
-	if (quiver_create(s->path, &geometry, NULL, &error) != 0)
+	if (quiver_create(s->path, &geometry, NULL, NULL, &error) != 0)
 		fail_msg("%s", error.text);
 }
 

@@ -61,7 +61,7 @@ static void open_cold(struct cold *cold)
 	cold->dir.fd = open(cold->dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(cold->dir.fd >= 0);
 	snprintf(cold->path, sizeof(cold->path), "%s/store", cold->dir.path);
-	assert_int_equal(quiver_create(cold->path, &geometry, NULL, NULL), 0);
+	assert_int_equal(quiver_create(cold->path, &geometry, NULL, NULL, NULL), 0);
 	assert_int_equal(quiver_open(cold->path, &options, &cold->store, NULL), 0);
 	fill(cold->store);
 	assert_int_equal(quiver_close(cold->store), 0);

@@ -205,7 +205,7 @@ static void test_failure_19_folders_are_synced_after_files_are_made_or_renamed(v
 	io.table.fsync = folder_fsync;
 	io.table.fdatasync = folder_fdatasync;
 	snprintf(path, sizeof(path), "%s/second", s->dir.path);
-	assert_int_equal(quiver_create(path, &geometry, &io.table, &error), 0);
+	assert_int_equal(quiver_create(path, &geometry, NULL, &io.table, &error), 0);
 	assert_int_equal(unsynced_folders(&io), 0);
 	assert_int_equal(quiver_open(path, &options, &store, &error), 0);
 	for (uint64_t id = 0; id < 20000; id++) /* several segments of the log */
@@ -271,7 +271,7 @@ static void test_failure_13_data_of_another_dimension_is_refused(void **state)
 	assert_int_equal(put_version(store, 1, 1, 0), 0);
 	close_store(store);
 	snprintf(other, sizeof(other), "%s/other", s->dir.path);
-	assert_int_equal(quiver_create(other, &geometry, NULL, &error), 0);
+	assert_int_equal(quiver_create(other, &geometry, NULL, NULL, &error), 0);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		snprintf(mine, sizeof(mine), STORE_NAME "/%s", files[i]);
 		snprintf(theirs, sizeof(theirs), "other/%s", files[i]);

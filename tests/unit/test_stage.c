@@ -25,7 +25,7 @@ static int setup(void **state)
 	assert_non_null(s);
 	unit_dir_make(&s->dir);
 	snprintf(s->path, sizeof(s->path), "%s/store", s->dir.path);
-	assert_int_equal(quiver_create(s->path, &geometry, NULL, NULL), 0);
+	assert_int_equal(quiver_create(s->path, &geometry, NULL, NULL, NULL), 0);
 	assert_int_equal(quiver_open(s->path, &options, &s->fs.store, NULL), 0);
 	s->fs.geometry = *quiver_geometry(s->fs.store);
 	assert_int_equal(errors_new(NULL, &s->fs.errors), 0);

@@ -41,11 +41,11 @@ static void test_what_is_not_a_store_is_refused_with_a_reason(void **state)
 	assert_true(error.text[0]);
 	assert_int_equal(quiver_open(s->dir.path, &options, &store, &error), -EINVAL);
 	assert_non_null(strstr(error.text, "superblock"));
-	assert_int_equal(quiver_create(s->path, &geometry, NULL, &error), -ENOTEMPTY);
+	assert_int_equal(quiver_create(s->path, &geometry, NULL, NULL, &error), -ENOTEMPTY);
 	geometry.dim = 0;
-	assert_int_equal(quiver_create("/tmp/never-made", &geometry, NULL, &error), -EINVAL);
+	assert_int_equal(quiver_create("/tmp/never-made", &geometry, NULL, NULL, &error), -EINVAL);
 	geometry.dim = QUIVER_DIM_MAX + 1;
-	assert_int_equal(quiver_create("/tmp/never-made", &geometry, NULL, &error), -EINVAL);
+	assert_int_equal(quiver_create("/tmp/never-made", &geometry, NULL, NULL, &error), -EINVAL);
 }
 
 static void test_failure_13_files_of_another_store_are_refused(void **state)
@@ -82,7 +82,7 @@ static void test_creating_fails_at_any_call_and_leaves_nothing(void **state)
 		trouble_arm(&io, at, TROUBLE_ONCE,
 		            TROUBLE_CREATE | TROUBLE_WRITE | TROUBLE_SYNC | TROUBLE_ALLOCATE, 0,
 		            -EIO);
-		r = quiver_create(path, &geometry, &io.table, NULL);
+		r = quiver_create(path, &geometry, NULL, &io.table, NULL);
 		assert_true(r == 0 || r == -EIO);
 		if (r)
 			assert_int_equal(stat(path, &st), -1);
@@ -435,7 +435,7 @@ static struct quiver *open_cold(const char *path)
 	struct quiver *store;
 	int fd;
 
-	assert_int_equal(quiver_create(path, &geometry, NULL, NULL), 0);
+	assert_int_equal(quiver_create(path, &geometry, NULL, NULL, NULL), 0);
 	assert_int_equal(quiver_open(path, &options, &store, NULL), 0);
 	for (uint64_t id = 0; id <= PREFETCH_ID; id++)
 		assert_int_equal(quiver_put(store, id, data, &attr, QUIVER_ATTR_ALL, 0, NULL), 0);
@@ -652,7 +652,7 @@ static void test_the_first_vector_of_one_byte_makes_no_large_store(void **state)
 	struct quiver *store;
 
 	(void)snprintf(path, sizeof(path), "%s/small", s->dir.path);
-	assert_int_equal(quiver_create(path, &geometry, NULL, &error), 0);
+	assert_int_equal(quiver_create(path, &geometry, NULL, NULL, &error), 0);
 	assert_int_equal(quiver_open(path, &options, &store, &error), 0);
 	assert_int_equal(quiver_put(store, 7, "x", &attr, QUIVER_ATTR_ALL, 0, NULL), 0);
 	assert_in_range(column_bytes(s, "small/vectors.npy") + column_bytes(s, "small/ids.npy") +

@@ -78,7 +78,7 @@ int create_command(int argc, char **argv)
 
 	if (parse(argc, argv, &store, &geometry) < 0)
 		return STATUS_USAGE;
-	result = quiver_create(store, &geometry, NULL, &error);
+	result = quiver_create(store, &geometry, NULL, NULL, &error);
 	if (result < 0) {
 		say_engine(store, error.text, result);
 		return STATUS_FAILED;

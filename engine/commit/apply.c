@@ -8,6 +8,7 @@
 
 #include "engine/base/fault.h"
 #include "engine/base/sizes.h"
+#include "engine/media/ctime.h"
 
 #define MODE_BITS 07777u
 
@@ -27,7 +28,7 @@ struct plan {
 	const void **payloads;
 	size_t count;
 	uint64_t log_bytes;
-	int64_t time_ns;
+	int64_t time_ns; /* of all that it changes, but for what has changed later already */
 	uint64_t first_lsn; /* to go back to where the log fails */
 	struct few few;
 };
@@ -99,9 +100,17 @@ static int look_up_present(struct committer *commits, uint64_t id, uint64_t *slo
 	return r == 0 && *slot == SLOT_NONE ? catalog_missing(commits->catalog, id) : r;
 }
 
+/* Where the clock is above every ctime there is, which it is unless somebody has set it back, the
+ * row that is replaced need not be read for its own. */
+static bool clock_is_ahead(const struct committer *commits, const struct plan *plan)
+{
+	return plan->time_ns > commits->ctime_max_ns;
+}
+
 /* PUT: also where the row that it replaces is damaged; then the attributes are the new
  * ones. */
-static int plan_put(struct committer *commits, struct commit_op *op, unsigned flags)
+static int plan_put(struct committer *commits, const struct plan *plan, struct commit_op *op,
+                    unsigned flags)
 {
 	struct meta_row old;
 	int r = look_up(commits, op->id, &op->old_slot);
@@ -111,13 +120,31 @@ static int plan_put(struct committer *commits, struct commit_op *op, unsigned fl
 	if (op->old_slot != SLOT_NONE && (flags & QUIVER_NOREPLACE))
 		return -EEXIST;
 	op->row.attr = op->attr;
-	if (op->old_slot != SLOT_NONE && op->mask != QUIVER_ATTR_ALL &&
-	    catalog_row(commits->catalog, op->old_slot, op->id, &old) == 0)
+	op->row.attr.ctime_ns = plan->time_ns;
+	if (op->old_slot != SLOT_NONE &&
+	    (op->mask != QUIVER_ATTR_ALL || !clock_is_ahead(commits, plan)) &&
+	    catalog_row(commits->catalog, op->old_slot, op->id, &old) == 0) {
 		inherit(&op->row.attr, op->mask, &old.attr);
+		op->row.attr.ctime_ns = ctime_after(old.attr.ctime_ns, plan->time_ns);
+	}
 	return 0;
 }
 
-static int plan_move(struct committer *commits, struct commit_op *op, unsigned flags)
+/* The ctime of a vector that has had another name, and maybe replaces one. */
+static int64_t renamed_ctime(struct committer *commits, const struct plan *plan,
+                             const struct commit_op *op, const struct meta_row *row)
+{
+	int64_t ctime_ns = ctime_after(row->attr.ctime_ns, plan->time_ns);
+	struct meta_row old;
+
+	if (op->old_slot != SLOT_NONE && !clock_is_ahead(commits, plan) &&
+	    catalog_row(commits->catalog, op->old_slot, op->id, &old) == 0)
+		ctime_ns = ctime_after(old.attr.ctime_ns, ctime_ns);
+	return ctime_ns;
+}
+
+static int plan_move(struct committer *commits, const struct plan *plan, struct commit_op *op,
+                     unsigned flags)
 {
 	uint64_t from = op->type == WAL_RENAME ? op->from : op->id;
 	uint64_t found;
@@ -137,11 +164,16 @@ static int plan_move(struct committer *commits, struct commit_op *op, unsigned f
 			return -EEXIST;
 	}
 	r = catalog_row(commits->catalog, found, from, &row);
+	if (r)
+		return r == -EBADMSG ? -EIO : r;
 	op->row.attr = row.attr;
-	return r == -EBADMSG ? -EIO : r;
+	op->row.attr_lsn = row.attr_lsn;
+	if (op->type == WAL_RENAME)
+		op->row.attr.ctime_ns = renamed_ctime(commits, plan, op, &row);
+	return 0;
 }
 
-static int plan_attr(struct committer *commits, struct commit_op *op)
+static int plan_attr(struct committer *commits, const struct plan *plan, struct commit_op *op)
 {
 	struct meta_row row;
 	int r = look_up_present(commits, op->id, &op->slot);
@@ -154,24 +186,28 @@ static int plan_attr(struct committer *commits, struct commit_op *op)
 	op->row = row;
 	op->row.attr = op->attr;
 	inherit(&op->row.attr, op->mask, &row.attr);
+	op->row.attr.ctime_ns = ctime_after(row.attr.ctime_ns, plan->time_ns);
 	return 0;
 }
 
-static int plan_op(struct committer *commits, struct commit_op *op, unsigned flags)
+static int plan_op(struct committer *commits, const struct plan *plan, struct commit_op *op,
+                   unsigned flags)
 {
 	switch (op->type) {
 	case WAL_PUT:
-		return plan_put(commits, op, flags);
+		return plan_put(commits, plan, op, flags);
 	case WAL_REMOVE:
+		op->row.attr.ctime_ns = plan->time_ns;
 		return look_up_present(commits, op->id, &op->old_slot);
 	case WAL_RENAME:
 	case WAL_MOVE:
-		return plan_move(commits, op, flags);
+		return plan_move(commits, plan, op, flags);
 	case WAL_SETATTR:
-		return plan_attr(commits, op);
+		return plan_attr(commits, plan, op);
 	case WAL_DIRATTR:
 		op->row.attr = op->attr;
 		inherit(&op->row.attr, op->mask, &commits->dir);
+		op->row.attr.ctime_ns = ctime_after(commits->dir.ctime_ns, plan->time_ns);
 		return 0;
 	default:
 		return -EINVAL;
@@ -211,6 +247,10 @@ static void record_op(struct committer *commits, struct plan *plan, struct commi
 		op->row.sum = vector_sum(op->id, op->lsn, op->bytes_hash);
 	}
 	op->row.attr.mode &= MODE_BITS; /* a superblock with others would not be believed */
+	if (op->type != WAL_MOVE)
+		op->row.attr_lsn = op->lsn;
+	if (op->type != WAL_DIRATTR && op->row.attr.ctime_ns > commits->ctime_max_ns)
+		commits->ctime_max_ns = op->row.attr.ctime_ns;
 	*record = (struct wal_record){
 		.type = by_slot ? WAL_PUTSLOT : (uint16_t)op->type,
 		.more = more,
@@ -221,12 +261,12 @@ static void record_op(struct committer *commits, struct plan *plan, struct commi
 		                                                               : op->old_slot,
 		.aux = op->type == WAL_RENAME    ? op->from
 		       : op->type == WAL_SETATTR ? op->row.lsn
+		       : op->type == WAL_MOVE    ? op->row.attr_lsn
 		                                 : 0,
 		.src_slot = op->type == WAL_RENAME || op->type == WAL_MOVE ? op->src_slot
 		                                                           : SLOT_NONE,
 		.attr = op->row.attr,
 		.sum = op->row.sum,
-		.time_ns = plan->time_ns,
 	};
 	plan->payloads[plan->count] = NULL;
 	if (record->type == WAL_PUT) {
@@ -243,7 +283,7 @@ static void plan_request(struct committer *commits, struct plan *plan,
 {
 	request->result = 0;
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
-		request->result = plan_op(commits, &request->ops[i], request->flags);
+		request->result = plan_op(commits, plan, &request->ops[i], request->flags);
 	for (size_t i = 0; request->result == 0 && i < request->count; i++)
 		record_op(commits, plan, &request->ops[i], request->by_slot,
 		          i + 1 < request->count);
@@ -349,26 +389,26 @@ static void touch_dir(struct committer *commits, int64_t time_ns)
 {
 	struct quiver_attr attr = commits->dir;
 
-	attr.mtime_ns = time_ns;
+	ctime_touch_dir(&attr, time_ns);
 	set_dir(commits, &attr);
 }
 
 /* Make one op visible to whoever looks from now on. */
-static void publish(struct committer *commits, const struct commit_op *op, int64_t time_ns)
+static void publish(struct committer *commits, const struct commit_op *op)
 {
 	struct counters *counters = &commits->catalog->health->counters;
 
 	if (commit_op_has_slot(op)) {
 		publish_slot(commits, op);
 		if (op->type == WAL_RENAME || (op->type == WAL_PUT && op->old_slot == SLOT_NONE))
-			touch_dir(commits, time_ns);
+			touch_dir(commits, op->row.attr.ctime_ns);
 		if (op->type != WAL_MOVE)
 			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts : &counters->renames,
 			                 1);
 	} else if (op->type == WAL_REMOVE) {
 		index_remove(&commits->catalog->index, op->id, op->old_slot);
 		defer_free(commits, op->old_slot, op->id, op->lsn);
-		touch_dir(commits, time_ns);
+		touch_dir(commits, op->row.attr.ctime_ns);
 		atomic_fetch_add(&counters->removes, 1);
 	} else if (op->type == WAL_SETATTR) {
 		struct attr_delta row = {
@@ -478,7 +518,7 @@ static void publish_group(struct committer *commits, const struct plan *plan,
 {
 	pthread_mutex_lock(&commits->catalog->publish_lock);
 	for (size_t i = 0; i < plan->count; i++)
-		publish(commits, plan->ops[i], plan->time_ns);
+		publish(commits, plan->ops[i]);
 	pthread_mutex_unlock(&commits->catalog->publish_lock);
 	for (size_t i = 0; i < count; i++) {
 		if (group[i]->result)

@@ -18,6 +18,7 @@ struct checkpoint {
 	uint64_t count;
 	uint64_t slots_used;
 	struct quiver_attr dir;
+	int64_t ctime_max_ns;
 	struct deferred_free_list deferred; /* owned */
 	struct slot_list unlogged; /* owned */
 	struct attr_delta *rows; /* owned */
@@ -55,6 +56,7 @@ static int begin(struct checkpointer *checkpointer, struct checkpoint *cp)
 		cp->log_bytes = atomic_load(&checkpointer->commits->wal->appended_bytes);
 		cp->count = atomic_load(&checkpointer->commits->catalog->index.count);
 		cp->dir = checkpointer->commits->dir;
+		cp->ctime_max_ns = checkpointer->commits->ctime_max_ns;
 		slots_counts(&checkpointer->commits->catalog->slots, &counts);
 		cp->slots_used = counts.used;
 		cp->deferred = checkpointer->commits->deferred;
@@ -99,9 +101,9 @@ static size_t none_records(struct checkpointer *checkpointer, const struct check
 			                            .slot = slot,
 			                            .old_slot = SLOT_NONE,
 			                            .src_slot = SLOT_NONE,
+			                            .aux = row.attr_lsn,
 			                            .attr = row.attr,
-			                            .sum = row.sum,
-			                            .time_ns = cp->dir.mtime_ns };
+			                            .sum = row.sum };
 	}
 	for (size_t i = 0; i < cp->deferred.count; i++)
 		records[n++] = (struct wal_record){ .type = WAL_FREE,
@@ -109,8 +111,7 @@ static size_t none_records(struct checkpointer *checkpointer, const struct check
 			                            .id = cp->deferred.items[i].id,
 			                            .slot = SLOT_NONE,
 			                            .old_slot = cp->deferred.items[i].slot,
-			                            .src_slot = SLOT_NONE,
-			                            .time_ns = cp->dir.mtime_ns };
+			                            .src_slot = SLOT_NONE };
 	for (size_t i = 0; i < cp->row_count; i++)
 		records[n++] = (struct wal_record){ .type = WAL_SETATTR,
 			                            .lsn = cp->rows[i].lsn,
@@ -120,8 +121,7 @@ static size_t none_records(struct checkpointer *checkpointer, const struct check
 			                            .src_slot = SLOT_NONE,
 			                            .aux = cp->rows[i].row.lsn,
 			                            .attr = cp->rows[i].row.attr,
-			                            .sum = cp->rows[i].row.sum,
-			                            .time_ns = cp->dir.mtime_ns };
+			                            .sum = cp->rows[i].row.sum };
 	qsort(records, n, sizeof(*records), by_lsn);
 	/* The directory's attributes as they are with all of these. */
 	records[n++] = (struct wal_record){ .type = WAL_DIRATTR,
@@ -130,8 +130,7 @@ static size_t none_records(struct checkpointer *checkpointer, const struct check
 		                            .slot = SLOT_NONE,
 		                            .old_slot = SLOT_NONE,
 		                            .src_slot = SLOT_NONE,
-		                            .attr = cp->dir,
-		                            .time_ns = cp->dir.mtime_ns };
+		                            .attr = cp->dir };
 	return n;
 }
 
@@ -225,6 +224,7 @@ static int write_superblock(struct checkpointer *checkpointer, const struct chec
 	                          : sb->lsn_ceiling;
 	sb->wal_first = wal_first_above(checkpointer->commits->wal, cp->lsn);
 	sb->dir = cp->dir;
+	sb->ctime_max_ns = cp->ctime_max_ns;
 	return superblock_write(checkpointer->superblock->io, checkpointer->superblock->fd, sb);
 }
 

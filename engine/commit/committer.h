@@ -42,6 +42,7 @@ struct committer {
 	_Atomic uint64_t unlogged_count; /* of them; written under the writer lock */
 	pthread_mutex_t dir_lock; /* so that readers of `dir` need not wait for a commit */
 	struct quiver_attr dir; /* written under writer lock and dir lock */
+	int64_t ctime_max_ns; /* writer lock; no row has a later ctime */
 	_Atomic int durability; /* writer lock; enum quiver_durability */
 	/* Of mode none, while one commit that has to be durable is logged all the same: changed
 	 * by who has paused the commits, when a checkpoint has nothing to do. */

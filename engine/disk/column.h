@@ -31,6 +31,7 @@ struct column {
 struct columns {
 	const struct quiver_io *io;
 	struct quiver_geometry geometry;
+	uint32_t version; /* of the store's format */
 	int dir_fd; /* not owned */
 	struct column vectors, ids, meta;
 	_Atomic uint64_t rows; /* that all three have room for, backed by blocks and

@@ -12,11 +12,11 @@
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/base/sizes.h"
+#include "engine/disk/column_kinds.h"
 #include "engine/disk/column_map.h"
 #include "engine/disk/write_window.h"
 #include "engine/media/npy_header.h"
 
-#define COLUMNS 3
 /* Address space for the widest column: a process of x86-64 has 128 TiB, so a dozen
  * stores fit. Sanitizers leave much less. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -39,37 +39,6 @@
 /* Looked at at a checkpoint; one that is clean takes a microsecond. */
 #define PIECES_MAX 16384u
 
-static_assert(COLUMN_HEADER_BYTES == NPY_HEADER_BYTES, "one header");
-
-/* What distinguishes the three files. */
-struct kind {
-	const char *name;
-	const char *descr; /* NumPy's dtype */
-	uint32_t row_items; /* 0 = one axis */
-	uint32_t row_bytes;
-};
-
-static void kinds_of(const struct quiver_geometry *geometry, struct kind kinds[COLUMNS])
-{
-	static const char *const descrs[] = {
-		[QUIVER_F4] = "'<f4'", [QUIVER_F2] = "'<f2'", [QUIVER_F8] = "'<f8'",
-		[QUIVER_I1] = "'|i1'", [QUIVER_U1] = "'|u1'", [QUIVER_BF2] = "'<u2'",
-		[QUIVER_B1] = "'|u1'",
-	};
-	uint32_t vector_bytes = quiver_vector_bytes(geometry->dim, geometry->dtype);
-
-	assert((size_t)geometry->dtype < sizeof(descrs) / sizeof(descrs[0]));
-	kinds[0] = (struct kind){ "vectors.npy", descrs[geometry->dtype],
-		                  geometry->dtype == QUIVER_B1 ? vector_bytes : geometry->dim,
-		                  vector_bytes };
-	kinds[1] = (struct kind){ "ids.npy", "'<u8'", 0, sizeof(uint64_t) };
-	kinds[2] = (struct kind){ "meta.npy",
-		                  "[('lsn', '<u8'), ('sum', '<u8'), ('mtime_ns', '<i8'), "
-		                  "('uid', '<u4'), ('gid', '<u4'), ('mode', '<u2'), "
-		                  "('flags', '<u2'), ('crc', '<u4')]",
-		                  0, META_ROW_BYTES };
-}
-
 static struct column *column_of(struct columns *columns, unsigned i)
 {
 	return i == 0 ? &columns->vectors : i == 1 ? &columns->ids : &columns->meta;
@@ -80,8 +49,8 @@ static uint64_t bytes_of(uint32_t row_bytes, uint64_t rows)
 	return COLUMN_HEADER_BYTES + rows * row_bytes;
 }
 
-static int write_header(const struct quiver_io *io, int fd, const struct kind *kind, uint64_t rows,
-                        size_t length)
+static int write_header(const struct quiver_io *io, int fd, const struct column_kind *kind,
+                        uint64_t rows, size_t length)
 {
 	uint8_t header[NPY_HEADER_BYTES];
 
@@ -91,7 +60,7 @@ static int write_header(const struct quiver_io *io, int fd, const struct kind *k
 
 /* ---- making ------------------------------------------------------------ */
 
-static int create_one(const struct quiver_io *io, int dir_fd, const struct kind *kind)
+static int create_one(const struct quiver_io *io, int dir_fd, const struct column_kind *kind)
 {
 	int fd = io->open(io, dir_fd, kind->name, O_RDWR | O_CREAT | O_EXCL, 0600);
 	int r, closed;
@@ -111,11 +80,11 @@ static int create_one(const struct quiver_io *io, int dir_fd, const struct kind 
 
 int columns_create(const struct quiver_io *io, int dir_fd, const struct quiver_geometry *geometry)
 {
-	struct kind kinds[COLUMNS];
+	struct column_kind kinds[COLUMNS];
 	unsigned made;
 	int r = 0;
 
-	kinds_of(geometry, kinds);
+	column_kinds(geometry, QUIVER_FORMAT_VERSION, kinds);
 	for (made = 0; made < COLUMNS; made++) {
 		r = create_one(io, dir_fd, &kinds[made]);
 		if (r < 0)
@@ -129,8 +98,8 @@ int columns_create(const struct quiver_io *io, int dir_fd, const struct quiver_g
 /* ---- opening ----------------------------------------------------------- */
 
 /* Open one file and check its header; its size goes to column->file_bytes. */
-static int open_one(struct columns *columns, unsigned i, const struct kind *kind, bool read_only,
-                    uint64_t *header_rows, struct quiver_error *error)
+static int open_one(struct columns *columns, unsigned i, const struct column_kind *kind,
+                    bool read_only, uint64_t *header_rows, struct quiver_error *error)
 {
 	const struct quiver_io *io = columns->io;
 	struct column *column = column_of(columns, i);
@@ -186,8 +155,9 @@ static int reserve_rows(struct columns *columns, uint64_t rows)
 /* Reserve as much as can be had, and at least for the rows that are there. */
 static int reserve(struct columns *columns, uint64_t rows)
 {
-	uint32_t widest = columns->vectors.row_bytes > META_ROW_BYTES ? columns->vectors.row_bytes
-	                                                              : META_ROW_BYTES;
+	uint32_t widest = columns->vectors.row_bytes > columns->meta.row_bytes
+	                          ? columns->vectors.row_bytes
+	                          : columns->meta.row_bytes;
 	uint64_t margin = rows + RESERVE_MARGIN_BYTES / widest;
 	uint64_t want = RESERVE_BYTES_MAX / widest;
 
@@ -208,7 +178,7 @@ static int reserve(struct columns *columns, uint64_t rows)
 }
 
 /* The fewest rows of the three files, or -EUCLEAN where they are fewer than are used. */
-static int count_rows(struct columns *columns, const struct kind kinds[COLUMNS],
+static int count_rows(struct columns *columns, const struct column_kind kinds[COLUMNS],
                       uint64_t slots_used, uint64_t *rows, struct quiver_error *error)
 {
 	*rows = SLOT_MAX + 1;
@@ -244,7 +214,7 @@ static int cut_file(struct columns *columns, struct column *column, uint64_t byt
 }
 
 /* What a crash while growing or cutting leaves: longer files, stale row counts. */
-static int put_right(struct columns *columns, const struct kind kinds[COLUMNS],
+static int put_right(struct columns *columns, const struct column_kind kinds[COLUMNS],
                      const uint64_t header_rows[COLUMNS], uint64_t rows)
 {
 	for (unsigned i = 0; i < COLUMNS; i++) {
@@ -280,20 +250,22 @@ static int map_rows_to_store(struct columns *columns)
 }
 
 int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd,
-                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
-                 struct quiver_error *error)
+                 const struct quiver_geometry *geometry, uint32_t version, uint64_t slots_used,
+                 bool read_only, struct quiver_error *error)
 {
-	struct kind kinds[COLUMNS];
+	struct column_kind kinds[COLUMNS];
 	uint64_t header_rows[COLUMNS] = { 0 };
 	uint64_t rows;
 	int r = 0;
 
-	*columns = (struct columns){ .io = io, .geometry = *geometry, .dir_fd = dir_fd };
+	*columns = (struct columns){
+		.io = io, .geometry = *geometry, .version = version, .dir_fd = dir_fd
+	};
 	pthread_mutex_init(&columns->rows_lock, NULL);
 	pthread_mutex_init(&columns->sync_lock, NULL);
 	for (unsigned i = 0; i < COLUMNS; i++)
 		column_of(columns, i)->fd = -1;
-	kinds_of(geometry, kinds);
+	column_kinds(geometry, version, kinds);
 	for (unsigned i = 0; i < COLUMNS; i++) {
 		r = open_one(columns, i, &kinds[i], read_only, &header_rows[i], error);
 		if (r < 0)
@@ -348,10 +320,10 @@ int columns_close(struct columns *columns)
  * error and returns the first; a file that stays longer is cut before it grows. */
 static int shrink(struct columns *columns, uint64_t rows)
 {
-	struct kind kinds[COLUMNS];
+	struct column_kind kinds[COLUMNS];
 	int first = 0;
 
-	kinds_of(&columns->geometry, kinds);
+	column_kinds(&columns->geometry, columns->version, kinds);
 	for (unsigned i = 0; i < COLUMNS; i++) {
 		struct column *column = column_of(columns, i);
 		uint64_t bytes = bytes_of(column->row_bytes, rows);
@@ -407,14 +379,14 @@ static int fill_ids(struct columns *columns, uint64_t from, uint64_t to)
 int columns_grow(struct columns *columns, uint64_t rows)
 {
 	uint64_t old = atomic_load_explicit(&columns->rows, memory_order_relaxed);
-	struct kind kinds[COLUMNS];
+	struct column_kind kinds[COLUMNS];
 	int r = 0;
 
 	if (rows <= old)
 		return 0;
 	if (rows > columns->rows_max)
 		return -ENOSPC;
-	kinds_of(&columns->geometry, kinds);
+	column_kinds(&columns->geometry, columns->version, kinds);
 	for (unsigned i = 0; r == 0 && i < COLUMNS; i++)
 		r = extend_file(columns, column_of(columns, i), old, rows);
 	if (r == 0)
@@ -439,10 +411,10 @@ int columns_grow(struct columns *columns, uint64_t rows)
 int columns_write_headers(struct columns *columns)
 {
 	uint64_t rows = atomic_load_explicit(&columns->rows, memory_order_relaxed);
-	struct kind kinds[COLUMNS];
+	struct column_kind kinds[COLUMNS];
 	int r = 0;
 
-	kinds_of(&columns->geometry, kinds);
+	column_kinds(&columns->geometry, columns->version, kinds);
 	for (unsigned i = 0; r == 0 && i < COLUMNS; i++)
 		r = write_header(columns->io, column_of(columns, i)->fd, &kinds[i], rows,
 		                 NPY_HEADER_MUTABLE_BYTES);
@@ -479,9 +451,9 @@ int columns_forget(const struct columns *columns)
 
 int columns_open_direct(const struct columns *columns)
 {
-	struct kind kinds[COLUMNS];
+	struct column_kind kinds[COLUMNS];
 
-	kinds_of(&columns->geometry, kinds);
+	column_kinds(&columns->geometry, columns->version, kinds);
 	return columns->io->open(columns->io, columns->dir_fd, kinds[0].name, O_RDONLY | O_DIRECT,
 	                         0);
 }

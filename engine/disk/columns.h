@@ -16,13 +16,13 @@
 /* Make the three files with no rows, and sync them. 0 or -errno. */
 int columns_create(const struct quiver_io *io, int dir_fd, const struct quiver_geometry *geometry);
 
-/* Open, check names, dtypes and sizes against the geometry, reserve address space
+/* Open, check names, dtypes and sizes against the geometry and the format's version, reserve address space
  * and map what is there. Rows = the fewest of the three (a longer file or a stale
  * row count is put right unless read_only). -EUCLEAN a header that does not fit, or
  * fewer than `slots_used` rows (error says which file); else -errno. */
 int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd,
-                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
-                 struct quiver_error *error);
+                 const struct quiver_geometry *geometry, uint32_t version, uint64_t slots_used,
+                 bool read_only, struct quiver_error *error);
 int columns_close(struct columns *columns);
 
 /* Have the kernel begin to write what is dirty of `count` slots; it may not. */
@@ -77,8 +77,10 @@ void columns_prefetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
  * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);
-/* The row as it stands in the file, whether it matches or not. 0, -EIO. */
-int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES]);
+/* The row as it stands in the file, whether it matches or not; *length is META_ROW_BYTES, or in a
+ * store of version 1 META_ROW_1_BYTES. 0, -EIO. */
+int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES],
+                       size_t *length);
 
 /* Write N bytes to each of `count` neighbouring slots from `slot` on; parts as for
  * pwritev (used up). */

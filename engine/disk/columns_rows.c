@@ -59,7 +59,8 @@ void columns_prefetch_row(const struct columns *columns, uint64_t slot)
 	const uint8_t *row = columns->meta.map + row_offset(&columns->meta, slot);
 
 	__builtin_prefetch(row);
-	__builtin_prefetch(row + META_ROW_BYTES - 1); /* in the next cache line, maybe */
+	/* In the next cache line, maybe. */
+	__builtin_prefetch(row + columns->meta.row_bytes - 1);
 }
 
 void columns_prefetch_id(const struct columns *columns, uint64_t slot)
@@ -76,25 +77,51 @@ void columns_prefetch_vector(const struct columns *columns, uint64_t slot)
 		__builtin_prefetch(vector + at);
 }
 
-int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
+static inline bool is_version_1(const struct columns *columns)
+{
+	/* Which is in the cache line of the map's address. */
+	return __builtin_expect(columns->meta.row_bytes == META_ROW_1_BYTES, 0);
+}
+
+static int load_row(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
 {
 	const uint8_t *at = row_in_map(columns, &columns->meta, slot);
 	uint8_t bytes[META_ROW_BYTES];
-	int r = -EBADMSG;
+	int r;
 
-	for (int i = 0; r == -EBADMSG && i < READ_TRIES; i++) {
-		if (i > 0)
-			sched_yield();
-		r = fault_load(bytes, at, sizeof(bytes));
-		if (r == 0)
-			r = meta_decode(bytes, id, slot, row);
+	if (is_version_1(columns)) {
+		r = fault_load(bytes, at, META_ROW_1_BYTES);
+		return r ? r : meta_decode_1(bytes, id, slot, row);
+	}
+	r = fault_load(bytes, at, META_ROW_BYTES);
+	return r ? r : meta_decode(bytes, id, slot, row);
+}
+
+int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
+{
+	int r = load_row(columns, slot, id, row);
+
+	for (int i = 1; r == -EBADMSG && i < READ_TRIES; i++) {
+		sched_yield();
+		r = load_row(columns, slot, id, row);
 	}
 	return r;
 }
 
-int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES])
+int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES],
+                       size_t *length)
 {
-	return fault_load(bytes, row_in_map(columns, &columns->meta, slot), META_ROW_BYTES);
+	*length = columns->meta.row_bytes;
+	return fault_load(bytes, row_in_map(columns, &columns->meta, slot), *length);
+}
+
+static void encode_row(const struct columns *columns, const struct meta_row *row, uint64_t id,
+                       uint64_t slot, uint8_t *to)
+{
+	if (is_version_1(columns))
+		meta_encode_1(row, id, slot, to);
+	else
+		meta_encode(row, id, slot, to);
 }
 
 int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *parts, int count)
@@ -117,6 +144,7 @@ static int write_some_rows(struct columns *columns, uint64_t slot, const uint64_
 	static const struct meta_row free_row;
 	uint8_t id_bytes[WRITE_ROWS_MAX * sizeof(uint64_t)];
 	uint8_t meta_bytes[WRITE_ROWS_MAX * META_ROW_BYTES];
+	const size_t row_bytes = columns->meta.row_bytes;
 	int r;
 
 	for (size_t i = 0; i < count; i++) {
@@ -124,12 +152,12 @@ static int write_some_rows(struct columns *columns, uint64_t slot, const uint64_
 
 		assert(!live || (rows && rows[i].lsn != 0));
 		put_le64(id_bytes + i * sizeof(uint64_t), ids[i]);
-		meta_encode(live ? &rows[i] : &free_row, ids[i], slot + i,
-		            meta_bytes + i * META_ROW_BYTES);
+		encode_row(columns, live ? &rows[i] : &free_row, ids[i], slot + i,
+		           meta_bytes + i * row_bytes);
 	}
 	pthread_mutex_lock(&columns->rows_lock);
 	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), meta_bytes,
-	                 count * META_ROW_BYTES);
+	                 count * row_bytes);
 	if (r == 0)
 		r = column_store(columns->io, &columns->ids, row_offset(&columns->ids, slot),
 		                 id_bytes, count * sizeof(uint64_t));
@@ -161,10 +189,10 @@ int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
 
 	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
 	assert(row->lsn != 0);
-	meta_encode(row, id, slot, bytes);
+	encode_row(columns, row, id, slot, bytes);
 	pthread_mutex_lock(&columns->rows_lock);
 	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), bytes,
-	                 sizeof(bytes));
+	                 columns->meta.row_bytes);
 	pthread_mutex_unlock(&columns->rows_lock);
 	return r;
 }

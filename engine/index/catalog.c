@@ -10,10 +10,11 @@ void catalog_init(struct catalog *catalog, struct health *health)
 }
 
 int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
-                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
-                 struct quiver_error *error)
+                 const struct quiver_geometry *geometry, uint32_t version, uint64_t slots_used,
+                 bool read_only, struct quiver_error *error)
 {
-	int r = columns_open(&catalog->columns, io, dir_fd, geometry, slots_used, read_only, error);
+	int r = columns_open(&catalog->columns, io, dir_fd, geometry, version, slots_used,
+	                     read_only, error);
 
 	if (r)
 		return r;

@@ -52,8 +52,8 @@ void catalog_init(struct catalog *catalog, struct health *health);
 /* Open the columns (as columns_open), with empty maps of their slots; the index is not
  * initialised. 0, -ENOMEM, errors of columns_open. */
 int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
-                 const struct quiver_geometry *geometry, uint64_t slots_used, bool read_only,
-                 struct quiver_error *error);
+                 const struct quiver_geometry *geometry, uint32_t version, uint64_t slots_used,
+                 bool read_only, struct quiver_error *error);
 /* Close the columns where they are open. 0 or the first error. */
 int catalog_close(struct catalog *catalog);
 /* Free all memory. Nobody may be inside. */

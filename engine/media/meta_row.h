@@ -9,14 +9,16 @@
 #include "engine/quiver.h"
 
 #define COLUMN_HEADER_BYTES 4096u
-#define META_ROW_BYTES 40u
+#define META_ROW_BYTES 56u
+#define META_ROW_1_BYTES 40u /* in a store of version 1 */
 #define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
 #define SLOT_NONE UINT64_MAX
 
-struct meta_row { /* in memory; on disk only through meta_encode/meta_decode */
+struct meta_row { /* in memory; on disk only through meta_row_codec.h */
 	uint64_t lsn; /* 0 = free */
 	uint64_t sum;
 	struct quiver_attr attr;
+	uint64_t attr_lsn; /* of the commit that set the attributes */
 };
 
 /* The sum of a vector, from the hash of its bytes: FORMAT.md. */

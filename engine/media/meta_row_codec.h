@@ -1,5 +1,6 @@
 /*
- * meta_row_codec.h - a row of meta.npy to and from its bytes. Inline, since each get decodes one.
+ * meta_row_codec.h - a row of meta.npy to and from its bytes. Inline, since each get decodes one,
+ * but for those of version 1.
  */
 #ifndef QUIVER_META_ROW_CODEC_H
 #define QUIVER_META_ROW_CODEC_H
@@ -20,12 +21,14 @@ enum {
 	META_AT_LSN = 0,
 	META_AT_SUM = 8,
 	META_AT_MTIME = 16,
-	META_AT_UID = 24,
-	META_AT_GID = 28,
-	META_AT_MODE = 32,
-	META_AT_FLAGS = 34,
-	META_AT_CRC = 36,
-	META_AT_END = 40,
+	META_AT_CTIME = 24,
+	META_AT_ATTR_LSN = 32,
+	META_AT_UID = 40,
+	META_AT_GID = 44,
+	META_AT_MODE = 48,
+	META_AT_FLAGS = 50,
+	META_AT_CRC = 52,
+	META_AT_END = 56,
 };
 
 enum { META_FLAG_LIVE = 1 };
@@ -63,6 +66,8 @@ static inline void meta_encode(const struct meta_row *row, uint64_t id, uint64_t
 	put_le64(to + META_AT_LSN, row->lsn);
 	put_le64(to + META_AT_SUM, row->sum);
 	put_le64(to + META_AT_MTIME, (uint64_t)row->attr.mtime_ns);
+	put_le64(to + META_AT_CTIME, (uint64_t)row->attr.ctime_ns);
+	put_le64(to + META_AT_ATTR_LSN, row->attr_lsn);
 	put_le32(to + META_AT_UID, row->attr.uid);
 	put_le32(to + META_AT_GID, row->attr.gid);
 	put_le16(to + META_AT_MODE, row->attr.mode);
@@ -83,10 +88,19 @@ static inline int meta_decode(const uint8_t from[META_ROW_BYTES], uint64_t id, u
 	row->lsn = get_le64(from + META_AT_LSN);
 	row->sum = get_le64(from + META_AT_SUM);
 	row->attr.mtime_ns = (int64_t)get_le64(from + META_AT_MTIME);
+	row->attr.ctime_ns = (int64_t)get_le64(from + META_AT_CTIME);
+	row->attr_lsn = get_le64(from + META_AT_ATTR_LSN);
 	row->attr.uid = get_le32(from + META_AT_UID);
 	row->attr.gid = get_le32(from + META_AT_GID);
 	row->attr.mode = get_le16(from + META_AT_MODE);
 	return 0;
 }
+
+/* The same of a store of version 1: what such a row cannot hold is not in it, and is read as FORMAT.md
+ * says. Any thread. */
+void meta_encode_1(const struct meta_row *row, uint64_t id, uint64_t slot,
+                   uint8_t to[META_ROW_1_BYTES]);
+int meta_decode_1(const uint8_t from[META_ROW_1_BYTES], uint64_t id, uint64_t slot,
+                  struct meta_row *row);
 
 #endif

@@ -38,7 +38,7 @@ void wal_record_encode(const struct wal_record *record, uint64_t offset, uint8_t
 	put_le64(to + 56, record->aux);
 	put_le64(to + 64, record->src_slot);
 	put_le64(to + 72, (uint64_t)record->attr.mtime_ns);
-	put_le64(to + 80, (uint64_t)record->time_ns);
+	put_le64(to + 80, (uint64_t)record->attr.ctime_ns);
 	put_le32(to + 88, record->attr.uid);
 	put_le32(to + 92, record->attr.gid);
 	put_le16(to + 96, record->attr.mode);
@@ -67,7 +67,7 @@ bool wal_record_decode(struct wal_record *record, const uint8_t *from, uint64_t 
 	record->aux = get_le64(from + 56);
 	record->src_slot = get_le64(from + 64);
 	record->attr.mtime_ns = (int64_t)get_le64(from + 72);
-	record->time_ns = (int64_t)get_le64(from + 80);
+	record->attr.ctime_ns = (int64_t)get_le64(from + 80);
 	record->attr.uid = get_le32(from + 88);
 	record->attr.gid = get_le32(from + 92);
 	record->attr.mode = get_le16(from + 96);

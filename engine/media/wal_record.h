@@ -35,10 +35,9 @@ struct wal_record {
 	uint64_t id;
 	uint64_t slot;
 	uint64_t old_slot; /* superseded, or SLOT_NONE */
-	uint64_t aux; /* RENAME: ID it was; SETATTR: LSN of the row */
+	uint64_t aux; /* RENAME: ID it was; SETATTR: LSN of the row; MOVE, PUTREF: its attr_lsn */
 	uint64_t src_slot; /* RENAME, MOVE */
-	struct quiver_attr attr;
-	int64_t time_ns;
+	struct quiver_attr attr; /* ctime_ns also of a REMOVE: its time */
 	uint32_t payload_bytes;
 	uint64_t sum;
 	uint64_t durable_lsn;

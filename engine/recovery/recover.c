@@ -67,6 +67,7 @@ int recovery_init(struct recovery *recovery, struct catalog *catalog,
 	recovery->superblock = superblock;
 	recovery->dir_fd = dir_fd;
 	recovery->dir = recovery->superblock->now.dir;
+	recovery->ctime_max_ns = recovery->superblock->now.ctime_max_ns;
 	recovery->rows = atomic_load(&recovery->catalog->columns.rows);
 	recovery->doomed = calloc(recovery->rows / 64 + 1, 8);
 	return recovery->doomed ? 0 : -ENOMEM;
@@ -451,6 +452,7 @@ int recovery_finish(struct recovery *recovery)
 	if (recovery->scan.last_segment >= sb->wal_first)
 		sb->wal_first = recovery->scan.last_segment + 1;
 	sb->dir = recovery->dir;
+	sb->ctime_max_ns = recovery->ctime_max_ns;
 	r = superblock_write(recovery->superblock->io, recovery->superblock->fd, sb);
 	if (r == 0 && recovery->scan.torn)
 		r = keep_torn(recovery);

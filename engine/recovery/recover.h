@@ -40,6 +40,7 @@ struct recovery {
 	struct deferred_free_list unreadable; /* vectors that replay found no bytes for */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;
+	int64_t ctime_max_ns;
 	bool names_slots; /* the log has PUTSLOTs */
 	/* Replayed vectors of neighbouring slots and their rows, not written yet. */
 	uint8_t *run;

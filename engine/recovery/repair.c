@@ -78,20 +78,21 @@ static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
 	uint64_t id = columns_id(&check->catalog->columns, slot);
 	uint64_t n = check->catalog->columns.geometry.vector_bytes;
 	uint8_t row[META_ROW_BYTES];
+	size_t row_bytes;
 	void *bytes = calloc(1, n);
 	char base[NAME_BYTES], name[NAME_BYTES], row_name[NAME_BYTES];
 	int r = bytes ? 0 : -ENOMEM;
 
 	if (r == 0 && fault_copy(bytes, columns_vector(&check->catalog->columns, slot), n) != 0)
 		memset(bytes, 0, n);
-	if (columns_meta_bytes(&check->catalog->columns, slot, row) != 0)
+	if (columns_meta_bytes(&check->catalog->columns, slot, row, &row_bytes) != 0)
 		memset(row, 0, sizeof(row));
 	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".bin", slot, id);
 	if (r == 0)
 		r = keep_bytes(check->superblock->io, lost_fd, base, bytes, n, name);
 	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".row", slot, id);
 	if (r == 0)
-		r = keep_bytes(check->superblock->io, lost_fd, base, row, sizeof(row), row_name);
+		r = keep_bytes(check->superblock->io, lost_fd, base, row, row_bytes, row_name);
 	if (r == 0) {
 		check->result->repaired++;
 		check_say(check,

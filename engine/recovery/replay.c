@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/base/fault.h"
+#include "engine/media/ctime.h"
 
 /* Vectors replayed in one write: whole blocks, as one that is written in part is read from the
  * disk first. At least the largest vector. */
@@ -71,9 +72,23 @@ static int claim(struct recovery *recovery, uint64_t slot)
 	return 0;
 }
 
+/* The row that a record tells of. */
+static struct meta_row row_of(struct recovery *recovery, const struct wal_record *record,
+                              uint64_t lsn)
+{
+	bool keeps = record->type == WAL_MOVE || record->type == WAL_PUTREF;
+
+	if (record->attr.ctime_ns > recovery->ctime_max_ns)
+		recovery->ctime_max_ns = record->attr.ctime_ns;
+	return (struct meta_row){ .lsn = lsn,
+		                  .sum = record->sum,
+		                  .attr = record->attr,
+		                  .attr_lsn = keeps ? record->aux : record->lsn };
+}
+
 static int write_row(struct recovery *recovery, const struct wal_record *record, uint64_t lsn)
 {
-	struct meta_row row = { .lsn = lsn, .sum = record->sum, .attr = record->attr };
+	struct meta_row row = row_of(recovery, record, lsn);
 
 	return columns_write_rows(&recovery->catalog->columns, record->slot, &record->id, &row, 1);
 }
@@ -179,8 +194,7 @@ static int run_add(struct recovery *recovery, const struct wal_record *record, c
 	if (r)
 		return r;
 	recovery->run_ids[at] = record->id;
-	recovery->run_rows[at] =
-		(struct meta_row){ .lsn = record->lsn, .sum = record->sum, .attr = record->attr };
+	recovery->run_rows[at] = row_of(recovery, record, record->lsn);
 	recovery->run_count++;
 	return 0;
 }
@@ -219,7 +233,7 @@ static int replay_put(struct recovery *recovery, const struct wal_record *record
 	if (r == 0)
 		r = supersede(recovery, record->old_slot, record->id, record->lsn);
 	if (r == 0 && record->old_slot == SLOT_NONE && record->type != WAL_PUTREF)
-		recovery->dir.mtime_ns = record->time_ns;
+		ctime_touch_dir(&recovery->dir, record->attr.ctime_ns);
 	return r;
 }
 
@@ -265,7 +279,7 @@ static int replay_move(struct recovery *recovery, const struct wal_record *recor
 	if (r == 0 && record->type == WAL_RENAME) {
 		if (index_find(&recovery->catalog->index, from) == record->src_slot)
 			index_remove(&recovery->catalog->index, from, record->src_slot);
-		recovery->dir.mtime_ns = record->time_ns;
+		ctime_touch_dir(&recovery->dir, record->attr.ctime_ns);
 		r = supersede(recovery, record->old_slot, record->id, record->lsn);
 	}
 	if (r == 0)
@@ -279,7 +293,7 @@ static int replay_remove(struct recovery *recovery, const struct wal_record *rec
 	if (index_find(&recovery->catalog->index, record->id) == record->old_slot)
 		index_remove(&recovery->catalog->index, record->id, record->old_slot);
 	if (record->type == WAL_REMOVE)
-		recovery->dir.mtime_ns = record->time_ns;
+		ctime_touch_dir(&recovery->dir, record->attr.ctime_ns);
 	return supersede(recovery, record->old_slot, record->id, record->lsn);
 }
 
@@ -363,6 +377,8 @@ static bool is_possible(const struct wal_record *record)
 	    record->old_slot == SLOT_NONE)
 		return false;
 	if (record->type == WAL_SETATTR && (record->aux == 0 || record->aux > record->lsn))
+		return false;
+	if ((record->type == WAL_MOVE || record->type == WAL_PUTREF) && record->aux > record->lsn)
 		return false;
 	if (record->type == WAL_RENAME &&
 	    (record->aux > QUIVER_ID_MAX || record->aux == record->id))

@@ -91,7 +91,7 @@ static int open_columns(struct quiver *store, bool read_only, struct quiver_erro
 {
 	const struct superblock *sb = &store->superblock.now;
 	int r = catalog_open(&store->catalog, store->io, store->dir_fd, &store->geometry,
-	                     sb->slots_used, read_only, error);
+	                     sb->version, sb->slots_used, read_only, error);
 
 	if (r == 0)
 		r = space_open(&store->space);

@@ -107,6 +107,7 @@ static int begin_life(struct quiver *store)
 	int r;
 
 	store->commits.dir = sb->dir;
+	store->commits.ctime_max_ns = sb->ctime_max_ns;
 	store->commits.next_lsn = checkpoint_begin_life(&begun);
 	atomic_store(&store->commits.lsn, sb->checkpoint_lsn);
 	atomic_store(&store->checkpointer.lsn, sb->checkpoint_lsn);

@@ -31,7 +31,7 @@ from places import BareFuse, Passthrough, Place, Quiverfs, Tmpfs
 
 COUNT_MAX = 10_000_000
 NOISE_BYTES = 16 << 20
-ROW_BYTES = 48  # in ids.npy and meta.npy
+ROW_BYTES = 64  # in ids.npy and meta.npy
 MANY_DIM = 2  # of vectors whose bytes nobody looks at; the workers want 8 bytes
 TMPFS_FILE_BYTES = 6 << 10  # of memory, of a small one
 SPARE_FILES = 1_000  # descriptors of a filesystem beside those of its files

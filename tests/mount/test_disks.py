@@ -462,7 +462,7 @@ def test_a_file_cut_under_the_map_is_eio_for_what_is_gone(stores, rng):
     mnt.take_away()
 
 
-@pytest.mark.parametrize("name, row_bytes", [("ids.npy", 8), ("meta.npy", 40)])
+@pytest.mark.parametrize("name, row_bytes", [("ids.npy", 8), ("meta.npy", 56)])
 def test_rows_cut_under_the_map_are_eio_and_nothing_is_doubled(stores, rng, name, row_bytes):
     """ids.npy or meta.npy truncated behind the daemon's back, so that searches run into it."""
     mnt = stores.mount(stores.create(dim=25), check=False)

@@ -25,7 +25,7 @@ if LONG:
     SIZES += [pytest.param(10_000_000, 128, "f4", id="10_million"),
               pytest.param(100_000_000, 8, "u1", id="100_million_small")]
 STEP_SECONDS = 3600  # no step takes longer
-ROW_BYTES = 48  # ids.npy and meta.npy
+ROW_BYTES = 64  # ids.npy and meta.npy
 SAMPLE = 20_000 if LONG else 2_000  # files read, and files written, one by one
 KILLS = 2
 KILL_AFTER_SECONDS = 8.0 if LONG else 1.0

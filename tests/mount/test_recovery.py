@@ -156,7 +156,7 @@ def closed(stores, rng, count):
     return mnt, data
 
 
-@pytest.mark.parametrize("file, size", [("vectors.npy", 100), ("ids.npy", 8), ("meta.npy", 40)])
+@pytest.mark.parametrize("file, size", [("vectors.npy", 100), ("ids.npy", 8), ("meta.npy", 56)])
 def test_a_damaged_vector_is_eio_and_a_repair_moves_it_aside(stores, rng, file, size):
     """All others are served, before and after."""
     mnt, data = closed(stores, rng, 20)
@@ -178,7 +178,7 @@ def test_a_damaged_vector_is_eio_and_a_repair_moves_it_aside(stores, rng, file, 
                  for end in ("bin", "row"))
     assert f"lost+found/{bin_.name}" in done.stdout and f"lost+found/{row.name}" in done.stdout
     assert bin_.read_bytes() == found["vectors.npy"][HEADER_BYTES + 700:][:100]
-    assert row.read_bytes() == found["meta.npy"][HEADER_BYTES + 280:][:40]
+    assert row.read_bytes() == found["meta.npy"][HEADER_BYTES + 7 * 56:][:56]
     again = stores.mount(mnt.store)
     assert {number: again.get(number) for number in again.ids()} == \
         {number: data[number] for number in range(20) if number != 7}
@@ -186,7 +186,7 @@ def test_a_damaged_vector_is_eio_and_a_repair_moves_it_aside(stores, rng, file, 
 
 def test_without_an_index_damaged_rows_are_refused_with_advice(stores, rng):
     mnt, _ = closed(stores, rng, 20)
-    flip(mnt.store.path / "meta.npy", HEADER_BYTES + 7 * 40 + 3)
+    flip(mnt.store.path / "meta.npy", HEADER_BYTES + 7 * 56 + 3)
     (mnt.store.path / "index").unlink()
     said = refused_mount(mnt.store, mnt.point)
     for part in ("meta.npy", "row 7 (ID 7)", "check", "--repair", "keeps", "lost+found"):
@@ -216,7 +216,7 @@ def test_a_second_repair_keeps_what_the_first_one_moved(stores, rng):
     assert len(list((mnt.store.path / "lost+found").iterdir())) == 6
 
 
-@pytest.mark.parametrize("file, size", [("vectors.npy", 100), ("ids.npy", 8), ("meta.npy", 40)])
+@pytest.mark.parametrize("file, size", [("vectors.npy", 100), ("ids.npy", 8), ("meta.npy", 56)])
 def test_a_file_that_was_cut_short_says_how_to_keep_the_rest(stores, rng, file, size):
     mnt, data = closed(stores, rng, 20)
     os.truncate(mnt.store.path / file, HEADER_BYTES + 12 * size)

@@ -142,10 +142,10 @@ static void test_a_flip_in_an_id_is_found(void **state)
 static void test_a_flip_anywhere_in_a_row_is_found(void **state)
 {
 	struct store_dir *s = *state;
-	static const unsigned bytes[] = { 0, 9, 17, 25, 33, 35, 38 };
+	static const unsigned bytes[] = { 0, 9, 17, 25, 33, 41, 49, 51, 54 };
 
 	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
-		lose_one(s, "meta.npy", (4096 + 7 * 40 + bytes[i]) * 8 + i, "row 7");
+		lose_one(s, "meta.npy", (4096 + 7 * 56 + bytes[i]) * 8 + i, "row 7");
 		unit_dir_remove(&s->dir);
 		unit_dir_make(&s->dir);
 		store_create(s, STORE_DIM, QUIVER_U1);
@@ -361,7 +361,7 @@ static void test_a_bad_row_of_a_store_that_crashed_is_found_and_repaired(void **
 	die_in_child(fill_and_die, s); /* the same again: COUNT records in the log */
 	store = open_with(s, NULL);
 	close_store(store);
-	store_flip(s, "meta.npy", (4096 + 7 * 40 + 9) * 8);
+	store_flip(s, "meta.npy", (4096 + 7 * 56 + 9) * 8);
 	store = NULL;
 	assert_true(check(s, false, &said).damage > 0);
 	assert_int_equal(open_result(s, NULL, &store, &error), 0); /* by its good index */
@@ -386,7 +386,7 @@ static void test_a_bad_row_beside_a_log_to_replay_is_found_and_repaired(void **s
 
 	fill_and_close(s);
 	die_in_child(remove_and_die, s);
-	store_flip(s, "meta.npy", (4096 + 7 * 40 + 9) * 8);
+	store_flip(s, "meta.npy", (4096 + 7 * 56 + 9) * 8);
 	assert_int_equal(open_result(s, NULL, &store, &error), -EUCLEAN);
 	assert_true(check(s, false, &said).damage > 0);
 	assert_true(check(s, true, &said).repaired > 0);

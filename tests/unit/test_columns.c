@@ -28,8 +28,8 @@ static void reopen(struct unit_dir *dir, struct columns *columns, uint64_t slots
 {
 	struct quiver_error error = { "" };
 
-	if (columns_open(columns, quiver_io_posix(), dir->fd, &geometry, slots_used, false,
-	                 &error) != 0)
+	if (columns_open(columns, quiver_io_posix(), dir->fd, &geometry, QUIVER_FORMAT_VERSION,
+	                 slots_used, false, &error) != 0)
 		fail_msg("%s", error.text);
 }
 
@@ -45,7 +45,9 @@ static void make_failing(struct unit_dir *dir, struct columns *columns, struct f
 {
 	assert_int_equal(create(dir), 0);
 	failing_io_init(io);
-	assert_int_equal(columns_open(columns, &io->table, dir->fd, &geometry, 0, false, NULL), 0);
+	assert_int_equal(columns_open(columns, &io->table, dir->fd, &geometry,
+	                              QUIVER_FORMAT_VERSION, 0, false, NULL),
+	                 0);
 }
 
 /* The files have what was written. */
@@ -65,7 +67,9 @@ static struct meta_row row_of(uint64_t slot)
 	return (struct meta_row){
 		.lsn = slot * 1000 + 1,
 		.sum = ~slot,
+		.attr_lsn = slot * 1000 + 3,
 		.attr = { .mtime_ns = -(int64_t)slot,
+		          .ctime_ns = INT64_MAX - (int64_t)slot,
 		          .uid = UINT32_MAX - (uint32_t)slot,
 		          .gid = (uint32_t)slot + 7,
 		          .mode = (uint16_t)(slot % 010000) },
@@ -76,7 +80,8 @@ static bool same_row(const struct meta_row *a, const struct meta_row *b)
 {
 	return a->lsn == b->lsn && a->sum == b->sum && a->attr.mtime_ns == b->attr.mtime_ns &&
 	       a->attr.uid == b->attr.uid && a->attr.gid == b->attr.gid &&
-	       a->attr.mode == b->attr.mode;
+	       a->attr.mode == b->attr.mode && a->attr.ctime_ns == b->attr.ctime_ns &&
+	       a->attr_lsn == b->attr_lsn;
 }
 
 static uint64_t id_of(uint64_t slot)
@@ -246,7 +251,8 @@ static void opening_lets_go_of_everything_wherever_it_fails(void **state)
 		unit_write(dir, "ids.npy", "", 0, 0);
 		unit_truncate(dir, "ids.npy", 4096 + 101 * 8); /* to be put right */
 		failing_io_arm(&io, skip, -EIO);
-		r = columns_open(&columns, &io.table, dir->fd, &geometry, 100, false, &error);
+		r = columns_open(&columns, &io.table, dir->fd, &geometry, QUIVER_FORMAT_VERSION,
+		                 100, false, &error);
 		if (r == 0)
 			break;
 		assert_int_equal(r, -EIO);
@@ -268,11 +274,11 @@ static void refuse(struct unit_dir *dir, const struct quiver_geometry *other, ui
 
 	for (int read_only = 0; read_only < 2; read_only++) {
 		assert_int_equal(columns_open(&columns, quiver_io_posix(), dir->fd, other,
-		                              slots_used, read_only, &error),
+		                              QUIVER_FORMAT_VERSION, slots_used, read_only, &error),
 		                 -EUCLEAN);
 		assert_memory_equal(error.text, file, strlen(file));
 		assert_int_equal(columns_open(&columns, quiver_io_posix(), dir->fd, other,
-		                              slots_used, read_only, NULL),
+		                              QUIVER_FORMAT_VERSION, slots_used, read_only, NULL),
 		                 -EUCLEAN);
 	}
 	assert_int_equal(open_descriptors(), before);
@@ -328,8 +334,8 @@ static void a_flipped_bit_in_a_header_is_noticed(void **state)
 			int r;
 
 			unit_flip(dir, names[i], bit);
-			r = columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 10, true,
-			                 &error);
+			r = columns_open(&columns, quiver_io_posix(), dir->fd, &geometry,
+			                 QUIVER_FORMAT_VERSION, 10, true, &error);
 			/* Another row count is what a crash leaves. */
 			if (r == 0) {
 				assert_true(rows_of(&columns) == 10);
@@ -383,8 +389,9 @@ static void what_a_crash_while_growing_leaves_is_put_right(void **state)
 	unit_write(dir, "vectors.npy", stale, sizeof(stale), 0);
 
 	/* Only looked at: nothing changes. */
-	assert_int_equal(
-		columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 60, true, NULL), 0);
+	assert_int_equal(columns_open(&columns, quiver_io_posix(), dir->fd, &geometry,
+	                              QUIVER_FORMAT_VERSION, 60, true, NULL),
+	                 0);
 	assert_true(rows_of(&columns) == 60);
 	check_slots(&columns, 0, 60);
 	finish(&columns);
@@ -585,8 +592,9 @@ static void a_failed_sync_is_told_to_whoever_syncs_next(void **state)
 	assert_int_equal(create(dir), 0);
 	for (long skip = 0; skip < 4; skip++) {
 		failing_io_init(&io);
-		assert_int_equal(
-			columns_open(&columns, &io.table, dir->fd, &geometry, 0, false, NULL), 0);
+		assert_int_equal(columns_open(&columns, &io.table, dir->fd, &geometry,
+		                              QUIVER_FORMAT_VERSION, 0, false, NULL),
+		                 0);
 		failing_io_arm(&io, skip, -EIO);
 		if (skip == 3) {
 			failing_io_arm(&io, 0, -EIO);
@@ -708,18 +716,21 @@ static void a_flipped_bit_in_a_row_is_noticed(void **state)
 
 static void the_bytes_of_a_row_are_those_of_the_format(void **state)
 {
-	static const uint8_t expected[36] = {
+	static const uint8_t expected[52] = {
 		8,    7,    6,    5,    4,    3,    2,    1, /* LSN */
 		0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11, /* sum */
 		0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, /* mtime */
+		0x38, 0x37, 0x36, 0x35, 0x34, 0x33, 0x32, 0x61, /* ctime */
+		0x58, 0x57, 0x56, 0x55, 0x54, 0x53, 0x52, 0x51, /* LSN of the attributes */
 		0x24, 0x23, 0x22, 0x21, 0x34, 0x33, 0x32, 0x31, /* uid, gid */
 		0xed, 0x09, 1,    0, /* mode, flags */
 	};
 	const struct meta_row row = { 0x0102030405060708,
 		                      0x1112131415161718,
-		                      { -2, 0, 0x21222324, 0x31323334, 04755 } };
+		                      { -2, 0x6132333435363738, 0x21222324, 0x31323334, 04755 },
+		                      0x5152535455565758 };
 	const uint64_t id = 0x4142434445464748, slot = 2;
-	uint8_t bytes[META_ROW_BYTES], covered[52], ids[8];
+	uint8_t bytes[META_ROW_BYTES], covered[68], ids[8];
 	struct columns columns;
 	uint32_t crc;
 
@@ -728,13 +739,13 @@ static void the_bytes_of_a_row_are_those_of_the_format(void **state)
 	assert_int_equal(columns_sync(&columns, false, true), 0);
 	unit_read(*state, "meta.npy", bytes, sizeof(bytes), 4096 + 2 * META_ROW_BYTES);
 	assert_memory_equal(bytes, expected, sizeof(expected));
-	memcpy(covered, expected, 36);
-	memcpy(covered + 36, "\x48\x47\x46\x45\x44\x43\x42\x41\2\0\0\0\0\0\0\0", 16);
+	memcpy(covered, expected, 52);
+	memcpy(covered + 52, "\x48\x47\x46\x45\x44\x43\x42\x41\2\0\0\0\0\0\0\0", 16);
 	crc = (uint32_t)XXH3_64bits(covered, sizeof(covered));
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(bytes[36 + i], crc >> (8 * i) & 0xff);
+		assert_int_equal(bytes[52 + i], crc >> (8 * i) & 0xff);
 	unit_read(*state, "ids.npy", ids, sizeof(ids), 4096 + 2 * 8);
-	assert_memory_equal(ids, covered + 36, 8);
+	assert_memory_equal(ids, covered + 52, 8);
 	finish(&columns);
 }
 
@@ -785,8 +796,8 @@ static int read_cut_rows(void *arg)
 	struct columns columns;
 	struct meta_row row;
 
-	if (fault_init() != 0 ||
-	    columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, 5000, true, NULL) != 0)
+	if (fault_init() != 0 || columns_open(&columns, quiver_io_posix(), dir->fd, &geometry,
+	                                      QUIVER_FORMAT_VERSION, 5000, true, NULL) != 0)
 		return 1;
 	unit_truncate(dir, "meta.npy", 8192);
 	if (columns_meta(&columns, 4999, id_of(4999), &row) != -EIO)
@@ -816,7 +827,7 @@ static const char numpy_program[] =
 	"('vectors','ids','meta')]\n"
 	"assert v.shape==(700,3) and v.dtype==np.dtype('<f4'), (v.shape,v.dtype)\n"
 	"assert i.shape==(700,) and i.dtype==np.dtype('<u8')\n"
-	"assert m.shape==(700,) and m.dtype.itemsize==40, m.dtype\n"
+	"assert m.shape==(700,) and m.dtype.itemsize==56, m.dtype\n"
 	"assert bytes(v[5])==bytes((5*31+k)%256 for k in range(12))\n"
 	"assert i[5]==5*0x9e3779b97f4a7c15%2**64%(2**64-2**32), i[5]\n"
 	"assert i[6]==2**64-1\n"
@@ -873,9 +884,9 @@ static void every_dtype_has_a_header(void **state)
 		char header[513] = { 0 };
 
 		assert_int_equal(columns_create(quiver_io_posix(), dir->fd, &other), 0);
-		assert_int_equal(
-			columns_open(&columns, quiver_io_posix(), dir->fd, &other, 0, false, NULL),
-			0);
+		assert_int_equal(columns_open(&columns, quiver_io_posix(), dir->fd, &other,
+		                              QUIVER_FORMAT_VERSION, 0, false, NULL),
+		                 0);
 		assert_int_equal(columns_grow(&columns, 2), 0);
 		finish(&columns);
 		unit_read(dir, "vectors.npy", header, 512, 0);

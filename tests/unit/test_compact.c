@@ -55,7 +55,7 @@ static void test_files_shrink_and_every_byte_stays(void **state)
 	assert_true(status.done <= COUNT / 4);
 	assert_int_equal(store_size(s, "vectors.npy"), 4096 + COUNT / 4 * s->n);
 	assert_int_equal(store_size(s, "ids.npy"), 4096 + COUNT / 4 * 8);
-	assert_int_equal(store_size(s, "meta.npy"), 4096 + COUNT / 4 * 40);
+	assert_int_equal(store_size(s, "meta.npy"), 4096 + COUNT / 4 * 56);
 	assert_int_equal(stats_of(store).slots_free, 0);
 	check_ids(store, 4);
 	assert_int_equal(leaked_slots(store), 0);

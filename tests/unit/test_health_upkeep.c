@@ -226,7 +226,7 @@ static void test_a_close_cuts_what_could_not_be_cut(void **state)
 		close_store(life.store);
 		rows = rows_in(life.s, "vectors.npy", DIM);
 		assert_int_equal(rows_in(life.s, "ids.npy", 8), rows);
-		assert_int_equal(rows_in(life.s, "meta.npy", 40), rows);
+		assert_int_equal(rows_in(life.s, "meta.npy", 56), rows);
 		assert_int_equal(quiver_check(life.s->path, false, say, NULL, &result, &error), 0);
 		assert_true(result.clean && result.damage == 0);
 		unit_dir_remove(&life.s->dir);

@@ -33,8 +33,8 @@ static int setup(void **state)
 	assert_non_null(t);
 	unit_dir_make(&t->dir);
 	assert_int_equal(columns_create(quiver_io_posix(), t->dir.fd, &geometry), 0);
-	assert_int_equal(columns_open(&t->columns, quiver_io_posix(), t->dir.fd, &geometry, 0,
-	                              false, &error),
+	assert_int_equal(columns_open(&t->columns, quiver_io_posix(), t->dir.fd, &geometry,
+	                              QUIVER_FORMAT_VERSION, 0, false, &error),
 	                 0);
 	assert_int_equal(columns_grow(&t->columns, ROWS), 0);
 	for (uint64_t s = 0; s < ROWS; s++) {

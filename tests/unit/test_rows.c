@@ -13,7 +13,9 @@ static const struct quiver_geometry geometry = { .dim = 1, .dtype = QUIVER_U1, .
 
 static void reopen_io(struct unit_dir *dir, struct columns *columns, const struct quiver_io *io)
 {
-	assert_int_equal(columns_open(columns, io, dir->fd, &geometry, 0, false, NULL), 0);
+	assert_int_equal(columns_open(columns, io, dir->fd, &geometry, QUIVER_FORMAT_VERSION, 0,
+	                              false, NULL),
+	                 0);
 }
 
 static void make(struct unit_dir *dir, struct columns *columns, uint64_t rows)
@@ -160,8 +162,8 @@ static int write_to_a_blank_page(void *arg)
 	struct unit_dir *dir = arg;
 	struct columns columns;
 
-	if (fault_init() != 0 ||
-	    columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, ROWS, false, NULL) != 0)
+	if (fault_init() != 0 || columns_open(&columns, quiver_io_posix(), dir->fd, &geometry,
+	                                      QUIVER_FORMAT_VERSION, ROWS, false, NULL) != 0)
 		return 1;
 	if (write_row(&columns, 2) != 0)
 		return 2;
@@ -192,8 +194,8 @@ static int write_to_an_unreadable_page(void *arg)
 	struct unit_dir *dir = arg;
 	struct columns columns;
 
-	if (fault_init() != 0 ||
-	    columns_open(&columns, quiver_io_posix(), dir->fd, &geometry, ROWS, false, NULL) != 0)
+	if (fault_init() != 0 || columns_open(&columns, quiver_io_posix(), dir->fd, &geometry,
+	                                      QUIVER_FORMAT_VERSION, ROWS, false, NULL) != 0)
 		return 1;
 	unit_truncate(dir, "meta.npy", 4096 * 2);
 	if (write_row(&columns, 4000) != -EIO)

@@ -117,7 +117,9 @@ static void make(struct unit_dir *dir, struct columns *columns)
 	struct iovec part = { bytes, sizeof(bytes) };
 
 	assert_int_equal(columns_create(quiver_io_posix(), dir->fd, &geometry), 0);
-	assert_int_equal(columns_open(columns, table(), dir->fd, &geometry, 0, false, &error), 0);
+	assert_int_equal(columns_open(columns, table(), dir->fd, &geometry, QUIVER_FORMAT_VERSION,
+	                              0, false, &error),
+	                 0);
 	assert_int_equal(columns_grow(columns, ROWS), 0);
 	for (uint64_t slot = 0; slot < ROWS; slot++)
 		memset(bytes[slot], (int)(slot % 251 + 1), N);

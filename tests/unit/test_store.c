@@ -545,7 +545,7 @@ static void test_recovery_grows_files_that_a_crash_has_left_short(void **state)
 	die_in_child(put_few_and_die, s); /* recovers, overwrites everything once */
 	unit_truncate(&s->dir, STORE_NAME "/vectors.npy", 4096 + FEW * STORE_DIM);
 	unit_truncate(&s->dir, STORE_NAME "/ids.npy", 4096 + FEW * 8);
-	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096 + FEW * 40);
+	unit_truncate(&s->dir, STORE_NAME "/meta.npy", 4096 + FEW * 56);
 	store = open_with(s, NULL);
 	assert_int_equal(quiver_count(store), FEW);
 	for (uint64_t id = 0; id < FEW; id++)
@@ -738,7 +738,7 @@ static void test_flipped_bits_are_errors_never_bytes(void **state)
 		assert_int_equal(put_version(store, id, 1, 0), 0);
 	assert_int_equal(quiver_checkpoint(store), 0); /* the files have it all */
 	store_flip(s, "vectors.npy", (4096 + STORE_DIM + 3) * 8);
-	store_flip(s, "meta.npy", (4096 + 2 * 40 + 20) * 8);
+	store_flip(s, "meta.npy", (4096 + 2 * 56 + 20) * 8);
 	assert_int_equal(version_of(store, 0), 1);
 	assert_int_equal(quiver_get_copy(store, 1, bytes, NULL, NULL), -EIO);
 	assert_int_equal(quiver_stat(store, 2, 0, NULL, NULL), -EIO);

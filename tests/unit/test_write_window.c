@@ -18,7 +18,9 @@ static const struct quiver_geometry geometry = { .dim = N, .dtype = QUIVER_U1, .
 static void make(struct unit_dir *dir, struct columns *columns, const struct quiver_io *io)
 {
 	assert_int_equal(columns_create(quiver_io_posix(), dir->fd, &geometry), 0);
-	assert_int_equal(columns_open(columns, io, dir->fd, &geometry, 0, false, NULL), 0);
+	assert_int_equal(columns_open(columns, io, dir->fd, &geometry, QUIVER_FORMAT_VERSION, 0,
+	                              false, NULL),
+	                 0);
 	assert_int_equal(columns_grow(columns, ROWS), 0);
 }
 

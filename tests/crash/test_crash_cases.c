@@ -323,7 +323,7 @@ static void half_a_header_of_a_record_is_no_record(void **state)
 	assert_int_equal(torn, 15);
 }
 
-#define ROW_BYTES 40u
+#define ROW_BYTES 56u
 #define ROW_WORDS (ROW_BYTES / 8)
 
 /* Words of a file of the image. */

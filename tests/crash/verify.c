@@ -12,7 +12,7 @@
 /* FORMAT.md */
 #define NPY_HEADER_BYTES 4096u
 #define NPY_MUTABLE_BYTES 512u
-#define META_BYTES 40u
+#define META_BYTES 56u
 
 static void crash_fail(const struct run *run, const struct run_crash *crash, const char *what,
                        const char *why)

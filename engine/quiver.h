@@ -538,6 +538,8 @@ struct quiver_stats {
 	uint32_t autocompact_percent;
 	bool read_only; /* opened so */
 	bool failed; /* turned read-only by a failed sync or log write */
+	uint32_t format_version; /* of the files; below QUIVER_FORMAT_VERSION only where they are
+	                            of an older one and read-only. 0: it has none */
 };
 /* A snapshot; costs a few system calls (store_bytes). Fills as much as stats->size has
  * room for. */

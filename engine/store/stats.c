@@ -80,4 +80,5 @@ void local_stats(struct quiver *store, struct quiver_stats *stats)
 	stats->autocompact_percent = atomic_load(&store->autocompact_percent);
 	stats->read_only = store->health.read_only;
 	stats->failed = health_failed(&store->health);
+	stats->format_version = store->superblock.now.version;
 }

@@ -30,6 +30,8 @@ static const struct {
 	{ TREE_CONTROL, TREE_UUID, "uuid" },
 	{ TREE_CONTROL, TREE_VERSION, "version" },
 	{ TREE_CONTROL, TREE_FORMAT_VERSION, "format_version" },
+	{ TREE_CONTROL, TREE_LABEL, "label" },
+	{ TREE_CONTROL, TREE_METRIC, "metric" },
 };
 
 #define FIXED_COUNT (sizeof(fixed) / sizeof(fixed[0]))

@@ -47,6 +47,8 @@ enum tree_node {
 	TREE_UUID,
 	TREE_VERSION,
 	TREE_FORMAT_VERSION,
+	TREE_LABEL,
+	TREE_METRIC,
 	TREE_CONTROL_END, /* one past the last */
 
 	TREE_VECTOR_BASE = 64,

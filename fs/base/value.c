@@ -21,6 +21,12 @@ const char *value_trim(const char *bytes, size_t size, size_t *length)
 	return bytes;
 }
 
+const char *value_line(const char *bytes, size_t size, size_t *length)
+{
+	*length = size > 0 && bytes[size - 1] == '\n' ? size - 1 : size;
+	return bytes;
+}
+
 int value_parse_u64(const char *bytes, size_t length, uint64_t *number)
 {
 	uint64_t sum = 0;

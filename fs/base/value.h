@@ -12,6 +12,9 @@
  * and newlines at either end. *length may become 0. */
 const char *value_trim(const char *bytes, size_t size, size_t *length);
 
+/* The same of what blanks belong to: without one newline at its end. */
+const char *value_line(const char *bytes, size_t size, size_t *length);
+
 /* Digits and nothing else; leading zeros are fine. -EINVAL otherwise, or where it
  * does not fit. */
 int value_parse_u64(const char *bytes, size_t length, uint64_t *number);

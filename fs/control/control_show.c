@@ -139,6 +139,24 @@ void show_uuid(struct fs *fs, FILE *out)
 	fprintf(out, "%s\n", text);
 }
 
+/* "" is an empty file. */
+void show_label(struct fs *fs, FILE *out)
+{
+	struct quiver_description description;
+
+	quiver_describe(fs->store, &description);
+	if (description.label[0] != '\0')
+		fprintf(out, "%s\n", description.label);
+}
+
+void show_metric(struct fs *fs, FILE *out)
+{
+	struct quiver_description description;
+
+	quiver_describe(fs->store, &description);
+	fprintf(out, "%s\n", quiver_metric_name(description.metric));
+}
+
 void show_version(struct fs *fs, FILE *out)
 {
 	(void)fs;
@@ -147,6 +165,8 @@ void show_version(struct fs *fs, FILE *out)
 
 void show_format_version(struct fs *fs, FILE *out)
 {
-	(void)fs;
-	fprintf(out, "%d\n", QUIVER_FORMAT_VERSION);
+	struct quiver_stats stats = { .size = sizeof(stats) };
+
+	quiver_stats(fs->store, &stats);
+	fprintf(out, "%" PRIu32 "\n", stats.format_version);
 }

@@ -12,6 +12,9 @@
 /* As much of a bad value as a message shows. */
 #define SHOWN_BYTES 64
 
+#define EXPECTED_LABEL "at most 1024 bytes of UTF-8 without control characters"
+#define EXPECTED_METRIC "l2, cosine, ip or, of a store of b1 or u1, hamming"
+
 /* Report a value that makes no sense. -EINVAL. */
 static int refuse_value(struct control_write *write, const char *name, const char *expected)
 {
@@ -104,6 +107,32 @@ int store_autocompact_percent(struct control_write *write)
 	if (value_parse_u64(value, length, &percent) < 0 || percent > 100)
 		return refuse_value(write, "autocompact_percent", "a number from 0 (never) to 100");
 	return quiver_set_autocompact(write->attempt.fs->store, (uint32_t)percent);
+}
+
+int store_label(struct control_write *write)
+{
+	size_t length;
+	const char *text = value_line(write->attempt.data, write->attempt.data_bytes, &length);
+	int err = quiver_set_label(write->attempt.fs->store, text, length);
+
+	return err == -EINVAL ? refuse_value(write, "label", EXPECTED_LABEL) : err;
+}
+
+int store_metric(struct control_write *write)
+{
+	struct quiver *store = write->attempt.fs->store;
+	size_t length;
+	const char *value = value_line(write->attempt.data, write->attempt.data_bytes, &length);
+
+	for (enum quiver_metric metric = QUIVER_L2; metric <= QUIVER_HAMMING; metric++) {
+		if (value_is(value, length, quiver_metric_name(metric))) {
+			int err = quiver_set_metric(store, metric);
+
+			return err == -EINVAL ? refuse_value(write, "metric", EXPECTED_METRIC)
+			                      : err;
+		}
+	}
+	return refuse_value(write, "metric", EXPECTED_METRIC);
 }
 
 int store_errors(struct control_write *write)

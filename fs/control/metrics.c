@@ -136,8 +136,8 @@ static void put_number(FILE *out, const struct quiver_stats *stats, const struct
 	}
 }
 
-/* A path as ASCII on one line: what is not printable, and the backslash, as \ooo.
- * Within a label the backslash is doubled, since the label has escapes of its own. */
+/* A path, or the store's label, as ASCII on one line: what is not printable, and the backslash, as
+ * \ooo. Within a label of a metric the backslash is doubled, since that has escapes of its own. */
 static void put_path(FILE *out, const char *path, bool in_label)
 {
 	for (; *path; path++) {
@@ -148,19 +148,37 @@ static void put_path(FILE *out, const char *path, bool in_label)
 	}
 }
 
+/* UTF-8 within a label of a metric. */
+static void put_utf8(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\\' || *text == '"')
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+}
+
 /* ---- stats -------------------------------------------------------------- */
 
 /* What the store is and who serves it. */
 static void stats_identity(struct fs *fs, const struct quiver_stats *stats, FILE *out)
 {
+	struct quiver_description description;
 	char uuid[UUID_TEXT_BYTES];
 
 	uuid_text(fs->geometry.uuid, uuid);
+	quiver_describe(fs->store, &description);
 	fprintf(out, "version %s\n", QUIVERFS_VERSION);
-	fprintf(out, "format_version %d\n", QUIVER_FORMAT_VERSION);
+	fprintf(out, "format_version %" PRIu32 "\n", stats->format_version);
 	fprintf(out, "uuid %s\n", uuid);
 	fprintf(out, "dim %" PRIu32 "\n", fs->geometry.dim);
 	fprintf(out, "dtype %s\n", quiver_dtype_name(fs->geometry.dtype));
+	fprintf(out, "metric %s\n", quiver_metric_name(description.metric));
+	if (description.label[0] != '\0') {
+		fprintf(out, "label ");
+		put_path(out, description.label, false);
+		fputc('\n', out);
+	}
 	fprintf(out, "pid %ld\n", (long)getpid());
 	fprintf(out, "store ");
 	put_path(out, fs->store_path, false);
@@ -248,16 +266,20 @@ static void metric_numbers(struct fs *fs, FILE *out, const struct quiver_stats *
 
 static void metric_info(struct fs *fs, const struct quiver_stats *stats, FILE *out)
 {
+	struct quiver_description description;
 	char uuid[UUID_TEXT_BYTES];
 
 	uuid_text(fs->geometry.uuid, uuid);
+	quiver_describe(fs->store, &description);
 	metric_head(out, "info", "", "gauge", "Always 1; what is mounted, in the labels.");
-	fprintf(out, "quiverfs_info{version=\"%s\",format_version=\"%d\",uuid=\"%s\",",
-	        QUIVERFS_VERSION, QUIVER_FORMAT_VERSION, uuid);
+	fprintf(out, "quiverfs_info{version=\"%s\",format_version=\"%" PRIu32 "\",uuid=\"%s\",",
+	        QUIVERFS_VERSION, stats->format_version, uuid);
 	fprintf(out, "dim=\"%" PRIu32 "\",dtype=\"%s\",durability=\"%s\",transport=\"%s\",",
 	        fs->geometry.dim, quiver_dtype_name(fs->geometry.dtype),
 	        quiver_durability_name(stats->durability), transport_name(fs));
-	fprintf(out, "store=\"");
+	fprintf(out, "metric=\"%s\",label=\"", quiver_metric_name(description.metric));
+	put_utf8(out, description.label);
+	fprintf(out, "\",store=\"");
 	put_path(out, fs->store_path, true);
 	fprintf(out, "\",mount=\"");
 	put_path(out, fs->mount_point, true);

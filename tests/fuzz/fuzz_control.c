@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/description.h"
 #include "fs/base/value.h"
 #include "fs/control/put_records.h"
 #include "fs/daemon/options.h"
@@ -30,6 +31,54 @@ int fuse_opt_add_opt_escaped(char **list, const char *option)
 	return 0;
 }
 
+/* Table 3-7 of the Unicode standard: the sequences there are, by their first two bytes. What follows
+ * those is 0x80 to 0xbf. */
+static const struct {
+	uint8_t first_low, first_high;
+	uint8_t second_low, second_high; /* 0: none */
+	uint8_t length;
+} sequences[] = {
+	{ 0x00, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+	{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+	{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
+/* How long the character is; 0 where there is none, or it is a control character. */
+static size_t character(const uint8_t *at, size_t left)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < sizeof(sequences) / sizeof(sequences[0]); i++)
+		if (at[0] >= sequences[i].first_low && at[0] <= sequences[i].first_high &&
+		    sequences[i].length <= left &&
+		    (sequences[i].length == 1 ||
+		     (at[1] >= sequences[i].second_low && at[1] <= sequences[i].second_high)))
+			length = sequences[i].length;
+	for (size_t i = 2; i < length; i++)
+		if (at[i] < 0x80 || at[i] > 0xbf)
+			return 0;
+	if (length == 1 && (at[0] < 0x20 || at[0] == 0x7f))
+		return 0;
+	return length == 2 && at[0] == 0xc2 && at[1] < 0xa0 ? 0 : length;
+}
+
+/* What is taken for a label is one line of UTF-8. */
+static void labels(const char *bytes, size_t size)
+{
+	size_t length;
+	size_t at = 0;
+	size_t step = 1;
+	const char *text = value_line(bytes, size, &length);
+
+	FUZZ_CHECK(text == bytes && size - length <= 1);
+	FUZZ_CHECK(length == size || bytes[length] == '\n');
+	while (at < length && step > 0) {
+		step = character((const uint8_t *)text + at, length - at);
+		at += step;
+	}
+	FUZZ_CHECK(description_label_is_valid(text, length) == (at == length));
+}
+
 static void values(const char *bytes, size_t size)
 {
 	char shown[64];
@@ -38,9 +87,11 @@ static void values(const char *bytes, size_t size)
 	size_t length;
 	const char *value = value_trim(bytes, size, &length);
 	enum quiver_durability mode;
+	enum quiver_metric metric;
 	enum quiver_dtype dtype;
 
 	FUZZ_CHECK(value >= bytes && value + length <= bytes + size);
+	labels(bytes, size);
 	value_show(value, length, shown, sizeof(shown));
 	FUZZ_CHECK(strlen(shown) < sizeof(shown));
 	if (value_parse_u64(value, length, &number) == 0) {
@@ -51,6 +102,8 @@ static void values(const char *bytes, size_t size)
 		FUZZ_CHECK(value_starts_with(value, length, "start"));
 	if (quiver_durability_parse(shown, &mode) == 0)
 		FUZZ_CHECK(strcmp(quiver_durability_name(mode), shown) == 0);
+	if (quiver_metric_parse(shown, &metric) == 0)
+		FUZZ_CHECK(strcmp(quiver_metric_name(metric), shown) == 0);
 	if (quiver_dtype_parse(shown, &dtype) == 0)
 		FUZZ_CHECK(strcmp(quiver_dtype_name(dtype), shown) == 0);
 }
@@ -121,6 +174,10 @@ static const char *const texts[] = {
 	"18446744073709551615",
 	"f4",
 	"u1",
+	"cosine\n",
+	"hamming",
+	"bge-m3, gr\xc3\xb6\xc3\x9fte \xe6\x96\x87 \xf0\x9f\x98\x80\n",
+	"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\xc2\xa0",
 	"ro,noatime,allow_other,default_permissions",
 	"durability=always,commit=5,autocompact=30,uid=1000,gid=1000,umask=022",
 	"io_uring=off,clone_fd,max_idle_threads=4",

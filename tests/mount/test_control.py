@@ -18,7 +18,7 @@ from prometheus import parse_metrics
 TRIGGERS = ["flush", "checkpoint", "compact", "verify"]
 SETTINGS = ["durability", "reserve", "autocompact_percent"]
 VALUES = ["dim", "dtype", "count", "slots", "uuid", "version", "format_version"]
-READABLE = TRIGGERS + SETTINGS + VALUES + ["errors", "stats", "metrics"]
+READABLE = TRIGGERS + SETTINGS + VALUES + ["errors", "label", "metric", "stats", "metrics"]
 
 
 def record(vector, data):
@@ -49,7 +49,7 @@ def test_the_values(stores):
     assert mnt.control("count") == "0\n"
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n", mnt.control("uuid"))
     assert mnt.control("version").strip() in quiverfs("--version").stdout
-    assert mnt.control("format_version") == "1\n"
+    assert mnt.control("format_version") == "2\n"
     uuid = mnt.control("uuid")
     mnt.put(5, bytes(768))
     assert mnt.control("count") == "1\n"
@@ -529,7 +529,7 @@ def test_a_read_only_mount_shows_all_and_changes_nothing(stores, rng):
         text = os.read(fd, 1 << 20)
         os.close(fd)
         assert text.isascii()
-        assert text.endswith(b"\n") or name == "errors"
+        assert text.endswith(b"\n") or name in ("errors", "label")
     assert mnt.control("count") == "30\n"
     parse_metrics(mnt.control("metrics"))
     for _ in range(50):

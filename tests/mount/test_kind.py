@@ -191,6 +191,20 @@ def test_what_the_store_cannot_do_is_refused(remote):
     assert mnt.control("compact") == "idle\n"
 
 
+def test_a_label_that_cannot_be_set_is_refused_as_it_is(remote):
+    mnt = remote.mnt
+    mnt.control("label", "as it was")
+    remote.fail("set_label", "set_metric", error=errno.ETIMEDOUT)
+    for name, value in (("label", "another"), ("metric", "ip")):
+        expect(errno.ETIMEDOUT, mnt.control, name, value)
+        assert any(f"control/{name}: {value}: " in line for line in mnt.errors())
+    assert (mnt.control("label"), mnt.control("metric")) == ("as it was\n", "l2\n")
+    mnt.control("label", "another")
+    mnt.control("metric", "ip")
+    assert (mnt.control("label"), mnt.control("metric")) == ("another\n", "ip\n")
+    mnt.forget_errors()
+
+
 def test_a_rename_of_an_id_is_left_to_mv(remote):
     mnt = remote.mnt
     mnt.put(1, vector(mnt, 1))

@@ -28,6 +28,24 @@ static void blanks_at_the_ends_do_not_count(void **state)
 	}
 }
 
+static void one_newline_ends_a_line(void **state)
+{
+	static const struct {
+		const char *written;
+		size_t length;
+	} all[] = { { "", 0 },      { "\n", 0 },    { "\n\n", 1 }, { "a", 1 },    { "a\n", 1 },
+		    { " a \n", 3 }, { "a\n\n", 2 }, { "a\nb", 3 }, { "a\r\n", 2 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		size_t length = 99;
+
+		assert_ptr_equal(value_line(all[i].written, strlen(all[i].written), &length),
+		                 all[i].written);
+		assert_int_equal(length, all[i].length);
+	}
+}
+
 static void numbers_are_digits_that_fit(void **state)
 {
 	static const char *const bad[] = { "",    "-1",
@@ -188,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blanks_at_the_ends_do_not_count),
+		cmocka_unit_test(one_newline_ends_a_line),
 		cmocka_unit_test(numbers_are_digits_that_fit),
 		cmocka_unit_test(words_are_compared_whole),
 		cmocka_unit_test(messages_show_printable_ascii_of_bounded_length),

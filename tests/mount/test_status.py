@@ -55,8 +55,8 @@ def test_it_shows_what_is_in_it_mounted_or_not(mnt, rng):
         mnt.put(vector, rng.randbytes(mnt.size))
     text = screen(mnt.point)
     assert text.startswith(f"{mnt.point}: mounted\n")
-    assert line_of(text, "vectors") == "1,500, dim 25, dtype f4, 100 bytes each"
-    assert line_of(text, "store") == f"{mnt.store.path}, process {mnt.pid}"
+    assert line_of(text, "vectors") == "1,500, dim 25, dtype f4, metric l2, 100 bytes each"
+    assert line_of(text, "store") == f"{mnt.store.path}, process {mnt.pid}, format 2"
     assert line_of(text, "durability") == "fsync"
     assert re.fullmatch(r" +1,500( +[\d.]+ (ns|us|ms|s)){4}", line_of(text, "commit"))
     assert line_of(text, "in all").split()[2] == "1,500"
@@ -178,8 +178,8 @@ def test_json_is_flat_and_of_plain_types(mnt):
     found = facts(mnt.point)
     assert found["mounted"] is True and found["failed"] is False and found["read_only"] is False
     assert isinstance(found["uuid"], str) and isinstance(found["version"], str)
-    texts = {"mount", "store", "version", "uuid", "dtype", "transport", "transport_reason",
-             "durability", "compact", "verify"}
+    texts = {"mount", "store", "version", "uuid", "dtype", "metric", "label", "transport",
+             "transport_reason", "durability", "compact", "verify"}
     for key, value in found.items():
         assert isinstance(value, str) == (key in texts), key
         assert not isinstance(value, (dict, list)) and value is not None

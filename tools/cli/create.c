@@ -9,6 +9,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+struct create_arguments {
+	char *store;
+	struct quiver_geometry geometry;
+	struct quiver_description description;
+};
 
 static error_t take_dim(void *to, char *text, const struct argp_state *state)
 {
@@ -33,37 +40,71 @@ static error_t take_dtype(void *to, char *text, const struct argp_state *state)
 	return 0;
 }
 
-static void check_geometry(void *to, const struct argp_state *state)
+static error_t take_metric(void *to, char *text, const struct argp_state *state)
 {
-	const struct quiver_geometry *geometry = to;
+	if (quiver_metric_parse(text, to) < 0)
+		argp_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'", text);
+	return 0;
+}
 
-	if (geometry->dim == 0)
+/* What is in it the engine looks at. */
+static error_t take_label(void *to, char *text, const struct argp_state *state)
+{
+	size_t length = strlen(text);
+
+	if (length > QUIVER_LABEL_BYTES_MAX)
+		argp_error(state, "--label: expected at most %u bytes, got %zu",
+		           QUIVER_LABEL_BYTES_MAX, length);
+	memcpy(to, text, length + 1);
+	return 0;
+}
+
+static void check_arguments(void *to, const struct argp_state *state)
+{
+	const struct create_arguments *arguments = to;
+	enum quiver_dtype dtype = arguments->geometry.dtype;
+
+	if (arguments->geometry.dim == 0)
 		argp_error(state, "--dim is missing: the number of elements of a vector");
+	if (arguments->description.metric == QUIVER_HAMMING && dtype != QUIVER_B1 &&
+	    dtype != QUIVER_U1)
+		argp_error(state, "--metric: hamming is for stores of b1 or u1, not %s",
+		           quiver_dtype_name(dtype));
 }
 
 /* Read the arguments. A negative errno. */
-static int parse(int argc, char **argv, char **store, struct quiver_geometry *geometry)
+static int parse(int argc, char **argv, struct create_arguments *parsed)
 {
 	const struct argument_option options[] = {
 		{ "dim", 0, "D", "Elements of a vector, 1 to 65536 (needed)", .take = take_dim,
-		  .to = &geometry->dim },
+		  .to = &parsed->geometry.dim },
 		{ "dtype", 0, "TYPE",
 		  "Type of an element, little-endian: f4 (float32, the default), f2 (float16), f8 "
 		  "(float64), i1 (int8) or u1 (uint8)",
-		  .take = take_dtype, .to = &geometry->dtype },
+		  .take = take_dtype, .to = &parsed->geometry.dtype },
+		{ "metric", 0, "METRIC",
+		  "How the vectors are to be compared: l2 (the default), cosine, ip (inner "
+		  "product) or hamming (of b1 and u1)",
+		  .take = take_metric, .to = &parsed->description.metric },
+		{ "label", 0, "TEXT",
+		  "What people should know: which model made the vectors, and how; up to 1024 "
+		  "bytes of UTF-8",
+		  .take = take_label, .to = parsed->description.label },
 		{ 0 },
 	};
 	const struct arguments arguments = {
 		.usage = "STORE --dim D",
 		.help = "Make an empty store for vectors of D elements in the folder STORE, which "
 			"must not exist or be empty.\v"
-			"The dim and the type of a store are fixed for its life.",
+			"The dim and the type of a store are fixed for its life; metric and label "
+			"can be "
+			"set later, by control/metric and control/label of its mount.",
 		.options = options,
-		.words = { store },
+		.words = { &parsed->store },
 		.least = 1,
 		.missing = "the STORE is missing: the folder to be made",
-		.check = check_geometry,
-		.to = geometry,
+		.check = check_arguments,
+		.to = parsed,
 	};
 
 	return arguments_parse(&arguments, argc, argv);
@@ -71,20 +112,22 @@ static int parse(int argc, char **argv, char **store, struct quiver_geometry *ge
 
 int create_command(int argc, char **argv)
 {
-	struct quiver_geometry geometry = { .dtype = QUIVER_F4 };
+	struct create_arguments arguments = { .geometry = { .dtype = QUIVER_F4 } };
+	const struct quiver_geometry *geometry = &arguments.geometry;
+	const struct quiver_description *description = &arguments.description;
 	struct quiver_error error = { "" };
-	char *store = NULL;
 	int result;
 
-	if (parse(argc, argv, &store, &geometry) < 0)
+	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
-	result = quiver_create(store, &geometry, NULL, NULL, &error);
+	result = quiver_create(arguments.store, geometry, description, NULL, &error);
 	if (result < 0) {
-		say_engine(store, error.text, result);
+		say_engine(arguments.store, error.text, result);
 		return STATUS_FAILED;
 	}
-	(void)printf("%s: an empty store, dim %u, dtype %s, %u bytes a vector\n", store,
-	             geometry.dim, quiver_dtype_name(geometry.dtype),
-	             geometry.dim * quiver_dtype_bytes(geometry.dtype));
+	(void)printf("%s: an empty store, dim %u, dtype %s, metric %s, %u bytes a vector\n",
+	             arguments.store, geometry->dim, quiver_dtype_name(geometry->dtype),
+	             quiver_metric_name(description->metric),
+	             quiver_vector_bytes(geometry->dim, geometry->dtype));
 	return STATUS_OK;
 }

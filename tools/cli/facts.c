@@ -20,16 +20,21 @@ static void print_store(struct quiver *store, FILE *out)
 {
 	const struct quiver_geometry *geometry = quiver_geometry(store);
 	struct quiver_stats stats = { .size = sizeof(stats) };
+	struct quiver_description description;
 	struct quiver_space space;
 
 	quiver_stats(store, &stats);
-	(void)fprintf(out, "version %s\nformat_version %d\nuuid ", QUIVERFS_VERSION,
-	              QUIVER_FORMAT_VERSION);
+	quiver_describe(store, &description);
+	(void)fprintf(out, "version %s\nformat_version %" PRIu32 "\nuuid ", QUIVERFS_VERSION,
+	              stats.format_version);
 	for (size_t i = 0; i < sizeof(geometry->uuid); i++)
 		(void)fprintf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
 		              geometry->uuid[i]);
 	(void)fprintf(out, "\ndim %" PRIu32 "\ndtype %s\n", geometry->dim,
 	              quiver_dtype_name(geometry->dtype));
+	(void)fprintf(out, "metric %s\n", quiver_metric_name(description.metric));
+	if (description.label[0] != '\0')
+		(void)fprintf(out, "label %s\n", description.label);
 	(void)fprintf(out, "count %" PRIu64 "\nslots %" PRIu64 "\nslots_used %" PRIu64 "\n",
 	              stats.count, stats.slots, stats.slots_used);
 	(void)fprintf(out, "slots_free %" PRIu64 "\nslots_retired %" PRIu64 "\n", stats.slots_free,
@@ -105,7 +110,7 @@ static int ask_mount(struct session *session, struct facts *facts)
 /* ---- taking apart ------------------------------------------------------- */
 
 /* Cut the text into lines and each at its first blank. */
-static void parse_lines(struct facts *facts)
+static void parse_lines(struct facts *facts, bool live)
 {
 	char *rest = facts->text, *line, *blank;
 
@@ -114,8 +119,10 @@ static void parse_lines(struct facts *facts)
 		if (blank == NULL)
 			continue;
 		*blank = '\0';
-		if (strcmp(line, "store") == 0 || strcmp(line, "mount") == 0)
-			octal_decode(blank + 1); /* bytes that would break the lines */
+		/* Bytes that would break the lines. */
+		if (live && (strcmp(line, "store") == 0 || strcmp(line, "mount") == 0 ||
+		             strcmp(line, "label") == 0))
+			octal_decode(blank + 1);
 		facts->list[facts->count].key = line;
 		facts->list[facts->count].value = blank + 1;
 		facts->count++;
@@ -134,7 +141,7 @@ int facts_get(struct session *session, struct facts *facts)
 		facts_free(facts);
 		return result;
 	}
-	parse_lines(facts);
+	parse_lines(facts, session->target.live);
 	return 0;
 }
 

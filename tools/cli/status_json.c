@@ -60,7 +60,7 @@ static json_t *make_value(const char *text)
 /* Whether the key is a version or a name, which stays text whatever it looks like. */
 static bool is_text(const char *key)
 {
-	static const char *const keys[] = { "version", "uuid", "store", "mount" };
+	static const char *const keys[] = { "version", "uuid", "store", "mount", "label" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(key, keys[i]) == 0)
@@ -95,6 +95,8 @@ int status_print_json(const struct session *session, const struct facts *facts, 
 		                             make_text(session->target.path)) < 0;
 	for (size_t i = 0; i < facts->count && !failed; i++)
 		failed = add_fact(object, &facts->list[i]) < 0;
+	if (!failed && facts_find(facts, "label") == NULL)
+		failed = json_object_set_new(object, "label", json_string("")) < 0;
 	if (!failed)
 		failed = json_dumpf(object, stdout, layout | JSON_REAL_PRECISION(9)) < 0 ||
 		         putchar('\n') == EOF;

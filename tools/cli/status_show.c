@@ -191,11 +191,16 @@ static void show_contents(const struct screen *screen, const struct session *ses
                           const struct facts *facts)
 {
 	const struct quiver_geometry *geometry = &session->geometry;
+	const char *label = facts_find(facts, "label");
 	char a[FIGURE_BYTES], b[FIGURE_BYTES];
 
-	screen_line(screen, SCREEN_BOLD, "vectors", "%s, dim %" PRIu32 ", dtype %s, %s bytes each",
+	if (label != NULL)
+		screen_line(screen, SCREEN_BOLD, "label", "%s", label);
+	screen_line(screen, SCREEN_BOLD, "vectors",
+	            "%s, dim %" PRIu32 ", dtype %s, metric %s, %s bytes each",
 	            figure_count(facts_number(facts, "count"), a), geometry->dim,
-	            quiver_dtype_name(geometry->dtype), figure_count(geometry->vector_bytes, b));
+	            quiver_dtype_name(geometry->dtype), or_unknown(facts_find(facts, "metric")),
+	            figure_count(geometry->vector_bytes, b));
 	show_slots(screen, facts);
 	show_disk(screen, facts);
 	screen_line(screen, SCREEN_BOLD, "log, index", "%s of log on disk, %s of index in memory",
@@ -338,9 +343,13 @@ void status_show(const struct screen *screen, const struct session *session,
 	show_notes(screen, session, facts);
 	show_errors(screen, session, facts);
 	if (live)
-		screen_line(screen, SCREEN_BOLD, "store", "%s, process %s",
+		screen_line(screen, SCREEN_BOLD, "store", "%s, process %s, format %s",
 		            or_unknown(facts_find(facts, "store")),
-		            or_unknown(facts_find(facts, "pid")));
+		            or_unknown(facts_find(facts, "pid")),
+		            or_unknown(facts_find(facts, "format_version")));
+	else
+		screen_line(screen, SCREEN_BOLD, "store", "format %s",
+		            or_unknown(facts_find(facts, "format_version")));
 	show_contents(screen, session, facts);
 	if (!live)
 		return;

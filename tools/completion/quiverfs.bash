@@ -8,7 +8,7 @@ _quiverfs_mount_options='ro rw allow_other uid= gid= umask= durability= commit= 
 _quiverfs_options() {
 	local common='--help --usage --version'
 	case $1 in
-	create | mkfs.quiverfs) echo "--dim --dtype $common" ;;
+	create | mkfs.quiverfs) echo "--dim --dtype --metric --label $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
 	import) echo "--format --dataset --ids --start-id --words --on-duplicate --convert
@@ -53,7 +53,8 @@ _quiverfs() {
 	fi
 	case $command:$before in
 	*:--dtype) COMPREPLY=($(compgen -W 'f4 f2 f8 i1 u1' -- "$word")) ;;
-	*:--dim | *:--start-id) ;;
+	*:--metric) COMPREPLY=($(compgen -W 'l2 cosine ip hamming' -- "$word")) ;;
+	*:--dim | *:--label | *:--start-id) ;;
 	mount*:-o) _quiverfs_mount_option "$word" ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;
 	*)

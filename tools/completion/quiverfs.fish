@@ -24,6 +24,8 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a check 
 
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dim -x -d 'Elements of a vector'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dtype -x -a 'f4 f2 f8 i1 u1' -d 'Type of an element'
+complete -c quiverfs -n '__fish_seen_subcommand_from create' -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are to be compared'
+complete -c quiverfs -n '__fish_seen_subcommand_from create' -l label -x -d 'What people should know'
 complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s f -d 'Stay in the foreground'
 complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s o -x -a "(__fish_append , $mount_options)" -d 'Mount options'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l format -x -a 'npy fvecs bvecs ivecs fbin u8bin i8bin safetensors hdf5 jsonl csv glove word2vec' -d 'Format of the file'
@@ -42,6 +44,8 @@ complete -c quiverfs -n '__fish_seen_subcommand_from check' -l repair -d 'Put ri
 
 complete -c mkfs.quiverfs -l dim -x -d 'Elements of a vector'
 complete -c mkfs.quiverfs -l dtype -x -a 'f4 f2 f8 i1 u1' -d 'Type of an element'
+complete -c mkfs.quiverfs -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are to be compared'
+complete -c mkfs.quiverfs -l label -x -d 'What people should know'
 
 complete -c mount.quiverfs -s s -d 'Leave out unknown mount options'
 complete -c mount.quiverfs -s f -d Fake

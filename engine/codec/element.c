@@ -30,15 +30,25 @@ static const struct kind kinds[ELEMENT_COUNT] = {
 	[ELEMENT_I8] = { "i8", 8, false, 0, 0 },
 	[ELEMENT_U8] = { "u8", 8, false, 0, 0 },
 	[ELEMENT_BF2] = { "bf2", 2, true, 0, 0 },
+	[ELEMENT_B1] = { "b1", 0, false, 0, 1 },
+	[ELEMENT_BOOL] = { "bool", 1, false, 0, 1 },
 };
 
-/* Half precision: 5 bits of exponent, 10 of mantissa. */
-#define HALF_MANTISSA_BITS 10
-#define HALF_EXPONENT_MAX 31u
-#define HALF_EXPONENT_BIAS 15
-#define HALF_INFINITY 0x7c00u
-/* Numbers from here on round to infinity. */
-#define HALF_OVERFLOW 65520.0
+/* A float of 16 bits: a sign, an exponent, a mantissa. The bias is the largest exponent, too. */
+struct narrow {
+	int mantissa_bits;
+	int bias;
+};
+
+static const struct narrow half = { 10, 15 }, brain = { 7, 127 };
+
+/* Of a double. */
+#define DOUBLE_MANTISSA_BITS 52
+#define DOUBLE_EXPONENT_MAX 0x7ffu
+#define DOUBLE_BIAS 1023
+/* Of a float. */
+#define FLOAT_MANTISSA_BITS 23
+#define FLOAT_INFINITY 0x7f800000u
 
 const char *element_name(enum element type)
 {
@@ -61,6 +71,12 @@ uint32_t element_bytes(enum element type)
 	return kinds[type].bytes;
 }
 
+size_t element_row_bytes(enum element type, size_t count)
+{
+	return type == ELEMENT_B1 ? (count + ELEMENT_BITS - 1) / ELEMENT_BITS
+	                          : count * kinds[type].bytes;
+}
+
 bool element_is_float(enum element type)
 {
 	return kinds[type].is_float;
@@ -80,60 +96,83 @@ void element_swap(void *elements, uint32_t bytes, size_t count)
 	}
 }
 
-/* A float from its bits; a NaN keeps its upper bits on the way to a double. */
+/* A float from its bits; a NaN keeps its own, which the processor would make a quiet one's. */
 static double float_of(uint32_t bits)
 {
-	float number;
+	uint32_t size = bits & ~UINT32_C(0x80000000);
+	double number;
+	float narrow;
 
-	memcpy(&number, &bits, sizeof(number));
-	return number;
+	if (size > FLOAT_INFINITY) {
+		uint64_t wide = (uint64_t)(bits ^ size) << 32 |
+		                (uint64_t)DOUBLE_EXPONENT_MAX << DOUBLE_MANTISSA_BITS |
+		                (uint64_t)(size - FLOAT_INFINITY)
+		                        << (DOUBLE_MANTISSA_BITS - FLOAT_MANTISSA_BITS);
+
+		memcpy(&number, &wide, sizeof(number));
+		return number;
+	}
+	memcpy(&narrow, &bits, sizeof(narrow));
+	return narrow;
 }
 
 static double half_of(uint16_t bits)
 {
-	unsigned exponent = bits >> HALF_MANTISSA_BITS & HALF_EXPONENT_MAX;
+	unsigned exponent = bits >> half.mantissa_bits & 0x1fu;
 	uint32_t mantissa = bits & 0x3ffu;
 	uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
 	double number;
 
-	if (exponent == HALF_EXPONENT_MAX)
-		return float_of(sign | 0x7f800000u | mantissa << 13);
+	if (exponent == 0x1fu)
+		return float_of(sign | FLOAT_INFINITY |
+		                mantissa << (FLOAT_MANTISSA_BITS - half.mantissa_bits));
 	if (exponent == 0)
-		number = ldexp(mantissa, 1 - HALF_EXPONENT_BIAS - HALF_MANTISSA_BITS);
+		number = ldexp(mantissa, 1 - half.bias - half.mantissa_bits);
 	else
-		number = ldexp(mantissa | 0x400u,
-		               (int)exponent - HALF_EXPONENT_BIAS - HALF_MANTISSA_BITS);
+		number = ldexp(mantissa | 0x400u, (int)exponent - half.bias - half.mantissa_bits);
 	return sign != 0 ? -number : number;
 }
 
-/* The nearest half, straight from the double, so rounded once. */
-static uint16_t half_from(double number)
+/* The upper bits of a NaN's mantissa, as many as there is room for, and never none of them:
+ * that would be infinity. */
+static uint64_t nan_mantissa(uint64_t bits, int room)
 {
-	uint16_t sign = signbit(number) ? 0x8000u : 0;
-	double size = fabs(number);
-	double scaled;
-	int exponent;
+	uint64_t mantissa = (bits & ((UINT64_C(1) << DOUBLE_MANTISSA_BITS) - 1)) >>
+	                    (DOUBLE_MANTISSA_BITS - room);
 
-	if (isnan(number)) {
-		float narrow = (float)number;
-		uint32_t bits;
+	return mantissa != 0 ? mantissa : UINT64_C(1) << (room - 1);
+}
 
-		memcpy(&bits, &narrow, sizeof(bits));
-		return (uint16_t)(sign | HALF_INFINITY | 0x200u | (bits >> 13 & 0x3ffu));
+/* The nearest float of 16 bits, straight from the double, so rounded once. */
+static uint16_t narrow_from(double number, const struct narrow *to)
+{
+	const uint64_t hidden = UINT64_C(1) << DOUBLE_MANTISSA_BITS;
+	const unsigned infinity = (2u * (unsigned)to->bias + 1) << to->mantissa_bits;
+	int dropped = DOUBLE_MANTISSA_BITS - to->mantissa_bits, exponent;
+	uint64_t bits, mantissa, kept, rest, middle;
+	unsigned sign;
+
+	memcpy(&bits, &number, sizeof(bits));
+	sign = (unsigned)(bits >> 48) & 0x8000u;
+	if (isnan(number))
+		return (uint16_t)(sign | infinity | nan_mantissa(bits, to->mantissa_bits));
+	exponent = (int)(bits >> DOUBLE_MANTISSA_BITS & DOUBLE_EXPONENT_MAX) - DOUBLE_BIAS;
+	if (exponent > to->bias)
+		return (uint16_t)(sign | infinity);
+	exponent += to->bias - 1; /* what is in front of the mantissa, but for its first one */
+	if (exponent < 0) {
+		dropped -= exponent;
+		exponent = 0;
 	}
-	if (size >= HALF_OVERFLOW)
-		return sign | HALF_INFINITY;
-	(void)frexp(size, &exponent);
-	exponent--; /* size is 1.x times 2 to this */
-	if (exponent < 1 - HALF_EXPONENT_BIAS || size == 0)
-		exponent = 1 - HALF_EXPONENT_BIAS;
-	scaled = rint(ldexp(size, HALF_MANTISSA_BITS - exponent));
-	/* A mantissa that rounds up to 2 carries into the exponent by itself. */
-	if (scaled < 1 << HALF_MANTISSA_BITS)
-		return (uint16_t)(sign | (unsigned)scaled);
-	return (uint16_t)(sign |
-	                  (((unsigned)(exponent + HALF_EXPONENT_BIAS - 1) << HALF_MANTISSA_BITS) +
-	                   (unsigned)scaled));
+	if (dropped > DOUBLE_MANTISSA_BITS + 1) /* less than half of the least there is */
+		return (uint16_t)sign;
+	mantissa = (bits & (hidden - 1)) | hidden;
+	kept = mantissa >> dropped;
+	rest = mantissa - (kept << dropped);
+	middle = UINT64_C(1) << (dropped - 1);
+	kept += rest > middle || (rest == middle && kept % 2 == 1);
+	/* A mantissa that rounds up to 2 carries into the exponent, up to infinity, by itself. */
+	return (uint16_t)(sign | (((unsigned)exponent << to->mantissa_bits) + (unsigned)kept));
 }
 
 /* Count a difference between what was and what is. */
@@ -189,6 +228,10 @@ double element_load(enum element type, const void *at, struct element_loss *loss
 		return wide_of(load64(at), loss);
 	case ELEMENT_BF2:
 		return float_of((uint32_t)load16(at) << 16);
+	case ELEMENT_B1:
+		return *(const uint8_t *)at >> (ELEMENT_BITS - 1);
+	case ELEMENT_BOOL:
+		return *(const uint8_t *)at;
 	case ELEMENT_COUNT:
 		break;
 	}
@@ -221,53 +264,102 @@ static int store_integer(enum element type, double number, void *to, struct elem
 	return 0;
 }
 
-int element_store(enum element type, double number, void *to, struct element_loss *loss)
+/* The nearest float, little-endian. */
+static void store_float(enum element type, double number, void *to, struct element_loss *loss)
 {
-	uint32_t bits32;
-	uint64_t bits64;
-	float narrow;
 	double stored = number;
+	uint64_t bits;
+	uint32_t bits32;
+	float narrow;
 
-	loss->elements++;
-	if (!kinds[type].is_float)
-		return store_integer(type, number, to, loss);
+	memcpy(&bits, &number, sizeof(bits));
 	if (type == ELEMENT_F2) {
-		bits64 = half_from(number);
-		stored = half_of((uint16_t)bits64);
+		bits = narrow_from(number, &half);
+		stored = half_of((uint16_t)bits);
+	} else if (type == ELEMENT_BF2) {
+		bits = narrow_from(number, &brain);
+		stored = float_of((uint32_t)bits << 16);
+	} else if (type == ELEMENT_F4 && isnan(number)) {
+		bits = (bits >> 32 & 0x80000000u) | FLOAT_INFINITY |
+		       nan_mantissa(bits, FLOAT_MANTISSA_BITS);
 	} else if (type == ELEMENT_F4) {
 		narrow = (float)number;
 		memcpy(&bits32, &narrow, sizeof(bits32));
-		bits64 = bits32;
+		bits = bits32;
 		stored = narrow;
-	} else {
-		memcpy(&bits64, &number, sizeof(bits64));
 	}
-	put_integer(to, bits64, kinds[type].bytes);
+	put_integer(to, bits, kinds[type].bytes);
 	if (isinf(stored) && isfinite(number))
 		loss->beyond++;
 	else if (isfinite(number))
 		count_loss(loss, stored - number);
+}
+
+/* Bit `place` of a byte, counted from its upper end. */
+static int store_bit(double number, uint8_t *to, unsigned place)
+{
+	unsigned others = place > 0 ? *to : 0;
+	unsigned bit = 0x80u >> place;
+
+	if (number != 0 && number != 1)
+		return -EDOM;
+	*to = (uint8_t)(number != 0 ? others | bit : others & ~bit);
+	return 0;
+}
+
+int element_store(enum element type, double number, void *to, struct element_loss *loss)
+{
+	return element_put(type, number, to, 0, loss);
+}
+
+double element_get(enum element type, const void *elements, size_t index, struct element_loss *loss)
+{
+	const unsigned char *from = elements;
+
+	if (type == ELEMENT_B1)
+		return from[index / ELEMENT_BITS] >> (ELEMENT_BITS - 1 - index % ELEMENT_BITS) & 1;
+	return element_load(type, from + index * kinds[type].bytes, loss);
+}
+
+int element_put(enum element type, double number, void *elements, size_t index,
+                struct element_loss *loss)
+{
+	unsigned char *to = elements;
+
+	loss->elements++;
+	if (type == ELEMENT_B1)
+		return store_bit(number, to + index / ELEMENT_BITS, index % ELEMENT_BITS);
+	to += index * kinds[type].bytes;
+	if (!kinds[type].is_float)
+		return store_integer(type, number, to, loss);
+	store_float(type, number, to, loss);
 	return 0;
 }
 
 int element_convert(enum element from_type, const void *from, enum element to_type, void *to,
                     size_t count, struct element_loss *loss, size_t *bad)
 {
-	const unsigned char *in = from;
-	unsigned char *out = to;
-
 	for (size_t i = 0; i < count; i++) {
-		double number = element_load(from_type, in, loss);
-		int result = element_store(to_type, number, out, loss);
+		double number = element_get(from_type, from, i, loss);
+		int result = from_type == ELEMENT_BOOL && number > 1 ? -EDOM : 0;
 
+		if (result == 0)
+			result = element_put(to_type, number, to, i, loss);
 		if (result < 0) {
 			*bad = i;
 			return result;
 		}
-		in += kinds[from_type].bytes;
-		out += kinds[to_type].bytes;
 	}
 	return 0;
+}
+
+const char *element_refusal(enum element from_type, enum element to_type)
+{
+	if (from_type == ELEMENT_BOOL)
+		return "a bool in it is neither 0 nor 1";
+	if (to_type == ELEMENT_B1)
+		return "a number in it is neither 0 nor 1, and a bit is nothing else";
+	return "a NaN cannot become an integer";
 }
 
 bool element_all_finite(enum element type, const void *elements, size_t count, size_t *bad)

@@ -10,9 +10,14 @@
 /* NumPy's own limit (64 since NumPy 2). */
 #define NPY_DIMENSIONS_MAX 64u
 
+/* Types that are no numbers of NumPy's. A void of two bytes is what np.save makes of a bfloat16
+ * of ml_dtypes (and jax, and MLX): there is nothing else that it could be a number of. */
+#define NPY_BOOL "b1"
+#define NPY_BFLOAT16 "V2"
+
 /* What a header says. */
 struct npy_array {
-	char type[4]; /* kind and item size: "f4", "u8"; NUL-terminated */
+	char type[4]; /* kind and item size: "f4", "u8", NPY_BOOL; NUL-terminated */
 	uint32_t item_bytes;
 	bool big_endian;
 	bool fortran; /* column after column */

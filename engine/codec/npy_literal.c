@@ -158,8 +158,6 @@ static const char *kind_reason(char kind)
 	switch (kind) {
 	case 'O':
 		return "it holds Python objects, which are never loaded";
-	case 'b':
-		return "it holds booleans";
 	case 'c':
 		return "it holds complex numbers";
 	case 'S':
@@ -176,21 +174,29 @@ static const char *kind_reason(char kind)
 	}
 }
 
+static bool is_number_type(const char *type)
+{
+	return type[0] != '\0' && strchr("fiu", type[0]) != NULL && type[1] != '\0' &&
+	       strchr("1248", type[1]) != NULL && type[2] == '\0' && strcmp(type, "f1") != 0;
+}
+
 /* Set the type of *array from a word like <f4. -EINVAL with a reason. */
 static int parse_type(struct cursor *cursor, const char *word, struct npy_array *array)
 {
 	char order = word[0];
 	const char *type = strchr("<>|=", order) != NULL && order != '\0' ? word + 1 : word;
-	const char *reason = kind_reason(type[0]);
+	bool known = is_number_type(type) || strcmp(type, NPY_BOOL) == 0;
+	bool pair = strcmp(type, NPY_BFLOAT16) == 0;
+	const char *reason = pair ? NULL : kind_reason(type[0]);
 
 	if (reason != NULL)
 		return npy_refuse(cursor->reason, "its type is '%s': %s", word, reason);
-	if (type[0] == '\0' || strchr("fiu", type[0]) == NULL || type[1] == '\0' ||
-	    strchr("1248", type[1]) == NULL || type[2] != '\0' || strcmp(type, "f1") == 0)
+	if (!known && !pair)
 		return npy_refuse(cursor->reason, "its type '%s' is not known here", word);
 	array->item_bytes = (uint32_t)(type[1] - '0');
 	array->big_endian = array->item_bytes > 1 && order == '>';
-	if (array->item_bytes > 1 && order != '<' && order != '>')
+	/* once loaded without its package, a bfloat16 is a void, which has no order */
+	if (array->item_bytes > 1 && order != '<' && order != '>' && !(pair && order == '|'))
 		return npy_refuse(cursor->reason,
 		                  "its type '%s' does not say little-endian ('<%s' is needed)",
 		                  word, type);

@@ -2,20 +2,17 @@
 #include "fs/base/view_bytes.h"
 
 #include <errno.h>
-#include <float.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/codec/element.h"
+#include "engine/codec/element_text.h"
 #include "engine/codec/npy.h"
 
 #include "fs/base/printable.h"
 
-/* The longest number that is written, "-2.2250738585072014e-308" and a newline. */
-#define NUMBER_BYTES_MAX 32u
 /* The longest number that is read: with all the digits that a double may have. */
 #define TOKEN_BYTES_MAX 1100u
 /* What a text may have for each number, and for all of them: np.savetxt writes 25. */
@@ -37,77 +34,11 @@ size_t view_npy_bytes(const struct quiver_geometry *geometry)
 
 size_t view_bytes_max(const struct quiver_geometry *geometry, enum tree_form form)
 {
+	/* of bits a file may have a bool for each */
 	if (form == TREE_FORM_NPY)
-		return NPY_PREFIX_BYTES_MAX + NPY_TEXT_BYTES_MAX + (size_t)geometry->vector_bytes;
+		return NPY_PREFIX_BYTES_MAX + NPY_TEXT_BYTES_MAX +
+		       (geometry->dtype == QUIVER_B1 ? geometry->dim : geometry->vector_bytes);
 	return (size_t)geometry->dim * TEXT_BYTES_PER_NUMBER + TEXT_BYTES_MORE;
-}
-
-/* ---- numbers ---- */
-
-/* Read a whole word as an element. A float is rounded once, not by way of a double.
- * -EINVAL no number, -ERANGE one that does not fit the type. */
-static int read_number(enum element type, const char *word, void *to)
-{
-	struct element_loss loss = { 0 };
-	char *end = NULL;
-	double number;
-
-	number = type == ELEMENT_F4 ? (double)strtof(word, &end) : strtod(word, &end);
-	if (end == word || *end != '\0')
-		return -EINVAL;
-	if (element_store(type, number, to, &loss) < 0 || loss.beyond > 0)
-		return -ERANGE;
-	if (!element_is_float(type) && loss.rounded > 0)
-		return -ERANGE;
-	/* 1e999 is infinity to strtod; the word itself says whether it is meant. */
-	if (isinf(number) && strpbrk(word, "iI") == NULL)
-		return -ERANGE;
-	return 0;
-}
-
-/* Whether both are the same, but for the bits of a NaN. */
-static bool same(enum element type, const void *a, const void *b)
-{
-	double one, other;
-
-	if (memcmp(a, b, element_bytes(type)) == 0)
-		return true;
-	one = element_load(type, a, NULL);
-	other = element_load(type, b, NULL);
-	return isnan(one) && isnan(other) && signbit(one) == signbit(other);
-}
-
-/* How many digits every decimal number keeps in the type, how many every number of the type
- * needs, and below what it has fewer bits. */
-struct precision {
-	int kept, most;
-	double normal;
-};
-
-static const struct precision *precision_of(enum element type)
-{
-	static const struct precision half = { 3, 5, 0x1p-14 };
-	static const struct precision single = { FLT_DIG, FLT_DECIMAL_DIG, FLT_MIN };
-	static const struct precision twice = { DBL_DIG, DBL_DECIMAL_DIG, DBL_MIN };
-
-	return type == ELEMENT_F2 ? &half : type == ELEMENT_F8 ? &twice : &single;
-}
-
-/* The number of characters. Up to the digits that are kept %g drops the zeros behind, so
- * the first text that is read back is the shortest that rounds the number. */
-static size_t write_number(enum element type, const void *element, char to[NUMBER_BYTES_MAX])
-{
-	const struct precision *precision = precision_of(type);
-	double number = element_load(type, element, NULL);
-	int digits = fabs(number) < precision->normal ? 1 : precision->kept;
-	unsigned char back[8];
-	int length;
-
-	do
-		length = snprintf(to, NUMBER_BYTES_MAX, "%.*g", digits, number);
-	while ((read_number(type, to, back) < 0 || !same(type, element, back)) &&
-	       ++digits <= precision->most);
-	return (size_t)length;
 }
 
 /* ---- text ---- */
@@ -116,14 +47,14 @@ static int encode_text(const struct quiver_geometry *geometry, const unsigned ch
                        char **bytes, size_t *size, size_t *room)
 {
 	enum element type = element_of(geometry);
-	char *text = malloc((size_t)geometry->dim * NUMBER_BYTES_MAX);
+	char *text = malloc((size_t)geometry->dim * ELEMENT_TEXT_BYTES);
 	size_t used = 0;
 	char *fitting;
 
 	if (text == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < geometry->dim; i++) {
-		used += write_number(type, vector + (size_t)i * element_bytes(type), text + used);
+		used += element_write(type, vector, i, text + used);
 		text[used++] = '\n';
 	}
 	fitting = realloc(text, used);
@@ -164,8 +95,9 @@ static int refuse_word(struct view_reason *reason, const struct cursor *cursor,
 {
 	printable_replace(word);
 	if (err == -ERANGE)
-		snprintf(reason->text, sizeof(reason->text), "line %u: %.40s is no %s",
-		         cursor->line, word, quiver_dtype_name(geometry->dtype));
+		snprintf(reason->text, sizeof(reason->text), "line %u: %.40s is no %s%s",
+		         cursor->line, word, quiver_dtype_name(geometry->dtype),
+		         geometry->dtype == QUIVER_B1 ? ", which is 0 or 1" : "");
 	else
 		snprintf(reason->text, sizeof(reason->text), "line %u: '%.40s' is no number",
 		         cursor->line, word);
@@ -182,15 +114,13 @@ static int decode_text(const struct quiver_geometry *geometry, const char *bytes
 	int length, err;
 
 	while ((length = next_word(&cursor, word)) != 0) {
-		unsigned char *to = vector + (size_t)count * element_bytes(type);
-
 		if (length > 0 && count == geometry->dim) {
 			snprintf(reason->text, sizeof(reason->text),
 			         "line %u: more than %" PRIu32 " numbers", cursor.line,
 			         geometry->dim);
 			return -EINVAL;
 		}
-		err = length < 0 ? -EINVAL : read_number(type, word, to);
+		err = length < 0 ? -EINVAL : element_read_word(type, word, vector, count);
 		if (err != 0)
 			return refuse_word(reason, &cursor, geometry, word, err);
 		count++;
@@ -204,6 +134,24 @@ static int decode_text(const struct quiver_geometry *geometry, const char *bytes
 
 /* ---- NumPy ---- */
 
+/* NumPy has neither bfloat16 nor bits: what stands for them in a header. */
+static const char *npy_type(const struct quiver_geometry *geometry)
+{
+	switch (geometry->dtype) {
+	case QUIVER_BF2:
+		return "u2";
+	case QUIVER_B1:
+		return "u1";
+	default:
+		return quiver_dtype_name(geometry->dtype);
+	}
+}
+
+static uint32_t npy_length(const struct quiver_geometry *geometry)
+{
+	return geometry->dtype == QUIVER_B1 ? geometry->vector_bytes : geometry->dim;
+}
+
 static int encode_npy(const struct quiver_geometry *geometry, const void *vector, char **bytes,
                       size_t *size, size_t *room)
 {
@@ -212,7 +160,7 @@ static int encode_npy(const struct quiver_geometry *geometry, const void *vector
 
 	if (file == NULL)
 		return -ENOMEM;
-	err = npy_format_header(file, quiver_dtype_name(geometry->dtype), geometry->dim, 0);
+	err = npy_format_header(file, npy_type(geometry), npy_length(geometry), 0);
 	if (err != 0) {
 		free(file);
 		return err;
@@ -224,29 +172,68 @@ static int encode_npy(const struct quiver_geometry *geometry, const void *vector
 	return 0;
 }
 
+/* What array.astype() is told, where it can be told anything. */
+static void refuse_type(const struct quiver_geometry *geometry, const char *type,
+                        struct view_reason *reason)
+{
+	if (geometry->dtype == QUIVER_B1)
+		snprintf(reason->text, sizeof(reason->text),
+		         "its type is %s, not bool, or u1 with 8 bits in each: save "
+		         "numpy.packbits(array)",
+		         type);
+	else if (geometry->dtype == QUIVER_BF2)
+		snprintf(reason->text, sizeof(reason->text),
+		         "its type is %s, not bf2: save array.astype(ml_dtypes.bfloat16), or the "
+		         "bits as u2",
+		         type);
+	else
+		snprintf(reason->text, sizeof(reason->text),
+		         "its type is %s, not %s: save it with array.astype('%s')", type,
+		         quiver_dtype_name(geometry->dtype), quiver_dtype_name(geometry->dtype));
+}
+
+/* Bools as a vector of bits. */
+static int decode_bools(const struct quiver_geometry *geometry, const char *bools, void *vector,
+                        struct view_reason *reason)
+{
+	struct element_loss loss = { 0 };
+	size_t bad = 0;
+
+	if (element_convert(ELEMENT_BOOL, bools, ELEMENT_B1, vector, geometry->dim, &loss, &bad) ==
+	    0)
+		return 0;
+	snprintf(reason->text, sizeof(reason->text), "element %zu: %s", bad,
+	         element_refusal(ELEMENT_BOOL, ELEMENT_B1));
+	return -EINVAL;
+}
+
 static int decode_npy(const struct quiver_geometry *geometry, const char *bytes, size_t size,
                       void *vector, struct view_reason *reason)
 {
-	const char *wanted = quiver_dtype_name(geometry->dtype);
 	struct npy_array array;
 	struct npy_reason why = { "" };
+	bool bools, same;
+	uint32_t length;
 
 	if (npy_parse(bytes, size, &array, &why) < 0) {
 		snprintf(reason->text, sizeof(reason->text), "%s", why.text);
 		return -EINVAL;
 	}
-	if (strcmp(array.type, wanted) != 0)
-		snprintf(reason->text, sizeof(reason->text),
-		         "its type is %s, not %s: save it with "
-		         "array.astype('%s')",
-		         array.type, wanted, wanted);
-	else if (array.dimensions != 1 || array.shape[0] != geometry->dim)
+	bools = geometry->dtype == QUIVER_B1 && strcmp(array.type, NPY_BOOL) == 0;
+	same = strcmp(array.type, npy_type(geometry)) == 0 ||
+	       (geometry->dtype == QUIVER_BF2 && strcmp(array.type, NPY_BFLOAT16) == 0);
+	length = bools ? geometry->dim : npy_length(geometry);
+	if (!bools && !same)
+		refuse_type(geometry, array.type, reason);
+	else if (array.dimensions != 1 || array.shape[0] != length)
 		snprintf(reason->text, sizeof(reason->text), "its shape is not (%" PRIu32 ",)",
-		         geometry->dim);
-	else if (size - array.data_offset != geometry->vector_bytes)
+		         length);
+	else if (size - array.data_offset != array.data_bytes)
 		snprintf(reason->text, sizeof(reason->text),
-		         "got %" PRIu64 " of %" PRIu32 " bytes behind the header",
-		         (uint64_t)size - array.data_offset, geometry->vector_bytes);
+		         "got %" PRIu64 " of %" PRIu64 " bytes behind the header",
+		         (uint64_t)size - array.data_offset, array.data_bytes);
+	else if (bools)
+		return decode_bools(geometry, bytes + array.data_offset, vector, reason);
 	else {
 		memcpy(vector, bytes + array.data_offset, geometry->vector_bytes);
 		return 0;

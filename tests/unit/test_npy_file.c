@@ -110,6 +110,33 @@ static void other_writers_space_and_quote_differently(void **state)
 	assert_int_equal(array.data_bytes, 1);
 }
 
+/* numpy.bool_; and bfloat16 of ml_dtypes, saved by itself and once loaded without it. */
+static void bools_and_bfloat16_have_types_of_their_own(void **state)
+{
+	struct npy_array array;
+	struct npy_reason reason;
+
+	(void)state;
+	assert_int_equal(parse_text(1,
+	                            "{'descr': '|b1', 'fortran_order': False, 'shape': (2, 3), }",
+	                            &array, &reason),
+	                 0);
+	assert_string_equal(array.type, NPY_BOOL);
+	assert_int_equal(array.data_bytes, 6);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(parse_text(1,
+		                            i == 0 ? "{'descr': '<V2', 'fortran_order': False, "
+		                                     "'shape': (2, 3), }"
+		                                   : "{'descr': '|V2', 'fortran_order': False, "
+		                                     "'shape': (2, 3), }",
+		                            &array, &reason),
+		                 0);
+		assert_string_equal(array.type, NPY_BFLOAT16);
+		assert_false(array.big_endian);
+		assert_int_equal(array.data_bytes, 12);
+	}
+}
+
 static void what_is_no_plain_array_is_refused_with_the_reason(void **state)
 {
 	(void)state;
@@ -119,7 +146,10 @@ static void what_is_no_plain_array_is_refused_with_the_reason(void **state)
 	refuse("{'descr': '=f4', 'fortran_order': False, 'shape': (2, 3), }", "little-endian");
 	refuse("{'descr': 'f4', 'fortran_order': False, 'shape': (2, 3), }", "little-endian");
 	refuse("{'descr': '<c8', 'fortran_order': False, 'shape': (2, 3), }", "complex");
-	refuse("{'descr': '|b1', 'fortran_order': False, 'shape': (2, 3), }", "booleans");
+	refuse("{'descr': '|b2', 'fortran_order': False, 'shape': (2, 3), }", "not known");
+	refuse("{'descr': '|V4', 'fortran_order': False, 'shape': (2, 3), }", "raw bytes");
+	refuse("{'descr': '>V2', 'fortran_order': False, 'shape': (2, 3), }", "big-endian");
+	refuse("{'descr': '=V2', 'fortran_order': False, 'shape': (2, 3), }", "little-endian");
 	refuse("{'descr': '<U7', 'fortran_order': False, 'shape': (2, 3), }", "text");
 	refuse("{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (2, 3), }", "dates");
 	refuse("{'descr': '<f16', 'fortran_order': False, 'shape': (2, 3), }", "'<f16'");
@@ -289,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numpy_writes_it_like_this),
 		cmocka_unit_test(other_writers_space_and_quote_differently),
+		cmocka_unit_test(bools_and_bfloat16_have_types_of_their_own),
 		cmocka_unit_test(what_is_no_plain_array_is_refused_with_the_reason),
 		cmocka_unit_test(a_broken_header_is_refused),
 		cmocka_unit_test(a_huge_shape_is_not_believed),

@@ -6,12 +6,16 @@
 #include "fs/base/view_bytes.h"
 
 #define DIM 4u
+/* Of b1. */
+#define BITS 16u
 
 static struct quiver_geometry geometry_of(enum quiver_dtype dtype)
 {
-	return (struct quiver_geometry){ .dim = DIM,
+	uint32_t dim = dtype == QUIVER_B1 ? BITS : DIM;
+
+	return (struct quiver_geometry){ .dim = dim,
 		                         .dtype = dtype,
-		                         .vector_bytes = DIM * quiver_dtype_bytes(dtype) };
+		                         .vector_bytes = quiver_vector_bytes(dim, dtype) };
 }
 
 static void round_trip(enum quiver_dtype dtype, enum tree_form form, const void *vector)
@@ -30,20 +34,81 @@ static void round_trip(enum quiver_dtype dtype, enum tree_form form, const void 
 }
 
 /* All 65,536 of them but the NaNs, whose bits text does not keep. */
-static void every_half_is_read_back(void **state)
+static void every_narrow_float_is_read_back(void **state)
 {
-	uint16_t vector[DIM];
+	uint16_t halves[DIM], brains[DIM];
 
 	(void)state;
 	for (uint32_t first = 0; first < 65536; first += DIM) {
 		for (uint32_t i = 0; i < DIM; i++) {
-			vector[i] = (uint16_t)(first + i);
-			if ((vector[i] & 0x7c00u) == 0x7c00u)
-				vector[i] &= 0xfc00u;
+			halves[i] = brains[i] = (uint16_t)(first + i);
+			if ((halves[i] & 0x7c00u) == 0x7c00u)
+				halves[i] &= 0xfc00u;
+			if ((brains[i] & 0x7f80u) == 0x7f80u)
+				brains[i] &= 0xff80u;
 		}
-		round_trip(QUIVER_F2, TREE_FORM_TXT, vector);
-		round_trip(QUIVER_F2, TREE_FORM_NPY, vector);
+		round_trip(QUIVER_F2, TREE_FORM_TXT, halves);
+		round_trip(QUIVER_F2, TREE_FORM_NPY, halves);
+		round_trip(QUIVER_BF2, TREE_FORM_TXT, brains);
+		round_trip(QUIVER_BF2, TREE_FORM_NPY, brains);
 	}
+}
+
+static void all_bits_are_read_back(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 1u << BITS; i++) {
+		const unsigned char vector[BITS / 8] = { (unsigned char)(i >> 8),
+			                                 (unsigned char)i };
+
+		round_trip(QUIVER_B1, TREE_FORM_NPY, vector);
+		if (i % 7 == 0)
+			round_trip(QUIVER_B1, TREE_FORM_TXT, vector);
+	}
+}
+
+/* The file of an array of one dimension. */
+static size_t make_npy(char *to, const char *descr, unsigned length, const void *data, size_t bytes)
+{
+	int used = snprintf(to + 10, 118,
+	                    "{'descr': '%s', 'fortran_order': False, 'shape': (%u,), }", descr,
+	                    length);
+
+	memcpy(to, "\x93NUMPY\x01\x00\x76\x00", 10);
+	memset(to + 10 + used, ' ', 118 - (size_t)used);
+	to[127] = '\n';
+	memcpy(to + 128, data, bytes);
+	return 128 + bytes;
+}
+
+static void takes(enum quiver_dtype dtype, const char *descr, unsigned length, const void *data,
+                  size_t bytes, const void *vector)
+{
+	struct quiver_geometry geometry = geometry_of(dtype);
+	struct view_reason reason = { "" };
+	unsigned char got[DIM * 8];
+	char file[256];
+	size_t size = make_npy(file, descr, length, data, bytes);
+
+	if (view_decode(&geometry, TREE_FORM_NPY, file, size, got, &reason) != 0)
+		fail_msg("%s", reason.text);
+	assert_memory_equal(got, vector, geometry.vector_bytes);
+	assert_true(size <= view_bytes_max(&geometry, TREE_FORM_NPY));
+}
+
+/* What NumPy and others make of vectors that it has no type for. */
+static void arrays_of_other_types_that_mean_the_same(void **state)
+{
+	static const unsigned char bools[BITS] = { 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+	static const unsigned char bits[BITS / 8] = { 0x98, 0x01 };
+	static const unsigned char brains[DIM * 2] = { 0x80, 0x3f, 0, 0xc0, 0xc1, 0x7f, 1, 0 };
+
+	(void)state;
+	takes(QUIVER_B1, "|b1", BITS, bools, BITS, bits);
+	takes(QUIVER_B1, "|u1", BITS / 8, bits, BITS / 8, bits);
+	takes(QUIVER_BF2, "<u2", DIM, brains, sizeof(brains), brains);
+	takes(QUIVER_BF2, "<V2", DIM, brains, sizeof(brains), brains);
+	takes(QUIVER_BF2, "|V2", DIM, brains, sizeof(brains), brains);
 }
 
 static void extremes_are_read_back(void **state)
@@ -98,7 +163,8 @@ static void refuses(enum quiver_dtype dtype, enum tree_form form, const char *by
 	memcpy(copy, bytes, size); /* so that a sanitizer sees where it ends */
 	copy = realloc(copy, size > 0 ? size : 1);
 	assert_int_equal(view_decode(&geometry, form, copy, size, vector, &reason), -EINVAL);
-	assert_non_null(strstr(reason.text, says));
+	if (strstr(reason.text, says) == NULL)
+		fail_msg("reason '%s' does not hold '%s'", reason.text, says);
 	free(copy);
 }
 
@@ -130,12 +196,43 @@ static void what_is_no_vector_is_refused(void **state)
 		{ QUIVER_I1, "1 2 3 0.5", "0.5 is no i1" },
 		{ QUIVER_U1, "1 2 3 nan", "nan is no u1" },
 		{ QUIVER_U1, "1 2 3 -1", "-1 is no u1" },
+		{ QUIVER_BF2, "1 2 3 3.4e38", "3.4e38 is no bf2" },
+		{ QUIVER_B1, "1 0 1", "got 3 of 16 numbers" },
+		{ QUIVER_B1, "1 0\n2", "line 2: 2 is no b1, which is 0 or 1" },
+	};
+	static const unsigned char data[BITS * 4] = { 1, 0, 2 };
+	static const struct {
+		enum quiver_dtype dtype;
+		const char *descr;
+		unsigned length;
+		size_t bytes;
+		const char *says;
+	} bad_arrays[] = {
+		{ QUIVER_B1, "|b1", BITS, BITS, "element 2: a bool" },
+		{ QUIVER_B1, "|b1", BITS / 8, BITS / 8, "its shape is not (16,)" },
+		{ QUIVER_B1, "|u1", BITS, BITS, "its shape is not (2,)" },
+		{ QUIVER_B1, "|i1", BITS / 8, BITS / 8, "numpy.packbits" },
+		{ QUIVER_B1, "<f4", BITS, BITS * 4, "its type is f4, not bool" },
+		{ QUIVER_BF2, "<f4", DIM, DIM * 4, "ml_dtypes.bfloat16" },
+		{ QUIVER_BF2, "<f2", DIM, DIM * 2, "its type is f2, not bf2" },
+		{ QUIVER_BF2, "<V2", DIM - 1, DIM * 2 - 2, "its shape is not (4,)" },
+		{ QUIVER_BF2, "<u2", DIM, DIM * 2 - 1, "got 7 of 8 bytes" },
+		{ QUIVER_F2, "<V2", DIM, DIM * 2, "its type is V2, not f2" },
+		{ QUIVER_F2, "<u2", DIM, DIM * 2, "its type is u2, not f2" },
+		{ QUIVER_U1, "|b1", DIM, DIM, "its type is b1, not u1" },
 	};
 	char longest[4096];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		refuses(bad[i].dtype, TREE_FORM_TXT, bad[i].text, strlen(bad[i].text), bad[i].says);
+	for (size_t i = 0; i < sizeof(bad_arrays) / sizeof(bad_arrays[0]); i++) {
+		char file[256];
+		size_t size = make_npy(file, bad_arrays[i].descr, bad_arrays[i].length, data,
+		                       bad_arrays[i].bytes);
+
+		refuses(bad_arrays[i].dtype, TREE_FORM_NPY, file, size, bad_arrays[i].says);
+	}
 	refuses(QUIVER_F4, TREE_FORM_TXT, "1 2 3 4\0", 8, "'4?' is no number");
 	memset(longest, '1', sizeof(longest));
 	dirty_stack();
@@ -172,7 +269,9 @@ static void cut_and_flipped_files_are_read_within_their_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_half_is_read_back),
+		cmocka_unit_test(every_narrow_float_is_read_back),
+		cmocka_unit_test(all_bits_are_read_back),
+		cmocka_unit_test(arrays_of_other_types_that_mean_the_same),
 		cmocka_unit_test(extremes_are_read_back),
 		cmocka_unit_test(text_has_the_fewest_digits),
 		cmocka_unit_test(what_is_no_vector_is_refused),

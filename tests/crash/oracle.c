@@ -9,6 +9,8 @@
 #include <xxhash.h>
 
 #include "chance.h"
+#include "clock.h"
+#include "engine/store/store.h"
 #include "tests/common/listed.h"
 
 uint64_t oracle_id(unsigned i)
@@ -33,19 +35,22 @@ void oracle_fill(const struct oracle *oracle, unsigned i, uint64_t version, uint
 
 bool oracle_same_attr(const struct quiver_attr *a, const struct quiver_attr *b)
 {
-	return a->mtime_ns == b->mtime_ns && a->uid == b->uid && a->gid == b->gid &&
-	       a->mode == b->mode;
+	return a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->uid == b->uid &&
+	       a->gid == b->gid && a->mode == b->mode;
 }
 
 bool oracle_same_entry(const struct oracle_entry *a, const struct oracle_entry *b)
 {
-	return a->present == b->present &&
-	       (!a->present || (a->hash == b->hash && oracle_same_attr(&a->attr, &b->attr)));
+	if (!a->present || !b->present)
+		return a->present == b->present;
+	return a->hash == b->hash && oracle_same_attr(&a->attr, &b->attr) &&
+	       (a->attr_lsn == b->attr_lsn || !a->attr_lsn || !b->attr_lsn);
 }
 
 static uint64_t attr_hash(const struct quiver_attr *attr)
 {
-	uint64_t words[4] = { (uint64_t)attr->mtime_ns, attr->uid, attr->gid, attr->mode };
+	uint64_t words[5] = { (uint64_t)attr->mtime_ns, (uint64_t)attr->ctime_ns, attr->uid,
+		              attr->gid, attr->mode };
 
 	return XXH3_64bits(words, sizeof(words));
 }
@@ -98,7 +103,23 @@ const struct oracle_state *oracle_now(const struct oracle *oracle)
 	return &oracle->states[oracle->count - 1];
 }
 
-void oracle_merge_attr(struct quiver_attr *attr, const struct quiver_attr *from, unsigned mask)
+/* FORMAT.md, "The columns". */
+static int64_t later_than(int64_t was_ns, int64_t now_ns)
+{
+	if (now_ns > was_ns)
+		return now_ns;
+	return was_ns == INT64_MAX ? was_ns : was_ns + 1;
+}
+
+/* FORMAT.md, "Recovery": what a commit that had this time does to the folder. */
+static void touch_dir(struct oracle_state *state, int64_t ns)
+{
+	if (ns != state->dir.mtime_ns)
+		state->dir.ctime_ns = later_than(state->dir.ctime_ns, ns);
+	state->dir.mtime_ns = ns;
+}
+
+static void merge_attr(struct quiver_attr *attr, const struct quiver_attr *from, unsigned mask)
 {
 	if (mask & QUIVER_ATTR_MTIME)
 		attr->mtime_ns = from->mtime_ns;
@@ -108,6 +129,7 @@ void oracle_merge_attr(struct quiver_attr *attr, const struct quiver_attr *from,
 		attr->uid = from->uid;
 	if (mask & QUIVER_ATTR_GID)
 		attr->gid = from->gid;
+	attr->ctime_ns = later_than(attr->ctime_ns, clock_now());
 }
 
 void oracle_put(struct oracle *oracle, struct oracle_state *state, unsigned i,
@@ -115,11 +137,51 @@ void oracle_put(struct oracle *oracle, struct oracle_state *state, unsigned i,
 {
 	struct oracle_entry *entry = &state->entries[i];
 
-	oracle_merge_attr(&entry->attr, attr, entry->present ? mask : QUIVER_ATTR_ALL);
+	if (!entry->present) {
+		*entry = (struct oracle_entry){ .attr.ctime_ns = INT64_MIN };
+		mask = QUIVER_ATTR_ALL;
+		touch_dir(state, clock_now());
+	}
+	merge_attr(&entry->attr, attr, mask);
 	entry->present = true;
 	entry->version = oracle->next_version++;
+	entry->attr_lsn = 0;
 	oracle_fill(oracle, i, entry->version, bytes);
 	entry->hash = XXH3_64bits(bytes, oracle->vector_bytes);
+}
+
+void oracle_remove(struct oracle_state *state, unsigned i)
+{
+	if (!state->entries[i].present)
+		return;
+	state->entries[i].present = false;
+	touch_dir(state, clock_now());
+}
+
+void oracle_rename(struct oracle_state *state, unsigned from, unsigned to)
+{
+	struct oracle_entry *entry = &state->entries[from];
+	int64_t ns = later_than(entry->attr.ctime_ns, clock_now());
+
+	if (state->entries[to].present)
+		ns = later_than(state->entries[to].attr.ctime_ns, ns);
+	state->entries[to] = *entry;
+	state->entries[to].attr.ctime_ns = ns;
+	state->entries[to].attr_lsn = 0;
+	entry->present = false;
+	touch_dir(state, ns);
+}
+
+void oracle_attr(struct oracle_state *state, unsigned i, const struct quiver_attr *attr,
+                 unsigned mask)
+{
+	merge_attr(&state->entries[i].attr, attr, mask);
+	state->entries[i].attr_lsn = 0;
+}
+
+void oracle_dir_attr(struct oracle_state *state, const struct quiver_attr *attr, unsigned mask)
+{
+	merge_attr(&state->dir, attr, mask);
 }
 
 void oracle_commit(struct oracle *oracle, struct oracle_state *state)
@@ -139,16 +201,63 @@ void oracle_back_to(struct oracle *oracle, size_t k)
 	oracle->durable = oracle->logged = k;
 }
 
+/* The row of a vector that is there. */
+static int row_of(struct quiver *store, unsigned i, struct meta_row *row)
+{
+	uint64_t slot = index_find(&store->catalog.index, oracle_id(i));
+
+	return slot == SLOT_NONE ? -ENOENT : catalog_row(&store->catalog, slot, oracle_id(i), row);
+}
+
 static int read_entry(struct quiver *store, uint32_t vector_bytes, unsigned i,
                       struct oracle_entry *entry)
 {
 	uint8_t bytes[ORACLE_VECTOR_BYTES_MAX];
+	struct meta_row row = { 0 };
 	int r = quiver_get_copy(store, oracle_id(i), bytes, &entry->attr, NULL);
 
 	entry->present = r == 0;
-	if (r == 0)
-		entry->hash = XXH3_64bits(bytes, vector_bytes);
-	return r == -ENOENT ? 0 : r;
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	entry->hash = XXH3_64bits(bytes, vector_bytes);
+	r = row_of(store, i, &row);
+	entry->attr_lsn = row.attr_lsn;
+	return r == 0 && row.attr.ctime_ns > store->commits.ctime_max_ns ? -ERANGE : r;
+}
+
+int oracle_learn(struct quiver *store, const struct oracle_state *before,
+                 struct oracle_state *state, uint64_t after, uint64_t last, char *why, size_t room)
+{
+	for (unsigned i = 0; i < ORACLE_IDS; i++) {
+		const struct oracle_entry *was = &before->entries[i];
+		struct oracle_entry *entry = &state->entries[i];
+		bool put = !was->present || was->hash != entry->hash;
+		struct meta_row row = { 0 };
+		int r;
+
+		if (!entry->present || entry->attr_lsn)
+			continue;
+		/* Changed by an earlier commit of the same group; at the end of time nothing tells
+		 * that from a change to what was there. */
+		if (oracle_same_entry(was, entry)) {
+			if (entry->attr.ctime_ns < INT64_MAX)
+				entry->attr_lsn = was->attr_lsn;
+			continue;
+		}
+		r = row_of(store, i, &row);
+		if (r == 0 && row.attr_lsn > after && (!last || row.attr_lsn <= last) &&
+		    put == (row.lsn == row.attr_lsn) && row.lsn <= row.attr_lsn) {
+			entry->attr_lsn = row.attr_lsn;
+			continue;
+		}
+		(void)snprintf(why, room,
+		               "vector %" PRIu64 ": %s, LSN %" PRIu64 " and %" PRIu64
+		               " of its attributes after a commit with those above %" PRIu64,
+		               oracle_id(i), r ? strerror(-r) : "its row has", row.lsn,
+		               row.attr_lsn, after);
+		return -EUCLEAN;
+	}
+	return 0;
 }
 
 int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state *state, char *why,
@@ -230,8 +339,10 @@ static void tell(const struct oracle *oracle, const struct oracle_state *state, 
 
 	if (!oracle_same_attr(&state->dir, &want->dir) && at < room)
 		at += (size_t)snprintf(why + at, room - at,
-		                       " folder mtime %" PRId64 " not %" PRId64 ";",
-		                       state->dir.mtime_ns, want->dir.mtime_ns);
+		                       " folder mtime %" PRId64 " not %" PRId64 ", ctime %" PRId64
+		                       " not %" PRId64 ";",
+		                       state->dir.mtime_ns, want->dir.mtime_ns, state->dir.ctime_ns,
+		                       want->dir.ctime_ns);
 	for (unsigned i = 0; i < ORACLE_IDS && at < room; i++) {
 		const struct oracle_entry *is = &state->entries[i];
 		const struct oracle_entry *should = &want->entries[i];
@@ -244,6 +355,12 @@ static void tell(const struct oracle *oracle, const struct oracle_state *state, 
 			should->present ? (int64_t)should->version : 0,
 			is->present && should->present && is->hash == should->hash ? " (attributes)"
 										   : "");
+		if (is->present && should->present && at < room)
+			at += (size_t)snprintf(why + at, room - at,
+			                       " ctime %" PRId64 " not %" PRId64 ", LSN %" PRIu64
+			                       " not %" PRIu64 ";",
+			                       is->attr.ctime_ns, should->attr.ctime_ns,
+			                       is->attr_lsn, should->attr_lsn);
 	}
 }
 

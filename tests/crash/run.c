@@ -1,5 +1,6 @@
 /* The lives of a store: opening, working, crashing or closing, and the next one. */
 #include "run.h"
+#include "clock.h"
 #include "tests/common/remove.h"
 
 #include <errno.h>
@@ -335,6 +336,8 @@ void run_all(struct run *run)
 
 	run->chance = chance_of(run->seed, 1);
 	run->crash_chance = chance_of(run->seed, 2);
+	run->clock_chance = chance_of(run->seed, 3);
+	clock_start(&run->clock_chance);
 	run->geometry = geometries[chance_below(&run->chance, kinds)];
 	lives = 1 + (unsigned)chance_below(&run->chance, LIVES_MAX);
 	oracle_init(&run->oracle, run->geometry.dim * quiver_dtype_bytes(run->geometry.dtype));

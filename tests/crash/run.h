@@ -49,6 +49,7 @@ struct run {
 
 	struct chance chance; /* of the workload */
 	struct chance crash_chance;
+	struct chance clock_chance;
 	struct quiver_geometry geometry;
 	struct oracle oracle;
 	char root[RUN_PATH_BYTES]; /* of the store that runs */

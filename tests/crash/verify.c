@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "clock.h"
 #include "run.h"
 
 #define WHY_BYTES 1024
@@ -157,15 +158,17 @@ static void go_on(struct run *run, const struct run_crash *crash, struct quiver 
 	uint8_t bytes[ORACLE_VECTOR_BYTES_MAX];
 	struct quiver_attr attr = { .mtime_ns = 99, .uid = 8, .gid = 7, .mode = 0604 };
 	uint64_t version = run->oracle.next_version;
+	int64_t now_ns = clock_now();
 	uint64_t lsn = 0;
 
 	for (int n = 0; n < 4; n++) {
 		unsigned i = (unsigned)chance_below(chance, ORACLE_IDS);
 
+		clock_step(chance);
 		if (state->entries[i].present && chance_percent(chance, 30)) {
 			must(run, crash, "remove after recovery",
 			     quiver_remove(store, oracle_id(i), 0, &lsn));
-			state->entries[i].present = false;
+			oracle_remove(state, i);
 		} else {
 			oracle_put(&run->oracle, state, i, &attr, QUIVER_ATTR_ALL, bytes);
 			must(run, crash, "put after recovery",
@@ -177,7 +180,7 @@ static void go_on(struct run *run, const struct run_crash *crash, struct quiver 
 		if (n == 1 && chance_percent(chance, 30))
 			must(run, crash, "checkpoint after recovery", quiver_checkpoint(store));
 	}
-	(void)quiver_dir_attr(store, 0, &state->dir); /* of a local folder: does not fail */
+	clock_set(now_ns);
 	run->oracle.next_version = version; /* these versions go with the image */
 }
 

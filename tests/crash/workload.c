@@ -6,6 +6,7 @@
 
 #include <xxhash.h>
 
+#include "clock.h"
 #include "manual_background.h"
 #include "workload.h"
 
@@ -23,6 +24,7 @@ unsigned any_id(struct run *run)
 struct quiver_attr any_attr(struct run *run)
 {
 	return (struct quiver_attr){ .mtime_ns = (int64_t)(chance_next(&run->chance) >> 2),
+		                     .ctime_ns = run->oracle.vector_bytes, /* never taken */
 		                     .uid = (uint32_t)chance_next(&run->chance),
 		                     .gid = (uint32_t)chance_next(&run->chance),
 		                     .mode = chance_next(&run->chance) & 0777 };
@@ -69,15 +71,14 @@ void maybe_phantom(struct run *run, const struct oracle_state *state)
 		run->phantoms[run->phantom_count++] = *state;
 }
 
-/* A call that commits has returned. `dir` where the folder's attributes are known. */
-void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsigned flags,
-               bool dir_known)
+void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsigned flags)
 {
 	struct oracle *oracle = &run->oracle;
+	char why[WHY_BYTES];
 
-	if (!dir_known)
-		(void)quiver_dir_attr(run->store, 0,
-		                      &state->dir); /* of a local folder: does not fail */
+	if (oracle_learn(run->store, oracle_now(oracle), state, oracle->lsn_max, lsn, why,
+	                 sizeof(why)) != 0)
+		run_fail(run, "%s", why);
 	oracle_commit(oracle, state);
 	if (lsn <= oracle->lsn_max && lsn != 0)
 		run_fail(run, "LSN %" PRIu64 " was handed out twice", lsn);
@@ -91,10 +92,10 @@ void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsign
 
 /* A call that changes the store to `state` has returned `r`. */
 static void changed(struct run *run, struct oracle_state *state, int r, uint64_t lsn,
-                    unsigned flags, bool dir_known)
+                    unsigned flags)
 {
 	if (r == 0)
-		committed(run, state, lsn, flags, dir_known);
+		committed(run, state, lsn, flags);
 	else
 		maybe_phantom(run, state);
 }
@@ -116,7 +117,7 @@ static void step_put(struct run *run)
 	        state.entries[i].version, flags & QUIVER_SYNC ? " sync" : "");
 	r = quiver_put(run->store, oracle_id(i), bytes, &attr, mask, flags, &lsn);
 	expect(run, "put", r, exists ? -EEXIST : 0);
-	changed(run, &state, r, lsn, flags, false);
+	changed(run, &state, r, lsn, flags);
 }
 
 /* The log write fails midway: the vector must not be there, now and after any later crash. */
@@ -173,7 +174,7 @@ static void step_batch(struct run *run)
 	}
 	r = quiver_put_batch(run->store, records, count, &attr, mask, flags, &lsn);
 	expect(run, "batch", r, 0);
-	changed(run, &state, r, lsn, flags, false);
+	changed(run, &state, r, lsn, flags);
 }
 
 static void step_remove(struct run *run)
@@ -187,8 +188,8 @@ static void step_remove(struct run *run)
 	run_say(run, "remove %" PRIu64, oracle_id(i));
 	r = quiver_remove(run->store, oracle_id(i), flags, &lsn);
 	expect(run, "remove", r, state.entries[i].present ? 0 : -ENOENT);
-	state.entries[i].present = false;
-	changed(run, &state, r, lsn, flags, false);
+	oracle_remove(&state, i);
+	changed(run, &state, r, lsn, flags);
 }
 
 static void step_rename(struct run *run)
@@ -212,9 +213,8 @@ static void step_rename(struct run *run)
 	expect(run, "rename", r, wanted);
 	if (wanted)
 		return;
-	state.entries[to] = state.entries[from];
-	state.entries[from].present = false;
-	changed(run, &state, r, lsn, flags, false);
+	oracle_rename(&state, from, to);
+	changed(run, &state, r, lsn, flags);
 }
 
 static void step_attr(struct run *run)
@@ -231,8 +231,8 @@ static void step_attr(struct run *run)
 	expect(run, "set_attr", r, state.entries[i].present ? 0 : -ENOENT);
 	if (!state.entries[i].present)
 		return;
-	oracle_merge_attr(&state.entries[i].attr, &attr, mask);
-	changed(run, &state, r, 0, flags, false);
+	oracle_attr(&state, i, &attr, mask);
+	changed(run, &state, r, 0, flags);
 }
 
 static void step_dir_attr(struct run *run)
@@ -246,8 +246,8 @@ static void step_dir_attr(struct run *run)
 	run_say(run, "attributes of the folder");
 	r = quiver_set_dir_attr(run->store, &attr, mask, flags);
 	expect(run, "set_dir_attr", r, 0);
-	oracle_merge_attr(&state.dir, &attr, mask);
-	changed(run, &state, r, 0, flags, true);
+	oracle_dir_attr(&state, &attr, mask);
+	changed(run, &state, r, 0, flags);
 }
 
 static void step_flush(struct run *run)
@@ -413,6 +413,7 @@ void workload_step(struct run *run)
 	for (size_t i = 0; choices[i].step; i++)
 		total += choices[i].weight;
 	run->logged_anyway = false;
+	clock_step(&run->clock_chance);
 	manual_background_prefetch(run->store);
 	at = chance_below(&run->chance, total);
 	while (at >= choices->weight)

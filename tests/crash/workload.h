@@ -14,9 +14,8 @@ unsigned any_mask(struct run *run);
 void expect(const struct run *run, const char *what, int r, int wanted);
 /* Everything so far survives a power cut. */
 void durable(struct run *run);
-/* A call that commits has returned. `dir_known` where the state has the folder's attributes. */
-void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsigned flags,
-               bool dir_known);
+/* A call that commits has returned. */
+void committed(struct run *run, struct oracle_state *state, uint64_t lsn, unsigned flags);
 /* A call that would have led to this state has failed: by a sync, it may have done so. */
 void maybe_phantom(struct run *run, const struct oracle_state *state);
 

@@ -30,7 +30,6 @@ struct writer {
 	uint8_t bytes[ORACLE_VECTOR_BYTES_MAX];
 	int wanted;
 	struct oracle_state state; /* what it leads to */
-	bool moves_dir; /* takes the folder's mtime along */
 	pthread_t thread;
 	int result;
 	uint64_t lsn;
@@ -72,14 +71,12 @@ static void plan_writer(struct run *run, struct writer *writer, const struct ora
 	if (writer->kind == WRITER_PUT) {
 		oracle_put(&run->oracle, state, writer->i, &writer->attr, writer->mask,
 		           writer->bytes);
-		writer->moves_dir = !present;
 	} else if (present && writer->kind == WRITER_ATTR) {
-		oracle_merge_attr(&state->entries[writer->i].attr, &writer->attr, writer->mask);
-	} else if (present) {
-		if (writer->kind == WRITER_RENAME)
-			state->entries[writer->to] = state->entries[writer->i];
-		state->entries[writer->i].present = false;
-		writer->moves_dir = true;
+		oracle_attr(state, writer->i, &writer->attr, writer->mask);
+	} else if (present && writer->kind == WRITER_RENAME) {
+		oracle_rename(state, writer->i, writer->to);
+	} else if (writer->kind == WRITER_REMOVE) {
+		oracle_remove(state, writer->i);
 	}
 }
 
@@ -150,17 +147,9 @@ static void run_group(struct run *run, struct writer *writers, size_t count)
 /* They have succeeded. */
 static void group_committed(struct run *run, struct writer *writers, size_t count, bool sync)
 {
-	struct quiver_attr dir;
-
-	(void)quiver_dir_attr(run->store, 0, &dir); /* of a local folder: does not fail */
-	for (size_t n = 0; n < count; n++) {
-		/* One group has one time. */
-		writers[n].state.dir = oracle_now(&run->oracle)->dir;
-		if (writers[n].moves_dir)
-			writers[n].state.dir = dir;
+	for (size_t n = 0; n < count; n++)
 		if (writers[n].wanted == 0)
-			committed(run, &writers[n].state, writers[n].lsn, 0, true);
-	}
+			committed(run, &writers[n].state, writers[n].lsn, 0);
 	if (sync)
 		durable(run);
 }
@@ -229,7 +218,7 @@ void faults_look(struct run *run)
 	r = quiver_put(run->store, record.id, bytes, &attr, QUIVER_ATTR_ALL, 0, &lsn);
 	if (r == 0 && !fatal) {
 		run->phantom_count = 0; /* it was not logged */
-		committed(run, &state, lsn, 0, false);
+		committed(run, &state, lsn, 0);
 		return;
 	}
 	run->failed = true;

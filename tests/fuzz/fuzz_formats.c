@@ -26,7 +26,7 @@ static const struct format *const formats[] = {
 	&format_safetensors, &format_csv,   &format_glove, &format_word2vec,
 };
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
-#define STORE_TYPES (ELEMENT_U1 + 1)
+#define STORE_TYPES ELEMENT_STORE_COUNT
 
 struct file {
 	uint8_t *bytes;
@@ -58,7 +58,7 @@ static int count_word(void *arg, const char *word, size_t length)
 static void keep(struct outcome *outcome, const struct format_reader *reader,
                  const struct format_batch *batch, size_t file_bytes)
 {
-	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
 
 	FUZZ_CHECK(batch->count <= batch->room && outcome->rows + batch->count <= ROWS_MAX);
 	for (size_t i = 0; i < batch->count; i++)
@@ -76,7 +76,7 @@ static void keep(struct outcome *outcome, const struct format_reader *reader,
 static void read_rows(struct format_reader *reader, size_t room, size_t file_bytes,
                       struct outcome *outcome)
 {
-	uint8_t *rows = malloc(room * reader->dim * element_bytes(reader->type));
+	uint8_t *rows = malloc(room * element_row_bytes(reader->type, reader->dim));
 	uint64_t ids[ROOM_MAX], offsets[ROOM_MAX];
 	struct format_batch batch = { .room = room, .rows = rows, .ids = ids, .offsets = offsets };
 
@@ -165,7 +165,7 @@ static bool write_file(const struct format *format, const struct outcome *outcom
 		.write_start = overwrite,
 		.arg = file,
 	};
-	size_t row_bytes = (size_t)dim * element_bytes(outcome->type);
+	size_t row_bytes = element_row_bytes(outcome->type, dim);
 	int result = 0;
 
 	file->size = 0;
@@ -191,7 +191,7 @@ static bool is_good(const struct outcome *outcome)
 /* The same elements; of a NaN text does not keep the bits. */
 static void check_same(const struct outcome *first, const struct outcome *second, bool is_text)
 {
-	uint32_t bytes = element_bytes(first->type);
+	uint32_t bytes = first->type == ELEMENT_B1 ? 1 : element_bytes(first->type);
 
 	FUZZ_CHECK(is_good(first) && is_good(second) && second->rows == first->rows);
 	FUZZ_CHECK(second->type == first->type && second->elements.size == first->elements.size);
@@ -227,9 +227,35 @@ static void make_room(void)
 /* Types that a store has and this format can hold. */
 static bool can_write(const struct format *format, enum element type)
 {
-	if (type >= STORE_TYPES)
+	if (type >= STORE_TYPES || (type == ELEMENT_B1 && !format->is_text))
 		return false;
 	return !format->type || strcmp(format->type, element_name(type)) == 0;
+}
+
+/* Bring what was read to the type that was wanted, or be told why not; what is exact comes back as
+ * it was, but for -0 and the bits of a NaN. */
+static void convert(const struct outcome *outcome, enum element type, uint32_t dim)
+{
+	size_t row_bytes = element_row_bytes(outcome->type, dim);
+	uint8_t to[DIM_MAX * ELEMENT_BYTES_MAX];
+
+	for (uint64_t row = 0; row < outcome->rows; row++) {
+		const uint8_t *from = outcome->elements.bytes + row * row_bytes;
+		struct element_loss loss = { 0 };
+		size_t bad = dim;
+		int result = element_convert(outcome->type, from, type, to, dim, &loss, &bad);
+
+		FUZZ_CHECK(result == 0 || (result == -EDOM && bad < dim &&
+		                           element_refusal(outcome->type, type)[0]));
+		if (result != 0 || loss.rounded > 0 || loss.beyond > 0)
+			continue;
+		for (size_t i = 0; i < dim; i++) {
+			double was = element_get(outcome->type, from, i, NULL);
+			double is = element_get(type, to, i, NULL);
+
+			FUZZ_CHECK(was == is || (was != was && is != is));
+		}
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -260,10 +286,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_same(&as_file, &as_pipe, false);
 	if (!is_good(&as_file))
 		return 0;
+	convert(&as_file, wanted.type, wanted.dim);
 	if (!can_write(format, as_file.type) || !write_file(format, &as_file, wanted.dim, &written))
 		return 0;
 	is_text = format->calls->end != NULL;
 	wanted.convert = false;
+	wanted.type = as_file.type; /* bf2 is read of <u2 where a store has it */
 	read_file(format, &written, &wanted, false, ROOM_MAX, &again);
 	if (as_file.rows > 0 || format->calls->write_header)
 		check_same(&as_file, &again, is_text);
@@ -291,6 +319,18 @@ static const struct {
 	{ &format_jsonl, ELEMENT_U1, 2, BYTES("{\"vector\": [1, 2], \"more\": {\"x\": []}}\n\n") },
 	{ &format_glove, ELEMENT_F4, 2, BYTES("new york 1 2\nthe 3\t4\n") },
 	{ &format_word2vec, ELEMENT_F2, 2, BYTES("2 2\nthe 0.1 0.2\n</s> 1 -1\n") },
+	{ &format_csv, ELEMENT_B1, 2, BYTES("True,False\n0,1.0\n") },
+	{ &format_jsonl, ELEMENT_B1, 2, BYTES("{\"vector\": [true, 0], \"id\": 7}\n") },
+	{ &format_csv, ELEMENT_BF2, 2, BYTES("1.00390625,-3.39e38\nnan,9.2e-41\n") },
+	{ &format_npy, ELEMENT_BF2, 2,
+	  BYTES("\x93NUMPY\x01\0\x45\0{'descr': '<V2', 'fortran_order': False, 'shape': (1, 2), }"
+	        "         \n\x80\x3f\xc1\x7f") },
+	{ &format_npy, ELEMENT_B1, 2,
+	  BYTES("\x93NUMPY\x01\0\x45\0{'descr': '|b1', 'fortran_order': False, 'shape': (1, 2), }"
+	        "         \n\x01\x02") },
+	{ &format_safetensors, ELEMENT_B1, 2,
+	  BYTES("\x3e\0\0\0\0\0\0\0{\"v\":{\"dtype\":\"BOOL\",\"shape\":[1,2],\"data_offsets\":[0,"
+	        "2]}}     \x01\x00") },
 	{ &format_safetensors, ELEMENT_F4, 3,
 	  BYTES("\x52\0\0\0\0\0\0\0{\"__metadata__\":{\"a\":\"b\"},\"v\":{\"dtype\":\"BF16\","
 	        "\"shape\":[1,"
@@ -302,7 +342,8 @@ static const struct {
 size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 {
 	const unsigned numbers = (unsigned)(FORMATS * STORE_TYPES);
-	struct outcome rows = { .rows = 2, .type = (enum element)(number % STORE_TYPES) };
+	enum element type = (enum element)(number % STORE_TYPES);
+	struct outcome rows = { .rows = 2, .type = type };
 	uint8_t elements[2 * 2 * ELEMENT_BYTES_MAX];
 	struct element_loss loss = { 0 };
 	size_t which = number / STORE_TYPES;
@@ -324,11 +365,14 @@ size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 		return SELECTORS + length;
 	}
 	to[0] = (uint8_t)which;
-	to[1] = (uint8_t)rows.type;
+	to[1] = (uint8_t)type;
 	to[2] = 2; /* dim 2 */
+	if (type == ELEMENT_B1 && !formats[which]->is_text)
+		rows.type = ELEMENT_U1;
 	for (unsigned i = 0; i < 4; i++)
-		FUZZ_CHECK(element_store(rows.type, i * 31, elements + i * element_bytes(rows.type),
-		                         &loss) == 0);
+		FUZZ_CHECK(element_put(rows.type, type == ELEMENT_B1 ? i % 2 : i * 31,
+		                       elements + i / 2 * element_row_bytes(rows.type, 2), i % 2,
+		                       &loss) == 0);
 	rows.elements.bytes = elements;
 	FUZZ_CHECK(write_file(formats[which], &rows, 2, &written));
 	FUZZ_CHECK(SELECTORS + written.size <= room);

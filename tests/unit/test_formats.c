@@ -28,6 +28,10 @@ static const struct which all[] = {
 	{ &format_jsonl, ELEMENT_F4 },       { &format_jsonl, ELEMENT_U1 },
 	{ &format_csv, ELEMENT_F8 },         { &format_csv, ELEMENT_I1 },
 	{ &format_glove, ELEMENT_F4 },       { &format_word2vec, ELEMENT_F2 },
+	{ &format_npy, ELEMENT_BF2 },        { &format_safetensors, ELEMENT_BF2 },
+	{ &format_jsonl, ELEMENT_BF2 },      { &format_csv, ELEMENT_BF2 },
+	{ &format_glove, ELEMENT_BF2 },      { &format_jsonl, ELEMENT_B1 },
+	{ &format_csv, ELEMENT_B1 },         { &format_word2vec, ELEMENT_B1 },
 };
 
 #define COUNT (sizeof(all) / sizeof(all[0]))
@@ -63,10 +67,14 @@ static void make_rows(enum element type, unsigned char rows[ROWS * DIM * 8])
 	struct element_loss loss = { 0 };
 	double end = type == ELEMENT_I1 ? -128 : element_is_float(type) ? -0.375 : 0;
 
-	for (unsigned i = 0; i < ROWS * DIM; i++)
-		assert_int_equal(element_store(type, i % 5 == 0 ? end : i * 11.0,
-		                               rows + i * element_bytes(type), &loss),
+	for (unsigned i = 0; i < ROWS * DIM; i++) {
+		double number = i % 5 == 0 ? end : type == ELEMENT_B1 ? i % 2 : i * 11.0;
+
+		assert_int_equal(element_put(type, number,
+		                             rows + i / DIM * element_row_bytes(type, DIM), i % DIM,
+		                             &loss),
 		                 0);
+	}
 	assert_true(loss.rounded == 0 && loss.beyond == 0);
 }
 
@@ -84,7 +92,7 @@ static void write_file(const struct which *which, uint64_t expected, unsigned co
 		.write_start = overwrite,
 		.arg = file,
 	};
-	size_t row_bytes = DIM * element_bytes(which->type);
+	size_t row_bytes = element_row_bytes(which->type, DIM);
 
 	file->length = 0;
 	if (format->calls->write_header != NULL)
@@ -133,7 +141,7 @@ static void read_file(const struct unit_dir *dir, const struct which *which,
 		struct format_batch batch = {
 			.room = 2, .rows = rows, .ids = ids, .offsets = offsets
 		};
-		size_t row_bytes = DIM * element_bytes(which->type);
+		size_t row_bytes = element_row_bytes(which->type, DIM);
 
 		outcome->result = which->format->calls->read(reader, &batch);
 		assert_true(batch.count <= 2);
@@ -165,7 +173,7 @@ static int setup(void **state)
 static void what_is_written_is_read_back(void **state)
 {
 	for (size_t i = 0; i < COUNT; i++) {
-		size_t row_bytes = DIM * element_bytes(all[i].type);
+		size_t row_bytes = element_row_bytes(all[i].type, DIM);
 		unsigned char rows[ROWS * DIM * 8];
 		struct outcome outcome;
 		struct file file;
@@ -191,7 +199,7 @@ static void what_is_written_is_read_back(void **state)
 static void what_is_cut_off_is_noticed(void **state)
 {
 	for (size_t i = 0; i < COUNT; i++) {
-		size_t row_bytes = DIM * element_bytes(all[i].type);
+		size_t row_bytes = element_row_bytes(all[i].type, DIM);
 		bool lines = all[i].format->calls->end != NULL;
 		unsigned char rows[ROWS * DIM * 8];
 		struct outcome outcome;
@@ -239,6 +247,36 @@ static void flipped_bits_never_lead_astray(void **state)
 	}
 }
 
+/* Which type a reader tells of a file that means another than it says. */
+static void what_stands_for_types_that_numpy_has_not(void **state)
+{
+	static const struct {
+		const char *descr;
+		enum element wanted, found;
+	} cases[] = {
+		{ "<u2", ELEMENT_BF2, ELEMENT_BF2 }, { "<u2", ELEMENT_F4, ELEMENT_U2 },
+		{ "<V2", ELEMENT_BF2, ELEMENT_BF2 }, { "|V2", ELEMENT_F4, ELEMENT_BF2 },
+		{ "|b1", ELEMENT_B1, ELEMENT_BOOL }, { "|b1", ELEMENT_U1, ELEMENT_BOOL },
+		{ "|u1", ELEMENT_B1, ELEMENT_U1 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct which which = { &format_npy, cases[i].wanted };
+		struct outcome outcome;
+		struct file file = { .length = 128 };
+
+		memset(file.bytes, ' ', 128);
+		memcpy(file.bytes, "\x93NUMPY\x01\x00\x76\x00", 10);
+		snprintf((char *)file.bytes + 10, 118,
+		         "{'descr': '%s', 'fortran_order': False, 'shape': (0, 3), }",
+		         cases[i].descr);
+		file.bytes[10 + strlen((char *)file.bytes + 10)] = ' ';
+		read_file(*state, &which, &file, &outcome);
+		assert_int_equal(outcome.opened, 0);
+		assert_int_equal(outcome.reader.type, cases[i].found);
+	}
+}
+
 static void names_and_suffixes(void **state)
 {
 	(void)state;
@@ -266,6 +304,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_cut_off_is_noticed, setup,
 		                                unit_teardown_dir),
 		cmocka_unit_test_setup_teardown(flipped_bits_never_lead_astray, setup,
+		                                unit_teardown_dir),
+		cmocka_unit_test_setup_teardown(what_stands_for_types_that_numpy_has_not, setup,
 		                                unit_teardown_dir),
 		cmocka_unit_test(names_and_suffixes),
 	};

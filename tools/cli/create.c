@@ -36,7 +36,8 @@ static error_t take_dim(void *to, char *text, const struct argp_state *state)
 static error_t take_dtype(void *to, char *text, const struct argp_state *state)
 {
 	if (quiver_dtype_parse(text, to) < 0)
-		argp_error(state, "--dtype: expected f4, f2, f8, i1 or u1, got '%s'", text);
+		argp_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
+		           text);
 	return 0;
 }
 
@@ -66,6 +67,11 @@ static void check_arguments(void *to, const struct argp_state *state)
 
 	if (arguments->geometry.dim == 0)
 		argp_error(state, "--dim is missing: the number of elements of a vector");
+	else if (quiver_vector_bytes(arguments->geometry.dim, dtype) == 0)
+		argp_error(state,
+		           "--dim: of b1 it counts bits, eight in a byte; expected a multiple of "
+		           "8, got %u",
+		           arguments->geometry.dim);
 	if (arguments->description.metric == QUIVER_HAMMING && dtype != QUIVER_B1 &&
 	    dtype != QUIVER_U1)
 		argp_error(state, "--metric: hamming is for stores of b1 or u1, not %s",
@@ -76,11 +82,11 @@ static void check_arguments(void *to, const struct argp_state *state)
 static int parse(int argc, char **argv, struct create_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ "dim", 0, "D", "Elements of a vector, 1 to 65536 (needed)", .take = take_dim,
-		  .to = &parsed->geometry.dim },
+		{ "dim", 0, "D", "Elements of a vector, 1 to 65536 (needed); of b1 a multiple of 8",
+		  .take = take_dim, .to = &parsed->geometry.dim },
 		{ "dtype", 0, "TYPE",
 		  "Type of an element, little-endian: f4 (float32, the default), f2 (float16), f8 "
-		  "(float64), i1 (int8) or u1 (uint8)",
+		  "(float64), i1 (int8), u1 (uint8), bf2 (bfloat16) or b1 (bits, eight in a byte)",
 		  .take = take_dtype, .to = &parsed->geometry.dtype },
 		{ "metric", 0, "METRIC",
 		  "How the vectors are to be compared: l2 (the default), cosine, ip (inner "

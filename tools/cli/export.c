@@ -32,6 +32,8 @@ struct export_arguments {
 	uint64_t start_id;
 	bool start_given;
 	bool convert;
+	bool dtype_given;
+	enum element dtype; /* what to convert to, where it is given */
 };
 
 /* What is being written. */
@@ -41,7 +43,9 @@ struct outputs {
 	struct out_file ids; /* not open where it is not wanted */
 	struct format_writer writer;
 	enum element type; /* of the store */
-	unsigned char *converted; /* a row in the writer's type; NULL where it is the same */
+	uint32_t dim; /* of the store */
+	enum element made; /* what rows are converted to */
+	unsigned char *converted; /* a row of them; NULL where it is the same */
 	struct element_loss loss;
 	struct words_file words; /* not open where it is not wanted */
 	uint64_t removed; /* vectors that went away meanwhile */
@@ -102,12 +106,11 @@ static const void *convert(struct outputs *outputs, uint64_t id, const void *vec
 
 	if (outputs->converted == NULL)
 		return vector;
-	if (element_convert(outputs->type, vector, outputs->writer.type, outputs->converted,
-	                    outputs->writer.dim, &outputs->loss, &bad) == 0)
+	if (element_convert(outputs->type, vector, outputs->made, outputs->converted, outputs->dim,
+	                    &outputs->loss, &bad) == 0)
 		return outputs->converted;
-	say_error(outputs->path,
-	          "element %zu of vector %" PRIu64 " is a NaN, which cannot become an integer", bad,
-	          id);
+	say_error(outputs->path, "element %zu of vector %" PRIu64 ": %s", bad, id,
+	          element_refusal(outputs->type, outputs->made));
 	return NULL;
 }
 
@@ -166,32 +169,65 @@ static int write_rows(struct session *session, const struct vectors_list *list, 
 	return result;
 }
 
-/* Choose the type of element to write. Says errors. */
-static int choose_type(const struct export_arguments *arguments, const struct session *session,
-                       struct outputs *outputs)
+/* Choose what elements become. Of a format that has one type only, bits stay bits in u1. Says
+ * errors. */
+static int choose_element(const struct export_arguments *arguments, struct outputs *outputs)
 {
-	const char *type = arguments->format->type;
-	const char *own = quiver_dtype_name(session->geometry.dtype);
-	int result = element_parse(own, &outputs->type);
+	const char *only = arguments->format->type, *own = element_name(outputs->type);
+	enum element wanted = arguments->dtype_given ? arguments->dtype : outputs->type;
+	bool packed = wanted == ELEMENT_B1 && only != NULL && strcmp(only, "u1") == 0;
 
-	outputs->writer.type = outputs->type;
-	if (result < 0 || type == NULL || strcmp(type, own) == 0)
-		return result;
+	outputs->made = wanted;
+	if (only == NULL || packed || strcmp(only, element_name(wanted)) == 0)
+		return 0;
+	if (arguments->dtype_given) {
+		say_error(outputs->path,
+		          "the format %s holds elements of type %s, --dtype asks for %s",
+		          arguments->format->name, only, element_name(wanted));
+		return -EINVAL;
+	}
 	if (!arguments->convert) {
 		say_error(outputs->path,
 		          "the format %s holds elements of type %s, the store has %s; --convert "
 		          "converts them, and says what is lost",
-		          arguments->format->name, type, own);
+		          arguments->format->name, only, own);
 		return -EINVAL;
 	}
-	result = element_parse(type, &outputs->writer.type);
-	outputs->converted =
-		malloc((size_t)session->geometry.dim * element_bytes(outputs->writer.type));
-	if (result == 0 && outputs->converted == NULL) {
-		result = -ENOMEM;
-		say_errno(outputs->path, result);
+	return element_parse(only, &outputs->made);
+}
+
+/* Choose the type and the dimension of the rows to write: where there is no type for bits, bytes
+ * of eight of them. Says errors. */
+static int choose_type(const struct export_arguments *arguments, const struct session *session,
+                       struct outputs *outputs)
+{
+	struct format_writer *writer = &outputs->writer;
+	bool bits;
+	int result = element_parse(quiver_dtype_name(session->geometry.dtype), &outputs->type);
+
+	outputs->dim = session->geometry.dim;
+	if (result == 0)
+		result = choose_element(arguments, outputs);
+	if (result < 0)
+		return result;
+	bits = outputs->made == ELEMENT_B1;
+	if (bits && outputs->dim % ELEMENT_BITS != 0) {
+		say_error(outputs->path,
+		          "--dtype b1 has eight elements in a byte, and dim %" PRIu32
+		          " is no multiple of 8",
+		          outputs->dim);
+		return -EINVAL;
 	}
-	return result;
+	bits = bits && !arguments->format->is_text;
+	writer->type = bits ? ELEMENT_U1 : outputs->made;
+	writer->dim = bits ? outputs->dim / ELEMENT_BITS : outputs->dim;
+	if (outputs->made == outputs->type)
+		return 0;
+	outputs->converted = malloc(element_row_bytes(outputs->made, outputs->dim));
+	if (outputs->converted != NULL)
+		return 0;
+	say_errno(outputs->path, -ENOMEM);
+	return -ENOMEM;
 }
 
 /* Open the files, or standard output. Says errors. */
@@ -229,7 +265,6 @@ static int open_outputs(const struct export_arguments *arguments, const struct s
 	struct format_writer *writer = &outputs->writer;
 	int result;
 
-	writer->dim = session->geometry.dim;
 	writer->expected = expected;
 	writer->dataset = arguments->dataset;
 	result = choose_type(arguments, session, outputs);
@@ -301,7 +336,7 @@ static void close_outputs(struct outputs *outputs)
 static void say_loss(const struct outputs *outputs)
 {
 	const struct element_loss *loss = &outputs->loss;
-	const char *type = element_name(outputs->writer.type);
+	const char *type = element_name(outputs->made);
 
 	if (outputs->converted == NULL)
 		return;
@@ -429,6 +464,14 @@ static error_t take_start_id(void *to, char *text, const struct argp_state *stat
 	return 0;
 }
 
+static error_t take_dtype(void *to, char *text, const struct argp_state *state)
+{
+	if (element_parse(text, to) < 0 || *(enum element *)to >= ELEMENT_STORE_COUNT)
+		argp_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
+		           text);
+	return 0;
+}
+
 /* Read the arguments. A negative errno. */
 static int parse(int argc, char **argv, struct export_arguments *parsed)
 {
@@ -451,6 +494,9 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		{ "convert", 0, NULL,
 		  "Convert elements to the type of the format; what is lost is told",
 		  .sets = &parsed->convert },
+		{ "dtype", 0, "TYPE",
+		  "Convert elements to f4, f2, f8, i1, u1, bf2 or b1; what is lost is told",
+		  .sets = &parsed->dtype_given, .take = take_dtype, .to = &parsed->dtype },
 		{ 0 },
 	};
 	const struct arguments arguments = {

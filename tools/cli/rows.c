@@ -31,15 +31,37 @@ static const struct format *find_format(const struct rows_options *options, cons
 	return format;
 }
 
+/* Say what a store of bits takes. */
+static int refuse_bits(const struct rows *rows, const struct rows_source *source)
+{
+	const struct quiver_geometry *geometry = rows->options->geometry;
+
+	say_error(source->stream.path,
+	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
+	          " and dtype b1: expected are %" PRIu32 " bools, %" PRIu32
+	          " u1 with eight bits each (numpy.packbits) or, with --convert, %" PRIu32
+	          " numbers that are 0 or 1",
+	          source->reader.dim, element_name(source->reader.type), rows->options->target,
+	          geometry->dim, geometry->dim, geometry->vector_bytes, geometry->dim);
+	return -EINVAL;
+}
+
 /* Compare a file with the store. Says errors. */
-static int compare(const struct rows *rows, const struct rows_source *source)
+static int compare(const struct rows *rows, struct rows_source *source)
 {
 	const struct format_reader *reader = &source->reader;
 	const struct quiver_geometry *geometry = rows->options->geometry;
 	bool same_dim = reader->dim == geometry->dim;
+	bool bits = rows->type == ELEMENT_B1;
 
-	if (same_dim && (reader->type == rows->type || rows->options->convert))
+	source->as_it_is =
+		(same_dim && reader->type == rows->type) ||
+		(bits && reader->type == ELEMENT_U1 && reader->dim == geometry->vector_bytes);
+	if (source->as_it_is || (same_dim && rows->options->convert) ||
+	    (same_dim && bits && reader->type == ELEMENT_BOOL))
 		return 0;
+	if (bits)
+		return refuse_bits(rows, source);
 	say_error(source->stream.path,
 	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
 	          " and dtype %s%s",
@@ -197,9 +219,9 @@ static int make_room(struct rows *rows, size_t max)
 		return 0;
 	for (size_t i = 0; i < rows->sources_count; i++) {
 		const struct format_reader *reader = &rows->sources[i].reader;
-		size_t bytes = (size_t)reader->dim * element_bytes(reader->type);
+		size_t bytes = element_row_bytes(reader->type, reader->dim);
 
-		if (reader->type != rows->type && bytes > row_bytes)
+		if (!rows->sources[i].as_it_is && bytes > row_bytes)
 			row_bytes = bytes;
 	}
 	free(rows->raw);
@@ -287,18 +309,23 @@ static int number(struct rows *rows, struct format_batch *batch)
 /* Bring the rows of the batch to the store's type, to `vectors`. */
 static void convert(struct rows *rows, struct format_batch *batch, unsigned char *vectors)
 {
-	const struct format_reader *reader = &rows->sources[rows->current].reader;
-	size_t from = (size_t)reader->dim * element_bytes(reader->type);
-	size_t to = (size_t)reader->dim * element_bytes(rows->type);
+	const struct rows_source *source = &rows->sources[rows->current];
+	const struct format_reader *reader = &source->reader;
+	size_t from = element_row_bytes(reader->type, reader->dim);
+	size_t to = element_row_bytes(rows->type, reader->dim);
+	char text[120];
 	size_t bad;
 
-	if (reader->type == rows->type)
+	if (source->as_it_is)
 		return;
 	for (size_t i = 0; i < batch->count; i++) {
 		if (element_convert(reader->type, (unsigned char *)batch->rows + i * from,
 		                    rows->type, vectors + i * to, reader->dim, &rows->loss,
-		                    &bad) < 0)
-			postpone(rows, batch, i, -EINVAL, "a NaN cannot become an integer");
+		                    &bad) == 0)
+			continue;
+		(void)snprintf(text, sizeof(text), "element %zu: %s", bad,
+		               element_refusal(reader->type, rows->type));
+		postpone(rows, batch, i, -EINVAL, text);
 	}
 }
 
@@ -323,7 +350,7 @@ static int read_source(struct rows *rows, struct format_batch *batch, void *vect
 	struct rows_source *source = &rows->sources[rows->current];
 	int result;
 
-	batch->rows = source->reader.type == rows->type ? vectors : rows->raw;
+	batch->rows = source->as_it_is ? vectors : rows->raw;
 	batch->count = 0;
 	rows->batch_first = source->reader.row;
 	result = source->reader.format->calls->read(&source->reader, batch);
@@ -409,7 +436,7 @@ static void say_loss(const struct rows *rows)
 		         " were beyond its range and became its nearest",
 		         element_name(rows->type), all.elements, all.rounded, all.largest,
 		         all.beyond);
-	else if (binary)
+	else if (binary && rows->options->convert)
 		say_note(rows->options->target,
 		         "conversion to %s: %" PRIu64 " elements, all of them exact",
 		         element_name(rows->type), all.elements);

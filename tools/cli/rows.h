@@ -36,6 +36,7 @@ struct rows_source {
 	struct stream stream;
 	struct format_reader reader;
 	bool opened;
+	bool as_it_is; /* rows need no conversion */
 };
 
 struct rows {

@@ -99,16 +99,18 @@ static int open_mount(struct session *session)
 		return result;
 	errno = 0;
 	number = strtoul(dim, &end, 10);
-	if (errno != 0 || end == dim || *end != '\0' || number < 1 || number > QUIVER_DIM_MAX ||
-	    quiver_dtype_parse(dtype, &geometry->dtype) < 0) {
+	if (errno == 0 && end != dim && *end == '\0' && number <= QUIVER_DIM_MAX &&
+	    quiver_dtype_parse(dtype, &geometry->dtype) == 0) {
+		geometry->dim = (uint32_t)number;
+		geometry->vector_bytes = quiver_vector_bytes(geometry->dim, geometry->dtype);
+	}
+	if (geometry->vector_bytes == 0) {
 		say_error(path,
 		          "its control files tell of dim '%s' and dtype '%s', which this "
 		          "program does not know; is the daemon a newer one?",
 		          dim, dtype);
 		return -EPROTO;
 	}
-	geometry->dim = (uint32_t)number;
-	geometry->vector_bytes = geometry->dim * quiver_dtype_bytes(geometry->dtype);
 	return 0;
 }
 

@@ -38,12 +38,12 @@ static void first_field(const char *line, size_t length, char field[FIELD_BYTES_
 	field[bytes] = '\0';
 }
 
-static bool is_number(const char *field)
+static bool is_number(const struct format_reader *reader, const char *field)
 {
-	char *end;
+	size_t length;
 
-	(void)strtod(field, &end);
-	return end != field;
+	(void)element_read(reader->wanted.type, field, &length);
+	return length > 0;
 }
 
 /* Take a line of names, if there is one; *named says whether the first is "id". */
@@ -56,7 +56,7 @@ static int take_names(struct format_reader *reader, char **line, size_t *length,
 	if (result <= 0)
 		return result;
 	first_field(*line, *length, field);
-	if (is_number(field))
+	if (is_number(reader, field))
 		return result;
 	*named = strcmp(field, "id") == 0 || strcmp(field, "\"id\"") == 0;
 	result = text_line(reader, line, length);
@@ -102,7 +102,6 @@ static int pass_comma(struct format_reader *reader, char **at, bool last)
 static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to,
                       uint64_t *id)
 {
-	uint32_t bytes = element_bytes(reader->type);
 	char *at = line;
 	int result;
 
@@ -119,7 +118,7 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
 			return result;
 	}
 	for (uint32_t i = 0; i < reader->dim; i++) {
-		result = text_number(reader, &at, to + (size_t)i * bytes);
+		result = text_number(reader, &at, to, i);
 		if (result == 0)
 			result = pass_comma(reader, &at, i + 1 == reader->dim);
 		if (result < 0)
@@ -157,4 +156,5 @@ static const struct format_calls csv_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_csv = { "csv", ".csv", .writes_ids = true, .calls = &csv_calls };
+const struct format format_csv = { "csv", ".csv", .writes_ids = true, .is_text = true,
+	                           .calls = &csv_calls };

@@ -100,7 +100,7 @@ static int read_lead(struct format_reader *reader)
 /* Read records one by one, each with its lead. */
 static int read_led(struct format_reader *reader, struct format_batch *batch)
 {
-	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
 	size_t count = rows_to_read(reader, batch);
 
 	while (batch->count < count) {
@@ -142,7 +142,7 @@ static int check_end(struct format_reader *reader)
 
 int format_read_fixed(struct format_reader *reader, struct format_batch *batch, size_t lead_bytes)
 {
-	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
 	size_t count = rows_to_read(reader, batch);
 	uint64_t start = reader->stream->offset;
 	int64_t got;
@@ -188,5 +188,5 @@ int format_write_plain(struct format_writer *writer, uint64_t id, const void *ro
 {
 	(void)id;
 	(void)word;
-	return writer->write(writer->arg, row, (size_t)writer->dim * element_bytes(writer->type));
+	return writer->write(writer->arg, row, element_row_bytes(writer->type, writer->dim));
 }

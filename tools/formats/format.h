@@ -66,7 +66,7 @@ struct format_reader {
 struct format_writer {
 	const struct format *format;
 	uint32_t dim;
-	enum element type; /* of the rows that are written */
+	enum element type; /* of the rows that are written; b1 only of a format that is_text */
 	uint64_t expected; /* rows: what headers tell until finish */
 	const char *dataset; /* NULL: the usual name */
 	/* Where the bytes go; 0 or a negative errno after having said what is wrong. */
@@ -118,6 +118,7 @@ struct format {
 	bool needs_path; /* of a regular file: no stream will do */
 	bool writes_ids; /* the file itself holds the IDs */
 	bool reads_words;
+	bool is_text; /* a bit is written as 0 or 1; other formats have them packed, as u1 */
 	const char *type; /* the only one of its elements; NULL: each type of a store */
 	const struct format_calls *calls;
 };

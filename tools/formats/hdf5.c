@@ -145,7 +145,7 @@ static int fail(struct format_writer *writer, int result, const char *reason)
 
 static int write_header(struct format_writer *writer)
 {
-	size_t row_bytes = (size_t)writer->dim * element_bytes(writer->type);
+	size_t row_bytes = element_row_bytes(writer->type, writer->dim);
 	const struct hdf5_calls *calls = load(writer->reason);
 	struct writing *writing;
 	int result;
@@ -163,7 +163,8 @@ static int write_header(struct format_writer *writer)
 		return -ENOMEM;
 	writing->array.rows = writer->expected;
 	writing->array.dim = writer->dim;
-	memcpy(writing->array.type, element_name(writer->type), 3);
+	(void)snprintf(writing->array.type, sizeof(writing->array.type), "%s",
+	               element_name(writer->type));
 	result = calls->create(writer->path, name_of(writer->dataset), &writing->array);
 	return result < 0 ? fail(writer, result, writing->array.reason) : 0;
 }
@@ -187,7 +188,7 @@ static int hand_over(struct format_writer *writer)
 
 static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
 {
-	size_t row_bytes = (size_t)writer->dim * element_bytes(writer->type);
+	size_t row_bytes = element_row_bytes(writer->type, writer->dim);
 	struct writing *writing = writer->state;
 
 	(void)id;

@@ -7,6 +7,7 @@
 #include <hdf5.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,13 +68,14 @@ static herr_t refuse_link(const char *parent, const char *group, const char *fil
 	return -1;
 }
 
-/* A little-endian IEEE half, which the library has no name for. */
-static hid_t make_half(void)
+/* A little-endian float of 2 bytes, which not every version of the library has a name for. */
+static hid_t make_narrow(size_t exponent_bits, size_t mantissa_bits, size_t bias)
 {
 	hid_t type = H5Tcopy(H5T_IEEE_F32LE);
 
-	if (type >= 0 && (H5Tset_fields(type, 15, 10, 5, 0, 10) < 0 || H5Tset_size(type, 2) < 0 ||
-	                  H5Tset_ebias(type, 15) < 0)) {
+	if (type >= 0 &&
+	    (H5Tset_fields(type, 15, mantissa_bits, exponent_bits, 0, mantissa_bits) < 0 ||
+	     H5Tset_size(type, 2) < 0 || H5Tset_ebias(type, bias) < 0)) {
 		(void)H5Tclose(type);
 		return H5I_INVALID_HID;
 	}
@@ -84,7 +86,9 @@ static hid_t make_half(void)
 static hid_t type_of(const char *name)
 {
 	if (strcmp(name, "f2") == 0)
-		return make_half();
+		return make_narrow(5, 10, 15);
+	if (strcmp(name, "bf2") == 0)
+		return make_narrow(8, 7, 127);
 	if (name[0] == 'f')
 		return H5Tcopy(name[1] == '4' ? H5T_IEEE_F32LE : H5T_IEEE_F64LE);
 	switch (name[1]) {
@@ -99,11 +103,37 @@ static hid_t type_of(const char *name)
 	}
 }
 
+static void set_type(struct hdf5_array *array, const char *name)
+{
+	(void)snprintf(array->type, sizeof(array->type), "%s", name);
+}
+
+/* Whether a type names 0 and 1, and is a byte: h5py's of numpy.bool_. */
+static bool is_bool(hid_t type)
+{
+	int8_t number = 0;
+
+	return H5Tget_class(type) == H5T_ENUM && H5Tget_size(type) == 1 &&
+	       H5Tget_nmembers(type) == 2 && H5Tenum_valueof(type, "FALSE", &number) >= 0 &&
+	       number == 0 && H5Tenum_valueof(type, "TRUE", &number) >= 0 && number == 1;
+}
+
+/* Our name for a type that is none of the library's numbers, or NULL. PyTables has a byte of bits
+ * for a bool; h5py without a name for bfloat16 makes it, as np.save does, two bytes of no type. */
+static const char *name_other(hid_t type)
+{
+	if (is_bool(type) || (H5Tget_class(type) == H5T_BITFIELD && H5Tget_size(type) == 1))
+		return "bool";
+	if (H5Tget_class(type) == H5T_OPAQUE && H5Tget_size(type) == 2)
+		return "bf2";
+	return NULL;
+}
+
 /* Find our name for the type of the dataset, whose bytes may be in either order. */
 static int find_type(struct hdf5_array *array, struct state *state)
 {
-	static const char *const names[] = { "f4", "f2", "f8", "i1", "u1", "i2",
-		                             "u2", "i4", "u4", "i8", "u8" };
+	static const char *const names[] = { "f4", "f2", "f8", "i1", "u1", "bf2",
+		                             "i2", "u2", "i4", "u4", "i8", "u8" };
 	hid_t fixed = H5Dget_type(state->set);
 	hid_t type = fixed < 0 ? H5I_INVALID_HID : H5Tcopy(fixed);
 	htri_t same = 0;
@@ -120,10 +150,16 @@ static int find_type(struct hdf5_array *array, struct state *state)
 		same = mine < 0 ? 0 : H5Tequal(type, mine);
 		if (same > 0) {
 			state->memory_type = mine;
-			memcpy(array->type, names[i], 3);
+			set_type(array, names[i]);
 		} else if (mine >= 0) {
 			(void)H5Tclose(mine);
 		}
+	}
+	if (same <= 0 && name_other(type) != NULL) {
+		/* the bytes as they are; the library compares what else is in the type */
+		set_type(array, name_other(type));
+		state->memory_type = type;
+		return 0;
 	}
 	(void)H5Tclose(type);
 	return same > 0 ? 0 : refuse(array, -EINVAL, "the dataset holds no plain numbers");

@@ -20,7 +20,7 @@
 struct hdf5_array {
 	uint64_t rows;
 	uint32_t dim;
-	char type[4]; /* "f4" and the like: as rows are read and written, little-endian */
+	char type[8]; /* "f4" and the like: as rows are read and written, little-endian */
 	void *state; /* the module's own */
 	char reason[HDF5_REASON_BYTES];
 };

@@ -77,7 +77,6 @@ static int take_id(struct format_reader *reader, const json_t *object, uint64_t 
 /* Take the elements of a line. */
 static int take_elements(struct format_reader *reader, const json_t *vector, unsigned char *to)
 {
-	uint32_t bytes = element_bytes(reader->type);
 	size_t count = json_array_size(vector);
 
 	if (count != reader->dim)
@@ -87,9 +86,12 @@ static int take_elements(struct format_reader *reader, const json_t *vector, uns
 		const json_t *element = json_array_get(vector, i);
 		int result;
 
-		if (!json_is_number(element))
-			return format_refuse(reader, "element %zu of its vector is no number", i);
-		result = text_put(reader, json_number_value(element), to + i * bytes);
+		if (reader->type == ELEMENT_B1 && json_is_boolean(element))
+			result = text_put(reader, json_is_true(element), to, i);
+		else if (json_is_number(element))
+			result = text_put(reader, json_number_value(element), to, i);
+		else
+			result = format_refuse(reader, "element %zu of its vector is no number", i);
 		if (result < 0)
 			return result;
 	}
@@ -147,4 +149,5 @@ static const struct format_calls jsonl_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_jsonl = { "jsonl", ".jsonl", .writes_ids = true, .calls = &jsonl_calls };
+const struct format format_jsonl = { "jsonl", ".jsonl", .writes_ids = true, .is_text = true,
+	                             .calls = &jsonl_calls };

@@ -41,6 +41,21 @@ static int take_header(struct format_reader *reader, struct npy_array *array)
 	return got < 0 ? format_stream_error(reader, got) : 0;
 }
 
+/* The type of the elements. NumPy has no bfloat16: a store of bf2 is exported as the bits, and its
+ * matrix.npy says so, too, as <u2. So that is what <u2 means to such a store. */
+static int find_type(struct format_reader *reader, const struct npy_array *array)
+{
+	if (strcmp(array->type, NPY_BOOL) == 0)
+		reader->type = ELEMENT_BOOL;
+	else if (strcmp(array->type, NPY_BFLOAT16) == 0)
+		reader->type = ELEMENT_BF2;
+	else if (element_parse(array->type, &reader->type) < 0)
+		return format_refuse(reader, "its type '%s' is not known here", array->type);
+	if (reader->type == ELEMENT_U2 && reader->wanted.type == ELEMENT_BF2)
+		reader->type = ELEMENT_BF2;
+	return 0;
+}
+
 static int open_npy(struct format_reader *reader)
 {
 	struct npy_array array = { 0 };
@@ -56,8 +71,9 @@ static int open_npy(struct format_reader *reader)
 			reader,
 			"the array has %u dimension%s; vectors are the rows of an array of 2",
 			array.dimensions, array.dimensions == 1 ? "" : "s");
-	if (element_parse(array.type, &reader->type) < 0)
-		return format_refuse(reader, "its type '%s' is not known here", array.type);
+	result = find_type(reader, &array);
+	if (result < 0)
+		return result;
 	if (array.shape[1] > UINT32_MAX || array.shape[1] == 0)
 		return format_refuse(reader, "its rows have %" PRIu64 " elements", array.shape[1]);
 	if (array.fortran && !reader->stream->sized)
@@ -79,7 +95,7 @@ static int read_column(struct format_reader *reader, uint32_t column, uint64_t f
 {
 	unsigned char elements[COLUMN_ROWS_MAX * sizeof(uint64_t)];
 	uint32_t bytes = element_bytes(reader->type);
-	size_t row_bytes = (size_t)reader->dim * bytes;
+	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
 	int64_t got;
 
 	reader->offset = reader->data_offset + (column * reader->rows + first) * bytes;
@@ -129,7 +145,8 @@ static int put_header(struct format_writer *writer, uint64_t rows,
                       int (*write)(void *arg, const void *bytes, size_t length))
 {
 	char header[NPY_WRITTEN_BYTES];
-	int result = npy_format_header(header, element_name(writer->type), rows, writer->dim);
+	const char *type = writer->type == ELEMENT_BF2 ? "u2" : element_name(writer->type);
+	int result = npy_format_header(header, type, rows, writer->dim);
 
 	return result < 0 ? result : write(writer->arg, header, sizeof(header));
 }

@@ -27,10 +27,11 @@ static const struct {
 	const char *name;
 	enum element type;
 } dtypes[] = {
-	{ "F32", ELEMENT_F4 }, { "F16", ELEMENT_F2 },   { "F64", ELEMENT_F8 },
-	{ "I8", ELEMENT_I1 },  { "U8", ELEMENT_U1 },    { "I16", ELEMENT_I2 },
-	{ "U16", ELEMENT_U2 }, { "I32", ELEMENT_I4 },   { "U32", ELEMENT_U4 },
-	{ "I64", ELEMENT_I8 }, { "BF16", ELEMENT_BF2 }, { "U64", ELEMENT_U8 },
+	{ "F32", ELEMENT_F4 },    { "F16", ELEMENT_F2 },   { "F64", ELEMENT_F8 },
+	{ "I8", ELEMENT_I1 },     { "U8", ELEMENT_U1 },    { "I16", ELEMENT_I2 },
+	{ "U16", ELEMENT_U2 },    { "I32", ELEMENT_I4 },   { "U32", ELEMENT_U4 },
+	{ "I64", ELEMENT_I8 },    { "BF16", ELEMENT_BF2 }, { "U64", ELEMENT_U8 },
+	{ "BOOL", ELEMENT_BOOL },
 };
 
 #define DTYPES (sizeof(dtypes) / sizeof(dtypes[0]))
@@ -279,7 +280,7 @@ static int put_header(struct format_writer *writer, uint64_t rows,
                       int (*write)(void *arg, const void *bytes, size_t length))
 {
 	const char *name = writer->dataset != NULL ? writer->dataset : NAME_DEFAULT;
-	uint64_t bytes = rows * writer->dim * element_bytes(writer->type);
+	uint64_t bytes = rows * element_row_bytes(writer->type, writer->dim);
 	uint64_t length = htole64(WRITTEN_BYTES - sizeof(length));
 	char header[WRITTEN_BYTES];
 	json_t *value;

@@ -2,6 +2,7 @@
  * text.c - what the formats of lines of text share.
  */
 #include "tools/formats/text.h"
+#include "engine/codec/element_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -73,7 +74,7 @@ int text_read_rows(struct format_reader *reader, struct format_batch *batch,
                    int (*parse)(struct format_reader *reader, char *line, size_t length,
                                 unsigned char *to, uint64_t *id))
 {
-	size_t row_bytes = (size_t)reader->dim * element_bytes(reader->type);
+	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
 
 	batch->count = 0;
 	while (batch->count < batch->room) {
@@ -94,13 +95,15 @@ int text_read_rows(struct format_reader *reader, struct format_batch *batch,
 	return 0;
 }
 
-int text_put(struct format_reader *reader, double number, void *to)
+int text_put(struct format_reader *reader, double number, void *elements, size_t index)
 {
 	enum element type = reader->wanted.type;
 	struct element_loss loss = { 0 };
 
-	if (element_store(type, number, to, &loss) < 0)
-		return format_refuse(reader, "a NaN cannot become an integer");
+	if (element_put(type, number, elements, index, &loss) < 0)
+		return type == ELEMENT_B1
+		               ? format_refuse(reader, "%.9g is no b1, which is 0 or 1", number)
+		               : format_refuse(reader, "%s", element_refusal(ELEMENT_F8, type));
 	if (element_is_float(type))
 		loss.rounded = 0;
 	if (!reader->wanted.convert && loss.rounded + loss.beyond > 0)
@@ -115,16 +118,14 @@ int text_put(struct format_reader *reader, double number, void *to)
 	return 0;
 }
 
-int text_number(struct format_reader *reader, char **at, void *to)
+int text_number(struct format_reader *reader, char **at, void *elements, size_t index)
 {
-	bool narrow = reader->wanted.type == ELEMENT_F4;
-	char *end = *at;
+	size_t length;
 	double number;
 
-	/* A float is rounded once, not by way of a double. */
 	errno = 0;
-	number = narrow ? (double)strtof(*at, &end) : strtod(*at, &end);
-	if (end == *at)
+	number = element_read(reader->wanted.type, *at, &length);
+	if (length == 0)
 		return format_refuse(reader, "'%.20s' is no number", *at);
 	if (errno == ERANGE && isinf(number)) {
 		if (!reader->wanted.convert)
@@ -134,8 +135,8 @@ int text_number(struct format_reader *reader, char **at, void *to)
 			                     *at, element_name(reader->wanted.type));
 		reader->loss.beyond++;
 	}
-	*at = end;
-	return text_put(reader, number, to);
+	*at += length;
+	return text_put(reader, number, elements, index);
 }
 
 bool text_id(const char *text, size_t length, uint64_t *id)
@@ -153,13 +154,16 @@ bool text_id(const char *text, size_t length, uint64_t *id)
 	return true;
 }
 
-/* Write an element so that it is read back as it is (but for the bits of a NaN):
- * the number of characters, without a NUL behind them. */
-static size_t format_element(enum element type, const void *element, char to[TEXT_NUMBER_BYTES])
+/* Write an element so that it is read back as it is (but for the bits of a NaN): the number of
+ * characters, without a NUL behind them. bf2 is so short that it takes no long search to say it in
+ * the fewest digits. */
+static size_t format_element(enum element type, const void *row, size_t index,
+                             char to[TEXT_NUMBER_BYTES])
 {
-	double number = element_load(type, element, NULL);
+	double number = element_get(type, row, index, NULL);
 	int digits = type == ELEMENT_F2 ? 5 : type == ELEMENT_F8 ? 17 : 9;
-	int length = snprintf(to, TEXT_NUMBER_BYTES, "%.*g", digits, number);
+	int length = type == ELEMENT_BF2 ? (int)element_write(type, row, index, to)
+	                                 : snprintf(to, TEXT_NUMBER_BYTES, "%.*g", digits, number);
 
 	/* an integer has no -0, and a reader may take it for one */
 	if (length == 2 && to[0] == '-' && to[1] == '0')
@@ -170,8 +174,6 @@ static size_t format_element(enum element type, const void *element, char to[TEX
 size_t text_format_row(const struct format_writer *writer, const void *row, const char *separator,
                        char *to)
 {
-	const unsigned char *element = row;
-	uint32_t bytes = element_bytes(writer->type);
 	size_t apart = strlen(separator);
 	size_t used = 0;
 
@@ -180,7 +182,7 @@ size_t text_format_row(const struct format_writer *writer, const void *row, cons
 			memcpy(to + used, separator, apart);
 			used += apart;
 		}
-		used += format_element(writer->type, element + (size_t)i * bytes, to + used);
+		used += format_element(writer->type, row, i, to + used);
 	}
 	return used;
 }

@@ -4,10 +4,11 @@
 #ifndef TEXT_H
 #define TEXT_H
 
+#include "engine/codec/element_text.h"
 #include "tools/formats/format.h"
 
 /* Longest text of one number that is written, with what separates it. */
-#define TEXT_NUMBER_BYTES 32u
+#define TEXT_NUMBER_BYTES ELEMENT_TEXT_BYTES
 /* Longest decimal uint64, with its NUL. */
 #define TEXT_ID_BYTES 21u
 
@@ -34,15 +35,15 @@ int text_read_rows(struct format_reader *reader, struct format_batch *batch,
                                 unsigned char *to, uint64_t *id));
 
 /*
- * Put a number as an element of the store's type. -EINVAL with a reason where it would
+ * Put a number as element `index` of a row, of the store's type. -EINVAL with a reason where it would
  * become another number and wanted.convert is not given: a fraction or a large number
  * as an integer, a number beyond the range of a float. That decimal digits are rounded
  * to the nearest float is no loss.
  */
-int text_put(struct format_reader *reader, double number, void *to);
+int text_put(struct format_reader *reader, double number, void *elements, size_t index);
 
 /* Read the number at *at, move *at behind it, and put it as text_put does. */
-int text_number(struct format_reader *reader, char **at, void *to);
+int text_number(struct format_reader *reader, char **at, void *elements, size_t index);
 
 /* Read a decimal uint64 of `length` characters. False where it is none. */
 bool text_id(const char *text, size_t length, uint64_t *id);

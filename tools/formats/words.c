@@ -159,7 +159,6 @@ static int check_end(struct format_reader *reader, bool more)
 static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to,
                       uint64_t *id)
 {
-	uint32_t bytes = element_bytes(reader->type);
 	size_t word = 0, numbers = 0;
 	char *at;
 	int result;
@@ -174,7 +173,7 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
 		                     count_fields(line, length), reader->dim);
 	at = line + numbers;
 	for (uint32_t i = 0; i < reader->dim; i++) {
-		result = text_number(reader, &at, to + (size_t)i * bytes);
+		result = text_number(reader, &at, to, i);
 		if (result < 0)
 			return result;
 		if (*at != '\0' && !is_space(*at))
@@ -239,7 +238,8 @@ static const struct format_calls glove_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_glove = { "glove", ".txt", .reads_words = true, .calls = &glove_calls };
+const struct format format_glove = { "glove", ".txt", .reads_words = true, .is_text = true,
+	                             .calls = &glove_calls };
 
 static const struct format_calls word2vec_calls = {
 	.open = open_words,
@@ -251,5 +251,5 @@ static const struct format_calls word2vec_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_word2vec = { "word2vec", ".vec", .reads_words = true,
+const struct format format_word2vec = { "word2vec", ".vec", .reads_words = true, .is_text = true,
 	                                .calls = &word2vec_calls };

@@ -13,7 +13,7 @@ _quiverfs_options() {
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
 	import) echo "--format --dataset --ids --start-id --words --on-duplicate --convert
 		--reject-nonfinite $common" ;;
-	export) echo "--format --dataset --ids --words --start-id --convert $common" ;;
+	export) echo "--format --dataset --ids --words --start-id --convert --dtype $common" ;;
 	status) echo "--json --watch $common" ;;
 	check) echo "--repair $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;
@@ -52,7 +52,7 @@ _quiverfs() {
 		before=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
 	case $command:$before in
-	*:--dtype) COMPREPLY=($(compgen -W 'f4 f2 f8 i1 u1' -- "$word")) ;;
+	*:--dtype) COMPREPLY=($(compgen -W 'f4 f2 f8 i1 u1 bf2 b1' -- "$word")) ;;
 	*:--metric) COMPREPLY=($(compgen -W 'l2 cosine ip hamming' -- "$word")) ;;
 	*:--dim | *:--label | *:--start-id) ;;
 	mount*:-o) _quiverfs_mount_option "$word" ;;

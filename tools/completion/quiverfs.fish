@@ -23,7 +23,7 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a verify
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a check -d 'Check a store, and repair it'
 
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dim -x -d 'Elements of a vector'
-complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dtype -x -a 'f4 f2 f8 i1 u1' -d 'Type of an element'
+complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are to be compared'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l label -x -d 'What people should know'
 complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s f -d 'Stay in the foreground'
@@ -32,6 +32,7 @@ complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l format -x
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l dataset -x -d 'Name of the array in the file'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l words -r -d 'The words, one a line'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l convert -d 'Convert elements'
+complete -c quiverfs -n '__fish_seen_subcommand_from export' -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Convert elements to this type'
 complete -c quiverfs -n '__fish_seen_subcommand_from import' -l on-duplicate -x -a 'replace skip fail' -d 'What to do with an ID that exists'
 complete -c quiverfs -n '__fish_seen_subcommand_from import' -l reject-nonfinite -d 'Stop before a NaN or an infinity'
 complete -c quiverfs -n '__fish_seen_subcommand_from export' -l start-id -x -d 'The vector of the first word'
@@ -43,7 +44,7 @@ complete -c quiverfs -n '__fish_seen_subcommand_from status' -l watch -d 'Show i
 complete -c quiverfs -n '__fish_seen_subcommand_from check' -l repair -d 'Put right what can be'
 
 complete -c mkfs.quiverfs -l dim -x -d 'Elements of a vector'
-complete -c mkfs.quiverfs -l dtype -x -a 'f4 f2 f8 i1 u1' -d 'Type of an element'
+complete -c mkfs.quiverfs -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element'
 complete -c mkfs.quiverfs -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are to be compared'
 complete -c mkfs.quiverfs -l label -x -d 'What people should know'
 

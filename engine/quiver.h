@@ -202,6 +202,10 @@ struct quiver_options {
 	 * of the store may be held: it must not call the store. May be NULL. */
 	void (*on_report)(void *arg, const char *line);
 	void *on_report_arg;
+	/* The same of what is no fault but takes a while or changes much: the upgrade of a store of
+	 * an earlier format, said before, meanwhile and after. Such lines do not go to
+	 * quiver_errors. Gets on_report_arg. May be NULL. */
+	void (*on_note)(void *arg, const char *line);
 };
 
 /*

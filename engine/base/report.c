@@ -75,6 +75,19 @@ void report_add(struct report *report, const char *format, ...)
 	va_end(args);
 }
 
+void report_note(struct report *report, const char *format, ...)
+{
+	char line[REPORT_LINE_BYTES];
+	va_list args;
+
+	if (!report->note_sink)
+		return;
+	va_start(args, format);
+	format_line(line, format, args);
+	va_end(args);
+	report->note_sink(report->sink_arg, line);
+}
+
 int report_text(struct report *report, char **text, size_t *length)
 {
 	size_t used = 0;

@@ -20,6 +20,8 @@ struct report {
 	uint64_t total; /* lock; lines ever added */
 	void (*sink)(void *arg, const char *line); /* set once */
 	void *sink_arg;
+	void (*note_sink)(void *arg,
+	                  const char *line); /* set once, before a line is added; or NULL */
 };
 
 /* 0 or -ENOMEM. */
@@ -30,6 +32,9 @@ void report_destroy(struct report *report);
 void report_addv(struct report *report, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 void report_add(struct report *report, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Give a line of no fault, led by the time as well, to the sink of notes alone. Any thread. */
+void report_note(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* All lines, oldest first, each with a newline; malloc'd, NUL-terminated, the
  * caller frees. -ENOMEM. Any thread. */

@@ -9,6 +9,8 @@
 #include "engine/quiver.h"
 
 #define COLUMNS 3
+/* What meta.npy is called while a store is being upgraded. */
+#define META_NEW_NAME "meta.npy.new"
 
 /* Strings are static. */
 struct column_kind {

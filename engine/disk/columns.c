@@ -249,6 +249,41 @@ static int map_rows_to_store(struct columns *columns)
 	return r ? r : column_map_to_store(columns->io, &columns->meta, &columns->rows_lock);
 }
 
+/* Whether an upgrade was interrupted before its last step, which gives meta.npy.new its name: then
+ * kind->name is that. 1, 0 or -errno. */
+static int find_new_meta(const struct columns *columns, struct column_kind *kind,
+                         struct quiver_error *error)
+{
+	const struct quiver_io *io = columns->io;
+	int fd = columns->version == 1 ? -ENOENT
+	                               : io->open(io, columns->dir_fd, META_NEW_NAME, O_RDONLY, 0);
+	int r;
+
+	if (fd == -ENOENT)
+		return 0;
+	r = fd < 0 ? fd : io->close(io, fd);
+	if (r < 0) {
+		error_set(error, "%s: %s", META_NEW_NAME, strerror(-r));
+		return r;
+	}
+	kind->name = META_NEW_NAME;
+	return 1;
+}
+
+/* That last step. */
+static int adopt_new_meta(const struct columns *columns, struct quiver_error *error)
+{
+	const struct quiver_io *io = columns->io;
+	int r = io->rename(io, columns->dir_fd, META_NEW_NAME, "meta.npy");
+
+	if (r == 0)
+		r = io_fsync(io, columns->dir_fd);
+	if (r < 0)
+		error_set(error, "%s: cannot take the name meta.npy: %s", META_NEW_NAME,
+		          strerror(-r));
+	return r;
+}
+
 int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd,
                  const struct quiver_geometry *geometry, uint32_t version, uint64_t slots_used,
                  bool read_only, struct quiver_error *error)
@@ -256,7 +291,8 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 	struct column_kind kinds[COLUMNS];
 	uint64_t header_rows[COLUMNS] = { 0 };
 	uint64_t rows;
-	int r = 0;
+	bool renamed;
+	int r;
 
 	*columns = (struct columns){
 		.io = io, .geometry = *geometry, .version = version, .dir_fd = dir_fd
@@ -266,12 +302,21 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 	for (unsigned i = 0; i < COLUMNS; i++)
 		column_of(columns, i)->fd = -1;
 	column_kinds(geometry, version, kinds);
+	r = find_new_meta(columns, &kinds[2], error);
+	if (r < 0)
+		goto fail;
+	renamed = r > 0;
 	for (unsigned i = 0; i < COLUMNS; i++) {
 		r = open_one(columns, i, &kinds[i], read_only, &header_rows[i], error);
 		if (r < 0)
 			goto fail;
 	}
 	r = count_rows(columns, kinds, slots_used, &rows, error);
+	if (r < 0)
+		goto fail;
+	/* It is whole: the superblock was written after it. */
+	if (renamed && !read_only)
+		r = adopt_new_meta(columns, error);
 	if (r < 0)
 		goto fail;
 	r = reserve(columns, rows);

@@ -53,6 +53,18 @@ void meta_encode_1(const struct meta_row *row, uint64_t id, uint64_t slot,
 	put_le32(to + AT_CRC, crc_1(to, id, slot));
 }
 
+static void read_fields(const uint8_t from[META_ROW_1_BYTES], struct meta_row *row)
+{
+	row->lsn = get_le64(from + AT_LSN);
+	row->sum = get_le64(from + AT_SUM);
+	row->attr = (struct quiver_attr){ .mtime_ns = (int64_t)get_le64(from + AT_MTIME),
+		                          .ctime_ns = (int64_t)get_le64(from + AT_MTIME),
+		                          .uid = get_le32(from + AT_UID),
+		                          .gid = get_le32(from + AT_GID),
+		                          .mode = get_le16(from + AT_MODE) };
+	row->attr_lsn = row->lsn;
+}
+
 int meta_decode_1(const uint8_t from[META_ROW_1_BYTES], uint64_t id, uint64_t slot,
                   struct meta_row *row)
 {
@@ -62,13 +74,18 @@ int meta_decode_1(const uint8_t from[META_ROW_1_BYTES], uint64_t id, uint64_t sl
 	if (get_le64(from + AT_LSN) == 0 || get_le16(from + AT_FLAGS) != META_FLAG_LIVE ||
 	    get_le32(from + AT_CRC) != crc_1(from, id, slot))
 		return -EBADMSG;
-	row->lsn = get_le64(from + AT_LSN);
-	row->sum = get_le64(from + AT_SUM);
-	row->attr = (struct quiver_attr){ .mtime_ns = (int64_t)get_le64(from + AT_MTIME),
-		                          .ctime_ns = (int64_t)get_le64(from + AT_MTIME),
-		                          .uid = get_le32(from + AT_UID),
-		                          .gid = get_le32(from + AT_GID),
-		                          .mode = get_le16(from + AT_MODE) };
-	row->attr_lsn = row->lsn;
+	read_fields(from, row);
 	return 0;
+}
+
+void meta_encode_bad(const uint8_t from[META_ROW_1_BYTES], uint64_t id, uint64_t slot,
+                     uint8_t to[META_ROW_BYTES])
+{
+	struct meta_row row;
+
+	read_fields(from, &row);
+	if (row.lsn == 0)
+		row.lsn = row.attr_lsn = UINT64_MAX; /* else it would be a free row */
+	meta_encode(&row, id, slot, to);
+	put_le32(to + META_AT_CRC, ~get_le32(to + META_AT_CRC));
 }

@@ -102,5 +102,9 @@ void meta_encode_1(const struct meta_row *row, uint64_t id, uint64_t slot,
                    uint8_t to[META_ROW_1_BYTES]);
 int meta_decode_1(const uint8_t from[META_ROW_1_BYTES], uint64_t id, uint64_t slot,
                   struct meta_row *row);
+/* What a row of version 1 that does not match its crc says, in one that does not match either. Any
+ * thread. */
+void meta_encode_bad(const uint8_t from[META_ROW_1_BYTES], uint64_t id, uint64_t slot,
+                     uint8_t to[META_ROW_BYTES]);
 
 #endif

@@ -90,6 +90,13 @@ void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY
 	put_le64(page + AT_SUM, XXH3_64bits(page, AT_SUM));
 }
 
+void superblock_upgrade(struct superblock *sb, int64_t ctime_max_ns)
+{
+	sb->version = QUIVER_FORMAT_VERSION;
+	sb->dir.ctime_ns = sb->dir.mtime_ns;
+	sb->ctime_max_ns = ctime_max_ns;
+}
+
 /* A page with a good sum can still hold what no store of this version writes. */
 static bool plausible(const struct superblock *sb, uint32_t flags, uint32_t dtype)
 {

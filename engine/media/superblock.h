@@ -39,6 +39,9 @@ struct superblock {
 };
 
 void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES]);
+/* Make of one of version 1 what the upgrade writes; FORMAT.md. `ctime_max_ns`: of the rows, whose
+ * ctimes are their mtimes. */
+void superblock_upgrade(struct superblock *sb, int64_t ctime_max_ns);
 /* 0, -EINVAL no magic, -ENOTSUP a newer version or a feature that is not known here, -EUCLEAN damage. `copy` is its place
  * in the file: a page written to the wrong one is damage too. */
 int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,

@@ -12,6 +12,7 @@
 
 #include "engine/base/fault.h"
 #include "engine/commit/checkpoint.h"
+#include "engine/recovery/upgrade.h"
 
 void check_say(struct check *check, const char *format, ...)
 {
@@ -144,7 +145,7 @@ static struct superblock recovered(struct check *check)
 
 /* One bad copy is what a crash may leave of writing it. Where there is no log, since the store
  * was closed or has only been created or recovered, the next write is known to the byte: that of
- * opening the store or of recovering it. A closed store whose newer copy is bad looks as if it
+ * opening the store, of upgrading or of recovering it. A closed store whose newer copy is bad looks as if it
  * had not been closed, but its log is gone. The base is read. */
 static int check_superblock(struct check *check, bool has_log)
 {
@@ -159,7 +160,10 @@ static int check_superblock(struct check *check, bool has_log)
 	r = sb.clean ? 0 : superblock_torn(check->superblock->io, check->superblock->fd, &after);
 	if (r)
 		return r < 0 ? r : 0;
-	(void)checkpoint_begin_life(&sb);
+	if (sb.version < QUIVER_FORMAT_VERSION)
+		superblock_upgrade(&sb, upgrade_ctime_max(&check->catalog->columns));
+	else
+		(void)checkpoint_begin_life(&sb);
 	r = superblock_torn(check->superblock->io, check->superblock->fd, &sb);
 	if (r == 0) {
 		check->result->damage++;

@@ -33,11 +33,17 @@ static int with_files(const char *path, bool repair, struct check *check,
 	return r ? r : c;
 }
 
+static void say_note(void *arg, const char *line)
+{
+	check_say(arg, "%s", line);
+}
+
 /* Opening and closing recovers what a crash has left and writes a fresh snapshot. */
-static int open_and_close(const char *path, struct quiver_error *error)
+static int open_and_close(const char *path, struct check *check, struct quiver_error *error)
 {
 	struct quiver_options options = { .size = sizeof(struct quiver_options),
-		                          .read_only = false };
+		                          .on_report_arg = check,
+		                          .on_note = say_note };
 	struct quiver *store;
 	int r = quiver_open(path, &options, &store, error);
 
@@ -52,14 +58,14 @@ static int repair(const char *path, struct check *check, struct quiver_error *er
 
 	if (r)
 		return r;
-	r = open_and_close(path, &found);
+	r = open_and_close(path, check, &found);
 	if (r == -EUCLEAN) {
 		/* What only replaying the log has brought to light. */
 		check->result->damage++;
 		check_say(check, "%s", found.text);
 		r = with_files(path, true, check, repair_contents, error);
 		if (r == 0)
-			r = open_and_close(path, error);
+			r = open_and_close(path, check, error);
 	} else if (r) {
 		error_set(error, "%s", found.text);
 	}

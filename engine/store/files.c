@@ -1,6 +1,7 @@
 /* The files of a store and the parts that stand on them, opened and closed as they are. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ static struct quiver *new_store(const struct quiver_options *options)
 		free(store);
 		return NULL;
 	}
+	store->health.report.note_sink = options->on_note;
 	init_locks(store);
 	return store;
 }
@@ -84,6 +86,19 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 		           "superblock: one of its two copies is damaged; the other is "
 		           "used, and the next checkpoint rewrites the damaged one");
 	return 0;
+}
+
+/* Whether all features of the store are known that what changes it has to heed. */
+static int may_be_changed(const struct quiver *store, const char *path, struct quiver_error *error)
+{
+	if (store->superblock.now.features_to_change == 0)
+		return 0;
+	error_set(error,
+	          "%s/superblock: the store has features (0x%" PRIx64
+	          ") that this version of quiverfs does not know and may not change; use the one "
+	          "that it was made with, or open it read-only",
+	          path, store->superblock.now.features_to_change);
+	return -ENOTSUP;
 }
 
 /* The columns, and empty maps of their slots. */
@@ -154,6 +169,8 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
 	if (!store)
 		return -ENOMEM;
 	r = open_identity(store, path, error);
+	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.now.clean))
+		r = may_be_changed(store, path, error);
 	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.now.clean))
 		r = superblock_again(store->io, store->superblock.fd, &store->superblock.now);
 	if (r == 0)

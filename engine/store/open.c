@@ -9,6 +9,7 @@
 #include "engine/base/sized.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
+#include "engine/recovery/upgrade.h"
 
 static void damage_to_error(struct recovery *recovery, const char *line)
 {
@@ -155,6 +156,8 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		r = store_open_files(path, &known, false, &store, error);
 	if (r == 0)
 		r = fill_index(store, error);
+	if (r == 0 && !known.read_only && store->superblock.now.version < QUIVER_FORMAT_VERSION)
+		r = upgrade_store(&store->catalog, &store->superblock, store->dir_fd, error);
 	if (r == 0)
 		r = begin_life(store);
 	if (r == 0) {

@@ -196,6 +196,12 @@ static uint32_t lock_wait_ms(const char *store_path)
 	return LOCK_WAIT_MS;
 }
 
+static void note_from_store(void *arg, const char *line)
+{
+	(void)arg;
+	log_line(LOG_NOTICE, "%s", line);
+}
+
 /* The process that serves, from here to its end. The exit status. */
 static int serve(struct server *server)
 {
@@ -210,6 +216,7 @@ static int serve(struct server *server)
 		.mount_point = server->mount_path,
 		.on_report = errors_from_store,
 		.on_report_arg = server->fs.errors,
+		.on_note = note_from_store,
 	};
 	int status, err;
 

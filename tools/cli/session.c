@@ -27,6 +27,12 @@ static void report_line(void *arg, const char *line)
 		say_note(arg, "%s", line);
 }
 
+/* An upgrade, which is said while the store is being opened. */
+static void note_line(void *arg, const char *line)
+{
+	say_note(arg, "%s", line);
+}
+
 /* Tell what was reported while the store was opened, and from now on the rest. */
 static void start_telling(const struct session *session)
 {
@@ -53,6 +59,7 @@ static int open_store(unsigned flags, struct session *session)
 		.lock_wait_ms = TARGET_WAIT_MS,
 		.on_report = report_line,
 		.on_report_arg = session->target.path,
+		.on_note = note_line,
 	};
 	struct quiver_error error = { "" };
 	int result = quiver_open(session->target.path, &options, &session->store, &error);

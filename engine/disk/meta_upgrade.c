@@ -1,0 +1,105 @@
+#include "engine/disk/meta_upgrade.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "engine/disk/column_kinds.h"
+#include "engine/media/meta_row_codec.h"
+#include "engine/media/npy_header.h"
+
+/* Encoded and written at a time: 0.9 MB. */
+#define ROWS_AT_ONCE (UINT64_C(16) << 10)
+
+uint64_t meta_upgrade_bytes(const struct columns *columns)
+{
+	return COLUMN_HEADER_BYTES + atomic_load(&columns->rows) * META_ROW_BYTES;
+}
+
+static int convert(const struct columns *columns, struct meta_upgrade *upgrade, uint64_t slot,
+                   uint8_t to[META_ROW_BYTES])
+{
+	uint64_t id = columns_id(columns, slot);
+	uint8_t bad[META_ROW_BYTES];
+	struct meta_row row;
+	size_t bad_bytes;
+	int r = columns_meta(columns, slot, id, &row);
+
+	if (r == -EBADMSG) {
+		r = columns_meta_bytes(columns, slot, bad, &bad_bytes);
+		meta_encode_bad(bad, id, slot, to);
+		upgrade->bad_rows++;
+		return r;
+	}
+	if (r)
+		return r;
+	meta_encode(&row, id, slot, to);
+	if (row.lsn != 0 && row.attr.ctime_ns > upgrade->ctime_max_ns)
+		upgrade->ctime_max_ns = row.attr.ctime_ns;
+	return 0;
+}
+
+static int write_rows(const struct columns *columns, struct meta_upgrade *upgrade, int fd)
+{
+	uint64_t rows = atomic_load(&columns->rows);
+	uint8_t *bytes = malloc(ROWS_AT_ONCE * META_ROW_BYTES);
+	int r = bytes ? 0 : -ENOMEM;
+
+	for (uint64_t slot = 0; r == 0 && slot < rows;) {
+		uint64_t at = COLUMN_HEADER_BYTES + slot * META_ROW_BYTES;
+		uint64_t n = 0;
+
+		for (; r == 0 && n < ROWS_AT_ONCE && slot + n < rows; n++)
+			r = convert(columns, upgrade, slot + n, bytes + n * META_ROW_BYTES);
+		if (r == 0)
+			r = io_write_all(columns->io, fd, bytes, n * META_ROW_BYTES, at);
+		if (r == 0)
+			columns->io->hint(columns->io, fd, at, n * META_ROW_BYTES, IO_WRITE_SOON);
+		slot += n;
+		if (r == 0 && upgrade->on_rows)
+			upgrade->on_rows(upgrade->arg, slot, rows);
+	}
+	free(bytes);
+	return r;
+}
+
+static int write_header(const struct columns *columns, int fd)
+{
+	struct column_kind kinds[COLUMNS];
+	uint8_t header[NPY_HEADER_BYTES];
+
+	column_kinds(&columns->geometry, QUIVER_FORMAT_VERSION, kinds);
+	npy_header_encode(header, kinds[2].descr, kinds[2].row_items, atomic_load(&columns->rows));
+	return io_write_all(columns->io, fd, header, sizeof(header), 0);
+}
+
+int meta_upgrade_write(const struct columns *columns, struct meta_upgrade *upgrade)
+{
+	const struct quiver_io *io = columns->io;
+	/* Not opened as it is: it may be a link to anything. */
+	int r = io->unlink(io, columns->dir_fd, META_NEW_NAME);
+	int fd;
+	int c;
+
+	upgrade->ctime_max_ns = INT64_MIN;
+	upgrade->bad_rows = 0;
+	if (r && r != -ENOENT)
+		return r;
+	fd = io->open(io, columns->dir_fd, META_NEW_NAME, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	/* A disk that is too small says so at once. */
+	r = io->allocate(io, fd, 0, meta_upgrade_bytes(columns));
+	if (r == 0)
+		r = write_rows(columns, upgrade, fd);
+	if (r == 0)
+		r = write_header(columns, fd);
+	if (r == 0)
+		r = io_fsync(io, fd);
+	c = io->close(io, fd);
+	r = r ? r : c;
+	if (r)
+		(void)io->unlink(io, columns->dir_fd,
+		                 META_NEW_NAME); /* what failed first is the reason */
+	return r;
+}

@@ -452,6 +452,8 @@ int recovery_finish(struct recovery *recovery)
 	if (recovery->scan.last_segment >= sb->wal_first)
 		sb->wal_first = recovery->scan.last_segment + 1;
 	sb->dir = recovery->dir;
+	if (sb->version == 1) /* as whoever opens it next will find it */
+		sb->dir.ctime_ns = sb->dir.mtime_ns;
 	sb->ctime_max_ns = recovery->ctime_max_ns;
 	r = superblock_write(recovery->superblock->io, recovery->superblock->fd, sb);
 	if (r == 0 && recovery->scan.torn)

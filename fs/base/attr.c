@@ -8,7 +8,7 @@
 #define NS_PER_S INT64_C(1000000000)
 #define STAT_BLOCK_BYTES 512u
 
-void attr_set_times(struct stat *st, int64_t ns)
+static struct timespec timespec_of(int64_t ns)
 {
 	struct timespec ts;
 
@@ -18,9 +18,14 @@ void attr_set_times(struct stat *st, int64_t ns)
 		ts.tv_sec--;
 		ts.tv_nsec += NS_PER_S;
 	}
-	st->st_mtim = ts;
-	st->st_ctim = ts;
-	st->st_atim = ts;
+	return ts;
+}
+
+void attr_set_times(struct stat *st, int64_t mtime_ns, int64_t ctime_ns)
+{
+	st->st_mtim = timespec_of(mtime_ns);
+	st->st_atim = st->st_mtim;
+	st->st_ctim = timespec_of(ctime_ns);
 }
 
 void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *attr, uint64_t size,
@@ -35,15 +40,17 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
 	st->st_size = (off_t)size;
 	st->st_blksize = (blksize_t)fs->block_bytes;
 	st->st_blocks = (blkcnt_t)((size + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES);
-	attr_set_times(st, attr->mtime_ns);
+	attr_set_times(st, attr->mtime_ns, attr->ctime_ns);
 }
 
 struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode)
 {
 	mode_t masked = mode & ~(fs->set_umask ? fs->umask : ctx->umask);
+	int64_t now_ns = clock_now_ns();
 
 	return (struct quiver_attr){
-		.mtime_ns = clock_now_ns(),
+		.mtime_ns = now_ns,
+		.ctime_ns = now_ns,
 		.uid = fs->set_uid ? fs->uid : ctx->uid,
 		.gid = fs->set_gid ? fs->gid : ctx->gid,
 		.mode = (uint16_t)(masked & 07777u),

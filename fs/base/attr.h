@@ -1,7 +1,7 @@
 /*
  * attr.h - struct stat for everything on the mount.
  *
- * ctime and atime are the mtime, st_ino is the node number.
+ * atime is the mtime, st_ino is the node number.
  */
 #ifndef ATTR_H
 #define ATTR_H
@@ -12,14 +12,15 @@
 void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *attr, uint64_t size,
                unsigned links, struct stat *st);
 
-/* All three times are `ns`. Times before 1970 round down. */
-void attr_set_times(struct stat *st, int64_t ns);
+/* Times before 1970 round down. */
+void attr_set_times(struct stat *st, int64_t mtime_ns, int64_t ctime_ns);
 
-/* Attributes of a file that `ctx` creates with `mode`; mtime is now. */
+/* Attributes of a file that `ctx` creates with `mode`; its times are now. */
 struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode);
 
 /* What a SETATTR sets of a vector, a scratch file or a directory: the QUIVER_ATTR_*
- * mask, and the members in *to. Access and change times are left out. *explicit_mtime
+ * mask, and the members in *to. Access and change times are left out, but each SETATTR moves the
+ * change time. *explicit_mtime
  * tells whether the caller named the time rather than asked for now. */
 unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to,
                      bool *explicit_mtime);

@@ -82,7 +82,7 @@ struct fs {
 	_Atomic enum fs_transport transport;
 
 	/* Set by fs_init, constant afterwards; each has its own locks inside. */
-	/* mtime of the folders whose entries never change: that of vectors/ at the
+	/* mtime and ctime of the folders whose entries never change: that of vectors/ at the
 	 * mount, so that it stays where nothing has changed. */
 	int64_t fixed_mtime_ns;
 	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
@@ -113,8 +113,9 @@ struct fs {
 	 * that a commit knows whether it must tell the kernel they changed. */
 	_Atomic uint64_t dir_attr_given;
 	/* When a scratch file came, went or was renamed; 0 never. Later than the
-	 * store's own mtime of vectors/ it is that directory's mtime. */
+	 * store's own mtime of vectors/ it is that directory's mtime, until one is set. */
 	_Atomic int64_t scratch_mtime_ns;
+	_Atomic int64_t scratch_ctime_ns; /* the same for the ctime, which nobody sets */
 };
 
 /* The struct fs a request belongs to. */

@@ -222,6 +222,7 @@ static int control_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct st
 	err = refresh(fs, ino, flags, &length, &attr.mtime_ns);
 	if (err != 0)
 		return err;
+	attr.ctime_ns = attr.mtime_ns;
 	attr.mode = (uint16_t)(file_of(ino)->mode & (fs->read_only ? 0444u : 0777u));
 	attr_file(fs, ino, &attr, length, 1, st);
 	st->st_blksize = 4096;

@@ -13,7 +13,8 @@
 /* vectors/ is kept by the store; scratch files change it in memory only. */
 static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 {
-	int64_t scratch_ns = atomic_load(&fs->scratch_mtime_ns);
+	int64_t mtime_ns = atomic_load(&fs->scratch_mtime_ns);
+	int64_t ctime_ns = atomic_load(&fs->scratch_ctime_ns);
 	struct quiver_attr attr;
 	int err;
 
@@ -25,7 +26,8 @@ static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 	st->st_mode = S_IFDIR | (attr.mode & 07777u);
 	st->st_uid = attr.uid;
 	st->st_gid = attr.gid;
-	attr_set_times(st, scratch_ns > attr.mtime_ns ? scratch_ns : attr.mtime_ns);
+	attr_set_times(st, mtime_ns > attr.mtime_ns ? mtime_ns : attr.mtime_ns,
+	               ctime_ns > attr.ctime_ns ? ctime_ns : attr.ctime_ns);
 	return 0;
 }
 
@@ -41,7 +43,7 @@ static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct 
 	st->st_mode = S_IFDIR | 0555;
 	st->st_uid = fs->owner_uid;
 	st->st_gid = fs->owner_gid;
-	attr_set_times(st, fs->fixed_mtime_ns);
+	attr_set_times(st, fs->fixed_mtime_ns, fs->fixed_mtime_ns);
 	return 0;
 }
 

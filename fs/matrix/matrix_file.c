@@ -107,7 +107,7 @@ static int matrix_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct sta
 	(void)flags; /* nothing is asked that could wait */
 	if (!has_columns(fs))
 		return -ENOENT;
-	attr.mtime_ns = mtime_now(fs);
+	attr.mtime_ns = attr.ctime_ns = mtime_now(fs);
 	attr_file(fs, ino, &attr, quiver_column_bytes(fs->store, column_of(ino)), 1, st);
 	st->st_blksize = 4096;
 	*timeout = 0;

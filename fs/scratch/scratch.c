@@ -117,7 +117,10 @@ struct scratch_file *scratch_find(struct fs *fs, uint64_t ino)
 /* The directory has changed; only in memory, as the scratch files are. */
 static void touch_dir(struct fs *fs)
 {
-	atomic_store(&fs->scratch_mtime_ns, clock_now_ns());
+	int64_t now_ns = clock_now_ns();
+
+	atomic_store(&fs->scratch_mtime_ns, now_ns);
+	atomic_store(&fs->scratch_ctime_ns, now_ns);
 }
 
 /* The temporary file of a view, as ".42.txt.Xy12Zw" of rsync is, may be as long as that. */
@@ -139,6 +142,7 @@ static void set_name(struct fs *fs, struct scratch_file *file, char *name)
 {
 	struct scratch_file **bucket = name_bucket(fs->scratch, name);
 
+	file->attr.ctime_ns = clock_now_ns();
 	file->name = name;
 	file->by_name = *bucket;
 	*bucket = file;
@@ -155,7 +159,13 @@ static char *clear_name(struct scratch *s, struct scratch_file *file)
 		p = &(*p)->by_name;
 	*p = file->by_name;
 	file->name = NULL;
+	file->attr.ctime_ns = clock_now_ns();
 	return name;
+}
+
+void scratch_changed(struct scratch_file *file)
+{
+	file->attr.mtime_ns = file->attr.ctime_ns = clock_now_ns();
 }
 
 void scratch_reap(struct fs *fs, struct scratch_file *file)
@@ -319,7 +329,7 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
 		if (truncate && file->size > 0) {
 			memset(file->data, 0, file->size);
 			file->size = 0;
-			file->attr.mtime_ns = clock_now_ns();
+			scratch_changed(file);
 		}
 		file->opens += open;
 		fill_entry(fs, file, entry);

@@ -80,6 +80,8 @@ void scratch_unlock(struct fs *fs);
 struct scratch_file *scratch_find(struct fs *fs, uint64_t ino);
 /* Have room for `size` bytes. -EFBIG, -ENOSPC, -ENOMEM. The caller holds the lock. */
 int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size);
+/* Its bytes were changed now. The caller holds the lock. */
+void scratch_changed(struct scratch_file *file);
 /* Free a file that has neither name nor opener. The caller holds the lock. */
 void scratch_reap(struct fs *fs, struct scratch_file *file);
 

@@ -43,7 +43,7 @@ static int resize_file(struct fs *fs, struct scratch_file *file, uint64_t size)
 	if (size < file->size)
 		memset(file->data + size, 0, file->size - size);
 	file->size = (uint32_t)size;
-	file->attr.mtime_ns = clock_now_ns();
+	scratch_changed(file);
 	return 0;
 }
 
@@ -78,8 +78,10 @@ static void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, i
 		err = -ESTALE;
 	else if (to_set & FUSE_SET_ATTR_SIZE)
 		err = resize_file(fs, file, (uint64_t)attr->st_size);
-	if (err == 0)
+	if (err == 0) {
 		attr_merge(&file->attr, &wanted, mask);
+		file->attr.ctime_ns = clock_now_ns();
+	}
 	scratch_unlock(fs);
 	if (err != 0)
 		reply_error(req, refuse_change(fs, err));
@@ -189,7 +191,7 @@ static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, s
 	memcpy(file->data + offset, buf, size);
 	if (offset + size > file->size)
 		file->size = (uint32_t)(offset + size);
-	file->attr.mtime_ns = clock_now_ns();
+	scratch_changed(file);
 	return 0;
 }
 

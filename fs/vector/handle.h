@@ -63,6 +63,7 @@ struct handle {
 	bool created; /* shard lock; made the vector and has not committed yet */
 	bool touched; /* shard lock; has had a request since it was opened */
 	bool orphan; /* shard lock; its vector was removed: what it commits is lost */
+	int64_t orphan_ns; /* shard lock; when */
 	bool busy; /* shard lock; see above */
 	bool verified; /* shard lock; checksum of `version` was compared */
 	bool fills_cache; /* shard lock; counted in cached_users */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/clock.h"
 #include "fs/vector/proven.h"
 #include "fs/vector/stage.h"
 
@@ -418,6 +419,10 @@ bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
 	 * before, which had this node number, too. */
 	view->size = h->tid == tid ? node_size(fs, h) : fs->geometry.vector_bytes;
 	view->links = h->created && !h->orphan;
+	if (h->orphan)
+		view->attr.ctime_ns = h->orphan_ns;
+	view->renamed = !h->orphan && h->id != id;
+	view->id = h->id;
 	view->mtime_staged = h->writable && h->tid == tid && h->stage.active &&
 	                     (h->stage.attr_mask & QUIVER_ATTR_MTIME) != 0;
 	pthread_mutex_unlock(&shard->lock.mutex);
@@ -439,6 +444,7 @@ bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
 		h = NULL;
 	if (h != NULL) {
 		attr_merge(&h->stage.attr, attr, mask);
+		h->stage.attr.ctime_ns = clock_now_ns();
 		if ((mask & QUIVER_ATTR_MTIME) && !explicit_mtime) {
 			mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 			h->stage.attr_mask &= ~(unsigned)QUIVER_ATTR_MTIME;
@@ -474,6 +480,7 @@ static void set_orphan(struct nodes *nodes, struct handle *h, uint64_t to)
 	(void)nodes;
 	(void)to;
 	h->orphan = true;
+	h->orphan_ns = clock_now_ns();
 }
 
 static void set_id(struct nodes *nodes, struct handle *h, uint64_t to)

@@ -54,7 +54,10 @@ struct node_view {
 	struct quiver_attr attr;
 	uint64_t size; /* bytes staged, to the thread that writes; N to any other */
 	unsigned links;
-	bool mtime_staged; /* by thread `tid`: attr.mtime_ns is the commit's */
+	bool mtime_staged; /* by thread `tid`: attr.mtime_ns is the commit's, and attr.ctime_ns
+	                      when that was said */
+	bool renamed; /* it is vector: */
+	uint64_t id;
 };
 /* The view of the handle of thread `tid`, else of the newest writable, else of the
  * newest. False where nobody has `id` open. */

@@ -159,6 +159,13 @@ static void stage_changed(struct stage *stage)
 	stage->attr_mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 }
 
+/* The same, and it is not committed at once: a file that is not there yet shows when. */
+static void stage_kept(struct stage *stage)
+{
+	stage_changed(stage);
+	stage->attr.ctime_ns = clock_now_ns();
+}
+
 static int past_end(struct fs *fs, uint64_t id, uint64_t offset, uint64_t size)
 {
 	return refuse(fs, -EFBIG,
@@ -201,7 +208,7 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 		stage->size = (uint32_t)(offset + size);
 	if (offset <= stage->filled && offset + size > stage->filled)
 		stage->filled = (uint32_t)(offset + size);
-	stage_changed(stage);
+	stage_kept(stage);
 	if (durable && stage->filled == limit && !h->orphan)
 		return commit_bytes(fs, h, stage->data, true, may_wait);
 
@@ -240,7 +247,7 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 	if (size < stage->filled || stage->filled == stage->size)
 		stage->filled = (uint32_t)size;
 	stage->size = (uint32_t)size;
-	stage_changed(stage);
+	stage_kept(stage);
 
 out:
 	handle_unlock(h);
@@ -294,7 +301,7 @@ void stage_touch(struct handle *h)
 	handle_lock(h);
 	h->touched = true;
 	h->stage.active = true;
-	stage_changed(&h->stage);
+	stage_kept(&h->stage);
 	handle_unlock(h);
 }
 

@@ -69,6 +69,15 @@ int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, unsigned flags,
 	return err;
 }
 
+void vector_show_staged(const struct node_view *view, struct quiver_attr *attr)
+{
+	if (!view->mtime_staged)
+		return;
+	attr->mtime_ns = view->attr.mtime_ns;
+	if (view->attr.ctime_ns > attr->ctime_ns)
+		attr->ctime_ns = view->attr.ctime_ns;
+}
+
 /*
  * What stat shows to thread `tid`. A committed vector has its N bytes for everyone,
  * since the kernel keeps one size for readers and writers; an mtime that this very
@@ -86,8 +95,8 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, st
 	*timeout = attr_timeout(fs, id);
 	err = quiver_stat(fs->store, id, flags, &attr, NULL);
 	if (err == 0) {
-		if (*timeout <= 0 && node_view(fs, id, tid, &view) && view.mtime_staged)
-			attr.mtime_ns = view.attr.mtime_ns;
+		if (*timeout <= 0 && node_view(fs, id, tid, &view))
+			vector_show_staged(&view, &attr);
 		note_given(fs, *timeout);
 		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 1, st);
 		return 0;
@@ -96,7 +105,11 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, st
 		return err;
 	*timeout = 0;
 	if (node_view(fs, id, tid, &view)) {
-		attr_file(fs, ino, &view.attr, view.size, view.links, st);
+		err = view.renamed ? quiver_stat(fs->store, view.id, flags, &view.attr, NULL)
+		                   : -ENOENT;
+		if (err != 0 && err != -ENOENT)
+			return err;
+		attr_file(fs, ino, &view.attr, view.size, err == 0 ? 1 : view.links, st);
 		return 0;
 	}
 	err = gone_answer(fs, id, tid, &attr);
@@ -151,6 +164,7 @@ struct vector_setattr_op {
 	pid_t tid;
 	bool resize;
 	uint64_t size;
+	bool set_attr; /* these are set, if only the ctime: */
 	unsigned mask; /* QUIVER_ATTR_* */
 	bool explicit_mtime;
 	struct quiver_attr attr;
@@ -190,10 +204,11 @@ int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_a
 		return err;
 	staged = node_stage_attr(fs, id, tid, explicit_mtime, attr, mask & QUIVER_ATTR_MTIME,
 	                         explicit_mtime);
-	if (staged && node_stage_attr(fs, id, tid, false, attr, 0, true))
-		mask &= ~(unsigned)QUIVER_ATTR_MTIME;
-	if (mask == 0)
+	staged = staged && node_stage_attr(fs, id, tid, false, attr, 0, true);
+	if (staged && mask == QUIVER_ATTR_MTIME)
 		return 0;
+	if (staged)
+		mask &= ~(unsigned)QUIVER_ATTR_MTIME;
 	return quiver_set_attr(fs->store, id, attr, mask, flags);
 }
 
@@ -211,7 +226,7 @@ static int vector_setattr_answer(struct attempt *attempt, bool may_wait)
 	else if (op->resize)
 		err = vector_resize_path(op, attempt_flags(may_wait));
 	resized = err == 0;
-	if (err == 0 && op->mask != 0)
+	if (err == 0 && op->set_attr)
 		err = vector_set_attr(fs, op->id, op->tid, &op->attr, op->mask, op->explicit_mtime,
 		                      may_wait);
 	if (err == -EAGAIN && !may_wait) {
@@ -247,5 +262,6 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 	};
 
 	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
+	op.set_attr = op.mask != 0 || !op.resize;
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

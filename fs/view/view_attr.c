@@ -29,6 +29,7 @@ struct view_attr_op {
 	struct view_handle *h; /* of ftruncate; else NULL */
 	bool resize;
 	uint64_t size;
+	bool set_attr; /* these are set, if only the ctime: */
 	unsigned mask; /* QUIVER_ATTR_* */
 	bool explicit_mtime;
 	struct quiver_attr attr;
@@ -194,8 +195,8 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 		if (err != 0)
 			return err;
 	}
-	if (seen.writer && node_view(fs, view->id, tid, &of_vector) && of_vector.mtime_staged)
-		attr.mtime_ns = of_vector.attr.mtime_ns;
+	if (seen.writer && node_view(fs, view->id, tid, &of_vector))
+		vector_show_staged(&of_vector, &attr);
 	view_fill(fs, view->id, view->form, &attr, seen.size, 1, st);
 	return 0;
 }
@@ -276,7 +277,7 @@ static int view_setattr_answer(struct attempt *attempt, bool may_wait)
 
 	if (err == 0 && op->resize)
 		err = view_resize(op, view);
-	if (err == 0 && op->mask != 0) {
+	if (err == 0 && op->set_attr) {
 		err = vector_set_attr(op->attempt.fs, view->id, op->tid, &op->attr, op->mask,
 		                      op->explicit_mtime, may_wait);
 		if (err == 0)
@@ -331,5 +332,6 @@ void view_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	};
 
 	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
+	op.set_attr = op.mask != 0 || !op.resize;
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

@@ -113,8 +113,9 @@ def read_safetensors(path, _):
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
     assert length % 8 == 0
-    (name, entry), = json.loads(data[8:8 + length]).items()
-    assert name == "vectors"
+    header = json.loads(data[8:8 + length])
+    assert set(header) == {"__metadata__", "vectors"}
+    entry = header["vectors"]
     begin, end = entry["data_offsets"]
     assert (begin, end) == (0, len(data) - 8 - length)
     dtype = {value: key for key, value in SAFE.items()}[entry["dtype"]]

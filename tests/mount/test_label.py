@@ -4,11 +4,13 @@ import errno
 import json
 import os
 import re
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from files import opened, refused
+from files import refused
+from format_files import h5py
 from harness import quiverfs, run, shell
 from ordinary_user import ordinary_user, ordinary_user_words  # noqa: F401
 from prometheus import parse_metrics
@@ -284,3 +286,68 @@ def test_status_shows_them(mnt, stores):
     found = status(mnt.store.path)
     assert (found["label"], found["metric"], found["format_version"]) == (long, "cosine", 2)
     assert stores.mount(mnt.store).stats()["label"] == long
+
+
+# ---- export -----------------------------------------------------------------------
+
+
+def header_of(path):
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + length])
+
+
+HARD = 'ü \\n "x" 文😀 ' + '\\"' * 490  # each of its last bytes becomes two
+
+
+def test_export_carries_them(stores, tmp, rng):
+    assert len(HARD.encode()) <= LABEL_BYTES_MAX < len(json.dumps(HARD, ensure_ascii=False))
+    mnt = stores.mount()
+    mnt.put(1, data := rng.randbytes(mnt.size))
+    out = tmp / "out.safetensors"
+    quiverfs("export", mnt.point, out)
+    assert header_of(out)["__metadata__"] == {"metric": "l2", "dtype": "f4"}
+    mnt.control("label", HARD)
+    mnt.control("metric", "cosine")
+    quiverfs("export", mnt.point, out)
+    wanted = {"metric": "cosine", "dtype": "f4", "label": HARD}
+    assert header_of(out)["__metadata__"] == wanted
+    assert out.read_bytes()[-mnt.size:] == data
+    quiverfs("export", mnt.point, out, "--dtype", "f8")
+    assert header_of(out)["__metadata__"] == {**wanted, "dtype": "f8"}
+    mnt.unmount()
+    done = quiverfs("export", mnt.store.path, out, "--dataset", "x" * 300)
+    assert done.stdout and header_of(out)["__metadata__"] == wanted
+    assert "x" * 300 in header_of(out)
+    done = quiverfs("export", mnt.store.path, out, "--dataset", "x" * 500, status=1)
+    assert "name of the tensor is too long" in done.stderr
+    # Import takes the vectors alone.
+    other = stores.create(name="other")
+    quiverfs("import", other.path, out)
+    found = status(other.path)
+    assert (found["label"], found["metric"], found["count"]) == ("", "l2", 1)
+
+
+def test_export_of_bits_says_so(tmp):
+    store = tmp / "bits"
+    quiverfs("create", store, "--dim", 16, "--dtype", "b1", "--metric", "hamming")
+    out = tmp / "out.safetensors"
+    quiverfs("export", store, out)
+    assert header_of(out)["__metadata__"] == {"metric": "hamming", "dtype": "b1"}
+    quiverfs("export", store, out, "--dtype", "u1")
+    assert header_of(out)["__metadata__"] == {"metric": "hamming", "dtype": "u1"}
+
+
+@pytest.mark.skipif(h5py is None or "QUIVERFS_KIND" in os.environ,
+                    reason="python3-h5py is not installed, or the program has no module beside it")
+def test_an_hdf5_carries_them(stores, tmp):
+    mnt = stores.mount()
+    mnt.put(1, bytes(mnt.size))
+    for text, metric in (("", "l2"), (HARD, "ip")):
+        mnt.control("label", text + "\n")
+        mnt.control("metric", metric)
+        quiverfs("export", mnt.point, tmp / "out.hdf5")
+        with h5py.File(tmp / "out.hdf5") as file:
+            found = dict(file["train"].attrs)
+            assert file["train"].shape == (1, 25)
+        assert found == {"metric": metric, "dtype": "f4", **({"label": text} if text else {})}

@@ -42,6 +42,7 @@ struct outputs {
 	struct out_file vectors; /* not open where they go to standard output */
 	struct out_file ids; /* not open where it is not wanted */
 	struct format_writer writer;
+	struct quiver_description description; /* which the writer points to */
 	enum element type; /* of the store */
 	uint32_t dim; /* of the store */
 	enum element made; /* what rows are converted to */
@@ -257,9 +258,23 @@ static int open_files(const struct export_arguments *arguments, struct outputs *
 	return result;
 }
 
+/* What the store says of itself, for formats that have a place for it. Says errors. */
+static int describe(struct session *session, struct outputs *outputs)
+{
+	struct format_writer *writer = &outputs->writer;
+	int result = session_describe(session, &outputs->description);
+
+	if (result < 0)
+		return result == -ENOENT ? 0 : result;
+	writer->dtype = element_name(outputs->made);
+	writer->metric = quiver_metric_name(outputs->description.metric);
+	writer->label = outputs->description.label;
+	return 0;
+}
+
 /* Open the files and write their headers, for as many rows as there are now. Says
  * errors. */
-static int open_outputs(const struct export_arguments *arguments, const struct session *session,
+static int open_outputs(const struct export_arguments *arguments, struct session *session,
                         uint64_t expected, struct outputs *outputs)
 {
 	struct format_writer *writer = &outputs->writer;
@@ -268,6 +283,8 @@ static int open_outputs(const struct export_arguments *arguments, const struct s
 	writer->expected = expected;
 	writer->dataset = arguments->dataset;
 	result = choose_type(arguments, session, outputs);
+	if (result == 0)
+		result = describe(session, outputs);
 	if (result == 0)
 		result = open_files(arguments, outputs);
 	if (result == 0 && writer->format->calls->write_header != NULL)

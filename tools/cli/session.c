@@ -149,6 +149,34 @@ int session_begin(const char *given, unsigned flags, struct session *session)
 	return session_open(given, flags, session);
 }
 
+int session_describe(struct session *session, struct quiver_description *description)
+{
+	char label[QUIVER_LABEL_BYTES_MAX + 2]; /* with the newline */
+	char metric[VALUE_BYTES_MAX];
+	int result;
+
+	if (!session->target.live) {
+		quiver_describe(session->store, description);
+		return 0;
+	}
+	memset(description, 0, sizeof(*description));
+	result = live_read(session->mount_fd, "label", label, sizeof(label));
+	if (result == -ENOENT)
+		return result;
+	if (result == 0)
+		result = live_read(session->mount_fd, "metric", metric, sizeof(metric));
+	if (result == 0)
+		result = strlen(label) <= QUIVER_LABEL_BYTES_MAX
+		                 ? quiver_metric_parse(metric, &description->metric)
+		                 : -EPROTO;
+	if (result < 0)
+		say_error(session->target.path, "its label and metric cannot be read: %s",
+		          live_strerror(result));
+	else
+		memcpy(description->label, label, strlen(label) + 1);
+	return result;
+}
+
 int session_close(struct session *session)
 {
 	int result = 0;

@@ -32,6 +32,12 @@ int session_open(const char *given, unsigned flags, struct session *session);
  * tools/formats/interrupt.h. */
 int session_begin(const char *given, unsigned flags, struct session *session);
 
+/*
+ * What the store's label and metric are. 0; -ENOENT the daemon of the mount is an older one,
+ * which keeps none; another negative errno after having said what is wrong.
+ */
+int session_describe(struct session *session, struct quiver_description *description);
+
 /* Close it; a store writes its last checkpoint here. 0, or a negative errno
  * after having said what is wrong. */
 int session_close(struct session *session);

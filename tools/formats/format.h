@@ -69,6 +69,10 @@ struct format_writer {
 	enum element type; /* of the rows that are written; b1 only of a format that is_text */
 	uint64_t expected; /* rows: what headers tell until finish */
 	const char *dataset; /* NULL: the usual name */
+	/* UTF-8 for people and programs, of formats that have a place for it; NULL: not known. */
+	const char *dtype; /* of the elements, "b1" also where they are packed into u1 */
+	const char *metric;
+	const char *label; /* at most 1 KiB; "" for none */
 	/* Where the bytes go; 0 or a negative errno after having said what is wrong. */
 	int (*write)(void *arg, const void *bytes, size_t length);
 	/* Over the start of the file; NULL where that cannot be (a pipe). */

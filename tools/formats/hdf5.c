@@ -143,6 +143,22 @@ static int fail(struct format_writer *writer, int result, const char *reason)
 	return result;
 }
 
+/* What is known of the dataset beyond its shape. */
+static int write_notes(const struct format_writer *writer, struct writing *writing)
+{
+	const struct hdf5_calls *calls = writing->calls;
+	int result;
+
+	if (writer->metric == NULL)
+		return 0;
+	result = calls->note(&writing->array, "dtype", writer->dtype);
+	if (result == 0)
+		result = calls->note(&writing->array, "metric", writer->metric);
+	if (result == 0 && writer->label[0] != '\0')
+		result = calls->note(&writing->array, "label", writer->label);
+	return result;
+}
+
 static int write_header(struct format_writer *writer)
 {
 	size_t row_bytes = element_row_bytes(writer->type, writer->dim);
@@ -166,6 +182,8 @@ static int write_header(struct format_writer *writer)
 	(void)snprintf(writing->array.type, sizeof(writing->array.type), "%s",
 	               element_name(writer->type));
 	result = calls->create(writer->path, name_of(writer->dataset), &writing->array);
+	if (result == 0)
+		result = write_notes(writer, writing);
 	return result < 0 ? fail(writer, result, writing->array.reason) : 0;
 }
 

@@ -349,6 +349,39 @@ static int create_array(const char *path, const char *name, struct hdf5_array *a
 	return state->set >= 0 ? 0 : refuse_library(array, -EIO, "the dataset cannot be made");
 }
 
+/* A string of any length, which h5py hands out as str. */
+static hid_t make_text(void)
+{
+	hid_t type = H5Tcopy(H5T_C_S1);
+
+	if (type >= 0 &&
+	    (H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+		(void)H5Tclose(type);
+		return H5I_INVALID_HID;
+	}
+	return type;
+}
+
+static int note_array(struct hdf5_array *array, const char *name, const char *text)
+{
+	const struct state *state = array->state;
+	hid_t type = make_text(), space = H5Screate(H5S_SCALAR);
+	hid_t attribute = H5I_INVALID_HID;
+	int result = 0;
+
+	if (type >= 0 && space >= 0)
+		attribute = H5Acreate2(state->set, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+	if (attribute < 0 || H5Awrite(attribute, type, &text) < 0)
+		result = refuse_library(array, -EIO, "an attribute cannot be written");
+	if (attribute >= 0 && H5Aclose(attribute) < 0 && result == 0)
+		result = refuse_library(array, -EIO, "an attribute cannot be written");
+	if (space >= 0)
+		(void)H5Sclose(space);
+	if (type >= 0)
+		(void)H5Tclose(type);
+	return result;
+}
+
 /* Choose rows in the file; a space for as many in memory, or a negative number. */
 static hid_t choose(const struct hdf5_array *array, uint64_t first, uint64_t count)
 {
@@ -426,6 +459,7 @@ extern const struct hdf5_calls quiverfs_hdf5;
 const struct hdf5_calls quiverfs_hdf5 = {
 	.open = open_array,
 	.create = create_array,
+	.note = note_array,
 	.read = read_array,
 	.write = write_array,
 	.cut = cut_array,

@@ -31,6 +31,8 @@ struct hdf5_calls {
 	int (*open)(const char *path, const char *name, struct hdf5_array *array);
 	/* Make a file with a dataset of the rows, dim and type of *array. As open. */
 	int (*create)(const char *path, const char *name, struct hdf5_array *array);
+	/* Give it an attribute of UTF-8. -EIO with a reason. */
+	int (*note)(struct hdf5_array *array, const char *name, const char *text);
 	/* Read or write rows first ... first + count - 1. -EIO with a reason. */
 	int (*read)(struct hdf5_array *array, uint64_t first, uint64_t count, void *rows);
 	int (*write)(struct hdf5_array *array, uint64_t first, uint64_t count, const void *rows);

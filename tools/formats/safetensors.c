@@ -16,8 +16,10 @@
 
 /* A tensor takes some 100 bytes of the header; files have thousands of them, not more. */
 #define HEADER_BYTES_MAX (16u << 20)
-/* Room for every header that is written here: the data begins at a multiple of 8. */
+/* Room for every header that is written here but for the label, of which JSON may make twice as
+ * much: the data begins at a multiple of 8. */
 #define WRITTEN_BYTES 512u
+#define LABEL_ROOM_MAX 2048u
 /* The name a tensor gets where none is given. */
 #define NAME_DEFAULT "vectors"
 /* Name of the entry that is no tensor. */
@@ -275,35 +277,69 @@ static const char *dtype_of(enum element type)
 	return dtypes[which].name;
 }
 
+/* What is known of the tensor beyond its shape; the values of this entry are text. NULL without
+ * memory. */
+static json_t *make_metadata(const struct format_writer *writer)
+{
+	json_t *metadata =
+		json_pack("{s:s, s:s}", "dtype", writer->dtype, "metric", writer->metric);
+
+	if (metadata != NULL && writer->label[0] != '\0' &&
+	    json_object_set_new(metadata, "label", json_string(writer->label)) < 0) {
+		json_decref(metadata);
+		return NULL;
+	}
+	return metadata;
+}
+
+/* The header as text, to be freed. NULL without memory, or where the name is no UTF-8. */
+static char *make_header(const struct format_writer *writer, const char *name, uint64_t rows)
+{
+	uint64_t bytes = rows * element_row_bytes(writer->type, writer->dim);
+	json_t *header = json_object();
+	char *text = NULL;
+
+	if (header != NULL &&
+	    (writer->metric == NULL ||
+	     json_object_set_new(header, METADATA, make_metadata(writer)) == 0) &&
+	    json_object_set_new(header, name,
+	                        json_pack("{s:s, s:[I, I], s:[I, I]}", "dtype",
+	                                  dtype_of(writer->type), "shape", (json_int_t)rows,
+	                                  (json_int_t)writer->dim, "data_offsets", (json_int_t)0,
+	                                  (json_int_t)bytes)) == 0)
+		text = json_dumps(header, JSON_COMPACT);
+	json_decref(header);
+	return text;
+}
+
+static size_t label_room(const struct format_writer *writer)
+{
+	return writer->label != NULL ? (2 * strlen(writer->label) + 7) / 8 * 8 : 0;
+}
+
 /* The header is padded with spaces, so that it keeps its length. */
 static int put_header(struct format_writer *writer, uint64_t rows,
                       int (*write)(void *arg, const void *bytes, size_t length))
 {
 	const char *name = writer->dataset != NULL ? writer->dataset : NAME_DEFAULT;
-	uint64_t bytes = rows * element_row_bytes(writer->type, writer->dim);
-	uint64_t length = htole64(WRITTEN_BYTES - sizeof(length));
-	char header[WRITTEN_BYTES];
-	json_t *value;
-	char *text;
+	size_t room = WRITTEN_BYTES + label_room(writer);
+	uint64_t length = htole64(room - sizeof(length));
+	char header[WRITTEN_BYTES + LABEL_ROOM_MAX];
+	char *text = make_header(writer, name, rows);
 	size_t used;
 
-	value = json_pack("{s:{s:s, s:[I, I], s:[I, I]}}", name, "dtype", dtype_of(writer->type),
-	                  "shape", (json_int_t)rows, (json_int_t)writer->dim, "data_offsets",
-	                  (json_int_t)0, (json_int_t)bytes);
-	text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
-	json_decref(value);
 	if (text == NULL)
 		return format_writer_refuse(writer, "'%s' cannot be the name of a tensor", name);
 	used = strlen(text);
-	memset(header, ' ', sizeof(header));
-	memcpy(header, &length, sizeof(length));
-	if (used > sizeof(header) - sizeof(length)) {
+	if (room > sizeof(header) || used > room - sizeof(length)) {
 		free(text);
 		return format_writer_refuse(writer, "the name of the tensor is too long");
 	}
+	memset(header, ' ', room);
+	memcpy(header, &length, sizeof(length));
 	memcpy(header + sizeof(length), text, used);
 	free(text);
-	return write(writer->arg, header, sizeof(header));
+	return write(writer->arg, header, room);
 }
 
 static const struct format_calls safetensors_calls = {

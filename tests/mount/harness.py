@@ -21,7 +21,7 @@ LONG = os.environ.get("QUIVERFS_TEST_LONG", "0") not in ("", "0")
 PATIENCE_SECONDS = 240 if LONG else 120
 # For the end of a daemon whose mount could not be taken down: it will hardly come.
 PATIENCE_MOUNTED_SECONDS = 20
-ITEM_BYTES = {"f4": 4, "f2": 2, "f8": 8, "i1": 1, "u1": 1}
+ITEM_BYTES = {"f4": 4, "f2": 2, "f8": 8, "i1": 1, "u1": 1, "bf2": 2, "b1": 1 / 8}
 SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
 
@@ -80,7 +80,7 @@ class Store:
         self.path = folder / name
         self.dim = dim
         self.dtype = dtype
-        self.size = dim * ITEM_BYTES[dtype]
+        self.size = int(dim * ITEM_BYTES[dtype])
         quiverfs("create", self.path, "--dim", dim, "--dtype", dtype)
 
     def check(self):

@@ -98,7 +98,7 @@ static inline void store_create(struct store_dir *s, uint32_t dim, enum quiver_d
 	struct quiver_geometry geometry = { .dim = dim, .dtype = dtype };
 	struct quiver_error error = { "" };
 
-	s->n = dim * quiver_dtype_bytes(dtype);
+	s->n = quiver_vector_bytes(dim, dtype);
 	snprintf(s->path, sizeof(s->path), "%s/" STORE_NAME, s->dir.path);
 	if (quiver_create(s->path, &geometry, NULL, NULL, &error) != 0)
 		fail_msg("%s", error.text);

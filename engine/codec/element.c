@@ -118,19 +118,16 @@ static double float_of(uint32_t bits)
 
 static double half_of(uint16_t bits)
 {
-	unsigned exponent = bits >> half.mantissa_bits & 0x1fu;
-	uint32_t mantissa = bits & 0x3ffu;
 	uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
-	double number;
+	uint32_t rest = (bits & 0x7fffu) << (FLOAT_MANTISSA_BITS - half.mantissa_bits);
+	uint32_t exponent = rest >> FLOAT_MANTISSA_BITS;
 
+	if (exponent == 0) /* in steps of the least there is */
+		return (sign != 0 ? -1.0 : 1.0) * (bits & 0x3ffu) * 0x1p-24;
 	if (exponent == 0x1fu)
-		return float_of(sign | FLOAT_INFINITY |
-		                mantissa << (FLOAT_MANTISSA_BITS - half.mantissa_bits));
-	if (exponent == 0)
-		number = ldexp(mantissa, 1 - half.bias - half.mantissa_bits);
-	else
-		number = ldexp(mantissa | 0x400u, (int)exponent - half.bias - half.mantissa_bits);
-	return sign != 0 ? -number : number;
+		return float_of(sign | FLOAT_INFINITY | rest);
+	return float_of(sign |
+	                (rest + ((uint32_t)(brain.bias - half.bias) << FLOAT_MANTISSA_BITS)));
 }
 
 /* The upper bits of a NaN's mantissa, as many as there is room for, and never none of them:

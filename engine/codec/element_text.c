@@ -131,6 +131,30 @@ static const struct precision *precision_of(enum element type)
 	}
 }
 
+/*
+ * Print a power of two away from 0. Below it the numbers are half as far apart as above, so that
+ * the nearest decimal number of so many digits may be another one's where the next above it is
+ * still its own.
+ */
+static int print_away(double number, int digits, char to[ELEMENT_TEXT_BYTES])
+{
+	int before = fegetround();
+	int length;
+
+	if (before < 0 || fesetround(signbit(number) ? FE_DOWNWARD : FE_UPWARD) != 0)
+		return snprintf(to, ELEMENT_TEXT_BYTES, "%.*g", digits, number);
+	length = snprintf(to, ELEMENT_TEXT_BYTES, "%.*g", digits, number);
+	(void)fesetround(before); /* as it was */
+	return length;
+}
+
+static bool is_power_of_two(double number)
+{
+	int exponent;
+
+	return isfinite(number) && fabs(frexp(number, &exponent)) == 0.5;
+}
+
 /* Up to the digits that are kept %g drops the zeros behind, so the first text that is read
  * back is the shortest that rounds the number. */
 size_t element_write(enum element type, const void *elements, size_t index,
@@ -141,8 +165,15 @@ size_t element_write(enum element type, const void *elements, size_t index,
 	int digits = fabs(number) < precision->normal ? 1 : precision->kept;
 	int length;
 
-	do
+	for (;; digits++) {
 		length = snprintf(to, ELEMENT_TEXT_BYTES, "%.*g", digits, number);
-	while (!is_read_back(type, to, number) && ++digits <= precision->most);
+		if (digits >= precision->most || is_read_back(type, to, number))
+			break;
+		if (!is_power_of_two(number))
+			continue;
+		length = print_away(number, digits, to);
+		if (is_read_back(type, to, number))
+			break;
+	}
 	return (size_t)length;
 }

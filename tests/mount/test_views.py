@@ -77,11 +77,13 @@ def test_text_is_one_number_a_line_in_the_fewest_digits(stores):
     assert mnt.path("1.txt").read_text() == "-128\n0\n127\n"
 
 
+def digits_of(text):
+    return len(text.split("e")[0].replace("-", "").replace(".", "").strip("0"))
+
+
 def digits_needed(number):
-    """How many until the number rounded to them is read back. (One beside that, as 0.01563 for
-    the float16 2**-6 = 0.015625, may be shorter still where numbers lie closer below.)"""
-    return next(count for count in range(1, 18)
-                if number.dtype.type(float(f"{float(number):.{count - 1}e}")) == number)
+    """In the shortest text that NumPy finds."""
+    return digits_of(numpy.format_float_scientific(number, unique=True))
 
 
 @pytest.mark.parametrize("dtype", sorted(TYPES))
@@ -100,8 +102,21 @@ def test_text_is_read_back_to_the_same_bits(stores, rng, dtype):
         for line, number in zip(text.split(), values):
             if not numpy.isfinite(number):
                 continue
-            digits = len(line.split("e")[0].replace("-", "").replace(".", "").strip("0") or "0")
-            assert digits <= digits_needed(number), (line, number)
+            assert digits_of(line) == digits_needed(number), (line, number)
+
+
+@pytest.mark.parametrize("dtype, least, most", [("f2", -24, 15), ("f4", -149, 127),
+                                                ("f8", -1074, 1023)])
+def test_powers_of_two_have_the_fewest_digits(stores, dtype, least, most):
+    """Numbers lie closer below than above, so the shortest text need not be the nearest."""
+    values = numpy.array([2.0**power for power in range(least, most + 1)], TYPES[dtype])
+    values[::2] *= -1
+    mnt = stores.mount(stores.create(dim=len(values), dtype=dtype))
+    values.tofile(mnt.path(1))
+    lines = mnt.path("1.txt").read_text().split()
+    assert list(map(digits_of, lines)) == list(map(digits_needed, values))
+    run("cp", mnt.path("1.txt"), mnt.path("2.txt"))
+    assert mnt.get(2) == values.tobytes()
 
 
 def test_nan_stays_one(stores):

@@ -301,6 +301,29 @@ int wal_start(struct wal *wal, const struct quiver_io *io, struct health *health
 	return r;
 }
 
+int wal_has_segments(const struct quiver_io *io, int dir_fd)
+{
+	int wal_fd = io->open(io, dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
+	char *names = NULL;
+	const char *name;
+	size_t count = 0;
+	int found = 0;
+	uint64_t number;
+	int r;
+	int c;
+
+	if (wal_fd < 0)
+		return wal_fd == -ENOENT ? 0 : wal_fd;
+	r = io->list(io, wal_fd, &names, &count);
+	name = names;
+	for (size_t i = 0; r == 0 && i < count; i++, name += strlen(name) + 1)
+		found = found || wal_segment_parse(name, &number);
+	free(names);
+	c = io->close(io, wal_fd);
+	r = r ? r : c;
+	return r ? r : found;
+}
+
 int wal_clear(const struct quiver_io *io, int dir_fd)
 {
 	struct wal wal = { .io = io };

@@ -49,10 +49,10 @@ static struct quiver *new_store(const struct quiver_options *options)
 }
 
 /* Folder, lock, superblock. */
-static int open_identity(struct quiver *store, const char *path, struct quiver_error *error)
+static int open_identity(struct quiver *store, const char *path, int *copies_bad,
+                         struct quiver_error *error)
 {
 	const struct quiver_io *io = store->io;
-	int copies_bad = 0;
 	int r;
 
 	store->dir_fd = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
@@ -76,12 +76,12 @@ static int open_identity(struct quiver *store, const char *path, struct quiver_e
 	store->options.mount_point = NULL; /* the caller's, and written by now */
 	if (store->lock_fd < 0)
 		return store->lock_fd;
-	r = superblock_read(io, store->superblock.fd, &store->superblock.now, &copies_bad, error);
+	r = superblock_read(io, store->superblock.fd, &store->superblock.now, copies_bad, error);
 	if (r)
 		return r;
 	store->geometry = store->superblock.now.geometry;
 	store->description = store->superblock.now.description;
-	if (copies_bad)
+	if (*copies_bad)
 		report_add(&store->health.report,
 		           "superblock: one of its two copies is damaged; the other is "
 		           "used, and the next checkpoint rewrites the damaged one");
@@ -99,6 +99,17 @@ static int may_be_changed(const struct quiver *store, const char *path, struct q
 	          "that it was made with, or open it read-only",
 	          path, store->superblock.now.features_to_change);
 	return -ENOTSUP;
+}
+
+/* Whether the store was closed, as its superblock says. Where the other copy is bad that may have
+ * been the newer one, of a life since, which made a log. 1, 0 or -errno. */
+static int was_closed(const struct quiver *store, int copies_bad)
+{
+	int r = store->superblock.now.clean && copies_bad
+	                ? wal_has_segments(store->io, store->dir_fd)
+	                : 0;
+
+	return r < 0 ? r : store->superblock.now.clean && r == 0;
 }
 
 /* The columns, and empty maps of their slots. */
@@ -163,20 +174,27 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
                      struct quiver **out, struct quiver_error *error)
 {
 	struct quiver *store = new_store(options);
+	int copies_bad = 0;
+	bool only_looks = touch_nothing;
+	bool closed = false;
 	int r;
 
 	*out = NULL;
 	if (!store)
 		return -ENOMEM;
-	r = open_identity(store, path, error);
-	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.now.clean))
-		r = may_be_changed(store, path, error);
-	if (r == 0 && !touch_nothing && !(options->read_only && store->superblock.now.clean))
-		r = superblock_again(store->io, store->superblock.fd, &store->superblock.now);
+	r = open_identity(store, path, &copies_bad, error);
 	if (r == 0)
-		r = open_columns(
-			store, touch_nothing || (options->read_only && store->superblock.now.clean),
-			error);
+		r = was_closed(store, copies_bad);
+	if (r >= 0) {
+		closed = r;
+		only_looks = touch_nothing || (options->read_only && closed);
+		r = only_looks ? 0 : may_be_changed(store, path, error);
+	}
+	if (r == 0 && !only_looks)
+		r = superblock_again(store->io, store->superblock.fd, &store->superblock.now);
+	store->superblock.now.clean = closed;
+	if (r == 0)
+		r = open_columns(store, only_looks, error);
 	if (r) {
 		(void)store_discard(store); /* what failed first is the reason */
 		return r;

@@ -249,23 +249,49 @@ static int map_rows_to_store(struct columns *columns)
 	return r ? r : column_map_to_store(columns->io, &columns->meta, &columns->rows_lock);
 }
 
+/* An upgrade makes a file: anything else, a link too, is somebody else's. */
+static int is_file(const struct quiver_io *io, int fd)
+{
+	struct stat st;
+	int r = io->stat(io, fd, &st);
+
+	if (r)
+		return r;
+	return S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
+}
+
 /* Whether an upgrade was interrupted before its last step, which gives meta.npy.new its name: then
  * kind->name is that. 1, 0 or -errno. */
 static int find_new_meta(const struct columns *columns, struct column_kind *kind,
                          struct quiver_error *error)
 {
 	const struct quiver_io *io = columns->io;
-	int fd = columns->version == 1 ? -ENOENT
-	                               : io->open(io, columns->dir_fd, META_NEW_NAME, O_RDONLY, 0);
 	int r;
+	int c;
+	int fd;
 
+	if (columns->version == 1)
+		return 0;
+	fd = io->open(io, columns->dir_fd, META_NEW_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (fd == -ENOENT)
 		return 0;
-	r = fd < 0 ? fd : io->close(io, fd);
-	if (r < 0) {
-		error_set(error, "%s: %s", META_NEW_NAME, strerror(-r));
-		return r;
+	if (fd < 0) {
+		r = fd == -ELOOP ? -EUCLEAN : fd;
+	} else {
+		r = is_file(io, fd);
+		c = io->close(io, fd);
+		r = r ? r : c;
 	}
+	if (r == -EUCLEAN)
+		error_set(
+			error,
+			"%s: expected the file that an upgrade leaves where it is interrupted, but "
+			"it is none: move it out of the store",
+			META_NEW_NAME);
+	else if (r)
+		error_set(error, "%s: %s", META_NEW_NAME, strerror(-r));
+	if (r)
+		return r;
 	kind->name = META_NEW_NAME;
 	return 1;
 }

@@ -183,7 +183,7 @@ static void what_is_neither_0_nor_1_is_no_bit(void **state)
 {
 	static const double others[] = { 2, -1, 0.5, 5e-324, 1.0000000000000002, INFINITY, NAN };
 	unsigned char bools[] = { 1, 0, 2 }, bit;
-	float to[3];
+	double to[3]; /* room for any of them */
 	size_t bad = 0;
 
 	(void)state;

@@ -240,30 +240,46 @@ static void what_is_no_vector_is_refused(void **state)
 }
 
 /* Every cut of a file is refused, and no flip reads past its end. */
+static void cut_and_flip(enum quiver_dtype dtype, enum tree_form form, char *bytes, size_t size)
+{
+	struct quiver_geometry geometry = geometry_of(dtype);
+	unsigned char *back = malloc(geometry.vector_bytes);
+	struct view_reason reason;
+
+	assert_non_null(back);
+	for (size_t cut = 0; cut + 1 < size; cut++)
+		refuses(dtype, form, bytes, cut, "");
+	for (size_t bit = 0; bit < size * 8; bit++) {
+		bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+		(void)view_decode(&geometry, form, bytes, size, back, &reason);
+		bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+	}
+	free(back);
+}
+
 static void cut_and_flipped_files_are_read_within_their_bytes(void **state)
 {
+	static const enum quiver_dtype dtypes[] = { QUIVER_F4, QUIVER_BF2, QUIVER_B1 };
 	static const float vector[DIM] = { 1, 2, 3, 4 };
-	struct quiver_geometry geometry = geometry_of(QUIVER_F4);
-	struct view_reason reason;
-	unsigned char back[DIM * 4];
+	static const unsigned char bools[BITS] = { 1, 1 };
+	char *bytes = NULL;
 
 	(void)state;
-	for (enum tree_form form = TREE_FORM_NPY; form <= TREE_FORM_TXT; form++) {
+	for (size_t i = 0; i < 2 * sizeof(dtypes) / sizeof(dtypes[0]); i++) {
+		struct quiver_geometry geometry = geometry_of(dtypes[i / 2]);
+		enum tree_form form = i % 2 == 0 ? TREE_FORM_NPY : TREE_FORM_TXT;
 		size_t size = 0, room = 0;
-		char *bytes = NULL;
 
 		assert_int_equal(view_encode(&geometry, form, vector, &bytes, &size, &room), 0);
 		bytes = realloc(bytes, size);
 		assert_non_null(bytes);
-		for (size_t cut = 0; cut + 1 < size; cut++)
-			refuses(QUIVER_F4, form, bytes, cut, "");
-		for (size_t bit = 0; bit < size * 8; bit++) {
-			bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
-			(void)view_decode(&geometry, form, bytes, size, back, &reason);
-			bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
-		}
+		cut_and_flip(dtypes[i / 2], form, bytes, size);
 		free(bytes);
 	}
+	bytes = malloc(128 + BITS);
+	assert_non_null(bytes);
+	cut_and_flip(QUIVER_B1, TREE_FORM_NPY, bytes, make_npy(bytes, "|b1", BITS, bools, BITS));
+	free(bytes);
 }
 
 int main(void)

@@ -34,17 +34,19 @@ enum {
 enum { META_FLAG_LIVE = 1 };
 
 static_assert(META_AT_END == META_ROW_BYTES, "a row");
+static_assert(META_AT_CRC + 4 == META_AT_END && SLOT_MAX <= UINT32_MAX, "the crc is hashed as the slot");
 static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0,
               "a row is stored by the word");
 
 static inline uint32_t meta_crc(const uint8_t row[META_ROW_BYTES], uint64_t id, uint64_t slot)
 {
-	uint8_t bytes[META_AT_CRC + 16];
+	const size_t last = META_ROW_BYTES - 8;
+	uint8_t bytes[META_ROW_BYTES];
 
-	memcpy(bytes, row, META_AT_CRC);
-	put_le64(bytes + META_AT_CRC, id);
-	put_le64(bytes + META_AT_CRC + 8, slot);
-	return (uint32_t)XXH3_64bits(bytes, sizeof(bytes));
+	/* Stored as it is loaded, by the word, or the processor waits for the stores. */
+	memcpy(bytes, row, last);
+	put_le64(bytes + last, (get_le64(row + last) & UINT32_MAX) | slot << 32);
+	return (uint32_t)XXH3_64bits_withSeed(bytes, sizeof(bytes), id);
 }
 
 static inline bool meta_all_zero(const uint8_t *bytes, size_t length)
@@ -79,13 +81,14 @@ static inline void meta_encode(const struct meta_row *row, uint64_t id, uint64_t
 static inline int meta_decode(const uint8_t from[META_ROW_BYTES], uint64_t id, uint64_t slot,
                               struct meta_row *row)
 {
-	*row = (struct meta_row){ 0 };
-	if (meta_all_zero(from, META_ROW_BYTES))
-		return 0;
-	if (get_le64(from + META_AT_LSN) == 0 || get_le16(from + META_AT_FLAGS) != META_FLAG_LIVE ||
-	    get_le32(from + META_AT_CRC) != meta_crc(from, id, slot))
-		return -EBADMSG;
-	row->lsn = get_le64(from + META_AT_LSN);
+	uint64_t lsn = get_le64(from + META_AT_LSN);
+
+	if (lsn == 0 || get_le16(from + META_AT_FLAGS) != META_FLAG_LIVE ||
+	    get_le32(from + META_AT_CRC) != meta_crc(from, id, slot)) {
+		*row = (struct meta_row){ .lsn = 0 };
+		return lsn == 0 && meta_all_zero(from, META_ROW_BYTES) ? 0 : -EBADMSG;
+	}
+	row->lsn = lsn;
 	row->sum = get_le64(from + META_AT_SUM);
 	row->attr.mtime_ns = (int64_t)get_le64(from + META_AT_MTIME);
 	row->attr.ctime_ns = (int64_t)get_le64(from + META_AT_CTIME);

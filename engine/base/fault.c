@@ -14,6 +14,7 @@
 #include "engine/base/xxh3.h"
 
 #define CACHE_LINE_BYTES 64u
+#define WORD_BYTES sizeof(uint64_t)
 /* More at a time than the processor has under way. */
 #define FETCH_BYTES_MAX 4096u
 
@@ -173,20 +174,29 @@ int fault_copy(void *to, const void *from, size_t length)
 	return 0;
 }
 
+static inline void load_word(char *to, const char *from)
+{
+	const uint64_t *word = __builtin_assume_aligned(from, WORD_BYTES);
+	uint64_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+	memcpy(to, &value, WORD_BYTES);
+}
+
 int fault_load(void *to, const void *from, size_t length)
 {
+	size_t at = 0;
+
 	if (sigsetjmp(guard.back, 0) != 0) {
 		disarm();
 		return -EIO;
 	}
 	arm(from, length);
-	for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
-		const uint64_t *word =
-			__builtin_assume_aligned((const char *)from + at, sizeof(*word));
-		uint64_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
-
-		memcpy((char *)to + at, &value, sizeof(value));
+	for (; at + 2 * WORD_BYTES <= length; at += 2 * WORD_BYTES) {
+		load_word((char *)to + at, (const char *)from + at);
+		load_word((char *)to + at + WORD_BYTES, (const char *)from + at + WORD_BYTES);
 	}
+	if (at < length)
+		load_word((char *)to + at, (const char *)from + at);
 	disarm();
 	return 0;
 }

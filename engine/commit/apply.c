@@ -348,7 +348,7 @@ static void defer_free(struct committer *commits, uint64_t slot, uint64_t id, ui
 	struct deferred_free item = { .slot = slot, .id = id, .lsn = lsn };
 
 	slots_clear_live(&commits->catalog->slots, slot);
-	attr_deltas_drop(&commits->catalog->attr_deltas, slot, UINT64_MAX);
+	attr_deltas_drop(&commits->catalog->attr_deltas, slot);
 	commits->deferred.items[commits->deferred.count++] = item;
 	atomic_fetch_add(&commits->deferred_count, 1);
 }
@@ -411,9 +411,7 @@ static void publish(struct committer *commits, const struct commit_op *op)
 		touch_dir(commits, op->row.attr.ctime_ns);
 		atomic_fetch_add(&counters->removes, 1);
 	} else if (op->type == WAL_SETATTR) {
-		struct attr_delta row = {
-			.slot = op->slot, .id = op->id, .lsn = op->lsn, .row = op->row
-		};
+		struct attr_delta row = { .slot = op->slot, .row = op->row };
 
 		attr_deltas_put(&commits->catalog->attr_deltas, &row);
 		if (atomic_load(&commits->catalog->attr_deltas.count) == COMMITTER_ATTRS_MAX)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/base/epoch.h"
+#include "engine/commit/slot_order.h"
 
 struct checkpoint {
 	uint64_t lsn;
@@ -23,6 +24,8 @@ struct checkpoint {
 	struct slot_list unlogged; /* owned */
 	struct attr_delta *rows; /* owned */
 	size_t row_count;
+	uint64_t *row_order; /* owned; slot_order.h; of rows */
+	uint64_t *deferred_order; /* owned; of deferred.items */
 	struct index_table *former; /* owned */
 };
 
@@ -86,14 +89,15 @@ static int by_lsn(const void *a, const void *b)
 static size_t none_records(struct checkpointer *checkpointer, const struct checkpoint *cp,
                            struct wal_record *records)
 {
+	const struct columns *columns = &checkpointer->commits->catalog->columns;
 	size_t n = 0;
 
 	for (size_t i = 0; i < cp->unlogged.count; i++) {
 		uint64_t slot = cp->unlogged.items[i];
-		uint64_t id = columns_id(&checkpointer->commits->catalog->columns, slot);
+		uint64_t id = columns_id(columns, slot);
 		struct meta_row row;
 
-		if (columns_meta(&checkpointer->commits->catalog->columns, slot, id, &row) != 0)
+		if (columns_meta(columns, slot, id, &row) != 0)
 			continue; /* damage under our feet: left unconfirmed, so it is freed */
 		records[n++] = (struct wal_record){ .type = WAL_PUTREF,
 			                            .lsn = row.lsn,
@@ -114,8 +118,8 @@ static size_t none_records(struct checkpointer *checkpointer, const struct check
 			                            .src_slot = SLOT_NONE };
 	for (size_t i = 0; i < cp->row_count; i++)
 		records[n++] = (struct wal_record){ .type = WAL_SETATTR,
-			                            .lsn = cp->rows[i].lsn,
-			                            .id = cp->rows[i].id,
+			                            .lsn = cp->rows[i].row.attr_lsn,
+			                            .id = columns_id(columns, cp->rows[i].slot),
 			                            .slot = cp->rows[i].slot,
 			                            .old_slot = SLOT_NONE,
 			                            .src_slot = SLOT_NONE,
@@ -162,20 +166,29 @@ out:
 	return r;
 }
 
-static int deferred_by_slot(const void *a, const void *b)
+/* Both lists in the order of their slots. 0 or -ENOMEM. */
+static int order(struct checkpoint *cp)
 {
-	const struct deferred_free *x = a;
-	const struct deferred_free *y = b;
+	size_t most = cp->row_count > cp->deferred.count ? cp->row_count : cp->deferred.count;
+	uint64_t *spare;
 
-	return x->slot < y->slot ? -1 : x->slot > y->slot;
-}
-
-static int rows_by_slot(const void *a, const void *b)
-{
-	const struct attr_delta *x = a;
-	const struct attr_delta *y = b;
-
-	return x->slot < y->slot ? -1 : x->slot > y->slot;
+	if (most == 0)
+		return 0;
+	spare = malloc(most * sizeof(*spare));
+	cp->row_order = malloc((cp->row_count + 1) * sizeof(*cp->row_order));
+	cp->deferred_order = malloc((cp->deferred.count + 1) * sizeof(*cp->deferred_order));
+	if (!spare || !cp->row_order || !cp->deferred_order) {
+		free(spare);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < cp->row_count; i++)
+		cp->row_order[i] = slot_order_key(cp->rows[i].slot, i);
+	slot_order_sort(cp->row_order, spare, cp->row_count);
+	for (size_t i = 0; i < cp->deferred.count; i++)
+		cp->deferred_order[i] = slot_order_key(cp->deferred.items[i].slot, i);
+	slot_order_sort(cp->deferred_order, spare, cp->deferred.count);
+	free(spare);
+	return 0;
 }
 
 /* Zero the superseded rows and write the rows whose attributes changed, in the order of the files:
@@ -184,21 +197,22 @@ static int write_rows(struct checkpointer *checkpointer, const struct checkpoint
 {
 	static const uint64_t none = QUIVER_ID_NONE;
 	static const struct meta_row free_row;
+	struct columns *columns = &checkpointer->commits->catalog->columns;
+	size_t n = 0;
 	int r = 0;
 
-	if (cp->deferred.count > 1) /* without any there is no array */
-		qsort(cp->deferred.items, cp->deferred.count, sizeof(*cp->deferred.items),
-		      deferred_by_slot);
-	if (cp->row_count > 1)
-		qsort(cp->rows, cp->row_count, sizeof(*cp->rows), rows_by_slot);
 	for (size_t i = 0; r == 0 && i < cp->deferred.count; i++)
-		r = columns_write_rows(&checkpointer->commits->catalog->columns,
-		                       cp->deferred.items[i].slot, &none, &free_row, 1);
-	for (size_t i = 0; r == 0 && i < cp->row_count; i++) {
-		const struct attr_delta *row = &cp->rows[i];
+		r = columns_write_rows(columns, slot_order_slot(cp->deferred_order[i]), &none,
+		                       &free_row, 1);
+	for (size_t i = 0; r == 0 && i < cp->row_count; i += n) {
+		uint64_t slots[COLUMNS_META_ROWS_MAX];
+		struct meta_row rows[COLUMNS_META_ROWS_MAX];
 
-		r = columns_write_meta(&checkpointer->commits->catalog->columns, row->slot, row->id,
-		                       &row->row);
+		for (n = 0; n < COLUMNS_META_ROWS_MAX && i + n < cp->row_count; n++) {
+			slots[n] = slot_order_slot(cp->row_order[i + n]);
+			rows[n] = cp->rows[slot_order_place(cp->row_order[i + n])].row;
+		}
+		r = columns_write_meta(columns, slots, rows, n);
 	}
 	return r;
 }
@@ -207,9 +221,8 @@ static int write_rows(struct checkpointer *checkpointer, const struct checkpoint
  * between is freed by the next checkpoint, whatever is written to it now. */
 static void drop_rows(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
-	for (size_t i = 0; i < cp->row_count; i++)
-		attr_deltas_drop(&checkpointer->commits->catalog->attr_deltas, cp->rows[i].slot,
-		                 cp->rows[i].lsn);
+	attr_deltas_drop_rows(&checkpointer->commits->catalog->attr_deltas, cp->rows,
+	                      cp->row_count);
 }
 
 static int write_superblock(struct checkpointer *checkpointer, const struct checkpoint *cp)
@@ -373,7 +386,9 @@ static int run_locked(struct checkpointer *checkpointer)
 	r = begin(checkpointer, &cp);
 	if (r)
 		return r;
-	r = deferred_frees_make_room(&checkpointer->pinned, cp.deferred.count);
+	r = order(&cp);
+	if (r == 0)
+		r = deferred_frees_make_room(&checkpointer->pinned, cp.deferred.count);
 	if (r == 0)
 		r = make_durable(checkpointer, &cp);
 	if (r) {
@@ -397,6 +412,8 @@ out:
 	free(cp.deferred.items);
 	free(cp.unlogged.items);
 	free(cp.rows);
+	free(cp.row_order);
+	free(cp.deferred_order);
 	return r;
 }
 

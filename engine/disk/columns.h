@@ -5,6 +5,8 @@
 #ifndef QUIVER_COLUMNS_H
 #define QUIVER_COLUMNS_H
 
+#include <assert.h>
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,15 +66,53 @@ int columns_sync_slots(struct columns *columns);
  * -errno, as of a sync, which it fails with all that follow. Any thread. */
 int columns_write_out(struct columns *columns);
 
+/* Each read goes through these, so they are inline. */
+
+static inline uint64_t column_row_offset(const struct column *column, uint64_t slot)
+{
+	return COLUMN_HEADER_BYTES + slot * column->row_bytes;
+}
+
+/* Row `slot` in the map. slot < rows. */
+static inline const uint8_t *columns_row(const struct columns *columns, const struct column *column,
+                                         uint64_t slot)
+{
+	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
+	return column->map + column_row_offset(column, slot);
+}
+
 /* Bytes of slot `s` in the map. slot < rows. */
-const void *columns_vector(const struct columns *columns, uint64_t slot);
+static inline const void *columns_vector(const struct columns *columns, uint64_t slot)
+{
+	return columns_row(columns, &columns->vectors, slot);
+}
 /* ID in row `slot`, from the map; an aligned, atomic load. */
-uint64_t columns_id(const struct columns *columns, uint64_t slot);
+static inline uint64_t columns_id(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *row = columns_row(columns, &columns->ids, slot);
+	/* The header is a multiple of 8, and so is a row. */
+	const uint64_t *id = __builtin_assume_aligned(row, sizeof(*id));
+
+	return le64toh(__atomic_load_n(id, __ATOMIC_ACQUIRE));
+}
+
 /* A row of `slot` is about to be read: have the processor fetch it meanwhile. Any thread; the slot
  * need not hold anything. */
-void columns_prefetch_row(const struct columns *columns, uint64_t slot);
+static inline void columns_prefetch_row(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *row = columns->meta.map + column_row_offset(&columns->meta, slot);
+
+	__builtin_prefetch(row);
+	/* In the next cache line, maybe. */
+	__builtin_prefetch(row + columns->meta.row_bytes - 1);
+}
+
 /* The same for its ID. */
-void columns_prefetch_id(const struct columns *columns, uint64_t slot);
+static inline void columns_prefetch_id(const struct columns *columns, uint64_t slot)
+{
+	__builtin_prefetch(columns->ids.map + column_row_offset(&columns->ids, slot));
+}
+
 /* The same for the first bytes of the vector. */
 void columns_prefetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
@@ -89,8 +129,10 @@ int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *
 /* Write `count` neighbouring rows: ids and meta. ids[i] == QUIVER_ID_NONE frees. */
 int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *ids,
                        const struct meta_row *rows, size_t count);
-/* Only the meta row (attributes). */
-int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
-                       const struct meta_row *row);
+/* Only the meta rows (attributes) of up to COLUMNS_META_ROWS_MAX live slots. As many as make the
+ * lock that they are stored under count for little, and few enough for others not to wait. */
+#define COLUMNS_META_ROWS_MAX 16u
+int columns_write_meta(struct columns *columns, const uint64_t *slots, const struct meta_row *rows,
+                       size_t count);
 
 #endif

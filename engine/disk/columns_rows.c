@@ -23,54 +23,14 @@
  * long before so many looks. */
 #define READ_TRIES 64
 
-static uint64_t row_offset(const struct column *column, uint64_t slot)
-{
-	return COLUMN_HEADER_BYTES + slot * column->row_bytes;
-}
-
-static const uint8_t *row_in_map(const struct columns *columns, const struct column *column,
-                                 uint64_t slot)
-{
-	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
-	return column->map + row_offset(column, slot);
-}
-
-const void *columns_vector(const struct columns *columns, uint64_t slot)
-{
-	return row_in_map(columns, &columns->vectors, slot);
-}
-
 uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot)
 {
-	return row_offset(&columns->vectors, slot);
-}
-
-uint64_t columns_id(const struct columns *columns, uint64_t slot)
-{
-	const uint8_t *row = row_in_map(columns, &columns->ids, slot);
-	/* The header is a multiple of 8, and so is a row. */
-	const uint64_t *id = __builtin_assume_aligned(row, sizeof(*id));
-
-	return le64toh(__atomic_load_n(id, __ATOMIC_ACQUIRE));
-}
-
-void columns_prefetch_row(const struct columns *columns, uint64_t slot)
-{
-	const uint8_t *row = columns->meta.map + row_offset(&columns->meta, slot);
-
-	__builtin_prefetch(row);
-	/* In the next cache line, maybe. */
-	__builtin_prefetch(row + columns->meta.row_bytes - 1);
-}
-
-void columns_prefetch_id(const struct columns *columns, uint64_t slot)
-{
-	__builtin_prefetch(columns->ids.map + row_offset(&columns->ids, slot));
+	return column_row_offset(&columns->vectors, slot);
 }
 
 void columns_prefetch_vector(const struct columns *columns, uint64_t slot)
 {
-	const uint8_t *vector = columns->vectors.map + row_offset(&columns->vectors, slot);
+	const uint8_t *vector = columns->vectors.map + column_row_offset(&columns->vectors, slot);
 	uint32_t bytes = columns->vectors.row_bytes;
 
 	for (uint32_t at = 0; at < bytes && at < FETCH_BYTES; at += CACHE_LINE_BYTES)
@@ -85,7 +45,7 @@ static inline bool is_version_1(const struct columns *columns)
 
 static int load_row(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
 {
-	const uint8_t *at = row_in_map(columns, &columns->meta, slot);
+	const uint8_t *at = columns_row(columns, &columns->meta, slot);
 	uint8_t bytes[META_ROW_BYTES];
 	int r;
 
@@ -112,7 +72,7 @@ int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t byt
                        size_t *length)
 {
 	*length = columns->meta.row_bytes;
-	return fault_load(bytes, row_in_map(columns, &columns->meta, slot), *length);
+	return fault_load(bytes, columns_row(columns, &columns->meta, slot), *length);
 }
 
 static void encode_row(const struct columns *columns, const struct meta_row *row, uint64_t id,
@@ -134,7 +94,7 @@ int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *
 	assert(length % column->row_bytes == 0);
 	assert(slot + length / column->row_bytes <=
 	       atomic_load_explicit(&columns->rows, memory_order_relaxed));
-	return write_window_write(columns, row_offset(column, slot), length, parts, count);
+	return write_window_write(columns, column_row_offset(column, slot), length, parts, count);
 }
 
 /* The same for at most WRITE_ROWS_MAX rows. */
@@ -156,10 +116,10 @@ static int write_some_rows(struct columns *columns, uint64_t slot, const uint64_
 		           meta_bytes + i * row_bytes);
 	}
 	pthread_mutex_lock(&columns->rows_lock);
-	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), meta_bytes,
-	                 count * row_bytes);
+	r = column_store(columns->io, &columns->meta, column_row_offset(&columns->meta, slot),
+	                 meta_bytes, count * row_bytes);
 	if (r == 0)
-		r = column_store(columns->io, &columns->ids, row_offset(&columns->ids, slot),
+		r = column_store(columns->io, &columns->ids, column_row_offset(&columns->ids, slot),
 		                 id_bytes, count * sizeof(uint64_t));
 	pthread_mutex_unlock(&columns->rows_lock);
 	return r;
@@ -181,18 +141,23 @@ int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *i
 	return 0;
 }
 
-int columns_write_meta(struct columns *columns, uint64_t slot, uint64_t id,
-                       const struct meta_row *row)
+int columns_write_meta(struct columns *columns, const uint64_t *slots, const struct meta_row *rows,
+                       size_t count)
 {
-	uint8_t bytes[META_ROW_BYTES];
-	int r;
+	uint8_t bytes[COLUMNS_META_ROWS_MAX][META_ROW_BYTES];
+	int r = 0;
 
-	assert(slot < atomic_load_explicit(&columns->rows, memory_order_relaxed));
-	assert(row->lsn != 0);
-	encode_row(columns, row, id, slot, bytes);
+	assert(count <= COLUMNS_META_ROWS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		assert(slots[i] < atomic_load_explicit(&columns->rows, memory_order_relaxed));
+		assert(rows[i].lsn != 0);
+		encode_row(columns, &rows[i], columns_id(columns, slots[i]), slots[i], bytes[i]);
+	}
 	pthread_mutex_lock(&columns->rows_lock);
-	r = column_store(columns->io, &columns->meta, row_offset(&columns->meta, slot), bytes,
-	                 columns->meta.row_bytes);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = column_store(columns->io, &columns->meta,
+		                 column_row_offset(&columns->meta, slots[i]), bytes[i],
+		                 columns->meta.row_bytes);
 	pthread_mutex_unlock(&columns->rows_lock);
 	return r;
 }

@@ -6,6 +6,7 @@
 
 #define PLACES_MIN 64u
 #define SPARSE 32u /* where only every so manyth place is used, a burst is over */
+#define DROPS_AT_ONCE 64u /* under the lock, some microseconds */
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* 2^64 over the golden ratio; Knuth 6.4 */
 
 void attr_deltas_init(struct attr_deltas *deltas)
@@ -88,12 +89,10 @@ void attr_deltas_put(struct attr_deltas *deltas, const struct attr_delta *row)
 	pthread_mutex_unlock(&deltas->lock);
 }
 
-bool attr_deltas_get(struct attr_deltas *deltas, uint64_t slot, struct meta_row *row)
+bool attr_deltas_find(struct attr_deltas *deltas, uint64_t slot, struct meta_row *row)
 {
 	bool found = false;
 
-	if (atomic_load_explicit(&deltas->count, memory_order_acquire) == 0)
-		return false;
 	pthread_mutex_lock(&deltas->lock);
 	if (deltas->places > 0) {
 		const struct attr_delta *there = &deltas->rows[find(deltas, slot)];
@@ -127,21 +126,39 @@ static void close_gap(struct attr_deltas *deltas, size_t gap)
 	deltas->rows[gap].slot = SLOT_NONE;
 }
 
-void attr_deltas_drop(struct attr_deltas *deltas, uint64_t slot, uint64_t lsn)
+/* Lock held. */
+static void drop(struct attr_deltas *deltas, uint64_t slot, uint64_t lsn)
 {
 	size_t at;
 
+	if (deltas->places == 0)
+		return;
+	at = find(deltas, slot);
+	if (deltas->rows[at].slot == slot && deltas->rows[at].row.attr_lsn <= lsn) {
+		close_gap(deltas, at);
+		atomic_fetch_sub(&deltas->count, 1);
+	}
+}
+
+void attr_deltas_drop(struct attr_deltas *deltas, uint64_t slot)
+{
 	if (atomic_load_explicit(&deltas->count, memory_order_acquire) == 0)
 		return;
 	pthread_mutex_lock(&deltas->lock);
-	if (deltas->places > 0) {
-		at = find(deltas, slot);
-		if (deltas->rows[at].slot == slot && deltas->rows[at].lsn <= lsn) {
-			close_gap(deltas, at);
-			atomic_fetch_sub(&deltas->count, 1);
-		}
-	}
+	drop(deltas, slot, UINT64_MAX);
 	pthread_mutex_unlock(&deltas->lock);
+}
+
+void attr_deltas_drop_rows(struct attr_deltas *deltas, const struct attr_delta *rows, size_t count)
+{
+	for (size_t i = 0; i < count;) {
+		size_t end = i + DROPS_AT_ONCE < count ? i + DROPS_AT_ONCE : count;
+
+		pthread_mutex_lock(&deltas->lock);
+		for (; i < end; i++)
+			drop(deltas, rows[i].slot, rows[i].row.attr_lsn);
+		pthread_mutex_unlock(&deltas->lock);
+	}
 }
 
 int attr_deltas_copy(struct attr_deltas *deltas, struct attr_delta **rows, size_t *count)

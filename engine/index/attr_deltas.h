@@ -7,6 +7,7 @@
 #ifndef QUIVER_ATTR_DELTAS_H
 #define QUIVER_ATTR_DELTAS_H
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,10 +18,11 @@
 
 struct attr_delta {
 	uint64_t slot; /* SLOT_NONE: an empty place */
-	uint64_t id;
-	uint64_t lsn; /* of the commit that set the attributes */
-	struct meta_row row;
+	struct meta_row row; /* attr_lsn is that of the commit that is newest here */
 };
+
+/* COMMITTER_ATTRS_MAX and more, looked up at random. */
+static_assert(sizeof(struct attr_delta) == 64, "as a cache line");
 
 struct attr_deltas {
 	pthread_mutex_t lock;
@@ -35,11 +37,19 @@ void attr_deltas_destroy(struct attr_deltas *deltas);
 int attr_deltas_make_room(struct attr_deltas *deltas, size_t count);
 /* Room must have been made. Writer lock. */
 void attr_deltas_put(struct attr_deltas *deltas, const struct attr_delta *row);
+/* The same as attr_deltas_get, where there are any. */
+bool attr_deltas_find(struct attr_deltas *deltas, uint64_t slot, struct meta_row *row);
 /* True and *row where `slot` has one. Any thread. */
-bool attr_deltas_get(struct attr_deltas *deltas, uint64_t slot, struct meta_row *row);
-/* The slot's row is gone (its free is deferred) - or was written at the checkpoint, in which
- * case only if it is not newer than `lsn`. */
-void attr_deltas_drop(struct attr_deltas *deltas, uint64_t slot, uint64_t lsn);
+static inline bool attr_deltas_get(struct attr_deltas *deltas, uint64_t slot, struct meta_row *row)
+{
+	return atomic_load_explicit(&deltas->count, memory_order_acquire) != 0 &&
+	       attr_deltas_find(deltas, slot, row);
+}
+/* The slot's row is gone: its free is deferred. */
+void attr_deltas_drop(struct attr_deltas *deltas, uint64_t slot);
+/* The rows were written at a checkpoint: those that are not newer here go. Lets others in now and
+ * then. */
+void attr_deltas_drop_rows(struct attr_deltas *deltas, const struct attr_delta *rows, size_t count);
 /* A copy of all rows, malloc'd; *count of them. 0 or -ENOMEM. */
 int attr_deltas_copy(struct attr_deltas *deltas, struct attr_delta **rows, size_t *count);
 

@@ -23,12 +23,19 @@ static int teardown(void **state)
 
 static void put(uint64_t slot, uint64_t lsn)
 {
-	struct attr_delta row = {
-		.slot = slot, .id = slot + 1, .lsn = lsn, .row = { .lsn = 1, .sum = slot ^ lsn }
-	};
+	struct attr_delta row = { .slot = slot,
+		                  .row = { .lsn = 1, .attr_lsn = lsn, .sum = slot ^ lsn } };
 
 	assert_int_equal(attr_deltas_make_room(&deltas, 1), 0);
 	attr_deltas_put(&deltas, &row);
+}
+
+/* As a checkpoint does that has written what was set up to `lsn`. */
+static void drop_up_to(uint64_t slot, uint64_t lsn)
+{
+	struct attr_delta row = { .slot = slot, .row = { .lsn = 1, .attr_lsn = lsn } };
+
+	attr_deltas_drop_rows(&deltas, &row, 1);
 }
 
 static void test_no_attr_deltas_have_nothing(void **state)
@@ -39,7 +46,7 @@ static void test_no_attr_deltas_have_nothing(void **state)
 
 	(void)state;
 	assert_false(attr_deltas_get(&deltas, 1, &row));
-	attr_deltas_drop(&deltas, 1, UINT64_MAX);
+	attr_deltas_drop(&deltas, 1);
 	assert_int_equal(attr_deltas_copy(&deltas, &rows, &count), 0);
 	assert_true(rows == NULL && count == 0);
 }
@@ -51,10 +58,10 @@ static void test_a_row_newer_than_the_checkpoint_stays(void **state)
 	(void)state;
 	put(5, 10);
 	put(5, 12);
-	attr_deltas_drop(&deltas, 5, 11);
+	drop_up_to(5, 11);
 	assert_true(attr_deltas_get(&deltas, 5, &row));
 	assert_int_equal(row.sum, 5 ^ 12);
-	attr_deltas_drop(&deltas, 5, 12);
+	drop_up_to(5, 12);
 	assert_false(attr_deltas_get(&deltas, 5, &row));
 }
 
@@ -73,7 +80,7 @@ static void test_random_changes_agree_with_a_simple_model(void **state)
 			put(slot, ++lsn);
 			lsns[slot] = lsn;
 		} else {
-			attr_deltas_drop(&deltas, slot, UINT64_MAX);
+			attr_deltas_drop(&deltas, slot);
 			lsns[slot] = 0;
 		}
 		if (i % 500)
@@ -100,7 +107,7 @@ static void test_a_copy_holds_every_row(void **state)
 	assert_int_equal(attr_deltas_copy(&deltas, &rows, &count), 0);
 	assert_int_equal(count, SLOTS);
 	for (size_t i = 0; i < count; i++) {
-		assert_true(rows[i].lsn == rows[i].slot + 1 && !seen[rows[i].slot]);
+		assert_true(rows[i].row.attr_lsn == rows[i].slot + 1 && !seen[rows[i].slot]);
 		seen[rows[i].slot] = true;
 	}
 	free(rows);
@@ -117,7 +124,7 @@ static void test_memory_of_a_burst_is_given_back(void **state)
 	assert_true(deltas.places >= BURST);
 	for (uint64_t s = 0; s < BURST; s++)
 		if (s % 1000)
-			attr_deltas_drop(&deltas, s, UINT64_MAX);
+			attr_deltas_drop(&deltas, s);
 	put(BURST, 1);
 	for (uint64_t s = 0; s <= BURST; s++)
 		assert_int_equal(attr_deltas_get(&deltas, s, &row), s % 1000 == 0);

@@ -661,12 +661,14 @@ static void attributes_change_without_the_rest(void **state)
 {
 	struct columns columns;
 	struct meta_row row, read;
+	uint64_t slot;
 
 	make(*state, &columns, 20);
 	write_slots(&columns, 0, 20);
 	row = row_of(12);
 	row.attr = (struct quiver_attr){ INT64_MIN, 0, 0, UINT32_MAX, 07777 };
-	assert_int_equal(columns_write_meta(&columns, 12, id_of(12), &row), 0);
+	slot = 12;
+	assert_int_equal(columns_write_meta(&columns, &slot, &row, 1), 0);
 	assert_int_equal(columns_meta(&columns, 12, id_of(12), &read), 0);
 	assert_true(same_row(&row, &read));
 	assert_true(columns_id(&columns, 12) == id_of(12));

@@ -65,6 +65,9 @@ void fuzz_use(struct quiver *store, enum fuzz_use use, struct world *world);
 /* Such a store on the disk, closed or (`killed`) as kill -9 leaves it, and a copy of it. */
 void fuzz_store(enum fuzz_use use, bool killed, struct memdisk_image *image, struct world *world);
 
+/* Make of a copy of a store, which holds no bad row, what it would be in format 1. */
+void fuzz_downgrade(struct memdisk_image *image);
+
 /* A put of a version with its attributes. */
 int fuzz_put(struct quiver *store, uint32_t id, uint32_t version);
 /* Whatever is listed reads whole or as damage; true where there is none of that. */

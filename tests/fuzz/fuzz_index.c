@@ -14,12 +14,13 @@
 
 #define PAGE 4096u
 
-/* Of each use a closed store; the first byte of an input says which. */
+/* Of each use a closed store, in both versions of the format; the first byte of an input says
+ * which. */
 static struct base {
 	struct memdisk_image image;
 	struct world world;
 	struct memdisk_file *file;
-} bases[FUZZ_USE_COUNT];
+} bases[2 * FUZZ_USE_COUNT];
 
 /* As index_file.c does it. */
 static void fix_sums(uint8_t *bytes, uint64_t size, bool layout)
@@ -74,7 +75,12 @@ static void lay(struct base *base, struct fuzz_input *input)
 	uint8_t *kept;
 
 	if (!base->file) {
-		fuzz_store((enum fuzz_use)(base - bases), false, &base->image, &base->world);
+		unsigned number = (unsigned)(base - bases);
+
+		fuzz_store((enum fuzz_use)(number % FUZZ_USE_COUNT), false, &base->image,
+		           &base->world);
+		if (number >= FUZZ_USE_COUNT)
+			fuzz_downgrade(&base->image);
 		base->file = memdisk_find(&base->image, "index");
 		FUZZ_CHECK(base->file && base->file->kept == base->file->size);
 	}
@@ -91,7 +97,7 @@ static void lay(struct base *base, struct fuzz_input *input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input input = { data, size };
-	struct base *base = &bases[fuzz_take(&input, 1) % FUZZ_USE_COUNT];
+	struct base *base = &bases[fuzz_take(&input, 1) % (2 * FUZZ_USE_COUNT)];
 	struct quiver_options options = { .size = sizeof(struct quiver_options),
 		                          .read_only = false };
 	struct quiver_error error = { "" };
@@ -119,7 +125,7 @@ size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 	const unsigned ways = 1 + sizeof(places) / sizeof(places[0]);
 	unsigned way = number % ways;
 
-	if (number / ways >= FUZZ_USE_COUNT)
+	if (number / ways >= 2 * FUZZ_USE_COUNT)
 		return FUZZ_NO_SEED;
 	FUZZ_CHECK(room >= 5);
 	to[0] = (uint8_t)(number / ways);

@@ -1,6 +1,6 @@
 /*
- * fuzz_ops.c - any sequence of the engine's calls, closing, killing and opening again, compared
- * with a model in memory.
+ * fuzz_ops.c - any sequence of the engine's calls, closing, killing and opening again, also as a
+ * store of format 1, compared with a model in memory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,13 +34,16 @@ static void same(struct play *play)
 	FUZZ_CHECK(!why);
 }
 
-/* As kill -9: what the kernel has is what there is. */
-static void kill_store(struct play *play)
+/* As kill -9: what the kernel has is what there is. Where the released program had made the store,
+ * that is of format 1. */
+static void kill_store(struct play *play, bool version_1)
 {
 	static struct memdisk_image image;
 
 	memdisk_save(&image);
 	FUZZ_CHECK(quiver_close(play->store) == 0);
+	if (version_1)
+		fuzz_downgrade(&image);
 	memdisk_load(&image);
 	memdisk_free(&image);
 	if (play->mode == QUIVER_NONE)
@@ -49,11 +52,37 @@ static void kill_store(struct play *play)
 	same(play);
 }
 
+/* Closed, it is one of format 1, and is upgraded. */
+static void upgrade(struct play *play)
+{
+	static struct memdisk_image image;
+
+	FUZZ_CHECK(quiver_close(play->store) == 0);
+	memdisk_save(&image);
+	fuzz_downgrade(&image);
+	memdisk_load(&image);
+	memdisk_free(&image);
+	play->kept = play->world;
+	open_store(play);
+	same(play);
+}
+
+/* INT64_MIN where there is no such vector. */
+static int64_t ctime_of(struct play *play, uint32_t id)
+{
+	struct quiver_attr attr = { .ctime_ns = INT64_MIN };
+	int r = quiver_stat(play->store, id, 0, &attr, NULL);
+
+	FUZZ_CHECK(r == 0 || r == -ENOENT);
+	return attr.ctime_ns;
+}
+
 static void change(struct play *play, uint64_t what, uint32_t id, uint32_t other)
 {
 	struct world_entry *entry = &play->world.ids[id];
 	struct quiver_attr attr = world_attr(++play->version);
 	int want = entry->version ? 0 : -ENOENT;
+	int64_t was_ns = ctime_of(play, id);
 
 	switch (what) {
 	case 0:
@@ -76,6 +105,10 @@ static void change(struct play *play, uint64_t what, uint32_t id, uint32_t other
 		if (want == 0)
 			entry->attr = play->version;
 	}
+	if (want == 0 && entry->version)
+		FUZZ_CHECK(ctime_of(play, id) > was_ns || what == 2);
+	else if (want == 0 && what == 2)
+		FUZZ_CHECK(ctime_of(play, other) > was_ns);
 }
 
 static void batch(struct play *play, uint32_t first, uint32_t count)
@@ -113,7 +146,7 @@ static void in_background(struct play *play, uint32_t what)
 
 static void step(struct play *play, struct fuzz_input *input)
 {
-	uint64_t what = fuzz_take(input, 1) % 17;
+	uint64_t what = fuzz_take(input, 1) % 18;
 	uint32_t id = (uint32_t)fuzz_take(input, 1) % IDS;
 
 	if (what < 8) {
@@ -132,7 +165,7 @@ static void step(struct play *play, struct fuzz_input *input)
 		open_store(play);
 		same(play);
 	} else if (what == 13) {
-		kill_store(play);
+		kill_store(play, id % 8 == 7);
 		play->kept = play->world;
 	} else if (what == 14 && play->mode != (enum quiver_durability)(id % 4)) {
 		play->mode = (enum quiver_durability)(id % 4);
@@ -142,6 +175,8 @@ static void step(struct play *play, struct fuzz_input *input)
 		same(play);
 	} else if (what == 16) {
 		in_background(play, id);
+	} else if (what == 17) {
+		upgrade(play);
 	}
 }
 
@@ -173,7 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 /* Ten puts, then one kind of change all over them, then all that ends a life. */
 size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 {
-	static const uint8_t ends[] = { 9, 10, 11, 12, 13, 15, 16 };
+	static const uint8_t ends[] = { 9, 10, 11, 12, 13, 15, 16, 17 };
 	size_t used = 0;
 
 	if (number >= 8 * sizeof(ends))
@@ -191,6 +226,6 @@ size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 	to[used++] = ends[number % sizeof(ends)];
 	to[used++] = 1;
 	to[used++] = 13;
-	to[used++] = 0;
+	to[used++] = number % 2 ? 7 : 0;
 	return used;
 }

@@ -8,8 +8,12 @@
 #include "engine/media/bytes.h"
 #include "fuzz.h"
 
-/* The named fields end before that, but for the label. */
-#define SEED_BYTES 544u
+/* FORMAT.md: the named fields end before that, but for the length of the label, */
+#define FRONT_BYTES 256u
+/* which begins here. So what an input has for a copy goes to the one place, and then the other. */
+#define AT_LABEL 510u
+#define LABEL_BYTES 24u /* of a seed: its length and some of it */
+#define SEED_BYTES (FRONT_BYTES + LABEL_BYTES)
 
 static void fill(struct fuzz_input *input, uint8_t file[SUPERBLOCK_FILE_BYTES])
 {
@@ -22,8 +26,10 @@ static void fill(struct fuzz_input *input, uint8_t file[SUPERBLOCK_FILE_BYTES])
 		uint8_t *page = file + copy * SUPERBLOCK_COPY_BYTES;
 		size_t half = copy ? input->size : input->size / 2;
 
-		for (size_t i = 0; i < half && i < SUPERBLOCK_COPY_BYTES; i++)
-			page[i] = (uint8_t)fuzz_take(input, 1);
+		for (size_t i = 0; i < half && i < SUPERBLOCK_COPY_BYTES - AT_LABEL + FRONT_BYTES;
+		     i++)
+			page[i < FRONT_BYTES ? i : i - FRONT_BYTES + AT_LABEL] =
+				(uint8_t)fuzz_take(input, 1);
 		if (fix & 1u << copy) {
 			memcpy(page, magic, 8);
 			put_le64(page + SUPERBLOCK_COPY_BYTES - 8,
@@ -102,26 +108,58 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* Stores of each dtype, new, closed and killed: the front of both copies. */
+/* What a program of another version has in it. */
+static void vary(uint8_t *page, unsigned copy, unsigned variant)
+{
+	struct superblock sb;
+
+	if (variant == 0 || superblock_decode(page, copy, &sb) != 0)
+		return;
+	if (variant == 1) {
+		sb.version = 1;
+	} else {
+		strcpy(sb.description.label, "a label of \xce\xbb");
+		sb.description.metric = QUIVER_COSINE;
+		sb.features_to_pass = variant;
+		sb.features_to_change = variant == 3;
+		memset(sb.kept, 0x5a, sizeof(sb.kept));
+	}
+	superblock_encode(&sb, page);
+}
+
+static void put_seed(const uint8_t *page, uint8_t *to)
+{
+	memcpy(to, page, FRONT_BYTES);
+	memcpy(to + FRONT_BYTES, page + AT_LABEL, LABEL_BYTES);
+}
+
+/* Stores of each dtype, new, closed and killed, each as it is, of version 1, with all that version
+ * 2 can have, and with a feature that only lets it be read: what is named in both copies. */
 size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 {
 	static struct memdisk_image image;
-	const struct memdisk_file *file;
+	const unsigned stores = 2 * FUZZ_USE_COUNT + QUIVER_B1 + 1;
+	unsigned store = number % stores;
+	struct memdisk_file *file;
 	struct world world;
 
-	if (number >= 2 * FUZZ_USE_COUNT + QUIVER_B1 + 1)
+	if (number >= 4 * stores)
 		return FUZZ_NO_SEED;
-	if (number < 2 * FUZZ_USE_COUNT) {
-		fuzz_store(number / 2, number % 2, &image, &world);
+	if (store < 2 * FUZZ_USE_COUNT) {
+		fuzz_store(store / 2, store % 2, &image, &world);
 	} else {
-		fuzz_create(8 * (40 + number), number - 2 * FUZZ_USE_COUNT);
+		fuzz_create(8 * (40 + store), store - 2 * FUZZ_USE_COUNT);
 		memdisk_save(&image);
 	}
 	file = memdisk_find(&image, "superblock");
 	FUZZ_CHECK(file && room > 2 * SEED_BYTES && file->kept == SUPERBLOCK_FILE_BYTES);
 	to[0] = 3; /* sums put right, or a change would be all that is seen */
-	memcpy(to + 1, file->bytes, SEED_BYTES);
-	memcpy(to + 1 + SEED_BYTES, file->bytes + SUPERBLOCK_COPY_BYTES, SEED_BYTES);
+	for (unsigned copy = 0; copy < 2; copy++) {
+		uint8_t *page = file->bytes + copy * SUPERBLOCK_COPY_BYTES;
+
+		vary(page, copy, number / stores);
+		put_seed(page, to + 1 + copy * SEED_BYTES);
+	}
 	memdisk_free(&image);
 	return 1 + 2 * SEED_BYTES;
 }

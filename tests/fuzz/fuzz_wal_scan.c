@@ -117,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t last;
 
 	durable_encode(CHECKPOINT + known % 4, log.uuid, durable);
+	log.version = known & 4 ? 1 : QUIVER_FORMAT_VERSION;
 	for (unsigned i = 0; i < SEGMENTS; i++) {
 		struct fuzz_input part = input;
 
@@ -183,15 +184,16 @@ size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 	const size_t part = 500;
 	struct quiver *store;
 
-	if (number >= 8)
+	if (number >= 16)
 		return FUZZ_NO_SEED;
 	FUZZ_CHECK(room > 4 * part);
 	fuzz_create(VECTOR_BYTES, QUIVER_U1);
 	store = fuzz_open(QUIVER_FSYNC);
-	use(store, number / 2);
+	use(store, number / 2 % 4);
 	memdisk_save(&image);
 	FUZZ_CHECK(quiver_close(store) == 0);
 	memset(to, 0, 4 * part + 1);
+	to[0] = number / 8 * 4; /* the version */
 	to[1] = to[1 + 2 * part] = to[1 + 3 * part] = number % 2 ? 31 : 11;
 	copy_log(&image, 0, to + 2, 2 * part - 1);
 	copy_log(&image, 6 * (WAL_RECORD_HEADER_BYTES + VECTOR_BYTES), to + 2 + 2 * part, part - 1);

@@ -24,6 +24,8 @@ static void put_header(const struct log_input *log, uint8_t *to, size_t size)
 
 	memcpy(header.uuid, log->uuid, sizeof(header.uuid));
 	wal_segment_encode(&header, to);
+	put_le32(to + 8, log->version);
+	put_le64(to + WAL_HEADER_BYTES - 8, XXH3_64bits(to, WAL_HEADER_BYTES - 8));
 }
 
 static void put_sum(uint8_t *record, uint64_t offset)

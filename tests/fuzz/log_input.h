@@ -8,6 +8,7 @@
 #include "fuzz.h"
 
 struct log_input {
+	uint32_t version; /* of the format, in the headers of segments */
 	uint8_t uuid[16];
 	uint64_t number;
 	uint64_t salt;

@@ -174,7 +174,7 @@ def test_the_stopped_store_is_plain_numpy(filled):
     meta = numpy.load(mnt.store.path / "meta.npy", mmap_mode="r")
     ids = numpy.load(mnt.store.path / "ids.npy")
     assert meta.shape == ids.shape
-    assert meta.dtype.itemsize == 40
+    assert meta.dtype.itemsize == 56
     assert {"uid", "gid", "mode", "lsn"} <= set(meta.dtype.names)
     times = next(name for name in meta.dtype.names if "mtime" in name)
     for slot in numpy.flatnonzero(ids != FREE):

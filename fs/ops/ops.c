@@ -23,7 +23,7 @@
 #include "fs/view/view_file.h"
 
 /* What one more vector takes on disk besides its bytes: ids.npy and meta.npy. */
-#define ROW_BYTES 48u
+#define ROW_BYTES 64u
 
 static const struct node_ops nothing;
 

@@ -10,12 +10,11 @@
 #include <xxhash.h>
 
 #include "engine/media/bytes.h"
+#include "engine/media/meta_row_codec.h"
 #include "engine/media/superblock.h"
 #include "fuzz.h"
 
 #define PAGE 4096u
-#define ROW_1_BYTES 40u /* FORMAT.md, as all numbers here */
-#define ROW_BYTES 56u
 
 enum how { CLOSED, KILLED, INTERRUPTED, HOWS };
 
@@ -79,18 +78,25 @@ static void fix_superblock(uint8_t *pages)
 static void fix_row(struct memdisk_image *image, struct memdisk_file *meta, uint64_t at)
 {
 	const struct memdisk_file *ids = memdisk_find(image, "ids.npy");
-	uint64_t row_bytes = strcmp(meta->name, "meta.npy") == 0 ? ROW_1_BYTES : ROW_BYTES;
+	bool version_1 = strcmp(meta->name, "meta.npy") == 0;
+	uint64_t row_bytes = version_1 ? META_ROW_1_BYTES : META_ROW_BYTES;
 	uint64_t slot = (at - PAGE) / row_bytes;
 	uint8_t *row = meta->bytes + PAGE + slot * row_bytes;
-	uint8_t covered[ROW_BYTES + 16];
+	uint8_t covered[META_ROW_1_BYTES + 12];
+	uint64_t id;
 
 	if (at < PAGE || PAGE + (slot + 1) * row_bytes > meta->kept ||
 	    PAGE + (slot + 1) * 8 > ids->kept)
 		return;
-	memcpy(covered, row, row_bytes - 4);
-	memcpy(covered + row_bytes - 4, ids->bytes + PAGE + slot * 8, 8);
-	put_le64(covered + row_bytes + 4, slot);
-	put_le32(row + row_bytes - 4, (uint32_t)XXH3_64bits(covered, row_bytes + 12));
+	id = get_le64(ids->bytes + PAGE + slot * 8);
+	memcpy(covered, row, META_ROW_1_BYTES - 4);
+	put_le64(covered + META_ROW_1_BYTES - 4, id);
+	put_le64(covered + META_ROW_1_BYTES + 4, slot);
+	if (version_1)
+		put_le32(row + META_ROW_1_BYTES - 4,
+		         (uint32_t)XXH3_64bits(covered, sizeof(covered)));
+	else
+		put_le32(row + META_AT_CRC, meta_crc(row, id, slot));
 }
 
 /* Changes the files that it names, of which `image` has copies of its own. Whether sums were put

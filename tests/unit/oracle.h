@@ -15,6 +15,7 @@ struct oracle_entry {
 	uint64_t version; /* 0: not there */
 	uint64_t id; /* whose bytes these are: a rename takes them along */
 	uint64_t attr; /* version of the attributes */
+	int64_t ctime_ns; /* as the store said after the change; 0 where nobody has asked yet */
 };
 
 struct oracle_world {
@@ -61,13 +62,36 @@ static inline void oracle_begin(struct oracle *oracle, bool checkpoints)
 	oracle->under_way = true;
 }
 
+/* Ask the store for ctimes that are not known: later than before, also of a vector that had
+ * another ID; the rest has not moved. */
+static inline void oracle_learn_ctimes(struct oracle_world *world, struct quiver *store,
+                                       const struct oracle_world *before)
+{
+	for (uint64_t id = 0; id < ORACLE_IDS; id++) {
+		struct oracle_entry *entry = &world->ids[id];
+		struct quiver_attr attr;
+
+		if (entry->version == 0)
+			continue;
+		assert_int_equal(quiver_stat(store, id, 0, &attr, NULL), 0);
+		assert_true(entry->ctime_ns == 0 || attr.ctime_ns == entry->ctime_ns);
+		if (entry->ctime_ns == 0)
+			for (uint64_t i = 0; i < ORACLE_IDS; i++)
+				assert_true((i != id && before->ids[i].version != entry->version) ||
+				            attr.ctime_ns > before->ids[i].ctime_ns);
+		entry->ctime_ns = attr.ctime_ns;
+	}
+}
+
 /* What a call returned; false ends the run. */
 static inline bool oracle_end(struct oracle *oracle, struct quiver *store, int r)
 {
 	oracle->error = r;
 	if (r)
 		return false; /* whether it took effect is for the test to say */
+	oracle_learn_ctimes(&oracle->next, store, &oracle->now);
 	(void)quiver_dir_attr(store, 0, &oracle->next.dir); /* of a local folder: does not fail */
+	assert_true(oracle->next.dir.ctime_ns >= oracle->now.dir.ctime_ns);
 	oracle->now = oracle->next;
 	if (oracle->checkpointing)
 		oracle->kept = oracle->now;
@@ -142,6 +166,7 @@ static inline int oracle_rename(struct oracle *oracle, struct quiver *store, uin
 	oracle_begin(oracle, false);
 	if (to != from) {
 		oracle->next.ids[to] = oracle->next.ids[from];
+		oracle->next.ids[to].ctime_ns = 0;
 		oracle->next.ids[from] = (struct oracle_entry){ 0 };
 	}
 	return quiver_rename(store, from, to, 0, &oracle->max_lsn);
@@ -153,6 +178,7 @@ static inline int oracle_attr(struct oracle *oracle, struct quiver *store, uint6
 
 	oracle_begin(oracle, false);
 	oracle->next.ids[id].attr = ++oracle->version;
+	oracle->next.ids[id].ctime_ns = 0;
 	attr = attr_of(oracle->version);
 	return quiver_set_attr(store, id, &attr, QUIVER_ATTR_ALL, 0);
 }
@@ -254,7 +280,8 @@ static inline const char *oracle_differs(const struct oracle_world *world, struc
 		         entry->version);
 		if (entry->version == 0
 		            ? r != -ENOENT
-		            : r || memcmp(bytes, want, n) != 0 || !attr_same(&attr, &want_attr))
+		            : r || memcmp(bytes, want, n) != 0 || !attr_same(&attr, &want_attr) ||
+		                      (entry->ctime_ns && attr.ctime_ns != entry->ctime_ns))
 			return text;
 	}
 	if (quiver_count(store) != count)
@@ -263,7 +290,7 @@ static inline const char *oracle_differs(const struct oracle_world *world, struc
 		struct quiver_attr attr;
 
 		(void)quiver_dir_attr(store, 0, &attr); /* of a local folder: does not fail */
-		if (!attr_same(&attr, &world->dir))
+		if (!attr_same(&attr, &world->dir) || attr.ctime_ns != world->dir.ctime_ns)
 			return "the directory's attributes";
 	}
 	return NULL;
@@ -295,7 +322,9 @@ static inline void oracle_check(struct oracle *oracle, struct quiver *store)
 			         "new (%s)",
 			         oracle->ops, said, first);
 	}
-	oracle->now = *old;
+	if (old != &oracle->now)
+		oracle->now = *old;
+	oracle_learn_ctimes(&oracle->now, store, &oracle->kept);
 	(void)quiver_dir_attr(store, 0, &oracle->now.dir); /* of a local folder: does not fail */
 	oracle->kept = oracle->now;
 	oracle->under_way = oracle->checkpointing = false;

@@ -476,9 +476,109 @@ static void some_words_of_what_a_checkpoint_writes_are_no_damage(void **state)
 	assert_int_equal(quiver_close(store), 0);
 }
 
+#define OLD_LABEL "the old label"
+
+/* In its second sector another, too. */
+static const char *new_label(void)
+{
+	static char label[QUIVER_LABEL_BYTES_MAX + 1];
+
+	memset(label, 'n', QUIVER_LABEL_BYTES_MAX);
+	return label;
+}
+
+/* Label and metric of the image, opened and closed: 0 both are old, 1 the label is new, 2 both. */
+static int description_stage(struct place *place)
+{
+	struct quiver_description found;
+	struct quiver *store;
+	int stage;
+
+	must_check(place);
+	store = open_at(place->image, NULL);
+	quiver_describe(store, &found);
+	put(store, 2, 2);
+	assert_int_equal(quiver_close(store), 0);
+	must_check(place);
+	stage = strcmp(found.label, new_label()) == 0;
+	if (!stage)
+		assert_string_equal(found.label, OLD_LABEL);
+	stage += found.metric == QUIVER_IP;
+	assert_true(found.metric == QUIVER_L2 || stage == 2);
+	/* The copy that the crash may have torn has been written anew. */
+	store = open_at(place->image, NULL);
+	quiver_describe(store, &found);
+	assert_int_equal((strcmp(found.label, new_label()) == 0) + (found.metric == QUIVER_IP),
+	                 stage);
+	assert_int_equal(quiver_count(store), 2);
+	assert_int_equal(quiver_close(store), 0);
+	return stage;
+}
+
+static unsigned stages_seen[3];
+
+static void count_stage(struct place *place)
+{
+	stages_seen[description_stage(place)]++;
+}
+
+static void must_be_new(struct place *place)
+{
+	assert_int_equal(description_stage(place), 2);
+}
+
+/* At each write and sync of both copies, in a store that has only been opened and in one that has
+ * made a checkpoint. */
+static void a_label_is_the_old_one_or_the_new_one(void **state)
+{
+	struct place *place = *state;
+	struct quiver *store;
+
+	for (unsigned checkpoint = 0; checkpoint < 2; checkpoint++) {
+		create(place);
+		store = open_at(place->root, sim_io(place->disk));
+		assert_int_equal(quiver_set_label(store, OLD_LABEL, strlen(OLD_LABEL)), 0);
+		put(store, 1, 1);
+		assert_int_equal(checkpoint ? quiver_checkpoint(store) : quiver_flush(store), 0);
+		memset(stages_seen, 0, sizeof(stages_seen));
+		place->look = count_stage;
+		sim_on_event(place->disk, crash_here, place);
+		assert_int_equal(quiver_set_label(store, new_label(), QUIVER_LABEL_BYTES_MAX), 0);
+		assert_int_equal(quiver_set_metric(store, QUIVER_IP), 0);
+		place->look = must_be_new;
+		crash_here(place);
+		assert_int_equal(quiver_checkpoint(store), 0);
+		sim_on_event(place->disk, NULL, NULL);
+		assert_int_equal(quiver_close(store), 0);
+		assert_true(stages_seen[0] > 0 && stages_seen[1] > 0 && stages_seen[2] > 0);
+		forget_root(place);
+	}
+}
+
+/* No log is there when it is set for the first time. */
+static void a_label_set_first_of_all_is_no_damage(void **state)
+{
+	struct place *place = *state;
+	struct quiver *store;
+
+	create(place);
+	store = open_at(place->root, sim_io(place->disk));
+	place->look = must_check;
+	sim_on_event(place->disk, crash_here, place);
+	assert_int_equal(quiver_set_label(store, new_label(), QUIVER_LABEL_BYTES_MAX), 0);
+	place->look = must_open;
+	assert_int_equal(quiver_set_label(store, OLD_LABEL, strlen(OLD_LABEL)), 0);
+	sim_on_event(place->disk, NULL, NULL);
+	assert_int_equal(quiver_close(store), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_label_is_the_old_one_or_the_new_one, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(a_label_set_first_of_all_is_no_damage, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(some_words_of_a_row_in_a_hole_are_no_damage, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(damage_beside_some_words_of_a_row_is_told, setup,

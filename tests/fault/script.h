@@ -65,6 +65,7 @@ void step_rename(struct run *run, uint32_t from, uint32_t to);
 void step_remove(struct run *run, uint32_t id);
 void step_set_attr(struct run *run, uint32_t id, uint32_t version);
 void step_set_dir(struct run *run, uint32_t version);
+void step_label(struct run *run, uint32_t version);
 void step_flush(struct run *run);
 void step_checkpoint(struct run *run);
 void step_mode(struct run *run, enum quiver_durability mode);

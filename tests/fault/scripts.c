@@ -29,9 +29,11 @@ static void play_logged(struct run *run)
 	step_rename(run, 4, 80);
 	step_set_attr(run, 5, 11);
 	step_set_dir(run, 12);
+	step_label(run, 1);
 	step_remove(run, 6);
 	step_remove(run, 98);
 	step_checkpoint(run);
+	step_label(run, 2);
 	step_set_attr(run, 1, 13);
 	step_put(run, 5, 2, 0);
 	step_look(run);
@@ -143,6 +145,7 @@ static void fill_clean(struct run *run)
 	step_remove(run, 24);
 	step_set_attr(run, 23, 5);
 	step_set_dir(run, 6);
+	step_label(run, 3);
 	step_close(run);
 }
 
@@ -160,6 +163,7 @@ static void fill_crashed(struct run *run)
 	step_remove(run, 6);
 	step_batch(run, 50, 8, 1, 0);
 	step_set_dir(run, 8);
+	step_label(run, 4);
 	step_put(run, 5, 4, 0);
 	step_set_attr(run, 7, 12);
 	step_flush(run);

@@ -295,6 +295,32 @@ void step_set_dir(struct run *run, uint32_t version)
 	changed(run, "set_dir_attr", r, 0, was, &next, 0);
 }
 
+/* Where memory tells the new one though it failed, the first copy is on the disk. Else that may be all
+ * the same: a write can fail after it was done. */
+void step_label(struct run *run, uint32_t version)
+{
+	char text[QUIVER_LABEL_BYTES_MAX + 1];
+	size_t length = world_label(version, text);
+	struct world next = run->now;
+	struct before was = before(run);
+	int r;
+
+	if (run->stopped)
+		return;
+	r = quiver_set_label(run->store, text, length);
+	next.label = version;
+	judge_change(run, "set_label", r, 0, was.fired, was.failed);
+	if (r == 0 ? !world_has_label(run->store, version)
+	           : !world_has_label(run->store, run->now.label) &&
+	                     !world_has_label(run->store, version))
+		run_wrong(run, "after set_label: another label than those set");
+	if (r != 0 && world_has_label(run->store, version))
+		run->now = next;
+	else if (r != 0 && !was.failed)
+		remember(run, &next);
+	settle(run, r, was, &next);
+}
+
 /* A call after which all that was done before is kept, where it succeeds. */
 static void settled(struct run *run, const char *what, int r, struct before was)
 {

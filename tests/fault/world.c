@@ -25,6 +25,25 @@ struct quiver_attr world_attr(uint32_t version)
 		                     .mode = (uint16_t)(version % 0777 + 1) };
 }
 
+size_t world_label(uint32_t version, char to[QUIVER_LABEL_BYTES_MAX + 1])
+{
+	size_t length = version == 0 ? 0 : QUIVER_LABEL_BYTES_MAX - version % 100;
+
+	memset(to, 'a' + (int)(version % 26), length);
+	to[length] = '\0';
+	return length;
+}
+
+bool world_has_label(struct quiver *store, uint32_t version)
+{
+	struct quiver_description found;
+	char want[QUIVER_LABEL_BYTES_MAX + 1];
+
+	(void)world_label(version, want); /* whose length strcmp sees */
+	quiver_describe(store, &found);
+	return strcmp(found.label, want) == 0;
+}
+
 static bool same_attr(const struct quiver_attr *a, const struct quiver_attr *b)
 {
 	return a->mtime_ns == b->mtime_ns && a->uid == b->uid && a->gid == b->gid &&
@@ -102,5 +121,7 @@ const char *world_compare(const struct world *world, struct quiver *store, uint6
 	(void)quiver_dir_attr(store, 0, &dir); /* of a local folder: does not fail */
 	if (world->dir != 0 && (dir.mode != want.mode || dir.uid != want.uid))
 		return "other attributes of the directory than were set last";
+	if (!world_has_label(store, world->label))
+		return "another label than was set last";
 	return compare_list(world, store, id);
 }

@@ -22,11 +22,17 @@ struct world_entry {
 struct world {
 	struct world_entry ids[WORLD_IDS];
 	uint32_t dir; /* version of the directory's attributes; 0 = as created */
+	uint32_t label; /* its version; 0 = none */
 };
 
 /* The bytes of a version, and attributes. */
 void world_bytes(uint32_t origin, uint32_t version, uint32_t length, uint8_t *to);
 struct quiver_attr world_attr(uint32_t version);
+
+/* A label of a version, in both of its sectors of the superblock; "" of 0. Its length. */
+size_t world_label(uint32_t version, char to[QUIVER_LABEL_BYTES_MAX + 1]);
+/* Whether that is the store's. */
+bool world_has_label(struct quiver *store, uint32_t version);
 
 /* How vector `id` in the store compares: 0 as in the world, else a reason. `damage_passes`: an
  * -EIO is as good as the right bytes. */

@@ -92,6 +92,16 @@ def check_shared(vector, base, found, operations, firm_until):
         f"shared vector {vector}: found {found}, allowed {allowed}")
 
 
+def check_ctimes(base, found, before, after):
+    """`before` and `after` are the ctimes of the vectors of `base` and of `found`: none has gone
+    back, and what has changed has another, also where it was removed and written again."""
+    for vector in sorted(base.keys() & found.keys()):
+        assert after[vector] >= before[vector], (
+            f"vector {vector}: its ctime was {before[vector]} and is {after[vector]}")
+        assert after[vector] > before[vector] or found[vector] == base[vector], (
+            f"vector {vector}: was {base[vector]}, is {found[vector]}, and its ctime has not moved")
+
+
 @dataclass
 class Disturbance:
     """What the process that checkpoints, compacts and changes the mode has done."""

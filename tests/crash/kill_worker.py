@@ -107,6 +107,7 @@ class Worker:
             return
         vector = self.rng.choice(present)
         version, low, high, mode = self.state[vector]
+        ctime = os.stat(self.path(vector)).st_ctime_ns
         if self.rng.random() < 0.5:
             stamp = self.rng.randrange(1 << 60)
             self.do(f"touch {vector}", {vector: (version, stamp, stamp, mode)},
@@ -115,6 +116,8 @@ class Worker:
             mode = self.rng.randrange(0o10000) & 0o777
             self.do(f"chmod {vector}", {vector: (version, low, high, mode)},
                     lambda: os.chmod(self.path(vector), mode))
+        after = os.stat(self.path(vector)).st_ctime_ns
+        assert after > ctime, f"vector {vector}: a ctime of {after} after one of {ctime}"
 
     def put_batch(self):
         batch = {vector: self.next_version()

@@ -12,7 +12,7 @@ import time
 
 import harness
 import kill_worker
-from kill_oracle import FOREVER, check_own, check_shared, firm_until
+from kill_oracle import FOREVER, check_ctimes, check_own, check_shared, firm_until
 from kill_worker import Disturber, Process, Worker
 from versions import version_of
 
@@ -24,12 +24,14 @@ LIFE_SECONDS_MAX = 1.2
 
 
 def found_on(mount):
-    """{vector: (version, mtime, mode)} of a whole mount."""
+    """{vector: (version, mtime, mode)} of a whole mount; its ctimes are noted in the mount."""
     found = {}
+    mount.ctimes = {}
     for vector in mount.ids():
         status = os.stat(mount.path(vector))
         version = version_of(mount.get(vector), mount.size, f"vector {vector}")
         found[vector] = (version, status.st_mtime_ns, status.st_mode & 0o7777)
+        mount.ctimes[vector] = status.st_ctime_ns
     return found
 
 
@@ -119,6 +121,7 @@ def one_round(stores, mount, base, rng, round_number):
                          options=["durability=" + mode_after])
     again.mode = mode_after
     found = as_state(found_on(again))
+    check_ctimes(base, found, mount.ctimes, again.ctimes)
     until = firm_until(mode, disturbances)
     lost_allowed = until < FOREVER
     count = compare(base, {v: (s[0], s[1], s[3]) for v, s in found.items()}, results, until)
@@ -129,7 +132,7 @@ def test_killed_at_random_moments_nothing_is_lost_or_torn(stores, rng, io_uring)
     stores.has_io_uring = not io_uring
     end = time.monotonic() + LONG_SECONDS if harness.LONG else FOREVER
     mount = stores.mount(stores.create(dim=300), options=["durability=fsync"])
-    mount.mode = "fsync"
+    mount.mode, mount.ctimes = "fsync", {}
     base, operations, rounds, may_lose = {}, 0, 0, 0
     while time.monotonic() < end if harness.LONG else rounds < ROUNDS:
         rounds += 1
@@ -145,7 +148,7 @@ def test_killed_at_random_moments_nothing_is_lost_or_torn(stores, rng, io_uring)
             mount = stores.mount(stores.create(dim=rng.randrange(2, 2000),
                                                name=f"store{rounds}"),
                                  name=f"mnt{rounds}", options=["durability=fsync"])
-            mount.mode, base = "fsync", {}
+            mount.mode, mount.ctimes, base = "fsync", {}, {}
         stores.mounts = [mount]
     print(f"{rounds} kills survived, {operations} operations; in {may_lose} rounds mode none "
           "was in force")

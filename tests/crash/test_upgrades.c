@@ -494,6 +494,35 @@ static bool fail_a_sync(struct play *play, unsigned after)
 	return failed;
 }
 
+/* What is damaged is repaired as it is, of version 1, and upgraded when the repair opens it at its
+ * end: all the rest is there. */
+static void repair_first(struct play *play)
+{
+	struct quiver_check_result result;
+	struct quiver_error error = { "" };
+	struct quiver *store;
+
+	lay_out(play);
+	play->where = "repaired first";
+	if (quiver_check(play->root, true, NULL, NULL, &result, &error) != 0)
+		fail(play, "repair: %s", error.text);
+	if (result.damage == 0 || result.repaired < result.damage)
+		fail(play, "repair: %" PRIu64 " faults, %" PRIu64 " put right", result.damage,
+		     result.repaired);
+	play->truth.repaired = true;
+	play->truth.refused = false;
+	check(play, play->root, false);
+	store = must_open(play, play->root, NULL, false);
+	if (play->truth.count > 0)
+		compare(play, store, false, "repaired and upgraded");
+	else if (quiver_count(store) == 0)
+		fail(play, "nothing is left by the repair");
+	go_on(play, store);
+	close_store(play, store);
+	check(play, play->root, true);
+	sim_free(play->disk);
+}
+
 static void play_store(const struct arguments *arguments, const char *name)
 {
 	static struct play play;
@@ -513,6 +542,8 @@ static void play_store(const struct arguments *arguments, const char *name)
 	if (!play.truth.refused)
 		while (fail_a_sync(&play, after))
 			after++;
+	if (play.truth.refused || play.truth.has_damage)
+		repair_first(&play);
 	printf("# %s: %" PRIu64 " crashes, %" PRIu64 " with meta.npy.new, %" PRIu64
 	       " of version 2; %u failed syncs\n",
 	       name, play.crashes, play.seen_new, play.seen_2, after);

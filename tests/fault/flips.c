@@ -231,6 +231,18 @@ static void compare_list(struct trial *trial, struct quiver *store, const bool d
 			wrong(trial, "vector %" PRIu64 " is not listed", id);
 }
 
+/* A new one is written to both copies of the superblock, so either has it. */
+static void compare_description(struct trial *trial, struct quiver *store)
+{
+	struct quiver_description is;
+
+	if (trial->flip->image != IMAGE_CLEAN)
+		return;
+	quiver_describe(store, &is);
+	if (strcmp(is.label, IMAGES_LABEL) != 0 || is.metric != IMAGES_METRIC)
+		wrong(trial, "its label is \"%s\", its metric %d", is.label, (int)is.metric);
+}
+
 static void compare(struct trial *trial, struct quiver *store, const char *when)
 {
 	bool damaged[WORLD_IDS] = { false };
@@ -248,6 +260,7 @@ static void compare(struct trial *trial, struct quiver *store, const char *when)
 	quiver_stats(store, &stats);
 	trial->noticed = trial->noticed || stats.errors > 0;
 	compare_list(trial, store, damaged);
+	compare_description(trial, store);
 }
 
 static struct quiver *open_flipped(struct trial *trial, bool read_only)

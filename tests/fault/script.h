@@ -21,6 +21,10 @@ enum script_image {
 	IMAGES,
 };
 
+/* What those that were closed have. */
+#define IMAGES_LABEL "a label of some length, which ends with a \xce\xbb"
+#define IMAGES_METRIC QUIVER_IP
+
 struct images {
 	struct image stores[IMAGES];
 	struct world worlds[IMAGES];

@@ -143,7 +143,7 @@ static const char *compare_vector(const struct truth *truth, const struct truth_
 	struct meta_row row;
 	int r = quiver_get_copy(store, vector->id, bytes, NULL, NULL);
 
-	if (vector->damaged && truth->repaired)
+	if ((vector->damaged || vector->unreadable) && truth->repaired)
 		return r == -ENOENT ? NULL : "is not gone";
 	if (r != (vector->damaged || vector->unreadable ? -EIO : 0))
 		return r ? strerror(-r) : "can be read";
@@ -174,7 +174,8 @@ static const char *compare_list(const struct truth *truth, struct quiver *store)
 	if (listed_all(store, &list) != 0)
 		return "no list";
 	for (size_t i = 0; i < truth->count; i++)
-		wanted -= truth->vectors[i].damaged;
+		wanted -= truth->vectors[i].damaged ||
+		          (truth->repaired && truth->vectors[i].unreadable);
 	if (list.count != wanted)
 		why = "another number of vectors is listed";
 	for (size_t i = 0; !why && i < list.count; i++)

@@ -66,11 +66,10 @@ int superblock_describe(const struct quiver_io *io, int fd, struct superblock *s
 
 	next.description = *description;
 	r = superblock_write(io, fd, &next);
-	if (r < 0) {
-		sb->sequence = next.sequence;
+	sb->sequence = next.sequence;
+	if (r < 0)
 		return r;
-	}
-	*sb = next;
+	sb->description = *description;
 	return superblock_write(io, fd, sb);
 }
 

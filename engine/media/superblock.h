@@ -20,7 +20,9 @@
 
 /* In memory; the layout on disk is superblock.c's own. */
 struct superblock {
-	uint32_t version; /* SUPERBLOCK_VERSION_MIN ... QUIVER_FORMAT_VERSION */
+	/* SUPERBLOCK_VERSION_MIN ... QUIVER_FORMAT_VERSION. Of an open store fixed once it is open, and
+	 * read by any thread. */
+	uint32_t version;
 	struct quiver_geometry geometry;
 	bool clean;
 	uint64_t sequence;

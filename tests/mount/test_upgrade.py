@@ -1,5 +1,6 @@
 """Stores of format 1, as the program that was released made them (tests/old)."""
 
+import json
 import os
 import re
 import struct
@@ -143,6 +144,31 @@ def test_the_upgrade_is_told_once(stores, old):
     assert mnt.errors() == []
     mnt = stores.again(mnt)
     assert UPGRADED not in mnt.log_text()
+
+
+@pytest.mark.parametrize("name", ["clean-f4", "killed-fsync"])
+def test_it_can_be_labelled_once_it_is_upgraded(stores, old, name):
+    def told(target):
+        found = json.loads(quiverfs("status", target, "--json").stdout)
+        assert found["format_version"] == int(mnt.stats()["format_version"]) == int(
+            mnt.control("format_version"))
+        assert f"format {found['format_version']}\n" in quiverfs("status", target).stdout
+        return found["format_version"], found["metric"], found["label"]
+
+    mnt = mount(stores, old(name), options=["ro"])
+    assert told(mnt.point) == (1, "l2", "")
+    with pytest.raises(OSError, match="Read-only"):
+        mnt.control("label", "e5")
+    mnt.unmount()
+    mnt = mount(stores, mnt.store)
+    assert told(mnt.point) == (2, "l2", "")
+    mnt.control("label", "e5")
+    mnt.control("metric", "cosine")
+    mnt.kill()
+    run("umount", mnt.point)
+    mnt = mount(stores, mnt.store)
+    assert told(mnt.store.path) == (2, "cosine", "e5")
+    assert served(mnt) == mnt.store.truth
 
 
 @pytest.mark.parametrize("name", ["clean-i1", "killed-always", "clean-f8"])

@@ -96,15 +96,39 @@ static void remember(struct run *run, const struct world *world)
 	run->past[run->past_count++] = *world;
 }
 
+/* What a change that took effect has changed has a later ctime than before. */
+static void learn_ctimes(struct run *run, const struct world *before)
+{
+	for (uint32_t id = 0; id < WORLD_IDS; id++) {
+		struct world_entry *entry = &run->now.ids[id];
+		struct quiver_attr attr;
+		int r;
+
+		if (entry->version == 0 || entry->ctime_ns != 0)
+			continue;
+		r = quiver_stat(run->store, id, 0, &attr, NULL);
+		if (r)
+			run_wrong(run, "vector %u has no attributes: %s", id, strerror(-r));
+		else if (before->ids[id].version && attr.ctime_ns <= before->ids[id].ctime_ns)
+			run_wrong(run, "the ctime of vector %u has not moved", id);
+		else
+			entry->ctime_ns = attr.ctime_ns;
+	}
+}
+
 /* A change has returned: the world goes on, or the change may yet turn up after a reopening. */
 static void settle(struct run *run, int r, struct before was, const struct world *next)
 {
+	const struct world before_it = run->now;
+
 	if (run->mode == QUIVER_NONE && r == 0)
 		remember(run, &run->now);
-	if (r == 0)
+	if (r == 0) {
 		run->now = *next;
-	else if (faults_syncs_failed() > was.syncs_failed)
+		learn_ctimes(run, &before_it);
+	} else if (faults_syncs_failed() > was.syncs_failed) {
 		remember(run, next);
+	}
 	if (r && run->dies)
 		run->stopped = true;
 	if (run->store)
@@ -247,6 +271,7 @@ void step_rename(struct run *run, uint32_t from, uint32_t to)
 		return;
 	r = quiver_rename(run->store, from, to, 0, NULL);
 	next.ids[to] = next.ids[from];
+	next.ids[to].ctime_ns = 0;
 	next.ids[from] = (struct world_entry){ 0 };
 	changed(run, "rename", r, want, was, &next, from);
 	seen(run, "rename", to);
@@ -278,6 +303,7 @@ void step_set_attr(struct run *run, uint32_t id, uint32_t version)
 		return;
 	r = quiver_set_attr(run->store, id, &attr, QUIVER_ATTR_ALL, 0);
 	next.ids[id].attr = version;
+	next.ids[id].ctime_ns = 0;
 	changed(run, "set_attr", r, want, was, &next, id);
 }
 

@@ -70,6 +70,8 @@ const char *world_compare_id(const struct world *world, struct quiver *store, ui
 	world_bytes(entry->origin, entry->version, n, want);
 	if (memcmp(got, want, n) != 0)
 		return "other bytes than were committed last";
+	if (entry->ctime_ns && attr.ctime_ns != entry->ctime_ns)
+		return "another ctime than after the last change";
 	return same_attr(&attr, &want_attr) ? NULL : "other attributes than were set last";
 }
 

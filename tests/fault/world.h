@@ -17,6 +17,7 @@ struct world_entry {
 	uint32_t version; /* 0: not there */
 	uint32_t origin; /* ID under which it was put: a rename takes the bytes along */
 	uint32_t attr; /* version of the attributes */
+	int64_t ctime_ns; /* 0 where it is not known */
 };
 
 struct world {

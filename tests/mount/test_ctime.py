@@ -243,12 +243,18 @@ def put_record(mnt, vector):
     mnt.control("put", vector.to_bytes(8, "little") + b"q" * mnt.size)
 
 
+def rename_onto(mnt, vector):
+    (mnt.vectors / ".new").write_bytes(b"r" * mnt.size)
+    os.rename(mnt.vectors / ".new", mnt.path(vector))
+
+
 CHANGES = {
     "chmod": lambda mnt, vector: os.chmod(mnt.path(vector), 0o600),
     "utimens": lambda mnt, vector: os.utime(mnt.path(vector), ns=(LONG_AGO, LONG_AGO)),
     "write": lambda mnt, vector: mnt.put(vector, b"w" * mnt.size),
     "view": lambda mnt, vector: os.chmod(mnt.vectors / f"{vector}.npy", 0o640),
     "put": put_record,
+    "rename": rename_onto,
 }
 
 

@@ -21,8 +21,7 @@ enum script_image {
 	IMAGES,
 };
 
-/* What those that were closed have. */
-#define IMAGES_LABEL "a label of some length, which ends with a \xce\xbb"
+/* Of those that were closed. */
 #define IMAGES_METRIC QUIVER_IP
 
 struct images {

@@ -139,8 +139,7 @@ const size_t script_count = sizeof(scripts) / sizeof(scripts[0]);
 static void fill_clean(struct run *run)
 {
 	step_open(run, false);
-	if (quiver_set_label(run->store, IMAGES_LABEL, strlen(IMAGES_LABEL)) != 0 ||
-	    quiver_set_metric(run->store, IMAGES_METRIC) != 0)
+	if (quiver_set_metric(run->store, IMAGES_METRIC) != 0)
 		abort();
 	for (uint32_t id = 1; id <= 24; id++)
 		step_put(run, id, 1, 0);

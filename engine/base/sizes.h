@@ -17,6 +17,7 @@
 #define PUTSLOT_MIN_BYTES UINT64_C(2500)
 #define ZERO_CHUNK_BYTES (4u << 10)
 #define WRITE_WINDOW_BYTES (UINT64_C(4) << 10)
+#define UPGRADE_ROWS UINT64_C(64)
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
@@ -33,6 +34,8 @@
 #define PUTSLOT_MIN_BYTES (UINT64_C(64) << 10)
 /* Written in two milliseconds by who is fast; of pages made dirty in vain there are no more. */
 #define WRITE_WINDOW_BYTES (UINT64_C(2) << 20)
+/* Rows that an upgrade encodes and writes at a time: 0.9 MB. */
+#define UPGRADE_ROWS (UINT64_C(16) << 10)
 #endif
 
 #define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */

@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "engine/base/sizes.h"
 #include "engine/disk/column_kinds.h"
 #include "engine/media/meta_row_codec.h"
 #include "engine/media/npy_header.h"
-
-/* Encoded and written at a time: 0.9 MB. */
-#define ROWS_AT_ONCE (UINT64_C(16) << 10)
 
 uint64_t meta_upgrade_bytes(const struct columns *columns)
 {
@@ -42,14 +40,14 @@ static int convert(const struct columns *columns, struct meta_upgrade *upgrade, 
 static int write_rows(const struct columns *columns, struct meta_upgrade *upgrade, int fd)
 {
 	uint64_t rows = atomic_load(&columns->rows);
-	uint8_t *bytes = malloc(ROWS_AT_ONCE * META_ROW_BYTES);
+	uint8_t *bytes = malloc(UPGRADE_ROWS * META_ROW_BYTES);
 	int r = bytes ? 0 : -ENOMEM;
 
 	for (uint64_t slot = 0; r == 0 && slot < rows;) {
 		uint64_t at = COLUMN_HEADER_BYTES + slot * META_ROW_BYTES;
 		uint64_t n = 0;
 
-		for (; r == 0 && n < ROWS_AT_ONCE && slot + n < rows; n++)
+		for (; r == 0 && n < UPGRADE_ROWS && slot + n < rows; n++)
 			r = convert(columns, upgrade, slot + n, bytes + n * META_ROW_BYTES);
 		if (r == 0)
 			r = io_write_all(columns->io, fd, bytes, n * META_ROW_BYTES, at);

@@ -29,7 +29,7 @@
 #include "tests/common/remove.h"
 
 #define NAMES_MAX 64
-#define TRIES 3 /* of each way of crashing, at each event of an upgrade */
+#define TRIES 2 /* of each way of crashing, at each event of an upgrade */
 #define BEFORE_PERCENT 6 /* of the events before it */
 #define FRESH_ID UINT64_C(123456789)
 

@@ -448,6 +448,40 @@ static void damage_beside_some_words_of_a_row_is_told(void **state)
 	assert_int_equal(quiver_close(running), 0);
 }
 
+/* The older copy says that the store was closed; there is a log all the same. */
+static void a_bad_copy_of_the_superblock_does_not_take_the_log_along(void **state)
+{
+	struct place *place = *state;
+	struct quiver_check_result result;
+	struct quiver *store;
+	uint64_t sequences[2], word;
+	unsigned newer;
+
+	create(place);
+	store = open_at(place->root, sim_io(place->disk));
+	put(store, 1, 1);
+	assert_int_equal(quiver_close(store), 0);
+	store = open_at(place->root, sim_io(place->disk));
+	put(store, 2, 2);
+	assert_int_equal(quiver_flush(store), 0);
+	sim_crash(place->disk, place->image, SIM_ALL_KEPT, 0);
+	assert_int_equal(quiver_close(store), 0);
+	words_read(place, "superblock", 32, &sequences[0], 1);
+	words_read(place, "superblock", 4096 + 32, &sequences[1], 1);
+	newer = sequences[1] > sequences[0];
+	words_read(place, "superblock", newer * 4096 + 1000, &word, 1);
+	word ^= 1;
+	words_write(place, "superblock", newer * 4096 + 1000, &word, 1);
+	assert_int_equal(quiver_check(place->image, false, NULL, NULL, &result, NULL), 0);
+	assert_int_equal(result.damage, 1);
+	assert_false(result.clean);
+	store = open_at(place->image, NULL);
+	assert_int_equal(quiver_count(store), 2);
+	assert_int_equal(quiver_close(store), 0);
+	must_check(place);
+	remove_image(place);
+}
+
 /* What a checkpoint frees, and what it writes attributes to, is torn as well: the log has both. */
 static void some_words_of_what_a_checkpoint_writes_are_no_damage(void **state)
 {
@@ -585,6 +619,8 @@ int main(void)
 		                                teardown),
 		cmocka_unit_test_setup_teardown(
 			some_words_of_what_a_checkpoint_writes_are_no_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_bad_copy_of_the_superblock_does_not_take_the_log_along, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_row_that_was_freed_in_memory_alone_does_not_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_superblock_of_a_new_store_is_no_damage,

@@ -34,7 +34,8 @@ enum {
 enum { META_FLAG_LIVE = 1 };
 
 static_assert(META_AT_END == META_ROW_BYTES, "a row");
-static_assert(META_AT_CRC + 4 == META_AT_END && SLOT_MAX <= UINT32_MAX, "the crc is hashed as the slot");
+static_assert(META_AT_CRC + 4 == META_AT_END && SLOT_MAX <= UINT32_MAX,
+              "the crc is hashed as the slot");
 static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0,
               "a row is stored by the word");
 

@@ -57,6 +57,22 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 	};
 }
 
+/* The nearest time that the store can keep: what 64 bits of nanoseconds hold ends in 1677 and in
+ * 2262. */
+static int64_t ns_of(const struct timespec *ts)
+{
+	int64_t s = ts->tv_sec;
+	int64_t ns = ts->tv_nsec;
+
+	if (s < 0) { /* so that the product lies on this side of the sum */
+		s++;
+		ns -= NS_PER_S;
+	}
+	if (__builtin_mul_overflow(s, NS_PER_S, &s) || __builtin_add_overflow(s, ns, &ns))
+		return ts->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+	return ns;
+}
+
 unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to,
                      bool *explicit_mtime)
 {
@@ -80,7 +96,7 @@ unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to
 		to->mtime_ns = clock_now_ns();
 		mask |= QUIVER_ATTR_MTIME;
 	} else if (to_set & FUSE_SET_ATTR_MTIME) {
-		to->mtime_ns = (int64_t)attr->st_mtim.tv_sec * NS_PER_S + attr->st_mtim.tv_nsec;
+		to->mtime_ns = ns_of(&attr->st_mtim);
 		mask |= QUIVER_ATTR_MTIME;
 		*explicit_mtime = true;
 	}

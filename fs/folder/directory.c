@@ -13,8 +13,8 @@
 /* vectors/ is kept by the store; scratch files change it in memory only. */
 static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 {
-	int64_t mtime_ns = atomic_load(&fs->scratch_mtime_ns);
-	int64_t ctime_ns = atomic_load(&fs->scratch_ctime_ns);
+	int64_t mtime_ns = atomic_load(&fs->scratch_mtime_ns); /* 0 says nothing, */
+	int64_t ctime_ns = atomic_load(&fs->scratch_ctime_ns); /* also beside times before 1970 */
 	struct quiver_attr attr;
 	int err;
 
@@ -26,8 +26,8 @@ static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 	st->st_mode = S_IFDIR | (attr.mode & 07777u);
 	st->st_uid = attr.uid;
 	st->st_gid = attr.gid;
-	attr_set_times(st, mtime_ns > attr.mtime_ns ? mtime_ns : attr.mtime_ns,
-	               ctime_ns > attr.ctime_ns ? ctime_ns : attr.ctime_ns);
+	attr_set_times(st, mtime_ns && mtime_ns > attr.mtime_ns ? mtime_ns : attr.mtime_ns,
+	               ctime_ns && ctime_ns > attr.ctime_ns ? ctime_ns : attr.ctime_ns);
 	return 0;
 }
 

@@ -49,6 +49,18 @@ def test_attributes_are_kept_to_the_nanosecond(mnt, restarts, rng, root):
         assert found == wanted
 
 
+def test_times_that_cannot_be_kept_become_the_nearest(mnt):
+    """64 bits of nanoseconds end in 1677 and in 2262; the folder too has times before 1970."""
+    mnt.put(1, bytes(mnt.size))
+    first, last = -2**63, 2**63 - 1
+    for path in (mnt.path(1), mnt.vectors):
+        for time, kept in ((16725225600 * 10**9, last), (last, last), (last + 1, last),
+                           (first, first), (first - 1, first), (first + 1, first + 1),
+                           (-20000000000 * 10**9, first), (-1, -1), (-10**18, -10**18)):
+            os.utime(path, ns=(time, time))
+            assert os.stat(path).st_mtime_ns == kept
+
+
 @pytest.mark.local("checkpoint")
 def test_what_stat_says(mnt, restarts):
     mnt.put(42, bytes(mnt.size))

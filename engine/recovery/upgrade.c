@@ -103,6 +103,9 @@ int upgrade_store(struct catalog *catalog, struct superblock_file *superblock, i
 	}
 	superblock_upgrade(sb, upgrade.ctime_max_ns);
 	r = superblock_write(superblock->io, superblock->fd, sb);
+	/* Both copies, or damage of the one would leave one of version 1 beside rows of this. */
+	if (r == 0)
+		r = superblock_write(superblock->io, superblock->fd, sb);
 	if (r == 0)
 		r = reopen(catalog, sb, dir_fd, error);
 	if (r)

@@ -55,6 +55,7 @@ struct trial {
 	char path[FOLDER_PATH_BYTES + 24];
 	char *why;
 	bool named; /* check has found something */
+	bool refused; /* by who opens it */
 	bool noticed; /* the open store has: refused, reported, or -EIO */
 };
 
@@ -84,12 +85,12 @@ static int open_at(const char *path, const struct quiver_io *io, bool read_only,
 	return quiver_open(path, &options, store, error);
 }
 
-/* Whether one copy of the superblock is of version 2, and the other still of version 1. */
-static bool is_between(struct image *image)
+/* Whether a copy of the superblock is of version 2. */
+static bool is_2(struct image *image)
 {
 	const uint8_t *bytes = image_find(image, "superblock")->bytes;
 
-	return bytes[AT_VERSION] + bytes[COPY_BYTES + AT_VERSION] == 3;
+	return bytes[AT_VERSION] == 2 || bytes[COPY_BYTES + AT_VERSION] == 2;
 }
 
 /* A store that was closed, of which everything fails from some call of the upgrade on: the first
@@ -112,8 +113,7 @@ static bool interrupt(struct flips *flips, enum store which)
 			(void)quiver_close(store); /* nobody looks at it again */
 		image_load(image, path);
 		folder_remove(path);
-		if (is_between(image) &&
-		    !image_find(image, "meta.npy.new") == (which == AFTER_RENAME))
+		if (is_2(image) && !image_find(image, "meta.npy.new") == (which == AFTER_RENAME))
 			return true;
 		image_free(image);
 		if (r == 0)
@@ -130,8 +130,10 @@ static void load_store(struct flips *flips, enum store which, const char *name, 
 	(void)snprintf(path, sizeof(path), "%s/%s", argv[1], name);
 	if (which <= KILLED)
 		image_load(&flips->images[which], path);
-	else if (!interrupt(flips, which))
-		flips->images[which].count = 0;
+	else if (!interrupt(flips, which)) {
+		fprintf(stderr, "no upgrade can be interrupted: %s\n", store_names[which]);
+		exit(1);
+	}
 }
 
 /* ---- what can be flipped ---- */
@@ -260,7 +262,7 @@ static bool look(struct trial *trial, bool read_only, const char *when)
 	int r = open_at(trial->path, NULL, read_only, &store, &error);
 
 	if (r) {
-		trial->noticed = true;
+		trial->noticed = trial->refused = true;
 		if (r != -EUCLEAN && r != -EINVAL && r != -EIO && r != -ENOTSUP)
 			wrong(trial, "%s: %s: %s", when, strerror(-r), error.text);
 		if (!error.text[0])
@@ -288,6 +290,8 @@ static bool run_case(void *arg, uint64_t number, char why[RUNNER_WHY_BYTES])
 	/* That of a killed store has been recovered by now. */
 	if (look(&trial, false, "opened"))
 		(void)look(&trial, true, "upgraded");
+	if (is_file(flip, "superblock") && trial.refused)
+		wrong(&trial, "is refused though the other copy of the superblock is good");
 	if (is_file(flip, "superblock") && !trial.noticed)
 		wrong(&trial, "the open store has not noticed it");
 	if (trial.noticed && !trial.named && !is_file(flip, "superblock"))

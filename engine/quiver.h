@@ -59,8 +59,10 @@ extern "C" {
 #define QUIVER_LABEL_BYTES_MAX 1024u
 /* dim 65,536 of 8-byte elements. */
 #define QUIVER_VECTOR_BYTES_MAX (QUIVER_DIM_MAX * 8u)
-/* One atomic batch is kept in the log's write path at once; this bounds it. */
+/* One atomic batch is kept in the log's write path at once, and read back so after a crash; these
+ * bound it: the bytes of its vectors, and how many they are. */
 #define QUIVER_BATCH_BYTES_MAX (64u << 20)
+#define QUIVER_BATCH_VECTORS_MAX (1u << 20)
 
 struct quiver; /* an open store */
 struct quiver_io; /* the table of I/O functions, engine/disk/io.h */
@@ -381,7 +383,8 @@ struct quiver_record {
  * none is (QUIVER_HAS_ATOMIC_BATCH). Of records with the same ID the last counts.
  * `attr` and `attr_mask` apply to each that does not say otherwise. *lsn is that of
  * the last.
- * -EINVAL an ID out of range; -E2BIG more than QUIVER_BATCH_BYTES_MAX; as put.
+ * -EINVAL an ID out of range; -E2BIG more than QUIVER_BATCH_BYTES_MAX or
+ * QUIVER_BATCH_VECTORS_MAX; as put.
  */
 int quiver_put_batch(struct quiver *store, const struct quiver_record *records, size_t count,
                      const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,

@@ -456,6 +456,18 @@ static int log_plan(struct committer *commits, struct plan *plan, bool sync)
 	return r;
 }
 
+/* Whether the next checkpoint of mode none can log one more group along with what has come since
+ * the last. -EAGAIN or, where that may be waited for, -ENOBUFS. */
+static int make_checkpoint_room(struct committer *commits, bool nowait)
+{
+	if (commits->deferred.count + commits->unlogged.count +
+	            atomic_load(&commits->catalog->attr_deltas.count) <
+	    COMMITTER_NONE_MAX)
+		return 0;
+	wish_checkpoint(commits->wishes);
+	return nowait ? -EAGAIN : -ENOBUFS;
+}
+
 /* Room in the log. A group that must not wait is turned away where a segment would have to be
  * made. */
 static int make_log_room(struct committer *commits, struct commit_request *const *group,
@@ -464,7 +476,7 @@ static int make_log_room(struct committer *commits, struct commit_request *const
 	int r;
 
 	if (committer_mode(commits) == QUIVER_NONE)
-		return 0;
+		return make_checkpoint_room(commits, group[0]->flags & QUIVER_NOWAIT);
 	r = wal_make_room(commits->wal, bytes, true);
 	if (r != -EAGAIN)
 		return r;

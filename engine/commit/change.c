@@ -183,7 +183,7 @@ int change_put_batch(struct checkpointer *checkpointer, const struct quiver_reco
 	struct commit_request request = { .flags = flags };
 	int r = may_change(checkpointer, 0, flags);
 
-	if (r == 0 && count > QUIVER_BATCH_BYTES_MAX / bytes_of(checkpointer))
+	if (r == 0 && count > change_batch_max(bytes_of(checkpointer)))
 		r = -E2BIG;
 	for (size_t i = 0; r == 0 && i < count; i++)
 		if (records[i].id > QUIVER_ID_MAX)

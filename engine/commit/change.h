@@ -8,6 +8,14 @@
 
 #include "engine/commit/checkpoint.h"
 
+/* Vectors of so many bytes that one batch may have. */
+static inline size_t change_batch_max(uint64_t vector_bytes)
+{
+	uint64_t most = QUIVER_BATCH_BYTES_MAX / vector_bytes;
+
+	return most < QUIVER_BATCH_VECTORS_MAX ? most : QUIVER_BATCH_VECTORS_MAX;
+}
+
 int change_put(struct checkpointer *checkpointer, uint64_t id, const void *data,
                const struct quiver_attr *attr, unsigned attr_mask, unsigned flags, uint64_t *lsn);
 int change_put_batch(struct checkpointer *checkpointer, const struct quiver_record *records,

@@ -13,6 +13,21 @@
 #include "engine/base/epoch.h"
 #include "engine/commit/slot_order.h"
 
+/* What a group of commits adds at most to what the next checkpoint has to log: a batch that
+ * replaces each of its vectors. */
+#define GROUP_RECORDS_MAX (2 * (uint64_t)QUIVER_BATCH_VECTORS_MAX)
+/* Twice, as what a failed checkpoint puts back joins what has come since; and the attributes, which
+ * stay in one table all the time. */
+static_assert(WAL_HEADER_BYTES + (2 * (COMMITTER_NONE_MAX + GROUP_RECORDS_MAX) +
+                                  COMMITTER_NONE_MAX + 64 + 1) *
+                                         WAL_RECORD_HEADER_BYTES <=
+                      WAL_FILE_BYTES_MAX,
+              "the records of a checkpoint of mode none fit into one segment");
+static_assert(WAL_HEADER_BYTES + QUIVER_BATCH_BYTES_MAX +
+                              QUIVER_BATCH_VECTORS_MAX * (UINT64_C(8) + WAL_RECORD_HEADER_BYTES) <=
+                      WAL_FILE_BYTES_MAX,
+              "a batch fits into one segment");
+
 struct checkpoint {
 	uint64_t lsn;
 	uint64_t log_bytes; /* wal.appended_bytes then */

@@ -42,11 +42,23 @@ static void submit_logged(struct checkpointer *checkpointer, struct commit_reque
 	commit_resume(commits);
 }
 
+/* Each turn waits for a checkpoint, after which others may have been quicker. */
 static void submit_any(struct checkpointer *checkpointer, struct commit_request *request)
 {
+	int r = 0;
+
 	group_submit(checkpointer->commits, request);
-	while (request->result == -ECANCELED)
-		submit_logged(checkpointer, request);
+	while (r == 0 && (request->result == -ECANCELED || request->result == -ENOBUFS)) {
+		if (request->result == -ECANCELED) {
+			submit_logged(checkpointer, request);
+			continue;
+		}
+		r = checkpoint_run(checkpointer);
+		if (r)
+			request->result = r;
+		else
+			group_submit(checkpointer->commits, request);
+	}
 }
 
 int commit_submit(struct checkpointer *checkpointer, struct commit_request *request)

@@ -22,6 +22,8 @@
 /* ... or, in mode none, so many written (memory: 8 bytes each, and some 250 while the
  * checkpoint logs them). */
 #define COMMITTER_UNLOGGED_MAX 262144u
+/* In mode none commits wait for a checkpoint at so many of all three: it logs them as one. */
+#define COMMITTER_NONE_MAX 524288u
 
 struct committer {
 	struct catalog *catalog; /* not owned, as the next two */

@@ -111,6 +111,8 @@ int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
 	/* Only the writer makes it less. */
 	if (atomic_load(&wal->room_bytes) >= bytes)
 		return 0;
+	if (bytes > WAL_FILE_BYTES_MAX - WAL_HEADER_BYTES)
+		return -E2BIG;
 	if (!ready_holds(wal, bytes)) {
 		if (nowait)
 			return -EAGAIN;

@@ -10,10 +10,6 @@
 #include "engine/media/bytes.h"
 #include "engine/media/meta_row.h"
 
-/* No commit is larger than a batch, so neither is a segment: a damaged file size is not
- * believed. */
-#define SEGMENT_BYTES_MAX (2 * (uint64_t)QUIVER_BATCH_BYTES_MAX + (UINT64_C(512) << 20))
-
 /* Of a segment that is read ahead: all of the usual ones. */
 #define AHEAD_BYTES_MAX (UINT64_C(32) << 20)
 
@@ -97,7 +93,23 @@ static void read_ahead(const struct reader *reader, uint64_t number)
 	(void)io->close(io, fd); /* it was only read */
 }
 
-/* Load a segment. 0; -EBADMSG it has no valid header, so no records. */
+/* The header of a segment. 0; -EBADMSG it has no valid one, so no records. */
+static int load_header(struct reader *reader, int fd, uint64_t number,
+                       struct wal_segment_header *header)
+{
+	uint8_t page[WAL_HEADER_BYTES];
+	int r = io_read_all(reader->scan->io, fd, page, sizeof(page), 0);
+
+	if (r)
+		return r == -ENODATA ? -EBADMSG : r;
+	if (!wal_segment_decode(header, page) || header->number != number ||
+	    memcmp(header->uuid, reader->scan->uuid, sizeof(header->uuid)) != 0)
+		return -EBADMSG;
+	return 0;
+}
+
+/* Load a segment. 0; -EBADMSG as load_header; -EFBIG it is larger than one can be, which a valid
+ * header says. */
 static int load(struct reader *reader, uint64_t number)
 {
 	const struct quiver_io *io = reader->scan->io;
@@ -112,21 +124,22 @@ static int load(struct reader *reader, uint64_t number)
 	fd = io->open(io, reader->wal_fd, name, O_RDONLY, 0);
 	if (fd < 0)
 		return fd;
-	r = io->stat(io, fd, &st);
-	reader->size_bytes = r == 0 ? (uint64_t)st.st_size : 0;
-	if (r == 0 &&
-	    (reader->size_bytes < WAL_HEADER_BYTES || reader->size_bytes > SEGMENT_BYTES_MAX))
-		r = -EBADMSG;
+	r = load_header(reader, fd, number, &header);
+	if (r == 0 && header.size_bytes > WAL_FILE_BYTES_MAX)
+		r = -EFBIG;
 	if (r == 0)
+		r = io->stat(io, fd, &st);
+	if (r == 0) {
+		/* What is behind is not of the segment. */
+		reader->size_bytes = (uint64_t)st.st_size < header.size_bytes ? (uint64_t)st.st_size
+		                                                              : header.size_bytes;
 		r = make_room(reader, reader->size_bytes);
+	}
 	if (r == 0)
 		r = io_read_all(io, fd, reader->bytes, reader->size_bytes, 0);
 	c = io->close(io, fd);
 	if (r == 0)
 		r = c;
-	if (r == 0 && (!wal_segment_decode(&header, reader->bytes) || header.number != number ||
-	               memcmp(header.uuid, reader->scan->uuid, sizeof(header.uuid)) != 0))
-		r = -EBADMSG;
 	if (r == 0)
 		reader->salt = header.salt;
 	return r;
@@ -273,6 +286,15 @@ static int read_segment(struct reader *reader, uint64_t number)
 	scan->segment = number;
 	if (r == -EBADMSG)
 		return 0; /* made, but never used; or damage, which durable_lsn tells */
+	if (r == -EFBIG) {
+		scan->oversized = true;
+		if (!scan->torn) {
+			scan->torn = true;
+			scan->torn_segment = number;
+			scan->torn_offset = 0;
+		}
+		return 0;
+	}
 	if (r)
 		return r;
 	if (!scan->torn) {
@@ -320,7 +342,7 @@ static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 	int r;
 
 	scan->records = scan->durable_lsn = scan->last_segment = 0;
-	scan->torn = false;
+	scan->torn = scan->oversized = false;
 	scan->torn_segment = scan->torn_offset = 0;
 	scan->last_lsn = scan->checkpoint_lsn;
 	reader.wal_fd = scan->io->open(scan->io, scan->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
@@ -338,6 +360,11 @@ static int scan_log(struct wal_scan *scan, uint64_t again_lsn)
 	free(reader.bytes);
 	c = scan->io->close(scan->io, reader.wal_fd);
 	return r ? r : c;
+}
+
+bool wal_scan_corrupt(const struct wal_scan *scan)
+{
+	return scan->durable_lsn > scan->last_lsn || scan->oversized;
 }
 
 int wal_scan(struct wal_scan *scan)

@@ -38,11 +38,15 @@ struct wal_scan {
 	uint64_t durable_lsn; /* highest known durable that was found anywhere */
 	uint64_t last_segment; /* highest number there is, 0 where there is none */
 	bool torn; /* something that is no whole commit lies behind the end */
+	bool oversized; /* a segment is larger than any that is written, and was not read */
 	uint64_t torn_segment; /* where the log ends */
 	uint64_t torn_offset;
 };
 
-/* 0 also where the log is torn or corrupt (durable_lsn > last_lsn); -ENOMEM; -errno of reading;
+/* Whether it lacks commits that were durable, or may lack some. */
+bool wal_scan_corrupt(const struct wal_scan *scan);
+
+/* 0 also where the log is torn or corrupt; -ENOMEM; -errno of reading;
  * what `each` returned. */
 int wal_scan(struct wal_scan *scan);
 /* Scan again, without `each`, and write the records above an LSN to their places once more and

@@ -11,6 +11,8 @@
 
 #define WAL_HEADER_BYTES 4096u /* of a segment */
 #define WAL_RECORD_HEADER_BYTES 128u
+/* No segment is larger: who reads it has it in memory at once. Nothing that goes into one is. */
+#define WAL_FILE_BYTES_MAX (UINT64_C(1) << 30)
 #define WAL_RECORD_SALT_AT 8u /* what does not have the salt of its segment there is no record */
 
 enum wal_type {

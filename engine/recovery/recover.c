@@ -175,7 +175,15 @@ int recovery_read_log(struct recovery *recovery)
 	scan->first_segment = recovery->superblock->now.wal_first;
 	scan->checkpoint_lsn = recovery->superblock->now.checkpoint_lsn;
 	r = read_log(recovery);
-	if (r == 0 && scan->durable_lsn > scan->last_lsn)
+	if (r == 0 && scan->oversized)
+		recovery_say(
+			recovery,
+			"wal/%016" PRIx64 ".wal: the segment is larger than %" PRIu64
+			" bytes, which none can be, and was not read; `quiverfs check --repair` "
+			"keeps the commits up to LSN %" PRIu64
+			", loses those after it and moves the rest of the log to lost+found",
+			scan->torn_segment, (uint64_t)WAL_FILE_BYTES_MAX, scan->last_lsn);
+	else if (r == 0 && wal_scan_corrupt(scan))
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
 		             ": commits up to LSN %" PRIu64

@@ -202,7 +202,7 @@ int repair_contents(struct check *check)
 	if (r == 0 && !clean) {
 		r = recovery_replay(&recovery);
 		/* What came before it is applied. */
-		if (r == -EUCLEAN || (r == 0 && recovery.scan.durable_lsn > recovery.scan.last_lsn))
+		if (r == -EUCLEAN || (r == 0 && wal_scan_corrupt(&recovery.scan)))
 			r = keep_log(check, &recovery, lost_fd);
 	}
 	if (r == 0)

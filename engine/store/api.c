@@ -174,7 +174,7 @@ static int put_each(struct quiver *store, const struct quiver_record *records, s
 {
 	int r = 0;
 
-	if (count > QUIVER_BATCH_BYTES_MAX / quiver_geometry(store)->vector_bytes)
+	if (count > change_batch_max(quiver_geometry(store)->vector_bytes))
 		return -E2BIG;
 	for (size_t i = 0; i < count; i++)
 		if (records[i].id > QUIVER_ID_MAX)

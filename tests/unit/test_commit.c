@@ -435,6 +435,51 @@ static void test_nowait_does_not_grow_the_files_itself(void **state)
 	close_store(store);
 }
 
+#define SMALL_BATCH 65536u /* so many go into each commit of the test below */
+
+static int put_small(struct quiver *store, uint64_t first, unsigned flags)
+{
+	static struct quiver_record records[SMALL_BATCH];
+	struct quiver_attr attr = attr_of(1);
+
+	for (size_t i = 0; i < SMALL_BATCH; i++)
+		records[i] = (struct quiver_record){ .id = first + i, .data = "x" };
+	return quiver_put_batch(store, records, SMALL_BATCH, &attr, QUIVER_ATTR_ALL, flags, NULL);
+}
+
+/* A checkpoint of mode none logs all that has come since the last one as one group, which one
+ * segment of the log has to hold; so while none succeeds there is an end to it. */
+static void test_in_mode_none_commits_wait_for_a_checkpoint_in_the_end(void **state)
+{
+	struct store_dir small;
+	struct trouble_io io;
+	struct quiver_options options = { .size = sizeof(options),
+		                          .durability = QUIVER_NONE,
+		                          .io = &io.table };
+	struct quiver *store;
+	uint64_t id = 0;
+	int r = 0;
+
+	(void)state;
+	unit_dir_make(&small.dir);
+	store_create(&small, 1, QUIVER_U1);
+	trouble_init(&io);
+	store = open_with(&small, &options);
+	assert_int_equal(quiver_reserve(store, 20 * SMALL_BATCH), 0);
+	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_WRITE, 'l', -ENOSPC);
+	for (; r == 0 && id < 16 * SMALL_BATCH; id += SMALL_BATCH)
+		r = put_small(store, id, 0);
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(put_small(store, id, QUIVER_NOWAIT), -EAGAIN);
+	assert_int_equal(quiver_count(store), id - SMALL_BATCH);
+	trouble_arm(&io, 0, TROUBLE_FROM, TROUBLE_WRITE, 'l', -ENOSPC);
+	assert_int_equal(put_small(store, id, 0), 0);
+	assert_int_equal(quiver_count(store), id);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+	unit_dir_remove(&small.dir);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 /* ---- on the way to the device ---- */
@@ -513,6 +558,7 @@ int main(void)
 		TEST(test_nowait_never_waits_for_the_sync_of_another),
 		TEST(test_who_syncs_each_vector_waits_for_one_sync),
 		TEST(test_a_synced_commit_waits_for_one_sync_unless_slots_lie_before_it),
+		TEST(test_in_mode_none_commits_wait_for_a_checkpoint_in_the_end),
 		TEST(test_nowait_does_not_grow_the_files_itself),
 		TEST(test_a_large_batch_goes_to_the_device_at_once_if_that_is_asked_for),
 	};

@@ -237,6 +237,32 @@ static void test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts(void
 	close_store(store);
 }
 
+/* What is one commit is one piece of the log, with 128 bytes beside each vector. */
+static void test_a_batch_of_small_vectors_is_bounded_by_their_number(void **state)
+{
+	struct store_dir *s = *state;
+	size_t count = QUIVER_BATCH_VECTORS_MAX + 1;
+	struct quiver_record *records = calloc(count, sizeof(*records));
+	struct quiver_attr attr = attr_of(1);
+	struct store_dir small = *s;
+	struct quiver *store;
+
+	assert_non_null(records);
+	unit_dir_make(&small.dir);
+	store_create(&small, 1, QUIVER_U1);
+	store = open_with(&small, NULL);
+	for (size_t i = 0; i < count; i++)
+		records[i] = (struct quiver_record){ .id = i, .data = "x" };
+	assert_int_equal(quiver_put_batch(store, records, count, &attr, QUIVER_ATTR_ALL, 0, NULL),
+	                 -E2BIG);
+	assert_int_equal(quiver_put_batch(store, records, 1000, &attr, QUIVER_ATTR_ALL, 0, NULL),
+	                 0);
+	assert_int_equal(quiver_count(store), 1000);
+	close_store(store);
+	unit_dir_remove(&small.dir);
+	free(records);
+}
+
 static void test_structs_of_another_size_are_those_of_another_library(void **state)
 {
 	struct store_dir *s = *state;
@@ -765,6 +791,7 @@ int main(void)
 		TEST(test_attributes_are_inherited_set_and_kept_with_their_lsn),
 		TEST(test_the_directory_keeps_its_attributes_and_notes_changes),
 		TEST(test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts),
+		TEST(test_a_batch_of_small_vectors_is_bounded_by_their_number),
 		TEST(test_structs_of_another_size_are_those_of_another_library),
 		TEST(test_records_of_a_batch_can_have_attributes_of_their_own),
 		TEST(test_every_dtype_and_size_at_both_ends_of_the_ids),

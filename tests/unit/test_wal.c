@@ -141,7 +141,7 @@ static struct wal_scan scan(struct log *log, uint64_t first, uint64_t checkpoint
 
 static bool corrupt(const struct wal_scan *scan)
 {
-	return scan->durable_lsn > scan->last_lsn;
+	return wal_scan_corrupt(scan);
 }
 
 static void stop(struct log *log)
@@ -249,6 +249,44 @@ static void test_failure_1_a_torn_record_is_cut_and_the_rest_read(void **state)
 	assert_true(s.torn && !corrupt(&s));
 	assert_int_equal(s.torn_segment, 1);
 	assert_int_equal(s.torn_offset, at_record(50));
+}
+
+/* Nobody knows what it holds, so it is no segment that was never used. What lies behind the end
+ * that a header tells is not of the segment. */
+static void test_a_segment_that_is_too_large_to_be_one_is_corruption(void **state)
+{
+	struct log *log = *state;
+	struct wal_segment_header header;
+	uint8_t page[WAL_HEADER_BYTES];
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 3);
+	stop(log);
+	unit_read(&log->dir, FIRST, page, sizeof(page), 0);
+	assert_true(wal_segment_decode(&header, page));
+	unit_truncate(&log->dir, FIRST, (off_t)WAL_FILE_BYTES_MAX + 4096);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(s.last_lsn, 3);
+	assert_false(s.torn || corrupt(&s));
+	header.size_bytes = WAL_FILE_BYTES_MAX + 4096;
+	wal_segment_encode(&header, page);
+	unit_write(&log->dir, FIRST, page, sizeof(page), 0);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, 0);
+	assert_int_equal(s.durable_lsn, 0);
+	assert_true(corrupt(&s));
+	assert_int_equal(s.torn_segment, 1);
+}
+
+static void test_what_no_segment_can_hold_is_refused(void **state)
+{
+	struct log *log = *state;
+
+	assert_int_equal(wal_make_room(log->wal, WAL_FILE_BYTES_MAX - WAL_HEADER_BYTES + 8, false),
+	                 -E2BIG);
+	append_many(log, 1);
+	stop(log);
 }
 
 /* Any bit of the header of a record behind which a synced one lies. */
@@ -586,6 +624,8 @@ int main(void)
 		TEST(test_failure_18_a_failed_sync_fails_every_later_one),
 		TEST(test_a_failed_append_is_wiped_and_the_log_goes_on),
 		TEST(test_failure_1_a_torn_record_is_cut_and_the_rest_read),
+		TEST(test_a_segment_that_is_too_large_to_be_one_is_corruption),
+		TEST(test_what_no_segment_can_hold_is_refused),
 		TEST(test_failure_2_a_flipped_bit_in_mid_log_is_corruption_not_a_tail),
 		TEST(test_the_page_durable_alone_tells_of_a_lost_end),
 		TEST(test_a_group_without_its_last_record_is_not_there),

@@ -87,6 +87,7 @@ static void fail(const struct play *play, const char *format, ...)
 	(void)vfprintf(stderr, format, args);
 	fprintf(stderr, "\n");
 	va_end(args);
+	folder_remove(play->base);
 	exit(1);
 }
 

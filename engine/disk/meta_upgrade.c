@@ -15,9 +15,8 @@ uint64_t meta_upgrade_bytes(const struct columns *columns)
 }
 
 static int convert(const struct columns *columns, struct meta_upgrade *upgrade, uint64_t slot,
-                   uint8_t to[META_ROW_BYTES])
+                   uint64_t id, uint8_t to[META_ROW_BYTES])
 {
-	uint64_t id = columns_id(columns, slot);
 	uint8_t bad[META_ROW_BYTES];
 	struct meta_row row;
 	size_t bad_bytes;
@@ -37,18 +36,32 @@ static int convert(const struct columns *columns, struct meta_upgrade *upgrade, 
 	return 0;
 }
 
+/* From the file: in the map a page that cannot be read is one of no IDs, and its rows would be made
+ * bad for ever by it. */
+static int read_ids(const struct columns *columns, uint64_t slot, uint64_t count, uint8_t *ids)
+{
+	int r = io_read_all(columns->io, columns->ids.fd, ids, count * sizeof(uint64_t),
+	                    column_row_offset(&columns->ids, slot));
+
+	return r == -ENODATA ? -EIO : r;
+}
+
 static int write_rows(const struct columns *columns, struct meta_upgrade *upgrade, int fd)
 {
 	uint64_t rows = atomic_load(&columns->rows);
-	uint8_t *bytes = malloc(UPGRADE_ROWS * META_ROW_BYTES);
+	uint8_t *bytes = malloc(UPGRADE_ROWS * (META_ROW_BYTES + sizeof(uint64_t)));
+	uint8_t *ids = bytes ? bytes + UPGRADE_ROWS * META_ROW_BYTES : NULL;
 	int r = bytes ? 0 : -ENOMEM;
 
 	for (uint64_t slot = 0; r == 0 && slot < rows;) {
 		uint64_t at = COLUMN_HEADER_BYTES + slot * META_ROW_BYTES;
-		uint64_t n = 0;
+		uint64_t n = rows - slot < UPGRADE_ROWS ? rows - slot : UPGRADE_ROWS;
 
-		for (; r == 0 && n < UPGRADE_ROWS && slot + n < rows; n++)
-			r = convert(columns, upgrade, slot + n, bytes + n * META_ROW_BYTES);
+		r = read_ids(columns, slot, n, ids);
+		for (uint64_t i = 0; r == 0 && i < n; i++)
+			r = convert(columns, upgrade, slot + i,
+			            get_le64(ids + i * sizeof(uint64_t)),
+			            bytes + i * META_ROW_BYTES);
 		if (r == 0)
 			r = io_write_all(columns->io, fd, bytes, n * META_ROW_BYTES, at);
 		if (r == 0)

@@ -16,8 +16,8 @@ struct meta_upgrade {
 };
 
 /* Write meta.npy.new from the columns, which are of version 1, and sync it; what is there under the
- * name goes. Nobody stores rows. Fills the two counts. -ENOSPC, -EIO a row that cannot be read, or
- * else -errno: then there is no such file, unless that cannot be removed either. */
+ * name goes. Nobody stores rows. Fills the two counts. -ENOSPC, -EIO a row or an ID that cannot be
+ * read, or else -errno: then there is no such file, unless that cannot be removed either. */
 int meta_upgrade_write(const struct columns *columns, struct meta_upgrade *upgrade);
 /* How many bytes that takes. */
 uint64_t meta_upgrade_bytes(const struct columns *columns);

@@ -4,6 +4,8 @@
  */
 #include "store_test.h"
 
+#include <sys/mman.h>
+
 #include "tests/common/random.h"
 #include "tests/old/old_store.h"
 
@@ -294,6 +296,71 @@ static void test_each_call_fails(void **state)
 		at_each_call(i, TROUBLE_ONCE, i % 2 ? -EIO : -ENOSPC, false);
 }
 
+/* A disk that cannot read the IDs, whoever asks for them. */
+struct ids_io {
+	struct quiver_io table;
+	int ids_fd;
+	int empty_fd; /* maps of it have no pages */
+};
+
+static struct ids_io *ids_of(const struct quiver_io *self)
+{
+	return (struct ids_io *)(uintptr_t)self;
+}
+
+static int ids_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
+                    mode_t mode)
+{
+	int fd = quiver_io_posix()->open(quiver_io_posix(), dir_fd, name, flags, mode);
+
+	if (strcmp(name, "ids.npy") == 0)
+		ids_of(self)->ids_fd = fd;
+	return fd;
+}
+
+static ssize_t ids_pread(const struct quiver_io *self, int fd, void *to, size_t length,
+                         uint64_t offset)
+{
+	if (fd == ids_of(self)->ids_fd && offset >= 4096)
+		return -EIO;
+	return quiver_io_posix()->pread(quiver_io_posix(), fd, to, length, offset);
+}
+
+static int ids_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
+                      uint64_t offset)
+{
+	if (fd == ids_of(self)->ids_fd)
+		fd = ids_of(self)->empty_fd;
+	return quiver_io_posix()->map_at(quiver_io_posix(), fd, at, length, offset);
+}
+
+static int upgrade_without_ids(void *arg)
+{
+	struct old_store *s = arg;
+	struct ids_io io = { .table = *quiver_io_posix(), .ids_fd = -1 };
+	struct quiver *store;
+	int r;
+
+	io.table.open = ids_open;
+	io.table.pread = ids_pread;
+	io.table.map_at = ids_map_at;
+	io.empty_fd = memfd_create("empty", MFD_CLOEXEC);
+	r = open_old(s, false, &io.table, &store, NULL);
+	return r == -EIO ? FAILED : r == 0 ? THROUGH : WRONG;
+}
+
+/* Its rows are not those of no IDs: they are there again when the disk has been copied. */
+static void test_ids_that_cannot_be_read_stop_it(void **state)
+{
+	struct old_store *s = old_store_make("clean-f4");
+
+	(void)state;
+	assert_int_equal(unit_in_child(upgrade_without_ids, s), FAILED);
+	assert_int_equal(old_store_superblock(s).version, 1);
+	assert_all_there(s, true);
+	old_store_free(s);
+}
+
 /* ---- what comes after it ---- */
 
 static int64_t ctime_of(struct quiver *store, uint64_t id)
@@ -329,6 +396,8 @@ static void test_a_change_moves_the_ctime(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		/* First: its process takes SIGBUS from cmocka. */
+		cmocka_unit_test(test_ids_that_cannot_be_read_stop_it),
 		cmocka_unit_test(test_read_only_leaves_version_1),
 		cmocka_unit_test(test_opened_for_writing_it_is_version_2),
 		cmocka_unit_test(test_killed_after_the_upgrade),

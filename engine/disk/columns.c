@@ -260,8 +260,31 @@ static int is_file(const struct quiver_io *io, int fd)
 	return S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
 }
 
+/* Whether meta.npy has rows of this version. 1, 0 (also where it is missing, or its header is damaged)
+ * or -errno. */
+static int has_new_rows(const struct columns *columns, const struct column_kind *kind)
+{
+	const struct quiver_io *io = columns->io;
+	int fd = io->open(io, columns->dir_fd, kind->name, O_RDONLY | O_NONBLOCK, 0);
+	uint8_t header[NPY_HEADER_BYTES];
+	uint64_t rows;
+	int r;
+	int c;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = io_read_all(io, fd, header, sizeof(header), 0);
+	if (r == 0)
+		r = npy_header_decode(header, kind->descr, kind->row_items, &rows) == 0;
+	else if (r == -ENODATA)
+		r = 0;
+	c = io->close(io, fd);
+	return r < 0 ? r : c ? c : r;
+}
+
 /* Whether an upgrade was interrupted before its last step, which gives meta.npy.new its name: then
- * kind->name is that. 1, 0 or -errno. */
+ * kind->name is that. Beside rows of this version it is from another time, as in a copy to which
+ * files were added: what was committed since is not in it. 1, 0 or -errno. */
 static int find_new_meta(const struct columns *columns, struct column_kind *kind,
                          struct quiver_error *error)
 {
@@ -281,6 +304,10 @@ static int find_new_meta(const struct columns *columns, struct column_kind *kind
 		r = is_file(io, fd);
 		c = io->close(io, fd);
 		r = r ? r : c;
+	}
+	if (r == 0) {
+		r = has_new_rows(columns, kind);
+		r = r > 0 ? -EUCLEAN : r;
 	}
 	if (r == -EUCLEAN)
 		error_set(

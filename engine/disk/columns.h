@@ -22,7 +22,8 @@ int columns_create(const struct quiver_io *io, int dir_fd, const struct quiver_g
  * and map what is there. Rows = the fewest of the three (a longer file or a stale
  * row count is put right unless read_only). -EUCLEAN a header that does not fit, or
  * fewer than `slots_used` rows (error says which file); else -errno. Where an upgrade was interrupted
- * before meta.npy.new got its name it gets it, or with read_only is read under that one. */
+ * before meta.npy.new got its name it gets it, or with read_only is read under that one; -EUCLEAN
+ * where meta.npy has rows of this version. */
 int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd,
                  const struct quiver_geometry *geometry, uint32_t version, uint64_t slots_used,
                  bool read_only, struct quiver_error *error);

@@ -96,6 +96,15 @@ static void one_with_another_header_is_refused(void **state)
 	all_refuse(&found);
 }
 
+/* It is of another time: what was committed since is in the other one alone. */
+static void a_whole_one_beside_rows_of_this_version_is_refused(void **state)
+{
+	struct found found = make(state);
+
+	copy(found.meta_path, found.new_path, SIZE_MAX);
+	all_refuse(&found);
+}
+
 static void a_folder_is_refused(void **state)
 {
 	struct found found = make(state);
@@ -134,6 +143,8 @@ int main(void)
 		                                teardown_store),
 		cmocka_unit_test_setup_teardown(one_with_another_header_is_refused, setup_store,
 		                                teardown_store),
+		cmocka_unit_test_setup_teardown(a_whole_one_beside_rows_of_this_version_is_refused,
+		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(a_folder_is_refused, setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(a_fifo_is_refused, setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(a_link_is_refused, setup_store, teardown_store),

@@ -234,6 +234,12 @@ static void choose_how(struct committer *commits, struct commit_request *const *
 	}
 }
 
+/* A vector that has changed later than the clock says, and gets another name. */
+static bool is_ahead(const struct plan *plan, const struct commit_op *op)
+{
+	return op->type == WAL_RENAME && op->row.attr.ctime_ns > plan->time_ns;
+}
+
 /* Give the op its LSN and its log record. */
 static void record_op(struct committer *commits, struct plan *plan, struct commit_op *op,
                       bool by_slot, bool more)
@@ -254,6 +260,7 @@ static void record_op(struct committer *commits, struct plan *plan, struct commi
 	*record = (struct wal_record){
 		.type = by_slot ? WAL_PUTSLOT : (uint16_t)op->type,
 		.more = more,
+		.ahead = is_ahead(plan, op),
 		.lsn = op->lsn,
 		.id = op->id,
 		.slot = op->slot,
@@ -385,30 +392,34 @@ static void set_dir(struct committer *commits, const struct quiver_attr *attr)
 	pthread_mutex_unlock(&commits->dir_lock);
 }
 
-static void touch_dir(struct committer *commits, int64_t time_ns)
+static void touch_dir(struct committer *commits, const struct plan *plan,
+                      const struct commit_op *op)
 {
 	struct quiver_attr attr = commits->dir;
 
-	ctime_touch_dir(&attr, time_ns);
+	if (is_ahead(plan, op))
+		ctime_step_dir(&attr);
+	else
+		ctime_touch_dir(&attr, op->row.attr.ctime_ns);
 	set_dir(commits, &attr);
 }
 
 /* Make one op visible to whoever looks from now on. */
-static void publish(struct committer *commits, const struct commit_op *op)
+static void publish(struct committer *commits, const struct plan *plan, const struct commit_op *op)
 {
 	struct counters *counters = &commits->catalog->health->counters;
 
 	if (commit_op_has_slot(op)) {
 		publish_slot(commits, op);
 		if (op->type == WAL_RENAME || (op->type == WAL_PUT && op->old_slot == SLOT_NONE))
-			touch_dir(commits, op->row.attr.ctime_ns);
+			touch_dir(commits, plan, op);
 		if (op->type != WAL_MOVE)
 			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts : &counters->renames,
 			                 1);
 	} else if (op->type == WAL_REMOVE) {
 		index_remove(&commits->catalog->index, op->id, op->old_slot);
 		defer_free(commits, op->old_slot, op->id, op->lsn);
-		touch_dir(commits, op->row.attr.ctime_ns);
+		touch_dir(commits, plan, op);
 		atomic_fetch_add(&counters->removes, 1);
 	} else if (op->type == WAL_SETATTR) {
 		struct attr_delta row = { .slot = op->slot, .row = op->row };
@@ -528,7 +539,7 @@ static void publish_group(struct committer *commits, const struct plan *plan,
 {
 	pthread_mutex_lock(&commits->catalog->publish_lock);
 	for (size_t i = 0; i < plan->count; i++)
-		publish(commits, plan->ops[i]);
+		publish(commits, plan, plan->ops[i]);
 	pthread_mutex_unlock(&commits->catalog->publish_lock);
 	for (size_t i = 0; i < count; i++) {
 		if (group[i]->result)

@@ -24,4 +24,11 @@ static inline void ctime_touch_dir(struct quiver_attr *dir, int64_t now_ns)
 	dir->mtime_ns = now_ns;
 }
 
+/* The same, where the time is not known, but that it is below that of the entry. */
+static inline void ctime_step_dir(struct quiver_attr *dir)
+{
+	dir->ctime_ns = ctime_after(dir->ctime_ns, INT64_MIN);
+	dir->mtime_ns = ctime_after(dir->mtime_ns, INT64_MIN);
+}
+
 #endif

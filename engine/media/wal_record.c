@@ -12,6 +12,7 @@
 #define SEGMENT_MAGIC "QUIVERWL"
 #define DURABLE_MAGIC "QUIVERDU"
 #define FLAG_MORE 1u
+#define FLAG_AHEAD 2u
 
 /* Hash of the first 120 bytes and of where the record lies, so that a record copied or left
  * elsewhere is not one. */
@@ -28,7 +29,7 @@ void wal_record_encode(const struct wal_record *record, uint64_t offset, uint8_t
 {
 	put_le32(to, record->length_bytes);
 	put_le16(to + 4, record->type);
-	put_le16(to + 6, record->more ? FLAG_MORE : 0);
+	put_le16(to + 6, (record->more ? FLAG_MORE : 0) | (record->ahead ? FLAG_AHEAD : 0));
 	put_le64(to + WAL_RECORD_SALT_AT, record->salt);
 	put_le64(to + 16, record->lsn);
 	put_le64(to + 24, record->prev_lsn);
@@ -58,6 +59,7 @@ bool wal_record_decode(struct wal_record *record, const uint8_t *from, uint64_t 
 	record->length_bytes = get_le32(from);
 	record->type = get_le16(from + 4);
 	record->more = (get_le16(from + 6) & FLAG_MORE) != 0;
+	record->ahead = (get_le16(from + 6) & FLAG_AHEAD) != 0;
 	record->salt = salt;
 	record->lsn = get_le64(from + 16);
 	record->prev_lsn = get_le64(from + 24);

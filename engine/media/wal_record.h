@@ -31,6 +31,7 @@ struct wal_record {
 	uint32_t length_bytes;
 	uint16_t type;
 	bool more;
+	bool ahead; /* RENAME: its ctime is above the clock */
 	uint64_t salt;
 	uint64_t lsn;
 	uint64_t prev_lsn;

@@ -279,7 +279,10 @@ static int replay_move(struct recovery *recovery, const struct wal_record *recor
 	if (r == 0 && record->type == WAL_RENAME) {
 		if (index_find(&recovery->catalog->index, from) == record->src_slot)
 			index_remove(&recovery->catalog->index, from, record->src_slot);
-		ctime_touch_dir(&recovery->dir, record->attr.ctime_ns);
+		if (record->ahead)
+			ctime_step_dir(&recovery->dir);
+		else
+			ctime_touch_dir(&recovery->dir, record->attr.ctime_ns);
 		r = supersede(recovery, record->old_slot, record->id, record->lsn);
 	}
 	if (r == 0)

@@ -169,7 +169,12 @@ void oracle_rename(struct oracle_state *state, unsigned from, unsigned to)
 	state->entries[to].attr.ctime_ns = ns;
 	state->entries[to].attr_lsn = 0;
 	entry->present = false;
-	touch_dir(state, ns);
+	if (ns > clock_now()) { /* which says nothing of the folder */
+		state->dir.ctime_ns = later_than(state->dir.ctime_ns, INT64_MIN);
+		state->dir.mtime_ns = later_than(state->dir.mtime_ns, INT64_MIN);
+	} else {
+		touch_dir(state, ns);
+	}
 }
 
 void oracle_attr(struct oracle_state *state, unsigned i, const struct quiver_attr *attr,

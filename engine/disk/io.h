@@ -56,8 +56,10 @@ struct quiver_io {
 	 * piece and not for all. 0 or -errno, which the next sync may not tell again. */
 	int (*write_out)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
 	int (*truncate)(const struct quiver_io *self, int fd, uint64_t length);
-	/* posix_fallocate(3): the range is backed by blocks, the file at least
-	 * as long as its end. */
+	/* The range is backed by blocks and the file at least as long as its end; what is in it
+	 * stays, also what others write to it meanwhile. Where the filesystem cannot, a range that
+	 * begins inside of the file is left as it is: then a full disk fails the writes to it. One
+	 * that begins at the end, where nobody writes, gets zeros. */
 	int (*allocate)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
 	/* Give a range back, the length stays. -EOPNOTSUPP where it cannot. */
 	int (*punch)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);

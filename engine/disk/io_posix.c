@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "engine/base/sizes.h"
 #include "engine/disk/io.h"
 
 /* A signal can interrupt an allocation of many extents each time it begins anew. */
@@ -112,14 +113,39 @@ static int posix_truncate(const struct quiver_io *self, int fd, uint64_t length)
 	return result(ftruncate(fd, (off_t)length));
 }
 
+static int posix_stat(const struct quiver_io *self, int fd, struct stat *st)
+{
+	(void)self;
+	return result(fstat(fd, st));
+}
+
+/* What allocate does where there is no fallocate(2), as on NFS before 4.2, 9p, ext3 and with many
+ * FUSE filesystems. Not what glibc's posix_fallocate(3) does then: it reads a byte of each block
+ * and, where that is 0, writes it back, over what another thread has stored there meanwhile. */
+static int append_zeros(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	static const uint8_t zeros[ZERO_CHUNK_BYTES];
+	uint64_t end = offset + length;
+	struct stat st;
+	int r = posix_stat(self, fd, &st);
+
+	if (r || (uint64_t)st.st_size > offset)
+		return r;
+	for (uint64_t at = offset; r == 0 && at < end; at += ZERO_CHUNK_BYTES)
+		r = io_write_all(self, fd, zeros,
+		                 end - at < ZERO_CHUNK_BYTES ? end - at : ZERO_CHUNK_BYTES, at);
+	return r;
+}
+
 static int posix_allocate(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
 {
-	int r = EINTR;
+	int r = -EINTR;
 
-	(void)self;
-	for (int i = 0; r == EINTR && i < ALLOCATE_TRIES; i++)
-		r = posix_fallocate(fd, (off_t)offset, (off_t)length); /* not in errno */
-	return failure(r);
+	for (int i = 0; r == -EINTR && i < ALLOCATE_TRIES; i++)
+		r = result(fallocate(fd, 0, (off_t)offset, (off_t)length));
+	if (r == -EOPNOTSUPP || r == -ENOSYS)
+		r = append_zeros(self, fd, offset, length);
+	return r;
 }
 
 static int posix_punch(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
@@ -147,12 +173,6 @@ static int posix_mkdir(const struct quiver_io *self, int dir_fd, const char *nam
 {
 	(void)self;
 	return result(mkdirat(dir_fd, name, mode));
-}
-
-static int posix_stat(const struct quiver_io *self, int fd, struct stat *st)
-{
-	(void)self;
-	return result(fstat(fd, st));
 }
 
 struct names {

@@ -1,8 +1,13 @@
 #include "unit.h"
 
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "failing_io.h"
 
@@ -207,6 +212,66 @@ static void allocation_backs_the_range_and_punching_gives_it_back(void **state)
 	assert_int_equal(io->close(io, fd), -EBADF);
 }
 
+/* From now on fallocate(2) fails so in this process. */
+static void without_fallocate(unsigned error)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fallocate, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+struct poor_disk {
+	struct unit_dir *dir;
+	unsigned error;
+};
+
+static int allocate_on_poor_disk(void *arg)
+{
+	const struct poor_disk *disk = arg;
+	const struct quiver_io *io = quiver_io_posix();
+	int fd = io->open(io, disk->dir->fd, "poor", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	static uint8_t back[BYTES];
+	struct stat st;
+
+	assert_true(fd >= 0);
+	without_fallocate(disk->error);
+	/* At its end, and not at a block: zeros, up to the last byte of it. */
+	assert_int_equal(io_write_all(io, fd, "abc", 3, 0), 0);
+	assert_int_equal(io->allocate(io, fd, 3, 200000), 0);
+	assert_int_equal(io->stat(io, fd, &st), 0);
+	assert_int_equal(st.st_size, 200003);
+	assert_true(st.st_blocks * 512 >= 200003);
+	assert_int_equal(io_read_all(io, fd, back, sizeof(back), 0), 0);
+	assert_memory_equal(back, "abc\0\0", 5);
+	/* Inside nothing is written, neither to holes nor to zeros. */
+	assert_int_equal(io->truncate(io, fd, 0), 0);
+	assert_int_equal(io->truncate(io, fd, 1 << 20), 0);
+	assert_int_equal(io->allocate(io, fd, 4096, 1 << 19), 0);
+	assert_int_equal(io->allocate(io, fd, 1 << 19, 1 << 20), 0);
+	assert_int_equal(io->stat(io, fd, &st), 0);
+	assert_int_equal(st.st_size, 1 << 20);
+	assert_int_equal(st.st_blocks, 0);
+	return io->close(io, fd);
+}
+
+static void allocation_without_fallocate_writes_nowhere_but_behind_the_end(void **state)
+{
+	static const unsigned errors[] = { EOPNOTSUPP, ENOSYS };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct poor_disk disk = { *state, errors[i] };
+
+		assert_int_equal(unit_in_child(allocate_on_poor_disk, &disk), 0);
+	}
+}
+
 static void what_is_forgotten_was_written_first(void **state)
 {
 	const struct quiver_io *io = quiver_io_posix();
@@ -316,6 +381,7 @@ int main(void)
 		TEST(a_file_that_never_moves_is_an_error_and_not_a_loop),
 		TEST(a_write_of_nothing_is_not_repeated_for_ever),
 		TEST(allocation_backs_the_range_and_punching_gives_it_back),
+		TEST(allocation_without_fallocate_writes_nowhere_but_behind_the_end),
 		TEST(what_is_forgotten_was_written_first),
 		TEST(folders_are_listed_made_and_changed),
 		TEST(a_lock_excludes_and_can_be_asked_for),

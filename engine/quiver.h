@@ -170,6 +170,9 @@ int quiver_metric_parse(const char *name, enum quiver_metric *metric);
 const char *quiver_durability_name(enum quiver_durability mode);
 /* 0, or -EINVAL for another word. */
 int quiver_durability_parse(const char *name, enum quiver_durability *mode);
+/* What strerror(3) says to a negative errno and, where the process itself has a limit that may be
+ * the reason, which one. Valid until the thread's next call of it. */
+const char *quiver_strerror(int error);
 
 /* ---- life of a store --------------------------------------------------- */
 

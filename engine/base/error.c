@@ -1,7 +1,35 @@
 #include "engine/base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* What the process is given no more of looks like what the machine has no more of. */
+static bool is_limited(__rlimit_resource_t resource)
+{
+	struct rlimit limit;
+
+	return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+const char *quiver_strerror(int error)
+{
+	if (error == -ENOSPC && is_limited(RLIMIT_FSIZE))
+		return "no space left on the disk, or a file has reached the limit of its size "
+		       "(ulimit -f, LimitFSIZE=)";
+	if (error == -ENOMEM && (is_limited(RLIMIT_DATA) || is_limited(RLIMIT_AS)))
+		return "no memory left, or the limit of this process reached "
+		       "(ulimit -d and -v, LimitDATA=, LimitAS=)";
+	if (error == -EMFILE)
+		return "too many open files for the limit of this process "
+		       "(ulimit -n, LimitNOFILE=)";
+	if (error == -EAGAIN)
+		return "no more threads can be had, by the limits of this process or of its user "
+		       "(ulimit -u, -d and -v, LimitNPROC=, TasksMax=, LimitDATA=, LimitAS=)";
+	return strerror(-error);
+}
 
 void error_set(struct quiver_error *error, const char *format, ...)
 {

@@ -125,7 +125,7 @@ static void stop(struct health *health, const char *what, int error)
 		report_add(&health->report,
 		           "%s failed: %s; the store is read-only now: mend the disk, then "
 		           "unmount and mount again",
-		           what, strerror(-error));
+		           what, quiver_strerror(error));
 }
 
 int health_judge(struct health *health, enum health_subject subject, int error)
@@ -134,7 +134,7 @@ int health_judge(struct health *health, enum health_subject subject, int error)
 		return 0;
 	switch (health_verdict(subject, error)) {
 	case HEALTH_IGNORE:
-		report_add(&health->report, "%s: %s", rules[subject].what, strerror(-error));
+		report_add(&health->report, "%s: %s", rules[subject].what, quiver_strerror(error));
 		return 0;
 	case HEALTH_STOP:
 		stop(health, rules[subject].what, error);

@@ -119,6 +119,6 @@ int compact_run(struct checkpointer *checkpointer, struct compaction *compaction
 		atomic_fetch_add(&checkpointer->commits->catalog->health->counters.compactions, 1);
 	else
 		report_add(&checkpointer->commits->catalog->health->report, "compact: %s",
-		           strerror(-r));
+		           quiver_strerror(r));
 	return r;
 }

@@ -117,7 +117,7 @@ static int open_one(struct columns *columns, unsigned i, const struct column_kin
 	if (r == 0)
 		r = io_read_all(io, column->fd, header, sizeof(header), 0);
 	if (r < 0 && r != -ENODATA) {
-		error_set(error, "%s: %s", kind->name, strerror(-r));
+		error_set(error, "%s: %s", kind->name, quiver_strerror(r));
 		return r;
 	}
 	if (r == 0)
@@ -316,7 +316,7 @@ static int find_new_meta(const struct columns *columns, struct column_kind *kind
 			"it is none: move it out of the store",
 			META_NEW_NAME);
 	else if (r)
-		error_set(error, "%s: %s", META_NEW_NAME, strerror(-r));
+		error_set(error, "%s: %s", META_NEW_NAME, quiver_strerror(r));
 	if (r)
 		return r;
 	kind->name = META_NEW_NAME;
@@ -333,7 +333,7 @@ static int adopt_new_meta(const struct columns *columns, struct quiver_error *er
 		r = io_fsync(io, columns->dir_fd);
 	if (r < 0)
 		error_set(error, "%s: cannot take the name meta.npy: %s", META_NEW_NAME,
-		          strerror(-r));
+		          quiver_strerror(r));
 	return r;
 }
 
@@ -387,7 +387,7 @@ int columns_open(struct columns *columns, const struct quiver_io *io, int dir_fd
 		return 0;
 	}
 	error_set(error, "vectors.npy, ids.npy, meta.npy: cannot map %llu rows: %s",
-	          (unsigned long long)rows, strerror(-r));
+	          (unsigned long long)rows, quiver_strerror(r));
 fail:
 	(void)columns_close(columns); /* what failed first is the reason */
 	return r;

@@ -19,10 +19,11 @@
 #define ALLOCATE_TRIES 128
 #define LIST_FIRST_BYTES 1024u
 
-/* The errno of a call, negative. A quota used up is a full disk to all of the engine. */
+/* The errno of a call, negative. A quota used up is a full disk to all of the engine, and so is
+ * a file that would be larger than this process may make one (RLIMIT_FSIZE). */
 static int failure(int number)
 {
-	return number == EDQUOT ? -ENOSPC : -number;
+	return number == EDQUOT || number == EFBIG ? -ENOSPC : -number;
 }
 
 /* What a system call returned, as 0 or -errno. */

@@ -22,7 +22,7 @@ int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, i
 		}
 		/* The copy that cannot be read may be the newer one. */
 		if (r < 0) {
-			error_set(error, "superblock: %s", strerror(-r));
+			error_set(error, "superblock: %s", quiver_strerror(r));
 			return r;
 		}
 		results[i] = superblock_decode(page, i, &copies[i]);

@@ -48,7 +48,7 @@ static int rebuild(struct catalog *catalog, int why)
 		index_swap(&catalog->index, &fresh);
 		report_add(&catalog->health->report,
 		           "index: %s; made anew from ids.npy and meta.npy",
-		           why == -EBADMSG ? "damaged" : strerror(-why));
+		           why == -EBADMSG ? "damaged" : quiver_strerror(why));
 	}
 	index_destroy(&fresh);
 	if (r == 0 && atomic_load(&catalog->index.misses_some)) {
@@ -91,6 +91,6 @@ int catalog_rebuild_index(struct catalog *catalog)
 	if (r == 0 || r == -EROFS)
 		return 0;
 	report_add(&catalog->health->report, "index: damaged, and could not be made anew: %s",
-	           strerror(-r));
+	           quiver_strerror(r));
 	return -EIO;
 }

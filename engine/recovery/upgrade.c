@@ -77,7 +77,8 @@ static void explain(const struct columns *columns, int r, struct quiver_error *e
 	          "which takes %" PRIu64
 	          " bytes: %s; nothing has changed: make room or mend the cause, or open the store "
 	          "read-only, which needs no upgrade",
-	          QUIVER_FORMAT_VERSION, META_NEW_NAME, meta_upgrade_bytes(columns), strerror(-r));
+	          QUIVER_FORMAT_VERSION, META_NEW_NAME, meta_upgrade_bytes(columns),
+	          quiver_strerror(r));
 }
 
 int upgrade_store(struct catalog *catalog, struct superblock_file *superblock, int dir_fd,

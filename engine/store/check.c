@@ -87,6 +87,6 @@ int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const 
 	if (r == 0 && do_repair && (result->damage > 0 || !result->clean))
 		r = repair(path, &check, error);
 	if (r && error && error->text[0] == '\0')
-		error_set(error, "%s: the check could not run: %s", path, strerror(-r));
+		error_set(error, "%s: the check could not run: %s", path, quiver_strerror(r));
 	return r;
 }

@@ -214,7 +214,7 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
 	if (r && made_dir)
 		(void)rmdir(path); /* what failed first is the reason */
 	if (r)
-		error_set(error, "%s: cannot create a store: %s", path, strerror(-r));
+		error_set(error, "%s: cannot create a store: %s", path, quiver_strerror(r));
 out:
 	if (dir_fd >= 0)
 		(void)io->close(io, dir_fd); /* only read, and all in it is synced */

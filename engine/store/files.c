@@ -58,7 +58,7 @@ static int open_identity(struct quiver *store, const char *path, int *copies_bad
 	store->dir_fd = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 	if (store->dir_fd < 0) {
 		error_set(error, "%s: cannot open the store's folder: %s", path,
-		          strerror(-store->dir_fd));
+		          quiver_strerror(store->dir_fd));
 		return store->dir_fd;
 	}
 	store->superblock.fd = io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
@@ -68,7 +68,7 @@ static int open_identity(struct quiver *store, const char *path, int *copies_bad
 		          r == -ENOENT ? "%s: not a quiverfs store: it has no superblock; "
 		                         "`quiverfs create` makes one (%s)"
 		                       : "%s/superblock: cannot open: %s",
-		          path, strerror(-r));
+		          path, quiver_strerror(r));
 		return r == -ENOENT ? -EINVAL : r;
 	}
 	store->lock_fd = lock_take(io, store->dir_fd, path, store->options.mount_point,

@@ -127,7 +127,7 @@ int lock_take(const struct quiver_io *io, int dir_fd, const char *path, const ch
 
 	fd = io->open(io, dir_fd, LOCK_NAME, O_RDWR | O_CREAT, 0600);
 	if (fd < 0) {
-		error_set(error, "%s/%s: %s", path, LOCK_NAME, strerror(-fd));
+		error_set(error, "%s/%s: %s", path, LOCK_NAME, quiver_strerror(fd));
 		return fd;
 	}
 	while ((r = io->lock(io, fd)) == -EWOULDBLOCK && clock_monotonic_ns() < end_ns)
@@ -141,7 +141,7 @@ int lock_take(const struct quiver_io *io, int dir_fd, const char *path, const ch
 		r = write_text(io, fd, mount_point);
 	if (r == 0)
 		return fd;
-	error_set(error, "%s/%s: %s", path, LOCK_NAME, strerror(-r));
+	error_set(error, "%s/%s: %s", path, LOCK_NAME, quiver_strerror(r));
 out:
 	return close_after(io, fd, r);
 }

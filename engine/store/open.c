@@ -165,7 +165,7 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		return 0;
 	}
 	if (error && error->text[0] == '\0')
-		error_set(error, "%s: cannot open the store: %s", path, strerror(-r));
+		error_set(error, "%s: cannot open the store: %s", path, quiver_strerror(r));
 	if (store)
 		(void)store_discard(store); /* what failed first is the reason */
 	return r;

@@ -437,7 +437,7 @@ static void report(const struct control_write *write, int err)
 		value_show(value, length, shown, sizeof(shown));
 	}
 	(void)refuse(write->attempt.fs, err, "control/%s: %s%s%s", write->name, shown,
-	             shown[0] ? ": " : "", strerror(-err));
+	             shown[0] ? ": " : "", quiver_strerror(err));
 }
 
 static int control_write_answer(struct attempt *attempt, bool may_wait)

@@ -182,7 +182,7 @@ static int remove_answer(struct attempt *attempt, bool may_wait)
 		node_removed(fs, op->id);
 	else if (err != -ENOENT)
 		(void)refuse(fs, err, "vector %" PRIu64 ": not removed: %s", op->id,
-		             strerror(-err));
+		             quiver_strerror(err));
 	reply_error(attempt->req, err);
 	return 0;
 }

@@ -76,7 +76,7 @@ static int rename_answer(struct attempt *attempt, bool may_wait)
 		return err;
 	if (err != 0 && err != -ENOENT && err != -EEXIST)
 		(void)refuse(attempt->fs, err, "vector %" PRIu64 ": not renamed to: %s", op->to,
-		             strerror(-err));
+		             quiver_strerror(err));
 	reply_error(attempt->req, err);
 	return 0;
 }

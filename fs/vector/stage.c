@@ -51,7 +51,8 @@ static int refuse_commit(struct fs *fs, uint64_t id, int err)
 	if (err == -EEXIST)
 		return refuse(fs, err, "vector %" PRIu64 ": made by someone else meanwhile", id);
 	if (err != 0 && err != -EAGAIN)
-		return refuse(fs, err, "vector %" PRIu64 ": not stored: %s", id, strerror(-err));
+		return refuse(fs, err, "vector %" PRIu64 ": not stored: %s", id,
+		              quiver_strerror(err));
 	return err;
 }
 

@@ -132,14 +132,14 @@ int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, siz
 	int err = view_load_stage(fs, h);
 
 	if (err != 0)
-		return refuse_file(fs, h, strerror(-err), err);
+		return refuse_file(fs, h, quiver_strerror(err), err);
 	if (size == 0)
 		return 0;
 	if (append)
 		offset = h->size;
 	err = offset <= INT64_MAX ? reserve(fs, h, offset + size) : -EFBIG;
 	if (err != 0)
-		return refuse_file(fs, h, strerror(-err), err);
+		return refuse_file(fs, h, quiver_strerror(err), err);
 	memcpy(h->bytes + offset, data, size);
 	if (offset + size > h->size)
 		h->size = offset + size;
@@ -162,7 +162,7 @@ int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size)
 	if (err == 0)
 		err = reserve(fs, h, size);
 	if (err != 0)
-		return refuse_file(fs, h, strerror(-err), err);
+		return refuse_file(fs, h, quiver_strerror(err), err);
 	if (size < h->size)
 		memset(h->bytes + size, 0, h->size - size);
 	h->size = size;

@@ -1,5 +1,9 @@
 #include "unit.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
 #include "engine/quiver.h"
 
 static void dtypes_have_names_and_sizes(void **state)
@@ -21,6 +25,25 @@ static void dtypes_have_names_and_sizes(void **state)
 		assert_int_equal(quiver_dtype_parse(all[i].name, &dtype), 0);
 		assert_int_equal(dtype, all[i].dtype);
 	}
+}
+
+static void errors_name_the_limit_of_the_process(void **state)
+{
+	struct rlimit before, small;
+
+	(void)state;
+	assert_string_equal(quiver_strerror(-EIO), strerror(EIO));
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = RLIM_INFINITY;
+	if (setrlimit(RLIMIT_FSIZE, &small) == 0)
+		assert_string_equal(quiver_strerror(-ENOSPC), strerror(ENOSPC));
+	small.rlim_cur = 1 << 30;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_non_null(strstr(quiver_strerror(-ENOSPC), "ulimit -f, LimitFSIZE="));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_non_null(strstr(quiver_strerror(-EMFILE), "ulimit -n"));
+	assert_non_null(strstr(quiver_strerror(-EAGAIN), "ulimit -u"));
 }
 
 static void vectors_have_sizes(void **state)
@@ -85,6 +108,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dtypes_have_names_and_sizes),
+		cmocka_unit_test(errors_name_the_limit_of_the_process),
 		cmocka_unit_test(vectors_have_sizes),
 		cmocka_unit_test(modes_have_names),
 		cmocka_unit_test(other_words_are_refused_and_change_nothing),

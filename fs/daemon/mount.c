@@ -6,19 +6,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/base/errors.h"
 #include "fs/base/fs.h"
 #include "fs/base/transport.h"
+#include "fs/daemon/limits.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/notify.h"
 #include "fs/daemon/options.h"
@@ -27,6 +26,7 @@
 #include "fs/daemon/probe.h"
 #include "fs/daemon/ring.h"
 #include "fs/daemon/serve.h"
+#include "fs/daemon/signals.h"
 #include "fs/daemon/steward.h"
 #include "fs/daemon/unmount.h"
 #include "fs/ops/ops.h"
@@ -58,25 +58,15 @@ static int give_up_store(struct server *server, const char *reason)
 	return give_up(server, text);
 }
 
-/* Signals are taken from a descriptor, by the steward. SIGHUP stays ignored where
- * nohup(1) had it so. */
-static int block_signals(struct server *server)
+/* Signals are taken from a descriptor, by the steward. */
+static int take_signals(struct server *server)
 {
-	struct sigaction old;
-	sigset_t set;
+	int err = signals_take(server->foreground, &server->signal_fd);
 
-	if (sigaction(SIGHUP, NULL, &old) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-		return -errno;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (!server->foreground || old.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (err != 0)
+		return err;
 	server->ended_fd = eventfd(0, EFD_CLOEXEC);
-	return server->signal_fd < 0 || server->ended_fd < 0 ? -errno : 0;
+	return server->ended_fd < 0 ? -errno : 0;
 }
 
 /*
@@ -131,7 +121,7 @@ static int serve_with_steward(struct server *server)
 	err = -pthread_create(&thread, NULL, steward_run, server);
 	if (err != 0)
 		return err;
-	err = serve_loop(&server->fs);
+	err = server->loop_err = serve_loop(&server->fs);
 	if (write(server->ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		log_line(LOG_ERR, "eventfd: %s", strerror(errno));
 	pthread_join(thread, NULL);
@@ -150,7 +140,8 @@ static int serve_session(struct server *server)
 	if (server->connection_err < 0 || steward_is_mounted(server))
 		serve_unmount(&server->fs);
 	if (err != 0)
-		log_line(LOG_ERR, "%s: the session ended: %s", server->mount_path, strerror(-err));
+		log_line(LOG_ERR, "%s: the session ended: %s", server->mount_path,
+		         quiver_strerror(err));
 	return err != 0 || server->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -171,7 +162,7 @@ static int serve_store(struct server *server)
 	err = fs_init(fs);
 	if (err != 0) {
 		snprintf(error.text, sizeof(error.text), "the mount cannot be set up: %s",
-		         strerror(-err));
+		         quiver_strerror(err));
 		return give_up(server, error.text);
 	}
 	if (serve_new(fs, &server->options, &error) < 0)
@@ -224,18 +215,19 @@ static int serve(struct server *server)
 		notify_init();
 	else
 		detach(server);
-	err = block_signals(server);
+	err = take_signals(server);
 	if (err != 0)
 		return give_up(server, "signals cannot be set up");
 	if (privileges_drop() < 0)
 		return give_up(server, "the daemon's privileges cannot be given up");
 	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
 	if (err != 0)
-		return give_up_store(server, error.text[0] ? error.text : strerror(-err));
+		return give_up_store(server, error.text[0] ? error.text : quiver_strerror(err));
 	status = serve_store(server);
 	err = quiver_close(server->fs.store);
 	if (err != 0) {
-		log_line(LOG_ERR, "%s: closing the store: %s", server->store_path, strerror(-err));
+		log_line(LOG_ERR, "%s: closing the store: %s", server->store_path,
+		         quiver_strerror(err));
 		status = EXIT_FAILURE;
 	}
 	return status;
@@ -349,6 +341,8 @@ int fs_mount(const char *store, const char *mount_point, const char *options, bo
 	if (mount_options_parse(options, &server->options, &error) < 0) {
 		log_line(LOG_ERR, "%s", error.text);
 		status = EXIT_USAGE;
+	} else if (signals_ignore() < 0 || limits_prepare(&error) < 0) {
+		log_line(LOG_ERR, "%s", error.text[0] ? error.text : "signals cannot be set up");
 	} else if (open_standard_files() < 0 ||
 	           preflight_paths(store, mount_point, &server->store_path, &server->mount_path,
 	                           &error) < 0 ||

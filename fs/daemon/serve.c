@@ -194,6 +194,8 @@ int serve_loop(struct fs *fs)
 	fuse_loop_cfg_set_max_threads(config, loop_threads());
 	err = fuse_session_loop_mt(fs->session, config);
 	fuse_loop_cfg_destroy(config);
+	if (err == -1)
+		err = -EAGAIN; /* libfuse's own word: a thread could not be started */
 	return err > 0 ? -EIO : err;
 }
 

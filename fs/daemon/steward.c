@@ -111,6 +111,13 @@ static void end_mount(struct server *server)
 		serve_stop(&server->fs);
 }
 
+/* Why the session loop has ended before anybody asked for it. */
+static const char *why_ended(const struct server *server)
+{
+	return server->loop_err != 0 ? quiver_strerror(server->loop_err)
+	                             : "the kernel ended the session";
+}
+
 /* Why the mount does not work, or 0 where it does: the first request has been
  * answered, and came by the transport that was asked for. */
 static int first_request(struct server *server, char *reason, size_t room)
@@ -125,7 +132,7 @@ static int first_request(struct server *server, char *reason, size_t room)
 	ready = wait_for_any(server, server->pipe.in, FIRST_REQUEST_TIMEOUT_MS);
 	if (ready != server->pipe.in) {
 		const char *why = ready == server->signal_fd  ? "interrupted by a signal"
-		                  : ready == server->ended_fd ? "the kernel ended the session"
+		                  : ready == server->ended_fd ? why_ended(server)
 		                                              : "no request came within 30 s";
 
 		snprintf(reason, room, "%s: %s", server->mount_path, why);

@@ -11,6 +11,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,6 +138,8 @@ int main(int argc, char **argv)
 		argc = 1;
 		argv = no_arguments;
 	}
+	/* A file beyond the limit of file sizes is an error that says so, not the end. */
+	(void)signal(SIGXFSZ, SIG_IGN); /* fails for wrong numbers only */
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
 	name = strrchr(argv[0], '/') != NULL ? strrchr(argv[0], '/') + 1 : argv[0];

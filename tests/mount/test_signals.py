@@ -1,0 +1,241 @@
+"""Signals and limits of the process: none of them leaves a mount that nobody answers."""
+
+import errno
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from files import refused
+from harness import QUIVERFS, is_mounted, quiverfs, run, until
+from ordinary_user import NOBODY, ordinary_user_words
+from peer import Peer
+
+IGNORED = ["PIPE", "XFSZ", "USR1", "USR2", "ALRM", "VTALRM", "PROF", "STKFLT", "IO", "TTIN", "TTOU",
+           "RTMIN", "RTMAX"]
+ENDING = ["TERM", "INT", "QUIT", "XCPU", "PWR"]
+KIBIBYTE = 1024
+MEBIBYTE = 1 << 20
+
+
+def number_of(name):
+    return getattr(signal, "SIG" + name)
+
+
+def processes_of(mnt):
+    """The daemon and its children, as `systemctl kill` finds them."""
+    children = Path(f"/proc/{mnt.pid}/task/{mnt.pid}/children").read_text().split()
+    return [mnt.pid, *map(int, children)]
+
+
+def limited(*limits):
+    return ["prlimit", *limits, "--"]
+
+
+# ---- signals --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_a_signal_that_does_nothing(mnt, rng, name):
+    data = rng.randbytes(mnt.size)
+    for pid in processes_of(mnt):
+        os.kill(pid, number_of(name))
+    mnt.put(1, data)
+    assert mnt.get(1) == data
+    assert mnt.daemon.poll() is None and "unmounting" not in mnt.log_text()
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_a_signal_that_unmounts(stores, rng, name):
+    mnt = stores.mount()
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    os.kill(mnt.pid, number_of(name))
+    assert mnt.ended() == []
+    assert not is_mounted(mnt.point)
+    mnt.store.check()
+    assert stores.mount(mnt.store).get(1) == data
+
+
+@pytest.fixture
+def theirs(stores, tmp, ordinary_user):
+    """A mount of the user nobody, and a process of theirs that may look into it."""
+    def make(*before, dim=25):
+        store = stores.create(dim=dim)
+        shutil.rmtree(store.path)
+        (tmp / "mnt").mkdir()
+        run("chown", "nobody:nogroup", tmp, tmp / "mnt")
+        run(*ordinary_user["before"], QUIVERFS, "create", store.path, "--dim", store.dim)
+        words = [*ordinary_user["before"], *before]
+        return stores.mount(store, before=words, private=True), Peer(uid=NOBODY, gid=NOBODY)
+
+    return make
+
+
+def test_signals_to_an_ordinary_users_mount(theirs, rng):
+    mnt, user = theirs()
+    for name in IGNORED:
+        os.kill(mnt.pid, number_of(name))
+    user.call("listdir", str(mnt.vectors))
+    os.kill(mnt.pid, signal.SIGQUIT)
+    assert mnt.ended() == []
+    assert not is_mounted(mnt.point)
+
+
+def test_quit_stays_ignored_where_a_shell_had_it_so(stores):
+    """As of what a script starts with `&`, on which its terminal's ^\\ has no effect."""
+    mnt = stores.mount(before=["sh", "-c", "trap '' QUIT; exec \"$@\"", "sh"])
+    os.kill(mnt.pid, signal.SIGQUIT)
+    assert mnt.control("count") == "0\n"
+    assert mnt.daemon.poll() is None and "unmounting" not in mnt.log_text()
+
+
+def test_a_parent_that_ignores_its_children(stores):
+    """Inherited, it would keep an ordinary user's daemon from waiting for fusermount3."""
+    ignore = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); " \
+             "os.execvp(sys.argv[1], sys.argv[1:])"
+    mnt = stores.mount(before=["python3", "-c", ignore])
+    status = Path(f"/proc/{mnt.pid}/status").read_text()
+    mask = int(status.split("SigIgn:")[1].split()[0], 16)
+    assert not mask & 1 << (signal.SIGCHLD - 1)
+    os.kill(mnt.pid, signal.SIGTERM)
+    assert mnt.ended() == [] and not is_mounted(mnt.point)
+
+
+# ---- the size of files ----------------------------------------------------------------
+
+
+def fill(put, most):
+    """Put vectors until one is refused; how many there are."""
+    for vector in range(most):
+        try:
+            put(vector)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            return vector
+    raise AssertionError("nothing was refused")
+
+
+def test_a_limit_of_file_sizes_refuses_and_the_mount_lives(stores, rng):
+    limit = 6 * MEBIBYTE
+    mnt = stores.mount(stores.create(dim=1000), before=limited(f"--fsize={limit}"))
+    data = rng.randbytes(mnt.size)
+    count = fill(lambda vector: mnt.put(vector, data), limit // mnt.size + 1)
+    assert count > 1000  # most of what fits was taken, as on a full disk
+    lines = mnt.errors()
+    assert any("not stored" in line and "ulimit -f, LimitFSIZE=" in line for line in lines), lines
+    mnt.forget_errors()
+    with refused(errno.ENOSPC):
+        mnt.put(count + 1, data)
+    mnt.forget_errors()
+    assert mnt.ids() == set(range(count)) and mnt.get(count - 1) == data
+    os.unlink(mnt.path(0))
+    mnt.control("checkpoint", "1")
+    mnt.put(0, data)  # in the place that became free
+    assert len(stores.again(mnt).ids()) == count
+
+
+def test_a_limit_of_file_sizes_of_an_ordinary_user(theirs, rng):
+    limit = 3 * MEBIBYTE
+    mnt, user = theirs(*limited(f"--fsize={limit}"), dim=1000)
+    data = rng.randbytes(mnt.size)
+    count = fill(lambda vector: user.write(mnt.path(vector), data), limit // mnt.size + 1)
+    assert user.read(mnt.path(count - 1)) == data
+    assert mnt.daemon.poll() is None
+    os.kill(mnt.pid, signal.SIGTERM)
+    assert mnt.ended() == []
+
+
+@pytest.mark.parametrize("limit", [0, 4 * KIBIBYTE, 100 * KIBIBYTE])
+def test_a_mount_under_a_small_limit_of_file_sizes_says_so(stores, tmp, limit):
+    store = stores.create()
+    (tmp / "mnt").mkdir()
+    for more in ([], ["-f"]):
+        done = run(*limited(f"--fsize={limit}"), QUIVERFS, "mount", store.path, tmp / "mnt", *more,
+                   status=1)
+        assert b"ulimit -f, LimitFSIZE=" in done.stderr
+        assert not is_mounted(tmp / "mnt")
+    store.check()
+
+
+@pytest.mark.parametrize("words", [["create", "new", "--dim", "25"], ["import", "store", "in.npy"],
+                                   ["export", "store", "out.npy"]])
+def test_commands_under_a_small_limit_of_file_sizes_say_so(stores, tmp, words, rng):
+    numpy = pytest.importorskip("numpy")
+    store = stores.create()
+    numpy.save(tmp / "in.npy", numpy.zeros((10, 25), "f4"))
+    if words[0] == "export":
+        quiverfs("import", store.path, tmp / "in.npy")
+    done = run(*limited("--fsize=64"), QUIVERFS, *words, status=1, cwd=tmp)
+    assert done.stderr.startswith(b"quiverfs: "), done.stderr
+    store.check()
+
+
+# ---- other limits ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit, says", [
+    (f"--data={8 * MEBIBYTE}", "ulimit -d"),
+    (f"--data={64 * MEBIBYTE}", "ulimit -d"),
+    (f"--as={100 * MEBIBYTE}", "-d and -v"),
+    ("--nofile=10", "ulimit -n"),
+    ("--cpu=2", "ulimit -t"),
+    (f"--stack={64 * KIBIBYTE}", "ulimit -s"),
+])
+def test_a_limit_under_which_nothing_can_be_mounted_is_named(stores, tmp, limit, says):
+    store = stores.create()
+    (tmp / "mnt").mkdir()
+    for more in ([], ["-f"]):
+        done = run(*limited(limit), QUIVERFS, "mount", store.path, tmp / "mnt", *more, status=1)
+        assert says in done.stderr.decode(), done.stderr
+        assert not is_mounted(tmp / "mnt")
+    store.check()
+
+
+def test_a_limit_of_processes_is_no_crash(stores, tmp, ordinary_user):
+    store = stores.create()
+    (tmp / "mnt").mkdir()
+    run("chown", "-R", "nobody:nogroup", store.path, tmp / "mnt")
+    for limit in ("--nproc=1", "--nproc=2", "--nproc=8"):
+        done = run(*ordinary_user_words, *limited(limit), QUIVERFS, "mount", store.path,
+                   tmp / "mnt", status=None)
+        if done.returncode == 0:
+            run(*ordinary_user_words, "fusermount3", "-u", tmp / "mnt")
+        else:
+            assert done.returncode == 1 and done.stderr
+        assert not is_mounted(tmp / "mnt")
+        until(lambda: quiverfs("check", store.path, status=None).returncode == 0, "no end")
+
+
+@pytest.mark.parametrize("limit", ["--nofile=64", f"--stack={64 * KIBIBYTE}:", "--memlock=0",
+                                   "--core=0", "--sigpending=0", "--locks=0", "--msgqueue=0"])
+def test_a_limit_that_does_no_harm(stores, rng, limit):
+    mnt = stores.mount(before=limited(limit), transport=None)
+    data = rng.randbytes(mnt.size)
+    for vector in range(100):
+        mnt.put(vector, data)
+    mnt.control("checkpoint", "1")
+    os.unlink(mnt.path(1))
+    mnt.control("compact", "start")
+    mnt.finish_job("compact")
+    assert len(mnt.ids()) == 99
+    os.kill(mnt.pid, signal.SIGTERM)
+    assert mnt.ended() == [] and not is_mounted(mnt.point)
+
+
+def test_the_end_of_processor_time_unmounts(stores, rng):
+    """Ahead of the SIGKILL of the hard limit."""
+    mnt = stores.mount(before=limited("--cpu=4"))
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    with pytest.raises(OSError):
+        while True:
+            mnt.control("metrics")
+    log = mnt.log_text()
+    assert mnt.ended() == []
+    assert "CPU time limit exceeded, unmounting" in log
+    assert not is_mounted(mnt.point)
+    mnt.store.check()
+    assert stores.mount(mnt.store).get(1) == data

@@ -43,6 +43,23 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
 	attr_set_times(st, attr->mtime_ns, attr->ctime_ns);
 }
 
+#define HEIRS (UINT64_C(1) << 32) /* in fs.dir_group, above any group */
+
+void attr_dir_seen(struct fs *fs, const struct quiver_attr *dir)
+{
+	atomic_store(&fs->dir_group, dir->mode & S_ISGID ? HEIRS | dir->gid : 0);
+}
+
+/* The group of what `ctx` makes. */
+static gid_t group_new(const struct fs *fs, const struct fuse_ctx *ctx)
+{
+	uint64_t dir_group = atomic_load(&fs->dir_group);
+
+	if (fs->set_gid)
+		return fs->gid;
+	return dir_group & HEIRS ? (gid_t)dir_group : ctx->gid;
+}
+
 struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode)
 {
 	mode_t masked = mode & ~(fs->set_umask ? fs->umask : ctx->umask);
@@ -52,7 +69,7 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 		.mtime_ns = now_ns,
 		.ctime_ns = now_ns,
 		.uid = fs->set_uid ? fs->uid : ctx->uid,
-		.gid = fs->set_gid ? fs->gid : ctx->gid,
+		.gid = group_new(fs, ctx),
 		.mode = (uint16_t)(masked & 07777u),
 	};
 }

@@ -15,7 +15,11 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
 /* Times before 1970 round down. */
 void attr_set_times(struct stat *st, int64_t mtime_ns, int64_t ctime_ns);
 
-/* Attributes of a file that `ctx` creates with `mode`; its times are now. */
+/* The attributes of vectors/ are these, as read or set last: with the set-group-ID bit new files get
+ * its group, as elsewhere. Any thread. */
+void attr_dir_seen(struct fs *fs, const struct quiver_attr *dir);
+
+/* Attributes of a file that `ctx` creates in vectors/ with `mode`; its times are now. */
 struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode);
 
 /* What a SETATTR sets of a vector, a scratch file or a directory: the QUIVER_ATTR_*

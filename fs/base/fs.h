@@ -112,6 +112,8 @@ struct fs {
 	/* Counts how often attributes of vectors/ were handed to the kernel, so
 	 * that a commit knows whether it must tell the kernel they changed. */
 	_Atomic uint64_t dir_attr_given;
+	/* Of a vectors/ with the set-group-ID bit, its group and a bit above it (attr.c); else 0. */
+	_Atomic uint64_t dir_group;
 	/* When a scratch file came, went or was renamed; 0 never. Later than the
 	 * store's own mtime of vectors/ it is that directory's mtime, until one is set. */
 	_Atomic int64_t scratch_mtime_ns;

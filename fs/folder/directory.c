@@ -23,6 +23,7 @@ static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 	err = quiver_dir_attr(fs->store, flags, &attr);
 	if (err != 0)
 		return err;
+	attr_dir_seen(fs, &attr);
 	st->st_mode = S_IFDIR | (attr.mode & 07777u);
 	st->st_uid = attr.uid;
 	st->st_gid = attr.gid;

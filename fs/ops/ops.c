@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "fs/base/attempt.h"
+#include "fs/base/attr.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -192,7 +193,10 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	const struct node_ops *ops = begin(req, parent);
 
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	/* The kernel looks up each name that a call gives it, and takes longer ones. */
+	if (strlen(name) > SCRATCH_NAME_MAX)
+		reply_error(req, -ENAMETOOLONG);
+	else if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		names_lookup_node(req, parent, name[1] == '\0');
 	else if (ops->lookup != NULL)
 		ops->lookup(req, parent, name);
@@ -413,6 +417,7 @@ int fs_init(struct fs *fs)
 	err = quiver_dir_attr(fs->store, 0, &attr);
 	if (err != 0)
 		return err;
+	attr_dir_seen(fs, &attr);
 	fs->fixed_mtime_ns = attr.mtime_ns;
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
 	fs->kinds = kinds;

@@ -293,3 +293,78 @@ def test_tools_set_them(mnt, tmp, rng):
     assert attributes(mnt.path(3))[1] == 0o751
     run("chmod", "u=rw,go=", mnt.path(1))
     assert attributes(mnt.path(1))[1] == 0o600
+
+
+GROUP = 12345
+
+
+@pytest.fixture
+def makers(stores, rng):
+    """Each way in which a file comes into vectors/, by its name there."""
+    def put_view(mnt, name):
+        (mnt.vectors / (name + ".txt")).write_text(" ".join(["1"] * 25))
+
+    def rename_scratch(mnt, name):
+        mnt.path("." + name).write_bytes(rng.randbytes(mnt.size))
+        os.rename(mnt.path("." + name), mnt.path(name))
+
+    return {
+        "1": lambda mnt, name: mnt.put(name, rng.randbytes(mnt.size)),
+        "2": rename_scratch,
+        "3": put_view,
+        "4": lambda mnt, name: mnt.control("put", int(name).to_bytes(8, "little") + bytes(100)),
+        ".5": lambda mnt, name: mnt.put(name, b"scratch"),
+        ".6": lambda mnt, name: os.mknod(mnt.path(name), stat.S_IFREG | 0o600),
+    }
+
+
+def test_a_set_group_id_folder_gives_its_group_to_new_files(stores, makers):
+    mnt = stores.mount()
+    os.chown(mnt.vectors, -1, GROUP)
+    os.chmod(mnt.vectors, 0o2755)
+    for again in (False, True):  # the bit is kept over a remount
+        for name, make in makers.items():
+            make(mnt, name)
+            assert mnt.path(name).stat().st_gid == GROUP, name
+        os.chmod(mnt.vectors, 0o755)
+        for name, make in makers.items():
+            os.unlink(mnt.path(name))
+            make(mnt, name)
+            assert mnt.path(name).stat().st_gid == os.getgid(), name
+            os.unlink(mnt.path(name))
+        os.chmod(mnt.vectors, 0o2755)
+        if not again:
+            mnt = stores.again(mnt)
+
+
+def test_the_option_gid_is_stronger_than_a_set_group_id_folder(stores, rng):
+    mnt = stores.mount(options=["gid=4321"])
+    os.chown(mnt.vectors, -1, GROUP)
+    os.chmod(mnt.vectors, 0o2755)
+    mnt.put(1, rng.randbytes(mnt.size))
+    assert mnt.path(1).stat().st_gid == 4321
+
+
+@pytest.mark.parametrize("first", ["1", "."])
+def test_names_over_255_bytes_are_too_long_in_all_calls(mnt, rng, first):
+    mnt.put(1, rng.randbytes(mnt.size))
+    assert os.statvfs(mnt.vectors).f_namemax == 255
+    for folder in (mnt.vectors, mnt.point, mnt.control_folder):
+        for length in (256, 1000):
+            name = folder / (first * length if first == "1" else "." + "a" * (length - 1))
+            for call in (os.stat, os.unlink, os.rmdir, os.mkdir, os.mknod, os.listdir, os.readlink,
+                         lambda path: os.open(path, os.O_RDONLY),
+                         lambda path: os.open(path, os.O_WRONLY | os.O_CREAT),
+                         lambda path: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL),
+                         lambda path: os.symlink("1", path),
+                         lambda path: os.link(mnt.path(1), path),
+                         lambda path: os.rename(mnt.path(1), path),
+                         lambda path: os.rename(path, mnt.path(1)),
+                         lambda path: os.truncate(path, 0),
+                         lambda path: os.chmod(path, 0o600)):
+                with refused(errno.ENAMETOOLONG):
+                    call(name)
+    with refused(errno.ENOENT):
+        os.stat(mnt.path("1" * 255))
+    mnt.put("." + "a" * 254, b"scratch")
+    mnt.forget_errors()

@@ -132,13 +132,18 @@ static int serve_with_steward(struct server *server)
 static int serve_session(struct server *server)
 {
 	struct quiver_error error = { "" };
+	char point[PATH_MAX];
+	bool mounted;
 	int err;
 
 	if (serve_mount(&server->fs, &error) < 0)
 		return give_up(server, error.text);
 	err = serve_with_steward(server);
-	if (server->connection_err < 0 || steward_is_mounted(server))
+	mounted = steward_is_mounted(server, point);
+	if (server->connection_err < 0 || (mounted && strcmp(point, server->mount_path) == 0))
 		serve_unmount(&server->fs);
+	else if (mounted && unmount_detach(point) < 0)
+		log_line(LOG_ERR, "%s: cannot be unmounted", point);
 	if (err != 0)
 		log_line(LOG_ERR, "%s: the session ended: %s", server->mount_path,
 		         quiver_strerror(err));

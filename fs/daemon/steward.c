@@ -52,30 +52,34 @@ static int wait_for_any(const struct server *server, int fd, int timeout_ms)
 	}
 }
 
-bool steward_is_mounted(const struct server *server)
+bool steward_is_mounted(const struct server *server, char point[static PATH_MAX])
 {
 	uint32_t connection;
 
-	return server->connection_err == 0 &&
-	       unmount_connection(server->mount_path, &connection) == 0 &&
-	       connection == server->connection;
+	if (server->connection_err != 0)
+		return false;
+	if (unmount_connection(server->mount_path, &connection) == 0 &&
+	    connection == server->connection)
+		return snprintf(point, PATH_MAX, "%s", server->mount_path) < PATH_MAX;
+	/* `mount --move`, or a folder above it was renamed. */
+	return unmount_find(server->connection, point, PATH_MAX) == 0;
 }
 
 /* Take the mount point away. 0 where nobody used it, so that the kernel lets go of
  * the filesystem; -EBUSY where somebody has files open. */
 static int take_away(struct server *server)
 {
+	char point[PATH_MAX];
 	int err;
 
-	if (!steward_is_mounted(server))
+	if (!steward_is_mounted(server, point))
 		return -EBUSY; /* umount -l was here */
-	err = unmount_try(server->mount_path);
+	err = unmount_try(point);
 	if (err == 0)
 		return 0;
-	err = unmount_detach(server->mount_path);
+	err = unmount_detach(point);
 	if (err != 0)
-		log_line(LOG_ERR, "%s: cannot be unmounted: %s", server->mount_path,
-		         strerror(-err));
+		log_line(LOG_ERR, "%s: cannot be unmounted: %s", point, strerror(-err));
 	return -EBUSY;
 }
 

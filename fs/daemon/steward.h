@@ -8,6 +8,7 @@
 #ifndef STEWARD_H
 #define STEWARD_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "fs/base/fs.h"
@@ -35,8 +36,8 @@ struct server {
  * its loop runs or is about to. It ends when ended_fd says that the loop has. */
 void *steward_run(void *arg);
 
-/* Whether it is our filesystem that is mounted at the mount point, and not nothing
- * or another one. Asks the filesystem nothing. */
-bool steward_is_mounted(const struct server *server);
+/* Whether our filesystem is mounted, and where: at its mount point, or where that was moved to. Not
+ * where it is nothing or another one that is mounted there. Asks the filesystem nothing. */
+bool steward_is_mounted(const struct server *server, char point[static PATH_MAX]);
 
 #endif

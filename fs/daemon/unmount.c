@@ -5,8 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,6 +32,70 @@ int unmount_connection(const char *mount_point, uint32_t *connection)
 		return -ENODEV;
 	*connection = stx.stx_dev_minor;
 	return 0;
+}
+
+static bool is_octal(const char *text)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		if (text[i] < '0' || text[i] > '7')
+			return false;
+	}
+	return true;
+}
+
+/* The kernel writes blanks and the like as \ooo. */
+static int copy_path(char *to, size_t room, const char *from)
+{
+	size_t length = 0;
+
+	while (*from != '\0') {
+		bool coded = from[0] == '\\' && is_octal(from + 1);
+
+		if (length + 1 >= room)
+			return -ENAMETOOLONG;
+		to[length++] = coded ? (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 |
+		                              (from[3] - '0'))
+		                     : *from;
+		from += coded ? 4 : 1;
+	}
+	to[length] = '\0';
+	return 0;
+}
+
+/* The mount point of a line of mountinfo, which it takes apart, where that is of the device; else
+ * NULL. Number, parent, major:minor, root, mount point, ... (proc_pid_mountinfo(5)) */
+static const char *point_of(char *line, const char *device)
+{
+	char *rest = line;
+	const char *word = NULL;
+
+	for (unsigned i = 0; i < 3 && rest != NULL; i++)
+		word = strsep(&rest, " ");
+	if (rest == NULL || strcmp(word, device) != 0)
+		return NULL;
+	word = strsep(&rest, " ");
+	return rest != NULL && strcmp(word, "/") == 0 ? strsep(&rest, " ") : NULL;
+}
+
+int unmount_find(uint32_t connection, char *path, size_t room)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	const char *point = NULL;
+	char *line = NULL;
+	char device[16];
+	size_t line_room = 0;
+	int err = -ENOENT;
+
+	if (mounts == NULL)
+		return -errno;
+	snprintf(device, sizeof(device), "0:%" PRIu32, connection);
+	while (point == NULL && getline(&line, &line_room, mounts) >= 0)
+		point = point_of(line, device);
+	if (point != NULL)
+		err = copy_path(path, room, point);
+	free(line);
+	(void)fclose(mounts); /* it was read only */
+	return err;
 }
 
 /* Wait for the process `pid`. 0 where it succeeded, else -EBUSY: fusermount3 has

@@ -7,12 +7,18 @@
 #ifndef UNMOUNT_H
 #define UNMOUNT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* The number under which the kernel lists the connection of the filesystem that is
  * mounted at `mount_point`. 0, -ENODEV where none of its kind is mounted there, or
  * another negative errno. */
 int unmount_connection(const char *mount_point, uint32_t *connection);
+
+/* Where the filesystem of that number is mounted now, which need not be where it was: the first
+ * place in this process's list of mounts, written to `path` of `room` bytes. 0, -ENOENT nowhere,
+ * -ENAMETOOLONG, or another negative errno. */
+int unmount_find(uint32_t connection, char *path, size_t room);
 
 /* Unmount as umount(8) does, an ordinary user through fusermount3. -EBUSY where
  * files of it are open or it is somebody's working directory; other errors. */

@@ -62,14 +62,14 @@ def test_a_signal_that_unmounts(stores, rng, name):
 @pytest.fixture
 def theirs(stores, tmp, ordinary_user):
     """A mount of the user nobody, and a process of theirs that may look into it."""
-    def make(*before, dim=25):
+    def make(*before, dim=25, name="mnt"):
         store = stores.create(dim=dim)
         shutil.rmtree(store.path)
-        (tmp / "mnt").mkdir()
-        run("chown", "nobody:nogroup", tmp, tmp / "mnt")
+        (tmp / name).mkdir()
+        run("chown", "nobody:nogroup", tmp, tmp / name)
         run(*ordinary_user["before"], QUIVERFS, "create", store.path, "--dim", store.dim)
         words = [*ordinary_user["before"], *before]
-        return stores.mount(store, before=words, private=True), Peer(uid=NOBODY, gid=NOBODY)
+        return stores.mount(store, name=name, before=words, private=True), Peer(uid=NOBODY, gid=NOBODY)
 
     return make
 
@@ -102,6 +102,34 @@ def test_a_parent_that_ignores_its_children(stores):
     assert not mask & 1 << (signal.SIGCHLD - 1)
     os.kill(mnt.pid, signal.SIGTERM)
     assert mnt.ended() == [] and not is_mounted(mnt.point)
+
+
+# ---- a mount point that was moved -----------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP"])
+def test_a_mount_whose_folder_was_renamed_is_unmounted(stores, tmp, rng, name):
+    """A blank and a backslash are written in octal in the list of mounts."""
+    (tmp / "above").mkdir()
+    mnt = stores.mount(name="above/mnt")
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    os.rename(tmp / "above", tmp / "moved \\ to")
+    moved = tmp / "moved \\ to/mnt"
+    assert os.path.ismount(moved)
+    os.kill(mnt.pid, number_of(name))
+    assert mnt.ended() == []
+    assert not os.path.ismount(moved) and os.listdir(moved) == []
+    mnt.store.check()
+
+
+def test_an_ordinary_users_mount_whose_folder_was_renamed(theirs, tmp):
+    (tmp / "above").mkdir()
+    mnt, _ = theirs(name="above/mnt")
+    os.rename(tmp / "above", tmp / "moved")
+    os.kill(mnt.pid, signal.SIGTERM)
+    assert mnt.ended() == []
+    assert not is_mounted(tmp / "moved/mnt") and os.listdir(tmp / "moved/mnt") == []
 
 
 # ---- the size of files ----------------------------------------------------------------

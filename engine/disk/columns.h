@@ -117,7 +117,8 @@ static inline void columns_prefetch_id(const struct columns *columns, uint64_t s
 /* The same for the first bytes of the vector. */
 void columns_prefetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
- * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. */
+ * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. Waits for who is just storing
+ * in a row that does not match, so not with the rows lock held. */
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row);
 /* The row as it stands in the file, whether it matches or not; *length is META_ROW_BYTES, or in a
  * store of version 1 META_ROW_1_BYTES. 0, -EIO. */

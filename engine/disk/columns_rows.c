@@ -19,9 +19,9 @@
 #define FETCH_BYTES 128u
 /* Rows encoded at a time, on the stack. */
 #define WRITE_ROWS_MAX 256u
-/* A row that does not match may be just being written (attributes change in place): that is over
- * long before so many looks. */
-#define READ_TRIES 64
+/* A row that does not match may be just being written (attributes change in place): mostly that is
+ * over before so many looks. */
+#define READ_TRIES 8
 
 uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot)
 {
@@ -57,6 +57,19 @@ static int load_row(const struct columns *columns, uint64_t slot, uint64_t id, s
 	return r ? r : meta_decode(bytes, id, slot, row);
 }
 
+/* While nobody stores in any row, however long that takes: what does not match then is damaged. */
+static int load_settled_row(const struct columns *columns, uint64_t slot, uint64_t id,
+                            struct meta_row *row)
+{
+	pthread_mutex_t *rows_lock = (pthread_mutex_t *)(uintptr_t)&columns->rows_lock;
+	int r;
+
+	pthread_mutex_lock(rows_lock);
+	r = load_row(columns, slot, id, row);
+	pthread_mutex_unlock(rows_lock);
+	return r;
+}
+
 int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
 {
 	int r = load_row(columns, slot, id, row);
@@ -65,7 +78,7 @@ int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, stru
 		sched_yield();
 		r = load_row(columns, slot, id, row);
 	}
-	return r;
+	return r == -EBADMSG ? load_settled_row(columns, slot, id, row) : r;
 }
 
 int columns_meta_bytes(const struct columns *columns, uint64_t slot, uint8_t bytes[META_ROW_BYTES],

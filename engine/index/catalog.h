@@ -26,6 +26,7 @@
 struct quiver_list {
 	size_t users; /* list lock */
 	uint64_t members, moves; /* of the index at that moment */
+	size_t damaged; /* vectors that it lacks, as their rows do not match */
 	size_t count;
 	uint64_t ids[];
 };

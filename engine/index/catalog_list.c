@@ -40,8 +40,8 @@ static int copy_live(struct catalog *catalog, struct live_map *live)
 }
 
 /* IDs of the set bits of a live map, in slot order, but for those of damaged rows, which are
- * reported. Inside the epoch section in which the map was copied, so that none of the slots is
- * reused meanwhile. */
+ * counted and reported. Inside the epoch section in which the map was copied, so that none of the
+ * slots is reused meanwhile. */
 static void fill(struct catalog *catalog, const struct live_map *live, struct quiver_list *list)
 {
 	for (uint64_t word = 0; word < live->count; word++)
@@ -51,20 +51,27 @@ static void fill(struct catalog *catalog, const struct live_map *live, struct qu
 			struct meta_row row;
 			int r = columns_meta(&catalog->columns, slot, id, &row);
 
-			if (r)
+			/* Attributes that were set since bring the whole row. */
+			if (r && attr_deltas_get(&catalog->attr_deltas, slot, &row))
+				r = 0;
+			if (r) {
 				(void)catalog_row_error(catalog, id, slot, r);
-			else
+				list->damaged++;
+			} else {
 				list->ids[list->count++] = id;
+			}
 		}
 }
 
 /* The newest copy, with one user more, where it shows what there was at a moment with so many
- * changes of the index, else NULL. The list lock held. */
+ * changes of the index, else NULL. What it lacks for a damaged row is there again once that vector
+ * is in another slot. The list lock held. */
 static struct quiver_list *share(struct catalog *catalog, uint64_t members, uint64_t moves)
 {
 	struct quiver_list *list = catalog->newest_list;
 
-	if (!list || list->members != members || list->moves + list->count / MOVED_SHARE < moves)
+	if (!list || list->members != members ||
+	    list->moves + (list->damaged > 0 ? 0 : list->count / MOVED_SHARE) < moves)
 		return NULL;
 	list->users++;
 	return list;

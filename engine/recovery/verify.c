@@ -7,11 +7,16 @@
 int verify_run(struct catalog *catalog, const struct verification *verification)
 {
 	struct quiver_list *list;
-	uint64_t mismatches = 0;
+	uint64_t mismatches;
+	uint64_t total;
 	int r = catalog_list_open(catalog, 0, &list);
 
 	if (r)
 		return r;
+	/* A vector whose row is damaged is in no listing. */
+	mismatches = list->damaged;
+	total = list->count + list->damaged;
+	verification->progress(verification->arg, list->damaged, total, mismatches);
 	for (size_t i = 0; i < list->count && !atomic_load(verification->stop); i++) {
 		struct quiver_ref ref;
 
@@ -24,7 +29,8 @@ int verify_run(struct catalog *catalog, const struct verification *verification)
 		if (r && r != -ENOENT)
 			mismatches++;
 		if (i % PROGRESS_STEPS == 0 || i + 1 == list->count)
-			verification->progress(verification->arg, i + 1, list->count, mismatches);
+			verification->progress(verification->arg, list->damaged + i + 1, total,
+			                       mismatches);
 	}
 	catalog_list_close(catalog, list);
 	return mismatches ? -EIO : 0;

@@ -677,6 +677,71 @@ static void attributes_change_without_the_rest(void **state)
 	finish(&columns);
 }
 
+/* A table on which a row gets there in two parts, the second long after the first: as where the
+ * thread that stores it waits for a page. */
+struct slow_rows {
+	struct quiver_io io; /* first: `self` */
+	_Atomic int meta_fd;
+	_Atomic bool half; /* of a row is there */
+};
+
+#define HALF_ROW 24u
+#define SLOW_US 100000
+
+static ssize_t slow_pwritev(const struct quiver_io *self, int fd, const struct iovec *parts,
+                            int count, uint64_t offset)
+{
+	struct slow_rows *slow = (struct slow_rows *)(uintptr_t)self;
+	const struct quiver_io *real = quiver_io_posix();
+	struct iovec first = *parts;
+
+	if (fd != atomic_load(&slow->meta_fd) || count != 1 || first.iov_len != META_ROW_BYTES)
+		return real->pwritev(real, fd, parts, count, offset);
+	first.iov_len = HALF_ROW;
+	if (real->pwritev(real, fd, &first, 1, offset) != (ssize_t)HALF_ROW)
+		return -EIO;
+	atomic_store(&slow->half, true);
+	usleep(SLOW_US);
+	return HALF_ROW;
+}
+
+static void *write_slowly(void *arg)
+{
+	struct columns *columns = arg;
+	struct meta_row row = row_of(12);
+	uint64_t slot = 12;
+
+	row.attr = (struct quiver_attr){ 1, 2, 3, 4, 0600 };
+	return columns_write_meta(columns, &slot, &row, 1) == 0 ? columns : NULL;
+}
+
+static void a_row_that_is_slowly_written_is_not_damaged(void **state)
+{
+	struct slow_rows slow = { .io = *quiver_io_posix() };
+	struct columns columns;
+	struct meta_row read;
+	pthread_t thread;
+	void *done;
+
+	assert_int_equal(create(*state), 0);
+	slow.io.pwritev = slow_pwritev;
+	slow.io.map_to_store = io_map_nothing;
+	assert_int_equal(columns_open(&columns, &slow.io, ((struct unit_dir *)*state)->fd,
+	                              &geometry, QUIVER_FORMAT_VERSION, 0, false, NULL),
+	                 0);
+	assert_int_equal(columns_grow(&columns, 20), 0);
+	write_slots(&columns, 0, 20);
+	atomic_store(&slow.meta_fd, columns.meta.fd);
+	assert_int_equal(pthread_create(&thread, NULL, write_slowly, &columns), 0);
+	while (!atomic_load(&slow.half))
+		usleep(100);
+	assert_int_equal(columns_meta(&columns, 12, id_of(12), &read), 0);
+	assert_int_equal(read.attr.mode, 0600);
+	assert_int_equal(pthread_join(thread, &done), 0);
+	assert_non_null(done);
+	finish(&columns);
+}
+
 static void a_row_of_another_id_or_slot_does_not_pass(void **state)
 {
 	uint8_t bytes[META_ROW_BYTES];
@@ -919,6 +984,7 @@ int main(void)
 		TEST(a_failed_sync_is_told_to_whoever_syncs_next),
 		TEST(many_neighbours_are_written_at_once),
 		TEST(attributes_change_without_the_rest),
+		TEST(a_row_that_is_slowly_written_is_not_damaged),
 		TEST(a_row_of_another_id_or_slot_does_not_pass),
 		TEST(a_flipped_bit_in_a_row_is_noticed),
 		TEST(the_bytes_of_a_row_are_those_of_the_format),

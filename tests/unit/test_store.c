@@ -776,6 +776,57 @@ static void test_flipped_bits_are_errors_never_bytes(void **state)
 	close_store(store);
 }
 
+#define DAMAGED 10u
+
+/* Vectors whose rows are damaged are in no listing. */
+static void test_verification_counts_what_no_listing_has(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_job_status status;
+	struct quiver_list *list;
+
+	for (uint64_t id = 0; id < 100; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	close_store(store);
+	for (uint64_t slot = 20; slot < 20 + DAMAGED; slot++)
+		store_flip(s, "meta.npy", (4096 + slot * 56 + 8) * 8);
+	store_flip(s, "vectors.npy", (4096 + 50 * STORE_DIM + 3) * 8);
+	store = open_with(s, NULL);
+	status = run_job(store, QUIVER_VERIFY);
+	assert_int_equal(status.total, 100);
+	assert_int_equal(status.done, 100);
+	assert_int_equal(status.mismatches, DAMAGED + 1);
+	assert_int_equal(status.result, -EIO);
+	assert_int_equal(quiver_list_open(store, 0, &list), 0);
+	assert_int_equal(quiver_list_count(store, list), 100 - DAMAGED);
+	quiver_list_close(store, list);
+	assert_int_equal(put_version(store, 20, 2, 0), 0);
+	status = run_job(store, QUIVER_VERIFY);
+	assert_int_equal(status.mismatches, DAMAGED);
+	close_store(store);
+}
+
+static void test_a_mended_vector_is_listed_again(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_list *before, *after;
+
+	for (uint64_t id = 0; id < 100; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	store_flip(s, "meta.npy", (4096 + 20 * 56 + 8) * 8);
+	assert_int_equal(quiver_list_open(store, 0, &before), 0);
+	assert_int_equal(quiver_list_count(store, before), 99);
+	assert_int_equal(put_version(store, 20, 2, 0), 0);
+	assert_int_equal(quiver_list_open(store, 0, &after), 0);
+	assert_int_equal(quiver_list_count(store, after), 100);
+	quiver_list_close(store, before);
+	quiver_list_close(store, after);
+	close_store(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 int main(void)
@@ -808,6 +859,8 @@ int main(void)
 		TEST(test_opening_and_closing_leaks_no_address_space),
 		TEST(test_stats_tell_what_happened),
 		TEST(test_flipped_bits_are_errors_never_bytes),
+		TEST(test_verification_counts_what_no_listing_has),
+		TEST(test_a_mended_vector_is_listed_again),
 	};
 
 	test_seed();

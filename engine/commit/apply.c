@@ -471,7 +471,7 @@ static int log_plan(struct committer *commits, struct plan *plan, bool sync)
  * the last. -EAGAIN or, where that may be waited for, -ENOBUFS. */
 static int make_checkpoint_room(struct committer *commits, bool nowait)
 {
-	if (commits->deferred.count + commits->unlogged.count +
+	if (commits->deferred.count + commits->unlogged.count + atomic_load(&commits->taken_count) +
 	            atomic_load(&commits->catalog->attr_deltas.count) <
 	    COMMITTER_NONE_MAX)
 		return 0;

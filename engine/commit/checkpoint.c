@@ -16,10 +16,8 @@
 /* What a group of commits adds at most to what the next checkpoint has to log: a batch that
  * replaces each of its vectors. */
 #define GROUP_RECORDS_MAX (2 * (uint64_t)QUIVER_BATCH_VECTORS_MAX)
-/* Twice, as what a failed checkpoint puts back joins what has come since; and the attributes, which
- * stay in one table all the time. */
-static_assert(WAL_HEADER_BYTES + (2 * (COMMITTER_NONE_MAX + GROUP_RECORDS_MAX) +
-                                  COMMITTER_NONE_MAX + 64 + 1) *
+/* Attributes are set by 64 commits at once at most. */
+static_assert(WAL_HEADER_BYTES + (COMMITTER_NONE_MAX + GROUP_RECORDS_MAX + 64 + 1) *
                                          WAL_RECORD_HEADER_BYTES <=
                       WAL_FILE_BYTES_MAX,
               "the records of a checkpoint of mode none fit into one segment");
@@ -79,6 +77,8 @@ static int begin(struct checkpointer *checkpointer, struct checkpoint *cp)
 		cp->slots_used = counts.used;
 		cp->deferred = checkpointer->commits->deferred;
 		cp->unlogged = checkpointer->commits->unlogged;
+		atomic_store(&checkpointer->commits->taken_count,
+		             cp->deferred.count + cp->unlogged.count);
 		cp->former = index_take_former(&checkpointer->commits->catalog->index);
 		memset(&checkpointer->commits->deferred, 0,
 		       sizeof(checkpointer->commits->deferred));
@@ -357,6 +357,7 @@ static void put_back(struct checkpointer *checkpointer, struct checkpoint *cp)
 	free(checkpointer->commits->unlogged.items);
 	checkpointer->commits->unlogged = cp->unlogged;
 	atomic_store(&checkpointer->commits->unlogged_count, checkpointer->commits->unlogged.count);
+	atomic_store(&checkpointer->commits->taken_count, 0);
 	memset(&cp->unlogged, 0, sizeof(cp->unlogged));
 	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
 }
@@ -412,6 +413,7 @@ static int run_locked(struct checkpointer *checkpointer)
 	}
 	atomic_store(&checkpointer->commits->lsn_ceiling,
 	             checkpointer->superblock->now.lsn_ceiling);
+	atomic_store(&checkpointer->commits->taken_count, 0);
 	atomic_store(&checkpointer->lsn, cp.lsn);
 	atomic_store(&checkpointer->log_bytes, cp.log_bytes);
 	drop_rows(checkpointer, &cp);

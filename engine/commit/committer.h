@@ -22,8 +22,9 @@
 /* ... or, in mode none, so many written (memory: 8 bytes each, and some 250 while the
  * checkpoint logs them). */
 #define COMMITTER_UNLOGGED_MAX 262144u
-/* In mode none commits wait for a checkpoint at so many of all three: it logs them as one. */
-#define COMMITTER_NONE_MAX 524288u
+/* In mode none commits wait for a checkpoint at so many of all three, with those that a running
+ * one has taken: it logs them as one, and puts them back where it fails. */
+#define COMMITTER_NONE_MAX 1048576u
 
 struct committer {
 	struct catalog *catalog; /* not owned, as the next two */
@@ -42,6 +43,7 @@ struct committer {
 	                                    triggers */
 	struct slot_list unlogged; /* writer lock; written in mode none since the checkpoint */
 	_Atomic uint64_t unlogged_count; /* of them; written under the writer lock */
+	_Atomic uint64_t taken_count; /* of both lists, by the checkpoint that runs; its lock */
 	pthread_mutex_t dir_lock; /* so that readers of `dir` need not wait for a commit */
 	struct quiver_attr dir; /* written under writer lock and dir lock */
 	int64_t ctime_max_ns; /* writer lock; no row has a later ctime */

@@ -67,6 +67,9 @@ struct quiver_io {
 	int (*unlink)(const struct quiver_io *self, int dir_fd, const char *name);
 	int (*mkdir)(const struct quiver_io *self, int dir_fd, const char *name, mode_t mode);
 	int (*stat)(const struct quiver_io *self, int fd, struct stat *st);
+	/* For a file that takes the place of another: give it the owner, group and mode of that, as
+	 * far as this process may. 0 or -errno. NULL: there are none on this disk. */
+	int (*own_as)(const struct quiver_io *self, int fd, int other_fd);
 	/* Names in a folder, without . and .., each NUL-terminated, one after
 	 * the other in *names (malloc'd, the caller frees), *count of them. */
 	int (*list)(const struct quiver_io *self, int dir_fd, char **names, size_t *count);

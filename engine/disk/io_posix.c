@@ -120,6 +120,19 @@ static int posix_stat(const struct quiver_io *self, int fd, struct stat *st)
 	return result(fstat(fd, st));
 }
 
+static int posix_own_as(const struct quiver_io *self, int fd, int other_fd)
+{
+	struct stat st;
+
+	(void)self;
+	if (fstat(other_fd, &st) != 0)
+		return -errno;
+	if (fchmod(fd, st.st_mode & 0777) != 0) /* while it is ours */
+		return -errno;
+	/* Who may not has a file of his own, as all that he makes are. */
+	return fchown(fd, st.st_uid, st.st_gid) == 0 || errno == EPERM ? 0 : -errno;
+}
+
 /* What allocate does where there is no fallocate(2), as on NFS before 4.2, 9p, ext3 and with many
  * FUSE filesystems. Not what glibc's posix_fallocate(3) does then: it reads a byte of each block
  * and, where that is 0, writes it back, over what another thread has stored there meanwhile. */
@@ -317,6 +330,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.unlink = posix_unlink,
 		.mkdir = posix_mkdir,
 		.stat = posix_stat,
+		.own_as = posix_own_as,
 		.list = posix_list,
 		.map_at = posix_map_at,
 		.map_to_store = posix_map_to_store,

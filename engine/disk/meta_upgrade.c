@@ -99,8 +99,11 @@ int meta_upgrade_write(const struct columns *columns, struct meta_upgrade *upgra
 	fd = io->open(io, columns->dir_fd, META_NEW_NAME, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
+	/* Else a store that root upgrades would be closed to its owner. */
+	r = io->own_as ? io->own_as(io, fd, columns->meta.fd) : 0;
 	/* A disk that is too small says so at once. */
-	r = io->allocate(io, fd, 0, meta_upgrade_bytes(columns));
+	if (r == 0)
+		r = io->allocate(io, fd, 0, meta_upgrade_bytes(columns));
 	if (r == 0)
 		r = write_rows(columns, upgrade, fd);
 	if (r == 0)

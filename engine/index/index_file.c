@@ -75,6 +75,8 @@ int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
 		return -ENOMEM;
 	fd = io->open(io, dir_fd, "index.new", O_RDWR | O_CREAT | O_TRUNC, 0600);
 	r = fd < 0 ? fd : 0;
+	if (r == 0 && io->own_as)
+		r = io->own_as(io, fd, index->columns->ids.fd);
 	if (r == 0)
 		r = write_body(io, fd, &layout, table, live, (stamp->slots_used + 63) / 64, sums);
 	if (r == 0)

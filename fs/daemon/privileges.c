@@ -16,6 +16,7 @@
 static const unsigned kept[] = {
 	CAP_SYS_ADMIN, /* mount, umount, FUSE passthrough */
 	CAP_DAC_OVERRIDE, /* files of a store whose owner is not root */
+	CAP_CHOWN, /* and which stay his where new ones take their place */
 };
 
 static bool is_kept(unsigned capability)

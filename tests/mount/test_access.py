@@ -16,8 +16,8 @@ from ordinary_user import device_mode
 from peer import Peer
 
 NOBODY = 65534
-# Bits of capability(7): CAP_DAC_OVERRIDE, CAP_SYS_ADMIN.
-KEPT = 1 << 1 | 1 << 21
+# Bits of capability(7): CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SYS_ADMIN.
+KEPT = 1 << 0 | 1 << 1 | 1 << 21
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_the_daemon_makes_no_other_system_calls_than_the_unit_lets_it(unit, tmp,
 def test_the_units_capabilities_are_enough(unit, root, tmp, transport):
     line = re.search(r"^CapabilityBoundingSet=(.*)$", unit, flags=re.MULTILINE)[1]
     names = ["+" + name.removeprefix("CAP_").lower() for name in line.split()]
-    assert len(names) == 2 and "NoNewPrivileges=yes\n" in unit
+    assert len(names) == 3 and "NoNewPrivileges=yes\n" in unit
     store = Store(tmp)
     run("chown", "-R", "nobody:nogroup", store.path)
     mnt = Mount(store, transport=transport, before=["setpriv", "--no-new-privs", "--inh-caps=-all",

@@ -328,3 +328,19 @@ def test_in_a_folder_that_cannot_be_written(stores, old, refuse, ordinary_user):
     assert store.version() == 1
     mnt = mount(stores, store, options=["ro"])
     assert served(mnt) == store.truth
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can open what is not his")
+def test_root_leaves_the_store_to_its_owner(stores, old):
+    """Files that take the place of others: meta.npy by the upgrade, index by the close."""
+    store = old("clean-f4")
+    for path in (store.path, *store.path.rglob("*")):
+        os.chown(path, 4711, 4712)
+    for name in ("meta.npy", "ids.npy", "vectors.npy"):
+        (store.path / name).chmod(0o640)
+    mnt = mount(stores, store)
+    mnt.put(1, bytes(store.size))
+    mnt.unmount()
+    for name, mode in (("meta.npy", 0o640), ("index", 0o640)):
+        st = (store.path / name).stat()
+        assert (st.st_uid, st.st_gid, st.st_mode & 0o7777) == (4711, 4712, mode), name

@@ -62,7 +62,7 @@ bool steward_is_mounted(const struct server *server, char point[static PATH_MAX]
 	    connection == server->connection)
 		return snprintf(point, PATH_MAX, "%s", server->mount_path) < PATH_MAX;
 	/* `mount --move`, or a folder above it was renamed. */
-	return unmount_find(server->connection, point, PATH_MAX) == 0;
+	return unmount_find(server->connection, server->store_path, point, PATH_MAX) == 0;
 }
 
 /* Take the mount point away. 0 where nobody used it, so that the kernel lets go of

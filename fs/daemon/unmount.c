@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -62,13 +63,32 @@ static int copy_path(char *to, size_t room, const char *from)
 	return 0;
 }
 
+/* Whether a line of mountinfo is of what was mounted from `source`: the second word behind " - ". */
+static bool is_from(const char *line, const char *source)
+{
+	const char *type = strstr(line, " - ");
+	const char *word = type != NULL ? strchr(type + strlen(" - "), ' ') : NULL;
+	char coded[PATH_MAX], found[PATH_MAX];
+
+	if (word == NULL)
+		return false;
+	word++;
+	if (snprintf(coded, sizeof(coded), "%.*s", (int)strcspn(word, " \n"), word) >=
+	    (int)sizeof(coded))
+		return false;
+	return copy_path(found, sizeof(found), coded) == 0 && strcmp(found, source) == 0;
+}
+
 /* The mount point of a line of mountinfo, which it takes apart, where that is of the device; else
  * NULL. Number, parent, major:minor, root, mount point, ... (proc_pid_mountinfo(5)) */
-static const char *point_of(char *line, const char *device)
+static const char *point_of(char *line, const char *device, const char *source)
 {
 	char *rest = line;
 	const char *word = NULL;
 
+	/* The kernel gives the number of a filesystem that is gone to the next one. */
+	if (!is_from(line, source))
+		return NULL;
 	for (unsigned i = 0; i < 3 && rest != NULL; i++)
 		word = strsep(&rest, " ");
 	if (rest == NULL || strcmp(word, device) != 0)
@@ -77,7 +97,7 @@ static const char *point_of(char *line, const char *device)
 	return rest != NULL && strcmp(word, "/") == 0 ? strsep(&rest, " ") : NULL;
 }
 
-int unmount_find(uint32_t connection, char *path, size_t room)
+int unmount_find(uint32_t connection, const char *source, char *path, size_t room)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	const char *point = NULL;
@@ -90,7 +110,7 @@ int unmount_find(uint32_t connection, char *path, size_t room)
 		return -errno;
 	snprintf(device, sizeof(device), "0:%" PRIu32, connection);
 	while (point == NULL && getline(&line, &line_room, mounts) >= 0)
-		point = point_of(line, device);
+		point = point_of(line, device, source);
 	if (point != NULL)
 		err = copy_path(path, room, point);
 	free(line);

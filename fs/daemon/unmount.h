@@ -15,10 +15,10 @@
  * another negative errno. */
 int unmount_connection(const char *mount_point, uint32_t *connection);
 
-/* Where the filesystem of that number is mounted now, which need not be where it was: the first
+/* Where the filesystem of that number and source is mounted now, which need not be where it was: the first
  * place in this process's list of mounts, written to `path` of `room` bytes. 0, -ENOENT nowhere,
  * -ENAMETOOLONG, or another negative errno. */
-int unmount_find(uint32_t connection, char *path, size_t room);
+int unmount_find(uint32_t connection, const char *source, char *path, size_t room);
 
 /* Unmount as umount(8) does, an ordinary user through fusermount3. -EBUSY where
  * files of it are open or it is somebody's working directory; other errors. */

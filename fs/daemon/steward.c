@@ -54,15 +54,10 @@ static int wait_for_any(const struct server *server, int fd, int timeout_ms)
 
 bool steward_is_mounted(const struct server *server, char point[static PATH_MAX])
 {
-	uint32_t connection;
-
-	if (server->connection_err != 0)
-		return false;
-	if (unmount_connection(server->mount_path, &connection) == 0 &&
-	    connection == server->connection)
-		return snprintf(point, PATH_MAX, "%s", server->mount_path) < PATH_MAX;
-	/* `mount --move`, or a folder above it was renamed. */
-	return unmount_find(server->connection, server->store_path, point, PATH_MAX) == 0;
+	/* Elsewhere after `mount --move`, or where a folder above it was renamed. */
+	return server->connection_err == 0 &&
+	       unmount_find(server->connection, server->store_path, server->mount_path, point,
+	                    PATH_MAX) == 0;
 }
 
 /* Take the mount point away. 0 where nobody used it, so that the kernel lets go of

@@ -63,56 +63,61 @@ static int copy_path(char *to, size_t room, const char *from)
 	return 0;
 }
 
-/* Whether a line of mountinfo is of what was mounted from `source`: the second word behind " - ". */
-static bool is_from(const char *line, const char *source)
-{
-	const char *type = strstr(line, " - ");
-	const char *word = type != NULL ? strchr(type + strlen(" - "), ' ') : NULL;
-	char coded[PATH_MAX], found[PATH_MAX];
-
-	if (word == NULL)
-		return false;
-	word++;
-	if (snprintf(coded, sizeof(coded), "%.*s", (int)strcspn(word, " \n"), word) >=
-	    (int)sizeof(coded))
-		return false;
-	return copy_path(found, sizeof(found), coded) == 0 && strcmp(found, source) == 0;
-}
-
-/* The mount point of a line of mountinfo, which it takes apart, where that is of the device; else
- * NULL. Number, parent, major:minor, root, mount point, ... (proc_pid_mountinfo(5)) */
-static const char *point_of(char *line, const char *device, const char *source)
-{
-	char *rest = line;
-	const char *word = NULL;
-
-	/* The kernel gives the number of a filesystem that is gone to the next one. */
-	if (!is_from(line, source))
-		return NULL;
-	for (unsigned i = 0; i < 3 && rest != NULL; i++)
-		word = strsep(&rest, " ");
-	if (rest == NULL || strcmp(word, device) != 0)
-		return NULL;
-	word = strsep(&rest, " ");
-	return rest != NULL && strcmp(word, "/") == 0 ? strsep(&rest, " ") : NULL;
-}
-
-int unmount_find(uint32_t connection, const char *source, char *path, size_t room)
-{
-	FILE *mounts = fopen("/proc/self/mountinfo", "re");
-	const char *point = NULL;
-	char *line = NULL;
+struct wanted {
 	char device[16];
+	const char *source;
+	char found[PATH_MAX]; /* of a line that is of both */
+};
+
+/* Whether the line, which it takes apart, is of the device and of the source, at the root of the
+ * filesystem: number, parent, major:minor, root, mount point, options, more words, "-", type, source,
+ * ... (proc_pid_mountinfo(5)). -ENAMETOOLONG it is, but the path does not fit. */
+static int is_wanted(char *line, struct wanted *wanted)
+{
+	char source[PATH_MAX];
+	char *rest = strstr(line, " - ");
+	const char *device, *root, *point, *type, *from;
+
+	if (rest == NULL)
+		return 0;
+	*rest = '\0';
+	rest += strlen(" - ");
+	type = strsep(&rest, " ");
+	from = strsep(&rest, " ");
+	rest = line;
+	(void)strsep(&rest, " ");
+	(void)strsep(&rest, " ");
+	device = strsep(&rest, " ");
+	root = strsep(&rest, " ");
+	point = strsep(&rest, " ");
+	if (point == NULL || from == NULL || strcmp(device, wanted->device) != 0 ||
+	    strcmp(root, "/") != 0 || strcmp(type, "fuse.quiverfs") != 0 ||
+	    copy_path(source, sizeof(source), from) < 0 || strcmp(source, wanted->source) != 0)
+		return 0;
+	return copy_path(wanted->found, sizeof(wanted->found), point) < 0 ? -ENAMETOOLONG : 1;
+}
+
+int unmount_find(uint32_t connection, const char *source, const char *usual, char *path,
+                 size_t room)
+{
+	struct wanted wanted = { .source = source };
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
 	size_t line_room = 0;
 	int err = -ENOENT;
 
 	if (mounts == NULL)
 		return -errno;
-	snprintf(device, sizeof(device), "0:%" PRIu32, connection);
-	while (point == NULL && getline(&line, &line_room, mounts) >= 0)
-		point = point_of(line, device, source);
-	if (point != NULL)
-		err = copy_path(path, room, point);
+	snprintf(wanted.device, sizeof(wanted.device), "0:%" PRIu32, connection);
+	while (getline(&line, &line_room, mounts) >= 0) {
+		int is = is_wanted(line, &wanted);
+
+		if (is == 0 || (err == 0 && strcmp(wanted.found, usual) != 0))
+			continue;
+		err = is < 0 ? is : 0;
+		if (is > 0 && snprintf(path, room, "%s", wanted.found) >= (int)room)
+			err = -ENAMETOOLONG;
+	}
 	free(line);
 	(void)fclose(mounts); /* it was read only */
 	return err;

@@ -132,6 +132,29 @@ def test_an_ordinary_users_mount_whose_folder_was_renamed(theirs, tmp):
     assert not is_mounted(tmp / "moved/mnt") and os.listdir(tmp / "moved/mnt") == []
 
 
+def test_another_mount_with_the_same_number_stays(stores, root):
+    """Once a filesystem is unmounted the kernel gives its number to the next one, while the daemon
+    is still ending."""
+    first = stores.mount(name="first")
+    number = os.stat(first.point).st_dev
+    os.kill(first.pid, signal.SIGSTOP)
+    run("umount", "-l", first.point)
+    others = []
+    try:
+        for i in range(8):
+            others.append(stores.mount(stores.create(name=f"other{i}"), name=f"mnt{i}"))
+            if os.stat(others[-1].point).st_dev == number:
+                break
+        else:
+            pytest.skip("the kernel gave the number to nobody")
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    assert first.ended() == []
+    for other in others:
+        assert is_mounted(other.point)
+        assert other.ids() == set()
+
+
 # ---- the size of files ----------------------------------------------------------------
 
 

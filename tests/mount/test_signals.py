@@ -117,6 +117,9 @@ def test_a_mount_whose_folder_was_renamed_is_unmounted(stores, tmp, rng, name):
     os.rename(tmp / "above", tmp / "moved \\ to")
     moved = tmp / "moved \\ to/mnt"
     assert os.path.ismount(moved)
+    for named in (mnt.store.path, moved):
+        quiverfs("flush", named)
+    assert str(moved) in quiverfs("status", mnt.store.path).stdout
     os.kill(mnt.pid, number_of(name))
     assert mnt.ended() == []
     assert not os.path.ismount(moved) and os.listdir(moved) == []
@@ -127,6 +130,7 @@ def test_an_ordinary_users_mount_whose_folder_was_renamed(theirs, tmp):
     (tmp / "above").mkdir()
     mnt, _ = theirs(name="above/mnt")
     os.rename(tmp / "above", tmp / "moved")
+    run(*ordinary_user_words, QUIVERFS, "flush", mnt.store.path)
     os.kill(mnt.pid, signal.SIGTERM)
     assert mnt.ended() == []
     assert not is_mounted(tmp / "moved/mnt") and os.listdir(tmp / "moved/mnt") == []

@@ -13,7 +13,7 @@
 /* Source, mount point, type, options and two numbers, with a blank between them;
  * the kernel writes blanks and the like within them as \ooo. glibc's getmntent
  * knows only some of those. */
-#define MOUNTS_FILE "/proc/%s/mounts"
+#define MOUNTS_FILE "/proc/%s/%s"
 #define PATH_BYTES_MAX 64
 
 /* Look at one line; takes it apart. */
@@ -35,8 +35,10 @@ static void look(char *line, const char *point, struct mount_found *mount)
 	(void)snprintf(mount->source, sizeof(mount->source), "%s", source);
 }
 
-/* The same for the process whose folder in /proc is `process`. */
-static int find(const char *process, const char *point, struct mount_found *mount)
+/* Call `look_at` with each line of `file`, mounts or mountinfo, of the process whose folder in
+ * /proc is `process`. */
+static int each(const char *process, const char *file, void (*look_at)(char *line, void *arg),
+                void *arg)
 {
 	char path[PATH_BYTES_MAX];
 	FILE *mounts;
@@ -44,20 +46,94 @@ static int find(const char *process, const char *point, struct mount_found *moun
 	size_t room = 0;
 	int result = 0;
 
-	memset(mount, 0, sizeof(*mount));
-	if (snprintf(path, sizeof(path), MOUNTS_FILE, process) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), MOUNTS_FILE, process, file) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	mounts = fopen(path, "re");
 	if (mounts == NULL)
 		return -errno;
 	while (getline(&line, &room, mounts) >= 0)
-		look(line, point, mount);
+		look_at(line, arg);
 	if (ferror(mounts) != 0)
 		result = -EIO;
 	if (fclose(mounts) != 0 && result == 0)
 		result = -errno;
 	free(line);
 	return result;
+}
+
+struct wanted_point {
+	const char *point;
+	struct mount_found *mount;
+};
+
+static void look_for_point(char *line, void *arg)
+{
+	const struct wanted_point *wanted = arg;
+
+	look(line, wanted->point, wanted->mount);
+}
+
+static int find(const char *process, const char *point, struct mount_found *mount)
+{
+	struct wanted_point wanted = { point, mount };
+
+	memset(mount, 0, sizeof(*mount));
+	return each(process, "mounts", look_for_point, &wanted);
+}
+
+struct wanted_source {
+	const char *source;
+	char user[32]; /* the mount option */
+	char *point;
+};
+
+/* Whether `option` is one of the list, which it takes apart. */
+static bool has_option(char *list, const char *option)
+{
+	for (char *word = strsep(&list, ","); word != NULL; word = strsep(&list, ",")) {
+		if (strcmp(word, option) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Number, parent, device, root, mount point, options, more words up to "-", type, source, options of
+ * the filesystem: proc_pid_mountinfo(5). A bind mount of a folder within it has another root. */
+static void look_for_source(char *line, void *arg)
+{
+	const struct wanted_source *wanted = arg;
+	char *rest = strstr(line, " - ");
+	char *type, *source, *options, *root, *where;
+
+	if (rest == NULL || wanted->point[0] != '\0')
+		return;
+	*rest = '\0';
+	rest += strlen(" - ");
+	type = strsep(&rest, " ");
+	source = strsep(&rest, " ");
+	options = strsep(&rest, "\n");
+	rest = line;
+	for (unsigned i = 0; i < 3; i++)
+		(void)strsep(&rest, " ");
+	root = strsep(&rest, " ");
+	where = strsep(&rest, " ");
+	if (options == NULL || where == NULL || strcmp(type, MOUNT_TYPE) != 0 ||
+	    strcmp(root, "/") != 0)
+		return;
+	octal_decode(source);
+	octal_decode(where);
+	if (strcmp(source, wanted->source) == 0 && strlen(where) < PATH_MAX &&
+	    has_option(options, wanted->user))
+		(void)snprintf(wanted->point, PATH_MAX, "%s", where);
+}
+
+int mounts_find_from(const char *source, uid_t uid, char point[PATH_MAX])
+{
+	struct wanted_source wanted = { .source = source, .point = point };
+
+	point[0] = '\0';
+	(void)snprintf(wanted.user, sizeof(wanted.user), "user_id=%u", (unsigned)uid);
+	return each("self", "mountinfo", look_for_source, &wanted);
 }
 
 int mounts_find(const char *point, struct mount_found *mount)

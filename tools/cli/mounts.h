@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The type under which the kernel lists the mounts of quiverfs. */
 #define MOUNT_TYPE "fuse.quiverfs"
@@ -24,7 +25,14 @@ struct mount_found {
  */
 int mounts_find(const char *point, struct mount_found *mount);
 
-/* The same as process `pid` sees it, which may live in another namespace. -ENOENT or
+/*
+ * Look for a mount of quiverfs whose source is the folder `source`, made by user `uid`, as this
+ * process sees it; its mount point, of PATH_MAX bytes, to `point`; "" where there is none. Who may
+ * use FUSE may name any source, so of others' it proves nothing. 0, or the errors of reading /proc.
+ */
+int mounts_find_from(const char *source, uid_t uid, char point[PATH_MAX]);
+
+/* The same as mounts_find as process `pid` sees it, which may live in another namespace. -ENOENT or
  * -ESRCH: there is no such process; -EACCES: it is somebody else's. */
 int mounts_find_of(int64_t pid, const char *point, struct mount_found *mount);
 

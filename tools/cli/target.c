@@ -24,6 +24,7 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 #define POLL_MS 50u
 /* Room for what control/version says. */
 #define VERSION_BYTES_MAX 64
+#define PROCESS_BYTES_MAX 32 /* /proc/PID */
 
 /* Say that the daemon of the mount at `path` is gone. */
 static int say_stale(const char *path)
@@ -157,6 +158,22 @@ static int ask_holder(const char *path, struct quiver_holder *holder)
 	return result;
 }
 
+/* Where the holder's mount is now, if it is not where the holder made it: its mount point was
+ * moved since, or a folder above it renamed. It is a mount of the user whose process it is. */
+static void follow_moved(const char *store, struct quiver_holder *holder)
+{
+	char process[PROCESS_BYTES_MAX];
+	char point[PATH_MAX];
+	struct stat status;
+
+	if (holder->mount_point[0] == '\0' || is_mounted(holder->mount_point))
+		return;
+	(void)snprintf(process, sizeof(process), "/proc/%" PRId64, holder->pid);
+	if (stat(process, &status) == 0 && mounts_find_from(store, status.st_uid, point) == 0 &&
+	    point[0] != '\0')
+		memcpy(holder->mount_point, point, sizeof(point));
+}
+
 /* Sleep for one poll; a signal may cut it short. */
 static void wait_a_moment(void)
 {
@@ -190,6 +207,7 @@ static int resolve_store(const char *store, struct target *target)
 			          holder.pid);
 			return -EBUSY;
 		}
+		follow_moved(store, &holder);
 		alive = is_mounted_from(holder.mount_point, store) ? ask_alive(holder.mount_point)
 		                                                   : -ENOTCONN;
 		if (alive != -ENOTCONN) {

@@ -138,6 +138,8 @@ static int serve_session(struct server *server)
 
 	if (serve_mount(&server->fs, &error) < 0)
 		return give_up(server, error.text);
+	/* At once: somebody may move the mount point. */
+	server->connection_err = unmount_connection(server->mount_path, &server->connection);
 	err = serve_with_steward(server);
 	mounted = steward_is_mounted(server, point);
 	if (server->connection_err < 0 || (mounted && strcmp(point, server->mount_path) == 0))

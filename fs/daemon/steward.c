@@ -255,7 +255,6 @@ void *steward_run(void *arg)
 	struct server *server = arg;
 	char reason[512];
 
-	server->connection_err = unmount_connection(server->mount_path, &server->connection);
 	if (first_request(server, reason, sizeof(reason)) < 0) {
 		server->failed = true;
 		if (server->foreground)

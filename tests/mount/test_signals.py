@@ -20,6 +20,17 @@ KIBIBYTE = 1024
 MEBIBYTE = 1 << 20
 
 
+@pytest.fixture(autouse=True)
+def not_ignored():
+    """A signal that was ignored when the daemon began stays ignored, and under nohup HUP is: not for
+    those that begin here."""
+    former = {number: signal.signal(number, lambda *_: None)
+              for number in (signal.SIGHUP, signal.SIGQUIT)}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
 def number_of(name):
     return getattr(signal, "SIG" + name)
 

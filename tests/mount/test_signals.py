@@ -221,6 +221,8 @@ def test_a_limit_of_file_sizes_of_an_ordinary_user(theirs, rng):
 
 @pytest.mark.parametrize("limit", [0, 4 * KIBIBYTE, 100 * KIBIBYTE])
 def test_a_mount_under_a_small_limit_of_file_sizes_says_so(stores, tmp, limit):
+    if limit == 0 and is_sanitized():
+        pytest.skip("a sanitizer writes before the program has ignored SIGXFSZ")
     store = stores.create()
     (tmp / "mnt").mkdir()
     for more in ([], ["-f"]):

@@ -287,6 +287,8 @@ def test_a_limit_of_processes_is_no_crash(stores, tmp, ordinary_user):
 @pytest.mark.parametrize("limit", ["--nofile=64", f"--stack={64 * KIBIBYTE}:", "--memlock=0",
                                    "--core=0", "--sigpending=0", "--locks=0", "--msgqueue=0"])
 def test_a_limit_that_does_no_harm(stores, rng, limit):
+    if limit.startswith("--memlock") and is_sanitized():
+        pytest.skip("libfuse does not free what it has of a ring that cannot be had")
     mnt = stores.mount(before=limited(limit), transport=None)
     data = rng.randbytes(mnt.size)
     for vector in range(100):

@@ -22,6 +22,7 @@ static const struct quiver_geometry geometries[] = {
 	{ .dim = 128, .dtype = QUIVER_F4 },  { .dim = 768, .dtype = QUIVER_F4 },
 	{ .dim = 100, .dtype = QUIVER_I1 },  { .dim = 24, .dtype = QUIVER_F2 },
 	{ .dim = 1000, .dtype = QUIVER_U1 }, { .dim = 512, .dtype = QUIVER_F8 },
+	{ .dim = 300, .dtype = QUIVER_BF2 }, { .dim = 808, .dtype = QUIVER_B1 },
 };
 
 static void __attribute__((format(printf, 1, 0))) vsay(const char *format, va_list args)
@@ -340,7 +341,7 @@ void run_all(struct run *run)
 	clock_start(&run->clock_chance);
 	run->geometry = geometries[chance_below(&run->chance, kinds)];
 	lives = 1 + (unsigned)chance_below(&run->chance, LIVES_MAX);
-	oracle_init(&run->oracle, run->geometry.dim * quiver_dtype_bytes(run->geometry.dtype));
+	oracle_init(&run->oracle, quiver_vector_bytes(run->geometry.dim, run->geometry.dtype));
 	new_path(run, run->root);
 	new_disk(run);
 	run->life_end = RUN_NEVER;

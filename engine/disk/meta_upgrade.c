@@ -24,9 +24,11 @@ static int convert(const struct columns *columns, struct meta_upgrade *upgrade, 
 
 	if (r == -EBADMSG) {
 		r = columns_meta_bytes(columns, slot, bad, &bad_bytes);
+		if (r)
+			return r;
 		meta_encode_bad(bad, id, slot, to);
 		upgrade->bad_rows++;
-		return r;
+		return 0;
 	}
 	if (r)
 		return r;

@@ -33,8 +33,8 @@ int wal_stop(struct wal *wal, bool remove);
 uint64_t wal_record_bytes(uint32_t payload_bytes);
 
 /* Make sure one append of `bytes` will fit without making a segment then. -EAGAIN where
- * `nowait` and one must be made; -E2BIG more than a segment may hold; -ENOSPC; -errno. Where the log cannot go on the store has been
- * stopped. Writer lock. */
+ * `nowait` and one must be made; -E2BIG more than a segment may hold; -ENOSPC;
+ * -errno. Where the log cannot go on the store has been stopped. Writer lock. */
 int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait);
 
 /* Append records; salt, previous LSN and durable LSN are filled in. All of them are with the

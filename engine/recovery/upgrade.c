@@ -15,8 +15,7 @@
 
 struct progress {
 	struct report *report;
-	uint64_t began_ns;
-	uint64_t told_ns;
+	uint64_t told_ns; /* when the last line was */
 };
 
 static void tell(void *arg, uint64_t done, uint64_t rows)

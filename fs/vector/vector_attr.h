@@ -19,8 +19,8 @@ int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, unsigned flags,
 /*
  * Set times, mode and owner, as thread `tid` asks. What it has staged takes an mtime with
  * it into its commit, and the committed vector keeps the one it has until then. All else is
- * set in the store at once, where there is a vector: with `mask` 0 the ctime alone. -ENOENT, errors of quiver_set_attr;
- * -EAGAIN where it would wait and must not: doing it again is harmless.
+ * set in the store at once, where there is a vector: with `mask` 0 the ctime alone. -ENOENT,
+ * errors of quiver_set_attr; -EAGAIN where it would wait and must not: doing it again is harmless.
  */
 int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr,
                     unsigned mask, bool explicit_mtime, bool may_wait);

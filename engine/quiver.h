@@ -383,7 +383,9 @@ struct quiver_record {
 };
 /*
  * Commit `count` vectors together: after any crash all of them are there or
- * none is (QUIVER_HAS_ATOMIC_BATCH). Of records with the same ID the last counts.
+ * none is (QUIVER_HAS_ATOMIC_BATCH). A listing has all of them or none, too; who gets one by
+ * its ID meanwhile may find it before the others are there: all of them are when the call
+ * returns. Of records with the same ID the last counts.
  * `attr` and `attr_mask` apply to each that does not say otherwise. *lsn is that of
  * the last.
  * -EINVAL an ID out of range; -E2BIG more than QUIVER_BATCH_BYTES_MAX or
@@ -398,7 +400,9 @@ int quiver_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *l
 
 /*
  * Move vector `from`, with its attributes, to `to` in one commit, replacing
- * `to` if it exists. from == to is a success that changes nothing.
+ * `to` if it exists. Both IDs change at once for everybody: who has found it as `to` does not
+ * find it as `from` any more, and who has missed `from` finds `to`. from == to is a success that
+ * changes nothing.
  * -EOPNOTSUPP without QUIVER_HAS_RENAME;
  * -ENOENT no `from`; -EEXIST with QUIVER_NOREPLACE; -EINVAL `to` out of range;
  * -EIO the bytes of `from` do not match their checksum; common errors.

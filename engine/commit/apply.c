@@ -362,17 +362,19 @@ static void defer_free(struct committer *commits, uint64_t slot, uint64_t id, ui
 
 static void publish_slot(struct committer *commits, const struct commit_op *op)
 {
+	struct index *index = &commits->catalog->index;
+
 	slots_set_live(&commits->catalog->slots, op->slot);
-	if (op->type == WAL_MOVE) {
-		index_replace(&commits->catalog->index, op->id, op->src_slot, op->slot);
-	} else if (op->old_slot != SLOT_NONE) {
-		index_replace(&commits->catalog->index, op->id, op->old_slot, op->slot);
-		defer_free(commits, op->old_slot, op->id, op->lsn);
-	} else {
-		index_insert(&commits->catalog->index, op->id, op->slot);
-	}
 	if (op->type == WAL_RENAME)
-		index_remove(&commits->catalog->index, op->from, op->src_slot);
+		index_rename(index, op->from, op->src_slot, op->id, op->old_slot, op->slot);
+	else if (op->type == WAL_MOVE)
+		index_replace(index, op->id, op->src_slot, op->slot);
+	else if (op->old_slot != SLOT_NONE)
+		index_replace(index, op->id, op->old_slot, op->slot);
+	else
+		index_insert(index, op->id, op->slot);
+	if (op->type != WAL_MOVE && op->old_slot != SLOT_NONE)
+		defer_free(commits, op->old_slot, op->id, op->lsn);
 	if (op->type != WAL_PUT)
 		defer_free(commits, op->src_slot, op->type == WAL_RENAME ? op->from : op->id,
 		           op->lsn);

@@ -86,6 +86,7 @@ static int find_once(struct catalog *catalog, uint64_t id, uint64_t *slot, struc
 	bool stopped;
 	int r;
 
+	index_settle(&catalog->index);
 	epoch_enter();
 	*slot = index_look_up(&catalog->index, id, pin != NULL, &stopped);
 	if (*slot != SLOT_NONE) {

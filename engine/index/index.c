@@ -24,6 +24,8 @@ int index_init(struct index *index, const struct columns *columns, uint64_t expe
 	atomic_init(&index->bytes, table->bytes);
 	index->next = NULL;
 	index->former = NULL;
+	atomic_init(&index->renaming, false);
+	(void)pthread_mutex_init(&index->rename_lock, NULL); /* cannot fail with defaults */
 	atomic_init(&index->table, table);
 	return 0;
 }
@@ -54,6 +56,8 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 	atomic_init(&index->bytes, table->bytes);
 	index->next = NULL;
 	index->former = NULL;
+	atomic_init(&index->renaming, false);
+	(void)pthread_mutex_init(&index->rename_lock, NULL); /* cannot fail with defaults */
 	atomic_init(&index->table, table);
 	return 0;
 }
@@ -85,6 +89,7 @@ void index_destroy(struct index *index)
 	index_table_free(atomic_load(&index->table));
 	atomic_store(&index->table, NULL);
 	atomic_store(&index->bytes, 0);
+	pthread_mutex_destroy(&index->rename_lock);
 }
 
 /* ---- a table whose pages are read as they are used ---- */

@@ -6,6 +6,7 @@
 #ifndef QUIVER_INDEX_H
 #define QUIVER_INDEX_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct index_table;
 struct index {
 	const struct columns *columns;
 	struct index_table *_Atomic table; /* written under the writer lock */
+	_Atomic bool renaming; /* rename lock; beside the table, as who looks asks for both */
 	_Atomic uint64_t count; /* writer lock */
 	_Atomic uint64_t members; /* writer lock; how often an ID came or went */
 	_Atomic uint64_t moves; /* writer lock; how often one went to another slot */
@@ -32,6 +34,7 @@ struct index {
 	uint64_t copied; /* writer lock */
 	uint64_t next_tombs; /* writer lock */
 	struct index_table *former; /* writer lock; replaced ones, readers may be inside */
+	pthread_mutex_t rename_lock; /* within the writer lock; held for two stores */
 	bool is_saved; /* writer lock; loaded from the file `index`, which is of: */
 	struct index_stamp saved; /* writer lock */
 };
@@ -73,6 +76,21 @@ void index_insert(struct index *index, uint64_t id, uint64_t slot);
 void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot);
 /* Writer lock. */
 void index_remove(struct index *index, uint64_t id, uint64_t slot);
+/* The vector `from` in slot `src` becomes `to` in `slot`, in place of the one in `old` where that
+ * is not SLOT_NONE. Who calls index_settle before each search sees both IDs change at once. Its
+ * row must be written. Writer lock. */
+void index_rename(struct index *index, uint64_t from, uint64_t src, uint64_t to, uint64_t old,
+                  uint64_t slot);
+/* Wait until a rename is over that is half done. */
+void index_await_rename(struct index *index);
+/* Before a search for one of several IDs that shall agree with each other: whoever has seen the
+ * one side of a rename, or has been told of it, sees the other side, too. A search that began
+ * before may find what was there then. Any thread that holds no lock of the store. */
+static inline void index_settle(struct index *index)
+{
+	if (__builtin_expect(atomic_load_explicit(&index->renaming, memory_order_acquire), 0))
+		index_await_rename(index);
+}
 
 uint64_t index_bytes(const struct index *index);
 

@@ -211,15 +211,13 @@ void index_swap(struct index *index, struct index *with)
 
 /* ---- changes ---- */
 
-void index_insert(struct index *index, uint64_t id, uint64_t slot)
+static void add(struct index *index, uint64_t id, uint64_t slot)
 {
 	if (is_copied(index, place(atomic_load(&index->table), id, slot)))
 		(void)place(index->next, id, slot);
-	atomic_fetch_add(&index->count, 1);
-	atomic_fetch_add(&index->members, 1);
 }
 
-void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot)
+static void change(struct index *index, uint64_t id, uint64_t old, uint64_t slot)
 {
 	struct index_table *table = atomic_load(&index->table);
 	uint64_t at = position_of(table, id, old);
@@ -227,10 +225,9 @@ void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot
 	store_entry(table, at, slot + INDEX_SLOT0);
 	if (is_copied(index, at))
 		store_entry(index->next, position_of(index->next, id, old), slot + INDEX_SLOT0);
-	atomic_fetch_add(&index->moves, 1);
 }
 
-void index_remove(struct index *index, uint64_t id, uint64_t slot)
+static void drop(struct index *index, uint64_t id, uint64_t slot)
 {
 	struct index_table *table = atomic_load(&index->table);
 	uint64_t at = position_of(table, id, slot);
@@ -238,6 +235,49 @@ void index_remove(struct index *index, uint64_t id, uint64_t slot)
 	index->tombs += take_away(table, at);
 	if (is_copied(index, at))
 		index->next_tombs += take_away(index->next, position_of(index->next, id, slot));
+}
+
+void index_insert(struct index *index, uint64_t id, uint64_t slot)
+{
+	add(index, id, slot);
+	atomic_fetch_add(&index->count, 1);
+	atomic_fetch_add(&index->members, 1);
+}
+
+void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot)
+{
+	change(index, id, old, slot);
+	atomic_fetch_add(&index->moves, 1);
+}
+
+void index_remove(struct index *index, uint64_t id, uint64_t slot)
+{
+	drop(index, id, slot);
 	atomic_fetch_sub(&index->count, 1);
 	atomic_fetch_add(&index->members, 1);
+}
+
+void index_rename(struct index *index, uint64_t from, uint64_t src, uint64_t to, uint64_t old,
+                  uint64_t slot)
+{
+	pthread_mutex_lock(&index->rename_lock);
+	atomic_store_explicit(&index->renaming, true, memory_order_relaxed); /* entries release */
+	if (old == SLOT_NONE)
+		add(index, to, slot);
+	else
+		change(index, to, old, slot);
+	drop(index, from, src);
+	atomic_store_explicit(&index->renaming, false, memory_order_release);
+	pthread_mutex_unlock(&index->rename_lock);
+	if (old != SLOT_NONE) {
+		atomic_fetch_sub(&index->count, 1);
+		atomic_fetch_add(&index->moves, 1);
+	}
+	atomic_fetch_add(&index->members, 1);
+}
+
+void index_await_rename(struct index *index)
+{
+	pthread_mutex_lock(&index->rename_lock);
+	pthread_mutex_unlock(&index->rename_lock);
 }

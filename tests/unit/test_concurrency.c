@@ -344,6 +344,81 @@ static void test_the_same_starting_with_group_commit(void **state)
 	all_at_once(*state, QUIVER_ALWAYS);
 }
 
+/* ---- a rename is seen whole ---- */
+
+/* The two names of a vector that is renamed to and fro, and one that is replaced by it. */
+#define NAME_A 1u
+#define NAME_B 2u
+#define REPLACED 3u
+#define RENAMES 30000u
+
+static int put_one(struct quiver *store, uint64_t id)
+{
+	return put_version(store, id, 1, 0);
+}
+
+static void *renamer(void *arg)
+{
+	struct worker *w = arg;
+	struct quiver *store = w->shared->store;
+
+	for (uint64_t i = 0; i < RENAMES; i++) {
+		MUST(quiver_rename(store, NAME_A, NAME_B, 0, NULL) == 0);
+		MUST(quiver_rename(store, NAME_B, REPLACED, 0, NULL) == 0);
+		MUST(quiver_rename(store, REPLACED, NAME_A, 0, NULL) == 0);
+		MUST(put_one(store, REPLACED) == 0);
+	}
+	atomic_store(&w->shared->stop, true);
+	return NULL;
+}
+
+/* A vector that has come under the name `to`, with the LSN of that, has gone from under `from`, or
+ * has come there with a later one. */
+static bool is_half(struct quiver *store, uint64_t from, uint64_t to)
+{
+	uint64_t came, there;
+
+	return quiver_stat(store, to, 0, NULL, &came) == 0 &&
+	       quiver_stat(store, from, 0, NULL, &there) == 0 && there < came;
+}
+
+static void *watcher(void *arg)
+{
+	struct worker *w = arg;
+	struct quiver *store = w->shared->store;
+
+	while (!atomic_load(&w->shared->stop)) {
+		uint64_t count = quiver_count(store);
+
+		MUST(!is_half(store, NAME_A, NAME_B));
+		MUST(!is_half(store, NAME_B, REPLACED));
+		MUST(count == 1 || count == 2);
+		atomic_fetch_add(&w->shared->reads, 1);
+	}
+	return NULL;
+}
+
+static void test_both_ids_of_a_rename_change_at_once(void **state)
+{
+	struct worker workers[3];
+	struct shared *sh = calloc(1, sizeof(*sh));
+
+	assert_non_null(sh);
+	sh->store = open_mode(*state, QUIVER_NONE);
+	sh->n = ((struct store_dir *)*state)->n;
+	assert_int_equal(put_one(sh->store, NAME_A), 0);
+	assert_int_equal(put_one(sh->store, REPLACED), 0);
+	start(&workers[0], sh, 0, renamer);
+	start(&workers[1], sh, 1, watcher);
+	start(&workers[2], sh, 2, watcher);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+	assert_int_equal(atomic_load(&sh->wrong), 0);
+	printf("# %" PRIu64 " looks at %u renames\n", (uint64_t)sh->reads, 3 * RENAMES);
+	close_store(sh->store);
+	free(sh);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 int main(void)
@@ -351,6 +426,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_every_vector_is_whole_while_everyone_does_everything),
 		TEST(test_the_same_starting_with_group_commit),
+		TEST(test_both_ids_of_a_rename_change_at_once),
 	};
 
 	test_seed();

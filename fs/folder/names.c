@@ -13,6 +13,7 @@
 #include "fs/base/tree.h"
 #include "fs/folder/listing.h"
 #include "fs/scratch/scratch.h"
+#include "fs/scratch/scratch_names.h"
 #include "fs/scratch/scratch_file.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"

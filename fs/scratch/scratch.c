@@ -11,6 +11,7 @@
 #include "fs/base/refuse.h"
 #include "fs/base/tree.h"
 #include "fs/base/view_bytes.h"
+#include "fs/scratch/scratch_names.h"
 
 #define BUCKETS 1024u
 #define NS_PER_MS 1000000
@@ -66,21 +67,6 @@ void scratch_unlock(struct fs *fs)
 	pthread_mutex_unlock(&fs->scratch->lock);
 }
 
-/* "sed" and six letters or digits: GNU sed -i names its temporary file so, and cannot be
- * told to do otherwise. */
-static bool is_seds(const char *name)
-{
-	static const char alnum[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-
-	return strncmp(name, "sed", 3) == 0 && strspn(name + 3, alnum) == 6 && name[9] == '\0';
-}
-
-bool scratch_is_name(const char *name)
-{
-	return name[0] == '.' || is_seds(name);
-}
-
 /* FNV-1a. */
 static struct scratch_file **name_bucket(struct scratch *s, const char *name)
 {
@@ -127,7 +113,10 @@ static void touch_dir(struct fs *fs)
 static uint32_t limit_of(const struct fs *fs, const char *name)
 {
 	uint32_t limit = fs->geometry.vector_bytes;
-	bool any = is_seds(name);
+	bool any = scratch_is_anonymous(name);
+
+	if (limit < SCRATCH_FILE_BYTES_MIN)
+		limit = SCRATCH_FILE_BYTES_MIN;
 
 	for (enum tree_form form = TREE_FORM_NPY; form <= TREE_FORM_TXT; form++) {
 		size_t most = view_bytes_max(&fs->geometry, form);

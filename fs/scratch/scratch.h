@@ -16,14 +16,14 @@
 /* More would be a mistake of the caller: a tool has one or a few at a time. */
 #define SCRATCH_FILES_MAX 16384u
 #define SCRATCH_BYTES_MAX (UINT64_C(256) << 20)
+/* How long a file may be even where a vector is shorter: editors keep more than the vector
+ * in theirs, vim's swap file begins with 12 KiB. */
+#define SCRATCH_FILE_BYTES_MIN 65536u
 /* As on other filesystems. */
 #define SCRATCH_NAME_MAX 255u
 
 int scratch_new(struct scratch **scratch);
 void scratch_free(struct scratch *scratch);
-
-/* Whether `name` is a scratch name. */
-bool scratch_is_name(const char *name);
 
 /* Name, attributes and timeouts (none). -ENOENT. */
 int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry);

@@ -504,7 +504,7 @@ void model_scratch_reap(struct model_scratch *file)
 int model_scratch_write(struct model_scratch *file, const uint8_t *bytes, uint32_t size,
                         uint64_t offset)
 {
-	if (offset > MODEL_BYTES || size > MODEL_BYTES - offset)
+	if (offset > MODEL_SCRATCH_BYTES || size > MODEL_SCRATCH_BYTES - offset)
 		return -EFBIG;
 	if (size == 0)
 		return 0;
@@ -517,7 +517,7 @@ int model_scratch_write(struct model_scratch *file, const uint8_t *bytes, uint32
 
 int model_scratch_resize(struct model_scratch *file, uint64_t size)
 {
-	if (size > MODEL_BYTES)
+	if (size > MODEL_SCRATCH_BYTES)
 		return -EFBIG;
 	if (size < file->size)
 		memset(file->bytes + size, 0, file->size - size);

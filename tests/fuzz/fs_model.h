@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #define MODEL_BYTES 16u
+#define MODEL_SCRATCH_BYTES 65536u /* as long as a scratch file may be */
 #define MODEL_IDS 6u
 #define MODEL_NAMES 3u /* scratch names: ".a", ".b", ".c" */
 #define MODEL_HANDLES 12u
@@ -31,7 +32,7 @@ struct model_scratch {
 	bool used;
 	int name; /* -1: removed */
 	uint64_t ino;
-	uint8_t bytes[MODEL_BYTES];
+	uint8_t bytes[MODEL_SCRATCH_BYTES];
 	uint32_t size;
 	uint32_t mode;
 	int64_t mtime_ns;

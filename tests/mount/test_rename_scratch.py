@@ -119,6 +119,52 @@ def test_a_scratch_file_renamed_to_an_id_is_a_vector(stores, rng, there):
         assert attributes(mounted.path(42))[:2] == (987654321, 0o640)
 
 
+@pytest.mark.parametrize("name", [
+    "sedAbCdEf",  # GNU sed -i
+    "tmpab12_d3x",  # Python's tempfile
+    "42.1a2B3c4D",  # aws s3, boto3
+    "42.k3wq0zab.partial",  # rclone
+    "42_.gstmp",  # gsutil, gcloud storage
+    "42.1234567890", "42.654321",  # node's write-file-atomic
+    "42.filepart",  # WinSCP
+    "42.part",  # wget2, Nextcloud, yt-dlp
+    "42.ocTransferId1234.part",  # Nextcloud's server
+    "42.crdownload",  # Chromium
+    "42.npy.1a2B3c4D", "42.txt.part",  # of views
+])
+def test_temporary_names_of_tools_are_scratch_files(mnt, rng, name):
+    data = rng.randbytes(mnt.size)
+    write_all(mnt.path(name), data)
+    assert os.listdir(mnt.vectors) == [name]
+    os.rename(mnt.path(name), mnt.path(42))
+    assert os.listdir(mnt.vectors) == ["42"] and mnt.get(42) == data
+
+
+@pytest.mark.parametrize("name", [
+    "42.5", "42.12345", "42.12345678901", "042.part", "42.parts", "42.partial", "x.part", "part",
+    "42.1a2b3c4g", "42.1a2b3c4", "42.1a2b3c4d5", "42.ABCDEFGH.partial", "42_gstmp", "42_.gstmp2",
+    "tmpab12cd3", "tmpab12cd345", "tmpAB12cd34", "sedAbCdE", "sedAbC-Ef", "18446744073709551615.part",
+    "42.npz.part", "42..part", "42~", "42.tmp", "XXaB3dE9", "42.part ", "42.ocTransferId.part",
+])
+def test_mistyped_ids_are_no_scratch_files(mnt, name):
+    with refused(errno.EINVAL):
+        write_all(mnt.path(name), bytes(mnt.size))
+    assert os.listdir(mnt.vectors) == []
+    mnt.forget_errors()
+
+
+def test_a_scratch_file_may_be_longer_than_a_vector(mnt, rng):
+    data = rng.randbytes(65536)
+    write_all(mnt.path(".42.swp"), data)  # as an editor's, with its notes
+    assert mnt.path(".42.swp").read_bytes() == data
+    with refused(errno.EFBIG):
+        write_all(mnt.path(".43.swp"), data + b"x")
+    mnt.forget_errors()
+    with refused(errno.ENODATA):
+        os.rename(mnt.path(".42.swp"), mnt.path(42))
+    mnt.forget_errors()
+
+
 def test_scratch_files_renamed_among_themselves(mnt):
     write_all(mnt.path(".a"), b"a")
     write_all(mnt.path(".b"), b"b")

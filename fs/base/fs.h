@@ -53,6 +53,7 @@ enum fs_transport {
 struct fs {
 	/* Set by mount.c before fs_init, constant afterwards. */
 	struct errors *errors; /* before the store is opened */
+	struct log_queue *log; /* likewise; NULL where nothing is logged */
 	struct quiver *store;
 	struct quiver_geometry geometry;
 	const char *store_path;

@@ -2,6 +2,7 @@
  * metrics.c - control/stats and control/metrics: the same numbers twice.
  */
 #include "fs/base/errors.h"
+#include "fs/base/log_queue.h"
 #include "fs/base/printable.h"
 #include "fs/control/control_show.h"
 
@@ -20,7 +21,12 @@ enum number_type {
 	NUMBER_BOOL,
 };
 
-/* One member of struct quiver_stats. */
+/* What the mount counts, beside what the store does. */
+struct mount_stats {
+	uint64_t log_lines_dropped;
+};
+
+/* One member of struct quiver_stats or struct mount_stats. */
 struct number {
 	const char *key; /* in stats */
 	const char *metric; /* in metrics, behind "quiverfs_" */
@@ -29,11 +35,13 @@ struct number {
 	enum number_type type;
 };
 
-#define NUMBER(member, number_type, name, text)                                        \
-	{                                                                              \
-		.key = #member, .metric = (name), .help = (text),                      \
-		.offset = offsetof(struct quiver_stats, member), .type = (number_type) \
+#define NUMBER_OF(type_of, member, number_type, name, text)                \
+	{                                                                  \
+		.key = #member, .metric = (name), .help = (text),          \
+		.offset = offsetof(type_of, member), .type = (number_type) \
 	}
+#define NUMBER(member, number_type, name, text) \
+	NUMBER_OF(struct quiver_stats, member, number_type, name, text)
 
 static const struct number gauges[] = {
 	NUMBER(count, NUMBER_U64, "vectors", "Vectors present."),
@@ -81,6 +89,11 @@ static const struct number counters[] = {
 	NUMBER(errors, NUMBER_U64, "reports_total", "Refusals and faults reported."),
 };
 
+static const struct number mount_counters[] = {
+	NUMBER_OF(struct mount_stats, log_lines_dropped, NUMBER_U64, "log_lines_dropped_total",
+	          "Lines for the log that were dropped because nobody read it."),
+};
+
 struct latency {
 	const char *key; /* in stats, before _p50_ns and the like */
 	const char *metric;
@@ -111,9 +124,13 @@ static void get_stats(struct fs *fs, struct quiver_stats *stats)
 	stats->errors = errors_total(fs->errors);
 }
 
-/* The member as stats shows it (`as_metric` false) or metrics does. */
-static void put_number(FILE *out, const struct quiver_stats *stats, const struct number *number,
-                       bool as_metric)
+static void get_mount_stats(struct fs *fs, struct mount_stats *stats)
+{
+	stats->log_lines_dropped = log_queue_dropped(fs->log);
+}
+
+/* The member of `stats` as stats shows it (`as_metric` false) or metrics does. */
+static void put_number(FILE *out, const void *stats, const struct number *number, bool as_metric)
 {
 	const void *at = (const char *)stats + number->offset;
 
@@ -202,25 +219,30 @@ static void stats_latency(FILE *out, const char *key, const struct quiver_latenc
 	fprintf(out, "%s_max_ns %" PRIu64 "\n", key, latency->max_ns);
 }
 
+static void stats_numbers(FILE *out, const void *stats, const struct number *numbers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		fprintf(out, "%s ", numbers[i].key);
+		put_number(out, stats, &numbers[i], false);
+	}
+}
+
 void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
 	struct quiver_stats stats = { .size = sizeof(stats) };
+	struct mount_stats mount_stats;
 
 	get_stats(fs, &stats);
+	get_mount_stats(fs, &mount_stats);
 	stats_identity(fs, &stats, out);
-	for (size_t i = 0; i < COUNT(gauges); i++) {
-		fprintf(out, "%s ", gauges[i].key);
-		put_number(out, &stats, &gauges[i], false);
-	}
+	stats_numbers(out, &stats, gauges, COUNT(gauges));
 	if (space != NULL) {
 		fprintf(out, "slots_before_growth %" PRIu64 "\n", space->slots_free);
 		fprintf(out, "disk_bytes %" PRIu64 "\n", space->total_bytes);
 		fprintf(out, "disk_available_bytes %" PRIu64 "\n", space->available_bytes);
 	}
-	for (size_t i = 0; i < COUNT(counters); i++) {
-		fprintf(out, "%s ", counters[i].key);
-		put_number(out, &stats, &counters[i], false);
-	}
+	stats_numbers(out, &stats, counters, COUNT(counters));
+	stats_numbers(out, &mount_stats, mount_counters, COUNT(mount_counters));
 	for (size_t i = 0; i < COUNT(latencies); i++)
 		stats_latency(out, latencies[i].key,
 		              (const void *)((const char *)&stats + latencies[i].offset));
@@ -254,7 +276,7 @@ static void metric_u64(struct fs *fs, FILE *out, const char *name, const char *h
 	fprintf(out, "%" PRIu64 "\n", value);
 }
 
-static void metric_numbers(struct fs *fs, FILE *out, const struct quiver_stats *stats,
+static void metric_numbers(struct fs *fs, FILE *out, const void *stats,
                            const struct number *numbers, size_t count, const char *type)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -328,8 +350,10 @@ static void metric_jobs(struct fs *fs, FILE *out)
 void show_metrics(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
 	struct quiver_stats stats = { .size = sizeof(stats) };
+	struct mount_stats mount_stats;
 
 	get_stats(fs, &stats);
+	get_mount_stats(fs, &mount_stats);
 	metric_info(fs, &stats, out);
 	metric_numbers(fs, out, &stats, gauges, COUNT(gauges), "gauge");
 	if (space != NULL) {
@@ -342,6 +366,7 @@ void show_metrics(struct fs *fs, FILE *out, const struct quiver_space *space)
 	}
 	metric_jobs(fs, out);
 	metric_numbers(fs, out, &stats, counters, COUNT(counters), "counter");
+	metric_numbers(fs, out, &mount_stats, mount_counters, COUNT(mount_counters), "counter");
 	for (size_t i = 0; i < COUNT(latencies); i++)
 		metric_latency(fs, out, &latencies[i],
 		               (const void *)((const char *)&stats + latencies[i].offset));

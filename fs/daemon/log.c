@@ -3,9 +3,13 @@
  */
 #include "fs/daemon/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,54 +23,164 @@
 /* Lines of log_report in one second. */
 #define REPORTS_PER_SECOND_MAX 10u
 
+/* How long the end waits for a log that is slow, or stands still. */
+#define LAST_LINES_TIMEOUT_MS 1000u
+/* How often the thread that waits for stderr looks whether it shall go on doing so. */
+#define LOOK_AGAIN_MS 100
+
 /* Whether the journal reads standard error; set before any thread starts. */
 static bool journal_reads;
 
 static struct {
 	pthread_mutex_t lock;
-	bool syslog; /* lock */
 	bool mounted; /* lock */
 	char last_fuse[256]; /* lock */
 	time_t second; /* lock; the one that `reports` counts */
 	unsigned reports; /* lock */
 } log_state = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* One whole line in one write, so that lines of several threads do not mix. */
-static void put_line(bool to_syslog, int priority, const char *line)
+/* Who writes the lines. */
+enum writer {
+	WRITER_EVERYBODY,
+	WRITER_THREAD,
+	WRITER_NOBODY, /* at the end, of a log that stands still */
+};
+
+static struct log_queue queue; /* used from log_start on */
+static pthread_t thread; /* log_start's and log_stop's */
+static _Atomic enum writer writer;
+static _Atomic bool to_syslog;
+
+/* Wait until stderr takes something. False where the line shall go to syslog after all, or
+ * nowhere. */
+static bool stderr_is_ready(void)
 {
-	if (to_syslog) {
-		syslog(priority, "%s", line);
-		return;
+	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	while (!atomic_load(&to_syslog) && atomic_load(&writer) != WRITER_NOBODY) {
+		if (poll(&fd, 1, LOOK_AGAIN_MS) > 0)
+			return true; /* or it is gone, as write(2) will say */
 	}
-	if (journal_reads ? fprintf(stderr, "<%d>quiverfs: %s\n", priority, line) < 0
-	                  : fprintf(stderr, "quiverfs: %s\n", line) < 0)
-		return; /* stderr is gone: there is nobody left to tell */
+	return false;
 }
 
-static bool uses_syslog(void)
+/* One whole line in one write, so that lines of several threads do not mix. stdio is left alone:
+ * exit(3) would wait for its lock. Whether it need not be tried elsewhere. */
+static bool write_line(int priority, const char *line)
 {
-	bool result;
+	char text[LOG_QUEUE_LINE_BYTES + 32];
+	size_t length, done = 0;
 
-	pthread_mutex_lock(&log_state.lock);
-	result = log_state.syslog;
-	pthread_mutex_unlock(&log_state.lock);
-	return result;
+	if (journal_reads)
+		(void)snprintf(text, sizeof(text), "<%d>quiverfs: %s\n", priority, line);
+	else
+		(void)snprintf(text, sizeof(text), "quiverfs: %s\n", line);
+	length = strlen(text);
+	while (done < length) {
+		ssize_t wrote;
+
+		if (!stderr_is_ready())
+			return done > 0;
+		wrote = write(STDERR_FILENO, text + done, length - done);
+		if (wrote >= 0)
+			done += (size_t)wrote;
+		else if (errno != EINTR && errno != EAGAIN)
+			return true; /* stderr is gone: there is nobody left to tell */
+	}
+	return true;
+}
+
+static void put_line(int priority, const char *line)
+{
+	if (!atomic_load(&to_syslog) && write_line(priority, line))
+		return;
+	if (atomic_load(&to_syslog))
+		syslog(priority, "%s", line);
+}
+
+static void say(int priority, bool refusal, const char *line)
+{
+	enum writer who = atomic_load(&writer);
+
+	if (who == WRITER_THREAD)
+		log_queue_add(&queue, priority, refusal, line);
+	else if (who == WRITER_EVERYBODY)
+		put_line(priority, line);
+}
+
+static void *write_lines(void *arg)
+{
+	struct log_queue_line line;
+
+	(void)arg;
+	(void)pthread_setname_np(pthread_self(), "quiverfs-log"); /* for people only */
+	while (log_queue_peek(&queue, &line)) {
+		put_line(line.priority, line.text);
+		log_queue_pop(&queue);
+	}
+	return NULL;
+}
+
+/*
+ * Have a pipe or a terminal refuse what it cannot take at once, also from libfuse, which writes some
+ * of its messages there by itself, and from fusermount3. The flag belongs to the open file, which
+ * others share, so it is opened again. Where that is not allowed, or has no meaning, it stays.
+ */
+static void open_stderr_again(void)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(STDERR_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO)))
+		return;
+	fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)dup2(fd, STDERR_FILENO); /* it cannot fail, and if it did stderr would be as it was */
+	(void)close(fd); /* nothing was written */
+}
+
+int log_start(struct log_queue **lines)
+{
+	int err = log_queue_init(&queue);
+
+	if (err == 0)
+		err = -pthread_create(&thread, NULL, write_lines, NULL);
+	if (err != 0)
+		return err;
+	open_stderr_again();
+	atomic_store(&writer, WRITER_THREAD);
+	*lines = &queue;
+	return 0;
+}
+
+void log_stop(void)
+{
+	if (atomic_load(&writer) != WRITER_THREAD)
+		return;
+	log_queue_end(&queue);
+	if (log_queue_wait(&queue, LAST_LINES_TIMEOUT_MS)) {
+		(void)pthread_join(thread, NULL); /* it ends by itself */
+		atomic_store(&writer, WRITER_EVERYBODY);
+	} else {
+		atomic_store(&writer, WRITER_NOBODY);
+	}
 }
 
 void log_line(int priority, const char *format, ...)
 {
-	char line[1024];
+	char line[LOG_QUEUE_LINE_BYTES];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	put_line(uses_syslog(), priority, line);
+	say(priority, false, line);
 }
 
 void log_report(const char *line)
 {
-	bool show, last, to_syslog;
+	bool show, last;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -78,20 +192,18 @@ void log_report(const char *line)
 	log_state.reports++;
 	show = log_state.reports <= REPORTS_PER_SECOND_MAX;
 	last = log_state.reports == REPORTS_PER_SECOND_MAX;
-	to_syslog = log_state.syslog;
 	pthread_mutex_unlock(&log_state.lock);
 	if (show)
-		put_line(to_syslog, LOG_WARNING, line);
+		say(LOG_WARNING, true, line);
 	if (last)
-		put_line(to_syslog, LOG_WARNING,
-		         "more of these within a second: see control/errors");
+		say(LOG_WARNING, true, "more of these within a second: see control/errors");
 }
 
 /* libfuse's hook. */
 static void fuse_line(enum fuse_log_level level, const char *format, va_list args)
 {
 	char line[sizeof(log_state.last_fuse)];
-	bool show, to_syslog;
+	bool show;
 	size_t length;
 
 	vsnprintf(line, sizeof(line), format, args);
@@ -102,10 +214,9 @@ static void fuse_line(enum fuse_log_level level, const char *format, va_list arg
 	if (level <= FUSE_LOG_INFO)
 		memcpy(log_state.last_fuse, line, length + 1);
 	show = log_state.mounted;
-	to_syslog = log_state.syslog;
 	pthread_mutex_unlock(&log_state.lock);
 	if (show)
-		put_line(to_syslog, (int)level, line);
+		say((int)level, false, line);
 }
 
 /* Whether standard error is the stream to the journal that the environment names by
@@ -138,10 +249,10 @@ void log_mounted(void)
 
 void log_to_syslog(void)
 {
+	if (atomic_load(&writer) == WRITER_THREAD)
+		(void)log_queue_wait(&queue, LAST_LINES_TIMEOUT_MS); /* then syslog has the rest */
 	openlog("quiverfs", LOG_PID, LOG_DAEMON);
-	pthread_mutex_lock(&log_state.lock);
-	log_state.syslog = true;
-	pthread_mutex_unlock(&log_state.lock);
+	atomic_store(&to_syslog, true);
 }
 
 void log_last_fuse(char *to, size_t room)

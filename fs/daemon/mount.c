@@ -227,6 +227,12 @@ static int serve(struct server *server)
 		return give_up(server, "signals cannot be set up");
 	if (privileges_drop() < 0)
 		return give_up(server, "the daemon's privileges cannot be given up");
+	err = log_start(&server->fs.log);
+	if (err != 0) {
+		snprintf(error.text, sizeof(error.text), "the log cannot be set up: %s",
+		         strerror(-err));
+		return give_up(server, error.text);
+	}
 	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
 	if (err != 0)
 		return give_up_store(server, error.text[0] ? error.text : quiver_strerror(err));
@@ -288,6 +294,7 @@ static int fork_and_serve(struct server *server)
 	}
 	probe_close(&prober);
 	status = serve(server);
+	log_stop();
 	probe_close(&server->pipe);
 	if (!server->foreground)
 		exit(status);

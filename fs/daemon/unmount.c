@@ -144,9 +144,18 @@ static int run_fusermount(const char *mount_point, const char *flags)
 		const char **from;
 		char *const *to; /* posix_spawnp does not change them */
 	} words = { .from = argv };
+	posix_spawn_file_actions_t actions;
 	pid_t pid;
-	int err = posix_spawnp(&pid, FUSERMOUNT, NULL, NULL, words.to, environ);
+	int err;
 
+	err = posix_spawn_file_actions_init(&actions);
+	if (err != 0)
+		return -err;
+	/* It must not wait for who reads the log. What it says without -q is our own errno. */
+	err = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	if (err == 0)
+		err = posix_spawnp(&pid, FUSERMOUNT, &actions, NULL, words.to, environ);
+	(void)posix_spawn_file_actions_destroy(&actions); /* always 0 */
 	return err ? -err : wait_for(pid);
 }
 

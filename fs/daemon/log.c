@@ -25,6 +25,8 @@
 
 /* How long the end waits for a log that is slow, or stands still. */
 #define LAST_LINES_TIMEOUT_MS 1000u
+/* A few lines, and what syslog(3) takes; thread-local data are in it, too. */
+#define STACK_BYTES (1u << 18)
 /* How often the thread that waits for stderr looks whether it shall go on doing so. */
 #define LOOK_AGAIN_MS 100
 
@@ -140,12 +142,26 @@ static void open_stderr_again(void)
 	(void)close(fd); /* nothing was written */
 }
 
+static int start_thread(void)
+{
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err != 0)
+		return -err;
+	err = pthread_attr_setstacksize(&attr, STACK_BYTES);
+	if (err == 0)
+		err = pthread_create(&thread, &attr, write_lines, NULL);
+	(void)pthread_attr_destroy(&attr); /* always 0 */
+	return -err;
+}
+
 int log_start(struct log_queue **lines)
 {
 	int err = log_queue_init(&queue);
 
 	if (err == 0)
-		err = -pthread_create(&thread, NULL, write_lines, NULL);
+		err = start_thread();
 	if (err != 0)
 		return err;
 	open_stderr_again();

@@ -230,7 +230,7 @@ static int serve(struct server *server)
 	err = log_start(&server->fs.log);
 	if (err != 0) {
 		snprintf(error.text, sizeof(error.text), "the log cannot be set up: %s",
-		         strerror(-err));
+		         quiver_strerror(err));
 		return give_up(server, error.text);
 	}
 	err = quiver_open(server->store_path, &options, &server->fs.store, &error);

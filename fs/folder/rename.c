@@ -164,11 +164,19 @@ static void scratch_to_view(fuse_req_t req, const char *name, const char *to_nam
 static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigned flags)
 {
 	struct rename_op op = rename_begin(req, to, flags);
+	const char *lacks = NULL;
 
 	op.from = from;
-	if (!fs_of(req)->can_rename ||
-	    !(quiver_capabilities(fs_of(req)->store) & QUIVER_HAS_RENAME))
-		reply_error(req, -EXDEV); /* mv copies instead */
+	if (!(quiver_capabilities(fs_of(req)->store) & QUIVER_HAS_RENAME))
+		lacks = "this kind of store cannot";
+	else if (!fs_of(req)->can_rename)
+		lacks = "Linux can from 6.16 on";
+	/* mv copies instead. */
+	if (lacks != NULL)
+		reply_error(req, refuse(fs_of(req), -EXDEV,
+		                        "vector %" PRIu64 ": not renamed to %" PRIu64
+		                        ", %s; copy and remove it, as mv does",
+		                        from, to, lacks));
 	else
 		start(&op);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/caller.h"
 #include "fs/base/reply.h"
 
 static struct attempt *attempt_of(struct work *work)
@@ -21,7 +22,9 @@ static void run_copy(struct work *work)
 {
 	struct attempt *attempt = attempt_of(work);
 
+	caller_uid = fuse_req_ctx(attempt->req)->uid;
 	(void)attempt->answer(attempt, true); /* always answers */
+	caller_uid = CALLER_NOBODY;
 	end(attempt);
 	free(attempt);
 }
@@ -49,7 +52,9 @@ static void run_in_place(struct work *work)
 {
 	struct attempt *attempt = attempt_of(work);
 
+	caller_uid = fuse_req_ctx(attempt->req)->uid;
 	(void)attempt->answer(attempt, true); /* always answers; may be gone now */
+	caller_uid = CALLER_NOBODY;
 }
 
 void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind)

@@ -3,21 +3,37 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "fs/base/caller.h"
+#include "fs/base/clock.h"
 #include "fs/base/printable.h"
+
+/* "2026-01-31T12:00:00Z ", which two lines that say the same differ in. */
+#define STAMP_BYTES 21u
+/* A fault that is met again is told to the log when so much time has gone by. */
+#define TELL_AGAIN_NS (INT64_C(60) * 1000000000)
+
+/* Places are filled one by one; once all are, one is taken over. */
+struct lines {
+	char *text[ERRORS_LINES]; /* NULL for want of memory, too */
+	uint64_t order[ERRORS_LINES]; /* greater: newer */
+	uid_t uid[ERRORS_LINES];
+	int64_t told_ns[ERRORS_LINES]; /* to the sink; of faults */
+	unsigned count;
+};
 
 struct errors {
 	pthread_mutex_t lock;
-	char *lines[ERRORS_LINES]; /* lock; that of number n at n % ERRORS_LINES, or NULL */
-	_Atomic uint64_t total; /* changed under the lock */
-	void (*sink)(const char *line); /* constant */
+	struct lines refusals; /* lock */
+	struct lines faults; /* lock */
+	uint64_t total; /* lock; ever added, which is the order of the next */
+	errors_sink *sink; /* constant */
 };
 
-int errors_new(void (*sink)(const char *line), struct errors **errors)
+int errors_new(errors_sink *sink, struct errors **errors)
 {
 	struct errors *e = calloc(1, sizeof(*e));
 
@@ -38,19 +54,79 @@ void errors_free(struct errors *errors)
 	free(errors);
 }
 
+/* How many of the lines are of this user. */
+static unsigned lines_of(const struct lines *lines, uid_t uid)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < lines->count; i++)
+		count += lines->uid[i] == uid;
+	return count;
+}
+
+/* The place for a line of `uid`: a free one, or that of the oldest line of who has most, the new
+ * one counted in. */
+static unsigned place_for(struct lines *lines, uid_t uid)
+{
+	unsigned best = 0, most = 0;
+
+	if (lines->count < ERRORS_LINES)
+		return lines->count++;
+	for (unsigned i = 0; i < lines->count; i++) {
+		unsigned count = lines_of(lines, lines->uid[i]) + (lines->uid[i] == uid);
+
+		if (count > most || (count == most && lines->order[i] < lines->order[best])) {
+			best = i;
+			most = count;
+		}
+	}
+	return best;
+}
+
+/* The place of a line that says the same, or ERRORS_LINES. */
+static unsigned place_of_same(const struct lines *lines, const char *line)
+{
+	unsigned i;
+
+	if (strlen(line) < STAMP_BYTES)
+		return ERRORS_LINES;
+	for (i = 0; i < lines->count; i++) {
+		if (lines->text[i] != NULL && strlen(lines->text[i]) >= STAMP_BYTES &&
+		    strcmp(lines->text[i] + STAMP_BYTES, line + STAMP_BYTES) == 0)
+			return i;
+	}
+	return ERRORS_LINES;
+}
+
+/* Put a line there. The lock is held. */
+static void put(struct errors *errors, struct lines *lines, unsigned place, const char *line)
+{
+	free(lines->text[place]);
+	lines->text[place] = strdup(line); /* without memory the line is for the sink alone */
+	lines->order[place] = errors->total++;
+	lines->uid[place] = caller_uid;
+}
+
 void errors_from_store(void *arg, const char *line)
 {
 	struct errors *errors = arg;
-	char *copy = strdup(line); /* without memory the line is for the sink alone */
-	char **place;
+	struct lines *faults = &errors->faults;
+	int64_t now = clock_steady_ns();
+	unsigned place;
+	bool again, tell;
 
 	pthread_mutex_lock(&errors->lock);
-	place = &errors->lines[errors->total++ % ERRORS_LINES];
-	free(*place);
-	*place = copy;
+	place = place_of_same(faults, line);
+	again = place < ERRORS_LINES;
+	if (!again)
+		place = place_for(faults, caller_uid);
+	put(errors, faults, place, line);
+	tell = !again || now - faults->told_ns[place] >= TELL_AGAIN_NS;
+	if (tell)
+		faults->told_ns[place] = now;
 	pthread_mutex_unlock(&errors->lock);
-	if (errors->sink != NULL)
-		errors->sink(line);
+	if (errors->sink != NULL && tell)
+		errors->sink(line, true, caller_uid);
 }
 
 void errors_addv(struct errors *errors, const char *format, va_list args)
@@ -69,35 +145,78 @@ void errors_addv(struct errors *errors, const char *format, va_list args)
 		if ((unsigned char)*c < 0x80 && !is_printable(*c))
 			*c = '?';
 	}
-	errors_from_store(errors, line);
+	pthread_mutex_lock(&errors->lock);
+	put(errors, &errors->refusals, place_for(&errors->refusals, caller_uid), line);
+	pthread_mutex_unlock(&errors->lock);
+	if (errors->sink != NULL)
+		errors->sink(line, false, caller_uid);
+}
+
+/* A line, and its place in the order. */
+struct shown {
+	uint64_t order;
+	const char *text;
+};
+
+static unsigned collect(const struct lines *lines, struct shown *shown)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < lines->count; i++) {
+		if (lines->text[i] != NULL)
+			shown[count++] = (struct shown){ lines->order[i], lines->text[i] };
+	}
+	return count;
+}
+
+static int compare_order(const void *left, const void *right)
+{
+	const struct shown *a = left, *b = right;
+
+	return a->order < b->order ? -1 : a->order > b->order;
 }
 
 void errors_show(struct errors *errors, FILE *out)
 {
-	pthread_mutex_lock(&errors->lock);
-	for (uint64_t i = 0; i < ERRORS_LINES; i++) {
-		/* A name or a path in a message may hold anything. */
-		char *line = errors->lines[(errors->total + i) % ERRORS_LINES];
+	struct shown shown[2 * ERRORS_LINES];
+	unsigned count;
 
-		for (const char *c = line; c != NULL && *c != '\0'; c++)
+	pthread_mutex_lock(&errors->lock);
+	count = collect(&errors->refusals, shown);
+	count += collect(&errors->faults, shown + count);
+	qsort(shown, count, sizeof(shown[0]), compare_order);
+	for (unsigned i = 0; i < count; i++) {
+		/* A name or a path in a message may hold anything. */
+		for (const char *c = shown[i].text; *c != '\0'; c++)
 			fputc(is_printable(*c) ? *c : '?', out);
-		if (line != NULL)
-			fputc('\n', out);
+		fputc('\n', out);
 	}
 	pthread_mutex_unlock(&errors->lock);
+}
+
+static void clear(struct lines *lines)
+{
+	for (unsigned i = 0; i < lines->count; i++) {
+		free(lines->text[i]);
+		lines->text[i] = NULL;
+	}
+	lines->count = 0;
 }
 
 void errors_clear(struct errors *errors)
 {
 	pthread_mutex_lock(&errors->lock);
-	for (unsigned i = 0; i < ERRORS_LINES; i++) {
-		free(errors->lines[i]);
-		errors->lines[i] = NULL;
-	}
+	clear(&errors->refusals);
+	clear(&errors->faults);
 	pthread_mutex_unlock(&errors->lock);
 }
 
 uint64_t errors_total(struct errors *errors)
 {
-	return atomic_load(&errors->total);
+	uint64_t total;
+
+	pthread_mutex_lock(&errors->lock);
+	total = errors->total;
+	pthread_mutex_unlock(&errors->lock);
+	return total;
 }

@@ -77,7 +77,11 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	                     .store = store_reserve,
 	                     .place = CONTROL_SYNC },
 	AT(TREE_AUTOCOMPACT_PERCENT) = SETTABLE(autocompact_percent, CONTROL_HERE),
-	AT(TREE_ERRORS) = SETTABLE(errors, CONTROL_HERE),
+	/* The owner's: IDs and names of others are in it. */
+	AT(TREE_ERRORS) = { .mode = 0600,
+	                    .show = show_errors,
+	                    .store = store_errors,
+	                    .place = CONTROL_HERE },
 	AT(TREE_STATS) = READABLE_SPACE(stats),
 	AT(TREE_METRICS) = READABLE_SPACE(metrics),
 	AT(TREE_DIM) = READABLE(dim),

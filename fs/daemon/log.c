@@ -20,8 +20,12 @@
 
 #include <fuse_log.h>
 
-/* Lines of log_report in one second. */
-#define REPORTS_PER_SECOND_MAX 10u
+/* Lines of log_report in one second: faults; refusals, and how many of those one user gets; how many
+ * users are counted, beyond whom only the bound for all holds. */
+#define FAULTS_PER_SECOND_MAX 10u
+#define REFUSALS_PER_SECOND_MAX 20u
+#define REFUSALS_OF_USER_MAX 10u
+#define USERS_COUNTED 16u
 
 /* How long the end waits for a log that is slow, or stands still. */
 #define LAST_LINES_TIMEOUT_MS 1000u
@@ -37,8 +41,12 @@ static struct {
 	pthread_mutex_t lock;
 	bool mounted; /* lock */
 	char last_fuse[256]; /* lock */
-	time_t second; /* lock; the one that `reports` counts */
-	unsigned reports; /* lock */
+	time_t second; /* lock; the one that is counted */
+	unsigned faults, refusals; /* lock */
+	struct {
+		uid_t uid;
+		unsigned refusals;
+	} users[USERS_COUNTED]; /* lock; filled from the first on */
 } log_state = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Who writes the lines. */
@@ -194,25 +202,51 @@ void log_line(int priority, const char *format, ...)
 	say(priority, false, line);
 }
 
-void log_report(const char *line)
+/* How many refusals this user has had in this second, with the one that comes. The lock is held. */
+static unsigned count_of_user(uid_t uid)
 {
-	bool show, last;
+	for (unsigned i = 0; i < USERS_COUNTED; i++) {
+		if (log_state.users[i].refusals == 0)
+			log_state.users[i].uid = uid;
+		if (log_state.users[i].uid == uid)
+			return ++log_state.users[i].refusals;
+	}
+	return 1;
+}
+
+/* Whether there is room for one more in this second: 1, 0, or -1 where there was the last time. */
+static int room_for(bool fault, uid_t uid)
+{
+	unsigned count, max, count_user = 0;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	pthread_mutex_lock(&log_state.lock);
 	if (now.tv_sec != log_state.second) {
 		log_state.second = now.tv_sec;
-		log_state.reports = 0;
+		log_state.faults = log_state.refusals = 0;
+		memset(log_state.users, 0, sizeof(log_state.users));
 	}
-	log_state.reports++;
-	show = log_state.reports <= REPORTS_PER_SECOND_MAX;
-	last = log_state.reports == REPORTS_PER_SECOND_MAX;
+	max = fault ? FAULTS_PER_SECOND_MAX : REFUSALS_PER_SECOND_MAX;
+	if (!fault)
+		count_user = count_of_user(uid);
+	/* What a user has too many of takes nothing of what there is for all. */
+	if (count_user <= REFUSALS_OF_USER_MAX)
+		count = fault ? ++log_state.faults : ++log_state.refusals;
+	else
+		count = max + (count_user > REFUSALS_OF_USER_MAX + 1 ? 2 : 1);
 	pthread_mutex_unlock(&log_state.lock);
-	if (show)
-		say(LOG_WARNING, true, line);
-	if (last)
-		say(LOG_WARNING, true, "more of these within a second: see control/errors");
+	return count <= max ? 1 : count == max + 1 ? -1 : 0;
+}
+
+void log_report(const char *line, bool fault, uid_t uid)
+{
+	int room = room_for(fault, uid);
+
+	if (room > 0)
+		say(fault ? LOG_ERR : LOG_WARNING, !fault, line);
+	else if (room < 0)
+		say(LOG_WARNING, !fault, "more of these within a second: see control/errors");
 }
 
 /* libfuse's hook. */

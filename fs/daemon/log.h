@@ -10,7 +10,9 @@
 #ifndef LOG_H
 #define LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <syslog.h>
 
 #include "fs/base/log_queue.h"
@@ -41,8 +43,9 @@ void log_to_syslog(void);
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For errors_new: the refusals and faults that go to control/errors
- * too. A flood of them is cut short; control/errors has the rest. */
-void log_report(const char *line);
+ * too. A flood of them is cut short, of refusals and of faults by itself, and of refusals that of
+ * each user; control/errors has the rest. */
+void log_report(const char *line, bool fault, uid_t uid);
 
 /* The last thing libfuse complained about, "" where it did not, without its
  * newline. */

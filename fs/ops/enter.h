@@ -9,12 +9,15 @@
  *     request of that ring can come after the thread's last, so none is missed.
  *   - fs->transport becomes what the request really came by, since libfuse falls back to
  *     /dev/fuse by itself where it cannot set up a ring.
+ *
+ * And at each request: whose it is (fs/base/caller.h).
  */
 #ifndef ENTER_H
 #define ENTER_H
 
 #include <stdbool.h>
 
+#include "fs/base/caller.h"
 #include "fs/base/fs.h"
 
 /* Before any thread calls `enter`. -EAGAIN, -ENOMEM. */
@@ -29,6 +32,7 @@ static inline void enter(fuse_req_t req)
 {
 	if (__builtin_expect(!enter_done, 0))
 		enter_first(req);
+	caller_uid = fuse_req_ctx(req)->uid;
 }
 
 #endif

@@ -57,6 +57,7 @@ struct handle {
 	struct shard_lock *lock; /* constant; of the node's shard */
 	struct handle *next, *prev; /* shard lock */
 	pid_t tid; /* the thread that opened it */
+	uid_t uid; /* constant; and whose it was: pays for the stage, whoever writes */
 	bool writable;
 	bool durable; /* O_SYNC or O_DSYNC: commits are on stable storage */
 	bool exclusive; /* shard lock; O_EXCL: its first commit must be the first */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/caller.h"
 #include "fs/base/clock.h"
 #include "fs/vector/proven.h"
 #include "fs/vector/stage.h"
@@ -226,6 +227,7 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, stru
 	if (h == NULL)
 		return -ENOMEM;
 	h->tid = tid;
+	h->uid = caller_uid;
 	err = version_get(fs, id, flags, &version);
 	if (err != 0)
 		goto out;
@@ -265,6 +267,7 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool
 	if (h == NULL)
 		return -ENOMEM;
 	h->tid = tid;
+	h->uid = caller_uid;
 	h->writable = true;
 	if (pin) {
 		err = version_get(fs, id, flags, &h->version);

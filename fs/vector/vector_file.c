@@ -7,6 +7,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/caller.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/vector/gone.h"
@@ -275,8 +276,10 @@ static int vector_release_answer(struct attempt *attempt, bool may_wait)
 		(struct handle *)(void *)((char *)attempt - offsetof(struct handle, release));
 	struct fs *fs = attempt->fs;
 	fuse_req_t req = attempt->req;
-	int err = h->writable ? stage_commit(fs, h, STAGE_RELEASE, may_wait) : 0;
+	int err;
 
+	caller_uid = h->uid;
+	err = h->writable ? stage_commit(fs, h, STAGE_RELEASE, may_wait) : 0;
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	node_close(fs, h);

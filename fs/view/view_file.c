@@ -8,6 +8,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/caller.h"
 #include "fs/base/reply.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
@@ -406,6 +407,8 @@ static int view_release_answer(struct attempt *attempt, bool may_wait)
 
 	if (h->vector != NULL && !may_wait)
 		return -EAGAIN;
+	if (h->vector != NULL)
+		caller_uid = h->vector->uid;
 	(void)view_commit(fs, h, STAGE_RELEASE);
 	view_detach(fs, h);
 	reply_error(req, 0);

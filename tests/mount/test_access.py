@@ -143,6 +143,56 @@ def test_a_users_own_vectors_are_his(stores, stranger, rng):
     assert mnt.ids() == {1}
 
 
+def test_refusals_of_one_user_hide_nobody_elses_and_no_fault(stores, stranger, rng):
+    mnt = stores.mount(check=False)
+    row = rng.randbytes(mnt.size)
+    for vector in range(20):
+        mnt.put(vector, rng.randbytes(mnt.size))
+    mnt.put(20, row)
+    mnt.unmount()
+    with open(mnt.store.path / "vectors.npy", "r+b") as file:
+        file.seek(file.read().index(row))
+        file.write(bytes([row[0] ^ 4]))
+    mnt = stores.mount(mnt.store, options=["allow_other"], check=False)
+    os.chmod(mnt.vectors, 0o777)
+    flood(stranger, mnt, "a", 40)  # more than the log takes in a second
+    with refused(errno.EIO):
+        mnt.get(20)
+    with refused(errno.EPERM):
+        os.mkdir(mnt.vectors / "of-root")
+    flood(stranger, mnt, "b", 300)
+    lines = mnt.errors()
+    assert len(lines) == 257
+    fault, = [line for line in lines if "vector 20: slot" in line]
+    assert any("of-root: directories" in line for line in lines)
+    assert "b300: directories" in lines[-1]
+    until(lambda: fault in mnt.log_text() and "of-root: directories" in mnt.log_text(),
+          "the log lacks what matters")
+    mnt.forget_errors()
+
+
+def flood(stranger, mnt, name, count):
+    for number in range(1, count + 1):
+        with refused(errno.EPERM):
+            stranger.call("mkdir", mnt.vectors / f"{name}{number}")
+
+
+def test_what_others_asked_for_is_for_the_owner_alone(stores, stranger, tmp):
+    mnt = stores.mount(options=["allow_other"])
+    with refused(errno.EPERM):
+        os.mkdir(mnt.vectors / "secret")
+    assert os.stat(mnt.control_folder / "errors").st_mode & 0o7777 == 0o600
+    with refused(errno.EACCES):
+        stranger.read(mnt.control_folder / "errors")
+    # all else that tells how the mount does is for everybody
+    tmp.chmod(0o755)
+    done = run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", QUIVERFS,
+               "status", mnt.point)
+    assert b"mounted" in done.stdout and b"secret" not in done.stdout
+    assert b"secret" in run(QUIVERFS, "status", mnt.point).stdout
+    mnt.forget_errors()
+
+
 # ---- the daemon -----------------------------------------------------------------
 
 

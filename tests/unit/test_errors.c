@@ -1,25 +1,29 @@
 /* What control/errors reads: the mount's own lines and those of its store. */
 #include "unit.h"
 
+#include "fs/base/caller.h"
 #include "fs/base/errors.h"
 
 #define STAMP_BYTES 21 /* "2026-01-31T12:00:00Z " */
 
 static char last_line[ERRORS_LINE_BYTES];
-static int sink_calls;
+static int sink_calls, sink_faults;
+static uid_t sink_uid;
 
-static void keep_last(const char *line)
+static void keep_last(const char *line, bool fault, uid_t uid)
 {
 	assert_true(strlen(line) < sizeof(last_line));
 	memcpy(last_line, line, strlen(line) + 1);
 	sink_calls++;
+	sink_faults += fault;
+	sink_uid = uid;
 }
 
 static int setup(void **state)
 {
 	struct errors *errors = NULL;
 
-	sink_calls = 0;
+	sink_calls = sink_faults = 0;
 	assert_int_equal(errors_new(keep_last, &errors), 0);
 	*state = errors;
 	return 0;
@@ -100,6 +104,91 @@ static void the_oldest_lines_make_room(void **state)
 	free(text);
 }
 
+/* How many lines of `text` have `part` in them. */
+static unsigned count_lines(const char *text, const char *part)
+{
+	unsigned count = 0;
+
+	for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part))
+		count++;
+	return count;
+}
+
+static void refusals_push_no_fault_out(void **state)
+{
+	struct errors *errors = *state;
+	char *text;
+
+	errors_from_store(errors, "2026-01-31T12:00:00Z slot 3: checksum");
+	for (unsigned i = 0; i < 10 * ERRORS_LINES; i++)
+		add(errors, "refused %u", i);
+	errors_from_store(errors, "2026-01-31T12:00:00Z slot 4: checksum");
+	text = text_of(errors);
+	assert_int_equal(count_lines(text, "refused"), ERRORS_LINES);
+	assert_int_equal(strncmp(text, "2026-01-31T12:00:00Z slot 3: checksum\n", 38), 0);
+	assert_string_equal(text + strlen(text) - 38, "2026-01-31T12:00:00Z slot 4: checksum\n");
+	assert_int_equal(sink_faults, 2);
+	free(text);
+}
+
+static void one_users_lines_push_out_nobody_elses(void **state)
+{
+	struct errors *errors = *state;
+	char *text;
+
+	caller_uid = 7;
+	for (unsigned i = 0; i < 100; i++)
+		add(errors, "seven %u.", i);
+	errors_from_store(errors, "2026-01-31T12:00:00Z fault of seven");
+	assert_int_equal(sink_uid, 7);
+	caller_uid = 8;
+	for (unsigned i = 0; i < 1000; i++) {
+		char line[64];
+
+		add(errors, "eight %u.", i);
+		(void)snprintf(line, sizeof(line), "2026-01-31T12:00:00Z fault of eight %u.", i);
+		errors_from_store(errors, line);
+	}
+	text = text_of(errors);
+	assert_int_equal(count_lines(text, "seven"), 101);
+	assert_int_equal(count_lines(text, " eight "), ERRORS_LINES - 100 + ERRORS_LINES - 1);
+	assert_non_null(strstr(text, "Z eight 844.")); /* the newest of theirs */
+	assert_null(strstr(text, "Z eight 843."));
+	free(text);
+	/* Who comes later has as much room as the others. */
+	caller_uid = 9;
+	for (unsigned i = 0; i < 1000; i++)
+		add(errors, "nine %u.", i);
+	text = text_of(errors);
+	assert_in_range(count_lines(text, "seven"), 85, 87);
+	assert_in_range(count_lines(text, "Z eight"), 85, 86);
+	assert_in_range(count_lines(text, "Z nine"), 85, 86);
+	free(text);
+	caller_uid = CALLER_NOBODY;
+}
+
+static void a_fault_that_is_met_again_is_one_line(void **state)
+{
+	struct errors *errors = *state;
+	char *text;
+
+	errors_from_store(errors, "2026-01-31T12:00:00Z slot 3: checksum");
+	errors_from_store(errors, "2026-01-31T12:00:00Z slot 4: checksum");
+	for (unsigned i = 0; i < 1000; i++)
+		errors_from_store(errors, "2026-01-31T12:00:01Z slot 3: checksum");
+	text = text_of(errors);
+	assert_string_equal(text, "2026-01-31T12:00:00Z slot 4: checksum\n"
+	                          "2026-01-31T12:00:01Z slot 3: checksum\n");
+	assert_int_equal(sink_calls, 2);
+	assert_int_equal(errors_total(errors), 1002);
+	free(text);
+	errors_from_store(errors, "short"); /* no stamp: as it is */
+	errors_from_store(errors, "short");
+	text = text_of(errors);
+	assert_int_equal(count_lines(text, "short"), 2);
+	free(text);
+}
+
 static void cleared_lines_stay_counted(void **state)
 {
 	struct errors *errors = *state;
@@ -145,6 +234,9 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		CASE(lines_of_both_stand_in_the_order_they_came_in),
 		CASE(the_oldest_lines_make_room),
+		CASE(refusals_push_no_fault_out),
+		CASE(one_users_lines_push_out_nobody_elses),
+		CASE(a_fault_that_is_met_again_is_one_line),
 		CASE(cleared_lines_stay_counted),
 		CASE(a_name_cannot_look_like_a_line),
 	};

@@ -40,6 +40,32 @@ static int may_change(const struct checkpointer *checkpointer, uint64_t id, unsi
 	return health_writable(catalog_of(checkpointer)->health);
 }
 
+/* Slots that were taken: nobody waits for the disk to store into their rows or, with
+ * QUIVER_NOWAIT, to write them. Else -EAGAIN, and they are given back. */
+static int settle_slots(struct checkpointer *checkpointer, const struct commit_op *ops,
+                        size_t count, unsigned flags)
+{
+	struct prefetch *prefetch = &checkpointer->space->prefetch;
+	bool there = true;
+
+	for (size_t i = 0; i < count && there; i++) {
+		if (flags & QUIVER_NOWAIT)
+			there = prefetch_has(prefetch, ops[i].slot);
+		else
+			prefetch_rows(prefetch, ops[i].slot);
+	}
+	for (size_t i = 0; i < count && !there; i++)
+		slots_give(&catalog_of(checkpointer)->slots, ops[i].slot);
+	return there ? 0 : -EAGAIN;
+}
+
+static int take_slot(struct checkpointer *checkpointer, struct commit_op *op, unsigned flags)
+{
+	int r = room_take(checkpointer, 1, flags & QUIVER_NOWAIT, &op->slot);
+
+	return r ? r : settle_slots(checkpointer, op, 1, flags);
+}
+
 int change_put(struct checkpointer *checkpointer, uint64_t id, const void *data,
                const struct quiver_attr *attr, unsigned attr_mask, unsigned flags, uint64_t *lsn)
 {
@@ -57,7 +83,9 @@ int change_put(struct checkpointer *checkpointer, uint64_t id, const void *data,
 	int r = may_change(checkpointer, id, flags);
 
 	if (r == 0)
-		r = room_take(checkpointer, 1, flags & QUIVER_NOWAIT, &op.slot);
+		r = catalog_warm(catalog_of(checkpointer), id, flags);
+	if (r == 0)
+		r = take_slot(checkpointer, &op, flags);
 	if (r)
 		return r;
 	op.bytes_hash = XXH3_64bits(data, bytes_of(checkpointer));
@@ -173,7 +201,7 @@ static int take_batch(struct checkpointer *checkpointer, struct commit_op *ops, 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		ops[i].slot = slots[i];
 	free(slots);
-	return r;
+	return r ? r : settle_slots(checkpointer, ops, count, flags);
 }
 
 int change_put_batch(struct checkpointer *checkpointer, const struct quiver_record *records,
@@ -190,7 +218,10 @@ int change_put_batch(struct checkpointer *checkpointer, const struct quiver_reco
 			r = -EINVAL;
 	if (r || count == 0)
 		return r;
-	r = ops_of(records, count, attr, attr_mask, &request.ops, &request.count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = catalog_warm(catalog_of(checkpointer), records[i].id, flags);
+	if (r == 0)
+		r = ops_of(records, count, attr, attr_mask, &request.ops, &request.count);
 	if (r)
 		return r;
 	r = take_batch(checkpointer, request.ops, request.count, flags);
@@ -219,19 +250,24 @@ int change_remove(struct checkpointer *checkpointer, uint64_t id, unsigned flags
 		.type = WAL_REMOVE, .id = id, .slot = SLOT_NONE, .src_slot = SLOT_NONE
 	};
 	struct commit_request request = { .ops = &op, .count = 1, .flags = flags };
-	int r = commit_submit(checkpointer, &request);
+	int r = may_change(checkpointer, 0, flags);
 
+	if (r == 0)
+		r = catalog_warm(catalog_of(checkpointer), id, flags);
+	if (r == 0)
+		r = commit_submit(checkpointer, &request);
 	if (r == 0 && lsn)
 		*lsn = request.lsn;
 	return r;
 }
 
-/* Copy the bytes of `ref`, which `op` takes from there, to `buffer` of N bytes, checked. */
+/* Copy the bytes of `ref`, which `op` takes from there, to `buffer` of N bytes, checked. `flags`:
+ * as of quiver_ref_verify. */
 static int read_slot(struct checkpointer *checkpointer, const struct quiver_ref *ref,
-                     struct commit_op *op, void *buffer)
+                     struct commit_op *op, unsigned flags, void *buffer)
 {
 	uint64_t n = bytes_of(checkpointer);
-	int r = catalog_ref_verify(catalog_of(checkpointer), ref, 0);
+	int r = catalog_ref_verify(catalog_of(checkpointer), ref, flags);
 
 	if (r == 0)
 		r = catalog_ref_read(catalog_of(checkpointer), ref, 0, n, buffer);
@@ -258,16 +294,18 @@ static int rename_once(struct checkpointer *checkpointer, struct commit_op *op, 
 {
 	struct commit_request request = { .ops = op, .count = 1, .flags = flags };
 	struct quiver_ref ref;
-	int r = catalog_get(catalog_of(checkpointer), op->from, 0, &ref);
+	int r = catalog_get(catalog_of(checkpointer), op->from, flags & QUIVER_NOWAIT, &ref);
 
 	if (r)
 		return r;
-	r = room_take(checkpointer, 1, flags & QUIVER_NOWAIT, &op->slot);
+	r = catalog_warm(catalog_of(checkpointer), op->id, flags);
+	if (r == 0)
+		r = read_slot(checkpointer, &ref, op, flags & QUIVER_NOWAIT, buffer);
+	if (r == 0)
+		r = take_slot(checkpointer, op, flags);
 	if (r)
 		goto unref;
-	r = read_slot(checkpointer, &ref, op, buffer);
-	if (r == 0)
-		r = write_slot(checkpointer, op, buffer);
+	r = write_slot(checkpointer, op, buffer);
 	if (r) {
 		slots_give(&catalog_of(checkpointer)->slots, op->slot);
 		goto unref;
@@ -291,10 +329,9 @@ int change_rename(struct checkpointer *checkpointer, uint64_t from, uint64_t to,
 		return r;
 	if (from == to) {
 		if (flags & QUIVER_NOREPLACE)
-			return catalog_stat(catalog_of(checkpointer), to, 0, NULL, NULL) == 0
-			               ? -EEXIST
-			               : -ENOENT;
-		return catalog_stat(catalog_of(checkpointer), to, 0, NULL, lsn);
+			lsn = NULL;
+		r = catalog_stat(catalog_of(checkpointer), to, flags & QUIVER_NOWAIT, NULL, lsn);
+		return r == 0 && (flags & QUIVER_NOREPLACE) ? -EEXIST : r;
 	}
 	buffer = malloc(bytes_of(checkpointer));
 	if (!buffer)
@@ -322,8 +359,10 @@ int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_sl
 		slots_give(&catalog_of(checkpointer)->slots, to_slot);
 		return r == -EIO ? -EBADMSG : r;
 	}
-	r = read_slot(checkpointer, &ref, &op, buffer);
+	r = read_slot(checkpointer, &ref, &op, 0, buffer);
 	r = r == -EIO ? -EBADMSG : r;
+	if (r == 0)
+		prefetch_rows(&checkpointer->space->prefetch, to_slot);
 	if (r == 0)
 		r = write_slot(checkpointer, &op, buffer);
 	if (r)
@@ -354,7 +393,11 @@ static int commit_attr(struct checkpointer *checkpointer, enum wal_type type, ui
 int change_set_attr(struct checkpointer *checkpointer, uint64_t id, const struct quiver_attr *attr,
                     unsigned mask, unsigned flags)
 {
-	return commit_attr(checkpointer, WAL_SETATTR, id, attr, mask, flags);
+	int r = may_change(checkpointer, 0, flags);
+
+	if (r == 0)
+		r = catalog_warm(catalog_of(checkpointer), id, flags);
+	return r ? r : commit_attr(checkpointer, WAL_SETATTR, id, attr, mask, flags);
 }
 
 int change_set_dir_attr(struct checkpointer *checkpointer, const struct quiver_attr *attr,

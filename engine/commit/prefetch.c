@@ -53,6 +53,7 @@ void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wi
 	/* The first who takes a slot asks. */
 	atomic_init(&prefetch->tail, 0);
 	atomic_init(&prefetch->holes_enough, 0);
+	atomic_init(&prefetch->tail_seen, 0);
 	prefetch->holes_from = prefetch->holes_to = 0;
 	prefetch->asked_ns = 0;
 	prefetch->syncs = 0;
@@ -226,6 +227,63 @@ static void prefetch_edges(const struct column *column, const uint64_t *holes, s
 		add_page(column, &range, edges.last);
 	}
 	will_need(column, range.from, range.to);
+}
+
+static bool has_rows(struct prefetch *prefetch, uint64_t slot)
+{
+	return residency_has_row(&prefetch->catalog->residency, &prefetch->catalog->columns, slot,
+	                         residency_second());
+}
+
+/* Whether what the column has of `slot` begins with a page of its own, or in one that is in
+ * memory. */
+static bool begin_is_resident(const struct column *column, uint64_t slot)
+{
+	struct edges edges = edges_of(column, slot);
+
+	return edges.first == column_row_offset(column, slot) || is_resident(column, edges.first);
+}
+
+/* The same of all of them, for the last slot: the pages behind are new, or were asked for. What was
+ * seen of a page of rows counts for a moment, as in residency.h. */
+static bool tail_is_there(struct prefetch *prefetch, uint64_t slot)
+{
+	const struct columns *columns = &prefetch->catalog->columns;
+	uint64_t page = edges_of(&columns->meta, slot).first / page_bytes();
+	uint64_t mark = page << 32 | residency_second();
+
+	if (atomic_load_explicit(&prefetch->tail_seen, memory_order_relaxed) == mark)
+		return true;
+	if (!begin_is_resident(&columns->ids, slot) || !begin_is_resident(&columns->meta, slot) ||
+	    !begin_is_resident(&columns->vectors, slot))
+		return false;
+	atomic_store_explicit(&prefetch->tail_seen, mark, memory_order_relaxed);
+	return true;
+}
+
+bool prefetch_has(struct prefetch *prefetch, uint64_t slot)
+{
+	const struct column *vectors = &prefetch->catalog->columns.vectors;
+	struct slots_counts counts;
+
+	slots_counts(&prefetch->catalog->slots, &counts);
+	if (slot + 1 >= counts.used)
+		return tail_is_there(prefetch, slot);
+	return has_rows(prefetch, slot) &&
+	       (vectors->row_bytes % page_bytes() == 0 || are_resident(vectors, &slot, 1));
+}
+
+void prefetch_rows(struct prefetch *prefetch, uint64_t slot)
+{
+	const struct columns *columns = &prefetch->catalog->columns;
+	uint8_t row[META_ROW_BYTES];
+	size_t length;
+
+	if (!atomic_load_explicit(&prefetch->catalog->has_hasty, memory_order_relaxed) ||
+	    has_rows(prefetch, slot))
+		return;
+	(void)columns_id(columns, slot);
+	(void)columns_meta_bytes(columns, slot, row, &length); /* the store tells what is wrong */
 }
 
 static void prefetch_holes(struct prefetch *prefetch, const struct slots_counts *counts)

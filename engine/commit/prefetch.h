@@ -6,6 +6,7 @@
 #define QUIVER_PREFETCH_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,9 @@ struct prefetch {
 	struct wishes *wishes; /* not owned */
 	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
 	_Atomic uint64_t holes_enough; /* who takes a slot from this one on asks for more holes */
+	/* The page of meta.npy that was in memory when the last slot was taken, and the second of
+	 * that. A hint. */
+	_Atomic uint64_t tail_seen;
 	/* The prefetcher's: those that were asked for lie from here to below there. */
 	uint64_t holes_from, holes_to;
 	uint64_t asked_ns; /* the prefetcher's; when pages of the tail were last asked for */
@@ -27,6 +31,12 @@ void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wi
 /* Slots were taken, ascending: wish for the pages of those that come next, if that is due. Any
  * thread. */
 void prefetch_taken(struct prefetch *prefetch, const uint64_t *slots, size_t count);
+/* Whether `slot`, which was taken, can be written without reading any page from the disk; a best
+ * effort. Any thread. */
+bool prefetch_has(struct prefetch *prefetch, uint64_t slot);
+/* Have the rows of one in memory, which are stored into with the writer lock held, where that
+ * matters to anybody (catalog_warm). Waits for the disk. */
+void prefetch_rows(struct prefetch *prefetch, uint64_t slot);
 /* Slots have become free, so there may be holes that nobody has asked for. Any thread. */
 void prefetch_freed(struct prefetch *prefetch);
 /* The files end after `rows`. */

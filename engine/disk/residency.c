@@ -54,18 +54,24 @@ static bool both_there(const struct columns *columns, uint64_t first, uint64_t e
 	       rows_there(&columns->meta, first, end, pages);
 }
 
-bool residency_has_row(struct residency *residency, const struct columns *columns, uint64_t slot)
+uint32_t residency_second(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail with this clock */
+	return (uint32_t)(now.tv_sec + 1);
+}
+
+bool residency_has_row(struct residency *residency, const struct columns *columns, uint64_t slot,
+                       uint32_t second)
 {
 	uint64_t chunk = slot / RESIDENCY_CHUNK_ROWS;
 	uint64_t first = chunk * RESIDENCY_CHUNK_ROWS;
 	uint64_t rows = atomic_load_explicit(&columns->rows, memory_order_relaxed);
 	uint64_t end = first + RESIDENCY_CHUNK_ROWS < rows ? first + RESIDENCY_CHUNK_ROWS : rows;
 	_Atomic uint64_t *seen = &residency->seen[chunk % RESIDENCY_CHUNKS];
-	struct timespec now;
-	uint64_t mark;
+	uint64_t mark = chunk << SECOND_BITS | second;
 
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail with this clock */
-	mark = chunk << SECOND_BITS | (uint32_t)(now.tv_sec + 1);
 	if (atomic_load_explicit(seen, memory_order_relaxed) == mark)
 		return true;
 	if (!both_there(columns, first, end))

@@ -30,9 +30,12 @@ struct residency {
 /* 0 or -ENOMEM. */
 int residency_init(struct residency *residency);
 void residency_destroy(struct residency *residency);
+/* The second of now, as the next one wants it. */
+uint32_t residency_second(void);
 /* Whether the rows of `slot` can be read without waiting. slot < rows. Any thread; takes no
  * lock. */
-bool residency_has_row(struct residency *residency, const struct columns *columns, uint64_t slot);
+bool residency_has_row(struct residency *residency, const struct columns *columns, uint64_t slot,
+                       uint32_t second);
 /* The same for all rows below `end`: rows at most, and RESIDENCY_ROWS_MAX. */
 bool residency_has_rows(const struct columns *columns, uint64_t end);
 

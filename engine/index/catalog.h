@@ -40,6 +40,9 @@ struct catalog {
 	struct residency residency;
 	struct health *health; /* not owned */
 	bool opened; /* the columns are; set at open */
+	/* Somebody changes with QUIVER_NOWAIT, whom nobody shall keep waiting for the disk with the
+	 * writer lock held. Relaxed: it may be learnt late. */
+	_Atomic bool has_hasty;
 	pthread_mutex_t writer_lock; /* whoever applies commits */
 	pthread_mutex_t publish_lock; /* within the writer lock; held while a group becomes
 	                                 visible, so that a listing sees all of it or none
@@ -74,6 +77,11 @@ int catalog_get_copy(struct catalog *catalog, uint64_t id, void *to, struct quiv
 int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct quiver_attr *attr,
                  uint64_t *lsn);
 uint64_t catalog_count(struct catalog *catalog);
+
+/* Before `id` is changed: have in memory what is looked at for that, so that who holds the writer
+ * lock then does not wait for the disk, where that matters to anybody. With QUIVER_NOWAIT -EAGAIN
+ * where it is not there; a best effort. 0. No lock held. */
+int catalog_warm(struct catalog *catalog, uint64_t id, unsigned flags);
 
 /* Report that a row cannot be used, for the reason `r` of columns_meta. -EIO. */
 int catalog_row_error(struct catalog *catalog, uint64_t id, uint64_t slot, int r);

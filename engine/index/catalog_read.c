@@ -17,10 +17,6 @@
  * clients of a mount: 75 us each without, 16 with 128 KiB, 15 with 256, 15 with 512. */
 #define AROUND_BYTES (UINT64_C(256) << 10)
 
-/* Rows that are looked for in memory before a search that must not wait: at a load of two thirds
- * nine searches in ten end before. */
-#define WAY_MAX 4
-
 int catalog_row(struct catalog *catalog, uint64_t slot, uint64_t id, struct meta_row *row)
 {
 	if (attr_deltas_get(&catalog->attr_deltas, slot, row))
@@ -123,20 +119,46 @@ static int find_row(struct catalog *catalog, uint64_t id, uint64_t *slot, struct
 /* Whether looking `id` up would wait for the disk; a best effort. */
 static bool would_wait(struct catalog *catalog, uint64_t id)
 {
-	uint64_t slots[WAY_MAX];
-	bool waits;
-	int count;
+	uint32_t second = residency_second();
+	struct index_way way;
+	bool found = false;
+	uint64_t slot;
+	int r = 1;
 
 	epoch_enter();
-	count = index_way(&catalog->index, id, slots, WAY_MAX);
-	waits = count < 0;
-	for (int i = 0; i < count && !waits; i++) {
-		waits = !residency_has_row(&catalog->residency, &catalog->columns, slots[i]);
-		if (!waits && columns_id(&catalog->columns, slots[i]) == id)
-			break;
+	way = index_way_of(&catalog->index, id);
+	while (!found && r == 1) {
+		r = index_way_next(&way, &slot);
+		if (r == 1 &&
+		    !residency_has_row(&catalog->residency, &catalog->columns, slot, second))
+			r = -EAGAIN;
+		found = r == 1 && columns_id(&catalog->columns, slot) == id;
 	}
 	epoch_leave();
-	return waits;
+	return r < 0;
+}
+
+int catalog_warm(struct catalog *catalog, uint64_t id, unsigned flags)
+{
+	struct meta_row row;
+	uint64_t slot;
+
+	if (flags & QUIVER_NOWAIT)
+		atomic_store_explicit(&catalog->has_hasty, true, memory_order_relaxed);
+	else if (!atomic_load_explicit(&catalog->has_hasty, memory_order_relaxed))
+		return 0;
+	/* An index that is not whole is read before anything is changed. */
+	if (!index_is_whole(&catalog->index) || !would_wait(catalog, id))
+		return 0;
+	if (flags & QUIVER_NOWAIT)
+		return -EAGAIN;
+	epoch_enter();
+	slot = index_find(&catalog->index, id);
+	if (slot != SLOT_NONE)
+		(void)catalog_row(catalog, slot, id,
+		                  &row); /* whoever changes it says what is wrong */
+	epoch_leave();
+	return 0;
 }
 
 static void count_get(struct catalog *catalog, int r)

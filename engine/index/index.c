@@ -178,25 +178,33 @@ static inline uint64_t find(const struct index *index, uint64_t id, bool read, b
 	return SLOT_NONE;
 }
 
-int index_way(const struct index *index, uint64_t id, uint64_t *slots, int max)
+struct index_way index_way_of(const struct index *index, uint64_t id)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-	struct index_source *source = source_of(table);
-	uint64_t at = index_home_of(table, id);
-	int count = 0;
 
-	for (int step = 0; step < max; step++, at = index_after(table, at)) {
+	return (struct index_way){ .table = table, .at = index_home_of(table, id) };
+}
+
+int index_way_next(struct index_way *way, uint64_t *slot)
+{
+	struct index_source *source = source_of(way->table);
+
+	while (way->step < way->table->size) {
 		uint64_t entry;
 
-		if (source && !index_source_has(source, at / INDEX_PAGE_ENTRIES))
+		if (source && !index_source_has(source, way->at / INDEX_PAGE_ENTRIES))
 			return -EAGAIN;
-		entry = index_entry(table, at);
+		entry = index_entry(way->table, way->at);
 		if (entry == INDEX_EMPTY)
-			break;
-		if (entry != INDEX_TOMB)
-			slots[count++] = entry - INDEX_SLOT0;
+			return 0;
+		way->at = index_after(way->table, way->at);
+		way->step++;
+		if (entry != INDEX_TOMB) {
+			*slot = entry - INDEX_SLOT0;
+			return 1;
+		}
 	}
-	return count;
+	return 0;
 }
 
 uint64_t index_find(const struct index *index, uint64_t id)

@@ -54,10 +54,17 @@ uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *
  * checksum. One that does not may be the row of that ID. As index_find. */
 bool index_way_is_sound(const struct index *index, uint64_t id);
 
-/* The slots whose rows a search for `id` looks at, in its order, of its first
- * `max` steps: how many, or
- * -EAGAIN where a page of the table would have to be read for it. As index_find. */
-int index_way(const struct index *index, uint64_t id, uint64_t *slots, int max);
+/* A search without looking at rows: whose rows it looks at, one after the other. */
+struct index_way {
+	const struct index_table *table;
+	uint64_t at;
+	uint64_t step;
+};
+
+/* Where one for `id` begins. As index_find, as is the next. */
+struct index_way index_way_of(const struct index *index, uint64_t id);
+/* The next slot of it: 1; 0 at its end; -EAGAIN a page of the table would have to be read. */
+int index_way_next(struct index_way *way, uint64_t *slot);
 
 /* Make sure that `count` inserts will not need memory. 0 or -ENOMEM. Writer lock. Takes no longer
  * than the inserts do, and waits for nobody: a table that becomes full is replaced bit by bit. */

@@ -100,10 +100,12 @@ static int vector_read_version(const struct vector_read_op *op, bool may_wait)
 	handle_lock(h);
 	verified = *verified_flag(h, version);
 	handle_unlock(h);
-	if (!verified && may_wait)
+	if (may_wait)
 		quiver_ref_prefetch(fs->store, &version->ref);
 	if (!verified)
 		err = quiver_ref_verify(fs->store, &version->ref, attempt_flags(may_wait));
+	else if (!may_wait && !quiver_ref_resident(fs->store, &version->ref))
+		err = -EAGAIN; /* it was read long ago */
 	if (err == -EAGAIN && !may_wait)
 		goto out;
 	if (!verified && err == 0) {

@@ -1,4 +1,4 @@
-/* QUIVER_NOWAIT of the calls that read: nobody who asks so waits for the disk. */
+/* QUIVER_NOWAIT: nobody who asks so waits for the disk, to read or to change. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -167,6 +167,107 @@ static void test_stat_asks_first_whether_rows_are_in_memory(void **state)
 	check_pass(true);
 }
 
+/* ---- changes ---- */
+
+#define ABSENT UINT64_C(1000000) /* such IDs and those above are not there */
+
+static int look_for_nothing(struct quiver *store, uint64_t id, unsigned flags)
+{
+	int r = quiver_stat(store, ABSENT + id, flags, NULL, NULL);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+static int put(struct quiver *store, uint64_t id, unsigned flags)
+{
+	static const uint8_t data[8] = { 2 };
+	const struct quiver_attr attr = { .mode = 0600 };
+
+	return quiver_put(store, id, data, &attr, QUIVER_ATTR_MODE, flags, NULL);
+}
+
+static int set_mode(struct quiver *store, uint64_t id, unsigned flags)
+{
+	const struct quiver_attr attr = { .mode = 0640 };
+
+	return quiver_set_attr(store, id, &attr, QUIVER_ATTR_MODE, flags);
+}
+
+static int take_away(struct quiver *store, uint64_t id, unsigned flags)
+{
+	return quiver_remove(store, id, flags, NULL);
+}
+
+static int rename_new(struct quiver *store, uint64_t id, unsigned flags)
+{
+	return quiver_rename(store, id, ABSENT + id, flags, NULL);
+}
+
+static int rename_over(struct quiver *store, uint64_t id, unsigned flags)
+{
+	return quiver_rename(store, id, (id + COUNT / 2) % COUNT, flags, NULL);
+}
+
+/* Each call for some vectors whose rows, bytes and holes between others are on the disk alone. */
+static void check_call(int (*call)(struct quiver *, uint64_t, unsigned))
+{
+	struct cold cold;
+	uint64_t again = 0;
+	bool dropped;
+
+	open_cold(&cold);
+	assert_int_equal(put(cold.store, 1, 0), 0); /* has all of the index in memory */
+	for (uint64_t id = 3; id < COUNT / 2; id += STEP)
+		assert_int_equal(quiver_remove(cold.store, id, 0, NULL), 0);
+	assert_int_equal(quiver_checkpoint(cold.store), 0);
+	make_rows_cold(&cold);
+	drop_pages(cold.path, "vectors.npy");
+	dropped = !row_is_there(&cold, COUNT / 2);
+	for (uint64_t id = 7; id < COUNT / 2; id += STEP) {
+		long before = major_faults();
+		int r = call(cold.store, id, QUIVER_NOWAIT);
+
+		assert_int_equal(major_faults(), before);
+		again += r == -EAGAIN;
+		assert_int_equal(r == -EAGAIN ? call(cold.store, id, 0) : r, 0);
+	}
+	assert_true(again > 0 || !dropped);
+	close_cold(&cold);
+	if (!dropped)
+		skip(); /* this filesystem keeps its pages, so nothing was shown */
+}
+
+static void test_a_search_for_nothing_asks_for_all_that_it_passes(void **state)
+{
+	(void)state;
+	check_call(look_for_nothing);
+}
+
+static void test_put_asks_for_what_it_replaces_and_where_it_goes(void **state)
+{
+	(void)state;
+	check_call(put);
+}
+
+static void test_set_attr_asks_for_the_row(void **state)
+{
+	(void)state;
+	check_call(set_mode);
+}
+
+static void test_remove_asks_for_the_row(void **state)
+{
+	(void)state;
+	check_call(take_away);
+}
+
+static void test_rename_asks_for_both_and_for_the_bytes(void **state)
+{
+	(void)state;
+	check_call(rename_new);
+	check_call(rename_over);
+}
+
 static void test_a_vector_that_is_not_there_is_no_reason_to_wait(void **state)
 {
 	struct quiver *store = open_with(*state, NULL);
@@ -208,6 +309,11 @@ int main(void)
 			test_a_vector_that_is_not_there_is_no_reason_to_wait, setup_store,
 			teardown_store),
 		cmocka_unit_test(test_verify_asks_first_whether_the_bytes_are_in_memory),
+		cmocka_unit_test(test_a_search_for_nothing_asks_for_all_that_it_passes),
+		cmocka_unit_test(test_put_asks_for_what_it_replaces_and_where_it_goes),
+		cmocka_unit_test(test_set_attr_asks_for_the_row),
+		cmocka_unit_test(test_remove_asks_for_the_row),
+		cmocka_unit_test(test_rename_asks_for_both_and_for_the_bytes),
 	};
 
 	test_seed();

@@ -120,6 +120,19 @@ unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to
 	return mask;
 }
 
+struct attr_change attr_change_of(const struct stat *attr, int to_set)
+{
+	struct attr_change change = {
+		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,
+		.size = (uint64_t)attr->st_size,
+		.cuts = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0,
+	};
+
+	change.mask = attr_wanted(attr, to_set, &change.attr, &change.explicit_mtime);
+	change.set = change.mask != 0 || !change.resize;
+	return change;
+}
+
 void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned mask)
 {
 	if (mask & QUIVER_ATTR_MTIME)

@@ -29,6 +29,18 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to,
                      bool *explicit_mtime);
 
+/* What a SETATTR asks for. */
+struct attr_change {
+	bool resize;
+	uint64_t size;
+	bool cuts; /* a change of size by one who has no right to keep set-ID bits */
+	bool set; /* these are set, if only the ctime: */
+	unsigned mask; /* QUIVER_ATTR_* */
+	bool explicit_mtime;
+	struct quiver_attr attr;
+};
+struct attr_change attr_change_of(const struct stat *attr, int to_set);
+
 /* Copy the members in `mask`. */
 void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned mask);
 

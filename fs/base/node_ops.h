@@ -8,6 +8,7 @@
 #ifndef NODE_OPS_H
 #define NODE_OPS_H
 
+#include "fs/base/attr.h"
 #include "fs/base/fs.h"
 #include "fs/base/tree.h"
 
@@ -29,7 +30,8 @@ struct node_ops {
 	int (*entry)(struct fs *fs, fuse_ino_t ino, unsigned flags, struct fuse_entry_param *entry);
 
 	/* Files. */
-	void (*getattr)(fuse_req_t req, fuse_ino_t ino); /* by `attr` */
+	/* By `attr`. `fi` is NULL but where the kernel says by which open file (lseek). */
+	void (*getattr)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 	/* `fi` is NULL but for ftruncate. -EPERM */
 	void (*setattr)(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	                struct fuse_file_info *fi);
@@ -43,6 +45,15 @@ struct node_ops {
 	void (*flush)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
 	void (*fsync)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
 	void (*release)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
+	/* The attributes of an open file, and a change of them, where another has become it
+	 * (scratch.h). -EAGAIN where that would wait and must not; errors of `getattr` and
+	 * `setattr`. */
+	int (*stat_open)(struct fs *fs, fuse_ino_t ino, uint64_t fh, bool may_wait,
+	                 struct stat *st);
+	int (*set_open)(struct fs *fs, fuse_ino_t ino, uint64_t fh,
+	                const struct attr_change *change, bool may_wait);
+	/* Close one that the kernel has no RELEASE for. Waits. */
+	void (*close_open)(struct fs *fs, uint64_t fh);
 	/* The kernel has forgotten `count` lookups; nothing is answered. */
 	void (*forget)(struct fs *fs, fuse_ino_t ino, uint64_t count);
 	/* setattr and write are asked on a read-only mount, too, rather than -EROFS. */

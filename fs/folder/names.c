@@ -15,8 +15,8 @@
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_names.h"
 #include "fs/scratch/scratch_file.h"
+#include "fs/vector/change.h"
 #include "fs/vector/gone.h"
-#include "fs/vector/node.h"
 #include "fs/vector/vector_attr.h"
 #include "fs/vector/vector_file.h"
 #include "fs/view/view_attr.h"
@@ -172,16 +172,25 @@ struct remove_op {
 static int remove_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct remove_op *op = (const struct remove_op *)attempt;
+	struct version *last = NULL;
 	struct fs *fs = attempt->fs;
+	uint64_t lsn;
 	int err;
 
 	gone_begin(fs, op->id);
-	err = quiver_remove(fs->store, op->id, may_wait ? 0u : QUIVER_NOWAIT, NULL);
+	err = change_begin(fs, op->id, op->id, may_wait);
+	if (err != 0)
+		return err;
+	err = change_last(fs, op->id, may_wait, &last);
+	if (err == 0)
+		err = quiver_remove(fs->store, op->id, attempt_flags(may_wait), &lsn);
+	if (err == 0)
+		change_removed(fs, op->id, lsn, last);
+	change_end(fs);
+	version_drop(fs, last);
 	if (err == -EAGAIN && !may_wait)
 		return err;
-	if (err == 0)
-		node_removed(fs, op->id);
-	else if (err != -ENOENT)
+	if (err != 0 && err != -ENOENT)
 		(void)refuse(fs, err, "vector %" PRIu64 ": not removed: %s", op->id,
 		             quiver_strerror(err));
 	reply_error(attempt->req, err);

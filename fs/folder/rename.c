@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "fs/base/attempt.h"
 #include "fs/base/invalidate.h"
@@ -17,48 +16,138 @@
 #include "fs/base/view_bytes.h"
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_names.h"
+#include "fs/vector/change.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
+#include "fs/vector/vector_file.h"
+#include "fs/view/view_file.h"
 
 struct rename_op {
 	struct attempt attempt;
-	uint64_t from; /* an ID; not used where data is set */
+	uint64_t from; /* an ID; not used where a scratch file is renamed */
 	uint64_t to;
 	unsigned flags; /* QUIVER_NOREPLACE */
-	/* Of a scratch file: */
-	unsigned char *data; /* N bytes, freed with the op; NULL: ID to ID */
-	struct quiver_attr attr;
-	uint64_t ino;
-	bool changed; /* the kernel knows the vector by another name */
+	bool scratch; /* the file `name`, */
+	bool view; /* whose new name is that of a view: */
+	enum tree_form form;
 	char name[SCRATCH_NAME_MAX + 1];
 };
 
-/*
- * The store's part and what follows from it. -EAGAIN where it would wait.
- *
- * A file of the new name that is open for writing, and was perhaps made a moment ago, is
- * another node to the kernel, which does not learn by the rename that it changes.
- */
-static int rename_store(const struct rename_op *op, bool may_wait)
+/* The file of those who have the scratch file open: a scratch_open_fn. */
+static struct scratch_heir open_heir(struct fs *fs, const void *arg)
 {
-	struct fs *fs = op->attempt.fs;
-	unsigned flags = op->flags | (may_wait ? 0u : QUIVER_NOWAIT);
-	int err;
+	const struct rename_op *op = arg;
+	struct scratch_heir heir = { .ops = NULL };
 
-	if (op->data != NULL) {
-		err = quiver_put(fs->store, op->to, op->data, &op->attr, QUIVER_ATTR_ALL, flags,
-		                 NULL);
-		if (err == 0)
-			scratch_committed(fs, op->name, op->ino);
-		if (err == 0 && (op->changed || node_is_written(fs, op->to)))
-			invalidate_vectors(fs, &op->to, 1);
-		return err;
-	}
-	gone_begin(fs, op->from);
-	err = quiver_rename(fs->store, op->from, op->to, flags, NULL);
+	if (op->view)
+		heir.err = view_open_heir(fs, op->to, op->form, &heir.ino, &heir.fh);
+	else
+		heir.err = vector_open_heir(fs, op->to, &heir.fh);
+	if (!op->view)
+		heir.ino = tree_node_of_id(op->to);
+	if (heir.err == 0)
+		heir.ops = op->view ? &view_ops : &vector_ops;
+	return heir;
+}
+
+/* Commit `data` as what the file becomes. */
+static int put_scratch(const struct rename_op *op, const void *data,
+                       const struct scratch_bytes *bytes, bool may_wait)
+{
+	struct version *last = NULL;
+	struct fs *fs = op->attempt.fs;
+	uint64_t lsn;
+	int err = change_begin(fs, op->to, op->to, may_wait);
+
 	if (err != 0)
 		return err;
-	node_renamed(fs, op->from, op->to);
+	err = change_last(fs, op->to, may_wait, &last);
+	if (err == 0)
+		err = quiver_put(fs->store, op->to, data, &bytes->attr, QUIVER_ATTR_ALL,
+		                 op->flags | attempt_flags(may_wait), &lsn);
+	if (err == 0)
+		change_replaced(fs, op->to, lsn, last);
+	if (err == 0)
+		scratch_become(fs, bytes->ino, open_heir, op);
+	change_end(fs);
+	version_drop(fs, last);
+	return err;
+}
+
+/* The bytes of the vector that is written in the file's form, in *data, to be freed. */
+static int decode(const struct rename_op *op, const struct scratch_bytes *bytes,
+                  unsigned char **data)
+{
+	const char *text = bytes->data != NULL ? (const char *)bytes->data : "";
+	struct view_reason reason = { "" };
+	struct fs *fs = op->attempt.fs;
+	char shown[TREE_VIEW_NAME_BYTES];
+
+	*data = malloc(fs->geometry.vector_bytes);
+	if (*data == NULL)
+		return -ENOMEM;
+	if (view_decode(&fs->geometry, op->form, text, bytes->size, *data, &reason) == 0)
+		return 0;
+	/* EINVAL would make mv say something else. */
+	tree_format_view(op->to, op->form, shown);
+	return refuse(fs, -ENODATA, "%s: %s", shown, reason.text);
+}
+
+/* -EAGAIN where it would wait. */
+static int rename_scratch(const struct rename_op *op, bool may_wait)
+{
+	struct fs *fs = op->attempt.fs;
+	uint32_t wanted = op->view ? 0 : fs->geometry.vector_bytes;
+	char shown[REFUSE_NAME_BYTES];
+	struct scratch_bytes bytes;
+	unsigned char *decoded = NULL;
+	int err = scratch_begin(fs, op->name, wanted, &bytes);
+
+	if (err == -ENODATA) {
+		refuse_show(op->name, shown);
+		return refuse(fs, err,
+		              "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes",
+		              op->to, shown, bytes.size, wanted);
+	}
+	if (err != 0)
+		return err;
+	if (op->view)
+		err = decode(op, &bytes, &decoded);
+	if (err == 0)
+		err = put_scratch(op, op->view ? decoded : bytes.data, &bytes, may_wait);
+	if (err != 0)
+		scratch_stay(fs, bytes.ino);
+	free(decoded);
+	/* A file of the new name that is open for writing, and was perhaps made a moment ago,
+	 * is another node to the kernel, which does not learn by the rename that it changes. */
+	if (err == 0 && (op->view || node_is_written(fs, op->to)))
+		invalidate_vectors(fs, &op->to, 1);
+	return err;
+}
+
+static int rename_vector(const struct rename_op *op, bool may_wait)
+{
+	struct version *last = NULL;
+	struct fs *fs = op->attempt.fs;
+	uint64_t lsn;
+	int err;
+
+	gone_begin(fs, op->from);
+	err = change_begin(fs, op->from, op->to, may_wait);
+	if (err != 0)
+		return err;
+	err = change_last(fs, op->to, may_wait, &last);
+	if (err == 0)
+		err = quiver_rename(fs->store, op->from, op->to,
+		                    op->flags | attempt_flags(may_wait), &lsn);
+	if (err == 0) {
+		change_replaced(fs, op->to, lsn, last);
+		change_renamed(fs, op->from, op->to, lsn);
+	}
+	change_end(fs);
+	version_drop(fs, last);
+	if (err != 0)
+		return err;
 	if (node_is_written(fs, op->to))
 		invalidate_vectors(fs, &op->to, 1);
 	/* The kernel would go on with the old node number under the new name. The
@@ -71,94 +160,46 @@ static int rename_store(const struct rename_op *op, bool may_wait)
 static int rename_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct rename_op *op = (const struct rename_op *)attempt;
-	int err = rename_store(op, may_wait);
+	int err = op->scratch ? rename_scratch(op, may_wait) : rename_vector(op, may_wait);
 
 	if (err == -EAGAIN && !may_wait)
 		return err;
-	if (err != 0 && err != -ENOENT && err != -EEXIST)
+	if (err != 0 && err != -ENOENT && err != -EEXIST && err != -ENODATA)
 		(void)refuse(attempt->fs, err, "vector %" PRIu64 ": not renamed to: %s", op->to,
 		             quiver_strerror(err));
 	reply_error(attempt->req, err);
 	return 0;
 }
 
-static void rename_end(struct attempt *attempt)
-{
-	free(((struct rename_op *)attempt)->data);
-}
-
 static struct rename_op rename_begin(fuse_req_t req, uint64_t to, unsigned flags)
 {
 	return (struct rename_op){
-		.attempt = { .req = req,
-		             .fs = fs_of(req),
-		             .answer = rename_answer,
-		             .end = rename_end },
+		.attempt = attempt_for(req, rename_answer),
 		.to = to,
 		.flags = flags,
 	};
 }
 
-/* Do it now or have a worker do it; op->data is taken over. */
-static void start(struct rename_op *op)
-{
-	attempt_start(&op->attempt, sizeof(*op), WORKER_COMMIT);
-}
-
 static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, unsigned flags)
 {
-	struct fs *fs = fs_of(req);
 	struct rename_op op = rename_begin(req, to, flags);
-	char shown[REFUSE_NAME_BYTES];
-	uint32_t size = 0;
-	int err;
 
-	err = scratch_copy(fs, name, fs->geometry.vector_bytes, &op.data, &op.attr, &op.ino, &size);
-	if (err == -ENODATA) {
-		refuse_show(name, shown);
-		(void)refuse(fs, err,
-		             "vector %" PRIu64 ": %s holds %" PRIu32 " of %" PRIu32 " bytes", to,
-		             shown, size, fs->geometry.vector_bytes);
-	}
-	if (err != 0) {
-		reply_error(req, err);
-		return;
-	}
+	op.scratch = true;
 	(void)snprintf(op.name, sizeof(op.name), "%s", name);
-	start(&op);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 /* A scratch file becomes a vector by the name of one of its views. */
-static void scratch_to_view(fuse_req_t req, const char *name, const char *to_name, unsigned flags)
+static void scratch_to_view(fuse_req_t req, const char *name, uint64_t to, enum tree_form form,
+                            unsigned flags)
 {
-	struct fs *fs = fs_of(req);
-	struct rename_op op = rename_begin(req, 0, flags);
-	struct view_reason reason = { "" };
-	unsigned char *bytes = NULL;
-	enum tree_form form;
-	uint32_t size = 0;
-	int err;
+	struct rename_op op = rename_begin(req, to, flags);
 
-	(void)tree_parse_view(to_name, &op.to, &form); /* it is one */
-	err = scratch_copy(fs, name, 0, &bytes, &op.attr, &op.ino, &size);
-	if (err == 0)
-		op.data = malloc(fs->geometry.vector_bytes);
-	if (err == 0 && op.data == NULL)
-		err = -ENOMEM;
-	if (err == 0 &&
-	    view_decode(&fs->geometry, form, (const char *)bytes, size, op.data, &reason) < 0) {
-		/* EINVAL would make mv say something else. */
-		err = refuse(fs, -ENODATA, "%s: %s", to_name, reason.text);
-	}
-	free(bytes);
-	if (err != 0) {
-		free(op.data);
-		reply_error(req, err);
-		return;
-	}
+	op.scratch = true;
+	op.view = true;
+	op.form = form;
 	(void)snprintf(op.name, sizeof(op.name), "%s", name);
-	op.changed = true;
-	start(&op);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigned flags)
@@ -178,7 +219,7 @@ static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigne
 		                        ", %s; copy and remove it, as mv does",
 		                        from, to, lacks));
 	else
-		start(&op);
+		attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 void rename_name(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
@@ -202,7 +243,7 @@ void rename_name(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t
 	else if (!from_scratch && !tree_parse_id(name, &from))
 		reply_error(req, -ENOENT);
 	else if (from_scratch && tree_parse_view(newname, &to, &form))
-		scratch_to_view(req, name, newname, noreplace ? QUIVER_NOREPLACE : 0u);
+		scratch_to_view(req, name, to, form, noreplace ? QUIVER_NOREPLACE : 0u);
 	else if (tree_parse_view(newname, &to, &form))
 		refuse_name(req, newname, "a vector cannot be renamed to a view's name", -EPERM);
 	else if (to_scratch && from_scratch)

@@ -74,9 +74,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		.ino = ino,
 	};
 
-	(void)fi;
 	if (ops->getattr != NULL)
-		ops->getattr(req, ino);
+		ops->getattr(req, ino, fi);
 	else
 		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }

@@ -8,6 +8,7 @@
 
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
+#include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
 #include "fs/base/tree.h"
 #include "fs/base/view_bytes.h"
@@ -18,6 +19,7 @@
 
 struct scratch {
 	pthread_mutex_t lock;
+	pthread_cond_t settled; /* a file is no longer leaving */
 	struct scratch_file *names[BUCKETS]; /* lock */
 	struct scratch_file *inos[BUCKETS]; /* lock */
 	struct scratch_file *newest, *oldest; /* lock */
@@ -33,7 +35,8 @@ int scratch_new(struct scratch **scratch)
 
 	if (s == NULL)
 		return -ENOMEM;
-	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail with defaults */
+	(void)pthread_mutex_init(&s->lock, NULL); /* cannot fail with defaults, */
+	(void)pthread_cond_init(&s->settled, NULL); /* nor can this */
 	/* The numbers begin again with each mount, and file handles live on: another
 	 * generation, in the 32 bits that the kernel keeps of it. */
 	s->generation = (uint32_t)(clock_now_ns() / NS_PER_MS);
@@ -53,6 +56,7 @@ void scratch_free(struct scratch *scratch)
 		free(file->data);
 		free(file);
 	}
+	pthread_cond_destroy(&scratch->settled);
 	pthread_mutex_destroy(&scratch->lock);
 	free(scratch);
 }
@@ -157,12 +161,13 @@ void scratch_changed(struct scratch_file *file)
 	file->attr.mtime_ns = file->attr.ctime_ns = clock_now_ns();
 }
 
-void scratch_reap(struct fs *fs, struct scratch_file *file)
+/* Free a file that has neither name nor opener. The caller holds the lock. */
+static void reap(struct fs *fs, struct scratch_file *file)
 {
 	struct scratch *s = fs->scratch;
 	struct scratch_file **p = ino_bucket(s, file->ino);
 
-	if (file->name != NULL || file->opens > 0)
+	if (file->name != NULL || file->opens > 0 || file->leaving)
 		return;
 	while (*p != file)
 		p = &(*p)->by_ino;
@@ -179,6 +184,18 @@ void scratch_reap(struct fs *fs, struct scratch_file *file)
 	s->bytes -= file->capacity;
 	free(file->data);
 	free(file);
+}
+
+struct scratch_heir scratch_closed(struct fs *fs, struct scratch_file *file)
+{
+	struct scratch_heir heir = { .ops = NULL };
+
+	if (--file->opens == 0) {
+		heir = file->heir;
+		file->heir = (struct scratch_heir){ .ops = NULL };
+		reap(fs, file);
+	}
+	return heir;
 }
 
 int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size)
@@ -338,7 +355,7 @@ int scratch_unlink(struct fs *fs, const char *name)
 	file = find_name(fs->scratch, name);
 	if (file != NULL) {
 		free(clear_name(fs->scratch, file));
-		scratch_reap(fs, file);
+		reap(fs, file);
 		touch_dir(fs);
 	}
 	scratch_unlock(fs);
@@ -366,7 +383,7 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 	else if (old != file) {
 		if (old != NULL) {
 			free(clear_name(fs->scratch, old));
-			scratch_reap(fs, old);
+			reap(fs, old);
 		}
 		free(clear_name(fs->scratch, file));
 		set_name(fs, file, copy);
@@ -378,52 +395,81 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 	return err;
 }
 
-int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char **data,
-                 struct quiver_attr *attr, uint64_t *ino, uint32_t *size)
+int scratch_begin(struct fs *fs, const char *name, uint32_t wanted, struct scratch_bytes *bytes)
 {
 	struct scratch_file *file;
-	unsigned char *copy = NULL;
 	int err = 0;
 
-	*size = 0;
+	*bytes = (struct scratch_bytes){ .data = NULL };
 	scratch_lock(fs);
 	file = find_name(fs->scratch, name);
 	if (file == NULL) {
 		err = -ENOENT;
 		goto out;
 	}
-	*size = file->size;
+	bytes->size = file->size;
 	if (wanted != 0 && file->size != wanted) {
 		err = -ENODATA;
 		goto out;
 	}
-	copy = malloc(file->size + 1u); /* an empty one is no error here */
-	if (copy == NULL) {
-		err = -ENOMEM;
-		goto out;
-	}
-	if (file->size > 0)
-		memcpy(copy, file->data, file->size);
-	*attr = file->attr;
-	*ino = file->ino;
+	bytes->data = file->data;
+	bytes->attr = file->attr;
+	bytes->ino = file->ino;
+	file->leaving = true;
 
 out:
 	scratch_unlock(fs);
-	*data = copy;
 	return err;
 }
 
-void scratch_committed(struct fs *fs, const char *name, uint64_t ino)
+/* The caller holds the lock. */
+static void settle(struct fs *fs, struct scratch_file *file)
 {
+	file->leaving = false;
+	pthread_cond_broadcast(&fs->scratch->settled);
+}
+
+void scratch_stay(struct fs *fs, uint64_t ino)
+{
+	scratch_lock(fs);
+	settle(fs, scratch_find(fs, ino)); /* it is there: nobody frees one that is leaving */
+	scratch_unlock(fs);
+}
+
+void scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open, const void *arg)
+{
+	struct scratch_heir heir = { .ops = NULL };
 	struct scratch_file *file;
 
 	scratch_lock(fs);
-	file = find_name(fs->scratch, name);
-	if (file != NULL && file->ino == ino) {
-		free(clear_name(fs->scratch, file));
-		scratch_reap(fs, file);
+	file = scratch_find(fs, ino); /* it is there */
+	free(clear_name(fs->scratch, file));
+	if (file->opens > 0) {
+		scratch_unlock(fs);
+		heir = open(fs, arg);
+		scratch_lock(fs);
 	}
+	file->heir = heir;
+	fs->scratch->bytes -= file->capacity;
+	free(file->data);
+	file->data = NULL;
+	file->size = file->capacity = 0;
+	settle(fs, file);
+	file->opens++;
+	heir = scratch_closed(fs, file);
 	scratch_unlock(fs);
+	if (heir.ops != NULL)
+		heir.ops->close_open(fs, heir.fh);
+}
+
+int scratch_settled(struct fs *fs, uint64_t ino, bool may_wait, struct scratch_file **file)
+{
+	while ((*file = scratch_find(fs, ino)) != NULL && (*file)->leaving) {
+		if (!may_wait)
+			return -EAGAIN;
+		pthread_cond_wait(&fs->scratch->settled, &fs->scratch->lock);
+	}
+	return *file != NULL ? 0 : -ESTALE;
 }
 
 int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count)

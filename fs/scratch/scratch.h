@@ -43,14 +43,31 @@ int scratch_unlink(struct fs *fs, const char *name);
 /* -ENOENT; -EEXIST with `noreplace`; -ENAMETOOLONG, -ENOMEM. */
 int scratch_rename(struct fs *fs, const char *from, const char *to, bool noreplace);
 
-/* A copy of the bytes in *data (to be freed) for a commit, with the attributes and the
- * node. -ENOENT; -ENODATA it does not hold `wanted` bytes, unless that is 0 (*size tells
- * how many); -ENOMEM. */
-int scratch_copy(struct fs *fs, const char *name, uint32_t wanted, unsigned char **data,
-                 struct quiver_attr *attr, uint64_t *ino, uint32_t *size);
-
-/* Remove `name` if it still is the file `ino`, after it has become a vector. */
-void scratch_committed(struct fs *fs, const char *name, uint64_t ino);
+/*
+ * A file becomes a vector: first its bytes are had, and stay as they are; who would change them, or
+ * its attributes, waits. Then it either goes on as before, or loses its name and, if somebody has it
+ * open, gets an heir, an open file of another kind: what comes by those descriptors is the heir's.
+ */
+struct scratch_bytes {
+	const unsigned char *data; /* NULL where there are none */
+	uint32_t size;
+	struct quiver_attr attr;
+	uint64_t ino;
+};
+/* -ENOENT; -ENODATA it does not hold `wanted` bytes, unless that is 0 (bytes->size tells how
+ * many). */
+int scratch_begin(struct fs *fs, const char *name, uint32_t wanted, struct scratch_bytes *bytes);
+void scratch_stay(struct fs *fs, uint64_t ino);
+/* `open` makes the heir, or fails: then all that comes by the descriptors does. */
+struct node_ops;
+struct scratch_heir {
+	const struct node_ops *ops; /* NULL: there is none */
+	fuse_ino_t ino;
+	uint64_t fh;
+	int err; /* what it could not be opened for */
+};
+typedef struct scratch_heir scratch_open_fn(struct fs *fs, const void *arg);
+void scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open, const void *arg);
 
 /* The nodes there are now, in order of creation, in *nodes (to be freed). -ENOMEM. */
 int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count);
@@ -69,6 +86,8 @@ struct scratch_file {
 	uint32_t capacity;
 	uint32_t limit; /* it never holds more */
 	unsigned opens;
+	bool leaving; /* between scratch_begin and what ends it */
+	struct scratch_heir heir;
 	struct quiver_attr attr;
 	struct scratch_file *by_name; /* chain */
 	struct scratch_file *by_ino; /* chain */
@@ -78,11 +97,13 @@ void scratch_lock(struct fs *fs);
 void scratch_unlock(struct fs *fs);
 /* NULL where there is none. The caller holds the lock. */
 struct scratch_file *scratch_find(struct fs *fs, uint64_t ino);
+/* The same, once it is not leaving. -ESTALE; -EAGAIN where that would wait and must not. */
+int scratch_settled(struct fs *fs, uint64_t ino, bool may_wait, struct scratch_file **file);
+/* One opener less. What is left to be done without the lock: an heir that nobody has open. */
+struct scratch_heir scratch_closed(struct fs *fs, struct scratch_file *file);
 /* Have room for `size` bytes. -EFBIG, -ENOSPC, -ENOMEM. The caller holds the lock. */
 int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size);
 /* Its bytes were changed now. The caller holds the lock. */
 void scratch_changed(struct scratch_file *file);
-/* Free a file that has neither name nor opener. The caller holds the lock. */
-void scratch_reap(struct fs *fs, struct scratch_file *file);
 
 #endif

@@ -5,15 +5,58 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/scratch/scratch.h"
 
-/* Answer with attributes, which are never cached. A file without a name that is
- * still open has no links; one that is gone is stale. */
-static void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
+/* A request on a file. */
+struct scratch_op {
+	struct attempt attempt; /* of a write also the bytes */
+	uint64_t ino;
+	struct fuse_file_info fi; /* of a read or write */
+	size_t size; /* of a read */
+	uint64_t offset;
+	struct attr_change change;
+};
+
+/* Give back what scratch_closed has left. Waits. */
+static void close_heir(struct fs *fs, struct scratch_heir heir)
+{
+	if (heir.ops != NULL)
+		heir.ops->close_open(fs, heir.fh);
+}
+
+/* A request on a descriptor goes to the heir: its fi. */
+static struct fuse_file_info inherit(const struct scratch_heir *heir,
+                                     const struct fuse_file_info *fi)
+{
+	struct fuse_file_info inherited = *fi;
+
+	inherited.fh = heir->fh;
+	return inherited;
+}
+
+/* What has become of a file. False where it goes on as it is; true: as *heir, or all that comes
+ * fails by heir->err. */
+static bool find_heir(struct fs *fs, uint64_t ino, struct scratch_heir *heir)
+{
+	const struct scratch_file *file;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, ino);
+	*heir = file != NULL ? file->heir : (struct scratch_heir){ .ops = NULL };
+	scratch_unlock(fs);
+	return heir->ops != NULL || heir->err != 0;
+}
+
+/* ---- attributes ---- */
+
+/* The attributes of a file that goes on as it is, which are never cached. One without a name that
+ * is still open has no links; one that is gone is stale. */
+static void reply_attributes(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fs_of(req);
 	struct scratch_file *file;
@@ -28,6 +71,54 @@ static void scratch_getattr(fuse_req_t req, fuse_ino_t ino)
 		reply_error(req, -ESTALE);
 	else
 		(void)fuse_reply_attr(req, &st, 0);
+}
+
+/* Of the heir, which may be closed meanwhile if the request has come by a name: so it is held
+ * open. On workers. */
+static int heir_attr_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct scratch_op *op = (const struct scratch_op *)attempt;
+	struct scratch_heir heir = { .ops = NULL };
+	struct fs *fs = attempt->fs;
+	struct scratch_file *file;
+	struct stat st;
+	int err = -ESTALE;
+
+	scratch_lock(fs);
+	file = scratch_find(fs, op->ino);
+	if (file != NULL && file->opens > 0) {
+		file->opens++;
+		heir = file->heir;
+		err = heir.err;
+	}
+	scratch_unlock(fs);
+	if (heir.ops != NULL && (op->change.resize || op->change.set))
+		err = heir.ops->set_open(fs, heir.ino, heir.fh, &op->change, may_wait);
+	if (heir.ops != NULL && err == 0)
+		err = heir.ops->stat_open(fs, heir.ino, heir.fh, may_wait, &st);
+	if (file != NULL) {
+		scratch_lock(fs);
+		heir = scratch_closed(fs, file);
+		scratch_unlock(fs);
+		close_heir(fs, heir);
+	}
+	reply_attr(attempt->req, err == -ENOENT ? -ESTALE : err, &st, 0);
+	return 0;
+}
+
+static void scratch_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct scratch_op op = {
+		.attempt = attempt_for(req, heir_attr_answer),
+		.ino = ino,
+	};
+	struct scratch_heir heir;
+
+	(void)fi;
+	if (find_heir(op.attempt.fs, ino, &heir))
+		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
+	else
+		reply_attributes(req, ino);
 }
 
 /* Cut or zero-fill. The caller holds the lock. -EFBIG, -ENOSPC, -ENOMEM. */
@@ -61,46 +152,82 @@ static int refuse_change(struct fs *fs, int err)
 	return err;
 }
 
+/* Of a file that goes on as it is. */
+static int set_attributes(struct fs *fs, struct scratch_file *file,
+                          const struct attr_change *change)
+{
+	int err = change->resize ? resize_file(fs, file, change->size) : 0;
+
+	if (err != 0)
+		return err;
+	attr_merge(&file->attr, &change->attr, change->mask);
+	file->attr.ctime_ns = clock_now_ns();
+	return 0;
+}
+
+static int scratch_setattr_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct scratch_op *op = (const struct scratch_op *)attempt;
+	struct fs *fs = attempt->fs;
+	struct scratch_file *file;
+	bool inherited = false;
+	int err;
+
+	scratch_lock(fs);
+	err = scratch_settled(fs, op->ino, may_wait, &file);
+	if (err == 0)
+		inherited = file->heir.ops != NULL || file->heir.err != 0;
+	if (err == 0 && !inherited)
+		err = set_attributes(fs, file, &op->change);
+	scratch_unlock(fs);
+	if (err == 0 && inherited)
+		err = may_wait ? 0 : -EAGAIN;
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (err == 0 && inherited)
+		return heir_attr_answer(attempt, may_wait);
+	if (err != 0)
+		reply_error(attempt->req, refuse_change(fs, err));
+	else
+		reply_attributes(attempt->req, op->ino);
+	return 0;
+}
+
 static void scratch_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                             struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
-	struct scratch_file *file;
-	struct quiver_attr wanted;
-	bool explicit_mtime;
-	unsigned mask = attr_wanted(attr, to_set, &wanted, &explicit_mtime);
-	int err = 0;
+	struct scratch_op op = {
+		.attempt = attempt_for(req, scratch_setattr_answer),
+		.ino = ino,
+		.change = attr_change_of(attr, to_set),
+	};
 
 	(void)fi;
-	scratch_lock(fs);
-	file = scratch_find(fs, ino);
-	if (file == NULL)
-		err = -ESTALE;
-	else if (to_set & FUSE_SET_ATTR_SIZE)
-		err = resize_file(fs, file, (uint64_t)attr->st_size);
-	if (err == 0) {
-		attr_merge(&file->attr, &wanted, mask);
-		file->attr.ctime_ns = clock_now_ns();
-	}
-	scratch_unlock(fs);
-	if (err != 0)
-		reply_error(req, refuse_change(fs, err));
-	else
-		scratch_getattr(req, ino);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
+/* ---- open and close ---- */
+
 /* The counterpart of an open, also of one whose reply did not get through. */
-static void scratch_close(struct fs *fs, uint64_t ino)
+static struct scratch_heir scratch_close(struct fs *fs, uint64_t ino)
 {
+	struct scratch_heir heir = { .ops = NULL };
 	struct scratch_file *file;
 
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
-	if (file != NULL && file->opens > 0) {
-		file->opens--;
-		scratch_reap(fs, file);
-	}
+	if (file != NULL && file->opens > 0)
+		heir = scratch_closed(fs, file);
 	scratch_unlock(fs);
+	return heir;
+}
+
+/* How a file is opened: one that is written has a FLUSH when it is closed, as it may be a vector
+ * by then, which commits. */
+static void open_how(struct fuse_file_info *fi)
+{
+	fi->direct_io = 1;
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 }
 
 static void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -117,10 +244,9 @@ static void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 		reply_error(req, -ESTALE);
 		return;
 	}
-	fi->direct_io = 1;
-	fi->noflush = 1;
+	open_how(fi);
 	if (fuse_reply_open(req, fi) != 0)
-		scratch_close(fs, ino);
+		close_heir(fs, scratch_close(fs, ino));
 }
 
 void scratch_file_create(fuse_req_t req, const char *name, mode_t mode, struct fuse_file_info *fi)
@@ -136,42 +262,106 @@ void scratch_file_create(fuse_req_t req, const char *name, mode_t mode, struct f
 		reply_error(req, err);
 		return;
 	}
-	fi->direct_io = 1;
-	fi->noflush = 1;
+	open_how(fi);
 	if (fuse_reply_create(req, &entry, fi) != 0)
-		scratch_close(fs, entry.ino);
+		close_heir(fs, scratch_close(fs, entry.ino));
 }
 
 static void scratch_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)fi;
-	scratch_close(fs_of(req), ino);
-	reply_error(req, 0);
+	struct scratch_heir heir = scratch_close(fs_of(req), ino);
+	struct fuse_file_info inherited = inherit(&heir, fi);
+
+	if (heir.ops != NULL)
+		heir.ops->release(req, heir.ino, &inherited);
+	else
+		reply_error(req, 0);
 }
 
-static void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                         struct fuse_file_info *fi)
+static void scratch_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
+	struct scratch_heir heir;
+	bool gone_on = find_heir(fs_of(req), ino, &heir);
+	struct fuse_file_info inherited = inherit(&heir, fi);
+
+	if (gone_on && heir.ops != NULL)
+		heir.ops->flush(req, heir.ino, &inherited);
+	else
+		reply_error(req, heir.err);
+}
+
+static void scratch_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct scratch_heir heir;
+	bool gone_on = find_heir(fs_of(req), ino, &heir);
+	struct fuse_file_info inherited = inherit(&heir, fi);
+
+	if (gone_on && heir.ops != NULL)
+		heir.ops->fsync(req, heir.ino, &inherited);
+	else
+		reply_error(req, heir.err);
+}
+
+/* ---- bytes ---- */
+
+/* The caller holds the lock. Returns how many there were. */
+static size_t read_at(const struct scratch_file *file, char *to, size_t size, uint64_t offset)
+{
+	size_t left = offset < file->size ? file->size - (size_t)offset : 0;
+
+	if (size > left)
+		size = left;
+	if (size > 0)
+		memcpy(to, file->data + offset, size);
+	return size;
+}
+
+static int scratch_read_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct scratch_op *op = (const struct scratch_op *)attempt;
+	struct scratch_heir heir = { .ops = NULL };
+	struct fs *fs = attempt->fs;
+	struct fuse_file_info fi;
 	struct scratch_file *file;
 	struct reply reply;
 	size_t length = 0;
 	int err;
 
-	(void)fi;
-	err = reply_begin(&reply, req, size);
+	err = reply_begin(&reply, attempt->req, op->size);
 	scratch_lock(fs);
-	file = scratch_find(fs, ino);
-	if (err == 0 && file == NULL)
-		err = -ESTALE;
-	if (err == 0 && (uint64_t)off < file->size) {
-		length = file->size - (size_t)off;
-		if (length > size)
-			length = size;
-		memcpy(reply.data, file->data + off, length);
+	if (err == 0)
+		err = scratch_settled(fs, op->ino, may_wait, &file);
+	if (err == 0) {
+		heir = file->heir;
+		err = heir.err;
 	}
+	if (err == 0 && heir.ops == NULL)
+		length = read_at(file, reply.data, op->size, op->offset);
 	scratch_unlock(fs);
-	reply_end(&reply, err, length);
+	if ((err == -EAGAIN && !may_wait) || (err == 0 && heir.ops != NULL))
+		reply_cancel(&reply);
+	else
+		reply_end(&reply, err, length);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	fi = inherit(&heir, &op->fi);
+	if (err == 0 && heir.ops != NULL)
+		heir.ops->read(attempt->req, heir.ino, op->size, (off_t)op->offset, &fi);
+	return 0;
+}
+
+static void scratch_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                         struct fuse_file_info *fi)
+{
+	struct scratch_op op = {
+		.attempt = attempt_for(req, scratch_read_answer),
+		.ino = ino,
+		.fi = *fi,
+		.size = size,
+		.offset = (uint64_t)off,
+	};
+
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* The caller holds the lock. */
@@ -195,20 +385,48 @@ static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, s
 	return 0;
 }
 
+static int scratch_write_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct scratch_op *op = (const struct scratch_op *)attempt;
+	struct scratch_heir heir = { .ops = NULL };
+	size_t size = attempt->data_bytes;
+	struct fs *fs = attempt->fs;
+	struct fuse_file_info fi;
+	struct scratch_file *file;
+	int err;
+
+	scratch_lock(fs);
+	err = scratch_settled(fs, op->ino, may_wait, &file);
+	if (err == 0) {
+		heir = file->heir;
+		err = heir.err;
+	}
+	if (err == 0 && heir.ops == NULL)
+		err = write_at(fs, file, attempt->data, size,
+		               (op->fi.flags & O_APPEND) ? file->size : op->offset);
+	scratch_unlock(fs);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	fi = inherit(&heir, &op->fi);
+	if (err == 0 && heir.ops != NULL)
+		heir.ops->write(attempt->req, heir.ino, attempt->data, size, (off_t)op->offset,
+		                &fi);
+	else
+		reply_written(attempt->req, refuse_change(fs, err), size);
+	return 0;
+}
+
 static void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                           struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
-	struct scratch_file *file;
-	int err = -ESTALE;
+	struct scratch_op op = {
+		.attempt = attempt_with(req, scratch_write_answer, buf, size),
+		.ino = ino,
+		.fi = *fi,
+		.offset = (uint64_t)off,
+	};
 
-	scratch_lock(fs);
-	file = scratch_find(fs, ino);
-	if (file != NULL)
-		err = write_at(fs, file, buf, size,
-		               (fi->flags & O_APPEND) ? file->size : (uint64_t)off);
-	scratch_unlock(fs);
-	reply_written(req, refuse_change(fs, err), size);
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 static int scratch_init(struct fs *fs)
@@ -231,5 +449,7 @@ const struct node_ops scratch_ops = {
 	.open = scratch_open,
 	.read = scratch_read,
 	.write = scratch_write,
+	.flush = scratch_flush,
+	.fsync = scratch_fsync,
 	.release = scratch_release,
 };

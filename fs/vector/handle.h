@@ -46,9 +46,17 @@ struct stage {
 	unsigned attr_mask; /* what was set by hand since the last write */
 };
 
+/* The vectors that are being removed, replaced or renamed now; change.h. */
+struct changes {
+	_Atomic bool active;
+	_Atomic uint64_t from, to; /* while it is */
+	_Atomic unsigned waiting; /* handles whose users wait for the end of it */
+};
+
 struct shard_lock {
 	pthread_mutex_t mutex;
-	pthread_cond_t idle; /* a handle of this shard is no longer busy */
+	pthread_cond_t idle; /* a handle of this shard is no longer busy, or a change is over */
+	struct changes *changes; /* constant; one for all shards */
 };
 
 struct handle {
@@ -56,15 +64,20 @@ struct handle {
 	struct node *node;
 	struct shard_lock *lock; /* constant; of the node's shard */
 	struct handle *next, *prev; /* shard lock */
-	pid_t tid; /* the thread that opened it */
+	struct handle *renamed_next, *renamed_prev; /* nodes->renamed_lock */
+	pid_t tid; /* the thread that opened it; 0: of another pid namespace, so any */
 	uid_t uid; /* constant; and whose it was: pays for the stage, whoever writes */
+	_Atomic pid_t user_tid; /* the thread that wrote through it last; 0 likewise */
+	uint64_t opened_lsn; /* of the version that it opened; 0: it made the vector */
+	int64_t opened_ns; /* a writer's: when */
+	bool cuts; /* by O_TRUNC, who may not keep set-ID bits; false: perhaps by O_TRUNC */
 	bool writable;
 	bool durable; /* O_SYNC or O_DSYNC: commits are on stable storage */
 	bool exclusive; /* shard lock; O_EXCL: its first commit must be the first */
 	bool created; /* shard lock; made the vector and has not committed yet */
 	bool touched; /* shard lock; has had a request since it was opened */
-	bool orphan; /* shard lock; its vector was removed: what it commits is lost */
-	int64_t orphan_ns; /* shard lock; when */
+	bool orphan; /* shard lock; its vector was removed or replaced: what it commits is lost */
+	uint64_t orphan_lsn; /* shard lock; by which commit: the same for all that had it open */
 	bool busy; /* shard lock; see above */
 	bool verified; /* shard lock; checksum of `version` was compared */
 	bool fills_cache; /* shard lock; counted in cached_users */
@@ -75,7 +88,9 @@ struct handle {
 	uint64_t id; /* shard lock; what it commits to: follows a rename */
 	uint64_t dir_seen; /* dir_attr_given when it was created */
 	struct version *version; /* shard lock; what it reads; NULL: the latest */
-	struct stage stage; /* shard lock; the buffer's bytes also while busy */
+	/* shard lock; the buffer's bytes also while busy. stage.attr: an orphan's are those of
+	 * the vector that is gone, whether it has staged anything or not. */
+	struct stage stage;
 	/* A RELEASE on its way through a worker, which must not fail for memory. */
 	struct attempt release;
 };
@@ -93,11 +108,20 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 void handle_lock(struct handle *h);
 void handle_unlock(struct handle *h);
 
-/* Wait (without the lock) until the handle is idle. The caller holds the lock and
- * has it again on return. -EAGAIN where it is busy and the caller must not wait. */
+/* Wait (without the lock) until the handle is idle and its vector is not amid a change of
+ * names. The caller holds the lock and has it again on return. -EAGAIN where it would wait and
+ * must not. */
 int handle_enter(struct handle *h, bool may_wait);
 /* Mark idle again and wake those who wait. The caller holds the lock. */
 void handle_leave(struct handle *h);
+
+/*
+ * Whether a change of size to 0, by `tid` and without a handle, may be the O_TRUNC of this one: the
+ * kernel sends it right after the OPEN, before anything else of that thread. `touched`: it has had
+ * a request since. `cuts`: the caller has no right to keep set-ID bits, which with O_TRUNC the OPEN
+ * has said, too. `h` may be NULL. The caller holds the lock of what lists it.
+ */
+bool handle_may_be_cut(const struct handle *h, bool touched, pid_t tid, bool cuts);
 
 /* What reads of `h` see: the handle's version, or the latest, which then becomes
  * the handle's. *version is to be given to version_drop. `flags`: 0 or

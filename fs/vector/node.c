@@ -7,62 +7,9 @@
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
 #include "fs/base/clock.h"
+#include "fs/vector/nodes.h"
 #include "fs/vector/proven.h"
 #include "fs/vector/stage.h"
-
-#define SHARDS 64u
-#define SHARD_BUCKETS 256u
-
-struct shard {
-	struct shard_lock lock;
-	struct node *buckets[SHARD_BUCKETS]; /* lock */
-};
-
-struct node {
-	uint64_t id;
-	struct shard *shard;
-	struct node *next; /* shard lock */
-	struct handle *handles; /* shard lock; newest first */
-	unsigned writable; /* shard lock; how many of them */
-	/* The one version that the page cache of this ID may hold, and how many
-	 * handles fill it. */
-	struct version *cached; /* shard lock */
-	unsigned cached_users; /* shard lock */
-};
-
-struct nodes {
-	struct shard shards[SHARDS];
-	/* Handles whose vector has another ID now than when it was opened. */
-	_Atomic unsigned renamed;
-	_Atomic unsigned writable; /* handles that are; of one ID: node.writable */
-	struct proven *proven; /* of each ID: the lock of its shard */
-};
-
-/* Spreads neighbouring IDs: the golden ratio times 2^64. */
-static uint64_t hash_id(uint64_t id)
-{
-	return id * UINT64_C(0x9E3779B97F4A7C15);
-}
-
-static struct shard *shard_of(struct nodes *nodes, uint64_t id)
-{
-	return &nodes->shards[(hash_id(id) >> 58) % SHARDS];
-}
-
-static struct node **bucket_of(struct shard *shard, uint64_t id)
-{
-	return &shard->buckets[(hash_id(id) >> 40) % SHARD_BUCKETS];
-}
-
-/* The caller holds the shard's lock. */
-static struct node *find_node(struct shard *shard, uint64_t id)
-{
-	struct node *node = *bucket_of(shard, id);
-
-	while (node != NULL && node->id != id)
-		node = node->next;
-	return node;
-}
 
 int nodes_new(struct quiver *store, struct nodes **nodes)
 {
@@ -83,7 +30,11 @@ int nodes_new(struct quiver *store, struct nodes **nodes)
 		/* Neither can fail with default attributes on Linux. */
 		(void)pthread_mutex_init(&n->shards[i].lock.mutex, NULL);
 		(void)pthread_cond_init(&n->shards[i].lock.idle, NULL);
+		n->shards[i].lock.changes = &n->changes;
 	}
+	(void)pthread_mutex_init(&n->renamed_lock, NULL);
+	(void)pthread_mutex_init(&n->change_lock, NULL);
+	(void)pthread_cond_init(&n->change_over, NULL);
 	*nodes = n;
 	return 0;
 }
@@ -117,6 +68,9 @@ void nodes_free(struct fs *fs, struct nodes *nodes)
 		pthread_cond_destroy(&shard->lock.idle);
 		pthread_mutex_destroy(&shard->lock.mutex);
 	}
+	pthread_cond_destroy(&nodes->change_over);
+	pthread_mutex_destroy(&nodes->change_lock);
+	pthread_mutex_destroy(&nodes->renamed_lock);
 	proven_free(nodes->proven);
 	free(nodes);
 }
@@ -124,10 +78,10 @@ void nodes_free(struct fs *fs, struct nodes *nodes)
 /* Put `h` at the head of the handles of `id`. -ENOMEM. The caller holds the lock. */
 static int attach_handle(struct nodes *nodes, struct shard *shard, uint64_t id, struct handle *h)
 {
-	struct node *node = find_node(shard, id);
+	struct node *node = nodes_find(shard, id);
 
 	if (node == NULL) {
-		struct node **bucket = bucket_of(shard, id);
+		struct node **bucket = nodes_bucket(shard, id);
 
 		node = calloc(1, sizeof(*node));
 		if (node == NULL)
@@ -164,10 +118,10 @@ static void detach_handle(struct nodes *nodes, struct shard *shard, struct handl
 	node->writable -= h->writable;
 	atomic_fetch_sub(&nodes->writable, h->writable);
 	if (h->id != node->id)
-		atomic_fetch_sub(&nodes->renamed, 1);
+		nodes_unlist_renamed(nodes, h);
 	if (node->handles != NULL)
 		return;
-	for (p = bucket_of(shard, node->id); *p != node; p = &(*p)->next)
+	for (p = nodes_bucket(shard, node->id); *p != node; p = &(*p)->next)
 		;
 	*p = node->next;
 	free(node);
@@ -215,66 +169,88 @@ static enum node_caching caching_of(struct nodes *nodes, const struct node *node
 	return proven_is(nodes->proven, &version->ref) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
 }
 
-int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct handle **handle,
-                     enum node_caching *caching)
+/*
+ * Put `h`, which has found `id` as it was after `changed` changes of names, on its list. Was
+ * another made since, that may have missed the handle: -EAGAIN, find it anew. Called with the
+ * lock held.
+ */
+static int attach_found(struct nodes *nodes, struct shard *shard, uint64_t id, struct handle *h,
+                        uint64_t changed)
 {
-	struct shard *shard = shard_of(fs->nodes, id);
-	struct handle *h = calloc(1, sizeof(*h));
-	struct version *version = NULL;
-	struct version *spare = NULL;
-	int err;
+	if (atomic_load(&nodes->changed) != changed)
+		return -EAGAIN;
+	return attach_handle(nodes, shard, id, h);
+}
 
-	if (h == NULL)
-		return -ENOMEM;
-	h->tid = tid;
-	h->uid = caller_uid;
-	err = version_get(fs, id, flags, &version);
-	if (err != 0)
-		goto out;
-	pthread_mutex_lock(&shard->lock.mutex);
-	err = attach_handle(fs->nodes, shard, id, h);
-	if (err != 0) {
-		pthread_mutex_unlock(&shard->lock.mutex);
-		goto out;
-	}
-	*caching = caching_of(fs->nodes, h->node, version);
+/* What becomes of a new reader's handle; the caller holds the lock. Returns what is to be
+ * dropped after unlocking, or NULL. */
+static struct version *begin_reading(struct nodes *nodes, struct handle *h, struct version *version,
+                                     enum node_caching *caching)
+{
+	struct version *spare = NULL;
+
+	*caching = caching_of(nodes, h->node, version);
 	if (*caching != NODE_UNCACHED && h->node->cached != NULL) {
 		spare = version;
 		version = version_share(h->node->cached);
 	}
 	h->version = version;
+	h->stage.attr = version->ref.attr;
 	h->drops_cache = *caching == NODE_DROPS_CACHE;
 	if (*caching != NODE_UNCACHED)
-		join_cache(fs->nodes, h, version);
-	pthread_mutex_unlock(&shard->lock.mutex);
-	version_drop(fs, spare);
-	*handle = h;
-	return 0;
-
-out:
-	version_drop(fs, version);
-	free(h);
-	return err;
+		join_cache(nodes, h, version);
+	return spare;
 }
 
-int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool pin,
-                     const struct quiver_attr *create, struct handle **handle)
+int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct handle **handle,
+                     enum node_caching *caching)
 {
-	struct shard *shard = shard_of(fs->nodes, id);
+	struct shard *shard = nodes_shard(fs->nodes, id);
 	struct handle *h = calloc(1, sizeof(*h));
+	struct version *version = NULL;
+	uint64_t changed;
+	bool again;
 	int err;
 
 	if (h == NULL)
 		return -ENOMEM;
 	h->tid = tid;
 	h->uid = caller_uid;
-	h->writable = true;
+	do {
+		changed = atomic_load(&fs->nodes->changed);
+		err = version_get(fs, id, flags, &version);
+		if (err != 0)
+			break;
+		h->opened_lsn = version->ref.lsn;
+		pthread_mutex_lock(&shard->lock.mutex);
+		err = attach_found(fs->nodes, shard, id, h, changed);
+		again = err == -EAGAIN;
+		if (err == 0)
+			version = begin_reading(fs->nodes, h, version, caching);
+		pthread_mutex_unlock(&shard->lock.mutex);
+		version_drop(fs, version);
+	} while (again);
+	if (err != 0)
+		free(h);
+	else
+		*handle = h;
+	return err;
+}
+
+/* What a new writer finds at `id`, now. Errors of opening. */
+static int find_written(struct fs *fs, uint64_t id, unsigned flags, bool pin,
+                        const struct quiver_attr *create, struct handle *h)
+{
+	int err;
+
 	if (pin) {
 		err = version_get(fs, id, flags, &h->version);
-		if (err == 0)
+		if (err == 0) {
 			h->stage.attr = h->version->ref.attr;
+			h->opened_lsn = h->version->ref.lsn;
+		}
 	} else {
-		err = quiver_stat(fs->store, id, flags, &h->stage.attr, NULL);
+		err = quiver_stat(fs->store, id, flags, &h->stage.attr, &h->opened_lsn);
 	}
 	if (err == -ENOENT && create != NULL) {
 		h->created = true;
@@ -282,20 +258,41 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool
 		h->stage.attr = *create;
 		err = 0;
 	}
-	if (err != 0)
-		goto out;
-	h->dir_seen = atomic_load(&fs->dir_attr_given);
-	pthread_mutex_lock(&shard->lock.mutex);
-	err = attach_handle(fs->nodes, shard, id, h);
-	pthread_mutex_unlock(&shard->lock.mutex);
-	if (err != 0)
-		goto out;
-	*handle = h;
-	return 0;
+	return err;
+}
 
-out:
-	version_drop(fs, h->version);
-	free(h);
+int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool pin,
+                     const struct quiver_attr *create, struct handle **handle)
+{
+	struct shard *shard = nodes_shard(fs->nodes, id);
+	const struct handle begin = {
+		.tid = tid, .uid = caller_uid, .writable = true, .opened_ns = clock_now_ns()
+	};
+	struct handle *h = calloc(1, sizeof(*h));
+	uint64_t changed;
+	bool again;
+	int err;
+
+	if (h == NULL)
+		return -ENOMEM;
+	do {
+		*h = begin;
+		changed = atomic_load(&fs->nodes->changed);
+		err = find_written(fs, id, flags, pin, create, h);
+		if (err != 0)
+			break;
+		h->dir_seen = atomic_load(&fs->dir_attr_given);
+		pthread_mutex_lock(&shard->lock.mutex);
+		err = attach_found(fs->nodes, shard, id, h, changed);
+		pthread_mutex_unlock(&shard->lock.mutex);
+		again = err == -EAGAIN;
+		if (err != 0)
+			version_drop(fs, h->version);
+	} while (again);
+	if (err != 0)
+		free(h);
+	else
+		*handle = h;
 	return err;
 }
 
@@ -348,44 +345,60 @@ int node_cache_version(struct fs *fs, struct handle *h, unsigned flags, struct v
 	return 0;
 }
 
+/* Whether a vector that is `id` now, and was another when it was opened, is open for writing. */
+static bool is_written_renamed(struct nodes *nodes, uint64_t id)
+{
+	const struct handle *h;
+
+	if (atomic_load(&nodes->renamed) == 0)
+		return false;
+	pthread_mutex_lock(&nodes->renamed_lock);
+	for (h = nodes->renamed_first; h != NULL; h = h->renamed_next) {
+		if (h->writable && h->id == id)
+			break;
+	}
+	pthread_mutex_unlock(&nodes->renamed_lock);
+	return h != NULL;
+}
+
 bool node_is_written(struct fs *fs, uint64_t id)
 {
-	struct shard *shard = shard_of(fs->nodes, id);
+	struct shard *shard = nodes_shard(fs->nodes, id);
 	struct node *node;
 	bool written;
 
 	if (atomic_load(&fs->nodes->writable) == 0) /* mostly, and cheaper */
 		return false;
 	pthread_mutex_lock(&shard->lock.mutex);
-	node = find_node(shard, id);
+	node = nodes_find(shard, id);
 	written = node != NULL && node->writable > 0;
 	pthread_mutex_unlock(&shard->lock.mutex);
-	return written;
+	return written || is_written_renamed(fs->nodes, id);
 }
 
-/* The writable handle that a request without one is taken to mean: one of thread `tid`,
- * else the newest; of those only that have had no request, where `untouched`. NULL. */
-static struct handle *pick_writable(const struct node *node, pid_t tid, bool untouched)
+static bool is_own(const struct handle *h, const struct node_user *user)
+{
+	return h == user->handle ||
+	       (user->tid != 0 && (h->tid == user->tid || atomic_load(&h->user_tid) == user->tid));
+}
+
+/* The handle that a request is taken to mean: the user's own, else the newest writable, else the
+ * newest. */
+static struct handle *pick(const struct node *node, const struct node_user *user)
 {
 	struct handle *newest = NULL;
 
+	if (user->handle != NULL && user->handle->node == node)
+		return user->handle;
 	for (struct handle *h = node->handles; h != NULL; h = h->next) {
-		if (!h->writable || (untouched && h->touched))
+		if (!h->writable)
 			continue;
-		if (h->tid == tid)
+		if (is_own(h, user))
 			return h;
 		if (newest == NULL)
 			newest = h;
 	}
-	return newest;
-}
-
-/* The same, or the newest handle. */
-static struct handle *pick(const struct node *node, pid_t tid)
-{
-	struct handle *h = pick_writable(node, tid, false);
-
-	return h != NULL ? h : node->handles;
+	return newest != NULL ? newest : node->handles;
 }
 
 bool node_is_alone(const struct handle *h)
@@ -404,46 +417,67 @@ uint32_t node_size(const struct fs *fs, const struct handle *h)
 	return h->stage.size;
 }
 
-bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view)
+bool node_view(struct fs *fs, uint64_t id, const struct node_user *user, struct node_view *view)
 {
-	struct shard *shard = shard_of(fs->nodes, id);
+	struct shard *shard = nodes_shard(fs->nodes, id);
 	struct handle *h;
 	struct node *node;
 
 	pthread_mutex_lock(&shard->lock.mutex);
-	node = find_node(shard, id);
+	node = nodes_find(shard, id);
 	if (node == NULL) {
 		pthread_mutex_unlock(&shard->lock.mutex);
 		return false;
 	}
-	h = pick(node, tid);
-	view->attr = h->writable ? h->stage.attr : h->version->ref.attr;
-	/* To others a vector has N bytes or is not there: their path may have led to the one
-	 * before, which had this node number, too. */
-	view->size = h->tid == tid ? node_size(fs, h) : fs->geometry.vector_bytes;
+	h = pick(node, user);
+	view->attr = h->stage.attr;
+	view->size = node_size(fs, h);
+	view->own = is_own(h, user);
+	view->tids[0] = h->tid;
+	view->tids[1] = atomic_load(&h->user_tid);
 	view->links = h->created && !h->orphan;
-	if (h->orphan)
-		view->attr.ctime_ns = h->orphan_ns;
+	view->orphan = h->orphan;
 	view->renamed = !h->orphan && h->id != id;
 	view->id = h->id;
-	view->mtime_staged = h->writable && h->tid == tid && h->stage.active &&
+	view->mtime_staged = h->writable && view->own && h->stage.active &&
 	                     (h->stage.attr_mask & QUIVER_ATTR_MTIME) != 0;
 	pthread_mutex_unlock(&shard->lock.mutex);
 	return true;
 }
 
-bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
-                     const struct quiver_attr *attr, unsigned mask, bool explicit_mtime)
+/* The writer of what is vector `now`: the user's own, else, where it is not known by which open
+ * file he asks, the newest; NULL. */
+static struct handle *pick_writer(const struct node *node, uint64_t now,
+                                  const struct node_user *user)
 {
-	struct shard *shard = shard_of(fs->nodes, id);
+	struct handle *newest = NULL;
+
+	for (struct handle *h = node->handles; h != NULL; h = h->next) {
+		if (!h->writable || h->orphan || h->id != now)
+			continue;
+		if (user->handle != NULL && h != user->handle)
+			continue;
+		if (is_own(h, user))
+			return h;
+		if (newest == NULL)
+			newest = h;
+	}
+	return newest;
+}
+
+bool node_stage_attr(struct fs *fs, uint64_t id, uint64_t now, const struct node_user *user,
+                     bool others, const struct quiver_attr *attr, unsigned mask,
+                     bool explicit_mtime)
+{
+	struct shard *shard = nodes_shard(fs->nodes, id);
 	struct handle *h = NULL;
 	struct node *node;
 
 	pthread_mutex_lock(&shard->lock.mutex);
-	node = find_node(shard, id);
+	node = nodes_find(shard, id);
 	if (node != NULL)
-		h = pick(node, tid);
-	if (h != NULL && (!h->writable || (h->tid != tid && !others) || !h->stage.active))
+		h = pick_writer(node, now, user);
+	if (h != NULL && (!(others || is_own(h, user)) || !h->stage.active))
 		h = NULL;
 	if (h != NULL) {
 		attr_merge(&h->stage.attr, attr, mask);
@@ -458,16 +492,37 @@ bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
 	return h != NULL;
 }
 
-bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid)
+void node_set_orphan_attr(struct fs *fs, uint64_t id, const struct node_user *user,
+                          const struct quiver_attr *attr, unsigned mask)
 {
-	struct shard *shard = shard_of(fs->nodes, id);
+	struct shard *shard = nodes_shard(fs->nodes, id);
+	int64_t now_ns = clock_now_ns();
+	struct node *node;
+	struct handle *h;
+
+	pthread_mutex_lock(&shard->lock.mutex);
+	node = nodes_find(shard, id);
+	h = node != NULL ? pick(node, user) : NULL;
+	for (struct handle *p = h != NULL ? node->handles : NULL; p != NULL; p = p->next) {
+		if (!p->orphan || p->orphan_lsn != h->orphan_lsn)
+			continue;
+		attr_merge(&p->stage.attr, attr, mask);
+		p->stage.attr.ctime_ns = now_ns;
+	}
+	pthread_mutex_unlock(&shard->lock.mutex);
+}
+
+bool node_truncate_opened(struct fs *fs, uint64_t id, pid_t tid, bool cuts)
+{
+	struct shard *shard = nodes_shard(fs->nodes, id);
 	struct handle *found = NULL;
 	struct node *node;
 
 	pthread_mutex_lock(&shard->lock.mutex);
-	node = find_node(shard, id);
-	if (node != NULL)
-		found = pick_writable(node, tid, true);
+	node = nodes_find(shard, id);
+	found = node != NULL ? node->handles : NULL;
+	while (found != NULL && !handle_may_be_cut(found, found->touched, tid, cuts))
+		found = found->next;
 	if (found != NULL) {
 		/* No request yet, so nothing but perhaps an empty stage. */
 		found->touched = true;
@@ -477,70 +532,18 @@ bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid)
 	return found != NULL;
 }
 
-/* What becomes of a handle whose vector was removed, or is `to` now. */
-static void set_orphan(struct nodes *nodes, struct handle *h, uint64_t to)
+void node_opened(struct fs *fs, uint64_t id, pid_t tid)
 {
-	(void)nodes;
-	(void)to;
-	h->orphan = true;
-	h->orphan_ns = clock_now_ns();
-}
-
-static void set_id(struct nodes *nodes, struct handle *h, uint64_t to)
-{
-	bool was = h->id != h->node->id;
-
-	h->id = to;
-	if (was && to == h->node->id)
-		atomic_fetch_sub(&nodes->renamed, 1);
-	else if (!was && to != h->node->id)
-		atomic_fetch_add(&nodes->renamed, 1);
-}
-
-typedef void change_fn(struct nodes *nodes, struct handle *h, uint64_t to);
-
-/* Those of `node` that have vector `id` open. The caller holds the lock. */
-static void change_handles(struct nodes *nodes, struct node *node, uint64_t id, change_fn *change,
-                           uint64_t to)
-{
-	for (struct handle *h = node->handles; h != NULL; h = h->next) {
-		if (!h->created && !h->orphan && h->id == id)
-			change(nodes, h, to);
-	}
-}
-
-/* All that have vector `id` open. One that was renamed since is with the node that it was
- * opened as, which may be any: then all are gone through, which is rare. */
-static void change_all(struct nodes *nodes, uint64_t id, change_fn *change, uint64_t to)
-{
-	struct shard *shard = shard_of(nodes, id);
+	struct shard *shard = nodes_shard(fs->nodes, id);
 	struct node *node;
 
-	if (atomic_load(&nodes->renamed) == 0) {
-		pthread_mutex_lock(&shard->lock.mutex);
-		node = find_node(shard, id);
-		if (node != NULL)
-			change_handles(nodes, node, id, change, to);
-		pthread_mutex_unlock(&shard->lock.mutex);
+	if (tid == 0)
 		return;
+	pthread_mutex_lock(&shard->lock.mutex);
+	node = nodes_find(shard, id);
+	for (struct handle *h = node != NULL ? node->handles : NULL; h != NULL; h = h->next) {
+		if (h->writable && h->tid == tid)
+			h->touched = true;
 	}
-	for (unsigned i = 0; i < SHARDS; i++) {
-		shard = &nodes->shards[i];
-		pthread_mutex_lock(&shard->lock.mutex);
-		for (unsigned b = 0; b < SHARD_BUCKETS; b++)
-			for (node = shard->buckets[b]; node != NULL; node = node->next)
-				change_handles(nodes, node, id, change, to);
-		pthread_mutex_unlock(&shard->lock.mutex);
-	}
-}
-
-void node_removed(struct fs *fs, uint64_t id)
-{
-	change_all(fs->nodes, id, set_orphan, 0);
-}
-
-void node_renamed(struct fs *fs, uint64_t from, uint64_t to)
-{
-	if (from != to)
-		change_all(fs->nodes, from, set_id, to);
+	pthread_mutex_unlock(&shard->lock.mutex);
 }

@@ -49,38 +49,55 @@ bool node_is_alone(const struct handle *h);
 /* Whether `id` is open for writing, so that its attributes must not be cached. */
 bool node_is_written(struct fs *fs, uint64_t id);
 
+/* Who asks. The kernel says the thread, and only in some requests by which open file. */
+struct node_user {
+	pid_t tid; /* 0: of another pid namespace, so it is nobody known */
+	struct handle *handle; /* or NULL */
+};
+
 /* What an open vector looks like to fstat that is not there by name, or differs. */
 struct node_view {
 	struct quiver_attr attr;
-	uint64_t size; /* bytes staged, to the thread that writes; N to any other */
+	uint64_t size; /* bytes staged */
+	bool own; /* it is the user's own */
+	pid_t tids[2]; /* threads that have used it, or 0: these see the size above */
 	unsigned links;
-	bool mtime_staged; /* by thread `tid`: attr.mtime_ns is the commit's, and attr.ctime_ns
+	bool mtime_staged; /* by the user: attr.mtime_ns is the commit's, and attr.ctime_ns
 	                      when that was said */
+	bool orphan; /* the vector was removed or replaced */
 	bool renamed; /* it is vector: */
 	uint64_t id;
 };
-/* The view of the handle of thread `tid`, else of the newest writable, else of the
+/* The view of the user's own handle, else of the newest writable, else of the
  * newest. False where nobody has `id` open. */
-bool node_view(struct fs *fs, uint64_t id, pid_t tid, struct node_view *view);
+bool node_view(struct fs *fs, uint64_t id, const struct node_user *user, struct node_view *view);
 
 /* The length that fstat shows for an uncommitted handle: what is staged. But the
  * kernel keeps one length for an ID, so where others still have a former vector of
  * that ID open, it stays theirs. The caller holds the lock. */
 uint32_t node_size(const struct fs *fs, const struct handle *h);
 
-/* Hand attributes on to a stage of `id`: to that of thread `tid`; else, where
- * `others`, to the newest. False where there is no such stage. An mtime that is
+/* Hand attributes on to a stage of what was opened as `id` and is vector `now`: to the user's own;
+ * else, where `others`, to the newest. False where there is no such stage. An mtime that is
  * not explicit is left to the commit. */
-bool node_stage_attr(struct fs *fs, uint64_t id, pid_t tid, bool others,
-                     const struct quiver_attr *attr, unsigned mask, bool explicit_mtime);
+bool node_stage_attr(struct fs *fs, uint64_t id, uint64_t now, const struct node_user *user,
+                     bool others, const struct quiver_attr *attr, unsigned mask,
+                     bool explicit_mtime);
 
-/* Empty the stage of the newest writable handle that has had no request, one
- * opened by `tid` first: this is O_TRUNC. False where there is none. */
-bool node_truncate_newest(struct fs *fs, uint64_t id, pid_t tid);
+/* Set attributes of a vector that is gone, for all that had it open with the handle that
+ * node_view has found. */
+void node_set_orphan_attr(struct fs *fs, uint64_t id, const struct node_user *user,
+                          const struct quiver_attr *attr, unsigned mask);
 
-/* A vector was removed: its writers have nothing to commit to any more. */
-void node_removed(struct fs *fs, uint64_t id);
-/* A vector was renamed: its writers follow. */
-void node_renamed(struct fs *fs, uint64_t from, uint64_t to);
+/*
+ * O_TRUNC, which the kernel sends after the OPEN as a change of size that names no file: empty
+ * the stage that `tid` has opened, or of those from other pid namespaces the one opened this
+ * moment, if it has had no request since. `cuts`: the request says that its caller has no right
+ * to keep set-ID bits, and so did the OPEN with O_TRUNC. False where there is none: it is a
+ * truncate(2).
+ */
+bool node_truncate_opened(struct fs *fs, uint64_t id, pid_t tid, bool cuts);
+/* `tid` asks for attributes, so the O_TRUNC of what it has opened, if it was to come, is past. */
+void node_opened(struct fs *fs, uint64_t id, pid_t tid);
 
 #endif

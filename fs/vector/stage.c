@@ -218,7 +218,7 @@ out:
 	return refuse_commit(fs, id, err);
 }
 
-int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait)
+int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool *same, bool may_wait)
 {
 	uint32_t limit = fs->geometry.vector_bytes;
 	struct stage *stage = &h->stage;
@@ -235,7 +235,8 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait
 		handle_unlock(h);
 		return past_end(fs, id, 0, size);
 	}
-	if (!stage->active && size == limit)
+	*same = !stage->active && size == limit;
+	if (*same)
 		goto out;
 	if (size == 0)
 		stage->active = true;

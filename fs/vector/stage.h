@@ -34,8 +34,9 @@ enum stage_when {
 int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, uint64_t offset,
                 bool append, bool durable, bool may_wait);
 
-/* Cut or zero-fill what is staged to `size`. -EFBIG past N. */
-int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool may_wait);
+/* Cut or zero-fill what is staged to `size`. *same: nothing is staged, and it is that long.
+ * -EFBIG past N. */
+int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool *same, bool may_wait);
 
 /* Commit what is staged. -EINVAL where it is incomplete (it is kept; reported
  * unless this is a FLUSH), errors of quiver_put. 0 where nothing is staged. */

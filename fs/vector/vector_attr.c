@@ -7,6 +7,9 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/clock.h"
+#include "fs/base/invalidate.h"
+#include "fs/base/proc_thread.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
@@ -79,23 +82,62 @@ void vector_show_staged(const struct node_view *view, struct quiver_attr *attr)
 }
 
 /*
- * What stat shows to thread `tid`. A committed vector has its N bytes for everyone,
- * since the kernel keeps one size for readers and writers; an mtime that this very
- * thread has staged shows. One not committed, or removed but open, is what its
- * handles say. Where there is neither: gone.h. -ESTALE, -EIO, -EAGAIN.
+ * How long an open file is that has not committed. To who may have the name of the vector before
+ * it in hand, which had this node number too, a vector has N bytes or is not there.
  */
-static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct stat *st,
-                       double *timeout)
+static uint64_t staged_size(struct fs *fs, uint64_t id, const struct node_user *user,
+                            const struct node_view *view)
+{
+	if (view->own || !gone_before(fs, id) || proc_same_process(user->tid, view->tids[0]) ||
+	    proc_same_process(user->tid, view->tids[1]))
+		return view->size;
+	return fs->geometry.vector_bytes;
+}
+
+/* The same as vector_stat, of what is not there by name or is not what has that name. */
+static int stat_open(struct fs *fs, uint64_t id, const struct node_user *user,
+                     const struct node_view *view, unsigned flags, struct stat *st)
+{
+	uint64_t ino = tree_node_of_id(id);
+	struct quiver_attr attr = view->attr;
+	int err = -ENOENT;
+
+	if (view->renamed)
+		err = quiver_stat(fs->store, view->id, flags, &attr, NULL);
+	if (err != 0 && err != -ENOENT)
+		return err;
+	if (err == 0)
+		vector_show_staged(view, &attr);
+	attr_file(fs, ino, &attr,
+	          err == 0 ? fs->geometry.vector_bytes : staged_size(fs, id, user, view),
+	          err == 0 ? 1 : view->links, st);
+	return 0;
+}
+
+/*
+ * A committed vector has its N bytes for everyone, since the kernel keeps one size for
+ * readers and writers; an mtime that the user has staged shows. One not committed, or removed
+ * but open, is what its handles say. Where there is neither: gone.h.
+ */
+int vector_stat(struct fs *fs, uint64_t id, const struct node_user *user, unsigned flags,
+                struct stat *st, double *timeout)
 {
 	uint64_t ino = tree_node_of_id(id);
 	struct node_view view;
 	struct quiver_attr attr;
+	bool open = false;
 	int err;
 
 	*timeout = attr_timeout(fs, id);
+	if (*timeout <= 0 || user->handle != NULL)
+		open = node_view(fs, id, user, &view);
+	if (open && user->handle != NULL && (view.orphan || view.renamed)) {
+		*timeout = 0;
+		return stat_open(fs, id, user, &view, flags, st);
+	}
 	err = quiver_stat(fs->store, id, flags, &attr, NULL);
 	if (err == 0) {
-		if (*timeout <= 0 && node_view(fs, id, tid, &view))
+		if (open && !view.orphan && !view.renamed)
 			vector_show_staged(&view, &attr);
 		note_given(fs, *timeout);
 		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 1, st);
@@ -104,52 +146,58 @@ static int vector_stat(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, st
 	if (err != -ENOENT)
 		return err;
 	*timeout = 0;
-	if (node_view(fs, id, tid, &view)) {
-		err = view.renamed ? quiver_stat(fs->store, view.id, flags, &view.attr, NULL)
-		                   : -ENOENT;
-		if (err != 0 && err != -ENOENT)
-			return err;
-		attr_file(fs, ino, &view.attr, view.size, err == 0 ? 1 : view.links, st);
-		return 0;
-	}
-	err = gone_answer(fs, id, tid, &attr);
+	if (open || node_view(fs, id, user, &view))
+		return stat_open(fs, id, user, &view, flags, st);
+	err = gone_answer(fs, id, user->tid, &attr);
 	if (err == 0)
 		attr_file(fs, ino, &attr, fs->geometry.vector_bytes, 0, st);
 	return err;
 }
 
 /* Answer with what stat shows, or return -EAGAIN where that would wait. */
-static int vector_reply_stat(struct attempt *attempt, uint64_t id, pid_t tid, bool may_wait)
+static int vector_reply_stat(struct attempt *attempt, uint64_t id, const struct node_user *user,
+                             bool may_wait)
 {
 	struct stat st;
 	double timeout;
-	int err = vector_stat(attempt->fs, id, tid, attempt_flags(may_wait), &st, &timeout);
+	int err = vector_stat(attempt->fs, id, user, attempt_flags(may_wait), &st, &timeout);
 
 	if (err == -EAGAIN && !may_wait)
 		return err;
+	if (user->handle != NULL)
+		handoff_give(&user->handle->handoff);
 	reply_attr(attempt->req, err, &st, timeout);
 	return 0;
+}
+
+/* Who asks. */
+static struct node_user user_of(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	return (struct node_user){
+		.tid = fuse_req_ctx(req)->pid,
+		.handle = fi != NULL && fi->fh != 0 ? handle_of(fi) : NULL,
+	};
 }
 
 struct vector_getattr_op {
 	struct attempt attempt;
 	uint64_t id;
-	pid_t tid;
+	struct node_user user;
 };
 
 static int vector_getattr_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct vector_getattr_op *op = (const struct vector_getattr_op *)attempt;
 
-	return vector_reply_stat(attempt, op->id, op->tid, may_wait);
+	return vector_reply_stat(attempt, op->id, &op->user, may_wait);
 }
 
-void vector_getattr(fuse_req_t req, fuse_ino_t ino)
+void vector_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct vector_getattr_op op = {
 		.attempt = attempt_for(req, vector_getattr_answer),
 		.id = tree_id_of_node(ino),
-		.tid = fuse_req_ctx(req)->pid,
+		.user = user_of(req, fi),
 	};
 
 	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
@@ -159,52 +207,61 @@ void vector_getattr(fuse_req_t req, fuse_ino_t ino)
 
 struct vector_setattr_op {
 	struct attempt attempt;
-	struct handle *h; /* of ftruncate; else NULL */
 	uint64_t id;
-	pid_t tid;
-	bool resize;
-	uint64_t size;
-	bool set_attr; /* these are set, if only the ctime: */
-	unsigned mask; /* QUIVER_ATTR_* */
-	bool explicit_mtime;
-	struct quiver_attr attr;
+	struct node_user user; /* with the handle of ftruncate */
+	struct attr_change change;
 };
 
-/* truncate(2) by path, which cannot change what is committed. Opening with O_TRUNC
- * ends here as well: it has the newest handle staged as empty. */
-static int vector_resize_path(const struct vector_setattr_op *op, unsigned flags)
+/* It has the length that it was to be given: its times move all the same. */
+static void touch(struct attr_change *change)
 {
-	struct fs *fs = op->attempt.fs;
+	change->attr.mtime_ns = clock_now_ns();
+	change->mask |= QUIVER_ATTR_MTIME;
+	change->set = true;
+}
+
+/* truncate(2) by path, which cannot change what is committed. Opening with O_TRUNC
+ * ends here as well: it has the handle that was opened just now staged as empty. */
+static int resize_path(struct fs *fs, uint64_t id, pid_t tid, struct attr_change *change,
+                       unsigned flags)
+{
 	uint32_t n = fs->geometry.vector_bytes;
 	int err;
 
-	if (op->size == 0 && node_truncate_newest(fs, op->id, op->tid))
+	if (change->size == 0 && node_truncate_opened(fs, id, tid, change->cuts))
 		return 0;
-	err = quiver_stat(fs->store, op->id, flags, NULL, NULL);
+	err = quiver_stat(fs->store, id, flags, NULL, NULL);
 	if (err != 0)
 		return err;
-	if (op->size == n)
+	if (change->size == n) {
+		touch(change);
 		return 0;
-	return refuse(fs, op->size > n ? -EFBIG : -EINVAL,
+	}
+	return refuse(fs, change->size > n ? -EFBIG : -EINVAL,
 	              "vector %" PRIu64 ": cannot be made %" PRIu64 " bytes long, only %" PRIu32,
-	              op->id, op->size, n);
+	              id, change->size, n);
 }
 
-int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr,
-                    unsigned mask, bool explicit_mtime, bool may_wait)
+/* ftruncate(2). */
+static int resize_open(struct fs *fs, struct handle *h, struct attr_change *change, bool may_wait)
 {
-	unsigned flags = attempt_flags(may_wait);
-	bool staged;
-	int err;
+	bool same = false;
+	int err = stage_truncate(fs, h, change->size, &same, may_wait);
 
-	err = quiver_stat(fs->store, id, flags, NULL, NULL);
-	if (err == -ENOENT)
-		return node_stage_attr(fs, id, tid, true, attr, mask, explicit_mtime) ? 0 : -ENOENT;
-	if (err != 0)
-		return err;
-	staged = node_stage_attr(fs, id, tid, explicit_mtime, attr, mask & QUIVER_ATTR_MTIME,
-	                         explicit_mtime);
-	staged = staged && node_stage_attr(fs, id, tid, false, attr, 0, true);
+	if (err == 0 && same)
+		touch(change);
+	return err;
+}
+
+/* Attributes of vector `id`, which is committed and may have been opened as another. */
+static int set_committed(struct fs *fs, uint64_t node_id, uint64_t id, const struct node_user *user,
+                         const struct quiver_attr *attr, unsigned mask, bool explicit_mtime,
+                         unsigned flags)
+{
+	bool staged = node_stage_attr(fs, node_id, id, user, explicit_mtime, attr,
+	                              mask & QUIVER_ATTR_MTIME, explicit_mtime);
+
+	staged = staged && node_stage_attr(fs, node_id, id, user, false, attr, 0, true);
 	if (staged && mask == QUIVER_ATTR_MTIME)
 		return 0;
 	if (staged)
@@ -212,41 +269,87 @@ int vector_set_attr(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_a
 	return quiver_set_attr(fs->store, id, attr, mask, flags);
 }
 
+/* Of what is not there by that name: it was renamed, is gone, or is yet to come. */
+static int set_open(struct fs *fs, uint64_t id, const struct node_user *user,
+                    const struct quiver_attr *attr, unsigned mask, bool explicit_mtime,
+                    unsigned flags)
+{
+	struct node_view view;
+	int err;
+
+	if (!node_view(fs, id, user, &view))
+		return -ENOENT;
+	if (view.orphan) {
+		node_set_orphan_attr(fs, id, user, attr, mask);
+		return 0;
+	}
+	if (!view.renamed)
+		return node_stage_attr(fs, id, id, user, true, attr, mask, explicit_mtime)
+		               ? 0
+		               : -ENOENT;
+	err = set_committed(fs, id, view.id, user, attr, mask, explicit_mtime, flags);
+	/* The kernel changes what it knows of the old node alone. */
+	if (err == 0)
+		invalidate_vectors(fs, &view.id, 1);
+	return err;
+}
+
+int vector_set_attr(struct fs *fs, uint64_t id, const struct node_user *user,
+                    const struct quiver_attr *attr, unsigned mask, bool explicit_mtime,
+                    bool may_wait)
+{
+	unsigned flags = attempt_flags(may_wait);
+	struct node_view view;
+	int err = -ENOENT;
+
+	if (user->handle == NULL || !node_view(fs, id, user, &view) ||
+	    !(view.orphan || view.renamed))
+		err = quiver_stat(fs->store, id, flags, NULL, NULL);
+	if (err == 0)
+		return set_committed(fs, id, id, user, attr, mask, explicit_mtime, flags);
+	if (err != -ENOENT)
+		return err;
+	return set_open(fs, id, user, attr, mask, explicit_mtime, flags);
+}
+
 /* Doing it again is harmless. */
+static int set(struct fs *fs, uint64_t id, const struct node_user *user, struct attr_change *change,
+               bool may_wait)
+{
+	int err = 0;
+
+	if (change->resize && user->handle != NULL)
+		err = resize_open(fs, user->handle, change, may_wait);
+	else if (change->resize)
+		err = resize_path(fs, id, user->tid, change, attempt_flags(may_wait));
+	if (err != 0)
+		return err;
+	/* O_TRUNC has found its handle and must not take another when it is tried again. */
+	if (user->handle == NULL)
+		change->resize = false;
+	if (!change->set)
+		return 0;
+	return vector_set_attr(fs, id, user, &change->attr, change->mask, change->explicit_mtime,
+	                       may_wait);
+}
+
 static int vector_setattr_answer(struct attempt *attempt, bool may_wait)
 {
 	struct vector_setattr_op *op = (struct vector_setattr_op *)attempt;
 	struct fs *fs = attempt->fs;
 	struct quiver_attr found;
-	bool resized;
-	int err = 0;
+	int err = set(fs, op->id, &op->user, &op->change, may_wait);
 
-	if (op->resize && op->h != NULL)
-		err = stage_truncate(fs, op->h, op->size, may_wait);
-	else if (op->resize)
-		err = vector_resize_path(op, attempt_flags(may_wait));
-	resized = err == 0;
-	if (err == 0 && op->set_attr)
-		err = vector_set_attr(fs, op->id, op->tid, &op->attr, op->mask, op->explicit_mtime,
-		                      may_wait);
-	if (err == -EAGAIN && !may_wait) {
-		/* O_TRUNC has found its handle already and must not take another. */
-		if (op->h == NULL && resized)
-			op->resize = false;
+	if (err == 0)
+		return vector_reply_stat(attempt, op->id, &op->user, may_wait);
+	if (err == -EAGAIN && !may_wait)
 		return err;
-	}
-	if (op->h != NULL)
-		handoff_give(&op->h->handoff);
-	if (err == -ENOENT && gone_answer(fs, op->id, op->tid, &found) != 0)
+	if (op->user.handle != NULL)
+		handoff_give(&op->user.handle->handoff);
+	if (err == -ENOENT && gone_answer(fs, op->id, op->user.tid, &found) != 0)
 		err = -ESTALE; /* look again */
-	if (err != 0) {
-		reply_error(attempt->req, err);
-		return 0;
-	}
-	err = vector_reply_stat(attempt, op->id, op->tid, may_wait);
-	if (err == -EAGAIN && op->h == NULL)
-		op->resize = false;
-	return err;
+	reply_error(attempt->req, err);
+	return 0;
 }
 
 void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -254,14 +357,27 @@ void vector_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 {
 	struct vector_setattr_op op = {
 		.attempt = attempt_for(req, vector_setattr_answer),
-		.h = fi != NULL ? handle_of(fi) : NULL,
 		.id = tree_id_of_node(ino),
-		.tid = fuse_req_ctx(req)->pid,
-		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,
-		.size = (uint64_t)attr->st_size,
+		.user = user_of(req, fi),
+		.change = attr_change_of(attr, to_set),
 	};
 
-	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
-	op.set_attr = op.mask != 0 || !op.resize;
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
+}
+
+int vector_stat_open(struct fs *fs, fuse_ino_t ino, uint64_t fh, bool may_wait, struct stat *st)
+{
+	const struct node_user user = { .handle = (struct handle *)(uintptr_t)fh };
+	double timeout;
+
+	return vector_stat(fs, tree_id_of_node(ino), &user, attempt_flags(may_wait), st, &timeout);
+}
+
+int vector_set_open(struct fs *fs, fuse_ino_t ino, uint64_t fh, const struct attr_change *change,
+                    bool may_wait)
+{
+	const struct node_user user = { .handle = (struct handle *)(uintptr_t)fh };
+	struct attr_change copy = *change;
+
+	return set(fs, tree_id_of_node(ino), &user, &copy, may_wait);
 }

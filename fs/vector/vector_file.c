@@ -89,6 +89,7 @@ static int vector_open_answer(struct attempt *attempt, bool may_wait)
 		return 0;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
+	h->cuts = fi->kill_suidgid;
 	fi->direct_io = caching == NODE_UNCACHED;
 	fi->keep_cache = caching == NODE_KEEPS_CACHE;
 	fi->fh = (uintptr_t)h;
@@ -221,6 +222,7 @@ static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t
 	};
 
 	(void)ino;
+	atomic_store_explicit(&op.h->user_tid, fuse_req_ctx(req)->pid, memory_order_relaxed);
 	op.durable = op.h->durable || (fi->flags & O_DSYNC) != 0;
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
@@ -297,6 +299,27 @@ static void vector_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }
 
+static void vector_close_open(struct fs *fs, uint64_t fh)
+{
+	struct handle *h = (struct handle *)(uintptr_t)fh;
+
+	caller_uid = h->uid;
+	(void)stage_commit(fs, h, STAGE_RELEASE, true); /* as at a RELEASE */
+	node_close(fs, h);
+}
+
+int vector_open_heir(struct fs *fs, uint64_t id, uint64_t *fh)
+{
+	struct handle *h;
+	int err = node_open_writer(fs, id, 0, 0, false, NULL, &h);
+
+	if (err != 0)
+		return err;
+	stage_keep(h);
+	*fh = (uintptr_t)h;
+	return 0;
+}
+
 static int vector_init(struct fs *fs)
 {
 	int err = nodes_new(fs->store, &fs->nodes);
@@ -324,4 +347,7 @@ const struct node_ops vector_ops = {
 	.flush = vector_flush,
 	.fsync = vector_fsync,
 	.release = vector_release,
+	.stat_open = vector_stat_open,
+	.set_open = vector_set_open,
+	.close_open = vector_close_open,
 };

@@ -242,26 +242,19 @@ void view_detach(struct fs *fs, struct view_handle *h)
 	free_handle(fs, h);
 }
 
-struct view_handle *view_pick_writer(const struct view *view, pid_t tid, bool untouched)
+struct view_handle *view_pick(const struct view *view, pid_t tid)
 {
 	struct view_handle *newest = NULL;
 
 	for (struct view_handle *h = view->handles; h != NULL; h = h->next) {
-		if (h->vector == NULL || (untouched && h->touched))
+		if (h->vector == NULL)
 			continue;
-		if (h->tid == tid)
+		if (tid != 0 && h->tid == tid)
 			return h;
 		if (newest == NULL)
 			newest = h;
 	}
-	return newest;
-}
-
-struct view_handle *view_pick(const struct view *view, pid_t tid)
-{
-	struct view_handle *h = view_pick_writer(view, tid, false);
-
-	return h != NULL ? h : view->handles;
+	return newest != NULL ? newest : view->handles;
 }
 
 /* ---- memory ---- */

@@ -104,11 +104,8 @@ static inline struct view_handle *view_handle_of(const struct fuse_file_info *fi
 /* Put a handle on its view's list; its user becomes the handle's. Take it off. */
 void view_attach(struct fs *fs, struct view_handle *h);
 void view_detach(struct fs *fs, struct view_handle *h);
-/* The writer that a request without a handle is taken to mean: one of thread `tid`, else the
- * newest; of those only that have had no request, where `untouched`. NULL. The caller holds
- * the lock, here and below. */
-struct view_handle *view_pick_writer(const struct view *view, pid_t tid, bool untouched);
-/* The same, or the newest handle; NULL. */
+/* The handle that a request without one is taken to mean: a writer of thread `tid`, else the
+ * newest writer, else the newest; NULL. The caller holds the lock. */
 struct view_handle *view_pick(const struct view *view, pid_t tid);
 
 /* Memory for open files: take `more` bytes of what there may be, or give them back. */

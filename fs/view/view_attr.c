@@ -8,6 +8,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -18,21 +19,29 @@
 #include "fs/view/view_content.h"
 #include "fs/view/view_stage.h"
 
+/* Who asks. */
+struct view_user {
+	pid_t tid;
+	struct view_handle *handle; /* of ftruncate and lseek; else NULL */
+};
+
+/* As whom the vector knows him. */
+static struct node_user vector_user(const struct view_user *user)
+{
+	return (struct node_user){
+		.tid = user->tid,
+		.handle = user->handle != NULL ? user->handle->vector : NULL,
+	};
+}
+
 /* A request for attributes. */
 struct view_attr_op {
 	struct attempt attempt;
 	uint64_t ino; /* 0: a lookup of: */
 	uint64_t id;
 	enum tree_form form;
-	pid_t tid;
-	/* SETATTR: */
-	struct view_handle *h; /* of ftruncate; else NULL */
-	bool resize;
-	uint64_t size;
-	bool set_attr; /* these are set, if only the ctime: */
-	unsigned mask; /* QUIVER_ATTR_* */
-	bool explicit_mtime;
-	struct quiver_attr attr;
+	struct view_user user;
+	struct attr_change change; /* SETATTR */
 };
 
 /* The length of a version that nobody has open. A text has to be made to know it. A
@@ -132,13 +141,13 @@ struct seen {
 	uint64_t lsn; /* a reader's */
 };
 
-static struct seen look(struct fs *fs, struct view *view, pid_t tid)
+static struct seen look(struct fs *fs, struct view *view, const struct view_user *user)
 {
 	struct seen seen = { 0 };
 	const struct view_handle *h;
 
 	views_lock(fs);
-	h = view_pick(view, tid);
+	h = user->handle != NULL ? user->handle : view_pick(view, user->tid);
 	if (h != NULL) {
 		seen.open = true;
 		seen.writer = h->vector != NULL;
@@ -155,27 +164,36 @@ static struct seen look(struct fs *fs, struct view *view, pid_t tid)
 
 /* Of a vector that is not there, to who has it open still: a writer has made it, or it was
  * removed. -ESTALE. */
-static int stat_gone(struct fs *fs, const struct view *view, const struct seen *seen, pid_t tid,
-                     struct stat *st)
+static int stat_gone(struct fs *fs, const struct view *view, const struct seen *seen,
+                     const struct view_user *user, unsigned flags, struct stat *st)
 {
+	const struct node_user as = vector_user(user);
 	struct node_view of_vector;
+	int err = -ENOENT;
 
 	if (!seen->open)
 		return -ESTALE;
-	if (!seen->writer)
+	if (!seen->writer) {
 		view_fill(fs, view->id, view->form, &seen->attr, seen->size, 0, st);
-	else if (node_view(fs, view->id, tid, &of_vector))
-		view_fill(fs, view->id, view->form, &of_vector.attr, seen->size, of_vector.links,
-		          st);
-	else
+		return 0;
+	}
+	if (!node_view(fs, view->id, &as, &of_vector))
 		return -ESTALE;
+	if (of_vector.renamed)
+		err = quiver_stat(fs->store, of_vector.id, flags, &of_vector.attr, NULL);
+	if (err != 0 && err != -ENOENT)
+		return err;
+	view_fill(fs, view->id, view->form, &of_vector.attr, seen->size,
+	          err == 0 ? 1 : of_vector.links, st);
 	return 0;
 }
 
 /* A reader of an older version sees that; one who writes sees what he has written. */
-static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait, struct stat *st)
+static int stat_view(struct fs *fs, struct view *view, const struct view_user *user, bool may_wait,
+                     struct stat *st)
 {
-	struct seen seen = look(fs, view, tid);
+	const struct node_user as = vector_user(user);
+	struct seen seen = look(fs, view, user);
 	struct node_view of_vector;
 	struct quiver_attr attr;
 	uint64_t lsn = 0;
@@ -183,7 +201,7 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 
 	err = quiver_stat(fs->store, view->id, attempt_flags(may_wait), &attr, &lsn);
 	if (err == -ENOENT)
-		return stat_gone(fs, view, &seen, tid, st);
+		return stat_gone(fs, view, &seen, user, attempt_flags(may_wait), st);
 	if (err != 0)
 		return err;
 	if (seen.open && !seen.writer && seen.lsn != lsn) {
@@ -195,7 +213,7 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 		if (err != 0)
 			return err;
 	}
-	if (seen.writer && node_view(fs, view->id, tid, &of_vector))
+	if (seen.writer && node_view(fs, view->id, &as, &of_vector))
 		vector_show_staged(&of_vector, &attr);
 	view_fill(fs, view->id, view->form, &attr, seen.size, 1, st);
 	return 0;
@@ -205,13 +223,13 @@ static int stat_view(struct fs *fs, struct view *view, pid_t tid, bool may_wait,
 static int view_reply_stat(const struct view_attr_op *op, struct view *view, bool may_wait)
 {
 	struct stat st;
-	int err = stat_view(op->attempt.fs, view, op->tid, may_wait, &st);
+	int err = stat_view(op->attempt.fs, view, &op->user, may_wait, &st);
 
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	view_put(op->attempt.fs, view);
-	if (op->h != NULL)
-		handoff_give(&op->h->handoff);
+	if (op->user.handle != NULL)
+		handoff_give(&op->user.handle->handoff);
 	reply_attr(op->attempt.req, err, &st, 0);
 	return 0;
 }
@@ -234,38 +252,70 @@ static int view_getattr_answer(struct attempt *attempt, bool may_wait)
 
 /* ---- SETATTR; on workers ---- */
 
+/* It has the length that it was to be given: its times move all the same. */
+static void touch(struct attr_change *change)
+{
+	change->attr.mtime_ns = clock_now_ns();
+	change->mask |= QUIVER_ATTR_MTIME;
+	change->set = true;
+}
+
 /* truncate(2) by path, which cannot change what is committed; or O_TRUNC, which the kernel
  * sends as one right after the OPEN. */
-static int view_resize_path(const struct view_attr_op *op, struct view *view)
+static int resize_path(struct fs *fs, struct view *view, pid_t tid, struct attr_change *change)
 {
-	struct fs *fs = op->attempt.fs;
 	char name[TREE_VIEW_NAME_BYTES];
 	size_t size = 0;
 	uint64_t lsn = 0;
 	int err;
 
-	if (op->size == 0 && view_stage_cut(fs, view, op->tid))
+	if (change->size == 0 && view_stage_cut(fs, view, tid, change->cuts))
 		return 0;
 	err = quiver_stat(fs->store, view->id, 0, NULL, &lsn);
 	if (err == 0)
 		err = view_size(fs, view->id, view->form, lsn, true, &size);
-	if (err != 0 || op->size == size)
+	if (err == 0 && change->size == size)
+		touch(change);
+	if (err != 0 || change->size == size)
 		return err;
 	tree_format_view(view->id, view->form, name);
-	err = op->size > view_bytes_max(&fs->geometry, view->form) ? -EFBIG : -EINVAL;
+	err = change->size > view_bytes_max(&fs->geometry, view->form) ? -EFBIG : -EINVAL;
 	return refuse(fs, err, "%s: cannot be made %" PRIu64 " bytes long, it is %zu", name,
-	              op->size, size);
+	              change->size, size);
 }
 
-static int view_resize(const struct view_attr_op *op, struct view *view)
+static int resize(struct fs *fs, struct view *view, const struct view_user *user,
+                  struct attr_change *change)
 {
+	struct view_handle *h = user->handle;
+	bool same = false;
 	int err;
 
-	if (op->h == NULL || op->h->vector == NULL)
-		return view_resize_path(op, view);
-	pthread_mutex_lock(&op->h->lock);
-	err = view_stage_truncate(op->attempt.fs, op->h, op->size);
-	pthread_mutex_unlock(&op->h->lock);
+	if (h == NULL || h->vector == NULL)
+		return resize_path(fs, view, user->tid, change);
+	pthread_mutex_lock(&h->lock);
+	err = view_stage_truncate(fs, h, change->size, &same);
+	pthread_mutex_unlock(&h->lock);
+	if (err == 0 && same)
+		touch(change);
+	return err;
+}
+
+/* Waits. */
+static int set(struct fs *fs, struct view *view, const struct view_user *user,
+               struct attr_change change)
+{
+	const struct node_user as = vector_user(user);
+	int err = 0;
+
+	if (change.resize)
+		err = resize(fs, view, user, &change);
+	if (err != 0 || !change.set)
+		return err;
+	err = vector_set_attr(fs, view->id, &as, &change.attr, change.mask, change.explicit_mtime,
+	                      true);
+	if (err == 0)
+		invalidate_vectors(fs, &view->id, 1);
 	return err;
 }
 
@@ -275,24 +325,35 @@ static int view_setattr_answer(struct attempt *attempt, bool may_wait)
 	struct view *view = view_get(op->attempt.fs, op->ino);
 	int err = view == NULL ? -ESTALE : 0;
 
-	if (err == 0 && op->resize)
-		err = view_resize(op, view);
-	if (err == 0 && op->set_attr) {
-		err = vector_set_attr(op->attempt.fs, view->id, op->tid, &op->attr, op->mask,
-		                      op->explicit_mtime, may_wait);
-		if (err == 0)
-			invalidate_vectors(op->attempt.fs, &view->id, 1);
-	}
+	if (err == 0)
+		err = set(op->attempt.fs, view, &op->user, op->change);
 	if (err == 0) {
 		(void)view_reply_stat(op, view, may_wait); /* may wait, so always answers */
 	} else {
 		if (view != NULL)
 			view_put(op->attempt.fs, view);
-		if (op->h != NULL)
-			handoff_give(&op->h->handoff);
+		if (op->user.handle != NULL)
+			handoff_give(&op->user.handle->handoff);
 		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
 	}
 	return 0;
+}
+
+int view_stat_open(struct fs *fs, fuse_ino_t ino, uint64_t fh, bool may_wait, struct stat *st)
+{
+	const struct view_user user = { .handle = (struct view_handle *)(uintptr_t)fh };
+
+	(void)ino;
+	return stat_view(fs, user.handle->view, &user, may_wait, st);
+}
+
+int view_set_open(struct fs *fs, fuse_ino_t ino, uint64_t fh, const struct attr_change *change,
+                  bool may_wait)
+{
+	const struct view_user user = { .handle = (struct view_handle *)(uintptr_t)fh };
+
+	(void)ino;
+	return may_wait ? set(fs, user.handle->view, &user, *change) : -EAGAIN;
 }
 
 /* ---- the handlers ---- */
@@ -308,12 +369,20 @@ void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
 	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
-void view_getattr(fuse_req_t req, fuse_ino_t ino)
+static struct view_user user_of(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	return (struct view_user){
+		.tid = fuse_req_ctx(req)->pid,
+		.handle = fi != NULL && fi->fh != 0 ? view_handle_of(fi) : NULL,
+	};
+}
+
+void view_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct view_attr_op op = {
 		.attempt = attempt_for(req, view_getattr_answer),
 		.ino = ino,
-		.tid = fuse_req_ctx(req)->pid,
+		.user = user_of(req, fi),
 	};
 
 	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
@@ -325,13 +394,9 @@ void view_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct view_attr_op op = {
 		.attempt = attempt_for(req, view_setattr_answer),
 		.ino = ino,
-		.tid = fuse_req_ctx(req)->pid,
-		.h = fi != NULL ? view_handle_of(fi) : NULL,
-		.resize = (to_set & FUSE_SET_ATTR_SIZE) != 0,
-		.size = (uint64_t)attr->st_size,
+		.user = user_of(req, fi),
+		.change = attr_change_of(attr, to_set),
 	};
 
-	op.mask = attr_wanted(attr, to_set, &op.attr, &op.explicit_mtime);
-	op.set_attr = op.mask != 0 || !op.resize;
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

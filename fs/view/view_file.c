@@ -97,7 +97,7 @@ static int open_reader(struct fs *fs, struct view_handle *h)
 
 /* A handle for who opens `view`, whose user becomes the handle's. -ESTALE gone by now,
  * errors of opening. */
-static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
+static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags, bool cuts,
                        struct view_handle **handle)
 {
 	struct view_handle *h = handle_new(view, tid);
@@ -120,6 +120,7 @@ static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
 	if (h->vector != NULL) {
 		stage_keep(h->vector);
 		h->vector->durable = (flags & O_DSYNC) != 0;
+		h->vector->cuts = cuts;
 	}
 	*handle = h;
 	return 0;
@@ -136,7 +137,8 @@ static int view_open_answer(struct attempt *attempt, bool may_wait)
 
 	(void)may_wait; /* on workers only */
 	if (view != NULL)
-		err = open_handle(fs, view, fuse_req_ctx(attempt->req)->pid, fi->flags, &h);
+		err = open_handle(fs, view, fuse_req_ctx(attempt->req)->pid, fi->flags,
+		                  fi->kill_suidgid, &h);
 	if (err != 0) {
 		reply_error(attempt->req, err);
 		return 0;
@@ -336,6 +338,9 @@ static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
 	};
 
 	(void)ino;
+	if (op.h->vector != NULL)
+		atomic_store_explicit(&op.h->vector->user_tid, fuse_req_ctx(req)->pid,
+		                      memory_order_relaxed);
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
@@ -425,6 +430,33 @@ static void view_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 		attempt_defer_in_place(&h->release, WORKER_COMMIT);
 }
 
+static void view_close_open(struct fs *fs, uint64_t fh)
+{
+	struct view_handle *h = (struct view_handle *)(uintptr_t)fh;
+
+	caller_uid = h->vector->uid;
+	(void)view_commit(fs, h, STAGE_RELEASE); /* as at a RELEASE */
+	view_detach(fs, h);
+}
+
+int view_open_heir(struct fs *fs, uint64_t id, enum tree_form form, uint64_t *ino, uint64_t *fh)
+{
+	struct view_handle *h;
+	struct view *view;
+	int err = view_add(fs, id, form, &view);
+
+	if (err != 0)
+		return err;
+	*ino = view->ino;
+	err = open_handle(fs, view, 0, O_WRONLY, false, &h);
+	view_forget(fs, *ino, 1); /* the kernel does not know its number */
+	if (err != 0)
+		return err;
+	h->touched = true;
+	*fh = (uintptr_t)h;
+	return 0;
+}
+
 static int view_init(struct fs *fs)
 {
 	return views_new(&fs->views);
@@ -448,5 +480,8 @@ const struct node_ops view_ops = {
 	.flush = view_flush,
 	.fsync = view_fsync,
 	.release = view_release,
+	.stat_open = view_stat_open,
+	.set_open = view_set_open,
+	.close_open = view_close_open,
 	.forget = view_forget,
 };

@@ -12,4 +12,8 @@ extern const struct node_ops view_ops;
 void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
                  struct fuse_file_info *fi);
 
+/* Open a view for writing for those who have the file open that has become it; *ino and *fh as in
+ * their requests. Errors of node_open_writer. */
+int view_open_heir(struct fs *fs, uint64_t id, enum tree_form form, uint64_t *ino, uint64_t *fh);
+
 #endif

@@ -147,7 +147,7 @@ int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, siz
 	return 0;
 }
 
-int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size)
+int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size, bool *same)
 {
 	int err = 0;
 
@@ -157,7 +157,8 @@ int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size)
 		views_unlock(fs);
 	}
 	err = view_load_stage(fs, h);
-	if (err == 0 && size == h->size && size > 0)
+	*same = err == 0 && size == h->size && size > 0;
+	if (*same)
 		return 0;
 	if (err == 0)
 		err = reserve(fs, h, size);
@@ -201,12 +202,14 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 	return err;
 }
 
-bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid)
+bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid, bool cuts)
 {
 	struct view_handle *found;
 
 	views_lock(fs);
-	found = view_pick_writer(view, tid, true);
+	found = view->handles;
+	while (found != NULL && !handle_may_be_cut(found->vector, found->touched, tid, cuts))
+		found = found->next;
 	if (found != NULL) {
 		found->touched = true;
 		found->cut = true;

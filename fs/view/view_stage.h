@@ -14,12 +14,13 @@ int view_load_stage(struct fs *fs, struct view_handle *h);
 /* -EFBIG past what any such file can need, -ENOSPC, -ENOMEM; as view_load_stage. */
 int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, size_t size,
                      uint64_t offset, bool append);
-int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size);
+/* *same: it is that long as it is. */
+int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size, bool *same);
 /* Commit what is staged. -EINVAL it is no vector (it is kept; reported unless this is a
  * FLUSH); errors of quiver_put. */
 int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when);
-/* O_TRUNC: empty the newest writer of the node that has had no request, one opened by
- * `tid` first. False where there is none. Any thread. */
-bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid);
+/* O_TRUNC: empty the writer of the node that handle_may_be_cut says was opened just now by
+ * `tid`. False where there is none. Any thread. */
+bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid, bool cuts);
 
 #endif

@@ -5,9 +5,9 @@
 
 /* ---- handles ---- */
 
-struct model_handle *model_new_handle(struct model *model)
+static struct model_handle *new_handle(struct model *model, unsigned first)
 {
-	for (unsigned i = 0; i < MODEL_HANDLES; i++)
+	for (unsigned i = first; i < first + MODEL_HANDLES; i++)
 		if (!model->handles[i].used) {
 			memset(&model->handles[i], 0, sizeof(model->handles[i]));
 			model->handles[i].age = ++model->age;
@@ -15,6 +15,11 @@ struct model_handle *model_new_handle(struct model *model)
 			return &model->handles[i];
 		}
 	return NULL;
+}
+
+struct model_handle *model_new_handle(struct model *model)
+{
+	return new_handle(model, 0);
 }
 
 static bool is_of(const struct model_handle *h, unsigned node)
@@ -26,9 +31,11 @@ unsigned model_writers(const struct model *model, unsigned node)
 {
 	unsigned writers = 0;
 
-	for (unsigned i = 0; i < MODEL_HANDLES; i++)
-		writers += is_of(&model->handles[i], node) &&
-		           model->handles[i].kind == MODEL_WRITER;
+	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
+		const struct model_handle *h = &model->handles[i];
+
+		writers += h->used && h->kind == MODEL_WRITER && (h->node == node || h->id == node);
+	}
 	return writers;
 }
 
@@ -36,7 +43,7 @@ unsigned model_cache_users(const struct model *model, unsigned node)
 {
 	unsigned users = 0;
 
-	for (unsigned i = 0; i < MODEL_HANDLES; i++)
+	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++)
 		users += is_of(&model->handles[i], node) && model->handles[i].fills_cache;
 	return users;
 }
@@ -63,7 +70,7 @@ static void join_cache(struct model *model, struct model_handle *h, const uint8_
 /* Whether somebody has a file of that node open that was not committed yet. */
 static bool is_being_made(const struct model *model, unsigned node)
 {
-	for (size_t i = 0; i < MODEL_HANDLES; i++) {
+	for (size_t i = 0; i < MODEL_ALL_HANDLES; i++) {
 		const struct model_handle *h = &model->handles[i];
 
 		if (h->used && h->kind == MODEL_WRITER && h->node == node && h->created)
@@ -126,7 +133,8 @@ void model_close(struct model *model, struct model_handle *h)
 {
 	h->used = false;
 	if (h->kind == MODEL_OF_SCRATCH) {
-		h->file->opens--;
+		if (--h->file->opens == 0 && h->file->heir != NULL)
+			model_release(model, h->file->heir);
 		model_scratch_reap(h->file);
 	} else if (h->fills_cache && model_cache_users(model, h->node) == 0) {
 		model->cached[h->node].version = 0;
@@ -171,6 +179,16 @@ static int commit_handle(struct model *model, struct model_handle *h, const uint
 	return 0;
 }
 
+/* What comes by the descriptor of a scratch file that has become a vector. */
+static struct model_handle *heir_of(struct model_handle *h)
+{
+	struct model_handle *heir = h->file->heir;
+
+	heir->append = h->append;
+	heir->durable = h->durable;
+	return heir;
+}
+
 /* ---- what is staged ---- */
 
 /* There is a stage: of what is committed, where nothing was staged before. */
@@ -202,6 +220,10 @@ int model_write(struct model *model, struct model_handle *h, const uint8_t *byte
 {
 	int rc;
 
+	if (h->kind == MODEL_OF_SCRATCH && h->file->heir != NULL) {
+		heir_of(h)->tid = h->tid;
+		return model_write(model, heir_of(h), bytes, size, offset);
+	}
 	if (h->kind == MODEL_OF_SCRATCH)
 		return model_scratch_write(h->file, bytes, size,
 		                           h->append ? h->file->size : offset);
@@ -234,13 +256,18 @@ int model_truncate(struct model *model, struct model_handle *h, uint64_t size)
 {
 	int rc = 0;
 
+	if (h->kind == MODEL_OF_SCRATCH && h->file->heir != NULL)
+		return model_truncate(model, heir_of(h), size);
 	if (h->kind == MODEL_OF_SCRATCH)
 		return model_scratch_resize(h->file, size);
 	h->touched = true;
 	if (size > MODEL_BYTES)
 		return -EFBIG;
-	if (!h->active && size == MODEL_BYTES)
+	if (!h->active && size == MODEL_BYTES) {
+		if (!h->orphan)
+			model->ids[h->id].mtime_ns = MODEL_ANY_MTIME;
 		return 0;
+	}
 	if (size == 0)
 		h->active = true;
 	else
@@ -291,6 +318,8 @@ int model_read(struct model *model, struct model_handle *h, bool for_cache, cons
                uint32_t *size)
 {
 	*size = MODEL_BYTES;
+	if (h->kind == MODEL_OF_SCRATCH && h->file->heir != NULL)
+		return model_read(model, heir_of(h), for_cache, bytes, size);
 	if (h->kind == MODEL_OF_SCRATCH) {
 		*bytes = h->file->bytes;
 		*size = h->file->size;
@@ -317,6 +346,8 @@ int model_read(struct model *model, struct model_handle *h, bool for_cache, cons
 
 int model_flush(struct model *model, struct model_handle *h)
 {
+	if (h->kind == MODEL_OF_SCRATCH && h->file->heir != NULL)
+		return model_flush(model, heir_of(h));
 	if (h->kind != MODEL_WRITER)
 		return 0;
 	h->touched = true;
@@ -330,7 +361,7 @@ int model_flush(struct model *model, struct model_handle *h)
 void model_release(struct model *model, struct model_handle *h)
 {
 	/* What failed once and was told is not tried again. */
-	if (h->failed == 0)
+	if (h->kind == MODEL_WRITER && h->failed == 0)
 		(void)model_flush(model, h);
 	model_close(model, h);
 }
@@ -343,7 +374,7 @@ static struct model_handle *pick(struct model *model, unsigned node, pid_t tid)
 	struct model_handle *best = NULL;
 	int best_rank = -1;
 
-	for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
 		struct model_handle *h = &model->handles[i];
 		int rank = h->kind == MODEL_WRITER ? (h->tid == tid ? 2 : 1) : 0;
 
@@ -356,21 +387,38 @@ static struct model_handle *pick(struct model *model, unsigned node, pid_t tid)
 	return best;
 }
 
-/* O_TRUNC empties the newest writable handle that has had no request, one of `tid` first. */
+/* O_TRUNC empties what that thread has opened and has had no request, the newest. */
 static struct model_handle *pick_untouched(struct model *model, unsigned node, pid_t tid)
 {
 	struct model_handle *best = NULL;
 
-	for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
 		struct model_handle *h = &model->handles[i];
 
-		if (!is_of(h, node) || h->kind != MODEL_WRITER || h->touched)
+		if (!is_of(h, node) || h->kind != MODEL_WRITER || h->touched || h->tid != tid)
+			continue;
+		if (best == NULL || h->age > best->age)
+			best = h;
+	}
+	return best;
+}
+
+/* The stage that a change by path of what was opened as `node` and is `id` now is taken to mean:
+ * that of thread `tid`, else of the newest writer. NULL where that has none. */
+static struct model_handle *pick_stage(struct model *model, unsigned node, unsigned id, pid_t tid)
+{
+	struct model_handle *best = NULL;
+
+	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
+		struct model_handle *h = &model->handles[i];
+
+		if (!is_of(h, node) || h->kind != MODEL_WRITER || h->orphan || h->id != id)
 			continue;
 		if (best == NULL || (h->tid == tid) > (best->tid == tid) ||
 		    ((h->tid == tid) == (best->tid == tid) && h->age > best->age))
 			best = h;
 	}
-	return best;
+	return best != NULL && best->active ? best : NULL;
 }
 
 int model_resize_path(struct model *model, unsigned id, pid_t tid, uint64_t size)
@@ -383,39 +431,71 @@ int model_resize_path(struct model *model, unsigned id, pid_t tid, uint64_t size
 	}
 	if (!model->ids[id].there)
 		return -ESTALE;
-	if (size == MODEL_BYTES)
+	if (size != MODEL_BYTES)
+		return size > MODEL_BYTES ? -EFBIG : -EINVAL;
+	h = pick_stage(model, id, id, tid);
+	if (h != NULL && h->tid == tid)
+		h->mtime_ns = MODEL_ANY_MTIME;
+	else
+		model->ids[id].mtime_ns = MODEL_ANY_MTIME;
+	return 0;
+}
+
+/* What fchmod or the like by `tid` is for that comes without a handle. *now: the vector whose
+ * attributes it changes, MODEL_IDS: none. *stage: what is staged for it. -ESTALE. */
+static int find_open(struct model *model, unsigned id, pid_t tid, unsigned *now,
+                     struct model_handle **stage)
+{
+	struct model_handle *h = pick(model, id, tid);
+
+	*now = id;
+	*stage = pick_stage(model, id, id, tid);
+	if (model->ids[id].there)
 		return 0;
-	return size > MODEL_BYTES ? -EFBIG : -EINVAL;
+	*now = MODEL_IDS;
+	if (h == NULL)
+		return -ESTALE;
+	if (h->orphan) {
+		*stage = NULL;
+		return 0;
+	}
+	if (h->id == id)
+		return *stage != NULL ? 0 : -ESTALE;
+	*now = h->id;
+	*stage = pick_stage(model, id, h->id, tid);
+	return model->ids[h->id].there ? 0 : -ESTALE;
 }
 
 int model_chmod(struct model *model, unsigned id, pid_t tid, uint32_t mode)
 {
-	struct model_handle *h = pick(model, id, tid);
+	struct model_handle *stage;
+	unsigned now;
+	int rc = find_open(model, id, tid, &now, &stage);
 
-	if (model->ids[id].there) {
-		model->ids[id].mode = mode;
-		return 0;
+	if (rc != 0)
+		return rc;
+	if (now < MODEL_IDS) {
+		model->ids[now].mode = mode;
+	} else if (stage != NULL) {
+		stage->mode = mode;
+		stage->mode_set = true;
 	}
-	if (h == NULL || h->kind != MODEL_WRITER || !h->active)
-		return -ESTALE;
-	h->mode = mode;
-	h->mode_set = true;
 	return 0;
 }
 
 int model_touch(struct model *model, unsigned id, pid_t tid, int64_t mtime_ns)
 {
-	struct model_handle *h = pick(model, id, tid);
+	struct model_handle *stage;
+	unsigned now;
+	int rc = find_open(model, id, tid, &now, &stage);
 
-	if (h != NULL && (h->kind != MODEL_WRITER || !h->active))
-		h = NULL;
-	if (h != NULL)
-		h->mtime_ns = mtime_ns;
-	if (!model->ids[id].there)
-		return h != NULL ? 0 : -ESTALE;
+	if (rc != 0)
+		return rc;
+	if (stage != NULL)
+		stage->mtime_ns = mtime_ns;
 	/* The writer's own is for its commit alone. */
-	if (h == NULL || h->tid != tid)
-		model->ids[id].mtime_ns = mtime_ns;
+	if (now < MODEL_IDS && (stage == NULL || stage->tid != tid))
+		model->ids[now].mtime_ns = mtime_ns;
 	return 0;
 }
 
@@ -424,23 +504,33 @@ int64_t model_mtime(const struct model *model, unsigned id, pid_t tid)
 	/* Only looked at. */
 	struct model_handle *h = pick((struct model *)(uintptr_t)model, id, tid);
 
-	if (h != NULL && h->kind == MODEL_WRITER && h->tid == tid && h->active &&
-	    h->mtime_ns != MODEL_ANY_MTIME)
+	if (h != NULL && h->kind == MODEL_WRITER && h->tid == tid && h->active && !h->orphan &&
+	    h->id == id && h->mtime_ns != MODEL_ANY_MTIME)
 		return h->mtime_ns;
 	return model->ids[id].mtime_ns;
+}
+
+/* Vector `id` is to go: who has it open goes on with what it is now. */
+static void lose(struct model *model, unsigned id, bool replaced)
+{
+	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
+		struct model_handle *h = &model->handles[i];
+
+		if (!h->used || h->kind == MODEL_OF_SCRATCH || h->id != id || h->orphan ||
+		    (replaced && h->created && h->exclusive))
+			continue;
+		h->orphan = true;
+		if (!h->created && !h->pinned)
+			pin(model, h);
+	}
 }
 
 int model_unlink(struct model *model, unsigned id)
 {
 	if (!model->ids[id].there)
 		return -ENOENT;
+	lose(model, id, false);
 	model->ids[id].there = false;
-	for (unsigned i = 0; i < MODEL_HANDLES; i++) {
-		struct model_handle *h = &model->handles[i];
-
-		if (h->used && h->kind != MODEL_OF_SCRATCH && h->id == id && !h->created)
-			h->orphan = true;
-	}
 	return 0;
 }
 
@@ -454,14 +544,16 @@ int model_rename(struct model *model, unsigned from, unsigned to, bool noreplace
 		return 0;
 	if (model->ids[to].there && noreplace)
 		return -EEXIST;
+	lose(model, to, true);
 	commit(model, to, was.bytes, was.mode, was.mtime_ns);
 	model->ids[from].there = false;
-	for (unsigned i = 0; i < MODEL_HANDLES; i++) {
+	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
 		struct model_handle *h = &model->handles[i];
 
-		if (h->used && h->kind != MODEL_OF_SCRATCH && h->id == from && !h->created &&
-		    !h->orphan)
-			h->id = to;
+		if (!h->used || h->kind == MODEL_OF_SCRATCH || h->id != from || h->orphan)
+			continue;
+		h->id = to;
+		h->created = h->exclusive = false;
 	}
 	return 0;
 }
@@ -560,6 +652,16 @@ int model_scratch_commit(struct model *model, int from, unsigned to, bool norepl
 		return -ENODATA;
 	if (model->ids[to].there && noreplace)
 		return -EEXIST;
+	lose(model, to, true);
 	commit(model, to, file->bytes, file->mode, file->mtime_ns);
+	if (file->opens > 0) {
+		file->heir = new_handle(model, MODEL_HANDLES);
+		file->heir->used = true;
+		file->heir->kind = MODEL_WRITER;
+		file->heir->node = file->heir->id = to;
+		file->heir->readable = true;
+		file->heir->touched = true;
+		file->heir->mode = file->mode;
+	}
 	return model_scratch_unlink(model, from);
 }

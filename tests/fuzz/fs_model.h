@@ -15,6 +15,8 @@
 #define MODEL_IDS 6u
 #define MODEL_NAMES 3u /* scratch names: ".a", ".b", ".c" */
 #define MODEL_HANDLES 12u
+/* Behind them: of scratch files that have become vectors while they were open. */
+#define MODEL_ALL_HANDLES (2 * MODEL_HANDLES)
 /* Each name and each handle can keep one. */
 #define MODEL_SCRATCH (MODEL_NAMES + MODEL_HANDLES + 1)
 #define MODEL_ANY_MTIME INT64_MIN /* of now */
@@ -28,6 +30,8 @@ struct model_vector {
 	int64_t mtime_ns;
 };
 
+struct model_handle;
+
 struct model_scratch {
 	bool used;
 	int name; /* -1: removed */
@@ -37,6 +41,7 @@ struct model_scratch {
 	uint32_t mode;
 	int64_t mtime_ns;
 	unsigned opens;
+	struct model_handle *heir; /* what it has become */
 };
 
 enum model_kind { MODEL_READER, MODEL_WRITER, MODEL_OF_SCRATCH };
@@ -48,7 +53,7 @@ struct model_handle {
 	unsigned age; /* the newest has the highest */
 	unsigned node; /* ID that was opened */
 	unsigned id; /* that it commits to: follows a rename */
-	pid_t tid;
+	pid_t tid; /* of an heir: that has written last */
 	bool readable, durable, append;
 	bool exclusive, created, orphan, touched;
 	bool fills_cache;
@@ -70,7 +75,7 @@ struct model_handle {
 struct model {
 	struct model_vector ids[MODEL_IDS];
 	struct model_scratch scratch[MODEL_SCRATCH];
-	struct model_handle handles[MODEL_HANDLES];
+	struct model_handle handles[MODEL_ALL_HANDLES];
 	struct model_vector cached[MODEL_IDS]; /* what may be read into the page cache; 0: none */
 	uint32_t pages[MODEL_IDS]; /* version of what is in it, as long as the kernel may keep
 	                              it; 0: nothing, MODEL_MIXED: of more than one */

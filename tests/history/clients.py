@@ -145,7 +145,7 @@ class Client:
         scratch.write_bytes(content(version, self.size))
         began = now()
         os.rename(scratch, self.path(group, vector))
-        self.note(group, "write", began, vector=vector, version=version)
+        self.note(group, "write", began, vector=vector, version=version, replaces=True)
 
     def remove(self, group, vector):
         began = now()

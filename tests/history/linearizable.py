@@ -22,7 +22,8 @@ class Operation:
     read(vector, version)      version 0: there is none
     exists(vector, yes)
     write(vector, version)     `fresh`: only where there is none; `targets`: what it
-                               may have written instead, None for nothing at all
+                               may have written instead, None for nothing at all;
+                               `replaces`: by a rename over it
     remove(vector)             that succeeded; one that did not is exists(vector, no)
     rename(vector, other)      likewise; `fresh`: only where there is no other
     put(versions)              {vector: version} at once
@@ -39,6 +40,7 @@ class Operation:
     targets: tuple = ()
     opened: int = 0
     client: int = 0
+    replaces: bool = False
 
     def is_read(self):
         return self.kind in ("read", "exists")
@@ -104,9 +106,10 @@ class Violation(AssertionError):
 
 
 def allow_lost_writes(operations):
-    """A handle follows its vector: what is written to one that was removed or renamed
-    since it was opened may go where it went, or be gone with it."""
-    moves = sorted((op for op in operations if op.kind in ("remove", "rename")),
+    """A handle follows its vector: what is written to one that was removed, replaced or
+    renamed since it was opened may go where it went, or be gone with it."""
+    moves = sorted((op for op in operations
+                    if op.kind in ("remove", "rename") or op.replaces),
                    key=lambda op: op.began)
     begins = [op.began for op in moves]
     longest = max((op.ended - op.began for op in moves), default=0)

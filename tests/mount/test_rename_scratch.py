@@ -262,19 +262,6 @@ def test_a_reader_of_what_is_moved_away(mnt, rng, peer):
     assert mnt.get(43) == data
 
 
-def test_a_writer_of_what_is_replaced_commits_later(mnt, rng, peer):
-    old, new, mine = (rng.randbytes(mnt.size) for _ in range(3))
-    mnt.put(42, old)
-    write_all(mnt.path(".new"), new)
-    with opened(mnt.path(42), os.O_WRONLY | os.O_TRUNC) as fd:
-        os.write(fd, mine[:50])
-        peer.call("rename", str(mnt.path(".new")), str(mnt.path(42)))
-        assert mnt.get(42) == new
-        os.write(fd, mine[50:])
-        os.close(fd)
-    assert mnt.get(42) == mine
-
-
 @pytest.mark.local("renames of IDs")
 def test_a_move_is_one_commit(mnt, rng):
     mnt.put(42, rng.randbytes(mnt.size))

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "fs/base/errors.h"
+#include "fs/vector/change.h"
 #include "fs/vector/node.h"
 #include "fs/vector/proven.h"
 #include "fs/vector/stage.h"
@@ -61,6 +62,13 @@ static struct handle *writer(struct staged *s, uint64_t id)
 static int put(struct staged *s, struct handle *h, const void *data, size_t size, uint64_t offset)
 {
 	return stage_write(&s->fs, h, data, size, offset, false, false, true);
+}
+
+static int cut(struct staged *s, struct handle *h, uint64_t size)
+{
+	bool same;
+
+	return stage_truncate(&s->fs, h, size, &same, true);
 }
 
 /* Whether the committed vector is all `byte`; false where there is none. */
@@ -126,7 +134,7 @@ static void bytes_past_the_end_are_refused_and_change_nothing(void **state)
 	assert_int_equal(put(s, h, s->b, N, 1), -EFBIG);
 	assert_int_equal(put(s, h, s->b, 1, N), -EFBIG);
 	assert_int_equal(put(s, h, s->b, 1, UINT64_MAX), -EFBIG);
-	assert_int_equal(stage_truncate(&s->fs, h, N + 1, true), -EFBIG);
+	assert_int_equal(cut(s, h, N + 1), -EFBIG);
 	assert_int_equal(stage_write(&s->fs, h, s->b, 1, 0, true, false, true), -EFBIG);
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
 	assert_true(committed(s, 7, 'a'));
@@ -159,8 +167,8 @@ static void a_cut_stage_is_filled_with_zeros(void **state)
 	unsigned char data[N];
 
 	assert_int_equal(put(s, h, s->a, 50, 0), 0);
-	assert_int_equal(stage_truncate(&s->fs, h, 10, true), 0);
-	assert_int_equal(stage_truncate(&s->fs, h, N, true), 0);
+	assert_int_equal(cut(s, h, 10), 0);
+	assert_int_equal(cut(s, h, N), 0);
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
 	assert_int_equal(quiver_get_copy(s->fs.store, 7, data, NULL, NULL), 0);
 	assert_memory_equal(data, "aaaaaaaaaa\0\0\0\0", 14);
@@ -168,20 +176,69 @@ static void a_cut_stage_is_filled_with_zeros(void **state)
 	node_close(&s->fs, h);
 }
 
-static void truncating_at_open_takes_the_newest_untouched_writer(void **state)
+static void truncating_at_open_takes_what_that_thread_has_opened(void **state)
 {
 	struct staged *s = *state;
 	struct handle *first = writer(s, 7), *second = writer(s, 7);
 
 	assert_int_equal(put(s, first, s->a, N, 0), 0); /* touched from now on */
-	assert_true(node_truncate_newest(&s->fs, 7, 99));
+	assert_false(node_truncate_opened(&s->fs, 7, 99, false)); /* truncate(2) of another */
+	assert_false(node_truncate_opened(&s->fs, 7, 0, false)); /* the same */
+	assert_false(node_truncate_opened(&s->fs, 7, 1, true)); /* it would have said so at OPEN */
+	assert_true(node_truncate_opened(&s->fs, 7, 1, false));
 	assert_true(second->stage.active);
 	assert_int_equal(second->stage.size, 0);
-	assert_false(node_truncate_newest(&s->fs, 7, 99));
+	assert_false(node_truncate_opened(&s->fs, 7, 1, false));
 	assert_true(committed(s, 7, 'a'));
+	node_close(&s->fs, second);
+	second = writer(s, 7);
+	node_opened(&s->fs, 7, 1); /* fstat */
+	assert_false(node_truncate_opened(&s->fs, 7, 1, false));
 	node_close(&s->fs, first);
 	node_close(&s->fs, second);
-	assert_false(node_truncate_newest(&s->fs, 7, 1));
+	assert_false(node_truncate_opened(&s->fs, 7, 1, false));
+}
+
+static void truncating_at_open_out_of_sight_takes_what_was_opened_this_moment(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h;
+
+	assert_int_equal(node_open_writer(&s->fs, 7, 0, 0, false, &(struct quiver_attr){ 0 }, &h),
+	                 0);
+	h->opened_ns -= INT64_C(2000000000);
+	assert_false(node_truncate_opened(&s->fs, 7, 0, false));
+	h->opened_ns += INT64_C(2000000000);
+	assert_true(node_truncate_opened(&s->fs, 7, 0, false));
+	node_close(&s->fs, h);
+}
+
+/* As the handlers do it. */
+static void take_away(struct staged *s, uint64_t id)
+{
+	struct version *last = NULL;
+	uint64_t lsn;
+
+	assert_int_equal(change_begin(&s->fs, id, id, false), 0);
+	assert_int_equal(change_last(&s->fs, id, true, &last), 0);
+	assert_int_equal(quiver_remove(s->fs.store, id, 0, &lsn), 0);
+	change_removed(&s->fs, id, lsn, last);
+	change_end(&s->fs);
+	version_drop(&s->fs, last);
+}
+
+static void rename_to(struct staged *s, uint64_t from, uint64_t to)
+{
+	struct version *last = NULL;
+	uint64_t lsn;
+
+	assert_int_equal(change_begin(&s->fs, from, to, false), 0);
+	assert_int_equal(change_last(&s->fs, to, true, &last), 0);
+	assert_int_equal(quiver_rename(s->fs.store, from, to, 0, &lsn), 0);
+	change_replaced(&s->fs, to, lsn, last);
+	change_renamed(&s->fs, from, to, lsn);
+	change_end(&s->fs);
+	version_drop(&s->fs, last);
 }
 
 static void a_removed_vector_is_not_brought_back_by_its_writer(void **state)
@@ -190,12 +247,87 @@ static void a_removed_vector_is_not_brought_back_by_its_writer(void **state)
 	struct handle *h = writer(s, 7);
 
 	assert_int_equal(put(s, h, s->a, N, 0), 0);
-	assert_int_equal(quiver_remove(s->fs.store, 7, 0, NULL), 0);
-	node_removed(&s->fs, 7);
+	take_away(s, 7);
 	assert_int_equal(put(s, h, s->b, N, 0), 0);
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
 	node_close(&s->fs, h);
 	assert_int_equal(quiver_stat(s->fs.store, 7, 0, NULL, NULL), -ENOENT);
+}
+
+static void a_removed_vector_is_read_by_who_has_committed_it(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7);
+	struct version *version;
+
+	assert_int_equal(put(s, h, s->a, N, 0), 0); /* it has no version of its own now */
+	assert_null(h->version);
+	take_away(s, 7);
+	assert_int_equal(handle_version(&s->fs, h, 0, &version), 0);
+	version_drop(&s->fs, version);
+	node_close(&s->fs, h);
+}
+
+static void a_writer_follows_a_rename_and_that_of_what_was_replaced_is_lost(void **state)
+{
+	struct staged *s = *state;
+	struct handle *moved = writer(s, 7), *replaced = writer(s, 8);
+	struct handle *since;
+
+	assert_int_equal(put(s, moved, s->a, N, 0), 0);
+	assert_int_equal(put(s, replaced, s->b, N, 0), 0);
+	rename_to(s, 7, 8);
+	since = writer(s, 8);
+	assert_true(node_is_written(&s->fs, 8));
+	assert_int_equal(put(s, replaced, s->b, N, 0), 0);
+	assert_int_equal(stage_commit(&s->fs, replaced, STAGE_FLUSH, true), 0);
+	node_close(&s->fs, replaced);
+	node_close(&s->fs, since);
+	assert_true(committed(s, 8, 'a'));
+	assert_true(node_is_written(&s->fs, 8)); /* by `moved`, opened as 7 */
+	assert_int_equal(put(s, moved, s->b, N, 0), 0);
+	assert_true(committed(s, 8, 'b'));
+	assert_int_equal(quiver_stat(s->fs.store, 7, 0, NULL, NULL), -ENOENT);
+	rename_to(s, 8, 9);
+	take_away(s, 9);
+	assert_int_equal(put(s, moved, s->a, N, 0), 0);
+	assert_int_equal(stage_commit(&s->fs, moved, STAGE_FLUSH, true), 0);
+	assert_int_equal(quiver_count(s->fs.store), 0);
+	node_close(&s->fs, moved);
+}
+
+static void no_commit_comes_amid_a_change_of_names(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h = writer(s, 7), *other = writer(s, 6);
+	struct version *last = NULL;
+	uint64_t lsn;
+
+	assert_int_equal(put(s, h, s->a, N, 0), 0);
+	assert_int_equal(change_begin(&s->fs, 7, 8, false), 0);
+	assert_int_equal(change_begin(&s->fs, 1, 2, false), -EAGAIN); /* one at a time */
+	assert_int_equal(stage_write(&s->fs, h, s->b, N, 0, false, false, false), -EAGAIN);
+	assert_int_equal(put(s, other, s->a, N, 0), 0);
+	assert_int_equal(change_last(&s->fs, 8, true, &last), 0);
+	assert_null(last); /* nobody has it open */
+	assert_int_equal(quiver_rename(s->fs.store, 7, 8, 0, &lsn), 0);
+	change_replaced(&s->fs, 8, lsn, last);
+	change_renamed(&s->fs, 7, 8, lsn);
+	change_end(&s->fs);
+	assert_int_equal(stage_write(&s->fs, h, s->b, N, 0, false, false, false), 0);
+	assert_true(committed(s, 8, 'b'));
+	/* And no change comes amid a commit. */
+	handle_lock(h);
+	h->busy = true;
+	handle_unlock(h);
+	assert_int_equal(change_begin(&s->fs, 8, 8, false), -EAGAIN);
+	assert_int_equal(change_begin(&s->fs, 6, 6, false), 0);
+	change_end(&s->fs);
+	handle_lock(h);
+	handle_leave(h);
+	handle_unlock(h);
+	node_close(&s->fs, h);
+	node_close(&s->fs, other);
 }
 
 static void of_two_exclusive_creations_one_wins(void **state)
@@ -215,15 +347,16 @@ static void of_two_exclusive_creations_one_wins(void **state)
 static void a_staged_time_is_that_of_the_commit(void **state)
 {
 	const struct quiver_attr attr = { .mtime_ns = 12345, .uid = 5 };
+	const struct node_user user = { .tid = 1 };
 	struct staged *s = *state;
 	struct handle *h = writer(s, 7);
 	struct quiver_attr got;
 
 	assert_int_equal(put(s, h, s->a, 60, 0), 0);
 	assert_int_equal(put(s, h, s->a, 40, 60), 0);
-	assert_true(node_stage_attr(&s->fs, 7, 1, false, &attr, QUIVER_ATTR_MTIME, true));
+	assert_true(node_stage_attr(&s->fs, 7, 7, &user, false, &attr, QUIVER_ATTR_MTIME, true));
 	/* Another attribute, later, does not undo it. */
-	assert_true(node_stage_attr(&s->fs, 7, 1, false, &attr, QUIVER_ATTR_UID, false));
+	assert_true(node_stage_attr(&s->fs, 7, 7, &user, false, &attr, QUIVER_ATTR_UID, false));
 	assert_int_equal(stage_commit(&s->fs, h, STAGE_FLUSH, true), 0);
 	assert_int_equal(quiver_stat(s->fs.store, 7, 0, &got, NULL), 0);
 	assert_true(got.mtime_ns == 12345);
@@ -377,8 +510,12 @@ int main(void)
 		CASE(bytes_past_the_end_are_refused_and_change_nothing),
 		CASE(a_patch_is_made_on_the_committed_bytes),
 		CASE(a_cut_stage_is_filled_with_zeros),
-		CASE(truncating_at_open_takes_the_newest_untouched_writer),
+		CASE(truncating_at_open_takes_what_that_thread_has_opened),
+		CASE(truncating_at_open_out_of_sight_takes_what_was_opened_this_moment),
 		CASE(a_removed_vector_is_not_brought_back_by_its_writer),
+		CASE(a_removed_vector_is_read_by_who_has_committed_it),
+		CASE(a_writer_follows_a_rename_and_that_of_what_was_replaced_is_lost),
+		CASE(no_commit_comes_amid_a_change_of_names),
 		CASE(of_two_exclusive_creations_one_wins),
 		CASE(a_staged_time_is_that_of_the_commit),
 		CASE(cached_handles_hold_one_version),

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "engine/codec/printable.h"
+
 /* What the process is given no more of looks like what the machine has no more of. */
 static bool is_limited(__rlimit_resource_t resource)
 {
@@ -41,4 +43,5 @@ void error_set(struct quiver_error *error, const char *format, ...)
 	if (vsnprintf(error->text, sizeof(error->text), format, args) < 0)
 		error->text[0] = '\0';
 	va_end(args);
+	printable_clean(error->text);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/codec/printable.h"
+
 int report_init(struct report *report, void (*sink)(void *arg, const char *line), void *arg)
 {
 	int r;
@@ -42,10 +44,7 @@ __attribute__((format(printf, 2, 0))) static void format_line(char line[REPORT_L
 	if (vsnprintf(line + length, REPORT_LINE_BYTES - length, format, args) < 0)
 		line[length] = '\0';
 	/* A file name in the message must not look like a line of ours. */
-	for (char *c = line; *c; c++) {
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	}
+	printable_clean(line);
 }
 
 void report_addv(struct report *report, const char *format, va_list args)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/codec/printable.h"
 #include "fs/base/caller.h"
 #include "fs/base/clock.h"
 #include "fs/base/printable.h"
@@ -141,10 +142,7 @@ void errors_addv(struct errors *errors, const char *format, va_list args)
 	if (vsnprintf(line + length, sizeof(line) - length, format, args) < 0)
 		line[length] = '\0';
 	/* A file name in the message must not look like a line of ours. */
-	for (char *c = line; *c != '\0'; c++) {
-		if ((unsigned char)*c < 0x80 && !is_printable(*c))
-			*c = '?';
-	}
+	printable_clean(line);
 	pthread_mutex_lock(&errors->lock);
 	put(errors, &errors->refusals, place_for(&errors->refusals, caller_uid), line);
 	pthread_mutex_unlock(&errors->lock);

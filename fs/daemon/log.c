@@ -20,6 +20,8 @@
 
 #include <fuse_log.h>
 
+#include "engine/codec/printable.h"
+
 /* Lines of log_report in one second: faults; refusals, and how many of those one user gets; how many
  * users are counted, beyond whom only the bound for all holds. */
 #define FAULTS_PER_SECOND_MAX 10u
@@ -199,6 +201,7 @@ void log_line(int priority, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	printable_clean(line);
 	say(priority, false, line);
 }
 
@@ -260,6 +263,8 @@ static void fuse_line(enum fuse_log_level level, const char *format, va_list arg
 	length = strlen(line);
 	while (length > 0 && line[length - 1] == '\n')
 		line[--length] = '\0';
+	printable_clean(line);
+	length = strlen(line);
 	pthread_mutex_lock(&log_state.lock);
 	if (level <= FUSE_LOG_INFO)
 		memcpy(log_state.last_fuse, line, length + 1);

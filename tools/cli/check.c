@@ -14,6 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Two numbers and some words. */
+#define FAULTS_BYTES 80
+#define CLOSED_BYTES 120
+
 struct check_arguments {
 	char *store;
 	bool repair;
@@ -24,7 +28,27 @@ static void print_line(void *arg, const char *line)
 {
 	const char *store = arg;
 
-	(void)printf("%s: %s\n", store, line);
+	say_result("%s: %s", store, line);
+}
+
+/* The last line: how much was checked, and what came of it. */
+static void print_found(const struct check_arguments *arguments,
+                        const struct quiver_check_result *checked)
+{
+	char faults[FAULTS_BYTES] = "no faults";
+	char closed[CLOSED_BYTES] = "";
+
+	if (checked->damage != 0)
+		(void)snprintf(faults, sizeof(faults), "%" PRIu64 " faults, %" PRIu64 " put right",
+		               checked->damage, checked->repaired);
+	/* A store just made has not been closed either, but there is nothing to tell of it. */
+	if (!checked->clean && (checked->vectors > 0 || checked->log_records > 0))
+		(void)snprintf(closed, sizeof(closed),
+		               "; it was not closed cleanly (%" PRIu64 " log records %s)",
+		               checked->log_records,
+		               arguments->repair ? "replayed" : "wait for the next open");
+	say_result("%s: %" PRIu64 " vectors checked, %s%s", arguments->store, checked->vectors,
+	           faults, closed);
 }
 
 /* Check the store and print what was found. 0 (see *checked), or a negative errno
@@ -53,19 +77,7 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 		say_engine(target.path, error.text, result);
 		return result;
 	}
-	(void)printf("%s: %" PRIu64 " vectors checked, ", arguments->store, checked->vectors);
-	if (checked->damage == 0)
-		(void)printf("no faults");
-	else
-		(void)printf("%" PRIu64 " faults, %" PRIu64 " put right", checked->damage,
-		             checked->repaired);
-	/* A store just made has not been closed either, but there is nothing to tell of it. */
-	if (checked->clean || (checked->vectors == 0 && checked->log_records == 0))
-		(void)printf("\n");
-	else
-		(void)printf("; it was not closed cleanly (%" PRIu64 " log records %s)\n",
-		             checked->log_records,
-		             arguments->repair ? "replayed" : "wait for the next open");
+	print_found(arguments, checked);
 	if (checked->damage > checked->repaired && !arguments->repair) {
 		(void)fflush(stdout);
 		say_error(arguments->store,

@@ -131,9 +131,9 @@ int create_command(int argc, char **argv)
 		say_engine(arguments.store, error.text, result);
 		return STATUS_FAILED;
 	}
-	(void)printf("%s: an empty store, dim %u, dtype %s, metric %s, %u bytes a vector\n",
-	             arguments.store, geometry->dim, quiver_dtype_name(geometry->dtype),
-	             quiver_metric_name(description->metric),
-	             quiver_vector_bytes(geometry->dim, geometry->dtype));
+	say_result("%s: an empty store, dim %u, dtype %s, metric %s, %u bytes a vector",
+	           arguments.store, geometry->dim, quiver_dtype_name(geometry->dtype),
+	           quiver_metric_name(description->metric),
+	           quiver_vector_bytes(geometry->dim, geometry->dtype));
 	return STATUS_OK;
 }

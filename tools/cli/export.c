@@ -393,7 +393,7 @@ static void say_exported(const struct export_arguments *arguments, const struct 
 	say_notes(arguments, outputs);
 	if (strcmp(arguments->file, "-") == 0)
 		return;
-	(void)printf("%" PRIu64 " vectors exported to %s\n", outputs->writer.rows, arguments->file);
+	say_result("%" PRIu64 " vectors exported to %s", outputs->writer.rows, arguments->file);
 }
 
 /* Export an open session. Says errors. */

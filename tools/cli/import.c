@@ -539,8 +539,8 @@ int import_command(int argc, char **argv)
 	if (result == 0)
 		result = closed;
 	if (result == 0 && outcome.complete) {
-		(void)printf("%" PRIu64 " vectors imported into %s\n",
-		             outcome.done - outcome.skipped, session.target.path);
+		say_result("%" PRIu64 " vectors imported into %s", outcome.done - outcome.skipped,
+		           session.target.path);
 		if (outcome.skipped > 0)
 			say_note(session.target.path,
 			         "%" PRIu64 " rows skipped: their vectors exist", outcome.skipped);

@@ -189,6 +189,6 @@ int job_run_live(struct session *session, enum quiver_job job)
 		say_error(session->target.path, "%s; control/errors says which", text);
 		return -EIO;
 	}
-	(void)printf("%s\n", text);
+	say_result("%s", text);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /*
- * say.h - messages for people, on stderr.
+ * say.h - messages for people.
  *
- * Every one is a line "quiverfs: SUBJECT: what is wrong", SUBJECT being the
- * file that it is about.
+ * Every one on stderr is a line "quiverfs: SUBJECT: what is wrong", SUBJECT being the
+ * file that it is about. Names, paths and texts of others may be in any of them: what a terminal
+ * would obey is not shown (printable.h).
  */
 #ifndef SAY_H
 #define SAY_H
@@ -20,5 +21,8 @@ void say_engine(const char *subject, const char *text, int result);
 
 /* Something worth knowing that is not an error: "quiverfs: SUBJECT: note: ...". */
 void say_note(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line on stdout: what a command has done or found. */
+void say_result(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "engine/codec/printable.h"
+
 #define COLUMNS_DEFAULT 80u
 /* Narrower nothing fits, wider the eye gets lost. */
 #define COLUMNS_MIN 60u
@@ -53,6 +55,18 @@ void screen_label(const struct screen *screen, enum screen_colour colour, const 
 	screen_colour(screen, SCREEN_PLAIN);
 }
 
+void screen_title(const struct screen *screen, const char *title)
+{
+	char *text = strdup(title);
+
+	if (text != NULL)
+		printable_clean(text);
+	screen_colour(screen, SCREEN_BOLD);
+	(void)fputs(text != NULL ? text : "(no memory)", screen->out);
+	screen_colour(screen, SCREEN_PLAIN);
+	free(text);
+}
+
 /* Words one after another, from SCREEN_INDENT on. */
 static void put_words(const struct screen *screen, const char *text)
 {
@@ -91,6 +105,7 @@ void screen_line(const struct screen *screen, enum screen_colour colour, const c
 		(void)fputs("(no memory)\n", screen->out);
 		return;
 	}
+	printable_clean(text);
 	put_words(screen, text);
 	free(text);
 }

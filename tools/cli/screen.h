@@ -37,8 +37,11 @@ void screen_colour(const struct screen *screen, enum screen_colour colour);
 /* A label in front of text that follows, in a colour of its own. */
 void screen_label(const struct screen *screen, enum screen_colour colour, const char *label);
 
+/* What stands at the top, bold, without a newline. */
+void screen_title(const struct screen *screen, const char *title);
+
 /* A label and a text as printf makes it, wrapped between words; words longer than a line
- * (paths) stay whole. Ends with a newline. */
+ * (paths) stay whole. Ends with a newline. Of both texts a terminal sees what printable.h leaves. */
 void screen_line(const struct screen *screen, enum screen_colour colour, const char *label,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 

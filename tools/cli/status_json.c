@@ -98,7 +98,8 @@ int status_print_json(const struct session *session, const struct facts *facts, 
 	if (!failed && facts_find(facts, "label") == NULL)
 		failed = json_object_set_new(object, "label", json_string("")) < 0;
 	if (!failed)
-		failed = json_dumpf(object, stdout, layout | JSON_REAL_PRECISION(9)) < 0 ||
+		failed = json_dumpf(object, stdout,
+		                    layout | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)) < 0 ||
 		         putchar('\n') == EOF;
 	json_decref(object);
 	return failed ? -ENOMEM : 0;

@@ -335,9 +335,7 @@ void status_show(const struct screen *screen, const struct session *session,
 		state = facts_number(facts, "failed") != 0      ? "mounted, no longer writable"
 		        : facts_number(facts, "read_only") != 0 ? "mounted read-only"
 		                                                : "mounted";
-	screen_colour(screen, SCREEN_BOLD);
-	(void)fprintf(screen->out, "%s", session->target.path);
-	screen_colour(screen, SCREEN_PLAIN);
+	screen_title(screen, session->target.path);
 	(void)fprintf(screen->out, ": %s\n", state);
 	show_faults(screen, facts);
 	show_notes(screen, session, facts);

@@ -278,7 +278,8 @@ struct quiver_holder {
 	char mount_point[4096]; /* "" where it is not mounted */
 };
 /* 0 (pid 0 where nobody holds it), -ENOENT no store there, -EINVAL not one, -EBUSY
- * somebody holds it who has not left a name. */
+ * somebody holds it who has not left a name; of a file that may not be used what quiver_open
+ * would return, and that tells which it is. */
 int quiver_holder(const char *path, struct quiver_holder *holder);
 
 /* ---- reading ----------------------------------------------------------- */

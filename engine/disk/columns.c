@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/culprit.h"
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/base/sizes.h"
@@ -117,7 +118,7 @@ static int open_one(struct columns *columns, unsigned i, const struct column_kin
 	if (r == 0)
 		r = io_read_all(io, column->fd, header, sizeof(header), 0);
 	if (r < 0 && r != -ENODATA) {
-		error_set(error, "%s: %s", kind->name, quiver_strerror(r));
+		error_set(error, "%s: %s", kind->name, culprit_why(r));
 		return r;
 	}
 	if (r == 0)
@@ -249,23 +250,12 @@ static int map_rows_to_store(struct columns *columns)
 	return r ? r : column_map_to_store(columns->io, &columns->meta, &columns->rows_lock);
 }
 
-/* An upgrade makes a file: anything else, a link too, is somebody else's. */
-static int is_file(const struct quiver_io *io, int fd)
-{
-	struct stat st;
-	int r = io->stat(io, fd, &st);
-
-	if (r)
-		return r;
-	return S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
-}
-
 /* Whether meta.npy has rows of this version. 1, 0 (also where it is missing, or its header is damaged)
  * or -errno. */
 static int has_new_rows(const struct columns *columns, const struct column_kind *kind)
 {
 	const struct quiver_io *io = columns->io;
-	int fd = io->open(io, columns->dir_fd, kind->name, O_RDONLY | O_NONBLOCK, 0);
+	int fd = io->open(io, columns->dir_fd, kind->name, O_RDONLY, 0);
 	uint8_t header[NPY_HEADER_BYTES];
 	uint64_t rows;
 	int r;
@@ -290,21 +280,14 @@ static int find_new_meta(const struct columns *columns, struct column_kind *kind
 {
 	const struct quiver_io *io = columns->io;
 	int r;
-	int c;
 	int fd;
 
 	if (columns->version == 1)
 		return 0;
-	fd = io->open(io, columns->dir_fd, META_NEW_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	fd = io->open(io, columns->dir_fd, META_NEW_NAME, O_RDONLY, 0);
 	if (fd == -ENOENT)
 		return 0;
-	if (fd < 0) {
-		r = fd == -ELOOP ? -EUCLEAN : fd;
-	} else {
-		r = is_file(io, fd);
-		c = io->close(io, fd);
-		r = r ? r : c;
-	}
+	r = fd < 0 ? fd : io->close(io, fd);
 	if (r == 0) {
 		r = has_new_rows(columns, kind);
 		r = r > 0 ? -EUCLEAN : r;
@@ -316,7 +299,7 @@ static int find_new_meta(const struct columns *columns, struct column_kind *kind
 			"it is none: move it out of the store",
 			META_NEW_NAME);
 	else if (r)
-		error_set(error, "%s: %s", META_NEW_NAME, quiver_strerror(r));
+		error_set(error, "%s: %s; move it out of the store", META_NEW_NAME, culprit_why(r));
 	if (r)
 		return r;
 	kind->name = META_NEW_NAME;

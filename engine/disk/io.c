@@ -4,6 +4,7 @@
 #include "engine/disk/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 
 /* Calls in a row that moved nothing (EINTR, or a count of 0) before giving up: far
@@ -22,6 +23,18 @@ static void advance(struct iovec **parts, int *count, size_t done)
 		(*parts)->iov_base = (char *)(*parts)->iov_base + done;
 		(*parts)->iov_len -= done;
 	}
+}
+
+int io_open_new(const struct quiver_io *io, int dir_fd, const char *name)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL;
+	int fd = io->open(io, dir_fd, name, flags, 0600);
+	int r;
+
+	if (fd != -EEXIST)
+		return fd;
+	r = io->unlink(io, dir_fd, name);
+	return r == 0 || r == -ENOENT ? io->open(io, dir_fd, name, flags, 0600) : r;
 }
 
 int io_writev_all(const struct quiver_io *io, int fd, struct iovec *parts, int count,

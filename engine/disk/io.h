@@ -28,7 +28,9 @@ enum io_hint {
 
 struct quiver_io {
 	/* openat(2) below folder `dir_fd` (AT_FDCWD with a path for the store's
-	 * own folder); O_CLOEXEC is added. A descriptor or -errno. With O_DIRECT
+	 * own folder); O_CLOEXEC is added. Links are not followed there, and what is
+	 * neither a regular file nor the folder that is wanted, or somebody else's, is
+	 * refused (io_posix_open.h). A descriptor or -errno. With O_DIRECT
 	 * what is read comes from the disk, after what is dirty of it was written;
 	 * -EINVAL, now or from pread, where there is no such thing. */
 	int (*open)(const struct quiver_io *self, int dir_fd, const char *name, int flags,
@@ -63,12 +65,13 @@ struct quiver_io {
 	int (*allocate)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
 	/* Give a range back, the length stays. -EOPNOTSUPP where it cannot. */
 	int (*punch)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
+	/* A name may have one folder before it, to which the same applies. */
 	int (*rename)(const struct quiver_io *self, int dir_fd, const char *from, const char *to);
 	int (*unlink)(const struct quiver_io *self, int dir_fd, const char *name);
 	int (*mkdir)(const struct quiver_io *self, int dir_fd, const char *name, mode_t mode);
 	int (*stat)(const struct quiver_io *self, int fd, struct stat *st);
-	/* For a file that takes the place of another: give it the owner, group and mode of that, as
-	 * far as this process may. 0 or -errno. NULL: there are none on this disk. */
+	/* For a file that takes the place of another: give it the owner, group and who may read and
+	 * write of that, as far as this process may. 0 or -errno. NULL: there are none on this disk. */
 	int (*own_as)(const struct quiver_io *self, int fd, int other_fd);
 	/* Names in a folder, without . and .., each NUL-terminated, one after
 	 * the other in *names (malloc'd, the caller frees), *count of them. */
@@ -105,6 +108,9 @@ void io_hint_nothing(const struct quiver_io *self, int fd, uint64_t offset, uint
                      enum io_hint hint);
 int io_write_out_nothing(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
 
+/* A new file, empty, for reading and writing by its owner, in place of one that may be there: that
+ * is removed and never opened, since it may be anything. A descriptor or -errno. */
+int io_open_new(const struct quiver_io *io, int dir_fd, const char *name);
 /* Write everything, going on after short counts and EINTR (a bounded number of
  * calls without progress, then -EIO). 0 or -errno. `parts` is used up. */
 int io_writev_all(const struct quiver_io *io, int fd, struct iovec *parts, int count,

@@ -14,6 +14,7 @@
 
 #include "engine/base/sizes.h"
 #include "engine/disk/io.h"
+#include "engine/disk/io_posix_open.h"
 
 /* A signal can interrupt an allocation of many extents each time it begins anew. */
 #define ALLOCATE_TRIES 128
@@ -35,9 +36,13 @@ static int result(int r)
 static int posix_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
                       mode_t mode)
 {
-	int fd = openat(dir_fd, name, flags | O_CLOEXEC, mode);
+	int fd;
 
 	(void)self;
+	if (dir_fd != AT_FDCWD)
+		return io_posix_open_below(dir_fd, name, flags, mode);
+	/* A path that the user gives is his word, its links too. */
+	fd = openat(dir_fd, name, flags | O_CLOEXEC, mode);
 	return fd >= 0 ? fd : failure(errno);
 }
 
@@ -122,15 +127,20 @@ static int posix_stat(const struct quiver_io *self, int fd, struct stat *st)
 
 static int posix_own_as(const struct quiver_io *self, int fd, int other_fd)
 {
-	struct stat st;
+	struct stat st, other;
 
 	(void)self;
-	if (fstat(other_fd, &st) != 0)
+	if (fstat(fd, &st) != 0 || fstat(other_fd, &other) != 0)
 		return -errno;
-	if (fchmod(fd, st.st_mode & 0777) != 0) /* while it is ours */
-		return -errno;
+	if ((st.st_mode & 0666) != (other.st_mode & 0666)) {
+		/* Only its owner changes the mode: a daemon of root's may no more than CAP_CHOWN. */
+		if (st.st_uid != geteuid() && fchown(fd, geteuid(), (gid_t)-1) != 0)
+			return -errno;
+		if (fchmod(fd, other.st_mode & 0666) != 0)
+			return -errno;
+	}
 	/* Who may not has a file of his own, as all that he makes are. */
-	return fchown(fd, st.st_uid, st.st_gid) == 0 || errno == EPERM ? 0 : -errno;
+	return fchown(fd, other.st_uid, other.st_gid) == 0 || errno == EPERM ? 0 : -errno;
 }
 
 /* What allocate does where there is no fallocate(2), as on NFS before 4.2, 9p, ext3 and with many
@@ -174,19 +184,20 @@ static int posix_punch(const struct quiver_io *self, int fd, uint64_t offset, ui
 static int posix_rename(const struct quiver_io *self, int dir_fd, const char *from, const char *to)
 {
 	(void)self;
-	return result(renameat(dir_fd, from, dir_fd, to));
+	return io_posix_rename_below(dir_fd, from, to);
 }
 
 static int posix_unlink(const struct quiver_io *self, int dir_fd, const char *name)
 {
 	(void)self;
-	return result(unlinkat(dir_fd, name, 0));
+	return io_posix_unlink_below(dir_fd, name);
 }
 
 static int posix_mkdir(const struct quiver_io *self, int dir_fd, const char *name, mode_t mode)
 {
 	(void)self;
-	return result(mkdirat(dir_fd, name, mode));
+	return dir_fd == AT_FDCWD ? result(mkdirat(dir_fd, name, mode))
+	                          : io_posix_mkdir_below(dir_fd, name, mode);
 }
 
 struct names {

@@ -1,7 +1,6 @@
 #include "engine/disk/meta_upgrade.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "engine/base/sizes.h"
@@ -89,16 +88,12 @@ static int write_header(const struct columns *columns, int fd)
 int meta_upgrade_write(const struct columns *columns, struct meta_upgrade *upgrade)
 {
 	const struct quiver_io *io = columns->io;
-	/* Not opened as it is: it may be a link to anything. */
-	int r = io->unlink(io, columns->dir_fd, META_NEW_NAME);
-	int fd;
+	int fd = io_open_new(io, columns->dir_fd, META_NEW_NAME);
+	int r = 0;
 	int c;
 
 	upgrade->ctime_max_ns = INT64_MIN;
 	upgrade->bad_rows = 0;
-	if (r && r != -ENOENT)
-		return r;
-	fd = io->open(io, columns->dir_fd, META_NEW_NAME, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
 	/* Else a store that root upgrades would be closed to its owner. */

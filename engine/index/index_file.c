@@ -73,7 +73,7 @@ int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
 	sums = malloc(pages * 8);
 	if (!sums)
 		return -ENOMEM;
-	fd = io->open(io, dir_fd, "index.new", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	fd = io_open_new(io, dir_fd, "index.new");
 	r = fd < 0 ? fd : 0;
 	if (r == 0 && io->own_as)
 		r = io->own_as(io, fd, index->columns->ids.fd);

@@ -73,7 +73,7 @@ static int make_file(struct wal *wal, struct wal_segment *segment)
 	int r;
 
 	wal_segment_name(segment->number, name);
-	segment->fd = io->open(io, wal->wal_fd, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	segment->fd = io_open_new(io, wal->wal_fd, name);
 	if (segment->fd < 0)
 		return segment->fd;
 	r = fill(io, segment->fd, segment->size_bytes);

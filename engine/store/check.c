@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/base/culprit.h"
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/store/local.h"
@@ -79,6 +80,7 @@ int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const 
 	int r;
 
 	memset(result, 0, sizeof(*result));
+	culprit_forget();
 	if (error)
 		error->text[0] = '\0';
 	r = fault_init();
@@ -86,7 +88,9 @@ int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const 
 		r = with_files(path, false, &check, check_contents, error);
 	if (r == 0 && do_repair && (result->damage > 0 || !result->clean))
 		r = repair(path, &check, error);
-	if (r && error && error->text[0] == '\0')
+	if (r && error && error->text[0] == '\0' && culprit_name(r))
+		error_set(error, "%s/%s: %s", path, culprit_name(r), culprit_why(r));
+	else if (r && error && error->text[0] == '\0')
 		error_set(error, "%s: the check could not run: %s", path, quiver_strerror(r));
 	return r;
 }

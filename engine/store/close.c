@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/base/culprit.h"
 #include "engine/store/local.h"
 #include "engine/store/store.h"
 
@@ -73,10 +74,13 @@ int local_close(struct quiver *store)
 
 	job_end(store);
 	background_stop(store);
+	culprit_forget();
 	if (!store->health.read_only) {
 		r = end_life(store);
 		ended = r == 0;
 	}
+	if (r && culprit_name(r))
+		report_add(&store->health.report, "%s: %s", culprit_name(r), culprit_why(r));
 	closed = store_close_files(store, ended);
 	store_free(store);
 	return r ? r : closed;

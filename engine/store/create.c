@@ -92,11 +92,18 @@ static int create_superblock(const struct quiver_io *io, int dir_fd,
 		         .gid = getegid(),
 		         .mode = (uint16_t)(0777 & ~mask) },
 	};
+	struct stat in;
 	int fd;
 	int c;
-	int r;
+	int r = io->stat(io, dir_fd, &in);
 
 	(void)umask(mask);
+	if (r)
+		return r;
+	if (in.st_uid != sb.dir.uid) { /* a folder of somebody else's, so his store */
+		sb.dir.uid = in.st_uid;
+		sb.dir.gid = in.st_gid;
+	}
 	fd = io->open(io, dir_fd, "superblock.new", O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
@@ -197,7 +204,9 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
 	r = io->mkdir(io, AT_FDCWD, path, 0700);
 	made_dir = r == 0;
 	if (r == 0 || r == -EEXIST) {
-		dir_fd = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+		/* One that somebody has put in the place of the new folder is not followed. */
+		dir_fd = io->open(io, AT_FDCWD, path,
+		                  O_RDONLY | O_DIRECTORY | (made_dir ? O_NOFOLLOW : 0), 0);
 		r = dir_fd < 0 ? dir_fd : check_empty(io, dir_fd, path, error);
 		if (r == -ENOTEMPTY)
 			goto out;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/culprit.h"
 #include "engine/base/error.h"
 #include "engine/store/lock.h"
 #include "engine/store/store.h"
@@ -48,8 +49,25 @@ static struct quiver *new_store(const struct quiver_options *options)
 	return store;
 }
 
-/* Folder, lock, superblock. */
-static int open_identity(struct quiver *store, const char *path, int *copies_bad,
+/* To look is to change nothing, the lock's file included. */
+static int take_lock(struct quiver *store, const char *path, bool looks, struct quiver_error *error)
+{
+	const struct quiver_options *options = &store->options;
+
+	store->lock_named = true;
+	if (looks)
+		store->lock_fd = lock_take_to_look(store->io, store->dir_fd, path,
+		                                   options->mount_point, options->lock_wait_ms,
+		                                   &store->lock_named, error);
+	else
+		store->lock_fd = lock_take(store->io, store->dir_fd, path, options->mount_point,
+		                           options->lock_wait_ms, error);
+	store->options.mount_point = NULL; /* the caller's, and written by now */
+	return store->lock_fd < 0 ? store->lock_fd : 0;
+}
+
+/* Folder, lock, superblock; that for reading alone where it `looks`. */
+static int open_identity(struct quiver *store, const char *path, bool looks, int *copies_bad,
                          struct quiver_error *error)
 {
 	const struct quiver_io *io = store->io;
@@ -61,21 +79,20 @@ static int open_identity(struct quiver *store, const char *path, int *copies_bad
 		          quiver_strerror(store->dir_fd));
 		return store->dir_fd;
 	}
-	store->superblock.fd = io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
+	store->superblock.fd =
+		io->open(io, store->dir_fd, "superblock", looks ? O_RDONLY : O_RDWR, 0);
 	if (store->superblock.fd < 0) {
 		r = store->superblock.fd;
 		error_set(error,
 		          r == -ENOENT ? "%s: not a quiverfs store: it has no superblock; "
 		                         "`quiverfs create` makes one (%s)"
 		                       : "%s/superblock: cannot open: %s",
-		          path, quiver_strerror(r));
+		          path, culprit_why(r));
 		return r == -ENOENT ? -EINVAL : r;
 	}
-	store->lock_fd = lock_take(io, store->dir_fd, path, store->options.mount_point,
-	                           store->options.lock_wait_ms, error);
-	store->options.mount_point = NULL; /* the caller's, and written by now */
-	if (store->lock_fd < 0)
-		return store->lock_fd;
+	r = take_lock(store, path, looks, error);
+	if (r)
+		return r;
 	r = superblock_read(io, store->superblock.fd, &store->superblock.now, copies_bad, error);
 	if (r)
 		return r;
@@ -110,6 +127,25 @@ static int was_closed(const struct quiver *store, int copies_bad)
 	                : 0;
 
 	return r < 0 ? r : store->superblock.now.clean && r == 0;
+}
+
+/* A store that was not closed is recovered before it is read, which writes to it. */
+static int reopen_to_recover(struct quiver *store, const char *path, struct quiver_error *error)
+{
+	const struct quiver_io *io = store->io;
+	int r = io->close(io, store->superblock.fd);
+
+	store->superblock.fd = r ? r : io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
+	if (store->superblock.fd >= 0)
+		return 0;
+	r = store->superblock.fd;
+	error_set(
+		error,
+		"%s/superblock: cannot open for writing: %s; the store was not closed, so what its "
+		"log holds has to be brought in before it can be read: open it once where and as "
+		"who it may be written, or a copy of it (`quiverfs check` works as it is)",
+		path, culprit_why(r));
+	return r;
 }
 
 /* The columns, and empty maps of their slots. */
@@ -155,7 +191,8 @@ int store_close_files(struct quiver *store, bool log_is_empty)
 	if (store->superblock.fd >= 0)
 		keep_first(&r, io->close(io, store->superblock.fd));
 	if (store->lock_fd >= 0)
-		keep_first(&r, lock_drop(io, store->lock_fd));
+		keep_first(&r, store->lock_named ? lock_drop(io, store->lock_fd)
+		                                 : io->close(io, store->lock_fd));
 	if (store->dir_fd >= 0)
 		keep_first(&r, io->close(io, store->dir_fd));
 	return r;
@@ -182,7 +219,7 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
 	*out = NULL;
 	if (!store)
 		return -ENOMEM;
-	r = open_identity(store, path, &copies_bad, error);
+	r = open_identity(store, path, touch_nothing || options->read_only, &copies_bad, error);
 	if (r == 0)
 		r = was_closed(store, copies_bad);
 	if (r >= 0) {
@@ -190,6 +227,8 @@ int store_open_files(const char *path, const struct quiver_options *options, boo
 		only_looks = touch_nothing || (options->read_only && closed);
 		r = only_looks ? 0 : may_be_changed(store, path, error);
 	}
+	if (r == 0 && !only_looks && options->read_only)
+		r = reopen_to_recover(store, path, error);
 	if (r == 0 && !only_looks)
 		r = superblock_again(store->io, store->superblock.fd, &store->superblock.now);
 	store->superblock.now.clean = closed;

@@ -8,9 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/culprit.h"
 #include "engine/base/error.h"
 #include "engine/base/health.h"
 #include "engine/base/latency.h"
+#include "engine/store/lock_pid.h"
 
 #define LOCK_NAME "LOCK"
 #define POLL_NS 10000000 /* how long a holder that stops may go unnoticed */
@@ -104,12 +106,24 @@ static int write_text(const struct quiver_io *io, int fd, const char *mount_poin
 	return can_do_without(r) ? 0 : r;
 }
 
+/* As read_text, for a lock that is held: who only looks has not left a name, and one who was killed
+ * may have left his; the kernel knows. */
+static int read_holder_text(const struct quiver_io *io, int fd, struct quiver_holder *holder)
+{
+	int r = read_text(io, fd, holder);
+	int64_t pid = lock_pid(fd);
+
+	if (pid > 0)
+		holder->pid = pid;
+	return r;
+}
+
 static void say_busy(const struct quiver_io *io, int fd, const char *path,
                      struct quiver_error *error)
 {
 	struct quiver_holder holder;
 
-	if (read_text(io, fd, &holder) < 0 || holder.pid == 0)
+	if (read_holder_text(io, fd, &holder) < 0 || holder.pid == 0)
 		error_set(error, "%s: in use by another process", path);
 	else if (holder.mount_point[0])
 		error_set(error, "%s: in use by process %lld, mounted at %s", path,
@@ -118,32 +132,69 @@ static void say_busy(const struct quiver_io *io, int fd, const char *path,
 		error_set(error, "%s: in use by process %lld", path, (long long)holder.pid);
 }
 
-int lock_take(const struct quiver_io *io, int dir_fd, const char *path, const char *mount_point,
-              uint32_t wait_ms, struct quiver_error *error)
+/* Lock the open file, waiting for a holder that stops. 0, or -EBUSY with a message, or -errno. */
+static int hold(const struct quiver_io *io, int fd, const char *path, uint32_t wait_ms,
+                struct quiver_error *error)
 {
 	uint64_t wait_ns = wait_ms * NS_PER_MS;
 	uint64_t end_ns = clock_monotonic_ns() + (wait_ns > WAIT_MIN_NS ? wait_ns : WAIT_MIN_NS);
-	int fd, r;
+	int r;
 
-	fd = io->open(io, dir_fd, LOCK_NAME, O_RDWR | O_CREAT, 0600);
-	if (fd < 0) {
-		error_set(error, "%s/%s: %s", path, LOCK_NAME, quiver_strerror(fd));
-		return fd;
-	}
 	while ((r = io->lock(io, fd)) == -EWOULDBLOCK && clock_monotonic_ns() < end_ns)
 		nap();
-	if (r == -EWOULDBLOCK) {
-		say_busy(io, fd, path, error);
-		r = -EBUSY;
-		goto out;
-	}
-	if (r == 0)
+	if (r != -EWOULDBLOCK)
+		return r;
+	say_busy(io, fd, path, error);
+	return -EBUSY;
+}
+
+/* Take the lock of the open file, and say in it who holds it. */
+static int take(const struct quiver_io *io, int fd, const char *path, const char *mount_point,
+                bool name, uint32_t wait_ms, struct quiver_error *error)
+{
+	int r = hold(io, fd, path, wait_ms, error);
+
+	if (r == 0 && name)
 		r = write_text(io, fd, mount_point);
 	if (r == 0)
 		return fd;
-	error_set(error, "%s/%s: %s", path, LOCK_NAME, quiver_strerror(r));
-out:
+	if (r != -EBUSY)
+		error_set(error, "%s/%s: %s", path, LOCK_NAME, quiver_strerror(r));
 	return close_after(io, fd, r);
+}
+
+int lock_take(const struct quiver_io *io, int dir_fd, const char *path, const char *mount_point,
+              uint32_t wait_ms, struct quiver_error *error)
+{
+	int fd = io->open(io, dir_fd, LOCK_NAME, O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0) {
+		error_set(error, "%s/%s: %s", path, LOCK_NAME, culprit_why(fd));
+		return fd;
+	}
+	return take(io, fd, path, mount_point, true, wait_ms, error);
+}
+
+/* Whether a file that may not be written to may be read all the same. */
+static bool may_be_read(int r)
+{
+	return r == -EACCES || r == -EROFS || r == -EPERM || r == -EMLINK;
+}
+
+int lock_take_to_look(const struct quiver_io *io, int dir_fd, const char *path,
+                      const char *mount_point, uint32_t wait_ms, bool *named,
+                      struct quiver_error *error)
+{
+	int fd = io->open(io, dir_fd, LOCK_NAME, O_RDWR | O_CREAT, 0600);
+
+	*named = fd >= 0 && mount_point;
+	if (may_be_read(fd))
+		fd = io->open(io, dir_fd, LOCK_NAME, O_RDONLY, 0);
+	if (fd < 0) {
+		error_set(error, "%s/%s: %s", path, LOCK_NAME, culprit_why(fd));
+		return fd;
+	}
+	return take(io, fd, path, mount_point, *named, wait_ms, error);
 }
 
 int lock_drop(const struct quiver_io *io, int fd)
@@ -151,7 +202,7 @@ int lock_drop(const struct quiver_io *io, int fd)
 	return close_after(io, fd, wipe_text(io, fd));
 }
 
-/* Wait for the text of a holder that has only just taken the lock. */
+/* Wait for the text of a holder that has only just taken the lock; who only looks leaves none. */
 static int read_holder(const struct quiver_io *io, int fd, struct quiver_holder *holder)
 {
 	uint64_t end_ns = clock_monotonic_ns() + WAIT_MIN_NS;
@@ -163,12 +214,13 @@ static int read_holder(const struct quiver_io *io, int fd, struct quiver_holder 
 		if (r <= 0)
 			return r;
 		r = read_text(io, fd, holder);
-		if (r < 0 || holder->pid != 0)
-			return r;
-		if (clock_monotonic_ns() >= end_ns)
-			return -EBUSY;
+		if (r < 0 || holder->pid != 0 || clock_monotonic_ns() >= end_ns)
+			break;
 		nap();
 	}
+	if (r == 0)
+		r = read_holder_text(io, fd, holder);
+	return r == 0 && holder->pid == 0 ? -EBUSY : r;
 }
 
 /* A folder with a superblock is taken for a store. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/base/culprit.h"
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/base/sized.h"
@@ -143,6 +144,7 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 	int r = sized_take(&known, sizeof(known), options, options->size, OPTIONS_LEAST_BYTES);
 
 	*out = NULL;
+	culprit_forget();
 	if (error)
 		error->text[0] = '\0';
 	if (r)
@@ -164,7 +166,9 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		*out = store;
 		return 0;
 	}
-	if (error && error->text[0] == '\0')
+	if (error && error->text[0] == '\0' && culprit_name(r))
+		error_set(error, "%s/%s: %s", path, culprit_name(r), culprit_why(r));
+	else if (error && error->text[0] == '\0')
 		error_set(error, "%s: cannot open the store: %s", path, quiver_strerror(r));
 	if (store)
 		(void)store_discard(store); /* what failed first is the reason */

@@ -51,6 +51,7 @@ struct quiver {
 	struct quiver_options options; /* fixed at open; mount_point not kept */
 	int dir_fd;
 	int lock_fd;
+	bool lock_named; /* fixed at open; the lock's file tells of this process */
 	struct superblock_file superblock;
 	pthread_mutex_t description_lock; /* below all other locks */
 	struct quiver_description description; /* description_lock; as the superblock's */

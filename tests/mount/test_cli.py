@@ -212,11 +212,12 @@ def test_a_target_that_is_no_store(tmp_path, command):
 def test_a_store_in_use_says_by_whom(store):
     with open(store / "LOCK", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write("pid 4711\n")
+        lock.write("pid 4711\n")  # of one who was killed: the kernel knows who holds it
         lock.flush()
-        fails("status", store, says=[store, "4711"])
-        fails("check", store, says=[store, "4711"])
-        fails("import", store, "x.npy", says=[store, "4711"])
+        holder = f"process {os.getpid()},"
+        fails("status", store, says=[store, holder])
+        fails("check", store, says=[store, holder])
+        fails("import", store, "x.npy", says=[store, holder])
 
 
 def test_a_daemon_that_is_stopping_is_waited_for(store, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from disks import Shim, need_blockfile, need_loop_devices, need_shim
 from files import opened, refused, write_all
-from harness import Store, is_mounted, quiverfs, until
+from harness import Store, is_mounted, quiverfs, run, until
 
 
 def store_on(disk, stores, **options):
@@ -411,8 +411,8 @@ def test_holes_that_cannot_be_punched_are_kept(stores, rng, tmp):
     assert mnt.errors() == []
 
 
-def test_a_read_only_folder_is_refused_with_a_reason(disks, stores, rng):
-    """The lock cannot be taken there, so not even reading is safe."""
+def test_a_disk_that_is_only_read_is_read(disks, stores, rng):
+    """And says so to who wants more; so does a store there that was not closed."""
     need_loop_devices()
     disk = disks.ext4(192)
     store = store_on(disk, stores)
@@ -421,12 +421,22 @@ def test_a_read_only_folder_is_refused_with_a_reason(disks, stores, rng):
     mnt.put(1, data)
     mnt.unmount()
     disk = disks.again(disk, options="ro")
-    for options in ([], ["-o", "ro"]):
-        done = quiverfs("mount", store.path, mnt.point, *options, status=1)
-        assert "Read-only file system" in done.stderr and str(store.path) in done.stderr
-        assert not is_mounted(mnt.point)
-    disks.again(disk)
-    assert stores.mount(store).get(1) == data
+    done = quiverfs("mount", store.path, mnt.point, status=1)
+    assert "Read-only file system" in done.stderr and str(store.path) in done.stderr
+    assert not is_mounted(mnt.point)
+    seen = stores.mount(store, options=["ro"])
+    assert seen.get(1) == data
+    seen.unmount()
+    disk = disks.again(disk)
+    mnt = stores.mount(store, check=False)
+    assert mnt.get(1) == data
+    mnt.put(2, data)
+    mnt.kill()
+    run("umount", "-l", mnt.point)
+    disks.again(disk, options="ro")
+    done = quiverfs("mount", store.path, mnt.point, "-o", "ro", status=1)
+    assert "was not closed" in done.stderr and str(store.path) in done.stderr
+    assert "1 log records" in quiverfs("check", store.path).stdout
 
 
 # ---- errors of the disk under the memory map ---------------------------------------

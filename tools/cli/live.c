@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -56,7 +58,8 @@ int live_error(int fd, int error)
 	return -error;
 }
 
-int live_open(int dir_fd, const char *path, int flags)
+/* openat(2), asked again where that may help. */
+static int open_again(int dir_fd, const char *path, int flags)
 {
 	unsigned asked = 0;
 	int fd;
@@ -67,6 +70,66 @@ int live_open(int dir_fd, const char *path, int flags)
 	if (fd >= 0)
 		return fd;
 	return live_is_gone(-errno) ? -ENOTCONN : -errno;
+}
+
+int live_open_mount(const char *path, int flags)
+{
+	struct statfs status;
+	int fd = open_again(AT_FDCWD, path, flags | O_DIRECTORY);
+	int result = 0;
+
+	if (fd < 0)
+		return fd;
+	/* Another filesystem may have come to be there since it was looked for. */
+	if (fstatfs(fd, &status) < 0)
+		result = live_error(fd, errno);
+	else if (status.f_type != FUSE_SUPER_MAGIC)
+		result = -EMEDIUMTYPE;
+	if (result == 0)
+		return fd;
+	(void)close(fd); /* nothing was done with it */
+	return result;
+}
+
+/* Open one name in a folder of the mount. What is not the file or folder that is asked for, but a
+ * link, a FIFO, a device, or of another filesystem, is none that a daemon of quiverfs has there. */
+static int open_in(int dir_fd, const char *name, int flags)
+{
+	struct stat in, status;
+	int result = 0;
+	int fd = open_again(dir_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return fd;
+	if (fstat(dir_fd, &in) < 0 || fstat(fd, &status) < 0)
+		result = live_error(dir_fd, errno);
+	else if (in.st_dev != status.st_dev)
+		result = -EXDEV;
+	else if (flags & O_DIRECTORY ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode))
+		result = -EMEDIUMTYPE;
+	if (result == 0)
+		return fd;
+	(void)close(fd); /* nothing was done with it */
+	return result;
+}
+
+int live_open(int dir_fd, const char *path, int flags)
+{
+	const char *slash = strchr(path, '/');
+	char folder[NAME_BYTES_MAX];
+	int folder_fd, fd;
+
+	if (slash == NULL)
+		return open_in(dir_fd, path, flags);
+	if ((size_t)(slash - path) >= sizeof(folder))
+		return -ENAMETOOLONG;
+	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	folder_fd = open_in(dir_fd, folder, O_PATH | O_DIRECTORY);
+	if (folder_fd < 0)
+		return folder_fd;
+	fd = open_in(folder_fd, slash + 1, flags);
+	(void)close(folder_fd); /* it was only passed through */
+	return fd;
 }
 
 /* Open control/NAME; the descriptor or a negative errno. */
@@ -133,5 +196,11 @@ int live_write(int mount_fd, const char *name, const char *value)
 
 const char *live_strerror(int result)
 {
-	return live_is_gone(result) ? "its daemon is gone" : strerror(-result);
+	if (live_is_gone(result))
+		return "its daemon is gone";
+	if (result == -ELOOP || result == -EXDEV || result == -EMEDIUMTYPE || result == -ENXIO)
+		return "expected a file of a mount of quiverfs, found a link, a FIFO, a device or "
+		       "a "
+		       "file of another filesystem; the mount is none of quiverfs";
+	return strerror(-result);
 }

@@ -34,10 +34,16 @@ bool live_is_gone(int result);
 bool live_asks_again(int result, unsigned *asked);
 
 /*
- * openat(2) of a file or folder of a mount, O_CLOEXEC, the caller's to close; repeated while it
+ * openat(2) of the folder that is a mount, O_CLOEXEC, the caller's to close; repeated while it
  * is interrupted, or EIO, EFAULT or EAGAIN may mean a daemon that is just ending. -ENOTCONN
- * where the daemon is gone; other errors of openat. Any thread.
+ * where the daemon is gone, -EMEDIUMTYPE where it is none of FUSE; other errors of openat. Any
+ * thread.
  */
+int live_open_mount(const char *path, int flags);
+
+/* The same of NAME or FOLDER/NAME within a mount, which may be anybody's: not through a link (-ELOOP)
+ * or into another filesystem (-EXDEV), and nothing but a regular file or, with O_DIRECTORY, a folder
+ * (-EMEDIUMTYPE). */
 int live_open(int dir_fd, const char *path, int flags);
 
 /* The errno `error` of a failed call on `fd`, a file of a mount, as a negative errno: -ENOTCONN

@@ -94,7 +94,7 @@ static int open_mount(struct session *session)
 	char *end;
 	int result;
 
-	session->mount_fd = live_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+	session->mount_fd = live_open_mount(path, O_RDONLY);
 	if (session->mount_fd < 0) {
 		say_error(path, "%s", live_strerror(session->mount_fd));
 		return session->mount_fd;

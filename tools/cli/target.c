@@ -103,7 +103,7 @@ static bool find_mount_above(char *path)
 static int ask_alive(const char *path)
 {
 	char version[VERSION_BYTES_MAX];
-	int fd = live_open(AT_FDCWD, path, O_PATH | O_DIRECTORY);
+	int fd = live_open_mount(path, O_PATH);
 	int result;
 
 	if (fd < 0)
@@ -122,7 +122,7 @@ static int say_alive(const char *path, int result)
 		say_error(path, "mounted by another user, who has not allowed others to use it "
 		                "(mount it with -o allow_other)");
 	else if (result < 0)
-		say_error(path, "its control files cannot be read: %s", strerror(-result));
+		say_error(path, "its control files cannot be read: %s", live_strerror(result));
 	return result;
 }
 
@@ -147,26 +147,24 @@ static int ask_holder(const char *path, struct quiver_holder *holder)
 {
 	int result = quiver_holder(path, holder);
 
-	if (result == 0)
-		return 0;
 	if (result == -ENOENT || result == -EINVAL)
 		return say_neither(path);
 	if (result == -EBUSY)
 		say_error(path, "in use by a process that does not name itself");
-	else
-		say_errno(path, result);
-	return result;
+	/* Of what is wrong with a file opening the store tells which. */
+	return result == -EBUSY ? result : 0;
 }
 
-/* Where the holder's mount is now, if it is not where the holder made it: its mount point was
- * moved since, or a folder above it renamed. It is a mount of the user whose process it is. */
+/* Where the holder's mount is, if it is not where the holder made it, since its mount point was moved
+ * or a folder above it renamed; or if the holder could not say in LOCK where that was, which he may only
+ * read. It is a mount of the user whose process it is. */
 static void follow_moved(const char *store, struct quiver_holder *holder)
 {
 	char process[PROCESS_BYTES_MAX];
 	char point[PATH_MAX];
 	struct stat status;
 
-	if (holder->mount_point[0] == '\0' || is_mounted(holder->mount_point))
+	if (is_mounted(holder->mount_point))
 		return;
 	(void)snprintf(process, sizeof(process), "/proc/%" PRId64, holder->pid);
 	if (stat(process, &status) == 0 && mounts_find_from(store, status.st_uid, point) == 0 &&
@@ -200,6 +198,7 @@ static int resolve_store(const char *store, struct target *target)
 		(void)snprintf(target->path, sizeof(target->path), "%s", store);
 		if (holder.pid == 0)
 			return 0;
+		follow_moved(store, &holder);
 		if (holder.mount_point[0] == '\0') {
 			say_error(store,
 			          "in use by process %" PRId64
@@ -207,7 +206,6 @@ static int resolve_store(const char *store, struct target *target)
 			          holder.pid);
 			return -EBUSY;
 		}
-		follow_moved(store, &holder);
 		alive = is_mounted_from(holder.mount_point, store) ? ask_alive(holder.mount_point)
 		                                                   : -ENOTCONN;
 		if (alive != -ENOTCONN) {

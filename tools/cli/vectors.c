@@ -152,7 +152,7 @@ static int read_file(int folder_fd, const char *name, void *to, size_t length)
 {
 	size_t done = 0;
 	int result = 0;
-	int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0)
 		return -errno;

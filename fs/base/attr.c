@@ -1,6 +1,7 @@
 /* attr.c - struct stat for everything on the mount. */
 #include "fs/base/attr.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "fs/base/clock.h"
@@ -35,8 +36,8 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
 	st->st_ino = ino;
 	st->st_mode = S_IFREG | (attr->mode & 07777u);
 	st->st_nlink = links;
-	st->st_uid = attr->uid;
-	st->st_gid = attr->gid;
+	st->st_uid = attr_uid(fs, attr->uid);
+	st->st_gid = attr_gid(fs, attr->gid);
 	st->st_size = (off_t)size;
 	st->st_blksize = (blksize_t)fs->block_bytes;
 	st->st_blocks = (blkcnt_t)((size + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES);
@@ -68,7 +69,7 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 	return (struct quiver_attr){
 		.mtime_ns = now_ns,
 		.ctime_ns = now_ns,
-		.uid = fs->set_uid ? fs->uid : ctx->uid,
+		.uid = attr_uid(fs, ctx->uid),
 		.gid = group_new(fs, ctx),
 		.mode = (uint16_t)(masked & 07777u),
 	};
@@ -131,6 +132,21 @@ struct attr_change attr_change_of(const struct stat *attr, int to_set)
 	change.mask = attr_wanted(attr, to_set, &change.attr, &change.explicit_mtime);
 	change.set = change.mask != 0 || !change.resize;
 	return change;
+}
+
+int attr_may_set(const struct fs *fs, const struct stat *attr, int *to_set)
+{
+	if (fs->set_uid && *to_set & FUSE_SET_ATTR_UID) {
+		if (attr->st_uid != fs->uid)
+			return -EPERM;
+		*to_set &= ~FUSE_SET_ATTR_UID;
+	}
+	if (fs->set_gid && *to_set & FUSE_SET_ATTR_GID) {
+		if (attr->st_gid != fs->gid)
+			return -EPERM;
+		*to_set &= ~FUSE_SET_ATTR_GID;
+	}
+	return 0;
 }
 
 void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned mask)

@@ -41,6 +41,21 @@ struct attr_change {
 };
 struct attr_change attr_change_of(const struct stat *attr, int to_set);
 
+/* What a SETATTR may set: who owns what is on the mount does not change where an option says it. Takes
+ * out of *to_set what is the same anyway. 0, or -EPERM. */
+int attr_may_set(const struct fs *fs, const struct stat *attr, int *to_set);
+
+/* The owner and the group to be shown for those that are stored. */
+static inline uid_t attr_uid(const struct fs *fs, uid_t stored)
+{
+	return fs->set_uid ? fs->uid : stored;
+}
+
+static inline gid_t attr_gid(const struct fs *fs, gid_t stored)
+{
+	return fs->set_gid ? fs->gid : stored;
+}
+
 /* Copy the members in `mask`. */
 void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned mask);
 

@@ -61,8 +61,8 @@ struct fs {
 	bool read_only;
 	bool passthrough; /* try FUSE passthrough for matrix.npy and ids.npy */
 	bool set_uid, set_gid, set_umask; /* the option was given */
-	uid_t uid; /* owner of new vectors where set_uid */
-	gid_t gid; /* likewise where set_gid */
+	uid_t uid; /* where set_uid: owner of all vectors and their folder, whatever is stored */
+	gid_t gid; /* likewise their group where set_gid */
 	mode_t umask; /* instead of the creator's where set_umask */
 	uid_t owner_uid; /* who mounted: owns everything but the vectors */
 	gid_t owner_gid;

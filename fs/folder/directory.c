@@ -25,8 +25,8 @@ static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 		return err;
 	attr_dir_seen(fs, &attr);
 	st->st_mode = S_IFDIR | (attr.mode & 07777u);
-	st->st_uid = attr.uid;
-	st->st_gid = attr.gid;
+	st->st_uid = attr_uid(fs, attr.uid);
+	st->st_gid = attr_gid(fs, attr.gid);
 	attr_set_times(st, mtime_ns && mtime_ns > attr.mtime_ns ? mtime_ns : attr.mtime_ns,
 	               ctime_ns && ctime_ns > attr.ctime_ns ? ctime_ns : attr.ctime_ns);
 	return 0;

@@ -84,9 +84,12 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
                        struct fuse_file_info *fi)
 {
 	const struct node_ops *ops = begin(req, ino);
+	int err = attr_may_set(fs_of(req), attr, &to_set);
 
 	if (fs_of(req)->read_only && !ops->changes_read_only)
 		reply_error(req, -EROFS);
+	else if (err != 0)
+		reply_error(req, err);
 	else if (ops->setattr != NULL)
 		ops->setattr(req, ino, attr, to_set, fi);
 	else

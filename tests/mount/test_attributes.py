@@ -205,6 +205,37 @@ def test_the_options_uid_gid_and_umask(stores, root):
     assert attributes(mnt.path(1))[1:] == (0o640, 1111, 2222)
 
 
+def test_the_options_uid_and_gid_say_who_owns_what_there_is(stores, root, rng):
+    """A store that was copied to another user: he uses it as his, and what is stored stays."""
+    mnt = stores.mount()
+    mnt.put(1, bytes(mnt.size))
+    mnt.put(2, bytes(mnt.size))
+    os.chown(mnt.path(1), 12, 34)
+    os.chown(mnt.vectors, 56, 78)
+    mnt = stores.again(mnt, options=["allow_other", "uid=1111", "gid=2222"])
+    other = Peer(uid=1111, gid=2222)
+    for path in (mnt.vectors, mnt.path(1), mnt.path(2)):
+        assert attributes(path)[2:] == (1111, 2222)
+        # As with vfat: who owns it is the option's to say, of which nothing is stored.
+        for owner in ((12, -1), (-1, 34), (12, 34), (1111, 34)):
+            with refused(errno.EPERM):
+                os.chown(path, *owner)
+        os.chown(path, 1111, 2222)
+        other.call("chown", str(path), 1111, -1)
+    data = rng.randbytes(mnt.size)
+    other.write(mnt.path(3), data)
+    other.write(mnt.path(2), data)
+    other.call("chmod", str(mnt.path(1)), 0o600)
+    other.call("chmod", str(mnt.vectors), 0o700)
+    assert sorted(other.call("listdir", str(mnt.vectors))) == ["1", "2", "3"]
+    other.call("unlink", str(mnt.path(2)))
+    other.close()
+    mnt = stores.again(mnt)
+    assert attributes(mnt.path(1))[1:] == (0o600, 12, 34)
+    assert attributes(mnt.vectors)[1:] == (0o700, 56, 78)
+    assert attributes(mnt.path(3))[2:] == (1111, 2222)
+
+
 @pytest.mark.local("columns")
 def test_the_kernel_checks_permissions(stores, root):
     mnt = stores.mount(options=["allow_other"])
@@ -338,9 +369,10 @@ def test_a_set_group_id_folder_gives_its_group_to_new_files(stores, makers):
 
 
 def test_the_option_gid_is_stronger_than_a_set_group_id_folder(stores, rng):
-    mnt = stores.mount(options=["gid=4321"])
+    mnt = stores.mount()
     os.chown(mnt.vectors, -1, GROUP)
     os.chmod(mnt.vectors, 0o2755)
+    mnt = stores.again(mnt, options=["gid=4321"])
     mnt.put(1, rng.randbytes(mnt.size))
     assert mnt.path(1).stat().st_gid == 4321
 

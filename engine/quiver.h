@@ -494,6 +494,9 @@ void quiver_job_status(struct quiver *store, enum quiver_job kind,
 
 enum quiver_column { QUIVER_COLUMN_VECTORS, QUIVER_COLUMN_IDS };
 
+/* What stands before the first row of each. */
+#define QUIVER_COLUMN_HEADER_BYTES 4096u
+
 /* Hold both .npy files against being cut, and give the descriptor of one (owned
  * by the store, read-write on a store open so: duplicate or reopen it for others)
  * and its size now. A commit is in the files when it returns. Given back with
@@ -508,6 +511,29 @@ uint64_t quiver_column_bytes(struct quiver *store, enum quiver_column column);
  * -EIO. Needs a hold. */
 int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
                            size_t length, void *to);
+
+/* For who keeps copies of what is in the columns, and has to know when they are old. */
+struct quiver_watcher {
+	void *arg;
+	/* `count` rows from `first` on have other bytes than before, in either column or in both:
+	 * written, freed, given back to the filesystem or new; with row 0 the header may have, too.
+	 * Any thread, with locks of the store held: it must not call the store, and not wait. */
+	void (*changed)(void *arg, uint64_t first, uint64_t count);
+	/* Before a call returns that has changed rows, and before a row that became free is used
+	 * again: wait until what `changed` was called for has been looked after. No lock is held that
+	 * a commit or quiver_column_read needs. It must not call the store. */
+	void (*settle)(void *arg);
+};
+/*
+ * Watch the rows of the columns: what is changed by anybody from the return of this call on is
+ * told to `watcher`, which is copied and takes the place of one that watched before. Changing
+ * calls that write a row then answer -EAGAIN with QUIVER_NOWAIT. Waits for the disk, since it
+ * waits for commits under way. 0; -EOPNOTSUPP as quiver_column_hold.
+ */
+int quiver_column_watch(struct quiver *store, const struct quiver_watcher *watcher);
+/* No more. With `wait` it returns once neither function of the watcher is running, and must not be
+ * called by them; without it never waits. Nothing happens where nobody watches. */
+void quiver_column_unwatch(struct quiver *store, bool wait);
 
 /* ---- what is going on -------------------------------------------------- */
 

@@ -34,7 +34,7 @@ static int may_change(const struct checkpointer *checkpointer, uint64_t id, unsi
 	if (id > QUIVER_ID_MAX)
 		return -EINVAL;
 	if ((flags & QUIVER_NOWAIT) &&
-	    ((flags & QUIVER_SYNC) ||
+	    ((flags & QUIVER_SYNC) || row_watch_is_on(checkpointer->commits->row_watch) ||
 	     atomic_load(&checkpointer->commits->durability) == QUIVER_ALWAYS))
 		return health_writable(catalog_of(checkpointer)->health) ? -EROFS : -EAGAIN;
 	return health_writable(catalog_of(checkpointer)->health);

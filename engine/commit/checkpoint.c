@@ -216,9 +216,13 @@ static int write_rows(struct checkpointer *checkpointer, const struct checkpoint
 	size_t n = 0;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < cp->deferred.count; i++)
-		r = columns_write_rows(columns, slot_order_slot(cp->deferred_order[i]), &none,
-		                       &free_row, 1);
+	for (size_t i = 0; r == 0 && i < cp->deferred.count; i++) {
+		uint64_t slot = slot_order_slot(cp->deferred_order[i]);
+
+		r = columns_write_rows(columns, slot, &none, &free_row, 1);
+		if (r == 0)
+			row_watch_changed(checkpointer->commits->row_watch, slot, 1);
+	}
 	for (size_t i = 0; r == 0 && i < cp->row_count; i += n) {
 		uint64_t slots[COLUMNS_META_ROWS_MAX];
 		struct meta_row rows[COLUMNS_META_ROWS_MAX];
@@ -417,6 +421,8 @@ static int run_locked(struct checkpointer *checkpointer)
 	atomic_store(&checkpointer->lsn, cp.lsn);
 	atomic_store(&checkpointer->log_bytes, cp.log_bytes);
 	drop_rows(checkpointer, &cp);
+	/* Who still sees an ID in a row must not find another's bytes there. */
+	row_watch_settle(checkpointer->commits->row_watch);
 	release_slots(checkpointer, &cp);
 	give_back_space(checkpointer);
 	atomic_fetch_add(&checkpointer->commits->catalog->health->counters.checkpoints, 1);
@@ -448,6 +454,7 @@ int checkpoint_run(struct checkpointer *checkpointer)
 	if (r == 0)
 		r = run_locked(checkpointer);
 	pthread_mutex_unlock(&checkpointer->lock);
+	row_watch_settle(checkpointer->commits->row_watch);
 	return r;
 }
 

@@ -61,6 +61,15 @@ static void submit_any(struct checkpointer *checkpointer, struct commit_request 
 	}
 }
 
+/* Whatever became of it: where it failed the rows were written and taken back. */
+static void tell(struct row_watch *watch, const struct commit_request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (commit_op_has_slot(&request->ops[i]))
+			row_watch_changed(watch, request->ops[i].slot, 1);
+	row_watch_settle(watch);
+}
+
 int commit_submit(struct checkpointer *checkpointer, struct commit_request *request)
 {
 	uint64_t began = clock_monotonic_ns();
@@ -71,6 +80,9 @@ int commit_submit(struct checkpointer *checkpointer, struct commit_request *requ
 	    health_verdict(HEALTH_LOG_SEGMENT, request->result) == HEALTH_RETRY &&
 	    checkpoint_run(checkpointer) == 0)
 		submit_any(checkpointer, request);
+	/* Who does not wait has left the queue before anybody watched. */
+	if (row_watch_is_on(checkpointer->commits->row_watch) && !(request->flags & QUIVER_NOWAIT))
+		tell(checkpointer->commits->row_watch, request);
 	if (!request->published)
 		give_back(checkpointer->commits, request);
 	if (request->result == 0)

@@ -3,11 +3,13 @@
 #include <stdlib.h>
 
 void committer_init(struct committer *commits, struct catalog *catalog, struct wal *wal,
-                    struct wishes *wishes, enum quiver_durability durability)
+                    struct wishes *wishes, struct row_watch *row_watch,
+                    enum quiver_durability durability)
 {
 	commits->catalog = catalog;
 	commits->wal = wal;
 	commits->wishes = wishes;
+	commits->row_watch = row_watch;
 	commit_queue_init(&commits->queue);
 	pthread_mutex_init(&commits->dir_lock, NULL);
 	atomic_init(&commits->durability, (int)durability);

@@ -11,6 +11,7 @@
 
 #include "engine/commit/commit_queue.h"
 #include "engine/commit/deferred_frees.h"
+#include "engine/commit/row_watch.h"
 #include "engine/commit/wishes.h"
 #include "engine/index/catalog.h"
 #include "engine/log/wal.h"
@@ -27,9 +28,10 @@
 #define COMMITTER_NONE_MAX 1048576u
 
 struct committer {
-	struct catalog *catalog; /* not owned, as the next two */
+	struct catalog *catalog; /* not owned, as the next three */
 	struct wal *wal;
 	struct wishes *wishes;
+	struct row_watch *row_watch;
 	struct commit_queue queue;
 
 	uint64_t next_lsn; /* writer lock */
@@ -55,7 +57,8 @@ struct committer {
 
 /* All-zero memory becomes a committer. */
 void committer_init(struct committer *commits, struct catalog *catalog, struct wal *wal,
-                    struct wishes *wishes, enum quiver_durability durability);
+                    struct wishes *wishes, struct row_watch *row_watch,
+                    enum quiver_durability durability);
 /* Nobody commits any more. */
 void committer_destroy(struct committer *commits);
 

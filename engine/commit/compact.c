@@ -112,6 +112,7 @@ int compact_run(struct checkpointer *checkpointer, struct compaction *compaction
 		if (checkpointer->pinned.count > 0)
 			space_cut_later(checkpointer->space);
 		pthread_mutex_unlock(&checkpointer->lock);
+		row_watch_settle(checkpointer->commits->row_watch);
 	}
 	free(buffer);
 	compaction->freed_bytes = freed;

@@ -167,10 +167,12 @@ void commit_resume(struct committer *commits)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* Whether the commit would have to wait for the disk. */
+/* Whether the commit would have to wait for the disk, or for who watches the rows. Queue lock
+ * held. */
 static bool would_wait(struct committer *commits, const struct commit_request *request)
 {
 	return (request->flags & QUIVER_SYNC) ||
+	       (row_watch_is_on(commits->row_watch) && commit_op_has_slot(&request->ops[0])) ||
 	       atomic_load(&commits->durability) == QUIVER_ALWAYS ||
 	       atomic_load(&commits->queue.syncing) || !index_is_whole(&commits->catalog->index);
 }

@@ -17,11 +17,12 @@ static void *reserve_words(uint64_t words)
 }
 
 void space_init(struct space *space, struct catalog *catalog, struct superblock_file *superblock,
-                struct wishes *wishes)
+                struct wishes *wishes, struct row_watch *row_watch)
 {
 	space->catalog = catalog;
 	space->superblock = superblock;
 	space->wishes = wishes;
+	space->row_watch = row_watch;
 	pthread_mutex_init(&space->grow_lock, NULL);
 	pthread_mutex_init(&space->hold_lock, NULL);
 }
@@ -196,11 +197,13 @@ int space_grow(struct space *space, uint64_t count, bool exactly)
 	if (r)
 		goto out;
 	note_backed(space, offset_of(space, counts.rows), offset_of(space, target));
+	row_watch_changed(space->row_watch, 0, target); /* the header tells how many */
 	slots_set_rows(&space->catalog->slots, target);
 	atomic_fetch_add(&space->catalog->health->counters.growths, 1);
 	latency_add(&space->catalog->health->counters.growth, clock_monotonic_ns() - began);
 out:
 	pthread_mutex_unlock(&space->grow_lock);
+	row_watch_settle(space->row_watch);
 	return r;
 }
 
@@ -280,7 +283,8 @@ void space_release(struct space *space)
 	pthread_mutex_unlock(&space->hold_lock);
 }
 
-/* Punch the chunks that lie wholly in [first, first + count), which are taken by us. */
+/* Punch the chunks that lie wholly in [first, first + count), which are taken by us. Whoever
+ * calls settles. */
 static int punch_run(struct space *space, uint64_t first, uint64_t count, uint64_t *freed)
 {
 	uint64_t from = (offset_of(space, first) + CHUNK_BYTES - 1) / CHUNK_BYTES;
@@ -300,6 +304,7 @@ static int punch_run(struct space *space, uint64_t first, uint64_t count, uint64
 		                                 space->catalog->columns.vectors.fd,
 		                                 from * CHUNK_BYTES, (end - from) * CHUNK_BYTES);
 		if (r == 0) {
+			row_watch_changed(space->row_watch, first, count);
 			*freed += (end - from) * CHUNK_BYTES;
 			atomic_fetch_add(&space->catalog->health->counters.punches, 1);
 		}

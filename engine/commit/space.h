@@ -11,14 +11,16 @@
 #include <stdint.h>
 
 #include "engine/commit/prefetch.h"
+#include "engine/commit/row_watch.h"
 #include "engine/commit/wishes.h"
 #include "engine/disk/superblock_file.h"
 #include "engine/index/catalog.h"
 
 struct space {
-	struct catalog *catalog; /* not owned, as the next two */
+	struct catalog *catalog; /* not owned, as the next three */
 	struct superblock_file *superblock;
 	struct wishes *wishes;
+	struct row_watch *row_watch;
 	pthread_mutex_t grow_lock; /* changing the size of the columns */
 	/* A bit for each chunk of vectors.npy: known to have blocks / known to be a hole. Neither
 	 * is known of what an earlier life left. Bits of a chunk change only by who has taken
@@ -34,7 +36,7 @@ struct space {
 
 /* All-zero memory becomes the space of a store whose columns are not open yet. */
 void space_init(struct space *space, struct catalog *catalog, struct superblock_file *superblock,
-                struct wishes *wishes);
+                struct wishes *wishes, struct row_watch *row_watch);
 /* The columns are open: memory for what is known of chunks. 0 or -ENOMEM. */
 int space_open(struct space *space);
 void space_destroy(struct space *space);

@@ -8,7 +8,7 @@
 
 #include "engine/quiver.h"
 
-#define COLUMN_HEADER_BYTES 4096u
+#define COLUMN_HEADER_BYTES QUIVER_COLUMN_HEADER_BYTES
 #define META_ROW_BYTES 56u
 #define META_ROW_1_BYTES 40u /* in a store of version 1 */
 #define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */

@@ -117,3 +117,17 @@ int64_t local_column_read(struct quiver *store, enum quiver_column column, uint6
 		atomic_fetch_add(&store->health.counters.io_errors, 1);
 	return r ? r : (int64_t)length;
 }
+
+int local_column_watch(struct quiver *store, const struct quiver_watcher *watcher)
+{
+	row_watch_start(&store->row_watch, watcher);
+	/* Who has not seen that in the queue, where it is looked at, has left it. */
+	commit_pause(&store->commits);
+	commit_resume(&store->commits);
+	return 0;
+}
+
+void local_column_unwatch(struct quiver *store, bool wait)
+{
+	row_watch_end(&store->row_watch, wait);
+}

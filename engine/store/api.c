@@ -434,6 +434,25 @@ int64_t quiver_column_read(struct quiver *store, enum quiver_column column, uint
 	            : local_column_read(store, column, offset, length, to);
 }
 
+int quiver_column_watch(struct quiver *store, const struct quiver_watcher *watcher)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return local_column_watch(store, watcher);
+	return kind->column_watch ? kind->column_watch(store, watcher) : -EOPNOTSUPP;
+}
+
+void quiver_column_unwatch(struct quiver *store, bool wait)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		local_column_unwatch(store, wait);
+	else if (kind->column_unwatch)
+		kind->column_unwatch(store, wait);
+}
+
 /* ---- what is going on ---- */
 
 void quiver_stats(struct quiver *store, struct quiver_stats *stats)

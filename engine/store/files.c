@@ -13,9 +13,11 @@
 static void init_locks(struct quiver *store)
 {
 	catalog_init(&store->catalog, &store->health);
+	row_watch_init(&store->row_watch);
 	committer_init(&store->commits, &store->catalog, &store->wal, &store->wishes,
-	               store->options.durability);
-	space_init(&store->space, &store->catalog, &store->superblock, &store->wishes);
+	               &store->row_watch, store->options.durability);
+	space_init(&store->space, &store->catalog, &store->superblock, &store->wishes,
+	           &store->row_watch);
 	checkpointer_init(&store->checkpointer, &store->commits, &store->space, &store->superblock);
 	job_init(&store->job);
 	pthread_mutex_init(&store->description_lock, NULL);
@@ -174,6 +176,7 @@ void store_free(struct quiver *store)
 	catalog_destroy(&store->catalog);
 	checkpointer_destroy(&store->checkpointer);
 	committer_destroy(&store->commits);
+	row_watch_destroy(&store->row_watch);
 	pthread_mutex_destroy(&store->description_lock);
 	pthread_mutex_destroy(&store->job.lock);
 	health_destroy(&store->health);

@@ -77,13 +77,15 @@ struct quiver_kind {
 	int (*set_metric)(struct quiver *store, enum quiver_metric metric);
 	void (*describe)(struct quiver *store,
 	                 struct quiver_description *description); /* l2, no label */
-	/* All four of the columns, or none. */
+	/* All six of the columns, or none. */
 	int (*column_hold)(struct quiver *store, enum quiver_column column, int *fd,
 	                   uint64_t *size_bytes);
 	void (*column_release)(struct quiver *store, enum quiver_column column);
 	uint64_t (*column_bytes)(struct quiver *store, enum quiver_column column); /* 0 */
 	int64_t (*column_read)(struct quiver *store, enum quiver_column column, uint64_t offset,
 	                       size_t length, void *to);
+	int (*column_watch)(struct quiver *store, const struct quiver_watcher *watcher);
+	void (*column_unwatch)(struct quiver *store, bool wait);
 };
 
 /* The first member of what a kind keeps for an open store, which a `struct quiver *` points to.

@@ -35,6 +35,8 @@ void local_column_release(struct quiver *store, enum quiver_column column);
 uint64_t local_column_bytes(struct quiver *store, enum quiver_column column);
 int64_t local_column_read(struct quiver *store, enum quiver_column column, uint64_t offset,
                           size_t length, void *to);
+int local_column_watch(struct quiver *store, const struct quiver_watcher *watcher);
+void local_column_unwatch(struct quiver *store, bool wait);
 
 void local_stats(struct quiver *store, struct quiver_stats *stats);
 

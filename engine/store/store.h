@@ -3,8 +3,8 @@
  *
  * Locks, in the order in which they may be taken:
  *   job lock > checkpoint lock > grow lock > writer lock > publish lock, queue lock,
- *   and below all of them the description lock and those inside wal, slots, attr_deltas and
- *   report.
+ *   and below all of them the description lock and those inside wal, slots, attr_deltas,
+ *   row_watch and report.
  */
 #ifndef QUIVER_STORE_H
 #define QUIVER_STORE_H
@@ -18,6 +18,7 @@
 #include "engine/base/health.h"
 #include "engine/commit/checkpoint.h"
 #include "engine/commit/committer.h"
+#include "engine/commit/row_watch.h"
 #include "engine/commit/space.h"
 #include "engine/commit/wishes.h"
 #include "engine/disk/io.h"
@@ -60,6 +61,7 @@ struct quiver {
 	bool wal_started; /* set at open */
 	struct health health;
 
+	struct row_watch row_watch;
 	struct committer commits;
 	struct space space;
 	struct checkpointer checkpointer;

@@ -97,6 +97,8 @@ struct fs {
 	struct matrix *matrix;
 	struct listing *listing; /* the one of a no_open mount */
 
+	_Atomic int passthrough_error; /* what the kernel refused it with; 0: it has not */
+
 	_Atomic unsigned stages; /* buffers of staged vectors in use; stage.c */
 
 	_Atomic uint64_t lookups; /* of names in vectors/ */

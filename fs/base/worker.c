@@ -12,9 +12,8 @@
 /* Threads of each kind; they are started when there is work for them. Commits get
  * the most: those that wait together share one sync of the log. */
 static const unsigned threads_max[WORKER_CLASSES] = {
-	[WORKER_READ] = 32,
-	[WORKER_COMMIT] = 64,
-	[WORKER_SYNC] = 16,
+	[WORKER_READ] = 32,   [WORKER_COMMIT] = 64, [WORKER_SYNC] = 16,
+	[WORKER_MATRIX] = 16, [WORKER_TELL] = 1,
 };
 
 /* Deep enough for the engine, whose frames reach a quarter of it; only what is used

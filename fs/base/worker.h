@@ -17,6 +17,8 @@ enum worker_class {
 	WORKER_READ, /* pages that are not in memory */
 	WORKER_COMMIT, /* one commit: growth, log, a shared sync */
 	WORKER_SYNC, /* fsync, flush, checkpoint, reserve: seconds, perhaps */
+	WORKER_MATRIX, /* READs of matrix.npy and ids.npy: for the disk, and for nothing else */
+	WORKER_TELL, /* for the kernel, and by that for WORKER_MATRIX; a thread */
 	WORKER_CLASSES,
 };
 

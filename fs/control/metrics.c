@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "fs/base/passthrough.h"
 #include "fs/base/transport.h"
 
 #define NS_PER_S 1e9
@@ -203,6 +204,8 @@ static void stats_identity(struct fs *fs, const struct quiver_stats *stats, FILE
 	put_path(out, fs->mount_point, false);
 	fprintf(out, "\ntransport %s\n", transport_name(fs));
 	fprintf(out, "transport_reason %s\n", transport_reason(fs));
+	fprintf(out, "passthrough %s\n", passthrough_is_used(fs) ? "yes" : "no");
+	fprintf(out, "passthrough_reason %s\n", passthrough_reason(fs));
 	fprintf(out, "lookups %" PRIu64 "\n",
 	        atomic_load_explicit(&fs->lookups, memory_order_relaxed));
 	fprintf(out, "put_bytes_max %" PRIu32 "\n", transport_put_bytes(fs->geometry.vector_bytes));
@@ -299,7 +302,8 @@ static void metric_info(struct fs *fs, const struct quiver_stats *stats, FILE *o
 	fprintf(out, "dim=\"%" PRIu32 "\",dtype=\"%s\",durability=\"%s\",transport=\"%s\",",
 	        fs->geometry.dim, quiver_dtype_name(fs->geometry.dtype),
 	        quiver_durability_name(stats->durability), transport_name(fs));
-	fprintf(out, "metric=\"%s\",label=\"", quiver_metric_name(description.metric));
+	fprintf(out, "passthrough=\"%s\",metric=\"%s\",label=\"",
+	        passthrough_is_used(fs) ? "yes" : "no", quiver_metric_name(description.metric));
 	put_utf8(out, description.label);
 	fprintf(out, "\",store=\"");
 	put_path(out, fs->store_path, true);

@@ -17,6 +17,7 @@
 #include "fs/daemon/notify.h"
 #include "fs/daemon/serve.h"
 #include "fs/daemon/unmount.h"
+#include "fs/ops/ops.h"
 
 /* A kernel that accepts the mount and then asks for nothing. */
 #define FIRST_REQUEST_TIMEOUT_MS 30000
@@ -104,6 +105,7 @@ static void end_mount(struct server *server)
 		         "it ends there, too",
 		         server->mount_path);
 	}
+	fs_quiet(&server->fs);
 	/* Whoever is in a call gets its answer. */
 	workers_drain(server->fs.workers);
 	if (server->connection_err < 0 || unmount_abort(server->connection) < 0)

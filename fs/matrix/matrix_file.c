@@ -3,8 +3,9 @@
  *
  * Where the kernel and our rights allow it an open file is passed through: reads
  * and maps of it go to the store's own file, and no request comes here. Otherwise
- * the pages come from the store's map; the kernel caches them, and drops them when
- * the mtime that is told changes, which is when the store has.
+ * the pages come from the store's map, and the kernel caches them; while such a file
+ * is open the rows are watched, and pages with rows that have changed are dropped
+ * before whoever changed them is answered (tell.h).
  *
  * While files are open their store files are held, so that they are not cut. Where
  * the kernel opens by itself (fs->no_open) they are held throughout.
@@ -24,6 +25,8 @@
 #include "fs/base/clock.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
+#include "fs/base/worker.h"
+#include "fs/matrix/tell.h"
 
 /* What tells one state of the store from the next. */
 struct state {
@@ -36,11 +39,17 @@ struct column {
 	unsigned opens; /* matrix' lock; each has a hold */
 	int backing_id; /* matrix' lock; > 0 while it is open and passed through */
 	bool refused; /* matrix' lock; passing through did not work, so it is not tried */
+	bool told; /* matrix' lock; the rows are watched for it, no older page is there */
 };
 
 struct matrix {
 	pthread_mutex_t lock;
 	struct column columns[2]; /* lock */
+	struct teller *teller; /* constant */
+	/* Held by who begins to watch for a file, until that is so; before `lock`. No READ
+	 * wants it. */
+	pthread_mutex_t watch_lock;
+	bool quiet; /* lock; the mount ends, so nothing is watched any more */
 	struct state state; /* lock; when the mtime was last looked at */
 	int64_t mtime_ns; /* lock */
 	bool held; /* both, for as long as the mount lives; constant */
@@ -114,6 +123,93 @@ static int matrix_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct sta
 	return 0;
 }
 
+/* ---- watching ------------------------------------------------------------ */
+
+/* Whether the kernel has pages of it that come from here. The caller holds the lock. */
+static bool is_served(const struct column *column)
+{
+	return column->opens > 0 && column->backing_id == 0;
+}
+
+static unsigned served_columns(struct fs *fs)
+{
+	struct matrix *matrix = fs->matrix;
+	unsigned served = 0;
+
+	pthread_mutex_lock(&matrix->lock);
+	if (is_served(column_file(matrix, TREE_MATRIX)))
+		served |= 1u << QUIVER_COLUMN_VECTORS;
+	if (is_served(column_file(matrix, TREE_IDS)))
+		served |= 1u << QUIVER_COLUMN_IDS;
+	pthread_mutex_unlock(&matrix->lock);
+	return served;
+}
+
+static void rows_changed(void *arg, uint64_t first, uint64_t count)
+{
+	teller_changed(arg, first, count);
+}
+
+static void rows_settle(void *arg)
+{
+	teller_settle(arg);
+}
+
+/* Have the rows watched for a file that is served and counted as open. Pages from before are
+ * dropped, so that those that are there when it returns are right for as long. */
+static int watch_for(struct fs *fs, fuse_ino_t ino)
+{
+	struct matrix *matrix = fs->matrix;
+	struct column *column = column_file(matrix, ino);
+	struct quiver_watcher watcher = { matrix->teller, rows_changed, rows_settle };
+	bool told;
+	int err = 0;
+
+	pthread_mutex_lock(&matrix->watch_lock);
+	pthread_mutex_lock(&matrix->lock);
+	told = column->told || matrix->quiet;
+	pthread_mutex_unlock(&matrix->lock);
+	if (!told) {
+		err = quiver_column_watch(fs->store, &watcher);
+		if (err == 0)
+			teller_drop(fs, column_of(ino));
+		pthread_mutex_lock(&matrix->lock);
+		column->told = err == 0;
+		if (matrix->quiet) /* since a moment ago */
+			quiver_column_unwatch(fs->store, false);
+		pthread_mutex_unlock(&matrix->lock);
+	}
+	pthread_mutex_unlock(&matrix->watch_lock);
+	return err;
+}
+
+/* One open file less. The caller holds the lock. */
+static void count_down(struct fs *fs, struct column *column)
+{
+	struct matrix *matrix = fs->matrix;
+
+	column->opens--;
+	if (column->opens > 0)
+		return;
+	column->told = false;
+	/* Whoever opens one now counts first and begins to watch after that. */
+	if (!is_served(&matrix->columns[0]) && !is_served(&matrix->columns[1]))
+		quiver_column_unwatch(fs->store, false);
+}
+
+void matrix_quiet(struct fs *fs)
+{
+	struct matrix *matrix = fs->matrix;
+
+	if (matrix == NULL)
+		return;
+	pthread_mutex_lock(&matrix->lock);
+	matrix->quiet = true;
+	pthread_mutex_unlock(&matrix->lock);
+	teller_stop(matrix->teller);
+	quiver_column_unwatch(fs->store, true);
+}
+
 /* ---- opening ------------------------------------------------------------ */
 
 struct matrix_open_op {
@@ -123,7 +219,7 @@ struct matrix_open_op {
 };
 
 /* Register the store's file with the kernel as what backs ours: the number it is
- * known by there, or 0 where that is not to be had. */
+ * known by there, or a negative errno where that is not to be had. */
 static int register_backing(fuse_req_t req, int fd)
 {
 	char path[64];
@@ -133,27 +229,38 @@ static int register_backing(fuse_req_t req, int fd)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	read_only = open(path, O_RDONLY | O_CLOEXEC);
 	if (read_only < 0)
-		return 0;
+		return -errno;
+	errno = 0;
 	id = fuse_passthrough_open(req, read_only);
+	if (id <= 0)
+		id = errno != 0 ? -errno : -ENOTSUP;
 	close(read_only); /* the kernel has its own reference */
 	return id;
 }
 
 /* Count one more open file, passed through like those before it, or like the first
- * one where that works. The kernel does not take a mixture. */
-static void column_open(struct fs *fs, fuse_req_t req, struct column *column, int fd,
-                        struct fuse_file_info *fi)
+ * one where that works. The kernel does not take a mixture. Errors of watching. */
+static int column_open(struct fs *fs, fuse_req_t req, fuse_ino_t ino, int fd,
+                       struct fuse_file_info *fi)
 {
+	struct column *column = column_file(fs->matrix, ino);
+
 	pthread_mutex_lock(&fs->matrix->lock);
 	if (column->opens == 0 && column->backing_id == 0 && fs->passthrough_ok &&
 	    !column->refused) {
-		column->backing_id = register_backing(req, fd);
-		column->refused = column->backing_id == 0;
+		int id = register_backing(req, fd);
+
+		column->backing_id = id > 0 ? id : 0;
+		column->refused = id < 0;
+		if (id < 0)
+			atomic_store(&fs->passthrough_error, id);
 	}
 	column->opens++;
 	fi->backing_id = column->backing_id;
 	pthread_mutex_unlock(&fs->matrix->lock);
 	fi->keep_cache = fi->backing_id == 0;
+	/* On a read-only mount nothing changes. */
+	return fi->backing_id == 0 && !fs->read_only ? watch_for(fs, ino) : 0;
 }
 
 /* Count one open file less, and let go of what it held. */
@@ -162,7 +269,7 @@ static void column_close(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
 	struct column *column = column_file(fs->matrix, ino);
 
 	pthread_mutex_lock(&fs->matrix->lock);
-	column->opens--;
+	count_down(fs, column);
 	if (column->opens == 0 && column->backing_id > 0) {
 		/* It fails only where the connection is gone, and the number with it. */
 		(void)fuse_passthrough_close(req, column->backing_id);
@@ -172,7 +279,17 @@ static void column_close(struct fs *fs, fuse_req_t req, fuse_ino_t ino)
 	quiver_column_release(fs->store, column_of(ino));
 }
 
-/* A hold may have to wait for a cut that has begun, so on a worker. */
+/* Undo column_open where no RELEASE comes: no request is left to close a backing number with, so
+ * that goes with the next open and release. */
+static void column_unopen(struct fs *fs, fuse_ino_t ino)
+{
+	pthread_mutex_lock(&fs->matrix->lock);
+	count_down(fs, column_file(fs->matrix, ino));
+	pthread_mutex_unlock(&fs->matrix->lock);
+	quiver_column_release(fs->store, column_of(ino));
+}
+
+/* A hold may have to wait for a cut that has begun, and watching for a commit, so on a worker. */
 static int matrix_open_answer(struct attempt *attempt, bool may_wait)
 {
 	struct matrix_open_op *op = (struct matrix_open_op *)attempt;
@@ -186,14 +303,12 @@ static int matrix_open_answer(struct attempt *attempt, bool may_wait)
 		reply_error(attempt->req, err);
 		return 0;
 	}
-	column_open(fs, attempt->req, column_file(fs->matrix, op->ino), fd, &op->fi);
-	/* Whoever asked may be gone; then no RELEASE comes, and no request is left
-	 * to close a backing number with: it goes with the next open and release. */
-	if (fuse_reply_open(attempt->req, &op->fi) < 0) {
-		pthread_mutex_lock(&fs->matrix->lock);
-		column_file(fs->matrix, op->ino)->opens--;
-		pthread_mutex_unlock(&fs->matrix->lock);
-		quiver_column_release(fs->store, column_of(op->ino));
+	err = column_open(fs, attempt->req, op->ino, fd, &op->fi);
+	if (err != 0) {
+		column_unopen(fs, op->ino);
+		reply_error(attempt->req, err);
+	} else if (fuse_reply_open(attempt->req, &op->fi) < 0) {
+		column_unopen(fs, op->ino); /* whoever asked is gone */
 	}
 	return 0;
 }
@@ -209,7 +324,7 @@ static void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
 		reply_error(req, -EACCES);
 	else
-		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
+		attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
 static void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -229,7 +344,8 @@ struct matrix_read_op {
 };
 
 /* Rows are read one after another by whoever maps a matrix, so most of what is asked for
- * is not in memory yet: on a worker. */
+ * is not in memory yet: on a worker. Of a kind of its own: those that change rows wait for
+ * this, and others may wait for them. */
 static int matrix_read_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct matrix_read_op *op = (const struct matrix_read_op *)attempt;
@@ -262,7 +378,7 @@ static void matrix_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (off < 0)
 		reply_error(req, -EINVAL);
 	else
-		attempt_defer(&op.attempt, sizeof(op), WORKER_READ);
+		attempt_defer(&op.attempt, sizeof(op), WORKER_MATRIX);
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -282,22 +398,32 @@ static int hold_both(struct fs *fs)
 	return err;
 }
 
+static void matrix_free(struct matrix *matrix)
+{
+	teller_free(matrix->teller);
+	pthread_mutex_destroy(&matrix->watch_lock);
+	pthread_mutex_destroy(&matrix->lock);
+	free(matrix);
+}
+
 static int matrix_init(struct fs *fs)
 {
 	struct matrix *matrix = calloc(1, sizeof(*matrix));
-	int err = 0;
+	int err;
 
 	if (matrix == NULL)
 		return -ENOMEM;
-	(void)pthread_mutex_init(&matrix->lock, NULL); /* cannot fail with default attributes */
+	/* Neither can fail with default attributes. */
+	(void)pthread_mutex_init(&matrix->lock, NULL);
+	(void)pthread_mutex_init(&matrix->watch_lock, NULL);
 	matrix->mtime_ns = clock_now_ns();
 	/* The init request, which decides about no_open, comes later. */
 	matrix->held = fs->read_only && has_columns(fs);
-	if (matrix->held)
+	err = teller_new(fs, served_columns, &matrix->teller);
+	if (err == 0 && matrix->held)
 		err = hold_both(fs);
 	if (err != 0) {
-		pthread_mutex_destroy(&matrix->lock);
-		free(matrix);
+		matrix_free(matrix);
 		return err;
 	}
 	fs->matrix = matrix;
@@ -317,8 +443,7 @@ static void matrix_fini(struct fs *fs)
 		while (holds-- > 0)
 			quiver_column_release(fs->store, columns[i]);
 	}
-	pthread_mutex_destroy(&matrix->lock);
-	free(matrix);
+	matrix_free(matrix);
 	fs->matrix = NULL;
 }
 

@@ -8,4 +8,9 @@
 
 extern const struct node_ops matrix_ops;
 
+/* The mount ends: the kernel is told nothing more of changed rows. Before the last request is
+ * answered, and before the workers go; what is under way ends with workers_drain. Any thread, no
+ * lock held; may wait for a second. */
+void matrix_quiet(struct fs *fs);
+
 #endif

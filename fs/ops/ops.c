@@ -435,8 +435,14 @@ int fs_init(struct fs *fs)
 	return err;
 }
 
+void fs_quiet(struct fs *fs)
+{
+	matrix_quiet(fs);
+}
+
 void fs_destroy(struct fs *fs)
 {
+	fs_quiet(fs);
 	workers_free(fs->workers); /* first: work uses all the rest */
 	fs->workers = NULL;
 	for (unsigned i = TREE_CLASSES; i-- > 0;) {

@@ -11,6 +11,10 @@
  * thread; nothing is left behind on failure. */
 int fs_init(struct fs *fs);
 
+/* The end is near: nothing begins any more that needs the kernel to send further requests. Any
+ * thread; may wait for a second. */
+void fs_quiet(struct fs *fs);
+
 /* End what fs_init made: waits for the workers, drops stages and pinned versions.
  * Call it after the session loop has ended and before quiver_close. */
 void fs_destroy(struct fs *fs);

@@ -47,7 +47,10 @@ void workers_free(struct workers *workers)
 
 void workers_submit(struct workers *workers, enum worker_class kind, struct work *work)
 {
-	(void)kind;
+	if (kind == WORKER_TELL) { /* whoever submits waits for it */
+		work->run(work);
+		return;
+	}
 	work->next = NULL;
 	*workers->tail = work;
 	workers->tail = &work->next;

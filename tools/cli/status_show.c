@@ -235,6 +235,10 @@ static void show_service(const struct screen *screen, const struct facts *facts)
 	screen_line(screen, SCREEN_BOLD, "transport", "%s%s%s", slow ? "/dev/fuse" : transport,
 	            slow ? "" : ": ",
 	            slow ? "" : or_unknown(facts_find(facts, "transport_reason")));
+	if (facts_find(facts, "passthrough") != NULL)
+		screen_line(screen, SCREEN_BOLD, "passthrough", "%s: %s",
+		            facts_find(facts, "passthrough"),
+		            or_unknown(facts_find(facts, "passthrough_reason")));
 	show_job(screen, facts, "compact", "compaction");
 	show_job(screen, facts, "verify", "verification");
 }

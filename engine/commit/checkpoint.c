@@ -206,6 +206,17 @@ static int order(struct checkpoint *cp)
 	return 0;
 }
 
+/* Superseded rows are about to be zeroed. Listings that begin from now on do not have them. */
+static void tell_listings(struct checkpointer *checkpointer, const struct checkpoint *cp)
+{
+	struct catalog *catalog = checkpointer->commits->catalog;
+
+	if (!catalog_is_being_listed(catalog))
+		return;
+	for (size_t i = 0; i < cp->deferred.count; i++)
+		catalog_row_goes(catalog, cp->deferred.items[i].slot, cp->deferred.items[i].id);
+}
+
 /* Zero the superseded rows and write the rows whose attributes changed, in the order of the files:
  * a page that is come back to is written once more. */
 static int write_rows(struct checkpointer *checkpointer, const struct checkpoint *cp)
@@ -279,6 +290,7 @@ static int make_durable(struct checkpointer *checkpointer, const struct checkpoi
 		return r;
 	/* Readers who looked past an attribute change may be in the row still. */
 	epoch_wait();
+	tell_listings(checkpointer, cp);
 	r = health_judge(health, HEALTH_CHECKPOINT_ROWS, write_rows(checkpointer, cp));
 	if (r == 0)
 		r = health_judge(health, HEALTH_CHECKPOINT_ROWS_SYNC,

@@ -6,6 +6,7 @@ void catalog_init(struct catalog *catalog, struct health *health)
 	pthread_mutex_init(&catalog->writer_lock, NULL);
 	pthread_mutex_init(&catalog->publish_lock, NULL);
 	pthread_mutex_init(&catalog->list_lock, NULL);
+	pthread_mutex_init(&catalog->fill_lock, NULL);
 	attr_deltas_init(&catalog->attr_deltas);
 }
 
@@ -44,4 +45,5 @@ void catalog_destroy(struct catalog *catalog)
 	pthread_mutex_destroy(&catalog->writer_lock);
 	pthread_mutex_destroy(&catalog->publish_lock);
 	pthread_mutex_destroy(&catalog->list_lock);
+	pthread_mutex_destroy(&catalog->fill_lock);
 }

@@ -31,6 +31,8 @@ struct quiver_list {
 	uint64_t ids[];
 };
 
+struct filling;
+
 struct catalog {
 	struct columns columns;
 	struct slots slots;
@@ -49,6 +51,8 @@ struct catalog {
 	                                 and need not wait for a sync */
 	pthread_mutex_t list_lock; /* within the publish lock */
 	struct quiver_list *newest_list; /* list lock; NULL where nobody has one */
+	pthread_mutex_t fill_lock; /* within the publish lock */
+	struct filling *_Atomic fillings; /* fill lock; read without it to pass by */
 };
 
 /* All-zero memory becomes a catalog with nothing open. */
@@ -98,6 +102,14 @@ int catalog_missing(struct catalog *catalog, uint64_t id);
 int catalog_list_open(struct catalog *catalog, unsigned flags, struct quiver_list **list);
 size_t catalog_list_read(const struct quiver_list *list, uint64_t position, uint64_t *ids,
                          size_t max);
+/* The row of a slot whose free was deferred, and which was that of `id`, is about to be emptied.
+ * Once for each, before that. No lock held. */
+void catalog_row_goes(struct catalog *catalog, uint64_t slot, uint64_t id);
+/* Whether anybody has to be told so. It stays so of those whose free is deferred already. */
+static inline bool catalog_is_being_listed(struct catalog *catalog)
+{
+	return atomic_load(&catalog->fillings) != NULL;
+}
 /* `list` may be NULL. */
 void catalog_list_close(struct catalog *catalog, struct quiver_list *list);
 

@@ -13,54 +13,171 @@
  * slot order is for who reads all of them from a disk. */
 #define MOVED_SHARE 16u
 
-/* The slots in use at one moment. */
-struct live_map {
-	uint64_t *words; /* malloc'd */
+/* A copy that is being made: of the slots in use at one moment. Their rows are read one after the
+ * other, which takes as long as the disk does, and nobody waits for it: not in an epoch section.
+ * So whoever empties a row says first which ID was in it (catalog_row_goes). */
+struct filling {
+	struct filling *next; /* fill lock */
+	uint64_t *words; /* malloc'd; the map of slots in use */
+	uint64_t *before; /* malloc'd; for each word: bits in those before it */
 	uint64_t count; /* words */
 	uint64_t bits;
+	uint64_t
+		pinned; /* the last slot in use: no file is cut below it. SLOT_NONE: there is none */
+	struct quiver_list *list;
+	uint64_t done; /* fill lock; so many are read, ascending. Of each of the others
+	                  list->ids has 0 or, where its row goes, its ID + 1 */
 };
 
 /* The publish lock held. */
-static int copy_live(struct catalog *catalog, struct live_map *live)
+static int copy_live(struct catalog *catalog, struct filling *filling)
 {
 	struct slots_counts counts;
 
 	slots_counts(&catalog->slots, &counts);
-	live->count = (counts.used + 63) / 64;
-	live->bits = 0;
-	live->words = malloc(live->count * 8 + 8);
-	if (!live->words)
+	filling->count = (counts.used + 63) / 64;
+	filling->words = malloc(filling->count * 8 + 8);
+	filling->before = malloc(filling->count * 8 + 8);
+	if (!filling->words || !filling->before)
 		return -ENOMEM;
-	for (uint64_t i = 0; i < live->count; i++) {
-		live->words[i] =
-			atomic_load_explicit(&catalog->slots.live[i], memory_order_relaxed);
-		live->bits += (uint64_t)__builtin_popcountll(live->words[i]);
+	for (uint64_t i = 0; i < filling->count; i++) {
+		uint64_t word = atomic_load_explicit(&catalog->slots.live[i], memory_order_relaxed);
+
+		filling->words[i] = word;
+		filling->before[i] = filling->bits;
+		filling->bits += (uint64_t)__builtin_popcountll(word);
+		if (word)
+			filling->pinned = i * 64 + 63 - (uint64_t)__builtin_clzll(word);
 	}
 	return 0;
 }
 
-/* IDs of the set bits of a live map, in slot order, but for those of damaged rows, which are
- * counted and reported. Inside the epoch section in which the map was copied, so that none of the
- * slots is reused meanwhile. */
-static void fill(struct catalog *catalog, const struct live_map *live, struct quiver_list *list)
+/* The copy of this moment begins. -ENOMEM. The publish lock held. */
+static int fill_begin(struct catalog *catalog, struct filling *filling)
 {
-	for (uint64_t word = 0; word < live->count; word++)
-		for (uint64_t bits = live->words[word]; bits; bits &= bits - 1) {
-			uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(bits);
-			uint64_t id = columns_id(&catalog->columns, slot);
-			struct meta_row row;
-			int r = columns_meta(&catalog->columns, slot, id, &row);
+	int r = copy_live(catalog, filling);
 
-			/* Attributes that were set since bring the whole row. */
-			if (r && attr_deltas_get(&catalog->attr_deltas, slot, &row))
-				r = 0;
-			if (r) {
-				(void)catalog_row_error(catalog, id, slot, r);
-				list->damaged++;
-			} else {
-				list->ids[list->count++] = id;
-			}
+	/* Not as many as the index has: it can lack some where its snapshot was wrong. */
+	if (r == 0)
+		filling->list = calloc(1, sizeof(*filling->list) +
+		                                  filling->bits * sizeof(filling->list->ids[0]));
+	if (!filling->list)
+		return -ENOMEM;
+	filling->list->users = 1;
+	filling->list->members = atomic_load(&catalog->index.members);
+	filling->list->moves = atomic_load(&catalog->index.moves);
+	if (filling->pinned != SLOT_NONE) {
+		epoch_enter();
+		slots_pin(&catalog->slots, filling->pinned);
+		epoch_leave();
+	}
+	pthread_mutex_lock(&catalog->fill_lock);
+	filling->next = catalog->fillings;
+	atomic_store(&catalog->fillings, filling);
+	pthread_mutex_unlock(&catalog->fill_lock);
+	return 0;
+}
+
+static void fill_end(struct catalog *catalog, struct filling *filling)
+{
+	struct filling *_Atomic *at = &catalog->fillings;
+
+	pthread_mutex_lock(&catalog->fill_lock);
+	if (atomic_load(at) == filling) {
+		atomic_store(at, filling->next);
+	} else {
+		struct filling *other = atomic_load(at);
+
+		while (other->next != filling)
+			other = other->next;
+		other->next = filling->next;
+	}
+	pthread_mutex_unlock(&catalog->fill_lock);
+	if (filling->pinned != SLOT_NONE)
+		slots_unpin(&catalog->slots, filling->pinned);
+}
+
+void catalog_row_goes(struct catalog *catalog, uint64_t slot, uint64_t id)
+{
+	uint64_t bit = UINT64_C(1) << slot % 64;
+
+	pthread_mutex_lock(&catalog->fill_lock);
+	for (struct filling *f = catalog->fillings; f; f = f->next) {
+		uint64_t word = slot / 64 < f->count ? f->words[slot / 64] : 0;
+		uint64_t at;
+
+		if (!(word & bit))
+			continue;
+		at = f->before[slot / 64] + (uint64_t)__builtin_popcountll(word & (bit - 1));
+		/* Who had the slot first was in it at that moment. */
+		if (at >= f->done && f->list->ids[at] == 0)
+			f->list->ids[at] = id + 1;
+	}
+	pthread_mutex_unlock(&catalog->fill_lock);
+}
+
+/* The ID in a row, or QUIVER_ID_NONE where the row does not match: *r says why, *id what it has. */
+static uint64_t read_id(struct catalog *catalog, uint64_t slot, uint64_t *id, int *r)
+{
+	struct meta_row row;
+
+	*id = columns_id(&catalog->columns, slot);
+	*r = columns_meta(&catalog->columns, slot, *id, &row);
+	if (*r == 0 && row.lsn == 0)
+		*r = -EBADMSG; /* free */
+	/* Attributes that were set since bring the whole row. */
+	if (*r && attr_deltas_get(&catalog->attr_deltas, slot, &row))
+		*r = 0;
+	return *r ? QUIVER_ID_NONE : *id;
+}
+
+/* Of the slots of one word of the map. Damaged ones become QUIVER_ID_NONE, and are counted and
+ * reported. */
+static void fill_word(struct catalog *catalog, struct filling *filling, uint64_t word)
+{
+	struct quiver_list *list = filling->list;
+	uint64_t ids[64], found[64];
+	int why[64];
+	size_t n = 0, at;
+
+	for (uint64_t bits = filling->words[word]; bits; bits &= bits - 1, n++)
+		found[n] = read_id(catalog, word * 64 + (uint64_t)__builtin_ctzll(bits), &ids[n],
+		                   &why[n]);
+	pthread_mutex_lock(&catalog->fill_lock);
+	at = filling->done;
+	for (size_t i = 0; i < n; i++) {
+		if (list->ids[at + i] != 0) {
+			found[i] = list->ids[at + i] - 1;
+			why[i] = 0;
 		}
+		list->ids[at + i] = found[i];
+	}
+	filling->done += n;
+	pthread_mutex_unlock(&catalog->fill_lock);
+	n = 0;
+	for (uint64_t bits = filling->words[word]; bits; bits &= bits - 1, n++)
+		if (why[n]) {
+			(void)catalog_row_error(catalog, ids[n],
+			                        word * 64 + (uint64_t)__builtin_ctzll(bits),
+			                        why[n]);
+			list->damaged++;
+		}
+}
+
+/* All of it, in slot order. No lock held. */
+static void fill(struct catalog *catalog, struct filling *filling)
+{
+	struct quiver_list *list = filling->list;
+
+	for (uint64_t word = 0; word < filling->count; word++)
+		fill_word(catalog, filling, word);
+	list->count = filling->bits;
+	if (list->damaged == 0)
+		return;
+	list->count = 0;
+	for (uint64_t i = 0; i < filling->bits; i++)
+		if (list->ids[i] != QUIVER_ID_NONE)
+			list->ids[list->count++] = list->ids[i];
 }
 
 /* The newest copy, with one user more, where it shows what there was at a moment with so many
@@ -119,8 +236,7 @@ static struct quiver_list *offer(struct catalog *catalog, struct quiver_list *li
 
 int catalog_list_open(struct catalog *catalog, unsigned flags, struct quiver_list **list)
 {
-	struct live_map live = { NULL };
-	struct quiver_list *made = NULL;
+	struct filling filling = { .pinned = SLOT_NONE };
 	int r;
 
 	*list = NULL;
@@ -136,24 +252,16 @@ int catalog_list_open(struct catalog *catalog, unsigned flags, struct quiver_lis
 		pthread_mutex_unlock(&catalog->publish_lock);
 		return 0;
 	}
-	r = copy_live(catalog, &live);
-	/* Not as many as the index has: it can lack some where its snapshot was wrong. */
-	if (r == 0)
-		made = malloc(sizeof(*made) + live.bits * sizeof(made->ids[0]));
-	if (made)
-		*made = (struct quiver_list){ .users = 1,
-			                      .members = atomic_load(&catalog->index.members),
-			                      .moves = atomic_load(&catalog->index.moves) };
-	epoch_enter();
+	r = fill_begin(catalog, &filling);
 	pthread_mutex_unlock(&catalog->publish_lock);
-	if (made)
-		fill(catalog, &live, made);
-	epoch_leave();
-	free(live.words);
-	if (!made)
-		return -ENOMEM;
-	*list = offer(catalog, made);
-	return 0;
+	if (r == 0) {
+		fill(catalog, &filling);
+		fill_end(catalog, &filling);
+		*list = offer(catalog, filling.list);
+	}
+	free(filling.words);
+	free(filling.before);
+	return r;
 }
 
 size_t catalog_list_read(const struct quiver_list *list, uint64_t position, uint64_t *ids,

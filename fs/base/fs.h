@@ -34,6 +34,7 @@
  * CREATE they come with; else the kernel would ask for them once more. */
 #define FS_MOMENT_SECONDS 0.001
 
+struct charges; /* charge.h */
 struct control; /* control.c */
 struct errors; /* errors.h */
 struct gone; /* gone.h */
@@ -99,7 +100,8 @@ struct fs {
 
 	_Atomic int passthrough_error; /* what the kernel refused it with; 0: it has not */
 
-	_Atomic unsigned stages; /* buffers of staged vectors in use; stage.c */
+	struct charges *charges;
+	_Atomic unsigned charged; /* users to whom something is charged; charge.c */
 
 	_Atomic uint64_t lookups; /* of names in vectors/ */
 	/* What listings learn from lookups; listing.c. Hints, each by itself. */

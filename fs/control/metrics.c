@@ -1,6 +1,7 @@
 /*
  * metrics.c - control/stats and control/metrics: the same numbers twice.
  */
+#include "fs/base/charge.h"
 #include "fs/base/errors.h"
 #include "fs/base/log_queue.h"
 #include "fs/base/printable.h"
@@ -25,6 +26,7 @@ enum number_type {
 /* What the mount counts, beside what the store does. */
 struct mount_stats {
 	uint64_t log_lines_dropped;
+	uint64_t whole[CHARGE_KINDS], user_max[CHARGE_KINDS];
 };
 
 /* One member of struct quiver_stats or struct mount_stats. */
@@ -90,6 +92,31 @@ static const struct number counters[] = {
 	NUMBER(errors, NUMBER_U64, "reports_total", "Refusals and faults reported."),
 };
 
+/* What all users have of something, and the one who has most. */
+#define CHARGED(kind, name, text)                                                           \
+	{                                                                                   \
+		.key = (name),                                                              \
+		.metric = (name),                                                           \
+		.help = text ".",                                                           \
+		.offset = offsetof(struct mount_stats, whole[kind]),                        \
+		.type = NUMBER_U64,                                                         \
+	},                                                                                  \
+	{                                                                                   \
+		.key = "user_max_" name, .metric = "user_max_" name,                        \
+		.help = text ", of the user who has most.",                                 \
+		.offset = offsetof(struct mount_stats, user_max[kind]), .type = NUMBER_U64, \
+	}
+
+static const struct number mount_gauges[] = {
+	CHARGED(CHARGE_STAGES, "staged_vectors", "Vectors written in part"),
+	CHARGED(CHARGE_STAGE_BYTES, "staged_bytes", "Memory for vectors written in part"),
+	CHARGED(CHARGE_SCRATCH_FILES, "scratch_files", "Scratch files"),
+	CHARGED(CHARGE_SCRATCH_BYTES, "scratch_bytes", "Memory for scratch files"),
+	CHARGED(CHARGE_VIEW_BYTES, "view_bytes", "Memory for open .npy and .txt files"),
+	CHARGED(CHARGE_LISTING_BYTES, "listing_bytes",
+	        "Memory for open folders; what several users list counts for each"),
+};
+
 static const struct number mount_counters[] = {
 	NUMBER_OF(struct mount_stats, log_lines_dropped, NUMBER_U64, "log_lines_dropped_total",
 	          "Lines for the log that were dropped because nobody read it."),
@@ -128,6 +155,8 @@ static void get_stats(struct fs *fs, struct quiver_stats *stats)
 static void get_mount_stats(struct fs *fs, struct mount_stats *stats)
 {
 	stats->log_lines_dropped = log_queue_dropped(fs->log);
+	for (unsigned kind = 0; kind < CHARGE_KINDS; kind++)
+		charge_sums(fs, kind, &stats->whole[kind], &stats->user_max[kind]);
 }
 
 /* The member of `stats` as stats shows it (`as_metric` false) or metrics does. */
@@ -246,6 +275,7 @@ void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 	}
 	stats_numbers(out, &stats, counters, COUNT(counters));
 	stats_numbers(out, &mount_stats, mount_counters, COUNT(mount_counters));
+	stats_numbers(out, &mount_stats, mount_gauges, COUNT(mount_gauges));
 	for (size_t i = 0; i < COUNT(latencies); i++)
 		stats_latency(out, latencies[i].key,
 		              (const void *)((const char *)&stats + latencies[i].offset));
@@ -368,6 +398,7 @@ void show_metrics(struct fs *fs, FILE *out, const struct quiver_space *space)
 		metric_u64(fs, out, "disk_available_bytes", "Space there for an ordinary user.",
 		           space->available_bytes);
 	}
+	metric_numbers(fs, out, &mount_stats, mount_gauges, COUNT(mount_gauges), "gauge");
 	metric_jobs(fs, out);
 	metric_numbers(fs, out, &stats, counters, COUNT(counters), "counter");
 	metric_numbers(fs, out, &mount_stats, mount_counters, COUNT(mount_counters), "counter");

@@ -110,7 +110,7 @@ static int directory_init(struct fs *fs)
 
 static void directory_fini(struct fs *fs)
 {
-	listing_free(fs->listing);
+	listing_free(fs, fs->listing);
 	fs->listing = NULL;
 }
 

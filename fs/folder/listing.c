@@ -18,6 +18,8 @@
 #include <string.h>
 
 #include "fs/base/attempt.h"
+#include "fs/base/caller.h"
+#include "fs/base/charge.h"
 #include "fs/base/handoff.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/reply.h"
@@ -45,8 +47,10 @@ struct listing {
 	struct handoff handoff;
 	pthread_mutex_t lock;
 	bool taken; /* lock; the copies below were made */
+	uid_t uid; /* constant; who opened it */
 	struct quiver *store; /* that `ids` is of */
 	struct quiver_list *ids; /* lock; shared with other listings by the store */
+	struct copy *copy; /* lock; of `ids` */
 	uint64_t count; /* lock; of them */
 	uint64_t *scratch; /* lock; nodes */
 	size_t scratch_count; /* lock */
@@ -55,6 +59,19 @@ struct listing {
 	bool names_only; /* lock; nobody wanted the attributes of the one before */
 	bool looked_up; /* lock; so attributes are wanted */
 };
+
+/* A copy of the IDs that listings of one user have, for which he is charged. */
+struct copy {
+	const struct quiver_list *ids;
+	uid_t uid;
+	uint64_t bytes;
+	unsigned listings;
+	struct copy *next;
+};
+
+/* All there are, of every mount in the process: as many as the bounds allow, few. */
+static pthread_mutex_t copies_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct copy *copies; /* copies_lock */
 
 /* One READDIR or READDIRPLUS being answered. */
 struct page {
@@ -68,21 +85,74 @@ struct page {
 	size_t used, size;
 };
 
+/* One listing more of `uid` has `ids`, of `count`. -EDQUOT and -ENOSPC, told; -ENOMEM. */
+static int copy_hold(struct fs *fs, uid_t uid, const struct quiver_list *ids, uint64_t count,
+                     struct copy **held)
+{
+	uint64_t bytes = count * sizeof(uint64_t);
+	struct copy *copy;
+	int err = 0;
+
+	pthread_mutex_lock(&copies_lock);
+	for (copy = copies; copy != NULL; copy = copy->next) {
+		if (copy->ids == ids && copy->uid == uid)
+			break;
+	}
+	if (copy == NULL) {
+		copy = calloc(1, sizeof(*copy));
+		err = copy != NULL ? charge_take(fs, CHARGE_LISTING_BYTES, uid, bytes) : -ENOMEM;
+		if (err != 0) {
+			free(copy);
+			goto out;
+		}
+		*copy = (struct copy){ .ids = ids, .uid = uid, .bytes = bytes, .next = copies };
+		copies = copy;
+	}
+	copy->listings++;
+	*held = copy;
+
+out:
+	pthread_mutex_unlock(&copies_lock);
+	if (err == -EDQUOT || err == -ENOSPC)
+		return charge_refuse(fs, "vectors/", CHARGE_LISTING_BYTES, uid, bytes, err);
+	return err;
+}
+
+/* One less; NULL is allowed. Before the IDs are given back. */
+static void copy_drop(struct fs *fs, struct copy *copy)
+{
+	struct copy **p;
+
+	if (copy == NULL)
+		return;
+	pthread_mutex_lock(&copies_lock);
+	if (--copy->listings == 0) {
+		for (p = &copies; *p != copy; p = &(*p)->next)
+			;
+		*p = copy->next;
+		charge_give(fs, CHARGE_LISTING_BYTES, copy->uid, copy->bytes);
+		free(copy);
+	}
+	pthread_mutex_unlock(&copies_lock);
+}
+
 int listing_new(struct listing **listing)
 {
 	struct listing *l = calloc(1, sizeof(*l));
 
 	if (l == NULL)
 		return -ENOMEM;
+	l->uid = caller_uid;
 	(void)pthread_mutex_init(&l->lock, NULL); /* cannot fail with defaults */
 	*listing = l;
 	return 0;
 }
 
-void listing_free(struct listing *listing)
+void listing_free(struct fs *fs, struct listing *listing)
 {
 	if (listing == NULL)
 		return;
+	copy_drop(fs, listing->copy);
 	if (listing->ids != NULL)
 		quiver_list_close(listing->store, listing->ids);
 	free(listing->scratch);
@@ -92,6 +162,7 @@ void listing_free(struct listing *listing)
 
 void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct fs *fs = fs_of(req);
 	struct listing *listing = NULL;
 	int err = 0;
 
@@ -105,7 +176,7 @@ void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (listing != NULL)
 		handoff_give(&listing->handoff);
 	if (fuse_reply_open(req, fi) != 0)
-		listing_free(listing);
+		listing_free(fs, listing);
 }
 
 /* The listing that a request came with; NULL where it has none. */
@@ -121,15 +192,16 @@ static struct listing *listing_of(const struct fuse_file_info *fi)
 void listing_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	listing_free(listing_of(fi));
+	listing_free(fs_of(req), listing_of(fi));
 	reply_error(req, 0);
 }
 
-/* Take what is there now. -ENOMEM, -EAGAIN; then what was taken before, if anything, stays. The
+/* Take what is there now. -EDQUOT, -ENOSPC, -ENOMEM, -EAGAIN; then what was taken before, if anything, stays. The
  * listing's lock is held. */
 static int take(struct fs *fs, struct listing *listing, unsigned flags)
 {
 	struct quiver_list *ids = NULL;
+	struct copy *copy = NULL;
 	uint64_t *scratch = NULL;
 	size_t count = 0;
 	int err;
@@ -137,12 +209,17 @@ static int take(struct fs *fs, struct listing *listing, unsigned flags)
 	err = quiver_list_open(fs->store, flags, &ids);
 	if (err != 0)
 		return err;
-	err = scratch_list(fs, &scratch, &count);
+	err = copy_hold(fs, listing->uid, ids, quiver_list_count(fs->store, ids), &copy);
+	if (err == 0)
+		err = scratch_list(fs, &scratch, &count);
 	if (err != 0) {
+		copy_drop(fs, copy);
 		quiver_list_close(fs->store, ids);
 		return err;
 	}
+	copy_drop(fs, listing->copy);
 	quiver_list_close(fs->store, listing->ids);
+	listing->copy = copy;
 	free(listing->scratch);
 	listing->store = fs->store;
 	listing->ids = ids;

@@ -3,7 +3,8 @@
  *
  * vectors/ is listed from a copy of the IDs taken when a listing starts (at offset
  * 0, so rewinddir starts a new one); an offset is a place in that copy. What has
- * gone since is skipped.
+ * gone since is skipped. Listings that begin while no ID comes or goes share one copy; each
+ * user is charged once for each copy that he holds (charge.h).
  */
 #ifndef LISTING_H
 #define LISTING_H
@@ -24,6 +25,6 @@ void listing_fsync(fuse_req_t req);
 
 /* The listing of a mount without OPENDIR. -ENOMEM; NULL is allowed. */
 int listing_new(struct listing **listing);
-void listing_free(struct listing *listing);
+void listing_free(struct fs *fs, struct listing *listing);
 
 #endif

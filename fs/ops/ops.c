@@ -7,6 +7,7 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/charge.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -425,6 +426,8 @@ int fs_init(struct fs *fs)
 	fs->kinds = kinds;
 	err = enter_init();
 	if (err == 0)
+		err = charges_new(&fs->charges);
+	if (err == 0)
 		err = workers_new(&fs->workers);
 	for (unsigned i = 0; err == 0 && i < TREE_CLASSES; i++) {
 		if (kinds[i]->init != NULL)
@@ -449,4 +452,6 @@ void fs_destroy(struct fs *fs)
 		if (kinds[i]->fini != NULL)
 			kinds[i]->fini(fs);
 	}
+	charges_free(fs->charges); /* the kinds have given all back */
+	fs->charges = NULL;
 }

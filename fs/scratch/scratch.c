@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/caller.h"
+#include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
@@ -24,10 +26,17 @@ struct scratch {
 	struct scratch_file *inos[BUCKETS]; /* lock */
 	struct scratch_file *newest, *oldest; /* lock */
 	unsigned count; /* lock; files, those without a name included */
-	uint64_t bytes; /* lock; of all capacities */
 	uint64_t next; /* lock; number of the next file */
 	uint32_t generation; /* lock; raised when the numbers begin again */
 };
+
+static void free_file(struct fs *fs, struct scratch_file *file)
+{
+	charge_give(fs, CHARGE_SCRATCH_FILES, file->uid, 1);
+	charge_give(fs, CHARGE_SCRATCH_BYTES, file->uid, file->capacity);
+	free(file->data);
+	free(file);
+}
 
 int scratch_new(struct scratch **scratch)
 {
@@ -44,7 +53,7 @@ int scratch_new(struct scratch **scratch)
 	return 0;
 }
 
-void scratch_free(struct scratch *scratch)
+void scratch_free(struct fs *fs, struct scratch *scratch)
 {
 	struct scratch_file *file, *newer;
 
@@ -53,8 +62,7 @@ void scratch_free(struct scratch *scratch)
 	for (file = scratch->oldest; file != NULL; file = newer) {
 		newer = file->newer;
 		free(file->name);
-		free(file->data);
-		free(file);
+		free_file(fs, file);
 	}
 	pthread_cond_destroy(&scratch->settled);
 	pthread_mutex_destroy(&scratch->lock);
@@ -181,9 +189,7 @@ static void reap(struct fs *fs, struct scratch_file *file)
 	else
 		s->oldest = file->newer;
 	s->count--;
-	s->bytes -= file->capacity;
-	free(file->data);
-	free(file);
+	free_file(fs, file);
 }
 
 struct scratch_heir scratch_closed(struct fs *fs, struct scratch_file *file)
@@ -200,10 +206,10 @@ struct scratch_heir scratch_closed(struct fs *fs, struct scratch_file *file)
 
 int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size)
 {
-	struct scratch *s = fs->scratch;
 	/* Most become a vector: one piece of N bytes. */
 	uint64_t capacity = fs->geometry.vector_bytes;
 	unsigned char *data;
+	int err;
 
 	if (size > file->limit)
 		return -EFBIG;
@@ -213,13 +219,15 @@ int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size)
 		capacity *= 2;
 	if (capacity > file->limit)
 		capacity = file->limit;
-	if (s->bytes + capacity - file->capacity > SCRATCH_BYTES_MAX)
-		return -ENOSPC;
+	err = charge_take(fs, CHARGE_SCRATCH_BYTES, file->uid, capacity - file->capacity);
+	if (err != 0)
+		return err;
 	data = realloc(file->data, capacity);
-	if (data == NULL)
+	if (data == NULL) {
+		charge_give(fs, CHARGE_SCRATCH_BYTES, file->uid, capacity - file->capacity);
 		return -ENOMEM;
+	}
 	memset(data + file->capacity, 0, capacity - file->capacity);
-	s->bytes += capacity - file->capacity;
 	file->data = data;
 	file->capacity = (uint32_t)capacity;
 	return 0;
@@ -289,18 +297,22 @@ static int add_file(struct fs *fs, const char *name, const struct quiver_attr *a
 	struct scratch *s = fs->scratch;
 	struct scratch_file *file;
 	char *copy;
+	int err;
 
 	if (strlen(name) > SCRATCH_NAME_MAX)
 		return -ENAMETOOLONG;
-	if (s->count >= SCRATCH_FILES_MAX)
-		return -ENOSPC;
+	err = charge_take(fs, CHARGE_SCRATCH_FILES, caller_uid, 1);
+	if (err != 0)
+		return err;
 	file = calloc(1, sizeof(*file));
 	copy = strdup(name);
 	if (file == NULL || copy == NULL) {
 		free(file);
 		free(copy);
+		charge_give(fs, CHARGE_SCRATCH_FILES, caller_uid, 1);
 		return -ENOMEM;
 	}
+	file->uid = caller_uid;
 	file->attr = *attr;
 	file->generation = s->generation;
 	file->ino = next_ino(fs);
@@ -341,9 +353,12 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
 		fill_entry(fs, file, entry);
 	}
 	scratch_unlock(fs);
-	if (err == -ENOSPC)
-		return refuse(fs, err, "scratch files: there are %u, no more fit",
-		              SCRATCH_FILES_MAX);
+	if (err == -EDQUOT || err == -ENOSPC) {
+		char shown[REFUSE_NAME_BYTES];
+
+		refuse_show(name, shown);
+		return charge_refuse(fs, shown, CHARGE_SCRATCH_FILES, caller_uid, 1, err);
+	}
 	return err;
 }
 
@@ -450,7 +465,7 @@ void scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open, const vo
 		scratch_lock(fs);
 	}
 	file->heir = heir;
-	fs->scratch->bytes -= file->capacity;
+	charge_give(fs, CHARGE_SCRATCH_BYTES, file->uid, file->capacity);
 	free(file->data);
 	file->data = NULL;
 	file->size = file->capacity = 0;

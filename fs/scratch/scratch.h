@@ -13,9 +13,6 @@
 
 #include "fs/base/fs.h"
 
-/* More would be a mistake of the caller: a tool has one or a few at a time. */
-#define SCRATCH_FILES_MAX 16384u
-#define SCRATCH_BYTES_MAX (UINT64_C(256) << 20)
 /* How long a file may be even where a vector is shorter: editors keep more than the vector
  * in theirs, vim's swap file begins with 12 KiB. */
 #define SCRATCH_FILE_BYTES_MIN 65536u
@@ -23,7 +20,7 @@
 #define SCRATCH_NAME_MAX 255u
 
 int scratch_new(struct scratch **scratch);
-void scratch_free(struct scratch *scratch);
+void scratch_free(struct fs *fs, struct scratch *scratch);
 
 /* Name, attributes and timeouts (none). -ENOENT. */
 int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry);
@@ -33,7 +30,7 @@ int scratch_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags,
                        struct fuse_entry_param *entry);
 
 /* Make a file, or find one that exists unless `exclusive`, and open it if `open`.
- * -EEXIST, -ENOSPC too many, -ENAMETOOLONG, -ENOMEM. */
+ * -EEXIST, -EDQUOT and -ENOSPC too many (charge.h), -ENAMETOOLONG, -ENOMEM. */
 int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr, bool exclusive,
                    bool truncate, bool open, struct fuse_entry_param *entry);
 
@@ -80,6 +77,7 @@ int scratch_describe(struct fs *fs, uint64_t ino, char name[static SCRATCH_NAME_
 struct scratch_file {
 	uint64_t ino;
 	uint32_t generation; /* of the number, should they have run out once */
+	uid_t uid; /* constant; who made it, and pays for it */
 	char *name; /* NULL: removed */
 	unsigned char *data; /* `capacity` bytes, zero from `size` on */
 	uint32_t size;
@@ -101,7 +99,7 @@ struct scratch_file *scratch_find(struct fs *fs, uint64_t ino);
 int scratch_settled(struct fs *fs, uint64_t ino, bool may_wait, struct scratch_file **file);
 /* One opener less. What is left to be done without the lock: an heir that nobody has open. */
 struct scratch_heir scratch_closed(struct fs *fs, struct scratch_file *file);
-/* Have room for `size` bytes. -EFBIG, -ENOSPC, -ENOMEM. The caller holds the lock. */
+/* Have room for `size` bytes. -EFBIG, -EDQUOT, -ENOSPC, -ENOMEM. The caller holds the lock. */
 int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size);
 /* Its bytes were changed now. The caller holds the lock. */
 void scratch_changed(struct scratch_file *file);

@@ -7,6 +7,8 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/caller.h"
+#include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -121,7 +123,7 @@ static void scratch_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 		reply_attributes(req, ino);
 }
 
-/* Cut or zero-fill. The caller holds the lock. -EFBIG, -ENOSPC, -ENOMEM. */
+/* Cut or zero-fill. The caller holds the lock. -EFBIG, -EDQUOT, -ENOSPC, -ENOMEM. */
 static int resize_file(struct fs *fs, struct scratch_file *file, uint64_t size)
 {
 	int err;
@@ -138,17 +140,16 @@ static int resize_file(struct fs *fs, struct scratch_file *file, uint64_t size)
 	return 0;
 }
 
-/* One line for a change that was refused; returns err. */
-static int refuse_change(struct fs *fs, int err)
+/* One line for a change, of a file of `uid`, that was refused; returns err. */
+static int refuse_change(struct fs *fs, uid_t uid, int err)
 {
 	if (err == -EFBIG)
 		return refuse(fs, err,
 		              "scratch file: more than %" PRIu32
 		              " bytes, or for a .npy or .txt more than any needs",
 		              fs->geometry.vector_bytes);
-	if (err == -ENOSPC)
-		return refuse(fs, err, "scratch files: they hold %" PRIu64 " bytes, no more fit",
-		              SCRATCH_BYTES_MAX);
+	if (err == -EDQUOT || err == -ENOSPC)
+		return charge_refuse(fs, "scratch file", CHARGE_SCRATCH_BYTES, uid, 1, err);
 	return err;
 }
 
@@ -171,12 +172,15 @@ static int scratch_setattr_answer(struct attempt *attempt, bool may_wait)
 	struct fs *fs = attempt->fs;
 	struct scratch_file *file;
 	bool inherited = false;
+	uid_t uid = CALLER_NOBODY;
 	int err;
 
 	scratch_lock(fs);
 	err = scratch_settled(fs, op->ino, may_wait, &file);
-	if (err == 0)
+	if (err == 0) {
+		uid = file->uid;
 		inherited = file->heir.ops != NULL || file->heir.err != 0;
+	}
 	if (err == 0 && !inherited)
 		err = set_attributes(fs, file, &op->change);
 	scratch_unlock(fs);
@@ -187,7 +191,7 @@ static int scratch_setattr_answer(struct attempt *attempt, bool may_wait)
 	if (err == 0 && inherited)
 		return heir_attr_answer(attempt, may_wait);
 	if (err != 0)
-		reply_error(attempt->req, refuse_change(fs, err));
+		reply_error(attempt->req, refuse_change(fs, uid, err));
 	else
 		reply_attributes(attempt->req, op->ino);
 	return 0;
@@ -393,11 +397,13 @@ static int scratch_write_answer(struct attempt *attempt, bool may_wait)
 	struct fs *fs = attempt->fs;
 	struct fuse_file_info fi;
 	struct scratch_file *file;
+	uid_t uid = CALLER_NOBODY;
 	int err;
 
 	scratch_lock(fs);
 	err = scratch_settled(fs, op->ino, may_wait, &file);
 	if (err == 0) {
+		uid = file->uid;
 		heir = file->heir;
 		err = heir.err;
 	}
@@ -412,7 +418,7 @@ static int scratch_write_answer(struct attempt *attempt, bool may_wait)
 		heir.ops->write(attempt->req, heir.ino, attempt->data, size, (off_t)op->offset,
 		                &fi);
 	else
-		reply_written(attempt->req, refuse_change(fs, err), size);
+		reply_written(attempt->req, refuse_change(fs, uid, err), size);
 	return 0;
 }
 
@@ -436,7 +442,7 @@ static int scratch_init(struct fs *fs)
 
 static void scratch_fini(struct fs *fs)
 {
-	scratch_free(fs->scratch);
+	scratch_free(fs, fs->scratch);
 	fs->scratch = NULL;
 }
 

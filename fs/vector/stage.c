@@ -3,39 +3,64 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/base/attempt.h"
+#include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
 
-/* N zero bytes within the bounds, or NULL with the reason in *err. */
-static unsigned char *buffer_new(struct fs *fs, int *err)
+static int charge_buffer(struct fs *fs, uid_t uid, uint64_t id)
 {
-	unsigned count = atomic_fetch_add(&fs->stages, 1) + 1;
-	unsigned char *data = NULL;
+	uint32_t n = fs->geometry.vector_bytes;
+	enum charge_kind kind = CHARGE_STAGES;
+	char name[32];
+	int err;
 
-	*err = 0;
-	if (count > STAGES_MAX || (uint64_t)count * fs->geometry.vector_bytes > STAGE_BYTES_MAX)
-		*err = -ENOSPC;
-	if (*err == 0) {
-		data = calloc(1, fs->geometry.vector_bytes);
-		if (data == NULL)
-			*err = -ENOMEM;
+	err = charge_take(fs, CHARGE_STAGES, uid, 1);
+	if (err == 0) {
+		kind = CHARGE_STAGE_BYTES;
+		err = charge_take(fs, CHARGE_STAGE_BYTES, uid, n);
+		if (err != 0)
+			charge_give(fs, CHARGE_STAGES, uid, 1);
 	}
-	if (data == NULL)
-		atomic_fetch_sub(&fs->stages, 1);
-	return data;
+	if (err != -EDQUOT && err != -ENOSPC)
+		return err;
+	(void)snprintf(name, sizeof(name), "vector %" PRIu64, id);
+	return charge_refuse(fs, name, kind, uid, kind == CHARGE_STAGES ? 1 : n, err);
+}
+
+static void buffer_free(struct fs *fs, uid_t uid, unsigned char *data)
+{
+	free(data);
+	charge_give(fs, CHARGE_STAGES, uid, 1);
+	charge_give(fs, CHARGE_STAGE_BYTES, uid, fs->geometry.vector_bytes);
+}
+
+/* N zero bytes for a handle on `id`, or NULL with the reason in *err, which is told where it is a
+ * bound. */
+static unsigned char *buffer_new(struct fs *fs, const struct handle *h, uint64_t id, int *err)
+{
+	unsigned char *data;
+
+	*err = charge_buffer(fs, h->uid, id);
+	if (*err != 0)
+		return NULL;
+	data = calloc(1, fs->geometry.vector_bytes);
+	if (data != NULL)
+		return data;
+	buffer_free(fs, h->uid, NULL);
+	*err = -ENOMEM;
+	return NULL;
 }
 
 void stage_drop(struct fs *fs, struct handle *h)
 {
-	if (h->stage.data != NULL) {
-		free(h->stage.data);
-		atomic_fetch_sub(&fs->stages, 1);
-	}
+	if (h->stage.data != NULL)
+		buffer_free(fs, h->uid, h->stage.data);
 	h->stage.data = NULL;
 	h->stage.active = false;
 	h->stage.failed = 0;
@@ -54,6 +79,12 @@ static int refuse_commit(struct fs *fs, uint64_t id, int err)
 		return refuse(fs, err, "vector %" PRIu64 ": not stored: %s", id,
 		              quiver_strerror(err));
 	return err;
+}
+
+/* The same for what did not come to a commit: which bound was met has been told. */
+static int refuse_stage(struct fs *fs, uint64_t id, int err)
+{
+	return err == -EDQUOT || err == -ENOSPC ? err : refuse_commit(fs, id, err);
 }
 
 /*
@@ -99,7 +130,8 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 
 /* The committed bytes of a busy handle, to patch on, in *data. The caller does not
  * hold the lock. */
-static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned char **data)
+static int load_base(struct fs *fs, struct handle *h, uint64_t id, bool may_wait,
+                     unsigned char **data)
 {
 	struct version *version;
 	unsigned char *buffer = NULL;
@@ -110,13 +142,12 @@ static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned ch
 		return err == -ENOENT ? -ESTALE : err;
 	err = quiver_ref_verify(fs->store, &version->ref, attempt_flags(may_wait));
 	if (err == 0)
-		buffer = buffer_new(fs, &err);
+		buffer = buffer_new(fs, h, id, &err);
 	if (err == 0)
 		err = quiver_ref_read(fs->store, &version->ref, 0, fs->geometry.vector_bytes,
 		                      attempt_flags(may_wait), buffer);
 	if (err != 0 && buffer != NULL) {
-		free(buffer);
-		atomic_fetch_sub(&fs->stages, 1);
+		buffer_free(fs, h->uid, buffer);
 		buffer = NULL;
 	}
 	version_drop(fs, version);
@@ -129,18 +160,20 @@ static int load_base(struct fs *fs, struct handle *h, bool may_wait, unsigned ch
 static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 {
 	unsigned char *data = NULL;
+	uint64_t id;
 	int err;
 
 	if (h->orphan && h->version == NULL)
 		h->stage.active = true; /* nothing to patch on */
 	if (h->stage.active) {
 		if (h->stage.data == NULL)
-			h->stage.data = buffer_new(fs, &err);
+			h->stage.data = buffer_new(fs, h, h->id, &err);
 		return h->stage.data != NULL ? 0 : err;
 	}
+	id = h->id;
 	h->busy = true;
 	handle_unlock(h);
-	err = load_base(fs, h, may_wait, &data);
+	err = load_base(fs, h, id, may_wait, &data);
 	handle_lock(h);
 	handle_leave(h);
 	if (err != 0)
@@ -215,7 +248,7 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 
 out:
 	handle_unlock(h);
-	return refuse_commit(fs, id, err);
+	return refuse_stage(fs, id, err);
 }
 
 int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool *same, bool may_wait)
@@ -253,7 +286,7 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool *same, b
 
 out:
 	handle_unlock(h);
-	return refuse_commit(fs, id, err);
+	return refuse_stage(fs, id, err);
 }
 
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait)

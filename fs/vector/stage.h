@@ -10,11 +10,6 @@
 
 #include "fs/vector/handle.h"
 
-/* Staged vectors are kept in memory: so many at once and so many bytes, then
- * ENOSPC. Far more than any tool has open; a bound all the same. */
-#define STAGES_MAX 16384u
-#define STAGE_BYTES_MAX (UINT64_C(512) << 20)
-
 /* When a stage is asked to commit. */
 enum stage_when {
 	STAGE_FLUSH, /* close(2) of one descriptor, perhaps not the last */
@@ -29,8 +24,8 @@ enum stage_when {
  */
 
 /* Take `size` bytes for `offset` (for the end, where `append`). All N bytes at once
- * commit at once. -EFBIG past N, -ENOSPC too many stages, -ENOMEM, and errors of
- * quiver_put. `durable`: commit to stable storage as soon as it is complete. */
+ * commit at once. -EFBIG past N, -EDQUOT and -ENOSPC too many stages (charge.h), -ENOMEM, and errors
+ * of quiver_put. `durable`: commit to stable storage as soon as it is complete. */
 int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, uint64_t offset,
                 bool append, bool durable, bool may_wait);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/vector/node.h"
 
@@ -24,7 +25,6 @@ struct views {
 	struct view *newest, *oldest; /* lock; of those without users */
 	unsigned idle; /* lock; how many they are */
 	uint64_t next; /* lock; number of the next node */
-	uint64_t bytes; /* lock; what open files hold */
 	struct known_size sizes[SIZES]; /* lock */
 };
 
@@ -46,6 +46,7 @@ static void free_handle(struct fs *fs, struct view_handle *h)
 	if (h->vector != NULL)
 		node_close(fs, h->vector);
 	pthread_mutex_destroy(&h->lock);
+	charge_give(fs, CHARGE_VIEW_BYTES, h->uid, h->room);
 	free(h->bytes);
 	free(h);
 }
@@ -236,7 +237,6 @@ void view_detach(struct fs *fs, struct view_handle *h)
 	for (p = &h->view->handles; *p != h; p = &(*p)->next)
 		;
 	*p = h->next;
-	fs->views->bytes -= h->room;
 	put(fs->views, h->view);
 	views_unlock(fs);
 	free_handle(fs, h);
@@ -257,26 +257,7 @@ struct view_handle *view_pick(const struct view *view, pid_t tid)
 	return newest != NULL ? newest : view->handles;
 }
 
-/* ---- memory ---- */
-
-bool view_take_bytes(struct fs *fs, size_t more)
-{
-	bool room;
-
-	views_lock(fs);
-	room = more <= VIEW_BYTES_MAX - fs->views->bytes;
-	if (room)
-		fs->views->bytes += more;
-	views_unlock(fs);
-	return room;
-}
-
-void view_give_bytes(struct fs *fs, size_t less)
-{
-	views_lock(fs);
-	fs->views->bytes -= less;
-	views_unlock(fs);
-}
+/* ---- lengths ---- */
 
 static struct known_size *size_place(struct views *views, uint64_t id, uint64_t lsn)
 {

@@ -29,8 +29,6 @@
 
 /* Nodes that are remembered though nobody has them open: 6 MiB. */
 #define VIEWS_MAX 65536u
-/* What all open views hold in memory, then ENFILE for readers and ENOSPC for writers. */
-#define VIEW_BYTES_MAX (UINT64_C(256) << 20)
 
 struct view {
 	uint64_t ino;
@@ -49,6 +47,7 @@ struct view_handle {
 	struct view *view;
 	struct view_handle *next; /* views' lock */
 	pid_t tid; /* the thread that opened it */
+	uid_t uid; /* constant; and whose it was: pays for the bytes */
 
 	/* A reader's: constant once it is open. A writer's: under `lock`, which is held
 	 * while it commits, so on workers only. */
@@ -107,10 +106,6 @@ void view_detach(struct fs *fs, struct view_handle *h);
 /* The handle that a request without one is taken to mean: a writer of thread `tid`, else the
  * newest writer, else the newest; NULL. The caller holds the lock. */
 struct view_handle *view_pick(const struct view *view, pid_t tid);
-
-/* Memory for open files: take `more` bytes of what there may be, or give them back. */
-bool view_take_bytes(struct fs *fs, size_t more);
-void view_give_bytes(struct fs *fs, size_t less);
 
 /* The length of the text of a version, as long as it is remembered. False otherwise. */
 bool view_known_size(struct fs *fs, uint64_t id, uint64_t lsn, size_t *size);

@@ -39,6 +39,7 @@ static struct view_handle *handle_new(struct view *view, pid_t tid)
 	(void)pthread_mutex_init(&h->lock, NULL); /* cannot fail with default attributes */
 	h->view = view;
 	h->tid = tid;
+	h->uid = caller_uid;
 	return h;
 }
 
@@ -81,9 +82,10 @@ static int open_reader(struct fs *fs, struct view_handle *h)
 		err = view_make(fs, h->view->id, h->view->form, &content);
 	if (err != 0)
 		return err;
-	if (!view_take_bytes(fs, content.room)) {
+	err = view_charge(fs, h, content.room);
+	if (err != 0) {
 		free(content.bytes);
-		return -ENFILE;
+		return err == -ENOSPC ? -ENFILE : err;
 	}
 	h->bytes = content.bytes;
 	h->size = content.size;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/charge.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
 #include "fs/base/view_bytes.h"
@@ -18,6 +19,24 @@ static int refuse_file(struct fs *fs, const struct view_handle *h, const char *w
 
 	tree_format_view(h->view->id, h->view->form, name);
 	return refuse(fs, err, "%s: %s", name, why);
+}
+
+int view_charge(struct fs *fs, const struct view_handle *h, size_t more)
+{
+	char name[TREE_VIEW_NAME_BYTES];
+	int err = charge_take(fs, CHARGE_VIEW_BYTES, h->uid, more);
+
+	if (err != -EDQUOT && err != -ENOSPC)
+		return err;
+	tree_format_view(h->view->id, h->view->form, name);
+	return charge_refuse(fs, name, CHARGE_VIEW_BYTES, h->uid, more, err);
+}
+
+/* A step that failed, with a line but where view_charge has said why; returns err. */
+static int refuse_step(struct fs *fs, const struct view_handle *h, int err)
+{
+	return err == -EDQUOT || err == -ENOSPC ? err
+	                                        : refuse_file(fs, h, quiver_strerror(err), err);
 }
 
 /* The caller holds h->lock, here and below. */
@@ -50,12 +69,13 @@ static void take_cut(struct fs *fs, struct view_handle *h)
 	h->dirty = true;
 }
 
-/* Have room for `size` bytes, zero from h->size on. -EFBIG, -ENOSPC, -ENOMEM. */
+/* Have room for `size` bytes, zero from h->size on. -EFBIG, -EDQUOT, -ENOSPC, -ENOMEM. */
 static int reserve(struct fs *fs, struct view_handle *h, uint64_t size)
 {
 	size_t most = view_bytes_max(&fs->geometry, h->view->form);
 	size_t room = h->room > 0 ? h->room : fs->geometry.vector_bytes;
 	char *bytes;
+	int err;
 
 	if (size > most)
 		return -EFBIG;
@@ -65,11 +85,12 @@ static int reserve(struct fs *fs, struct view_handle *h, uint64_t size)
 		room *= 2;
 	if (room > most)
 		room = most;
-	if (!view_take_bytes(fs, room - h->room))
-		return -ENOSPC;
+	err = view_charge(fs, h, room - h->room);
+	if (err != 0)
+		return err;
 	bytes = realloc(h->bytes, room);
 	if (bytes == NULL) {
-		view_give_bytes(fs, room - h->room);
+		charge_give(fs, CHARGE_VIEW_BYTES, h->uid, room - h->room);
 		return -ENOMEM;
 	}
 	memset(bytes + h->room, 0, room - h->room);
@@ -101,8 +122,8 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 	version_drop(fs, version);
 	if (err == 0)
 		err = view_encode(&fs->geometry, h->view->form, vector, &bytes, &size, &room);
-	if (err == 0 && !view_take_bytes(fs, room))
-		err = -ENOSPC;
+	if (err == 0)
+		err = view_charge(fs, h, room);
 	free(vector);
 	if (err != 0) {
 		free(bytes);
@@ -132,14 +153,14 @@ int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, siz
 	int err = view_load_stage(fs, h);
 
 	if (err != 0)
-		return refuse_file(fs, h, quiver_strerror(err), err);
+		return refuse_step(fs, h, err);
 	if (size == 0)
 		return 0;
 	if (append)
 		offset = h->size;
 	err = offset <= INT64_MAX ? reserve(fs, h, offset + size) : -EFBIG;
 	if (err != 0)
-		return refuse_file(fs, h, quiver_strerror(err), err);
+		return refuse_step(fs, h, err);
 	memcpy(h->bytes + offset, data, size);
 	if (offset + size > h->size)
 		h->size = offset + size;
@@ -163,7 +184,7 @@ int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size, boo
 	if (err == 0)
 		err = reserve(fs, h, size);
 	if (err != 0)
-		return refuse_file(fs, h, quiver_strerror(err), err);
+		return refuse_step(fs, h, err);
 	if (size < h->size)
 		memset(h->bytes + size, 0, h->size - size);
 	h->size = size;

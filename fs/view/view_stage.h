@@ -8,10 +8,12 @@
 #include "fs/vector/stage.h"
 #include "fs/view/view.h"
 
-/* Have `bytes` hold what the file holds. -ESTALE, -EIO, -ENOSPC, -ENOMEM. The caller
+/* Take `more` bytes for an open file; -EDQUOT and -ENOSPC are told. Any thread. */
+int view_charge(struct fs *fs, const struct view_handle *h, size_t more);
+/* Have `bytes` hold what the file holds. -ESTALE, -EIO, -EDQUOT, -ENOSPC, -ENOMEM. The caller
  * holds h->lock. */
 int view_load_stage(struct fs *fs, struct view_handle *h);
-/* -EFBIG past what any such file can need, -ENOSPC, -ENOMEM; as view_load_stage. */
+/* -EFBIG past what any such file can need, -EDQUOT, -ENOSPC, -ENOMEM; as view_load_stage. */
 int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, size_t size,
                      uint64_t offset, bool append);
 /* *same: it is that long as it is. */

@@ -169,6 +169,128 @@ def test_memory_of_stages(stores, rng, dim, bound):
     mnt.forget_errors()
 
 
+# ---- too much of one user --------------------------------------------------------------
+
+
+NOBODY = 65534
+SHARE = 4  # a user has one part in so many
+
+
+@pytest.fixture
+def shared(stores, root):
+    """A mount that a user has, beside who mounted it, and a process of theirs."""
+    others = []
+
+    def make(**geometry):
+        mnt = stores.mount(stores.create(**geometry), options=["allow_other"])
+        os.chmod(mnt.vectors, 0o777)
+        others.append(Peer(uid=NOBODY, gid=NOBODY))
+        return mnt, others[-1]
+
+    yield make
+    for other in others:
+        other.close()
+
+
+def fill(folder, name, count, data):
+    """Make files until one is refused: how many there are, and the errno."""
+    for number in range(count):
+        try:
+            write_all(folder / f"{name}{number}", data)
+        except OSError as error:
+            return number, error.errno
+    return count, 0
+
+
+def stage_until_refused(folder, count):
+    for number in range(count):
+        try:
+            os.write(os.open(folder / str(number), os.O_WRONLY | os.O_CREAT), b"s")
+        except OSError as error:
+            return number, error.errno
+    return count, 0
+
+
+def test_one_users_scratch_files_leave_room_for_others(shared, rng):
+    mnt, user = shared()
+    share = SCRATCH_FILES_MAX // SHARE
+    assert user.call(fill, mnt.vectors, ".theirs", SCRATCH_FILES_MAX, b"x") == (share, errno.EDQUOT)
+    assert f"user {NOBODY} has no more than {share} scratch files" in mnt.errors()[-1]
+    stats = mnt.stats()
+    assert stats["scratch_files"] == stats["user_max_scratch_files"] == str(share)
+    write_all(mnt.vectors / ".mine", b"x")  # of root
+    another = Peer(uid=NOBODY - 1, gid=NOBODY)
+    try:
+        assert another.call(fill, mnt.vectors, ".another", 100, b"x") == (100, 0)
+    finally:
+        another.close()
+    # theirs are full; what they write whole goes on
+    data = rng.randbytes(mnt.size)
+    user.write(mnt.path(1), data)
+    assert mnt.get(1) == data
+    user.call("unlink", mnt.vectors / ".theirs7")
+    assert user.call(fill, mnt.vectors, ".new", 2, b"x") == (1, errno.EDQUOT)
+    mnt.forget_errors()
+
+
+def test_one_users_stages_leave_room_for_others(shared, rng):
+    mnt, user = shared(dim=65536, dtype="f8")
+    share = 1024 // SHARE  # 512 KiB each
+    assert user.call(stage_until_refused, mnt.vectors, 2 * share) == (share, errno.EDQUOT)
+    assert f"vector {share}: user {NOBODY} has no more than" in mnt.errors()[0]
+    assert mnt.stats()["staged_vectors"] == str(share)
+    assert mnt.stats()["user_max_staged_bytes"] == str(share * mnt.size)
+    assert f"quiverfs_user_max_staged_bytes{{mount=\"{mnt.point}\"}} {share * mnt.size}\n" in \
+        mnt.control("metrics")
+    data = rng.randbytes(mnt.size)
+    write_all(mnt.path(5000), data, chunk=mnt.size // 2)  # of root, in part
+    user.close()
+    until(lambda: mnt.stats()["staged_vectors"] == "0", "stages of a process that is gone")
+    assert mnt.ids() == {5000}
+    mnt.forget_errors()
+
+
+listings = []
+
+
+def begin_listings(folder, count, between=None):
+    """Open the folder so often, read a little of each and keep it: how many, and the errno."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    for number in range(count):
+        if between is not None:
+            write_all(between / str(10**9 + number), b"s" * 8)
+        try:
+            listings.append(os.scandir(folder))
+            next(listings[-1])
+        except OSError as error:
+            return number, error.errno
+    return count, 0
+
+
+def test_memory_of_many_listings_at_once(shared, rng):
+    """They share a copy of the IDs while no ID comes or goes; one user's copies are bounded."""
+    mnt, user = shared(dim=2)
+    count = 400_000
+    put_many(mnt, count, rng.randbytes(8))
+    before = memory_of(mnt)
+    assert user.call(begin_listings, mnt.vectors, 300) == (300, 0)
+    assert mnt.stats()["listing_bytes"] == str(8 * count)
+    assert memory_of(mnt) < before + 8 * count + 16 * MEBIBYTE
+    begun, error = user.call(begin_listings, mnt.vectors, 300, mnt.vectors)
+    assert error == errno.EDQUOT
+    assert 0.9 * 256 * MEBIBYTE < begun * 8 * count < 256 * MEBIBYTE
+    assert memory_of(mnt) < before + 272 * MEBIBYTE
+    assert f"vectors/: user {NOBODY} has no more than" in mnt.errors()[-1]
+    assert len(os.listdir(mnt.vectors)) == count + begun + 1  # root's
+    user.close()
+    until(lambda: mnt.stats()["listing_bytes"] == "0", "listings of a process that is gone")
+    mnt.forget_errors()
+
+
+# ---- many of everything -----------------------------------------------------------------
+
+
 def open_many(folder, count):
     """In a process of its own, which keeps them open; how many it may have."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)

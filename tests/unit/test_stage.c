@@ -1,6 +1,8 @@
 /* From the bytes of a writer to a commit, or to nothing; and who sees which version. */
 #include "unit.h"
 
+#include "fs/base/caller.h"
+#include "fs/base/charge.h"
 #include "fs/base/errors.h"
 #include "fs/vector/change.h"
 #include "fs/vector/node.h"
@@ -8,6 +10,8 @@
 #include "fs/vector/stage.h"
 
 #define N 100u
+#define OWNER 1000
+#define USER 1001
 
 struct staged {
 	struct unit_dir dir;
@@ -30,6 +34,9 @@ static int setup(void **state)
 	assert_int_equal(quiver_open(s->path, &options, &s->fs.store, NULL), 0);
 	s->fs.geometry = *quiver_geometry(s->fs.store);
 	assert_int_equal(errors_new(NULL, &s->fs.errors), 0);
+	assert_int_equal(charges_new(&s->fs.charges), 0);
+	s->fs.owner_uid = OWNER;
+	caller_uid = OWNER;
 	assert_int_equal(nodes_new(s->fs.store, &s->fs.nodes), 0);
 	memset(s->a, 'a', N);
 	memset(s->b, 'b', N);
@@ -42,7 +49,8 @@ static int teardown(void **state)
 	struct staged *s = *state;
 
 	nodes_free(&s->fs, s->fs.nodes);
-	assert_int_equal(atomic_load(&s->fs.stages), 0);
+	assert_int_equal(atomic_load(&s->fs.charged), 0);
+	charges_free(s->fs.charges);
 	assert_int_equal(quiver_close(s->fs.store), 0);
 	errors_free(s->fs.errors);
 	unit_dir_remove(&s->dir);
@@ -491,11 +499,51 @@ static void too_many_stages_are_refused(void **state)
 	struct staged *s = *state;
 	struct handle *h = writer(s, 7);
 
-	atomic_store(&s->fs.stages, STAGES_MAX);
+	assert_int_equal(charge_take(&s->fs, CHARGE_STAGES, OWNER, STAGES_MAX), 0);
 	assert_int_equal(put(s, h, s->a, 1, 0), -ENOSPC);
 	assert_int_equal(put(s, h, s->a, N, 0), 0); /* needs no stage */
-	atomic_store(&s->fs.stages, 0);
+	charge_give(&s->fs, CHARGE_STAGES, OWNER, STAGES_MAX);
 	assert_true(committed(s, 7, 'a'));
+	node_close(&s->fs, h);
+}
+
+static char *errors_of(struct staged *s)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+
+	assert_non_null(out);
+	errors_show(s->fs.errors, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void a_user_has_a_share_of_the_stages(void **state)
+{
+	struct staged *s = *state;
+	struct handle *h, *owners;
+	char *text;
+
+	h = writer(s, 7);
+	assert_int_equal(put(s, h, s->a, N, 0), 0);
+	node_close(&s->fs, h);
+	caller_uid = USER;
+	h = writer(s, 7);
+	caller_uid = OWNER; /* who opened it pays, whoever writes */
+	owners = writer(s, 7);
+	assert_int_equal(charge_take(&s->fs, CHARGE_STAGES, USER, STAGES_MAX / 4), 0);
+	assert_int_equal(put(s, h, s->b, 1, 0), -EDQUOT);
+	text = errors_of(s);
+	assert_non_null(strstr(text, "vector 7: user 1001 has no more than 4096 vectors written in "
+	                             "part\n"));
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line tells it */
+	free(text);
+	assert_int_equal(put(s, owners, s->b, 1, 0), 0);
+	charge_give(&s->fs, CHARGE_STAGES, USER, 1);
+	assert_int_equal(put(s, h, s->b, 1, 0), 0);
+	charge_give(&s->fs, CHARGE_STAGES, USER, STAGES_MAX / 4 - 1);
+	node_close(&s->fs, owners);
 	node_close(&s->fs, h);
 }
 
@@ -523,6 +571,7 @@ int main(void)
 		CASE(a_handle_that_keeps_pages_proves_nothing),
 		CASE(pages_of_an_older_version_are_not_kept_for_the_newer),
 		CASE(too_many_stages_are_refused),
+		CASE(a_user_has_a_share_of_the_stages),
 	};
 
 	return cmocka_run_group_tests_name("stage", tests, NULL, NULL);

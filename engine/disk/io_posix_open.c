@@ -87,6 +87,19 @@ static int judge(const char *name, const struct stat *in, const struct stat *st,
 	return fail(name, -EMLINK, why);
 }
 
+/* The open file is what the name still leads to: a name that is gone by now counted before, and a
+ * link to another's file would look like a file of one name. */
+static int judge_opened(int dir_fd, const struct stat *in, const char *name, int fd, int flags)
+{
+	struct stat opened, named;
+
+	if (fstat(fd, &opened) != 0 || fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+		return fail(name, -errno, NULL);
+	if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
+		return fail(name, -ESTALE, "another file got its name while it was being opened");
+	return judge(name, in, &named, flags);
+}
+
 /* One that is there. `in` is the folder. */
 static int open_there(int dir_fd, const struct stat *in, const char *name, int flags)
 {
@@ -104,7 +117,7 @@ static int open_there(int dir_fd, const struct stat *in, const char *name, int f
 	fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return fail(name, -errno, NULL);
-	r = fstat(fd, &st) == 0 ? judge(name, in, &st, flags) : fail(name, -errno, NULL);
+	r = judge_opened(dir_fd, in, name, fd, flags);
 	if (r == 0 && empties && ftruncate(fd, 0) != 0)
 		r = fail(name, -errno, NULL);
 	if (r == 0)

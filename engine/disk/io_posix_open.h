@@ -21,7 +21,7 @@
 
 /* As openat(2) with O_CLOEXEC, for one name without a slash. A descriptor, or -errno: -ELOOP a
  * symbolic link; -ENXIO a FIFO, a socket or a device; -EISDIR, -ENOTDIR; -EPERM another's; -EMLINK
- * more names than one. */
+ * more names than one; -ESTALE it was changed meanwhile. */
 int io_posix_open_below(int dir_fd, const char *name, int flags, mode_t mode);
 /* As mkdirat(2), for one name. */
 int io_posix_mkdir_below(int dir_fd, const char *name, mode_t mode);

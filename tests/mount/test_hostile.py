@@ -3,6 +3,7 @@ is touched, nothing is waited for, and the message says which file it is."""
 
 import fcntl
 import json
+import multiprocessing
 import os
 import shutil
 import socket
@@ -561,3 +562,55 @@ def test_the_name_of_a_mount_has_no_say_on_a_terminal(false_mount, tmp):
         says_tamely(*words)
     (folder / "control/dim").write_bytes(NASTY + b"\n")
     says_tamely("status", point, status=1, has="]0;owned")
+
+
+# ---- what root writes into a folder of somebody else's -----------------------------------
+
+
+def swaps(folder, victim, end):
+    """Put links to the victim in the place of every file of another's that appears."""
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    while not end.is_set():
+        for name in os.listdir(folder):
+            path = folder / name
+            try:
+                if not path.is_symlink():
+                    path.unlink()
+                    path.symlink_to(victim)
+            except OSError:
+                pass
+
+
+@pytest.mark.parametrize("suffix", ["npy", "hdf5", "csv"])
+def test_an_export_is_not_led_elsewhere(theirs, victim, tmp, suffix):
+    """Its owner has renamed the file, or the folder, while it is being written."""
+    folder = tmp / "taken"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    victim.parent.chmod(0o711)
+    victim.chmod(0o644)
+    before = contents(victim.parent)
+    end = multiprocessing.Event()
+    process = multiprocessing.Process(target=swaps, args=(folder, victim, end))
+    process.start()
+    try:
+        for number in range(60):
+            done = run(QUIVERFS, "export", theirs, folder / f"out{number}.{suffix}", status=None)
+            if done.returncode != 0:
+                assert f"out{number}.{suffix}: ".encode() in done.stderr, done.stderr
+            assert contents(victim.parent) == before
+    finally:
+        end.set()
+        process.join()
+
+
+def test_an_export_takes_the_place_of_a_link(theirs, victim, tmp):
+    out = theirs.parent / "out.npy"
+    out.symlink_to(victim)
+    before = contents(victim.parent)
+    status, said = root_does("export", theirs, tmp / "scratch")
+    assert status == 0, said
+    quiverfs("export", theirs, out)
+    assert contents(victim.parent) == before and not out.is_symlink()
+    assert sorted(path.name for path in theirs.parent.iterdir()) == ["out.npy", "rows.f4", "store"]

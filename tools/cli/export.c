@@ -242,7 +242,7 @@ static int open_files(const struct export_arguments *arguments, struct outputs *
 		writer->write = write_file;
 		writer->write_start = write_file_start;
 		writer->arg = &outputs->vectors;
-		writer->path = outputs->vectors.temporary;
+		writer->path = outputs->vectors.opened;
 	} else if (arguments->format->needs_path) {
 		say_error(outputs->path, "%s is written to a file only, not to a pipe",
 		          arguments->format->name);

@@ -2,7 +2,8 @@
  * out_file.h - a file that appears whole or not at all.
  *
  * It is written under a temporary name beside its own, brought to stable storage
- * and renamed. One thread.
+ * and renamed. The folder may be somebody else's, who may rename what is in it, and it: it is looked up
+ * once, and all goes through its descriptor and that of the file. One thread.
  */
 #ifndef OUT_FILE_H
 #define OUT_FILE_H
@@ -13,8 +14,13 @@
 
 struct out_file {
 	const char *path; /* NULL: not open */
-	char temporary[PATH_MAX];
+	int folder_fd; /* where it is; -1 where that is not open */
+	char name[NAME_MAX + 1]; /* its name there */
+	char temporary[NAME_MAX + 1]; /* and until out_file_rename */
 	FILE *stream;
+	/* For a library that opens it by itself: a path that leads to the open file, whatever has its
+	 * name. */
+	char opened[32];
 };
 
 /*

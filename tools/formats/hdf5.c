@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define DATASET_DEFAULT "train"
 /* Rows handed to the library at once. */
 #define WRITE_BYTES (1u << 20)
+#define OPENED_BYTES 32 /* a path in /proc/self/fd */
 
 struct writing {
 	const struct hdf5_calls *calls;
@@ -85,6 +87,7 @@ static int open_hdf5(struct format_reader *reader)
 {
 	const struct hdf5_calls *calls = load(reader->reason);
 	struct reading *reading;
+	char opened[OPENED_BYTES];
 	int result;
 
 	if (calls == NULL)
@@ -94,8 +97,9 @@ static int open_hdf5(struct format_reader *reader)
 		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
 	reading->calls = calls;
 	reader->state = reading;
-	result =
-		calls->open(reader->stream->path, name_of(reader->wanted.dataset), &reading->array);
+	/* The library opens what was looked at, not what may have got its name since. */
+	(void)snprintf(opened, sizeof(opened), "/proc/self/fd/%d", reader->stream->fd);
+	result = calls->open(opened, name_of(reader->wanted.dataset), &reading->array);
 	if (result < 0)
 		return format_fail(reader, result, "%s", reading->array.reason);
 	reader->rows = reading->array.rows;

@@ -126,6 +126,9 @@ enum {
 	QUIVER_ATTR_UID = 4,
 	QUIVER_ATTR_GID = 8,
 	QUIVER_ATTR_ALL = 15,
+	/* Besides: a mode that is inherited loses its set-user-ID and set-group-ID bits, as by a
+	 * change of somebody who has no right to them. */
+	QUIVER_ATTR_DROP_SETID = 16,
 };
 
 /* Flags. All but QUIVER_NOWAIT are for changing calls. */

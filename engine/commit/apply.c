@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/base/fault.h"
 #include "engine/base/sizes.h"
@@ -66,6 +67,8 @@ static void inherit(struct quiver_attr *attr, unsigned mask, const struct quiver
 		attr->mtime_ns = from->mtime_ns;
 	if (!(mask & QUIVER_ATTR_MODE))
 		attr->mode = from->mode;
+	if (!(mask & QUIVER_ATTR_MODE) && (mask & QUIVER_ATTR_DROP_SETID))
+		attr->mode &= (uint16_t) ~(S_ISUID | S_ISGID);
 	if (!(mask & QUIVER_ATTR_UID))
 		attr->uid = from->uid;
 	if (!(mask & QUIVER_ATTR_GID))

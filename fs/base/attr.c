@@ -41,6 +41,11 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
 	st->st_size = (off_t)size;
 	st->st_blksize = (blksize_t)fs->block_bytes;
 	st->st_blocks = (blkcnt_t)((size + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES);
+	/* Who owns it by an option of the mount alone has not made it what it is. */
+	if (st->st_uid != attr->uid)
+		st->st_mode &= ~(mode_t)S_ISUID;
+	if (st->st_gid != attr->gid)
+		st->st_mode &= ~(mode_t)S_ISGID;
 	attr_set_times(st, attr->mtime_ns, attr->ctime_ns);
 }
 
@@ -65,14 +70,20 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 {
 	mode_t masked = mode & ~(fs->set_umask ? fs->umask : ctx->umask);
 	int64_t now_ns = clock_now_ns();
-
-	return (struct quiver_attr){
+	struct quiver_attr attr = {
 		.mtime_ns = now_ns,
 		.ctime_ns = now_ns,
 		.uid = attr_uid(fs, ctx->uid),
 		.gid = group_new(fs, ctx),
 		.mode = (uint16_t)(masked & 07777u),
 	};
+
+	/* Nobody makes a program that runs as somebody else. */
+	if (attr.uid != ctx->uid)
+		attr.mode &= (uint16_t)~S_ISUID;
+	if (attr.gid != ctx->gid && (fs->set_gid || ctx->uid != 0))
+		attr.mode &= (uint16_t)~S_ISGID;
+	return attr;
 }
 
 /* The nearest time that the store can keep: what 64 bits of nanoseconds hold ends in 1677 and in
@@ -121,6 +132,17 @@ unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to
 	return mask;
 }
 
+uint16_t attr_without_setid(uint16_t mode)
+{
+	return (uint16_t)(mode & ~(unsigned)(S_ISUID | S_ISGID));
+}
+
+bool attr_drops_setid(const struct fs *fs, const struct fuse_ctx *ctx,
+                      const struct fuse_file_info *fi)
+{
+	return fs->drops_setid ? fi->kill_suidgid : ctx->uid != 0;
+}
+
 struct attr_change attr_change_of(const struct stat *attr, int to_set)
 {
 	struct attr_change change = {
@@ -131,6 +153,9 @@ struct attr_change attr_change_of(const struct stat *attr, int to_set)
 
 	change.mask = attr_wanted(attr, to_set, &change.attr, &change.explicit_mtime);
 	change.set = change.mask != 0 || !change.resize;
+	/* Whoever does it; a chown to the owner that there is comes without any of them. */
+	if ((to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0 || to_set == 0)
+		change.mask |= QUIVER_ATTR_DROP_SETID;
 	return change;
 }
 
@@ -155,6 +180,8 @@ void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned
 		to->mtime_ns = from->mtime_ns;
 	if (mask & QUIVER_ATTR_MODE)
 		to->mode = from->mode;
+	else if (mask & QUIVER_ATTR_DROP_SETID)
+		to->mode = attr_without_setid(to->mode);
 	if (mask & QUIVER_ATTR_UID)
 		to->uid = from->uid;
 	if (mask & QUIVER_ATTR_GID)

@@ -33,9 +33,9 @@ unsigned attr_wanted(const struct stat *attr, int to_set, struct quiver_attr *to
 struct attr_change {
 	bool resize;
 	uint64_t size;
-	bool cuts; /* a change of size by one who has no right to keep set-ID bits */
+	bool cuts; /* a change of size by somebody who has no right to keep set-ID bits */
 	bool set; /* these are set, if only the ctime: */
-	unsigned mask; /* QUIVER_ATTR_* */
+	unsigned mask; /* QUIVER_ATTR_*; with a change of owner set-ID bits go */
 	bool explicit_mtime;
 	struct quiver_attr attr;
 };
@@ -56,7 +56,14 @@ static inline gid_t attr_gid(const struct fs *fs, gid_t stored)
 	return fs->set_gid ? fs->gid : stored;
 }
 
-/* Copy the members in `mask`. */
+/* A mode without the set-user-ID and set-group-ID bits: what is left after a change by somebody who
+ * has no right to them. */
+uint16_t attr_without_setid(uint16_t mode);
+/* Whether a WRITE, or an O_TRUNC, is by such. */
+bool attr_drops_setid(const struct fs *fs, const struct fuse_ctx *ctx,
+                      const struct fuse_file_info *fi);
+
+/* Copy the members in `mask`, QUIVER_ATTR_DROP_SETID as the store does. */
 void attr_merge(struct quiver_attr *to, const struct quiver_attr *from, unsigned mask);
 
 #endif

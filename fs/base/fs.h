@@ -78,6 +78,7 @@ struct fs {
 	bool passthrough_ok; /* the kernel can */
 	bool can_rename; /* kernel 6.16: names can be forgotten (epoch), so a vector
 	                    can be renamed */
+	bool drops_setid; /* kernel 5.11: requests say whose changes take set-ID bits away */
 	bool no_open; /* read-only mount: OPEN, OPENDIR, FLUSH are ENOSYS; no handles */
 
 	/* FS_DEV_FUSE until a request has come through a ring. */

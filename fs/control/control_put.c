@@ -50,13 +50,14 @@ static int commit_records(struct control_write *write, const struct quiver_recor
 	struct quiver_attr attr = attr_new(fs, &creator, 0666);
 	uint64_t *ids = calloc(count, sizeof(*ids));
 	uint64_t given = atomic_load(&fs->attr_given);
+	unsigned mask = QUIVER_ATTR_MTIME | (write->uid != 0 ? QUIVER_ATTR_DROP_SETID : 0u);
 	size_t known;
 	int err;
 
 	if (!ids)
 		return -ENOMEM;
 	known = find_known(fs, records, count, ids);
-	err = quiver_put_batch(fs->store, records, count, &attr, QUIVER_ATTR_MTIME,
+	err = quiver_put_batch(fs->store, records, count, &attr, mask,
 	                       QUIVER_WRITE_SOON | (write->sync ? QUIVER_SYNC : 0u), NULL);
 	if (err == 0 && atomic_load(&fs->attr_given) != given) {
 		for (size_t i = 0; i < count; i++)

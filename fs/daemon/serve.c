@@ -117,6 +117,8 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 
 	fs->can_rename = conn->proto_major == 7 && conn->proto_minor >= PROTOCOL_WITH_EPOCHS;
 
+	fs->drops_setid = fuse_set_feature_flag(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
+
 	if (fs->want_io_uring)
 		fuse_set_feature_flag(conn, FUSE_CAP_OVER_IO_URING);
 	else

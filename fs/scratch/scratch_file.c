@@ -161,6 +161,8 @@ static int set_attributes(struct fs *fs, struct scratch_file *file,
 
 	if (err != 0)
 		return err;
+	if (change->cuts)
+		file->attr.mode = attr_without_setid(file->attr.mode);
 	attr_merge(&file->attr, &change->attr, change->mask);
 	file->attr.ctime_ns = clock_now_ns();
 	return 0;
@@ -410,6 +412,9 @@ static int scratch_write_answer(struct attempt *attempt, bool may_wait)
 	if (err == 0 && heir.ops == NULL)
 		err = write_at(fs, file, attempt->data, size,
 		               (op->fi.flags & O_APPEND) ? file->size : op->offset);
+	if (err == 0 && heir.ops == NULL &&
+	    attr_drops_setid(fs, fuse_req_ctx(attempt->req), &op->fi))
+		file->attr.mode = attr_without_setid(file->attr.mode);
 	scratch_unlock(fs);
 	if (err == -EAGAIN && !may_wait)
 		return err;

@@ -92,9 +92,9 @@ void handle_leave(struct handle *h)
 	pthread_cond_broadcast(&h->lock->idle);
 }
 
-bool handle_may_be_cut(const struct handle *h, bool touched, pid_t tid, bool cuts)
+bool handle_may_be_cut(const struct handle *h, bool touched, pid_t tid)
 {
-	if (h == NULL || !h->writable || touched || h->tid != tid || h->cuts != cuts)
+	if (h == NULL || !h->writable || touched || h->tid != tid)
 		return false;
 	/* Of those in other pid namespaces one cannot be told from another. */
 	return tid != 0 || clock_now_ns() - h->opened_ns < TRUNCATES_WITHIN_NS;

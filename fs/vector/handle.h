@@ -70,7 +70,6 @@ struct handle {
 	_Atomic pid_t user_tid; /* the thread that wrote through it last; 0 likewise */
 	uint64_t opened_lsn; /* of the version that it opened; 0: it made the vector */
 	int64_t opened_ns; /* a writer's: when */
-	bool cuts; /* by O_TRUNC, who may not keep set-ID bits; false: perhaps by O_TRUNC */
 	bool writable;
 	bool durable; /* O_SYNC or O_DSYNC: commits are on stable storage */
 	bool exclusive; /* shard lock; O_EXCL: its first commit must be the first */
@@ -118,10 +117,9 @@ void handle_leave(struct handle *h);
 /*
  * Whether a change of size to 0, by `tid` and without a handle, may be the O_TRUNC of this one: the
  * kernel sends it right after the OPEN, before anything else of that thread. `touched`: it has had
- * a request since. `cuts`: the caller has no right to keep set-ID bits, which with O_TRUNC the OPEN
- * has said, too. `h` may be NULL. The caller holds the lock of what lists it.
+ * a request since. `h` may be NULL. The caller holds the lock of what lists it.
  */
-bool handle_may_be_cut(const struct handle *h, bool touched, pid_t tid, bool cuts);
+bool handle_may_be_cut(const struct handle *h, bool touched, pid_t tid);
 
 /* What reads of `h` see: the handle's version, or the latest, which then becomes
  * the handle's. *version is to be given to version_drop. `flags`: 0 or

@@ -492,6 +492,18 @@ bool node_stage_attr(struct fs *fs, uint64_t id, uint64_t now, const struct node
 	return h != NULL;
 }
 
+void node_keep_setid(struct fs *fs, uint64_t id)
+{
+	struct shard *shard = nodes_shard(fs->nodes, id);
+	struct node *node;
+
+	pthread_mutex_lock(&shard->lock.mutex);
+	node = nodes_find(shard, id);
+	for (struct handle *h = node != NULL ? node->handles : NULL; h != NULL; h = h->next)
+		h->stage.attr_mask &= ~(unsigned)QUIVER_ATTR_DROP_SETID;
+	pthread_mutex_unlock(&shard->lock.mutex);
+}
+
 void node_set_orphan_attr(struct fs *fs, uint64_t id, const struct node_user *user,
                           const struct quiver_attr *attr, unsigned mask)
 {
@@ -521,12 +533,14 @@ bool node_truncate_opened(struct fs *fs, uint64_t id, pid_t tid, bool cuts)
 	pthread_mutex_lock(&shard->lock.mutex);
 	node = nodes_find(shard, id);
 	found = node != NULL ? node->handles : NULL;
-	while (found != NULL && !handle_may_be_cut(found, found->touched, tid, cuts))
+	while (found != NULL && !handle_may_be_cut(found, found->touched, tid))
 		found = found->next;
 	if (found != NULL) {
 		/* No request yet, so nothing but perhaps an empty stage. */
 		found->touched = true;
 		found->stage.active = true;
+		if (cuts)
+			found->stage.attr_mask |= QUIVER_ATTR_DROP_SETID;
 	}
 	pthread_mutex_unlock(&shard->lock.mutex);
 	return found != NULL;

@@ -84,6 +84,9 @@ bool node_stage_attr(struct fs *fs, uint64_t id, uint64_t now, const struct node
                      bool others, const struct quiver_attr *attr, unsigned mask,
                      bool explicit_mtime);
 
+/* The mode of what was opened as `id` is set: what was staged before takes no set-ID bits from it. */
+void node_keep_setid(struct fs *fs, uint64_t id);
+
 /* Set attributes of a vector that is gone, for all that had it open with the handle that
  * node_view has found. */
 void node_set_orphan_attr(struct fs *fs, uint64_t id, const struct node_user *user,
@@ -92,9 +95,8 @@ void node_set_orphan_attr(struct fs *fs, uint64_t id, const struct node_user *us
 /*
  * O_TRUNC, which the kernel sends after the OPEN as a change of size that names no file: empty
  * the stage that `tid` has opened, or of those from other pid namespaces the one opened this
- * moment, if it has had no request since. `cuts`: the request says that its caller has no right
- * to keep set-ID bits, and so did the OPEN with O_TRUNC. False where there is none: it is a
- * truncate(2).
+ * moment, if it has had no request since. `cuts`: its caller has no right to keep set-ID bits.
+ * False where there is none: it is a truncate(2).
  */
 bool node_truncate_opened(struct fs *fs, uint64_t id, pid_t tid, bool cuts);
 /* `tid` asks for attributes, so the O_TRUNC of what it has opened, if it was to come, is past. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/base/attempt.h"
+#include "fs/base/attr.h"
 #include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
@@ -322,6 +323,15 @@ int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may
 		return -EINVAL;
 	return refuse(fs, -EINVAL, "vector %" PRIu64 ": got %" PRIu32 " of %" PRIu32 " bytes", id,
 	              size, fs->geometry.vector_bytes);
+}
+
+void stage_drops_setid(struct handle *h)
+{
+	handle_lock(h);
+	h->stage.attr_mask |= QUIVER_ATTR_DROP_SETID;
+	if (h->created || h->orphan)
+		h->stage.attr.mode = attr_without_setid(h->stage.attr.mode);
+	handle_unlock(h);
 }
 
 void stage_keep(struct handle *h)

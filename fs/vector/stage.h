@@ -51,6 +51,10 @@ int stage_put(struct fs *fs, struct handle *h, const void *data, uint64_t *id);
  * the committed version. Returns the bytes copied. */
 size_t stage_read(struct handle *h, uint64_t offset, size_t size, void *to, bool *active);
 
+/* Who changes it has no right to the set-ID bits of the vector: they go with the commit, and those
+ * of one that is yet to come at once. */
+void stage_drops_setid(struct handle *h);
+
 /* Give the stage's buffer back. The caller holds the lock or the only use. */
 void stage_drop(struct fs *fs, struct handle *h);
 

@@ -89,7 +89,6 @@ static int vector_open_answer(struct attempt *attempt, bool may_wait)
 		return 0;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
-	h->cuts = fi->kill_suidgid;
 	fi->direct_io = caching == NODE_UNCACHED;
 	fi->keep_cache = caching == NODE_KEEPS_CACHE;
 	fi->fh = (uintptr_t)h;
@@ -138,6 +137,8 @@ static int create_handle(const struct vector_open_op *op, bool may_wait, struct 
 	if (!h->created && (flags & O_TRUNC)) {
 		h->touched = true;
 		h->stage.active = true;
+		if (attr_drops_setid(fs, ctx, &op->fi))
+			h->stage.attr_mask |= QUIVER_ATTR_DROP_SETID;
 	}
 	*size = h->created ? node_size(fs, h) : fs->geometry.vector_bytes;
 	/* The open at hand looks at the mode. Nobody else may have the node, to whom it does not
@@ -223,6 +224,8 @@ static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t
 
 	(void)ino;
 	atomic_store_explicit(&op.h->user_tid, fuse_req_ctx(req)->pid, memory_order_relaxed);
+	if (attr_drops_setid(op.attempt.fs, fuse_req_ctx(req), fi))
+		stage_drops_setid(op.h);
 	op.durable = op.h->durable || (fi->flags & O_DSYNC) != 0;
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }

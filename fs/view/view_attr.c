@@ -255,6 +255,8 @@ static int view_getattr_answer(struct attempt *attempt, bool may_wait)
 /* It has the length that it was to be given: its times move all the same. */
 static void touch(struct attr_change *change)
 {
+	if (change->cuts)
+		change->mask |= QUIVER_ATTR_DROP_SETID;
 	change->attr.mtime_ns = clock_now_ns();
 	change->mask |= QUIVER_ATTR_MTIME;
 	change->set = true;
@@ -293,6 +295,8 @@ static int resize(struct fs *fs, struct view *view, const struct view_user *user
 
 	if (h == NULL || h->vector == NULL)
 		return resize_path(fs, view, user->tid, change);
+	if (change->cuts)
+		stage_drops_setid(h->vector);
 	pthread_mutex_lock(&h->lock);
 	err = view_stage_truncate(fs, h, change->size, &same);
 	pthread_mutex_unlock(&h->lock);

@@ -99,7 +99,7 @@ static int open_reader(struct fs *fs, struct view_handle *h)
 
 /* A handle for who opens `view`, whose user becomes the handle's. -ESTALE gone by now,
  * errors of opening. */
-static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags, bool cuts,
+static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
                        struct view_handle **handle)
 {
 	struct view_handle *h = handle_new(view, tid);
@@ -122,7 +122,6 @@ static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags, b
 	if (h->vector != NULL) {
 		stage_keep(h->vector);
 		h->vector->durable = (flags & O_DSYNC) != 0;
-		h->vector->cuts = cuts;
 	}
 	*handle = h;
 	return 0;
@@ -139,8 +138,7 @@ static int view_open_answer(struct attempt *attempt, bool may_wait)
 
 	(void)may_wait; /* on workers only */
 	if (view != NULL)
-		err = open_handle(fs, view, fuse_req_ctx(attempt->req)->pid, fi->flags,
-		                  fi->kill_suidgid, &h);
+		err = open_handle(fs, view, fuse_req_ctx(attempt->req)->pid, fi->flags, &h);
 	if (err != 0) {
 		reply_error(attempt->req, err);
 		return 0;
@@ -170,8 +168,10 @@ static void view_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* The writer of a new vector, or of one that somebody has made meanwhile. -EEXIST. */
 static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse_ctx *ctx,
-                         mode_t mode, int flags)
+                         mode_t mode, const struct fuse_file_info *fi)
 {
+	bool drops = attr_drops_setid(fs, ctx, fi) && (fi->flags & O_TRUNC) != 0;
+	int flags = fi->flags;
 	struct quiver_attr attr = attr_new(fs, ctx, mode);
 	int err;
 
@@ -183,6 +183,8 @@ static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse
 	handle_lock(h->vector);
 	h->loaded = h->vector->created;
 	h->cut = !h->vector->created && (flags & O_TRUNC) != 0;
+	if (drops)
+		h->vector->stage.attr_mask |= QUIVER_ATTR_DROP_SETID;
 	h->vector->exclusive = (flags & O_EXCL) != 0;
 	err = !h->vector->created && (flags & O_EXCL) ? -EEXIST : 0;
 	handle_unlock(h->vector);
@@ -215,7 +217,7 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 		reply_error(req, err);
 		return;
 	}
-	err = create_writer(fs, h, ctx, mode, fi->flags);
+	err = create_writer(fs, h, ctx, mode, fi);
 	view_attach(fs, h);
 	if (err == 0) {
 		memset(&entry, 0, sizeof(entry)); /* no timeouts */
@@ -343,6 +345,8 @@ static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
 	if (op.h->vector != NULL)
 		atomic_store_explicit(&op.h->vector->user_tid, fuse_req_ctx(req)->pid,
 		                      memory_order_relaxed);
+	if (op.h->vector != NULL && attr_drops_setid(op.attempt.fs, fuse_req_ctx(req), fi))
+		stage_drops_setid(op.h->vector);
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
@@ -450,7 +454,7 @@ int view_open_heir(struct fs *fs, uint64_t id, enum tree_form form, uint64_t *in
 	if (err != 0)
 		return err;
 	*ino = view->ino;
-	err = open_handle(fs, view, 0, O_WRONLY, false, &h);
+	err = open_handle(fs, view, 0, O_WRONLY, &h);
 	view_forget(fs, *ino, 1); /* the kernel does not know its number */
 	if (err != 0)
 		return err;

@@ -226,17 +226,22 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 bool view_stage_cut(struct fs *fs, struct view *view, pid_t tid, bool cuts)
 {
 	struct view_handle *found;
+	struct handle *vector = NULL;
 
 	views_lock(fs);
 	found = view->handles;
-	while (found != NULL && !handle_may_be_cut(found->vector, found->touched, tid, cuts))
+	while (found != NULL && !handle_may_be_cut(found->vector, found->touched, tid))
 		found = found->next;
 	if (found != NULL) {
 		found->touched = true;
 		found->cut = true;
 		found->shown = true;
 		found->shown_size = 0;
+		vector = found->vector;
 	}
 	views_unlock(fs);
+	/* It is not closed before its OPEN has returned. */
+	if (vector != NULL && cuts)
+		stage_drops_setid(vector);
 	return found != NULL;
 }

@@ -126,6 +126,37 @@ static void test_put_get_stat_remove_and_list(void **state)
 	close_store(store);
 }
 
+static void test_set_id_bits_are_dropped_where_that_is_asked_for(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_attr attr = { .mtime_ns = 1, .mode = 06755 };
+	uint8_t bytes[STORE_DIM] = { 0 };
+
+	/* What is not there has the mode that it is given, and so has one that is set. */
+	assert_int_equal(quiver_put(store, 1, bytes, &attr, QUIVER_ATTR_DROP_SETID, 0, NULL), 0);
+	assert_int_equal(quiver_stat(store, 1, 0, &attr, NULL), 0);
+	assert_int_equal(attr.mode, 06755);
+	assert_int_equal(quiver_put(store, 1, bytes, &attr,
+	                            QUIVER_ATTR_MODE | QUIVER_ATTR_DROP_SETID, 0, NULL),
+	                 0);
+	assert_int_equal(quiver_put(store, 1, bytes, &attr, 0, 0, NULL), 0);
+	assert_int_equal(quiver_stat(store, 1, 0, &attr, NULL), 0);
+	assert_int_equal(attr.mode, 06755);
+	assert_int_equal(quiver_put(store, 1, bytes, &attr, QUIVER_ATTR_DROP_SETID, 0, NULL), 0);
+	assert_int_equal(quiver_stat(store, 1, 0, &attr, NULL), 0);
+	assert_int_equal(attr.mode, 0755);
+	attr.mode = 02711;
+	attr.uid = 7;
+	assert_int_equal(quiver_set_attr(store, 1, &attr, QUIVER_ATTR_MODE, 0), 0);
+	assert_int_equal(
+		quiver_set_attr(store, 1, &attr, QUIVER_ATTR_UID | QUIVER_ATTR_DROP_SETID, 0), 0);
+	assert_int_equal(quiver_stat(store, 1, 0, &attr, NULL), 0);
+	assert_int_equal(attr.mode, 0711);
+	assert_int_equal(attr.uid, 7);
+	close_store(store);
+}
+
 static void test_rename_takes_the_attributes_along_and_replaces(void **state)
 {
 	struct store_dir *s = *state;
@@ -839,6 +870,7 @@ int main(void)
 		TEST(test_put_get_stat_remove_and_list),
 		TEST(test_listings_of_the_same_ids_share_one_copy),
 		TEST(test_rename_takes_the_attributes_along_and_replaces),
+		TEST(test_set_id_bits_are_dropped_where_that_is_asked_for),
 		TEST(test_attributes_are_inherited_set_and_kept_with_their_lsn),
 		TEST(test_the_directory_keeps_its_attributes_and_notes_changes),
 		TEST(test_failure_7_a_batch_leaks_no_slot_and_its_last_record_counts),

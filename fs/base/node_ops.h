@@ -45,6 +45,9 @@ struct node_ops {
 	void (*flush)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
 	void (*fsync)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
 	void (*release)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
+	/* `mode` is of FALLOC_FL_KEEP_SIZE, _PUNCH_HOLE and _ZERO_RANGE. -EOPNOTSUPP */
+	void (*fallocate)(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+	                  struct fuse_file_info *fi);
 	/* The attributes of an open file, and a change of them, where another has become it
 	 * (scratch.h). -EAGAIN where that would wait and must not; errors of `getattr` and
 	 * `setattr`. */

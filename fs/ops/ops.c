@@ -2,6 +2,7 @@
 #include "fs/ops/ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -133,6 +134,20 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 		ops->write(req, ino, buf, size, off, fi);
 	else
 		reply_error(req, -EBADF);
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+                         struct fuse_file_info *fi)
+{
+	const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	const struct node_ops *ops = begin(req, ino);
+
+	if (fs_of(req)->read_only)
+		reply_error(req, -EROFS);
+	else if (ops->fallocate != NULL && (mode & ~known) == 0)
+		ops->fallocate(req, ino, mode, off, length, fi);
+	else
+		reply_error(req, -EOPNOTSUPP);
 }
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -364,7 +379,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 /*
  * What is left out answers ENOSYS, which the kernel remembers and turns into what
- * makes tools fall back: xattrs and ACLs, copy_file_range, O_TMPFILE and fallocate
+ * makes tools fall back: xattrs and ACLs, copy_file_range and O_TMPFILE
  * EOPNOTSUPP; locks and lseek are done by the kernel itself.
  */
 static const struct fuse_lowlevel_ops table = {
@@ -383,6 +398,7 @@ static const struct fuse_lowlevel_ops table = {
 	.open = op_open,
 	.read = op_read,
 	.write = op_write,
+	.fallocate = op_fallocate,
 	.flush = op_flush,
 	.release = op_release,
 	.fsync = op_fsync,

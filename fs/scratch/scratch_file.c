@@ -2,6 +2,7 @@
 #include "fs/scratch/scratch_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ struct scratch_op {
 	struct attempt attempt; /* of a write also the bytes */
 	uint64_t ino;
 	struct fuse_file_info fi; /* of a read or write */
-	size_t size; /* of a read */
+	size_t size; /* of a read, or of fallocate, */
+	int mode; /* as this */
 	uint64_t offset;
 	struct attr_change change;
 };
@@ -440,6 +442,73 @@ static void scratch_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
+/* The caller holds the lock. -EFBIG, -ENOSPC, -ENOMEM. */
+static int allocate(struct fs *fs, struct scratch_file *file, int mode, uint64_t offset,
+                    uint64_t length)
+{
+	bool holes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+	uint64_t end = offset + length;
+
+	if (holes && offset < file->size) {
+		memset(file->data + offset, 0,
+		       (end < file->size ? end : file->size) - (size_t)offset);
+		scratch_changed(file);
+	}
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		return 0;
+	if (end > file->limit)
+		return -EFBIG;
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > file->size)
+		return resize_file(fs, file, end);
+	return 0;
+}
+
+static int scratch_fallocate_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct scratch_op *op = (const struct scratch_op *)attempt;
+	struct scratch_heir heir = { .ops = NULL };
+	struct fs *fs = attempt->fs;
+	struct fuse_file_info fi;
+	struct scratch_file *file;
+	uid_t uid = CALLER_NOBODY;
+	int err;
+
+	scratch_lock(fs);
+	err = scratch_settled(fs, op->ino, may_wait, &file);
+	if (err == 0) {
+		uid = file->uid;
+		heir = file->heir;
+		err = heir.err;
+	}
+	if (err == 0 && heir.ops == NULL)
+		err = allocate(fs, file, op->mode, op->offset, op->size);
+	scratch_unlock(fs);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	fi = inherit(&heir, &op->fi);
+	if (err == 0 && heir.ops != NULL)
+		heir.ops->fallocate(attempt->req, heir.ino, op->mode, (off_t)op->offset,
+		                    (off_t)op->size, &fi);
+	else
+		reply_error(attempt->req, refuse_change(fs, uid, err));
+	return 0;
+}
+
+static void scratch_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+                              struct fuse_file_info *fi)
+{
+	struct scratch_op op = {
+		.attempt = attempt_for(req, scratch_fallocate_answer),
+		.ino = ino,
+		.fi = *fi,
+		.mode = mode,
+		.size = (size_t)length,
+		.offset = (uint64_t)off,
+	};
+
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
+}
+
 static int scratch_init(struct fs *fs)
 {
 	return scratch_new(&fs->scratch);
@@ -460,6 +529,7 @@ const struct node_ops scratch_ops = {
 	.open = scratch_open,
 	.read = scratch_read,
 	.write = scratch_write,
+	.fallocate = scratch_fallocate,
 	.flush = scratch_flush,
 	.fsync = scratch_fsync,
 	.release = scratch_release,

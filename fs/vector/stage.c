@@ -2,6 +2,7 @@
 #include "fs/vector/stage.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,6 +289,54 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool *same, b
 out:
 	handle_unlock(h);
 	return refuse_stage(fs, id, err);
+}
+
+/* Zeros in a stage that is open, as far as it reaches. */
+static void zero_range(struct stage *stage, uint64_t offset, uint64_t length)
+{
+	if (offset >= stage->size)
+		return;
+	if (length > stage->size - offset)
+		length = stage->size - offset;
+	memset(stage->data + offset, 0, length);
+}
+
+int stage_allocate(struct fs *fs, struct handle *h, int mode, uint64_t offset, uint64_t length,
+                   bool may_wait)
+{
+	bool zeroes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+	bool longer, past = false;
+	uint32_t limit = fs->geometry.vector_bytes;
+	struct stage *stage = &h->stage;
+	uint64_t id;
+	int err;
+
+	handle_lock(h);
+	h->touched = true;
+	id = h->id;
+	err = handle_enter(h, may_wait);
+	if (err != 0)
+		goto out;
+	past = offset > limit || length > limit - offset;
+	if (past && !(mode & FALLOC_FL_PUNCH_HOLE)) {
+		handle_unlock(h);
+		return past_end(fs, id, offset, length);
+	}
+	longer = !(mode & FALLOC_FL_KEEP_SIZE) && stage->active && offset + length > stage->size;
+	if (!longer && !zeroes)
+		goto out;
+	err = stage_open(fs, h, may_wait);
+	if (err != 0)
+		goto out;
+	if (zeroes)
+		zero_range(stage, offset, length);
+	if (longer)
+		stage->size = (uint32_t)(offset + length);
+	stage_kept(stage);
+
+out:
+	handle_unlock(h);
+	return refuse_commit(fs, id, err);
 }
 
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait)

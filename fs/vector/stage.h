@@ -33,6 +33,12 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
  * -EFBIG past N. */
 int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool *same, bool may_wait);
 
+/* fallocate(2) of `length` bytes from `offset`: what is staged reaches to their end, unless `mode`
+ * says to keep the size, and is zero there, where it says so. What it becomes longer by does not
+ * count as written. -EFBIG past N, as stage_write. */
+int stage_allocate(struct fs *fs, struct handle *h, int mode, uint64_t offset, uint64_t length,
+                   bool may_wait);
+
 /* Commit what is staged. -EINVAL where it is incomplete (it is kept; reported
  * unless this is a FLUSH), errors of quiver_put. 0 where nothing is staged. */
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait);

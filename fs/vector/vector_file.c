@@ -21,6 +21,8 @@ struct vector_op {
 	struct attempt attempt; /* of a write also the bytes */
 	struct handle *h;
 	uint64_t offset;
+	uint64_t length; /* of fallocate, */
+	int mode; /* as this */
 	bool append;
 	bool durable;
 };
@@ -230,6 +232,33 @@ static void vector_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
+static int vector_fallocate_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct vector_op *op = (const struct vector_op *)attempt;
+	int err = stage_allocate(attempt->fs, op->h, op->mode, op->offset, op->length, may_wait);
+
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	handoff_give(&op->h->handoff);
+	reply_error(attempt->req, err);
+	return 0;
+}
+
+static void vector_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+                             struct fuse_file_info *fi)
+{
+	struct vector_op op = {
+		.attempt = attempt_for(req, vector_fallocate_answer),
+		.h = handle_of(fi),
+		.mode = mode,
+		.offset = (uint64_t)off,
+		.length = (uint64_t)length,
+	};
+
+	(void)ino;
+	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
+}
+
 /* ---- close and fsync ---- */
 
 static int vector_commit_answer(struct attempt *attempt, enum stage_when when, bool may_wait)
@@ -347,6 +376,7 @@ const struct node_ops vector_ops = {
 	.open = vector_open,
 	.read = vector_read,
 	.write = vector_write,
+	.fallocate = vector_fallocate,
 	.flush = vector_flush,
 	.fsync = vector_fsync,
 	.release = vector_release,

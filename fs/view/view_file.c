@@ -2,6 +2,7 @@
 #include "fs/view/view_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,6 +351,37 @@ static void view_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
 	attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
+static int view_fallocate_answer(struct attempt *attempt, bool may_wait)
+{
+	const struct view_op *op = (const struct view_op *)attempt;
+	int err;
+
+	(void)may_wait;
+	pthread_mutex_lock(&op->h->lock);
+	err = view_stage_allocate(attempt->fs, op->h, op->offset);
+	pthread_mutex_unlock(&op->h->lock);
+	handoff_give(&op->h->handoff);
+	reply_error(attempt->req, err);
+	return 0;
+}
+
+/* There is nothing to be kept free for what does not get longer, and no hole in a text. */
+static void view_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+                           struct fuse_file_info *fi)
+{
+	struct view_op op = {
+		.attempt = attempt_for(req, view_fallocate_answer),
+		.h = view_handle_of(fi),
+		.offset = (uint64_t)off + (uint64_t)length,
+	};
+
+	(void)ino;
+	if (mode == 0)
+		attempt_defer(&op.attempt, sizeof(op), WORKER_COMMIT);
+	else
+		reply_error(req, mode == FALLOC_FL_KEEP_SIZE ? 0 : -EOPNOTSUPP);
+}
+
 static int view_commit(struct fs *fs, struct view_handle *h, enum stage_when when)
 {
 	int err;
@@ -483,6 +515,7 @@ const struct node_ops view_ops = {
 	.open = view_open,
 	.read = view_read,
 	.write = view_write,
+	.fallocate = view_fallocate,
 	.flush = view_flush,
 	.fsync = view_fsync,
 	.release = view_release,

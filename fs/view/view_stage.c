@@ -192,6 +192,16 @@ int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size, boo
 	return 0;
 }
 
+int view_stage_allocate(struct fs *fs, struct view_handle *h, uint64_t end)
+{
+	bool same;
+	int err = view_load_stage(fs, h);
+
+	if (err != 0)
+		return refuse_file(fs, h, quiver_strerror(err), err);
+	return end > h->size ? view_stage_truncate(fs, h, end, &same) : 0;
+}
+
 int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when)
 {
 	unsigned char *vector;

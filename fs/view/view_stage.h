@@ -18,6 +18,8 @@ int view_stage_write(struct fs *fs, struct view_handle *h, const void *data, siz
                      uint64_t offset, bool append);
 /* *same: it is that long as it is. */
 int view_stage_truncate(struct fs *fs, struct view_handle *h, uint64_t size, bool *same);
+/* fallocate(2): the file reaches to `end`. The same errors. */
+int view_stage_allocate(struct fs *fs, struct view_handle *h, uint64_t end);
 /* Commit what is staged. -EINVAL it is no vector (it is kept; reported unless this is a
  * FLUSH); errors of quiver_put. */
 int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when);

@@ -42,6 +42,17 @@ def make_ext4(image, mebibytes):
                 "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
 
 
+def make_btrfs(image, mebibytes):
+    """Which writes a copy of what it changes, unless a file asks it not to."""
+    need_loop_devices()
+    with open("/proc/filesystems", encoding="ascii") as file:
+        if not shutil.which("mkfs.btrfs") or "btrfs" not in file.read().split():
+            pytest.skip("there is no btrfs")
+    with open(image, "wb") as file:
+        file.truncate(mebibytes << 20)
+    harness.run("mkfs.btrfs", "-q", "-f", "-m", "single", image)
+
+
 class Shim:
     """Has calls on files fail in the daemon that runs with `words` before it."""
 
@@ -155,6 +166,11 @@ class Disks:
         image = self.folder / "image"
         make_ext4(image, mebibytes)
         return self.of_image(image, with_block_file, **options)
+
+    def btrfs(self, mebibytes, **options):
+        image = self.folder / "image"
+        make_btrfs(image, mebibytes)
+        return self.of_image(image, **options)
 
     def of_image(self, image, with_block_file=False, **options):
         if with_block_file:

@@ -223,6 +223,38 @@ def test_on_a_full_disk_reads_deletes_and_compaction_go_on(disks, stores, rng, m
     again.forget_errors()
 
 
+def test_a_full_btrfs_stops_no_store(disks, stores, rng):
+    """What has its blocks is written there. A copy of each, which btrfs would make, has no room."""
+    disk = disks.btrfs(160)
+    mnt = stores.mount(store_on(disk, stores, dim=256))
+    count = 200
+    blob = rng.randbytes(2 * mnt.size)
+
+    def data(number):
+        return blob[number % mnt.size:][:mnt.size]
+
+    for number in range(count):
+        mnt.put(number, data(number))
+    mnt.control("reserve", str(2 * count))
+    mnt.control("checkpoint", "1")
+    with pytest.raises(OSError) as full, open(disk.point / "other", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 20))
+    assert full.value.errno == errno.ENOSPC
+    for number in range(count):
+        mnt.put(number, data(number + 1))
+    for number in range(0, count, 2):
+        os.unlink(mnt.path(number))
+    mnt.control("checkpoint", "1")
+    assert mnt.stats()["failed"] == "0"
+    mnt.unmount()
+    again = stores.mount(mnt.store, options=["ro"])
+    assert again.ids() == set(range(1, count, 2))
+    for number in range(1, count, 2):
+        assert again.get(number) == data(number + 1), number
+    again.take_away()  # it tells that there was no room for the index
+
+
 @pytest.mark.parametrize("mode", ["fsync", "always", "none"])
 def test_a_full_disk_is_unmounted_in_order(disks, stores, rng, mode):
     """Mode none has no log, so that all of it would be lost."""

@@ -89,6 +89,18 @@ static int refuse_stage(struct fs *fs, uint64_t id, int err)
 	return err == -EDQUOT || err == -ENOSPC ? err : refuse_commit(fs, id, err);
 }
 
+/* Whether a commit that drops set-ID bits changes the mode of `id`, of which the kernel must be told:
+ * it knows of its own that a write changes the times, and no more. Where it cannot be told now, it
+ * may. */
+static bool has_setid(struct fs *fs, uint64_t id, bool may_wait)
+{
+	struct quiver_attr attr;
+
+	if (quiver_stat(fs->store, id, attempt_flags(may_wait), &attr, NULL) != 0)
+		return true;
+	return (attr.mode & (S_ISUID | S_ISGID)) != 0;
+}
+
 /*
  * Commit `data` (N bytes; the stage's own or a request's) for an idle handle. The
  * caller holds the lock; it is released on return.
@@ -103,12 +115,15 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	struct version *old = NULL;
 	uint64_t id = h->id;
 	bool created = h->created;
+	bool drops = false;
 	int err;
 
 	if (!(h->stage.attr_mask & QUIVER_ATTR_MTIME))
 		attr.mtime_ns = clock_now_ns();
 	h->busy = true;
 	handle_unlock(h);
+	if ((mask & QUIVER_ATTR_DROP_SETID) && !created)
+		drops = has_setid(fs, id, may_wait);
 	err = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
 	handle_lock(h);
 	handle_leave(h);
@@ -127,6 +142,8 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	 * someone asked for it meanwhile. */
 	if (err == 0 && created && atomic_load(&fs->dir_attr_given) != h->dir_seen)
 		invalidate_vectors(fs, NULL, 0);
+	if (err == 0 && drops)
+		invalidate_vectors(fs, &id, 1);
 	return refuse_commit(fs, id, err);
 }
 

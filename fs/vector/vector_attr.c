@@ -83,12 +83,16 @@ void vector_show_staged(const struct node_view *view, struct quiver_attr *attr)
 
 /*
  * How long an open file is that has not committed. To who may have the name of the vector before
- * it in hand, which had this node number too, a vector has N bytes or is not there.
+ * it in hand, which had this node number too, a vector has N bytes or is not there. Who is out of
+ * sight, as the one who makes it is, is rather he than that.
  */
 static uint64_t staged_size(struct fs *fs, uint64_t id, const struct node_user *user,
                             const struct node_view *view)
 {
-	if (view->own || !gone_before(fs, id) || proc_same_process(user->tid, view->tids[0]) ||
+	bool unseen = user->tid == 0 && view->tids[0] == 0;
+
+	if (view->own || unseen || !gone_before(fs, id) ||
+	    proc_same_process(user->tid, view->tids[0]) ||
 	    proc_same_process(user->tid, view->tids[1]))
 		return view->size;
 	return fs->geometry.vector_bytes;

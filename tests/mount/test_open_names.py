@@ -4,15 +4,18 @@ A program goes on with the descriptor that it has, as on other filesystems. So e
 twice, in a plain folder and on a mount, and must end alike.
 """
 
+import errno
 import mmap
 import os
 import shutil
+import subprocess
 import threading
+import time
 
 import pytest
 
 from files import opened, write_all
-from harness import QUIVERFS, run
+from harness import QUIVERFS, run, shell
 from ordinary_user import NOBODY, ordinary_user_words
 from peer import Peer
 
@@ -385,3 +388,76 @@ def test_a_child_that_has_the_descriptor_sees_it_too(mnt):
             os._exit(os.fstat(fd).st_size + os.lseek(fd, 0, os.SEEK_END))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 20
         os.write(fd, NEW[10:])
+
+
+# ---- threads that the daemon cannot see ---------------------------------------------------
+
+OUT_OF_SIGHT = """
+import os, sys, time
+folder, kind = sys.argv[1:]
+path = folder + "/42"
+assert os.getpid() < 10  # in a pid namespace of its own
+if kind == "make":
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"m" * 10)
+    assert os.fstat(fd).st_size == 10
+    assert os.lseek(fd, 0, os.SEEK_END) == 10
+    os.write(fd, b"m" * 90)
+    os.close(fd)
+elif kind == "empty":
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, b"e" * 60)
+    os.write(fd, b"e" * 40)
+    os.close(fd)
+elif kind == "patch":
+    fd = os.open(path, os.O_RDWR)
+    print("open", flush=True)
+    sys.stdin.readline()
+    os.pwrite(fd, b"p" * 10, 0)
+    os.utime(fd, (3000, 3000))
+    os.close(fd)
+elif kind == "cut":
+    try:
+        os.truncate(path, 0)
+    except OSError as error:
+        sys.exit(error.errno)
+"""
+
+
+@pytest.fixture
+def out_of_sight(root, tmp):
+    """Runs one of the above where all threads are thread 0 to the daemon."""
+    if shell("unshare --pid --fork true", status=None).returncode != 0:
+        pytest.skip("no pid namespace can be made here")
+    (tmp / "script.py").write_text(OUT_OF_SIGHT)
+
+    def start(folder, kind, **options):
+        return subprocess.Popen(["unshare", "--pid", "--fork", "/usr/bin/python3",
+                                 tmp / "script.py", folder, kind], text=True, **options)
+
+    return start
+
+
+def test_writers_of_another_pid_namespace(stores, out_of_sight):
+    """The daemon is in one of its own, so those outside are thread 0, all of them."""
+    mnt = stores.mount(before=["unshare", "--pid", "--fork", "--kill-child"], check=False)
+    folder = mnt.vectors
+    for again in range(2):
+        assert out_of_sight(folder, "make").wait() == 0
+        assert mnt.get(42) == b"m" * N
+        assert out_of_sight(folder, "empty").wait() == 0
+        assert mnt.get(42) == b"e" * N
+        put(mnt.path(42), OLD)
+        writer = out_of_sight(folder, "patch", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert writer.stdout.readline() == "open\n"
+        time.sleep(1.1)  # an O_TRUNC of its would have come by now
+        assert out_of_sight(folder, "cut").wait() == errno.EINVAL
+        assert os.stat(mnt.path(42)).st_mtime == 1000
+        writer.communicate("go on\n")
+        assert writer.returncode == 0
+        assert mnt.get(42) == b"p" * 10 + OLD[10:]
+        assert os.stat(mnt.path(42)).st_mtime == 3000
+        assert len(mnt.errors()) == 1
+        mnt.forget_errors()
+        if again == 0:
+            os.unlink(mnt.path(42))

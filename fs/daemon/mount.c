@@ -24,6 +24,7 @@
 #include "fs/daemon/preflight.h"
 #include "fs/daemon/privileges.h"
 #include "fs/daemon/probe.h"
+#include "fs/daemon/pulse.h"
 #include "fs/daemon/ring.h"
 #include "fs/daemon/serve.h"
 #include "fs/daemon/signals.h"
@@ -233,11 +234,14 @@ static int serve(struct server *server)
 		         quiver_strerror(err));
 		return give_up(server, error.text);
 	}
+	pulse_start(PULSE_OPENING);
 	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
+	pulse_stop();
 	if (err != 0)
 		return give_up_store(server, error.text[0] ? error.text : quiver_strerror(err));
 	status = serve_store(server);
 	err = quiver_close(server->fs.store);
+	pulse_stop();
 	if (err != 0) {
 		log_line(LOG_ERR, "%s: closing the store: %s", server->store_path,
 		         quiver_strerror(err));

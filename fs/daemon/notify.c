@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@
 
 /* More than a store's and a mount's path in one line need. */
 #define TEXT_BYTES 16384
+/* Whoever does not read must not keep a mount from ending. */
+#define SEND_TIMEOUT_S 2
 /* Longer than anybody waits for a hung daemon. */
 #define WATCHDOG_MS_MAX (UINT32_C(24) * 3600 * 1000)
 
@@ -31,6 +34,7 @@ static struct {
  * namespace. A descriptor or a negative errno. */
 static int connect_to(const char *name)
 {
+	const struct timeval timeout = { .tv_sec = SEND_TIMEOUT_S };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t length = strlen(name);
 	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
@@ -44,7 +48,8 @@ static int connect_to(const char *name)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, size) < 0) {
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
+	    connect(fd, (const struct sockaddr *)&address, size) < 0) {
 		int err = -errno;
 
 		close(fd);
@@ -100,7 +105,13 @@ void notify_say(const char *format, ...)
 		sent = send(manager.fd, text, strlen(text), MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
-		log_line(LOG_WARNING, "the service manager cannot be told: %s", strerror(errno));
+		log_line(LOG_WARNING, "the service manager cannot be told: %s",
+		         errno == EAGAIN ? "it does not read" : strerror(errno));
+}
+
+bool notify_is_heard(void)
+{
+	return manager.fd >= 0;
 }
 
 uint32_t notify_watchdog_ms(void)

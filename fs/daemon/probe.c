@@ -105,7 +105,7 @@ int probe_run(const struct probe_pipe *pipe, const char *mount_point, char *reas
 
 		switch (word) {
 		case 'M':
-			err = ask_first_request(mount_point);
+			err = ask_first_request(reason[0] != '\0' ? reason : mount_point);
 			/* A server that is gone shows in the next word. */
 			(void)probe_say(pipe, err ? 'N' : 'Y', err ? strerror(-err) : "");
 			break;

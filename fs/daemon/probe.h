@@ -6,8 +6,9 @@
  * in the foreground it is a short-lived child. It has to be another process: a
  * thread of the server that waits for the server could not be killed with it.
  *
- *   server -> prober   'M' mounted, try it      prober -> server   'Y' it works
- *                      'K' all is well                             'N' and why not
+ *   server -> prober   'M' mounted (where, if   prober -> server   'Y' it works
+ *                      not where it was), try it                   'N' and why not
+ *                      'K' all is well
  *                      'E' and why not
  *
  * The server that ends without a word counts as a failure.

@@ -15,6 +15,7 @@
 #include "fs/base/worker.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/notify.h"
+#include "fs/daemon/pulse.h"
 #include "fs/daemon/serve.h"
 #include "fs/daemon/unmount.h"
 #include "fs/ops/ops.h"
@@ -185,18 +186,54 @@ static void say_ready(const struct server *server)
 		(void)probe_say(&server->pipe, 'K', "");
 }
 
+/* The mount is about to end, whoever wanted it. What follows may take long. */
+static void say_stopping(struct server *server, const char *status)
+{
+	if (server->stopping)
+		return;
+	server->stopping = true;
+	notify_say("STOPPING=1\nSTATUS=%s", status);
+	pulse_start(PULSE_CLOSING);
+}
+
+/* Have the prober try the mount, where it is now. False where it is gone. */
+static bool ask_prober(const struct server *server)
+{
+	return probe_say(&server->pipe, 'M', server->moved_to) == 0;
+}
+
+/* A request failed that the prober made. That is no fault of the mount where it is somewhere else by
+ * now, or where `umount -l` has taken its name away and it serves those who have files open. */
+static void look_after_failure(struct server *server, const char *reason)
+{
+	char point[PATH_MAX];
+	const char *known = server->moved_to[0] ? server->moved_to : server->mount_path;
+
+	if (server->connection_err < 0) {
+		log_line(LOG_ERR, "%s: a request failed: %s", known, reason);
+	} else if (!steward_is_mounted(server, point)) {
+		notify_say("WATCHDOG=1\nSTATUS=unmounted, but still in use");
+		if (!server->told_away)
+			log_line(LOG_INFO, "%s: unmounted, but still in use", known);
+		server->told_away = true;
+	} else if (strcmp(point, known) != 0) {
+		snprintf(server->moved_to, sizeof(server->moved_to), "%s", point);
+	} else {
+		log_line(LOG_ERR, "%s: a request failed: %s", known, reason);
+	}
+}
+
 /* The answer of the prober to what the watchdog had it ask: the mount works, all the way
  * through the kernel. False where the prober is gone. */
-static bool feed_watchdog(const struct server *server)
+static bool feed_watchdog(struct server *server)
 {
 	char answer[256];
 	int word = probe_hear(&server->pipe, answer, sizeof(answer));
 
-	if (word == 'Y') {
+	if (word == 'Y')
 		notify_say("WATCHDOG=1");
-	} else if (word == 'N') {
-		log_line(LOG_ERR, "%s: a request failed: %s", server->mount_path, answer);
-	}
+	else if (word == 'N')
+		look_after_failure(server, answer);
 	return word == 'Y' || word == 'N';
 }
 
@@ -210,7 +247,7 @@ static void take_signal(struct server *server, bool asked)
 		return;
 	log_line(LOG_INFO, "%s: %s, unmounting", server->mount_path,
 	         strsignal((int)info.ssi_signo));
-	notify_say("STOPPING=1\nSTATUS=unmounting");
+	say_stopping(server, "unmounting");
 	if (asked)
 		(void)poll(&answer, 1, LAST_REQUEST_TIMEOUT_MS);
 	end_mount(server);
@@ -240,13 +277,14 @@ static void watch(struct server *server)
 		if (ready == server->signal_fd) {
 			take_signal(server, asked);
 		} else if (ready == -ETIMEDOUT && probing) {
-			asked = probing = probe_say(&server->pipe, 'M', "") == 0;
+			asked = probing = ask_prober(server);
 		} else if (ready == -ETIMEDOUT) {
 			feed_blindly(server, &told);
 		} else if (asked && ready == server->pipe.in) {
 			probing = feed_watchdog(server);
 			asked = false;
 		} else {
+			say_stopping(server, "closing the store");
 			return;
 		}
 	}

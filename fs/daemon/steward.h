@@ -28,6 +28,10 @@ struct server {
 	int loop_err; /* how; set before ended_fd tells */
 	/* Set by the steward, looked at after it has been joined. */
 	bool failed;
+	/* The steward's own. */
+	bool stopping; /* the manager has been told */
+	bool told_away; /* it was told that the mount point is gone, and files are still open */
+	char moved_to[PATH_MAX]; /* where the mount is now; "": where it was mounted */
 	int connection_err; /* 0: connection is known */
 	uint32_t connection; /* what the kernel calls this filesystem */
 };

@@ -2,8 +2,8 @@
  * disk_shim.c - preloaded into a daemon by tests: calls on files fail as told.
  *
  * The file named by QUIVERFS_SHIM_FAULT holds lines "CALL ERRNO" with a number; while
- * it does, CALL (allocate, punch, write or sync) fails with it. Read at each call, so
- * that a test can change its mind.
+ * it does, CALL (allocate, punch, write or sync) fails with it; with "slow MS" a sync takes
+ * longer by so much. Read at each call, so that a test can change its mind.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -101,6 +101,7 @@ int fdatasync(int fd)
 	int (*real)(int);
 	int fault = fault_of("sync");
 
+	(void)usleep((useconds_t)fault_of("slow") * 1000);
 	*(void **)&real = next("fdatasync");
 	return fault ? failed(fault) : real(fd);
 }
@@ -110,6 +111,7 @@ int fsync(int fd)
 	int (*real)(int);
 	int fault = fault_of("sync");
 
+	(void)usleep((useconds_t)fault_of("slow") * 1000);
 	*(void **)&real = next("fsync");
 	return fault ? failed(fault) : real(fd);
 }

@@ -162,6 +162,24 @@ def test_the_unit_is_without_faults(installed, unit, tmp_path):
         assert b"quiverfs" not in done.stderr, done.stderr.decode()
 
 
+def setting(unit, name):
+    return re.search(rf"^{name}=(.*)$", unit, flags=re.MULTILINE)[1]
+
+
+def test_the_unit_does_not_start_again_what_is_wrong_usage(unit, tmp):
+    store = Store(tmp)
+    (tmp / "mnt").mkdir()
+    assert setting(unit, "Restart") == "on-failure"
+    run(QUIVERFS, "mount", "-f", "-o", "no_such_option", store.path, tmp / "mnt",
+        status=int(setting(unit, "RestartPreventExitStatus")))
+
+
+def test_the_unit_spares_the_daemon_and_dumps_nothing(unit):
+    assert int(setting(unit, "OOMScoreAdjust")) < 0
+    assert setting(unit, "LimitCORE") == "0"
+    assert setting(unit, "KeyringMode") == "private"
+
+
 def test_the_units_mount_is_for_everybody(unit):
     names = re.findall(r"^(\w+)=", unit, flags=re.MULTILINE)
     assert "ExecStart" in names

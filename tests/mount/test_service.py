@@ -1,8 +1,10 @@
 """The daemon under a service manager: sd_notify(3), the watchdog, the journal's
 priorities. The manager is the test."""
 
+import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import disks
 import harness
 from harness import QUIVERFS, Mount, Store, run, until
 
@@ -27,6 +30,13 @@ class Manager:
         self.socket.bind("\0" + name[1:] if name.startswith("@") else name)
 
     def next(self, seconds=harness.PATIENCE_SECONDS):
+        """The same without what asks for more time, which depends on how long things take."""
+        while True:
+            lines = self.message(seconds)
+            if lines is None or not lines[0].startswith("EXTEND_TIMEOUT_USEC="):
+                return lines
+
+    def message(self, seconds=harness.PATIENCE_SECONDS):
         """The lines of the next message, or None where none comes so soon."""
         self.socket.settimeout(seconds)
         try:
@@ -76,6 +86,178 @@ def test_ready_when_it_works_and_stopping_when_it_ends(manager, store):
         assert manager.next(0.2) is None
         os.kill(mnt.pid, signal.SIGTERM)
         assert manager.next()[0] == "STOPPING=1"
+        assert mnt.ended() == []
+    finally:
+        mnt.take_away()
+    store.check()
+
+
+# ---- the end, whoever wants it --------------------------------------------------------
+
+
+def abort(mnt):
+    connection = os.minor(os.stat(mnt.point).st_dev)
+    control = mnt.store.folder / "fusectl"
+    control.mkdir()
+    run("mount", "-t", "fusectl", "fusectl", control)
+    try:
+        (control / str(connection) / "abort").write_text("1")
+    finally:
+        run("umount", control)
+
+
+ENDS = {
+    "SIGTERM": lambda mnt: os.kill(mnt.pid, signal.SIGTERM),
+    "umount": lambda mnt: run("umount", mnt.point),
+    "umount -l": lambda mnt: run("umount", "-l", mnt.point),
+    "fusermount3 -u": lambda mnt: run("fusermount3", "-u", mnt.point),
+    "abort": abort,
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_the_manager_hears_of_every_end(manager, store, root, how):
+    mnt = Mount(store, before=environment(NOTIFY_SOCKET=manager.name))
+    try:
+        assert manager.next()[0] == "READY=1"
+        mnt.put(1, bytes(mnt.size))
+        ENDS[how](mnt)
+        assert manager.next()[0] == "STOPPING=1"
+        assert mnt.ended() == []
+        assert manager.next(0.1) is None  # once
+    finally:
+        mnt.take_away()
+    store.check()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "fusermount3 -u"])
+def test_the_manager_hears_of_every_end_of_a_users_mount(manager, store, tmp, ordinary_user, how):
+    shutil.rmtree(store.path)
+    (tmp / "mnt").mkdir()
+    run("chown", "nobody:nogroup", tmp, tmp / "mnt")
+    if not manager.name.startswith("@"):
+        os.chmod(manager.name, 0o666)
+    run(*ordinary_user["before"], QUIVERFS, "create", store.path, "--dim", store.dim)
+    mnt = Mount(store, private=True,
+                before=[*environment(NOTIFY_SOCKET=manager.name), *ordinary_user["before"]])
+    try:
+        assert manager.next()[0] == "READY=1"
+        if how == "SIGTERM":
+            os.kill(mnt.pid, signal.SIGTERM)
+        else:
+            run(*ordinary_user["before"], "fusermount3", "-u", mnt.point)
+        assert manager.next()[0] == "STOPPING=1"
+        assert mnt.ended() == []
+    finally:
+        mnt.take_away()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "umount"])
+def test_a_long_end_is_waited_for(manager, store, root, how):
+    """Of a store on a slow disk: the watchdog is fed, and more time asked for, up to the end."""
+    disks.need_shim()
+    shim = disks.Shim(store.folder)
+    variables = environment(NOTIFY_SOCKET=manager.name, WATCHDOG_USEC=SECONDS // 2)
+    mnt = Mount(store, before=[*shim.words, *variables, *PID_OF_A_SHELL])
+    try:
+        assert manager.next()[0] == "READY=1"
+        mnt.put(1, bytes(mnt.size))
+        shim.fail(slow=700)
+        ENDS[how](mnt)
+        while (lines := manager.next())[0] != "STOPPING=1":
+            assert lines == ["WATCHDOG=1"]
+        fed = 0
+        while mnt.daemon.poll() is None:
+            lines = manager.message(1)
+            if lines is not None and len(lines) == 2:
+                assert int(lines[0].removeprefix("EXTEND_TIMEOUT_USEC=")) >= 10 * SECONDS
+                assert lines[1] == "WATCHDOG=1"
+                fed += 1
+        assert fed >= 3
+        assert mnt.ended() == []
+    finally:
+        mnt.take_away()
+    store.check()
+
+
+def test_a_long_beginning_is_waited_for(manager, store, tmp):
+    """A store that another process lets go of after a while; so it is with a long recovery."""
+    (tmp / "mnt").mkdir()
+    variables = environment(NOTIFY_SOCKET=manager.name, WATCHDOG_USEC=SECONDS // 2)
+    with open(store.path / "LOCK", "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        daemon = subprocess.Popen([*variables, *PID_OF_A_SHELL, QUIVERFS, "mount", "-f", store.path,
+                                   tmp / "mnt"], stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(3):
+                lines = manager.message(30)
+                assert len(lines) == 1
+                assert int(lines[0].removeprefix("EXTEND_TIMEOUT_USEC=")) >= 10 * SECONDS
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert manager.next()[0] == "READY=1"
+        finally:
+            daemon.terminate()
+            assert daemon.wait(harness.PATIENCE_SECONDS) == 0
+            harness.run("umount", "-l", tmp / "mnt", status=None)
+    store.check()
+
+
+def test_a_manager_that_does_not_read_stops_nothing(store, tmp):
+    full = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    full.bind(str(tmp / "full"))
+    os.chmod(tmp / "full", 0o777)
+    filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    filler.connect(str(tmp / "full"))
+    filler.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            filler.send(b"WATCHDOG=1")
+    mnt = Mount(store, before=environment(NOTIFY_SOCKET=tmp / "full"))
+    try:
+        mnt.put(1, bytes(mnt.size))
+        os.kill(mnt.pid, signal.SIGTERM)
+        assert mnt.ended(30) == []
+    finally:
+        mnt.take_away()
+        filler.close()
+        full.close()
+    store.check()
+
+
+def test_files_that_stay_open_after_the_mount_point_is_gone_are_served(manager, store, root, rng):
+    """`umount -l`: the watchdog does not take that for a mount that hangs."""
+    variables = environment(NOTIFY_SOCKET=manager.name, WATCHDOG_USEC=SECONDS // 5)
+    mnt = Mount(store, before=[*variables, *PID_OF_A_SHELL])
+    data = rng.randbytes(mnt.size)
+    try:
+        mnt.put(1, data)
+        with open(mnt.path(1), "rb", buffering=0) as file:
+            run("umount", "-l", mnt.point)
+            manager.drain()
+            for _ in range(4):
+                lines = manager.next(30)
+                assert "WATCHDOG=1" in lines and "STOPPING=1" not in lines
+            assert file.read() == data
+        while (lines := manager.next())[0] != "STOPPING=1":
+            assert "WATCHDOG=1" in lines
+        assert mnt.ended() == []
+        assert "a request failed" not in mnt.store.folder.joinpath("mnt.log").read_text()
+    finally:
+        mnt.take_away()
+    store.check()
+
+
+def test_a_mount_that_was_moved_is_tried_where_it_is(manager, store, tmp, root):
+    (tmp / "above").mkdir()
+    variables = environment(NOTIFY_SOCKET=manager.name, WATCHDOG_USEC=SECONDS // 5)
+    mnt = Mount(store, name="above/mnt", before=[*variables, *PID_OF_A_SHELL])
+    try:
+        assert manager.next()[0] == "READY=1"
+        os.rename(tmp / "above", tmp / "elsewhere")
+        manager.drain()
+        for _ in range(5):
+            assert manager.next(30) == ["WATCHDOG=1"]
+        os.kill(mnt.pid, signal.SIGTERM)
         assert mnt.ended() == []
     finally:
         mnt.take_away()

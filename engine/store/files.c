@@ -68,6 +68,21 @@ static int take_lock(struct quiver *store, const char *path, bool looks, struct 
 	return store->lock_fd < 0 ? store->lock_fd : 0;
 }
 
+/* What its owner has of a copy of hard links. */
+static int tell_of_links(struct quiver *store)
+{
+	struct stat st;
+	int r = store->io->stat(store->io, store->superblock.fd, &st);
+
+	if (r == 0 && st.st_nlink > 1)
+		report_note(
+			&store->health.report,
+			"superblock: it has %lu hard links, so this is a copy that shares its "
+			"files with others (cp -l, rsnapshot): it can be read, but not written to",
+			(unsigned long)st.st_nlink);
+	return r;
+}
+
 /* Folder, lock, superblock; that for reading alone where it `looks`. */
 static int open_identity(struct quiver *store, const char *path, bool looks, int *copies_bad,
                          struct quiver_error *error)
@@ -93,6 +108,8 @@ static int open_identity(struct quiver *store, const char *path, bool looks, int
 		return r == -ENOENT ? -EINVAL : r;
 	}
 	r = take_lock(store, path, looks, error);
+	if (r == 0 && looks)
+		r = tell_of_links(store);
 	if (r)
 		return r;
 	r = superblock_read(io, store->superblock.fd, &store->superblock.now, copies_bad, error);

@@ -340,9 +340,10 @@ def test_a_copy_of_hard_links_is_read_by_its_owner_and_written_by_nobody(theirs,
     copy = theirs.parent / "snapshot"
     as_owner("cp", "-al", theirs, copy)
     before = snapshot(copy)
-    as_owner(QUIVERFS, "status", copy)
+    for words in (["status", copy], ["export", copy, theirs.parent / "out.npy"]):
+        done = as_owner(QUIVERFS, *words)
+        assert " superblock: it has 2 hard links" in done.stderr.decode(), done.stderr
     as_owner(QUIVERFS, "check", copy)
-    as_owner(QUIVERFS, "export", copy, theirs.parent / "out.npy")
     done = as_owner(QUIVERFS, "import", copy, "--format", "fvecs", theirs.parent / "rows.f4", status=1)
     said = done.stderr.decode()
     assert "superblock" in said and "2 hard links" in said and "cp -a" in said, said
@@ -352,6 +353,24 @@ def test_a_copy_of_hard_links_is_read_by_its_owner_and_written_by_nobody(theirs,
     assert snapshot(copy) == before
     run("rm", "-rf", theirs)
     as_owner(QUIVERFS, "import", copy, "--format", "fvecs", theirs.parent / "rows.f4")
+
+
+def test_a_copy_of_hard_links_is_mounted_to_be_read(stores, tmp, rng):
+    mnt = stores.mount()
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    mnt.unmount()
+    copy = tmp / "snapshot"
+    run("cp", "-al", mnt.store.path, copy)
+    before = snapshot(copy)
+    store = type("Copy", (), {"folder": tmp, "path": copy, "size": mnt.size})
+    seen = stores.mount(store, options=["ro"], check=False)
+    assert seen.get(1) == data and "2 hard links" in seen.log_text()
+    assert str(seen.point) in quiverfs("status", copy).stdout
+    seen.unmount()
+    assert snapshot(copy) == before
+    done = quiverfs("mount", copy, seen.point, status=1)
+    assert "superblock: cannot open: expected a file of one name, found 2 hard" in done.stderr
 
 
 # ---- looking changes nothing -------------------------------------------------------
@@ -485,6 +504,20 @@ def test_a_lock_that_names_a_false_mount_leads_root_nowhere(false_mount, theirs,
         status, said = root_does("flush", theirs, tmp / "scratch")
     assert contents(victim.parent) == before
     assert status != 0 and "the mount is none of quiverfs" in said, said
+
+
+def test_a_lock_that_names_a_mount_of_roots_leads_root_nowhere(theirs, tmp, stores, rng):
+    """Whose store has been moved since, so that its path tells nothing."""
+    mnt = stores.mount(check=False)
+    mnt.put(1, rng.randbytes(mnt.size))
+    moved = mnt.store.path.rename(tmp / "moved")
+    (theirs / "LOCK").write_text(f"pid {mnt.pid}\nmount {mnt.point}\n")
+    with open(theirs / "LOCK", "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, said = root_does("flush", theirs, tmp / "scratch")
+    assert status != 0 and f"in use by process {os.getpid()}" in said, said
+    # The store itself is found.
+    assert str(mnt.point) in quiverfs("status", moved).stdout
 
 
 # ---- what reaches a terminal ------------------------------------------------------

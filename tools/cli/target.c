@@ -58,10 +58,31 @@ static bool is_same_folder(const char *one, const char *other)
 	       a.st_ino == b.st_ino;
 }
 
-/* Whether what is mounted at `point`, where the holder of `store` says that it is, is
- * that store: under this name or another, or under one it had before it was moved. */
-static bool is_mounted_from(const char *point, const char *store)
+/* Whether the process serves the mount, as that says itself. One that does not answer may be it. */
+static bool is_served_by(const char *point, int64_t pid)
 {
+	char *stats = malloc(LIVE_TEXT_BYTES_MAX);
+	int fd = live_open_mount(point, O_PATH);
+	int result = stats == NULL ? -ENOMEM : fd;
+	const char *line;
+	bool is;
+
+	if (result >= 0)
+		result = live_read(fd, "stats", stats, LIVE_TEXT_BYTES_MAX);
+	line = result == 0 ? strstr(stats, "\npid ") : NULL;
+	is = result < 0 || (line != NULL && strtoll(line + strlen("\npid "), NULL, 10) == pid);
+	if (fd >= 0)
+		(void)close(fd); /* nothing was done with it */
+	free(stats);
+	return is;
+}
+
+/* Whether what is mounted where the holder of `store` says that it is, is that store: under this
+ * name or another, or under one it had before it was moved. Who owns the store can have written
+ * anything there. */
+static bool is_mounted_from(const struct quiver_holder *holder, const char *store)
+{
+	const char *point = holder->mount_point;
 	struct quiver_holder other;
 	struct mount_found mount;
 
@@ -69,9 +90,11 @@ static bool is_mounted_from(const char *point, const char *store)
 		return false;
 	if (is_same_folder(mount.source, store))
 		return true;
-	/* Or the holder is just ending, and this is another store's mount. */
-	return quiver_holder(mount.source, &other) < 0 || other.pid == 0 ||
-	       strcmp(other.mount_point, point) != 0;
+	/* The holder is just ending, or lies, and this is another store's mount. */
+	if (quiver_holder(mount.source, &other) == 0 && other.pid != 0 &&
+	    strcmp(other.mount_point, point) == 0)
+		return false;
+	return is_served_by(point, holder->pid);
 }
 
 /* Whether the holder's mount is there for the holder, but not for this process. */
@@ -206,8 +229,7 @@ static int resolve_store(const char *store, struct target *target)
 			          holder.pid);
 			return -EBUSY;
 		}
-		alive = is_mounted_from(holder.mount_point, store) ? ask_alive(holder.mount_point)
-		                                                   : -ENOTCONN;
+		alive = is_mounted_from(&holder, store) ? ask_alive(holder.mount_point) : -ENOTCONN;
 		if (alive != -ENOTCONN) {
 			target->live = true;
 			memcpy(target->path, holder.mount_point, sizeof(target->path));

@@ -70,8 +70,10 @@ static inline void old_copy_folder(const char *from, const char *to)
 			old_copy_file(dirfd(folder), to_fd, entry->d_name);
 			continue;
 		}
-		snprintf(inner_from, sizeof(inner_from), "%s/wal", from);
-		snprintf(inner_to, sizeof(inner_to), "%s/wal", to);
+		assert_in_range(snprintf(inner_from, sizeof(inner_from), "%s/wal", from), 1,
+		                sizeof(inner_from) - 1);
+		assert_in_range(snprintf(inner_to, sizeof(inner_to), "%s/wal", to), 1,
+		                sizeof(inner_to) - 1);
 		old_copy_folder(inner_from, inner_to);
 	}
 	assert_int_equal(close(to_fd), 0);

@@ -43,6 +43,8 @@ static const struct bound {
 	                           .pieces = LISTING_COPIES_MIN,
 	                           .pieces_of_user = LISTING_COPIES_OF_USER_MIN,
 	                           .what = "bytes for folders that are being listed" },
+	[CHARGE_CONTROL_BYTES] = { .whole = CONTROL_BYTES_MAX,
+	                           .what = "bytes in open files of control/" },
 };
 
 int charges_new(struct charges **charges)

@@ -33,6 +33,9 @@
 #define LISTING_COPIES_MIN 16u
 #define LISTING_COPIES_OF_USER_MIN 4u
 
+/* What open files of control/ hold: the largest, stats and metrics, a few KiB each. */
+#define CONTROL_BYTES_MAX (UINT64_C(64) << 20)
+
 enum charge_kind {
 	CHARGE_STAGES,
 	CHARGE_STAGE_BYTES,
@@ -40,6 +43,7 @@ enum charge_kind {
 	CHARGE_SCRATCH_BYTES,
 	CHARGE_VIEW_BYTES,
 	CHARGE_LISTING_BYTES,
+	CHARGE_CONTROL_BYTES,
 	CHARGE_KINDS,
 };
 

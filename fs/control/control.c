@@ -17,6 +17,8 @@
 #include <time.h>
 
 #include "fs/base/attr.h"
+#include "fs/base/caller.h"
+#include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/base/proc_umask.h"
 #include "fs/base/refuse.h"
@@ -115,6 +117,7 @@ struct current {
  * every member is looked at under the lock. */
 struct control_handle {
 	struct text text; /* control's lock */
+	uid_t uid; /* control's lock; who opened it, and pays for the text */
 	mode_t umask; /* control's lock; of whoever opened control/put */
 	struct control_handle *next, **back; /* control's lock */
 };
@@ -247,20 +250,23 @@ static void handle_add(struct control *control, struct control_handle *handle)
 	pthread_mutex_unlock(&control->lock);
 }
 
-static void handle_free(struct control_handle *handle)
+static void handle_free(struct fs *fs, struct control_handle *handle)
 {
+	charge_give(fs, CHARGE_CONTROL_BYTES, handle->uid, handle->text.length);
 	free(handle->text.bytes);
 	free(handle);
 }
 
 /* The opposite of handle_add, and the end of the handle. */
-static void handle_remove(struct control *control, struct control_handle *handle)
+static void handle_remove(struct fs *fs, struct control_handle *handle)
 {
+	struct control *control = fs->control;
+
 	pthread_mutex_lock(&control->lock);
 	*handle->back = handle->next;
 	if (handle->next)
 		handle->next->back = handle->back;
-	handle_free(handle);
+	handle_free(fs, handle);
 	pthread_mutex_unlock(&control->lock);
 }
 
@@ -274,6 +280,25 @@ static int check_access(const struct control_file *file, int flags)
 	if (mode != O_RDONLY && !file->store)
 		return -EACCES;
 	return 0;
+}
+
+/* Whoever opens it pays. -EDQUOT, -ENFILE: told; -ENOMEM. Then there is no text. */
+static int charge_text(struct fs *fs, fuse_ino_t ino, struct control_handle *handle)
+{
+	char name[REFUSE_NAME_BYTES];
+	size_t length = handle->text.length;
+	int err = charge_take(fs, CHARGE_CONTROL_BYTES, caller_uid, length);
+
+	handle->uid = caller_uid;
+	if (err == 0)
+		return 0;
+	free(handle->text.bytes);
+	handle->text = (struct text){ NULL, 0 };
+	if (err != -EDQUOT && err != -ENOSPC)
+		return err;
+	(void)snprintf(name, sizeof(name), "control/%s", tree_name(ino));
+	(void)charge_refuse(fs, name, CHARGE_CONTROL_BYTES, caller_uid, length, err);
+	return err == -ENOSPC ? -ENFILE : err;
 }
 
 struct control_open_op {
@@ -292,6 +317,8 @@ static int control_open_answer(struct attempt *attempt, bool may_wait)
 
 	if (err == 0 && (op->fi.flags & O_ACCMODE) != O_WRONLY)
 		err = make_text(fs, file, attempt_flags(may_wait), &handle->text);
+	if (err == 0)
+		err = charge_text(fs, op->ino, handle);
 	if (err != 0)
 		goto out;
 	if (op->ino == TREE_PUT)
@@ -301,7 +328,7 @@ static int control_open_answer(struct attempt *attempt, bool may_wait)
 	op->fi.direct_io = 1; /* its size is not known before it is read */
 	op->fi.parallel_direct_writes = op->ino == TREE_PUT; /* each is a commit of its own */
 	if (fuse_reply_open(attempt->req, &op->fi) < 0)
-		handle_remove(fs->control, handle); /* nobody got it to give it back */
+		handle_remove(fs, handle); /* nobody got it to give it back */
 	return 0;
 out:
 	free(handle);
@@ -329,7 +356,7 @@ static void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 static void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	handle_remove(fs_of(req)->control, control_handle_of(fi));
+	handle_remove(fs_of(req), control_handle_of(fi));
 	reply_error(req, 0);
 }
 
@@ -545,7 +572,7 @@ static void control_fini(struct fs *fs)
 		return;
 	for (struct control_handle *handle = control->handles, *next; handle; handle = next) {
 		next = handle->next;
-		handle_free(handle);
+		handle_free(fs, handle);
 	}
 	for (size_t i = 0; i < FILES; i++)
 		free(control->current[i].text.bytes);

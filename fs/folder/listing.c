@@ -69,9 +69,11 @@ struct copy {
 	struct copy *next;
 };
 
-/* All there are, of every mount in the process: as many as the bounds allow, few. */
+#define COPY_BUCKETS 1024u
+
+/* All there are, of every mount in the process. */
 static pthread_mutex_t copies_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct copy *copies; /* copies_lock */
+static struct copy *copies[COPY_BUCKETS]; /* copies_lock; by `ids` */
 
 /* One READDIR or READDIRPLUS being answered. */
 struct page {
@@ -85,16 +87,21 @@ struct page {
 	size_t used, size;
 };
 
+static struct copy **copy_bucket(const struct quiver_list *ids)
+{
+	return &copies[((uintptr_t)ids >> 5) % COPY_BUCKETS];
+}
+
 /* One listing more of `uid` has `ids`, of `count`. -EDQUOT and -ENOSPC, told; -ENOMEM. */
 static int copy_hold(struct fs *fs, uid_t uid, const struct quiver_list *ids, uint64_t count,
                      struct copy **held)
 {
 	uint64_t bytes = count * sizeof(uint64_t);
-	struct copy *copy;
+	struct copy **bucket = copy_bucket(ids), *copy;
 	int err = 0;
 
 	pthread_mutex_lock(&copies_lock);
-	for (copy = copies; copy != NULL; copy = copy->next) {
+	for (copy = *bucket; copy != NULL; copy = copy->next) {
 		if (copy->ids == ids && copy->uid == uid)
 			break;
 	}
@@ -105,8 +112,8 @@ static int copy_hold(struct fs *fs, uid_t uid, const struct quiver_list *ids, ui
 			free(copy);
 			goto out;
 		}
-		*copy = (struct copy){ .ids = ids, .uid = uid, .bytes = bytes, .next = copies };
-		copies = copy;
+		*copy = (struct copy){ .ids = ids, .uid = uid, .bytes = bytes, .next = *bucket };
+		*bucket = copy;
 	}
 	copy->listings++;
 	*held = copy;
@@ -127,7 +134,7 @@ static void copy_drop(struct fs *fs, struct copy *copy)
 		return;
 	pthread_mutex_lock(&copies_lock);
 	if (--copy->listings == 0) {
-		for (p = &copies; *p != copy; p = &(*p)->next)
+		for (p = copy_bucket(copy->ids); *p != copy; p = &(*p)->next)
 			;
 		*p = copy->next;
 		charge_give(fs, CHARGE_LISTING_BYTES, copy->uid, copy->bytes);
@@ -148,6 +155,13 @@ int listing_new(struct listing **listing)
 	return 0;
 }
 
+static void scratch_nodes_free(struct fs *fs, struct listing *listing)
+{
+	charge_give(fs, CHARGE_LISTING_BYTES, listing->uid,
+	            listing->scratch_count * sizeof(*listing->scratch));
+	free(listing->scratch);
+}
+
 void listing_free(struct fs *fs, struct listing *listing)
 {
 	if (listing == NULL)
@@ -155,7 +169,7 @@ void listing_free(struct fs *fs, struct listing *listing)
 	copy_drop(fs, listing->copy);
 	if (listing->ids != NULL)
 		quiver_list_close(listing->store, listing->ids);
-	free(listing->scratch);
+	scratch_nodes_free(fs, listing);
 	pthread_mutex_destroy(&listing->lock);
 	free(listing);
 }
@@ -196,6 +210,23 @@ void listing_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_error(req, 0);
 }
 
+/* The nodes of scratch files: each listing has its own. -EDQUOT and -ENOSPC, told; -ENOMEM. */
+static int take_scratch(struct fs *fs, uid_t uid, uint64_t **nodes, size_t *count)
+{
+	int err = scratch_list(fs, nodes, count);
+	uint64_t bytes = *count * sizeof(**nodes);
+
+	if (err == 0)
+		err = charge_take(fs, CHARGE_LISTING_BYTES, uid, bytes);
+	if (err == 0)
+		return 0;
+	free(*nodes);
+	*nodes = NULL;
+	if (err == -EDQUOT || err == -ENOSPC)
+		return charge_refuse(fs, "vectors/", CHARGE_LISTING_BYTES, uid, bytes, err);
+	return err;
+}
+
 /* Take what is there now. -EDQUOT, -ENOSPC, -ENOMEM, -EAGAIN; then what was taken before, if anything, stays. The
  * listing's lock is held. */
 static int take(struct fs *fs, struct listing *listing, unsigned flags)
@@ -211,7 +242,7 @@ static int take(struct fs *fs, struct listing *listing, unsigned flags)
 		return err;
 	err = copy_hold(fs, listing->uid, ids, quiver_list_count(fs->store, ids), &copy);
 	if (err == 0)
-		err = scratch_list(fs, &scratch, &count);
+		err = take_scratch(fs, listing->uid, &scratch, &count);
 	if (err != 0) {
 		copy_drop(fs, copy);
 		quiver_list_close(fs->store, ids);
@@ -220,7 +251,7 @@ static int take(struct fs *fs, struct listing *listing, unsigned flags)
 	copy_drop(fs, listing->copy);
 	quiver_list_close(fs->store, listing->ids);
 	listing->copy = copy;
-	free(listing->scratch);
+	scratch_nodes_free(fs, listing);
 	listing->store = fs->store;
 	listing->ids = ids;
 	listing->count = quiver_list_count(fs->store, ids);

@@ -288,6 +288,32 @@ def test_memory_of_many_listings_at_once(shared, rng):
     mnt.forget_errors()
 
 
+def open_until_refused(path, count):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    for number in range(count):
+        try:
+            os.open(path, os.O_RDONLY)
+        except OSError as error:
+            return number, error.errno
+    return count, 0
+
+
+def test_memory_of_control_files_that_are_open(shared):
+    """Each holds what it read when it was opened."""
+    mnt, user = shared()
+    before, size = memory_of(mnt), len(mnt.control("metrics"))
+    opened_, error = user.call(open_until_refused, mnt.control_folder / "metrics", 20000)
+    assert error == errno.EDQUOT
+    assert 8 * MEBIBYTE < opened_ * size < 17 * MEBIBYTE
+    assert memory_of(mnt) < before + 32 * MEBIBYTE
+    assert f"control/metrics: user {NOBODY} has no more than" in mnt.errors()[0]
+    user.close()
+    until(lambda: mnt.stats()["control_bytes"] == mnt.stats()["user_max_control_bytes"] == "0",
+          "texts of a process that is gone")
+    mnt.forget_errors()
+
+
 # ---- many of everything -----------------------------------------------------------------
 
 

@@ -121,7 +121,20 @@ static int look(const struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t 
 	return 0;
 }
 
-int charge_take(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount)
+bool charge_fits(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount)
+{
+	struct charges *c = fs->charges;
+	const struct user *user;
+	bool fits;
+
+	pthread_mutex_lock(&c->lock);
+	user = *find(c, uid);
+	fits = look(fs, kind, uid, user != NULL ? user->has[kind] : 0, amount) == 0;
+	pthread_mutex_unlock(&c->lock);
+	return fits;
+}
+
+static int take(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount, bool anyway)
 {
 	struct charges *c = fs->charges;
 	struct user **p;
@@ -131,7 +144,7 @@ int charge_take(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount
 		return 0;
 	pthread_mutex_lock(&c->lock);
 	p = find(c, uid);
-	err = look(fs, kind, uid, *p != NULL ? (*p)->has[kind] : 0, amount);
+	err = anyway ? 0 : look(fs, kind, uid, *p != NULL ? (*p)->has[kind] : 0, amount);
 	if (err == 0 && *p == NULL) {
 		*p = calloc(1, sizeof(**p));
 		if (*p == NULL)
@@ -147,6 +160,16 @@ int charge_take(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount
 	}
 	pthread_mutex_unlock(&c->lock);
 	return err;
+}
+
+int charge_take(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount)
+{
+	return take(fs, kind, uid, amount, false);
+}
+
+int charge_take_anyway(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount)
+{
+	return take(fs, kind, uid, amount, true);
 }
 
 static bool has_nothing(const struct user *user)

@@ -52,6 +52,9 @@ void charges_free(struct charges *charges); /* NULL is allowed */
 
 /* Take so much for `uid`. -EDQUOT: more than his share; -ENOSPC: more than there is; -ENOMEM. */
 int charge_take(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount);
+/* Whether it fits now; and take it even so, where somebody else has been quicker since. -ENOMEM. */
+bool charge_fits(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount);
+int charge_take_anyway(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount);
 /* Give it back. */
 void charge_give(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount);
 

@@ -12,4 +12,9 @@
  * wait. */
 bool proc_same_process(pid_t tid, pid_t other);
 
+/* Whether `tid` is a thread of a process, which looks a name up again where it is told ESTALE; one
+ * of the kernel (an NFS server) hands that on. False where that cannot be found out. Any thread;
+ * does not wait. */
+bool proc_looks_again(pid_t tid);
+
 #endif

@@ -97,8 +97,11 @@ unsigned tree_format_id(uint64_t id, char text[static TREE_ID_TEXT_BYTES])
 static const char *const suffixes[] = {
 	[TREE_FORM_NPY] = ".npy",
 	[TREE_FORM_TXT] = ".txt",
+	[TREE_FORM_SAME] = "",
 };
 #define SUFFIX_BYTES 4u
+/* Those that have one: the first. */
+#define NAMED_FORMS TREE_FORM_SAME
 
 bool tree_parse_view(const char *name, uint64_t *id, enum tree_form *form)
 {
@@ -110,7 +113,7 @@ bool tree_parse_view(const char *name, uint64_t *id, enum tree_form *form)
 	length -= SUFFIX_BYTES;
 	memcpy(digits, name, length);
 	digits[length] = '\0';
-	for (unsigned i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+	for (unsigned i = 0; i < NAMED_FORMS; i++) {
 		if (strcmp(name + length, suffixes[i]) == 0) {
 			*form = (enum tree_form)i;
 			return tree_parse_id(digits, id);
@@ -123,7 +126,7 @@ void tree_format_view(uint64_t id, enum tree_form form, char name[static TREE_VI
 {
 	unsigned length = tree_format_id(id, name);
 
-	memcpy(name + length, suffixes[form], SUFFIX_BYTES + 1);
+	memcpy(name + length, suffixes[form], strlen(suffixes[form]) + 1);
 }
 
 const char *tree_form_suffix(enum tree_form form)
@@ -136,6 +139,8 @@ uint64_t tree_view_inode(uint64_t id, enum tree_form form)
 	/* Steps that can all be undone, so that no two IDs meet. */
 	uint64_t mixed = (id ^ (UINT64_C(0xA5A5A5A5) << (8 * form))) * UINT64_C(0x9E3779B97F4A7C15);
 
+	if (form == TREE_FORM_SAME)
+		return tree_node_of_id(id);
 	mixed = (mixed ^ mixed >> 32) * UINT64_C(0xD6E8FEB86659FD93);
 	return mixed ^ mixed >> 32;
 }

@@ -8,7 +8,8 @@
  *   2 .. 63               fixed nodes: directories, views, control files
  *   64 .. 2^64-2^32+63    vectors, ID + 64
  *   above, 2^31 - 64      scratch files, by a counter
- *   above                 views of vectors (ID.npy, ID.txt), by another: view.h
+ *   above                 views of vectors (ID.npy, ID.txt, and ID where it needs a
+ *                         second node), by another: view.h
  *
  * st_ino is the node number, but for views, where it derives from the ID.
  */
@@ -75,6 +76,7 @@ enum tree_class {
 enum tree_form {
 	TREE_FORM_NPY, /* ID.npy */
 	TREE_FORM_TXT, /* ID.txt */
+	TREE_FORM_SAME, /* ID itself, by another node: gone.h */
 };
 
 /* 20 digits of a uint64 and the NUL. */
@@ -103,7 +105,7 @@ unsigned tree_format_id(uint64_t id, char text[static TREE_ID_TEXT_BYTES]);
 /* The vector and the form that `name` is a view of; false for anything else. */
 bool tree_parse_view(const char *name, uint64_t *id, enum tree_form *form);
 void tree_format_view(uint64_t id, enum tree_form form, char name[static TREE_VIEW_NAME_BYTES]);
-/* ".npy", ".txt". Static strings. */
+/* ".npy", ".txt", "". Static strings. */
 const char *tree_form_suffix(enum tree_form form);
 /* The st_ino of a view: one for each ID and form, for ever. */
 uint64_t tree_view_inode(uint64_t id, enum tree_form form);

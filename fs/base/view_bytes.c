@@ -27,13 +27,22 @@ static enum element element_of(const struct quiver_geometry *geometry)
 	return type;
 }
 
-size_t view_npy_bytes(const struct quiver_geometry *geometry)
+size_t view_fixed_bytes(const struct quiver_geometry *geometry, enum tree_form form)
 {
-	return NPY_WRITTEN_BYTES + (size_t)geometry->vector_bytes;
+	switch (form) {
+	case TREE_FORM_NPY:
+		return NPY_WRITTEN_BYTES + (size_t)geometry->vector_bytes;
+	case TREE_FORM_SAME:
+		return geometry->vector_bytes;
+	default:
+		return 0;
+	}
 }
 
 size_t view_bytes_max(const struct quiver_geometry *geometry, enum tree_form form)
 {
+	if (form == TREE_FORM_SAME)
+		return geometry->vector_bytes;
 	/* of bits a file may have a bool for each */
 	if (form == TREE_FORM_NPY)
 		return NPY_PREFIX_BYTES_MAX + NPY_TEXT_BYTES_MAX +
@@ -155,7 +164,7 @@ static uint32_t npy_length(const struct quiver_geometry *geometry)
 static int encode_npy(const struct quiver_geometry *geometry, const void *vector, char **bytes,
                       size_t *size, size_t *room)
 {
-	char *file = malloc(view_npy_bytes(geometry));
+	char *file = malloc(view_fixed_bytes(geometry, TREE_FORM_NPY));
 	int err;
 
 	if (file == NULL)
@@ -167,7 +176,7 @@ static int encode_npy(const struct quiver_geometry *geometry, const void *vector
 	}
 	memcpy(file + NPY_WRITTEN_BYTES, vector, geometry->vector_bytes);
 	*bytes = file;
-	*size = view_npy_bytes(geometry);
+	*size = view_fixed_bytes(geometry, TREE_FORM_NPY);
 	*room = *size;
 	return 0;
 }
@@ -241,9 +250,36 @@ static int decode_npy(const struct quiver_geometry *geometry, const char *bytes,
 	return -EINVAL;
 }
 
+/* ---- as it is ---- */
+
+static int encode_same(const struct quiver_geometry *geometry, const void *vector, char **bytes,
+                       size_t *size, size_t *room)
+{
+	*size = *room = geometry->vector_bytes;
+	*bytes = malloc(*size);
+	if (*bytes == NULL)
+		return -ENOMEM;
+	memcpy(*bytes, vector, *size);
+	return 0;
+}
+
+static int decode_same(const struct quiver_geometry *geometry, const char *bytes, size_t size,
+                       void *vector, struct view_reason *reason)
+{
+	if (size != geometry->vector_bytes) {
+		snprintf(reason->text, sizeof(reason->text), "got %zu of %" PRIu32 " bytes", size,
+		         geometry->vector_bytes);
+		return -EINVAL;
+	}
+	memcpy(vector, bytes, size);
+	return 0;
+}
+
 int view_encode(const struct quiver_geometry *geometry, enum tree_form form, const void *vector,
                 char **bytes, size_t *size, size_t *room)
 {
+	if (form == TREE_FORM_SAME)
+		return encode_same(geometry, vector, bytes, size, room);
 	if (form == TREE_FORM_NPY)
 		return encode_npy(geometry, vector, bytes, size, room);
 	return encode_text(geometry, vector, bytes, size, room);
@@ -252,6 +288,8 @@ int view_encode(const struct quiver_geometry *geometry, enum tree_form form, con
 int view_decode(const struct quiver_geometry *geometry, enum tree_form form, const char *bytes,
                 size_t size, void *vector, struct view_reason *reason)
 {
+	if (form == TREE_FORM_SAME)
+		return decode_same(geometry, bytes, size, vector, reason);
 	if (form == TREE_FORM_NPY)
 		return decode_npy(geometry, bytes, size, vector, reason);
 	return decode_text(geometry, bytes, size, vector, reason);

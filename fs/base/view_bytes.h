@@ -3,6 +3,7 @@
  *
  * .npy: the 128 bytes of header that np.save writes for the shape (dim,), and the vector.
  * .txt: one number a line, in the fewest digits that are read back as the same number.
+ * A second node of a vector: the vector.
  */
 #ifndef VIEW_BYTES_H
 #define VIEW_BYTES_H
@@ -17,8 +18,8 @@ struct view_reason {
 	char text[320];
 };
 
-/* The length of every .npy view of such vectors. */
-size_t view_npy_bytes(const struct quiver_geometry *geometry);
+/* The length of every such file of such vectors; of a text 0, each has its own. */
+size_t view_fixed_bytes(const struct quiver_geometry *geometry, enum tree_form form);
 
 /* No file that makes sense is longer. */
 size_t view_bytes_max(const struct quiver_geometry *geometry, enum tree_form form);

@@ -7,14 +7,16 @@
 
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
+#include "fs/base/caller.h"
+#include "fs/base/charge.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/folder/listing.h"
 #include "fs/scratch/scratch.h"
-#include "fs/scratch/scratch_names.h"
 #include "fs/scratch/scratch_file.h"
+#include "fs/scratch/scratch_names.h"
 #include "fs/vector/change.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/vector_attr.h"
@@ -103,7 +105,11 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		if (listing_is_probe(op.id))
 			atomic_fetch_add_explicit(&fs->probe_lookups, 1, memory_order_relaxed);
 		op.is_id = true;
-		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+		if (gone_wants_alias(fs, op.id, op.tid) &&
+		    charge_fits(fs, CHARGE_VIEW_BYTES, caller_uid, fs->geometry.vector_bytes))
+			view_lookup(req, op.id, TREE_FORM_SAME);
+		else
+			attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 	} else if (scratch_is_name(name)) {
 		int err = scratch_entry(fs, name, &entry);
 

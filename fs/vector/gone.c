@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "fs/base/clock.h"
+#include "fs/base/proc_thread.h"
 
 /* One for each thread that is amid its second try; two that share a place may be told
  * -ESTALE once too often. */
@@ -22,6 +23,7 @@ struct second_try {
 	pid_t tid; /* lock */
 	/* When it was told -ESTALE; 0: nobody was, which lookups see without the lock. */
 	_Atomic int64_t told_ns; /* written under the lock */
+	bool alias; /* lock; so that it gets a node of its own */
 	bool found; /* lock; a lookup has found it since, with: */
 	struct quiver_attr attr; /* lock */
 };
@@ -62,6 +64,16 @@ static bool was_told(const struct second_try *place, uint64_t id, pid_t tid)
 {
 	return place->id == id && place->tid == tid &&
 	       clock_now_ns() - atomic_load(&place->told_ns) < SECOND_TRY_NS;
+}
+
+/* Thread `tid` is told -ESTALE of `id` now. The caller holds the lock. */
+static void tell(struct second_try *place, uint64_t id, pid_t tid, bool alias)
+{
+	place->id = id;
+	place->tid = tid;
+	place->alias = alias;
+	place->found = false;
+	atomic_store(&place->told_ns, clock_now_ns());
 }
 
 void gone_found(struct fs *fs, uint64_t id, pid_t tid, const struct quiver_attr *attr)
@@ -105,13 +117,58 @@ int gone_answer(struct fs *fs, uint64_t id, pid_t tid, struct quiver_attr *attr)
 		*attr = place->attr;
 		err = 0;
 	} else {
-		place->id = id;
-		place->tid = tid;
-		place->found = false;
-		atomic_store(&place->told_ns, clock_now_ns());
+		tell(place, id, tid, false);
 	}
 	pthread_mutex_unlock(&gone->lock);
 	return err;
+}
+
+bool gone_ask_alias(struct fs *fs, uint64_t id, pid_t tid)
+{
+	struct gone *gone = fs->gone;
+	struct second_try *place = try_of(gone, tid);
+	int64_t told_ns;
+	bool ask;
+
+	if (!proc_looks_again(tid))
+		return false;
+	pthread_mutex_lock(&gone->lock);
+	told_ns = atomic_load(&place->told_ns);
+	/* Nor is the place of another taken, who would be told twice. */
+	ask = told_ns == 0 || clock_now_ns() - told_ns >= SECOND_TRY_NS ||
+	      (place->tid == tid && place->id != id);
+	if (ask)
+		tell(place, id, tid, true);
+	pthread_mutex_unlock(&gone->lock);
+	return ask;
+}
+
+bool gone_wants_alias(struct fs *fs, uint64_t id, pid_t tid)
+{
+	struct gone *gone = fs->gone;
+	struct second_try *place = try_of(gone, tid);
+	bool wants;
+
+	if (atomic_load(&place->told_ns) == 0)
+		return false;
+	pthread_mutex_lock(&gone->lock);
+	wants = was_told(place, id, tid) && place->alias;
+	pthread_mutex_unlock(&gone->lock);
+	return wants;
+}
+
+bool gone_takes_back(struct fs *fs, uint64_t id, pid_t tid)
+{
+	struct gone *gone = fs->gone;
+	struct second_try *place = try_of(gone, tid);
+	bool wants;
+
+	pthread_mutex_lock(&gone->lock);
+	wants = was_told(place, id, tid) && place->alias;
+	if (wants)
+		tell(place, id, tid, false);
+	pthread_mutex_unlock(&gone->lock);
+	return wants;
 }
 
 /* The bit of `id`: in *word of the map. Neighbouring IDs are spread: the golden ratio times 2^64. */

@@ -165,7 +165,7 @@ static enum node_caching caching_of(struct nodes *nodes, const struct node *node
 			return NODE_UNCACHED;
 	}
 	if (node->cached != NULL && node->cached->ref.lsn != version->ref.lsn)
-		return NODE_UNCACHED;
+		return NODE_BESIDE_CACHE;
 	return proven_is(nodes->proven, &version->ref) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
 }
 
@@ -190,14 +190,14 @@ static struct version *begin_reading(struct nodes *nodes, struct handle *h, stru
 	struct version *spare = NULL;
 
 	*caching = caching_of(nodes, h->node, version);
-	if (*caching != NODE_UNCACHED && h->node->cached != NULL) {
+	if (!node_is_uncached(*caching) && h->node->cached != NULL) {
 		spare = version;
 		version = version_share(h->node->cached);
 	}
 	h->version = version;
 	h->stage.attr = version->ref.attr;
 	h->drops_cache = *caching == NODE_DROPS_CACHE;
-	if (*caching != NODE_UNCACHED)
+	if (!node_is_uncached(*caching))
 		join_cache(nodes, h, version);
 	return spare;
 }

@@ -16,10 +16,16 @@ void nodes_free(struct fs *fs, struct nodes *nodes);
 
 /* How a handle uses the page cache of its ID. */
 enum node_caching {
-	NODE_UNCACHED, /* not: another version is in it (direct_io) */
+	NODE_UNCACHED, /* not: the kernel may have the size of a file just made (direct_io) */
+	NODE_BESIDE_CACHE, /* not: another version is in it (direct_io) */
 	NODE_DROPS_CACHE, /* fills it anew: the kernel drops what is there at open */
 	NODE_KEEPS_CACHE, /* fills it; what is there is this version (keep_cache) */
 };
+
+static inline bool node_is_uncached(enum node_caching caching)
+{
+	return caching == NODE_UNCACHED || caching == NODE_BESIDE_CACHE;
+}
 
 /*
  * Open `id` for reading. On success *handle is to be given to node_close, and the open

@@ -48,6 +48,22 @@ static int open_gone(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, stru
 	return err;
 }
 
+/* A reader's handle. Where another version is cached: -ESTALE, which gives it a node of its own. */
+static int open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags,
+                       struct handle **handle, enum node_caching *caching)
+{
+	int err = node_open_reader(fs, id, tid, flags, handle, caching);
+
+	if (err != 0)
+		return err;
+	if (*caching == NODE_BESIDE_CACHE && gone_ask_alias(fs, id, tid)) {
+		node_close(fs, *handle);
+		*handle = NULL;
+		return -ESTALE;
+	}
+	return 0;
+}
+
 struct vector_open_op {
 	struct attempt attempt;
 	uint64_t id;
@@ -70,7 +86,7 @@ static int vector_open_answer(struct attempt *attempt, bool may_wait)
 	int err;
 
 	if ((fi->flags & O_ACCMODE) == O_RDONLY) {
-		err = node_open_reader(fs, id, tid, flags, &h, &caching);
+		err = open_reader(fs, id, tid, flags, &h, &caching);
 		fi->noflush = 1;
 	} else if (fs->read_only) {
 		err = -EROFS;
@@ -91,7 +107,7 @@ static int vector_open_answer(struct attempt *attempt, bool may_wait)
 		return 0;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
-	fi->direct_io = caching == NODE_UNCACHED;
+	fi->direct_io = node_is_uncached(caching);
 	fi->keep_cache = caching == NODE_KEEPS_CACHE;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);

@@ -136,13 +136,17 @@ static void drop(struct views *views, struct view *view)
 	free(view);
 }
 
-int view_add(struct fs *fs, uint64_t id, enum tree_form form, struct view **view)
+int view_add(struct fs *fs, uint64_t id, enum tree_form form, const struct quiver_attr *attr,
+             struct view **view)
 {
 	struct views *views = fs->views;
-	struct view *v = calloc(1, sizeof(*v));
+	bool same = form == TREE_FORM_SAME;
+	struct view *v = calloc(1, sizeof(*v) + (same ? sizeof(v->found[0]) : 0));
 
 	if (v == NULL)
 		return -ENOMEM;
+	if (same)
+		v->found[0] = *attr;
 	v->id = id;
 	v->form = form;
 	v->lookups = 1;

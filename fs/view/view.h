@@ -1,5 +1,6 @@
 /*
- * view.h - vectors/ID.npy and vectors/ID.txt: one vector as a file of another form.
+ * view.h - vectors/ID.npy and vectors/ID.txt: one vector as a file of another form; and a second
+ * node of vectors/ID, for who opens it while the kernel caches another version (gone.h).
  *
  * Views are found by name and not listed. They keep nothing: what is read is made of the
  * vector when the file is opened, what is written is taken apart at fsync or close and
@@ -27,7 +28,7 @@
 #include "fs/base/tree.h"
 #include "fs/vector/handle.h"
 
-/* Nodes that are remembered though nobody has them open: 6 MiB. */
+/* Nodes that are remembered though nobody has them open: 8 MiB. */
 #define VIEWS_MAX 65536u
 
 struct view {
@@ -39,6 +40,7 @@ struct view {
 	struct view_handle *handles; /* views' lock; newest first */
 	struct view *by_ino; /* views' lock; chain */
 	struct view *newer, *older; /* views' lock; list of those without users */
+	struct quiver_attr found[]; /* TREE_FORM_SAME: one, as the lookup found it; constant */
 };
 
 /* One open file. */
@@ -80,8 +82,10 @@ void views_free(struct fs *fs, struct views *views);
 void views_lock(struct fs *fs);
 void views_unlock(struct fs *fs);
 
-/* A new node for a lookup, counted as looked up once, with one user. -ENOMEM. */
-int view_add(struct fs *fs, uint64_t id, enum tree_form form, struct view **view);
+/* A new node for a lookup that has found `attr`, counted as looked up once, with one user.
+ * -ENOMEM. */
+int view_add(struct fs *fs, uint64_t id, enum tree_form form, const struct quiver_attr *attr,
+             struct view **view);
 /* The node `ino`, with one user more, or NULL. */
 struct view *view_get(struct fs *fs, uint64_t ino);
 /* One user less. */

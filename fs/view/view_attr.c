@@ -13,6 +13,7 @@
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/view_bytes.h"
+#include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_attr.h"
 #include "fs/view/view.h"
@@ -52,8 +53,8 @@ static int view_size(struct fs *fs, uint64_t id, enum tree_form form, uint64_t l
 	struct view_content content;
 	int err;
 
-	*size = view_npy_bytes(&fs->geometry);
-	if (form == TREE_FORM_NPY || view_known_size(fs, id, lsn, size))
+	*size = view_fixed_bytes(&fs->geometry, form);
+	if (*size > 0 || view_known_size(fs, id, lsn, size))
 		return 0;
 	if (!may_wait)
 		return -EAGAIN;
@@ -92,8 +93,10 @@ static int view_lookup_answer(struct attempt *attempt, bool may_wait)
 		err = view_size(fs, op->id, op->form, lsn, may_wait, &size);
 	if (err == -EAGAIN)
 		return err;
+	if (err == 0 && op->form == TREE_FORM_SAME)
+		gone_found(fs, op->id, op->user.tid, &attr);
 	if (err == 0)
-		err = view_add(fs, op->id, op->form, &view);
+		err = view_add(fs, op->id, op->form, &attr, &view);
 	if (err != 0) {
 		reply_error(op->attempt.req, err);
 		return 0;
@@ -171,6 +174,12 @@ static int stat_gone(struct fs *fs, const struct view *view, const struct seen *
 	struct node_view of_vector;
 	int err = -ENOENT;
 
+	/* Who opens it was told to look again, and cannot be told once more (gone.h). */
+	if (!seen->open && view->form == TREE_FORM_SAME) {
+		view_fill(fs, view->id, view->form, &view->found[0], fs->geometry.vector_bytes, 0,
+		          st);
+		return 0;
+	}
 	if (!seen->open)
 		return -ESTALE;
 	if (!seen->writer) {
@@ -204,7 +213,8 @@ static int stat_view(struct fs *fs, struct view *view, const struct view_user *u
 		return stat_gone(fs, view, &seen, user, attempt_flags(may_wait), st);
 	if (err != 0)
 		return err;
-	if (seen.open && !seen.writer && seen.lsn != lsn) {
+	/* But of the vector itself all that have it open see the same. */
+	if (seen.open && !seen.writer && seen.lsn != lsn && view->form != TREE_FORM_SAME) {
 		view_fill(fs, view->id, view->form, &seen.attr, seen.size, 0, st);
 		return 0;
 	}
@@ -327,10 +337,14 @@ static int view_setattr_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct view_attr_op *op = (const struct view_attr_op *)attempt;
 	struct view *view = view_get(op->attempt.fs, op->ino);
+	struct quiver_attr found;
 	int err = view == NULL ? -ESTALE : 0;
 
 	if (err == 0)
 		err = set(op->attempt.fs, view, &op->user, op->change);
+	if (err == -ENOENT && (view->form != TREE_FORM_SAME ||
+	                       gone_answer(op->attempt.fs, view->id, op->user.tid, &found) != 0))
+		err = -ESTALE; /* look again */
 	if (err == 0) {
 		(void)view_reply_stat(op, view, may_wait); /* may wait, so always answers */
 	} else {
@@ -338,7 +352,7 @@ static int view_setattr_answer(struct attempt *attempt, bool may_wait)
 			view_put(op->attempt.fs, view);
 		if (op->user.handle != NULL)
 			handoff_give(&op->user.handle->handoff);
-		reply_error(op->attempt.req, err == -ENOENT ? -ESTALE : err);
+		reply_error(op->attempt.req, err);
 	}
 	return 0;
 }
@@ -368,6 +382,7 @@ void view_lookup(fuse_req_t req, uint64_t id, enum tree_form form)
 		.attempt = attempt_for(req, view_lookup_answer),
 		.id = id,
 		.form = form,
+		.user = { .tid = fuse_req_ctx(req)->pid },
 	};
 
 	attempt_start(&op.attempt, sizeof(op), WORKER_READ);

@@ -11,6 +11,7 @@
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
 #include "fs/base/reply.h"
+#include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
 #include "fs/view/view.h"
@@ -117,8 +118,10 @@ static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
 		                       &h->vector);
 	view_attach(fs, h);
 	if (err != 0) {
+		bool again = view->form != TREE_FORM_SAME; /* it was, already */
+
 		view_detach(fs, h);
-		return err == -ENOENT ? -ESTALE : err;
+		return err == -ENOENT && again ? -ESTALE : err;
 	}
 	if (h->vector != NULL) {
 		stage_keep(h->vector);
@@ -128,18 +131,31 @@ static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
 	return 0;
 }
 
+/* A second node is for readers. Who opens it to write has found it by a name that he looked up when
+ * an earlier open of his had come to nothing; or by way of /proc. */
+static bool is_for_readers(struct fs *fs, const struct view *view, pid_t tid, int flags)
+{
+	return view->form == TREE_FORM_SAME && (flags & O_ACCMODE) != O_RDONLY &&
+	       gone_takes_back(fs, view->id, tid);
+}
+
 static int view_open_answer(struct attempt *attempt, bool may_wait)
 {
 	struct view_op *op = (struct view_op *)attempt;
 	struct fuse_file_info *fi = &op->fi;
 	struct fs *fs = attempt->fs;
 	struct view *view = view_get(fs, op->ino);
+	pid_t tid = fuse_req_ctx(attempt->req)->pid;
 	struct view_handle *h = NULL;
 	int err = -ESTALE; /* look again */
 
 	(void)may_wait; /* on workers only */
-	if (view != NULL)
-		err = open_handle(fs, view, fuse_req_ctx(attempt->req)->pid, fi->flags, &h);
+	if (view != NULL && is_for_readers(fs, view, tid, fi->flags))
+		view_put(fs, view);
+	else if (view != NULL)
+		err = open_handle(fs, view, tid, fi->flags, &h);
+	if (err != -ESTALE)
+		gone_over(fs, tid);
 	if (err != 0) {
 		reply_error(attempt->req, err);
 		return 0;
@@ -206,7 +222,7 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 	struct view *view = NULL;
 	int err;
 
-	err = view_add(fs, id, form, &view);
+	err = view_add(fs, id, form, NULL, &view);
 	if (err == 0)
 		h = handle_new(view, ctx->pid);
 	if (err == 0 && h == NULL) {
@@ -481,7 +497,7 @@ int view_open_heir(struct fs *fs, uint64_t id, enum tree_form form, uint64_t *in
 {
 	struct view_handle *h;
 	struct view *view;
-	int err = view_add(fs, id, form, &view);
+	int err = view_add(fs, id, form, NULL, &view);
 
 	if (err != 0)
 		return err;

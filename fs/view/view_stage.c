@@ -24,7 +24,10 @@ static int refuse_file(struct fs *fs, const struct view_handle *h, const char *w
 int view_charge(struct fs *fs, const struct view_handle *h, size_t more)
 {
 	char name[TREE_VIEW_NAME_BYTES];
-	int err = charge_take(fs, CHARGE_VIEW_BYTES, h->uid, more);
+	/* That there is room for a second node was looked at when it was given. */
+	bool anyway = h->view->form == TREE_FORM_SAME;
+	int err = anyway ? charge_take_anyway(fs, CHARGE_VIEW_BYTES, h->uid, more)
+	                 : charge_take(fs, CHARGE_VIEW_BYTES, h->uid, more);
 
 	if (err != -EDQUOT && err != -ENOSPC)
 		return err;

@@ -104,6 +104,72 @@ static void an_open_ends_it(void **state)
 	}
 }
 
+/* ---- a second node ---- */
+
+static void who_finds_another_version_cached_is_told_once(void **state)
+{
+	pid_t tid = getpid();
+
+	assert_false(gone_wants_alias(*state, 5, tid));
+	assert_true(gone_ask_alias(*state, 5, tid));
+	/* Each lookup of the second try; not those of others. */
+	for (int i = 0; i < 2; i++)
+		assert_true(gone_wants_alias(*state, 5, tid));
+	assert_false(gone_wants_alias(*state, 6, tid));
+	assert_false(gone_wants_alias(*state, 5, tid + 1));
+	assert_false(gone_ask_alias(*state, 5, tid));
+	gone_over(*state, tid);
+	assert_false(gone_wants_alias(*state, 5, tid));
+	assert_true(gone_ask_alias(*state, 5, tid));
+}
+
+static void nobody_is_told_twice(void **state)
+{
+	const struct quiver_attr found = { .mtime_ns = 12 };
+	struct quiver_attr attr;
+	pid_t tid = getpid();
+
+	/* Gone, and then an older version is cached of the one made anew. */
+	assert_int_equal(gone_answer(*state, 5, tid, &attr), -ESTALE);
+	assert_false(gone_ask_alias(*state, 5, tid));
+	assert_false(gone_wants_alias(*state, 5, tid));
+	gone_over(*state, tid);
+	/* The other way round. */
+	assert_true(gone_ask_alias(*state, 5, tid));
+	gone_found(*state, 5, tid, &found);
+	assert_int_equal(gone_answer(*state, 5, tid, &attr), 0);
+	assert_int_equal(attr.mtime_ns, 12);
+	/* Its place is its own for that long. */
+	assert_false(gone_ask_alias(*state, 5, tid % 256 + 256));
+}
+
+static void a_writer_by_the_second_node_gets_the_first(void **state)
+{
+	const struct quiver_attr found = { .mtime_ns = 12 };
+	struct quiver_attr attr;
+	pid_t tid = getpid();
+
+	assert_false(gone_takes_back(*state, 5, tid));
+	assert_true(gone_ask_alias(*state, 5, tid));
+	assert_true(gone_takes_back(*state, 5, tid));
+	assert_false(gone_wants_alias(*state, 5, tid));
+	assert_false(gone_takes_back(*state, 5, tid));
+	gone_found(*state, 5, tid, &found);
+	assert_int_equal(gone_answer(*state, 5, tid, &attr), 0);
+}
+
+static void who_does_not_look_again_is_not_told(void **state)
+{
+	FILE *stat = fopen("/proc/2/stat", "r");
+	char text[64] = "";
+
+	assert_false(gone_ask_alias(*state, 5, 0)); /* of another pid namespace */
+	if (stat != NULL && fgets(text, sizeof(text), stat) != NULL && strstr(text, "(kthreadd)"))
+		assert_false(gone_ask_alias(*state, 5, 2));
+	if (stat != NULL)
+		assert_int_equal(fclose(stat), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +183,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(threads_and_vectors_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_lookup_ends_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_open_ends_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_finds_another_version_cached_is_told_once,
+		                                setup, teardown),
+		cmocka_unit_test_setup_teardown(nobody_is_told_twice, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_writer_by_the_second_node_gets_the_first, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(who_does_not_look_again_is_not_told, setup,
+		                                teardown),
 	};
 
 	return cmocka_run_group_tests_name("gone", tests, NULL, NULL);

@@ -374,7 +374,7 @@ static void a_staged_time_is_that_of_the_commit(void **state)
 
 static enum node_caching reader(struct staged *s, uint64_t id, struct handle **h)
 {
-	enum node_caching caching = NODE_UNCACHED;
+	enum node_caching caching = NODE_BESIDE_CACHE;
 
 	assert_int_equal(node_open_reader(&s->fs, id, 1, 0, h, &caching), 0);
 	return caching;
@@ -399,10 +399,10 @@ static void cached_handles_hold_one_version(void **state)
 	struct version *version = NULL;
 
 	assert_int_equal(put(s, w, s->a, N, 0), 0);
-	assert_int_not_equal(reader(s, 7, &old), NODE_UNCACHED);
-	assert_int_not_equal(reader(s, 7, &same), NODE_UNCACHED);
+	assert_int_not_equal(reader(s, 7, &old), NODE_BESIDE_CACHE);
+	assert_int_not_equal(reader(s, 7, &same), NODE_BESIDE_CACHE);
 	assert_int_equal(put(s, w, s->b, N, 0), 0);
-	assert_int_equal(reader(s, 7, &newer), NODE_UNCACHED);
+	assert_int_equal(reader(s, 7, &newer), NODE_BESIDE_CACHE);
 
 	/* Each reads its own; what fills the page cache is the old one for all. */
 	assert_int_equal(handle_version(&s->fs, newer, 0, &version), 0);
@@ -413,10 +413,10 @@ static void cached_handles_hold_one_version(void **state)
 	/* `newer` fills the cache as well now, so the old version stays cached. */
 	node_close(&s->fs, old);
 	node_close(&s->fs, same);
-	assert_int_equal(reader(s, 7, &old), NODE_UNCACHED);
+	assert_int_equal(reader(s, 7, &old), NODE_BESIDE_CACHE);
 	node_close(&s->fs, old);
 	node_close(&s->fs, newer);
-	assert_int_not_equal(reader(s, 7, &newer), NODE_UNCACHED);
+	assert_int_not_equal(reader(s, 7, &newer), NODE_BESIDE_CACHE);
 	node_close(&s->fs, newer);
 	node_close(&s->fs, w);
 }
@@ -480,7 +480,7 @@ static void pages_of_an_older_version_are_not_kept_for_the_newer(void **state)
 	assert_int_equal(put(s, w, s->a, N, 0), 0);
 	assert_int_equal(reader(s, 7, &oldest), NODE_DROPS_CACHE);
 	assert_int_equal(put(s, w, s->b, N, 0), 0);
-	assert_int_equal(reader(s, 7, &older), NODE_UNCACHED);
+	assert_int_equal(reader(s, 7, &older), NODE_BESIDE_CACHE);
 	node_close(&s->fs, oldest);
 	assert_int_equal(put(s, w, s->a, N, 0), 0);
 	assert_int_equal(reader(s, 7, &h), NODE_DROPS_CACHE);

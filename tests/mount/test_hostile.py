@@ -576,6 +576,15 @@ def test_what_is_in_files_has_no_say_on_a_terminal(tmp):
     says_tamely("import", store, tmp / "header.csv", "--ids", tmp / "cell.txt")
 
 
+def test_words_have_no_say_on_a_terminal():
+    """A shell puts the names of files there."""
+    word = os.fsdecode(NASTY)
+    for words in (["status", "a", word], ["status", "-" + word], ["--" + word], [word],
+                  ["import", "--" + word + "=1"], ["import", "s", "--format", word],
+                  ["create", "s", "--dim", word], ["create", "s", "--dim", "2", "--dtype", word]):
+        says_tamely(*words, status=2)
+
+
 def test_a_label_has_no_say_on_a_terminal(tmp):
     store = tmp / "store"
     done = run(QUIVERFS, "create", store, "--dim", 2, "--label", "turned \u202e round")

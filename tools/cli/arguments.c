@@ -5,9 +5,49 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/codec/printable.h"
+#include "tools/cli/say.h"
+
+/* Longest message; a longer one is cut. */
+#define MESSAGE_BYTES_MAX 4608
 
 /* Beyond all letters: the keys of options that have none. */
 #define KEY_FIRST 256
+
+void arguments_error(const struct argp_state *state, const char *format, ...)
+{
+	char message[MESSAGE_BYTES_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	printable_clean(message);
+	argp_error(state, "%s", message);
+}
+
+bool arguments_are_printable(int argc, char **argv)
+{
+	char name[MESSAGE_BYTES_MAX], shown[MESSAGE_BYTES_MAX];
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (argv[i][0] != '-')
+			continue;
+		/* With a value, which nobody shows but us. */
+		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[i], "="), argv[i]);
+		(void)snprintf(shown, sizeof(shown), "%s", name);
+		printable_clean(shown);
+		if (strcmp(name, shown) != 0) {
+			say_error(shown, "no option has such a name; of a file, put ./ before it");
+			return false;
+		}
+	}
+	return true;
+}
 
 static int key_of(const struct argument_option *option, size_t index)
 {
@@ -63,10 +103,10 @@ static void take_words(const struct arguments *arguments, struct argp_state *sta
 		*arguments->rest = words + taken;
 		*arguments->rest_count = count - taken;
 	} else if (taken < count) {
-		argp_error(state, "unexpected '%s'", words[taken]);
+		arguments_error(state, "unexpected '%s'", words[taken]);
 	}
 	if (count < arguments->least)
-		argp_error(state, "%s", arguments->missing);
+		arguments_error(state, "%s", arguments->missing);
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)

@@ -24,7 +24,7 @@ struct argument_option {
 	bool may_lack_value; /* it may be left out */
 	bool *sets, *clears; /* a flag */
 	const char **keeps; /* the value as it is */
-	/* Reads the value (NULL where it was left out) into `to`. argp_error where it is wrong,
+	/* Reads the value (NULL where it was left out) into `to`. arguments_error where it is wrong,
 	 * or an errno, which ends the reading. */
 	error_t (*take)(void *to, char *value, const struct argp_state *state);
 	void *to;
@@ -41,11 +41,21 @@ struct arguments {
 	size_t *rest_count;
 	size_t least; /* words that must be there */
 	const char *missing; /* what is said where they are not */
-	/* Whether all fits together; argp_error where not. NULL: nothing to look at. */
+	/* Whether all fits together; arguments_error where not. NULL: nothing to look at. */
 	void (*check)(void *to, const struct argp_state *state);
 	void *to;
 	int status_usage; /* exit status where the arguments are wrong; 0: that of quiverfs */
 };
+
+/* As argp_error(3): what is wrong with the arguments, and the end of the process. A word that is shown
+ * may come from a list of files, so from somebody else: of it a terminal sees what printable.h
+ * leaves. */
+void arguments_error(const struct argp_state *state, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Whether getopt may show what looks like an option: names of options are printable. Says which is
+ * not. To be asked before any arguments are read. */
+bool arguments_are_printable(int argc, char **argv);
 
 /*
  * Read the arguments. Where they are wrong, or ask for help, this says so and ends the

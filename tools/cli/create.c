@@ -27,8 +27,8 @@ static error_t take_dim(void *to, char *text, const struct argp_state *state)
 	number = strtoul(text, &end, 10);
 	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || number < 1 ||
 	    number > QUIVER_DIM_MAX)
-		argp_error(state, "--dim: expected a number from 1 to %u, got '%s'", QUIVER_DIM_MAX,
-		           text);
+		arguments_error(state, "--dim: expected a number from 1 to %u, got '%s'",
+		                QUIVER_DIM_MAX, text);
 	*dim = (uint32_t)number;
 	return 0;
 }
@@ -36,15 +36,16 @@ static error_t take_dim(void *to, char *text, const struct argp_state *state)
 static error_t take_dtype(void *to, char *text, const struct argp_state *state)
 {
 	if (quiver_dtype_parse(text, to) < 0)
-		argp_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
-		           text);
+		arguments_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
+		                text);
 	return 0;
 }
 
 static error_t take_metric(void *to, char *text, const struct argp_state *state)
 {
 	if (quiver_metric_parse(text, to) < 0)
-		argp_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'", text);
+		arguments_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'",
+		                text);
 	return 0;
 }
 
@@ -54,8 +55,8 @@ static error_t take_label(void *to, char *text, const struct argp_state *state)
 	size_t length = strlen(text);
 
 	if (length > QUIVER_LABEL_BYTES_MAX)
-		argp_error(state, "--label: expected at most %u bytes, got %zu",
-		           QUIVER_LABEL_BYTES_MAX, length);
+		arguments_error(state, "--label: expected at most %u bytes, got %zu",
+		                QUIVER_LABEL_BYTES_MAX, length);
 	memcpy(to, text, length + 1);
 	return 0;
 }
@@ -66,16 +67,17 @@ static void check_arguments(void *to, const struct argp_state *state)
 	enum quiver_dtype dtype = arguments->geometry.dtype;
 
 	if (arguments->geometry.dim == 0)
-		argp_error(state, "--dim is missing: the number of elements of a vector");
+		arguments_error(state, "--dim is missing: the number of elements of a vector");
 	else if (quiver_vector_bytes(arguments->geometry.dim, dtype) == 0)
-		argp_error(state,
-		           "--dim: of b1 it counts bits, eight in a byte; expected a multiple of "
-		           "8, got %u",
-		           arguments->geometry.dim);
+		arguments_error(
+			state,
+			"--dim: of b1 it counts bits, eight in a byte; expected a multiple of "
+			"8, got %u",
+			arguments->geometry.dim);
 	if (arguments->description.metric == QUIVER_HAMMING && dtype != QUIVER_B1 &&
 	    dtype != QUIVER_U1)
-		argp_error(state, "--metric: hamming is for stores of b1 or u1, not %s",
-		           quiver_dtype_name(dtype));
+		arguments_error(state, "--metric: hamming is for stores of b1 or u1, not %s",
+		                quiver_dtype_name(dtype));
 }
 
 /* Read the arguments. A negative errno. */

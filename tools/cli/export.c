@@ -451,17 +451,19 @@ static void check_arguments(void *to, const struct argp_state *state)
 	struct export_arguments *arguments = to;
 
 	if (arguments->ids != NULL && strcmp(arguments->ids, arguments->file) == 0)
-		argp_error(state, "the vectors and their IDs need two files");
+		arguments_error(state, "the vectors and their IDs need two files");
 	if (arguments->format == NULL)
 		arguments->format = format_by_suffix(arguments->file);
 	if (arguments->format == NULL)
-		argp_error(state,
-		           "the name of '%s' does not tell its format; --format does, one of: %s",
-		           arguments->file, FORMAT_NAMES);
+		arguments_error(
+			state,
+			"the name of '%s' does not tell its format; --format does, one of: %s",
+			arguments->file, FORMAT_NAMES);
 	else if (arguments->words != NULL && !arguments->format->reads_words)
-		argp_error(state, "--words: the format %s has no words", arguments->format->name);
+		arguments_error(state, "--words: the format %s has no words",
+		                arguments->format->name);
 	if (arguments->words == NULL && arguments->start_given)
-		argp_error(state, "--start-id goes with --words");
+		arguments_error(state, "--start-id goes with --words");
 }
 
 static error_t take_format(void *to, char *text, const struct argp_state *state)
@@ -470,22 +472,22 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 
 	*format = format_by_name(text);
 	if (*format == NULL)
-		argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+		arguments_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
 	return 0;
 }
 
 static error_t take_start_id(void *to, char *text, const struct argp_state *state)
 {
 	if (!id_parse(text, to))
-		argp_error(state, "--start-id: '%s' is no ID", text);
+		arguments_error(state, "--start-id: '%s' is no ID", text);
 	return 0;
 }
 
 static error_t take_dtype(void *to, char *text, const struct argp_state *state)
 {
 	if (element_parse(text, to) < 0 || *(enum element *)to >= ELEMENT_STORE_COUNT)
-		argp_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
-		           text);
+		arguments_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
+		                text);
 	return 0;
 }
 

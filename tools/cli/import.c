@@ -422,7 +422,7 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 	const char **format = to;
 
 	if (format_by_name(text) == NULL)
-		argp_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+		arguments_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
 	*format = text;
 	return 0;
 }
@@ -430,15 +430,16 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 static error_t take_mode(void *to, char *text, const struct argp_state *state)
 {
 	if (existing_parse(text, to) < 0)
-		argp_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail", text);
+		arguments_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail",
+		                text);
 	return 0;
 }
 
 static error_t take_start_id(void *to, char *text, const struct argp_state *state)
 {
 	if (!id_parse(text, to))
-		argp_error(state, "--start-id: '%s' is no ID (0 to %" PRIu64 ")", text,
-		           QUIVER_ID_MAX);
+		arguments_error(state, "--start-id: '%s' is no ID (0 to %" PRIu64 ")", text,
+		                QUIVER_ID_MAX);
 	return 0;
 }
 
@@ -447,7 +448,7 @@ static void check_arguments(void *to, const struct argp_state *state)
 	const struct import_arguments *arguments = to;
 
 	if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
-		argp_error(state, "--ids and --start-id exclude each other");
+		arguments_error(state, "--ids and --start-id exclude each other");
 }
 
 static const char import_help[] =

@@ -6,6 +6,7 @@
  * subcommand.
  */
 #include "engine/quiver.h"
+#include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/say.h"
 
@@ -63,12 +64,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (find_command(commands, sizeof(commands) / sizeof(commands[0]), text) == NULL)
-			argp_error(state, "there is no command '%s'", text);
+			arguments_error(state, "there is no command '%s'", text);
 		*first = state->next - 1;
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "a command is missing");
+		arguments_error(state, "a command is missing");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -142,6 +143,8 @@ int main(int argc, char **argv)
 	(void)signal(SIGXFSZ, SIG_IGN); /* fails for wrong numbers only */
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
+	if (!arguments_are_printable(argc, argv))
+		return STATUS_USAGE;
 	name = strrchr(argv[0], '/') != NULL ? strrchr(argv[0], '/') + 1 : argv[0];
 	command = find_command(called_names, sizeof(called_names) / sizeof(called_names[0]), name);
 	/* mount.fuse(8) runs the program that a type fuse.PROGRAM names with what is to be mounted

@@ -47,14 +47,14 @@ static void take_words(void *to, const struct argp_state *state)
 			return;
 		}
 	}
-	argp_error(state, "unexpected '%s'", words[1]);
+	arguments_error(state, "unexpected '%s'", words[1]);
 }
 
 static error_t take_watch(void *to, char *text, const struct argp_state *state)
 {
 	if (text != NULL && !take_seconds(to, text))
-		argp_error(state, "--watch takes %.1f to %.0f seconds, not '%s'", WATCH_SECONDS_MIN,
-		           WATCH_SECONDS_MAX, text);
+		arguments_error(state, "--watch takes %.1f to %.0f seconds, not '%s'",
+		                WATCH_SECONDS_MIN, WATCH_SECONDS_MAX, text);
 	return 0;
 }
 

@@ -259,3 +259,13 @@ void change_renamed(struct fs *fs, uint64_t from, uint64_t to, uint64_t lsn)
 	atomic_fetch_add(&fs->nodes->changed, 1);
 	visit_all(fs->nodes, from, set_id, &move);
 }
+
+void change_touch_orphan(struct handle *h)
+{
+	int64_t now_ns = clock_now_ns();
+
+	for (struct handle *p = h->node->handles; p != NULL; p = p->next) {
+		if (p->orphan && p->orphan_lsn == h->orphan_lsn)
+			p->stage.attr.mtime_ns = p->stage.attr.ctime_ns = now_ns;
+	}
+}

@@ -34,4 +34,8 @@ void change_replaced(struct fs *fs, uint64_t id, uint64_t lsn, struct version *l
 /* And of one that has another ID. */
 void change_renamed(struct fs *fs, uint64_t from, uint64_t to, uint64_t lsn);
 
+/* What is gone was written to by `h` now: so it shows to all that have it open. The caller holds the
+ * lock. */
+void change_touch_orphan(struct handle *h);
+
 #endif

@@ -70,6 +70,7 @@ struct handle {
 	_Atomic pid_t user_tid; /* the thread that wrote through it last; 0 likewise */
 	uint64_t opened_lsn; /* of the version that it opened; 0: it made the vector */
 	int64_t opened_ns; /* a writer's: when */
+	bool elsewhere; /* shard lock; its requests come by another node: of a view, or of a scratch file */
 	bool writable;
 	bool durable; /* O_SYNC or O_DSYNC: commits are on stable storage */
 	bool exclusive; /* shard lock; O_EXCL: its first commit must be the first */

@@ -379,11 +379,12 @@ bool node_is_written(struct fs *fs, uint64_t id)
 static bool is_own(const struct handle *h, const struct node_user *user)
 {
 	return h == user->handle ||
-	       (user->tid != 0 && (h->tid == user->tid || atomic_load(&h->user_tid) == user->tid));
+	       (h->elsewhere == user->elsewhere && user->tid != 0 &&
+	        (h->tid == user->tid || atomic_load(&h->user_tid) == user->tid));
 }
 
 /* The handle that a request is taken to mean: the user's own, else the newest writable, else the
- * newest. */
+ * newest. NULL. */
 static struct handle *pick(const struct node *node, const struct node_user *user)
 {
 	struct handle *newest = NULL;
@@ -391,14 +392,14 @@ static struct handle *pick(const struct node *node, const struct node_user *user
 	if (user->handle != NULL && user->handle->node == node)
 		return user->handle;
 	for (struct handle *h = node->handles; h != NULL; h = h->next) {
-		if (!h->writable)
+		if (h->elsewhere != user->elsewhere)
 			continue;
-		if (is_own(h, user))
+		if (h->writable && is_own(h, user))
 			return h;
-		if (newest == NULL)
+		if (newest == NULL || (h->writable && !newest->writable))
 			newest = h;
 	}
-	return newest != NULL ? newest : node->handles;
+	return newest;
 }
 
 bool node_is_alone(const struct handle *h)
@@ -425,11 +426,11 @@ bool node_view(struct fs *fs, uint64_t id, const struct node_user *user, struct 
 
 	pthread_mutex_lock(&shard->lock.mutex);
 	node = nodes_find(shard, id);
-	if (node == NULL) {
+	h = node != NULL ? pick(node, user) : NULL;
+	if (h == NULL) {
 		pthread_mutex_unlock(&shard->lock.mutex);
 		return false;
 	}
-	h = pick(node, user);
 	view->attr = h->stage.attr;
 	view->size = node_size(fs, h);
 	view->own = is_own(h, user);

@@ -59,6 +59,7 @@ bool node_is_written(struct fs *fs, uint64_t id);
 struct node_user {
 	pid_t tid; /* 0: of another pid namespace, so it is nobody known */
 	struct handle *handle; /* or NULL */
+	bool elsewhere; /* not by the vector's node: of handles, he means such */
 };
 
 /* What an open vector looks like to fstat that is not there by name, or differs. */

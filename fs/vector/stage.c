@@ -14,6 +14,7 @@
 #include "fs/base/clock.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
+#include "fs/vector/change.h"
 
 static int charge_buffer(struct fs *fs, uid_t uid, uint64_t id)
 {
@@ -213,10 +214,12 @@ static void stage_changed(struct stage *stage)
 }
 
 /* The same, and it is not committed at once: a file that is not there yet shows when. */
-static void stage_kept(struct stage *stage)
+static void stage_kept(struct handle *h)
 {
-	stage_changed(stage);
-	stage->attr.ctime_ns = clock_now_ns();
+	stage_changed(&h->stage);
+	h->stage.attr.ctime_ns = clock_now_ns();
+	if (h->orphan)
+		change_touch_orphan(h);
 }
 
 static int past_end(struct fs *fs, uint64_t id, uint64_t offset, uint64_t size)
@@ -261,7 +264,7 @@ int stage_write(struct fs *fs, struct handle *h, const void *data, size_t size, 
 		stage->size = (uint32_t)(offset + size);
 	if (offset <= stage->filled && offset + size > stage->filled)
 		stage->filled = (uint32_t)(offset + size);
-	stage_kept(stage);
+	stage_kept(h);
 	if (durable && stage->filled == limit && !h->orphan)
 		return commit_bytes(fs, h, stage->data, true, may_wait);
 
@@ -301,7 +304,7 @@ int stage_truncate(struct fs *fs, struct handle *h, uint64_t size, bool *same, b
 	if (size < stage->filled || stage->filled == stage->size)
 		stage->filled = (uint32_t)size;
 	stage->size = (uint32_t)size;
-	stage_kept(stage);
+	stage_kept(h);
 
 out:
 	handle_unlock(h);
@@ -349,7 +352,7 @@ int stage_allocate(struct fs *fs, struct handle *h, int mode, uint64_t offset, u
 		zero_range(stage, offset, length);
 	if (longer)
 		stage->size = (uint32_t)(offset + length);
-	stage_kept(stage);
+	stage_kept(h);
 
 out:
 	handle_unlock(h);
@@ -404,6 +407,7 @@ void stage_keep(struct handle *h)
 {
 	handle_lock(h);
 	h->touched = true;
+	h->elsewhere = true;
 	handle_unlock(h);
 }
 
@@ -412,7 +416,7 @@ void stage_touch(struct handle *h)
 	handle_lock(h);
 	h->touched = true;
 	h->stage.active = true;
-	stage_kept(&h->stage);
+	stage_kept(h);
 	handle_unlock(h);
 }
 

@@ -43,8 +43,8 @@ int stage_allocate(struct fs *fs, struct handle *h, int mode, uint64_t offset, u
  * unless this is a FLUSH), errors of quiver_put. 0 where nothing is staged. */
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait);
 
-/* For who keeps the bytes himself (view_stage.c): from now on no request is taken to mean
- * the handle that means the vector's own file. */
+/* For who has the handle by another node than the vector's: from now on no request is taken to mean
+ * it that means the vector's own file. */
 void stage_keep(struct handle *h);
 /* There is something to commit; what was said about it before, and its times, are past. */
 void stage_touch(struct handle *h);

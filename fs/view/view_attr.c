@@ -32,6 +32,7 @@ static struct node_user vector_user(const struct view_user *user)
 	return (struct node_user){
 		.tid = user->tid,
 		.handle = user->handle != NULL ? user->handle->vector : NULL,
+		.elsewhere = true,
 	};
 }
 

@@ -220,10 +220,8 @@ int model_write(struct model *model, struct model_handle *h, const uint8_t *byte
 {
 	int rc;
 
-	if (h->kind == MODEL_OF_SCRATCH && h->file->heir != NULL) {
-		heir_of(h)->tid = h->tid;
+	if (h->kind == MODEL_OF_SCRATCH && h->file->heir != NULL)
 		return model_write(model, heir_of(h), bytes, size, offset);
-	}
 	if (h->kind == MODEL_OF_SCRATCH)
 		return model_scratch_write(h->file, bytes, size,
 		                           h->append ? h->file->size : offset);
@@ -368,13 +366,13 @@ void model_release(struct model *model, struct model_handle *h)
 
 /* ---- by path ---- */
 
-/* The handle that a request without one is taken to mean. */
+/* The handle that a request without one is taken to mean; no heir, which has another node. */
 static struct model_handle *pick(struct model *model, unsigned node, pid_t tid)
 {
 	struct model_handle *best = NULL;
 	int best_rank = -1;
 
-	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
+	for (unsigned i = 0; i < MODEL_HANDLES; i++) {
 		struct model_handle *h = &model->handles[i];
 		int rank = h->kind == MODEL_WRITER ? (h->tid == tid ? 2 : 1) : 0;
 

@@ -53,7 +53,7 @@ struct model_handle {
 	unsigned age; /* the newest has the highest */
 	unsigned node; /* ID that was opened */
 	unsigned id; /* that it commits to: follows a rename */
-	pid_t tid; /* of an heir: that has written last */
+	pid_t tid; /* of an heir 0 */
 	bool readable, durable, append;
 	bool exclusive, created, orphan, touched;
 	bool fills_cache;

@@ -161,7 +161,7 @@ static unsigned handles_of(unsigned id, const struct model_handle **last)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < MODEL_ALL_HANDLES; i++) {
+	for (unsigned i = 0; i < MODEL_HANDLES; i++) {
 		const struct model_handle *h = &play.model.handles[i];
 
 		if (h->used && h->kind != MODEL_OF_SCRATCH && h->node == id) {

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -170,6 +171,22 @@ static uint64_t grow_target(const struct space *space, uint64_t rows, uint64_t n
 	return rows < space->catalog->columns.rows_max ? rows : space->catalog->columns.rows_max;
 }
 
+/* That there may be room on the disk all the same: this is about the process. Grow lock held. */
+static void tell_no_addresses(struct space *space)
+{
+	const struct columns *columns = &space->catalog->columns;
+
+	if (space->told_no_addresses)
+		return;
+	space->told_no_addresses = true;
+	report_add(&space->catalog->health->report,
+	           "vectors.npy: %" PRIu64
+	           " rows are all that this process has addresses for, which are reserved when "
+	           "the store is opened; where a limit is the reason (ulimit -v, LimitAS=), raise "
+	           "it and open the store again",
+	           columns->rows_max);
+}
+
 int space_grow(struct space *space, uint64_t count, bool exactly)
 {
 	uint64_t began = clock_monotonic_ns();
@@ -184,6 +201,7 @@ int space_grow(struct space *space, uint64_t count, bool exactly)
 	if (need <= counts.rows)
 		goto out;
 	if (need > space->catalog->columns.rows_max) {
+		tell_no_addresses(space);
 		r = -ENOSPC;
 		goto out;
 	}

@@ -29,6 +29,7 @@ struct space {
 	_Atomic uint64_t *punched;
 	uint64_t chunk_words; /* of each; fixed at open */
 	struct prefetch prefetch;
+	bool told_no_addresses; /* grow lock; once is enough */
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */

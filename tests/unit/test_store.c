@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "engine/base/sizes.h"
+#include "engine/store/store.h"
 #include "store_test.h"
 #include "tests/common/listed.h"
 
@@ -858,11 +859,36 @@ static void test_a_mended_vector_is_listed_again(void **state)
 	close_store(store);
 }
 
+static void test_what_has_no_addresses_is_refused_and_says_so(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	char *text;
+	size_t length;
+	uint64_t id = 0;
+	int r;
+
+	assert_int_equal(put_version(store, id++, 1, 0), 0);
+	/* As under a limit of this process. */
+	store->catalog.columns.rows_max = atomic_load(&store->catalog.columns.rows);
+	while ((r = put_version(store, id, 1, 0)) == 0)
+		id++;
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(put_version(store, id, 1, 0), -ENOSPC);
+	assert_int_equal(quiver_errors(store, &text, &length), 0);
+	assert_non_null(strstr(text, "addresses"));
+	assert_null(strstr(strstr(text, "addresses") + 1, "addresses"));
+	free(text);
+	assert_int_equal(quiver_remove(store, 0, 0, NULL), 0);
+	assert_int_equal(put_version(store, id, 1, 0), 0);
+	close_store(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		TEST(test_what_has_no_addresses_is_refused_and_says_so),
 		TEST(test_failure_14_a_second_open_is_refused_and_names_the_process),
 		TEST(test_what_is_not_a_store_is_refused_with_a_reason),
 		TEST(test_failure_13_files_of_another_store_are_refused),

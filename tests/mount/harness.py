@@ -22,6 +22,8 @@ PATIENCE_SECONDS = 240 if LONG else 120
 # For the end of a daemon whose mount could not be taken down: it will hardly come.
 PATIENCE_MOUNTED_SECONDS = 20
 ITEM_BYTES = {"f4": 4, "f2": 2, "f8": 8, "i1": 1, "u1": 1, "bf2": 2, "b1": 1 / 8}
+# A vector to another ID: see fs->can_rename.
+KERNEL_CAN_RENAME = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 16)
 SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
 

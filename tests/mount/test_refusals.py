@@ -11,6 +11,7 @@ import stat
 
 import pytest
 
+import harness
 from files import (PR_SET_CHILD_SUBREAPER, attributes, libc, opened, refused, rename2,
                    write_all)
 from harness import run, shell, until
@@ -206,6 +207,18 @@ def test_a_name_longer_than_any(mnt, old):
     with refused(errno.ENAMETOOLONG):
         os.open(mnt.path("." + "a" * 255), CREATE)
     mnt.forget_errors()
+
+
+@pytest.mark.skipif(harness.KERNEL_CAN_RENAME, reason="this kernel renames vectors")
+def test_a_kernel_that_cannot_rename_vectors(mnt, rng):
+    data = rng.randbytes(mnt.size)
+    mnt.put(42, data)
+    with refused(errno.EXDEV):
+        os.rename(mnt.path(42), mnt.path(43))
+    mnt.expect_error("vector 42: not renamed to 43, Linux can from 6.16 on")
+    assert mnt.ids() == {42} and mnt.get(42) == data
+    run("mv", mnt.path(42), mnt.path(43))
+    assert mnt.ids() == {43} and mnt.get(43) == data
 
 
 @pytest.mark.local("columns")

@@ -121,14 +121,18 @@ static void touch_dir(struct fs *fs)
 	atomic_store(&fs->scratch_ctime_ns, now_ns);
 }
 
+uint32_t scratch_least_limit(const struct fs *fs)
+{
+	uint32_t bytes = fs->geometry.vector_bytes;
+
+	return bytes > SCRATCH_FILE_BYTES_MIN ? bytes : SCRATCH_FILE_BYTES_MIN;
+}
+
 /* The temporary file of a view, as ".42.txt.Xy12Zw" of rsync is, may be as long as that. */
 static uint32_t limit_of(const struct fs *fs, const char *name)
 {
-	uint32_t limit = fs->geometry.vector_bytes;
+	uint32_t limit = scratch_least_limit(fs);
 	bool any = scratch_is_anonymous(name);
-
-	if (limit < SCRATCH_FILE_BYTES_MIN)
-		limit = SCRATCH_FILE_BYTES_MIN;
 
 	for (enum tree_form form = TREE_FORM_NPY; form <= TREE_FORM_TXT; form++) {
 		size_t most = view_bytes_max(&fs->geometry, form);

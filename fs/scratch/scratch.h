@@ -19,6 +19,9 @@
 /* As on other filesystems. */
 #define SCRATCH_NAME_MAX 255u
 
+/* How long any scratch file may be. Any thread. */
+uint32_t scratch_least_limit(const struct fs *fs);
+
 int scratch_new(struct scratch **scratch);
 void scratch_free(struct fs *fs, struct scratch *scratch);
 

@@ -149,7 +149,7 @@ static int refuse_change(struct fs *fs, uid_t uid, int err)
 		return refuse(fs, err,
 		              "scratch file: more than %" PRIu32
 		              " bytes, or for a .npy or .txt more than any needs",
-		              fs->geometry.vector_bytes);
+		              scratch_least_limit(fs));
 	if (err == -EDQUOT || err == -ENOSPC)
 		return charge_refuse(fs, "scratch file", CHARGE_SCRATCH_BYTES, uid, 1, err);
 	return err;

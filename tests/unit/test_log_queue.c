@@ -81,7 +81,8 @@ static void what_does_not_fit_is_counted_and_told_where_it_is_missing(void **sta
 	assert_int_equal(log_queue_dropped(queue), 7);
 	assert_false(log_queue_wait(queue, 1));
 	take(queue, "line", 0);
-	add(queue, false, "late", 0); /* a line and the word of those that are missing: no room yet */
+	add(queue, false, "late",
+	    0); /* a line and the word of those that are missing: no room yet */
 	assert_int_equal(log_queue_dropped(queue), 8);
 	take(queue, "line", 1);
 	add(queue, false, "late", 1);

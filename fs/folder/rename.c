@@ -54,6 +54,7 @@ static struct scratch_heir open_heir(struct fs *fs, const void *arg)
 static int put_scratch(const struct rename_op *op, const void *data,
                        const struct scratch_bytes *bytes, bool may_wait)
 {
+	struct scratch_heir unused = { .ops = NULL };
 	struct version *last = NULL;
 	struct fs *fs = op->attempt.fs;
 	uint64_t lsn;
@@ -68,8 +69,9 @@ static int put_scratch(const struct rename_op *op, const void *data,
 	if (err == 0)
 		change_replaced(fs, op->to, lsn, last);
 	if (err == 0)
-		scratch_become(fs, bytes->ino, open_heir, op);
+		unused = scratch_become(fs, bytes->ino, open_heir, op);
 	change_end(fs);
+	scratch_close_heir(fs, unused);
 	version_drop(fs, last);
 	return err;
 }

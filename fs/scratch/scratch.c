@@ -455,7 +455,8 @@ void scratch_stay(struct fs *fs, uint64_t ino)
 	scratch_unlock(fs);
 }
 
-void scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open, const void *arg)
+struct scratch_heir scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open,
+                                   const void *arg)
 {
 	struct scratch_heir heir = { .ops = NULL };
 	struct scratch_file *file;
@@ -477,6 +478,11 @@ void scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open, const vo
 	file->opens++;
 	heir = scratch_closed(fs, file);
 	scratch_unlock(fs);
+	return heir;
+}
+
+void scratch_close_heir(struct fs *fs, struct scratch_heir heir)
+{
 	if (heir.ops != NULL)
 		heir.ops->close_open(fs, heir.fh);
 }

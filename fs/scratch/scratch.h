@@ -58,7 +58,6 @@ struct scratch_bytes {
  * many). */
 int scratch_begin(struct fs *fs, const char *name, uint32_t wanted, struct scratch_bytes *bytes);
 void scratch_stay(struct fs *fs, uint64_t ino);
-/* `open` makes the heir, or fails: then all that comes by the descriptors does. */
 struct node_ops;
 struct scratch_heir {
 	const struct node_ops *ops; /* NULL: there is none */
@@ -67,7 +66,13 @@ struct scratch_heir {
 	int err; /* what it could not be opened for */
 };
 typedef struct scratch_heir scratch_open_fn(struct fs *fs, const void *arg);
-void scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open, const void *arg);
+/* `open` makes the heir, or fails: then all that comes by the descriptors does. The one returned is
+ * for scratch_close_heir: the last descriptor was closed meanwhile. */
+struct scratch_heir scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open,
+                                   const void *arg);
+/* Close an heir that nobody has open, if it is one. Waits for a change of what it is (change.h), so
+ * never between change_begin and change_end, nor with a lock held. */
+void scratch_close_heir(struct fs *fs, struct scratch_heir heir);
 
 /* The nodes there are now, in order of creation, in *nodes (to be freed). -ENOMEM. */
 int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count);

@@ -26,13 +26,6 @@ struct scratch_op {
 	struct attr_change change;
 };
 
-/* Give back what scratch_closed has left. Waits. */
-static void close_heir(struct fs *fs, struct scratch_heir heir)
-{
-	if (heir.ops != NULL)
-		heir.ops->close_open(fs, heir.fh);
-}
-
 /* A request on a descriptor goes to the heir: its fi. */
 static struct fuse_file_info inherit(const struct scratch_heir *heir,
                                      const struct fuse_file_info *fi)
@@ -104,7 +97,7 @@ static int heir_attr_answer(struct attempt *attempt, bool may_wait)
 		scratch_lock(fs);
 		heir = scratch_closed(fs, file);
 		scratch_unlock(fs);
-		close_heir(fs, heir);
+		scratch_close_heir(fs, heir);
 	}
 	reply_attr(attempt->req, err == -ENOENT ? -ESTALE : err, &st, 0);
 	return 0;
@@ -254,7 +247,7 @@ static void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	}
 	open_how(fi);
 	if (fuse_reply_open(req, fi) != 0)
-		close_heir(fs, scratch_close(fs, ino));
+		scratch_close_heir(fs, scratch_close(fs, ino));
 }
 
 void scratch_file_create(fuse_req_t req, const char *name, mode_t mode, struct fuse_file_info *fi)
@@ -272,7 +265,7 @@ void scratch_file_create(fuse_req_t req, const char *name, mode_t mode, struct f
 	}
 	open_how(fi);
 	if (fuse_reply_create(req, &entry, fi) != 0)
-		close_heir(fs, scratch_close(fs, entry.ino));
+		scratch_close_heir(fs, scratch_close(fs, entry.ino));
 }
 
 static void scratch_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

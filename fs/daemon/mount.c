@@ -17,6 +17,7 @@
 #include "fs/base/errors.h"
 #include "fs/base/fs.h"
 #include "fs/base/transport.h"
+#include "fs/daemon/guard.h"
 #include "fs/daemon/limits.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/notify.h"
@@ -141,6 +142,8 @@ static int serve_session(struct server *server)
 		return give_up(server, error.text);
 	/* At once: somebody may move the mount point. */
 	server->connection_err = unmount_connection(server->mount_path, &server->connection);
+	if (server->connection_err == 0)
+		guard_connection(&server->guard, server->connection);
 	err = serve_with_steward(server);
 	mounted = steward_is_mounted(server, point);
 	if (server->connection_err < 0 || (mounted && strcmp(point, server->mount_path) == 0))
@@ -228,6 +231,12 @@ static int serve(struct server *server)
 		return give_up(server, "signals cannot be set up");
 	if (privileges_drop() < 0)
 		return give_up(server, "the daemon's privileges cannot be given up");
+	err = guard_start(&server->guard);
+	if (err != 0) {
+		snprintf(error.text, sizeof(error.text), "a process cannot be started: %s",
+		         quiver_strerror(err));
+		return give_up(server, error.text);
+	}
 	err = log_start(&server->fs.log);
 	if (err != 0) {
 		snprintf(error.text, sizeof(error.text), "the log cannot be set up: %s",
@@ -298,6 +307,7 @@ static int fork_and_serve(struct server *server)
 	}
 	probe_close(&prober);
 	status = serve(server);
+	guard_end(&server->guard);
 	log_stop();
 	probe_close(&server->pipe);
 	if (!server->foreground)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "fs/base/fs.h"
+#include "fs/daemon/guard.h"
 #include "fs/daemon/options.h"
 #include "fs/daemon/probe.h"
 
@@ -34,6 +35,7 @@ struct server {
 	char moved_to[PATH_MAX]; /* where the mount is now; "": where it was mounted */
 	int connection_err; /* 0: connection is known */
 	uint32_t connection; /* what the kernel calls this filesystem */
+	struct guard guard; /* the main thread's */
 };
 
 /* The thread's function; `arg` is the struct server. The filesystem is mounted and

@@ -14,10 +14,12 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define FUSERMOUNT "fusermount3"
+#define CONTROL_MAGIC 0x65735543 /* FUSE_CTL_SUPER_MAGIC of the kernel, which no header has */
 
 extern char **environ;
 
@@ -177,17 +179,58 @@ int unmount_detach(const char *mount_point)
 	return run_fusermount(mount_point, "-uz");
 }
 
+/* The kernel's control filesystem where it is mounted nowhere: one of our own. */
+static int own_control_folder(void)
+{
+	int config = fsopen("fusectl", FSOPEN_CLOEXEC), fd = -1, err = 0;
+
+	if (config < 0)
+		return errno == EPERM || errno == ENOSYS ? -ENOENT : -errno;
+	if (fsconfig(config, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		err = -errno;
+	if (err == 0)
+		fd = fsmount(config, FSMOUNT_CLOEXEC,
+		             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (err == 0 && fd < 0)
+		err = -errno;
+	close(config); /* nothing was written */
+	return err != 0 ? err : fd;
+}
+
+static int control_folder(void)
+{
+	int fd = open("/sys/fs/fuse/connections", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct statfs what;
+
+	if (fd >= 0 && fstatfs(fd, &what) == 0 && what.f_type == CONTROL_MAGIC)
+		return fd;
+	if (fd >= 0)
+		close(fd); /* nothing was written */
+	return own_control_folder();
+}
+
+int unmount_open_abort(uint32_t connection)
+{
+	int folder = control_folder(), fd, err;
+	char path[64];
+
+	if (folder < 0)
+		return folder;
+	snprintf(path, sizeof(path), "%" PRIu32 "/abort", connection);
+	fd = openat(folder, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	err = fd < 0 ? -errno : 0;
+	close(folder); /* nothing was written */
+	return err != 0 ? err : fd;
+}
+
 int unmount_abort(uint32_t connection)
 {
-	char path[64];
-	int fd, err = 0;
+	int fd = unmount_open_abort(connection), err = 0;
 
-	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", connection);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (write(fd, "1", 1) < 0)
 		err = -errno;
-	close(fd);
+	close(fd); /* the write said it */
 	return err;
 }

@@ -30,9 +30,14 @@ int unmount_try(const char *mount_point);
 /* Take the mount point away at once; whoever has files open keeps them. */
 int unmount_detach(const char *mount_point);
 
+/* What aborts the connection when "1" is written to it: a descriptor, which does nothing any more
+ * once the connection is gone, whoever has its number then. -ENOENT where there is no such
+ * connection, or the kernel's control filesystem is not mounted and this process may not mount;
+ * -EACCES not its owner; other errors. */
+int unmount_open_abort(uint32_t connection);
+
 /* Have the kernel end every request, now and later, with an error. It lets go of
- * the filesystem, and the session loop ends. -ENOENT where the kernel's control
- * filesystem is not mounted; other errors. */
+ * the filesystem, and the session loop ends. Errors as above. */
 int unmount_abort(uint32_t connection);
 
 #endif

@@ -5,12 +5,14 @@ import fcntl
 import os
 import pwd
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
 DEVICE = "/dev/fuse"
+CONTROL = "/sys/fs/fuse/connections"
 NOBODY = pwd.getpwnam("nobody").pw_uid
 ordinary_user_words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
@@ -30,6 +32,30 @@ def device_mode(mode):
         finally:
             os.chmod(DEVICE, before)
             fcntl.flock(lock, fcntl.LOCK_UN)  # which a process forked meanwhile would hold on
+
+
+@contextlib.contextmanager
+def control_filesystem():
+    """Have the kernel's control filesystem of FUSE mounted, as systemd does, for as long as
+    anybody of the tests needs it."""
+    path = Path(tempfile.gettempdir()) / "quiverfs-test-fusectl.lock"
+    with open(path, "a+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.ismount(CONTROL):
+            subprocess.run(["mount", "-t", "fusectl", "fusectl", CONTROL], check=True)
+            lock.write("ours")
+            lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(BlockingIOError):  # somebody else needs it still
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.seek(0)
+                if lock.read():
+                    # A guard has it open for a second still (fs/daemon/guard.h).
+                    subprocess.run(["umount", "-l", CONTROL], check=True)
+                    lock.truncate(0)
 
 
 @pytest.fixture

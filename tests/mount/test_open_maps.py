@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness import QUIVERFS, run, shell, until
-from ordinary_user import NOBODY, ordinary_user_words
+from ordinary_user import NOBODY, control_filesystem, ordinary_user_words
 from peer import Peer, context
 
 BOTH_TRANSPORTS = True
@@ -433,3 +433,27 @@ def test_a_signal_ends_the_mount_while_maps_are_open(mounted):
         child.join(60)
         assert child.exitcode is not None
     mnt.store.check()
+
+
+@pytest.fixture
+def abortable(kind):
+    """root's daemon needs no help to abort a connection."""
+    with control_filesystem() if kind == "user" else contextlib.nullcontext():
+        yield
+
+
+def test_a_kill_ends_all_while_maps_are_open(abortable, mounted):
+    """A thread that has the kernel drop a page waits for the READ of it, and cannot be killed."""
+    mnt, client = mounted
+    uid = client.call("getuid") or None
+    children = [in_child(uid, until_killed, write_for, mnt.point, range(i * 4, i * 4 + 4), 60)
+                for i in range(4)]
+    children += [in_child(uid, until_killed, page_for, mnt.point, 60) for _ in range(3)]
+    time.sleep(1)
+    mnt.kill()
+    for child in children:  # those who read have their pages still
+        child.kill()
+        child.join(60)
+        assert child.exitcode is not None
+    client.call("getpid")
+    run("umount", "-l", mnt.point)

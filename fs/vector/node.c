@@ -311,6 +311,34 @@ void node_close(struct fs *fs, struct handle *h)
 	free(h);
 }
 
+/* What the page cache is filled from by a handle where nobody else fills it. A writer's own version
+ * may be older than what is committed by now; of a vector that is gone it is the last. */
+static int version_to_cache(struct fs *fs, struct handle *h, unsigned flags,
+                            struct version **version)
+{
+	bool latest, again = false;
+	uint64_t id;
+	int err;
+
+	do {
+		handle_lock(h);
+		id = h->id;
+		latest = h->writable && !h->orphan;
+		handle_unlock(h);
+		err = latest ? version_get(fs, id, flags, version) : -ENOENT;
+		if (err == -ENOENT)
+			err = handle_version(fs, h, flags, version);
+		if (err != 0 || !latest)
+			break;
+		handle_lock(h);
+		again = h->orphan || h->id != id; /* what was found may be another's */
+		handle_unlock(h);
+		if (again)
+			version_drop(fs, *version);
+	} while (again);
+	return err;
+}
+
 int node_cache_version(struct fs *fs, struct handle *h, unsigned flags, struct version **version)
 {
 	struct version *own;
@@ -329,11 +357,7 @@ int node_cache_version(struct fs *fs, struct handle *h, unsigned flags, struct v
 		return 0;
 	}
 	handle_unlock(h);
-	/* A writer's own version may be older than what is committed by now. */
-	if (h->writable)
-		err = version_get(fs, h->node->id, flags, &own);
-	else
-		err = handle_version(fs, h, flags, &own);
+	err = version_to_cache(fs, h, flags, &own);
 	if (err != 0)
 		return err;
 	handle_lock(h);

@@ -42,6 +42,7 @@ OPENINGS = {
     "all at once": (os.O_RDWR, ((0, 100),)),
     "emptied": (os.O_WRONLY | os.O_TRUNC, ((0, 60),)),
     "mapped": (os.O_RDONLY, ()),
+    "mapped by a writer": (os.O_RDWR, ()),
 }
 
 
@@ -144,7 +145,9 @@ def act(folder, opening, change, ending):
     seen = []
     writes_any = flags & os.O_ACCMODE != os.O_RDONLY
     with opened(path, flags) as fd:
-        mapped = mmap.mmap(fd, N, mmap.MAP_PRIVATE, mmap.PROT_READ) if opening == "mapped" else None
+        mapped = None
+        if opening.startswith("mapped"):
+            mapped = mmap.mmap(fd, N, mmap.MAP_PRIVATE, mmap.PROT_READ)
         for start, end in writes:
             os.pwrite(fd, MINE[start:end], start)
         by_another(CHANGES[change], folder)

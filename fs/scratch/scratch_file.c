@@ -386,6 +386,19 @@ static int write_at(struct fs *fs, struct scratch_file *file, const char *buf, s
 	return 0;
 }
 
+/* The file of a change, whose it is, and what has become of it. The caller holds the lock. */
+static int settle_to_change(struct fs *fs, const struct scratch_op *op, bool may_wait,
+                            struct scratch_file **file, struct scratch_heir *heir, uid_t *uid)
+{
+	int err = scratch_settled(fs, op->ino, may_wait, file);
+
+	if (err != 0)
+		return err;
+	*uid = (*file)->uid;
+	*heir = (*file)->heir;
+	return heir->err;
+}
+
 static int scratch_write_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct scratch_op *op = (const struct scratch_op *)attempt;
@@ -398,12 +411,7 @@ static int scratch_write_answer(struct attempt *attempt, bool may_wait)
 	int err;
 
 	scratch_lock(fs);
-	err = scratch_settled(fs, op->ino, may_wait, &file);
-	if (err == 0) {
-		uid = file->uid;
-		heir = file->heir;
-		err = heir.err;
-	}
+	err = settle_to_change(fs, op, may_wait, &file, &heir, &uid);
 	if (err == 0 && heir.ops == NULL)
 		err = write_at(fs, file, attempt->data, size,
 		               (op->fi.flags & O_APPEND) ? file->size : op->offset);
@@ -467,12 +475,7 @@ static int scratch_fallocate_answer(struct attempt *attempt, bool may_wait)
 	int err;
 
 	scratch_lock(fs);
-	err = scratch_settled(fs, op->ino, may_wait, &file);
-	if (err == 0) {
-		uid = file->uid;
-		heir = file->heir;
-		err = heir.err;
-	}
+	err = settle_to_change(fs, op, may_wait, &file, &heir, &uid);
 	if (err == 0 && heir.ops == NULL)
 		err = allocate(fs, file, op->mode, op->offset, op->size);
 	scratch_unlock(fs);

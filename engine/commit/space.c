@@ -216,7 +216,9 @@ int space_grow(struct space *space, uint64_t count, bool exactly)
 		goto out;
 	note_backed(space, offset_of(space, counts.rows), offset_of(space, target));
 	row_watch_changed(space->row_watch, 0, target); /* the header tells how many */
-	slots_set_rows(&space->catalog->slots, target);
+	r = slots_set_rows(&space->catalog->slots, target);
+	if (r)
+		goto out;
 	atomic_fetch_add(&space->catalog->health->counters.growths, 1);
 	latency_add(&space->catalog->health->counters.growth, clock_monotonic_ns() - began);
 out:
@@ -253,7 +255,9 @@ int space_cut(struct space *space, uint64_t keep, uint64_t *freed)
 		r = columns_cut(&space->catalog->columns, rows);
 	prefetch_cut(&space->prefetch, rows);
 	if (r) {
-		slots_set_rows(&space->catalog->slots, atomic_load(&space->catalog->columns.rows));
+		/* There was as much before, so it cannot fail. */
+		(void)slots_set_rows(&space->catalog->slots,
+		                     atomic_load(&space->catalog->columns.rows));
 		goto out;
 	}
 	for (uint64_t at = offset_of(space, rows) / CHUNK_BYTES;

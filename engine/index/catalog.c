@@ -26,7 +26,7 @@ int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd
 	if (r == 0)
 		r = readers_init(&catalog->readers);
 	if (r == 0)
-		slots_set_rows(&catalog->slots, atomic_load(&catalog->columns.rows));
+		r = slots_set_rows(&catalog->slots, atomic_load(&catalog->columns.rows));
 	return r;
 }
 

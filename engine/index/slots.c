@@ -7,18 +7,40 @@
 
 #define WORD_BITS 64u
 #define PAGE_WORDS (4096 / 8)
+#define PIN_BITS 32u
+/* A huge page: the maps become usable by so much. */
+#define OPEN_STEP_BYTES (UINT64_C(2) << 20)
 
 static uint64_t words_for(uint64_t bits)
 {
 	return (bits + WORD_BITS - 1) / WORD_BITS;
 }
 
+static uint64_t whole_steps(uint64_t bytes)
+{
+	return (bytes + OPEN_STEP_BYTES - 1) / OPEN_STEP_BYTES * OPEN_STEP_BYTES;
+}
+
+/* Of a map with so many bits for each slot. */
+static uint64_t bytes_for(uint64_t rows, unsigned bits)
+{
+	return whole_steps(words_for(rows * bits) * 8);
+}
+
+/* Addresses alone: what could be written to counts as used where the system hands out no more
+ * memory than there is (vm.overcommit_memory 2). */
 static void *reserve(uint64_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
+}
+
+static int open_up(void *map, uint64_t from, uint64_t to)
+{
+	if (to <= from)
+		return 0;
+	return mprotect((uint8_t *)map + from, to - from, PROT_READ | PROT_WRITE) ? -errno : 0;
 }
 
 static void release(void *p, uint64_t bytes)
@@ -31,9 +53,9 @@ int slots_init(struct slots *slots, uint64_t rows_max)
 {
 	memset(slots, 0, sizeof(*slots));
 	slots->rows_max = rows_max;
-	slots->taken = reserve(words_for(rows_max) * 8);
-	slots->live = reserve(words_for(rows_max) * 8);
-	slots->pins = reserve(rows_max * sizeof(uint32_t));
+	slots->taken = reserve(bytes_for(rows_max, 1));
+	slots->live = reserve(bytes_for(rows_max, 1));
+	slots->pins = reserve(bytes_for(rows_max, PIN_BITS));
 	if (!slots->taken || !slots->live || !slots->pins) {
 		slots_destroy(slots);
 		return -ENOMEM;
@@ -46,9 +68,9 @@ void slots_destroy(struct slots *slots)
 {
 	if (slots->taken && slots->live && slots->pins)
 		pthread_mutex_destroy(&slots->lock);
-	release(slots->taken, words_for(slots->rows_max) * 8);
-	release((void *)(uintptr_t)slots->live, words_for(slots->rows_max) * 8);
-	release((void *)(uintptr_t)slots->pins, slots->rows_max * sizeof(uint32_t));
+	release(slots->taken, bytes_for(slots->rows_max, 1));
+	release((void *)(uintptr_t)slots->live, bytes_for(slots->rows_max, 1));
+	release((void *)(uintptr_t)slots->pins, bytes_for(slots->rows_max, PIN_BITS));
 	memset(slots, 0, sizeof(*slots));
 }
 
@@ -62,12 +84,36 @@ static void know_taken(struct slots *slots)
 	atomic_store_explicit(&slots->untold, 0, memory_order_release);
 }
 
-void slots_set_rows(struct slots *slots, uint64_t rows)
+/* Memory for so many slots. Lock held. */
+static int open_rows(struct slots *slots, uint64_t rows)
 {
+	uint64_t from = slots->opened;
+	int r;
+
+	if (rows <= from)
+		return 0;
+	r = open_up(slots->taken, bytes_for(from, 1), bytes_for(rows, 1));
+	if (r == 0)
+		r = open_up((void *)(uintptr_t)slots->live, bytes_for(from, 1), bytes_for(rows, 1));
+	if (r == 0)
+		r = open_up((void *)(uintptr_t)slots->pins, bytes_for(from, PIN_BITS),
+		            bytes_for(rows, PIN_BITS));
+	if (r == 0)
+		slots->opened = rows;
+	return r;
+}
+
+int slots_set_rows(struct slots *slots, uint64_t rows)
+{
+	int r;
+
 	pthread_mutex_lock(&slots->lock);
 	assert(rows <= slots->rows_max && rows >= slots->used);
-	slots->rows = rows;
+	r = open_rows(slots, rows);
+	if (r == 0)
+		slots->rows = rows;
 	pthread_mutex_unlock(&slots->lock);
+	return r;
 }
 
 bool slots_is_taken(const struct slots *slots, uint64_t slot)

@@ -25,6 +25,7 @@ struct slots {
 	_Atomic uint64_t *live; /* writer lock of the store; subset of taken */
 	_Atomic uint32_t *pins; /* readers in a slot that readers.h has no pin for */
 	uint64_t rows; /* lock; slots there is room for */
+	uint64_t opened; /* lock; slots that there is memory for in the maps */
 	uint64_t used; /* lock; every taken slot lies below */
 	uint64_t free_below; /* lock; free slots below used */
 	uint64_t hint; /* lock; no free slot lies below */
@@ -35,8 +36,9 @@ struct slots {
 int slots_init(struct slots *slots, uint64_t rows_max);
 void slots_destroy(struct slots *slots);
 
-/* Make room known: after growing, and after opening. */
-void slots_set_rows(struct slots *slots, uint64_t rows);
+/* Make room known: after growing, and after opening. 0; -ENOMEM: there is no more memory for the
+ * maps, and the room is as it was. Not where there was as much before. */
+int slots_set_rows(struct slots *slots, uint64_t rows);
 
 /* Take the `count` lowest free slots, ascending, into out[]. 0 or -ENOSPC (none
  * taken). Any thread. */

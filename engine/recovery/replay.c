@@ -60,8 +60,8 @@ static int claim(struct recovery *recovery, uint64_t slot)
 		                         ? want
 		                         : recovery->catalog->columns.rows_max);
 		if (r == 0)
-			slots_set_rows(&recovery->catalog->slots,
-			               atomic_load(&recovery->catalog->columns.rows));
+			r = slots_set_rows(&recovery->catalog->slots,
+			                   atomic_load(&recovery->catalog->columns.rows));
 	}
 	if (r)
 		return r;

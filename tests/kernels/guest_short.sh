@@ -69,6 +69,21 @@ rounds() { # rounds WHO FOLDER OPTIONS
 	result $? "$name: check finds no faults"
 }
 
+# Servers that hand out no more memory than they have: only what is used may count.
+strict() {
+	echo 2 >/proc/sys/vm/overcommit_memory
+	mkdir /tmp/strict /tmp/strict/m
+	quiverfs create /tmp/strict/s --dim 25 >/dev/null
+	quiverfs mount /tmp/strict/s /tmp/strict/m && mounted /tmp/strict/m
+	result $? "a mount where memory is not overcommitted"
+	head -c 100 /dev/urandom >/tmp/strict/1
+	cp /tmp/strict/1 /tmp/strict/m/vectors/1 && cmp /tmp/strict/1 /tmp/strict/m/vectors/1
+	result $? "a vector there"
+	umount /tmp/strict/m
+	echo 0 >/proc/sys/vm/overcommit_memory
+}
+
+strict
 rounds root /tmp/root ""
 uring=/sys/module/fuse/parameters/enable_uring
 if [ -e $uring ]; then

@@ -356,7 +356,7 @@ int stage_allocate(struct fs *fs, struct handle *h, int mode, uint64_t offset, u
 
 out:
 	handle_unlock(h);
-	return refuse_commit(fs, id, err);
+	return refuse_stage(fs, id, err);
 }
 
 int stage_commit(struct fs *fs, struct handle *h, enum stage_when when, bool may_wait)

@@ -22,7 +22,7 @@ SIZE = DIM * 4
 HEADER = 4096
 FREE = 2**64 - 1
 NAMES = (("matrix.npy", "vectors.npy"), ("ids.npy", "ids.npy"))
-SECONDS = 60 if os.environ.get("QUIVERFS_TEST_LONG", "0") not in ("", "0") else 4
+SECONDS = 60 if os.environ.get("QUIVERFS_TEST_LONG", "0") not in ("", "0") else 2
 
 # ---- in the process of whoever mounted ------------------------------------------------
 

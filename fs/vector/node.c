@@ -436,7 +436,8 @@ uint32_t node_size(const struct fs *fs, const struct handle *h)
 	if (!h->stage.active)
 		return fs->geometry.vector_bytes;
 	for (const struct handle *p = h->node->handles; p != NULL; p = p->next) {
-		if (!p->created)
+		/* One that was removed is another file. */
+		if (!p->created && p->orphan == h->orphan)
 			return fs->geometry.vector_bytes;
 	}
 	return h->stage.size;

@@ -364,12 +364,13 @@ def in_thread(function):
     return result[0]
 
 
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("again", [False, True, "open"])
 def test_any_thread_of_the_writer_sees_what_it_has_written(mnt, again):
     """As goroutines and thread pools do; also where there was a vector of that ID before."""
     path = mnt.path(42)
     if again:
         mnt.put(42, OLD)
+        before = os.open(path, os.O_RDONLY) if again == "open" else None
         os.unlink(path)
     fd = in_thread(lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     try:
@@ -380,6 +381,9 @@ def test_any_thread_of_the_writer_sees_what_it_has_written(mnt, again):
         assert in_thread(lambda: os.write(fd, NEW[10:])) == N - 10
     finally:
         os.close(fd)
+    if again == "open":
+        assert os.pread(before, N + 1, 0) == OLD
+        os.close(before)
     assert mnt.get(42) == NEW
 
 

@@ -5,11 +5,13 @@ the interpreter.
 """
 
 import atexit
+import contextlib
 import os
 import select
 import signal
 import sys
 import time
+import traceback
 
 # Far more than any test takes, under any sanitizer.
 SECONDS = int(os.environ.get("QUIVERFS_TEST_HANG_SECONDS", "0")) or (
@@ -40,6 +42,8 @@ def start():
         os.close(ours)
         try:
             serve(theirs)
+        except BaseException:  # or nobody would hear of it
+            traceback.print_exc()
         finally:
             os._exit(0)
     os.close(theirs)
@@ -66,8 +70,9 @@ def serve(commands):
             for line in lines:
                 pid = int(line[1:])
                 if line.startswith(b"+"):
-                    # The descriptor stays this process's, the number may not.
-                    deadlines[pid] = (time.monotonic() + SECONDS, os.pidfd_open(pid))
+                    with contextlib.suppress(ProcessLookupError):  # it has ended already
+                        # The descriptor stays this process's, the number may not.
+                        deadlines[pid] = (time.monotonic() + SECONDS, os.pidfd_open(pid))
                 elif pid in deadlines:
                     os.close(deadlines.pop(pid)[1])
         for pid, (deadline, process) in list(deadlines.items()):

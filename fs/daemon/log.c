@@ -190,6 +190,7 @@ void log_stop(void)
 		atomic_store(&writer, WRITER_EVERYBODY);
 	} else {
 		atomic_store(&writer, WRITER_NOBODY);
+		(void)pthread_detach(thread); /* it waits still; this cannot fail */
 	}
 }
 

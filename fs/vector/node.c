@@ -435,9 +435,9 @@ uint32_t node_size(const struct fs *fs, const struct handle *h)
 {
 	if (!h->stage.active)
 		return fs->geometry.vector_bytes;
+	/* Also of one that was removed: the kernel would cut its reads at a shorter length. */
 	for (const struct handle *p = h->node->handles; p != NULL; p = p->next) {
-		/* One that was removed is another file. */
-		if (!p->created && p->orphan == h->orphan)
+		if (!p->created)
 			return fs->geometry.vector_bytes;
 	}
 	return h->stage.size;

@@ -169,7 +169,8 @@ def test_what_is_read_late_was_not_lost(mounted, unread):
     assert mnt.ended() == []
     unread.reader.join(harness.PATIENCE_SECONDS)
     lines = [line for line in unread.text.decode().splitlines() if line.strip("x")]
-    assert "mounted on" in lines[0]
+    # The first requests may be refused before the daemon says so.
+    assert any("mounted on" in line for line in lines)
     assert "unmounting" in lines[-1]
 
 

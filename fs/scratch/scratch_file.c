@@ -279,28 +279,27 @@ static void scratch_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 		reply_error(req, 0);
 }
 
-static void scratch_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* FLUSH, or FSYNC: for what the file has become; of itself there is nothing to do. */
+static void flush_or_sync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool sync)
 {
 	struct scratch_heir heir;
 	bool gone_on = find_heir(fs_of(req), ino, &heir);
 	struct fuse_file_info inherited = inherit(&heir, fi);
 
 	if (gone_on && heir.ops != NULL)
-		heir.ops->flush(req, heir.ino, &inherited);
+		(sync ? heir.ops->fsync : heir.ops->flush)(req, heir.ino, &inherited);
 	else
 		reply_error(req, heir.err);
 }
 
+static void scratch_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	flush_or_sync(req, ino, fi, false);
+}
+
 static void scratch_fsync(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct scratch_heir heir;
-	bool gone_on = find_heir(fs_of(req), ino, &heir);
-	struct fuse_file_info inherited = inherit(&heir, fi);
-
-	if (gone_on && heir.ops != NULL)
-		heir.ops->fsync(req, heir.ino, &inherited);
-	else
-		reply_error(req, heir.err);
+	flush_or_sync(req, ino, fi, true);
 }
 
 /* ---- bytes ---- */

@@ -297,14 +297,15 @@ static void fill_pages(struct model *model, struct model_handle *h, uint32_t ver
 static int read_cached(struct model *model, struct model_handle *h, const uint8_t **bytes)
 {
 	struct model_vector *cached = &model->cached[h->node];
-	const struct model_vector *now = &model->ids[h->node];
+	const struct model_vector *now = &model->ids[h->id];
 
+	/* A writer reads what is committed by now, under the name that it has by now. */
 	if (cached->version != 0)
 		h->fills_cache = true;
-	else if (h->kind == MODEL_READER)
-		join_cache(model, h, h->seen, h->seen_version);
-	else if (now->there)
+	else if (h->kind == MODEL_WRITER && !h->orphan && now->there)
 		join_cache(model, h, now->bytes, now->version);
+	else if (h->pinned)
+		join_cache(model, h, h->seen, h->seen_version);
 	else
 		return -ESTALE;
 	*bytes = cached->bytes;

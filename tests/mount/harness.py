@@ -4,6 +4,7 @@ The daemon runs in the foreground as a child of the test, so that its exit statu
 its standard error and a sanitizer's report can be looked at when it ends.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -244,9 +245,20 @@ class Mount:
             if code != 0:
                 faults.append(f"the daemon ended with {code}: {self.log_text()}")
         except subprocess.TimeoutExpired:
-            faults.append("the daemon does not end")
+            faults.append("the daemon does not end" + self.who_keeps_it())
         self.take_away()
         return faults + self.take_reports()
+
+    def who_keeps_it(self):
+        """The daemon lives as long as any mount namespace has its mount. (tests/run_pytest
+        runs us where nobody copies ours.)"""
+        kept = []
+        for mounts in Path("/proc").glob("[0-9]*/mountinfo"):
+            with contextlib.suppress(OSError):
+                if f" {self.point} " in mounts.read_text(errors="replace"):
+                    name = mounts.with_name("cmdline").read_text(errors="replace")
+                    kept.append(f"{mounts.parent.name} ({name[:80].replace(chr(0), ' ').strip()})")
+        return f": it is mounted for the processes {', '.join(kept)}" if kept else ""
 
     def take_reports(self):
         """What sanitizers had to say."""

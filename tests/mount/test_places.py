@@ -6,12 +6,13 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from files import GONE, refused
 from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
-from namespace import hold_namespace
+from namespace import hold_namespace, own_namespace
 
 
 def refused_mount(store, point, *says, options=()):
@@ -158,6 +159,24 @@ def test_a_store_mounted_in_another_namespace_says_so(stores, tmp, root):
     os.kill(mnt.pid, signal.SIGTERM)
     assert mnt.daemon.wait(60) == 0, mnt.log_text()
     mnt.store.check()
+
+
+def test_what_tests_mount_is_in_nobody_elses_namespace(stores, root):
+    """A namespace that another program makes has copies of the mounts it finds, and a daemon
+    ends with the last copy: tests ended in "the daemon does not end" beside a container."""
+    if os.environ.get("QUIVERFS_TEST_RUNNER") != "run_pytest":
+        pytest.skip("not run by tests/run_pytest")
+    mnt = stores.mount()
+    hold_namespace().communicate()  # whether there can be one
+    other = subprocess.Popen(["nsenter", f"--mount=/proc/{os.getppid()}/ns/mnt", "unshare",
+                              "--mount", "--propagation", "private", "cat"],
+                             stdin=subprocess.PIPE)
+    until(lambda: own_namespace(other.pid) and Path(f"/proc/{other.pid}/comm").read_text() ==
+          "cat\n", "no mount namespace")
+    try:
+        mnt.unmount()
+    finally:
+        other.communicate()
 
 
 def test_a_copy_made_while_mounted_is_a_store_or_says_why_not(stores, tmp, rng):

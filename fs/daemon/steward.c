@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "fs/base/clock.h"
 #include "fs/base/transport.h"
 #include "fs/base/worker.h"
 #include "fs/daemon/log.h"
@@ -29,30 +30,8 @@
 /* The kernel lets go of an unmounted filesystem within the call, unless another mount
  * namespace has it still. */
 #define UNMOUNTED_TIMEOUT_MS 2000
-
-/* Wait until `fd` can be read, a signal comes or the loop ends. The descriptor that
- * can be read, -ETIMEDOUT, or another negative errno. */
-static int wait_for_any(const struct server *server, int fd, int timeout_ms)
-{
-	struct pollfd fds[] = {
-		{ .fd = server->ended_fd, .events = POLLIN },
-		{ .fd = server->signal_fd, .events = POLLIN },
-		{ .fd = fd, .events = POLLIN }, /* -1 is left out by poll */
-	};
-
-	for (;;) {
-		int ready = poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
-
-		if (ready == 0)
-			return -ETIMEDOUT;
-		if (ready < 0 && errno != EINTR)
-			return -errno;
-		for (size_t i = 0; ready > 0 && i < sizeof(fds) / sizeof(fds[0]); i++) {
-			if (fds[i].revents)
-				return fds[i].fd;
-		}
-	}
-}
+#define NEVER_MS INT64_MAX
+#define NS_PER_MS INT64_C(1000000)
 
 bool steward_is_mounted(const struct server *server, char point[static PATH_MAX])
 {
@@ -60,6 +39,68 @@ bool steward_is_mounted(const struct server *server, char point[static PATH_MAX]
 	return server->connection_err == 0 &&
 	       unmount_find(server->connection, server->store_path, server->mount_path, point,
 	                    PATH_MAX) == 0;
+}
+
+/* The mount point is gone, and the kernel has not let go of the filesystem. Once it is told. */
+static void say_away(struct server *server)
+{
+	if (!server->told_away)
+		log_line(LOG_NOTICE,
+		         "%s: unmounted, but still in use by who has a file of it open, or by "
+		         "another "
+		         "mount namespace (a container, unshare); 'kill %d' ends it",
+		         server->moved_to[0] ? server->moved_to : server->mount_path,
+		         (int)getpid());
+	server->told_away = true;
+}
+
+static int64_t now_ms(void)
+{
+	return clock_steady_ns() / NS_PER_MS;
+}
+
+/* What is mounted somewhere has changed a while ago: was it ours? */
+static void look_at_mounts(struct server *server)
+{
+	char point[PATH_MAX];
+
+	server->look_ms = NEVER_MS;
+	if (!server->stopping && server->connection_err == 0 && !steward_is_mounted(server, point))
+		say_away(server);
+}
+
+/* Wait until `fd` can be read, a signal comes or the loop ends, and see meanwhile whether the mount
+ * point is there. The descriptor that can be read, -ETIMEDOUT, or another negative errno. */
+static int wait_for_any(struct server *server, int fd, int timeout_ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = server->ended_fd, .events = POLLIN },
+		{ .fd = server->signal_fd, .events = POLLIN },
+		{ .fd = fd, .events = POLLIN }, /* -1 is left out by poll */
+		{ .fd = server->mounts_fd, .events = POLLPRI }, /* told once of each change */
+	};
+	const size_t mounts = sizeof(fds) / sizeof(fds[0]) - 1;
+	int64_t end_ms = timeout_ms < 0 ? NEVER_MS : now_ms() + timeout_ms;
+
+	for (;;) {
+		int64_t next_ms = end_ms < server->look_ms ? end_ms : server->look_ms;
+		int64_t left_ms = next_ms == NEVER_MS ? -1 : next_ms - now_ms();
+		int ready = poll(fds, mounts + 1,
+		                 next_ms != NEVER_MS && left_ms < 0 ? 0 : (int)left_ms);
+
+		if (ready < 0 && errno != EINTR)
+			return -errno;
+		for (size_t i = 0; ready > 0 && i < mounts; i++) {
+			if (fds[i].revents)
+				return fds[i].fd;
+		}
+		if (ready > 0 && server->look_ms == NEVER_MS)
+			server->look_ms = now_ms() + UNMOUNTED_TIMEOUT_MS;
+		if (now_ms() >= server->look_ms)
+			look_at_mounts(server);
+		if (now_ms() >= end_ms)
+			return -ETIMEDOUT;
+	}
 }
 
 /* Take the mount point away. 0 where nobody used it, so that the kernel lets go of
@@ -213,9 +254,7 @@ static void look_after_failure(struct server *server, const char *reason)
 		log_line(LOG_ERR, "%s: a request failed: %s", known, reason);
 	} else if (!steward_is_mounted(server, point)) {
 		notify_say("WATCHDOG=1\nSTATUS=unmounted, but still in use");
-		if (!server->told_away)
-			log_line(LOG_INFO, "%s: unmounted, but still in use", known);
-		server->told_away = true;
+		say_away(server);
 	} else if (strcmp(point, known) != 0) {
 		snprintf(server->moved_to, sizeof(server->moved_to), "%s", point);
 	} else {
@@ -295,6 +334,9 @@ void *steward_run(void *arg)
 	struct server *server = arg;
 	char reason[512];
 
+	/* Without it the end of the mount point is not noticed, and nothing else. */
+	server->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	server->look_ms = NEVER_MS;
 	if (first_request(server, reason, sizeof(reason)) < 0) {
 		server->failed = true;
 		if (server->foreground)
@@ -302,12 +344,14 @@ void *steward_run(void *arg)
 		/* Whoever is gone need not be told. */
 		(void)probe_say(&server->pipe, 'E', reason);
 		end_mount(server);
-		return NULL;
+	} else {
+		log_mounted();
+		if (!server->foreground)
+			go_to_background();
+		say_ready(server);
+		watch(server);
 	}
-	log_mounted();
-	if (!server->foreground)
-		go_to_background();
-	say_ready(server);
-	watch(server);
+	if (server->mounts_fd >= 0)
+		close(server->mounts_fd); /* nothing was written */
 	return NULL;
 }

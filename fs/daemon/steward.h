@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "fs/base/fs.h"
 #include "fs/daemon/guard.h"
@@ -31,7 +32,9 @@ struct server {
 	bool failed;
 	/* The steward's own. */
 	bool stopping; /* the manager has been told */
-	bool told_away; /* it was told that the mount point is gone, and files are still open */
+	bool told_away; /* it was told that the mount point is gone, and the filesystem is not */
+	int mounts_fd; /* polled: something was mounted or unmounted somewhere; -1: not known */
+	int64_t look_ms; /* when to see whether it was our mount, by the monotonic clock */
 	char moved_to[PATH_MAX]; /* where the mount is now; "": where it was mounted */
 	int connection_err; /* 0: connection is known */
 	uint32_t connection; /* what the kernel calls this filesystem */

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -275,6 +276,40 @@ def test_a_lazy_unmount_with_files_open(mnt, root, rng):
     os.close(reader)
     assert mnt.ended() == []
     mnt.store.check()
+
+
+def test_who_keeps_what_was_unmounted_is_told(mnt, root, rng):
+    """A copy of the mount in another namespace, and `umount` says that all is well: the log and
+    `status` say why the daemon is there all the same, and what ends it."""
+    data = rng.randbytes(mnt.size)
+    mnt.put(1, data)
+    holder = hold_namespace()
+    try:
+        run("umount", mnt.point)
+        told = f"{mnt.point}: unmounted, but still in use"
+        until(lambda: told in mnt.log_text(), "no line")
+        assert run("nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "cat",
+                   mnt.path(1)).stdout == data
+        said = quiverfs("status", mnt.store.path, status=1).stderr
+        for text in (mnt.log_text(), said):
+            assert "another mount namespace" in text and f"'kill {mnt.pid}'" in text, text
+        os.kill(mnt.pid, signal.SIGTERM)
+        assert mnt.ended() == []
+        assert mnt.log_text().count(told) == 1
+    finally:
+        holder.communicate()
+    mnt.store.check()
+
+
+def test_mounts_of_others_are_not_told(mnt, root, tmp):
+    """The daemon looks when anything is mounted or unmounted."""
+    (tmp / "other").mkdir()
+    for _ in range(3):
+        run("mount", "-t", "tmpfs", "other", tmp / "other")
+        run("umount", tmp / "other")
+        time.sleep(1)
+    mnt.put(1, bytes(mnt.size))
+    assert "still in use" not in mnt.log_text()
 
 
 def test_another_mount_namespace_sees_it_and_may_let_go(mnt, root, rng):

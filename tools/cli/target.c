@@ -249,8 +249,10 @@ static int resolve_store(const char *store, struct target *target)
 	}
 	say_error(store,
 	          "in use by process %" PRId64 ", which says that it is mounted at %s; nothing "
-	          "answers there, and its daemon does not end",
-	          holder.pid, holder.mount_point);
+	          "answers there, and it does not end: somebody has a file of it open, or another "
+	          "mount namespace (a container, unshare) has it mounted; 'kill %" PRId64
+	          "' ends it",
+	          holder.pid, holder.mount_point, holder.pid);
 	return -EBUSY;
 }
 

@@ -21,6 +21,8 @@
 #define COMMIT_SECONDS_DEFAULT 5u
 /* Room for the strings of one passwd or group entry. */
 #define ACCOUNT_BYTES 16384
+/* So much of an option, or of its value, is shown by a message, which then has room for its end. */
+#define SHOWN_BYTES_MAX 200
 
 enum option_kind {
 	OPTION_IGNORE, /* for mount(8) and its kin, or already the default */
@@ -39,8 +41,8 @@ struct option_rule {
 
 static int fail(struct quiver_error *error, const char *name, const char *value, const char *wanted)
 {
-	snprintf(error->text, sizeof(error->text), "option %s=%s: expected %s", name, value,
-	         wanted);
+	snprintf(error->text, sizeof(error->text), "option %s=%.*s: expected %s", name,
+	         SHOWN_BYTES_MAX, value, wanted);
 	return -EINVAL;
 }
 
@@ -296,7 +298,8 @@ static int take_option(struct mount_options *options, const char *option,
 			return 0;
 		}
 	}
-	snprintf(error->text, sizeof(error->text), "option %s: quiverfs does not know it", option);
+	snprintf(error->text, sizeof(error->text), "option %.*s: quiverfs does not know it",
+	         SHOWN_BYTES_MAX, option);
 	return -EINVAL;
 }
 

@@ -161,6 +161,27 @@ static void what_is_unknown_or_wrong_is_refused_by_name(void **state)
 	}
 }
 
+static void a_long_option_leaves_room_for_what_is_wrong(void **state)
+{
+	char text[MOUNT_OPTIONS_BYTES_MAX];
+	struct mount_options options;
+	struct quiver_error error;
+	int length;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(mount_options_parse(text, &options, &error), -EINVAL);
+	mount_options_free(&options);
+	assert_non_null(strstr(error.text, "xxx: quiverfs does not know it"));
+
+	length = snprintf(text, sizeof(text), "commit=");
+	memset(text + length, 'x', sizeof(text) - 1 - (size_t)length);
+	assert_int_equal(mount_options_parse(text, &options, &error), -EINVAL);
+	mount_options_free(&options);
+	assert_non_null(strstr(error.text, "xxx: expected "));
+}
+
 static void a_list_without_end_is_refused(void **state)
 {
 	char list[MOUNT_OPTIONS_BYTES_MAX + 1];
@@ -283,6 +304,7 @@ int main(void)
 		cmocka_unit_test(commas_can_be_escaped_or_quoted),
 		cmocka_unit_test(owners_can_be_named),
 		cmocka_unit_test(what_is_unknown_or_wrong_is_refused_by_name),
+		cmocka_unit_test(a_long_option_leaves_room_for_what_is_wrong),
 		cmocka_unit_test(a_list_without_end_is_refused),
 		cmocka_unit_test(a_folder_is_within_itself_and_its_parents_only),
 		cmocka_unit_test(user_allow_other_is_a_line_of_its_own),

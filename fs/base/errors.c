@@ -31,6 +31,7 @@ struct errors {
 	struct lines refusals; /* lock */
 	struct lines faults; /* lock */
 	uint64_t total; /* lock; ever added, which is the order of the next */
+	uint64_t fault_total; /* lock; of these the faults */
 	errors_sink *sink; /* constant */
 };
 
@@ -122,6 +123,7 @@ void errors_from_store(void *arg, const char *line)
 	if (!again)
 		place = place_for(faults, caller_uid);
 	put(errors, faults, place, line);
+	errors->fault_total++;
 	tell = !again || now - faults->told_ns[place] >= TELL_AGAIN_NS;
 	if (tell)
 		faults->told_ns[place] = now;
@@ -217,4 +219,14 @@ uint64_t errors_total(struct errors *errors)
 	total = errors->total;
 	pthread_mutex_unlock(&errors->lock);
 	return total;
+}
+
+uint64_t errors_faults(struct errors *errors)
+{
+	uint64_t faults;
+
+	pthread_mutex_lock(&errors->lock);
+	faults = errors->fault_total;
+	pthread_mutex_unlock(&errors->lock);
+	return faults;
 }

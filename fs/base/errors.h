@@ -43,5 +43,7 @@ void errors_show(struct errors *errors, FILE *out);
 void errors_clear(struct errors *errors);
 /* Lines ever added. */
 uint64_t errors_total(struct errors *errors);
+/* Of these the faults. */
+uint64_t errors_faults(struct errors *errors);
 
 #endif

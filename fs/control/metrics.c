@@ -25,6 +25,7 @@ enum number_type {
 
 /* What the mount counts, beside what the store does. */
 struct mount_stats {
+	uint64_t faults;
 	uint64_t log_lines_dropped;
 	uint64_t whole[CHARGE_KINDS], user_max[CHARGE_KINDS];
 };
@@ -119,6 +120,8 @@ static const struct number mount_gauges[] = {
 };
 
 static const struct number mount_counters[] = {
+	NUMBER_OF(struct mount_stats, faults, NUMBER_U64, "faults_total",
+	          "Of the refusals and faults reported the faults: of the store and its disk."),
 	NUMBER_OF(struct mount_stats, log_lines_dropped, NUMBER_U64, "log_lines_dropped_total",
 	          "Lines for the log that were dropped because nobody read it."),
 };
@@ -155,6 +158,7 @@ static void get_stats(struct fs *fs, struct quiver_stats *stats)
 
 static void get_mount_stats(struct fs *fs, struct mount_stats *stats)
 {
+	stats->faults = errors_faults(fs->errors);
 	stats->log_lines_dropped = log_queue_dropped(fs->log);
 	for (unsigned kind = 0; kind < CHARGE_KINDS; kind++)
 		charge_sums(fs, kind, &stats->whole[kind], &stats->user_max[kind]);

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import PATIENCE_SECONDS, QUIVERFS, quiverfs, run, until
+from harness import PATIENCE_SECONDS, QUIVERFS, quiverfs, run, shell, until
 
 PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-status.1"
 LATENCY = ["count", "sum_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns"]
@@ -115,12 +115,28 @@ def test_what_is_wrong_comes_first(stores, rng):
     # the kernel may ask twice
     assert re.match(r"  DAMAGED      \d checksums? did not match\. ", lines[1])
     labels = [line[2:15].strip() for line in lines if line.startswith("  ") and line[2] != " "]
-    assert labels.index("DAMAGED") < labels.index("io_uring") < labels.index("errors")
-    assert labels.index("errors") < labels.index("store") < labels.index("vectors")
+    assert labels.index("DAMAGED") < labels.index("io_uring") < labels.index("faults")
+    assert labels.index("faults") < labels.index("refused") < labels.index("last lines")
+    assert labels.index("last lines") < labels.index("store") < labels.index("vectors")
+    assert line_of(text, "refused").startswith("1 request since it was mounted; ")
+    found = facts(mnt.point)
+    assert found["errors"] - found["faults"] == 1 and found["faults"] >= 1
     assert "Z vector 3: " in text and "a" * 60 in text
     mnt.forget_errors()
     assert "a" * 60 not in screen(mnt.point)
     assert facts(mnt.point)["checksum_errors"] >= 1
+
+
+def test_refusals_are_not_shown_as_if_they_were_faults(mnt):
+    for number in range(20):
+        with pytest.raises(OSError):
+            os.mkdir(mnt.path(f"folder{number}"))
+    text = screen(mnt.point)
+    assert line_of(text, "refused").startswith("20 requests since it was mounted; ")
+    assert "fault" not in text and facts(mnt.point)["faults"] == 0
+    shell(re.search(r"'(echo 1 > \S+/control/errors)'", re.sub(r"\n +", " ", text))[1])
+    assert "refused" not in screen(mnt.point)
+    mnt.forget_errors()
 
 
 def test_a_read_only_mount_says_so(stores, rng):

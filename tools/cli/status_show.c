@@ -51,17 +51,30 @@ static void show_error_lines(const struct screen *screen, const char *errors)
 	}
 }
 
+/* Faults are the store's own; a refusal is an answer that somebody got, and no damage. */
 static void show_errors(const struct screen *screen, const struct session *session,
                         const struct facts *facts)
 {
 	uint64_t errors = facts_number(facts, "errors");
+	/* A daemon that does not tell them apart is an older one. */
+	uint64_t faults = facts_find(facts, "faults") != NULL ? facts_number(facts, "faults") : 0;
+	uint64_t refused = errors > faults ? errors - faults : 0;
+	const char *since = session->target.live ? " since it was mounted" : "";
 	char number[FIGURE_BYTES];
 
 	if (errors == 0 || facts->errors == NULL || facts->errors[0] == '\0')
 		return;
-	screen_line(screen, SCREEN_YELLOW, "errors",
-	            "%s refusal%s and faults%s; the last of them:", figure_count(errors, number),
-	            errors == 1 ? "" : "s", session->target.live ? " since it was mounted" : "");
+	if (faults > 0)
+		screen_line(screen, SCREEN_YELLOW, "faults", "%s%s", figure_count(faults, number),
+		            since);
+	if (refused > 0)
+		screen_line(screen, SCREEN_BOLD, "refused",
+		            "%s request%s%s; what was there stayed as it was",
+		            figure_count(refused, number), refused == 1 ? "" : "s", since);
+	if (session->target.live)
+		screen_line(screen, SCREEN_BOLD, "last lines",
+		            "of control/errors, which 'echo 1 > %s/control/errors' empties:",
+		            session->target.path);
 	show_error_lines(screen, facts->errors);
 }
 

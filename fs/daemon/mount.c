@@ -37,6 +37,7 @@
 /* `umount` returns before the daemon has closed the store; a checkpoint of much
  * unsynced data takes a while. */
 #define LOCK_WAIT_MS 10000
+#define SILENT_MS 1000 /* so long nobody asks what is going on */
 
 /* Tell why it did not work: here in the foreground, else through the prober. */
 static int give_up(struct server *server, const char *reason)
@@ -198,6 +199,25 @@ static uint32_t lock_wait_ms(const char *store_path)
 	return LOCK_WAIT_MS;
 }
 
+/* Open the store. Its last user may still be ending: whoever waits for that is told. */
+static int open_store(struct server *server, struct quiver_options *options,
+                      struct quiver_error *error)
+{
+	uint32_t wait_ms = lock_wait_ms(server->store_path);
+	bool patient = wait_ms > SILENT_MS;
+	int err;
+
+	options->lock_wait_ms = patient ? SILENT_MS : wait_ms;
+	err = quiver_open(server->store_path, options, &server->fs.store, error);
+	if (err != -EBUSY || !patient)
+		return err;
+	wait_ms -= SILENT_MS;
+	log_line(LOG_NOTICE, "%s; waiting for its end, %u seconds at most", error->text,
+	         wait_ms / 1000);
+	options->lock_wait_ms = wait_ms;
+	return quiver_open(server->store_path, options, &server->fs.store, error);
+}
+
 static void note_from_store(void *arg, const char *line)
 {
 	(void)arg;
@@ -214,7 +234,6 @@ static int serve(struct server *server)
 		.durability = server->options.durability,
 		.commit_interval_ms = server->options.commit_interval_ms,
 		.autocompact_percent = server->options.autocompact_percent,
-		.lock_wait_ms = lock_wait_ms(server->store_path),
 		.mount_point = server->mount_path,
 		.on_report = errors_from_store,
 		.on_report_arg = server->fs.errors,
@@ -244,7 +263,7 @@ static int serve(struct server *server)
 		return give_up(server, error.text);
 	}
 	pulse_start(PULSE_OPENING);
-	err = quiver_open(server->store_path, &options, &server->fs.store, &error);
+	err = open_store(server, &options, &error);
 	pulse_stop();
 	if (err != 0)
 		return give_up_store(server, error.text[0] ? error.text : quiver_strerror(err));

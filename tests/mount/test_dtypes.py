@@ -116,8 +116,8 @@ def test_dim_counts_elements_and_files_have_their_bytes(stores, rng, dtype, dim,
 @pytest.mark.parametrize("words, says", [
     (["--dim", "12", "--dtype", "b1"], "counts bits, eight in a byte; expected a multiple of 8, got 12"),
     (["--dim", "65537", "--dtype", "b1"], "from 1 to 65536"),
-    (["--dim", "8", "--dtype", "b2"], "expected f4, f2, f8, i1, u1, bf2 or b1, got 'b2'"),
-    (["--dim", "8", "--dtype", "bf16"], "bf2 or b1, got 'bf16'"),
+    (["--dim", "8", "--dtype", "b2"], "expected f4 (float32), f2 (float16), f8"),
+    (["--dim", "8", "--dtype", "bf16"], "bf2 (bfloat16) or b1 (bits, eight in a byte), got 'bf16'"),
 ])
 def test_what_is_no_store_is_not_made(tmp, words, says):
     assert says in quiverfs("create", tmp / "x", *words, status=2).stderr
@@ -565,7 +565,7 @@ def test_what_cannot_become_bits_is_said(stores, tmp):
     refused("export", store.path, tmp / "out.npy", "--dtype", "b1",
             says=["element 4 of vector 0", "neither 0 nor 1"])
     assert not (tmp / "out.npy").exists()
-    assert "expected f4, f2" in quiverfs("export", store.path, tmp / "out.npy", "--dtype", "i8",
+    assert "expected f4 (float32), f2" in quiverfs("export", store.path, tmp / "out.npy", "--dtype", "i8",
                                          status=2).stderr
 
 

@@ -182,9 +182,9 @@ def test_words_are_kept_and_come_back(store, tmp, rng):
     for suffix in ".txt", ".vec":
         quiverfs("export", store.path, tmp / ("out" + suffix), "--words", tmp / "words.txt",
                  "--start-id", 5)
-        quiverfs("import", store.path, tmp / ("out" + suffix), "--words", tmp / "again.txt",
+        quiverfs("import", store.path, tmp / ("out" + suffix), "--words", tmp / ("again" + suffix),
                  "--start-id", 5)
-        assert (tmp / "again.txt").read_text() == (tmp / "words.txt").read_text()
+        assert (tmp / ("again" + suffix)).read_text() == (tmp / "words.txt").read_text()
     refused("export", store.path, tmp / "out.txt", "--words", tmp / "words.txt",
             "--start-id", 1000, says=["words.txt", "no word for vector 5"])
     refused("import", store.path, tmp / "all.npy", "--words", tmp / "x", says=["has no words"])

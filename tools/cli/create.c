@@ -4,7 +4,9 @@
 #include "engine/quiver.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
+#include "tools/cli/dtype.h"
 #include "tools/cli/say.h"
+#include "tools/cli/target.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,16 +37,17 @@ static error_t take_dim(void *to, char *text, const struct argp_state *state)
 
 static error_t take_dtype(void *to, char *text, const struct argp_state *state)
 {
-	if (quiver_dtype_parse(text, to) < 0)
-		arguments_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
-		                text);
+	if (!dtype_parse(text, to))
+		arguments_error(state, "--dtype: expected " DTYPE_NAMES ", got '%s'", text);
 	return 0;
 }
 
 static error_t take_metric(void *to, char *text, const struct argp_state *state)
 {
 	if (quiver_metric_parse(text, to) < 0)
-		arguments_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'",
+		arguments_error(state,
+		                "--metric: expected l2 (Euclidean), cosine, ip (inner or dot "
+		                "product) or hamming, got '%s'",
 		                text);
 	return 0;
 }
@@ -87,8 +90,8 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 		{ "dim", 0, "D", "Elements of a vector, 1 to 65536 (needed); of b1 a multiple of 8",
 		  .take = take_dim, .to = &parsed->geometry.dim },
 		{ "dtype", 0, "TYPE",
-		  "Type of an element, little-endian: f4 (float32, the default), f2 (float16), f8 "
-		  "(float64), i1 (int8), u1 (uint8), bf2 (bfloat16) or b1 (bits, eight in a byte)",
+		  "Type of an element, little-endian, by one of two names: " DTYPE_NAMES
+		  "; the default is f4",
 		  .take = take_dtype, .to = &parsed->geometry.dtype },
 		{ "metric", 0, "METRIC",
 		  "How the vectors are to be compared: l2 (the default), cosine, ip (inner "
@@ -118,6 +121,24 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 	return arguments_parse(&arguments, argc, argv);
 }
 
+/* Say why there is no new store, and what to do. */
+static void say_failed(const char *store, const char *text, int result)
+{
+	if (store[0] == '\0')
+		say_error("''", "the name of the STORE is empty; give that of a folder to be made");
+	else if (target_say_taken(store))
+		return;
+	else if (result == -ENOENT)
+		say_error(store, "cannot be made: the folder that it is to be in does not exist; "
+		                 "make that first (mkdir -p)");
+	else if (result == -ENOTDIR)
+		say_error(store,
+		          "cannot be made: it, or what it is to be in, is not a folder; give "
+		          "the name of a folder that is new or empty");
+	else
+		say_engine(store, text, result);
+}
+
 int create_command(int argc, char **argv)
 {
 	struct create_arguments arguments = { .geometry = { .dtype = QUIVER_F4 } };
@@ -130,7 +151,7 @@ int create_command(int argc, char **argv)
 		return STATUS_USAGE;
 	result = quiver_create(arguments.store, geometry, description, NULL, &error);
 	if (result < 0) {
-		say_engine(arguments.store, error.text, result);
+		say_failed(arguments.store, error.text, result);
 		return STATUS_FAILED;
 	}
 	say_result("%s: an empty store, dim %u, dtype %s, metric %s, %u bytes a vector",

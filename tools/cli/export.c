@@ -4,9 +4,11 @@
 #include "engine/codec/npy.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
+#include "tools/cli/dtype.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/out_file.h"
 #include "tools/cli/progress.h"
+#include "tools/cli/room.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
 #include "tools/cli/vectors.h"
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct export_arguments {
@@ -287,6 +290,9 @@ static int open_outputs(const struct export_arguments *arguments, struct session
 		result = describe(session, outputs);
 	if (result == 0)
 		result = open_files(arguments, outputs);
+	if (result == 0 && outputs->vectors.path != NULL && !arguments->format->is_text)
+		room_note_file(outputs->path,
+		               expected * element_row_bytes(writer->type, writer->dim));
 	if (result == 0 && writer->format->calls->write_header != NULL)
 		result = say_writer(outputs, writer->format->calls->write_header(writer));
 	if (result == 0)
@@ -449,16 +455,28 @@ static const char export_help[] =
 static void check_arguments(void *to, const struct argp_state *state)
 {
 	struct export_arguments *arguments = to;
+	struct stat status;
 
 	if (arguments->ids != NULL && strcmp(arguments->ids, arguments->file) == 0)
 		arguments_error(state, "the vectors and their IDs need two files");
 	if (arguments->format == NULL)
 		arguments->format = format_by_suffix(arguments->file);
-	if (arguments->format == NULL)
+	if (arguments->format == NULL && stat(arguments->file, &status) == 0 &&
+	    S_ISDIR(status.st_mode))
+		arguments_error(
+			state,
+			"'%s' is a folder; expected is STORE or MNT first, then the FILE to "
+			"be written",
+			arguments->file);
+	else if (arguments->format == NULL)
 		arguments_error(
 			state,
 			"the name of '%s' does not tell its format; --format does, one of: %s",
 			arguments->file, FORMAT_NAMES);
+	else if (arguments->dataset != NULL && !arguments->format->has_datasets)
+		arguments_error(state,
+		                "--dataset: a file of the format %s has one array, without a name",
+		                arguments->format->name);
 	else if (arguments->words != NULL && !arguments->format->reads_words)
 		arguments_error(state, "--words: the format %s has no words",
 		                arguments->format->name);
@@ -485,9 +503,10 @@ static error_t take_start_id(void *to, char *text, const struct argp_state *stat
 
 static error_t take_dtype(void *to, char *text, const struct argp_state *state)
 {
-	if (element_parse(text, to) < 0 || *(enum element *)to >= ELEMENT_STORE_COUNT)
-		arguments_error(state, "--dtype: expected f4, f2, f8, i1, u1, bf2 or b1, got '%s'",
-		                text);
+	enum quiver_dtype dtype = QUIVER_F4;
+
+	if (!dtype_parse(text, &dtype) || element_parse(quiver_dtype_name(dtype), to) < 0)
+		arguments_error(state, "--dtype: expected " DTYPE_NAMES ", got '%s'", text);
 	return 0;
 }
 
@@ -513,8 +532,7 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		{ "convert", 0, NULL,
 		  "Convert elements to the type of the format; what is lost is told",
 		  .sets = &parsed->convert },
-		{ "dtype", 0, "TYPE",
-		  "Convert elements to f4, f2, f8, i1, u1, bf2 or b1; what is lost is told",
+		{ "dtype", 0, "TYPE", "Convert elements to " DTYPE_NAMES "; what is lost is told",
 		  .sets = &parsed->dtype_given, .take = take_dtype, .to = &parsed->dtype },
 		{ 0 },
 	};

@@ -9,6 +9,7 @@
 #include "tools/cli/ids.h"
 #include "tools/cli/live.h"
 #include "tools/cli/progress.h"
+#include "tools/cli/room.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
@@ -318,16 +319,20 @@ static void work_together(struct worker *workers, unsigned count)
 		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
 }
 
-/* Whether IDs may come twice: of rows with one ID the last counts, or the first, so they
- * are written in their order. */
-static bool in_order(const struct rows *rows, enum existing_mode mode)
+/* Whether the rows bring their IDs, which may come twice then. */
+static bool brings_ids(const struct rows *rows)
 {
 	bool own = false;
 
 	for (size_t i = 0; i < rows->sources_count; i++)
 		own = own || rows->sources[i].reader.has_ids;
-	return rows->ids.fd >= 0 || mode != EXISTING_REPLACE ||
-	       (own && !rows->options->start_given);
+	return rows->ids.fd >= 0 || (own && !rows->options->start_given);
+}
+
+/* Of rows with one ID the last counts, or the first: then they are written in their order. */
+static bool in_order(const struct rows *rows, enum existing_mode mode)
+{
+	return brings_ids(rows) || mode != EXISTING_REPLACE;
 }
 
 /* Move the rows with workers that are open. Says errors. */
@@ -407,7 +412,11 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
 	if (result < 0)
 		return result;
 	outcome->total = rows.total;
-	result = copy_rows(session, &rows, arguments->on_duplicate, outcome);
+	/* An ID may come twice where the rows bring theirs. */
+	if (rows.total != FORMAT_ROWS_UNKNOWN && !brings_ids(&rows))
+		result = room_for_vectors(session, rows.total);
+	if (result == 0)
+		result = copy_rows(session, &rows, arguments->on_duplicate, outcome);
 	durable = outcome->done > 0 ? make_durable(session) : 0;
 	if (result == 0)
 		result = durable;
@@ -482,7 +491,7 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  .sets = &parsed->rows.start_given, .take = take_start_id,
 		  .to = &parsed->rows.start_id },
 		{ "words", 0, "FILE",
-		  "Keep the words of glove and word2vec here, a line for each row",
+		  "Keep the words of glove and word2vec here, a line for each row; a new file",
 		  .keeps = &parsed->rows.words_path },
 		{ "on-duplicate", 0, "WHAT",
 		  "With a vector that exists already: 'replace' it (default), 'skip' the row, or "

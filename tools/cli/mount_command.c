@@ -6,6 +6,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/remount.h"
+#include "tools/cli/target.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -153,6 +154,14 @@ static int parse(const char *usage, const char *help, const struct argument_opti
 	return arguments_parse(&arguments, argc, argv);
 }
 
+/* Mount, where nothing is mounted yet. The exit status of quiverfs mount. */
+static int mount_store(const struct mount_arguments *arguments, bool foreground)
+{
+	if (target_check_mount(arguments->store, arguments->mount_point) < 0)
+		return STATUS_FAILED;
+	return fs_mount(arguments->store, arguments->mount_point, arguments->options, foreground);
+}
+
 int mount_command(int argc, char **argv)
 {
 	struct mount_arguments parsed = { 0 };
@@ -164,8 +173,7 @@ int mount_command(int argc, char **argv)
 	int status = STATUS_USAGE;
 
 	if (parse("STORE MNT", mount_help, options, STATUS_USAGE, argc, argv, &parsed) == 0)
-		status = fs_mount(parsed.store, parsed.mount_point, parsed.options,
-		                  parsed.foreground);
+		status = mount_store(&parsed, parsed.foreground);
 	free(parsed.options);
 	return status;
 }
@@ -183,8 +191,7 @@ static int help_mount(struct mount_arguments *arguments)
 	if (again)
 		result = remount_change(arguments->mount_point, arguments->options);
 	else
-		result = fs_mount(arguments->store, arguments->mount_point, arguments->options,
-		                  false);
+		result = mount_store(arguments, false);
 	return result == 0 ? MOUNT_OK : MOUNT_FAILED;
 }
 

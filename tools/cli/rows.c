@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Keep the word of a row. Says errors. */
 static int keep_word(void *arg, const char *word, size_t length)
@@ -19,6 +20,26 @@ static int keep_word(void *arg, const char *word, size_t length)
 	return result < 0 ? result : out_file_write(words, "\n", 1);
 }
 
+/* Say why a path has no format: of what is no file, that, else that nobody said which. */
+static void say_no_format(const char *path)
+{
+	struct stat status;
+
+	if (strcmp(path, "-") == 0)
+		say_error("standard input",
+		          "it has no name that tells its format; --format does, "
+		          "one of: %s",
+		          FORMAT_NAMES);
+	else if (stat(path, &status) < 0)
+		say_errno(path, -errno);
+	else if (S_ISDIR(status.st_mode))
+		say_error(path, "a folder; expected is a file of vectors, of one of the formats %s",
+		          FORMAT_NAMES);
+	else
+		say_error(path, "its name does not tell its format; --format does, one of: %s",
+		          FORMAT_NAMES);
+}
+
 /* The format of a path. Says errors. */
 static const struct format *find_format(const struct rows_options *options, const char *path)
 {
@@ -26,8 +47,7 @@ static const struct format *find_format(const struct rows_options *options, cons
 	                                                      : format_by_suffix(path);
 
 	if (format == NULL)
-		say_error(path, "its name does not tell its format; --format does, one of: %s",
-		          FORMAT_NAMES);
+		say_no_format(path);
 	return format;
 }
 
@@ -102,13 +122,22 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 		          format->name);
 		return -EINVAL;
 	}
+	if (options->dataset != NULL && !format->has_datasets) {
+		say_error(source->stream.path,
+		          "--dataset: a file of the format %s has one array, without a name",
+		          format->name);
+		return -EINVAL;
+	}
 	if (rows->words.path != NULL && !format->reads_words) {
 		say_error(source->stream.path, "--words: the format %s has no words", format->name);
 		return -EINVAL;
 	}
 	result = format->calls->open(reader);
 	if (result < 0) {
-		if (result != -EINTR)
+		if (result != -EINTR && source->stream.sized && source->stream.size == 0)
+			say_error(source->stream.path,
+			          "the file is empty: expected is the format %s", format->name);
+		else if (result != -EINTR)
 			say_error(source->stream.path, "%s", reader->reason);
 		return result;
 	}
@@ -170,6 +199,20 @@ static int check_paths(const struct rows_options *options)
 	return -EINVAL;
 }
 
+/* The file for words is new: export reads such a file, so one that is there may be wanted. Says
+ * errors. */
+static int open_words(struct rows *rows)
+{
+	const char *path = rows->options->words_path;
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return out_file_open(path, &rows->words);
+	say_error(path, "--words: it exists already, and would be replaced by the words of this "
+	                "import; remove it or give another name");
+	return -EEXIST;
+}
+
 static int open_all(struct rows *rows)
 {
 	const struct rows_options *options = rows->options;
@@ -178,7 +221,7 @@ static int open_all(struct rows *rows)
 	if (result == 0)
 		result = element_parse(quiver_dtype_name(options->geometry->dtype), &rows->type);
 	if (result == 0 && options->words_path != NULL)
-		result = out_file_open(options->words_path, &rows->words);
+		result = open_words(rows);
 	for (size_t i = 0; i < options->paths_count && result == 0; i++) {
 		rows->sources_count = i + 1;
 		result = open_source(rows, options->paths[i], &rows->sources[i]);

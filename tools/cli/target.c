@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 
 /* How often a holder that is starting or stopping is looked at again. */
 #define POLL_MS 50u
+/* How long it is waited for without a word; a multiple of it. */
+#define SILENT_MS 1000u
 /* Room for what control/version says. */
 #define VERSION_BYTES_MAX 64
 #define PROCESS_BYTES_MAX 32 /* /proc/PID */
@@ -159,10 +162,44 @@ static int say_neither(const char *path)
 		say_error(path, "lies within the mount at %s; give the mount point itself", above);
 	else
 		say_error(path,
-		          "neither a store of quiverfs (it has no superblock) nor a mount of "
-		          "one; 'quiverfs create %s --dim D' makes a store",
-		          path);
+		          "neither a store of quiverfs (it has no superblock) nor a mount of one; "
+		          "'quiverfs create %s --dim D' makes a store here, 'quiverfs mount STORE "
+		          "%s' mounts one",
+		          path, path);
 	return -EINVAL;
+}
+
+/* Say that there is no `given`, be it for a store or for a mount point. */
+static void say_absent(const char *given)
+{
+	if (given[0] == '\0')
+		say_error("''", "the name of a store or of a mount is empty");
+	else
+		say_error(given,
+		          "there is no such store or mount; 'quiverfs create %s --dim D' makes a "
+		          "store, 'mkdir %s' and 'quiverfs mount STORE %s' mount one there",
+		          given, given, given);
+}
+
+/* Say that `path` may not be looked into, and whose it is: a store is its owner's alone. */
+static void say_forbidden(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) == 0 && status.st_uid != geteuid())
+		say_error(path,
+		          "Permission denied: it belongs to the user with the number %u, this is "
+		          "%u; a store is its owner's alone, others are let in by a mount with -o "
+		          "allow_other",
+		          (unsigned)status.st_uid, (unsigned)geteuid());
+	else
+		say_errno(path, -EACCES);
+}
+
+/* Whether quiver_holder has found a store. */
+static bool is_store(int asked)
+{
+	return asked == 0 || asked == -EBUSY;
 }
 
 /* Ask the engine who has the store open. Says errors. */
@@ -172,6 +209,10 @@ static int ask_holder(const char *path, struct quiver_holder *holder)
 
 	if (result == -ENOENT || result == -EINVAL)
 		return say_neither(path);
+	if (result == -EACCES && faccessat(AT_FDCWD, path, R_OK | X_OK, AT_EACCESS) < 0) {
+		say_forbidden(path);
+		return result;
+	}
 	if (result == -EBUSY)
 		say_error(path, "in use by a process that does not name itself");
 	/* Of what is wrong with a file opening the store tells which. */
@@ -245,6 +286,12 @@ static int resolve_store(const char *store, struct target *target)
 		}
 		if (waited_ms >= TARGET_WAIT_MS)
 			break;
+		if (waited_ms == SILENT_MS)
+			say_note(store,
+			         "process %" PRId64 ", which has it mounted at %s, is starting or "
+			         "ending; waiting for it, %u seconds at most",
+			         holder.pid, holder.mount_point,
+			         (TARGET_WAIT_MS - SILENT_MS) / 1000);
 		wait_a_moment();
 	}
 	say_error(store,
@@ -277,10 +324,12 @@ int target_resolve(const char *given, struct target *target)
 	} while (live_asks_again(result, &asked));
 	if (live_is_gone(result))
 		return say_stale(given);
-	if (result < 0) {
+	if (result == -ENOENT)
+		say_absent(given);
+	else if (result < 0)
 		say_errno(given, result);
+	if (result < 0)
 		return result;
-	}
 	if (!S_ISDIR(status.st_mode)) {
 		say_error(given, "not a folder; a store or the mount point of one is needed");
 		return -ENOTDIR;
@@ -291,4 +340,97 @@ int target_resolve(const char *given, struct target *target)
 		return say_alive(path, ask_alive(path));
 	}
 	return resolve_store(path, target);
+}
+
+/* Whether `path`, which is that of `given`, lies within a mount of quiverfs; says so, and what is
+ * wanted. */
+static bool say_within(const char *given, const char *path, const char *wanted)
+{
+	char above[PATH_MAX];
+
+	(void)snprintf(above, sizeof(above), "%s", path);
+	if (!find_mount_above(above))
+		return false;
+	say_error(given, "lies within the mount at %s; expected is %s", above, wanted);
+	return true;
+}
+
+/* The absolute path of what is to be made in a folder that is there. */
+static bool find_new(const char *given, char path[PATH_MAX])
+{
+	char copy[PATH_MAX];
+	size_t length;
+
+	if (realpath(given, path) != NULL)
+		return true;
+	if (errno != ENOENT || snprintf(copy, sizeof(copy), "%s", given) >= (int)sizeof(copy) ||
+	    realpath(dirname(copy), path) == NULL)
+		return false;
+	length = strlen(path);
+	return snprintf(path + length, PATH_MAX - length, "/new") < (int)(PATH_MAX - length);
+}
+
+bool target_say_taken(const char *given)
+{
+	struct quiver_holder holder;
+	struct mount_found mount;
+	char path[PATH_MAX];
+
+	if (!find_new(given, path))
+		return false;
+	if (find_mount(path, &mount)) {
+		say_error(given, "the store %s is mounted here; give a folder that is new or empty",
+		          mount.source);
+		return true;
+	}
+	if (say_within(given, path, "a folder outside of it, new or empty"))
+		return true;
+	if (is_store(quiver_holder(path, &holder))) {
+		say_error(given,
+		          "a store is here already, which 'quiverfs status %s' shows; give a "
+		          "folder that is new or empty",
+		          given);
+		return true;
+	}
+	return false;
+}
+
+/* Whether `store` is a mount or in one; says so. */
+static bool is_mount_for_store(const char *store)
+{
+	struct mount_found mount;
+	char path[PATH_MAX];
+
+	if (realpath(store, path) == NULL)
+		return false; /* mounting says why */
+	if (!find_mount(path, &mount))
+		return say_within(store, path, "the folder of a store");
+	say_error(store,
+	          "a mount of the store %s; expected is the folder of a store first, then "
+	          "the folder to mount it on",
+	          mount.source);
+	return true;
+}
+
+int target_check_mount(const char *store, const char *point)
+{
+	struct mount_found mount;
+	char path[PATH_MAX];
+	int alive;
+
+	if (is_mount_for_store(store))
+		return -EINVAL;
+	if (realpath(point, path) == NULL || !find_mount(path, &mount))
+		return 0;
+	alive = ask_alive(path);
+	if (alive < 0 && alive != -EACCES)
+		return 0; /* mounting says what to do with it */
+	if (is_same_folder(mount.source, store))
+		say_error(store, "already mounted here: %s", path);
+	else
+		say_error(point,
+		          "the store %s is mounted here already; unmount it first (%s %s), "
+		          "or give another folder",
+		          mount.source, geteuid() == 0 ? "umount" : "fusermount3 -u", path);
+	return -EBUSY;
 }

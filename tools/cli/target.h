@@ -24,4 +24,15 @@ struct target {
  */
 int target_resolve(const char *given, struct target *target);
 
+/* Whether a new store cannot be in the folder `given` since a store or a mount is there, or it is
+ * in a mount; says so on stderr. */
+bool target_say_taken(const char *given);
+
+/*
+ * Look at what is to be mounted where: 0 where nothing that is known here is against it.
+ * -EINVAL `store` is a mount, or in one; -EBUSY a mount that answers is at `point`; both after
+ * having said on stderr what is wrong.
+ */
+int target_check_mount(const char *store, const char *point);
+
 #endif

@@ -122,6 +122,7 @@ struct format {
 	bool needs_path; /* of a regular file: no stream will do */
 	bool writes_ids; /* the file itself holds the IDs */
 	bool reads_words;
+	bool has_datasets; /* an array in the file has a name */
 	bool is_text; /* a bit is written as 0 or 1; other formats have them packed, as u1 */
 	const char *type; /* the only one of its elements; NULL: each type of a store */
 	const struct format_calls *calls;

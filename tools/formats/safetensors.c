@@ -352,5 +352,5 @@ static const struct format_calls safetensors_calls = {
 	.finish = format_finish,
 };
 
-const struct format format_safetensors = { "safetensors", ".safetensors",
+const struct format format_safetensors = { "safetensors", ".safetensors", .has_datasets = true,
 	                                   .calls = &safetensors_calls };

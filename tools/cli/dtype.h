@@ -1,0 +1,19 @@
+/*
+ * dtype.h - the type of an element as people write it: f4, or float32 as NumPy has it.
+ */
+#ifndef DTYPE_H
+#define DTYPE_H
+
+#include <stdbool.h>
+
+#include "engine/quiver.h"
+
+/* For messages and --help. */
+#define DTYPE_NAMES                                                                              \
+	"f4 (float32), f2 (float16), f8 (float64), i1 (int8), u1 (uint8), bf2 (bfloat16) or b1 " \
+	"(bits, eight in a byte)"
+
+/* False where `text` is neither name of a type. */
+bool dtype_parse(const char *text, enum quiver_dtype *dtype);
+
+#endif

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import harness
+from patience import wait_for
 
 BLOCKFILE = os.environ.get("QUIVERFS_BLOCKFILE", "blockfile")
 SHIM = os.environ.get("QUIVERFS_DISK_SHIM", "")
@@ -100,7 +101,7 @@ class BlockFile:
         # Without the filesystem above it, nobody uses it any more.
         subprocess.run(["umount", self.folder], stderr=subprocess.DEVNULL, check=False)
         try:
-            self.process.wait(10)
+            wait_for(self.process, 10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from patience import Patience
+
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int,
@@ -92,14 +94,14 @@ MAP_FAILED = ctypes.c_void_p(-1).value
 def map_shared(path, size):
     """The address of the whole file, for `unmap`. The kernel tells of the last close of a file some
     time after it; until then a vector that was replaced meanwhile cannot be mapped."""
-    end = time.monotonic() + 30
+    patience = Patience(30)
     while True:
         with opened(path, os.O_RDONLY) as fd:
             address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
             number = ctypes.get_errno()
         if address != MAP_FAILED:
             return address
-        if number != errno.ENODEV or time.monotonic() > end:
+        if number != errno.ENODEV or patience.is_over():
             raise OSError(number, os.strerror(number), str(path))
         time.sleep(0.001)
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import watchdog
 from files import CUT_OFF, CUT_OFF_WHILE_READ
+from patience import HANG_SECONDS, Patience, wait_for
 
 QUIVERFS = os.environ.get("QUIVERFS", "quiverfs")
 LONG = os.environ.get("QUIVERFS_TEST_LONG", "0") not in ("", "0")
-# A sanitizer makes everything slower; nothing here measures time.
+# A sanitizer makes everything slower; nothing here measures time. See patience.py.
 PATIENCE_SECONDS = 240 if LONG else 120
 # For the end of a daemon whose mount could not be taken down: it will hardly come.
 PATIENCE_MOUNTED_SECONDS = 20
@@ -31,7 +32,7 @@ SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 def run(*words, status=0, stdin=None, **options):
     """Run a tool; its exit status must be `status` (None: any)."""
     words = [str(word) for word in words]
-    done = subprocess.run(words, capture_output=True, input=stdin, timeout=PATIENCE_SECONDS,
+    done = subprocess.run(words, capture_output=True, input=stdin, timeout=HANG_SECONDS,
                           check=False, **options)
     if status is not None:
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
@@ -50,9 +51,9 @@ def quiverfs(*words, status=0, **options):
 
 def until(condition, what):
     """Wait for something that happens soon, but not within a call of ours."""
-    end = time.monotonic() + PATIENCE_SECONDS / 2
+    patience = Patience(PATIENCE_SECONDS / 2)
     while not condition():
-        assert time.monotonic() < end, what
+        assert not patience.is_over(), what
         time.sleep(0.005)
 
 
@@ -208,7 +209,7 @@ class Mount:
         """As a crash would end it; the mount point is stale then."""
         os.kill(self.pid, signal.SIGKILL)
         watchdog.forget(self.pid)
-        assert self.daemon.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+        assert wait_for(self.daemon, PATIENCE_SECONDS) == -signal.SIGKILL
         self.open = False
         self.log.close()
 
@@ -241,7 +242,7 @@ class Mount:
         """Wait for the end of the daemon; what was wrong with it, as lines."""
         faults = []
         try:
-            code = self.daemon.wait(patience)
+            code = wait_for(self.daemon, patience)
             if code != 0:
                 faults.append(f"the daemon ended with {code}: {self.log_text()}")
         except subprocess.TimeoutExpired:

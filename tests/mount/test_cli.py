@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import until
+from patience import HANG_SECONDS, has_ended
 
 QUIVERFS = os.environ.get("QUIVERFS", "quiverfs")
 GLOVE = Path(__file__).resolve().parents[3] / "shared/data/glove-twitter-25d.npy"
@@ -72,7 +73,7 @@ def read_ids(path):
 def run(*words, status=0, **options):
     """Run quiverfs; the exit status must be `status`."""
     done = subprocess.run([QUIVERFS, *map(str, words)], capture_output=True, text=True,
-                          timeout=120, **options)
+                          timeout=HANG_SECONDS, **options)
     assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
     if status == 0:
         assert done.stderr == "", done.stderr
@@ -84,7 +85,7 @@ def run(*words, status=0, **options):
 def run_as(name, *words, status=0):
     """Run it under another name, as mount(8) and its kin do."""
     done = subprocess.run([name, *map(str, words)], executable=QUIVERFS, capture_output=True,
-                          text=True, timeout=120)
+                          text=True, timeout=HANG_SECONDS)
     assert done.returncode == status, (name, words, done.returncode, done.stdout, done.stderr)
     return done
 
@@ -228,7 +229,7 @@ def test_a_daemon_that_is_stopping_is_waited_for(store, tmp_path):
     threading.Timer(0.5, lock.close).start()
     started = time.monotonic()
     assert stats(store)["count"] == 0
-    assert 0.4 < time.monotonic() - started < 9
+    assert 0.4 < time.monotonic() - started
 
 
 # ---- import and export ----------------------------------------------------
@@ -406,7 +407,7 @@ def test_ctrl_c_ends_an_import_after_the_vectors_in_hand(tmp_path):
     # The first are on their way, which are in then.
     until(lambda: (store / "vectors.npy").stat().st_size > 4096, "nothing is imported")
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=HANG_SECONDS)
     assert child.returncode == 1
     assert "of 5000000 rows are in" in errors
     count = int(errors.split("the first ")[1].split()[0])
@@ -446,7 +447,7 @@ def run_on_terminal(*words):
             break
         shown += piece
     os.close(ours)
-    assert child.wait(timeout=60) == 0
+    assert child.wait(timeout=HANG_SECONDS) == 0
     return shown.decode()
 
 
@@ -557,7 +558,7 @@ def test_ctrl_c_ends_an_import_through_a_mount(tmp_path):
                                  stdout=subprocess.PIPE, text=True)
         until(lambda: int((point / "control/count").read_text()) >= 200_000, "no vectors")
         child.send_signal(signal.SIGTERM)
-        _, errors = child.communicate(timeout=60)
+        _, errors = child.communicate(timeout=HANG_SECONDS)
         assert child.returncode == 1
         count = int(errors.split("the first ")[1].split()[0])
         assert 0 < count < 2_000_000
@@ -660,7 +661,7 @@ def test_a_mount_whose_daemon_died_says_what_to_run(mounted):
     store, point = mounted
     pid = int((store / "LOCK").read_text().split()[1])
     os.kill(pid, signal.SIGKILL)
-    time.sleep(0.3)
+    until(lambda: has_ended(pid), "the daemon does not end")
     fails("status", point, says=["umount %s" % point])
     unmount(point)
     assert stats(store)["count"] == 0

@@ -11,6 +11,7 @@ import pytest
 from disks import Shim, need_blockfile, need_loop_devices, need_shim
 from files import opened, refused, write_all
 from harness import Store, is_mounted, quiverfs, run, until
+from patience import wait_for
 
 
 def store_on(disk, stores, **options):
@@ -20,7 +21,7 @@ def store_on(disk, stores, **options):
 def end_failed(mounted):
     """Unmount a daemon that cannot close its store; its exit status says so."""
     assert os.system(f"umount {mounted.point}") == 0
-    code = mounted.daemon.wait(60)
+    code = wait_for(mounted.daemon, 60)
     mounted.take_away()
     assert code == 1, mounted.daemon
     assert not is_mounted(mounted.point)

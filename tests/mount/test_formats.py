@@ -17,6 +17,7 @@ from format_files import (DIM, DTYPES, FLOATS, ID_MAX, count, exported, h5py, ma
                           write_glove, write_hdf5, write_jsonl, write_npy, write_safetensors,
                           write_vecs, write_word2vec)
 from harness import QUIVERFS, quiverfs
+from patience import wait_for
 
 WITH_H5PY = pytest.mark.skipif(h5py is None, reason="python3-h5py is not installed")
 
@@ -364,7 +365,7 @@ def test_an_endless_pipe_takes_no_memory_and_ends_at_a_signal(store):
         assert peaks[-1] - peaks[3] < 32 << 10, peaks
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    child.wait(60)  # while the pipe is open
+    wait_for(child, 60)  # while the pipe is open
     _, errors = child.communicate()
     assert child.returncode == 1
     rows = int(re.search(r"stopped: the first (\d+) rows are in", errors.decode())[1])
@@ -392,7 +393,7 @@ def test_progress_of_text_has_a_time_left_and_of_a_pipe_a_rate(stores, tmp):
         except OSError:
             pass
         os.close(ours)
-        assert child.wait(60) == 0
+        assert wait_for(child, 60) == 0
         cat.kill()
         cat.wait()
         assert part in shown.decode(), shown

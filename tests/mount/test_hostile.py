@@ -10,19 +10,17 @@ import socket
 import stat
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from harness import LONG, QUIVERFS, is_mounted, quiverfs, run
+from harness import LONG, QUIVERFS, is_mounted, quiverfs, run, until
 from ordinary_user import NOBODY, ordinary_user_words
+from patience import HANG_SECONDS
 
 pytestmark = pytest.mark.local("folder")
 
 DIM = 4
-# Long enough for a busy machine, too short for what would never end.
-BOUND_SECONDS = 60
 PRECIOUS = b"a file of root's that nobody else may see\n" * 200
 
 # What is put in the place of a file, and a word that the message must have.
@@ -104,7 +102,7 @@ def root_does(command, store, scratch):
     """Its exit status and all that it said; a mount is taken down again."""
     try:
         done = subprocess.run([QUIVERFS, *map(str, words_of(command, store, scratch))],
-                              capture_output=True, timeout=BOUND_SECONDS, check=False)
+                              capture_output=True, timeout=HANG_SECONDS, check=False)
         if command == "mount" and done.returncode == 0:
             (scratch / "mnt/vectors/9").write_bytes(b"\1" * 4 * DIM)
     finally:
@@ -115,10 +113,8 @@ def root_does(command, store, scratch):
 
 
 def wait_for_release(store):
-    end = time.monotonic() + BOUND_SECONDS
-    while (store / "LOCK").is_file() and (store / "LOCK").read_bytes().strip():
-        assert time.monotonic() < end, "the daemon does not end"
-        time.sleep(0.02)
+    until(lambda: not (store / "LOCK").is_file() or not (store / "LOCK").read_bytes().strip(),
+          "the daemon does not end")
 
 
 def put(kind, path, victim, other):
@@ -488,10 +484,8 @@ def false_mount(root, tmp):
         (folder / "control" / name).write_text(text + "\n")
     process = subprocess.Popen([program, folder, point, "-f", "-o",
                                 f"subtype=quiverfs,fsname={tmp / 'theirs/store'},allow_other"])
-    end = time.monotonic() + BOUND_SECONDS
-    while not is_mounted(point):
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: process.poll() is not None or is_mounted(point), "no mount")
+    assert process.poll() is None
     yield folder, point
     run("umount", "-l", point)
     process.wait()

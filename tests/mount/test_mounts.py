@@ -13,6 +13,7 @@ import pytest
 from files import opened, refused, write_all
 from harness import QUIVERFS, is_mounted, quiverfs, run, shell, until
 from namespace import hold_namespace
+from patience import wait_for
 from test_system import store, system  # noqa: F401 (fixtures)
 
 
@@ -395,7 +396,7 @@ def test_a_daemon_whose_namespace_ends(outside, rng):
     data = rng.randbytes(mnt.size)
     mnt.put(1, data)
     os.kill(mnt.pid, signal.SIGKILL)
-    mnt.daemon.wait(60)
+    wait_for(mnt.daemon, 60)
     until(lambda: subprocess.run(["ls", mnt.vectors], capture_output=True,
                                  check=False).returncode != 0, "it goes on")
     mnt.take_away()

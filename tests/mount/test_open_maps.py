@@ -14,6 +14,7 @@ import pytest
 
 from harness import QUIVERFS, run, shell, until
 from ordinary_user import NOBODY, control_filesystem, ordinary_user_words
+from patience import HANG_SECONDS
 from peer import Peer, context
 
 BOTH_TRANSPORTS = True
@@ -366,7 +367,7 @@ def test_writers_beside_who_reads_the_pages(mounted):
     children += [in_child(uid, page_for, mnt.point, SECONDS) for _ in range(3)]
     children += [in_child(uid, checkpoint_for, mnt.point, SECONDS)]
     for child in children:
-        child.join(SECONDS + 60)
+        child.join(HANG_SECONDS)
         assert child.exitcode == 0
     client.call(map_both, mnt.point)
     same(mnt, client)
@@ -408,7 +409,7 @@ def test_a_crowd_of_writers_does_not_wait_for_itself(mounted):
     children = [in_child(uid, crowd, mnt.point, SECONDS)]
     children += [in_child(uid, page_on_it, mnt.point, SECONDS) for _ in range(2)]
     for child in children:
-        child.join(SECONDS + 100)
+        child.join(HANG_SECONDS)
         assert child.exitcode == 0
     client.call(map_both, mnt.point)
     same(mnt, client)

@@ -13,6 +13,7 @@ import pytest
 from files import GONE, refused
 from harness import QUIVERFS, Store, is_mounted, quiverfs, run, until
 from namespace import hold_namespace, own_namespace
+from patience import HANG_SECONDS, wait_for
 
 
 def refused_mount(store, point, *says, options=()):
@@ -49,7 +50,7 @@ def test_one_of_many_that_mount_at_once_wins(stores, tmp):
         point.mkdir()
     tries = [subprocess.Popen([QUIVERFS, "mount", store.path, point], stderr=subprocess.PIPE)
              for point in points]
-    said = [one.communicate(timeout=60)[1].decode() for one in tries]
+    said = [one.communicate(timeout=HANG_SECONDS)[1].decode() for one in tries]
     codes = [one.returncode for one in tries]
     try:
         assert sorted(codes) == [0] + [1] * 7, (codes, said)
@@ -157,7 +158,7 @@ def test_a_store_mounted_in_another_namespace_says_so(stores, tmp, root):
     for part in (f"process {mnt.pid}", str(mnt.point), "namespace", f"nsenter -t {mnt.pid} -m"):
         assert part in said, said
     os.kill(mnt.pid, signal.SIGTERM)
-    assert mnt.daemon.wait(60) == 0, mnt.log_text()
+    assert wait_for(mnt.daemon, 60) == 0, mnt.log_text()
     mnt.store.check()
 
 
@@ -206,7 +207,7 @@ def test_a_store_removed_while_mounted_answers_to_the_end(stores, rng):
     assert mnt.get(1) == data
     assert mnt.ids() == {1}
     run("umount", mnt.point)
-    code = mnt.daemon.wait(60)
+    code = wait_for(mnt.daemon, 60)
     text = mnt.log_text()
     mnt.take_away()
     assert code == 1 and str(mnt.store.path) in text, (code, text)
@@ -260,7 +261,7 @@ def test_commands_whose_daemon_dies_say_so(stores, root, rng, transport):
         time.sleep(rng.random() * 0.05)
         mnt.kill()
         for one in loops:
-            said = one.communicate(timeout=60)[1].decode()
+            said = one.communicate(timeout=HANG_SECONDS)[1].decode()
             assert "daemon" in said and "gone" in said, said
         run("umount", mnt.point)
 

@@ -12,6 +12,7 @@ import pytest
 from files import opened
 from harness import until
 from ordinary_user import NOBODY
+from patience import HANG_SECONDS
 from peer import context
 from test_handles import handle_of, read_handle
 
@@ -219,5 +220,5 @@ def test_private_maps_beside_writers(request, stores, root, who):
     children += [as_user(uid, map_all_the_time, mnt.vectors, clock, SECONDS, seed)
                  for seed in range(4)]
     for child in children:
-        child.join(SECONDS + 60)
+        child.join(HANG_SECONDS)
         assert child.exitcode == 0

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import PATIENCE_SECONDS, QUIVERFS, quiverfs, run, shell, until
+from harness import QUIVERFS, quiverfs, run, shell, until
+from patience import HANG_SECONDS
 
 PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-status.1"
 LATENCY = ["count", "sum_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns"]
@@ -211,7 +212,7 @@ def follow(*words, **options):
 
 def stop(child, number=signal.SIGINT):
     child.send_signal(number)
-    out, err = child.communicate(timeout=PATIENCE_SECONDS)
+    out, err = child.communicate(timeout=HANG_SECONDS)
     return child.returncode, out, err
 
 
@@ -290,7 +291,7 @@ def test_watch_ends_with_a_reason_where_the_mount_is_gone(mnt):
     child = follow(mnt.point, "--watch=0.1")
     read_until(child, "^  a second ")
     unmount_while_watched(mnt)
-    _, err = child.communicate(timeout=PATIENCE_SECONDS)
+    _, err = child.communicate(timeout=HANG_SECONDS)
     assert child.returncode == 1 and str(mnt.point) in err
 
 

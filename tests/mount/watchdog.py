@@ -10,8 +10,9 @@ import os
 import select
 import signal
 import sys
-import time
 import traceback
+
+from patience import Patience
 
 # Far more than any test takes, under any sanitizer.
 SECONDS = int(os.environ.get("QUIVERFS_TEST_HANG_SECONDS", "0")) or (
@@ -74,11 +75,11 @@ def serve(commands):
                 if line.startswith(b"+"):
                     with contextlib.suppress(ProcessLookupError):  # it has ended already
                         # The descriptor stays this process's, the number may not.
-                        deadlines[pid] = (time.monotonic() + SECONDS, os.pidfd_open(pid))
+                        deadlines[pid] = (Patience(SECONDS), os.pidfd_open(pid))
                 elif pid in deadlines:
                     os.close(deadlines.pop(pid)[1])
-        for pid, (deadline, process) in list(deadlines.items()):
-            if time.monotonic() > deadline:
+        for pid, (patience, process) in list(deadlines.items()):
+            if patience.is_over():
                 print(f"daemon {pid} hangs, and is killed", file=sys.stderr, flush=True)
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 os.close(process)

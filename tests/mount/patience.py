@@ -1,0 +1,51 @@
+"""How long to wait for what must come: by a clock that goes slower on a busy machine.
+
+A limit of time is there to find what never comes. By the clock on the wall it would find, too,
+what comes late because others have the processors. So a second counts only for the part of it
+that a process gets: where twelve want to run on two processors, a sixth.
+"""
+
+import os
+import subprocess
+import time
+
+# For calls that can only be given a limit by the clock on the wall. It is for what hangs alone.
+HANG_SECONDS = 1800
+
+
+def share_of_a_processor():
+    """What a process that wants to run gets of one, now: at most 1."""
+    with open("/proc/loadavg", encoding="ascii") as file:
+        running = int(file.read().split()[3].split("/")[0])
+    return min(1.0, os.cpu_count() / max(running, 1))
+
+
+class Patience:
+    def __init__(self, seconds):
+        self.left = seconds
+        self.last = time.monotonic()
+
+    def is_over(self):
+        now = time.monotonic()
+        self.left -= (now - self.last) * share_of_a_processor()
+        self.last = now
+        return self.left < 0
+
+
+def wait_for(process, seconds):
+    """As process.wait(seconds), by that clock."""
+    patience = Patience(seconds)
+    while process.poll() is None:
+        if patience.is_over():
+            raise subprocess.TimeoutExpired(process.args, seconds)
+        time.sleep(0.005)
+    return process.returncode
+
+
+def has_ended(pid):
+    """A process that is nobody's child here may stay a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

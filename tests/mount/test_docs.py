@@ -99,6 +99,13 @@ def test_a_page_is_without_faults(page):
         pytest.skip("there is neither man nor mandoc")
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_words_are_not_joined(page):
+    """Ns No word: one was "sedand"."""
+    text = (MAN / page).read_text()
+    assert re.findall(r"^\..* Ns No \w.*$", text, flags=re.MULTILINE) == []
+
+
 def test_the_commands_are_in_the_first_page():
     listed = re.findall(r"^\.It Xr quiverfs-(\w+) 1$", (MAN / "quiverfs.1").read_text(),
                         flags=re.MULTILINE)
@@ -217,6 +224,42 @@ def test_a_completion_has_the_options_of_help(name, page, shell):
     found = shell(name)
     assert set(found) == long_names(name)
     assert len(set(found)) == len(found)
+
+
+def bash_completes(*words):
+    """What bash offers for the last of the words; '=' is one of its own for it."""
+    script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _quiverfs 2>/dev/null; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    return run("bash", "-c", script, COMPLETION / "quiverfs.bash",
+               *words).stdout.decode().split()
+
+
+def values(name):
+    """The options of which --help or an error lists the values, and these."""
+    text = (SOURCE / "tools/formats/formats.h").read_text()
+    formats = "".join(re.findall(r'"(.*?)"', text[text.index("define FORMAT_NAMES"):])).split(", ")
+    dtypes = "f4 f2 f8 i1 u1 bf2 b1".split()
+    return {"quiverfs create": {"--dtype": dtypes, "--metric": "l2 cosine ip hamming".split()},
+            "quiverfs import": {"--format": formats, "--on-duplicate": "replace skip fail".split()},
+            "quiverfs export": {"--format": formats, "--dtype": dtypes}}[name]
+
+
+@pytest.mark.parametrize("name", ["quiverfs create", "quiverfs import", "quiverfs export"])
+def test_a_completion_has_the_values_of_an_option(name, tmp, monkeypatch):
+    monkeypatch.chdir(tmp)
+    (tmp / "npy").touch()
+    zsh, fish = (COMPLETION / file for file in ("_quiverfs", "quiverfs.fish"))
+    for option, wanted in values(name).items():
+        for words in ([option, ""], [option, "=", ""], [option, "="]):
+            assert bash_completes(*name.split(), *words) == wanted, words
+        assert bash_completes(*name.split(), option, wanted[1][0]) == [
+            word for word in wanted if word.startswith(wanted[1][0])]
+        listed = " ".join(wanted)
+        assert re.search(rf"'{option}=\[.*:\({listed}\)'", zsh.read_text())
+        assert re.search(rf" -l {option[2:]} -x -a '{listed}'", fish.read_text())
+    for option in ("--start-id", "--dataset"):
+        assert bash_completes("quiverfs", "import", option, "") == []
+    assert bash_completes("quiverfs", "import", "--words", "") == ["npy"]
 
 
 # Where the commands and the mount options stand in each.

@@ -4,6 +4,8 @@ _quiverfs_commands='create mount import export status flush compact verify check
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= durability= commit= autocompact=
 	io_uring= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
+_quiverfs_formats='npy fvecs bvecs ivecs fbin u8bin i8bin safetensors hdf5 jsonl csv glove word2vec'
+
 # The options of a subcommand.
 _quiverfs_options() {
 	local common='--help --usage --version'
@@ -54,7 +56,9 @@ _quiverfs() {
 	case $command:$before in
 	*:--dtype) COMPREPLY=($(compgen -W 'f4 f2 f8 i1 u1 bf2 b1' -- "$word")) ;;
 	*:--metric) COMPREPLY=($(compgen -W 'l2 cosine ip hamming' -- "$word")) ;;
-	*:--dim | *:--label | *:--start-id) ;;
+	*:--format) COMPREPLY=($(compgen -W "$_quiverfs_formats" -- "$word")) ;;
+	*:--on-duplicate) COMPREPLY=($(compgen -W 'replace skip fail' -- "$word")) ;;
+	*:--dim | *:--label | *:--start-id | *:--dataset | *:--watch) ;;
 	mount*:-o) _quiverfs_mount_option "$word" ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;
 	*)

@@ -54,6 +54,18 @@ def system(root, packages, tmp):
         made.take_away()
 
 
+def field(package, name):
+    return subprocess.run(["dpkg-deb", "-f", package, name], capture_output=True, check=True,
+                          text=True).stdout
+
+
+def test_hdf5_is_recommended_and_no_more(packages):
+    """Its library comes with many others, and is loaded for files of HDF5 alone."""
+    assert "hdf5" not in field(packages[0], "Depends")
+    assert "libc6" in field(packages[0], "Depends")
+    assert field(packages[0], "Recommends").startswith("libhdf5-")
+
+
 def test_it_is_installed_used_and_removed(system, tmp):
     """With the names and places of the package alone."""
     for name in PACKAGES:
@@ -68,6 +80,8 @@ def test_it_is_installed_used_and_removed(system, tmp):
     finally:
         system.run("umount", point)
     system.run("/usr/sbin/fsck.quiverfs", store)
+    # where the unit looks for what it is to mount
+    assert system.run("ls", "-A", "/etc/quiverfs").stdout == ""
     assert "quiverfs@.service" in system.run("ls", "/usr/lib/systemd/system").stdout
     system.run("sh", "-c", 'cc -o "$1/example" "$2" $(pkg-config --cflags --libs libquiver)', "sh",
                tmp, SOURCE / "tests/mount/example.c")

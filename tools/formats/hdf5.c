@@ -62,8 +62,9 @@ static const struct hdf5_calls *load(char reason[FORMAT_REASON_BYTES])
 		calls = dlsym(module, HDF5_MODULE_SYMBOL);
 	if (calls == NULL)
 		(void)snprintf(reason, FORMAT_REASON_BYTES,
-		               "HDF5 needs " HDF5_MODULE_FILE
-		               ", which is built where the HDF5 library is installed: %.200s",
+		               "HDF5 needs its library (Debian's libhdf5-103-1, or libhdf5-310) "
+		               "and " HDF5_MODULE_FILE
+		               ", which is built where that is installed: %.200s",
 		               dlerror());
 	return calls;
 }

@@ -140,3 +140,18 @@ def test_what_an_interrupted_run_found_out_is_kept(tree):
                    cwd=tree.folder, check=False, stdout=subprocess.DEVNULL)
     tree.write("clang-tidy", CLANG_TIDY)
     assert tree.lint() == (True, ["engine/other.c"])
+
+
+@pytest.mark.parametrize("check, program, said", [
+    ("format", "clang-format", "Debian clang-format version 19.1.7 (3+b1)"),
+    ("tidy", "clang-tidy", "Debian LLVM version 19.1.7\n  Optimized build."),
+])
+def test_another_release_of_clang_is_skipped_and_said(tmp_path, check, program, said):
+    fake = tmp_path / program
+    fake.write_text(f"#!/bin/sh\n[ $1 = --version ] || exit 3\necho '{said}'\n")
+    fake.chmod(0o755)
+    lint = subprocess.run([os.path.join(HERE, "../../tools/lint"), check], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert lint.returncode == 77
+    assert lint.stdout == f"skipped: this is {program} 19, and the tree keeps to 14\n"

@@ -1,24 +1,36 @@
 """Fixtures of the tests that use a real mount."""
 
-import contextlib
 import errno
-import fcntl
 import os
 import random
+import resource
 import tempfile
 from pathlib import Path
 
 import pytest
 
 import harness
+import io_uring_switch
 from disks import Disks
 from ordinary_user import ordinary_user  # noqa: F401 (a fixture)
 from peer import Peer
 
-SWITCH = Path("/sys/module/fuse/parameters/enable_uring")
-# Held by every test that needs the switch, and naming what it was before the first of them: other
-# builds' tests may be running beside these. As in tests/stress/offthread_replies.c.
-SWITCH_LOCK = Path(tempfile.gettempdir()) / "quiverfs-test-io-uring.lock"
+# Fixtures that do what only root can, and why.
+NEED_ROOT = {
+    "alias": "mounts and remounts",
+    "disks": "makes filesystems on loop devices",
+    "false_mount": "uses a store of somebody else as root",
+    "handles_allowed": "opens by file handles",
+    "ordinary_user": "looks at an ordinary user's mount",
+    "out_of_sight": "makes namespaces",
+    "outside": "makes namespaces",
+    "shared": "acts as several users",
+    "small_disk": "mounts and remounts",
+    "stranger": "acts as several users",
+    "system": "has /etc/fstab and /sbin of its own",
+    "theirs": "uses a store of somebody else as root",
+    "users_folder": "acts as several users",
+}
 DATA = Path(__file__).resolve().parents[3] / "shared/data"
 SEED = int(os.environ.get("QUIVERFS_TEST_SEED") or random.SystemRandom().randrange(2**31))
 
@@ -35,18 +47,49 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("transport", ["io_uring", "dev_fuse"], indirect=True)
 
 
+def pytest_addoption(parser):
+    """For run_users, which has a part of the tests run as root and the others as a user."""
+    parser.addoption("--without-root", action="store_true", help="leave out what needs root")
+    parser.addoption("--only-root", action="store_true", help="only what needs root")
+    parser.addoption("--say-why-root", action="store_true", help="say which files need it for what")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "local(what): needs what only a store in a local folder has")
+    config.addinivalue_line("markers", "needs_root(why): nobody else can do what it does")
 
 
-def pytest_collection_modifyitems(items):
-    """Over a second kind of store (tests/kind) what that has not is not tested."""
-    if "QUIVERFS_KIND" not in os.environ:
-        return
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--without-root"):
+        leave_out(config, items, [item for item in items if why_root(item)])
+    if config.getoption("--only-root"):
+        leave_out(config, items, [item for item in items if not why_root(item)])
     for item in items:
+        if os.geteuid() != 0 and why_root(item):
+            item.add_marker(pytest.mark.skip(reason="needs root: " + why_root(item)))
+        # Over a second kind of store (tests/kind) what that has not is not tested.
         mark = item.get_closest_marker("local")
-        if mark:
+        if mark and "QUIVERFS_KIND" in os.environ:
             item.add_marker(pytest.mark.skip(reason=f"this kind of store has no {mark.args[0]}"))
+
+
+def pytest_collection_finish(session):
+    if session.config.getoption("--say-why-root"):
+        for reason, name in sorted({(why_root(item), item.path.stem) for item in session.items}):
+            if reason:
+                print(f"needs root: {reason}: {name.removeprefix('test_')}")
+
+
+def leave_out(config, items, some):
+    items[:] = [item for item in items if item not in some]
+    config.hook.pytest_deselected(items=some)
+
+
+def why_root(item):
+    """Why only root can run it, or ""."""
+    marks = [mark.args[0] for mark in item.iter_markers("needs_root")]
+    fixtures = [why for name, why in NEED_ROOT.items() if name in item.fixturenames]
+    return (marks + fixtures + [""])[0]
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -65,34 +108,9 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def io_uring():
-    """Why FUSE cannot talk over io_uring here, or "". Switched on where root may."""
-    if not SWITCH.exists():
-        yield "this kernel has no FUSE over io_uring"
-        return
-    with open(SWITCH_LOCK, "a+", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        before = SWITCH.read_text().strip()
-        if before != "Y":
-            try:
-                SWITCH.write_text("Y")
-            except OSError as error:
-                yield f"{SWITCH} is {before}, and cannot be set: {error.strerror}"
-                return
-            lock.write(before)
-            lock.flush()
-        yield ""
-        put_switch_back(lock)
-
-
-def put_switch_back(lock):
-    """By the last of those who need it, whoever has changed it."""
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        lock.seek(0)
-        before = lock.read()[:1]
-        if before:
-            SWITCH.write_text(before)
-            lock.truncate(0)
+    """Why FUSE cannot talk over io_uring here, or ""."""
+    with io_uring_switch.on() as reason:
+        yield reason
 
 
 @pytest.fixture
@@ -159,9 +177,12 @@ def peer():
 
 
 @pytest.fixture
-def root():
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+def many_descriptors():
+    """As many as whoever runs this may have; a login begins with 1,024."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,10 @@
 
 import contextlib
 import fcntl
-import tempfile
+import os
 from pathlib import Path
+
+from locks import open_lock
 
 
 @contextlib.contextmanager
@@ -11,8 +13,7 @@ def kernel_caches(exclusive=True):
     """Nobody else of the tests has the kernel forget meanwhile, as those of other builds may do
     beside these. Exclusive for whoever calls forget_names, shared for whoever counts on what
     the kernel knows."""
-    path = Path(tempfile.gettempdir()) / "quiverfs-test-kernel-caches.lock"
-    with open(path, "w") as lock:
+    with os.fdopen(open_lock("kernel-caches"), "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
         try:
             yield

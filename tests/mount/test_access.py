@@ -21,7 +21,7 @@ KEPT = 1 << 0 | 1 << 1 | 1 << 21
 
 
 @pytest.fixture
-def stranger(root):
+def stranger():
     """A process of an ordinary user who has nothing to do with the store."""
     other = Peer(uid=NOBODY, gid=NOBODY, umask=0)
     yield other
@@ -196,8 +196,9 @@ def test_what_others_asked_for_is_for_the_owner_alone(stores, stranger, tmp):
 # ---- the daemon -----------------------------------------------------------------
 
 
+@pytest.mark.needs_root("looks at the daemon of root")
 @pytest.mark.parametrize("options", [pytest.param([], marks=pytest.mark.local("checkpoint")), ["ro"]])
-def test_the_daemon_gives_up_capabilities(stores, root, rng, options):
+def test_the_daemon_gives_up_capabilities(stores, rng, options):
     """Each thread: those that serve, those that wait, the engine's own."""
     mnt = stores.mount()
     mnt.put(1, rng.randbytes(mnt.size))
@@ -215,8 +216,9 @@ def test_the_daemon_gives_up_capabilities(stores, root, rng, options):
         assert int(found["CapInh"], 16) == 0 and int(found["CapAmb"], 16) == 0
 
 
+@pytest.mark.needs_root("looks at the daemon of root")
 @pytest.mark.local("checkpoint")
-def test_root_serves_a_store_that_is_somebody_elses(stores, root, rng):
+def test_root_serves_a_store_that_is_somebody_elses(stores, rng):
     """What is left is enough for new segments, growth, the index and the lock."""
     mnt = stores.mount()
     mnt.put(1, rng.randbytes(mnt.size))
@@ -238,7 +240,7 @@ def test_root_serves_a_store_that_is_somebody_elses(stores, root, rng):
 
 
 @pytest.fixture
-def users_folder(tmp, root):
+def users_folder(tmp):
     """A folder of an ordinary user who may use FUSE."""
     if not shutil.which("fusermount3"):
         pytest.skip("there is no fusermount3")

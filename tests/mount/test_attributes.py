@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from files import attributes, opened, refused, write_all
+from files import GIVEN, attributes, opened, refused, write_all
 from harness import run, shell
 from peer import Peer
 TIMES = [0, 1, 10**9 - 1, 1234567890123456789, 2**31 * 10**9, 2**33 * 10**9 + 5, -1, -10**18]
@@ -31,7 +31,7 @@ def restarts(stores, mnt):
 
 
 @pytest.mark.local("checkpoint")
-def test_attributes_are_kept_to_the_nanosecond(mnt, restarts, rng, root):
+def test_attributes_are_kept_to_the_nanosecond(mnt, restarts, rng):
     wanted = {}
     for vector in range(40):
         mnt.put(vector, rng.randbytes(mnt.size))
@@ -40,7 +40,8 @@ def test_attributes_are_kept_to_the_nanosecond(mnt, restarts, rng, root):
     for number, vector in enumerate(v for v in range(40) if v % 3):
         mtime = TIMES[number % len(TIMES)]
         mode = rng.randrange(0o10000)
-        os.chown(mnt.path(vector), uid := rng.randrange(2**31), gid := rng.randrange(2**31))
+        uid, gid = (rng.randrange(2**31) for _ in range(2)) if os.geteuid() == 0 else GIVEN
+        os.chown(mnt.path(vector), uid, gid)
         os.chmod(mnt.path(vector), mode)
         os.utime(mnt.path(vector), ns=(mtime, mtime))
         wanted[vector] = (mtime, mode, uid, gid)
@@ -106,10 +107,10 @@ def test_the_inode_depends_on_the_id_alone(stores):
     assert numbers[0] == numbers[1]
 
 
-def test_an_overwrite_keeps_mode_and_owner_and_sets_the_time(mnt, rng, root):
+def test_an_overwrite_keeps_mode_and_owner_and_sets_the_time(mnt, rng):
     mnt.put(1, bytes(mnt.size))
     os.chmod(mnt.path(1), 0o600)
-    os.chown(mnt.path(1), 12, 34)
+    os.chown(mnt.path(1), *GIVEN)
     for write in (lambda data: mnt.put(1, data),
                   lambda data: write_all(mnt.path(1), data, chunk=7),
                   lambda data: run("dd", f"of={mnt.path(1)}", "bs=30", "conv=notrunc",
@@ -117,7 +118,7 @@ def test_an_overwrite_keeps_mode_and_owner_and_sets_the_time(mnt, rng, root):
         os.utime(mnt.path(1), ns=(1, 1))
         write(rng.randbytes(mnt.size))
         mtime, *rest = attributes(mnt.path(1))
-        assert rest == [0o600, 12, 34]
+        assert rest == [0o600, *GIVEN]
         assert mtime > 10**18
 
 
@@ -155,20 +156,20 @@ def test_an_atime_alone_changes_nothing_but_the_ctime(mnt):
     assert os.stat(mnt.path(1)).st_atime_ns == 1000
 
 
-def test_attributes_set_through_the_writer(stores, mnt, rng, root):
+def test_attributes_set_through_the_writer(stores, mnt, rng):
     """As tar and rsync do it: on the descriptor, before close or after it."""
     for vector, chunk in ((1, None), (2, 30)):
         fd = os.open(mnt.path(vector), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         data = rng.randbytes(mnt.size)
         for at in range(0, mnt.size, chunk or mnt.size):
             os.write(fd, data[at:at + (chunk or mnt.size)])
-        os.fchown(fd, 12, 34)
+        os.fchown(fd, *GIVEN)
         os.fchmod(fd, 0o4755)
         os.utime(fd, ns=(1, 123456789987654321))
         os.close(fd)
     mnt = stores.again(mnt)
     for vector in (1, 2):
-        assert attributes(mnt.path(vector)) == (123456789987654321, 0o4755, 12, 34)
+        assert attributes(mnt.path(vector)) == (123456789987654321, 0o4755, *GIVEN)
 
 
 @pytest.mark.parametrize("umask, mode, wanted", [(0o022, 0o666, 0o644), (0o077, 0o666, 0o600),
@@ -183,7 +184,8 @@ def test_the_creators_umask_counts(mnt, umask, mode, wanted):
     assert attributes(mnt.path(1))[1] == wanted
 
 
-def test_a_new_vector_belongs_to_its_creator(stores, root):
+@pytest.mark.needs_root("acts as several users")
+def test_a_new_vector_belongs_to_its_creator(stores):
     mnt = stores.mount(options=["allow_other"])
     os.chmod(mnt.vectors, 0o777)
     other = Peer(uid=1234, gid=4321)
@@ -192,7 +194,8 @@ def test_a_new_vector_belongs_to_its_creator(stores, root):
     assert attributes(mnt.path(1))[2:] == (1234, 4321)
 
 
-def test_the_options_uid_gid_and_umask(stores, root):
+@pytest.mark.needs_root("acts as several users")
+def test_the_options_uid_gid_and_umask(stores):
     mnt = stores.mount(options=["allow_other", "uid=1111", "gid=2222", "umask=027"])
     mnt.put(1, bytes(mnt.size))
     assert attributes(mnt.path(1))[1:] == (0o640, 1111, 2222)
@@ -205,7 +208,8 @@ def test_the_options_uid_gid_and_umask(stores, root):
     assert attributes(mnt.path(1))[1:] == (0o640, 1111, 2222)
 
 
-def test_the_options_uid_and_gid_say_who_owns_what_there_is(stores, root, rng):
+@pytest.mark.needs_root("gives files to others")
+def test_the_options_uid_and_gid_say_who_owns_what_there_is(stores, rng):
     """A store that was copied to another user: he uses it as his, and what is stored stays."""
     mnt = stores.mount()
     mnt.put(1, bytes(mnt.size))
@@ -236,8 +240,9 @@ def test_the_options_uid_and_gid_say_who_owns_what_there_is(stores, root, rng):
     assert attributes(mnt.path(3))[2:] == (1111, 2222)
 
 
+@pytest.mark.needs_root("acts as several users")
 @pytest.mark.local("columns")
-def test_the_kernel_checks_permissions(stores, root):
+def test_the_kernel_checks_permissions(stores):
     mnt = stores.mount(options=["allow_other"])
     mnt.put(1, bytes(mnt.size))
     os.chmod(mnt.path(1), 0o600)
@@ -269,7 +274,8 @@ def test_the_kernel_checks_permissions(stores, root):
         other.close()
 
 
-def test_the_set_user_bit_goes_with_a_write_of_another(stores, root, rng):
+@pytest.mark.needs_root("acts as several users")
+def test_the_set_user_bit_goes_with_a_write_of_another(stores, rng):
     mnt = stores.mount(options=["allow_other"])
     mnt.put(1, bytes(mnt.size))
     os.chmod(mnt.path(1), 0o4777)
@@ -280,14 +286,14 @@ def test_the_set_user_bit_goes_with_a_write_of_another(stores, root, rng):
 
 
 @pytest.mark.local("checkpoint")
-def test_the_folders_own_attributes(stores, mnt, restarts, root):
+def test_the_folders_own_attributes(stores, mnt, restarts):
     mnt.put(1, bytes(mnt.size))
     mnt.put(2, bytes(mnt.size))
-    os.chown(mnt.vectors, 12, 34)
+    os.chown(mnt.vectors, *GIVEN)
     os.chmod(mnt.vectors, 0o1750)
     os.utime(mnt.vectors, ns=(1, 1234567890123456789))
     for mounted in restarts():
-        assert attributes(mounted.vectors) == (1234567890123456789, 0o1750, 12, 34)
+        assert attributes(mounted.vectors) == (1234567890123456789, 0o1750, *GIVEN)
 
 
 @pytest.mark.local("renames of IDs")
@@ -326,7 +332,16 @@ def test_tools_set_them(mnt, tmp, rng):
     assert attributes(mnt.path(1))[1] == 0o600
 
 
-GROUP = 12345
+
+@pytest.fixture
+def group():
+    """One that files may be given to: by root any, by others theirs."""
+    if os.geteuid() == 0:
+        return 12345
+    others = set(os.getgroups()) - {os.getgid()}
+    if not others:
+        pytest.skip("whoever runs this is in one group alone")
+    return min(others)
 
 
 @pytest.fixture
@@ -349,14 +364,14 @@ def makers(stores, rng):
     }
 
 
-def test_a_set_group_id_folder_gives_its_group_to_new_files(stores, makers):
+def test_a_set_group_id_folder_gives_its_group_to_new_files(stores, makers, group):
     mnt = stores.mount()
-    os.chown(mnt.vectors, -1, GROUP)
+    os.chown(mnt.vectors, -1, group)
     os.chmod(mnt.vectors, 0o2755)
     for again in (False, True):  # the bit is kept over a remount
         for name, make in makers.items():
             make(mnt, name)
-            assert mnt.path(name).stat().st_gid == GROUP, name
+            assert mnt.path(name).stat().st_gid == group, name
         os.chmod(mnt.vectors, 0o755)
         for name, make in makers.items():
             os.unlink(mnt.path(name))
@@ -368,9 +383,9 @@ def test_a_set_group_id_folder_gives_its_group_to_new_files(stores, makers):
             mnt = stores.again(mnt)
 
 
-def test_the_option_gid_is_stronger_than_a_set_group_id_folder(stores, rng):
+def test_the_option_gid_is_stronger_than_a_set_group_id_folder(stores, group, rng):
     mnt = stores.mount()
-    os.chown(mnt.vectors, -1, GROUP)
+    os.chown(mnt.vectors, -1, group)
     os.chmod(mnt.vectors, 0o2755)
     mnt = stores.again(mnt, options=["gid=4321"])
     mnt.put(1, rng.randbytes(mnt.size))

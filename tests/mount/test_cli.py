@@ -678,9 +678,8 @@ def test_a_store_whose_daemon_died_is_recovered(mounted, tmp_path):
     run("check", store)
 
 
+@pytest.mark.needs_root("acts as several users")
 def test_an_ordinary_user_exports_what_he_may_read(store, tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("needs root to become somebody else")
     data = write_vectors(tmp_path / "v.npy", 10, 5)
     run("import", store, tmp_path / "v.npy")
     nobody = {"user": 65534, "group": 65534, "extra_groups": []}

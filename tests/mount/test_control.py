@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from files import attributes, opened, read_chunks, refused
+from files import GIVEN, attributes, opened, read_chunks, refused
 from harness import LONG, quiverfs, run, shell
 from prometheus import parse_metrics
 
@@ -253,7 +253,8 @@ def with_attributes(vector, data, mask, mtime=0, uid=0, gid=0, mode=0):
     return struct.pack("<QqIIII", vector, mtime, uid, gid, mode, mask) + data
 
 
-def test_put_with_attributes_of_each_record(mnt, rng, root):
+@pytest.mark.needs_root("gives files to others")
+def test_put_with_attributes_of_each_record(mnt, rng):
     one, two = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
     mnt.put(5, two)
     os.chmod(mnt.path(5), 0o601)
@@ -289,7 +290,7 @@ def test_put_with_attributes_takes_all_or_none(mnt, content):
     assert mnt.ids() == set()
 
 
-def test_put_gives_the_attributes_of_the_writer(mnt, peer, root):
+def test_put_gives_the_attributes_of_the_writer(mnt, peer):
     def content():
         return record(1, bytes(mnt.size)) + record(2, bytes(mnt.size))
 
@@ -305,9 +306,9 @@ def test_put_gives_the_attributes_of_the_writer(mnt, peer, root):
         assert (mode, uid, gid) == (0o640, os.getuid(), os.getgid())
         assert mtime > 10**18
     os.chmod(mnt.path(1), 0o604)
-    os.chown(mnt.path(1), 12, 34)
+    os.chown(mnt.path(1), *GIVEN)
     mnt.control("put", content())
-    assert attributes(mnt.path(1))[1:] == (0o604, 12, 34)
+    assert attributes(mnt.path(1))[1:] == (0o604, *GIVEN)
 
 
 # ---- durability, space ------------------------------------------------------------

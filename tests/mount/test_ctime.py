@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from files import opened, write_all
+from files import GIVEN, opened, write_all
 from harness import run
 
 SIZE = 100
@@ -95,7 +95,7 @@ STEPS = {
     "chmod": lambda folder: os.chmod(folder.file(), 0o600),
     "chmod to the mode it has": lambda folder: os.chmod(folder.file(), 0o600),
     "fchmod": Folder.modes_of_an_open_file,
-    "chown": lambda folder: os.chown(folder.file(), 1, 2),
+    "chown": lambda folder: os.chown(folder.file(), *GIVEN),
     "chown to nobody else": lambda folder: os.chown(folder.file(), -1, -1),
     "utimens": lambda folder: os.utime(folder.file(), ns=(LONG_AGO, LONG_AGO)),
     "utimens to the time it has": lambda folder: os.utime(folder.file(), ns=(LONG_AGO, LONG_AGO)),
@@ -139,7 +139,7 @@ def trace(folder):
 
 
 @pytest.mark.local("renames of IDs")
-def test_what_moves_it_elsewhere_moves_it_here(mnt, tmp, root):
+def test_what_moves_it_elsewhere_moves_it_here(mnt, tmp):
     theirs = tmp / "theirs"
     theirs.mkdir()
     expected = trace(Folder(theirs, tmp))

@@ -274,7 +274,7 @@ def test_a_full_disk_is_unmounted_in_order(disks, stores, rng, mode):
     again.forget_errors()
 
 
-def test_an_import_that_fills_the_disk_says_what_is_in(disks, stores, root, tmp):
+def test_an_import_that_fills_the_disk_says_what_is_in(disks, stores, tmp):
     """The rows before the first that is missing, though two threads write them."""
     store = store_on(disks.memory("tmpfs", "size=40m"), stores, dim=1000)
     rows = numpy.arange(20_000, dtype="<f4")[:, None] + numpy.zeros(1000, dtype="<f4")
@@ -406,7 +406,7 @@ def tour(stores, store, rng):
 
 
 @pytest.mark.parametrize("kind", ["ramfs", "tmpfs"])
-def test_a_filesystem_in_memory(disks, stores, rng, root, kind):
+def test_a_filesystem_in_memory(disks, stores, rng, kind):
     """ramfs can neither allocate ahead nor punch holes, and tells no sizes."""
     disk = disks.memory(kind)
     tour(stores, store_on(disk, stores, dim=1000), rng)

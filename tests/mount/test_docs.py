@@ -282,3 +282,18 @@ def test_a_completion_has_the_commands_and_mount_options(file):
     assert taken - REFUSED <= offered <= known
     if shutil.which(shell):
         run(shell, "-n", COMPLETION / file)
+
+
+# ---- the tests ------------------------------------------------------------------
+
+
+def test_the_table_of_what_needs_root_is_true():
+    done = run("/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q",
+               "--say-why-root", SOURCE / "tests/mount")
+    needed = {}
+    for why, name in re.findall(r"^needs root: (.*): (\w+)$", done.stdout.decode(), re.M):
+        needed.setdefault(why, []).append(name)
+    text = (SOURCE / "tests/README.md").read_text().split("## Who runs the tests of the mount\n")[1]
+    rows = re.findall(r"^\| (.*) \| .* \| (.*) \|$", text.split("\n## ")[0], re.M)
+    told = {why: names.split(", ") for why, names in rows[2:] if names not in ("---", "as whom")}
+    assert told == needed

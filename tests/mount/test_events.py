@@ -166,8 +166,9 @@ def fanotify_events(fd, wait=False):
             data = data[length:]
 
 
+@pytest.mark.needs_root("asks fanotify for a whole mount")
 @pytest.mark.parametrize("marks", [FAN_MARK_MOUNT, FAN_MARK_FILESYSTEM])
-def test_fanotify_of_the_whole_mount(mnt, root, rng, peer, marks):
+def test_fanotify_of_the_whole_mount(mnt, rng, peer, marks):
     fd = fanotify(FAN_CLASS_NOTIF, marks, FAN_MODIFY | FAN_CLOSE_WRITE, mnt.point)
     peer.write(mnt.path(42), rng.randbytes(mnt.size))
     mnt.control("flush", "1")
@@ -181,7 +182,8 @@ def test_fanotify_of_the_whole_mount(mnt, root, rng, peer, marks):
     os.close(fd)
 
 
-def test_fanotify_with_names(mnt, root, rng):
+@pytest.mark.needs_root("asks fanotify for a whole mount")
+def test_fanotify_with_names(mnt, rng):
     """Events of a folder's entries name them by file handle; of the folder itself, since a
     mark on a whole filesystem needs an fsid, which the kernel gives FUSE mounts or not."""
     mask = FAN_CREATE | FAN_DELETE | FAN_RENAME

@@ -55,7 +55,7 @@ def is_stale(mnt, handle):
 
 
 @pytest.fixture(autouse=True)
-def handles_allowed(root, tmp):
+def handles_allowed(tmp):
     try:
         handle_of(tmp)
     except OSError as error:

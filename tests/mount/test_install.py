@@ -236,7 +236,8 @@ def test_the_daemon_makes_no_other_system_calls_than_the_unit_lets_it(unit, tmp,
     assert made - allowed_calls(unit) == set()
 
 
-def test_the_units_capabilities_are_enough(unit, root, tmp, transport):
+@pytest.mark.needs_root("runs with the capabilities of a unit")
+def test_the_units_capabilities_are_enough(unit, tmp, transport):
     line = re.search(r"^CapabilityBoundingSet=(.*)$", unit, flags=re.MULTILINE)[1]
     names = ["+" + name.removeprefix("CAP_").lower() for name in line.split()]
     assert len(names) == 3 and "NoNewPrivileges=yes\n" in unit

@@ -11,8 +11,7 @@ import pytest
 
 from files import refused
 from format_files import h5py
-from harness import quiverfs, run, shell
-from ordinary_user import ordinary_user, ordinary_user_words  # noqa: F401
+from harness import quiverfs, shell
 from prometheus import parse_metrics
 
 LABEL_BYTES_MAX = 1024
@@ -163,22 +162,6 @@ def test_modes_and_owner_are_those_of_the_others(mnt):
         with refused(errno.EPERM):
             os.chmod(mnt.control_folder / name, 0o666)
     mnt.forget_errors()
-
-
-def test_an_ordinary_user_labels_his_own(stores, ordinary_user):  # noqa: F811
-    store = stores.create()
-    (store.folder / "mnt").mkdir()
-    run("chown", "-R", "nobody:nogroup", store.path, store.folder / "mnt")
-    mnt = stores.mount(store, **ordinary_user)
-    words = " ".join(ordinary_user_words)
-    folder = mnt.control_folder
-    shell(f"{words} bash -c 'echo {UMLAUTS} > {folder}/label; echo cosine > {folder}/metric'")
-    assert shell(f"{words} cat {folder}/label {folder}/metric").stdout.decode() == (
-        UMLAUTS + "\ncosine\n")
-    done = shell(f"{words} bash -c \"env printf 'a\\\\nb' > {folder}/label\"", status=None)
-    assert done.returncode != 0 and b"Invalid argument" in done.stderr
-    mnt.unmount()
-    assert status(store.path)["label"] == UMLAUTS
 
 
 def test_a_read_only_mount_shows_them(stores):

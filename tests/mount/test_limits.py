@@ -145,7 +145,7 @@ def stage_many(folder, count, part):
 
 
 @pytest.mark.parametrize("dim, bound", [(1, 16384), (65536, 1024)])
-def test_memory_of_stages(stores, rng, dim, bound):
+def test_memory_of_stages(stores, many_descriptors, rng, dim, bound):
     """Vectors written in part, and left so: bounded in number and in bytes. Whole ones are
     written all the same."""
     mnt = stores.mount(stores.create(dim=dim, dtype="f8"))
@@ -177,7 +177,7 @@ SHARE = 4  # a user has one part in so many
 
 
 @pytest.fixture
-def shared(stores, root):
+def shared(stores):
     """A mount that a user has, beside who mounted it, and a process of theirs."""
     others = []
 

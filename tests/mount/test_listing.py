@@ -235,6 +235,7 @@ def many(stores, more):
     return stores.again(mnt)
 
 
+@pytest.mark.needs_root("has the kernel drop its caches")
 @pytest.mark.local("time for so many names")
 def test_names_alone_cost_the_kernel_little(stores, rng):
     """The first come with attributes. Once nobody has wanted them, none do, until they are."""

@@ -113,8 +113,7 @@ class Socket(Unread):
 
 class Logged(Mount):
     def is_up(self):
-        return is_mounted(self.point) if self.private else \
-            os.path.exists(self.control_folder / "version")
+        return os.path.exists(self.control_folder / "version")
 
 
 @pytest.fixture(params=[Pipe, Terminal, Socket], ids=lambda kind: kind.__name__)
@@ -122,27 +121,18 @@ def unread(request, tmp):
     return request.param(tmp)
 
 
-@pytest.fixture(params=["root", "user"])
-def mounted(request, stores, transport, unread):
-    """A mount with that standard error, and words for who uses it."""
-    before, private = [], False
-    store = stores.create()
-    if request.param == "user":
-        before, private = request.getfixturevalue("ordinary_user")["before"], True
-        (stores.folder / "mnt").mkdir()
-        shutil.rmtree(store.path)
-        harness.run("chown", "nobody:nogroup", stores.folder, stores.folder / "mnt")
-        harness.run(*before, harness.QUIVERFS, "create", store.path, "--dim", store.dim)
-    mnt = Logged(store, transport=transport, before=[*map(str, unread.before), *before],
-                 private=private)
+@pytest.fixture
+def mounted(stores, transport, unread):
+    """A mount with that standard error."""
+    mnt = Logged(stores.create(), transport=transport, before=map(str, unread.before))
     stores.mounts.append(mnt)
-    return mnt, before
+    return mnt
 
 
-def use(mnt, before, text):
+def use(mnt, text):
     """Run a shell on each processor; none of them may hang."""
     for cpu in sorted(os.sched_getaffinity(0)):
-        subprocess.run([*before, "taskset", "-c", str(cpu), "sh", "-c", text], cwd="/",
+        subprocess.run(["taskset", "-c", str(cpu), "sh", "-c", text], cwd="/",
                        timeout=HANG_SECONDS, check=True, stderr=subprocess.DEVNULL,
                        env={**os.environ, "V": str(mnt.vectors)})
 
@@ -151,9 +141,9 @@ REFUSED = f'for i in $(seq {REFUSALS}); do mkdir "$V/bad$i"; done; ! stat "$V/77
 
 
 def test_requests_are_answered_and_the_end_comes_though_nobody_reads(mounted):
-    mnt, before = mounted
-    use(mnt, before, REFUSED)
-    use(mnt, before, 'head -c 100 /dev/zero >"$V/1"; cat "$V/1" >/dev/null')
+    mnt = mounted
+    use(mnt, REFUSED)
+    use(mnt, 'head -c 100 /dev/zero >"$V/1"; cat "$V/1" >/dev/null')
     os.kill(mnt.pid, signal.SIGTERM)
     assert mnt.ended() == []
     assert not is_mounted(mnt.point)
@@ -161,8 +151,8 @@ def test_requests_are_answered_and_the_end_comes_though_nobody_reads(mounted):
 
 
 def test_what_is_read_late_was_not_lost(mounted, unread):
-    mnt, before = mounted
-    use(mnt, before, REFUSED)
+    mnt = mounted
+    use(mnt, REFUSED)
     unread.read()
     until(lambda: b"bad1: directories cannot be made" in unread.text, unread.text)
     os.kill(mnt.pid, signal.SIGTERM)
@@ -204,7 +194,8 @@ STANDING = """if True:
 """
 
 
-def test_a_syslog_that_stands_still(stores, transport, tmp, root):
+@pytest.mark.needs_root("makes namespaces")
+def test_a_syslog_that_stands_still(stores, transport, tmp):
     """In a mount namespace of its own, with a /dev of its own."""
     for tool in ("taskset", "mknod"):
         if not shutil.which(tool):

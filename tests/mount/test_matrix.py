@@ -7,7 +7,7 @@ import numpy
 import pytest
 
 from files import attributes, opened, refused
-from harness import run, shell
+from harness import run
 from ordinary_user import NOBODY
 from peer import Peer
 
@@ -144,7 +144,8 @@ def test_it_is_not_cut_while_it_is_open(stores, rng):
     assert rows_of(mnt.store.path) == kept
 
 
-def test_only_for_whoever_mounted(stores, root):
+@pytest.mark.needs_root("acts as several users")
+def test_only_for_whoever_mounted(stores):
     mnt = stores.mount(options=["allow_other"])
     other = Peer(uid=NOBODY, gid=NOBODY)
     for name in ("matrix.npy", "ids.npy"):
@@ -189,25 +190,3 @@ def test_a_read_only_mount_shows_it(stores, filled):
     for _ in range(3):
         assert rows_of(mnt.point) == rows
         assert (mnt.point / "ids.npy").read_bytes() == (mnt.store.path / "ids.npy").read_bytes()
-
-
-@pytest.mark.parametrize("options", [[], ["ro"]])
-def test_served_where_it_cannot_be_passed_through(stores, filled, ordinary_user, options, rng):
-    """An ordinary user's daemon may not pass files through to the kernel."""
-    mnt, rows = filled
-    shell(f"chown nobody:nogroup {mnt.vectors} {mnt.vectors}/*")
-    mnt.unmount()
-    run("chown", "-R", "nobody:nogroup", mnt.store.path, mnt.point)
-    theirs = stores.mount(mnt.store, options=options, **ordinary_user)
-    user = Peer(uid=NOBODY, gid=NOBODY)
-    try:
-        assert user.call(rows_of, theirs.point) == rows
-        if not options:
-            for vector in list(rows)[:5]:
-                rows[vector] = rng.randbytes(mnt.size)
-                user.write(theirs.path(vector), rows[vector])
-            user.write(theirs.control_folder / "checkpoint", b"1")
-            assert user.call(rows_of, theirs.point) == rows
-        assert user.read(theirs.point / "matrix.npy")[4096:4100]
-    finally:
-        user.close()

@@ -64,7 +64,8 @@ def test_what_is_not_there_tells_of_create_and_mount(work, command):
     assert not os.path.exists("out.npy") and not os.path.exists("gone")
 
 
-def test_a_store_of_another_user_says_whose_it_is(root, work):
+@pytest.mark.needs_root("acts as several users")
+def test_a_store_of_another_user_says_whose_it_is(work):
     os.chmod(work, 0o755)
     shutil.copy(QUIVERFS, "quiverfs")
     for command in ("status", "check"):
@@ -180,8 +181,9 @@ def test_a_file_of_words_is_not_replaced(work):
 # ---- a disk that is too small ---------------------------------------------------------------
 
 
+@pytest.mark.needs_root("mounts and remounts")
 @pytest.mark.parametrize("live", [False, True])
-def test_a_disk_that_is_too_small_is_told_before(root, work, live):
+def test_a_disk_that_is_too_small_is_told_before(work, live):
     os.mkdir("small")
     os.mkdir("mnt")
     numpy.save("many.npy", numpy.zeros((40_000, 25), "f4"))

@@ -305,7 +305,8 @@ def test_a_signal_ends_it_in_order(stores, background, number, kind, rng):
         assert again.get(vector) == value
 
 
-def test_a_signal_while_another_namespace_has_the_mount(stores, root, rng):
+@pytest.mark.needs_root("makes namespaces")
+def test_a_signal_while_another_namespace_has_the_mount(stores, rng):
     """As a container or a service has that was started while the store was mounted."""
     mounted = stores.mount(options=["durability=none"])
     data = rng.randbytes(mounted.size)
@@ -483,7 +484,8 @@ def test_allow_other_needs_the_administrators_consent(store, tmp, theirs):
     assert not is_mounted(tmp / "mnt")
 
 
-def test_a_user_without_the_device_hears_so(store, tmp, root):
+@pytest.mark.needs_root("looks at an ordinary user's mount")
+def test_a_user_without_the_device_hears_so(store, tmp):
     (tmp / "mnt").mkdir()
     run("chown", "-R", "nobody:nogroup", store.path, tmp / "mnt")
     with device_mode(0o600):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from files import opened, refused, write_all
-from harness import QUIVERFS, is_mounted, quiverfs, run, shell, until
+from harness import QUIVERFS, is_mounted, let_go, quiverfs, run, shell, until
 from namespace import hold_namespace
 from patience import wait_for
 from test_system import store, system  # noqa: F401 (fixtures)
@@ -47,7 +47,7 @@ def test_statfs_counts_vectors_and_what_still_fits(mnt, rng):
     assert abs(found.f_bavail * found.f_frsize - below.f_bavail * below.f_frsize) < 1 << 30
 
 
-def test_free_inodes_are_the_vectors_that_still_fit(disks, stores, root, rng):
+def test_free_inodes_are_the_vectors_that_still_fit(disks, stores, rng):
     """On a disk of 64 MiB, filled to the end."""
     disk = disks.ext4(64)
     made = stores.create(dim=768)
@@ -112,53 +112,54 @@ def test_times_of_folders_stay_as_long_as_their_entries_do(stores, mnt, rng, opt
 
 
 @pytest.fixture
-def bound(mnt, tmp, root):
+def alias(mnt, tmp):
     """The vectors a second time, elsewhere."""
-    alias = tmp / "alias"
-    alias.mkdir()
-    run("mount", "--bind", mnt.vectors, alias)
-    yield alias
-    if is_mounted(alias):
-        run("umount", alias)
+    folder = tmp / "alias"
+    folder.mkdir()
+    run("mount", "--bind", mnt.vectors, folder)
+    yield folder
+    if is_mounted(folder):
+        run("umount", folder)
 
 
-def test_a_bind_mount_is_the_same(mnt, bound, rng, peer):
+def test_a_bind_mount_is_the_same(mnt, alias, rng, peer):
     data = [rng.randbytes(mnt.size) for _ in range(3)]
-    peer.write(bound / "1", data[0])
+    peer.write(alias / "1", data[0])
     assert mnt.get(1) == data[0]
     mnt.put(1, data[1])
-    assert peer.read(bound / "1") == data[1]
-    os.rename(bound / "1", bound / "2")
+    assert peer.read(alias / "1") == data[1]
+    os.rename(alias / "1", alias / "2")
     assert not mnt.has(1)
     assert mnt.get(2) == data[1]
     with refused(errno.EXDEV):
-        os.rename(bound / "2", mnt.path(3))
-    assert os.stat(bound / "2").st_ino == os.stat(mnt.path(2)).st_ino
-    run("mount", "-i", "-o", "remount,bind,ro", bound)
+        os.rename(alias / "2", mnt.path(3))
+    assert os.stat(alias / "2").st_ino == os.stat(mnt.path(2)).st_ino
+    run("mount", "-i", "-o", "remount,bind,ro", alias)
     with refused(errno.EROFS):
-        (bound / "2").write_bytes(data[2])
+        (alias / "2").write_bytes(data[2])
     mnt.put(2, data[2])
-    assert (bound / "2").read_bytes() == data[2]
+    assert (alias / "2").read_bytes() == data[2]
     assert mnt.errors() == []
 
 
-def test_a_bind_mount_outlives_the_first(mnt, bound, rng):
+def test_a_bind_mount_outlives_the_first(mnt, alias, rng):
     """The daemon serves until the last of them is gone."""
     data = rng.randbytes(mnt.size)
     mnt.put(1, data)
     run("umount", mnt.point)
     assert not is_mounted(mnt.point)
-    (bound / "2").write_bytes(data)
-    assert (bound / "1").read_bytes() == data
+    (alias / "2").write_bytes(data)
+    assert (alias / "1").read_bytes() == data
     assert mnt.daemon.poll() is None
     said = quiverfs("status", mnt.store.path, status=None)
     assert str(mnt.pid) in said.stdout + said.stderr
-    run("umount", bound)
+    run("umount", alias)
     assert mnt.ended() == []
     mnt.store.check()
 
 
-def test_remount_read_only_and_writable(mnt, root, rng, peer):
+@pytest.mark.needs_root("mounts and remounts")
+def test_remount_read_only_and_writable(mnt, rng, peer):
     data = [rng.randbytes(mnt.size) for _ in range(4)]
     mnt.put(1, data[0])
     reader = os.open(mnt.path(1), os.O_RDONLY)
@@ -184,7 +185,8 @@ def test_remount_read_only_and_writable(mnt, root, rng, peer):
     assert mnt.errors() == []
 
 
-def test_remount_read_only_waits_for_no_writer(mnt, root, rng):
+@pytest.mark.needs_root("mounts and remounts")
+def test_remount_read_only_waits_for_no_writer(mnt, rng):
     """Whoever has one open for writing keeps it writable: what is staged can be committed."""
     old, new = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
     mnt.put(1, old)
@@ -221,7 +223,8 @@ def test_remount_by_the_helper_of_mount(system, store):  # noqa: F811
     system.run(QUIVERFS, "check", store.path)
 
 
-def test_the_type_fuse_quiverfs_needs_only_the_program(root, store, tmp):  # noqa: F811
+@pytest.mark.needs_root("mounts and remounts")
+def test_the_type_fuse_quiverfs_needs_only_the_program(store, tmp):  # noqa: F811
     """What mount(8) runs where /sbin has no helper of ours: mount.fuse, which calls the program
     with the store, the folder and the options."""
     if not shutil.which("mount.fuse3", path="/sbin:/usr/sbin"):
@@ -257,7 +260,7 @@ def test_a_mount_made_read_only_stays_so(system, store):  # noqa: F811
 # ---- namespaces -------------------------------------------------------------------------
 
 
-def test_a_lazy_unmount_with_files_open(mnt, root, rng):
+def test_a_lazy_unmount_with_files_open(mnt, rng):
     old, new = rng.randbytes(mnt.size), rng.randbytes(mnt.size)
     mnt.put(1, old)
     reader = os.open(mnt.path(1), os.O_RDONLY)
@@ -265,7 +268,7 @@ def test_a_lazy_unmount_with_files_open(mnt, root, rng):
     made = os.open(mnt.path(2), os.O_WRONLY | os.O_CREAT)
     os.write(writer, new[:40])
     os.write(made, new[:40])
-    run("umount", "-l", mnt.point)
+    let_go(mnt.point)
     assert os.listdir(mnt.point) == []
     assert os.read(reader, 10) == old[:10]
     os.write(writer, new[40:])
@@ -279,7 +282,8 @@ def test_a_lazy_unmount_with_files_open(mnt, root, rng):
     mnt.store.check()
 
 
-def test_who_keeps_what_was_unmounted_is_told(mnt, root, rng):
+@pytest.mark.needs_root("makes namespaces")
+def test_who_keeps_what_was_unmounted_is_told(mnt, rng):
     """A copy of the mount in another namespace, and `umount` says that all is well: the log and
     `status` say why the daemon is there all the same, and what ends it."""
     data = rng.randbytes(mnt.size)
@@ -302,7 +306,8 @@ def test_who_keeps_what_was_unmounted_is_told(mnt, root, rng):
     mnt.store.check()
 
 
-def test_mounts_of_others_are_not_told(mnt, root, tmp):
+@pytest.mark.needs_root("mounts and remounts")
+def test_mounts_of_others_are_not_told(mnt, tmp):
     """The daemon looks when anything is mounted or unmounted."""
     (tmp / "other").mkdir()
     for _ in range(3):
@@ -313,7 +318,8 @@ def test_mounts_of_others_are_not_told(mnt, root, tmp):
     assert "still in use" not in mnt.log_text()
 
 
-def test_another_mount_namespace_sees_it_and_may_let_go(mnt, root, rng):
+@pytest.mark.needs_root("makes namespaces")
+def test_another_mount_namespace_sees_it_and_may_let_go(mnt, rng):
     data = rng.randbytes(mnt.size)
     mnt.put(1, data)
     holder = hold_namespace()
@@ -327,7 +333,7 @@ def test_another_mount_namespace_sees_it_and_may_let_go(mnt, root, rng):
 
 
 @pytest.fixture
-def outside(stores, root):
+def outside(stores):
     """A daemon in a pid namespace of its own: of every client the kernel tells it pid 0."""
     if not shutil.which("unshare"):
         pytest.skip("there is no unshare")
@@ -373,7 +379,8 @@ def test_a_daemon_that_knows_no_client(outside, rng, peer):
     assert mnt.errors() == []
 
 
-def test_tools_of_a_container(mnt, root, tmp, rng):
+@pytest.mark.needs_root("makes namespaces")
+def test_tools_of_a_container(mnt, tmp, rng):
     """The other way about: a client in namespaces of its own."""
     words = ["unshare", "--pid", "--fork", "--mount", "--ipc", "--uts", "--mount-proc"]
     if not shutil.which("unshare") or run(*words, "true", status=None).returncode != 0:

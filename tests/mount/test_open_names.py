@@ -7,7 +7,6 @@ twice, in a plain folder and on a mount, and must end alike.
 import errno
 import mmap
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -15,9 +14,7 @@ import time
 import pytest
 
 from files import opened, write_all
-from harness import QUIVERFS, run, shell, until
-from ordinary_user import NOBODY, ordinary_user_words
-from peer import Peer
+from harness import shell, until
 
 BOTH_TRANSPORTS = True
 N = 100
@@ -219,23 +216,6 @@ def test_an_open_file_goes_on_as_in_a_plain_folder(mnt, plain):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.local("renames of IDs")
-def test_it_does_for_an_ordinary_user(stores, plain, ordinary_user):
-    store = stores.create()
-    shutil.rmtree(store.path)  # root's own: not even its vectors/ would be the user's
-    for folder in (store.path, store.folder / "mnt"):
-        folder.mkdir()
-        os.chown(folder, NOBODY, NOBODY)
-    run(*ordinary_user_words, QUIVERFS, "create", store.path, "--dim", store.dim)
-    theirs = stores.mount(store, **ordinary_user)
-    user = Peer(uid=NOBODY, gid=NOBODY)
-    try:
-        wrong = user.call(try_all, str(plain), str(theirs.vectors))
-    finally:
-        user.close()
-    assert not wrong, "\n".join(wrong)
-
-
 # ---- a scratch file that becomes a vector while it is open -------------------------
 
 @pytest.mark.parametrize("name", ["42", "42.npy", "42.txt"])
@@ -429,7 +409,7 @@ elif kind == "cut":
 
 
 @pytest.fixture
-def out_of_sight(root, tmp):
+def out_of_sight(tmp):
     """Runs one of the above where all threads are thread 0 to the daemon."""
     if shell("unshare --pid --fork true", status=None).returncode != 0:
         pytest.skip("no pid namespace can be made here")

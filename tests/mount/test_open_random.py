@@ -8,11 +8,8 @@ without a descriptor means is left out where an ID was given to another vector m
 import errno
 import os
 import random
-import shutil
 
-from harness import LONG, QUIVERFS, run
-from ordinary_user import NOBODY, ordinary_user_words
-from peer import Peer
+from harness import LONG
 
 import pytest
 
@@ -219,21 +216,4 @@ def plain(tmp):
 @pytest.mark.local("renames of IDs")
 def test_a_history_goes_as_in_a_plain_folder(mnt, plain, rng):
     fault = play(plain, str(mnt.vectors), rng.random(), STEPS)
-    assert not fault, fault
-
-
-@pytest.mark.local("renames of IDs")
-def test_an_ordinary_users_does(stores, plain, ordinary_user, rng):
-    store = stores.create()
-    shutil.rmtree(store.path)  # root's own
-    for folder in (store.path, store.folder / "mnt"):
-        folder.mkdir()
-        os.chown(folder, NOBODY, NOBODY)
-    run(*ordinary_user_words, QUIVERFS, "create", store.path, "--dim", store.dim)
-    theirs = stores.mount(store, **ordinary_user)
-    user = Peer(uid=NOBODY, gid=NOBODY)
-    try:
-        fault = user.call(play, plain, str(theirs.vectors), rng.random(), STEPS)
-    finally:
-        user.close()
     assert not fault, fault

@@ -35,7 +35,7 @@ def packages(tmp_path_factory):
 
 
 @pytest.fixture
-def system(root, packages, tmp):
+def system(packages, tmp):
     made = Namespace(tmp)
     layers = tmp / "layers"
     layers.mkdir()

@@ -261,7 +261,8 @@ def test_what_vectors_cannot_hold_is_eperm(mnt, old):
         mnt.expect_error(name)
         with refused(errno.EPERM):
             os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
-        mnt.expect_error(name)
+        if os.geteuid() == 0:  # others the kernel refuses
+            mnt.expect_error(name)
 
 
 def test_tools_hear_of_eperm(mnt, old):
@@ -309,7 +310,7 @@ def test_a_writable_shared_mapping_is_enodev(mnt, old):
 # ---- full ---------------------------------------------------------------------
 
 
-def test_too_many_stages_are_enospc(stores, rng):
+def test_too_many_stages_are_enospc(stores, many_descriptors, rng):
     """The bound is one of bytes for large vectors."""
     mnt = stores.mount(stores.create(dim=65536, dtype="f8"))
     data = rng.randbytes(mnt.size)
@@ -340,7 +341,7 @@ def test_too_many_stages_are_enospc(stores, rng):
 
 
 @pytest.fixture
-def small_disk(stores, tmp, root):
+def small_disk(stores, tmp):
     """A store on a filesystem of 64 MiB."""
     disk = tmp / "disk"
     disk.mkdir()

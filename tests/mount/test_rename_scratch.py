@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from files import (RENAME_EXCHANGE, RENAME_NOREPLACE, attributes, opened, read_chunks, refused,
+from files import (GIVEN, RENAME_EXCHANGE, RENAME_NOREPLACE, attributes, opened, read_chunks, refused,
                    rename2, write_all)
 from harness import run
 
@@ -45,10 +45,8 @@ def test_a_scratch_file_keeps_its_attributes_until_unmount(stores):
     write_all(path, b"bytes")
     os.chmod(path, 0o604)
     os.utime(path, ns=(1, 1234567890123456789))
-    if os.geteuid() == 0:
-        os.chown(path, 12, 34)
-    owner = (12, 34) if os.geteuid() == 0 else (os.getuid(), os.getgid())
-    assert attributes(path) == (1234567890123456789, 0o604, *owner)
+    os.chown(path, *GIVEN)
+    assert attributes(path) == (1234567890123456789, 0o604, *GIVEN)
     again = stores.again(mnt)
     assert os.listdir(again.vectors) == []
     with refused(errno.ENOENT):

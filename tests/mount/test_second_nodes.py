@@ -11,7 +11,6 @@ import pytest
 
 from files import opened
 from harness import until
-from ordinary_user import NOBODY
 from patience import HANG_SECONDS
 from peer import context
 from test_handles import handle_of, read_handle
@@ -118,7 +117,8 @@ def test_by_way_of_proc(stale):
         assert mnt.get(42) == data[2][:4] + b"\x55" * 4 + data[2][8:]
 
 
-def test_file_handles_mean_the_vector(stale, root):
+@pytest.mark.needs_root("opens by file handles")
+def test_file_handles_mean_the_vector(stale):
     mnt, _, data = stale
     before = handle_of(mnt.path(42))
     with opened(mnt.path(42), os.O_RDONLY) as new:
@@ -193,12 +193,8 @@ def map_all_the_time(vectors, clock, seconds, seed):
         os._exit(2)
 
 
-def as_user(uid, function, *words):
+def in_child(function, *words):
     def body():
-        if uid:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
         function(*words)
         os._exit(0)
 
@@ -207,17 +203,12 @@ def as_user(uid, function, *words):
     return child
 
 
-@pytest.mark.parametrize("who", ["root", "user"])
-def test_private_maps_beside_writers(request, stores, root, who):
-    uid, options = 0, {}
-    if who == "user":
-        uid, options = NOBODY, {"options": ["allow_other", f"uid={NOBODY}", f"gid={NOBODY}"]}
-    mnt = stores.mount(stores.create(dim=SIZE // 4), **options)
-    os.chown(mnt.vectors, uid, uid)
+def test_private_maps_beside_writers(stores):
+    mnt = stores.mount(stores.create(dim=SIZE // 4))
     clock = context.Array("Q", IDS, lock=False)
-    children = [as_user(uid, write_all_the_time, mnt.vectors, first, clock, SECONDS)
+    children = [in_child(write_all_the_time, mnt.vectors, first, clock, SECONDS)
                 for first in (0, 2)]
-    children += [as_user(uid, map_all_the_time, mnt.vectors, clock, SECONDS, seed)
+    children += [in_child(map_all_the_time, mnt.vectors, clock, SECONDS, seed)
                  for seed in range(4)]
     for child in children:
         child.join(HANG_SECONDS)

@@ -90,7 +90,7 @@ def stranger():
 
 
 @pytest.fixture
-def folder(stores, root):
+def folder(stores):
     return str(stores.mount(options=["allow_other"]).vectors)
 
 
@@ -104,6 +104,7 @@ def compare(plain, folder, actions, modes, end=outcome):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.needs_root("acts as several users")
 def test_a_strangers_change_takes_them_away(plain, folder):
     compare(plain, folder, ACTIONS, MODES, by_stranger)
 
@@ -124,12 +125,14 @@ def by_stranger(folder, mode, action):
     return outcome(folder, mode, act)
 
 
+@pytest.mark.needs_root("acts as several users")
 def test_roots_change_leaves_them_but_a_chown_does_not(plain, folder):
     # Where the group may not execute, a chown by root leaves the second bit elsewhere, not here.
     compare(plain, folder, ACTIONS | OWNERS, [mode for mode in MODES if mode != 0o2767])
 
 
-def test_the_owners_change_takes_them_away(plain, stores, root):
+@pytest.mark.needs_root("acts as several users")
+def test_the_owners_change_takes_them_away(plain, stores):
     """Who writes into a program of his own sets the bits anew, if he wants them."""
     mnt = stores.mount(options=["allow_other"])
     mnt.vectors.chmod(0o777)
@@ -168,8 +171,9 @@ def own_program(path):
     return seen
 
 
+@pytest.mark.needs_root("acts as several users")
 @pytest.mark.parametrize("name", ["42.npy", "42.txt"])
-def test_a_write_through_a_view_does(stores, root, stranger, name):
+def test_a_write_through_a_view_does(stores, stranger, name):
     mnt = stores.mount(options=["allow_other"])
     for flags in (os.O_RDWR, os.O_WRONLY | os.O_TRUNC):
         mnt.put(42, bytes(N))
@@ -187,9 +191,10 @@ def overwrite(path, flags, data):
         os.close(fd)
 
 
+@pytest.mark.needs_root("acts as several users")
 @pytest.mark.parametrize("maker", [0, STRANGER])
 @pytest.mark.parametrize("options", [["uid=0"], ["uid=99"], ["gid=0"], ["gid=99"]])
-def test_nobody_makes_a_program_of_somebody_elses(stores, root, options, maker):
+def test_nobody_makes_a_program_of_somebody_elses(stores, options, maker):
     """What belongs to somebody by an option of the mount was not made by him."""
     mnt = stores.mount(options=["allow_other", "suid", *options])
     mnt.vectors.chmod(0o777)
@@ -212,7 +217,8 @@ def test_nobody_makes_a_program_of_somebody_elses(stores, root, options, maker):
         other.close()
 
 
-def test_an_option_makes_no_program_somebodys_who_is_not_its_owner(stores, root):
+@pytest.mark.needs_root("acts as several users")
+def test_an_option_makes_no_program_somebodys_who_is_not_its_owner(stores):
     mnt = stores.mount()
     for number, owner in ((1, STRANGER), (2, 99)):
         mnt.put(number, bytes(N))
@@ -235,7 +241,7 @@ def make(path, mode):
     os.close(fd)
 
 
-def test_bulk_writing_does(stores, root, ordinary_user):
+def test_bulk_writing_does(stores, ordinary_user):
     """By a user who has mounted what holds a program that root has put there."""
     store = stores.create()
     mnt = stores.mount(store)

@@ -3,16 +3,14 @@
 import errno
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
 from files import refused
-from harness import QUIVERFS, is_mounted, quiverfs, run, until
-from ordinary_user import NOBODY, ordinary_user_words
-from peer import Peer
+from harness import QUIVERFS, is_mounted, let_go, quiverfs, run, until
+from ordinary_user import ordinary_user_words
 
 IGNORED = ["PIPE", "XFSZ", "USR1", "USR2", "ALRM", "VTALRM", "PROF", "STKFLT", "IO", "TTIN", "TTOU",
            "RTMIN", "RTMAX"]
@@ -76,31 +74,6 @@ def test_a_signal_that_unmounts(stores, rng, name):
     assert stores.mount(mnt.store).get(1) == data
 
 
-@pytest.fixture
-def theirs(stores, tmp, ordinary_user):
-    """A mount of the user nobody, and a process of theirs that may look into it."""
-    def make(*before, dim=25, name="mnt"):
-        store = stores.create(dim=dim)
-        shutil.rmtree(store.path)
-        (tmp / name).mkdir()
-        run("chown", "nobody:nogroup", tmp, tmp / name)
-        run(*ordinary_user["before"], QUIVERFS, "create", store.path, "--dim", store.dim)
-        words = [*ordinary_user["before"], *before]
-        return stores.mount(store, name=name, before=words, private=True), Peer(uid=NOBODY, gid=NOBODY)
-
-    return make
-
-
-def test_signals_to_an_ordinary_users_mount(theirs, rng):
-    mnt, user = theirs()
-    for name in IGNORED:
-        os.kill(mnt.pid, number_of(name))
-    user.call("listdir", str(mnt.vectors))
-    os.kill(mnt.pid, signal.SIGQUIT)
-    assert mnt.ended() == []
-    assert not is_mounted(mnt.point)
-
-
 def test_quit_stays_ignored_where_a_shell_had_it_so(stores):
     """As of what a script starts with `&`, on which its terminal's ^\\ has no effect."""
     mnt = stores.mount(before=["sh", "-c", "trap '' QUIT; exec \"$@\"", "sh"])
@@ -143,23 +116,24 @@ def test_a_mount_whose_folder_was_renamed_is_unmounted(stores, tmp, rng, name):
     mnt.store.check()
 
 
-def test_an_ordinary_users_mount_whose_folder_was_renamed(theirs, tmp):
+def test_a_mount_whose_folder_was_renamed(stores, tmp):
+    """Which fusermount3 finds all the same."""
     (tmp / "above").mkdir()
-    mnt, _ = theirs(name="above/mnt")
+    mnt = stores.mount(name="above/mnt")
     os.rename(tmp / "above", tmp / "moved")
-    run(*ordinary_user_words, QUIVERFS, "flush", mnt.store.path)
+    run(QUIVERFS, "flush", mnt.store.path)
     os.kill(mnt.pid, signal.SIGTERM)
     assert mnt.ended() == []
     assert not is_mounted(tmp / "moved/mnt") and os.listdir(tmp / "moved/mnt") == []
 
 
-def test_another_mount_with_the_same_number_stays(stores, root):
+def test_another_mount_with_the_same_number_stays(stores):
     """Once a filesystem is unmounted the kernel gives its number to the next one, while the daemon
     is still ending."""
     first = stores.mount(name="first")
     number = os.stat(first.point).st_dev
     os.kill(first.pid, signal.SIGSTOP)
-    run("umount", "-l", first.point)
+    let_go(first.point)
     others = []
     try:
         for i in range(8):
@@ -207,17 +181,6 @@ def test_a_limit_of_file_sizes_refuses_and_the_mount_lives(stores, rng):
     mnt.control("checkpoint", "1")
     mnt.put(0, data)  # in the place that became free
     assert len(stores.again(mnt).ids()) == count
-
-
-def test_a_limit_of_file_sizes_of_an_ordinary_user(theirs, rng):
-    limit = 3 * MEBIBYTE
-    mnt, user = theirs(*limited(f"--fsize={limit}"), dim=1000)
-    data = rng.randbytes(mnt.size)
-    count = fill(lambda vector: user.write(mnt.path(vector), data), limit // mnt.size + 1)
-    assert user.read(mnt.path(count - 1)) == data
-    assert mnt.daemon.poll() is None
-    os.kill(mnt.pid, signal.SIGTERM)
-    assert mnt.ended() == []
 
 
 @pytest.mark.parametrize("limit", [0, 4 * KIBIBYTE, 100 * KIBIBYTE])

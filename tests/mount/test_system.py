@@ -63,7 +63,7 @@ class System(Namespace):
 
 
 @pytest.fixture
-def system(root, tmp):
+def system(tmp):
     made = System(tmp)
     yield made
     made.take_away()

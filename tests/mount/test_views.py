@@ -13,7 +13,7 @@ import threading
 import numpy
 import pytest
 
-from files import attributes, opened, read_chunks, refused, rename2, write_all
+from files import GIVEN, attributes, opened, read_chunks, refused, rename2, write_all
 from harness import LONG, quiverfs, run, shell, until
 
 BOTH_TRANSPORTS = True
@@ -150,7 +150,8 @@ def test_they_are_hidden_but_there(mnt, rng):
     mnt.forget_errors()
 
 
-def test_attributes_are_those_of_the_vector(mnt, rng, root, peer):
+@pytest.mark.needs_root("gives files to others")
+def test_attributes_are_those_of_the_vector(mnt, rng, peer):
     mnt.put(1, rng.randbytes(mnt.size))
     names = [mnt.path(name) for name in ("1", "1.npy", "1.txt")]
     for number, name in enumerate(names):
@@ -433,15 +434,15 @@ def test_scratch_files_become_vectors_by_the_name_of_a_view(mnt, rng, tmp):
     mnt.forget_errors()
 
 
-def test_exclusive_and_the_creators_attributes(mnt, rng, root):
+def test_exclusive_and_the_creators_attributes(mnt, rng):
     values = finite(mnt, rng)
     fd = os.open(mnt.path("1.npy"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     os.write(fd, saved(values))
-    os.fchown(fd, 12, 34)
+    os.fchown(fd, *GIVEN)
     os.utime(fd, ns=(1, 123456789))
     assert os.fstat(fd).st_mtime_ns == 123456789
     os.close(fd)
-    assert attributes(mnt.path(1)) == (123456789, 0o600, 12, 34)
+    assert attributes(mnt.path(1)) == (123456789, 0o600, *GIVEN)
     with refused(errno.EEXIST):
         os.open(mnt.path("1.npy"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     first = os.open(mnt.path("2.npy"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)

@@ -41,8 +41,10 @@ def pytest_report_header():
 
 def pytest_generate_tests(metafunc):
     """A module with BOTH_TRANSPORTS has its tests run over each, others over one that
-    the seed decides on; so has all over a second kind of store."""
-    both = getattr(metafunc.module, "BOTH_TRANSPORTS", False) and "QUIVERFS_KIND" not in os.environ
+    the seed decides on; so has all over a second kind of store, and what another user runs
+    over both."""
+    both = getattr(metafunc.module, "BOTH_TRANSPORTS", False) and \
+        "QUIVERFS_KIND" not in os.environ and not metafunc.config.getoption("--one-transport")
     if "transport" in metafunc.fixturenames and both:
         metafunc.parametrize("transport", ["io_uring", "dev_fuse"], indirect=True)
 
@@ -51,6 +53,7 @@ def pytest_addoption(parser):
     """For run_users, which has a part of the tests run as root and the others as a user."""
     parser.addoption("--without-root", action="store_true", help="leave out what needs root")
     parser.addoption("--only-root", action="store_true", help="only what needs root")
+    parser.addoption("--one-transport", action="store_true", help="only the one that is drawn")
     parser.addoption("--say-why-root", action="store_true", help="say which files need it for what")
 
 

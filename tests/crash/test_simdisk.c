@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,13 @@
 #include <unistd.h>
 
 #include "run.h"
+#include "tests/common/limit.h"
 
 #define SEEDS_DEFAULT 500
 #define SEEDS_LONG 20000
 #define BLOCKS 10
 #define WORKERS_MAX 64
-#define SEED_TIMEOUT_S 120 /* of one seed, which takes a fraction of a second */
+#define SEED_LIMIT_S 60u /* of the processor, for one seed, which takes a fraction of one */
 
 /* What a worker tells, in memory that both see. */
 struct worker {
@@ -68,7 +68,7 @@ static void run_seed(const struct arguments *arguments, struct worker *worker)
 	(void)snprintf(path, sizeof(path), "%.200s/%" PRIu64, folder, worker->seed);
 	if (mkdir(path, 0700) != 0)
 		abort();
-	(void)alarm(SEED_TIMEOUT_S);
+	test_limit(SEED_LIMIT_S);
 	run->seed = worker->seed;
 	run->crash_at = arguments->crash_at;
 	run->talks = arguments->talks;

@@ -1,4 +1,5 @@
 #include "runner.h"
+#include "tests/common/limit.h"
 #include "tests/common/random.h"
 
 #include <inttypes.h>
@@ -25,14 +26,16 @@ const char *__asan_default_options(void)
 
 #define WORKERS 2 /* the disk is memory, so each keeps a core busy */
 #define CASES_OF_A_CHILD 256u /* then it looks for leaks and ends */
-#define CASE_SECONDS 20 /* one that takes as long hangs */
+#define CASE_SECONDS 20u /* of the processor; one that takes as many hangs */
 #define FAILURES_SHOWN 20u
+#define NS_PER_S UINT64_C(1000000000)
 
 /* What the children share. */
 struct board {
 	_Atomic uint64_t next; /* place in the order */
 	uint64_t cases; /* to run; those from here on in the order are left out */
-	double end; /* no case begins later */
+	_Atomic uint64_t used_ns; /* of the processors, by cases that have ended */
+	uint64_t limit_ns; /* no case begins when so much is used */
 	_Atomic uint64_t failures;
 	_Atomic uint64_t running[WORKERS]; /* case + 1; 0 = none */
 };
@@ -60,13 +63,18 @@ bool runner_only(uint64_t *number)
 /* Numbers of all cases, shuffled. Not on the board: leaks are not looked for there. */
 static uint64_t *order;
 
-static double seconds(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+	if (clock_gettime(clock, &now) != 0)
 		abort();
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static bool has_time(struct board *board)
+{
+	return atomic_load(&board->used_ns) <= board->limit_ns;
 }
 
 static void tell(const struct runner *runner, struct board *board, uint64_t number, const char *why)
@@ -88,20 +96,23 @@ static void child(const struct runner *runner, struct board *board, unsigned wor
 	for (unsigned done = 0; done < CASES_OF_A_CHILD; done++) {
 		uint64_t place;
 		uint64_t number;
+		uint64_t began;
 
-		if (seconds() > board->end)
+		if (!has_time(board))
 			break;
+		began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 		place = atomic_fetch_add(&board->next, 1);
 		if (place >= board->cases)
 			break;
 		number = order[place];
 		atomic_store(&board->running[worker], number + 1);
-		(void)alarm(CASE_SECONDS);
+		test_limit(CASE_SECONDS);
 		why[0] = '\0';
 		if (!runner->run(runner->arg, number, why))
 			tell(runner, board, number, why);
-		(void)alarm(0);
+		test_limit(0);
 		atomic_store(&board->running[worker], 0);
+		atomic_fetch_add(&board->used_ns, clock_ns(CLOCK_PROCESS_CPUTIME_ID) - began);
 	}
 #if defined(__SANITIZE_ADDRESS__)
 	if (__lsan_do_recoverable_leak_check())
@@ -135,7 +146,7 @@ static void reap(const struct runner *runner, struct board *board, unsigned work
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && running == 0)
 		return;
 	snprintf(why, sizeof(why), WIFSIGNALED(status) ? "%s (signal %d)" : "%s with status %d",
-	         WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "hung" : "ended",
+	         WIFSIGNALED(status) && test_limit_is(WTERMSIG(status)) ? "hung" : "ended",
 	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	tell(runner, board, running ? running - 1 : 0, why);
 }
@@ -157,7 +168,7 @@ static void run_all(const struct runner *runner, struct board *board)
 		if (i == WORKERS)
 			continue;
 		reap(runner, board, i, status);
-		if (atomic_load(&board->next) < board->cases && seconds() <= board->end) {
+		if (atomic_load(&board->next) < board->cases && has_time(board)) {
 			pids[i] = spawn(runner, board, i);
 		} else {
 			pids[i] = -1;
@@ -182,14 +193,14 @@ static void choose(const struct runner *runner, struct board *board)
 		order[at] = i;
 	}
 	board->cases = runner->cases;
-	board->end = seconds() + 1e9;
+	board->limit_ns = UINT64_MAX;
 	if (runner_only(&only)) {
 		order[0] = only;
 		board->cases = 1;
 	} else if (!runner_long()) {
 		if (board->cases > runner->short_cases)
 			board->cases = runner->short_cases;
-		board->end = seconds() + runner->short_seconds;
+		board->limit_ns = runner->short_seconds * NS_PER_S;
 	}
 }
 
@@ -197,7 +208,7 @@ uint64_t runner_run(const struct runner *runner)
 {
 	struct board *board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
 	                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	double began = seconds();
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 	uint64_t failures;
 	uint64_t done;
 
@@ -210,7 +221,8 @@ uint64_t runner_run(const struct runner *runner)
 	if (done > board->cases)
 		done = board->cases;
 	printf("# %s: %" PRIu64 " of %" PRIu64 " cases, %" PRIu64 " failed, %.1f s\n", runner->name,
-	       done, runner->cases, failures, seconds() - began);
+	       done, runner->cases, failures,
+	       (double)(clock_ns(CLOCK_MONOTONIC) - began) / NS_PER_S);
 	fflush(stdout);
 	free(order);
 	if (munmap(board, sizeof(*board)) != 0)

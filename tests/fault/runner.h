@@ -14,8 +14,8 @@
 struct runner {
 	const char *name;
 	uint64_t cases;
-	/* In a short run: so many cases at most, and none begins later than this; drawn from all,
-	 * in an order that follows from the seed. */
+	/* In a short run: so many cases at most, and none begins when those before have used so many
+	 * seconds of the processors; drawn from all, in an order that follows from the seed. */
 	uint64_t short_cases;
 	unsigned short_seconds;
 	/* Run one. False with the reason in `why` where it fails. In a child. */

@@ -52,9 +52,10 @@ enum {
 	SECONDS_DEFAULT = 8,
 	SECONDS_MAX = 3600,
 	/* A client without a single answer for this long is hung. */
-	STALL_MS = 5000,
-	STARTUP_MS = 10000,
-	SHUTDOWN_MS = 10000,
+	/* What has not happened by then never will, however busy the machine is. */
+	STALL_MS = 60000,
+	STARTUP_MS = 60000,
+	SHUTDOWN_MS = 60000,
 	POLL_MS = 20,
 };
 

@@ -10,11 +10,12 @@
 #include "fs/vector/change.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_file.h"
+#include "tests/common/limit.h"
 
 #define N 100u
 #define NAME ".scratch"
 #define ID UINT64_C(7)
-#define HANGS_AFTER_S 10u
+#define LIMIT_S 5u /* of the processor; by the wall's clock five minutes */
 
 struct mounted {
 	struct unit_dir dir;
@@ -124,9 +125,9 @@ static void its_descriptor_may_be_closed_meanwhile(void **state)
 	struct mounted *m = *state;
 
 	m->closes = true;
-	alarm(HANGS_AFTER_S);
+	test_limit(LIMIT_S);
 	become(m);
-	alarm(0);
+	test_limit(0);
 	assert_false(node_is_written(&m->fs, ID));
 }
 

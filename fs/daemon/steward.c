@@ -44,14 +44,14 @@ bool steward_is_mounted(const struct server *server, char point[static PATH_MAX]
 /* The mount point is gone, and the kernel has not let go of the filesystem. Once it is told. */
 static void say_away(struct server *server)
 {
-	if (!server->told_away)
-		log_line(LOG_NOTICE,
-		         "%s: unmounted, but still in use by who has a file of it open, or by "
-		         "another "
-		         "mount namespace (a container, unshare); 'kill %d' ends it",
-		         server->moved_to[0] ? server->moved_to : server->mount_path,
-		         (int)getpid());
+	if (server->told_away)
+		return;
 	server->told_away = true;
+	log_line(LOG_NOTICE,
+	         "%s: unmounted, but still in use by who has a file of it open, or by another "
+	         "mount namespace (a container, unshare); 'kill %d' ends it",
+	         server->moved_to[0] ? server->moved_to : server->mount_path, (int)getpid());
+	notify_say("WATCHDOG=1\nSTATUS=unmounted, but still in use");
 }
 
 static int64_t now_ms(void)
@@ -253,8 +253,8 @@ static void look_after_failure(struct server *server, const char *reason)
 	if (server->connection_err < 0) {
 		log_line(LOG_ERR, "%s: a request failed: %s", known, reason);
 	} else if (!steward_is_mounted(server, point)) {
-		notify_say("WATCHDOG=1\nSTATUS=unmounted, but still in use");
-		say_away(server);
+		/* Whether somebody keeps it look_at_mounts tells: the kernel may be letting go. */
+		notify_say("WATCHDOG=1");
 	} else if (strcmp(point, known) != 0) {
 		snprintf(server->moved_to, sizeof(server->moved_to), "%s", point);
 	} else {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 #define STAMP_BYTES 21u
 /* A fault that is met again is told to the log when so much time has gone by. */
 #define TELL_AGAIN_NS (INT64_C(60) * 1000000000)
+/* Who has not put it right by then will not. */
+#define HELD_NS INT64_C(1000000000)
 
 /* Places are filled one by one; once all are, one is taken over. */
 struct lines {
@@ -26,8 +29,19 @@ struct lines {
 	unsigned count;
 };
 
+/* A refusal that may be taken back. */
+struct held {
+	char *text; /* NULL: none */
+	uint64_t key;
+	pid_t user;
+	uid_t uid;
+	int64_t since_ns;
+};
+
 struct errors {
 	pthread_mutex_t lock;
+	struct held held[ERRORS_HELD_MAX]; /* lock */
+	_Atomic unsigned held_count; /* changed with the lock */
 	struct lines refusals; /* lock */
 	struct lines faults; /* lock */
 	uint64_t total; /* lock; ever added, which is the order of the next */
@@ -100,13 +114,14 @@ static unsigned place_of_same(const struct lines *lines, const char *line)
 	return ERRORS_LINES;
 }
 
-/* Put a line there. The lock is held. */
-static void put(struct errors *errors, struct lines *lines, unsigned place, const char *line)
+/* Put a line of `uid` there. The lock is held. */
+static void put(struct errors *errors, struct lines *lines, unsigned place, uid_t uid,
+                const char *line)
 {
 	free(lines->text[place]);
 	lines->text[place] = strdup(line); /* without memory the line is for the sink alone */
 	lines->order[place] = errors->total++;
-	lines->uid[place] = caller_uid;
+	lines->uid[place] = uid;
 }
 
 void errors_from_store(void *arg, const char *line)
@@ -122,7 +137,7 @@ void errors_from_store(void *arg, const char *line)
 	again = place < ERRORS_LINES;
 	if (!again)
 		place = place_for(faults, caller_uid);
-	put(errors, faults, place, line);
+	put(errors, faults, place, caller_uid, line);
 	errors->fault_total++;
 	tell = !again || now - faults->told_ns[place] >= TELL_AGAIN_NS;
 	if (tell)
@@ -132,24 +147,133 @@ void errors_from_store(void *arg, const char *line)
 		errors->sink(line, true, caller_uid);
 }
 
-void errors_addv(struct errors *errors, const char *format, va_list args)
+/* The time and what is to be said, as a line. */
+__attribute__((format(printf, 2, 0))) static void format_line(char line[ERRORS_LINE_BYTES],
+                                                              const char *format, va_list args)
 {
-	char line[ERRORS_LINE_BYTES];
 	time_t now = time(NULL);
 	struct tm utc;
 	size_t length = 0;
 
 	if (gmtime_r(&now, &utc) != NULL)
-		length = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%SZ ", &utc);
-	if (vsnprintf(line + length, sizeof(line) - length, format, args) < 0)
+		length = strftime(line, ERRORS_LINE_BYTES, "%Y-%m-%dT%H:%M:%SZ ", &utc);
+	if (vsnprintf(line + length, ERRORS_LINE_BYTES - length, format, args) < 0)
 		line[length] = '\0';
 	/* A file name in the message must not look like a line of ours. */
 	printable_clean(line);
+}
+
+/* Add a refusal of `uid`. */
+static void add_refusal(struct errors *errors, uid_t uid, const char *line)
+{
 	pthread_mutex_lock(&errors->lock);
-	put(errors, &errors->refusals, place_for(&errors->refusals, caller_uid), line);
+	put(errors, &errors->refusals, place_for(&errors->refusals, uid), uid, line);
 	pthread_mutex_unlock(&errors->lock);
 	if (errors->sink != NULL)
-		errors->sink(line, false, caller_uid);
+		errors->sink(line, false, uid);
+}
+
+void errors_addv(struct errors *errors, const char *format, va_list args)
+{
+	char line[ERRORS_LINE_BYTES];
+
+	format_line(line, format, args);
+	add_refusal(errors, caller_uid, line);
+}
+
+/* Take the oldest of what is held out of there, its line the caller's to free; false where it is
+ * younger than `age_ns` or there is none. */
+static bool take_oldest(struct errors *errors, int64_t age_ns, struct held *oldest)
+{
+	int64_t now = clock_steady_ns();
+	struct held *found = NULL;
+
+	pthread_mutex_lock(&errors->lock);
+	for (unsigned i = 0; i < ERRORS_HELD_MAX; i++) {
+		struct held *held = &errors->held[i];
+
+		if (held->text != NULL && (found == NULL || held->since_ns < found->since_ns))
+			found = held;
+	}
+	if (found != NULL && now - found->since_ns >= age_ns) {
+		*oldest = *found;
+		found->text = NULL;
+		atomic_fetch_sub(&errors->held_count, 1);
+	} else {
+		found = NULL;
+	}
+	pthread_mutex_unlock(&errors->lock);
+	return found != NULL;
+}
+
+/* Tell what has been held for so long. */
+static void tell_held(struct errors *errors, int64_t age_ns)
+{
+	struct held held;
+
+	while (atomic_load(&errors->held_count) > 0 && take_oldest(errors, age_ns, &held)) {
+		add_refusal(errors, held.uid, held.text);
+		free(held.text);
+	}
+}
+
+/* Whether there was a place for it. */
+static bool hold(struct errors *errors, const struct held *held)
+{
+	unsigned i = 0;
+
+	pthread_mutex_lock(&errors->lock);
+	while (i < ERRORS_HELD_MAX && errors->held[i].text != NULL)
+		i++;
+	if (i < ERRORS_HELD_MAX) {
+		errors->held[i] = *held;
+		atomic_fetch_add(&errors->held_count, 1);
+	}
+	pthread_mutex_unlock(&errors->lock);
+	return i < ERRORS_HELD_MAX;
+}
+
+void errors_hold(struct errors *errors, uint64_t key, pid_t user, const char *format, ...)
+{
+	char line[ERRORS_LINE_BYTES];
+	struct held held = {
+		.key = key,
+		.user = user,
+		.uid = caller_uid,
+		.since_ns = clock_steady_ns(),
+	}, oldest;
+	va_list args;
+
+	va_start(args, format);
+	format_line(line, format, args);
+	va_end(args);
+	held.text = strdup(line);
+	tell_held(errors, HELD_NS);
+	while (held.text != NULL && !hold(errors, &held)) {
+		if (!take_oldest(errors, 0, &oldest))
+			continue;
+		add_refusal(errors, oldest.uid, oldest.text);
+		free(oldest.text);
+	}
+	if (held.text == NULL)
+		add_refusal(errors, caller_uid, line);
+}
+
+void errors_take_back(struct errors *errors, uint64_t key, pid_t user)
+{
+	if (atomic_load(&errors->held_count) == 0)
+		return;
+	pthread_mutex_lock(&errors->lock);
+	for (unsigned i = 0; i < ERRORS_HELD_MAX; i++) {
+		struct held *held = &errors->held[i];
+
+		if (held->text == NULL || held->key != key || held->user != user)
+			continue;
+		free(held->text);
+		held->text = NULL;
+		atomic_fetch_sub(&errors->held_count, 1);
+	}
+	pthread_mutex_unlock(&errors->lock);
 }
 
 /* A line, and its place in the order. */
@@ -181,6 +305,7 @@ void errors_show(struct errors *errors, FILE *out)
 	struct shown shown[2 * ERRORS_LINES];
 	unsigned count;
 
+	tell_held(errors, 0);
 	pthread_mutex_lock(&errors->lock);
 	count = collect(&errors->refusals, shown);
 	count += collect(&errors->faults, shown + count);
@@ -205,6 +330,7 @@ static void clear(struct lines *lines)
 
 void errors_clear(struct errors *errors)
 {
+	tell_held(errors, 0); /* so that it is counted */
 	pthread_mutex_lock(&errors->lock);
 	clear(&errors->refusals);
 	clear(&errors->faults);
@@ -215,6 +341,7 @@ uint64_t errors_total(struct errors *errors)
 {
 	uint64_t total;
 
+	tell_held(errors, 0);
 	pthread_mutex_lock(&errors->lock);
 	total = errors->total;
 	pthread_mutex_unlock(&errors->lock);

@@ -20,6 +20,7 @@
 
 #define ERRORS_LINES 256u /* of each: DESIGN section 2.2, control/errors */
 #define ERRORS_LINE_BYTES 512u /* a longer line is cut */
+#define ERRORS_HELD_MAX 16u /* as many threads may be amid putting something right */
 
 struct errors;
 
@@ -37,6 +38,15 @@ void errors_addv(struct errors *errors, const char *format, va_list args)
 /* Add a fault, a line of the store's with such a time, as it is. One that says what a line
  * before did takes its place. For on_report: `arg` is the struct errors. */
 void errors_from_store(void *arg, const char *line);
+
+/*
+ * The same for what `user`, a thread, may still put right: a line about `key` that is told when
+ * somebody looks at the lines or their number, when another is held a second later, or, of more
+ * than ERRORS_HELD_MAX, the oldest. Until then errors_take_back takes it away.
+ */
+void errors_hold(struct errors *errors, uint64_t key, pid_t user, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void errors_take_back(struct errors *errors, uint64_t key, pid_t user);
 
 /* Print all lines, oldest first, '?' for what does not print. */
 void errors_show(struct errors *errors, FILE *out);

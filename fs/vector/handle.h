@@ -76,6 +76,7 @@ struct handle {
 	bool exclusive; /* shard lock; O_EXCL: its first commit must be the first */
 	bool created; /* shard lock; made the vector and has not committed yet */
 	bool touched; /* shard lock; has had a request since it was opened */
+	bool followed; /* shard lock; its thread has opened the vector again to write it */
 	bool orphan; /* shard lock; its vector was removed or replaced: what it commits is lost */
 	uint64_t orphan_lsn; /* shard lock; by which commit: the same for all that had it open */
 	bool busy; /* shard lock; see above */

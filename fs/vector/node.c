@@ -426,6 +426,14 @@ static struct handle *pick(const struct node *node, const struct node_user *user
 	return newest;
 }
 
+void node_follow(struct handle *h)
+{
+	handle_lock(h);
+	for (struct handle *p = h->node->handles; p != NULL; p = p->next)
+		p->followed = p->followed || (p != h && p->tid == h->tid);
+	handle_unlock(h);
+}
+
 bool node_is_alone(const struct handle *h)
 {
 	return h->node->handles == h && h->next == NULL;

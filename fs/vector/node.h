@@ -52,6 +52,9 @@ int node_cache_version(struct fs *fs, struct handle *h, unsigned flags, struct v
 /* Whether no other handle has its vector open. The caller holds the lock. */
 bool node_is_alone(const struct handle *h);
 
+/* Tell the other handles of its thread that `h` follows them. */
+void node_follow(struct handle *h);
+
 /* Whether `id` is open for writing, so that its attributes must not be cached. */
 bool node_is_written(struct fs *fs, uint64_t id);
 

@@ -64,6 +64,7 @@ struct view_handle {
 	bool loaded; /* lock; `bytes` is what the file holds */
 	bool dirty; /* lock; which has not been committed */
 	bool reported; /* lock; it was reported as it is now */
+	bool meant; /* lock; what it holds is: it was written, or made the vector */
 	int failed; /* lock; what its last commit failed with */
 	/* What others are told of it without waiting for a commit. */
 	bool touched; /* views' lock; has had a request since it was opened */

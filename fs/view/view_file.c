@@ -10,6 +10,7 @@
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
+#include "fs/base/errors.h"
 #include "fs/base/reply.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
@@ -99,6 +100,16 @@ static int open_reader(struct fs *fs, struct view_handle *h)
 	return 0;
 }
 
+/* Who left an empty text writes it now. */
+static void back_again(struct fs *fs, const struct view_handle *h)
+{
+	if (h->vector == NULL || h->view->form != TREE_FORM_TXT)
+		return;
+	/* In this order: the RELEASE of what he left may be on its way. */
+	node_follow(h->vector);
+	errors_take_back(fs->errors, h->view->id, h->tid);
+}
+
 /* A handle for who opens `view`, whose user becomes the handle's. -ESTALE gone by now,
  * errors of opening. */
 static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
@@ -128,6 +139,7 @@ static int open_handle(struct fs *fs, struct view *view, pid_t tid, int flags,
 		h->vector->durable = (flags & O_DSYNC) != 0;
 	}
 	*handle = h;
+	back_again(fs, h);
 	return 0;
 }
 
@@ -206,6 +218,7 @@ static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse
 	err = !h->vector->created && (flags & O_EXCL) ? -EEXIST : 0;
 	handle_unlock(h->vector);
 	h->vector->durable = (flags & O_DSYNC) != 0;
+	h->meant = h->loaded || (flags & O_EXCL) != 0;
 	h->dirty = h->loaded;
 	h->shown = h->loaded || h->cut;
 	h->touched = true; /* O_TRUNC has come with it */
@@ -245,6 +258,7 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 		handle_unlock(h->vector);
 		fi->direct_io = 1;
 		fi->fh = (uintptr_t)h;
+		back_again(fs, h);
 		handoff_give(&h->handoff);
 		if (fuse_reply_create(req, &entry, fi) == 0)
 			return;

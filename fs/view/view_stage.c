@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/base/charge.h"
+#include "fs/base/errors.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
 #include "fs/base/view_bytes.h"
@@ -144,6 +145,7 @@ int view_load_stage(struct fs *fs, struct view_handle *h)
 static void file_changed(struct fs *fs, struct view_handle *h)
 {
 	h->dirty = true;
+	h->meant = true;
 	h->failed = 0;
 	h->reported = false;
 	stage_touch(h->vector);
@@ -205,6 +207,24 @@ int view_stage_allocate(struct fs *fs, struct view_handle *h, uint64_t end)
 	return end > h->size ? view_stage_truncate(fs, h, end, &same) : 0;
 }
 
+/* np.savetxt opens its file once for nothing before it writes, which looks like cp of an empty file
+ * until it comes back. */
+static void hold_refusal(struct fs *fs, const struct view_handle *h)
+{
+	char name[TREE_VIEW_NAME_BYTES];
+	bool followed;
+
+	tree_format_view(h->view->id, h->view->form, name);
+	errors_hold(fs->errors, h->view->id, h->tid,
+	            "%s: an empty text is no vector; nothing was changed", name);
+	/* The kernel does not wait for a RELEASE: he may be back before it comes. */
+	handle_lock(h->vector);
+	followed = h->vector->followed;
+	handle_unlock(h->vector);
+	if (followed)
+		errors_take_back(fs->errors, h->view->id, h->tid);
+}
+
 int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when)
 {
 	unsigned char *vector;
@@ -215,9 +235,11 @@ int view_stage_commit(struct fs *fs, struct view_handle *h, enum stage_when when
 	take_cut(fs, h);
 	if (!h->dirty || (when == STAGE_RELEASE && h->failed != 0))
 		return 0;
-	/* np.savetxt opens its file once for nothing before it writes. */
-	if (h->size == 0 && h->view->form == TREE_FORM_TXT && when != STAGE_FSYNC)
+	if (h->size == 0 && h->view->form == TREE_FORM_TXT && when != STAGE_FSYNC && !h->meant) {
+		if (when == STAGE_RELEASE && !h->reported)
+			hold_refusal(fs, h);
 		return 0;
+	}
 	vector = malloc(fs->geometry.vector_bytes);
 	if (vector == NULL)
 		return -ENOMEM;

@@ -315,6 +315,44 @@ def test_bad_text_is_refused_and_nothing_changes(stores, text, says):
         assert mnt.ids() == {1}
 
 
+def test_an_empty_text_is_not_passed_over_without_a_word(mnt, rng):
+    old = rng.randbytes(mnt.size)
+    mnt.put(42, old)
+    for words in (["cp", "/dev/null"], ["dd", "if=/dev/null", "conv=excl"]):
+        to = mnt.path("7.txt") if words[0] == "cp" else f"of={mnt.path('7.txt')}"
+        assert b"Invalid argument" in run(*words, to, status=1).stderr
+        mnt.expect_error(r" 7\.txt: got 0 of 25 numbers")
+    shell(f": > {mnt.path('7.txt')}")  # the shell asks no close
+    mnt.expect_error(r" 7\.txt: got 0 of 25 numbers")
+    for command in ("cp /dev/null {}", ": > {}", "python3 -c 'open(\"{}\", \"w\").close()'"):
+        shell(command.format(mnt.path("42.txt")))
+        mnt.expect_error(r" 42\.txt: an empty text is no vector; nothing was changed$")
+    assert mnt.get(42) == old and mnt.ids() == {42}
+    with refused(errno.EINVAL):
+        os.truncate(mnt.path("42.txt"), 0)
+    mnt.expect_error(r" 42\.txt: ")
+    with opened(mnt.path("42.txt"), os.O_WRONLY) as fd:
+        os.write(fd, b"1 2 3")
+        os.ftruncate(fd, 0)
+        with refused(errno.EINVAL):
+            os.close(fd)
+    mnt.expect_error(r" 42\.txt: got 0 of 25 numbers")
+    assert mnt.get(42) == old
+
+
+def test_numpy_on_its_way_leaves_no_line(mnt, rng):
+    """np.savetxt opens its file once for nothing before it writes."""
+    for vector in range(40):
+        mnt.put(vector, rng.randbytes(mnt.size))
+        values = finite(mnt, rng)
+        numpy.savetxt(mnt.path(f"{vector}.txt"), values)
+        assert mnt.get(vector) == values.tobytes()
+        with open(mnt.path(f"{100 + vector}.txt"), "w") as file:
+            numpy.savetxt(file, values)
+        assert mnt.get(100 + vector) == values.tobytes()
+    assert mnt.errors() == []
+
+
 @pytest.mark.parametrize("dtype, text, says", [
     ("i1", "1 128", "128 is no i1"), ("i1", "1.5 1", "1.5 is no i1"), ("u1", "-1 1", "-1 is no u1"),
     ("u1", "nan 1", "nan is no u1"), ("f2", "65520 1", "65520 is no f2"), ("f8", "1e309 1", "is no f8"),

@@ -229,6 +229,57 @@ static void a_name_cannot_look_like_a_line(void **state)
 	free(name);
 }
 
+static void what_is_held_is_told_when_somebody_looks(void **state)
+{
+	struct errors *errors = *state;
+	char *text;
+
+	caller_uid = 1000;
+	errors_hold(errors, 42, 7, "%s: empty", "42.txt");
+	caller_uid = 0;
+	assert_int_equal(sink_calls, 0);
+	text = text_of(errors);
+	assert_string_equal(text + STAMP_BYTES, "42.txt: empty\n");
+	free(text);
+	assert_int_equal(sink_calls, 1);
+	assert_int_equal(sink_faults, 0);
+	assert_int_equal(sink_uid, 1000);
+	errors_hold(errors, 42, 7, "again");
+	assert_int_equal(errors_total(errors), 2);
+	assert_int_equal(errors_faults(errors), 0);
+}
+
+static void what_is_put_right_is_not_told(void **state)
+{
+	struct errors *errors = *state;
+	char *text;
+
+	errors_hold(errors, 42, 7, "of 42 by 7");
+	errors_hold(errors, 42, 8, "of 42 by 8");
+	errors_hold(errors, 43, 7, "of 43 by 7");
+	errors_take_back(errors, 42, 7);
+	errors_take_back(errors, 44, 7);
+	assert_int_equal(sink_calls, 0);
+	text = text_of(errors);
+	assert_non_null(strstr(text, "of 42 by 8"));
+	assert_non_null(strstr(text, "of 43 by 7"));
+	assert_null(strstr(text, "of 42 by 7"));
+	free(text);
+	assert_int_equal(errors_total(errors), 2);
+}
+
+static void the_oldest_that_are_held_make_room(void **state)
+{
+	struct errors *errors = *state;
+
+	for (unsigned i = 0; i < ERRORS_HELD_MAX + 3; i++)
+		errors_hold(errors, i, 7, "number %u", i);
+	assert_int_equal(sink_calls, 3);
+	assert_string_equal(last_line + STAMP_BYTES, "number 2");
+	errors_take_back(errors, 1, 7);
+	assert_int_equal(errors_total(errors), ERRORS_HELD_MAX + 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +291,9 @@ int main(void)
 		CASE(a_fault_that_is_met_again_is_one_line),
 		CASE(cleared_lines_stay_counted),
 		CASE(a_name_cannot_look_like_a_line),
+		CASE(what_is_held_is_told_when_somebody_looks),
+		CASE(what_is_put_right_is_not_told),
+		CASE(the_oldest_that_are_held_make_room),
 	};
 
 	return cmocka_run_group_tests_name("errors", tests, NULL, NULL);

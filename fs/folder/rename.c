@@ -15,6 +15,7 @@
 #include "fs/base/tree.h"
 #include "fs/base/view_bytes.h"
 #include "fs/scratch/scratch.h"
+#include "fs/scratch/scratch_become.h"
 #include "fs/scratch/scratch_names.h"
 #include "fs/vector/change.h"
 #include "fs/vector/gone.h"

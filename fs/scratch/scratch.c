@@ -10,25 +10,13 @@
 #include "fs/base/caller.h"
 #include "fs/base/charge.h"
 #include "fs/base/clock.h"
-#include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
 #include "fs/base/tree.h"
 #include "fs/base/view_bytes.h"
 #include "fs/scratch/scratch_names.h"
+#include "fs/scratch/scratch_table.h"
 
-#define BUCKETS 1024u
 #define NS_PER_MS 1000000
-
-struct scratch {
-	pthread_mutex_t lock;
-	pthread_cond_t settled; /* a file is no longer leaving */
-	struct scratch_file *names[BUCKETS]; /* lock */
-	struct scratch_file *inos[BUCKETS]; /* lock */
-	struct scratch_file *newest, *oldest; /* lock */
-	unsigned count; /* lock; files, those without a name included */
-	uint64_t next; /* lock; number of the next file */
-	uint32_t generation; /* lock; raised when the numbers begin again */
-};
 
 static void free_file(struct fs *fs, struct scratch_file *file)
 {
@@ -86,15 +74,15 @@ static struct scratch_file **name_bucket(struct scratch *s, const char *name)
 
 	for (const char *p = name; *p != '\0'; p++)
 		hash = (hash ^ (unsigned char)*p) * 16777619u;
-	return &s->names[hash % BUCKETS];
+	return &s->names[hash % SCRATCH_BUCKETS];
 }
 
 static struct scratch_file **ino_bucket(struct scratch *s, uint64_t ino)
 {
-	return &s->inos[ino % BUCKETS];
+	return &s->inos[ino % SCRATCH_BUCKETS];
 }
 
-static struct scratch_file *find_name(struct scratch *s, const char *name)
+struct scratch_file *scratch_find_name(struct scratch *s, const char *name)
 {
 	struct scratch_file *file = *name_bucket(s, name);
 
@@ -154,8 +142,7 @@ static void set_name(struct fs *fs, struct scratch_file *file, char *name)
 	file->limit = limit_of(fs, name);
 }
 
-/* Take the name away; returned to be freed or used again. */
-static char *clear_name(struct scratch *s, struct scratch_file *file)
+char *scratch_clear_name(struct scratch *s, struct scratch_file *file)
 {
 	struct scratch_file **p = name_bucket(s, file->name);
 	char *name = file->name;
@@ -254,7 +241,7 @@ int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entr
 	struct scratch_file *file;
 
 	scratch_lock(fs);
-	file = find_name(fs->scratch, name);
+	file = scratch_find_name(fs->scratch, name);
 	if (file != NULL)
 		fill_entry(fs, file, entry);
 	scratch_unlock(fs);
@@ -342,7 +329,7 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
 	int err = 0;
 
 	scratch_lock(fs);
-	file = find_name(fs->scratch, name);
+	file = scratch_find_name(fs->scratch, name);
 	if (file != NULL && exclusive)
 		err = -EEXIST;
 	else if (file == NULL)
@@ -371,9 +358,9 @@ int scratch_unlink(struct fs *fs, const char *name)
 	struct scratch_file *file;
 
 	scratch_lock(fs);
-	file = find_name(fs->scratch, name);
+	file = scratch_find_name(fs->scratch, name);
 	if (file != NULL) {
-		free(clear_name(fs->scratch, file));
+		free(scratch_clear_name(fs->scratch, file));
 		reap(fs, file);
 		touch_dir(fs);
 	}
@@ -393,18 +380,18 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 	if (copy == NULL)
 		return -ENOMEM;
 	scratch_lock(fs);
-	file = find_name(fs->scratch, from);
-	old = find_name(fs->scratch, to);
+	file = scratch_find_name(fs->scratch, from);
+	old = scratch_find_name(fs->scratch, to);
 	if (file == NULL)
 		err = -ENOENT;
 	else if (old != NULL && noreplace)
 		err = -EEXIST;
 	else if (old != file) {
 		if (old != NULL) {
-			free(clear_name(fs->scratch, old));
+			free(scratch_clear_name(fs->scratch, old));
 			reap(fs, old);
 		}
-		free(clear_name(fs->scratch, file));
+		free(scratch_clear_name(fs->scratch, file));
 		set_name(fs, file, copy);
 		copy = NULL;
 		touch_dir(fs);
@@ -412,89 +399,6 @@ int scratch_rename(struct fs *fs, const char *from, const char *to, bool norepla
 	scratch_unlock(fs);
 	free(copy);
 	return err;
-}
-
-int scratch_begin(struct fs *fs, const char *name, uint32_t wanted, struct scratch_bytes *bytes)
-{
-	struct scratch_file *file;
-	int err = 0;
-
-	*bytes = (struct scratch_bytes){ .data = NULL };
-	scratch_lock(fs);
-	file = find_name(fs->scratch, name);
-	if (file == NULL) {
-		err = -ENOENT;
-		goto out;
-	}
-	bytes->size = file->size;
-	if (wanted != 0 && file->size != wanted) {
-		err = -ENODATA;
-		goto out;
-	}
-	bytes->data = file->data;
-	bytes->attr = file->attr;
-	bytes->ino = file->ino;
-	file->leaving = true;
-
-out:
-	scratch_unlock(fs);
-	return err;
-}
-
-/* The caller holds the lock. */
-static void settle(struct fs *fs, struct scratch_file *file)
-{
-	file->leaving = false;
-	pthread_cond_broadcast(&fs->scratch->settled);
-}
-
-void scratch_stay(struct fs *fs, uint64_t ino)
-{
-	scratch_lock(fs);
-	settle(fs, scratch_find(fs, ino)); /* it is there: nobody frees one that is leaving */
-	scratch_unlock(fs);
-}
-
-struct scratch_heir scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn *open,
-                                   const void *arg)
-{
-	struct scratch_heir heir = { .ops = NULL };
-	struct scratch_file *file;
-
-	scratch_lock(fs);
-	file = scratch_find(fs, ino); /* it is there */
-	free(clear_name(fs->scratch, file));
-	if (file->opens > 0) {
-		scratch_unlock(fs);
-		heir = open(fs, arg);
-		scratch_lock(fs);
-	}
-	file->heir = heir;
-	charge_give(fs, CHARGE_SCRATCH_BYTES, file->uid, file->capacity);
-	free(file->data);
-	file->data = NULL;
-	file->size = file->capacity = 0;
-	settle(fs, file);
-	file->opens++;
-	heir = scratch_closed(fs, file);
-	scratch_unlock(fs);
-	return heir;
-}
-
-void scratch_close_heir(struct fs *fs, struct scratch_heir heir)
-{
-	if (heir.ops != NULL)
-		heir.ops->close_open(fs, heir.fh);
-}
-
-int scratch_settled(struct fs *fs, uint64_t ino, bool may_wait, struct scratch_file **file)
-{
-	while ((*file = scratch_find(fs, ino)) != NULL && (*file)->leaving) {
-		if (!may_wait)
-			return -EAGAIN;
-		pthread_cond_wait(&fs->scratch->settled, &fs->scratch->lock);
-	}
-	return *file != NULL ? 0 : -ESTALE;
 }
 
 int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count)

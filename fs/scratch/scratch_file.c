@@ -14,6 +14,8 @@
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/scratch/scratch.h"
+#include "fs/scratch/scratch_become.h"
+#include "fs/scratch/scratch_table.h"
 
 /* A request on a file. */
 struct scratch_op {

@@ -7,6 +7,7 @@
 #include "fs/base/charge.h"
 #include "fs/base/errors.h"
 #include "fs/scratch/scratch.h"
+#include "fs/scratch/scratch_become.h"
 #include "fs/vector/change.h"
 #include "fs/vector/node.h"
 #include "fs/vector/vector_file.h"

@@ -1,0 +1,67 @@
+/*
+ * scratch_table.h - the table of scratch files, for the files of fs/scratch.
+ */
+#ifndef SCRATCH_TABLE_H
+#define SCRATCH_TABLE_H
+
+#include <pthread.h>
+
+#include "fs/base/fs.h"
+
+/* What a file has become. */
+struct node_ops;
+struct scratch_heir {
+	const struct node_ops *ops; /* NULL: there is none */
+	fuse_ino_t ino;
+	uint64_t fh;
+	int err; /* what it could not be opened for */
+};
+
+struct scratch_file {
+	uint64_t ino;
+	uint32_t generation; /* of the number, should they have run out once */
+	uid_t uid; /* constant; who made it, and pays for it */
+	char *name; /* NULL: removed */
+	unsigned char *data; /* `capacity` bytes, zero from `size` on */
+	uint32_t size;
+	uint32_t capacity;
+	uint32_t limit; /* it never holds more */
+	unsigned opens;
+	bool leaving; /* between scratch_begin and what ends it */
+	struct scratch_heir heir;
+	struct quiver_attr attr;
+	struct scratch_file *by_name; /* chain */
+	struct scratch_file *by_ino; /* chain */
+	struct scratch_file *newer, *older; /* list in order of creation */
+};
+
+#define SCRATCH_BUCKETS 1024u
+
+struct scratch {
+	pthread_mutex_t lock;
+	pthread_cond_t settled; /* a file is no longer leaving */
+	struct scratch_file *names[SCRATCH_BUCKETS]; /* lock */
+	struct scratch_file *inos[SCRATCH_BUCKETS]; /* lock */
+	struct scratch_file *newest, *oldest; /* lock */
+	unsigned count; /* lock; files, those without a name included */
+	uint64_t next; /* lock; number of the next file */
+	uint32_t generation; /* lock; raised when the numbers begin again */
+};
+
+void scratch_lock(struct fs *fs);
+void scratch_unlock(struct fs *fs);
+/* NULL where there is none. The caller holds the lock. */
+struct scratch_file *scratch_find(struct fs *fs, uint64_t ino);
+/* One opener less. What is left to be done without the lock: an heir that nobody has open. */
+struct scratch_heir scratch_closed(struct fs *fs, struct scratch_file *file);
+/* Have room for `size` bytes. -EFBIG, -EDQUOT, -ENOSPC, -ENOMEM. The caller holds the lock. */
+int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size);
+/* Its bytes were changed now. The caller holds the lock. */
+void scratch_changed(struct scratch_file *file);
+
+/* The file of that name, or NULL. The caller holds the lock. */
+struct scratch_file *scratch_find_name(struct scratch *s, const char *name);
+/* Take the name away; returned to be freed or used again. The caller holds the lock. */
+char *scratch_clear_name(struct scratch *s, struct scratch_file *file);
+
+#endif

@@ -51,22 +51,26 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
 
 #define HEIRS (UINT64_C(1) << 32) /* in fs.dir_group, above any group */
 
+uint64_t attr_dir_group(const struct quiver_attr *dir)
+{
+	return dir->mode & S_ISGID ? HEIRS | dir->gid : 0;
+}
+
 void attr_dir_seen(struct fs *fs, const struct quiver_attr *dir)
 {
-	atomic_store(&fs->dir_group, dir->mode & S_ISGID ? HEIRS | dir->gid : 0);
+	atomic_store(&fs->dir_group, attr_dir_group(dir));
 }
 
 /* The group of what `ctx` makes. */
-static gid_t group_new(const struct fs *fs, const struct fuse_ctx *ctx)
+static gid_t group_new(const struct fs *fs, const struct fuse_ctx *ctx, uint64_t dir_group)
 {
-	uint64_t dir_group = atomic_load(&fs->dir_group);
-
 	if (fs->set_gid)
 		return fs->gid;
 	return dir_group & HEIRS ? (gid_t)dir_group : ctx->gid;
 }
 
-struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode)
+struct quiver_attr attr_new_in(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode,
+                               uint64_t dir_group)
 {
 	mode_t masked = mode & ~(fs->set_umask ? fs->umask : ctx->umask);
 	int64_t now_ns = clock_now_ns();
@@ -74,7 +78,7 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 		.mtime_ns = now_ns,
 		.ctime_ns = now_ns,
 		.uid = attr_uid(fs, ctx->uid),
-		.gid = group_new(fs, ctx),
+		.gid = group_new(fs, ctx, dir_group),
 		.mode = (uint16_t)(masked & 07777u),
 	};
 
@@ -84,6 +88,11 @@ struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mod
 	if (attr.gid != ctx->gid && (fs->set_gid || ctx->uid != 0))
 		attr.mode &= (uint16_t)~S_ISGID;
 	return attr;
+}
+
+struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode)
+{
+	return attr_new_in(fs, ctx, mode, atomic_load(&fs->dir_group));
 }
 
 /* The nearest time that the store can keep: what 64 bits of nanoseconds hold ends in 1677 and in

@@ -12,6 +12,9 @@
 void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *attr, uint64_t size,
                unsigned links, struct stat *st);
 
+/* st_blksize of a folder. */
+#define ATTR_DIR_BLOCK_BYTES 4096
+
 /* Times before 1970 round down. */
 void attr_set_times(struct stat *st, int64_t mtime_ns, int64_t ctime_ns);
 
@@ -19,8 +22,14 @@ void attr_set_times(struct stat *st, int64_t mtime_ns, int64_t ctime_ns);
  * its group, as elsewhere. Any thread. */
 void attr_dir_seen(struct fs *fs, const struct quiver_attr *dir);
 
-/* Attributes of a file that `ctx` creates in vectors/ with `mode`; its times are now. */
+/* What a folder with these attributes leaves to new files: its group and a bit above it, or 0. */
+uint64_t attr_dir_group(const struct quiver_attr *dir);
+
+/* Attributes of a file that `ctx` creates in vectors/ with `mode`; its times are now. The second: in
+ * a folder of which attr_dir_group says `dir_group`. */
 struct quiver_attr attr_new(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode);
+struct quiver_attr attr_new_in(const struct fs *fs, const struct fuse_ctx *ctx, mode_t mode,
+                               uint64_t dir_group);
 
 /* What a SETATTR sets of a vector, a scratch file or a directory: the QUIVER_ATTR_*
  * mask, and the members in *to. Access and change times are left out, but each SETATTR moves the

@@ -46,6 +46,8 @@ enum tree_class tree_class(uint64_t node)
 {
 	if (node >= TREE_VIEW_BASE)
 		return node == UINT64_MAX ? TREE_IS_NOTHING : TREE_IS_VIEW;
+	if (node >= TREE_FOLDER_BASE)
+		return TREE_IS_FOLDER;
 	if (node >= TREE_SCRATCH_BASE)
 		return TREE_IS_SCRATCH;
 	if (node >= TREE_VECTOR_BASE)
@@ -159,6 +161,7 @@ uint64_t tree_parent(uint64_t node)
 	switch (tree_class(node)) {
 	case TREE_IS_VECTOR:
 	case TREE_IS_SCRATCH:
+	case TREE_IS_FOLDER:
 	case TREE_IS_VIEW:
 		return TREE_VECTORS;
 	case TREE_IS_CONTROL:

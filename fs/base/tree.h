@@ -7,9 +7,10 @@
  *   1                     the root
  *   2 .. 63               fixed nodes: directories, views, control files
  *   64 .. 2^64-2^32+63    vectors, ID + 64
- *   above, 2^31 - 64      scratch files, by a counter
+ *   above, nearly 2^31    scratch files, by a counter
+ *   above, 2^24           folders of scratch files, by another
  *   above                 views of vectors (ID.npy, ID.txt, and ID where it needs a
- *                         second node), by another: view.h
+ *                         second node), by a third: view.h
  *
  * st_ino is the node number, but for views, where it derives from the ID.
  */
@@ -57,7 +58,9 @@ enum tree_node {
 
 #define TREE_SCRATCH_BASE (QUIVER_ID_MAX + 1 + TREE_VECTOR_BASE)
 #define TREE_VIEW_BASE (UINT64_MAX - (UINT64_C(1) << 31))
-#define TREE_SCRATCH_COUNT (TREE_VIEW_BASE - TREE_SCRATCH_BASE)
+#define TREE_FOLDER_COUNT (UINT64_C(1) << 24)
+#define TREE_FOLDER_BASE (TREE_VIEW_BASE - TREE_FOLDER_COUNT)
+#define TREE_SCRATCH_COUNT (TREE_FOLDER_BASE - TREE_SCRATCH_BASE)
 /* UINT64_MAX itself is left out. */
 #define TREE_VIEW_COUNT (UINT64_MAX - TREE_VIEW_BASE)
 
@@ -67,6 +70,7 @@ enum tree_class {
 	TREE_IS_CONTROL, /* a file of control/ */
 	TREE_IS_VECTOR,
 	TREE_IS_SCRATCH,
+	TREE_IS_FOLDER, /* of scratch files, in vectors/ */
 	TREE_IS_VIEW, /* a vector in another form */
 	TREE_IS_NOTHING,
 	TREE_CLASSES,
@@ -114,7 +118,8 @@ uint64_t tree_view_inode(uint64_t id, enum tree_form form);
  * TREE_CONTROL), TREE_NONE where there is none. */
 uint64_t tree_find(uint64_t parent, const char *name);
 
-/* The folder that `node` is in; TREE_NONE where it is no node. */
+/* The folder that `node` is in; TREE_NONE where it is no node. A scratch file may be in another than
+ * TREE_VECTORS, which it says here: scratch_parent. */
 uint64_t tree_parent(uint64_t node);
 
 /* The name of a fixed node other than the root; a static string, or NULL. */

@@ -9,6 +9,7 @@
 #include "fs/base/reply.h"
 #include "fs/folder/listing.h"
 #include "fs/folder/names.h"
+#include "fs/scratch/scratch.h"
 
 /* vectors/ is kept by the store; scratch files change it in memory only. */
 static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
@@ -38,9 +39,11 @@ static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct 
 	memset(st, 0, sizeof(*st));
 	st->st_ino = ino;
 	st->st_nlink = ino == TREE_ROOT ? 4 : 2; /* ".", its name, two directories */
-	st->st_blksize = 4096;
-	if (ino == TREE_VECTORS)
+	st->st_blksize = ATTR_DIR_BLOCK_BYTES;
+	if (ino == TREE_VECTORS) {
+		st->st_nlink += scratch_folders(fs);
 		return fill_vectors(fs, flags, st);
+	}
 	st->st_mode = S_IFDIR | 0555;
 	st->st_uid = fs->owner_uid;
 	st->st_gid = fs->owner_gid;

@@ -16,6 +16,7 @@
 #include "fs/folder/listing.h"
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_file.h"
+#include "fs/scratch/scratch_folder.h"
 #include "fs/scratch/scratch_names.h"
 #include "fs/vector/change.h"
 #include "fs/vector/gone.h"
@@ -23,6 +24,12 @@
 #include "fs/vector/vector_file.h"
 #include "fs/view/view_attr.h"
 #include "fs/view/view_file.h"
+
+bool names_scratch(fuse_ino_t parent, const char *name)
+{
+	return tree_class(parent) == TREE_IS_FOLDER ||
+	       (parent == TREE_VECTORS && scratch_is_name(name));
+}
 
 /* ---- lookup ---- */
 
@@ -42,8 +49,7 @@ static int fixed_entry(struct fs *fs, uint64_t node, unsigned flags, struct fuse
 /* A lookup that asks the store. */
 struct lookup_op {
 	struct attempt attempt;
-	uint64_t node; /* a fixed one, or with `itself` any */
-	bool itself; /* looked up by its number */
+	uint64_t node; /* looked up by its number, or a fixed one */
 	bool is_id; /* a vector: */
 	uint64_t id;
 	pid_t tid;
@@ -59,7 +65,7 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 
 	if (op->is_id)
 		err = vector_lookup(attempt->fs, op->id, op->tid, flags, &entry);
-	else if (op->itself && ops->entry != NULL)
+	else if (ops->entry != NULL)
 		err = ops->entry(attempt->fs, op->node, flags, &entry);
 	else
 		err = fixed_entry(attempt->fs, op->node, flags, &entry);
@@ -67,7 +73,10 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 		return err;
 	if (op->node == TREE_ROOT && !op->is_id)
 		entry.generation = 0; /* the kernel's own */
-	reply_entry(attempt->req, err, &entry); /* ENOENT as an error, so that it is not cached */
+	if (err != 0)
+		reply_error(attempt->req, err); /* also ENOENT, so that it is not cached */
+	else if (fuse_reply_entry(attempt->req, &entry) != 0 && ops->forget != NULL)
+		ops->forget(attempt->fs, entry.ino, 1);
 	return 0;
 }
 
@@ -83,8 +92,11 @@ void names_lookup_node(fuse_req_t req, uint64_t node, bool itself)
 {
 	struct lookup_op op = lookup_begin(req);
 
-	op.node = itself ? node : tree_parent(node);
-	op.itself = itself;
+	op.node = node;
+	if (!itself && tree_class(node) == TREE_IS_SCRATCH)
+		op.node = scratch_parent(op.attempt.fs, node);
+	else if (!itself)
+		op.node = tree_parent(node);
 	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
@@ -111,9 +123,9 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		else
 			attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 	} else if (scratch_is_name(name)) {
-		int err = scratch_entry(fs, name, &entry);
+		int err = scratch_entry(fs, parent, name, &entry);
 
-		reply_entry(req, err, &entry);
+		scratch_reply_entry(req, err, &entry);
 	} else if (tree_parse_view(name, &id, &form)) {
 		view_lookup(req, id, form);
 	} else {
@@ -129,14 +141,14 @@ void names_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	enum tree_form form;
 	uint64_t id;
 
-	if (parent != TREE_VECTORS)
+	if (parent != TREE_VECTORS && !names_scratch(parent, name))
 		refuse_name(req, name, "files can only be made in vectors/", -EPERM);
 	else if (fs_of(req)->read_only)
 		reply_error(req, -EROFS);
+	else if (names_scratch(parent, name))
+		scratch_file_create(req, parent, name, mode, fi);
 	else if (tree_parse_id(name, &id))
 		vector_create(req, id, mode, fi);
-	else if (scratch_is_name(name))
-		scratch_file_create(req, name, mode, fi);
 	else if (tree_parse_view(name, &id, &form))
 		view_create(req, id, form, mode, fi);
 	else
@@ -147,25 +159,40 @@ void names_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct fs *fs = fs_of(req);
-	struct quiver_attr attr = attr_new(fs, fuse_req_ctx(req), mode);
 	struct fuse_entry_param entry;
+	struct quiver_attr attr;
 	enum tree_form form;
 	uint64_t id;
 	int err;
 
 	if (fs->read_only)
 		reply_error(req, -EROFS);
-	else if (parent != TREE_VECTORS || !S_ISREG(mode))
+	else if ((parent != TREE_VECTORS && !names_scratch(parent, name)) || !S_ISREG(mode))
 		refuse_name(req, name, "only vectors can be made, in vectors/", -EPERM);
-	else if (tree_parse_id(name, &id) || tree_parse_view(name, &id, &form))
+	else if (names_scratch(parent, name)) {
+		attr = scratch_attr_new(fs, fuse_req_ctx(req), parent, mode);
+		err = scratch_create(fs, parent, name, &attr, true, false, false, &entry);
+		scratch_reply_entry(req, err, &entry);
+	} else if (tree_parse_id(name, &id) || tree_parse_view(name, &id, &form))
 		refuse_name(req, name, "a vector cannot be made empty", -EINVAL);
-	else if (!scratch_is_name(name))
+	else
 		refuse_name(req, name, "not the ID of a vector (a decimal number, no leading zero)",
 		            -EINVAL);
-	else {
-		err = scratch_create(fs, name, &attr, true, false, false, &entry);
-		reply_entry(req, err, &entry);
-	}
+}
+
+void names_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	if (fs_of(req)->read_only)
+		reply_error(req, -EROFS);
+	else if (tree_class(parent) == TREE_IS_FOLDER)
+		refuse_name(req, name, "a folder of scratch files can have none in it", -EPERM);
+	else if (parent != TREE_VECTORS || name[0] != '.')
+		refuse_name(req, name,
+		            "directories cannot be made, but for scratch files, by a name that "
+		            "begins with a dot",
+		            -EPERM);
+	else
+		scratch_folder_make(req, name, mode);
 }
 
 /* ---- remove ---- */
@@ -221,14 +248,26 @@ void names_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (fs->read_only)
 		reply_error(req, -EROFS);
+	else if (names_scratch(parent, name))
+		reply_error(req, scratch_unlink(fs, parent, name));
 	else if (parent != TREE_VECTORS)
 		refuse_name(req, name, "cannot be removed", -EPERM);
 	else if (tree_parse_id(name, &id))
 		remove_vector(req, id);
-	else if (scratch_is_name(name))
-		reply_error(req, scratch_unlink(fs, name));
 	else if (tree_parse_view(name, &id, &form))
 		refuse_name(req, name, "a view of a vector, which is removed by its ID", -EPERM);
 	else
 		reply_error(req, -ENOENT);
+}
+
+void names_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+
+	if (fs->read_only)
+		reply_error(req, -EROFS);
+	else if (parent == TREE_VECTORS)
+		reply_error(req, scratch_rmdir(fs, name));
+	else
+		refuse_name(req, name, "cannot be removed", -EPERM);
 }

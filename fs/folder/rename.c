@@ -14,9 +14,9 @@
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/base/view_bytes.h"
+#include "fs/folder/names.h"
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_become.h"
-#include "fs/scratch/scratch_names.h"
 #include "fs/vector/change.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
@@ -28,9 +28,10 @@ struct rename_op {
 	uint64_t from; /* an ID; not used where a scratch file is renamed */
 	uint64_t to;
 	unsigned flags; /* QUIVER_NOREPLACE */
-	bool scratch; /* the file `name`, */
+	bool scratch; /* the file `name` in `parent`, */
 	bool view; /* whose new name is that of a view: */
 	enum tree_form form;
+	uint64_t parent;
 	char name[SCRATCH_NAME_MAX + 1];
 };
 
@@ -104,7 +105,8 @@ static int rename_scratch(const struct rename_op *op, bool may_wait)
 	char shown[REFUSE_NAME_BYTES];
 	struct scratch_bytes bytes;
 	unsigned char *decoded = NULL;
-	int err = scratch_begin(fs, op->name, wanted, &bytes);
+	struct scratch_place place = { op->parent, op->name };
+	int err = scratch_begin(fs, place, wanted, &bytes);
 
 	if (err == -ENODATA) {
 		refuse_show(op->name, shown);
@@ -183,25 +185,41 @@ static struct rename_op rename_begin(fuse_req_t req, uint64_t to, unsigned flags
 	};
 }
 
-static void scratch_to_vector(fuse_req_t req, const char *name, uint64_t to, unsigned flags)
-{
-	struct rename_op op = rename_begin(req, to, flags);
+/* What a name in a folder stands for. */
+enum name_kind { NAME_ELSEWHERE, NAME_SCRATCH, NAME_VIEW, NAME_VECTOR, NAME_NOTHING };
+struct name {
+	struct scratch_place place;
+	enum name_kind kind;
+	uint64_t id; /* NAME_VECTOR, NAME_VIEW: */
+	enum tree_form form;
+};
 
-	op.scratch = true;
-	(void)snprintf(op.name, sizeof(op.name), "%s", name);
-	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
+static struct name name_in(fuse_ino_t parent, const char *text)
+{
+	struct name name = { .place = { parent, text }, .kind = NAME_NOTHING };
+
+	if (names_scratch(parent, text))
+		name.kind = NAME_SCRATCH;
+	else if (parent != TREE_VECTORS)
+		name.kind = NAME_ELSEWHERE;
+	else if (tree_parse_view(text, &name.id, &name.form))
+		name.kind = NAME_VIEW;
+	else if (tree_parse_id(text, &name.id))
+		name.kind = NAME_VECTOR;
+	return name;
 }
 
-/* A scratch file becomes a vector by the name of one of its views. */
-static void scratch_to_view(fuse_req_t req, const char *name, uint64_t to, enum tree_form form,
-                            unsigned flags)
+/* A scratch file becomes a vector, by its ID or the name of one of its views. */
+static void scratch_to_vector(fuse_req_t req, const struct name *from, const struct name *to,
+                              unsigned flags)
 {
-	struct rename_op op = rename_begin(req, to, flags);
+	struct rename_op op = rename_begin(req, to->id, flags);
 
 	op.scratch = true;
-	op.view = true;
-	op.form = form;
-	(void)snprintf(op.name, sizeof(op.name), "%s", name);
+	op.view = to->kind == NAME_VIEW;
+	op.form = to->form;
+	op.parent = from->place.parent;
+	(void)snprintf(op.name, sizeof(op.name), "%s", from->place.name);
 	attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
@@ -225,39 +243,66 @@ static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigne
 		attempt_start(&op.attempt, sizeof(op), WORKER_COMMIT);
 }
 
+static void refuse_no_id(fuse_req_t req, const char *name)
+{
+	refuse_name(req, name, "not the ID of a vector (a decimal number, no leading zero)",
+	            -EINVAL);
+}
+
+static void rename_a_scratch(fuse_req_t req, const struct name *from, const struct name *to,
+                             bool noreplace)
+{
+	struct fs *fs = fs_of(req);
+	bool to_vector = to->kind == NAME_VECTOR || to->kind == NAME_VIEW;
+
+	if (scratch_names_folder(fs, from->place) &&
+	    (to->place.parent != TREE_VECTORS || to->place.name[0] != '.'))
+		refuse_name(req, from->place.name,
+		            "a folder of scratch files stays in vectors/, and its name begins "
+		            "with a dot",
+		            -EPERM);
+	else if (to->kind == NAME_NOTHING)
+		refuse_no_id(req, to->place.name);
+	else if (to_vector)
+		scratch_to_vector(req, from, to, noreplace ? QUIVER_NOREPLACE : 0u);
+	else
+		reply_error(req, scratch_rename(fs, from->place, to->place, noreplace));
+}
+
+static void rename_a_vector(fuse_req_t req, const struct name *from, const struct name *to,
+                            bool noreplace)
+{
+	if (to->kind == NAME_VIEW)
+		refuse_name(req, to->place.name, "a vector cannot be renamed to a view's name",
+		            -EPERM);
+	else if (to->kind == NAME_SCRATCH)
+		refuse_name(req, from->place.name, "a vector cannot be renamed to a scratch name",
+		            -EPERM);
+	else if (to->kind == NAME_NOTHING)
+		refuse_no_id(req, to->place.name);
+	else
+		vector_to_vector(req, from->id, to->id, noreplace ? QUIVER_NOREPLACE : 0u);
+}
+
 void rename_name(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                  const char *newname, unsigned flags)
 {
-	struct fs *fs = fs_of(req);
 	bool noreplace = (flags & RENAME_NOREPLACE) != 0;
-	bool from_scratch = scratch_is_name(name);
-	bool to_scratch = scratch_is_name(newname);
-	uint64_t from = 0, to = 0;
-	enum tree_form form;
+	struct name from = name_in(parent, name);
+	struct name to = name_in(newparent, newname);
 
-	if (fs->read_only)
+	if (fs_of(req)->read_only)
 		reply_error(req, -EROFS);
 	else if (flags & ~(unsigned)RENAME_NOREPLACE)
 		reply_error(req, -EINVAL);
-	else if (parent != TREE_VECTORS || newparent != TREE_VECTORS)
+	else if (from.kind == NAME_ELSEWHERE || to.kind == NAME_ELSEWHERE)
 		refuse_name(req, name, "cannot be moved there", -EPERM);
-	else if (tree_parse_view(name, &from, &form))
+	else if (from.kind == NAME_VIEW)
 		refuse_name(req, name, "a view of a vector, which is renamed by its ID", -EPERM);
-	else if (!from_scratch && !tree_parse_id(name, &from))
+	else if (from.kind == NAME_NOTHING)
 		reply_error(req, -ENOENT);
-	else if (from_scratch && tree_parse_view(newname, &to, &form))
-		scratch_to_view(req, name, to, form, noreplace ? QUIVER_NOREPLACE : 0u);
-	else if (tree_parse_view(newname, &to, &form))
-		refuse_name(req, newname, "a vector cannot be renamed to a view's name", -EPERM);
-	else if (to_scratch && from_scratch)
-		reply_error(req, scratch_rename(fs, name, newname, noreplace));
-	else if (to_scratch)
-		refuse_name(req, name, "a vector cannot be renamed to a scratch name", -EPERM);
-	else if (!tree_parse_id(newname, &to))
-		refuse_name(req, newname,
-		            "not the ID of a vector (a decimal number, no leading zero)", -EINVAL);
-	else if (from_scratch)
-		scratch_to_vector(req, name, to, noreplace ? QUIVER_NOREPLACE : 0u);
+	else if (from.kind == NAME_SCRATCH)
+		rename_a_scratch(req, &from, &to, noreplace);
 	else
-		vector_to_vector(req, from, to, noreplace ? QUIVER_NOREPLACE : 0u);
+		rename_a_vector(req, &from, &to, noreplace);
 }

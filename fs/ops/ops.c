@@ -22,6 +22,7 @@
 #include "fs/ops/enter.h"
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_file.h"
+#include "fs/scratch/scratch_folder.h"
 #include "fs/vector/vector_file.h"
 #include "fs/view/view_file.h"
 
@@ -34,8 +35,8 @@ static const struct node_ops nothing;
 static const struct node_ops *const kinds[TREE_CLASSES] = {
 	[TREE_IS_DIR] = &directory_ops,   [TREE_IS_MATRIX] = &matrix_ops,
 	[TREE_IS_CONTROL] = &control_ops, [TREE_IS_VECTOR] = &vector_ops,
-	[TREE_IS_SCRATCH] = &scratch_ops, [TREE_IS_VIEW] = &view_ops,
-	[TREE_IS_NOTHING] = &nothing,
+	[TREE_IS_SCRATCH] = &scratch_ops, [TREE_IS_FOLDER] = &scratch_folder_ops,
+	[TREE_IS_VIEW] = &view_ops,       [TREE_IS_NOTHING] = &nothing,
 };
 
 /* A request has come for `ino`: the row of that. */
@@ -222,7 +223,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_error(req, -ENOENT);
 }
 
-/* What changes names looks at the folder itself: all but vectors/ refuse. */
+/* What changes names looks at the folder itself: all but vectors/, and folders in it, refuse. */
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
@@ -253,10 +254,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	(void)parent;
-	(void)mode;
 	enter(req);
-	refuse_name(req, name, "directories cannot be made", -EPERM);
+	names_mkdir(req, parent, name, mode);
 }
 
 static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
@@ -277,9 +276,8 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	(void)parent;
 	enter(req);
-	refuse_name(req, name, "cannot be removed", -EPERM);
+	names_rmdir(req, parent, name);
 }
 
 /* ---- directories ---- */

@@ -1,4 +1,4 @@
-/* scratch.c - the table of scratch files. */
+/* scratch.c - the table of scratch files and their folders. */
 #include "fs/scratch/scratch.h"
 
 #include <errno.h>
@@ -37,6 +37,7 @@ int scratch_new(struct scratch **scratch)
 	/* The numbers begin again with each mount, and file handles live on: another
 	 * generation, in the 32 bits that the kernel keeps of it. */
 	s->generation = (uint32_t)(clock_now_ns() / NS_PER_MS);
+	s->serial = SCRATCH_FIRST_SERIAL;
 	*scratch = s;
 	return 0;
 }
@@ -67,10 +68,10 @@ void scratch_unlock(struct fs *fs)
 	pthread_mutex_unlock(&fs->scratch->lock);
 }
 
-/* FNV-1a. */
-static struct scratch_file **name_bucket(struct scratch *s, const char *name)
+/* FNV-1a, from the folder's number on. */
+static struct scratch_file **name_bucket(struct scratch *s, uint64_t parent, const char *name)
 {
-	uint32_t hash = 2166136261u;
+	uint32_t hash = 2166136261u ^ (uint32_t)parent;
 
 	for (const char *p = name; *p != '\0'; p++)
 		hash = (hash ^ (unsigned char)*p) * 16777619u;
@@ -82,11 +83,11 @@ static struct scratch_file **ino_bucket(struct scratch *s, uint64_t ino)
 	return &s->inos[ino % SCRATCH_BUCKETS];
 }
 
-struct scratch_file *scratch_find_name(struct scratch *s, const char *name)
+struct scratch_file *scratch_find_name(struct scratch *s, uint64_t parent, const char *name)
 {
-	struct scratch_file *file = *name_bucket(s, name);
+	struct scratch_file *file = *name_bucket(s, parent, name);
 
-	while (file != NULL && strcmp(file->name, name) != 0)
+	while (file != NULL && (file->parent != parent || strcmp(file->name, name) != 0))
 		file = file->by_name;
 	return file;
 }
@@ -100,11 +101,15 @@ struct scratch_file *scratch_find(struct fs *fs, uint64_t ino)
 	return file;
 }
 
-/* The directory has changed; only in memory, as the scratch files are. */
-static void touch_dir(struct fs *fs)
+void scratch_touch_dir(struct fs *fs, uint64_t parent)
 {
+	struct scratch_file *folder = scratch_find(fs, parent);
 	int64_t now_ns = clock_now_ns();
 
+	if (folder != NULL)
+		scratch_changed(folder);
+	if (parent != TREE_VECTORS)
+		return;
 	atomic_store(&fs->scratch_mtime_ns, now_ns);
 	atomic_store(&fs->scratch_ctime_ns, now_ns);
 }
@@ -131,28 +136,41 @@ static uint32_t limit_of(const struct fs *fs, const char *name)
 	return limit;
 }
 
-static void set_name(struct fs *fs, struct scratch_file *file, char *name)
+/* Names are counted: those of folders, and those in each folder. */
+static void count_name(struct fs *fs, const struct scratch_file *file, int by)
 {
-	struct scratch_file **bucket = name_bucket(fs->scratch, name);
+	struct scratch_file *folder = scratch_find(fs, file->parent);
+
+	if (folder != NULL)
+		folder->names += (unsigned)by;
+	if (scratch_is_folder(file))
+		fs->scratch->folders += (unsigned)by;
+}
+
+static void set_name(struct fs *fs, struct scratch_file *file, uint64_t parent, char *name)
+{
+	struct scratch_file **bucket = name_bucket(fs->scratch, parent, name);
 
 	file->attr.ctime_ns = clock_now_ns();
+	file->parent = parent;
 	file->name = name;
 	file->by_name = *bucket;
 	*bucket = file;
 	file->limit = limit_of(fs, name);
+	count_name(fs, file, 1);
 }
 
-char *scratch_clear_name(struct scratch *s, struct scratch_file *file)
+void scratch_clear_name(struct fs *fs, struct scratch_file *file)
 {
-	struct scratch_file **p = name_bucket(s, file->name);
-	char *name = file->name;
+	struct scratch_file **p = name_bucket(fs->scratch, file->parent, file->name);
 
 	while (*p != file)
 		p = &(*p)->by_name;
 	*p = file->by_name;
+	free(file->name);
 	file->name = NULL;
 	file->attr.ctime_ns = clock_now_ns();
-	return name;
+	count_name(fs, file, -1);
 }
 
 void scratch_changed(struct scratch_file *file)
@@ -160,13 +178,12 @@ void scratch_changed(struct scratch_file *file)
 	file->attr.mtime_ns = file->attr.ctime_ns = clock_now_ns();
 }
 
-/* Free a file that has neither name nor opener. The caller holds the lock. */
-static void reap(struct fs *fs, struct scratch_file *file)
+void scratch_reap(struct fs *fs, struct scratch_file *file)
 {
 	struct scratch *s = fs->scratch;
 	struct scratch_file **p = ino_bucket(s, file->ino);
 
-	if (file->name != NULL || file->opens > 0 || file->leaving)
+	if (file->name != NULL || file->opens > 0 || file->lookups > 0 || file->leaving)
 		return;
 	while (*p != file)
 		p = &(*p)->by_ino;
@@ -190,7 +207,7 @@ struct scratch_heir scratch_closed(struct fs *fs, struct scratch_file *file)
 	if (--file->opens == 0) {
 		heir = file->heir;
 		file->heir = (struct scratch_heir){ .ops = NULL };
-		reap(fs, file);
+		scratch_reap(fs, file);
 	}
 	return heir;
 }
@@ -224,24 +241,37 @@ int scratch_reserve(struct fs *fs, struct scratch_file *file, uint32_t size)
 	return 0;
 }
 
+void scratch_stat(const struct fs *fs, const struct scratch_file *file, struct stat *st)
+{
+	bool named = file->name != NULL;
+
+	attr_file(fs, file->ino, &file->attr, file->size, named, st);
+	if (!scratch_is_folder(file))
+		return;
+	st->st_mode = S_IFDIR | (st->st_mode & ~(mode_t)S_IFMT);
+	st->st_nlink = named ? 2 : 0; /* its name and "." */
+	st->st_blksize = ATTR_DIR_BLOCK_BYTES;
+}
+
 /* Scratch names are never cached, nor are attributes, beyond the call at hand. Whatever
  * changes them comes through the kernel, which asks anew after it. */
-static void fill_entry(const struct fs *fs, const struct scratch_file *file,
+static void fill_entry(const struct fs *fs, struct scratch_file *file,
                        struct fuse_entry_param *entry)
 {
+	file->lookups += scratch_is_folder(file);
 	memset(entry, 0, sizeof(*entry));
 	entry->ino = file->ino;
 	entry->generation = file->generation;
 	entry->attr_timeout = FS_MOMENT_SECONDS;
-	attr_file(fs, file->ino, &file->attr, file->size, 1, &entry->attr);
+	scratch_stat(fs, file, &entry->attr);
 }
 
-int scratch_entry(struct fs *fs, const char *name, struct fuse_entry_param *entry)
+int scratch_entry(struct fs *fs, uint64_t parent, const char *name, struct fuse_entry_param *entry)
 {
 	struct scratch_file *file;
 
 	scratch_lock(fs);
-	file = scratch_find_name(fs->scratch, name);
+	file = scratch_find_name(fs->scratch, parent, name);
 	if (file != NULL)
 		fill_entry(fs, file, entry);
 	scratch_unlock(fs);
@@ -264,26 +294,50 @@ int scratch_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags,
 	return file != NULL ? 0 : -ENOENT;
 }
 
-/* A number that no file has; there are 2^32 and far fewer files. */
-static uint64_t next_ino(struct fs *fs)
+/* A number that nothing has: *next, of `count` from `base` on; there are far fewer files. */
+static uint64_t next_ino(struct fs *fs, uint64_t base, uint64_t count, uint64_t *next)
 {
-	struct scratch *s = fs->scratch;
 	uint64_t ino;
 
 	do {
-		ino = TREE_SCRATCH_BASE + s->next;
-		s->next++;
-		if (s->next == TREE_SCRATCH_COUNT) {
-			s->next = 0;
-			s->generation++;
+		ino = base + *next;
+		++*next;
+		if (*next == count) {
+			*next = 0;
+			fs->scratch->generation++;
 		}
 	} while (scratch_find(fs, ino) != NULL);
 	return ino;
 }
 
 /* The caller holds the lock. */
-static int add_file(struct fs *fs, const char *name, const struct quiver_attr *attr,
-                    struct scratch_file **added)
+static void link_file(struct fs *fs, struct scratch_file *file)
+{
+	struct scratch *s = fs->scratch;
+
+	file->serial = s->serial++;
+	file->by_ino = *ino_bucket(s, file->ino);
+	*ino_bucket(s, file->ino) = file;
+	file->older = s->newest;
+	if (s->newest != NULL)
+		s->newest->newer = file;
+	else
+		s->oldest = file;
+	s->newest = file;
+	s->count++;
+}
+
+/* Whether names can be given in it. The caller holds the lock. */
+static bool is_there(struct fs *fs, uint64_t parent)
+{
+	const struct scratch_file *folder = scratch_find(fs, parent);
+
+	return parent == TREE_VECTORS || (folder != NULL && folder->name != NULL);
+}
+
+/* The caller holds the lock. */
+static int add_file(struct fs *fs, uint64_t parent, const char *name,
+                    const struct quiver_attr *attr, bool folder, struct scratch_file **added)
 {
 	struct scratch *s = fs->scratch;
 	struct scratch_file *file;
@@ -292,6 +346,8 @@ static int add_file(struct fs *fs, const char *name, const struct quiver_attr *a
 
 	if (strlen(name) > SCRATCH_NAME_MAX)
 		return -ENAMETOOLONG;
+	if (!is_there(fs, parent))
+		return -ENOENT;
 	err = charge_take(fs, CHARGE_SCRATCH_FILES, caller_uid, 1);
 	if (err != 0)
 		return err;
@@ -306,34 +362,42 @@ static int add_file(struct fs *fs, const char *name, const struct quiver_attr *a
 	file->uid = caller_uid;
 	file->attr = *attr;
 	file->generation = s->generation;
-	file->ino = next_ino(fs);
-	file->by_ino = *ino_bucket(s, file->ino);
-	*ino_bucket(s, file->ino) = file;
-	file->older = s->newest;
-	if (s->newest != NULL)
-		s->newest->newer = file;
+	if (folder)
+		file->ino = next_ino(fs, TREE_FOLDER_BASE, TREE_FOLDER_COUNT, &s->next_folder);
 	else
-		s->oldest = file;
-	s->newest = file;
-	s->count++;
-	set_name(fs, file, copy);
-	touch_dir(fs);
+		file->ino = next_ino(fs, TREE_SCRATCH_BASE, TREE_SCRATCH_COUNT, &s->next);
+	link_file(fs, file);
+	set_name(fs, file, parent, copy);
+	scratch_touch_dir(fs, parent);
 	*added = file;
 	return 0;
 }
 
-int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *attr, bool exclusive,
-                   bool truncate, bool open, struct fuse_entry_param *entry)
+/* A line for one that was not made since there are too many; returns err. */
+static int refuse_new(struct fs *fs, const char *name, int err)
+{
+	char shown[REFUSE_NAME_BYTES];
+
+	if (err != -EDQUOT && err != -ENOSPC)
+		return err;
+	refuse_show(name, shown);
+	return charge_refuse(fs, shown, CHARGE_SCRATCH_FILES, caller_uid, 1, err);
+}
+
+int scratch_create(struct fs *fs, uint64_t parent, const char *name, const struct quiver_attr *attr,
+                   bool exclusive, bool truncate, bool open, struct fuse_entry_param *entry)
 {
 	struct scratch_file *file;
 	int err = 0;
 
 	scratch_lock(fs);
-	file = scratch_find_name(fs->scratch, name);
+	file = scratch_find_name(fs->scratch, parent, name);
 	if (file != NULL && exclusive)
 		err = -EEXIST;
+	else if (file != NULL && scratch_is_folder(file))
+		err = -EISDIR;
 	else if (file == NULL)
-		err = add_file(fs, name, attr, &file);
+		err = add_file(fs, parent, name, attr, false, &file);
 	if (err == 0) {
 		if (truncate && file->size > 0) {
 			memset(file->data, 0, file->size);
@@ -344,57 +408,109 @@ int scratch_create(struct fs *fs, const char *name, const struct quiver_attr *at
 		fill_entry(fs, file, entry);
 	}
 	scratch_unlock(fs);
-	if (err == -EDQUOT || err == -ENOSPC) {
-		char shown[REFUSE_NAME_BYTES];
+	return refuse_new(fs, name, err);
+}
 
-		refuse_show(name, shown);
-		return charge_refuse(fs, shown, CHARGE_SCRATCH_FILES, caller_uid, 1, err);
-	}
+int scratch_mkdir(struct fs *fs, const char *name, const struct quiver_attr *attr,
+                  struct fuse_entry_param *entry)
+{
+	struct scratch_file *folder;
+	int err = -EEXIST;
+
+	scratch_lock(fs);
+	if (scratch_find_name(fs->scratch, TREE_VECTORS, name) == NULL)
+		err = add_file(fs, TREE_VECTORS, name, attr, true, &folder);
+	if (err == 0)
+		fill_entry(fs, folder, entry);
+	scratch_unlock(fs);
+	return refuse_new(fs, name, err);
+}
+
+/* The caller holds the lock. */
+static void remove_file(struct fs *fs, struct scratch_file *file)
+{
+	scratch_touch_dir(fs, file->parent);
+	scratch_clear_name(fs, file);
+	scratch_reap(fs, file);
+}
+
+int scratch_unlink(struct fs *fs, uint64_t parent, const char *name)
+{
+	struct scratch_file *file;
+	int err = 0;
+
+	scratch_lock(fs);
+	file = scratch_find_name(fs->scratch, parent, name);
+	if (file == NULL)
+		err = -ENOENT;
+	else if (scratch_is_folder(file))
+		err = -EISDIR;
+	else
+		remove_file(fs, file);
+	scratch_unlock(fs);
 	return err;
 }
 
-int scratch_unlink(struct fs *fs, const char *name)
+int scratch_rmdir(struct fs *fs, const char *name)
 {
-	struct scratch_file *file;
+	struct scratch_file *folder;
+	int err = 0;
 
 	scratch_lock(fs);
-	file = scratch_find_name(fs->scratch, name);
-	if (file != NULL) {
-		free(scratch_clear_name(fs->scratch, file));
-		reap(fs, file);
-		touch_dir(fs);
-	}
+	folder = scratch_find_name(fs->scratch, TREE_VECTORS, name);
+	if (folder == NULL)
+		err = -ENOENT;
+	else if (!scratch_is_folder(folder))
+		err = -ENOTDIR;
+	else if (folder->names > 0)
+		err = -ENOTEMPTY;
+	else
+		remove_file(fs, folder);
 	scratch_unlock(fs);
-	return file != NULL ? 0 : -ENOENT;
+	return err;
 }
 
-int scratch_rename(struct fs *fs, const char *from, const char *to, bool noreplace)
+/* Whether `file` may take the name of `old`; NULL: there is none. The caller holds the lock. */
+static int may_replace(const struct scratch_file *file, const struct scratch_file *old)
+{
+	if (old == NULL || old == file)
+		return 0;
+	if (scratch_is_folder(old) && !scratch_is_folder(file))
+		return -EISDIR;
+	if (!scratch_is_folder(old) && scratch_is_folder(file))
+		return -ENOTDIR;
+	return old->names > 0 ? -ENOTEMPTY : 0;
+}
+
+int scratch_rename(struct fs *fs, struct scratch_place from, struct scratch_place to,
+                   bool noreplace)
 {
 	struct scratch_file *file, *old;
 	char *copy;
 	int err = 0;
 
-	if (strlen(to) > SCRATCH_NAME_MAX)
+	if (strlen(to.name) > SCRATCH_NAME_MAX)
 		return -ENAMETOOLONG;
-	copy = strdup(to);
+	copy = strdup(to.name);
 	if (copy == NULL)
 		return -ENOMEM;
 	scratch_lock(fs);
-	file = scratch_find_name(fs->scratch, from);
-	old = scratch_find_name(fs->scratch, to);
-	if (file == NULL)
+	file = scratch_find_name(fs->scratch, from.parent, from.name);
+	old = scratch_find_name(fs->scratch, to.parent, to.name);
+	if (file == NULL || !is_there(fs, to.parent))
 		err = -ENOENT;
 	else if (old != NULL && noreplace)
 		err = -EEXIST;
-	else if (old != file) {
-		if (old != NULL) {
-			free(scratch_clear_name(fs->scratch, old));
-			reap(fs, old);
-		}
-		free(scratch_clear_name(fs->scratch, file));
-		set_name(fs, file, copy);
+	else
+		err = may_replace(file, old);
+	if (err == 0 && old != file) {
+		if (old != NULL)
+			remove_file(fs, old);
+		scratch_touch_dir(fs, from.parent);
+		scratch_clear_name(fs, file);
+		set_name(fs, file, to.parent, copy);
 		copy = NULL;
-		touch_dir(fs);
+		scratch_touch_dir(fs, to.parent);
 	}
 	scratch_unlock(fs);
 	free(copy);
@@ -410,7 +526,7 @@ int scratch_list(struct fs *fs, uint64_t **nodes, size_t *count)
 	list = malloc((fs->scratch->count + 1) * sizeof(*list));
 	if (list != NULL) {
 		for (struct scratch_file *f = fs->scratch->oldest; f != NULL; f = f->newer) {
-			if (f->name != NULL)
+			if (f->name != NULL && f->parent == TREE_VECTORS)
 				list[i++] = f->ino;
 		}
 	}
@@ -427,11 +543,11 @@ int scratch_describe(struct fs *fs, uint64_t ino, char name[static SCRATCH_NAME_
 
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
-	if (file != NULL && file->name == NULL)
+	if (file != NULL && (file->name == NULL || file->parent != TREE_VECTORS))
 		file = NULL;
 	if (file != NULL) {
 		memcpy(name, file->name, strlen(file->name) + 1);
-		attr_file(fs, ino, &file->attr, file->size, 1, st);
+		scratch_stat(fs, file, st);
 	}
 	scratch_unlock(fs);
 	return file != NULL ? 0 : -ENOENT;

@@ -7,15 +7,16 @@
 #include "fs/base/charge.h"
 #include "fs/base/node_ops.h"
 
-int scratch_begin(struct fs *fs, const char *name, uint32_t wanted, struct scratch_bytes *bytes)
+int scratch_begin(struct fs *fs, struct scratch_place place, uint32_t wanted,
+                  struct scratch_bytes *bytes)
 {
 	struct scratch_file *file;
 	int err = 0;
 
 	*bytes = (struct scratch_bytes){ .data = NULL };
 	scratch_lock(fs);
-	file = scratch_find_name(fs->scratch, name);
-	if (file == NULL) {
+	file = scratch_find_name(fs->scratch, place.parent, place.name);
+	if (file == NULL || scratch_is_folder(file)) {
 		err = -ENOENT;
 		goto out;
 	}
@@ -56,7 +57,12 @@ struct scratch_heir scratch_become(struct fs *fs, uint64_t ino, scratch_open_fn 
 
 	scratch_lock(fs);
 	file = scratch_find(fs, ino); /* it is there */
-	free(scratch_clear_name(fs->scratch, file));
+	scratch_clear_name(fs, file);
+	/* In vectors/ itself that is as if the vector had been written. */
+	if (file->parent != TREE_VECTORS) {
+		scratch_touch_dir(fs, file->parent);
+		scratch_touch_dir(fs, TREE_VECTORS);
+	}
 	if (file->opens > 0) {
 		scratch_unlock(fs);
 		heir = open(fs, arg);

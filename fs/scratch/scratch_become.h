@@ -4,6 +4,7 @@
 #ifndef SCRATCH_BECOME_H
 #define SCRATCH_BECOME_H
 
+#include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_table.h"
 
 /*
@@ -19,7 +20,8 @@ struct scratch_bytes {
 };
 /* -ENOENT; -ENODATA it does not hold `wanted` bytes, unless that is 0 (bytes->size tells how
  * many). */
-int scratch_begin(struct fs *fs, const char *name, uint32_t wanted, struct scratch_bytes *bytes);
+int scratch_begin(struct fs *fs, struct scratch_place place, uint32_t wanted,
+                  struct scratch_bytes *bytes);
 void scratch_stay(struct fs *fs, uint64_t ino);
 typedef struct scratch_heir scratch_open_fn(struct fs *fs, const void *arg);
 /* `open` makes the heir, or fails: then all that comes by the descriptors does. The one returned is

@@ -64,7 +64,7 @@ static void reply_attributes(fuse_req_t req, fuse_ino_t ino)
 	scratch_lock(fs);
 	file = scratch_find(fs, ino);
 	if (file != NULL)
-		attr_file(fs, ino, &file->attr, file->size, file->name != NULL, &st);
+		scratch_stat(fs, file, &st);
 	scratch_unlock(fs);
 	if (file == NULL)
 		reply_error(req, -ESTALE);
@@ -252,15 +252,16 @@ static void scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 		scratch_close_heir(fs, scratch_close(fs, ino));
 }
 
-void scratch_file_create(fuse_req_t req, const char *name, mode_t mode, struct fuse_file_info *fi)
+void scratch_file_create(fuse_req_t req, uint64_t parent, const char *name, mode_t mode,
+                         struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	struct quiver_attr attr = attr_new(fs, fuse_req_ctx(req), mode);
+	struct quiver_attr attr = scratch_attr_new(fs, fuse_req_ctx(req), parent, mode);
 	struct fuse_entry_param entry;
 	int err;
 
-	err = scratch_create(fs, name, &attr, (fi->flags & O_EXCL) != 0, (fi->flags & O_TRUNC) != 0,
-	                     true, &entry);
+	err = scratch_create(fs, parent, name, &attr, (fi->flags & O_EXCL) != 0,
+	                     (fi->flags & O_TRUNC) != 0, true, &entry);
 	if (err != 0) {
 		reply_error(req, err);
 		return;

@@ -80,6 +80,10 @@ class Worker:
     def replace_by_scratch(self):
         vector, version = self.rng.choice(self.own), self.next_version()
         scratch = self.point / f".{self.number}.new"
+        if self.rng.random() < 0.5:
+            folder = self.point / f".~{self.number}~"  # gone after each kill
+            folder.mkdir(exist_ok=True)
+            scratch = folder / str(vector)
         self.write(scratch, content(version, self.size))
         stamp = self.rng.randrange(1 << 60)
         os.utime(scratch, ns=(stamp, stamp))

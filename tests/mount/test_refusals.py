@@ -245,11 +245,13 @@ def test_nothing_can_be_made_outside_vectors(mnt, old):
 
 
 def test_what_vectors_cannot_hold_is_eperm(mnt, old):
-    for name in ("43", ".scratch", "name"):
-        path = mnt.path(name)
-        with refused(errno.EPERM):
-            os.mkdir(path)
-        mnt.expect_error(name)
+    os.mkdir(mnt.path(".folder"))
+    for name in ("43", ".scratch", "name", ".folder/43", ".folder/.scratch"):
+        path, name = mnt.path(name), name.rpartition("/")[2]
+        if path != mnt.path(".scratch"):  # which may be a folder
+            with refused(errno.EPERM):
+                os.mkdir(path)
+            mnt.expect_error(name)
         with refused(errno.EPERM):
             os.symlink("42", path)
         mnt.expect_error(name)

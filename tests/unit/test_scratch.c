@@ -1,6 +1,8 @@
-/* A scratch file that becomes a vector while it is closed. */
+/* A scratch file that becomes a vector while it is closed; folders that are remembered. */
 #include "unit.h"
 
+#include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/base/caller.h"
@@ -92,7 +94,8 @@ static void become(struct mounted *m)
 	struct scratch_file *file;
 	struct scratch_heir unused;
 
-	assert_int_equal(scratch_create(&m->fs, NAME, &attr, false, false, true, &entry), 0);
+	assert_int_equal(
+		scratch_create(&m->fs, TREE_VECTORS, NAME, &attr, false, false, true, &entry), 0);
 	m->ino = entry.ino;
 	scratch_lock(&m->fs);
 	file = scratch_find(&m->fs, m->ino);
@@ -100,7 +103,8 @@ static void become(struct mounted *m)
 	file->size = N;
 	scratch_unlock(&m->fs);
 
-	assert_int_equal(scratch_begin(&m->fs, NAME, N, &bytes), 0);
+	assert_int_equal(
+		scratch_begin(&m->fs, (struct scratch_place){ TREE_VECTORS, NAME }, N, &bytes), 0);
 	assert_int_equal(change_begin(&m->fs, ID, ID, true), 0);
 	assert_int_equal(quiver_put(m->fs.store, ID, bytes.data, &attr, QUIVER_ATTR_ALL, 0, NULL),
 	                 0);
@@ -132,12 +136,53 @@ static void its_descriptor_may_be_closed_meanwhile(void **state)
 	assert_false(node_is_written(&m->fs, ID));
 }
 
+static uint64_t charged(struct fs *fs)
+{
+	uint64_t whole, user_max;
+
+	charge_sums(fs, CHARGE_SCRATCH_FILES, &whole, &user_max);
+	return whole;
+}
+
+/* A folder that was removed stays until the kernel has forgotten each lookup. */
+static void a_folder_is_there_until_it_is_forgotten(void **state)
+{
+	const struct quiver_attr attr = { .mtime_ns = 1, .mode = 0755 };
+	struct fs *fs = &((struct mounted *)*state)->fs;
+	struct fuse_entry_param made, entry;
+
+	assert_int_equal(scratch_mkdir(fs, NAME, &attr, &made), 0);
+	assert_int_equal(scratch_mkdir(fs, NAME, &attr, &entry), -EEXIST);
+	assert_int_equal(scratch_entry(fs, TREE_VECTORS, NAME, &entry), 0);
+	assert_true(entry.ino == made.ino && S_ISDIR(entry.attr.st_mode));
+	assert_int_equal(scratch_create(fs, made.ino, "1", &attr, true, false, false, &entry), 0);
+	assert_int_equal(scratch_rmdir(fs, NAME), -ENOTEMPTY);
+	assert_int_equal(scratch_unlink(fs, made.ino, "1"), 0);
+	assert_int_equal(scratch_rmdir(fs, NAME), 0);
+	assert_int_equal(scratch_folders(fs), 0);
+	assert_int_equal(charged(fs), 1);
+	assert_int_equal(scratch_create(fs, made.ino, "1", &attr, true, false, false, &entry),
+	                 -ENOENT);
+	assert_int_equal(scratch_node_entry(fs, made.ino, 0, &entry), -ENOENT);
+	scratch_forget(fs, made.ino, 1);
+	assert_int_equal(charged(fs), 1);
+	scratch_forget(fs, made.ino, 1);
+	assert_int_equal(charged(fs), 0);
+	/* One that has its name is there, whatever was forgotten. */
+	assert_int_equal(scratch_mkdir(fs, NAME, &attr, &made), 0);
+	scratch_forget(fs, made.ino, 1);
+	assert_int_equal(scratch_entry(fs, TREE_VECTORS, NAME, &entry), 0);
+	assert_true(entry.ino == made.ino);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(its_heir_is_closed_with_its_descriptor, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(its_descriptor_may_be_closed_meanwhile, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(a_folder_is_there_until_it_is_forgotten, setup,
 		                                teardown),
 	};
 

@@ -67,7 +67,9 @@ static void node_numbers_do_not_overlap(void **state)
 	assert_int_equal(tree_class(TREE_VECTOR_BASE), TREE_IS_VECTOR);
 	assert_int_equal(tree_class(TREE_SCRATCH_BASE - 1), TREE_IS_VECTOR);
 	assert_int_equal(tree_class(TREE_SCRATCH_BASE), TREE_IS_SCRATCH);
-	assert_int_equal(tree_class(TREE_VIEW_BASE - 1), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(TREE_FOLDER_BASE - 1), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(TREE_FOLDER_BASE), TREE_IS_FOLDER);
+	assert_int_equal(tree_class(TREE_VIEW_BASE - 1), TREE_IS_FOLDER);
 	assert_int_equal(tree_class(TREE_VIEW_BASE), TREE_IS_VIEW);
 	assert_int_equal(tree_class(UINT64_MAX - 1), TREE_IS_VIEW);
 	assert_int_equal(tree_class(UINT64_MAX), TREE_IS_NOTHING);
@@ -137,6 +139,7 @@ static void every_node_is_in_a_folder(void **state)
 	assert_true(tree_parent(TREE_CONTROL_END - 1) == TREE_CONTROL);
 	assert_true(tree_parent(TREE_VECTOR_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(TREE_SCRATCH_BASE) == TREE_VECTORS);
+	assert_true(tree_parent(TREE_FOLDER_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(TREE_VIEW_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(0) == TREE_NONE);
 	assert_true(tree_parent(TREE_CONTROL_END) == TREE_NONE);

@@ -19,7 +19,7 @@
 #include "tests/common/random.h"
 
 #define SHORT_RUN_BITS 2200u /* of each file */
-#define SHORT_RUN_SECONDS 45u
+#define SHORT_RUN_SECONDS 30u
 #define VECTOR_BITS 4000u /* of vectors.npy, also in a long run */
 #define PAYLOAD_STRIDE 61u /* bits of the vectors in the log are taken this far apart */
 #define HEADER_BYTES 4096u

@@ -23,7 +23,7 @@
 #include "tests/common/random.h"
 
 #define SHORT_RUN_BITS 500u /* of each file */
-#define SHORT_RUN_SECONDS 25u
+#define SHORT_RUN_SECONDS 20u
 #define LONG_RUN_BITS 20000u
 #define VECTOR_BYTES_MAX 256u
 #define COPY_BYTES 4096u /* FORMAT.md, as all here */

@@ -19,7 +19,7 @@
 #include "runner.h"
 
 #define SHORT_RUN_CASES 1500u
-#define SHORT_RUN_SECONDS 25u
+#define SHORT_RUN_SECONDS 20u
 
 struct how {
 	const char *text;

@@ -275,11 +275,13 @@ def test_a_full_disk_is_unmounted_in_order(disks, stores, rng, mode):
 
 
 def test_an_import_that_fills_the_disk_says_what_is_in(disks, stores, tmp):
-    """The rows before the first that is missing, though two threads write them."""
+    """The rows before the first that is missing, though two threads write them. With IDs of their
+    own, which may be there already, nobody knows ahead how much room they take."""
     store = store_on(disks.memory("tmpfs", "size=40m"), stores, dim=1000)
     rows = numpy.arange(20_000, dtype="<f4")[:, None] + numpy.zeros(1000, dtype="<f4")
     numpy.save(tmp / "rows.npy", rows)
-    done = quiverfs("import", store.path, tmp / "rows.npy", status=1)
+    numpy.save(tmp / "wanted.npy", numpy.arange(20_000, dtype="<u8"))
+    done = quiverfs("import", store.path, tmp / "rows.npy", "--ids", tmp / "wanted.npy", status=1)
     assert "no space left" in done.stderr
     count = int(done.stderr.split("the first ")[1].split()[0])
     assert 0 < count < 10_000

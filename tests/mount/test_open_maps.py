@@ -422,7 +422,7 @@ def test_a_signal_ends_the_mount_while_maps_are_open(mounted):
     assert mnt.ended() == []
     for child in children:  # those who read have their pages still
         child.kill()
-        child.join(60)
+        child.join(HANG_SECONDS)
         assert child.exitcode is not None
     mnt.store.check()
 
@@ -445,7 +445,7 @@ def test_a_kill_ends_all_while_maps_are_open(abortable, mounted):
     mnt.kill()
     for child in children:  # those who read have their pages still
         child.kill()
-        child.join(60)
+        child.join(HANG_SECONDS)
         assert child.exitcode is not None
     client.call("getpid")
     let_go(mnt.point)

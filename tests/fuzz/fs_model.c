@@ -561,11 +561,44 @@ void model_remount(struct model *model)
 {
 	memset(model->handles, 0, sizeof(model->handles));
 	memset(model->scratch, 0, sizeof(model->scratch));
+	model->folder = false;
 	memset(model->cached, 0, sizeof(model->cached));
 	memset(model->pages, 0, sizeof(model->pages));
 }
 
 /* ---- scratch files ---- */
+
+int model_mkdir(struct model *model)
+{
+	if (model->folder)
+		return -EEXIST;
+	model->folder = true;
+	return 0;
+}
+
+unsigned model_folder_names(struct model *model)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < MODEL_FOLDER_NAMES; i++)
+		count += model_scratch_find(model, (int)(MODEL_NAMES + i)) != NULL;
+	return count;
+}
+
+int model_rmdir(struct model *model)
+{
+	if (!model->folder)
+		return -ENOENT;
+	if (model_folder_names(model) > 0)
+		return -ENOTEMPTY;
+	model->folder = false;
+	return 0;
+}
+
+int model_scratch_may(const struct model *model, int name)
+{
+	return name < (int)MODEL_NAMES || model->folder ? 0 : -ENOENT;
+}
 
 struct model_scratch *model_scratch_find(struct model *model, int name)
 {
@@ -632,7 +665,7 @@ int model_scratch_rename(struct model *model, int from, int to, bool noreplace)
 {
 	struct model_scratch *file = model_scratch_find(model, from);
 
-	if (file == NULL)
+	if (file == NULL || model_scratch_may(model, to) != 0)
 		return -ENOENT;
 	if (model_scratch_find(model, to) != NULL && noreplace)
 		return -EEXIST;

@@ -14,11 +14,12 @@
 #define MODEL_SCRATCH_BYTES 65536u /* as long as a scratch file may be */
 #define MODEL_IDS 6u
 #define MODEL_NAMES 3u /* scratch names: ".a", ".b", ".c" */
+#define MODEL_FOLDER_NAMES 2u /* and, numbered behind those, in a folder of them: "a", "1" */
 #define MODEL_HANDLES 12u
 /* Behind them: of scratch files that have become vectors while they were open. */
 #define MODEL_ALL_HANDLES (2 * MODEL_HANDLES)
 /* Each name and each handle can keep one. */
-#define MODEL_SCRATCH (MODEL_NAMES + MODEL_HANDLES + 1)
+#define MODEL_SCRATCH (MODEL_NAMES + MODEL_FOLDER_NAMES + MODEL_HANDLES + 1)
 #define MODEL_ANY_MTIME INT64_MIN /* of now */
 #define MODEL_MIXED UINT32_MAX
 
@@ -75,6 +76,7 @@ struct model_handle {
 struct model {
 	struct model_vector ids[MODEL_IDS];
 	struct model_scratch scratch[MODEL_SCRATCH];
+	bool folder; /* that of the scratch files is there */
 	struct model_handle handles[MODEL_ALL_HANDLES];
 	struct model_vector cached[MODEL_IDS]; /* what may be read into the page cache; 0: none */
 	uint32_t pages[MODEL_IDS]; /* version of what is in it, as long as the kernel may keep
@@ -118,6 +120,11 @@ int64_t model_mtime(const struct model *model, unsigned id, pid_t tid);
 int model_unlink(struct model *model, unsigned id);
 int model_rename(struct model *model, unsigned from, unsigned to, bool noreplace);
 
+/* The folder; how many files it holds. */
+int model_mkdir(struct model *model);
+int model_rmdir(struct model *model);
+unsigned model_folder_names(struct model *model);
+
 /* Scratch files; NULL where there is none of that name. */
 struct model_scratch *model_scratch_find(struct model *model, int name);
 struct model_scratch *model_scratch_new(struct model *model, int name, uint64_t ino, uint32_t mode);
@@ -125,6 +132,8 @@ void model_scratch_reap(struct model_scratch *file);
 int model_scratch_write(struct model_scratch *file, const uint8_t *bytes, uint32_t size,
                         uint64_t offset);
 int model_scratch_resize(struct model_scratch *file, uint64_t size);
+/* Whether there can be one of that name: 0, or -ENOENT, its folder is gone. */
+int model_scratch_may(const struct model *model, int name);
 int model_scratch_unlink(struct model *model, int name);
 int model_scratch_rename(struct model *model, int from, int to, bool noreplace);
 int model_scratch_commit(struct model *model, int from, unsigned to, bool noreplace);

@@ -1,8 +1,8 @@
 /*
  * fuzz_fs.c - any sequence of filesystem requests to the handlers of fs/, as a kernel sends
  * them, compared with a model in memory: opens, writes in pieces, O_TRUNC, O_APPEND, ftruncate,
- * flush, fsync, release, renames from scratch names and between IDs, unlink with open handles,
- * listings while all that changes, control/put, compaction, remounts and kills.
+ * flush, fsync, release, renames from scratch names and between IDs, a folder of scratch files that
+ * comes and goes and is forgotten, unlink with open handles, listings while all that changes, control/put, compaction, remounts and kills.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include "fuzz.h"
 
 #define OPS_MAX 120
+#define FOLDER_ARGS 128 /* of what is refused, those from here on are about the folder */
 #define TIDS 3u
 #define UMASK 022u /* of requests */
 
@@ -41,6 +42,8 @@ static struct play {
 	struct fuse_req req;
 	struct fuse_file_info fis[MODEL_HANDLES]; /* of the model's handles */
 	struct walk walk;
+	uint64_t folder; /* number of the folder that was last made; 0: none */
+	uint64_t folder_lookups; /* that the kernel has of it */
 	uint32_t serial; /* of bytes written */
 } play;
 
@@ -85,9 +88,17 @@ static const char *id_name(unsigned id)
 
 static const char *scratch_name(int name)
 {
-	static const char *const names[MODEL_NAMES] = { ".a", ".b", ".c" };
+	static const char *const names[MODEL_NAMES + MODEL_FOLDER_NAMES] = { ".a", ".b", ".c", "a",
+		                                                             "1" };
 
 	return names[name];
+}
+
+#define FOLDER_NAME ".d"
+
+static uint64_t parent_of(int name)
+{
+	return name < (int)MODEL_NAMES ? TREE_VECTORS : play.folder;
 }
 
 static const uint8_t *new_bytes(void)
@@ -390,10 +401,10 @@ static void open_scratch(struct fuzz_input *input, int name)
 	fi = fi_of(h);
 	fi->flags |= O_CREAT | (exclusive ? O_EXCL : 0);
 	begin(h->tid)->lost = lost;
-	ops->create(&play.req, TREE_VECTORS, scratch_name(name), mode, fi);
+	ops->create(&play.req, parent_of(name), scratch_name(name), mode, fi);
 	take_opened(fi);
-	EXPECT(file && exclusive ? -EEXIST : 0);
-	if (file && exclusive)
+	EXPECT(file && exclusive ? -EEXIST : model_scratch_may(&play.model, name));
+	if (play.req.rc != 0)
 		return;
 	if (!file)
 		file = model_scratch_new(&play.model, name, play.req.entry.ino, mode & ~UMASK);
@@ -621,6 +632,11 @@ static void put(unsigned first, unsigned count, bool cut)
 
 /* ---- listings ---- */
 
+static bool is_in_vectors(const struct model_scratch *file)
+{
+	return file->used && file->name >= 0 && file->name < (int)MODEL_NAMES;
+}
+
 static void walk_begins(void)
 {
 	struct walk *walk = &play.walk;
@@ -631,7 +647,7 @@ static void walk_begins(void)
 	for (unsigned i = 0; i < MODEL_SCRATCH; i++) {
 		const struct model_scratch *file = &play.model.scratch[i];
 
-		walk->inos[i] = file->used && file->name >= 0 ? file->ino : 0;
+		walk->inos[i] = is_in_vectors(file) ? file->ino : 0;
 		walk->inos_stayed[i] = walk->inos[i] != 0;
 	}
 }
@@ -646,7 +662,7 @@ static void walk_goes_on(void)
 	for (unsigned i = 0; walk->begun && i < MODEL_SCRATCH; i++) {
 		const struct model_scratch *file = &play.model.scratch[i];
 
-		walk->inos_stayed[i] = walk->inos_stayed[i] && file->used && file->name >= 0 &&
+		walk->inos_stayed[i] = walk->inos_stayed[i] && is_in_vectors(file) &&
 		                       file->ino == walk->inos[i];
 	}
 }
@@ -656,6 +672,10 @@ static void walk_met(const struct request_name *name)
 	struct walk *walk = &play.walk;
 	bool known = name->name[0] == '.' && (name->name[1] == '\0' || name->name[1] == '.');
 
+	if (strcmp(name->name, FOLDER_NAME) == 0) {
+		known = true;
+		FUZZ_CHECK(play.model.folder && name->ino == play.folder);
+	}
 	for (unsigned i = 0; i < MODEL_IDS; i++)
 		if (strcmp(name->name, id_name(i)) == 0) {
 			known = true;
@@ -668,7 +688,7 @@ static void walk_met(const struct request_name *name)
 		if (walk->inos[i] == 0 || walk->inos[i] != name->ino)
 			continue;
 		known = true;
-		FUZZ_CHECK(file->ino == name->ino && file->name >= 0 &&
+		FUZZ_CHECK(file->ino == name->ino && is_in_vectors(file) &&
 		           strcmp(scratch_name(file->name), name->name) == 0);
 		FUZZ_CHECK(++walk->inos_seen[i] == 1);
 	}
@@ -721,6 +741,174 @@ static void list_some(unsigned how)
 		walk_ends();
 }
 
+/* ---- the folder of scratch files ---- */
+
+/* Its attributes, by its number, as long as the kernel may ask for them. */
+static void look_at_folder(void)
+{
+	bool known = play.model.folder || play.folder_lookups > 0;
+
+	ops->getattr(begin(1), TREE_VECTORS, NULL);
+	EXPECT(0);
+	FUZZ_CHECK(play.req.attr.st_nlink == 2u + (unsigned)play.model.folder);
+	ops->lookup(begin(1), TREE_VECTORS, FOLDER_NAME);
+	EXPECT(play.model.folder ? 0 : -ENOENT);
+	play.folder_lookups += play.model.folder;
+	if (play.folder == 0)
+		return;
+	ops->getattr(begin(1), play.folder, NULL);
+	EXPECT(known ? 0 : -ESTALE);
+	if (known)
+		FUZZ_CHECK(S_ISDIR(play.req.attr.st_mode) &&
+		           play.req.attr.st_nlink == (play.model.folder ? 2 : 0));
+}
+
+/* Listed in pieces, as the walk through vectors/ is; what is in it has not changed meanwhile. */
+static void list_folder(unsigned how)
+{
+	struct fuse_file_info fi = { .flags = O_RDONLY };
+	unsigned seen[MODEL_FOLDER_NAMES] = { 0 };
+	struct request_name name;
+	uint64_t offset = 0;
+	size_t at;
+
+	if (play.folder == 0 || (!play.model.folder && play.folder_lookups == 0))
+		return;
+	ops->opendir(begin(1), play.folder, &fi);
+	EXPECT(0);
+	do {
+		at = 0;
+		(how & 1 ? ops->readdirplus : ops->readdir)(begin(1), play.folder, 40 + how % 64,
+		                                            (off_t)offset, &fi);
+		EXPECT(0);
+		while (request_next_name(&play.req, &at, &name)) {
+			offset = name.next;
+			for (unsigned i = 0; i < MODEL_FOLDER_NAMES; i++)
+				seen[i] += strcmp(name.name,
+				                  scratch_name((int)(MODEL_NAMES + i))) == 0;
+		}
+	} while (at > 0);
+	ops->releasedir(begin(1), play.folder, &fi);
+	EXPECT(0);
+	for (unsigned i = 0; i < MODEL_FOLDER_NAMES; i++)
+		FUZZ_CHECK(seen[i] ==
+		           (model_scratch_find(&play.model, (int)(MODEL_NAMES + i)) != NULL));
+}
+
+/* By their numbers, as for a file handle: the folder, and what it and a file are in. */
+static void look_up_around(void)
+{
+	const struct model_scratch *file = NULL;
+
+	for (unsigned i = 0; file == NULL && i < MODEL_FOLDER_NAMES; i++)
+		file = model_scratch_find(&play.model, (int)(MODEL_NAMES + i));
+	if (file == NULL)
+		return;
+	ops->lookup(begin(1), file->ino, "..");
+	EXPECT(0);
+	FUZZ_CHECK(play.req.entry.ino == play.folder);
+	ops->lookup(begin(1), play.folder, ".");
+	EXPECT(0);
+	FUZZ_CHECK(play.req.entry.ino == play.folder);
+	play.folder_lookups += 2;
+	begin(1)->lost = true;
+	ops->lookup(&play.req, play.folder, ".");
+	EXPECT(0);
+	ops->lookup(begin(1), play.folder, "..");
+	EXPECT(0);
+	FUZZ_CHECK(play.req.entry.ino == TREE_VECTORS);
+}
+
+/* The kernel lets go of it; one without a name is gone then. */
+static void forget_folder(void)
+{
+	if (play.folder_lookups == 0)
+		return;
+	ops->forget(begin(1), play.folder, play.folder_lookups);
+	EXPECT(0);
+	play.folder_lookups = 0;
+	look_at_folder();
+}
+
+static void make_folder(bool lost)
+{
+	int want;
+
+	if (!play.model.folder)
+		forget_folder(); /* only the last is looked at */
+	want = model_mkdir(&play.model);
+	begin(1)->lost = lost;
+	ops->mkdir(&play.req, TREE_VECTORS, FOLDER_NAME, 0777);
+	EXPECT(want);
+	if (want != 0)
+		return;
+	play.folder = play.req.entry.ino;
+	play.folder_lookups = !lost;
+	FUZZ_CHECK((play.req.entry.attr.st_mode & 07777) == (0777 & ~UMASK));
+	ops->mkdir(begin(1), play.folder, ".x", 0777);
+	EXPECT(-EPERM);
+}
+
+/* A rename from or to a name in it. */
+static void rename_in_folder(int inside, unsigned how)
+{
+	int other = (int)(how >> 3) % (int)MODEL_NAMES;
+	unsigned id = (how >> 3) % MODEL_IDS;
+	bool noreplace = (how & 0x80) != 0;
+	unsigned flags = noreplace ? RENAME_NOREPLACE : 0;
+
+	switch (how & 3) {
+	case 0:
+		ops->rename(begin(1), TREE_VECTORS, scratch_name(other), play.folder,
+		            scratch_name(inside), flags);
+		EXPECT(model_scratch_rename(&play.model, other, inside, noreplace));
+		break;
+	case 1:
+		ops->rename(begin(1), play.folder, scratch_name(inside), TREE_VECTORS,
+		            scratch_name(other), flags);
+		EXPECT(model_scratch_rename(&play.model, inside, other, noreplace));
+		break;
+	case 2:
+		ops->rename(begin(1), play.folder, scratch_name(inside), TREE_VECTORS, id_name(id),
+		            flags);
+		EXPECT(model_scratch_commit(&play.model, inside, id, noreplace));
+		break;
+	default: /* a vector stays out of it */
+		ops->rename(begin(1), TREE_VECTORS, id_name(id), play.folder, scratch_name(inside),
+		            flags);
+		EXPECT(-EPERM);
+		break;
+	}
+}
+
+static void use_folder(struct fuzz_input *input, unsigned what)
+{
+	unsigned how = (unsigned)fuzz_take(input, 1);
+	int inside = (int)MODEL_NAMES + (int)(how >> 2 & 1);
+
+	if (what == 0) {
+		make_folder((how & 0x1f) == 0x1f);
+	} else if (what == 1) {
+		ops->rmdir(begin(1), TREE_VECTORS, FOLDER_NAME);
+		EXPECT(model_rmdir(&play.model));
+	} else if (what == 2) {
+		look_at_folder();
+		list_folder(how);
+		look_up_around();
+	} else if (what == 3) {
+		forget_folder();
+	} else if (play.folder == 0 || (!play.model.folder && play.folder_lookups == 0)) {
+		return; /* the kernel knows no number to say */
+	} else if (what == 4) {
+		open_scratch(input, inside);
+	} else if (what == 5) {
+		ops->unlink(begin(1), play.folder, scratch_name(inside));
+		EXPECT(model_scratch_unlink(&play.model, inside));
+	} else {
+		rename_in_folder(inside, how);
+	}
+}
+
 /* ---- the store's own work, and ends ---- */
 
 static void in_background(unsigned what)
@@ -759,6 +947,7 @@ static void remount(bool killed)
 		memdisk_free(&image);
 	}
 	model_remount(&play.model);
+	play.folder = play.folder_lookups = 0;
 	mount_it();
 	look_at_all();
 }
@@ -820,7 +1009,10 @@ static void step(struct fuzz_input *input)
 		remount(arg % 2);
 		break;
 	default:
-		refuse(arg, id);
+		if (arg >= FOLDER_ARGS)
+			use_folder(input, arg % 8);
+		else
+			refuse(arg, id);
 		break;
 	}
 }
@@ -832,6 +1024,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&play.model, 0, sizeof(play.model));
 	memset(&play.walk, 0, sizeof(play.walk));
+	play.folder = play.folder_lookups = 0;
 	play.serial = 0;
 	ops = fs_ops();
 	if (empty.count == 0) {
@@ -870,6 +1063,9 @@ static const uint8_t seeds[][48] = {
 	{ 18, 3, 22, 1, 21, 3, 18, 0, 22, 0, 11, 1, 21, 2, 21, 3, 22, 1, 15, 0, 64, 16, 1, 65 },
 	{ 9, 0, 0x52, 0x80, 1, 0, 0x80, 1, 0, 0x88, 22, 1, 6, 0, 0, 23, 3, 23, 4 },
 	{ 9, 0, 1, 0x81, 9, 0, 1, 0x81, 0, 0, 0, 0, 1, 0, 4, 1, 0, 5, 1, 3, 5, 0, 3 },
+	{ 23, 128, 0, 23, 132, 1, 1, 0x80, 0, 0, 0, 23, 134, 2, 5, 0, 3, 23, 130, 0, 23, 129, 0 },
+	{ 10, 0,  1,   0x80, 0,  0,   0, 23, 128, 0, 23, 134, 0,  23, 130, 9, 23, 135,
+	  14, 23, 129, 0,    23, 131, 0, 23, 128, 0, 19, 0,   19, 1,  20,  0, 22, 1 },
 	{ 9, 0, 2, 0x80, 3, 0, 0xf0, 15, 0, 8, 16, 0, 2, 17, 0, 4, 0, 0, 2, 0, 0x10, 5, 0, 0 },
 };
 

@@ -174,3 +174,29 @@ def test_scratch_files_have_handles_for_the_life_of_the_mount(stores, mnt):
         with refused(errno.ESTALE):
             open_handle(mnt, handle)
         forget_names()
+
+
+def test_a_folder_of_scratch_files_and_what_is_in_it_are_found_again(stores, mnt):
+    folder, path = mnt.path(".f"), mnt.path(".f") / "42"
+    os.mkdir(folder)
+    write_all(path, b"abc")
+    handles = handle_of(folder), handle_of(path)
+    for _ in range(2):
+        forget_names()
+        fd = open_handle(mnt, handles[0], os.O_RDONLY | os.O_DIRECTORY)
+        assert os.readlink(f"/proc/self/fd/{fd}") == str(folder)
+        assert os.listdir(fd) == ["42"]
+        os.close(fd)
+        forget_names()
+        assert read_handle(mnt, handles[1]) == b"abc"
+    os.unlink(path)
+    os.rmdir(folder)
+    until(lambda: is_stale(mnt, handles[0]), "what has no name any more")
+    os.mkdir(folder)
+    handle = handle_of(folder)
+    mnt = stores.again(mnt)
+    os.mkdir(mnt.path(".g"))
+    for _ in range(2):
+        with refused(errno.ESTALE):
+            open_handle(mnt, handle)
+        forget_names()

@@ -16,7 +16,8 @@ import pytest
 BOTH_TRANSPORTS = True
 N = 100
 IDS = ("1", "2", "3", "4")
-SCRATCH = (".a", ".b")
+FOLDERS = (".d", ".e")
+SCRATCH = (".a", ".b", ".d/a", ".d/1", ".e/1")
 OPEN_MAX = 10
 STEPS = 20000 if LONG else 2500
 
@@ -162,13 +163,20 @@ class Both:
         self.each(f"rename {old} {new}",
                   lambda place: os.rename(self.path(place, old), self.path(place, new)))
 
+    def change_folder(self):
+        name, other = self.rng.sample(FOLDERS, 2)
+        kind = self.rng.randrange(4)
+        self.each(f"folder {kind} {name}", lambda place: (
+            os.mkdir, os.mkdir, os.rmdir,
+            lambda path: os.rename(path, self.path(place, other)))[kind](self.path(place, name)))
+
     def look(self):
         self.each("look", lambda place: contents(self.folders[place]))
 
     def run(self, steps):
         kinds = [self.open] * 6 + [self.close] * 3 + [self.write] * 5 + [self.stat_open] * 3 + \
             [self.change_open] * 3 + [self.change_path] * 2 + [self.unlink] * 2 + \
-            [self.rename] * 4 + [self.look] * 2
+            [self.rename] * 4 + [self.change_folder] * 2 + [self.look] * 2
         try:
             for _ in range(steps):
                 self.rng.choice(kinds)()
@@ -195,6 +203,9 @@ def shown(status):
 def contents(folder):
     found = {}
     for name in sorted(os.listdir(folder)):
+        if name in FOLDERS:
+            found[name] = contents(f"{folder}/{name}")
+            continue
         with open(f"{folder}/{name}", "rb") as file:
             data = file.read()
         found[name] = (data, *shown(os.stat(f"{folder}/{name}")))

@@ -55,7 +55,8 @@ def test_a_store_is_not_made_with_a_bad_label(tmp_path, text):
 
 
 def test_a_store_is_not_made_with_a_bad_metric(tmp_path):
-    for words, said in ((["--metric", "euclid"], "--metric: expected l2, cosine, ip or hamming"),
+    for words, said in ((["--metric", "euclid"], "--metric: expected l2 (Euclidean), cosine, ip "
+                         "(inner or dot product) or hamming, got 'euclid'"),
                         (["--metric", "hamming"], "b1 or u1"),
                         (["--metric", "hamming", "--dtype", "i1"], "b1 or u1")):
         done = quiverfs("create", tmp_path / "s", "--dim", 8, *words, status=2)

@@ -31,8 +31,9 @@ echo "1 warning generated." >&2
 
 
 class Tree:
-    def __init__(self, folder):
+    def __init__(self, folder, cache=None):
         self.folder = str(folder)
+        self.environment = {**os.environ, "XDG_CACHE_HOME": str(cache or folder / "cache")}
         os.mkdir(self.path("engine"))
         os.mkdir(self.path("build"))
         self.write(".clang-tidy", "Checks: all\n")
@@ -67,7 +68,7 @@ class Tree:
         self.write("called", "")
         run = subprocess.run([sys.executable, os.path.join(HERE, "tidy.py"),
                               "--program", "./clang-tidy"], cwd=self.folder, check=False,
-                             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                             env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert run.returncode in (0, 1), run.stdout
         assert "generated" not in run.stdout
         with open(self.path("called"), encoding="utf-8") as file:
@@ -97,9 +98,12 @@ def test_a_file_that_is_not_clean_is_looked_at_until_it_is(tree):
         tree.write("engine/other.c", "int bad;\n")
         tree.build()
         assert tree.lint() == (False, ["engine/other.c"])
-    tree.write("engine/other.c", "int other;\n")
+    tree.write("engine/other.c", "int mended;\n")
     tree.build()
     assert tree.lint() == (True, ["engine/other.c"])
+    tree.write("engine/other.c", "int other;\n")  # as it was when it was looked at
+    tree.build()
+    assert tree.lint() == (True, [])
 
 
 def test_the_time_of_a_file_alone_changes_nothing(tree):
@@ -137,9 +141,26 @@ def test_what_an_interrupted_run_found_out_is_kept(tree):
     tree.write("called", "")
     subprocess.run(["taskset", "-c", str(min(os.sched_getaffinity(0))), sys.executable,
                     os.path.join(HERE, "tidy.py"), "--program", "./clang-tidy"],
-                   cwd=tree.folder, check=False, stdout=subprocess.DEVNULL)
+                   cwd=tree.folder, check=False, env=tree.environment,
+                   stdout=subprocess.DEVNULL)
     tree.write("clang-tidy", CLANG_TIDY)
     assert tree.lint() == (True, ["engine/other.c"])
+
+
+def test_another_clone_knows_what_this_one_has_found_out(tree, tmp_path):
+    (tmp_path / "clone").mkdir()
+    other = Tree(tmp_path / "clone", tmp_path / "cache")
+    assert other.lint() == (True, [])
+    other.write("engine/other.c", "int more;\n")
+    other.build()
+    assert other.lint() == (True, ["engine/other.c"])
+    assert tree.lint() == (True, [])
+
+
+def test_without_a_cache_the_build_folder_keeps_it(tmp_path):
+    tree = Tree(tmp_path, "/dev/null")
+    assert tree.lint() == (True, BOTH)
+    assert tree.lint() == (True, [])
 
 
 @pytest.mark.parametrize("check, program, said", [

@@ -1,12 +1,14 @@
 """clang-tidy over every file that a build folder compiles, except those that it has found clean as
 they are: a file is looked at again when it, a header that it includes, its compiler's options,
-.clang-tidy or clang-tidy changes. What is known is kept in the build folder.
+.clang-tidy or clang-tidy changes. What is known is kept in the user's cache, as ccache does: it
+holds in every clone.
 
 A file that several programs are made of is looked at with the options of the first alone.
 """
 
 import argparse
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +18,19 @@ import sys
 import time
 
 TREES = ("engine", "fs", "tools", "tests")
+KEPT_DAYS = 60
 SILENT = re.compile(r"warnings? generated\.$|^Suppressed|^Use -header-filter")
+
+
+def known_folder(own):
+    """The user's, or where there can be none one of the build folder's."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for folder in (os.path.join(cache, "quiverfs-lint"), os.path.join(own, "clean")):
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+    raise OSError(f"{own} cannot be written")
 
 
 class Tidy:
@@ -24,7 +38,8 @@ class Tidy:
         self.build = build
         self.program = program
         self.folder = os.path.join(build, "lint")
-        self.known_path = os.path.join(self.folder, "clean")
+        os.makedirs(self.folder, exist_ok=True)
+        self.known = known_folder(self.folder)
         self.hashes = {}
         # Options stand in the first place: the rest of the database says the same again.
         self.commands = {}
@@ -79,29 +94,37 @@ class Tidy:
                        if not SILENT.search(line.rstrip()))
         return run.returncode == 0, said
 
-    def known(self):
+    def is_known(self, key):
+        """An empty file by its name; its time is that of its last use."""
         try:
-            with open(self.known_path, encoding="utf-8") as file:
-                return set(file.read().split())
+            os.utime(os.path.join(self.known, key))
+            return True
         except FileNotFoundError:
-            return set()
+            return False
+
+    def know(self, key):
+        with open(os.path.join(self.known, key), "wb"):
+            pass
+
+    def forget_old(self):
+        oldest = time.time() - KEPT_DAYS * 24 * 3600
+        for entry in os.scandir(self.known):
+            with contextlib.suppress(FileNotFoundError):  # another run does the same
+                if entry.stat().st_mtime < oldest:
+                    os.unlink(entry.path)
 
     def run(self, workers):
-        os.makedirs(self.folder, exist_ok=True)
+        self.forget_old()
         with open(os.path.join(self.folder, "compile_commands.json"), "w",
                   encoding="utf-8") as file:
             json.dump(list(self.commands.values()), file)
         dependencies = self.read_dependencies()
         keys = {path: self.key(command, dependencies) for path, command in self.commands.items()}
-        known = self.known() & set(keys.values())
-        todo = sorted(path for path, key in keys.items() if key is None or key not in known)
+        todo = sorted(path for path, key in keys.items() if key is None or not self.is_known(key))
         print(f"clang-tidy: {len(todo)} of {len(keys)} files to look at, the others are as they "
               "were when nothing was wrong", flush=True)
         began, bad = time.monotonic(), 0
-        with open(self.known_path, "w", encoding="utf-8") as clean, \
-                concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            clean.writelines(f"{key}\n" for key in known)
-            clean.flush()
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             jobs = {pool.submit(self.look_at, path): path for path in todo}
             for job in concurrent.futures.as_completed(jobs):
                 good, said = job.result()
@@ -110,9 +133,8 @@ class Tidy:
                 if not good:
                     bad += 1
                 elif keys[jobs[job]] is not None:
-                    # Line by line: what an interrupted run has found out is known to the next.
-                    clean.write(keys[jobs[job]] + "\n")
-                    clean.flush()
+                    # At once: what an interrupted run has found out is known to the next.
+                    self.know(keys[jobs[job]])
         if todo:
             print(f"clang-tidy: {time.monotonic() - began:.0f} s")
         if bad:

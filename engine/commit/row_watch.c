@@ -20,6 +20,9 @@ void row_watch_start(struct row_watch *watch, const struct quiver_watcher *watch
 	pthread_mutex_lock(&watch->lock);
 	watch->watcher = *watcher;
 	atomic_store(&watch->on, true);
+	/* The counterpart of the one below: either what is stored there is read by whoever watches
+	 * from now on, or he is seen there. */
+	atomic_thread_fence(memory_order_seq_cst);
 	pthread_mutex_unlock(&watch->lock);
 }
 

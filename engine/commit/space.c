@@ -49,9 +49,11 @@ void space_destroy(struct space *space)
 	pthread_mutex_destroy(&space->hold_lock);
 }
 
+/* Who sees the bit may go on with what was done before it was put: neighbouring slots share
+ * chunks, and are taken by different threads. */
 static bool bit_get(const _Atomic uint64_t *map, uint64_t at)
 {
-	return atomic_load_explicit(&map[at / 64], memory_order_relaxed) >> (at % 64) & 1;
+	return atomic_load_explicit(&map[at / 64], memory_order_acquire) >> (at % 64) & 1;
 }
 
 static void bit_put(_Atomic uint64_t *map, uint64_t at, bool on)
@@ -59,9 +61,9 @@ static void bit_put(_Atomic uint64_t *map, uint64_t at, bool on)
 	uint64_t bit = UINT64_C(1) << (at % 64);
 
 	if (on)
-		atomic_fetch_or_explicit(&map[at / 64], bit, memory_order_relaxed);
+		atomic_fetch_or_explicit(&map[at / 64], bit, memory_order_release);
 	else
-		atomic_fetch_and_explicit(&map[at / 64], ~bit, memory_order_relaxed);
+		atomic_fetch_and_explicit(&map[at / 64], ~bit, memory_order_release);
 }
 
 static uint64_t offset_of(const struct space *space, uint64_t slot)

@@ -47,6 +47,7 @@ static inline uint64_t index_after(const struct index_table *table, uint64_t at)
 	return at + 1 < table->size ? at + 1 : 0;
 }
 
+/* Who sees an entry sees the row that was written before it was stored. */
 static inline uint64_t index_entry(const struct index_table *table, uint64_t at)
 {
 	return atomic_load_explicit(&table->entries[at], memory_order_acquire);

@@ -4,6 +4,9 @@
  *
  * A pin is set in the epoch section that found the slot, so whoever has unpublished a slot and
  * then waited with epoch_wait sees it: setting it takes neither a fence nor an atomic addition.
+ * Whoever sees that a slot is not pinned has to know that its last reader is done with it. That
+ * reader released the pin; but what is seen may be the pin of another slot, set there since, by
+ * a thread that has found the pin unused. So that thread acquires it, and releases its own.
  */
 #ifndef QUIVER_READERS_H
 #define QUIVER_READERS_H
@@ -63,8 +66,8 @@ static inline _Atomic uint32_t *reader_pin(struct reader *own, uint64_t slot)
 	for (uint32_t tries = 0; tries < READER_PIN_TRIES; tries++) {
 		_Atomic uint32_t *pin = &own->pins[own->at];
 
-		if (atomic_load_explicit(pin, memory_order_relaxed) == 0) {
-			atomic_store_explicit(pin, (uint32_t)slot + 1, memory_order_relaxed);
+		if (atomic_load_explicit(pin, memory_order_acquire) == 0) {
+			atomic_store_explicit(pin, (uint32_t)slot + 1, memory_order_release);
 			return pin;
 		}
 		own->at = own->at + 1 < READER_PINS ? own->at + 1 : 0;

@@ -35,8 +35,6 @@
 #define STORE_BATCH_ROWS_MAX 65536u
 /* One write(2) to control/put. Every mount takes requests of this size. */
 #define PUT_WRITE_BYTES_MAX (512u << 10)
-/* The kernel splits a large write whose buffer does not begin on a page. */
-#define PAGE_BYTES 4096u
 #define ID_BYTES sizeof(uint64_t)
 /* One reads while the other writes. */
 #define WORKERS 2
@@ -100,8 +98,9 @@ static int sink_open(struct session *session, struct sink *sink)
 	sink->vectors = malloc(sink->batch_rows * vector_bytes);
 	sink->ids = calloc(sink->batch_rows, sizeof(*sink->ids));
 	sink->records = calloc(sink->batch_rows, sizeof(*sink->records));
-	if (session->target.live &&
-	    posix_memalign(&put, PAGE_BYTES, sink->batch_rows * record_bytes) != 0)
+	/* The kernel splits a large write whose buffer does not begin on a page. */
+	if (session->target.live && posix_memalign(&put, (size_t)sysconf(_SC_PAGESIZE),
+	                                           sink->batch_rows * record_bytes) != 0)
 		put = NULL;
 	sink->put = put;
 	if (sink->vectors == NULL || sink->ids == NULL || sink->records == NULL ||

@@ -5,7 +5,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import threading
 
 import numpy
 import pytest
@@ -211,30 +210,28 @@ def test_a_disk_that_is_too_small_is_told_before(work, live):
 # ---- waiting --------------------------------------------------------------------------------
 
 
-def hold(work, seconds):
-    """Have the store in use like a daemon that is ending, for so long."""
-    lock = open("store/LOCK", "w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    lock.write(f"pid 4711\nmount {work}/gone\n")
-    lock.flush()
-    threading.Timer(seconds, lock.close).start()
+def told_while_waiting(work, *words):
+    """The store is in use like by a daemon that is ending, until something is said about that."""
+    with open("store/LOCK", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"pid 4711\nmount {work}/gone\n")
+        lock.flush()
+        child = subprocess.Popen([QUIVERFS, *words], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, text=True)
+        text = child.stderr.readline()
+    assert child.wait(timeout=60) == 0
+    assert f"process {os.getpid()}" in text and f"mounted at {work}/gone" in text
+    return text
 
 
 def test_who_is_waited_for_is_told(work):
-    hold(work, 2)
-    text = quiverfs("status", "store", status=None).stderr
-    assert f"process {os.getpid()}" in text and f"mounted at {work}/gone" in text
-    assert "waiting for it, 9 seconds at most" in text and text.count("\n") == 1
-    hold(work, 0.4)
-    assert quiverfs("status", "store").stderr == ""
+    assert "waiting for it, 9 seconds at most" in told_while_waiting(work, "status", "store")
 
 
 def test_a_mount_tells_whom_it_waits_for(work):
     os.mkdir("mnt")
-    hold(work, 2)
     try:
-        text = quiverfs("mount", "store", "mnt").stderr
-        assert f"process {os.getpid()}" in text
-        assert "waiting for its end, 9 seconds at most" in text
+        assert "waiting for its end, 9 seconds at most" in told_while_waiting(
+            work, "mount", "store", "mnt")
     finally:
         unmount("mnt")

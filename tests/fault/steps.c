@@ -15,7 +15,7 @@
 #define BATCH_MAX 80u
 #define POLL_US 50
 #define QUIET_POLLS 2000
-#define JOB_POLLS 200000
+#define JOB_POLLS 2000000
 
 void run_wrong(struct run *run, const char *format, ...)
 {

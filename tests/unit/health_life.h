@@ -21,7 +21,7 @@
 #define PUT_ID 100000u /* what meets the fault */
 #define NEXT_ID 100001u /* what comes after it */
 #define OTHER_ID 50000u /* others beside those */
-#define WAIT_US 10000000 /* at most, for a thread of the store */
+#define WAIT_US 120000000 /* at most, for a thread of the store */
 #define POLL_US 1000
 
 static const int errors[] = { -ENOSPC, -ENOMEM, -EIO };

@@ -147,7 +147,7 @@ static void test_a_held_column_is_not_cut_until_it_is_released(void **state)
 	assert_int_equal(quiver_column_bytes(store, QUIVER_COLUMN_VECTORS), size);
 	assert_int_equal(store_size(s, "vectors.npy"), size);
 	quiver_column_release(store, QUIVER_COLUMN_VECTORS);
-	for (int i = 0; i < 100 && store_size(s, "vectors.npy") > 4096; i++)
+	for (int i = 0; i < 1200 && store_size(s, "vectors.npy") > 4096; i++)
 		usleep(100 * 1000);
 	assert_int_equal(store_size(s, "vectors.npy"), 4096);
 	close_store(store);
@@ -170,7 +170,7 @@ static void test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later(vo
 	assert_int_equal(vector_version(ref.data, s->n, COUNT - 1), COUNT);
 	assert_int_equal(quiver_ref_verify(store, &ref, 0), 0);
 	quiver_unref(store, &ref);
-	for (int i = 0; i < 100 && store_size(s, "vectors.npy") >= 4096 + COUNT * s->n; i++)
+	for (int i = 0; i < 1200 && store_size(s, "vectors.npy") >= 4096 + COUNT * s->n; i++)
 		usleep(100 * 1000);
 	assert_int_equal(stats_of(store).slots_retired, 0);
 	assert_true(store_size(s, "vectors.npy") < 4096 + COUNT * s->n);
@@ -341,7 +341,7 @@ static void test_autocompact_begins_by_itself(void **state)
 			assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
 	assert_int_equal(stats_of(store).compactions, 0);
 	assert_int_equal(quiver_set_autocompact(store, 50), 0);
-	for (int i = 0; i < 200 && stats_of(store).compactions == 0; i++)
+	for (int i = 0; i < 2400 && stats_of(store).compactions == 0; i++)
 		usleep(50 * 1000);
 	assert_true(stats_of(store).compactions > 0);
 	assert_int_equal(store_size(s, "vectors.npy"), 4096 + count / 8 * 1000);

@@ -11,7 +11,7 @@
 
 #define COUNT 500u
 #define NEW UINT64_C(100000) /* IDs from here on come while the listing is made */
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 120000
 
 struct slow_list {
 	struct quiver *store;

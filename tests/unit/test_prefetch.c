@@ -13,7 +13,7 @@
 #define PAGE 4096u
 /* Holes that are ready once one slot was taken: as far as the prefetcher goes at once. */
 #define READY 500u
-#define WAIT_MS 10000u
+#define WAIT_MS 120000u
 
 struct pages {
 	uint8_t *map;

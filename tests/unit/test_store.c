@@ -526,7 +526,7 @@ static void test_prefetch_brings_the_pages_of_a_vector(void **state)
 	assert_int_equal(quiver_get(store, PREFETCH_ID, 0, &ref), 0);
 	cold = !are_there(ref.data, PREFETCH_BYTES);
 	quiver_ref_prefetch(store, &ref);
-	for (int tries = 0; tries < 10000 && !are_there(ref.data, PREFETCH_BYTES); tries++)
+	for (int tries = 0; tries < 120000 && !are_there(ref.data, PREFETCH_BYTES); tries++)
 		usleep(1000);
 	assert_true(are_there(ref.data, PREFETCH_BYTES));
 	assert_int_equal(quiver_ref_verify(store, &ref, 0), 0);

@@ -46,6 +46,9 @@ rounds() { # rounds WHO FOLDER OPTIONS
 	[ -z "$again" ]
 	result $? "$name: rsync in again transfers nothing"
 	[ -z "$again" ] || echo "# $again"
+	said=$(as "$who" rsync -aI --delay-updates "$w/in/" "$w/m/vectors/" 2>&1) && [ -z "$said" ]
+	result $? "$name: rsync --delay-updates"
+	[ -z "$said" ] || echo "# $said"
 	as "$who" rsync -a "$w/m/vectors/" "$w/out/"
 	result $? "$name: rsync out"
 	diff -r "$w/in" "$w/out" >/dev/null

@@ -224,6 +224,27 @@ def test_on_a_full_disk_reads_deletes_and_compaction_go_on(disks, stores, rng, m
     again.forget_errors()
 
 
+def test_what_does_not_fit_stays_in_its_folder_of_scratch_files(disks, stores, rng):
+    need_loop_devices()
+    disk = disks.ext4(64)
+    mnt = stores.mount(store_on(disk, stores, dim=4096))
+    data = rng.randbytes(mnt.size)
+    count = fill(mnt, lambda number: data)
+    os.mkdir(mnt.path(".f"))
+    path = mnt.path(".f") / str(count)
+    write_all(path, data[::-1])
+    with pytest.raises(OSError) as full:
+        os.rename(path, mnt.path(count))
+    assert full.value.errno == errno.ENOSPC
+    assert path.read_bytes() == data[::-1] and not mnt.has(count)
+    for number in range(count // 2):
+        os.unlink(mnt.path(number))
+    os.rename(path, mnt.path(count))
+    os.rmdir(mnt.path(".f"))
+    assert mnt.get(count) == data[::-1]
+    mnt.forget_errors()
+
+
 def test_a_full_btrfs_stops_no_store(disks, stores, rng):
     """What has its blocks is written there. A copy of each, which btrfs would make, has no room."""
     disk = disks.btrfs(160)

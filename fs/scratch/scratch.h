@@ -23,12 +23,6 @@
 /* As on other filesystems. */
 #define SCRATCH_NAME_MAX 255u
 
-/* How long any scratch file may be. Any thread. */
-uint32_t scratch_least_limit(const struct fs *fs);
-
-int scratch_new(struct scratch **scratch);
-void scratch_free(struct fs *fs, struct scratch *scratch);
-
 /* Number, attributes and timeouts (none). -ENOENT. A folder that is handed out is counted as looked
  * up: the entry is for scratch_reply_entry, or scratch_forget. */
 int scratch_entry(struct fs *fs, uint64_t parent, const char *name, struct fuse_entry_param *entry);

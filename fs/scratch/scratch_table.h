@@ -58,6 +58,12 @@ struct scratch {
 	uint32_t generation; /* lock; raised when the numbers begin again */
 };
 
+int scratch_new(struct scratch **scratch); /* -ENOMEM */
+void scratch_free(struct fs *fs, struct scratch *scratch);
+
+/* How long any scratch file may be. Any thread. */
+uint32_t scratch_least_limit(const struct fs *fs);
+
 void scratch_lock(struct fs *fs);
 void scratch_unlock(struct fs *fs);
 /* NULL where there is none. The caller holds the lock. */
@@ -71,6 +77,15 @@ void scratch_changed(struct scratch_file *file);
 
 /* The file or folder of that name in the folder `parent`, or NULL. The caller holds the lock. */
 struct scratch_file *scratch_find_name(struct scratch *s, uint64_t parent, const char *name);
+/* Whether names can be given in it: it is vectors/, or a folder that is there. The caller holds the
+ * lock. */
+bool scratch_is_there(struct fs *fs, uint64_t parent);
+/* A new file, or folder, with that name; its folder changes. -ENAMETOOLONG, -ENOENT the folder is
+ * gone, -EDQUOT, -ENOSPC, -ENOMEM. The caller holds the lock. */
+int scratch_add(struct fs *fs, uint64_t parent, const char *name, const struct quiver_attr *attr,
+                bool folder, struct scratch_file **added);
+/* Give it a name, which is its own then. The caller holds the lock. */
+void scratch_set_name(struct fs *fs, struct scratch_file *file, uint64_t parent, char *name);
 /* Take the name away. The caller holds the lock. */
 void scratch_clear_name(struct fs *fs, struct scratch_file *file);
 /* The names in a folder, or in vectors/, have changed now; only in memory, as they are. The caller

@@ -3,6 +3,7 @@ them, ends as in a plain folder; what is renamed out of them to an ID is a vecto
 
 import errno
 import os
+import random
 import shutil
 import signal
 import stat
@@ -454,6 +455,41 @@ def make(folder, most):
             assert error.errno == errno.EDQUOT
             return number
     return most
+
+
+def test_many_may_use_them_at_once(mnt, rng):
+    """What was there a moment ago may be gone; nothing else goes wrong, and nothing is left."""
+    peers = [Peer() for _ in range(4)]
+    for other in peers:
+        other.start(use_at_random, str(mnt.vectors), rng.random(), 600)
+    assert {error for other in peers for error in other.result()} <= \
+        {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENODATA}
+    for other in peers:
+        other.close()
+    mnt.forget_errors()  # files renamed before they were written
+    run("rm", "-rf", *(mnt.path(f".{number}") for number in range(3)))
+    assert os.stat(mnt.vectors).st_nlink == 2
+    until(lambda: mnt.stats()["scratch_files"] == "0", "scratch files are charged")
+
+
+def use_at_random(vectors, seed, steps):
+    """The errnos met."""
+    rng = random.Random(seed)
+    met = set()
+    for _ in range(steps):
+        one, two = (f"{vectors}/.{rng.randrange(3)}" for _ in range(2))
+        name = rng.randrange(4)
+        step = rng.choice([
+            lambda: os.mkdir(one), lambda: os.rmdir(one), lambda: os.rename(one, two),
+            lambda: os.listdir(one), lambda: os.listdir(vectors), lambda: os.utime(one),
+            lambda: write_all(f"{one}/{name}", ONE), lambda: os.unlink(f"{one}/{name}"),
+            lambda: os.rename(f"{one}/{name}", f"{two}/{name}"),
+            lambda: os.rename(f"{one}/{name}", f"{vectors}/{name}")])
+        try:
+            step()
+        except OSError as error:
+            met.add(error.errno)
+    return met
 
 
 def test_tools_find_their_way(mnt, tmp, rng):

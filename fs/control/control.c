@@ -20,6 +20,7 @@
 #include "fs/base/caller.h"
 #include "fs/base/charge.h"
 #include "fs/base/clock.h"
+#include "fs/base/errors.h"
 #include "fs/base/proc_umask.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -534,7 +535,8 @@ static int control_setattr_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
-/* A size change (from O_TRUNC) is a success without effect. */
+/* A size change (from O_TRUNC) is a success without effect, but of the file that a shell's
+ * `: > errors` is to empty. */
 static void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                             struct fuse_file_info *fi)
 {
@@ -543,8 +545,9 @@ static void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, i
 		.ino = ino,
 	};
 
-	(void)attr;
 	(void)fi;
+	if (ino == TREE_ERRORS && (to_set & FUSE_SET_ATTR_SIZE) != 0 && attr->st_size == 0)
+		errors_clear(op.attempt.fs->errors);
 	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		reply_error(req, -EPERM);
 	else

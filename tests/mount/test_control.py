@@ -465,6 +465,15 @@ def test_errors_keeps_the_last_256(mnt):
     assert int(mnt.stats()["errors"]) >= 300
 
 
+@pytest.mark.parametrize("command", ["echo 1 >", "echo >", ": >", "cp /dev/null", "truncate -s 0"])
+def test_errors_is_emptied_in_any_way(mnt, command):
+    with refused(errno.EPERM):
+        os.mkdir(mnt.path("folder"))
+    assert len(mnt.errors()) == 1
+    shell(f"{command} {mnt.point}/control/errors")
+    assert mnt.errors() == []
+
+
 def test_errors_shows_any_name_as_one_plain_line(mnt):
     for name in (b"a\nb", b"\x1b[31m", b"\xff\xfe", "ü".encode(), b"a" * 255):
         with refused(errno.EPERM):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import is_mounted, quiverfs, run, shell, until
+from patience import HANG_SECONDS
 
 PAGE = os.path.join(os.environ.get("QUIVERFS_SOURCE", "."), "tools/man/quiverfs-backup.7")
 COUNT = 300
@@ -183,7 +184,7 @@ def test_a_daemon_that_does_not_answer_is_cut_off_as_the_page_says(stores, rng):
                             "/proc/self/mountinfo | cut -d: -f2)/waiting").stdout != b"0\n",
               "nothing waits")
         shell(lines)
-        _, error = reader.communicate(timeout=30)
+        _, error = reader.communicate(timeout=HANG_SECONDS)
         assert b"Software caused connection abort" in error
     finally:
         os.kill(mnt.pid, signal.SIGCONT)

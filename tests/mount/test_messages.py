@@ -10,6 +10,7 @@ import numpy
 import pytest
 
 from harness import QUIVERFS, quiverfs, run, until
+from patience import wait_for
 
 STORE_OR_MOUNT = ["status", "flush", "compact", "verify", "check"]
 
@@ -219,7 +220,7 @@ def told_while_waiting(work, *words):
         child = subprocess.Popen([QUIVERFS, *words], stdout=subprocess.DEVNULL,
                                  stderr=subprocess.PIPE, text=True)
         text = child.stderr.readline()
-    assert child.wait(timeout=60) == 0
+    assert wait_for(child, 60) == 0
     assert f"process {os.getpid()}" in text and f"mounted at {work}/gone" in text
     return text
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/codec/printable.h"
 #include "fs/base/errors.h"
 #include "fs/base/fs.h"
 #include "fs/base/transport.h"
@@ -52,10 +53,13 @@ static int give_up(struct server *server, const char *reason)
  * names only. */
 static int give_up_store(struct server *server, const char *reason)
 {
-	size_t length = strlen(server->store_path);
-	char text[1024];
+	char text[PATH_MAX], shown[PATH_MAX]; /* the engine's text has it like that, too */
+	size_t length;
 
-	if (strncmp(reason, server->store_path, length) == 0)
+	snprintf(shown, sizeof(shown), "%s", server->store_path);
+	printable_clean(shown);
+	length = strlen(shown);
+	if (strncmp(reason, shown, length) == 0 && (reason[length] == ':' || reason[length] == '/'))
 		return give_up(server, reason);
 	snprintf(text, sizeof(text), "%s: %s", server->store_path, reason);
 	return give_up(server, text);

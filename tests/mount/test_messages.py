@@ -132,6 +132,14 @@ def test_mounting_twice_says_so(mounted):
     assert b"already mounted here" in done.stderr
 
 
+def test_a_store_is_named_once(mounted):
+    """Also one with a character in its name that is not shown."""
+    os.mkdir("other")
+    assert told("mount", "store", "other").count(f"{mounted}/store:") == 1
+    os.mkdir("\x1b[31m")
+    assert told("mount", "\x1b[31m", "other").count(f"{mounted}/?[31m:") == 1
+
+
 def test_a_mount_is_no_store_to_mount(mounted):
     os.mkdir("other")
     text = told("mount", "mnt", "other")

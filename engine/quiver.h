@@ -197,14 +197,16 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
  * library knows by it what the caller does. */
 struct quiver_options {
 	size_t size; /* sizeof(struct quiver_options) */
-	bool read_only; /* changing calls answer -EROFS (a store that was not
-	                   closed cleanly is still recovered first) */
+	bool read_only; /* changing calls answer -EROFS. Along with others that do the
+	                   same, and nothing is written, not even LOCK; but a store that
+	                   was not closed is recovered and closed first, which needs it
+	                   for that time alone */
 	enum quiver_durability durability;
 	uint32_t commit_interval_ms; /* mode fsync: sync the log at least this
 	                                often; 0 = 5000 */
 	uint32_t autocompact_percent; /* 0 = never */
-	uint32_t lock_wait_ms; /* how long to wait for a holder that is stopping */
-	const char *mount_point; /* recorded in LOCK; NULL where not mounted */
+	uint32_t lock_wait_ms; /* how long to wait for holders that are stopping */
+	const char *mount_point; /* recorded in LOCK, unless read_only; NULL where not mounted */
 	const struct quiver_io *io; /* NULL: the real one; outlives the store */
 	/* Called for every line that goes to quiver_errors, by any thread. Locks
 	 * of the store may be held: it must not call the store. May be NULL. */
@@ -222,8 +224,9 @@ struct quiver_options {
  * *out is to be given back with quiver_close. `error`, if not NULL, gets the
  * reason on failure.
  * -EINVAL options without their size; -E2BIG they have something that this library does
- * not know; -ENOENT no store there; -EBUSY another process has it open (error names the
- * process and where it is mounted); -EINVAL not a store, or files that do not
+ * not know; -ENOENT no store there; -EBUSY another process has it open to write, or, where this
+ * one would, to read (error names processes and, of who writes, where it is mounted; who would
+ * write has no right of way before those who come to read); -EINVAL not a store, or files that do not
  * belong together; -EUCLEAN damage: error says which file, where, and what
  * `quiverfs check` would do; -ENOTSUP a newer format; -EMFILE this process has
  * 256 stores open; errors of the filesystem.
@@ -275,15 +278,20 @@ enum {
 /* The flags above that hold, fixed for the life of the store. */
 unsigned quiver_capabilities(const struct quiver *store);
 
-/* Who holds the lock of the store at `path`. */
+/* Who has the store at `path` open to write to it. */
 struct quiver_holder {
-	int64_t pid; /* 0 where nobody holds it */
+	int64_t pid; /* 0 where nobody has */
 	char mount_point[4096]; /* "" where it is not mounted */
 };
-/* 0 (pid 0 where nobody holds it), -ENOENT no store there, -EINVAL not one, -EBUSY
- * somebody holds it who has not left a name; of a file that may not be used what quiver_open
- * would return, and that tells which it is. */
+/* 0 (pid 0 where nobody has, or only readers have), -ENOENT no store there, -EINVAL not one,
+ * -EBUSY somebody has it open who has not left a name, and of whom the kernel does not tell; of a
+ * file that may not be used what quiver_open would return, and that tells which it is. */
 int quiver_holder(const char *path, struct quiver_holder *holder);
+/* The processes that have the store at `path` open read-only, to pids, which has room for `max`. How
+ * many of them are there: 0 where somebody has it open to write to it, where nobody has it open, and
+ * where the kernel does not tell (a process in another container or on another machine, some
+ * filesystems). Else as quiver_holder. */
+int quiver_readers(const char *path, int64_t *pids, size_t max);
 
 /* ---- reading ----------------------------------------------------------- */
 

@@ -47,19 +47,27 @@ __attribute__((format(printf, 2, 0))) static void format_line(char line[REPORT_L
 	printable_clean(line);
 }
 
+/* Shorter than REPORT_LINE_BYTES. The caller holds the lock. */
+static void append(struct report *report, const char *line, size_t length)
+{
+	char *to = report->lines[(report->first + report->count) % REPORT_LINES];
+
+	memcpy(to, line, length);
+	to[length] = '\0';
+	if (report->count < REPORT_LINES)
+		report->count++;
+	else
+		report->first = (report->first + 1) % REPORT_LINES;
+	report->total++;
+}
+
 void report_addv(struct report *report, const char *format, va_list args)
 {
 	char line[REPORT_LINE_BYTES];
 
 	format_line(line, format, args);
 	pthread_mutex_lock(&report->lock);
-	memcpy(report->lines[(report->first + report->count) % REPORT_LINES], line,
-	       strlen(line) + 1);
-	if (report->count < REPORT_LINES)
-		report->count++;
-	else
-		report->first = (report->first + 1) % REPORT_LINES;
-	report->total++;
+	append(report, line, strlen(line));
 	pthread_mutex_unlock(&report->lock);
 	if (report->sink)
 		report->sink(report->sink_arg, line);
@@ -109,6 +117,19 @@ int report_text(struct report *report, char **text, size_t *length)
 	*text = to;
 	*length = used;
 	return 0;
+}
+
+void report_keep(struct report *report, const char *text)
+{
+	size_t length;
+
+	pthread_mutex_lock(&report->lock);
+	for (; *text != '\0'; text += length + (text[length] == '\n')) {
+		length = strcspn(text, "\n");
+		if (length < REPORT_LINE_BYTES)
+			append(report, text, length);
+	}
+	pthread_mutex_unlock(&report->lock);
 }
 
 void report_clear(struct report *report)

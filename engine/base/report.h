@@ -39,6 +39,8 @@ void report_note(struct report *report, const char *format, ...)
 /* All lines, oldest first, each with a newline; malloc'd, NUL-terminated, the
  * caller frees. -ENOMEM. Any thread. */
 int report_text(struct report *report, char **text, size_t *length);
+/* Add lines that another report had, as its report_text gave them. The sink knows them. Any thread. */
+void report_keep(struct report *report, const char *text);
 void report_clear(struct report *report);
 uint64_t report_total(struct report *report);
 

@@ -88,9 +88,12 @@ struct quiver_io {
 	/* Store bytes at a place in such a map: 0, or -EIO, and then some of it may be. NULL, as
 	 * in the real table: the processor stores them, with nothing between. */
 	int (*store)(const struct quiver_io *self, void *to, const void *from, size_t length);
-	/* flock(2), exclusive, without waiting: 0 or -EWOULDBLOCK. */
+	/* flock(2) of a file or folder, exclusive, without waiting: 0, -EWOULDBLOCK, or -errno where
+	 * the filesystem has no such lock. */
 	int (*lock)(const struct quiver_io *self, int fd);
-	/* Whether somebody holds that lock: 1, 0 or -errno. */
+	/* The same, shared. */
+	int (*share)(const struct quiver_io *self, int fd);
+	/* Whether somebody else holds the exclusive one: 1, 0 or -errno. */
 	int (*locked)(const struct quiver_io *self, int fd);
 	/* fstatvfs(3) in bytes. */
 	int (*space)(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free,

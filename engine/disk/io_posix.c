@@ -299,6 +299,12 @@ static int posix_lock(const struct quiver_io *self, int fd)
 	return result(flock(fd, LOCK_EX | LOCK_NB));
 }
 
+static int posix_share(const struct quiver_io *self, int fd)
+{
+	(void)self;
+	return result(flock(fd, LOCK_SH | LOCK_NB));
+}
+
 static int posix_locked(const struct quiver_io *self, int fd)
 {
 	(void)self;
@@ -347,6 +353,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.map_to_store = posix_map_to_store,
 		.unmap = posix_unmap,
 		.lock = posix_lock,
+		.share = posix_share,
 		.locked = posix_locked,
 		.space = posix_space,
 	};

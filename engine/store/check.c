@@ -19,7 +19,7 @@ static int with_files(const char *path, bool repair, struct check *check,
 	struct quiver_options options = { .size = sizeof(struct quiver_options),
 		                          .read_only = !repair };
 	struct quiver *store;
-	int r = store_open_files(path, &options, !repair, &store, error);
+	int r = store_open_files(path, &options, repair ? STORE_WRITE : STORE_LOOK, &store, error);
 	int c;
 
 	if (r)

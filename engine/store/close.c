@@ -28,23 +28,19 @@ static int save_index(struct quiver *store, const struct index_stamp *stamp)
 	return unlinked == -ENOENT ? 0 : unlinked;
 }
 
-/* The last checkpoint: the tail cut, the snapshot written, the store marked clean. */
-static int end_life(struct quiver *store)
+/* After a checkpoint: the tail cut, the snapshot written, the store marked clean. LSNs go on with
+ * next_lsn. Checkpoint lock. */
+static int mark_closed(struct quiver *store, uint64_t wal_first, uint64_t next_lsn)
 {
 	struct superblock *sb = &store->superblock.now;
 	struct index_stamp stamp;
 	struct slots_counts counts;
 	uint64_t freed = 0;
-	int r = checkpoint_run(&store->checkpointer);
+	/* Not to be ignored here: the files of a store that is closed cleanly end with their rows. */
+	int r = space_cut(&store->space, 0, &freed);
 
 	if (r)
 		return r;
-	pthread_mutex_lock(&store->checkpointer.lock);
-	(void)health_judge(&store->health, HEALTH_PUNCH, space_punch(&store->space, 0, &freed));
-	/* Not to be ignored here: the files of a store that is closed cleanly end with their rows. */
-	r = space_cut(&store->space, 0, &freed);
-	if (r)
-		goto out;
 	slots_counts(&store->catalog.slots, &counts);
 	stamp = (struct index_stamp){ .lsn = sb->checkpoint_lsn, .slots_used = counts.used };
 	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
@@ -53,15 +49,39 @@ static int end_life(struct quiver *store)
 	if (r == 0)
 		r = columns_sync(&store->catalog.columns, true, true);
 	if (r)
-		goto out;
+		return r;
 	sb->clean = true;
 	sb->slots_used = counts.used;
 	sb->count = atomic_load(&store->catalog.index.count);
-	sb->wal_first = wal_first_above(&store->wal, UINT64_MAX - 1) + 2;
-	/* Not the checkpoint's and one: LSNs that a crash took back are used up all the same. */
-	sb->lsn_ceiling = store->commits.next_lsn;
-	r = superblock_write(store->io, store->superblock.fd, sb);
-out:
+	sb->wal_first = wal_first;
+	sb->lsn_ceiling = next_lsn;
+	return superblock_write(store->io, store->superblock.fd, sb);
+}
+
+/* The last checkpoint, and what closes the store. */
+static int end_life(struct quiver *store)
+{
+	uint64_t freed = 0;
+	int r = checkpoint_run(&store->checkpointer);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&store->checkpointer.lock);
+	(void)health_judge(&store->health, HEALTH_PUNCH, space_punch(&store->space, 0, &freed));
+	/* Not the checkpoint's LSN and one: those that a crash took back are used up all the same. */
+	r = mark_closed(store, wal_first_above(&store->wal, UINT64_MAX - 1) + 2,
+	                store->commits.next_lsn);
+	pthread_mutex_unlock(&store->checkpointer.lock);
+	return r;
+}
+
+int store_end_recovery(struct quiver *store)
+{
+	struct superblock begun = store->superblock.now;
+	int r;
+
+	pthread_mutex_lock(&store->checkpointer.lock);
+	r = mark_closed(store, begun.wal_first, checkpoint_begin_life(&begun));
 	pthread_mutex_unlock(&store->checkpointer.lock);
 	return r;
 }

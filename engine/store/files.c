@@ -51,21 +51,20 @@ static struct quiver *new_store(const struct quiver_options *options)
 	return store;
 }
 
-/* To look is to change nothing, the lock's file included. */
-static int take_lock(struct quiver *store, const char *path, bool looks, struct quiver_error *error)
+/* To read is to change nothing, the lock's file included. */
+static int take_lock(struct quiver *store, const char *path, struct quiver_error *error)
 {
 	const struct quiver_options *options = &store->options;
+	int r = 0;
 
-	store->lock_named = true;
-	if (looks)
-		store->lock_fd = lock_take_to_look(store->io, store->dir_fd, path,
-		                                   options->mount_point, options->lock_wait_ms,
-		                                   &store->lock_named, error);
+	if (store->use == STORE_WRITE)
+		r = store->lock_fd = lock_take(store->io, store->dir_fd, path, options->mount_point,
+		                               options->lock_wait_ms, error);
 	else
-		store->lock_fd = lock_take(store->io, store->dir_fd, path, options->mount_point,
-		                           options->lock_wait_ms, error);
+		r = lock_share(store->io, store->dir_fd, path, options->lock_wait_ms,
+		               &store->lock_fd, error);
 	store->options.mount_point = NULL; /* the caller's, and written by now */
-	return store->lock_fd < 0 ? store->lock_fd : 0;
+	return r < 0 ? r : 0;
 }
 
 /* What its owner has of a copy of hard links. */
@@ -83,11 +82,12 @@ static int tell_of_links(struct quiver *store)
 	return r;
 }
 
-/* Folder, lock, superblock; that for reading alone where it `looks`. */
-static int open_identity(struct quiver *store, const char *path, bool looks, int *copies_bad,
+/* Folder, lock, superblock. */
+static int open_identity(struct quiver *store, const char *path, int *copies_bad,
                          struct quiver_error *error)
 {
 	const struct quiver_io *io = store->io;
+	bool looks = store->use != STORE_WRITE;
 	int r;
 
 	store->dir_fd = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
@@ -107,7 +107,7 @@ static int open_identity(struct quiver *store, const char *path, bool looks, int
 		          path, culprit_why(r));
 		return r == -ENOENT ? -EINVAL : r;
 	}
-	r = take_lock(store, path, looks, error);
+	r = take_lock(store, path, error);
 	if (r == 0 && looks)
 		r = tell_of_links(store);
 	if (r)
@@ -117,10 +117,6 @@ static int open_identity(struct quiver *store, const char *path, bool looks, int
 		return r;
 	store->geometry = store->superblock.now.geometry;
 	store->description = store->superblock.now.description;
-	if (*copies_bad)
-		report_add(&store->health.report,
-		           "superblock: one of its two copies is damaged; the other is "
-		           "used, and the next checkpoint rewrites the damaged one");
 	return 0;
 }
 
@@ -137,34 +133,21 @@ static int may_be_changed(const struct quiver *store, const char *path, struct q
 	return -ENOTSUP;
 }
 
+/* Whether nobody has opened it yet to write to it, so that there is nothing to recover. */
+static bool is_new(const struct superblock *sb)
+{
+	return sb->lsn_ceiling == 1 && sb->checkpoint_lsn == 0;
+}
+
 /* Whether the store was closed, as its superblock says. Where the other copy is bad that may have
  * been the newer one, of a life since, which made a log. 1, 0 or -errno. */
 static int was_closed(const struct quiver *store, int copies_bad)
 {
-	int r = store->superblock.now.clean && copies_bad
-	                ? wal_has_segments(store->io, store->dir_fd)
-	                : 0;
+	const struct superblock *sb = &store->superblock.now;
+	bool closed = sb->clean || (store->use == STORE_READ && is_new(sb));
+	int r = closed && copies_bad ? wal_has_segments(store->io, store->dir_fd) : 0;
 
-	return r < 0 ? r : store->superblock.now.clean && r == 0;
-}
-
-/* A store that was not closed is recovered before it is read, which writes to it. */
-static int reopen_to_recover(struct quiver *store, const char *path, struct quiver_error *error)
-{
-	const struct quiver_io *io = store->io;
-	int r = io->close(io, store->superblock.fd);
-
-	store->superblock.fd = r ? r : io->open(io, store->dir_fd, "superblock", O_RDWR, 0);
-	if (store->superblock.fd >= 0)
-		return 0;
-	r = store->superblock.fd;
-	error_set(
-		error,
-		"%s/superblock: cannot open for writing: %s; the store was not closed, so what its "
-		"log holds has to be brought in before it can be read: open it once where and as "
-		"who it may be written, or a copy of it (`quiverfs check` works as it is)",
-		path, culprit_why(r));
-	return r;
+	return r < 0 ? r : closed && r == 0;
 }
 
 /* The columns, and empty maps of their slots. */
@@ -211,8 +194,8 @@ int store_close_files(struct quiver *store, bool log_is_empty)
 	if (store->superblock.fd >= 0)
 		keep_first(&r, io->close(io, store->superblock.fd));
 	if (store->lock_fd >= 0)
-		keep_first(&r, store->lock_named ? lock_drop(io, store->lock_fd)
-		                                 : io->close(io, store->lock_fd));
+		keep_first(&r, store->use == STORE_WRITE ? lock_drop(io, store->lock_fd)
+		                                         : io->close(io, store->lock_fd));
 	if (store->dir_fd >= 0)
 		keep_first(&r, io->close(io, store->dir_fd));
 	return r;
@@ -227,33 +210,36 @@ int store_discard(struct quiver *store)
 	return r;
 }
 
-int store_open_files(const char *path, const struct quiver_options *options, bool touch_nothing,
+int store_open_files(const char *path, const struct quiver_options *options, enum store_use use,
                      struct quiver **out, struct quiver_error *error)
 {
 	struct quiver *store = new_store(options);
 	int copies_bad = 0;
-	bool only_looks = touch_nothing;
 	bool closed = false;
 	int r;
 
 	*out = NULL;
 	if (!store)
 		return -ENOMEM;
-	r = open_identity(store, path, touch_nothing || options->read_only, &copies_bad, error);
+	store->use = use;
+	r = open_identity(store, path, &copies_bad, error);
 	if (r == 0)
 		r = was_closed(store, copies_bad);
 	if (r >= 0) {
 		closed = r;
-		only_looks = touch_nothing || (options->read_only && closed);
-		r = only_looks ? 0 : may_be_changed(store, path, error);
+		r = use == STORE_WRITE             ? may_be_changed(store, path, error)
+		    : use == STORE_READ && !closed ? STORE_NOT_CLOSED
+		                                   : 0;
 	}
-	if (r == 0 && !only_looks && options->read_only)
-		r = reopen_to_recover(store, path, error);
-	if (r == 0 && !only_looks)
+	if (r == 0 && use == STORE_WRITE)
 		r = superblock_again(store->io, store->superblock.fd, &store->superblock.now);
 	store->superblock.now.clean = closed;
+	if (r == 0 && copies_bad)
+		report_add(&store->health.report,
+		           "superblock: one of its two copies is damaged; the other is "
+		           "used, and the next checkpoint rewrites the damaged one");
 	if (r == 0)
-		r = open_columns(store, only_looks, error);
+		r = open_columns(store, use != STORE_WRITE, error);
 	if (r) {
 		(void)store_discard(store); /* what failed first is the reason */
 		return r;

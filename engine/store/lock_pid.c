@@ -1,36 +1,77 @@
 #include "engine/store/lock_pid.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-int64_t lock_pid(int fd)
+#include "engine/codec/printable.h"
+
+#define COMM_PATH_BYTES 48 /* /proc/PID/comm */
+
+/* Whose lock of the file a line of /proc/locks is; 0 where it is none. */
+static int64_t pid_of(const char *line, const struct stat *st)
+{
+	unsigned major_number, minor_number;
+	unsigned long inode;
+	long pid;
+
+	/* "1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234 0 EOF"; who waits has "->" there. */
+	if (sscanf(line, "%*d: FLOCK %*s %*s %ld %x:%x:%lu", &pid, &major_number, &minor_number,
+	           &inode) != 4 ||
+	    inode != st->st_ino || major_number != major(st->st_dev) ||
+	    minor_number != minor(st->st_dev))
+		return 0;
+	return pid;
+}
+
+static bool is_among(int64_t pid, const int64_t *pids, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+size_t lock_pids(int fd, int64_t *pids, size_t count, size_t max)
 {
 	struct stat st;
 	FILE *locks;
 	char *line = NULL;
 	size_t room = 0;
-	int64_t found = 0;
 
 	if (fstat(fd, &st) != 0)
-		return 0;
+		return count;
 	locks = fopen("/proc/locks", "re");
 	if (!locks)
-		return 0;
-	while (found == 0 && getline(&line, &room, locks) >= 0) {
-		unsigned major_number, minor_number;
-		unsigned long inode;
-		long pid;
+		return count;
+	while (count < max && getline(&line, &room, locks) >= 0) {
+		int64_t pid = pid_of(line, &st);
 
-		/* "1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234 0 EOF"; who waits has "->" there. */
-		if (sscanf(line, "%*d: FLOCK %*s %*s %ld %x:%x:%lu", &pid, &major_number,
-		           &minor_number, &inode) == 4 &&
-		    pid > 0 && inode == st.st_ino && major_number == major(st.st_dev) &&
-		    minor_number == minor(st.st_dev))
-			found = pid;
+		if (pid > 0 && !is_among(pid, pids, count))
+			pids[count++] = pid;
 	}
 	free(line);
 	(void)fclose(locks); /* it was only read */
-	return found;
+	return count;
+}
+
+void lock_program(int64_t pid, struct lock_program *program)
+{
+	char path[COMM_PATH_BYTES];
+	size_t length = 0;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%" PRId64 "/comm", pid);
+	file = fopen(path, "re");
+	if (file) {
+		length = fread(program->name, 1, sizeof(program->name) - 1, file);
+		(void)fclose(file); /* it was only read */
+	}
+	program->name[length] = '\0';
+	program->name[strcspn(program->name, "\n")] = '\0';
+	printable_clean(program->name);
 }

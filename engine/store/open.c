@@ -2,11 +2,13 @@
 #include "engine/store/store.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/culprit.h"
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
+#include "engine/base/latency.h"
 #include "engine/base/sized.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
@@ -86,6 +88,8 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 	if (!store->superblock.now.clean)
 		return rebuild_index(store, false, error);
 	r = load_index(store);
+	if (r == -ENOENT && store->superblock.now.slots_used == 0)
+		return rebuild_index(store, true, error); /* a new store has none */
 	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
 		report_add(&store->health.report, "index: %s; rebuilt from ids.npy and meta.npy",
 		           r == -EBADMSG  ? "damaged"
@@ -133,6 +137,71 @@ static int begin_life(struct quiver *store)
 	return r;
 }
 
+/* Why what was not closed cannot be read: it cannot be written. */
+static void say_not_recovered(const char *path, int r, struct quiver_error *error)
+{
+	const char *name = culprit_name(r);
+
+	error_set(error,
+	          "%s/%s: cannot open for writing: %s; the store was not closed, so what its log "
+	          "holds has to be brought in before it can be read: open it once where and as who "
+	          "it may be written, or a copy of it (`quiverfs check` works as it is)",
+	          path, name ? name : "", culprit_why(r));
+}
+
+/* Recover a store and close it, so that it can be read by many. *text: what there was to report, the
+ * caller's to free; or NULL. Somebody else may have done it meanwhile. 0 or -errno. */
+static int recover_and_close(const char *path, const struct quiver_options *options, char **text,
+                             struct quiver_error *error)
+{
+	struct quiver_options writing = *options;
+	struct quiver *store;
+	size_t length;
+	int r, c;
+
+	*text = NULL;
+	writing.read_only = false;
+	writing.mount_point = NULL;
+	writing.lock_wait_ms = 0;
+	r = store_open_files(path, &writing, STORE_WRITE, &store, error);
+	if (r == -EROFS || r == -EACCES || r == -EPERM || r == -EMLINK)
+		say_not_recovered(path, r, error);
+	if (r)
+		return r;
+	if (!store->superblock.now.clean) {
+		r = fill_index(store, error);
+		if (r == 0)
+			r = store_end_recovery(store);
+		if (r == 0)
+			r = report_text(&store->health.report, text, &length);
+	}
+	c = store_discard(store);
+	return r ? r : c;
+}
+
+/* Open to read, after a recovery where the store was not closed. What a recovery had to report goes
+ * into the store's own report. */
+static int open_to_read(const char *path, const struct quiver_options *options,
+                        struct quiver **store, struct quiver_error *error)
+{
+	uint64_t end_ns = clock_monotonic_ns() + options->lock_wait_ms * UINT64_C(1000000);
+	char *text = NULL;
+	int r;
+
+	while ((r = store_open_files(path, options, STORE_READ, store, error)) ==
+	       STORE_NOT_CLOSED) {
+		free(text);
+		r = recover_and_close(path, options, &text, error);
+		/* Another reader may be about to do the same. */
+		if (r && (r != -EBUSY || clock_monotonic_ns() >= end_ns))
+			break;
+	}
+	if (r == 0 && text)
+		report_keep(&(*store)->health.report, text);
+	free(text);
+	return r;
+}
+
 /* The struct as it was when it got its size. */
 #define OPTIONS_LEAST_BYTES (offsetof(struct quiver_options, on_report_arg) + sizeof(void *))
 
@@ -155,7 +224,8 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 	else
 		r = fault_init();
 	if (r == 0)
-		r = store_open_files(path, &known, false, &store, error);
+		r = known.read_only ? open_to_read(path, &known, &store, error)
+		                    : store_open_files(path, &known, STORE_WRITE, &store, error);
 	if (r == 0)
 		r = fill_index(store, error);
 	if (r == 0 && !known.read_only && store->superblock.now.version < QUIVER_FORMAT_VERSION)

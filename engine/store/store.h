@@ -44,6 +44,13 @@ struct job {
 	_Atomic bool stop;
 };
 
+/* What a store is opened for. */
+enum store_use {
+	STORE_WRITE, /* alone */
+	STORE_READ, /* one that was closed, along with others who do; nothing is written */
+	STORE_LOOK, /* the same as it stands, whether it was closed or not */
+};
+
 struct quiver {
 	struct quiver_head head; /* of every kind of store; here kind is NULL */
 	struct catalog catalog; /* beside the head, in whose cache line a read begins */
@@ -52,7 +59,7 @@ struct quiver {
 	struct quiver_options options; /* fixed at open; mount_point not kept */
 	int dir_fd;
 	int lock_fd;
-	bool lock_named; /* fixed at open; the lock's file tells of this process */
+	enum store_use use; /* fixed at open; STORE_WRITE: LOCK names this process */
 	struct superblock_file superblock;
 	pthread_mutex_t description_lock; /* below all other locks */
 	struct quiver_description description; /* description_lock; as the superblock's */
@@ -73,9 +80,11 @@ struct quiver {
 };
 
 /* ---- files.c ---- */
-/* Folder, lock, superblock and columns, with nothing in index and slots yet (the index is not
- * initialised). With touch_nothing not even what a crash leaves in the columns is put right. */
-int store_open_files(const char *path, const struct quiver_options *options, bool touch_nothing,
+/* One that was not closed cannot be read as it is: it is recovered first, which writes to it. */
+#define STORE_NOT_CLOSED 1
+/* Folder, locks, superblock and columns, with nothing in index and slots yet (the index is not
+ * initialised). 0; STORE_NOT_CLOSED to STORE_READ one that was not, then nothing is open; -errno. */
+int store_open_files(const char *path, const struct quiver_options *options, enum store_use use,
                      struct quiver **out, struct quiver_error *error);
 /* Close and free what store_open_files gave, as it stands. 0 or the first error. */
 int store_discard(struct quiver *store);
@@ -83,6 +92,11 @@ int store_discard(struct quiver *store);
 int store_close_files(struct quiver *store, bool log_is_empty);
 /* Free all memory. Everything is closed. */
 void store_free(struct quiver *store);
+
+/* ---- close.c ---- */
+/* Mark closed what has been recovered and not been served: after a crash it can be read by many. 0 or
+ * -errno. */
+int store_end_recovery(struct quiver *store);
 
 /* ---- background.c ---- */
 int background_start(struct quiver *store);

@@ -135,6 +135,13 @@ static int serve_with_steward(struct server *server)
 	return err;
 }
 
+/* Whether what is mounted elsewhere by our number and source may be another's: where ours is unmounted
+ * and another read-only mount of the same store has got its number. */
+static bool is_anothers(const struct server *server)
+{
+	return server->options.read_only && serve_is_over(&server->fs);
+}
+
 /* With the mount set up: mount, serve, unmount. The exit status. */
 static int serve_session(struct server *server)
 {
@@ -153,7 +160,7 @@ static int serve_session(struct server *server)
 	mounted = steward_is_mounted(server, point);
 	if (server->connection_err < 0 || (mounted && strcmp(point, server->mount_path) == 0))
 		serve_unmount(&server->fs);
-	else if (mounted && unmount_detach(point) < 0)
+	else if (mounted && !is_anothers(server) && unmount_detach(point) < 0)
 		log_line(LOG_ERR, "%s: cannot be unmounted", point);
 	if (err != 0)
 		log_line(LOG_ERR, "%s: the session ended: %s", server->mount_path,
@@ -190,24 +197,49 @@ static int serve_store(struct server *server)
 	return status;
 }
 
+/* Where somebody has mounted the store read-only, which is in the way of who may write; "". */
+static void find_reader(const struct server *server, char point[static PATH_MAX])
+{
+	int64_t pid;
+
+	if (server->options.read_only || quiver_readers(server->store_path, &pid, 1) <= 0 ||
+	    unmount_find_any(server->store_path, point, PATH_MAX) < 0)
+		point[0] = '\0';
+}
+
 /* How long to wait for whoever has the store open. A mount that answers is not about
  * to go away. */
-static uint32_t lock_wait_ms(const char *store_path)
+static uint32_t lock_wait_ms(const struct server *server)
 {
 	struct quiver_holder holder;
+	char point[PATH_MAX];
 	uint32_t connection;
 
-	if (quiver_holder(store_path, &holder) == 0 && holder.pid != 0 && holder.mount_point[0] &&
-	    unmount_connection(holder.mount_point, &connection) == 0)
+	if (quiver_holder(server->store_path, &holder) == 0 && holder.pid != 0 &&
+	    holder.mount_point[0] && unmount_connection(holder.mount_point, &connection) == 0)
 		return 0;
-	return LOCK_WAIT_MS;
+	find_reader(server, point);
+	return point[0] ? 0 : LOCK_WAIT_MS;
+}
+
+/* Why the store cannot be opened, and what in the way of that is mounted. The exit status. */
+static int give_up_opening(struct server *server, int err, const char *reason)
+{
+	char text[sizeof(((struct quiver_error *)0)->text) + PATH_MAX], point[PATH_MAX] = "";
+
+	if (err == -EBUSY)
+		find_reader(server, point);
+	if (!point[0])
+		return give_up_store(server, reason);
+	snprintf(text, sizeof(text), "%s (at %s)", reason, point);
+	return give_up_store(server, text);
 }
 
 /* Open the store. Its last user may still be ending: whoever waits for that is told. */
 static int open_store(struct server *server, struct quiver_options *options,
                       struct quiver_error *error)
 {
-	uint32_t wait_ms = lock_wait_ms(server->store_path);
+	uint32_t wait_ms = lock_wait_ms(server);
 	bool patient = wait_ms > SILENT_MS;
 	int err;
 
@@ -270,7 +302,8 @@ static int serve(struct server *server)
 	err = open_store(server, &options, &error);
 	pulse_stop();
 	if (err != 0)
-		return give_up_store(server, error.text[0] ? error.text : quiver_strerror(err));
+		return give_up_opening(server, err,
+		                       error.text[0] ? error.text : quiver_strerror(err));
 	status = serve_store(server);
 	err = quiver_close(server->fs.store);
 	pulse_stop();

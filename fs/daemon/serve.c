@@ -4,6 +4,7 @@
 #include "fs/daemon/serve.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,13 @@ int serve_loop(struct fs *fs)
 void serve_stop(struct fs *fs)
 {
 	fuse_session_exit(fs->session);
+}
+
+bool serve_is_over(const struct fs *fs)
+{
+	struct pollfd device = { .fd = fuse_session_fd(fs->session) };
+
+	return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
 }
 
 void serve_unmount(struct fs *fs)

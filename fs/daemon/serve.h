@@ -27,6 +27,9 @@ int serve_loop(struct fs *fs);
 /* Make serve_loop return soon. Any thread, also before serve_loop. */
 void serve_stop(struct fs *fs);
 
+/* Whether the kernel has let go of the filesystem: it is unmounted, or was aborted. */
+bool serve_is_over(const struct fs *fs);
+
 /* Unmount, where it is still mounted. The loop has ended. */
 void serve_unmount(struct fs *fs);
 

@@ -66,7 +66,7 @@ static int copy_path(char *to, size_t room, const char *from)
 }
 
 struct wanted {
-	char device[16];
+	char device[16]; /* "" = any */
 	const char *source;
 	char found[PATH_MAX]; /* of a line that is of both */
 };
@@ -92,17 +92,17 @@ static int is_wanted(char *line, struct wanted *wanted)
 	device = strsep(&rest, " ");
 	root = strsep(&rest, " ");
 	point = strsep(&rest, " ");
-	if (point == NULL || from == NULL || strcmp(device, wanted->device) != 0 ||
+	if (point == NULL || from == NULL ||
+	    (wanted->device[0] != '\0' && strcmp(device, wanted->device) != 0) ||
 	    strcmp(root, "/") != 0 || strcmp(type, "fuse.quiverfs") != 0 ||
 	    copy_path(source, sizeof(source), from) < 0 || strcmp(source, wanted->source) != 0)
 		return 0;
 	return copy_path(wanted->found, sizeof(wanted->found), point) < 0 ? -ENAMETOOLONG : 1;
 }
 
-int unmount_find(uint32_t connection, const char *source, const char *usual, char *path,
-                 size_t room)
+/* As unmount_find. */
+static int find(struct wanted *wanted, const char *usual, char *path, size_t room)
 {
-	struct wanted wanted = { .source = source };
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL;
 	size_t line_room = 0;
@@ -110,19 +110,34 @@ int unmount_find(uint32_t connection, const char *source, const char *usual, cha
 
 	if (mounts == NULL)
 		return -errno;
-	snprintf(wanted.device, sizeof(wanted.device), "0:%" PRIu32, connection);
 	while (getline(&line, &line_room, mounts) >= 0) {
-		int is = is_wanted(line, &wanted);
+		int is = is_wanted(line, wanted);
 
-		if (is == 0 || (err == 0 && strcmp(wanted.found, usual) != 0))
+		if (is == 0 || (err == 0 && strcmp(wanted->found, usual) != 0))
 			continue;
 		err = is < 0 ? is : 0;
-		if (is > 0 && snprintf(path, room, "%s", wanted.found) >= (int)room)
+		if (is > 0 && snprintf(path, room, "%s", wanted->found) >= (int)room)
 			err = -ENAMETOOLONG;
 	}
 	free(line);
 	(void)fclose(mounts); /* it was read only */
 	return err;
+}
+
+int unmount_find(uint32_t connection, const char *source, const char *usual, char *path,
+                 size_t room)
+{
+	struct wanted wanted = { .source = source };
+
+	snprintf(wanted.device, sizeof(wanted.device), "0:%" PRIu32, connection);
+	return find(&wanted, usual, path, room);
+}
+
+int unmount_find_any(const char *source, char *path, size_t room)
+{
+	struct wanted wanted = { .source = source };
+
+	return find(&wanted, "", path, room);
 }
 
 /* Wait for the process `pid`. 0 where it succeeded, else -EBUSY: fusermount3 has

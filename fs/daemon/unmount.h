@@ -18,10 +18,12 @@ int unmount_connection(const char *mount_point, uint32_t *connection);
 /* Where the filesystem of that number and of that source is mounted now, which need not be where it
  * was: `usual` if it is there, else the first place in this process's list of mounts, written to
  * `path` of `room` bytes. The number alone says little: once a filesystem is unmounted another gets
- * it, at once. But nobody else mounts a store that this process has open. 0, -ENOENT nowhere,
- * -ENAMETOOLONG, or another negative errno. */
+ * it, at once. But nobody else mounts a store that this process has open, unless both mount it
+ * read-only. 0, -ENOENT nowhere, -ENAMETOOLONG, or another negative errno. */
 int unmount_find(uint32_t connection, const char *source, const char *usual, char *path,
                  size_t room);
+/* The same of any mount of that source, by whomever. */
+int unmount_find_any(const char *source, char *path, size_t room);
 
 /* Unmount as umount(8) does, an ordinary user through fusermount3. -EBUSY where
  * files of it are open or it is somebody's working directory; other errors. */

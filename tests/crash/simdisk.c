@@ -359,6 +359,11 @@ static int sim_lock(const struct quiver_io *self, int fd)
 	return disk_of(self)->real->lock(disk_of(self)->real, fd);
 }
 
+static int sim_share(const struct quiver_io *self, int fd)
+{
+	return disk_of(self)->real->share(disk_of(self)->real, fd);
+}
+
 static int sim_locked(const struct quiver_io *self, int fd)
 {
 	return disk_of(self)->real->locked(disk_of(self)->real, fd);
@@ -438,6 +443,7 @@ struct simdisk *sim_new(const char *root)
 		.unmap = sim_unmap,
 		.store = sim_store,
 		.lock = sim_lock,
+		.share = sim_share,
 		.locked = sim_locked,
 		.space = sim_space,
 	};

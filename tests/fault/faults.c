@@ -259,6 +259,14 @@ static int fault_lock(const struct quiver_io *self, int fd)
 	return e ? e : real()->lock(real(), fd);
 }
 
+static int fault_share(const struct quiver_io *self, int fd)
+{
+	int e = now(FAULT_LOCK, fd);
+
+	(void)self;
+	return e ? e : real()->share(real(), fd);
+}
+
 static int fault_locked(const struct quiver_io *self, int fd)
 {
 	int e = now(FAULT_LOCK, fd);
@@ -301,6 +309,7 @@ const struct quiver_io *faults_table(void)
 		.unmap = fault_unmap,
 		.store = fault_stored,
 		.lock = fault_lock,
+		.share = fault_share,
 		.locked = fault_locked,
 		.space = fault_space,
 	};

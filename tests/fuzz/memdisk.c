@@ -432,21 +432,35 @@ static int mem_store(const struct quiver_io *self, void *to, const void *from, s
 	return 0;
 }
 
-static int mem_lock(const struct quiver_io *self, int fd)
+/* One process has the disk, so locks of folders keep nobody out. */
+static bool is_folder(int fd)
 {
-	struct node *node = node_of(fd);
-
-	(void)self;
-	if (node->locked_by != 0 && node->locked_by != fd)
-		return -EWOULDBLOCK;
-	node->locked_by = fd;
-	return 0;
+	return opened_of(fd)->place != REGULAR;
 }
 
 static int mem_locked(const struct quiver_io *self, int fd)
 {
 	(void)self;
-	return node_of(fd)->locked_by != 0 && node_of(fd)->locked_by != fd;
+	return !is_folder(fd) && node_of(fd)->locked_by != 0 && node_of(fd)->locked_by != fd;
+}
+
+static int mem_share(const struct quiver_io *self, int fd)
+{
+	return mem_locked(self, fd) ? -EWOULDBLOCK : 0;
+}
+
+static int mem_lock(const struct quiver_io *self, int fd)
+{
+	struct node *node;
+
+	(void)self;
+	if (is_folder(fd))
+		return 0;
+	node = node_of(fd);
+	if (node->locked_by != 0 && node->locked_by != fd)
+		return -EWOULDBLOCK;
+	node->locked_by = fd;
+	return 0;
 }
 
 static int mem_space(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free_bytes,
@@ -483,6 +497,7 @@ const struct quiver_io *quiver_io_posix(void)
 		.unmap = mem_unmap,
 		.store = mem_store,
 		.lock = mem_lock,
+		.share = mem_share,
 		.locked = mem_locked,
 		.space = mem_space,
 	};

@@ -308,10 +308,13 @@ def test_an_ordinary_user_needs_leave_for_allow_other(users_folder):
 
 
 def test_a_store_in_a_folder_of_somebody_who_may_not_write(users_folder):
-    """Created by root, readable for the user: he is told what is missing."""
+    """Created by root, readable for the user: he reads, and is told what is missing for more."""
     store = users_folder / "store"
     quiverfs("create", store, "--dim", 25)
     run("chmod", "-R", "a+rX", store)
     as_user("mkdir", users_folder / "mnt")
-    done = as_user(QUIVERFS, "mount", store, users_folder / "mnt", "-o", "ro", status=1)
+    done = as_user(QUIVERFS, "mount", store, users_folder / "mnt", status=1)
     assert b"Permission denied" in done.stderr and str(store).encode() in done.stderr
+    as_user(QUIVERFS, "mount", store, users_folder / "mnt", "-o", "ro")
+    assert as_user("ls", users_folder / "mnt/vectors").stdout == b""
+    as_user("fusermount3", "-u", users_folder / "mnt")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from files import opened
 from harness import LONG, QUIVERFS, is_mounted, quiverfs, run, until
 from ordinary_user import NOBODY, ordinary_user_words
 from patience import HANG_SECONDS
@@ -113,8 +114,16 @@ def root_does(command, store, scratch):
 
 
 def wait_for_release(store):
-    until(lambda: not (store / "LOCK").is_file() or not (store / "LOCK").read_bytes().strip(),
-          "the daemon does not end")
+    """Whoever has it open has its folder locked."""
+    def is_free():
+        with opened(store, os.O_RDONLY | os.O_DIRECTORY) as fd:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    until(is_free, "the daemon does not end")
 
 
 def put(kind, path, victim, other):

@@ -5,6 +5,7 @@ helpers and /etc/fstab is the test's.
 """
 
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -49,7 +50,10 @@ class System(Namespace):
         line, = self.mounted()
         source, point, _, options, _, _ = line.split(" ")
         assert (source, point) == (str(store.path), str(self.point))
-        self.daemons.add(int((store.path / "LOCK").read_text().split()[1]))
+        told = (store.path / "LOCK").read_text()
+        if not told.strip():  # a read-only mount leaves no name
+            told = self.run("cat", self.point / "control/stats").stdout
+        self.daemons.add(int(re.search(r"^pid (\d+)$", told, re.MULTILINE)[1]))
         return options.split(",")
 
     def line(self, store, options, kind="quiverfs"):

@@ -1,8 +1,11 @@
 #include "unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "engine/base/latency.h"
@@ -12,15 +15,59 @@
 
 #define NS_PER_MS 1000000u
 
+/* By the descriptor of LOCK: that of the folder, each holder's own. */
+static int folders[64];
+
+static int folder_open(struct unit_dir *dir)
+{
+	int fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
 static int take(struct unit_dir *dir, const char *mount_point, uint32_t wait_ms,
                 struct quiver_error *error)
 {
-	return lock_take(quiver_io_posix(), dir->fd, dir->path, mount_point, wait_ms, error);
+	int folder = folder_open(dir);
+	int fd = lock_take(quiver_io_posix(), folder, dir->path, mount_point, wait_ms, error);
+
+	if (fd < 0) {
+		assert_int_equal(close(folder), 0);
+	} else {
+		assert_true(fd < 64);
+		folders[fd] = folder;
+	}
+	return fd;
 }
 
 static void drop(int fd)
 {
 	assert_int_equal(lock_drop(quiver_io_posix(), fd), 0);
+	assert_int_equal(close(folders[fd]), 0);
+}
+
+/* A reader, as its two descriptors. */
+struct reader {
+	int folder, fd;
+};
+
+static int share(struct unit_dir *dir, struct reader *reader, struct quiver_error *error)
+{
+	int r;
+
+	reader->folder = folder_open(dir);
+	r = lock_share(quiver_io_posix(), reader->folder, dir->path, 0, &reader->fd, error);
+	if (r)
+		assert_int_equal(close(reader->folder), 0);
+	return r;
+}
+
+static void unshare_lock(struct reader *reader)
+{
+	if (reader->fd >= 0)
+		assert_int_equal(close(reader->fd), 0);
+	assert_int_equal(close(reader->folder), 0);
 }
 
 static void make_store(struct unit_dir *dir)
@@ -48,15 +95,16 @@ static void two_cannot_hold_it_and_the_second_learns_who_does(void **state)
 	assert_true(fd >= 0);
 	assert_string_equal(error.text, "");
 	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
-	snprintf(expected, sizeof(expected), "%s: in use by process %d, mounted at /mnt/a b",
-	         dir->path, getpid());
+	snprintf(expected, sizeof(expected), "%s: in use by process %d (%s), mounted at /mnt/a b",
+	         dir->path, getpid(), program_invocation_short_name);
 	assert_string_equal(error.text, expected);
 	assert_int_equal(take(dir, NULL, 0, NULL), -EBUSY);
 	drop(fd);
 	fd = take(dir, NULL, 0, &error);
 	assert_true(fd >= 0);
 	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
-	snprintf(expected, sizeof(expected), "%s: in use by process %d", dir->path, getpid());
+	snprintf(expected, sizeof(expected), "%s: in use by process %d (%s)", dir->path, getpid(),
+	         program_invocation_short_name);
 	assert_string_equal(error.text, expected);
 	drop(fd);
 }
@@ -117,7 +165,7 @@ static void a_holder_without_a_name_is_not_nobody(void **state)
 	struct unit_dir *dir = *state;
 	struct quiver_holder holder;
 	struct quiver_error error;
-	char expected[64] = "in use by another process";
+	char expected[64] = "in use by another process, of which";
 	int64_t pid;
 	int fd;
 
@@ -125,9 +173,10 @@ static void a_holder_without_a_name_is_not_nobody(void **state)
 	unit_write(dir, "LOCK", "", 0, 0);
 	fd = openat(dir->fd, "LOCK", O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(lock_pid(fd), 0);
+	assert_int_equal(lock_pids(fd, &pid, 0, 1), 0);
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
-	pid = lock_pid(fd);
+	if (lock_pids(fd, &pid, 0, 1) == 0)
+		pid = 0;
 	assert_true(pid == 0 || pid == getpid());
 	if (pid > 0)
 		snprintf(expected, sizeof(expected), "in use by process %d", getpid());
@@ -221,7 +270,7 @@ static void a_killed_process_leaves_no_lock(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		fd = lock_take(quiver_io_posix(), dir->fd, dir->path, "/gone", 0, NULL);
+		fd = take(dir, "/gone", 0, NULL);
 		if (fd < 0 || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		pause();
@@ -246,24 +295,172 @@ static void a_failure_lets_go_of_the_lock(void **state)
 	struct unit_dir *dir = *state;
 	struct quiver_error error;
 	struct failing_io io;
-	int fd;
+	int fd, folder;
 
 	failing_io_init(&io);
 	for (long skip = 0; skip < 3; skip++) { /* open, truncate, write */
 		failing_io_arm(&io, skip, -EDQUOT);
 		error.text[0] = '\0';
-		assert_int_equal(lock_take(&io.table, dir->fd, dir->path, NULL, 0, &error),
-		                 -EDQUOT);
+		folder = folder_open(dir);
+		assert_int_equal(lock_take(&io.table, folder, dir->path, NULL, 0, &error), -EDQUOT);
 		assert_non_null(strstr(error.text, "/LOCK: "));
+		assert_int_equal(close(folder), 0);
 	}
 	failing_io_disarm(&io);
 	fd = take(dir, NULL, 0, NULL);
 	assert_true(fd >= 0);
 	failing_io_arm(&io, 0, -EIO);
 	assert_int_equal(lock_drop(&io.table, fd), -EIO); /* and closes */
+	assert_int_equal(close(folders[fd]), 0);
 	fd = take(dir, NULL, 0, NULL);
 	assert_true(fd >= 0);
 	drop(fd);
+}
+
+/* What a reader must leave as it is: every byte and time of LOCK. */
+static void lock_stat(struct unit_dir *dir, struct stat *st)
+{
+	assert_int_equal(fstatat(dir->fd, "LOCK", st, 0), 0);
+}
+
+static void assert_unchanged(struct unit_dir *dir, const struct stat *before)
+{
+	struct stat now;
+
+	lock_stat(dir, &now);
+	assert_true(now.st_size == before->st_size && now.st_ino == before->st_ino);
+	assert_memory_equal(&now.st_mtim, &before->st_mtim, sizeof(now.st_mtim));
+	assert_memory_equal(&now.st_ctim, &before->st_ctim, sizeof(now.st_ctim));
+}
+
+static void readers_share_it_and_keep_who_writes_out(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct quiver_error error = { "" };
+	struct reader first, second;
+	char expected[512];
+	int64_t pids[4];
+	struct stat st;
+	int fd;
+
+	make_store(dir);
+	unit_write(dir, "LOCK", "\n", 1, 0);
+	lock_stat(dir, &st);
+	assert_int_equal(share(dir, &first, &error), 0);
+	assert_int_equal(share(dir, &second, &error), 0);
+	check_holder(dir, 0, ""); /* nobody who may write */
+	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
+	if (lock_pids(first.fd, pids, 0, 4) > 0) { /* the filesystem's /proc/locks tells */
+		assert_int_equal(quiver_readers(dir->path, pids, 4), 1);
+		assert_true(pids[0] == getpid());
+		assert_int_equal(quiver_readers(dir->path, pids, 0), 0);
+		snprintf(expected, sizeof(expected),
+		         "%s: in use by process %d (%s), which only reads it; to write to it, end "
+		         "that first: unmount what is mounted read-only",
+		         dir->path, getpid(), program_invocation_short_name);
+		assert_string_equal(error.text, expected);
+	}
+	unshare_lock(&first);
+	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
+	unshare_lock(&second);
+	assert_unchanged(dir, &st);
+	assert_int_equal(quiver_readers(dir->path, pids, 4), 0);
+	fd = take(dir, "/m", 0, &error);
+	assert_true(fd >= 0);
+	assert_int_equal(share(dir, &first, &error), -EBUSY);
+	assert_int_equal(first.fd, -1);
+	snprintf(expected, sizeof(expected), "%s: in use by process %d (%s), mounted at /m",
+	         dir->path, getpid(), program_invocation_short_name);
+	assert_string_equal(error.text, expected);
+	assert_int_equal(quiver_readers(dir->path, pids, 4), 0);
+	drop(fd);
+}
+
+static void without_the_file_the_folder_is_locked(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct quiver_error error = { "" };
+	struct reader first, second;
+	int fd;
+
+	make_store(dir);
+	assert_int_equal(share(dir, &first, &error), 0);
+	assert_int_equal(first.fd, -1);
+	assert_int_equal(faccessat(dir->fd, "LOCK", F_OK, 0), -1); /* none was made */
+	assert_int_equal(share(dir, &second, &error), 0);
+	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
+	assert_non_null(strstr(error.text, "only read"));
+	unshare_lock(&second);
+	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
+	unshare_lock(&first);
+	fd = take(dir, NULL, 0, &error);
+	assert_true(fd >= 0);
+	drop(fd);
+}
+
+/* By somebody who takes it for a stale one. */
+static void removing_the_file_opens_nothing(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct quiver_error error = { "" };
+	struct quiver_holder holder;
+	struct reader reader;
+	int fd;
+
+	make_store(dir);
+	fd = take(dir, "/m", 0, &error);
+	assert_true(fd >= 0);
+	assert_int_equal(unlinkat(dir->fd, "LOCK", 0), 0);
+	assert_int_equal(share(dir, &reader, &error), -EBUSY);
+	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
+	assert_non_null(strstr(error.text, "in use by"));
+	assert_int_equal(quiver_holder(dir->path, &holder), holder.pid ? 0 : -EBUSY);
+	assert_true(holder.pid == 0 || holder.pid == getpid());
+	drop(fd);
+	assert_int_equal(share(dir, &reader, &error), 0);
+	assert_int_equal(unlinkat(dir->fd, "LOCK", 0), 0);
+	assert_int_equal(take(dir, NULL, 0, &error), -EBUSY);
+	unshare_lock(&reader);
+}
+
+static int no_folders(const struct quiver_io *self, int fd)
+{
+	struct stat st;
+
+	(void)self;
+	assert_int_equal(fstat(fd, &st), 0);
+	return S_ISDIR(st.st_mode) ? -EBADF : quiver_io_posix()->lock(self, fd);
+}
+
+static int share_no_folders(const struct quiver_io *self, int fd)
+{
+	struct stat st;
+
+	(void)self;
+	assert_int_equal(fstat(fd, &st), 0);
+	return S_ISDIR(st.st_mode) ? -EBADF : quiver_io_posix()->share(self, fd);
+}
+
+static void where_folders_cannot_be_locked_the_file_is(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct quiver_io io = *quiver_io_posix();
+	struct quiver_error error = { "" };
+	int fd, other;
+
+	io.lock = no_folders;
+	io.share = share_no_folders;
+	fd = lock_take(&io, dir->fd, dir->path, NULL, 0, &error);
+	assert_true(fd >= 0);
+	assert_int_equal(lock_take(&io, dir->fd, dir->path, NULL, 0, &error), -EBUSY);
+	assert_int_equal(lock_share(&io, dir->fd, dir->path, 0, &other, &error), -EBUSY);
+	assert_int_equal(lock_drop(&io, fd), 0);
+	assert_int_equal(lock_share(&io, dir->fd, dir->path, 0, &other, &error), 0);
+	assert_int_equal(close(other), 0);
+	/* With neither, nobody could be kept out. */
+	assert_int_equal(unlinkat(dir->fd, "LOCK", 0), 0);
+	assert_int_equal(lock_share(&io, dir->fd, dir->path, 0, &other, &error), -EBADF);
+	assert_int_equal(other, -1);
 }
 
 int main(void)
@@ -279,6 +476,10 @@ int main(void)
 		TEST(asking_keeps_nobody_out),
 		TEST(a_killed_process_leaves_no_lock),
 		TEST(a_failure_lets_go_of_the_lock),
+		TEST(readers_share_it_and_keep_who_writes_out),
+		TEST(without_the_file_the_folder_is_locked),
+		TEST(removing_the_file_opens_nothing),
+		TEST(where_folders_cannot_be_locked_the_file_is),
 #undef TEST
 	};
 

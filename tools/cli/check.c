@@ -60,7 +60,8 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 	int result;
 
 	memset(checked, 0, sizeof(*checked));
-	result = target_resolve(arguments->store, &target);
+	result = target_resolve(arguments->store, arguments->repair ? TARGET_CHANGE : TARGET_READ,
+	                        &target);
 	if (result < 0)
 		return result;
 	if (target.live) {

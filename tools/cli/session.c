@@ -121,13 +121,20 @@ static int open_mount(struct session *session)
 	return 0;
 }
 
+static enum target_wish wish_of(unsigned flags)
+{
+	if ((flags & SESSION_READ_ONLY) == 0)
+		return TARGET_CHANGE;
+	return flags & SESSION_MOUNT ? TARGET_MOUNT : TARGET_READ;
+}
+
 int session_open(const char *given, unsigned flags, struct session *session)
 {
 	int result;
 
 	memset(session, 0, sizeof(*session));
 	session->mount_fd = -1;
-	result = target_resolve(given, &session->target);
+	result = target_resolve(given, wish_of(flags), &session->target);
 	if (result < 0)
 		return result;
 	if (!session->target.live)

@@ -13,6 +13,7 @@
 enum {
 	SESSION_READ_ONLY = 1,
 	SESSION_QUIET = 2, /* do not tell what the engine reports: the caller does */
+	SESSION_MOUNT = 4, /* one to read that is mounted read-only: through the mount */
 };
 
 struct session {

@@ -28,6 +28,8 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 /* Room for what control/version says. */
 #define VERSION_BYTES_MAX 64
 #define PROCESS_BYTES_MAX 32 /* /proc/PID */
+/* Readers of one store that are looked at. */
+#define READERS_MAX 64
 
 /* Say that the daemon of the mount at `path` is gone. */
 static int say_stale(const char *path)
@@ -214,26 +216,78 @@ static int ask_holder(const char *path, struct quiver_holder *holder)
 		return result;
 	}
 	if (result == -EBUSY)
-		say_error(path, "in use by a process that does not name itself");
+		say_error(path,
+		          "in use by a process that has left no name, of which the kernel does "
+		          "not tell here: in another container or on another machine?");
 	/* Of what is wrong with a file opening the store tells which. */
 	return result == -EBUSY ? result : 0;
 }
 
-/* Where the holder's mount is, if it is not where the holder made it, since its mount point was moved
- * or a folder above it renamed; or if the holder could not say in LOCK where that was, which he may only
- * read. It is a mount of the user whose process it is. */
-static void follow_moved(const char *store, struct quiver_holder *holder)
+/* Whose process it is; false where there is none any more. */
+static bool find_user(int64_t pid, uid_t *uid)
 {
 	char process[PROCESS_BYTES_MAX];
-	char point[PATH_MAX];
 	struct stat status;
+
+	(void)snprintf(process, sizeof(process), "/proc/%" PRId64, pid);
+	if (stat(process, &status) < 0)
+		return false;
+	*uid = status.st_uid;
+	return true;
+}
+
+/* Where the holder's mount is, if it is not where the holder made it, since its mount point was moved
+ * or a folder above it renamed; or if LOCK, which was removed, does not say it. It is a mount of the
+ * user whose process it is. */
+static void follow_moved(const char *store, struct quiver_holder *holder)
+{
+	char point[PATH_MAX];
+	uid_t uid;
 
 	if (is_mounted(holder->mount_point))
 		return;
-	(void)snprintf(process, sizeof(process), "/proc/%" PRId64, holder->pid);
-	if (stat(process, &status) == 0 && mounts_find_from(store, status.st_uid, point) == 0 &&
+	if (find_user(holder->pid, &uid) && mounts_find_from(store, uid, point) == 0 &&
 	    point[0] != '\0')
 		memcpy(holder->mount_point, point, sizeof(point));
+}
+
+/* Whether what a user has mounted may stand for the store: who may only read it has it open as well,
+ * and could show anything. */
+static bool is_trusted(uid_t uid, const char *store)
+{
+	struct stat status;
+
+	return uid == 0 || uid == geteuid() || (stat(store, &status) == 0 && uid == status.st_uid);
+}
+
+/* Nobody writes to `store`, which may be mounted read-only, and more than once. Those mounts leave no
+ * name. Says errors. */
+static int resolve_read(const char *store, enum target_wish wish, struct target *target)
+{
+	int64_t pids[READERS_MAX];
+	char point[PATH_MAX];
+	int count = wish == TARGET_READ ? 0 : quiver_readers(store, pids, READERS_MAX);
+
+	for (int i = 0; i < count; i++) {
+		uid_t uid;
+
+		if (!find_user(pids[i], &uid) || mounts_find_from(store, uid, point) < 0 ||
+		    point[0] == '\0')
+			continue;
+		if (wish == TARGET_CHANGE) {
+			say_error(store,
+			          "in use by process %" PRId64
+			          ", mounted read-only at %s; unmount it there first",
+			          pids[i], point);
+			return -EBUSY;
+		}
+		if (is_trusted(uid, store) && ask_alive(point) == 0) {
+			target->live = true;
+			memcpy(target->path, point, sizeof(target->path));
+			return 0;
+		}
+	}
+	return 0; /* opening it tells of whoever is in the way */
 }
 
 /* Sleep for one poll; a signal may cut it short. */
@@ -249,7 +303,7 @@ static void wait_a_moment(void)
  * point where nothing answers is a daemon that is starting or ending, so it is given
  * time. Says errors.
  */
-static int resolve_store(const char *store, struct target *target)
+static int resolve_store(const char *store, enum target_wish wish, struct target *target)
 {
 	struct quiver_holder holder;
 	int result, alive;
@@ -261,7 +315,7 @@ static int resolve_store(const char *store, struct target *target)
 		target->live = false;
 		(void)snprintf(target->path, sizeof(target->path), "%s", store);
 		if (holder.pid == 0)
-			return 0;
+			return resolve_read(store, wish, target);
 		follow_moved(store, &holder);
 		if (holder.mount_point[0] == '\0') {
 			say_error(store,
@@ -311,7 +365,7 @@ static int look_up(const char *given, char path[PATH_MAX], struct stat *status)
 	return stat(path, status) < 0 ? -errno : 0;
 }
 
-int target_resolve(const char *given, struct target *target)
+int target_resolve(const char *given, enum target_wish wish, struct target *target)
 {
 	char path[PATH_MAX];
 	struct stat status = { 0 };
@@ -339,7 +393,7 @@ int target_resolve(const char *given, struct target *target)
 		memcpy(target->path, path, sizeof(path));
 		return say_alive(path, ask_alive(path));
 	}
-	return resolve_store(path, target);
+	return resolve_store(path, wish, target);
 }
 
 /* Whether `path`, which is that of `given`, lies within a mount of quiverfs; says so, and what is

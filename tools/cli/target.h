@@ -12,17 +12,24 @@
 #define TARGET_WAIT_MS 10000u
 
 struct target {
-	bool live; /* `path` is a mount point; else the folder of a store nobody has */
+	bool live; /* `path` is a mount point; else the folder of a store to be opened */
 	char path[PATH_MAX];
+};
+
+/* What a store that others only read is wanted for. */
+enum target_wish {
+	TARGET_CHANGE, /* refused where it is mounted read-only */
+	TARGET_READ, /* along with them */
+	TARGET_MOUNT, /* the same, but through the mount where it is mounted read-only */
 };
 
 /*
  * Find out what `given` is: a mount of quiverfs, the store of a live mount
- * (which stands for that mount), or a store that nobody has open. Waits up to
- * TARGET_WAIT_MS for a daemon that is just starting or stopping.
+ * (which stands for that mount), or a store that nobody has open, or that others
+ * only read. Waits up to TARGET_WAIT_MS for a daemon that is just starting or stopping.
  * 0, or a negative errno after having said on stderr what is wrong.
  */
-int target_resolve(const char *given, struct target *target);
+int target_resolve(const char *given, enum target_wish wish, struct target *target);
 
 /* Whether a new store cannot be in the folder `given` since a store or a mount is there, or it is
  * in a mount; says so on stderr. */

@@ -105,10 +105,22 @@ static int sync_slots(void *arg)
 	return columns_sync_slots(arg);
 }
 
+/* There is no room for a log: one that was closed is so again, and can be read as it is. */
+static void take_back(struct quiver *store, const struct superblock *before)
+{
+	struct superblock *sb = &store->superblock.now;
+
+	sb->clean = true;
+	sb->lsn_ceiling = before->lsn_ceiling;
+	/* Where that fails, too, it is recovered: nothing has been changed. */
+	(void)superblock_write(store->io, store->superblock.fd, sb);
+}
+
 /* From here on the store on disk is in use: not clean, LSNs above the ceiling, a new log. */
 static int begin_life(struct quiver *store)
 {
 	struct superblock *sb = &store->superblock.now;
+	const struct superblock before = *sb;
 	struct superblock begun = *sb;
 	int r;
 
@@ -129,6 +141,8 @@ static int begin_life(struct quiver *store)
 		r = wal_start(&store->wal, store->io, &store->health, store->dir_fd,
 		              store->geometry.uuid, sb->wal_first, sb->checkpoint_lsn);
 	store->wal_started = r == 0;
+	if (r == -ENOSPC && before.clean)
+		take_back(store, &before);
 	if (r == 0) {
 		wal_set_slots(&store->wal, store->geometry.vector_bytes, sync_slots,
 		              &store->catalog.columns);

@@ -344,6 +344,7 @@ def test_a_store_on_a_full_disk_is_mounted_read_only(disks, stores, rng, end):
     if end == "unmounted":  # after a crash the old log may make room
         said = quiverfs("mount", mnt.store.path, mnt.point, status=1).stderr
         assert "No space left" in said and str(mnt.store.path) in said
+        assert "no faults\n" in quiverfs("check", mnt.store.path).stdout  # it is still closed
     for _ in range(2):
         again = stores.mount(mnt.store, options=["ro"])
         assert {number: again.get(number) for number in again.ids()} == data

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+from pathlib import Path
 
 import numpy
 import pytest
@@ -13,6 +15,7 @@ from peer import Peer
 
 BOTH_TRANSPORTS = True
 FREE = 2**64 - 1
+SOURCE = Path(__file__).resolve().parents[2]
 
 
 def put_all(mnt, rows):
@@ -182,6 +185,69 @@ def test_the_stopped_store_is_plain_numpy(filled):
         row = meta[slot]
         assert (int(row[times]), int(row["mode"]) & 0o7777, int(row["uid"]),
                 int(row["gid"])) == wanted[int(ids[slot])]
+
+
+def safe_way(page, point):
+    """`read` and its maps, as README.md or quiverfs(1) has them, of this mount."""
+    text = (SOURCE / page).read_text()
+    if page == "README.md":
+        code = next(part for part in text.split("```") if "np.flatnonzero" in part)
+    else:
+        code = text.split(".Sh ROWS\n")[1].split(".Bd -literal -offset indent\n")[1]
+        code = code.split(".Ed\n")[0]
+    names = {"np": numpy}
+    exec(re.sub(r"\b(MNT|mnt)/", lambda _: f"{point}/", code), names)  # pylint: disable=exec-used
+    return names
+
+
+@pytest.mark.local("rows")
+@pytest.mark.parametrize("page", ["README.md", "tools/man/quiverfs.1"])
+def test_a_row_is_not_an_id_and_the_safe_way_is_safe(stores, page):
+    """A table of rows made once, half removed, the rest compacted: readers of it got zeros, and
+    no error. So they look at the ID once more, as the page says; also beside a writer."""
+    store = stores.create(dim=25)
+    mnt = stores.mount(store)
+
+    def bytes_of(vector, version):
+        return numpy.array([vector, version] + [vector] * 23, "f4").tobytes()
+
+    count = 2000
+    put_all(mnt, {vector: bytes_of(vector, 0) for vector in range(count)})
+    way = safe_way(page, mnt.point)
+    read = way["read"]
+    rows = numpy.load(mnt.point / "matrix.npy", mmap_mode="r")
+    ids = numpy.load(mnt.point / "ids.npy", mmap_mode="r")
+    table = {int(vector): row for row, vector in enumerate(ids) if vector != FREE}
+    assert len(table) == count
+    left = range(count // 2, count)
+    for vector in range(count // 2):
+        os.unlink(mnt.path(vector))
+    mnt.control("compact", "start")
+    assert "failed" not in mnt.finish_job("compact")
+    wrong = [vector for vector in left if rows[table[vector]].tobytes() != bytes_of(vector, 0)]
+    assert len(wrong) > count // 4  # what the page warns of
+    assert [vector for vector in left if read(vector).tobytes() != bytes_of(vector, 0)] == []
+    assert [vector for vector in range(100) if read(vector) is not None] == []
+    writer = Peer()
+    writer.start(overwrite, str(mnt.vectors), list(left)[:50])
+    for _ in range(20):
+        for vector in left[:50]:
+            found = read(vector)
+            assert found is None or (found[0] == vector and set(found[2:]) == {vector})
+    writer.result()
+    writer.close()
+    mnt.control("checkpoint", "1")  # until then an older version has its ID, too
+    for vector in left[:50]:
+        assert read(vector).tobytes() == bytes_of(vector, 5)
+    way.clear()  # with its maps, which keep the mount busy
+
+
+def overwrite(folder, vectors):
+    for version in range(1, 6):
+        for vector in vectors:
+            data = numpy.array([vector, version] + [vector] * 23, "f4").tobytes()
+            with open(os.path.join(folder, str(vector)), "wb", buffering=0) as file:
+                file.write(data)
 
 
 def test_a_read_only_mount_shows_it(stores, filled):

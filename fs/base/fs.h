@@ -65,6 +65,8 @@ struct fs {
 	uid_t uid; /* where set_uid: owner of all vectors and their folder, whatever is stored */
 	gid_t gid; /* likewise their group where set_gid */
 	mode_t umask; /* instead of the creator's where set_umask */
+	bool set_matrix_mode; /* the option was given */
+	mode_t matrix_mode; /* of matrix.npy and ids.npy where set_matrix_mode */
 	uid_t owner_uid; /* who mounted: owns everything but the vectors */
 	gid_t owner_gid;
 	uint32_t max_write_bytes; /* largest request: read, write, control/put */

@@ -389,6 +389,8 @@ static void fill_fs(struct server *server)
 	fs->uid = options->uid;
 	fs->gid = options->gid;
 	fs->umask = options->umask;
+	fs->set_matrix_mode = options->set_matrix_mode;
+	fs->matrix_mode = options->matrix_mode;
 	fs->owner_uid = getuid();
 	fs->owner_gid = getgid();
 }

@@ -21,6 +21,8 @@
 #define COMMIT_SECONDS_DEFAULT 5u
 /* Room for the strings of one passwd or group entry. */
 #define ACCOUNT_BYTES 16384
+/* What matrix_mode= may give. */
+#define MATRIX_MODES 0644u
 /* So much of an option, or of its value, is shown by a message, which then has room for its end. */
 #define SHOWN_BYTES_MAX 200
 
@@ -131,20 +133,39 @@ static int take_gid(struct mount_options *options, const char *value, struct qui
 	return 0;
 }
 
-/* Octal, as umask(1) takes it. */
-static int take_umask(struct mount_options *options, const char *value, struct quiver_error *error)
+/* Octal, 0 to 0777, as umask(1) takes it. */
+static int parse_octal(const char *value, mode_t *mode)
 {
-	unsigned mask = 0;
+	unsigned number = 0;
 
 	for (const char *at = value; *at; at++) {
-		if (*at < '0' || *at > '7' || mask > 0777)
-			return fail(error, "umask", value, "an octal number from 0 to 0777");
-		mask = mask * 8 + (unsigned)(*at - '0');
+		if (*at < '0' || *at > '7' || number > 0777)
+			return -EINVAL;
+		number = number * 8 + (unsigned)(*at - '0');
 	}
-	if (!*value || mask > 0777)
+	if (!*value || number > 0777)
+		return -EINVAL;
+	*mode = number;
+	return 0;
+}
+
+static int take_umask(struct mount_options *options, const char *value, struct quiver_error *error)
+{
+	if (parse_octal(value, &options->umask) < 0)
 		return fail(error, "umask", value, "an octal number from 0 to 0777");
-	options->umask = mask;
 	options->set_umask = true;
+	return 0;
+}
+
+/* Nobody writes to the raw views; that the owner could is how such modes are given. */
+static int take_matrix_mode(struct mount_options *options, const char *value,
+                            struct quiver_error *error)
+{
+	if (parse_octal(value, &options->matrix_mode) < 0 || options->matrix_mode & ~MATRIX_MODES)
+		return fail(error, "matrix_mode", value,
+		            "who may read matrix.npy and ids.npy, in octal: 0600, 0640, 0644 or "
+		            "less (nobody can write to them or run them)");
+	options->set_matrix_mode = true;
 	return 0;
 }
 
@@ -201,6 +222,7 @@ static const struct option_rule rules[] = {
 	{ "uid", OPTION_TAKE, true, take_uid },
 	{ "gid", OPTION_TAKE, true, take_gid },
 	{ "umask", OPTION_TAKE, true, take_umask },
+	{ "matrix_mode", OPTION_TAKE, true, take_matrix_mode },
 	{ "durability", OPTION_TAKE, true, take_durability },
 	{ "commit", OPTION_TAKE, true, take_commit },
 	{ "autocompact", OPTION_TAKE, true, take_autocompact },

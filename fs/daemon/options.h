@@ -19,10 +19,11 @@ enum io_uring_wish {
 struct mount_options {
 	bool read_only;
 	bool allow_other;
-	bool set_uid, set_gid, set_umask; /* the option was given */
+	bool set_uid, set_gid, set_umask, set_matrix_mode; /* the option was given */
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	mode_t matrix_mode;
 	enum quiver_durability durability;
 	uint32_t commit_interval_ms;
 	uint32_t autocompact_percent;

@@ -28,6 +28,9 @@
 #include "fs/base/worker.h"
 #include "fs/matrix/tell.h"
 
+/* They show every vector, whatever its own mode is, and removed ones. */
+#define MODE_DEFAULT 0600
+
 /* What tells one state of the store from the next. */
 struct state {
 	uint64_t lsn, lsn_checkpoint;
@@ -110,7 +113,7 @@ static int matrix_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct sta
 	struct quiver_attr attr = {
 		.uid = fs->owner_uid,
 		.gid = fs->owner_gid,
-		.mode = 0600,
+		.mode = fs->set_matrix_mode ? (uint16_t)fs->matrix_mode : MODE_DEFAULT,
 	};
 
 	(void)flags; /* nothing is asked that could wait */

@@ -168,6 +168,54 @@ def test_only_for_whoever_mounted(stores):
     mnt.forget_errors()
 
 
+def mapped(path):
+    return bytes(numpy.load(path, mmap_mode="r"))
+
+
+@pytest.mark.needs_root("acts as several users")
+@pytest.mark.parametrize("options", [[], ["ro"]])
+def test_who_else_may_read_them_is_said_at_the_mount(stores, rng, options):
+    """Everybody, or a group that uid= and gid= name; they see what modes of vectors hide."""
+    mnt = stores.mount()
+    mnt.put(1, rng.randbytes(mnt.size))
+    os.chmod(mnt.path(1), 0o600)
+    group, user = 54321, 54322
+    cases = [("matrix_mode=0644", 0o644, 0, 0, {"one": True, "member": True, "owner": True}),
+             (f"matrix_mode=640,gid={group}", 0o640, 0, group,
+              {"one": False, "member": True, "owner": False}),
+             (f"matrix_mode=0600,uid={user}", 0o600, user, 0,
+              {"one": False, "member": False, "owner": True}),
+             (f"uid={user},gid={group}", 0o600, user, group,
+              {"one": False, "member": False, "owner": True})]
+    others = {"one": Peer(uid=NOBODY, gid=NOBODY), "member": Peer(uid=NOBODY, gid=group),
+              "owner": Peer(uid=user, gid=user)}
+    for said, mode, uid, gid, may in cases:
+        mnt = stores.again(mnt, options=["allow_other", said, *options])
+        for name in ("matrix.npy", "ids.npy"):
+            path = mnt.point / name
+            assert attributes(path)[1:] == (mode, uid, gid)
+            for who, other in others.items():
+                if may[who]:
+                    assert other.read(path) == path.read_bytes()
+                    assert other.call(mapped, str(path)) == mapped(path)
+                else:
+                    with refused(errno.EACCES):
+                        other.read(path)
+                for flags in (os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_TRUNC):
+                    with refused(errno.EACCES, errno.EROFS, errno.EPERM, errno.EINVAL):
+                        other.call("open", str(path), flags)
+                with refused(errno.EPERM, errno.EACCES, errno.EROFS):
+                    other.call("chmod", str(path), 0o666)
+        if "ro" not in options:
+            mnt.forget_errors()
+    # Nobody gets past the mount itself.
+    mnt = stores.again(mnt, options=["matrix_mode=0644", *options])
+    with refused(errno.EACCES):
+        others["one"].read(mnt.point / "matrix.npy")
+    for other in others.values():
+        other.close()
+
+
 def test_the_stopped_store_is_plain_numpy(filled):
     mnt, rows = filled
     for vector, mtime in zip(rows, range(10**18, 10**18 + 700)):

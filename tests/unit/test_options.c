@@ -28,6 +28,7 @@ static void no_options_are_the_defaults(void **state)
 		assert_false(options.read_only);
 		assert_false(options.allow_other);
 		assert_false(options.set_uid || options.set_gid || options.set_umask);
+		assert_false(options.set_matrix_mode);
 		assert_int_equal(options.durability, QUIVER_FSYNC);
 		assert_int_equal(options.commit_interval_ms, 5000);
 		assert_int_equal(options.autocompact_percent, 0);
@@ -41,7 +42,7 @@ static void each_option_sets_what_it_says(void **state)
 {
 	struct mount_options options =
 		good("ro,allow_other,uid=1000,gid=100,umask=027,durability=none,commit=30,"
-	             "autocompact=40,io_uring=off");
+	             "autocompact=40,io_uring=off,matrix_mode=0640");
 
 	(void)state;
 	assert_true(options.read_only);
@@ -50,6 +51,8 @@ static void each_option_sets_what_it_says(void **state)
 	assert_int_equal(options.uid, 1000);
 	assert_int_equal(options.gid, 100);
 	assert_int_equal(options.umask, 027);
+	assert_true(options.set_matrix_mode);
+	assert_int_equal(options.matrix_mode, 0640);
 	assert_int_equal(options.durability, QUIVER_NONE);
 	assert_int_equal(options.commit_interval_ms, 30000);
 	assert_int_equal(options.autocompact_percent, 40);
@@ -133,6 +136,14 @@ static void what_is_unknown_or_wrong_is_refused_by_name(void **state)
 		"umask=",
 		"umask=8",
 		"umask=1000",
+		"matrix_mode",
+		"matrix_mode=",
+		"matrix_mode=666",
+		"matrix_mode=0664",
+		"matrix_mode=0755",
+		"matrix_mode=4644",
+		"matrix_mode=a+r",
+		"matrix_mode=0x1a4",
 		"durability=",
 		"durability=Always",
 		"commit=",

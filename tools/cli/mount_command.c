@@ -125,6 +125,7 @@ static const char mount_help[] =
 	"  commit=SECONDS      sync the log at least this often (default 5; mode fsync)\n"
 	"  autocompact=PERCENT compact when this share of the slots is free (0: never)\n"
 	"  uid=, gid=, umask=  owner and permissions of new vectors\n"
+	"  matrix_mode=OCTAL   who may read matrix.npy and ids.npy (default 0600)\n"
 	"  allow_other         other users may use the mount\n"
 	"  io_uring=WISH       auto (default), on (or fail), off\n"
 	"  nosuid, nodev, noexec, noatime, context= and the like go to the kernel.\n"

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define FUSERMOUNT "fusermount3"
+#define UMOUNT "umount"
+#define MTAB "/etc/mtab" /* a container may lack it */
 #define CONTROL_MAGIC 0x65735543 /* FUSE_CTL_SUPER_MAGIC of the kernel, which no header has */
 
 extern char **environ;
@@ -140,8 +142,8 @@ int unmount_find_any(const char *source, char *path, size_t room)
 	return find(&wanted, "", path, room);
 }
 
-/* Wait for the process `pid`. 0 where it succeeded, else -EBUSY: fusermount3 has
- * one exit status for all failures, and this is the one that matters. */
+/* Wait for the process `pid`. 0 where it succeeded, else -EBUSY: what unmounts for
+ * us has one exit status for all failures, and this is the one that matters. */
 static int wait_for(pid_t pid)
 {
 	int status;
@@ -153,14 +155,12 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
-/* Only fusermount3 may unmount for an ordinary user. */
-static int run_fusermount(const char *mount_point, const char *flags)
+static int run(const char *words[])
 {
-	const char *argv[] = { FUSERMOUNT, "-q", flags, "--", mount_point, NULL };
 	union {
 		const char **from;
 		char *const *to; /* posix_spawnp does not change them */
-	} words = { .from = argv };
+	} argv = { .from = words };
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
 	int err;
@@ -168,30 +168,39 @@ static int run_fusermount(const char *mount_point, const char *flags)
 	err = posix_spawn_file_actions_init(&actions);
 	if (err != 0)
 		return -err;
-	/* It must not wait for who reads the log. What it says without -q is our own errno. */
+	/* It must not wait for who reads the log. What it says is our own errno. */
 	err = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	if (err == 0)
-		err = posix_spawnp(&pid, FUSERMOUNT, &actions, NULL, words.to, environ);
+		err = posix_spawnp(&pid, words[0], &actions, NULL, argv.to, environ);
 	(void)posix_spawn_file_actions_destroy(&actions); /* always 0 */
 	return err ? -err : wait_for(pid);
+}
+
+/* Only a program that is root's may unmount for an ordinary user: fusermount3, which
+ * needs /etc/mtab, or umount(8), which knows whose a mount is from 2.35 on. */
+static int unmount_for_user(const char *mount_point, bool lazy)
+{
+	const char *fusermount[] = {
+		FUSERMOUNT, "-q", lazy ? "-uz" : "-u", "--", mount_point, NULL
+	};
+	const char *umount[] = { UMOUNT, lazy ? "-ql" : "-q", "--", mount_point, NULL };
+	int err = run(fusermount);
+
+	return err != 0 && access(MTAB, F_OK) < 0 ? run(umount) : err;
 }
 
 int unmount_try(const char *mount_point)
 {
 	if (umount2(mount_point, UMOUNT_NOFOLLOW) == 0)
 		return 0;
-	if (errno != EPERM)
-		return -errno;
-	return run_fusermount(mount_point, "-u");
+	return errno == EPERM ? unmount_for_user(mount_point, false) : -errno;
 }
 
 int unmount_detach(const char *mount_point)
 {
 	if (umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		return 0;
-	if (errno != EPERM)
-		return -errno;
-	return run_fusermount(mount_point, "-uz");
+	return errno == EPERM ? unmount_for_user(mount_point, true) : -errno;
 }
 
 /* The kernel's control filesystem where it is mounted nowhere: one of our own. */

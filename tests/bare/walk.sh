@@ -101,7 +101,9 @@ sharing() {
 	head -c 32 /dev/zero >~/MNT/vectors/7
 	refused sudo -u other cat ~/MNT/vectors/7
 	refused sudo cat ~/MNT/vectors/7
-	umount ~/MNT
+	kill "$(grep -lx quiverfs /proc/[0-9]*/comm | cut -d / -f 3)"
+	for _ in $(seq 50); do is_mounted ~/MNT && sleep 0.2 || break; done
+	refused is_mounted ~/MNT
 	echo user_allow_other | sudo tee -a /etc/fuse.conf
 	quiverfs mount ~/STORE ~/MNT -o allow_other
 	sudo -u other cmp -n 32 ~/MNT/vectors/7 /dev/zero

@@ -30,6 +30,8 @@
 /* The kernel lets go of an unmounted filesystem within the call, unless another mount
  * namespace has it still. */
 #define UNMOUNTED_TIMEOUT_MS 2000
+/* Two looks that find it unmounted are so far apart, at least: what is told is no moment. */
+#define LOOK_AGAIN_MS (UNMOUNTED_TIMEOUT_MS / 2)
 #define NEVER_MS INT64_MAX
 #define NS_PER_MS INT64_C(1000000)
 
@@ -44,8 +46,6 @@ bool steward_is_mounted(const struct server *server, char point[static PATH_MAX]
 /* The mount point is gone, and the kernel has not let go of the filesystem. Once it is told. */
 static void say_away(struct server *server)
 {
-	if (server->told_away)
-		return;
 	server->told_away = true;
 	log_line(LOG_NOTICE,
 	         "%s: unmounted, but still in use by who has a file of it open, or by another "
@@ -65,8 +65,17 @@ static void look_at_mounts(struct server *server)
 	char point[PATH_MAX];
 
 	server->look_ms = NEVER_MS;
-	if (!server->stopping && server->connection_err == 0 && !steward_is_mounted(server, point))
+	if (server->stopping || server->connection_err < 0 || server->told_away)
+		return;
+	if (steward_is_mounted(server, point)) {
+		server->seen_away = false;
+	} else if (server->seen_away) {
 		say_away(server);
+	} else {
+		/* It may have been unmounted just now, by another change than the one we look for. */
+		server->seen_away = true;
+		server->look_ms = now_ms() + LOOK_AGAIN_MS;
+	}
 }
 
 /* Wait until `fd` can be read, a signal comes or the loop ends, and see meanwhile whether the mount
@@ -95,7 +104,7 @@ static int wait_for_any(struct server *server, int fd, int timeout_ms)
 				return fds[i].fd;
 		}
 		if (ready > 0 && server->look_ms == NEVER_MS)
-			server->look_ms = now_ms() + UNMOUNTED_TIMEOUT_MS;
+			server->look_ms = now_ms() + LOOK_AGAIN_MS;
 		if (now_ms() >= server->look_ms)
 			look_at_mounts(server);
 		if (now_ms() >= end_ms)

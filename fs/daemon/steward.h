@@ -32,6 +32,7 @@ struct server {
 	bool failed;
 	/* The steward's own. */
 	bool stopping; /* the manager has been told */
+	bool seen_away; /* the last look found the mount point gone */
 	bool told_away; /* it was told that the mount point is gone, and the filesystem is not */
 	int mounts_fd; /* polled: something was mounted or unmounted somewhere; -1: not known */
 	int64_t look_ms; /* when to see whether it was our mount, by the monotonic clock */

@@ -1,6 +1,7 @@
 """What is done to a mount from outside: bind mounts, remounts, lazy unmounts, namespaces;
 and what statfs and the folders' times say of it."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -15,6 +16,8 @@ from harness import QUIVERFS, is_mounted, let_go, quiverfs, run, shell, until
 from namespace import hold_namespace
 from patience import wait_for
 from test_system import store, system  # noqa: F401 (fixtures)
+
+MNT_DETACH = 2
 
 
 def remount(mnt, options, status=0):
@@ -316,6 +319,34 @@ def test_mounts_of_others_are_not_told(mnt, tmp):
         time.sleep(1)
     mnt.put(1, bytes(mnt.size))
     assert "still in use" not in mnt.log_text()
+
+
+@pytest.mark.needs_root("mounts")
+def test_who_keeps_it_for_a_moment_is_not_told(stores, tmp):
+    """Also where something else was mounted shortly before, which the daemon is about to look
+    for."""
+    def unmount(path, flags=0):
+        assert ctypes.CDLL(None).umount2(os.fsencode(path), flags) == 0
+
+    (tmp / "other").mkdir()
+    kept = stores.create()
+    for moment in (0.9, 1.9):  # the daemon looks some whole seconds after
+        held = 1
+        while held > 0.5:  # this process was kept waiting
+            mnt = stores.mount(kept)
+            mnt.put(1, bytes(mnt.size))
+            time.sleep(1.2)  # what was mounted for the test itself is past
+            run("mount", "-t", "tmpfs", "other", tmp / "other")
+            began = time.monotonic()
+            with opened(mnt.path(1), os.O_RDONLY):
+                time.sleep(moment)
+                away = time.monotonic()
+                unmount(mnt.point, MNT_DETACH)
+                time.sleep(max(0, began + moment + 0.3 - time.monotonic()))
+            held = time.monotonic() - away
+            unmount(tmp / "other")
+            assert mnt.ended() == []
+        assert "still in use" not in mnt.log_text()
 
 
 @pytest.mark.needs_root("makes namespaces")

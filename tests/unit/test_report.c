@@ -96,6 +96,32 @@ static void the_oldest_lines_make_room(void **state)
 	report_destroy(&report);
 }
 
+/* As of a store that was recovered before it was opened to be read. */
+static void lines_of_another_are_kept_as_they_were(void **state)
+{
+	struct report former, report;
+	char *before, *after;
+
+	(void)state;
+	make(&former);
+	for (int i = 1; i <= REPORT_LINES; i++)
+		report_add(&former, "%d", i);
+	before = text_of(&former);
+	make(&report);
+	report_keep(&report, "");
+	check_numbers(&report, 0, 0);
+	report_keep(&report, before);
+	after = text_of(&report);
+	assert_string_equal(after, before); /* with their times */
+	assert_int_equal(sink_calls, 0); /* which has been told */
+	report_add(&report, "%d", REPORT_LINES + 1);
+	check_numbers(&report, 2, REPORT_LINES);
+	free(before);
+	free(after);
+	report_destroy(&former);
+	report_destroy(&report);
+}
+
 static void a_long_line_is_cut(void **state)
 {
 	char longer[2 * REPORT_LINE_BYTES];
@@ -195,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_has_a_time_and_a_newline),
 		cmocka_unit_test(the_oldest_lines_make_room),
+		cmocka_unit_test(lines_of_another_are_kept_as_they_were),
 		cmocka_unit_test(a_long_line_is_cut),
 		cmocka_unit_test(a_name_cannot_make_up_a_line),
 		cmocka_unit_test(the_sink_may_use_the_report),

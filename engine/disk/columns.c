@@ -19,7 +19,7 @@
 #include "engine/media/npy_header.h"
 
 /* Address space for the widest column: a process of x86-64 has 128 TiB, so a dozen
- * stores fit. Sanitizers leave much less. */
+ * stores fit. Sanitizers leave much less, as do some kernels of arm64: 512 GiB. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -27,7 +27,11 @@
 #define SANITIZED 1
 #endif
 #endif
-#ifdef SANITIZED
+#if defined(QUIVER_SMALL_RESERVE) && defined(QUIVER_SMALL_SIZES)
+#define RESERVE_BYTES_MAX (UINT64_C(4) << 20)
+#elif defined(QUIVER_SMALL_RESERVE) /* tests/arm64: an emulator keeps bytes for each page of it */
+#define RESERVE_BYTES_MAX (UINT64_C(128) << 20)
+#elif defined(SANITIZED)
 #define RESERVE_BYTES_MAX (UINT64_C(64) << 30)
 #else
 #define RESERVE_BYTES_MAX (UINT64_C(8) << 40)

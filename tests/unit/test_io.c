@@ -212,8 +212,9 @@ static void allocation_backs_the_range_and_punching_gives_it_back(void **state)
 	assert_int_equal(io->close(io, fd), -EBADF);
 }
 
-/* From now on fallocate(2) fails so in this process. */
-static void without_fallocate(unsigned error)
+/* From now on fallocate(2) fails so in this process. False where calls cannot be filtered: under
+ * an emulator. */
+static bool without_fallocate(unsigned error)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -224,8 +225,10 @@ static void without_fallocate(unsigned error)
 	struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
 
 	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
+
+#define NO_FILTER 77
 
 struct poor_disk {
 	struct unit_dir *dir;
@@ -241,7 +244,8 @@ static int allocate_on_poor_disk(void *arg)
 	struct stat st;
 
 	assert_true(fd >= 0);
-	without_fallocate(disk->error);
+	if (!without_fallocate(disk->error))
+		return NO_FILTER;
 	/* At its end, and not at a block: zeros, up to the last byte of it. */
 	assert_int_equal(io_write_all(io, fd, "abc", 3, 0), 0);
 	assert_int_equal(io->allocate(io, fd, 3, 200000), 0);
@@ -267,8 +271,11 @@ static void allocation_without_fallocate_writes_nowhere_but_behind_the_end(void 
 
 	for (size_t i = 0; i < 2; i++) {
 		struct poor_disk disk = { *state, errors[i] };
+		int r = unit_in_child(allocate_on_poor_disk, &disk);
 
-		assert_int_equal(unit_in_child(allocate_on_poor_disk, &disk), 0);
+		if (r == NO_FILTER)
+			skip();
+		assert_int_equal(r, 0);
 	}
 }
 

@@ -9,7 +9,7 @@ shift
 export QUIVERFS=/usr/local/bin/quiverfs QUIVERFS_SOURCE=/payload/source
 export QUIVERFS_BUILD=/payload/build QUIVERFS_TEST_SEED QUIVERFS_KERNEL_GUEST=1
 cd /payload/source/tests/mount || exit 1
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 QUIVERFS_TEST_HANG_SECONDS=$seconds
 for test in "$@"; do
 	timeout "$seconds" python3 run_users both --color=no "$PWD/test_$test.py" 2>/dev/console ||
 		echo "not ok 0 - $test ends by itself"

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -48,6 +49,28 @@ def test_what_hangs_is_given_up():
         hangs.kill()
         assert wait_for(hangs, 60) < 0
     assert has_ended(hangs.pid)
+
+
+WATCHED = """if True:
+    import os, subprocess, sys
+    sys.stderr = os.fdopen(os.dup(2), "w")  # as pytest has it
+    import watchdog
+    from patience import wait_for
+    for _ in range(2):
+        hangs = subprocess.Popen(["sleep", "1000"])
+        watchdog.watch(hangs.pid)
+        assert wait_for(hangs, 60) == -9
+        watchdog.forget(hangs.pid)
+"""
+
+
+def test_the_watchdog_kills_what_hangs_and_goes_on():
+    """It died of what it wanted to say, and the next test of a broken pipe."""
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, check=False,
+                          env={**os.environ, "PYTHONPATH": str(TESTS / "mount"),
+                               "QUIVERFS_TEST_HANG_SECONDS": "1"})
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr.count(b"hangs, and is killed") == 2
 
 
 def test_mesons_timeouts_are_for_what_hangs():

@@ -221,6 +221,7 @@ def test_a_kernel_that_cannot_rename_vectors(mnt, rng):
     assert mnt.ids() == {42} and mnt.get(42) == data
     run("mv", mnt.path(42), mnt.path(43))
     assert mnt.ids() == {43} and mnt.get(43) == data
+    mnt.expect_error("vector 42: not renamed to 43, Linux can from 6.16 on")
 
 
 @pytest.mark.local("columns")

@@ -9,7 +9,6 @@ import contextlib
 import os
 import select
 import signal
-import sys
 import traceback
 
 from patience import Patience
@@ -46,7 +45,7 @@ def start():
         try:
             serve(theirs)
         except BaseException:  # or nobody would hear of it
-            traceback.print_exc()
+            os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(0)
     os.close(theirs)
@@ -80,7 +79,9 @@ def serve(commands):
                     os.close(deadlines.pop(pid)[1])
         for pid, (patience, process) in list(deadlines.items()):
             if patience.is_over():
-                print(f"daemon {pid} hangs, and is killed", file=sys.stderr, flush=True)
-                signal.pidfd_send_signal(process, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended after all
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+                # Not to sys.stderr, which pytest has elsewhere: that is closed here.
+                os.write(2, b"daemon %d hangs, and is killed\n" % pid)
                 os.close(process)
                 del deadlines[pid]

@@ -275,9 +275,10 @@ static int resolve_read(const char *store, enum target_wish wish, struct target 
 		    point[0] == '\0')
 			continue;
 		if (wish == TARGET_CHANGE) {
+			/* The user may have several of both, which need not go together. */
 			say_error(store,
 			          "in use by process %" PRId64
-			          ", mounted read-only at %s; unmount it there first",
+			          "; the store is mounted read-only at %s, unmount it there first",
 			          pids[i], point);
 			return -EBUSY;
 		}

@@ -321,7 +321,7 @@ def test_mounts_of_others_are_not_told(mnt, tmp):
     assert "still in use" not in mnt.log_text()
 
 
-@pytest.mark.needs_root("mounts")
+@pytest.mark.needs_root("mounts and remounts")
 def test_who_keeps_it_for_a_moment_is_not_told(stores, tmp):
     """Also where something else was mounted shortly before, which the daemon is about to look
     for."""

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+import harness
 from files import (GIVEN, RENAME_EXCHANGE, RENAME_NOREPLACE, attributes, opened, read_chunks, refused,
                    rename2, write_all)
 from harness import run
@@ -188,6 +189,8 @@ def test_a_vector_moves_to_another_id(stores, rng, there):
     assert mnt.ids() == {43}
     if "QUIVERFS_KIND" in os.environ:  # mv has copied, and a line says why
         mnt.expect_error("vector 42: not renamed to 43, this kind of store cannot")
+    elif not harness.KERNEL_CAN_RENAME:
+        mnt.expect_error("vector 42: not renamed to 43, Linux can from 6.16 on")
     for mounted in (mnt, None):
         mounted = mounted or stores.again(mnt)
         assert mounted.ids() == {43}

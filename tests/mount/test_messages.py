@@ -60,8 +60,23 @@ def test_what_is_not_there_tells_of_create_and_mount(work, command):
         text = told(command, name, *more)
         assert f"{name}: " in text and "'quiverfs create " in text
         assert "'quiverfs mount STORE " in text
-    assert "is empty" in told(command, "", *more)
     assert not os.path.exists("out.npy") and not os.path.exists("gone")
+
+
+@pytest.mark.parametrize("words", [
+    ["create", "", "--dim", 5], ["mount", "", ""], ["mount", "store", ""], ["mount", "", "empty"],
+    ["import", "", "rows.npy"], ["import", "store", ""], ["import", "store", "rows.npy", ""],
+    ["export", "", "out.npy"], ["export", "store", ""], *([name, ""] for name in STORE_OR_MOUNT)])
+def test_an_empty_name_is_told_to_be_empty(work, words):
+    """Of a variable of the shell that is not set."""
+    assert "'' is empty" in told(*words, status=2)
+
+
+def test_an_empty_value_is_told_to_be_empty(work):
+    for words in (["import", "store", "rows.npy"], ["export", "store", "out.npy"]):
+        for option in ("ids", "words"):
+            assert f"--{option}: what is given is empty" in told(*words, f"--{option}", "", status=2)
+    assert not os.path.exists("out.npy")
 
 
 @pytest.mark.needs_root("acts as several users")
@@ -92,7 +107,6 @@ def test_create_says_which_folder_is_missing(work):
     assert "mkdir -p" in told("create", "a/b/store", "--dim", 5)
     assert "not a folder" in told("create", "file", "--dim", 5)
     assert "not a folder" in told("create", "file/store", "--dim", 5)
-    assert "is empty" in told("create", "", "--dim", 5)
     os.mkdir("full")
     os.mkdir("full/folder")
     assert "it holds folder" in told("create", "full", "--dim", 5)

@@ -82,6 +82,8 @@ static error_t take_option(const struct argument_option *option, char *value,
 		*option->sets = true;
 	if (option->clears != NULL)
 		*option->clears = false;
+	if (option->keeps != NULL && value[0] == '\0')
+		arguments_error(state, "--%s: what is given is empty ('')", option->name);
 	if (option->keeps != NULL)
 		*option->keeps = value;
 	return option->take != NULL ? option->take(option->to, value, state) : 0;
@@ -95,6 +97,13 @@ static void take_words(const struct arguments *arguments, struct argp_state *sta
 	size_t taken = 0;
 
 	state->next = state->argc;
+	for (size_t i = 0; i < count; i++) {
+		if (words[i][0] == '\0')
+			arguments_error(state,
+			                "the name given as '' is empty, as a variable of the shell "
+			                "is that has not been set; expected is %s",
+			                arguments->usage);
+	}
 	while (taken < count && taken < ARGUMENTS_WORDS_MAX && arguments->words[taken] != NULL) {
 		*arguments->words[taken] = words[taken];
 		taken++;

@@ -124,9 +124,7 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 /* Say why there is no new store, and what to do. */
 static void say_failed(const char *store, const char *text, int result)
 {
-	if (store[0] == '\0')
-		say_error("''", "the name of the STORE is empty; give that of a folder to be made");
-	else if (target_say_taken(store))
+	if (target_say_taken(store))
 		return;
 	else if (result == -ENOENT)
 		say_error(store, "cannot be made: the folder that it is to be in does not exist; "

@@ -174,13 +174,10 @@ static int say_neither(const char *path)
 /* Say that there is no `given`, be it for a store or for a mount point. */
 static void say_absent(const char *given)
 {
-	if (given[0] == '\0')
-		say_error("''", "the name of a store or of a mount is empty");
-	else
-		say_error(given,
-		          "there is no such store or mount; 'quiverfs create %s --dim D' makes a "
-		          "store, 'mkdir %s' and 'quiverfs mount STORE %s' mount one there",
-		          given, given, given);
+	say_error(given,
+	          "there is no such store or mount; 'quiverfs create %s --dim D' makes a "
+	          "store, 'mkdir %s' and 'quiverfs mount STORE %s' mount one there",
+	          given, given, given);
 }
 
 /* Say that `path` may not be looked into, and whose it is: a store is its owner's alone. */

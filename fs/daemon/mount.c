@@ -38,7 +38,7 @@
 /* `umount` returns before the daemon has closed the store; a checkpoint of much
  * unsynced data takes a while. */
 #define LOCK_WAIT_MS 10000
-#define SILENT_MS 1000 /* so long nobody asks what is going on */
+#define SILENT_MS 1000 /* so long nobody asks what is going on; LOCK_WAIT_MS is a multiple */
 
 /* Tell why it did not work: here in the foreground, else through the prober. */
 static int give_up(struct server *server, const char *reason)
@@ -235,23 +235,26 @@ static int give_up_opening(struct server *server, int err, const char *reason)
 	return give_up_store(server, text);
 }
 
-/* Open the store. Its last user may still be ending: whoever waits for that is told. */
+/* Open the store. Its last user may still be ending: whoever waits for that is told. Somebody
+ * may come and mount it meanwhile, which ends the wait. */
 static int open_store(struct server *server, struct quiver_options *options,
                       struct quiver_error *error)
 {
-	uint32_t wait_ms = lock_wait_ms(server);
-	bool patient = wait_ms > SILENT_MS;
-	int err;
+	uint32_t waited_ms = 0;
 
-	options->lock_wait_ms = patient ? SILENT_MS : wait_ms;
-	err = quiver_open(server->store_path, options, &server->fs.store, error);
-	if (err != -EBUSY || !patient)
-		return err;
-	wait_ms -= SILENT_MS;
-	log_line(LOG_NOTICE, "%s; waiting for its end, %u seconds at most", error->text,
-	         wait_ms / 1000);
-	options->lock_wait_ms = wait_ms;
-	return quiver_open(server->store_path, options, &server->fs.store, error);
+	for (;;) {
+		uint32_t wait_ms = lock_wait_ms(server);
+		int err;
+
+		options->lock_wait_ms = wait_ms > 0 ? SILENT_MS : 0;
+		err = quiver_open(server->store_path, options, &server->fs.store, error);
+		waited_ms += SILENT_MS;
+		if (err != -EBUSY || waited_ms >= wait_ms)
+			return err;
+		if (waited_ms == SILENT_MS)
+			log_line(LOG_NOTICE, "%s; waiting for its end, %u seconds at most",
+			         error->text, (wait_ms - waited_ms) / 1000);
+	}
 }
 
 static void note_from_store(void *arg, const char *line)

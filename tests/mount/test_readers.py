@@ -1,11 +1,14 @@
 """Many who only read one store, at the same time, and change nothing; and who wants to write to it
 meanwhile."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -205,6 +208,144 @@ def test_after_a_crash_the_first_recovers_and_all_read(stores, closed, rows):
         for name in names:
             let_go(stores.folder / name, status=None)
     assert everything(closed.path) == before
+
+
+def reading(store, folder):
+    """The commands that only read."""
+    (folder / "mnt-ro").mkdir(exist_ok=True)
+    return {
+        "export": ["export", store, folder / "out.npy"],
+        "status": ["status", store],
+        "verify": ["verify", store],
+        "check": ["check", store],
+        "mount": ["mount", "-f", "-o", "ro", store, folder / "mnt-ro"],
+    }
+
+
+@pytest.mark.local("recovery")
+def test_after_a_crash_commands_that_read_wait_for_who_recovers(stores, closed, tmp):
+    """Many at once: whoever recovers it has it alone for a while, and has not mounted it."""
+    for attempt in range(3):
+        mnt = stores.mount(closed, name=f"mnt{attempt}")
+        mnt.put(1, b"x" * 100)
+        mnt.kill()
+        let_go(mnt.point)
+        commands = {(name, number): words for number in range(3)
+                    for name, words in reading(closed.path, tmp).items() if name != "mount"}
+        for (name, number), words in commands.items():
+            if name == "export":
+                words[-1] = tmp / f"out{number}.npy"
+        started = {key: subprocess.Popen([QUIVERFS, *words], stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.PIPE)
+                   for key, words in commands.items()}
+        said = {key: one.communicate(timeout=HANG_SECONDS)[1] for key, one in started.items()}
+        assert all(one.returncode == 0 for one in started.values()), said
+        assert len({(tmp / f"out{number}.npy").read_bytes() for number in range(3)}) == 1
+
+
+class Holder:
+    """Somebody who has the store to himself and has not mounted it, like who recovers it."""
+
+    def __init__(self, store, folder):
+        self.lock = open(store.path / "LOCK", "r+", encoding="ascii")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.lock.write(f"pid {os.getpid()}\n")
+        self.lock.truncate()
+        self.lock.flush()
+        self.folder = folder
+        self.started = {}
+
+    def start(self, commands):
+        """Returns when each has told whom it waits for; what they have said."""
+        for name, words in commands.items():
+            with open(self.folder / name, "wb") as said:
+                self.started[name] = subprocess.Popen([QUIVERFS, *words], stderr=said,
+                                                      stdout=said, start_new_session=True)
+        until(lambda: all("waiting for its end, " in self.said(name) or one.poll() is not None
+                          for name, one in self.started.items()), "they do not wait")
+
+    def said(self, name):
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def signal(self, number):
+        for one in self.started.values():
+            os.killpg(one.pid, number)
+
+    def are_stopped(self):
+        """Each thread of them: a process is not before all of them are."""
+        return all(line.split(")")[1].split()[0] == "T"
+                   for one in self.started.values()
+                   for line in (task.read_text(encoding="utf-8", errors="replace")
+                                for task in Path(f"/proc/{one.pid}/task").glob("*/stat")))
+
+    def let_go(self):
+        self.lock.truncate(0)
+        self.lock.close()
+
+    def close(self):
+        self.lock.close()
+        for one in self.started.values():
+            if one.poll() is None:
+                one.kill()
+            one.wait()
+
+
+@pytest.fixture
+def holder(stores, closed, tmp):
+    one = Holder(closed, tmp)
+    yield one
+    one.close()
+    let_go(tmp / "mnt-ro", status=None)
+
+
+@pytest.mark.local("a file LOCK")
+def test_who_reads_waits_for_who_has_not_mounted_it(holder, closed, tmp):
+    """And tells for whom; who would write is told at once."""
+    done = quiverfs("compact", closed.path, status=1)
+    assert f"in use by process {os.getpid()}, which has not mounted it" in done.stderr, done.stderr
+    assert "waiting" not in done.stderr
+    holder.start(reading(closed.path, tmp))
+    for name, one in holder.started.items():
+        assert one.poll() is None, holder.said(name)
+        assert f"in use by process {os.getpid()}" in holder.said(name), holder.said(name)
+    holder.let_go()
+    mount = holder.started.pop("mount")
+    until(lambda: is_mounted(tmp / "mnt-ro"), "no mount")
+    for name, one in holder.started.items():
+        assert one.wait(HANG_SECONDS) == 0, holder.said(name)
+    let_go(tmp / "mnt-ro")
+    assert mount.wait(HANG_SECONDS) == 0, holder.said("mount")
+
+
+@pytest.mark.local("a file LOCK")
+def test_who_has_not_mounted_it_is_named_where_he_does_not_end(holder, closed):
+    """A signal ends the wait."""
+    holder.start({"verify": ["verify", closed.path]})
+    os.kill(holder.started["verify"].pid, signal.SIGINT)
+    done = quiverfs("status", closed.path, status=1)
+    assert done.stderr.count(f"in use by process {os.getpid()}, which has not mounted it") == 2
+    assert "wait until that has ended" in done.stderr, done.stderr
+    assert holder.started["verify"].wait(HANG_SECONDS) == 1
+    assert "wait until that has ended" in holder.said("verify")
+
+
+@pytest.mark.local("a file LOCK")
+def test_who_waits_finds_a_mount_that_comes_meanwhile(stores, holder, closed, tmp):
+    """Stopped, the readers are not the first to find that nobody has it."""
+    began = time.monotonic()
+    holder.start(reading(closed.path, tmp))
+    holder.signal(signal.SIGSTOP)
+    until(holder.are_stopped, "they do not stop")
+    holder.let_go()
+    mnt = stores.mount(closed, name="writer")
+    mnt.put(1, bytes(100))
+    in_time = time.monotonic() - began < 5
+    holder.signal(signal.SIGCONT)
+    ended = {name: one.wait(HANG_SECONDS) for name, one in holder.started.items()}
+    assert not in_time or time.monotonic() - began < 10  # they do not wait for it
+    for name, status in ended.items():
+        assert status == (1 if name in ("check", "mount") else 0), (name, holder.said(name))
+        assert status == 0 or str(mnt.point) in holder.said(name), (name, holder.said(name))
 
 
 @pytest.mark.local("recovery")

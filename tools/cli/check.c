@@ -51,28 +51,35 @@ static void print_found(const struct check_arguments *arguments,
 	           faults, closed);
 }
 
+/* Say of a live mount that it cannot be checked. */
+static int say_mounted(const char *store, const struct target *target)
+{
+	say_error(store,
+	          "mounted at %s; unmount it first, or let 'quiverfs verify %s' "
+	          "compare its checksums while it is in use",
+	          target->path, target->path);
+	return -EBUSY;
+}
+
 /* Check the store and print what was found. 0 (see *checked), or a negative errno
  * after having said why the check could not run. */
 static int check_store(const struct check_arguments *arguments, struct quiver_check_result *checked)
 {
 	struct quiver_error error = { "" };
-	struct target target;
+	const enum target_wish wish = arguments->repair ? TARGET_CHANGE : TARGET_READ;
+	struct target target = { .live = false };
 	int result;
 
 	memset(checked, 0, sizeof(*checked));
-	result = target_resolve(arguments->store, arguments->repair ? TARGET_CHANGE : TARGET_READ,
-	                        &target);
-	if (result < 0)
-		return result;
-	if (target.live) {
-		say_error(arguments->store,
-		          "mounted at %s; unmount it first, or let 'quiverfs verify %s' "
-		          "compare its checksums while it is in use",
-		          target.path, target.path);
-		return -EBUSY;
-	}
-	result = quiver_check(target.path, arguments->repair, print_line, arguments->store, checked,
-	                      &error);
+	do {
+		result = target_resolve(arguments->store, wish, &target);
+		if (result < 0)
+			return result;
+		if (target.live)
+			return say_mounted(arguments->store, &target);
+		result = quiver_check(target.path, arguments->repair, print_line, arguments->store,
+		                      checked, &error);
+	} while (result == -EBUSY && wish != TARGET_CHANGE && target_wait(&target));
 	if (result < 0) {
 		(void)fflush(stdout); /* main looks at its errors */
 		say_engine(target.path, error.text, result);

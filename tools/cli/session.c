@@ -50,24 +50,22 @@ static void start_telling(const struct session *session)
 	free(text);
 }
 
-static int open_store(unsigned flags, struct session *session)
+/* Who only reads looks again who has it if it is in use, for which *error tells why. */
+static int open_store(unsigned flags, struct session *session, struct quiver_error *error)
 {
 	struct quiver_options options = {
 		.size = sizeof(struct quiver_options),
 		.read_only = (flags & SESSION_READ_ONLY) != 0,
 		.durability = QUIVER_FSYNC,
-		.lock_wait_ms = TARGET_WAIT_MS,
+		.lock_wait_ms = (flags & SESSION_READ_ONLY) != 0 ? 0 : TARGET_WAIT_MS,
 		.on_report = report_line,
 		.on_report_arg = session->target.path,
 		.on_note = note_line,
 	};
-	struct quiver_error error = { "" };
-	int result = quiver_open(session->target.path, &options, &session->store, &error);
+	int result = quiver_open(session->target.path, &options, &session->store, error);
 
-	if (result < 0) {
-		say_engine(session->target.path, error.text, result);
+	if (result < 0)
 		return result;
-	}
 	session->geometry = *quiver_geometry(session->store);
 	if ((flags & SESSION_QUIET) == 0)
 		start_telling(session);
@@ -130,16 +128,24 @@ static enum target_wish wish_of(unsigned flags)
 
 int session_open(const char *given, unsigned flags, struct session *session)
 {
+	enum target_wish wish = wish_of(flags);
+	struct quiver_error error = { "" };
 	int result;
 
 	memset(session, 0, sizeof(*session));
 	session->mount_fd = -1;
-	result = target_resolve(given, wish_of(flags), &session->target);
-	if (result < 0)
-		return result;
-	if (!session->target.live)
-		return open_store(flags, session);
-	result = open_mount(session);
+	do {
+		result = target_resolve(given, wish, &session->target);
+		if (result < 0)
+			return result;
+		if (session->target.live)
+			break;
+		result = open_store(flags, session, &error);
+	} while (result == -EBUSY && wish != TARGET_CHANGE && target_wait(&session->target));
+	if (session->target.live)
+		result = open_mount(session);
+	else if (result < 0)
+		say_engine(session->target.path, error.text, result);
 	if (result < 0)
 		(void)session_close(session);
 	return result;

@@ -6,6 +6,7 @@
 #include "tools/cli/live.h"
 #include "tools/cli/mounts.h"
 #include "tools/cli/say.h"
+#include "tools/formats/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 
 /* How often a holder that is starting or stopping is looked at again. */
 #define POLL_MS 50u
-/* How long it is waited for without a word; a multiple of it. */
+/* How long it is waited for without a word. */
 #define SILENT_MS 1000u
 /* Room for what control/version says. */
 #define VERSION_BYTES_MAX 64
@@ -288,71 +289,115 @@ static int resolve_read(const char *store, enum target_wish wish, struct target 
 	return 0; /* opening it tells of whoever is in the way */
 }
 
-/* Sleep for one poll; a signal may cut it short. */
-static void wait_a_moment(void)
+/* How long the target has been waited for: from the first time that this is asked. */
+static uint64_t waited_ms(struct target *target)
 {
-	struct timespec moment = { .tv_nsec = POLL_MS * 1000000L };
+	struct timespec now;
+	uint64_t now_ms;
 
-	(void)nanosleep(&moment, NULL);
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* there is this clock */
+	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	if (target->waits_since_ms == 0)
+		target->waits_since_ms = now_ms;
+	return now_ms - target->waits_since_ms;
+}
+
+bool target_wait(struct target *target)
+{
+	if (waited_ms(target) >= TARGET_WAIT_MS)
+		return false;
+	interruptible_sleep(POLL_MS);
+	return !interrupted();
+}
+
+/* Tell once whom a wait is for that is long enough to be noticed. */
+static void tell_wait(const char *store, const struct quiver_holder *holder, struct target *target)
+{
+	uint64_t ms = waited_ms(target);
+	uint64_t left_s = ms < TARGET_WAIT_MS ? (TARGET_WAIT_MS - ms + 999) / 1000 : 0;
+
+	if (target->told || ms < SILENT_MS || left_s == 0)
+		return;
+	target->told = true;
+	if (holder->mount_point[0] == '\0')
+		say_note(store,
+		         "in use by process %" PRId64 ", which has not mounted it; waiting for "
+		         "its end, %" PRIu64 " seconds at most",
+		         holder->pid, left_s);
+	else
+		say_note(store,
+		         "process %" PRId64 ", which has it mounted at %s, is starting or "
+		         "ending; waiting for it, %" PRIu64 " seconds at most",
+		         holder->pid, holder->mount_point, left_s);
+}
+
+/* Say that the holder has not ended in time. */
+static int say_held(const char *store, const struct quiver_holder *holder)
+{
+	if (holder->mount_point[0] == '\0')
+		say_error(store,
+		          "in use by process %" PRId64
+		          ", which has not mounted it; wait until that has ended",
+		          holder->pid);
+	else
+		say_error(store,
+		          "in use by process %" PRId64 ", which says that it is mounted at %s; "
+		          "nothing answers there, and it does not end: somebody has a file of it "
+		          "open, or another mount namespace (a container, unshare) has it "
+		          "mounted; 'kill %" PRId64 "' ends it",
+		          holder->pid, holder->mount_point, holder->pid);
+	return -EBUSY;
+}
+
+/* The holder names a mount point. 0 where the mount there stands for the store, 1 where nothing
+ * answers there, or a negative errno after having said what is wrong. */
+static int resolve_mounted(const char *store, const struct quiver_holder *holder,
+                           struct target *target)
+{
+	int alive = is_mounted_from(holder, store) ? ask_alive(holder->mount_point) : -ENOTCONN;
+
+	if (alive != -ENOTCONN) {
+		target->live = true;
+		memcpy(target->path, holder->mount_point, sizeof(target->path));
+		return say_alive(target->path, alive);
+	}
+	if (!is_mounted_elsewhere(holder))
+		return 1;
+	say_error(store,
+	          "in use by process %" PRId64 ", mounted at %s in another mount namespace; "
+	          "'nsenter -t %" PRId64 " -m' leads there",
+	          holder->pid, holder->mount_point, holder->pid);
+	return -EBUSY;
 }
 
 /*
  * `store` is the folder of a store: see who has it. A holder that names a mount
  * point where nothing answers is a daemon that is starting or ending, so it is given
- * time. Says errors.
+ * time; by who only reads, also one that names none: it may only be recovering the store.
+ * Says errors.
  */
 static int resolve_store(const char *store, enum target_wish wish, struct target *target)
 {
 	struct quiver_holder holder;
-	int result, alive;
+	int result;
 
-	for (unsigned waited_ms = 0;; waited_ms += POLL_MS) {
+	(void)snprintf(target->path, sizeof(target->path), "%s", store);
+	do {
 		result = ask_holder(store, &holder);
 		if (result < 0)
 			return result;
-		target->live = false;
-		(void)snprintf(target->path, sizeof(target->path), "%s", store);
 		if (holder.pid == 0)
 			return resolve_read(store, wish, target);
 		follow_moved(store, &holder);
-		if (holder.mount_point[0] == '\0') {
-			say_error(store,
-			          "in use by process %" PRId64
-			          ", which has not mounted it; wait until that has ended",
-			          holder.pid);
-			return -EBUSY;
-		}
-		alive = is_mounted_from(&holder, store) ? ask_alive(holder.mount_point) : -ENOTCONN;
-		if (alive != -ENOTCONN) {
-			target->live = true;
-			memcpy(target->path, holder.mount_point, sizeof(target->path));
-			return say_alive(target->path, alive);
-		}
-		if (is_mounted_elsewhere(&holder)) {
-			say_error(store,
-			          "in use by process %" PRId64
-			          ", mounted at %s in another mount namespace; "
-			          "'nsenter -t %" PRId64 " -m' leads there",
-			          holder.pid, holder.mount_point, holder.pid);
-			return -EBUSY;
-		}
-		if (waited_ms >= TARGET_WAIT_MS)
-			break;
-		if (waited_ms == SILENT_MS)
-			say_note(store,
-			         "process %" PRId64 ", which has it mounted at %s, is starting or "
-			         "ending; waiting for it, %u seconds at most",
-			         holder.pid, holder.mount_point,
-			         (TARGET_WAIT_MS - SILENT_MS) / 1000);
-		wait_a_moment();
-	}
-	say_error(store,
-	          "in use by process %" PRId64 ", which says that it is mounted at %s; nothing "
-	          "answers there, and it does not end: somebody has a file of it open, or another "
-	          "mount namespace (a container, unshare) has it mounted; 'kill %" PRId64
-	          "' ends it",
-	          holder.pid, holder.mount_point, holder.pid);
-	return -EBUSY;
+		if (holder.mount_point[0] != '\0')
+			result = resolve_mounted(store, &holder, target);
+		else
+			result = wish == TARGET_CHANGE ? say_held(store, &holder) : 1;
+		if (result <= 0)
+			return result;
+		tell_wait(store, &holder, target);
+	} while (target_wait(target));
+	return say_held(store, &holder);
 }
 
 /* What `given` is; its absolute path to `path`. 0 or a negative errno. */
@@ -370,7 +415,7 @@ int target_resolve(const char *given, enum target_wish wish, struct target *targ
 	unsigned asked = 0;
 	int result;
 
-	memset(target, 0, sizeof(*target));
+	target->live = false;
 	do {
 		result = look_up(given, path, &status);
 	} while (live_asks_again(result, &asked));

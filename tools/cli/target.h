@@ -6,14 +6,18 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* How long a command waits for a holder of the store that is stopping: umount(8)
- * returns before the daemon has written its last checkpoint. */
+ * returns before the daemon has written its last checkpoint, and whoever is the first to
+ * read after a crash recovers the store before it is one reader among others. */
 #define TARGET_WAIT_MS 10000u
 
 struct target {
 	bool live; /* `path` is a mount point; else the folder of a store to be opened */
 	char path[PATH_MAX];
+	uint64_t waits_since_ms; /* for who has the store open; 0: it has not come to that */
+	bool told; /* who is waited for */
 };
 
 /* What a store that others only read is wanted for. */
@@ -26,10 +30,17 @@ enum target_wish {
 /*
  * Find out what `given` is: a mount of quiverfs, the store of a live mount
  * (which stands for that mount), or a store that nobody has open, or that others
- * only read. Waits up to TARGET_WAIT_MS for a daemon that is just starting or stopping.
+ * only read. Waits up to TARGET_WAIT_MS for a daemon that is just starting or stopping, and
+ * where the wish is not to change, for whoever else may write to it. *target is zeros, or what
+ * it was before target_wait.
  * 0, or a negative errno after having said on stderr what is wrong.
  */
 int target_resolve(const char *given, enum target_wish wish, struct target *target);
+
+/* Wait a moment for who has come between target_resolve and opening the store; it is to be resolved
+ * again then. False where TARGET_WAIT_MS are over, in all the waits for the target, or a signal
+ * wants an end. */
+bool target_wait(struct target *target);
 
 /* Whether a new store cannot be in the folder `given` since a store or a mount is there, or it is
  * in a mount; says so on stderr. */

@@ -12,8 +12,13 @@
 
 #define COMM_PATH_BYTES 48 /* /proc/PID/comm */
 
-/* Whose lock of the file a line of /proc/locks is; 0 where it is none. */
-static int64_t pid_of(const char *line, const struct stat *st)
+/* The kernel gives the list in pieces, and lines are passed over where others' locks come and go
+ * between them: what was not met is looked for again. */
+#define READINGS_MAX 5
+
+/* Whether a line of /proc/locks is a lock of the file, and whose; not above 0 where that is not
+ * told. */
+static bool pid_of(const char *line, const struct stat *st, int64_t *of)
 {
 	unsigned major_number, minor_number;
 	unsigned long inode;
@@ -24,8 +29,9 @@ static int64_t pid_of(const char *line, const struct stat *st)
 	           &inode) != 4 ||
 	    inode != st->st_ino || major_number != major(st->st_dev) ||
 	    minor_number != minor(st->st_dev))
-		return 0;
-	return pid;
+		return false;
+	*of = pid;
+	return true;
 }
 
 static bool is_among(int64_t pid, const int64_t *pids, size_t count)
@@ -36,26 +42,40 @@ static bool is_among(int64_t pid, const int64_t *pids, size_t count)
 	return false;
 }
 
-size_t lock_pids(int fd, int64_t *pids, size_t count, size_t max)
+/* What one reading of `locks` has. *seen: the file was in it, of a process that is known or not. */
+static size_t read_locks(FILE *locks, const struct stat *st, int64_t *pids, size_t count,
+                         size_t max, bool *seen)
 {
-	struct stat st;
-	FILE *locks;
 	char *line = NULL;
 	size_t room = 0;
+	int64_t pid;
 
-	if (fstat(fd, &st) != 0)
-		return count;
-	locks = fopen("/proc/locks", "re");
-	if (!locks)
-		return count;
 	while (count < max && getline(&line, &room, locks) >= 0) {
-		int64_t pid = pid_of(line, &st);
-
+		if (!pid_of(line, st, &pid))
+			continue;
+		*seen = true;
 		if (pid > 0 && !is_among(pid, pids, count))
 			pids[count++] = pid;
 	}
 	free(line);
-	(void)fclose(locks); /* it was only read */
+	return count;
+}
+
+size_t lock_pids(int fd, int64_t *pids, size_t count, size_t max)
+{
+	bool seen = false;
+	struct stat st;
+	FILE *locks;
+
+	if (fstat(fd, &st) != 0)
+		return count;
+	for (int again = 0; !seen && again < READINGS_MAX; again++) {
+		locks = fopen("/proc/locks", "re");
+		if (!locks)
+			return count;
+		count = read_locks(locks, &st, pids, count, max, &seen);
+		(void)fclose(locks); /* it was only read */
+	}
 	return count;
 }
 

@@ -3,8 +3,7 @@
 #include "oracle.h"
 
 #define STEPS_PER_LIFE 40
-/* Processes with sanitizers take long to fork. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef UNIT_SLOW_FORK
 #define LIVES 10
 #define CALLS_AT_A_TIME 5
 #else

@@ -9,8 +9,7 @@
 #include "tests/common/random.h"
 #include "tests/old/old_store.h"
 
-/* Processes with sanitizers take long to fork. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef UNIT_SLOW_FORK
 #define CALLS_AT_A_TIME 36
 #else
 #define CALLS_AT_A_TIME 12

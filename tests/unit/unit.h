@@ -26,6 +26,12 @@
 
 #define UNIT_PATH_BYTES 256
 
+/* Where starting a process takes long, as with sanitizers and under an emulator (tests/arm64), tests
+ * that start one for each of many cases take fewer of them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(QUIVER_SMALL_RESERVE)
+#define UNIT_SLOW_FORK 1
+#endif
+
 struct unit_dir {
 	char path[UNIT_PATH_BYTES];
 	int fd;

@@ -145,6 +145,15 @@ def tmp():
 
 
 @pytest.fixture
+def plain(tmp):
+    """A folder of an ordinary filesystem, into which everybody may write, to compare with."""
+    folder = tmp / "plain"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.fixture
 def disks():
     """Filesystems in a folder of its own. To be named before `stores`, which it outlives."""
     folder = Path(tempfile.mkdtemp(prefix="quiverfs-disks-"))

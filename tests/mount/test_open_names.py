@@ -202,14 +202,6 @@ def try_all(plain, mounted):
     return wrong
 
 
-@pytest.fixture
-def plain(tmp):
-    folder = tmp / "plain"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
-
-
 @pytest.mark.local("renames of IDs")
 def test_an_open_file_goes_on_as_in_a_plain_folder(mnt, plain):
     wrong = try_all(str(plain), str(mnt.vectors))

@@ -216,15 +216,7 @@ def play(plain, mounted, seed, steps):
     return Both(plain, mounted, seed).run(steps)
 
 
-@pytest.fixture
-def plain(tmp):
-    folder = tmp / "plain"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return str(folder)
-
-
 @pytest.mark.local("renames of IDs")
 def test_a_history_goes_as_in_a_plain_folder(mnt, plain, rng):
-    fault = play(plain, str(mnt.vectors), rng.random(), STEPS)
+    fault = play(str(plain), str(mnt.vectors), rng.random(), STEPS)
     assert not fault, fault

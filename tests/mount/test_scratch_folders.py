@@ -262,20 +262,17 @@ def try_all(plain, mounted):
     return wrong
 
 
-@pytest.fixture
-def plain(tmp):
-    folder = tmp / "plain"
-    folder.mkdir()
-    folder.chmod(0o777)
+def skip_unless_counted(folder):
+    """Not every filesystem has one link more for each folder in a folder."""
     (folder / "one").mkdir()
     counts = folder.stat().st_nlink == 3
     (folder / "one").rmdir()
     if not counts:
         pytest.skip("folders are not counted in the links of the plain one")
-    return folder
 
 
 def test_it_ends_as_in_a_plain_folder(mnt, plain):
+    skip_unless_counted(plain)
     wrong = try_all(str(plain), str(mnt.vectors))
     assert not wrong, "\n".join(wrong)
 

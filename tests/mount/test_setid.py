@@ -75,14 +75,6 @@ def outcome(folder, mode, action):
 
 
 @pytest.fixture
-def plain(tmp):
-    folder = tmp / "plain"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return str(folder)
-
-
-@pytest.fixture
 def stranger():
     peer = Peer(uid=STRANGER, gid=STRANGER)
     yield peer
@@ -106,7 +98,7 @@ def compare(plain, folder, actions, modes, end=outcome):
 
 @pytest.mark.needs_root("acts as several users")
 def test_a_strangers_change_takes_them_away(plain, folder):
-    compare(plain, folder, ACTIONS, MODES, by_stranger)
+    compare(str(plain), folder, ACTIONS, MODES, by_stranger)
 
 
 def by_stranger(folder, mode, action):
@@ -128,7 +120,7 @@ def by_stranger(folder, mode, action):
 @pytest.mark.needs_root("acts as several users")
 def test_roots_change_leaves_them_but_a_chown_does_not(plain, folder):
     # Where the group may not execute, a chown by root leaves the second bit elsewhere, not here.
-    compare(plain, folder, ACTIONS | OWNERS, [mode for mode in MODES if mode != 0o2767])
+    compare(str(plain), folder, ACTIONS | OWNERS, [mode for mode in MODES if mode != 0o2767])
 
 
 @pytest.mark.needs_root("acts as several users")
@@ -138,7 +130,7 @@ def test_the_owners_change_takes_them_away(plain, stores):
     mnt.vectors.chmod(0o777)
     user = Peer(uid=STRANGER, gid=STRANGER)
     try:
-        for place in (plain, str(mnt.vectors)):
+        for place in (str(plain), str(mnt.vectors)):
             assert user.call(own_program, f"{place}/42") == [0o755, 0o4755, 0o4755, 0o755, 0o4711]
     finally:
         user.close()

@@ -32,6 +32,7 @@ struct life {
 	bool closes;
 	int steps;
 	bool wait_for_open; /* trouble begins after opening */
+	bool reads; /* the next recovery is a reader's, who closes the store after it */
 };
 
 static int live(void *arg)
@@ -67,6 +68,7 @@ static int recover_and_die(void *arg)
 {
 	struct life *life = arg;
 	struct quiver_options options = { .size = sizeof(struct quiver_options),
+		                          .read_only = life->reads,
 		                          .io = &life->io.table };
 	struct quiver *store;
 
@@ -124,6 +126,7 @@ static void many_lives(struct store_dir *s, enum quiver_durability mode, bool mo
 		die_in_child(live, &life);
 		for (uint64_t dies = test_below(&random, 3); dies > 0; dies--) {
 			life.at = (long)test_below(&random, 60) + 1;
+			life.reads = test_below(&random, 2) != 0;
 			die_in_child(recover_and_die, &life);
 		}
 		look(&life, test_below(&random, 4) == 0);

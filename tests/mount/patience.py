@@ -52,3 +52,12 @@ def has_ended(pid):
             return file.read().rpartition(")")[2].split()[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def group_has_ended(group):
+    """All of a process group: the others may live on a moment after its leader."""
+    try:
+        os.killpg(group, 0)
+        return False
+    except ProcessLookupError:
+        return True

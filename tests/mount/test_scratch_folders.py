@@ -16,6 +16,7 @@ from files import (RENAME_EXCHANGE, RENAME_NOREPLACE, attributes, opened, refuse
 from harness import run, until
 from kernel_caches import forget_names, kernel_caches
 from ordinary_user import NOBODY
+from patience import group_has_ended
 from peer import Peer
 
 BOTH_TRANSPORTS = True
@@ -559,6 +560,7 @@ def test_rsync_goes_on_where_it_was_ended(mnt, tmp, rng, way, end):
               process.poll() is not None, "rsync makes nothing")
         os.killpg(process.pid, end)
         assert process.wait() != 0
+        until(lambda: group_has_ended(process.pid), "its receiver does not end")
     for number in range(400):
         assert mnt.get(number) in [(folder / str(number)).read_bytes() for folder in (old, source)]
     run("rsync", "-aI", *way.split(), f"{source}/", f"{mnt.vectors}/")

@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import blocks
+import formats
 import growth
 import growth_plot
 import host
@@ -59,6 +60,9 @@ def parse_arguments():
     parser.add_argument("--growth", action="store_true",
                         help="how cost grows instead: time and memory against 1,000, 10,000 ... "
                              f"--count (1,000,000) vectors of {growth.DIM} x f4")
+    parser.add_argument("--formats", action="store_true",
+                        help="how fast each format is imported and exported instead, beside cp "
+                             "of the same bytes")
     parser.add_argument("--plot", metavar="FILE.svg",
                         help="copy the plot to this file as well; of one dimension")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
@@ -322,6 +326,22 @@ def measure_growth(args):
             blocks.progress_end()
 
 
+def measure_formats(args, found):
+    """The rows of formats.py, of one dimension."""
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, args.dims[0], cleanup)
+        bench.budget = blocks.Budget(0, 1)
+        bench.need_room(args.count * bench.vector_bytes * formats.ROOM_TIMES)
+        formats.fill(bench)
+        try:
+            for block in formats.all_blocks(bench):
+                if blocks.matches(block, bench.row_pattern):
+                    blocks.measure_block(bench, block, found)
+                block.end()
+        finally:
+            blocks.progress_end()
+
+
 def finish(args, head, files, everything, verdicts):
     """Write the JSON and say which files there are."""
     head["host"]["load_average_after"] = os.getloadavg()[0]
@@ -356,6 +376,12 @@ def run(args):
         finish(args, head, growth_plot.draw(everything, head, args.output), everything, [])
         return 0
     everything, verdicts, files = [], [], []
+    if args.formats:
+        found = results.Results(args.dims[0], args.count)
+        measure_formats(args, found)
+        results.print_table(found)
+        finish(args, head, [], [found], [])
+        return 0
     for dim in args.dims:
         found = results.Results(dim, args.count)
         disk = measure(args, dim, found)

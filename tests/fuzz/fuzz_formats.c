@@ -45,12 +45,12 @@ struct outcome {
 	uint64_t *ids;
 };
 
-static int count_word(void *arg, const char *word, size_t length)
+static int count_key(void *arg, const char *key, size_t length)
 {
-	uint64_t *words = arg;
+	uint64_t *keys = arg;
 
-	FUZZ_CHECK(memchr(word, '\0', length) == NULL);
-	(*words)++;
+	FUZZ_CHECK(memchr(key, '\0', length) == NULL);
+	(*keys)++;
 	return 0;
 }
 
@@ -96,7 +96,7 @@ static void read_file(const struct format *format, const struct file *file,
                       const struct format_wanted *wanted, bool pipe, size_t room,
                       struct outcome *outcome)
 {
-	uint64_t words = 0;
+	uint64_t keys = 0;
 	struct stream stream;
 	struct format_reader reader = { .format = format, .stream = &stream, .wanted = *wanted };
 	char path[32];
@@ -113,8 +113,8 @@ static void read_file(const struct format *format, const struct file *file,
 		stream.sized = false;
 		stream.size = 0;
 	}
-	reader.wanted.on_word = count_word;
-	reader.wanted.on_word_arg = &words;
+	reader.wanted.on_key = count_key;
+	reader.wanted.on_key_arg = &keys;
 	outcome->result = format->calls->open(&reader);
 	FUZZ_CHECK(outcome->result == 0 || reader.reason[0]);
 	if (outcome->result == 0 && reader.dim == wanted->dim) {
@@ -124,7 +124,7 @@ static void read_file(const struct format *format, const struct file *file,
 		outcome->promised = reader.rows;
 		FUZZ_CHECK(!reader.is_text || reader.type == wanted->type);
 		read_rows(&reader, room, file->size, outcome);
-		FUZZ_CHECK(!format->reads_words || words >= outcome->rows);
+		FUZZ_CHECK(!reader.has_keys || keys >= outcome->rows);
 	}
 	if (format->calls->close)
 		format->calls->close(&reader);

@@ -177,7 +177,7 @@ def test_words_are_kept_and_come_back(store, tmp, rng):
     words = [f"w{i}" for i in range(50)]
     words[3], words[4], words[5] = ". . .", "Übung", "7"
     write_glove(tmp / "in.txt", rows, words.__getitem__)
-    quiverfs("import", store.path, tmp / "in.txt", "--words", tmp / "words.txt", "--start-id", 5)
+    quiverfs("import", store.path, tmp / "in.txt", "--keys", tmp / "words.txt", "--start-id", 5)
     assert (tmp / "words.txt").read_text().splitlines() == words
     same(exported(store, tmp)[0], rows)
     for suffix in ".txt", ".vec":
@@ -187,8 +187,9 @@ def test_words_are_kept_and_come_back(store, tmp, rng):
                  "--start-id", 5)
         assert (tmp / ("again" + suffix)).read_text() == (tmp / "words.txt").read_text()
     refused("export", store.path, tmp / "out.txt", "--words", tmp / "words.txt",
-            "--start-id", 1000, says=["words.txt", "no word for vector 5"])
-    refused("import", store.path, tmp / "all.npy", "--words", tmp / "x", says=["has no words"])
+            "--start-id", 1000, says=["words.txt", "no key for vector 5"])
+    refused("import", store.path, tmp / "all.npy", "--keys", tmp / "x",
+            says=["--keys: the format npy has none"])
     assert not (tmp / "x").exists()
 
 

@@ -75,7 +75,7 @@ def test_an_empty_name_is_told_to_be_empty(work, words):
 
 def test_an_empty_value_is_told_to_be_empty(work):
     for words in (["import", "store", "rows.npy"], ["export", "store", "out.npy"]):
-        for option in ("ids", "words"):
+        for option in ("ids", "keys"):
             assert f"--{option}: what is given is empty" in told(*words, f"--{option}", "", status=2)
     assert not os.path.exists("out.npy")
 
@@ -193,7 +193,7 @@ def test_a_file_of_words_is_not_replaced(work):
     (work / "v.txt").write_text("one 1 2 3 4 5\ntwo 1 2 3 4 6\n")
     (work / "words").write_text("mine\n")
     text = told("import", "store", "v.txt", "--words", "words")
-    assert "words: --words: it exists already" in text
+    assert "words: --keys: it exists already" in text
     os.symlink("nowhere", "link")
     assert "exists already" in told("import", "store", "v.txt", "--words", "link")
     assert (work / "words").read_text() == "mine\n" and not os.path.exists("nowhere")

@@ -65,7 +65,9 @@ static void translate(const struct argument_option *from, struct argp_option *to
 	for (size_t i = 0; from != NULL && !is_last(&from[i]); i++) {
 		assert(i < ARGUMENTS_OPTIONS_MAX);
 		to[i].name = from[i].name;
-		to[i].key = key_of(&from[i], i);
+		/* another name is the option before it; another letter is one by itself */
+		if (from[i].help != NULL || from[i].letter != '\0')
+			to[i].key = key_of(&from[i], i);
 		to[i].arg = from[i].value;
 		to[i].doc = from[i].help;
 		if (from[i].may_lack_value)

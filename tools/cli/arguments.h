@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 /* More than any command has. */
-#define ARGUMENTS_OPTIONS_MAX 15u
+#define ARGUMENTS_OPTIONS_MAX 24u
 #define ARGUMENTS_WORDS_MAX 2u
 
 /* An option, and the one thing that is done with it. With none of them it changes nothing. */
@@ -19,7 +19,9 @@ struct argument_option {
 	const char *name; /* behind two hyphens; NULL: a letter alone */
 	char letter; /* behind one hyphen; '\0': the name alone */
 	const char *value; /* what --help calls the value; NULL: takes none */
-	const char *help; /* NULL: another spelling of the option before */
+	/* NULL: another spelling of the option before: a name, for which the option before is told,
+	 * or a letter, which is told itself. */
+	const char *help;
 
 	bool may_lack_value; /* it may be left out */
 	bool *sets, *clears; /* a flag */

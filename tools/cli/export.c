@@ -6,13 +6,13 @@
 #include "tools/cli/command.h"
 #include "tools/cli/dtype.h"
 #include "tools/cli/ids.h"
+#include "tools/cli/keys_file.h"
 #include "tools/cli/out_file.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/room.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
 #include "tools/cli/vectors.h"
-#include "tools/cli/words_file.h"
 #include "tools/formats/formats.h"
 #include "tools/formats/interrupt.h"
 
@@ -31,7 +31,7 @@ struct export_arguments {
 	const struct format *format;
 	const char *dataset;
 	const char *ids;
-	const char *words;
+	const char *keys;
 	uint64_t start_id;
 	bool start_given;
 	bool convert;
@@ -51,7 +51,7 @@ struct outputs {
 	enum element made; /* what rows are converted to */
 	unsigned char *converted; /* a row of them; NULL where it is the same */
 	struct element_loss loss;
-	struct words_file words; /* not open where it is not wanted */
+	struct keys_file keys; /* not open where it is not wanted */
 	uint64_t removed; /* vectors that went away meanwhile */
 	uint64_t first_id;
 	bool counting; /* the IDs so far count up by one */
@@ -123,14 +123,14 @@ static int write_row(struct outputs *outputs, uint64_t id, const void *vector)
 {
 	uint64_t little = htole64(id);
 	const void *row = convert(outputs, id, vector);
-	const char *word = NULL;
+	const char *key = NULL;
 	int result = row == NULL ? -EDOM : 0;
 
-	if (result == 0 && outputs->words.path != NULL)
-		result = words_file_find(&outputs->words, id, &word);
+	if (result == 0 && outputs->keys.path != NULL)
+		result = keys_file_find(&outputs->keys, id, &key);
 	if (result == 0)
 		result = say_writer(outputs, outputs->writer.format->calls->write_row(
-						     &outputs->writer, id, row, word));
+						     &outputs->writer, id, row, key));
 	if (result == 0 && outputs->ids.path != NULL)
 		result = out_file_write(&outputs->ids, &little, sizeof(little));
 	if (outputs->writer.rows == 0)
@@ -256,8 +256,8 @@ static int open_files(const struct export_arguments *arguments, struct outputs *
 	}
 	if (result == 0 && arguments->ids != NULL)
 		result = out_file_open(arguments->ids, &outputs->ids);
-	if (result == 0 && arguments->words != NULL)
-		result = words_file_open(arguments->words, arguments->start_id, &outputs->words);
+	if (result == 0 && arguments->keys != NULL)
+		result = keys_file_open(arguments->keys, arguments->start_id, &outputs->keys);
 	return result;
 }
 
@@ -351,7 +351,7 @@ static void close_outputs(struct outputs *outputs)
 		outputs->writer.format->calls->end(&outputs->writer);
 	out_file_drop(&outputs->vectors);
 	out_file_drop(&outputs->ids);
-	words_file_close(&outputs->words);
+	keys_file_close(&outputs->keys);
 	free(outputs->converted);
 }
 
@@ -477,11 +477,11 @@ static void check_arguments(void *to, const struct argp_state *state)
 		arguments_error(state,
 		                "--dataset: a file of the format %s has one array, without a name",
 		                arguments->format->name);
-	else if (arguments->words != NULL && !arguments->format->reads_words)
-		arguments_error(state, "--words: the format %s has no words",
+	else if (arguments->keys != NULL && !arguments->format->reads_keys)
+		arguments_error(state, "--keys: the format %s has no place for them",
 		                arguments->format->name);
-	if (arguments->words == NULL && arguments->start_given)
-		arguments_error(state, "--start-id goes with --words");
+	if (arguments->keys == NULL && arguments->start_given)
+		arguments_error(state, "--start-id goes with --keys");
 }
 
 static error_t take_format(void *to, char *text, const struct argp_state *state)
@@ -523,11 +523,11 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		  .keeps = &parsed->dataset },
 		{ "ids", 0, "FILE", "Write the ID of each row to this .npy (<u8)",
 		  .keeps = &parsed->ids },
-		{ "words", 0, "FILE",
-		  "For glove and word2vec: a line for each vector, its word. Without it the ID is "
-		  "the word",
-		  .keeps = &parsed->words },
-		{ "start-id", 0, "N", "The first line of --words is of vector N (default 0)",
+		{ "keys", 0, "FILE",
+		  "A line for each vector, its key, which is written in place of its ID",
+		  .keeps = &parsed->keys },
+		{ "words", 0, NULL, NULL },
+		{ "start-id", 0, "N", "The first line of --keys is of vector N (default 0)",
 		  .sets = &parsed->start_given, .take = take_start_id, .to = &parsed->start_id },
 		{ "convert", 0, NULL,
 		  "Convert elements to the type of the format; what is lost is told",

@@ -489,9 +489,12 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "The first row's ID, the others count up (default 0, or the IDs in the file)",
 		  .sets = &parsed->rows.start_given, .take = take_start_id,
 		  .to = &parsed->rows.start_id },
-		{ "words", 0, "FILE",
-		  "Keep the words of glove and word2vec here, a line for each row; a new file",
-		  .keeps = &parsed->rows.words_path },
+		{ "keys", 0, "FILE",
+		  "Keep the keys of the rows here, words or IDs that are no numbers, a line for "
+		  "each "
+		  "row; a new file",
+		  .keeps = &parsed->rows.keys_path },
+		{ "words", 0, NULL, NULL },
 		{ "on-duplicate", 0, "WHAT",
 		  "With a vector that exists already: 'replace' it (default), 'skip' the row, or "
 		  "'fail' before it",

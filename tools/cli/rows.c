@@ -11,13 +11,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Keep the word of a row. Says errors. */
-static int keep_word(void *arg, const char *word, size_t length)
+/* Keep the key of a row. Says errors. */
+static int keep_key(void *arg, const char *key, size_t length)
 {
-	struct out_file *words = arg;
-	int result = out_file_write(words, word, length);
+	struct out_file *keys = arg;
+	int result = out_file_write(keys, key, length);
 
-	return result < 0 ? result : out_file_write(words, "\n", 1);
+	return result < 0 ? result : out_file_write(keys, "\n", 1);
 }
 
 /* Say why a path has no format: of what is no file, that, else that nobody said which. */
@@ -113,9 +113,10 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 	reader->wanted.type = rows->type;
 	reader->wanted.convert = options->convert;
 	reader->wanted.dataset = options->dataset;
-	if (rows->words.path != NULL) {
-		reader->wanted.on_word = keep_word;
-		reader->wanted.on_word_arg = &rows->words;
+	reader->wanted.ids_unused = options->start_given || options->ids_path != NULL;
+	if (rows->keys.path != NULL) {
+		reader->wanted.on_key = keep_key;
+		reader->wanted.on_key_arg = &rows->keys;
 	}
 	if (format->needs_path && !source->stream.sized) {
 		say_error(source->stream.path, "%s is read from a file only, not from a pipe",
@@ -128,8 +129,8 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 		          format->name);
 		return -EINVAL;
 	}
-	if (rows->words.path != NULL && !format->reads_words) {
-		say_error(source->stream.path, "--words: the format %s has no words", format->name);
+	if (rows->keys.path != NULL && !format->reads_keys) {
+		say_error(source->stream.path, "--keys: the format %s has none", format->name);
 		return -EINVAL;
 	}
 	result = format->calls->open(reader);
@@ -142,7 +143,12 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 		return result;
 	}
 	stream_rest(&source->stream);
-	return compare(rows, source);
+	result = compare(rows, source);
+	if (result == 0 && rows->keys.path != NULL && reader->rows != 0 && !reader->has_keys) {
+		say_error(source->stream.path, "--keys: its rows have neither keys nor IDs");
+		return -EINVAL;
+	}
+	return result;
 }
 
 /* IDs that count up must not run out. Says errors. */
@@ -199,16 +205,16 @@ static int check_paths(const struct rows_options *options)
 	return -EINVAL;
 }
 
-/* The file for words is new: export reads such a file, so one that is there may be wanted. Says
+/* The file for keys is new: export reads such a file, so one that is there may be wanted. Says
  * errors. */
-static int open_words(struct rows *rows)
+static int open_keys(struct rows *rows)
 {
-	const char *path = rows->options->words_path;
+	const char *path = rows->options->keys_path;
 	struct stat status;
 
 	if (lstat(path, &status) < 0)
-		return out_file_open(path, &rows->words);
-	say_error(path, "--words: it exists already, and would be replaced by the words of this "
+		return out_file_open(path, &rows->keys);
+	say_error(path, "--keys: it exists already, and would be replaced by the keys of this "
 	                "import; remove it or give another name");
 	return -EEXIST;
 }
@@ -220,8 +226,8 @@ static int open_all(struct rows *rows)
 
 	if (result == 0)
 		result = element_parse(quiver_dtype_name(options->geometry->dtype), &rows->type);
-	if (result == 0 && options->words_path != NULL)
-		result = open_words(rows);
+	if (result == 0 && options->keys_path != NULL)
+		result = open_keys(rows);
 	for (size_t i = 0; i < options->paths_count && result == 0; i++) {
 		rows->sources_count = i + 1;
 		result = open_source(rows, options->paths[i], &rows->sources[i]);
@@ -489,10 +495,10 @@ int rows_finish(struct rows *rows)
 {
 	int result = 0;
 
-	if (rows->words.path != NULL) {
-		result = out_file_sync(&rows->words);
+	if (rows->keys.path != NULL) {
+		result = out_file_sync(&rows->keys);
 		if (result == 0)
-			result = out_file_rename(&rows->words);
+			result = out_file_rename(&rows->keys);
 	}
 	say_loss(rows);
 	return result;
@@ -510,7 +516,7 @@ void rows_close(struct rows *rows)
 		stream_close(&source->stream);
 	}
 	ids_file_close(&rows->ids);
-	out_file_drop(&rows->words);
+	out_file_drop(&rows->keys);
 	free(rows->sources);
 	free(rows->raw);
 	free(rows->offsets);

@@ -25,7 +25,7 @@ struct rows_options {
 	const char *ids_path; /* NULL: the files' own IDs, or they count up */
 	uint64_t start_id;
 	bool start_given; /* they count up even where a file brings its own */
-	const char *words_path; /* where the words of rows go, one a line; NULL: nowhere */
+	const char *keys_path; /* where the keys of rows go, one a line; NULL: nowhere */
 	bool convert; /* elements of other types, orders of bytes and rows */
 	bool reject_nonfinite;
 	const struct quiver_geometry *geometry;
@@ -48,7 +48,7 @@ struct rows {
 	size_t current; /* the file that is being read */
 	struct ids_file ids; /* fd -1: there is none */
 	uint64_t next_id; /* where they count up */
-	struct out_file words;
+	struct out_file keys;
 	unsigned char *raw; /* rows before they are converted */
 	uint64_t *offsets; /* of the rows of the last batch */
 	size_t room; /* of both, in rows */
@@ -80,11 +80,11 @@ void rows_say(const struct rows *rows, size_t index, const char *text);
  * known; 0 where it cannot be told. */
 uint64_t rows_estimate(const struct rows *rows, uint64_t done);
 
-/* All rows are in: let the file of words appear, and say what conversion changed.
+/* All rows are in: let the file of keys appear, and say what conversion changed.
  * Says errors. */
 int rows_finish(struct rows *rows);
 
-/* Close all files. A file of words that was not finished goes. */
+/* Close all files. A file of keys that was not finished goes. */
 void rows_close(struct rows *rows);
 
 #endif

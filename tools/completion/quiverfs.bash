@@ -13,9 +13,9 @@ _quiverfs_options() {
 	create | mkfs.quiverfs) echo "--dim --dtype --metric --label $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
-	import) echo "--format --dataset --ids --start-id --words --on-duplicate --convert
+	import) echo "--format --dataset --ids --start-id --keys --words --on-duplicate --convert
 		--reject-nonfinite $common" ;;
-	export) echo "--format --dataset --ids --words --start-id --convert --dtype $common" ;;
+	export) echo "--format --dataset --ids --keys --words --start-id --convert --dtype $common" ;;
 	status) echo "--json --watch $common" ;;
 	check) echo "--repair $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;

@@ -133,13 +133,13 @@ static int read_csv(struct format_reader *reader, struct format_batch *batch)
 }
 
 /* ID and numbers, with no line of names: a reader knows the ID by the count. */
-static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	size_t used;
 	char *line;
 	int result = text_writer_begin(writer, TEXT_ID_BYTES + 2);
 
-	(void)word;
+	(void)key;
 	if (result < 0)
 		return result;
 	line = writer->state;

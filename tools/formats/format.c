@@ -39,6 +39,42 @@ int format_writer_refuse(struct format_writer *writer, const char *text, ...)
 	return -EINVAL;
 }
 
+/* As much of a key as a message shows. */
+#define KEY_SHOWN_BYTES 60
+
+/* Why a key cannot be a line of a file; NULL where it can. */
+static const char *key_fault(const char *key, size_t length)
+{
+	if (length == 0)
+		return "is empty";
+	if (memchr(key, '\0', length) != NULL)
+		return "holds a NUL byte";
+	if (memchr(key, '\n', length) != NULL || key[length - 1] == '\r')
+		return "holds the end of a line, and a file of keys has one a line";
+	return NULL;
+}
+
+int format_key(struct format_reader *reader, const char *key, size_t length)
+{
+	const char *fault = key_fault(key, length);
+	int result;
+
+	if (fault != NULL)
+		return format_refuse(reader, "its key '%.*s' %s",
+		                     (int)(length < KEY_SHOWN_BYTES ? length : KEY_SHOWN_BYTES),
+		                     key, fault);
+	result = reader->wanted.on_key(reader->wanted.on_key_arg, key, length);
+	return result < 0 ? format_fail(reader, result, "its key cannot be kept") : 0;
+}
+
+int format_refuse_key(struct format_reader *reader, const char *key, size_t length)
+{
+	return format_refuse(reader,
+	                     "its ID '%.*s' is no number from 0 up: --keys FILE numbers the rows "
+	                     "and keeps such IDs, a line each; --start-id N numbers them without",
+	                     (int)(length < KEY_SHOWN_BYTES ? length : KEY_SHOWN_BYTES), key);
+}
+
 int format_stream_error(struct format_reader *reader, int64_t result)
 {
 	return format_fail(reader, (int)result, "%s", strerror((int)-result));
@@ -184,9 +220,9 @@ int format_finish(struct format_writer *writer)
 	return writer->format->calls->put_header(writer, writer->rows, writer->write_start);
 }
 
-int format_write_plain(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+int format_write_plain(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	(void)id;
-	(void)word;
+	(void)key;
 	return writer->write(writer->arg, row, element_row_bytes(writer->type, writer->dim));
 }

@@ -27,10 +27,12 @@ struct format_wanted {
 	enum element type; /* of the store: what text is read as */
 	bool convert; /* text may hold numbers that this type has not */
 	const char *dataset; /* which array of the file; NULL: the usual one */
-	/* Called with the word of each row, in order. -errno ends the reading. NULL: not
-	 * wanted. */
-	int (*on_word)(void *arg, const char *word, size_t length);
-	void *on_word_arg;
+	bool ids_unused; /* rows are numbered otherwise: what the file has for IDs may be anything */
+	/* Called with the key of each row, in order, by format_key: its word, or whatever the file
+	 * has for its ID, a number too. A negative errno, after having said why, ends the reading.
+	 * NULL: not wanted; then an ID that is no number is refused (format_refuse_key). */
+	int (*on_key)(void *arg, const char *key, size_t length);
+	void *on_key_arg;
 };
 
 /* Room for rows, the caller's. */
@@ -50,7 +52,8 @@ struct format_reader {
 	uint32_t dim;
 	enum element type;
 	uint64_t rows; /* or FORMAT_ROWS_UNKNOWN */
-	bool has_ids; /* each row brings its ID */
+	bool has_ids; /* each row brings its ID, a number */
+	bool has_keys; /* each row brings a key, which on_key gets; then has_ids is false */
 	bool big_endian; /* read turns the bytes around: only with wanted.convert */
 	bool is_text; /* read brings elements of wanted.type */
 	/* Changed by read: */
@@ -107,9 +110,9 @@ struct format_calls {
 	 * format_write_header and format_finish write. NULL where those are not used. */
 	int (*put_header)(struct format_writer *writer, uint64_t rows,
 	                  int (*write)(void *arg, const void *bytes, size_t length));
-	/* `word` is NULL for formats that do not have words. */
+	/* `key`, where it is not NULL, takes the place of the ID; only of formats that reads_keys. */
 	int (*write_row)(struct format_writer *writer, uint64_t id, const void *row,
-	                 const char *word);
+	                 const char *key);
 	/* All rows are written: put the header right. NULL: nothing to do. */
 	int (*finish)(struct format_writer *writer);
 	/* Also after an error. NULL: nothing to do. */
@@ -121,7 +124,8 @@ struct format {
 	const char *suffix; /* with its dot; "" where there is none of its own */
 	bool needs_path; /* of a regular file: no stream will do */
 	bool writes_ids; /* the file itself holds the IDs */
-	bool reads_words;
+	bool reads_keys; /* a row may have a key, a string that stands for its ID */
+	bool keys_are_words; /* which rows are not numbered by: without --keys they are dropped */
 	bool has_datasets; /* an array in the file has a name */
 	bool is_text; /* a bit is written as 0 or 1; other formats have them packed, as u1 */
 	const char *type; /* the only one of its elements; NULL: each type of a store */
@@ -136,6 +140,12 @@ int format_fail(struct format_reader *reader, int result, const char *text, ...)
 	__attribute__((format(printf, 3, 4)));
 int format_writer_refuse(struct format_writer *writer, const char *text, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Hand out the key of a row: not empty, and of one line, since files of keys have lines. For formats
+ * whose wanted.on_key is set. */
+int format_key(struct format_reader *reader, const char *key, size_t length);
+/* The ID of a row is no number, and nobody asked for keys: -EINVAL. */
+int format_refuse_key(struct format_reader *reader, const char *key, size_t length);
 
 /* Set the reason for an error of the stream, and return it. */
 int format_stream_error(struct format_reader *reader, int64_t result);
@@ -158,7 +168,6 @@ int format_write_header(struct format_writer *writer);
 int format_finish(struct format_writer *writer);
 
 /* Write a row as it is. */
-int format_write_plain(struct format_writer *writer, uint64_t id, const void *row,
-                       const char *word);
+int format_write_plain(struct format_writer *writer, uint64_t id, const void *row, const char *key);
 
 #endif

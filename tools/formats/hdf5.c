@@ -209,13 +209,13 @@ static int hand_over(struct format_writer *writer)
 	return 0;
 }
 
-static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	size_t row_bytes = element_row_bytes(writer->type, writer->dim);
 	struct writing *writing = writer->state;
 
 	(void)id;
-	(void)word;
+	(void)key;
 	memcpy(writing->rows + writing->count * row_bytes, row, row_bytes);
 	writing->count++;
 	return writing->count == writing->room ? hand_over(writer) : 0;

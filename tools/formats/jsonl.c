@@ -118,7 +118,7 @@ static int read_jsonl(struct format_reader *reader, struct format_batch *batch)
 	return text_read_rows(reader, batch, parse_line);
 }
 
-static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	static const char start[] = "{\"" ID "\": %s%" PRIu64 "%s, \"" VECTOR "\": [";
 	const char *quote = id > INT64_MAX ? "\"" : "";
@@ -126,7 +126,7 @@ static int write_row(struct format_writer *writer, uint64_t id, const void *row,
 	size_t used, bad;
 	int result = text_writer_begin(writer, sizeof(start) + TEXT_ID_BYTES + 8);
 
-	(void)word;
+	(void)key;
 	if (result < 0)
 		return result;
 	if (!element_all_finite(writer->type, row, writer->dim, &bad))

@@ -69,12 +69,12 @@ static int read_vecs(struct format_reader *reader, struct format_batch *batch)
 	return format_read_fixed(reader, batch, LEAD_BYTES);
 }
 
-static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	uint32_t lead = htole32(writer->dim);
 	int result = writer->write(writer->arg, &lead, sizeof(lead));
 
-	return result < 0 ? result : format_write_plain(writer, id, row, word);
+	return result < 0 ? result : format_write_plain(writer, id, row, key);
 }
 
 static const struct format_calls vecs_calls = {

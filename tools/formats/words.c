@@ -131,6 +131,7 @@ static int open_words(struct format_reader *reader)
 	if (result < 0)
 		return result;
 	text_begin(reader, result == 0);
+	reader->has_keys = true;
 	if (result == 0 && reader->format != &format_word2vec)
 		return 0;
 	result = take_header(reader, &line, &length);
@@ -179,10 +180,9 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
 		if (*at != '\0' && !is_space(*at))
 			return format_refuse(reader, "'%.20s' is not what follows a number", at);
 	}
-	if (reader->wanted.on_word == NULL)
+	if (reader->wanted.on_key == NULL)
 		return 0;
-	result = reader->wanted.on_word(reader->wanted.on_word_arg, line, word);
-	return result < 0 ? format_fail(reader, result, "the words cannot be kept") : 0;
+	return format_key(reader, line, word);
 }
 
 static int read_words(struct format_reader *reader, struct format_batch *batch)
@@ -209,7 +209,7 @@ static int put_header(struct format_writer *writer, uint64_t rows,
 	return write(writer->arg, header, (size_t)length + 1);
 }
 
-static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *word)
+static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	char number[TEXT_ID_BYTES];
 	size_t used;
@@ -219,9 +219,9 @@ static int write_row(struct format_writer *writer, uint64_t id, const void *row,
 	if (result < 0)
 		return result;
 	(void)snprintf(number, sizeof(number), "%" PRIu64, id);
-	if (word == NULL)
-		word = number;
-	result = writer->write(writer->arg, word, strlen(word));
+	if (key == NULL)
+		key = number;
+	result = writer->write(writer->arg, key, strlen(key));
 	if (result < 0)
 		return result;
 	line = writer->state;
@@ -238,7 +238,11 @@ static const struct format_calls glove_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_glove = { "glove", ".txt", .reads_words = true, .is_text = true,
+const struct format format_glove = { "glove",
+	                             ".txt",
+	                             .reads_keys = true,
+	                             .keys_are_words = true,
+	                             .is_text = true,
 	                             .calls = &glove_calls };
 
 static const struct format_calls word2vec_calls = {
@@ -251,5 +255,6 @@ static const struct format_calls word2vec_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_word2vec = { "word2vec", ".vec", .reads_words = true, .is_text = true,
-	                                .calls = &word2vec_calls };
+const struct format format_word2vec = { "word2vec",         ".vec",
+	                                .reads_keys = true, .keys_are_words = true,
+	                                .is_text = true,    .calls = &word2vec_calls };

@@ -300,8 +300,7 @@ static int open_outputs(const struct export_arguments *arguments, struct session
 	return result;
 }
 
-/* Bring all to standard output. What its header told cannot be taken back. Says
- * errors. */
+/* Bring all to standard output. Says errors. */
 static int finish_stdout(const struct outputs *outputs)
 {
 	errno = 0;
@@ -311,16 +310,10 @@ static int finish_stdout(const struct outputs *outputs)
 		say_error(outputs->path, "writing failed: %s", strerror(-result));
 		return result;
 	}
-	if (outputs->removed == 0 || outputs->writer.format->calls->finish == NULL)
-		return 0;
-	say_error(outputs->path,
-	          "%" PRIu64 " vectors were removed while the others were exported, so the "
-	          "header promises more than there is; export to a file, or again",
-	          outputs->removed);
-	return -ESTALE;
+	return 0;
 }
 
-/* Write the final headers, and let the files appear once both are safe. Says
+/* Write what follows the rows and the final headers, and let the files appear once both are safe. Says
  * errors. */
 static int finish_outputs(struct outputs *outputs)
 {
@@ -329,7 +322,7 @@ static int finish_outputs(struct outputs *outputs)
 	bool with_vectors = outputs->vectors.path != NULL;
 	int result = 0;
 
-	if (with_vectors && writer->format->calls->finish != NULL)
+	if (writer->format->calls->finish != NULL)
 		result = say_writer(outputs, writer->format->calls->finish(writer));
 	if (result == 0)
 		result = write_ids_header(outputs, writer->rows, out_file_write_start);

@@ -156,5 +156,10 @@ static const struct format_calls csv_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_csv = { "csv", ".csv", .writes_ids = true, .is_text = true,
+const struct format format_csv = { "csv",
+	                           ".csv",
+	                           .writes_ids = true,
+	                           .has_header = true,
+	                           .has_columns = true,
+	                           .is_text = true,
 	                           .calls = &csv_calls };

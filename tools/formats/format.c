@@ -217,6 +217,17 @@ int format_write_header(struct format_writer *writer)
 
 int format_finish(struct format_writer *writer)
 {
+	if (writer->write_start == NULL && writer->rows == writer->expected)
+		return 0;
+	if (writer->write_start == NULL) {
+		(void)format_writer_refuse(
+			writer,
+			"%" PRIu64 " vectors were removed while the others were exported, so the "
+			"header promises more than there is; export to a file that is not "
+			"compressed, or again",
+			writer->expected - writer->rows);
+		return -ESTALE;
+	}
 	return writer->format->calls->put_header(writer, writer->rows, writer->write_start);
 }
 

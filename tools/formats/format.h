@@ -76,9 +76,13 @@ struct format_writer {
 	const char *dtype; /* of the elements, "b1" also where they are packed into u1 */
 	const char *metric;
 	const char *label; /* at most 1 KiB; "" for none */
+	/* Of formats that have them: */
+	bool header; /* write a first line with the names of the columns */
+	char delimiter; /* between columns; 0: the usual one */
+	const char *vector_column, *id_column; /* NULL: the usual names */
 	/* Where the bytes go; 0 or a negative errno after having said what is wrong. */
 	int (*write)(void *arg, const void *bytes, size_t length);
-	/* Over the start of the file; NULL where that cannot be (a pipe). */
+	/* Over the start of the file; NULL where that cannot be (a pipe, a compressed file). */
 	int (*write_start)(void *arg, const void *bytes, size_t length);
 	void *arg;
 	const char *path; /* of formats whose library writes the file itself */
@@ -113,7 +117,8 @@ struct format_calls {
 	/* `key`, where it is not NULL, takes the place of the ID; only of formats that reads_keys. */
 	int (*write_row)(struct format_writer *writer, uint64_t id, const void *row,
 	                 const char *key);
-	/* All rows are written: put the header right. NULL: nothing to do. */
+	/* All rows are written: what follows them, and put the header right, or refuse where it
+	 * promises more and there is no write_start. NULL: nothing to do. */
 	int (*finish)(struct format_writer *writer);
 	/* Also after an error. NULL: nothing to do. */
 	void (*end)(struct format_writer *writer);
@@ -127,6 +132,8 @@ struct format {
 	bool reads_keys; /* a row may have a key, a string that stands for its ID */
 	bool keys_are_words; /* which rows are not numbered by: without --keys they are dropped */
 	bool has_datasets; /* an array in the file has a name */
+	bool has_header; /* a first line may name its columns, which a delimiter is between */
+	bool has_columns; /* its columns have names */
 	bool is_text; /* a bit is written as 0 or 1; other formats have them packed, as u1 */
 	const char *type; /* the only one of its elements; NULL: each type of a store */
 	const struct format_calls *calls;
@@ -162,8 +169,9 @@ int format_read_plain(struct format_reader *reader, struct format_batch *batch);
 /* Compare the length of a stream that is sized with what the header tells. */
 int format_check_size(struct format_reader *reader, uint64_t expected);
 
-/* Put a header for as many rows as are expected, or over it one for those that were written. For
- * formats to use as `write_header` and `finish`. */
+/* Put a header for as many rows as are expected, or over it one for those that were written: -ESTALE
+ * where they are fewer and it cannot be put over it. For formats to use as `write_header` and
+ * `finish`. */
 int format_write_header(struct format_writer *writer);
 int format_finish(struct format_writer *writer);
 

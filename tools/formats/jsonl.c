@@ -149,5 +149,9 @@ static const struct format_calls jsonl_calls = {
 	.end = text_writer_end,
 };
 
-const struct format format_jsonl = { "jsonl", ".jsonl", .writes_ids = true, .is_text = true,
+const struct format format_jsonl = { "jsonl",
+	                             ".jsonl",
+	                             .writes_ids = true,
+	                             .has_columns = true,
+	                             .is_text = true,
 	                             .calls = &jsonl_calls };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,11 @@
 /* What a text may have for each number, and for all of them: np.savetxt writes 25. */
 #define TEXT_BYTES_PER_NUMBER 64u
 #define TEXT_BYTES_MORE 4096u
+/* Around the numbers: of a vector, or of an array that has this one row. */
+#define BRACKETS_MAX 2u
+/* What editors and spreadsheets begin UTF-8 with. */
+#define BOM "\xef\xbb\xbf"
+#define BOM_BYTES 3u
 
 static enum element element_of(const struct quiver_geometry *geometry)
 {
@@ -80,14 +86,42 @@ struct cursor {
 	unsigned line;
 };
 
-/* Copy the next word to `word`. Its length; 0 at the end; -E2BIG, and `word` is its start. */
-static int next_word(struct cursor *cursor, char word[TOKEN_BYTES_MAX])
+/* What stands between two numbers, which is the same between all of them: "0,1 0,2" may be two
+ * numbers or four, so it is none. */
+enum parting { PARTED_ANYHOW, PARTED_BY_BLANKS, PARTED_BY_COMMAS };
+
+/* How far a text is read. */
+struct text {
+	struct cursor cursor;
+	enum parting parting;
+	unsigned open; /* brackets */
+	bool closed; /* one, so that no number can follow */
+	bool comma; /* since the last number */
+	uint32_t count; /* of numbers */
+};
+
+static bool is_part_of_word(char c)
+{
+	return !is_blank(c) && c != ',' && c != '[' && c != ']';
+}
+
+/* Past blanks. The character there, which may be a NUL of the text; false at the end. */
+static bool next_character(struct cursor *cursor, char *c)
+{
+	for (; cursor->at < cursor->end && is_blank(*cursor->at); cursor->at++)
+		cursor->line += *cursor->at == '\n';
+	if (cursor->at == cursor->end)
+		return false;
+	*c = *cursor->at;
+	return true;
+}
+
+/* Copy the word there to `word`. -E2BIG, and `word` is its start. */
+static int take_word(struct cursor *cursor, char word[TOKEN_BYTES_MAX])
 {
 	unsigned length = 0;
 
-	for (; cursor->at < cursor->end && is_blank(*cursor->at); cursor->at++)
-		cursor->line += *cursor->at == '\n';
-	for (; cursor->at < cursor->end && !is_blank(*cursor->at); cursor->at++) {
+	for (; cursor->at < cursor->end && is_part_of_word(*cursor->at); cursor->at++) {
 		if (length + 1 == TOKEN_BYTES_MAX) {
 			word[length] = '\0';
 			return -E2BIG;
@@ -96,7 +130,7 @@ static int next_word(struct cursor *cursor, char word[TOKEN_BYTES_MAX])
 		word[length++] = *cursor->at == '\0' ? '?' : *cursor->at;
 	}
 	word[length] = '\0';
-	return (int)length;
+	return 0;
 }
 
 static int refuse_word(struct view_reason *reason, const struct cursor *cursor,
@@ -113,31 +147,99 @@ static int refuse_word(struct view_reason *reason, const struct cursor *cursor,
 	return -EINVAL;
 }
 
+static int refuse_text(struct view_reason *reason, const struct text *text, const char *why)
+{
+	snprintf(reason->text, sizeof(reason->text), "line %u: %s", text->cursor.line, why);
+	return -EINVAL;
+}
+
+/* A comma or a bracket. -EINVAL where it cannot be there. */
+static int take_mark(struct text *text, char mark, struct view_reason *reason)
+{
+	text->cursor.at++;
+	if (mark == '[') {
+		if (text->count > 0 || text->closed || text->open == BRACKETS_MAX)
+			return refuse_text(reason, text, "a '[' that begins no vector");
+		text->open++;
+		return 0;
+	}
+	if (mark == ']') {
+		if (text->open == 0)
+			return refuse_text(reason, text, "a ']' without its '['");
+		text->open--;
+		text->closed = true;
+		return 0;
+	}
+	if (text->count == 0 || text->comma || text->closed)
+		return refuse_text(reason, text, "a ',' without a number before it");
+	text->comma = true;
+	return 0;
+}
+
+/* A number begins: does it go with those before? */
+static int check_parting(struct text *text, struct view_reason *reason)
+{
+	enum parting parting = text->comma ? PARTED_BY_COMMAS : PARTED_BY_BLANKS;
+
+	text->comma = false;
+	if (text->closed)
+		return refuse_text(reason, text, "a number behind the ']'");
+	if (text->count == 0)
+		return 0;
+	if (text->parting != PARTED_ANYHOW && text->parting != parting)
+		return refuse_text(reason, text,
+		                   "commas between some numbers and blanks between others, so "
+		                   "that a comma may be a decimal point");
+	text->parting = parting;
+	return 0;
+}
+
+/* Read the number there to `vector`. -EINVAL. */
+static int take_number(struct text *text, const struct quiver_geometry *geometry,
+                       unsigned char *vector, struct view_reason *reason)
+{
+	char word[TOKEN_BYTES_MAX];
+	int err = check_parting(text, reason);
+
+	if (err != 0)
+		return err;
+	err = take_word(&text->cursor, word);
+	if (err == 0 && text->count == geometry->dim) {
+		snprintf(reason->text, sizeof(reason->text),
+		         "line %u: more than %" PRIu32 " numbers", text->cursor.line,
+		         geometry->dim);
+		return -EINVAL;
+	}
+	if (err == 0)
+		err = element_read_word(element_of(geometry), word, vector, text->count);
+	if (err != 0)
+		return refuse_word(reason, &text->cursor, geometry, word, err);
+	text->count++;
+	return 0;
+}
+
 static int decode_text(const struct quiver_geometry *geometry, const char *bytes, size_t size,
                        unsigned char *vector, struct view_reason *reason)
 {
-	enum element type = element_of(geometry);
-	struct cursor cursor = { .at = bytes, .end = bytes + size, .line = 1 };
-	char word[TOKEN_BYTES_MAX];
-	uint32_t count = 0;
-	int length, err;
+	size_t mark = size >= BOM_BYTES && memcmp(bytes, BOM, BOM_BYTES) == 0 ? BOM_BYTES : 0;
+	struct text text = {
+		.cursor = { .at = bytes + mark, .end = bytes + size, .line = 1 },
+	};
+	int err = 0;
+	char c;
 
-	while ((length = next_word(&cursor, word)) != 0) {
-		if (length > 0 && count == geometry->dim) {
-			snprintf(reason->text, sizeof(reason->text),
-			         "line %u: more than %" PRIu32 " numbers", cursor.line,
-			         geometry->dim);
-			return -EINVAL;
-		}
-		err = length < 0 ? -EINVAL : element_read_word(type, word, vector, count);
-		if (err != 0)
-			return refuse_word(reason, &cursor, geometry, word, err);
-		count++;
-	}
-	if (count == geometry->dim)
+	while (err == 0 && next_character(&text.cursor, &c))
+		err = is_part_of_word(c) ? take_number(&text, geometry, vector, reason)
+		                         : take_mark(&text, c, reason);
+	if (err != 0)
+		return err;
+	if (text.count != geometry->dim)
+		snprintf(reason->text, sizeof(reason->text),
+		         "got %" PRIu32 " of %" PRIu32 " numbers", text.count, geometry->dim);
+	else if (text.open > 0)
+		snprintf(reason->text, sizeof(reason->text), "the ']' at its end is missing");
+	else
 		return 0;
-	snprintf(reason->text, sizeof(reason->text), "got %" PRIu32 " of %" PRIu32 " numbers",
-	         count, geometry->dim);
 	return -EINVAL;
 }
 
@@ -216,6 +318,15 @@ static int decode_bools(const struct quiver_geometry *geometry, const char *bool
 	return -EINVAL;
 }
 
+/* A vector, or what models give for one text: an array of one row. */
+static bool is_one_row(const struct npy_array *array, uint32_t length)
+{
+	unsigned last = array->dimensions - 1;
+
+	return array->dimensions >= 1 && array->dimensions <= 2 && array->shape[last] == length &&
+	       (last == 0 || array->shape[0] == 1);
+}
+
 static int decode_npy(const struct quiver_geometry *geometry, const char *bytes, size_t size,
                       void *vector, struct view_reason *reason)
 {
@@ -234,8 +345,9 @@ static int decode_npy(const struct quiver_geometry *geometry, const char *bytes,
 	length = bools ? geometry->dim : npy_length(geometry);
 	if (!bools && !same)
 		refuse_type(geometry, array.type, reason);
-	else if (array.dimensions != 1 || array.shape[0] != length)
-		snprintf(reason->text, sizeof(reason->text), "its shape is not (%" PRIu32 ",)",
+	else if (!is_one_row(&array, length))
+		snprintf(reason->text, sizeof(reason->text),
+		         "its shape is neither (%" PRIu32 ",) nor (1, %" PRIu32 ")", length,
 		         length);
 	else if (size - array.data_offset != array.data_bytes)
 		snprintf(reason->text, sizeof(reason->text),

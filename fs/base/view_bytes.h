@@ -1,8 +1,10 @@
 /*
  * view_bytes.h - a vector as the bytes of its views, and back. Pure functions; any thread.
  *
- * .npy: the 128 bytes of header that np.save writes for the shape (dim,), and the vector.
- * .txt: one number a line, in the fewest digits that are read back as the same number.
+ * .npy: the 128 bytes of header that np.save writes for the shape (dim,), and the vector; the
+ * shape (1, dim) is taken, too.
+ * .txt: one number a line, in the fewest digits that are read back as the same number; taken are
+ * also commas between all numbers, brackets around them, and a byte order mark before.
  * A second node of a vector: the vector.
  */
 #ifndef VIEW_BYTES_H

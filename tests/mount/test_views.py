@@ -216,11 +216,30 @@ def test_numpy_writes_them(typed, rng):
     assert typed.errors() == []
 
 
+def test_the_one_row_of_an_array_is_a_vector(typed, rng):
+    """What a model gives for one text has the shape (1, dim)."""
+    values = finite(typed, rng)
+    numpy.save(typed.path("7.npy"), values.reshape(1, -1))
+    assert typed.get(7) == values.tobytes()
+    assert typed.path("7.npy").read_bytes() == saved(values)
+    with open(typed.path("8.txt"), "w") as file:
+        file.write(str(values.reshape(1, -1).tolist()))
+    assert typed.get(8) == values.tobytes()
+    with open(typed.path(".9.npy.tmp"), "wb") as file:
+        numpy.save(file, values.reshape(1, -1))
+    os.rename(typed.path(".9.npy.tmp"), typed.path("9.npy"))
+    assert typed.get(9) == values.tobytes()
+    assert typed.errors() == []
+
+
 def test_text_may_be_laid_out_in_any_way(stores):
     mnt = stores.mount(stores.create(dim=4))
     wanted = numpy.array([1, 2.5, -3e-5, 4], "<f4").tobytes()
     for text in ("1\n2.5\n-3e-5\n4\n", "1 2.5 -3e-5 4", "\r\n1.0\r\n2.50\r\n-0.00003\t4\r\n\r\n",
-                 "+1 0x2.8p0 -30e-6 4000e-3\n"):
+                 "+1 0x2.8p0 -30e-6 4000e-3\n", "1,2.5,-3e-5,4", "1 , 2.5\n,-3e-5,\n4,\n",
+                 "[1.0, 2.5, -3e-05, 4.0]", "[ 1.e+00  2.5e+00\n -3.e-05  4.e+00]\n",
+                 "[[1, 2.5,\n  -3e-5, 4]]", "[\n1,\n2.5,\n-3e-5,\n4,\n]", "[1 2.5 -3e-5 4]",
+                 "\ufeff1 2.5 -3e-5 4"):
         mnt.path("1.txt").write_text(text)
         assert mnt.get(1) == wanted
         mnt.put(1, bytes(mnt.size))
@@ -294,10 +313,18 @@ def test_editors(mnt, rng):
 @pytest.mark.parametrize("text, says", [
     ("", "got 0 of 4 numbers"), ("1 2 3", "got 3 of 4 numbers"),
     ("1\n2\n3\n4\n5\n", "line 5: more than 4 numbers"), ("1\n2\nx3\n4\n", "line 3: 'x3' is no number"),
-    ("1,2,3,4", "line 1: '1,2,3,4' is no number"), ("1 2\n3 1e39", "line 2: 1e39 is no f4"),
+    ("1;2;3;4", "line 1: '1;2;3;4' is no number"), ("1 2\n3 1e39", "line 2: 1e39 is no f4"),
     ("1 2 3 \0", "line 1: '\\?' is no number"), ("1 2 3 4" + "0" * 2000, "is no number"),
     ("# 1\n1 2 3 4", "line 1: '#' is no number"), ("1 2 3 \u0663", "is no number"),
-], ids=range(10))
+    ("0,1 0,2", "line 1: commas between some numbers and blanks between others"),
+    ("0,1\n0,2\n", "line 2: commas between some"), ("1 2, 3 4", "line 1: commas between some"),
+    ("0,1, 0,2, 0,3", "more than 4 numbers"), ("1,,2,3,4", "line 1: a ',' without a number"),
+    (",1,2,3,4", "line 1: a ',' without a number"), ("1,2,3,4,,", "line 1: a ',' without"),
+    ("[1, 2, 3, 4", "the ']' at its end is missing"), ("1, 2, 3, 4]", "a ']' without its '\\['"),
+    ("[1, 2],\n[3, 4]", "line 1: a ',' without a number"), ("[1 2]\n3 4", "behind the ']'"),
+    ("[[[1 2 3 4]]]", "a '\\[' that begins no vector"), ("1 [2 3 4]", "a '\\[' that begins"),
+    ("[1, 2, null, 4]", "line 1: 'null' is no number"), ("[]", "got 0 of 4 numbers"),
+], ids=range(25))
 def test_bad_text_is_refused_and_nothing_changes(stores, text, says):
     mnt = stores.mount(stores.create(dim=4))
     mnt.put(1, b"0123456789abcdef")
@@ -370,8 +397,11 @@ def test_bad_headers_are_refused_and_nothing_changes(mnt, rng):
     mnt.put(1, old)
     good = finite(mnt, rng)
     cases = [
-        (saved(numpy.zeros(24, "<f4")), r"its shape is not \(25,\)"),
-        (saved(numpy.zeros((1, 25), "<f4")), r"its shape is not \(25,\)"),
+        (saved(numpy.zeros(24, "<f4")), r"its shape is neither \(25,\) nor \(1, 25\)"),
+        (saved(numpy.zeros((25, 1), "<f4")), r"its shape is neither \(25,\) nor"),
+        (saved(numpy.zeros((1, 1, 25), "<f4")), r"its shape is neither \(25,\) nor"),
+        (saved(numpy.zeros((2, 25), "<f4")), r"its shape is neither \(25,\) nor"),
+        (saved(numpy.zeros((0, 25), "<f4")), r"its shape is neither \(25,\) nor"),
         (saved(good.astype("<f8")), "its type is f8, not f4"),
         (saved(good.astype(">f4")), "big-endian"),
         (saved(good).replace(b"False", b"True "), "Fortran"),

@@ -168,6 +168,34 @@ static void refuses(enum quiver_dtype dtype, enum tree_form form, const char *by
 	free(copy);
 }
 
+/* One vector, as people write vectors. */
+static void text_may_have_commas_and_brackets(void **state)
+{
+	static const float vector[DIM] = { 1, -2.5f, 0.25f, 1e10f };
+	static const char *const texts[] = {
+		"1 -2.5 .25 1e10",
+		"1,-2.5,.25,1e10",
+		"1, -2.5,\n0.25 ,1e10\n",
+		"[1, -2.5, 0.25, 1e10]",
+		"[[1, -2.5, 0.25, 1e10]]\n",
+		"[1. -2.5\n .25 1e10]",
+		" [ \n1 ,\t-2.5,.25,1e10, ] \r\n",
+		"1,-2.5,.25,1e10,",
+		"\xef\xbb\xbf[1,-2.5,.25,1e10]",
+	};
+	struct quiver_geometry geometry = geometry_of(QUIVER_F4);
+	struct view_reason reason = { "" };
+	float got[DIM];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (view_decode(&geometry, TREE_FORM_TXT, texts[i], strlen(texts[i]),
+		                (unsigned char *)got, &reason) != 0)
+			fail_msg("'%s': %s", texts[i], reason.text);
+		assert_memory_equal(got, vector, sizeof(vector));
+	}
+}
+
 /* So that what is not set there does not happen to be 0. */
 static __attribute__((noinline)) void dirty_stack(void)
 {
@@ -199,6 +227,25 @@ static void what_is_no_vector_is_refused(void **state)
 		{ QUIVER_BF2, "1 2 3 3.4e38", "3.4e38 is no bf2" },
 		{ QUIVER_B1, "1 0 1", "got 3 of 16 numbers" },
 		{ QUIVER_B1, "1 0\n2", "line 2: 2 is no b1, which is 0 or 1" },
+		{ QUIVER_F4, "0,1 0,2", "line 1: commas between some numbers" },
+		{ QUIVER_F4, "0,1\n0,2", "line 2: commas between some numbers" },
+		{ QUIVER_F4, "1 2,3,4", "line 1: commas between some numbers" },
+		{ QUIVER_F4, "0,1, 0,2, 0,3", "more than 4 numbers" },
+		{ QUIVER_F4, "1,2\n,,3,4", "line 2: a ',' without a number" },
+		{ QUIVER_F4, ",1,2,3,4", "a ',' without a number" },
+		{ QUIVER_F4, "[1,2],[3,4]", "a ',' without a number" },
+		{ QUIVER_F4, "[1,2,3,4", "the ']' at its end is missing" },
+		{ QUIVER_F4, "[[1,2,3,4]", "the ']' at its end is missing" },
+		{ QUIVER_F4, "1,2,3,4]", "a ']' without its '['" },
+		{ QUIVER_F4, "[1,2]3,4", "a number behind the ']'" },
+		{ QUIVER_F4, "[1 2 3 4]5", "a number behind the ']'" },
+		{ QUIVER_F4, "[[[1,2,3,4]]]", "a '[' that begins no vector" },
+		{ QUIVER_F4, "1[2 3 4]", "a '[' that begins no vector" },
+		{ QUIVER_F4, "][1 2 3 4", "a ']' without its '['" },
+		{ QUIVER_F4, "[,1,2,3,4]", "a ',' without a number" },
+		{ QUIVER_F4, "[1,2,3]", "got 3 of 4 numbers" },
+		{ QUIVER_F4, "1;2;3;4", "'1;2;3;4' is no number" },
+		{ QUIVER_F4, "1 2 3 \xef\xbb\xbf 4", "is no number" },
 	};
 	static const unsigned char data[BITS * 4] = { 1, 0, 2 };
 	static const struct {
@@ -209,13 +256,13 @@ static void what_is_no_vector_is_refused(void **state)
 		const char *says;
 	} bad_arrays[] = {
 		{ QUIVER_B1, "|b1", BITS, BITS, "element 2: a bool" },
-		{ QUIVER_B1, "|b1", BITS / 8, BITS / 8, "its shape is not (16,)" },
-		{ QUIVER_B1, "|u1", BITS, BITS, "its shape is not (2,)" },
+		{ QUIVER_B1, "|b1", BITS / 8, BITS / 8, "its shape is neither (16,) nor (1, 16)" },
+		{ QUIVER_B1, "|u1", BITS, BITS, "its shape is neither (2,) nor" },
 		{ QUIVER_B1, "|i1", BITS / 8, BITS / 8, "numpy.packbits" },
 		{ QUIVER_B1, "<f4", BITS, BITS * 4, "its type is f4, not bool" },
 		{ QUIVER_BF2, "<f4", DIM, DIM * 4, "ml_dtypes.bfloat16" },
 		{ QUIVER_BF2, "<f2", DIM, DIM * 2, "its type is f2, not bf2" },
-		{ QUIVER_BF2, "<V2", DIM - 1, DIM * 2 - 2, "its shape is not (4,)" },
+		{ QUIVER_BF2, "<V2", DIM - 1, DIM * 2 - 2, "its shape is neither (4,) nor" },
 		{ QUIVER_BF2, "<u2", DIM, DIM * 2 - 1, "got 7 of 8 bytes" },
 		{ QUIVER_F2, "<V2", DIM, DIM * 2, "its type is V2, not f2" },
 		{ QUIVER_F2, "<u2", DIM, DIM * 2, "its type is u2, not f2" },
@@ -290,6 +337,7 @@ int main(void)
 		cmocka_unit_test(arrays_of_other_types_that_mean_the_same),
 		cmocka_unit_test(extremes_are_read_back),
 		cmocka_unit_test(text_has_the_fewest_digits),
+		cmocka_unit_test(text_may_have_commas_and_brackets),
 		cmocka_unit_test(what_is_no_vector_is_refused),
 		cmocka_unit_test(cut_and_flipped_files_are_read_within_their_bytes),
 	};

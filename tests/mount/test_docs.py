@@ -240,7 +240,9 @@ def values(name):
     formats = "".join(re.findall(r'"(.*?)"', text[text.index("define FORMAT_NAMES"):])).split(", ")
     dtypes = "f4 f2 f8 i1 u1 bf2 b1".split()
     return {"quiverfs create": {"--dtype": dtypes, "--metric": "l2 cosine ip hamming".split()},
-            "quiverfs import": {"--format": formats, "--on-duplicate": "replace skip fail".split()},
+            "quiverfs import": {"--format": formats, "--on-duplicate": "replace skip fail".split(),
+                                "--header": "yes no auto".split(),
+                                "--delimiter": "comma semicolon tab space pipe".split()},
             "quiverfs export": {"--format": formats, "--dtype": dtypes}}[name]
 
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 /* More than any command has. */
-#define ARGUMENTS_OPTIONS_MAX 24u
+#define ARGUMENTS_OPTIONS_MAX 31u
 #define ARGUMENTS_WORDS_MAX 2u
 
 /* An option, and the one thing that is done with it. With none of them it changes nothing. */

@@ -435,6 +435,35 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 	return 0;
 }
 
+static error_t take_header(void *to, char *text, const struct argp_state *state)
+{
+	static const char *const words[] = {
+		[FORMAT_HEADER_AUTO] = "auto",
+		[FORMAT_HEADER_YES] = "yes",
+		[FORMAT_HEADER_NO] = "no",
+	};
+	enum format_header *header = to;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i], text) == 0) {
+			*header = (enum format_header)i;
+			return 0;
+		}
+	}
+	arguments_error(state, "--header: '%s' is none of: yes, no, auto", text);
+	return 0;
+}
+
+static error_t take_delimiter(void *to, char *text, const struct argp_state *state)
+{
+	if (format_delimiter(text, to) < 0)
+		arguments_error(state,
+		                "--delimiter: '%s' is none of: comma, semicolon, tab, space, "
+		                "pipe, or the character itself",
+		                text);
+	return 0;
+}
+
 static error_t take_mode(void *to, char *text, const struct argp_state *state)
 {
 	if (existing_parse(text, to) < 0)
@@ -483,6 +512,22 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "Which array of a .hdf5 (default 'train') or .safetensors (default: the only one "
 		  "of 2 dimensions)",
 		  .keeps = &parsed->rows.dataset },
+		{ "vector-column", 0, "NAME",
+		  "The column or member that holds the vector (default: 'vector', 'embedding', "
+		  "'embeddings' or 'values'); in JSON also a path as data.embedding",
+		  .keeps = &parsed->rows.vector_column },
+		{ "id-column", 0, "NAME",
+		  "The column or member that holds the ID (default: 'id' or '_id')",
+		  .keeps = &parsed->rows.id_column },
+		{ "header", 0, "WHAT",
+		  "Whether the first line of CSV names the columns: 'yes', 'no' or 'auto' "
+		  "(default: it does where none of its fields is a number)",
+		  .take = take_header, .to = &parsed->rows.header },
+		{ "delimiter", 0, "CHAR",
+		  "What separates the fields of CSV: 'comma', 'semicolon', 'tab', 'space', 'pipe' "
+		  "or "
+		  "the character itself (default: the one the first line has)",
+		  .take = take_delimiter, .to = &parsed->rows.delimiter },
 		{ "ids", 0, "FILE", "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4",
 		  .keeps = &parsed->rows.ids_path },
 		{ "start-id", 0, "N",

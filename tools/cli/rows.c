@@ -91,6 +91,28 @@ static int compare(const struct rows *rows, struct rows_source *source)
 	return -EINVAL;
 }
 
+/* What was asked for of columns fits the format. Says errors. */
+static int check_columns(const struct rows_options *options, const struct rows_source *source)
+{
+	const struct format *format = source->reader.format;
+
+	if ((options->vector_column != NULL || options->id_column != NULL) &&
+	    !format->has_columns) {
+		say_error(source->stream.path,
+		          "%s: a file of the format %s has no columns with names",
+		          options->vector_column != NULL ? "--vector-column" : "--id-column",
+		          format->name);
+		return -EINVAL;
+	}
+	if ((options->header != FORMAT_HEADER_AUTO || options->delimiter != '\0') &&
+	    !format->has_header) {
+		say_error(source->stream.path, "%s is for CSV; a file of the format %s has none",
+		          options->delimiter != '\0' ? "--delimiter" : "--header", format->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* Open one file and look at its header. Says errors. */
 static int open_source(struct rows *rows, const char *path, struct rows_source *source)
 {
@@ -113,6 +135,10 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 	reader->wanted.type = rows->type;
 	reader->wanted.convert = options->convert;
 	reader->wanted.dataset = options->dataset;
+	reader->wanted.vector_column = options->vector_column;
+	reader->wanted.id_column = options->id_column;
+	reader->wanted.header = options->header;
+	reader->wanted.delimiter = options->delimiter;
 	reader->wanted.ids_unused = options->start_given || options->ids_path != NULL;
 	if (rows->keys.path != NULL) {
 		reader->wanted.on_key = keep_key;
@@ -129,6 +155,9 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 		          format->name);
 		return -EINVAL;
 	}
+	result = check_columns(options, source);
+	if (result < 0)
+		return result;
 	if (rows->keys.path != NULL && !format->reads_keys) {
 		say_error(source->stream.path, "--keys: the format %s has none", format->name);
 		return -EINVAL;
@@ -142,6 +171,8 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 			say_error(source->stream.path, "%s", reader->reason);
 		return result;
 	}
+	if (reader->note[0] != '\0')
+		say_note(source->stream.path, "%s", reader->note);
 	stream_rest(&source->stream);
 	result = compare(rows, source);
 	if (result == 0 && rows->keys.path != NULL && reader->rows != 0 && !reader->has_keys) {

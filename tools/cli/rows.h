@@ -22,6 +22,10 @@ struct rows_options {
 	size_t paths_count;
 	const char *format; /* name; NULL: each path's suffix tells it */
 	const char *dataset; /* NULL: the format's usual one */
+	const char *vector_column; /* as format_wanted has it, as the three that follow */
+	const char *id_column;
+	enum format_header header;
+	char delimiter;
 	const char *ids_path; /* NULL: the files' own IDs, or they count up */
 	uint64_t start_id;
 	bool start_given; /* they count up even where a file brings its own */

@@ -13,7 +13,8 @@ _quiverfs_options() {
 	create | mkfs.quiverfs) echo "--dim --dtype --metric --label $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
-	import) echo "--format --dataset --ids --start-id --keys --words --on-duplicate --convert
+	import) echo "--format --dataset --vector-column --id-column --header --delimiter
+		--ids --start-id --keys --words --on-duplicate --convert
 		--reject-nonfinite $common" ;;
 	export) echo "--format --dataset --ids --keys --words --start-id --convert --dtype $common" ;;
 	status) echo "--json --watch $common" ;;
@@ -58,6 +59,9 @@ _quiverfs() {
 	*:--metric) COMPREPLY=($(compgen -W 'l2 cosine ip hamming' -- "$word")) ;;
 	*:--format) COMPREPLY=($(compgen -W "$_quiverfs_formats" -- "$word")) ;;
 	*:--on-duplicate) COMPREPLY=($(compgen -W 'replace skip fail' -- "$word")) ;;
+	*:--header) COMPREPLY=($(compgen -W 'yes no auto' -- "$word")) ;;
+	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
+	*:--vector-column | *:--id-column) ;;
 	*:--dim | *:--label | *:--start-id | *:--dataset | *:--watch) ;;
 	mount*:-o) _quiverfs_mount_option "$word" ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;

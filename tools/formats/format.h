@@ -21,12 +21,25 @@
 #define FORMAT_ROWS_UNKNOWN UINT64_MAX
 #define FORMAT_REASON_BYTES 384
 
+/* Whether the first line of a text names the columns. */
+enum format_header {
+	FORMAT_HEADER_AUTO, /* found out */
+	FORMAT_HEADER_YES,
+	FORMAT_HEADER_NO,
+};
+
 /* What the reader is asked for. */
 struct format_wanted {
 	uint32_t dim; /* of the store */
 	enum element type; /* of the store: what text is read as */
 	bool convert; /* text may hold numbers that this type has not */
 	const char *dataset; /* which array of the file; NULL: the usual one */
+	/* Which columns or members hold the vector and the ID, of formats that has_columns; NULL:
+	 * the usual ones. */
+	const char *vector_column;
+	const char *id_column;
+	enum format_header header; /* of formats that has_header */
+	char delimiter; /* between the fields of a line, of the same; '\0': found out */
 	bool ids_unused; /* rows are numbered otherwise: what the file has for IDs may be anything */
 	/* Called with the key of each row, in order, by format_key: its word, or whatever the file
 	 * has for its ID, a number too. A negative errno, after having said why, ends the reading.
@@ -64,6 +77,8 @@ struct format_reader {
 	uint64_t data_offset; /* of the first row */
 	void *state; /* the format's own */
 	char reason[FORMAT_REASON_BYTES];
+	/* Set by open: how the file was taken where it could be meant otherwise; "" for nothing. */
+	char note[FORMAT_REASON_BYTES];
 };
 
 struct format_writer {
@@ -133,7 +148,7 @@ struct format {
 	bool keys_are_words; /* which rows are not numbered by: without --keys they are dropped */
 	bool has_datasets; /* an array in the file has a name */
 	bool has_header; /* a first line may name its columns, which a delimiter is between */
-	bool has_columns; /* its columns have names */
+	bool has_columns; /* vector and ID are columns or members that have names */
 	bool is_text; /* a bit is written as 0 or 1; other formats have them packed, as u1 */
 	const char *type; /* the only one of its elements; NULL: each type of a store */
 	const struct format_calls *calls;

@@ -3,6 +3,7 @@
  */
 #include "tools/formats/formats.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -33,6 +34,27 @@ const struct format *format_by_name(const char *name)
 			return formats[i];
 	}
 	return NULL;
+}
+
+int format_delimiter(const char *word, char *delimiter)
+{
+	static const struct {
+		const char *word;
+		char delimiter;
+	} known[] = {
+		{ "comma", ',' }, { "semicolon", ';' }, { "tab", '\t' },
+		{ "space", ' ' }, { "pipe", '|' },
+	};
+
+	for (size_t i = 0; i < LENGTH(known); i++) {
+		const char itself[2] = { known[i].delimiter, '\0' };
+
+		if (strcmp(known[i].word, word) == 0 || strcmp(itself, word) == 0) {
+			*delimiter = known[i].delimiter;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 const struct format *format_by_suffix(const char *path)

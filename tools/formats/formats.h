@@ -13,6 +13,9 @@
 
 /* The format of this name, or NULL. */
 const struct format *format_by_name(const char *name);
+/* The character that a word (comma, semicolon, tab, space or pipe) or the character itself
+ * stands for, to separate fields. 0, or -EINVAL for anything else. */
+int format_delimiter(const char *word, char *delimiter);
 /* The format that the suffix of this path tells, or NULL. */
 const struct format *format_by_suffix(const char *path);
 

@@ -44,7 +44,7 @@ static void say_no_format(const char *path)
 static const struct format *find_format(const struct rows_options *options, const char *path)
 {
 	const struct format *format = options->format != NULL ? format_by_name(options->format)
-	                                                      : format_by_suffix(path);
+	                                                      : format_to_read(path);
 
 	if (format == NULL)
 		say_no_format(path);
@@ -113,6 +113,25 @@ static int check_columns(const struct rows_options *options, const struct rows_s
 	return 0;
 }
 
+/* See to it that packed bytes are unpacked, and that a format that needs a file has one. Says
+ * errors. */
+static int unpack_source(struct rows_source *source, const struct format *format)
+{
+	struct stream *stream = &source->stream;
+	int result = stream_unpack(stream, !format->any_start, false);
+
+	if (result < 0 && result != -EINTR)
+		say_error(stream->path, "%s",
+		          stream->reason != NULL ? stream->reason : strerror(-result));
+	if (result < 0 || !format->needs_path || stream->sized)
+		return result;
+	say_error(stream->path, "%s is read from a file only, not from %s", format->name,
+	          stream->packed != UNPACK_NONE
+	                  ? "a compressed one: decompress it first, with gzip -dk or zstd -dk"
+	                  : "a pipe: save it in a file first, and import that");
+	return -EINVAL;
+}
+
 /* Open one file and look at its header. Says errors. */
 static int open_source(struct rows *rows, const char *path, struct rows_source *source)
 {
@@ -144,11 +163,9 @@ static int open_source(struct rows *rows, const char *path, struct rows_source *
 		reader->wanted.on_key = keep_key;
 		reader->wanted.on_key_arg = &rows->keys;
 	}
-	if (format->needs_path && !source->stream.sized) {
-		say_error(source->stream.path, "%s is read from a file only, not from a pipe",
-		          format->name);
-		return -EINVAL;
-	}
+	result = unpack_source(source, format);
+	if (result < 0)
+		return result;
 	if (options->dataset != NULL && !format->has_datasets) {
 		say_error(source->stream.path,
 		          "--dataset: a file of the format %s has one array, without a name",
@@ -486,10 +503,12 @@ uint64_t rows_estimate(const struct rows *rows, uint64_t done)
 	if (rows->total != FORMAT_ROWS_UNKNOWN)
 		return rows->total;
 	for (size_t i = 0; i < rows->sources_count; i++) {
-		if (!rows->sources[i].stream.sized)
+		uint64_t source_done, source_size;
+
+		if (!stream_progress(&rows->sources[i].stream, &source_done, &source_size))
 			return 0;
-		size += (double)rows->sources[i].stream.size;
-		consumed += (double)rows->sources[i].stream.offset;
+		size += (double)source_size;
+		consumed += (double)source_done;
 	}
 	return consumed > 0 ? (uint64_t)((double)done * size / consumed) : 0;
 }

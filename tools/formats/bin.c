@@ -69,8 +69,11 @@ static const struct format_calls bin_calls = {
 	.finish = format_finish,
 };
 
-const struct format format_fbin = { "fbin", ".fbin", .type = "f4", .calls = &bin_calls };
+const struct format format_fbin = { "fbin", ".fbin", .any_start = true, .type = "f4",
+	                            .calls = &bin_calls };
 
-const struct format format_u8bin = { "u8bin", ".u8bin", .type = "u1", .calls = &bin_calls };
+const struct format format_u8bin = { "u8bin", ".u8bin", .any_start = true, .type = "u1",
+	                             .calls = &bin_calls };
 
-const struct format format_i8bin = { "i8bin", ".i8bin", .type = "i1", .calls = &bin_calls };
+const struct format format_i8bin = { "i8bin", ".i8bin", .any_start = true, .type = "i1",
+	                             .calls = &bin_calls };

@@ -77,7 +77,10 @@ int format_refuse_key(struct format_reader *reader, const char *key, size_t leng
 
 int format_stream_error(struct format_reader *reader, int64_t result)
 {
-	return format_fail(reader, (int)result, "%s", strerror((int)-result));
+	const char *reason = reader->stream->reason;
+
+	return format_fail(reader, (int)result, "%s",
+	                   reason != NULL ? reason : strerror((int)-result));
 }
 
 int format_check_size(struct format_reader *reader, uint64_t expected)
@@ -104,6 +107,11 @@ static size_t rows_to_read(const struct format_reader *reader, const struct form
 /* The stream ended within the record that begins at reader->offset. */
 static int ended(struct format_reader *reader)
 {
+	const unsigned char *at;
+	int64_t got = stream_peek(reader->stream, 1, &at);
+
+	if (got < 0)
+		return format_stream_error(reader, got);
 	if (reader->stream->sized)
 		return format_fail(reader, -EIO, "the file became shorter while it was read");
 	if (reader->rows != FORMAT_ROWS_UNKNOWN)

@@ -146,6 +146,7 @@ struct format {
 	bool writes_ids; /* the file itself holds the IDs */
 	bool reads_keys; /* a row may have a key, a string that stands for its ID */
 	bool keys_are_words; /* which rows are not numbered by: without --keys they are dropped */
+	bool any_start; /* its first bytes may be any: by its name alone a file is known as packed */
 	bool has_datasets; /* an array in the file has a name */
 	bool has_header; /* a first line may name its columns, which a delimiter is between */
 	bool has_columns; /* vector and ID are columns or members that have names */

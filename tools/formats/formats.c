@@ -2,6 +2,7 @@
  * formats.c - the formats by name and by suffix.
  */
 #include "tools/formats/formats.h"
+#include "tools/formats/unpack.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -57,20 +58,42 @@ int format_delimiter(const char *word, char *delimiter)
 	return -EINVAL;
 }
 
-const struct format *format_by_suffix(const char *path)
+/* The format of a suffix, with its dot, of this length. */
+static const struct format *find_suffix(const char *suffix, size_t length)
 {
-	const char *name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
-	const char *suffix = strrchr(name, '.');
-
-	if (suffix == NULL)
-		return NULL;
 	for (size_t i = 0; i < LENGTH(formats); i++) {
-		if (strcasecmp(formats[i]->suffix, suffix) == 0)
+		if (strlen(formats[i]->suffix) == length &&
+		    strncasecmp(formats[i]->suffix, suffix, length) == 0)
 			return formats[i];
 	}
 	for (size_t i = 0; i < LENGTH(others); i++) {
-		if (strcasecmp(others[i].suffix, suffix) == 0)
+		if (strlen(others[i].suffix) == length &&
+		    strncasecmp(others[i].suffix, suffix, length) == 0)
 			return others[i].format;
 	}
 	return NULL;
+}
+
+/* The format that the end of a path of this length tells, or NULL. */
+static const struct format *find_ending(const char *path, size_t length)
+{
+	size_t dot = length;
+
+	while (dot > 0 && path[dot - 1] != '.' && path[dot - 1] != '/')
+		dot--;
+	return dot > 0 && path[dot - 1] == '.' ? find_suffix(path + dot - 1, length - dot + 1)
+	                                       : NULL;
+}
+
+const struct format *format_by_suffix(const char *path)
+{
+	return find_ending(path, strlen(path));
+}
+
+const struct format *format_to_read(const char *path)
+{
+	size_t length;
+
+	(void)unpack_by_name(path, &length);
+	return find_ending(path, length);
 }

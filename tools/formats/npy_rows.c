@@ -79,7 +79,9 @@ static int open_npy(struct format_reader *reader)
 	if (array.fortran && !reader->stream->sized)
 		return format_fail(reader, -ENOTSUP,
 		                   "it is in Fortran order (column after column), which can only "
-		                   "be converted from a file, not from a pipe");
+		                   "be converted from a file, not from a %s",
+		                   reader->stream->packed != UNPACK_NONE ? "compressed one"
+		                                                         : "pipe");
 	reader->dim = (uint32_t)array.shape[1];
 	reader->rows = array.shape[0];
 	reader->data_offset = array.data_offset;

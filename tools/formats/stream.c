@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,8 @@
 #define BUFFER_BYTES (256u << 10)
 /* How often a wait for a pipe looks whether it shall go on. */
 #define POLL_MS 100
+/* Unpacked once more only to be passed over, at once. */
+#define SCRAP_BYTES (16u << 10)
 
 /* What kind of file it is. */
 static int look(struct stream *stream)
@@ -74,6 +77,8 @@ void stream_close(struct stream *stream)
 {
 	if (stream->owned)
 		(void)close(stream->fd); /* it was only read */
+	unpack_end(stream->unpack);
+	free(stream->lead);
 	free(stream->buffer);
 	memset(stream, 0, sizeof(*stream));
 	stream->fd = -1;
@@ -96,22 +101,85 @@ static int wait_for_bytes(int fd)
 	return ready < 0 ? -errno : 0;
 }
 
-/* One read of what follows the buffer, by place where there are places. */
-static int64_t read_some(const struct stream *stream, void *to, size_t length)
+/* One read of the file, of what is at `offset` where there are places. */
+static int64_t read_file(const struct stream *stream, bool sized, uint64_t offset, void *to,
+                         size_t length)
 {
-	int result = stream->sized ? 0 : wait_for_bytes(stream->fd);
+	int result = sized ? 0 : wait_for_bytes(stream->fd);
 	ssize_t got;
 
 	if (result < 0)
 		return result;
 	do {
-		if (stream->sized)
-			got = pread(stream->fd, to, length,
-			            (off_t)(stream->base + stream->offset + stream->length));
+		if (sized)
+			got = pread(stream->fd, to, length, (off_t)(stream->base + offset));
 		else
 			got = read(stream->fd, to, length);
 	} while (got < 0 && errno == EINTR && !interrupted());
 	return got < 0 ? -errno : got;
+}
+
+/* Packed bytes, for unpack_read. */
+static int64_t read_packed(void *arg, void *to, size_t length)
+{
+	struct stream *stream = arg;
+	int64_t got;
+
+	if (stream->lead_length > 0) {
+		got = (int64_t)(length < stream->lead_length ? length : stream->lead_length);
+		memcpy(to, stream->lead + stream->lead_start, (size_t)got);
+		stream->lead_start += (size_t)got;
+		stream->lead_length -= (size_t)got;
+	} else {
+		free(stream->lead);
+		stream->lead = NULL;
+		got = read_file(stream, stream->packed_sized, stream->packed_offset, to, length);
+	}
+	if (got > 0)
+		stream->packed_offset += (uint64_t)got;
+	return got;
+}
+
+/* Begin to unpack, and pass over what was handed out before a rest. */
+static int begin_unpacking(struct stream *stream)
+{
+	unsigned char passed[SCRAP_BYTES];
+	uint64_t left = stream->offset;
+	int64_t got = 1;
+
+	stream->packed_offset = 0;
+	stream->unpack = unpack_begin(stream->packed, stream->cut_is_end, read_packed, stream);
+	if (stream->unpack == NULL)
+		return -ENOMEM;
+	while (left > 0 && got > 0) {
+		got = unpack_read(stream->unpack, passed,
+		                  left < sizeof(passed) ? (size_t)left : sizeof(passed));
+		if (got > 0)
+			left -= (uint64_t)got;
+	}
+	return got < 0 ? (int)got : 0;
+}
+
+static int64_t read_unpacked(struct stream *stream, void *to, size_t length)
+{
+	int64_t got = stream->unpack == NULL ? begin_unpacking(stream) : 0;
+
+	if (got == 0)
+		got = unpack_read(stream->unpack, to, length);
+	stream->reason = NULL;
+	if (got < 0 && stream->unpack != NULL && unpack_reason(stream->unpack)[0] != '\0')
+		stream->reason = unpack_reason(stream->unpack);
+	return got;
+}
+
+/* One read of what follows the buffer. */
+static int64_t read_some(struct stream *stream, void *to, size_t length)
+{
+	if (stream->source != NULL)
+		return stream->source(stream->source_arg, to, length);
+	if (stream->packed != UNPACK_NONE)
+		return read_unpacked(stream, to, length);
+	return read_file(stream, stream->sized, stream->offset + stream->length, to, length);
 }
 
 /* Have room for `length` bytes from the start of what is buffered. */
@@ -167,6 +235,76 @@ int64_t stream_peek(struct stream *stream, size_t length, const unsigned char **
 	return (int64_t)(stream->length < length ? stream->length : length);
 }
 
+/* Say what is wrong with packed bytes that cannot be unpacked here. */
+static int refuse_packed(struct stream *stream, const unsigned char *at, size_t length)
+{
+	const char *program = unpack_program(at, length);
+
+	(void)snprintf(
+		stream->reason_text, sizeof(stream->reason_text),
+		"it is compressed, but not by gzip or zstd, which are known here: '%s FILE | "
+		"quiverfs import STORE - --format NAME' decompresses it on its way",
+		program);
+	stream->reason = stream->reason_text;
+	return -EINVAL;
+}
+
+/* By what the bytes are packed, UNPACK_NONE for not at all, or an error. */
+static int find_packing(struct stream *stream, bool by_start)
+{
+	const unsigned char *at = NULL;
+	size_t unused;
+	enum unpack_kind named = unpack_by_name(stream->path, &unused);
+	enum unpack_kind begun;
+	int64_t got;
+
+	if (named == UNPACK_NONE && !by_start)
+		return UNPACK_NONE;
+	got = stream_peek(stream, UNPACK_LOOK_BYTES, &at);
+	if (got <= 0)
+		return (int)got; /* what is empty is packed by nobody */
+	begun = unpack_by_start(at, (size_t)got);
+	if (begun == UNPACK_OTHER)
+		return refuse_packed(stream, at, (size_t)got);
+	if (named == UNPACK_NONE || begun != UNPACK_NONE)
+		return (int)begun;
+	stream->reason =
+		"its name tells that it is compressed, but it does not begin as what gzip or "
+		"zstd make: give it its right name";
+	return -EINVAL;
+}
+
+int stream_unpack(struct stream *stream, bool by_start, bool cut_is_end)
+{
+	int kind = find_packing(stream, by_start);
+
+	if (kind <= 0)
+		return kind;
+	stream->packed = (enum unpack_kind)kind;
+	stream->cut_is_end = cut_is_end;
+	stream->packed_sized = stream->sized;
+	stream->packed_size = stream->size;
+	stream->sized = false;
+	stream->size = 0;
+	if (!stream->packed_sized) {
+		stream->lead = stream->buffer;
+		stream->lead_start = stream->start;
+		stream->lead_length = stream->length;
+		stream->buffer = NULL;
+	}
+	free(stream->buffer);
+	stream->buffer = NULL;
+	stream->room = stream->start = stream->length = 0;
+	return 0;
+}
+
+bool stream_progress(const struct stream *stream, uint64_t *done, uint64_t *size)
+{
+	*done = stream->packed_sized ? stream->packed_offset : stream->offset;
+	*size = stream->packed_sized ? stream->packed_size : stream->size;
+	return stream->packed_sized || stream->sized;
+}
+
 /* `length` bytes of the buffer are handed out. */
 static void take(struct stream *stream, size_t length)
 {
@@ -189,8 +327,11 @@ int64_t stream_read(struct stream *stream, void *to, size_t length)
 	while (done < length) {
 		int64_t got = read_some(stream, (char *)to + done, length - done);
 
-		if (got < 0)
+		/* what came before an error goes ahead of it: it comes again */
+		if (got < 0 && (done == 0 || got == -EINTR))
 			return got;
+		if (got < 0)
+			break;
 		if (got == 0)
 			break;
 		done += (size_t)got;
@@ -302,8 +443,11 @@ int64_t stream_read_at(const struct stream *stream, void *to, size_t length, uin
 
 void stream_rest(struct stream *stream)
 {
-	if (!stream->sized)
+	if (!stream->sized && !stream->packed_sized)
 		return;
+	unpack_end(stream->unpack);
+	stream->unpack = NULL;
+	stream->reason = NULL;
 	free(stream->buffer);
 	stream->buffer = NULL;
 	stream->room = stream->start = stream->length = 0;

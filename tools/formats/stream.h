@@ -1,10 +1,12 @@
 /*
  * stream.h - bytes to import, from a file, a pipe or standard input.
  *
- * Memory is one buffer, whatever the length. One thread.
+ * Memory is one buffer, whatever the length, and what unpacking needs (unpack.h). One thread.
  */
 #ifndef STREAM_H
 #define STREAM_H
+
+#include "tools/formats/unpack.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +27,21 @@ struct stream {
 	size_t room;
 	size_t start; /* of the bytes that are read but not handed out */
 	size_t length; /* of them */
+	/* Where bytes come from something else than the file, as from a member of it: as
+	 * read(2), with a negative errno. NULL: from the file. */
+	int64_t (*source)(void *arg, void *to, size_t length);
+	void *source_arg;
+	char reason_text[UNPACK_REASON_BYTES];
+	const char *reason; /* why the last call failed, in words; NULL: strerror tells */
+	/* Of what is packed, which is not sized: */
+	enum unpack_kind packed;
+	struct unpack *unpack; /* NULL: begun anew with the next read */
+	bool packed_sized; /* a regular file */
+	bool cut_is_end;
+	uint64_t packed_size; /* where packed_sized */
+	uint64_t packed_offset; /* of the next packed byte to read */
+	unsigned char *lead; /* packed bytes that were read before it was known; NULL: none */
+	size_t lead_start, lead_length;
 };
 
 /* Open `path`, or standard input for "-". Keeps `path`. 0, to be given back with
@@ -33,13 +50,27 @@ int stream_open(const char *path, struct stream *stream);
 void stream_close(struct stream *stream);
 
 /*
+ * Look whether the bytes are packed by gzip or zstd; they are handed out unpacked then, and the
+ * stream is not sized. The end of the path tells (.gz, .zst) and, with `by_start`, how they
+ * begin. `cut_is_end`: packed bytes that end too early are no error. Before anything is handed
+ * out. 0; -EINVAL with a reason where they are not what the path tells, or are packed by
+ * something else; errors as of stream_peek.
+ */
+int stream_unpack(struct stream *stream, bool by_start, bool cut_is_end);
+
+/* How far a file is read, in its own bytes: false where it has no size. */
+bool stream_progress(const struct stream *stream, uint64_t *done, uint64_t *size);
+
+/*
  * Have up to `length` of the next bytes ready at *at, without handing them out;
  * valid until the next call. The number ready, fewer than `length` only at the end;
- * -EINTR a signal asked to stop; -ENOMEM; errors of read(2).
+ * -EINTR a signal asked to stop; -ENOMEM; errors of read(2) and, with a reason, of
+ * unpack_read.
  */
 int64_t stream_peek(struct stream *stream, size_t length, const unsigned char **at);
 
-/* Hand out `length` bytes; the number, fewer only at the end; errors as above. */
+/* Hand out `length` bytes; the number, fewer only at the end or before an error, which the next
+ * stream_peek tells; errors as above. */
 int64_t stream_read(struct stream *stream, void *to, size_t length);
 
 /* Pass over `length` bytes, as stream_read. */

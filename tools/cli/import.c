@@ -8,11 +8,13 @@
 #include "tools/cli/flusher.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/live.h"
+#include "tools/cli/outcome.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/room.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
+#include "tools/cli/sink.h"
 #include "tools/formats/formats.h"
 #include "tools/formats/interrupt.h"
 
@@ -28,14 +30,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One commit into a stopped store. Large enough to make the cost of a commit
- * vanish, small enough to stay in a core's cache from the file to the store. */
-#define STORE_BATCH_BYTES (1u << 20)
-/* The same counted in vectors: it bounds the list of records. */
-#define STORE_BATCH_ROWS_MAX 65536u
-/* One write(2) to control/put. Every mount takes requests of this size. */
-#define PUT_WRITE_BYTES_MAX (512u << 10)
-#define ID_BYTES sizeof(uint64_t)
 /* One reads while the other writes. */
 #define WORKERS 2
 
@@ -44,151 +38,6 @@ struct import_arguments {
 	struct rows_options rows;
 	enum existing_mode on_duplicate;
 };
-
-/* What became of the rows. */
-struct outcome {
-	uint64_t done; /* rows that are in, or were skipped */
-	uint64_t skipped;
-	uint64_t total; /* FORMAT_ROWS_UNKNOWN where it was not known */
-	bool complete;
-};
-
-/* Where rows go, and the buffers on their way. */
-struct sink {
-	struct session *session;
-	size_t batch_rows;
-	unsigned char *vectors; /* batch_rows of them */
-	uint64_t *ids;
-	struct quiver_record *records; /* store only */
-	const struct quiver_attr *attr; /* store only: what new vectors get */
-	unsigned char *put; /* mount only: whole records */
-	int put_fd; /* mount only */
-};
-
-/* The attributes a new vector would get from open(2) by the caller. */
-static void new_attr(struct quiver_attr *attr)
-{
-	struct timespec now = { 0 };
-	mode_t mask = umask(0);
-
-	(void)umask(mask);
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	attr->mtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	attr->uid = geteuid();
-	attr->gid = getegid();
-	attr->mode = (uint16_t)(0666 & ~mask);
-}
-
-/* Make the buffers; sink_close gives them back also after a failure. Says errors. */
-static int sink_open(struct session *session, struct sink *sink)
-{
-	size_t vector_bytes = session->geometry.vector_bytes;
-	size_t record_bytes = vector_bytes + (session->target.live ? ID_BYTES : 0);
-	size_t room = session->target.live ? PUT_WRITE_BYTES_MAX : STORE_BATCH_BYTES;
-	void *put = NULL;
-
-	memset(sink, 0, sizeof(*sink));
-	sink->session = session;
-	sink->put_fd = -1;
-	sink->batch_rows = room / record_bytes;
-	if (sink->batch_rows == 0)
-		sink->batch_rows = 1;
-	if (sink->batch_rows > STORE_BATCH_ROWS_MAX)
-		sink->batch_rows = STORE_BATCH_ROWS_MAX;
-	sink->vectors = malloc(sink->batch_rows * vector_bytes);
-	sink->ids = calloc(sink->batch_rows, sizeof(*sink->ids));
-	sink->records = calloc(sink->batch_rows, sizeof(*sink->records));
-	/* The kernel splits a large write whose buffer does not begin on a page. */
-	if (session->target.live && posix_memalign(&put, (size_t)sysconf(_SC_PAGESIZE),
-	                                           sink->batch_rows * record_bytes) != 0)
-		put = NULL;
-	sink->put = put;
-	if (sink->vectors == NULL || sink->ids == NULL || sink->records == NULL ||
-	    (session->target.live && put == NULL)) {
-		say_errno(session->target.path, -ENOMEM);
-		return -ENOMEM;
-	}
-	if (!session->target.live)
-		return 0;
-	sink->put_fd = live_open(session->mount_fd, "control/put", O_WRONLY);
-	if (sink->put_fd < 0) {
-		say_error(session->target.path, "control/put cannot be opened: %s%s",
-		          live_strerror(sink->put_fd),
-		          sink->put_fd == -EROFS ? " (is the mount read-only?)" : "");
-		return sink->put_fd;
-	}
-	return 0;
-}
-
-/* Give the buffers back. Says errors. */
-static int sink_close(struct sink *sink)
-{
-	int result = 0;
-
-	if (sink->put_fd >= 0 && close(sink->put_fd) < 0) {
-		result = -errno;
-		say_error(sink->session->target.path, "control/put: %s", live_strerror(result));
-	}
-	free(sink->vectors);
-	free(sink->ids);
-	free(sink->records);
-	free(sink->put);
-	return result;
-}
-
-/* Commit the first `count` rows of the buffers to a stopped store. */
-static int put_store(struct sink *sink, size_t count)
-{
-	size_t vector_bytes = sink->session->geometry.vector_bytes;
-
-	for (size_t i = 0; i < count; i++) {
-		sink->records[i].id = sink->ids[i];
-		sink->records[i].data = sink->vectors + i * vector_bytes;
-	}
-	return quiver_put_batch(sink->session->store, sink->records, count, sink->attr,
-	                        QUIVER_ATTR_MTIME, QUIVER_WRITE_SOON, NULL);
-}
-
-/* Commit the first `count` rows of the buffers through a mount: one write of whole records, at
- * offset 0, since the kernel lets writes of two threads run beside each other only within what
- * it believes is the file. One that was interrupted is repeated: it commits all or nothing, and
- * the same again changes nothing. */
-static int put_mount(struct sink *sink, size_t count)
-{
-	size_t vector_bytes = sink->session->geometry.vector_bytes;
-	size_t record_bytes = ID_BYTES + vector_bytes;
-	ssize_t written;
-
-	for (size_t i = 0; i < count; i++) {
-		uint64_t id = htole64(sink->ids[i]);
-
-		memcpy(sink->put + i * record_bytes, &id, ID_BYTES);
-		memcpy(sink->put + i * record_bytes + ID_BYTES, sink->vectors + i * vector_bytes,
-		       vector_bytes);
-	}
-	do {
-		written = pwrite(sink->put_fd, sink->put, count * record_bytes, 0);
-	} while (written < 0 && errno == EINTR);
-	if (written < 0)
-		return live_error(sink->put_fd, errno);
-	return (size_t)written == count * record_bytes ? 0 : -EIO;
-}
-
-/* Say why a batch could not be committed. */
-static void say_put_failed(const struct sink *sink, int result)
-{
-	const char *path = sink->session->target.path;
-
-	if (result == -ENOSPC)
-		say_error(path, "no space left on the disk for more vectors");
-	else if (result == -EROFS)
-		say_error(path,
-		          "the store does not accept writes any more; 'quiverfs status %s' says "
-		          "why",
-		          path);
-	else
-		say_error(path, "writing vectors failed: %s", live_strerror(result));
-}
 
 /* What the workers share. */
 struct copy {
@@ -268,7 +117,7 @@ static void rows_written(struct worker *worker, uint64_t first, size_t count, in
 		if (copy->result == 0) {
 			copy->result = result;
 			progress_end(&copy->progress);
-			say_put_failed(&worker->sink, result);
+			sink_say_failed(&worker->sink, result);
 		}
 	} else {
 		copy->written += count;
@@ -287,7 +136,7 @@ static void *work(void *arg)
 	size_t count;
 
 	while ((count = next_rows(worker, &first)) > 0) {
-		int result = sink->put_fd >= 0 ? put_mount(sink, count) : put_store(sink, count);
+		int result = sink_put(sink, count);
 
 		rows_written(worker, first, count, result);
 		flusher_add(&worker->copy->flusher, count * sink->session->geometry.vector_bytes);
@@ -318,20 +167,10 @@ static void work_together(struct worker *workers, unsigned count)
 		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
 }
 
-/* Whether the rows bring their IDs, which may come twice then. */
-static bool brings_ids(const struct rows *rows)
-{
-	bool own = false;
-
-	for (size_t i = 0; i < rows->sources_count; i++)
-		own = own || rows->sources[i].reader.has_ids;
-	return rows->ids.fd >= 0 || (own && !rows->options->start_given);
-}
-
 /* Of rows with one ID the last counts, or the first: then they are written in their order. */
 static bool in_order(const struct rows *rows, enum existing_mode mode)
 {
-	return brings_ids(rows) || mode != EXISTING_REPLACE;
+	return rows->brings_ids || mode != EXISTING_REPLACE;
 }
 
 /* Move the rows with workers that are open. Says errors. */
@@ -358,7 +197,7 @@ static int copy_rows(struct session *session, struct rows *rows, enum existing_m
 	unsigned opened = 0;
 	int result = 0;
 
-	new_attr(&copy.attr);
+	sink_new_attr(&copy.attr);
 	while (result == 0 && opened < count) {
 		workers[opened].copy = &copy;
 		result = sink_open(session, &workers[opened].sink);
@@ -412,7 +251,7 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
 		return result;
 	outcome->total = rows.total;
 	/* An ID may come twice where the rows bring theirs. */
-	if (rows.total != FORMAT_ROWS_UNKNOWN && !brings_ids(&rows))
+	if (rows.total != FORMAT_ROWS_UNKNOWN && !rows.brings_ids)
 		result = room_for_vectors(session, rows.total);
 	if (result == 0)
 		result = copy_rows(session, &rows, arguments->on_duplicate, outcome);
@@ -421,6 +260,7 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
 		result = durable;
 	if (result == 0 && outcome->complete)
 		result = rows_finish(&rows);
+	outcome_take(&rows, outcome);
 	rows_close(&rows);
 	return result;
 }
@@ -480,12 +320,26 @@ static error_t take_start_id(void *to, char *text, const struct argp_state *stat
 	return 0;
 }
 
+static error_t take_limit(void *to, char *text, const struct argp_state *state)
+{
+	uint64_t *limit = to;
+
+	if (!id_parse(text, limit) || *limit == 0)
+		arguments_error(state, "--limit: '%s' is no number of rows, from 1 up", text);
+	return 0;
+}
+
 static void check_arguments(void *to, const struct argp_state *state)
 {
 	const struct import_arguments *arguments = to;
 
 	if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
 		arguments_error(state, "--ids and --start-id exclude each other");
+	if (arguments->rows.add_keys && arguments->rows.keys_path == NULL)
+		arguments_error(state, "--add-keys goes with --keys");
+	if (arguments->rows.add_keys && arguments->rows.ids_path != NULL)
+		arguments_error(state, "--ids and --add-keys exclude each other: a key's number is "
+		                       "its vector's ID");
 }
 
 static const char import_help[] =
@@ -528,7 +382,9 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "or "
 		  "the character itself (default: the one the first line has)",
 		  .take = take_delimiter, .to = &parsed->rows.delimiter },
-		{ "ids", 0, "FILE", "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4",
+		{ "ids", 0, "FILE",
+		  "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4, or a .txt of one a "
+		  "line",
 		  .keeps = &parsed->rows.ids_path },
 		{ "start-id", 0, "N",
 		  "The first row's ID, the others count up (default 0, or the IDs in the file)",
@@ -540,6 +396,15 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "row; a new file",
 		  .keeps = &parsed->rows.keys_path },
 		{ "words", 0, NULL, NULL },
+		{ "add-keys", 0, NULL,
+		  "The file of --keys may be there: a key in it keeps its number, new ones are "
+		  "added",
+		  .sets = &parsed->rows.add_keys },
+		{ "limit", 0, "N", "Only the first N rows of all files", .take = take_limit,
+		  .to = &parsed->rows.limit },
+		{ "partial", 0, NULL,
+		  "Of a file that is cut off take the rows that are whole; it is told how many",
+		  .sets = &parsed->rows.partial },
 		{ "on-duplicate", 0, "WHAT",
 		  "With a vector that exists already: 'replace' it (default), 'skip' the row, or "
 		  "'fail' before it",
@@ -569,20 +434,9 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 	return arguments_parse(&arguments, argc, argv);
 }
 
-/* Say how far an import came that is not complete. */
-static void say_incomplete(const char *target, const char *how, const struct outcome *outcome)
-{
-	char all[40] = "";
-
-	if (outcome->total != FORMAT_ROWS_UNKNOWN)
-		(void)snprintf(all, sizeof(all), " of %" PRIu64, outcome->total);
-	say_error(target, "%sthe first %" PRIu64 "%s rows are in; the same import may be run again",
-	          how, outcome->done, all);
-}
-
 int import_command(int argc, char **argv)
 {
-	struct import_arguments arguments = { 0 };
+	struct import_arguments arguments = { .rows.limit = UINT64_MAX };
 	struct session session;
 	struct outcome outcome = { 0 };
 	int result, closed;
@@ -596,16 +450,12 @@ int import_command(int argc, char **argv)
 	if (result == 0)
 		result = closed;
 	if (result == 0 && outcome.complete) {
-		say_result("%" PRIu64 " vectors imported into %s", outcome.done - outcome.skipped,
-		           session.target.path);
-		if (outcome.skipped > 0)
-			say_note(session.target.path,
-			         "%" PRIu64 " rows skipped: their vectors exist", outcome.skipped);
+		outcome_say(session.target.path, arguments.on_duplicate, &outcome);
 		return STATUS_OK;
 	}
 	if (result == 0)
-		say_incomplete(session.target.path, "stopped: ", &outcome);
+		outcome_say_incomplete(session.target.path, "stopped: ", &outcome);
 	else if (outcome.done > 0)
-		say_incomplete(session.target.path, "", &outcome);
+		outcome_say_incomplete(session.target.path, "", &outcome);
 	return STATUS_FAILED;
 }

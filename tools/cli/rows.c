@@ -3,201 +3,12 @@
  */
 #include "tools/cli/rows.h"
 #include "tools/cli/say.h"
-#include "tools/formats/formats.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Keep the key of a row. Says errors. */
-static int keep_key(void *arg, const char *key, size_t length)
-{
-	struct out_file *keys = arg;
-	int result = out_file_write(keys, key, length);
-
-	return result < 0 ? result : out_file_write(keys, "\n", 1);
-}
-
-/* Say why a path has no format: of what is no file, that, else that nobody said which. */
-static void say_no_format(const char *path)
-{
-	struct stat status;
-
-	if (strcmp(path, "-") == 0)
-		say_error("standard input",
-		          "it has no name that tells its format; --format does, "
-		          "one of: %s",
-		          FORMAT_NAMES);
-	else if (stat(path, &status) < 0)
-		say_errno(path, -errno);
-	else if (S_ISDIR(status.st_mode))
-		say_error(path, "a folder; expected is a file of vectors, of one of the formats %s",
-		          FORMAT_NAMES);
-	else
-		say_error(path, "its name does not tell its format; --format does, one of: %s",
-		          FORMAT_NAMES);
-}
-
-/* The format of a path. Says errors. */
-static const struct format *find_format(const struct rows_options *options, const char *path)
-{
-	const struct format *format = options->format != NULL ? format_by_name(options->format)
-	                                                      : format_to_read(path);
-
-	if (format == NULL)
-		say_no_format(path);
-	return format;
-}
-
-/* Say what a store of bits takes. */
-static int refuse_bits(const struct rows *rows, const struct rows_source *source)
-{
-	const struct quiver_geometry *geometry = rows->options->geometry;
-
-	say_error(source->stream.path,
-	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
-	          " and dtype b1: expected are %" PRIu32 " bools, %" PRIu32
-	          " u1 with eight bits each (numpy.packbits) or, with --convert, %" PRIu32
-	          " numbers that are 0 or 1",
-	          source->reader.dim, element_name(source->reader.type), rows->options->target,
-	          geometry->dim, geometry->dim, geometry->vector_bytes, geometry->dim);
-	return -EINVAL;
-}
-
-/* Compare a file with the store. Says errors. */
-static int compare(const struct rows *rows, struct rows_source *source)
-{
-	const struct format_reader *reader = &source->reader;
-	const struct quiver_geometry *geometry = rows->options->geometry;
-	bool same_dim = reader->dim == geometry->dim;
-	bool bits = rows->type == ELEMENT_B1;
-
-	source->as_it_is =
-		(same_dim && reader->type == rows->type) ||
-		(bits && reader->type == ELEMENT_U1 && reader->dim == geometry->vector_bytes);
-	if (source->as_it_is || (same_dim && rows->options->convert) ||
-	    (same_dim && bits && reader->type == ELEMENT_BOOL))
-		return 0;
-	if (bits)
-		return refuse_bits(rows, source);
-	say_error(source->stream.path,
-	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
-	          " and dtype %s%s",
-	          reader->dim, element_name(reader->type), rows->options->target, geometry->dim,
-	          element_name(rows->type),
-	          same_dim ? "; --convert converts them, and says what is lost" : "");
-	return -EINVAL;
-}
-
-/* What was asked for of columns fits the format. Says errors. */
-static int check_columns(const struct rows_options *options, const struct rows_source *source)
-{
-	const struct format *format = source->reader.format;
-
-	if ((options->vector_column != NULL || options->id_column != NULL) &&
-	    !format->has_columns) {
-		say_error(source->stream.path,
-		          "%s: a file of the format %s has no columns with names",
-		          options->vector_column != NULL ? "--vector-column" : "--id-column",
-		          format->name);
-		return -EINVAL;
-	}
-	if ((options->header != FORMAT_HEADER_AUTO || options->delimiter != '\0') &&
-	    !format->has_header) {
-		say_error(source->stream.path, "%s is for CSV; a file of the format %s has none",
-		          options->delimiter != '\0' ? "--delimiter" : "--header", format->name);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/* See to it that packed bytes are unpacked, and that a format that needs a file has one. Says
- * errors. */
-static int unpack_source(struct rows_source *source, const struct format *format)
-{
-	struct stream *stream = &source->stream;
-	int result = stream_unpack(stream, !format->any_start, false);
-
-	if (result < 0 && result != -EINTR)
-		say_error(stream->path, "%s",
-		          stream->reason != NULL ? stream->reason : strerror(-result));
-	if (result < 0 || !format->needs_path || stream->sized)
-		return result;
-	say_error(stream->path, "%s is read from a file only, not from %s", format->name,
-	          stream->packed != UNPACK_NONE
-	                  ? "a compressed one: decompress it first, with gzip -dk or zstd -dk"
-	                  : "a pipe: save it in a file first, and import that");
-	return -EINVAL;
-}
-
-/* Open one file and look at its header. Says errors. */
-static int open_source(struct rows *rows, const char *path, struct rows_source *source)
-{
-	const struct rows_options *options = rows->options;
-	const struct format *format = find_format(options, path);
-	struct format_reader *reader = &source->reader;
-	int result;
-
-	if (format == NULL)
-		return -EINVAL;
-	result = stream_open(path, &source->stream);
-	if (result < 0) {
-		say_errno(path, result);
-		return result;
-	}
-	source->opened = true;
-	reader->format = format;
-	reader->stream = &source->stream;
-	reader->wanted.dim = options->geometry->dim;
-	reader->wanted.type = rows->type;
-	reader->wanted.convert = options->convert;
-	reader->wanted.dataset = options->dataset;
-	reader->wanted.vector_column = options->vector_column;
-	reader->wanted.id_column = options->id_column;
-	reader->wanted.header = options->header;
-	reader->wanted.delimiter = options->delimiter;
-	reader->wanted.ids_unused = options->start_given || options->ids_path != NULL;
-	if (rows->keys.path != NULL) {
-		reader->wanted.on_key = keep_key;
-		reader->wanted.on_key_arg = &rows->keys;
-	}
-	result = unpack_source(source, format);
-	if (result < 0)
-		return result;
-	if (options->dataset != NULL && !format->has_datasets) {
-		say_error(source->stream.path,
-		          "--dataset: a file of the format %s has one array, without a name",
-		          format->name);
-		return -EINVAL;
-	}
-	result = check_columns(options, source);
-	if (result < 0)
-		return result;
-	if (rows->keys.path != NULL && !format->reads_keys) {
-		say_error(source->stream.path, "--keys: the format %s has none", format->name);
-		return -EINVAL;
-	}
-	result = format->calls->open(reader);
-	if (result < 0) {
-		if (result != -EINTR && source->stream.sized && source->stream.size == 0)
-			say_error(source->stream.path,
-			          "the file is empty: expected is the format %s", format->name);
-		else if (result != -EINTR)
-			say_error(source->stream.path, "%s", reader->reason);
-		return result;
-	}
-	if (reader->note[0] != '\0')
-		say_note(source->stream.path, "%s", reader->note);
-	stream_rest(&source->stream);
-	result = compare(rows, source);
-	if (result == 0 && rows->keys.path != NULL && reader->rows != 0 && !reader->has_keys) {
-		say_error(source->stream.path, "--keys: its rows have neither keys nor IDs");
-		return -EINVAL;
-	}
-	return result;
-}
 
 /* IDs that count up must not run out. Says errors. */
 static int check_counting(const struct rows *rows)
@@ -212,12 +23,36 @@ static int check_counting(const struct rows *rows)
 	return -EINVAL;
 }
 
+/* What the rows of a store's columns are: with the IDs of one those of vectors.npy, in which free
+ * ones are passed over. Says errors. */
+static int check_columns(const struct rows *rows)
+{
+	const struct row_source *source = &rows->sources[0];
+	bool column = rows->sources_count == 1 && row_source_is_column(source);
+
+	if (rows->ids.free_rows > 0 && !column) {
+		say_error(
+			rows->ids.path,
+			"%" PRIu64 " of its rows are free, as of the ids.npy of a store; these "
+			"are passed over only beside the vectors.npy, or matrix.npy, of that store",
+			rows->ids.free_rows);
+		return -EINVAL;
+	}
+	if (rows->ids.path == NULL && column)
+		say_note(source->stream.path,
+		         "it is laid out as the vectors.npy of a store, whose rows are neither in "
+		         "the order of their IDs nor all in use: --ids gives its ids.npy");
+	return 0;
+}
+
 /* Open the file of IDs. Says errors. */
 static int open_ids(struct rows *rows)
 {
 	int result = ids_file_open(rows->options->ids_path, &rows->ids);
 
-	if (result < 0 || rows->total == FORMAT_ROWS_UNKNOWN || rows->ids.rows == rows->total)
+	if (result < 0 || rows->total == FORMAT_ROWS_UNKNOWN ||
+	    rows->ids.rows == IDS_FILE_ROWS_UNKNOWN || rows->ids.rows == rows->total ||
+	    (rows->ids.rows < rows->total && rows->ids.rows >= rows->options->limit))
 		return result;
 	say_error(rows->ids.path, "it holds %" PRIu64 " IDs for %" PRIu64 " rows of vectors",
 	          rows->ids.rows, rows->total);
@@ -225,7 +60,7 @@ static int open_ids(struct rows *rows)
 }
 
 /* Add the rows of a file to the total. Says errors. */
-static int add_total(struct rows *rows, const struct rows_source *source)
+static int add_total(struct rows *rows, const struct row_source *source)
 {
 	uint64_t more = source->reader.rows;
 
@@ -253,18 +88,48 @@ static int check_paths(const struct rows_options *options)
 	return -EINVAL;
 }
 
-/* The file for keys is new: export reads such a file, so one that is there may be wanted. Says
- * errors. */
-static int open_keys(struct rows *rows)
+/* Whether rows have IDs that do not just count up. */
+static bool brings_ids(const struct rows *rows)
 {
-	const char *path = rows->options->keys_path;
-	struct stat status;
+	bool own = false;
 
-	if (lstat(path, &status) < 0)
-		return out_file_open(path, &rows->keys);
-	say_error(path, "--keys: it exists already, and would be replaced by the keys of this "
-	                "import; remove it or give another name");
-	return -EEXIST;
+	for (size_t i = 0; i < rows->sources_count; i++)
+		own = own || rows->sources[i].reader.has_ids;
+	return rows->ids.path != NULL || rows->keys.numbering ||
+	       (own && !rows->options->start_given);
+}
+
+/* Keys that stand for IDs number the rows, and words do not, unless known ones are to. */
+static void choose_numbering(struct rows *rows)
+{
+	for (size_t i = 0; i < rows->sources_count; i++) {
+		const struct format_reader *reader = &rows->sources[i].reader;
+
+		if (rows->keys.path != NULL && rows->options->ids_path == NULL &&
+		    reader->has_keys && !reader->format->keys_are_words)
+			row_keys_number(&rows->keys);
+	}
+}
+
+/* All files are open: what do their rows add up to? Says errors. */
+static int check_all(struct rows *rows)
+{
+	int result = 0;
+
+	choose_numbering(rows);
+	if (rows->options->ids_path != NULL)
+		result = open_ids(rows);
+	if (result == 0)
+		result = check_columns(rows);
+	if (result < 0)
+		return result;
+	if (rows->total != FORMAT_ROWS_UNKNOWN) {
+		rows->total -= rows->ids.free_rows;
+		if (rows->total > rows->options->limit)
+			rows->total = rows->options->limit;
+	}
+	rows->brings_ids = brings_ids(rows);
+	return rows->ids.path != NULL ? 0 : check_counting(rows);
 }
 
 static int open_all(struct rows *rows)
@@ -275,16 +140,15 @@ static int open_all(struct rows *rows)
 	if (result == 0)
 		result = element_parse(quiver_dtype_name(options->geometry->dtype), &rows->type);
 	if (result == 0 && options->keys_path != NULL)
-		result = open_keys(rows);
+		result = row_keys_open(options->keys_path, options->add_keys, &rows->keys);
 	for (size_t i = 0; i < options->paths_count && result == 0; i++) {
 		rows->sources_count = i + 1;
-		result = open_source(rows, options->paths[i], &rows->sources[i]);
+		result = row_source_open(options, rows->type, &rows->keys, options->paths[i],
+		                         &rows->sources[i]);
 		if (result == 0)
 			result = add_total(rows, &rows->sources[i]);
 	}
-	if (result == 0)
-		result = options->ids_path != NULL ? open_ids(rows) : check_counting(rows);
-	return result;
+	return result < 0 ? result : check_all(rows);
 }
 
 int rows_open(const struct rows_options *options, struct rows *rows)
@@ -295,6 +159,7 @@ int rows_open(const struct rows_options *options, struct rows *rows)
 	rows->options = options;
 	rows->ids.fd = -1;
 	rows->next_id = options->start_id;
+	id_tally_start(&rows->tally, ID_TALLY_GROUPS_MAX);
 	rows->sources = calloc(options->paths_count, sizeof(*rows->sources));
 	if (rows->sources == NULL) {
 		say_errno(options->target, -ENOMEM);
@@ -323,10 +188,12 @@ static int make_room(struct rows *rows, size_t max)
 	}
 	free(rows->raw);
 	free(rows->offsets);
+	free(rows->places);
 	rows->room = 0;
 	rows->raw = row_bytes > 0 ? malloc(max * row_bytes) : NULL;
 	rows->offsets = calloc(max, sizeof(*rows->offsets));
-	if (rows->offsets == NULL || (row_bytes > 0 && rows->raw == NULL)) {
+	rows->places = calloc(max, sizeof(*rows->places));
+	if (rows->offsets == NULL || rows->places == NULL || (row_bytes > 0 && rows->raw == NULL)) {
 		say_errno(rows->options->target, -ENOMEM);
 		return -ENOMEM;
 	}
@@ -337,8 +204,8 @@ static int make_room(struct rows *rows, size_t max)
 /* Where row `index` of the batch is: "row 17 (at byte 1234)". */
 static void describe(const struct rows *rows, size_t index, char *to, size_t size)
 {
-	const struct rows_source *source = &rows->sources[rows->current];
-	uint64_t row = rows->batch_first + index;
+	const struct row_source *source = &rows->sources[rows->current];
+	uint64_t row = rows->places[index];
 
 	if (source->reader.format->needs_path)
 		(void)snprintf(to, size, "row %" PRIu64, row);
@@ -383,30 +250,92 @@ static void postpone_reader(struct rows *rows, int result)
 	               reader->offset, reader->reason);
 }
 
+/* Give the rows of the batch the IDs of the file of IDs. Says errors of that. */
+static int number_from_file(struct rows *rows, struct format_batch *batch)
+{
+	static const char ends[] = "the file of IDs ends here";
+	uint64_t left = rows->ids.rows - rows->ids.next;
+	int64_t got;
+
+	if (left < batch->count)
+		postpone(rows, batch, (size_t)left, -EINVAL, ends);
+	got = ids_file_read(&rows->ids, batch->ids, batch->count);
+	if (got < 0)
+		return (int)got;
+	postpone(rows, batch, (size_t)got, -EINVAL, ends);
+	return 0;
+}
+
+/* Row `index` has the ID that its key, or the rows before, say. */
+static uint64_t count_up(struct rows *rows, size_t index)
+{
+	uint64_t id;
+
+	if (rows->keys.path == NULL)
+		return rows->next_id++;
+	if (index >= rows->keys.count ||
+	    __builtin_add_overflow(rows->options->start_id, rows->keys.numbers[index], &id))
+		return UINT64_MAX;
+	return id;
+}
+
 /* Give the rows of the batch their IDs. Says errors of the file of IDs. */
 static int number(struct rows *rows, struct format_batch *batch)
 {
 	bool own = rows->sources[rows->current].reader.has_ids && !rows->options->start_given;
-	uint64_t left = rows->ids.rows - rows->ids.next;
 
-	if (rows->ids.fd >= 0) {
-		if (left < batch->count)
-			postpone(rows, batch, (size_t)left, -EINVAL, "the file of IDs ends here");
-		return ids_file_read(&rows->ids, batch->ids, batch->count);
-	}
+	if (rows->ids.path != NULL)
+		return number_from_file(rows, batch);
 	for (size_t i = 0; i < batch->count; i++) {
 		if (!own)
-			batch->ids[i] = rows->next_id++;
+			batch->ids[i] = count_up(rows, i);
 		if (batch->ids[i] > QUIVER_ID_MAX)
 			postpone(rows, batch, i, -EINVAL, "its ID is beyond the largest there is");
 	}
 	return 0;
 }
 
+/* Leave out the rows that are free in a store. */
+static void pass_free(struct rows *rows, struct format_batch *batch)
+{
+	const struct format_reader *reader = &rows->sources[rows->current].reader;
+	size_t bytes = element_row_bytes(reader->type, reader->dim);
+	size_t kept = 0;
+
+	if (rows->ids.free_rows == 0)
+		return;
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->ids[i] == QUIVER_ID_NONE)
+			continue;
+		if (kept < i) {
+			batch->ids[kept] = batch->ids[i];
+			rows->offsets[kept] = rows->offsets[i];
+			rows->places[kept] = rows->places[i];
+			memmove((unsigned char *)batch->rows + kept * bytes,
+			        (unsigned char *)batch->rows + i * bytes, bytes);
+		}
+		kept++;
+	}
+	batch->count = kept;
+}
+
+/* Remember which IDs are handed out. Without memory for it they are not counted. */
+static void tally(struct rows *rows, const struct format_batch *batch)
+{
+	if (!rows->brings_ids && rows->keys.path == NULL && batch->count > 0) {
+		id_tally_add_range(&rows->tally, batch->ids[0], batch->count);
+		return;
+	}
+	for (size_t i = 0; i < batch->count; i++) {
+		if (id_tally_add(&rows->tally, batch->ids[i]) < 0)
+			rows->tally.full = true;
+	}
+}
+
 /* Bring the rows of the batch to the store's type, to `vectors`. */
 static void convert(struct rows *rows, struct format_batch *batch, unsigned char *vectors)
 {
-	const struct rows_source *source = &rows->sources[rows->current];
+	const struct row_source *source = &rows->sources[rows->current];
 	const struct format_reader *reader = &source->reader;
 	size_t from = element_row_bytes(reader->type, reader->dim);
 	size_t to = element_row_bytes(rows->type, reader->dim);
@@ -441,55 +370,76 @@ static void check_finite(struct rows *rows, struct format_batch *batch,
 	postpone(rows, batch, bad / dim, -EINVAL, text);
 }
 
-/* Read from the current file. 0, with an empty batch at its end. */
-static int read_source(struct rows *rows, struct format_batch *batch, void *vectors)
+/* Read from the current file. The rows that were read, of which the batch may lack some, and 0 at
+ * its end. */
+static int64_t read_source(struct rows *rows, struct format_batch *batch, void *vectors)
 {
-	struct rows_source *source = &rows->sources[rows->current];
+	struct row_source *source = &rows->sources[rows->current];
+	uint64_t first = source->reader.row;
+	size_t count;
 	int result;
 
 	batch->rows = source->as_it_is ? vectors : rows->raw;
 	batch->count = 0;
-	rows->batch_first = source->reader.row;
+	row_keys_begin(&rows->keys);
 	result = source->reader.format->calls->read(&source->reader, batch);
 	if (result == -EINTR)
 		return result;
+	count = batch->count;
+	for (size_t i = 0; i < count; i++)
+		rows->places[i] = first + i;
 	if (result < 0)
 		postpone_reader(rows, result);
 	result = number(rows, batch);
 	if (result < 0)
 		return result;
+	pass_free(rows, batch);
 	convert(rows, batch, vectors);
 	check_finite(rows, batch, vectors);
-	return 0;
+	tally(rows, batch);
+	return (int64_t)count;
 }
 
 /* At the end of all files: no ID may be left. Says errors. */
-static int check_ids_end(const struct rows *rows)
+static int check_ids_end(struct rows *rows)
 {
-	if (rows->ids.fd < 0 || rows->ids.next == rows->ids.rows)
+	uint64_t more;
+	int64_t left = (int64_t)(rows->ids.rows - rows->ids.next);
+
+	if (rows->ids.path == NULL)
 		return 0;
-	say_error(rows->ids.path, "it holds %" PRIu64 " IDs, but there were only %" PRIu64 " rows",
-	          rows->ids.rows, rows->ids.next);
-	return -EINVAL;
+	if (rows->ids.rows == IDS_FILE_ROWS_UNKNOWN)
+		left = ids_file_read(&rows->ids, &more, 1);
+	if (left == 0)
+		return 0;
+	if (left > 0)
+		say_error(rows->ids.path, "it goes on, but there were only %" PRIu64 " rows",
+		          rows->given);
+	return left < 0 ? (int)left : -EINVAL;
 }
 
 int64_t rows_read(struct rows *rows, void *vectors, uint64_t *ids, size_t max)
 {
-	struct format_batch batch = { .room = max, .ids = ids };
+	uint64_t left = rows->options->limit - rows->given;
+	struct format_batch batch = { .room = left < max ? (size_t)left : max, .ids = ids };
 	int result = make_room(rows, max);
+	int64_t got;
 
 	if (result < 0)
 		return result;
 	batch.offsets = rows->offsets;
 	while (rows->pending == 0) {
+		if (batch.room == 0)
+			return 0;
 		if (rows->current == rows->sources_count)
 			return check_ids_end(rows);
-		result = read_source(rows, &batch, vectors);
-		if (result < 0)
-			return result;
+		got = read_source(rows, &batch, vectors);
+		if (got < 0)
+			return got;
+		rows->given += batch.count;
 		if (batch.count > 0)
 			return (int64_t)batch.count;
-		if (rows->pending == 0)
+		if (rows->pending == 0 && got == 0)
 			rows->current++;
 	}
 	say_error(rows->sources[rows->current].stream.path, "%s", rows->pending_text);
@@ -510,7 +460,10 @@ uint64_t rows_estimate(const struct rows *rows, uint64_t done)
 		size += (double)source_size;
 		consumed += (double)source_done;
 	}
-	return consumed > 0 ? (uint64_t)((double)done * size / consumed) : 0;
+	if (consumed <= 0)
+		return 0;
+	size *= (double)done / consumed;
+	return size < (double)rows->options->limit ? (uint64_t)size : rows->options->limit;
 }
 
 /* Say what conversion changed. */
@@ -543,33 +496,23 @@ static void say_loss(const struct rows *rows)
 
 int rows_finish(struct rows *rows)
 {
-	int result = 0;
+	int result = row_keys_finish(&rows->keys);
 
-	if (rows->keys.path != NULL) {
-		result = out_file_sync(&rows->keys);
-		if (result == 0)
-			result = out_file_rename(&rows->keys);
-	}
 	say_loss(rows);
 	return result;
 }
 
 void rows_close(struct rows *rows)
 {
-	for (size_t i = 0; i < rows->sources_count; i++) {
-		struct rows_source *source = &rows->sources[i];
-
-		if (!source->opened)
-			continue;
-		if (source->reader.format->calls->close != NULL)
-			source->reader.format->calls->close(&source->reader);
-		stream_close(&source->stream);
-	}
+	for (size_t i = 0; i < rows->sources_count; i++)
+		row_source_close(&rows->sources[i]);
 	ids_file_close(&rows->ids);
-	out_file_drop(&rows->keys);
+	row_keys_close(&rows->keys);
 	free(rows->sources);
 	free(rows->raw);
 	free(rows->offsets);
+	free(rows->places);
+	id_tally_end(&rows->tally);
 	memset(rows, 0, sizeof(*rows));
 	rows->ids.fd = -1;
 }

@@ -8,55 +8,32 @@
 #define ROWS_H
 
 #include "engine/quiver.h"
+#include "tools/cli/id_tally.h"
 #include "tools/cli/ids_file.h"
-#include "tools/cli/out_file.h"
-#include "tools/formats/format.h"
+#include "tools/cli/row_keys.h"
+#include "tools/cli/row_source.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What was asked for. All of it is kept by reference. */
-struct rows_options {
-	char **paths; /* "-" is standard input */
-	size_t paths_count;
-	const char *format; /* name; NULL: each path's suffix tells it */
-	const char *dataset; /* NULL: the format's usual one */
-	const char *vector_column; /* as format_wanted has it, as the three that follow */
-	const char *id_column;
-	enum format_header header;
-	char delimiter;
-	const char *ids_path; /* NULL: the files' own IDs, or they count up */
-	uint64_t start_id;
-	bool start_given; /* they count up even where a file brings its own */
-	const char *keys_path; /* where the keys of rows go, one a line; NULL: nowhere */
-	bool convert; /* elements of other types, orders of bytes and rows */
-	bool reject_nonfinite;
-	const struct quiver_geometry *geometry;
-	const char *target; /* the store, for messages */
-};
-
-struct rows_source {
-	struct stream stream;
-	struct format_reader reader;
-	bool opened;
-	bool as_it_is; /* rows need no conversion */
-};
-
 struct rows {
 	const struct rows_options *options;
-	uint64_t total; /* rows in all files, or FORMAT_ROWS_UNKNOWN */
+	uint64_t total; /* rows to come from all files, or FORMAT_ROWS_UNKNOWN */
+	uint64_t given; /* rows handed out so far */
 	enum element type; /* of the store */
-	struct rows_source *sources;
+	struct row_source *sources;
 	size_t sources_count;
 	size_t current; /* the file that is being read */
-	struct ids_file ids; /* fd -1: there is none */
+	struct ids_file ids; /* path NULL: there is none */
 	uint64_t next_id; /* where they count up */
-	struct out_file keys;
+	bool brings_ids; /* the IDs do not just count up, so one may come twice */
+	struct id_tally tally; /* of the IDs handed out */
+	struct row_keys keys;
 	unsigned char *raw; /* rows before they are converted */
 	uint64_t *offsets; /* of the rows of the last batch */
-	size_t room; /* of both, in rows */
-	uint64_t batch_first; /* number of the first of them in its file */
+	uint64_t *places; /* their numbers in their file */
+	size_t room; /* of the three, in rows */
 	struct element_loss loss;
 	int pending; /* an error that the rows before it go ahead of */
 	char pending_text[FORMAT_REASON_BYTES + 128];

@@ -14,7 +14,7 @@ _quiverfs_options() {
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
 	import) echo "--format --dataset --vector-column --id-column --header --delimiter
-		--ids --start-id --keys --words --on-duplicate --convert
+		--ids --start-id --keys --words --add-keys --limit --partial --on-duplicate --convert
 		--reject-nonfinite $common" ;;
 	export) echo "--format --dataset --ids --keys --words --start-id --convert --dtype $common" ;;
 	status) echo "--json --watch $common" ;;

@@ -20,6 +20,7 @@
 /* The number of rows is not known before the end. */
 #define FORMAT_ROWS_UNKNOWN UINT64_MAX
 #define FORMAT_REASON_BYTES 384
+#define FORMAT_NAME_BYTES 80
 
 /* Whether the first line of a text names the columns. */
 enum format_header {
@@ -40,6 +41,7 @@ struct format_wanted {
 	const char *id_column;
 	enum format_header header; /* of formats that has_header */
 	char delimiter; /* between the fields of a line, of the same; '\0': found out */
+	bool partial; /* where the file is cut off, the rows before that are wanted */
 	bool ids_unused; /* rows are numbered otherwise: what the file has for IDs may be anything */
 	/* Called with the key of each row, in order, by format_key: its word, or whatever the file
 	 * has for its ID, a number too. A negative errno, after having said why, ends the reading.
@@ -66,6 +68,7 @@ struct format_reader {
 	enum element type;
 	uint64_t rows; /* or FORMAT_ROWS_UNKNOWN */
 	bool has_ids; /* each row brings its ID, a number */
+	char ids_from[FORMAT_NAME_BYTES]; /* where those stand: "the first column", "'id'" */
 	bool has_keys; /* each row brings a key, which on_key gets; then has_ids is false */
 	bool big_endian; /* read turns the bytes around: only with wanted.convert */
 	bool is_text; /* read brings elements of wanted.type */

@@ -1,0 +1,292 @@
+"""Which IDs rows get on import, where they come from, and what is said of it."""
+
+import os
+import subprocess
+import threading
+
+import numpy
+import pytest
+
+from format_files import exported, make_rows, refused, same
+from harness import QUIVERFS, quiverfs
+
+DIM = 4
+
+
+@pytest.fixture
+def store(stores):
+    return stores.create(dim=DIM)
+
+
+def save(path, *rows):
+    numpy.save(path, numpy.array(rows, "<f4").reshape(-1, DIM))
+    return path
+
+
+def numbered(count):
+    return [[i, i, i, i] for i in range(count)]
+
+
+def told(*words, **options):
+    """The lines of standard output."""
+    return quiverfs("import", *words, **options).stdout.splitlines()
+
+
+# ---- what is said of them -------------------------------------------------------
+
+
+def test_where_the_ids_came_from_is_always_told(store, tmp):
+    save(tmp / "v.npy", *numbered(3))
+    assert told(store.path, tmp / "v.npy") == [
+        f"3 vectors imported into {store.path}", "IDs: 0 to 2, counted from 0; 3 distinct"]
+    assert told(store.path, tmp / "v.npy", tmp / "v.npy", "--start-id", 10)[1:] == [
+        "IDs: 10 to 15, counted from 10; 6 distinct"]
+    numpy.save(tmp / "ids.npy", numpy.array([7, 2**40, 9], "<i8"))
+    assert told(store.path, tmp / "v.npy", "--ids", "ids.npy", cwd=tmp)[1:] == [
+        f"IDs: 7 to {2**40}, taken from ids.npy; 3 distinct"]
+
+
+def test_rows_are_not_taken_for_vectors_where_ids_come_twice(stores, tmp):
+    """Bytes of dim + 1 columns: the first is taken for the ID, and that shows."""
+    store = stores.create(dim=DIM, dtype="u1")
+    (tmp / "five.csv").write_text("200,1,2,3,4\n200,5,6,7,8\n3,1,1,1,1\n")
+    said = told(store.path, tmp / "five.csv")
+    assert said[0].startswith(f"2 vectors imported into {store.path}, from 3 rows")
+    assert said[1].startswith("IDs: 3 to 200, taken from") and said[1].endswith("; 2 distinct")
+    rows, ids = exported(store, tmp)
+    assert ids == [3, 200] and rows.tolist() == [[1, 1, 1, 1], [5, 6, 7, 8]]
+
+
+def test_distinct_ones_are_counted_however_they_come(store, tmp, rng):
+    ids = [rng.choice([rng.randrange(5000), rng.randrange(2**63), 64 * rng.randrange(90)])
+           for _ in range(20000)]
+    numpy.save(tmp / "v.npy", numpy.zeros((len(ids), DIM), "<f4"))
+    numpy.save(tmp / "ids.npy", numpy.array(ids, "<u8"))
+    said = told(store.path, tmp / "v.npy", "--ids", tmp / "ids.npy")
+    assert said[0].startswith(f"{len(set(ids))} vectors imported")
+    assert said[1].startswith(f"IDs: {min(ids)} to {max(ids)}, ")
+    assert said[1].endswith(f"; {len(set(ids))} distinct")
+    assert exported(store, tmp)[1] == sorted(set(ids))
+    done = quiverfs("import", store.path, tmp / "v.npy", "--ids", tmp / "ids.npy",
+                    "--on-duplicate", "skip")
+    assert done.stdout.startswith(f"0 vectors imported into {store.path}\n")
+
+
+def test_what_others_write_meanwhile_does_not_count(mnt, tmp):
+    size, stop = mnt.store.size, threading.Event()
+
+    def write():
+        number = 0
+        while not stop.is_set():
+            (mnt.vectors / str(10**6 + number % 50)).write_bytes(bytes(size))
+            number += 1
+
+    rows = numpy.zeros((20000, mnt.store.dim), "<f4")
+    numpy.save(tmp / "v.npy", rows)
+    numpy.save(tmp / "ids.npy", numpy.arange(len(rows), dtype="<u8") // 2)
+    other = threading.Thread(target=write)
+    other.start()
+    try:
+        said = told(mnt.point, tmp / "v.npy", "--ids", tmp / "ids.npy")
+    finally:
+        stop.set()
+        other.join()
+    assert said[0].startswith("10000 vectors imported") and "from 20000 rows" in said[0]
+    assert "IDs: 0 to 9999, taken from" in said[1] and said[1].endswith("; 10000 distinct")
+
+
+# ---- --ids -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["5\n7\n18446744069414584319\n", "\ufeff5\r\n7\r\n 9 \r\n", "5\n7\n9"])
+def test_ids_may_be_lines_of_text(store, tmp, text):
+    save(tmp / "v.npy", *numbered(3))
+    (tmp / "ids.txt").write_text(text, newline="")
+    quiverfs("import", store.path, tmp / "v.npy", "--ids", tmp / "ids.txt")
+    rows, ids = exported(store, tmp)
+    assert ids == [int(line) for line in text.lstrip("\ufeff").split()]
+    assert rows[:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("text, says", [
+    ("1\n2\nx\n", "line 3 is 'x'"), ("1\n-2\n3\n", "line 2 is '-2'"), ("1\n\n3\n", "line 2 is ''"),
+    ("1\n2\n3.0\n", "fmt='%d'"), ("1\n2\n18446744069414584320\n", "line 3"), ("1 2 3\n", "line 1"),
+    ("1\n2\n", "2 IDs for 3 rows"), ("1\n2\n3\n4\n", "4 IDs for 3 rows"), ("007\n1\n2\n", "'007'"),
+    ("1\n2\n\x1b[31m\n", "line 3 is '?[31m'")])
+def test_a_text_of_ids_that_is_wrong_is_refused_before_anything(store, tmp, text, says):
+    save(tmp / "v.npy", *numbered(3))
+    (tmp / "ids.txt").write_text(text)
+    said = refused("import", store.path, tmp / "v.npy", "--ids", tmp / "ids.txt", says=[says])
+    assert len(said.splitlines()) == 1 and "\x1b" not in said
+    assert exported(store, tmp)[1] == []
+
+
+def test_ids_through_a_pipe(store, tmp):
+    save(tmp / "v.npy", *numbered(300))
+    os.symlink("/dev/stdin", tmp / "ids.txt")
+    words = [store.path, tmp / "v.npy", "--ids", tmp / "ids.txt"]
+    lines = "".join(f"{i * 3}\n" for i in range(300))
+    assert told(*words, stdin=lines.encode())[1].endswith("300 distinct")
+    assert exported(store, tmp)[1] == [i * 3 for i in range(300)]
+    refused("import", *words, stdin=(lines + "1\n").encode(), says=["goes on", "300 rows"])
+    refused("import", *words, stdin=lines[:4].encode(), says=["row 2", "the file of IDs ends here"])
+
+
+@pytest.mark.parametrize("name", ["ids", "ids.csv", "ids.npz", "txt", "ids.txt.gz"])
+def test_the_name_tells_what_a_file_of_ids_is(store, tmp, name):
+    save(tmp / "v.npy", [1, 2, 3, 4])
+    (tmp / name).write_text("1\n")
+    refused("import", store.path, tmp / "v.npy", "--ids", tmp / name, says=[".npy", ".txt"])
+
+
+# ---- the columns of a store ------------------------------------------------------
+
+
+def test_a_store_s_own_columns_are_read(stores, tmp, rng):
+    """Free rows are passed over, wherever they are."""
+    old, new = stores.create(name="old"), stores.create(name="new")
+    rows = make_rows(rng, 400, plain=True)
+    numpy.save(tmp / "v.npy", rows)
+    quiverfs("import", old.path, tmp / "v.npy")
+    gone = [i for i in range(400) if i % 3 == 0 or 100 <= i < 250] + [399]
+    mnt = stores.mount(old)
+    for i in set(gone):
+        mnt.path(i).unlink()
+    mnt.put(7, rows[8].tobytes())
+    mnt.control("checkpoint", "1")
+    live = stores.create(name="live")
+    quiverfs("import", live.path, mnt.point / "matrix.npy", "--ids", mnt.point / "ids.npy")
+    mnt.unmount()
+    kept = [i for i in range(400) if i not in set(gone)]
+    wanted = rows[kept]
+    wanted[kept.index(7)] = rows[8]
+    said = told(new.path, old.path / "vectors.npy", "--ids", old.path / "ids.npy")
+    assert said[0] == f"{len(kept)} vectors imported into {new.path}"
+    for store in new, live:
+        found, ids = exported(store, tmp)
+        assert ids == kept
+        same(found, wanted)
+    said = told(new.path, old.path / "vectors.npy", "--ids", old.path / "ids.npy", "--limit", 5)
+    assert said[0].startswith("5 vectors")
+    # not beside other rows, nor for any number that happens to be the same
+    every = numpy.load(old.path / "ids.npy")
+    numpy.save(tmp / "w.npy", numpy.zeros((len(every), old.dim), "<f4"))
+    refused("import", new.path, tmp / "w.npy", "--ids", old.path / "ids.npy", says=["are free"])
+    numpy.save(tmp / "every.npy", every)
+    refused("import", new.path, old.path / "vectors.npy", "--ids", tmp / "every.npy",
+            says=["too large"])
+    done = quiverfs("import", new.path, old.path / "vectors.npy", "--start-id", 10**6)
+    assert "--ids gives its ids.npy" in done.stderr
+
+
+def test_an_older_row_of_a_vector_is_not_taken_for_it(stores, mnt, tmp):
+    new = stores.create(name="new")
+    for content in range(3):
+        mnt.put(5, bytes([content] * mnt.store.size))
+    words = ["import", new.path, mnt.point / "matrix.npy", "--ids", mnt.point / "ids.npy"]
+    refused(*words, says=["vector 5 has two rows", "control/checkpoint"])
+    mnt.control("checkpoint", "1")
+    quiverfs(*words)
+    rows, ids = exported(new, tmp)
+    assert ids == [5] and rows.tobytes() == bytes([2] * mnt.store.size)
+
+
+# ---- --limit ---------------------------------------------------------------------
+
+
+def test_a_limit_counts_the_rows_of_all_files(store, tmp):
+    save(tmp / "a.npy", *numbered(3))
+    (tmp / "b.csv").write_text("7,7,7,7\n8,8,8,8\nx,y,z,w\n")
+    for limit, first in ((1, 0), (3, 0), (4, 7), (5, 8)):
+        said = told(store.path, tmp / "a.npy", tmp / "b.csv", "--limit", limit)
+        assert said[0].startswith(f"{limit} vectors imported") and said[1].startswith("IDs: 0 to")
+        assert exported(store, tmp)[1] == list(range(limit))
+    refused("import", store.path, tmp / "a.npy", tmp / "b.csv", "--limit", 6, says=["b.csv", "row 2"])
+    (tmp / "ids.txt").write_text("".join(f"{i}\n" for i in range(50, 60)))
+    refused("import", store.path, tmp / "a.npy", "--ids", tmp / "ids.txt", says=["10 IDs for 3 rows"])
+    for wrong in "0", "-1", "x", "1e3":
+        quiverfs("import", store.path, tmp / "a.npy", "--limit", wrong, status=2)
+
+
+# ---- --keys ----------------------------------------------------------------------
+
+
+def write_words(path, **rows):
+    path.write_text("".join(f"{word} {' '.join([str(number)] * DIM)}\n"
+                            for word, number in rows.items()))
+    return path
+
+
+def first_elements(store, tmp):
+    rows, ids = exported(store, tmp)
+    return {number: int(row[0]) for number, row in zip(ids, rows)}
+
+
+def test_known_keys_keep_their_numbers(store, tmp):
+    keys = tmp / "keys.txt"
+    words = ["--keys", keys, "--start-id", 100]
+    assert told(store.path, write_words(tmp / "a.txt", a=1, b=2), *words)[2] == \
+        f"keys: 2 in {keys}, 2 of them new"
+    keys.write_text("a\nb")  # as an editor leaves it
+    write_words(tmp / "b.txt", c=3, b=4, d=5)
+    refused("import", store.path, tmp / "b.txt", *words, says=["exists already", "--add-keys"])
+    said = told(store.path, tmp / "b.txt", *words, "--add-keys")
+    assert said[1:] == ["IDs: 101 to 103, numbered by their keys from 100; 3 distinct",
+                        f"keys: 4 in {keys}, 2 of them new"]
+    assert keys.read_text() == "a\nb\nc\nd\n"
+    wanted = {100: 1, 101: 4, 102: 3, 103: 5}
+    assert first_elements(store, tmp) == wanted
+    # again it is the same, in whatever order
+    write_words(tmp / "c.txt", d=5, c=3, b=4, a=1)
+    told(store.path, tmp / "c.txt", *words, "--add-keys")
+    assert keys.read_text() == "a\nb\nc\nd\n" and first_elements(store, tmp) == wanted
+    quiverfs("export", store.path, tmp / "out.vec", "--keys", keys, "--start-id", 100)
+    assert [line.split()[0] for line in (tmp / "out.vec").read_text().splitlines()] == \
+        ["4", "a", "b", "c", "d"]
+
+
+def test_an_import_that_fails_leaves_the_keys_as_they_were(store, tmp):
+    keys = tmp / "keys.txt"
+    told(store.path, write_words(tmp / "a.txt", a=1, b=2), "--keys", keys)
+    write_words(tmp / "b.txt", c=3)
+    with open(tmp / "b.txt", "a") as file:
+        file.write("d 1 2 3 no\n")
+    refused("import", store.path, tmp / "b.txt", "--keys", keys, "--add-keys", says=["row 1"])
+    assert keys.read_text() == "a\nb\n"
+    write_words(tmp / "b.txt", c=3, d=4)
+    told(store.path, tmp / "b.txt", "--keys", keys, "--add-keys")
+    assert keys.read_text() == "a\nb\nc\nd\n"
+    assert first_elements(store, tmp) == {0: 1, 1: 2, 2: 3, 3: 4}
+
+
+def test_two_imports_do_not_add_to_one_file(mnt, tmp):
+    """Both would give the next number away."""
+    keys = tmp / "keys.txt"
+    keys.write_text("a\n")
+    (tmp / "rows.txt").write_text("b " + " ".join(["1"] * mnt.store.dim) + "\n")
+    words = ["import", mnt.point, "--keys", keys, "--add-keys", "--format", "glove"]
+    with subprocess.Popen([QUIVERFS, *words, "-"], stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL) as first:
+        first.stdin.write((tmp / "rows.txt").read_bytes())
+        first.stdin.flush()
+        for _ in range(600):
+            if any(tmp.glob(".keys.txt.*")):
+                break
+            threading.Event().wait(0.1)
+        refused(*words, tmp / "rows.txt", says=["keys.txt: --keys: another import"])
+        first.stdin.close()
+        assert first.wait() == 0
+    assert keys.read_text() == "a\nb\n"
+    quiverfs(*words, tmp / "rows.txt")
+    assert keys.read_text() == "a\nb\n"
+
+
+def test_what_does_not_go_with_keys(store, tmp):
+    write_words(tmp / "a.txt", a=1)
+    (tmp / "ids.txt").write_text("1\n")
+    quiverfs("import", store.path, tmp / "a.txt", "--add-keys", status=2)
+    quiverfs("import", store.path, tmp / "a.txt", "--add-keys", "--keys", tmp / "k", "--ids",
+             tmp / "ids.txt", status=2)
+    os.mkfifo(tmp / "fifo")
+    refused("import", store.path, tmp / "a.txt", "--keys", tmp / "fifo", "--add-keys",
+            says=["no regular file"])

@@ -1,0 +1,176 @@
+/*
+ * row_keys.c - the keys of rows that are imported, on their way into a file of one a line.
+ */
+#include "tools/cli/row_keys.h"
+#include "tools/cli/say.h"
+#include "tools/formats/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NUMBERS_FIRST 1024u
+
+/* Nobody else may add to the file meanwhile: two would give one number to two keys. Says errors. */
+static int lock_file(struct row_keys *keys)
+{
+	struct stat opened, named;
+	int result = 0;
+
+	keys->lock_fd = open(keys->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (keys->lock_fd < 0 || fstat(keys->lock_fd, &opened) < 0) {
+		result = -errno;
+		say_errno(keys->path, result);
+		return result;
+	}
+	if (!S_ISREG(opened.st_mode)) {
+		say_error(keys->path, "--keys: it is no regular file, so nothing can be added");
+		return -EINVAL;
+	}
+	/* who had it until now has put another file in its place */
+	if (flock(keys->lock_fd, LOCK_EX | LOCK_NB) == 0 && stat(keys->path, &named) == 0 &&
+	    named.st_dev == opened.st_dev && named.st_ino == opened.st_ino)
+		return 0;
+	say_error(keys->path, "--keys: another import is adding to it; wait for its end");
+	return -EBUSY;
+}
+
+/* Write a line. Says errors. */
+static int write_line(struct row_keys *keys, const char *key, size_t length)
+{
+	int result = out_file_write(&keys->file, key, length);
+
+	if (result == 0)
+		result = out_file_write(&keys->file, "\n", 1);
+	keys->lines++;
+	return result;
+}
+
+/* Take over the keys that are there. Of a key that stands twice the first line counts. Says
+ * errors. */
+static int take_known(struct row_keys *keys)
+{
+	struct stream stream;
+	char *line;
+	size_t length;
+	uint64_t number;
+	int result = stream_open(keys->path, &stream);
+
+	if (result < 0) {
+		say_errno(keys->path, result);
+		return result;
+	}
+	while ((result = stream_line(&stream, &line, &length)) > 0) {
+		result = key_table_add(&keys->table, line, length, keys->lines, &number);
+		if (result >= 0)
+			result = write_line(keys, line, length);
+		if (result < 0)
+			break;
+	}
+	if (result == -ENOMEM || result == -E2BIG)
+		say_error(keys->path, "line %" PRIu64 ": %s", keys->lines + 1, strerror(-result));
+	stream_close(&stream);
+	keys->known = keys->lines;
+	return result;
+}
+
+int row_keys_open(const char *path, bool add, struct row_keys *keys)
+{
+	struct stat status;
+	bool there = lstat(path, &status) == 0;
+	int result = 0;
+
+	memset(keys, 0, sizeof(*keys));
+	keys->file.folder_fd = -1;
+	keys->lock_fd = -1;
+	keys->path = path;
+	keys->numbering = add;
+	if (there && !add) {
+		say_error(path,
+		          "--keys: it exists already, and would be replaced by the keys of this "
+		          "import; remove it, give another name, or --add-keys, which leaves the "
+		          "keys in it their numbers and adds new ones");
+		return -EEXIST;
+	}
+	if (there)
+		result = lock_file(keys);
+	if (result == 0)
+		result = out_file_open(path, &keys->file);
+	if (result == 0 && there)
+		result = take_known(keys);
+	return result;
+}
+
+void row_keys_number(struct row_keys *keys)
+{
+	keys->numbering = true;
+}
+
+void row_keys_begin(struct row_keys *keys)
+{
+	keys->count = 0;
+}
+
+/* Room for one number more. Says errors. */
+static int make_room(struct row_keys *keys)
+{
+	size_t more = keys->room > 0 ? keys->room * 2 : NUMBERS_FIRST;
+	uint64_t *grown;
+
+	if (keys->count < keys->room)
+		return 0;
+	grown = reallocarray(keys->numbers, more, sizeof(*grown));
+	if (grown == NULL) {
+		say_errno(keys->path, -ENOMEM);
+		return -ENOMEM;
+	}
+	keys->numbers = grown;
+	keys->room = more;
+	return 0;
+}
+
+int row_keys_take(void *arg, const char *key, size_t length)
+{
+	struct row_keys *keys = arg;
+	uint64_t *number;
+	int added = 1;
+	int result = make_room(keys);
+
+	if (result < 0)
+		return result;
+	number = &keys->numbers[keys->count++];
+	*number = keys->lines;
+	if (keys->numbering)
+		added = key_table_add(&keys->table, key, length, keys->lines, number);
+	if (added < 0)
+		say_errno(keys->path, added);
+	return added > 0 ? write_line(keys, key, length) : added;
+}
+
+int row_keys_finish(struct row_keys *keys)
+{
+	int result;
+
+	if (keys->path == NULL)
+		return 0;
+	result = out_file_sync(&keys->file);
+	return result < 0 ? result : out_file_rename(&keys->file);
+}
+
+void row_keys_close(struct row_keys *keys)
+{
+	if (keys->path == NULL)
+		return;
+	out_file_drop(&keys->file);
+	if (keys->lock_fd >= 0)
+		(void)close(keys->lock_fd); /* it was only locked */
+	key_table_free(&keys->table);
+	free(keys->numbers);
+	memset(keys, 0, sizeof(*keys));
+	keys->lock_fd = -1;
+}

@@ -1,0 +1,233 @@
+/*
+ * row_source.c - one of the files whose rows are imported: opened, and compared with the store.
+ */
+#include "tools/cli/row_source.h"
+#include "tools/cli/say.h"
+#include "tools/formats/formats.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The header of a store's columns (engine/FORMAT.md), which no other program makes that long. */
+#define STORE_HEADER_BYTES 4096u
+
+/* Say why a path has no format: of what is no file, that, else that nobody said which. */
+static void say_no_format(const char *path)
+{
+	struct stat status;
+
+	if (strcmp(path, "-") == 0)
+		say_error("standard input",
+		          "it has no name that tells its format; --format does, "
+		          "one of: %s",
+		          FORMAT_NAMES);
+	else if (stat(path, &status) < 0)
+		say_errno(path, -errno);
+	else if (S_ISDIR(status.st_mode))
+		say_error(path, "a folder; expected is a file of vectors, of one of the formats %s",
+		          FORMAT_NAMES);
+	else
+		say_error(path, "its name does not tell its format; --format does, one of: %s",
+		          FORMAT_NAMES);
+}
+
+/* The format of a path. Says errors. */
+static const struct format *find_format(const struct rows_options *options, const char *path)
+{
+	const struct format *format = options->format != NULL ? format_by_name(options->format)
+	                                                      : format_to_read(path);
+
+	if (format == NULL)
+		say_no_format(path);
+	return format;
+}
+
+/* Say what a store of bits takes. */
+static int refuse_bits(const struct rows_options *options, const struct row_source *source)
+{
+	const struct quiver_geometry *geometry = options->geometry;
+
+	say_error(source->stream.path,
+	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
+	          " and dtype b1: expected are %" PRIu32 " bools, %" PRIu32
+	          " u1 with eight bits each (numpy.packbits) or, with --convert, %" PRIu32
+	          " numbers that are 0 or 1",
+	          source->reader.dim, element_name(source->reader.type), options->target,
+	          geometry->dim, geometry->dim, geometry->vector_bytes, geometry->dim);
+	return -EINVAL;
+}
+
+/* Compare a file with the store. Says errors. */
+static int compare(const struct rows_options *options, enum element type, struct row_source *source)
+{
+	const struct format_reader *reader = &source->reader;
+	const struct quiver_geometry *geometry = options->geometry;
+	bool same_dim = reader->dim == geometry->dim;
+	bool bits = type == ELEMENT_B1;
+
+	source->as_it_is =
+		(same_dim && reader->type == type) ||
+		(bits && reader->type == ELEMENT_U1 && reader->dim == geometry->vector_bytes);
+	if (source->as_it_is || (same_dim && options->convert) ||
+	    (same_dim && bits && reader->type == ELEMENT_BOOL))
+		return 0;
+	if (bits)
+		return refuse_bits(options, source);
+	say_error(source->stream.path,
+	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
+	          " and dtype %s%s",
+	          reader->dim, element_name(reader->type), options->target, geometry->dim,
+	          element_name(type),
+	          same_dim ? "; --convert converts them, and says what is lost" : "");
+	return -EINVAL;
+}
+
+/* What was asked for of columns fits the format. Says errors. */
+static int check_columns(const struct rows_options *options, const struct row_source *source)
+{
+	const struct format *format = source->reader.format;
+
+	if ((options->vector_column != NULL || options->id_column != NULL) &&
+	    !format->has_columns) {
+		say_error(source->stream.path,
+		          "%s: a file of the format %s has no columns with names",
+		          options->vector_column != NULL ? "--vector-column" : "--id-column",
+		          format->name);
+		return -EINVAL;
+	}
+	if ((options->header != FORMAT_HEADER_AUTO || options->delimiter != '\0') &&
+	    !format->has_header) {
+		say_error(source->stream.path, "%s is for CSV; a file of the format %s has none",
+		          options->delimiter != '\0' ? "--delimiter" : "--header", format->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* See to it that packed bytes are unpacked, and that a format that needs a file has one. Says
+ * errors. */
+static int unpack_source(struct row_source *source, const struct format *format)
+{
+	struct stream *stream = &source->stream;
+	int result = stream_unpack(stream, !format->any_start, false);
+
+	if (result < 0 && result != -EINTR)
+		say_error(stream->path, "%s",
+		          stream->reason != NULL ? stream->reason : strerror(-result));
+	if (result < 0 || !format->needs_path || stream->sized)
+		return result;
+	say_error(stream->path, "%s is read from a file only, not from %s", format->name,
+	          stream->packed != UNPACK_NONE
+	                  ? "a compressed one: decompress it first, with gzip -dk or zstd -dk"
+	                  : "a pipe: save it in a file first, and import that");
+	return -EINVAL;
+}
+
+/* What was asked for fits the format. Says errors. */
+static int check_options(const struct rows_options *options, const struct row_source *source)
+{
+	const struct format *format = source->reader.format;
+	const char *path = source->stream.path;
+
+	if (options->dataset != NULL && !format->has_datasets) {
+		say_error(path, "--dataset: a file of the format %s has one array, without a name",
+		          format->name);
+		return -EINVAL;
+	}
+	if (options->keys_path != NULL && !format->reads_keys) {
+		say_error(path, "--keys: the format %s has none", format->name);
+		return -EINVAL;
+	}
+	return check_columns(options, source);
+}
+
+/* Say why a file of the format cannot be read. */
+static void say_refused(const struct row_source *source, int result)
+{
+	if (result == -EINTR)
+		return;
+	if (source->stream.sized && source->stream.size == 0)
+		say_error(source->stream.path, "the file is empty: expected is the format %s",
+		          source->reader.format->name);
+	else
+		say_error(source->stream.path, "%s", source->reader.reason);
+}
+
+/* What the reader is asked for. */
+static struct format_wanted wanted(const struct rows_options *options, enum element type,
+                                   struct row_keys *keys)
+{
+	bool with_keys = options->keys_path != NULL;
+
+	return (struct format_wanted){
+		.dim = options->geometry->dim,
+		.type = type,
+		.convert = options->convert,
+		.dataset = options->dataset,
+		.vector_column = options->vector_column,
+		.id_column = options->id_column,
+		.header = options->header,
+		.delimiter = options->delimiter,
+		.partial = options->partial,
+		.ids_unused = options->start_given || options->ids_path != NULL,
+		.on_key = with_keys ? row_keys_take : NULL,
+		.on_key_arg = with_keys ? keys : NULL,
+	};
+}
+
+int row_source_open(const struct rows_options *options, enum element type, struct row_keys *keys,
+                    const char *path, struct row_source *source)
+{
+	const struct format *format = find_format(options, path);
+	struct format_reader *reader = &source->reader;
+	int result;
+
+	if (format == NULL)
+		return -EINVAL;
+	result = stream_open(path, &source->stream);
+	if (result < 0) {
+		say_errno(path, result);
+		return result;
+	}
+	source->opened = true;
+	reader->format = format;
+	reader->stream = &source->stream;
+	reader->wanted = wanted(options, type, keys);
+	result = unpack_source(source, format);
+	if (result == 0)
+		result = check_options(options, source);
+	if (result < 0)
+		return result;
+	result = format->calls->open(reader);
+	if (result < 0) {
+		say_refused(source, result);
+		return result;
+	}
+	if (reader->note[0] != '\0')
+		say_note(source->stream.path, "%s", reader->note);
+	stream_rest(&source->stream);
+	result = compare(options, type, source);
+	if (result == 0 && options->keys_path != NULL && reader->rows != 0 && !reader->has_keys) {
+		say_error(source->stream.path, "--keys: its rows have neither keys nor IDs");
+		return -EINVAL;
+	}
+	return result;
+}
+
+bool row_source_is_column(const struct row_source *source)
+{
+	return source->reader.format == &format_npy &&
+	       source->reader.data_offset == STORE_HEADER_BYTES;
+}
+
+void row_source_close(struct row_source *source)
+{
+	if (!source->opened)
+		return;
+	if (source->reader.format->calls->close != NULL)
+		source->reader.format->calls->close(&source->reader);
+	stream_close(&source->stream);
+	source->opened = false;
+}

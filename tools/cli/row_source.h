@@ -1,0 +1,58 @@
+/*
+ * row_source.h - one of the files whose rows are imported: opened, and compared with the store.
+ */
+#ifndef ROW_SOURCE_H
+#define ROW_SOURCE_H
+
+#include "engine/quiver.h"
+#include "tools/cli/row_keys.h"
+#include "tools/formats/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What was asked for. All of it is kept by reference. */
+struct rows_options {
+	char **paths; /* "-" is standard input */
+	size_t paths_count;
+	const char *format; /* name; NULL: each path's suffix tells it */
+	const char *dataset; /* NULL: the format's usual one */
+	const char *vector_column; /* as format_wanted has it, as the three that follow */
+	const char *id_column;
+	enum format_header header;
+	char delimiter;
+	const char *ids_path; /* NULL: the files' own IDs, or they count up */
+	uint64_t start_id;
+	bool start_given; /* they count up even where a file brings its own */
+	const char *keys_path; /* where the keys of rows go, one a line; NULL: nowhere */
+	bool add_keys; /* there may be keys there, which keep their numbers */
+	bool convert; /* elements of other types, orders of bytes and rows */
+	bool partial; /* of a file that is cut off the rows that are whole */
+	uint64_t limit; /* rows of all files together; UINT64_MAX: all of them */
+	bool reject_nonfinite;
+	const struct quiver_geometry *geometry;
+	const char *target; /* the store, for messages */
+};
+
+struct row_source {
+	struct stream stream;
+	struct format_reader reader;
+	bool opened;
+	bool as_it_is; /* rows need no conversion */
+};
+
+/*
+ * Open a file, look at its header and compare it with the store, whose type of element is `type`.
+ * `keys` gets its rows' keys, where options->keys_path asks for them. *source is zeros. 0 or a
+ * negative errno after having said what is wrong, -EINTR (nothing is said) for a signal; to be
+ * given back with row_source_close in any case.
+ */
+int row_source_open(const struct rows_options *options, enum element type, struct row_keys *keys,
+                    const char *path, struct row_source *source);
+/* Whether it is the vectors.npy of a store, or matrix.npy, by how it is laid out. */
+bool row_source_is_column(const struct row_source *source);
+
+void row_source_close(struct row_source *source);
+
+#endif

@@ -1,0 +1,149 @@
+/*
+ * sink.c - where rows go: a store, or control/put of a live mount.
+ */
+#include "tools/cli/sink.h"
+#include "tools/cli/live.h"
+#include "tools/cli/say.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One commit into a stopped store. Large enough to make the cost of a commit
+ * vanish, small enough to stay in a core's cache from the file to the store. */
+#define STORE_BATCH_BYTES (1u << 20)
+/* The same counted in vectors: it bounds the list of records. */
+#define STORE_BATCH_ROWS_MAX 65536u
+/* One write(2) to control/put. Every mount takes requests of this size. */
+#define PUT_WRITE_BYTES_MAX (512u << 10)
+#define ID_BYTES sizeof(uint64_t)
+void sink_new_attr(struct quiver_attr *attr)
+{
+	struct timespec now = { 0 };
+	mode_t mask = umask(0);
+
+	(void)umask(mask);
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	attr->mtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	attr->uid = geteuid();
+	attr->gid = getegid();
+	attr->mode = (uint16_t)(0666 & ~mask);
+}
+
+int sink_open(struct session *session, struct sink *sink)
+{
+	size_t vector_bytes = session->geometry.vector_bytes;
+	size_t record_bytes = vector_bytes + (session->target.live ? ID_BYTES : 0);
+	size_t room = session->target.live ? PUT_WRITE_BYTES_MAX : STORE_BATCH_BYTES;
+	void *put = NULL;
+
+	memset(sink, 0, sizeof(*sink));
+	sink->session = session;
+	sink->put_fd = -1;
+	sink->batch_rows = room / record_bytes;
+	if (sink->batch_rows == 0)
+		sink->batch_rows = 1;
+	if (sink->batch_rows > STORE_BATCH_ROWS_MAX)
+		sink->batch_rows = STORE_BATCH_ROWS_MAX;
+	sink->vectors = malloc(sink->batch_rows * vector_bytes);
+	sink->ids = calloc(sink->batch_rows, sizeof(*sink->ids));
+	sink->records = calloc(sink->batch_rows, sizeof(*sink->records));
+	/* The kernel splits a large write whose buffer does not begin on a page. */
+	if (session->target.live && posix_memalign(&put, (size_t)sysconf(_SC_PAGESIZE),
+	                                           sink->batch_rows * record_bytes) != 0)
+		put = NULL;
+	sink->put = put;
+	if (sink->vectors == NULL || sink->ids == NULL || sink->records == NULL ||
+	    (session->target.live && put == NULL)) {
+		say_errno(session->target.path, -ENOMEM);
+		return -ENOMEM;
+	}
+	if (!session->target.live)
+		return 0;
+	sink->put_fd = live_open(session->mount_fd, "control/put", O_WRONLY);
+	if (sink->put_fd < 0) {
+		say_error(session->target.path, "control/put cannot be opened: %s%s",
+		          live_strerror(sink->put_fd),
+		          sink->put_fd == -EROFS ? " (is the mount read-only?)" : "");
+		return sink->put_fd;
+	}
+	return 0;
+}
+
+int sink_close(struct sink *sink)
+{
+	int result = 0;
+
+	if (sink->put_fd >= 0 && close(sink->put_fd) < 0) {
+		result = -errno;
+		say_error(sink->session->target.path, "control/put: %s", live_strerror(result));
+	}
+	free(sink->vectors);
+	free(sink->ids);
+	free(sink->records);
+	free(sink->put);
+	return result;
+}
+
+/* Commit the first `count` rows of the buffers to a stopped store. */
+static int put_store(struct sink *sink, size_t count)
+{
+	size_t vector_bytes = sink->session->geometry.vector_bytes;
+
+	for (size_t i = 0; i < count; i++) {
+		sink->records[i].id = sink->ids[i];
+		sink->records[i].data = sink->vectors + i * vector_bytes;
+	}
+	return quiver_put_batch(sink->session->store, sink->records, count, sink->attr,
+	                        QUIVER_ATTR_MTIME, QUIVER_WRITE_SOON, NULL);
+}
+
+/* Commit the first `count` rows of the buffers through a mount: one write of whole records, at
+ * offset 0, since the kernel lets writes of two threads run beside each other only within what
+ * it believes is the file. One that was interrupted is repeated: it commits all or nothing, and
+ * the same again changes nothing. */
+static int put_mount(struct sink *sink, size_t count)
+{
+	size_t vector_bytes = sink->session->geometry.vector_bytes;
+	size_t record_bytes = ID_BYTES + vector_bytes;
+	ssize_t written;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t id = htole64(sink->ids[i]);
+
+		memcpy(sink->put + i * record_bytes, &id, ID_BYTES);
+		memcpy(sink->put + i * record_bytes + ID_BYTES, sink->vectors + i * vector_bytes,
+		       vector_bytes);
+	}
+	do {
+		written = pwrite(sink->put_fd, sink->put, count * record_bytes, 0);
+	} while (written < 0 && errno == EINTR);
+	if (written < 0)
+		return live_error(sink->put_fd, errno);
+	return (size_t)written == count * record_bytes ? 0 : -EIO;
+}
+
+int sink_put(struct sink *sink, size_t count)
+{
+	return sink->put_fd >= 0 ? put_mount(sink, count) : put_store(sink, count);
+}
+
+void sink_say_failed(const struct sink *sink, int result)
+{
+	const char *path = sink->session->target.path;
+
+	if (result == -ENOSPC)
+		say_error(path, "no space left on the disk for more vectors");
+	else if (result == -EROFS)
+		say_error(path,
+		          "the store does not accept writes any more; 'quiverfs status %s' says "
+		          "why",
+		          path);
+	else
+		say_error(path, "writing vectors failed: %s", live_strerror(result));
+}

@@ -12,9 +12,11 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <fuse_lowlevel.h>
 
@@ -128,6 +130,17 @@ static int check_output(int status)
 	return status == STATUS_OK ? STATUS_FAILED : status;
 }
 
+/* A standard descriptor that is closed would be that of the first file that is opened, of a store as
+ * likely as not, and what is printed would go there. It becomes one that can be neither read nor
+ * written, which is an error for who does. */
+static void keep_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -139,6 +152,7 @@ int main(int argc, char **argv)
 		argc = 1;
 		argv = no_arguments;
 	}
+	keep_standard();
 	/* A file beyond the limit of file sizes is an error that says so, not the end. */
 	(void)signal(SIGXFSZ, SIG_IGN); /* fails for wrong numbers only */
 	argp_program_version_hook = print_version;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 /* Source, mount point, type, options and two numbers, with a blank between them;
  * the kernel writes blanks and the like within them as \ooo. glibc's getmntent
@@ -81,9 +82,19 @@ static int find(const char *process, const char *point, struct mount_found *moun
 	return each(process, "mounts", look_for_point, &wanted);
 }
 
+/* What one line of mountinfo tells. */
+struct mount_line {
+	char *device, *root, *point, *type, *source, *options;
+};
+
 struct wanted_source {
 	const char *source;
 	char user[32]; /* the mount option */
+	char *point;
+};
+
+struct wanted_device {
+	char device[32]; /* as mountinfo has it */
 	char *point;
 };
 
@@ -98,33 +109,59 @@ static bool has_option(char *list, const char *option)
 }
 
 /* Number, parent, device, root, mount point, options, more words up to "-", type, source, options of
- * the filesystem: proc_pid_mountinfo(5). A bind mount of a folder within it has another root. */
+ * the filesystem: proc_pid_mountinfo(5). Takes the line apart; false where it is none of quiverfs. */
+static bool split(char *line, struct mount_line *mount)
+{
+	char *rest = strstr(line, " - ");
+	char *words = line;
+
+	if (rest == NULL)
+		return false;
+	*rest = '\0';
+	rest += strlen(" - ");
+	mount->type = strsep(&rest, " ");
+	mount->source = strsep(&rest, " ");
+	mount->options = strsep(&rest, "\n");
+	for (unsigned i = 0; i < 2; i++)
+		(void)strsep(&words, " ");
+	mount->device = strsep(&words, " ");
+	mount->root = strsep(&words, " ");
+	mount->point = strsep(&words, " ");
+	if (mount->options == NULL || mount->point == NULL || strcmp(mount->type, MOUNT_TYPE) != 0)
+		return false;
+	octal_decode(mount->source);
+	octal_decode(mount->point);
+	return strlen(mount->point) < PATH_MAX;
+}
+
+/* A bind mount of a folder within it has another root. */
 static void look_for_source(char *line, void *arg)
 {
 	const struct wanted_source *wanted = arg;
-	char *rest = strstr(line, " - ");
-	char *type, *source, *options, *root, *where;
+	struct mount_line mount;
 
-	if (rest == NULL || wanted->point[0] != '\0')
-		return;
-	*rest = '\0';
-	rest += strlen(" - ");
-	type = strsep(&rest, " ");
-	source = strsep(&rest, " ");
-	options = strsep(&rest, "\n");
-	rest = line;
-	for (unsigned i = 0; i < 3; i++)
-		(void)strsep(&rest, " ");
-	root = strsep(&rest, " ");
-	where = strsep(&rest, " ");
-	if (options == NULL || where == NULL || strcmp(type, MOUNT_TYPE) != 0 ||
-	    strcmp(root, "/") != 0)
-		return;
-	octal_decode(source);
-	octal_decode(where);
-	if (strcmp(source, wanted->source) == 0 && strlen(where) < PATH_MAX &&
-	    has_option(options, wanted->user))
-		(void)snprintf(wanted->point, PATH_MAX, "%s", where);
+	if (wanted->point[0] == '\0' && split(line, &mount) && strcmp(mount.root, "/") == 0 &&
+	    strcmp(mount.source, wanted->source) == 0 && has_option(mount.options, wanted->user))
+		(void)snprintf(wanted->point, PATH_MAX, "%s", mount.point);
+}
+
+static void look_for_device(char *line, void *arg)
+{
+	const struct wanted_device *wanted = arg;
+	struct mount_line mount;
+
+	if (wanted->point[0] == '\0' && split(line, &mount) &&
+	    strcmp(mount.device, wanted->device) == 0)
+		(void)snprintf(wanted->point, PATH_MAX, "%s", mount.point);
+}
+
+int mounts_find_device(dev_t device, char point[PATH_MAX])
+{
+	struct wanted_device wanted = { .point = point };
+
+	point[0] = '\0';
+	(void)snprintf(wanted.device, sizeof(wanted.device), "%u:%u", major(device), minor(device));
+	return each("self", "mountinfo", look_for_device, &wanted);
 }
 
 int mounts_find_from(const char *source, uid_t uid, char point[PATH_MAX])

@@ -32,6 +32,13 @@ int mounts_find(const char *point, struct mount_found *mount);
  */
 int mounts_find_from(const char *source, uid_t uid, char point[PATH_MAX]);
 
+/*
+ * Look for a mount of quiverfs whose files are of the device `device` (st_dev), whatever part of it
+ * is mounted where; where that is, of PATH_MAX bytes, to `point`; "" where there is none. 0, or the
+ * errors of reading /proc.
+ */
+int mounts_find_device(dev_t device, char point[PATH_MAX]);
+
 /* The same as mounts_find as process `pid` sees it, which may live in another namespace. -ENOENT or
  * -ESRCH: there is no such process; -EACCES: it is somebody else's. */
 int mounts_find_of(int64_t pid, const char *point, struct mount_found *mount);

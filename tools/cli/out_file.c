@@ -1,16 +1,15 @@
 /*
- * out_file.c - a file that appears whole or not at all.
+ * out_file.c - an output that a user names: a file that appears whole or not at all, where that can
+ * be.
  */
 #include "tools/cli/out_file.h"
+#include "tools/cli/out_keep.h"
 #include "tools/cli/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Gather small vectors into writes of this size. */
@@ -19,6 +18,9 @@
 #define SUFFIX_BYTES 12
 /* Of four billion names one is free. */
 #define TRIES_MAX 100u
+/* Until it has the mode of what it replaces. */
+#define MODE_PRIVATE 0600
+#define MODE_NEW 0666
 
 /* Say what went wrong with the file and return it. */
 static int fail(const struct out_file *file, const char *what)
@@ -29,48 +31,8 @@ static int fail(const struct out_file *file, const char *what)
 	return result;
 }
 
-/* Whatever is at the name must be something a rename may replace. Says errors. */
-static int check_replaceable(const struct out_file *file)
-{
-	struct stat status;
-
-	if (fstatat(file->folder_fd, file->name, &status, 0) < 0) {
-		int result = -errno;
-
-		if (result == -ENOENT)
-			return 0;
-		say_errno(file->path, result);
-		return result;
-	}
-	if (S_ISREG(status.st_mode))
-		return 0;
-	say_error(file->path, "exists and is not a regular file; it is not replaced");
-	return -EEXIST;
-}
-
-/* The folder of the path, and the name in it. Says errors. */
-static int open_folder(struct out_file *file)
-{
-	char folder[PATH_MAX], name[PATH_MAX];
-	const char *base;
-
-	if (snprintf(folder, sizeof(folder), "%s", file->path) >= (int)sizeof(folder)) {
-		errno = ENAMETOOLONG;
-		return fail(file, "cannot be written");
-	}
-	(void)snprintf(name, sizeof(name), "%s", file->path);
-	base = basename(name);
-	if (strlen(base) >= sizeof(file->name)) {
-		errno = ENAMETOOLONG;
-		return fail(file, "cannot be written");
-	}
-	(void)snprintf(file->name, sizeof(file->name), "%s", base);
-	file->folder_fd = open(dirname(folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return file->folder_fd < 0 ? fail(file, "its folder cannot be opened") : 0;
-}
-
-/* A new file beside it; its descriptor. Says errors. */
-static int make_temporary(struct out_file *file)
+/* A new file beside it; its descriptor, or a negative errno. */
+static int make_temporary(struct out_file *file, mode_t mode)
 {
 	unsigned number = 0;
 	int fd = -1;
@@ -80,54 +42,184 @@ static int make_temporary(struct out_file *file)
 		if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
 			break;
 		(void)snprintf(file->temporary, sizeof(file->temporary), ".%.*s.%08x",
-		               NAME_MAX - SUFFIX_BYTES, file->name, number);
-		fd = openat(file->folder_fd, file->temporary,
-		            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		               NAME_MAX - SUFFIX_BYTES, file->place.name, number);
+		fd = openat(file->place.folder_fd, file->temporary,
+		            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	}
-	return fd < 0 ? fail(file, "no file can be made in its folder") : fd;
+	if (fd >= 0)
+		return fd;
+	file->temporary[0] = '\0';
+	return -errno;
+}
+
+/* Open what was found, and nothing else that has got its name since. */
+static int open_found(struct out_file *file)
+{
+	const struct stat *found = &file->place.status;
+	int fd = openat(file->place.folder_fd, file->place.name,
+	                O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat opened;
+
+	if (fd < 0 && errno == EACCES) /* it may be written, but not read */
+		fd = openat(file->place.folder_fd, file->place.name,
+		            O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return fail(file, "cannot be written");
+	if (fstat(fd, &opened) == 0 && opened.st_dev == found->st_dev &&
+	    opened.st_ino == found->st_ino)
+		return fd;
+	(void)close(fd); /* nothing was written to it */
+	say_error(file->path, "somebody else has changed its folder meanwhile");
+	return -ESTALE;
+}
+
+/* Whether the file itself is mounted, as those that a container is given are: nothing can be renamed
+ * to its name. Kernels before 5.8 do not tell. */
+static bool is_mount_point(const struct out_place *place)
+{
+	struct statx status;
+
+	return statx(place->folder_fd, place->name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status) ==
+	               0 &&
+	       (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* Whether a folder that takes no file is a reason to write in place. */
+static bool is_refusal(int result)
+{
+	return result == -EACCES || result == -EPERM || result == -EROFS;
+}
+
+static void remove_temporary(struct out_file *file)
+{
+	if (unlinkat(file->place.folder_fd, file->temporary, 0) < 0 && errno != ENOENT)
+		say_error(file->path, "the leftover %s beside it cannot be removed: %s",
+		          file->temporary, strerror(errno));
+	file->temporary[0] = '\0';
+}
+
+/* Choose to write a file in place; a descriptor. Says errors. */
+static int open_in_place(struct out_file *file, unsigned flags, const char *why)
+{
+	file->in_place = why;
+	if ((flags & OUT_FILE_WHOLE) == 0)
+		return open_found(file);
+	say_error(file->path, "%s, so it could not be replaced in one step", why);
+	return -EPERM;
+}
+
+/* Make what is to replace a file, or choose to write that in place; a descriptor. Says errors. */
+static int open_replacing(struct out_file *file, unsigned flags)
+{
+	const struct out_place *place = &file->place;
+	int fd;
+
+	if (is_mount_point(place))
+		return open_in_place(file, flags, "it is a mount point");
+	fd = make_temporary(file, MODE_PRIVATE);
+	if (is_refusal(fd))
+		return open_in_place(file, flags, "its folder takes no new file");
+	if (fd < 0) {
+		errno = -fd;
+		return fail(file, "no file can be made in its folder");
+	}
+	if (out_keep(fd, place->folder_fd, place->name, &place->status) == 0)
+		return fd;
+	(void)close(fd); /* nothing was written to it */
+	remove_temporary(file);
+	return open_in_place(file, flags, "its owner, mode or attributes could not be kept");
+}
+
+/* A descriptor to write to. Says errors. */
+static int open_place(struct out_file *file, unsigned flags)
+{
+	int fd;
+
+	switch (file->place.kind) {
+	case OUT_PLACE_THROUGH:
+		fd = file->place.fd;
+		file->place.fd = -1;
+		return fd;
+	case OUT_PLACE_NEW:
+		fd = make_temporary(file, MODE_NEW);
+		if (fd >= 0)
+			return fd;
+		errno = -fd;
+		return fail(file, "no file can be made in its folder");
+	default:
+		return open_replacing(file, flags);
+	}
 }
 
 /* Forget what is closed by now, or was never open. */
 static void end(struct out_file *file)
 {
-	if (file->folder_fd >= 0)
-		(void)close(file->folder_fd); /* it was only looked into */
-	file->folder_fd = -1;
+	out_place_close(&file->place);
 	file->path = NULL;
 }
 
-int out_file_open(const char *path, struct out_file *file)
+int out_file_open(const char *path, unsigned flags, struct apart *apart, struct out_file *file)
 {
-	mode_t mask;
 	int fd, result;
 
 	memset(file, 0, sizeof(*file));
-	file->folder_fd = -1;
-	file->path = path;
-	result = open_folder(file);
-	if (result == 0)
-		result = check_replaceable(file);
-	fd = result == 0 ? make_temporary(file) : result;
+	result = out_place_find(path, &file->place);
+	if (result < 0)
+		return result;
+	file->path = strcmp(path, "-") == 0 ? "standard output" : path;
+	result = apart_write(apart, path, &file->place);
+	fd = result == 0 ? open_place(file, flags) : result;
 	if (fd < 0) {
 		end(file);
 		return fd;
 	}
-	mask = umask(0);
-	(void)umask(mask);
 	(void)snprintf(file->opened, sizeof(file->opened), "/proc/self/fd/%d", fd);
 	file->stream = fdopen(fd, "w");
-	if (file->stream == NULL || fchmod(fd, 0666 & ~mask) < 0 ||
-	    setvbuf(file->stream, NULL, _IOFBF, BUFFER_BYTES) != 0) {
+	if (file->stream == NULL || setvbuf(file->stream, NULL, _IOFBF, BUFFER_BYTES) != 0) {
 		result = fail(file, "cannot be written");
 		if (file->stream == NULL)
-			(void)close(fd);
+			(void)close(fd); /* nothing was written to it */
 		out_file_drop(file);
 	}
+	if (result == 0 && out_file_is_stdout(file))
+		say_leave_stdout();
 	return result;
+}
+
+int out_file_begin(struct out_file *file)
+{
+	if (file->in_place == NULL || file->begun)
+		return 0;
+	say_note(file->path,
+	         "%s, so it is written in place: until that is done it is neither the old file "
+	         "nor the new",
+	         file->in_place);
+	if (ftruncate(fileno(file->stream), 0) < 0)
+		return fail(file, "cannot be written");
+	file->begun = true;
+	return 0;
+}
+
+bool out_file_can_restart(const struct out_file *file)
+{
+	return file->place.kind != OUT_PLACE_THROUGH;
+}
+
+bool out_file_is_stdout(const struct out_file *file)
+{
+	struct stat status;
+
+	return file->place.kind == OUT_PLACE_THROUGH && fstat(STDOUT_FILENO, &status) == 0 &&
+	       status.st_dev == file->place.status.st_dev &&
+	       status.st_ino == file->place.status.st_ino;
 }
 
 int out_file_write(struct out_file *file, const void *bytes, size_t length)
 {
+	int result = out_file_begin(file);
+
+	if (result < 0)
+		return result;
 	errno = 0;
 	if (fwrite(bytes, 1, length, file->stream) != length)
 		return fail(file, "writing failed");
@@ -144,9 +236,16 @@ int out_file_write_start(struct out_file *file, const void *bytes, size_t length
 
 int out_file_sync(struct out_file *file)
 {
+	int result = out_file_begin(file); /* nothing may have been written */
+
+	if (result < 0)
+		return result;
 	errno = 0;
 	if (fflush(file->stream) != 0)
 		return fail(file, "writing failed");
+	/* What is behind a descriptor of the shell's is the shell's. */
+	if (file->place.kind == OUT_PLACE_THROUGH && !S_ISBLK(file->place.status.st_mode))
+		return 0;
 	if (fsync(fileno(file->stream)) < 0)
 		return fail(file, "bringing it to the disk failed");
 	return 0;
@@ -156,7 +255,7 @@ int out_file_sync(struct out_file *file)
 static int sync_folder(const struct out_file *file)
 {
 	int result = 0;
-	int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(file->place.folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return fail(file, "its folder cannot be opened");
@@ -174,38 +273,38 @@ static bool is_ours(const struct out_file *file)
 	struct stat opened, named;
 
 	return fstat(fileno(file->stream), &opened) == 0 &&
-	       fstatat(file->folder_fd, file->temporary, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(file->place.folder_fd, file->temporary, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-/* Close the file that was synced and give it its name. Says errors. */
+/* Close the file that was synced, and give it its name. Says errors. */
 static int close_and_rename(struct out_file *file)
 {
+	int folder_fd = file->place.folder_fd;
 	FILE *stream = file->stream;
 
-	if (!is_ours(file)) {
+	if (file->temporary[0] != '\0' && !is_ours(file)) {
 		say_error(file->path, "somebody else has changed its folder meanwhile");
 		return -ESTALE;
 	}
 	file->stream = NULL;
+	file->begun = false;
 	errno = 0;
 	if (fclose(stream) != 0)
 		return fail(file, "closing it failed");
-	if (renameat(file->folder_fd, file->temporary, file->folder_fd, file->name) < 0)
+	if (file->temporary[0] == '\0')
+		return 0;
+	if (renameat(folder_fd, file->temporary, folder_fd, file->place.name) < 0)
 		return fail(file, "cannot be replaced");
-	return 0;
+	file->temporary[0] = '\0';
+	return sync_folder(file);
 }
 
-int out_file_rename(struct out_file *file)
+int out_file_end(struct out_file *file)
 {
 	int result = close_and_rename(file);
 
-	if (result < 0) {
-		out_file_drop(file);
-		return result;
-	}
-	result = sync_folder(file);
-	end(file);
+	out_file_drop(file);
 	return result;
 }
 
@@ -215,12 +314,14 @@ void out_file_drop(struct out_file *file)
 
 	if (file->path == NULL)
 		return;
-	ours = file->stream == NULL || is_ours(file);
+	ours = file->temporary[0] != '\0' && (file->stream == NULL || is_ours(file));
 	if (file->stream != NULL)
 		(void)fclose(file->stream); /* what it holds is thrown away */
-	if (ours && unlinkat(file->folder_fd, file->temporary, 0) < 0 && errno != ENOENT)
-		say_error(file->path, "the leftover %s beside it cannot be removed: %s",
-		          file->temporary, strerror(errno));
+	if (ours)
+		remove_temporary(file);
+	if (file->begun)
+		say_error(file->path, "it was written in place and is not complete; what was in it "
+		                      "is gone");
 	file->stream = NULL;
 	end(file);
 }

@@ -1,22 +1,34 @@
 /*
- * out_file.h - a file that appears whole or not at all.
+ * out_file.h - an output that a user names: a file that appears whole or not at all, where that can
+ * be.
  *
- * It is written under a temporary name beside its own, brought to stable storage
- * and renamed. The folder may be somebody else's, who may rename what is in it, and it: it is looked up
- * once, and all goes through its descriptor and that of the file. One thread.
+ * It is written under a temporary name beside its own, brought to stable storage and renamed. What it
+ * replaces gives it its owner, mode and attributes; where they cannot be kept, the folder takes no new
+ * file or the file is a mount point, it is written in place instead, which is told. What is no file is
+ * written through. The folder may be somebody else's, who may rename what is in it, and it: it is
+ * looked up once, and all goes through its descriptor and that of the file. One thread.
  */
 #ifndef OUT_FILE_H
 #define OUT_FILE_H
 
+#include "tools/cli/apart.h"
+#include "tools/cli/out_place.h"
+
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
+enum {
+	OUT_FILE_WHOLE = 1, /* what would be written in place is refused */
+};
+
 struct out_file {
-	const char *path; /* NULL: not open */
-	int folder_fd; /* where it is; -1 where that is not open */
-	char name[NAME_MAX + 1]; /* its name there */
-	char temporary[NAME_MAX + 1]; /* and until out_file_rename */
+	const char *path; /* for messages; NULL: not open */
+	struct out_place place;
+	char temporary[NAME_MAX + 1]; /* its name until out_file_end; "" where it has none */
+	const char *in_place; /* why it is written in place; NULL where it is not */
+	bool begun; /* what was there is gone, where it is written in place */
 	FILE *stream;
 	/* For a library that opens it by itself: a path that leads to the open file, whatever has its
 	 * name. */
@@ -24,12 +36,21 @@ struct out_file {
 };
 
 /*
- * Begin to write what becomes `path`; an existing `path` must be a regular file,
- * which stays as it is until out_file_rename. Keeps `path`. 0, to be ended with
- * out_file_rename or out_file_drop, or a negative errno after having said what
- * is wrong.
+ * Prepare to write what becomes `path`, which must be apart from the files of the command; "-" is
+ * standard output. What exists stays as it is. Keeps `path`. 0, to be ended with out_file_end and
+ * out_file_drop, or a negative errno after having said what is wrong.
  */
-int out_file_open(const char *path, struct out_file *file);
+int out_file_open(const char *path, unsigned flags, struct apart *apart, struct out_file *file);
+
+/* Begin to write: from here on a file that is written in place is not what it was. The first
+ * out_file_write does so; a library that opens the file by itself needs it before. Says errors. */
+int out_file_begin(struct out_file *file);
+
+/* Whether its start can be written again. */
+bool out_file_can_restart(const struct out_file *file);
+
+/* Whether it goes to standard output, by whatever name: nothing else is to be written there. */
+bool out_file_is_stdout(const struct out_file *file);
 
 /* Append. Says errors. */
 int out_file_write(struct out_file *file, const void *bytes, size_t length);
@@ -37,14 +58,14 @@ int out_file_write(struct out_file *file, const void *bytes, size_t length);
 /* Write `length` bytes over the beginning of the file. Says errors. */
 int out_file_write_start(struct out_file *file, const void *bytes, size_t length);
 
-/* Bring all bytes to stable storage. Says errors. */
+/* Bring all bytes to where they go: of a file, to stable storage. Says errors. */
 int out_file_sync(struct out_file *file);
 
-/* Give a file that was synced its name, and make that durable. Says errors. The
- * file is closed and dropped also where that fails. */
-int out_file_rename(struct out_file *file);
+/* Give a file that was synced its name, and make that durable. Says errors. It is dropped also where
+ * that fails. */
+int out_file_end(struct out_file *file);
 
-/* Remove what was written; does nothing where the file is not open. */
+/* Remove what was written, and say what cannot be removed; does nothing where the file is not open. */
 void out_file_drop(struct out_file *file);
 
 #endif

@@ -4,8 +4,6 @@
 #include "tools/cli/room.h"
 
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 
@@ -61,19 +59,15 @@ int room_for_vectors(struct session *session, uint64_t vectors)
 	return -ENOSPC;
 }
 
-void room_note_file(const char *path, uint64_t bytes)
+void room_note_file(const char *path, int folder_fd, uint64_t bytes)
 {
-	char needed[FIGURE_BYTES], left[FIGURE_BYTES], folder[PATH_MAX];
+	char needed[FIGURE_BYTES], left[FIGURE_BYTES];
 	struct statvfs status;
-	uint64_t room;
+	uint64_t room = free_bytes(fstatvfs(folder_fd, &status), &status);
 
-	if (snprintf(folder, sizeof(folder), "%s", path) >= (int)sizeof(folder))
-		return; /* it will not be made */
-	room = free_bytes(statvfs(dirname(folder), &status), &status);
 	if (bytes > room)
 		say_note(path,
 		         "it will have %s, and its disk has %s free; unless that compresses files "
-		         "it "
-		         "will not be completed",
+		         "it will not be completed",
 		         figure_bytes(bytes, needed), figure_bytes(room, left));
 }

@@ -15,8 +15,8 @@
  */
 int room_for_vectors(struct session *session, uint64_t vectors);
 
-/* Note on stderr where the disk of the folder of `path`, a file to be written, has less than that
+/* Note on stderr where the disk of a folder, in which the file `path` is written, has less than that
  * free; a filesystem that compresses may have room all the same. */
-void room_note_file(const char *path, uint64_t bytes);
+void room_note_file(const char *path, int folder_fd, uint64_t bytes);
 
 #endif

@@ -79,14 +79,14 @@ static int take_known(struct row_keys *keys)
 	return result;
 }
 
-int row_keys_open(const char *path, bool add, struct row_keys *keys)
+int row_keys_open(const char *path, bool add, struct apart *apart, struct row_keys *keys)
 {
 	struct stat status;
-	bool there = lstat(path, &status) == 0;
+	/* nothing stays in a pipe */
+	bool there = stat(path, &status) == 0 && (add || S_ISREG(status.st_mode));
 	int result = 0;
 
 	memset(keys, 0, sizeof(*keys));
-	keys->file.folder_fd = -1;
 	keys->lock_fd = -1;
 	keys->path = path;
 	keys->numbering = add;
@@ -100,7 +100,7 @@ int row_keys_open(const char *path, bool add, struct row_keys *keys)
 	if (there)
 		result = lock_file(keys);
 	if (result == 0)
-		result = out_file_open(path, &keys->file);
+		result = out_file_open(path, OUT_FILE_WHOLE, apart, &keys->file);
 	if (result == 0 && there)
 		result = take_known(keys);
 	return result;
@@ -159,7 +159,7 @@ int row_keys_finish(struct row_keys *keys)
 	if (keys->path == NULL)
 		return 0;
 	result = out_file_sync(&keys->file);
-	return result < 0 ? result : out_file_rename(&keys->file);
+	return result < 0 ? result : out_file_end(&keys->file);
 }
 
 void row_keys_close(struct row_keys *keys)

@@ -28,10 +28,10 @@ struct row_keys {
 
 /*
  * Begin a file of keys. Unless `add` it must be new. Else what is there stays as it is, a key in it
- * keeps its number, and new ones come behind; another import that adds to it is refused. Keeps
- * `path`. Says errors. To be given back with row_keys_close in any case.
+ * keeps its number, and new ones come behind; another import that adds to it is refused. It must be
+ * apart from what the import reads. Keeps `path`. Says errors. To be given back with row_keys_close in any case.
  */
-int row_keys_open(const char *path, bool add, struct row_keys *keys);
+int row_keys_open(const char *path, bool add, struct apart *apart, struct row_keys *keys);
 
 /* A key that comes again gets the number it has, as an ID does; without this each row has a line of
  * its own. Before the first row. */

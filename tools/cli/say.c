@@ -6,11 +6,14 @@
 #include "tools/cli/progress.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Longest message; a longer one is cut. */
 #define MESSAGE_BYTES_MAX 6144
+
+static bool stdout_is_left;
 
 /* The text of a message, of which nothing reaches a terminal but what is to be seen. */
 __attribute__((format(printf, 2, 0))) static void fill(char message[MESSAGE_BYTES_MAX],
@@ -85,5 +88,13 @@ void say_result(const char *format, ...)
 	va_start(arguments, format);
 	fill(message, format, arguments);
 	va_end(arguments);
-	(void)printf("%s\n", message);
+	if (stdout_is_left)
+		put("%s", message);
+	else
+		(void)printf("%s\n", message);
+}
+
+void say_leave_stdout(void)
+{
+	stdout_is_left = true;
 }

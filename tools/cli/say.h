@@ -22,7 +22,10 @@ void say_engine(const char *subject, const char *text, int result);
 /* Something worth knowing that is not an error: "quiverfs: SUBJECT: note: ...". */
 void say_note(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A line on stdout: what a command has done or found. */
+/* A line on stdout, or on stderr where stdout has been given away: what a command has done or found. */
 void say_result(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What goes to stdout from here on is data that nothing may be mixed with. Main thread only. */
+void say_leave_stdout(void);
 
 #endif

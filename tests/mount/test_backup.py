@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import is_mounted, quiverfs, run, shell, until
+from man_pages import unescape
 from patience import HANG_SECONDS
 
 PAGE = os.path.join(os.environ.get("QUIVERFS_SOURCE", "."), "tools/man/quiverfs-backup.7")
@@ -171,8 +172,9 @@ def test_a_daemon_that_does_not_answer_is_cut_off_as_the_page_says(stores, rng):
     data = rng.randbytes(mnt.size)
     mnt.put(7, data)
     with open(PAGE, encoding="utf-8") as page:
-        lines = re.search(r"^n=.*\n^echo 1 > .*/abort$", page.read(), flags=re.MULTILINE)[0]
-    lines = lines.replace("\\&", "").replace("/mnt/vectors", str(mnt.point))
+        lines = re.search(r"^n=.*\n^echo 1 > .*/abort$", unescape(page.read()),
+                          flags=re.MULTILINE)[0]
+    lines = lines.replace("/mnt/vectors", str(mnt.point))
     fusectl = "/sys/fs/fuse/connections"
     mounted_here = not is_mounted(fusectl)
     if mounted_here and run("mount", "-t", "fusectl", "fusectl", fusectl, status=None).returncode:

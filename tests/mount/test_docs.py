@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import QUIVERFS, run
+from man_pages import literal_lines, rendered, unescape
 
 SOURCE = Path(__file__).resolve().parents[2]
 MAN = SOURCE / "tools/man"
@@ -97,6 +98,36 @@ def test_a_page_is_without_faults(page):
         checked = True
     if not checked:
         pytest.skip("there is neither man nor mandoc")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_to_be_copied_is_written_as_ascii(page):
+    """`"` of an argument is lost; others become hyphens, quotes and accents of Unicode."""
+    for line, is_argument in literal_lines((MAN / page).read_text()):
+        plain = re.sub(r"\\(\((aq|ga|ha|ti|dq)|[-e&])", "", line)
+        assert re.findall(r"[-'`^~\\]" + ('|"' if is_argument else ""), plain) == [], line
+
+
+@pytest.mark.parametrize("tool", ["groff", "mandoc"])
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_to_be_copied_is_shown_as_it_is_written(page, tool, tmp_path):
+    """Whatever prints it: to be pasted into a shell, quotes and hyphens are those of ASCII."""
+    if not shutil.which(tool):
+        pytest.skip(f"there is no {tool}")
+    text = rendered(tool, MAN / page, tmp_path)
+    assert "\b" not in text and len(text) > 500
+    shown = {squeeze(line) for line in text.splitlines()}
+    for line, is_argument in literal_lines((MAN / page).read_text()):
+        if not is_argument:
+            assert squeeze(unescape(line)) in shown, line
+
+
+@pytest.mark.parametrize("tool", ["groff", "mandoc"])
+def test_an_example_of_json_is_shown_with_its_quotes(tool, tmp_path):
+    if not shutil.which(tool):
+        pytest.skip(f"there is no {tool}")
+    assert '{"id": 1, "vector": [0.5, 2]}' in squeeze(
+        rendered(tool, MAN / "quiverfs-import.1", tmp_path))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import QUIVERFS, let_go, quiverfs, run
+from man_pages import unescape
 
 SOURCE = Path(__file__).resolve().parents[2]
 PAGE = SOURCE / "tools/man/quiverfs-examples.7"
@@ -36,13 +37,6 @@ LANGUAGES = {
     "From and to other files": ("example.sh", [["sh", "-e", "example.sh"]]),
 }
 ONE = [name for name in LANGUAGES if " " not in name]
-
-
-def unescape(text):
-    for escaped, character in (("\\-", "-"), ("\\(aq", "'"), ("\\(ga", "`"), ("\\(ha", "^"),
-                               ("\\(ti", "~"), ("\\e", "\\")):
-        text = text.replace(escaped, character)
-    return re.sub(r"^\\&", "", text, flags=re.MULTILINE)
 
 
 def examples():

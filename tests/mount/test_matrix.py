@@ -10,6 +10,7 @@ import pytest
 
 from files import attributes, opened, refused
 from harness import run
+from man_pages import unescape
 from ordinary_user import NOBODY
 from peer import Peer
 
@@ -242,7 +243,7 @@ def safe_way(page, point):
         code = next(part for part in text.split("```") if "np.flatnonzero" in part)
     else:
         code = text.split(".Sh ROWS\n")[1].split(".Bd -literal -offset indent\n")[1]
-        code = code.split(".Ed\n")[0]
+        code = unescape(code.split(".Ed\n")[0])
     names = {"np": numpy}
     exec(re.sub(r"\b(MNT|mnt)/", lambda _: f"{point}/", code), names)  # pylint: disable=exec-used
     return names

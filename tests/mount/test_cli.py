@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 from pathlib import Path
@@ -430,11 +431,13 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     shutil.rmtree(store)
 
 
-def run_on_terminal(*words):
-    """What stderr shows when it is a terminal."""
+def run_on_terminal(*words, columns=0, **variables):
+    """What stderr shows when it is a terminal, of so many columns (0: it does not know)."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     child = subprocess.Popen([QUIVERFS, *map(str, words)], stderr=theirs,
-                             stdout=subprocess.DEVNULL)
+                             stdout=subprocess.DEVNULL, env={**env, "TERM": "xterm", **variables})
     os.close(theirs)
     shown = b""
     while True:
@@ -457,6 +460,27 @@ def test_a_bar_on_the_terminal_and_nothing_in_a_pipe(tmp_path):
     assert "vectors/s" in shown
     assert shown.endswith("\r\x1b[K")
     assert run("import", store, file).stderr == ""
+
+
+@pytest.mark.parametrize("columns, variables, width", [
+    (0, {}, 80), (200, {}, 200), (80, {}, 80), (60, {}, 60), (40, {}, 40), (20, {}, 20), (8, {}, 8),
+    (1, {}, 1), (0, {"COLUMNS": "33"}, 33), (100, {"COLUMNS": "50"}, 50), (30, {"COLUMNS": "90"}, 30),
+    (50, {"COLUMNS": "none"}, 50)])
+def test_a_bar_is_not_wider_than_the_terminal(tmp_path, columns, variables, width):
+    """What a terminal breaks into two lines is not drawn over: each time one stays."""
+    store, file = big_import(tmp_path, 50_000)
+    shown = run_on_terminal("import", store, file, columns=columns, **variables)
+    drawn = shown.split("\r\x1b[K")
+    assert drawn[0] == drawn[-1] == "" and len(drawn) > 2
+    assert max(map(len, drawn)) < width
+    assert "%" in shown or width < 12
+    assert ("[" in "".join(drawn)) == (width >= 60) or 30 < width < 60
+
+
+@pytest.mark.parametrize("kind", ["dumb", ""])
+def test_no_bar_where_a_line_cannot_be_drawn_over(tmp_path, kind):
+    store, file = big_import(tmp_path, 50_000)
+    assert run_on_terminal("import", store, file, TERM=kind) == ""
 
 
 # ---- the other commands on a store nobody has open ------------------------

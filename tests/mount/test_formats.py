@@ -384,7 +384,7 @@ def test_progress_of_text_has_a_time_left_and_of_a_pipe_a_rate(stores, tmp):
         with open(tmp / "in.txt", "rb") as source:
             cat = subprocess.Popen(["cat"], stdin=source, stdout=subprocess.PIPE)
             child = subprocess.Popen([QUIVERFS, *map(str, words)], stdin=cat.stdout, stderr=theirs,
-                                     stdout=subprocess.DEVNULL)
+                                     stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"})
             cat.stdout.close()
         os.close(theirs)
         shown = b""

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -16,8 +17,12 @@
 #define COLUMNS_DEFAULT 80u
 #define COLUMNS_MAX 200u
 #define BAR_CELLS_MAX 40u
-/* What stands beside the bar: label, percentage, rate and time left. */
-#define TEXT_CELLS 56u
+/* A shorter one tells nothing. */
+#define BAR_CELLS_MIN 8u
+/* What stands beside the cells of a bar: " [] 100%". */
+#define BAR_TEXT_CELLS 8u
+#define BAR_BYTES (BAR_CELLS_MAX + BAR_TEXT_CELLS + 16)
+#define FIGURES_BYTES 96
 /* A longer time left is not a forecast. */
 #define LEFT_SECONDS_MAX (99.0 * 3600)
 
@@ -33,13 +38,22 @@ static int64_t now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Of the terminal, as it is now, or what COLUMNS says where that is less or the terminal does not
+ * know. */
 static unsigned terminal_columns(void)
 {
+	const char *said = getenv("COLUMNS");
+	unsigned long asked = said != NULL ? strtoul(said, NULL, 10) : 0;
+	unsigned columns = COLUMNS_DEFAULT;
 	struct winsize size;
 
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-		return COLUMNS_DEFAULT;
-	return size.ws_col < COLUMNS_MAX ? size.ws_col : COLUMNS_MAX;
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		columns = size.ws_col;
+	else if (asked > 0)
+		columns = COLUMNS_MAX;
+	if (asked > 0 && asked < columns)
+		columns = (unsigned)asked;
+	return columns < COLUMNS_MAX ? columns : COLUMNS_MAX;
 }
 
 /* "3:07 left" or "1:02:09 left"; "" where it cannot be told. */
@@ -58,44 +72,86 @@ static void format_left(char *to, size_t size, double seconds)
 		(void)snprintf(to, size, "%u:%02u left", whole / 60, whole % 60);
 }
 
-/* Draw the bar over the one before. */
+/* What stands behind the bar, as much of it as fits into `room` characters: first goes the time left,
+ * then the rate. */
+static void format_figures(const struct progress *progress, uint64_t done, double per_second,
+                           size_t room, char to[FIGURES_BYTES])
+{
+	char rate[48] = "", left[32] = "";
+
+	if (progress->unit != NULL)
+		(void)snprintf(rate, sizeof(rate), "  %.0f %s/s", per_second, progress->unit);
+	if (per_second > 0 && done < progress->total)
+		format_left(left, sizeof(left), (double)(progress->total - done) / per_second);
+	if (strlen(rate) > room)
+		rate[0] = '\0';
+	if (left[0] == '\0' || strlen(rate) + 2 + strlen(left) > room)
+		(void)snprintf(to, FIGURES_BYTES, "%s", rate);
+	else
+		(void)snprintf(to, FIGURES_BYTES, "%s  %s", rate, left);
+}
+
+/* The bar, where it has room behind `used` characters; else the share alone. */
+static void format_bar(double share, size_t used, size_t room, char to[BAR_BYTES])
+{
+	size_t cells = room > used + BAR_TEXT_CELLS ? room - used - BAR_TEXT_CELLS : 0;
+	char bar[BAR_CELLS_MAX + 1];
+
+	if (cells > BAR_CELLS_MAX)
+		cells = BAR_CELLS_MAX;
+	if (cells < BAR_CELLS_MIN) {
+		(void)snprintf(to, BAR_BYTES, " %3u%%", (unsigned)(share * 100));
+		return;
+	}
+	memset(bar, '.', cells);
+	memset(bar, '#', (size_t)(share * (double)cells));
+	bar[cells] = '\0';
+	(void)snprintf(to, BAR_BYTES, " [%s] %3u%%", bar, (unsigned)(share * 100));
+}
+
+/* Draw the bar over the one before: one line that the terminal does not break, since what is on a
+ * second one would stay there. */
 static void draw(struct progress *progress, uint64_t done, int64_t now)
 {
-	char bar[BAR_CELLS_MAX + 1], rate[48] = "", left[32] = "";
+	char bar[BAR_BYTES], figures[FIGURES_BYTES];
 	double seconds = (double)(now - progress->started_ns) / NS_IN_S;
 	double per_second = seconds > 0 ? (double)(done - progress->first) / seconds : 0;
 	double share = progress->total > 0 ? (double)done / (double)progress->total : 0;
-	unsigned columns = terminal_columns();
-	unsigned cells = columns > TEXT_CELLS ? columns - TEXT_CELLS : 0;
-	unsigned full;
+	/* the last column stays free: some terminals go on to the next line behind it */
+	size_t room = terminal_columns() - 1;
+	size_t used = strlen(progress->label);
 
-	if (share > 1)
-		share = 1;
-	if (cells > BAR_CELLS_MAX)
-		cells = BAR_CELLS_MAX;
-	full = (unsigned)(share * cells);
-	memset(bar, '.', sizeof(bar));
-	memset(bar, '#', full);
-	bar[cells] = '\0';
-	if (progress->unit != NULL)
-		(void)snprintf(rate, sizeof(rate), "%.0f %s/s", per_second, progress->unit);
-	if (per_second > 0 && done < progress->total)
-		format_left(left, sizeof(left), (double)(progress->total - done) / per_second);
-	if (progress->total > 0)
-		(void)fprintf(stderr, "\r\033[K%.12s [%s] %3u%%  %s  %s", progress->label, bar,
-		              (unsigned)(share * 100), rate, left);
+	if (progress->total == 0)
+		(void)snprintf(bar, sizeof(bar), " %" PRIu64, done);
 	else
-		(void)fprintf(stderr, "\r\033[K%.12s %" PRIu64 "  %s", progress->label, done, rate);
+		format_bar(share < 1 ? share : 1, room, room, bar);
+	used += strlen(bar);
+	format_figures(progress, done, per_second, room > used ? room - used : 0, figures);
+	if (progress->total > 0)
+		format_bar(share < 1 ? share : 1, strlen(progress->label) + strlen(figures), room,
+		           bar);
+	(void)fprintf(stderr, "\r\033[K");
+	if (used <= room)
+		(void)fprintf(stderr, "%s%s%s", progress->label, bar, figures);
 	(void)fflush(stderr);
 	atomic_store(&on_screen, true);
 	progress->drawn_ns = now;
+}
+
+/* Whether stderr is a terminal on which a line can be drawn over. */
+static bool can_draw(void)
+{
+	const char *kind = getenv("TERM");
+
+	return isatty(STDERR_FILENO) == 1 && kind != NULL && kind[0] != '\0' &&
+	       strcmp(kind, "dumb") != 0;
 }
 
 void progress_start(struct progress *progress, const char *label, const char *unit, uint64_t first,
                     uint64_t total)
 {
 	memset(progress, 0, sizeof(*progress));
-	progress->shown = isatty(STDERR_FILENO) == 1;
+	progress->shown = can_draw();
 	progress->label = label;
 	progress->unit = unit;
 	progress->first = first;

@@ -1,8 +1,8 @@
 /*
  * progress.h - a bar on the terminal while something takes long.
  *
- * It is drawn on stderr and only where that is a terminal; every function does
- * nothing elsewhere. One bar at a time, one thread at a time.
+ * It is drawn on stderr and only where that is a terminal that can draw over a line (TERM is not
+ * "dumb"), and never wider than that; every function does nothing elsewhere. One bar at a time, one thread at a time.
  */
 #ifndef PROGRESS_H
 #define PROGRESS_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct progress {
-	bool shown; /* stderr is a terminal */
+	bool shown; /* stderr is such a terminal */
 	const char *label;
 	const char *unit; /* of the rate, "vectors"; NULL: no rate is shown */
 	uint64_t total; /* 0: not known, no bar is drawn; may be changed meanwhile */

@@ -191,6 +191,56 @@ def test_an_older_row_of_a_vector_is_not_taken_for_it(stores, mnt, tmp):
     assert ids == [5] and rows.tobytes() == bytes([2] * mnt.store.size)
 
 
+# ---- files -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [
+    "a,b,c,d\n", '"1;2;3;4"\n', "\n\n \n", "id,a,b,c,d\r\n\r\n", "x"])
+def test_a_file_that_holds_something_is_not_nothing(store, tmp, text):
+    """Names, or what was taken for them, and no row."""
+    (tmp / "x.csv").write_text(text)
+    refused("import", store.path, tmp / "x.csv", says=["x.csv: "])
+    refused("import", store.path, "-", "--format", "csv", stdin=text.encode(), says=["input: "])
+    (tmp / "good.csv").write_text("1,2,3,4\n")
+    refused("import", store.path, tmp / "good.csv", tmp / "x.csv", says=["x.csv: "])
+    assert exported(store, tmp)[1] == []
+
+
+def test_a_file_of_no_rows_is_told(store, tmp):
+    save(tmp / "none.npy")
+    (tmp / "none.csv").write_text("")
+    (tmp / "none.vec").write_text(f"0 {DIM}\n")
+    save(tmp / "one.npy", [1, 2, 3, 4])
+    for name in "none.npy", "none.csv", "none.vec":
+        done = quiverfs("import", store.path, tmp / "one.npy", tmp / name)
+        assert done.stderr == f"quiverfs: {tmp / name}: note: it holds no rows\n"
+        assert done.stdout.startswith("1 vectors imported")
+        done = quiverfs("import", store.path, tmp / name)
+        assert done.stdout == f"0 vectors imported into {store.path}\n" and done.stderr
+
+
+def test_the_order_of_files_is_told_where_their_numbers_tell_another(store, tmp):
+    for number in 1, 2, 10, 11:
+        save(tmp / f"sh_{number}.npy", [number] * 4)
+        (tmp / f"sh_{number}.csv").write_text(f"{number},1,2,3,4\n")
+
+    def notes(*names, **options):
+        return quiverfs("import", store.path, *names, cwd=tmp, **options).stderr
+
+    shell = sorted(path.name for path in tmp.glob("sh_*.npy"))
+    assert shell[:2] == ["sh_1.npy", "sh_10.npy"]
+    said = notes(*shell)
+    assert "note: the files are read in the order given, sh_11.npy before sh_2.npy" in said
+    assert exported(store, tmp)[0][:, 0].tolist() == [1, 10, 11, 2]
+    assert "order given" in notes(*shell, "--start-id", 5)
+    # their own order, one of numbers, names of one length, files with IDs
+    assert notes("sh_10.npy", "sh_2.npy", "sh_1.npy") == ""
+    assert notes("sh_1.npy", "sh_2.npy", "sh_10.npy") == "" and notes("sh_2.npy") == ""
+    assert exported(store, tmp)[0][:3, 0].tolist() == [2, 2, 10]
+    assert notes("sh_10.npy", "sh_11.npy") == ""
+    assert notes(*sorted(path.name for path in tmp.glob("sh_*.csv"))) == ""
+
+
 # ---- --limit ---------------------------------------------------------------------
 
 

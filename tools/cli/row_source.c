@@ -177,6 +177,23 @@ static struct format_wanted wanted(const struct rows_options *options, enum elem
 	};
 }
 
+/* A file that holds something, but no row, was not understood; others may be empty. Says errors. */
+static int check_rows(const struct row_source *source)
+{
+	const struct format_reader *reader = &source->reader;
+
+	if (reader->lacks_rows && source->stream.offset > 0) {
+		say_error(source->stream.path, "it holds no row of the format %s, only %s",
+		          reader->format->name,
+		          reader->line > 1 ? "lines that were taken for something else"
+		                           : "a line that was taken for something else");
+		return -EINVAL;
+	}
+	if (reader->rows == 0)
+		say_note(source->stream.path, "it holds no rows");
+	return 0;
+}
+
 int row_source_open(const struct rows_options *options, enum element type, struct row_keys *keys,
                     const char *path, struct row_source *source)
 {
@@ -208,7 +225,9 @@ int row_source_open(const struct rows_options *options, enum element type, struc
 	if (reader->note[0] != '\0')
 		say_note(source->stream.path, "%s", reader->note);
 	stream_rest(&source->stream);
-	result = compare(options, type, source);
+	result = check_rows(source);
+	if (result == 0)
+		result = compare(options, type, source);
 	if (result == 0 && options->keys_path != NULL && reader->rows != 0 && !reader->has_keys) {
 		say_error(source->stream.path, "--keys: its rows have neither keys nor IDs");
 		return -EINVAL;

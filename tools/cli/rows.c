@@ -2,6 +2,7 @@
  * rows.c - the rows of files of vectors with their IDs, one after another.
  */
 #include "tools/cli/rows.h"
+#include "tools/cli/row_order.h"
 #include "tools/cli/say.h"
 
 #include <errno.h>
@@ -111,6 +112,23 @@ static void choose_numbering(struct rows *rows)
 	}
 }
 
+/* Say in which order files are read whose numbers tell another one, where rows are counted. */
+static void note_order(const struct rows *rows)
+{
+	char *const *paths = rows->options->paths;
+	size_t at = row_order_doubtful(paths, rows->options->paths_count);
+	bool counted = rows->options->start_given || rows->ids.path != NULL;
+
+	for (size_t i = 0; i < rows->sources_count; i++)
+		counted = counted || !rows->sources[i].reader.has_ids;
+	if (counted && at < rows->options->paths_count)
+		say_note(rows->options->target,
+		         "the files are read in the order given, %s before %s, as a shell sorts "
+		         "names, and rows are counted on in it; $(ls -v FILES) gives that of "
+		         "their numbers",
+		         paths[at], paths[at + 1]);
+}
+
 /* All files are open: what do their rows add up to? Says errors. */
 static int check_all(struct rows *rows)
 {
@@ -129,6 +147,7 @@ static int check_all(struct rows *rows)
 			rows->total = rows->options->limit;
 	}
 	rows->brings_ids = brings_ids(rows);
+	note_order(rows);
 	return rows->ids.path != NULL ? 0 : check_counting(rows);
 }
 

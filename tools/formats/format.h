@@ -72,6 +72,7 @@ struct format_reader {
 	bool has_keys; /* each row brings a key, which on_key gets; then has_ids is false */
 	bool big_endian; /* read turns the bytes around: only with wanted.convert */
 	bool is_text; /* read brings elements of wanted.type */
+	bool lacks_rows; /* of text: it ends before its first row, which nothing in it says */
 	/* Changed by read: */
 	uint64_t row; /* rows handed out */
 	uint64_t line; /* of text: lines read; 0 where there are none */

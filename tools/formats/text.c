@@ -68,6 +68,7 @@ void text_begin(struct format_reader *reader, bool empty)
 	reader->is_text = true;
 	reader->dim = reader->wanted.dim;
 	reader->rows = empty ? 0 : FORMAT_ROWS_UNKNOWN;
+	reader->lacks_rows = empty;
 }
 
 int text_read_rows(struct format_reader *reader, struct format_batch *batch,

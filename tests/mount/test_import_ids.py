@@ -331,6 +331,19 @@ def test_two_imports_do_not_add_to_one_file(mnt, tmp):
     assert keys.read_text() == "a\nb\n"
 
 
+def test_keys_that_cannot_be_kept_are_told_once(store, tmp):
+    write_words(tmp / "a.txt", **{f"w{i}": 1 for i in range(300000)})
+    said = refused("import", store.path, tmp / "a.txt", "--keys", "/dev/full", says=["/dev/full: "])
+    assert said.count("No space left") == 1 and "row " not in said.split("\n")[0]
+    assert [line.split(": ")[1] for line in said.splitlines()] == ["/dev/full", str(store.path)]
+
+
+def test_a_mount_that_is_read_only_says_so(stores, tmp):
+    mnt = stores.again(stores.mount(), options=["ro"])
+    numpy.save(tmp / "v.npy", numpy.zeros((3, mnt.store.dim), "<f4"))
+    refused("import", mnt.point, tmp / "v.npy", says=["it is mounted read-only"])
+
+
 def test_what_does_not_go_with_keys(store, tmp):
     write_words(tmp / "a.txt", a=1)
     (tmp / "ids.txt").write_text("1\n")

@@ -276,9 +276,12 @@ static void postpone_reader(struct rows *rows, int result)
 	const struct format_reader *reader = &rows->sources[rows->current].reader;
 	char line[40] = "";
 
+	rows->pending = result;
+	rows->pending_text[0] = '\0';
+	if (reader->reason[0] == '\0')
+		return; /* it was about something else, which was said */
 	if (reader->line > 0)
 		(void)snprintf(line, sizeof(line), "line %" PRIu64 ", ", reader->line);
-	rows->pending = result;
 	(void)snprintf(rows->pending_text, sizeof(rows->pending_text),
 	               "row %" PRIu64 " (%sat byte %" PRIu64 "): %s", reader->row, line,
 	               reader->offset, reader->reason);
@@ -476,7 +479,8 @@ int64_t rows_read(struct rows *rows, void *vectors, uint64_t *ids, size_t max)
 		if (rows->pending == 0 && got == 0)
 			rows->current++;
 	}
-	say_error(rows->sources[rows->current].stream.path, "%s", rows->pending_text);
+	if (rows->pending_text[0] != '\0')
+		say_error(rows->sources[rows->current].stream.path, "%s", rows->pending_text);
 	return rows->pending;
 }
 

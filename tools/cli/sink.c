@@ -35,6 +35,18 @@ void sink_new_attr(struct quiver_attr *attr)
 	attr->mode = (uint16_t)(0666 & ~mask);
 }
 
+/* Say why a mount takes no vectors. One that is read-only has no control/put. */
+static void say_open_failed(const char *path, int result)
+{
+	if (result == -EROFS || result == -ENOENT)
+		say_error(path, "it is mounted read-only (-o ro): nothing can be imported");
+	else if (result == -EACCES || result == -EPERM)
+		say_error(path, "this user may not write to its control/put, which belongs to "
+		                "whoever mounted it");
+	else
+		say_error(path, "control/put cannot be opened: %s", live_strerror(result));
+}
+
 int sink_open(struct session *session, struct sink *sink)
 {
 	size_t vector_bytes = session->geometry.vector_bytes;
@@ -67,9 +79,7 @@ int sink_open(struct session *session, struct sink *sink)
 		return 0;
 	sink->put_fd = live_open(session->mount_fd, "control/put", O_WRONLY);
 	if (sink->put_fd < 0) {
-		say_error(session->target.path, "control/put cannot be opened: %s%s",
-		          live_strerror(sink->put_fd),
-		          sink->put_fd == -EROFS ? " (is the mount read-only?)" : "");
+		say_open_failed(session->target.path, sink->put_fd);
 		return sink->put_fd;
 	}
 	return 0;
@@ -144,6 +154,9 @@ void sink_say_failed(const struct sink *sink, int result)
 		          "the store does not accept writes any more; 'quiverfs status %s' says "
 		          "why",
 		          path);
+	else if (sink->put_fd >= 0 && !live_is_gone(result))
+		say_error(path, "writing vectors failed: %s; control/errors there may say more",
+		          live_strerror(result));
 	else
 		say_error(path, "writing vectors failed: %s", live_strerror(result));
 }

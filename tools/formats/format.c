@@ -64,7 +64,7 @@ int format_key(struct format_reader *reader, const char *key, size_t length)
 		                     (int)(length < KEY_SHOWN_BYTES ? length : KEY_SHOWN_BYTES),
 		                     key, fault);
 	result = reader->wanted.on_key(reader->wanted.on_key_arg, key, length);
-	return result < 0 ? format_fail(reader, result, "its key cannot be kept") : 0;
+	return result < 0 ? format_fail(reader, result, "%s", "") : 0; /* it has said why */
 }
 
 int format_refuse_key(struct format_reader *reader, const char *key, size_t length)

@@ -169,7 +169,7 @@ int format_writer_refuse(struct format_writer *writer, const char *text, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Hand out the key of a row: not empty, and of one line, since files of keys have lines. For formats
- * whose wanted.on_key is set. */
+ * whose wanted.on_key is set. What that returns comes back with the reason "": it has been said. */
 int format_key(struct format_reader *reader, const char *key, size_t length);
 /* The ID of a row is no number, and nobody asked for keys: -EINVAL. */
 int format_refuse_key(struct format_reader *reader, const char *key, size_t length);

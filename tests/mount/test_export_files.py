@@ -4,6 +4,7 @@ replaces it would take it away from the machine."""
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -510,3 +511,90 @@ def test_an_end_in_the_middle(tmp, store, number):
     assert (tmp / "out.txt").read_text() == OLD and not (tmp / "ids.npy").exists()
     if number == signal.SIGTERM:
         assert sorted(os.listdir(tmp)) == ["keys.txt", "out.txt", "store"]
+
+
+# ---- compressed ---------------------------------------------------------------------------
+
+ALL = ["npy", "fvecs", "fbin", "safetensors", "jsonl", "csv", "glove", "word2vec"]
+
+
+def unpack(path):
+    """By the tools that people have, which look at the checksum."""
+    tool = "gzip" if path.suffix == ".gz" else "zstd"
+    if not shutil.which(tool):
+        pytest.skip(f"there is no {tool}")
+    return run(tool, "-dc", path).stdout
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".GZ"])
+def test_a_compressed_export(tmp, store, suffix):
+    numpy.save(tmp / "more.npy", numpy.arange(20000, dtype="<f4").reshape(5000, 4))
+    quiverfs("import", store, tmp / "more.npy", "--start-id", 100)
+    for name in ALL:
+        plain, packed = tmp / f"plain.{name}", tmp / f"packed.{name}{suffix}"
+        quiverfs("export", store, plain, "--format", name)
+        quiverfs("export", store, packed, "--format", name)
+        packed = packed.rename(packed.with_suffix(suffix.lower()))
+        assert unpack(packed) == plain.read_bytes()
+        assert packed.stat().st_size < plain.stat().st_size
+        quiverfs("create", tmp / "back", "--dim", 4)
+        quiverfs("import", tmp / "back", packed, "--format", name)
+        assert "5002 vectors" in quiverfs("check", tmp / "back").stdout
+        run("rm", "-r", tmp / "back")
+    # the name tells both
+    for name in ("x.npy", "x.h5", "x.csv"):
+        status = 1 if name == "x.h5" else 0
+        done = quiverfs("export", store, tmp / (name + suffix), status=status)
+        assert status == 0 or "not compressed while it is written" in done.stderr
+    assert sorted(tmp.glob("x.*")) == sorted([tmp / ("x.npy" + suffix), tmp / ("x.csv" + suffix)])
+    # the same bytes for the same vectors
+    once = (tmp / ("x.csv" + suffix)).read_bytes()
+    quiverfs("export", store, tmp / ("x.csv" + suffix))
+    assert (tmp / ("x.csv" + suffix)).read_bytes() == once
+
+
+def test_an_empty_store_compressed(tmp):
+    quiverfs("create", tmp / "empty", "--dim", 4)
+    for name in ("x.csv.gz", "x.csv.zst"):
+        quiverfs("export", tmp / "empty", tmp / name)
+        assert unpack(tmp / name) == b""
+
+
+def test_a_disk_that_is_full_of_what_is_compressed(tmp, store):
+    numpy.save(tmp / "more.npy", numpy.random.default_rng(1).random((20000, 4), "<f4"))
+    quiverfs("import", store, tmp / "more.npy", "--start-id", 100)
+    for name in ("out.csv.gz", "out.csv.zst"):
+        (tmp / name).write_text(OLD)
+        done = shell(f"ulimit -f 60; {QUIVERFS} export {store} {name}", cwd=tmp, status=1)
+        assert done.stderr.count(b"writing failed") == 1, done.stderr
+        assert (tmp / name).read_text() == OLD
+    assert not list(tmp.glob(".out*"))
+
+
+def test_vectors_that_go_meanwhile(tmp, stores):
+    """A header that cannot be written again promises too much: the old file stays."""
+    mnt = stores.mount()
+    for vector in range(3):
+        mnt.put(vector, bytes(mnt.size))
+    os.mkfifo(tmp / "keys.txt")
+    for name, status in (("out.vec", 0), ("out.vec.gz", 1), ("fifo.vec", 1)):
+        out = tmp / name
+        if name == "fifo.vec":
+            os.mkfifo(out)
+            reader = os.open(out, os.O_RDONLY | os.O_NONBLOCK)
+        else:
+            out.write_text(OLD)
+        with subprocess.Popen([QUIVERFS, "export", mnt.point, out, "--format", "word2vec",
+                               "--keys", tmp / "keys.txt"], stderr=subprocess.PIPE) as process:
+            with open(tmp / "keys.txt", "wb") as keys:  # when it has the list of all
+                os.remove(mnt.path(2))
+                keys.write(b"first\nsecond\nthird\n")
+            text = process.communicate()[1].decode()
+        assert process.returncode == status, text
+        mnt.put(2, bytes(mnt.size))
+        if status:
+            assert "1 vectors were removed while the others were exported" in text, text
+        else:
+            assert out.read_text().startswith("2 25\nfirst ")
+    os.close(reader)
+    assert (tmp / "out.vec.gz").read_text() == OLD

@@ -38,7 +38,7 @@ static int write_rows(struct session *session, const struct vectors_list *list, 
 	for (size_t i = 0; i < list->count && result == 0; i++) {
 		if (interrupted()) {
 			say_error(outputs->path, "%s",
-			          out_file_can_restart(&outputs->vectors)
+			          out_file_is_whole(&outputs->vectors)
 			                  ? "stopped; nothing was exported"
 			                  : "stopped; what was written is not complete");
 			result = -EINTR;
@@ -227,7 +227,9 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 {
 	const struct argument_option options[] = {
 		{ "format", 0, "NAME",
-		  "One of: " FORMAT_NAMES "; without it the suffix of FILE tells",
+		  "One of: " FORMAT_NAMES
+		  "; without it the suffix of FILE tells, before a .gz or .zst that has "
+		  "it compressed",
 		  .take = take_format, .to = &parsed->outputs.format },
 		{ "dataset", 0, "NAME",
 		  "What the array is called in a .hdf5 (default 'train') or .safetensors (default "

@@ -202,7 +202,12 @@ int out_file_begin(struct out_file *file)
 
 bool out_file_can_restart(const struct out_file *file)
 {
-	return file->place.kind != OUT_PLACE_THROUGH;
+	return file->place.kind != OUT_PLACE_THROUGH && file->pack == NULL;
+}
+
+bool out_file_is_whole(const struct out_file *file)
+{
+	return file->temporary[0] != '\0';
 }
 
 bool out_file_is_stdout(const struct out_file *file)
@@ -214,16 +219,34 @@ bool out_file_is_stdout(const struct out_file *file)
 	       status.st_ino == file->place.status.st_ino;
 }
 
-int out_file_write(struct out_file *file, const void *bytes, size_t length)
+/* Append as it is. */
+static int write_plain(void *arg, const void *bytes, size_t length)
 {
-	int result = out_file_begin(file);
+	struct out_file *file = arg;
 
-	if (result < 0)
-		return result;
 	errno = 0;
 	if (fwrite(bytes, 1, length, file->stream) != length)
 		return fail(file, "writing failed");
 	return 0;
+}
+
+int out_file_pack(struct out_file *file, enum unpack_kind kind)
+{
+	file->pack = pack_begin(kind, write_plain, file);
+	if (file->pack != NULL)
+		return 0;
+	say_errno(file->path, -ENOMEM);
+	return -ENOMEM;
+}
+
+int out_file_write(struct out_file *file, const void *bytes, size_t length)
+{
+	int result = out_file_begin(file);
+
+	if (result == 0)
+		result = file->pack != NULL ? pack_write(file->pack, bytes, length)
+		                            : write_plain(file, bytes, length);
+	return result;
 }
 
 int out_file_write_start(struct out_file *file, const void *bytes, size_t length)
@@ -238,6 +261,8 @@ int out_file_sync(struct out_file *file)
 {
 	int result = out_file_begin(file); /* nothing may have been written */
 
+	if (result == 0 && file->pack != NULL)
+		result = pack_finish(file->pack);
 	if (result < 0)
 		return result;
 	errno = 0;
@@ -322,6 +347,8 @@ void out_file_drop(struct out_file *file)
 	if (file->begun)
 		say_error(file->path, "it was written in place and is not complete; what was in it "
 		                      "is gone");
+	pack_end(file->pack);
+	file->pack = NULL;
 	file->stream = NULL;
 	end(file);
 }

@@ -13,6 +13,7 @@
 
 #include "tools/cli/apart.h"
 #include "tools/cli/out_place.h"
+#include "tools/formats/pack.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -30,6 +31,7 @@ struct out_file {
 	const char *in_place; /* why it is written in place; NULL where it is not */
 	bool begun; /* what was there is gone, where it is written in place */
 	FILE *stream;
+	struct pack *pack; /* what is written goes through it; NULL: as it is */
 	/* For a library that opens it by itself: a path that leads to the open file, whatever has its
 	 * name. */
 	char opened[32];
@@ -42,12 +44,18 @@ struct out_file {
  */
 int out_file_open(const char *path, unsigned flags, struct apart *apart, struct out_file *file);
 
+/* Pack what will be written. Says errors. */
+int out_file_pack(struct out_file *file, enum unpack_kind kind);
+
 /* Begin to write: from here on a file that is written in place is not what it was. The first
  * out_file_write does so; a library that opens the file by itself needs it before. Says errors. */
 int out_file_begin(struct out_file *file);
 
 /* Whether its start can be written again. */
 bool out_file_can_restart(const struct out_file *file);
+
+/* Whether it appears whole or not at all. */
+bool out_file_is_whole(const struct out_file *file);
 
 /* Whether it goes to standard output, by whatever name: nothing else is to be written there. */
 bool out_file_is_stdout(const struct out_file *file);

@@ -157,13 +157,29 @@ static int open_all(const struct outputs_options *options, const struct session 
 		result = ids_out_open(options->ids, apart, &outputs->ids);
 	if (result == 0 && options->keys != NULL)
 		result = keys_file_open(options->keys, options->start_id, &outputs->keys);
-	if (result == 0 && options->format->needs_path &&
-	    !out_file_can_restart(&outputs->vectors)) {
+	return result;
+}
+
+/* See to it that what is written is packed, where its name ends like that, and that a format which
+ * needs a file has one. Says errors. */
+static int pack_vectors(const struct outputs_options *options, struct outputs *outputs)
+{
+	size_t length;
+	enum unpack_kind kind = unpack_by_name(options->file, &length);
+
+	if (options->format->needs_path && kind != UNPACK_NONE) {
+		say_error(outputs->path,
+		          "%s is not compressed while it is written; export it to "
+		          "a file, and compress that",
+		          options->format->name);
+		return -EINVAL;
+	}
+	if (options->format->needs_path && !out_file_can_restart(&outputs->vectors)) {
 		say_error(outputs->path, "%s is written to a file only, not to a pipe",
 		          options->format->name);
-		result = -EINVAL;
+		return -EINVAL;
 	}
-	return result;
+	return kind == UNPACK_NONE ? 0 : out_file_pack(&outputs->vectors, kind);
 }
 
 /* Open the files, and tell the writer of them. Says errors. */
@@ -174,6 +190,8 @@ static int open_files(const struct outputs_options *options, const struct sessio
 	struct apart apart = { 0 };
 	int result = open_all(options, session, outputs, &apart);
 
+	if (result == 0)
+		result = pack_vectors(options, outputs);
 	apart_free(&apart);
 	writer->write = write_file;
 	writer->write_start = out_file_can_restart(&outputs->vectors) ? write_file_start : NULL;

@@ -37,7 +37,7 @@ static void say_no_format(const char *path)
 static const struct format *find_format(const struct rows_options *options, const char *path)
 {
 	const struct format *format = options->format != NULL ? format_by_name(options->format)
-	                                                      : format_to_read(path);
+	                                                      : format_by_suffix(path);
 
 	if (format == NULL)
 		say_no_format(path);

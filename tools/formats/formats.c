@@ -87,11 +87,6 @@ static const struct format *find_ending(const char *path, size_t length)
 
 const struct format *format_by_suffix(const char *path)
 {
-	return find_ending(path, strlen(path));
-}
-
-const struct format *format_to_read(const char *path)
-{
 	size_t length;
 
 	(void)unpack_by_name(path, &length);

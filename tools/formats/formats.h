@@ -16,10 +16,8 @@ const struct format *format_by_name(const char *name);
 /* The character that a word (comma, semicolon, tab, space or pipe) or the character itself
  * stands for, to separate fields. 0, or -EINVAL for anything else. */
 int format_delimiter(const char *word, char *delimiter);
-/* The format that the suffix of this path tells, or NULL. */
+/* The format that the suffix of this path tells, before .gz or .zst of what is packed, or NULL. */
 const struct format *format_by_suffix(const char *path);
-/* The same of a file that is there, which may be packed and have .gz or .zst behind it. */
-const struct format *format_to_read(const char *path);
 
 extern const struct format format_npy, format_fvecs, format_bvecs, format_ivecs, format_fbin,
 	format_u8bin, format_i8bin, format_safetensors, format_hdf5, format_jsonl, format_csv,

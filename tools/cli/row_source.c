@@ -151,6 +151,9 @@ static void say_refused(const struct row_source *source, int result)
 	if (source->stream.sized && source->stream.size == 0)
 		say_error(source->stream.path, "the file is empty: expected is the format %s",
 		          source->reader.format->name);
+	else if (source->reader.line > 0)
+		say_error(source->stream.path, "line %" PRIu64 ": %s", source->reader.line,
+		          source->reader.reason);
 	else
 		say_error(source->stream.path, "%s", source->reader.reason);
 }

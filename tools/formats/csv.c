@@ -1,10 +1,12 @@
 /*
- * csv.c - lines of numbers separated by commas.
+ * csv.c - lines of numbers that commas separate, or semicolons, tabs, blanks.
  *
- * As many columns as the vectors have elements, or one more: then the first is the ID.
- * A first line that does not begin with a number names the columns; where the first is
- * named "id", it holds the IDs.
+ * As many columns as the vectors have elements, or one more: then the first is the ID. Or
+ * one column that holds a vector as a list, and others. A first line may name the columns;
+ * csv_layout.c finds out. A line that begins with '#' is a comment.
  */
+#include "tools/formats/csv_layout.h"
+#include "tools/formats/csv_write.h"
 #include "tools/formats/formats.h"
 #include "tools/formats/text.h"
 
@@ -13,152 +15,369 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More of the first field does not matter. */
-#define FIELD_BYTES_MAX 64u
+/* More of a cell is not shown. */
+#define SHOWN_BYTES 20
 
-/* Commas and one. */
-static uint64_t count_fields(const char *line, size_t length)
+struct csv {
+	struct csv_layout layout;
+	/* A row of several lines, or the first one until it is read. */
+	char *record;
+	size_t length, room;
+	bool pending;
+	uint64_t pending_offset;
+};
+
+/* Whether a line that begins with '#' is a row whose key does. */
+static bool is_tag(const struct format_reader *reader, const struct csv *csv, const char *line)
 {
-	uint64_t count = 1;
+	char delimiter = csv->layout.cells > 0 ? csv->layout.delimiter
+	                                       : csv_delimiter(reader, line);
+	size_t cells = csv->layout.cells > 0 ? csv->layout.cells : (size_t)reader->wanted.dim + 1;
+	const char *at = line;
 
-	for (size_t i = 0; i < length; i++)
-		count += line[i] == ',';
-	return count;
+	if (line[1] == ' ' || csv_count_cells(line, delimiter) != cells)
+		return false;
+	at = csv_pass_cell(at, delimiter);
+	while (csv_pass_delimiter(&at, delimiter) > 0) {
+		if (!csv->layout.list && *at != '"' && !csv_begins_number(reader, at))
+			return false;
+		at = csv_pass_cell(at, delimiter);
+	}
+	return true;
 }
 
-/* Copy the first field, cut to the room there is. */
-static void first_field(const char *line, size_t length, char field[FIELD_BYTES_MAX])
+/* Whether a quote in the line is not closed in it. */
+static bool is_open(const struct format_reader *reader, const struct csv *csv, const char *line)
 {
-	const char *end = memchr(line, ',', length);
-	size_t bytes = end != NULL ? (size_t)(end - line) : length;
+	char delimiter = csv->layout.delimiter != '\0' ? csv->layout.delimiter
+	                                               : csv_delimiter(reader, line);
+	const char *at = csv_blanks(line, delimiter);
 
-	if (bytes >= FIELD_BYTES_MAX)
-		bytes = FIELD_BYTES_MAX - 1;
-	memcpy(field, line, bytes);
-	field[bytes] = '\0';
+	do {
+		at = csv_pass_cell(at, delimiter);
+	} while (at != NULL && csv_pass_delimiter(&at, delimiter) > 0);
+	return at == NULL;
 }
 
-static bool is_number(const struct format_reader *reader, const char *field)
+/* Add a line to the record. */
+static int add(struct format_reader *reader, struct csv *csv, const char *line, size_t length)
 {
-	size_t length;
+	size_t needed = csv->length + length + 2;
 
-	(void)element_read(reader->wanted.type, field, &length);
-	return length > 0;
+	if (needed > STREAM_LINE_BYTES_MAX)
+		return format_refuse(reader, "a quote in it is not closed within %u bytes",
+		                     STREAM_LINE_BYTES_MAX);
+	if (needed > csv->room) {
+		char *more = realloc(csv->record, needed * 2);
+
+		if (more == NULL)
+			return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
+		csv->record = more;
+		csv->room = needed * 2;
+	}
+	memcpy(csv->record + csv->length, line, length + 1);
+	csv->length += length;
+	return 0;
 }
 
-/* Take a line of names, if there is one; *named says whether the first is "id". */
-static int take_names(struct format_reader *reader, char **line, size_t *length, bool *named)
+/* Read on until the quote that the line leaves open is closed: 1, or an error. */
+static int join(struct format_reader *reader, struct csv *csv, char **line, size_t *length)
 {
-	char field[FIELD_BYTES_MAX];
-	int result = text_peek(reader, line, length);
+	uint64_t offset = reader->offset;
+	int result;
 
-	*named = false;
+	csv->length = 0;
+	result = add(reader, csv, *line, *length);
+	while (result == 0 && is_open(reader, csv, csv->record)) {
+		result = text_line(reader, line, length);
+		if (result == 0)
+			result = format_refuse(reader, "a quote in it is never closed");
+		if (result > 0)
+			result = add(reader, csv, "\n", 1);
+		if (result == 0)
+			result = add(reader, csv, *line, *length);
+	}
+	reader->offset = offset;
+	*line = csv->record;
+	*length = csv->length;
+	return result < 0 ? result : 1;
+}
+
+/* The next line that is no comment, with those that belong to it: 1, 0 at the end, or an error. */
+static int next_record(struct format_reader *reader, struct csv *csv, char **line, size_t *length)
+{
+	int result;
+
+	do {
+		result = text_line(reader, line, length);
+	} while (result > 0 && **line == '#' && !is_tag(reader, csv, *line));
+	if (result <= 0 || memchr(*line, '"', *length) == NULL || !is_open(reader, csv, *line))
+		return result;
+	return join(reader, csv, line, length);
+}
+
+/* Keep the first row until rows are read. */
+static int keep(struct format_reader *reader, struct csv *csv, const char *line, size_t length)
+{
+	int result = 0;
+
+	if (line != csv->record) {
+		csv->length = 0;
+		result = add(reader, csv, line, length);
+	}
+	csv->pending = true;
+	csv->pending_offset = reader->offset;
+	return result;
+}
+
+/* Set what rows bring beside their vectors. */
+static void set_ids(struct format_reader *reader, const struct csv *csv)
+{
+	bool ids = csv->layout.id != CSV_NONE;
+
+	reader->has_keys = ids && reader->wanted.on_key != NULL;
+	reader->has_ids = ids && !reader->has_keys && !reader->wanted.ids_unused;
+}
+
+/* Take the line of names, and look at the first row. */
+static int look(struct format_reader *reader, struct csv *csv)
+{
+	char *line = NULL, *names = NULL;
+	size_t length = 0;
+	int result = next_record(reader, csv, &line, &length);
+
+	text_begin(reader, result == 0);
 	if (result <= 0)
 		return result;
-	first_field(*line, *length, field);
-	if (is_number(reader, field))
-		return result;
-	*named = strcmp(field, "id") == 0 || strcmp(field, "\"id\"") == 0;
-	result = text_line(reader, line, length);
-	return result < 0 ? result : text_peek(reader, line, length);
+	csv->layout.delimiter = csv_delimiter(reader, line);
+	result = csv_names(reader, line, csv->layout.delimiter);
+	if (result > 0) {
+		names = strdup(line);
+		result = names == NULL ? format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM))
+		                       : next_record(reader, csv, &line, &length);
+		if (result == 0)
+			result = format_refuse(reader, "its one line was taken for names of "
+			                               "columns, and no row follows");
+	}
+	if (result >= 0)
+		result = keep(reader, csv, line, length);
+	if (result == 0)
+		result = csv_lay_out(reader, names, csv->record, &csv->layout);
+	free(names);
+	if (result == 0)
+		set_ids(reader, csv);
+	return result;
 }
 
 static int open_csv(struct format_reader *reader)
 {
-	size_t length = 0;
-	char *line = NULL;
-	bool named;
-	uint64_t fields;
-	int result = take_names(reader, &line, &length, &named);
+	struct csv *csv = calloc(1, sizeof(*csv));
 
+	if (csv == NULL)
+		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
+	reader->state = csv;
+	csv->layout.id = CSV_NONE;
+	return look(reader, csv);
+}
+
+/* Refuse a cell that is no number, or behind which something else follows. */
+static int refuse_cell(struct format_reader *reader, const struct csv *csv, size_t column,
+                       const char *text)
+{
+	char delimiter = csv->layout.delimiter;
+	const char *behind = csv_pass_cell(text, delimiter);
+	size_t length = behind != NULL ? (size_t)(behind - text) : strlen(text);
+	int shown = length < SHOWN_BYTES ? (int)length : SHOWN_BYTES;
+	size_t digits = strspn(text, "-+0123456789");
+
+	if (csv_is_missing(text, length))
+		return format_refuse(reader,
+		                     "column %zu is %s%.*s%s: a vector has all its elements; fill "
+		                     "them in, or leave the row out",
+		                     column + 1, length > 0 ? "'" : "empty", shown, text,
+		                     length > 0 ? "'" : "");
+	if (digits > 0 && digits < length && text[digits] == ',')
+		return format_refuse(reader,
+		                     "column %zu, '%.*s', has a decimal comma: expected is a "
+		                     "decimal point",
+		                     column + 1, shown, text);
+	return format_refuse(reader, "column %zu, '%.*s', is no number", column + 1, shown, text);
+}
+
+/* Take a cell in quotes, which is a number or a list of them, or a list without quotes. */
+static int take_list(struct format_reader *reader, const struct csv *csv, size_t column, char **at,
+                     unsigned char *to)
+{
+	struct csv_cell cell;
+
+	if (!csv_take_cell(at, csv->layout.delimiter, &cell))
+		return format_refuse(reader, "a quote in it is not closed");
+	if (csv_is_missing(cell.text, cell.length))
+		return refuse_cell(reader, csv, column, cell.length > 0 ? cell.text : "");
+	return text_list(reader, cell.text, cell.length, to);
+}
+
+/* Take a number in quotes. */
+static int take_quoted(struct format_reader *reader, const struct csv *csv, size_t column,
+                       char **at, unsigned char *to, uint32_t index)
+{
+	struct csv_cell cell;
+	const char *text;
+
+	if (!csv_take_cell(at, csv->layout.delimiter, &cell))
+		return format_refuse(reader, "a quote in it is not closed");
+	text = csv_blanks(cell.text, '\0');
+	if (!csv_is_value(reader, text))
+		return refuse_cell(reader, csv, column, cell.text);
+	return text_number(reader, &text, to, index);
+}
+
+/* Take an element. */
+static int take_number(struct format_reader *reader, const struct csv *csv, size_t column,
+                       char **at, unsigned char *to, uint32_t index)
+{
+	char delimiter = csv->layout.delimiter;
+	const char *text = *at;
+	int result;
+
+	if (*text == '"')
+		return take_quoted(reader, csv, column, at, to, index);
+	/* of a blank or a tab strtod would not know that it separates */
+	if (*text == '\0' || *text == delimiter)
+		return refuse_cell(reader, csv, column, text);
+	result = text_number(reader, &text, to, index);
 	if (result < 0)
-		return result;
-	text_begin(reader, result == 0);
-	if (result == 0)
-		return 0;
-	fields = count_fields(line, length);
-	reader->has_ids = fields == (uint64_t)reader->wanted.dim + 1 || (named && fields > 1);
-	reader->dim = (uint32_t)(fields - (reader->has_ids ? 1 : 0));
+		return csv_begins_number(reader, *at) ? result
+		                                      : refuse_cell(reader, csv, column, *at);
+	if (*text != delimiter && *text != '\0') {
+		text = csv_blanks(text, delimiter);
+		if (*text != delimiter && *text != '\0' && delimiter != ' ')
+			return refuse_cell(reader, csv, column, *at);
+	}
+	*at += text - *at;
 	return 0;
 }
 
-/* Move behind what separates two fields, or to the end after the last. */
-static int pass_comma(struct format_reader *reader, char **at, bool last)
+/* Take the ID or the key. */
+static int take_id(struct format_reader *reader, const struct csv *csv, char **at, uint64_t *id)
 {
-	while (**at == ' ' || **at == '\t')
-		(*at)++;
-	if (last && **at == '\0')
-		return 0;
-	if (!last && **at == ',') {
-		(*at)++;
-		return 0;
-	}
-	if (**at == '\0' || **at == ',')
-		return format_refuse(reader, "the line has %s columns than the first",
-		                     last ? "more" : "fewer");
-	return format_refuse(reader, "'%.20s' is not what follows a number", *at);
+	struct csv_cell cell;
+
+	if (!csv_take_cell(at, csv->layout.delimiter, &cell))
+		return format_refuse(reader, "a quote in it is not closed");
+	if (reader->has_keys)
+		return format_key(reader, cell.text, cell.length);
+	if (reader->has_ids && !text_id(cell.text, cell.length, id))
+		return format_refuse_key(reader, cell.text, cell.length);
+	return 0;
 }
 
-static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to,
-                      uint64_t *id)
+/* Take a column. *index is that of the next element. */
+static int take_column(struct format_reader *reader, const struct csv *csv, size_t column,
+                       char **at, unsigned char *to, uint64_t *id, uint32_t *index)
 {
-	char *at = line;
-	int result;
+	const struct csv_layout *layout = &csv->layout;
+	const char *behind;
 
-	(void)length;
-	if (reader->has_ids) {
-		size_t digits = strcspn(line, ", \t");
+	if (column == layout->id)
+		return take_id(reader, csv, at, id);
+	if (column >= layout->first && column <= layout->last)
+		return layout->list ? take_list(reader, csv, column, at, to)
+		                    : take_number(reader, csv, column, at, to, (*index)++);
+	behind = csv_pass_cell(*at, layout->delimiter);
+	if (behind == NULL)
+		return format_refuse(reader, "a quote in it is not closed");
+	*at += behind - *at;
+	return 0;
+}
 
-		if (!text_id(line, digits, id))
-			return format_refuse(reader, "'%.*s' is no ID",
-			                     (int)(digits < 20 ? digits : 20), line);
-		at += digits;
-		result = pass_comma(reader, &at, false);
+static int parse_line(struct format_reader *reader, const struct csv *csv, char *line,
+                      unsigned char *to, uint64_t *id)
+{
+	const struct csv_layout *layout = &csv->layout;
+	char *at = line + (csv_blanks(line, layout->delimiter) - line);
+	uint32_t index = 0;
+
+	for (size_t column = 0; column < layout->cells; column++) {
+		int result = take_column(reader, csv, column, &at, to, id, &index);
+		const char *next = at;
+		int more;
+
 		if (result < 0)
 			return result;
-	}
-	for (uint32_t i = 0; i < reader->dim; i++) {
-		result = text_number(reader, &at, to, i);
-		if (result == 0)
-			result = pass_comma(reader, &at, i + 1 == reader->dim);
-		if (result < 0)
-			return result;
+		more = csv_pass_delimiter(&next, layout->delimiter);
+		at += next - at;
+		if (more < 0)
+			return format_refuse(reader, "'%.20s' is not what follows a cell", at);
+		if (more != (column + 1 < layout->cells))
+			return format_refuse(reader, "the line has %s columns than the first",
+			                     more ? "more" : "fewer");
 	}
 	return 0;
 }
 
 static int read_csv(struct format_reader *reader, struct format_batch *batch)
 {
-	return text_read_rows(reader, batch, parse_line);
+	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
+	struct csv *csv = reader->state;
+
+	batch->count = 0;
+	while (batch->count < batch->room) {
+		size_t length;
+		char *line = csv->record;
+		int result = 1;
+
+		if (csv->pending)
+			reader->offset = csv->pending_offset;
+		else
+			result = next_record(reader, csv, &line, &length);
+		csv->pending = false;
+		if (result <= 0)
+			return result;
+		result = parse_line(reader, csv, line,
+		                    (unsigned char *)batch->rows + batch->count * row_bytes,
+		                    &batch->ids[batch->count]);
+		if (result < 0)
+			return result;
+		batch->offsets[batch->count++] = reader->offset;
+		reader->row++;
+	}
+	return 0;
 }
 
-/* ID and numbers, with no line of names: a reader knows the ID by the count. */
-static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
+static void close_csv(struct format_reader *reader)
 {
-	size_t used;
-	char *line;
-	int result = text_writer_begin(writer, TEXT_ID_BYTES + 2);
+	struct csv *csv = reader->state;
 
-	(void)key;
-	if (result < 0)
-		return result;
-	line = writer->state;
-	used = (size_t)snprintf(line, TEXT_ID_BYTES + 1, "%" PRIu64 ",", id);
-	used += text_format_row(writer, row, ",", line + used);
-	line[used++] = '\n';
-	return writer->write(writer->arg, line, used);
+	if (csv != NULL)
+		free(csv->record);
+	free(csv);
+	reader->state = NULL;
 }
 
 static const struct format_calls csv_calls = {
 	.open = open_csv,
 	.read = read_csv,
-	.write_row = write_row,
+	.close = close_csv,
+	.write_header = csv_write_names,
+	.write_row = csv_write_row,
 	.end = text_writer_end,
 };
 
 const struct format format_csv = { "csv",
 	                           ".csv",
 	                           .writes_ids = true,
+	                           .reads_keys = true,
+	                           .has_header = true,
+	                           .has_columns = true,
+	                           .is_text = true,
+	                           .calls = &csv_calls };
+
+/* The same, written with tabs. */
+const struct format format_tsv = { "tsv",
+	                           ".tsv",
+	                           .writes_ids = true,
+	                           .reads_keys = true,
 	                           .has_header = true,
 	                           .has_columns = true,
 	                           .is_text = true,

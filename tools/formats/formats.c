@@ -12,7 +12,7 @@
 static const struct format *const formats[] = {
 	&format_npy,   &format_fvecs, &format_bvecs,       &format_ivecs, &format_fbin,
 	&format_u8bin, &format_i8bin, &format_safetensors, &format_hdf5,  &format_jsonl,
-	&format_csv,   &format_glove, &format_word2vec,
+	&format_json,  &format_csv,   &format_tsv,         &format_glove, &format_word2vec,
 };
 
 /* Other suffixes that are in use. */

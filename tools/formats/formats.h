@@ -7,8 +7,9 @@
 #include "tools/formats/format.h"
 
 /* Those of all formats, for messages and --help. */
-#define FORMAT_NAMES                                                                           \
-	"npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, csv, glove, " \
+#define FORMAT_NAMES                                                                               \
+	"npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, json, csv, tsv, " \
+	"glove, "                                                                                  \
 	"word2vec"
 
 /* The format of this name, or NULL. */
@@ -20,7 +21,7 @@ int format_delimiter(const char *word, char *delimiter);
 const struct format *format_by_suffix(const char *path);
 
 extern const struct format format_npy, format_fvecs, format_bvecs, format_ivecs, format_fbin,
-	format_u8bin, format_i8bin, format_safetensors, format_hdf5, format_jsonl, format_csv,
-	format_word2vec, format_glove;
+	format_u8bin, format_i8bin, format_safetensors, format_hdf5, format_jsonl, format_json,
+	format_csv, format_tsv, format_word2vec, format_glove;
 
 #endif

@@ -1,157 +1,426 @@
 /*
- * jsonl.c - lines of JSON, {"id": 1, "vector": [0.5, 2]}.
+ * jsonl.c - rows of JSON, {"id": 1, "vector": [0.5, 2]} or [0.5, 2].
  *
- * An ID beyond 2^63 - 1 is a string of its digits: JSON's numbers are not that exact
- * everywhere. Further members of a line are passed over.
+ * A line each, or an array of them as the whole file, or one after another. An ID beyond
+ * 2^63 - 1 is written as a string of its digits: JSON's numbers are not that exact everywhere.
+ * Further members of an object are passed over, whatever they hold.
  */
 #include "tools/formats/formats.h"
+#include "tools/formats/interrupt.h"
+#include "tools/formats/json_path.h"
+#include "tools/formats/json_values.h"
+#include "tools/formats/json_write.h"
 #include "tools/formats/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define ID "id"
-#define VECTOR "vector"
+/* Names that programs have for the vector and the ID; the first that a row has is taken. */
+static const char *const usual_vectors[] = { "vector", "embedding", "embeddings", "values" };
+static const char *const usual_ids[] = { "id", "_id" };
 
-/* Parse a line; the vector stays the property of *object, which is the caller's. */
-static int parse_object(struct format_reader *reader, const char *line, size_t length,
-                        json_t **object, json_t **vector)
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+/* Of a row: the vector, and the ID by one name or the other. */
+#define MEMBERS 3u
+
+struct rows {
+	struct json_values values;
+	bool plain; /* rows are arrays, not objects */
+	struct json_path vector;
+	struct json_path id; /* count 0: rows have none */
+	char *key; /* room for one */
+	size_t key_room;
+};
+
+/* Whether a value is an object or an array. */
+static bool begins_with(struct json_span value, char bracket)
 {
-	json_error_t error;
-
-	*object = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
-	if (*object == NULL)
-		return format_refuse(reader, "the line is no JSON: %s, at character %d", error.text,
-		                     error.column);
-	*vector = json_object_get(*object, VECTOR);
-	if (json_is_array(*vector))
-		return 0;
-	json_decref(*object);
-	*object = NULL;
-	return format_refuse(reader, "the line is no object with an array \"" VECTOR "\"");
+	return value.at < value.end && *value.at == bracket;
 }
 
-static int open_jsonl(struct format_reader *reader)
+/* Find which member is the vector in the first object. */
+static int find_vector(struct format_reader *reader, struct rows *rows, struct json_span object,
+                       struct json_span *vector)
 {
-	char *line = NULL;
-	size_t length = 0;
-	json_t *object = NULL, *vector = NULL;
-	int result = text_peek(reader, &line, &length);
+	const char *wanted = reader->wanted.vector_column;
+	char names[120];
 
+	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
+		const char *name = wanted != NULL ? wanted : usual_vectors[i];
+
+		if (json_path_find(object, name, &rows->vector, vector) &&
+		    begins_with(*vector, '['))
+			return 0;
+	}
+	json_scan_names(object, names, sizeof(names));
+	return format_refuse(reader,
+	                     "it has no array \"%s\"; --vector-column NAME says which of its "
+	                     "members is the vector: %s",
+	                     wanted != NULL ? wanted : usual_vectors[0], names);
+}
+
+/* Find which member is the ID. */
+static int find_id(struct format_reader *reader, struct rows *rows, struct json_span object)
+{
+	const char *wanted = reader->wanted.id_column;
+	struct json_span id;
+	char names[120];
+
+	for (size_t i = 0; i < LENGTH(usual_ids); i++) {
+		if (json_path_find(object, wanted != NULL ? wanted : usual_ids[i], &rows->id, &id))
+			return 0;
+	}
+	rows->id.count = 0;
+	if (wanted == NULL)
+		return 0;
+	json_scan_names(object, names, sizeof(names));
+	return format_refuse(reader, "it has no \"%s\" for --id-column; its members are: %s",
+	                     wanted, names);
+}
+
+/* The members of a row that matter: the vector is the first, then come those for an ID. */
+static void want_members(const struct rows *rows, struct json_member members[MEMBERS])
+{
+	memset(members, 0, MEMBERS * sizeof(*members));
+	members[0].name = rows->vector.parts[0].name;
+	members[0].length = rows->vector.parts[0].length;
+	for (size_t i = 0; i < LENGTH(usual_ids); i++) {
+		bool own = rows->id.count > 0;
+
+		members[1 + i].name = own ? rows->id.parts[0].name : usual_ids[i];
+		members[1 + i].length = own ? rows->id.parts[0].length : strlen(usual_ids[i]);
+	}
+}
+
+/* A row without ID follows others that have none, or is the first. */
+static int refuse_late_id(struct format_reader *reader, const struct json_member *members)
+{
+	const struct json_member *id = members[1].value.at != NULL ? &members[1] : &members[2];
+
+	if (id->value.at == NULL)
+		return 0;
+	return format_refuse(
+		reader,
+		"it has an \"%s\", %.*s, and the rows before it have none; "
+		"--start-id N numbers them all",
+		id->name,
+		(int)(id->value.end - id->value.at < 40 ? id->value.end - id->value.at : 40),
+		id->value.at);
+}
+
+/* Whether it matters that a row has an ID though the first has none. */
+static bool minds_late_ids(const struct format_reader *reader, const struct rows *rows)
+{
+	return !rows->plain && rows->id.count == 0 && !reader->wanted.ids_unused;
+}
+
+/*
+ * Look through the whole file whether any row has an ID, where the first has none: rows that
+ * were numbered until then would stand under wrong IDs. What else is wrong is told when it is read.
+ */
+static int look_for_ids(struct format_reader *reader, struct rows *rows)
+{
+	struct json_values values = rows->values;
+	uint64_t start = reader->stream->offset, line = reader->line, row = reader->row;
+	struct json_member members[MEMBERS];
+	struct json_span value;
+	int result = 0;
+
+	while (result == 0 && !interrupted() && json_values_next(reader, &values, &value) > 0) {
+		want_members(rows, members);
+		if (!begins_with(value, '{') ||
+		    json_scan_find(value.at, value.end, members, MEMBERS) == NULL)
+			break;
+		result = refuse_late_id(reader, members);
+		if (result == 0)
+			reader->row++;
+	}
+	if (result < 0)
+		return result;
+	if (interrupted())
+		return -EINTR;
+	reader->row = row;
+	reader->line = line;
+	reader->reason[0] = '\0';
+	stream_back(reader->stream, start);
+	return 0;
+}
+
+/* Take over what the first row tells. */
+static int look(struct format_reader *reader, struct rows *rows, struct json_span value)
+{
+	struct json_span vector = value;
+	int result;
+
+	rows->plain = begins_with(value, '[');
+	vector.end = json_scan_pass(value.at, value.end, NULL);
+	if (vector.end == NULL)
+		return json_values_refuse(reader, value);
+	if (!rows->plain && !begins_with(value, '{'))
+		return format_refuse(reader, "it is neither an object nor an array");
+	if (rows->plain &&
+	    (reader->wanted.vector_column != NULL || reader->wanted.id_column != NULL))
+		return format_refuse(reader, "it is an array, without names: %s names a member",
+		                     reader->wanted.vector_column != NULL ? "--vector-column"
+		                                                          : "--id-column");
+	result = rows->plain ? 0 : find_vector(reader, rows, value, &vector);
+	if (result == 0 && !rows->plain)
+		result = find_id(reader, rows, value);
+	if (result < 0)
+		return result;
+	reader->dim = (uint32_t)json_scan_count(vector);
+	reader->has_keys = rows->id.count > 0 && reader->wanted.on_key != NULL;
+	reader->has_ids = rows->id.count > 0 && !reader->has_keys && !reader->wanted.ids_unused;
+	return minds_late_ids(reader, rows) && reader->stream->sized ? look_for_ids(reader, rows)
+	                                                             : 0;
+}
+
+static int open_json(struct format_reader *reader)
+{
+	struct rows *rows = calloc(1, sizeof(*rows));
+	struct json_span value;
+	int result;
+
+	if (rows == NULL)
+		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
+	reader->state = rows;
+	result = json_values_open(reader, &rows->values);
 	if (result < 0)
 		return result;
 	text_begin(reader, result == 0);
-	if (result == 0)
+	if (result > 0)
+		result = json_values_peek(reader, &rows->values, &value);
+	return result > 0 ? look(reader, rows, value) : result;
+}
+
+/* Take the text of an ID, a string's without its quotes. */
+static int take_text(struct format_reader *reader, struct rows *rows, struct json_span value,
+                     const char **text, size_t *length)
+{
+	size_t room = (size_t)(value.end - value.at);
+
+	*text = value.at;
+	*length = room;
+	if (!begins_with(value, '"'))
 		return 0;
-	result = parse_object(reader, line, length, &object, &vector);
-	if (result < 0)
-		return result;
-	reader->dim = (uint32_t)json_array_size(vector);
-	reader->has_ids = json_object_get(object, ID) != NULL;
-	json_decref(object);
+	if (room > rows->key_room) {
+		char *more = realloc(rows->key, room);
+
+		if (more == NULL)
+			return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
+		rows->key = more;
+		rows->key_room = room;
+	}
+	*length = json_scan_string(value, rows->key);
+	*text = rows->key;
 	return 0;
 }
 
-/* Take the ID of a line. */
-static int take_id(struct format_reader *reader, const json_t *object, uint64_t *id)
+/* Take the ID of a row. */
+static int take_id(struct format_reader *reader, struct rows *rows,
+                   const struct json_member *members, uint64_t *id)
 {
-	const json_t *value = json_object_get(object, ID);
+	struct json_span value = json_path_follow(&rows->id, members[1].value);
+	const char *text = NULL;
+	size_t length = 0;
+	int result;
 
-	if (!reader->has_ids)
+	if (rows->id.count == 0)
+		return minds_late_ids(reader, rows) ? refuse_late_id(reader, members) : 0;
+	if (!reader->has_ids && !reader->has_keys)
 		return 0;
-	if (value == NULL)
-		return format_refuse(reader, "the line has no \"" ID "\", the first one had");
-	if (json_is_integer(value) && json_integer_value(value) >= 0) {
-		*id = (uint64_t)json_integer_value(value);
-		return 0;
-	}
-	if (json_is_string(value) &&
-	    text_id(json_string_value(value), json_string_length(value), id))
-		return 0;
-	return format_refuse(reader, "its \"" ID "\" is no ID");
+	if (members[1].twice)
+		return format_refuse(reader, "it has its ID twice");
+	if (value.at == NULL || (*value.at == 'n' && value.end - value.at == 4))
+		return format_refuse(reader, "it has no \"%s\", those before have one",
+		                     rows->id.parts[0].name);
+	if (begins_with(value, '{') || begins_with(value, '['))
+		return format_refuse(reader, "its \"%s\" is no number and no string",
+		                     rows->id.parts[0].name);
+	result = take_text(reader, rows, value, &text, &length);
+	if (result < 0)
+		return result;
+	if (reader->has_keys)
+		return format_key(reader, text, length);
+	return text_id(text, length, id) ? 0 : format_refuse_key(reader, text, length);
 }
 
-/* Take the elements of a line. */
-static int take_elements(struct format_reader *reader, const json_t *vector, unsigned char *to)
+/* Refuse an element that is no number. */
+static int refuse_element(struct format_reader *reader, struct json_span vector, const char *at,
+                          size_t index)
 {
-	size_t count = json_array_size(vector);
+	struct json_span element = { at, json_scan_pass(at, vector.end, NULL) };
+	int length = element.end == NULL || element.end - at > 20 ? 20 : (int)(element.end - at);
 
-	if (count != reader->dim)
-		return format_refuse(reader, "its vector has %zu elements, %" PRIu32 " are needed",
-		                     count, reader->dim);
-	for (size_t i = 0; i < count; i++) {
-		const json_t *element = json_array_get(vector, i);
+	if (length > vector.end - at)
+		length = (int)(vector.end - at);
+	if (*at == '[')
+		return format_refuse(reader,
+		                     "element %zu of its vector is an array: expected are "
+		                     "numbers",
+		                     index);
+	return format_refuse(reader, "element %zu of its vector, '%.*s', is no number", index,
+	                     length, at);
+}
+
+/* Whether an element begins as JSON's numbers do, or is one of Python's that JSON has not: NaN,
+ * Infinity. strtod takes more: 0x1p3, inf, +1. */
+static bool is_number(const struct format_reader *reader, const char *at)
+{
+	if (reader->type == ELEMENT_B1 &&
+	    (strncmp(at, "true", 4) == 0 || strncmp(at, "false", 5) == 0))
+		return true;
+	if (*at == '-')
+		at++;
+	if (*at == '0')
+		return (at[1] | ' ') != 'x';
+	return (*at >= '1' && *at <= '9') || strncmp(at, "NaN", 3) == 0 ||
+	       strncmp(at, "Infinity", 8) == 0;
+}
+
+static int refuse_count(struct format_reader *reader, struct json_span vector)
+{
+	return format_refuse(reader, "its vector has %zu elements, %" PRIu32 " are needed",
+	                     json_scan_count(vector), reader->dim);
+}
+
+/* Take the elements of a row: an array from bracket to bracket. */
+static int take_elements(struct format_reader *reader, struct json_span vector, unsigned char *to)
+{
+	const char *at = json_scan_space(vector.at + 1, vector.end);
+	uint32_t count = 0;
+
+	while (*at != ']') {
+		const char *element = at;
 		int result;
 
-		if (reader->type == ELEMENT_B1 && json_is_boolean(element))
-			result = text_put(reader, json_is_true(element), to, i);
-		else if (json_is_number(element))
-			result = text_put(reader, json_number_value(element), to, i);
-		else
-			result = format_refuse(reader, "element %zu of its vector is no number", i);
+		if (count == reader->dim)
+			return refuse_count(reader, vector);
+		if (!is_number(reader, at))
+			return refuse_element(reader, vector, at, count);
+		result = text_number(reader, &at, to, count);
 		if (result < 0)
 			return result;
+		at = json_scan_space(at, vector.end);
+		if (*at != ',' && *at != ']')
+			return refuse_element(reader, vector, element, count);
+		if (*at == ',')
+			at = json_scan_space(at + 1, vector.end);
+		count++;
+	}
+	return count == reader->dim ? 0 : refuse_count(reader, vector);
+}
+
+/* Find the vector and the ID of a row, which is `value` from end to end. */
+static int find_members(struct format_reader *reader, const struct rows *rows,
+                        struct json_span value, struct json_member members[MEMBERS])
+{
+	const char *end;
+
+	want_members(rows, members);
+	if (!begins_with(value, rows->plain ? '[' : '{')) {
+		if (json_scan_pass(value.at, value.end, NULL) == NULL)
+			return json_values_refuse(reader, value);
+		return format_refuse(reader, "it is no %s, as the first is",
+		                     rows->plain ? "array" : "object");
+	}
+	if (rows->plain) {
+		end = json_scan_pass(value.at, value.end, NULL);
+		members[0].value.at = value.at;
+		members[0].value.end = end;
+	} else {
+		end = json_scan_find(value.at, value.end, members, MEMBERS);
+	}
+	if (end == NULL || json_scan_space(end, value.end) != value.end)
+		return json_values_refuse(reader, value);
+	return 0;
+}
+
+static int parse_row(struct format_reader *reader, struct json_span value, unsigned char *to,
+                     uint64_t *id)
+{
+	struct rows *rows = reader->state;
+	struct json_member members[MEMBERS];
+	struct json_span vector;
+	int result = find_members(reader, rows, value, members);
+
+	if (result < 0)
+		return result;
+	vector = rows->plain ? members[0].value : json_path_follow(&rows->vector, members[0].value);
+	if (vector.at == NULL || !begins_with(vector, '['))
+		return format_refuse(reader, "it has no array \"%s\", the first has one",
+		                     rows->vector.parts[0].name);
+	if (members[0].twice)
+		return format_refuse(reader, "it has its vector twice");
+	result = take_elements(reader, vector, to);
+	return result < 0 ? result : take_id(reader, rows, members, id);
+}
+
+static int read_json(struct format_reader *reader, struct format_batch *batch)
+{
+	struct rows *rows = reader->state;
+	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
+
+	batch->count = 0;
+	while (batch->count < batch->room) {
+		struct json_span value;
+		int result = json_values_next(reader, &rows->values, &value);
+
+		if (result <= 0)
+			return result;
+		result = parse_row(reader, value,
+		                   (unsigned char *)batch->rows + batch->count * row_bytes,
+		                   &batch->ids[batch->count]);
+		if (result < 0)
+			return result;
+		batch->offsets[batch->count++] = reader->offset;
+		reader->row++;
 	}
 	return 0;
 }
 
-static int parse_line(struct format_reader *reader, char *line, size_t length, unsigned char *to,
-                      uint64_t *id)
+static void close_json(struct format_reader *reader)
 {
-	json_t *object = NULL, *vector = NULL;
-	int result = parse_object(reader, line, length, &object, &vector);
+	struct rows *rows = reader->state;
 
-	if (result < 0)
-		return result;
-	result = take_id(reader, object, id);
-	if (result == 0)
-		result = take_elements(reader, vector, to);
-	json_decref(object);
-	return result;
-}
-
-static int read_jsonl(struct format_reader *reader, struct format_batch *batch)
-{
-	return text_read_rows(reader, batch, parse_line);
-}
-
-static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
-{
-	static const char start[] = "{\"" ID "\": %s%" PRIu64 "%s, \"" VECTOR "\": [";
-	const char *quote = id > INT64_MAX ? "\"" : "";
-	char *line;
-	size_t used, bad;
-	int result = text_writer_begin(writer, sizeof(start) + TEXT_ID_BYTES + 8);
-
-	(void)key;
-	if (result < 0)
-		return result;
-	if (!element_all_finite(writer->type, row, writer->dim, &bad))
-		return format_writer_refuse(writer,
-		                            "element %zu of vector %" PRIu64
-		                            " is NaN or infinite, which JSON cannot say; export "
-		                            "to .npy or CSV",
-		                            bad, id);
-	line = writer->state;
-	used = (size_t)snprintf(line, sizeof(start) + TEXT_ID_BYTES, start, quote, id, quote);
-	used += text_format_row(writer, row, ", ", line + used);
-	memcpy(line + used, "]}\n", 3);
-	return writer->write(writer->arg, line, used + 3);
+	if (rows != NULL)
+		free(rows->key);
+	free(rows);
+	reader->state = NULL;
 }
 
 static const struct format_calls jsonl_calls = {
-	.open = open_jsonl,
-	.read = read_jsonl,
-	.write_row = write_row,
+	.open = open_json,
+	.read = read_json,
+	.close = close_json,
+	.write_row = json_write_line,
 	.end = text_writer_end,
 };
 
 const struct format format_jsonl = { "jsonl",
 	                             ".jsonl",
 	                             .writes_ids = true,
+	                             .reads_keys = true,
 	                             .has_columns = true,
 	                             .is_text = true,
 	                             .calls = &jsonl_calls };
+
+static const struct format_calls json_calls = {
+	.open = open_json,
+	.read = read_json,
+	.close = close_json,
+	.write_header = json_write_start,
+	.write_row = json_write_element,
+	.finish = json_write_end,
+	.end = text_writer_end,
+};
+
+const struct format format_json = { "json",
+	                            ".json",
+	                            .writes_ids = true,
+	                            .reads_keys = true,
+	                            .has_columns = true,
+	                            .is_text = true,
+	                            .calls = &json_calls };

@@ -441,6 +441,12 @@ int64_t stream_read_at(const struct stream *stream, void *to, size_t length, uin
 	return (int64_t)done;
 }
 
+void stream_back(struct stream *stream, uint64_t offset)
+{
+	stream->offset = offset;
+	stream->start = stream->length = 0;
+}
+
 void stream_rest(struct stream *stream)
 {
 	if (!stream->sized && !stream->packed_sized)

@@ -89,6 +89,9 @@ int stream_peek_line(struct stream *stream, char **line, size_t *length);
 /* Read at a place, of a stream that is sized. As stream_read. */
 int64_t stream_read_at(const struct stream *stream, void *to, size_t length, uint64_t offset);
 
+/* Go back to `offset`, of a stream that is sized: what follows is read again. */
+void stream_back(struct stream *stream, uint64_t offset);
+
 /* Give the buffer back until it is needed again, where the file can be read anew. */
 void stream_rest(struct stream *stream);
 

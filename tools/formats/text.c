@@ -30,8 +30,33 @@ static int line_error(struct format_reader *reader, int result)
 	return format_stream_error(reader, result);
 }
 
+/*
+ * Pass over the mark that Windows puts before a text of UTF-8; of UTF-16 say that it is that,
+ * which has that mark, too, or has a NUL in each of its first characters.
+ */
+static int pass_mark(struct format_reader *reader)
+{
+	const unsigned char *at;
+	int64_t got = stream_peek(reader->stream, 4, &at);
+
+	if (got < 0)
+		return format_stream_error(reader, got);
+	if (got >= 2 && ((at[0] == 0xff && at[1] == 0xfe) || (at[0] == 0xfe && at[1] == 0xff) ||
+	                 (got == 4 && (at[0] == 0) != (at[1] == 0) &&
+	                  (at[2] == 0) == (at[0] == 0) && (at[3] == 0) == (at[1] == 0))))
+		return format_refuse(reader, "it is text of UTF-16; expected is UTF-8, which "
+		                             "'iconv -f UTF-16 -t UTF-8' makes of it");
+	if (got >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+		got = stream_skip(reader->stream, 3);
+	return got < 0 ? format_stream_error(reader, got) : 0;
+}
+
 int text_peek(struct format_reader *reader, char **line, size_t *length)
 {
+	int marked = reader->stream->offset == 0 ? pass_mark(reader) : 0;
+
+	if (marked < 0)
+		return marked;
 	for (;;) {
 		int result = stream_peek_line(reader->stream, line, length);
 
@@ -119,7 +144,7 @@ int text_put(struct format_reader *reader, double number, void *elements, size_t
 	return 0;
 }
 
-int text_number(struct format_reader *reader, char **at, void *elements, size_t index)
+int text_number(struct format_reader *reader, const char **at, void *elements, size_t index)
 {
 	size_t length;
 	double number;
@@ -138,6 +163,63 @@ int text_number(struct format_reader *reader, char **at, void *elements, size_t 
 	}
 	*at += length;
 	return text_put(reader, number, elements, index);
+}
+
+static const char *pass_space(const char *at, const char *end)
+{
+	while (at < end && memchr(" \t\r\n", *at, 4) != NULL)
+		at++;
+	return at;
+}
+
+/* Read the elements of a list up to its bracket, or its end. */
+static int list_elements(struct format_reader *reader, const char **at, const char *end, char close,
+                         unsigned char *to)
+{
+	uint32_t count = 0;
+
+	for (;;) {
+		int result;
+
+		*at = pass_space(*at, end);
+		if (*at == end || **at == close)
+			break;
+		if (strncmp(*at, "...", 3) == 0)
+			return format_refuse(reader,
+			                     "its list is cut short with '...', as NumPy prints a "
+			                     "long array; array.tolist() is printed whole");
+		if (count == reader->dim)
+			return format_refuse(reader, "its list has more than %" PRIu32 " elements",
+			                     reader->dim);
+		result = text_number(reader, at, to, count++);
+		if (result < 0)
+			return result;
+		*at = pass_space(*at, end);
+		if (*at < end && **at == ',')
+			(*at)++;
+	}
+	return count == reader->dim
+	               ? 0
+	               : format_refuse(reader,
+	                               "its list has %" PRIu32 " elements, %" PRIu32 " are needed",
+	                               count, reader->dim);
+}
+
+int text_list(struct format_reader *reader, const char *text, size_t length, unsigned char *to)
+{
+	const char *end = text + length, *at = pass_space(text, end);
+	char close = at == end ? '\0' : *at == '[' ? ']' : *at == '{' ? '}' : '\0';
+	int result;
+
+	if (close != '\0')
+		at++;
+	result = list_elements(reader, &at, end, close, to);
+	if (result < 0)
+		return result;
+	if (close != '\0' && at == end)
+		return format_refuse(reader, "its list ends without '%c'", close);
+	at = pass_space(close != '\0' ? at + 1 : at, end);
+	return at == end ? 0 : format_refuse(reader, "'%.20s' follows its list", at);
 }
 
 bool text_id(const char *text, size_t length, uint64_t *id)

@@ -43,7 +43,13 @@ int text_read_rows(struct format_reader *reader, struct format_batch *batch,
 int text_put(struct format_reader *reader, double number, void *elements, size_t index);
 
 /* Read the number at *at, move *at behind it, and put it as text_put does. */
-int text_number(struct format_reader *reader, char **at, void *elements, size_t index);
+int text_number(struct format_reader *reader, const char **at, void *elements, size_t index);
+
+/*
+ * Read a row written as a list, "[1, 2, 3]", "{1,2,3}" or "[1 2 3]", of `length` characters that
+ * a bracket or a NUL ends, to `to`. -EINVAL with a reason.
+ */
+int text_list(struct format_reader *reader, const char *text, size_t length, unsigned char *to);
 
 /* Read a decimal uint64 of `length` characters. False where it is none. */
 bool text_id(const char *text, size_t length, uint64_t *id);

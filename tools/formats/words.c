@@ -161,7 +161,7 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
                       uint64_t *id)
 {
 	size_t word = 0, numbers = 0;
-	char *at;
+	const char *at;
 	int result;
 
 	(void)id; /* such files have none */

@@ -1,0 +1,403 @@
+/*
+ * csv_layout.c - what is in which column of a file of CSV.
+ */
+#include "tools/formats/csv_layout.h"
+#include "tools/formats/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Names that programs have for the vector and the ID; the first that is there is taken. */
+static const char *const usual_vectors[] = { "vector", "embedding", "embeddings", "values" };
+static const char *const usual_ids[] = { "id", "_id" };
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+/* More of a name is not shown. */
+#define SHOWN_BYTES 40
+
+/* A line that was taken apart. */
+struct line {
+	char *copy;
+	struct csv_cell *cells;
+	size_t count;
+};
+
+static void line_free(struct line *line)
+{
+	free(line->copy);
+	free(line->cells);
+}
+
+/* Take a copy of a line apart, with room for one cell more; line_free also after an error. */
+static int line_split(struct format_reader *reader, const char *text, char delimiter,
+                      struct line *line)
+{
+	line->count = csv_count_cells(text, delimiter);
+	line->copy = strdup(text);
+	line->cells = calloc(line->count + 1, sizeof(*line->cells));
+	if (line->copy == NULL || line->cells == NULL) {
+		(void)format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM)); /* returns it again */
+		return -ENOMEM;
+	}
+	if (line->count > 0 && csv_split(line->copy, delimiter, line->cells, line->count))
+		return 0;
+	(void)format_refuse(reader, "something follows the quote that ends a cell"); /* as above */
+	return -EINVAL;
+}
+
+static bool is_list(const char *text)
+{
+	return *text == '[' || *text == '{';
+}
+
+bool csv_begins_number(const struct format_reader *reader, const char *text)
+{
+	size_t length;
+
+	(void)element_read(reader->wanted.type, text, &length);
+	return length > 0;
+}
+
+/* Whether the cell is a number from end to end, or a truth that bits are read from. */
+static bool is_number(const struct format_reader *reader, const char *text)
+{
+	size_t length;
+
+	(void)element_read(reader->wanted.type, text, &length);
+	if (length == 0)
+		(void)element_read(ELEMENT_B1, text, &length);
+	return length > 0 && *csv_blanks(text + length, '\0') == '\0';
+}
+
+bool csv_is_value(const struct format_reader *reader, const char *text)
+{
+	return is_list(text) || is_number(reader, text);
+}
+
+char csv_delimiter(const struct format_reader *reader, const char *line)
+{
+	static const char candidates[] = "\t;,| ";
+	size_t dim = reader->wanted.dim;
+	char found = '\0';
+
+	if (reader->wanted.delimiter != '\0')
+		return reader->wanted.delimiter;
+	for (const char *c = candidates; *c != '\0'; c++) {
+		size_t count = csv_count_cells(line, *c);
+
+		if (count > 1 && (count == dim || count == dim + 1))
+			return *c;
+		if (count > 1 && found == '\0')
+			found = *c;
+	}
+	return found != '\0' ? found : ',';
+}
+
+/* Whether the cells from `first` on are the numbers 0, 1, and so on, dim of them. */
+static bool counts(const struct line *line, size_t first, size_t dim)
+{
+	if (dim < 2 || line->count - first != dim)
+		return false;
+	for (size_t i = 0; i < dim; i++) {
+		uint64_t number;
+		const struct csv_cell *cell = &line->cells[first + i];
+
+		if (!text_id(cell->text, cell->length, &number) || number != i)
+			return false;
+	}
+	return true;
+}
+
+/* Whether the line names the columns: none of it is a number, but one cell may be empty as pandas
+ * leaves it over its index; or the names are those that pandas gives columns without any. */
+static bool is_names(struct format_reader *reader, const struct line *line)
+{
+	size_t values = 0, missing = 0, dim = reader->wanted.dim;
+
+	for (size_t i = 0; i < line->count; i++) {
+		const struct csv_cell *cell = &line->cells[i];
+
+		values += csv_is_value(reader, cell->text);
+		missing += csv_is_missing(cell->text, cell->length);
+	}
+	if (values == 0)
+		return missing == 0 || (missing == 1 && line->count > 1);
+	if (!counts(line, 0, dim) && (line->count != dim + 1 || !counts(line, 1, dim) ||
+	                              csv_is_value(reader, line->cells[0].text)))
+		return false;
+	(void)snprintf(
+		reader->note, sizeof(reader->note),
+		"its first line, which counts from 0 to %zu, was taken for names of columns; "
+		"with --header no it is a vector",
+		dim - 1);
+	return true;
+}
+
+int csv_names(struct format_reader *reader, const char *text, char delimiter)
+{
+	struct line line;
+	int result;
+
+	if (reader->wanted.header != FORMAT_HEADER_AUTO)
+		return reader->wanted.header == FORMAT_HEADER_YES;
+	result = line_split(reader, text, delimiter, &line);
+	if (result == 0)
+		result = is_names(reader, &line);
+	line_free(&line);
+	return result;
+}
+
+/* The column of this name, else one that differs in the case of letters only, or CSV_NONE. */
+static size_t find_name(const struct line *names, const char *name)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		if (strcmp(names->cells[i].text, name) == 0)
+			return i;
+	}
+	for (size_t i = 0; i < names->count; i++) {
+		if (strcasecmp(names->cells[i].text, name) == 0)
+			return i;
+	}
+	return CSV_NONE;
+}
+
+/* Refuse a name that no column has, and say which there are. */
+static int refuse_name(struct format_reader *reader, const struct line *names, const char *option,
+                       const char *name)
+{
+	char all[160] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < names->count && used < sizeof(all) - SHOWN_BYTES - 8; i++)
+		used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%.*s",
+		                         i > 0 ? ", " : "", SHOWN_BYTES, names->cells[i].text);
+	return format_refuse(reader, "it has no column \"%s\" for %s; its columns are: %s%s", name,
+	                     option, all, used >= sizeof(all) - SHOWN_BYTES - 8 ? " ..." : "");
+}
+
+/* Columns by the names that were asked for. */
+static int find_wanted(struct format_reader *reader, const struct line *names, size_t *vector,
+                       size_t *id)
+{
+	const struct format_wanted *wanted = &reader->wanted;
+
+	*vector = *id = CSV_NONE;
+	if (names->cells == NULL && (wanted->vector_column != NULL || wanted->id_column != NULL))
+		return format_refuse(reader,
+		                     "%s needs a first line that names the columns, and this one "
+		                     "was taken for a row; --header yes says that it does",
+		                     wanted->vector_column != NULL ? "--vector-column"
+		                                                   : "--id-column");
+	if (wanted->vector_column != NULL) {
+		*vector = find_name(names, wanted->vector_column);
+		if (*vector == CSV_NONE)
+			return refuse_name(reader, names, "--vector-column", wanted->vector_column);
+	}
+	if (wanted->id_column != NULL) {
+		*id = find_name(names, wanted->id_column);
+		if (*id == CSV_NONE)
+			return refuse_name(reader, names, "--id-column", wanted->id_column);
+	}
+	for (size_t i = 0; i < LENGTH(usual_ids) && *id == CSV_NONE; i++)
+		*id = find_name(names, usual_ids[i]);
+	/* pandas leaves the name of its index empty */
+	if (*id == CSV_NONE && names->count > 1 && names->cells[0].length == 0)
+		*id = 0;
+	return 0;
+}
+
+/* The one column whose cell is a list: its index, CSV_NONE, or the number of cells where more than
+ * one is. */
+static size_t find_list(const struct line *names, const struct line *row)
+{
+	size_t found = CSV_NONE;
+
+	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
+		size_t usual = find_name(names, usual_vectors[i]);
+
+		if (usual < row->count && is_list(row->cells[usual].text))
+			return usual;
+	}
+	for (size_t i = 0; i < row->count; i++) {
+		if (is_list(row->cells[i].text))
+			found = found == CSV_NONE ? i : row->count;
+	}
+	return found;
+}
+
+/* Numbers of a list: what commas or blanks separate. */
+static size_t count_list(const char *text)
+{
+	static const char apart[] = "[]{}(), \t\r\n";
+	size_t count = 0;
+
+	for (text += strspn(text, apart); *text != '\0'; text += strspn(text, apart)) {
+		text += strcspn(text, apart);
+		count++;
+	}
+	return count;
+}
+
+/* Whether programs have this name for the vector. */
+static bool is_usual(const struct line *names, size_t vector)
+{
+	for (size_t i = 0; i < LENGTH(usual_vectors) && names->cells != NULL; i++) {
+		if (strcasecmp(names->cells[vector].text, usual_vectors[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The vector is one cell. */
+static void lay_out_list(struct format_reader *reader, const struct line *names,
+                         const struct line *row, size_t vector, struct csv_layout *layout)
+{
+	layout->list = true;
+	layout->first = layout->last = vector;
+	reader->dim = (uint32_t)count_list(row->cells[vector].text);
+	if (names->cells == NULL && row->count > 1)
+		layout->id = vector > 0 ? 0 : 1;
+	if (row->count <= 2 || reader->wanted.vector_column != NULL ||
+	    (is_usual(names, vector) && layout->id != CSV_NONE))
+		return;
+	(void)snprintf(reader->note, sizeof(reader->note),
+	               "its vectors are those of column %zu%s%.*s%s; --vector-column and "
+	               "--id-column name others",
+	               vector + 1, names->cells != NULL ? ", " : "", SHOWN_BYTES,
+	               names->cells != NULL ? names->cells[vector].text : "",
+	               layout->id == CSV_NONE ? ", and none is the ID" : "");
+}
+
+/* The number that a name ends in, and the length of what is before it. False where it ends in none. */
+static bool split_name(const struct csv_cell *name, size_t *prefix, uint64_t *number)
+{
+	*prefix = name->length;
+	while (*prefix > 0 && name->text[*prefix - 1] >= '0' && name->text[*prefix - 1] <= '9')
+		(*prefix)--;
+	return text_id(name->text + *prefix, name->length - *prefix, number);
+}
+
+/* The first of dim columns whose names count up, as emb_0, emb_1, or CSV_NONE. */
+static size_t find_run(const struct line *names, size_t dim)
+{
+	size_t run = 0, prefix = 0;
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < names->count; i++) {
+		const struct csv_cell *cell = &names->cells[i];
+		size_t length;
+		uint64_t next;
+
+		if (!split_name(cell, &length, &next)) {
+			run = 0;
+			continue;
+		}
+		if (run > 0 && next == number + 1 && length == prefix &&
+		    memcmp(cell->text, names->cells[i - 1].text, length) == 0)
+			run++;
+		else
+			run = 1;
+		number = next;
+		prefix = length;
+		if (run == dim)
+			return i + 1 - dim;
+	}
+	return CSV_NONE;
+}
+
+/* Each element is a cell. */
+static int lay_out_cells(struct format_reader *reader, const struct line *names,
+                         const struct line *row, struct csv_layout *layout)
+{
+	size_t dim = reader->wanted.dim, run;
+	const struct csv_cell *last = &row->cells[row->count - 1];
+	uint64_t id;
+
+	layout->first = 0;
+	layout->last = row->count - 1;
+	if (last->length == 0 && !last->quoted && row->count == dim + 1)
+		return format_refuse(reader,
+		                     "the line ends in a delimiter, behind which there is no "
+		                     "element; remove it from the end of each line");
+	if (layout->id == CSV_NONE && row->count == dim + 1 &&
+	    (text_id(row->cells[0].text, row->cells[0].length, &id) ||
+	     !csv_is_value(reader, row->cells[0].text)))
+		layout->id = 0;
+	reader->dim = (uint32_t)(row->count - (layout->id != CSV_NONE));
+	if (reader->dim <= dim || names->cells == NULL)
+		return 0;
+	run = find_run(names, dim);
+	if (run == CSV_NONE)
+		return 0;
+	layout->first = run;
+	layout->last = run + dim - 1;
+	reader->dim = (uint32_t)dim;
+	(void)snprintf(reader->note, sizeof(reader->note),
+	               "its vectors are those of the columns %.*s to %.*s; others were passed over",
+	               SHOWN_BYTES, names->cells[run].text, SHOWN_BYTES,
+	               names->cells[layout->last].text);
+	return 0;
+}
+
+/* Find out what is where in lines that are taken apart. */
+static int lay_out(struct format_reader *reader, const struct line *names, const struct line *row,
+                   struct csv_layout *layout)
+{
+	size_t vector, list;
+	int result = find_wanted(reader, names, &vector, &layout->id);
+
+	layout->cells = row->count;
+	if (result < 0)
+		return result;
+	if (names->cells != NULL && names->count != row->count)
+		return format_refuse(reader, "the line has %zu columns, that of the names has %zu",
+		                     row->count, names->count);
+	list = vector != CSV_NONE ? vector : find_list(names, row);
+	if (list == row->count)
+		return format_refuse(reader, "more than one column is a list of numbers; "
+		                             "--vector-column NAME says which is the vector");
+	if (list == CSV_NONE)
+		return lay_out_cells(reader, names, row, layout);
+	if (!csv_is_value(reader, row->cells[list].text))
+		return format_refuse(reader,
+		                     "its column \"%s\" holds '%.*s': expected is a list of "
+		                     "numbers, as [1, 2, 3]",
+		                     reader->wanted.vector_column, SHOWN_BYTES,
+		                     row->cells[list].text);
+	lay_out_list(reader, names, row, list, layout);
+	return 0;
+}
+
+/* R has no name for the column of its row names: then it is empty, as that of an index of pandas. */
+static void name_rows(struct line *names, const struct line *row)
+{
+	static char none[] = "";
+
+	if (names->cells == NULL || names->count + 1 != row->count)
+		return;
+	memmove(names->cells + 1, names->cells, names->count * sizeof(*names->cells));
+	names->cells[0] = (struct csv_cell){ .text = none };
+	names->count++;
+}
+
+int csv_lay_out(struct format_reader *reader, const char *names_text, const char *row_text,
+                struct csv_layout *layout)
+{
+	struct line names = { 0 }, row = { 0 };
+	int result = 0;
+
+	if (names_text != NULL)
+		result = line_split(reader, names_text, layout->delimiter, &names);
+	if (result == 0)
+		result = line_split(reader, row_text, layout->delimiter, &row);
+	if (result == 0)
+		name_rows(&names, &row);
+	if (result == 0)
+		result = lay_out(reader, &names, &row, layout);
+	line_free(&names);
+	line_free(&row);
+	return result;
+}

@@ -5,7 +5,9 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/existing.h"
+#include "tools/cli/file_attr.h"
 #include "tools/cli/flusher.h"
+#include "tools/cli/folder_import.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/live.h"
 #include "tools/cli/outcome.h"
@@ -37,6 +39,8 @@ struct import_arguments {
 	char *target;
 	struct rows_options rows;
 	enum existing_mode on_duplicate;
+	struct folder_options folder; /* of a folder alone */
+	bool is_folder;
 };
 
 /* What the workers share. */
@@ -197,7 +201,7 @@ static int copy_rows(struct session *session, struct rows *rows, enum existing_m
 	unsigned opened = 0;
 	int result = 0;
 
-	sink_new_attr(&copy.attr);
+	file_attr_new(&copy.attr);
 	while (result == 0 && opened < count) {
 		workers[opened].copy = &copy;
 		result = sink_open(session, &workers[opened].sink);
@@ -269,8 +273,8 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 {
 	const char **format = to;
 
-	if (format_by_name(text) == NULL)
-		arguments_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+	if (format_by_name(text) == NULL && !folder_is_format(text))
+		arguments_error(state, "--format: '%s' is none of: %s, or dir", text, FORMAT_NAMES);
 	*format = text;
 	return 0;
 }
@@ -329,9 +333,39 @@ static error_t take_limit(void *to, char *text, const struct argp_state *state)
 	return 0;
 }
 
+/* Whether a folder is to be imported. What is wrong with its arguments is an error. */
+static bool is_folder(const struct import_arguments *arguments, const struct argp_state *state)
+{
+	const struct rows_options *rows = &arguments->rows;
+	const char *option = folder_option_given(&arguments->folder), *folder = NULL;
+	bool asked = rows->format != NULL && folder_is_format(rows->format);
+
+	for (size_t i = 0; i < rows->paths_count && folder == NULL; i++)
+		folder = folder_is_at(rows->paths[i]) ? rows->paths[i] : NULL;
+	if (folder == NULL && asked)
+		arguments_error(state, "--format %s: '%s' is no folder", rows->format,
+		                rows->paths[0]);
+	else if (folder == NULL && option != NULL)
+		arguments_error(state, "%s goes with a folder of files, each of them a vector",
+		                option);
+	else if (folder != NULL && rows->paths_count > 1)
+		arguments_error(state, "'%s' is a folder, which is imported alone", folder);
+	else if (folder != NULL &&
+	         ((rows->format != NULL && !asked) || rows->ids_path != NULL || rows->start_given ||
+	          rows->keys_path != NULL || rows->limit != UINT64_MAX || rows->convert))
+		arguments_error(state,
+		                "'%s' is a folder: each file in it is a vector, whose ID is its "
+		                "name; --format, --ids, --start-id, --keys, --limit and --convert "
+		                "go with files of rows",
+		                folder);
+	return folder != NULL;
+}
+
 static void check_arguments(void *to, const struct argp_state *state)
 {
-	const struct import_arguments *arguments = to;
+	struct import_arguments *arguments = to;
+
+	arguments->is_folder = is_folder(arguments, state);
 
 	if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
 		arguments_error(state, "--ids and --start-id exclude each other");
@@ -416,10 +450,22 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		{ "reject-nonfinite", 0, NULL,
 		  "Stop before a row with a NaN or an infinity; without it they pass",
 		  .sets = &parsed->rows.reject_nonfinite },
+		{ "update", 'u', NULL,
+		  "Of a folder: only files whose size, time, mode or owner differ from their "
+		  "vector's",
+		  .sets = &parsed->folder.update },
+		{ "delete", 0, NULL, "Of a folder: remove the vectors that have no file in it",
+		  .sets = &parsed->folder.remove },
+		{ "exclude", 0, "PATTERN",
+		  "Of a folder: pass over names like this, '*' and '?' being anything; once for "
+		  "each",
+		  .take = folder_take_exclude, .to = &parsed->folder },
+		{ "dry-run", 'n', NULL, "Of a folder: tell what would be done, and do nothing",
+		  .sets = &parsed->folder.dry_run },
 		{ 0 },
 	};
 	const struct arguments arguments = {
-		.usage = "STORE|MNT FILE...",
+		.usage = "STORE|MNT FILE...\nSTORE|MNT DIR",
 		.help = import_help,
 		.options = options,
 		.words = { &parsed->target },
@@ -443,6 +489,13 @@ int import_command(int argc, char **argv)
 
 	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
+	if (arguments.is_folder)
+		return folder_import_run(&(struct folder_import){
+			.target = arguments.target,
+			.path = arguments.rows.paths[0],
+			.options = &arguments.folder,
+			.on_duplicate = arguments.on_duplicate,
+			.reject_nonfinite = arguments.rows.reject_nonfinite });
 	if (session_begin(arguments.target, 0, &session) < 0)
 		return STATUS_FAILED;
 	result = import_rows(&arguments, &session, &outcome);

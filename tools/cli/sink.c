@@ -10,8 +10,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* One commit into a stopped store. Large enough to make the cost of a commit
@@ -22,18 +20,6 @@
 /* One write(2) to control/put. Every mount takes requests of this size. */
 #define PUT_WRITE_BYTES_MAX (512u << 10)
 #define ID_BYTES sizeof(uint64_t)
-void sink_new_attr(struct quiver_attr *attr)
-{
-	struct timespec now = { 0 };
-	mode_t mask = umask(0);
-
-	(void)umask(mask);
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	attr->mtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	attr->uid = geteuid();
-	attr->gid = getegid();
-	attr->mode = (uint16_t)(0666 & ~mask);
-}
 
 /* Say why a mount takes no vectors. One that is read-only has no control/put. */
 static void say_open_failed(const char *path, int result)

@@ -22,9 +22,6 @@ struct sink {
 	int put_fd; /* mount only */
 };
 
-/* The attributes that a new vector would get from open(2) by the caller. Main thread only. */
-void sink_new_attr(struct quiver_attr *attr);
-
 /* Make the buffers, to be given back with sink_close also after a failure. Keeps `session`. Says
  * errors. */
 int sink_open(struct session *session, struct sink *sink);

@@ -15,7 +15,7 @@ _quiverfs_options() {
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
 	import) echo "--format --dataset --vector-column --id-column --header --delimiter
 		--ids --start-id --keys --words --add-keys --limit --partial --on-duplicate --convert
-		--reject-nonfinite $common" ;;
+		--reject-nonfinite -u --update --delete --exclude -n --dry-run $common" ;;
 	export) echo "--format --dataset --ids --keys --words --start-id --convert --dtype $common" ;;
 	status) echo "--json --watch $common" ;;
 	check) echo "--repair $common" ;;
@@ -61,7 +61,7 @@ _quiverfs() {
 	*:--on-duplicate) COMPREPLY=($(compgen -W 'replace skip fail' -- "$word")) ;;
 	*:--header) COMPREPLY=($(compgen -W 'yes no auto' -- "$word")) ;;
 	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
-	*:--vector-column | *:--id-column) ;;
+	*:--vector-column | *:--id-column | *:--exclude) ;;
 	*:--dim | *:--label | *:--start-id | *:--dataset | *:--watch) ;;
 	mount*:-o) _quiverfs_mount_option "$word" ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;

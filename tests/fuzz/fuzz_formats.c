@@ -21,9 +21,10 @@
 #define FILE_BYTES_MAX (ROWS_MAX * DIM_MAX * 40u)
 
 static const struct format *const formats[] = {
-	&format_npy,         &format_fvecs, &format_bvecs, &format_ivecs,
-	&format_fbin,        &format_u8bin, &format_i8bin, &format_jsonl,
-	&format_safetensors, &format_csv,   &format_glove, &format_word2vec,
+	&format_npy,   &format_fvecs,    &format_bvecs,  &format_ivecs,       &format_fbin,
+	&format_u8bin, &format_i8bin,    &format_jsonl,  &format_safetensors, &format_csv,
+	&format_glove, &format_word2vec, &format_w2vbin, &format_raw,         &format_f16bin,
+	&format_dbin,  &format_ibin,
 };
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 #define STORE_TYPES ELEMENT_STORE_COUNT
@@ -272,6 +273,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	make_room();
 	format = formats[data[0] % FORMATS];
 	wanted.type = (enum element)(data[1] % STORE_TYPES);
+	wanted.partial = data[1] / STORE_TYPES & 1;
 	wanted.convert = data[2] & 1;
 	wanted.dim = 1 + (data[2] >> 1) % DIM_MAX;
 	room = 1 + (data[2] >> 3) % ROOM_MAX;
@@ -290,7 +292,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!can_write(format, as_file.type) || !write_file(format, &as_file, wanted.dim, &written))
 		return 0;
 	is_text = format->calls->end != NULL;
-	wanted.convert = false;
+	wanted.convert = wanted.partial = false;
 	wanted.type = as_file.type; /* bf2 is read of <u2 where a store has it */
 	read_file(format, &written, &wanted, false, ROOM_MAX, &again);
 	if (as_file.rows > 0 || format->calls->write_header)
@@ -319,6 +321,9 @@ static const struct {
 	{ &format_jsonl, ELEMENT_U1, 2, BYTES("{\"vector\": [1, 2], \"more\": {\"x\": []}}\n\n") },
 	{ &format_glove, ELEMENT_F4, 2, BYTES("new york 1 2\nthe 3\t4\n") },
 	{ &format_word2vec, ELEMENT_F2, 2, BYTES("2 2\nthe 0.1 0.2\n</s> 1 -1\n") },
+	{ &format_w2vbin, ELEMENT_F4, 2,
+	  BYTES("2 2\nthe \0\0\x80\x3f\x0a\x20\0\0\nof \0\0\0\0\0\0\0\0") },
+	{ &format_ibin, ELEMENT_F4, 3, BYTES("\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\1\2\3\4\5\6\7\x8") },
 	{ &format_csv, ELEMENT_B1, 2, BYTES("True,False\n0,1.0\n") },
 	{ &format_jsonl, ELEMENT_B1, 2, BYTES("{\"vector\": [true, 0], \"id\": 7}\n") },
 	{ &format_csv, ELEMENT_BF2, 2, BYTES("1.00390625,-3.39e38\nnan,9.2e-41\n") },

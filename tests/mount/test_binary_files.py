@@ -10,8 +10,9 @@ import subprocess
 import numpy
 import pytest
 
-from format_files import (DIM, count, exported, h5py, make_rows, refused, same, write_bin,
-                          write_csv, write_hdf5, write_npy, write_safetensors, write_vecs)
+from format_files import (DIM, count, exported, h5py, make_rows, refused, safetensors, same,
+                          write_bin, write_csv, write_hdf5, write_npy, write_safetensors,
+                          write_vecs)
 from harness import QUIVERFS, quiverfs
 
 WITH_ZSTD = pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is not installed")
@@ -129,8 +130,7 @@ def test_first_bytes_that_could_be_those_of_a_packed_file(store, tmp):
 
 
 def test_what_cannot_be_unpacked_says_what_to_do(store, tmp, rng):
-    write_npy(tmp / "plain.npy.gz", make_rows(rng, 3))
-    (tmp / "plain.npy.gz.npy").rename(tmp / "plain.npy.gz")
+    save_npy(tmp / "plain.npy.gz", make_rows(rng, 3))
     refused("import", store.path, tmp / "plain.npy.gz", says=["does not begin", "right name"])
     for name, start, says in [("x.npy", b"\xfd7zXZ\0", "xz -dc"), ("y.npy", b"PK\3\4", "unzip -p"),
                               ("z.npy", b"BZh91AY&SY", "bzip2 -dc")]:
@@ -181,7 +181,7 @@ def test_hdf5_from_standard_input_is_the_file_it_is(store, tmp, rng):
     """By its descriptor: the name that messages give it may be that of another file."""
     rows = make_rows(rng, 5)
     write_hdf5(tmp / "right.h5", rows)
-    write_hdf5(tmp / "standard input", rows + 1)
+    write_hdf5(tmp / "standard input", rows[::-1].copy())
     packed = gzip.compress((tmp / "right.h5").read_bytes())
     (tmp / "right.h5.gz").write_bytes(packed)
     with open(tmp / "right.h5", "rb") as file:
@@ -191,3 +191,231 @@ def test_hdf5_from_standard_input_is_the_file_it_is(store, tmp, rng):
     refused("import", store.path, "-", "--format", "hdf5", stdin=packed, cwd=tmp,
             says=["standard input", "from a file only"])
     refused("import", store.path, tmp / "right.h5.gz", says=["from a file only", "gzip -dk"])
+
+
+# ---- the other formats of the billion-scale benchmarks ----------------------
+
+BINS = [("f16bin", "f2"), ("hbin", "f2"), ("dbin", "f8"), ("fbin", "f4"), ("u8bin", "u1"),
+        ("i8bin", "i1")]
+
+
+@pytest.mark.parametrize("suffix, dtype", BINS)
+def test_bins_with_either_header(stores, tmp, rng, suffix, dtype):
+    rows = make_rows(rng, 50, dtype)
+    files = {"narrow": struct.pack("<II", *rows.shape), "wide": struct.pack("<QQ", *rows.shape)}
+    name = {"hbin": "f16bin"}.get(suffix, suffix)
+    for header, start in files.items():
+        store = stores.create(dtype=dtype, name=header)
+        path = tmp / f"{header}.{suffix}"
+        path.write_bytes(start + rows.tobytes())
+        quiverfs("import", store.path, path)
+        same(exported(store, tmp)[0], rows)
+        piped = stores.create(dtype=dtype, name=header + "-piped")
+        quiverfs("import", piped.path, "-", "--format", name, stdin=path.read_bytes())
+        same(exported(piped, tmp)[0], rows)
+    quiverfs("export", store.path, tmp / f"out.{suffix}")
+    assert (tmp / f"out.{suffix}").read_bytes() == files["narrow"] + rows.tobytes()
+
+
+def test_ibin_is_converted(stores, tmp):
+    rows = numpy.arange(100, dtype="<i4").reshape(4, DIM)
+    write_bin(tmp / "x.ibin", rows)
+    store = stores.create()
+    refused("import", store.path, tmp / "x.ibin", says=["dtype i4", "--convert"])
+    quiverfs("import", store.path, tmp / "x.ibin", "--convert")
+    same(exported(store, tmp)[0], rows.astype("<f4"))
+    quiverfs("export", store.path, tmp / "out.ibin", "--convert")
+    assert (tmp / "out.ibin").read_bytes() == (tmp / "x.ibin").read_bytes()
+
+
+def test_more_rows_than_a_narrow_header_can_tell(store, tmp):
+    """No such file is read here: what it promises is not there."""
+    (tmp / "x.fbin").write_bytes(struct.pack("<QQ", 2**32 + 17, DIM))
+    os.truncate(tmp / "x.fbin", 16 + (2**32 + 17) * DIM * 4) # a hole
+    error = refused("import", store.path, tmp / "x.fbin", "--ids", tmp / "no.npy", says=["no.npy"])
+    assert "header" not in error
+    for header in [struct.pack("<QQ", 2**62, 2**31), struct.pack("<QQ", 2**63, DIM),
+                   struct.pack("<QQ", 2**32, 2**62)]:
+        (tmp / "y.fbin").write_bytes(header + bytes(100))
+        refused("import", store.path, tmp / "y.fbin", says=["header"])
+    assert count(store) == 0
+
+
+# ---- rows without a header --------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2", "f8", "i1", "u1"])
+def test_raw_rows(stores, tmp, rng, dtype):
+    rows = make_rows(rng, 50, dtype)
+    rows.tofile(tmp / "x.dat")
+    store = stores.create(dtype=dtype)
+    quiverfs("import", store.path, tmp / "x.dat", "--format", "raw")
+    same(exported(store, tmp)[0], rows)
+    quiverfs("export", store.path, tmp / "out.dat", "--format", "raw")
+    same(numpy.fromfile(tmp / "out.dat", "<" + dtype).reshape(-1, DIM), rows)
+    (tmp / "y.dat").write_bytes(b"a header " + rows.tobytes())
+    again = stores.create(dtype=dtype, name="again")
+    words = ["import", again.path, "--format", "raw", "--skip-bytes", "9"]
+    quiverfs(*words, tmp / "y.dat")
+    quiverfs(*words, "-", "--start-id", "50", stdin=(tmp / "y.dat").read_bytes())
+    (tmp / "y.dat.gz").write_bytes(gzip.compress((tmp / "y.dat").read_bytes()))
+    quiverfs(*words, tmp / "y.dat.gz", "--start-id", "100")
+    same(exported(again, tmp)[0], numpy.vstack([rows] * 3))
+
+
+def test_raw_rows_of_bits_and_bfloat16(stores, tmp, rng):
+    packed = numpy.frombuffer(rng.randbytes(90), "u1").reshape(30, 3)
+    bits = stores.create(dim=24, dtype="b1")
+    packed.tofile(tmp / "x.dat")
+    quiverfs("import", bits.path, tmp / "x.dat", "--format", "raw")
+    quiverfs("export", bits.path, tmp / "out.dat", "--format", "raw")
+    assert (tmp / "out.dat").read_bytes() == packed.tobytes()
+    half = stores.create(dtype="bf2", name="half")
+    (tmp / "y.dat").write_bytes(rng.randbytes(500))
+    quiverfs("import", half.path, tmp / "y.dat", "--format", "raw")
+    quiverfs("export", half.path, tmp / "out.dat", "--format", "raw")
+    assert (tmp / "out.dat").read_bytes() == (tmp / "y.dat").read_bytes()
+
+
+def test_raw_rows_that_do_not_fit(store, tmp):
+    (tmp / "x.dat").write_bytes(bytes(DIM * 4 * 3 + 5))
+    refused("import", store.path, tmp / "x.dat", says=["--format"])
+    raw = ["--format", "raw"]
+    refused("import", store.path, tmp / "x.dat", *raw,
+            says=["305 bytes", "rows of 100 bytes", "--skip-bytes"])
+    refused("import", store.path, tmp / "x.dat", *raw, "--skip-bytes", "306", says=["fewer than"])
+    refused("import", store.path, "-", *raw, stdin=bytes(305),
+            says=["row 3", "at byte 300", "ends within"])
+    write_npy(tmp / "x.npy", numpy.zeros((2, DIM), "<f4"))
+    refused("import", store.path, tmp / "x.npy", "--skip-bytes", "8", says=["header of its own"])
+    quiverfs("import", store.path, tmp / "x.dat", *raw, "--skip-bytes", "-1", status=2)
+
+
+# ---- word2vec in binary -----------------------------------------------------
+
+WORDS = ["the", "New_York", "été", "http://example.org/a?b=c", "</s>", "10"]
+
+
+def word2vec(rows, words, end=b"\n", header=None):
+    start = header if header is not None else b"%d %d\n" % rows.shape
+    return start + b"".join(word.encode() + b" " + row.tobytes() + end
+                            for word, row in zip(words, rows))
+
+
+@pytest.mark.parametrize("end", [b"\n", b""], ids=["newlines", "none"])
+def test_word2vec_in_binary(stores, tmp, rng, end):
+    rows = make_rows(rng, len(WORDS)).copy()
+    rows.view("u1")[0, :3] = [10, 32, 10] # what separates may be in a vector
+    source = tmp / "GoogleNews.bin"
+    source.write_bytes(word2vec(rows, WORDS, end))
+    store = stores.create()
+    quiverfs("import", store.path, source, "--keys", tmp / "keys.txt")
+    same(exported(store, tmp)[0], rows)
+    assert (tmp / "keys.txt").read_text() == "".join(word + "\n" for word in WORDS)
+    quiverfs("export", store.path, tmp / "out.w2vbin", "--keys", tmp / "keys.txt")
+    assert (tmp / "out.w2vbin").read_bytes() == word2vec(rows, WORDS)
+    piped = stores.create(name="piped")
+    quiverfs("import", piped.path, "-", "--format", "w2vbin", stdin=source.read_bytes())
+    same(exported(piped, tmp)[0], rows)
+    # compressed, as Google ships it
+    (tmp / "GoogleNews.bin.gz").write_bytes(gzip.compress(source.read_bytes()))
+    quiverfs("import", piped.path, tmp / "GoogleNews.bin.gz", "--start-id", len(WORDS))
+    assert count(piped) == 2 * len(WORDS)
+    # without keys the ID is the word
+    quiverfs("export", store.path, tmp / "ids.w2vbin")
+    assert (tmp / "ids.w2vbin").read_bytes() == word2vec(rows, [str(i) for i in range(len(WORDS))])
+
+
+def test_word2vec_in_binary_that_is_wrong(store, tmp, rng):
+    rows = make_rows(rng, 3)
+    good = word2vec(rows, WORDS)
+    path = tmp / "x.bin"
+    for data, says in [
+            (b"\xba\x16\x4f\x2f" + bytes(100), ["fastText", "--format word2vec"]),
+            (struct.pack("<II", 3, DIM) + rows.tobytes(), ["fbin", "raw"]), # DiskANN's
+            (b"3\n" + good, ["not a binary file of word2vec"]),
+            (b"3 -25\n" + good, ["not a binary file of word2vec"]),
+            (b"3 0\n" + good, ["not a binary file of word2vec"]),
+            (b"99999999999999999999 25\n" + good, ["not a binary file of word2vec"]),
+            (b"18446744073709551614 25\n" + good, ["more than any file"]),
+            (good[:-200], ["cut off", "3 words"]),
+            (word2vec(rows, WORDS, header=b"3 24\n"), ["dim 24"]),
+            (b"3 25\n" + b"x" * 70000, ["row 0", "at byte 5", "no word"])]:
+        path.write_bytes(data)
+        refused("import", store.path, path, says=says)
+        assert count(store) == 0
+    for data, says in [
+            (good[:-10], ["row 2", f"at byte {5 + 2 * 102 + 11}", "ends here", "3 words"]),
+            (good + b"x", ["row 3", "more data follows the 3 words"]),
+            (word2vec(rows, ["a", "b\nb", "c"]), ["row 1", "end of a line"])]:
+        path.write_bytes(data)
+        refused("import", store.path, path, "--keys", tmp / "keys.txt", says=says)
+        assert not (tmp / "keys.txt").exists()
+
+
+def test_keys_that_word2vec_in_binary_cannot_hold(store, tmp, rng):
+    write_npy(tmp / "x.npy", make_rows(rng, 2))
+    quiverfs("import", store.path, tmp / "x.npy")
+    (tmp / "keys.txt").write_text("a\nnew york\n")
+    refused("export", store.path, tmp / "out.w2vbin", "--keys", tmp / "keys.txt",
+            says=["new york", "vector 1", "a space"])
+    done = quiverfs("export", store.path, tmp / "out.bin", status=2)
+    assert "--format" in done.stderr # much else has this name
+
+
+# ---- files that are cut off: --partial --------------------------------------
+
+
+def save_npy(path, rows):
+    with open(path, "wb") as file: # np.save adds a suffix to a name
+        numpy.save(file, rows)
+
+
+def write_w2vbin(path, rows):
+    path.write_bytes(word2vec(rows, [f"w{i}" for i in range(len(rows))]))
+
+
+CUT = [("npy", save_npy, "3 rows"), ("fvecs", write_vecs, "1 rows"), ("fbin", write_bin, "3 rows"),
+       ("safetensors", lambda path, rows: path.write_bytes(safetensors({"x": rows})), "3 rows"),
+       ("w2vbin", write_w2vbin, "3 rows"), ("raw", lambda path, rows: rows.tofile(path), "1 rows")]
+
+
+@pytest.mark.parametrize("name, write, missing", CUT, ids=[row[0] for row in CUT])
+def test_the_whole_rows_of_a_file_that_is_cut_off(stores, tmp, rng, name, write, missing):
+    rows = make_rows(rng, 20)
+    write(tmp / "whole", rows)
+    data = (tmp / "whole").read_bytes()
+    cut = data[:-2 * len(rows[0].tobytes()) - 40]
+    (tmp / "x").write_bytes(cut)
+    (tmp / "x.gz").write_bytes(gzip.compress(data)[:-300])
+    words = ["--format", name, "--partial"]
+    for number, (path, options) in enumerate([(tmp / "x", {}), ("-", {"stdin": cut})]):
+        store = stores.create(name=f"store{number}")
+        refused("import", store.path, path, "--format", name, says=[], **options)
+        done = quiverfs("import", store.path, path, *words, **options)
+        assert f"cut off: {missing}" in done.stderr, done.stderr
+        same(exported(store, tmp)[0], rows[:17])
+    # and what is compressed, where the compressed bytes end
+    store = stores.create(name="packed")
+    refused("import", store.path, tmp / "x.gz", "--format", name, says=["cut off"])
+    done = quiverfs("import", store.path, tmp / "x.gz", *words)
+    kept = count(store)
+    assert "cut off" in done.stderr and 10 < kept < 20
+    same(exported(store, tmp)[0], rows[:kept])
+    # of a whole file nothing is said
+    done = quiverfs("import", store.path, tmp / "whole", *words)
+    assert "cut off" not in done.stderr
+    same(exported(store, tmp)[0], rows)
+
+
+def test_what_is_cut_off_before_the_first_row(store, tmp, rng):
+    write_bin(tmp / "x.fbin", make_rows(rng, 3))
+    (tmp / "x.fbin").write_bytes((tmp / "x.fbin").read_bytes()[:8 + 99])
+    done = quiverfs("import", store.path, tmp / "x.fbin", "--partial", status=None)
+    assert "3 rows that it should have are missing" in done.stderr
+    (tmp / "x.fbin").write_bytes(b"\3\0\0\0\x19\0")
+    refused("import", store.path, tmp / "x.fbin", "--partial", says=["within its header"])
+    numpy.save(tmp / "f.npy", numpy.asfortranarray(make_rows(rng, 3)))
+    (tmp / "f.npy").write_bytes((tmp / "f.npy").read_bytes()[:-1])
+    refused("import", store.path, tmp / "f.npy", "--convert", "--partial", says=["no row is whole"])
+    assert count(store) == 0

@@ -361,6 +361,15 @@ static bool is_folder(const struct import_arguments *arguments, const struct arg
 	return folder != NULL;
 }
 
+static error_t take_skip(void *to, char *text, const struct argp_state *state)
+{
+	uint64_t *bytes = to;
+
+	if (!id_parse(text, bytes) || *bytes > INT64_MAX)
+		arguments_error(state, "--skip-bytes: '%s' is no number of bytes", text);
+	return 0;
+}
+
 static void check_arguments(void *to, const struct argp_state *state)
 {
 	struct import_arguments *arguments = to;
@@ -400,6 +409,8 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "Which array of a .hdf5 (default 'train') or .safetensors (default: the only one "
 		  "of 2 dimensions)",
 		  .keeps = &parsed->rows.dataset },
+		{ "skip-bytes", 0, "N", "Pass over N bytes at the start of each raw file",
+		  .take = take_skip, .to = &parsed->rows.skip_bytes },
 		{ "vector-column", 0, "NAME",
 		  "The column or member that holds the vector (default: 'vector', 'embedding', "
 		  "'embeddings' or 'values'); in JSON also a path as data.embedding",

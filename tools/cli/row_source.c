@@ -37,7 +37,7 @@ static void say_no_format(const char *path)
 static const struct format *find_format(const struct rows_options *options, const char *path)
 {
 	const struct format *format = options->format != NULL ? format_by_name(options->format)
-	                                                      : format_by_suffix(path);
+	                                                      : format_to_read(path);
 
 	if (format == NULL)
 		say_no_format(path);
@@ -111,7 +111,8 @@ static int check_columns(const struct rows_options *options, const struct row_so
 static int unpack_source(struct row_source *source, const struct format *format)
 {
 	struct stream *stream = &source->stream;
-	int result = stream_unpack(stream, !format->any_start, false);
+	int result = stream_unpack(stream, !format->any_start,
+	                           source->reader.wanted.partial && !format->is_text);
 
 	if (result < 0 && result != -EINTR)
 		say_error(stream->path, "%s",
@@ -138,6 +139,12 @@ static int check_options(const struct rows_options *options, const struct row_so
 	}
 	if (options->keys_path != NULL && !format->reads_keys) {
 		say_error(path, "--keys: the format %s has none", format->name);
+		return -EINVAL;
+	}
+	if (options->skip_bytes > 0 && !format->has_skip) {
+		say_error(path,
+		          "--skip-bytes is for raw files; the format %s has a header of its own",
+		          format->name);
 		return -EINVAL;
 	}
 	return check_columns(options, source);
@@ -169,6 +176,7 @@ static struct format_wanted wanted(const struct rows_options *options, enum elem
 		.type = type,
 		.convert = options->convert,
 		.dataset = options->dataset,
+		.skip_bytes = options->skip_bytes,
 		.vector_column = options->vector_column,
 		.id_column = options->id_column,
 		.header = options->header,

@@ -18,6 +18,7 @@ struct rows_options {
 	size_t paths_count;
 	const char *format; /* name; NULL: each path's suffix tells it */
 	const char *dataset; /* NULL: the format's usual one */
+	uint64_t skip_bytes; /* before the first row of each file */
 	const char *vector_column; /* as format_wanted has it, as the three that follow */
 	const char *id_column;
 	enum format_header header;

@@ -504,6 +504,19 @@ uint64_t rows_estimate(const struct rows *rows, uint64_t done)
 	return size < (double)rows->options->limit ? (uint64_t)size : rows->options->limit;
 }
 
+/* Say which files were taken in part. */
+static void say_missing(const struct rows *rows)
+{
+	for (size_t i = 0; i < rows->sources_count; i++) {
+		const struct row_source *source = &rows->sources[i];
+
+		if (source->reader.missing > 0)
+			say_note(source->stream.path,
+			         "it is cut off: %" PRIu64 " rows that it should have are missing",
+			         source->reader.missing);
+	}
+}
+
 /* Say what conversion changed. */
 static void say_loss(const struct rows *rows)
 {
@@ -536,6 +549,7 @@ int rows_finish(struct rows *rows)
 {
 	int result = row_keys_finish(&rows->keys);
 
+	say_missing(rows);
 	say_loss(rows);
 	return result;
 }

@@ -4,7 +4,7 @@ _quiverfs_commands='create mount import export status flush compact verify check
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
-_quiverfs_formats='npy fvecs bvecs ivecs fbin u8bin i8bin safetensors hdf5 jsonl json csv tsv glove word2vec'
+_quiverfs_formats='npy fvecs bvecs ivecs fbin f16bin dbin u8bin i8bin ibin safetensors hdf5 jsonl json csv tsv glove word2vec w2vbin raw'
 
 # The options of a subcommand.
 _quiverfs_options() {
@@ -13,7 +13,7 @@ _quiverfs_options() {
 	create | mkfs.quiverfs) echo "--dim --dtype --metric --label $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
-	import) echo "--format --dataset --vector-column --id-column --header --delimiter
+	import) echo "--format --dataset --skip-bytes --vector-column --id-column --header --delimiter
 		--ids --start-id --keys --words --add-keys --limit --partial --on-duplicate --convert
 		--reject-nonfinite -u --update --delete --exclude -n --dry-run $common" ;;
 	export) echo "--format --dataset --ids --keys --words --start-id --convert --dtype $common" ;;
@@ -62,7 +62,7 @@ _quiverfs() {
 	*:--header) COMPREPLY=($(compgen -W 'yes no auto' -- "$word")) ;;
 	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
 	*:--vector-column | *:--id-column | *:--exclude) ;;
-	*:--dim | *:--label | *:--start-id | *:--dataset | *:--watch) ;;
+	*:--dim | *:--label | *:--start-id | *:--skip-bytes | *:--dataset | *:--watch) ;;
 	mount*:-o) _quiverfs_mount_option "$word" ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;
 	*)

@@ -83,12 +83,28 @@ int format_stream_error(struct format_reader *reader, int64_t result)
 	                   reason != NULL ? reason : strerror((int)-result));
 }
 
+/* Have only the rows that are whole in a file of this size. */
+static void keep_whole_rows(struct format_reader *reader, uint64_t size)
+{
+	uint64_t data = size > reader->data_offset ? size - reader->data_offset : 0;
+	uint64_t whole = data / element_row_bytes(reader->type, reader->dim);
+
+	if (whole >= reader->rows)
+		return;
+	reader->missing = reader->rows - whole;
+	reader->rows = whole;
+}
+
 int format_check_size(struct format_reader *reader, uint64_t expected)
 {
 	uint64_t size = reader->stream->size;
 
 	if (!reader->stream->sized || size == expected)
 		return 0;
+	if (size < expected && reader->wanted.partial) {
+		keep_whole_rows(reader, size);
+		return 0;
+	}
 	return format_refuse(reader,
 	                     "the file is %s: its header promises %" PRIu64
 	                     " bytes in all, but it has %" PRIu64,
@@ -104,14 +120,22 @@ static size_t rows_to_read(const struct format_reader *reader, const struct form
 	                                                                 : (size_t)left;
 }
 
-/* The stream ended within the record that begins at reader->offset. */
-static int ended(struct format_reader *reader)
+/* The stream ended within the record that begins at reader->offset, or before it: `begun` tells. */
+static int ended(struct format_reader *reader, bool begun)
 {
 	const unsigned char *at;
 	int64_t got = stream_peek(reader->stream, 1, &at);
 
 	if (got < 0)
 		return format_stream_error(reader, got);
+	if (reader->rows == FORMAT_ROWS_UNKNOWN && !begun)
+		return 0;
+	if (reader->wanted.partial) {
+		reader->missing = reader->rows != FORMAT_ROWS_UNKNOWN ? reader->rows - reader->row
+		                                                      : 1;
+		reader->rows = reader->row;
+		return 0;
+	}
 	if (reader->stream->sized)
 		return format_fail(reader, -EIO, "the file became shorter while it was read");
 	if (reader->rows != FORMAT_ROWS_UNKNOWN)
@@ -129,10 +153,8 @@ static int read_lead(struct format_reader *reader)
 
 	if (got < 0)
 		return format_stream_error(reader, got);
-	if (got == 0 && reader->rows == FORMAT_ROWS_UNKNOWN)
-		return 0;
 	if (got < (int64_t)sizeof(lead))
-		return ended(reader);
+		return ended(reader, got > 0);
 	lead = (int32_t)le32toh((uint32_t)lead);
 	if (lead != (int32_t)reader->dim)
 		return format_refuse(reader,
@@ -160,7 +182,7 @@ static int read_led(struct format_reader *reader, struct format_batch *batch)
 		if (got < 0)
 			return format_stream_error(reader, got);
 		if (got < (int64_t)row_bytes)
-			return ended(reader);
+			return ended(reader, true);
 		batch->offsets[batch->count++] = reader->offset;
 		reader->row++;
 	}
@@ -210,7 +232,7 @@ int format_read_fixed(struct format_reader *reader, struct format_batch *batch, 
 	if (batch->count == count)
 		return 0;
 	reader->offset = start + batch->count * row_bytes;
-	return ended(reader);
+	return ended(reader, (size_t)got % row_bytes != 0);
 }
 
 int format_read_plain(struct format_reader *reader, struct format_batch *batch)

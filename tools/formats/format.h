@@ -42,6 +42,7 @@ struct format_wanted {
 	enum format_header header; /* of formats that has_header */
 	char delimiter; /* between the fields of a line, of the same; '\0': found out */
 	bool partial; /* where the file is cut off, the rows before that are wanted */
+	uint64_t skip_bytes; /* before the first row, of formats that have no header of their own */
 	bool ids_unused; /* rows are numbered otherwise: what the file has for IDs may be anything */
 	/* Called with the key of each row, in order, by format_key: its word, or whatever the file
 	 * has for its ID, a number too. A negative errno, after having said why, ends the reading.
@@ -78,6 +79,9 @@ struct format_reader {
 	uint64_t line; /* of text: lines read; 0 where there are none */
 	uint64_t offset; /* where the record begins that an error is about */
 	struct element_loss loss; /* of text */
+	/* Changed by open and read, with wanted.partial: rows that the header promises, or of which
+	 * a part is there, beyond those that are handed out. */
+	uint64_t missing;
 	uint64_t data_offset; /* of the first row */
 	void *state; /* the format's own */
 	char reason[FORMAT_REASON_BYTES];
@@ -152,6 +156,7 @@ struct format {
 	bool keys_are_words; /* which rows are not numbered by: without --keys they are dropped */
 	bool any_start; /* its first bytes may be any: by its name alone a file is known as packed */
 	bool has_datasets; /* an array in the file has a name */
+	bool has_skip; /* bytes before its rows may be passed over: wanted.skip_bytes */
 	bool has_header; /* a first line may name its columns, which a delimiter is between */
 	bool has_columns; /* vector and ID are columns or members that have names */
 	bool is_text; /* a bit is written as 0 or 1; other formats have them packed, as u1 */
@@ -186,7 +191,8 @@ int format_read_fixed(struct format_reader *reader, struct format_batch *batch, 
 /* The same without leads. */
 int format_read_plain(struct format_reader *reader, struct format_batch *batch);
 
-/* Compare the length of a stream that is sized with what the header tells. */
+/* Compare the length of a stream that is sized with what the header tells. With wanted.partial it
+ * may be shorter: rows become as many as are whole, from data_offset on, and missing the others. */
 int format_check_size(struct format_reader *reader, uint64_t expected);
 
 /* Put a header for as many rows as are expected, or over it one for those that were written: -ESTALE

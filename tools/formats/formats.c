@@ -10,9 +10,10 @@
 #include <strings.h>
 
 static const struct format *const formats[] = {
-	&format_npy,   &format_fvecs, &format_bvecs,       &format_ivecs, &format_fbin,
-	&format_u8bin, &format_i8bin, &format_safetensors, &format_hdf5,  &format_jsonl,
-	&format_json,  &format_csv,   &format_tsv,         &format_glove, &format_word2vec,
+	&format_npy,         &format_fvecs, &format_bvecs,    &format_ivecs,  &format_fbin,
+	&format_f16bin,      &format_dbin,  &format_u8bin,    &format_i8bin,  &format_ibin,
+	&format_safetensors, &format_hdf5,  &format_jsonl,    &format_json,   &format_csv,
+	&format_tsv,         &format_glove, &format_word2vec, &format_w2vbin, &format_raw,
 };
 
 /* Other suffixes that are in use. */
@@ -20,11 +21,12 @@ static const struct {
 	const char *suffix;
 	const struct format *format;
 } others[] = {
-	{ ".h5", &format_hdf5 },
-	{ ".ndjson", &format_jsonl },
-	{ ".w2v", &format_word2vec },
-	{ ".glove", &format_glove },
+	{ ".h5", &format_hdf5 },      { ".hbin", &format_f16bin }, { ".ndjson", &format_jsonl },
+	{ ".w2v", &format_word2vec }, { ".glove", &format_glove },
 };
+
+/* What Google's vectors of its news are called, and much else. */
+#define BINARY ".bin"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -90,5 +92,17 @@ const struct format *format_by_suffix(const char *path)
 	size_t length;
 
 	(void)unpack_by_name(path, &length);
+	return find_ending(path, length);
+}
+
+const struct format *format_to_read(const char *path)
+{
+	size_t length;
+
+	(void)unpack_by_name(path, &length);
+	/* of the many files of this name it refuses what is not its own, by its first line */
+	if (length >= strlen(BINARY) &&
+	    strncasecmp(path + length - strlen(BINARY), BINARY, strlen(BINARY)) == 0)
+		return &format_w2vbin;
 	return find_ending(path, length);
 }

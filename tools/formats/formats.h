@@ -7,10 +7,12 @@
 #include "tools/formats/format.h"
 
 /* Those of all formats, for messages and --help. */
-#define FORMAT_NAMES                                                                               \
-	"npy, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, safetensors, hdf5, jsonl, json, csv, tsv, " \
-	"glove, "                                                                                  \
-	"word2vec"
+#define FORMAT_NAMES                               \
+	"npy, fvecs, bvecs, ivecs, "               \
+	"fbin, f16bin, dbin, u8bin, i8bin, ibin, " \
+	"safetensors, hdf5, "                      \
+	"jsonl, json, csv, tsv, "                  \
+	"glove, word2vec, w2vbin, raw"
 
 /* The format of this name, or NULL. */
 const struct format *format_by_name(const char *name);
@@ -19,9 +21,12 @@ const struct format *format_by_name(const char *name);
 int format_delimiter(const char *word, char *delimiter);
 /* The format that the suffix of this path tells, before .gz or .zst of what is packed, or NULL. */
 const struct format *format_by_suffix(const char *path);
+/* The same of a file that is there, whose suffix may be one that several formats share. */
+const struct format *format_to_read(const char *path);
 
 extern const struct format format_npy, format_fvecs, format_bvecs, format_ivecs, format_fbin,
-	format_u8bin, format_i8bin, format_safetensors, format_hdf5, format_jsonl, format_json,
-	format_csv, format_tsv, format_word2vec, format_glove;
+	format_f16bin, format_dbin, format_u8bin, format_i8bin, format_ibin, format_safetensors,
+	format_hdf5, format_jsonl, format_json, format_csv, format_tsv, format_word2vec,
+	format_w2vbin, format_glove, format_raw;
 
 #endif

@@ -63,9 +63,6 @@ static int open_npy(struct format_reader *reader)
 
 	if (result < 0)
 		return result;
-	result = format_check_size(reader, array.data_offset + array.data_bytes);
-	if (result < 0)
-		return result;
 	if (array.dimensions != 2)
 		return format_refuse(
 			reader,
@@ -86,6 +83,12 @@ static int open_npy(struct format_reader *reader)
 	reader->rows = array.shape[0];
 	reader->data_offset = array.data_offset;
 	reader->big_endian = array.big_endian;
+	result = format_check_size(reader, array.data_offset + array.data_bytes);
+	if (result < 0)
+		return result;
+	if (array.fortran && reader->missing > 0)
+		return format_refuse(reader, "it is in Fortran order (column after column) and cut "
+		                             "off, so that no row is whole");
 	/* what is not NULL tells read of it; there is nothing to keep */
 	reader->state = array.fortran ? reader : NULL;
 	return 0;

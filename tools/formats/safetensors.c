@@ -226,7 +226,8 @@ static int open_safetensors(struct format_reader *reader)
 	if (all > INT64_MAX - reader->data_offset)
 		return format_refuse(reader,
 		                     "its header tells of more data than any file can hold");
-	result = format_check_size(reader, reader->data_offset + all);
+	reader->data_offset += tensor.begin;
+	result = format_check_size(reader, reader->data_offset - tensor.begin + all);
 	if (result < 0)
 		return result;
 	reader->state = malloc(sizeof(all));
@@ -234,11 +235,10 @@ static int open_safetensors(struct format_reader *reader)
 		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
 	all -= tensor.end;
 	memcpy(reader->state, &all, sizeof(all));
-	reader->data_offset += tensor.begin;
 	got = stream_skip(reader->stream, tensor.begin);
 	if (got < 0)
 		return format_stream_error(reader, got);
-	if ((uint64_t)got < tensor.begin)
+	if ((uint64_t)got < tensor.begin && !reader->wanted.partial)
 		return format_refuse(reader, "the data ends before the tensor begins");
 	return 0;
 }
@@ -255,7 +255,7 @@ static int read_safetensors(struct format_reader *reader, struct format_batch *b
 		got = stream_skip(reader->stream, *behind);
 		if (got < 0)
 			return format_stream_error(reader, got);
-		if ((uint64_t)got < *behind)
+		if ((uint64_t)got < *behind && !reader->wanted.partial)
 			return format_refuse(reader, "the data ends before the last tensor does");
 		*behind = 0;
 	}

@@ -1,5 +1,6 @@
 """Which IDs rows get on import, where they come from, and what is said of it."""
 
+import json
 import os
 import subprocess
 import threading
@@ -46,13 +47,28 @@ def test_where_the_ids_came_from_is_always_told(store, tmp):
         f"IDs: 7 to {2**40}, taken from ids.npy; 3 distinct"]
 
 
+@pytest.mark.parametrize("name, text, words, taken", [
+    ("x.csv", "7,1,2,3,4\n9,1,2,3,4\n", [], "the first of 5 columns"),
+    ("x.csv", "a,b,id,c,d\n1,2,7,3,4\n1,2,9,3,4\n", [], "column 3 of 5"),
+    ("x.jsonl", '{"id": 7, "vector": [1, 2, 3, 4]}\n{"id": "9", "vector": [1, 2, 3, 4]}\n', [],
+     '"id"'),
+    ("x.json", '[{"at": {"no": 7}, "vector": [1, 2, 3, 4]}, {"at": {"no": 9}, '
+               '"vector": [1, 2, 3, 4]}]', ["--id-column", "at.no"], '"at.no"')])
+def test_which_of_the_columns_the_ids_are(store, tmp, name, text, words, taken):
+    (tmp / name).write_text(text)
+    assert told(store.path, tmp / name, *words)[1:] == [
+        f"IDs: 7 to 9, taken from {taken}; 2 distinct"]
+    assert told(store.path, tmp / name, *words, "--start-id", 3)[1:] == [
+        "IDs: 3 to 4, counted from 3; 2 distinct"]
+
+
 def test_rows_are_not_taken_for_vectors_where_ids_come_twice(stores, tmp):
     """Bytes of dim + 1 columns: the first is taken for the ID, and that shows."""
     store = stores.create(dim=DIM, dtype="u1")
     (tmp / "five.csv").write_text("200,1,2,3,4\n200,5,6,7,8\n3,1,1,1,1\n")
     said = told(store.path, tmp / "five.csv")
     assert said[0].startswith(f"2 vectors imported into {store.path}, from 3 rows")
-    assert said[1].startswith("IDs: 3 to 200, taken from") and said[1].endswith("; 2 distinct")
+    assert said[1:] == ["IDs: 3 to 200, taken from the first of 5 columns; 2 distinct"]
     rows, ids = exported(store, tmp)
     assert ids == [3, 200] and rows.tolist() == [[1, 1, 1, 1], [5, 6, 7, 8]]
 
@@ -293,6 +309,38 @@ def test_known_keys_keep_their_numbers(store, tmp):
     quiverfs("export", store.path, tmp / "out.vec", "--keys", keys, "--start-id", 100)
     assert [line.split()[0] for line in (tmp / "out.vec").read_text().splitlines()] == \
         ["4", "a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl"])
+def test_ids_that_are_no_numbers_are_numbered(store, tmp, name):
+    """UUIDs, URLs and whatever else; one that comes again is the same vector."""
+    keys = ["3f2504e0-4f89-11d3-9a0c-0305e82c3301", "https://a.example/?q=1,2", "77", "é \" '",
+            "https://a.example/?q=1,2"]
+    with open(tmp / name, "w") as file:
+        for number, key in enumerate(keys):
+            vector = [number] * DIM
+            if name == "x.csv":
+                text = '"' + key.replace('"', '""') + '"'
+                print(text, *vector, sep=",", file=file)
+            else:
+                print(json.dumps({"id": key, "vector": vector}), file=file)
+    for words in ([], ["--on-duplicate", "skip"]):
+        refused("import", store.path, tmp / name, *words, says=["row 0", "--keys FILE", keys[0]])
+    said = told(store.path, tmp / name, "--keys", "k", "--start-id", 10, cwd=tmp)
+    assert said == [
+        f"4 vectors imported into {store.path}, from 5 rows: of rows with one ID the last counts",
+        "IDs: 10 to 13, numbered by their keys from 10; 4 distinct", "keys: 4 in k, 4 of them new"]
+    assert (tmp / "k").read_text().splitlines() == keys[:4]
+    assert first_elements(store, tmp) == {10: 0, 11: 4, 12: 2, 13: 3}
+    # the way back
+    for out in "y.csv", "y.jsonl":
+        quiverfs("export", store.path, tmp / out, "--keys", tmp / "k", "--start-id", 10)
+        told(store.path, tmp / out, "--keys", tmp / "k", "--add-keys", "--start-id", 10)
+        assert (tmp / "k").read_text().splitlines() == keys[:4]
+        assert first_elements(store, tmp) == {10: 0, 11: 4, 12: 2, 13: 3}
+    # without keys
+    quiverfs("import", store.path, tmp / name, "--start-id", 100)
+    assert exported(store, tmp)[1] == [*range(10, 14), *range(100, 105)]
 
 
 def test_an_import_that_fails_leaves_the_keys_as_they_were(store, tmp):

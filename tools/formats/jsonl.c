@@ -148,6 +148,20 @@ static int look_for_ids(struct format_reader *reader, struct rows *rows)
 	return 0;
 }
 
+/* Say which member of a row is its ID. */
+static void tell_ids_from(struct format_reader *reader, const struct json_path *path)
+{
+	char *to = reader->ids_from;
+	size_t room = sizeof(reader->ids_from);
+	size_t used = 0;
+
+	for (unsigned i = 0; i < path->count && used < room; i++)
+		used += (size_t)snprintf(to + used, room - used, "%s%.*s", i == 0 ? "\"" : ".",
+		                         (int)path->parts[i].length, path->parts[i].name);
+	if (used > 0)
+		(void)snprintf(used < room - 1 ? to + used : to + room - 2, 2, "\"");
+}
+
 /* Take over what the first row tells. */
 static int look(struct format_reader *reader, struct rows *rows, struct json_span value)
 {
@@ -173,6 +187,7 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 	reader->dim = (uint32_t)json_scan_count(vector);
 	reader->has_keys = rows->id.count > 0 && reader->wanted.on_key != NULL;
 	reader->has_ids = rows->id.count > 0 && !reader->has_keys && !reader->wanted.ids_unused;
+	tell_ids_from(reader, &rows->id);
 	return minds_late_ids(reader, rows) && reader->stream->sized ? look_for_ids(reader, rows)
 	                                                             : 0;
 }

@@ -167,14 +167,14 @@ static int pack_vectors(const struct outputs_options *options, struct outputs *o
 	size_t length;
 	enum unpack_kind kind = unpack_by_name(options->file, &length);
 
-	if (options->format->needs_path && kind != UNPACK_NONE) {
+	if (options->format->writes_path && kind != UNPACK_NONE) {
 		say_error(outputs->path,
 		          "%s is not compressed while it is written; export it to "
 		          "a file, and compress that",
 		          options->format->name);
 		return -EINVAL;
 	}
-	if (options->format->needs_path && !out_file_can_restart(&outputs->vectors)) {
+	if (options->format->writes_path && !out_file_can_restart(&outputs->vectors)) {
 		say_error(outputs->path, "%s is written to a file only, not to a pipe",
 		          options->format->name);
 		return -EINVAL;
@@ -240,7 +240,7 @@ static int write_headers(struct outputs *outputs)
 	if (out_file_can_restart(&outputs->vectors) && !format->is_text)
 		room_note_file(outputs->path, outputs->vectors.place.folder_fd,
 		               writer->expected * element_row_bytes(writer->type, writer->dim));
-	if (format->needs_path)
+	if (format->writes_path)
 		result = out_file_begin(&outputs->vectors);
 	if (result == 0 && format->calls->write_header != NULL)
 		result = say_writer(outputs, format->calls->write_header(writer));

@@ -274,7 +274,7 @@ static void postpone(struct rows *rows, struct format_batch *batch, size_t index
 static void postpone_reader(struct rows *rows, int result)
 {
 	const struct format_reader *reader = &rows->sources[rows->current].reader;
-	char line[40] = "";
+	char where[80] = "", line[40] = "";
 
 	rows->pending = result;
 	rows->pending_text[0] = '\0';
@@ -282,9 +282,11 @@ static void postpone_reader(struct rows *rows, int result)
 		return; /* it was about something else, which was said */
 	if (reader->line > 0)
 		(void)snprintf(line, sizeof(line), "line %" PRIu64 ", ", reader->line);
-	(void)snprintf(rows->pending_text, sizeof(rows->pending_text),
-	               "row %" PRIu64 " (%sat byte %" PRIu64 "): %s", reader->row, line,
-	               reader->offset, reader->reason);
+	if (!reader->format->needs_path)
+		(void)snprintf(where, sizeof(where), " (%sat byte %" PRIu64 ")", line,
+		               reader->offset);
+	(void)snprintf(rows->pending_text, sizeof(rows->pending_text), "row %" PRIu64 "%s: %s",
+	               reader->row, where, reader->reason);
 }
 
 /* Give the rows of the batch the IDs of the file of IDs. Says errors of that. */

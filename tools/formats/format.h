@@ -150,7 +150,8 @@ struct format_calls {
 struct format {
 	const char *name; /* for --format */
 	const char *suffix; /* with its dot; "" where there is none of its own */
-	bool needs_path; /* of a regular file: no stream will do */
+	bool needs_path; /* is read from a regular file: no stream will do */
+	bool writes_path; /* the same of writing */
 	bool writes_ids; /* the file itself holds the IDs */
 	bool reads_keys; /* a row may have a key, a string that stands for its ID */
 	bool keys_are_words; /* which rows are not numbered by: without --keys they are dropped */

@@ -249,5 +249,9 @@ static const struct format_calls hdf5_calls = {
 	.end = end,
 };
 
-const struct format format_hdf5 = { "hdf5", ".hdf5", .needs_path = true, .has_datasets = true,
+const struct format format_hdf5 = { "hdf5",
+	                            ".hdf5",
+	                            .needs_path = true,
+	                            .writes_path = true,
+	                            .has_datasets = true,
 	                            .calls = &hdf5_calls };

@@ -35,6 +35,8 @@ LANGUAGES = {
                                         ["python3", "example.py"]]),
     "Many in one commit": ("example.py", [["python3", "example.py"]]),
     "From and to other files": ("example.sh", [["sh", "-e", "example.sh"]]),
+    "Parquet and Arrow by pyarrow": ("example.sh", [["python3", "-c", "import pyarrow"],
+                                                    ["sh", "-e", "example.sh"]]),
 }
 ONE = [name for name in LANGUAGES if " " not in name]
 
@@ -143,6 +145,14 @@ def test_many_in_one_commit(mnt, tmp_path):
     assert mnt.ids() == set(range(100, 200))
     assert mnt.get(123) == struct.pack(f"<{DIM}f", *[123] * DIM)
     assert int(mnt.stats()["batches"]) == before + 1
+
+
+def test_parquet_by_pyarrow(mnt, tmp_path):
+    mnt.put(3, struct.pack(f"<{DIM}f", *[1.5] * DIM))
+    quiverfs("export", mnt.point, tmp_path / "in.parquet")
+    run_example("Parquet and Arrow by pyarrow", mnt, tmp_path)
+    assert mnt.ids() == {0, 3}
+    assert mnt.get(0) == mnt.get(3)
 
 
 def test_from_and_to_other_files(mnt, tmp_path):

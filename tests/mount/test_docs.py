@@ -274,7 +274,9 @@ def values(name):
             "quiverfs import": {"--format": formats, "--on-duplicate": "replace skip fail".split(),
                                 "--header": "yes no auto".split(),
                                 "--delimiter": "comma semicolon tab space pipe".split()},
-            "quiverfs export": {"--format": formats, "--dtype": dtypes}}[name]
+            "quiverfs export": {"--format": formats, "--dtype": dtypes,
+                                "--header": "yes no".split(),
+                                "--delimiter": "comma semicolon tab space pipe".split()}}[name]
 
 
 @pytest.mark.parametrize("name", ["quiverfs create", "quiverfs import", "quiverfs export"])

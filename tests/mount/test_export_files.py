@@ -2,6 +2,7 @@
 and what must not be written at all. Nothing here is done to a name in /dev as root: a program that
 replaces it would take it away from the machine."""
 
+import json
 import os
 import re
 import shutil
@@ -598,3 +599,52 @@ def test_vectors_that_go_meanwhile(tmp, stores):
             assert out.read_text().startswith("2 25\nfirst ")
     os.close(reader)
     assert (tmp / "out.vec.gz").read_text() == OLD
+
+
+# ---- columns and keys ---------------------------------------------------------------------
+
+
+def test_a_line_of_names_and_columns(tmp, store):
+    for words, wanted in (
+            (["--header", "yes"], "id,v0,v1,v2,v3\n7,1,2,3,4\n"),
+            (["--header", "no"], "7,1,2,3,4\n"),
+            (["--delimiter", ";"], "7;1;2;3;4\n"),
+            (["--delimiter", "tab", "--header", "yes"], "id\tv0\tv1\tv2\tv3\n7\t1\t2\t3\t4\n"),
+            (["--id-column", "_id"], "_id,v0,v1,v2,v3\n7,1,2,3,4\n"),
+            (["--vector-column", "emb", "--id-column", "key"], 'key,emb\n7,"[1,2,3,4]"\n')):
+        quiverfs("export", store, "out.csv", *words, cwd=tmp)
+        assert (tmp / "out.csv").read_text().startswith(wanted), words
+        quiverfs("create", tmp / "back", "--dim", 4)
+        named = [word for word in words if word not in ("--header", "yes", "no")]
+        quiverfs("import", "back", "out.csv", *named, cwd=tmp)
+        whole(tmp / "back")
+        run("rm", "-r", tmp / "back")
+    quiverfs("export", store, tmp / "out.jsonl", "--vector-column", "values", "--id-column", "_id")
+    assert json.loads((tmp / "out.jsonl").read_text().splitlines()[0]) == {"_id": 7,
+                                                                        "values": [1, 2, 3, 4]}
+    for words, says in ((["x.npy", "--header", "yes"], "for CSV"),
+                        (["x.jsonl", "--delimiter", "tab"], "for CSV"),
+                        (["x.npy", "--vector-column", "a"], "no columns"),
+                        (["x.csv", "--header", "auto"], "none of: yes, no"),
+                        (["x.csv", "--delimiter", "x"], "none of"),
+                        (["x.csv", "--header", "no", "--id-column", "a"], "first line"),
+                        (["x.npy", "--keys", "k"], "no place")):
+        refused("export", store, *words, says=says, status=2, cwd=tmp)
+
+
+def test_keys_in_place_of_ids(tmp, store):
+    """Of each format that has a place for them, and back again."""
+    keys = ['https://x.org/?a="1",2', "0b9c54c2-6d1e"]
+    (tmp / "keys.txt").write_text("\n".join(keys) + "\n")
+    for name in ("out.csv", "out.jsonl", "out.json", "out.csv.gz"):
+        quiverfs("export", store, name, "--keys", "keys.txt", "--start-id", 7, status=1, cwd=tmp)
+    (tmp / "keys.txt").write_text(keys[0] + "\n\n" + keys[1] + "\n")  # of 7, none, and of 9
+    for name in ("out.csv", "out.jsonl", "out.json", "out.csv.gz"):
+        quiverfs("export", store, name, "--keys", "keys.txt", "--start-id", 7, cwd=tmp)
+        quiverfs("create", tmp / "back", "--dim", 4)
+        done = run(QUIVERFS, "import", "back", name, status=1, cwd=tmp)
+        assert b"--keys" in done.stderr
+        quiverfs("import", "back", name, "--keys", "back.txt", cwd=tmp)
+        assert (tmp / "back.txt").read_text().splitlines() == keys
+        (tmp / "back.txt").unlink()
+        run("rm", "-r", tmp / "back")

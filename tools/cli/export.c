@@ -24,7 +24,7 @@
 struct export_arguments {
 	char *target;
 	struct outputs_options outputs;
-	bool start_given;
+	bool start_given, header_given;
 };
 
 /* Write all vectors of the list. Says errors; -EINTR after a signal. */
@@ -159,6 +159,28 @@ static const char export_help[] =
 	"like are written through. On a live mount each vector is whole, but the file is no "
 	"snapshot: what is committed meanwhile may be in it or not.";
 
+/* Does the format have what was asked for? */
+static void check_format(const struct outputs_options *options, const struct argp_state *state)
+{
+	const struct format *format = options->format;
+	bool names = options->vector_column != NULL || options->id_column != NULL;
+
+	if (options->dataset != NULL && !format->has_datasets)
+		arguments_error(state,
+		                "--dataset: a file of the format %s has one array, without a name",
+		                format->name);
+	else if (options->keys != NULL && !format->reads_keys)
+		arguments_error(state, "--keys: the format %s has no place for them", format->name);
+	else if ((options->header || options->delimiter != '\0') && !format->has_header)
+		arguments_error(state, "%s is for CSV; a file of the format %s has none",
+		                options->delimiter != '\0' ? "--delimiter" : "--header",
+		                format->name);
+	else if (names && !format->has_columns)
+		arguments_error(state, "%s: a file of the format %s has no columns with names",
+		                options->vector_column != NULL ? "--vector-column" : "--id-column",
+		                format->name);
+}
+
 /* All arguments are there: do they fit together? */
 static void check_arguments(void *to, const struct argp_state *state)
 {
@@ -185,13 +207,14 @@ static void check_arguments(void *to, const struct argp_state *state)
 			state,
 			"the name of '%s' does not tell its format; --format does, one of: %s",
 			arguments->file, FORMAT_NAMES);
-	else if (arguments->dataset != NULL && !arguments->format->has_datasets)
-		arguments_error(state,
-		                "--dataset: a file of the format %s has one array, without a name",
-		                arguments->format->name);
-	else if (arguments->keys != NULL && !arguments->format->reads_keys)
-		arguments_error(state, "--keys: the format %s has no place for them",
-		                arguments->format->name);
+	else
+		check_format(arguments, state);
+	if (arguments->vector_column != NULL || arguments->id_column != NULL) {
+		if (all->header_given && !arguments->header)
+			arguments_error(state, "--header no: the names of columns stand in the "
+			                       "first line");
+		arguments->header = true;
+	}
 	if (arguments->keys == NULL && all->start_given)
 		arguments_error(state, "--start-id goes with --keys");
 }
@@ -222,6 +245,23 @@ static error_t take_dtype(void *to, char *text, const struct argp_state *state)
 	return 0;
 }
 
+static error_t take_header(void *to, char *text, const struct argp_state *state)
+{
+	bool *header = to;
+
+	*header = strcmp(text, "yes") == 0;
+	if (!*header && strcmp(text, "no") != 0)
+		arguments_error(state, "--header: '%s' is none of: yes, no", text);
+	return 0;
+}
+
+static error_t take_delimiter(void *to, char *text, const struct argp_state *state)
+{
+	if (format_delimiter(text, to) < 0)
+		arguments_error(state, FORMAT_DELIMITER_ERROR, text);
+	return 0;
+}
+
 /* Read the arguments. A negative errno. */
 static int parse(int argc, char **argv, struct export_arguments *parsed)
 {
@@ -235,6 +275,23 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		  "What the array is called in a .hdf5 (default 'train') or .safetensors (default "
 		  "'vectors')",
 		  .keeps = &parsed->outputs.dataset },
+		{ "vector-column", 0, "NAME",
+		  "What JSON calls the vector (default 'vector'), or the one column of CSV that "
+		  "holds all of it, as [1,2,3] (default: a column for each element, v0, v1 ...)",
+		  .keeps = &parsed->outputs.vector_column },
+		{ "id-column", 0, "NAME", "What the ID is called there (default 'id')",
+		  .keeps = &parsed->outputs.id_column },
+		{ "header", 0, "WHAT",
+		  "Whether CSV begins with a line of the names of its columns: 'yes' (default "
+		  "where "
+		  "a name is given), or 'no'",
+		  .sets = &parsed->header_given, .take = take_header,
+		  .to = &parsed->outputs.header },
+		{ "delimiter", 0, "CHAR",
+		  "What separates the fields of CSV: 'comma' (default), 'semicolon', 'tab' "
+		  "(default "
+		  "in a .tsv), 'space', 'pipe' or the character itself",
+		  .take = take_delimiter, .to = &parsed->outputs.delimiter },
 		{ "ids", 0, "FILE",
 		  "Write the ID of each row to this .npy (<u8) or .txt (one a line)",
 		  .keeps = &parsed->outputs.ids },

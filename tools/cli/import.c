@@ -305,10 +305,7 @@ static error_t take_header(void *to, char *text, const struct argp_state *state)
 static error_t take_delimiter(void *to, char *text, const struct argp_state *state)
 {
 	if (format_delimiter(text, to) < 0)
-		arguments_error(state,
-		                "--delimiter: '%s' is none of: comma, semicolon, tab, space, "
-		                "pipe, or the character itself",
-		                text);
+		arguments_error(state, FORMAT_DELIMITER_ERROR, text);
 	return 0;
 }
 

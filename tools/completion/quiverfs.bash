@@ -16,7 +16,8 @@ _quiverfs_options() {
 	import) echo "--format --dataset --skip-bytes --vector-column --id-column --header --delimiter
 		--ids --start-id --keys --words --add-keys --limit --partial --on-duplicate --convert
 		--reject-nonfinite -u --update --delete --exclude -n --dry-run $common" ;;
-	export) echo "--format --dataset --ids --keys --words --start-id --convert --dtype $common" ;;
+	export) echo "--format --dataset --vector-column --id-column --header --delimiter
+		--ids --keys --words --start-id --convert --dtype $common" ;;
 	status) echo "--json --watch $common" ;;
 	check) echo "--repair $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;
@@ -59,6 +60,7 @@ _quiverfs() {
 	*:--metric) COMPREPLY=($(compgen -W 'l2 cosine ip hamming' -- "$word")) ;;
 	*:--format) COMPREPLY=($(compgen -W "$_quiverfs_formats" -- "$word")) ;;
 	*:--on-duplicate) COMPREPLY=($(compgen -W 'replace skip fail' -- "$word")) ;;
+	export:--header) COMPREPLY=($(compgen -W 'yes no' -- "$word")) ;;
 	*:--header) COMPREPLY=($(compgen -W 'yes no auto' -- "$word")) ;;
 	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
 	*:--vector-column | *:--id-column | *:--exclude) ;;

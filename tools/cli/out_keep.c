@@ -76,7 +76,7 @@ int out_keep(int fd, int folder_fd, const char *name, const struct stat *old)
 	    fchown(fd, old->st_uid, old->st_gid) < 0)
 		return -errno;
 	/* What the folder gives to new files. */
-	if (fremovexattr(fd, ACL_NAME) < 0 && errno != ENODATA && errno != ENOTSUP)
+	if (fgetxattr(fd, ACL_NAME, NULL, 0) >= 0 && fremovexattr(fd, ACL_NAME) < 0)
 		return -errno;
 	if (fchmod(fd, old->st_mode & MODE_KEPT) < 0)
 		return -errno;

@@ -255,9 +255,9 @@ static int take_number(struct format_reader *reader, const struct csv *csv, size
 	if (result < 0)
 		return csv_begins_number(reader, *at) ? result
 		                                      : refuse_cell(reader, csv, column, *at);
-	if (*text != delimiter && *text != '\0') {
+	if (*text != delimiter && delimiter != ' ') {
 		text = csv_blanks(text, delimiter);
-		if (*text != delimiter && *text != '\0' && delimiter != ' ')
+		if (*text != delimiter && *text != '\0')
 			return refuse_cell(reader, csv, column, *at);
 	}
 	*at += text - *at;

@@ -77,6 +77,21 @@ bool csv_is_value(const struct format_reader *reader, const char *text)
 	return is_list(text) || is_number(reader, text);
 }
 
+/* Whether the line has cells of which one is a list. */
+static bool has_list(const char *line, char delimiter)
+{
+	const char *at = csv_blanks(line, delimiter);
+	size_t cells = 0;
+	bool found = false;
+
+	do {
+		found = found || is_list(at + (*at == '"'));
+		at = csv_pass_cell(at, delimiter);
+		cells++;
+	} while (at != NULL && csv_pass_delimiter(&at, delimiter) > 0);
+	return found && cells > 1;
+}
+
 char csv_delimiter(const struct format_reader *reader, const char *line)
 {
 	static const char candidates[] = "\t;,| ";
@@ -88,7 +103,7 @@ char csv_delimiter(const struct format_reader *reader, const char *line)
 	for (const char *c = candidates; *c != '\0'; c++) {
 		size_t count = csv_count_cells(line, *c);
 
-		if (count > 1 && (count == dim || count == dim + 1))
+		if ((count > 1 && (count == dim || count == dim + 1)) || has_list(line, *c))
 			return *c;
 		if (count > 1 && found == '\0')
 			found = *c;

@@ -19,7 +19,7 @@ struct csv_layout {
 };
 
 /* Which character separates the cells of a line: the one that was asked for, or the one that
- * makes so many of them as the vectors of the store need, or that is there. */
+ * makes so many of them as the vectors of the store need or one of them a list, or that is there. */
 char csv_delimiter(const struct format_reader *reader, const char *line);
 
 /* Whether a text begins with a number. */

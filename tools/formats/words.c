@@ -4,7 +4,9 @@
  *
  * Spaces or tabs separate. word2vec (and fastText) begin with a line that tells how many
  * rows there are and of which dimension; GloVe does not. A word may hold spaces: the
- * elements are counted from the line's end.
+ * elements are counted from the line's end. A word that ends in an integer, as
+ * "Windows 95", is one only among floats and where the file tells the dimension: else the line has
+ * a number too many. What would not be read back as it is, is not written.
  */
 #include "tools/formats/formats.h"
 #include "tools/formats/text.h"
@@ -67,14 +69,49 @@ static bool is_number(const char *line, size_t start, size_t length)
 	return *end == '\0';
 }
 
-/*
- * Split a line before its last `dim` fields: the length of the word to *word, where the
- * numbers begin to *numbers. False where there are fewer fields, or where the word ends
- * in a number: then there are more than dim of them.
- */
-static bool split(const char *line, size_t length, uint32_t dim, size_t *word, size_t *numbers)
+/* Whether `length` characters are spaces. */
+static bool is_blank(const char *line, size_t length)
+{
+	while (length > 0 && is_space(line[length - 1]))
+		length--;
+	return length == 0;
+}
+
+/* What a word may be, beside one without spaces. */
+struct allowed {
+	bool integer; /* it may end in one */
+	bool blank; /* it may be of spaces alone */
+};
+
+/* A file that tells how many numbers a line has may hold more. */
+static struct allowed allowed(const struct format *format, enum element type)
+{
+	bool told = format == &format_word2vec;
+
+	return (struct allowed){ .integer = told && element_is_float(type), .blank = told };
+}
+
+/* Whether a text can be a word. */
+static bool is_word(const char *text, size_t length, struct allowed may)
 {
 	size_t before, start;
+
+	if (length == 0 || is_blank(text, length))
+		return length > 0 && may.blank;
+	start = last_field(text, length, &before);
+	if (before == 0 || !is_number(text, start, length))
+		return true;
+	return may.integer && strspn(text + start, "0123456789") >= length - start;
+}
+
+/*
+ * Split a line before its last `dim` fields: the length of the word to *word, where the
+ * numbers begin to *numbers. False where there are fewer fields, or no word before them.
+ */
+static bool split(const char *line, size_t length, uint32_t dim, struct allowed may, size_t *word,
+                  size_t *numbers)
+{
+	size_t before;
 
 	for (uint32_t i = 0; i < dim; i++) {
 		if (length == 0)
@@ -82,9 +119,9 @@ static bool split(const char *line, size_t length, uint32_t dim, size_t *word, s
 		*numbers = last_field(line, length, &before);
 		length = before;
 	}
-	*word = length;
-	start = last_field(line, length, &before);
-	return length > 0 && (before == 0 || !is_number(line, start, length));
+	/* one space separates; where nothing else is before it, the others are the word */
+	*word = length > 0 ? length : *numbers > 0 ? *numbers - 1 : 0;
+	return is_word(line, *word, may);
 }
 
 /* Whether a line tells how many rows there are, and of which dimension. */
@@ -139,7 +176,8 @@ static int open_words(struct format_reader *reader)
 		return result < 0 ? result : 0;
 	/* One field that is no number, then as many as the store's vectors have: or else
 	 * the first line's count is what the message tells. */
-	if (!split(line, length, reader->wanted.dim, &word, &numbers)) {
+	if (!split(line, length, reader->wanted.dim, allowed(reader->format, reader->wanted.type),
+	           &word, &numbers)) {
 		uint64_t fields = count_fields(line, length);
 
 		reader->dim = (uint32_t)(fields - 1);
@@ -167,7 +205,8 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
 	(void)id; /* such files have none */
 	if (reader->row == reader->rows)
 		return check_end(reader, true);
-	if (!split(line, length, reader->dim, &word, &numbers))
+	if (!split(line, length, reader->dim, allowed(reader->format, reader->type), &word,
+	           &numbers))
 		return format_refuse(reader,
 		                     "the line has %" PRIu64 " fields; a word and %" PRIu32
 		                     " numbers are needed",
@@ -209,6 +248,24 @@ static int put_header(struct format_writer *writer, uint64_t rows,
 	return write(writer->arg, header, (size_t)length + 1);
 }
 
+/* Refuse a key that would be read back as another one, or not at all. */
+static int check_key(struct format_writer *writer, uint64_t id, const char *key)
+{
+	struct allowed may = allowed(writer->format, writer->type);
+	size_t length = strlen(key);
+	bool marked = writer->rows == 0 && strncmp(key, "\xef\xbb\xbf", 3) == 0 &&
+	              writer->format != &format_word2vec;
+
+	if (is_word(key, length, may) && !marked &&
+	    (is_blank(key, length) || !is_space(key[length - 1])))
+		return 0;
+	return format_writer_refuse(writer,
+	                            "the key of vector %" PRIu64
+	                            ", '%s', would not be read back from %s; csv and jsonl hold "
+	                            "any key",
+	                            id, key, writer->format->name);
+}
+
 static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	char number[TEXT_ID_BYTES];
@@ -219,6 +276,9 @@ static int write_row(struct format_writer *writer, uint64_t id, const void *row,
 	if (result < 0)
 		return result;
 	(void)snprintf(number, sizeof(number), "%" PRIu64, id);
+	result = key != NULL ? check_key(writer, id, key) : 0;
+	if (result < 0)
+		return result;
 	if (key == NULL)
 		key = number;
 	result = writer->write(writer->arg, key, strlen(key));

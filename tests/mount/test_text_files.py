@@ -1,0 +1,419 @@
+"""Text as people have it: CSV and JSON of other programs, and the words of embeddings.
+
+Whoever made such a file is named beside it. Right is what that program itself reads back.
+"""
+
+import json
+import subprocess
+
+import numpy
+import pytest
+
+from format_files import count, exported, refused, same
+from harness import QUIVERFS, quiverfs
+
+MARK = b"\xef\xbb\xbf"
+ROWS = numpy.array([[1, 2, 3, 4], [5, 6, 7, 8]], "<f4")
+
+
+@pytest.fixture
+def store(stores):
+    return stores.create(dim=4)
+
+
+def put(tmp, name, text):
+    path = tmp / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def taken(store, tmp, name, text, *words, ids=(0, 1), rows=ROWS):
+    """A file is imported, and these vectors come of it; what was said."""
+    done = quiverfs("import", store.path, put(tmp, name, text), *words)
+    found, numbers = exported(store, tmp)
+    same(found, rows)
+    assert numbers == list(ids)
+    return done.stderr
+
+
+# ---- marks before a text ----------------------------------------------------
+
+
+@pytest.mark.parametrize("name, text, ids", [
+    ("a.csv", "1,2,3,4\n5,6,7,8\n", (0, 1)),
+    ("a.csv", "100,1,2,3,4\n101,5,6,7,8\n", (100, 101)),
+    ("a.csv", "id,a,b,c,d\n100,1,2,3,4\n101,5,6,7,8\n", (100, 101)),
+    ("a.vec", "2 4\nx 1 2 3 4\ny 5 6 7 8\n", (0, 1)),
+    ("a.txt", "x 1 2 3 4\ny 5 6 7 8\n", (0, 1)),
+    ("a.jsonl", '{"vector": [1, 2, 3, 4]}\n{"vector": [5, 6, 7, 8]}\n', (0, 1)),
+    ("a.json", '[{"vector": [1, 2, 3, 4]},\n{"vector": [5, 6, 7, 8]}]\n', (0, 1)),
+])
+def test_a_byte_order_mark_is_no_part_of_the_text(store, tmp, name, text, ids):
+    taken(store, tmp, name, MARK + text.encode(), ids=ids)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt", "a.vec", "a.json"])
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_refused_by_its_name(store, tmp, name, codec):
+    refused("import", store.path, put(tmp, name, "1,2,3,4\n".encode(codec)),
+            says=["UTF-16", "iconv"])
+
+
+# ---- the line of names ------------------------------------------------------
+
+
+@pytest.mark.parametrize("first, says", [
+    (",2,3,4", "column 1 is empty"),
+    ("NA,2,3,4", "column 1 is 'NA'"),
+    ("null,2,3,4", "column 1 is 'null'"),
+    ("1,,3,4", "column 2 is empty"),
+    ("1,2,3,", "column 4 is empty"),
+    ("1,2,3,4,", "ends in a delimiter"),
+    ("1,x,3,4", "column 2, 'x', is no number"),
+    (",,,", "column 1 is empty"),
+])
+def test_a_first_line_with_a_number_is_no_line_of_names(store, tmp, first, says):
+    refused("import", store.path, put(tmp, "a.csv", first + "\n5,6,7,8\n"), says=["line 1", says])
+    assert count(store) == 0
+
+
+@pytest.mark.parametrize("text", [
+    '"1","2","3","4"\n"5","6","7","8"\n',  # csv.QUOTE_ALL of Python, Excel's text columns
+    '"1";"2";"3";"4"\n"5";"6";"7";"8"\n',
+    "nanoid,b,c,d\n1,2,3,4\n5,6,7,8\n",  # a name that begins as a number does
+    "inf rate,b,c,d\n1,2,3,4\n5,6,7,8\n",
+    '"a, b","say ""c""",d,e\n1,2,3,4\n5,6,7,8\n',
+])
+def test_numbers_in_quotes_and_names_of_any_kind(store, tmp, text):
+    taken(store, tmp, "a.csv", text)
+
+
+def test_one_row_in_quotes_is_a_row(store, tmp):
+    taken(store, tmp, "a.csv", '"1";"2";"3";"4"\n', ids=[0], rows=ROWS[:1])
+
+
+@pytest.mark.parametrize("text, ids", [
+    ("0,1,2,3\n1,2,3,4\n5,6,7,8\n", (0, 1)),  # pandas: to_csv(index=False)
+    (",0,1,2,3\n7,1,2,3,4\n9,5,6,7,8\n", (7, 9)),  # pandas: to_csv()
+    ("id,0,1,2,3\n7,1,2,3,4\n9,5,6,7,8\n", (7, 9)),
+])
+def test_the_names_that_pandas_gives_columns_are_told(store, tmp, text, ids):
+    said = taken(store, tmp, "a.csv", text, ids=ids)
+    assert "note: its first line, which counts from 0 to 3" in said and "--header no" in said
+
+
+def test_header_says_what_the_first_line_is(store, tmp):
+    taken(store, tmp, "a.csv", "9,9,9,9\n1,2,3,4\n5,6,7,8\n", "--header", "yes")
+    taken(store, tmp, "a.csv", "0,1,2,3\n5,6,7,8\n", "--header=no",
+          rows=numpy.array([[0, 1, 2, 3], [5, 6, 7, 8]], "<f4"))
+    refused("import", store.path, put(tmp, "a.csv", "a,b,c,d\n1,2,3,4\n"), "--header", "no",
+            says=["column 1, 'a', is no number"])
+    quiverfs("import", store.path, tmp / "a.csv", "--header", "maybe", status=2)
+    refused("import", store.path, put(tmp, "a.jsonl", "{}"), "--header", "no", says=["for CSV"])
+
+
+@pytest.mark.parametrize("text", ["a,b,c,d\n", "hello\n", "# nothing else\n"])
+def test_a_file_of_names_alone_is_no_success(store, tmp, text):
+    refused("import", store.path, put(tmp, "a.csv", text), says=["a.csv"])
+
+
+def test_row_names_of_r(store, tmp):
+    # write.csv and write.table(sep=","), whose names lack that of the row names
+    taken(store, tmp, "a.csv", '"","V1","V2","V3","V4"\n"1",1,2,3,4\n"2",5,6,7,8\n', ids=(1, 2))
+    taken(store, tmp, "b.csv", '"V1","V2","V3","V4"\n"1",1,2,3,4\n"2",5,6,7,8\n', ids=(1, 2))
+
+
+# ---- delimiters, comments ---------------------------------------------------
+
+
+@pytest.mark.parametrize("name, text", [
+    ("a.tsv", "1\t2\t3\t4\n5\t6\t7\t8\n"),
+    ("a.csv", "1\t2\t3\t4\n5\t6\t7\t8\n"),
+    ("a.csv", "1;2;3;4\n5; 6; 7;8\n"),
+    ("a.csv", "1|2|3|4\n5|6|7|8\n"),
+    ("a.csv", "1 2  3\t4\n 5 6 7 8 \n"),
+    ("a.csv", "# 2 vectors\n1 2 3 4\n# half way\n5 6 7 8\n"),
+    ("a.tsv", "a\tb\tc\td\n1\t2\t3\t4\n5\t6\t7\t8\n"),
+])
+def test_what_separates_is_found(store, tmp, name, text):
+    taken(store, tmp, name, text)
+
+
+def test_what_numpy_saves_as_text(store, tmp):
+    for words in ({}, {"header": "x y z w"}, {"delimiter": ","}, {"fmt": "%.3f", "delimiter": "\t"}):
+        numpy.savetxt(tmp / "n.csv", ROWS, **words)
+        taken(store, tmp, "n.csv", (tmp / "n.csv").read_bytes())
+
+
+def test_delimiter_by_name(store, tmp):
+    taken(store, tmp, "a.csv", "1|2|3|4\n5|6|7|8\n", "--delimiter", "pipe")
+    taken(store, tmp, "a.csv", "1|2|3|4\n5|6|7|8\n", "--delimiter", "|")
+    refused("import", store.path, tmp / "a.csv", "--delimiter", "comma", says=["dim 1"])
+    quiverfs("import", store.path, tmp / "a.csv", "--delimiter", "x", status=2)
+
+
+@pytest.mark.parametrize("text", ["1,5;2;3;4\n", "1;2;3;4\n5;6,25;7;8\n", "-1,5\t2\t3\t4\n"])
+def test_a_decimal_comma_is_refused_by_its_name(store, tmp, text):
+    refused("import", store.path, put(tmp, "a.csv", text), says=["decimal comma"])
+
+
+def test_an_empty_cell_between_tabs_is_not_passed_over(store, tmp):
+    refused("import", store.path, put(tmp, "a.tsv", "1\t\t3\t4\n"), says=["column 2 is empty"])
+    refused("import", store.path, put(tmp, "b.tsv", "1\t2\t\t3\t4\n"),
+            says=["column 3 is empty"])
+
+
+def test_a_key_that_begins_as_a_comment_does(store, tmp):
+    keys = tmp / "keys"
+    taken(store, tmp, "a.csv", "#one,1,2,3,4\n#two,5,6,7,8\n", "--keys", keys)
+    assert keys.read_text() == "#one\n#two\n"
+
+
+# ---- columns by name, lists -------------------------------------------------
+
+
+@pytest.mark.parametrize("text, ids", [
+    ('id,text,embedding\n7,"a ""b"", c","[1, 2, 3, 4]"\n9,,"[5,6,7,8]"\n', (7, 9)),
+    ('text,embedding,_id\nx,"[1, 2, 3, 4]",7\ny,"[5, 6, 7, 8]",9\n', (7, 9)),
+    (',Embedding\n0,"[1, 2, 3, 4]"\n1,"[5, 6, 7, 8]"\n', (0, 1)),
+    # numpy prints an array in a cell over several lines
+    ('id,vector\n7,"[1. 2.\n 3. 4.]"\n9,"[5. 6.\n 7. 8.]"\n', (7, 9)),
+    ('id,note,vector\n7,"one\n\ntwo, ""three""","[1,2,3,4]"\n9,x,"[5,6,7,8]"\n', (7, 9)),
+    ("7\t[1,2,3,4]\n9\t[5,6,7,8]\n", (7, 9)),  # COPY of pgvector
+    ("7\t{1,2,3,4}\n9\t{5,6,7,8}\n", (7, 9)),  # COPY of real[]
+    ('7,"{1,2,3,4}"\n9,"{5,6,7,8}"\n', (7, 9)),
+    ("[1, 2, 3, 4]\n[5, 6, 7, 8]\n", (0, 1)),
+    ("id;vector\n7;[1, 2, 3, 4]\n9;[5, 6, 7, 8]\n", (7, 9)),
+])
+def test_a_cell_holds_the_vector(store, tmp, text, ids):
+    taken(store, tmp, "a.csv", text, ids=ids)
+
+
+def test_columns_that_are_chosen(store, tmp):
+    text = ('id,doc,title_vec,body_vec\n0,7,"[9,9,9,9]","[1,2,3,4]"\n'
+            '1,9,"[9,9,9,9]","[5,6,7,8]"\n')
+    refused("import", store.path, put(tmp, "a.csv", text), says=["--vector-column"])
+    taken(store, tmp, "a.csv", text, "--vector-column", "body_vec", "--id-column", "doc",
+          ids=(7, 9))
+    refused("import", store.path, tmp / "a.csv", "--vector-column", "nobody",
+            says=['no column "nobody"', "id, doc, title_vec, body_vec"])
+    refused("import", store.path, tmp / "a.csv", "--vector-column", "doc",
+            says=["dim 1"])
+    refused("import", store.path, put(tmp, "b.csv", "1,2,3,4\n"), "--id-column", "a",
+            says=["--id-column needs a first line"])
+    refused("import", store.path, put(tmp, "c.txt", "w 1 2 3 4\n"), "--id-column", "a",
+            says=["no columns with names"])
+
+
+def test_elements_are_columns_among_others(store, tmp):
+    said = taken(store, tmp, "a.csv", "id,label,emb_0,emb_1,emb_2,emb_3,year\n"
+                 "7,x,1,2,3,4,1999\n9,y,5,6,7,8,2001\n", ids=(7, 9))
+    assert "emb_0 to emb_3" in said
+    taken(store, tmp, "b.csv", "v0,v1,v2,v3,id\n1,2,3,4,7\n5,6,7,8,9\n", ids=(7, 9))
+
+
+@pytest.mark.parametrize("cell, says", [
+    ('"[1, 2, 3]"', "3 elements, 4 are needed"),
+    ('"[1, 2, 3, 4, 5]"', "more than 4"),
+    ('"[1 2 ... 4]"', "cut short"),
+    ('"[1, 2, 3, None]"', "is no number"),
+    ('"[1, 2, 3, 4] x"', "follows its list"),
+    ('"[1, 2, 3, 4"', "ends without ']'"),
+    ("", "column 2 is empty"),
+    ('"[1, 2, 3, 4]', "never closed"),
+])
+def test_a_list_that_is_wrong(store, tmp, cell, says):
+    text = 'id,vector\n7,"[1,2,3,4]"\n8,' + cell + "\n"
+    refused("import", store.path, put(tmp, "a.csv", text), says=["row 1", says])
+    assert count(store) == 1
+
+
+def test_csv_out_with_names_and_back(store, tmp):
+    keys = put(tmp, "keys", 'plain\nwith, "quotes"\n')
+    quiverfs("import", store.path, put(tmp, "a.csv", "1,2,3,4\n5,6,7,8\n"))
+    for words, first in ([], "id,v0,v1,v2,v3"), (["--vector-column", "embedding"], "id,embedding"):
+        quiverfs("export", store.path, tmp / "out.csv", "--header", "yes", *words)
+        assert (tmp / "out.csv").read_text().splitlines()[0] == first
+        taken(store, tmp, "back.csv", (tmp / "out.csv").read_bytes())
+        quiverfs("export", store.path, tmp / "out.tsv", *words)
+        assert (tmp / "out.tsv").read_text().count("\t") == (2 if words else 8)
+        taken(store, tmp, "back.tsv", (tmp / "out.tsv").read_bytes())
+    quiverfs("export", store.path, tmp / "keyed.csv", "--keys", keys)
+    assert (tmp / "keyed.csv").read_text().splitlines() == [
+        "plain,1,2,3,4", '"with, ""quotes""",5,6,7,8']
+    taken(store, tmp, "keyed.csv", (tmp / "keyed.csv").read_bytes(), "--keys", tmp / "again")
+    assert (tmp / "again").read_bytes() == keys.read_bytes()
+
+
+# ---- JSON -------------------------------------------------------------------
+
+
+OTHERS = ['"hash": 18446744073709551615', '"big": ' + "9" * 400, '"score": NaN', '"a": -Infinity',
+          r'"text": "a\u0000b"', r'"text": "\ud83d"', '"t": 1, "t": 2', r'"\u0041": "\"]}"',
+          '"deep": ' + "[" * 300 + "]" * 300, '"o": {"id": 3, "vector": [9]}']
+
+
+@pytest.mark.parametrize("member", OTHERS, ids=range(len(OTHERS)))
+@pytest.mark.parametrize("pattern", ['{%s, "id": 7, "vector": [1, 2, 3, 4]}',
+                                     '{"id": 7, "vector": [1, 2, 3, 4], %s}'])
+def test_members_that_nobody_asked_for_refuse_no_line(store, tmp, member, pattern):
+    taken(store, tmp, "a.jsonl", pattern % member + "\n", ids=[7], rows=ROWS[:1])
+
+
+def test_an_id_beyond_63_bits_is_a_number_too(store, tmp):
+    taken(store, tmp, "a.jsonl", '{"id":9223372036854775808,"vector":[1,2,3,4]}\n',
+          ids=[2**63], rows=ROWS[:1])
+
+
+def test_numbers_are_rounded_once(stores, tmp):
+    # halfway between two floats, and a little more: by way of a double it would go down
+    text = "1.00000005960464477540"
+    right = numpy.nextafter(numpy.float32(1), numpy.float32(2))
+    assert numpy.float32(float(text)) == 1
+    store = stores.create(dim=1)
+    quiverfs("import", store.path, put(tmp, "a.jsonl", '{"vector": [%s]}\n' % text))
+    assert exported(store, tmp)[0][0, 0] == right
+
+
+JSON = '{"id": 7, "vector": [1, 2, 3, 4]}', '{"id": 9, "vector": [5, 6, 7, 8]}'
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("text, ids", [
+    ("[%s,\n%s]" % JSON, (7, 9)),
+    ("\n [ %s , %s ] \n\n" % JSON, (7, 9)),
+    (json.dumps([json.loads(line) for line in JSON], indent=4), (7, 9)),
+    ("\n".join(json.dumps(json.loads(line), indent=1) for line in JSON), (7, 9)),  # jq .
+    ("%s\r\n%s\r\n" % JSON, (7, 9)),
+    ("[[1, 2, 3, 4], [5, 6, 7, 8]]", (0, 1)),
+    ("[1, 2, 3, 4]\n[5, 6, 7, 8]\n", (0, 1)),
+])
+def test_json_of_many_shapes(store, tmp, name, text, ids):
+    taken(store, tmp, name, text, ids=ids)
+
+
+def test_an_array_from_a_pipe_takes_no_memory(stores):
+    store = stores.create(dim=64)
+    row = "{\"id\":%d,\"text\":\"" + "x" * 2000 + "\",\"embedding\":[" + ",".join(["0.5"] * 64) + "]}"
+    feed = subprocess.Popen(["python3", "-c", "print('['); [print(%r %% i + ',') for i in "
+                             "range(100000)]; print(%r %% 100000 + ']')" % (row, row)],
+                            stdout=subprocess.PIPE)
+    done = subprocess.run(["/usr/bin/time", "-f", "%M", QUIVERFS, "import", store.path, "-",
+                           "--format", "json"], stdin=feed.stdout, capture_output=True, check=True)
+    assert feed.wait() == 0 and b"100001 vectors" in done.stdout
+    assert int(done.stderr.split()[-1]) < 100 << 10  # KiB; the text is 230 MB
+
+
+@pytest.mark.parametrize("text, says", [
+    ("[%s" % JSON[0], "ends before its array does"),
+    ("[%s %s]" % JSON, "',' or ']' is expected"),
+    ("[%s,]" % JSON[0], "another element is expected"),
+    ("[%s] x" % JSON[0], "goes on after its array"),
+    ("[%s, 7]" % JSON[0], "it is no object, as the first is"),
+    ("[%s, {'id': 1}]" % JSON[0], "no JSON"),
+    ("[%s, {\"id\": 1" % JSON[0], "ends before it is complete"),
+    (JSON[0] + "\n" + JSON[1][:-4], "ends before it is complete"),
+    (JSON[0] + "\n" + JSON[1] + " x", "'x' at its character"),
+    (JSON[0] + '\n{"id": 8}', 'no array "vector"'),
+    (JSON[0] + '\n{"id": 8, "vector": [1, 2, 3, null]}', "element 3 of its vector, 'null'"),
+    (JSON[0] + '\n{"id": 8, "vector": [1, 2, 0x3, 4]}', "element 2"),
+    (JSON[0] + '\n{"id": 8, "vector": [[1, 2, 3, 4]]}', "is an array"),
+    (JSON[0] + '\n{"id": 8, "vector": [1,2,3,4], "vector": [1,2,3,4]}', "vector twice"),
+    (JSON[0] + '\n{"id": null, "vector": [1, 2, 3, 4]}', 'no "id"'),
+    (JSON[0] + '\n{"id": "a-b", "vector": [1, 2, 3, 4]}', "'a-b' is no number"),
+])
+def test_json_that_is_wrong(store, tmp, text, says):
+    refused("import", store.path, put(tmp, "a.json", text), says=[says])
+    assert count(store) <= 1
+
+
+@pytest.mark.parametrize("text, words, ids", [
+    ('{"id": %d, "values": [%s], "metadata": {}}', [], (7, 9)),  # Pinecone
+    ('{"_id": %d, "embedding": [%s]}', [], (7, 9)),
+    ('{"_id": %d, "_source": {"v": [%s]}}', ["--vector-column", "_source.v"], (7, 9)),
+    ('{"id": 1, "doc": {"n": %d}, "a.b": [%s]}',
+     ["--vector-column", "a.b", "--id-column", "doc.n"], (7, 9)),
+    ('{"id": %d, "response": {"data": [{"embedding": [%s]}]}}',
+     ["--vector-column", "response.data.0.embedding"], (7, 9)),
+    (r'{"i\u0064": %d, "\u0076ector": [%s]}', [], (7, 9)),
+    ('{"id": "%d", "vector": [%s]}', [], (7, 9)),
+])
+def test_members_by_name_and_path(store, tmp, text, words, ids):
+    lines = [text % (i, ", ".join(map(str, row))) for i, row in zip((7, 9), ROWS.tolist())]
+    taken(store, tmp, "a.jsonl", "\n".join(lines) + "\n", *words, ids=ids)
+    taken(store, tmp, "a.json", "[" + ",".join(lines) + "]", *words, ids=ids)
+
+
+def test_a_member_that_is_not_there(store, tmp):
+    path = put(tmp, "a.jsonl", '{"key": 1, "vec": [1, 2, 3, 4]}\n')
+    refused("import", store.path, path, says=["--vector-column NAME", "key, vec"])
+    refused("import", store.path, path, "--vector-column", "vec", "--id-column", "id",
+            says=['no "id" for --id-column', "key, vec"])
+
+
+def test_an_id_that_comes_late_is_told_before_anything_is_numbered(stores, tmp):
+    lines = ['{"vector": [1, 2, 3, 4]}'] * 5000 + ['{"id": 50, "vector": [5, 6, 7, 8]}']
+    for name, text in (("a.jsonl", "\n".join(lines)), ("a.json", "[" + ",\n".join(lines) + "]")):
+        store = stores.create(dim=4, name=name + ".store")
+        refused("import", store.path, put(tmp, name, text), says=["line 5001", '"id", 50'])
+        assert count(store) == 0
+        refused("import", store.path, "-", "--format", "jsonl", stdin=text.encode(),
+                says=["row 5000", '"id", 50'])
+        quiverfs("import", store.path, tmp / name, "--start-id", 0)
+        assert count(store) == 5001
+        quiverfs("import", store.path, put(tmp, name, "\n".join(lines[:-1])))
+
+
+def test_python_s_nan_is_a_number_of_json_as_of_csv(store, tmp):
+    path = put(tmp, "a.jsonl", '{"vector": [NaN, Infinity, -Infinity, 1]}\n')
+    taken(store, tmp, "a.jsonl", path.read_bytes(), ids=[0],
+          rows=numpy.array([[numpy.nan, numpy.inf, -numpy.inf, 1]], "<f4"))
+    refused("import", store.path, path, "--reject-nonfinite", says=["element 0 is NaN"])
+
+
+def test_json_out_as_one_array_with_keys_and_other_names(store, tmp):
+    keys = put(tmp, "keys", 'a "b" \\ c\ntab\tü\n')
+    quiverfs("import", store.path, put(tmp, "a.csv", "1,2,3,4\n5,6,7,8\n"))
+    for name in "out.json", "out.jsonl":
+        quiverfs("export", store.path, tmp / name, "--keys", keys, "--vector-column", "values",
+                 "--id-column", "_id")
+        text = (tmp / name).read_text()
+        rows = json.loads(text) if name == "out.json" else list(map(json.loads, text.splitlines()))
+        assert rows == [{"_id": 'a "b" \\ c', "values": [1, 2, 3, 4]},
+                        {"_id": "tab\tü", "values": [5, 6, 7, 8]}]
+        taken(store, tmp, name, text, "--keys", tmp / ("again" + name))
+        assert (tmp / ("again" + name)).read_bytes() == keys.read_bytes()
+    refused("export", store.path, tmp / "out.json", "--keys", put(tmp, "bad", b"\xff\nx\n"),
+            says=["no UTF-8"])
+
+
+# ---- words ------------------------------------------------------------------
+
+
+def test_words_come_back_or_are_refused(stores, tmp):
+    store, other = stores.create(dim=4), stores.create(dim=4, name="other")
+    quiverfs("import", store.path, put(tmp, "a.csv", "1,2,3,4\n5,6,7,8\n"))
+    words = ["Windows 95", " ", "\t", "  ", " x", "new york", "1984", "v 2.0", "x ", "a b 1e3",
+             "\ufeffx", "a\tb"]
+    for name in "out.vec", "out.txt":
+        back = []
+        for word in words:
+            keys = put(tmp, "keys", f"{word}\nother\n")
+            done = quiverfs("export", store.path, tmp / name, "--words", keys, status=None)
+            if done.returncode != 0:
+                assert "would not be read back" in done.stderr
+                continue
+            back.append(word)
+            (tmp / "again").unlink(missing_ok=True)
+            quiverfs("import", other.path, tmp / name, "--words", tmp / "again")
+            assert (tmp / "again").read_bytes() == keys.read_bytes()
+            same(exported(other, tmp)[0], ROWS)
+        assert {" x", "new york", "1984", "a\tb"} <= set(back)
+        assert not {"v 2.0", "x ", "a b 1e3"} & set(back)
+        assert ("Windows 95" in back) == (name == "out.vec") == (" " in back)
+
+
+@pytest.mark.parametrize("line", ["  5 6 7 8", "\t 5 6 7 8"])
+def test_words_of_spaces_as_published(store, tmp, line):
+    # GoogleNews as text, crawl-300d-2M.vec
+    taken(store, tmp, "a.vec", f"2 4\nof 1 2 3 4\n{line}\n")

@@ -24,7 +24,7 @@ static const struct format *const formats[] = {
 	&format_npy,   &format_fvecs,    &format_bvecs,  &format_ivecs,       &format_fbin,
 	&format_u8bin, &format_i8bin,    &format_jsonl,  &format_safetensors, &format_csv,
 	&format_glove, &format_word2vec, &format_w2vbin, &format_raw,         &format_f16bin,
-	&format_dbin,  &format_ibin,
+	&format_dbin,  &format_ibin,     &format_json,   &format_tsv,
 };
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 #define STORE_TYPES ELEMENT_STORE_COUNT
@@ -114,7 +114,6 @@ static void read_file(const struct format *format, const struct file *file,
 		stream.sized = false;
 		stream.size = 0;
 	}
-	reader.wanted.on_key = count_key;
 	reader.wanted.on_key_arg = &keys;
 	outcome->result = format->calls->open(&reader);
 	FUZZ_CHECK(outcome->result == 0 || reader.reason[0]);
@@ -276,6 +275,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	wanted.partial = data[1] / STORE_TYPES & 1;
 	wanted.convert = data[2] & 1;
 	wanted.dim = 1 + (data[2] >> 1) % DIM_MAX;
+	wanted.on_key = data[2] & 0x40 ? NULL : count_key;
+	if (format->has_columns && data[2] & 0x80)
+		wanted.vector_column = "vector";
+	if (format->has_header) {
+		wanted.header = (enum format_header)(data[1] / STORE_TYPES / 2 % 3);
+		wanted.delimiter = "\0,;\t |"[data[1] / STORE_TYPES / 6 % 6];
+	}
 	room = 1 + (data[2] >> 3) % ROOM_MAX;
 	file.size = size - SELECTORS;
 	if (file.size > 0)
@@ -293,6 +299,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	is_text = format->calls->end != NULL;
 	wanted.convert = wanted.partial = false;
+	wanted.vector_column = NULL;
+	wanted.header = FORMAT_HEADER_AUTO;
+	wanted.delimiter = '\0';
 	wanted.type = as_file.type; /* bf2 is read of <u2 where a store has it */
 	read_file(format, &written, &wanted, false, ROOM_MAX, &again);
 	if (as_file.rows > 0 || format->calls->write_header)
@@ -324,6 +333,22 @@ static const struct {
 	{ &format_w2vbin, ELEMENT_F4, 2,
 	  BYTES("2 2\nthe \0\0\x80\x3f\x0a\x20\0\0\nof \0\0\0\0\0\0\0\0") },
 	{ &format_ibin, ELEMENT_F4, 3, BYTES("\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\1\2\3\4\5\6\7\x8") },
+	{ &format_csv, ELEMENT_F4, 0x42,
+	  BYTES("\xef\xbb\xbf# two\n,0,1\n7,1.5,\"2\"\n\n9, 1,2\n") },
+	{ &format_csv, ELEMENT_F4, 0x42, BYTES("id;t;vector\n7;\"a\"\"\nb\";[1, 2]\n9;;{3 4}\n") },
+	{ &format_csv, ELEMENT_F4, 0xc2, BYTES("vector\n\"[1.\n 2.]\"\n[3,4]\n") },
+	{ &format_tsv, ELEMENT_F4, 0x42, BYTES("k\tv_0\tv_1\tid\nx\t1\t2\t7\ny\t3\t4\t9\n") },
+	{ &format_csv, ELEMENT_F4, 2, BYTES("#k 1 2\n# no key\nnew 3  4\n") },
+	{ &format_json, ELEMENT_F4, 0x42,
+	  BYTES("[\n{\"id\":7,\"embedding\":[1,2]},\n{\"id\":\"9\",\"embedding\":[NaN,-1e5]}]") },
+	{ &format_json, ELEMENT_F4, 0x42, BYTES("[[1,2],\n[3,4]]\n") },
+	{ &format_jsonl, ELEMENT_F4, 2, BYTES("[1,2]\r\n[3,4]") },
+	{ &format_jsonl, ELEMENT_F4, 2,
+	  BYTES("{\n\"_id\": \"\\u00e4\\ud83d\",\n\"values\": [1,\n2], \"t\": {\"a\": "
+	        "[{}]}\n}\n") },
+	{ &format_jsonl, ELEMENT_F4, 0x42,
+	  BYTES("{\"vector\":[1,2]}\n{\"id\":1,\"vector\":[1,2]}\n") },
+	{ &format_word2vec, ELEMENT_F4, 2, BYTES("2 2\nWindows 95 1 2\n  3 4\n") },
 	{ &format_csv, ELEMENT_B1, 2, BYTES("True,False\n0,1.0\n") },
 	{ &format_jsonl, ELEMENT_B1, 2, BYTES("{\"vector\": [true, 0], \"id\": 7}\n") },
 	{ &format_csv, ELEMENT_BF2, 2, BYTES("1.00390625,-3.39e38\nnan,9.2e-41\n") },

@@ -236,7 +236,7 @@ def test_csv_out_with_names_and_back(store, tmp):
         assert (tmp / "out.csv").read_text().splitlines()[0] == first
         taken(store, tmp, "back.csv", (tmp / "out.csv").read_bytes())
         quiverfs("export", store.path, tmp / "out.tsv", *words)
-        assert (tmp / "out.tsv").read_text().count("\t") == (2 if words else 8)
+        assert (tmp / "out.tsv").read_text().count("\t") == (3 if words else 8)
         taken(store, tmp, "back.tsv", (tmp / "out.tsv").read_bytes())
     quiverfs("export", store.path, tmp / "keyed.csv", "--keys", keys)
     assert (tmp / "keyed.csv").read_text().splitlines() == [

@@ -31,6 +31,7 @@ static const struct which all[] = {
 	{ &format_npy, ELEMENT_BF2 },        { &format_safetensors, ELEMENT_BF2 },
 	{ &format_jsonl, ELEMENT_BF2 },      { &format_csv, ELEMENT_BF2 },
 	{ &format_glove, ELEMENT_BF2 },      { &format_jsonl, ELEMENT_B1 },
+	{ &format_json, ELEMENT_F4 },        { &format_tsv, ELEMENT_F8 },
 	{ &format_csv, ELEMENT_B1 },         { &format_word2vec, ELEMENT_B1 },
 };
 

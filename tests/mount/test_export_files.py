@@ -2,6 +2,7 @@
 and what must not be written at all. Nothing here is done to a name in /dev as root: a program that
 replaces it would take it away from the machine."""
 
+import errno
 import json
 import os
 import re
@@ -70,6 +71,22 @@ def caught(process):
     return mask >> (signal.SIGTERM - 1) & 1
 
 
+def open_read(fifo, process):
+    """A FIFO to write to, once the process reads it."""
+    opened = []
+
+    def is_read():
+        assert process.poll() is None, process.stderr.read()
+        try:
+            opened.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            assert error.errno == errno.ENXIO
+        return opened
+
+    until(is_read, f"nobody reads {fifo}")
+    return os.fdopen(opened[0], "wb")
+
+
 # ---- what is no file ---------------------------------------------------------------------
 
 
@@ -120,7 +137,7 @@ def test_standard_output_that_is_closed(tmp, store):
 def test_through_a_fifo_and_a_device(tmp, store):
     os.mkfifo(tmp / "fifo")
     (tmp / "null").symlink_to("/dev/null")
-    with subprocess.Popen(["cat", tmp / "fifo"], stdout=subprocess.PIPE) as reader:
+    with subprocess.Popen(["timeout", "20", "cat", tmp / "fifo"], stdout=subprocess.PIPE) as reader:
         quiverfs("export", store, tmp / "fifo", "--format", "csv")
         assert reader.communicate()[0].decode() == LINES
     assert stat.S_ISFIFO(os.stat(tmp / "fifo").st_mode)
@@ -515,11 +532,10 @@ def test_an_end_in_the_middle(tmp, store, number):
     with subprocess.Popen([QUIVERFS, "export", store, tmp / "out.txt", "--format", "glove", "--keys",
                            tmp / "keys.txt", "--start-id", "7", "--ids", tmp / "ids.npy"],
                           stderr=subprocess.PIPE) as process, \
-            open(tmp / "keys.txt", "wb") as keys:
+            open_read(tmp / "keys.txt", process) as keys:
         keys.write(b"first\n")
         keys.flush()
-        until(lambda: any(name.startswith(".out.txt.") for name in os.listdir(tmp)),
-              "nothing is written")
+        assert any(name.startswith(".out.txt.") for name in os.listdir(tmp))
         process.send_signal(number)
         process.communicate()
     assert (tmp / "out.txt").read_text() == OLD and not (tmp / "ids.npy").exists()
@@ -600,7 +616,7 @@ def test_vectors_that_go_meanwhile(tmp, stores):
             out.write_text(OLD)
         with subprocess.Popen([QUIVERFS, "export", mnt.point, out, "--format", "word2vec",
                                "--keys", tmp / "keys.txt"], stderr=subprocess.PIPE) as process:
-            with open(tmp / "keys.txt", "wb") as keys:  # when it has the list of all
+            with open_read(tmp / "keys.txt", process) as keys:  # when it has the list of all
                 os.remove(mnt.path(2))
                 keys.write(b"first\nsecond\nthird\n")
             text = process.communicate()[1].decode()

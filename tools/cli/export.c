@@ -153,11 +153,11 @@ static const char export_help[] =
 	"is live.\v"
 	"FILE '-' is standard output. "
 	"The rows are in ascending order of their IDs, so that what 'quiverfs import' read comes "
-	"back as it was; jsonl and csv hold the IDs as well. Each vector is compared with its "
-	"checksum. A file that exists is replaced, in one step, when the new one is complete and "
-	"on stable storage; it keeps its owner and mode. A device, a FIFO, /dev/stdout and the "
-	"like are written through. On a live mount each vector is whole, but the file is no "
-	"snapshot: what is committed meanwhile may be in it or not.";
+	"back as it was; jsonl, json, csv, tsv and parquet hold the IDs as well. Each vector is "
+	"compared with its checksum. A file that exists is replaced, in one step, when the new "
+	"one is complete and on stable storage; it keeps its owner and mode. A device, a FIFO, "
+	"/dev/stdout and the like are written through. On a live mount each vector is whole, but "
+	"the file is no snapshot: what is committed meanwhile may be in it or not.";
 
 /* Does the format have what was asked for? */
 static void check_format(const struct outputs_options *options, const struct argp_state *state)
@@ -276,7 +276,8 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		  "'vectors')",
 		  .keeps = &parsed->outputs.dataset },
 		{ "vector-column", 0, "NAME",
-		  "What JSON calls the vector (default 'vector'), or the one column of CSV that "
+		  "What JSON and Parquet call the vector (default 'vector'), or the one column of "
+		  "CSV that "
 		  "holds all of it, as [1,2,3] (default: a column for each element, v0, v1 ...)",
 		  .keeps = &parsed->outputs.vector_column },
 		{ "id-column", 0, "NAME", "What the ID is called there (default 'id')",

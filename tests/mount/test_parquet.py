@@ -273,7 +273,8 @@ def test_ids_of_any_width(store, tmp, rng, duck, dtype, name):
     largest = min(numpy.iinfo(dtype).max, ID_MAX)
     rows, ids = finite(rng, 4), numpy.array([5, 3, 0, largest], dtype)
     duck.write(tmp / "in.parquet", rows, ids, id_name=name)
-    quiverfs("import", store.path, tmp / "in.parquet")
+    done = quiverfs("import", store.path, tmp / "in.parquet")
+    assert f'taken from "{name}"' in done.stdout + done.stderr
     got, got_ids = exported(store, tmp)
     assert got_ids == sorted(ids.tolist())
     same(got, rows[numpy.argsort(ids)])

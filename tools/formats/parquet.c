@@ -86,7 +86,7 @@ static int find_shape(struct format_reader *reader, const struct duck *duck)
 	               "SELECT num_rows::BIGINT FROM parquet_file_metadata('%s')", duck->path);
 	result = ask_number(reader, duck, ask_rows, &rows);
 	if (result == 0 && asprintf(&text, ask_dim, reading->columns.query,
-	                            reading->columns.ids != PARQUET_IDS_NONE ? ", i" : "") < 0)
+	                            reading->columns.ids != COLUMN_IDS_NONE ? ", i" : "") < 0)
 		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
 	if (result == 0) {
 		result = ask_number(reader, duck, text, &dim);
@@ -134,9 +134,6 @@ static int open_parquet(struct format_reader *reader)
 		result = find_shape(reader, &reading->duck);
 	duck_end(&reading->duck);
 	reader->type = reading->columns.type;
-	reader->has_keys = reading->columns.ids != PARQUET_IDS_NONE &&
-	                   reader->wanted.on_key != NULL;
-	reader->has_ids = reading->columns.ids != PARQUET_IDS_NONE && !reader->has_keys;
 	return result;
 }
 
@@ -211,10 +208,10 @@ static int take_id(struct format_reader *reader, const struct reading *reading, 
 
 	if (duck_is_null(&column, reading->next))
 		return format_refuse(reader, "its ID is null");
-	if (reading->columns.ids == PARQUET_IDS_TEXT) {
+	if (reading->columns.ids == COLUMN_IDS_TEXT) {
 		text = duck_text(&column, reading->next, &length);
 	} else {
-		bool below = reading->columns.ids == PARQUET_IDS_SIGNED;
+		bool below = reading->columns.ids == COLUMN_IDS_SIGNED;
 
 		*id = ((const uint64_t *)column.data)[reading->next];
 		length = (size_t)snprintf(digits, sizeof(digits), below ? "%" PRId64 : "%" PRIu64,

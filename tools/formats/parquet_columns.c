@@ -2,6 +2,7 @@
  * parquet_columns.c - which columns of a Parquet file are the vectors and their IDs.
  */
 #include "tools/formats/parquet_columns.h"
+#include "tools/formats/columns.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,26 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* More columns than a vector has elements, and whatever stands beside them. */
-#define COLUMNS_MAX (1u << 17)
-/* What a message shows of names. */
-#define NAMES_BYTES 200
 /* Columns that count up are a vector from so many on. */
 #define NUMBERED_MIN 2u
-
-struct column {
-	char *name;
-	char *type; /* as the library writes it: "FLOAT[]" */
-	enum element element; /* of a number, or of a list of them; else ELEMENT_COUNT */
-	bool list;
-	bool half; /* a float of 2 bytes, which the library makes one of 4 */
-};
-
-struct table {
-	struct column *columns;
-	size_t count;
-	struct format_reader *reader;
-};
 
 /* Text that grows. */
 struct text {
@@ -100,18 +83,11 @@ static void find_element(struct column *column)
 		    strncmp(types[i].name, column->type, length) == 0)
 			column->element = types[i].element;
 	}
-	if (column->element == ELEMENT_F4 && column->half)
-		column->element = ELEMENT_F2;
-}
-
-static bool is_list(const struct column *column)
-{
-	return column->list && column->element != ELEMENT_COUNT;
-}
-
-static bool is_number(const struct column *column)
-{
-	return !column->list && column->element != ELEMENT_COUNT;
+	if (strcmp(column->type, "VARCHAR") == 0 || strcmp(column->type, "UUID") == 0)
+		column->ids = COLUMN_IDS_TEXT;
+	else if (column_is_number(column) && !element_is_float(column->element) &&
+	         column->element != ELEMENT_BOOL)
+		column->ids = column->type[0] == 'U' ? COLUMN_IDS_UNSIGNED : COLUMN_IDS_SIGNED;
 }
 
 static char *copy_text(const struct duck_query *query, uint64_t index, uint64_t row)
@@ -124,30 +100,22 @@ static char *copy_text(const struct duck_query *query, uint64_t index, uint64_t 
 }
 
 /* Take the columns of the current chunk. */
-static int add_columns(struct table *table, const struct duck_query *query)
+static int add_columns(struct columns *columns, const struct duck_query *query)
 {
-	struct column *columns;
+	struct column *added;
+	int result = columns_add(columns, query->count, &added);
 
-	if (query->count > COLUMNS_MAX - table->count)
-		return format_refuse(table->reader, "it has more than %u columns", COLUMNS_MAX);
-	columns = realloc(table->columns, (table->count + query->count) * sizeof(*columns));
-	if (columns == NULL)
-		return -ENOMEM;
-	table->columns = columns;
-	for (uint64_t i = 0; i < query->count; i++) {
-		struct column *column = &columns[table->count++];
-
-		memset(column, 0, sizeof(*column));
-		column->name = copy_text(query, 0, i);
-		column->type = copy_text(query, 1, i);
-		if (column->name == NULL || column->type == NULL)
-			return -ENOMEM;
+	for (uint64_t i = 0; result == 0 && i < query->count; i++) {
+		added[i].name = copy_text(query, 0, i);
+		added[i].type = copy_text(query, 1, i);
+		if (added[i].name == NULL || added[i].type == NULL)
+			result = -ENOMEM;
 	}
-	return 0;
+	return result;
 }
 
 /* All columns with their types, as the library sees them. */
-static int read_columns(const struct duck *duck, struct table *table)
+static int read_columns(const struct duck *duck, struct columns *table)
 {
 	struct duck_query query;
 	char text[160];
@@ -170,7 +138,7 @@ static int read_columns(const struct duck *duck, struct table *table)
 
 /* Where floats of 2 bytes are: the tree of the file's own schema, each node before those that
  * are in it. */
-static int read_halves(const struct duck *duck, struct table *table)
+static int read_halves(const struct duck *duck, struct columns *table)
 {
 	struct duck_query query;
 	int64_t pending = 0; /* nodes that are left of the current column */
@@ -192,102 +160,15 @@ static int read_halves(const struct duck *duck, struct table *table)
 		result = 0;
 		for (uint64_t i = root ? 1 : 0; i < query.count && index < table->count; i++) {
 			pending += ((const int64_t *)children.data)[i] - (pending > 0);
-			if (((const int64_t *)half.data)[i] != 0)
-				table->columns[index].half = true;
+			if (((const int64_t *)half.data)[i] != 0 &&
+			    table->columns[index].element == ELEMENT_F4)
+				table->columns[index].element = ELEMENT_F2;
 			index += pending == 0;
 		}
 		root = false;
 	}
 	duck_query_end(&query);
 	return result;
-}
-
-static const struct column *find(const struct table *table, const char *name)
-{
-	for (size_t i = 0; i < table->count; i++) {
-		if (strcmp(table->columns[i].name, name) == 0)
-			return &table->columns[i];
-	}
-	return NULL;
-}
-
-/* Names and types for a message: of lists of numbers, or of all. */
-static const char *name_columns(const struct table *table, bool lists, char names[NAMES_BYTES])
-{
-	size_t used = 0;
-
-	names[0] = '\0';
-	for (size_t i = 0; i < table->count; i++) {
-		const struct column *column = &table->columns[i];
-		int length;
-
-		if (lists && !is_list(column))
-			continue;
-		length = snprintf(names + used, NAMES_BYTES - used, "%s%.60s (%.30s)",
-		                  used > 0 ? ", " : "", column->name, column->type);
-		if (length < 0 || used + (size_t)length >= NAMES_BYTES) {
-			(void)snprintf(names + (used < NAMES_BYTES - 6 ? used : NAMES_BYTES - 6), 6,
-			               ", ...");
-			break;
-		}
-		used += (size_t)length;
-	}
-	return names;
-}
-
-/* The column that was asked for. */
-static const struct column *find_wanted(const struct table *table, const char *option,
-                                        const char *name)
-{
-	const struct column *column = find(table, name);
-	char names[NAMES_BYTES];
-
-	if (column == NULL)
-		(void)format_refuse(table->reader, "%s: it has no column '%.60s'; it has: %s",
-		                    option, name, name_columns(table, false, names));
-	return column;
-}
-
-/* The column of lists, or NULL where none is, with a reason where several are. */
-static int find_lists(const struct table *table, const struct column **found)
-{
-	static const char *const usual[] = { "vector", "embedding", "embeddings",
-		                             "values", "emb",       "vectors" };
-	const char *wanted = table->reader->wanted.vector_column;
-	const struct column *only = NULL;
-	char names[NAMES_BYTES];
-	size_t count = 0;
-
-	if (wanted != NULL) {
-		*found = find_wanted(table, "--vector-column", wanted);
-		if (*found != NULL && !is_list(*found))
-			return format_refuse(table->reader,
-			                     "its column '%.60s' is %.40s; expected is a list of "
-			                     "numbers, one for each element",
-			                     wanted, (*found)->type);
-		return *found != NULL ? 0 : -EINVAL;
-	}
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
-		*found = find(table, usual[i]);
-		if (*found != NULL && is_list(*found))
-			return 0;
-	}
-	for (size_t i = 0; i < table->count; i++) {
-		if (is_list(&table->columns[i])) {
-			only = &table->columns[i];
-			count++;
-		}
-	}
-	*found = only;
-	if (count > 1)
-		return format_refuse(table->reader,
-		                     "several of its columns hold lists of numbers, and "
-		                     "--vector-column NAME chooses one: %s",
-		                     name_columns(table, true, names));
-	if (only != NULL)
-		(void)snprintf(table->reader->note, sizeof(table->reader->note),
-		               "the vectors are its column '%.60s'", only->name);
-	return 0;
 }
 
 /* The number at the end of a name, and how long the name is before it. */
@@ -306,7 +187,7 @@ static bool split_name(const char *name, size_t *length, uint64_t *number)
 
 /* Columns of numbers x0, x1 ... that count up are a vector, too: they go into the query as a list
  * of them. Their number; 0 where there are no such. */
-static size_t find_numbered(const struct table *table, struct text *list, enum element *element)
+static size_t find_numbered(const struct columns *table, struct text *list, enum element *element)
 {
 	const struct column *first = NULL, *last = NULL;
 	size_t length, prefix = 0, count = 0;
@@ -315,7 +196,7 @@ static size_t find_numbered(const struct table *table, struct text *list, enum e
 	for (size_t i = 0; i < table->count; i++) {
 		const struct column *column = &table->columns[i];
 
-		if (!is_number(column) || !split_name(column->name, &length, &number))
+		if (!column_is_number(column) || !split_name(column->name, &length, &number))
 			continue;
 		if (first == NULL && number <= 1) {
 			first = column;
@@ -342,48 +223,15 @@ static size_t find_numbered(const struct table *table, struct text *list, enum e
 	return count;
 }
 
-/* The column of IDs, or NULL where there is none. */
-static int find_ids(const struct table *table, const struct column **found, enum parquet_ids *ids)
-{
-	static const char *const usual[] = { "id", "_id" };
-	const char *wanted = table->reader->wanted.id_column;
-
-	*found = NULL;
-	*ids = PARQUET_IDS_NONE;
-	if (table->reader->wanted.ids_unused && table->reader->wanted.on_key == NULL)
-		return 0;
-	if (wanted != NULL) {
-		*found = find_wanted(table, "--id-column", wanted);
-		if (*found == NULL)
-			return -EINVAL;
-	}
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && *found == NULL; i++)
-		*found = find(table, usual[i]);
-	if (*found == NULL)
-		return 0;
-	if (strcmp((*found)->type, "VARCHAR") == 0 || strcmp((*found)->type, "UUID") == 0)
-		*ids = PARQUET_IDS_TEXT;
-	else if (is_number(*found) && !element_is_float((*found)->element) &&
-	         (*found)->element != ELEMENT_BOOL)
-		*ids = (*found)->type[0] == 'U' ? PARQUET_IDS_UNSIGNED : PARQUET_IDS_SIGNED;
-	else
-		return format_refuse(
-			table->reader,
-			"its column of IDs, '%.60s', is %.40s; expected are integers or "
-			"text; --id-column NAME chooses another",
-			(*found)->name, (*found)->type);
-	return 0;
-}
-
 /* Put the query together. */
 static int make_query(const struct duck *duck, const char *list, const struct column *id,
                       struct parquet_columns *columns)
 {
 	static const char *const kinds[] = {
-		[PARQUET_IDS_NONE] = "",
-		[PARQUET_IDS_SIGNED] = "BIGINT",
-		[PARQUET_IDS_UNSIGNED] = "UBIGINT",
-		[PARQUET_IDS_TEXT] = "VARCHAR",
+		[COLUMN_IDS_NONE] = "",
+		[COLUMN_IDS_SIGNED] = "BIGINT",
+		[COLUMN_IDS_UNSIGNED] = "UBIGINT",
+		[COLUMN_IDS_TEXT] = "VARCHAR",
 	};
 	struct text text = { 0 };
 
@@ -413,25 +261,22 @@ static void put_list(const struct column *column, struct text *list)
 	append_text(list, "[])");
 }
 
-static int choose(const struct duck *duck, const struct table *table,
+static int choose(const struct duck *duck, const struct columns *table,
                   struct parquet_columns *columns)
 {
 	const struct column *vector = NULL, *id = NULL;
 	struct text list = { 0 };
-	char names[NAMES_BYTES];
-	int result = find_lists(table, &vector);
+	int result = columns_find_vectors(table, &vector);
 
 	if (result == 0)
-		result = find_ids(table, &id, &columns->ids);
+		result = columns_find_ids(table, &id);
 	if (result == 0 && vector != NULL) {
 		put_list(vector, &list);
 		columns->type = vector->element;
 	} else if (result == 0 && find_numbered(table, &list, &columns->type) == 0) {
-		result = format_refuse(table->reader,
-		                       "none of its columns holds lists of numbers, nor do columns "
-		                       "of numbers count up as x0, x1 do; it has: %s",
-		                       name_columns(table, false, names));
+		result = columns_refuse(table);
 	}
+	columns->ids = id != NULL ? id->ids : COLUMN_IDS_NONE;
 	columns->read = columns->type == ELEMENT_F2 ? ELEMENT_F4 : columns->type;
 	if (result == 0)
 		result = list.failed ? -ENOMEM : make_query(duck, list.bytes, id, columns);
@@ -442,21 +287,17 @@ static int choose(const struct duck *duck, const struct table *table,
 int parquet_columns_choose(const struct duck *duck, struct format_reader *reader,
                            struct parquet_columns *columns)
 {
-	struct table table = { .reader = reader };
+	struct columns table = { .reader = reader };
 	int result = read_columns(duck, &table);
 
 	memset(columns, 0, sizeof(*columns));
-	if (result == 0)
-		result = read_halves(duck, &table);
 	for (size_t i = 0; i < table.count && result == 0; i++)
 		find_element(&table.columns[i]);
 	if (result == 0)
+		result = read_halves(duck, &table);
+	if (result == 0)
 		result = choose(duck, &table, columns);
-	for (size_t i = 0; i < table.count; i++) {
-		free(table.columns[i].name);
-		free(table.columns[i].type);
-	}
-	free(table.columns);
+	columns_free(&table);
 	return result == -ENOMEM ? format_fail(reader, result, "%s", strerror(ENOMEM)) : result;
 }
 

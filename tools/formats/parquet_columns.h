@@ -5,21 +5,15 @@
 #define PARQUET_COLUMNS_H
 
 #include "engine/codec/element.h"
+#include "tools/formats/columns.h"
 #include "tools/formats/duckdb.h"
 #include "tools/formats/format.h"
-
-enum parquet_ids {
-	PARQUET_IDS_NONE,
-	PARQUET_IDS_SIGNED, /* 64 bits */
-	PARQUET_IDS_UNSIGNED, /* 64 bits */
-	PARQUET_IDS_TEXT,
-};
 
 struct parquet_columns {
 	char *query; /* of lists and, where there are any, of IDs, in the order of the file */
 	enum element type; /* of the elements in the file */
 	enum element read; /* as the library hands them out */
-	enum parquet_ids ids;
+	enum column_ids ids;
 };
 
 /*

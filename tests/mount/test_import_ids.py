@@ -274,6 +274,21 @@ def test_a_limit_counts_the_rows_of_all_files(store, tmp):
         quiverfs("import", store.path, tmp / "a.npy", "--limit", wrong, status=2)
 
 
+@pytest.mark.parametrize("piped", [False, True])
+def test_the_ids_of_rows_that_are_cut_off_may_go_on(store, tmp, piped):
+    save(tmp / "v.npy", *numbered(9))
+    (tmp / "cut.npy").write_bytes((tmp / "v.npy").read_bytes()[:-20])
+    (tmp / "ids.txt").write_text("".join(f"{i}\n" for i in range(50, 59)))
+    words = ["-" if piped else tmp / "cut.npy", "--format", "npy", "--ids", tmp / "ids.txt"]
+    stdin = (tmp / "cut.npy").read_bytes() if piped else None
+    refused("import", store.path, *words, says=["cut off" if not piped else "the data ends"],
+            stdin=stdin)
+    told(store.path, *words, "--partial", stdin=stdin)
+    assert exported(store, tmp)[1] == list(range(50, 57))
+    (tmp / "ids.txt").write_text("50\n51\n")
+    refused("import", store.path, *words, "--partial", stdin=stdin, says=["IDs"])
+
+
 # ---- --keys ----------------------------------------------------------------------
 
 

@@ -49,11 +49,13 @@ static int check_columns(const struct rows *rows)
 /* Open the file of IDs. Says errors. */
 static int open_ids(struct rows *rows)
 {
-	int result = ids_file_open(rows->options->ids_path, &rows->ids);
+	const struct rows_options *options = rows->options;
+	int result = ids_file_open(options->ids_path, &rows->ids);
+	uint64_t ids = rows->ids.rows;
 
-	if (result < 0 || rows->total == FORMAT_ROWS_UNKNOWN ||
-	    rows->ids.rows == IDS_FILE_ROWS_UNKNOWN || rows->ids.rows == rows->total ||
-	    (rows->ids.rows < rows->total && rows->ids.rows >= rows->options->limit))
+	if (result < 0 || rows->total == FORMAT_ROWS_UNKNOWN || ids == IDS_FILE_ROWS_UNKNOWN ||
+	    ids == rows->total || (ids < rows->total && ids >= options->limit) ||
+	    (ids > rows->total && options->partial))
 		return result;
 	say_error(rows->ids.path, "it holds %" PRIu64 " IDs for %" PRIu64 " rows of vectors",
 	          rows->ids.rows, rows->total);
@@ -445,7 +447,7 @@ static int check_ids_end(struct rows *rows)
 	uint64_t more;
 	int64_t left = (int64_t)(rows->ids.rows - rows->ids.next);
 
-	if (rows->ids.path == NULL)
+	if (rows->ids.path == NULL || rows->options->partial)
 		return 0;
 	if (rows->ids.rows == IDS_FILE_ROWS_UNKNOWN)
 		left = ids_file_read(&rows->ids, &more, 1);

@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import zipfile
 
 import numpy
 import pytest
@@ -419,3 +420,112 @@ def test_what_is_cut_off_before_the_first_row(store, tmp, rng):
     (tmp / "f.npy").write_bytes((tmp / "f.npy").read_bytes()[:-1])
     refused("import", store.path, tmp / "f.npy", "--convert", "--partial", says=["no row is whole"])
     assert count(store) == 0
+
+
+# ---- .npz -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("save", [numpy.savez, numpy.savez_compressed], ids=["stored", "deflated"])
+@pytest.mark.parametrize("dtype", ["f4", "f2", "f8", "i1", "u1"])
+def test_arrays_of_an_npz(stores, tmp, rng, save, dtype):
+    rows, more = make_rows(rng, 300, dtype), make_rows(rng, 5, dtype)
+    save(tmp / "x.npz", emb=rows, ids=numpy.arange(300), scale=numpy.float32(2))
+    save(tmp / "two.npz", rows, more)
+    store = stores.create(dtype=dtype)
+    quiverfs("import", store.path, tmp / "x.npz")
+    same(exported(store, tmp)[0], rows)
+    quiverfs("export", store.path, tmp / "out.npz")
+    assert list(numpy.load(tmp / "out.npz")) == ["arr_0"]
+    same(numpy.load(tmp / "out.npz")["arr_0"], rows)
+    quiverfs("export", store.path, tmp / "out.npz", "--dataset", "emb")
+    same(numpy.load(tmp / "out.npz")["emb"], rows)
+    assert zipfile.ZipFile(tmp / "out.npz").testzip() is None
+    refused("import", store.path, tmp / "two.npz", says=["several", "--dataset", "arr_0, arr_1"])
+    for number, name in enumerate(["arr_1", "arr_1.npy"]):
+        again = stores.create(dtype=dtype, name=f"again{number}")
+        quiverfs("import", again.path, tmp / "two.npz", "--dataset", name)
+        same(exported(again, tmp)[0], more)
+    with open(tmp / "out.npz", "rb") as file:
+        subprocess.run([QUIVERFS, "import", again.path, "-", "--format", "npz"], stdin=file,
+                       check=True)
+    same(exported(again, tmp)[0], rows)
+
+
+def test_an_npz_in_fortran_order(store, tmp, rng):
+    rows = make_rows(rng, 50, plain=True)
+    numpy.savez(tmp / "x.npz", numpy.asfortranarray(rows))
+    refused("import", store.path, tmp / "x.npz", says=["arr_0", "--convert"])
+    quiverfs("import", store.path, tmp / "x.npz", "--convert")
+    same(exported(store, tmp)[0], rows)
+    numpy.savez_compressed(tmp / "x.npz", numpy.asfortranarray(rows))
+    refused("import", store.path, tmp / "x.npz", "--convert", says=["Fortran", "numpy.savez"])
+
+
+def npz_of(path, name, data, **options):
+    with zipfile.ZipFile(path, "w") as file:
+        with file.open(zipfile.ZipInfo(name), "w", **options) as member:
+            member.write(data)
+
+
+def test_what_other_programs_put_into_an_npz(stores, tmp, rng):
+    """Sizes of 64 bits, as numpy writes them, members behind the data they tell of, and bytes
+    before the ZIP file."""
+    rows = make_rows(rng, 40)
+    save_npy(tmp / "x", rows)
+    data = (tmp / "x").read_bytes()
+    npz_of(tmp / "zip64.npz", "x.npy", data, force_zip64=True)
+    with open(tmp / "piped.npz", "wb") as file: # as a pipe is written: sizes follow the bytes
+        file.seek = None
+        class Pipe:
+            write = staticmethod(file.write)
+            flush = staticmethod(file.flush)
+        with zipfile.ZipFile(Pipe(), "w") as archive:
+            archive.writestr("x.npy", data)
+    (tmp / "before.npz").write_bytes(b"#!/bin/sh\n" + (tmp / "zip64.npz").read_bytes())
+    for name in ["zip64", "piped", "before"]:
+        store = stores.create(name=name)
+        quiverfs("import", store.path, tmp / f"{name}.npz")
+        same(exported(store, tmp)[0], rows)
+
+
+def test_an_npz_that_is_wrong(store, tmp, rng):
+    path = tmp / "x.npz"
+    numpy.savez(path, numpy.zeros((3, DIM), "<f4"))
+    good = path.read_bytes()
+    for data, says in [
+            (good[:-30], ["not a ZIP file", "cut off"]),
+            (b"x" * 100, ["not a ZIP file"]),
+            (b"", ["the file is empty"])]:
+        path.write_bytes(data)
+        refused("import", store.path, path, says=says)
+    for words, arrays, says in [
+            ([], {"a": numpy.array([{}, None])}, ["'a'", "object"]),
+            ([], {"a": numpy.zeros((3, DIM, 2))}, ["'a'", "3 dimensions"]),
+            ([], {"a": numpy.zeros((3, 24), "<f4")}, ["dim 24"]),
+            ([], {"a": numpy.zeros(3), "b": numpy.zeros(4)}, ["no array of 2", "a, b"]),
+            (["--dataset", "c"], {"a": numpy.zeros((3, DIM))}, ["of this name", ": a"])]:
+        numpy.savez(path, **arrays)
+        refused("import", store.path, path, *words, says=says)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("glove.6B.50d.txt", bytes(1000))
+    refused("import", store.path, path, says=["no array"])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.npy", bytes(1000))
+    refused("import", store.path, path, says=["method 14"])
+    quiverfs("export", store.path, tmp / "empty.npz")
+    assert numpy.load(tmp / "empty.npz")["arr_0"].shape == (0, DIM)
+    refused("import", store.path, "-", "--format", "npz", stdin=good, says=["from a file only"])
+    (tmp / "x.npz.gz").write_bytes(gzip.compress(good))
+    refused("import", store.path, tmp / "x.npz.gz", says=["from a file only", "gzip -dk"])
+    assert count(store) == 0
+
+
+@pytest.mark.parametrize("save", [numpy.savez, numpy.savez_compressed], ids=["stored", "deflated"])
+def test_an_npz_that_is_damaged(store, tmp, save):
+    path = tmp / "x.npz"
+    rows = numpy.arange(3000 * DIM, dtype="<f4").reshape(-1, DIM)
+    save(path, rows)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    path.write_bytes(data)
+    refused("import", store.path, path, says=["row ", "damaged", "ZIP file"])

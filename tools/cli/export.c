@@ -272,8 +272,9 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		  "it compressed",
 		  .take = take_format, .to = &parsed->outputs.format },
 		{ "dataset", 0, "NAME",
-		  "What the array is called in a .hdf5 (default 'train') or .safetensors (default "
-		  "'vectors')",
+		  "What the array is called in a .hdf5 (default 'train'), .npz (default 'arr_0') "
+		  "or "
+		  ".safetensors (default 'vectors')",
 		  .keeps = &parsed->outputs.dataset },
 		{ "vector-column", 0, "NAME",
 		  "What JSON and Parquet call the vector (default 'vector'), or the one column of "

@@ -407,7 +407,8 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "One of: " FORMAT_NAMES "; without it the suffix of each FILE tells",
 		  .take = take_format, .to = &parsed->rows.format },
 		{ "dataset", 0, "NAME",
-		  "Which array of a .hdf5 (default 'train') or .safetensors (default: the only one "
+		  "Which array of a .hdf5 (default 'train'), .npz or .safetensors (default: the "
+		  "only one "
 		  "of 2 dimensions)",
 		  .keeps = &parsed->rows.dataset },
 		{ "skip-bytes", 0, "N", "Pass over N bytes at the start of each raw file",

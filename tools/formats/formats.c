@@ -10,11 +10,11 @@
 #include <strings.h>
 
 static const struct format *const formats[] = {
-	&format_npy,         &format_fvecs, &format_bvecs,   &format_ivecs,    &format_fbin,
-	&format_f16bin,      &format_dbin,  &format_u8bin,   &format_i8bin,    &format_ibin,
-	&format_safetensors, &format_hdf5,  &format_parquet, &format_jsonl,    &format_json,
-	&format_csv,         &format_tsv,   &format_glove,   &format_word2vec, &format_w2vbin,
-	&format_raw,
+	&format_npy,    &format_npz,         &format_fvecs, &format_bvecs,   &format_ivecs,
+	&format_fbin,   &format_f16bin,      &format_dbin,  &format_u8bin,   &format_i8bin,
+	&format_ibin,   &format_safetensors, &format_hdf5,  &format_parquet, &format_jsonl,
+	&format_json,   &format_csv,         &format_tsv,   &format_glove,   &format_word2vec,
+	&format_w2vbin, &format_raw,
 };
 
 /* Other suffixes that are in use. */

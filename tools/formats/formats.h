@@ -13,7 +13,7 @@
 
 /* Those of all formats, for messages and --help. */
 #define FORMAT_NAMES                               \
-	"npy, fvecs, bvecs, ivecs, "               \
+	"npy, npz, fvecs, bvecs, ivecs, "          \
 	"fbin, f16bin, dbin, u8bin, i8bin, ibin, " \
 	"safetensors, hdf5, parquet, "             \
 	"jsonl, json, csv, tsv, "                  \
@@ -29,9 +29,9 @@ const struct format *format_by_suffix(const char *path);
 /* The same of a file that is there, whose suffix may be one that several formats share. */
 const struct format *format_to_read(const char *path);
 
-extern const struct format format_npy, format_fvecs, format_bvecs, format_ivecs, format_fbin,
-	format_f16bin, format_dbin, format_u8bin, format_i8bin, format_ibin, format_safetensors,
-	format_hdf5, format_parquet, format_jsonl, format_json, format_csv, format_tsv,
-	format_word2vec, format_w2vbin, format_glove, format_raw;
+extern const struct format format_npy, format_npz, format_fvecs, format_bvecs, format_ivecs,
+	format_fbin, format_f16bin, format_dbin, format_u8bin, format_i8bin, format_ibin,
+	format_safetensors, format_hdf5, format_parquet, format_jsonl, format_json, format_csv,
+	format_tsv, format_word2vec, format_w2vbin, format_glove, format_raw;
 
 #endif

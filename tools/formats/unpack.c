@@ -309,10 +309,11 @@ static int unpack_some(struct unpack *unpack, void *to, size_t length, size_t *m
 
 	if (result < 0)
 		return result;
-	if (!zstd)
-		return left == 0 ? end_of_input(unpack) : inflate_some(unpack, to, length, made);
-	/* without input it hands out what it has held back */
-	result = left > 0 || unpack->within ? unzstd_some(unpack, to, length, made) : 0;
+	/* without input they hand out what they have held back */
+	result = 0;
+	if (left > 0 || unpack->within)
+		result = zstd ? unzstd_some(unpack, to, length, made)
+		              : inflate_some(unpack, to, length, made);
 	return result == 0 && *made == 0 && left == 0 ? end_of_input(unpack) : result;
 }
 

@@ -4,37 +4,25 @@
 #include "engine/quiver.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
+#include "tools/cli/copy_rows.h"
 #include "tools/cli/existing.h"
-#include "tools/cli/file_attr.h"
-#include "tools/cli/flusher.h"
 #include "tools/cli/folder_import.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/live.h"
 #include "tools/cli/outcome.h"
-#include "tools/cli/progress.h"
 #include "tools/cli/room.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
-#include "tools/cli/sink.h"
 #include "tools/formats/formats.h"
-#include "tools/formats/interrupt.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-/* One reads while the other writes. */
-#define WORKERS 2
 
 /* What malloc may keep: some batches, and what the log makes of them. */
 #define KEPT_BYTES (8 << 20)
@@ -46,187 +34,6 @@ struct import_arguments {
 	struct folder_options folder; /* of a folder alone */
 	bool is_folder;
 };
-
-/* What the workers share. */
-struct copy {
-	struct quiver_attr attr;
-	struct flusher flusher;
-	pthread_mutex_t lock;
-	struct rows *rows; /* lock */
-	struct existing existing; /* lock */
-	bool ended; /* lock; no row is left */
-	struct progress progress; /* lock */
-	uint64_t read; /* lock; rows handed to a worker, or skipped */
-	uint64_t written; /* lock */
-	uint64_t whole; /* lock; no row below is missing; UINT64_MAX before anything failed */
-	int result; /* lock; of what failed first */
-};
-
-struct worker {
-	struct copy *copy;
-	struct sink sink;
-	pthread_t thread;
-};
-
-/* Take rows and leave out what is not wanted; the number to write, *count of rows dealt
- * with. Under the lock. Says errors. */
-static int64_t take_rows(struct copy *copy, struct sink *sink, int64_t *count)
-{
-	char text[120];
-	int64_t kept;
-
-	*count = rows_read(copy->rows, sink->vectors, sink->ids, sink->batch_rows);
-	if (*count <= 0)
-		return *count;
-	kept = existing_sift(&copy->existing, sink->vectors, sink->ids, (size_t)*count);
-	if (kept < 0 || kept == *count || copy->existing.mode != EXISTING_FAIL)
-		return kept;
-	(void)snprintf(text, sizeof(text),
-	               "vector %" PRIu64 " exists already (--on-duplicate=skip passes over it)",
-	               sink->ids[kept]);
-	rows_say(copy->rows, (size_t)kept, text);
-	copy->result = -EEXIST;
-	*count = kept;
-	return kept;
-}
-
-/* The next rows; how many, 0 at the end, an error or a signal. *first is that of
- * the first. Says errors. */
-static size_t next_rows(struct worker *worker, uint64_t *first)
-{
-	struct copy *copy = worker->copy;
-	int64_t count, kept = 0;
-
-	pthread_mutex_lock(&copy->lock);
-	while (kept == 0 && !copy->ended && copy->result == 0 && !interrupted()) {
-		*first = copy->read;
-		kept = take_rows(copy, &worker->sink, &count);
-		if (kept < 0) {
-			/* a signal is no failure */
-			copy->result = kept == -EINTR ? 0 : (int)kept;
-			break;
-		}
-		copy->ended = count == 0 && copy->result == 0;
-		copy->read += (uint64_t)count;
-	}
-	pthread_mutex_unlock(&copy->lock);
-	return kept > 0 ? (size_t)kept : 0;
-}
-
-/* The rows from `first` on are written, or `result` says why not. Says errors. */
-static void rows_written(struct worker *worker, uint64_t first, size_t count, int result)
-{
-	struct copy *copy = worker->copy;
-
-	pthread_mutex_lock(&copy->lock);
-	if (result < 0) {
-		if (first < copy->whole)
-			copy->whole = first;
-		if (copy->result == 0) {
-			copy->result = result;
-			progress_end(&copy->progress);
-			sink_say_failed(&worker->sink, result);
-		}
-	} else {
-		copy->written += count;
-		copy->progress.total = rows_estimate(copy->rows, copy->read);
-		if (copy->result == 0)
-			progress_update(&copy->progress, copy->written);
-	}
-	pthread_mutex_unlock(&copy->lock);
-}
-
-static void *work(void *arg)
-{
-	struct worker *worker = arg;
-	struct sink *sink = &worker->sink;
-	uint64_t first;
-	size_t count;
-
-	while ((count = next_rows(worker, &first)) > 0) {
-		int result = sink_put(sink, count);
-
-		rows_written(worker, first, count, result);
-		flusher_add(&worker->copy->flusher, count * sink->session->geometry.vector_bytes);
-	}
-	return NULL;
-}
-
-static int flush_session(void *arg)
-{
-	struct session *session = arg;
-
-	return session->target.live ? live_write(session->mount_fd, "flush", "1")
-	                            : quiver_flush(session->store);
-}
-
-/* Let `count` workers work. This thread only waits for them, and so is there for signals. */
-static void work_together(struct worker *workers, unsigned count)
-{
-	unsigned started = 0;
-
-	/* A thread that cannot be had is done without. */
-	while (started < count &&
-	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
-		started++;
-	if (started == 0)
-		(void)work(&workers[0]);
-	for (unsigned i = 0; i < started; i++)
-		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
-}
-
-/* Of rows with one ID the last counts, or the first: then they are written in their order. */
-static bool in_order(const struct rows *rows, enum existing_mode mode)
-{
-	return rows->brings_ids || mode != EXISTING_REPLACE;
-}
-
-/* Move the rows with workers that are open. Says errors. */
-static int copy_opened(struct session *session, struct copy *copy, struct worker *workers,
-                       unsigned count)
-{
-	pthread_mutex_init(&copy->lock, NULL);
-	progress_start(&copy->progress, "import", "vectors", 0, rows_estimate(copy->rows, 0));
-	flusher_start(&copy->flusher, flush_session, session);
-	work_together(workers, count);
-	flusher_stop(&copy->flusher);
-	progress_end(&copy->progress);
-	pthread_mutex_destroy(&copy->lock);
-	return copy->result;
-}
-
-/* Move all rows, until the end, an error or a signal. Says errors. */
-static int copy_rows(struct session *session, struct rows *rows, enum existing_mode mode,
-                     struct outcome *outcome)
-{
-	struct copy copy = { .rows = rows, .whole = UINT64_MAX, .existing.folder_fd = -1 };
-	struct worker workers[WORKERS];
-	unsigned count = in_order(rows, mode) ? 1 : WORKERS;
-	unsigned opened = 0;
-	int result = 0;
-
-	file_attr_new(&copy.attr);
-	while (result == 0 && opened < count) {
-		workers[opened].copy = &copy;
-		result = sink_open(session, &workers[opened].sink);
-		workers[opened++].sink.attr = &copy.attr;
-	}
-	if (result == 0)
-		result = existing_open(session, mode, workers[0].sink.batch_rows, &copy.existing);
-	if (result == 0)
-		result = copy_opened(session, &copy, workers, count);
-	/* rows before the first that is missing */
-	outcome->done = copy.read < copy.whole ? copy.read : copy.whole;
-	outcome->skipped = copy.existing.skipped;
-	outcome->complete = copy.ended && result == 0;
-	existing_close(&copy.existing);
-	while (opened > 0) {
-		int closed = sink_close(&workers[--opened].sink);
-
-		result = result ? result : closed;
-	}
-	return result;
-}
 
 /* Make what was imported through a mount durable; closing a store does so by
  * itself. Says errors. */

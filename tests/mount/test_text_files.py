@@ -184,9 +184,17 @@ def test_a_key_that_begins_as_a_comment_does(store, tmp):
     ('7,"{1,2,3,4}"\n9,"{5,6,7,8}"\n', (7, 9)),
     ("[1, 2, 3, 4]\n[5, 6, 7, 8]\n", (0, 1)),
     ("id;vector\n7;[1, 2, 3, 4]\n9;[5, 6, 7, 8]\n", (7, 9)),
+    ('id,vector\n7,"[[1, 2, 3, 4]]"\n9,"[[5, 6, 7, 8]]"\n', (7, 9)),  # of shape (1, dim)
 ])
 def test_a_cell_holds_the_vector(store, tmp, text, ids):
     taken(store, tmp, "a.csv", text, ids=ids)
+
+
+def test_a_column_is_either_id_or_vector(store, tmp):
+    # the first has no name, which may be an index; but it is the vector
+    taken(store, tmp, "a.csv", ',x\n"[1, 2, 3, 4]",7\n"[5, 6, 7, 8]",9\n')
+    refused("import", store.path, put(tmp, "b.csv", "v0,v1,v2,v3,x,y\n1,2,3,4,5,6\n"),
+            "--id-column", "v1", says=["dim 5"])
 
 
 def test_columns_that_are_chosen(store, tmp):
@@ -195,10 +203,16 @@ def test_columns_that_are_chosen(store, tmp):
     refused("import", store.path, put(tmp, "a.csv", text), says=["--vector-column"])
     taken(store, tmp, "a.csv", text, "--vector-column", "body_vec", "--id-column", "doc",
           ids=(7, 9))
+    refused("import", store.path, tmp / "a.csv", "--vector-column", "doc", "--id-column", "doc",
+            says=["both ID and vector"])
     refused("import", store.path, tmp / "a.csv", "--vector-column", "nobody",
             says=['no column "nobody"', "id, doc, title_vec, body_vec"])
     refused("import", store.path, tmp / "a.csv", "--vector-column", "doc",
             says=["dim 1"])
+    taken(store, tmp, "v.csv", 'n,v\nx,"1 2 3 4"\ny,"5 6 7 8"\n', "--vector-column", "v",
+          "--start-id", 7, ids=(7, 8, 9), rows=ROWS[[0, 1, 1]])
+    refused("import", store.path, put(tmp, "e.csv", 'id,vector\n7,\n8,"[1,2,3,4]"\n'),
+            says=["column \"vector\" holds ''"])
     refused("import", store.path, put(tmp, "b.csv", "1,2,3,4\n"), "--id-column", "a",
             says=["--id-column needs a first line"])
     refused("import", store.path, put(tmp, "c.txt", "w 1 2 3 4\n"), "--id-column", "a",
@@ -335,6 +349,7 @@ def test_json_that_is_wrong(store, tmp, text, says):
      ["--vector-column", "a.b", "--id-column", "doc.n"], (7, 9)),
     ('{"id": %d, "response": {"data": [{"embedding": [%s]}]}}',
      ["--vector-column", "response.data.0.embedding"], (7, 9)),
+    ('{"id": %d, "embedding": "[%s]"}', [], (7, 9)),  # Supabase: pgvector by PostgREST
     (r'{"i\u0064": %d, "\u0076ector": [%s]}', [], (7, 9)),
     ('{"id": "%d", "vector": [%s]}', [], (7, 9)),
 ])
@@ -349,6 +364,17 @@ def test_a_member_that_is_not_there(store, tmp):
     refused("import", store.path, path, says=["--vector-column NAME", "key, vec"])
     refused("import", store.path, path, "--vector-column", "vec", "--id-column", "id",
             says=['no "id" for --id-column', "key, vec"])
+
+
+@pytest.mark.parametrize("text, says", [
+    ('{"ids": ["a"], "embeddings": [[1, 2, 3, 4]]}', '"embeddings" holds arrays'),  # Chroma
+    ('{"vector": [{"x": 1}]}', '"vector" holds objects'),
+    ('{"data": [{"embedding": [1]}], "model": "m"}', "data, model"),  # OpenAI's answer
+    ('"text"', "expected are rows"),
+    ("7", "expected are rows"),
+])
+def test_json_that_is_no_rows(store, tmp, text, says):
+    refused("import", store.path, put(tmp, "a.json", text), says=[says])
 
 
 def test_an_id_that_comes_late_is_told_before_anything_is_numbered(stores, tmp):

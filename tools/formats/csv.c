@@ -137,6 +137,8 @@ static void set_ids(struct format_reader *reader, const struct csv *csv)
 
 	reader->has_keys = ids && reader->wanted.on_key != NULL;
 	reader->has_ids = ids && !reader->has_keys && !reader->wanted.ids_unused;
+	if (reader->ids_from[0] != '\0')
+		return;
 	if (csv->layout.id == 0)
 		(void)snprintf(reader->ids_from, sizeof(reader->ids_from),
 		               "the first of %zu columns", csv->layout.cells);

@@ -233,7 +233,9 @@ static size_t find_list(const struct line *names, const struct line *row)
 	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
 		size_t usual = find_name(names, usual_vectors[i]);
 
-		if (usual < row->count && is_list(row->cells[usual].text))
+		if (usual < row->count &&
+		    (is_list(row->cells[usual].text) ||
+		     csv_is_missing(row->cells[usual].text, row->cells[usual].length)))
 			return usual;
 	}
 	for (size_t i = 0; i < row->count; i++) {
@@ -241,19 +243,6 @@ static size_t find_list(const struct line *names, const struct line *row)
 			found = found == CSV_NONE ? i : row->count;
 	}
 	return found;
-}
-
-/* Numbers of a list: what commas or blanks separate. */
-static size_t count_list(const char *text)
-{
-	static const char apart[] = "[]{}(), \t\r\n";
-	size_t count = 0;
-
-	for (text += strspn(text, apart); *text != '\0'; text += strspn(text, apart)) {
-		text += strcspn(text, apart);
-		count++;
-	}
-	return count;
 }
 
 /* Whether programs have this name for the vector. */
@@ -272,7 +261,7 @@ static void lay_out_list(struct format_reader *reader, const struct line *names,
 {
 	layout->list = true;
 	layout->first = layout->last = vector;
-	reader->dim = (uint32_t)count_list(row->cells[vector].text);
+	reader->dim = text_list_count(row->cells[vector].text, row->cells[vector].length);
 	if (names->cells == NULL && row->count > 1)
 		layout->id = vector > 0 ? 0 : 1;
 	if (row->count <= 2 || reader->wanted.vector_column != NULL ||
@@ -345,7 +334,7 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 	if (reader->dim <= dim || names->cells == NULL)
 		return 0;
 	run = find_run(names, dim);
-	if (run == CSV_NONE)
+	if (run == CSV_NONE || (layout->id >= run && layout->id < run + dim))
 		return 0;
 	layout->first = run;
 	layout->last = run + dim - 1;
@@ -376,12 +365,18 @@ static int lay_out(struct format_reader *reader, const struct line *names, const
 		                             "--vector-column NAME says which is the vector");
 	if (list == CSV_NONE)
 		return lay_out_cells(reader, names, row, layout);
-	if (!csv_is_value(reader, row->cells[list].text))
+	if (!is_list(row->cells[list].text) && !csv_begins_number(reader, row->cells[list].text))
 		return format_refuse(reader,
-		                     "its column \"%s\" holds '%.*s': expected is a list of "
+		                     "its column \"%.*s\" holds '%.*s': expected is a list of "
 		                     "numbers, as [1, 2, 3]",
-		                     reader->wanted.vector_column, SHOWN_BYTES,
-		                     row->cells[list].text);
+		                     SHOWN_BYTES,
+		                     names->cells != NULL ? names->cells[list].text : "",
+		                     SHOWN_BYTES, row->cells[list].text);
+	if (layout->id == list && reader->wanted.id_column != NULL)
+		return format_refuse(reader, "its column \"%s\" cannot be both ID and vector",
+		                     reader->wanted.id_column);
+	if (layout->id == list)
+		layout->id = CSV_NONE;
 	lay_out_list(reader, names, row, list, layout);
 	return 0;
 }
@@ -412,6 +407,10 @@ int csv_lay_out(struct format_reader *reader, const char *names_text, const char
 		name_rows(&names, &row);
 	if (result == 0)
 		result = lay_out(reader, &names, &row, layout);
+	if (result == 0 && names.cells != NULL && layout->id != CSV_NONE &&
+	    names.cells[layout->id].length > 0)
+		(void)snprintf(reader->ids_from, sizeof(reader->ids_from), "the column \"%.*s\"",
+		               SHOWN_BYTES, names.cells[layout->id].text);
 	line_free(&names);
 	line_free(&row);
 	return result;

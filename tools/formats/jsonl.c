@@ -40,6 +40,13 @@ static bool begins_with(struct json_span value, char bracket)
 	return value.at < value.end && *value.at == bracket;
 }
 
+/* Whether a value can be a vector: an array, or one in a string, which PostgREST and Supabase make
+ * of a column of pgvector. */
+static bool is_vector(struct json_span value)
+{
+	return begins_with(value, '[') || (begins_with(value, '"') && value.at[1] == '[');
+}
+
 /* Find which member is the vector in the first object. */
 static int find_vector(struct format_reader *reader, struct rows *rows, struct json_span object,
                        struct json_span *vector)
@@ -50,8 +57,7 @@ static int find_vector(struct format_reader *reader, struct rows *rows, struct j
 	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
 		const char *name = wanted != NULL ? wanted : usual_vectors[i];
 
-		if (json_path_find(object, name, &rows->vector, vector) &&
-		    begins_with(*vector, '['))
+		if (json_path_find(object, name, &rows->vector, vector) && is_vector(*vector))
 			return 0;
 	}
 	json_scan_names(object, names, sizeof(names));
@@ -162,6 +168,18 @@ static void tell_ids_from(struct format_reader *reader, const struct json_path *
 		(void)snprintf(used < room - 1 ? to + used : to + room - 2, 2, "\"");
 }
 
+/* What should be a vector is an array of others. */
+static int refuse_table(struct format_reader *reader, const struct rows *rows, char first)
+{
+	return format_refuse(
+		reader,
+		"its array%s%.*s%s holds %s: expected are numbers, one vector for each "
+		"row, as {\"id\": 1, \"vector\": [0.5, 2]}",
+		rows->plain ? "" : " \"", rows->plain ? 0 : (int)rows->vector.parts[0].length,
+		rows->plain ? "" : rows->vector.parts[0].name, rows->plain ? "" : "\"",
+		first == '[' ? "arrays" : "objects");
+}
+
 /* Take over what the first row tells. */
 static int look(struct format_reader *reader, struct rows *rows, struct json_span value)
 {
@@ -173,7 +191,9 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 	if (vector.end == NULL)
 		return json_values_refuse(reader, value);
 	if (!rows->plain && !begins_with(value, '{'))
-		return format_refuse(reader, "it is neither an object nor an array");
+		return format_refuse(reader,
+		                     "it is neither an object nor an array: expected are rows as "
+		                     "{\"id\": 1, \"vector\": [0.5, 2]} or [0.5, 2]");
 	if (rows->plain &&
 	    (reader->wanted.vector_column != NULL || reader->wanted.id_column != NULL))
 		return format_refuse(reader, "it is an array, without names: %s names a member",
@@ -184,7 +204,15 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 		result = find_id(reader, rows, value);
 	if (result < 0)
 		return result;
-	reader->dim = (uint32_t)json_scan_count(vector);
+	if (begins_with(vector, '[')) {
+		struct json_span first = json_scan_element(vector.at, vector.end, 0);
+
+		if (first.at != NULL && (*first.at == '[' || *first.at == '{'))
+			return refuse_table(reader, rows, *first.at);
+		reader->dim = (uint32_t)json_scan_count(vector);
+	} else {
+		reader->dim = text_list_count(vector.at + 1, (size_t)(vector.end - vector.at) - 2);
+	}
 	reader->has_keys = rows->id.count > 0 && reader->wanted.on_key != NULL;
 	reader->has_ids = rows->id.count > 0 && !reader->has_keys && !reader->wanted.ids_unused;
 	tell_ids_from(reader, &rows->id);
@@ -364,12 +392,14 @@ static int parse_row(struct format_reader *reader, struct json_span value, unsig
 	if (result < 0)
 		return result;
 	vector = rows->plain ? members[0].value : json_path_follow(&rows->vector, members[0].value);
-	if (vector.at == NULL || !begins_with(vector, '['))
+	if (vector.at == NULL || !is_vector(vector))
 		return format_refuse(reader, "it has no array \"%s\", the first has one",
 		                     rows->vector.parts[0].name);
 	if (members[0].twice)
 		return format_refuse(reader, "it has its vector twice");
-	result = take_elements(reader, vector, to);
+	result = begins_with(vector, '"') ? text_list(reader, vector.at + 1,
+	                                              (size_t)(vector.end - vector.at) - 2, to)
+	                                  : take_elements(reader, vector, to);
 	return result < 0 ? result : take_id(reader, rows, members, id);
 }
 

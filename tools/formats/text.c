@@ -208,18 +208,36 @@ static int list_elements(struct format_reader *reader, const char **at, const ch
 int text_list(struct format_reader *reader, const char *text, size_t length, unsigned char *to)
 {
 	const char *end = text + length, *at = pass_space(text, end);
-	char close = at == end ? '\0' : *at == '[' ? ']' : *at == '{' ? '}' : '\0';
+	char open = at < end ? *at : '\0';
+	char close = open == '[' ? ']' : open == '{' ? '}' : '\0';
+	unsigned depth = 0;
 	int result;
 
-	if (close != '\0')
-		at++;
+	for (; close != '\0' && at < end && *at == open; at = pass_space(at + 1, end))
+		depth++;
 	result = list_elements(reader, &at, end, close, to);
+	for (; result == 0 && depth > 0 && at < end && *at == close; depth--)
+		at = pass_space(at + 1, end);
 	if (result < 0)
 		return result;
-	if (close != '\0' && at == end)
+	if (depth > 0)
 		return format_refuse(reader, "its list ends without '%c'", close);
-	at = pass_space(close != '\0' ? at + 1 : at, end);
 	return at == end ? 0 : format_refuse(reader, "'%.20s' follows its list", at);
+}
+
+uint32_t text_list_count(const char *text, size_t length)
+{
+	static const char apart[] = "[]{}, \t\r\n";
+	bool within = false;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		bool separates = memchr(apart, text[i], sizeof(apart) - 1) != NULL;
+
+		count += !separates && !within;
+		within = !separates;
+	}
+	return count;
 }
 
 bool text_id(const char *text, size_t length, uint64_t *id)

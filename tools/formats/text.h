@@ -46,10 +46,13 @@ int text_put(struct format_reader *reader, double number, void *elements, size_t
 int text_number(struct format_reader *reader, const char **at, void *elements, size_t index);
 
 /*
- * Read a row written as a list, "[1, 2, 3]", "{1,2,3}" or "[1 2 3]", of `length` characters that
- * a bracket or a NUL ends, to `to`. -EINVAL with a reason.
+ * Read a row written as a list, "[1, 2, 3]", "{1,2,3}", "[1 2 3]" or "[[1, 2, 3]]", of `length`
+ * characters that a bracket, a quote or a NUL ends, to `to`. -EINVAL with a reason.
  */
 int text_list(struct format_reader *reader, const char *text, size_t length, unsigned char *to);
+
+/* How many elements such a list has. */
+uint32_t text_list_count(const char *text, size_t length);
 
 /* Read a decimal uint64 of `length` characters. False where it is none. */
 bool text_id(const char *text, size_t length, uint64_t *id);

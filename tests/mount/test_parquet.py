@@ -1,4 +1,4 @@
-"""Parquet, in by libduckdb and out without it."""
+"""Parquet, in and out by libduckdb."""
 
 import os
 import struct
@@ -105,11 +105,27 @@ def test_bits_are_bytes_of_eight(stores, tmp, rng):
     same(exported(again, tmp)[0], rows)
 
 
-def test_bfloat16_has_no_type_there(stores, tmp):
-    store = stores.create(dtype="bf2")
-    refused("export", store.path, tmp / "out.parquet", says=["no type for bf2", "--dtype f4"])
-    assert not (tmp / "out.parquet").exists()
-    quiverfs("export", store.path, tmp / "out.parquet", "--dtype", "f4")
+@NEEDS_LIBRARY
+@pytest.mark.parametrize("dtype", ["f2", "bf2"])
+def test_short_floats_are_wider_in_the_file_and_come_back(stores, tmp, rng, duck, dtype):
+    """The library has float of 4 bytes and none of 2; what the file says of them tells."""
+    bits = "f2" if dtype == "f2" else "u2"
+    rows = finite(rng, 300, "f2").view(bits)
+    store, again = (stores.create(dtype=dtype, name=name) for name in ("a", "b"))
+    numpy.save(tmp / "rows.npy", rows)
+    quiverfs("import", store.path, tmp / "rows.npy")
+    quiverfs("export", store.path, tmp / "out.parquet")
+    assert duck.text(f"SELECT typeof(vector) FROM '{tmp}/out.parquet' LIMIT 1") == "FLOAT[]"
+    quiverfs("import", again.path, tmp / "out.parquet")
+    same(exported(again, tmp)[0], rows)
+
+
+@NEEDS_LIBRARY
+def test_a_file_that_is_wrong_of_its_type(stores, tmp, duck):
+    duck.copy("SELECT 7 AS id, [0.5, 1e-30]::FLOAT[] AS vector", tmp / "in.parquet",
+              "KV_METADATA {dtype: 'f2'}")
+    refused("import", stores.create(dim=2, dtype="f2").path, tmp / "in.parquet",
+            says=["row 0", "no f2"])
 
 
 @NEEDS_LIBRARY
@@ -130,30 +146,45 @@ def test_what_is_known_of_the_vectors_is_in_the_file(stores, tmp, duck):
 
 
 @NEEDS_LIBRARY
-def test_through_a_pipe_and_a_mount(stores, tmp, rng, duck):
+def test_a_library_that_cannot_write_says_why(store, tmp, rng):
+    """A disk that is full amid it."""
+    numpy.save(tmp / "rows.npy", finite(rng, 20000))
+    quiverfs("import", store.path, tmp / "rows.npy")
+    (tmp / "out.parquet").write_bytes(b"old")
+    done = run("bash", "-c", 'ulimit -f 100; trap "" XFSZ; "$@"', "bash", QUIVERFS, "export",
+               store.path, tmp / "out.parquet", status=None)
+    assert done.returncode == 1 and b"libduckdb: " in done.stderr, done.stderr
+    assert (tmp / "out.parquet").read_bytes() == b"old"
+    assert sorted(name for name in os.listdir(tmp) if "parquet" in name) == ["out.parquet"]
+
+
+@NEEDS_LIBRARY
+def test_to_a_pipe_it_is_not_written(store, tmp, duck):
+    refused("export", store.path, "-", "--format", "parquet", says=["file", "pipe"])
+
+
+@NEEDS_LIBRARY
+def test_through_a_mount(stores, tmp, rng, duck):
     rows = finite(rng, 500)
     duck.write(tmp / "in.parquet", rows, numpy.arange(500, dtype="i8"))
     mnt = stores.mount(stores.create())
     quiverfs("import", mnt.point, tmp / "in.parquet")
     assert mnt.get(499) == rows[499].tobytes()
-    out = run(QUIVERFS, "export", mnt.point, "-", "--format", "parquet").stdout
-    (tmp / "out.parquet").write_bytes(out)
+    quiverfs("export", mnt.point, tmp / "out.parquet")
     same(duck.lists(f"SELECT vector FROM '{tmp}/out.parquet'", "f4", DIM), rows)
 
 
-def test_without_the_library_out_works_and_in_says_what_to_do(store, tmp, rng, monkeypatch):
-    rows = finite(rng, 10)
-    numpy.save(tmp / "rows.npy", rows)
-    quiverfs("import", store.path, tmp / "rows.npy")
+def test_without_the_library_it_is_said_what_to_do(store, tmp, monkeypatch):
+    (tmp / "in.parquet").write_bytes(b"PAR1" + bytes(16) + b"PAR1")
     monkeypatch.setenv("QUIVERFS_LIBDUCKDB", str(tmp / "none.so"))
-    quiverfs("export", store.path, tmp / "out.parquet")
-    assert rows.tobytes() in (tmp / "out.parquet").read_bytes()
-    refused("import", store.path, tmp / "out.parquet",
-            says=["libduckdb", "QUIVERFS_LIBDUCKDB", "quiverfs-examples(7)", "none.so"])
+    for words in (["import", store.path, tmp / "in.parquet"],
+                  ["export", store.path, tmp / "out.parquet"]):
+        refused(*words, says=["libduckdb", "QUIVERFS_LIBDUCKDB", "quiverfs-examples(7)", "none.so"])
+    assert not (tmp / "out.parquet").exists()
 
 
 def test_a_library_of_another_kind_is_refused(store, tmp, monkeypatch):
-    quiverfs("export", store.path, tmp / "out.parquet")
+    (tmp / "out.parquet").write_bytes(b"PAR1" + bytes(16) + b"PAR1")
     monkeypatch.setenv("QUIVERFS_LIBDUCKDB", "libm.so.6")
     refused("import", store.path, tmp / "out.parquet", says=["libm.so.6 has no duckdb_", "1.2"])
 

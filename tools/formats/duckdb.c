@@ -1,7 +1,8 @@
 /*
- * duckdb.c - the library that reads Parquet, which the user may have.
+ * duckdb.c - the library that reads and writes Parquet, which the user may have.
  */
 #include "tools/formats/duckdb.h"
+#include "tools/formats/duckdb_calls.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,33 +21,6 @@
 #define TEXT_POINTER_OFFSET 8u
 /* Of a word of a mask of valid rows. */
 #define MASK_BITS 64u
-
-/* As in duckdb.h of the library: 0 is success. */
-struct duck_calls {
-	const char *(*library_version)(void);
-	int (*create_config)(void **config);
-	int (*set_config)(void *config, const char *name, const char *value);
-	void (*destroy_config)(void **config);
-	int (*open_ext)(const char *path, void **database, void *config, char **error);
-	void (*close)(void **database);
-	int (*connect)(void *database, void **connection);
-	void (*disconnect)(void **connection);
-	int (*prepare)(void *connection, const char *text, void **statement);
-	const char *(*prepare_error)(void *statement);
-	void (*destroy_prepare)(void **statement);
-	int (*execute_prepared_streaming)(void *statement, struct duck_result *result);
-	const char *(*result_error)(struct duck_result *result);
-	void (*destroy_result)(struct duck_result *result);
-	void *(*fetch_chunk)(struct duck_result result);
-	void (*destroy_data_chunk)(void **chunk);
-	uint64_t (*data_chunk_get_size)(void *chunk);
-	void *(*data_chunk_get_vector)(void *chunk, uint64_t index);
-	void *(*vector_get_data)(void *vector);
-	uint64_t *(*vector_get_validity)(void *vector);
-	void *(*list_vector_get_child)(void *vector);
-	uint64_t (*list_vector_get_size)(void *vector);
-	void (*free)(void *memory);
-};
 
 #define CALL(name)                                                 \
 	{                                                          \
@@ -80,6 +54,26 @@ static const struct {
 	CALL(list_vector_get_child),
 	CALL(list_vector_get_size),
 	CALL(free),
+	CALL(create_table_function),
+	CALL(destroy_table_function),
+	CALL(table_function_set_name),
+	CALL(table_function_set_extra_info),
+	CALL(table_function_set_bind),
+	CALL(table_function_set_init),
+	CALL(table_function_set_function),
+	CALL(register_table_function),
+	CALL(bind_get_extra_info),
+	CALL(bind_add_result_column),
+	CALL(init_set_max_threads),
+	CALL(function_get_extra_info),
+	CALL(function_set_error),
+	CALL(create_logical_type),
+	CALL(create_list_type),
+	CALL(destroy_logical_type),
+	CALL(data_chunk_set_size),
+	CALL(list_vector_reserve),
+	CALL(list_vector_set_size),
+	CALL(vector_assign_string_element_len),
 };
 
 #undef CALL
@@ -125,7 +119,8 @@ static const struct duck_calls *load(char reason[FORMAT_REASON_BYTES])
 	if (library == NULL) {
 		(void)snprintf(
 			reason, FORMAT_REASON_BYTES,
-			"Parquet is read by libduckdb (1.2 or later), which is missing: "
+			"Parquet is read and written by libduckdb (1.2 or later), which is "
+			"missing: "
 			"put " LIBRARY
 			" where the system looks for libraries, or its path into " LIBRARY_VARIABLE
 			"; quiverfs-examples(7) tells where it is had, and "
@@ -215,7 +210,7 @@ static int confine(const struct duck *duck, char reason[FORMAT_REASON_BYTES])
 	return result;
 }
 
-int duck_begin(int fd, struct duck *duck, char reason[FORMAT_REASON_BYTES])
+int duck_begin(const char *path, struct duck *duck, char reason[FORMAT_REASON_BYTES])
 {
 	int result;
 
@@ -223,9 +218,7 @@ int duck_begin(int fd, struct duck *duck, char reason[FORMAT_REASON_BYTES])
 	duck->calls = load(reason);
 	if (duck->calls == NULL)
 		return -ENOTSUP;
-	/* The library opens what was looked at, not what may have got its name since; and no
-	 * character of a name means anything to it. */
-	(void)snprintf(duck->path, sizeof(duck->path), "/proc/self/fd/%d", fd);
+	(void)snprintf(duck->path, sizeof(duck->path), "%s", path);
 	result = open_database(duck, reason);
 	return result < 0 ? result : confine(duck, reason);
 }

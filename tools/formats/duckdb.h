@@ -1,9 +1,9 @@
 /*
- * duckdb.h - the library that reads Parquet, which the user may have.
+ * duckdb.h - the library that reads and writes Parquet, which the user may have.
  *
  * libduckdb is loaded when a Parquet file is met, and what is used of its C interface is
- * declared here, so that nothing of it is needed to build. One file, one thread, and the
- * library starts none. A file is a stranger's: the library may open that one and no other, has
+ * declared here, so that nothing of it is needed to build. One file, and a library
+ * that starts no thread: what one of them runs here is in that one. A file is a stranger's: the library may open that one and no other, has
  * no network and no place for temporary files, and installs nothing.
  */
 #ifndef DUCKDB_H
@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Of a path in /proc/self/fd. */
+#define DUCK_PATH_BYTES 32
 
 /* The library's own duckdb_result: only its size matters here. */
 struct duck_result {
@@ -32,7 +35,7 @@ struct duck_list {
 struct duck {
 	const struct duck_calls *calls;
 	void *database, *connection;
-	char path[32]; /* in /proc/self/fd, as it stands in a query */
+	char path[DUCK_PATH_BYTES]; /* in /proc/self/fd, as it stands in a query */
 };
 
 /* The rows of a query, chunk by chunk. All zero: none. */
@@ -54,11 +57,12 @@ struct duck_column {
 };
 
 /*
- * Load the library and let it see the file that is open as `fd`. 0, to be given back
- * with duck_end also after an error; -ENOTSUP the library is missing or too old, -ENOMEM,
+ * Load the library and let it see the file at `path`, which is one of /proc/self/fd: so it opens
+ * what was looked at, not what may have got its name since, and no character of a name means
+ * anything to it. 0, to be given back with duck_end also after an error; -ENOTSUP the library is missing or too old, -ENOMEM,
  * -EIO; with a reason.
  */
-int duck_begin(int fd, struct duck *duck, char reason[FORMAT_REASON_BYTES]);
+int duck_begin(const char *path, struct duck *duck, char reason[FORMAT_REASON_BYTES]);
 void duck_end(struct duck *duck);
 
 /* Begin a query; to be given back with duck_query_end also after an error. -EINVAL with

@@ -22,6 +22,7 @@
 #define ID_COLUMN 1u
 
 struct reading {
+	char path[DUCK_PATH_BYTES];
 	struct duck duck; /* open from the first read on: a reader that waits needs nothing */
 	struct duck_query query;
 	struct parquet_columns columns;
@@ -127,7 +128,9 @@ static int open_parquet(struct format_reader *reader)
 	if (reading == NULL)
 		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
 	reader->state = reading;
-	result = duck_begin(reader->stream->fd, &reading->duck, reader->reason);
+	(void)snprintf(reading->path, sizeof(reading->path), "/proc/self/fd/%d",
+	               reader->stream->fd);
+	result = duck_begin(reading->path, &reading->duck, reader->reason);
 	if (result == 0)
 		result = parquet_columns_choose(&reading->duck, reader, &reading->columns);
 	if (result == 0)
@@ -140,7 +143,7 @@ static int open_parquet(struct format_reader *reader)
 /* Begin to read all rows. */
 static int begin(struct format_reader *reader, struct reading *reading)
 {
-	int result = duck_begin(reader->stream->fd, &reading->duck, reader->reason);
+	int result = duck_begin(reading->path, &reading->duck, reader->reason);
 
 	return result < 0 ? result
 	                  : duck_query_begin(&reading->duck, reading->columns.query,
@@ -170,13 +173,28 @@ static int advance(struct format_reader *reader, struct reading *reading)
 	                               reader->rows);
 }
 
+/* Make floats what they were before they came into the file, where they are. */
+static int narrow(struct format_reader *reader, const void *from, void *to)
+{
+	const struct parquet_columns *columns = &((struct reading *)reader->state)->columns;
+	struct element_loss loss = { 0 };
+	size_t bad;
+
+	(void)element_convert(columns->read, from, columns->type, to, reader->dim, &loss,
+	                      &bad); /* a float takes each */
+	if (loss.rounded + loss.beyond == 0)
+		return 0;
+	return format_refuse(reader,
+	                     "its vector has elements that are no %s, which the file calls all",
+	                     element_name(columns->type));
+}
+
 /* Copy a vector that is there, of elements that are. */
 static int take_elements(struct format_reader *reader, const struct duck_column *elements,
                          const struct duck_list *list, void *to)
 {
 	const struct parquet_columns *columns = &((struct reading *)reader->state)->columns;
 	const unsigned char *from = elements->data;
-	size_t bad;
 
 	if (list->length != reader->dim)
 		return format_refuse(reader,
@@ -191,10 +209,8 @@ static int take_elements(struct format_reader *reader, const struct duck_column 
 	}
 	from += list->offset * element_bytes(columns->read);
 	if (columns->read != columns->type)
-		(void)element_convert(columns->read, from, columns->type, to, reader->dim,
-		                      &(struct element_loss){ 0 }, &bad); /* it came from there */
-	else
-		memcpy(to, from, element_row_bytes(columns->read, reader->dim));
+		return narrow(reader, from, to);
+	memcpy(to, from, element_row_bytes(columns->read, reader->dim));
 	return 0;
 }
 
@@ -286,6 +302,6 @@ static const struct format_calls parquet_calls = {
 };
 
 const struct format format_parquet = {
-	"parquet",          ".parquet",          .needs_path = true,      .writes_ids = true,
-	.reads_keys = true, .has_columns = true, .calls = &parquet_calls,
+	"parquet",          ".parquet",         .needs_path = true,  .writes_path = true,
+	.writes_ids = true, .reads_keys = true, .has_columns = true, .calls = &parquet_calls,
 };

@@ -261,6 +261,34 @@ static void put_list(const struct column *column, struct text *list)
 	append_text(list, "[])");
 }
 
+/* Whether export has written these floats wider than they are: the library knows no shorter ones. */
+static int find_own_type(const struct duck *duck, struct format_reader *reader, enum element *type)
+{
+	struct duck_query query;
+	char text[160], name[4];
+	enum element own;
+	int result;
+
+	(void)snprintf(text, sizeof(text),
+	               "SELECT decode(value) FROM parquet_kv_metadata('%s') "
+	               "WHERE decode(key) = 'dtype' LIMIT 1",
+	               duck->path);
+	result = duck_query_begin(duck, text, &query, reader->reason);
+	if (result == 0)
+		result = duck_query_next(&query, reader->reason);
+	if (result > 0) {
+		struct duck_column column = duck_column(&query, 0);
+		size_t length;
+		const char *words = duck_text(&column, 0, &length);
+
+		(void)snprintf(name, sizeof(name), "%.*s", (int)(length < 4 ? length : 0), words);
+		if (element_parse(name, &own) == 0 && (own == ELEMENT_F2 || own == ELEMENT_BF2))
+			*type = own;
+	}
+	duck_query_end(&query);
+	return result < 0 ? result : 0;
+}
+
 static int choose(const struct duck *duck, const struct columns *table,
                   struct parquet_columns *columns)
 {
@@ -278,6 +306,8 @@ static int choose(const struct duck *duck, const struct columns *table,
 	}
 	columns->ids = id != NULL ? id->ids : COLUMN_IDS_NONE;
 	columns->read = columns->type == ELEMENT_F2 ? ELEMENT_F4 : columns->type;
+	if (result == 0 && columns->type == ELEMENT_F4)
+		result = find_own_type(duck, table->reader, &columns->type);
 	if (result == 0)
 		result = list.failed ? -ENOMEM : make_query(duck, list.bytes, id, columns);
 	free(list.bytes);

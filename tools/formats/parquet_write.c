@@ -1,278 +1,288 @@
 /*
- * parquet_write.c - writing Parquet, for which no library is needed.
+ * parquet_write.c - writing Parquet, by way of libduckdb.
  */
 #include "tools/formats/parquet_write.h"
 #include "engine/codec/printable.h"
-#include "tools/formats/thrift.h"
+#include "tools/formats/duckdb_rows.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC "PAR1"
-#define MAGIC_BYTES 4u
-/* What is read at once by others: of vectors, and rows where those are small. */
+/* Handed to the library at once. */
+#define BATCH_BYTES (1u << 20)
+/* What others read at once: of vectors, and rows where those are small, as the library has it. */
 #define GROUP_BYTES (16u << 20)
-#define GROUP_ROWS_MAX 131072u
-/* Of vectors in a page, which others hold in memory. */
-#define PAGE_BYTES (1u << 20)
-/* Numbers of one byte are kept in one by a dictionary of all of them. */
-#define DICTIONARY_VALUES 256u
+#define GROUP_ROWS_MAX 122880u
+#define BATCHES 2u
 
-/* Names of the format, of parquet.thrift. */
-enum {
-	TYPE_INT32 = 1,
-	TYPE_INT64 = 2,
-	TYPE_FLOAT = 4,
-	TYPE_DOUBLE = 5,
-	TYPE_BYTES = 6,
-	TYPE_FIXED = 7
-};
-enum {
-	CONVERTED_UTF8 = 0,
-	CONVERTED_LIST = 3,
-	CONVERTED_UINT_8 = 11,
-	CONVERTED_UINT_64 = 14,
-	CONVERTED_INT_8 = 15
-};
-enum { REQUIRED = 0, REPEATED = 2 };
-enum { ENCODING_PLAIN = 0, ENCODING_RLE = 3, ENCODING_DICTIONARY = 8 };
-enum { PAGE_DATA = 0, PAGE_DICTIONARY = 2 };
-
-/* A column of a row group that is in the file. */
-struct chunk {
-	uint64_t offset; /* of its first page of data */
-	uint64_t dictionary_offset; /* 0: it has none */
-	uint64_t bytes;
-	uint64_t values;
-};
-
-struct group {
-	struct chunk ids, vectors;
-	uint64_t rows;
+struct batch {
+	uint64_t count;
+	uint64_t *ids;
+	uint64_t *key_ends;
+	unsigned char *vectors;
+	char *keys;
+	size_t keys_room;
 };
 
 struct writing {
-	uint64_t offset; /* bytes written */
-	struct group *groups; /* those that are in the file */
-	size_t count, room;
-	/* The one that is gathered: */
-	unsigned char *vectors;
-	size_t rows, rows_max;
-	struct thrift ids; /* bytes as they go into the page */
-	bool keys; /* not numbers */
-	struct thrift header; /* of a page */
-	struct thrift levels; /* of a page of vectors */
+	struct duck duck;
+	struct duck_source source;
+	size_t rows_max; /* in a batch */
+	struct batch batches[BATCHES];
+	struct batch *filling; /* the writer's */
+	char *statement;
+	bool started;
+	pthread_t thread; /* runs the statement */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct batch *full; /* lock; waits for the library */
+	struct batch *taken; /* lock; the library copies it */
+	bool complete; /* lock; no batch follows */
+	bool given_up; /* lock */
+	bool ended; /* lock; the statement is */
+	int result; /* lock; of the statement, with its reason, the writer's once it has ended */
+	char reason[FORMAT_REASON_BYTES];
 };
 
-static bool has_dictionary(const struct format_writer *writer)
+/* The next batch, for the library. */
+static int next_batch(void *arg, struct duck_rows *rows)
 {
-	return writer->type == ELEMENT_I1 || writer->type == ELEMENT_U1;
-}
+	struct writing *writing = arg;
+	const struct batch *batch;
+	int result;
 
-static int put(struct format_writer *writer, const void *bytes, size_t length)
-{
-	struct writing *writing = writer->state;
-	int result = length > 0 ? writer->write(writer->arg, bytes, length) : 0;
-
-	writing->offset += length;
+	pthread_mutex_lock(&writing->lock);
+	writing->taken = NULL;
+	pthread_cond_broadcast(&writing->changed);
+	while (writing->full == NULL && !writing->complete && !writing->given_up)
+		pthread_cond_wait(&writing->changed, &writing->lock);
+	batch = writing->full;
+	result = writing->given_up ? -ECANCELED : batch != NULL;
+	if (result > 0) {
+		*rows = (struct duck_rows){ batch->count, batch->ids, batch->keys, batch->key_ends,
+			                    batch->vectors };
+		writing->taken = writing->full;
+		writing->full = NULL;
+		pthread_cond_broadcast(&writing->changed);
+	}
+	pthread_mutex_unlock(&writing->lock);
 	return result;
 }
 
-/* Write the header of a page; what is in it, `bytes` long, follows. */
-static int put_page_header(struct format_writer *writer, int page, int encoding, uint64_t values,
-                           uint64_t bytes)
+static void *run_statement(void *arg)
 {
-	struct thrift *header = &((struct writing *)writer->state)->header;
+	struct writing *writing = arg;
+	struct duck_query query;
+	int result = duck_query_begin(&writing->duck, writing->statement, &query, writing->reason);
 
-	thrift_clear(header);
-	thrift_i32(header, 1, page);
-	thrift_i32(header, 2, (int32_t)bytes);
-	thrift_i32(header, 3, (int32_t)bytes);
-	thrift_struct(header, page == PAGE_DATA ? 5 : 7);
-	thrift_i32(header, 1, (int32_t)values);
-	thrift_i32(header, 2, encoding);
-	if (page == PAGE_DATA) {
-		thrift_i32(header, 3, ENCODING_RLE);
-		thrift_i32(header, 4, ENCODING_RLE);
-	}
-	thrift_end(header);
-	thrift_end(header);
-	return header->failed ? -ENOMEM : put(writer, header->bytes, header->length);
+	while (result == 0 && (result = duck_query_next(&query, writing->reason)) > 0)
+		result = 0; /* the number of rows */
+	duck_query_end(&query);
+	pthread_mutex_lock(&writing->lock);
+	writing->ended = true;
+	writing->result = result;
+	pthread_cond_broadcast(&writing->changed);
+	pthread_mutex_unlock(&writing->lock);
+	return NULL;
 }
 
-/* A run of one number of one bit. */
-static void put_run(struct thrift *levels, uint64_t count, unsigned char value)
+/* Wait for the end of the statement. */
+static int join(struct format_writer *writer, bool give_up)
 {
-	if (count == 0)
-		return;
-	thrift_varint(levels, count << 1);
-	thrift_raw(levels, &value, 1);
-}
-
-/* Where lists begin, and that all their elements are there: each with its length before it. */
-static void make_levels(const struct format_writer *writer, size_t rows, struct thrift *levels)
-{
-	uint32_t length = 0;
-	size_t begin;
-
-	thrift_clear(levels);
-	thrift_raw(levels, &length, sizeof(length));
-	for (size_t i = 0; i < rows && writer->dim > 1; i++) {
-		put_run(levels, 1, 0);
-		put_run(levels, writer->dim - 1, 1);
-	}
-	if (writer->dim == 1)
-		put_run(levels, rows, 0);
-	if (levels->failed)
-		return;
-	length = htole32((uint32_t)(levels->length - sizeof(length)));
-	memcpy(levels->bytes, &length, sizeof(length));
-	begin = levels->length;
-	thrift_raw(levels, &length, sizeof(length));
-	put_run(levels, (uint64_t)rows * writer->dim, 1);
-	if (levels->failed)
-		return;
-	length = htole32((uint32_t)(levels->length - begin - sizeof(length)));
-	memcpy(levels->bytes + begin, &length, sizeof(length));
-}
-
-/* Numbers of a dictionary: their width, and one run of eights of them as they are. */
-static void begin_indexes(struct thrift *levels, uint64_t values)
-{
-	static const unsigned char width = 8;
-
-	thrift_raw(levels, &width, 1);
-	thrift_varint(levels, (values + 7) / 8 << 1 | 1);
-}
-
-/* Write one page of vectors. */
-static int put_page(struct format_writer *writer, size_t first, size_t rows)
-{
-	static const unsigned char zeros[8];
 	struct writing *writing = writer->state;
-	size_t row_bytes = element_row_bytes(writer->type, writer->dim);
-	bool dictionary = has_dictionary(writer);
-	uint64_t values = (uint64_t)rows * writer->dim;
-	size_t padding = dictionary ? (8 - values % 8) % 8 : 0;
-	int result;
 
-	make_levels(writer, rows, &writing->levels);
-	if (dictionary)
-		begin_indexes(&writing->levels, values);
-	if (writing->levels.failed)
+	if (!writing->started)
+		return 0;
+	pthread_mutex_lock(&writing->lock);
+	writing->complete = true;
+	writing->given_up = give_up;
+	pthread_cond_broadcast(&writing->changed);
+	pthread_mutex_unlock(&writing->lock);
+	(void)pthread_join(writing->thread, NULL); /* cannot fail: joined once */
+	writing->started = false;
+	return writing->result < 0 ? format_writer_refuse(writer, "%s", writing->reason) : 0;
+}
+
+/* Put text between quotes of a statement, each quote in it doubled. */
+static void put_quoted(FILE *to, char quote, const char *text)
+{
+	(void)fputc(quote, to);
+	for (; *text != '\0'; text++) {
+		if (*text == quote)
+			(void)fputc(quote, to);
+		(void)fputc(*text, to);
+	}
+	(void)fputc(quote, to);
+}
+
+/* What the file tells of itself. */
+static void put_notes(FILE *to, const struct format_writer *writer)
+{
+	(void)fputs(", KV_METADATA {dtype: ", to);
+	put_quoted(to, '\'', writer->dtype);
+	(void)fputs(", metric: ", to);
+	put_quoted(to, '\'', writer->metric);
+	if (writer->label != NULL && writer->label[0] != '\0') {
+		(void)fputs(", label: ", to);
+		put_quoted(to, '\'', writer->label);
+	}
+	(void)fputs("}", to);
+}
+
+/* What the library is told to do. Vectors are not compressed: their bytes hardly can be. */
+static int make_statement(const struct format_writer *writer, struct writing *writing)
+{
+	size_t rows = GROUP_BYTES / ((size_t)writing->source.element_bytes * writer->dim);
+	size_t length = 0;
+	FILE *to = open_memstream(&writing->statement, &length);
+
+	if (to == NULL)
 		return -ENOMEM;
-	result = put_page_header(writer, PAGE_DATA,
-	                         dictionary ? ENCODING_DICTIONARY : ENCODING_PLAIN, values,
-	                         writing->levels.length + rows * row_bytes + padding);
-	if (result == 0)
-		result = put(writer, writing->levels.bytes, writing->levels.length);
-	if (result == 0)
-		result = put(writer, writing->vectors + first * row_bytes, rows * row_bytes);
-	return result < 0 ? result : put(writer, zeros, padding);
+	if (rows > GROUP_ROWS_MAX)
+		rows = GROUP_ROWS_MAX;
+	(void)fputs("COPY (SELECT * FROM " DUCK_ROWS_TABLE ") TO ", to);
+	put_quoted(to, '\'', writing->duck.path);
+	(void)fprintf(to,
+	              " (FORMAT parquet, COMPRESSION uncompressed, USE_TMP_FILE false, "
+	              "ROW_GROUP_SIZE %zu",
+	              rows > 0 ? rows : 1);
+	if (writer->metric != NULL)
+		put_notes(to, writer);
+	(void)fputs(")", to);
+	/* tells of all that could not be written before */
+	return fclose(to) == 0 ? 0 : -ENOMEM;
 }
 
-/* All numbers of one byte, in the order of their bits. */
-static int put_dictionary(struct format_writer *writer)
-{
-	uint32_t values[DICTIONARY_VALUES];
-	int result;
-
-	for (unsigned i = 0; i < DICTIONARY_VALUES; i++)
-		values[i] = htole32(writer->type == ELEMENT_I1 ? (uint32_t)(int8_t)i : i);
-	result = put_page_header(writer, PAGE_DICTIONARY, ENCODING_PLAIN, DICTIONARY_VALUES,
-	                         sizeof(values));
-	return result < 0 ? result : put(writer, values, sizeof(values));
-}
-
-static int put_vectors(struct format_writer *writer, struct chunk *chunk)
+/* The library begins to ask for rows: what the first of them has is known. It does not see
+ * signals, which are the writer's. */
+static int start(struct format_writer *writer, bool keys)
 {
 	struct writing *writing = writer->state;
-	size_t most = PAGE_BYTES / element_row_bytes(writer->type, writer->dim);
-	uint64_t begin = writing->offset;
+	sigset_t all, before;
+	int result;
+
+	writing->source.keys = keys;
+	result = duck_rows_register(&writing->duck, &writing->source);
+	if (result < 0)
+		return format_writer_refuse(writer, "libduckdb takes no table of ours");
+	(void)sigfillset(&all);
+	result = pthread_sigmask(SIG_BLOCK, &all, &before);
+	if (result == 0)
+		result = pthread_create(&writing->thread, NULL, run_statement, writing);
+	writing->started = result == 0;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* as it was */
+	return -result;
+}
+
+static int make_batch(const struct writing *writing, struct batch *batch)
+{
+	size_t row_bytes = (size_t)writing->source.element_bytes * writing->source.dim;
+
+	batch->ids = calloc(writing->rows_max, sizeof(*batch->ids));
+	batch->key_ends = calloc(writing->rows_max, sizeof(*batch->key_ends));
+	batch->vectors = malloc(writing->rows_max * row_bytes);
+	return batch->ids != NULL && batch->key_ends != NULL && batch->vectors != NULL ? 0
+	                                                                               : -ENOMEM;
+}
+
+/* Of what type the elements are in the file: the library knows no shorter floats. */
+static enum element element_there(const struct format_writer *writer)
+{
+	return writer->type == ELEMENT_F2 || writer->type == ELEMENT_BF2 ? ELEMENT_F4
+	                                                                 : writer->type;
+}
+
+static enum duck_type type_there(enum element element)
+{
+	switch (element) {
+	case ELEMENT_I1:
+		return DUCK_TINYINT;
+	case ELEMENT_U1:
+		return DUCK_UTINYINT;
+	case ELEMENT_F8:
+		return DUCK_DOUBLE;
+	default:
+		return DUCK_FLOAT;
+	}
+}
+
+/* Make the parts of a writing that is all zeros. */
+static int make_writing(const struct format_writer *writer, struct writing *writing)
+{
+	enum element element = element_there(writer);
+	size_t row_bytes = element_row_bytes(element, writer->dim);
 	int result = 0;
 
-	if (has_dictionary(writer)) {
-		chunk->dictionary_offset = begin;
-		result = put_dictionary(writer);
-	}
-	chunk->offset = writing->offset;
-	if (most == 0)
-		most = 1;
-	for (size_t done = 0; done < writing->rows && result == 0; done += most)
-		result = put_page(writer, done,
-		                  writing->rows - done < most ? writing->rows - done : most);
-	chunk->values = (uint64_t)writing->rows * writer->dim;
-	chunk->bytes = writing->offset - begin;
-	return result;
-}
-
-static int put_ids(struct format_writer *writer, struct chunk *chunk)
-{
-	struct writing *writing = writer->state;
-	int result;
-
-	chunk->offset = writing->offset;
-	chunk->values = writing->rows;
-	result = put_page_header(writer, PAGE_DATA, ENCODING_PLAIN, writing->rows,
-	                         writing->ids.length);
-	if (result == 0)
-		result = put(writer, writing->ids.bytes, writing->ids.length);
-	chunk->bytes = writing->offset - chunk->offset;
-	return result;
-}
-
-/* Write what is gathered as a row group. */
-static int put_group(struct format_writer *writer)
-{
-	struct writing *writing = writer->state;
-	struct group *group;
-	int result;
-
-	if (writing->rows == 0)
-		return 0;
-	if (writing->count == writing->room) {
-		size_t room = writing->room > 0 ? 2 * writing->room : 16;
-		struct group *groups = realloc(writing->groups, room * sizeof(*groups));
-
-		if (groups == NULL)
-			return -ENOMEM;
-		writing->groups = groups;
-		writing->room = room;
-	}
-	group = &writing->groups[writing->count++];
-	memset(group, 0, sizeof(*group));
-	group->rows = writing->rows;
-	result = put_ids(writer, &group->ids);
-	if (result == 0)
-		result = put_vectors(writer, &group->vectors);
-	writing->rows = 0;
-	thrift_clear(&writing->ids);
+	pthread_mutex_init(&writing->lock, NULL);
+	pthread_cond_init(&writing->changed, NULL);
+	writing->source = (struct duck_source){
+		.id_column = writer->id_column != NULL ? writer->id_column : "id",
+		.vector_column = writer->vector_column != NULL ? writer->vector_column : "vector",
+		.element = type_there(element),
+		.element_bytes = element_bytes(element),
+		.dim = writer->dim,
+		.next = next_batch,
+		.arg = writing,
+	};
+	writing->rows_max = BATCH_BYTES / row_bytes;
+	if (writing->rows_max == 0)
+		writing->rows_max = 1;
+	if (writing->rows_max > DUCK_ROWS_MAX)
+		writing->rows_max = DUCK_ROWS_MAX;
+	for (size_t i = 0; i < BATCHES && result == 0; i++)
+		result = make_batch(writing, &writing->batches[i]);
+	writing->filling = &writing->batches[0];
 	return result;
 }
 
 int parquet_write_header(struct format_writer *writer)
 {
-	size_t row_bytes = element_row_bytes(writer->type, writer->dim);
-	struct writing *writing;
+	struct writing *writing = calloc(1, sizeof(*writing));
+	int result;
 
-	if (writer->type == ELEMENT_BF2)
-		return format_writer_refuse(writer,
-		                            "Parquet has no type for bf2; --dtype f4 writes "
-		                            "the same numbers");
-	writing = calloc(1, sizeof(*writing));
 	if (writing == NULL)
 		return -ENOMEM;
 	writer->state = writing;
-	writing->rows_max = GROUP_BYTES / row_bytes;
-	if (writing->rows_max == 0)
-		writing->rows_max = 1;
-	if (writing->rows_max > GROUP_ROWS_MAX)
-		writing->rows_max = GROUP_ROWS_MAX;
-	writing->vectors = malloc(writing->rows_max * row_bytes);
-	return writing->vectors == NULL ? -ENOMEM : put(writer, MAGIC, MAGIC_BYTES);
+	result = make_writing(writer, writing);
+	if (result < 0)
+		return result;
+	if (strcmp(writing->source.id_column, writing->source.vector_column) == 0)
+		return format_writer_refuse(writer,
+		                            "the columns of IDs and of vectors have one name");
+	result = duck_begin(writer->path, &writing->duck, writing->reason);
+	if (result < 0)
+		return format_writer_refuse(writer, "%s", writing->reason);
+	return make_statement(writer, writing);
+}
+
+/* Hand over what is gathered, and go on with the other batch once it is free. */
+static int hand_over(struct format_writer *writer)
+{
+	struct writing *writing = writer->state;
+	struct batch *batch = writing->filling;
+	struct batch *other = &writing->batches[batch == &writing->batches[0]];
+	bool ended;
+
+	if (batch->count == 0)
+		return 0;
+	pthread_mutex_lock(&writing->lock);
+	while (writing->full != NULL && !writing->ended)
+		pthread_cond_wait(&writing->changed, &writing->lock);
+	writing->full = batch;
+	pthread_cond_broadcast(&writing->changed);
+	while ((writing->full == other || writing->taken == other) && !writing->ended)
+		pthread_cond_wait(&writing->changed, &writing->lock);
+	ended = writing->ended;
+	pthread_mutex_unlock(&writing->lock);
+	other->count = 0;
+	writing->filling = other;
+	/* only an error ends it before the rows do */
+	return ended ? join(writer, false) : 0;
 }
 
 /* A key that is no UTF-8 cannot be text. */
@@ -288,251 +298,58 @@ static int check_key(struct format_writer *writer, uint64_t id, const char *key)
 	return 0;
 }
 
-/* Gather an ID or a key. */
-static int add_id(struct format_writer *writer, uint64_t id, const char *key)
+static int put_key(struct batch *batch, const char *key)
 {
-	struct writing *writing = writer->state;
-	uint64_t number = htole64(id);
-	uint32_t length;
-	int result;
+	size_t length = strlen(key);
+	uint64_t used = batch->count > 0 ? batch->key_ends[batch->count - 1] : 0;
 
-	writing->keys = key != NULL;
-	if (key == NULL) {
-		thrift_raw(&writing->ids, &number, sizeof(number));
-		return writing->ids.failed ? -ENOMEM : 0;
+	if (used + length > batch->keys_room) {
+		size_t room = 2 * (used + length);
+		char *keys = realloc(batch->keys, room);
+
+		if (keys == NULL)
+			return -ENOMEM;
+		batch->keys = keys;
+		batch->keys_room = room;
 	}
-	result = check_key(writer, id, key);
-	if (result < 0)
-		return result;
-	length = htole32((uint32_t)strlen(key));
-	thrift_raw(&writing->ids, &length, sizeof(length));
-	thrift_raw(&writing->ids, key, strlen(key));
-	return writing->ids.failed ? -ENOMEM : 0;
+	memcpy(batch->keys + used, key, length);
+	batch->key_ends[batch->count] = used + length;
+	return 0;
 }
 
 int parquet_write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
-	size_t row_bytes = element_row_bytes(writer->type, writer->dim);
 	struct writing *writing = writer->state;
-	int result = add_id(writer, id, key);
+	struct batch *batch = writing->filling;
+	enum element element = element_there(writer);
+	size_t row_bytes = element_row_bytes(element, writer->dim), bad;
+	unsigned char *to = batch->vectors + batch->count * row_bytes;
+	int result = writing->started ? 0 : start(writer, key != NULL);
 
+	if (result == 0 && key != NULL)
+		result = check_key(writer, id, key);
+	if (result == 0 && key != NULL)
+		result = put_key(batch, key);
 	if (result < 0)
 		return result;
-	memcpy(writing->vectors + writing->rows * row_bytes, row, row_bytes);
-	writing->rows++;
-	return writing->rows == writing->rows_max || writing->ids.length >= GROUP_BYTES
-	               ? put_group(writer)
-	               : 0;
-}
-
-/* ---- the footer ---- */
-
-static const char *name_of_ids(const struct format_writer *writer)
-{
-	return writer->id_column != NULL ? writer->id_column : "id";
-}
-
-static const char *name_of_vectors(const struct format_writer *writer)
-{
-	return writer->vector_column != NULL ? writer->vector_column : "vector";
-}
-
-static int type_of(const struct format_writer *writer)
-{
-	switch (writer->type) {
-	case ELEMENT_F4:
-		return TYPE_FLOAT;
-	case ELEMENT_F8:
-		return TYPE_DOUBLE;
-	case ELEMENT_F2:
-		return TYPE_FIXED;
-	default:
-		return TYPE_INT32;
-	}
-}
-
-/* An integer's width and sign, as old and new readers look for them. */
-static void put_integer(struct thrift *footer, int converted, int8_t bits, bool is_signed)
-{
-	thrift_i32(footer, 6, converted);
-	thrift_struct(footer, 10);
-	thrift_struct(footer, 10);
-	thrift_i8(footer, 1, bits);
-	thrift_bool(footer, 2, is_signed);
-	thrift_end(footer);
-	thrift_end(footer);
-}
-
-/* A type that has no more to it than its name. */
-static void put_logical(struct thrift *footer, int field)
-{
-	thrift_struct(footer, 10);
-	thrift_struct(footer, field);
-	thrift_end(footer);
-	thrift_end(footer);
-}
-
-static void put_id_schema(const struct format_writer *writer, struct thrift *footer)
-{
-	const struct writing *writing = writer->state;
-
-	thrift_element_struct(footer);
-	thrift_i32(footer, 1, writing->keys ? TYPE_BYTES : TYPE_INT64);
-	thrift_i32(footer, 3, REQUIRED);
-	thrift_string(footer, 4, name_of_ids(writer));
-	if (writing->keys) {
-		thrift_i32(footer, 6, CONVERTED_UTF8);
-		put_logical(footer, 1);
-	} else {
-		put_integer(footer, CONVERTED_UINT_64, 64, false);
-	}
-	thrift_end(footer);
-}
-
-/* A list, its elements, one of them. */
-static void put_vector_schema(const struct format_writer *writer, struct thrift *footer)
-{
-	thrift_element_struct(footer);
-	thrift_i32(footer, 3, REQUIRED);
-	thrift_string(footer, 4, name_of_vectors(writer));
-	thrift_i32(footer, 5, 1);
-	thrift_i32(footer, 6, CONVERTED_LIST);
-	put_logical(footer, 3);
-	thrift_end(footer);
-
-	thrift_element_struct(footer);
-	thrift_i32(footer, 3, REPEATED);
-	thrift_string(footer, 4, "list");
-	thrift_i32(footer, 5, 1);
-	thrift_end(footer);
-
-	thrift_element_struct(footer);
-	thrift_i32(footer, 1, type_of(writer));
-	if (writer->type == ELEMENT_F2)
-		thrift_i32(footer, 2, 2);
-	thrift_i32(footer, 3, REQUIRED);
-	thrift_string(footer, 4, "element");
-	if (writer->type == ELEMENT_F2)
-		put_logical(footer, 15);
-	else if (writer->type == ELEMENT_I1)
-		put_integer(footer, CONVERTED_INT_8, 8, true);
-	else if (writer->type == ELEMENT_U1)
-		put_integer(footer, CONVERTED_UINT_8, 8, false);
-	thrift_end(footer);
-}
-
-/* Where a column of a row group is. */
-static void put_chunk(struct thrift *footer, const struct chunk *chunk, int type,
-                      const char *const *path, size_t path_length)
-{
-	bool dictionary = chunk->dictionary_offset != 0;
-
-	thrift_element_struct(footer);
-	thrift_i64(footer, 2, 0);
-	thrift_struct(footer, 3);
-	thrift_i32(footer, 1, type);
-	thrift_list(footer, 2, THRIFT_I32, dictionary ? 3 : 2);
-	thrift_element_i32(footer, ENCODING_PLAIN);
-	thrift_element_i32(footer, ENCODING_RLE);
-	if (dictionary)
-		thrift_element_i32(footer, ENCODING_DICTIONARY);
-	thrift_list(footer, 3, THRIFT_BINARY, path_length);
-	for (size_t i = 0; i < path_length; i++)
-		thrift_element_string(footer, path[i]);
-	thrift_i32(footer, 4, 0);
-	thrift_i64(footer, 5, (int64_t)chunk->values);
-	thrift_i64(footer, 6, (int64_t)chunk->bytes);
-	thrift_i64(footer, 7, (int64_t)chunk->bytes);
-	thrift_i64(footer, 9, (int64_t)chunk->offset);
-	if (dictionary)
-		thrift_i64(footer, 11, (int64_t)chunk->dictionary_offset);
-	thrift_end(footer);
-	thrift_end(footer);
-}
-
-static void put_groups(const struct format_writer *writer, struct thrift *footer)
-{
-	const struct writing *writing = writer->state;
-	const char *const id_path[] = { name_of_ids(writer) };
-	const char *const vector_path[] = { name_of_vectors(writer), "list", "element" };
-
-	thrift_list(footer, 4, THRIFT_STRUCT, writing->count);
-	for (size_t i = 0; i < writing->count; i++) {
-		const struct group *group = &writing->groups[i];
-		uint64_t bytes = group->ids.bytes + group->vectors.bytes;
-
-		thrift_element_struct(footer);
-		thrift_list(footer, 1, THRIFT_STRUCT, 2);
-		put_chunk(footer, &group->ids, writing->keys ? TYPE_BYTES : TYPE_INT64, id_path, 1);
-		put_chunk(footer, &group->vectors, type_of(writer), vector_path, 3);
-		thrift_i64(footer, 2, (int64_t)bytes);
-		thrift_i64(footer, 3, (int64_t)group->rows);
-		thrift_i64(footer, 5, (int64_t)group->ids.offset);
-		thrift_i64(footer, 6, (int64_t)bytes);
-		thrift_end(footer);
-	}
-}
-
-static void put_note(struct thrift *footer, const char *name, const char *value)
-{
-	thrift_element_struct(footer);
-	thrift_string(footer, 1, name);
-	thrift_string(footer, 2, value);
-	thrift_end(footer);
-}
-
-/* What is known of the vectors beyond their shape. */
-static void put_notes(const struct format_writer *writer, struct thrift *footer)
-{
-	bool label = writer->label != NULL && writer->label[0] != '\0';
-
-	if (writer->metric == NULL)
-		return;
-	thrift_list(footer, 5, THRIFT_STRUCT, label ? 3 : 2);
-	put_note(footer, "dtype", writer->dtype);
-	put_note(footer, "metric", writer->metric);
-	if (label)
-		put_note(footer, "label", writer->label);
-}
-
-static void make_footer(const struct format_writer *writer, struct thrift *footer)
-{
-	thrift_i32(footer, 1, 1);
-	thrift_list(footer, 2, THRIFT_STRUCT, 5);
-	thrift_element_struct(footer);
-	thrift_string(footer, 4, "schema");
-	thrift_i32(footer, 5, 2);
-	thrift_end(footer);
-	put_id_schema(writer, footer);
-	put_vector_schema(writer, footer);
-	thrift_i64(footer, 3, (int64_t)writer->rows);
-	put_groups(writer, footer);
-	put_notes(writer, footer);
-	thrift_string(footer, 6, "quiverfs");
-	thrift_end(footer);
+	batch->ids[batch->count] = id;
+	if (element == writer->type)
+		memcpy(to, row, row_bytes);
+	else /* a wider float takes each: nothing is lost */
+		(void)element_convert(writer->type, row, element, to, writer->dim,
+		                      &(struct element_loss){ 0 }, &bad);
+	batch->count++;
+	return batch->count == writing->rows_max ? hand_over(writer) : 0;
 }
 
 int parquet_write_finish(struct format_writer *writer)
 {
-	struct thrift footer = { 0 };
-	uint32_t length;
-	int result = put_group(writer);
+	struct writing *writing = writer->state;
+	int result = writing->started ? 0 : start(writer, false);
 
-	if (result == 0) {
-		make_footer(writer, &footer);
-		result = footer.failed ? -ENOMEM : 0;
-	}
-	if (result == 0 && footer.length > INT32_MAX)
-		result = format_writer_refuse(writer, "too many row groups for a Parquet file");
-	length = htole32((uint32_t)footer.length);
 	if (result == 0)
-		result = put(writer, footer.bytes, footer.length);
-	if (result == 0)
-		result = put(writer, &length, sizeof(length));
-	if (result == 0)
-		result = put(writer, MAGIC, MAGIC_BYTES);
-	thrift_free(&footer);
-	return result;
+		result = hand_over(writer);
+	return result < 0 ? result : join(writer, false);
 }
 
 void parquet_write_end(struct format_writer *writer)
@@ -541,11 +358,17 @@ void parquet_write_end(struct format_writer *writer)
 
 	if (writing == NULL)
 		return;
-	thrift_free(&writing->ids);
-	thrift_free(&writing->header);
-	thrift_free(&writing->levels);
-	free(writing->groups);
-	free(writing->vectors);
+	(void)join(writer, true); /* what it writes is thrown away */
+	duck_end(&writing->duck);
+	for (size_t i = 0; i < BATCHES; i++) {
+		free(writing->batches[i].ids);
+		free(writing->batches[i].key_ends);
+		free(writing->batches[i].vectors);
+		free(writing->batches[i].keys);
+	}
+	pthread_cond_destroy(&writing->changed);
+	pthread_mutex_destroy(&writing->lock);
+	free(writing->statement);
 	free(writing);
 	writer->state = NULL;
 }

@@ -1,9 +1,9 @@
 /*
- * parquet_write.h - writing Parquet, for which no library is needed.
+ * parquet_write.h - writing Parquet, by way of libduckdb.
  *
- * A table of two columns: the IDs, or keys, and the vectors as lists that have all their elements.
- * Nothing is compressed: elements of vectors hardly can be, and so a file is as fast as a copy. The
- * table of contents comes last, so that a pipe will do; memory is one row group.
+ * A table of two columns: the IDs, or keys, and the vectors as lists. The library asks for rows
+ * where a format is handed them, so it writes in a thread of its own; memory is one of its row
+ * groups, and two batches of rows on their way to it.
  */
 #ifndef PARQUET_WRITE_H
 #define PARQUET_WRITE_H

@@ -222,7 +222,7 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  .take = take_skip, .to = &parsed->rows.skip_bytes },
 		{ "vector-column", 0, "NAME",
 		  "The column or member that holds the vector (default: 'vector', 'embedding', "
-		  "'embeddings' or 'values'); in JSON also a path as data.embedding",
+		  "'embeddings', 'values' or 'emb'); in JSON also a path as data.embedding",
 		  .keeps = &parsed->rows.vector_column },
 		{ "id-column", 0, "NAME",
 		  "The column or member that holds the ID (default: 'id' or '_id')",

@@ -128,7 +128,7 @@ static int find_only(const struct columns *columns, const struct column **found)
 
 int columns_find_vectors(const struct columns *columns, const struct column **found)
 {
-	static const char *const usual[] = { "vector", "embedding", "embeddings", "values", "emb" };
+	static const char *const usual[] = FORMAT_VECTOR_NAMES;
 	const char *wanted = columns->reader->wanted.vector_column;
 
 	*found = NULL;
@@ -154,7 +154,7 @@ int columns_find_vectors(const struct columns *columns, const struct column **fo
 
 int columns_find_ids(const struct columns *columns, const struct column **found)
 {
-	static const char *const usual[] = { "id", "_id" };
+	static const char *const usual[] = FORMAT_ID_NAMES;
 	struct format_reader *reader = columns->reader;
 	const char *wanted = reader->wanted.id_column;
 

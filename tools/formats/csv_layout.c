@@ -10,9 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Names that programs have for the vector and the ID; the first that is there is taken. */
-static const char *const usual_vectors[] = { "vector", "embedding", "embeddings", "values" };
-static const char *const usual_ids[] = { "id", "_id" };
+static const char *const usual_vectors[] = FORMAT_VECTOR_NAMES;
+static const char *const usual_ids[] = FORMAT_ID_NAMES;
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 /* More of a name is not shown. */

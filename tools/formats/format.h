@@ -22,6 +22,17 @@
 #define FORMAT_REASON_BYTES 384
 #define FORMAT_NAME_BYTES 80
 
+/* Names that programs have for the column or member that is the vector, and for that of the ID: the
+ * first that is there is taken. */
+#define FORMAT_VECTOR_NAMES                                          \
+	{                                                            \
+		"vector", "embedding", "embeddings", "values", "emb" \
+	}
+#define FORMAT_ID_NAMES     \
+	{                   \
+		"id", "_id" \
+	}
+
 /* Whether the first line of a text names the columns. */
 enum format_header {
 	FORMAT_HEADER_AUTO, /* found out */

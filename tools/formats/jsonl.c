@@ -17,9 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names that programs have for the vector and the ID; the first that a row has is taken. */
-static const char *const usual_vectors[] = { "vector", "embedding", "embeddings", "values" };
-static const char *const usual_ids[] = { "id", "_id" };
+static const char *const usual_vectors[] = FORMAT_VECTOR_NAMES;
+static const char *const usual_ids[] = FORMAT_ID_NAMES;
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 /* Of a row: the vector, and the ID by one name or the other. */

@@ -433,6 +433,27 @@ def test_a_store_that_is_mounted_elsewhere(tmp, store):
     whole(store)
 
 
+def test_a_store_is_not_imported_into_itself(tmp, stores):
+    """What is written goes into rows that are free, which may not have been read yet."""
+    mnt = stores.mount()
+    mnt.put(7, bytes(mnt.size))
+    store = mnt.store.path
+    names = [mnt.point / "matrix.npy", store / "vectors.npy"]
+    for name in names:
+        refused("import", mnt.point, name, says="export it first")
+        done = shell(f"{QUIVERFS} import {mnt.point} - --format npy < {name}", status=1)
+        assert b"standard input: it is a part of the store" in done.stderr
+    numpy.save(tmp / "one.npy", numpy.zeros((1, 25), "<f4"))
+    refused("import", mnt.point, tmp / "one.npy", "--ids", mnt.point / "ids.npy",
+            says="export it first")
+    mnt.unmount()
+    (tmp / "link.npy").symlink_to(store / "vectors.npy")
+    for name in (names[1], tmp / "link.npy"):
+        refused("import", store, name, "--ids", store / "ids.npy", says="export it first")
+    other = stores.create(name="other")
+    quiverfs("import", other.path, names[1], "--ids", store / "ids.npy")
+
+
 def same_names(tmp):
     """Two names each that are one file, there already or not."""
     (tmp / "d").mkdir()

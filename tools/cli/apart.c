@@ -50,12 +50,23 @@ static int add(struct apart *apart, enum role role, const char *path, const stru
 	return 0;
 }
 
+/* What is at a path, or at standard input. */
+static bool look(const char *path, struct stat *status)
+{
+	return (strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, status) : stat(path, status)) == 0;
+}
+
+/* How messages call what is read. */
+static const char *name_of(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 int apart_read(struct apart *apart, const char *path)
 {
 	struct stat status;
-	int result = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &status) : stat(path, &status);
 
-	return result < 0 ? 0 : add(apart, ROLE_READ, path, &status, "");
+	return look(path, &status) ? add(apart, ROLE_READ, path, &status, "") : 0;
 }
 
 /* Add what is in the folder of a store, and in the folders there, of which each is added itself, since
@@ -88,10 +99,19 @@ static int add_folder(struct apart *apart, const char *path, int folder_fd, bool
 	return result;
 }
 
-int apart_read_store(struct apart *apart, const char *path, const char *folder)
+int apart_store(struct apart *apart, const char *path)
 {
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *folder = path;
+	struct mount_found mount;
+	struct stat status;
+	int fd;
 
+	if (mounts_find(path, &mount) == 0 && mount.found && strcmp(mount.type, MOUNT_TYPE) == 0) {
+		folder = mount.source;
+		apart->mounted = stat(path, &status) == 0;
+		apart->device = apart->mounted ? status.st_dev : 0;
+	}
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? 0 : add_folder(apart, path, fd, false);
 }
 
@@ -109,6 +129,22 @@ static const struct apart_file *find(const struct apart *apart, const struct sta
 	return NULL;
 }
 
+int apart_check_source(const struct apart *apart, const char *path)
+{
+	const struct apart_file *file;
+	struct stat status;
+
+	if (!look(path, &status))
+		return 0;
+	file = find(apart, &status, "");
+	if ((file == NULL || file->role != ROLE_STORE) &&
+	    !(apart->mounted && apart->device == status.st_dev))
+		return 0;
+	say_error(name_of(path), "it is a part of the store that is imported into, and changes "
+	                         "meanwhile; export it first, and import that");
+	return -EINVAL;
+}
+
 /* Refuse to write what is another file of the command. */
 static int refuse(const char *path, const struct apart_file *other)
 {
@@ -120,7 +156,7 @@ static int refuse(const char *path, const struct apart_file *other)
 		say_error(path,
 		          "it is the same file as %s, which is read; give another name for what is "
 		          "written",
-		          strcmp(other->path, "-") == 0 ? "standard input" : other->path);
+		          name_of(other->path));
 	else
 		say_error(path,
 		          "it is the same file as %s, which is written, too; two names are "

@@ -10,6 +10,7 @@
 
 #include "tools/cli/out_place.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct apart_file;
@@ -17,15 +18,21 @@ struct apart_file;
 struct apart {
 	struct apart_file *files;
 	size_t count, room;
+	bool mounted; /* the store is mounted, as this device */
+	dev_t device;
 };
 
 /* `path` is read; "-" is standard input. One that is not there is none: whoever opens it says so.
  * Keeps `path`. 0 or -ENOMEM, having said it. */
 int apart_read(struct apart *apart, const char *path);
 
-/* The files of the store in `folder` are read, as far as this user may see them. Keeps `path`, which
- * messages call it. As apart_read. */
-int apart_read_store(struct apart *apart, const char *path, const char *folder);
+/* The files of the store `path`, its folder or where it is mounted, are the store's own, as far as this
+ * user may see them. Keeps `path`. As apart_read. */
+int apart_store(struct apart *apart, const char *path);
+
+/* Whether `path`, which is to be read into the store, is one of its own files, which change meanwhile.
+ * 0, or -EINVAL after having said so. */
+int apart_check_source(const struct apart *apart, const char *path);
 
 /* `place`, which the user called `path`, is to be written. Keeps `path`. 0, or a negative errno after
  * having said what is wrong. */

@@ -3,7 +3,6 @@
  */
 #include "tools/cli/outputs.h"
 #include "engine/quiver.h"
-#include "tools/cli/mounts.h"
 #include "tools/cli/room.h"
 #include "tools/cli/say.h"
 
@@ -131,23 +130,11 @@ static int choose_type(const struct outputs_options *options, const struct sessi
 	return -ENOMEM;
 }
 
-/* The store that is exported is read, be it through its mount. Says errors. */
-static int read_store(const struct session *session, struct apart *apart)
-{
-	struct mount_found mount;
-
-	if (!session->target.live)
-		return apart_read_store(apart, session->target.path, session->target.path);
-	if (mounts_find(session->target.path, &mount) < 0 || !mount.found)
-		return 0;
-	return apart_read_store(apart, session->target.path, mount.source);
-}
-
 /* Open all files; nothing is written. Says errors. */
 static int open_all(const struct outputs_options *options, const struct session *session,
                     struct outputs *outputs, struct apart *apart)
 {
-	int result = read_store(session, apart);
+	int result = apart_store(apart, session->target.path);
 
 	if (result == 0 && options->keys != NULL)
 		result = apart_read(apart, options->keys);

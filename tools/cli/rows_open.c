@@ -152,16 +152,27 @@ static int check_all(struct rows *rows)
 	return rows->ids.path != NULL ? 0 : check_counting(rows);
 }
 
-/* Open the file for keys, which is none of those that are read. Says errors. */
-static int open_keys(struct rows *rows)
+/* A file is read that must not be one of the store's own: its rows would move while they are read.
+ * Says errors. */
+static int add_read(struct apart *apart, const char *path)
+{
+	int result = apart_check_source(apart, path);
+
+	return result < 0 ? result : apart_read(apart, path);
+}
+
+/* Look at what is read, and open the file for keys, which is none of that. Says errors. */
+static int check_files(struct rows *rows)
 {
 	const struct rows_options *options = rows->options;
 	struct apart apart = { 0 };
-	int result = options->ids_path != NULL ? apart_read(&apart, options->ids_path) : 0;
+	int result = apart_store(&apart, options->target);
 
+	if (result == 0 && options->ids_path != NULL)
+		result = add_read(&apart, options->ids_path);
 	for (size_t i = 0; i < options->paths_count && result == 0; i++)
-		result = apart_read(&apart, options->paths[i]);
-	if (result == 0)
+		result = add_read(&apart, options->paths[i]);
+	if (result == 0 && options->keys_path != NULL)
 		result = row_keys_open(options->keys_path, options->add_keys, &apart, &rows->keys);
 	apart_free(&apart);
 	return result;
@@ -174,8 +185,8 @@ static int open_all(struct rows *rows)
 
 	if (result == 0)
 		result = element_parse(quiver_dtype_name(options->geometry->dtype), &rows->type);
-	if (result == 0 && options->keys_path != NULL)
-		result = open_keys(rows);
+	if (result == 0)
+		result = check_files(rows);
 	for (size_t i = 0; i < options->paths_count && result == 0; i++) {
 		rows->sources_count = i + 1;
 		result = row_source_open(options, rows->type, &rows->keys, options->paths[i],

@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import numpy
 import pytest
 
 from format_files import exported, make_rows, refused, same
-from harness import QUIVERFS, quiverfs
+from harness import QUIVERFS, quiverfs, until
+from patience import HANG_SECONDS
 
 DIM = 4
 
@@ -405,6 +408,43 @@ def test_a_mount_that_is_read_only_says_so(stores, tmp):
     mnt = stores.again(stores.mount(), options=["ro"])
     numpy.save(tmp / "v.npy", numpy.zeros((3, mnt.store.dim), "<f4"))
     refused("import", mnt.point, tmp / "v.npy", says=["it is mounted read-only"])
+
+
+def test_a_line_that_is_too_long_is_told_as_that(store, tmp):
+    write_words(tmp / "a.txt", a=1)
+    (tmp / "long.txt").write_text("x" * (5 << 20))
+    (tmp / "keys.txt").write_text("a\n" + "x" * (5 << 20))
+    save(tmp / "v.npy", *numbered(1))
+    refused("import", store.path, tmp / "v.npy", "--ids", tmp / "long.txt",
+            says=["long.txt: line 1: the line is longer than 4 MiB"])
+    refused("import", store.path, tmp / "a.txt", "--keys", tmp / "keys.txt", "--add-keys",
+            says=["keys.txt: line 2: the line is longer than 4 MiB"])
+    quiverfs("import", store.path, tmp / "a.txt")
+    refused("export", store.path, tmp / "out.vec", "--keys", tmp / "long.txt",
+            says=["long.txt: the line is longer than 4 MiB"])
+
+
+def test_a_file_of_keys_that_is_not_there_is_told(store, tmp):
+    """Its name may be mistyped: every key would get a number that another one has."""
+    write_words(tmp / "a.txt", a=1)
+    words = ["import", store.path, tmp / "a.txt", "--keys", tmp / "keys.txt", "--add-keys"]
+    assert "keys.txt: note: it is new" in quiverfs(*words).stderr
+    assert quiverfs(*words).stderr == ""
+
+
+def test_an_import_that_is_stopped_before_its_first_row_says_so(store):
+    child = subprocess.Popen([QUIVERFS, "import", store.path, "-", "--format", "npy"],
+                             stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def waits():
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        caught = int(status.split("SigCgt:")[1].split()[0], 16)
+        return caught & 1 << (signal.SIGINT - 1) and "State:\tS" in status
+
+    until(waits, "it does not read")
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=HANG_SECONDS)
+    assert child.returncode == 1 and b"stopped; nothing was imported" in said
 
 
 def test_what_does_not_go_with_keys(store, tmp):

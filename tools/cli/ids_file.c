@@ -116,7 +116,8 @@ static int read_line(struct ids_file *file, uint64_t row, uint64_t *id)
 	int result = stream_line(&file->stream, &line, &length);
 
 	if (result < 0 && result != -EINTR)
-		say_error(file->path, "line %" PRIu64 ": %s", row + 1, strerror(-result));
+		say_error(file->path, "line %" PRIu64 ": %s", row + 1,
+		          stream_strerror(&file->stream, result));
 	if (result <= 0)
 		return result;
 	while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))

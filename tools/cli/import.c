@@ -337,6 +337,8 @@ int import_command(int argc, char **argv)
 	}
 	if (result == 0)
 		outcome_say_incomplete(session.target.path, "stopped: ", &outcome);
+	else if (result == -EINTR && outcome.done == 0)
+		say_error(session.target.path, "stopped; nothing was imported");
 	else if (outcome.done > 0)
 		outcome_say_incomplete(session.target.path, "", &outcome);
 	return STATUS_FAILED;

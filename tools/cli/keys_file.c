@@ -37,7 +37,7 @@ int keys_file_find(struct keys_file *keys, uint64_t id, const char **key)
 		int result = stream_line(&keys->stream, &line, &length);
 
 		if (result < 0) {
-			say_errno(keys->path, result);
+			say_error(keys->path, "%s", stream_strerror(&keys->stream, result));
 			return result;
 		}
 		if (result == 0)

@@ -59,24 +59,26 @@ static int take_known(struct row_keys *keys)
 	char *line;
 	size_t length;
 	uint64_t number;
+	int read = 0;
 	int result = stream_open(keys->path, &stream);
 
 	if (result < 0) {
 		say_errno(keys->path, result);
 		return result;
 	}
-	while ((result = stream_line(&stream, &line, &length)) > 0) {
+	while (result == 0 && (read = stream_line(&stream, &line, &length)) > 0) {
 		result = key_table_add(&keys->table, line, length, keys->lines, &number);
-		if (result >= 0)
-			result = write_line(keys, line, length);
 		if (result < 0)
-			break;
+			say_errno(keys->path, result);
+		else
+			result = write_line(keys, line, length);
 	}
-	if (result == -ENOMEM || result == -E2BIG)
-		say_error(keys->path, "line %" PRIu64 ": %s", keys->lines + 1, strerror(-result));
+	if (read < 0 && read != -EINTR)
+		say_error(keys->path, "line %" PRIu64 ": %s", keys->lines + 1,
+		          stream_strerror(&stream, read));
 	stream_close(&stream);
 	keys->known = keys->lines;
-	return result;
+	return result < 0 ? result : read;
 }
 
 int row_keys_open(const char *path, bool add, struct apart *apart, struct row_keys *keys)
@@ -103,6 +105,8 @@ int row_keys_open(const char *path, bool add, struct apart *apart, struct row_ke
 		result = out_file_open(path, OUT_FILE_WHOLE, apart, &keys->file);
 	if (result == 0 && there)
 		result = take_known(keys);
+	else if (result == 0 && add)
+		say_note(path, "it is new: no key has a number yet");
 	return result;
 }
 

@@ -412,6 +412,13 @@ static int next_line(struct stream *stream, bool keep, char **line, size_t *leng
 	return 1;
 }
 
+const char *stream_strerror(const struct stream *stream, int result)
+{
+	if (result == -E2BIG)
+		return "the line is longer than 4 MiB";
+	return stream->reason != NULL ? stream->reason : strerror(-result);
+}
+
 int stream_line(struct stream *stream, char **line, size_t *length)
 {
 	return next_line(stream, false, line, length);

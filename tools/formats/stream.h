@@ -83,6 +83,9 @@ int64_t stream_skip(struct stream *stream, uint64_t length);
  */
 int stream_line(struct stream *stream, char **line, size_t *length);
 
+/* What a negative errno of one of these says of the stream. */
+const char *stream_strerror(const struct stream *stream, int result);
+
 /* The same without handing it out. */
 int stream_peek_line(struct stream *stream, char **line, size_t *length);
 

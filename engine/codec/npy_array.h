@@ -11,7 +11,8 @@
 #define NPY_DIMENSIONS_MAX 64u
 
 /* Types that are no numbers of NumPy's. A void of two bytes is what np.save makes of a bfloat16
- * of ml_dtypes (and jax, and MLX): there is nothing else that it could be a number of. */
+ * of ml_dtypes (and jax, and MLX): there is nothing else that it could be a number of. The name
+ * 'bfloat16' is taken for it as well. */
 #define NPY_BOOL "b1"
 #define NPY_BFLOAT16 "V2"
 

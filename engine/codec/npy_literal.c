@@ -165,13 +165,19 @@ static const char *kind_reason(char kind)
 	case 'U':
 		return "it holds text";
 	case 'V':
-		return "it holds raw bytes";
+		return "it holds raw bytes (of ml_dtypes, bfloat16 alone is known here)";
 	case 'M':
 	case 'm':
 		return "it holds dates or time spans";
 	default:
 		return NULL;
 	}
+}
+
+/* Whether it is a kind and a size, as "U10", or "M8[ns]"; not a name, as "complex64". */
+static bool is_kind(const char *type)
+{
+	return type[0] != '\0' && (type[1] == '\0' || is_digit(type[1]) || type[1] == '[');
 }
 
 static bool is_number_type(const char *type)
@@ -183,11 +189,15 @@ static bool is_number_type(const char *type)
 /* Set the type of *array from a word like <f4. -EINVAL with a reason. */
 static int parse_type(struct cursor *cursor, const char *word, struct npy_array *array)
 {
-	char order = word[0];
-	const char *type = strchr("<>|=", order) != NULL && order != '\0' ? word + 1 : word;
+	/* how ml_dtypes calls it, as those write it who write the header by hand */
+	bool named = strcmp(word, "bfloat16") == 0;
+	char order = named ? '<' : word[0];
+	const char *type = named                                            ? NPY_BFLOAT16
+	                   : strchr("<>|=", order) != NULL && order != '\0' ? word + 1
+	                                                                    : word;
 	bool known = is_number_type(type) || strcmp(type, NPY_BOOL) == 0;
 	bool pair = strcmp(type, NPY_BFLOAT16) == 0;
-	const char *reason = pair ? NULL : kind_reason(type[0]);
+	const char *reason = pair || !is_kind(type) ? NULL : kind_reason(type[0]);
 
 	if (reason != NULL)
 		return npy_refuse(cursor->reason, "its type is '%s': %s", word, reason);

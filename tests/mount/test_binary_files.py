@@ -529,3 +529,63 @@ def test_an_npz_that_is_damaged(store, tmp, save):
     data[len(data) // 2] ^= 0x55
     path.write_bytes(data)
     refused("import", store.path, path, says=["row ", "damaged", "ZIP file"])
+
+
+# ---- what is said of bfloat16, and of a file that is locked -----------------
+
+
+def npy_header(descr, shape):
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (117 - len(text)) + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text
+
+
+def test_bfloat16_by_its_name(stores, tmp, rng):
+    """As it stands in a header that was written by hand, since np.save loses the type."""
+    bits = rng.randbytes(3 * DIM * 2)
+    (tmp / "x.npy").write_bytes(npy_header("bfloat16", (3, DIM)) + bits)
+    store = stores.create(dtype="bf2", name="half")
+    quiverfs("import", store.path, tmp / "x.npy")
+    assert exported(store, tmp)[0].tobytes() == bits
+    float32 = stores.create()
+    refused("import", float32.path, tmp / "x.npy", says=["bf2 (bfloat16)", "--convert"])
+    quiverfs("import", float32.path, tmp / "x.npy", "--convert")
+    for descr, says in [("float8_e4m3fn", "not known here"), ("<V1", "bfloat16 alone"),
+                        ("<f1", "not known here"), ("complex64", "not known here"),
+                        ("<c8", "complex"), ("<M8[ns]", "dates"), ("|O", "Python objects")]:
+        (tmp / "y.npy").write_bytes(npy_header(descr, (3, DIM)) + bits)
+        refused("import", store.path, tmp / "y.npy", says=[descr, says])
+
+
+@WITH_H5PY
+def test_a_locked_hdf5_file_says_what_to_do(store, tmp, rng):
+    rows = make_rows(rng, 5)
+    writer = h5py.File(tmp / "x.h5", "w")
+    writer["train"] = rows
+    writer.flush()
+    environment = {key: value for key, value in os.environ.items()
+                   if key != "HDF5_USE_FILE_LOCKING"}
+    refused("import", store.path, tmp / "x.h5", env=environment,
+            says=["x.h5", "another program", "HDF5_USE_FILE_LOCKING=FALSE"])
+    assert count(store) == 0
+    writer.close()
+    quiverfs("import", store.path, tmp / "x.h5")
+    same(exported(store, tmp)[0], rows)
+
+
+# ---- .fvecs of others -------------------------------------------------------
+
+
+def test_fvecs_that_are_none(store, tmp, rng):
+    rows = make_rows(rng, 3, plain=True)
+    write_vecs(tmp / "x.fvec", rows) # as Elasticsearch's benchmark calls it
+    quiverfs("import", store.path, tmp / "x.fvec")
+    same(exported(store, tmp)[0], rows)
+    for data, says in [
+            (b"".join(struct.pack(">i", DIM) + row.tobytes() for row in rows.astype(">f4")),
+             ["dimension 25 in big-endian"]),
+            (numpy.full((3, DIM), 0.5, "<f4").tobytes(), ["dimension 1056964608", "--format raw"]),
+            (struct.pack("<q", DIM) + rows[0].tobytes(), ["whole number of records"])]:
+        (tmp / "y.fvecs").write_bytes(data)
+        refused("import", store.path, tmp / "y.fvecs", says=says)
+    assert count(store) == 3

@@ -231,7 +231,7 @@ def test_arrays_of_numpy_that_hold_brains(both, tmp, descr):
 def test_brains_for_a_store_of_floats_and_integers_for_one_of_brains(stores, brain, tmp):
     store = stores.create(dim=DIM, name="floats")
     (tmp / "in.npy").write_bytes(npy("<V2", ALL.shape, ALL.tobytes()))
-    refused("import", store.path, tmp / "in.npy", says=["dtype bf2, but", "--convert"])
+    refused("import", store.path, tmp / "in.npy", says=["dtype bf2 (bfloat16), but", "--convert"])
     quiverfs("import", store.path, tmp / "in.npy", "--convert")
     same(exported(store, tmp)[0].view("<u4"), floats(ALL).view("<u4"))
     # to another store <u2 is integers

@@ -59,6 +59,14 @@ static int refuse_bits(const struct rows_options *options, const struct row_sour
 	return -EINVAL;
 }
 
+/* A type's name, with what it is where that is no type of C or NumPy. */
+static const char *describe(enum element type)
+{
+	if (type == ELEMENT_BF2)
+		return "bf2 (bfloat16)";
+	return type == ELEMENT_B1 ? "b1 (bits)" : element_name(type);
+}
+
 /* Compare a file with the store. Says errors. */
 static int compare(const struct rows_options *options, enum element type, struct row_source *source)
 {
@@ -78,8 +86,8 @@ static int compare(const struct rows_options *options, enum element type, struct
 	say_error(source->stream.path,
 	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
 	          " and dtype %s%s",
-	          reader->dim, element_name(reader->type), options->target, geometry->dim,
-	          element_name(type),
+	          reader->dim, describe(reader->type), options->target, geometry->dim,
+	          describe(type),
 	          same_dim ? "; --convert converts them, and says what is lost" : "");
 	return -EINVAL;
 }

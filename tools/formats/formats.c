@@ -22,6 +22,7 @@ static const struct {
 	const char *suffix;
 	const struct format *format;
 } others[] = {
+	{ ".fvec", &format_fvecs },   { ".bvec", &format_bvecs },  { ".ivec", &format_ivecs },
 	{ ".h5", &format_hdf5 },      { ".hbin", &format_f16bin }, { ".ndjson", &format_jsonl },
 	{ ".w2v", &format_word2vec }, { ".glove", &format_glove },
 };

@@ -54,6 +54,23 @@ static int refuse_library(struct hdf5_array *array, int result, const char *what
 	return refuse(array, result, "%s: %s", what, words);
 }
 
+/* Refuse a file that cannot be opened. Of the many reasons people meet one that is not the file's:
+ * who writes it holds its lock, or its filesystem has none. */
+static int refuse_file(struct hdf5_array *array)
+{
+	char words[HDF5_REASON_BYTES / 2] = "no reason given";
+
+	(void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_words, words);
+	if (strstr(words, "unable to lock") == NULL)
+		return refuse(array, -EINVAL, "not an HDF5 file, or a damaged one: %s", words);
+	return refuse(
+		array, -EINVAL,
+		"its lock cannot be had: another program has it open to write it, or its "
+		"filesystem has no locks. Close it there or, if nothing is written to it, set "
+		"HDF5_USE_FILE_LOCKING=FALSE in the environment. HDF5 says: %.150s",
+		words);
+}
+
 /* Links that lead to other files are not followed. */
 static herr_t refuse_link(const char *parent, const char *group, const char *file,
                           const char *object, unsigned *flags, hid_t access, void *arg)
@@ -302,7 +319,7 @@ static int open_array(const char *path, const char *name, struct hdf5_array *arr
 		return -ENOMEM;
 	state->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
 	if (state->file < 0)
-		return refuse_library(array, -EINVAL, "not an HDF5 file, or a damaged one");
+		return refuse_file(array);
 	result = open_set(array, state, name);
 	if (result == 0)
 		result = find_type(array, state);

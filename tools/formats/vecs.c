@@ -6,6 +6,7 @@
  */
 #include "tools/formats/formats.h"
 
+#include <byteswap.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -32,13 +33,21 @@ static int look_at_first(struct format_reader *reader)
 		return format_refuse(reader, "the file ends within its first record");
 	memcpy(&lead, at, sizeof(lead));
 	lead = le32toh(lead);
-	if (lead < 1 || lead > DIM_MAX)
-		return format_refuse(reader,
-		                     "its first record has dimension %" PRId32
-		                     ": not a file of this format",
-		                     (int32_t)lead);
-	reader->dim = lead;
-	return 0;
+	if (lead >= 1 && lead <= DIM_MAX) {
+		reader->dim = lead;
+		return 0;
+	}
+	/* 0.5 would be the dimension 63 */
+	if (bswap_32(lead) == reader->wanted.dim)
+		return format_refuse(
+			reader,
+			"its first record has dimension %" PRIu32
+			" in big-endian, as Java writes it; this format is little-endian",
+			bswap_32(lead));
+	return format_refuse(reader,
+	                     "its first record has dimension %" PRId32
+	                     ": not a file of this format; bare numbers are --format raw",
+	                     (int32_t)lead);
 }
 
 static int open_vecs(struct format_reader *reader)

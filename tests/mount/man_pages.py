@@ -1,9 +1,13 @@
-"""What a man page shows of its source."""
+"""What a man page shows of its source, and what runs its examples."""
 
 import os
 import re
+import shutil
+from pathlib import Path
 
-from harness import run
+from harness import QUIVERFS, run
+
+SOURCE = Path(__file__).resolve().parents[2]
 
 # ASCII that groff and others print as a hyphen, a quote or an accent of Unicode otherwise.
 ESCAPES = {"\\-": "-", "\\(aq": "'", "\\(ga": "`", "\\(ha": "^", "\\(ti": "~", "\\(dq": '"',
@@ -41,3 +45,26 @@ def literal_lines(text):
             yield macro[1], True
         elif displayed and not line.startswith("."):
             yield line, False
+
+
+def sections(page):
+    """The literal examples of each section of a page."""
+    found = {}
+    for part in page.read_text().split("\n.Ss ")[1:]:
+        code = re.findall(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed", part,
+                          flags=re.MULTILINE | re.DOTALL)
+        found[part.split("\n")[0]] = [unescape(text) for text in code]
+    return found
+
+
+def python3():
+    """The Python that runs the tests has NumPy where one has."""
+    return {"python3": os.environ.get("PYTHON", "/usr/bin/python3")}
+
+
+def program_folder(folder):
+    """Where a shell finds quiverfs by its name."""
+    program = folder / "bin/quiverfs"
+    program.parent.mkdir()
+    program.symlink_to(Path(shutil.which(QUIVERFS)).resolve())
+    return program.parent

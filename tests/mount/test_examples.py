@@ -4,14 +4,12 @@ import os
 import re
 import shutil
 import struct
-from pathlib import Path
 
 import pytest
 
-from harness import QUIVERFS, let_go, quiverfs, run
-from man_pages import unescape
+from harness import let_go, quiverfs, run
+from man_pages import SOURCE, program_folder, python3, sections
 
-SOURCE = Path(__file__).resolve().parents[2]
 PAGE = SOURCE / "tools/man/quiverfs-examples.7"
 README = SOURCE / "README.md"
 DIM = 25
@@ -42,25 +40,7 @@ ONE = [name for name in LANGUAGES if " " not in name]
 
 
 def examples():
-    found = {}
-    for part in PAGE.read_text().split("\n.Ss ")[1:]:
-        code = re.search(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed", part,
-                         flags=re.MULTILINE | re.DOTALL)
-        found[part.split("\n")[0]] = unescape(code[1])
-    return found
-
-
-def python3():
-    """The Python that runs the tests has NumPy where one has."""
-    return {"python3": os.environ.get("PYTHON", "/usr/bin/python3")}
-
-
-def program_folder(folder):
-    """Where a shell finds quiverfs by its name."""
-    program = folder / "bin/quiverfs"
-    program.parent.mkdir()
-    program.symlink_to(Path(shutil.which(QUIVERFS)).resolve())
-    return program.parent
+    return {name: code[0] for name, code in sections(PAGE).items()}
 
 
 def run_example(name, mnt, folder):

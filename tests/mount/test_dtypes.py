@@ -636,9 +636,9 @@ def test_views_of_bits_are_written(stores, rng):
     assert mnt.get(4) == packed[1].tobytes()
     shell(f"cp {mnt.path('2.npy')} {mnt.path('5.npy')}; cp {mnt.path('2.txt')} {mnt.path('6.txt')}")
     assert mnt.get(5) == mnt.get(6) == packed[1].tobytes()
-    for array, says in [(numpy.zeros(DIM, "u1"), "shape is not .8,."),
+    for array, says in [(numpy.zeros(DIM, "u1"), "shape is neither .8,. nor .1, 8."),
                         (numpy.zeros(DIM, "<f4"), "not bool, or u1 with 8 bits in each"),
-                        (numpy.zeros(8, "?"), "shape is not .64,."),
+                        (numpy.zeros(8, "?"), "shape is neither .64,. nor .1, 64."),
                         (numpy.zeros(8, "i1"), "numpy.packbits")]:
         with expected(errno.EINVAL):
             write_all(mnt.path("1.npy"), npy(array.dtype.str, array.shape, array.tobytes()))

@@ -128,11 +128,16 @@ def test_many_in_one_commit(mnt, tmp_path):
 
 
 def test_parquet_by_pyarrow(mnt, tmp_path):
-    mnt.put(3, struct.pack(f"<{DIM}f", *[1.5] * DIM))
-    quiverfs("export", mnt.point, tmp_path / "in.parquet")
+    """Of a file that pyarrow has made."""
+    python = python3()["python3"]
+    if run(python, "-c", "import pyarrow", status=None).returncode != 0:
+        pytest.skip("there is no pyarrow")
+    run(python, "-c", "import pyarrow as pa, pyarrow.parquet as pq\n"
+                      f"rows = pa.array([[1.5] * {DIM}], pa.list_(pa.float32()))\n"
+                      "pq.write_table(pa.table({'vector': rows}), 'in.parquet')", cwd=tmp_path)
     run_example("Parquet and Arrow by pyarrow", mnt, tmp_path)
-    assert mnt.ids() == {0, 3}
-    assert mnt.get(0) == mnt.get(3)
+    assert mnt.ids() == {0}
+    assert mnt.get(0) == struct.pack(f"<{DIM}f", *[1.5] * DIM)
 
 
 def test_from_and_to_other_files(mnt, tmp_path):

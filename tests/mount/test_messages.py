@@ -260,3 +260,13 @@ def test_a_mount_tells_whom_it_waits_for(work):
             work, "mount", "store", "mnt")
     finally:
         unmount("mnt")
+
+
+def test_damage_that_verify_finds_is_told_once(work):
+    numpy.save("rows.npy", numpy.ones((4, 5), "<f4"))
+    quiverfs("import", "store", "rows.npy")
+    with open("store/vectors.npy", "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 40)
+    errors = [line for line in told("verify", "store").splitlines() if ": note: " not in line]
+    assert len(errors) == 1 and "2 of 4 vectors do not match their checksum" in errors[0]

@@ -50,12 +50,15 @@ static int tell_store(struct session *session, enum quiver_job job,
                       const struct quiver_job_status *status)
 {
 	const char *path = session->target.path;
+	bool damaged = job == QUIVER_VERIFY && status->mismatches > 0;
 
-	if (job == QUIVER_VERIFY && status->mismatches > 0)
+	if (damaged)
 		say_error(path,
 		          "%" PRIu64 " of %" PRIu64 " vectors do not match their checksum; "
 		          "'quiverfs check %s' says which",
 		          status->mismatches, status->done, path);
+	if (damaged && status->result == -EIO)
+		return -EIO; /* that is it */
 	if (status->result < 0)
 		say_error(path, "%s failed: %s", job_name(job), strerror(-status->result));
 	else if (status->stopped)

@@ -1,7 +1,10 @@
 """Which IDs rows get on import, where they come from, and what is said of it."""
 
+import contextlib
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -10,6 +13,7 @@ from pathlib import Path
 import numpy
 import pytest
 
+from disks import Shim, need_shim
 from format_files import exported, make_rows, refused, same
 from harness import QUIVERFS, quiverfs, until
 from patience import HANG_SECONDS
@@ -456,3 +460,37 @@ def test_what_does_not_go_with_keys(store, tmp):
     os.mkfifo(tmp / "fifo")
     refused("import", store.path, tmp / "a.txt", "--keys", tmp / "fifo", "--add-keys",
             says=["no regular file"])
+
+
+# ---- a disk that fails meanwhile ---------------------------------------------------
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_disk_that_fails_is_told_once(stores, tmp, live):
+    """The same note came again and again, and 'the vectors are written' after 'writing failed'."""
+    need_shim()
+    shim, store = Shim(tmp), stores.create(dim=256)
+    numpy.save(tmp / "v.npy", numpy.ones((60000, store.dim), "<f4"))
+    mnt = stores.mount(store, before=shim.words) if live else None
+    target = mnt.point if live else store.path
+    before = [] if live else shim.words
+    with subprocess.Popen([*before, QUIVERFS, "import", target, "-", "--format", "npy"],
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as child:
+        rows = (tmp / "v.npy").read_bytes()
+        child.stdin.write(rows[:20 << 20])
+        child.stdin.flush()
+        shim.fail(sync=errno.EIO, write=errno.EIO, allocate=errno.EIO)
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(rows[20 << 20:])
+            child.stdin.close()
+        said = child.stderr.read().decode()
+    shim.fail()
+    if live:
+        mnt.kill()
+    assert child.returncode == 1
+    lines = [re.sub(r"note: \S+Z ", "", line) for line in said.splitlines()]
+    assert len(lines) == len(set(lines)), said
+    assert "the vectors are written" not in said
+    assert re.search(r"the first [1-9]\d* of 60000 rows are in, though a power cut may lose some",
+                     lines[-1]), said

@@ -35,21 +35,11 @@ struct import_arguments {
 	bool is_folder;
 };
 
-/* Make what was imported through a mount durable; closing a store does so by
- * itself. Says errors. */
+/* Make what was imported through a mount durable; closing a store does so by itself. 0 or a negative
+ * errno, with nothing said. */
 static int make_durable(struct session *session)
 {
-	int result;
-
-	if (!session->target.live)
-		return 0;
-	result = live_write(session->mount_fd, "flush", "1");
-	if (result < 0)
-		say_error(session->target.path,
-		          "the vectors are written, but control/flush failed, so "
-		          "a power cut may lose them: %s",
-		          strerror(-result));
-	return result;
+	return session->target.live ? live_write(session->mount_fd, "flush", "1") : 0;
 }
 
 /* Import into an open session. Says errors. */
@@ -57,7 +47,7 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
                        struct outcome *outcome)
 {
 	struct rows rows;
-	int result, durable;
+	int result;
 
 	arguments->rows.geometry = &session->geometry;
 	arguments->rows.target = session->target.path;
@@ -70,9 +60,13 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
 		result = room_for_vectors(session, rows.total);
 	if (result == 0)
 		result = copy_rows(session, &rows, arguments->on_duplicate, outcome);
-	durable = outcome->done > 0 ? make_durable(session) : 0;
-	if (result == 0)
-		result = durable;
+	outcome->flushed = outcome->done > 0 ? make_durable(session) : 0;
+	if (result == 0 && outcome->flushed < 0) {
+		result = outcome->flushed;
+		say_error(session->target.path,
+		          "the vectors are written, but control/flush failed: %s",
+		          live_strerror(result));
+	}
 	if (result == 0 && outcome->complete)
 		result = rows_finish(&rows);
 	outcome_take(&rows, outcome);
@@ -329,6 +323,8 @@ int import_command(int argc, char **argv)
 		return STATUS_FAILED;
 	result = import_rows(&arguments, &session, &outcome);
 	closed = session_close(&session);
+	if (closed < 0)
+		outcome.flushed = closed;
 	if (result == 0)
 		result = closed;
 	if (result == 0 && outcome.complete) {

@@ -115,6 +115,8 @@ void outcome_say_incomplete(const char *target, const char *how, const struct ou
 
 	if (outcome->total != FORMAT_ROWS_UNKNOWN)
 		(void)snprintf(all, sizeof(all), " of %" PRIu64, outcome->total);
-	say_error(target, "%sthe first %" PRIu64 "%s rows are in; the same import may be run again",
-	          how, outcome->done, all);
+	say_error(target,
+	          "%sthe first %" PRIu64 "%s rows are in%s; the same import may be run again", how,
+	          outcome->done, all,
+	          outcome->flushed < 0 ? ", though a power cut may lose some of them" : "");
 }

@@ -17,6 +17,7 @@ struct outcome {
 	uint64_t skipped;
 	uint64_t total; /* FORMAT_ROWS_UNKNOWN where it was not known */
 	bool complete;
+	int flushed; /* a negative errno: they may not be on stable storage */
 	struct id_tally ids; /* the figures of the rows' IDs */
 	uint64_t keys, new_keys; /* lines of the file of keys; of them those that came */
 	const char *keys_path; /* NULL: none */

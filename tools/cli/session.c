@@ -8,22 +8,43 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Room for the value of a small control file. */
 #define VALUE_BYTES_MAX 64
+/* As much of a line as two of them are compared by. */
+#define LINE_BYTES_MAX 512
 
 /* Whether what the engine reports is told as it comes: not while it opens, since
  * the reason of a failure is among it and is told anyway. */
 static atomic_bool telling;
 
+/* What was told last, without its time: what fails again and again is told once. */
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
+static char last_text[LINE_BYTES_MAX]; /* last_lock */
+
+static bool is_told(const char *line)
+{
+	const char *space = strchr(line, ' ');
+	const char *text = space != NULL ? space + 1 : line;
+	bool told;
+
+	pthread_mutex_lock(&last_lock);
+	told = strncmp(last_text, text, sizeof(last_text) - 1) == 0;
+	(void)snprintf(last_text, sizeof(last_text), "%s", text);
+	pthread_mutex_unlock(&last_lock);
+	return told;
+}
+
 /* Any thread. */
 static void report_line(void *arg, const char *line)
 {
-	if (atomic_load(&telling))
+	if (atomic_load(&telling) && !is_told(line))
 		say_note(arg, "%s", line);
 }
 
@@ -44,7 +65,7 @@ static void start_telling(const struct session *session)
 		return;
 	rest = text;
 	while ((line = strsep(&rest, "\n")) != NULL) {
-		if (line[0] != '\0')
+		if (line[0] != '\0' && !is_told(line))
 			say_note(session->target.path, "%s", line);
 	}
 	free(text);

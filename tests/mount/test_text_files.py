@@ -70,6 +70,8 @@ def test_utf16_is_refused_by_its_name(store, tmp, name, codec):
     ("1,2,3,", "column 4 is empty"),
     ("1,2,3,4,", "ends in a delimiter"),
     ("1,x,3,4", "column 2, 'x', is no number"),
+    ('1,"2 x",3,4', "column 2, '2 x', is no number"),
+    ('1,"",3,4', "column 2 is empty"),
     (",,,", "column 1 is empty"),
 ])
 def test_a_first_line_with_a_number_is_no_line_of_names(store, tmp, first, says):
@@ -96,9 +98,11 @@ def test_one_row_in_quotes_is_a_row(store, tmp):
     ("0,1,2,3\n1,2,3,4\n5,6,7,8\n", (0, 1)),  # pandas: to_csv(index=False)
     (",0,1,2,3\n7,1,2,3,4\n9,5,6,7,8\n", (7, 9)),  # pandas: to_csv()
     ("id,0,1,2,3\n7,1,2,3,4\n9,5,6,7,8\n", (7, 9)),
+    ("title,heading,0,1,2,3\na,b,1,2,3,4\n", ()),  # OpenAI's Olympics
 ])
 def test_the_names_that_pandas_gives_columns_are_told(store, tmp, text, ids):
-    said = taken(store, tmp, "a.csv", text, ids=ids)
+    rows = ROWS if ids else ROWS[:1]
+    said = taken(store, tmp, "a.csv", text, ids=ids or [0], rows=rows)
     assert "note: its first line, which counts from 0 to 3" in said and "--header no" in said
 
 
@@ -176,6 +180,7 @@ def test_a_key_that_begins_as_a_comment_does(store, tmp):
     ('id,text,embedding\n7,"a ""b"", c","[1, 2, 3, 4]"\n9,,"[5,6,7,8]"\n', (7, 9)),
     ('text,embedding,_id\nx,"[1, 2, 3, 4]",7\ny,"[5, 6, 7, 8]",9\n', (7, 9)),
     (',Embedding\n0,"[1, 2, 3, 4]"\n1,"[5, 6, 7, 8]"\n', (0, 1)),
+    ('id,embedding\n7,"1, 2, 3, 4"\n9,"5,6,7,8"\n', (7, 9)),
     # numpy prints an array in a cell over several lines
     ('id,vector\n7,"[1. 2.\n 3. 4.]"\n9,"[5. 6.\n 7. 8.]"\n', (7, 9)),
     ('id,note,vector\n7,"one\n\ntwo, ""three""","[1,2,3,4]"\n9,x,"[5,6,7,8]"\n', (7, 9)),

@@ -231,13 +231,17 @@ static int take_quoted(struct format_reader *reader, const struct csv *csv, size
 {
 	struct csv_cell cell;
 	const char *text;
+	int result;
 
 	if (!csv_take_cell(at, csv->layout.delimiter, &cell))
 		return format_refuse(reader, "a quote in it is not closed");
 	text = csv_blanks(cell.text, '\0');
-	if (!csv_is_value(reader, text))
-		return refuse_cell(reader, csv, column, cell.text);
-	return text_number(reader, &text, to, index);
+	result = text_number(reader, &text, to, index);
+	if (result < 0 && csv_begins_number(reader, cell.text))
+		return result;
+	return result == 0 && *csv_blanks(text, '\0') == '\0'
+	               ? 0
+	               : refuse_cell(reader, csv, column, cell.text);
 }
 
 /* Take an element. */

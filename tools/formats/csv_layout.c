@@ -110,16 +110,20 @@ char csv_delimiter(const struct format_reader *reader, const char *line)
 	return found != '\0' ? found : ',';
 }
 
-/* Whether the cells from `first` on are the numbers 0, 1, and so on, dim of them. */
-static bool counts(const struct line *line, size_t first, size_t dim)
+/* Whether the last dim cells are the numbers 0, 1, and so on, and those before them no values. */
+static bool counts(const struct format_reader *reader, const struct line *line)
 {
-	if (dim < 2 || line->count - first != dim)
-		return false;
-	for (size_t i = 0; i < dim; i++) {
-		uint64_t number;
-		const struct csv_cell *cell = &line->cells[first + i];
+	size_t dim = reader->wanted.dim;
+	size_t first = line->count - dim;
 
-		if (!text_id(cell->text, cell->length, &number) || number != i)
+	if (dim < 2 || line->count < dim)
+		return false;
+	for (size_t i = 0; i < line->count; i++) {
+		const struct csv_cell *cell = &line->cells[i];
+		uint64_t number;
+
+		if (i < first ? csv_is_value(reader, cell->text)
+		              : !text_id(cell->text, cell->length, &number) || number != i - first)
 			return false;
 	}
 	return true;
@@ -129,7 +133,7 @@ static bool counts(const struct line *line, size_t first, size_t dim)
  * leaves it over its index; or the names are those that pandas gives columns without any. */
 static bool is_names(struct format_reader *reader, const struct line *line)
 {
-	size_t values = 0, missing = 0, dim = reader->wanted.dim;
+	size_t values = 0, missing = 0;
 
 	for (size_t i = 0; i < line->count; i++) {
 		const struct csv_cell *cell = &line->cells[i];
@@ -139,14 +143,13 @@ static bool is_names(struct format_reader *reader, const struct line *line)
 	}
 	if (values == 0)
 		return missing == 0 || (missing == 1 && line->count > 1);
-	if (!counts(line, 0, dim) && (line->count != dim + 1 || !counts(line, 1, dim) ||
-	                              csv_is_value(reader, line->cells[0].text)))
+	if (!counts(reader, line))
 		return false;
 	(void)snprintf(
 		reader->note, sizeof(reader->note),
 		"its first line, which counts from 0 to %zu, was taken for names of columns; "
 		"with --header no it is a vector",
-		dim - 1);
+		(size_t)reader->wanted.dim - 1);
 	return true;
 }
 
@@ -223,6 +226,14 @@ static int find_wanted(struct format_reader *reader, const struct line *names, s
 	return 0;
 }
 
+/* Whether a cell of a column that has the name of a vector is meant as one, in brackets or not, or is
+ * one that is missing. */
+static bool may_be_list(const struct csv_cell *cell)
+{
+	return is_list(cell->text) || csv_is_missing(cell->text, cell->length) ||
+	       text_list_count(cell->text, cell->length) > 1;
+}
+
 /* The one column whose cell is a list: its index, CSV_NONE, or the number of cells where more than
  * one is. */
 static size_t find_list(const struct line *names, const struct line *row)
@@ -232,9 +243,7 @@ static size_t find_list(const struct line *names, const struct line *row)
 	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
 		size_t usual = find_name(names, usual_vectors[i]);
 
-		if (usual < row->count &&
-		    (is_list(row->cells[usual].text) ||
-		     csv_is_missing(row->cells[usual].text, row->cells[usual].length)))
+		if (usual < row->count && may_be_list(&row->cells[usual]))
 			return usual;
 	}
 	for (size_t i = 0; i < row->count; i++) {
@@ -315,7 +324,7 @@ static size_t find_run(const struct line *names, size_t dim)
 static int lay_out_cells(struct format_reader *reader, const struct line *names,
                          const struct line *row, struct csv_layout *layout)
 {
-	size_t dim = reader->wanted.dim, run;
+	size_t dim = reader->wanted.dim, run, used;
 	const struct csv_cell *last = &row->cells[row->count - 1];
 	uint64_t id;
 
@@ -338,10 +347,12 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 	layout->first = run;
 	layout->last = run + dim - 1;
 	reader->dim = (uint32_t)dim;
-	(void)snprintf(reader->note, sizeof(reader->note),
-	               "its vectors are those of the columns %.*s to %.*s; others were passed over",
-	               SHOWN_BYTES, names->cells[run].text, SHOWN_BYTES,
-	               names->cells[layout->last].text);
+	used = strlen(reader->note); /* of the names */
+	(void)snprintf(
+		reader->note + used, sizeof(reader->note) - used,
+		"%sits vectors are those of the columns %.*s to %.*s; others were passed over",
+		used > 0 ? "; " : "", SHOWN_BYTES, names->cells[run].text, SHOWN_BYTES,
+		names->cells[layout->last].text);
 	return 0;
 }
 

@@ -56,7 +56,7 @@ def test_where_the_ids_came_from_is_always_told(store, tmp):
 
 @pytest.mark.parametrize("name, text, words, taken", [
     ("x.csv", "7,1,2,3,4\n9,1,2,3,4\n", [], "the first of 5 columns"),
-    ("x.csv", "a,b,id,c,d\n1,2,7,3,4\n1,2,9,3,4\n", [], "column 3 of 5"),
+    ("x.csv", "a,b,id,c,d\n1,2,7,3,4\n1,2,9,3,4\n", [], "the column \"id\""),
     ("x.jsonl", '{"id": 7, "vector": [1, 2, 3, 4]}\n{"id": "9", "vector": [1, 2, 3, 4]}\n', [],
      '"id"'),
     ("x.json", '[{"at": {"no": 7}, "vector": [1, 2, 3, 4]}, {"at": {"no": 9}, '

@@ -171,7 +171,8 @@ def test_import_says_of_what_is_no_file_that_it_is_none(work):
     for name in ("gone", "gone.npy", "gone.parquet"):
         text = told("import", "store", name)
         assert text == f"quiverfs: {name}: No such file or directory\n"
-    assert "a folder; expected is a file" in told("import", "store", "empty")
+    text = told("import", "store", "empty", "--format", "npy", status=2)
+    assert "'empty' is a folder: each file in it is a vector" in text
     assert "--format" in told("import", "store", "file")
     assert "standard input" in told("import", "store", "-")
     open("none.npy", "w").close()

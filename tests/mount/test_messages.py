@@ -180,9 +180,9 @@ def test_import_says_of_what_is_no_file_that_it_is_none(work):
 
 
 def test_export_to_a_folder_tells_the_order(work):
-    assert "'empty' is a folder; expected is STORE or MNT first" in told(
-        "export", "store", "empty", status=2)
-    assert "'store' is a folder" in told("export", "out.npy", "store", status=2)
+    text = told("export", "out.npy", "store", status=2)
+    assert "'store' is a folder and 'out.npy' is none; expected is STORE or MNT first" in text
+    assert "lies in the folder of a store" in told("export", "store", "store")
 
 
 def test_a_name_of_an_array_is_for_formats_that_have_some(work):

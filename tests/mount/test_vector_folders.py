@@ -1,4 +1,4 @@
-"""quiverfs import of a folder of files, one a vector, beside what rsync -a makes of it."""
+"""quiverfs import and export of a folder of files, one a vector, beside what rsync -a makes of it."""
 
 import os
 import pwd
@@ -411,3 +411,145 @@ def test_files_that_change_meanwhile(where, tmp, rng):
     quiverfs("import", "-u", where.given, folder)
     assert where.vectors() == (listing(folder), contents(folder))
     assert all(len(set(data)) == 1 for data in where.vectors()[1].values())
+
+
+# ---- export ---------------------------------------------------------------------------
+
+
+def test_export_is_what_rsync_makes_of_it(where, tmp, source):
+    quiverfs("import", where.given, source)
+    done = quiverfs("export", where.given, f"{tmp}/out/")
+    assert f"98 vectors exported to {tmp}/out/" in done.stdout and done.stderr == ""
+    assert (listing(tmp / "out"), contents(tmp / "out")) == (listing(source), contents(source))
+    mnt = where.look()
+    run("rsync", "-a", f"{mnt.vectors}/", f"{tmp}/other/")
+    where.look_away(mnt)
+    assert (listing(tmp / "out"), contents(tmp / "out")) == \
+        (listing(tmp / "other"), contents(tmp / "other"))
+    # And back.
+    assert "0 vectors imported" in quiverfs("import", "-u", where.given, tmp / "out").stdout
+
+
+def test_export_updates_and_deletes(where, tmp, source, rng):
+    quiverfs("import", where.given, source)
+    out = tmp / "out"
+    quiverfs("export", "--format=folder", where.given, out)
+    (out / "notes.txt").write_text("mine")
+    (out / "4711.npy").write_text("mine")
+    (out / ".hidden").write_text("mine")
+    (out / "042").write_text("mine")
+    (out / "1000").mkdir()
+    (out / "1001").write_bytes(bytes(100))
+    (out / "5").write_bytes(bytes(100))
+    (out / "6").unlink()
+    os.chmod(out / "7", 0o601)
+    (out / "8").write_bytes(b"")
+    kept = os.stat(out / "9").st_ino
+    os.chmod(out, 0o711)
+    done = quiverfs("export", "-un", "--delete", where.given, out)
+    assert "4 vectors would be exported" in done.stdout
+    assert "1 files without a vector would be removed" in done.stdout
+    done = quiverfs("export", "--update", "--delete", where.given, out)
+    assert "4 vectors exported" in done.stdout
+    assert "1 files without a vector removed" in done.stdout
+    assert "94 files were not written" in done.stderr
+    assert os.stat(out / "9").st_ino == kept
+    assert os.stat(out).st_mode & 0o7777 == 0o711
+    assert os.stat(out).st_mtime_ns == os.stat(source).st_mtime_ns
+    for name in ("notes.txt", "4711.npy", ".hidden", "042"):
+        assert (out / name).read_text() == "mine"
+        (out / name).unlink()
+    (out / "1000").rmdir()
+    assert listing(out)[1:] == listing(source)[1:] and contents(out) == contents(source)
+
+
+def test_export_replaces_files_alone(where, tmp, source):
+    quiverfs("import", where.given, source)
+    out = tmp / "out"
+    out.mkdir()
+    (tmp / "precious").write_text("mine")
+    (out / "3").symlink_to(tmp / "precious")
+    os.mkfifo(out / "4")
+    (out / "5").mkdir()
+    (out / "6").write_bytes(b"older")
+    (out / "4000").write_bytes(bytes(100))
+    done = quiverfs("export", "--delete", where.given, out, status=1)
+    for name in ("3", "4", "5"):
+        assert f"quiverfs: {out}/{name}: exists and is no regular file" in done.stderr
+    assert "no file is removed" in done.stderr
+    assert (tmp / "precious").read_text() == "mine"
+    assert (out / "4000").exists() and (out / "6").read_bytes() == (source / "6").read_bytes()
+    assert sum(path.is_file() for path in out.iterdir()) == 96 + 1
+    assert not [name for name in os.listdir(out) if name.startswith(".")]
+
+
+def test_export_of_nothing_deletes_nothing(where, tmp):
+    out = tmp / "out"
+    out.mkdir()
+    (out / "3").write_bytes(bytes(100))
+    done = quiverfs("export", "--delete", where.given, out, status=1)
+    assert "nothing was removed" in done.stderr
+    assert os.listdir(out) == ["3"]
+    assert "0 vectors exported" in quiverfs("export", where.given, out).stdout
+
+
+def test_export_to_places_that_are_refused(where, stores, tmp, source):
+    quiverfs("import", where.given, source)
+    other = stores.create(name="other")
+    mnt = stores.mount(other, name="mnt2")
+    inner = where.store.path / "inner"
+    for folder in (where.store.path, inner, other.path, mnt.point, mnt.vectors):
+        done = quiverfs("export", "--format=dir", where.given, folder, status=1)
+        assert "give a name outside of that" in done.stderr, done.stderr
+    assert not inner.exists()
+    assert mnt.ids() == set()
+    if where.mnt:
+        quiverfs("export", "--format=dir", where.given, where.mnt.vectors, status=1)
+    quiverfs("export", where.given, f"{tmp}/none/out/", status=1)
+    for words in (["--ids", tmp / "ids.npy"], ["--dtype=f2"], ["--convert"]):
+        done = quiverfs("export", where.given, f"{tmp}/out/", *words, status=2)
+        assert "go with files of rows" in done.stderr
+    for word in ("--update", "--delete", "--dry-run"):
+        done = quiverfs("export", where.given, tmp / "out.npy", word, status=2)
+        assert "goes with a folder" in done.stderr
+    assert not (tmp / "out").exists()
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_an_export_that_is_killed_is_completed(stores, tmp, rng, which):
+    store = stores.create()
+    source = many_links(tmp / "many", store.size, 3000, rng)
+    quiverfs("import", store.path, source)
+    out = tmp / "out"
+    started = subprocess.Popen([QUIVERFS, "export", store.path, f"{out}/"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until(lambda: started.poll() is not None or out.exists() and len(os.listdir(out)) > 100 * which,
+          "no file comes")
+    started.send_signal(signal.SIGINT if which == 1 else signal.SIGKILL)
+    said = started.communicate()[1]
+    for path in out.iterdir():
+        if not path.name.startswith("."):
+            assert path.read_bytes() == (source / path.name).read_bytes()
+    if which == 1 and started.returncode != 0:
+        assert f"stopped: {len(os.listdir(out))} of 3000 vectors are in it" in said
+    quiverfs("export", "--update", store.path, f"{out}/")
+    assert run("rsync", "-acin", "--exclude=.*", f"{source}/", f"{out}/").stdout.splitlines() in \
+        ([], [b".d..t...... ./"], [b".d...p..... ./"], [b".d..tp..... ./"])
+
+
+def test_a_damaged_vector_is_named_and_the_others_are_written(stores, tmp, source):
+    store = stores.create()
+    quiverfs("import", store.path, source)
+    row = numpy.load(store.path / "ids.npy", mmap_mode="r").tolist().index(50)
+    with open(store.path / "vectors.npy", "r+b") as file:
+        file.seek(4096 + 100 * row + 3)
+        file.write(b"\xff\xee")
+    (tmp / "out").mkdir()
+    (tmp / "out" / "7000").write_bytes(b"mine")
+    done = quiverfs("export", "--delete", store.path, tmp / "out", status=1)
+    assert f"{tmp}/out/50: is not written: the vector does not match its checksum" in done.stderr
+    assert set(os.listdir(tmp / "out")) == {*os.listdir(source), "7000"} - {"50"}
+    # The file that is there still makes it good.
+    quiverfs("import", store.path, source)
+    quiverfs("export", store.path, tmp / "out")
+    assert (tmp / "out" / "50").read_bytes() == (source / "50").read_bytes()

@@ -4,6 +4,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/dtype.h"
+#include "tools/cli/folder_export.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/outputs.h"
 #include "tools/cli/progress.h"
@@ -25,6 +26,9 @@ struct export_arguments {
 	char *target;
 	struct outputs_options outputs;
 	bool start_given, header_given;
+	struct folder_options folder; /* of a folder alone */
+	bool folder_asked; /* --format dir */
+	bool is_folder;
 };
 
 /* Write all vectors of the list. Says errors; -EINTR after a signal. */
@@ -181,28 +185,55 @@ static void check_format(const struct outputs_options *options, const struct arg
 		                format->name);
 }
 
+/* Whether a folder is to be written. What is wrong with its arguments is an error. */
+static bool is_folder(const struct export_arguments *arguments, const struct argp_state *state)
+{
+	const struct outputs_options *outputs = &arguments->outputs;
+	const char *option = folder_option_given(&arguments->folder);
+	size_t length = strlen(outputs->file);
+	bool is = arguments->folder_asked ||
+	          (outputs->format == NULL && ((length > 0 && outputs->file[length - 1] == '/') ||
+	                                       folder_is_at(outputs->file)));
+
+	if (!is && option != NULL)
+		arguments_error(state,
+		                "%s goes with a folder: a name that ends in '/', or --format dir",
+		                option);
+	else if (is && folder_is_at(outputs->file) && !folder_is_at(arguments->target))
+		arguments_error(
+			state,
+			"'%s' is a folder and '%s' is none; expected is STORE or MNT first, "
+			"then the FILE or the folder to be written",
+			outputs->file, arguments->target);
+	else if (is && strcmp(outputs->file, "-") == 0)
+		arguments_error(state, "a folder cannot be written to standard output");
+	else if (is && (outputs->ids != NULL || outputs->keys != NULL || arguments->start_given ||
+	                outputs->convert || outputs->dtype_given))
+		arguments_error(state,
+		                "'%s' is a folder: each file in it is a vector as it is, and its "
+		                "name the ID; --ids, --keys, --start-id, --convert and --dtype go "
+		                "with files of rows",
+		                outputs->file);
+	return is;
+}
+
 /* All arguments are there: do they fit together? */
 static void check_arguments(void *to, const struct argp_state *state)
 {
 	struct export_arguments *all = to;
 	struct outputs_options *arguments = &all->outputs;
-	struct stat status;
 
 	if (arguments->ids != NULL && !ids_out_is_name(arguments->ids))
 		arguments_error(state,
 		                "--ids: the name of '%s' does not tell how IDs are written there; "
 		                "expected is a .npy or a .txt",
 		                arguments->ids);
+	all->is_folder = is_folder(all, state);
+	if (all->is_folder)
+		return;
 	if (arguments->format == NULL)
 		arguments->format = format_by_suffix(arguments->file);
-	if (arguments->format == NULL && stat(arguments->file, &status) == 0 &&
-	    S_ISDIR(status.st_mode))
-		arguments_error(
-			state,
-			"'%s' is a folder; expected is STORE or MNT first, then the FILE to "
-			"be written",
-			arguments->file);
-	else if (arguments->format == NULL)
+	if (arguments->format == NULL)
 		arguments_error(
 			state,
 			"the name of '%s' does not tell its format; --format does, one of: %s",
@@ -221,11 +252,12 @@ static void check_arguments(void *to, const struct argp_state *state)
 
 static error_t take_format(void *to, char *text, const struct argp_state *state)
 {
-	const struct format **format = to;
+	struct export_arguments *arguments = to;
 
-	*format = format_by_name(text);
-	if (*format == NULL)
-		arguments_error(state, "--format: '%s' is none of: %s", text, FORMAT_NAMES);
+	arguments->folder_asked = folder_is_format(text);
+	arguments->outputs.format = format_by_name(text);
+	if (arguments->outputs.format == NULL && !arguments->folder_asked)
+		arguments_error(state, "--format: '%s' is none of: %s, or dir", text, FORMAT_NAMES);
 	return 0;
 }
 
@@ -270,7 +302,7 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		  "One of: " FORMAT_NAMES
 		  "; without it the suffix of FILE tells, before a .gz or .zst that has "
 		  "it compressed",
-		  .take = take_format, .to = &parsed->outputs.format },
+		  .take = take_format, .to = parsed },
 		{ "dataset", 0, "NAME",
 		  "What the array is called in a .hdf5 (default 'train'), .npz (default 'arr_0') "
 		  "or "
@@ -310,10 +342,19 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		{ "dtype", 0, "TYPE", "Convert elements to " DTYPE_NAMES "; what is lost is told",
 		  .sets = &parsed->outputs.dtype_given, .take = take_dtype,
 		  .to = &parsed->outputs.dtype },
+		{ "update", 'u', NULL,
+		  "To a folder: only vectors whose size, time, mode or owner differ from their "
+		  "file's",
+		  .sets = &parsed->folder.update },
+		{ "delete", 0, NULL,
+		  "To a folder: remove the files in it whose names are IDs of no vector",
+		  .sets = &parsed->folder.remove },
+		{ "dry-run", 'n', NULL, "To a folder: tell what would be done, and do nothing",
+		  .sets = &parsed->folder.dry_run },
 		{ 0 },
 	};
 	const struct arguments arguments = {
-		.usage = "STORE|MNT FILE",
+		.usage = "STORE|MNT FILE\nSTORE|MNT DIR/",
 		.help = export_help,
 		.options = options,
 		.words = { &parsed->target, &parsed->outputs.file },
@@ -334,6 +375,10 @@ int export_command(int argc, char **argv)
 
 	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
+	if (arguments.is_folder)
+		return folder_export_run(&(struct folder_export){ .target = arguments.target,
+		                                                  .path = arguments.outputs.file,
+		                                                  .options = &arguments.folder });
 	if (session_begin(arguments.target, SESSION_READ_ONLY, &session) < 0)
 		return STATUS_FAILED;
 	result = export_session(&arguments, &session);

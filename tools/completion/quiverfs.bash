@@ -17,7 +17,8 @@ _quiverfs_options() {
 		--ids --start-id --keys --words --add-keys --limit --partial --on-duplicate --convert
 		--reject-nonfinite -u --update --delete --exclude -n --dry-run $common" ;;
 	export) echo "--format --dataset --vector-column --id-column --header --delimiter
-		--ids --keys --words --start-id --convert --dtype $common" ;;
+		--ids --keys --words --start-id --convert --dtype
+		-u --update --delete -n --dry-run $common" ;;
 	status) echo "--json --watch $common" ;;
 	check) echo "--repair $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;

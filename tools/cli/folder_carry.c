@@ -1,0 +1,210 @@
+/*
+ * folder_carry.c - vectors become the files of a folder, by several threads.
+ */
+#include "tools/cli/folder_carry.h"
+#include "tools/cli/folder_write.h"
+#include "tools/cli/live.h"
+#include "tools/cli/say.h"
+#include "tools/cli/vectors_attr.h"
+#include "tools/formats/interrupt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Making files in one folder is done one after the other in the kernel; reading and filling them is
+ * not. */
+#define WORKERS 2
+/* Vectors that a worker takes at a time. */
+#define TAKEN_AT_ONCE 16u
+
+struct worker {
+	struct carry *carry;
+	void *vector;
+	struct carry_counts counts; /* of those taken last */
+	pthread_t thread;
+};
+
+/* The first failure ends all. Says it of the file or folder `path`. */
+static void fail(struct carry *carry, const char *path, int result, const char *what)
+{
+	pthread_mutex_lock(&carry->lock);
+	if (carry->result == 0) {
+		carry->result = result;
+		progress_end(&carry->progress);
+		say_error(path, "%s: %s", what, live_strerror(result));
+	}
+	pthread_mutex_unlock(&carry->lock);
+}
+
+static void name_of(uint64_t id, char name[FOLDER_NAME_BYTES])
+{
+	(void)snprintf(name, FOLDER_NAME_BYTES, "%" PRIu64, id);
+}
+
+/* A vector could not be read. */
+static void tell_unread(struct worker *worker, uint64_t id, int result)
+{
+	struct carry *carry = worker->carry;
+	char name[FOLDER_NAME_BYTES];
+
+	name_of(id, name);
+	if (result == -ENOENT)
+		worker->counts.gone++;
+	else if (result == -EIO)
+		folder_trouble_say(&carry->trouble, name,
+		                   "is not written: the vector does not match its checksum, or "
+		                   "the disk failed; 'quiverfs verify' counts the damage");
+	else if (result == -EACCES)
+		folder_trouble_say(&carry->trouble, name,
+		                   "is not written: the vector may not be read");
+	else
+		fail(carry, carry->session->target.path, result, "reading vectors failed");
+}
+
+/* --update: whether the file is as its vector already. */
+static bool is_same(struct worker *worker, uint64_t id, bool *readable)
+{
+	struct carry *carry = worker->carry;
+	char name[FOLDER_NAME_BYTES];
+	struct quiver_attr there, attr;
+	struct stat status;
+	int result;
+
+	*readable = true;
+	if (!carry->wanted->options->update || carry->folder_fd < 0)
+		return false;
+	name_of(id, name);
+	if (fstatat(carry->folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(status.st_mode) ||
+	    status.st_size != (off_t)carry->session->geometry.vector_bytes)
+		return false;
+	result = vectors_stat(carry->session, carry->vectors_fd, id, &attr);
+	if (result < 0) {
+		tell_unread(worker, id, result);
+		*readable = false;
+		return false;
+	}
+	file_attr_of(&status, &there);
+	return file_attr_same(&there, &attr, file_attr_kept(&carry->rights, &attr));
+}
+
+/* Write one vector. */
+static void carry_vector(struct worker *worker, uint64_t id)
+{
+	struct carry *carry = worker->carry;
+	char name[FOLDER_NAME_BYTES];
+	struct quiver_attr attr;
+	bool readable;
+	int result;
+
+	if (is_same(worker, id, &readable)) {
+		worker->counts.same++;
+		return;
+	}
+	if (!readable)
+		return;
+	if (carry->wanted->options->dry_run) {
+		worker->counts.exported++;
+		return;
+	}
+	result = vectors_fetch(carry->session, carry->vectors_fd, id, worker->vector, &attr);
+	if (result < 0) {
+		tell_unread(worker, id, result);
+		return;
+	}
+	result = folder_write(carry->folder_fd, id, worker->vector,
+	                      carry->session->geometry.vector_bytes, &attr,
+	                      file_attr_kept(&carry->rights, &attr));
+	name_of(id, name);
+	if (result == 0)
+		worker->counts.exported++;
+	else if (result == -EEXIST)
+		folder_trouble_say(&carry->trouble, name,
+		                   "exists and is no regular file; it is not replaced");
+	else
+		fail(carry, carry->wanted->path, result, "writing files failed");
+}
+
+/* The next vectors; how many, 0 at the end, an error or a signal. */
+static size_t take(struct worker *worker, size_t *first)
+{
+	struct carry *carry = worker->carry;
+	struct carry_counts *counts = &carry->counts;
+	size_t count;
+
+	pthread_mutex_lock(&carry->lock);
+	counts->exported += worker->counts.exported;
+	counts->same += worker->counts.same;
+	counts->gone += worker->counts.gone;
+	memset(&worker->counts, 0, sizeof(worker->counts));
+	if (carry->result == 0)
+		progress_update(&carry->progress, counts->exported + counts->same);
+	count = carry->list.count - carry->next;
+	if (count > TAKEN_AT_ONCE)
+		count = TAKEN_AT_ONCE;
+	if (carry->result < 0 || interrupted())
+		count = 0;
+	*first = carry->next;
+	carry->next += count;
+	pthread_mutex_unlock(&carry->lock);
+	return count;
+}
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+	size_t first, count;
+
+	while ((count = take(worker, &first)) > 0)
+		for (size_t i = first; i < first + count; i++)
+			carry_vector(worker, worker->carry->list.ids[i]);
+	return NULL;
+}
+
+/* Let `count` workers work. This thread only waits for them, and so is there for signals. */
+static void work_together(struct worker *workers, unsigned count)
+{
+	unsigned started = 0;
+
+	/* A thread that cannot be had is done without. */
+	while (started < count &&
+	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
+		started++;
+	if (started == 0)
+		(void)work(&workers[0]);
+	for (unsigned i = 0; i < started; i++)
+		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
+}
+
+int carry_vectors(struct carry *carry)
+{
+	struct worker workers[WORKERS];
+	int result = 0;
+
+	memset(workers, 0, sizeof(workers));
+	for (unsigned i = 0; i < WORKERS; i++) {
+		workers[i].carry = carry;
+		workers[i].vector = malloc(carry->session->geometry.vector_bytes);
+		if (workers[i].vector == NULL)
+			result = -ENOMEM;
+	}
+	if (result < 0) {
+		say_errno(carry->wanted->path, result);
+	} else {
+		(void)pthread_mutex_init(&carry->lock,
+		                         NULL); /* with default attributes cannot fail */
+		progress_start(&carry->progress, "export", "vectors", 0, carry->list.count);
+		work_together(workers, WORKERS);
+		progress_end(&carry->progress);
+		pthread_mutex_destroy(&carry->lock);
+		result = carry->result;
+	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		free(workers[i].vector);
+	return result;
+}

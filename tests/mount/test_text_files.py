@@ -5,6 +5,7 @@ Whoever made such a file is named beside it. Right is what that program itself r
 
 import json
 import subprocess
+import time
 
 import numpy
 import pytest
@@ -262,6 +263,18 @@ def test_csv_out_with_names_and_back(store, tmp):
         "plain,1,2,3,4", '"with, ""quotes""",5,6,7,8']
     taken(store, tmp, "keyed.csv", (tmp / "keyed.csv").read_bytes(), "--keys", tmp / "again")
     assert (tmp / "again").read_bytes() == keys.read_bytes()
+
+
+HOSTILE = ["[," * 2000000, '"\n' + '""\n' * 1000000, "," * 4000000, "{" * 4000000,
+           '"' * 4000001, ("#" * 1000 + "\n") * 4000 + "x"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_line_takes_no_long_time(store, tmp, text):
+    path = put(tmp, "a.csv", text + "\n1,2,3,4\n")
+    start = time.monotonic()
+    refused("import", store.path, path, says=["a.csv"])
+    assert time.monotonic() - start < 20  # seconds; what is looked at again and again takes hours
 
 
 # ---- JSON -------------------------------------------------------------------

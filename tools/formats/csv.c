@@ -46,16 +46,17 @@ static bool is_tag(const struct format_reader *reader, const struct csv *csv, co
 	return true;
 }
 
-/* Whether a quote in the line is not closed in it. */
-static bool is_open(const struct format_reader *reader, const struct csv *csv, const char *line)
+/* Whether a quote in the line, or (`within`) one before it, is not closed in it. */
+static bool is_open(const struct format_reader *reader, const struct csv *csv, const char *line,
+                    bool within)
 {
 	char delimiter = csv->layout.delimiter != '\0' ? csv->layout.delimiter
 	                                               : csv_delimiter(reader, line);
-	const char *at = csv_blanks(line, delimiter);
+	const char *at = within ? csv_close_quote(line)
+	                        : csv_pass_cell(csv_blanks(line, delimiter), delimiter);
 
-	do {
+	while (at != NULL && csv_pass_delimiter(&at, delimiter) > 0)
 		at = csv_pass_cell(at, delimiter);
-	} while (at != NULL && csv_pass_delimiter(&at, delimiter) > 0);
 	return at == NULL;
 }
 
@@ -84,16 +85,19 @@ static int add(struct format_reader *reader, struct csv *csv, const char *line, 
 static int join(struct format_reader *reader, struct csv *csv, char **line, size_t *length)
 {
 	uint64_t offset = reader->offset;
+	bool open = true;
 	int result;
 
 	csv->length = 0;
 	result = add(reader, csv, *line, *length);
-	while (result == 0 && is_open(reader, csv, csv->record)) {
+	while (result == 0 && open) {
 		result = text_line(reader, line, length);
 		if (result == 0)
 			result = format_refuse(reader, "a quote in it is never closed");
-		if (result > 0)
-			result = add(reader, csv, "\n", 1);
+		if (result < 0)
+			break;
+		open = is_open(reader, csv, *line, true);
+		result = add(reader, csv, "\n", 1);
 		if (result == 0)
 			result = add(reader, csv, *line, *length);
 	}
@@ -111,7 +115,8 @@ static int next_record(struct format_reader *reader, struct csv *csv, char **lin
 	do {
 		result = text_line(reader, line, length);
 	} while (result > 0 && **line == '#' && !is_tag(reader, csv, *line));
-	if (result <= 0 || memchr(*line, '"', *length) == NULL || !is_open(reader, csv, *line))
+	if (result <= 0 || memchr(*line, '"', *length) == NULL ||
+	    !is_open(reader, csv, *line, false))
 		return result;
 	return join(reader, csv, line, length);
 }

@@ -18,28 +18,28 @@ const char *csv_blanks(const char *at, char delimiter)
 	return at;
 }
 
-/* Behind the quote that closes the one at `at`, or NULL. */
-static const char *pass_quotes(const char *at)
+const char *csv_close_quote(const char *at)
 {
 	for (;;) {
-		at = strchr(at + 1, '"');
+		at = strchr(at, '"');
 		if (at == NULL || at[1] != '"')
 			return at != NULL ? at + 1 : NULL;
-		at++;
+		at += 2;
 	}
 }
 
-/* Behind the bracket that closes the one at `at`, or `at` where none does. */
+/* Behind the bracket that closes the one at `at`, or the end of the line, so that each character is
+ * looked at once. */
 static const char *pass_brackets(const char *at)
 {
 	char open = *at, close = open == '[' ? ']' : '}';
 	size_t depth = 0;
 
-	for (const char *c = at; *c != '\0'; c++) {
-		if (*c == open)
+	for (; *at != '\0'; at++) {
+		if (*at == open)
 			depth++;
-		else if (*c == close && --depth == 0)
-			return c + 1;
+		else if (*at == close && --depth == 0)
+			return at + 1;
 	}
 	return at;
 }
@@ -49,7 +49,7 @@ const char *csv_pass_cell(const char *at, char delimiter)
 	const char ends[] = { delimiter, delimiter == ' ' ? '\t' : '\0', '\0' };
 
 	if (*at == '"')
-		return pass_quotes(at);
+		return csv_close_quote(at + 1);
 	if (*at == '[' || *at == '{')
 		at = pass_brackets(at);
 	return at + strcspn(at, ends);

@@ -2,7 +2,7 @@
  * csv_cells.h - the cells of a line of CSV (RFC 4180), whatever separates them.
  *
  * A cell in quotes may hold anything, a quote twice; one in brackets ([ or {) goes up to its
- * closing one, whatever separates what is in it. Blanks around a cell are no part of it, and a
+ * closing one, whatever separates what is in it, or to the end of the line. Blanks around a cell are no part of it, and a
  * delimiter ' ' is one or more blanks. Lines end in a NUL; any thread.
  */
 #ifndef CSV_CELLS_H
@@ -10,6 +10,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/* More cells of a line than a vector has elements, and whatever stands beside them. */
+#define CSV_CELLS_MAX (1u << 17)
 
 struct csv_cell {
 	char *text;
@@ -19,6 +22,9 @@ struct csv_cell {
 
 /* Where the blanks that `at` begins with end. */
 const char *csv_blanks(const char *at, char delimiter);
+
+/* Behind the quote that closes one before `at`, or NULL. */
+const char *csv_close_quote(const char *at);
 
 /* Behind the cell that begins at `at`; NULL where its quote is not closed. */
 const char *csv_pass_cell(const char *at, char delimiter);

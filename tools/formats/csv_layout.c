@@ -35,6 +35,10 @@ static int line_split(struct format_reader *reader, const char *text, char delim
                       struct line *line)
 {
 	line->count = csv_count_cells(text, delimiter);
+	if (line->count > CSV_CELLS_MAX) {
+		(void)format_refuse(reader, "it has more than %u columns", CSV_CELLS_MAX);
+		return -EINVAL;
+	}
 	line->copy = strdup(text);
 	line->cells = calloc(line->count + 1, sizeof(*line->cells));
 	if (line->copy == NULL || line->cells == NULL) {
@@ -155,7 +159,7 @@ static bool is_names(struct format_reader *reader, const struct line *line)
 
 int csv_names(struct format_reader *reader, const char *text, char delimiter)
 {
-	struct line line;
+	struct line line = { 0 };
 	int result;
 
 	if (reader->wanted.header != FORMAT_HEADER_AUTO)

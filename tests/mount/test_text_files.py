@@ -327,13 +327,27 @@ def test_json_of_many_shapes(store, tmp, name, text, ids):
 def test_an_array_from_a_pipe_takes_no_memory(stores):
     store = stores.create(dim=64)
     row = "{\"id\":%d,\"text\":\"" + "x" * 2000 + "\",\"embedding\":[" + ",".join(["0.5"] * 64) + "]}"
-    feed = subprocess.Popen(["python3", "-c", "print('['); [print(%r %% i + ',') for i in "
+    # as json.dump writes it: all in one line
+    feed = subprocess.Popen(["python3", "-c", "print('[', end=''); [print(%r %% i, end=', ') for i in "
                              "range(100000)]; print(%r %% 100000 + ']')" % (row, row)],
                             stdout=subprocess.PIPE)
     done = subprocess.run(["/usr/bin/time", "-f", "%M", QUIVERFS, "import", store.path, "-",
                            "--format", "json"], stdin=feed.stdout, capture_output=True, check=True)
     assert feed.wait() == 0 and b"100001 vectors" in done.stdout
     assert int(done.stderr.split()[-1]) < 100 << 10  # KiB; the text is 230 MB
+
+
+HOSTILE_JSON = ["[" * 4000000, '{"a":' * 800000, "[" + "1," * 4000000, " " * 9000000 + "x",
+                '{"t":"' + "x" * 9000000, "[" + " " * 9000000 + "x",
+                "{" + ",".join('"\\u0076%d":1' % i for i in range(200000)) + "}"]
+
+
+@pytest.mark.parametrize("text", HOSTILE_JSON, ids=range(len(HOSTILE_JSON)))
+def test_hostile_json_takes_no_long_time(store, tmp, text):
+    start = time.monotonic()
+    refused("import", store.path, put(tmp, "a.json", text), says=["a.json"])
+    refused("import", store.path, "-", "--format", "json", stdin=text.encode(), says=["input"])
+    assert time.monotonic() - start < 20  # seconds
 
 
 @pytest.mark.parametrize("text, says", [

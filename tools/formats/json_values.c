@@ -213,39 +213,38 @@ static int second_character(struct format_reader *reader, char *second)
 	}
 }
 
+/* Whether the value that comes next is of one line, or is none. */
+static bool is_line(struct format_reader *reader)
+{
+	struct json_span value = { NULL, NULL };
+
+	return find_value(reader, &value) <= 0 ||
+	       memchr(value.at, '\n', (size_t)(value.end - value.at)) == NULL;
+}
+
 int json_values_open(struct format_reader *reader, struct json_values *values)
 {
-	char *line;
-	size_t length;
-	int result = text_peek(reader, &line, &length);
-	const char *at, *fault;
-	char second = '\0', next;
+	char first = '\0', second = '\0';
+	int result = text_mark(reader);
 
 	memset(values, 0, sizeof(*values));
+	if (result == 0)
+		result = take_space(reader, values, &first);
+	if (result > 0 && first == '[') {
+		int looked = second_character(reader, &second);
+
+		result = looked < 0 ? looked : 1;
+	}
 	if (result <= 0)
 		return result;
-	values->lines = reader->line;
-	at = json_scan_space(line, line + length);
-	/* a whole value on the first line: so will be the others */
-	if (*at == '{' && (json_scan_pass(at, line + length, &fault) != NULL || fault != NULL))
-		return 1;
-	if (*at != '[' && *at != '{')
-		return 1;
-	values->layout = JSON_STREAM;
-	if (*at == '[') {
-		fault = json_scan_pass(at, line + length, NULL);
-		result = second_character(reader, &second);
-		if (result < 0)
-			return result;
-		if (second == '{' || second == '[' || second == ']')
-			values->layout = JSON_ARRAY;
-		else if (fault != NULL)
-			values->layout = JSON_LINES;
-	}
-	if (values->layout != JSON_ARRAY)
-		return 1;
-	result = take_space(reader, values, &next);
-	if (result >= 0)
+	if (second == '{' || second == '[' || second == ']') {
+		values->layout = JSON_ARRAY;
 		result = take_character(reader);
-	return result < 0 ? result : 1;
+		return result < 0 ? result : 1;
+	}
+	if ((first == '{' || first == '[') && !is_line(reader))
+		values->layout = JSON_STREAM;
+	else
+		reader->line = values->lines;
+	return 1;
 }

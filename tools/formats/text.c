@@ -30,15 +30,14 @@ static int line_error(struct format_reader *reader, int result)
 	return format_stream_error(reader, result);
 }
 
-/*
- * Pass over the mark that Windows puts before a text of UTF-8; of UTF-16 say that it is that,
- * which has that mark, too, or has a NUL in each of its first characters.
- */
-static int pass_mark(struct format_reader *reader)
+int text_mark(struct format_reader *reader)
 {
 	const unsigned char *at;
-	int64_t got = stream_peek(reader->stream, 4, &at);
+	int64_t got;
 
+	if (reader->stream->offset > 0)
+		return 0;
+	got = stream_peek(reader->stream, 4, &at);
 	if (got < 0)
 		return format_stream_error(reader, got);
 	if (got >= 2 && ((at[0] == 0xff && at[1] == 0xfe) || (at[0] == 0xfe && at[1] == 0xff) ||
@@ -53,7 +52,7 @@ static int pass_mark(struct format_reader *reader)
 
 int text_peek(struct format_reader *reader, char **line, size_t *length)
 {
-	int marked = reader->stream->offset == 0 ? pass_mark(reader) : 0;
+	int marked = text_mark(reader);
 
 	if (marked < 0)
 		return marked;

@@ -13,6 +13,13 @@
 #define TEXT_ID_BYTES 21u
 
 /*
+ * Where nothing was taken, pass over the mark that Windows puts before a text of UTF-8. -EINVAL with
+ * a reason for UTF-16, which has that mark, too, or a NUL in each of its first characters. Those that
+ * read lines do it by themselves.
+ */
+int text_mark(struct format_reader *reader);
+
+/*
  * The next line that is not blank, ended by a NUL: 1, 0 at the end, or an error with
  * its reason. Sets reader->offset and counts reader->line.
  */

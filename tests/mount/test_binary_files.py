@@ -189,6 +189,11 @@ def test_hdf5_from_standard_input_is_the_file_it_is(store, tmp, rng):
         subprocess.run([QUIVERFS, "import", store.path, "-", "--format", "hdf5"], stdin=file,
                        cwd=tmp, check=True)
     same(exported(store, tmp)[0], rows)
+    with open(tmp / "standard input", "rb") as file:
+        (tmp / "standard input").unlink()
+        ended = subprocess.run([QUIVERFS, "import", store.path, "-", "--format", "hdf5"],
+                               stdin=file, cwd=tmp, capture_output=True, check=False)
+    assert ended.returncode == 1 and b"give a path to it" in ended.stderr
     refused("import", store.path, "-", "--format", "hdf5", stdin=packed, cwd=tmp,
             says=["standard input", "from a file only"])
     refused("import", store.path, tmp / "right.h5.gz", says=["from a file only", "gzip -dk"])

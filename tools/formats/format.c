@@ -80,7 +80,7 @@ int format_stream_error(struct format_reader *reader, int64_t result)
 	const char *reason = reader->stream->reason;
 
 	return format_fail(reader, (int)result, "%s",
-	                   reason != NULL ? reason : strerror((int)-result));
+	                   reason != NULL && reason[0] != '\0' ? reason : strerror((int)-result));
 }
 
 /* Have only the rows that are whole in a file of this size. */

@@ -84,6 +84,23 @@ static void close_hdf5(struct format_reader *reader)
 	reader->state = NULL;
 }
 
+/* The library opens a file by a path, also where the file is one that is open: of what is removed
+ * there is none, and what somebody else opened may not be opened again. */
+static int check_path(struct format_reader *reader, const char *opened)
+{
+	char *path = realpath(opened, NULL);
+	int result = path == NULL || access(opened, R_OK) < 0 ? -errno : 0;
+
+	free(path);
+	if (result == 0)
+		return 0;
+	return format_fail(
+		reader, result,
+		"HDF5 opens files by their paths, and this one cannot be opened so (%s): "
+		"give a path to it, or a copy of it",
+		strerror(-result));
+}
+
 static int open_hdf5(struct format_reader *reader)
 {
 	const struct hdf5_calls *calls = load(reader->reason);
@@ -100,6 +117,9 @@ static int open_hdf5(struct format_reader *reader)
 	reader->state = reading;
 	/* The library opens what was looked at, not what may have got its name since. */
 	(void)snprintf(opened, sizeof(opened), "/proc/self/fd/%d", reader->stream->fd);
+	result = check_path(reader, opened);
+	if (result < 0)
+		return result;
 	result = calls->open(opened, name_of(reader->wanted.dataset), &reading->array);
 	if (result < 0)
 		return format_fail(reader, result, "%s", reading->array.reason);

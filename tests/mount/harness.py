@@ -43,6 +43,30 @@ def shell(text, status=0, **options):
     return run("bash", "-c", text, status=status, **options)
 
 
+def most_memory_bytes(*words):
+    """What a program that succeeds has of memory at most. (Its ru_maxrss is that of the test,
+    too, which it was started from.)"""
+    # freed memory that a sanitizer holds back is none of the program's
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"
+    most = 0
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL,
+                          env={**os.environ, "ASAN_OPTIONS": sanitizer}) as running:
+        while running.poll() is None:
+            # none where it has just begun or ended
+            found = re.search(r"^VmHWM:\s*(\d+) kB$", read_status(running.pid), re.MULTILINE)
+            most = max(most, int(found[1]) << 10 if found else 0)
+            time.sleep(0.005)
+    assert running.returncode == 0 and most > 0
+    return most
+
+
+def read_status(pid):
+    try:
+        return Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def quiverfs(*words, status=0, **options):
     done = run(QUIVERFS, *words, status=status, **options)
     done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()

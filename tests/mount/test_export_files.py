@@ -204,10 +204,12 @@ def test_links_are_followed_and_stay(tmp, store):
 
 
 @pytest.mark.needs_root("gives files to others")
-def test_a_link_of_somebody_else(tmp, store):
-    """Which in a folder of everybody's may lead anywhere."""
+@pytest.mark.parametrize("mode, owner", [(0o1777, 0), (0o777, 0), (0o755, NOBODY)])
+def test_a_link_of_somebody_else(tmp, store, mode, owner):
+    """Which may lead anywhere, in a folder of everybody's and in his own."""
     (tmp / "all").mkdir()
-    (tmp / "all").chmod(0o1777)
+    (tmp / "all").chmod(mode)
+    os.chown(tmp / "all", owner, owner)
     (tmp / "mine.csv").write_text(OLD)
     (tmp / "all/out.csv").symlink_to(tmp / "mine.csv")
     os.lchown(tmp / "all/out.csv", NOBODY, NOBODY)
@@ -215,6 +217,9 @@ def test_a_link_of_somebody_else(tmp, store):
     (tmp / "mine.csv").unlink()
     refused("export", store, tmp / "all/out.csv", says="another user's link")
     assert not (tmp / "mine.csv").exists()
+    os.lchown(tmp / "all/out.csv", 0, 0)
+    quiverfs("export", store, tmp / "all/out.csv")
+    assert (tmp / "mine.csv").read_text() == LINES
 
 
 def test_modes_are_kept(tmp, store):

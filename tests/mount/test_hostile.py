@@ -681,12 +681,13 @@ def test_an_export_is_not_led_elsewhere(theirs, victim, tmp, suffix):
         process.join()
 
 
-def test_an_export_takes_the_place_of_a_link(theirs, victim, tmp):
+def test_an_export_does_not_follow_a_link_of_theirs(theirs, victim, tmp):
     out = theirs.parent / "out.npy"
     out.symlink_to(victim)
+    os.lchown(out, NOBODY, NOBODY)
     before = contents(victim.parent)
     status, said = root_does("export", theirs, tmp / "scratch")
     assert status == 0, said
-    quiverfs("export", theirs, out)
-    assert contents(victim.parent) == before and not out.is_symlink()
+    assert "another user's link" in quiverfs("export", theirs, out, status=1).stderr
+    assert contents(victim.parent) == before and out.is_symlink()
     assert sorted(path.name for path in theirs.parent.iterdir()) == ["out.npy", "rows.f4", "store"]

@@ -173,16 +173,12 @@ static int enter(const char *path, int base_fd, const char *text, struct out_pla
 	return place->folder_fd < 0 ? fail(path, "its folder cannot be opened", -errno) : 0;
 }
 
-/* In a folder where everybody may make links, as /tmp, those of others are not followed: what the
- * kernel does where fs.protected_symlinks is 1, for who lets it follow them. */
+/* A link of another user's may lead anywhere: whoever has the folder, or may write to it, would have
+ * root write to files of root's. The kernel itself (fs.protected_symlinks) looks at folders as /tmp
+ * alone. */
 static bool may_follow(const struct out_place *place)
 {
-	struct stat folder;
-
-	if (fstat(place->folder_fd, &folder) < 0)
-		return false;
-	return (folder.st_mode & (S_ISVTX | S_IWOTH)) != (S_ISVTX | S_IWOTH) ||
-	       place->status.st_uid == geteuid() || place->status.st_uid == folder.st_uid;
+	return place->status.st_uid == geteuid() || place->status.st_uid == 0;
 }
 
 static bool is_in_proc(int folder_fd)
@@ -213,7 +209,9 @@ static int look(const char *path, struct out_place *place, char text[PATH_MAX])
 		return result;
 	}
 	if (!may_follow(place))
-		return fail(path, "another user's link, in a folder of everybody's", -EACCES);
+		return fail(path,
+		            "another user's link, which is not followed; give the name of the file",
+		            -EACCES);
 	length = readlinkat(place->folder_fd, place->name, text, PATH_MAX);
 	if (length < 0 || length == PATH_MAX)
 		return fail(path, "its link cannot be followed",

@@ -164,6 +164,25 @@ def test_memory_stays_bounded_when_a_file_unpacks_to_much(store, tmp, rng):
     same(exported(store, tmp)[0], rows)
 
 
+@pytest.mark.parametrize("suffix, pack", PACKED)
+def test_memory_does_not_grow_with_the_number_of_packed_files(stores, tmp, rng, suffix, pack):
+    """What one needs is given back before the next is read."""
+    write_csv(tmp / "x.csv", make_rows(rng, 8000, plain=True), ids=True)
+    packed = pack((tmp / "x.csv").read_bytes())
+    used = []
+    for files in 1, 40:
+        store = stores.create(name=f"of{files}")
+        names = [tmp / f"{number}.csv{suffix}" for number in range(files)]
+        for name in names:
+            name.write_bytes(packed)
+        running = subprocess.Popen([QUIVERFS, "import", store.path, *names])
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = status
+        assert status == 0 and count(store) == 8000
+        used.append(usage.ru_maxrss)
+    assert used[1] < used[0] + 12000, used # KB
+
+
 @WITH_ZSTD
 def test_a_window_that_is_too_large(store, tmp):
     command = f"head -c 300000000 /dev/zero | zstd -q --ultra --long=31 > {tmp}/x.npy.zst"

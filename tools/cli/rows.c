@@ -283,7 +283,7 @@ int64_t rows_read(struct rows *rows, void *vectors, uint64_t *ids, size_t max)
 		if (batch.count > 0)
 			return (int64_t)batch.count;
 		if (rows->pending == 0 && got == 0)
-			rows->current++;
+			stream_rest(&rows->sources[rows->current++].stream);
 	}
 	if (rows->pending_text[0] != '\0')
 		say_error(rows->sources[rows->current].stream.path, "%s", rows->pending_text);

@@ -117,6 +117,12 @@ def test_header_says_what_the_first_line_is(store, tmp):
     refused("import", store.path, put(tmp, "a.jsonl", "{}"), "--header", "no", says=["for CSV"])
 
 
+def test_names_among_which_is_a_number(store, tmp):
+    path = put(tmp, "a.csv", "id,1,2,3,4\n0,1,2,3,4\n1,5,6,7,8\n")
+    refused("import", store.path, path, says=["'id' is no number", "--header yes"])
+    taken(store, tmp, "a.csv", path.read_bytes(), "--header", "yes")
+
+
 @pytest.mark.parametrize("text", ["a,b,c,d\n", "hello\n", "# nothing else\n"])
 def test_a_file_of_names_alone_is_no_success(store, tmp, text):
     refused("import", store.path, put(tmp, "a.csv", text), says=["a.csv"])
@@ -158,7 +164,9 @@ def test_delimiter_by_name(store, tmp):
 
 
 @pytest.mark.parametrize("text", ["1,5;2;3;4\n", "1;2;3;4\n5;6,25;7;8\n", "-1,5\t2\t3\t4\n"])
-def test_a_decimal_comma_is_refused_by_its_name(store, tmp, text):
+def test_a_decimal_comma_is_refused_by_its_name(store, stores, tmp, text):
+    two = stores.create(dim=2, name="two")  # here no cell of the line is a number
+    refused("import", two.path, put(tmp, "a.csv", "1,5;2,5\n1,5;2,5\n"), says=["decimal comma"])
     refused("import", store.path, put(tmp, "a.csv", text), says=["decimal comma"])
 
 

@@ -10,6 +10,7 @@
 #include "tools/formats/formats.h"
 #include "tools/formats/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct csv {
 	char *record;
 	size_t length, room;
 	bool pending;
+	bool named; /* the first line gave the names of columns */
 	uint64_t pending_offset;
 };
 
@@ -169,13 +171,16 @@ static int look(struct format_reader *reader, struct csv *csv)
 		result = names == NULL ? format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM))
 		                       : next_record(reader, csv, &line, &length);
 		if (result == 0)
-			result = format_refuse(reader, "its one line was taken for names of "
-			                               "columns, and no row follows");
+			result = format_refuse(reader,
+			                       "its one line was taken for names of columns, "
+			                       "and no row follows; --header no takes it for "
+			                       "a row");
 	}
 	if (result >= 0)
 		result = keep(reader, csv, line, length);
 	if (result == 0)
 		result = csv_lay_out(reader, names, csv->record, &csv->layout);
+	csv->named = names != NULL;
 	free(names);
 	if (result == 0)
 		set_ids(reader, csv);
@@ -333,6 +338,18 @@ static int parse_line(struct format_reader *reader, const struct csv *csv, char 
 	return 0;
 }
 
+/* The first row is none: say so where it begins as names do, among which is a number. */
+static void hint_at_names(struct format_reader *reader, const struct csv *csv)
+{
+	size_t used = strlen(reader->reason);
+
+	if (reader->row > 0 || csv->named || reader->wanted.header != FORMAT_HEADER_AUTO ||
+	    !isalpha((unsigned char)csv->record[csv->record[0] == '"']))
+		return;
+	(void)snprintf(reader->reason + used, sizeof(reader->reason) - used,
+	               "; if the line names the columns, --header yes says so");
+}
+
 static int read_csv(struct format_reader *reader, struct format_batch *batch)
 {
 	size_t row_bytes = element_row_bytes(reader->type, reader->dim);
@@ -354,6 +371,8 @@ static int read_csv(struct format_reader *reader, struct format_batch *batch)
 		result = parse_line(reader, csv, line,
 		                    (unsigned char *)batch->rows + batch->count * row_bytes,
 		                    &batch->ids[batch->count]);
+		if (result == -EINVAL)
+			hint_at_names(reader, csv);
 		if (result < 0)
 			return result;
 		batch->offsets[batch->count++] = reader->offset;

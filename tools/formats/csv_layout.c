@@ -133,6 +133,20 @@ static bool counts(const struct format_reader *reader, const struct line *line)
 	return true;
 }
 
+/* Whether a cell is a number with a decimal comma, which is no number here, but no name either. */
+static bool is_comma_number(const char *text)
+{
+	static const char digits[] = "0123456789";
+	size_t whole, part;
+
+	text += strspn(text, "+-");
+	whole = strspn(text, digits);
+	if (whole == 0 || text[whole] != ',')
+		return false;
+	part = strspn(text + whole + 1, digits);
+	return part > 0 && text[whole + 1 + part] == '\0';
+}
+
 /* Whether the line names the columns: none of it is a number, but one cell may be empty as pandas
  * leaves it over its index; or the names are those that pandas gives columns without any. */
 static bool is_names(struct format_reader *reader, const struct line *line)
@@ -142,7 +156,7 @@ static bool is_names(struct format_reader *reader, const struct line *line)
 	for (size_t i = 0; i < line->count; i++) {
 		const struct csv_cell *cell = &line->cells[i];
 
-		values += csv_is_value(reader, cell->text);
+		values += csv_is_value(reader, cell->text) || is_comma_number(cell->text);
 		missing += csv_is_missing(cell->text, cell->length);
 	}
 	if (values == 0)

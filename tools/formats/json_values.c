@@ -218,7 +218,7 @@ static bool is_line(struct format_reader *reader)
 {
 	struct json_span value = { NULL, NULL };
 
-	return find_value(reader, &value) <= 0 ||
+	return find_value(reader, &value) <= 0 || value.at == NULL ||
 	       memchr(value.at, '\n', (size_t)(value.end - value.at)) == NULL;
 }
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import blocks
+import folders
 import formats
 import growth
 import growth_plot
@@ -63,6 +64,9 @@ def parse_arguments():
     parser.add_argument("--formats", action="store_true",
                         help="how fast each format is imported and exported instead, beside cp "
                              "of the same bytes")
+    parser.add_argument("--folders", action="store_true",
+                        help="how fast a folder of files, one a vector, goes in and out instead, "
+                             "beside rsync -a into and out of a mount")
     parser.add_argument("--plot", metavar="FILE.svg",
                         help="copy the plot to this file as well; of one dimension")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
@@ -342,6 +346,19 @@ def measure_formats(args, found):
             blocks.progress_end()
 
 
+def measure_folders(args, found):
+    """The rows of folders.py, of one dimension."""
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, args.dims[0], cleanup)
+        bench.budget = blocks.Budget(0, 1)
+        try:
+            for block in folders.all_blocks(bench):
+                if blocks.matches(block, bench.row_pattern):
+                    blocks.measure_block(bench, block, found)
+        finally:
+            blocks.progress_end()
+
+
 def finish(args, head, files, everything, verdicts):
     """Write the JSON and say which files there are."""
     head["host"]["load_average_after"] = os.getloadavg()[0]
@@ -376,9 +393,9 @@ def run(args):
         finish(args, head, growth_plot.draw(everything, head, args.output), everything, [])
         return 0
     everything, verdicts, files = [], [], []
-    if args.formats:
+    if args.formats or args.folders:
         found = results.Results(args.dims[0], args.count)
-        measure_formats(args, found)
+        (measure_formats if args.formats else measure_folders)(args, found)
         results.print_table(found)
         finish(args, head, [], [found], [])
         return 0

@@ -96,7 +96,7 @@ static void rows_written(struct worker *worker, uint64_t first, size_t count, in
 		if (copy->result == 0) {
 			copy->result = result;
 			progress_end(&copy->progress);
-			sink_say_failed(&worker->sink, result);
+			sink_say_failed(worker->sink.session, result);
 		}
 	} else {
 		copy->written += count;

@@ -68,14 +68,12 @@ void folder_trouble_start(struct folder_trouble *trouble, const char *path)
 }
 
 /* Count one, and say it unless there were too many. */
-static void add(struct folder_trouble *trouble, const char *name, const char *reason, bool unread)
+static void add(struct folder_trouble *trouble, const char *name, const char *reason)
 {
 	char path[PATH_MAX];
 
-	(void)snprintf(path, sizeof(path), "%s%s%s", trouble->path, name[0] != '\0' ? "/" : "",
-	               name);
+	(void)snprintf(path, sizeof(path), "%s/%s", trouble->path, name);
 	pthread_mutex_lock(&trouble->lock);
-	trouble->unread = trouble->unread || unread;
 	if (trouble->count++ < SHOWN_MAX)
 		say_error(path, "%s", reason);
 	pthread_mutex_unlock(&trouble->lock);
@@ -89,7 +87,7 @@ void folder_trouble_say(struct folder_trouble *trouble, const char *name, const 
 	va_start(arguments, format);
 	(void)vsnprintf(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	add(trouble, name, reason, false);
+	add(trouble, name, reason);
 }
 
 void folder_trouble_unread(struct folder_trouble *trouble, const char *name, int result)
@@ -97,7 +95,7 @@ void folder_trouble_unread(struct folder_trouble *trouble, const char *name, int
 	char reason[REASON_BYTES];
 
 	(void)snprintf(reason, sizeof(reason), "cannot be read: %s", strerror(-result));
-	add(trouble, name, reason, true);
+	add(trouble, name, reason);
 }
 
 uint64_t folder_trouble_end(struct folder_trouble *trouble)

@@ -40,14 +40,13 @@ struct folder_trouble {
 	const char *path; /* of the folder */
 	pthread_mutex_t lock;
 	uint64_t count; /* lock */
-	bool unread; /* lock; it is not known what is in the folder, or in a file of it */
 };
 
 void folder_trouble_start(struct folder_trouble *trouble, const char *path);
 /* File `name` cannot be taken: say why. Any thread. */
 void folder_trouble_say(struct folder_trouble *trouble, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* The same of one, or with "" of the folder, that cannot be read: a negative errno. */
+/* The same of one that cannot be read: a negative errno. */
 void folder_trouble_unread(struct folder_trouble *trouble, const char *name, int result);
 /* All are told of, or how many there were besides. How many there are. */
 uint64_t folder_trouble_end(struct folder_trouble *trouble);

@@ -6,10 +6,10 @@
 #include "tools/cli/file_attr.h"
 #include "tools/cli/live.h"
 #include "tools/cli/say.h"
+#include "tools/cli/sink.h"
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@
 /* Bounds the lists of records. */
 #define RECORDS_MAX 16384u
 
-int folder_batch_open(struct session *session, struct folder_batch *batch)
+int folder_batch_open(struct session *session, bool writes, struct folder_batch *batch)
 {
 	size_t wanted = (session->target.live ? PUT_BYTES : STORE_BYTES) - PUT_HEAD_BYTES;
 	void *bytes = NULL;
@@ -47,15 +47,10 @@ int folder_batch_open(struct session *session, struct folder_batch *batch)
 		return -ENOMEM;
 	}
 	file_attr_new(&batch->attr);
-	if (!session->target.live)
+	if (!writes || !session->target.live)
 		return 0;
-	batch->put_fd = live_open(session->mount_fd, "control/put", O_WRONLY);
-	if (batch->put_fd >= 0)
-		return 0;
-	say_error(session->target.path, "control/put cannot be opened: %s%s",
-	          live_strerror(batch->put_fd),
-	          batch->put_fd == -EROFS ? " (is the mount read-only?)" : "");
-	return batch->put_fd;
+	batch->put_fd = sink_open_put(session);
+	return batch->put_fd < 0 ? batch->put_fd : 0;
 }
 
 int folder_batch_close(struct folder_batch *batch)

@@ -7,6 +7,7 @@
 #include "engine/quiver.h"
 #include "tools/cli/session.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,9 +25,9 @@ struct folder_batch {
 	size_t count;
 };
 
-/* Make room; main thread. To be given back with folder_batch_close, also after a failure. Says
- * errors. */
-int folder_batch_open(struct session *session, struct folder_batch *batch);
+/* Make room; main thread. Without `writes` nothing will be committed. To be given back with
+ * folder_batch_close, also after a failure. Says errors. */
+int folder_batch_open(struct session *session, bool writes, struct folder_batch *batch);
 /* Says errors of closing control/put. */
 int folder_batch_close(struct folder_batch *batch);
 

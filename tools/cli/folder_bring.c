@@ -6,11 +6,13 @@
 #include "tools/cli/folder_file.h"
 #include "tools/cli/live.h"
 #include "tools/cli/say.h"
+#include "tools/cli/sink.h"
 #include "tools/cli/vectors_attr.h"
 #include "tools/formats/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -29,26 +31,19 @@ struct worker {
 	pthread_t thread;
 };
 
-/* The first failure ends all. Says why a commit failed. */
-static void fail(struct bring *bring, int result, const char *what)
+/* The first failure ends all. Whether this is it: then the caller says why. */
+static bool fail(struct bring *bring, int result)
 {
-	const char *path = bring->session->target.path;
+	bool first;
 
 	pthread_mutex_lock(&bring->lock);
-	if (bring->result == 0) {
+	first = bring->result == 0;
+	if (first) {
 		bring->result = result;
 		progress_end(&bring->progress);
-		if (result == -ENOSPC)
-			say_error(path, "no space left on the disk for more vectors");
-		else if (result == -EROFS)
-			say_error(path,
-			          "the store does not accept writes any more; 'quiverfs status "
-			          "%s' says why",
-			          path);
-		else if (what != NULL)
-			say_error(path, "%s: %s", what, live_strerror(result));
 	}
 	pthread_mutex_unlock(&bring->lock);
+	return first;
 }
 
 /* Commit what was gathered, and count it. */
@@ -60,7 +55,8 @@ static void commit(struct worker *worker)
 
 	worker->batch.count = 0;
 	if (result < 0) {
-		fail(bring, result, "writing vectors failed");
+		if (fail(bring, result))
+			sink_say_failed(bring->session, result);
 		return;
 	}
 	pthread_mutex_lock(&bring->lock);
@@ -114,10 +110,10 @@ static bool is_wanted_again(struct worker *worker, const struct folder_entry *en
 		return false;
 	case EXISTING_FAIL:
 		folder_entry_name(entry, name);
-		folder_trouble_say(&bring->trouble, name,
-		                   "its vector exists already (--on-duplicate=skip passes over "
-		                   "it)");
-		fail(bring, -EEXIST, NULL);
+		if (fail(bring, -EEXIST))
+			folder_trouble_say(&bring->trouble, name,
+			                   "its vector exists already (--on-duplicate=skip passes "
+			                   "over it)");
 		return false;
 	case EXISTING_REPLACE:
 		break;
@@ -165,7 +161,9 @@ static bool is_wanted(struct worker *worker, const struct folder_entry *entry)
 	/* a damaged vector is made anew */
 	if (result == -ENOENT || result == -EIO)
 		return true;
-	fail(bring, result, "looking for a vector failed");
+	if (fail(bring, result))
+		say_error(bring->session->target.path, "looking for vector %" PRIu64 " failed: %s",
+		          entry->id, live_strerror(result));
 	return false;
 }
 
@@ -282,7 +280,8 @@ int bring_files(struct bring *bring)
 		worker->bring = bring;
 		worker->reader.folder_fd = bring->folder_fd;
 		worker->reader.geometry = &bring->session->geometry;
-		result = folder_batch_open(bring->session, &worker->batch);
+		result = folder_batch_open(bring->session, !bring->wanted->options->dry_run,
+		                           &worker->batch);
 	}
 	if (result == 0) {
 		(void)pthread_mutex_init(&bring->lock,

@@ -33,6 +33,15 @@ static void say_open_failed(const char *path, int result)
 		say_error(path, "control/put cannot be opened: %s", live_strerror(result));
 }
 
+int sink_open_put(struct session *session)
+{
+	int fd = live_open(session->mount_fd, "control/put", O_WRONLY);
+
+	if (fd < 0)
+		say_open_failed(session->target.path, fd);
+	return fd;
+}
+
 int sink_open(struct session *session, struct sink *sink)
 {
 	size_t vector_bytes = session->geometry.vector_bytes;
@@ -63,12 +72,8 @@ int sink_open(struct session *session, struct sink *sink)
 	}
 	if (!session->target.live)
 		return 0;
-	sink->put_fd = live_open(session->mount_fd, "control/put", O_WRONLY);
-	if (sink->put_fd < 0) {
-		say_open_failed(session->target.path, sink->put_fd);
-		return sink->put_fd;
-	}
-	return 0;
+	sink->put_fd = sink_open_put(session);
+	return sink->put_fd < 0 ? sink->put_fd : 0;
 }
 
 int sink_close(struct sink *sink)
@@ -129,9 +134,9 @@ int sink_put(struct sink *sink, size_t count)
 	return sink->put_fd >= 0 ? put_mount(sink, count) : put_store(sink, count);
 }
 
-void sink_say_failed(const struct sink *sink, int result)
+void sink_say_failed(const struct session *session, int result)
 {
-	const char *path = sink->session->target.path;
+	const char *path = session->target.path;
 
 	if (result == -ENOSPC)
 		say_error(path, "no space left on the disk for more vectors");
@@ -140,7 +145,7 @@ void sink_say_failed(const struct sink *sink, int result)
 		          "the store does not accept writes any more; 'quiverfs status %s' says "
 		          "why",
 		          path);
-	else if (sink->put_fd >= 0 && !live_is_gone(result))
+	else if (session->target.live && !live_is_gone(result))
 		say_error(path, "writing vectors failed: %s; control/errors there may say more",
 		          live_strerror(result));
 	else

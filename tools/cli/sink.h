@@ -27,9 +27,12 @@ struct sink {
 int sink_open(struct session *session, struct sink *sink);
 int sink_close(struct sink *sink);
 
+/* Open control/put of a live session; the descriptor, the caller's to close. Says errors. */
+int sink_open_put(struct session *session);
+
 /* Commit the first `count` rows of the buffers, all or none. A negative errno, with nothing said. */
 int sink_put(struct sink *sink, size_t count);
-/* Say why they could not be committed. */
-void sink_say_failed(const struct sink *sink, int result);
+/* Say why vectors could not be committed. */
+void sink_say_failed(const struct session *session, int result);
 
 #endif

@@ -218,7 +218,7 @@ def test_an_older_row_of_a_vector_is_not_taken_for_it(stores, mnt, tmp):
 
 
 @pytest.mark.parametrize("text", [
-    "a,b,c,d\n", '"1;2;3;4"\n', "\n\n \n", "id,a,b,c,d\r\n\r\n", "x"])
+    "a,b,c,d\n", '"1;2;3;4"\n', "\n\n \n", "id,a,b,c,d\r\n\r\n", "x", "# 1,2,3,4\n", "\ufeff"])
 def test_a_file_that_holds_something_is_not_nothing(store, tmp, text):
     """Names, or what was taken for them, and no row."""
     (tmp / "x.csv").write_text(text)
@@ -240,6 +240,8 @@ def test_a_file_of_no_rows_is_told(store, tmp):
         assert done.stdout.startswith("1 vectors imported")
         done = quiverfs("import", store.path, tmp / name)
         assert done.stdout == f"0 vectors imported into {store.path}\n" and done.stderr
+    (tmp / "none.json").write_text("[]\n")
+    assert "holds no rows" in quiverfs("import", store.path, tmp / "none.json").stderr
 
 
 def test_the_order_of_files_is_told_where_their_numbers_tell_another(store, tmp):

@@ -102,6 +102,9 @@ void outcome_say(const char *target, enum existing_mode mode, const struct outco
 	else
 		say_result("%" PRIu64 " vectors imported into %s", vectors, target);
 	say_ids(outcome);
+	/* of a file that says so it was told when it was opened */
+	if (outcome->done == 0 && outcome->total == FORMAT_ROWS_UNKNOWN)
+		say_note(target, "what was read holds no rows");
 	if (outcome->keys_path != NULL)
 		say_result("keys: %" PRIu64 " in %s, %" PRIu64 " of them new", outcome->keys,
 		           outcome->keys_path, outcome->new_keys);

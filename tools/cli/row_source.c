@@ -202,10 +202,11 @@ static int check_rows(const struct row_source *source)
 	const struct format_reader *reader = &source->reader;
 
 	if (reader->lacks_rows && source->stream.offset > 0) {
-		say_error(source->stream.path, "it holds no row of the format %s, only %s",
-		          reader->format->name,
-		          reader->line > 1 ? "lines that were taken for something else"
-		                           : "a line that was taken for something else");
+		say_error(
+			source->stream.path,
+			"it holds no row of the format %s, only blank lines, comments or names of "
+			"columns",
+			reader->format->name);
 		return -EINVAL;
 	}
 	if (reader->rows == 0)

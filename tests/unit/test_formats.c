@@ -6,6 +6,7 @@
 
 #include "tools/formats/formats.h"
 
+#include <endian.h>
 #include <math.h>
 
 #define PATH_BYTES (UNIT_PATH_BYTES + 32)
@@ -33,6 +34,9 @@ static const struct which all[] = {
 	{ &format_glove, ELEMENT_BF2 },      { &format_jsonl, ELEMENT_B1 },
 	{ &format_json, ELEMENT_F4 },        { &format_tsv, ELEMENT_F8 },
 	{ &format_csv, ELEMENT_B1 },         { &format_word2vec, ELEMENT_B1 },
+	{ &format_f16bin, ELEMENT_F2 },      { &format_dbin, ELEMENT_F8 },
+	{ &format_ibin, ELEMENT_I4 },        { &format_w2vbin, ELEMENT_F4 },
+	{ &format_raw, ELEMENT_BF2 },
 };
 
 #define COUNT (sizeof(all) / sizeof(all[0]))
@@ -218,10 +222,17 @@ static void what_is_cut_off_is_noticed(void **state)
 				if (outcome.count > 1)
 					assert_memory_equal(outcome.rows, rows,
 					                    (outcome.count - 1) * row_bytes);
+			} else if (all[i].format == &format_w2vbin) {
+				/* words have any length: only what is read tells */
+				assert_true(outcome.count == ROWS || outcome.opened < 0 ||
+				            outcome.result < 0);
+				assert_memory_equal(outcome.rows, rows, outcome.count * row_bytes);
 			} else if (outcome.opened == 0) {
+				size_t lead = all[i].format == &format_raw ? 0 : 4;
+
 				/* records without a header end at any of them */
 				assert_true(all[i].format->calls->write_header == NULL);
-				assert_int_equal(file.length % (4 + row_bytes), 0);
+				assert_int_equal(file.length % (lead + row_bytes), 0);
 				assert_int_equal(outcome.result, 0);
 				assert_memory_equal(outcome.rows, rows, outcome.count * row_bytes);
 			}
@@ -278,6 +289,27 @@ static void what_stands_for_types_that_numpy_has_not(void **state)
 	}
 }
 
+/* More rows than 32 bits can tell: a header of two uint64, as cuVS writes it. */
+static void more_rows_than_32_bits_can_tell(void **state)
+{
+	const struct which which = { &format_i8bin, ELEMENT_I1 };
+	const uint64_t expected = UINT32_MAX + UINT64_C(2);
+	unsigned char rows[ROWS * DIM * 8];
+	struct outcome outcome;
+	struct file file;
+	uint64_t header[2];
+
+	make_rows(ELEMENT_I1, rows);
+	write_file(&which, expected, 1, rows, &file);
+	assert_int_equal(file.length, sizeof(header) + DIM);
+	memcpy(header, file.bytes, sizeof(header));
+	assert_int_equal(le64toh(header[0]), 1); /* as many as came */
+	assert_int_equal(le64toh(header[1]), DIM);
+	read_file(*state, &which, &file, &outcome);
+	assert_true(outcome.opened == 0 && outcome.result == 0 && outcome.count == 1);
+	assert_memory_equal(outcome.rows, rows, DIM);
+}
+
 static void names_and_suffixes(void **state)
 {
 	(void)state;
@@ -286,11 +318,17 @@ static void names_and_suffixes(void **state)
 
 		assert_ptr_equal(format_by_name(all[i].format->name), all[i].format);
 		assert_non_null(strstr(FORMAT_NAMES, all[i].format->name));
+		if (all[i].format->suffix[0] == '\0')
+			continue;
 		snprintf(path, sizeof(path), "a.b/c.d%s", all[i].format->suffix);
 		assert_ptr_equal(format_by_suffix(path), all[i].format);
 	}
 	assert_ptr_equal(format_by_suffix("x.HDF5"), &format_hdf5);
 	assert_ptr_equal(format_by_suffix("x.h5"), &format_hdf5);
+	assert_ptr_equal(format_by_suffix("x.hbin"), &format_f16bin);
+	/* several formats share it: what is read tells which, what is written does not */
+	assert_ptr_equal(format_to_read("GoogleNews.bin.gz"), &format_w2vbin);
+	assert_null(format_by_suffix("GoogleNews.bin"));
 	assert_null(format_by_suffix("x"));
 	assert_null(format_by_suffix("a.npy/x"));
 	assert_null(format_by_suffix("-"));
@@ -307,6 +345,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(flipped_bits_never_lead_astray, setup,
 		                                unit_teardown_dir),
 		cmocka_unit_test_setup_teardown(what_stands_for_types_that_numpy_has_not, setup,
+		                                unit_teardown_dir),
+		cmocka_unit_test_setup_teardown(more_rows_than_32_bits_can_tell, setup,
 		                                unit_teardown_dir),
 		cmocka_unit_test(names_and_suffixes),
 	};

@@ -536,6 +536,9 @@ def test_an_npz_that_is_wrong(store, tmp, rng):
     quiverfs("export", store.path, tmp / "empty.npz")
     assert numpy.load(tmp / "empty.npz")["arr_0"].shape == (0, DIM)
     refused("import", store.path, "-", "--format", "npz", stdin=good, says=["from a file only"])
+    refused("export", store.path, "-", "--format", "npz", says=["standard output", "npz", "file"])
+    refused("export", store.path, tmp / "y.npz.gz", says=["npz", "compress"])
+    assert not (tmp / "y.npz.gz").exists()
     (tmp / "x.npz.gz").write_bytes(gzip.compress(good))
     refused("import", store.path, tmp / "x.npz.gz", says=["from a file only", "gzip -dk"])
     assert count(store) == 0

@@ -395,6 +395,7 @@ static const struct format_calls npz_calls = {
 const struct format format_npz = { "npz",
 	                           ".npz",
 	                           .needs_path = true,
+	                           .writes_path = true,
 	                           .any_start = true,
 	                           .has_datasets = true,
 	                           .calls = &npz_calls };

@@ -117,8 +117,8 @@ static int look(int folder_fd, const struct dirent *from, const struct folder_op
 	}
 	if (!parse_name(name, &entry)) {
 		folder_trouble_say(trouble, name,
-		                   "its name is no ID (a decimal number, also with " NPY_SUFFIX
-		                   "); --exclude passes over it");
+		                   "its name is no ID (a decimal number with no zero before it, "
+		                   "also with " NPY_SUFFIX "); --exclude passes over it");
 		return 0;
 	}
 	entry.inode = from->d_ino;

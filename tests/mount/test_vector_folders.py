@@ -294,6 +294,33 @@ def test_npy_files(where, tmp, rng):
     assert "1 vectors imported" in done.stdout
 
 
+@pytest.mark.parametrize("dtype, array", [
+    ("bf2", numpy.arange(16, dtype="<u2")), ("bf2", numpy.arange(16, dtype="<u2").view("V2")),
+    ("b1", numpy.array([[0x98, 0x01]], "|u1")), ("i1", numpy.arange(-8, 8, dtype="|i1")),
+    ("f8", numpy.linspace(0, 1, 16).reshape(1, 16)),
+], ids=["u2", "V2", "bits", "i1", "f8"])
+def test_npy_files_of_every_type(stores, tmp, dtype, array):
+    store = stores.create(dim=16, dtype=dtype)
+    folder = tmp / "npy"
+    folder.mkdir()
+    numpy.save(folder / "7.npy", array)
+    numpy.save(folder / "8.npy", numpy.zeros(16, "<f4"))
+    done = quiverfs("import", store.path, folder, status=1)
+    assert f"{folder}/8.npy: is of type " in done.stderr or "8.npy: has " in done.stderr
+    quiverfs("export", store.path, f"{tmp}/out/")
+    assert contents(tmp / "out") == {"7": array.tobytes()}
+
+
+def test_a_mount_that_is_read_only(stores, source):
+    store = stores.create()
+    quiverfs("import", "--exclude=3", store.path, source)
+    mnt = stores.mount(store, options=["ro"])
+    assert "1 vectors would be imported" in quiverfs("import", "-un", mnt.point, source).stdout
+    done = quiverfs("import", "-u", mnt.point, source, status=1)
+    assert "it is mounted read-only" in done.stderr
+    assert len(mnt.ids()) == 97
+
+
 def test_finite_numbers_alone(where, source):
     (source / "400").write_bytes(numpy.array([1] * 24 + [numpy.nan], "<f4").tobytes())
     done = quiverfs("import", "--reject-nonfinite", "--exclude=[!4]*", where.given, source,

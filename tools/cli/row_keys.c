@@ -81,6 +81,21 @@ static int take_known(struct row_keys *keys)
 	return result < 0 ? result : read;
 }
 
+/* Say that the file is there: of one that is read, that. */
+static int refuse_existing(struct row_keys *keys, struct apart *apart)
+{
+	int result = out_file_open(keys->path, OUT_FILE_WHOLE, apart, &keys->file);
+
+	if (result < 0)
+		return result;
+	out_file_drop(&keys->file);
+	say_error(keys->path,
+	          "--keys: it exists already, and would be replaced by the keys of this import; "
+	          "remove it, give another name, or --add-keys, which leaves the keys in it their "
+	          "numbers and adds new ones");
+	return -EEXIST;
+}
+
 int row_keys_open(const char *path, bool add, struct apart *apart, struct row_keys *keys)
 {
 	struct stat status;
@@ -92,13 +107,8 @@ int row_keys_open(const char *path, bool add, struct apart *apart, struct row_ke
 	keys->lock_fd = -1;
 	keys->path = path;
 	keys->numbering = add;
-	if (there && !add) {
-		say_error(path,
-		          "--keys: it exists already, and would be replaced by the keys of this "
-		          "import; remove it, give another name, or --add-keys, which leaves the "
-		          "keys in it their numbers and adds new ones");
-		return -EEXIST;
-	}
+	if (there && !add)
+		return refuse_existing(keys, apart);
 	if (there)
 		result = lock_file(keys);
 	if (result == 0)

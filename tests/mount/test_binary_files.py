@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import lzma
 import os
 import shutil
 import struct
 import subprocess
+import tarfile
 import zipfile
 
 import numpy
@@ -143,6 +145,23 @@ def test_what_cannot_be_unpacked_says_what_to_do(store, tmp, rng):
     numpy.save(tmp / "f.npy", fortran)
     (tmp / "f.npy.gz").write_bytes(gzip.compress((tmp / "f.npy").read_bytes()))
     refused("import", store.path, tmp / "f.npy.gz", "--convert", says=["Fortran", "compressed one"])
+    assert count(store) == 0
+
+
+def test_archives_and_other_compression_say_which_pipe_brings_them_in(store, tmp, rng):
+    """As SIFT (sift.tar.gz) and GloVe (glove.6B.zip) are shipped."""
+    write_vecs(tmp / "sift_base.fvecs", make_rows(rng, 3))
+    for name in "sift.tar", "sift.tar.gz", "sift.tgz":
+        with tarfile.open(tmp / name, "w" if name.endswith("r") else "w:gz") as file:
+            file.add(tmp / "sift_base.fvecs", "sift/sift_base.fvecs")
+        refused("import", store.path, tmp / name, says=[name, "tar -xOf FILE MEMBER", "--format"])
+    with zipfile.ZipFile(tmp / "glove.6B.zip", "w") as file:
+        file.writestr("glove.6B.50d.txt", "the 1 2\n")
+    refused("import", store.path, tmp / "glove.6B.zip", says=["unzip -p FILE MEMBER"])
+    (tmp / "x.fvecs.xz").write_bytes(lzma.compress((tmp / "sift_base.fvecs").read_bytes()))
+    refused("import", store.path, tmp / "x.fvecs.xz", says=["xz -dc FILE |"])
+    (tmp / "x.dat").write_bytes(bytes(1000))
+    refused("import", store.path, tmp / "x.dat", says=["does not tell its format"])
     assert count(store) == 0
 
 

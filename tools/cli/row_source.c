@@ -13,6 +13,35 @@
 /* The header of a store's columns (engine/FORMAT.md), which no other program makes that long. */
 #define STORE_HEADER_BYTES 4096u
 
+/* Where a tar file has its mark, and the mark. */
+#define TAR_MARK_OFFSET 257u
+#define TAR_MARK "ustar"
+
+/* Whether the file holds files, or is compressed by a program that is not known here: data sets
+ * are often shipped so. Says which pipe brings it in. */
+static bool say_archive(const char *path)
+{
+	size_t length = TAR_MARK_OFFSET + strlen(TAR_MARK);
+	const unsigned char *at = NULL;
+	struct stream stream;
+	bool said = false;
+
+	if (stream_open(path, &stream) < 0)
+		return false;
+	if (stream_unpack(&stream, true, true) < 0) {
+		said = stream.reason != NULL;
+		if (said)
+			say_error(path, "%s", stream.reason);
+	} else if (stream_peek(&stream, length, &at) == (int64_t)length &&
+	           memcmp(at + TAR_MARK_OFFSET, TAR_MARK, strlen(TAR_MARK)) == 0) {
+		said = true;
+		say_error(path, "an archive of files: 'tar -xOf FILE MEMBER | quiverfs import "
+		                "STORE - --format NAME' brings in one of them");
+	}
+	stream_close(&stream);
+	return said;
+}
+
 /* Say why a path has no format: of what is no file, that, else that nobody said which. */
 static void say_no_format(const char *path)
 {
@@ -28,7 +57,7 @@ static void say_no_format(const char *path)
 	else if (S_ISDIR(status.st_mode))
 		say_error(path, "a folder; expected is a file of vectors, of one of the formats %s",
 		          FORMAT_NAMES);
-	else
+	else if (!S_ISREG(status.st_mode) || !say_archive(path))
 		say_error(path, "its name does not tell its format; --format does, one of: %s",
 		          FORMAT_NAMES);
 }

@@ -240,11 +240,10 @@ static int refuse_packed(struct stream *stream, const unsigned char *at, size_t 
 {
 	const char *program = unpack_program(at, length);
 
-	(void)snprintf(
-		stream->reason_text, sizeof(stream->reason_text),
-		"it is compressed, but not by gzip or zstd, which are known here: '%s FILE | "
-		"quiverfs import STORE - --format NAME' decompresses it on its way",
-		program);
+	(void)snprintf(stream->reason_text, sizeof(stream->reason_text),
+	               "it is compressed, but not by gzip or zstd, which are known here: '%s | "
+	               "quiverfs import STORE - --format NAME' decompresses it on its way",
+	               program);
 	stream->reason = stream->reason_text;
 	return -EINVAL;
 }

@@ -58,12 +58,12 @@ static const struct {
 	enum unpack_kind kind;
 	const char *program;
 } starts[] = {
-	{ "\x1f\x8b\x08", 3, UNPACK_GZIP, "gzip -dc" },
-	{ "\x28\xb5\x2f\xfd", 4, UNPACK_ZSTD, "zstd -dc" },
-	{ "\xfd\x37zX", 4, UNPACK_OTHER, "xz -dc" },
-	{ BZIP2_START, 3, UNPACK_OTHER, "bzip2 -dc" },
-	{ "\x04\x22\x4d\x18", 4, UNPACK_OTHER, "lz4 -dc" },
-	{ "PK\x03\x04", 4, UNPACK_OTHER, "unzip -p" },
+	{ "\x1f\x8b\x08", 3, UNPACK_GZIP, "gzip -dc FILE" },
+	{ "\x28\xb5\x2f\xfd", 4, UNPACK_ZSTD, "zstd -dc FILE" },
+	{ "\xfd\x37zX", 4, UNPACK_OTHER, "xz -dc FILE" },
+	{ BZIP2_START, 3, UNPACK_OTHER, "bzip2 -dc FILE" },
+	{ "\x04\x22\x4d\x18", 4, UNPACK_OTHER, "lz4 -dc FILE" },
+	{ "PK\x03\x04", 4, UNPACK_OTHER, "unzip -p FILE MEMBER" },
 };
 
 /* A frame of zstd that holds nothing for this use: the first byte is 0x50 to 0x5f. */

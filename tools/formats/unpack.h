@@ -31,7 +31,7 @@ enum unpack_kind unpack_by_name(const char *path, size_t *length);
 /* What a file's first bytes tell, up to UNPACK_LOOK_BYTES of them. */
 enum unpack_kind unpack_by_start(const unsigned char *at, size_t length);
 
-/* The program that unpacks what begins so, as "xz -dc", for a message; NULL where none is
+/* The program that unpacks what begins so, as "xz -dc FILE", for a message; NULL where none is
  * known. */
 const char *unpack_program(const unsigned char *at, size_t length);
 

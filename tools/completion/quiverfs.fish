@@ -28,7 +28,7 @@ complete -c quiverfs -n '__fish_seen_subcommand_from create' -l metric -x -a 'l2
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l label -x -d 'What people should know'
 complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s f -d 'Stay in the foreground'
 complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s o -x -a "(__fish_append , $mount_options)" -d 'Mount options'
-complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l format -x -a 'npy npz fvecs bvecs ivecs fbin f16bin dbin u8bin i8bin ibin safetensors hdf5 parquet jsonl json csv tsv glove word2vec w2vbin raw' -d 'Format of the file'
+complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l format -x -a 'npy npz fvecs bvecs ivecs fbin f16bin dbin u8bin i8bin ibin safetensors hdf5 parquet arrow jsonl json csv tsv glove word2vec w2vbin raw' -d 'Format of the file'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l dataset -x -d 'Name of the array in the file'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l keys -r -d 'The keys, one a line'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l words -r -d 'The keys, one a line'

@@ -2,8 +2,11 @@
  * columns.c - which columns of a table are the vectors and their IDs.
  */
 #include "tools/formats/columns.h"
+#include "engine/codec/printable.h"
+#include "tools/formats/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,4 +184,39 @@ int columns_find_ids(const struct columns *columns, const struct column **found)
 	reader->has_ids = !reader->has_keys;
 	(void)snprintf(reader->ids_from, sizeof(reader->ids_from), "\"%.60s\"", (*found)->name);
 	return 0;
+}
+
+int columns_take_text(struct format_reader *reader, const char *text, size_t length, uint64_t *id)
+{
+	if (reader->has_keys)
+		return format_key(reader, text, length);
+	return text_id(text, length, id) ? 0 : format_refuse_key(reader, text, length);
+}
+
+int columns_take_number(struct format_reader *reader, bool is_signed, uint64_t number, uint64_t *id)
+{
+	bool negative = is_signed && (int64_t)number < 0;
+	char digits[TEXT_ID_BYTES + 1];
+	int length;
+
+	if (reader->has_ids && !negative) {
+		*id = number;
+		return 0;
+	}
+	if (negative)
+		length = snprintf(digits, sizeof(digits), "%" PRId64, (int64_t)number);
+	else
+		length = snprintf(digits, sizeof(digits), "%" PRIu64, number);
+	return columns_take_text(reader, digits, (size_t)length, id);
+}
+
+bool columns_is_text(const char *key)
+{
+	size_t bytes;
+
+	for (size_t left = strlen(key); left > 0; left -= bytes, key += bytes) {
+		if (utf8_character(key, left, &bytes) == UINT32_MAX)
+			return false;
+	}
+	return true;
 }

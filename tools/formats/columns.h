@@ -53,6 +53,15 @@ int columns_find_vectors(const struct columns *columns, const struct column **fo
 /* The same of the IDs; *found is NULL where there are none, or none are wanted. */
 int columns_find_ids(const struct columns *columns, const struct column **found);
 
+/* Take an ID that is a number, of 64 bits with a sign or without, or text: as *id, or as a key where
+ * those are wanted. -EINVAL with a reason; errors of format_key. */
+int columns_take_number(struct format_reader *reader, bool is_signed, uint64_t number,
+                        uint64_t *id);
+int columns_take_text(struct format_reader *reader, const char *text, size_t length, uint64_t *id);
+
+/* Whether a key that is to be written is text: UTF-8. */
+bool columns_is_text(const char *key);
+
 /* Say which columns there are: none will do. -EINVAL. */
 int columns_refuse(const struct columns *columns);
 

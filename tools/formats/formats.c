@@ -10,11 +10,11 @@
 #include <strings.h>
 
 static const struct format *const formats[] = {
-	&format_npy,    &format_npz,         &format_fvecs, &format_bvecs,   &format_ivecs,
-	&format_fbin,   &format_f16bin,      &format_dbin,  &format_u8bin,   &format_i8bin,
-	&format_ibin,   &format_safetensors, &format_hdf5,  &format_parquet, &format_jsonl,
-	&format_json,   &format_csv,         &format_tsv,   &format_glove,   &format_word2vec,
-	&format_w2vbin, &format_raw,
+	&format_npy,      &format_npz,         &format_fvecs, &format_bvecs,   &format_ivecs,
+	&format_fbin,     &format_f16bin,      &format_dbin,  &format_u8bin,   &format_i8bin,
+	&format_ibin,     &format_safetensors, &format_hdf5,  &format_parquet, &format_arrow,
+	&format_jsonl,    &format_json,        &format_csv,   &format_tsv,     &format_glove,
+	&format_word2vec, &format_w2vbin,      &format_raw,
 };
 
 /* Other suffixes that are in use. */
@@ -22,9 +22,10 @@ static const struct {
 	const char *suffix;
 	const struct format *format;
 } others[] = {
-	{ ".fvec", &format_fvecs },   { ".bvec", &format_bvecs },  { ".ivec", &format_ivecs },
-	{ ".h5", &format_hdf5 },      { ".hbin", &format_f16bin }, { ".ndjson", &format_jsonl },
-	{ ".w2v", &format_word2vec }, { ".glove", &format_glove },
+	{ ".fvec", &format_fvecs },    { ".bvec", &format_bvecs },   { ".ivec", &format_ivecs },
+	{ ".h5", &format_hdf5 },       { ".hbin", &format_f16bin },  { ".ndjson", &format_jsonl },
+	{ ".feather", &format_arrow }, { ".arrows", &format_arrow }, { ".ipc", &format_arrow },
+	{ ".w2v", &format_word2vec },  { ".glove", &format_glove },
 };
 
 /* What Google's vectors of its news are called, and much else. */

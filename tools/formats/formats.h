@@ -15,7 +15,7 @@
 #define FORMAT_NAMES                               \
 	"npy, npz, fvecs, bvecs, ivecs, "          \
 	"fbin, f16bin, dbin, u8bin, i8bin, ibin, " \
-	"safetensors, hdf5, parquet, "             \
+	"safetensors, hdf5, parquet, arrow, "      \
 	"jsonl, json, csv, tsv, "                  \
 	"glove, word2vec, w2vbin, raw"
 
@@ -31,7 +31,7 @@ const struct format *format_to_read(const char *path);
 
 extern const struct format format_npy, format_npz, format_fvecs, format_bvecs, format_ivecs,
 	format_fbin, format_f16bin, format_dbin, format_u8bin, format_i8bin, format_ibin,
-	format_safetensors, format_hdf5, format_parquet, format_jsonl, format_json, format_csv,
-	format_tsv, format_word2vec, format_w2vbin, format_glove, format_raw;
+	format_safetensors, format_hdf5, format_parquet, format_arrow, format_jsonl, format_json,
+	format_csv, format_tsv, format_word2vec, format_w2vbin, format_glove, format_raw;
 
 #endif

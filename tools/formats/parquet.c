@@ -6,7 +6,6 @@
 #include "tools/formats/interrupt.h"
 #include "tools/formats/parquet_columns.h"
 #include "tools/formats/parquet_write.h"
-#include "tools/formats/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -218,26 +217,16 @@ static int take_elements(struct format_reader *reader, const struct duck_column 
 static int take_id(struct format_reader *reader, const struct reading *reading, uint64_t *id)
 {
 	struct duck_column column = duck_column(&reading->query, ID_COLUMN);
-	char digits[TEXT_ID_BYTES + 1];
-	const char *text = digits;
+	const char *text;
 	size_t length;
 
 	if (duck_is_null(&column, reading->next))
 		return format_refuse(reader, "its ID is null");
-	if (reading->columns.ids == COLUMN_IDS_TEXT) {
-		text = duck_text(&column, reading->next, &length);
-	} else {
-		bool below = reading->columns.ids == COLUMN_IDS_SIGNED;
-
-		*id = ((const uint64_t *)column.data)[reading->next];
-		length = (size_t)snprintf(digits, sizeof(digits), below ? "%" PRId64 : "%" PRIu64,
-		                          *id);
-		if (reader->has_ids && (!below || (int64_t)*id >= 0))
-			return 0;
-	}
-	if (reader->has_keys)
-		return format_key(reader, text, length);
-	return text_id(text, length, id) ? 0 : format_refuse_key(reader, text, length);
+	if (reading->columns.ids != COLUMN_IDS_TEXT)
+		return columns_take_number(reader, reading->columns.ids == COLUMN_IDS_SIGNED,
+		                           ((const uint64_t *)column.data)[reading->next], id);
+	text = duck_text(&column, reading->next, &length);
+	return columns_take_text(reader, text, length, id);
 }
 
 /* Take rows of the current chunk. */

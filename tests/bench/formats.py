@@ -43,6 +43,7 @@ class FormatBlock(Block):
         self.name = name
         self.rows = [f"import {name}", f"export {name}"]
         self.file = os.path.join(work, "vectors." + FORMATS[name])
+        self.copy = os.path.join(work, "copy." + FORMATS[name])
         self.words = ["--format", name.split(",")[0]]
 
     def systems(self, bench):
@@ -56,11 +57,10 @@ class FormatBlock(Block):
         if not os.path.exists(self.file):
             host.run([bench.quiverfs, "export", bench.store, self.file, *self.words])
         megabytes = os.path.getsize(self.file) / 1e6
-        copy = self.file + ".copy"
         store = os.path.join(bench.work, "again")
         try:
             if system == CP:
-                took = host.timed(["sh", "-c", 'cp "$1" "$2" && sync "$2"', "sh", self.file, copy])
+                took = host.timed(["sh", "-c", 'cp "$1" "$2" && sync "$2"', "sh", self.file, self.copy])
                 yield self.rows[0], took / megabytes, {}
                 yield self.rows[1], took / megabytes, {}
                 return
@@ -68,12 +68,12 @@ class FormatBlock(Block):
             took = host.timed([bench.quiverfs, "import", store, self.file, *self.words,
                                "--start-id", 0])
             yield self.rows[0], took / megabytes, {"bytes": os.path.getsize(self.file)}
-            took = host.timed([bench.quiverfs, "export", bench.store, copy, *self.words])
+            took = host.timed([bench.quiverfs, "export", bench.store, self.copy, *self.words])
             yield self.rows[1], took / megabytes, {}
         finally:
             shutil.rmtree(store, ignore_errors=True)
-            if os.path.exists(copy):
-                os.unlink(copy)
+            if os.path.exists(self.copy):
+                os.unlink(self.copy)
 
 
     def end(self):

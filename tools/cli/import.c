@@ -182,9 +182,9 @@ static void check_arguments(void *to, const struct argp_state *state)
 		arguments_error(state, "--ids and --start-id exclude each other");
 	if (arguments->rows.add_keys && arguments->rows.keys_path == NULL)
 		arguments_error(state, "--add-keys goes with --keys");
-	if (arguments->rows.add_keys && arguments->rows.ids_path != NULL)
-		arguments_error(state, "--ids and --add-keys exclude each other: a key's number is "
-		                       "its vector's ID");
+	if (arguments->rows.keys_path != NULL && arguments->rows.ids_path != NULL)
+		arguments_error(state, "--ids and --keys exclude each other: the key in line r is "
+		                       "that of vector N + r, of --start-id N");
 }
 
 static const char import_help[] =

@@ -462,6 +462,15 @@ def test_what_is_cut_off_before_the_first_row(store, tmp, rng):
     assert count(store) == 0
 
 
+@WITH_H5PY
+def test_a_filter_that_hdf5_lacks_is_named(store, tmp):
+    """The library printed a page of its own, and the reason was a folder of plugins."""
+    with h5py.File(tmp / "x.h5", "w") as file:
+        file.create_dataset("train", data=numpy.zeros((300, DIM), "f4"), compression="lzf")
+    said = refused("import", store.path, tmp / "x.h5", says=["filter 'lzf'"])
+    assert "HDF5-DIAG" not in said
+
+
 # ---- .npz -------------------------------------------------------------------
 
 
@@ -560,6 +569,10 @@ def test_an_npz_that_is_wrong(store, tmp, rng):
     assert not (tmp / "y.npz.gz").exists()
     (tmp / "x.npz.gz").write_bytes(gzip.compress(good))
     refused("import", store.path, tmp / "x.npz.gz", says=["from a file only", "gzip -dk"])
+    # this was a ZIP with the rest of a gzip behind it, which nothing reads
+    refused("export", store.path, tmp / "out.npz.gz", says=["not compressed while"])
+    refused("export", store.path, "-", "--format", "npz", says=["a file only"])
+    assert not (tmp / "out.npz.gz").exists()
     assert count(store) == 0
 
 

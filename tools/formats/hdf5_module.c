@@ -37,10 +37,11 @@ static int refuse(struct hdf5_array *array, int result, const char *text, ...)
 	return result;
 }
 
-/* Keeps the words of the first error of the stack, which is where it began. */
+/* Keeps the words of the first error of the stack, which is where it began. But of a filter that is
+ * not there it names last the folders where it looked, which tells nobody what is missing. */
 static herr_t keep_words(unsigned n, const H5E_error2_t *error, void *to)
 {
-	if (n == 0 && error->desc != NULL)
+	if (error->desc != NULL && (n == 0 || strstr(error->desc, "required filter") != NULL))
 		(void)snprintf(to, HDF5_REASON_BYTES / 2, "%s", error->desc);
 	return 0;
 }
@@ -295,12 +296,17 @@ static int open_set(struct hdf5_array *array, struct state *state, const char *n
 	                        "it has no dataset '%.100s'; --dataset NAME chooses one", name);
 }
 
+/* The library would print its errors by itself, for each thread that is not told. */
+static void be_quiet(void)
+{
+	(void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* then it prints */
+}
+
 static struct state *make_state(struct hdf5_array *array)
 {
 	struct state *state = malloc(sizeof(*state));
 
-	/* The library would print its errors by itself. */
-	(void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+	be_quiet();
 	array->state = state;
 	if (state == NULL) {
 		(void)refuse(array, -ENOMEM, "%s", strerror(ENOMEM));
@@ -419,6 +425,7 @@ static int move_rows(struct hdf5_array *array, uint64_t first, uint64_t count, v
 	herr_t moved = -1;
 	int result = 0;
 
+	be_quiet(); /* rows are read by a thread of their own */
 	if (memory >= 0 && to != NULL)
 		moved = H5Dread(state->set, type, memory, state->space, H5P_DEFAULT, to);
 	else if (memory >= 0)

@@ -352,15 +352,15 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 		return format_refuse(reader,
 		                     "the line ends in a delimiter, behind which there is no "
 		                     "element; remove it from the end of each line");
+	run = names->cells != NULL ? find_run(names, dim) : CSV_NONE;
+	/* not the first of dim names that count up: then the last column is a label or the like */
 	if (layout->id == CSV_NONE && row->count == dim + 1 &&
+	    (run != 0 || find_run(names, dim + 1) == 0) &&
 	    (text_id(row->cells[0].text, row->cells[0].length, &id) ||
 	     !csv_is_value(reader, row->cells[0].text)))
 		layout->id = 0;
 	reader->dim = (uint32_t)(row->count - (layout->id != CSV_NONE));
-	if (reader->dim <= dim || names->cells == NULL)
-		return 0;
-	run = find_run(names, dim);
-	if (run == CSV_NONE || (layout->id >= run && layout->id < run + dim))
+	if (reader->dim <= dim || run == CSV_NONE || (layout->id >= run && layout->id < run + dim))
 		return 0;
 	layout->first = run;
 	layout->last = run + dim - 1;

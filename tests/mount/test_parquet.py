@@ -348,6 +348,17 @@ def test_ids_that_are_none(stores, tmp, duck, value, says):
 
 
 @NEEDS_LIBRARY
+@pytest.mark.parametrize("id_name", ["ID", "Id", "__index_level_0__"])
+def test_ids_of_databases_and_of_pandas(store, tmp, rng, duck, id_name):
+    """Their column was passed over, and the rows were counted."""
+    duck.write(tmp / "in.parquet", finite(rng, 2))
+    duck.copy(f'SELECT * FROM (SELECT unnest([12, 7]) AS "{id_name}") POSITIONAL JOIN '
+              f"'{tmp}/in.parquet'", tmp / "named.parquet")
+    quiverfs("import", store.path, tmp / "named.parquet")
+    assert exported(store, tmp)[1] == [7, 12]
+
+
+@NEEDS_LIBRARY
 def test_digits_are_ids_and_other_text_is_a_key(stores, tmp, rng, duck):
     store, again = stores.create(), stores.create(name="again")
     rows = finite(rng, 3)

@@ -240,6 +240,20 @@ def test_elements_are_columns_among_others(store, tmp):
     taken(store, tmp, "b.csv", "v0,v1,v2,v3,id\n1,2,3,4,7\n5,6,7,8,9\n", ids=(7, 9))
 
 
+def test_ids_of_databases_are_in_capitals(store, tmp):
+    rows = '{"ID": 7, "vector": [1, 2, 3, 4]}\n{"ID": 9, "vector": [5, 6, 7, 8]}\n'
+    taken(store, tmp, "a.jsonl", rows, ids=(7, 9))
+
+
+def test_the_first_element_is_no_id_where_a_label_stands_behind(stores, tmp):
+    said = taken(stores.create(dim=4, name="a"), tmp, "a.csv",
+                 "f0,f1,f2,f3,label\n1,2,3,4,0\n5,6,7,8,1\n")
+    assert "f0 to f3" in said
+    # names of R, which tell nothing: the first of dim + 1 columns is the ID
+    taken(stores.create(dim=4, name="b"), tmp, "b.csv",
+          "V1,V2,V3,V4,V5\n7,1,2,3,4\n9,5,6,7,8\n", ids=(7, 9))
+
+
 @pytest.mark.parametrize("cell, says", [
     ('"[1, 2, 3]"', "3 elements, 4 are needed"),
     ('"[1, 2, 3, 4, 5]"', "more than 4"),

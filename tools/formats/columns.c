@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -49,10 +50,16 @@ bool column_is_number(const struct column *column)
 	return !column->list && column->element != ELEMENT_COUNT;
 }
 
+/* The column of this name, else one that differs in the case of letters only: databases write
+ * theirs in capitals. */
 static const struct column *find(const struct columns *columns, const char *name)
 {
 	for (size_t i = 0; i < columns->count; i++) {
 		if (strcmp(columns->columns[i].name, name) == 0)
+			return &columns->columns[i];
+	}
+	for (size_t i = 0; i < columns->count; i++) {
+		if (strcasecmp(columns->columns[i].name, name) == 0)
 			return &columns->columns[i];
 	}
 	return NULL;
@@ -155,6 +162,14 @@ int columns_find_vectors(const struct columns *columns, const struct column **fo
 	return find_only(columns, found);
 }
 
+/* What pandas calls an index that is no mere count and has no name, where it can be IDs. */
+static const struct column *find_index(const struct columns *columns)
+{
+	const struct column *index = find(columns, "__index_level_0__");
+
+	return index != NULL && index->ids != COLUMN_IDS_NONE ? index : NULL;
+}
+
 int columns_find_ids(const struct columns *columns, const struct column **found)
 {
 	static const char *const usual[] = FORMAT_ID_NAMES;
@@ -171,6 +186,8 @@ int columns_find_ids(const struct columns *columns, const struct column **found)
 	}
 	for (size_t i = 0; i < LENGTH(usual) && *found == NULL; i++)
 		*found = find(columns, usual[i]);
+	if (*found == NULL)
+		*found = find_index(columns);
 	if (*found == NULL)
 		return 0;
 	if ((*found)->ids == COLUMN_IDS_NONE)

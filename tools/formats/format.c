@@ -107,8 +107,9 @@ int format_check_size(struct format_reader *reader, uint64_t expected)
 	}
 	return format_refuse(reader,
 	                     "the file is %s: its header promises %" PRIu64
-	                     " bytes in all, but it has %" PRIu64,
-	                     size < expected ? "cut off" : "too long", expected, size);
+	                     " bytes in all, but it has %" PRIu64 "%s",
+	                     size < expected ? "cut off" : "too long", expected, size,
+	                     size < expected ? "; --partial takes the rows that are whole" : "");
 }
 
 /* Rows that are left, at most as many as fit. */

@@ -28,9 +28,9 @@
 	{                                                            \
 		"vector", "embedding", "embeddings", "values", "emb" \
 	}
-#define FORMAT_ID_NAMES     \
-	{                   \
-		"id", "_id" \
+#define FORMAT_ID_NAMES           \
+	{                         \
+		"id", "_id", "ID" \
 	}
 
 /* Whether the first line of a text names the columns. */

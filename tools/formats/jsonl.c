@@ -21,8 +21,8 @@ static const char *const usual_vectors[] = FORMAT_VECTOR_NAMES;
 static const char *const usual_ids[] = FORMAT_ID_NAMES;
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-/* Of a row: the vector, and the ID by one name or the other. */
-#define MEMBERS 3u
+/* Of a row: the vector, and the ID by any of its names. */
+#define MEMBERS (1 + LENGTH(usual_ids))
 
 struct rows {
 	struct json_values values;
@@ -102,8 +102,10 @@ static void want_members(const struct rows *rows, struct json_member members[MEM
 /* A row without ID follows others that have none, or is the first. */
 static int refuse_late_id(struct format_reader *reader, const struct json_member *members)
 {
-	const struct json_member *id = members[1].value.at != NULL ? &members[1] : &members[2];
+	const struct json_member *id = &members[1];
 
+	while (id < &members[MEMBERS - 1] && id->value.at == NULL)
+		id++;
 	if (id->value.at == NULL)
 		return 0;
 	return format_refuse(

@@ -440,6 +440,28 @@ def test_files_that_change_meanwhile(where, tmp, rng):
     assert all(len(set(data)) == 1 for data in where.vectors()[1].values())
 
 
+def test_where_times_are_whole_seconds(disks, stores, rng):
+    """A file that changes again within the second has the time that it had."""
+    image = disks.folder / "image"
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    run("mkfs.ext4", "-q", "-F", "-I", 128, image)
+    folder = disks.of_image(image).point / "folder"
+    folder.mkdir()
+    store = stores.create()
+    for vector in range(3):
+        (folder / str(vector)).write_bytes(rng.randbytes(100))
+    for attempt in range(3):
+        time.sleep(1.05 - time.time() % 1)  # a second begins
+        (folder / "1").write_bytes(bytes([attempt]) * 100)
+        quiverfs("import", "-u", store.path, folder)
+        (folder / "1").write_bytes(bytes([100 + attempt]) * 100)
+        quiverfs("import", "-u", store.path, folder)
+    quiverfs("export", store.path, f"{disks.folder}/out/")
+    assert contents(disks.folder / "out") == \
+        {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 # ---- export ---------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
  */
 #include "tools/cli/folder_file.h"
 #include "engine/codec/npy.h"
+#include "tools/formats/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,10 +16,11 @@
 
 /* How often a file is read that changes while it is. */
 #define TRIES_MAX 5u
-/* Two changes within one tick of the kernel's clock may have one time: it ticks at least this often,
- * and what is as old as two ticks is over. */
-#define TICK_NS (10 * INT64_C(1000000))
-#define NS_PER_S INT64_C(1000000000)
+/* Two changes may have one time that come within one tick of the kernel's clock, or, where a
+ * filesystem keeps whole seconds (FAT: every other one), within those. So much later it is over. */
+#define SETTLED_MS 20
+#define COARSE_SETTLED_MS 2000
+#define NS_PER_MS 1000000
 
 void folder_reader_free(struct folder_reader *reader)
 {
@@ -134,17 +136,20 @@ static int read_vector(struct folder_reader *reader, const struct folder_entry *
 /* Wait until a change from now on has another time than one that may just have been. */
 static void let_time_pass(const struct stat *status)
 {
-	const struct timespec wait = { .tv_nsec = 2 * TICK_NS };
+	const struct timespec *changed = &status->st_ctim;
+	bool coarse = changed->tv_nsec == 0 && status->st_mtim.tv_nsec == 0;
+	int64_t settled_ms = coarse ? COARSE_SETTLED_MS : SETTLED_MS;
 	struct timespec now;
-	int64_t age_ns;
+	int64_t age_ms;
 
-	if (clock_gettime(CLOCK_REALTIME, &now) < 0 ||
-	    llabs((long long)(now.tv_sec - status->st_ctim.tv_sec)) > 1)
+	/* Far from each other are two clocks, and nothing can be told. */
+	if (clock_gettime(CLOCK_REALTIME, &now) < 0 || now.tv_sec > changed->tv_sec + 10 ||
+	    now.tv_sec < changed->tv_sec - 10)
 		return;
-	age_ns = (int64_t)(now.tv_sec - status->st_ctim.tv_sec) * NS_PER_S +
-	         (now.tv_nsec - status->st_ctim.tv_nsec);
-	if (age_ns < 2 * TICK_NS && age_ns > -2 * TICK_NS)
-		(void)nanosleep(&wait, NULL); /* a signal may shorten it: then all ends */
+	age_ms = (int64_t)(now.tv_sec - changed->tv_sec) * 1000 +
+	         (now.tv_nsec - changed->tv_nsec) / NS_PER_MS;
+	if (age_ms < settled_ms)
+		interruptible_sleep((unsigned)(settled_ms - (age_ms > 0 ? age_ms : 0)));
 }
 
 static bool is_unchanged(const struct stat *before, const struct stat *after)

@@ -45,14 +45,21 @@ struct outcome {
 	bool has_ids;
 	struct file elements; /* of all rows */
 	uint64_t *ids;
+	uint64_t key_count;
+	struct file keys; /* each ended by a NUL */
 };
 
-static int count_key(void *arg, const char *key, size_t length)
+static int keep_key(void *arg, const char *key, size_t length)
 {
-	uint64_t *keys = arg;
+	struct outcome *outcome = arg;
+	struct file *keys = &outcome->keys;
 
 	FUZZ_CHECK(memchr(key, '\0', length) == NULL);
-	(*keys)++;
+	FUZZ_CHECK(length < FILE_BYTES_MAX - keys->size);
+	memcpy(keys->bytes + keys->size, key, length);
+	keys->bytes[keys->size + length] = '\0';
+	keys->size += length + 1;
+	outcome->key_count++;
 	return 0;
 }
 
@@ -101,7 +108,6 @@ static void read_file(const struct format *format, const struct file *file,
                       const struct format_wanted *wanted, bool pipe, size_t room,
                       struct outcome *outcome)
 {
-	uint64_t keys = 0;
 	struct stream stream;
 	struct format_reader reader = { .format = format, .stream = &stream, .wanted = *wanted };
 	char path[32];
@@ -118,7 +124,8 @@ static void read_file(const struct format *format, const struct file *file,
 		stream.sized = false;
 		stream.size = 0;
 	}
-	reader.wanted.on_key_arg = &keys;
+	outcome->key_count = outcome->keys.size = 0;
+	reader.wanted.on_key_arg = outcome;
 	outcome->result = format->calls->open(&reader);
 	FUZZ_CHECK(outcome->result == 0 || reader.reason[0]);
 	if (outcome->result == 0 && reader.dim == wanted->dim) {
@@ -128,7 +135,8 @@ static void read_file(const struct format *format, const struct file *file,
 		outcome->promised = reader.rows;
 		FUZZ_CHECK(!reader.is_text || reader.type == wanted->type);
 		read_rows(&reader, room, file->size, outcome);
-		FUZZ_CHECK(!wanted->on_key || !reader.has_keys || keys >= outcome->rows);
+		FUZZ_CHECK(!wanted->on_key || !reader.has_keys ||
+		           outcome->key_count >= outcome->rows);
 	}
 	if (format->calls->close)
 		format->calls->close(&reader);
@@ -180,6 +188,7 @@ static bool write_file(const struct format *format, const struct outcome *outcom
 	};
 	size_t row_bytes = element_row_bytes(outcome->type, dim);
 	char path[32];
+	const char *key = (const char *)outcome->keys.bytes;
 	int result = 0, fd = -1;
 
 	file->size = 0;
@@ -190,10 +199,15 @@ static bool write_file(const struct format *format, const struct outcome *outcom
 	}
 	if (format->calls->write_header)
 		result = format->calls->write_header(&writer);
-	for (; result == 0 && writer.rows < outcome->rows; writer.rows++)
+	for (; result == 0 && writer.rows < outcome->rows; writer.rows++) {
+		bool keyed = outcome->key_count > 0 && format->reads_keys;
+
 		result = format->calls->write_row(
 			&writer, outcome->has_ids ? outcome->ids[writer.rows] : writer.rows,
-			outcome->elements.bytes + writer.rows * row_bytes, NULL);
+			outcome->elements.bytes + writer.rows * row_bytes, keyed ? key : NULL);
+		if (keyed)
+			key += strlen(key) + 1;
+	}
 	if (result == 0 && format->calls->finish)
 		result = format->calls->finish(&writer);
 	if (format->calls->end)
@@ -241,6 +255,8 @@ static void make_room(void)
 	for (size_t i = 0; i < 3; i++) {
 		outcomes[i]->elements.bytes = malloc(ROWS_MAX * DIM_MAX * ELEMENT_BYTES_MAX);
 		outcomes[i]->ids = malloc(ROWS_MAX * sizeof(uint64_t));
+		outcomes[i]->keys.bytes = malloc(FILE_BYTES_MAX);
+		FUZZ_CHECK(outcomes[i]->keys.bytes);
 		FUZZ_CHECK(outcomes[i]->elements.bytes && outcomes[i]->ids);
 	}
 }
@@ -296,7 +312,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	wanted.partial = data[1] / STORE_TYPES & 1;
 	wanted.convert = data[2] & 1;
 	wanted.dim = 1 + (data[2] >> 1) % DIM_MAX;
-	wanted.on_key = data[2] & 0x40 ? NULL : count_key;
+	wanted.on_key = data[2] & 0x40 ? NULL : keep_key;
 	if (format->has_columns && data[2] & 0x80)
 		wanted.vector_column = "vector";
 	if (format->has_header) {
@@ -329,6 +345,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_file(format, &written, &wanted, false, ROOM_MAX, &again);
 	if (as_file.rows > 0 || format->calls->write_header)
 		check_same(&as_file, &again, is_text);
+	/* A key comes back as it was, or is not written. */
+	if (again.rows > 0 && as_file.key_count > 0)
+		FUZZ_CHECK(again.keys.size == as_file.keys.size &&
+		           memcmp(again.keys.bytes, as_file.keys.bytes, again.keys.size) == 0);
 	if (again.rows > 0 && again.has_ids && as_file.has_ids)
 		FUZZ_CHECK(memcmp(again.ids, as_file.ids, again.rows * sizeof(uint64_t)) == 0);
 	return 0;

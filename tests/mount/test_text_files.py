@@ -182,6 +182,11 @@ def test_a_key_that_begins_as_a_comment_does(store, tmp):
     assert keys.read_text() == "#one\n#two\n"
 
 
+def test_with_keys_the_first_column_is_one_whatever_it_is(store, tmp):
+    taken(store, tmp, "a.csv", "nan,1,2,3,4\n1.5,5,6,7,8\n", "--keys", tmp / "keys")
+    assert (tmp / "keys").read_text() == "nan\n1.5\n"
+
+
 # ---- columns by name, lists -------------------------------------------------
 
 

@@ -280,32 +280,35 @@ static int take_number(struct format_reader *reader, const struct csv *csv, size
 	return 0;
 }
 
-/* Take the ID or the key. */
-static int take_id(struct format_reader *reader, const struct csv *csv, char **at, uint64_t *id)
-{
-	struct csv_cell cell;
+/* A row that is taken, cell by cell. */
+struct row {
+	unsigned char *to; /* its elements */
+	uint64_t *id;
+	struct csv_cell key; /* which is handed out when the whole row is good */
+	uint32_t index; /* of the next element */
+};
 
-	if (!csv_take_cell(at, csv->layout.delimiter, &cell))
+/* Take the ID or the key. */
+static int take_id(struct format_reader *reader, const struct csv *csv, char **at, struct row *row)
+{
+	if (!csv_take_cell(at, csv->layout.delimiter, &row->key))
 		return format_refuse(reader, "a quote in it is not closed");
-	if (reader->has_keys)
-		return format_key(reader, cell.text, cell.length);
-	if (reader->has_ids && !text_id(cell.text, cell.length, id))
-		return format_refuse_key(reader, cell.text, cell.length);
+	if (reader->has_ids && !text_id(row->key.text, row->key.length, row->id))
+		return format_refuse_key(reader, row->key.text, row->key.length);
 	return 0;
 }
 
-/* Take a column. *index is that of the next element. */
 static int take_column(struct format_reader *reader, const struct csv *csv, size_t column,
-                       char **at, unsigned char *to, uint64_t *id, uint32_t *index)
+                       char **at, struct row *row)
 {
 	const struct csv_layout *layout = &csv->layout;
 	const char *behind;
 
 	if (column == layout->id)
-		return take_id(reader, csv, at, id);
+		return take_id(reader, csv, at, row);
 	if (column >= layout->first && column <= layout->last)
-		return layout->list ? take_list(reader, csv, column, at, to)
-		                    : take_number(reader, csv, column, at, to, (*index)++);
+		return layout->list ? take_list(reader, csv, column, at, row->to)
+		                    : take_number(reader, csv, column, at, row->to, row->index++);
 	behind = csv_pass_cell(*at, layout->delimiter);
 	if (behind == NULL)
 		return format_refuse(reader, "a quote in it is not closed");
@@ -318,10 +321,10 @@ static int parse_line(struct format_reader *reader, const struct csv *csv, char 
 {
 	const struct csv_layout *layout = &csv->layout;
 	char *at = line + (csv_blanks(line, layout->delimiter) - line);
-	uint32_t index = 0;
+	struct row row = { .to = to, .id = id };
 
 	for (size_t column = 0; column < layout->cells; column++) {
-		int result = take_column(reader, csv, column, &at, to, id, &index);
+		int result = take_column(reader, csv, column, &at, &row);
 		const char *next = at;
 		int more;
 
@@ -335,7 +338,7 @@ static int parse_line(struct format_reader *reader, const struct csv *csv, char 
 			return format_refuse(reader, "the line has %s columns than the first",
 			                     more ? "more" : "fewer");
 	}
-	return 0;
+	return reader->has_keys ? format_key(reader, row.key.text, row.key.length) : 0;
 }
 
 /* The first row is none: say so where it begins as names do, among which is a number. */

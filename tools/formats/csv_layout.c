@@ -356,7 +356,8 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 	/* not the first of dim names that count up: then the last column is a label or the like */
 	if (layout->id == CSV_NONE && row->count == dim + 1 &&
 	    (run != 0 || find_run(names, dim + 1) == 0) &&
-	    (text_id(row->cells[0].text, row->cells[0].length, &id) ||
+	    (reader->wanted.on_key != NULL ||
+	     text_id(row->cells[0].text, row->cells[0].length, &id) ||
 	     !csv_is_value(reader, row->cells[0].text)))
 		layout->id = 0;
 	reader->dim = (uint32_t)(row->count - (layout->id != CSV_NONE));

@@ -26,16 +26,17 @@ static int put_delimiter(struct format_writer *writer)
 	return writer->write(writer->arg, &delimiter, 1);
 }
 
-/* Whether a cell could be taken for something else, or for more than one, without quotes: also one
- * that begins as a comment does, a list, or the mark before a text. */
+/* Whether a cell could be taken for something else, or for more than one, without quotes: it holds
+ * what separates, here or elsewhere, or begins as a comment does, a list, or the mark before a
+ * text. */
 static bool needs_quotes(const struct format_writer *writer, const char *text)
 {
-	const char special[] = { '"', '\r', '\n', delimiter_of(writer), '\0' };
+	static const char special[] = "\"\r\n\t;,|";
 	size_t length = strlen(text);
 
 	return length == 0 || text[strcspn(text, special)] != '\0' ||
-	       strchr("#[{ \t\xef", text[0]) != NULL || strchr(" \t", text[length - 1]) != NULL ||
-	       (writer->delimiter == ' ' && strchr(text, '\t') != NULL);
+	       strchr("#[{ \xef\xfe\xff", text[0]) != NULL || text[length - 1] == ' ' ||
+	       (writer->delimiter == ' ' && strchr(text, ' ') != NULL);
 }
 
 /* Put a cell. */

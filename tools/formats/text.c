@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The byte order mark in UTF-8. */
+#define UTF8_MARK "\xef\xbb\xbf"
+
 static bool is_blank(const char *line, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
@@ -30,9 +33,23 @@ static int line_error(struct format_reader *reader, int result)
 	return format_stream_error(reader, result);
 }
 
+static bool begins_with(const char *text, size_t length, const char *mark)
+{
+	size_t bytes = strlen(mark);
+
+	return length >= bytes && memcmp(text, mark, bytes) == 0;
+}
+
+bool text_is_marked(const char *text, size_t length)
+{
+	return begins_with(text, length, UTF8_MARK) || begins_with(text, length, "\xff\xfe") ||
+	       begins_with(text, length, "\xfe\xff");
+}
+
 int text_mark(struct format_reader *reader)
 {
-	const unsigned char *at;
+	const unsigned char *at = NULL;
+	bool utf8;
 	int64_t got;
 
 	if (reader->stream->offset > 0)
@@ -40,12 +57,13 @@ int text_mark(struct format_reader *reader)
 	got = stream_peek(reader->stream, 4, &at);
 	if (got < 0)
 		return format_stream_error(reader, got);
-	if (got >= 2 && ((at[0] == 0xff && at[1] == 0xfe) || (at[0] == 0xfe && at[1] == 0xff) ||
-	                 (got == 4 && (at[0] == 0) != (at[1] == 0) &&
-	                  (at[2] == 0) == (at[0] == 0) && (at[3] == 0) == (at[1] == 0))))
+	utf8 = begins_with((const char *)at, (size_t)got, UTF8_MARK);
+	if ((!utf8 && text_is_marked((const char *)at, (size_t)got)) ||
+	    (got == 4 && (at[0] == 0) != (at[1] == 0) && (at[2] == 0) == (at[0] == 0) &&
+	     (at[3] == 0) == (at[1] == 0)))
 		return format_refuse(reader, "it is text of UTF-16; expected is UTF-8, which "
 		                             "'iconv -f UTF-16 -t UTF-8' makes of it");
-	if (got >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+	if (utf8)
 		got = stream_skip(reader->stream, 3);
 	return got < 0 ? format_stream_error(reader, got) : 0;
 }

@@ -19,6 +19,9 @@
  */
 int text_mark(struct format_reader *reader);
 
+/* Whether a text would be taken for one with such a mark. */
+bool text_is_marked(const char *text, size_t length);
+
 /*
  * The next line that is not blank, ended by a NUL: 1, 0 at the end, or an error with
  * its reason. Sets reader->offset and counts reader->line.

@@ -160,7 +160,8 @@ static int find_word(struct format_reader *reader, const unsigned char **at, siz
 	}
 }
 
-/* Take a word and hand it out. 1, 0 where the data ends, or an error. */
+/* Take a word and hand it out, where its vector is there, too. 1, 0 where the data ends, or an
+ * error. */
 static int read_word(struct format_reader *reader)
 {
 	const unsigned char *at = NULL;
@@ -171,6 +172,11 @@ static int read_word(struct format_reader *reader)
 	if (result <= 0)
 		return result;
 	if (reader->wanted.on_key != NULL) {
+		size_t whole = length + 1 + element_row_bytes(reader->type, reader->dim);
+
+		got = stream_peek(reader->stream, whole, &at);
+		if (got < (int64_t)whole)
+			return got < 0 ? format_stream_error(reader, got) : 0;
 		result = format_key(reader, (const char *)at, length);
 		if (result < 0)
 			return result;

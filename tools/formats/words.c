@@ -253,8 +253,8 @@ static int check_key(struct format_writer *writer, uint64_t id, const char *key)
 {
 	struct allowed may = allowed(writer->format, writer->type);
 	size_t length = strlen(key);
-	bool marked = writer->rows == 0 && strncmp(key, "\xef\xbb\xbf", 3) == 0 &&
-	              writer->format != &format_word2vec;
+	bool marked = writer->rows == 0 && writer->format != &format_word2vec &&
+	              text_is_marked(key, length);
 
 	if (is_word(key, length, may) && !marked &&
 	    (is_blank(key, length) || !is_space(key[length - 1])))

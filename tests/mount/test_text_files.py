@@ -77,6 +77,7 @@ def test_utf16_is_refused_by_its_name(store, tmp, name, codec):
 ])
 def test_a_first_line_with_a_number_is_no_line_of_names(store, tmp, first, says):
     refused("import", store.path, put(tmp, "a.csv", first + "\n5,6,7,8\n"), says=["line 1", says])
+    assert "--header" not in quiverfs("import", store.path, tmp / "a.csv", status=1).stderr
     assert count(store) == 0
 
 

@@ -345,9 +345,13 @@ static int parse_line(struct format_reader *reader, const struct csv *csv, char 
 static void hint_at_names(struct format_reader *reader, const struct csv *csv)
 {
 	size_t used = strlen(reader->reason);
+	const char *first = csv->record, *behind;
 
-	if (reader->row > 0 || csv->named || reader->wanted.header != FORMAT_HEADER_AUTO ||
-	    !isalpha((unsigned char)csv->record[csv->record[0] == '"']))
+	if (reader->row > 0 || csv->named || reader->wanted.header != FORMAT_HEADER_AUTO)
+		return;
+	behind = csv_pass_cell(first, csv->layout.delimiter);
+	if (!isalpha((unsigned char)first[*first == '"']) ||
+	    (behind != NULL && csv_is_missing(first, (size_t)(behind - first))))
 		return;
 	(void)snprintf(reader->reason + used, sizeof(reader->reason) - used,
 	               "; if the line names the columns, --header yes says so");

@@ -318,6 +318,7 @@ def test_a_mount_that_is_read_only(stores, source):
     assert "1 vectors would be imported" in quiverfs("import", "-un", mnt.point, source).stdout
     done = quiverfs("import", "-u", mnt.point, source, status=1)
     assert "it is mounted read-only" in done.stderr
+    assert "written" not in done.stderr # and no word of a flush of nothing
     assert len(mnt.ids()) == 97
 
 

@@ -130,6 +130,8 @@ static int import_listed(struct bring *bring, const struct quiver_attr *attr,
 	if (!bring->session->target.live || options->dry_run)
 		return result;
 	durable = bring_flush(bring->session);
+	if (durable == -EROFS && result < 0) /* nothing was written, as was said */
+		return result;
 	if (durable < 0)
 		say_error(bring->session->target.path,
 		          "the vectors are written, but control/flush failed, so a power cut may "

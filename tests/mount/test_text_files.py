@@ -246,6 +246,16 @@ def test_elements_are_columns_among_others(store, tmp):
     taken(store, tmp, "b.csv", "v0,v1,v2,v3,id\n1,2,3,4,7\n5,6,7,8,9\n", ids=(7, 9))
 
 
+def test_a_list_tells_the_delimiter_before_its_commas_do(store, tmp):
+    """psql -At; by commas there are as many cells as the dimension."""
+    taken(store, tmp, "a.csv", "7|[1,2,3,4]\n9|[5,6,7,8]\n", ids=(7, 9))
+
+
+def test_a_last_cell_that_is_missing_is_no_comma_too_many(store, tmp):
+    refused("import", store.path, put(tmp, "a.csv", ",0,1,2,3\n0,1,2,3,\n"),
+            says=["row 0", "column 5 is empty"])
+
+
 def test_ids_of_databases_are_in_capitals(store, tmp):
     rows = '{"ID": 7, "vector": [1, 2, 3, 4]}\n{"ID": 9, "vector": [5, 6, 7, 8]}\n'
     taken(store, tmp, "a.jsonl", rows, ids=(7, 9))

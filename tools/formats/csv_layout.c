@@ -103,10 +103,15 @@ char csv_delimiter(const struct format_reader *reader, const char *line)
 
 	if (reader->wanted.delimiter != '\0')
 		return reader->wanted.delimiter;
+	/* first the lists: what separates their elements may make as many cells */
+	for (const char *c = candidates; *c != '\0'; c++) {
+		if (has_list(line, *c))
+			return *c;
+	}
 	for (const char *c = candidates; *c != '\0'; c++) {
 		size_t count = csv_count_cells(line, *c);
 
-		if ((count > 1 && (count == dim || count == dim + 1)) || has_list(line, *c))
+		if (count > 1 && (count == dim || count == dim + 1))
 			return *c;
 		if (count > 1 && found == '\0')
 			found = *c;
@@ -348,7 +353,8 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 
 	layout->first = 0;
 	layout->last = row->count - 1;
-	if (last->length == 0 && !last->quoted && row->count == dim + 1)
+	if (last->length == 0 && !last->quoted && row->count == dim + 1 &&
+	    (names->cells == NULL || names->cells[names->count - 1].length == 0))
 		return format_refuse(reader,
 		                     "the line ends in a delimiter, behind which there is no "
 		                     "element; remove it from the end of each line");

@@ -14,8 +14,8 @@ OURS = "quiverfs"
 FORMATS = {
     "npy": "npy", "npy, gzip": "npy.gz", "npy, Zstandard": "npy.zst", "npz": "npz",
     "raw": "raw", "fvecs": "fvecs", "fbin": "fbin", "safetensors": "safetensors",
-    "hdf5": "hdf5", "parquet": "parquet", "w2vbin": "w2vbin", "csv": "csv", "jsonl": "jsonl",
-    "json": "json", "glove": "glove", "word2vec": "word2vec",
+    "hdf5": "hdf5", "parquet": "parquet", "arrow": "arrow", "w2vbin": "w2vbin", "csv": "csv",
+    "jsonl": "jsonl", "json": "json", "glove": "glove", "word2vec": "word2vec",
 }
 NOISE_WORDS = 1 << 20
 ROOM_TIMES = 16  # the vectors' bytes: two stores, and text with its copy

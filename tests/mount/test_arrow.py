@@ -114,6 +114,24 @@ def test_polars(store, tmp, name):
     same(got, POLARS)
 
 
+def test_lists_and_text_by_their_offsets(store, tmp):
+    """The smaller ones, in a stream; then lists whose first one begins behind another."""
+    source = FILES / "js_list.arrows"
+    quiverfs("import", store.path, source)
+    got, ids = exported(store, tmp)
+    assert ids == list(range(0, 3 * ROWS, 3))
+    same(got, POLARS)
+    offsets, data = numpy.arange(ROWS + 1, dtype="<i4") * DIM_THERE, source.read_bytes()
+    assert data.count(offsets.tobytes()) == 1
+    (tmp / "part.arrows").write_bytes(data.replace(offsets.tobytes(), (offsets + DIM_THERE).tobytes()))
+    refused("import", store.path, tmp / "part.arrows", says=["row 39: ", "beyond the 320 elements"])
+    same(exported(store, tmp)[0][:-1], POLARS[1:])
+    back = offsets.copy()
+    back[4] = DIM_THERE
+    (tmp / "back.arrows").write_bytes(data.replace(offsets.tobytes(), back.tobytes()))
+    refused("import", store.path, tmp / "back.arrows", says=["row 3: ", "offsets go back"])
+
+
 @pytest.mark.parametrize("name, dtype, wanted", [
     ("js_u1.arrow", "u1", (NUMBERS * 7 & 255).astype("u1")),
     ("js_f2.arrows", "f2", NUMBERS.astype("u2").view("f2")),

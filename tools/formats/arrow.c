@@ -50,8 +50,9 @@ struct reading {
 	uint64_t row;
 	struct nulls vector_nulls, element_nulls, id_nulls;
 	struct arrow_buffer offsets, elements, id_values, id_text;
-	int64_t offset,
-		id_offset; /* of the next row; of text that is told of, behind the last one */
+	uint64_t elements_count; /* of all its lists */
+	int64_t offset; /* of the next row */
+	int64_t id_offset; /* the same; of text that is told of, behind the last one */
 	size_t views, view; /* buffers of such text, and which of them id_text is, from 1 on */
 	char *text; /* of an ID; NULL before the first */
 };
@@ -297,19 +298,24 @@ static int begin_vectors(struct format_reader *reader, struct reading *reading)
 {
 	const struct arrow_column *vector = reading->vector;
 	size_t below = buffers_of_list(vector);
+	bool nulls = false;
 	int result = begin_nulls(reader, reading, vector, 0, 0, &reading->vector_nulls);
 
 	if (result == 0)
 		result = begin_nulls(reader, reading, vector, 1, below, &reading->element_nulls);
 	if (result == 0)
 		result = begin_buffer(reader, reading, vector, below + 1, &reading->elements);
+	if (result == 0)
+		result = read_node(reader, reading, &reading->batch, vector->nodes + 1,
+		                   &reading->elements_count, &nulls);
 	if (result < 0 || vector->kind == ARROW_FIXED_LIST)
 		return result;
 	result = begin_buffer(reader, reading, vector, 1, &reading->offsets);
 	if (result == 0)
 		result = take_integer(reader, &reading->offsets, vector->width, true,
 		                      &reading->offset);
-	if (result == 0 && reading->offset < 0)
+	if (result == 0 &&
+	    (reading->offset < 0 || (uint64_t)reading->offset > reading->elements_count))
 		result = damaged(reader);
 	return result < 0 ? result : pass_over(reader, reading, reading->offset);
 }
@@ -402,6 +408,10 @@ static int take_length(struct format_reader *reader, struct reading *reading, ui
 	result = take_integer(reader, &reading->offsets, reading->vector->width, true, &end);
 	if (result == 0 && end < reading->offset)
 		result = format_refuse(reader, "its offsets go back");
+	else if (result == 0 && (uint64_t)end > reading->elements_count)
+		result = format_refuse(
+			reader, "its offsets lead beyond the %" PRIu64 " elements of its batch",
+			reading->elements_count);
 	*length = result == 0 ? (uint64_t)end - (uint64_t)reading->offset : 0;
 	reading->offset = end;
 	return result;

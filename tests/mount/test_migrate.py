@@ -103,18 +103,21 @@ def test_sentence_transformers(tmp, vectors):
     there(tmp, vectors[:2])
 
 
-@libduckdb.NEEDED
-def test_hugging_face(tmp, vectors):
-    (tmp / "data").mkdir()
+@pytest.mark.parametrize("index, name", [
+    pytest.param(0, "data/train-0000{}.parquet", marks=libduckdb.NEEDED),
+    (1, "saved/data-0000{}-of-00002.arrow"),
+])
+def test_hugging_face(tmp, vectors, index, name):
+    (tmp / name).parent.mkdir()
     for part in range(2):
         rows = vectors[part * 1000:(part + 1) * 1000]
         np.save(tmp / "part.npy", rows)
         quiverfs("create", tmp / "part", "--dim", DIM)
         quiverfs("import", tmp / "part", tmp / "part.npy")
-        quiverfs("export", tmp / "part", tmp / f"data/train-0000{part}.parquet",
+        quiverfs("export", tmp / "part", tmp / name.format(part),
                  "--vector-column", "emb", "--id-column", "row")
         run("rm", "-r", tmp / "part")
-    do(tmp, "Hugging Face")
+    do(tmp, "Hugging Face", index)
     there(tmp, vectors[:2000])
 
 
@@ -234,4 +237,4 @@ def test_each_section_is_tried():
     assert list(found) == ["Hugging Face", "sentence-transformers", "gensim", "faiss", "hnswlib",
                         "sqlite-vec", "pgvector", "Chroma", "Qdrant",
                         "Weaviate, Pinecone, Elasticsearch and others"]
-    assert [name for name in found if len(found[name]) != 1] == ["faiss"]
+    assert [name for name in found if len(found[name]) != 1] == ["Hugging Face", "faiss"]

@@ -453,6 +453,24 @@ def test_an_import_that_is_stopped_before_its_first_row_says_so(store):
     assert child.returncode == 1 and b"stopped; nothing was imported" in said
 
 
+def test_a_byte_order_mark_is_no_part_of_a_key(stores, tmp):
+    """Editors put one before a file of keys; and a first key may begin with one."""
+    store = stores.create(dim=1, name="a")
+    said = tmp / "in.jsonl"
+    said.write_text('{"id": "a", "vector": [1]}\n{"id": "b", "vector": [2]}\n')
+    (tmp / "keys").write_text("\ufeffa\r\nb\r\n", encoding="utf-8")
+    quiverfs("import", store.path, said, "--keys", tmp / "keys", "--add-keys")
+    assert exported(store, tmp)[1] == [0, 1]
+    (tmp / "marked").write_text("\ufeffa\nb\n", encoding="utf-8")
+    quiverfs("export", store.path, tmp / "out.csv", "--keys", tmp / "marked")
+    assert (tmp / "out.csv").read_text() == "a,1\nb,2\n"
+    said.write_text('{"id": "\ufeffa", "vector": [1]}\n', encoding="utf-8")
+    again = stores.create(dim=1, name="b")
+    quiverfs("import", again.path, said, "--keys", tmp / "own")
+    quiverfs("export", again.path, tmp / "out.jsonl", "--keys", tmp / "own")
+    assert json.loads((tmp / "out.jsonl").read_text(encoding="utf-8"))["id"] == "\ufeffa"
+
+
 def test_what_does_not_go_with_keys(store, tmp):
     write_words(tmp / "a.txt", a=1)
     (tmp / "ids.txt").write_text("1\n")

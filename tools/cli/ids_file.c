@@ -97,15 +97,11 @@ static int read_npy(const struct ids_file *file, uint64_t *ids, size_t count)
 /* Pass over a byte order mark at the start. Says errors. */
 static int pass_mark(struct ids_file *file)
 {
-	static const unsigned char mark[] = { 0xef, 0xbb, 0xbf };
-	const unsigned char *at = NULL;
-	int64_t got = stream_peek(&file->stream, sizeof(mark), &at);
+	int result = stream_pass_mark(&file->stream);
 
-	if (got == sizeof(mark) && memcmp(at, mark, sizeof(mark)) == 0)
-		got = stream_skip(&file->stream, sizeof(mark));
-	if (got < 0 && got != -EINTR)
-		say_errno(file->path, (int)got);
-	return got < 0 ? (int)got : 0;
+	if (result < 0 && result != -EINTR)
+		say_errno(file->path, result);
+	return result;
 }
 
 /* The ID of the next line, without the blanks around it. 1, or 0 at the end. Says errors. */

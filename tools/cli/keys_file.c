@@ -34,8 +34,10 @@ int keys_file_find(struct keys_file *keys, uint64_t id, const char **key)
 	size_t length = 0;
 
 	while (keys->next_id <= id) {
-		int result = stream_line(&keys->stream, &line, &length);
+		int result = keys->stream.offset == 0 ? stream_pass_mark(&keys->stream) : 0;
 
+		if (result == 0)
+			result = stream_line(&keys->stream, &line, &length);
 		if (result < 0) {
 			say_error(keys->path, "%s", stream_strerror(&keys->stream, result));
 			return result;

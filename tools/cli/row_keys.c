@@ -40,11 +40,17 @@ static int lock_file(struct row_keys *keys)
 	return -EBUSY;
 }
 
-/* Write a line. Says errors. */
+/* Write a line. A first key that begins with a byte order mark gets one more before it, which who
+ * reads it passes over. Says errors. */
 static int write_line(struct row_keys *keys, const char *key, size_t length)
 {
-	int result = out_file_write(&keys->file, key, length);
+	size_t mark = strlen(STREAM_MARK);
+	int result = 0;
 
+	if (keys->lines == 0 && length >= mark && memcmp(key, STREAM_MARK, mark) == 0)
+		result = out_file_write(&keys->file, STREAM_MARK, mark);
+	if (result == 0)
+		result = out_file_write(&keys->file, key, length);
 	if (result == 0)
 		result = out_file_write(&keys->file, "\n", 1);
 	keys->lines++;
@@ -66,7 +72,8 @@ static int take_known(struct row_keys *keys)
 		say_errno(keys->path, result);
 		return result;
 	}
-	while (result == 0 && (read = stream_line(&stream, &line, &length)) > 0) {
+	read = stream_pass_mark(&stream);
+	while (read >= 0 && result == 0 && (read = stream_line(&stream, &line, &length)) > 0) {
 		result = key_table_add(&keys->table, line, length, keys->lines, &number);
 		if (result < 0)
 			say_errno(keys->path, result);

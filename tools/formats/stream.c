@@ -359,6 +359,17 @@ int64_t stream_skip(struct stream *stream, uint64_t length)
 	return (int64_t)done;
 }
 
+int stream_pass_mark(struct stream *stream)
+{
+	size_t length = strlen(STREAM_MARK);
+	const unsigned char *at = NULL;
+	int64_t got = stream_peek(stream, length, &at);
+
+	if (got == (int64_t)length && memcmp(at, STREAM_MARK, length) == 0)
+		got = stream_skip(stream, length);
+	return got < 0 ? (int)got : 0;
+}
+
 /* Find the next line: its length with its end to *whole. 1, 0 at the end, or an error. */
 static int find_line(struct stream *stream, size_t *whole)
 {

@@ -76,6 +76,12 @@ int64_t stream_read(struct stream *stream, void *to, size_t length);
 /* Pass over `length` bytes, as stream_read. */
 int64_t stream_skip(struct stream *stream, uint64_t length);
 
+/* The byte order mark in UTF-8. */
+#define STREAM_MARK "\xef\xbb\xbf"
+
+/* Pass over a byte order mark, if one comes next. 0; errors as above. */
+int stream_pass_mark(struct stream *stream);
+
 /*
  * Hand out the next line, without its end (LF or CR LF) and ended by a NUL instead, at
  * *line; valid until the next call. 1, or 0 at the end; -E2BIG longer than

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The byte order mark in UTF-8. */
-#define UTF8_MARK "\xef\xbb\xbf"
 
 static bool is_blank(const char *line, size_t length)
 {
@@ -42,7 +40,7 @@ static bool begins_with(const char *text, size_t length, const char *mark)
 
 bool text_is_marked(const char *text, size_t length)
 {
-	return begins_with(text, length, UTF8_MARK) || begins_with(text, length, "\xff\xfe") ||
+	return begins_with(text, length, STREAM_MARK) || begins_with(text, length, "\xff\xfe") ||
 	       begins_with(text, length, "\xfe\xff");
 }
 
@@ -57,7 +55,7 @@ int text_mark(struct format_reader *reader)
 	got = stream_peek(reader->stream, 4, &at);
 	if (got < 0)
 		return format_stream_error(reader, got);
-	utf8 = begins_with((const char *)at, (size_t)got, UTF8_MARK);
+	utf8 = begins_with((const char *)at, (size_t)got, STREAM_MARK);
 	if ((!utf8 && text_is_marked((const char *)at, (size_t)got)) ||
 	    (got == 4 && (at[0] == 0) != (at[1] == 0) && (at[2] == 0) == (at[0] == 0) &&
 	     (at[3] == 0) == (at[1] == 0)))

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 static bool is_blank(const char *line, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {

@@ -276,7 +276,7 @@ def test_a_column_for_each_element(store, tmp, rng, duck, first, prefix):
     rows = finite(rng, 3000)
     numpy.savetxt(tmp / "in.csv", rows.astype("f8"), "%.17g", delimiter=",")
     names = ", ".join(f'column{i:02}::FLOAT AS "{prefix.replace(chr(34), 2 * chr(34))}{i + first}"' for i in range(DIM))
-    duck.copy(f"SELECT 'a' AS label, {names}, 5 AS __index_level_0__ FROM "
+    duck.copy(f"SELECT 'a' AS label, {names}, 5 AS score FROM "
               f"read_csv('{tmp}/in.csv', header = false, all_varchar = true)",
               tmp / "in.parquet")
     done = quiverfs("import", store.path, tmp / "in.parquet")

@@ -23,14 +23,23 @@ static int check_counting(const struct rows *rows)
 	return -EINVAL;
 }
 
+/* The first file that is laid out as the vectors.npy of a store, or NULL. */
+static const struct row_source *find_column(const struct rows *rows)
+{
+	for (size_t i = 0; i < rows->sources_count; i++) {
+		if (row_source_is_column(&rows->sources[i]))
+			return &rows->sources[i];
+	}
+	return NULL;
+}
+
 /* What the rows of a store's columns are: with the IDs of one those of vectors.npy, in which free
- * ones are passed over. Says errors. */
+ * ones are passed over. Without them most may be no vectors at all. Says errors. */
 static int check_columns(const struct rows *rows)
 {
-	const struct row_source *source = &rows->sources[0];
-	bool column = rows->sources_count == 1 && row_source_is_column(source);
+	const struct row_source *column = find_column(rows);
 
-	if (rows->ids.free_rows > 0 && !column) {
+	if (rows->ids.free_rows > 0 && (rows->sources_count > 1 || column == NULL)) {
 		say_error(
 			rows->ids.path,
 			"%" PRIu64 " of its rows are free, as of the ids.npy of a store; these "
@@ -38,11 +47,14 @@ static int check_columns(const struct rows *rows)
 			rows->ids.free_rows);
 		return -EINVAL;
 	}
-	if (rows->ids.path == NULL && column)
-		say_note(source->stream.path,
-		         "it is laid out as the vectors.npy of a store, whose rows are neither in "
-		         "the order of their IDs nor all in use: --ids gives its ids.npy");
-	return 0;
+	if (rows->ids.path != NULL || column == NULL || rows->options->start_given)
+		return 0;
+	say_error(
+		column->stream.path,
+		"it is laid out as the vectors.npy of a store, whose rows are neither in the order "
+		"of their IDs nor all in use: --ids gives its ids.npy; --start-id N takes every "
+		"row as it is");
+	return -EINVAL;
 }
 
 /* Open the file of IDs. Says errors. */

@@ -7,6 +7,7 @@
 #include "tools/cli/live.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/sink.h"
+#include "tools/cli/workers.h"
 #include "tools/formats/interrupt.h"
 
 #include <errno.h>
@@ -36,7 +37,6 @@ struct copy {
 struct worker {
 	struct copy *copy;
 	struct sink sink;
-	pthread_t thread;
 };
 
 /* Take rows and leave out what is not wanted; the number to write, *count of rows dealt
@@ -123,29 +123,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static int flush_session(void *arg)
-{
-	struct session *session = arg;
-
-	return session->target.live ? live_write(session->mount_fd, "flush", "1")
-	                            : quiver_flush(session->store);
-}
-
-/* Let `count` workers work. This thread only waits for them, and so is there for signals. */
-static void work_together(struct worker *workers, unsigned count)
-{
-	unsigned started = 0;
-
-	/* A thread that cannot be had is done without. */
-	while (started < count &&
-	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
-		started++;
-	if (started == 0)
-		(void)work(&workers[0]);
-	for (unsigned i = 0; i < started; i++)
-		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
-}
-
 /* Of rows with one ID the last counts, or the first: then they are written in their order. */
 static bool in_order(const struct rows *rows, enum existing_mode mode)
 {
@@ -158,8 +135,8 @@ static int copy_opened(struct session *session, struct copy *copy, struct worker
 {
 	pthread_mutex_init(&copy->lock, NULL);
 	progress_start(&copy->progress, "import", "vectors", 0, rows_estimate(copy->rows, 0));
-	flusher_start(&copy->flusher, flush_session, session);
-	work_together(workers, count);
+	flusher_start(&copy->flusher, session_flush, session);
+	workers_run(work, workers, sizeof(workers[0]), count);
 	flusher_stop(&copy->flusher);
 	progress_end(&copy->progress);
 	pthread_mutex_destroy(&copy->lock);

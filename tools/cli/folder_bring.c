@@ -8,6 +8,7 @@
 #include "tools/cli/say.h"
 #include "tools/cli/sink.h"
 #include "tools/cli/vectors_attr.h"
+#include "tools/cli/workers.h"
 #include "tools/formats/interrupt.h"
 
 #include <errno.h>
@@ -28,7 +29,6 @@ struct worker {
 	struct folder_reader reader;
 	struct folder_batch batch;
 	struct bring_counts counts; /* since the last commit */
-	pthread_t thread;
 };
 
 /* The first failure ends all. Whether this is it: then the caller says why. */
@@ -244,29 +244,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int bring_flush(void *session_of)
-{
-	struct session *session = session_of;
-
-	return session->target.live ? live_write(session->mount_fd, "flush", "1")
-	                            : quiver_flush(session->store);
-}
-
-/* Let `count` workers work. This thread only waits for them, and so is there for signals. */
-static void work_together(struct worker *workers, unsigned count)
-{
-	unsigned started = 0;
-
-	/* A thread that cannot be had is done without. */
-	while (started < count &&
-	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
-		started++;
-	if (started == 0)
-		(void)work(&workers[0]);
-	for (unsigned i = 0; i < started; i++)
-		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
-}
-
 int bring_files(struct bring *bring)
 {
 	struct worker workers[WORKERS];
@@ -287,8 +264,8 @@ int bring_files(struct bring *bring)
 		(void)pthread_mutex_init(&bring->lock,
 		                         NULL); /* with default attributes cannot fail */
 		progress_start(&bring->progress, "import", "vectors", 0, bring->list.count);
-		flusher_start(&bring->flusher, bring_flush, bring->session);
-		work_together(workers, WORKERS);
+		flusher_start(&bring->flusher, session_flush, bring->session);
+		workers_run(work, workers, sizeof(workers[0]), WORKERS);
 		flusher_stop(&bring->flusher);
 		progress_end(&bring->progress);
 		pthread_mutex_destroy(&bring->lock);

@@ -58,8 +58,4 @@ struct bring {
  * having said what is wrong; files that could not be taken are trouble, and no error. */
 int bring_files(struct bring *bring);
 
-/* Make what was written durable; `session_of` is a struct session. Errors of quiver_flush and
- * live_write; nothing is said. */
-int bring_flush(void *session_of);
-
 #endif

@@ -6,6 +6,7 @@
 #include "tools/cli/live.h"
 #include "tools/cli/say.h"
 #include "tools/cli/vectors_attr.h"
+#include "tools/cli/workers.h"
 #include "tools/formats/interrupt.h"
 
 #include <errno.h>
@@ -26,7 +27,6 @@ struct worker {
 	struct carry *carry;
 	void *vector;
 	struct carry_counts counts; /* of those taken last */
-	pthread_t thread;
 };
 
 /* The first failure ends all. Says it of the file or folder `path`. */
@@ -166,21 +166,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Let `count` workers work. This thread only waits for them, and so is there for signals. */
-static void work_together(struct worker *workers, unsigned count)
-{
-	unsigned started = 0;
-
-	/* A thread that cannot be had is done without. */
-	while (started < count &&
-	       pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
-		started++;
-	if (started == 0)
-		(void)work(&workers[0]);
-	for (unsigned i = 0; i < started; i++)
-		(void)pthread_join(workers[i].thread, NULL); /* cannot fail: joined once */
-}
-
 int carry_vectors(struct carry *carry)
 {
 	struct worker workers[WORKERS];
@@ -199,7 +184,7 @@ int carry_vectors(struct carry *carry)
 		(void)pthread_mutex_init(&carry->lock,
 		                         NULL); /* with default attributes cannot fail */
 		progress_start(&carry->progress, "export", "vectors", 0, carry->list.count);
-		work_together(workers, WORKERS);
+		workers_run(work, workers, sizeof(workers[0]), WORKERS);
 		progress_end(&carry->progress);
 		pthread_mutex_destroy(&carry->lock);
 		result = carry->result;

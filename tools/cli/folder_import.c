@@ -129,7 +129,7 @@ static int import_listed(struct bring *bring, const struct quiver_attr *attr,
 		result = set_folder_attr(bring, attr);
 	if (!bring->session->target.live || options->dry_run)
 		return result;
-	durable = bring_flush(bring->session);
+	durable = session_flush(bring->session);
 	if (durable == -EROFS && result < 0) /* nothing was written, as was said */
 		return result;
 	if (durable < 0)

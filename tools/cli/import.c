@@ -39,7 +39,7 @@ struct import_arguments {
  * errno, with nothing said. */
 static int make_durable(struct session *session)
 {
-	return session->target.live ? live_write(session->mount_fd, "flush", "1") : 0;
+	return session->target.live ? session_flush(session) : 0;
 }
 
 /* Import into an open session. Says errors. */

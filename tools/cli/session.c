@@ -211,6 +211,14 @@ int session_describe(struct session *session, struct quiver_description *descrip
 	return result;
 }
 
+int session_flush(void *of)
+{
+	struct session *session = of;
+
+	return session->target.live ? live_write(session->mount_fd, "flush", "1")
+	                            : quiver_flush(session->store);
+}
+
 int session_close(struct session *session)
 {
 	int result = 0;

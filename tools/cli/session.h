@@ -39,6 +39,10 @@ int session_begin(const char *given, unsigned flags, struct session *session);
  */
 int session_describe(struct session *session, struct quiver_description *description);
 
+/* Make what was written so far durable; `of` is a struct session, for a thread that is handed
+ * what it works on. Errors of quiver_flush and live_write; nothing is said. Any thread. */
+int session_flush(void *of);
+
 /* Close it; a store writes its last checkpoint here. 0, or a negative errno
  * after having said what is wrong. */
 int session_close(struct session *session);

@@ -256,6 +256,21 @@ def test_a_last_cell_that_is_missing_is_no_comma_too_many(store, tmp):
             says=["row 0", "column 5 is empty"])
 
 
+@pytest.mark.parametrize("dtype", ["f4", "u1"])
+@pytest.mark.parametrize("delimiter", ["comma", "space", "tab"])
+def test_a_first_row_that_counts_comes_back_with_its_key(stores, tmp, dtype, delimiter):
+    """It was taken for the names of columns, as pandas numbers them."""
+    store, again = (stores.create(dim=3, dtype=dtype, name=name) for name in ("a", "b"))
+    rows = numpy.array([[0, 1, 2], [0, 1, 3]], dtype)
+    numpy.save(tmp / "in.npy", rows)
+    (tmp / "keys").write_text("x\ny\n")
+    quiverfs("import", store.path, tmp / "in.npy")
+    quiverfs("export", store.path, tmp / "out.csv", "--keys", tmp / "keys", "--delimiter", delimiter)
+    quiverfs("import", again.path, tmp / "out.csv", "--keys", tmp / "again")
+    same(exported(again, tmp)[0], rows)
+    assert (tmp / "again").read_text() == "x\ny\n"
+
+
 def test_ids_of_databases_are_in_capitals(store, tmp):
     rows = '{"ID": 7, "vector": [1, 2, 3, 4]}\n{"ID": 9, "vector": [5, 6, 7, 8]}\n'
     taken(store, tmp, "a.jsonl", rows, ids=(7, 9))
@@ -489,8 +504,9 @@ def test_json_out_as_one_array_with_keys_and_other_names(store, tmp):
 def test_words_come_back_or_are_refused(stores, tmp):
     store, other = stores.create(dim=4), stores.create(dim=4, name="other")
     quiverfs("import", store.path, put(tmp, "a.csv", "1,2,3,4\n5,6,7,8\n"))
+    # of two marks the first is that of the file of keys, and no part of its first word
     words = ["Windows 95", " ", "\t", "  ", " x", "new york", "1984", "v 2.0", "x ", "a b 1e3",
-             "\ufeffx", "a\tb"]
+             "\ufeff\ufeffx", "a\tb"]
     for name in "out.vec", "out.txt":
         back = []
         for word in words:

@@ -93,6 +93,16 @@ static int put_list(struct format_writer *writer, const void *row, char *line)
 	return writer->write(writer->arg, line, used);
 }
 
+/* Whether import would take this for a line of names, as pandas numbers its columns: a first one that
+ * counts from 0, behind a key. */
+static bool looks_like_names(const struct format_writer *writer, const char *line, const char *key)
+{
+	const char counting[] = { '0', delimiter_of(writer), '1' };
+
+	return key != NULL && writer->rows == 0 && !writer->header && writer->dim > 1 &&
+	       strncmp(line, counting, sizeof(counting)) == 0;
+}
+
 int csv_write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)
 {
 	const char separator[] = { delimiter_of(writer), '\0' };
@@ -114,5 +124,7 @@ int csv_write_row(struct format_writer *writer, uint64_t id, const void *row, co
 		return put_list(writer, row, line);
 	used = text_format_row(writer, row, separator, line);
 	line[used++] = '\n';
-	return writer->write(writer->arg, line, used);
+	if (looks_like_names(writer, line, key))
+		result = put(writer, "0."); /* and the 0: "0.0" is no name */
+	return result < 0 ? result : writer->write(writer->arg, line, used);
 }

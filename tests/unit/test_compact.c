@@ -183,6 +183,7 @@ struct others {
 	struct quiver *store;
 	_Atomic bool stop;
 	_Atomic int wrong;
+	_Atomic int failed; /* a put or a removal, with this */
 	uint64_t versions[COUNT]; /* of the writer; 0 removed */
 };
 
@@ -203,7 +204,7 @@ static void *change_all_the_time(void *arg)
 			r = put_version(o->store, id, o->versions[id], 0);
 		}
 		if (r)
-			atomic_store(&o->wrong, __LINE__);
+			atomic_store(&o->failed, r);
 	}
 	return NULL;
 }
@@ -240,6 +241,7 @@ static void test_compaction_loses_nothing_while_everyone_works(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	assert_int_equal(atomic_load(&o->wrong), 0);
+	assert_int_equal(atomic_load(&o->failed), 0);
 	assert_true(stats_of(o->store).moved > 0);
 	for (uint64_t id = 0; id < COUNT; id++) {
 		assert_int_equal(version_of(o->store, id), o->versions[id]);

@@ -477,6 +477,45 @@ def test_a_byte_order_mark_is_no_part_of_a_key(stores, tmp):
     assert json.loads((tmp / "out.jsonl").read_text(encoding="utf-8"))["id"] == "\ufeffa"
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_a_row_that_is_skipped_leaves_its_key_to_no_other_vector(store, tmp, name):
+    """Line r of the file of keys is of vector r, whoever wrote that: export gave it the word."""
+    (tmp / "there.csv").write_text("2,7,7,7,7\n")
+    told(store.path, tmp / "there.csv")
+    rows = dict(a=1, b=2, c=3, d=4)
+    if name == "a.txt":
+        write_words(tmp / name, **rows)
+    else:
+        (tmp / name).write_text("".join(f'{{"id": "{key}", "vector": {[number] * DIM}}}\n'
+                                        for key, number in rows.items()))
+    words = [store.path, tmp / name, "--keys", tmp / "k"]
+    skip = ["--on-duplicate", "skip"]
+    says = ["vector {0} exists already", "the key of this row", "--start-id N", "row {0} "]
+    for number, more in (2, []), (0, ["--add-keys"]):
+        refused("import", *words, *skip, *more, says=[part.format(number) for part in says])
+        assert not (tmp / "k").exists()
+    assert first_elements(store, tmp) == {0: 1, 1: 2, 2: 7}
+    # what was proposed
+    told(*words, *skip, "--start-id", 10)
+    (tmp / "k").unlink()
+    told(*words, "--on-duplicate", "replace")
+    assert first_elements(store, tmp) == {0: 1, 1: 2, 2: 3, 3: 4, 10: 1, 11: 2, 12: 3, 13: 4}
+    # a key that has its number already keeps its vector, however often it comes
+    (tmp / "b.jsonl").write_text("".join(f'{{"id": "{key}", "vector": [9, 9, 9, {number}]}}\n'
+                                         for number, key in enumerate("cecdae")))
+    said = told(store.path, tmp / "b.jsonl", "--keys", tmp / "k", *skip, "--add-keys")
+    assert said[0].startswith("1 vectors imported")
+    assert (tmp / "k").read_text().split() == ["a", "b", "c", "d", "e"]
+    assert first_elements(store, tmp) == {0: 1, 1: 2, 2: 3, 3: 4, 4: 9,
+                                          10: 1, 11: 2, 12: 3, 13: 4}
+    (tmp / "there.csv").write_text("5,7,7,7,7\n")
+    told(store.path, tmp / "there.csv")
+    (tmp / "b.jsonl").write_text('{"id": "f", "vector": [8, 8, 8, 8]}\n')
+    refused("import", store.path, tmp / "b.jsonl", "--keys", tmp / "k", *skip, "--add-keys",
+            says=["row 0 ", "vector 5 exists already"])
+    assert (tmp / "k").read_text().split() == ["a", "b", "c", "d", "e"]
+
+
 def test_what_does_not_go_with_keys(store, tmp):
     write_words(tmp / "a.txt", a=1)
     (tmp / "ids.txt").write_text("1\n")

@@ -39,25 +39,37 @@ struct worker {
 	struct sink sink;
 };
 
+/* Say of a row that its ID is there, which ends the import. Under the lock. */
+static void say_there(const struct copy *copy, size_t row, uint64_t id)
+{
+	bool skip = copy->existing.mode == EXISTING_SKIP;
+	char text[320];
+
+	(void)snprintf(text, sizeof(text), "vector %" PRIu64 " exists already%s", id,
+	               skip ? ", and would get the key of this row if that were skipped; "
+	                      "--start-id N numbers from an ID on where no vectors are, and "
+	                      "--on-duplicate=replace puts the row in its place"
+	                    : " (--on-duplicate=skip passes over it)");
+	rows_say(copy->rows, row, text);
+}
+
 /* Take rows and leave out what is not wanted; the number to write, *count of rows dealt
  * with. Under the lock. Says errors. */
 static int64_t take_rows(struct copy *copy, struct sink *sink, int64_t *count)
 {
-	char text[120];
+	size_t looked;
 	int64_t kept;
 
 	*count = rows_read(copy->rows, sink->vectors, sink->ids, sink->batch_rows);
 	if (*count <= 0)
 		return *count;
 	kept = existing_sift(&copy->existing, sink->vectors, sink->ids, (size_t)*count);
-	if (kept < 0 || kept == *count || copy->existing.mode != EXISTING_FAIL)
+	looked = copy->existing.looked;
+	if (kept < 0 || looked == (size_t)*count)
 		return kept;
-	(void)snprintf(text, sizeof(text),
-	               "vector %" PRIu64 " exists already (--on-duplicate=skip passes over it)",
-	               sink->ids[kept]);
-	rows_say(copy->rows, (size_t)kept, text);
+	say_there(copy, looked, sink->ids[looked]);
 	copy->result = -EEXIST;
-	*count = kept;
+	*count = (int64_t)looked;
 	return kept;
 }
 
@@ -159,7 +171,8 @@ int copy_rows(struct session *session, struct rows *rows, enum existing_mode mod
 		workers[opened++].sink.attr = &copy.attr;
 	}
 	if (result == 0)
-		result = existing_open(session, mode, workers[0].sink.batch_rows, &copy.existing);
+		result = existing_open(session, rows, mode, workers[0].sink.batch_rows,
+		                       &copy.existing);
 	if (result == 0)
 		result = copy_opened(session, &copy, workers, count);
 	/* rows before the first that is missing */

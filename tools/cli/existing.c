@@ -36,11 +36,12 @@ int existing_parse(const char *name, enum existing_mode *mode)
 	return -EINVAL;
 }
 
-int existing_open(struct session *session, enum existing_mode mode, size_t room,
-                  struct existing *existing)
+int existing_open(struct session *session, const struct rows *rows, enum existing_mode mode,
+                  size_t room, struct existing *existing)
 {
 	memset(existing, 0, sizeof(*existing));
 	existing->session = session;
+	existing->rows = rows;
 	existing->mode = mode;
 	existing->room = room;
 	existing->folder_fd = -1;
@@ -137,11 +138,19 @@ static size_t close_gaps(const struct existing *existing, unsigned char *vectors
 	return kept;
 }
 
+/* Whether a row whose ID is there may be passed over: its key is not to come into the file, where it
+ * would be that of whatever vector is there. */
+static bool may_skip(const struct existing *existing, size_t row)
+{
+	return existing->mode == EXISTING_SKIP && !rows_adds_key(existing->rows, row);
+}
+
 int64_t existing_sift(struct existing *existing, unsigned char *vectors, uint64_t *ids,
                       size_t count)
 {
 	size_t kept;
 
+	existing->looked = count;
 	if (existing->mode == EXISTING_REPLACE)
 		return (int64_t)count;
 	mark_repeated(existing, ids, count);
@@ -155,10 +164,12 @@ int64_t existing_sift(struct existing *existing, unsigned char *vectors, uint64_
 			return result;
 		}
 		existing->there[i] = (unsigned char)result;
-		if (result > 0 && existing->mode == EXISTING_FAIL)
-			return (int64_t)i;
+		if (result > 0 && !may_skip(existing, i)) {
+			existing->looked = i;
+			break;
+		}
 	}
-	kept = close_gaps(existing, vectors, ids, count);
-	existing->skipped += count - kept;
+	kept = close_gaps(existing, vectors, ids, existing->looked);
+	existing->skipped += existing->looked - kept;
 	return (int64_t)kept;
 }

@@ -4,6 +4,7 @@
 #ifndef EXISTING_H
 #define EXISTING_H
 
+#include "tools/cli/rows.h"
 #include "tools/cli/session.h"
 
 #include <stddef.h>
@@ -17,27 +18,30 @@ enum existing_mode {
 
 struct existing {
 	struct session *session;
+	const struct rows *rows; /* that are looked at */
 	enum existing_mode mode;
 	int folder_fd; /* vectors/ of a live mount, or -1 */
 	struct existing_pair *pairs; /* a batch in the order of its IDs */
 	unsigned char *there; /* for each row of it, whether its ID was there before it */
 	size_t room;
 	uint64_t skipped; /* rows left out so far */
+	size_t looked; /* at rows of the last batch: fewer than there are where the next must end it */
 };
 
 /* "replace", "skip", "fail". 0, or -EINVAL for another word. */
 int existing_parse(const char *name, enum existing_mode *mode);
 
 /* To be given back with existing_close, also after an error. `room`: rows of the largest
- * batch. Says errors. */
-int existing_open(struct session *session, enum existing_mode mode, size_t room,
-                  struct existing *existing);
+ * batch of `rows`. Says errors. */
+int existing_open(struct session *session, const struct rows *rows, enum existing_mode mode,
+                  size_t room, struct existing *existing);
 void existing_close(struct existing *existing);
 
 /*
- * Look at `count` rows, all rows before them being committed, and close the gaps that
- * skipping leaves. The number of rows to commit; where that is less than `count` and the
- * mode is EXISTING_FAIL, the row behind them is one too many. A negative errno after
+ * Look at the `count` rows of the last batch, all rows before them being committed, and close the
+ * gaps that skipping leaves. The number of rows to commit. Where existing->looked is less than
+ * `count` then, the row of that index is one too many: its ID is there, and the mode is
+ * EXISTING_FAIL, or skipping it would leave its key to another vector. A negative errno after
  * having said what is wrong. Who writes to a live mount at the same time may make an
  * ID that is not seen here: that vector is replaced.
  */

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NUMBERS_FIRST 1024u
+#define ROWS_FIRST 1024u
 
 /* Nobody else may add to the file meanwhile: two would give one number to two keys. Says errors. */
 static int lock_file(struct row_keys *keys)
@@ -137,20 +137,20 @@ void row_keys_begin(struct row_keys *keys)
 	keys->count = 0;
 }
 
-/* Room for one number more. Says errors. */
+/* Room for one row more. Says errors. */
 static int make_room(struct row_keys *keys)
 {
-	size_t more = keys->room > 0 ? keys->room * 2 : NUMBERS_FIRST;
-	uint64_t *grown;
+	size_t more = keys->room > 0 ? keys->room * 2 : ROWS_FIRST;
+	struct row_key *grown;
 
 	if (keys->count < keys->room)
 		return 0;
-	grown = reallocarray(keys->numbers, more, sizeof(*grown));
+	grown = reallocarray(keys->rows, more, sizeof(*grown));
 	if (grown == NULL) {
 		say_errno(keys->path, -ENOMEM);
 		return -ENOMEM;
 	}
-	keys->numbers = grown;
+	keys->rows = grown;
 	keys->room = more;
 	return 0;
 }
@@ -158,18 +158,19 @@ static int make_room(struct row_keys *keys)
 int row_keys_take(void *arg, const char *key, size_t length)
 {
 	struct row_keys *keys = arg;
-	uint64_t *number;
+	struct row_key *row;
 	int added = 1;
 	int result = make_room(keys);
 
 	if (result < 0)
 		return result;
-	number = &keys->numbers[keys->count++];
-	*number = keys->lines;
+	row = &keys->rows[keys->count++];
+	row->number = keys->lines;
 	if (keys->numbering)
-		added = key_table_add(&keys->table, key, length, keys->lines, number);
+		added = key_table_add(&keys->table, key, length, keys->lines, &row->number);
 	if (added < 0)
 		say_errno(keys->path, added);
+	row->added = added > 0;
 	return added > 0 ? write_line(keys, key, length) : added;
 }
 
@@ -191,7 +192,7 @@ void row_keys_close(struct row_keys *keys)
 	if (keys->lock_fd >= 0)
 		(void)close(keys->lock_fd); /* it was only locked */
 	key_table_free(&keys->table);
-	free(keys->numbers);
+	free(keys->rows);
 	memset(keys, 0, sizeof(*keys));
 	keys->lock_fd = -1;
 }

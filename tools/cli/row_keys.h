@@ -14,6 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of a row: the line of its key, from 0, and whether that came with it. */
+struct row_key {
+	uint64_t number;
+	bool added;
+};
+
 struct row_keys {
 	const char *path; /* NULL: nobody asked for them */
 	struct out_file file;
@@ -22,7 +28,7 @@ struct row_keys {
 	struct key_table table; /* where numbering */
 	uint64_t lines; /* so far */
 	uint64_t known; /* of them, those that were there */
-	uint64_t *numbers; /* of the rows since row_keys_begin: the line of each */
+	struct row_key *rows; /* since row_keys_begin */
 	size_t count, room; /* of them */
 };
 

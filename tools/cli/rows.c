@@ -60,6 +60,11 @@ void rows_say(const struct rows *rows, size_t index, const char *text)
 	say_error(rows->sources[rows->current].stream.path, "%s: %s", where, text);
 }
 
+bool rows_adds_key(const struct rows *rows, size_t index)
+{
+	return index < rows->keys.count && rows->keys.rows[index].added;
+}
+
 /* Row `index` of the batch is bad: those before it go ahead. */
 static void postpone(struct rows *rows, struct format_batch *batch, size_t index, int result,
                      const char *text)
@@ -117,7 +122,7 @@ static uint64_t count_up(struct rows *rows, size_t index)
 	if (rows->keys.path == NULL)
 		return rows->next_id++;
 	if (index >= rows->keys.count ||
-	    __builtin_add_overflow(rows->options->start_id, rows->keys.numbers[index], &id))
+	    __builtin_add_overflow(rows->options->start_id, rows->keys.rows[index].number, &id))
 		return UINT64_MAX;
 	return id;
 }

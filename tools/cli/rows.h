@@ -57,6 +57,9 @@ int64_t rows_read(struct rows *rows, void *vectors, uint64_t *ids, size_t max);
 /* Say what is wrong with row `index` of those that the last rows_read gave. */
 void rows_say(const struct rows *rows, size_t index, const char *text);
 
+/* Whether row `index` of those has a key that comes into the file of keys with it. */
+bool rows_adds_key(const struct rows *rows, size_t index);
+
 /* How many rows there will be, told by the bytes that `done` rows took where it is not
  * known; 0 where it cannot be told. */
 uint64_t rows_estimate(const struct rows *rows, uint64_t done);

@@ -4,6 +4,7 @@ Whoever made such a file is named beside it. Right is what that program itself r
 """
 
 import json
+import shutil
 import subprocess
 import time
 
@@ -452,14 +453,94 @@ def test_a_member_that_is_not_there(store, tmp):
 
 
 @pytest.mark.parametrize("text, says", [
-    ('{"ids": ["a"], "embeddings": [[1, 2, 3, 4]]}', '"embeddings" holds arrays'),  # Chroma
     ('{"vector": [{"x": 1}]}', '"vector" holds objects'),
-    ('{"data": [{"embedding": [1]}], "model": "m"}', "data, model"),  # OpenAI's answer
+    ('{"vector": [[["x"]]]}', '"vector" holds arrays'),
+    ('{"data": [{"text": "x"}], "model": "m"}', "data, model"),
     ('"text"', "expected are rows"),
     ("7", "expected are rows"),
 ])
 def test_json_that_is_no_rows(store, tmp, text, says):
     refused("import", store.path, put(tmp, "a.json", text), says=[says])
+
+
+ANSWER = [{"id": 7, "vector": [1, 2, 3, 4]}, {"id": 9, "vector": [5, 6, 7, 8]}]
+LISTS = [row["vector"] for row in ANSWER]
+
+
+@pytest.mark.parametrize("answer, where, ids", [
+    ({"object": "list", "data": [{"object": "embedding", "index": i, "embedding": row}
+                                 for i, row in enumerate(LISTS)],
+      "model": "m", "usage": {"total_tokens": 5}}, ".data", (0, 1)),  # OpenAI
+    ({"id": "5c2f", "texts": ["a", "b"], "embeddings": LISTS, "meta": {}},
+     ".embeddings", (0, 1)),  # Cohere
+    ({"id": "5c2f", "embeddings": {"float": LISTS}, "texts": ["a", "b"]},
+     ".embeddings.float", (0, 1)),  # Cohere, version 2
+    ({"embeddings": [{"values": row} for row in LISTS]}, ".embeddings", (0, 1)),  # Gemini
+    ({"model": "m", "embeddings": LISTS}, ".embeddings", (0, 1)),  # Ollama
+    ({"matches": [{"id": str(row["id"]), "score": 0.5, "values": row["vector"]}
+                  for row in ANSWER], "namespace": ""}, ".matches", (7, 9)),  # Pinecone: query
+    ({"vectors": {str(row["id"]): {"id": str(row["id"]), "values": row["vector"]}
+                  for row in ANSWER}, "namespace": ""}, ".vectors", (7, 9)),  # Pinecone: fetch
+    ({"ids": ["7", "9"], "embeddings": LISTS, "documents": ["a", "b"], "metadatas": [{}, {}]},
+     ".embeddings", (7, 9)),  # Chroma: get
+    ({"ids": [["7", "9"]], "embeddings": [LISTS], "distances": [[0, 1]]},
+     ".embeddings", (7, 9)),  # Chroma: query
+    ({"id": [7, 9], "vector": LISTS}, ".vector", (7, 9)),  # pandas: to_dict("list")
+    ({"result": {"points": ANSWER, "next_page_offset": None}, "status": "ok"},
+     ".result.points", (7, 9)),  # Qdrant: scroll
+    ({"took": 1, "hits": {"total": {"value": 2}, "hits": [
+        {"_id": str(row["id"]), "_source": {"embedding": row["vector"]}} for row in ANSWER]}},
+     ".hits.hits", (7, 9)),  # Elasticsearch
+    ({"my rows": ANSWER}, '."my rows"', (7, 9)),
+    ({"columns": ["id", "text", "vector"], "index": [0, 1],
+      "data": [[row["id"], "a", row["vector"]] for row in ANSWER]},
+     ".data", (7, 9)),  # pandas: to_json(orient="split")
+    ({"columns": [0, 1, 2, 3], "index": [0, 1], "data": LISTS}, ".data", (0, 1)),
+    ({"schema": {"fields": [{"name": "index"}], "primaryKey": ["index"]},
+      "data": [{"index": i, **row} for i, row in enumerate(ANSWER)]}, ".data", (7, 9)),  # "table"
+    ({"id": {"0": 7, "1": 9}, "vector": {"0": LISTS[0], "1": LISTS[1]}},
+     ".vector", (7, 9)),  # pandas: to_json()
+    ({"vector": {"0": LISTS[0], "1": LISTS[1]}}, ".vector", (0, 1)),
+    ({"0": ANSWER[0], "1": ANSWER[1]}, ".", (7, 9)),  # orient="index"
+])
+@pytest.mark.parametrize("form", ["line", "lines", "array"])
+def test_rows_within_one_object_are_told_with_what_takes_them_out(stores, tmp, answer, where, ids,
+                                                                  form):
+    """--vector-column, which the message named, cannot help."""
+    text = json.dumps([answer] if form == "array" else answer,
+                      indent=1 if form == "lines" else None)
+    path = put(tmp, "a.json", text)
+    said = refused("import", stores.create(dim=4).path, path,
+                   says=[f"its rows in {where}; ", " FILE | quiverfs import STORE - --format jsonl"])
+    assert "--vector-column" not in said and "\n" not in said.strip()
+    if shutil.which("jq") is None:
+        pytest.skip("there is no jq")
+    program = said.split("jq -c '")[1].split("' FILE")[0]
+    rows = subprocess.run(["jq", "-c", program, path], capture_output=True, check=True).stdout
+    store = stores.create(dim=4, name="taken")
+    more = ["--vector-column", "_source.embedding"] if "hits" in where else []
+    quiverfs("import", store.path, "-", "--format", "jsonl", *more, stdin=rows)
+    found, numbers = exported(store, tmp)
+    same(found, ROWS)
+    assert numbers == list(ids)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_answer_that_is_too_long_to_be_looked_through(store, tmp, indent):
+    answer = {"data": [{"embedding": LISTS[0], "text": "x" * 100}] * 40000}
+    refused("import", store.path, put(tmp, "a.json", json.dumps(answer, indent=indent)),
+            says=["longer than 4 MiB", "jq -c '.data[]' FILE"])
+
+
+@pytest.mark.parametrize("row", [
+    {"id": 1, "_source": {"v": [1, 2, 3, 4]}},
+    {"question": {"v": [1, 2, 3, 4]}, "answer": {"v": [1, 2, 3, 4]}},
+    {"id": 1, "tags": ["a", "b"], "parts": [{"text": "a"}], "v": [1, 2, 3, 4]},
+    {"id": 1, "box": [[0, 0], [1, 1]], "v": [1, 2, 3, 4]},
+    {"it's": LISTS}, {"x" * 60: LISTS}])
+def test_a_row_is_not_taken_for_an_answer(store, tmp, row):
+    refused("import", store.path, put(tmp, "a.jsonl", json.dumps(row) + "\n"),
+            says=["--vector-column NAME"])
 
 
 def test_an_id_that_comes_late_is_told_before_anything_is_numbered(stores, tmp):

@@ -357,19 +357,34 @@ size_t json_scan_string(struct json_span span, char *to)
 	return used;
 }
 
+bool json_scan_member(struct json_span *rest, struct json_span *name, struct json_span *value)
+{
+	const char *end = rest->end, *at;
+
+	if (rest->at >= end || (*rest->at != '{' && *rest->at != ','))
+		return false;
+	name->at = json_scan_space(rest->at + 1, end);
+	name->end = name->at < end && *name->at == '"' ? pass_string(name->at, end) : NULL;
+	at = name->end != NULL ? json_scan_space(name->end, end) : end;
+	if (at == end || *at != ':')
+		return false;
+	value->at = json_scan_space(at + 1, end);
+	value->end = json_scan_pass(value->at, end, NULL);
+	if (value->end == NULL)
+		return false;
+	rest->at = json_scan_space(value->end, end);
+	return true;
+}
+
 void json_scan_names(struct json_span span, char *to, size_t size)
 {
-	const char *at = json_scan_space(span.at + 1, span.end);
+	struct json_span name, value;
 	size_t used = 0;
 
 	to[0] = '\0';
-	while (at < span.end && *at == '"') {
-		struct json_span name = { at, pass_string(at, span.end) };
-		size_t length;
+	while (json_scan_member(&span, &name, &value)) {
+		size_t length = (size_t)(name.end - name.at) - 2;
 
-		if (name.end == NULL)
-			return;
-		length = (size_t)(name.end - name.at) - 2;
 		if (used + length + sizeof(", ") > size)
 			return;
 		if (used > 0) {
@@ -379,10 +394,5 @@ void json_scan_names(struct json_span span, char *to, size_t size)
 		memcpy(to + used, name.at + 1, length);
 		used += length;
 		to[used] = '\0';
-		at = json_scan_space(name.end, span.end);
-		at = at < span.end ? json_scan_pass(at + 1, span.end, NULL) : NULL;
-		at = at != NULL ? json_scan_space(at, span.end) : span.end;
-		if (at < span.end && *at == ',')
-			at = json_scan_space(at + 1, span.end);
 	}
 }

@@ -39,6 +39,12 @@ struct json_member {
 const char *json_scan_find(const char *at, const char *end, struct json_member *members,
                            size_t count);
 
+/*
+ * Take the next member off `rest`, which is an object at first: its name with its quotes, and its
+ * value. False at the end, or where no member is whole.
+ */
+bool json_scan_member(struct json_span *rest, struct json_span *name, struct json_span *value);
+
 /* Element `index` of the array at `at`; its at is NULL where there is none. */
 struct json_span json_scan_element(const char *at, const char *end, size_t index);
 

@@ -9,6 +9,7 @@
 #include "tools/formats/interrupt.h"
 #include "tools/formats/json_path.h"
 #include "tools/formats/json_values.h"
+#include "tools/formats/json_wrapped.h"
 #include "tools/formats/json_write.h"
 #include "tools/formats/text.h"
 
@@ -46,12 +47,71 @@ static bool is_vector(struct json_span value)
 	return begins_with(value, '[') || (begins_with(value, '"') && value.at[1] == '[');
 }
 
+/* Say how jq makes rows of a value that holds them, where it is known to. */
+static bool tell_wrapped(const struct rows *rows, struct json_span value, char *to, size_t size)
+{
+	struct json_wrapped wrapped;
+
+	to[0] = '\0';
+	if (!json_wrapped_find(value, &wrapped))
+		return false;
+	(void)snprintf(to, size,
+	               "holds its rows in %s; jq -c '%s%s' FILE | quiverfs import STORE - "
+	               "--format jsonl brings them in",
+	               wrapped.path, rows->values.layout == JSON_ARRAY ? ".[] | " : "",
+	               wrapped.program);
+	return true;
+}
+
+/* Whether an element begins as JSON's numbers do, or is one of Python's that JSON has not: NaN,
+ * Infinity. strtod takes more: 0x1p3, inf, +1. */
+static bool is_number(const struct format_reader *reader, const char *at)
+{
+	if (reader->type == ELEMENT_B1 &&
+	    (strncmp(at, "true", 4) == 0 || strncmp(at, "false", 5) == 0))
+		return true;
+	if (*at == '-')
+		at++;
+	if (*at == '0')
+		return (at[1] | ' ') != 'x';
+	return (*at >= '1' && *at <= '9') || strncmp(at, "NaN", 3) == 0 ||
+	       strncmp(at, "Infinity", 8) == 0;
+}
+
+/* Whether a member has one of the names of lists that are beside rows, and no vectors. */
+static bool is_beside(struct json_span name)
+{
+	static const char *const beside[] = { "\"columns\"", "\"index\"", "\"ids\"", "\"id\"" };
+
+	for (size_t i = 0; i < LENGTH(beside); i++) {
+		if (strlen(beside[i]) == (size_t)(name.end - name.at) &&
+		    memcmp(beside[i], name.at, strlen(beside[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether an object has a vector under whatever name: then it is a row, though it may have lists of
+ * others, too. */
+static bool has_vector(const struct format_reader *reader, struct json_span object)
+{
+	struct json_span name, value;
+
+	while (json_scan_member(&object, &name, &value)) {
+		if (!is_beside(name) && begins_with(value, '[') &&
+		    json_scan_count(value) == reader->wanted.dim &&
+		    is_number(reader, json_scan_element(value.at, value.end, 0).at))
+			return true;
+	}
+	return false;
+}
+
 /* Find which member is the vector in the first object. */
 static int find_vector(struct format_reader *reader, struct rows *rows, struct json_span object,
                        struct json_span *vector)
 {
 	const char *wanted = reader->wanted.vector_column;
-	char names[120];
+	char names[120], wrapped[FORMAT_REASON_BYTES];
 
 	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
 		const char *name = wanted != NULL ? wanted : usual_vectors[i];
@@ -59,6 +119,8 @@ static int find_vector(struct format_reader *reader, struct rows *rows, struct j
 		if (json_path_find(object, name, &rows->vector, vector) && is_vector(*vector))
 			return 0;
 	}
+	if (!has_vector(reader, object) && tell_wrapped(rows, object, wrapped, sizeof(wrapped)))
+		return format_refuse(reader, "it is no row, but %s", wrapped);
 	json_scan_names(object, names, sizeof(names));
 	return format_refuse(reader,
 	                     "it has no array \"%s\"; --vector-column NAME says which of its "
@@ -170,8 +232,13 @@ static void tell_ids_from(struct format_reader *reader, const struct json_path *
 }
 
 /* What should be a vector is an array of others. */
-static int refuse_table(struct format_reader *reader, const struct rows *rows, char first)
+static int refuse_table(struct format_reader *reader, const struct rows *rows,
+                        struct json_span value, char first)
 {
+	char wrapped[FORMAT_REASON_BYTES];
+
+	if (tell_wrapped(rows, value, wrapped, sizeof(wrapped)))
+		return format_refuse(reader, "it is no row with one vector, but %s", wrapped);
 	return format_refuse(
 		reader,
 		"its array%s%.*s%s holds %s: expected are numbers, one vector for each "
@@ -209,7 +276,7 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 		struct json_span first = json_scan_element(vector.at, vector.end, 0);
 
 		if (first.at != NULL && (*first.at == '[' || *first.at == '{'))
-			return refuse_table(reader, rows, *first.at);
+			return refuse_table(reader, rows, value, *first.at);
 		reader->dim = (uint32_t)json_scan_count(vector);
 	} else {
 		reader->dim = text_list_count(vector.at + 1, (size_t)(vector.end - vector.at) - 2);
@@ -236,6 +303,11 @@ static int open_json(struct format_reader *reader)
 	text_begin(reader, result == 0);
 	if (result > 0)
 		result = json_values_peek(reader, &rows->values, &value);
+	if (result == -EINVAL && reader->stream->length > STREAM_LINE_BYTES_MAX)
+		return format_refuse(reader,
+		                     "its first value is longer than 4 MiB; where it holds all "
+		                     "rows, as in a member \"data\", jq -c '.data[]' FILE | "
+		                     "quiverfs import STORE - --format jsonl brings them in");
 	return result > 0 ? look(reader, rows, value) : result;
 }
 
@@ -307,21 +379,6 @@ static int refuse_element(struct format_reader *reader, struct json_span vector,
 		                     index);
 	return format_refuse(reader, "element %zu of its vector, '%.*s', is no number", index,
 	                     length, at);
-}
-
-/* Whether an element begins as JSON's numbers do, or is one of Python's that JSON has not: NaN,
- * Infinity. strtod takes more: 0x1p3, inf, +1. */
-static bool is_number(const struct format_reader *reader, const char *at)
-{
-	if (reader->type == ELEMENT_B1 &&
-	    (strncmp(at, "true", 4) == 0 || strncmp(at, "false", 5) == 0))
-		return true;
-	if (*at == '-')
-		at++;
-	if (*at == '0')
-		return (at[1] | ' ') != 'x';
-	return (*at >= '1' && *at <= '9') || strncmp(at, "NaN", 3) == 0 ||
-	       strncmp(at, "Infinity", 8) == 0;
 }
 
 static int refuse_count(struct format_reader *reader, struct json_span vector)

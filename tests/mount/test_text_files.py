@@ -152,6 +152,60 @@ def test_what_separates_is_found(store, tmp, name, text):
     taken(store, tmp, name, text)
 
 
+@pytest.mark.parametrize("text", [
+    "sep=;\n1;2;3;4\n5;6;7;8\n",  # Excel reads, and some programs write it for Excel
+    "\ufeffsep=;\r\na;b;c;d\r\n1;2;3;4\r\n5;6;7;8\r\n",
+    '"sep=;"\n1;2;3;4\n5;6;7;8\n',
+    "SEP=,\n1,2,3,4\n5,6,7,8\n",
+    "sep=\t\n1\t2\t3\t4\n5\t6\t7\t8\n",
+    "sep=|\ntext|vector\na,b,c,d|[1,2,3,4]\ne,f|[5,6,7,8]\n",
+])
+def test_what_excel_is_told_of_the_delimiter(store, tmp, text):
+    taken(store, tmp, "a.csv", text)
+
+
+def test_what_only_looks_like_that(store, tmp):
+    taken(store, tmp, "a.csv", "sep=;\n1,2,3,4\n5,6,7,8\n", "--delimiter", "comma")
+    refused("import", store.path, put(tmp, "a.csv", "sep=;\n"), says=["it holds no row"])
+    taken(store, tmp, "a.csv", "sep=1,b,c,d\n1,2,3,4\n5,6,7,8\n")
+    refused("import", store.path, put(tmp, "a.csv", "sep=7\n1,2,3,4\n"), says=["line 2"])
+
+
+@pytest.mark.parametrize("name, text", [
+    ("a.csv", "1,2,3,4\r5,6,7,8\r"), ("a.csv", "1,2,3,4\r5,6,7,8"),
+    ("a.csv", '"a","b","c","d"\r1,2,3,4\r'), ("a.csv", "\ufeffa;b;c;d\r1;2;3;4\r5;6;7;8\r"),
+    ("a.txt", "x 1 2 3 4\ry 5 6 7 8\r"),
+    ("a.vec", "2 4\rx 1 2 3 4\ry 5 6 7 8\r")])
+@pytest.mark.parametrize("piped", [False, True])
+def test_lines_of_old_macs_are_refused_by_that_name(store, tmp, name, text, piped):
+    path = put(tmp, name, text)
+    words = ["-", "--format", {"csv": "csv", "txt": "glove", "vec": "word2vec"}[name[2:]]]
+    says = ["end in CR alone", r"tr '\r' '\n' <FILE"]
+    if piped:
+        refused("import", store.path, *words, stdin=path.read_bytes(), says=says)
+    else:
+        refused("import", store.path, path, says=says)
+        taken(store, tmp, name, text.replace("\r", "\n").replace("\ufeff", ""),
+              **({} if "5" in text else {"ids": [0], "rows": ROWS[:1]}))
+
+
+def test_a_long_file_of_an_old_mac(store, tmp):
+    """What was told is that its line is too long."""
+    refused("import", store.path, put(tmp, "a.csv", "1,2,3,4\r" * 600000),
+            says=["a.csv: line 1: ", "end in CR alone"])
+
+
+def test_a_cr_more_than_ends_a_line(store, tmp):
+    """csv.writer of Python on Windows, without newline=''."""
+    for text in "a,b,c,d\r\r\n1,2,3,4\r\r\n5,6,7,8\r\r\n", "1,2,3,4\r\n5,6,7,8\r":
+        taken(store, tmp, "a.csv", text)
+    taken(store, tmp, "a.vec", "2 4\r\r\nx 1 2 3 4\r\r\ny 5 6 7 8\r\r\n")
+
+
+def test_a_cr_within_quotes_ends_no_line(store, tmp):
+    taken(store, tmp, "a.csv", '"a\rb",c,d,e\n1,2,3,4\n5,6,7,8\r')
+
+
 def test_what_numpy_saves_as_text(store, tmp):
     for words in ({}, {"header": "x y z w"}, {"delimiter": ","}, {"fmt": "%.3f", "delimiter": "\t"}):
         numpy.savetxt(tmp / "n.csv", ROWS, **words)

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* More of a cell is not shown. */
 #define SHOWN_BYTES 20
@@ -154,13 +155,35 @@ static void set_ids(struct format_reader *reader, const struct csv *csv)
 		               csv->layout.id + 1, csv->layout.cells);
 }
 
+/* Whether a line is what Excel reads before the names, sep=; or "sep=;". Unless --delimiter was given
+ * that is the delimiter. */
+static bool tells_delimiter(struct format_reader *reader, const char *line)
+{
+	size_t quotes = *line == '"', length = strlen(line);
+	const char *told = line + quotes + strlen("sep=");
+
+	if (length != strlen("sep=;") + 2 * quotes || line[length - 1] != (quotes ? '"' : *told) ||
+	    strncasecmp(line + quotes, "sep=", strlen("sep=")) != 0)
+		return false;
+	if (strchr(CSV_DELIMITERS, *told) == NULL)
+		return false;
+	if (reader->wanted.delimiter == '\0')
+		reader->wanted.delimiter = *told;
+	return true;
+}
+
 /* Take the line of names, and look at the first row. */
 static int look(struct format_reader *reader, struct csv *csv)
 {
 	char *line = NULL, *names = NULL;
 	size_t length = 0;
-	int result = next_record(reader, csv, &line, &length);
+	int result = text_check_lines(reader);
 
+	if (result < 0)
+		return result;
+	result = next_record(reader, csv, &line, &length);
+	if (result > 0 && tells_delimiter(reader, line))
+		result = next_record(reader, csv, &line, &length);
 	text_begin(reader, result == 0);
 	if (result <= 0)
 		return result;

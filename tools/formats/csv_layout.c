@@ -97,7 +97,7 @@ static bool has_list(const char *line, char delimiter)
 
 char csv_delimiter(const struct format_reader *reader, const char *line)
 {
-	static const char candidates[] = "\t;,| ";
+	static const char candidates[] = CSV_DELIMITERS;
 	size_t dim = reader->wanted.dim;
 	char found = '\0';
 

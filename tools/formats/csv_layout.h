@@ -10,6 +10,9 @@
 /* No such column. */
 #define CSV_NONE SIZE_MAX
 
+/* What can separate, in the order in which it is tried. */
+#define CSV_DELIMITERS "\t;,| "
+
 struct csv_layout {
 	char delimiter;
 	bool list; /* the vector is one cell, "[1, 2, 3]" */

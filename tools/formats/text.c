@@ -19,11 +19,36 @@ static bool is_blank(const char *line, size_t length)
 	return true;
 }
 
+/* Whether a text, in which no LF is, has lines that end in CR: not one that ends it or is in quotes. */
+static bool has_cr_lines(const char *text, size_t length)
+{
+	bool quoted = false;
+
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] == '"')
+			quoted = !quoted;
+		if (text[i] == '\r' && !quoted)
+			return !is_blank(text + i, length - i);
+	}
+	return false;
+}
+
+static int refuse_cr_lines(struct format_reader *reader)
+{
+	return format_refuse(reader, "its lines end in CR alone, as on old Macs; expected is LF or "
+	                             "CR LF, which tr '\\r' '\\n' <FILE makes of it");
+}
+
 /* An error of looking for a line, in words. */
 static int line_error(struct format_reader *reader, int result)
 {
-	reader->offset = reader->stream->offset;
+	const struct stream *stream = reader->stream;
+
+	reader->offset = stream->offset;
 	reader->line++;
+	if (result == -E2BIG &&
+	    has_cr_lines((const char *)stream->buffer + stream->start, stream->length))
+		return refuse_cr_lines(reader);
 	if (result == -E2BIG)
 		return format_refuse(reader, "the line is longer than %u bytes",
 		                     STREAM_LINE_BYTES_MAX);
@@ -65,6 +90,15 @@ int text_mark(struct format_reader *reader)
 	return got < 0 ? format_stream_error(reader, got) : 0;
 }
 
+/* How long a line is without CR at its end: behind the last one there may be no LF, and Python on
+ * Windows writes CR CR LF. */
+static size_t without_cr(const char *line, size_t length)
+{
+	while (length > 0 && line[length - 1] == '\r')
+		length--;
+	return length;
+}
+
 int text_peek(struct format_reader *reader, char **line, size_t *length)
 {
 	int marked = text_mark(reader);
@@ -76,13 +110,29 @@ int text_peek(struct format_reader *reader, char **line, size_t *length)
 
 		if (result < 0)
 			return line_error(reader, result);
-		if (result == 0 || !is_blank(*line, *length))
-			return result;
+		if (result == 0)
+			return 0;
+		*length = without_cr(*line, *length);
+		if (!is_blank(*line, *length))
+			return 1;
 		result = stream_line(reader->stream, line, length);
 		if (result < 0)
 			return line_error(reader, result);
 		reader->line++;
 	}
+}
+
+int text_check_lines(struct format_reader *reader)
+{
+	char *line;
+	size_t length;
+	int result = text_peek(reader, &line, &length);
+
+	/* it is all there is */
+	if (result > 0 && memchr(line, '\n', reader->stream->length) == NULL &&
+	    has_cr_lines(line, length))
+		return refuse_cr_lines(reader);
+	return result < 0 ? result : 0;
 }
 
 int text_line(struct format_reader *reader, char **line, size_t *length)
@@ -96,6 +146,8 @@ int text_line(struct format_reader *reader, char **line, size_t *length)
 	result = stream_line(reader->stream, line, length);
 	if (result < 0)
 		return format_stream_error(reader, result);
+	*length = without_cr(*line, *length);
+	(*line)[*length] = '\0';
 	if (memchr(*line, '\0', *length) != NULL)
 		return format_refuse(reader, "the line holds a NUL byte: not text");
 	return result;

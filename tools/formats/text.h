@@ -31,6 +31,10 @@ int text_line(struct format_reader *reader, char **line, size_t *length);
 /* The same without taking it; blank lines before it are taken. *line has no NUL. */
 int text_peek(struct format_reader *reader, char **line, size_t *length);
 
+/* Before the first line: refuse a file whose lines end in CR alone, by that name. 0, or an error with
+ * its reason. */
+int text_check_lines(struct format_reader *reader);
+
 /* Set what all files of text have in common: of the store's type and, until the format finds
  * otherwise, dim; of as many rows as will come, or of none where it is `empty`. */
 void text_begin(struct format_reader *reader, bool empty);

@@ -163,8 +163,10 @@ static int open_words(struct format_reader *reader)
 {
 	char *line = NULL;
 	size_t length = 0, word, numbers;
-	int result = text_peek(reader, &line, &length);
+	int result = text_check_lines(reader);
 
+	if (result == 0)
+		result = text_peek(reader, &line, &length);
 	if (result < 0)
 		return result;
 	text_begin(reader, result == 0);

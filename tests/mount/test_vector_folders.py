@@ -548,9 +548,14 @@ def test_export_to_places_that_are_refused(where, stores, tmp, source):
     other = stores.create(name="other")
     mnt = stores.mount(other, name="mnt2")
     inner = where.store.path / "inner"
-    for folder in (where.store.path, inner, other.path, mnt.point, mnt.vectors):
-        done = quiverfs("export", "--format=dir", where.given, folder, status=1)
-        assert "give a name outside of that" in done.stderr, done.stderr
+    for folder in (where.store.path, inner, other.path, mnt.point, mnt.vectors,
+                   mnt.point / "new", f"{mnt.point}/new/", mnt.vectors / "new"):
+        for more in ([], ["--dry-run"]):
+            done = quiverfs("export", "--format=dir", where.given, folder, *more, status=1)
+            assert "give a name outside of that" in done.stderr, done.stderr
+    if where.mnt:
+        done = quiverfs("export", where.given, f"{where.mnt.point}/new/", status=1)
+        assert "lies in the mount of a store" in done.stderr, done.stderr
     assert not inner.exists()
     assert mnt.ids() == set()
     if where.mnt:

@@ -14,6 +14,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,13 +29,34 @@ struct outcome {
 	bool stopped; /* by a signal */
 };
 
+/* A folder that is to be made may not lie in a store or a mount: there mkdir tells no reason, or
+ * succeeds. Says errors. */
+static int check_new(const char *path)
+{
+	char copy[PATH_MAX];
+	struct stat status;
+	int fd, result;
+
+	if (strlen(path) >= sizeof(copy) || stat(path, &status) == 0 || errno != ENOENT)
+		return 0; /* what is there is looked at itself */
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0; /* mkdir says why */
+	result = apart_check_folder(path, fd);
+	(void)close(fd); /* it was only looked at */
+	return result;
+}
+
 /* Open the folder; one that is not there is made. Says errors. */
 static int open_folder(struct carry *carry, struct outcome *outcome)
 {
 	const char *path = carry->wanted->path;
 	bool dry_run = carry->wanted->options->dry_run;
-	int result;
+	int result = check_new(path);
 
+	if (result < 0)
+		return result;
 	if (!dry_run && mkdir(path, 0777) == 0)
 		outcome->made = true;
 	else if (!dry_run && errno != EEXIST)
@@ -42,10 +66,7 @@ static int open_folder(struct carry *carry, struct outcome *outcome)
 		return 0;
 	if (carry->folder_fd < 0)
 		goto fail;
-	result = apart_check_folder(path, carry->folder_fd);
-	if (result < 0 && outcome->made)
-		(void)rmdir(path); /* it is empty, and not wanted */
-	return result;
+	return apart_check_folder(path, carry->folder_fd);
 fail:
 	result = -errno;
 	say_errno(path, result);

@@ -297,7 +297,7 @@ static void convert(const struct outcome *outcome, enum element type, uint32_t d
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct format_wanted wanted = { 0 };
+	struct format_wanted wanted = { .limit = UINT64_MAX };
 	const struct format *format;
 	uint8_t copy[2048];
 	struct file file = { copy, 0 };

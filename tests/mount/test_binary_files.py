@@ -449,6 +449,38 @@ def test_the_whole_rows_of_a_file_that_is_cut_off(stores, tmp, rng, name, write,
     same(exported(store, tmp)[0], rows)
 
 
+@pytest.mark.parametrize("name, write", [row[:2] for row in CUT], ids=[row[0] for row in CUT])
+def test_a_limit_of_rows_that_are_before_the_cut(stores, tmp, rng, name, write):
+    """From a pipe it was no matter what is missing behind them."""
+    rows = make_rows(rng, 20)
+    write(tmp / "whole", rows)
+    cut = (tmp / "whole").read_bytes()[:-2 * len(rows[0].tobytes()) - 40]
+    (tmp / "x").write_bytes(cut)
+    if name == "raw": # its size alone tells that it is of this dim and dtype
+        refused("import", stores.create().path, tmp / "x", "--format", name, "--limit", 17,
+                says=["--partial"])
+        return
+    for number, (path, options) in enumerate([(tmp / "x", {}), ("-", {"stdin": cut})]):
+        store = stores.create(name=f"store{number}")
+        words = ["import", store.path, path, "--format", name]
+        refused(*words, "--limit", 18, says=[], **options)
+        for limit in 1, 17:
+            done = quiverfs(*words, "--limit", limit, **options)
+            assert done.stderr == "" and done.stdout.startswith(f"{limit} vectors imported")
+        same(exported(store, tmp)[0], rows[:17])
+    # of what the files before leave of it
+    words = ["import", stores.create(name="two").path, tmp / "whole", tmp / "x", "--format", name]
+    assert quiverfs(*words, "--limit", 37).stdout.startswith("37 vectors")
+    assert quiverfs(*words, "--limit", 20).stdout.startswith("20 vectors")
+    refused(*words, "--limit", 38, says=["cut off" if name != "w2vbin" else "the file ends here"])
+
+
+def test_columns_that_are_cut_off_have_no_rows_of_a_limit(store, tmp, rng):
+    numpy.save(tmp / "f.npy", numpy.asfortranarray(make_rows(rng, 9)))
+    (tmp / "f.npy").write_bytes((tmp / "f.npy").read_bytes()[:-1])
+    refused("import", store.path, tmp / "f.npy", "--convert", "--limit", 1, says=["cut off"])
+
+
 def test_what_is_cut_off_before_the_first_row(store, tmp, rng):
     write_bin(tmp / "x.fbin", make_rows(rng, 3))
     (tmp / "x.fbin").write_bytes((tmp / "x.fbin").read_bytes()[:8 + 99])

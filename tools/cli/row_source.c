@@ -204,7 +204,7 @@ static void say_refused(const struct row_source *source, int result)
 
 /* What the reader is asked for. */
 static struct format_wanted wanted(const struct rows_options *options, enum element type,
-                                   struct row_keys *keys)
+                                   uint64_t limit, struct row_keys *keys)
 {
 	bool with_keys = options->keys_path != NULL;
 
@@ -219,6 +219,7 @@ static struct format_wanted wanted(const struct rows_options *options, enum elem
 		.header = options->header,
 		.delimiter = options->delimiter,
 		.partial = options->partial,
+		.limit = limit,
 		.ids_unused = options->start_given || options->ids_path != NULL,
 		.on_key = with_keys ? row_keys_take : NULL,
 		.on_key_arg = with_keys ? keys : NULL,
@@ -243,8 +244,8 @@ static int check_rows(const struct row_source *source)
 	return 0;
 }
 
-int row_source_open(const struct rows_options *options, enum element type, struct row_keys *keys,
-                    const char *path, struct row_source *source)
+int row_source_open(const struct rows_options *options, enum element type, uint64_t limit,
+                    struct row_keys *keys, const char *path, struct row_source *source)
 {
 	const struct format *format = find_format(options, path);
 	struct format_reader *reader = &source->reader;
@@ -260,7 +261,7 @@ int row_source_open(const struct rows_options *options, enum element type, struc
 	source->opened = true;
 	reader->format = format;
 	reader->stream = &source->stream;
-	reader->wanted = wanted(options, type, keys);
+	reader->wanted = wanted(options, type, limit, keys);
 	result = unpack_source(source, format);
 	if (result == 0)
 		result = check_options(options, source);

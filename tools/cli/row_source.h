@@ -45,12 +45,12 @@ struct row_source {
 
 /*
  * Open a file, look at its header and compare it with the store, whose type of element is `type`.
- * `keys` gets its rows' keys, where options->keys_path asks for them. *source is zeros. 0 or a
+ * No more than `limit` of its rows will be read. `keys` gets its rows' keys, where options->keys_path asks for them. *source is zeros. 0 or a
  * negative errno after having said what is wrong, -EINTR (nothing is said) for a signal; to be
  * given back with row_source_close in any case.
  */
-int row_source_open(const struct rows_options *options, enum element type, struct row_keys *keys,
-                    const char *path, struct row_source *source);
+int row_source_open(const struct rows_options *options, enum element type, uint64_t limit,
+                    struct row_keys *keys, const char *path, struct row_source *source);
 /* Whether it is the vectors.npy of a store, or matrix.npy, by how it is laid out. */
 bool row_source_is_column(const struct row_source *source);
 

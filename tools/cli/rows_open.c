@@ -190,6 +190,16 @@ static int check_files(struct rows *rows)
 	return result;
 }
 
+/* How many rows may be read at most of the file that is opened next. */
+static uint64_t limit_left(const struct rows *rows)
+{
+	uint64_t limit = rows->options->limit;
+
+	if (limit == UINT64_MAX || rows->total == FORMAT_ROWS_UNKNOWN)
+		return limit;
+	return rows->total < limit ? limit - rows->total : 0;
+}
+
 static int open_all(struct rows *rows)
 {
 	const struct rows_options *options = rows->options;
@@ -201,8 +211,8 @@ static int open_all(struct rows *rows)
 		result = check_files(rows);
 	for (size_t i = 0; i < options->paths_count && result == 0; i++) {
 		rows->sources_count = i + 1;
-		result = row_source_open(options, rows->type, &rows->keys, options->paths[i],
-		                         &rows->sources[i]);
+		result = row_source_open(options, rows->type, limit_left(rows), &rows->keys,
+		                         options->paths[i], &rows->sources[i]);
 		if (result == 0)
 			result = add_total(rows, &rows->sources[i]);
 	}

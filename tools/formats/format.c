@@ -83,11 +83,18 @@ int format_stream_error(struct format_reader *reader, int64_t result)
 	                   reason != NULL && reason[0] != '\0' ? reason : strerror((int)-result));
 }
 
+/* How many rows are whole in a file of this size. */
+static uint64_t whole_rows(const struct format_reader *reader, uint64_t size)
+{
+	uint64_t data = size > reader->data_offset ? size - reader->data_offset : 0;
+
+	return data / element_row_bytes(reader->type, reader->dim);
+}
+
 /* Have only the rows that are whole in a file of this size. */
 static void keep_whole_rows(struct format_reader *reader, uint64_t size)
 {
-	uint64_t data = size > reader->data_offset ? size - reader->data_offset : 0;
-	uint64_t whole = data / element_row_bytes(reader->type, reader->dim);
+	uint64_t whole = whole_rows(reader, size);
 
 	if (whole >= reader->rows)
 		return;
@@ -105,6 +112,8 @@ int format_check_size(struct format_reader *reader, uint64_t expected)
 		keep_whole_rows(reader, size);
 		return 0;
 	}
+	if (size < expected && whole_rows(reader, size) >= reader->wanted.limit)
+		return 0;
 	return format_refuse(reader,
 	                     "the file is %s: its header promises %" PRIu64
 	                     " bytes in all, but it has %" PRIu64 "%s",

@@ -53,6 +53,8 @@ struct format_wanted {
 	enum format_header header; /* of formats that has_header */
 	char delimiter; /* between the fields of a line, of the same; '\0': found out */
 	bool partial; /* where the file is cut off, the rows before that are wanted */
+	uint64_t
+		limit; /* no row beyond so many is asked for, so that it may be cut off behind them */
 	uint64_t skip_bytes; /* before the first row, of formats that have no header of their own */
 	bool ids_unused; /* rows are numbered otherwise: what the file has for IDs may be anything */
 	/* Called with the key of each row, in order, by format_key: its word, or whatever the file
@@ -203,8 +205,9 @@ int format_read_fixed(struct format_reader *reader, struct format_batch *batch, 
 /* The same without leads. */
 int format_read_plain(struct format_reader *reader, struct format_batch *batch);
 
-/* Compare the length of a stream that is sized with what the header tells. With wanted.partial it
- * may be shorter: rows become as many as are whole, from data_offset on, and missing the others. */
+/* Compare the length of a stream that is sized with what the header tells. It may be shorter where the
+ * first wanted.limit rows, from data_offset on, are whole, and with wanted.partial: then rows become as
+ * many as are whole, and missing the others. */
 int format_check_size(struct format_reader *reader, uint64_t expected);
 
 /* Put a header for as many rows as are expected, or over it one for those that were written: -ESTALE

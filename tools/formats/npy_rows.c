@@ -83,6 +83,8 @@ static int open_npy(struct format_reader *reader)
 	reader->rows = array.shape[0];
 	reader->data_offset = array.data_offset;
 	reader->big_endian = array.big_endian;
+	if (array.fortran)
+		reader->wanted.limit = UINT64_MAX; /* no row is whole before all are */
 	result = format_check_size(reader, array.data_offset + array.data_bytes);
 	if (result < 0)
 		return result;

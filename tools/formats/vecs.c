@@ -66,7 +66,7 @@ static int open_vecs(struct format_reader *reader)
 	/* read to where it ends, as a pipe: what is there of its last record may be none */
 	if (size % record_bytes != 0 && reader->wanted.partial)
 		return 0;
-	if (size % record_bytes != 0)
+	if (size % record_bytes != 0 && size / record_bytes < reader->wanted.limit)
 		return format_refuse(
 			reader,
 			"its %" PRIu64 " bytes are not a whole number of records of %" PRIu64

@@ -67,7 +67,8 @@ static int check_size(struct format_reader *reader)
 		                     "its first line tells of %" PRIu64
 		                     " words of dimension %" PRIu32 ", more than any file can hold",
 		                     reader->rows, reader->dim);
-	if (!reader->stream->sized || reader->wanted.partial || reader->stream->size >= least)
+	if (!reader->stream->sized || reader->wanted.partial ||
+	    reader->wanted.limit < reader->rows || reader->stream->size >= least)
 		return 0;
 	return format_refuse(reader,
 	                     "the file is cut off: its first line promises %" PRIu64

@@ -255,6 +255,39 @@ static void test_compaction_loses_nothing_while_everyone_works(void **state)
 	free(o);
 }
 
+static void *compact_all_the_time(void *arg)
+{
+	struct others *o = arg;
+
+	while (!atomic_load(&o->stop))
+		compact(o->store);
+	return NULL;
+}
+
+/* A compaction takes holes, and cuts the files behind the last slot: not what a put has just had
+ * them grow for, or it would end as if the disk were full. */
+static void test_a_put_has_what_it_grew(void **state)
+{
+	struct store_dir *s = *state;
+	struct others *o = calloc(1, sizeof(*o));
+	pthread_t thread;
+
+	assert_non_null(o);
+	o->store = open_with(s, NULL);
+	fill(o->store, 64);
+	assert_int_equal(pthread_create(&thread, NULL, compact_all_the_time, o), 0);
+	for (uint64_t i = 0; i < 20000; i++) {
+		assert_int_equal(put_version(o->store, 64 + i % 16, i, 0), 0);
+		if (i % 16 == 15)
+			for (uint64_t id = 0; id < 16; id++)
+				assert_int_equal(quiver_remove(o->store, 64 + id, 0, NULL), 0);
+	}
+	atomic_store(&o->stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close_store(o->store);
+	free(o);
+}
+
 static void test_moves_do_not_wait_for_the_disk_in_mode_always(void **state)
 {
 	struct store_dir *s = *state;
@@ -364,6 +397,7 @@ int main(void)
 		TEST(test_a_held_column_is_not_cut_until_it_is_released),
 		TEST(test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later),
 		TEST(test_compaction_loses_nothing_while_everyone_works),
+		TEST(test_a_put_has_what_it_grew),
 		TEST(test_moves_do_not_wait_for_the_disk_in_mode_always),
 		TEST(test_compaction_stops_when_asked_and_one_job_runs_at_a_time),
 		TEST(test_closing_ends_a_compaction),

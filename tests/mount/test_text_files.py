@@ -3,6 +3,7 @@
 Whoever made such a file is named beside it. Right is what that program itself reads back.
 """
 
+import base64
 import json
 import shutil
 import subprocess
@@ -515,6 +516,38 @@ def test_a_member_that_is_not_there(store, tmp):
 ])
 def test_json_that_is_no_rows(store, tmp, text, says):
     refused("import", store.path, put(tmp, "a.json", text), says=[says])
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_vectors_in_base64(stores, tmp, dim, escaped):
+    """encoding_format="base64" of OpenAI, which its own SDK asks for; PHP escapes the slashes."""
+    store = stores.create(dim=dim)
+    bits = numpy.array([[0xfffebfff, 0x3effffff, 0xc0ffff3f, 0x00000001],
+                        [0x3f800000, 0x7f800000, 0x80000000, 0xbfbfbfbf]], "<u4")
+    rows = numpy.ascontiguousarray(bits.view("<f4")[:, :dim])
+    lines = [json.dumps({"index": i, "embedding": base64.b64encode(row.tobytes()).decode()})
+             for i, row in enumerate(rows)]
+    text = "\n".join(lines).replace("/", "\\/" if escaped else "/")
+    assert "/" in text
+    done = quiverfs("import", store.path, put(tmp, "a.jsonl", text))
+    assert "note: its vectors are taken for float32 in base64" in done.stderr
+    found, ids = exported(store, tmp)
+    assert ids == [0, 1] and found.shape == rows.shape
+    nan = numpy.isnan(rows)
+    assert (numpy.isnan(found) == nan).all() and \
+        (found.view("<u4")[~nan] == rows.view("<u4")[~nan]).all()
+
+
+@pytest.mark.parametrize("value", ["AAAA", "a note", "", "A" * 20 + "==", "A" * 23 + "=",
+                                   "A" * 21 + "=" + "A" * 2, "A" * 22 + "=" * 6, "A" * 24])
+def test_a_text_that_is_no_vector_is_told_as_that(store, tmp, value):
+    """Exactly dim times four bytes, and nothing beside."""
+    refused("import", store.path, put(tmp, "a.jsonl", json.dumps({"embedding": value})),
+            says=['"embedding" is a text', "4 float32 in base64"])
+    lines = [json.dumps({"embedding": text}) for text in ([1, 2, 3, 4], "A" * 22 + "==", value)]
+    refused("import", store.path, put(tmp, "a.jsonl", "\n".join(lines)),
+            says=["row 2", '"embedding" is a text'])
 
 
 ANSWER = [{"id": 7, "vector": [1, 2, 3, 4]}, {"id": 9, "vector": [5, 6, 7, 8]}]

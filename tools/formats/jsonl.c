@@ -5,6 +5,7 @@
  * 2^63 - 1 is written as a string of its digits: JSON's numbers are not that exact everywhere.
  * Further members of an object are passed over, whatever they hold.
  */
+#include "tools/formats/base64.h"
 #include "tools/formats/formats.h"
 #include "tools/formats/interrupt.h"
 #include "tools/formats/json_path.h"
@@ -40,11 +41,21 @@ static bool begins_with(struct json_span value, char bracket)
 	return value.at < value.end && *value.at == bracket;
 }
 
-/* Whether a value can be a vector: an array, or one in a string, which PostgREST and Supabase make
- * of a column of pgvector. */
-static bool is_vector(struct json_span value)
+/* Whether a value is a vector as OpenAI's encoding_format "base64" has it, float32 in little-endian,
+ * of exactly as many elements as are wanted. */
+static bool is_packed(const struct format_reader *reader, struct json_span value)
 {
-	return begins_with(value, '[') || (begins_with(value, '"') && value.at[1] == '[');
+	return begins_with(value, '"') &&
+	       base64_decode(value.at + 1, (size_t)(value.end - value.at) - 2, NULL,
+	                     reader->wanted.dim * sizeof(float));
+}
+
+/* Whether a value can be a vector: an array, or one in a string, which PostgREST and Supabase make
+ * of a column of pgvector, or in base64. */
+static bool is_vector(const struct format_reader *reader, struct json_span value)
+{
+	return begins_with(value, '[') || (begins_with(value, '"') && value.at[1] == '[') ||
+	       is_packed(reader, value);
 }
 
 /* Say how jq makes rows of a value that holds them, where it is known to. */
@@ -106,21 +117,36 @@ static bool has_vector(const struct format_reader *reader, struct json_span obje
 	return false;
 }
 
+/* A member that should be the vector is some text. */
+static int refuse_text(struct format_reader *reader, const char *name, size_t length)
+{
+	return format_refuse(reader,
+	                     "its member \"%.*s\" is a text: expected is an array of numbers, or "
+	                     "exactly %" PRIu32 " float32 in base64",
+	                     (int)length, name, reader->wanted.dim);
+}
+
 /* Find which member is the vector in the first object. */
 static int find_vector(struct format_reader *reader, struct rows *rows, struct json_span object,
                        struct json_span *vector)
 {
 	const char *wanted = reader->wanted.vector_column;
 	char names[120], wrapped[FORMAT_REASON_BYTES];
+	const char *text = NULL;
 
 	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
 		const char *name = wanted != NULL ? wanted : usual_vectors[i];
 
-		if (json_path_find(object, name, &rows->vector, vector) && is_vector(*vector))
+		if (json_path_find(object, name, &rows->vector, vector) &&
+		    is_vector(reader, *vector))
 			return 0;
+		if (text == NULL && vector->at != NULL && begins_with(*vector, '"'))
+			text = name;
 	}
 	if (!has_vector(reader, object) && tell_wrapped(rows, object, wrapped, sizeof(wrapped)))
 		return format_refuse(reader, "it is no row, but %s", wrapped);
+	if (text != NULL)
+		return refuse_text(reader, text, strlen(text));
 	json_scan_names(object, names, sizeof(names));
 	return format_refuse(reader,
 	                     "it has no array \"%s\"; --vector-column NAME says which of its "
@@ -278,6 +304,11 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 		if (first.at != NULL && (*first.at == '[' || *first.at == '{'))
 			return refuse_table(reader, rows, value, *first.at);
 		reader->dim = (uint32_t)json_scan_count(vector);
+	} else if (is_packed(reader, vector)) {
+		reader->dim = reader->wanted.dim;
+		(void)snprintf(reader->note, sizeof(reader->note),
+		               "its vectors are taken for float32 in base64, little-endian, as "
+		               "OpenAI's encoding_format \"base64\" has them");
 	} else {
 		reader->dim = text_list_count(vector.at + 1, (size_t)(vector.end - vector.at) - 2);
 	}
@@ -414,6 +445,33 @@ static int take_elements(struct format_reader *reader, struct json_span vector, 
 	return count == reader->dim ? 0 : refuse_count(reader, vector);
 }
 
+/* Take the elements of a row in base64. */
+static int take_packed(struct format_reader *reader, struct json_span vector, unsigned char *to)
+{
+	size_t size = reader->dim * sizeof(float);
+	unsigned char *bytes = malloc(size);
+	int result = 0;
+
+	if (bytes == NULL)
+		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
+	(void)base64_decode(vector.at + 1, (size_t)(vector.end - vector.at) - 2, bytes,
+	                    size); /* it has been looked at */
+	for (uint32_t i = 0; i < reader->dim && result == 0; i++)
+		result = text_put(reader, element_get(ELEMENT_F4, bytes, i, NULL), to, i);
+	free(bytes);
+	return result;
+}
+
+/* Take the elements of a row, however they are written. */
+static int take_vector(struct format_reader *reader, struct json_span vector, unsigned char *to)
+{
+	if (begins_with(vector, '['))
+		return take_elements(reader, vector, to);
+	if (vector.at[1] != '[')
+		return take_packed(reader, vector, to);
+	return text_list(reader, vector.at + 1, (size_t)(vector.end - vector.at) - 2, to);
+}
+
 /* Find the vector and the ID of a row, which is `value` from end to end. */
 static int find_members(struct format_reader *reader, const struct rows *rows,
                         struct json_span value, struct json_member members[MEMBERS])
@@ -450,14 +508,15 @@ static int parse_row(struct format_reader *reader, struct json_span value, unsig
 	if (result < 0)
 		return result;
 	vector = rows->plain ? members[0].value : json_path_follow(&rows->vector, members[0].value);
-	if (vector.at == NULL || !is_vector(vector))
+	if (begins_with(vector, '"') && !is_vector(reader, vector))
+		return refuse_text(reader, rows->vector.parts[0].name,
+		                   rows->vector.parts[0].length);
+	if (vector.at == NULL || !is_vector(reader, vector))
 		return format_refuse(reader, "it has no array \"%s\", the first has one",
 		                     rows->vector.parts[0].name);
 	if (members[0].twice)
 		return format_refuse(reader, "it has its vector twice");
-	result = begins_with(vector, '"') ? text_list(reader, vector.at + 1,
-	                                              (size_t)(vector.end - vector.at) - 2, to)
-	                                  : take_elements(reader, vector, to);
+	result = take_vector(reader, vector, to);
 	return result < 0 ? result : take_id(reader, rows, members, id);
 }
 

@@ -18,6 +18,14 @@ static const char *const lists_of_ids[] = { "ids", "id", "_id", "ID" };
 #define ROW_DEPTH_MAX 2u
 /* A longer name is none that a person has to type. */
 #define NAME_BYTES_MAX 40
+/* A longer path is left out; the longest program has it twice. */
+#define PATH_BYTES 48
+#define PROGRAM_BYTES 192
+
+struct wrapped {
+	char path[PATH_BYTES]; /* to the rows, as jq has it: ".result.points" */
+	char program[PROGRAM_BYTES]; /* of jq, which makes a row of each */
+};
 
 static bool begins(struct json_span value, char c)
 {
@@ -119,20 +127,20 @@ static bool is_column(struct json_span value)
 }
 
 /* Add a member to a path. False where a shell or a person would not take its name. */
-static bool add_name(char path[JSON_WRAPPED_PATH_BYTES], struct json_span name)
+static bool add_name(char path[PATH_BYTES], struct json_span name)
 {
 	size_t used = strlen(path), length = (size_t)(name.end - name.at);
 	bool plain = length > 2 && !isdigit((unsigned char)name.at[1]);
 
-	if (length > NAME_BYTES_MAX || used + length + 2 > JSON_WRAPPED_PATH_BYTES)
+	if (length > NAME_BYTES_MAX || used + length + 2 > PATH_BYTES)
 		return false;
 	for (const char *at = name.at + 1; at < name.end - 1; at++) {
 		if (!isprint((unsigned char)*at) || *at == '\'')
 			return false;
 		plain = plain && (isalnum((unsigned char)*at) || *at == '_');
 	}
-	(void)snprintf(path + used, JSON_WRAPPED_PATH_BYTES - used, ".%.*s",
-	               (int)length - 2 * plain, name.at + plain);
+	(void)snprintf(path + used, PATH_BYTES - used, ".%.*s", (int)length - 2 * plain,
+	               name.at + plain);
 	return true;
 }
 
@@ -149,7 +157,7 @@ static const char *ids_beside(struct json_span object, char kind)
 /* What jq does with a list of rows that is a member of `object`. `path` leads to it, its first
  * `above` characters to the object. */
 static void program_for(struct json_span object, struct json_span list, int above,
-                        struct json_wrapped *wrapped)
+                        struct wrapped *wrapped)
 {
 	const char *path = wrapped->path;
 	const char *ids = ids_beside(object, *list.at);
@@ -175,7 +183,7 @@ static void program_for(struct json_span object, struct json_span list, int abov
 		               many ? "[]" : "");
 }
 
-static bool find(struct json_span object, unsigned depth, struct json_wrapped *wrapped)
+static bool find(struct json_span object, unsigned depth, struct wrapped *wrapped)
 {
 	size_t above = strlen(wrapped->path);
 	struct json_span rest = object, name, value;
@@ -196,14 +204,53 @@ static bool find(struct json_span object, unsigned depth, struct json_wrapped *w
 	return false;
 }
 
-bool json_wrapped_find(struct json_span value, struct json_wrapped *wrapped)
+/* Whether a member has one of the names of lists that are beside rows, and no vectors. */
+static bool is_beside(struct json_span name)
 {
-	memset(wrapped, 0, sizeof(*wrapped));
+	static const char *const beside[] = { "\"columns\"", "\"index\"", "\"ids\"", "\"id\"" };
+
+	for (size_t i = 0; i < LENGTH(beside); i++) {
+		if (strlen(beside[i]) == (size_t)(name.end - name.at) &&
+		    memcmp(beside[i], name.at, strlen(beside[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether an object has a vector under whatever name: then it is a row, though it may have lists of
+ * others, too. */
+static bool has_vector(struct json_span object, uint32_t dim)
+{
+	struct json_span name, value;
+
+	while (json_scan_member(&object, &name, &value)) {
+		if (!is_beside(name) && is_numbers(value) && json_scan_count(value) == dim)
+			return true;
+	}
+	return false;
+}
+
+static bool find_all(struct json_span value, struct wrapped *wrapped)
+{
 	if (!begins(value, '{'))
 		return false;
 	if (!is_map(value, true))
 		return find(value, 1, wrapped);
 	(void)snprintf(wrapped->path, sizeof(wrapped->path), ".");
 	(void)snprintf(wrapped->program, sizeof(wrapped->program), ".[]");
+	return true;
+}
+
+bool json_wrapped_tell(struct json_span value, uint32_t dim, bool in_array,
+                       char to[JSON_WRAPPED_BYTES])
+{
+	struct wrapped wrapped = { 0 };
+
+	if ((dim > 0 && has_vector(value, dim)) || !find_all(value, &wrapped))
+		return false;
+	(void)snprintf(to, JSON_WRAPPED_BYTES,
+	               "holds its rows in %s; jq -c '%s%s' FILE | quiverfs import STORE - "
+	               "--format jsonl brings them in",
+	               wrapped.path, in_array ? ".[] | " : "", wrapped.program);
 	return true;
 }

@@ -9,22 +9,19 @@
 #include "tools/formats/json_scan.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* A longer path is left out; the longest program has it twice. */
-#define JSON_WRAPPED_PATH_BYTES 48
-#define JSON_WRAPPED_BYTES 192
-
-struct json_wrapped {
-	char path[JSON_WRAPPED_PATH_BYTES]; /* where they are, as jq has it: ".result.points" */
-	char program[JSON_WRAPPED_BYTES]; /* of jq, which makes a row of each */
-};
+#define JSON_WRAPPED_BYTES 352
 
 /*
- * Look whether an object, or an array, that is whole holds rows rather than being one. Known are
- * lists of rows at any place up to four members deep, also with their IDs in a list beside
- * (Chroma), rows by their ID (Pinecone), and what pandas writes. False where it is nothing of
- * these.
+ * Look whether an object, or an array, that is whole holds rows rather than being one, and say where
+ * and how jq makes rows of them: "holds its rows in .data; jq ...". Known are lists of rows at any
+ * place up to four members deep, also with their IDs in a list beside (Chroma), rows by their ID
+ * (Pinecone), and what pandas writes. An object with a list of `dim` numbers is a row itself; 0 where
+ * that does not matter. `in_array`: it is an element of the array that is the file. False where it is
+ * nothing of these.
  */
-bool json_wrapped_find(struct json_span value, struct json_wrapped *wrapped);
+bool json_wrapped_tell(struct json_span value, uint32_t dim, bool in_array,
+                       char to[JSON_WRAPPED_BYTES]);
 
 #endif

@@ -58,65 +58,6 @@ static bool is_vector(const struct format_reader *reader, struct json_span value
 	       is_packed(reader, value);
 }
 
-/* Say how jq makes rows of a value that holds them, where it is known to. */
-static bool tell_wrapped(const struct rows *rows, struct json_span value, char *to, size_t size)
-{
-	struct json_wrapped wrapped;
-
-	to[0] = '\0';
-	if (!json_wrapped_find(value, &wrapped))
-		return false;
-	(void)snprintf(to, size,
-	               "holds its rows in %s; jq -c '%s%s' FILE | quiverfs import STORE - "
-	               "--format jsonl brings them in",
-	               wrapped.path, rows->values.layout == JSON_ARRAY ? ".[] | " : "",
-	               wrapped.program);
-	return true;
-}
-
-/* Whether an element begins as JSON's numbers do, or is one of Python's that JSON has not: NaN,
- * Infinity. strtod takes more: 0x1p3, inf, +1. */
-static bool is_number(const struct format_reader *reader, const char *at)
-{
-	if (reader->type == ELEMENT_B1 &&
-	    (strncmp(at, "true", 4) == 0 || strncmp(at, "false", 5) == 0))
-		return true;
-	if (*at == '-')
-		at++;
-	if (*at == '0')
-		return (at[1] | ' ') != 'x';
-	return (*at >= '1' && *at <= '9') || strncmp(at, "NaN", 3) == 0 ||
-	       strncmp(at, "Infinity", 8) == 0;
-}
-
-/* Whether a member has one of the names of lists that are beside rows, and no vectors. */
-static bool is_beside(struct json_span name)
-{
-	static const char *const beside[] = { "\"columns\"", "\"index\"", "\"ids\"", "\"id\"" };
-
-	for (size_t i = 0; i < LENGTH(beside); i++) {
-		if (strlen(beside[i]) == (size_t)(name.end - name.at) &&
-		    memcmp(beside[i], name.at, strlen(beside[i])) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Whether an object has a vector under whatever name: then it is a row, though it may have lists of
- * others, too. */
-static bool has_vector(const struct format_reader *reader, struct json_span object)
-{
-	struct json_span name, value;
-
-	while (json_scan_member(&object, &name, &value)) {
-		if (!is_beside(name) && begins_with(value, '[') &&
-		    json_scan_count(value) == reader->wanted.dim &&
-		    is_number(reader, json_scan_element(value.at, value.end, 0).at))
-			return true;
-	}
-	return false;
-}
-
 /* A member that should be the vector is some text. */
 static int refuse_text(struct format_reader *reader, const char *name, size_t length)
 {
@@ -131,7 +72,7 @@ static int find_vector(struct format_reader *reader, struct rows *rows, struct j
                        struct json_span *vector)
 {
 	const char *wanted = reader->wanted.vector_column;
-	char names[120], wrapped[FORMAT_REASON_BYTES];
+	char names[120], wrapped[JSON_WRAPPED_BYTES];
 	const char *text = NULL;
 
 	for (size_t i = 0; i < LENGTH(usual_vectors); i++) {
@@ -143,7 +84,8 @@ static int find_vector(struct format_reader *reader, struct rows *rows, struct j
 		if (text == NULL && vector->at != NULL && begins_with(*vector, '"'))
 			text = name;
 	}
-	if (!has_vector(reader, object) && tell_wrapped(rows, object, wrapped, sizeof(wrapped)))
+	if (json_wrapped_tell(object, reader->wanted.dim, rows->values.layout == JSON_ARRAY,
+	                      wrapped))
 		return format_refuse(reader, "it is no row, but %s", wrapped);
 	if (text != NULL)
 		return refuse_text(reader, text, strlen(text));
@@ -261,9 +203,9 @@ static void tell_ids_from(struct format_reader *reader, const struct json_path *
 static int refuse_table(struct format_reader *reader, const struct rows *rows,
                         struct json_span value, char first)
 {
-	char wrapped[FORMAT_REASON_BYTES];
+	char wrapped[JSON_WRAPPED_BYTES];
 
-	if (tell_wrapped(rows, value, wrapped, sizeof(wrapped)))
+	if (json_wrapped_tell(value, 0, rows->values.layout == JSON_ARRAY, wrapped))
 		return format_refuse(reader, "it is no row with one vector, but %s", wrapped);
 	return format_refuse(
 		reader,
@@ -410,6 +352,21 @@ static int refuse_element(struct format_reader *reader, struct json_span vector,
 		                     index);
 	return format_refuse(reader, "element %zu of its vector, '%.*s', is no number", index,
 	                     length, at);
+}
+
+/* Whether an element begins as JSON's numbers do, or is one of Python's that JSON has not: NaN,
+ * Infinity. strtod takes more: 0x1p3, inf, +1. */
+static bool is_number(const struct format_reader *reader, const char *at)
+{
+	if (reader->type == ELEMENT_B1 &&
+	    (strncmp(at, "true", 4) == 0 || strncmp(at, "false", 5) == 0))
+		return true;
+	if (*at == '-')
+		at++;
+	if (*at == '0')
+		return (at[1] | ' ') != 'x';
+	return (*at >= '1' && *at <= '9') || strncmp(at, "NaN", 3) == 0 ||
+	       strncmp(at, "Infinity", 8) == 0;
 }
 
 static int refuse_count(struct format_reader *reader, struct json_span vector)

@@ -44,8 +44,8 @@ def shell(text, status=0, **options):
 
 
 def most_memory_bytes(*words):
-    """What a program that succeeds has of memory at most. (Its ru_maxrss is that of the test,
-    too, which it was started from.)"""
+    """What a program that succeeds has of memory at most, without the files that it maps. (Its
+    ru_maxrss is that of the test, too, which it was started from.)"""
     # freed memory that a sanitizer holds back is none of the program's
     sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"
     most = 0
@@ -53,7 +53,7 @@ def most_memory_bytes(*words):
                           env={**os.environ, "ASAN_OPTIONS": sanitizer}) as running:
         while running.poll() is None:
             # none where it has just begun or ended
-            found = re.search(r"^VmHWM:\s*(\d+) kB$", read_status(running.pid), re.MULTILINE)
+            found = re.search(r"^RssAnon:\s*(\d+) kB$", read_status(running.pid), re.MULTILINE)
             most = max(most, int(found[1]) << 10 if found else 0)
             time.sleep(0.005)
     assert running.returncode == 0 and most > 0

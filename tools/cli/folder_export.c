@@ -87,7 +87,8 @@ static bool is_left_over(const struct carry *carry, const struct dirent *entry)
 	uint64_t id;
 
 	return id_parse(entry->d_name, &id) &&
-	       bsearch(&id, carry->list.ids, carry->list.count, sizeof(id), compare_ids) == NULL &&
+	       (carry->list.count == 0 || bsearch(&id, carry->list.ids, carry->list.count,
+	                                          sizeof(id), compare_ids) == NULL) &&
 	       fstatat(carry->folder_fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISREG(status.st_mode);
 }

@@ -63,28 +63,29 @@ static size_t find(const struct key_table *table, uint64_t hash, const char *key
 /* Twice as many slots, before two of three are taken. */
 static int make_slots(struct key_table *table)
 {
-	struct key_table wider = *table;
+	size_t count = table->slots_count > 0 ? table->slots_count * 2 : FIRST_ROOM;
+	uint32_t *before = table->slots, *slots;
 
 	if (table->count + 1 <= table->slots_count / 3 * 2)
 		return 0;
 	if (table->count == 0 &&
-	    getrandom(&wider.seed, sizeof(wider.seed), 0) != (ssize_t)sizeof(wider.seed))
+	    getrandom(&table->seed, sizeof(table->seed), 0) != (ssize_t)sizeof(table->seed))
 		return -EIO;
 	if (table->count + 1 >= UINT32_MAX)
 		return -ENOMEM;
-	wider.slots_count = table->slots_count > 0 ? table->slots_count * 2 : FIRST_ROOM;
-	wider.slots = calloc(wider.slots_count, sizeof(*wider.slots));
-	if (wider.slots == NULL)
+	slots = calloc(count, sizeof(*slots));
+	if (slots == NULL)
 		return -ENOMEM;
+	table->slots = slots;
+	table->slots_count = count;
 	for (size_t i = 0; i < table->count; i++) {
 		const struct key_entry *entry = &table->entries[i];
 		const char *key = table->bytes + entry->offset;
-		uint64_t hash = hash_of(&wider, key, entry->length);
+		uint64_t hash = hash_of(table, key, entry->length);
 
-		wider.slots[find(&wider, hash, key, entry->length)] = (uint32_t)i + 1;
+		slots[find(table, hash, key, entry->length)] = (uint32_t)i + 1;
 	}
-	free(table->slots);
-	*table = wider;
+	free(before);
 	return 0;
 }
 

@@ -16,6 +16,12 @@ struct json_span {
 	const char *end;
 };
 
+/* Whether a value is an object or an array, or a string. */
+static inline bool json_begins_with(struct json_span value, char bracket)
+{
+	return value.at < value.end && *value.at == bracket;
+}
+
 /* What is not space from `at` on, or `end`. */
 const char *json_scan_space(const char *at, const char *end);
 

@@ -5,11 +5,11 @@
  * 2^63 - 1 is written as a string of its digits: JSON's numbers are not that exact everywhere.
  * Further members of an object are passed over, whatever they hold.
  */
-#include "tools/formats/base64.h"
 #include "tools/formats/formats.h"
 #include "tools/formats/interrupt.h"
 #include "tools/formats/json_path.h"
 #include "tools/formats/json_values.h"
+#include "tools/formats/json_vector.h"
 #include "tools/formats/json_wrapped.h"
 #include "tools/formats/json_write.h"
 #include "tools/formats/text.h"
@@ -35,29 +35,6 @@ struct rows {
 	size_t key_room;
 };
 
-/* Whether a value is an object or an array. */
-static bool begins_with(struct json_span value, char bracket)
-{
-	return value.at < value.end && *value.at == bracket;
-}
-
-/* Whether a value is a vector as OpenAI's encoding_format "base64" has it, float32 in little-endian,
- * of exactly as many elements as are wanted. */
-static bool is_packed(const struct format_reader *reader, struct json_span value)
-{
-	return begins_with(value, '"') &&
-	       base64_decode(value.at + 1, (size_t)(value.end - value.at) - 2, NULL,
-	                     reader->wanted.dim * sizeof(float));
-}
-
-/* Whether a value can be a vector: an array, or one in a string, which PostgREST and Supabase make
- * of a column of pgvector, or in base64. */
-static bool is_vector(const struct format_reader *reader, struct json_span value)
-{
-	return begins_with(value, '[') || (begins_with(value, '"') && value.at[1] == '[') ||
-	       is_packed(reader, value);
-}
-
 /* A member that should be the vector is some text. */
 static int refuse_text(struct format_reader *reader, const char *name, size_t length)
 {
@@ -79,9 +56,9 @@ static int find_vector(struct format_reader *reader, struct rows *rows, struct j
 		const char *name = wanted != NULL ? wanted : usual_vectors[i];
 
 		if (json_path_find(object, name, &rows->vector, vector) &&
-		    is_vector(reader, *vector))
+		    json_vector_is(reader, *vector))
 			return 0;
-		if (text == NULL && vector->at != NULL && begins_with(*vector, '"'))
+		if (text == NULL && vector->at != NULL && json_begins_with(*vector, '"'))
 			text = name;
 	}
 	if (json_wrapped_tell(object, reader->wanted.dim, rows->values.layout == JSON_ARRAY,
@@ -167,7 +144,7 @@ static int look_for_ids(struct format_reader *reader, struct rows *rows)
 
 	while (result == 0 && !interrupted() && json_values_next(reader, &values, &value) > 0) {
 		want_members(rows, members);
-		if (!begins_with(value, '{') ||
+		if (!json_begins_with(value, '{') ||
 		    json_scan_find(value.at, value.end, members, MEMBERS) == NULL)
 			break;
 		result = refuse_late_id(reader, members);
@@ -222,11 +199,11 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 	struct json_span vector = value;
 	int result;
 
-	rows->plain = begins_with(value, '[');
+	rows->plain = json_begins_with(value, '[');
 	vector.end = json_scan_pass(value.at, value.end, NULL);
 	if (vector.end == NULL)
 		return json_values_refuse(reader, value);
-	if (!rows->plain && !begins_with(value, '{'))
+	if (!rows->plain && !json_begins_with(value, '{'))
 		return format_refuse(reader,
 		                     "it is neither an object nor an array: expected are rows as "
 		                     "{\"id\": 1, \"vector\": [0.5, 2]} or [0.5, 2]");
@@ -240,13 +217,13 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 		result = find_id(reader, rows, value);
 	if (result < 0)
 		return result;
-	if (begins_with(vector, '[')) {
+	if (json_begins_with(vector, '[')) {
 		struct json_span first = json_scan_element(vector.at, vector.end, 0);
 
 		if (first.at != NULL && (*first.at == '[' || *first.at == '{'))
 			return refuse_table(reader, rows, value, *first.at);
 		reader->dim = (uint32_t)json_scan_count(vector);
-	} else if (is_packed(reader, vector)) {
+	} else if (json_vector_is_packed(reader, vector)) {
 		reader->dim = reader->wanted.dim;
 		(void)snprintf(reader->note, sizeof(reader->note),
 		               "its vectors are taken for float32 in base64, little-endian, as "
@@ -292,7 +269,7 @@ static int take_text(struct format_reader *reader, struct rows *rows, struct jso
 
 	*text = value.at;
 	*length = room;
-	if (!begins_with(value, '"'))
+	if (!json_begins_with(value, '"'))
 		return 0;
 	if (room > rows->key_room) {
 		char *more = realloc(rows->key, room);
@@ -325,7 +302,7 @@ static int take_id(struct format_reader *reader, struct rows *rows,
 	if (value.at == NULL || (*value.at == 'n' && value.end - value.at == 4))
 		return format_refuse(reader, "it has no \"%s\", those before have one",
 		                     rows->id.parts[0].name);
-	if (begins_with(value, '{') || begins_with(value, '['))
+	if (json_begins_with(value, '{') || json_begins_with(value, '['))
 		return format_refuse(reader, "its \"%s\" is no number and no string",
 		                     rows->id.parts[0].name);
 	result = take_text(reader, rows, value, &text, &length);
@@ -336,99 +313,6 @@ static int take_id(struct format_reader *reader, struct rows *rows,
 	return text_id(text, length, id) ? 0 : format_refuse_key(reader, text, length);
 }
 
-/* Refuse an element that is no number. */
-static int refuse_element(struct format_reader *reader, struct json_span vector, const char *at,
-                          size_t index)
-{
-	struct json_span element = { at, json_scan_pass(at, vector.end, NULL) };
-	int length = element.end == NULL || element.end - at > 20 ? 20 : (int)(element.end - at);
-
-	if (length > vector.end - at)
-		length = (int)(vector.end - at);
-	if (*at == '[')
-		return format_refuse(reader,
-		                     "element %zu of its vector is an array: expected are "
-		                     "numbers",
-		                     index);
-	return format_refuse(reader, "element %zu of its vector, '%.*s', is no number", index,
-	                     length, at);
-}
-
-/* Whether an element begins as JSON's numbers do, or is one of Python's that JSON has not: NaN,
- * Infinity. strtod takes more: 0x1p3, inf, +1. */
-static bool is_number(const struct format_reader *reader, const char *at)
-{
-	if (reader->type == ELEMENT_B1 &&
-	    (strncmp(at, "true", 4) == 0 || strncmp(at, "false", 5) == 0))
-		return true;
-	if (*at == '-')
-		at++;
-	if (*at == '0')
-		return (at[1] | ' ') != 'x';
-	return (*at >= '1' && *at <= '9') || strncmp(at, "NaN", 3) == 0 ||
-	       strncmp(at, "Infinity", 8) == 0;
-}
-
-static int refuse_count(struct format_reader *reader, struct json_span vector)
-{
-	return format_refuse(reader, "its vector has %zu elements, %" PRIu32 " are needed",
-	                     json_scan_count(vector), reader->dim);
-}
-
-/* Take the elements of a row: an array from bracket to bracket. */
-static int take_elements(struct format_reader *reader, struct json_span vector, unsigned char *to)
-{
-	const char *at = json_scan_space(vector.at + 1, vector.end);
-	uint32_t count = 0;
-
-	while (*at != ']') {
-		const char *element = at;
-		int result;
-
-		if (count == reader->dim)
-			return refuse_count(reader, vector);
-		if (!is_number(reader, at))
-			return refuse_element(reader, vector, at, count);
-		result = text_number(reader, &at, to, count);
-		if (result < 0)
-			return result;
-		at = json_scan_space(at, vector.end);
-		if (*at != ',' && *at != ']')
-			return refuse_element(reader, vector, element, count);
-		if (*at == ',')
-			at = json_scan_space(at + 1, vector.end);
-		count++;
-	}
-	return count == reader->dim ? 0 : refuse_count(reader, vector);
-}
-
-/* Take the elements of a row in base64. */
-static int take_packed(struct format_reader *reader, struct json_span vector, unsigned char *to)
-{
-	size_t size = reader->dim * sizeof(float);
-	unsigned char *bytes = malloc(size);
-	int result = 0;
-
-	if (bytes == NULL)
-		return format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
-	(void)base64_decode(vector.at + 1, (size_t)(vector.end - vector.at) - 2, bytes,
-	                    size); /* it has been looked at */
-	for (uint32_t i = 0; i < reader->dim && result == 0; i++)
-		result = text_put(reader, element_get(ELEMENT_F4, bytes, i, NULL), to, i);
-	free(bytes);
-	return result;
-}
-
-/* Take the elements of a row, however they are written. */
-static int take_vector(struct format_reader *reader, struct json_span vector, unsigned char *to)
-{
-	if (begins_with(vector, '['))
-		return take_elements(reader, vector, to);
-	if (vector.at[1] != '[')
-		return take_packed(reader, vector, to);
-	return text_list(reader, vector.at + 1, (size_t)(vector.end - vector.at) - 2, to);
-}
-
 /* Find the vector and the ID of a row, which is `value` from end to end. */
 static int find_members(struct format_reader *reader, const struct rows *rows,
                         struct json_span value, struct json_member members[MEMBERS])
@@ -436,7 +320,7 @@ static int find_members(struct format_reader *reader, const struct rows *rows,
 	const char *end;
 
 	want_members(rows, members);
-	if (!begins_with(value, rows->plain ? '[' : '{')) {
+	if (!json_begins_with(value, rows->plain ? '[' : '{')) {
 		if (json_scan_pass(value.at, value.end, NULL) == NULL)
 			return json_values_refuse(reader, value);
 		return format_refuse(reader, "it is no %s, as the first is",
@@ -465,15 +349,15 @@ static int parse_row(struct format_reader *reader, struct json_span value, unsig
 	if (result < 0)
 		return result;
 	vector = rows->plain ? members[0].value : json_path_follow(&rows->vector, members[0].value);
-	if (begins_with(vector, '"') && !is_vector(reader, vector))
+	if (json_begins_with(vector, '"') && !json_vector_is(reader, vector))
 		return refuse_text(reader, rows->vector.parts[0].name,
 		                   rows->vector.parts[0].length);
-	if (vector.at == NULL || !is_vector(reader, vector))
+	if (vector.at == NULL || !json_vector_is(reader, vector))
 		return format_refuse(reader, "it has no array \"%s\", the first has one",
 		                     rows->vector.parts[0].name);
 	if (members[0].twice)
 		return format_refuse(reader, "it has its vector twice");
-	result = take_vector(reader, vector, to);
+	result = json_vector_take(reader, vector, to);
 	return result < 0 ? result : take_id(reader, rows, members, id);
 }
 

@@ -55,10 +55,10 @@ static int parse_header(struct format_reader *reader, const unsigned char *bytes
 	return 0;
 }
 
-/* Such a file of such a size has at least so many bytes: each word takes one, and its space. */
+/* Such a file of such a size has at least so many bytes: a word may be empty, but for its space. */
 static int check_size(struct format_reader *reader)
 {
-	uint64_t least = 2 + element_row_bytes(reader->type, reader->dim);
+	uint64_t least = 1 + element_row_bytes(reader->type, reader->dim);
 	bool beyond = __builtin_mul_overflow(least, reader->rows, &least) ||
 	              __builtin_add_overflow(least, reader->data_offset, &least);
 

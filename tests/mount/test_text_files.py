@@ -307,6 +307,17 @@ def test_a_list_tells_the_delimiter_before_its_commas_do(store, tmp):
     taken(store, tmp, "a.csv", "7|[1,2,3,4]\n9|[5,6,7,8]\n", ids=(7, 9))
 
 
+@pytest.mark.parametrize("key", ["doc [1]", "doc [1] b", "a {b}", "{x", "[draft]", "{no}", "a [1, 2",
+                                 "a [1] [2]"])
+def test_a_key_with_brackets_is_no_list(store, tmp, key):
+    """By its blanks there was a list, and each line was taken apart by them."""
+    quoted = f'"{key}"' if "," in key or key[0] in "[{" else key
+    quiverfs("import", store.path, put(tmp, "a.csv", f"{quoted},1,2,3,4\nb,5,6,7,8\n"),
+             "--keys", tmp / "keys")
+    same(exported(store, tmp)[0], ROWS)
+    assert (tmp / "keys").read_text() == f"{key}\nb\n"
+
+
 def test_a_last_cell_that_is_missing_is_no_comma_too_many(store, tmp):
     refused("import", store.path, put(tmp, "a.csv", ",0,1,2,3\n0,1,2,3,\n"),
             says=["row 0", "column 5 is empty"])

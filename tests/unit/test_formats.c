@@ -139,6 +139,7 @@ static void read_file(const struct unit_dir *dir, const struct which *which,
 	reader->stream = &stream;
 	reader->wanted.dim = DIM;
 	reader->wanted.type = which->type;
+	reader->wanted.limit = UINT64_MAX;
 	outcome->opened = which->format->calls->open(reader);
 	if (outcome->opened < 0)
 		assert_true(reader->reason[0] != '\0');

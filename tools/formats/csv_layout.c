@@ -51,9 +51,24 @@ static int line_split(struct format_reader *reader, const char *text, char delim
 	return -EINVAL;
 }
 
+/* Whether a cell is a list from end to end, and not a key that has brackets: of numbers, of truths
+ * or, as is told later, of nulls, also within further brackets. */
 static bool is_list(const char *text)
 {
-	return *text == '[' || *text == '{';
+	const char *end = text + strlen(text), *first;
+	size_t number, truth;
+
+	if (*text != '[' && *text != '{')
+		return false;
+	while (end > text + 1 && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	if (end[-1] != (*text == '[' ? ']' : '}'))
+		return false;
+	first = text + strspn(text, "[{\" \t");
+	(void)element_read(ELEMENT_F8, first, &number);
+	(void)element_read(ELEMENT_B1, first, &truth);
+	return number > 0 || truth > 0 || *first == ']' || *first == '}' ||
+	       strncasecmp(first, "null", 4) == 0 || strncasecmp(first, "none", 4) == 0;
 }
 
 bool csv_begins_number(const struct format_reader *reader, const char *text)
@@ -80,15 +95,40 @@ bool csv_is_value(const struct format_reader *reader, const char *text)
 	return is_list(text) || is_number(reader, text);
 }
 
-/* Whether the line has cells of which one is a list. */
-static bool has_list(const char *line, char delimiter)
+/* How many elements a list has that ends its cell; 0 where that is none. Of a text that only begins
+ * as one, as a key does, it is 0, too. */
+static size_t count_elements(const char *cell, char delimiter)
+{
+	static const char apart[] = "[{]}\", \t";
+	const char *behind = csv_pass_cell(cell, delimiter);
+	const char *at = cell + (*cell == '"');
+	const char *end = behind;
+	size_t count = 0;
+
+	if (behind == NULL || (*at != '[' && *at != '{'))
+		return 0;
+	while (end > at && strchr("\" \t", end[-1]) != NULL)
+		end--;
+	if (end == at || end[-1] != (*at == '[' ? ']' : '}'))
+		return 0;
+	for (at += strspn(at, apart); at < end; at += strspn(at, apart)) {
+		at += strcspn(at, apart);
+		count++;
+	}
+	return count;
+}
+
+/* Whether the line has cells of which one is a list, of `dim` elements where that is not 0. */
+static bool has_list(const char *line, char delimiter, size_t dim)
 {
 	const char *at = csv_blanks(line, delimiter);
 	size_t cells = 0;
 	bool found = false;
 
 	do {
-		found = found || is_list(at + (*at == '"'));
+		size_t count = count_elements(at, delimiter);
+
+		found = found || (dim > 0 ? count == dim : count > 0);
 		at = csv_pass_cell(at, delimiter);
 		cells++;
 	} while (at != NULL && csv_pass_delimiter(&at, delimiter) > 0);
@@ -105,7 +145,7 @@ char csv_delimiter(const struct format_reader *reader, const char *line)
 		return reader->wanted.delimiter;
 	/* first the lists: what separates their elements may make as many cells */
 	for (const char *c = candidates; *c != '\0'; c++) {
-		if (has_list(line, *c))
+		if (has_list(line, *c, dim))
 			return *c;
 	}
 	for (const char *c = candidates; *c != '\0'; c++) {
@@ -115,6 +155,10 @@ char csv_delimiter(const struct format_reader *reader, const char *line)
 			return *c;
 		if (count > 1 && found == '\0')
 			found = *c;
+	}
+	for (const char *c = candidates; *c != '\0'; c++) {
+		if (has_list(line, *c, 0))
+			return *c;
 	}
 	return found != '\0' ? found : ',';
 }

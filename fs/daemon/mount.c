@@ -132,7 +132,8 @@ static int serve_with_steward(struct server *server)
 	if (write(server->ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		log_line(LOG_ERR, "eventfd: %s", strerror(errno));
 	pthread_join(thread, NULL);
-	return err;
+	/* what a thread that reads the device at that moment is told of it */
+	return err == -ECONNABORTED && server->aborted ? 0 : err;
 }
 
 /* Whether what is mounted elsewhere by our number and source may be another's: where ours is unmounted

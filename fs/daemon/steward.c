@@ -159,7 +159,8 @@ static void end_mount(struct server *server)
 	fs_quiet(&server->fs);
 	/* Whoever is in a call gets its answer. */
 	workers_drain(server->fs.workers);
-	if (server->connection_err < 0 || unmount_abort(server->connection) < 0)
+	server->aborted = server->connection_err == 0 && unmount_abort(server->connection) == 0;
+	if (!server->aborted)
 		serve_stop(&server->fs);
 }
 

@@ -17,7 +17,7 @@
 #include "fs/daemon/options.h"
 #include "fs/daemon/probe.h"
 
-/* Constant while the steward runs, but for `failed`. */
+/* Constant while the steward runs, but for what it sets. */
 struct server {
 	struct fs fs;
 	struct mount_options options;
@@ -30,6 +30,7 @@ struct server {
 	int loop_err; /* how; set before ended_fd tells */
 	/* Set by the steward, looked at after it has been joined. */
 	bool failed;
+	bool aborted; /* the kernel's connection: the session loop may be told so */
 	/* The steward's own. */
 	bool stopping; /* the manager has been told */
 	bool seen_away; /* the last look found the mount point gone */

@@ -3,6 +3,7 @@
  */
 #include "tools/cli/folder_file.h"
 #include "engine/codec/npy.h"
+#include "tools/cli/read_file.h"
 #include "tools/formats/interrupt.h"
 
 #include <errno.h>
@@ -54,25 +55,6 @@ int folder_reader_check(struct folder_reader *reader, const struct folder_entry 
 	return -EINVAL;
 }
 
-/* Read up to `length` bytes; how many there are, or a negative errno. */
-static ssize_t read_bytes(int fd, void *to, size_t length)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t got = read(fd, (char *)to + done, length - done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		done += (size_t)got;
-	}
-	return (ssize_t)done;
-}
-
 /* Whether the elements are those of the store: NumPy has neither bfloat16 nor bits. */
 static bool is_type(const struct quiver_geometry *geometry, const char *type)
 {
@@ -118,13 +100,13 @@ static int read_vector(struct folder_reader *reader, const struct folder_entry *
 	ssize_t got;
 
 	if (!entry->is_npy) {
-		got = read_bytes(fd, to, size);
+		got = read_file(fd, to, size);
 	} else {
 		if (reader->file == NULL)
 			reader->file = malloc(npy_bytes_max(reader->geometry));
 		if (reader->file == NULL)
 			return -ENOMEM;
-		got = read_bytes(fd, reader->file, size);
+		got = read_file(fd, reader->file, size);
 	}
 	if (got < 0)
 		return (int)got;

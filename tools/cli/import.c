@@ -219,7 +219,7 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "'embeddings', 'values' or 'emb'); in JSON also a path as data.embedding",
 		  .keeps = &parsed->rows.vector_column },
 		{ "id-column", 0, "NAME",
-		  "The column or member that holds the ID (default: 'id' or '_id')",
+		  "The column or member that holds the ID (default: 'id', '_id' or 'ID')",
 		  .keeps = &parsed->rows.id_column },
 		{ "header", 0, "WHAT",
 		  "Whether the first line of CSV names the columns: 'yes', 'no' or 'auto' "

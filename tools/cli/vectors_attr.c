@@ -4,6 +4,7 @@
 #include "tools/cli/vectors_attr.h"
 #include "tools/cli/file_attr.h"
 #include "tools/cli/live.h"
+#include "tools/cli/read_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,30 +33,13 @@ int vectors_stat(struct session *session, int folder_fd, uint64_t id, struct qui
 	return result == 0 || result == -ENOENT ? result : live_error(folder_fd, -result);
 }
 
-/* Read an open file of exactly `length` bytes: one version, since it is open. */
-static int read_open(int fd, void *to, size_t length)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t got = read(fd, (char *)to + done, length - done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -EIO;
-		done += (size_t)got;
-	}
-	return 0;
-}
-
 int vectors_fetch(struct session *session, int folder_fd, uint64_t id, void *to,
                   struct quiver_attr *attr)
 {
 	char name[NAME_BYTES];
 	struct stat status;
+	size_t length = session->geometry.vector_bytes;
+	ssize_t got;
 	int fd, result;
 
 	if (!session->target.live)
@@ -65,8 +49,11 @@ int vectors_fetch(struct session *session, int folder_fd, uint64_t id, void *to,
 	if (fd < 0)
 		return fd;
 	result = fstat(fd, &status) < 0 ? -errno : 0;
-	if (result == 0)
-		result = read_open(fd, to, session->geometry.vector_bytes);
+	if (result == 0) {
+		/* one version, since it is open */
+		got = read_file(fd, to, length);
+		result = got == (ssize_t)length ? 0 : got < 0 ? (int)got : -EIO;
+	}
 	if (result == 0)
 		file_attr_of(&status, attr);
 	else

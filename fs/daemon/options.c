@@ -19,6 +19,8 @@
 /* An hour between two syncs is as good as never. */
 #define COMMIT_SECONDS_MAX 3600u
 #define COMMIT_SECONDS_DEFAULT 5u
+/* Who waits for an hour has been forgotten. */
+#define OP_TIMEOUT_SECONDS_MAX 3600u
 /* Room for the strings of one passwd or group entry. */
 #define ACCOUNT_BYTES 16384
 /* What matrix_mode= may give. */
@@ -215,6 +217,74 @@ static int take_io_uring(struct mount_options *options, const char *value,
 	return 0;
 }
 
+/* Add what tells how a store elsewhere is reached; the engine looks at it. */
+static int add_access(struct mount_options *options, const char *name, const char *value)
+{
+	char *option;
+	int err = 0;
+
+	if (asprintf(&option, "%s=%s", name, value) < 0)
+		return -ENOMEM;
+	if (fuse_opt_add_opt_escaped(&options->access, option) < 0)
+		err = -ENOMEM;
+	free(option);
+	return err;
+}
+
+/* A file: the daemon that opens it leaves the folder that it was started in. */
+static int add_access_file(struct mount_options *options, const char *name, const char *value)
+{
+	char *here, *path;
+	int err;
+
+	if (value[0] == '/')
+		return add_access(options, name, value);
+	here = getcwd(NULL, 0);
+	if (!here)
+		return -errno;
+	if (asprintf(&path, "%s/%s", here, value) < 0) {
+		free(here);
+		return -ENOMEM;
+	}
+	err = add_access(options, name, path);
+	free(here);
+	free(path);
+	return err;
+}
+
+static int take_id(struct mount_options *options, const char *value, struct quiver_error *error)
+{
+	if (value[0] == '\0' || strncmp(value, "client.", strlen("client.")) == 0)
+		return fail(error, "id", value, "the NAME of a user of the cluster, client.NAME");
+	return add_access(options, "id", value);
+}
+
+static int take_conf(struct mount_options *options, const char *value, struct quiver_error *error)
+{
+	if (value[0] == '\0')
+		return fail(error, "conf", value, "a file as /etc/ceph/ceph.conf");
+	return add_access_file(options, "conf", value);
+}
+
+static int take_keyring(struct mount_options *options, const char *value,
+                        struct quiver_error *error)
+{
+	if (value[0] == '\0')
+		return fail(error, "keyring", value, "a file with the key of that user");
+	return add_access_file(options, "keyring", value);
+}
+
+static int take_op_timeout(struct mount_options *options, const char *value,
+                           struct quiver_error *error)
+{
+	uint64_t seconds;
+
+	if (value_parse_u64(value, strlen(value), &seconds) < 0 || seconds == 0 ||
+	    seconds > OP_TIMEOUT_SECONDS_MAX)
+		return fail(error, "op_timeout", value, "seconds, from 1 to 3600");
+	return add_access(options, "op_timeout", value);
+}
+
 static const struct option_rule rules[] = {
 	{ "ro", OPTION_TAKE, false, take_ro },
 	{ "rw", OPTION_TAKE, false, take_rw },
@@ -227,6 +297,10 @@ static const struct option_rule rules[] = {
 	{ "commit", OPTION_TAKE, true, take_commit },
 	{ "autocompact", OPTION_TAKE, true, take_autocompact },
 	{ "io_uring", OPTION_TAKE, true, take_io_uring },
+	{ "id", OPTION_TAKE, true, take_id },
+	{ "conf", OPTION_TAKE, true, take_conf },
+	{ "keyring", OPTION_TAKE, true, take_keyring },
+	{ "op_timeout", OPTION_TAKE, true, take_op_timeout },
 	{ "sync", OPTION_TAKE, false, take_sync },
 	{ "dirsync", OPTION_TAKE, false, take_sync },
 	{ "remount", OPTION_TAKE, false, take_remount },
@@ -366,11 +440,16 @@ int mount_options_parse(const char *text, struct mount_options *options, struct 
 	}
 	if (err == -ENOMEM)
 		snprintf(error->text, sizeof(error->text), "no memory for the options");
+	else if (err != 0 && error->text[0] == '\0')
+		snprintf(error->text, sizeof(error->text), "the folder of conf= or keyring=: %s",
+		         strerror(-err));
 	return err;
 }
 
 void mount_options_free(struct mount_options *options)
 {
 	free(options->pass);
+	free(options->access);
 	options->pass = NULL;
+	options->access = NULL;
 }

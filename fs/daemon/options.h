@@ -31,6 +31,8 @@ struct mount_options {
 	char *pass; /* generic options that the kernel is to see, joined with
 	               commas and escaped for libfuse; NULL where there are none;
 	               freed by mount_options_free */
+	char *access; /* how a store elsewhere is reached, as struct quiver_options has it, with
+	                 absolute paths; NULL where nothing of it is given; freed so, too */
 };
 
 /* Longest option list taken. */

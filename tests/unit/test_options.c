@@ -1,6 +1,8 @@
 /* Mount options, and what is looked at before a mount. */
 #include "unit.h"
 
+#include <limits.h>
+
 #include "fs/base/fs.h"
 #include "fs/base/transport.h"
 #include "fs/daemon/options.h"
@@ -34,6 +36,7 @@ static void no_options_are_the_defaults(void **state)
 		assert_int_equal(options.autocompact_percent, 0);
 		assert_int_equal(options.io_uring, IO_URING_AUTO);
 		assert_null(options.pass);
+		assert_null(options.access);
 		mount_options_free(&options);
 	}
 }
@@ -108,6 +111,25 @@ static void commas_can_be_escaped_or_quoted(void **state)
 	mount_options_free(&options);
 }
 
+static void a_cluster_is_reached_as_it_is_told(void **state)
+{
+	struct mount_options options =
+		good("id=jo,_netdev,conf=/etc/ceph/ceph.conf,keyring=/a\\,b,op_timeout=30");
+	char expected[PATH_MAX], here[PATH_MAX];
+
+	(void)state;
+	assert_string_equal(options.access, "id=jo,conf=/etc/ceph/ceph.conf,keyring=/a\\,b,"
+	                                    "op_timeout=30");
+	assert_null(options.pass);
+	mount_options_free(&options);
+	/* the daemon goes elsewhere */
+	options = good("keyring=keys/jo");
+	assert_non_null(getcwd(here, sizeof(here) - strlen("keyring=/keys/jo")));
+	assert_true(snprintf(expected, sizeof(expected), "keyring=%s/keys/jo", here) > 0);
+	assert_string_equal(options.access, expected);
+	mount_options_free(&options);
+}
+
 static void owners_can_be_named(void **state)
 {
 	struct mount_options options = good("uid=root,gid=root");
@@ -157,6 +179,16 @@ static void what_is_unknown_or_wrong_is_refused_by_name(void **state)
 		"remount",
 		"bind",
 		"allow_others",
+		"id",
+		"id=",
+		"id=client.jo",
+		"conf=",
+		"keyring=",
+		"op_timeout=",
+		"op_timeout=0",
+		"op_timeout=3601",
+		"op_timeout=1m",
+		"secret=AQ==",
 	};
 
 	(void)state;
@@ -313,6 +345,7 @@ int main(void)
 		cmocka_unit_test(sync_is_durability_always),
 		cmocka_unit_test(generic_options_are_passed_on_or_dropped),
 		cmocka_unit_test(commas_can_be_escaped_or_quoted),
+		cmocka_unit_test(a_cluster_is_reached_as_it_is_told),
 		cmocka_unit_test(owners_can_be_named),
 		cmocka_unit_test(what_is_unknown_or_wrong_is_refused_by_name),
 		cmocka_unit_test(a_long_option_leaves_room_for_what_is_wrong),

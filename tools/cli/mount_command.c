@@ -128,6 +128,8 @@ static const char mount_help[] =
 	"  matrix_mode=OCTAL   who may read matrix.npy and ids.npy (default 0600)\n"
 	"  allow_other         other users may use the mount\n"
 	"  io_uring=WISH       auto (default), on (or fail), off\n"
+	"  id=, conf=, keyring=, op_timeout=SECONDS\n"
+	"                      how Ceph is reached, for a collection in it\n"
 	"  nosuid, nodev, noexec, noatime, context= and the like go to the kernel.\n"
 	"\n"
 	"SIGTERM and SIGINT end the daemon cleanly.";

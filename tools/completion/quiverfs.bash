@@ -2,7 +2,7 @@
 
 _quiverfs_commands='create mount import export status flush compact verify check'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
-	autocompact= io_uring= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
+	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
 _quiverfs_formats='npy npz fvecs bvecs ivecs fbin f16bin dbin u8bin i8bin ibin safetensors hdf5 parquet arrow jsonl json csv tsv glove word2vec w2vbin raw'
 

@@ -4,7 +4,8 @@ set -l commands create mount import export status flush compact verify check
 set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
 set -l mount_options ro rw allow_other uid= gid= umask= matrix_mode=0600 matrix_mode=0640 \
     matrix_mode=0644 durability=always durability=fsync durability=flush durability=none commit= \
-    autocompact= io_uring=auto io_uring=on io_uring=off sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev
+    autocompact= io_uring=auto io_uring=on io_uring=off \
+    id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev
 
 for program in $programs
     complete -c $program -l help -d 'Print what the options are'

@@ -26,9 +26,11 @@
  *   -EAGAIN  only with QUIVER_NOWAIT: the call would have had to wait for
  *            storage; nothing has changed, call again without the flag
  *
- * A store need not be a local folder. What not every one can do is told by
- * quiver_capabilities; those calls return -EOPNOTSUPP where it cannot. One that
- * lies elsewhere returns errors of its own besides, as -ETIMEDOUT: then it is
+ * A store need not be a local folder: the path "rados:POOL[/NAMESPACE]/COLLECTION"
+ * names a collection in Ceph RADOS, which any number of machines use at once. What
+ * not every store can do is told by quiver_capabilities; those calls return
+ * -EOPNOTSUPP where it cannot. One that lies elsewhere returns errors of its own
+ * besides: -ETIMEDOUT, and -EINTR where quiver_set_interrupt says so; then it is
  * not known whether a change has happened. Calls that take flags may wait there
  * without QUIVER_NOWAIT and never do with it; those that take none and do not
  * say that they wait do not.
@@ -193,6 +195,29 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
                   const struct quiver_description *description, const struct quiver_io *io,
                   struct quiver_error *error);
 
+struct quiver_create_options {
+	size_t size; /* sizeof(struct quiver_create_options), as of quiver_options */
+	const struct quiver_io *io; /* NULL: the real one; of a local folder alone */
+	const char *access; /* as in quiver_options */
+	bool sparse; /* the IDs will be far apart, as random ones are: each vector is an object
+	                of its own. Nothing to a local folder */
+};
+/*
+ * The same with options, for a store elsewhere, too. A collection is made by whoever is first:
+ * others get -EEXIST. -EINVAL also options without their size, a name that cannot be one, an
+ * access that is not understood; -E2BIG they have something that this library does not know;
+ * -EOPNOTSUPP the module of that kind of store, or its library, is not there (error names the
+ * package), or the pool is of a kind that cannot hold one; -EACCES, -EPERM no leave; -ENOENT no
+ * such pool, keyring or configuration; -ETIMEDOUT, -EINTR.
+ */
+int quiver_create_with(const char *path, const struct quiver_geometry *geometry,
+                       const struct quiver_description *description,
+                       const struct quiver_create_options *options, struct quiver_error *error);
+
+/* Whether the path names a folder of this machine: false where it begins as a store elsewhere
+ * does, "rados:". A folder of such a name is "./rados:...". */
+bool quiver_is_folder(const char *path);
+
 /* What can grow begins with its size: sizeof of the struct, set by the caller. A later
  * library knows by it what the caller does. */
 struct quiver_options {
@@ -216,6 +241,11 @@ struct quiver_options {
 	 * an earlier format, said before, meanwhile and after. Such lines do not go to
 	 * quiver_errors. Gets on_report_arg. May be NULL. */
 	void (*on_note)(void *arg, const char *line);
+	/* How a store elsewhere is reached, "id=NAME,conf=FILE,keyring=FILE,op_timeout=SECONDS",
+	 * each of which may be left out: who one is, where the cluster's configuration and the key
+	 * are, and how long a request may take (60). NULL or "": as CEPH_CONF and CEPH_ARGS say.
+	 * -EINVAL another word, or any of a local folder. */
+	const char *access;
 };
 
 /*
@@ -230,6 +260,9 @@ struct quiver_options {
  * belong together; -EUCLEAN damage: error says which file, where, and what
  * `quiverfs check` would do; -ENOTSUP a newer format; -EMFILE this process has
  * 256 stores open; errors of the filesystem.
+ * A store elsewhere has no lock: whoever may open it does, -EBUSY never comes. Its errors are those
+ * of quiver_create_with, -ENOENT also where there is no such collection, -EPERM one may only read
+ * it and does not say read_only.
  */
 int quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,
                 struct quiver_error *error);
@@ -274,11 +307,31 @@ enum {
 	QUIVER_HAS_CHECKPOINT = 64, /* quiver_checkpoint, quiver_set_durability */
 	QUIVER_HAS_RESERVE = 128, /* quiver_reserve */
 	QUIVER_HAS_JOBS = 256, /* quiver_job_*, quiver_set_autocompact */
+	QUIVER_HAS_VERIFY = 512, /* quiver_job_* of QUIVER_VERIFY, also without the one above */
 };
 /* The flags above that hold, fixed for the life of the store. */
 unsigned quiver_capabilities(const struct quiver *store);
 
-/* Who has the store at `path` open to write to it. */
+/*
+ * For calls of this thread that wait for another machine: while one waits it asks `interrupted`,
+ * with `arg`, about every 50 ms, and returns -EINTR where that says true. What it has sent may still
+ * happen. NULL: nobody is asked, as in a new thread. A local folder asks nobody.
+ */
+void quiver_set_interrupt(bool (*interrupted)(void *arg), void *arg);
+
+/* The collections in the place "rados:POOL[/NAMESPACE]": each one's name is one call of `found`, in
+ * no order. `access` as in quiver_options. Waits; errors of quiver_open. */
+int quiver_stores(const char *place, const char *access, void (*found)(void *arg, const char *name),
+                  void *arg, struct quiver_error *error);
+
+/*
+ * Remove the store elsewhere that `path` names, with all that is in it, also what a call that did
+ * not come to its end has left of it. Who has it open gets -EIO from then on. Waits. -EINVAL a
+ * local folder, which rm(1) removes; errors of quiver_open.
+ */
+int quiver_destroy(const char *path, const char *access, struct quiver_error *error);
+
+/* Who has the store at `path` open to write to it. Of a store elsewhere nobody knows: pid 0. */
 struct quiver_holder {
 	int64_t pid; /* 0 where nobody has */
 	char mount_point[4096]; /* "" where it is not mounted */
@@ -348,6 +401,15 @@ void quiver_ref_prefetch(struct quiver *store, const struct quiver_ref *ref);
 int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_attr *attr,
                     uint64_t *lsn);
 
+/*
+ * Copy many: row i of `to`, N bytes, is vector ids[i], attrs[i] its attributes (`attrs` may be
+ * NULL), results[i] is 0, -ENOENT or -EIO (its row of `to` is then anything). Each is as it is at
+ * some moment of the call. Waits. For a store elsewhere this is far faster than one by one. 0, or
+ * an error of the whole: -ENOMEM, -ETIMEDOUT, -EINTR, -EIO what holds for none of them alone.
+ */
+int quiver_get_many(struct quiver *store, const uint64_t *ids, size_t count, void *to,
+                    struct quiver_attr *attrs, int *results);
+
 /* Attributes and LSN alone; either may be NULL. `flags`: 0 or QUIVER_NOWAIT. -ENOENT,
  * -EIO, -EAGAIN. */
 int quiver_stat(struct quiver *store, uint64_t id, unsigned flags, struct quiver_attr *attr,
@@ -370,7 +432,8 @@ uint64_t quiver_list_count(struct quiver *store, const struct quiver_list *list)
 /* `list` may be NULL. Never waits. */
 void quiver_list_close(struct quiver *store, struct quiver_list *list);
 
-/* Vectors present now; of a store that is not exclusive, as far as known here. */
+/* Vectors present now; of a store that is not exclusive what the last listing here has found, with
+ * own changes since, 0 before the first: for the number as it is open a listing. */
 uint64_t quiver_count(struct quiver *store);
 
 /* ---- changing ---------------------------------------------------------- */
@@ -493,10 +556,10 @@ struct quiver_job_status {
 };
 /* Start in the background, return at once. -EBUSY one of either kind is
  * running; -EROFS (compact); -ENOMEM, -EAGAIN no thread; -EOPNOTSUPP without
- * QUIVER_HAS_JOBS. */
+ * QUIVER_HAS_JOBS, and of QUIVER_VERIFY without QUIVER_HAS_VERIFY. */
 int quiver_job_start(struct quiver *store, enum quiver_job kind);
 /* Ask a running job to end soon and return at once; 0 also where none runs.
- * -EOPNOTSUPP without QUIVER_HAS_JOBS. */
+ * -EOPNOTSUPP as quiver_job_start. */
 int quiver_job_stop(struct quiver *store, enum quiver_job kind);
 void quiver_job_status(struct quiver *store, enum quiver_job kind,
                        struct quiver_job_status *status);
@@ -627,6 +690,11 @@ struct quiver_check_result {
  */
 int quiver_check(const char *path, bool repair, void (*say)(void *arg, const char *line), void *arg,
                  struct quiver_check_result *result, struct quiver_error *error);
+/* The same with `access` as in quiver_options. A store elsewhere may be in use meanwhile; what is
+ * moved aside stays in it, where no listing shows it. */
+int quiver_check_with(const char *path, const char *access, bool repair,
+                      void (*say)(void *arg, const char *line), void *arg,
+                      struct quiver_check_result *result, struct quiver_error *error);
 
 #ifdef __cplusplus
 }

@@ -106,6 +106,25 @@ int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_a
 	            : catalog_get_copy(&store->catalog, id, to, attr, lsn);
 }
 
+int quiver_get_many(struct quiver *store, const uint64_t *ids, size_t count, void *to,
+                    struct quiver_attr *attrs, int *results)
+{
+	const struct quiver_kind *kind = kind_of(store);
+	size_t n = quiver_geometry(store)->vector_bytes;
+
+	if (kind && kind->get_many)
+		return kind->get_many(store, ids, count, to, attrs, results);
+	for (size_t i = 0; i < count; i++) {
+		int r = quiver_get_copy(store, ids[i], (char *)to + i * n, attrs ? &attrs[i] : NULL,
+		                        NULL);
+
+		if (r && r != -ENOENT && r != -EIO)
+			return r;
+		results[i] = r;
+	}
+	return 0;
+}
+
 int quiver_stat(struct quiver *store, uint64_t id, unsigned flags, struct quiver_attr *attr,
                 uint64_t *lsn)
 {

@@ -8,6 +8,7 @@
 #include "engine/base/culprit.h"
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
+#include "engine/store/elsewhere.h"
 #include "engine/store/local.h"
 #include "engine/store/store.h"
 
@@ -73,24 +74,46 @@ static int repair(const char *path, struct check *check, struct quiver_error *er
 	return r;
 }
 
-int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const char *line),
-                 void *arg, struct quiver_check_result *result, struct quiver_error *error)
+/* Of a local folder. */
+static int check_folder(const char *path, bool do_repair, struct check *check,
+                        struct quiver_error *error)
 {
-	struct check check = { .result = result, .say = say, .arg = arg };
-	int r;
+	struct quiver_check_result *result = check->result;
+	int r = fault_init();
 
-	memset(result, 0, sizeof(*result));
 	culprit_forget();
-	if (error)
-		error->text[0] = '\0';
-	r = fault_init();
 	if (r == 0)
-		r = with_files(path, false, &check, check_contents, error);
+		r = with_files(path, false, check, check_contents, error);
 	if (r == 0 && do_repair && (result->damage > 0 || !result->clean))
-		r = repair(path, &check, error);
+		r = repair(path, check, error);
 	if (r && error && error->text[0] == '\0' && culprit_name(r))
 		error_set(error, "%s/%s: %s", path, culprit_name(r), culprit_why(r));
 	else if (r && error && error->text[0] == '\0')
 		error_set(error, "%s: the check could not run: %s", path, quiver_strerror(r));
 	return r;
+}
+
+int quiver_check_with(const char *path, const char *access, bool do_repair,
+                      void (*say)(void *arg, const char *line), void *arg,
+                      struct quiver_check_result *result, struct quiver_error *error)
+{
+	struct check check = { .result = result, .say = say, .arg = arg };
+	const struct quiver_module *module;
+	int r;
+
+	memset(result, 0, sizeof(*result));
+	if (error)
+		error->text[0] = '\0';
+	module = elsewhere_module(path, &r, error);
+	if (module)
+		return module->check(path, access, do_repair, say, arg, result, error);
+	if (r == 0)
+		r = elsewhere_refuse(path, access, error);
+	return r ? r : check_folder(path, do_repair, &check, error);
+}
+
+int quiver_check(const char *path, bool do_repair, void (*say)(void *arg, const char *line),
+                 void *arg, struct quiver_check_result *result, struct quiver_error *error)
+{
+	return quiver_check_with(path, NULL, do_repair, say, arg, result, error);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,11 @@
 #include "engine/base/description.h"
 #include "engine/base/error.h"
 #include "engine/base/latency.h"
+#include "engine/base/sized.h"
 #include "engine/disk/columns.h"
 #include "engine/disk/superblock_file.h"
 #include "engine/quiver.h"
+#include "engine/store/elsewhere.h"
 
 static int check_geometry(const struct quiver_geometry *geometry, struct quiver_error *error)
 {
@@ -181,28 +184,15 @@ static int sync_parent(const struct quiver_io *io, const char *path)
 	return r ? r : c;
 }
 
-int quiver_create(const char *path, const struct quiver_geometry *geometry,
-                  const struct quiver_description *description, const struct quiver_io *io,
-                  struct quiver_error *error)
+/* In a folder; all that is given has been looked at. */
+static int create_folder(const char *path, const struct quiver_geometry *made,
+                         const struct quiver_description *description, const struct quiver_io *io,
+                         struct quiver_error *error)
 {
-	struct quiver_geometry made = *geometry;
-	bool made_dir;
 	int dir_fd = -1;
-	static const struct quiver_description none = { .metric = QUIVER_L2 };
-	int r = check_geometry(geometry, error);
+	int r = io->mkdir(io, AT_FDCWD, path, 0700);
+	bool made_dir = r == 0;
 
-	io = io ? io : quiver_io_posix();
-	description = description ? description : &none;
-	if (r == 0)
-		r = check_description(geometry, description, error);
-	if (r)
-		return r;
-	made.vector_bytes = quiver_vector_bytes(made.dim, made.dtype);
-	r = random_uuid(made.uuid);
-	if (r)
-		return r;
-	r = io->mkdir(io, AT_FDCWD, path, 0700);
-	made_dir = r == 0;
 	if (r == 0 || r == -EEXIST) {
 		/* One that somebody has put in the place of the new folder is not followed. */
 		dir_fd = io->open(io, AT_FDCWD, path,
@@ -214,7 +204,7 @@ int quiver_create(const char *path, const struct quiver_geometry *geometry,
 	if (r == 0 && !made_dir && fchmod(dir_fd, 0700) != 0)
 		r = -errno;
 	if (r == 0) {
-		r = create_in(io, dir_fd, &made, description);
+		r = create_in(io, dir_fd, made, description);
 		if (r == 0)
 			r = sync_parent(io, path);
 		if (r)
@@ -228,4 +218,53 @@ out:
 	if (dir_fd >= 0)
 		(void)io->close(io, dir_fd); /* only read, and all in it is synced */
 	return r;
+}
+
+/* The struct as it was when it got its size. */
+#define OPTIONS_LEAST_BYTES (offsetof(struct quiver_create_options, sparse) + sizeof(bool))
+
+int quiver_create_with(const char *path, const struct quiver_geometry *geometry,
+                       const struct quiver_description *description,
+                       const struct quiver_create_options *options, struct quiver_error *error)
+{
+	static const struct quiver_description none = { .metric = QUIVER_L2 };
+	const struct quiver_module *module;
+	struct quiver_geometry made = *geometry;
+	struct quiver_create_options known;
+	int r = sized_take(&known, sizeof(known), options, options->size, OPTIONS_LEAST_BYTES);
+
+	if (r) {
+		error_set(error,
+		          "quiver_create_options: the size is %zu, or what is behind byte %zu is "
+		          "not known to this library",
+		          options->size, sizeof(known));
+		return r;
+	}
+	description = description ? description : &none;
+	r = check_geometry(geometry, error);
+	if (r == 0)
+		r = check_description(geometry, description, error);
+	if (r)
+		return r;
+	made.vector_bytes = quiver_vector_bytes(made.dim, made.dtype);
+	r = random_uuid(made.uuid);
+	if (r)
+		return r;
+	module = elsewhere_module(path, &r, error);
+	if (module)
+		return module->create(path, &made, description, &known, error);
+	if (r == 0)
+		r = elsewhere_refuse(path, known.access, error);
+	return r ? r
+	         : create_folder(path, &made, description, known.io ? known.io : quiver_io_posix(),
+	                         error);
+}
+
+int quiver_create(const char *path, const struct quiver_geometry *geometry,
+                  const struct quiver_description *description, const struct quiver_io *io,
+                  struct quiver_error *error)
+{
+	struct quiver_create_options options = { .size = sizeof(options), .io = io };
+
+	return quiver_create_with(path, geometry, description, &options, error);
 }

@@ -31,7 +31,8 @@ static struct quiver *new_store(const struct quiver_options *options)
 		return NULL;
 	store->head.capabilities = QUIVER_EXCLUSIVE | QUIVER_ORDERED | QUIVER_HAS_RENAME |
 	                           QUIVER_HAS_ATOMIC_BATCH | QUIVER_HAS_COLUMNS |
-	                           QUIVER_HAS_CHECKPOINT | QUIVER_HAS_RESERVE | QUIVER_HAS_JOBS;
+	                           QUIVER_HAS_CHECKPOINT | QUIVER_HAS_RESERVE | QUIVER_HAS_JOBS |
+	                           QUIVER_HAS_VERIFY;
 	store->head.geometry = &store->geometry;
 	store->head.report = &store->health.report;
 	store->io = options->io ? options->io : quiver_io_posix();

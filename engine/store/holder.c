@@ -98,6 +98,8 @@ int quiver_holder(const char *path, struct quiver_holder *holder)
 	int r;
 
 	*holder = (struct quiver_holder){ 0 };
+	if (!quiver_is_folder(path))
+		return 0;
 	r = ask(io, path, &asked);
 	return r ? r : done(io, &asked, read_holder(io, &asked, holder));
 }
@@ -107,8 +109,11 @@ int quiver_readers(const char *path, int64_t *pids, size_t max)
 	const struct quiver_io *io = quiver_io_posix();
 	struct asked asked;
 	size_t count = 0;
-	int r = ask(io, path, &asked);
+	int r;
 
+	if (!quiver_is_folder(path))
+		return 0;
+	r = ask(io, path, &asked);
 	if (r)
 		return r;
 	r = is_held(io, &asked);

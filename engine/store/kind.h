@@ -60,6 +60,9 @@ struct quiver_kind {
 	int (*put_batch)(struct quiver *store, const struct quiver_record *records, size_t count,
 	                 const struct quiver_attr *attr, unsigned attr_mask, unsigned flags,
 	                 uint64_t *lsn);
+	/* NULL: each is a get_copy by itself. */
+	int (*get_many)(struct quiver *store, const uint64_t *ids, size_t count, void *to,
+	                struct quiver_attr *attrs, int *results);
 	int (*rename)(struct quiver *store, uint64_t from, uint64_t to, unsigned flags,
 	              uint64_t *lsn);
 	int (*checkpoint)(struct quiver *store);
@@ -95,6 +98,37 @@ struct quiver_head {
 	unsigned capabilities; /* those of quiver.h */
 	const struct quiver_geometry *geometry;
 	struct report *report;
+};
+
+/*
+ * What a module with a kind of store brings: a shared object, loaded when the first path asks for
+ * it, which has a struct quiver_module of the name QUIVER_MODULE_SYMBOL. It is linked with its own
+ * copy of engine/base; what belongs to a thread or to the process is the library's, and comes by
+ * `begin`. Contracts and errors of the calls are those of quiver.h.
+ */
+#define QUIVER_MODULE_SYMBOL "quiver_module"
+
+struct quiver_module {
+	const char *version; /* QUIVERFS_VERSION */
+	size_t kind_size; /* sizeof(struct quiver_kind): both must be those of who loads it */
+
+	/* Once, before any of the others. `interrupted` tells whether the calling thread is to stop
+	 * waiting, as quiver_set_interrupt has set it. */
+	void (*begin)(bool (*interrupted)(void));
+	/* `options` with all members, whatever the caller knew. */
+	int (*open)(const char *path, const struct quiver_options *options, struct quiver **out,
+	            struct quiver_error *error);
+	/* `geometry` with vector_bytes and uuid, looked at as is `description`, which is not NULL. */
+	int (*create)(const char *path, const struct quiver_geometry *geometry,
+	              const struct quiver_description *description,
+	              const struct quiver_create_options *options, struct quiver_error *error);
+	int (*check)(const char *path, const char *access, bool repair,
+	             void (*say)(void *arg, const char *line), void *arg,
+	             struct quiver_check_result *result, struct quiver_error *error);
+	int (*stores)(const char *place, const char *access,
+	              void (*found)(void *arg, const char *name), void *arg,
+	              struct quiver_error *error);
+	int (*destroy)(const char *path, const char *access, struct quiver_error *error);
 };
 
 #endif

@@ -13,6 +13,7 @@
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
 #include "engine/recovery/upgrade.h"
+#include "engine/store/elsewhere.h"
 
 static void damage_to_error(struct recovery *recovery, const char *line)
 {
@@ -219,30 +220,21 @@ static int open_to_read(const char *path, const struct quiver_options *options,
 /* The struct as it was when it got its size. */
 #define OPTIONS_LEAST_BYTES (offsetof(struct quiver_options, on_report_arg) + sizeof(void *))
 
-int quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,
-                struct quiver_error *error)
+/* Of a local folder. */
+static int open_folder(const char *path, const struct quiver_options *options, struct quiver **out,
+                       struct quiver_error *error)
 {
-	struct quiver_options known;
 	struct quiver *store = NULL;
-	int r = sized_take(&known, sizeof(known), options, options->size, OPTIONS_LEAST_BYTES);
+	int r = fault_init();
 
-	*out = NULL;
 	culprit_forget();
-	if (error)
-		error->text[0] = '\0';
-	if (r)
-		error_set(error,
-		          "quiver_options: the size is %zu, or what is behind byte %zu is not "
-		          "known to this library",
-		          options->size, sizeof(known));
-	else
-		r = fault_init();
 	if (r == 0)
-		r = known.read_only ? open_to_read(path, &known, &store, error)
-		                    : store_open_files(path, &known, STORE_WRITE, &store, error);
+		r = options->read_only
+		            ? open_to_read(path, options, &store, error)
+		            : store_open_files(path, options, STORE_WRITE, &store, error);
 	if (r == 0)
 		r = fill_index(store, error);
-	if (r == 0 && !known.read_only && store->superblock.now.version < QUIVER_FORMAT_VERSION)
+	if (r == 0 && !options->read_only && store->superblock.now.version < QUIVER_FORMAT_VERSION)
 		r = upgrade_store(&store->catalog, &store->superblock, store->dir_fd, error);
 	if (r == 0)
 		r = begin_life(store);
@@ -257,4 +249,29 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 	if (store)
 		(void)store_discard(store); /* what failed first is the reason */
 	return r;
+}
+
+int quiver_open(const char *path, const struct quiver_options *options, struct quiver **out,
+                struct quiver_error *error)
+{
+	struct quiver_options known;
+	const struct quiver_module *module;
+	int r = sized_take(&known, sizeof(known), options, options->size, OPTIONS_LEAST_BYTES);
+
+	*out = NULL;
+	if (error)
+		error->text[0] = '\0';
+	if (r) {
+		error_set(error,
+		          "quiver_options: the size is %zu, or what is behind byte %zu is not "
+		          "known to this library",
+		          options->size, sizeof(known));
+		return r;
+	}
+	module = elsewhere_module(path, &r, error);
+	if (module)
+		return module->open(path, &known, out, error);
+	if (r == 0)
+		r = elsewhere_refuse(path, known.access, error);
+	return r ? r : open_folder(path, &known, out, error);
 }

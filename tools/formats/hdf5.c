@@ -49,7 +49,7 @@ static void *open_module(void)
 	}
 	return module != NULL
 	               ? module
-	               : dlopen(HDF5_MODULE_FOLDER "/" HDF5_MODULE_FILE, RTLD_NOW | RTLD_LOCAL);
+	               : dlopen(QUIVER_MODULE_FOLDER "/" HDF5_MODULE_FILE, RTLD_NOW | RTLD_LOCAL);
 }
 
 /* The module's calls; NULL with a reason. It stays loaded. */

@@ -141,7 +141,7 @@ def tmp():
     folder = Path(tempfile.mkdtemp(prefix="quiverfs-test-"))
     folder.chmod(0o755)
     yield folder
-    harness.run("rm", "-rf", "--one-file-system", folder)
+    harness.remove_folder(folder)
 
 
 @pytest.fixture

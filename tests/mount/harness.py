@@ -5,16 +5,16 @@ its standard error and a sanitizer's report can be looked at when it ends.
 """
 
 import contextlib
+import fcntl
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import watchdog
-from files import CUT_OFF, CUT_OFF_WHILE_READ
+from files import CUT_OFF, CUT_OFF_WHILE_READ, opened
 from patience import HANG_SECONDS, Patience, wait_for
 
 QUIVERFS = os.environ.get("QUIVERFS", "quiverfs")
@@ -105,6 +105,29 @@ def let_go(point, status=0):
     """A lazy unmount, which of umount(8) only root gets."""
     words = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-u", "-z"]
     return run(*words, point, status=status)
+
+
+def wait_for_release(store):
+    """umount(8) returns before the daemon has closed the store, whose folder it has locked."""
+    def is_free():
+        with opened(store, os.O_RDONLY | os.O_DIRECTORY) as fd:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    until(is_free, f"{store}: who has it open does not end")
+
+
+def remove_folder(folder):
+    """A folder of a test, when the daemons that end write into its stores no more."""
+    mounts = Path("/proc/self/mountinfo").read_text()
+    if f" {folder}/" not in mounts:  # or they go on
+        for superblock in folder.glob("*/superblock"):
+            with contextlib.suppress(PermissionError):
+                wait_for_release(superblock.parent)
+    run("rm", "-rf", "--one-file-system", folder)
 
 
 class Store:
@@ -355,5 +378,4 @@ class Stores:
                     mounted.take_away()
             if not strict:
                 print(mounted.log_text(), *mounted.take_reports(), sep="\n")
-        shutil.rmtree(self.folder, ignore_errors=True)
         assert not faults, "\n".join(faults)

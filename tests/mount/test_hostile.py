@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from files import opened
-from harness import LONG, QUIVERFS, is_mounted, quiverfs, run, until
+from harness import LONG, QUIVERFS, is_mounted, quiverfs, run, until, wait_for_release
 from ordinary_user import NOBODY, ordinary_user_words
 from patience import HANG_SECONDS
 
@@ -111,19 +111,6 @@ def root_does(command, store, scratch):
             subprocess.run(["umount", scratch / "mnt"], check=False)
             wait_for_release(store)
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
-
-
-def wait_for_release(store):
-    """Whoever has it open has its folder locked."""
-    def is_free():
-        with opened(store, os.O_RDONLY | os.O_DIRECTORY) as fd:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-        return True
-
-    until(is_free, "the daemon does not end")
 
 
 def put(kind, path, victim, other):

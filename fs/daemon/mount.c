@@ -278,6 +278,7 @@ static int serve(struct server *server)
 		.on_report = errors_from_store,
 		.on_report_arg = server->fs.errors,
 		.on_note = note_from_store,
+		.access = server->options.access,
 	};
 	int status, err;
 

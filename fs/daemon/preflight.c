@@ -103,31 +103,51 @@ static int check_mount_point(const char *mount_point, char **mount_path, struct 
 	return err != 0 ? mount_point_error(*mount_path, -err, error) : 0;
 }
 
-int preflight_paths(const char *store, const char *mount_point, char **store_path,
-                    char **mount_path, struct quiver_error *error)
+/* Where the store is, and that the mount point, if there is one, is apart from it. */
+static int check_store(const char *store, const char *mount_point, char **store_path,
+                       struct quiver_error *error)
 {
-	*mount_path = NULL;
+	char *point;
+	int err = 0;
+
 	*store_path = realpath(store, NULL);
 	if (!*store_path) {
-		int err = -errno;
-
+		err = -errno;
 		snprintf(error->text, sizeof(error->text), "%s: the store cannot be opened: %s%s",
 		         store, strerror(-err),
 		         err == -ENOENT ? " (quiverfs create makes a new one)" : "");
 		return err;
 	}
 	/* Before the folder is found not to be empty, which says less. */
-	*mount_path = realpath(mount_point, NULL);
-	if (*mount_path && (preflight_is_within(*mount_path, *store_path) ||
-	                    preflight_is_within(*store_path, *mount_path))) {
+	point = realpath(mount_point, NULL);
+	if (point &&
+	    (preflight_is_within(point, *store_path) || preflight_is_within(*store_path, point))) {
 		snprintf(error->text, sizeof(error->text),
 		         "%s: the mount point and the store %s must be different folders, "
 		         "neither inside the other",
-		         *mount_path, *store_path);
-		return -EINVAL;
+		         point, *store_path);
+		err = -EINVAL;
 	}
-	free(*mount_path);
-	return check_mount_point(mount_point, mount_path, error);
+	free(point);
+	return err;
+}
+
+int preflight_paths(const char *store, const char *mount_point, char **store_path,
+                    char **mount_path, struct quiver_error *error)
+{
+	int err = 0;
+
+	*mount_path = NULL;
+	if (quiver_is_folder(store)) {
+		err = check_store(store, mount_point, store_path, error);
+	} else {
+		*store_path = strdup(store);
+		if (!*store_path) {
+			snprintf(error->text, sizeof(error->text), "no memory");
+			err = -ENOMEM;
+		}
+	}
+	return err != 0 ? err : check_mount_point(mount_point, mount_path, error);
 }
 
 bool preflight_allows_other(const char *fuse_conf)

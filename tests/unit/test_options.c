@@ -313,6 +313,28 @@ static void a_mount_point_is_an_empty_folder_apart_from_the_store(void **state)
 	}
 }
 
+static void a_store_elsewhere_is_named_as_it_is(void **state)
+{
+	const struct unit_dir *dir = *state;
+	struct quiver_error error = { "" };
+	char point[2 * UNIT_PATH_BYTES];
+	char *store_path, *mount_path;
+
+	assert_int_equal(mkdirat(dir->fd, "mnt", 0700), 0);
+	snprintf(point, sizeof(point), "%s/mnt", dir->path);
+	assert_int_equal(
+		preflight_paths("rados:pool/words", point, &store_path, &mount_path, &error), 0);
+	assert_string_equal(store_path, "rados:pool/words");
+	free(store_path);
+	free(mount_path);
+	snprintf(point, sizeof(point), "%s/none", dir->path);
+	assert_int_equal(
+		preflight_paths("rados:pool/words", point, &store_path, &mount_path, &error),
+		-ENOENT);
+	free(store_path);
+	free(mount_path);
+}
+
 /* ---- sizes -------------------------------------------------------------- */
 
 static void one_request_holds_a_record_and_more_than_a_batch(void **state)
@@ -355,6 +377,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_mount_point_is_an_empty_folder_apart_from_the_store, unit_setup_dir,
 			unit_teardown_dir),
+		cmocka_unit_test_setup_teardown(a_store_elsewhere_is_named_as_it_is, unit_setup_dir,
+		                                unit_teardown_dir),
 		cmocka_unit_test(one_request_holds_a_record_and_more_than_a_batch),
 	};
 

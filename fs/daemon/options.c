@@ -254,7 +254,7 @@ static int add_access_file(struct mount_options *options, const char *name, cons
 
 static int take_id(struct mount_options *options, const char *value, struct quiver_error *error)
 {
-	if (value[0] == '\0' || strncmp(value, "client.", strlen("client.")) == 0)
+	if (value[0] == '\0')
 		return fail(error, "id", value, "the NAME of a user of the cluster, client.NAME");
 	return add_access(options, "id", value);
 }

@@ -181,7 +181,6 @@ static void what_is_unknown_or_wrong_is_refused_by_name(void **state)
 		"allow_others",
 		"id",
 		"id=",
-		"id=client.jo",
 		"conf=",
 		"keyring=",
 		"op_timeout=",

@@ -3,6 +3,7 @@
  * nothing into a store.
  */
 #include "tools/cli/apart.h"
+#include "engine/quiver.h"
 #include "tools/cli/mounts.h"
 #include "tools/cli/say.h"
 
@@ -111,6 +112,8 @@ int apart_store(struct apart *apart, const char *path)
 		apart->mounted = stat(path, &status) == 0;
 		apart->device = apart->mounted ? status.st_dev : 0;
 	}
+	if (!quiver_is_folder(folder))
+		return 0; /* no file here is one of it */
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? 0 : add_folder(apart, path, fd, false);
 }

@@ -4,6 +4,8 @@
 #include "engine/quiver.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
+#include "tools/cli/mounts.h"
+#include "tools/cli/reach.h"
 #include "tools/cli/say.h"
 #include "tools/cli/target.h"
 
@@ -20,6 +22,8 @@
 
 struct check_arguments {
 	char *store;
+	struct reach reach;
+	bool automatic; /* fsck(8) asks at boot */
 	bool repair;
 };
 
@@ -51,9 +55,19 @@ static void print_found(const struct check_arguments *arguments,
 	           faults, closed);
 }
 
-/* Say of a live mount that it cannot be checked. */
+/* Say of a live mount that it cannot be checked. A collection in a cluster can, by its own name. */
 static int say_mounted(const char *store, const struct target *target)
 {
+	struct mount_found mount;
+
+	if (mounts_find(target->path, &mount) == 0 && mount.found &&
+	    !quiver_is_folder(mount.source)) {
+		say_error(store,
+		          "a mount of %s, which is checked itself, mounted or not: 'quiverfs "
+		          "check %s'",
+		          mount.source, mount.source);
+		return -EBUSY;
+	}
 	say_error(store,
 	          "mounted at %s; unmount it first, or let 'quiverfs verify %s' "
 	          "compare its checksums while it is in use",
@@ -71,14 +85,18 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 	int result;
 
 	memset(checked, 0, sizeof(*checked));
+	result = reach_check(&arguments->reach, arguments->store);
+	if (result < 0)
+		return result;
 	do {
 		result = target_resolve(arguments->store, wish, &target);
 		if (result < 0)
 			return result;
 		if (target.live)
 			return say_mounted(arguments->store, &target);
-		result = quiver_check(target.path, arguments->repair, print_line, arguments->store,
-		                      checked, &error);
+		result = quiver_check_with(target.path, reach_access(&arguments->reach),
+		                           arguments->repair, print_line, arguments->store, checked,
+		                           &error);
 	} while (result == -EBUSY && wish != TARGET_CHANGE && target_wait(&target));
 	if (result < 0) {
 		(void)fflush(stdout); /* main looks at its errors */
@@ -90,7 +108,8 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 		(void)fflush(stdout);
 		say_error(arguments->store,
 		          "damaged; 'quiverfs check --repair' puts right what can be, "
-		          "and moves the rest aside into the store's lost+found");
+		          "and moves the rest aside%s",
+		          target.elsewhere ? "" : " into the store's lost+found");
 	}
 	return 0;
 }
@@ -100,14 +119,16 @@ static int parse_check(int argc, char **argv, struct check_arguments *parsed)
 {
 	const struct argument_option options[] = {
 		{ "repair", 0, NULL,
-		  "Put right what can be; what must be taken out is moved into the store's "
-		  "lost+found",
+		  "Put right what can be; what must be taken out is moved aside, of a folder "
+		  "into its lost+found",
 		  .sets = &parsed->repair },
+		REACH_OPTION(&parsed->reach),
 		{ 0 },
 	};
 	const struct arguments arguments = {
 		.usage = "STORE",
-		.help = "Check every structure and every checksum of a store that is not mounted.\v"
+		.help = "Check every structure and every checksum of a store that is not mounted, "
+			"or of a collection in Ceph, mounted or not.\v"
 			"Each fault is a line on standard output. The exit status is 0 where there "
 			"are none, 1 where there are (also where all were put right: check "
 			"again to be sure) and where the check could not run. Without --repair "
@@ -121,12 +142,26 @@ static int parse_check(int argc, char **argv, struct check_arguments *parsed)
 	return arguments_parse(&arguments, argc, argv);
 }
 
+static error_t take_automatic(void *to, char *text, const struct argp_state *state)
+{
+	bool *automatic = to;
+
+	(void)text;
+	(void)state;
+	*automatic = true;
+	return 0;
+}
+
 /* Read those of fsck.quiverfs, with the options that fsck(8) hands on. A negative errno. */
 static int parse_fsck(int argc, char **argv, struct check_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ NULL, 'a', NULL, "Repair without asking", .sets = &parsed->repair },
-		{ NULL, 'p', NULL, NULL, .sets = &parsed->repair },
+		{ NULL, 'a', NULL,
+		  "Repair without asking, as at boot, where a collection in Ceph is "
+		  "passed over",
+		  .sets = &parsed->repair, .take = take_automatic, .to = &parsed->automatic },
+		{ NULL, 'p', NULL, NULL, .sets = &parsed->repair, .take = take_automatic,
+		  .to = &parsed->automatic },
 		{ NULL, 'y', NULL, NULL, .sets = &parsed->repair },
 		{ NULL, 'n', NULL, "Change nothing (the default)", .clears = &parsed->repair },
 		{ NULL, 'r', NULL, "Ask before a repair: there is nobody to ask, so the same as -n",
@@ -136,6 +171,7 @@ static int parse_fsck(int argc, char **argv, struct check_arguments *parsed)
 		{ NULL, 'C', "FD", "Show progress (there is none to show)",
 		  .may_lack_value = true },
 		{ NULL, 'T', NULL, "No title (there is none anyway)" },
+		REACH_OPTION(&parsed->reach),
 		{ 0 },
 	};
 	const struct arguments arguments = {
@@ -173,6 +209,13 @@ int fsck_command(int argc, char **argv)
 
 	if (parse_fsck(argc, argv, &arguments) < 0)
 		return FSCK_USAGE;
+	/* There is no network yet, and no machine is the one that has to look after it. */
+	if (arguments.automatic && !quiver_is_folder(arguments.store)) {
+		say_result("%s: a collection in Ceph is not checked at boot; 'quiverfs check %s' "
+		           "does that at any time",
+		           arguments.store, arguments.store);
+		return FSCK_CLEAN;
+	}
 	result = check_store(&arguments, &checked);
 	if (result < 0)
 		return result == -EUCLEAN ? FSCK_UNCORRECTED : FSCK_OPERATIONAL;

@@ -38,6 +38,8 @@ int flush_command(int argc, char **argv);
 int compact_command(int argc, char **argv);
 int verify_command(int argc, char **argv);
 int check_command(int argc, char **argv);
+int list_command(int argc, char **argv);
+int remove_command(int argc, char **argv);
 int fsck_command(int argc, char **argv); /* fsck.quiverfs */
 
 #endif

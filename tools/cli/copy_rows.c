@@ -105,7 +105,8 @@ static void rows_written(struct worker *worker, uint64_t first, size_t count, in
 	if (result < 0) {
 		if (first < copy->whole)
 			copy->whole = first;
-		if (copy->result == 0) {
+		/* a signal is no failure */
+		if (copy->result == 0 && !(result == -EINTR && interrupted())) {
 			copy->result = result;
 			progress_end(&copy->progress);
 			sink_say_failed(worker->sink.session, result);

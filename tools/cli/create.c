@@ -5,6 +5,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/dtype.h"
+#include "tools/cli/reach.h"
 #include "tools/cli/say.h"
 #include "tools/cli/target.h"
 
@@ -15,6 +16,8 @@
 
 struct create_arguments {
 	char *store;
+	struct reach reach;
+	bool sparse;
 	struct quiver_geometry geometry;
 	struct quiver_description description;
 };
@@ -77,6 +80,10 @@ static void check_arguments(void *to, const struct argp_state *state)
 			"--dim: of b1 it counts bits, eight in a byte; expected a multiple of "
 			"8, got %u",
 			arguments->geometry.dim);
+	if (arguments->sparse && quiver_is_folder(arguments->store))
+		arguments_error(state,
+		                "--sparse is for a collection in Ceph, rados:POOL/COLLECTION; a "
+		                "store in a folder takes IDs of any kind");
 	if (arguments->description.metric == QUIVER_HAMMING && dtype != QUIVER_B1 &&
 	    dtype != QUIVER_U1)
 		arguments_error(state, "--metric: hamming is for stores of b1 or u1, not %s",
@@ -101,12 +108,18 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 		  "What people should know: which model made the vectors, and how; up to 1024 "
 		  "bytes of UTF-8",
 		  .take = take_label, .to = parsed->description.label },
+		{ "sparse", 0, NULL,
+		  "In Ceph: the IDs will be far apart, as random ones are, so each vector is an "
+		  "object of its own",
+		  .sets = &parsed->sparse },
+		REACH_OPTION(&parsed->reach),
 		{ 0 },
 	};
 	const struct arguments arguments = {
 		.usage = "STORE --dim D",
 		.help = "Make an empty store for vectors of D elements in the folder STORE, which "
-			"must not exist or be empty.\v"
+			"must not exist or be empty, or a collection in Ceph, "
+			"rados:POOL[/NAMESPACE]/COLLECTION.\v"
 			"The dim and the type of a store are fixed for its life; metric and label "
 			"can be "
 			"set later, by control/metric and control/label of its mount.",
@@ -126,10 +139,10 @@ static void say_failed(const char *store, const char *text, int result)
 {
 	if (target_say_taken(store))
 		return;
-	else if (result == -ENOENT)
+	else if (quiver_is_folder(store) && result == -ENOENT)
 		say_error(store, "cannot be made: the folder that it is to be in does not exist; "
 		                 "make that first (mkdir -p)");
-	else if (result == -ENOTDIR)
+	else if (quiver_is_folder(store) && result == -ENOTDIR)
 		say_error(store,
 		          "cannot be made: it, or what it is to be in, is not a folder; give "
 		          "the name of a folder that is new or empty");
@@ -147,7 +160,14 @@ int create_command(int argc, char **argv)
 
 	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
-	result = quiver_create(arguments.store, geometry, description, NULL, &error);
+	if (reach_check(&arguments.reach, arguments.store) < 0)
+		return STATUS_USAGE;
+	result = quiver_create_with(
+		arguments.store, geometry, description,
+		&(struct quiver_create_options){ .size = sizeof(struct quiver_create_options),
+	                                         .access = reach_access(&arguments.reach),
+	                                         .sparse = arguments.sparse },
+		&error);
 	if (result < 0) {
 		say_failed(arguments.store, error.text, result);
 		return STATUS_FAILED;

@@ -36,6 +36,21 @@ int existing_parse(const char *name, enum existing_mode *mode)
 	return -EINVAL;
 }
 
+/* Learn which IDs there are. Says errors. */
+static int learn(struct existing *existing)
+{
+	struct vectors_list list;
+	int result = vectors_list(existing->session, &list);
+
+	id_tally_start(&existing->known, UINT64_MAX);
+	for (size_t i = 0; i < list.count && result >= 0; i++)
+		result = id_tally_add(&existing->known, list.ids[i]);
+	if (result == -ENOMEM)
+		say_errno(existing->session->target.path, result);
+	vectors_list_free(&list);
+	return result < 0 ? result : 0;
+}
+
 int existing_open(struct session *session, const struct rows *rows, enum existing_mode mode,
                   size_t room, struct existing *existing)
 {
@@ -53,6 +68,8 @@ int existing_open(struct session *session, const struct rows *rows, enum existin
 		say_errno(session->target.path, -ENOMEM);
 		return -ENOMEM;
 	}
+	if (session->target.elsewhere)
+		return learn(existing);
 	return vectors_open_folder(session, &existing->folder_fd);
 }
 
@@ -60,6 +77,7 @@ void existing_close(struct existing *existing)
 {
 	if (existing->folder_fd >= 0)
 		(void)close(existing->folder_fd); /* nothing was written through it */
+	id_tally_end(&existing->known);
 	free(existing->pairs);
 	free(existing->there);
 	existing->pairs = NULL;
@@ -68,12 +86,16 @@ void existing_close(struct existing *existing)
 }
 
 /* Whether the store has a vector. 1, 0, or a negative errno. */
-static int has(const struct existing *existing, uint64_t id)
+static int has(struct existing *existing, uint64_t id)
 {
 	char name[NAME_BYTES];
 	struct stat status;
 	int result;
 
+	if (existing->session->target.elsewhere) {
+		result = id_tally_add(&existing->known, id);
+		return result < 0 ? result : result == 0;
+	}
 	if (existing->session->target.live) {
 		(void)snprintf(name, sizeof(name), "%" PRIu64, id);
 		result = fstatat(existing->folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0

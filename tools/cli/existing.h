@@ -4,6 +4,7 @@
 #ifndef EXISTING_H
 #define EXISTING_H
 
+#include "tools/cli/id_tally.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/session.h"
 
@@ -21,6 +22,9 @@ struct existing {
 	const struct rows *rows; /* that are looked at */
 	enum existing_mode mode;
 	int folder_fd; /* vectors/ of a live mount, or -1 */
+	/* Of a store elsewhere all IDs there are, and those of rows looked at: to ask for each would
+	 * be a question over the network. */
+	struct id_tally known;
 	struct existing_pair *pairs; /* a batch in the order of its IDs */
 	unsigned char *there; /* for each row of it, whether its ID was there before it */
 	size_t room;
@@ -42,8 +46,9 @@ void existing_close(struct existing *existing);
  * gaps that skipping leaves. The number of rows to commit. Where existing->looked is less than
  * `count` then, the row of that index is one too many: its ID is there, and the mode is
  * EXISTING_FAIL, or skipping it would leave its key to another vector. A negative errno after
- * having said what is wrong. Who writes to a live mount at the same time may make an
- * ID that is not seen here: that vector is replaced.
+ * having said what is wrong. Who writes to a live mount, or to a
+ * collection in a cluster, at the same time may make an ID that is not seen here: that vector is
+ * replaced.
  */
 int64_t existing_sift(struct existing *existing, unsigned char *vectors, uint64_t *ids,
                       size_t count);

@@ -6,6 +6,7 @@
 #include "tools/cli/dtype.h"
 #include "tools/cli/folder_export.h"
 #include "tools/cli/ids.h"
+#include "tools/cli/live.h"
 #include "tools/cli/outputs.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/say.h"
@@ -24,6 +25,7 @@
 
 struct export_arguments {
 	char *target;
+	struct reach reach;
 	struct outputs_options outputs;
 	bool start_given, header_given;
 	struct folder_options folder; /* of a folder alone */
@@ -31,31 +33,99 @@ struct export_arguments {
 	bool is_folder;
 };
 
+/* Vectors on their way from the store to the files. */
+struct chunk {
+	size_t room;
+	unsigned char *vectors; /* room of them */
+	int *results; /* for each of them */
+	int folder_fd; /* of a live mount; -1 */
+};
+
+/* To be given back with chunk_close also after an error. Says errors. */
+static int chunk_open(struct session *session, struct chunk *chunk)
+{
+	chunk->folder_fd = -1;
+	chunk->room = vectors_at_once(session);
+	chunk->vectors = malloc(chunk->room * session->geometry.vector_bytes);
+	chunk->results = calloc(chunk->room, sizeof(*chunk->results));
+	if (chunk->vectors == NULL || chunk->results == NULL) {
+		say_errno(session->target.path, -ENOMEM);
+		return -ENOMEM;
+	}
+	return vectors_open_folder(session, &chunk->folder_fd);
+}
+
+static void chunk_close(struct chunk *chunk)
+{
+	if (chunk->folder_fd >= 0)
+		(void)close(chunk->folder_fd); /* it was only read */
+	free(chunk->vectors);
+	free(chunk->results);
+}
+
+static int say_stopped(const struct outputs *outputs)
+{
+	say_error(outputs->path, "%s",
+	          out_file_is_whole(&outputs->vectors)
+	                  ? "stopped; nothing was exported"
+	                  : "stopped; what was written is not complete");
+	return -EINTR;
+}
+
+/* Say why vector `id` cannot be had. */
+static void say_unread(const struct session *session, uint64_t id, int result)
+{
+	say_error(session->target.path, "vector %" PRIu64 " cannot be read: %s", id,
+	          result == -EIO ? "it does not match its checksum, or the disk failed; "
+	                           "'quiverfs verify' counts the damage"
+	                         : live_strerror(result));
+}
+
+/* Write what has been read, but for what has been removed meanwhile. Says errors. */
+static int write_chunk(const struct session *session, const struct chunk *chunk,
+                       const uint64_t *ids, size_t count, struct outputs *outputs)
+{
+	for (size_t i = 0; i < count; i++) {
+		int result = chunk->results[i];
+
+		if (result == -ENOENT)
+			continue;
+		if (result < 0)
+			say_unread(session, ids[i], result);
+		else
+			result = outputs_write(outputs, ids[i],
+			                       chunk->vectors + i * session->geometry.vector_bytes);
+		if (result < 0)
+			return result;
+		if (interrupted())
+			return say_stopped(outputs);
+	}
+	return 0;
+}
+
 /* Write all vectors of the list. Says errors; -EINTR after a signal. */
-static int write_rows(struct session *session, const struct vectors_list *list, int folder_fd,
-                      void *vector, struct outputs *outputs)
+static int write_rows(struct session *session, const struct vectors_list *list,
+                      const struct chunk *chunk, struct outputs *outputs)
 {
 	struct progress progress;
+	size_t count;
 	int result = 0;
 
 	progress_start(&progress, "export", "vectors", 0, list->count);
-	for (size_t i = 0; i < list->count && result == 0; i++) {
-		if (interrupted()) {
-			say_error(outputs->path, "%s",
-			          out_file_is_whole(&outputs->vectors)
-			                  ? "stopped; nothing was exported"
-			                  : "stopped; what was written is not complete");
-			result = -EINTR;
-			break;
-		}
-		result = vectors_read(session, folder_fd, list->ids[i], vector);
-		if (result == -ENOENT) {
-			result = 0;
-			continue;
-		}
-		if (result == 0)
-			result = outputs_write(outputs, list->ids[i], vector);
-		progress_update(&progress, i + 1);
+	for (size_t i = 0; i < list->count && result == 0; i += count) {
+		const uint64_t *ids = list->ids + i;
+
+		count = list->count - i < chunk->room ? list->count - i : chunk->room;
+		result = vectors_read(session, chunk->folder_fd, ids, count, chunk->vectors, NULL,
+		                      chunk->results);
+		if (interrupted())
+			result = say_stopped(outputs);
+		else if (result < 0)
+			say_error(session->target.path, "reading vectors failed: %s",
+			          live_strerror(result));
+		else
+			result = write_chunk(session, chunk, ids, count, outputs);
+		progress_update(&progress, i + count);
 	}
 	progress_end(&progress);
 	return result;
@@ -101,9 +171,9 @@ static void say_notes(const struct outputs *outputs)
 		         outputs->first_id, outputs->first_id);
 }
 
-/* Export an open session, with room for a vector. Says errors. */
+/* Export an open session, with room for some vectors. Says errors. */
 static int export_vectors(const struct export_arguments *arguments, struct session *session,
-                          int folder_fd, void *vector)
+                          const struct chunk *chunk)
 {
 	struct vectors_list list = { 0 };
 	struct outputs outputs;
@@ -115,7 +185,7 @@ static int export_vectors(const struct export_arguments *arguments, struct sessi
 	result = outputs_open(&arguments->outputs, session, list.count, &outputs);
 	to_stdout = result == 0 && out_file_is_stdout(&outputs.vectors);
 	if (result == 0)
-		result = write_rows(session, &list, folder_fd, vector, &outputs);
+		result = write_rows(session, &list, chunk, &outputs);
 	if (result == 0)
 		result = outputs_finish(&outputs);
 	outputs_close(&outputs);
@@ -132,23 +202,12 @@ static int export_vectors(const struct export_arguments *arguments, struct sessi
 
 static int export_session(const struct export_arguments *arguments, struct session *session)
 {
-	int folder_fd = -1;
-	void *vector = malloc(session->geometry.vector_bytes);
-	int result = 0;
+	struct chunk chunk = { 0 };
+	int result = chunk_open(session, &chunk);
 
-	if (vector == NULL) {
-		result = -ENOMEM;
-		say_errno(session->target.path, result);
-	}
 	if (result == 0)
-		result = vectors_open_folder(session, &folder_fd);
-	if (result == 0)
-		result = export_vectors(arguments, session, folder_fd, vector);
-	if (folder_fd >= 0 && close(folder_fd) < 0 && result == 0) {
-		result = -errno;
-		say_errno(session->target.path, result);
-	}
-	free(vector);
+		result = export_vectors(arguments, session, &chunk);
+	chunk_close(&chunk);
 	return result;
 }
 
@@ -351,6 +410,7 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 		  .sets = &parsed->folder.remove },
 		{ "dry-run", 'n', NULL, "To a folder: tell what would be done, and do nothing",
 		  .sets = &parsed->folder.dry_run },
+		REACH_OPTION(&parsed->reach),
 		{ 0 },
 	};
 	const struct arguments arguments = {
@@ -377,9 +437,10 @@ int export_command(int argc, char **argv)
 		return STATUS_USAGE;
 	if (arguments.is_folder)
 		return folder_export_run(&(struct folder_export){ .target = arguments.target,
+		                                                  .reach = &arguments.reach,
 		                                                  .path = arguments.outputs.file,
 		                                                  .options = &arguments.folder });
-	if (session_begin(arguments.target, SESSION_READ_ONLY, &session) < 0)
+	if (session_begin(arguments.target, &arguments.reach, SESSION_READ_ONLY, &session) < 0)
 		return STATUS_FAILED;
 	result = export_session(&arguments, &session);
 	closed = session_close(&session);

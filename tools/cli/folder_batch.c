@@ -7,6 +7,7 @@
 #include "tools/cli/live.h"
 #include "tools/cli/say.h"
 #include "tools/cli/sink.h"
+#include "tools/cli/vectors.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -30,7 +31,8 @@ int folder_batch_open(struct session *session, bool writes, struct folder_batch 
 	batch->session = session;
 	batch->put_fd = -1;
 	batch->record_bytes = PUT_RECORD_BYTES + (size_t)session->geometry.vector_bytes;
-	batch->room = wanted / batch->record_bytes;
+	batch->room = session->target.elsewhere ? vectors_at_once(session)
+	                                        : wanted / batch->record_bytes;
 	if (batch->room == 0)
 		batch->room = 1;
 	if (batch->room > RECORDS_MAX)

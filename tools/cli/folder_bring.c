@@ -23,6 +23,9 @@
 /* Files that a worker takes at a time: neighbours on the disk are read at about the same time, and
  * the lock is seldom taken. */
 #define TAKEN_AT_ONCE 16u
+/* For a cluster, sorted by their IDs: as many as one object of it can hold, which then is written once
+ * and not by each worker in turn. */
+#define TAKEN_AT_ONCE_ELSEWHERE 1024u
 
 struct worker {
 	struct bring *bring;
@@ -55,7 +58,8 @@ static void commit(struct worker *worker)
 
 	worker->batch.count = 0;
 	if (result < 0) {
-		if (fail(bring, result))
+		/* a signal is no failure, and ends all the same */
+		if (!(result == -EINTR && interrupted()) && fail(bring, result))
 			sink_say_failed(bring->session, result);
 		return;
 	}
@@ -221,8 +225,8 @@ static size_t take(struct bring *bring, size_t done, size_t *first)
 	if (bring->result == 0)
 		progress_update(&bring->progress, bring->ended);
 	count = bring->list.count - bring->next;
-	if (count > TAKEN_AT_ONCE)
-		count = TAKEN_AT_ONCE;
+	if (count > bring->taken_at_once)
+		count = bring->taken_at_once;
 	if (bring->result < 0 || interrupted())
 		count = 0;
 	*first = bring->next;
@@ -251,6 +255,11 @@ int bring_files(struct bring *bring)
 	int result = 0;
 
 	memset(workers, 0, sizeof(workers));
+	bring->taken_at_once = TAKEN_AT_ONCE;
+	if (bring->session->target.elsewhere) {
+		bring->taken_at_once = TAKEN_AT_ONCE_ELSEWHERE;
+		folder_list_sort(&bring->list);
+	}
 	while (result == 0 && opened < WORKERS) {
 		struct worker *worker = &workers[opened++];
 

@@ -21,6 +21,7 @@
 /* What is asked for. */
 struct folder_import {
 	const char *target; /* STORE or MNT */
+	const struct reach *reach;
 	const char *path; /* of the folder */
 	const struct folder_options *options;
 	enum existing_mode on_duplicate;
@@ -39,6 +40,7 @@ struct bring_counts {
 struct bring {
 	const struct folder_import *wanted;
 	struct session *session;
+	size_t taken_at_once; /* files that a worker takes at a time */
 	int folder_fd;
 	int vectors_fd; /* of a live mount */
 	enum element type;

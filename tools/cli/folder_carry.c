@@ -5,6 +5,7 @@
 #include "tools/cli/folder_write.h"
 #include "tools/cli/live.h"
 #include "tools/cli/say.h"
+#include "tools/cli/vectors.h"
 #include "tools/cli/vectors_attr.h"
 #include "tools/cli/workers.h"
 #include "tools/formats/interrupt.h"
@@ -25,7 +26,11 @@
 
 struct worker {
 	struct carry *carry;
-	void *vector;
+	size_t room;
+	uint64_t *ids; /* of those taken last the ones to be written; room, as in the next three */
+	unsigned char *vectors;
+	struct quiver_attr *attrs;
+	int *results;
 	struct carry_counts counts; /* of those taken last */
 };
 
@@ -93,33 +98,36 @@ static bool is_same(struct worker *worker, uint64_t id, bool *readable)
 	return file_attr_same(&there, &attr, file_attr_kept(&carry->rights, &attr));
 }
 
-/* Write one vector. */
-static void carry_vector(struct worker *worker, uint64_t id)
+/* Whether one is to be written; else it is counted, or told of. */
+static bool is_wanted(struct worker *worker, uint64_t id)
 {
-	struct carry *carry = worker->carry;
-	char name[FOLDER_NAME_BYTES];
-	struct quiver_attr attr;
 	bool readable;
-	int result;
 
 	if (is_same(worker, id, &readable)) {
 		worker->counts.same++;
-		return;
+		return false;
 	}
-	if (!readable)
-		return;
-	if (carry->wanted->options->dry_run) {
+	if (readable && worker->carry->wanted->options->dry_run)
 		worker->counts.exported++;
-		return;
-	}
-	result = vectors_fetch(carry->session, carry->vectors_fd, id, worker->vector, &attr);
+	return readable && !worker->carry->wanted->options->dry_run;
+}
+
+/* Write one vector that has been read. */
+static void carry_vector(struct worker *worker, size_t index)
+{
+	struct carry *carry = worker->carry;
+	size_t vector_bytes = carry->session->geometry.vector_bytes;
+	const struct quiver_attr *attr = &worker->attrs[index];
+	uint64_t id = worker->ids[index];
+	char name[FOLDER_NAME_BYTES];
+	int result = worker->results[index];
+
 	if (result < 0) {
 		tell_unread(worker, id, result);
 		return;
 	}
-	result = folder_write(carry->folder_fd, id, worker->vector,
-	                      carry->session->geometry.vector_bytes, &attr,
-	                      file_attr_kept(&carry->rights, &attr));
+	result = folder_write(carry->folder_fd, id, worker->vectors + index * vector_bytes,
+	                      vector_bytes, attr, file_attr_kept(&carry->rights, attr));
 	name_of(id, name);
 	if (result == 0)
 		worker->counts.exported++;
@@ -128,6 +136,27 @@ static void carry_vector(struct worker *worker, uint64_t id)
 		                   "exists and is no regular file; it is not replaced");
 	else
 		fail(carry, carry->wanted->path, result, "writing files failed");
+}
+
+/* Write those of `count` vectors that are to be. */
+static void carry_some(struct worker *worker, const uint64_t *ids, size_t count)
+{
+	struct carry *carry = worker->carry;
+	size_t wanted = 0;
+	int result;
+
+	for (size_t i = 0; i < count; i++) {
+		if (is_wanted(worker, ids[i]))
+			worker->ids[wanted++] = ids[i];
+	}
+	if (wanted == 0)
+		return;
+	result = vectors_read(carry->session, carry->vectors_fd, worker->ids, wanted,
+	                      worker->vectors, worker->attrs, worker->results);
+	if (result < 0 && !interrupted())
+		fail(carry, carry->session->target.path, result, "reading vectors failed");
+	for (size_t i = 0; i < wanted && result == 0; i++)
+		carry_vector(worker, i);
 }
 
 /* The next vectors; how many, 0 at the end, an error or a signal. */
@@ -145,8 +174,8 @@ static size_t take(struct worker *worker, size_t *first)
 	if (carry->result == 0)
 		progress_update(&carry->progress, counts->exported + counts->same);
 	count = carry->list.count - carry->next;
-	if (count > TAKEN_AT_ONCE)
-		count = TAKEN_AT_ONCE;
+	if (count > worker->room)
+		count = worker->room;
 	if (carry->result < 0 || interrupted())
 		count = 0;
 	*first = carry->next;
@@ -161,9 +190,35 @@ static void *work(void *arg)
 	size_t first, count;
 
 	while ((count = take(worker, &first)) > 0)
-		for (size_t i = first; i < first + count; i++)
-			carry_vector(worker, worker->carry->list.ids[i]);
+		carry_some(worker, worker->carry->list.ids + first, count);
 	return NULL;
+}
+
+/* -ENOMEM. */
+static int worker_open(struct carry *carry, struct worker *worker)
+{
+	size_t room = TAKEN_AT_ONCE;
+
+	if (carry->session->target.elsewhere)
+		room = vectors_at_once(carry->session);
+	worker->carry = carry;
+	worker->room = room;
+	worker->ids = calloc(room, sizeof(*worker->ids));
+	worker->vectors = malloc(room * carry->session->geometry.vector_bytes);
+	worker->attrs = calloc(room, sizeof(*worker->attrs));
+	worker->results = calloc(room, sizeof(*worker->results));
+	return worker->ids == NULL || worker->vectors == NULL || worker->attrs == NULL ||
+	                       worker->results == NULL
+	               ? -ENOMEM
+	               : 0;
+}
+
+static void worker_close(struct worker *worker)
+{
+	free(worker->ids);
+	free(worker->vectors);
+	free(worker->attrs);
+	free(worker->results);
 }
 
 int carry_vectors(struct carry *carry)
@@ -172,12 +227,8 @@ int carry_vectors(struct carry *carry)
 	int result = 0;
 
 	memset(workers, 0, sizeof(workers));
-	for (unsigned i = 0; i < WORKERS; i++) {
-		workers[i].carry = carry;
-		workers[i].vector = malloc(carry->session->geometry.vector_bytes);
-		if (workers[i].vector == NULL)
-			result = -ENOMEM;
-	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		result = result ? result : worker_open(carry, &workers[i]);
 	if (result < 0) {
 		say_errno(carry->wanted->path, result);
 	} else {
@@ -190,6 +241,6 @@ int carry_vectors(struct carry *carry)
 		result = carry->result;
 	}
 	for (unsigned i = 0; i < WORKERS; i++)
-		free(workers[i].vector);
+		worker_close(&workers[i]);
 	return result;
 }

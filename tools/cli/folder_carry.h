@@ -18,6 +18,7 @@
 /* What is asked for. */
 struct folder_export {
 	const char *target; /* STORE or MNT */
+	const struct reach *reach;
 	const char *path; /* of the folder */
 	const struct folder_options *options;
 };

@@ -250,7 +250,7 @@ int folder_export_run(const struct folder_export *wanted)
 	uint64_t trouble;
 	int result, closed, status;
 
-	if (session_begin(wanted->target, SESSION_READ_ONLY, &session) < 0)
+	if (session_begin(wanted->target, wanted->reach, SESSION_READ_ONLY, &session) < 0)
 		return STATUS_FAILED;
 	carry.session = &session;
 	folder_trouble_start(&carry.trouble, wanted->path);

@@ -251,7 +251,8 @@ int folder_import_run(const struct folder_import *wanted)
 	uint64_t trouble;
 	int result, closed, status;
 
-	if (session_begin(wanted->target, dry_run ? SESSION_READ_ONLY : 0, &session) < 0)
+	if (session_begin(wanted->target, wanted->reach, dry_run ? SESSION_READ_ONLY : 0,
+	                  &session) < 0)
 		return STATUS_FAILED;
 	bring.session = &session;
 	folder_trouble_start(&bring.trouble, wanted->path);

@@ -41,15 +41,17 @@ static bool is_within(int folder_fd, const struct stat *outer)
 	return found;
 }
 
-/* The folder of the session's store. */
+/* The folder of the session's store; false where it is none of this machine. */
 static bool find_store(const struct session *session, struct stat *status)
 {
 	struct mount_found mount;
 
+	if (session->target.elsewhere)
+		return false;
 	if (!session->target.live)
 		return stat(session->target.path, status) == 0;
 	return mounts_find(session->target.path, &mount) == 0 && mount.found &&
-	       stat(mount.source, status) == 0;
+	       quiver_is_folder(mount.source) && stat(mount.source, status) == 0;
 }
 
 /* The vectors cannot come from, or go to, the place where they are. Says it. */

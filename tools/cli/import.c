@@ -29,6 +29,7 @@
 
 struct import_arguments {
 	char *target;
+	struct reach reach;
 	struct rows_options rows;
 	enum existing_mode on_duplicate;
 	struct folder_options folder; /* of a folder alone */
@@ -276,6 +277,7 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  .take = folder_take_exclude, .to = &parsed->folder },
 		{ "dry-run", 'n', NULL, "Of a folder: tell what would be done, and do nothing",
 		  .sets = &parsed->folder.dry_run },
+		REACH_OPTION(&parsed->reach),
 		{ 0 },
 	};
 	const struct arguments arguments = {
@@ -315,11 +317,12 @@ int import_command(int argc, char **argv)
 	if (arguments.is_folder)
 		return folder_import_run(&(struct folder_import){
 			.target = arguments.target,
+			.reach = &arguments.reach,
 			.path = arguments.rows.paths[0],
 			.options = &arguments.folder,
 			.on_duplicate = arguments.on_duplicate,
 			.reject_nonfinite = arguments.rows.reject_nonfinite });
-	if (session_begin(arguments.target, 0, &session) < 0)
+	if (session_begin(arguments.target, &arguments.reach, 0, &session) < 0)
 		return STATUS_FAILED;
 	result = import_rows(&arguments, &session, &outcome);
 	closed = session_close(&session);

@@ -26,14 +26,23 @@ static const char *job_name(enum quiver_job job)
 
 /* ---- a store that is opened directly ----------------------------------- */
 
-/* Wait until the job has ended, with *status its end. */
-static void wait_store(struct quiver *store, enum quiver_job job, struct quiver_job_status *status)
+/* What a job counts. */
+static const char *steps_of(const struct session *session)
 {
+	return session->target.elsewhere ? "vectors" : "slots";
+}
+
+/* Wait until the job has ended, with *status its end. */
+static void wait_store(struct session *session, enum quiver_job job,
+                       struct quiver_job_status *status)
+{
+	struct quiver *store = session->store;
+	const char *steps = steps_of(session);
 	struct progress progress;
 	bool asked = false;
 
 	quiver_job_status(store, job, status);
-	progress_start(&progress, job_name(job), "slots", 0, status->total);
+	progress_start(&progress, job_name(job), steps, 0, status->total);
 	while (status->running) {
 		if (interrupted() && !asked)
 			asked = quiver_job_stop(store, job) == 0;
@@ -62,13 +71,14 @@ static int tell_store(struct session *session, enum quiver_job job,
 	if (status->result < 0)
 		say_error(path, "%s failed: %s", job_name(job), strerror(-status->result));
 	else if (status->stopped)
-		say_error(path, "%s stopped after %" PRIu64 " of %" PRIu64 " slots", job_name(job),
-		          status->done, status->total);
+		say_error(path, "%s stopped after %" PRIu64 " of %" PRIu64 " %s", job_name(job),
+		          status->done, status->total, steps_of(session));
 	else if (job == QUIVER_COMPACT)
 		(void)printf("%" PRIu64 " vectors moved, %" PRIu64 " bytes given back\n",
 		             status->done, status->freed_bytes);
 	else if (status->mismatches == 0)
-		(void)printf("%" PRIu64 " slots checked, no mismatches\n", status->done);
+		(void)printf("%" PRIu64 " %s checked, no mismatches\n", status->done,
+		             steps_of(session));
 	if (status->result < 0)
 		return status->result;
 	if (status->mismatches > 0)
@@ -81,12 +91,18 @@ int job_run_store(struct session *session, enum quiver_job job)
 	struct quiver_job_status status;
 	int result = quiver_job_start(session->store, job);
 
+	if (result == -EOPNOTSUPP && session->target.elsewhere && job == QUIVER_COMPACT) {
+		say_error(session->target.path,
+		          "a collection in Ceph has nothing to compact: each vector has a place of "
+		          "its own there, and the cluster gets its space back when it is removed");
+		return result;
+	}
 	if (result < 0) {
 		say_error(session->target.path, "%s cannot start: %s", job_name(job),
 		          strerror(-result));
 		return result;
 	}
-	wait_store(session->store, job, &status);
+	wait_store(session, job, &status);
 	return tell_store(session, job, &status);
 }
 

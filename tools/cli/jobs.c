@@ -18,9 +18,12 @@ static bool begin(const char *help, int argc, char **argv, unsigned flags, struc
                   int *status)
 {
 	char *target = NULL;
+	struct reach reach = { "" };
+	const struct argument_option options[] = { REACH_OPTION(&reach), { 0 } };
 	const struct arguments arguments = {
 		.usage = "STORE|MNT",
 		.help = help,
+		.options = options,
 		.words = { &target },
 		.least = 1,
 		.missing = "STORE or MNT is missing",
@@ -30,7 +33,7 @@ static bool begin(const char *help, int argc, char **argv, unsigned flags, struc
 	if (arguments_parse(&arguments, argc, argv) < 0)
 		return false;
 	*status = STATUS_FAILED;
-	return session_begin(target, flags, session) == 0;
+	return session_begin(target, &reach, flags, session) == 0;
 }
 
 static const char flush_help[] =
@@ -47,8 +50,10 @@ int flush_command(int argc, char **argv)
 		return status;
 	if (session.target.live)
 		result = live_write(session.mount_fd, "flush", "1");
-	else
+	else if ((session.capabilities & QUIVER_HAS_CHECKPOINT) != 0)
 		result = quiver_checkpoint(session.store);
+	else
+		result = quiver_flush(session.store);
 	if (result < 0)
 		say_error(session.target.path, "flush failed: %s; 'quiverfs status' says more",
 		          live_strerror(result));

@@ -106,8 +106,8 @@ static bool has_option(const char *list, const char *name)
  * not to report a source that does not exist, and leaves that to its helpers. */
 static bool may_be_missing(const struct mount_arguments *arguments)
 {
-	return has_option(arguments->options, "nofail") && access(arguments->store, F_OK) < 0 &&
-	       errno == ENOENT;
+	return quiver_is_folder(arguments->store) && has_option(arguments->options, "nofail") &&
+	       access(arguments->store, F_OK) < 0 && errno == ENOENT;
 }
 
 static error_t take_options(void *to, char *text, const struct argp_state *state)
@@ -117,7 +117,9 @@ static error_t take_options(void *to, char *text, const struct argp_state *state
 }
 
 static const char mount_help[] =
-	"Mount a store on the folder MNT. Returns when the mount answers; a daemon serves it until "
+	"Mount a store on the folder MNT: of this machine, or a collection in Ceph, "
+	"rados:POOL[/NAMESPACE]/COLLECTION. Returns when the mount answers; a daemon serves it "
+	"until "
 	"it is unmounted ('umount MNT', or 'fusermount3 -u MNT' without being root).\v"
 	"Mount options:\n"
 	"  ro                  nothing can be changed; reading is fastest\n"
@@ -137,6 +139,7 @@ static const char mount_help[] =
 static const char helper_help[] =
 	"Mount the store SPEC on the folder DIR; mount(8) runs this for the type quiverfs.\v"
 	"In /etc/fstab: /path/to/store /mnt/vectors quiverfs defaults 0 0\n"
+	"A collection in Ceph: rados:POOL/COLLECTION /mnt/vectors quiverfs _netdev,id=NAME 0 0\n"
 	"With the option nofail a store that does not exist is no failure.\n"
 	"'quiverfs mount --help' lists the mount options.";
 

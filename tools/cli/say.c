@@ -94,6 +94,18 @@ void say_result(const char *format, ...)
 		(void)printf("%s\n", message);
 }
 
+void say_question(const char *format, ...)
+{
+	char message[MESSAGE_BYTES_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	fill(message, format, arguments);
+	va_end(arguments);
+	(void)fprintf(stderr, "%s ", message);
+	(void)fflush(stderr); /* nobody to tell */
+}
+
 void say_leave_stdout(void)
 {
 	stdout_is_left = true;

@@ -25,6 +25,9 @@ void say_note(const char *subject, const char *format, ...) __attribute__((forma
 /* A line on stdout, or on stderr where stdout has been given away: what a command has done or found. */
 void say_result(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* A question on stderr, whose answer is typed behind it. */
+void say_question(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* What goes to stdout from here on is data that nothing may be mixed with. Main thread only. */
 void say_leave_stdout(void);
 

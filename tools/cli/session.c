@@ -72,7 +72,8 @@ static void start_telling(const struct session *session)
 }
 
 /* Who only reads looks again who has it if it is in use, for which *error tells why. */
-static int open_store(unsigned flags, struct session *session, struct quiver_error *error)
+static int open_store(const struct reach *reach, unsigned flags, struct session *session,
+                      struct quiver_error *error)
 {
 	struct quiver_options options = {
 		.size = sizeof(struct quiver_options),
@@ -82,12 +83,14 @@ static int open_store(unsigned flags, struct session *session, struct quiver_err
 		.on_report = report_line,
 		.on_report_arg = session->target.path,
 		.on_note = note_line,
+		.access = reach_access(reach),
 	};
 	int result = quiver_open(session->target.path, &options, &session->store, error);
 
 	if (result < 0)
 		return result;
 	session->geometry = *quiver_geometry(session->store);
+	session->capabilities = quiver_capabilities(session->store);
 	if ((flags & SESSION_QUIET) == 0)
 		start_telling(session);
 	return 0;
@@ -147,7 +150,19 @@ static enum target_wish wish_of(unsigned flags)
 	return flags & SESSION_MOUNT ? TARGET_MOUNT : TARGET_READ;
 }
 
-int session_open(const char *given, unsigned flags, struct session *session)
+static bool is_interrupted(void *arg)
+{
+	(void)arg;
+	return interrupted();
+}
+
+void session_enter_thread(void)
+{
+	quiver_set_interrupt(is_interrupted, NULL);
+}
+
+int session_open(const char *given, const struct reach *reach, unsigned flags,
+                 struct session *session)
 {
 	enum target_wish wish = wish_of(flags);
 	struct quiver_error error = { "" };
@@ -155,13 +170,17 @@ int session_open(const char *given, unsigned flags, struct session *session)
 
 	memset(session, 0, sizeof(*session));
 	session->mount_fd = -1;
+	session_enter_thread();
+	result = reach_check(reach, given);
+	if (result < 0)
+		return result;
 	do {
 		result = target_resolve(given, wish, &session->target);
 		if (result < 0)
 			return result;
 		if (session->target.live)
 			break;
-		result = open_store(flags, session, &error);
+		result = open_store(reach, flags, session, &error);
 	} while (result == -EBUSY && wish != TARGET_CHANGE && target_wait(&session->target));
 	if (session->target.live)
 		result = open_mount(session);
@@ -172,7 +191,8 @@ int session_open(const char *given, unsigned flags, struct session *session)
 	return result;
 }
 
-int session_begin(const char *given, unsigned flags, struct session *session)
+int session_begin(const char *given, const struct reach *reach, unsigned flags,
+                  struct session *session)
 {
 	int result = interrupt_catch();
 
@@ -180,7 +200,7 @@ int session_begin(const char *given, unsigned flags, struct session *session)
 		say_errno("signals", result);
 		return result;
 	}
-	return session_open(given, flags, session);
+	return session_open(given, reach, flags, session);
 }
 
 int session_describe(struct session *session, struct quiver_description *description)
@@ -226,10 +246,11 @@ int session_close(struct session *session)
 	if (session->store != NULL) {
 		result = quiver_close(session->store);
 		if (result < 0)
-			say_error(session->target.path,
-			          "closing the store failed: %s; the next command that opens it "
-			          "recovers it from its log",
-			          strerror(-result));
+			say_error(session->target.path, "closing the store failed: %s%s",
+			          strerror(-result),
+			          session->target.elsewhere ? ""
+			                                    : "; the next command that opens it "
+			                                      "recovers it from its log");
 	}
 	if (session->mount_fd >= 0 && close(session->mount_fd) < 0) {
 		result = -errno;

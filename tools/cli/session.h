@@ -5,6 +5,7 @@
 #define SESSION_H
 
 #include "engine/quiver.h"
+#include "tools/cli/reach.h"
 #include "tools/cli/target.h"
 
 #include <stdbool.h>
@@ -21,17 +22,25 @@ struct session {
 	struct quiver *store; /* NULL where the target is live */
 	int mount_fd; /* root of the mount; -1 where it is not live */
 	struct quiver_geometry geometry; /* without the uuid where live */
+	unsigned capabilities; /* of the store; 0 where it is live */
 };
 
 /*
- * Resolve `given` and open it; `flags`: SESSION_*. One session at a time. 0, to be ended
- * with session_close, or a negative errno after having said what is wrong.
+ * Resolve `given` and open it, `reach` telling how where it lies elsewhere; `flags`: SESSION_*. One
+ * session at a time. 0, to be ended with session_close, or a negative errno after having said what
+ * is wrong.
  */
-int session_open(const char *given, unsigned flags, struct session *session);
+int session_open(const char *given, const struct reach *reach, unsigned flags,
+                 struct session *session);
 
 /* The same for work that a signal is to end in order: signals are caught first, see
  * tools/formats/interrupt.h. */
-int session_begin(const char *given, unsigned flags, struct session *session);
+int session_begin(const char *given, const struct reach *reach, unsigned flags,
+                  struct session *session);
+
+/* A thread that is to work on the session says so: what it waits for of another machine ends with
+ * -EINTR by the signals as well. */
+void session_enter_thread(void);
 
 /*
  * What the store's label and metric are. 0; -ENOENT the daemon of the mount is an older one,

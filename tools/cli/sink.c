@@ -4,6 +4,7 @@
 #include "tools/cli/sink.h"
 #include "tools/cli/live.h"
 #include "tools/cli/say.h"
+#include "tools/cli/vectors.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -52,7 +53,8 @@ int sink_open(struct session *session, struct sink *sink)
 	memset(sink, 0, sizeof(*sink));
 	sink->session = session;
 	sink->put_fd = -1;
-	sink->batch_rows = room / record_bytes;
+	sink->batch_rows = session->target.elsewhere ? vectors_at_once(session)
+	                                             : room / record_bytes;
 	if (sink->batch_rows == 0)
 		sink->batch_rows = 1;
 	if (sink->batch_rows > STORE_BATCH_ROWS_MAX)

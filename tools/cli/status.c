@@ -68,6 +68,7 @@ static int parse(int argc, char **argv, struct status_arguments *parsed)
 		  "Show it again every SECONDS (2), with what happens in a second, until Ctrl-C",
 		  .may_lack_value = true, .sets = &parsed->wanted.follow, .take = take_watch,
 		  .to = parsed },
+		REACH_OPTION(&parsed->wanted.reach),
 		{ 0 },
 	};
 	const struct arguments arguments = {

@@ -25,6 +25,7 @@ int status_print_json(const struct session *session, const struct facts *facts, 
 /* How `status` was asked to show it. */
 struct status_wanted {
 	const char *target;
+	struct reach reach;
 	bool json;
 	bool follow;
 	double seconds; /* between two looks when following */

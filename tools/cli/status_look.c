@@ -44,8 +44,8 @@ int status_look(const struct status_wanted *wanted, const struct screen *screen,
 {
 	struct session session;
 	struct facts facts;
-	int result = session_open(wanted->target, SESSION_READ_ONLY | SESSION_MOUNT | SESSION_QUIET,
-	                          &session);
+	int result = session_open(wanted->target, &wanted->reach,
+	                          SESSION_READ_ONLY | SESSION_MOUNT | SESSION_QUIET, &session);
 	int closed;
 
 	if (result < 0)

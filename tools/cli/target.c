@@ -56,10 +56,13 @@ static bool is_mounted(const char *point)
 	return find_mount(point, &mount);
 }
 
-static bool is_same_folder(const char *one, const char *other)
+/* Whether two names are of one store; what is no folder has but one. */
+static bool is_same_store(const char *one, const char *other)
 {
 	struct stat a, b;
 
+	if (!quiver_is_folder(one) || !quiver_is_folder(other))
+		return strcmp(one, other) == 0;
 	return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
 	       a.st_ino == b.st_ino;
 }
@@ -94,7 +97,7 @@ static bool is_mounted_from(const struct quiver_holder *holder, const char *stor
 
 	if (!find_mount(point, &mount))
 		return false;
-	if (is_same_folder(mount.source, store))
+	if (is_same_store(mount.source, store))
 		return true;
 	/* The holder is just ending, or lies, and this is another store's mount. */
 	if (quiver_holder(mount.source, &other) == 0 && other.pid != 0 &&
@@ -416,6 +419,14 @@ int target_resolve(const char *given, enum target_wish wish, struct target *targ
 	int result;
 
 	target->live = false;
+	target->elsewhere = !quiver_is_folder(given);
+	if (target->elsewhere) {
+		if (snprintf(target->path, sizeof(target->path), "%s", given) <
+		    (int)sizeof(target->path))
+			return 0;
+		say_errno(given, -ENAMETOOLONG);
+		return -ENAMETOOLONG;
+	}
 	do {
 		result = look_up(given, path, &status);
 	} while (live_asks_again(result, &asked));
@@ -473,7 +484,7 @@ bool target_say_taken(const char *given)
 	struct mount_found mount;
 	char path[PATH_MAX];
 
-	if (!find_new(given, path))
+	if (!quiver_is_folder(given) || !find_new(given, path))
 		return false;
 	if (find_mount(path, &mount)) {
 		say_error(given, "the store %s is mounted here; give a folder that is new or empty",
@@ -498,7 +509,7 @@ static bool is_mount_for_store(const char *store)
 	struct mount_found mount;
 	char path[PATH_MAX];
 
-	if (realpath(store, path) == NULL)
+	if (!quiver_is_folder(store) || realpath(store, path) == NULL)
 		return false; /* mounting says why */
 	if (!find_mount(path, &mount))
 		return say_within(store, path, "the folder of a store");
@@ -522,7 +533,7 @@ int target_check_mount(const char *store, const char *point)
 	alive = ask_alive(path);
 	if (alive < 0 && alive != -EACCES)
 		return 0; /* mounting says what to do with it */
-	if (is_same_folder(mount.source, store))
+	if (is_same_store(mount.source, store))
 		say_error(store, "already mounted here: %s", path);
 	else
 		say_error(point,

@@ -14,7 +14,8 @@
 #define TARGET_WAIT_MS 10000u
 
 struct target {
-	bool live; /* `path` is a mount point; else the folder of a store to be opened */
+	bool live; /* `path` is a mount point; else of a store to be opened */
+	bool elsewhere; /* `path` is no folder of this machine: a collection in a cluster */
 	char path[PATH_MAX];
 	uint64_t waits_since_ms; /* for who has the store open; 0: it has not come to that */
 	bool told; /* who is waited for */
@@ -30,7 +31,7 @@ enum target_wish {
 /*
  * Find out what `given` is: a mount of quiverfs, the store of a live mount
  * (which stands for that mount), or a store that nobody has open, or that others
- * only read. Waits up to TARGET_WAIT_MS for a daemon that is just starting or stopping, and
+ * only read. A collection in a cluster, which has no lock, is that itself, mounted or not. Waits up to TARGET_WAIT_MS for a daemon that is just starting or stopping, and
  * where the wish is not to change, for whoever else may write to it. *target is zeros, or what
  * it was before target_wait.
  * 0, or a negative errno after having said on stderr what is wrong.

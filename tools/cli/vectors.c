@@ -2,8 +2,10 @@
  * vectors.c - reading all vectors of a session, by ID.
  */
 #include "tools/cli/vectors.h"
+#include "tools/cli/file_attr.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/live.h"
+#include "tools/cli/read_file.h"
 #include "tools/cli/say.h"
 
 #include <dirent.h>
@@ -13,8 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+/* A cluster answers many requests at once, each after a millisecond or so; of 256 KiB of an object. */
+#define ELSEWHERE_BYTES (8u << 20)
+/* Bounds the lists of what is read at once. */
+#define VECTORS_MAX 65536u
 /* First size of the list of a live mount; it doubles. */
 #define LIST_FIRST 4096u
 /* Room for a decimal uint64 and a NUL. */
@@ -130,7 +137,7 @@ int vectors_list(struct session *session, struct vectors_list *list)
 	}
 	if (result < 0) {
 		say_error(session->target.path, "listing the vectors failed: %s",
-		          strerror(-result));
+		          live_strerror(result));
 		vectors_list_free(list);
 		return result;
 	}
@@ -146,47 +153,66 @@ void vectors_list_free(struct vectors_list *list)
 	list->count = 0;
 }
 
-/* Read a whole file of exactly `length` bytes. A vector that is open stays the
- * version it was, so more than one read gets one version. */
-static int read_file(int folder_fd, const char *name, void *to, size_t length)
+size_t vectors_at_once(const struct session *session)
 {
-	size_t done = 0;
-	int result = 0;
-	int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	size_t vector_bytes = session->geometry.vector_bytes;
+	size_t count = 1;
 
+	if (!session->target.elsewhere)
+		return 1;
+	while (count < VECTORS_MAX && count * 2 * vector_bytes <= ELSEWHERE_BYTES)
+		count *= 2;
+	return count;
+}
+
+/* Read one through a mount, and, if not NULL, its attributes. One that is open stays the version it
+ * was. */
+static int read_live(const struct session *session, int folder_fd, uint64_t id, void *to,
+                     struct quiver_attr *attr)
+{
+	size_t length = session->geometry.vector_bytes;
+	char name[NAME_BYTES];
+	struct stat status;
+	ssize_t got;
+	int fd, result = 0;
+
+	(void)snprintf(name, sizeof(name), "%" PRIu64, id);
+	fd = live_open(folder_fd, name, O_RDONLY);
 	if (fd < 0)
-		return -errno;
-	while (done < length) {
-		ssize_t got = read(fd, (char *)to + done, length - done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			result = got < 0 ? -errno : -EIO;
-			break;
-		}
-		done += (size_t)got;
-	}
-	if (close(fd) < 0 && result == 0)
+		return fd;
+	if (attr != NULL && fstat(fd, &status) < 0)
 		result = -errno;
+	if (result == 0) {
+		got = read_file(fd, to, length);
+		result = got == (ssize_t)length ? 0 : got < 0 ? (int)got : -EIO;
+	}
+	if (result < 0)
+		result = live_error(fd, -result);
+	else if (attr != NULL)
+		file_attr_of(&status, attr);
+	(void)close(fd); /* it was only read */
 	return result;
 }
 
-int vectors_read(struct session *session, int folder_fd, uint64_t id, void *to)
+/* Whether it is the fault of this vector alone. */
+static bool is_of_one(int result)
 {
-	char name[NAME_BYTES];
-	int result;
+	return result == -ENOENT || result == -EIO || result == -EACCES;
+}
 
-	if (session->target.live) {
-		(void)snprintf(name, sizeof(name), "%" PRIu64, id);
-		result = read_file(folder_fd, name, to, session->geometry.vector_bytes);
-	} else {
-		result = quiver_get_copy(session->store, id, to, NULL, NULL);
+int vectors_read(struct session *session, int folder_fd, const uint64_t *ids, size_t count,
+                 void *to, struct quiver_attr *attrs, int *results)
+{
+	unsigned char *row = to;
+
+	if (!session->target.live)
+		return quiver_get_many(session->store, ids, count, to, attrs, results);
+	for (size_t i = 0; i < count; i++) {
+		results[i] = read_live(session, folder_fd, ids[i], row,
+		                       attrs != NULL ? &attrs[i] : NULL);
+		if (results[i] < 0 && !is_of_one(results[i]))
+			return results[i];
+		row += session->geometry.vector_bytes;
 	}
-	if (result < 0 && result != -ENOENT)
-		say_error(session->target.path, "vector %" PRIu64 " cannot be read: %s", id,
-		          result == -EIO ? "it does not match its checksum, or the disk failed; "
-		                           "'quiverfs verify' counts the damage"
-		                         : strerror(-result));
-	return result;
+	return 0;
 }

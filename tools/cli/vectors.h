@@ -20,10 +20,19 @@ struct vectors_list {
 int vectors_list(struct session *session, struct vectors_list *list);
 void vectors_list_free(struct vectors_list *list);
 
-/* Read vector `id`, whole, to `to`. 0, -ENOENT (nothing is said) where it was
- * removed, or a negative errno after having said what is wrong. `folder_fd` is
- * what vectors_open_folder gave. */
-int vectors_read(struct session *session, int folder_fd, uint64_t id, void *to);
+/* So many vectors are read at once, or written: of a store elsewhere as many as keep a cluster busy, a
+ * power of two, so that those with IDs that count up are whole objects of it; else one is as good as
+ * many. */
+size_t vectors_at_once(const struct session *session);
+
+/*
+ * Read `count` vectors: row i of `to`, N bytes, is ids[i], attrs[i] its attributes (`attrs` may be
+ * NULL), results[i] is 0, or what is wrong with this one: -ENOENT it was removed, -EIO it is damaged,
+ * -EACCES it may not be read. `folder_fd` is what vectors_open_folder gave. 0, or a negative errno,
+ * with nothing said, of what holds for no single one. Any thread.
+ */
+int vectors_read(struct session *session, int folder_fd, const uint64_t *ids, size_t count,
+                 void *to, struct quiver_attr *attrs, int *results);
 
 /* The folder vectors/ of a live mount, to be closed by the caller; -1 for a store
  * that is opened directly. 0 or a negative errno after having said it. */

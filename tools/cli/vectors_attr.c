@@ -4,7 +4,6 @@
 #include "tools/cli/vectors_attr.h"
 #include "tools/cli/file_attr.h"
 #include "tools/cli/live.h"
-#include "tools/cli/read_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,35 +30,6 @@ int vectors_stat(struct session *session, int folder_fd, uint64_t id, struct qui
 	if (result == 0)
 		file_attr_of(&status, attr);
 	return result == 0 || result == -ENOENT ? result : live_error(folder_fd, -result);
-}
-
-int vectors_fetch(struct session *session, int folder_fd, uint64_t id, void *to,
-                  struct quiver_attr *attr)
-{
-	char name[NAME_BYTES];
-	struct stat status;
-	size_t length = session->geometry.vector_bytes;
-	ssize_t got;
-	int fd, result;
-
-	if (!session->target.live)
-		return quiver_get_copy(session->store, id, to, attr, NULL);
-	(void)snprintf(name, sizeof(name), "%" PRIu64, id);
-	fd = live_open(folder_fd, name, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	result = fstat(fd, &status) < 0 ? -errno : 0;
-	if (result == 0) {
-		/* one version, since it is open */
-		got = read_file(fd, to, length);
-		result = got == (ssize_t)length ? 0 : got < 0 ? (int)got : -EIO;
-	}
-	if (result == 0)
-		file_attr_of(&status, attr);
-	else
-		result = live_error(fd, -result);
-	(void)close(fd); /* it was only read */
-	return result;
 }
 
 int vectors_remove(struct session *session, int folder_fd, uint64_t id)

@@ -15,11 +15,6 @@
  * mount. Any thread. */
 int vectors_stat(struct session *session, int folder_fd, uint64_t id, struct quiver_attr *attr);
 
-/* The N bytes of vector `id` to `to`, compared with their checksum, and its attributes. As
- * vectors_stat. */
-int vectors_fetch(struct session *session, int folder_fd, uint64_t id, void *to,
-                  struct quiver_attr *attr);
-
 /* Remove vector `id`. -ENOENT; as vectors_stat. Any thread. */
 int vectors_remove(struct session *session, int folder_fd, uint64_t id);
 

@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for bash. Needs no other file.
 
-_quiverfs_commands='create mount import export status flush compact verify check'
+_quiverfs_commands='create mount import export status flush compact verify check list remove'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
@@ -10,27 +10,29 @@ _quiverfs_formats='npy npz fvecs bvecs ivecs fbin f16bin dbin u8bin i8bin ibin s
 _quiverfs_options() {
 	local common='--help --usage --version'
 	case $1 in
-	create | mkfs.quiverfs) echo "--dim --dtype --metric --label $common" ;;
+	create | mkfs.quiverfs) echo "--dim --dtype --metric --label --sparse -o $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
 	import) echo "--format --dataset --skip-bytes --vector-column --id-column --header --delimiter
 		--ids --start-id --keys --words --add-keys --limit --partial --on-duplicate --convert
-		--reject-nonfinite -u --update --delete --exclude -n --dry-run $common" ;;
+		--reject-nonfinite -u --update --delete --exclude -n --dry-run -o $common" ;;
 	export) echo "--format --dataset --vector-column --id-column --header --delimiter
 		--ids --keys --words --start-id --convert --dtype
-		-u --update --delete -n --dry-run $common" ;;
-	status) echo "--json --watch $common" ;;
-	check) echo "--repair $common" ;;
-	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T $common" ;;
+		-u --update --delete -n --dry-run -o $common" ;;
+	status) echo "--json --watch -o $common" ;;
+	check) echo "--repair -o $common" ;;
+	remove) echo "--yes -o $common" ;;
+	flush | compact | verify | list) echo "-o $common" ;;
+	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T -o $common" ;;
 	*) echo "$common" ;;
 	esac
 }
 
-# The last of a list of mount options.
+# The last of a list of options behind -o, which are $2.
 _quiverfs_mount_option() {
 	local before='' last=$1
 	[[ $1 != *,* ]] || before=${1%,*}, last=${1##*,}
-	COMPREPLY=($(compgen -P "$before" -W "$_quiverfs_mount_options" -- "$last"))
+	COMPREPLY=($(compgen -P "$before" -W "$2" -- "$last"))
 	[[ ${#COMPREPLY[@]} -ne 1 || $COMPREPLY != *= ]] || compopt -o nospace 2>/dev/null
 }
 
@@ -66,7 +68,8 @@ _quiverfs() {
 	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
 	*:--vector-column | *:--id-column | *:--exclude) ;;
 	*:--dim | *:--label | *:--start-id | *:--skip-bytes | *:--dataset | *:--watch) ;;
-	mount*:-o) _quiverfs_mount_option "$word" ;;
+	mount*:-o) _quiverfs_mount_option "$word" "$_quiverfs_mount_options" ;;
+	*:-o) _quiverfs_mount_option "$word" 'id= conf= keyring= op_timeout=' ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;
 	*)
 		if [[ $word == -* ]]; then

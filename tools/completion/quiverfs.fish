@@ -1,11 +1,12 @@
 # Completion of quiverfs and its links for fish.
 
-set -l commands create mount import export status flush compact verify check
+set -l commands create mount import export status flush compact verify check list remove
 set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
 set -l mount_options ro rw allow_other uid= gid= umask= matrix_mode=0600 matrix_mode=0640 \
     matrix_mode=0644 durability=always durability=fsync durability=flush durability=none commit= \
     autocompact= io_uring=auto io_uring=on io_uring=off \
     id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev
+set -l reach_options id= conf= keyring= op_timeout=
 
 for program in $programs
     complete -c $program -l help -d 'Print what the options are'
@@ -22,6 +23,8 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a flush 
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a compact -d 'Give space back'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a verify -d 'Compare every checksum'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a check -d 'Check a store, and repair it'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a list -d 'List the collections in a pool of Ceph'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a remove -d 'Remove a collection in Ceph'
 
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dim -x -d 'Elements of a vector'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element'
@@ -59,11 +62,16 @@ complete -c quiverfs -n '__fish_seen_subcommand_from export' -l ids -r -d 'Write
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l watch -d 'Show it again and again'
 complete -c quiverfs -n '__fish_seen_subcommand_from check' -l repair -d 'Put right what can be'
+complete -c quiverfs -n '__fish_seen_subcommand_from create' -l sparse -d 'The IDs will be far apart'
+complete -c quiverfs -n '__fish_seen_subcommand_from remove' -l yes -d 'Without asking'
+complete -c quiverfs -n '__fish_seen_subcommand_from create import export status flush compact verify check list remove' -s o -x -a "(__fish_append , $reach_options)" -d 'How Ceph is reached'
 
 complete -c mkfs.quiverfs -l dim -x -d 'Elements of a vector'
 complete -c mkfs.quiverfs -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element'
 complete -c mkfs.quiverfs -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are to be compared'
 complete -c mkfs.quiverfs -l label -x -d 'What people should know'
+complete -c mkfs.quiverfs -l sparse -d 'The IDs will be far apart'
+complete -c mkfs.quiverfs -s o -x -a "(__fish_append , $reach_options)" -d 'How Ceph is reached'
 
 complete -c mount.quiverfs -s s -d 'Leave out unknown mount options'
 complete -c mount.quiverfs -s f -d Fake
@@ -81,3 +89,4 @@ complete -c fsck.quiverfs -s f -d 'Check also a clean store'
 complete -c fsck.quiverfs -s v -d Verbose
 complete -c fsck.quiverfs -s C -d 'Show progress'
 complete -c fsck.quiverfs -s T -d 'No title'
+complete -c fsck.quiverfs -s o -x -a "(__fish_append , $reach_options)" -d 'How Ceph is reached'

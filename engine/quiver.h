@@ -402,8 +402,8 @@ int quiver_get_copy(struct quiver *store, uint64_t id, void *to, struct quiver_a
                     uint64_t *lsn);
 
 /*
- * Copy many: row i of `to`, N bytes, is vector ids[i], attrs[i] its attributes (`attrs` may be
- * NULL), results[i] is 0, -ENOENT or -EIO (its row of `to` is then anything). Each is as it is at
+ * Copy many: row i of `to`, N bytes, is vector ids[i], attrs[i] its attributes (either may be
+ * NULL: attributes alone are no vectors read), results[i] is 0, -ENOENT or -EIO (its row of `to` is then anything). Each is as it is at
  * some moment of the call. Waits. For a store elsewhere this is far faster than one by one. 0, or
  * an error of the whole: -ENOMEM, -ETIMEDOUT, -EINTR, -EIO what holds for none of them alone.
  */
@@ -659,6 +659,13 @@ struct quiver_stats {
 /* A snapshot; costs a few system calls (store_bytes). Fills as much as stats->size has
  * room for. */
 void quiver_stats(struct quiver *store, struct quiver_stats *stats);
+
+/*
+ * What a store elsewhere tells of itself besides: lines "key value", as "pool vectors", in *text
+ * (malloc'd, to be freed by the caller, NUL-terminated); "" of a local folder. `flags`: 0, and the
+ * cluster is asked how it does, or QUIVER_NOWAIT, and that is left out. -ENOMEM.
+ */
+int quiver_facts(struct quiver *store, unsigned flags, char **text);
 
 /* Add a line to the last 256 refusals and faults; printf-like, no newline. The
  * engine adds its own. Any thread, also while holding the caller's own locks

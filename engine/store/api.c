@@ -115,8 +115,9 @@ int quiver_get_many(struct quiver *store, const uint64_t *ids, size_t count, voi
 	if (kind && kind->get_many)
 		return kind->get_many(store, ids, count, to, attrs, results);
 	for (size_t i = 0; i < count; i++) {
-		int r = quiver_get_copy(store, ids[i], (char *)to + i * n, attrs ? &attrs[i] : NULL,
-		                        NULL);
+		struct quiver_attr *attr = attrs ? &attrs[i] : NULL;
+		int r = to ? quiver_get_copy(store, ids[i], (char *)to + i * n, attr, NULL)
+		           : quiver_stat(store, ids[i], 0, attr, NULL);
 
 		if (r && r != -ENOENT && r != -EIO)
 			return r;
@@ -486,6 +487,16 @@ void quiver_stats(struct quiver *store, struct quiver_stats *stats)
 		local_stats(store, &all);
 	all.size = size;
 	sized_give(stats, size, &all, sizeof(all));
+}
+
+int quiver_facts(struct quiver *store, unsigned flags, char **text)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (kind && kind->facts)
+		return kind->facts(store, flags, text);
+	*text = strdup("");
+	return *text ? 0 : -ENOMEM;
 }
 
 void quiver_report(struct quiver *store, const char *format, ...)

@@ -80,6 +80,7 @@ struct quiver_kind {
 	int (*set_metric)(struct quiver *store, enum quiver_metric metric);
 	void (*describe)(struct quiver *store,
 	                 struct quiver_description *description); /* l2, no label */
+	int (*facts)(struct quiver *store, unsigned flags, char **text); /* "" */
 	/* All six of the columns, or none. */
 	int (*column_hold)(struct quiver *store, enum quiver_column column, int *fd,
 	                   uint64_t *size_bytes);

@@ -16,7 +16,7 @@
 
 /* What the engine knows of a store that nobody else has open, under the keys that
  * a mount uses. Counts since the store was opened say nothing here. */
-static void print_store(struct quiver *store, FILE *out)
+static void print_store(struct quiver *store, uint64_t count, FILE *out)
 {
 	const struct quiver_geometry *geometry = quiver_geometry(store);
 	struct quiver_stats stats = { .size = sizeof(stats) };
@@ -35,8 +35,8 @@ static void print_store(struct quiver *store, FILE *out)
 	(void)fprintf(out, "metric %s\n", quiver_metric_name(description.metric));
 	if (description.label[0] != '\0')
 		(void)fprintf(out, "label %s\n", description.label);
-	(void)fprintf(out, "count %" PRIu64 "\nslots %" PRIu64 "\nslots_used %" PRIu64 "\n",
-	              stats.count, stats.slots, stats.slots_used);
+	(void)fprintf(out, "count %" PRIu64 "\nslots %" PRIu64 "\nslots_used %" PRIu64 "\n", count,
+	              stats.slots, stats.slots_used);
 	(void)fprintf(out, "slots_free %" PRIu64 "\nslots_retired %" PRIu64 "\n", stats.slots_free,
 	              stats.slots_retired);
 	(void)fprintf(out, "fragmentation %.6f\nvector_bytes %" PRIu64 "\n", stats.fragmentation,
@@ -60,16 +60,46 @@ static void print_store(struct quiver *store, FILE *out)
 	(void)fprintf(out, "failed %d\n", stats.failed);
 }
 
-/* Fill facts->text and facts->errors from the engine. -ENOMEM. */
+/* How many vectors there are. Of a store that others change as well a listing tells. */
+static int count_vectors(struct session *session, uint64_t *count)
+{
+	struct quiver_list *list;
+	int result;
+
+	if ((session->capabilities & QUIVER_EXCLUSIVE) != 0) {
+		*count = quiver_count(session->store);
+		return 0;
+	}
+	result = quiver_list_open(session->store, 0, &list);
+	if (result == 0) {
+		*count = quiver_list_count(session->store, list);
+		quiver_list_close(session->store, list);
+	}
+	return result;
+}
+
+/* Fill facts->text and facts->errors from the engine. -ENOMEM; errors of a listing. */
 static int ask_store(struct session *session, struct facts *facts)
 {
+	char *more = NULL;
+	uint64_t count = 0;
 	size_t length;
-	FILE *out = open_memstream(&facts->text, &length);
+	FILE *out;
+	int result = count_vectors(session, &count);
 	int failed;
 
+	if (result == 0)
+		result = quiver_facts(session->store, 0, &more);
+	if (result < 0)
+		return result;
+	out = open_memstream(&facts->text, &length);
+	if (out != NULL) {
+		print_store(session->store, count, out);
+		(void)fputs(more, out);
+	}
+	free(more);
 	if (out == NULL)
 		return -ENOMEM;
-	print_store(session->store, out);
 	failed = ferror(out);
 	if (fclose(out) != 0 || failed)
 		return -ENOMEM;

@@ -60,7 +60,9 @@ static json_t *make_value(const char *text)
 /* Whether the key is a version or a name, which stays text whatever it looks like. */
 static bool is_text(const char *key)
 {
-	static const char *const keys[] = { "version", "uuid", "store", "mount", "label" };
+	static const char *const keys[] = { "version", "uuid",       "store",    "mount",
+		                            "label",   "pool",       "user",     "cluster",
+		                            "health",  "collection", "namespace" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(key, keys[i]) == 0)

@@ -22,6 +22,12 @@ static const char *or_unknown(const char *value)
 	return value != NULL && value[0] != '\0' ? value : "unknown";
 }
 
+/* Whether it is a collection in a cluster. */
+static bool is_elsewhere(const struct facts *facts)
+{
+	return facts_find(facts, "pool") != NULL;
+}
+
 /* ---- what is wrong ------------------------------------------------------ */
 
 /* The last lines of what went wrong, newest last. */
@@ -108,6 +114,11 @@ static void show_notes(const struct screen *screen, const struct session *sessio
 	const char *transport = facts_find(facts, "transport");
 	char number[FIGURE_BYTES];
 
+	const char *health = facts_find(facts, "health");
+
+	if (health != NULL && strcmp(health, "HEALTH_OK") != 0)
+		screen_line(screen, SCREEN_YELLOW, "cluster", "%s; 'ceph health detail' says more",
+		            health);
 	if (disk > 0 && left < disk * DISK_LEFT_MIN)
 		screen_line(screen, SCREEN_YELLOW, "disk full", "nearly: %s left, %.1f%%",
 		            figure_bytes((uint64_t)left, number), left * 100 / disk);
@@ -153,6 +164,17 @@ static uint64_t less(uint64_t all, uint64_t part)
 }
 
 /* Rows of the matrix: with a vector, superseded, free, and beyond the last one used. */
+/* Where a collection lies in a cluster, and how. */
+static void show_objects(const struct screen *screen, const struct facts *facts)
+{
+	uint64_t slots = facts_number(facts, "slots_per_object");
+	char a[FIGURE_BYTES], b[FIGURE_BYTES];
+
+	screen_line(screen, SCREEN_BOLD, "objects", "%s vector%s in each, of %s bytes there",
+	            figure_count(slots, a), slots == 1 ? "" : "s",
+	            figure_count(facts_number(facts, "stride_bytes"), b));
+}
+
 static void show_slots(const struct screen *screen, const struct facts *facts)
 {
 	uint64_t used = facts_number(facts, "slots_used");
@@ -214,6 +236,11 @@ static void show_contents(const struct screen *screen, const struct session *ses
 	            figure_count(facts_number(facts, "count"), a), geometry->dim,
 	            quiver_dtype_name(geometry->dtype), or_unknown(facts_find(facts, "metric")),
 	            figure_count(geometry->vector_bytes, b));
+	if (is_elsewhere(facts)) {
+		show_objects(screen, facts);
+		show_disk(screen, facts);
+		return;
+	}
 	show_slots(screen, facts);
 	show_disk(screen, facts);
 	screen_line(screen, SCREEN_BOLD, "log, index", "%s of log on disk, %s of index in memory",
@@ -342,6 +369,18 @@ static void show_counts(const struct screen *screen, const struct facts *facts,
 	(void)fputc('\n', screen->out);
 }
 
+/* In place of the folder of a store. */
+static void show_cluster(const struct screen *screen, const struct facts *facts, bool live)
+{
+	const char *space = facts_find(facts, "namespace");
+
+	screen_line(screen, SCREEN_BOLD, "store", "collection %s of the pool %s%s%s, as %s%s%s",
+	            or_unknown(facts_find(facts, "collection")), facts_find(facts, "pool"),
+	            space != NULL ? ", namespace " : "", space != NULL ? space : "",
+	            or_unknown(facts_find(facts, "user")), live ? ", process " : "",
+	            live ? or_unknown(facts_find(facts, "pid")) : "");
+}
+
 void status_show(const struct screen *screen, const struct session *session,
                  const struct facts *facts, const struct status_before *before, int64_t now_ns)
 {
@@ -352,12 +391,16 @@ void status_show(const struct screen *screen, const struct session *session,
 		state = facts_number(facts, "failed") != 0      ? "mounted, no longer writable"
 		        : facts_number(facts, "read_only") != 0 ? "mounted read-only"
 		                                                : "mounted";
+	else if (is_elsewhere(facts))
+		state = "in Ceph";
 	screen_title(screen, session->target.path);
 	(void)fprintf(screen->out, ": %s\n", state);
 	show_faults(screen, facts);
 	show_notes(screen, session, facts);
 	show_errors(screen, session, facts);
-	if (live)
+	if (is_elsewhere(facts))
+		show_cluster(screen, facts, live);
+	else if (live)
 		screen_line(screen, SCREEN_BOLD, "store", "%s, process %s, format %s",
 		            or_unknown(facts_find(facts, "store")),
 		            or_unknown(facts_find(facts, "pid")),

@@ -1,8 +1,11 @@
 /*
- * record_attr.h - the attributes of one record of a batch: its own, else those of the call.
+ * record_attr.h - which attributes a vector gets: those of its record in a batch, else those of the
+ * call, else those of the vector that it replaces.
  */
 #ifndef QUIVER_RECORD_ATTR_H
 #define QUIVER_RECORD_ATTR_H
+
+#include <sys/stat.h>
 
 #include "engine/quiver.h"
 
@@ -24,6 +27,22 @@ static inline struct quiver_attr record_attr(const struct quiver_record *record,
 		own.gid = record->attr->gid;
 	*mask |= record->attr_mask;
 	return own;
+}
+
+/* What a call does not mean by `mask` is as it was in `from`. */
+static inline void record_attr_inherit(struct quiver_attr *attr, unsigned mask,
+                                       const struct quiver_attr *from)
+{
+	if (!(mask & QUIVER_ATTR_MTIME))
+		attr->mtime_ns = from->mtime_ns;
+	if (!(mask & QUIVER_ATTR_MODE))
+		attr->mode = from->mode;
+	if (!(mask & QUIVER_ATTR_MODE) && (mask & QUIVER_ATTR_DROP_SETID))
+		attr->mode &= (uint16_t) ~(S_ISUID | S_ISGID);
+	if (!(mask & QUIVER_ATTR_UID))
+		attr->uid = from->uid;
+	if (!(mask & QUIVER_ATTR_GID))
+		attr->gid = from->gid;
 }
 
 #endif

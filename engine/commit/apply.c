@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "engine/base/fault.h"
+#include "engine/base/record_attr.h"
 #include "engine/base/sizes.h"
 #include "engine/media/ctime.h"
 
@@ -59,20 +59,6 @@ static void plan_free(struct plan *plan)
 	free(plan->ops);
 	free(plan->records);
 	free(plan->payloads);
-}
-
-static void inherit(struct quiver_attr *attr, unsigned mask, const struct quiver_attr *from)
-{
-	if (!(mask & QUIVER_ATTR_MTIME))
-		attr->mtime_ns = from->mtime_ns;
-	if (!(mask & QUIVER_ATTR_MODE))
-		attr->mode = from->mode;
-	if (!(mask & QUIVER_ATTR_MODE) && (mask & QUIVER_ATTR_DROP_SETID))
-		attr->mode &= (uint16_t) ~(S_ISUID | S_ISGID);
-	if (!(mask & QUIVER_ATTR_UID))
-		attr->uid = from->uid;
-	if (!(mask & QUIVER_ATTR_GID))
-		attr->gid = from->gid;
 }
 
 /* Slot of `id` in *slot, or SLOT_NONE. -EIO (reported) where damage may hide it, or where the
@@ -127,7 +113,7 @@ static int plan_put(struct committer *commits, const struct plan *plan, struct c
 	if (op->old_slot != SLOT_NONE &&
 	    (op->mask != QUIVER_ATTR_ALL || !clock_is_ahead(commits, plan)) &&
 	    catalog_row(commits->catalog, op->old_slot, op->id, &old) == 0) {
-		inherit(&op->row.attr, op->mask, &old.attr);
+		record_attr_inherit(&op->row.attr, op->mask, &old.attr);
 		op->row.attr.ctime_ns = ctime_after(old.attr.ctime_ns, plan->time_ns);
 	}
 	return 0;
@@ -188,7 +174,7 @@ static int plan_attr(struct committer *commits, const struct plan *plan, struct 
 		return r == -EBADMSG ? -EIO : r;
 	op->row = row;
 	op->row.attr = op->attr;
-	inherit(&op->row.attr, op->mask, &row.attr);
+	record_attr_inherit(&op->row.attr, op->mask, &row.attr);
 	op->row.attr.ctime_ns = ctime_after(row.attr.ctime_ns, plan->time_ns);
 	return 0;
 }
@@ -209,7 +195,7 @@ static int plan_op(struct committer *commits, const struct plan *plan, struct co
 		return plan_attr(commits, plan, op);
 	case WAL_DIRATTR:
 		op->row.attr = op->attr;
-		inherit(&op->row.attr, op->mask, &commits->dir);
+		record_attr_inherit(&op->row.attr, op->mask, &commits->dir);
 		op->row.attr.ctime_ns = ctime_after(commits->dir.ctime_ns, plan->time_ns);
 		return 0;
 	default:

@@ -1,0 +1,346 @@
+#include "engine/rados/connection.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "engine/base/error.h"
+#include "engine/base/latency.h"
+
+/* Of what librados needs to say good-bye; where the cluster hangs it needs for ever. */
+#define CLOSE_WAIT_NS (UINT64_C(5) * 1000000000)
+
+/* ---- who one is, and by which key ---- */
+
+/* The first file of the comma-separated list that is there, to `to`; false: none is. */
+static bool find_keyring(const char *list, char to[PATH_MAX], struct stat *st)
+{
+	while (*list != '\0') {
+		size_t length = strcspn(list, ", ;");
+
+		if (length > 0 && length < PATH_MAX) {
+			memcpy(to, list, length);
+			to[length] = '\0';
+			if (stat(to, st) == 0)
+				return true;
+		}
+		list += length;
+		list += *list != '\0';
+	}
+	return false;
+}
+
+struct key { /* where it comes from */
+	char places[4096]; /* the files that were looked for */
+	char file[PATH_MAX]; /* "": none of them is there */
+};
+
+/* -EACCES where others can read it. */
+static int check_keyring(const char *file, const struct stat *st, struct quiver_error *error)
+{
+	if (!S_ISREG(st->st_mode) || !(st->st_mode & (S_IROTH | S_IWOTH)))
+		return 0;
+	error_set(error,
+	          "%s: expected a keyring that nobody else can read, but its mode is %04o: "
+	          "chmod 600 it, and have the key made anew if others could have read it",
+	          file, (unsigned)(st->st_mode & 07777));
+	return -EACCES;
+}
+
+/* Which keyring librados will take, and whether it may be taken. */
+static int look_at_key(rados_t cluster, struct key *key, struct quiver_error *error)
+{
+	static const char *const names[] = { "keyfile", "keyring" };
+	struct stat st;
+
+	*key = (struct key){ 0 };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (rados_conf_get(cluster, names[i], key->places, sizeof(key->places)) == 0 &&
+		    find_keyring(key->places, key->file, &st))
+			return check_keyring(key->file, &st, error);
+	}
+	key->file[0] = '\0';
+	return 0;
+}
+
+static bool has_key(rados_t cluster)
+{
+	char key[256] = "";
+
+	return rados_conf_get(cluster, "key", key, sizeof(key)) == 0 && key[0] != '\0';
+}
+
+/* ---- the configuration ---- */
+
+static int set_number(rados_t cluster, const char *name, unsigned value)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), "%u", value);
+	return rados_conf_set(cluster, name, text);
+}
+
+/* What must not be otherwise, whatever the configuration says. */
+static int set_ours(rados_t cluster, unsigned op_timeout_s)
+{
+	/* What goes wrong is said by us, and not by librados on whatever is its stderr. */
+	static const char *const quiet[] = { "log_to_stderr", "err_to_stderr" };
+	/* A request beyond these would wait where nobody can interrupt it; how many there are is
+	 * bounded by who sends them. */
+	int r = set_number(cluster, "objecter_inflight_ops", 1u << 20);
+
+	if (r == 0)
+		r = rados_conf_set(cluster, "objecter_inflight_op_bytes", "68719476736");
+	if (r == 0)
+		r = set_number(cluster, "rados_osd_op_timeout", op_timeout_s);
+	if (r == 0)
+		r = set_number(cluster, "rados_mon_op_timeout", op_timeout_s);
+	if (r == 0)
+		r = set_number(cluster, "client_mount_timeout", op_timeout_s);
+	for (size_t i = 0; r == 0 && i < sizeof(quiet) / sizeof(quiet[0]); i++)
+		r = rados_conf_set(cluster, quiet[i], "false");
+	return r;
+}
+
+static int read_configuration(rados_t cluster, const struct access *access,
+                              struct quiver_error *error)
+{
+	bool given = access->conf[0] != '\0';
+	const char *variable = getenv("CEPH_CONF");
+	const char *named = given ? access->conf : variable && variable[0] ? variable : NULL;
+	int r = rados_conf_read_file(cluster, given ? access->conf : NULL);
+
+	/* Without a file all may be said by CEPH_ARGS. */
+	if (r == -ENOENT && !named)
+		r = 0;
+	if (r != 0) {
+		error_set(error, "%s: cannot read the configuration of the cluster: %s",
+		          named ? named : "ceph.conf", quiver_strerror(r));
+		return r;
+	}
+	r = rados_conf_parse_env(cluster, NULL);
+	if (r != 0) {
+		error_set(error, "CEPH_ARGS: librados does not understand it: %s",
+		          quiver_strerror(r));
+		return -EINVAL;
+	}
+	if (access->keyring[0] != '\0')
+		r = rados_conf_set(cluster, "keyring", access->keyring);
+	if (r == 0)
+		r = set_ours(cluster, access->op_timeout_s);
+	if (r != 0)
+		error_set(error, "librados does not take its configuration: %s",
+		          quiver_strerror(r));
+	return r;
+}
+
+/* ---- connecting ---- */
+
+/* Why rados_connect has failed with `r`; what is to be returned. */
+static int refuse_connection(rados_t cluster, const struct connection *connection,
+                             const struct key *key, int r, struct quiver_error *error)
+{
+	char hosts[200] = "";
+	bool has_file = key->file[0] != '\0';
+
+	(void)rados_conf_get(cluster, "mon_host", hosts, sizeof(hosts)); /* else none is named */
+	if (hosts[0] == '\0') {
+		error_set(error, "no monitor of a cluster is known: expected a ceph.conf with "
+		                 "mon_host in /etc/ceph, or its name by conf=FILE or CEPH_CONF");
+		return -ENOENT;
+	}
+	if (r == -ETIMEDOUT) {
+		error_set(error,
+		          "no monitor of the cluster (mon_host %s) has answered within %u s: see "
+		          "whether they run and can be reached from here",
+		          hosts, connection->op_timeout_s);
+		return r;
+	}
+	if (!has_file && !has_key(cluster)) {
+		error_set(error,
+		          "no keyring of %s: looked for %s; give its name by keyring=FILE, or "
+		          "another user's by id=NAME",
+		          connection->user, key->places);
+		return -ENOENT;
+	}
+	if (r == -EACCES || r == -EPERM || r == -EINVAL || r == -EKEYREJECTED) {
+		error_set(error,
+		          "the cluster does not let %s in: it has no such user, or another key "
+		          "for it than %s, or no cap mon 'allow r' of it",
+		          connection->user, has_file ? key->file : "the one given");
+		return -EACCES;
+	}
+	if (r == -ENOENT && has_file) {
+		error_set(error, "%s: expected a key of %s in it, and there is none", key->file,
+		          connection->user);
+		return r;
+	}
+	error_set(error, "cannot connect to the cluster (mon_host %s) as %s: %s", hosts,
+	          connection->user, quiver_strerror(r));
+	return r;
+}
+
+static int connect_cluster(struct connection *connection, const struct access *access,
+                           struct quiver_error *error)
+{
+	rados_t cluster;
+	struct key key;
+	int r = rados_create2(&cluster, "ceph", connection->user, 0);
+
+	if (r != 0) {
+		error_set(error, "librados cannot begin as %s: %s", connection->user,
+		          quiver_strerror(r));
+		return r;
+	}
+	r = read_configuration(cluster, access, error);
+	if (r == 0)
+		r = look_at_key(cluster, &key, error);
+	if (r == 0) {
+		r = rados_connect(cluster);
+		if (r != 0)
+			r = refuse_connection(cluster, connection, &key, r, error);
+	}
+	if (r != 0)
+		rados_shutdown(cluster);
+	else
+		connection->cluster = cluster;
+	return r;
+}
+
+static int find_pool(struct connection *connection, struct quiver_error *error)
+{
+	const char *pool = connection->target.pool;
+	int r = rados_ioctx_create(connection->cluster, pool, &connection->io);
+
+	if (r == -ENOENT)
+		error_set(error,
+		          "the cluster has no pool %s: `ceph osd pool create %s` makes one, "
+		          "`rados lspools` shows those there are",
+		          pool, pool);
+	else if (r != 0)
+		error_set(error, "cannot look for the pool %s: %s", pool, quiver_strerror(r));
+	if (r != 0)
+		return r;
+	rados_ioctx_set_namespace(connection->io, connection->target.space);
+	/* Else whoever writes to a full pool waits until somebody has made room. */
+	rados_set_pool_full_try(connection->io);
+	return 0;
+}
+
+int connection_open(const char *path, bool is_place, const char *access_text,
+                    struct connection *connection, struct quiver_error *error)
+{
+	struct access access;
+	int r;
+
+	*connection = (struct connection){ 0 };
+	r = target_parse(path, is_place, &connection->target, error);
+	if (r == 0)
+		r = access_parse(access_text, &access, error);
+	if (r != 0)
+		return r;
+	access_from_arguments(getenv("CEPH_ARGS"), &access);
+	connection->op_timeout_s = access.op_timeout_s;
+	(void)snprintf(connection->user, sizeof(connection->user), "client.%s",
+	               access.id[0] ? access.id : "admin");
+	r = connect_cluster(connection, &access, error);
+	if (r != 0)
+		return r;
+	r = find_pool(connection, error);
+	if (r != 0)
+		rados_shutdown(connection->cluster);
+	return r;
+}
+
+/* ---- closing ---- */
+
+struct closing { /* freed by whoever is last */
+	rados_t cluster;
+	rados_ioctx_t io;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool is_done; /* lock */
+	_Atomic unsigned holders;
+};
+
+static void closing_drop(struct closing *closing)
+{
+	if (atomic_fetch_sub(&closing->holders, 1) > 1)
+		return;
+	(void)pthread_mutex_destroy(&closing->lock);
+	(void)pthread_cond_destroy(&closing->done);
+	free(closing);
+}
+
+static void *close_run(void *arg)
+{
+	struct closing *closing = arg;
+
+	rados_ioctx_destroy(closing->io);
+	rados_shutdown(closing->cluster);
+	pthread_mutex_lock(&closing->lock);
+	closing->is_done = true;
+	pthread_cond_signal(&closing->done);
+	pthread_mutex_unlock(&closing->lock);
+	closing_drop(closing);
+	return NULL;
+}
+
+static struct closing *closing_new(const struct connection *connection)
+{
+	struct closing *closing = calloc(1, sizeof(*closing));
+	pthread_condattr_t attr;
+
+	if (!closing)
+		return NULL;
+	closing->cluster = connection->cluster;
+	closing->io = connection->io;
+	/* None of these can fail on Linux with such attributes. */
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&closing->done, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_mutex_init(&closing->lock, NULL);
+	atomic_init(&closing->holders, 1);
+	return closing;
+}
+
+bool connection_close(struct connection *connection)
+{
+	struct closing *closing = closing_new(connection);
+	struct timespec end = clock_timespec(clock_monotonic_ns() + CLOSE_WAIT_NS);
+	pthread_t thread;
+	bool closed;
+
+	if (!closing)
+		return false;
+	atomic_fetch_add(&closing->holders, 1);
+	if (pthread_create(&thread, NULL, close_run, closing) != 0) {
+		atomic_fetch_sub(&closing->holders, 1);
+		closing_drop(closing);
+		return false; /* what is left of it goes with the process */
+	}
+	(void)pthread_detach(thread);
+	pthread_mutex_lock(&closing->lock);
+	while (!closing->is_done) {
+		if (pthread_cond_timedwait(&closing->done, &closing->lock, &end) == ETIMEDOUT)
+			break;
+	}
+	closed = closing->is_done;
+	pthread_mutex_unlock(&closing->lock);
+	closing_drop(closing);
+	return closed;
+}
+
+void connection_caps(const struct connection *connection, const char *osd, char to[400])
+{
+	const struct target *target = &connection->target;
+
+	(void)snprintf(to, 400, "mon 'allow r' osd 'allow %s pool=%s%s%s'", osd, target->pool,
+	               target->space[0] ? " namespace=" : "", target->space);
+}

@@ -1,0 +1,87 @@
+#include "engine/rados/create.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/error.h"
+#include "engine/base/latency.h"
+#include "engine/rados/connection.h"
+#include "engine/rados/failure.h"
+#include "engine/rados/header_read.h"
+
+static int make_header(const struct quiver_geometry *geometry,
+                       const struct quiver_description *description,
+                       const struct quiver_create_options *options,
+                       struct collection_header *header)
+{
+	mode_t mask = umask(0);
+	int64_t now_ns = clock_realtime_ns();
+
+	(void)umask(mask);
+	*header = (struct collection_header){
+		.geometry = *geometry,
+		.tag = { .counter = 1 },
+		.dir = { .mtime_ns = now_ns,
+		         .ctime_ns = now_ns,
+		         .uid = geteuid(),
+		         .gid = getegid(),
+		         .mode = (uint16_t)(0777 & ~mask) },
+		.description = *description,
+	};
+	layout_make(geometry->vector_bytes, options->sparse, &header->layout);
+	if (getrandom(&header->tag.client, sizeof(header->tag.client), 0) !=
+	    sizeof(header->tag.client))
+		return -EIO;
+	return 0;
+}
+
+/* What is to be returned where the header could not be made, for the reason `r`. */
+static int refuse(const char *path, const struct connection *connection, int r,
+                  struct quiver_error *error)
+{
+	char why[REPORT_LINE_BYTES];
+
+	if (r == -EEXIST) {
+		error_set(error,
+		          "%s: there is a collection of this name; take another name, or remove "
+		          "that one with `quiverfs remove`",
+		          path);
+		return r;
+	}
+	if (r == -EOPNOTSUPP) {
+		error_set(error,
+		          "%s: the pool %s is erasure-coded, and such a pool keeps no keys: "
+		          "expected a replicated one (`ceph osd pool create NAME`)",
+		          path, connection->target.pool);
+		return r;
+	}
+	failure_explain(connection, r, true, why, sizeof(why));
+	error_set(error, "%s: cannot create the collection: %s", path, why);
+	if (r == -ENOENT)
+		return r; /* the pool has just been removed */
+	return r == -EPERM || r == -EACCES ? r : failure_errno(r, true);
+}
+
+int collection_create(const char *path, const struct quiver_geometry *geometry,
+                      const struct quiver_description *description,
+                      const struct quiver_create_options *options, struct quiver_error *error)
+{
+	struct connection connection;
+	struct collection_header header;
+	char name[OBJECT_NAME_BYTES];
+	int r = connection_open(path, false, options->access, &connection, error);
+
+	if (r != 0)
+		return r;
+	layout_header_name(connection.target.name, name);
+	r = make_header(geometry, description, options, &header);
+	if (r == 0)
+		r = header_create(connection.io, name, &header);
+	if (r != 0)
+		r = refuse(path, &connection, r, error);
+	/* Where the cluster hangs now, that says nothing of what has been made. */
+	(void)connection_close(&connection);
+	return r;
+}

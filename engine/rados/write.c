@@ -1,0 +1,282 @@
+#include "engine/rados/write.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/base/latency.h"
+#include "engine/base/record_attr.h"
+#include "engine/media/ctime.h"
+#include "engine/rados/directory.h"
+#include "engine/rados/failure.h"
+#include "engine/rados/pause.h"
+#include "engine/rados/seen.h"
+#include "engine/rados/watch.h"
+
+/* One change of one vector. */
+struct change {
+	struct collection *collection;
+	uint64_t id;
+	struct place place;
+	const char *verb; /* for messages: "written" */
+	const void *data; /* of a put */
+	const struct quiver_attr *attr;
+	unsigned mask;
+	unsigned flags;
+	struct tag tag; /* of the attempt */
+	uint64_t lsn;
+};
+
+/* ---- the parts of an operation ---- */
+
+/* The row is as it was seen. */
+static void compare_row(struct flight *flight, const struct change *change, const struct seen *seen)
+{
+	rados_write_op_omap_cmp2(flight->write, change->place.key, LIBRADOS_CMPXATTR_OP_EQ,
+	                         seen->row_bytes ? seen->row_value : "", KEY_BYTES, seen->row_bytes,
+	                         &flight->rows_result);
+}
+
+/* Nothing has been removed since. */
+static void compare_removed(struct flight *flight, const struct seen *seen)
+{
+	rados_write_op_omap_cmp2(flight->write, KEY_REMOVED, LIBRADOS_CMPXATTR_OP_EQ,
+	                         seen->removed_bytes ? seen->removed_value : "", KEY_REMOVED_BYTES,
+	                         seen->removed_bytes, &flight->rows_result);
+}
+
+static void set_row(struct flight *flight, const struct change *change, const struct row *row)
+{
+	const char *key = change->place.key;
+	const size_t key_bytes = KEY_BYTES;
+	const size_t row_bytes = ROW_BYTES;
+	uint8_t bytes[ROW_BYTES];
+	const char *value = (const char *)bytes;
+
+	row_encode(row, change->collection->mark, bytes);
+	rados_write_op_omap_set2(flight->write, &key, &value, &key_bytes, &row_bytes, 1);
+}
+
+/* ---- what the three do: fill the operation, from what was seen. 0, or what the call returns ---- */
+
+static void fill_put(struct flight *flight, const struct change *change, const struct seen *seen)
+{
+	size_t n = change->collection->layout.vector_bytes;
+	struct row row = {
+		.id = change->id,
+		.tag = change->tag,
+		.attr = *change->attr,
+		.sum = row_sum(change->id, &change->tag, change->data, n),
+	};
+
+	row.attr.ctime_ns = clock_realtime_ns();
+	if (seen->verdict == 0) {
+		record_attr_inherit(&row.attr, change->mask, &seen->row.attr);
+		row.attr.ctime_ns = ctime_after(seen->row.attr.ctime_ns, row.attr.ctime_ns);
+	}
+	row.attr.mode &= 07777;
+	rados_write_op_create(flight->write, LIBRADOS_CREATE_IDEMPOTENT, NULL);
+	compare_row(flight, change, seen);
+	if (seen->row_bytes == 0)
+		compare_removed(flight, seen);
+	rados_write_op_write(flight->write, change->data, n, change->place.offset);
+	set_row(flight, change, &row);
+}
+
+static void fill_remove(struct flight *flight, const struct change *change, const struct seen *seen)
+{
+	const char *key = change->place.key;
+	const char *removed_key = KEY_REMOVED;
+	const size_t key_bytes = KEY_BYTES;
+	const size_t removed_key_bytes = KEY_REMOVED_BYTES;
+	const size_t tag_bytes = TAG_BYTES;
+	uint8_t bytes[TAG_BYTES];
+	const char *value = (const char *)bytes;
+
+	tag_encode(&change->tag, bytes);
+	compare_row(flight, change, seen);
+	rados_write_op_zero(flight->write, change->place.offset,
+	                    change->collection->layout.vector_bytes);
+	rados_write_op_omap_rm_keys2(flight->write, &key, &key_bytes, 1);
+	rados_write_op_omap_set2(flight->write, &removed_key, &value, &removed_key_bytes,
+	                         &tag_bytes, 1);
+}
+
+static void fill_attr(struct flight *flight, const struct change *change, const struct seen *seen)
+{
+	struct row row = seen->row;
+	struct quiver_attr attr = *change->attr;
+
+	record_attr_inherit(&attr, change->mask, &row.attr);
+	attr.ctime_ns = ctime_after(row.attr.ctime_ns, clock_realtime_ns());
+	attr.mode &= 07777;
+	row.attr = attr;
+	row.revision++;
+	compare_row(flight, change, seen);
+	set_row(flight, change, &row);
+}
+
+/* ---- until it has happened ---- */
+
+/* Whether what was seen lets the change go on. 0, -EEXIST, -ENOENT, -EIO. */
+static int permit(const struct change *change, const struct seen *seen)
+{
+	struct collection *collection = change->collection;
+	bool is_there = seen->verdict != -ENOENT;
+	int r;
+
+	if (change->data)
+		return is_there && (change->flags & QUIVER_NOREPLACE) ? -EEXIST : 0;
+	if (!is_there) {
+		r = watch_confirm(collection);
+		return r ? r : -ENOENT;
+	}
+	if (change->attr && seen->verdict != 0) {
+		failure_say(collection,
+		            "vector %" PRIu64 ": its row in the object %s is damaged; write the "
+		            "vector anew or remove it",
+		            change->id, change->place.object);
+		return -EIO;
+	}
+	return 0;
+}
+
+static int fly(struct change *change, const struct seen *seen)
+{
+	struct flight *flight = flight_to_write();
+	int r;
+
+	if (!flight)
+		return -ENOMEM;
+	change->tag = collection_tag(change->collection);
+	if (change->data)
+		fill_put(flight, change, seen);
+	else if (change->attr)
+		fill_attr(flight, change, seen);
+	else
+		fill_remove(flight, change, seen);
+	r = flight_fly(io_of(change->collection), flight, change->place.object);
+	flight_free(flight);
+	return r;
+}
+
+/* One attempt. 0, and *was_there; -ECANCELED others were faster; -ENOENT with *is_answer, -EEXIST
+ * and all others: what the call returns. */
+static int attempt(struct change *change, bool *was_there)
+{
+	struct collection *collection = change->collection;
+	struct seen seen;
+	int r = seen_get(collection, change->id, change->data ? SEEN_REMOVED : 0, &seen);
+
+	if (r != 0)
+		return r;
+	*was_there = seen.verdict != -ENOENT;
+	r = permit(change, &seen);
+	if (r == 0) {
+		r = fly(change, &seen);
+		/* An object that was there, and is not any more. */
+		if (r != 0 && r != -ECANCELED)
+			r = failure_of(collection, r, true, "vector %" PRIu64 " cannot be %s",
+			               change->id, change->verb);
+	}
+	seen_free(&seen);
+	return r;
+}
+
+/* 0; what the call returns. */
+static int apply(struct change *change, bool *was_there)
+{
+	struct collection *collection = change->collection;
+	struct pause pause = { 0 };
+	uint64_t begun_ns = clock_monotonic_ns();
+	int r;
+
+	if (collection->read_only)
+		return -EROFS;
+	if (change->flags & QUIVER_NOWAIT)
+		return -EAGAIN;
+	r = watch_permit(collection);
+	if (r != 0)
+		return r;
+	collection_place(collection, change->id, &change->place);
+	do {
+		r = attempt(change, was_there);
+		if (r != -ECANCELED)
+			break;
+		r = pause_take(&pause);
+	} while (r == 0);
+	if (r == -EBUSY)
+		failure_say(collection,
+		            "vector %" PRIu64 " was not %s: other clients have changed it %u times "
+		            "in a row before that could be done",
+		            change->id, change->verb, PAUSES_MAX);
+	if (r == 0)
+		latency_add(&collection->counters.commit, clock_monotonic_ns() - begun_ns);
+	return r;
+}
+
+int write_put(struct quiver *store, uint64_t id, const void *data, const struct quiver_attr *attr,
+              unsigned attr_mask, unsigned flags, uint64_t *lsn)
+{
+	struct collection *collection = collection_of(store);
+	struct change change = { .collection = collection,
+		                 .id = id,
+		                 .verb = "written",
+		                 .data = data,
+		                 .attr = attr,
+		                 .mask = attr_mask,
+		                 .flags = flags };
+	bool was_there;
+	int r;
+
+	if (id > QUIVER_ID_MAX)
+		return -EINVAL;
+	r = apply(&change, &was_there);
+	if (r != 0)
+		return r;
+	atomic_fetch_add(&collection->counters.puts, 1);
+	if (!was_there) {
+		collection_count(collection, 1);
+		directory_changed(collection);
+	}
+	if (lsn)
+		*lsn = tag_version(&change.tag);
+	return 0;
+}
+
+int write_remove(struct quiver *store, uint64_t id, unsigned flags, uint64_t *lsn)
+{
+	struct collection *collection = collection_of(store);
+	struct change change = {
+		.collection = collection, .id = id, .verb = "removed", .flags = flags
+	};
+	bool was_there;
+	int r = id > QUIVER_ID_MAX ? -ENOENT : apply(&change, &was_there);
+
+	if (r != 0)
+		return r;
+	atomic_fetch_add(&collection->counters.removes, 1);
+	collection_count(collection, -1);
+	directory_changed(collection);
+	if (lsn)
+		*lsn = tag_version(&change.tag);
+	return 0;
+}
+
+int write_set_attr(struct quiver *store, uint64_t id, const struct quiver_attr *attr, unsigned mask,
+                   unsigned flags)
+{
+	struct collection *collection = collection_of(store);
+	struct change change = { .collection = collection,
+		                 .id = id,
+		                 .verb = "given other attributes",
+		                 .attr = attr,
+		                 .mask = mask,
+		                 .flags = flags };
+	bool was_there;
+	int r = id > QUIVER_ID_MAX ? -ENOENT : apply(&change, &was_there);
+
+	if (r == 0)
+		atomic_fetch_add(&collection->counters.set_attrs, 1);
+	return r;
+}

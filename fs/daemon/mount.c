@@ -143,6 +143,20 @@ static bool is_anothers(const struct server *server)
 	return server->options.read_only && serve_is_over(&server->fs);
 }
 
+/* Learn what the kernel calls the filesystem, at once: somebody may move the mount point. Where that
+ * was quicker, a writable mount is the newest of its store, which nobody else has open. */
+static void learn_connection(struct server *server)
+{
+	char point[PATH_MAX];
+
+	server->connection_err = unmount_connection(server->mount_path, &server->connection);
+	if (server->connection_err < 0 && !server->options.read_only &&
+	    unmount_find_any(server->store_path, point, sizeof(point)) == 0)
+		server->connection_err = unmount_connection(point, &server->connection);
+	if (server->connection_err == 0)
+		guard_connection(&server->guard, server->connection);
+}
+
 /* With the mount set up: mount, serve, unmount. The exit status. */
 static int serve_session(struct server *server)
 {
@@ -153,10 +167,7 @@ static int serve_session(struct server *server)
 
 	if (serve_mount(&server->fs, &error) < 0)
 		return give_up(server, error.text);
-	/* At once: somebody may move the mount point. */
-	server->connection_err = unmount_connection(server->mount_path, &server->connection);
-	if (server->connection_err == 0)
-		guard_connection(&server->guard, server->connection);
+	learn_connection(server);
 	err = serve_with_steward(server);
 	mounted = steward_is_mounted(server, point);
 	if (server->connection_err < 0 || (mounted && strcmp(point, server->mount_path) == 0))

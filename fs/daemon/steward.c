@@ -171,30 +171,84 @@ static const char *why_ended(const struct server *server)
 	                             : "the kernel ended the session";
 }
 
+/* Have the prober try the mount, where it is now. False where it is gone. */
+static bool ask_prober(const struct server *server)
+{
+	return probe_say(&server->pipe, 'M', server->moved_to) == 0;
+}
+
+/* Whether the mount is somewhere else by now: somebody has moved it, or renamed a folder above it. */
+static bool follow_move(struct server *server)
+{
+	const char *known = server->moved_to[0] ? server->moved_to : server->mount_path;
+	char point[PATH_MAX];
+
+	/* What was unmounted gives its number to another mount of the same store. */
+	if (serve_is_over(&server->fs) || !steward_is_mounted(server, point) ||
+	    strcmp(point, known) == 0)
+		return false;
+	snprintf(server->moved_to, sizeof(server->moved_to), "%s", point);
+	return true;
+}
+
+/* Whether somebody has unmounted it. Where its number is not known, since that was done at once,
+ * it may be none of the store that is mounted. */
+static bool is_unmounted(const struct server *server)
+{
+	char point[PATH_MAX];
+	int err;
+
+	if (server->connection_err == 0)
+		err = unmount_find(server->connection, server->store_path, server->mount_path,
+		                   point, sizeof(point));
+	else
+		err = unmount_find_any(server->store_path, point, sizeof(point));
+	return err == -ENOENT;
+}
+
+/* What the prober says of a request: 'Y', or 'N' and why in `answer`. A negative errno, with why in
+ * `answer` as well, where it does not say it. */
+static int try_request(struct server *server, char *answer, size_t room)
+{
+	const char *why = "whoever mounted it is gone";
+	int ready = -EPIPE;
+
+	if (ask_prober(server))
+		ready = wait_for_any(server, server->pipe.in, FIRST_REQUEST_TIMEOUT_MS);
+	if (ready == server->pipe.in) {
+		int word = probe_hear(&server->pipe, answer, room);
+
+		if (word == 'Y' || word == 'N')
+			return word;
+	} else if (ready == server->signal_fd) {
+		why = "interrupted by a signal";
+	} else if (ready == server->ended_fd) {
+		why = why_ended(server);
+	} else if (ready == -ETIMEDOUT) {
+		why = "no request came within 30 s";
+	}
+	snprintf(answer, room, "%s", why);
+	return ready == server->signal_fd ? -EINTR : -EIO;
+}
+
 /* Why the mount does not work, or 0 where it does: the first request has been
- * answered, and came by the transport that was asked for. */
+ * answered, and came by the transport that was asked for. -ENODEV: it is unmounted already. */
 static int first_request(struct server *server, char *reason, size_t room)
 {
 	char answer[256];
-	int ready, word;
+	int word;
 
-	if (probe_say(&server->pipe, 'M', "") < 0) {
-		snprintf(reason, room, "%s: whoever mounted it is gone", server->mount_path);
-		return -EPIPE;
+	do
+		word = try_request(server, answer, sizeof(answer));
+	while (word == 'N' && follow_move(server));
+	if (word != 'Y' && word != -EINTR && is_unmounted(server)) {
+		snprintf(reason, room, "%s: it was unmounted before it was ready",
+		         server->mount_path);
+		return -ENODEV;
 	}
-	ready = wait_for_any(server, server->pipe.in, FIRST_REQUEST_TIMEOUT_MS);
-	if (ready != server->pipe.in) {
-		const char *why = ready == server->signal_fd  ? "interrupted by a signal"
-		                  : ready == server->ended_fd ? why_ended(server)
-		                                              : "no request came within 30 s";
-
-		snprintf(reason, room, "%s: %s", server->mount_path, why);
-		return -EIO;
-	}
-	word = probe_hear(&server->pipe, answer, sizeof(answer));
 	if (word != 'Y') {
-		snprintf(reason, room, "%s: the first request failed: %s", server->mount_path,
-		         word == 'N' ? answer : "whoever mounted it is gone");
+		snprintf(reason, room, "%s: %s%s", server->mount_path,
+		         word == 'N' ? "the first request failed: " : "", answer);
 		return -EIO;
 	}
 	if (server->options.io_uring == IO_URING_ON &&
@@ -247,28 +301,18 @@ static void say_stopping(struct server *server, const char *status)
 	pulse_start(PULSE_CLOSING);
 }
 
-/* Have the prober try the mount, where it is now. False where it is gone. */
-static bool ask_prober(const struct server *server)
-{
-	return probe_say(&server->pipe, 'M', server->moved_to) == 0;
-}
-
 /* A request failed that the prober made. That is no fault of the mount where it is somewhere else by
  * now, or where `umount -l` has taken its name away and it serves those who have files open. */
 static void look_after_failure(struct server *server, const char *reason)
 {
 	char point[PATH_MAX];
-	const char *known = server->moved_to[0] ? server->moved_to : server->mount_path;
 
-	if (server->connection_err < 0) {
-		log_line(LOG_ERR, "%s: a request failed: %s", known, reason);
-	} else if (!steward_is_mounted(server, point)) {
+	if (server->connection_err == 0 && !steward_is_mounted(server, point)) {
 		/* Whether somebody keeps it look_at_mounts tells: the kernel may be letting go. */
 		notify_say("WATCHDOG=1");
-	} else if (strcmp(point, known) != 0) {
-		snprintf(server->moved_to, sizeof(server->moved_to), "%s", point);
-	} else {
-		log_line(LOG_ERR, "%s: a request failed: %s", known, reason);
+	} else if (!follow_move(server)) {
+		log_line(LOG_ERR, "%s: a request failed: %s",
+		         server->moved_to[0] ? server->moved_to : server->mount_path, reason);
 	}
 }
 
@@ -339,27 +383,43 @@ static void watch(struct server *server)
 	}
 }
 
+/* Whoever mounts is told why that did not work. Who is gone need not be. */
+static void say_failed(const struct server *server, int priority, const char *reason)
+{
+	if (server->foreground)
+		log_line(priority, "%s", reason);
+	(void)probe_say(&server->pipe, 'E', reason);
+}
+
+/* From the first request, which told `reason` where it failed with `err`, to the end of the loop. */
+static void take_over(struct server *server, int err, const char *reason)
+{
+	log_mounted();
+	if (!server->foreground)
+		go_to_background();
+	if (err == 0)
+		say_ready(server);
+	else
+		say_failed(server, LOG_NOTICE, reason);
+	watch(server);
+}
+
 void *steward_run(void *arg)
 {
 	struct server *server = arg;
 	char reason[512];
+	int err;
 
 	/* Without it the end of the mount point is not noticed, and nothing else. */
 	server->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	server->look_ms = NEVER_MS;
-	if (first_request(server, reason, sizeof(reason)) < 0) {
-		server->failed = true;
-		if (server->foreground)
-			log_line(LOG_ERR, "%s", reason);
-		/* Whoever is gone need not be told. */
-		(void)probe_say(&server->pipe, 'E', reason);
-		end_mount(server);
+	err = first_request(server, reason, sizeof(reason));
+	if (err == 0 || err == -ENODEV) { /* unmounted, it ends as any other that is */
+		take_over(server, err, reason);
 	} else {
-		log_mounted();
-		if (!server->foreground)
-			go_to_background();
-		say_ready(server);
-		watch(server);
+		server->failed = true;
+		say_failed(server, LOG_ERR, reason);
+		end_mount(server);
 	}
 	if (server->mounts_fd >= 0)
 		close(server->mounts_fd); /* nothing was written */

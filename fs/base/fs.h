@@ -27,8 +27,12 @@
 
 #include "engine/quiver.h"
 
-/* Nobody else changes the store, so names and attributes are cached for a day. */
+/* Where nobody else changes the store names and attributes are cached for a day. */
 #define FS_CACHE_SECONDS 86400.0
+
+/* Where others do nothing is, but attributes of vectors/: each call by a path has the kernel look at
+ * its mode. */
+#define FS_SHARED_FOLDER_SECONDS 1.0
 
 /* For attributes that are not to be cached, but may serve the very call whose lookup or
  * CREATE they come with; else the kernel would ask for them once more. */
@@ -36,6 +40,7 @@
 
 struct charges; /* charge.h */
 struct control; /* control.c */
+struct copies; /* copies.h */
 struct errors; /* errors.h */
 struct gone; /* gone.h */
 struct listing; /* listing.h */
@@ -57,6 +62,7 @@ struct fs {
 	struct log_queue *log; /* likewise; NULL where nothing is logged */
 	struct quiver *store;
 	struct quiver_geometry geometry;
+	bool shared; /* others, on other machines, may change the store at any time */
 	const char *store_path;
 	const char *mount_point;
 	bool read_only;
@@ -95,6 +101,7 @@ struct fs {
 	struct workers *workers;
 	struct nodes *nodes;
 	struct gone *gone;
+	struct copies *copies; /* NULL unless `shared` */
 	struct scratch *scratch;
 	struct views *views;
 	struct control *control;

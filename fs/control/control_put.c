@@ -11,6 +11,7 @@
 #include "fs/base/transport.h"
 #include "fs/control/control_store.h"
 #include "fs/control/put_records.h"
+#include "fs/vector/copies.h"
 #include "fs/vector/node.h"
 
 /* Whether a write(2) may be more than this part of it. The kernel cuts what is
@@ -56,9 +57,12 @@ static int commit_records(struct control_write *write, const struct quiver_recor
 
 	if (!ids)
 		return -ENOMEM;
-	known = find_known(fs, records, count, ids);
+	/* Where others change the store it keeps nothing. */
+	known = fs->shared ? 0 : find_known(fs, records, count, ids);
 	err = quiver_put_batch(fs->store, records, count, &attr, mask,
 	                       QUIVER_WRITE_SOON | (write->sync ? QUIVER_SYNC : 0u), NULL);
+	for (size_t i = 0; fs->shared && i < count; i++)
+		copies_changed(fs, records[i].id);
 	if (err == 0 && atomic_load(&fs->attr_given) != given) {
 		for (size_t i = 0; i < count; i++)
 			ids[i] = records[i].id;

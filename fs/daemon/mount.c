@@ -188,6 +188,7 @@ static int serve_store(struct server *server)
 	int status, err;
 
 	fs->geometry = *quiver_geometry(fs->store);
+	fs->shared = !(quiver_capabilities(fs->store) & (QUIVER_EXCLUSIVE | QUIVER_IMMUTABLE));
 	fs->max_write_bytes = transport_request_bytes(fs->geometry.vector_bytes);
 	err = ring_choose(fs, server->options.io_uring);
 	if (err != 0) {

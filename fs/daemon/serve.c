@@ -85,7 +85,11 @@ static void want_features(struct fs *fs, struct fuse_conn_info *conn)
 {
 	fuse_set_feature_flag(conn, FUSE_CAP_ASYNC_READ);
 	fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
-	fuse_set_feature_flag(conn, FUSE_CAP_READDIRPLUS);
+	/* Attributes that are not kept are of no use. */
+	if (fs->shared)
+		fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS);
+	else
+		fuse_set_feature_flag(conn, FUSE_CAP_READDIRPLUS);
 	/* listing.c knows better when attributes are wanted. */
 	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
 	fuse_set_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
@@ -113,7 +117,8 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 	fs->passthrough_ok = fs->passthrough && fuse_get_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
 	if (fs->passthrough_ok)
 		fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
-	fs->no_open = fs->read_only && fuse_get_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT) &&
+	fs->no_open = fs->read_only && !fs->shared &&
+	              fuse_get_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT) &&
 	              fuse_get_feature_flag(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
 
 	fs->can_rename = conn->proto_major == 7 && conn->proto_minor >= PROTOCOL_WITH_EPOCHS;

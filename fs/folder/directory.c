@@ -51,10 +51,15 @@ static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct 
 	return 0;
 }
 
+static double timeout_of(const struct fs *fs, fuse_ino_t ino)
+{
+	return fs->shared && ino == TREE_VECTORS ? FS_SHARED_FOLDER_SECONDS : FS_CACHE_SECONDS;
+}
+
 static int directory_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st,
                           double *timeout)
 {
-	*timeout = FS_CACHE_SECONDS;
+	*timeout = timeout_of(fs, ino);
 	return fill_directory(fs, ino, flags, st);
 }
 
@@ -85,7 +90,7 @@ static int directory_setattr_answer(struct attempt *attempt, bool may_wait)
 		reply_error(attempt->req, err);
 		return 0;
 	}
-	(void)fuse_reply_attr(attempt->req, &st, FS_CACHE_SECONDS);
+	(void)fuse_reply_attr(attempt->req, &st, timeout_of(fs, TREE_VECTORS));
 	return 0;
 }
 

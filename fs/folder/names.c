@@ -205,22 +205,20 @@ struct remove_op {
 static int remove_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct remove_op *op = (const struct remove_op *)attempt;
-	struct version *last = NULL;
 	struct fs *fs = attempt->fs;
-	uint64_t lsn;
+	struct change change;
 	int err;
 
 	gone_begin(fs, op->id);
-	err = change_begin(fs, op->id, op->id, may_wait);
+	err = change_begin(fs, op->id, op->id, may_wait, &change);
 	if (err != 0)
 		return err;
-	err = change_last(fs, op->id, may_wait, &last);
+	err = change_last(fs, op->id, may_wait, &change);
 	if (err == 0)
-		err = quiver_remove(fs->store, op->id, attempt_flags(may_wait), &lsn);
+		err = quiver_remove(fs->store, op->id, attempt_flags(may_wait), &change.lsn);
 	if (err == 0)
-		change_removed(fs, op->id, lsn, last);
-	change_end(fs);
-	version_drop(fs, last);
+		change_removed(fs, op->id, &change);
+	change_end(fs, &change);
 	if (err == -EAGAIN && !may_wait)
 		return err;
 	if (err != 0 && err != -ENOENT)

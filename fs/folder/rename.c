@@ -57,24 +57,22 @@ static int put_scratch(const struct rename_op *op, const void *data,
                        const struct scratch_bytes *bytes, bool may_wait)
 {
 	struct scratch_heir unused = { .ops = NULL };
-	struct version *last = NULL;
 	struct fs *fs = op->attempt.fs;
-	uint64_t lsn;
-	int err = change_begin(fs, op->to, op->to, may_wait);
+	struct change change;
+	int err = change_begin(fs, op->to, op->to, may_wait, &change);
 
 	if (err != 0)
 		return err;
-	err = change_last(fs, op->to, may_wait, &last);
+	err = change_last(fs, op->to, may_wait, &change);
 	if (err == 0)
 		err = quiver_put(fs->store, op->to, data, &bytes->attr, QUIVER_ATTR_ALL,
-		                 op->flags | attempt_flags(may_wait), &lsn);
+		                 op->flags | attempt_flags(may_wait), &change.lsn);
 	if (err == 0)
-		change_replaced(fs, op->to, lsn, last);
+		change_replaced(fs, op->to, &change);
 	if (err == 0)
 		unused = scratch_become(fs, bytes->ino, open_heir, op);
-	change_end(fs);
+	change_end(fs, &change);
 	scratch_close_heir(fs, unused);
-	version_drop(fs, last);
 	return err;
 }
 
@@ -132,25 +130,23 @@ static int rename_scratch(const struct rename_op *op, bool may_wait)
 
 static int rename_vector(const struct rename_op *op, bool may_wait)
 {
-	struct version *last = NULL;
 	struct fs *fs = op->attempt.fs;
-	uint64_t lsn;
+	struct change change;
 	int err;
 
 	gone_begin(fs, op->from);
-	err = change_begin(fs, op->from, op->to, may_wait);
+	err = change_begin(fs, op->from, op->to, may_wait, &change);
 	if (err != 0)
 		return err;
-	err = change_last(fs, op->to, may_wait, &last);
+	err = change_last(fs, op->to, may_wait, &change);
 	if (err == 0)
 		err = quiver_rename(fs->store, op->from, op->to,
-		                    op->flags | attempt_flags(may_wait), &lsn);
+		                    op->flags | attempt_flags(may_wait), &change.lsn);
 	if (err == 0) {
-		change_replaced(fs, op->to, lsn, last);
-		change_renamed(fs, op->from, op->to, lsn);
+		change_replaced(fs, op->to, &change);
+		change_renamed(fs, op->from, op->to, &change);
 	}
-	change_end(fs);
-	version_drop(fs, last);
+	change_end(fs, &change);
 	if (err != 0)
 		return err;
 	if (node_is_written(fs, op->to))

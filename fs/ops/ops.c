@@ -23,6 +23,7 @@
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_file.h"
 #include "fs/scratch/scratch_folder.h"
+#include "fs/vector/copies.h"
 #include "fs/vector/vector_file.h"
 #include "fs/view/view_file.h"
 
@@ -39,9 +40,24 @@ static const struct node_ops *const kinds[TREE_CLASSES] = {
 	[TREE_IS_VIEW] = &view_ops,       [TREE_IS_NOTHING] = &nothing,
 };
 
-/* A request has come for `ino`: the row of that. */
+/* A request has come that is not of those that what a LOOKUP has read may answer. */
+static inline void enter_other(fuse_req_t req)
+{
+	enter(req);
+	copies_drop(fs_of(req), fuse_req_ctx(req)->pid);
+}
+
+/* Such a one, or one that may be, has come for `ino`: the row of that. */
 static inline const struct node_ops *begin(fuse_req_t req, fuse_ino_t ino)
 {
+	enter_other(req);
+	return node_ops_of(fs_of(req), ino);
+}
+
+static inline const struct node_ops *begin_answered(fuse_req_t req, fuse_ino_t ino)
+{
+	if (tree_class(ino) != TREE_IS_VECTOR)
+		return begin(req, ino);
 	enter(req);
 	return node_ops_of(fs_of(req), ino);
 }
@@ -71,7 +87,7 @@ static int getattr_answer(struct attempt *attempt, bool may_wait)
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct node_ops *ops = begin(req, ino);
+	const struct node_ops *ops = begin_answered(req, ino);
 	struct getattr_op op = {
 		.attempt = attempt_for(req, getattr_answer),
 		.ino = ino,
@@ -103,7 +119,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct node_ops *ops = begin(req, ino);
+	const struct node_ops *ops = begin_answered(req, ino);
 
 	if (fs_of(req)->no_open)
 		reply_error(req, -ENOSYS); /* for the whole connection, from now on */
@@ -228,33 +244,33 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
 {
-	enter(req);
+	enter(req); /* it is answered by what a LOOKUP has read, or drops it */
 	names_create(req, parent, name, mode, fi);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	(void)rdev;
-	enter(req);
+	enter_other(req);
 	names_mknod(req, parent, name, mode);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	enter(req);
+	enter_other(req);
 	names_unlink(req, parent, name);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                       const char *newname, unsigned flags)
 {
-	enter(req);
+	enter_other(req);
 	rename_name(req, parent, name, newparent, newname, flags);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	enter(req);
+	enter_other(req);
 	names_mkdir(req, parent, name, mode);
 }
 
@@ -262,7 +278,7 @@ static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, cons
 {
 	(void)link;
 	(void)parent;
-	enter(req);
+	enter_other(req);
 	refuse_name(req, name, "symbolic links cannot be made", -EPERM);
 }
 
@@ -270,13 +286,13 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
 {
 	(void)ino;
 	(void)newparent;
-	enter(req);
+	enter_other(req);
 	refuse_name(req, newname, "hard links cannot be made", -EPERM);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	enter(req);
+	enter_other(req);
 	names_rmdir(req, parent, name);
 }
 
@@ -332,7 +348,7 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fus
 	(void)ino;
 	(void)datasync;
 	(void)fi;
-	enter(req);
+	enter_other(req);
 	listing_fsync(req);
 }
 
@@ -371,7 +387,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct attempt attempt = attempt_for(req, statfs_answer);
 
 	(void)ino;
-	enter(req);
+	enter_other(req);
 	attempt_start(&attempt, sizeof(attempt), WORKER_READ);
 }
 

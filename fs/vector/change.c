@@ -5,6 +5,7 @@
 
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
+#include "fs/vector/copies.h"
 #include "fs/vector/nodes.h"
 
 /* What is done with a handle on the vector. True: look no further in this shard. */
@@ -93,9 +94,9 @@ static int wait_idle(struct nodes *nodes, uint64_t id, bool may_wait)
 	return err;
 }
 
-int change_begin(struct fs *fs, uint64_t from, uint64_t to, bool may_wait)
+/* Wait until nobody else is amid one. */
+static int take_turn(struct nodes *nodes, bool may_wait)
 {
-	struct nodes *nodes = fs->nodes;
 	int err = 0;
 
 	pthread_mutex_lock(&nodes->change_lock);
@@ -106,25 +107,11 @@ int change_begin(struct fs *fs, uint64_t from, uint64_t to, bool may_wait)
 	else
 		nodes->change_taken = true;
 	pthread_mutex_unlock(&nodes->change_lock);
-	if (err != 0)
-		return err;
-	atomic_store(&nodes->changes.from, from);
-	atomic_store(&nodes->changes.to, to);
-	/* A commit looks at it with its shard locked, before it is busy: what is not seen to be
-	 * busy from now on sees this. */
-	atomic_store(&nodes->changes.active, true);
-	err = wait_idle(nodes, from, may_wait);
-	if (err == 0 && to != from)
-		err = wait_idle(nodes, to, may_wait);
-	if (err != 0)
-		change_end(fs);
 	return err;
 }
 
-void change_end(struct fs *fs)
+static void end_turn(struct nodes *nodes)
 {
-	struct nodes *nodes = fs->nodes;
-
 	atomic_store(&nodes->changes.active, false);
 	pthread_mutex_lock(&nodes->change_lock);
 	nodes->change_taken = false;
@@ -141,6 +128,36 @@ void change_end(struct fs *fs)
 	}
 }
 
+int change_begin(struct fs *fs, uint64_t from, uint64_t to, bool may_wait, struct change *change)
+{
+	struct nodes *nodes = fs->nodes;
+	int err = fs->shared ? 0 : take_turn(nodes, may_wait);
+
+	if (err != 0)
+		return err;
+	*change = (struct change){ .number = atomic_fetch_add(&nodes->changes.begun, 1) + 1 };
+	if (fs->shared)
+		return 0;
+	atomic_store(&nodes->changes.from, from);
+	atomic_store(&nodes->changes.to, to);
+	/* A commit looks at it with its shard locked, before it is busy: what is not seen to be
+	 * busy from now on sees this. */
+	atomic_store(&nodes->changes.active, true);
+	err = wait_idle(nodes, from, may_wait);
+	if (err == 0 && to != from)
+		err = wait_idle(nodes, to, may_wait);
+	if (err != 0)
+		end_turn(nodes);
+	return err;
+}
+
+void change_end(struct fs *fs, struct change *change)
+{
+	if (!fs->shared)
+		end_turn(fs->nodes);
+	version_drop(fs, change->last);
+}
+
 /* ---- what becomes of the handles ---- */
 
 static bool is_any(struct nodes *nodes, struct handle *h, const void *arg)
@@ -151,14 +168,13 @@ static bool is_any(struct nodes *nodes, struct handle *h, const void *arg)
 	return true;
 }
 
-int change_last(struct fs *fs, uint64_t id, bool may_wait, struct version **last)
+int change_last(struct fs *fs, uint64_t id, bool may_wait, struct change *change)
 {
 	struct nodes *nodes = fs->nodes;
 	unsigned i, end = shards_of(nodes, id, &i);
 	bool open = false;
 	int err;
 
-	*last = NULL;
 	for (; !open && i < end; i++) {
 		pthread_mutex_lock(&nodes->shards[i].lock.mutex);
 		open = visit_shard(nodes, &nodes->shards[i], id, is_any, NULL);
@@ -166,54 +182,77 @@ int change_last(struct fs *fs, uint64_t id, bool may_wait, struct version **last
 	}
 	if (!open)
 		return 0;
-	err = version_get(fs, id, attempt_flags(may_wait), last);
+	err = version_get(fs, id, attempt_flags(may_wait), &change->last);
 	return err == -EAGAIN ? err : 0;
 }
 
 struct loss {
-	uint64_t lsn;
-	struct version *last;
+	const struct change *change;
+	bool ordered; /* versions are one sequence */
 	bool replaced;
 	int64_t now_ns;
 };
 
+/* Whether what is gone is what `h` has open, and not one made since. */
+static bool is_lost(const struct handle *h, const struct loss *loss)
+{
+	const struct change *change = loss->change;
+
+	if (loss->replaced && h->created && h->exclusive)
+		return false;
+	if (loss->ordered)
+		return h->opened_lsn < change->lsn;
+	/* One opened meanwhile may be either. */
+	return h->opened_change < change->number ||
+	       (change->last != NULL && h->opened_lsn == change->last->ref.lsn);
+}
+
 static bool set_orphan(struct nodes *nodes, struct handle *h, const void *arg)
 {
 	const struct loss *loss = arg;
+	struct version *last = loss->change->last;
 	unsigned staged = h->stage.active ? h->stage.attr_mask : 0u;
 	struct quiver_attr attr;
 
 	(void)nodes;
-	if (h->opened_lsn >= loss->lsn || (loss->replaced && h->created && h->exclusive))
-		return false; /* it is another's, made since */
-	if (!h->created && loss->last != NULL) {
-		attr = loss->last->ref.attr;
+	if (!is_lost(h, loss))
+		return false;
+	if (!h->created && last != NULL) {
+		attr = last->ref.attr;
 		attr_merge(&attr, &h->stage.attr, staged);
 		h->stage.attr = attr;
 		if (h->version == NULL)
-			h->version = version_share(loss->last);
+			h->version = version_share(last);
 	}
 	h->stage.attr.ctime_ns = loss->now_ns;
 	h->orphan = true;
-	h->orphan_lsn = loss->lsn;
+	h->orphan_lsn = loss->change->lsn;
 	return false;
 }
 
-static void lose(struct fs *fs, uint64_t id, struct loss loss)
+static void lose(struct fs *fs, uint64_t id, const struct change *change, bool replaced)
 {
-	loss.now_ns = clock_now_ns();
+	const struct loss loss = {
+		.change = change,
+		.ordered = (quiver_capabilities(fs->store) & QUIVER_ORDERED) != 0,
+		.replaced = replaced,
+		.now_ns = clock_now_ns(),
+	};
+
 	atomic_fetch_add(&fs->nodes->changed, 1);
+	copies_changed(fs, id);
+	copies_lost(fs, id);
 	visit_all(fs->nodes, id, set_orphan, &loss);
 }
 
-void change_removed(struct fs *fs, uint64_t id, uint64_t lsn, struct version *last)
+void change_removed(struct fs *fs, uint64_t id, const struct change *change)
 {
-	lose(fs, id, (struct loss){ .lsn = lsn, .last = last });
+	lose(fs, id, change, false);
 }
 
-void change_replaced(struct fs *fs, uint64_t id, uint64_t lsn, struct version *last)
+void change_replaced(struct fs *fs, uint64_t id, const struct change *change)
 {
-	lose(fs, id, (struct loss){ .lsn = lsn, .last = last, .replaced = true });
+	lose(fs, id, change, true);
 }
 
 struct move {
@@ -252,9 +291,9 @@ static bool set_id(struct nodes *nodes, struct handle *h, const void *arg)
 	return false;
 }
 
-void change_renamed(struct fs *fs, uint64_t from, uint64_t to, uint64_t lsn)
+void change_renamed(struct fs *fs, uint64_t from, uint64_t to, const struct change *change)
 {
-	const struct move move = { .lsn = lsn, .to = to };
+	const struct move move = { .lsn = change->lsn, .to = to };
 
 	atomic_fetch_add(&fs->nodes->changed, 1);
 	visit_all(fs->nodes, from, set_id, &move);

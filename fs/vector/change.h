@@ -12,27 +12,39 @@
 
 #include "fs/vector/handle.h"
 
+/* One change, between change_begin and change_end. */
+struct change {
+	uint64_t number;
+	/* The vector that is to go, for those who have it open: change_last. NULL: nobody has, or it
+	 * cannot be read. */
+	struct version *last;
+	uint64_t lsn; /* of the commit; set by the caller */
+};
+
 /*
  * Before the store is asked to remove `from` (`to` is the same then), to rename it to `to`, or
  * to put what was a scratch file as `to` (`from` is the same): waits until no commit to them is
  * under way, and holds off others until change_end. One change at a time. -EAGAIN where it would
- * wait and must not.
+ * wait and must not; then there is nothing to be ended.
+ *
+ * Of a store that others change as well (fs->shared) nothing is held off, and any number of changes
+ * are under way: one may take long there, and who commits meanwhile could be on another machine. Such
+ * a commit comes before the change, or makes the vector anew.
  */
-int change_begin(struct fs *fs, uint64_t from, uint64_t to, bool may_wait);
-void change_end(struct fs *fs);
+int change_begin(struct fs *fs, uint64_t from, uint64_t to, bool may_wait, struct change *change);
+void change_end(struct fs *fs, struct change *change);
 
-/* Between them, and before the store does it: the vector as it is, for those who have it open; to
- * be given to version_drop. NULL: nobody has, or it cannot be read. -EAGAIN where that would wait
- * and must not. */
-int change_last(struct fs *fs, uint64_t id, bool may_wait, struct version **last);
+/* Between them, and before the store does it: have the vector as it is, for those who have it open.
+ * -EAGAIN where that would wait and must not. */
+int change_last(struct fs *fs, uint64_t id, bool may_wait, struct change *change);
 
-/* Between them, once the store has done it by commit `lsn`. `last` is from change_last. */
-void change_removed(struct fs *fs, uint64_t id, uint64_t lsn, struct version *last);
+/* Between them, once the store has done it. */
+void change_removed(struct fs *fs, uint64_t id, const struct change *change);
 /* The same of one that was replaced. Who has made it by O_EXCL and not committed hears of that
  * when he does. */
-void change_replaced(struct fs *fs, uint64_t id, uint64_t lsn, struct version *last);
+void change_replaced(struct fs *fs, uint64_t id, const struct change *change);
 /* And of one that has another ID. */
-void change_renamed(struct fs *fs, uint64_t from, uint64_t to, uint64_t lsn);
+void change_renamed(struct fs *fs, uint64_t from, uint64_t to, const struct change *change);
 
 /* What is gone was written to by `h` now: so it shows to all that have it open. The caller holds the
  * lock. */

@@ -193,5 +193,6 @@ bool gone_before(struct fs *fs, uint64_t id)
 	_Atomic uint64_t *word;
 	uint64_t bit = removed_bit(fs->gone, id, &word);
 
-	return atomic_load(word) & bit;
+	/* Others remove some, too. */
+	return fs->shared || (atomic_load(word) & bit);
 }

@@ -51,6 +51,7 @@ struct changes {
 	_Atomic bool active;
 	_Atomic uint64_t from, to; /* while it is */
 	_Atomic unsigned waiting; /* handles whose users wait for the end of it */
+	_Atomic uint64_t begun; /* how many there have been */
 };
 
 struct shard_lock {
@@ -69,6 +70,7 @@ struct handle {
 	uid_t uid; /* constant; and whose it was: pays for the stage, whoever writes */
 	_Atomic pid_t user_tid; /* the thread that wrote through it last; 0 likewise */
 	uint64_t opened_lsn; /* of the version that it opened; 0: it made the vector */
+	uint64_t opened_change; /* changes.begun, from before it was found */
 	int64_t opened_ns; /* a writer's: when */
 	bool elsewhere; /* shard lock; its requests come by another node: of a view, or of a scratch file */
 	bool writable;

@@ -7,6 +7,7 @@
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
 #include "fs/base/clock.h"
+#include "fs/vector/copies.h"
 #include "fs/vector/nodes.h"
 #include "fs/vector/proven.h"
 #include "fs/vector/stage.h"
@@ -169,17 +170,24 @@ static enum node_caching caching_of(struct nodes *nodes, const struct node *node
 	return proven_is(nodes->proven, &version->ref) ? NODE_KEEPS_CACHE : NODE_DROPS_CACHE;
 }
 
+/* How many changes of names there have been that may concern `id`. Where a change takes long, as
+ * across a network, who opens another vector meanwhile need not do so again. */
+static uint64_t changes_of(struct fs *fs, uint64_t id)
+{
+	return fs->shared ? copies_loss_stamp(fs, id) : atomic_load(&fs->nodes->changed);
+}
+
 /*
  * Put `h`, which has found `id` as it was after `changed` changes of names, on its list. Was
  * another made since, that may have missed the handle: -EAGAIN, find it anew. Called with the
  * lock held.
  */
-static int attach_found(struct nodes *nodes, struct shard *shard, uint64_t id, struct handle *h,
+static int attach_found(struct fs *fs, struct shard *shard, uint64_t id, struct handle *h,
                         uint64_t changed)
 {
-	if (atomic_load(&nodes->changed) != changed)
+	if (changes_of(fs, id) != changed)
 		return -EAGAIN;
-	return attach_handle(nodes, shard, id, h);
+	return attach_handle(fs->nodes, shard, id, h);
 }
 
 /* What becomes of a new reader's handle; the caller holds the lock. Returns what is to be
@@ -217,13 +225,15 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, stru
 	h->tid = tid;
 	h->uid = caller_uid;
 	do {
-		changed = atomic_load(&fs->nodes->changed);
-		err = version_get(fs, id, flags, &version);
+		changed = changes_of(fs, id);
+		h->opened_change = atomic_load(&fs->nodes->changes.begun);
+		version = copies_take(fs, id, tid);
+		err = version != NULL ? 0 : version_get(fs, id, flags, &version);
 		if (err != 0)
 			break;
 		h->opened_lsn = version->ref.lsn;
 		pthread_mutex_lock(&shard->lock.mutex);
-		err = attach_found(fs->nodes, shard, id, h, changed);
+		err = attach_found(fs, shard, id, h, changed);
 		again = err == -EAGAIN;
 		if (err == 0)
 			version = begin_reading(fs->nodes, h, version, caching);
@@ -241,10 +251,17 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, stru
 static int find_written(struct fs *fs, uint64_t id, unsigned flags, bool pin,
                         const struct quiver_attr *create, struct handle *h)
 {
-	int err;
+	int err = 0;
 
-	if (pin) {
-		err = version_get(fs, id, flags, &h->version);
+	if (create != NULL && copies_take_none(fs, id, h->tid))
+		err = -ENOENT;
+	else
+		h->version = copies_take(fs, id, h->tid);
+	if (err != 0) {
+		/* nothing is asked */
+	} else if (h->version != NULL || pin) {
+		if (h->version == NULL)
+			err = version_get(fs, id, flags, &h->version);
 		if (err == 0) {
 			h->stage.attr = h->version->ref.attr;
 			h->opened_lsn = h->version->ref.lsn;
@@ -277,13 +294,14 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool
 		return -ENOMEM;
 	do {
 		*h = begin;
-		changed = atomic_load(&fs->nodes->changed);
+		changed = changes_of(fs, id);
+		h->opened_change = atomic_load(&fs->nodes->changes.begun);
 		err = find_written(fs, id, flags, pin, create, h);
 		if (err != 0)
 			break;
 		h->dir_seen = atomic_load(&fs->dir_attr_given);
 		pthread_mutex_lock(&shard->lock.mutex);
-		err = attach_found(fs->nodes, shard, id, h, changed);
+		err = attach_found(fs, shard, id, h, changed);
 		pthread_mutex_unlock(&shard->lock.mutex);
 		again = err == -EAGAIN;
 		if (err != 0)
@@ -470,6 +488,7 @@ bool node_view(struct fs *fs, uint64_t id, const struct node_user *user, struct 
 	view->tids[0] = h->tid;
 	view->tids[1] = atomic_load(&h->user_tid);
 	view->links = h->created && !h->orphan;
+	view->created = h->created;
 	view->orphan = h->orphan;
 	view->renamed = !h->orphan && h->id != id;
 	view->id = h->id;

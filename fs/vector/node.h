@@ -74,6 +74,7 @@ struct node_view {
 	unsigned links;
 	bool mtime_staged; /* by the user: attr.mtime_ns is the commit's, and attr.ctime_ns
 	                      when that was said */
+	bool created; /* made by the user and not committed */
 	bool orphan; /* the vector was removed or replaced */
 	bool renamed; /* it is vector: */
 	uint64_t id;

@@ -15,6 +15,7 @@
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
 #include "fs/vector/change.h"
+#include "fs/vector/copies.h"
 
 static int charge_buffer(struct fs *fs, uid_t uid, uint64_t id)
 {
@@ -123,9 +124,10 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 		attr.mtime_ns = clock_now_ns();
 	h->busy = true;
 	handle_unlock(h);
-	if ((mask & QUIVER_ATTR_DROP_SETID) && !created)
+	if ((mask & QUIVER_ATTR_DROP_SETID) && !created && !fs->shared)
 		drops = has_setid(fs, id, may_wait);
 	err = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
+	copies_changed(fs, id);
 	handle_lock(h);
 	handle_leave(h);
 	if (err == 0) {

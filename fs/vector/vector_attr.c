@@ -13,6 +13,7 @@
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
+#include "fs/vector/copies.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
@@ -20,7 +21,7 @@
 /* Attributes may be cached unless a writable handle can change them unseen. */
 static double attr_timeout(struct fs *fs, uint64_t id)
 {
-	return node_is_written(fs, id) ? 0 : FS_CACHE_SECONDS;
+	return fs->shared || node_is_written(fs, id) ? 0 : FS_CACHE_SECONDS;
 }
 
 /* Attributes of a vector were read, and go to the kernel. */
@@ -30,30 +31,27 @@ static void note_given(struct fs *fs, double timeout)
 		atomic_fetch_add(&fs->attr_given, 1);
 }
 
-/* vector_entry, with the attributes in *attr, too. */
-static int entry_of(struct fs *fs, uint64_t id, unsigned flags, struct quiver_attr *attr,
-                    struct fuse_entry_param *entry)
+/* The entry of vector `id`, which has `attr`. */
+static void fill_entry(struct fs *fs, uint64_t id, const struct quiver_attr *attr,
+                       struct fuse_entry_param *entry)
 {
-	int err;
-
-	err = quiver_stat(fs->store, id, flags, attr, NULL);
-	if (err != 0)
-		return err;
 	memset(entry, 0, sizeof(*entry));
 	entry->ino = tree_node_of_id(id);
 	entry->generation = 1;
-	entry->entry_timeout = FS_CACHE_SECONDS;
+	entry->entry_timeout = fs->shared ? 0 : FS_CACHE_SECONDS;
 	entry->attr_timeout = attr_timeout(fs, id);
 	note_given(fs, entry->attr_timeout);
 	attr_file(fs, entry->ino, attr, fs->geometry.vector_bytes, 1, &entry->attr);
-	return 0;
 }
 
 int vector_entry(struct fs *fs, uint64_t id, unsigned flags, struct fuse_entry_param *entry)
 {
 	struct quiver_attr attr;
+	int err = quiver_stat(fs->store, id, flags, &attr, NULL);
 
-	return entry_of(fs, id, flags, &attr, entry);
+	if (err == 0)
+		fill_entry(fs, id, &attr, entry);
+	return err;
 }
 
 int vector_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags, struct fuse_entry_param *entry)
@@ -61,14 +59,35 @@ int vector_node_entry(struct fs *fs, fuse_ino_t ino, unsigned flags, struct fuse
 	return vector_entry(fs, tree_id_of_node(ino), flags, entry);
 }
 
+/* The attributes of `id` for a LOOKUP of thread `tid`, and what answers the rest of its call. */
+static int look_up(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct quiver_attr *attr)
+{
+	uint32_t stamp = copies_stamp(fs, id);
+	struct version *version = NULL;
+	int err = -EIO;
+
+	if (copies_wanted(fs, tid))
+		err = version_get(fs, id, flags, &version);
+	if (err == 0)
+		*attr = version->ref.attr;
+	else if (err == -EIO) /* or it is damaged, and can be removed all the same */
+		return quiver_stat(fs->store, id, flags, attr, NULL);
+	if (err == 0 || err == -ENOENT)
+		copies_keep(fs, id, tid, stamp, version);
+	version_drop(fs, version);
+	return err;
+}
+
 int vector_lookup(struct fs *fs, uint64_t id, pid_t tid, unsigned flags,
                   struct fuse_entry_param *entry)
 {
 	struct quiver_attr attr;
-	int err = entry_of(fs, id, flags, &attr, entry);
+	int err = look_up(fs, id, tid, flags, &attr);
 
-	if (err == 0)
+	if (err == 0) {
+		fill_entry(fs, id, &attr, entry);
 		gone_found(fs, id, tid, &attr);
+	}
 	return err;
 }
 
@@ -139,7 +158,12 @@ int vector_stat(struct fs *fs, uint64_t id, const struct node_user *user, unsign
 		*timeout = 0;
 		return stat_open(fs, id, user, &view, flags, st);
 	}
-	err = quiver_stat(fs->store, id, flags, &attr, NULL);
+	/* Who is making it looks at his own. */
+	if (open && fs->shared && view.own && view.created)
+		return stat_open(fs, id, user, &view, flags, st);
+	err = copies_stat(fs, id, user->tid, &attr)
+	              ? 0
+	              : quiver_stat(fs->store, id, flags, &attr, NULL);
 	if (err == 0) {
 		/* Before Linux 5.11 it asks for them amid an O_TRUNC, too. */
 		if (*timeout <= 0 && fs->drops_setid)
@@ -271,6 +295,7 @@ static int set_committed(struct fs *fs, uint64_t node_id, uint64_t id, const str
                          unsigned flags)
 {
 	bool staged;
+	int err;
 
 	if ((mask & QUIVER_ATTR_MODE) && (attr->mode & (S_ISUID | S_ISGID)))
 		node_keep_setid(fs, node_id);
@@ -282,7 +307,9 @@ static int set_committed(struct fs *fs, uint64_t node_id, uint64_t id, const str
 		return 0;
 	if (staged)
 		mask &= ~(unsigned)QUIVER_ATTR_MTIME;
-	return quiver_set_attr(fs->store, id, attr, mask, flags);
+	err = quiver_set_attr(fs->store, id, attr, mask, flags);
+	copies_changed(fs, id);
+	return err;
 }
 
 /* Of what is not there by that name: it was renamed, is gone, or is yet to come. */
@@ -349,6 +376,23 @@ static int set(struct fs *fs, uint64_t id, const struct node_user *user, struct 
 	                       may_wait);
 }
 
+/* Answer an O_TRUNC or ftruncate with what the open file was when it was opened, without asking the
+ * store: the kernel keeps nothing of it. False where nobody has it open. */
+static bool reply_opened(struct attempt *attempt, uint64_t id, const struct node_user *user)
+{
+	struct node_view view;
+	struct stat st;
+
+	if (!node_view(attempt->fs, id, user, &view) || !view.own)
+		return false;
+	attr_file(attempt->fs, tree_node_of_id(id), &view.attr,
+	          view.created ? view.size : attempt->fs->geometry.vector_bytes, 1, &st);
+	if (user->handle != NULL)
+		handoff_give(&user->handle->handoff);
+	reply_attr(attempt->req, 0, &st, 0);
+	return true;
+}
+
 static int vector_setattr_answer(struct attempt *attempt, bool may_wait)
 {
 	struct vector_setattr_op *op = (struct vector_setattr_op *)attempt;
@@ -356,6 +400,8 @@ static int vector_setattr_answer(struct attempt *attempt, bool may_wait)
 	struct quiver_attr found;
 	int err = set(fs, op->id, &op->user, &op->change, may_wait);
 
+	if (err == 0 && fs->shared && !op->change.set && reply_opened(attempt, op->id, &op->user))
+		return 0;
 	if (err == 0)
 		return vector_reply_stat(attempt, op->id, &op->user, may_wait);
 	if (err == -EAGAIN && !may_wait)

@@ -10,6 +10,7 @@
 #include "fs/base/caller.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
+#include "fs/vector/copies.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
 #include "fs/vector/stage.h"
@@ -107,8 +108,10 @@ static int vector_open_answer(struct attempt *attempt, bool may_wait)
 		return 0;
 	}
 	h->durable = (fi->flags & O_DSYNC) != 0; /* O_SYNC contains it */
-	fi->direct_io = node_is_uncached(caching);
-	fi->keep_cache = caching == NODE_KEEPS_CACHE;
+	/* Pages are for private maps alone where others change the store: all that are there of an
+	 * open vector are of the version that everybody who has it open has. */
+	fi->direct_io = fs->shared || node_is_uncached(caching);
+	fi->keep_cache = !fs->shared && caching == NODE_KEEPS_CACHE;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);
 	if (fuse_reply_open(attempt->req, fi) != 0)
@@ -372,13 +375,19 @@ static int vector_init(struct fs *fs)
 {
 	int err = nodes_new(fs->store, &fs->nodes);
 
-	return err != 0 ? err : gone_new(&fs->gone);
+	if (err == 0)
+		err = gone_new(&fs->gone);
+	if (err == 0 && fs->shared)
+		err = copies_new(fs->geometry.vector_bytes, &fs->copies);
+	return err;
 }
 
 static void vector_fini(struct fs *fs)
 {
+	copies_free(fs, fs->copies);
 	gone_free(fs->gone);
 	nodes_free(fs, fs->nodes);
+	fs->copies = NULL;
 	fs->gone = NULL;
 	fs->nodes = NULL;
 }

@@ -4,6 +4,7 @@
 #include "engine/rados/collection.h"
 #include "engine/rados/create.h"
 #include "engine/rados/directory.h"
+#include "engine/rados/facts.h"
 #include "engine/rados/flight.h"
 #include "engine/rados/read.h"
 #include "engine/rados/write.h"
@@ -39,6 +40,7 @@ static const struct quiver_kind rados_kind = {
 	.set_label = directory_set_label,
 	.set_metric = directory_set_metric,
 	.describe = directory_describe,
+	.facts = facts_tell,
 };
 
 static int rados_open(const char *path, const struct quiver_options *options, struct quiver **out,

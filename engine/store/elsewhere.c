@@ -61,21 +61,40 @@ static bool load_from(const char *folder, size_t length, void **module, char why
 	return true;
 }
 
+/* The folder of the program or the library that this code is in: its length, 0 where that cannot be
+ * told. Of a program the dynamic linker knows what it was called by, which a daemon that has left
+ * its folder does not find any more. */
+static size_t own_folder(char path[PATH_MAX])
+{
+	const char *slash;
+	Dl_info self;
+	ssize_t length;
+
+	if (dladdr((const void *)&load_lock, &self) != 0 && self.dli_fname &&
+	    self.dli_fname[0] == '/' && strlen(self.dli_fname) < PATH_MAX) {
+		memcpy(path, self.dli_fname, strlen(self.dli_fname) + 1);
+	} else {
+		length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+		path[length > 0 ? length : 0] = '\0';
+	}
+	slash = strrchr(path, '/');
+	return slash ? (size_t)(slash - path) : 0;
+}
+
 /* From beside the program or the library that this code is in, or from where it is installed. */
 static void *load_module(char why[256])
 {
 	const char *given = secure_getenv(MODULES_VARIABLE);
-	const char *slash = NULL;
+	char self[PATH_MAX];
+	size_t length;
 	void *module = NULL;
-	Dl_info self;
 
 	if (given && given[0] != '\0') {
 		(void)load_from(given, strlen(given), &module, why);
 		return module;
 	}
-	if (dladdr((const void *)&load_lock, &self) != 0 && self.dli_fname)
-		slash = strrchr(self.dli_fname, '/');
-	if (!slash || !load_from(self.dli_fname, (size_t)(slash - self.dli_fname), &module, why))
+	length = own_folder(self);
+	if (length == 0 || !load_from(self, length, &module, why))
 		(void)load_from(QUIVER_MODULE_FOLDER, sizeof(QUIVER_MODULE_FOLDER) - 1, &module,
 		                why);
 	return module;

@@ -93,6 +93,7 @@ static void become(struct mounted *m)
 	struct scratch_bytes bytes;
 	struct scratch_file *file;
 	struct scratch_heir unused;
+	struct change change;
 
 	assert_int_equal(
 		scratch_create(&m->fs, TREE_VECTORS, NAME, &attr, false, false, true, &entry), 0);
@@ -105,11 +106,11 @@ static void become(struct mounted *m)
 
 	assert_int_equal(
 		scratch_begin(&m->fs, (struct scratch_place){ TREE_VECTORS, NAME }, N, &bytes), 0);
-	assert_int_equal(change_begin(&m->fs, ID, ID, true), 0);
+	assert_int_equal(change_begin(&m->fs, ID, ID, true, &change), 0);
 	assert_int_equal(quiver_put(m->fs.store, ID, bytes.data, &attr, QUIVER_ATTR_ALL, 0, NULL),
 	                 0);
 	unused = scratch_become(&m->fs, m->ino, open_heir, m);
-	change_end(&m->fs);
+	change_end(&m->fs, &change);
 	assert_true((unused.ops != NULL) == m->closes);
 	scratch_close_heir(&m->fs, unused);
 }

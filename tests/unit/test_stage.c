@@ -224,29 +224,25 @@ static void truncating_at_open_out_of_sight_takes_what_was_opened_this_moment(vo
 /* As the handlers do it. */
 static void take_away(struct staged *s, uint64_t id)
 {
-	struct version *last = NULL;
-	uint64_t lsn;
+	struct change change;
 
-	assert_int_equal(change_begin(&s->fs, id, id, false), 0);
-	assert_int_equal(change_last(&s->fs, id, true, &last), 0);
-	assert_int_equal(quiver_remove(s->fs.store, id, 0, &lsn), 0);
-	change_removed(&s->fs, id, lsn, last);
-	change_end(&s->fs);
-	version_drop(&s->fs, last);
+	assert_int_equal(change_begin(&s->fs, id, id, false, &change), 0);
+	assert_int_equal(change_last(&s->fs, id, true, &change), 0);
+	assert_int_equal(quiver_remove(s->fs.store, id, 0, &change.lsn), 0);
+	change_removed(&s->fs, id, &change);
+	change_end(&s->fs, &change);
 }
 
 static void rename_to(struct staged *s, uint64_t from, uint64_t to)
 {
-	struct version *last = NULL;
-	uint64_t lsn;
+	struct change change;
 
-	assert_int_equal(change_begin(&s->fs, from, to, false), 0);
-	assert_int_equal(change_last(&s->fs, to, true, &last), 0);
-	assert_int_equal(quiver_rename(s->fs.store, from, to, 0, &lsn), 0);
-	change_replaced(&s->fs, to, lsn, last);
-	change_renamed(&s->fs, from, to, lsn);
-	change_end(&s->fs);
-	version_drop(&s->fs, last);
+	assert_int_equal(change_begin(&s->fs, from, to, false, &change), 0);
+	assert_int_equal(change_last(&s->fs, to, true, &change), 0);
+	assert_int_equal(quiver_rename(s->fs.store, from, to, 0, &change.lsn), 0);
+	change_replaced(&s->fs, to, &change);
+	change_renamed(&s->fs, from, to, &change);
+	change_end(&s->fs, &change);
 }
 
 static void a_removed_vector_is_not_brought_back_by_its_writer(void **state)
@@ -308,29 +304,28 @@ static void no_commit_comes_amid_a_change_of_names(void **state)
 {
 	struct staged *s = *state;
 	struct handle *h = writer(s, 7), *other = writer(s, 6);
-	struct version *last = NULL;
-	uint64_t lsn;
+	struct change change, second;
 
 	assert_int_equal(put(s, h, s->a, N, 0), 0);
-	assert_int_equal(change_begin(&s->fs, 7, 8, false), 0);
-	assert_int_equal(change_begin(&s->fs, 1, 2, false), -EAGAIN); /* one at a time */
+	assert_int_equal(change_begin(&s->fs, 7, 8, false, &change), 0);
+	assert_int_equal(change_begin(&s->fs, 1, 2, false, &second), -EAGAIN); /* one at a time */
 	assert_int_equal(stage_write(&s->fs, h, s->b, N, 0, false, false, false), -EAGAIN);
 	assert_int_equal(put(s, other, s->a, N, 0), 0);
-	assert_int_equal(change_last(&s->fs, 8, true, &last), 0);
-	assert_null(last); /* nobody has it open */
-	assert_int_equal(quiver_rename(s->fs.store, 7, 8, 0, &lsn), 0);
-	change_replaced(&s->fs, 8, lsn, last);
-	change_renamed(&s->fs, 7, 8, lsn);
-	change_end(&s->fs);
+	assert_int_equal(change_last(&s->fs, 8, true, &change), 0);
+	assert_null(change.last); /* nobody has it open */
+	assert_int_equal(quiver_rename(s->fs.store, 7, 8, 0, &change.lsn), 0);
+	change_replaced(&s->fs, 8, &change);
+	change_renamed(&s->fs, 7, 8, &change);
+	change_end(&s->fs, &change);
 	assert_int_equal(stage_write(&s->fs, h, s->b, N, 0, false, false, false), 0);
 	assert_true(committed(s, 8, 'b'));
 	/* And no change comes amid a commit. */
 	handle_lock(h);
 	h->busy = true;
 	handle_unlock(h);
-	assert_int_equal(change_begin(&s->fs, 8, 8, false), -EAGAIN);
-	assert_int_equal(change_begin(&s->fs, 6, 6, false), 0);
-	change_end(&s->fs);
+	assert_int_equal(change_begin(&s->fs, 8, 8, false, &change), -EAGAIN);
+	assert_int_equal(change_begin(&s->fs, 6, 6, false, &change), 0);
+	change_end(&s->fs, &change);
 	handle_lock(h);
 	handle_leave(h);
 	handle_unlock(h);

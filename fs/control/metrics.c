@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "fs/base/passthrough.h"
@@ -264,6 +265,17 @@ static void stats_numbers(FILE *out, const void *stats, const struct number *num
 	}
 }
 
+/* Where a store elsewhere lies, and how. */
+static void stats_elsewhere(const struct fs *fs, FILE *out)
+{
+	char *text;
+
+	if (quiver_facts(fs->store, QUIVER_NOWAIT, &text) != 0)
+		return;
+	fputs(text, out);
+	free(text);
+}
+
 void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
 	struct quiver_stats stats = { .size = sizeof(stats) };
@@ -272,6 +284,7 @@ void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 	get_stats(fs, &stats);
 	get_mount_stats(fs, &mount_stats);
 	stats_identity(fs, &stats, out);
+	stats_elsewhere(fs, out);
 	stats_numbers(out, &stats, gauges, COUNT(gauges));
 	if (space != NULL) {
 		fprintf(out, "slots_before_growth %" PRIu64 "\n", space->slots_free);

@@ -67,6 +67,13 @@ struct failures {
 	uint64_t unsaid; /* lock */
 };
 
+/* What the monitors said of the pool a moment ago. */
+struct known_space {
+	pthread_mutex_t lock;
+	struct quiver_space space; /* lock */
+	uint64_t until_ns; /* lock; CLOCK_MONOTONIC, from when on it is old */
+};
+
 struct collection {
 	struct quiver_head head; /* first: a struct quiver * points here */
 
@@ -87,6 +94,10 @@ struct collection {
 	struct keeper keeper;
 	struct directory directory;
 	struct failures failures;
+	struct known_space space;
+
+	_Atomic bool
+		finds_new; /* the last batch that asked found no such object: a guess for the next */
 
 	/* What quiver_count says: as the last listing has found, with own changes since. */
 	_Atomic bool is_counted; /* there was a listing */
@@ -108,6 +119,13 @@ static inline struct tag collection_tag(struct collection *collection)
 {
 	return (struct tag){ .client = collection->client,
 		             .counter = atomic_fetch_add(&collection->counter, 1) + 1 };
+}
+
+/* `count` of them, one after the other: the first. Any thread. */
+static inline struct tag collection_tags(struct collection *collection, uint32_t count)
+{
+	return (struct tag){ .client = collection->client,
+		             .counter = atomic_fetch_add(&collection->counter, count) + 1 };
 }
 
 /* Where a vector is. */

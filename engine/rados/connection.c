@@ -252,6 +252,13 @@ int connection_open(const char *path, bool is_place, const char *access_text,
 	if (r != 0)
 		return r;
 	r = find_pool(connection, error);
+	if (r == 0) {
+		connection->loan = loan_new();
+		if (!connection->loan) {
+			rados_ioctx_destroy(connection->io);
+			r = -ENOMEM;
+		}
+	}
 	if (r != 0)
 		rados_shutdown(connection->cluster);
 	return r;
@@ -262,6 +269,7 @@ int connection_open(const char *path, bool is_place, const char *access_text,
 struct closing { /* freed by whoever is last */
 	rados_t cluster;
 	rados_ioctx_t io;
+	struct loan *loan;
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	bool is_done; /* lock */
@@ -281,6 +289,7 @@ static void *close_run(void *arg)
 {
 	struct closing *closing = arg;
 
+	loan_end(closing->loan);
 	rados_ioctx_destroy(closing->io);
 	rados_shutdown(closing->cluster);
 	pthread_mutex_lock(&closing->lock);
@@ -300,6 +309,7 @@ static struct closing *closing_new(const struct connection *connection)
 		return NULL;
 	closing->cluster = connection->cluster;
 	closing->io = connection->io;
+	closing->loan = connection->loan;
 	/* None of these can fail on Linux with such attributes. */
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

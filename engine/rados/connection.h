@@ -6,6 +6,7 @@
 
 #include <rados/librados.h>
 
+#include "engine/rados/loan.h"
 #include "engine/rados/target.h"
 
 struct connection {
@@ -13,6 +14,7 @@ struct connection {
 	/* With the namespace set, and so that a full pool answers and does not wait. Any thread,
 	 * all operations; nobody changes it. */
 	rados_ioctx_t io;
+	struct loan *loan; /* of threads that wait in librados for what cannot be sent */
 	struct target target;
 	unsigned op_timeout_s; /* after so long librados answers -ETIMEDOUT */
 	char user[POOL_BYTES_MAX + 8]; /* "client.NAME" */

@@ -7,14 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/rados/blocking.h"
+
 /* Room for the number of a cluster, a UUID in text. */
 #define FSID_BYTES 64
 /* Longer words of `ceph health` are cut. */
 #define HEALTH_BYTES 1024
 
 /* What `ceph health` says, on one line, or why the monitor does not say it. */
-static void ask_health(const struct connection *connection, char to[HEALTH_BYTES])
+static int ask_health(const struct connection *connection, void *arg)
 {
+	char *to = arg;
 	const char *command = "{\"prefix\": \"health\"}";
 	char *words = NULL, *status = NULL;
 	size_t length = 0, status_length = 0;
@@ -34,14 +37,15 @@ static void ask_health(const struct connection *connection, char to[HEALTH_BYTES
 		if (*at == '\n')
 			*at = ' ';
 	}
+	return 0;
 }
 
 int facts_tell(struct quiver *store, unsigned flags, char **text)
 {
-	const struct collection *collection = collection_of(store);
+	struct collection *collection = collection_of(store);
 	const struct connection *connection = &collection->connection;
 	const struct target *target = &connection->target;
-	char fsid[FSID_BYTES] = "", health[HEALTH_BYTES];
+	char fsid[FSID_BYTES] = "", health[HEALTH_BYTES] = "unknown: not asked";
 	size_t length;
 	FILE *out = open_memstream(text, &length);
 	int failed;
@@ -57,7 +61,8 @@ int facts_tell(struct quiver *store, unsigned flags, char **text)
 	fprintf(out, "slots_per_object %" PRIu32 "\nstride_bytes %" PRIu32 "\nop_timeout_s %u\n",
 	        collection->layout.slots, collection->layout.stride, connection->op_timeout_s);
 	if ((flags & QUIVER_NOWAIT) == 0) {
-		ask_health(connection, health);
+		/* Else it stays unknown. */
+		(void)blocking_call(&collection->connection, ask_health, health, sizeof(health));
 		fprintf(out, "health %s\n", health);
 	}
 	failed = ferror(out);

@@ -6,8 +6,7 @@
 
 #include "engine/rados/collection.h"
 
-/* As quiver_facts. Without QUIVER_NOWAIT a monitor is asked, for op_timeout at most, which nobody can
- * interrupt. */
+/* As quiver_facts. Without QUIVER_NOWAIT a monitor is asked, for op_timeout at most. */
 int facts_tell(struct quiver *store, unsigned flags, char **text);
 
 #endif

@@ -6,7 +6,9 @@
 #include "engine/rados/directory.h"
 #include "engine/rados/facts.h"
 #include "engine/rados/flight.h"
+#include "engine/rados/list.h"
 #include "engine/rados/read.h"
+#include "engine/rados/space.h"
 #include "engine/rados/write.h"
 
 /* Whatever has been acknowledged is on the disks of as many OSDs as the pool says. */
@@ -31,12 +33,19 @@ static const struct quiver_kind rados_kind = {
 	.ref_resident = read_ref_resident,
 	.get_copy = read_get_copy,
 	.stat = read_stat,
+	.list_open = list_open,
+	.list_read = list_read,
+	.list_count = list_count,
+	.list_close = list_close,
+	.count = list_count_all,
 	.put = write_put,
 	.remove = write_remove,
 	.set_attr = write_set_attr,
 	.dir_attr = directory_attr,
 	.set_dir_attr = directory_set_attr,
 	.flush = rados_flush,
+	.space = space_get,
+	.stats = space_stats,
 	.set_label = directory_set_label,
 	.set_metric = directory_set_metric,
 	.describe = directory_describe,

@@ -104,6 +104,7 @@ static struct collection *collection_new(const struct quiver_options *options)
 		return NULL;
 	}
 	collection->read_only = options->read_only;
+	atomic_init(&collection->finds_new, true);
 	collection->head = (struct quiver_head){
 		.capabilities = QUIVER_HAS_VERIFY,
 		.geometry = &collection->geometry,
@@ -111,6 +112,7 @@ static struct collection *collection_new(const struct quiver_options *options)
 	};
 	(void)pthread_mutex_init(&collection->directory.lock, NULL); /* never fails on Linux */
 	(void)pthread_mutex_init(&collection->failures.lock, NULL);
+	(void)pthread_mutex_init(&collection->space.lock, NULL);
 	keeper_init(collection);
 	return collection;
 }
@@ -118,6 +120,7 @@ static struct collection *collection_new(const struct quiver_options *options)
 static void collection_free(struct collection *collection)
 {
 	keeper_destroy(collection);
+	(void)pthread_mutex_destroy(&collection->space.lock);
 	(void)pthread_mutex_destroy(&collection->failures.lock);
 	(void)pthread_mutex_destroy(&collection->directory.lock);
 	report_destroy(&collection->report);

@@ -1,18 +1,16 @@
 #include "engine/rados/read.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/rados/failure.h"
+#include "engine/rados/damage.h"
 #include "engine/rados/seen.h"
 #include "engine/rados/watch.h"
 
 /* What the reader is told of what was found. 0, -ENOENT, -EIO. */
 static int answer(struct collection *collection, uint64_t id, const struct seen *seen)
 {
-	char object[OBJECT_NAME_BYTES];
 	int r;
 
 	if (seen->verdict == 0)
@@ -21,15 +19,7 @@ static int answer(struct collection *collection, uint64_t id, const struct seen 
 		r = watch_confirm(collection);
 		return r ? r : -ENOENT;
 	}
-	atomic_fetch_add(&collection->counters.checksum_errors, 1);
-	layout_object_name(collection->connection.target.name,
-	                   layout_object(&collection->layout, id), object);
-	failure_say(collection,
-	            "vector %" PRIu64
-	            ": what is in the object %s does not fit its checksum; write it "
-	            "anew or remove it, or have it moved aside by `quiverfs check --repair`",
-	            id, object);
-	return -EIO;
+	return damage_report(collection, id);
 }
 
 /* Of all calls here: 0, and then seen_free; or what the call returns. */

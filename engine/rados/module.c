@@ -1,11 +1,13 @@
 /* What the library finds in this module: kind.h. */
 #include <stddef.h>
 
+#include "engine/rados/batch.h"
 #include "engine/rados/collection.h"
 #include "engine/rados/create.h"
 #include "engine/rados/directory.h"
 #include "engine/rados/facts.h"
 #include "engine/rados/flight.h"
+#include "engine/rados/get_many.h"
 #include "engine/rados/list.h"
 #include "engine/rados/read.h"
 #include "engine/rados/space.h"
@@ -39,6 +41,8 @@ static const struct quiver_kind rados_kind = {
 	.list_close = list_close,
 	.count = list_count_all,
 	.put = write_put,
+	.put_batch = batch_put,
+	.get_many = get_many,
 	.remove = write_remove,
 	.set_attr = write_set_attr,
 	.dir_attr = directory_attr,

@@ -74,6 +74,16 @@ struct known_space {
 	uint64_t until_ns; /* lock; CLOCK_MONOTONIC, from when on it is old */
 };
 
+/* The job that compares every checksum. */
+struct verifying {
+	pthread_mutex_t lock;
+	struct quiver_job_status status; /* lock */
+	pthread_t thread; /* lock */
+	bool is_joinable; /* lock */
+	bool is_closed; /* lock; none can be started any more */
+	_Atomic bool stop;
+};
+
 struct collection {
 	struct quiver_head head; /* first: a struct quiver * points here */
 
@@ -95,6 +105,7 @@ struct collection {
 	struct directory directory;
 	struct failures failures;
 	struct known_space space;
+	struct verifying verifying;
 
 	_Atomic bool
 		finds_new; /* the last batch that asked found no such object: a guess for the next */

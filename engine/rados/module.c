@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "engine/rados/batch.h"
+#include "engine/rados/check.h"
 #include "engine/rados/collection.h"
 #include "engine/rados/create.h"
 #include "engine/rados/directory.h"
@@ -11,6 +12,8 @@
 #include "engine/rados/list.h"
 #include "engine/rados/read.h"
 #include "engine/rados/space.h"
+#include "engine/rados/stores.h"
+#include "engine/rados/verify.h"
 #include "engine/rados/write.h"
 
 /* Whatever has been acknowledged is on the disks of as many OSDs as the pool says. */
@@ -50,6 +53,9 @@ static const struct quiver_kind rados_kind = {
 	.flush = rados_flush,
 	.space = space_get,
 	.stats = space_stats,
+	.job_start = verify_start,
+	.job_stop = verify_stop,
+	.job_status = verify_status,
 	.set_label = directory_set_label,
 	.set_metric = directory_set_metric,
 	.describe = directory_describe,
@@ -78,4 +84,6 @@ const struct quiver_module quiver_module = {
 	.begin = flight_begin,
 	.open = rados_open,
 	.create = collection_create,
+	.check = collection_check,
+	.stores = stores_list,
 };

@@ -10,6 +10,7 @@
 #include "engine/rados/failure.h"
 #include "engine/rados/header_read.h"
 #include "engine/rados/keeper.h"
+#include "engine/rados/verify.h"
 #include "engine/rados/watch.h"
 
 /* What is to be returned where the header could not be read, for the reason `r`. */
@@ -113,6 +114,7 @@ static struct collection *collection_new(const struct quiver_options *options)
 	(void)pthread_mutex_init(&collection->directory.lock, NULL); /* never fails on Linux */
 	(void)pthread_mutex_init(&collection->failures.lock, NULL);
 	(void)pthread_mutex_init(&collection->space.lock, NULL);
+	verify_init(collection);
 	keeper_init(collection);
 	return collection;
 }
@@ -120,6 +122,7 @@ static struct collection *collection_new(const struct quiver_options *options)
 static void collection_free(struct collection *collection)
 {
 	keeper_destroy(collection);
+	verify_destroy(collection);
 	(void)pthread_mutex_destroy(&collection->space.lock);
 	(void)pthread_mutex_destroy(&collection->failures.lock);
 	(void)pthread_mutex_destroy(&collection->directory.lock);
@@ -155,6 +158,7 @@ int collection_open(const char *path, const struct quiver_options *options, stru
 
 int collection_close(struct collection *collection)
 {
+	verify_end(collection);
 	keeper_stop(collection);
 	watch_stop(collection);
 	if (!connection_close(&collection->connection)) {

@@ -151,6 +151,8 @@ void space_stats(struct quiver *store, struct quiver_stats *stats)
 	*stats = (struct quiver_stats){ 0 };
 	stats->count = count > 0 ? (uint64_t)count : 0;
 	stats->vector_bytes = collection->layout.vector_bytes;
+	/* Of one replica; what the OSDs allocate for it they do not tell. */
+	stats->store_bytes = stats->count * (collection->layout.stride + ROW_BYTES);
 	stats->puts = atomic_load(&counters->puts);
 	stats->removes = atomic_load(&counters->removes);
 	stats->set_attrs = atomic_load(&counters->set_attrs);

@@ -76,9 +76,9 @@ static void test_ids_take_no_more_than_their_bytes(void **state)
 static const char df[] =
 	"\n{\"stats\":{\"total_bytes\":6442450944,\"stored\":1},\"stats_by_class\":{\"hdd\":{}},"
 	"\"pools\":[{\"name\":\"a\",\"id\":1,\"stats\":{\"stored\":10,\"objects\":2,\"max_avail\":"
-        "30}},"
+	"30}},"
 	"{\"name\":\"id\",\"id\":12,\"stats\":{\"stored\":18446744073709551615,\"max_avail\":31}}]}"
-        "\n";
+	"\n";
 
 static void test_numbers_of_a_pool(void **state)
 {

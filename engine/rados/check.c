@@ -1,0 +1,154 @@
+#include "engine/rados/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "engine/base/error.h"
+#include "engine/rados/failure.h"
+#include "engine/rados/flight.h"
+#include "engine/rados/inspect.h"
+#include "engine/rados/repair.h"
+
+struct check {
+	struct collection *collection;
+	bool repair;
+	void (*say)(void *arg, const char *line);
+	void *arg;
+	struct quiver_check_result *result;
+	uint64_t empty; /* objects without vectors */
+	uint64_t left; /* rows of a removed collection */
+	uint64_t lost; /* objects that repairs have made */
+};
+
+static void say(const struct check *check, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void say(const struct check *check, const char *format, ...)
+{
+	char line[REPORT_LINE_BYTES];
+	va_list args;
+
+	if (!check->say)
+		return;
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	check->say(check->arg, line);
+}
+
+static int repair(struct check *check, uint64_t id)
+{
+	char to[OBJECT_NAME_BYTES];
+	int r = repair_move_aside(check->collection, id, to);
+
+	if (r == 0)
+		say(check, "vector %" PRIu64 ": moved aside to the object %s", id, to);
+	else if (r == -ENOENT)
+		say(check,
+		    "vector %" PRIu64 ": written anew or removed by another client meanwhile", id);
+	else
+		return r;
+	check->result->repaired++;
+	return 0;
+}
+
+static int look_at_vector(void *arg, uint64_t id, const char *fault)
+{
+	struct check *check = arg;
+	char object[OBJECT_NAME_BYTES];
+
+	check->result->vectors++;
+	if (flight_is_stopped())
+		return -EINTR;
+	if (!fault)
+		return 0;
+	check->result->damage++;
+	layout_object_name(check->collection->connection.target.name,
+	                   layout_object(&check->collection->layout, id), object);
+	say(check, "vector %" PRIu64 " in the object %s: %s", id, object, fault);
+	return check->repair ? repair(check, id) : 0;
+}
+
+static int look_at_object(void *arg, const struct inspected *object)
+{
+	struct check *check = arg;
+
+	if (object->is_beyond)
+		say(check,
+		    "the object %s belongs to no ID that a vector can have; it is passed over",
+		    object->name);
+	if (object->others > 0)
+		say(check,
+		    "the object %s has %" PRIu32
+		    " keys that mean nothing here; they are passed over",
+		    object->name, object->others);
+	check->left += object->left;
+	check->empty += !object->is_beyond && object->vectors == 0;
+	return 0;
+}
+
+static int look_at_lost(void *arg, const char *object)
+{
+	struct check *check = arg;
+
+	(void)object;
+	check->lost++;
+	return 0;
+}
+
+/* What is no fault, but what somebody should know. */
+static void say_rest(const struct check *check)
+{
+	const char *name = check->collection->connection.target.name;
+
+	if (check->empty > 0)
+		say(check,
+		    "%" PRIu64
+		    " objects hold no vectors any more; they stay, and cost some 100 bytes "
+		    "each",
+		    check->empty);
+	if (check->left > 0)
+		say(check,
+		    "%" PRIu64
+		    " vectors of a collection %s that was removed before are left in its "
+		    "objects; nobody sees them, and they go when their IDs are written",
+		    check->left, name);
+	if (check->lost > 0)
+		say(check,
+		    "%" PRIu64
+		    " objects %s.lost+found.* hold what repairs have moved aside; remove "
+		    "them with `rados rm` when nobody wants them",
+		    check->lost, name);
+}
+
+int collection_check(const char *path, const char *access, bool do_repair,
+                     void (*say_line)(void *arg, const char *line), void *arg,
+                     struct quiver_check_result *result, struct quiver_error *error)
+{
+	const struct quiver_options options = { .size = sizeof(options),
+		                                .read_only = !do_repair,
+		                                .access = access };
+	struct check check = { .repair = do_repair, .say = say_line, .arg = arg, .result = result };
+	struct inspection inspection = { .vector = look_at_vector,
+		                         .object = look_at_object,
+		                         .lost = look_at_lost,
+		                         .arg = &check };
+	char why[REPORT_LINE_BYTES];
+	int r = collection_open(path, &options, &check.collection, error);
+
+	if (r != 0)
+		return r;
+	result->clean = true; /* it is never closed, and needs no recovery */
+	inspection.collection = check.collection;
+	r = inspect(&inspection);
+	if (r == 0) {
+		say_rest(&check);
+	} else {
+		failure_explain(&check.collection->connection, r, do_repair, why, sizeof(why));
+		error_set(error, "%s: the check has not come to its end: %s", path, why);
+	}
+	/* Where the cluster hangs now, that says nothing of what was found. */
+	(void)collection_close(check.collection);
+	return r;
+}

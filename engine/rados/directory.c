@@ -108,8 +108,7 @@ uint64_t directory_keep(struct collection *collection, bool is_last)
 
 /* ---- reading ---- */
 
-static int fetch(struct collection *collection, struct found_header *found, int64_t *changed_ns,
-                 bool is_writing)
+static int fetch(struct collection *collection, struct found_header *found, int64_t *changed_ns)
 {
 	const char *name = collection->connection.target.name;
 	int r = header_fetch(io_of(collection), collection->header_name, found);
@@ -127,7 +126,7 @@ static int fetch(struct collection *collection, struct found_header *found, int6
 	if (r == -ENOENT)
 		atomic_store(&collection->watch.state, WATCH_GONE);
 	if (r != 0)
-		return failure_of(collection, r, is_writing, "%s: its header cannot be read", name);
+		return failure_of(collection, r, false, "%s: its header cannot be read", name);
 	*changed_ns = learn(collection, found);
 	return 0;
 }
@@ -141,7 +140,7 @@ int directory_attr(struct quiver *store, unsigned flags, struct quiver_attr *att
 
 	if (flags & QUIVER_NOWAIT)
 		return -EAGAIN;
-	r = fetch(collection, &found, &changed_ns, false);
+	r = fetch(collection, &found, &changed_ns);
 	if (r == 0)
 		*attr = attr_of(&found.header, changed_ns);
 	return r;
@@ -198,7 +197,7 @@ static int apply(struct collection *collection, const struct change *change)
 	if (collection->read_only)
 		return -EROFS;
 	do {
-		r = fetch(collection, &found, &changed_ns, true);
+		r = fetch(collection, &found, &changed_ns);
 		if (r != 0)
 			return r;
 		header = found.header;

@@ -50,8 +50,15 @@ static void on_error(void *arg, uint64_t cookie, int r)
 
 /* ---- the watch itself ---- */
 
-/* 0, -EPERM, errors of a flight. */
-static int begin(struct collection *collection)
+/*
+ * The cookie is the address of what librados keeps of the watch. It frees that by itself where the
+ * watch has not come about, and where the pool is removed: from then on the cookie must not be used.
+ * So of a watch that nobody has waited for to the end nothing is known, and it stays until librados
+ * is shut down.
+ */
+
+/* `timeout_ms` as of flight_wait. 0, -EPERM, errors of a flight. */
+static int begin(struct collection *collection, unsigned timeout_ms)
 {
 	struct watch *watch = &collection->watch;
 	struct flight *flight = flight_to_write();
@@ -61,19 +68,30 @@ static int begin(struct collection *collection)
 	if (r == 0) {
 		r = rados_aio_watch(io_of(collection), collection->header_name, completion,
 		                    &watch->cookie, on_notify, on_error, collection);
-		watch->is_watching = r == 0;
 		if (r == 0)
-			r = flight_wait(flight, collection->connection.op_timeout_s * 1000);
+			r = flight_wait(flight, timeout_ms);
 		else
 			flight_grounded(flight);
 	}
+	watch->is_watching = r == 0;
 	if (r == -EPERM || r == -EACCES)
 		watch->is_refused = true;
 	flight_free(flight);
 	return r;
 }
 
-/* Also of one that has broken, or that may not have come about. */
+/* Of a removed pool nobody tells the watch; but what says that an object is not there because of
+ * that has told librados before. */
+static bool has_pool(const struct collection *collection)
+{
+	char name[POOL_BYTES_MAX + 1];
+
+	return rados_pool_reverse_lookup(collection->connection.cluster,
+	                                 rados_ioctx_get_id(io_of(collection)), name,
+	                                 sizeof(name)) != -ENOENT;
+}
+
+/* Also of one that has broken. */
 static void end(struct collection *collection)
 {
 	struct watch *watch = &collection->watch;
@@ -84,6 +102,8 @@ static void end(struct collection *collection)
 	if (!watch->is_watching)
 		return;
 	watch->is_watching = false;
+	if (!has_pool(collection))
+		return;
 	flight = flight_to_write();
 	r = flight ? flight_ready(io_of(collection), flight, &completion) : -ENOMEM;
 	if (r == 0) {
@@ -98,7 +118,8 @@ static void end(struct collection *collection)
 
 void watch_start(struct collection *collection)
 {
-	enum watch_state held = begin(collection) == 0 ? WATCH_HOLDS : WATCH_DOUBTED;
+	int r = begin(collection, collection->connection.op_timeout_s * 1000);
+	enum watch_state held = r == 0 ? WATCH_HOLDS : WATCH_DOUBTED;
 
 	atomic_store(&collection->watch.state, held);
 }
@@ -174,17 +195,6 @@ int watch_permit(struct collection *collection)
 	return r == 1 ? ask_and_say(collection) : r;
 }
 
-/* Of a removed pool nobody tells the watch; but what says that an object is not there because of
- * that has told librados before. */
-static bool has_pool(const struct collection *collection)
-{
-	char name[POOL_BYTES_MAX + 1];
-
-	return rados_pool_reverse_lookup(collection->connection.cluster,
-	                                 rados_ioctx_get_id(io_of(collection)), name,
-	                                 sizeof(name)) != -ENOENT;
-}
-
 int watch_confirm(struct collection *collection)
 {
 	int r = known(collection);
@@ -209,7 +219,7 @@ uint64_t watch_keep(struct collection *collection)
 	if (now_ns < renew_ns)
 		return renew_ns;
 	end(collection);
-	r = begin(collection);
+	r = begin(collection, 0);
 	if (r == 0)
 		r = ask(collection); /* from here on the watch tells */
 	if (r == -EINTR || r == -ENOENT || watch->is_refused)

@@ -80,11 +80,11 @@ static int look_at_object(void *arg, const struct inspected *object)
 		    object->name);
 	if (object->others > 0)
 		say(check,
-		    "the object %s has %" PRIu32
-		    " keys that mean nothing here; they are passed over",
+		    "the object %s has keys that mean nothing here (%" PRIu32
+		    "); they are passed over",
 		    object->name, object->others);
 	check->left += object->left;
-	check->empty += !object->is_beyond && object->vectors == 0;
+	check->empty += !object->is_beyond && object->vectors == 0 && object->left == 0;
 	return 0;
 }
 

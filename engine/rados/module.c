@@ -5,6 +5,7 @@
 #include "engine/rados/check.h"
 #include "engine/rados/collection.h"
 #include "engine/rados/create.h"
+#include "engine/rados/destroy.h"
 #include "engine/rados/directory.h"
 #include "engine/rados/facts.h"
 #include "engine/rados/flight.h"
@@ -86,4 +87,5 @@ const struct quiver_module quiver_module = {
 	.create = collection_create,
 	.check = collection_check,
 	.stores = stores_list,
+	.destroy = collection_destroy,
 };

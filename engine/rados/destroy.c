@@ -1,0 +1,128 @@
+#include "engine/rados/destroy.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "engine/base/error.h"
+#include "engine/rados/failure.h"
+#include "engine/rados/flight.h"
+#include "engine/rados/header.h"
+#include "engine/rados/sweep.h"
+
+/* The header changes for its own reasons, as that a directory's times have moved. */
+#define ATTEMPTS_MAX 100u
+
+/* As it is, whatever it holds. 0, -ENOENT; -ENOTSUP a newer program made it; errors of a flight. */
+static int see_header(const struct connection *connection, const char *name, struct flight **out)
+{
+	struct collection_header header;
+	struct flight *flight = flight_to_read();
+	int r = flight ? flight_room(flight, COLLECTION_HEADER_BYTES) : -ENOMEM;
+
+	*out = NULL;
+	if (r == 0) {
+		rados_read_op_read(flight->read, 0, COLLECTION_HEADER_BYTES, (char *)flight->bytes,
+		                   &flight->bytes_read, &flight->bytes_result);
+		r = flight_fly(connection->io, flight, name);
+	}
+	if (r == 0 &&
+	    collection_header_decode(flight->bytes, flight->bytes_read, &header) == -ENOTSUP)
+		r = -ENOTSUP;
+	if (r != 0)
+		flight_free(flight);
+	else
+		*out = flight;
+	return r;
+}
+
+/* Unless it is another by now: -ECANCELED. */
+static int remove_header(const struct connection *connection, const char *name,
+                         const struct flight *seen)
+{
+	struct flight *flight = flight_to_write();
+	int r;
+
+	if (!flight)
+		return -ENOMEM;
+	if (seen->bytes_read > 0)
+		rados_write_op_cmpext(flight->write, (const char *)seen->bytes, seen->bytes_read, 0,
+		                      &flight->bytes_result);
+	rados_write_op_remove(flight->write);
+	r = flight_fly(connection->io, flight, name);
+	flight_free(flight);
+	/* Where the bytes are others librados returns -4095 less the place of the first. */
+	return r <= -4095 ? -ECANCELED : r;
+}
+
+/* 0; -ENOENT there is none. */
+static int take_header_away(const struct connection *connection)
+{
+	char name[OBJECT_NAME_BYTES];
+	struct flight *seen;
+	int r = -ECANCELED;
+
+	layout_header_name(connection->target.name, name);
+	for (unsigned i = 0; r == -ECANCELED && i < ATTEMPTS_MAX; i++) {
+		r = see_header(connection, name, &seen);
+		if (r == 0) {
+			r = remove_header(connection, name, seen);
+			flight_free(seen);
+		}
+	}
+	return r == -ECANCELED ? -EBUSY : r;
+}
+
+/* What is to be returned where it has come to its end with `r`. */
+static int refuse(const char *path, const struct connection *connection, int r, bool has_begun,
+                  struct quiver_error *error)
+{
+	char why[REPORT_LINE_BYTES];
+
+	if (r == -ENOTSUP) {
+		error_set(error, "%s: a newer quiverfs made it, and that one has to remove it",
+		          path);
+		return r;
+	}
+	if (r == -EBUSY) {
+		error_set(error, "%s: other clients change it all the while: end them first", path);
+		return r;
+	}
+	failure_explain(connection, r, true, why, sizeof(why));
+	if (has_begun)
+		error_set(error, "%s: some of it is left; remove it once more: %s", path, why);
+	else
+		error_set(error, "%s: it cannot be removed: %s", path, why);
+	return r == -EPERM || r == -EACCES ? r : failure_errno(r, true);
+}
+
+static int destroy(const char *path, struct connection *connection, struct quiver_error *error)
+{
+	uint64_t removed;
+	int r = take_header_away(connection);
+	bool is_headless = r == -ENOENT;
+
+	if (r != 0 && !is_headless)
+		return refuse(path, connection, r, false, error);
+	r = sweep(connection, &removed);
+	if (r != 0)
+		return refuse(path, connection, r, true, error);
+	if (is_headless && removed == 0) {
+		error_set(error, "%s: there is no such collection, and nothing is left of one",
+		          path);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+int collection_destroy(const char *path, const char *access, struct quiver_error *error)
+{
+	struct connection connection;
+	int r = connection_open(path, false, access, &connection, error);
+
+	if (r != 0)
+		return r;
+	r = destroy(path, &connection, error);
+	/* Where the cluster hangs now, that says nothing of what has been removed. */
+	(void)connection_close(&connection);
+	return r;
+}

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/base/epoch.h"
+#include "engine/commit/none_log.h"
 #include "engine/commit/slot_order.h"
 
 /* What a group of commits adds at most to what the next checkpoint has to log: a batch that
@@ -91,93 +92,28 @@ static int begin(struct checkpointer *checkpointer, struct checkpoint *cp)
 	return r;
 }
 
-static int by_lsn(const void *a, const void *b)
-{
-	const struct wal_record *x = a;
-	const struct wal_record *y = b;
-
-	return x->lsn < y->lsn ? -1 : x->lsn > y->lsn;
-}
-
-/* Mode none: what to log so that a crash while rows are freed is told from damage. Each record
- * names a row; together they take effect at once. */
-static size_t none_records(struct checkpointer *checkpointer, const struct checkpoint *cp,
-                           struct wal_record *records)
-{
-	const struct columns *columns = &checkpointer->commits->catalog->columns;
-	size_t n = 0;
-
-	for (size_t i = 0; i < cp->unlogged.count; i++) {
-		uint64_t slot = cp->unlogged.items[i];
-		uint64_t id = columns_id(columns, slot);
-		struct meta_row row;
-
-		if (columns_meta(columns, slot, id, &row) != 0)
-			continue; /* damage under our feet: left unconfirmed, so it is freed */
-		records[n++] = (struct wal_record){ .type = WAL_PUTREF,
-			                            .lsn = row.lsn,
-			                            .id = id,
-			                            .slot = slot,
-			                            .old_slot = SLOT_NONE,
-			                            .src_slot = SLOT_NONE,
-			                            .aux = row.attr_lsn,
-			                            .attr = row.attr,
-			                            .sum = row.sum };
-	}
-	for (size_t i = 0; i < cp->deferred.count; i++)
-		records[n++] = (struct wal_record){ .type = WAL_FREE,
-			                            .lsn = cp->deferred.items[i].lsn,
-			                            .id = cp->deferred.items[i].id,
-			                            .slot = SLOT_NONE,
-			                            .old_slot = cp->deferred.items[i].slot,
-			                            .src_slot = SLOT_NONE };
-	for (size_t i = 0; i < cp->row_count; i++)
-		records[n++] = (struct wal_record){ .type = WAL_SETATTR,
-			                            .lsn = cp->rows[i].row.attr_lsn,
-			                            .id = columns_id(columns, cp->rows[i].slot),
-			                            .slot = cp->rows[i].slot,
-			                            .old_slot = SLOT_NONE,
-			                            .src_slot = SLOT_NONE,
-			                            .aux = cp->rows[i].row.lsn,
-			                            .attr = cp->rows[i].row.attr,
-			                            .sum = cp->rows[i].row.sum };
-	qsort(records, n, sizeof(*records), by_lsn);
-	/* The directory's attributes as they are with all of these. */
-	records[n++] = (struct wal_record){ .type = WAL_DIRATTR,
-		                            .lsn = cp->lsn,
-		                            .id = QUIVER_ID_NONE,
-		                            .slot = SLOT_NONE,
-		                            .old_slot = SLOT_NONE,
-		                            .src_slot = SLOT_NONE,
-		                            .attr = cp->dir };
-	return n;
-}
-
+/* Mode none: so that a crash while rows are freed is told from damage. */
 static int log_none(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
-	size_t most = cp->unlogged.count + cp->deferred.count + cp->row_count + 1;
-	struct wal_record *records;
-	const void **payloads;
-	size_t n;
-	int r = 0;
+	struct committer *commits = checkpointer->commits;
+	struct none_log what = { .columns = &commits->catalog->columns,
+		                 .unlogged = &cp->unlogged,
+		                 .deferred = &cp->deferred,
+		                 .rows = cp->rows,
+		                 .row_count = cp->row_count,
+		                 .dir = cp->dir,
+		                 .lsn = cp->lsn };
+	uint32_t *row_order;
+	int r = none_log_order(&what, &row_order);
 
-	records = calloc(most, sizeof(*records));
-	payloads = calloc(most, sizeof(*payloads));
-	if (!records || !payloads) {
-		r = -ENOMEM;
-		goto out;
-	}
-	n = none_records(checkpointer, cp, records);
-	for (size_t i = 0; i + 1 < n; i++)
-		records[i].more = true;
-	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
-	r = wal_make_room(checkpointer->commits->wal, n * wal_record_bytes(0), false);
+	if (r)
+		return r;
+	pthread_mutex_lock(&commits->catalog->writer_lock);
+	r = wal_make_room(commits->wal, none_log_bytes(&what), false);
 	if (r == 0)
-		r = wal_append(checkpointer->commits->wal, records, payloads, n, true);
-	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
-out:
-	free(records);
-	free(payloads);
+		r = none_log_append(&what, row_order, commits->wal);
+	pthread_mutex_unlock(&commits->catalog->writer_lock);
+	free(row_order);
 	return r;
 }
 

@@ -20,8 +20,7 @@
 #define COMMITTER_DEFERRED_MAX 262144u
 /* ... or so many vectors with attributes set since (memory: 128 to 256 bytes each), */
 #define COMMITTER_ATTRS_MAX 65536u
-/* ... or, in mode none, so many written (memory: 8 bytes each, and some 250 while the
- * checkpoint logs them). */
+/* ... or, in mode none, so many written (memory: 8 bytes each). */
 #define COMMITTER_UNLOGGED_MAX 262144u
 /* In mode none commits wait for a checkpoint at so many of all three, with those that a running
  * one has taken: it logs them as one, and puts them back where it fails. */

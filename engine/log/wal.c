@@ -12,6 +12,7 @@
 #include "engine/media/bytes.h"
 
 #define PARTS_MAX 768 /* of one pwritev; three for a record; IOV_MAX is 1024 */
+#define STREAM_RECORDS 512u /* 142 KiB; in one write */
 #define WIPE_CHUNK_BYTES 65536u
 #define PAGE_BYTES_MAX 65536u /* of memory, on any machine */
 
@@ -140,11 +141,10 @@ static int wipe(struct wal *wal, const struct wal_segment *segment, uint64_t byt
 }
 
 /* Fill in what the log knows, and encode the headers one after the other into `headers`.
- * Returns the bytes that all records take. */
-static uint64_t encode_all(struct wal *wal, const struct wal_segment *segment,
+ * `prev` is the LSN before them. Returns the bytes that all records take. */
+static uint64_t encode_all(struct wal *wal, const struct wal_segment *segment, uint64_t prev,
                            struct wal_record *records, size_t count, uint8_t *headers)
 {
-	uint64_t prev = wal->last_lsn;
 	uint64_t durable = atomic_load(&wal->durable_lsn);
 	uint64_t at = segment->end;
 
@@ -234,15 +234,45 @@ static uint64_t slot_bytes(const struct wal *wal, const struct wal_record *recor
 	return bytes;
 }
 
+/* Records on their way to the end of the active segment. */
+struct appending {
+	struct wal_segment segment; /* as it was before them */
+	uint64_t bytes; /* of theirs; where writing failed, that may be there */
+	uint64_t in_slots; /* bytes that they name */
+	uint64_t last_lsn;
+	bool through_map;
+};
+
+/* They are with the kernel, where `r` is 0. As wal_append. */
+static int end_append(struct wal *wal, const struct appending *done, int r)
+{
+	if (r) {
+		int wiped = health_judge(wal->health, HEALTH_LOG_WIPE,
+		                         wipe(wal, &done->segment, done->bytes));
+
+		return wiped ? wiped : health_judge(wal->health, HEALTH_LOG_RECORD, r);
+	}
+	wal->last_lsn = done->last_lsn;
+	pthread_mutex_lock(&wal->lock);
+	if (done->through_map && active(wal)->mapped_from == 0)
+		active(wal)->mapped_from = done->segment.end;
+	active(wal)->end += done->bytes;
+	active(wal)->last_lsn = wal->last_lsn;
+	active(wal)->dirty = true;
+	wal->appended_lsn = wal->last_lsn;
+	wal->slots_dirty |= done->in_slots > 0;
+	note_room(wal);
+	pthread_mutex_unlock(&wal->lock);
+	atomic_fetch_add(&wal->appended_bytes, done->bytes + done->in_slots);
+	return 0;
+}
+
 int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
                size_t count, bool sync_next)
 {
-	uint64_t in_slots = slot_bytes(wal, records, count);
+	struct appending now = { .segment = active_now(wal) };
 	uint8_t few[8 * WAL_RECORD_HEADER_BYTES];
 	uint8_t *headers = few;
-	struct wal_segment segment = active_now(wal);
-	bool through_map = segment.map.map && count == 1 && !sync_next;
-	uint64_t bytes;
 	int r;
 
 	if (count > sizeof(few) / WAL_RECORD_HEADER_BYTES) {
@@ -250,31 +280,49 @@ int wal_append(struct wal *wal, struct wal_record *records, const void *const *p
 		if (!headers)
 			return -ENOMEM;
 	}
-	bytes = encode_all(wal, &segment, records, count, headers);
-	assert(segment.end + bytes <= segment.size_bytes);
-	r = through_map ? append_in_map(wal, &segment, records, payloads, headers) : -EIO;
+	now.in_slots = slot_bytes(wal, records, count);
+	now.last_lsn = records[count - 1].lsn;
+	now.through_map = now.segment.map.map && count == 1 && !sync_next;
+	now.bytes = encode_all(wal, &now.segment, wal->last_lsn, records, count, headers);
+	assert(now.segment.end + now.bytes <= now.segment.size_bytes);
+	r = now.through_map ? append_in_map(wal, &now.segment, records, payloads, headers) : -EIO;
 	if (r) /* a page of the map cannot be had: this says why */
-		r = write_all(wal, &segment, records, payloads, count, headers, false);
+		r = write_all(wal, &now.segment, records, payloads, count, headers, false);
 	if (headers != few)
 		free(headers);
-	if (r) {
-		int wiped = health_judge(wal->health, HEALTH_LOG_WIPE, wipe(wal, &segment, bytes));
+	return end_append(wal, &now, r);
+}
 
-		return wiped ? wiped : health_judge(wal->health, HEALTH_LOG_RECORD, r);
+/* What a stream has in memory at once. */
+struct stream_part {
+	struct wal_record records[STREAM_RECORDS];
+	uint8_t headers[STREAM_RECORDS * WAL_RECORD_HEADER_BYTES];
+};
+
+int wal_append_stream(struct wal *wal,
+                      size_t (*next)(void *arg, struct wal_record *records, size_t room), void *arg)
+{
+	struct appending now = { .segment = active_now(wal), .last_lsn = wal->last_lsn };
+	struct stream_part *part = malloc(sizeof(*part));
+	size_t n;
+	int r = 0;
+
+	if (!part)
+		return -ENOMEM;
+	while (r == 0 && (n = next(arg, part->records, STREAM_RECORDS)) > 0) {
+		struct wal_segment segment = now.segment;
+		uint64_t bytes;
+
+		segment.end += now.bytes;
+		bytes = encode_all(wal, &segment, now.last_lsn, part->records, n, part->headers);
+		assert(bytes == n * WAL_RECORD_HEADER_BYTES);
+		assert(segment.end + bytes <= segment.size_bytes);
+		r = io_write_all(wal->io, segment.fd, part->headers, bytes, segment.end);
+		now.bytes += bytes;
+		now.last_lsn = part->records[n - 1].lsn;
 	}
-	wal->last_lsn = records[count - 1].lsn;
-	pthread_mutex_lock(&wal->lock);
-	if (through_map && active(wal)->mapped_from == 0)
-		active(wal)->mapped_from = segment.end;
-	active(wal)->end += bytes;
-	active(wal)->last_lsn = wal->last_lsn;
-	active(wal)->dirty = true;
-	wal->appended_lsn = wal->last_lsn;
-	wal->slots_dirty |= in_slots > 0;
-	note_room(wal);
-	pthread_mutex_unlock(&wal->lock);
-	atomic_fetch_add(&wal->appended_bytes, bytes + in_slots);
-	return 0;
+	free(part);
+	return end_append(wal, &now, r);
 }
 
 /* Tell the page `durable` what the sync has achieved. It is a witness against corruption,

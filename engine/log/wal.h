@@ -44,6 +44,13 @@ int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait);
 int wal_append(struct wal *wal, struct wal_record *records, const void *const *payloads,
                size_t count, bool sync_next);
 
+/* Append what `next` gives, some at a time until it gives 0: records without payload, at least one.
+ * They are in memory only while they are written, however many there are; while that lasts no other
+ * is appended. Otherwise as wal_append. -ENOMEM. Writer lock. */
+int wal_append_stream(struct wal *wal,
+                      size_t (*next)(void *arg, struct wal_record *records, size_t room),
+                      void *arg);
+
 /* Sync until LSN `lsn` is durable; shared between callers. 0, or -EIO: then nothing after
  * the last durable LSN can be trusted to be on disk, every further call fails, too, and the
  * store has been stopped. Any thread. */

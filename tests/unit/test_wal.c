@@ -112,7 +112,7 @@ static int hear(void *arg, const struct wal_record *record, const void *payload)
 {
 	struct heard *heard = arg;
 
-	if (vector_version(payload, N, record->lsn) != record->lsn)
+	if (record->type == WAL_PUT && vector_version(payload, N, record->lsn) != record->lsn)
 		heard->wrong = true;
 	if (heard->count < 4096)
 		heard->lsns[heard->count++] = record->lsn;
@@ -229,6 +229,82 @@ static void test_a_failed_append_is_wiped_and_the_log_goes_on(void **state)
 	append_many(log, 1);
 	stop(log);
 	assert_int_equal(scan(log, 1, 0, &heard).last_lsn, 3);
+}
+
+/* Removals that take effect together. */
+#define STREAMED 1500u /* of which a part is in memory */
+
+struct stream {
+	uint64_t lsn; /* of the last */
+	size_t left;
+};
+
+static size_t next_removals(void *arg, struct wal_record *records, size_t room)
+{
+	struct stream *stream = arg;
+	size_t n = 0;
+
+	assert_true(room < STREAMED);
+	for (; n < room && stream->left > 0; n++) {
+		stream->left--;
+		records[n] = (struct wal_record){ .type = WAL_REMOVE,
+			                          .more = stream->left > 0,
+			                          .lsn = ++stream->lsn,
+			                          .id = stream->lsn,
+			                          .slot = SLOT_NONE,
+			                          .old_slot = stream->lsn,
+			                          .src_slot = SLOT_NONE };
+	}
+	return n;
+}
+
+static int append_removals(struct log *log)
+{
+	struct stream stream = { .lsn = log->lsn, .left = STREAMED };
+	int r = wal_make_room(log->wal, STREAMED * wal_record_bytes(0), false);
+
+	if (r == 0)
+		r = wal_append_stream(log->wal, next_removals, &stream);
+	if (r == 0)
+		log->lsn += STREAMED;
+	return r;
+}
+
+static void test_a_stream_is_one_append(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 3);
+	assert_int_equal(append_removals(log), 0);
+	append_many(log, 3);
+	stop(log);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, STREAMED + 6);
+	assert_int_equal(s.last_lsn, STREAMED + 6);
+	assert_false(s.torn || corrupt(&s));
+}
+
+static void test_a_stream_that_fails_amid_is_wiped_whole(void **state)
+{
+	static uint8_t bytes[STREAMED * 128];
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+
+	append_many(log, 3);
+	trouble_arm(&log->io, 3, TROUBLE_ONCE, TROUBLE_WRITE, 0, -EIO);
+	assert_int_equal(append_removals(log), -EIO);
+	unit_read(&log->dir, FIRST, bytes, sizeof(bytes), at_record(3));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		assert_int_equal(bytes[i], 0);
+	append_many(log, 3);
+	assert_int_equal(append_removals(log), 0);
+	stop(log);
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(heard.count, STREAMED + 6);
+	assert_false(s.torn || corrupt(&s));
 }
 
 static void test_failure_1_a_torn_record_is_cut_and_the_rest_read(void **state)
@@ -623,6 +699,8 @@ int main(void)
 		TEST(test_a_sync_is_shared_and_noted),
 		TEST(test_failure_18_a_failed_sync_fails_every_later_one),
 		TEST(test_a_failed_append_is_wiped_and_the_log_goes_on),
+		TEST(test_a_stream_is_one_append),
+		TEST(test_a_stream_that_fails_amid_is_wiped_whole),
 		TEST(test_failure_1_a_torn_record_is_cut_and_the_rest_read),
 		TEST(test_a_segment_that_is_too_large_to_be_one_is_corruption),
 		TEST(test_what_no_segment_can_hold_is_refused),
@@ -637,6 +715,7 @@ int main(void)
 		TEST(test_nowait_makes_no_segment),
 		TEST(test_on_a_full_disk_the_log_starts_over_only_behind_a_cut),
 		TEST(test_failure_20_no_damage_makes_up_a_record),
+		MAPPED(test_a_stream_is_one_append),
 		MAPPED(test_what_was_appended_is_read_in_order),
 		MAPPED(test_failure_1_a_torn_record_is_cut_and_the_rest_read),
 		MAPPED(test_the_log_goes_on_in_the_next_segment),

@@ -94,6 +94,8 @@ uint64_t directory_keep(struct collection *collection, bool is_last)
 
 	if (changed_ns == 0 || wait_ns != 0)
 		return wait_ns;
+	if (atomic_load(&collection->watch.state) >= WATCH_GONE)
+		return 0; /* nobody is left to be told */
 	r = header_touch(io_of(collection), collection->header_name, changed_ns);
 	took_ns = (clock_monotonic_ns() - begun_ns) * TELL_SHARE;
 	/* What fails is said where somebody asks; it is told again with what comes. */

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "fs/base/caller.h"
+#include "fs/base/clock.h"
 #include "fs/base/reply.h"
+
+#define NS_PER_MS INT64_C(1000000)
 
 static struct attempt *attempt_of(struct work *work)
 {
@@ -18,13 +21,47 @@ static void end(struct attempt *attempt)
 		attempt->end(attempt);
 }
 
+static _Thread_local int64_t waits_until_ns; /* by the monotonic clock; 0: as long as it takes */
+
+void attempt_wait_at_most(unsigned wait_ms)
+{
+	waits_until_ns = wait_ms > 0 ? clock_steady_ns() + wait_ms * NS_PER_MS : 0;
+}
+
+/* Whose request is worked on by this thread, for as long as it has not been answered. */
+struct waiter {
+	struct fs *fs;
+	fuse_req_t req;
+};
+
+/* Whether who waits for a store that lies on other machines is to give up. */
+static bool gives_up(void *arg)
+{
+	const struct waiter *waiter = arg;
+
+	return atomic_load(&waiter->fs->cut_off) || fuse_req_interrupted(waiter->req) ||
+	       (waits_until_ns != 0 && clock_steady_ns() > waits_until_ns);
+}
+
+/* Have `attempt` answer, which may be gone then. What comes after the answer waits for nothing. */
+static void answer(struct attempt *attempt)
+{
+	struct waiter waiter = { attempt->fs, attempt->req };
+
+	if (waiter.fs->shared)
+		quiver_set_interrupt(gives_up, &waiter);
+	caller_uid = fuse_req_ctx(attempt->req)->uid;
+	(void)attempt->answer(attempt, true); /* always answers */
+	caller_uid = CALLER_NOBODY;
+	if (waiter.fs->shared)
+		quiver_set_interrupt(NULL, NULL);
+}
+
 static void run_copy(struct work *work)
 {
 	struct attempt *attempt = attempt_of(work);
 
-	caller_uid = fuse_req_ctx(attempt->req)->uid;
-	(void)attempt->answer(attempt, true); /* always answers */
-	caller_uid = CALLER_NOBODY;
+	answer(attempt);
 	end(attempt);
 	free(attempt);
 }
@@ -50,11 +87,7 @@ void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind
 
 static void run_in_place(struct work *work)
 {
-	struct attempt *attempt = attempt_of(work);
-
-	caller_uid = fuse_req_ctx(attempt->req)->uid;
-	(void)attempt->answer(attempt, true); /* always answers; may be gone now */
-	caller_uid = CALLER_NOBODY;
+	answer(attempt_of(work));
 }
 
 void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind)

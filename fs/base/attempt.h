@@ -48,6 +48,13 @@ void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind
  * that stays until it is answered, and `answer` may free that. */
 void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind);
 
+/*
+ * What a worker asks of a store on other machines (fs->shared) ends with -EINTR when the kernel says
+ * that whoever sent the request was interrupted, when the mount comes to its end (fs->cut_off), and
+ * after `wait_ms`, which the calling worker sets for what it asks from now on; 0: there is no bound.
+ */
+void attempt_wait_at_most(unsigned wait_ms);
+
 /* One of `req`, to begin with; the second with the bytes of a write. */
 static inline struct attempt attempt_for(fuse_req_t req, attempt_fn *answer)
 {

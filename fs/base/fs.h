@@ -108,6 +108,7 @@ struct fs {
 	struct matrix *matrix;
 	struct listing *listing; /* the one of a no_open mount */
 
+	_Atomic bool cut_off; /* nobody waits for other machines any more: attempt.h */
 	_Atomic int passthrough_error; /* what the kernel refused it with; 0: it has not */
 
 	struct charges *charges;

@@ -9,18 +9,28 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "fs/base/clock.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
 /* Threads of each kind; they are started when there is work for them. Commits get
  * the most: those that wait together share one sync of the log. */
 static const unsigned threads_max[WORKER_CLASSES] = {
 	[WORKER_READ] = 32,   [WORKER_COMMIT] = 64, [WORKER_SYNC] = 16,
-	[WORKER_MATRIX] = 16, [WORKER_TELL] = 1,
+	[WORKER_MATRIX] = 16, [WORKER_TELL] = 1,    [WORKER_CONTROL] = 4,
+};
+/* The same where each waits for other machines: as many clients can be answered, and be interrupted,
+ * while nothing comes back from there. */
+static const unsigned threads_max_far[WORKER_CLASSES] = {
+	[WORKER_READ] = 256,  [WORKER_COMMIT] = 256, [WORKER_SYNC] = 64,
+	[WORKER_MATRIX] = 64, [WORKER_TELL] = 1,     [WORKER_CONTROL] = 16,
 };
 
 /* Deep enough for the engine, whose frames reach a quarter of it; only what is used
  * takes memory. */
 #define WORKER_STACK_BYTES (1u << 20)
 
-#define WORKER_THREADS_MAX 64
+#define WORKER_THREADS_MAX 256
 
 struct pool {
 	struct workers *workers; /* back pointer, constant */
@@ -161,10 +171,16 @@ static void pool_fini(struct pool *pool)
 static int drain_init(struct workers *workers)
 {
 	int err = pthread_mutex_init(&workers->drain_lock, NULL);
+	pthread_condattr_t clock;
 
 	if (err != 0)
 		return -err;
-	err = pthread_cond_init(&workers->drained, NULL);
+	err = pthread_condattr_init(&clock);
+	if (err == 0) {
+		(void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* one that is allowed */
+		err = pthread_cond_init(&workers->drained, &clock);
+		(void)pthread_condattr_destroy(&clock); /* always 0 */
+	}
 	if (err != 0)
 		pthread_mutex_destroy(&workers->drain_lock);
 	return -err;
@@ -176,7 +192,7 @@ static void drain_fini(struct workers *workers)
 	pthread_mutex_destroy(&workers->drain_lock);
 }
 
-int workers_new(struct workers **workers)
+int workers_new(bool far, struct workers **workers)
 {
 	struct workers *w = calloc(1, sizeof(*w));
 	int err = 0;
@@ -192,7 +208,7 @@ int workers_new(struct workers **workers)
 	w->cpus_known = sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
 	for (made = 0; made < WORKER_CLASSES; made++) {
 		w->pools[made].workers = w;
-		err = pool_init(&w->pools[made], threads_max[made]);
+		err = pool_init(&w->pools[made], far ? threads_max_far[made] : threads_max[made]);
 		if (err != 0)
 			break;
 	}
@@ -223,6 +239,20 @@ void workers_drain(struct workers *workers)
 	while (atomic_load(&workers->unfinished) > 0)
 		pthread_cond_wait(&workers->drained, &workers->drain_lock);
 	pthread_mutex_unlock(&workers->drain_lock);
+}
+
+bool workers_drain_for(struct workers *workers, unsigned wait_ms)
+{
+	int64_t until_ns = clock_steady_ns() + wait_ms * NS_PER_MS;
+	struct timespec until = { .tv_sec = until_ns / CLOCK_NS_PER_S,
+		                  .tv_nsec = until_ns % CLOCK_NS_PER_S };
+	int err = 0;
+
+	pthread_mutex_lock(&workers->drain_lock);
+	while (atomic_load(&workers->unfinished) > 0 && err == 0)
+		err = pthread_cond_timedwait(&workers->drained, &workers->drain_lock, &until);
+	pthread_mutex_unlock(&workers->drain_lock);
+	return atomic_load(&workers->unfinished) == 0;
 }
 
 void workers_submit(struct workers *workers, enum worker_class kind, struct work *work)

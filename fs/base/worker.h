@@ -11,6 +11,8 @@
 #ifndef WORKER_H
 #define WORKER_H
 
+#include <stdbool.h>
+
 struct workers;
 
 enum worker_class {
@@ -19,6 +21,7 @@ enum worker_class {
 	WORKER_SYNC, /* fsync, flush, checkpoint, reserve: seconds, perhaps */
 	WORKER_MATRIX, /* READs of matrix.npy and ids.npy: for the disk, and for nothing else */
 	WORKER_TELL, /* for the kernel, and by that for WORKER_MATRIX; a thread */
+	WORKER_CONTROL, /* files of control/ are read, which must work while all else waits */
 	WORKER_CLASSES,
 };
 
@@ -29,9 +32,9 @@ struct work {
 	struct work *next; /* workers' lock */
 };
 
-/* The workers may use the CPUs that the calling thread may. -ENOMEM, -EAGAIN no thread at
- * all. */
-int workers_new(struct workers **workers);
+/* The workers may use the CPUs that the calling thread may. `far`: they wait for other machines,
+ * each for one request, so that there are many more. -ENOMEM, -EAGAIN no thread at all. */
+int workers_new(bool far, struct workers **workers);
 
 /* Run what is queued, end the threads and free the pool. No submission may
  * run at the same time or come later, except from work that still runs. */
@@ -44,5 +47,7 @@ void workers_submit(struct workers *workers, enum worker_class kind, struct work
 /* Wait until nothing is queued and nothing runs. Any thread but a worker; work that
  * is submitted meanwhile may be waited for too. */
 void workers_drain(struct workers *workers);
+/* The same for so long at most: whether there is nothing any more. */
+bool workers_drain_for(struct workers *workers, unsigned wait_ms);
 
 #endif

@@ -31,6 +31,10 @@
 
 /* How long a text is left as it is for readers without a handle. */
 #define TEXT_STABLE_NS INT64_C(200000000)
+/* For how long what other machines have said of their room is told again, or that they have not. */
+#define SPACE_GOOD_NS INT64_C(1000000000)
+#define SPACE_FAILED_NS INT64_C(10000000000)
+#define SPACE_WAIT_MS 1000u
 /* Most that a value other than a batch may be: nobody writes more than a page. */
 #define VALUE_BYTES_MAX 4096u
 
@@ -127,6 +131,10 @@ struct control {
 	pthread_mutex_t lock;
 	struct current current[FILES]; /* lock */
 	struct control_handle *handles; /* lock; all that are open */
+	/* What other machines have said last, and until when that is good enough. */
+	struct quiver_space space; /* lock */
+	int space_err; /* lock */
+	int64_t space_until_ns; /* lock; monotonic clock */
 };
 
 static const struct control_file *file_of(fuse_ino_t ino)
@@ -144,6 +152,48 @@ static bool is_readable(const struct control_file *file)
 	return file->show != NULL || file->show_space != NULL;
 }
 
+/* Ask other machines, for no longer than who reads a file of control/ can be kept waiting: these
+ * files tell what is wrong when nothing else answers. -EAGAIN. */
+static int ask_space(struct fs *fs, unsigned flags, struct quiver_space *space)
+{
+	int err;
+
+	attempt_wait_at_most(SPACE_WAIT_MS);
+	err = quiver_space(fs->store, flags, space);
+	attempt_wait_at_most(0);
+	return err;
+}
+
+/* How much room there is. Where that is asked of other machines the answer holds for a while, as does
+ * that there was none. -EAGAIN; errors of the store. */
+static int take_space(struct fs *fs, unsigned flags, struct quiver_space *space)
+{
+	struct control *control = fs->control;
+	int64_t now = clock_steady_ns();
+	bool known;
+	int err;
+
+	if (!fs->shared)
+		return quiver_space(fs->store, flags, space);
+	pthread_mutex_lock(&control->lock);
+	known = now < control->space_until_ns;
+	err = control->space_err;
+	*space = control->space;
+	pthread_mutex_unlock(&control->lock);
+	if (known)
+		return err;
+	err = ask_space(fs, flags, space);
+	if (err == -EAGAIN)
+		return err;
+	pthread_mutex_lock(&control->lock);
+	control->space_until_ns = clock_steady_ns() + (err == 0 ? SPACE_GOOD_NS : SPACE_FAILED_NS);
+	control->space_err = err;
+	if (err == 0)
+		control->space = *space;
+	pthread_mutex_unlock(&control->lock);
+	return err;
+}
+
 /* Make the text of a file now. -ENOMEM, -EAGAIN. Takes no lock of ours. */
 static int make_text(struct fs *fs, const struct control_file *file, unsigned flags,
                      struct text *text)
@@ -156,7 +206,7 @@ static int make_text(struct fs *fs, const struct control_file *file, unsigned fl
 	if (!is_readable(file))
 		return 0;
 	if (file->show_space != NULL)
-		space_err = quiver_space(fs->store, flags, &space);
+		space_err = take_space(fs, flags, &space);
 	if (space_err == -EAGAIN)
 		return space_err;
 	out = open_memstream(&text->bytes, &text->length);
@@ -302,6 +352,23 @@ static int charge_text(struct fs *fs, fuse_ino_t ino, struct control_handle *han
 	return err == -ENOSPC ? -ENFILE : err;
 }
 
+/* Whether the file tells of a store that others change how many vectors it has. */
+static bool is_counted(const struct fs *fs, fuse_ino_t ino)
+{
+	return fs->shared && ino == TREE_COUNT;
+}
+
+/* How many there are now, which only a listing tells. */
+static int count_anew(struct fs *fs, unsigned flags)
+{
+	struct quiver_list *list;
+	int err = quiver_list_open(fs->store, flags, &list);
+
+	if (err == 0)
+		quiver_list_close(fs->store, list);
+	return err;
+}
+
 struct control_open_op {
 	struct attempt attempt;
 	fuse_ino_t ino;
@@ -316,6 +383,8 @@ static int control_open_answer(struct attempt *attempt, bool may_wait)
 	struct control_handle *handle = calloc(1, sizeof(*handle));
 	int err = handle != NULL ? 0 : -ENOMEM;
 
+	if (err == 0 && is_counted(fs, op->ino))
+		err = count_anew(fs, attempt_flags(may_wait));
 	if (err == 0 && (op->fi.flags & O_ACCMODE) != O_WRONLY)
 		err = make_text(fs, file, attempt_flags(may_wait), &handle->text);
 	if (err == 0)
@@ -351,7 +420,8 @@ static void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	if (err != 0)
 		reply_error(req, err);
 	else
-		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+		attempt_start(&op.attempt, sizeof(op),
+		              is_counted(op.attempt.fs, ino) ? WORKER_READ : WORKER_CONTROL);
 }
 
 static void control_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -439,7 +509,7 @@ static void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		.offset = off,
 	};
 
-	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+	attempt_start(&op.attempt, sizeof(op), WORKER_CONTROL);
 }
 
 /* ---- writing ------------------------------------------------------------ */
@@ -551,7 +621,7 @@ static void control_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, i
 	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		reply_error(req, -EPERM);
 	else
-		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+		attempt_start(&op.attempt, sizeof(op), WORKER_CONTROL);
 }
 
 /* ---- life --------------------------------------------------------------- */

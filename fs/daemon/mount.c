@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,6 +249,30 @@ static int give_up_opening(struct server *server, int err, const char *reason)
 	return give_up_store(server, text);
 }
 
+static bool tells(int fd, short events)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = events };
+
+	return poll(&poll_fd, 1, 0) > 0;
+}
+
+/* Whether a store on other machines is waited for in vain: a signal has come, or whoever mounts has
+ * gone. */
+static bool gives_up_opening(void *arg)
+{
+	const struct server *server = arg;
+
+	return tells(server->signal_fd, POLLIN) || tells(server->pipe.in, 0);
+}
+
+/* The same when it is closed. */
+static bool gives_up_closing(void *arg)
+{
+	const struct server *server = arg;
+
+	return atomic_load(&server->fs.cut_off) || tells(server->signal_fd, POLLIN);
+}
+
 /* Open the store. Its last user may still be ending: whoever waits for that is told. Somebody
  * may come and mount it meanwhile, which ends the wait. */
 static int open_store(struct server *server, struct quiver_options *options,
@@ -316,12 +341,15 @@ static int serve(struct server *server)
 		return give_up(server, error.text);
 	}
 	pulse_start(PULSE_OPENING);
+	quiver_set_interrupt(gives_up_opening, server);
 	err = open_store(server, &options, &error);
+	quiver_set_interrupt(NULL, NULL);
 	pulse_stop();
 	if (err != 0)
 		return give_up_opening(server, err,
 		                       error.text[0] ? error.text : quiver_strerror(err));
 	status = serve_store(server);
+	quiver_set_interrupt(gives_up_closing, server);
 	err = quiver_close(server->fs.store);
 	pulse_stop();
 	if (err != 0) {

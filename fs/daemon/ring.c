@@ -100,6 +100,12 @@ int ring_choose(struct fs *fs, enum io_uring_wish wish)
 		         "mounted with io_uring=off");
 		return 0;
 	}
+	if (fs->shared && wish == IO_URING_AUTO) {
+		snprintf(fs->transport_reason, sizeof(fs->transport_reason),
+		         "calls to a store on other machines can be interrupted so; io_uring=on "
+		         "asks for it all the same");
+		return 0;
+	}
 	obstacle(ring_queue_depth(fs->max_write_bytes), fs->transport_reason,
 	         sizeof(fs->transport_reason));
 	if (fs->transport_reason[0])

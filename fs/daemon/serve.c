@@ -132,8 +132,9 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 
 	conn->max_write = fs->max_write_bytes;
 	conn->max_background = BACKGROUND_MAX;
-	/* A request that has begun is short; libfuse need not keep a list of them. */
-	conn->no_interrupt = 1;
+	/* A request that has begun is short, unless it waits for other machines; libfuse need not
+	 * keep a list of them. */
+	conn->no_interrupt = !fs->shared;
 	conn->time_gran = 1;
 }
 

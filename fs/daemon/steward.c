@@ -13,12 +13,12 @@
 
 #include "fs/base/clock.h"
 #include "fs/base/transport.h"
-#include "fs/base/worker.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/notify.h"
 #include "fs/daemon/pulse.h"
 #include "fs/daemon/serve.h"
 #include "fs/daemon/unmount.h"
+#include "fs/ops/enter.h"
 #include "fs/ops/ops.h"
 
 /* A kernel that accepts the mount and then asks for nothing. */
@@ -32,6 +32,7 @@
 #define UNMOUNTED_TIMEOUT_MS 2000
 /* Two looks that find it unmounted are so far apart, at least: what is told is no moment. */
 #define LOOK_AGAIN_MS (UNMOUNTED_TIMEOUT_MS / 2)
+
 #define NEVER_MS INT64_MAX
 #define NS_PER_MS INT64_C(1000000)
 
@@ -158,7 +159,7 @@ static void end_mount(struct server *server)
 	}
 	fs_quiet(&server->fs);
 	/* Whoever is in a call gets its answer. */
-	workers_drain(server->fs.workers);
+	settle_requests(&server->fs);
 	server->aborted = server->connection_err == 0 && unmount_abort(server->connection) == 0;
 	if (!server->aborted)
 		serve_stop(&server->fs);

@@ -438,6 +438,14 @@ static int add_vectors(struct page *page)
 	return 0;
 }
 
+/* As much of vectors/ as a listing without attributes tells, which its store need not be asked for. */
+static int describe_vectors(struct stat *st)
+{
+	st->st_ino = TREE_VECTORS;
+	st->st_mode = S_IFDIR;
+	return 0;
+}
+
 /* Root and control/ are the fixed nodes; what a mount does not have is skipped. */
 static int add_fixed(struct page *page)
 {
@@ -447,10 +455,14 @@ static int add_fixed(struct page *page)
 		uint64_t ino = page->offset - DOTS;
 		const struct node_ops *ops = node_ops_of(page->attempt.fs, ino);
 		const char *name = tree_name(ino);
-		int err = -ENOENT;
+		int err;
 
 		memset(&entry, 0, sizeof(entry));
-		if (name != NULL && tree_find(page->dir, name) == ino)
+		if (name == NULL || tree_find(page->dir, name) != ino)
+			err = -ENOENT;
+		else if (!page->plus && ino == TREE_VECTORS)
+			err = describe_vectors(&entry.attr);
+		else
 			err = ops->attr(page->attempt.fs, ino, page->flags, &entry.attr,
 			                &entry.attr_timeout);
 		if (err == -EAGAIN)
@@ -548,7 +560,8 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool p
 
 	if (ino == TREE_VECTORS)
 		page.listing = fs->no_open ? fs->listing : listing_of(fi);
-	attempt_start(&page.attempt, sizeof(page), WORKER_READ);
+	attempt_start(&page.attempt, sizeof(page),
+	              ino == TREE_VECTORS ? WORKER_READ : WORKER_CONTROL);
 }
 
 static int listing_fsync_answer(struct attempt *attempt, bool may_wait)

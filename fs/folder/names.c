@@ -112,7 +112,8 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed);
 	if (parent != TREE_VECTORS) {
 		op.node = tree_find(parent, name);
-		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+		attempt_start(&op.attempt, sizeof(op),
+		              parent == TREE_CONTROL ? WORKER_CONTROL : WORKER_READ);
 	} else if (tree_parse_id(name, &op.id)) {
 		if (listing_is_probe(op.id))
 			atomic_fetch_add_explicit(&fs->probe_lookups, 1, memory_order_relaxed);

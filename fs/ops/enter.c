@@ -5,17 +5,30 @@
 
 #include "fs/base/worker.h"
 
+/* So long a store on other machines has to answer when the mount ends. */
+#define SETTLE_MS 3000u
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_err; /* of enter_init, written once */
 static pthread_key_t ending; /* set before any thread; its value is the struct fs */
 _Thread_local bool enter_done;
+
+void settle_requests(struct fs *fs)
+{
+	if (fs->shared && !workers_drain_for(fs->workers, SETTLE_MS))
+		atomic_store(&fs->cut_off, true);
+	workers_drain(fs->workers);
+}
 
 /* The destructor of `ending`. */
 static void thread_ends(void *arg)
 {
 	struct fs *fs = arg;
 
-	workers_drain(fs->workers);
+	if (fuse_session_exited(fs->session))
+		settle_requests(fs);
+	else
+		workers_drain(fs->workers);
 }
 
 static void make_key(void)

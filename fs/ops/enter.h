@@ -23,6 +23,10 @@
 /* Before any thread calls `enter`. -EAGAIN, -ENOMEM. */
 int enter_init(void);
 
+/* The mount ends: wait until nothing is under way. What waits for other machines has a few seconds
+ * for it, and is answered with errors then. Any thread but a worker. */
+void settle_requests(struct fs *fs);
+
 extern _Thread_local bool enter_done;
 void enter_first(fuse_req_t req);
 

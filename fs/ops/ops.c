@@ -96,7 +96,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	if (ops->getattr != NULL)
 		ops->getattr(req, ino, fi);
 	else
-		attempt_start(&op.attempt, sizeof(op), WORKER_READ);
+		attempt_start(&op.attempt, sizeof(op),
+		              tree_class(ino) == TREE_IS_CONTROL ? WORKER_CONTROL : WORKER_READ);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -458,7 +459,7 @@ int fs_init(struct fs *fs)
 	if (err == 0)
 		err = charges_new(&fs->charges);
 	if (err == 0)
-		err = workers_new(&fs->workers);
+		err = workers_new(fs->shared, &fs->workers);
 	for (unsigned i = 0; err == 0 && i < TREE_CLASSES; i++) {
 		if (kinds[i]->init != NULL)
 			err = kinds[i]->init(fs);
@@ -476,6 +477,8 @@ void fs_quiet(struct fs *fs)
 void fs_destroy(struct fs *fs)
 {
 	fs_quiet(fs);
+	if (fs->workers != NULL)
+		settle_requests(fs);
 	workers_free(fs->workers); /* first: work uses all the rest */
 	fs->workers = NULL;
 	for (unsigned i = TREE_CLASSES; i-- > 0;) {

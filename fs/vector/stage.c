@@ -79,6 +79,10 @@ static int refuse_commit(struct fs *fs, uint64_t id, int err)
 {
 	if (err == -EEXIST)
 		return refuse(fs, err, "vector %" PRIu64 ": made by someone else meanwhile", id);
+	if (err == -ETIMEDOUT || err == -EINTR)
+		return refuse(fs, err,
+		              "vector %" PRIu64 ": it is not known whether it was stored: %s", id,
+		              quiver_strerror(err));
 	if (err != 0 && err != -EAGAIN)
 		return refuse(fs, err, "vector %" PRIu64 ": not stored: %s", id,
 		              quiver_strerror(err));

@@ -25,7 +25,10 @@ struct view_op {
 	struct attempt attempt; /* of a write also the bytes */
 	struct view_handle *h;
 	uint64_t ino;
-	struct fuse_file_info fi; /* of an OPEN */
+	struct fuse_file_info fi; /* of an OPEN or CREATE */
+	uint64_t id; /* of a CREATE, as: */
+	enum tree_form form;
+	mode_t mode;
 	size_t size;
 	uint64_t offset;
 	bool append;
@@ -196,16 +199,18 @@ static void view_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* The writer of a new vector, or of one that somebody has made meanwhile. -EEXIST. */
-static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse_ctx *ctx,
-                         mode_t mode, const struct fuse_file_info *fi)
+static int create_writer(const struct view_op *op, struct view_handle *h, unsigned store_flags)
 {
+	const struct fuse_ctx *ctx = fuse_req_ctx(op->attempt.req);
+	const struct fuse_file_info *fi = &op->fi;
+	struct fs *fs = op->attempt.fs;
 	bool drops = attr_drops_setid(fs, ctx, fi) && (fi->flags & O_TRUNC) != 0;
 	int flags = fi->flags;
-	struct quiver_attr attr = attr_new(fs, ctx, mode);
+	struct quiver_attr attr = attr_new(fs, ctx, op->mode);
 	int err;
 
-	err = node_open_writer(fs, h->view->id, ctx->pid, 0, (flags & O_ACCMODE) == O_RDWR, &attr,
-	                       &h->vector);
+	err = node_open_writer(fs, h->view->id, ctx->pid, store_flags,
+	                       (flags & O_ACCMODE) == O_RDWR, &attr, &h->vector);
 	if (err != 0)
 		return err;
 	stage_keep(h->vector);
@@ -225,17 +230,17 @@ static int create_writer(struct fs *fs, struct view_handle *h, const struct fuse
 	return err;
 }
 
-void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
-                 struct fuse_file_info *fi)
+static int view_create_answer(struct attempt *attempt, bool may_wait)
 {
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct fs *fs = fs_of(req);
+	struct view_op *op = (struct view_op *)attempt;
+	const struct fuse_ctx *ctx = fuse_req_ctx(attempt->req);
+	struct fs *fs = attempt->fs;
 	struct fuse_entry_param entry;
 	struct view_handle *h = NULL;
 	struct view *view = NULL;
 	int err;
 
-	err = view_add(fs, id, form, NULL, &view);
+	err = view_add(fs, op->id, op->form, NULL, &view);
 	if (err == 0)
 		h = handle_new(view, ctx->pid);
 	if (err == 0 && h == NULL) {
@@ -244,29 +249,47 @@ void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
 		view_put(fs, view);
 	}
 	if (err != 0) {
-		reply_error(req, err);
-		return;
+		reply_error(attempt->req, err);
+		return 0;
 	}
-	err = create_writer(fs, h, ctx, mode, fi);
+	err = create_writer(op, h, attempt_flags(may_wait));
 	view_attach(fs, h);
 	if (err == 0) {
 		memset(&entry, 0, sizeof(entry)); /* no timeouts */
 		entry.ino = view->ino;
 		entry.generation = 1;
 		handle_lock(h->vector);
-		attr_file(fs, tree_view_inode(id, form), &h->vector->stage.attr, 0, 1, &entry.attr);
+		attr_file(fs, tree_view_inode(op->id, op->form), &h->vector->stage.attr, 0, 1,
+		          &entry.attr);
 		handle_unlock(h->vector);
-		fi->direct_io = 1;
-		fi->fh = (uintptr_t)h;
+		op->fi.direct_io = 1;
+		op->fi.fh = (uintptr_t)h;
 		back_again(fs, h);
 		handoff_give(&h->handoff);
-		if (fuse_reply_create(req, &entry, fi) == 0)
-			return;
-	} else {
-		reply_error(req, err);
+		if (fuse_reply_create(attempt->req, &entry, &op->fi) == 0)
+			return 0;
 	}
 	view_forget(fs, view->ino, 1);
 	view_detach(fs, h);
+	if (err == -EAGAIN && !may_wait)
+		return err;
+	if (err != 0)
+		reply_error(attempt->req, err);
+	return 0;
+}
+
+void view_create(fuse_req_t req, uint64_t id, enum tree_form form, mode_t mode,
+                 struct fuse_file_info *fi)
+{
+	struct view_op op = {
+		.attempt = attempt_for(req, view_create_answer),
+		.id = id,
+		.form = form,
+		.mode = mode,
+		.fi = *fi,
+	};
+
+	attempt_start(&op.attempt, sizeof(op), WORKER_READ);
 }
 
 /* ---- read ---- */

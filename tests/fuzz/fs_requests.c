@@ -16,9 +16,11 @@ struct workers {
 	struct work **tail;
 };
 
-int workers_new(struct workers **workers)
+int workers_new(bool far, struct workers **workers)
 {
 	struct workers *w = calloc(1, sizeof(*w));
+
+	(void)far;
 
 	if (w == NULL)
 		return -ENOMEM;
@@ -37,6 +39,13 @@ void workers_drain(struct workers *workers)
 			workers->tail = &workers->head;
 		work->run(work);
 	}
+}
+
+bool workers_drain_for(struct workers *workers, unsigned wait_ms)
+{
+	(void)wait_ms;
+	workers_drain(workers);
+	return true;
 }
 
 void workers_free(struct workers *workers)
@@ -78,6 +87,18 @@ mode_t proc_umask(pid_t pid)
 }
 
 /* ---- requests ---- */
+
+int fuse_req_interrupted(fuse_req_t req)
+{
+	(void)req;
+	return 0;
+}
+
+int fuse_session_exited(struct fuse_session *session)
+{
+	(void)session;
+	return 0;
+}
 
 void request_begin(struct fuse_req *req, struct fs *fs, pid_t tid)
 {

@@ -59,7 +59,8 @@ struct shared {
 	const char *faults_path; /* NULL: none */
 	pthread_mutex_t lock;
 	struct fault faults[FAULTS_MAX]; /* lock */
-	ino_t read_ino; /* lock; of the file that was read last */
+	ino_t read_ino; /* lock; of the file that was read last, and when it was made, since that */
+	struct timespec read_when; /* lock; of one that is gone comes again */
 	_Atomic uint64_t commits; /* for versions, and names of files yet to come */
 	_Atomic uint64_t counted; /* by the last listing */
 };
@@ -108,7 +109,8 @@ static void read_faults(struct shared *shared)
 		shared->read_ino = 0;
 		return;
 	}
-	if (st.st_ino == shared->read_ino)
+	if (st.st_ino == shared->read_ino && st.st_mtim.tv_sec == shared->read_when.tv_sec &&
+	    st.st_mtim.tv_nsec == shared->read_when.tv_nsec)
 		return;
 	file = fopen(shared->faults_path, "r");
 	if (file == NULL)
@@ -120,6 +122,7 @@ static void read_faults(struct shared *shared)
 			break;
 	(void)fclose(file); /* only read */
 	shared->read_ino = st.st_ino;
+	shared->read_when = st.st_mtim;
 }
 
 /* 0; a positive errno that the call is to fail with; -1 it is to wait. */

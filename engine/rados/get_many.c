@@ -38,7 +38,7 @@ struct many {
 	struct wanted *wanted;
 	size_t count;
 	size_t next; /* of `wanted`, not sent for yet */
-	char *to;
+	char *to; /* NULL: attributes alone */
 	struct quiver_attr *attrs;
 	int *results;
 	bool missed; /* something was not there: is the collection? */
@@ -116,7 +116,7 @@ static int prepare(const struct many *many, struct flight *flight, const struct 
 	const size_t most = count > layout->slots / (GAP_MAX + 1)
 	                            ? layout_object_bytes(layout)
 	                            : count * (GAP_MAX + 1) * (size_t)layout->stride;
-	int r = flight_room(flight, head + most);
+	int r = flight_room(flight, many->to ? head + most : head);
 	struct group *group;
 
 	if (r != 0)
@@ -124,7 +124,7 @@ static int prepare(const struct many *many, struct flight *flight, const struct 
 	group = (struct group *)(void *)flight->bytes;
 	*group = (struct group){ .wanted = wanted, .count = count };
 	(void)find_runs(many, group);
-	for (size_t i = 0; i < group->run_count; i++) {
+	for (size_t i = 0; many->to && i < group->run_count; i++) {
 		struct run *run = &group->runs[i];
 
 		rados_read_op_read(flight->read, (uint64_t)run->first * layout->stride,
@@ -180,12 +180,14 @@ static void look_at(struct many *many, const struct wanted *wanted, const struct
 	struct row row;
 	int r = row_decode(value->bytes, value->length, collection->mark, wanted->id, &row);
 
-	if (r == 0 && (offset + n > run->bytes_read || !row_fits(&row, bytes + offset, n)))
+	if (r == 0 && many->to &&
+	    (offset + n > run->bytes_read || !row_fits(&row, bytes + offset, n)))
 		r = -EUCLEAN;
 	if (r == -EUCLEAN)
 		r = damage_report(collection, wanted->id);
 	if (r == 0) {
-		memcpy(many->to + wanted->index * n, bytes + offset, n);
+		if (many->to)
+			memcpy(many->to + wanted->index * n, bytes + offset, n);
 		if (many->attrs)
 			many->attrs[wanted->index] = row.attr;
 	}
@@ -215,11 +217,13 @@ static int look_one_by_one(struct many *many, const struct group *group)
 	int r = 0;
 
 	for (size_t i = 0; i < group->count; i++) {
+		struct quiver *store = (struct quiver *)many->collection;
+		uint64_t id = group->wanted[i].id;
 		size_t index = group->wanted[i].index;
+		struct quiver_attr *attr = many->attrs ? &many->attrs[index] : NULL;
 
-		r = read_get_copy((struct quiver *)many->collection, group->wanted[i].id,
-		                  many->to + index * n, many->attrs ? &many->attrs[index] : NULL,
-		                  NULL);
+		r = many->to ? read_get_copy(store, id, many->to + index * n, attr, NULL)
+		             : read_stat(store, id, 0, attr, NULL);
 		if (r != 0 && r != -ENOENT && r != -EIO)
 			return r;
 		answer(many, &group->wanted[i], r);

@@ -258,7 +258,8 @@ static bool is_folder(const struct export_arguments *arguments, const struct arg
 		arguments_error(state,
 		                "%s goes with a folder: a name that ends in '/', or --format dir",
 		                option);
-	else if (is && folder_is_at(outputs->file) && !folder_is_at(arguments->target))
+	else if (is && folder_is_at(outputs->file) && quiver_is_folder(arguments->target) &&
+	         !folder_is_at(arguments->target))
 		arguments_error(
 			state,
 			"'%s' is a folder and '%s' is none; expected is STORE or MNT first, "

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -29,6 +30,10 @@
 
 struct worker {
 	struct bring *bring;
+	/* What is there of the files taken last, where that counts: taken_at_once of each. */
+	uint64_t *ids;
+	struct quiver_attr *attrs;
+	int *results;
 	struct folder_reader reader;
 	struct folder_batch batch;
 	struct bring_counts counts; /* since the last commit */
@@ -145,23 +150,47 @@ static bool can_be_vector(struct worker *worker, const struct folder_entry *entr
 	return result == 0;
 }
 
-/* Whether a file is to be read; else it is counted, or told of. */
-static bool is_wanted(struct worker *worker, const struct folder_entry *entry)
+/* Whether what is there counts. */
+static bool looks(const struct folder_import *wanted)
+{
+	return wanted->options->update || wanted->on_duplicate != EXISTING_REPLACE;
+}
+
+/* Look which of `count` files have a vector. False where that has failed, which is said. */
+static bool look(struct worker *worker, size_t first, size_t count)
+{
+	struct bring *bring = worker->bring;
+	int result;
+
+	if (!looks(bring->wanted))
+		return true;
+	for (size_t i = 0; i < count; i++)
+		worker->ids[i] = bring->list.entries[first + i].id;
+	result = vectors_stat_many(bring->session, bring->vectors_fd, worker->ids, count,
+	                           worker->attrs, worker->results);
+	if (result < 0 && !(result == -EINTR && interrupted()) && fail(bring, result))
+		say_error(bring->session->target.path, "looking for vectors failed: %s",
+		          live_strerror(result));
+	return result == 0;
+}
+
+/* Whether a file is to be read, the one at `index` of those that were looked at; else it is counted, or
+ * told of. */
+static bool is_wanted(struct worker *worker, const struct folder_entry *entry, size_t index)
 {
 	struct bring *bring = worker->bring;
 	const struct folder_import *wanted = bring->wanted;
-	struct quiver_attr there;
 	struct stat status;
 	int result;
 
 	if ((wanted->options->update || wanted->options->dry_run) &&
 	    !can_be_vector(worker, entry, &status))
 		return false;
-	if (!wanted->options->update && wanted->on_duplicate == EXISTING_REPLACE)
+	if (!looks(wanted))
 		return true;
-	result = vectors_stat(bring->session, bring->vectors_fd, entry->id, &there);
+	result = worker->results[index];
 	if (result == 0)
-		return is_wanted_again(worker, entry, &there, &status);
+		return is_wanted_again(worker, entry, &worker->attrs[index], &status);
 	/* a damaged vector is made anew */
 	if (result == -ENOENT || result == -EIO)
 		return true;
@@ -187,7 +216,7 @@ static bool is_finite(struct worker *worker, const struct folder_entry *entry, c
 }
 
 /* Bring one file into the batch. */
-static void bring_file(struct worker *worker, const struct folder_entry *entry)
+static void bring_file(struct worker *worker, const struct folder_entry *entry, size_t index)
 {
 	struct folder_batch *batch = &worker->batch;
 	void *place = folder_batch_place(batch);
@@ -195,7 +224,7 @@ static void bring_file(struct worker *worker, const struct folder_entry *entry)
 	struct stat status;
 	int result;
 
-	if (!is_wanted(worker, entry))
+	if (!is_wanted(worker, entry, index))
 		return;
 	if (worker->bring->wanted->options->dry_run) {
 		batch->count++;
@@ -241,11 +270,46 @@ static void *work(void *arg)
 	struct bring *bring = worker->bring;
 	size_t first, count = 0;
 
-	while ((count = take(bring, count, &first)) > 0)
-		for (size_t i = first; i < first + count; i++)
-			bring_file(worker, &bring->list.entries[i]);
+	while ((count = take(bring, count, &first)) > 0) {
+		if (!look(worker, first, count))
+			break;
+		for (size_t i = 0; i < count; i++)
+			bring_file(worker, &bring->list.entries[first + i], i);
+	}
 	commit(worker);
 	return NULL;
+}
+
+/* To be given back with worker_close also after an error. Says errors. */
+static int worker_open(struct bring *bring, struct worker *worker)
+{
+	size_t count = bring->taken_at_once;
+
+	worker->bring = bring;
+	worker->reader.folder_fd = bring->folder_fd;
+	worker->reader.geometry = &bring->session->geometry;
+	worker->ids = calloc(count, sizeof(*worker->ids));
+	worker->attrs = calloc(count, sizeof(*worker->attrs));
+	worker->results = calloc(count, sizeof(*worker->results));
+	if (worker->ids == NULL || worker->attrs == NULL || worker->results == NULL) {
+		say_errno(bring->session->target.path, -ENOMEM);
+		return -ENOMEM;
+	}
+	return folder_batch_open(bring->session, !bring->wanted->options->dry_run, &worker->batch);
+}
+
+/* 0, or a negative errno after having said it. */
+static int worker_close(struct worker *worker)
+{
+	int result = 0;
+
+	if (worker->batch.session != NULL)
+		result = folder_batch_close(&worker->batch);
+	folder_reader_free(&worker->reader);
+	free(worker->ids);
+	free(worker->attrs);
+	free(worker->results);
+	return result;
 }
 
 int bring_files(struct bring *bring)
@@ -260,15 +324,8 @@ int bring_files(struct bring *bring)
 		bring->taken_at_once = TAKEN_AT_ONCE_ELSEWHERE;
 		folder_list_sort(&bring->list);
 	}
-	while (result == 0 && opened < WORKERS) {
-		struct worker *worker = &workers[opened++];
-
-		worker->bring = bring;
-		worker->reader.folder_fd = bring->folder_fd;
-		worker->reader.geometry = &bring->session->geometry;
-		result = folder_batch_open(bring->session, !bring->wanted->options->dry_run,
-		                           &worker->batch);
-	}
+	while (result == 0 && opened < WORKERS)
+		result = worker_open(bring, &workers[opened++]);
 	if (result == 0) {
 		(void)pthread_mutex_init(&bring->lock,
 		                         NULL); /* with default attributes cannot fail */
@@ -281,10 +338,8 @@ int bring_files(struct bring *bring)
 		result = bring->result;
 	}
 	while (opened > 0) {
-		struct worker *worker = &workers[--opened];
-		int closed = folder_batch_close(&worker->batch);
+		int closed = worker_close(&workers[--opened]);
 
-		folder_reader_free(&worker->reader);
 		result = result ? result : closed;
 	}
 	return result;

@@ -71,45 +71,57 @@ static void tell_unread(struct worker *worker, uint64_t id, int result)
 		fail(carry, carry->session->target.path, result, "reading vectors failed");
 }
 
-/* --update: whether the file is as its vector already. */
-static bool is_same(struct worker *worker, uint64_t id, bool *readable)
+/* --update: whether the file is as its vector, of these attributes, already. */
+static bool is_same(const struct carry *carry, uint64_t id, const struct quiver_attr *attr)
 {
-	struct carry *carry = worker->carry;
 	char name[FOLDER_NAME_BYTES];
-	struct quiver_attr there, attr;
+	struct quiver_attr there;
 	struct stat status;
-	int result;
 
-	*readable = true;
-	if (!carry->wanted->options->update || carry->folder_fd < 0)
-		return false;
 	name_of(id, name);
 	if (fstatat(carry->folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    !S_ISREG(status.st_mode) ||
 	    status.st_size != (off_t)carry->session->geometry.vector_bytes)
 		return false;
-	result = vectors_stat(carry->session, carry->vectors_fd, id, &attr);
-	if (result < 0) {
-		tell_unread(worker, id, result);
-		*readable = false;
-		return false;
-	}
 	file_attr_of(&status, &there);
-	return file_attr_same(&there, &attr, file_attr_kept(&carry->rights, &attr));
+	return file_attr_same(&there, attr, file_attr_kept(&carry->rights, attr));
 }
 
-/* Whether one is to be written; else it is counted, or told of. */
-static bool is_wanted(struct worker *worker, uint64_t id)
+/* Those of `count` vectors that differ from their file, to worker->ids; the others are counted, or
+ * told of. How many, or a negative errno. */
+static int64_t choose_changed(struct worker *worker, const uint64_t *ids, size_t count)
 {
-	bool readable;
+	struct carry *carry = worker->carry;
+	int64_t wanted = 0;
+	int result = vectors_stat_many(carry->session, carry->vectors_fd, ids, count, worker->attrs,
+	                               worker->results);
 
-	if (is_same(worker, id, &readable)) {
-		worker->counts.same++;
-		return false;
+	for (size_t i = 0; i < count && result == 0; i++) {
+		if (worker->results[i] < 0)
+			tell_unread(worker, ids[i], worker->results[i]);
+		else if (is_same(carry, ids[i], &worker->attrs[i]))
+			worker->counts.same++;
+		else
+			worker->ids[wanted++] = ids[i];
 	}
-	if (readable && worker->carry->wanted->options->dry_run)
-		worker->counts.exported++;
-	return readable && !worker->carry->wanted->options->dry_run;
+	return result < 0 ? result : wanted;
+}
+
+/* Those that are to be written, to worker->ids. How many, or a negative errno. */
+static int64_t choose(struct worker *worker, const uint64_t *ids, size_t count)
+{
+	const struct carry *carry = worker->carry;
+	int64_t wanted = (int64_t)count;
+
+	if (carry->wanted->options->update && carry->folder_fd >= 0)
+		wanted = choose_changed(worker, ids, count);
+	else
+		memcpy(worker->ids, ids, count * sizeof(*ids));
+	if (wanted > 0 && carry->wanted->options->dry_run) {
+		worker->counts.exported += (uint64_t)wanted;
+		return 0;
+	}
+	return wanted;
 }
 
 /* Write one vector that has been read. */
@@ -142,21 +154,17 @@ static void carry_vector(struct worker *worker, size_t index)
 static void carry_some(struct worker *worker, const uint64_t *ids, size_t count)
 {
 	struct carry *carry = worker->carry;
-	size_t wanted = 0;
-	int result;
+	int64_t wanted = choose(worker, ids, count);
+	int result = wanted < 0 ? (int)wanted : 0;
 
-	for (size_t i = 0; i < count; i++) {
-		if (is_wanted(worker, ids[i]))
-			worker->ids[wanted++] = ids[i];
-	}
-	if (wanted == 0)
-		return;
-	result = vectors_read(carry->session, carry->vectors_fd, worker->ids, wanted,
-	                      worker->vectors, worker->attrs, worker->results);
+	if (wanted > 0)
+		result = vectors_read(carry->session, carry->vectors_fd, worker->ids,
+		                      (size_t)wanted, worker->vectors, worker->attrs,
+		                      worker->results);
 	if (result < 0 && !interrupted())
 		fail(carry, carry->session->target.path, result, "reading vectors failed");
-	for (size_t i = 0; i < wanted && result == 0; i++)
-		carry_vector(worker, i);
+	for (int64_t i = 0; i < wanted && result == 0; i++)
+		carry_vector(worker, (size_t)i);
 }
 
 /* The next vectors; how many, 0 at the end, an error or a signal. */

@@ -32,6 +32,16 @@ int vectors_stat(struct session *session, int folder_fd, uint64_t id, struct qui
 	return result == 0 || result == -ENOENT ? result : live_error(folder_fd, -result);
 }
 
+int vectors_stat_many(struct session *session, int folder_fd, const uint64_t *ids, size_t count,
+                      struct quiver_attr *attrs, int *results)
+{
+	if (session->target.elsewhere)
+		return quiver_get_many(session->store, ids, count, NULL, attrs, results);
+	for (size_t i = 0; i < count; i++)
+		results[i] = vectors_stat(session, folder_fd, ids[i], &attrs[i]);
+	return 0;
+}
+
 int vectors_remove(struct session *session, int folder_fd, uint64_t id)
 {
 	char name[NAME_BYTES];

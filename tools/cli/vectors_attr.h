@@ -7,6 +7,7 @@
 #include "engine/quiver.h"
 #include "tools/cli/session.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* In all of these `folder_fd` is what vectors_open_folder gave, and nothing is said of errors. */
@@ -14,6 +15,11 @@
 /* The attributes of vector `id`. -ENOENT, -EIO one that is damaged; -ENOTCONN and others of a
  * mount. Any thread. */
 int vectors_stat(struct session *session, int folder_fd, uint64_t id, struct quiver_attr *attr);
+
+/* The same of `count` of them, results[i] being 0 or what vectors_stat says of ids[i]: of a store
+ * elsewhere with one question for many. 0, or a negative errno of the whole. Any thread. */
+int vectors_stat_many(struct session *session, int folder_fd, const uint64_t *ids, size_t count,
+                      struct quiver_attr *attrs, int *results);
 
 /* Remove vector `id`. -ENOENT; as vectors_stat. Any thread. */
 int vectors_remove(struct session *session, int folder_fd, uint64_t id);

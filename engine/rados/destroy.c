@@ -12,7 +12,8 @@
 /* The header changes for its own reasons, as that a directory's times have moved. */
 #define ATTEMPTS_MAX 100u
 
-/* As it is, whatever it holds. 0, -ENOENT; -ENOTSUP a newer program made it; errors of a flight. */
+/* As it is, also where it is damaged. 0, -ENOENT; -EINVAL it is none, -ENOTSUP a newer program made
+ * it; errors of a flight. */
 static int see_header(const struct connection *connection, const char *name, struct flight **out)
 {
 	struct collection_header header;
@@ -81,6 +82,13 @@ static int refuse(const char *path, const struct connection *connection, int r, 
 	if (r == -ENOTSUP) {
 		error_set(error, "%s: a newer quiverfs made it, and that one has to remove it",
 		          path);
+		return r;
+	}
+	if (r == -EINVAL) {
+		error_set(error,
+		          "%s: the object %s.header is not the header of a collection, but "
+		          "somebody else's: nothing is removed",
+		          path, connection->target.name);
 		return r;
 	}
 	if (r == -EBUSY) {

@@ -11,7 +11,7 @@
 #include "engine/rados/scan.h"
 
 /* Objects that are looked at before the header is asked once, and then removed at once. */
-#define WINDOW 32u
+#define WINDOW 128u
 /* Who changes an object all the while has a collection there. */
 #define ATTEMPTS_MAX 100u
 

@@ -62,6 +62,10 @@ static int ask_quota(const struct connection *connection, struct quiver_space *s
 	               "{\"prefix\":\"osd pool get-quota\",\"pool\":\"%s\",\"format\":\"json\"}",
 	               pool);
 	r = ask(connection, command, &text);
+	/* Without a manager, or before its first report, nobody has counted what is in a pool; of one
+	 * that is not there the watch tells. */
+	if (r == -ENOENT)
+		return 0;
 	if (r != 0)
 		return r;
 	if (monitor_text_number(text, "quota_max_bytes", &quota) && quota > 0) {

@@ -2,16 +2,16 @@
  * live.c - the control files of a live mount.
  */
 #include "tools/cli/live.h"
+#include "tools/cli/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define NAME_BYTES_MAX 64
@@ -35,13 +35,15 @@ bool live_asks_again(int result, unsigned *asked)
 	return result == -EINTR || (may_be_dying(-result) && ++*asked < LIVE_QUESTIONS_MAX);
 }
 
-/* Either may as well be an answer: the next request tells. statfs(2) always asks the daemon. */
+/* Either may as well be an answer: the next request tells, which asks the daemon whatever the kernel
+ * remembers, and not for what a daemon may have to ask a cluster for, as statfs(2) would. */
 static bool is_cut_off(int fd)
 {
-	struct statfs status;
+	struct statx status;
 
 	for (unsigned i = 0; i < LIVE_QUESTIONS_MAX; i++) {
-		if (fstatfs(fd, &status) == 0)
+		if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS,
+		          &status) == 0)
 			return false;
 		if (live_is_gone(-errno))
 			return true;
@@ -74,16 +76,19 @@ static int open_again(int dir_fd, const char *path, int flags)
 
 int live_open_mount(const char *path, int flags)
 {
-	struct statfs status;
 	int fd = open_again(AT_FDCWD, path, flags | O_DIRECTORY);
+	char point[PATH_MAX];
+	struct stat status;
 	int result = 0;
 
 	if (fd < 0)
 		return fd;
 	/* Another filesystem may have come to be there since it was looked for. */
-	if (fstatfs(fd, &status) < 0)
+	if (fstat(fd, &status) < 0)
 		result = live_error(fd, errno);
-	else if (status.f_type != FUSE_SUPER_MAGIC)
+	if (result == 0)
+		result = mounts_find_device(status.st_dev, point);
+	if (result == 0 && point[0] == '\0')
 		result = -EMEDIUMTYPE;
 	if (result == 0)
 		return fd;

@@ -36,7 +36,7 @@ bool live_asks_again(int result, unsigned *asked);
 /*
  * openat(2) of the folder that is a mount, O_CLOEXEC, the caller's to close; repeated while it
  * is interrupted, or EIO, EFAULT or EAGAIN may mean a daemon that is just ending. -ENOTCONN
- * where the daemon is gone, -EMEDIUMTYPE where it is none of FUSE; other errors of openat. Any
+ * where the daemon is gone, -EMEDIUMTYPE where it is none of quiverfs; other errors of openat. Any
  * thread.
  */
 int live_open_mount(const char *path, int flags);

@@ -1,19 +1,22 @@
 /* What an error of a file of a mount says of its daemon. */
 #include "unit.h"
 
-#include <sys/vfs.h>
+#include <sys/stat.h>
 
 #include "tools/cli/live.h"
 
 #define ANY_FD 0
 
-static const int *answers; /* what the mount says to statfs(2) next, ended by -1 */
+static const int *answers; /* what the mount says to statx(2) next, ended by -1 */
 
 /* Instead of the kernel's, whose parameters have reserved names.
  * NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
-int fstatfs(int fd, struct statfs *status)
+int statx(int fd, const char *path, int flags, unsigned mask, struct statx *status)
 {
 	assert_int_equal(fd, ANY_FD);
+	assert_string_equal(path, "");
+	assert_int_equal(flags, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC);
+	assert_int_equal(mask, STATX_BASIC_STATS);
 	memset(status, 0, sizeof(*status));
 	assert_int_not_equal(*answers, -1);
 	errno = *answers++;

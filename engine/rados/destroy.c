@@ -11,6 +11,8 @@
 
 /* The header changes for its own reasons, as that a directory's times have moved. */
 #define ATTEMPTS_MAX 100u
+/* An OSD and all who have it open can be reached and back in a fraction of that. */
+#define WARN_MS 2000u
 
 /* As it is, also where it is damaged. 0, -ENOENT; -EINVAL it is none, -ENOTSUP a newer program made
  * it; errors of a flight. */
@@ -34,6 +36,25 @@ static int see_header(const struct connection *connection, const char *name, str
 	else
 		*out = flight;
 	return r;
+}
+
+/* Who has it open is told that it may be gone before it is, and asks the header from then on where he
+ * finds nothing: else the break of his watch could come to him behind the answer of another OSD that
+ * an object is not there. Who does not hear is not waited for for long. */
+static void warn(const struct connection *connection, const char *name)
+{
+	rados_completion_t completion;
+	struct flight *flight = flight_to_read();
+	int r = flight ? flight_ready(connection->io, flight, &completion) : -ENOMEM;
+
+	if (r == 0) {
+		r = rados_aio_notify(connection->io, name, completion, "", 0, WARN_MS, NULL, NULL);
+		if (r == 0)
+			(void)flight_wait(flight, 2 * WARN_MS); /* removed all the same */
+		else
+			flight_grounded(flight);
+	}
+	flight_free(flight);
 }
 
 /* Unless it is another by now: -ECANCELED. */
@@ -65,6 +86,8 @@ static int take_header_away(const struct connection *connection)
 	layout_header_name(connection->target.name, name);
 	for (unsigned i = 0; r == -ECANCELED && i < ATTEMPTS_MAX; i++) {
 		r = see_header(connection, name, &seen);
+		if (r == 0 && i == 0)
+			warn(connection, name);
 		if (r == 0) {
 			r = remove_header(connection, name, seen);
 			flight_free(seen);

@@ -84,6 +84,18 @@ struct verifying {
 	_Atomic bool stop;
 };
 
+/* hints.h. As many vectors as are looked up and then written by all threads of a mount at a time, and
+ * some more: 100 KB. */
+#define HINTS_MAX 1024u
+struct hints {
+	pthread_mutex_t lock;
+	struct hint {
+		bool is_known;
+		uint64_t id;
+		uint8_t row[ROW_BYTES];
+	} places[HINTS_MAX]; /* lock */
+};
+
 struct collection {
 	struct quiver_head head; /* first: a struct quiver * points here */
 
@@ -104,6 +116,7 @@ struct collection {
 	struct keeper keeper;
 	struct directory directory;
 	struct failures failures;
+	struct hints hints;
 	struct known_space space;
 	struct verifying verifying;
 

@@ -113,6 +113,7 @@ static struct collection *collection_new(const struct quiver_options *options)
 	};
 	(void)pthread_mutex_init(&collection->directory.lock, NULL); /* never fails on Linux */
 	(void)pthread_mutex_init(&collection->failures.lock, NULL);
+	(void)pthread_mutex_init(&collection->hints.lock, NULL);
 	(void)pthread_mutex_init(&collection->space.lock, NULL);
 	verify_init(collection);
 	keeper_init(collection);
@@ -124,6 +125,7 @@ static void collection_free(struct collection *collection)
 	keeper_destroy(collection);
 	verify_destroy(collection);
 	(void)pthread_mutex_destroy(&collection->space.lock);
+	(void)pthread_mutex_destroy(&collection->hints.lock);
 	(void)pthread_mutex_destroy(&collection->failures.lock);
 	(void)pthread_mutex_destroy(&collection->directory.lock);
 	report_destroy(&collection->report);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/rados/failure.h"
+#include "engine/rados/hints.h"
 #include "engine/rados/watch.h"
 
 static int prepare(struct flight *flight, const struct collection *collection,
@@ -75,10 +76,23 @@ int seen_get(struct collection *collection, uint64_t id, unsigned what, struct s
 		take_values(seen, &place);
 	if (r == 0 || r == -ENOENT) {
 		seen->verdict = judge(collection, id, what, seen);
+		if (seen->verdict == 0)
+			hints_keep(collection, id, seen->row_value);
 		return 0;
 	}
 	seen_free(seen);
 	return failure_of(collection, r, false, "vector %" PRIu64 " cannot be read", id);
+}
+
+bool seen_guess(struct collection *collection, uint64_t id, struct seen *seen)
+{
+	*seen = (struct seen){ 0 };
+	if (!hints_find(collection, id, seen->kept))
+		return false;
+	seen->row_value = (const char *)seen->kept;
+	seen->row_bytes = ROW_BYTES;
+	seen->verdict = row_decode(seen->kept, ROW_BYTES, collection->mark, id, &seen->row);
+	return seen->verdict == 0;
 }
 
 void seen_free(struct seen *seen)

@@ -19,6 +19,7 @@ struct seen {
 	int verdict; /* of row_decode: 0, -ENOENT, -EUCLEAN; -EUCLEAN also where the bytes do not
 	              * fit it */
 	struct row row; /* where the verdict is 0 */
+	uint8_t kept[ROW_BYTES]; /* of seen_guess: row_value */
 	struct flight *flight; /* its `bytes` are the vector's, where they were asked for */
 };
 
@@ -28,6 +29,9 @@ struct seen {
  * the collection is, has to be asked (watch_confirm).
  */
 int seen_get(struct collection *collection, uint64_t id, unsigned what, struct seen *seen);
+/* What is known of its row without reading it, if it is there at all; seen_free all the same. It need
+ * not be so any more: only for what compares it. */
+bool seen_guess(struct collection *collection, uint64_t id, struct seen *seen);
 void seen_free(struct seen *seen);
 
 #endif

@@ -10,6 +10,7 @@
 #include "engine/media/ctime.h"
 #include "engine/rados/directory.h"
 #include "engine/rados/failure.h"
+#include "engine/rados/hints.h"
 #include "engine/rados/pause.h"
 #include "engine/rados/seen.h"
 #include "engine/rados/watch.h"
@@ -25,7 +26,7 @@ struct change {
 	unsigned mask;
 	unsigned flags;
 	struct tag tag; /* of the attempt */
-	uint64_t lsn;
+	uint8_t row[ROW_BYTES]; /* that the attempt sets */
 };
 
 /* ---- the parts of an operation ---- */
@@ -46,15 +47,14 @@ static void compare_removed(struct flight *flight, const struct seen *seen)
 	                         seen->removed_bytes, &flight->rows_result);
 }
 
-static void set_row(struct flight *flight, const struct change *change, const struct row *row)
+static void set_row(struct flight *flight, struct change *change, const struct row *row)
 {
 	const char *key = change->place.key;
 	const size_t key_bytes = KEY_BYTES;
 	const size_t row_bytes = ROW_BYTES;
-	uint8_t bytes[ROW_BYTES];
-	const char *value = (const char *)bytes;
+	const char *value = (const char *)change->row;
 
-	row_encode(row, change->collection->mark, bytes);
+	row_encode(row, change->collection->mark, change->row);
 	rados_write_op_omap_set2(flight->write, &key, &value, &key_bytes, &row_bytes, 1);
 }
 
@@ -76,7 +76,7 @@ static int set_bytes(struct flight *flight, const struct change *change)
 
 /* ---- what the three do: fill the operation, from what was seen. 0, or what the call returns ---- */
 
-static int fill_put(struct flight *flight, const struct change *change, const struct seen *seen)
+static int fill_put(struct flight *flight, struct change *change, const struct seen *seen)
 {
 	size_t n = change->collection->layout.vector_bytes;
 	struct row row = {
@@ -118,7 +118,7 @@ static void fill_remove(struct flight *flight, const struct change *change, cons
 	                         &tag_bytes, 1);
 }
 
-static void fill_attr(struct flight *flight, const struct change *change, const struct seen *seen)
+static void fill_attr(struct flight *flight, struct change *change, const struct seen *seen)
 {
 	struct row row = seen->row;
 	struct quiver_attr attr = *change->attr;
@@ -177,13 +177,32 @@ static int fly(struct change *change, const struct seen *seen)
 	return r;
 }
 
-/* One attempt. 0, and *was_there; -ECANCELED others were faster; -ENOENT with *is_answer, -EEXIST
- * and all others: what the call returns. */
-static int attempt(struct change *change, bool *was_there)
+/* What is known now of what was changed. */
+static void remember(const struct change *change, int r)
 {
-	struct collection *collection = change->collection;
+	if (r == 0 && (change->data || change->attr))
+		hints_keep(change->collection, change->id, change->row);
+	else
+		hints_drop(change->collection, change->id);
+}
+
+/* What the change begins with: a guess where that is enough, else what is there. 0, and then
+ * seen_free; what the call returns. */
+static int look(const struct change *change, bool may_guess, struct seen *seen)
+{
+	bool is_refused = change->data && (change->flags & QUIVER_NOREPLACE);
+
+	if (may_guess && !is_refused && seen_guess(change->collection, change->id, seen))
+		return 0;
+	return seen_get(change->collection, change->id, change->data ? SEEN_REMOVED : 0, seen);
+}
+
+/* One attempt. 0, and *was_there; -ECANCELED others were faster, or the guess was wrong; all others:
+ * what the call returns. */
+static int attempt(struct change *change, bool may_guess, bool *was_there)
+{
 	struct seen seen;
-	int r = seen_get(collection, change->id, change->data ? SEEN_REMOVED : 0, &seen);
+	int r = look(change, may_guess, &seen);
 
 	if (r != 0)
 		return r;
@@ -191,10 +210,10 @@ static int attempt(struct change *change, bool *was_there)
 	r = permit(change, &seen);
 	if (r == 0) {
 		r = fly(change, &seen);
-		/* An object that was there, and is not any more. */
+		remember(change, r);
 		if (r != 0 && r != -ECANCELED)
-			r = failure_of(collection, r, true, "vector %" PRIu64 " cannot be %s",
-			               change->id, change->verb);
+			r = failure_of(change->collection, r, true,
+			               "vector %" PRIu64 " cannot be %s", change->id, change->verb);
 	}
 	seen_free(&seen);
 	return r;
@@ -216,12 +235,12 @@ static int apply(struct change *change, bool *was_there)
 	if (r != 0)
 		return r;
 	collection_place(collection, change->id, &change->place);
-	do {
-		r = attempt(change, was_there);
-		if (r != -ECANCELED)
-			break;
+	r = attempt(change, true, was_there);
+	while (r == -ECANCELED) {
 		r = pause_take(&pause);
-	} while (r == 0);
+		if (r == 0)
+			r = attempt(change, false, was_there);
+	}
 	if (r == -EBUSY)
 		failure_say(collection,
 		            "vector %" PRIu64 " was not %s: other clients have changed it %u times "

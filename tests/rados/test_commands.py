@@ -476,3 +476,35 @@ def test_options_that_are_none(here):
 def test_without_the_module(here):
     line = refused("status", f"rados:{POOL}/c", env={**os.environ, "QUIVER_MODULES": str(here)})
     assert "librados2" in line and "quiverfs_rados.so" in line
+
+
+# ---- a cluster that does not answer --------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["export", "import", "verify", "remove"])
+def test_who_waits_for_the_cluster_can_be_interrupted(docs, cluster, command):
+    words = {"export": [docs.path, docs.folder / "none.npy"],
+             "import": [docs.path, docs.folder / "rows.npy"],
+             "remove": [docs.path, "--yes"], "verify": [docs.path]}[command]
+    cluster.freeze("osd.0")
+    try:
+        with subprocess.Popen([QUIVERFS, command, *words], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as waiting:
+            time.sleep(0.5)
+            assert waiting.poll() is None
+            waiting.send_signal(signal.SIGINT)
+            text = waiting.communicate()[1].decode()
+    finally:
+        cluster.thaw("osd.0")
+    assert waiting.returncode in (1, -signal.SIGINT), text
+    assert not (docs.folder / "none.npy").exists()
+    assert (exported(docs) == docs.rows).all()
+
+
+def test_what_takes_too_long_says_so(docs, cluster):
+    cluster.freeze("osd.0")
+    try:
+        line = refused("status", docs.path, "-o", "op_timeout=1")
+    finally:
+        cluster.thaw("osd.0")
+    assert "no answer from the cluster within 1 s (op_timeout)" in line

@@ -1,0 +1,46 @@
+"""The commands of quiverfs-rados(7), from nothing to two mounts, run as they are written there."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import QUIVERFS, run
+from man_pages import unescape
+
+PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-rados.7"
+# Folders that the commands write to; each is another one here.
+FOLDERS = ("/etc/ceph", "/srv", "/mnt")
+ALONE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def commands():
+    """What is to be typed, but for what installs packages."""
+    part = PAGE.read_text().split(".Sh A CLUSTER FROM NOTHING\n")[1].split("\n.Sh ")[0]
+    blocks = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", part, flags=re.MULTILINE | re.DOTALL)
+    lines = [unescape(line).removeprefix("\\&") for block in blocks for line in block.splitlines()]
+    assert len(blocks) == 3 and lines[0].startswith("apt-get install ceph-mon")
+    return lines[1:]
+
+
+@pytest.mark.needs_root("makes a cluster and mounts in namespaces")
+def test_a_cluster_from_nothing(tmp):
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    for tool in ("ceph-mon", "ceph-mgr", "ceph-osd", "ceph", "ip", "unshare"):
+        if not shutil.which(tool):
+            pytest.skip(f"there is no {tool}")
+    for folder in FOLDERS:
+        if not os.path.isdir(folder):
+            pytest.skip(f"there is no folder {folder}")
+    script = tmp / "commands"
+    script.write_text("\n".join([
+        "set -e", *(f"mount -t tmpfs none {folder}" for folder in FOLDERS), "ip link set lo up",
+        *commands()]) + "\n")
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("CEPH_")}
+    environment["PATH"] = os.path.dirname(os.path.abspath(QUIVERFS)) + ":" + environment["PATH"]
+    done = run(*ALONE, "bash", script, env=environment)
+    shown = done.stdout.decode()
+    assert "rados:vectors/docs: in Ceph" in shown and "1, dim 768" in shown

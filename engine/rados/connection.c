@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/base/error.h"
 #include "engine/base/latency.h"
@@ -17,28 +18,34 @@
 
 /* ---- who one is, and by which key ---- */
 
-/* The first file of the comma-separated list that is there, to `to`; false: none is. */
-static bool find_keyring(const char *list, char to[PATH_MAX], struct stat *st)
+struct key { /* where it comes from */
+	char places[4096]; /* the files that were looked for */
+	char file[PATH_MAX]; /* that librados will take; "": none */
+	char closed[PATH_MAX]; /* one that is there, but not for this user; "": none */
+};
+
+/* The first file of the comma-separated list that can be read: as librados looks for it. */
+static bool find_keyring(struct key *key, struct stat *st)
 {
+	const char *list = key->places;
+
 	while (*list != '\0') {
 		size_t length = strcspn(list, ", ;");
 
 		if (length > 0 && length < PATH_MAX) {
-			memcpy(to, list, length);
-			to[length] = '\0';
-			if (stat(to, st) == 0)
+			memcpy(key->file, list, length);
+			key->file[length] = '\0';
+			if (access(key->file, R_OK) == 0 && stat(key->file, st) == 0)
 				return true;
+			if (errno == EACCES)
+				memcpy(key->closed, key->file, length + 1);
 		}
 		list += length;
 		list += *list != '\0';
 	}
+	key->file[0] = '\0';
 	return false;
 }
-
-struct key { /* where it comes from */
-	char places[4096]; /* the files that were looked for */
-	char file[PATH_MAX]; /* "": none of them is there */
-};
 
 /* -EACCES where others can read it. */
 static int check_keyring(const char *file, const struct stat *st, struct quiver_error *error)
@@ -61,10 +68,9 @@ static int look_at_key(rados_t cluster, struct key *key, struct quiver_error *er
 	*key = (struct key){ 0 };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (rados_conf_get(cluster, names[i], key->places, sizeof(key->places)) == 0 &&
-		    find_keyring(key->places, key->file, &st))
+		    find_keyring(key, &st))
 			return check_keyring(key->file, &st, error);
 	}
-	key->file[0] = '\0';
 	return 0;
 }
 
@@ -160,6 +166,13 @@ static int refuse_connection(rados_t cluster, const struct connection *connectio
 		          "whether they run and can be reached from here",
 		          hosts, connection->op_timeout_s);
 		return r;
+	}
+	if (!has_file && !has_key(cluster) && key->closed[0] != '\0') {
+		error_set(error,
+		          "%s: this user may not read it; give one that he may by keyring=FILE, "
+		          "and whose it is by id=NAME",
+		          key->closed);
+		return -EACCES;
 	}
 	if (!has_file && !has_key(cluster)) {
 		error_set(error,
@@ -320,6 +333,14 @@ static struct closing *closing_new(const struct connection *connection)
 	return closing;
 }
 
+/* A thread of librados that hangs must not be there when the process takes librados down. */
+static void leave(int status, void *arg)
+{
+	(void)arg;
+	(void)fflush(NULL); /* nobody is left to be told */
+	_exit(status);
+}
+
 bool connection_close(struct connection *connection)
 {
 	struct closing *closing = closing_new(connection);
@@ -344,6 +365,8 @@ bool connection_close(struct connection *connection)
 	closed = closing->is_done;
 	pthread_mutex_unlock(&closing->lock);
 	closing_drop(closing);
+	if (!closed)
+		(void)on_exit(leave, NULL); /* where it fails: as without it */
 	return closed;
 }
 

@@ -61,40 +61,43 @@ static bool load_from(const char *folder, size_t length, void **module, char why
 	return true;
 }
 
-/* The folder of the program or the library that this code is in: its length, 0 where that cannot be
- * told. Of a program the dynamic linker knows what it was called by, which a daemon that has left
- * its folder does not find any more. */
-static size_t own_folder(char path[PATH_MAX])
+/* The length of the folder that a file lies in; 0 where its name has none. */
+static size_t folder_length(const char *path)
 {
-	const char *slash;
-	Dl_info self;
-	ssize_t length;
+	const char *slash = strrchr(path, '/');
 
-	if (dladdr((const void *)&load_lock, &self) != 0 && self.dli_fname &&
-	    self.dli_fname[0] == '/' && strlen(self.dli_fname) < PATH_MAX) {
-		memcpy(path, self.dli_fname, strlen(self.dli_fname) + 1);
-	} else {
-		length = readlink("/proc/self/exe", path, PATH_MAX - 1);
-		path[length > 0 ? length : 0] = '\0';
-	}
-	slash = strrchr(path, '/');
 	return slash ? (size_t)(slash - path) : 0;
 }
 
-/* From beside the program or the library that this code is in, or from where it is installed. */
+/* From beside the program, whatever link it was called by and whatever folder it has left. */
+static bool load_beside_program(void **module, char why[256])
+{
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	path[length > 0 ? length : 0] = '\0';
+	return path[0] == '/' && load_from(path, folder_length(path), module, why);
+}
+
+/* From beside the library that this code is in, where it is in one. */
+static bool load_beside_library(void **module, char why[256])
+{
+	Dl_info self;
+
+	return dladdr((const void *)&load_lock, &self) != 0 && self.dli_fname &&
+	       self.dli_fname[0] == '/' &&
+	       load_from(self.dli_fname, folder_length(self.dli_fname), module, why);
+}
+
+/* From there, or from where it is installed. */
 static void *load_module(char why[256])
 {
 	const char *given = secure_getenv(MODULES_VARIABLE);
-	char self[PATH_MAX];
-	size_t length;
 	void *module = NULL;
 
-	if (given && given[0] != '\0') {
+	if (given && given[0] != '\0')
 		(void)load_from(given, strlen(given), &module, why);
-		return module;
-	}
-	length = own_folder(self);
-	if (length == 0 || !load_from(self, length, &module, why))
+	else if (!load_beside_program(&module, why) && !load_beside_library(&module, why))
 		(void)load_from(QUIVER_MODULE_FOLDER, sizeof(QUIVER_MODULE_FOLDER) - 1, &module,
 		                why);
 	return module;

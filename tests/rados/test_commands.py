@@ -15,6 +15,7 @@ import pytest
 from clusters import POOL
 from harness import QUIVERFS, quiverfs, run, until
 from ordinary_user import NOBODY, ordinary_user_words
+from test_system import System
 
 DTYPES = {"f4": "<f4", "f2": "<f2", "f8": "<f8", "i1": "|i1", "u1": "|u1"}
 OBJECT_SLOTS = 1024  # of vectors of 100 bytes
@@ -508,3 +509,42 @@ def test_what_takes_too_long_says_so(docs, cluster):
     finally:
         cluster.thaw("osd.0")
     assert "no answer from the cluster within 1 s (op_timeout)" in line
+
+
+# ---- mount(8) and fsck(8) ------------------------------------------------------------------
+
+
+@pytest.fixture
+def system(tmp, cluster):
+    made = System(tmp)
+    yield made
+    made.take_away()
+
+
+@pytest.mark.needs_root("has /etc/fstab and /sbin of its own")
+@pytest.mark.parametrize("kind", ["quiverfs", "fuse.quiverfs"])
+def test_fstab(docs, system, kind):
+    system.fstab.write_text(
+        f"{docs.path} {system.point} {kind} _netdev,nofail,x-systemd.requires=network.target,"
+        "comment=x,id=admin,op_timeout=30,noatime 0 2\n")
+    for _ in range(2):  # the second time there is nothing to do
+        assert system.run("mount", "-T", system.fstab, "-a").stderr == ""
+        line, = system.mounted()
+        assert line.split()[0] == docs.path
+    stats = system.run("cat", system.point / "control/stats").stdout
+    system.daemons.add(int(re.search(r"^pid (\d+)$", stats, re.MULTILINE)[1]))
+    assert f"collection {docs.name}\n" in stats
+    assert "already mounted" in system.run("mount", "-t", kind, docs.path, system.point,
+                                           status=32).stderr
+    system.run("umount", "-a", "-O", "_netdev", "-t", "fuse.quiverfs")
+    assert system.mounted() == []
+    system.run("mount", "-T", system.fstab, "-a", "-O", "no_netdev")
+    assert system.mounted() == []
+
+
+@pytest.mark.needs_root("has /etc/fstab and /sbin of its own")
+def test_fsck_at_boot(docs, system):
+    """What is not of this machine is passed over, also where it was given a turn."""
+    system.fstab.write_text(f"{docs.path} {system.point} quiverfs _netdev 0 2\n")
+    done = system.run("env", f"FSTAB_FILE={system.fstab}", "fsck", "-A", "-a", "-t", "quiverfs")
+    assert "failed" not in done.stdout + done.stderr, done.stdout + done.stderr

@@ -196,7 +196,7 @@ def test_a_collection_that_is_mounted_is_worked_on_itself(docs, stores):
 def test_the_mount_of_a_collection_is_a_target_too(docs, stores):
     mnt = stores.mount(docs)
     seen = status_of(mnt.point)
-    assert seen["mounted"] is True and seen["store"] == docs.path
+    assert seen["mounted"] is True and seen["store"] == docs.path and seen["count"] == 3000
     assert (seen["pool"], seen["collection"]) == (POOL, docs.name)
     quiverfs("export", mnt.point, docs.folder / "mount.npy")
     assert (np.load(docs.folder / "mount.npy") == docs.rows).all()

@@ -3,6 +3,7 @@
  */
 #include "tools/cli/facts.h"
 #include "tools/cli/live.h"
+#include "tools/cli/mounts.h"
 #include "tools/cli/octal.h"
 #include "tools/cli/say.h"
 
@@ -11,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Room for a decimal uint64, a newline and a NUL. */
+#define COUNT_BYTES 24
 
 /* ---- asking ------------------------------------------------------------- */
 
@@ -119,6 +123,18 @@ static int ask_also(struct session *session, struct facts *facts, const char *na
 	                 LIVE_TEXT_BYTES_MAX - length);
 }
 
+/* control/stats has the vectors of a collection as they were counted last, which reading control/count
+ * does. Where that fails the older number has to do. */
+static void count_anew(const struct session *session)
+{
+	struct mount_found mount;
+	char count[COUNT_BYTES];
+
+	if (mounts_find(session->target.path, &mount) == 0 && mount.found &&
+	    !quiver_is_folder(mount.source))
+		(void)live_read(session->mount_fd, "count", count, sizeof(count));
+}
+
 /* The same from the control files. */
 static int ask_mount(struct session *session, struct facts *facts)
 {
@@ -128,6 +144,7 @@ static int ask_mount(struct session *session, struct facts *facts)
 	facts->errors = malloc(LIVE_TEXT_BYTES_MAX);
 	if (facts->text == NULL || facts->errors == NULL)
 		return -ENOMEM;
+	count_anew(session);
 	result = live_read(session->mount_fd, "stats", facts->text, LIVE_TEXT_BYTES_MAX);
 	if (result == 0)
 		result = ask_also(session, facts, "compact");

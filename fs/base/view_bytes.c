@@ -263,6 +263,11 @@ static uint32_t npy_length(const struct quiver_geometry *geometry)
 	return geometry->dtype == QUIVER_B1 ? geometry->vector_bytes : geometry->dim;
 }
 
+int view_npy_header(const struct quiver_geometry *geometry, uint64_t count, char *to)
+{
+	return npy_format_header(to, npy_type(geometry), count, npy_length(geometry));
+}
+
 static int encode_npy(const struct quiver_geometry *geometry, const void *vector, char **bytes,
                       size_t *size, size_t *room)
 {

@@ -34,4 +34,7 @@ int view_encode(const struct quiver_geometry *geometry, enum tree_form form, con
 int view_decode(const struct quiver_geometry *geometry, enum tree_form form, const char *bytes,
                 size_t size, void *vector, struct view_reason *reason);
 
+/* The header of a .npy file of so many vectors, NPY_WRITTEN_BYTES of engine/codec/npy.h. */
+int view_npy_header(const struct quiver_geometry *geometry, uint64_t count, char *to);
+
 #endif

@@ -7,6 +7,8 @@
  * is open the rows are watched, and pages with rows that have changed are dropped
  * before whoever changed them is answered (tell.h).
  *
+ * Where others change the store there are no such files; what these are then is in row_table.h.
+ *
  * While files are open their store files are held, so that they are not cut. Where
  * the kernel opens by itself (fs->no_open) they are held throughout.
  */
@@ -26,6 +28,7 @@
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/base/worker.h"
+#include "fs/matrix/row_table.h"
 #include "fs/matrix/tell.h"
 
 /* They show every vector, whatever its own mode is, and removed ones. */
@@ -48,6 +51,7 @@ struct column {
 struct matrix {
 	pthread_mutex_t lock;
 	struct column columns[2]; /* lock */
+	struct row_table *rows; /* constant; NULL unless others change the store */
 	struct teller *teller; /* constant */
 	/* Held by who begins to watch for a file, until that is so; before `lock`. No READ
 	 * wants it. */
@@ -101,7 +105,7 @@ static int64_t mtime_now(struct fs *fs)
 	return mtime_ns;
 }
 
-/* Whether the store has columns that are files; else the mount has none of ours. */
+/* Whether the store has columns that are files; else the mount has none of ours, or rows of its own. */
 static bool has_columns(const struct fs *fs)
 {
 	return quiver_capabilities(fs->store) & QUIVER_HAS_COLUMNS;
@@ -116,11 +120,19 @@ static int matrix_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct sta
 		.mode = fs->set_matrix_mode ? (uint16_t)fs->matrix_mode : MODE_DEFAULT,
 	};
 
+	uint64_t bytes;
+
 	(void)flags; /* nothing is asked that could wait */
-	if (!has_columns(fs))
+	if (fs->matrix->rows != NULL) {
+		bytes = row_table_bytes(fs, fs->matrix->rows, ino == TREE_IDS, &attr.mtime_ns);
+	} else if (has_columns(fs)) {
+		bytes = quiver_column_bytes(fs->store, column_of(ino));
+		attr.mtime_ns = mtime_now(fs);
+	} else {
 		return -ENOENT;
-	attr.mtime_ns = attr.ctime_ns = mtime_now(fs);
-	attr_file(fs, ino, &attr, quiver_column_bytes(fs->store, column_of(ino)), 1, st);
+	}
+	attr.ctime_ns = attr.mtime_ns;
+	attr_file(fs, ino, &attr, bytes, 1, st);
 	st->st_blksize = 4096;
 	*timeout = 0;
 	return 0;
@@ -292,6 +304,18 @@ static void column_unopen(struct fs *fs, fuse_ino_t ino)
 	quiver_column_release(fs->store, column_of(ino));
 }
 
+/* Cached, since there is no shared map of a file that is not; what is there of an earlier open goes. */
+static void open_table(struct matrix_open_op *op)
+{
+	struct fs *fs = op->attempt.fs;
+	int err = row_table_open(fs, fs->matrix->rows, 0);
+
+	if (err != 0)
+		reply_error(op->attempt.req, err);
+	else if (fuse_reply_open(op->attempt.req, &op->fi) < 0)
+		row_table_close(fs->matrix->rows); /* whoever asked is gone */
+}
+
 /* A hold may have to wait for a cut that has begun, and watching for a commit, so on a worker. */
 static int matrix_open_answer(struct attempt *attempt, bool may_wait)
 {
@@ -301,6 +325,10 @@ static int matrix_open_answer(struct attempt *attempt, bool may_wait)
 	int err, fd;
 
 	(void)may_wait;
+	if (fs->matrix->rows != NULL) {
+		open_table(op);
+		return 0;
+	}
 	err = quiver_column_hold(fs->store, column_of(op->ino), &fd, &size);
 	if (err != 0) {
 		reply_error(attempt->req, err);
@@ -333,7 +361,10 @@ static void matrix_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 static void matrix_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)fi;
-	column_close(fs_of(req), req, ino);
+	if (fs_of(req)->matrix->rows != NULL)
+		row_table_close(fs_of(req)->matrix->rows);
+	else
+		column_close(fs_of(req), req, ino);
 	reply_error(req, 0);
 }
 
@@ -352,13 +383,17 @@ struct matrix_read_op {
 static int matrix_read_answer(struct attempt *attempt, bool may_wait)
 {
 	const struct matrix_read_op *op = (const struct matrix_read_op *)attempt;
+	struct row_table *rows = attempt->fs->matrix->rows;
 	struct reply reply;
 	int64_t got = 0;
 	int err;
 
 	(void)may_wait;
 	err = reply_begin(&reply, attempt->req, op->size);
-	if (err == 0)
+	if (err == 0 && rows != NULL)
+		got = row_table_read(attempt->fs, rows, op->ino == TREE_IDS, op->offset, op->size,
+		                     reply.data);
+	else if (err == 0)
 		got = quiver_column_read(attempt->fs->store, column_of(op->ino), op->offset,
 		                         op->size, reply.data);
 	if (got < 0)
@@ -403,6 +438,7 @@ static int hold_both(struct fs *fs)
 
 static void matrix_free(struct matrix *matrix)
 {
+	row_table_free(matrix->rows);
 	teller_free(matrix->teller);
 	pthread_mutex_destroy(&matrix->watch_lock);
 	pthread_mutex_destroy(&matrix->lock);
@@ -423,6 +459,8 @@ static int matrix_init(struct fs *fs)
 	/* The init request, which decides about no_open, comes later. */
 	matrix->held = fs->read_only && has_columns(fs);
 	err = teller_new(fs, served_columns, &matrix->teller);
+	if (err == 0 && fs->shared && !has_columns(fs))
+		err = row_table_new(&matrix->rows);
 	if (err == 0 && matrix->held)
 		err = hold_both(fs);
 	if (err != 0) {

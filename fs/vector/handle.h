@@ -42,6 +42,7 @@ struct stage {
 	unsigned char *data; /* N bytes, zero from `size` on; NULL: none needed yet */
 	uint32_t size; /* bytes so far: the length of the file for its writer */
 	uint32_t filled; /* bytes from the start without a gap */
+	uint64_t base_lsn; /* the version whose bytes it began with; 0: none */
 	struct quiver_attr attr; /* of the vector, should it be new */
 	unsigned attr_mask; /* what was set by hand since the last write */
 };

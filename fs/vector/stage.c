@@ -71,6 +71,7 @@ void stage_drop(struct fs *fs, struct handle *h)
 	h->stage.reported = false;
 	h->stage.size = 0;
 	h->stage.filled = 0;
+	h->stage.base_lsn = 0;
 	h->stage.attr_mask = 0;
 }
 
@@ -107,6 +108,25 @@ static bool has_setid(struct fs *fs, uint64_t id, bool may_wait)
 	return (attr.mode & (S_ISUID | S_ISGID)) != 0;
 }
 
+/* Whether what is staged over the bytes of version `base_lsn` replaces another one, which somebody
+ * else, perhaps on another machine, has stored since. Where that cannot be told now, it does not. */
+static bool is_replaced(struct fs *fs, uint64_t id, uint64_t base_lsn, bool may_wait)
+{
+	uint64_t lsn;
+
+	return quiver_stat(fs->store, id, attempt_flags(may_wait), NULL, &lsn) == 0 &&
+	       lsn != base_lsn;
+}
+
+/* The last close wins; but who has changed a part has not seen what he replaces. */
+static void tell_replaced(struct fs *fs, uint64_t id)
+{
+	(void)refuse(fs, 0,
+	             "vector %" PRIu64 ": a part of it was changed, and what another had stored "
+	             "meanwhile is replaced by the whole; the last close wins",
+	             id);
+}
+
 /*
  * Commit `data` (N bytes; the stage's own or a request's) for an idle handle. The
  * caller holds the lock; it is released on return.
@@ -119,9 +139,9 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	unsigned flags = (durable ? QUIVER_SYNC : 0u) | (may_wait ? 0u : QUIVER_NOWAIT) |
 	                 (h->exclusive ? QUIVER_NOREPLACE : 0u);
 	struct version *old = NULL;
-	uint64_t id = h->id;
+	uint64_t id = h->id, base_lsn = data == h->stage.data ? h->stage.base_lsn : 0;
 	bool created = h->created;
-	bool drops = false;
+	bool drops = false, replaced = false;
 	int err;
 
 	if (!(h->stage.attr_mask & QUIVER_ATTR_MTIME))
@@ -130,6 +150,8 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 	handle_unlock(h);
 	if ((mask & QUIVER_ATTR_DROP_SETID) && !created && !fs->shared)
 		drops = has_setid(fs, id, may_wait);
+	if (fs->shared && base_lsn != 0)
+		replaced = is_replaced(fs, id, base_lsn, may_wait);
 	err = quiver_put(fs->store, id, data, &attr, mask, flags, NULL);
 	copies_changed(fs, id);
 	handle_lock(h);
@@ -151,13 +173,15 @@ static int commit_bytes(struct fs *fs, struct handle *h, const void *data, bool 
 		invalidate_vectors(fs, NULL, 0);
 	if (err == 0 && drops)
 		invalidate_vectors(fs, &id, 1);
+	if (err == 0 && replaced)
+		tell_replaced(fs, id);
 	return refuse_commit(fs, id, err);
 }
 
-/* The committed bytes of a busy handle, to patch on, in *data. The caller does not
+/* The committed bytes of a busy handle, to patch on, in *data, and their version. The caller does not
  * hold the lock. */
 static int load_base(struct fs *fs, struct handle *h, uint64_t id, bool may_wait,
-                     unsigned char **data)
+                     unsigned char **data, uint64_t *lsn)
 {
 	struct version *version;
 	unsigned char *buffer = NULL;
@@ -176,6 +200,7 @@ static int load_base(struct fs *fs, struct handle *h, uint64_t id, bool may_wait
 		buffer_free(fs, h->uid, buffer);
 		buffer = NULL;
 	}
+	*lsn = version->ref.lsn;
 	version_drop(fs, version);
 	*data = buffer;
 	return err;
@@ -186,7 +211,7 @@ static int load_base(struct fs *fs, struct handle *h, uint64_t id, bool may_wait
 static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 {
 	unsigned char *data = NULL;
-	uint64_t id;
+	uint64_t id, lsn = 0;
 	int err;
 
 	if (h->orphan && h->version == NULL)
@@ -199,12 +224,13 @@ static int stage_open(struct fs *fs, struct handle *h, bool may_wait)
 	id = h->id;
 	h->busy = true;
 	handle_unlock(h);
-	err = load_base(fs, h, id, may_wait, &data);
+	err = load_base(fs, h, id, may_wait, &data, &lsn);
 	handle_lock(h);
 	handle_leave(h);
 	if (err != 0)
 		return err;
 	h->stage.data = data;
+	h->stage.base_lsn = lsn;
 	h->stage.active = true;
 	h->stage.size = fs->geometry.vector_bytes;
 	h->stage.filled = fs->geometry.vector_bytes;

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
-from harness import LONG, is_mounted, let_go, wait_for
+from harness import LONG, is_mounted, let_go, until, wait_for
 
 pytestmark = pytest.mark.skipif(os.environ.get("QUIVERFS_KIND") != "shared",
                                 reason="a store of one machine")
@@ -284,3 +285,195 @@ def test_what_the_store_fails_with_comes_through(cluster, two, error):
     cluster.heal()
     one.forget_errors()
     assert one.get(42) == bytes(one.size)
+
+
+# ---- matrix.npy and ids.npy ------------------------------------------------
+
+def number(mnt, value):
+    return np.full(mnt.size // 4, value, "<f4").tobytes()
+
+
+def test_matrix_and_ids_fit_each_other_for_the_life_of_the_mount(two):
+    one, other = two
+    for i in (5, 3, 900):
+        one.put(i, number(one, i))
+    ids = np.load(other.point / "ids.npy")  # closes it
+    assert list(ids) == [3, 5, 900]
+    os.unlink(one.path(5))
+    one.put(4, number(one, 4))
+    matrix = np.load(other.point / "matrix.npy", mmap_mode="r")
+    assert matrix.shape == (4, one.size // 4) and matrix.dtype == "<f4"
+    for row, i in enumerate(ids):
+        assert (matrix[row] == (0 if i == 5 else i)).all()
+    more = np.load(other.point / "ids.npy", mmap_mode="r")
+    assert list(more) == [3, 2**64 - 1, 900, 4]
+    assert (matrix[3] == 4).all()
+    one.put(6, number(one, 6))
+    assert len(np.load(other.point / "ids.npy")) == 4  # matrix.npy is open
+    del matrix, more
+    until(lambda: len(np.load(other.point / "ids.npy")) == 5, "the new row does not come")
+    assert list(np.load(other.point / "ids.npy")) == [3, 2**64 - 1, 900, 4, 6]
+    assert os.stat(other.point / "matrix.npy").st_size == 128 + 5 * one.size
+
+
+def test_matrix_is_read_in_any_pieces(two):
+    one, other = two
+    data = {i: os.urandom(one.size) for i in range(7, 40)}
+    for i, piece in data.items():
+        one.put(i, piece)
+    whole = b"".join(data[i] for i in sorted(data))
+    with open(other.point / "matrix.npy", "rb", buffering=0) as file:
+        assert file.seek(0, os.SEEK_END) == 128 + len(whole)
+        for at, length in ((128, 10), (100, 5000), (one.size * 3 + 17, 2 * one.size), (0, 10**7)):
+            assert os.pread(file.fileno(), length, at) == \
+                (os.pread(file.fileno(), 128, 0) + whole)[at:at + length]
+    assert (other.point / "ids.npy").read_bytes()[128:] == \
+        np.array(sorted(data), "<u8").tobytes()
+
+
+def test_a_matrix_that_is_opened_anew_has_what_is_there_then(two):
+    one, other = two
+    for version in range(1, 6):
+        one.put(1, number(one, version))
+        assert (np.load(other.point / "matrix.npy")[0] == version).all()
+        assert (np.load(other.point / "matrix.npy", mmap_mode="r")[0] == version).all()
+
+
+# ---- two writers -----------------------------------------------------------
+
+def open_to_write(mnt, name, flags=0):
+    return os.open(mnt.path(name), os.O_WRONLY | flags, 0o644)
+
+
+def test_of_two_exclusive_creations_one_is_told_at_its_close(two):
+    one, other = two
+    mine = open_to_write(one, 7, os.O_CREAT | os.O_EXCL)
+    theirs = open_to_write(other, 7, os.O_CREAT | os.O_EXCL)
+    half = one.size // 2
+    for fd, letter in ((mine, b"m"), (theirs, b"t")):
+        os.write(fd, letter * half)
+        os.write(fd, letter * half)
+    os.close(theirs)
+    expect(errno.EEXIST, os.close, mine)
+    assert one.get(7) == b"t" * one.size
+    one.expect_error("vector 7: made by someone else meanwhile")
+    expect(errno.EEXIST, open_to_write, one, 7, os.O_CREAT | os.O_EXCL)
+
+
+def test_a_writer_makes_anew_what_another_machine_removes(two):
+    one, other = two
+    one.put(7, b"a" * one.size)
+    whole, piece = open_to_write(one, 7), open_to_write(one, 7)
+    os.unlink(other.path(7))
+    os.write(whole, b"b" * one.size)
+    os.close(whole)
+    assert other.get(7) == b"b" * one.size
+    os.unlink(other.path(7))
+    os.pwrite(piece, b"c" * 100, 50)  # over the bytes that it was opened with
+    os.close(piece)
+    assert other.get(7) == b"a" * 50 + b"c" * 100 + b"a" * (one.size - 150)
+    assert not one.errors() and not other.errors()
+
+
+def test_a_vector_removed_here_is_not_brought_back_by_who_had_it_open_here(two):
+    one, other = two
+    one.put(7, b"a" * one.size)
+    fd = open_to_write(one, 7)
+    os.unlink(one.path(7))
+    os.write(fd, b"b" * one.size)
+    os.close(fd)
+    assert not other.has(7) and not one.has(7)
+
+
+def test_a_reader_goes_on_with_what_it_opened(two):
+    one, other = two
+    one.put(7, b"a" * one.size)
+    fd = os.open(other.path(7), os.O_RDONLY)
+    os.unlink(one.path(7))
+    assert os.pread(fd, 10, 0) == b"a" * 10
+    one.put(7, b"b" * one.size)
+    assert os.pread(fd, one.size, 0) == b"a" * one.size
+    assert other.get(7) == b"b" * one.size
+    os.close(fd)
+
+
+def test_a_patch_over_what_has_been_replaced_is_told(two):
+    one, other = two
+    one.put(7, b"a" * one.size)
+    fd = open_to_write(one, 7)
+    os.pwrite(fd, b"mine", 0)
+    other.put(7, b"t" * one.size)
+    os.close(fd)  # the last close wins
+    assert other.get(7) == b"mine" + b"a" * (one.size - 4)
+    one.expect_error("vector 7: a part of it was changed, and what another had stored meanwhile")
+    fd = open_to_write(one, 7)
+    os.pwrite(fd, b"more", 4)
+    os.close(fd)
+    assert other.get(7) == b"minemore" + b"a" * (one.size - 8)
+    assert not one.errors()
+
+
+def test_names(two):
+    one, other = two
+    one.put(7, b"a" * one.size)
+    expect(errno.EXDEV, os.rename, one.path(7), one.path(8))
+    one.expect_error("vector 7: not renamed to 8, this kind of store cannot; copy and remove it")
+    (one.vectors / ".new").write_bytes(b"b" * one.size)
+    os.rename(one.vectors / ".new", one.path(7))
+    assert other.get(7) == b"b" * one.size
+    assert os.listdir(other.vectors) == ["7"]
+    os.unlink(other.path(7))
+    assert os.listdir(one.vectors) == []
+    expect(errno.ENOENT, one.get, 7)
+    expect(errno.ENOENT, os.unlink, one.path(7))
+
+
+def test_attributes_come_across(two):
+    one, other = two
+    one.put(7, b"a" * one.size)
+    os.chmod(other.path(7), 0o600)
+    assert one.path(7).stat().st_mode & 0o777 == 0o600
+    os.utime(one.path(7), ns=(5, 5))
+    assert other.path(7).stat().st_mtime_ns == 5
+    os.chmod(one.vectors, 0o700)
+    until(lambda: other.vectors.stat().st_mode & 0o777 == 0o700, "the folder's mode stays")
+
+
+# ---- control files, and a mount that only reads ---------------------------
+
+def test_control_files_say_what_there_is_not(two):
+    one, other = two
+    for name, value in (("checkpoint", "now"), ("compact", "start"), ("reserve", "10"),
+                        ("autocompact_percent", "10"), ("durability", "fsync"),
+                        ("verify", "start")):
+        expect(errno.EOPNOTSUPP, one.control, name, value)
+        one.expect_error(f"control/{name}: .*{os.strerror(errno.EOPNOTSUPP)}")
+    assert one.control("durability") == "always\n"
+    one.control("durability", "always")
+    one.control("autocompact_percent", "0")
+    one.control("flush", "now")
+    expect(errno.EINVAL, one.control, "put", b"x" * 100)
+    one.forget_errors()
+    assert one.control("count") == "0\n"
+    other.put(7, bytes(one.size))
+    assert one.control("count") == "1\n"
+    record = (8).to_bytes(8, "little") + b"r" * one.size
+    one.control("put", record)
+    assert other.get(8) == b"r" * one.size
+    assert other.control("count") == "2\n"
+
+
+def test_a_mount_that_only_reads_sees_what_others_write(stores):
+    store = stores.create(dim=768)
+    one = stores.mount(store, name="one", check=False)
+    reader = stores.mount(store, name="two", check=False, options=("ro",))
+    for version in range(20):
+        one.put(7, bytes([version]) * one.size)
+        assert reader.get(7) == bytes([version]) * one.size
+        assert reader.path(7).stat().st_mtime_ns == one.path(7).stat().st_mtime_ns
+        one.put(100 + version, bytes(one.size))
+        assert len(os.listdir(reader.vectors)) == version + 2
+    expect(errno.EROFS, reader.put, 7, bytes(one.size))
+    os.unlink(one.path(7))
+    expect(errno.ENOENT, reader.get, 7)
+    assert reader.control("count") == "20\n"

@@ -18,6 +18,9 @@ import tempfile
 import time
 
 import blocks
+import ceph_rows
+import ceph_run
+import ceph_scale
 import folders
 import formats
 import growth
@@ -67,16 +70,28 @@ def parse_arguments():
     parser.add_argument("--folders", action="store_true",
                         help="how fast a folder of files, one a vector, goes in and out instead, "
                              "beside rsync -a into and out of a mount")
+    parser.add_argument("--rados", action="store_true",
+                        help="a collection in Ceph RADOS instead, beside CephFS and `rados bench`, "
+                             "on a cluster of three OSDs that is started for it: a quarter of an "
+                             "hour, with --quick four minutes. Takes root")
+    parser.add_argument("--scale", action="store_true",
+                        help="with --rados: what --count (1,000,000) vectors and up to 1,000 "
+                             "mounts cost a cluster, and what a billion would")
     parser.add_argument("--plot", metavar="FILE.svg",
                         help="copy the plot to this file as well; of one dimension")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.seconds = QUICK_SECONDS if args.quick else 0
+    if args.rados:
+        (ceph_scale if args.scale else ceph_run).settings(args)
+    else:
+        args.seconds = QUICK_SECONDS if args.quick else 0
     args.count = args.count or (1_000_000 if args.growth else 5_000 if args.quick else 100_000)
     args.rounds = args.rounds or (2 if args.quick else 3 if args.growth else 5)
     args.seed = random.randrange(1 << 32) if args.seed is None else args.seed
     args.output = args.output or os.path.join(args.build, "growth" if args.growth else "bench")
+    if args.scale and not args.rados:
+        parser.error("--scale goes with --rados")
     if not 1000 <= args.count <= COUNT_MAX or args.rounds < 1:
         parser.error(f"--count is from 1,000 to {COUNT_MAX:,}, --rounds at least 1")
     try:
@@ -359,6 +374,12 @@ def measure_folders(args, found):
             blocks.progress_end()
 
 
+def measure_rados(args):
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, args.dims[0], cleanup)
+        return (ceph_scale if args.scale else ceph_run).measure(bench, args)
+
+
 def finish(args, head, files, everything, verdicts):
     """Write the JSON and say which files there are."""
     head["host"]["load_average_after"] = os.getloadavg()[0]
@@ -392,6 +413,19 @@ def run(args):
         growth.print_table(everything)
         finish(args, head, growth_plot.draw(everything, head, args.output), everything, [])
         return 0
+    if args.scale:
+        found = measure_rados(args)
+        ceph_scale.print_table(found)
+        head["scale"] = found
+        finish(args, head, [], [], [])
+        return 0
+    if args.rados:
+        found = measure_rados(args)
+        ceph_run.print_table(found)
+        verdicts = ceph_run.judge(found)
+        targets.print_verdicts(verdicts)
+        finish(args, head, [], [found], verdicts)
+        return 130 if "interrupted" in found.notes else 0
     everything, verdicts, files = [], [], []
     if args.formats or args.folders:
         found = results.Results(args.dims[0], args.count)
@@ -419,8 +453,9 @@ def run(args):
 def main():
     args = parse_arguments()
     if args.list:
-        print("\n".join(row for block in mounted.blocks() + inprocess.blocks()
-                        for row in block.rows))
+        chosen = (ceph_rows.all_blocks() if args.rados
+                  else mounted.blocks() + inprocess.blocks())
+        print("\n".join(row for block in chosen for row in block.rows))
         return 0
     # So that everything is put away on SIGTERM as well.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))

@@ -1,8 +1,9 @@
 /*
  * files.c - clients of a folder with one file for each vector, on whatever filesystem.
  *
- * Rows: create, truncate and rename (overwrites), delete, thin (deletes some of those that
- * are there), read, stat, list, list-attr.
+ * Rows: create; overwrite, truncate and rename (of those that are there); delete, thin (deletes some
+ * of those that are there), read, stat, list, list-attr. With --mode fsync each file that is written
+ * is synced before it is closed.
  */
 #include "bench.h"
 
@@ -24,6 +25,7 @@ struct client {
 	const uint64_t *ids; /* that the row works on, in its order */
 	uint64_t id_count;
 	bool attributes; /* list: of each name as well */
+	bool sync; /* what is written, before it is closed */
 };
 
 static uint64_t id_of(const struct client *client, uint64_t i)
@@ -57,7 +59,8 @@ static void write_file(const struct client *client, const char *name, int flags,
 	int fd = openat(client->dir, name, O_WRONLY | O_CLOEXEC | flags, 0666);
 	ssize_t size = client->args->bytes;
 
-	if (fd < 0 || write(fd, data, (size_t)size) != size || close(fd) != 0)
+	if (fd < 0 || write(fd, data, (size_t)size) != size || (client->sync && fsync(fd) != 0) ||
+	    close(fd) != 0)
 		bench_die("writing %s/%s: %s", client->args->path, name, strerror(errno));
 }
 
@@ -66,6 +69,13 @@ static void op_create(void *arg, void *session, uint64_t i)
 	char name[NAME_BYTES];
 
 	write_file(arg, name_of(name, "", id_of(arg, i)), O_CREAT | O_EXCL, session);
+}
+
+static void op_overwrite(void *arg, void *session, uint64_t i)
+{
+	char name[NAME_BYTES];
+
+	write_file(arg, name_of(name, "", id_of(arg, i)), 0, session);
 }
 
 static void op_truncate(void *arg, void *session, uint64_t i)
@@ -195,11 +205,11 @@ static const struct row {
 	void (*op)(void *arg, void *session, uint64_t i);
 	bool existing; /* works on vectors that are there; else on new IDs */
 } rows[] = {
-	{ "create", op_create, false },  { "delete", op_delete, false },
-	{ "thin", op_delete, true },     { "truncate", op_truncate, true },
-	{ "rename", op_rename, true },   { "read", op_read, true },
-	{ "stat", op_stat, true },       { "list", op_list, false },
-	{ "list-attr", op_list, false },
+	{ "create", op_create, false },    { "delete", op_delete, false },
+	{ "thin", op_delete, true },       { "overwrite", op_overwrite, true },
+	{ "truncate", op_truncate, true }, { "rename", op_rename, true },
+	{ "read", op_read, true },         { "stat", op_stat, true },
+	{ "list", op_list, false },        { "list-attr", op_list, false },
 };
 
 static const struct row *find_row(const char *name)
@@ -234,6 +244,7 @@ int main(int argc, char **argv)
 		                                      : bench_shuffled(args.count, args.seed);
 	client.ids = ids;
 	client.id_count = args.count;
+	client.sync = strcmp(args.mode, "fsync") == 0;
 	client.attributes = strcmp(args.row, "list-attr") == 0;
 	job.op = row->op;
 	job.workers = args.workers;

@@ -16,11 +16,11 @@ class BenchError(Exception):
     """One measurement could not be taken; the others can."""
 
 
-def run(command, **more):
+def run(command, seconds=RUN_SECONDS_MAX, **more):
     """The standard output of a program that has to succeed."""
     try:
         done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=RUN_SECONDS_MAX, check=False, **more)
+                              stderr=subprocess.PIPE, timeout=seconds, check=False, **more)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"{command[0]}: {error}") from error
     if done.returncode != 0:

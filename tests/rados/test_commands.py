@@ -548,3 +548,22 @@ def test_fsck_at_boot(docs, system):
     system.fstab.write_text(f"{docs.path} {system.point} quiverfs _netdev 0 2\n")
     done = system.run("env", f"FSTAB_FILE={system.fstab}", "fsck", "-A", "-a", "-t", "quiverfs")
     assert "failed" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_an_import_that_waits_too_long(docs, cluster):
+    fifo = docs.folder / "rows.csv"
+    os.mkfifo(fifo)
+    with subprocess.Popen([QUIVERFS, "import", docs.path, fifo, "-o", "op_timeout=1"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as importing:
+        with open(fifo, "w", encoding="ascii") as file:  # when the collection is open
+            cluster.freeze("osd.0")
+            try:
+                file.write((",".join("1" * 25) + "\n") * 100)
+                file.close()
+                text = importing.communicate()[1].decode()
+            finally:
+                cluster.thaw("osd.0")
+    assert importing.returncode == 1
+    assert "whether the vectors in hand are in is not known" in text, text
+    quiverfs("import", docs.path, docs.folder / "rows.npy")
+    assert (exported(docs) == docs.rows).all()

@@ -141,7 +141,12 @@ void sink_say_failed(const struct session *session, int result)
 	const char *path = session->target.path;
 
 	if (result == -ENOSPC)
-		say_error(path, "no space left on the disk for more vectors");
+		say_error(path, "no space left %s for more vectors",
+		          session->target.elsewhere ? "in the pool" : "on the disk");
+	else if (result == -ETIMEDOUT)
+		say_error(path, "the cluster has not answered in time (op_timeout); whether the "
+		                "vectors in hand are in is not known, and the same import again "
+		                "does no harm");
 	else if (result == -EROFS)
 		say_error(path,
 		          "the store does not accept writes any more; 'quiverfs status %s' says "

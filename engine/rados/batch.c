@@ -311,8 +311,9 @@ static int explain(const struct batch *batch, int r)
 		return r;
 	}
 	return failure_of(collection, r, true,
-	                  "a batch of %zu vectors cannot be written wholly (the object %s)",
-	                  batch->call.count, batch->failed_object ? batch->failed_object : "");
+	                  "a batch of %zu vectors cannot be written wholly%s%s", batch->call.count,
+	                  batch->failed_object ? ", as to the object " : "",
+	                  batch->failed_object ? batch->failed_object : "");
 }
 
 static int prepare(struct batch *batch, size_t count)

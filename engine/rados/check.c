@@ -11,12 +11,16 @@
 #include "engine/rados/inspect.h"
 #include "engine/rados/repair.h"
 
+/* So many objects one after the other that the cluster did not answer for: it answers for none. */
+#define UNREAD_MAX 16u
+
 struct check {
 	struct collection *collection;
 	bool repair;
 	void (*say)(void *arg, const char *line);
 	void *arg;
 	struct quiver_check_result *result;
+	unsigned unread; /* objects in a row, until now */
 	uint64_t empty; /* objects without vectors */
 	uint64_t left; /* rows of a removed collection */
 	uint64_t lost; /* objects that repairs have made */
@@ -74,6 +78,7 @@ static int look_at_object(void *arg, const struct inspected *object)
 {
 	struct check *check = arg;
 
+	check->unread = 0;
 	if (object->is_beyond)
 		say(check,
 		    "the object %s belongs to no ID that a vector can have; it is passed over",
@@ -95,6 +100,19 @@ static int look_at_lost(void *arg, const char *object)
 	(void)object;
 	check->lost++;
 	return 0;
+}
+
+static int miss(void *arg, const char *object)
+{
+	struct check *check = arg;
+
+	check->result->damage++;
+	say(check,
+	    "the object %s: no answer from the cluster within %u s (op_timeout), so its vectors "
+	    "could "
+	    "not be read; `ceph health detail` tells of objects that are lost or out of reach",
+	    object, check->collection->connection.op_timeout_s);
+	return ++check->unread < UNREAD_MAX ? 0 : -ETIMEDOUT;
 }
 
 /* What is no fault, but what somebody should know. */
@@ -133,6 +151,7 @@ int collection_check(const char *path, const char *access, bool do_repair,
 	struct inspection inspection = { .vector = look_at_vector,
 		                         .object = look_at_object,
 		                         .lost = look_at_lost,
+		                         .unread = miss,
 		                         .arg = &check };
 	char why[REPORT_LINE_BYTES];
 	int r = collection_open(path, &options, &check.collection, error);

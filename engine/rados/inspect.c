@@ -110,6 +110,16 @@ static int look_at_lost(void *arg, const char *object)
 	return r;
 }
 
+static int miss(void *arg, const char *object)
+{
+	struct inspecting *inspecting = arg;
+	const struct inspection *inspection = inspecting->inspection;
+	int r = inspection->unread(inspection->arg, object);
+
+	inspecting->has_failed = r != 0;
+	return r;
+}
+
 int inspect(const struct inspection *inspection)
 {
 	struct collection *collection = inspection->collection;
@@ -120,6 +130,7 @@ int inspect(const struct inspection *inspection)
 		                   .with_bytes = true,
 		                   .object = look_at_object,
 		                   .lost = look_at_lost,
+		                   .unread = inspection->unread ? miss : NULL,
 		                   .arg = &inspecting };
 	int r = watch_refuse(collection);
 

@@ -23,6 +23,7 @@ struct inspection {
 	/* Each object, behind its vectors. As vector. May be NULL. */
 	int (*object)(void *arg, const struct inspected *object);
 	int (*lost)(void *arg, const char *object); /* as that of a walk; may be NULL */
+	int (*unread)(void *arg, const char *object); /* the same */
 	void *arg;
 };
 

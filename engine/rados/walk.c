@@ -102,12 +102,16 @@ static bool is_to_try_again(const struct flight *flight, struct visit *visit)
 
 static int tell(struct walking *walking, const struct visit *visit, struct flight **flight)
 {
+	const struct walk *walk = walking->walk;
+
 	if ((*flight)->result == -ENOENT)
 		return 0;
+	if ((*flight)->result == -ETIMEDOUT && walk->unread)
+		return walk->unread(walk->arg, visit->name);
 	if ((*flight)->result != 0)
 		return (*flight)->result;
 	rows_take(&walking->rows, *flight);
-	return walking->walk->object(walking->walk->arg, visit->number, flight, &walking->rows);
+	return walk->object(walk->arg, visit->number, flight, &walking->rows);
 }
 
 /* What the next that lands has brought. */

@@ -23,6 +23,9 @@ struct walk {
 	int (*object)(void *arg, uint64_t number, struct flight **flight, const struct rows *rows);
 	/* For what a repair has moved aside; may be NULL. */
 	int (*lost)(void *arg, const char *object);
+	/* For an object that the cluster did not answer for in time, as one whose replicas are all
+	 * lost; NULL: that ends the walk with -ETIMEDOUT. */
+	int (*unread)(void *arg, const char *object);
 	void *arg;
 };
 

@@ -85,15 +85,23 @@ struct verifying {
 };
 
 /* hints.h. As many vectors as are looked up and then written by all threads of a mount at a time, and
- * some more: 100 KB. */
+ * some more; the objects that these are in. 120 KB. */
 #define HINTS_MAX 1024u
+#define OBJECT_HINTS_MAX 256u
 struct hints {
 	pthread_mutex_t lock;
 	struct hint {
-		bool is_known;
 		uint64_t id;
+		bool is_known;
+		uint8_t row_bytes; /* 0: there was none */
 		uint8_t row[ROW_BYTES];
 	} places[HINTS_MAX]; /* lock */
+	struct object_hint { /* the value of the key `removed` */
+		uint64_t object;
+		bool is_known;
+		uint8_t removed_bytes; /* 0: there was none */
+		uint8_t removed[TAG_BYTES];
+	} objects[OBJECT_HINTS_MAX]; /* lock */
 };
 
 struct collection {

@@ -6,13 +6,24 @@
 #define QUIVER_RADOS_HINTS_H
 
 #include "engine/rados/collection.h"
-#include "engine/rados/row.h"
 
-/* Row `id` is now, or was when it was read, `row` (ROW_BYTES). Any thread. */
-void hints_keep(struct collection *collection, uint64_t id, const void *row);
-/* Nothing is known of it. Any thread. */
+struct guess {
+	uint8_t row_bytes; /* ROW_BYTES; 0: there is no row */
+	uint8_t row[ROW_BYTES];
+	/* Where there is no row: the value of the key `removed` of its object. */
+	uint8_t removed_bytes;
+	uint8_t removed[TAG_BYTES];
+};
+
+/* Vector `id` has, or had when it was read, the row `row` of `row_bytes`: ROW_BYTES, or 0 for none.
+ * Any thread, as all here. */
+void hints_keep(struct collection *collection, uint64_t id, const void *row, size_t row_bytes);
+/* The key `removed` of its object is, or was, that; another value than a tag or nothing is not kept. */
+void hints_keep_removed(struct collection *collection, uint64_t id, const void *removed,
+                        size_t removed_bytes);
+/* Nothing is known of either. */
 void hints_drop(struct collection *collection, uint64_t id);
-/* Whether something is: then to `row`. Any thread. */
-bool hints_find(struct collection *collection, uint64_t id, uint8_t row[ROW_BYTES]);
+/* Whether all is known that a change of `id` has to compare. */
+bool hints_find(struct collection *collection, uint64_t id, struct guess *guess);
 
 #endif

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "engine/rados/failure.h"
-#include "engine/rados/hints.h"
 #include "engine/rados/watch.h"
 
 static int prepare(struct flight *flight, const struct collection *collection,
@@ -76,8 +75,11 @@ int seen_get(struct collection *collection, uint64_t id, unsigned what, struct s
 		take_values(seen, &place);
 	if (r == 0 || r == -ENOENT) {
 		seen->verdict = judge(collection, id, what, seen);
-		if (seen->verdict == 0)
-			hints_keep(collection, id, seen->row_value);
+		if (seen->verdict == 0 || seen->row_bytes == 0)
+			hints_keep(collection, id, seen->row_value, seen->row_bytes);
+		if (what & SEEN_REMOVED)
+			hints_keep_removed(collection, id, seen->removed_value,
+			                   seen->removed_bytes);
 		return 0;
 	}
 	seen_free(seen);
@@ -86,13 +88,18 @@ int seen_get(struct collection *collection, uint64_t id, unsigned what, struct s
 
 bool seen_guess(struct collection *collection, uint64_t id, struct seen *seen)
 {
+	struct guess *guess = &seen->guess;
+
 	*seen = (struct seen){ 0 };
-	if (!hints_find(collection, id, seen->kept))
+	if (!hints_find(collection, id, guess))
 		return false;
-	seen->row_value = (const char *)seen->kept;
-	seen->row_bytes = ROW_BYTES;
-	seen->verdict = row_decode(seen->kept, ROW_BYTES, collection->mark, id, &seen->row);
-	return seen->verdict == 0;
+	seen->row_value = (const char *)guess->row;
+	seen->row_bytes = guess->row_bytes;
+	seen->removed_value = (const char *)guess->removed;
+	seen->removed_bytes = guess->removed_bytes;
+	seen->verdict =
+		row_decode(seen->row_value, seen->row_bytes, collection->mark, id, &seen->row);
+	return seen->verdict == 0 || seen->row_bytes == 0;
 }
 
 void seen_free(struct seen *seen)

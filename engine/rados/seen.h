@@ -6,6 +6,7 @@
 
 #include "engine/rados/collection.h"
 #include "engine/rados/flight.h"
+#include "engine/rados/hints.h"
 
 enum { SEEN_BYTES = 1, SEEN_REMOVED = 2 }; /* what to read besides the row */
 
@@ -19,7 +20,7 @@ struct seen {
 	int verdict; /* of row_decode: 0, -ENOENT, -EUCLEAN; -EUCLEAN also where the bytes do not
 	              * fit it */
 	struct row row; /* where the verdict is 0 */
-	uint8_t kept[ROW_BYTES]; /* of seen_guess: row_value */
+	struct guess guess; /* of seen_guess: where the values are */
 	struct flight *flight; /* its `bytes` are the vector's, where they were asked for */
 };
 
@@ -29,8 +30,8 @@ struct seen {
  * the collection is, has to be asked (watch_confirm).
  */
 int seen_get(struct collection *collection, uint64_t id, unsigned what, struct seen *seen);
-/* What is known of its row without reading it, if it is there at all; seen_free all the same. It need
- * not be so any more: only for what compares it. */
+/* What is known of its row without reading it, and of `removed` where it has none; seen_free all the
+ * same. It need not be so any more: only for what compares it. */
 bool seen_guess(struct collection *collection, uint64_t id, struct seen *seen);
 void seen_free(struct seen *seen);
 

@@ -180,19 +180,33 @@ static int fly(struct change *change, const struct seen *seen)
 /* What is known now of what was changed. */
 static void remember(const struct change *change, int r)
 {
-	if (r == 0 && (change->data || change->attr))
-		hints_keep(change->collection, change->id, change->row);
-	else
+	uint8_t removed[TAG_BYTES];
+
+	if (r != 0) {
 		hints_drop(change->collection, change->id);
+	} else if (change->data || change->attr) {
+		hints_keep(change->collection, change->id, change->row, ROW_BYTES);
+	} else {
+		tag_encode(&change->tag, removed);
+		hints_keep(change->collection, change->id, NULL, 0);
+		hints_keep_removed(change->collection, change->id, removed, TAG_BYTES);
+	}
 }
 
-/* What the change begins with: a guess where that is enough, else what is there. 0, and then
- * seen_free; what the call returns. */
+/* Whether the change can begin with the guess: where it is wrong the comparison says so, but an
+ * answer for which nothing is sent must not rest on it. */
+static bool is_enough(const struct change *change, const struct seen *guess)
+{
+	if (guess->verdict == -ENOENT)
+		return change->data;
+	return !(change->data && (change->flags & QUIVER_NOREPLACE));
+}
+
+/* What the change begins with. 0, and then seen_free; what the call returns. */
 static int look(const struct change *change, bool may_guess, struct seen *seen)
 {
-	bool is_refused = change->data && (change->flags & QUIVER_NOREPLACE);
-
-	if (may_guess && !is_refused && seen_guess(change->collection, change->id, seen))
+	if (may_guess && seen_guess(change->collection, change->id, seen) &&
+	    is_enough(change, seen))
 		return 0;
 	return seen_get(change->collection, change->id, change->data ? SEEN_REMOVED : 0, seen);
 }

@@ -100,6 +100,25 @@ static int leave_terminal(void)
 	return err;
 }
 
+/* Files that a variable names from where the program was started are meant from there. */
+static void keep_named(const char *variable)
+{
+	const char *value = getenv(variable);
+	char *folder;
+	char *whole;
+
+	if (value == NULL || value[0] == '\0' || value[0] == '/')
+		return;
+	folder = get_current_dir_name();
+	if (folder == NULL || asprintf(&whole, "%s/%s", folder, value) < 0)
+		whole = NULL;
+	if (whole == NULL || setenv(variable, whole, 1) < 0)
+		log_line(LOG_WARNING, "%s=%s: %s; give it with its folder", variable, value,
+		         strerror(errno));
+	free(whole);
+	free(folder);
+}
+
 /* Leave the terminal and what else the starting process had open. */
 static void detach(const struct server *server)
 {
@@ -107,6 +126,8 @@ static void detach(const struct server *server)
 	int low = server->pipe.in < server->pipe.out ? server->pipe.in : server->pipe.out;
 	int high = server->pipe.in < server->pipe.out ? server->pipe.out : server->pipe.in;
 
+	keep_named("CEPH_CONF");
+	keep_named("CEPH_KEYRING");
 	/* All of these are good manners, not conditions. */
 	if (err != 0)
 		log_line(LOG_WARNING, "the daemon keeps its terminal: %s", strerror(-err));

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from clusters import POOL
-from harness import QUIVERFS, quiverfs, run, until
+from harness import QUIVERFS, let_go, quiverfs, run, until
 from ordinary_user import NOBODY, ordinary_user_words
 from test_system import System
 
@@ -224,6 +224,18 @@ def test_what_mount_and_fstab_hand_over(docs, tmp):
     finally:
         run("umount" if os.geteuid() == 0 else "fusermount3", *([] if os.geteuid() == 0 else ["-u"]),
             point)
+
+
+def test_a_configuration_is_named_from_where_one_is(docs, tmp, cluster):
+    """The daemon is elsewhere by the time it opens the collection."""
+    point = tmp / "relative"
+    point.mkdir()
+    env = {**os.environ, "CEPH_CONF": cluster.conf.name}
+    run(QUIVERFS, "mount", docs.path, point, env=env, cwd=cluster.conf.parent)
+    try:
+        assert (point / "vectors/0").read_bytes() == docs.rows[0].tobytes()
+    finally:
+        let_go(point)
 
 
 def test_nofail_does_not_hide_a_cluster(tmp, cluster):

@@ -579,3 +579,17 @@ def test_an_import_that_waits_too_long(docs, cluster):
     assert "whether the vectors in hand are in is not known" in text, text
     quiverfs("import", docs.path, docs.folder / "rows.npy")
     assert (exported(docs) == docs.rows).all()
+
+
+def test_status_of_a_mount_does_not_wait_for_the_cluster(docs, stores, cluster):
+    mnt = stores.mount(docs, transport=None)  # over io_uring nobody can be interrupted
+    assert "health" not in status_of(mnt.point)
+    cluster.freeze("osd.0")
+    try:
+        seen = status_of(mnt.point)
+        assert seen["count"] == 3000 and "has not answered" in seen["health"]
+        assert "cluster      unknown: it has not answered" in quiverfs("status", mnt.point).stdout
+    finally:
+        cluster.thaw("osd.0")
+    assert "health" not in status_of(mnt.point)
+    mnt.expect_error("cannot be listed: its caller was interrupted")

@@ -2,6 +2,7 @@
  * facts.c - what is known of a store: keys and values, as in control/stats.
  */
 #include "tools/cli/facts.h"
+#include "tools/cli/count_live.h"
 #include "tools/cli/live.h"
 #include "tools/cli/mounts.h"
 #include "tools/cli/octal.h"
@@ -12,9 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Room for a decimal uint64, a newline and a NUL. */
-#define COUNT_BYTES 24
 
 /* ---- asking ------------------------------------------------------------- */
 
@@ -123,33 +121,44 @@ static int ask_also(struct session *session, struct facts *facts, const char *na
 	                 LIVE_TEXT_BYTES_MAX - length);
 }
 
-/* control/stats has the vectors of a collection as they were counted last, which reading control/count
- * does. Where that fails the older number has to do. */
-static void count_anew(const struct session *session)
+/* control/stats has the vectors of a collection as they were counted last: have them counted. False
+ * where the cluster does not answer, and the older number has to do. */
+static bool count_anew(const struct session *session)
 {
 	struct mount_found mount;
-	char count[COUNT_BYTES];
 
-	if (mounts_find(session->target.path, &mount) == 0 && mount.found &&
-	    !quiver_is_folder(mount.source))
-		(void)live_read(session->mount_fd, "count", count, sizeof(count));
+	return mounts_find(session->target.path, &mount) < 0 || !mount.found ||
+	       quiver_is_folder(mount.source) || count_live(session->mount_fd) != -ETIMEDOUT;
+}
+
+/* Append what the cluster has not said. */
+static void add_silence(struct facts *facts)
+{
+	size_t length = strlen(facts->text);
+
+	(void)snprintf(facts->text + length, LIVE_TEXT_BYTES_MAX - length,
+	               "\nhealth unknown: it has not answered within %d seconds",
+	               COUNT_LIVE_SECONDS);
 }
 
 /* The same from the control files. */
 static int ask_mount(struct session *session, struct facts *facts)
 {
+	bool answers;
 	int result;
 
 	facts->text = malloc(LIVE_TEXT_BYTES_MAX);
 	facts->errors = malloc(LIVE_TEXT_BYTES_MAX);
 	if (facts->text == NULL || facts->errors == NULL)
 		return -ENOMEM;
-	count_anew(session);
+	answers = count_anew(session);
 	result = live_read(session->mount_fd, "stats", facts->text, LIVE_TEXT_BYTES_MAX);
 	if (result == 0)
 		result = ask_also(session, facts, "compact");
 	if (result == 0)
 		result = ask_also(session, facts, "verify");
+	if (result == 0 && !answers)
+		add_silence(facts);
 	if (result == 0)
 		result = live_read(session->mount_fd, "errors", facts->errors, LIVE_TEXT_BYTES_MAX);
 	if (result == -EACCES) {

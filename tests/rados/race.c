@@ -4,6 +4,7 @@
  *	race PATH together	both create, remove, overwrite and change attributes at once
  *	race PATH late		what one has sent, and nobody waits for any more, comes later
  *	race PATH frozen PID..	the same where the OSDs, which are PID.., are frozen meanwhile
+ *	race PATH repair	one writes what another has found damaged, and is about to move aside
  *
  * Each client is an open store of its own. Exit status 0, or 1 with what went wrong on stderr.
  */
@@ -79,6 +80,24 @@ static int put(struct client *client, uint64_t id, uint64_t value, unsigned flag
 	for (uint32_t i = 0; i < client->dim; i++)
 		vector[i] = (double)value;
 	r = quiver_put(client->store, id, vector, &attr, QUIVER_ATTR_ALL, flags, NULL);
+	free(vector);
+	return r;
+}
+
+/* `count` from `first` on, by one call. */
+static int put_batch(struct client *client, uint64_t first, unsigned count, uint64_t value)
+{
+	const struct quiver_attr attr = { .mtime_ns = (int64_t)value, .mode = 0644 };
+	double *vector = malloc(client->dim * sizeof(*vector));
+	struct quiver_record *records = calloc(count, sizeof(*records));
+	int r;
+
+	for (uint32_t i = 0; i < client->dim; i++)
+		vector[i] = (double)value;
+	for (unsigned i = 0; i < count; i++)
+		records[i] = (struct quiver_record){ .id = first + i, .data = vector };
+	r = quiver_put_batch(client->store, records, count, &attr, QUIVER_ATTR_ALL, 0, NULL);
+	free(records);
 	free(vector);
 	return r;
 }
@@ -273,6 +292,9 @@ static void freeze_all(char *const pids[])
 
 static _Thread_local bool is_held_here;
 static _Thread_local char *const *to_freeze; /* before it sends */
+/* Called before the next operation but so many is sent. */
+static _Thread_local void (*meanwhile)(void);
+static _Thread_local unsigned meanwhile_in;
 
 static struct {
 	_Atomic bool is_full;
@@ -297,8 +319,14 @@ int rados_aio_write_op_operate(rados_write_op_t write_op, rados_ioctx_t io,
                                rados_completion_t completion, const char *oid, time_t *mtime,
                                int flags)
 {
+	void (*call)(void) = meanwhile;
+
 	if (to_freeze)
 		freeze_all(to_freeze);
+	if (call && meanwhile_in-- == 0) {
+		meanwhile = NULL;
+		call();
+	}
 	if (!is_held_here)
 		return operate(write_op, io, completion, oid, mtime, flags);
 	held.op = write_op;
@@ -337,6 +365,58 @@ static void let_go(void)
 	atomic_store(&held.is_full, false);
 	EXPECT(operate(held.op, held.io, held.completion, held.object, NULL, 0) == 0, "late");
 	(void)usleep(LATE_US);
+}
+
+/* Whether each vector has an object of its own: then a batch is many operations. */
+static bool is_sparse(struct client *client)
+{
+	char *text;
+	bool sparse;
+
+	if (quiver_facts(client->store, QUIVER_NOWAIT, &text) != 0)
+		exit(2);
+	sparse = strstr(text, "slots_per_object 1\n") != NULL;
+	free(text);
+	return sparse;
+}
+
+static void race_late_batches(struct client *late, struct client *other)
+{
+	const uint64_t fresh = 300000; /* in an object that is not there */
+	const uint64_t empty = 400000; /* in one that is, where it is not */
+
+	if (is_sparse(late))
+		return;
+	/* The first of its object comes after another's, and the removal of that. */
+	hold();
+	hold_no_more(put_batch(late, fresh, 2, 20));
+	EXPECT(put_batch(other, fresh, 2, 21) == 0, "batch");
+	EXPECT(quiver_remove(other->store, fresh, 0, NULL) == 0, "remove");
+	let_go();
+	EXPECT(get(other, fresh) == 0, "a late batch brought back what was removed");
+	EXPECT(get(other, fresh + 1) == 21, "a late batch undid a newer one");
+	/* It comes after a newer put of one of its vectors: whole or not at all. */
+	hold();
+	hold_no_more(put_batch(late, fresh, 2, 22));
+	EXPECT(put(other, fresh + 1, 23, 0) == 0, "put");
+	let_go();
+	EXPECT(get(other, fresh) == 0 && get(other, fresh + 1) == 23,
+	       "a late batch undid a newer put");
+	/* After a creation and a removal of the same. */
+	EXPECT(put(other, empty + 5, 24, 0) == 0, "put");
+	hold();
+	hold_no_more(put_batch(late, empty, 3, 25));
+	EXPECT(put(other, empty + 1, 26, 0) == 0, "put");
+	EXPECT(quiver_remove(other->store, empty + 1, 0, NULL) == 0, "remove");
+	let_go();
+	EXPECT(get(other, empty + 1) == 0, "a late batch brought back what was removed");
+	/* Where nobody has done anything since, it may come, and is whole. */
+	hold();
+	hold_no_more(put_batch(late, empty, 3, 27));
+	EXPECT(get(other, empty) == 0, "what was not sent is there");
+	let_go();
+	EXPECT(get(other, empty) == 27 && get(other, empty + 2) == 27,
+	       "what was sent is not there");
 }
 
 static void race_late(const char *path)
@@ -401,6 +481,7 @@ static void race_late(const char *path)
 	EXPECT(get(&other, 2) == 0, "what was not sent is there");
 	let_go();
 	EXPECT(get(&other, 2) == 10, "what was sent is not there");
+	race_late_batches(&late, &other);
 	EXPECT(quiver_close(late.store) == 0 && quiver_close(other.store) == 0, "close");
 }
 
@@ -461,6 +542,66 @@ static void race_frozen(const char *path, char *const pids[])
 	(void)printf("timed out %u of %u times\n", late.lost, 2 * FROZEN_ROUNDS);
 }
 
+/* ---- repair ---- */
+
+static struct client writer;
+
+static void put_meanwhile(void)
+{
+	writer.value++;
+	EXPECT(put(&writer, 0, writer.value, 0) == 0, "put beside a repair");
+}
+
+/* Vector 0 of the collection has another byte. */
+static void spoil(const char *path, uint64_t value)
+{
+	const char *pool = strchr(path, ':') + 1;
+	const char *name = strchr(pool, '/') + 1;
+	char pool_name[64], object[256];
+	const char byte = (char)(value | 0x80);
+	rados_t cluster;
+	rados_ioctx_t io;
+
+	(void)snprintf(pool_name, sizeof(pool_name), "%.*s", (int)(name - 1 - pool), pool);
+	(void)snprintf(object, sizeof(object), "%s.%016x", name, 0);
+	if (rados_create2(&cluster, "ceph", "client.admin", 0) != 0 ||
+	    rados_conf_read_file(cluster, NULL) != 0 || rados_connect(cluster) != 0 ||
+	    rados_ioctx_create(cluster, pool_name, &io) != 0 ||
+	    rados_write(io, object, &byte, 1, 0) != 0)
+		exit(2);
+	rados_ioctx_destroy(io);
+	rados_shutdown(cluster);
+}
+
+/* A healthy vector is written before each of the operations that a check with repair sends. */
+static void race_repair(const char *path)
+{
+	unsigned ahead = 0;
+	bool was_called = true;
+
+	writer = open_client(path, 1, NULL);
+	for (; was_called; ahead++) {
+		struct quiver_check_result result;
+		struct quiver_error error = { "" };
+
+		EXPECT(put(&writer, 0, writer.value, 0) == 0, "put");
+		spoil(path, ahead);
+		meanwhile = put_meanwhile;
+		meanwhile_in = ahead;
+		EXPECT(quiver_check_with(path, NULL, true, NULL, NULL, &result, &error) == 0,
+		       "check: %s", error.text);
+		was_called = meanwhile == NULL;
+		meanwhile = NULL;
+		if (was_called)
+			EXPECT(get(&writer, 0) == writer.value,
+			       "a repair took what was written before its operation %u", ahead);
+	}
+	/* The header is tried, the copy made, the vector taken out. */
+	EXPECT(ahead > 3, "only %u operations", ahead - 1);
+	EXPECT(get(&writer, 0) == 0, "what is damaged is not moved aside");
+	EXPECT(quiver_close(writer.store) == 0, "close");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[2], "together") == 0)
@@ -469,6 +610,8 @@ int main(int argc, char **argv)
 		race_late(argv[1]);
 	else if (argc > 3 && strcmp(argv[2], "frozen") == 0)
 		race_frozen(argv[1], argv + 3);
+	else if (argc == 3 && strcmp(argv[2], "repair") == 0)
+		race_repair(argv[1]);
 	else
 		return 2;
 	return failures ? 1 : 0;

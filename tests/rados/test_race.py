@@ -39,6 +39,10 @@ def test_what_comes_late_undoes_nothing(path):
     run(RACE, path, "late")
 
 
+def test_a_repair_takes_nothing_that_was_written_since(path):
+    run(RACE, path, "repair")
+
+
 def test_what_timed_out_on_frozen_osds_undoes_nothing(path, cluster):
     pids = [file.read_text().strip() for file in cluster.folder.glob("run/osd.*.pid")]
     assert pids

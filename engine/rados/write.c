@@ -63,8 +63,14 @@ static void set_row(struct flight *flight, struct change *change, const struct r
 static int set_bytes(struct flight *flight, const struct change *change)
 {
 	const struct layout *layout = &change->collection->layout;
-	char *slot = calloc(1, layout->stride);
+	char *slot;
 
+	if (layout->stride == layout->vector_bytes) {
+		rados_write_op_write(flight->write, change->data, layout->stride,
+		                     change->place.offset);
+		return 0;
+	}
+	slot = calloc(1, layout->stride);
 	if (!slot)
 		return -ENOMEM;
 	memcpy(slot, change->data, layout->vector_bytes);

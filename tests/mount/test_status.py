@@ -170,9 +170,10 @@ def test_jobs_are_told_once_they_ran(mnt, rng):
 # ---- for programs ---------------------------------------------------------------------
 
 
-def documented():
-    """The keys of the man page, and those of a mount only."""
+def documented(of_collections=False):
+    """The keys of the man page, and those of a mount only; or what collections have besides."""
     part = PAGE.read_text().split(".Sh JSON")[1].split(".Sh EXIT")[0].replace("\\\n", "")
+    part = part.split("\n.El")[1 if of_collections else 0]
     always, live = set(), set()
     for entry in re.findall(r"^\.It (.*)$", part, flags=re.MULTILINE):
         for word in entry.split(" , "):

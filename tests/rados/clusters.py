@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -83,8 +82,8 @@ class Cluster:
 
     def addresses(self, collection):
         """Of who has that collection mounted: those that watch its header."""
-        text = self.rados("listwatchers", f"{collection.name}.header", pool=collection.pool).decode()
-        return re.findall(r"watcher=(\S+)", text)
+        text = self.rados("listwatchers", f"{collection.name}.header", pool=collection.pool)
+        return re.findall(r"watcher=(\S+)", text.decode())
 
     def fence(self, address):
         self.ceph("osd", "blocklist", "add", address)
@@ -127,10 +126,3 @@ class Collections(Stores):
                         **options)
         self.mounts.append(mounted)
         return mounted
-
-
-def running(*words, **options):
-    """A process of the test's own, in a group of its own."""
-    return subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            start_new_session=True, **options)

@@ -74,3 +74,24 @@ def stores(request, tmp, transport, cluster):
     # What a failed test leaves behind is only cleared away.
     result = getattr(request.node, "result_call", None)
     made.close(strict=result is not None and result.passed)
+
+
+@pytest.fixture
+def pair(stores):
+    """Mounts one collection twice, with these options each."""
+    def mount(*options, hosts=(None, None), store=None, **words):
+        store = store or stores.create(dim=768)
+        return [stores.mount(store, name=name, host=host, options=options, **words)
+                for name, host in zip(("here", "there"), hosts)]
+    return mount
+
+
+@pytest.fixture
+def healed(cluster):
+    """Whatever a test has broken is whole for the next one."""
+    yield cluster
+    for daemon in ("mon.a", "mgr.x", "osd.0", "osd.1", "osd.2"):
+        if cluster.script("thaw", daemon, status=None).returncode != 0:
+            cluster.revive(daemon)
+    cluster.full(False)
+    cluster.clean()

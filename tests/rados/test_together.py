@@ -13,6 +13,7 @@ from clusters import POOL
 from files import RENAME_NOREPLACE, rename2
 from harness import quiverfs, run, until
 from linearizable import check
+from load import error_of
 from ordinary_user import NOBODY, ordinary_user_words
 from test_history import gather
 
@@ -102,32 +103,21 @@ def race(both, ids, attempt):
     return results
 
 
-def error_of(call, *words):
-    try:
-        call(*words)
-    except OSError as error:
-        return error.errno
-    return 0
-
-
 def content(size, number, vector):
     return bytes([number + 1, vector % 251]) * (size // 2)
 
 
 def create_new(mount, number, vector):
     """Only where there is none: by O_EXCL, which close decides where open saw nothing."""
-    with_close = 0
     try:
         fd = os.open(mount.path(vector), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     except FileExistsError:
         return errno.EEXIST
-    try:
-        data = content(mount.size, number, vector)
-        os.write(fd, data[:20])
-        os.write(fd, data[20:])
-    except FileExistsError:
-        with_close = errno.EEXIST
-    return error_of(os.close, fd) or with_close
+    data = content(mount.size, number, vector)
+    os.write(fd, data[:20])
+    wrote = error_of(os.write, fd, data[20:])
+    closed = error_of(os.close, fd)
+    return wrote or closed
 
 
 def replace_none(mount, number, vector):
@@ -158,7 +148,8 @@ def test_of_two_that_remove_a_vector_one_wins(stores, transport):
     both = mounts(stores, transport, stores.create(dim=25))
     for vector in range(100):
         both[0].put(vector, content(both[0].size, 0, vector))
-    results = race(both, range(100), lambda mount, _, vector: error_of(os.unlink, mount.path(vector)))
+    results = race(both, range(100),
+                   lambda mount, _, vector: error_of(os.unlink, mount.path(vector)))
     for vector, result in results.items():
         assert sorted(result) == [0, errno.ENOENT], (vector, result)
         assert not any(mount.has(vector) for mount in both)

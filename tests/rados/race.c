@@ -30,6 +30,7 @@
 #define LATE_US 300000 /* for what comes late; where it takes longer the test sees less */
 #define FREEZE_US 50000 /* for the last of its threads */
 #define FROZEN_ROUNDS 1
+#define REPAIR_OPERATIONS_MAX 20 /* each copy that is left makes it one more */
 #define FROZEN_TIMEOUT "op_timeout=2"
 
 static unsigned failures;
@@ -580,7 +581,7 @@ static void race_repair(const char *path)
 	bool was_called = true;
 
 	writer = open_client(path, 1, NULL);
-	for (; was_called; ahead++) {
+	for (; was_called && ahead < REPAIR_OPERATIONS_MAX; ahead++) {
 		struct quiver_check_result result;
 		struct quiver_error error = { "" };
 

@@ -8,6 +8,7 @@
  *   singles     one writes vectors one by one that the other writes by the object
  *   records     which of the same IDs counts, attributes, errors of one batch
  *   many        reads of many: missing ones, the same twice, in any order
+ *   job         verification in the background: to its end, stopped, and ended by a close
  * Ends with 0, or with a line of what is wrong. The collection is empty, of 1024 f4.
  */
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/quiver.h"
 
@@ -313,6 +315,43 @@ static void try_many(struct client *client)
 	free(vectors);
 }
 
+static struct quiver_job_status job_ended(struct quiver *store)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	struct quiver_job_status status;
+
+	for (;;) {
+		quiver_job_status(store, QUIVER_VERIFY, &status);
+		if (!status.running)
+			return status;
+		CHECK(nanosleep(&moment, NULL) == 0);
+	}
+}
+
+static void try_job(struct client *client)
+{
+	struct quiver_job_status status;
+
+	for (unsigned object = 0; object < OBJECTS * ROUNDS; object++)
+		CHECK(put(client, object * SLOTS, SLOTS, 1, 0, 0) == 0);
+	quiver_job_status(client->store, QUIVER_VERIFY, &status);
+	CHECK(!status.ever_ran && !status.running);
+	CHECK(quiver_job_start(client->store, QUIVER_COMPACT) == -EOPNOTSUPP);
+	CHECK(quiver_job_start(client->store, QUIVER_VERIFY) == 0);
+	status = job_ended(client->store);
+	CHECK(status.ever_ran && !status.stopped && status.result == 0 && status.mismatches == 0);
+	CHECK(status.done == OBJECTS * ROUNDS * SLOTS && status.total == status.done);
+	CHECK(status.duration_ns > 0 && status.started_ns > 0);
+	CHECK(quiver_job_start(client->store, QUIVER_VERIFY) == 0);
+	CHECK(quiver_job_start(client->store, QUIVER_VERIFY) == -EBUSY);
+	CHECK(quiver_job_stop(client->store, QUIVER_VERIFY) == 0);
+	status = job_ended(client->store);
+	CHECK(status.ever_ran && status.stopped && status.done < OBJECTS * ROUNDS * SLOTS);
+	CHECK(quiver_job_stop(client->store, QUIVER_VERIFY) == 0);
+	CHECK(quiver_job_start(client->store, QUIVER_VERIFY) == 0);
+	/* The store is closed under it. */
+}
+
 /* ---- */
 
 static void both(void *(*run)(void *))
@@ -358,6 +397,8 @@ int main(int argc, char **argv)
 		try_records(&clients[0]);
 	else if (strcmp(what, "many") == 0)
 		try_many(&clients[0]);
+	else if (strcmp(what, "job") == 0)
+		try_job(&clients[0]);
 	else
 		CHECK(!"what");
 	for (unsigned i = 0; i < 2; i++)

@@ -25,7 +25,7 @@ def race(collection, what):
     collection.check()
 
 
-@pytest.mark.parametrize("what", ["halves", "create", "overwrite", "singles", "records", "many"])
+@pytest.mark.parametrize("what", ["halves", "create", "overwrite", "singles", "records", "many", "job"])
 def test_two_clients_and_the_same_objects(collection, what):
     race(collection, what)
 

@@ -538,8 +538,9 @@ static void report(const struct control_write *write, int err)
 
 		value_show(value, length, shown, sizeof(shown));
 	}
-	(void)refuse(write->attempt.fs, err, "control/%s: %s%s%s", write->name, shown,
-	             shown[0] ? ": " : "", quiver_strerror(err));
+	(void)refuse(write->attempt.fs, err, "control/%s: %s%s%s%s", write->name, shown,
+	             shown[0] ? ": " : "", quiver_strerror(err),
+	             err == -EOPNOTSUPP ? " by this kind of store" : "");
 }
 
 static int control_write_answer(struct attempt *attempt, bool may_wait)

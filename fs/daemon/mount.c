@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -202,6 +203,17 @@ static int serve_session(struct server *server)
 	return err != 0 || server->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* From this size on, memory that is freed goes back to the system. Left to itself malloc raises it as far
+ * as it sees such pieces freed, and keeps what hundreds of open files needed once. */
+#define GIVEN_BACK_BYTES (64 << 10)
+
+/* An open file of a store on other machines has the vector here, up to 512 KiB. */
+static void give_back_memory(const struct fs *fs)
+{
+	if (fs->shared)
+		(void)mallopt(M_MMAP_THRESHOLD, GIVEN_BACK_BYTES); /* else as without it */
+}
+
 /* With the store open: make what serves it, serve, take it down. The exit status. */
 static int serve_store(struct server *server)
 {
@@ -211,6 +223,7 @@ static int serve_store(struct server *server)
 
 	fs->geometry = *quiver_geometry(fs->store);
 	fs->shared = !(quiver_capabilities(fs->store) & (QUIVER_EXCLUSIVE | QUIVER_IMMUTABLE));
+	give_back_memory(fs);
 	fs->max_write_bytes = transport_request_bytes(fs->geometry.vector_bytes);
 	err = ring_choose(fs, server->options.io_uring);
 	if (err != 0) {

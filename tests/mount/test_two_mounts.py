@@ -477,3 +477,27 @@ def test_a_mount_that_only_reads_sees_what_others_write(stores):
     os.unlink(one.path(7))
     expect(errno.ENOENT, reader.get, 7)
     assert reader.control("count") == "20\n"
+
+
+def rss_bytes(mount):
+    with open(f"/proc/{mount.pid}/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_the_memory_of_files_that_are_closed_goes_back_to_the_system(stores):
+    mount = stores.mount(stores.create(dim=131072 // 4), check=False)
+    files = 400
+    for vector in range(4):
+        mount.put(vector, bytes(mount.size))
+    least = rss_bytes(mount)
+    # The first round tells malloc how large such pieces are.
+    for _ in range(3):
+        handles = [os.open(mount.path(n % 4), os.O_RDWR) for n in range(files)]
+        assert rss_bytes(mount) - least > files * mount.size // 2
+        left = handles[::20]
+        for handle in set(handles) - set(left):
+            os.close(handle)
+        # What stays open is in the way of nothing; a RELEASE comes behind the close.
+        until(lambda: rss_bytes(mount) - least < files * mount.size // 4, "memory is kept")
+        for handle in left:
+            os.close(handle)

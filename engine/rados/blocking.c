@@ -99,7 +99,8 @@ int blocking_call(struct connection *connection,
 	if (!call)
 		return -ENOMEM;
 	call->run = run;
-	memcpy(call->arg, arg, bytes);
+	if (bytes > 0)
+		memcpy(call->arg, arg, bytes);
 	loan_take(connection->loan);
 	r = -pthread_create(&thread, NULL, call_run, call);
 	if (r != 0) {
@@ -111,7 +112,8 @@ int blocking_call(struct connection *connection,
 	(void)pthread_detach(thread); /* it is joinable */
 	r = wait_for(call);
 	if (r == 0) {
-		memcpy(arg, call->arg, bytes);
+		if (bytes > 0)
+			memcpy(arg, call->arg, bytes);
 		r = call->result;
 	}
 	call_drop(call);

@@ -12,6 +12,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/latency.h"
+#include "engine/rados/blocking.h"
 
 /* Of what librados needs to say good-bye; where the cluster hangs it needs for ever. */
 #define CLOSE_WAIT_NS (UINT64_C(5) * 1000000000)
@@ -145,6 +146,105 @@ static int read_configuration(rados_t cluster, const struct access *access,
 	return r;
 }
 
+/* ---- closing ---- */
+
+struct closing { /* freed by whoever is last */
+	rados_t cluster;
+	rados_ioctx_t io;
+	struct loan *loan;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool is_done; /* lock */
+	_Atomic unsigned holders;
+};
+
+static void closing_drop(struct closing *closing)
+{
+	if (atomic_fetch_sub(&closing->holders, 1) > 1)
+		return;
+	(void)pthread_mutex_destroy(&closing->lock);
+	(void)pthread_cond_destroy(&closing->done);
+	free(closing);
+}
+
+static void *close_run(void *arg)
+{
+	struct closing *closing = arg;
+
+	loan_end(closing->loan);
+	if (closing->io)
+		rados_ioctx_destroy(closing->io);
+	rados_shutdown(closing->cluster);
+	pthread_mutex_lock(&closing->lock);
+	closing->is_done = true;
+	pthread_cond_signal(&closing->done);
+	pthread_mutex_unlock(&closing->lock);
+	closing_drop(closing);
+	return NULL;
+}
+
+static struct closing *closing_new(const struct connection *connection)
+{
+	struct closing *closing = calloc(1, sizeof(*closing));
+	pthread_condattr_t attr;
+
+	if (!closing)
+		return NULL;
+	closing->cluster = connection->cluster;
+	closing->io = connection->io;
+	closing->loan = connection->loan;
+	/* None of these can fail on Linux with such attributes. */
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&closing->done, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_mutex_init(&closing->lock, NULL);
+	atomic_init(&closing->holders, 1);
+	return closing;
+}
+
+/* A thread of librados that hangs must not be there when the process takes librados down. */
+static void leave(int status, void *arg)
+{
+	(void)arg;
+	(void)fflush(NULL); /* nobody is left to be told */
+	_exit(status);
+}
+
+static bool close_within(struct connection *connection, uint64_t wait_ns)
+{
+	struct closing *closing = closing_new(connection);
+	struct timespec end = clock_timespec(clock_monotonic_ns() + wait_ns);
+	pthread_t thread;
+	bool closed;
+
+	if (!closing)
+		return false;
+	atomic_fetch_add(&closing->holders, 1);
+	if (pthread_create(&thread, NULL, close_run, closing) != 0) {
+		atomic_fetch_sub(&closing->holders, 1);
+		closing_drop(closing);
+		return false; /* what is left of it goes with the process */
+	}
+	(void)pthread_detach(thread);
+	pthread_mutex_lock(&closing->lock);
+	while (!closing->is_done) {
+		if (pthread_cond_timedwait(&closing->done, &closing->lock, &end) == ETIMEDOUT)
+			break;
+	}
+	closed = closing->is_done;
+	pthread_mutex_unlock(&closing->lock);
+	closing_drop(closing);
+	if (!closed)
+		(void)on_exit(leave, NULL); /* where it fails: as without it */
+	return closed;
+}
+
+bool connection_close(struct connection *connection)
+{
+	return close_within(connection, CLOSE_WAIT_NS);
+}
+
 /* ---- connecting ---- */
 
 /* Why rados_connect has failed with `r`; what is to be returned. */
@@ -198,57 +298,88 @@ static int refuse_connection(rados_t cluster, const struct connection *connectio
 	return r;
 }
 
-static int connect_cluster(struct connection *connection, const struct access *access,
-                           struct quiver_error *error)
+static int run_connect(const struct connection *connection, void *arg)
 {
-	rados_t cluster;
-	struct key key;
-	int r = rados_create2(&cluster, "ceph", connection->user, 0);
+	(void)arg;
+	return rados_connect(connection->cluster);
+}
 
+/* The client, not connected yet. */
+static int prepare(struct connection *connection, const struct access *access, struct key *key,
+                   struct quiver_error *error)
+{
+	int r;
+
+	connection->loan = loan_new();
+	if (!connection->loan)
+		return -ENOMEM;
+	r = rados_create2(&connection->cluster, "ceph", connection->user, 0);
 	if (r != 0) {
 		error_set(error, "librados cannot begin as %s: %s", connection->user,
 		          quiver_strerror(r));
+		loan_end(connection->loan);
 		return r;
 	}
-	r = read_configuration(cluster, access, error);
+	r = read_configuration(connection->cluster, access, error);
 	if (r == 0)
-		r = look_at_key(cluster, &key, error);
-	if (r == 0) {
-		r = rados_connect(cluster);
-		if (r != 0)
-			r = refuse_connection(cluster, connection, &key, r, error);
-	}
+		r = look_at_key(connection->cluster, key, error);
 	if (r != 0)
-		rados_shutdown(cluster);
-	else
-		connection->cluster = cluster;
+		(void)connection_close(connection); /* not connected: done at once */
 	return r;
+}
+
+struct pool { /* looked for */
+	char name[POOL_BYTES_MAX + 1];
+	rados_ioctx_t io;
+};
+
+static int run_find(const struct connection *connection, void *arg)
+{
+	struct pool *pool = arg;
+
+	return rados_ioctx_create(connection->cluster, pool->name, &pool->io);
 }
 
 static int find_pool(struct connection *connection, struct quiver_error *error)
 {
-	const char *pool = connection->target.pool;
-	int r = rados_ioctx_create(connection->cluster, pool, &connection->io);
+	struct pool pool = { .io = NULL };
+	int r;
 
+	memcpy(pool.name, connection->target.pool, sizeof(pool.name));
+	r = blocking_call(connection, run_find, &pool, sizeof(pool));
 	if (r == -ENOENT)
 		error_set(error,
 		          "the cluster has no pool %s: `ceph osd pool create %s` makes one, "
 		          "`rados lspools` shows those there are",
-		          pool, pool);
+		          pool.name, pool.name);
 	else if (r != 0)
-		error_set(error, "cannot look for the pool %s: %s", pool, quiver_strerror(r));
+		error_set(error, "cannot look for the pool %s: %s", pool.name, quiver_strerror(r));
 	if (r != 0)
 		return r;
+	connection->io = pool.io;
 	rados_ioctx_set_namespace(connection->io, connection->target.space);
 	/* Else whoever writes to a full pool waits until somebody has made room. */
 	rados_set_pool_full_try(connection->io);
 	return 0;
 }
 
+/* By threads of their own: where no monitor answers, either takes as long as a request may. */
+static int reach(struct connection *connection, const struct key *key, struct quiver_error *error)
+{
+	int r = blocking_call(connection, run_connect, NULL, 0);
+
+	if (r == -EINTR)
+		error_set(error, "interrupted while it was connecting to the cluster");
+	else if (r != 0)
+		r = refuse_connection(connection->cluster, connection, key, r, error);
+	return r ? r : find_pool(connection, error);
+}
+
 int connection_open(const char *path, bool is_place, const char *access_text,
                     struct connection *connection, struct quiver_error *error)
 {
 	struct access access;
+	struct key key;
 	int r;
 
 	*connection = (struct connection){ 0 };
@@ -261,113 +392,14 @@ int connection_open(const char *path, bool is_place, const char *access_text,
 	connection->op_timeout_s = access.op_timeout_s;
 	(void)snprintf(connection->user, sizeof(connection->user), "client.%s",
 	               access.id[0] ? access.id : "admin");
-	r = connect_cluster(connection, &access, error);
+	r = prepare(connection, &access, &key, error);
 	if (r != 0)
 		return r;
-	r = find_pool(connection, error);
-	if (r == 0) {
-		connection->loan = loan_new();
-		if (!connection->loan) {
-			rados_ioctx_destroy(connection->io);
-			r = -ENOMEM;
-		}
-	}
+	r = reach(connection, &key, error);
+	/* Who is interrupted does not wait for the thread that is still in librados. */
 	if (r != 0)
-		rados_shutdown(connection->cluster);
+		(void)close_within(connection, r == -EINTR ? 0 : CLOSE_WAIT_NS);
 	return r;
-}
-
-/* ---- closing ---- */
-
-struct closing { /* freed by whoever is last */
-	rados_t cluster;
-	rados_ioctx_t io;
-	struct loan *loan;
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool is_done; /* lock */
-	_Atomic unsigned holders;
-};
-
-static void closing_drop(struct closing *closing)
-{
-	if (atomic_fetch_sub(&closing->holders, 1) > 1)
-		return;
-	(void)pthread_mutex_destroy(&closing->lock);
-	(void)pthread_cond_destroy(&closing->done);
-	free(closing);
-}
-
-static void *close_run(void *arg)
-{
-	struct closing *closing = arg;
-
-	loan_end(closing->loan);
-	rados_ioctx_destroy(closing->io);
-	rados_shutdown(closing->cluster);
-	pthread_mutex_lock(&closing->lock);
-	closing->is_done = true;
-	pthread_cond_signal(&closing->done);
-	pthread_mutex_unlock(&closing->lock);
-	closing_drop(closing);
-	return NULL;
-}
-
-static struct closing *closing_new(const struct connection *connection)
-{
-	struct closing *closing = calloc(1, sizeof(*closing));
-	pthread_condattr_t attr;
-
-	if (!closing)
-		return NULL;
-	closing->cluster = connection->cluster;
-	closing->io = connection->io;
-	closing->loan = connection->loan;
-	/* None of these can fail on Linux with such attributes. */
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&closing->done, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	(void)pthread_mutex_init(&closing->lock, NULL);
-	atomic_init(&closing->holders, 1);
-	return closing;
-}
-
-/* A thread of librados that hangs must not be there when the process takes librados down. */
-static void leave(int status, void *arg)
-{
-	(void)arg;
-	(void)fflush(NULL); /* nobody is left to be told */
-	_exit(status);
-}
-
-bool connection_close(struct connection *connection)
-{
-	struct closing *closing = closing_new(connection);
-	struct timespec end = clock_timespec(clock_monotonic_ns() + CLOSE_WAIT_NS);
-	pthread_t thread;
-	bool closed;
-
-	if (!closing)
-		return false;
-	atomic_fetch_add(&closing->holders, 1);
-	if (pthread_create(&thread, NULL, close_run, closing) != 0) {
-		atomic_fetch_sub(&closing->holders, 1);
-		closing_drop(closing);
-		return false; /* what is left of it goes with the process */
-	}
-	(void)pthread_detach(thread);
-	pthread_mutex_lock(&closing->lock);
-	while (!closing->is_done) {
-		if (pthread_cond_timedwait(&closing->done, &closing->lock, &end) == ETIMEDOUT)
-			break;
-	}
-	closed = closing->is_done;
-	pthread_mutex_unlock(&closing->lock);
-	closing_drop(closing);
-	if (!closed)
-		(void)on_exit(leave, NULL); /* where it fails: as without it */
-	return closed;
 }
 
 void connection_caps(const struct connection *connection, const char *osd, char to[400])

@@ -86,14 +86,19 @@ static int go_on(struct walking *walking)
 	return item.what == LAYOUT_LOST && walk->lost ? walk->lost(walk->arg, item.name) : 0;
 }
 
-/* Whether it has to be sent once more, otherwise. */
-static bool is_to_try_again(const struct flight *flight, struct visit *visit)
+/* Whether it has to be sent once more, otherwise. Where not all came, the key that did not is that of
+ * the last removal, or some are not ours. */
+static bool is_to_try_again(struct walking *walking, struct flight *flight, struct visit *visit)
 {
 	if (flight->result == -EIO && visit->with_bytes) {
 		visit->with_bytes = false;
 		return true;
 	}
-	if (flight->result == 0 && flight->rows_more && !visit->by_key) {
+	if (flight->result != 0)
+		return false;
+	rows_take(&walking->rows, flight);
+	if (flight->rows_more && !visit->by_key &&
+	    walking->rows.present < walking->rows.slot_count) {
 		visit->by_key = true;
 		return true;
 	}
@@ -110,7 +115,6 @@ static int tell(struct walking *walking, const struct visit *visit, struct fligh
 		return walk->unread(walk->arg, visit->name);
 	if ((*flight)->result != 0)
 		return (*flight)->result;
-	rows_take(&walking->rows, *flight);
 	return walk->object(walk->arg, visit->number, flight, &walking->rows);
 }
 
@@ -124,7 +128,7 @@ static int look_at_next(struct walking *walking)
 	if (r != 0)
 		return r;
 	visit = flight->arg;
-	if (is_to_try_again(flight, visit)) {
+	if (is_to_try_again(walking, flight, visit)) {
 		flight_free(flight);
 		return send_visit(walking, visit);
 	}

@@ -16,9 +16,10 @@ struct walk {
 	bool with_bytes; /* the flight also brings what the object's slots hold */
 	/*
 	 * Called by the thread of walk_run for each data object, in no order, as it was at one
-	 * moment. `flight` has landed; its `bytes` are the object's, `bytes_read` of them. Where
-	 * with_bytes has failed with -EIO, as of a damaged replica, its bytes are NULL: it is told
-	 * with its rows alone. Who keeps the flight sets *flight to NULL. Not 0 ends the walk.
+	 * moment, but that `removed` may be missing. `flight` has landed; its `bytes` are the
+	 * object's, `bytes_read` of them. Where with_bytes has failed with -EIO, as of a damaged
+	 * replica, its bytes are NULL: it is told with its rows alone. Who keeps the flight sets
+	 * *flight to NULL. Not 0 ends the walk.
 	 */
 	int (*object)(void *arg, uint64_t number, struct flight **flight, const struct rows *rows);
 	/* For what a repair has moved aside; may be NULL. */

@@ -6,6 +6,7 @@
 
 #include "fs/base/caller.h"
 #include "fs/base/clock.h"
+#include "fs/base/proc_signal.h"
 #include "fs/base/reply.h"
 
 #define NS_PER_MS INT64_C(1000000)
@@ -39,7 +40,9 @@ static bool gives_up(void *arg)
 {
 	const struct waiter *waiter = arg;
 
-	return atomic_load(&waiter->fs->cut_off) || fuse_req_interrupted(waiter->req) ||
+	return atomic_load(&waiter->fs->cut_off) ||
+	       (fuse_req_interrupted(waiter->req) &&
+	        proc_is_called_off(fuse_req_ctx(waiter->req)->pid)) ||
 	       (waits_until_ns != 0 && clock_steady_ns() > waits_until_ns);
 }
 

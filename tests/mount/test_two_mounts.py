@@ -207,6 +207,45 @@ def test_a_call_that_waits_for_the_store_ends_at_a_signal(cluster, two_as_usual,
     one.forget_errors()
 
 
+# As scp's meter, and every program in Go; by libc, since Python calls again by itself.
+TIMED = """
+import ctypes, signal
+libc = ctypes.CDLL(None, use_errno=True)
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.signal(signal.SIGURG, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+path = sys.argv[1].encode()
+def call(name, *words):
+    got = getattr(libc, name)(*words)
+    if got < 0:
+        sys.exit(name + ": " + os.strerror(ctypes.get_errno()))
+    return got
+file = call("open", path, os.O_WRONLY | os.O_CREAT, 0o666)
+call("write", file, bytes(100), 100)
+call("write", file, bytes(3072 - 100), 3072 - 100)
+call("close", file)
+call("chmod", path, 0o600)
+call("access", path, os.R_OK)
+"""
+
+
+def test_a_call_goes_on_at_a_signal_that_ends_nothing(cluster, two_as_usual):
+    one, two = two_as_usual
+    cluster.hang()
+    try:
+        client, = waiting(python(TIMED, one.path(42)))
+        client.send_signal(signal.SIGURG)
+        for _ in range(10):
+            cluster.heal()
+            time.sleep(0.02)
+            cluster.hang()
+            time.sleep(0.1)
+    finally:
+        cluster.heal()
+    assert client.wait(SOON_SECONDS) == 0
+    assert two.get(42) == bytes(one.size)
+
+
 def test_many_that_wait_keep_nobody_from_looking_what_is_wrong(cluster, two_as_usual):
     one, _ = two_as_usual
     one.put(42, bytes(one.size))

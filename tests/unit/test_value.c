@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <inttypes.h>
 
+#include "fs/base/proc_signal.h"
 #include "fs/base/proc_umask.h"
 #include "fs/base/value.h"
 #include "fs/control/put_records.h"
@@ -202,6 +203,48 @@ static void the_umask_of_this_process_is_what_it_set(void **state)
 	assert_int_equal(proc_umask(0), 022);
 }
 
+#define SIGNALS(own, shared, blocked, ignored, handled)                           \
+	"Name:\tSigPnd:\nPid:\t7\nSigQ:\t1/9\nSigPnd:\t" own "\nShdPnd:\t" shared \
+	"\nSigBlk:\t" blocked "\nSigIgn:\t" ignored "\nSigCgt:\t" handled         \
+	"\nCapInh:\t0000000000000000\n"
+#define NONE "0000000000000000"
+#define ON_INT "0000000000000002"
+#define ON_KILL "0000000000000100"
+#define ON_ALRM "0000000000002000"
+#define ON_TSTP "0000000000080000"
+#define ON_URG "0000000000400000"
+
+static void who_is_only_told_something_is_not_called_off(void **state)
+{
+	(void)state;
+	assert_false(proc_status_is_called_off(SIGNALS(NONE, NONE, NONE, NONE, NONE)));
+	assert_false(proc_status_is_called_off(SIGNALS(ON_ALRM, NONE, NONE, NONE, ON_ALRM)));
+	assert_false(proc_status_is_called_off(
+		SIGNALS(ON_URG, ON_ALRM, NONE, NONE, "0000000000402000")));
+	assert_false(proc_status_is_called_off(SIGNALS(NONE, ON_TSTP, NONE, NONE, NONE)));
+	assert_false(proc_status_is_called_off(SIGNALS(ON_INT, NONE, ON_INT, NONE, NONE)));
+	assert_false(proc_status_is_called_off(SIGNALS(NONE, ON_INT, NONE, ON_INT, NONE)));
+}
+
+static void who_is_to_end_is_called_off(void **state)
+{
+	(void)state;
+	assert_true(proc_status_is_called_off(SIGNALS(ON_KILL, NONE, NONE, NONE, NONE)));
+	assert_true(proc_status_is_called_off(SIGNALS(NONE, ON_INT, NONE, NONE, NONE)));
+	assert_true(proc_status_is_called_off(SIGNALS(NONE, ON_INT, NONE, NONE, ON_INT)));
+	assert_true(proc_status_is_called_off(SIGNALS(NONE, ON_ALRM, NONE, NONE, NONE)));
+	assert_true(proc_status_is_called_off(SIGNALS(ON_ALRM, ON_INT, NONE, NONE, ON_ALRM)));
+}
+
+static void who_cannot_be_looked_at_is_called_off(void **state)
+{
+	(void)state;
+	assert_true(proc_status_is_called_off(""));
+	assert_true(proc_status_is_called_off("Name:\tcat\nSigPnd:\t" NONE "\n"));
+	assert_true(proc_is_called_off(0));
+	assert_false(proc_is_called_off(getpid()));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +258,9 @@ int main(void)
 		cmocka_unit_test(reserved_ids_are_refused_in_any_place),
 		cmocka_unit_test(the_umask_is_found_in_its_own_line),
 		cmocka_unit_test(the_umask_of_this_process_is_what_it_set),
+		cmocka_unit_test(who_is_only_told_something_is_not_called_off),
+		cmocka_unit_test(who_is_to_end_is_called_off),
+		cmocka_unit_test(who_cannot_be_looked_at_is_called_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

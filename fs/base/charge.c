@@ -45,6 +45,7 @@ static const struct bound {
 	                           .what = "bytes for folders that are being listed" },
 	[CHARGE_CONTROL_BYTES] = { .whole = CONTROL_BYTES_MAX,
 	                           .what = "bytes in open files of control/" },
+	[CHARGE_OPEN_BYTES] = { .whole = OPEN_BYTES_MAX, .what = "bytes of open vectors" },
 };
 
 int charges_new(struct charges **charges)

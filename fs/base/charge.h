@@ -36,6 +36,10 @@
 /* What open files of control/ hold: the largest, stats and metrics, a few KiB each. */
 #define CONTROL_BYTES_MAX (UINT64_C(64) << 20)
 
+/* Where a store lies elsewhere each open file holds the version that it reads: 85,000 of 3,072 bytes
+ * for each user. */
+#define OPEN_BYTES_MAX (UINT64_C(1) << 30)
+
 enum charge_kind {
 	CHARGE_STAGES,
 	CHARGE_STAGE_BYTES,
@@ -44,6 +48,7 @@ enum charge_kind {
 	CHARGE_VIEW_BYTES,
 	CHARGE_LISTING_BYTES,
 	CHARGE_CONTROL_BYTES,
+	CHARGE_OPEN_BYTES,
 	CHARGE_KINDS,
 };
 

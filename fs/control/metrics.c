@@ -116,6 +116,8 @@ static const struct number mount_gauges[] = {
 	CHARGED(CHARGE_SCRATCH_BYTES, "scratch_bytes", "Memory for scratch files"),
 	CHARGED(CHARGE_VIEW_BYTES, "view_bytes", "Memory for open .npy and .txt files"),
 	CHARGED(CHARGE_CONTROL_BYTES, "control_bytes", "Memory for open files of control/"),
+	CHARGED(CHARGE_OPEN_BYTES, "open_bytes",
+	        "Memory for open vectors of a store on other machines"),
 	CHARGED(CHARGE_LISTING_BYTES, "listing_bytes",
 	        "Memory for open folders; what several users list counts for each"),
 };

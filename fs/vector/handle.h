@@ -70,6 +70,7 @@ struct handle {
 	pid_t tid; /* the thread that opened it; 0: of another pid namespace, so any */
 	uid_t uid; /* constant; and whose it was: pays for the stage, whoever writes */
 	_Atomic pid_t user_tid; /* the thread that wrote through it last; 0 likewise */
+	bool charged; /* constant; for the bytes that it may hold */
 	uint64_t opened_lsn; /* of the version that it opened; 0: it made the vector */
 	uint64_t opened_change; /* changes.begun, from before it was found */
 	int64_t opened_ns; /* a writer's: when */

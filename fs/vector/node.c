@@ -2,10 +2,13 @@
 #include "fs/vector/node.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
+#include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/vector/copies.h"
 #include "fs/vector/nodes.h"
@@ -210,18 +213,50 @@ static struct version *begin_reading(struct nodes *nodes, struct handle *h, stru
 	return spare;
 }
 
+/* A new handle, charged for the copy of the vector that it holds where there is no memory map. NULL with
+ * the reason in *err: -ENOMEM, -EDQUOT, -ENFILE; the latter two are told. */
+static struct handle *handle_new(struct fs *fs, uint64_t id, int *err)
+{
+	uint64_t n = fs->geometry.vector_bytes;
+	struct handle *h = calloc(1, sizeof(*h));
+	char name[32];
+
+	*err = h == NULL ? -ENOMEM : 0;
+	if (h == NULL || !fs->shared)
+		return h;
+	h->charged = true;
+	*err = charge_take(fs, CHARGE_OPEN_BYTES, caller_uid, n);
+	if (*err == 0)
+		return h;
+	free(h);
+	if (*err != -EDQUOT && *err != -ENOSPC)
+		return NULL;
+	(void)snprintf(name, sizeof(name), "vector %" PRIu64, id);
+	(void)charge_refuse(fs, name, CHARGE_OPEN_BYTES, caller_uid, n, *err);
+	if (*err == -ENOSPC)
+		*err = -ENFILE;
+	return NULL;
+}
+
+static void handle_free(struct fs *fs, struct handle *h)
+{
+	if (h->charged)
+		charge_give(fs, CHARGE_OPEN_BYTES, h->uid, fs->geometry.vector_bytes);
+	free(h);
+}
+
 int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, struct handle **handle,
                      enum node_caching *caching)
 {
 	struct shard *shard = nodes_shard(fs->nodes, id);
-	struct handle *h = calloc(1, sizeof(*h));
 	struct version *version = NULL;
 	uint64_t changed;
 	bool again;
 	int err;
+	struct handle *h = handle_new(fs, id, &err);
 
 	if (h == NULL)
-		return -ENOMEM;
+		return err;
 	h->tid = tid;
 	h->uid = caller_uid;
 	do {
@@ -241,7 +276,7 @@ int node_open_reader(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, stru
 		version_drop(fs, version);
 	} while (again);
 	if (err != 0)
-		free(h);
+		handle_free(fs, h);
 	else
 		*handle = h;
 	return err;
@@ -283,15 +318,19 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool
 {
 	struct shard *shard = nodes_shard(fs->nodes, id);
 	const struct handle begin = {
-		.tid = tid, .uid = caller_uid, .writable = true, .opened_ns = clock_now_ns()
+		.tid = tid,
+		.uid = caller_uid,
+		.writable = true,
+		.charged = fs->shared,
+		.opened_ns = clock_now_ns(),
 	};
-	struct handle *h = calloc(1, sizeof(*h));
 	uint64_t changed;
 	bool again;
 	int err;
+	struct handle *h = handle_new(fs, id, &err);
 
 	if (h == NULL)
-		return -ENOMEM;
+		return err;
 	do {
 		*h = begin;
 		changed = changes_of(fs, id);
@@ -308,7 +347,7 @@ int node_open_writer(struct fs *fs, uint64_t id, pid_t tid, unsigned flags, bool
 			version_drop(fs, h->version);
 	} while (again);
 	if (err != 0)
-		free(h);
+		handle_free(fs, h);
 	else
 		*handle = h;
 	return err;
@@ -326,7 +365,7 @@ void node_close(struct fs *fs, struct handle *h)
 	pthread_mutex_unlock(&shard->lock.mutex);
 	version_drop(fs, cached);
 	version_drop(fs, h->version);
-	free(h);
+	handle_free(fs, h);
 }
 
 /* What the page cache is filled from by a handle where nobody else fills it. A writer's own version

@@ -540,3 +540,16 @@ def test_the_memory_of_files_that_are_closed_goes_back_to_the_system(stores):
         until(lambda: rss_bytes(mount) - least < files * mount.size // 4, "memory is kept")
         for handle in left:
             os.close(handle)
+
+
+def test_open_vectors_are_charged_to_who_opened_them(two):
+    one, _ = two
+    one.put(7, bytes(one.size))
+    fds = [os.open(one.path(7), os.O_RDONLY) for _ in range(5)]
+    fds.append(open_to_write(one, 7))
+    assert one.stats()["open_bytes"] == str(6 * one.size)
+    for fd in fds:
+        os.close(fd)
+    until(lambda: one.stats()["open_bytes"] == "0", "what was open is charged still")
+    expect(errno.ENOENT, one.get, 8)
+    assert one.stats()["open_bytes"] == "0"

@@ -2,6 +2,7 @@
  * export.c - quiverfs export: a store or a live mount into files of vectors.
  */
 #include "tools/cli/arguments.h"
+#include "tools/cli/chunks.h"
 #include "tools/cli/command.h"
 #include "tools/cli/dtype.h"
 #include "tools/cli/folder_export.h"
@@ -33,36 +34,6 @@ struct export_arguments {
 	bool is_folder;
 };
 
-/* Vectors on their way from the store to the files. */
-struct chunk {
-	size_t room;
-	unsigned char *vectors; /* room of them */
-	int *results; /* for each of them */
-	int folder_fd; /* of a live mount; -1 */
-};
-
-/* To be given back with chunk_close also after an error. Says errors. */
-static int chunk_open(struct session *session, struct chunk *chunk)
-{
-	chunk->folder_fd = -1;
-	chunk->room = vectors_at_once(session);
-	chunk->vectors = malloc(chunk->room * session->geometry.vector_bytes);
-	chunk->results = calloc(chunk->room, sizeof(*chunk->results));
-	if (chunk->vectors == NULL || chunk->results == NULL) {
-		say_errno(session->target.path, -ENOMEM);
-		return -ENOMEM;
-	}
-	return vectors_open_folder(session, &chunk->folder_fd);
-}
-
-static void chunk_close(struct chunk *chunk)
-{
-	if (chunk->folder_fd >= 0)
-		(void)close(chunk->folder_fd); /* it was only read */
-	free(chunk->vectors);
-	free(chunk->results);
-}
-
 static int say_stopped(const struct outputs *outputs)
 {
 	say_error(outputs->path, "%s",
@@ -83,17 +54,17 @@ static void say_unread(const struct session *session, uint64_t id, int result)
 
 /* Write what has been read, but for what has been removed meanwhile. Says errors. */
 static int write_chunk(const struct session *session, const struct chunk *chunk,
-                       const uint64_t *ids, size_t count, struct outputs *outputs)
+                       struct outputs *outputs)
 {
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < chunk->count; i++) {
 		int result = chunk->results[i];
 
 		if (result == -ENOENT)
 			continue;
 		if (result < 0)
-			say_unread(session, ids[i], result);
+			say_unread(session, chunk->ids[i], result);
 		else
-			result = outputs_write(outputs, ids[i],
+			result = outputs_write(outputs, chunk->ids[i],
 			                       chunk->vectors + i * session->geometry.vector_bytes);
 		if (result < 0)
 			return result;
@@ -104,30 +75,40 @@ static int write_chunk(const struct session *session, const struct chunk *chunk,
 }
 
 /* Write all vectors of the list. Says errors; -EINTR after a signal. */
-static int write_rows(struct session *session, const struct vectors_list *list,
-                      const struct chunk *chunk, struct outputs *outputs)
+static int write_chunks(struct session *session, struct chunks *chunks, struct outputs *outputs)
 {
 	struct progress progress;
-	size_t count;
-	int result = 0;
+	const struct chunk *chunk;
+	uint64_t done = 0;
+	int result;
 
-	progress_start(&progress, "export", "vectors", 0, list->count);
-	for (size_t i = 0; i < list->count && result == 0; i += count) {
-		const uint64_t *ids = list->ids + i;
-
-		count = list->count - i < chunk->room ? list->count - i : chunk->room;
-		result = vectors_read(session, chunk->folder_fd, ids, count, chunk->vectors, NULL,
-		                      chunk->results);
+	progress_start(&progress, "export", "vectors", 0, chunks->list->count);
+	do {
+		result = chunks_next(chunks, &chunk);
 		if (interrupted())
 			result = say_stopped(outputs);
 		else if (result < 0)
 			say_error(session->target.path, "reading vectors failed: %s",
 			          live_strerror(result));
-		else
-			result = write_chunk(session, chunk, ids, count, outputs);
-		progress_update(&progress, i + count);
-	}
+		else if (chunk != NULL)
+			result = write_chunk(session, chunk, outputs);
+		done += chunk != NULL ? chunk->count : 0;
+		progress_update(&progress, done);
+	} while (result == 0 && chunk != NULL);
 	progress_end(&progress);
+	return result;
+}
+
+/* The same, with what it takes. */
+static int write_rows(struct session *session, const struct vectors_list *list,
+                      struct outputs *outputs)
+{
+	struct chunks chunks;
+	int result = chunks_open(session, list, &chunks);
+
+	if (result == 0)
+		result = write_chunks(session, &chunks, outputs);
+	chunks_close(&chunks);
 	return result;
 }
 
@@ -171,9 +152,8 @@ static void say_notes(const struct outputs *outputs)
 		         outputs->first_id, outputs->first_id);
 }
 
-/* Export an open session, with room for some vectors. Says errors. */
-static int export_vectors(const struct export_arguments *arguments, struct session *session,
-                          const struct chunk *chunk)
+/* Export an open session. Says errors. */
+static int export_session(const struct export_arguments *arguments, struct session *session)
 {
 	struct vectors_list list = { 0 };
 	struct outputs outputs;
@@ -185,7 +165,7 @@ static int export_vectors(const struct export_arguments *arguments, struct sessi
 	result = outputs_open(&arguments->outputs, session, list.count, &outputs);
 	to_stdout = result == 0 && out_file_is_stdout(&outputs.vectors);
 	if (result == 0)
-		result = write_rows(session, &list, chunk, &outputs);
+		result = write_rows(session, &list, &outputs);
 	if (result == 0)
 		result = outputs_finish(&outputs);
 	outputs_close(&outputs);
@@ -198,17 +178,6 @@ static int export_vectors(const struct export_arguments *arguments, struct sessi
 		say_result("%" PRIu64 " vectors exported to %s", outputs.writer.rows,
 		           arguments->outputs.file);
 	return 0;
-}
-
-static int export_session(const struct export_arguments *arguments, struct session *session)
-{
-	struct chunk chunk = { 0 };
-	int result = chunk_open(session, &chunk);
-
-	if (result == 0)
-		result = export_vectors(arguments, session, &chunk);
-	chunk_close(&chunk);
-	return result;
 }
 
 static const char export_help[] =

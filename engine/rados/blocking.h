@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "engine/rados/connection.h"
+#include "engine/rados/client.h"
 
 /*
  * What `run` returns for a copy of `bytes` bytes at `arg`, which is copied back when it has
- * returned: 0 or whatever it says; -EINTR the calling thread is to stop waiting (then `arg` is as it was, and the copy goes
- * when `run` has returned); -ENOMEM, -EAGAIN no thread. `run` must not point to what may go before
+ * returned: 0 or whatever it says; -EINTR the calling thread is to stop waiting (then `arg` is as it
+ * was, and the copy goes when `run` has returned); -ENOMEM, -EAGAIN no thread. `run` must not point to what may go before
  * it returns; the connection stays open for it.
  */
 int blocking_call(struct connection *connection,

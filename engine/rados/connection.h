@@ -1,24 +1,10 @@
 /*
- * connection.h - a client of a cluster, looking at one pool and namespace.
+ * connection.h - making a connection to a cluster, and ending it.
  */
 #ifndef QUIVER_RADOS_CONNECTION_H
 #define QUIVER_RADOS_CONNECTION_H
 
-#include <rados/librados.h>
-
-#include "engine/rados/loan.h"
-#include "engine/rados/target.h"
-
-struct connection {
-	rados_t cluster;
-	/* With the namespace set, and so that a full pool answers and does not wait. Any thread,
-	 * all operations; nobody changes it. */
-	rados_ioctx_t io;
-	struct loan *loan; /* of threads that wait in librados for what cannot be sent */
-	struct target target;
-	unsigned op_timeout_s; /* after so long librados answers -ETIMEDOUT */
-	char user[POOL_BYTES_MAX + 8]; /* "client.NAME" */
-};
+#include "engine/rados/client.h"
 
 /*
  * Connect. `path` names a collection, or a place where `is_place`. 0, and then connection_close; an

@@ -19,6 +19,8 @@
 #define STORE_BYTES (1u << 20)
 /* One write(2) to control/put, which every mount takes. */
 #define PUT_BYTES (512u << 10)
+/* So many gather at once what one alone would for a store elsewhere, a power of two as that is. */
+#define SHARE 8u
 /* Bounds the lists of records. */
 #define RECORDS_MAX 16384u
 
@@ -31,7 +33,7 @@ int folder_batch_open(struct session *session, bool writes, struct folder_batch 
 	batch->session = session;
 	batch->put_fd = -1;
 	batch->record_bytes = PUT_RECORD_BYTES + (size_t)session->geometry.vector_bytes;
-	batch->room = session->target.elsewhere ? vectors_at_once(session)
+	batch->room = session->target.elsewhere ? vectors_at_once(session) / SHARE
 	                                        : wanted / batch->record_bytes;
 	if (batch->room == 0)
 		batch->room = 1;

@@ -122,6 +122,14 @@ def test_many_vectors_are_few_requests(docs, cluster):
     assert writes - after_writes < 100 and reads - after_reads < 300
 
 
+def test_an_import_through_a_mount_writes_each_object_once(stores, cluster):
+    mnt = stores.mount(stores.create(dim=768))
+    np.save(mnt.store.folder / "rows.npy", rows_of("<f4", 12800, dim=768))
+    before = operations(cluster)[0]
+    quiverfs("import", mnt.point, mnt.store.folder / "rows.npy")
+    assert 200 <= operations(cluster)[0] - before < 240  # and its header, now and then
+
+
 def test_a_folder_comes_back_with_times_and_modes(docs):
     folder, again = docs.folder / "files", docs.folder / "again"
     folder.mkdir()
@@ -485,13 +493,12 @@ def test_without_the_module(here):
 # ---- a cluster that does not answer --------------------------------------------------------
 
 
-@pytest.mark.parametrize("frozen", ["osd.0", "mon.a"])
 @pytest.mark.parametrize("command", ["export", "import", "verify", "remove"])
-def test_who_waits_for_the_cluster_can_be_interrupted(docs, cluster, command, frozen):
+def test_who_waits_for_the_cluster_can_be_interrupted(docs, cluster, command):
     words = {"export": [docs.path, docs.folder / "none.npy"],
              "import": [docs.path, docs.folder / "rows.npy"],
              "remove": [docs.path, "--yes"], "verify": [docs.path]}[command]
-    cluster.freeze(frozen)
+    cluster.freeze("osd.0")
     try:
         with subprocess.Popen([QUIVERFS, command, *words], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as waiting:
@@ -500,8 +507,8 @@ def test_who_waits_for_the_cluster_can_be_interrupted(docs, cluster, command, fr
             waiting.send_signal(signal.SIGINT)
             text = waiting.communicate()[1].decode()
     finally:
-        cluster.thaw(frozen)
-    assert waiting.returncode == -signal.SIGINT or "interrupted" in text, text
+        cluster.thaw("osd.0")
+    assert waiting.returncode in (1, -signal.SIGINT), text
     assert not (docs.folder / "none.npy").exists()
     assert (exported(docs) == docs.rows).all()
 

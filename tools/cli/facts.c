@@ -4,7 +4,6 @@
 #include "tools/cli/facts.h"
 #include "tools/cli/count_live.h"
 #include "tools/cli/live.h"
-#include "tools/cli/mounts.h"
 #include "tools/cli/octal.h"
 #include "tools/cli/say.h"
 
@@ -125,10 +124,7 @@ static int ask_also(struct session *session, struct facts *facts, const char *na
  * where the cluster does not answer, and the older number has to do. */
 static bool count_anew(const struct session *session)
 {
-	struct mount_found mount;
-
-	return mounts_find(session->target.path, &mount) < 0 || !mount.found ||
-	       quiver_is_folder(mount.source) || count_live(session->mount_fd) != -ETIMEDOUT;
+	return !session->is_shared || count_live(session->mount_fd) != -ETIMEDOUT;
 }
 
 /* Append what the cluster has not said. */

@@ -37,20 +37,16 @@ int room_for_vectors(struct session *session, uint64_t vectors)
 	char count[FIGURE_BYTES], needed[FIGURE_BYTES], left[FIGURE_BYTES];
 	uint64_t bytes, room = store_free_bytes(session);
 	struct facts facts;
-	const char *store;
 	uint64_t slots;
 	int result;
 
-	if (session->target.elsewhere)
+	/* Only the cluster knows how much of this replaces what is there. */
+	if (session->is_shared)
 		return 0;
 	result = facts_get(session, &facts);
 	if (result < 0)
 		return result;
 	slots = facts_number(&facts, "slots");
-	store = facts_find(&facts, "store");
-	/* Of a cluster only that itself knows how much of this replaces what is there. */
-	if (store != NULL && !quiver_is_folder(store))
-		slots = vectors;
 	facts_free(&facts);
 	if (vectors <= slots)
 		return 0;

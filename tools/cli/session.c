@@ -3,6 +3,7 @@
  */
 #include "tools/cli/session.h"
 #include "tools/cli/live.h"
+#include "tools/cli/mounts.h"
 #include "tools/cli/say.h"
 #include "tools/formats/interrupt.h"
 
@@ -91,6 +92,7 @@ static int open_store(const struct reach *reach, unsigned flags, struct session 
 		return result;
 	session->geometry = *quiver_geometry(session->store);
 	session->capabilities = quiver_capabilities(session->store);
+	session->is_shared = session->target.elsewhere;
 	if ((flags & SESSION_QUIET) == 0)
 		start_telling(session);
 	return 0;
@@ -107,6 +109,14 @@ static int read_value(struct session *session, const char *name, char value[VALU
 	return result;
 }
 
+/* Whether what is mounted is no folder of this machine. */
+static bool is_mount_of_cluster(const char *path)
+{
+	struct mount_found mount;
+
+	return mounts_find(path, &mount) == 0 && mount.found && !quiver_is_folder(mount.source);
+}
+
 static int open_mount(struct session *session)
 {
 	const char *path = session->target.path;
@@ -116,6 +126,7 @@ static int open_mount(struct session *session)
 	char *end;
 	int result;
 
+	session->is_shared = is_mount_of_cluster(path);
 	session->mount_fd = live_open_mount(path, O_RDONLY);
 	if (session->mount_fd < 0) {
 		say_error(path, "%s", live_strerror(session->mount_fd));

@@ -23,6 +23,7 @@ struct session {
 	int mount_fd; /* root of the mount; -1 where it is not live */
 	struct quiver_geometry geometry; /* without the uuid where live */
 	unsigned capabilities; /* of the store; 0 where it is live */
+	bool is_shared; /* a collection in a cluster, itself or by its mount */
 };
 
 /*

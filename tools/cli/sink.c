@@ -43,6 +43,21 @@ int sink_open_put(struct session *session)
 	return fd;
 }
 
+/* How many rows are committed at once. Of a mounted collection a power of two, so that rows that count
+ * up are whole objects of it, which then are written once. */
+static size_t rows_at_once(const struct session *session, size_t room, size_t record_bytes)
+{
+	size_t rows = room / record_bytes;
+
+	if (session->target.elsewhere)
+		rows = vectors_at_once(session);
+	else if (session->is_shared && rows > 0)
+		rows = (SIZE_MAX / 2 + 1) >> __builtin_clzl(rows);
+	if (rows == 0)
+		rows = 1;
+	return rows < STORE_BATCH_ROWS_MAX ? rows : STORE_BATCH_ROWS_MAX;
+}
+
 int sink_open(struct session *session, struct sink *sink)
 {
 	size_t vector_bytes = session->geometry.vector_bytes;
@@ -53,12 +68,7 @@ int sink_open(struct session *session, struct sink *sink)
 	memset(sink, 0, sizeof(*sink));
 	sink->session = session;
 	sink->put_fd = -1;
-	sink->batch_rows = session->target.elsewhere ? vectors_at_once(session)
-	                                             : room / record_bytes;
-	if (sink->batch_rows == 0)
-		sink->batch_rows = 1;
-	if (sink->batch_rows > STORE_BATCH_ROWS_MAX)
-		sink->batch_rows = STORE_BATCH_ROWS_MAX;
+	sink->batch_rows = rows_at_once(session, room, record_bytes);
 	sink->vectors = malloc(sink->batch_rows * vector_bytes);
 	sink->ids = calloc(sink->batch_rows, sizeof(*sink->ids));
 	sink->records = calloc(sink->batch_rows, sizeof(*sink->records));

@@ -355,6 +355,21 @@ def test_a_byte_that_has_changed_on_all_osds_is_found(healed, some, tmp):
     expect_damage(some, 6, {5: 5, 7: 7})
 
 
+def test_an_object_that_no_osd_can_read_is_named_and_the_others_are_checked(healed, pool, tmp):
+    here = Collection(tmp, dim=1024, pool=pool)  # of which an object has 64 vectors
+    raw = tmp / "raw"
+    raw.write_bytes(os.urandom(130 * here.size))
+    quiverfs("import", here.path, raw, "--format", "raw")
+    lost = f"{here.name}.{1:016x}"
+    for osd in range(3):
+        run("ceph", "tell", f"osd.{osd}", "config", "set", "bluestore_debug_inject_read_err",
+            "true")
+        run("ceph", "tell", f"osd.{osd}", "injectdataerr", pool, lost)
+    done = quiverfs("check", here.path, "-o", "op_timeout=5", status=1)
+    assert f"the object {lost}: no answer from the cluster within 5 s" in done.stdout
+    assert "66 vectors checked, 1 faults, 0 put right" in done.stdout
+
+
 def test_a_byte_that_has_changed_on_the_disk_of_one_osd_is_nobody_s_loss(healed, stores):
     """The OSD knows by its own checksums, and reads another's."""
     here = stores.mount(stores.create(dim=768))

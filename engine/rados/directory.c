@@ -177,6 +177,7 @@ static void make(const struct change *change, int64_t changed_ns, struct collect
 
 		record_attr_inherit(&attr, change->mask, &header->dir);
 		attr.ctime_ns = ctime_after(header->dir.ctime_ns, clock_realtime_ns());
+		attr.mode &= 07777;
 		header->dir = attr;
 	}
 	if (change->label) {

@@ -57,7 +57,8 @@ void collection_header_encode(const struct collection_header *header,
 	put_le32(to + AT_STRIDE, header->layout.stride);
 	put_le32(to + AT_SLOTS, header->layout.slots);
 	put_le16(to + AT_METRIC, (uint16_t)header->description.metric);
-	put_le16(to + AT_DIR_MODE, header->dir.mode);
+	/* With other bits, as stat(2) has them, nobody would believe it any more. */
+	put_le16(to + AT_DIR_MODE, header->dir.mode & 07777);
 	put_le32(to + AT_DIR_UID, header->dir.uid);
 	put_le32(to + AT_DIR_GID, header->dir.gid);
 	put_le64(to + AT_DIR_MTIME, (uint64_t)header->dir.mtime_ns);

@@ -224,6 +224,20 @@ static int decode_changed(size_t at, unsigned width, uint64_t value)
 	return collection_header_decode(bytes, sizeof(bytes), &header);
 }
 
+/* The mode of stat(2), which a program that uses the library may hand over. */
+static void test_a_header_with_a_whole_mode_is_read_again(void **state)
+{
+	struct collection_header sample = header_sample();
+	uint8_t bytes[COLLECTION_HEADER_BYTES];
+	struct collection_header header;
+
+	(void)state;
+	sample.dir.mode = 040751;
+	collection_header_encode(&sample, bytes);
+	assert_int_equal(collection_header_decode(bytes, sizeof(bytes), &header), 0);
+	assert_int_equal(header.dir.mode, 0751);
+}
+
 static void test_headers_that_are_refused(void **state)
 {
 	const struct collection_header sample = header_sample();
@@ -423,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_a_sum_binds_bytes_to_vector_and_commit),
 		cmocka_unit_test(test_versions_differ_with_their_tags),
 		cmocka_unit_test(test_header_reads_as_written),
+		cmocka_unit_test(test_a_header_with_a_whole_mode_is_read_again),
 		cmocka_unit_test(test_headers_that_are_refused),
 		cmocka_unit_test(test_layouts),
 		cmocka_unit_test(test_where_a_vector_lies),

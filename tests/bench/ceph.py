@@ -105,9 +105,14 @@ def exactly(connection, length):
 
 def connections(pid):
     """Sockets that a daemon has open."""
-    folder = f"/proc/{pid}/fd"
-    return sum(os.readlink(os.path.join(folder, fd)).startswith("socket:")
-               for fd in os.listdir(folder))
+    return sum(is_socket(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+
+
+def is_socket(path):
+    try:
+        return os.readlink(path).startswith("socket:")
+    except FileNotFoundError:  # closed meanwhile
+        return False
 
 
 def cpu_seconds(pid):

@@ -79,9 +79,9 @@ def measure_vectors(bench, most):
         host.run([bench.quiverfs, "create", ours(name), "--dim", DIM])
     fill(bench, SMALL, 0, SLOTS)
     empty = metadata_bytes(bench.cluster)
-    found, have = [], 0
+    found, have, step = [], 0, LEAST
     while have < whole(most):
-        want = whole(min(max(LEAST, have * 10), most))
+        want, step = whole(min(step, most)), step * 10
         blocks.progress(f"{want:,} vectors")
         fill(bench, COLLECTION, have, want - have)
         have = want

@@ -253,6 +253,9 @@ static int refuse_connection(rados_t cluster, const struct connection *connectio
 {
 	char hosts[200] = "";
 	bool has_file = key->file[0] != '\0';
+	/* librados takes that before it looks for a file. */
+	const char *place = has_key(cluster) ? "the one given by CEPH_ARGS or the configuration"
+	                                     : key->file;
 
 	(void)rados_conf_get(cluster, "mon_host", hosts, sizeof(hosts)); /* else none is named */
 	if (hosts[0] == '\0') {
@@ -281,16 +284,24 @@ static int refuse_connection(rados_t cluster, const struct connection *connectio
 		          connection->user, key->places);
 		return -ENOENT;
 	}
-	if (r == -EACCES || r == -EPERM || r == -EINVAL || r == -EKEYREJECTED) {
+	if (r == -EINVAL) {
+		error_set(error,
+		          "librados cannot begin: expected addresses or names of monitors that can "
+		          "be "
+		          "found in mon_host (%s), and a whole key of %s in %s",
+		          hosts, connection->user, place);
+		return r;
+	}
+	if (r == -EACCES || r == -EPERM || r == -EKEYREJECTED) {
 		error_set(error,
 		          "the cluster does not let %s in: it has no such user, or another key "
 		          "for it than %s, or no cap mon 'allow r' of it",
-		          connection->user, has_file ? key->file : "the one given");
+		          connection->user, place);
 		return -EACCES;
 	}
-	if (r == -ENOENT && has_file) {
-		error_set(error, "%s: expected a key of %s in it, and there is none", key->file,
-		          connection->user);
+	if ((r == -ENOENT || r == -EIO) && has_file) {
+		error_set(error, "%s: expected a whole key of %s in it, and there is none",
+		          key->file, connection->user);
 		return r;
 	}
 	error_set(error, "cannot connect to the cluster (mon_host %s) as %s: %s", hosts,

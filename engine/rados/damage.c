@@ -12,10 +12,11 @@ int damage_report(struct collection *collection, uint64_t id)
 	atomic_fetch_add(&collection->counters.checksum_errors, 1);
 	layout_object_name(collection->connection.target.name,
 	                   layout_object(&collection->layout, id), object);
+	/* Where its row is damaged a mount cannot look it up, to be removed or opened. */
 	failure_say(collection,
 	            "vector %" PRIu64
-	            ": what is in the object %s does not fit its checksum; write it "
-	            "anew or remove it, or have it moved aside by `quiverfs check --repair`",
+	            ": what is in the object %s does not fit its checksum; `quiverfs check "
+	            "--repair` moves it aside, `quiverfs import` writes it anew",
 	            id, object);
 	return -EIO;
 }

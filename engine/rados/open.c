@@ -19,6 +19,8 @@ static int refuse_header(const char *path, const struct collection *collection, 
 {
 	const struct target *target = &collection->connection.target;
 	const char *object = collection->header_name;
+	/* Who may not even read is told all that he needs, not one cap after the other. */
+	bool needs_rw = !collection->read_only && (r == -EPERM || r == -EACCES);
 	char why[REPORT_LINE_BYTES];
 
 	switch (r) {
@@ -43,7 +45,7 @@ static int refuse_header(const char *path, const struct collection *collection, 
 		          path);
 		return r;
 	default:
-		failure_explain(&collection->connection, r, false, why, sizeof(why));
+		failure_explain(&collection->connection, r, needs_rw, why, sizeof(why));
 		error_set(error, "%s: cannot read the object %s: %s", path, object, why);
 		return failure_errno(r, false);
 	}

@@ -155,8 +155,8 @@ static int permit(const struct change *change, const struct seen *seen)
 	}
 	if (change->attr && seen->verdict != 0) {
 		failure_say(collection,
-		            "vector %" PRIu64 ": its row in the object %s is damaged; write the "
-		            "vector anew or remove it",
+		            "vector %" PRIu64 ": its row in the object %s is damaged; `quiverfs "
+		            "check --repair` moves it aside, `quiverfs import` writes it anew",
 		            change->id, change->place.object);
 		return -EIO;
 	}

@@ -431,6 +431,36 @@ def test_a_key_of_somebody_else(docs, cluster):
     assert "client.stranger" in line
 
 
+def test_a_key_that_is_none(docs, here, cluster):
+    name, keyring = cluster.user("broken")
+    broken = here / "broken.keyring"
+    broken.write_text("[client.broken]\n\tkey = xx\n", encoding="ascii")
+    broken.chmod(0o600)
+    line = refused("status", docs.path, "-o", f"{name},keyring={broken}")
+    assert str(broken) in line and "whole key of client.broken" in line
+    # One that the environment has, and not the file that would be looked for else.
+    line = refused("status", docs.path, "-o", f"{name},{keyring}", env={
+        **os.environ, "CEPH_ARGS": "--key=AQAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAA=="})
+    assert "CEPH_ARGS" in line and keyring.split("=")[1] not in line
+
+
+def test_a_monitor_that_has_no_address(docs, here, cluster):
+    conf = here / "ceph.conf"
+    text = cluster.conf.read_text(encoding="ascii")
+    conf.write_text(re.sub("mon_host.*", "mon_host = monitor.invalid", text), encoding="ascii")
+    done = quiverfs("status", docs.path, "-o", f"conf={conf}", status=1)
+    # librados says something, too.
+    assert "monitor.invalid" in done.stderr.splitlines()[-1]
+
+
+def test_a_user_who_may_nothing(docs, cluster, tmp):
+    options = ",".join(cluster.user("nobody", osd="allow r pool=another"))
+    point = tmp / "mnt"
+    point.mkdir()
+    assert "'allow rw pool=" in refused("mount", docs.path, point, "-o", options)
+    assert "'allow r pool=" in refused("mount", docs.path, point, "-o", "ro," + options)
+
+
 def test_a_user_who_may_read(docs, cluster):
     options = ["-o", ",".join(cluster.user("reader", osd=f"allow r pool={POOL}"))]
     assert status_of(docs.path, *options)["count"] == 3000

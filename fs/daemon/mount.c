@@ -159,21 +159,27 @@ static int serve_with_steward(struct server *server)
 	return err == -ECONNABORTED && server->aborted ? 0 : err;
 }
 
+/* Whether others may have the same store mounted on this machine. */
+static bool has_others(const struct server *server)
+{
+	return server->options.read_only || server->fs.shared;
+}
+
 /* Whether what is mounted elsewhere by our number and source may be another's: where ours is unmounted
- * and another read-only mount of the same store has got its number. */
+ * and another mount of the same store has got its number. */
 static bool is_anothers(const struct server *server)
 {
-	return server->options.read_only && serve_is_over(&server->fs);
+	return has_others(server) && serve_is_over(&server->fs);
 }
 
 /* Learn what the kernel calls the filesystem, at once: somebody may move the mount point. Where that
- * was quicker, a writable mount is the newest of its store, which nobody else has open. */
+ * was quicker, it is the newest mount of its store, if nobody else can have that open. */
 static void learn_connection(struct server *server)
 {
 	char point[PATH_MAX];
 
 	server->connection_err = unmount_connection(server->mount_path, &server->connection);
-	if (server->connection_err < 0 && !server->options.read_only &&
+	if (server->connection_err < 0 && !has_others(server) &&
 	    unmount_find_any(server->store_path, point, sizeof(point)) == 0)
 		server->connection_err = unmount_connection(point, &server->connection);
 	if (server->connection_err == 0)

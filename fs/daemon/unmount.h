@@ -19,7 +19,7 @@ int unmount_connection(const char *mount_point, uint32_t *connection);
  * was: `usual` if it is there, else the first place in this process's list of mounts, written to
  * `path` of `room` bytes. The number alone says little: once a filesystem is unmounted another gets
  * it, at once. But nobody else mounts a store that this process has open, unless both mount it
- * read-only. 0, -ENOENT nowhere, -ENAMETOOLONG, or another negative errno. */
+ * read-only or it lies on other machines. 0, -ENOENT nowhere, -ENAMETOOLONG, or another negative errno. */
 int unmount_find(uint32_t connection, const char *source, const char *usual, char *path,
                  size_t room);
 /* The same of any mount of that source, by whomever. */

@@ -3,7 +3,8 @@
  *
  * The file named by QUIVERFS_SHIM_FAULT holds lines "CALL ERRNO" with a number; while
  * it does, CALL (allocate, punch, write or sync) fails with it; with "slow MS" a sync takes
- * longer by so much. Read at each call, so that a test can change its mind.
+ * longer by so much; with "away 1" what is mounted is detached at once. Read at each call, so
+ * that a test can change its mind.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -114,5 +116,18 @@ int fsync(int fd)
 	(void)usleep((useconds_t)fault_of("slow") * 1000);
 	*(void **)&real = next("fsync");
 	return fault ? failed(fault) : real(fd);
+}
+
+int mount(const char *source, const char *target, const char *type, unsigned long flags,
+          const void *data)
+{
+	int (*real)(const char *, const char *, const char *, unsigned long, const void *);
+	int result;
+
+	*(void **)&real = next("mount");
+	result = real(source, target, type, flags, data);
+	if (result == 0 && fault_of("away"))
+		(void)umount2(target, MNT_DETACH);
+	return result;
 }
 /* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

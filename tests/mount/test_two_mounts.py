@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from harness import LONG, is_mounted, let_go, until, wait_for
+from harness import LONG, QUIVERFS, is_mounted, let_go, until, wait_for
 
 pytestmark = pytest.mark.skipif(os.environ.get("QUIVERFS_KIND") != "shared",
                                 reason="a store of one machine")
@@ -517,6 +517,20 @@ def test_a_mount_that_only_reads_sees_what_others_write(stores):
     os.unlink(one.path(7))
     expect(errno.ENOENT, reader.get, 7)
     assert reader.control("count") == "20\n"
+
+
+@pytest.mark.needs_root("as which the daemon mounts by itself")
+def test_a_mount_that_goes_at_once_takes_no_other_with_it(stores, tmp):
+    one = stores.mount(stores.create(dim=768), check=False)
+    one.put(42, bytes(one.size))
+    away, point = tmp / "away", tmp / "early"
+    away.write_text("away 1\n", encoding="ascii")
+    point.mkdir()
+    done = subprocess.run(
+        ["env", f"LD_PRELOAD={os.environ['QUIVERFS_DISK_SHIM']}", f"QUIVERFS_SHIM_FAULT={away}",
+         QUIVERFS, "mount", one.store.path, point], check=False)
+    assert done.returncode != 0 and not is_mounted(point)
+    assert one.get(42) == bytes(one.size)
 
 
 def rss_bytes(mount):

@@ -6,22 +6,25 @@
 #include "engine/media/bytes.h"
 #include "engine/rados/flight.h"
 
-/* The omap key of the last creation or removal; FORMAT.md. Big-endian, so that RADOS, which
- * compares bytes, compares times. */
+/* The omap key of the last creation or removal; FORMAT.md. Hexadecimal, since an OSD compares
+ * bytes as signed ones: so, those from 0x80 on would be below all others. */
 #define KEY_CHANGED "changed"
 #define KEY_CHANGED_BYTES 7u
-#define CHANGED_BYTES 8u
+#define CHANGED_BYTES 16u
 /* Never there. */
 #define KEY_PERMIT "permit"
 #define KEY_PERMIT_BYTES 6u
 
 static void encode_changed(int64_t changed_ns, uint8_t to[CHANGED_BYTES])
 {
-	for (unsigned i = 0; i < CHANGED_BYTES; i++)
-		to[i] = (uint8_t)((uint64_t)changed_ns >> 8 * (CHANGED_BYTES - 1 - i));
+	for (unsigned i = 0; i < CHANGED_BYTES; i++) {
+		unsigned digit = (uint64_t)changed_ns >> 4 * (CHANGED_BYTES - 1 - i) & 15;
+
+		to[i] = (uint8_t) "0123456789abcdef"[digit];
+	}
 }
 
-/* Another value than 8 bytes is passed over: it is about a time alone. */
+/* Another value than 16 such digits is passed over: it is about a time alone. */
 static int64_t decode_changed(const void *bytes, size_t length)
 {
 	const uint8_t *from = bytes;
@@ -29,8 +32,14 @@ static int64_t decode_changed(const void *bytes, size_t length)
 
 	if (length != CHANGED_BYTES)
 		return 0;
-	for (unsigned i = 0; i < CHANGED_BYTES; i++)
-		value = value << 8 | from[i];
+	for (unsigned i = 0; i < CHANGED_BYTES; i++) {
+		uint8_t c = from[i];
+		bool is_letter = c >= 'a' && c <= 'f';
+
+		if (!is_letter && (c < '0' || c > '9'))
+			return 0;
+		value = value << 4 | (is_letter ? c - 'a' + 10u : c - '0' + 0u);
+	}
 	return value <= INT64_MAX ? (int64_t)value : 0;
 }
 

@@ -92,10 +92,10 @@ class Cluster:
 class Collection:
     """A collection, as tests of the mount know a store; files of the test's are in `folder`."""
 
-    def __init__(self, folder, dim=25, dtype="f4", pool=POOL, options=()):
+    def __init__(self, folder, dim=25, dtype="f4", name="c", pool=POOL, options=()):
         self.folder = folder
         self.pool = pool
-        self.name = f"c{next(numbers)}"
+        self.name = f"{name}{next(numbers)}"
         self.path = f"rados:{pool}/{self.name}"
         self.dim = dim
         self.dtype = dtype

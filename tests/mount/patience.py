@@ -11,6 +11,8 @@ import time
 
 # For calls that can only be given a limit by the clock on the wall. It is for what hangs alone.
 HANG_SECONDS = 1800
+# How much longer all takes in a machine that is emulated (tests/kernels), by that clock.
+SLOWER = 10 if "QUIVERFS_KERNEL_GUEST" in os.environ else 1
 
 
 def share_of_a_processor():

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs in the guest, from the initial RAM disk: the promises of contract.c as root and as an
-# ordinary user, over both transports where there are two, rsync, kill -9 and the recovery. TAP
-# without numbers goes to the standard output.
+# ordinary user, over both transports where there are two, rsync, kill -9 and the recovery, and two
+# mounts of one store, as those of two machines. TAP without numbers goes to the standard output.
 export PATH=/bin HOME=/ LC_ALL=C LD_LIBRARY_PATH=/lib
+cross_seconds=5
 
 result() { # result STATUS NAME
 	if [ "$1" = 0 ]; then echo "ok - $2"; else echo "not ok - $2"; fi
@@ -86,6 +87,20 @@ strict() {
 	echo 0 >/proc/sys/vm/overcommit_memory
 }
 
+# What one mount has written the other shows at once, and whole.
+two_mounts() { # two_mounts WHO
+	who=$1 w=/tmp/two_$1
+	as "$who" mkdir "$w" "$w/one" "$w/other"
+	as "$who" quiverfs-shared create "$w/s" --dim 768 >/dev/null
+	for mount in one other; do as "$who" quiverfs-shared mount "$w/s" "$w/$mount"; done
+	mounted "$w/one" && mounted "$w/other"
+	result $? "$who: two mounts of one store"
+	said=$(as "$who" cross "$w/one/vectors" "$w/other/vectors" 3072 $cross_seconds 2>&1)
+	result $? "$who: no read of the other is torn or older than the last close before its open"
+	echo "# $(echo "$said" | tr '\n' ' ')"
+	umount "$w/one" "$w/other"
+}
+
 strict
 rounds root /tmp/root ""
 uring=/sys/module/fuse/parameters/enable_uring
@@ -94,3 +109,5 @@ if [ -e $uring ]; then
 	rounds root /tmp/uring io_uring=on
 fi
 rounds user /tmp/user ""
+two_mounts root
+two_mounts user

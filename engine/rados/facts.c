@@ -40,6 +40,19 @@ static int ask_health(const struct connection *connection, void *arg)
 	return 0;
 }
 
+/* Whether this client still has the collection, as far as it knows. */
+static const char *state_name(const struct collection *collection)
+{
+	switch (atomic_load(&collection->watch.state)) {
+	case WATCH_GONE:
+		return "gone";
+	case WATCH_FENCED:
+		return "fenced";
+	default:
+		return "open";
+	}
+}
+
 int facts_tell(struct quiver *store, unsigned flags, char **text)
 {
 	struct collection *collection = collection_of(store);
@@ -58,6 +71,7 @@ int facts_tell(struct quiver *store, unsigned flags, char **text)
 	if (target->space[0] != '\0')
 		fprintf(out, "namespace %s\n", target->space);
 	fprintf(out, "collection %s\nuser %s\n", target->name, connection->user);
+	fprintf(out, "state %s\n", state_name(collection));
 	fprintf(out, "slots_per_object %" PRIu32 "\nstride_bytes %" PRIu32 "\nop_timeout_s %u\n",
 	        collection->layout.slots, collection->layout.stride, connection->op_timeout_s);
 	if ((flags & QUIVER_NOWAIT) == 0) {

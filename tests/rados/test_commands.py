@@ -1,6 +1,7 @@
 """The commands on collections in a cluster: without a mount, and beside one."""
 
 import contextlib
+import errno
 import json
 import os
 import pty
@@ -214,7 +215,7 @@ def test_the_mount_of_a_collection_is_a_target_too(docs, stores):
     assert status_of(docs.path)["count"] == 6000
     assert " 0 mismatches" in quiverfs("verify", mnt.point).stdout
     assert docs.path in refused("check", mnt.point)
-    refused("compact", mnt.point)
+    assert "has nothing to compact" in refused("compact", mnt.point)
     mnt.expect_error("compact")
 
 
@@ -261,6 +262,50 @@ def test_status_tells_where_it_lies(docs):
     assert "1,024 vectors in each" in text
     for words in ("log, index", "slots", "commits"):
         assert f"\n  {words} " not in text
+
+
+def look_at_lost(mnt, state, head, what_to_do):
+    """`status` of a mount that has lost its collection."""
+    before = int(mnt.stats()["io_errors"])
+    seen = status_of(mnt.point)
+    assert int(mnt.stats()["io_errors"]) - before <= 4
+    assert seen["mounted"] is True and seen["failed"] is True and seen["state"] == state
+    assert seen["count"] is None and seen["store_bytes"] is None
+    text = " ".join(quiverfs("status", mnt.point).stdout.split())
+    assert head in text and what_to_do in text and "vectors unknown: the c" in text
+    assert "failed in the cluster since it was mounted" in text
+    assert " disk " not in text.lower() and "vectors 0" not in text
+    with subprocess.Popen([QUIVERFS, "status", mnt.point, "--json", "--watch=0.1"],
+                          stdout=subprocess.PIPE) as following:
+        assert json.loads(following.stdout.readline())["state"] == state
+        following.send_signal(signal.SIGINT)
+        following.stdout.read()
+    mnt.forget_errors()
+
+
+def reads(mnt):
+    try:
+        return bool(mnt.get(0))
+    except OSError as error:
+        assert error.errno == errno.EIO
+        return False
+
+
+def test_status_of_a_collection_that_somebody_has_removed(docs, stores):
+    mnt = stores.mount(docs, check=False)
+    assert status_of(mnt.point)["state"] == "open" and reads(mnt)
+    quiverfs("remove", docs.path, "--yes")
+    until(lambda: not reads(mnt), "it still reads")
+    look_at_lost(mnt, "gone", "GONE somebody has removed the collection or its pool",
+                 f"Unmount it: umount {mnt.point}")
+
+
+def test_status_of_a_client_that_is_fenced(docs, stores, cluster):
+    mnt = stores.mount(docs)
+    [address] = cluster.addresses(docs)
+    cluster.fence(address)
+    until(lambda: not reads(mnt), "it is not fenced")
+    look_at_lost(mnt, "fenced", "FENCED the cluster refuses this client", "mount again")
 
 
 def test_status_follows_a_collection(docs):
@@ -555,6 +600,20 @@ def test_what_takes_too_long_says_so(docs, cluster):
     finally:
         cluster.thaw("osd.0")
     assert "no answer from the cluster within 1 s (op_timeout)" in line
+
+
+def test_status_of_a_mount_tells_of_no_number_that_it_does_not_have(docs, stores, cluster):
+    mnt = stores.mount(docs)
+    cluster.freeze("osd.0")
+    try:
+        seen = status_of(mnt.point)
+        text = " ".join(quiverfs("status", mnt.point).stdout.split())
+    finally:
+        cluster.thaw("osd.0")
+    assert seen["count"] is None and seen["store_bytes"] is None and seen["state"] == "open"
+    assert seen["health"].startswith("unknown: ") and seen["failed"] is False
+    assert "vectors unknown: the cluster does not answer; dim 25" in text and "0 B" not in text
+    mnt.forget_errors()
 
 
 # ---- mount(8) and fsck(8) ------------------------------------------------------------------

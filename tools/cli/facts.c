@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* In front of why a number is not known. */
+static const char unknown[] = "unknown: ";
+
 /* ---- asking ------------------------------------------------------------- */
 
 /* What the engine knows of a store that nobody else has open, under the keys that
@@ -120,11 +123,13 @@ static int ask_also(struct session *session, struct facts *facts, const char *na
 	                 LIVE_TEXT_BYTES_MAX - length);
 }
 
-/* control/stats has the vectors of a collection as they were counted last: have them counted. False
- * where the cluster does not answer, and the older number has to do. */
-static bool count_anew(const struct session *session)
+/* control/stats has the vectors of a collection as they were counted last: have them counted. 0, also
+ * where that is for its owner alone, or why they cannot be counted. */
+static int count_anew(const struct session *session)
 {
-	return !session->is_shared || count_live(session->mount_fd) != -ETIMEDOUT;
+	int result = session->is_shared ? count_live(session->mount_fd) : 0;
+
+	return result == -EACCES ? 0 : result;
 }
 
 /* Append what the cluster has not said. */
@@ -140,20 +145,19 @@ static void add_silence(struct facts *facts)
 /* The same from the control files. */
 static int ask_mount(struct session *session, struct facts *facts)
 {
-	bool answers;
-	int result;
+	int counted, result;
 
 	facts->text = malloc(LIVE_TEXT_BYTES_MAX);
 	facts->errors = malloc(LIVE_TEXT_BYTES_MAX);
 	if (facts->text == NULL || facts->errors == NULL)
 		return -ENOMEM;
-	answers = count_anew(session);
+	counted = count_anew(session);
 	result = live_read(session->mount_fd, "stats", facts->text, LIVE_TEXT_BYTES_MAX);
 	if (result == 0)
 		result = ask_also(session, facts, "compact");
 	if (result == 0)
 		result = ask_also(session, facts, "verify");
-	if (result == 0 && !answers)
+	if (result == 0 && counted == -ETIMEDOUT)
 		add_silence(facts);
 	if (result == 0)
 		result = live_read(session->mount_fd, "errors", facts->errors, LIVE_TEXT_BYTES_MAX);
@@ -162,6 +166,10 @@ static int ask_mount(struct session *session, struct facts *facts)
 		facts->errors[0] = '\0';
 		result = 0;
 	}
+	if (counted < 0)
+		(void)snprintf(facts->unknown, sizeof(facts->unknown), "%s%s", unknown,
+		               counted == -ETIMEDOUT ? "the cluster does not answer"
+		                                     : live_strerror(counted));
 	return result;
 }
 
@@ -187,6 +195,25 @@ static void parse_lines(struct facts *facts, bool live)
 	}
 }
 
+/* What follows from a count that could not be had: an older one, or 0, would be taken for the true one. */
+static void forget_count(struct facts *facts)
+{
+	const char *state = facts_find(facts, "state");
+
+	if (state != NULL && strcmp(state, "gone") == 0)
+		(void)snprintf(facts->unknown, sizeof(facts->unknown), "%sthe collection is gone",
+		               unknown);
+	else if (state != NULL && strcmp(state, "fenced") == 0)
+		(void)snprintf(facts->unknown, sizeof(facts->unknown),
+		               "%sthe cluster refuses this client", unknown);
+	for (size_t i = 0; i < facts->count; i++) {
+		struct fact *fact = &facts->list[i];
+
+		if (strcmp(fact->key, "count") == 0 || strcmp(fact->key, "store_bytes") == 0)
+			fact->value = facts->unknown;
+	}
+}
+
 int facts_get(struct session *session, struct facts *facts)
 {
 	int result;
@@ -200,6 +227,8 @@ int facts_get(struct session *session, struct facts *facts)
 		return result;
 	}
 	parse_lines(facts, session->target.live);
+	if (facts->unknown[0] != '\0')
+		forget_count(facts);
 	return 0;
 }
 
@@ -219,6 +248,11 @@ const char *facts_find(const struct facts *facts, const char *key)
 			return facts->list[i].value;
 	}
 	return NULL;
+}
+
+bool facts_is_unknown(const char *value)
+{
+	return strncmp(value, unknown, sizeof(unknown) - 1) == 0;
 }
 
 uint64_t facts_number(const struct facts *facts, const char *key)

@@ -13,6 +13,9 @@
 /* More than any daemon tells; what goes beyond is left out. */
 #define FACTS_MAX 256u
 
+/* Room for why a number is not known. */
+#define FACTS_UNKNOWN_BYTES 96
+
 struct fact {
 	const char *key;
 	const char *value;
@@ -22,6 +25,7 @@ struct facts {
 	size_t count;
 	struct fact list[FACTS_MAX]; /* point into text */
 	char *text; /* malloc'd */
+	char unknown[FACTS_UNKNOWN_BYTES]; /* what stands in place of numbers that are not known */
 	char *errors; /* the last refusals and faults, a line each; malloc'd; may be NULL */
 };
 
@@ -34,6 +38,9 @@ void facts_free(struct facts *facts);
 
 /* The value of a key, or NULL where nobody told it. */
 const char *facts_find(const struct facts *facts, const char *key);
+
+/* Whether it is the value of what should be a number, and could not be had: "unknown: WHY". */
+bool facts_is_unknown(const char *value);
 
 /* The same as a number; 0 where it is not told or none. */
 uint64_t facts_number(const struct facts *facts, const char *key);

@@ -24,6 +24,17 @@ static const char *job_name(enum quiver_job job)
 	return job == QUIVER_COMPACT ? "compact" : "verify";
 }
 
+/* Whether it cannot start, with `result`, since there is nothing to do for it; says so. */
+static bool is_needless(const struct session *session, enum quiver_job job, int result)
+{
+	if (result != -EOPNOTSUPP || !session->is_shared || job != QUIVER_COMPACT)
+		return false;
+	say_error(session->target.path,
+	          "a collection in Ceph has nothing to compact: each vector has a place of its own "
+	          "there, and the cluster gets its space back when it is removed");
+	return true;
+}
+
 /* ---- a store that is opened directly ----------------------------------- */
 
 /* What a job counts. */
@@ -91,12 +102,8 @@ int job_run_store(struct session *session, enum quiver_job job)
 	struct quiver_job_status status;
 	int result = quiver_job_start(session->store, job);
 
-	if (result == -EOPNOTSUPP && session->target.elsewhere && job == QUIVER_COMPACT) {
-		say_error(session->target.path,
-		          "a collection in Ceph has nothing to compact: each vector has a place of "
-		          "its own there, and the cluster gets its space back when it is removed");
+	if (is_needless(session, job, result))
 		return result;
-	}
 	if (result < 0) {
 		say_error(session->target.path, "%s cannot start: %s", job_name(job),
 		          strerror(-result));
@@ -143,6 +150,8 @@ static int start_live(struct session *session, enum quiver_job job)
 		          job_name(job), job == QUIVER_COMPACT ? "verify" : "compact");
 		return -EBUSY;
 	}
+	if (is_needless(session, job, result))
+		return result;
 	if (result == -EROFS || result == -EACCES)
 		say_error(path, "%s cannot start: %s%s", job_name(job), strerror(-result),
 		          result == -EROFS ? "; on a read-only mount it is not available"

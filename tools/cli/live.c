@@ -68,6 +68,8 @@ static int open_again(int dir_fd, const char *path, int flags)
 
 	do {
 		fd = openat(dir_fd, path, flags | O_CLOEXEC);
+		if (fd < 0 && errno == EIO && dir_fd != AT_FDCWD && !is_cut_off(dir_fd))
+			return -EIO; /* of a daemon that answers */
 	} while (fd < 0 && live_asks_again(-errno, &asked));
 	if (fd >= 0)
 		return fd;

@@ -60,9 +60,9 @@ static json_t *make_value(const char *text)
 /* Whether the key is a version or a name, which stays text whatever it looks like. */
 static bool is_text(const char *key)
 {
-	static const char *const keys[] = { "version", "uuid",       "store",    "mount",
-		                            "label",   "pool",       "user",     "cluster",
-		                            "health",  "collection", "namespace" };
+	static const char *const keys[] = { "version", "uuid",       "store",     "mount",
+		                            "label",   "pool",       "user",      "cluster",
+		                            "health",  "collection", "namespace", "state" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(key, keys[i]) == 0)
@@ -79,6 +79,8 @@ static int add_fact(json_t *object, const struct fact *fact)
 		value = json_boolean(strcmp(fact->value, "0") != 0);
 	else if (is_text(fact->key))
 		value = make_text(fact->value);
+	else if (facts_is_unknown(fact->value))
+		value = json_null();
 	else
 		value = make_value(fact->value);
 	return json_object_set_new(object, fact->key, value);

@@ -84,10 +84,42 @@ static void show_errors(const struct screen *screen, const struct session *sessi
 	show_error_lines(screen, facts->errors);
 }
 
-/* What somebody has to look after. */
-static void show_faults(const struct screen *screen, const struct facts *facts)
+static bool is_in_state(const struct facts *facts, const char *state)
 {
-	uint64_t checksums = facts_number(facts, "checksum_errors");
+	const char *value = facts_find(facts, "state");
+
+	return value != NULL && strcmp(value, state) == 0;
+}
+
+/* Where the store lies elsewhere, and what went wrong there. */
+static void show_faults_elsewhere(const struct screen *screen, const struct session *session,
+                                  const struct facts *facts)
+{
+	const char *path = session->target.path;
+	uint64_t failed = facts_number(facts, "io_errors");
+	char number[FIGURE_BYTES];
+
+	if (is_in_state(facts, "gone"))
+		screen_line(
+			screen, SCREEN_RED, "GONE",
+			"somebody has removed the collection or its pool: nothing can be read or "
+			"written here any more. Unmount it: umount %s",
+			path);
+	else if (is_in_state(facts, "fenced"))
+		screen_line(
+			screen, SCREEN_RED, "FENCED",
+			"the cluster refuses this client: nothing can be read or written here "
+			"any more. 'ceph osd blocklist ls' lists it; find out why, then unmount "
+			"and mount again.");
+	if (failed > 0)
+		screen_line(screen, SCREEN_YELLOW, "requests", "%s failed in the cluster%s",
+		            figure_count(failed, number),
+		            session->target.live ? " since it was mounted" : "");
+}
+
+/* The same of a folder of this machine. */
+static void show_faults_here(const struct screen *screen, const struct facts *facts)
+{
 	uint64_t disk = facts_number(facts, "io_errors");
 	char number[FIGURE_BYTES];
 
@@ -95,14 +127,27 @@ static void show_faults(const struct screen *screen, const struct facts *facts)
 		screen_line(screen, SCREEN_RED, "FAILED",
 		            "the disk refused a write, so no more is accepted; reading goes on. "
 		            "Look after the disk, then unmount and mount again.");
+	if (disk > 0)
+		screen_line(screen, SCREEN_RED, "DISK", "%s error%s of the disk.",
+		            figure_count(disk, number), disk == 1 ? "" : "s");
+}
+
+/* What somebody has to look after. */
+static void show_faults(const struct screen *screen, const struct session *session,
+                        const struct facts *facts)
+{
+	uint64_t checksums = facts_number(facts, "checksum_errors");
+	char number[FIGURE_BYTES];
+
+	if (is_elsewhere(facts))
+		show_faults_elsewhere(screen, session, facts);
+	else
+		show_faults_here(screen, facts);
 	if (checksums > 0)
 		screen_line(screen, SCREEN_RED, "DAMAGED",
 		            "%s checksum%s did not match. 'quiverfs verify' counts such vectors, "
 		            "'quiverfs check --repair', unmounted, takes them out.",
 		            figure_count(checksums, number), checksums == 1 ? "" : "s");
-	if (disk > 0)
-		screen_line(screen, SCREEN_RED, "DISK", "%s error%s of the disk.",
-		            figure_count(disk, number), disk == 1 ? "" : "s");
 }
 
 /* What one should know. */
@@ -163,7 +208,6 @@ static uint64_t less(uint64_t all, uint64_t part)
 	return all > part ? all - part : 0;
 }
 
-/* Rows of the matrix: with a vector, superseded, free, and beyond the last one used. */
 /* Where a collection lies in a cluster, and how. */
 static void show_objects(const struct screen *screen, const struct facts *facts)
 {
@@ -175,6 +219,7 @@ static void show_objects(const struct screen *screen, const struct facts *facts)
 	            figure_count(facts_number(facts, "stride_bytes"), b));
 }
 
+/* Rows of the matrix: with a vector, superseded, free, and beyond the last one used. */
 static void show_slots(const struct screen *screen, const struct facts *facts)
 {
 	uint64_t used = facts_number(facts, "slots_used");
@@ -203,6 +248,8 @@ static void show_disk(const struct screen *screen, const struct facts *facts)
 	uint64_t all = facts_number(facts, "disk_bytes");
 	uint64_t left = facts_number(facts, "disk_available_bytes");
 	uint64_t store = facts_number(facts, "store_bytes");
+	const char *known = facts_find(facts, "store_bytes");
+	size_t from = known != NULL && facts_is_unknown(known) ? 1 : 0;
 	struct bar_part parts[] = {
 		{ '#', store },
 		{ '=', less(all, left + store) },
@@ -219,7 +266,7 @@ static void show_disk(const struct screen *screen, const struct facts *facts)
 		               figure_bytes(parts[i].amount, number), kinds[i]);
 		words[i] = texts[i];
 	}
-	show_bar(screen, "disk", parts, words, 3);
+	show_bar(screen, "disk", parts + from, words + from, 3 - from);
 }
 
 static void show_contents(const struct screen *screen, const struct session *session,
@@ -227,14 +274,17 @@ static void show_contents(const struct screen *screen, const struct session *ses
 {
 	const struct quiver_geometry *geometry = &session->geometry;
 	const char *label = facts_find(facts, "label");
+	const char *count = or_unknown(facts_find(facts, "count"));
+	bool is_known = !facts_is_unknown(count);
 	char a[FIGURE_BYTES], b[FIGURE_BYTES];
 
 	if (label != NULL)
 		screen_line(screen, SCREEN_BOLD, "label", "%s", label);
 	screen_line(screen, SCREEN_BOLD, "vectors",
-	            "%s, dim %" PRIu32 ", dtype %s, metric %s, %s bytes each",
-	            figure_count(facts_number(facts, "count"), a), geometry->dim,
-	            quiver_dtype_name(geometry->dtype), or_unknown(facts_find(facts, "metric")),
+	            "%s%s dim %" PRIu32 ", dtype %s, metric %s, %s bytes each",
+	            is_known ? figure_count(facts_number(facts, "count"), a) : count,
+	            is_known ? "," : ";", geometry->dim, quiver_dtype_name(geometry->dtype),
+	            or_unknown(facts_find(facts, "metric")),
 	            figure_count(geometry->vector_bytes, b));
 	if (is_elsewhere(facts)) {
 		show_objects(screen, facts);
@@ -381,21 +431,28 @@ static void show_cluster(const struct screen *screen, const struct facts *facts,
 	            live ? or_unknown(facts_find(facts, "pid")) : "");
 }
 
+/* Behind its name. */
+static const char *state_words(const struct facts *facts, bool live)
+{
+	if (!live)
+		return is_elsewhere(facts) ? "in Ceph" : "not mounted";
+	if (is_in_state(facts, "gone"))
+		return "mounted, but the collection is gone";
+	if (is_in_state(facts, "fenced"))
+		return "mounted, but the cluster refuses this client";
+	if (facts_number(facts, "failed") != 0)
+		return "mounted, no longer writable";
+	return facts_number(facts, "read_only") != 0 ? "mounted read-only" : "mounted";
+}
+
 void status_show(const struct screen *screen, const struct session *session,
                  const struct facts *facts, const struct status_before *before, int64_t now_ns)
 {
-	const char *state = "not mounted";
 	bool live = session->target.live;
 
-	if (live)
-		state = facts_number(facts, "failed") != 0      ? "mounted, no longer writable"
-		        : facts_number(facts, "read_only") != 0 ? "mounted read-only"
-		                                                : "mounted";
-	else if (is_elsewhere(facts))
-		state = "in Ceph";
 	screen_title(screen, session->target.path);
-	(void)fprintf(screen->out, ": %s\n", state);
-	show_faults(screen, facts);
+	(void)fprintf(screen->out, ": %s\n", state_words(facts, live));
+	show_faults(screen, session, facts);
 	show_notes(screen, session, facts);
 	show_errors(screen, session, facts);
 	if (is_elsewhere(facts))

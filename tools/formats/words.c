@@ -113,6 +113,7 @@ static bool split(const char *line, size_t length, uint32_t dim, struct allowed 
 {
 	size_t before;
 
+	*numbers = length;
 	for (uint32_t i = 0; i < dim; i++) {
 		if (length == 0)
 			return false;

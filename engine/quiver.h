@@ -243,7 +243,8 @@ struct quiver_options {
 	void (*on_note)(void *arg, const char *line);
 	/* How a store elsewhere is reached, "id=NAME,conf=FILE,keyring=FILE,op_timeout=SECONDS",
 	 * each of which may be left out: who one is, where the cluster's configuration and the key
-	 * are, and how long a request may take (60). NULL or "": as CEPH_CONF and CEPH_ARGS say.
+	 * are, and how long a request may take (60). "\\" in one is a backslash. NULL or "": as
+	 * CEPH_CONF and CEPH_ARGS say.
 	 * -EINVAL another word, or any of a local folder. */
 	const char *access;
 };

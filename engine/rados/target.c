@@ -8,6 +8,11 @@
 #include "engine/base/error.h"
 
 #define PREFIX "rados:"
+/* Where librados' lists of files are cut. */
+#define CONF_ENDS ",;"
+#define KEYRING_ENDS ",;= \t"
+/* A word, and the longest name of a file. */
+#define OPTION_BYTES_MAX (PATH_MAX + 16)
 
 /* ---- rados:POOL[/NAMESPACE]/COLLECTION ---- */
 
@@ -115,6 +120,22 @@ static bool take_text(const char *text, size_t length, char *to, size_t room)
 	return true;
 }
 
+/* A name that librados would take for several: it looks for each of what stands between such
+ * characters. 0, or -EINVAL with a message. */
+static int check_file(const char *word, const char *file, const char *ends,
+                      struct quiver_error *error)
+{
+	const char *end = strpbrk(file, ends);
+
+	if (!end)
+		return 0;
+	error_set(error,
+	          "%s=%s: librados takes the '%c' in it for the end of a name: give another name "
+	          "of the file, as one that `ln -s` makes",
+	          word, file, *end);
+	return -EINVAL;
+}
+
 /* One "word=value". 0, or -EINVAL with a message. */
 static int take_option(const char *text, size_t length, struct access *access,
                        struct quiver_error *error)
@@ -153,19 +174,42 @@ static int take_option(const char *text, size_t length, struct access *access,
 	return taken ? 0 : -EINVAL;
 }
 
+/* The next option of the list at *at, into `to`: a backslash takes the next character as it is. How
+ * long it is, or -EINVAL with a message. */
+static int next_option(const char **at, char to[OPTION_BYTES_MAX], struct quiver_error *error)
+{
+	const char *text = *at;
+	int length = 0;
+
+	for (; *text != '\0' && *text != ','; text++) {
+		if (*text == '\\' && text[1] != '\0')
+			text++;
+		if (length == OPTION_BYTES_MAX - 1) {
+			error_set(error, "%.32s...: it is longer than %d bytes", to,
+			          OPTION_BYTES_MAX - 1);
+			return -EINVAL;
+		}
+		to[length++] = *text;
+		to[length] = '\0';
+	}
+	*at = text + (*text == ',');
+	return length;
+}
+
 int access_parse(const char *text, struct access *access, struct quiver_error *error)
 {
+	char option[OPTION_BYTES_MAX];
 	int r = 0;
 
 	*access = (struct access){ .op_timeout_s = OP_TIMEOUT_DEFAULT_S };
 	while (r == 0 && text && text[0] != '\0') {
-		size_t length = strcspn(text, ",");
-
-		if (length > 0)
-			r = take_option(text, length, access, error);
-		text += length + (text[length] == ',');
+		r = next_option(&text, option, error);
+		if (r > 0)
+			r = take_option(option, (size_t)r, access, error);
 	}
-	return r;
+	if (r == 0)
+		r = check_file("conf", access->conf, CONF_ENDS, error);
+	return r == 0 ? check_file("keyring", access->keyring, KEYRING_ENDS, error) : r;
 }
 
 /* ---- CEPH_ARGS ---- */

@@ -33,8 +33,8 @@ struct access { /* "" where not given */
 	unsigned op_timeout_s;
 };
 
-/* "id=NAME,conf=FILE,keyring=FILE,op_timeout=SECONDS", any of them; NULL: none. 0; -EINVAL, which
- * `error` explains. */
+/* "id=NAME,conf=FILE,keyring=FILE,op_timeout=SECONDS", any of them, in which a backslash takes the
+ * next character as it is; NULL: none. 0; -EINVAL, which `error` explains. */
 int access_parse(const char *text, struct access *access, struct quiver_error *error);
 /* What CEPH_ARGS says of who one is and of the configuration, which librados takes no more when it
  * is asked to read that variable: fills what is not given. `arguments` may be NULL. */

@@ -220,6 +220,31 @@ static void give_back_memory(const struct fs *fs)
 		(void)mallopt(M_MMAP_THRESHOLD, GIVEN_BACK_BYTES); /* else as without it */
 }
 
+/* Whether options ask of a store on other machines what it does not have, as control/ would refuse it;
+ * says so. */
+static bool asks_too_much(struct server *server)
+{
+	const struct mount_options *options = &server->options;
+	struct quiver *store = server->fs.store;
+
+	if (!server->fs.shared)
+		return false;
+	if (options->set_durability &&
+	    quiver_set_durability(store, options->durability) == -EOPNOTSUPP) {
+		(void)give_up_store(server, "option durability: each change of this store is safe "
+		                            "before its call returns; expected always, or no "
+		                            "such option");
+		return true;
+	}
+	if (quiver_set_autocompact(store, options->autocompact_percent) == -EOPNOTSUPP) {
+		(void)give_up_store(server,
+		                    "option autocompact: this store has nothing to compact; "
+		                    "expected 0, or no such option");
+		return true;
+	}
+	return false;
+}
+
 /* With the store open: make what serves it, serve, take it down. The exit status. */
 static int serve_store(struct server *server)
 {
@@ -229,6 +254,8 @@ static int serve_store(struct server *server)
 
 	fs->geometry = *quiver_geometry(fs->store);
 	fs->shared = !(quiver_capabilities(fs->store) & (QUIVER_EXCLUSIVE | QUIVER_IMMUTABLE));
+	if (asks_too_much(server))
+		return EXIT_FAILURE;
 	give_back_memory(fs);
 	fs->max_write_bytes = transport_request_bytes(fs->geometry.vector_bytes);
 	err = ring_choose(fs, server->options.io_uring);

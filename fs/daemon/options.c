@@ -176,6 +176,7 @@ static int take_durability(struct mount_options *options, const char *value,
 {
 	if (quiver_durability_parse(value, &options->durability) < 0)
 		return fail(error, "durability", value, "always, fsync, flush or none");
+	options->set_durability = true;
 	return 0;
 }
 

@@ -19,7 +19,8 @@ enum io_uring_wish {
 struct mount_options {
 	bool read_only;
 	bool allow_other;
-	bool set_uid, set_gid, set_umask, set_matrix_mode; /* the option was given */
+	/* The option was given. */
+	bool set_uid, set_gid, set_umask, set_matrix_mode, set_durability;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;

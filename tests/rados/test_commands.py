@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -234,6 +235,44 @@ def test_what_mount_and_fstab_hand_over(docs, tmp):
     finally:
         run("umount" if os.geteuid() == 0 else "fusermount3", *([] if os.geteuid() == 0 else ["-u"]),
             point)
+
+
+def test_options_that_a_collection_cannot_keep_are_refused(docs, tmp):
+    point = tmp / "never"
+    point.mkdir()
+    for option, expected in {"durability=none": "expected always", "durability=fsync": "always",
+                             "durability=flush": "always", "autocompact=30": "expected 0"}.items():
+        line = refused("mount", docs.path, point, "-o", option)
+        assert docs.path in line and option.split("=")[0] in line and expected in line
+    assert str(point) not in open("/proc/mounts", encoding="ascii").read()
+
+
+def test_options_that_a_collection_keeps_anyway(docs, stores):
+    mnt = stores.mount(docs, options=["durability=always,autocompact=0,commit=1"])
+    assert mnt.control("durability") == "always\n"
+    mnt.unmount()
+    assert stores.mount(docs, options=["sync"]).control("durability") == "always\n"
+
+
+def test_a_comma_in_the_name_of_a_file(docs, cluster, tmp):
+    """librados looks for two files."""
+    conf = tmp / "of,team.conf"
+    shutil.copy(cluster.conf, conf)
+    given = "conf=" + str(conf).replace(",", "\\,")
+    (tmp / "point").mkdir()
+    for command in ["status", docs.path], ["mount", docs.path, tmp / "point"]:
+        line = refused(*command, "-o", given)
+        assert str(conf) in line and "for the end of a name" in line
+
+
+def test_a_backslash_in_the_name_of_a_file(docs, cluster, tmp, stores, monkeypatch):
+    conf = tmp / "team\\ a.conf"
+    shutil.copy(cluster.conf, conf)
+    given = "conf=" + str(conf).replace("\\", "\\\\")
+    monkeypatch.setenv("CEPH_CONF", str(tmp / "none.conf"))
+    assert status_of(docs.path, "-o", given)["count"] == 3000
+    mnt = stores.mount(docs, options=[given + ",op_timeout=30"], check=False)
+    assert mnt.stats()["op_timeout_s"] == "30" and mnt.get(0) == docs.rows[0].tobytes()
 
 
 def test_nofail_does_not_hide_a_cluster(tmp, cluster):

@@ -94,6 +94,41 @@ static void access_is_words_and_values(void **state)
 	assert_int_equal(access_parse("op_timeout=3600", &access, NULL), 0);
 }
 
+/* librados would look for "/a" and for "b.conf". */
+static void files_that_librados_cannot_be_told_are_refused(void **state)
+{
+	static const char *const bad[] = { "conf=/a\\,b.conf", "conf=/a;b.conf", "keyring=/k\\,",
+		                           "keyring=/k k", "keyring=/k=k" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct quiver_error error = { "" };
+		struct access access;
+
+		assert_int_equal(access_parse(bad[i], &access, &error), -EINVAL);
+		assert_non_null(strstr(error.text, "for the end of a name"));
+	}
+}
+
+static void a_backslash_takes_the_next_as_it_is(void **state)
+{
+	static char longest[PATH_MAX * 2 + 16] = "conf=";
+	struct access access;
+
+	(void)state;
+	assert_int_equal(access_parse("conf=/a\\\\b \\c.conf,id=x,keyring=/k\\", &access, NULL), 0);
+	assert_string_equal(access.conf, "/a\\b c.conf");
+	assert_string_equal(access.id, "x");
+	assert_string_equal(access.keyring, "/k\\");
+	memset(longest + 5, '\\', PATH_MAX * 2);
+	assert_int_equal(access_parse(longest, &access, NULL), -EINVAL);
+	longest[5 + 2 * (PATH_MAX - 1)] = '\0';
+	assert_int_equal(access_parse(longest, &access, NULL), 0);
+	assert_int_equal(strlen(access.conf), PATH_MAX - 1);
+	memset(longest + 5, 'x', PATH_MAX * 2);
+	assert_int_equal(access_parse(longest, &access, NULL), -EINVAL);
+}
+
 static void other_access_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -156,6 +191,8 @@ int main(void)
 		cmocka_unit_test(paths_have_two_or_three_parts),
 		cmocka_unit_test(names_are_looked_at),
 		cmocka_unit_test(access_is_words_and_values),
+		cmocka_unit_test(files_that_librados_cannot_be_told_are_refused),
+		cmocka_unit_test(a_backslash_takes_the_next_as_it_is),
 		cmocka_unit_test(other_access_is_refused),
 		cmocka_unit_test(ceph_args_name_user_and_configuration),
 	};

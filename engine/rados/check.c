@@ -86,8 +86,8 @@ static int look_at_object(void *arg, const struct inspected *object)
 	if (object->others > 0)
 		say(check,
 		    "the object %s has keys that mean nothing here (%" PRIu32
-		    "); they are passed over",
-		    object->name, object->others);
+		    "%s); they are passed over",
+		    object->name, object->others, object->has_more ? " or more" : "");
 	check->left += object->left;
 	check->empty += !object->is_beyond && object->vectors == 0 && object->left == 0;
 	return 0;

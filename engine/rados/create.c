@@ -37,12 +37,33 @@ static int make_header(const struct quiver_geometry *geometry,
 	return 0;
 }
 
+/* Whether the object that is there is none of a collection, not even of a damaged one. */
+static bool is_anothers(const struct connection *connection)
+{
+	char name[OBJECT_NAME_BYTES];
+	struct found_header found;
+
+	layout_header_name(connection->target.name, name);
+	return header_fetch(connection->io, name, &found) == -EINVAL;
+}
+
 /* What is to be returned where the header could not be made, for the reason `r`. */
 static int refuse(const char *path, const struct connection *connection, int r,
                   struct quiver_error *error)
 {
 	char why[REPORT_LINE_BYTES];
 
+	if (r == -EEXIST && is_anothers(connection)) {
+		const struct target *target = &connection->target;
+		const char *space = target->space[0] ? " -N " : "";
+
+		error_set(error,
+		          "%s: the object %s.header is there, and is no header of a collection "
+		          "but of another program; take another name, or look at it: `rados -p "
+		          "%s%s%s get %s.header -`",
+		          path, target->name, target->pool, space, target->space, target->name);
+		return r;
+	}
 	if (r == -EEXIST) {
 		error_set(error,
 		          "%s: there is a collection of this name; take another name, or remove "

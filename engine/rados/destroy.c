@@ -28,9 +28,10 @@ static int see_header(const struct connection *connection, const char *name, str
 		                   &flight->bytes_read, &flight->bytes_result);
 		r = flight_fly(connection->io, flight, name);
 	}
-	if (r == 0 &&
-	    collection_header_decode(flight->bytes, flight->bytes_read, &header) == -ENOTSUP)
-		r = -ENOTSUP;
+	if (r == 0) {
+		r = collection_header_decode(flight->bytes, flight->bytes_read, &header);
+		r = r == -EUCLEAN ? 0 : r;
+	}
 	if (r != 0)
 		flight_free(flight);
 	else

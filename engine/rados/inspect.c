@@ -78,7 +78,7 @@ static int look_at_object(void *arg, uint64_t number, struct flight **flight,
 	struct inspecting *inspecting = arg;
 	const struct inspection *inspection = inspecting->inspection;
 	const struct collection *collection = inspection->collection;
-	struct inspected object = { .others = rows->others };
+	struct inspected object = { .others = rows->others, .has_more = rows->has_more };
 	int r = 0;
 
 	layout_object_name(collection->connection.target.name, number, object.name);

@@ -13,6 +13,7 @@ struct inspected {
 	uint32_t vectors; /* damaged ones as well */
 	uint32_t left; /* rows of a collection of this name that has been removed */
 	uint32_t others; /* keys that mean nothing */
+	bool has_more; /* there may be more of those */
 };
 
 struct inspection {

@@ -59,6 +59,7 @@ void rows_take(struct rows *rows, struct flight *flight)
 	rows->removed = (struct value){ 0 };
 	rows->present = 0;
 	rows->others = 0;
+	rows->has_more = false;
 	while (flight_row(flight, &key, &key_bytes, &value, &value_bytes)) {
 		int slot = layout_key_slot(key, key_bytes, rows->slot_count);
 

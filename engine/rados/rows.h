@@ -23,6 +23,7 @@ struct rows {
 	struct value removed;
 	uint32_t present; /* slots that have a value */
 	uint32_t others; /* keys of another form */
+	bool has_more; /* there may be more of those; set by who asked */
 };
 
 /* For objects of `slot_count` slots. 0 or -ENOMEM; given back with rows_free. */

@@ -5,19 +5,27 @@
 
 #include "engine/base/error.h"
 #include "engine/rados/failure.h"
+#include "engine/rados/header_read.h"
 #include "engine/rados/scan.h"
 
 static int tell_all(struct connection *connection, void (*found)(void *arg, const char *name),
                     void *arg)
 {
 	struct scan *scan;
+	struct found_header header;
 	struct scan_item item;
 	int r = scan_begin(connection, NULL, &scan);
 
 	if (r != 0)
 		return r;
 	while ((r = scan_next(scan, true, &item)) == 1) {
-		if (item.what == LAYOUT_HEADER) {
+		if (item.what != LAYOUT_HEADER)
+			continue;
+		/* One that cannot be read now, or is damaged, is one all the same. */
+		r = header_fetch(connection->io, item.name, &header);
+		if (r == -EINTR || r == -ETIMEDOUT || r == -ENOMEM)
+			break;
+		if (r != -EINVAL && r != -ENOENT) {
 			item.name[item.collection_bytes] = '\0';
 			found(arg, item.name);
 		}

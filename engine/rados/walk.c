@@ -15,6 +15,7 @@ struct visit {
 	char name[OBJECT_NAME_BYTES];
 	bool by_key; /* all that is there has to be asked for by its key */
 	bool with_bytes;
+	uint32_t others; /* by_key: those that came before */
 	struct visit *next; /* of those that are not used */
 };
 
@@ -100,8 +101,12 @@ static bool is_to_try_again(struct walking *walking, struct flight *flight, stru
 	if (flight->rows_more && !visit->by_key &&
 	    walking->rows.present < walking->rows.slot_count) {
 		visit->by_key = true;
+		visit->others = walking->rows.others;
 		return true;
 	}
+	walking->rows.has_more = visit->by_key || flight->rows_more;
+	if (visit->by_key)
+		walking->rows.others = visit->others;
 	return false;
 }
 

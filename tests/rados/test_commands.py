@@ -409,6 +409,42 @@ def test_remove_is_answered_on_a_terminal(docs, answer, is_removed):
     assert (docs.path in listed) != is_removed
 
 
+def test_an_object_of_another_program_is_no_collection(docs, cluster, tmp):
+    """Nor are `create` and `remove` of its name told to try each other."""
+    header = f"{docs.name}-too.header"
+    (tmp / "theirs").write_text("hi")
+    cluster.rados("put", header, tmp / "theirs")
+    line = refused("create", docs.path + "-too", "--dim", 4)
+    assert f"{header} is there, and is no header of a collection" in line
+    assert f"`rados -p {POOL} get {header} -`" in line and "quiverfs remove" not in line
+    assert "somebody else's" in refused("remove", docs.path + "-too", "--yes")
+    listed = quiverfs("list", f"rados:{POOL}").stdout.splitlines()
+    assert docs.path in listed and docs.path + "-too" not in listed
+    assert cluster.rados("get", header, "-") == b"hi"
+    cluster.rados("rm", header)
+
+
+def test_a_damaged_header_is_listed(docs, cluster, tmp):
+    cluster.rados("get", f"{docs.name}.header", tmp / "header")
+    content = bytearray((tmp / "header").read_bytes())
+    content[600] ^= 1
+    (tmp / "header").write_bytes(content)
+    cluster.rados("put", f"{docs.name}.header", tmp / "header")
+    assert docs.path in quiverfs("list", f"rados:{POOL}").stdout.splitlines()
+    assert "there is a collection of this name" in refused("create", docs.path, "--dim", 4)
+    quiverfs("remove", docs.path, "--yes")
+
+
+def test_check_tells_of_many_keys_of_strangers(stores, cluster):
+    made = stores.create(dim=16384)  # four in an object
+    (made.folder / "one").write_bytes(bytes(made.size))
+    quiverfs("import", made.path, made.folder / "one", "--format", "raw")
+    for key in range(30):
+        cluster.rados("setomapval", f"{made.name}.{0:016x}", f"k{key}", "x")
+    assert re.search(r"keys that mean nothing here \(1\d or more\)",
+                     quiverfs("check", made.path).stdout)
+
+
 def test_a_removal_that_was_stopped_is_finished_by_another(docs, cluster):
     cluster.rados("rm", f"{docs.name}.header")
     assert objects(cluster, docs)

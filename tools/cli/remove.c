@@ -47,7 +47,8 @@ static int parse(int argc, char **argv, struct remove_arguments *parsed)
 	return arguments_parse(&arguments, argc, argv);
 }
 
-/* How many vectors are in it. 0, or a negative errno with the reason in *error. */
+/* How many vectors are in it, for who is asked: to list them may take a while. 0, or a negative errno
+ * with the reason in *error. */
 static int count_vectors(const struct remove_arguments *arguments, uint64_t *count,
                          struct quiver_error *error)
 {
@@ -71,8 +72,8 @@ static int count_vectors(const struct remove_arguments *arguments, uint64_t *cou
 	return result;
 }
 
-/* What is in it, in words: one that cannot be read may be removed all the same, and of one that was
- * removed in part there may be something left. A negative errno after having said why not. */
+/* What is in it, in words: one that cannot be read may be removed all the same. A negative errno after
+ * having said why not. */
 static int tell_content(const struct remove_arguments *arguments, char content[CONTENT_BYTES])
 {
 	struct quiver_error error = { "" };
@@ -84,21 +85,15 @@ static int tell_content(const struct remove_arguments *arguments, char content[C
 		(void)snprintf(content, CONTENT_BYTES, "%" PRIu64 " vector%s", count,
 		               count == 1 ? "" : "s");
 		return 0;
-	case -ENOENT:
-		if (!arguments->yes)
-			break;
-		(void)snprintf(content, CONTENT_BYTES, "what was left of it");
-		return 0;
 	case -EUCLEAN:
 		say_note(arguments->collection, "%s",
 		         error.text[0] != '\0' ? error.text : strerror(-result));
 		(void)snprintf(content, CONTENT_BYTES, "a number of vectors that is not known");
 		return 0;
 	default:
-		break;
+		say_engine(arguments->collection, error.text, result);
+		return result;
 	}
-	say_engine(arguments->collection, error.text, result);
-	return result;
 }
 
 /* Ask on the terminal. */
@@ -113,30 +108,40 @@ static bool ask(const char *collection, const char *content)
 	return strcmp(answer, "yes") == 0;
 }
 
+/* Whether somebody who is asked wants that. STATUS_OK, or another exit status after having said so. */
+static int confirm(const struct remove_arguments *arguments)
+{
+	const char *collection = arguments->collection;
+	char content[CONTENT_BYTES];
+
+	if (tell_content(arguments, content) < 0)
+		return STATUS_FAILED;
+	if (isatty(STDIN_FILENO) != 1) {
+		say_error(collection, "%s; --yes removes it, where nobody can be asked", content);
+		return STATUS_USAGE;
+	}
+	if (!ask(collection, content)) {
+		say_error(collection, "not removed");
+		return STATUS_FAILED;
+	}
+	return STATUS_OK;
+}
+
 /* The exit status. */
 static int remove_collection(const struct remove_arguments *arguments)
 {
 	const char *collection = arguments->collection;
 	struct quiver_error error = { "" };
-	char content[CONTENT_BYTES];
-	int result;
+	int result = arguments->yes ? STATUS_OK : confirm(arguments);
 
-	if (tell_content(arguments, content) < 0)
-		return STATUS_FAILED;
-	if (!arguments->yes && isatty(STDIN_FILENO) != 1) {
-		say_error(collection, "%s; --yes removes it, where nobody can be asked", content);
-		return STATUS_USAGE;
-	}
-	if (!arguments->yes && !ask(collection, content)) {
-		say_error(collection, "not removed");
-		return STATUS_FAILED;
-	}
+	if (result != STATUS_OK)
+		return result;
 	result = quiver_destroy(collection, reach_access(&arguments->reach), &error);
 	if (result < 0) {
 		say_engine(collection, error.text, result);
 		return STATUS_FAILED;
 	}
-	say_result("%s: removed, with %s", collection, content);
+	say_result("%s: removed", collection);
 	return STATUS_OK;
 }
 

@@ -683,20 +683,6 @@ def test_what_takes_too_long_says_so(docs, cluster):
     assert "no answer from the cluster within 1 s (op_timeout)" in line
 
 
-def test_status_of_a_mount_tells_of_no_number_that_it_does_not_have(docs, stores, cluster):
-    mnt = stores.mount(docs)
-    cluster.freeze("osd.0")
-    try:
-        seen = status_of(mnt.point)
-        text = " ".join(quiverfs("status", mnt.point).stdout.split())
-    finally:
-        cluster.thaw("osd.0")
-    assert seen["count"] is None and seen["store_bytes"] is None and seen["state"] == "open"
-    assert seen["health"].startswith("unknown: ") and seen["failed"] is False
-    assert "vectors unknown: the cluster does not answer; dim 25" in text and "0 B" not in text
-    mnt.forget_errors()
-
-
 # ---- mount(8) and fsck(8) ------------------------------------------------------------------
 
 

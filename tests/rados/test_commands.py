@@ -224,7 +224,7 @@ def test_what_mount_and_fstab_hand_over(docs, tmp):
     point = tmp / "by-helper"
     point.mkdir()
     helper = os.path.join(os.path.dirname(QUIVERFS), "mount.quiverfs")
-    options = "rw,_netdev,nofail,noauto,x-systemd.automount,x-systemd.mount-timeout=30," \
+    options = "rw,_netdev,nofail,noauto,x-systemd.automount,x-systemd.mount-timeout=900," \
               "comment=x,id=admin,op_timeout=30"
     run(helper, docs.path, point, "-o", options)
     try:

@@ -15,6 +15,7 @@ from harness import HANG_SECONDS, ITEM_BYTES, Mount, Stores, quiverfs, run
 SCRIPT = Path(__file__).resolve().with_name("cluster")
 POOL = "quiver"
 CANNOT_BE_RUN = 77
+MODULES = "QUIVER_MODULES"
 numbers = itertools.count(1)
 
 
@@ -38,6 +39,18 @@ class Cluster:
             raise
         # What is started from here finds it.
         os.environ["CEPH_CONF"] = str(self.conf)
+        self.show_module()
+
+    def show_module(self):
+        """Who is not root may have no way into the build folder, as where that is in a home: a
+        program is started there before root's rights are gone, its module is loaded after."""
+        self.built = os.environ.get(MODULES)
+        module = Path(self.built or "") / "quiverfs_rados.so"
+        if module.exists():
+            folder = self.parent / "modules"
+            folder.mkdir(exist_ok=True)
+            shutil.copy(module, folder)
+            os.environ[MODULES] = str(folder)
 
     def script(self, command, *words, status=0):
         return run(SCRIPT, command, self.folder, *words, status=status)
@@ -45,6 +58,9 @@ class Cluster:
     def stop(self):
         self.script("stop")
         os.environ.pop("CEPH_CONF")
+        if self.built is not None:
+            os.environ[MODULES] = self.built
+        shutil.rmtree(self.parent / "modules", ignore_errors=True)
         self.parent.rmdir()
 
     def ceph(self, *words, status=0):

@@ -35,6 +35,15 @@ DATA = Path(__file__).resolve().parents[3] / "shared/data"
 SEED = int(os.environ.get("QUIVERFS_TEST_SEED") or random.SystemRandom().randrange(2**31))
 
 
+@pytest.fixture
+def no_sanitizer():
+    """They take memory of their own, in their own way."""
+    with open(harness.QUIVERFS, "rb") as program:
+        text = program.read()
+    if b"__asan_init" in text or b"__tsan_init" in text:
+        pytest.skip("a sanitizer takes memory of its own")
+
+
 def pytest_report_header():
     return f"QUIVERFS_TEST_SEED={SEED}"
 

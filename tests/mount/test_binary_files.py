@@ -183,6 +183,7 @@ def test_memory_stays_bounded_when_a_file_unpacks_to_much(store, tmp, rng):
     same(exported(store, tmp)[0], rows)
 
 
+@pytest.mark.usefixtures("no_sanitizer")
 @pytest.mark.parametrize("suffix, pack", PACKED)
 def test_memory_does_not_grow_with_the_number_of_packed_files(stores, tmp, rng, suffix, pack):
     """What one needs is given back before the next is read: beside one file of all their rows,

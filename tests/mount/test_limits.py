@@ -12,7 +12,7 @@ import pytest
 
 import disks
 from files import opened, refused, write_all
-from harness import LONG, QUIVERFS, quiverfs, until
+from harness import LONG, quiverfs, until
 from peer import Peer
 
 ID_MAX = 2**64 - 2**32 - 1
@@ -25,13 +25,9 @@ SCRATCH_BYTES_MAX = 256 << 20
 
 
 @pytest.fixture(autouse=True)
-def no_sanitizer(request):
-    """They take memory of their own, in their own way."""
+def memory_is_its_own(request):
     if "memory" in request.node.name:
-        with open(QUIVERFS, "rb") as program:
-            text = program.read()
-        if b"__asan_init" in text or b"__tsan_init" in text:
-            pytest.skip("a sanitizer takes memory of its own")
+        request.getfixturevalue("no_sanitizer")
 
 
 def memory_of(mnt):

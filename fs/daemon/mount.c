@@ -151,7 +151,8 @@ static int serve_with_steward(struct server *server)
 	err = -pthread_create(&thread, NULL, steward_run, server);
 	if (err != 0)
 		return err;
-	err = server->loop_err = serve_loop(&server->fs);
+	err = serve_loop(&server->fs);
+	atomic_store(&server->loop_err, err);
 	if (write(server->ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		log_line(LOG_ERR, "eventfd: %s", strerror(errno));
 	pthread_join(thread, NULL);

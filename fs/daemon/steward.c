@@ -168,8 +168,9 @@ static void end_mount(struct server *server)
 /* Why the session loop has ended before anybody asked for it. */
 static const char *why_ended(const struct server *server)
 {
-	return server->loop_err != 0 ? quiver_strerror(server->loop_err)
-	                             : "the kernel ended the session";
+	int err = atomic_load(&server->loop_err);
+
+	return err != 0 ? quiver_strerror(err) : "the kernel ended the session";
 }
 
 /* Have the prober try the mount, where it is now. False where it is gone. */

@@ -27,7 +27,7 @@ struct server {
 	struct probe_pipe pipe; /* to the prober */
 	int signal_fd; /* signalfd: a signal that ends the mount */
 	int ended_fd; /* eventfd: the session loop has ended */
-	int loop_err; /* how; set before ended_fd tells */
+	_Atomic int loop_err; /* how; set before ended_fd tells */
 	/* Set by the steward, looked at after it has been joined. */
 	bool failed;
 	bool aborted; /* the kernel's connection: the session loop may be told so */

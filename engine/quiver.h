@@ -309,6 +309,7 @@ enum {
 	QUIVER_HAS_RESERVE = 128, /* quiver_reserve */
 	QUIVER_HAS_JOBS = 256, /* quiver_job_*, quiver_set_autocompact */
 	QUIVER_HAS_VERIFY = 512, /* quiver_job_* of QUIVER_VERIFY, also without the one above */
+	QUIVER_HAS_SNAPSHOTS = 1024, /* quiver_snapshot_* */
 };
 /* The flags above that hold, fixed for the life of the store. */
 unsigned quiver_capabilities(const struct quiver *store);
@@ -656,6 +657,10 @@ struct quiver_stats {
 	bool failed; /* turned read-only by a failed sync or log write */
 	uint32_t format_version; /* of the files; below QUIVER_FORMAT_VERSION only where they are
 	                            of an older one and read-only. 0: it has none */
+	uint64_t snapshots;
+	uint64_t slots_held; /* free but for the snapshots that have them; below slots_used, and not
+	                        among slots_free */
+	uint64_t versions_bytes; /* of the file that keeps what is in snapshots alone */
 };
 /* A snapshot; costs a few system calls (store_bytes). Fills as much as stats->size has
  * room for. */
@@ -678,6 +683,91 @@ void quiver_report(struct quiver *store, const char *format, ...)
 int quiver_errors(struct quiver *store, char **text, size_t *length);
 void quiver_errors_clear(struct quiver *store);
 
+/* ---- snapshots --------------------------------------------------------- */
+
+/*
+ * A snapshot is the store as it was after one commit, with a name. It copies nothing: what a
+ * snapshot has is not overwritten, and is kept for as long as one has it. Snapshots of a store in
+ * a local folder alone (QUIVER_HAS_SNAPSHOTS), else -EOPNOTSUPP.
+ */
+
+/* Of a name, without its NUL: of A-Z a-z 0-9 . _ : -, without a dot in front. */
+#define QUIVER_SNAPSHOT_NAME_MAX 64u
+/* Of one store. A bound on memory and on what each checkpoint looks at. */
+#define QUIVER_SNAPSHOTS_MAX 65536u
+
+struct quiver_snapshot {
+	char name[QUIVER_SNAPSHOT_NAME_MAX + 1];
+	uint8_t uuid[16]; /* that of the one it was received from, where it was */
+	uint64_t lsn; /* it has all commits up to this one */
+	uint64_t count; /* vectors */
+	uint64_t slots; /* rows of its matrix */
+	int64_t created_ns;
+	/* Vectors whose bytes it alone still has, neither another snapshot nor the store as it is;
+	 * and what comes free when it is removed, their rows included. */
+	uint64_t own_vectors;
+	uint64_t own_bytes;
+	bool damaged; /* cannot be read, or lacks vectors; quiver_check tells of them. Where its file
+	                 cannot be read all but the name is 0 */
+};
+
+/* Whether it can be the name of a snapshot. */
+bool quiver_snapshot_name_is_valid(const char *name);
+
+/*
+ * Make one of all commits that have returned before the call. Each batch and each rename is in it
+ * whole or not at all. On return it is on stable storage; a crash leaves it whole or none. Waits for
+ * a checkpoint; readers do not wait, writers while a few numbers are noted. `made` may be NULL.
+ * -EINVAL such a name cannot be; -EEXIST; -ENOSPC also more than QUIVER_SNAPSHOTS_MAX; common
+ * errors. Where it fails there is none, and nothing else has changed.
+ */
+int quiver_snapshot_create(struct quiver *store, const char *name, struct quiver_snapshot *made);
+
+/*
+ * Remove one, for good: on return that is on stable storage. What it alone had comes free when no
+ * quiver_snapshot_open of it is open any more. Waits for the disk. -ENOENT; -EBUSY another process
+ * has it open; common errors, but a full disk is no reason.
+ */
+int quiver_snapshot_remove(struct quiver *store, const char *name);
+
+/* All of them, oldest first, *count of them in *snapshots (malloc'd, to be freed by the caller).
+ * Any thread; never waits for storage. -ENOMEM. */
+int quiver_snapshots(struct quiver *store, struct quiver_snapshot **snapshots, size_t *count);
+/* One of them. -ENOENT. Never waits for storage. */
+int quiver_snapshot_stat(struct quiver *store, const char *name, struct quiver_snapshot *snapshot);
+
+/*
+ * Open one as a store of its own, which nobody can change: QUIVER_IMMUTABLE, changing calls are
+ * -EROFS, a listing and the columns are those of then. Rows of quiver_column_read that the
+ * snapshot does not have are zeros, and QUIVER_ID_NONE; in the file that quiver_column_hold gives
+ * they may hold anything. It is given back with quiver_close, before `store` is; also after it was
+ * removed it reads on until then. Costs no more memory for a large store than for a small one, but
+ * a listing. -ENOENT; -EUCLEAN its file is damaged; -ENOMEM, -EMFILE.
+ *
+ * quiver_open of the path "STORE@NAME" opens one, too, in any process and whoever has the store
+ * open: read_only has to be set. It takes no lock of the store but one of the snapshot, which
+ * cannot be removed meanwhile, and it reads all rows first and keeps its own table of them (about 80
+ * bytes for each slot). -ENOENT no such snapshot; -EROFS without read_only.
+ */
+int quiver_snapshot_open(struct quiver *store, const char *name, struct quiver **snapshot);
+
+enum quiver_change {
+	QUIVER_ADDED, /* only in the newer one */
+	QUIVER_REMOVED, /* only in the older one */
+	QUIVER_CHANGED, /* written again, or removed and made again, or renamed over */
+	QUIVER_ATTRIBUTES_CHANGED, /* the same bytes, other attributes */
+};
+/*
+ * What differs between two snapshots of the store in the folder `path`, in ascending order of the
+ * IDs: each is one call of `each`, which ends it by returning other than 0; that is passed on.
+ * `older` NULL: nothing, so that all is added. Who has the store open does not matter. Reads all
+ * rows, and no vector. 0; -ENOENT no such snapshot; -EINVAL `older` is not the older one;
+ * -EUCLEAN one is damaged (error tells what); -ENOMEM; errors of the filesystem.
+ */
+int quiver_snapshot_diff(const char *path, const char *older, const char *newer,
+                         int (*each)(void *arg, uint64_t id, enum quiver_change change), void *arg,
+                         struct quiver_error *error);
+
 /* ---- checking a store that nobody has open ------------------------------ */
 
 struct quiver_check_result {
@@ -686,6 +776,8 @@ struct quiver_check_result {
 	uint64_t damage; /* faults found */
 	uint64_t repaired; /* faults put right */
 	bool clean; /* was closed cleanly */
+	uint64_t snapshots;
+	uint64_t kept_vectors; /* that snapshots alone have; checked, too */
 };
 /*
  * Check every structure and every checksum of the store at `path`; changes

@@ -1,0 +1,69 @@
+/*
+ * versions_file.h - the file `versions` on disk: rows that only snapshots have; FORMAT.md, Snapshots.
+ * Records are numbered from 0 in the order of the file.
+ */
+#ifndef QUIVER_VERSIONS_FILE_H
+#define QUIVER_VERSIONS_FILE_H
+
+#include <stddef.h>
+
+#include "engine/disk/io.h"
+#include "engine/media/version_record.h"
+
+/* What the superblock says of it. */
+struct versions_extent {
+	uint64_t generation; /* 0: there is none */
+	uint64_t lsn; /* of the checkpoint that said so */
+	uint64_t bytes; /* that count */
+};
+
+/* Guarded by its user; readings of records, by any thread, but not while it is replaced or closed. */
+struct versions_file {
+	const struct quiver_io *io;
+	int dir_fd;
+	int fd; /* -1: there is none */
+	uint8_t uuid[16];
+	uint64_t generation; /* 0: there is none */
+	uint64_t records; /* there are; what was appended last may not be synced */
+	uint64_t room; /* records that there are blocks for */
+};
+
+/* Nothing is open. */
+void versions_file_init(struct versions_file *file, const struct quiver_io *io, int dir_fd,
+                        const uint8_t uuid[16]);
+/*
+ * Open it, where it is there, and read it: each whole record that counts or may count is one call
+ * of `each`, which ends it with another value than 0. *lost: bytes that should count and hold no
+ * record that is whole. Read-only, what lies behind stays; else it is cut, so that the next record
+ * follows the last, and a versions.new is removed. Where the superblock tells of a file that is
+ * missing, or its header is damaged, *lost is all of it and it counts as missing.
+ * 0, -ENOTSUP it is of a newer version, -errno.
+ */
+int versions_file_open(struct versions_file *file, const struct versions_extent *extent,
+                       bool read_only,
+                       int (*each)(void *arg, uint64_t number, const struct version_record *record),
+                       void *arg, uint64_t *lost);
+/* Blocks for `count` more records, and the file itself where it is missing, durably. 0, -ENOSPC,
+ * -errno: it is as it was. Waits for the disk. */
+int versions_file_make_room(struct versions_file *file, uint64_t count);
+/* Append; not synced. 0 or -errno, and then there are no more records than before. */
+int versions_file_append(struct versions_file *file, const struct version_record *records,
+                         size_t count);
+int versions_file_sync(struct versions_file *file);
+int versions_file_read(const struct versions_file *file, uint64_t number,
+                       struct version_record *record);
+/* The next generation, under another name and empty; it is filled by versions_file_append. On
+ * failure nothing is left of it. */
+int versions_file_begin_anew(const struct versions_file *file, struct versions_file *anew);
+/* It takes the place of `file`, durably, with the records that it has; its memory is `file`'s
+ * then. On failure, or to give it up (versions_file_give_up), `file` stays as it was. */
+int versions_file_replace(struct versions_file *file, struct versions_file *anew);
+void versions_file_give_up(struct versions_file *anew);
+/* Remove it: there is none. 0 or -errno. */
+int versions_file_remove(struct versions_file *file);
+/* What the superblock shall say of it. */
+struct versions_extent versions_file_extent(const struct versions_file *file, uint64_t lsn);
+/* With `trim` the room behind the records is given back. 0 or the first error. */
+int versions_file_close(struct versions_file *file, bool trim);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * snapshot_read.h - what was in an open store at the LSN of a snapshot: in the columns, or among the
+ * versions. For as long as the snapshot is there (a user is enough) slots that are found are not used
+ * again: they need no pin. Any thread.
+ */
+#ifndef QUIVER_SNAPSHOT_READ_H
+#define QUIVER_SNAPSHOT_READ_H
+
+#include "engine/index/catalog.h"
+
+/* Vector `id`. 0; -ENOENT; -EIO damage (reported). */
+int snapshot_find(struct catalog *catalog, uint64_t lsn, uint64_t id, uint64_t *slot,
+                  struct meta_row *row);
+/* What is in `slot`. 0; -ENOENT nothing; -EBADMSG, -EIO a row that cannot be read, which may be one of
+ * it (not reported). */
+int snapshot_row(struct catalog *catalog, uint64_t lsn, uint64_t slot, uint64_t *id,
+                 struct meta_row *row);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * versions.h - which snapshots an open store has, and the rows that they have and the columns have
+ * not any more.
+ *
+ * Each version of a row holds from one LSN until another; a snapshot has those that hold at its own.
+ * Whoever ends one, under the writer lock and before that is visible, adds it here where a snapshot
+ * has it. So a reader of a snapshot that finds nothing in the columns finds it here.
+ * The slots of superseded versions are held: they are not free while one is here.
+ */
+#ifndef QUIVER_VERSIONS_H
+#define QUIVER_VERSIONS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/disk/versions_file.h"
+#include "engine/media/snapshot_page.h"
+#include "engine/quiver.h"
+
+struct version {
+	uint64_t id;
+	uint64_t born; /* LSN of the row: since when the slot has had these bytes */
+	uint64_t from; /* since when the row has held */
+	uint64_t until; /* ... and until when */
+	uint32_t slot;
+	uint32_t place; /* of its record in the file; of a pending one unused */
+	uint32_t next_of_id; /* its number and one, 0 at the end */
+	uint32_t next_of_slot;
+	uint8_t kind; /* enum version_kind */
+};
+
+/* A snapshot that there is, or that was removed while somebody here has it open. */
+struct snapshot {
+	struct snapshot_page page; /* fixed, but for a damaged one, where all but the name is 0 */
+	char name[QUIVER_SNAPSHOT_NAME_MAX + 1]; /* fixed */
+	bool damaged; /* its file cannot be read: fixed */
+	bool removed; /* lock */
+	unsigned users; /* lock; who has it open here */
+	uint64_t own_vectors; /* lock; as in quiver.h */
+	uint64_t own_records; /* lock; rows that it alone has */
+};
+
+struct versions {
+	pthread_rwlock_t lock; /* below the publish lock */
+	struct versions_file file; /* checkpoint lock, and `lock` to replace it */
+	uint64_t vector_bytes;
+
+	struct snapshot **
+		snapshots; /* lock to read, and the writer lock, too, to change; owned; ascending LSN,
+	                                damaged ones first */
+	size_t snapshot_count, snapshot_capacity; /* the same */
+	size_t damaged_count; /* the same */
+	/* A row that holds from above this on is in none. Written under the writer lock; 0 also where
+	 * there is none, UINT64_MAX where one is damaged: it might have any row. */
+	_Atomic uint64_t newest_lsn;
+	_Atomic uint64_t lost_bytes; /* of the file; what a snapshot lacks may have been there */
+
+	struct version *items; /* lock; owned; the pending ones last */
+	size_t count, capacity; /* lock; capacity is changed under the writer lock, too */
+	size_t pending; /* lock; the last so many are not in the file yet */
+	struct meta_row *pending_rows; /* lock; owned; theirs */
+	size_t pending_capacity;
+	uint32_t *by_id; /* lock; owned; number and one of the first of a chain, 0: none */
+	uint32_t *by_slot;
+	size_t chains; /* lock; of each, a power of two */
+	_Atomic uint64_t held; /* superseded ones; for stats */
+	bool untidy; /* lock; some may be here that no snapshot has */
+};
+
+/* All-zero memory becomes one with no snapshot. 0 or -errno. */
+int versions_init(struct versions *versions, uint64_t vector_bytes);
+void versions_destroy(struct versions *versions);
+
+/* ---- snapshots ---- */
+
+/* Room for one more. -ENOMEM, -ENOSPC QUIVER_SNAPSHOTS_MAX. Writer lock. */
+int versions_snapshot_room(struct versions *versions);
+/* Add one, whose memory (malloc'd) is the versions' from now on. After versions_snapshot_room, with
+ * the writer lock: from then on what it has is kept. */
+void versions_snapshot_add(struct versions *versions, struct snapshot *snapshot);
+/* It is no more, but for those who have it open. The name may be given anew. Writer lock. */
+void versions_snapshot_removed(struct versions *versions, struct snapshot *snapshot);
+/* The one of that name that was not removed, NULL. Stays valid under the checkpoint lock, or with a
+ * user. With `use` it gets one. */
+struct snapshot *versions_snapshot(struct versions *versions, const char *name, bool use);
+/* A user less. Any thread; what it alone had comes free at the next checkpoint. */
+void versions_snapshot_release(struct versions *versions, struct snapshot *snapshot);
+/* As quiver_snapshots, quiver_snapshot_stat. */
+int versions_tell(struct versions *versions, struct quiver_snapshot **snapshots, size_t *count);
+int versions_tell_one(struct versions *versions, const char *name,
+                      struct quiver_snapshot *snapshot);
+
+/* ---- rows that end ---- */
+
+/* Whether a row that has held from there on may be in a snapshot: else nothing need be looked at or
+ * added. Takes no lock; with the writer lock it is exact. */
+static inline bool versions_may_want(const struct versions *versions, uint64_t from)
+{
+	return from <= atomic_load_explicit(&versions->newest_lsn, memory_order_acquire);
+}
+
+/* Whether a snapshot has a row that holds from one LSN until another. Any thread. */
+bool versions_has_snapshot(struct versions *versions, uint64_t from, uint64_t until);
+/* Memory for `count` more. -ENOMEM; -ENOSPC as many as can be counted. Writer lock. */
+int versions_make_room(struct versions *versions, size_t count);
+/* A row ends at LSN `until`, of its vector or of its attributes alone. It is added where a snapshot
+ * has it; of one that is superseded the slot is held then. Not twice: one of the same slot, from and
+ * kind that is here stays as it is. After versions_make_room, with the writer lock, or while the
+ * store is opened. */
+void versions_end(struct versions *versions, uint64_t slot, uint64_t id, const struct meta_row *row,
+                  uint64_t until, enum version_kind kind);
+/* One that is in the file; while the store is opened, after its snapshots are added. 0 or -ENOMEM. */
+int versions_load(struct versions *versions, uint64_t number, const struct version_record *record);
+/* Whether the slot is held. Any thread. */
+bool versions_hold(struct versions *versions, uint64_t slot);
+/* Each slot that is held: one call. While the store is opened, or with the checkpoint lock and the writer
+ * lock. */
+void versions_each_held(struct versions *versions, void (*each)(void *arg, uint64_t slot),
+                        void *arg);
+
+/* ---- at a checkpoint (its lock held, and no other) ---- */
+
+/* Room on disk for the pending ones and `count` more. As versions_file_make_room. Writer lock, too. */
+int versions_room_on_disk(struct versions *versions, uint64_t count);
+/* Write and sync those that ended up to `lsn`. 0 or -errno. */
+int versions_persist(struct versions *versions, uint64_t lsn);
+/* Let go of those that no snapshot has any more; each slot that was held for one is one call. Where
+ * the file has more of them than of others it is written anew; a failure of that is left for later,
+ * but -EIO of a sync. */
+int versions_tidy(struct versions *versions, void (*freed)(void *arg, uint64_t slot, uint64_t id),
+                  void *arg);
+
+/* ---- looking ---- */
+
+/* The version of `id`, or of what lies in `slot`, that a snapshot of `lsn` has. 0, -ENOENT, -EIO or
+ * -EBADMSG its record cannot be read. Any thread. */
+int versions_of_id(struct versions *versions, uint64_t id, uint64_t lsn,
+                   struct version_record *record);
+int versions_of_slot(struct versions *versions, uint64_t slot, uint64_t lsn,
+                     struct version_record *record);
+
+#endif

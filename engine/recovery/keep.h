@@ -1,0 +1,26 @@
+/*
+ * keep.h - the snapshots of a store that is being opened, checked or repaired: read, and what a
+ * recovery takes from the columns kept for them; FORMAT.md, Snapshots.
+ */
+#ifndef QUIVER_KEEP_H
+#define QUIVER_KEEP_H
+
+#include "engine/recovery/recover.h"
+
+/*
+ * Read the snapshots and `versions` into catalog->versions, before the log is read and the index
+ * filled. What is damaged is reported (health's report) and hinders nobody. `read_only`: nothing on
+ * disk is changed. 0, -ENOTSUP something is of a newer version, -ENOMEM, -errno.
+ */
+int keep_load(struct catalog *catalog, const struct superblock_file *superblock, int dir_fd,
+              bool read_only);
+/*
+ * Before the log is replayed, and after it was read: rows in the columns that its records supersede, or
+ * whose attributes they change, and that a snapshot has, are put into `versions` and synced. Changes
+ * no row. 0, -ENOSPC, -errno.
+ */
+int keep_before_replay(struct recovery *recovery);
+/* Once it is known which slots are live: those that are held are taken. */
+void keep_hold_slots(struct catalog *catalog);
+
+#endif

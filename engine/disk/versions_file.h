@@ -43,9 +43,11 @@ int versions_file_open(struct versions_file *file, const struct versions_extent 
                        bool read_only,
                        int (*each)(void *arg, uint64_t number, const struct version_record *record),
                        void *arg, uint64_t *lost);
-/* Blocks for `count` more records, and the file itself where it is missing, durably. 0, -ENOSPC,
- * -errno: it is as it was. Waits for the disk. */
-int versions_file_make_room(struct versions_file *file, uint64_t count);
+/* The file itself, where it is missing: header and folder durable. 0, -ENOSPC, -errno: there is none. */
+int versions_file_create(struct versions_file *file);
+/* Blocks for `records` in all, of a file that is there. May be called while another thread appends:
+ * it reads and changes `room` alone. 0, -ENOSPC, -errno: it is as it was. Waits for the disk. */
+int versions_file_make_room(struct versions_file *file, uint64_t records);
 /* Append; not synced. 0 or -errno, and then there are no more records than before. */
 int versions_file_append(struct versions_file *file, const struct version_record *records,
                          size_t count);

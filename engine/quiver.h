@@ -714,6 +714,11 @@ struct quiver_snapshot {
 /* Whether it can be the name of a snapshot. */
 bool quiver_snapshot_name_is_valid(const char *name);
 
+/* Whether the path is "STORE@NAME", of a snapshot of the store in the folder STORE, of which
+ * *store_length is how long it is. Not where something of the whole name is there: that is a folder
+ * of such a name. Whether there is such a store, or such a snapshot, is not looked at. */
+bool quiver_is_snapshot(const char *path, size_t *store_length);
+
 /*
  * Make one of all commits that have returned before the call. Each batch and each rename is in it
  * whole or not at all. On return it is on stable storage; a crash leaves it whole or none. Waits for

@@ -42,6 +42,41 @@ static struct sim_node *new_node(struct simdisk *disk, bool folder)
 	return node;
 }
 
+/* A name may have one folder before it. The folder's node, NULL where it is not ours, and in *leaf
+ * the name in it. */
+static struct sim_node *folder_of(const struct simdisk *disk, int dir_fd, const char *name,
+                                  const char **leaf)
+{
+	struct sim_node *folder = node_of(disk, dir_fd);
+	const char *slash = strchr(name, '/');
+	char first[SIM_NAME_BYTES];
+
+	*leaf = name;
+	if (!folder || !slash)
+		return folder;
+	(void)snprintf(first, sizeof(first), "%.*s", (int)(slash - name), name);
+	*leaf = slash + 1;
+	return sim_names_find(&folder->names_now, first);
+}
+
+static void add_name(struct sim_node *folder, const char *name, struct sim_node *node)
+{
+	struct sim_naming naming = { .kind = SIM_ADD, .entry.node = node };
+
+	if (strlen(name) >= SIM_NAME_BYTES)
+		abort();
+	(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
+	sim_node_name(folder, &naming);
+}
+
+static void drop_name(struct sim_node *folder, const char *name)
+{
+	struct sim_naming naming = { .kind = SIM_REMOVE };
+
+	(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
+	sim_node_name(folder, &naming);
+}
+
 static void remember(struct simdisk *disk, int fd, struct sim_node *node)
 {
 	if (fd >= SIM_FDS)
@@ -53,8 +88,8 @@ static int sim_open(const struct quiver_io *self, int dir_fd, const char *name, 
                     mode_t mode)
 {
 	struct simdisk *disk = disk_of(self);
-	struct sim_node *folder = node_of(disk, dir_fd);
-	struct sim_naming naming = { .kind = SIM_ADD };
+	const char *leaf;
+	struct sim_node *folder = folder_of(disk, dir_fd, name, &leaf);
 	struct sim_node *node;
 	int fd;
 
@@ -69,12 +104,10 @@ static int sim_open(const struct quiver_io *self, int dir_fd, const char *name, 
 		remember(disk, fd, strcmp(name, disk->root) == 0 ? disk->root_node : NULL);
 		return fd;
 	}
-	node = sim_names_find(&folder->names_now, name);
+	node = sim_names_find(&folder->names_now, leaf);
 	if (!node) {
 		node = new_node(disk, false);
-		naming.entry.node = node;
-		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
-		sim_node_name(folder, &naming);
+		add_name(folder, leaf, node);
 		remember(disk, fd, node);
 		event(disk, NULL);
 	} else if ((flags & O_TRUNC) && node->size_now > 0) {
@@ -162,11 +195,12 @@ static const char *name_in(const struct sim_node *folder, const struct sim_node 
 
 static void note_failed(struct simdisk *disk, struct sim_node *node)
 {
-	const struct sim_node *wal = sim_names_find(&disk->root_node->names_now, "wal");
+	const struct sim_names *names = &disk->root_node->names_now;
 	const char *name = name_in(disk->root_node, node);
 
-	if (!name && wal)
-		name = name_in(wal, node);
+	for (size_t i = 0; !name && i < names->count; i++)
+		if (names->items[i].node->folder)
+			name = name_in(names->items[i].node, node);
 	(void)snprintf(disk->failed_sync, SIM_NAME_BYTES, "%s", name ? name : ".");
 	if (!node->folder) /* what is not written of a folder stays to be written */
 		sim_node_sync_failed(node, disk->failure_seed);
@@ -240,26 +274,30 @@ static int sim_rename(const struct quiver_io *self, int dir_fd, const char *from
 {
 	struct simdisk *disk = disk_of(self);
 	struct sim_naming naming = { .kind = SIM_RENAME };
+	const char *leaf_from, *leaf_to;
+	struct sim_node *folder = folder_of(disk, dir_fd, from, &leaf_from);
 	int r = disk->real->rename(disk->real, dir_fd, from, to);
 
-	if (r == 0) {
-		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", from);
-		(void)snprintf(naming.to, SIM_NAME_BYTES, "%s", to);
-		sim_node_name(node_of(disk, dir_fd), &naming);
-		event(disk, NULL);
-	}
-	return r;
+	if (r)
+		return r;
+	if (folder_of(disk, dir_fd, to, &leaf_to) != folder)
+		abort(); /* the engine has no such rename on this disk */
+	(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", leaf_from);
+	(void)snprintf(naming.to, SIM_NAME_BYTES, "%s", leaf_to);
+	sim_node_name(folder, &naming);
+	event(disk, NULL);
+	return 0;
 }
 
 static int sim_unlink(const struct quiver_io *self, int dir_fd, const char *name)
 {
 	struct simdisk *disk = disk_of(self);
-	struct sim_naming naming = { .kind = SIM_REMOVE };
+	const char *leaf;
+	struct sim_node *folder = folder_of(disk, dir_fd, name, &leaf);
 	int r = disk->real->unlink(disk->real, dir_fd, name);
 
 	if (r == 0) {
-		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
-		sim_node_name(node_of(disk, dir_fd), &naming);
+		drop_name(folder, leaf);
 		event(disk, NULL);
 	}
 	return r;
@@ -269,13 +307,10 @@ static int sim_mkdir(const struct quiver_io *self, int dir_fd, const char *name,
 {
 	struct simdisk *disk = disk_of(self);
 	struct sim_node *folder = node_of(disk, dir_fd);
-	struct sim_naming naming = { .kind = SIM_ADD };
 	int r = disk->real->mkdir(disk->real, dir_fd, name, mode);
 
 	if (r == 0 && folder) {
-		naming.entry.node = new_node(disk, true);
-		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%s", name);
-		sim_node_name(folder, &naming);
+		add_name(folder, name, new_node(disk, true));
 		event(disk, NULL);
 	}
 	return r;
@@ -403,7 +438,7 @@ static struct sim_node *load_folder(struct simdisk *disk, int dir_fd)
 	while ((entry = readdir(dir)) != NULL) {
 		int fd;
 
-		if (entry->d_name[0] == '.')
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		(void)snprintf(naming.entry.name, SIM_NAME_BYTES, "%.*s", SIM_NAME_BYTES - 1,
 		               entry->d_name);

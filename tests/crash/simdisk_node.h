@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIM_NAME_BYTES 64
+#define SIM_NAME_BYTES 80 /* a snapshot's name, and what is put around it while it is made */
 
 /* Something done to a file since its last sync. */
 struct sim_change {

@@ -16,8 +16,9 @@ int snapshot_files_list(const struct quiver_io *io, int dir_fd, bool clear, char
 /* Read one. -ENOENT, -EUCLEAN damage or of another store, -ENOTSUP, -errno of the read. */
 int snapshot_files_read(const struct quiver_io *io, int dir_fd, const char *name,
                         const uint8_t store_uuid[16], struct snapshot_page *page);
-/* Make one, in place of one of the same name, and the folder where it is missing: on return it is
- * on stable storage. On failure it is as it was, but after -EIO, when it may be there. 0 or -errno. */
+/* Make one, in place of one of the same name that nobody has open (else -EBUSY), and the folder
+ * where it is missing: on return it is on stable storage. On failure it is as it was, but after
+ * -EIO, when it may be there. 0 or -errno. */
 int snapshot_files_write(const struct quiver_io *io, int dir_fd, const char *name,
                          const struct snapshot_page *page);
 /* Remove one, durably. -EBUSY another process has it open (snapshot_files_hold); -ENOENT, -errno; after

@@ -12,6 +12,10 @@
 
 #define ZERO_BLOCK 4096u
 
+/* Those of a store that have files that count. */
+static const char *const folders[] = { "wal/", "snapshots/" };
+#define FOLDERS (sizeof(folders) / sizeof(folders[0]))
+
 static void die(const char *what, const char *name)
 {
 	fprintf(stderr, "%s %s: %s\n", what, name, strerror(errno));
@@ -86,6 +90,8 @@ static void load_folder(struct image *image, const char *path, const char *below
 
 	snprintf(full, sizeof(full), "%s/%s", path, below);
 	dir = opendir(full);
+	if (!dir && errno == ENOENT && below[0] != '\0')
+		return;
 	if (!dir)
 		die("opendir", full);
 	while ((entry = readdir(dir)) != NULL) {
@@ -101,20 +107,35 @@ void image_load(struct image *image, const char *path)
 {
 	image->count = 0;
 	load_folder(image, path, "");
-	load_folder(image, path, "wal/");
+	for (size_t i = 0; i < FOLDERS; i++)
+		load_folder(image, path, folders[i]);
+}
+
+/* The folder of a file, where it is not there yet. */
+static void make_folder_of(const char *path, const char *name)
+{
+	char full[FOLDER_PATH_BYTES + 320];
+	const char *slash = strchr(name, '/');
+
+	if (!slash)
+		return;
+	snprintf(full, sizeof(full), "%s/%.*s", path, (int)(slash - name), name);
+	if (mkdir(full, 0700) != 0 && errno != EEXIST)
+		die("mkdir", full);
 }
 
 void image_write(const struct image *image, const char *path)
 {
 	char full[FOLDER_PATH_BYTES + 320];
 
-	snprintf(full, sizeof(full), "%s/wal", path);
-	if (mkdir(path, 0700) != 0 || mkdir(full, 0700) != 0)
-		die("mkdir", full);
+	if (mkdir(path, 0700) != 0)
+		die("mkdir", path);
+	make_folder_of(path, folders[0]);
 	for (size_t i = 0; i < image->count; i++) {
 		const struct image_file *file = &image->files[i];
 		int fd;
 
+		make_folder_of(path, file->name);
 		snprintf(full, sizeof(full), "%s/%s", path, file->name);
 		fd = open(full, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0 || write(fd, file->bytes, file->kept) != (ssize_t)file->kept ||

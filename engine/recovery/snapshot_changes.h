@@ -16,12 +16,12 @@ struct snapshot_change {
 };
 
 /*
- * Compare. `older` NULL: all of the newer one is added. *changes, *count of them in ascending order
+ * Compare. `older` NULL: all of the newer one is added. *out, *count of them in ascending order
  * of the IDs, is malloc'd and the caller's. 0; -EINVAL `older` is not the older one, or of another
  * store; -EUCLEAN one of them lacks rows; -ENOMEM; errors of snapshot_scan_read. Both scans are
  * read from the beginning.
  */
 int snapshot_changes(struct snapshot_scan *older, struct snapshot_scan *newer,
-                     struct snapshot_change **changes, size_t *count, struct quiver_error *error);
+                     struct snapshot_change **out, size_t *count, struct quiver_error *error);
 
 #endif

@@ -24,13 +24,13 @@ struct snapshot_row {
 struct snapshot_scan;
 
 /*
- * Hold snapshot `name` of the store in the folder `path`. `io` NULL: the real one. *scan is given
+ * Hold snapshot `name` of the store in the folder `path`. `io` NULL: the real one. *out is given
  * back with snapshot_scan_close. 0; -ENOENT no such folder or snapshot; -EINVAL no store, or a name
  * that cannot be; -EBUSY it is just being removed; -EUCLEAN its file or the superblock is damaged;
  * -ENOTSUP of a newer version; -ENOMEM; -errno. `error` says which file.
  */
 int snapshot_scan_open(const char *path, const char *name, const struct quiver_io *io,
-                       struct snapshot_scan **scan, struct quiver_error *error);
+                       struct snapshot_scan **out, struct quiver_error *error);
 /* `scan` may be NULL. */
 void snapshot_scan_close(struct snapshot_scan *scan);
 

@@ -127,7 +127,7 @@ package() {
 	fstab
 	pages=$(dpkg -L quiverfs | grep -c '/man/man.*gz$')
 	[ "$pages" -gt 10 ]
-	sudo apt-get -qq purge -y quiverfs libquiver-dev libquiver1
+	sudo apt-get -qq purge -y quiverfs libquiver-dev libquiver2
 }
 
 run_tests() {

@@ -16,7 +16,7 @@ from namespace import Namespace
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD_SECONDS = 1800
-PACKAGES = ["quiverfs", "libquiver1", "libquiver-dev"]
+PACKAGES = ["quiverfs", "libquiver2", "libquiver-dev"]
 CHANGED = ["usr", "etc", "var"]
 
 

@@ -20,11 +20,13 @@
  * | sync of the log                    | stop      | stop      | stop            |
  * | checkpoint: sync of slots and rows | stop      | stop      | stop            |
  * | checkpoint of mode none: its log   | refuse    | refuse    | stop            |
+ * | checkpoint: rows of snapshots      | refuse    | refuse    | stop            |
  * | checkpoint: rows, and their sync   | stop      | stop      | stop            |
  * | the superblock                     | stop      | stop      | stop            |
  * | the checkpoint behind a commit     | stop      | stop      | stop            |
  * | lists of a failed checkpoint       | stop      | stop      | stop            |
  * | removing old segments              | ignore    | ignore    | ignore          |
+ * | removing the rows of no snapshot   | ignore    | ignore    | ignore          |
  * | punching holes                     | ignore    | ignore    | ignore          |
  * | cutting the columns                | ignore    | ignore    | ignore          |
  * | rows for the index                 | stop      | stop      | stop            |
@@ -72,6 +74,8 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	                              HEALTH_STOP, HEALTH_STOP },
 	[HEALTH_CHECKPOINT_LOG] = { "logging a checkpoint", HEALTH_REFUSE, HEALTH_REFUSE,
 	                            HEALTH_STOP },
+	[HEALTH_CHECKPOINT_VERSIONS] = { "versions: keeping rows that snapshots have",
+	                                 HEALTH_REFUSE, HEALTH_REFUSE, HEALTH_STOP },
 	[HEALTH_CHECKPOINT_ROWS] = { "writing rows at a checkpoint", HEALTH_STOP, HEALTH_STOP,
 	                             HEALTH_STOP },
 	[HEALTH_CHECKPOINT_ROWS_SYNC] = { "syncing the rows at a checkpoint", HEALTH_STOP,
@@ -82,6 +86,8 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	                              HEALTH_STOP, HEALTH_STOP },
 	[HEALTH_LOG_CUT] = { "wal: removing old segments", HEALTH_IGNORE, HEALTH_IGNORE,
 	                     HEALTH_IGNORE },
+	[HEALTH_VERSIONS_CUT] = { "versions: removing it, as there are no snapshots", HEALTH_IGNORE,
+	                          HEALTH_IGNORE, HEALTH_IGNORE },
 	[HEALTH_PUNCH] = { "vectors.npy: giving free space back", HEALTH_IGNORE, HEALTH_IGNORE,
 	                   HEALTH_IGNORE },
 	[HEALTH_CUT] = { "cutting the data files", HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },

@@ -28,12 +28,14 @@ enum health_subject {
 	HEALTH_LOG_SYNC, /* of records, with the note in `durable` of how far it came */
 	HEALTH_CHECKPOINT_SLOTS, /* sync of what a checkpoint covers */
 	HEALTH_CHECKPOINT_LOG, /* records of a checkpoint in mode none */
+	HEALTH_CHECKPOINT_VERSIONS, /* rows that snapshots have, kept before they are freed */
 	HEALTH_CHECKPOINT_ROWS, /* rows freed and attributes written at a checkpoint */
 	HEALTH_CHECKPOINT_ROWS_SYNC,
 	HEALTH_SUPERBLOCK,
 	HEALTH_CHECKPOINT_AFTER, /* the checkpoint behind a commit that mode none has logged */
 	HEALTH_CHECKPOINT_LISTS, /* memory for what a failed checkpoint was to free */
 	HEALTH_LOG_CUT, /* old segments removed */
+	HEALTH_VERSIONS_CUT, /* the file of those rows removed, where no snapshot is left */
 	HEALTH_PUNCH, /* free runs given back to the filesystem */
 	HEALTH_CUT, /* the columns made shorter */
 	HEALTH_INDEX, /* rows that the index cannot be made anew from */

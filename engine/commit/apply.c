@@ -324,10 +324,45 @@ static bool sets_attrs(const struct plan *plan)
 	return false;
 }
 
-/* All memory that publishing will need, so that it cannot fail. */
-static int make_memory(struct committer *commits, const struct plan *plan)
+/* Rows that the plan ends, at most. */
+static size_t count_ends(const struct plan *plan)
 {
-	int r = index_make_room(&commits->catalog->index, plan->count);
+	size_t ends = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct commit_op *op = plan->ops[i];
+
+		if (op->type == WAL_SETATTR || op->type == WAL_MOVE)
+			ends++;
+		else if (op->type != WAL_DIRATTR)
+			ends += (op->old_slot != SLOT_NONE) + (op->type == WAL_RENAME);
+	}
+	return ends;
+}
+
+/* Room for the rows that the plan ends and that snapshots have, in memory and on disk: a full disk is
+ * told to whoever fills it. -EAGAIN where that must not wait for the disk. */
+static int make_versions_room(struct committer *commits, const struct plan *plan, bool nowait)
+{
+	struct versions *versions = &commits->catalog->versions;
+	size_t ends = count_ends(plan);
+	int r;
+
+	if (versions->snapshot_count == 0 || ends == 0)
+		return 0;
+	r = versions_make_room(versions, ends);
+	if (r == 0 && !versions_has_room_on_disk(versions, ends))
+		r = nowait ? -EAGAIN : versions_room_on_disk(versions, ends);
+	return r;
+}
+
+/* All memory that publishing will need, so that it cannot fail. */
+static int make_memory(struct committer *commits, const struct plan *plan, bool nowait)
+{
+	int r = make_versions_room(commits, plan, nowait);
+
+	if (r == 0)
+		r = index_make_room(&commits->catalog->index, plan->count);
 
 	/* It changes its size under the writer lock only, and shrinks after a burst. */
 	if (r == 0 && (sets_attrs(plan) || commits->catalog->attr_deltas.places > 0))
@@ -337,6 +372,22 @@ static int make_memory(struct committer *commits, const struct plan *plan)
 	if (r == 0 && committer_mode(commits) == QUIVER_NONE)
 		r = slot_list_make_room(&commits->unlogged, plan->count);
 	return r;
+}
+
+/* A row is about to end: where a snapshot has it it is kept. Before that becomes visible, so that who
+ * does not find it in the columns finds it there. */
+static void keep_version(struct committer *commits, uint64_t slot, uint64_t id, uint64_t lsn,
+                         enum version_kind kind)
+{
+	struct versions *versions = &commits->catalog->versions;
+	struct meta_row row;
+
+	/* One that cannot be read is lost to the snapshots, too. */
+	if (versions->snapshot_count == 0 || catalog_row(commits->catalog, slot, id, &row) != 0 ||
+	    row.lsn == 0)
+		return;
+	if (versions_may_want(versions, row.lsn))
+		versions_end(versions, slot, id, &row, lsn, kind);
 }
 
 static void defer_free(struct committer *commits, uint64_t slot, uint64_t id, uint64_t lsn)
@@ -352,7 +403,12 @@ static void defer_free(struct committer *commits, uint64_t slot, uint64_t id, ui
 static void publish_slot(struct committer *commits, const struct commit_op *op)
 {
 	struct index *index = &commits->catalog->index;
+	uint64_t was = op->type == WAL_RENAME ? op->from : op->id;
 
+	if (op->type != WAL_MOVE && op->old_slot != SLOT_NONE)
+		keep_version(commits, op->old_slot, op->id, op->lsn, VERSION_SUPERSEDED);
+	if (op->type != WAL_PUT)
+		keep_version(commits, op->src_slot, was, op->lsn, VERSION_SUPERSEDED);
 	slots_set_live(&commits->catalog->slots, op->slot);
 	if (op->type == WAL_RENAME)
 		index_rename(index, op->from, op->src_slot, op->id, op->old_slot, op->slot);
@@ -365,8 +421,7 @@ static void publish_slot(struct committer *commits, const struct commit_op *op)
 	if (op->type != WAL_MOVE && op->old_slot != SLOT_NONE)
 		defer_free(commits, op->old_slot, op->id, op->lsn);
 	if (op->type != WAL_PUT)
-		defer_free(commits, op->src_slot, op->type == WAL_RENAME ? op->from : op->id,
-		           op->lsn);
+		defer_free(commits, op->src_slot, was, op->lsn);
 	if (committer_mode(commits) == QUIVER_NONE) {
 		commits->unlogged.items[commits->unlogged.count++] = op->slot;
 		atomic_store(&commits->unlogged_count, commits->unlogged.count);
@@ -408,6 +463,7 @@ static void publish(struct committer *commits, const struct plan *plan, const st
 			atomic_fetch_add(op->type == WAL_PUT ? &counters->puts : &counters->renames,
 			                 1);
 	} else if (op->type == WAL_REMOVE) {
+		keep_version(commits, op->old_slot, op->id, op->lsn, VERSION_SUPERSEDED);
 		index_remove(&commits->catalog->index, op->id, op->old_slot);
 		defer_free(commits, op->old_slot, op->id, op->lsn);
 		touch_dir(commits, plan, op);
@@ -415,6 +471,7 @@ static void publish(struct committer *commits, const struct plan *plan, const st
 	} else if (op->type == WAL_SETATTR) {
 		struct attr_delta row = { .slot = op->slot, .row = op->row };
 
+		keep_version(commits, op->slot, op->id, op->lsn, VERSION_ATTRIBUTES);
 		attr_deltas_put(&commits->catalog->attr_deltas, &row);
 		if (atomic_load(&commits->catalog->attr_deltas.count) == COMMITTER_ATTRS_MAX)
 			wish_checkpoint(commits->wishes);
@@ -585,7 +642,7 @@ void apply_group(struct committer *commits, struct commit_request *const *group,
 	if (plan.count == 0)
 		goto out;
 	sync = sync || (committer_mode(commits) == QUIVER_ALWAYS && !only_moves(&plan));
-	r = make_memory(commits, &plan);
+	r = make_memory(commits, &plan, group[0]->flags & QUIVER_NOWAIT);
 	if (r)
 		commits->next_lsn = plan.first_lsn;
 	else

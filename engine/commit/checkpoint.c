@@ -58,8 +58,26 @@ void checkpointer_destroy(struct checkpointer *checkpointer)
 	free(checkpointer->pinned.items);
 }
 
+/* From here on what is there now is kept for the snapshot. Slots at the end that are free are none of
+ * its rows, since the files may be cut there. Writer lock. */
+static void add_snapshot(struct checkpointer *checkpointer, struct snapshot *snapshot)
+{
+	struct catalog *catalog = checkpointer->commits->catalog;
+	struct slots_counts counts;
+	uint64_t last;
+
+	slots_counts(&catalog->slots, &counts);
+	last = slots_highest_live(&catalog->slots, counts.used);
+	snapshot->page.lsn = atomic_load(&checkpointer->commits->lsn);
+	snapshot->page.count = atomic_load(&catalog->index.count);
+	snapshot->page.slots_used = last == SLOT_NONE ? 0 : last + 1;
+	snapshot->page.dir = checkpointer->commits->dir;
+	versions_snapshot_add(&catalog->versions, snapshot);
+}
+
 /* The state as of one LSN. Writers wait for the copying of small lists only. */
-static int begin(struct checkpointer *checkpointer, struct checkpoint *cp)
+static int begin(struct checkpointer *checkpointer, struct snapshot *snapshot,
+                 struct checkpoint *cp)
 {
 	struct slots_counts counts;
 	int r;
@@ -87,6 +105,8 @@ static int begin(struct checkpointer *checkpointer, struct checkpoint *cp)
 		       sizeof(checkpointer->commits->unlogged));
 		atomic_store(&checkpointer->commits->unlogged_count, 0);
 		wal_rotate(checkpointer->commits->wal);
+		if (snapshot)
+			add_snapshot(checkpointer, snapshot);
 	}
 	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
 	return r;
@@ -191,9 +211,30 @@ static void drop_rows(struct checkpointer *checkpointer, const struct checkpoint
 	                      cp->row_count);
 }
 
+/* What the superblock says of snapshots. Whether that is news. */
+static bool tell_of_snapshots(struct checkpointer *checkpointer, uint64_t lsn)
+{
+	struct versions *versions = &checkpointer->commits->catalog->versions;
+	struct superblock *sb = &checkpointer->superblock->now;
+	const struct superblock before = *sb;
+	struct versions_extent extent = { 0 };
+
+	if (versions_any(versions)) {
+		sb->features_to_change |= SUPERBLOCK_HAS_SNAPSHOTS;
+		extent = versions_file_extent(&versions->file, lsn);
+	} else {
+		sb->features_to_change &= ~SUPERBLOCK_HAS_SNAPSHOTS;
+	}
+	superblock_set_versions(sb, extent);
+	return sb->features_to_change != before.features_to_change ||
+	       memcmp(sb->kept, before.kept, sizeof(sb->kept)) != 0;
+}
+
 static int write_superblock(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
 	struct superblock *sb = &checkpointer->superblock->now;
+
+	(void)tell_of_snapshots(checkpointer, cp->lsn); /* written in any case */
 
 	sb->slots_used = cp->slots_used;
 	sb->count = cp->count;
@@ -222,6 +263,9 @@ static int make_durable(struct checkpointer *checkpointer, const struct checkpoi
 		r = health_judge(health, HEALTH_CHECKPOINT_LOG, log_none(checkpointer, cp));
 	if (r == 0)
 		r = wal_sync(commits->wal, cp->lsn);
+	if (r == 0)
+		r = health_judge(health, HEALTH_CHECKPOINT_VERSIONS,
+		                 versions_persist(&commits->catalog->versions, cp->lsn));
 	if (r)
 		return r;
 	/* Readers who looked past an attribute change may be in the row still. */
@@ -261,6 +305,11 @@ void checkpoint_free_unpinned(struct checkpointer *checkpointer)
 	for (size_t i = 0; i < list->count; i++) {
 		uint64_t slot = list->items[i].slot;
 
+		/* Snapshots have it, and give it back when they are gone. */
+		if (versions_hold(&checkpointer->commits->catalog->versions, slot)) {
+			atomic_fetch_sub(&checkpointer->commits->deferred_count, 1);
+			continue;
+		}
 		if (slots_pinned(&checkpointer->commits->catalog->slots, slot) ||
 		    is_among(slot, pinned, count)) {
 			list->items[kept++] = list->items[i];
@@ -327,7 +376,51 @@ static void give_back_space(struct checkpointer *checkpointer)
 		space_punch(checkpointer->space, space_headroom(checkpointer->space), &freed));
 }
 
-static bool nothing_to_do(struct checkpointer *checkpointer)
+/* What no snapshot has any more goes the way of what is superseded: where a reader is still in it it
+ * stays until he has left. */
+static int drop_versions(struct checkpointer *checkpointer)
+{
+	struct committer *commits = checkpointer->commits;
+	struct version *gone;
+	size_t count;
+	int tidied = health_judge(commits->catalog->health, HEALTH_CHECKPOINT_VERSIONS,
+	                          versions_tidy(&commits->catalog->versions, &gone, &count));
+	int r = deferred_frees_make_room(&checkpointer->pinned, count);
+
+	if (r && count > 0)
+		report_add(&commits->catalog->health->report,
+		           "versions: no memory for the %zu slots that snapshots have given back; "
+		           "they come free when the store is opened again",
+		           count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		checkpointer->pinned.items[checkpointer->pinned.count++] = (struct deferred_free){
+			.slot = gone[i].slot, .id = gone[i].id, .lsn = gone[i].until
+		};
+	if (r == 0)
+		atomic_fetch_add(&commits->deferred_count, count);
+	free(gone);
+	return tidied ? tidied : r;
+}
+
+int checkpoint_tidy(struct checkpointer *checkpointer)
+{
+	struct health *health = checkpointer->commits->catalog->health;
+	struct superblock_file *superblock = checkpointer->superblock;
+	struct versions *versions = &checkpointer->commits->catalog->versions;
+	int r = drop_versions(checkpointer);
+
+	if (r == 0 && tell_of_snapshots(checkpointer, superblock->now.checkpoint_lsn))
+		r = health_judge(
+			health, HEALTH_SUPERBLOCK,
+			superblock_write(superblock->io, superblock->fd, &superblock->now));
+	if (r == 0)
+		r = health_judge(health, HEALTH_VERSIONS_CUT, versions_drop_file(versions));
+	epoch_wait();
+	checkpoint_free_unpinned(checkpointer);
+	return r;
+}
+
+static bool nothing_to_do(struct checkpointer *checkpointer, struct snapshot *snapshot)
 {
 	bool nothing;
 
@@ -335,23 +428,22 @@ static bool nothing_to_do(struct checkpointer *checkpointer)
 	nothing = atomic_load(&checkpointer->commits->lsn) ==
 	                  checkpointer->superblock->now.checkpoint_lsn &&
 	          checkpointer->commits->deferred.count == 0;
+	if (nothing && snapshot)
+		add_snapshot(checkpointer, snapshot);
 	pthread_mutex_unlock(&checkpointer->commits->catalog->writer_lock);
 	return nothing;
 }
 
-static int run_locked(struct checkpointer *checkpointer)
+static int run_locked(struct checkpointer *checkpointer, struct snapshot *snapshot)
 {
 	struct checkpoint cp;
 	uint64_t began = clock_monotonic_ns();
 	int r;
 
 	checkpointer->last_ns = (int64_t)began;
-	if (nothing_to_do(checkpointer)) {
-		epoch_wait();
-		checkpoint_free_unpinned(checkpointer);
-		return 0;
-	}
-	r = begin(checkpointer, &cp);
+	if (nothing_to_do(checkpointer, snapshot))
+		return checkpoint_tidy(checkpointer);
+	r = begin(checkpointer, snapshot, &cp);
 	if (r)
 		return r;
 	r = order(&cp);
@@ -372,6 +464,8 @@ static int run_locked(struct checkpointer *checkpointer)
 	/* Who still sees an ID in a row must not find another's bytes there. */
 	row_watch_settle(checkpointer->commits->row_watch);
 	release_slots(checkpointer, &cp);
+	/* What cannot be let go of now is the next time. */
+	(void)checkpoint_tidy(checkpointer);
 	give_back_space(checkpointer);
 	atomic_fetch_add(&checkpointer->commits->catalog->health->counters.checkpoints, 1);
 	latency_add(&checkpointer->commits->catalog->health->counters.checkpoint,
@@ -400,9 +494,24 @@ int checkpoint_run(struct checkpointer *checkpointer)
 	pthread_mutex_lock(&checkpointer->lock);
 	r = health_writable(checkpointer->commits->catalog->health);
 	if (r == 0)
-		r = run_locked(checkpointer);
+		r = run_locked(checkpointer, NULL);
 	pthread_mutex_unlock(&checkpointer->lock);
 	row_watch_settle(checkpointer->commits->row_watch);
+	return r;
+}
+
+int checkpoint_run_for(struct checkpointer *checkpointer, struct snapshot *snapshot)
+{
+	struct catalog *catalog = checkpointer->commits->catalog;
+	int r = health_writable(catalog->health);
+
+	if (r == 0)
+		r = run_locked(checkpointer, snapshot);
+	if (r) {
+		pthread_mutex_lock(&catalog->writer_lock);
+		versions_snapshot_forget(&catalog->versions, snapshot);
+		pthread_mutex_unlock(&catalog->writer_lock);
+	}
 	return r;
 }
 

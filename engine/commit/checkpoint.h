@@ -37,6 +37,12 @@ void checkpointer_destroy(struct checkpointer *checkpointer);
 /* 0 (also on a read-only store), -EROFS the store has failed, -errno. No lock held. Waits for
  * the disk, and does not stop writers. */
 int checkpoint_run(struct checkpointer *checkpointer);
+/* The same, and `snapshot` is one of its LSN from then on, of which that and the counts are set; it
+ * belongs to the versions then. On an error there is none. Checkpoint lock, and room for one
+ * (versions_snapshot_room). -EROFS also on a read-only store. */
+int checkpoint_run_for(struct checkpointer *checkpointer, struct snapshot *snapshot);
+/* Let go of what no snapshot has any more, and say so in the superblock. Checkpoint lock. 0 or -errno. */
+int checkpoint_tidy(struct checkpointer *checkpointer);
 /* Superseded slots that nobody is in any more become free. Checkpoint lock. */
 void checkpoint_free_unpinned(struct checkpointer *checkpointer);
 /* Make of a superblock what opening the store for use writes first; the first LSN that is

@@ -14,27 +14,51 @@
 /* A vector that keeps changing under our hands is let be after so many tries. */
 #define TRIES_MAX 64
 
-/* ID in a live slot. */
-static uint64_t id_in(struct checkpointer *checkpointer, uint64_t slot)
+/* ID in a live slot. *kept: a snapshot has it, so its slot would not come free. */
+static uint64_t id_in(struct checkpointer *checkpointer, uint64_t slot, bool *kept)
 {
+	struct catalog *catalog = checkpointer->commits->catalog;
+	struct meta_row row;
 	uint64_t id;
 
 	epoch_enter();
-	id = slots_is_live(&checkpointer->commits->catalog->slots, slot)
-	             ? columns_id(&checkpointer->commits->catalog->columns, slot)
-	             : QUIVER_ID_NONE;
+	id = slots_is_live(&catalog->slots, slot) ? columns_id(&catalog->columns, slot)
+	                                          : QUIVER_ID_NONE;
+	/* One that cannot be read is found out by who moves it. */
+	*kept = id != QUIVER_ID_NONE && versions_may_want(&catalog->versions, 1) &&
+	        catalog_row(catalog, slot, id, &row) == 0 &&
+	        versions_may_want(&catalog->versions, row.lsn);
 	epoch_leave();
 	return id;
+}
+
+/* The highest slot below *below with a vector that can be moved, which is *id, or SLOT_NONE. *below goes
+ * down past those that snapshots have. */
+static uint64_t highest_movable(struct checkpointer *checkpointer, uint64_t *below, uint64_t *id)
+{
+	const struct slots *slots = &checkpointer->commits->catalog->slots;
+	uint64_t slot;
+	bool kept;
+
+	while ((slot = slots_highest_live(slots, *below)) != SLOT_NONE) {
+		*id = id_in(checkpointer, slot, &kept);
+		if (*id != QUIVER_ID_NONE && !kept)
+			break;
+		if (kept)
+			*below = slot;
+	}
+	return slot;
 }
 
 /* Move one vector from as far up as possible to a free slot below. 1 moved, 0 nothing is left
  * to move, -errno. *below goes down past slots that are done with. */
 static int move_one(struct checkpointer *checkpointer, uint64_t *below, void *buffer)
 {
+	uint64_t id;
+
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		uint64_t slot = slots_highest_live(&checkpointer->commits->catalog->slots, *below);
+		uint64_t slot = highest_movable(checkpointer, below, &id);
 		uint64_t to;
-		uint64_t id;
 		int64_t got;
 		int r;
 
@@ -43,11 +67,6 @@ static int move_one(struct checkpointer *checkpointer, uint64_t *below, void *bu
 		got = space_take_below(checkpointer->space, slot, 1, &to);
 		if (got <= 0)
 			return (int)got;
-		id = id_in(checkpointer, slot);
-		if (id == QUIVER_ID_NONE) {
-			slots_give(&checkpointer->commits->catalog->slots, to);
-			continue;
-		}
 		r = change_move(checkpointer, id, slot, to, buffer);
 		if (r == 0) {
 			*below = slot;

@@ -8,14 +8,8 @@
 #include <stddef.h>
 
 #include "engine/disk/io.h"
+#include "engine/media/superblock.h"
 #include "engine/media/version_record.h"
-
-/* What the superblock says of it. */
-struct versions_extent {
-	uint64_t generation; /* 0: there is none */
-	uint64_t lsn; /* of the checkpoint that said so */
-	uint64_t bytes; /* that count */
-};
 
 /* What there was when it was opened. */
 enum versions_found {

@@ -8,6 +8,7 @@ void catalog_init(struct catalog *catalog, struct health *health)
 	pthread_mutex_init(&catalog->list_lock, NULL);
 	pthread_mutex_init(&catalog->fill_lock, NULL);
 	attr_deltas_init(&catalog->attr_deltas);
+	versions_init(&catalog->versions, &catalog->writer_lock);
 }
 
 int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
@@ -20,6 +21,8 @@ int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd
 	if (r)
 		return r;
 	catalog->opened = true;
+	catalog->versions.vector_bytes = catalog->columns.geometry.vector_bytes;
+	versions_file_init(&catalog->versions.file, io, dir_fd, geometry->uuid);
 	r = slots_init(&catalog->slots, catalog->columns.rows_max);
 	if (r == 0)
 		r = residency_init(&catalog->residency);
@@ -42,6 +45,7 @@ void catalog_destroy(struct catalog *catalog)
 	residency_destroy(&catalog->residency);
 	slots_destroy(&catalog->slots);
 	attr_deltas_destroy(&catalog->attr_deltas);
+	versions_destroy(&catalog->versions);
 	pthread_mutex_destroy(&catalog->writer_lock);
 	pthread_mutex_destroy(&catalog->publish_lock);
 	pthread_mutex_destroy(&catalog->list_lock);

@@ -21,6 +21,7 @@
 #include "engine/index/index.h"
 #include "engine/index/readers.h"
 #include "engine/index/slots.h"
+#include "engine/index/versions.h"
 
 /* The IDs present at one moment, in slot order; of quiver.h. */
 struct quiver_list {
@@ -40,6 +41,7 @@ struct catalog {
 	struct index index;
 	struct attr_deltas attr_deltas;
 	struct residency residency;
+	struct versions versions; /* of its rows, those that snapshots have */
 	struct health *health; /* not owned */
 	bool opened; /* the columns are; set at open */
 	/* Somebody changes with QUIVER_NOWAIT, whom nobody shall keep waiting for the disk with the

@@ -17,26 +17,16 @@
 #include <stdint.h>
 
 #include "engine/disk/versions_file.h"
+#include "engine/index/versions_table.h"
 #include "engine/media/snapshot_page.h"
 #include "engine/quiver.h"
-
-struct version {
-	uint64_t id;
-	uint64_t born; /* LSN of the row: since when the slot has had these bytes */
-	uint64_t from; /* since when the row has held */
-	uint64_t until; /* ... and until when */
-	uint32_t slot;
-	uint32_t place; /* of its record in the file; of a pending one unused */
-	uint32_t next_of_id; /* its number and one, 0 at the end */
-	uint32_t next_of_slot;
-	uint8_t kind; /* enum version_kind */
-};
 
 /* A snapshot that there is, or that was removed while somebody here has it open. */
 struct snapshot {
 	struct snapshot_page page; /* fixed, but for a damaged one, where all but the name is 0 */
 	char name[QUIVER_SNAPSHOT_NAME_MAX + 1]; /* fixed */
 	bool damaged; /* its file cannot be read: fixed */
+	bool making; /* lock; it has no file yet: nobody finds it, but what it has is kept */
 	bool removed; /* lock */
 	unsigned users; /* lock; who has it open here */
 	uint64_t own_vectors; /* lock; as in quiver.h */
@@ -45,7 +35,10 @@ struct snapshot {
 
 struct versions {
 	pthread_rwlock_t lock; /* below the publish lock */
-	struct versions_file file; /* checkpoint lock, and `lock` to replace it */
+	pthread_mutex_t *writer_lock; /* the store's, not owned */
+	struct versions_file
+		file; /* checkpoint lock; its room: writer lock; to replace it both and `lock` */
+	uint64_t recorded; /* writer lock; records there are and will be, of the pending ones */
 	uint64_t vector_bytes;
 
 	struct snapshot **
@@ -58,20 +51,18 @@ struct versions {
 	_Atomic uint64_t newest_lsn;
 	_Atomic uint64_t lost_bytes; /* of the file; what a snapshot lacks may have been there */
 
-	struct version *items; /* lock; owned; the pending ones last */
-	size_t count, capacity; /* lock; capacity is changed under the writer lock, too */
-	size_t pending; /* lock; the last so many are not in the file yet */
-	struct meta_row *pending_rows; /* lock; owned; theirs */
-	size_t pending_capacity;
-	uint32_t *by_id; /* lock; owned; number and one of the first of a chain, 0: none */
-	uint32_t *by_slot;
-	size_t chains; /* lock; of each, a power of two */
+	/* Read with `lock`. Changed with it and the writer lock: so who has that may read it, too. */
+	struct versions_table table; /* the pending ones last */
+	size_t pending; /* as table; the last so many are not in the file yet */
+	struct meta_row *pending_rows; /* as table; owned; theirs */
+	size_t pending_capacity; /* as table */
 	_Atomic uint64_t held; /* superseded ones; for stats */
-	bool untidy; /* lock; some may be here that no snapshot has */
+	bool untidy; /* lock; some may be here, or in the file, that no snapshot has */
 };
 
-/* All-zero memory becomes one with no snapshot. 0 or -errno. */
-int versions_init(struct versions *versions, uint64_t vector_bytes);
+/* All-zero memory becomes one with no snapshot. `writer_lock` outlives it. */
+void versions_init(struct versions *versions, pthread_mutex_t *writer_lock);
+/* Nothing is open any more. */
 void versions_destroy(struct versions *versions);
 
 /* ---- snapshots ---- */
@@ -81,8 +72,18 @@ int versions_snapshot_room(struct versions *versions);
 /* Add one, whose memory (malloc'd) is the versions' from now on. After versions_snapshot_room, with
  * the writer lock: from then on what it has is kept. */
 void versions_snapshot_add(struct versions *versions, struct snapshot *snapshot);
-/* It is no more, but for those who have it open. The name may be given anew. Writer lock. */
+/* It has its file: whoever looks finds it. */
+void versions_snapshot_made(struct versions *versions, struct snapshot *snapshot);
+/* It is no more, but for those who have it open. The name may be given anew. */
 void versions_snapshot_removed(struct versions *versions, struct snapshot *snapshot);
+/* Forget one that was added and has come to nothing. Writer lock. */
+void versions_snapshot_forget(struct versions *versions, struct snapshot *snapshot);
+/* Forget those that were removed and that nobody has open. Writer lock. */
+void versions_drop_removed(struct versions *versions);
+/* Whether there may be rows that no snapshot has any more. Any thread. */
+bool versions_is_untidy(struct versions *versions);
+/* Whether there are any, those included that were removed and are still open. Any thread. */
+bool versions_any(struct versions *versions);
 /* The one of that name that was not removed, NULL. Stays valid under the checkpoint lock, or with a
  * user. With `use` it gets one. */
 struct snapshot *versions_snapshot(struct versions *versions, const char *name, bool use);
@@ -90,6 +91,10 @@ struct snapshot *versions_snapshot(struct versions *versions, const char *name, 
 void versions_snapshot_release(struct versions *versions, struct snapshot *snapshot);
 /* As quiver_snapshots, quiver_snapshot_stat. */
 int versions_tell(struct versions *versions, struct quiver_snapshot **snapshots, size_t *count);
+/* How many there are. */
+uint64_t versions_count(struct versions *versions);
+/* Of the file, on disk. */
+uint64_t versions_bytes(struct versions *versions);
 int versions_tell_one(struct versions *versions, const char *name,
                       struct quiver_snapshot *snapshot);
 
@@ -121,17 +126,27 @@ bool versions_hold(struct versions *versions, uint64_t slot);
 void versions_each_held(struct versions *versions, void (*each)(void *arg, uint64_t slot),
                         void *arg);
 
+/* Whether there is room on disk for `count` more. Writer lock. */
+static inline bool versions_has_room_on_disk(const struct versions *versions, uint64_t count)
+{
+	return versions->snapshot_count == 0 || versions->recorded + count <= versions->file.room;
+}
+/* Room on disk for `count` more, so that a checkpoint that writes them finds it. As
+ * versions_file_make_room; 0 where there is no snapshot. Writer lock. */
+int versions_room_on_disk(struct versions *versions, uint64_t count);
+
 /* ---- at a checkpoint (its lock held, and no other) ---- */
 
-/* Room on disk for the pending ones and `count` more. As versions_file_make_room. Writer lock, too. */
-int versions_room_on_disk(struct versions *versions, uint64_t count);
 /* Write and sync those that ended up to `lsn`. 0 or -errno. */
 int versions_persist(struct versions *versions, uint64_t lsn);
-/* Let go of those that no snapshot has any more; each slot that was held for one is one call. Where
- * the file has more of them than of others it is written anew; a failure of that is left for later,
- * but -EIO of a sync. */
-int versions_tidy(struct versions *versions, void (*freed)(void *arg, uint64_t slot, uint64_t id),
-                  void *arg);
+/* Let go of those that no snapshot has any more. The superseded ones among them are in *gone (malloc'd,
+ * the caller's to free), *count of them: their slots are held no longer, and are to be freed. Where the
+ * file has more that is of no use than of use it is written anew; where that fails it stays as it was.
+ * 0; -ENOMEM nothing has changed; -errno the folder could not be synced, so that it is not known which
+ * file is there after a crash: *gone is set all the same. */
+int versions_tidy(struct versions *versions, struct version **gone, size_t *count);
+/* Where there is no snapshot, and the superblock says so: no file either. 0 or -errno. */
+int versions_drop_file(struct versions *versions);
 
 /* ---- looking ---- */
 
@@ -141,5 +156,15 @@ int versions_of_id(struct versions *versions, uint64_t id, uint64_t lsn,
                    struct version_record *record);
 int versions_of_slot(struct versions *versions, uint64_t slot, uint64_t lsn,
                      struct version_record *record);
+
+/* ---- for version_rows.c and versions_tidy.c; lock held ---- */
+
+/* How many snapshots have a row that holds from one LSN until another, and the first of them. */
+size_t versions_count_having(const struct versions *versions, uint64_t from, uint64_t until,
+                             struct snapshot **first);
+/* Whether one has this, or its slot. */
+bool versions_is_wanted(const struct versions *versions, const struct version *version);
+/* What only one snapshot has is counted with it. */
+void versions_count_own(struct versions *versions, const struct version *version);
 
 #endif

@@ -52,6 +52,23 @@ static_assert(AT_KEPT + SUPERBLOCK_KEPT_BYTES <= AT_LABEL_BYTES && AT_LABEL_BYTE
               "what changes lies in two sectors, but for the label");
 static_assert(AT_END <= AT_SUM && AT_SUM + 8 == SUPERBLOCK_COPY_BYTES, "the sum ends the page");
 
+/* In the kept fields: the first of the three. */
+enum { KEPT_AT_GENERATION = 0, KEPT_AT_LSN = 8, KEPT_AT_BYTES = 16 };
+
+struct versions_extent superblock_versions(const struct superblock *sb)
+{
+	return (struct versions_extent){ .generation = get_le64(sb->kept + KEPT_AT_GENERATION),
+		                         .lsn = get_le64(sb->kept + KEPT_AT_LSN),
+		                         .bytes = get_le64(sb->kept + KEPT_AT_BYTES) };
+}
+
+void superblock_set_versions(struct superblock *sb, struct versions_extent extent)
+{
+	put_le64(sb->kept + KEPT_AT_GENERATION, extent.generation);
+	put_le64(sb->kept + KEPT_AT_LSN, extent.lsn);
+	put_le64(sb->kept + KEPT_AT_BYTES, extent.bytes);
+}
+
 static void encode_version_2(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
 {
 	size_t label_bytes = strlen(sb->description.label);

@@ -16,6 +16,8 @@
 #define SUPERBLOCK_SECTOR_BYTES 512u /* what a disk writes at once */
 /* Of the snapshots, of the kept index, of the index of nearest neighbours. */
 #define SUPERBLOCK_KEPT_BYTES 96u
+/* Of features_to_change: there are snapshots, whose slots and rows must be kept. */
+#define SUPERBLOCK_HAS_SNAPSHOTS UINT64_C(1)
 #define SUPERBLOCK_FILE_BYTES (2 * SUPERBLOCK_COPY_BYTES)
 
 /* In memory; the layout on disk is superblock.c's own. */
@@ -39,6 +41,16 @@ struct superblock {
 	uint64_t features_to_pass; /* ones that it need not know */
 	uint8_t kept[SUPERBLOCK_KEPT_BYTES]; /* fields of features, as they were found */
 };
+
+/* What it says of the file `versions`. */
+struct versions_extent {
+	uint64_t generation; /* 0: there is none */
+	uint64_t lsn; /* of the checkpoint that said so */
+	uint64_t bytes; /* that count */
+};
+
+struct versions_extent superblock_versions(const struct superblock *sb);
+void superblock_set_versions(struct superblock *sb, struct versions_extent extent);
 
 void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES]);
 /* Make of one of version 1 what the upgrade writes; FORMAT.md. `ctime_max_ns`: of the rows, whose

@@ -473,6 +473,31 @@ void quiver_column_unwatch(struct quiver *store, bool wait)
 		kind->column_unwatch(store, wait);
 }
 
+/* ---- snapshots, of a local folder alone ---- */
+
+int quiver_snapshot_create(struct quiver *store, const char *name, struct quiver_snapshot *made)
+{
+	if (kind_of(store))
+		return -EOPNOTSUPP;
+	return quiver_snapshot_name_is_valid(name) ? local_snapshot_create(store, name, made)
+	                                           : -EINVAL;
+}
+
+int quiver_snapshot_remove(struct quiver *store, const char *name)
+{
+	return kind_of(store) ? -EOPNOTSUPP : local_snapshot_remove(store, name);
+}
+
+int quiver_snapshots(struct quiver *store, struct quiver_snapshot **snapshots, size_t *count)
+{
+	return kind_of(store) ? -EOPNOTSUPP : local_snapshots(store, snapshots, count);
+}
+
+int quiver_snapshot_stat(struct quiver *store, const char *name, struct quiver_snapshot *snapshot)
+{
+	return kind_of(store) ? -EOPNOTSUPP : local_snapshot_stat(store, name, snapshot);
+}
+
 /* ---- what is going on ---- */
 
 void quiver_stats(struct quiver *store, struct quiver_stats *stats)

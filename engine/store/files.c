@@ -32,7 +32,7 @@ static struct quiver *new_store(const struct quiver_options *options)
 	store->head.capabilities = QUIVER_EXCLUSIVE | QUIVER_ORDERED | QUIVER_HAS_RENAME |
 	                           QUIVER_HAS_ATOMIC_BATCH | QUIVER_HAS_COLUMNS |
 	                           QUIVER_HAS_CHECKPOINT | QUIVER_HAS_RESERVE | QUIVER_HAS_JOBS |
-	                           QUIVER_HAS_VERIFY;
+	                           QUIVER_HAS_VERIFY | QUIVER_HAS_SNAPSHOTS;
 	store->head.geometry = &store->geometry;
 	store->head.report = &store->health.report;
 	store->io = options->io ? options->io : quiver_io_posix();
@@ -124,13 +124,15 @@ static int open_identity(struct quiver *store, const char *path, int *copies_bad
 /* Whether all features of the store are known that what changes it has to heed. */
 static int may_be_changed(const struct quiver *store, const char *path, struct quiver_error *error)
 {
-	if (store->superblock.now.features_to_change == 0)
+	const uint64_t known = SUPERBLOCK_HAS_SNAPSHOTS;
+
+	if ((store->superblock.now.features_to_change & ~known) == 0)
 		return 0;
 	error_set(error,
 	          "%s/superblock: the store has features (0x%" PRIx64
 	          ") that this version of quiverfs does not know and may not change; use the one "
 	          "that it was made with, or open it read-only",
-	          path, store->superblock.now.features_to_change);
+	          path, store->superblock.now.features_to_change & ~known);
 	return -ENOTSUP;
 }
 

@@ -38,6 +38,12 @@ int64_t local_column_read(struct quiver *store, enum quiver_column column, uint6
 int local_column_watch(struct quiver *store, const struct quiver_watcher *watcher);
 void local_column_unwatch(struct quiver *store, bool wait);
 
+/* `name` is one. */
+int local_snapshot_create(struct quiver *store, const char *name, struct quiver_snapshot *made);
+int local_snapshot_remove(struct quiver *store, const char *name);
+int local_snapshots(struct quiver *store, struct quiver_snapshot **snapshots, size_t *count);
+int local_snapshot_stat(struct quiver *store, const char *name, struct quiver_snapshot *snapshot);
+
 void local_stats(struct quiver *store, struct quiver_stats *stats);
 
 #endif

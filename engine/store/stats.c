@@ -35,6 +35,10 @@ static void count_space(struct quiver *store, struct quiver_stats *stats)
 	                     blocks_of(store, store->catalog.columns.vectors.fd) +
 	                     blocks_of(store, store->catalog.columns.ids.fd) +
 	                     blocks_of(store, store->catalog.columns.meta.fd);
+	stats->snapshots = versions_count(&store->catalog.versions);
+	stats->slots_held = atomic_load(&store->catalog.versions.held);
+	stats->versions_bytes = versions_bytes(&store->catalog.versions);
+	stats->store_bytes += stats->versions_bytes + stats->snapshots * SNAPSHOT_FILE_BYTES;
 	/* Two bits for each slot; the counts of pins take memory only where they are used. */
 	epoch_enter(); /* the table may be replaced */
 	stats->index_bytes = index_bytes(&store->catalog.index) + counts.used / 4;

@@ -1,0 +1,254 @@
+/* What a checkpoint does with the rows that snapshots have: they go to disk, and those that no snapshot
+ * has any more go. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/index/versions.h"
+
+#define RECORDS_AT_ONCE 256u /* on the stack: 28 KiB */
+/* A file of fewer records is not written anew for their sake: it is smaller than a vector column's
+ * first growth. */
+#define TIDY_RECORDS_MIN 4096u
+
+/* Copy pending rows from number `done` of them on that ended up to `lsn`; how many. */
+static size_t take_pending(struct versions *versions, size_t done, uint64_t lsn,
+                           struct version_record records[RECORDS_AT_ONCE])
+{
+	size_t n = 0;
+
+	pthread_rwlock_rdlock(&versions->lock);
+	for (; n < RECORDS_AT_ONCE && done + n < versions->pending; n++) {
+		size_t first = versions->table.count - versions->pending;
+		const struct version *item = &versions->table.items[first + done + n];
+
+		if (item->until > lsn)
+			break;
+		records[n] = (struct version_record){ .slot = item->slot,
+			                              .id = item->id,
+			                              .until = item->until,
+			                              .row = versions->pending_rows[done + n],
+			                              .kind = (enum version_kind)item->kind };
+	}
+	pthread_rwlock_unlock(&versions->lock);
+	return n;
+}
+
+/* The first `count` of the pending ones are in the file, from record `place` on. */
+static void settle(struct versions *versions, size_t count, uint64_t place)
+{
+	size_t first;
+
+	pthread_mutex_lock(versions->writer_lock);
+	pthread_rwlock_wrlock(&versions->lock);
+	first = versions->table.count - versions->pending;
+	for (size_t i = 0; i < count; i++)
+		versions->table.items[first + i].place = (uint32_t)(place + i);
+	versions->pending -= count;
+	memmove(versions->pending_rows, versions->pending_rows + count,
+	        versions->pending * sizeof(*versions->pending_rows));
+	pthread_rwlock_unlock(&versions->lock);
+	pthread_mutex_unlock(versions->writer_lock);
+}
+
+int versions_persist(struct versions *versions, uint64_t lsn)
+{
+	struct version_record records[RECORDS_AT_ONCE];
+	uint64_t place = versions->file.records;
+	size_t done = 0;
+	size_t n;
+	int r = 0;
+
+	while (r == 0 && (n = take_pending(versions, done, lsn, records)) > 0) {
+		r = versions_file_append(&versions->file, records, n);
+		done += n;
+	}
+	if (r == 0 && done > 0)
+		r = versions_file_sync(&versions->file);
+	if (r)
+		versions->file.records = place; /* once more, at the same place */
+	else if (done > 0)
+		settle(versions, done, place);
+	return r;
+}
+
+/* What is left when those are gone that no snapshot has. */
+struct tidying {
+	struct versions_table table;
+	size_t seen; /* items of the former one that were looked at */
+	struct version *gone; /* owned; of them the superseded ones, whose slots come free */
+	size_t gone_count;
+	size_t filed; /* of those that are left, how many are in the file */
+};
+
+static void tidying_free(struct tidying *tidying)
+{
+	versions_table_free(&tidying->table);
+	free(tidying->gone);
+}
+
+/* Of those that are in the file; the pending ones are few, and go the next time. */
+static int sort_out(struct versions *versions, struct tidying *tidying)
+{
+	int r;
+
+	memset(tidying, 0, sizeof(*tidying));
+	pthread_rwlock_rdlock(&versions->lock);
+	tidying->seen = versions->table.count - versions->pending;
+	/* With room for those that come meanwhile. */
+	r = versions_table_make(&tidying->table, versions->table.capacity);
+	tidying->gone = malloc((tidying->seen + 1) * sizeof(*tidying->gone));
+	if (r == 0 && !tidying->gone)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < tidying->seen; i++) {
+		const struct version *item = &versions->table.items[i];
+
+		if (versions_is_wanted(versions, item))
+			versions_table_add(&tidying->table, item);
+		else if (item->kind == VERSION_SUPERSEDED)
+			tidying->gone[tidying->gone_count++] = *item;
+	}
+	tidying->filed = tidying->table.count;
+	pthread_rwlock_unlock(&versions->lock);
+	if (r)
+		tidying_free(tidying);
+	return r;
+}
+
+/* A file of those that are left, which get their places in it. */
+static int write_anew(struct versions *versions, struct tidying *tidying,
+                      struct versions_file *anew)
+{
+	struct version_record records[RECORDS_AT_ONCE];
+	size_t n = 0;
+	int r = versions_file_begin_anew(&versions->file, anew);
+
+	if (r)
+		return r;
+	for (size_t i = 0; r == 0 && i < tidying->filed; i++) {
+		r = versions_file_read(&versions->file, tidying->table.items[i].place, &records[n]);
+		n++;
+		if (r == 0 && (n == RECORDS_AT_ONCE || i + 1 == tidying->filed)) {
+			r = versions_file_append(anew, records, n);
+			n = 0;
+		}
+	}
+	if (r == 0) /* while nobody waits for it */
+		r = versions_file_sync(anew);
+	if (r)
+		versions_file_give_up(anew);
+	return r;
+}
+
+/* Whether the file has more records of no use than of use. */
+static bool is_mostly_waste(const struct versions *versions, const struct tidying *tidying)
+{
+	return versions->file.records >= TIDY_RECORDS_MIN &&
+	       tidying->filed < versions->file.records / 2;
+}
+
+/* What was sorted out takes the place of what there is, with those that have come since. Writer lock and
+ * lock held. */
+static void take_over(struct versions *versions, struct tidying *tidying)
+{
+	struct versions_table former = versions->table;
+
+	for (size_t i = tidying->seen; i < former.count; i++)
+		versions_table_add(&tidying->table, &former.items[i]);
+	versions->table = tidying->table;
+	tidying->table = former;
+	atomic_fetch_sub(&versions->held, tidying->gone_count);
+	for (size_t i = 0; i < versions->snapshot_count; i++)
+		versions->snapshots[i]->own_vectors = versions->snapshots[i]->own_records = 0;
+	for (size_t i = 0; i < versions->table.count; i++)
+		versions_count_own(versions, &versions->table.items[i]);
+}
+
+/* As much spare room as there is, which commits have been promised. Writer lock. */
+static int keep_promise(const struct versions *versions, struct versions_file *anew)
+{
+	uint64_t spare = versions->file.room > versions->file.records
+	                         ? versions->file.room - versions->file.records
+	                         : 0;
+
+	return versions_file_make_room(anew, anew->records + spare);
+}
+
+/* Writer lock and lock held. Where it fails the file stays as it was, and that is no error; but where it
+ * is not known which of the two is there after a crash. */
+static int replace_file(struct versions *versions, struct tidying *tidying,
+                        struct versions_file *anew)
+{
+	const uint64_t generation = versions->file.generation;
+	uint64_t waste = versions->file.records - tidying->filed;
+	int r;
+
+	if (keep_promise(versions, anew) != 0) {
+		versions_file_give_up(anew);
+		return 0;
+	}
+	r = versions_file_replace(&versions->file, anew);
+	if (versions->file.generation == generation)
+		return 0;
+	for (size_t i = 0; i < tidying->filed; i++)
+		versions->table.items[i].place = (uint32_t)i;
+	versions->recorded -= waste;
+	return r;
+}
+
+static int put_in_place(struct versions *versions, struct tidying *tidying)
+{
+	struct versions_file anew;
+	bool is_new = is_mostly_waste(versions, tidying) &&
+	              write_anew(versions, tidying, &anew) == 0;
+	int r = 0;
+
+	pthread_mutex_lock(versions->writer_lock);
+	pthread_rwlock_wrlock(&versions->lock);
+	take_over(versions, tidying);
+	if (is_new)
+		r = replace_file(versions, tidying, &anew);
+	versions->untidy = versions->pending > 0;
+	pthread_rwlock_unlock(&versions->lock);
+	pthread_mutex_unlock(versions->writer_lock);
+	return r;
+}
+
+int versions_tidy(struct versions *versions, struct version **gone, size_t *count)
+{
+	struct tidying tidying;
+	int r;
+
+	*gone = NULL;
+	*count = 0;
+	if (!versions_is_untidy(versions))
+		return 0;
+	pthread_mutex_lock(versions->writer_lock);
+	versions_drop_removed(versions);
+	pthread_mutex_unlock(versions->writer_lock);
+	r = sort_out(versions, &tidying);
+	if (r)
+		return r;
+	r = put_in_place(versions, &tidying);
+	*gone = tidying.gone;
+	*count = tidying.gone_count;
+	tidying.gone = NULL;
+	tidying_free(&tidying);
+	return r;
+}
+
+int versions_drop_file(struct versions *versions)
+{
+	int r = 0;
+
+	pthread_mutex_lock(versions->writer_lock);
+	pthread_rwlock_wrlock(&versions->lock);
+	if (versions->snapshot_count == 0 && versions->table.count == 0 && versions->file.fd >= 0) {
+		r = versions_file_remove(&versions->file);
+		versions->recorded = 0;
+	}
+	pthread_rwlock_unlock(&versions->lock);
+	pthread_mutex_unlock(versions->writer_lock);
+	return r;
+}

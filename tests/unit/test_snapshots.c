@@ -1,0 +1,226 @@
+/* Snapshots: what they hold, and what comes free with them. */
+#include "unit.h"
+
+#include "engine/store/store.h"
+#include "store_test.h"
+
+#define COUNT 100u
+
+static void put_all(struct quiver *store, uint64_t from, uint64_t to, uint64_t version)
+{
+	for (uint64_t id = from; id < to; id++)
+		assert_int_equal(put_version(store, id, version, 0), 0);
+}
+
+static struct quiver_snapshot snapshot_of(struct quiver *store, const char *name)
+{
+	struct quiver_snapshot snapshot;
+
+	assert_int_equal(quiver_snapshot_stat(store, name, &snapshot), 0);
+	return snapshot;
+}
+
+static void make(struct quiver *store, const char *name)
+{
+	assert_int_equal(quiver_snapshot_create(store, name, NULL), 0);
+}
+
+static void drop(struct quiver *store, const char *name)
+{
+	assert_int_equal(quiver_snapshot_remove(store, name), 0);
+}
+
+static uint64_t held(struct quiver *store)
+{
+	assert_int_equal(quiver_checkpoint(store), 0);
+	return stats_of(store).slots_held;
+}
+
+static void test_a_snapshot_is_told_of(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	struct quiver_snapshot made, *all;
+	size_t count;
+
+	put_all(store, 0, COUNT, 1);
+	assert_int_equal(quiver_snapshot_create(store, "first", &made), 0);
+	assert_string_equal(made.name, "first");
+	assert_int_equal(made.count, COUNT);
+	assert_int_equal(made.slots, COUNT);
+	assert_int_equal(made.lsn, stats_of(store).lsn);
+	assert_true(made.created_ns > 0);
+	assert_int_equal(made.own_vectors, 0);
+	assert_false(made.damaged);
+	make(store, "second");
+	assert_int_equal(quiver_snapshots(store, &all, &count), 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(all[0].name, "first");
+	assert_string_equal(all[1].name, "second");
+	assert_memory_not_equal(all[0].uuid, all[1].uuid, sizeof(all[0].uuid));
+	free(all);
+	assert_int_equal(stats_of(store).snapshots, 2);
+	close_store(store);
+}
+
+static void test_what_cannot_be_made_or_removed_is_refused(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	struct quiver_snapshot snapshot;
+
+	make(store, "a");
+	assert_int_equal(quiver_snapshot_create(store, "a", NULL), -EEXIST);
+	assert_int_equal(quiver_snapshot_create(store, ".a", NULL), -EINVAL);
+	assert_int_equal(quiver_snapshot_create(store, "a/b", NULL), -EINVAL);
+	assert_int_equal(quiver_snapshot_create(store, "", NULL), -EINVAL);
+	assert_int_equal(quiver_snapshot_remove(store, "b"), -ENOENT);
+	assert_int_equal(quiver_snapshot_remove(store, "../superblock"), -ENOENT);
+	assert_int_equal(quiver_snapshot_stat(store, "b", &snapshot), -ENOENT);
+	drop(store, "a");
+	assert_int_equal(quiver_snapshot_remove(store, "a"), -ENOENT);
+	make(store, "a");
+	close_store(store);
+}
+
+static void test_slots_are_held_for_as_long_as_a_snapshot_has_them(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	uint64_t used;
+
+	put_all(store, 0, COUNT, 1);
+	make(store, "a");
+	put_all(store, 0, COUNT / 2, 2);
+	assert_int_equal(held(store), COUNT / 2);
+	assert_int_equal(snapshot_of(store, "a").own_vectors, COUNT / 2);
+	make(store, "b");
+	/* What both have is neither's own. */
+	assert_int_equal(quiver_remove(store, COUNT - 1, 0, NULL), 0);
+	assert_int_equal(held(store), COUNT / 2 + 1);
+	assert_int_equal(snapshot_of(store, "a").own_vectors, COUNT / 2);
+	assert_int_equal(snapshot_of(store, "b").own_vectors, 0);
+	put_all(store, 0, 1, 3);
+	assert_int_equal(held(store), COUNT / 2 + 2);
+	assert_int_equal(snapshot_of(store, "b").own_vectors, 1);
+	drop(store, "a");
+	assert_int_equal(held(store), 2);
+	assert_int_equal(snapshot_of(store, "b").own_vectors, 2);
+	used = stats_of(store).slots_used;
+	put_all(store, 1000, 1000 + COUNT / 2 - 1, 1);
+	assert_int_equal(stats_of(store).slots_used, used); /* what came free is used again */
+	drop(store, "b");
+	assert_int_equal(held(store), 0);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void test_attributes_hold_no_slot(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	struct quiver_attr attr = { .mode = 0640 };
+	struct quiver_snapshot snapshot;
+
+	put_all(store, 0, COUNT, 1);
+	make(store, "a");
+	assert_int_equal(quiver_set_attr(store, 7, &attr, QUIVER_ATTR_MODE, 0), 0);
+	attr.mode = 0600;
+	assert_int_equal(quiver_set_attr(store, 7, &attr, QUIVER_ATTR_MODE, 0), 0);
+	assert_int_equal(held(store), 0);
+	snapshot = snapshot_of(store, "a");
+	assert_int_equal(snapshot.own_vectors, 0);
+	assert_true(snapshot.own_bytes > 0 && snapshot.own_bytes < STORE_DIM);
+	put_all(store, 7, 8, 2);
+	assert_int_equal(held(store), 1);
+	drop(store, "a");
+	assert_int_equal(held(store), 0);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void test_compaction_goes_around_what_snapshots_have(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	struct quiver_snapshot before;
+	uint64_t moved;
+
+	put_all(store, 0, COUNT, 1);
+	for (uint64_t id = 0; id < COUNT / 2; id++)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	make(store, "a");
+	before = snapshot_of(store, "a");
+	put_all(store, 1000, 1010, 1);
+	assert_int_equal(run_job(store, QUIVER_COMPACT).result, 0);
+	moved = stats_of(store).moved;
+	assert_true(moved <= 10);
+	assert_int_equal(stats_of(store).slots_held, 0); /* it moved nothing that a snapshot has */
+	assert_int_equal(stats_of(store).slots, before.slots);
+	drop(store, "a");
+	assert_int_equal(run_job(store, QUIVER_COMPACT).result, 0);
+	assert_int_equal(stats_of(store).slots, COUNT / 2 + 10);
+	close_store(store);
+}
+
+static void test_without_snapshots_nothing_is_left_of_them(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+
+	put_all(store, 0, COUNT, 1);
+	make(store, "a");
+	put_all(store, 0, COUNT, 2);
+	assert_int_equal(held(store), COUNT);
+	assert_int_equal(faccessat(s->dir.fd, STORE_NAME "/versions", F_OK, 0), 0);
+	drop(store, "a");
+	assert_int_equal(faccessat(s->dir.fd, STORE_NAME "/versions", F_OK, 0), -1);
+	assert_int_equal(held(store), 0);
+	assert_int_equal(store->superblock.now.features_to_change, 0);
+	close_store(store);
+	store = open_with(s, NULL);
+	assert_int_equal(leaked_slots(store), 0);
+	assert_int_equal(version_of(store, 5), 2);
+	close_store(store);
+}
+
+static void test_many_snapshots_of_one_store(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	char name[32];
+
+	put_all(store, 0, COUNT, 1);
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		make(store, name);
+		put_all(store, i % COUNT, i % COUNT + 1, i + 2);
+	}
+	assert_int_equal(held(store), 1000);
+	for (unsigned i = 0; i < 1000; i++) {
+		/* From the middle, so that there are some on both sides. */
+		snprintf(name, sizeof(name), "s%u", (i + 500) % 1000);
+		drop(store, name);
+	}
+	assert_int_equal(held(store), 0);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_snapshot_is_told_of, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_what_cannot_be_made_or_removed_is_refused,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_slots_are_held_for_as_long_as_a_snapshot_has_them, setup_store,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(test_attributes_hold_no_slot, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_compaction_goes_around_what_snapshots_have,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_without_snapshots_nothing_is_left_of_them,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_many_snapshots_of_one_store, setup_store,
+		                                teardown_store),
+	};
+
+	test_in_memory();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -173,10 +173,18 @@ static void drop_removed(struct versions *versions)
 
 void versions_snapshot_forget(struct versions *versions, struct snapshot *snapshot)
 {
+	bool added = false;
+
 	pthread_rwlock_wrlock(&versions->lock);
-	snapshot->removed = true;
-	versions->untidy = true; /* rows may have ended since it was added */
-	drop_removed(versions);
+	for (size_t i = 0; i < versions->snapshot_count; i++)
+		added = added || versions->snapshots[i] == snapshot;
+	if (added) {
+		snapshot->removed = true;
+		versions->untidy = true; /* rows may have ended since */
+		drop_removed(versions);
+	} else {
+		free(snapshot);
+	}
 	pthread_rwlock_unlock(&versions->lock);
 }
 

@@ -76,7 +76,7 @@ void versions_snapshot_add(struct versions *versions, struct snapshot *snapshot)
 void versions_snapshot_made(struct versions *versions, struct snapshot *snapshot);
 /* It is no more, but for those who have it open. The name may be given anew. */
 void versions_snapshot_removed(struct versions *versions, struct snapshot *snapshot);
-/* Forget one that was added and has come to nothing. Writer lock. */
+/* Forget one that has come to nothing, whether it was added or not. Writer lock. */
 void versions_snapshot_forget(struct versions *versions, struct snapshot *snapshot);
 /* Forget those that were removed and that nobody has open. Writer lock. */
 void versions_drop_removed(struct versions *versions);

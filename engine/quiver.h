@@ -259,8 +259,9 @@ struct quiver_options {
  * one would, to read (error names processes and, of who writes, where it is mounted; who would
  * write has no right of way before those who come to read); -EINVAL not a store, or files that do not
  * belong together; -EUCLEAN damage: error says which file, where, and what
- * `quiverfs check` would do; -ENOTSUP a newer format; -EMFILE this process has
- * 256 stores open; errors of the filesystem.
+ * `quiverfs check` would do; -EINPROGRESS a stream is being received into it: quiver_receive goes on
+ * with it, or quiver_receive_undo goes back, while snapshots of it can be opened; -ENOTSUP a newer
+ * format; -EMFILE this process has 256 stores open; errors of the filesystem.
  * A store elsewhere has no lock: whoever may open it does, -EBUSY never comes. Its errors are those
  * of quiver_create_with, -ENOENT also where there is no such collection, -EPERM one may only read
  * it and does not say read_only.

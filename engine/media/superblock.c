@@ -76,6 +76,7 @@ static void encode_version_2(const struct superblock *sb, uint8_t page[SUPERBLOC
 	put_le16(page + AT_METRIC, (uint16_t)sb->description.metric);
 	put_le64(page + AT_DIR_CTIME, (uint64_t)sb->dir.ctime_ns);
 	put_le64(page + AT_CTIME_MAX, (uint64_t)sb->ctime_max_ns);
+	put_le64(page + AT_FEATURES_TO_OPEN, sb->features_to_open);
 	put_le64(page + AT_FEATURES_TO_CHANGE, sb->features_to_change);
 	put_le64(page + AT_FEATURES_TO_PASS, sb->features_to_pass);
 	memcpy(page + AT_KEPT, sb->kept, sizeof(sb->kept));
@@ -136,6 +137,7 @@ static int decode_version_2(const uint8_t page[SUPERBLOCK_COPY_BYTES], struct su
 		return -EUCLEAN;
 	sb->dir.ctime_ns = (int64_t)get_le64(page + AT_DIR_CTIME);
 	sb->ctime_max_ns = (int64_t)get_le64(page + AT_CTIME_MAX);
+	sb->features_to_open = get_le64(page + AT_FEATURES_TO_OPEN);
 	sb->features_to_change = get_le64(page + AT_FEATURES_TO_CHANGE);
 	sb->features_to_pass = get_le64(page + AT_FEATURES_TO_PASS);
 	memcpy(sb->kept, page + AT_KEPT, sizeof(sb->kept));
@@ -155,7 +157,8 @@ int superblock_decode(const uint8_t page[SUPERBLOCK_COPY_BYTES], unsigned copy,
 	if (get_le64(page + AT_SUM) != XXH3_64bits(page, AT_SUM))
 		return -EUCLEAN;
 	if (get_le32(page + AT_VERSION) > QUIVER_FORMAT_VERSION ||
-	    (get_le32(page + AT_VERSION) > 1 && get_le64(page + AT_FEATURES_TO_OPEN) != 0))
+	    (get_le32(page + AT_VERSION) > 1 &&
+	     get_le64(page + AT_FEATURES_TO_OPEN) & ~SUPERBLOCK_RECEIVING))
 		return -ENOTSUP;
 	*sb = (struct superblock){
 		.version = get_le32(page + AT_VERSION),

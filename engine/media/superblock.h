@@ -20,6 +20,9 @@
 #define SUPERBLOCK_HAS_SNAPSHOTS UINT64_C(1)
 #define SUPERBLOCK_FILE_BYTES (2 * SUPERBLOCK_COPY_BYTES)
 
+/* Features without which a program must not open the store: a stream is being received. */
+#define SUPERBLOCK_RECEIVING UINT64_C(1)
+
 /* In memory; the layout on disk is superblock.c's own. */
 struct superblock {
 	/* SUPERBLOCK_VERSION_MIN ... QUIVER_FORMAT_VERSION. Of an open store fixed once it is open, and
@@ -37,6 +40,7 @@ struct superblock {
 	/* Of version 2 on; in version 1 ctimes are mtimes and the rest is zero. */
 	int64_t ctime_max_ns; /* no row has a later one */
 	struct quiver_description description;
+	uint64_t features_to_open; /* SUPERBLOCK_RECEIVING or 0: others are -ENOTSUP */
 	uint64_t features_to_change; /* ones that a program must know to change the store */
 	uint64_t features_to_pass; /* ones that it need not know */
 	uint8_t kept[SUPERBLOCK_KEPT_BYTES]; /* fields of features, as they were found */

@@ -133,7 +133,7 @@ static bool adds_up(const struct stream_header *header)
 	if (!header->has_old)
 		return header->vectors == count;
 	stay = header->old_one.count - header->removals;
-	return header->old_one.lsn < header->new_one.lsn && stay <= count &&
+	return header->old_one.lsn <= header->new_one.lsn && stay <= count &&
 	       count <= stay + header->vectors && header->attributes <= stay;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/base/fault.h"
 #include "engine/store/elsewhere.h"
 #include "engine/store/local.h"
+#include "engine/store/receiving.h"
 #include "engine/store/store.h"
 
 /* Open without beginning a life, and do that with what is there. Nothing is written unless a
@@ -47,7 +48,7 @@ static int open_and_close(const char *path, struct check *check, struct quiver_e
 		                          .on_report_arg = check,
 		                          .on_note = say_note };
 	struct quiver *store;
-	int r = quiver_open(path, &options, &store, error);
+	int r = receiving_open(path, &options, &store, error);
 
 	return r ? r : local_close(store);
 }

@@ -14,6 +14,7 @@
 #include "engine/recovery/replay.h"
 #include "engine/recovery/upgrade.h"
 #include "engine/store/elsewhere.h"
+#include "engine/store/receiving.h"
 
 static void damage_to_error(struct recovery *recovery, const char *line)
 {
@@ -220,9 +221,17 @@ static int open_to_read(const char *path, const struct quiver_options *options,
 /* The struct as it was when it got its size. */
 #define OPTIONS_LEAST_BYTES (offsetof(struct quiver_options, on_report_arg) + sizeof(void *))
 
-/* Of a local folder. */
-static int open_folder(const char *path, const struct quiver_options *options, struct quiver **out,
-                       struct quiver_error *error)
+/* What is live of one that is half of a stream is for nobody. */
+static int refuse_marked(const struct quiver *store, const char *path, struct quiver_error *error)
+{
+	int r = receiving_is_marked(store);
+
+	return r > 0 ? receiving_refuse(store, path, error) : r;
+}
+
+/* Of a local folder. `marked_too`: for who receives a stream into it. */
+static int open_folder(const char *path, const struct quiver_options *options, bool marked_too,
+                       struct quiver **out, struct quiver_error *error)
 {
 	struct quiver *store = NULL;
 	int r = fault_init();
@@ -232,6 +241,8 @@ static int open_folder(const char *path, const struct quiver_options *options, s
 		r = options->read_only
 		            ? open_to_read(path, options, &store, error)
 		            : store_open_files(path, options, STORE_WRITE, &store, error);
+	if (r == 0 && !marked_too)
+		r = refuse_marked(store, path, error);
 	if (r == 0)
 		r = fill_index(store, error);
 	if (r == 0 && !options->read_only && store->superblock.now.version < QUIVER_FORMAT_VERSION)
@@ -273,5 +284,14 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		return module->open(path, &known, out, error);
 	if (r == 0)
 		r = elsewhere_refuse(path, known.access, error);
-	return r ? r : open_folder(path, &known, out, error);
+	return r ? r : open_folder(path, &known, false, out, error);
+}
+
+int receiving_open(const char *path, const struct quiver_options *options, struct quiver **out,
+                   struct quiver_error *error)
+{
+	*out = NULL;
+	if (error)
+		error->text[0] = '\0';
+	return open_folder(path, options, true, out, error);
 }

@@ -81,6 +81,7 @@ static void is_usable(const struct quiver_io *io, int fd, struct superblock *sb)
 	FUZZ_CHECK(again.slots_used == sb->slots_used && again.wal_first == sb->wal_first);
 	FUZZ_CHECK(again.clean == sb->clean && again.lsn_ceiling == sb->lsn_ceiling);
 	FUZZ_CHECK(again.version == sb->version && again.ctime_max_ns == sb->ctime_max_ns);
+	FUZZ_CHECK(again.features_to_open == sb->features_to_open);
 	FUZZ_CHECK(again.description.metric == sb->description.metric);
 	FUZZ_CHECK(strcmp(again.description.label, sb->description.label) == 0);
 	FUZZ_CHECK(memcmp(again.kept, sb->kept, sizeof(sb->kept)) == 0);
@@ -121,6 +122,7 @@ static void vary(uint8_t *page, unsigned copy, unsigned variant)
 		strcpy(sb.description.label, "a label of \xce\xbb");
 		sb.description.metric = QUIVER_COSINE;
 		sb.features_to_pass = variant;
+		sb.features_to_open = variant == 2 ? SUPERBLOCK_RECEIVING : 0;
 		sb.features_to_change = variant == 3;
 		memset(sb.kept, 0x5a, sizeof(sb.kept));
 	}

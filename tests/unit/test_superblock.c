@@ -25,6 +25,7 @@ static const struct superblock sample = {
 	         .mode = 07751 },
 	.ctime_max_ns = 0x7172737475767778,
 	.description = { .metric = QUIVER_IP, .label = "m\xc3\xa9" },
+	.features_to_open = SUPERBLOCK_RECEIVING,
 	.features_to_change = 0x0807,
 	.features_to_pass = 0x0a09,
 	.kept = { 0xb1, [95] = 0xb2 },
@@ -70,6 +71,7 @@ static void check_same(const struct superblock *a, const struct superblock *b)
 	assert_true(a->dir.ctime_ns == b->dir.ctime_ns && a->ctime_max_ns == b->ctime_max_ns);
 	assert_int_equal(a->description.metric, b->description.metric);
 	assert_string_equal(a->description.label, b->description.label);
+	assert_true(a->features_to_open == b->features_to_open);
 	assert_true(a->features_to_change == b->features_to_change);
 	assert_true(a->features_to_pass == b->features_to_pass);
 	assert_memory_equal(a->kept, b->kept, sizeof(a->kept));
@@ -135,7 +137,7 @@ static void the_bytes_are_those_of_the_format(void **state)
 		0xe9, 0x0f, 2,    0,    0,    0,    0,    0, /* mode, metric */
 		0x68, 0x67, 0x66, 0x65, 0x64, 0x63, 0x62, 0x61, /* ctime */
 		0x78, 0x77, 0x76, 0x75, 0x74, 0x73, 0x72, 0x71, /* highest ctime */
-		0,    0,    0,    0,    0,    0,    0,    0, /* features to open */
+		1,    0,    0,    0,    0,    0,    0,    0, /* features to open */
 		7,    8,    0,    0,    0,    0,    0,    0, /* to change */
 		9,    10,   0,    0,    0,    0,    0,    0, /* to pass */
 		0,    0,    0,    0,    0,    0,    0,    0, /* */

@@ -294,7 +294,8 @@ static void hostile_headers_are_refused(void **state)
 		{ 176, 8, 1, -ENOTSUP }, /* a feature */
 		{ 12, 4, 2, -EUCLEAN },
 		{ 12, 4, 0, -EUCLEAN }, /* no OLD, and yet there is one */
-		{ 72, 8, 1000, -EUCLEAN }, /* as old as the new one */
+		{ 72, 8, 1000, 0 }, /* with another label, say */
+		{ 72, 8, 1001, -EUCLEAN }, /* newer than the new one */
 		{ 80, 8, UINT64_MAX, -EUCLEAN },
 		{ 80, 8, 7, -EUCLEAN },
 		{ 80, 8, 14, -EUCLEAN },

@@ -170,28 +170,43 @@ static int write_again(const struct versions_file *file, uint64_t first)
 	return r;
 }
 
-/* For one who writes: the next record shall follow the last, and what was read be on stable
- * storage. */
+/* Blocks that an earlier life has got are kept, also on a disk that is full by now. What stands in
+ * them is overwritten, or was written by a checkpoint that was cut off: it is as true as ever. */
+static int find_room(struct versions_file *file)
+{
+	const struct quiver_io *io = file->io;
+	uint64_t end = offset_of(file->records);
+	struct stat st;
+	int r = io->stat(io, file->fd, &st);
+	uint64_t size = r == 0 ? (uint64_t)st.st_size : 0;
+
+	file->room = file->records;
+	if (r || size <= end)
+		return r;
+	/* A copy of the store may have holes there. */
+	r = io->allocate(io, file->fd, end, size - end);
+	if (r == 0)
+		file->room = records_in(size);
+	return r == -ENOSPC ? 0 : r;
+}
+
+/* For one who writes: what was read shall be on stable storage, also where an earlier life's sync has
+ * failed. */
 static int settle(struct versions_file *file, const struct versions_extent *extent,
                   uint64_t counted)
 {
 	const struct quiver_io *io = file->io;
-	struct stat st;
-	int r = io->stat(io, file->fd, &st);
+	bool tail = file->records > counted;
+	int r = tail ? write_again(file, counted) : 0;
 
-	if (r == 0 && (uint64_t)st.st_size > offset_of(file->records))
-		r = io->truncate(io, file->fd, offset_of(file->records));
-	if (r == 0 && file->records > counted)
-		r = write_again(file, counted);
 	/* It can do without, as it did now. */
 	if (r == 0 && file->found == VERSIONS_HEADER_BAD)
 		(void)write_header(file, file->records);
-	if (r == 0 && (file->records > counted || file->found == VERSIONS_HEADER_BAD))
+	if (r == 0 && (tail || file->found == VERSIONS_HEADER_BAD))
 		r = io_fsync(io, file->fd);
 	if (r == 0 && file->generation != extent->generation)
 		r = io_fsync(io, file->dir_fd);
-	file->room = file->records;
-	return r;
+	return r ? r : find_room(file);
 }
 
 int versions_file_open(struct versions_file *file, const struct versions_extent *extent,

@@ -43,8 +43,8 @@ void versions_file_init(struct versions_file *file, const struct quiver_io *io, 
  * record that is whole; their numbers are passed over. Where the header is damaged, its records are
  * read as the superblock tells of them. Where the superblock tells of a file that is missing or is
  * another store's, *lost is all of it, and it counts as missing.
- * Read-only, what lies behind the records stays. Else it is cut, what a failed sync may have left
- * in memory alone is written and synced once more, and a versions.new is removed.
+ * Else than read-only, what a failed sync may have left in memory alone is written and synced once
+ * more, and a versions.new is removed. What lies behind the records is room for the next.
  * 0, -ENOTSUP it is of a newer version, -errno.
  */
 int versions_file_open(struct versions_file *file, const struct versions_extent *extent,

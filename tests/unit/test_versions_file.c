@@ -139,6 +139,11 @@ static void check_read(const struct unit_dir *dir, const struct versions_extent 
 
 static const struct versions_extent none;
 
+static uint64_t offset_of(uint64_t number)
+{
+	return VERSIONS_HEADER_BYTES + number * VERSION_RECORD_BYTES;
+}
+
 /* ---- bytes ---- */
 
 static void the_bytes_are_those_of_the_format(void **state)
@@ -307,7 +312,8 @@ static void the_room_behind_is_no_damage(void **state)
 	assert_true(unit_size(dir, NAME) > extent.bytes);
 	check_read(dir, &extent, 10, 0, VERSIONS_FINE);
 	assert_int_equal(open_as(&file, dir, &extent, false, &seen), 0);
-	assert_int_equal(unit_size(dir, NAME), extent.bytes);
+	assert_true(file.room > 10);
+	assert_int_equal(offset_of(file.room), unit_size(dir, NAME));
 	assert_int_equal(versions_file_make_room(&file, 11), 0);
 	assert_true(file.room >= 11);
 	assert_true(unit_size(dir, NAME) >= extent.bytes + 96);
@@ -333,13 +339,39 @@ static void a_torn_tail_ends_at_the_first_that_is_not_whole(void **state)
 	assert_int_equal(open_as(&file, dir, &earlier, false, &seen), 0);
 	assert_int_equal(seen.count, 8);
 	assert_int_equal(file.records, 8);
-	assert_int_equal(unit_size(dir, NAME), 4096 + 96 * 8);
+	assert_int_equal(file.room, 10);
 	append(&file, 1);
 	assert_int_equal(versions_file_close(&file, true), 0);
-	/* The one that was whole behind it has not come back. */
 	check_read(dir, &earlier, 9, 0, VERSIONS_FINE);
 	unit_truncate(dir, NAME, 4096 + 96 * 8 + 50);
 	check_read(dir, &earlier, 8, 0, VERSIONS_FINE);
+}
+
+/* On a disk that has become full, or in a copy that has holes. */
+static void the_room_of_an_earlier_life_is_kept(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct versions_extent extent = made(dir, 10, false);
+	struct failing_io failing;
+	struct versions_file file;
+	struct seen seen;
+	struct stat st;
+
+	assert_int_equal(open_as(&file, dir, &extent, false, &seen), 0);
+	assert_int_equal(ftruncate(file.fd, (off_t)extent.bytes), 0);
+	assert_int_equal(ftruncate(file.fd, 1 << 20), 0);
+	assert_int_equal(versions_file_close(&file, false), 0);
+	failing_io_init(&failing);
+	failing_io_arm(&failing, 4, -ENOSPC); /* behind open, header, records, size */
+	assert_int_equal(open_io(&file, &failing.table, dir, &extent, false, &seen), 0);
+	assert_int_equal(file.room, 10);
+	failing_io_disarm(&failing);
+	assert_int_equal(versions_file_close(&file, false), 0);
+	assert_int_equal(open_as(&file, dir, &extent, false, &seen), 0);
+	assert_int_equal(file.room, ((1 << 20) - 4096) / 96);
+	assert_int_equal(fstat(file.fd, &st), 0);
+	assert_true(st.st_blocks * 512 >= 1 << 20);
+	assert_int_equal(versions_file_close(&file, true), 0);
 }
 
 static void what_is_lost_of_what_counts_is_told(void **state)
@@ -737,6 +769,7 @@ int main(void)
 		cmocka_unit_test(values_that_no_store_writes_are_damage),
 		TEST(what_was_appended_is_read),
 		TEST(the_room_behind_is_no_damage),
+		TEST(the_room_of_an_earlier_life_is_kept),
 		TEST(a_torn_tail_ends_at_the_first_that_is_not_whole),
 		TEST(what_is_lost_of_what_counts_is_told),
 		TEST(a_file_that_is_missing_is_told),

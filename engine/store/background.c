@@ -103,30 +103,59 @@ static bool checkpoint_due(struct quiver *store)
  * damaged) can probably not be moved a moment later. */
 #define AUTOCOMPACT_PAUSE_NS INT64_C(10000000000)
 
-static bool compacted_just_now(struct quiver *store)
+static bool compacted_just_now(const struct quiver_job_status *status)
 {
-	struct quiver_job_status status;
-
-	local_job_status(store, QUIVER_COMPACT, &status);
-	return status.ever_ran &&
-	       clock_realtime_ns() - status.started_ns - status.duration_ns < AUTOCOMPACT_PAUSE_NS;
+	return status->ever_ran && clock_realtime_ns() - status->started_ns - status->duration_ns <
+	                                   AUTOCOMPACT_PAUSE_NS;
 }
 
-static void compact_if_due(struct quiver *store)
+/* What the last compaction has left: where snapshots have what lies above free slots, the next would
+ * find the same and move nothing either. */
+struct left {
+	int64_t started_ns; /* of that compaction; 0 there was none */
+	uint64_t unused; /* slots */
+	uint64_t newest_lsn; /* the newest snapshot then: what it has was not moved */
+};
+
+/* Slots that a compaction may give back, of those that are unused. */
+static uint64_t slots_to_gain(struct quiver *store, const struct quiver_job_status *status,
+                              uint64_t unused, struct left *left)
+{
+	uint64_t newest_lsn = atomic_load(&store->catalog.versions.newest_lsn);
+
+	if (status->ever_ran && status->started_ns != left->started_ns) {
+		bool ended = status->result == 0 && !status->stopped;
+
+		*left = (struct left){ status->started_ns, ended ? unused : 0, newest_lsn };
+	}
+	/* Of a snapshot that is gone the vectors can be moved now. */
+	if (newest_lsn < left->newest_lsn || newest_lsn == 0)
+		left->unused = 0;
+	if (left->unused > unused)
+		left->unused = unused;
+	return unused - left->unused;
+}
+
+static void compact_if_due(struct quiver *store, struct left *left)
 {
 	uint32_t percent = atomic_load(&store->autocompact_percent);
+	struct quiver_job_status status;
 	struct slots_counts counts;
-	uint64_t unused;
+	uint64_t gain;
 
 	if (percent == 0 || health_writable(&store->health) != 0)
 		return;
-	slots_counts(&store->catalog.slots, &counts);
-	unused = counts.free_below + atomic_load(&store->commits.deferred_count);
-	/* Less than a growth step is not worth the moves. */
-	if (counts.used == 0 || unused * 100 < (uint64_t)percent * counts.used ||
-	    unused * store->geometry.vector_bytes < UINT64_C(16) << 20)
+	local_job_status(store, QUIVER_COMPACT, &status);
+	if (status.running)
 		return;
-	if (!compacted_just_now(store))
+	slots_counts(&store->catalog.slots, &counts);
+	gain = slots_to_gain(store, &status,
+	                     counts.free_below + atomic_load(&store->commits.deferred_count), left);
+	/* Less than a growth step is not worth the moves. */
+	if (counts.used == 0 || gain * 100 < (uint64_t)percent * counts.used ||
+	    gain * store->geometry.vector_bytes < UINT64_C(16) << 20)
+		return;
+	if (!compacted_just_now(&status))
 		(void)local_job_start(store, QUIVER_COMPACT); /* -EBUSY: something runs already */
 }
 
@@ -152,6 +181,7 @@ static void *checkpointer(void *arg)
 {
 	struct quiver *store = arg;
 	struct wishes *wishes = &store->wishes;
+	struct left left = { 0 };
 	bool wanted;
 
 	pthread_mutex_lock(&wishes->lock);
@@ -165,7 +195,7 @@ static void *checkpointer(void *arg)
 		 * again at the next tick. */
 		if (wanted || checkpoint_due(store))
 			(void)checkpoint_run(&store->checkpointer);
-		compact_if_due(store);
+		compact_if_due(store, &left);
 		cut_if_wanted(store);
 		pthread_mutex_lock(&wishes->lock);
 	}

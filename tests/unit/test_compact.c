@@ -385,6 +385,37 @@ static void test_autocompact_begins_by_itself(void **state)
 	close_store(store);
 }
 
+/* A snapshot has all that lies above the free slots: to compact brings nothing, however often. */
+static void test_autocompact_does_not_try_again_what_snapshots_hinder(void **state)
+{
+	const unsigned pause_s = 12; /* longer than that between two runs */
+	struct store_dir *s = *state;
+	struct quiver *store;
+	uint64_t count = 24000; /* of 1000 bytes: less than 16 MiB is not worth it */
+
+	unit_dir_remove(&s->dir);
+	unit_dir_make(&s->dir);
+	store_create(s, 1000, QUIVER_U1);
+	store = open_mode(s, QUIVER_FLUSH);
+	fill(store, count);
+	for (uint64_t id = 0; id < count; id++)
+		if (id % 8)
+			assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(quiver_snapshot_create(store, "all", NULL), 0);
+	compact(store);
+	assert_int_equal(stats_of(store).compactions, 1);
+	assert_int_equal(stats_of(store).moved, 0);
+	assert_true(stats_of(store).fragmentation > 0.8);
+	assert_int_equal(quiver_set_autocompact(store, 50), 0);
+	(void)sleep(pause_s);
+	assert_int_equal(stats_of(store).compactions, 1);
+	assert_int_equal(quiver_snapshot_remove(store, "all"), 0);
+	for (int i = 0; i < 2400 && stats_of(store).compactions == 1; i++)
+		usleep(50 * 1000);
+	assert_int_equal(store_size(s, "vectors.npy"), 4096 + count / 8 * 1000);
+	close_store(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 int main(void)
@@ -402,6 +433,7 @@ int main(void)
 		TEST(test_compaction_stops_when_asked_and_one_job_runs_at_a_time),
 		TEST(test_closing_ends_a_compaction),
 		TEST(test_autocompact_begins_by_itself),
+		TEST(test_autocompact_does_not_try_again_what_snapshots_hinder),
 	};
 
 	test_seed();

@@ -56,6 +56,10 @@ static const struct number gauges[] = {
 	NUMBER(slots_free, NUMBER_U64, "slots_free", "Free slots below the highest one used."),
 	NUMBER(slots_retired, NUMBER_U64, "slots_retired",
 	       "Superseded slots that wait for a checkpoint or a reader."),
+	NUMBER(slots_held, NUMBER_U64, "slots_held", "Slots that snapshots alone still have."),
+	NUMBER(snapshots, NUMBER_U64, "snapshots", "Snapshots of the store."),
+	NUMBER(versions_bytes, NUMBER_U64, "versions_size_bytes",
+	       "Size of the file of rows that snapshots alone still have."),
 	NUMBER(fragmentation, NUMBER_RATIO, "fragmentation_ratio",
 	       "Free and retired slots over slots used."),
 	NUMBER(vector_bytes, NUMBER_U64, "vector_size_bytes", "Size of one vector."),
@@ -267,6 +271,24 @@ static void stats_numbers(FILE *out, const void *stats, const struct number *num
 	}
 }
 
+/* The snapshot that alone holds most: what comes free when it is removed. */
+static void stats_snapshots(const struct fs *fs, FILE *out)
+{
+	struct quiver_snapshot *list;
+	size_t count, most = 0;
+
+	if (quiver_snapshots(fs->store, &list, &count) != 0)
+		return;
+	for (size_t i = 1; i < count; i++) {
+		if (list[i].own_bytes > list[most].own_bytes)
+			most = i;
+	}
+	if (count > 0)
+		fprintf(out, "snapshot_max %s\nsnapshot_max_bytes %" PRIu64 "\n", list[most].name,
+		        list[most].own_bytes);
+	free(list);
+}
+
 /* Where a store elsewhere lies, and how. */
 static void stats_elsewhere(const struct fs *fs, FILE *out)
 {
@@ -288,6 +310,7 @@ void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 	stats_identity(fs, &stats, out);
 	stats_elsewhere(fs, out);
 	stats_numbers(out, &stats, gauges, COUNT(gauges));
+	stats_snapshots(fs, out);
 	if (space != NULL) {
 		fprintf(out, "slots_before_growth %" PRIu64 "\n", space->slots_free);
 		fprintf(out, "disk_bytes %" PRIu64 "\n", space->total_bytes);

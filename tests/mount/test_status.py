@@ -81,7 +81,8 @@ def test_the_bars_are_a_picture_of_the_numbers(mnt, rng):
         mnt.put(vector, rng.randbytes(mnt.size))
     text, found = screen(mnt.point), facts(mnt.point)
     cells = bar(text, "slots")
-    amounts = {"#": found["slots_used"] - found["slots_free"] - found["slots_retired"],
+    amounts = {"#": found["slots_used"] - found["slots_free"] - found["slots_retired"]
+               - found["slots_held"],
                "-": found["slots_retired"], ".": found["slots_free"],
                "_": found["slots"] - found["slots_used"]}
     assert amounts["#"] == 1500 and sum(amounts.values()) == found["slots"]

@@ -41,6 +41,7 @@ static void print_found(const struct check_arguments *arguments,
 {
 	char faults[FAULTS_BYTES] = "no faults";
 	char closed[CLOSED_BYTES] = "";
+	char kept[FAULTS_BYTES] = "";
 
 	if (checked->damage != 0)
 		(void)snprintf(faults, sizeof(faults), "%" PRIu64 " faults, %" PRIu64 " put right",
@@ -51,8 +52,23 @@ static void print_found(const struct check_arguments *arguments,
 		               "; it was not closed cleanly (%" PRIu64 " log records %s)",
 		               checked->log_records,
 		               arguments->repair ? "replayed" : "wait for the next open");
-	say_result("%s: %" PRIu64 " vectors checked, %s%s", arguments->store, checked->vectors,
-	           faults, closed);
+	if (checked->snapshots > 0 || checked->kept_vectors > 0)
+		(void)snprintf(kept, sizeof(kept),
+		               " and %" PRIu64 " more that %" PRIu64 " snapshot%s kept",
+		               checked->kept_vectors, checked->snapshots,
+		               checked->snapshots == 1 ? " has" : "s have");
+	say_result("%s: %" PRIu64 " vectors%s checked, %s%s", arguments->store, checked->vectors,
+	           kept, faults, closed);
+}
+
+/* Say of a snapshot that it is not checked by itself. */
+static int say_snapshot(const char *given, size_t length)
+{
+	say_error(given,
+	          "a snapshot is checked along with its store: 'quiverfs check %.*s'; 'quiverfs "
+	          "verify %s' compares its checksums, whoever has the store open",
+	          (int)length, given, given);
+	return -EINVAL;
 }
 
 /* Say of a live mount that it cannot be checked. A collection in a cluster can, by its own name. */
@@ -82,12 +98,15 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 	struct quiver_error error = { "" };
 	const enum target_wish wish = arguments->repair ? TARGET_CHANGE : TARGET_READ;
 	struct target target = { .live = false };
+	size_t length;
 	int result;
 
 	memset(checked, 0, sizeof(*checked));
 	result = reach_check(&arguments->reach, arguments->store);
 	if (result < 0)
 		return result;
+	if (quiver_is_snapshot(arguments->store, &length))
+		return say_snapshot(arguments->store, length);
 	do {
 		result = target_resolve(arguments->store, wish, &target);
 		if (result < 0)

@@ -64,6 +64,29 @@ static void print_store(struct quiver *store, uint64_t count, FILE *out)
 	(void)fprintf(out, "failed %d\n", stats.failed);
 }
 
+/* Its snapshots: how many, what they hold, and which of them alone holds most. */
+static void print_snapshots(struct quiver *store, FILE *out)
+{
+	struct quiver_stats stats = { .size = sizeof(stats) };
+	struct quiver_snapshot *list;
+	size_t count, most = 0;
+
+	if (quiver_snapshots(store, &list, &count) != 0)
+		return;
+	quiver_stats(store, &stats);
+	(void)fprintf(out,
+	              "slots_held %" PRIu64 "\nsnapshots %" PRIu64 "\nversions_bytes %" PRIu64 "\n",
+	              stats.slots_held, stats.snapshots, stats.versions_bytes);
+	for (size_t i = 1; i < count; i++) {
+		if (list[i].own_bytes > list[most].own_bytes)
+			most = i;
+	}
+	if (count > 0)
+		(void)fprintf(out, "snapshot_max %s\nsnapshot_max_bytes %" PRIu64 "\n",
+		              list[most].name, list[most].own_bytes);
+	free(list);
+}
+
 /* How many vectors there are. Of a store that others change as well a listing tells. */
 static int count_vectors(struct session *session, uint64_t *count)
 {
@@ -99,6 +122,7 @@ static int ask_store(struct session *session, struct facts *facts)
 	out = open_memstream(&facts->text, &length);
 	if (out != NULL) {
 		print_store(session->store, count, out);
+		print_snapshots(session->store, out);
 		(void)fputs(more, out);
 	}
 	free(more);

@@ -60,9 +60,10 @@ static json_t *make_value(const char *text)
 /* Whether the key is a version or a name, which stays text whatever it looks like. */
 static bool is_text(const char *key)
 {
-	static const char *const keys[] = { "version", "uuid",       "store",     "mount",
-		                            "label",   "pool",       "user",      "cluster",
-		                            "health",  "collection", "namespace", "state" };
+	static const char *const keys[] = { "version", "uuid",         "store",      "mount",
+		                            "label",   "snapshot_max", "pool",       "user",
+		                            "cluster", "health",       "collection", "namespace",
+		                            "state" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(key, keys[i]) == 0)
@@ -101,6 +102,10 @@ int status_print_json(const struct session *session, const struct facts *facts, 
 		failed = add_fact(object, &facts->list[i]) < 0;
 	if (!failed && facts_find(facts, "label") == NULL)
 		failed = json_object_set_new(object, "label", json_string("")) < 0;
+	if (!failed && facts_find(facts, "snapshots") != NULL &&
+	    facts_find(facts, "snapshot_max") == NULL)
+		failed = json_object_set_new(object, "snapshot_max", json_string("")) < 0 ||
+		         json_object_set_new(object, "snapshot_max_bytes", json_integer(0)) < 0;
 	if (!failed)
 		failed = json_dumpf(object, stdout,
 		                    layout | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)) < 0 ||

@@ -16,6 +16,8 @@
 #define FRAGMENTATION_MANY 0.5
 #define BAR_CELLS_MAX 100u
 #define NS_PER_S 1e9
+/* Of rows of the matrix. */
+#define SLOT_KINDS 5u
 
 static const char *or_unknown(const char *value)
 {
@@ -219,28 +221,68 @@ static void show_objects(const struct screen *screen, const struct facts *facts)
 	            figure_count(facts_number(facts, "stride_bytes"), b));
 }
 
-/* Rows of the matrix: with a vector, superseded, free, and beyond the last one used. */
+/* Rows of the matrix: with a vector, of snapshots alone, superseded, free, and beyond the last one used. */
 static void show_slots(const struct screen *screen, const struct facts *facts)
 {
 	uint64_t used = facts_number(facts, "slots_used");
 	uint64_t free_ones = facts_number(facts, "slots_free");
 	uint64_t retired = facts_number(facts, "slots_retired");
-	struct bar_part parts[] = {
-		{ '#', less(used, free_ones + retired) },
-		{ '-', retired },
-		{ '.', free_ones },
-		{ '_', less(facts_number(facts, "slots"), used) },
+	uint64_t held = facts_number(facts, "slots_held");
+	const struct {
+		struct bar_part part;
+		const char *kind;
+	} kinds[] = {
+		{ { '#', less(used, free_ones + retired + held) }, "used" },
+		{ { '@', held }, "of snapshots" },
+		{ { '-', retired }, "superseded" },
+		{ { '.', free_ones }, "free" },
+		{ { '_', less(facts_number(facts, "slots"), used) }, "reserved" },
 	};
-	static const char *const kinds[] = { "used", "superseded", "free", "reserved" };
-	char texts[4][FIGURE_BYTES + 16], number[FIGURE_BYTES];
-	const char *words[4];
+	struct bar_part parts[SLOT_KINDS];
+	char texts[SLOT_KINDS][FIGURE_BYTES + 16], number[FIGURE_BYTES];
+	const char *words[SLOT_KINDS];
+	size_t count = 0;
 
-	for (size_t i = 0; i < 4; i++) {
-		(void)snprintf(texts[i], sizeof(texts[i]), "%s %s",
-		               figure_count(parts[i].amount, number), kinds[i]);
-		words[i] = texts[i];
+	_Static_assert(sizeof(kinds) / sizeof(kinds[0]) == SLOT_KINDS, "a kind has no room");
+	for (size_t i = 0; i < SLOT_KINDS; i++) {
+		if (kinds[i].part.mark == '@' && held == 0)
+			continue; /* most stores have none */
+		parts[count] = kinds[i].part;
+		(void)snprintf(texts[count], sizeof(texts[count]), "%s %s",
+		               figure_count(parts[count].amount, number), kinds[i].kind);
+		words[count] = texts[count];
+		count++;
 	}
-	show_bar(screen, "slots", parts, words, 4);
+	show_bar(screen, "slots", parts, words, count);
+}
+
+/* How many there are, what they keep from being used again, and whose removal would free most. */
+static void show_snapshots(const struct screen *screen, const struct facts *facts)
+{
+	uint64_t snapshots = facts_number(facts, "snapshots");
+	uint64_t held = facts_number(facts, "slots_held");
+	uint64_t most = facts_number(facts, "snapshot_max_bytes");
+	const char *name = facts_find(facts, "snapshot_max");
+	char a[FIGURE_BYTES], b[FIGURE_BYTES], c[FIGURE_BYTES], d[FIGURE_BYTES];
+
+	if (snapshots == 0)
+		return;
+	if (held == 0)
+		screen_line(screen, SCREEN_BOLD, "snapshots",
+		            "%s; all that they have is in the store, too",
+		            figure_count(snapshots, a));
+	else if (most == 0 || name == NULL)
+		screen_line(screen, SCREEN_BOLD, "snapshots",
+		            "%s, which hold %s slot%s, %s, each of them by more than one",
+		            figure_count(snapshots, a), figure_count(held, b), held == 1 ? "" : "s",
+		            figure_bytes(held * facts_number(facts, "vector_bytes"), c));
+	else
+		screen_line(screen, SCREEN_BOLD, "snapshots",
+		            "%s, which hold %s slot%s, %s; most is held by %s alone: %s come free "
+		            "when it is removed",
+		            figure_count(snapshots, a), figure_count(held, b), held == 1 ? "" : "s",
+		            figure_bytes(held * facts_number(facts, "vector_bytes"), c), name,
+		            figure_bytes(most, d));
 }
 
 static void show_disk(const struct screen *screen, const struct facts *facts)
@@ -292,6 +334,7 @@ static void show_contents(const struct screen *screen, const struct session *ses
 		return;
 	}
 	show_slots(screen, facts);
+	show_snapshots(screen, facts);
 	show_disk(screen, facts);
 	screen_line(screen, SCREEN_BOLD, "log, index", "%s of log on disk, %s of index in memory",
 	            figure_bytes(facts_number(facts, "wal_bytes"), a),

@@ -197,7 +197,7 @@ def test_json_is_flat_and_of_plain_types(mnt):
     found = facts(mnt.point)
     assert found["mounted"] is True and found["failed"] is False and found["read_only"] is False
     assert isinstance(found["uuid"], str) and isinstance(found["version"], str)
-    texts = {"mount", "store", "version", "uuid", "dtype", "metric", "label", "transport",
+    texts = {"mount", "store", "version", "uuid", "dtype", "metric", "label", "snapshot_max", "transport",
              "transport_reason", "passthrough", "passthrough_reason", "durability", "compact", "verify"}
     for key, value in found.items():
         assert isinstance(value, str) == (key in texts), key

@@ -331,6 +331,18 @@ void slots_load_live(struct slots *slots, uint64_t slot)
 	slots_set_live(slots, slot);
 }
 
+void slots_load_taken(struct slots *slots, uint64_t slot)
+{
+	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
+	extend_used(slots, slot + 1);
+	if (!slots_is_taken(slots, slot)) {
+		mark_taken(slots, slot);
+		slots->free_below--;
+	}
+	pthread_mutex_unlock(&slots->lock);
+}
+
 uint64_t *slots_map_room(struct slots *slots, uint64_t bytes)
 {
 	void *live = (void *)(uintptr_t)slots->live;

@@ -62,6 +62,8 @@ bool slots_is_live(const struct slots *slots, uint64_t slot);
 bool slots_is_taken(const struct slots *slots, uint64_t slot);
 /* While opening, before anyone else is there: slot holds a vector. */
 void slots_load_live(struct slots *slots, uint64_t slot);
+/* ... or what only snapshots have; nothing where it is taken already. */
+void slots_load_taken(struct slots *slots, uint64_t slot);
 /* While opening: where to put a whole live map of `bytes`, zeros so far, and that it is there
  * now: `used` bits, `count` of them set. */
 uint64_t *slots_map_room(struct slots *slots, uint64_t bytes);

@@ -1,6 +1,6 @@
 /*
  * keep.h - the snapshots of a store that is being opened, checked or repaired: read, and what a
- * recovery takes from the columns kept for them; FORMAT.md, Snapshots.
+ * recovery takes from the columns kept for them; FORMAT.md, Snapshots. While nobody else is there.
  */
 #ifndef QUIVER_KEEP_H
 #define QUIVER_KEEP_H
@@ -20,7 +20,9 @@ int keep_load(struct catalog *catalog, const struct superblock_file *superblock,
  * no row. 0, -ENOSPC, -errno.
  */
 int keep_before_replay(struct recovery *recovery);
-/* Once it is known which slots are live: those that are held are taken. */
+/* Those that are held are taken: once it is known which slots are live. */
 void keep_hold_slots(struct catalog *catalog);
+/* What the superblock that is written next shall say of them. */
+void keep_tell(const struct catalog *catalog, struct superblock *sb);
 
 #endif

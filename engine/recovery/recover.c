@@ -10,6 +10,7 @@
 #include "engine/base/fault.h"
 #include "engine/commit/checkpoint.h"
 #include "engine/log/wal.h"
+#include "engine/recovery/keep.h"
 
 #define FREE_RUN 256u /* rows freed in one write: some blocks of meta.npy */
 
@@ -433,6 +434,7 @@ int recovery_finish(struct recovery *recovery)
 	struct slots_counts counts;
 	int r = columns_sync(&recovery->catalog->columns, true, true);
 
+	keep_hold_slots(recovery->catalog);
 	if (r == 0)
 		r = cut_tail(recovery);
 	if (r == 0)
@@ -444,7 +446,9 @@ int recovery_finish(struct recovery *recovery)
 	if (r)
 		return r;
 	for (size_t i = 0; i < recovery->superseded.count; i++)
-		slots_give(&recovery->catalog->slots, recovery->superseded.items[i].slot);
+		if (!versions_hold(&recovery->catalog->versions,
+		                   recovery->superseded.items[i].slot))
+			slots_give(&recovery->catalog->slots, recovery->superseded.items[i].slot);
 	(void)slots_trim(&recovery->catalog->slots);
 	slots_counts(&recovery->catalog->slots, &counts);
 	sb->clean = false;
@@ -463,6 +467,7 @@ int recovery_finish(struct recovery *recovery)
 	if (sb->version == 1) /* as whoever opens it next will find it */
 		sb->dir.ctime_ns = sb->dir.mtime_ns;
 	sb->ctime_max_ns = recovery->ctime_max_ns;
+	keep_tell(recovery->catalog, sb);
 	r = superblock_write(recovery->superblock->io, recovery->superblock->fd, sb);
 	if (r == 0 && recovery->scan.torn)
 		r = keep_torn(recovery);

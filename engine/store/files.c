@@ -7,6 +7,7 @@
 
 #include "engine/base/culprit.h"
 #include "engine/base/error.h"
+#include "engine/recovery/keep.h"
 #include "engine/store/lock.h"
 #include "engine/store/store.h"
 
@@ -193,6 +194,7 @@ int store_close_files(struct quiver *store, bool log_is_empty)
 
 	if (store->wal_started)
 		keep_first(&r, wal_stop(&store->wal, log_is_empty));
+	keep_first(&r, versions_file_close(&store->catalog.versions.file, log_is_empty));
 	keep_first(&r, catalog_close(&store->catalog));
 	if (store->superblock.fd >= 0)
 		keep_first(&r, io->close(io, store->superblock.fd));
@@ -243,6 +245,9 @@ int store_open_files(const char *path, const struct quiver_options *options, enu
 		           "used, and the next checkpoint rewrites the damaged one");
 	if (r == 0)
 		r = open_columns(store, use != STORE_WRITE, error);
+	if (r == 0)
+		r = keep_load(&store->catalog, &store->superblock, store->dir_fd,
+		              use != STORE_WRITE);
 	if (r) {
 		(void)store_discard(store); /* what failed first is the reason */
 		return r;

@@ -10,6 +10,7 @@
 #include "engine/base/fault.h"
 #include "engine/base/latency.h"
 #include "engine/base/sized.h"
+#include "engine/recovery/keep.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
 #include "engine/recovery/upgrade.h"
@@ -46,6 +47,8 @@ static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *
 		r = recovery_read_log(&recovery);
 	if (r == 0 && recovery.damage_count == 0)
 		r = recovery_base(&recovery, clean);
+	if (r == 0 && recovery.damage_count == 0 && !clean)
+		r = keep_before_replay(&recovery);
 	if (r == 0 && recovery.damage_count == 0 && !clean)
 		r = recovery_replay(&recovery);
 	if (r == 0 && recovery.damage_count == 0)
@@ -245,6 +248,8 @@ static int open_folder(const char *path, const struct quiver_options *options, b
 		r = refuse_marked(store, path, error);
 	if (r == 0)
 		r = fill_index(store, error);
+	if (r == 0)
+		keep_hold_slots(&store->catalog);
 	if (r == 0 && !options->read_only && store->superblock.now.version < QUIVER_FORMAT_VERSION)
 		r = upgrade_store(&store->catalog, &store->superblock, store->dir_fd, error);
 	if (r == 0)

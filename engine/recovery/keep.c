@@ -1,0 +1,343 @@
+#include "engine/recovery/keep.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/culprit.h"
+#include "engine/disk/snapshot_files.h"
+
+/* What is not this store's file of rows, kept where one of its own has to be. */
+#define STRANGE_NAME "versions.broken"
+
+/* ---- reading ---- */
+
+/* Why a snapshot cannot be read, or NULL where it can, or the errno of it hinders all. */
+static const char *why_damaged(const struct superblock *sb, const struct snapshot_page *page, int r)
+{
+	switch (r) {
+	case 0:
+		return page->lsn > sb->checkpoint_lsn ? "it is of a state that the store has not "
+		                                        "come to"
+		                                      : NULL;
+	case -EUCLEAN:
+		return "it is damaged, or another store's";
+	case -ENOTSUP:
+		return "it is of a newer version of quiverfs";
+	default:
+		return culprit_why(r);
+	}
+}
+
+static int load_snapshot(struct catalog *catalog, const struct superblock_file *superblock,
+                         int dir_fd, const char *name)
+{
+	struct versions *versions = &catalog->versions;
+	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+	const char *why;
+	int r = snapshot ? 0 : -ENOMEM;
+
+	if (r)
+		return r;
+	r = snapshot_files_read(superblock->io, dir_fd, name, superblock->now.geometry.uuid,
+	                        &snapshot->page);
+	why = why_damaged(&superblock->now, &snapshot->page, r);
+	if (r == -ENOENT || r == -ENOMEM || r == -EMFILE || r == -ENFILE) {
+		free(snapshot);
+		return r == -ENOENT ? 0 : r;
+	}
+	if (why) {
+		report_add(&catalog->health->report,
+		           "snapshots/%s: the snapshot cannot be read: %s; whatever it may have "
+		           "is kept until it is removed; `quiverfs check --repair` moves it to "
+		           "lost+found",
+		           name, why);
+		memset(&snapshot->page, 0, sizeof(snapshot->page));
+		snapshot->damaged = true;
+	}
+	memcpy(snapshot->name, name, strlen(name) + 1);
+	r = versions_snapshot_room(versions);
+	if (r) {
+		free(snapshot);
+		return r;
+	}
+	versions_snapshot_add(versions, snapshot);
+	return 0;
+}
+
+static int load_snapshots(struct catalog *catalog, const struct superblock_file *superblock,
+                          int dir_fd, bool read_only)
+{
+	char *names;
+	size_t count;
+	int r = snapshot_files_list(superblock->io, dir_fd, !read_only, &names, &count);
+	const char *name = names;
+
+	for (size_t i = 0; r == 0 && i < count; i++, name += strlen(name) + 1)
+		r = load_snapshot(catalog, superblock, dir_fd, name);
+	free(names);
+	return r;
+}
+
+static int load_version(void *arg, uint64_t number, const struct version_record *record)
+{
+	return versions_load(arg, number, record);
+}
+
+static void report_lost(struct catalog *catalog, uint64_t lost)
+{
+	static const char *const whats[] = {
+		[VERSIONS_FINE] = "records are damaged",
+		[VERSIONS_MISSING] = "missing",
+		[VERSIONS_HEADER_BAD] = "the header and records are damaged",
+		[VERSIONS_STRANGE] = "damaged, or another store's",
+		[VERSIONS_EARLIER] = "of an earlier state of the store",
+	};
+
+	report_add(&catalog->health->report,
+	           "versions: %s: %" PRIu64 " bytes lost; snapshots may lack vectors: `quiverfs "
+	           "check` tells which",
+	           whats[catalog->versions.file.found], lost);
+}
+
+/* For who writes: what is kept goes to a file of this store. */
+static int make_file(struct catalog *catalog, const struct superblock_file *superblock, int dir_fd)
+{
+	struct versions_file *file = &catalog->versions.file;
+	const struct quiver_io *io = superblock->io;
+	int r = 0;
+
+	if (file->fd >= 0)
+		return 0;
+	if (file->found == VERSIONS_STRANGE) {
+		r = io->rename(io, dir_fd, "versions", STRANGE_NAME);
+		if (r == 0)
+			report_add(&catalog->health->report, "versions: kept as " STRANGE_NAME);
+	}
+	return r ? r : versions_file_create(file);
+}
+
+static int load_versions(struct catalog *catalog, const struct superblock_file *superblock,
+                         int dir_fd, bool read_only)
+{
+	struct versions *versions = &catalog->versions;
+	const struct versions_extent extent = superblock_versions(&superblock->now);
+	uint64_t lost;
+	int r = versions_file_open(&versions->file, &extent, read_only, load_version, versions,
+	                           &lost);
+
+	if (r == -ENOTSUP)
+		culprit_note("versions", r, "written by a newer version of quiverfs: use that one");
+	if (r)
+		return r;
+	versions->recorded = versions->file.records;
+	atomic_store(&versions->lost_bytes, lost);
+	if (lost > 0)
+		report_lost(catalog, lost);
+	else if (versions->file.found == VERSIONS_HEADER_BAD)
+		report_add(&catalog->health->report,
+		           "versions: the header is damaged; its records are all there");
+	return read_only ? 0 : make_file(catalog, superblock, dir_fd);
+}
+
+int keep_load(struct catalog *catalog, const struct superblock_file *superblock, int dir_fd,
+              bool read_only)
+{
+	const struct versions_extent extent = superblock_versions(&superblock->now);
+	struct versions *versions = &catalog->versions;
+	uint64_t lost;
+	int r = load_snapshots(catalog, superblock, dir_fd, read_only);
+
+	if (r)
+		return r;
+	if (versions_any(versions))
+		return load_versions(catalog, superblock, dir_fd, read_only);
+	/* Nobody needs what is in it, whatever that is; a checkpoint removes it. */
+	if (!read_only && extent.generation > 0)
+		(void)versions_file_open(&versions->file, &extent, false, load_version, versions,
+		                         &lost);
+	versions->recorded = versions->file.records;
+	return 0;
+}
+
+/* ---- before a replay ---- */
+
+/* A row as the log has changed it so far: attributes alone. */
+struct changed_row {
+	uint64_t slot_and_one; /* 0: none */
+	struct meta_row row;
+};
+
+struct keeping {
+	struct recovery *recovery;
+	struct changed_row *rows; /* owned; by slot, with linear probing */
+	size_t count;
+	size_t room; /* a power of two, at least twice the count; or 0 */
+};
+
+#define CHANGED_ROWS_MIN 256u
+
+static struct changed_row *place_of(const struct keeping *keeping, uint64_t slot)
+{
+	size_t at = (size_t)(slot * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (keeping->room - 1);
+
+	while (keeping->rows[at].slot_and_one != 0 && keeping->rows[at].slot_and_one != slot + 1)
+		at = (at + 1) & (keeping->room - 1);
+	return &keeping->rows[at];
+}
+
+static int grow(struct keeping *keeping)
+{
+	struct keeping grown = { .room = keeping->room ? 2 * keeping->room : CHANGED_ROWS_MIN };
+
+	grown.rows = calloc(grown.room, sizeof(*grown.rows));
+	if (!grown.rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < keeping->room; i++)
+		if (keeping->rows[i].slot_and_one != 0)
+			*place_of(&grown, keeping->rows[i].slot_and_one - 1) = keeping->rows[i];
+	free(keeping->rows);
+	keeping->rows = grown.rows;
+	keeping->room = grown.room;
+	return 0;
+}
+
+static int note_changed(struct keeping *keeping, uint64_t slot, const struct meta_row *row)
+{
+	struct changed_row *place;
+	int r = 2 * (keeping->count + 1) > keeping->room ? grow(keeping) : 0;
+
+	if (r)
+		return r;
+	place = place_of(keeping, slot);
+	keeping->count += place->slot_and_one == 0;
+	*place = (struct changed_row){ .slot_and_one = slot + 1, .row = *row };
+	return 0;
+}
+
+/* The row of vector `id` in a slot, before a record that ends it. 0; -ENOENT it is none that a snapshot
+ * may have, or none that is whole: then whoever tore it has kept it; -errno. */
+static int row_before(const struct keeping *keeping, uint64_t slot, uint64_t id,
+                      struct meta_row *row)
+{
+	struct catalog *catalog = keeping->recovery->catalog;
+	int r;
+
+	if (slot >= atomic_load(&catalog->columns.rows))
+		return -ENOENT; /* NONE, too */
+	if (keeping->room > 0) {
+		const struct changed_row *place = place_of(keeping, slot);
+
+		if (place->slot_and_one != 0) {
+			*row = place->row;
+			return 0;
+		}
+	}
+	if (columns_id(&catalog->columns, slot) != id)
+		return -ENOENT;
+	r = columns_meta(&catalog->columns, slot, id, row);
+	if (r)
+		return r == -EBADMSG ? -ENOENT : r;
+	return row->lsn > 0 && row->lsn <= keeping->recovery->superblock->now.checkpoint_lsn &&
+	                       versions_may_want(&catalog->versions, row->lsn)
+	               ? 0
+	               : -ENOENT;
+}
+
+static int keep_superseded(struct keeping *keeping, uint64_t slot, uint64_t id, uint64_t lsn)
+{
+	struct versions *versions = &keeping->recovery->catalog->versions;
+	struct meta_row row;
+	int r = row_before(keeping, slot, id, &row);
+
+	if (r == 0 && version_from(&row) < lsn)
+		r = versions_make_room(versions, 1);
+	else if (r == 0)
+		return 0;
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	versions_end(versions, slot, id, &row, lsn, VERSION_SUPERSEDED);
+	return 0;
+}
+
+static int keep_attributes(struct keeping *keeping, const struct wal_record *record)
+{
+	struct versions *versions = &keeping->recovery->catalog->versions;
+	struct meta_row row;
+	int r = row_before(keeping, record->slot, record->id, &row);
+
+	if (r || row.lsn != record->aux || version_from(&row) >= record->lsn)
+		return r == -ENOENT ? 0 : r;
+	r = versions_make_room(versions, 1);
+	if (r)
+		return r;
+	versions_end(versions, record->slot, record->id, &row, record->lsn, VERSION_ATTRIBUTES);
+	row.attr = record->attr;
+	row.attr_lsn = record->lsn;
+	return note_changed(keeping, record->slot, &row);
+}
+
+static int keep_row(void *arg, const struct wal_record *record, const void *payload)
+{
+	struct keeping *keeping = arg;
+	uint64_t was = record->type == WAL_RENAME ? record->aux : record->id;
+	int r;
+
+	(void)payload;
+	if (record->type == WAL_SETATTR)
+		return keep_attributes(keeping, record);
+	r = keep_superseded(keeping, record->old_slot, record->id, record->lsn);
+	return r ? r : keep_superseded(keeping, record->src_slot, was, record->lsn);
+}
+
+/* What its records end goes to catalog->versions. */
+static int read_log(struct recovery *recovery)
+{
+	struct keeping keeping = { .recovery = recovery };
+	int r;
+
+	if (!versions_any(&recovery->catalog->versions))
+		return 0;
+	recovery->scan.each = keep_row;
+	recovery->scan.arg = &keeping;
+	r = wal_scan(&recovery->scan);
+	free(keeping.rows);
+	return r;
+}
+
+int keep_before_replay(struct recovery *recovery)
+{
+	struct versions *versions = &recovery->catalog->versions;
+	int r = read_log(recovery);
+
+	if (r == 0)
+		r = versions_room_on_disk(versions, 0);
+	return r ? r : versions_persist(versions, UINT64_MAX);
+}
+
+/* ---- what is held ---- */
+
+static void hold(void *arg, uint64_t slot)
+{
+	struct catalog *catalog = arg;
+
+	/* One behind the columns is lost, which the check tells. */
+	if (slot < atomic_load(&catalog->columns.rows))
+		slots_load_taken(&catalog->slots, slot);
+}
+
+void keep_hold_slots(struct catalog *catalog)
+{
+	versions_each_held(&catalog->versions, hold, catalog);
+}
+
+void keep_tell(const struct catalog *catalog, struct superblock *sb)
+{
+	const struct versions *versions = &catalog->versions;
+
+	if (versions->snapshot_count == 0)
+		return; /* a checkpoint says so */
+	sb->features_to_change |= SUPERBLOCK_HAS_SNAPSHOTS;
+	superblock_set_versions(sb, versions_file_extent(&versions->file, sb->checkpoint_lsn));
+}

@@ -119,15 +119,24 @@ static void set_newest(struct versions *versions)
 	atomic_store_explicit(&versions->newest_lsn, newest, memory_order_release);
 }
 
+/* Whether it was made later than another of the same LSN. */
+static bool is_newer(const struct snapshot *one, const struct snapshot *other)
+{
+	return one->page.lsn == other->page.lsn && one->page.created_ns > other->page.created_ns;
+}
+
 void versions_snapshot_add(struct versions *versions, struct snapshot *snapshot)
 {
 	size_t at;
 
 	pthread_rwlock_wrlock(&versions->lock);
 	assert(versions->snapshot_count < versions->snapshot_capacity);
-	/* Behind those of the same LSN. */
+	/* Behind the older ones of the same LSN. */
 	at = snapshot->damaged ? versions->damaged_count
 	                       : first_from(versions, snapshot->page.lsn + 1);
+	while (!snapshot->damaged && at > versions->damaged_count &&
+	       is_newer(versions->snapshots[at - 1], snapshot))
+		at--;
 	memmove(&versions->snapshots[at + 1], &versions->snapshots[at],
 	        (versions->snapshot_count - at) * sizeof(struct snapshot *));
 	versions->snapshots[at] = snapshot;

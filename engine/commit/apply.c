@@ -155,6 +155,9 @@ static int plan_move(struct committer *commits, const struct plan *plan, struct 
 	r = catalog_row(commits->catalog, found, from, &row);
 	if (r)
 		return r == -EBADMSG ? -EIO : r;
+	/* A snapshot was made meanwhile: what it has stays in its slot, so that two are compared by it. */
+	if (op->type == WAL_MOVE && versions_may_want(&commits->catalog->versions, row.lsn))
+		return -ESTALE;
 	op->row.attr = row.attr;
 	op->row.attr_lsn = row.attr_lsn;
 	if (op->type == WAL_RENAME)

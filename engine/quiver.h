@@ -576,7 +576,8 @@ enum quiver_column { QUIVER_COLUMN_VECTORS, QUIVER_COLUMN_IDS };
 
 /* Hold both .npy files against being cut, and give the descriptor of one (owned
  * by the store, read-write on a store open so: duplicate or reopen it for others)
- * and its size now. A commit is in the files when it returns. Given back with
+ * and its size now. A commit is in the files when it returns. -1 for a descriptor: no file shows
+ * that column, and quiver_column_read is the way (quiver_snapshot_open). Given back with
  * quiver_column_release. 0; -EOPNOTSUPP without QUIVER_HAS_COLUMNS, and then none of
  * the others may be called but quiver_column_bytes, which is 0. */
 int quiver_column_hold(struct quiver *store, enum quiver_column column, int *fd,
@@ -605,7 +606,8 @@ struct quiver_watcher {
  * Watch the rows of the columns: what is changed by anybody from the return of this call on is
  * told to `watcher`, which is copied and takes the place of one that watched before. Changing
  * calls that write a row then answer -EAGAIN with QUIVER_NOWAIT. Waits for the disk, since it
- * waits for commits under way. 0; -EOPNOTSUPP as quiver_column_hold.
+ * waits for commits under way. A store that is QUIVER_IMMUTABLE has nothing to tell: 0 all the same.
+ * 0; -EOPNOTSUPP as quiver_column_hold.
  */
 int quiver_column_watch(struct quiver *store, const struct quiver_watcher *watcher);
 /* No more. With `wait` it returns once neither function of the watcher is running, and must not be
@@ -745,15 +747,19 @@ int quiver_snapshot_stat(struct quiver *store, const char *name, struct quiver_s
 /*
  * Open one as a store of its own, which nobody can change: QUIVER_IMMUTABLE, changing calls are
  * -EROFS, a listing and the columns are those of then. Rows of quiver_column_read that the
- * snapshot does not have are zeros, and QUIVER_ID_NONE; in the file that quiver_column_hold gives
- * they may hold anything. It is given back with quiver_close, before `store` is; also after it was
- * removed it reads on until then. Costs no more memory for a large store than for a small one, but
- * a listing. -ENOENT; -EUCLEAN its file is damaged; -ENOMEM, -EMFILE.
+ * snapshot does not have are zeros, and QUIVER_ID_NONE. Of its vectors quiver_column_hold gives the
+ * store's own file: that has the snapshot's vectors in their rows, but any bytes in other rows and
+ * behind its size, and the header of the store as it is now; of its IDs it gives no file, -1. It is
+ * given back with quiver_close, before `store` is; also after it was removed it reads on until then.
+ * Costs no more memory for a large store than for a small one, but a listing. -ENOENT; -EUCLEAN its
+ * file is damaged; -ENOMEM; -EOPNOTSUPP.
  *
- * quiver_open of the path "STORE@NAME" opens one, too, in any process and whoever has the store
- * open: read_only has to be set. It takes no lock of the store but one of the snapshot, which
- * cannot be removed meanwhile, and it reads all rows first and keeps its own table of them (about 80
- * bytes for each slot). -ENOENT no such snapshot; -EROFS without read_only.
+ * quiver_open of the path "STORE@NAME" (quiver_is_snapshot) opens one, too, in any process and whoever
+ * has the store open, or has left it open; read_only has to be set. It takes no lock of the store but
+ * one of the snapshot, which cannot be removed meanwhile, and it reads all rows first and keeps its
+ * own table of them (about 80 bytes for each slot). Nothing is written. -ENOENT no such store or
+ * snapshot; -EROFS without read_only; -EBUSY it is just being removed; -EUCLEAN a row that it has is
+ * damaged; errors of quiver_open.
  */
 int quiver_snapshot_open(struct quiver *store, const char *name, struct quiver **snapshot);
 

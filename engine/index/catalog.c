@@ -1,5 +1,7 @@
 #include "engine/index/catalog.h"
 
+#include "engine/disk/columns_private.h"
+
 void catalog_init(struct catalog *catalog, struct health *health)
 {
 	catalog->health = health;
@@ -9,6 +11,20 @@ void catalog_init(struct catalog *catalog, struct health *health)
 	pthread_mutex_init(&catalog->fill_lock, NULL);
 	attr_deltas_init(&catalog->attr_deltas);
 	versions_init(&catalog->versions, &catalog->writer_lock);
+}
+
+/* Maps of the slots that the columns have room for. */
+static int open_maps(struct catalog *catalog)
+{
+	int r = slots_init(&catalog->slots, catalog->columns.rows_max);
+
+	if (r == 0)
+		r = residency_init(&catalog->residency);
+	if (r == 0)
+		r = readers_init(&catalog->readers);
+	if (r == 0)
+		r = slots_set_rows(&catalog->slots, atomic_load(&catalog->columns.rows));
+	return r;
 }
 
 int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
@@ -23,14 +39,17 @@ int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd
 	catalog->opened = true;
 	catalog->versions.vector_bytes = catalog->columns.geometry.vector_bytes;
 	versions_file_init(&catalog->versions.file, io, dir_fd, geometry->uuid);
-	r = slots_init(&catalog->slots, catalog->columns.rows_max);
-	if (r == 0)
-		r = residency_init(&catalog->residency);
-	if (r == 0)
-		r = readers_init(&catalog->readers);
-	if (r == 0)
-		r = slots_set_rows(&catalog->slots, atomic_load(&catalog->columns.rows));
-	return r;
+	return open_maps(catalog);
+}
+
+int catalog_open_private(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
+                         const struct quiver_geometry *geometry, uint64_t rows,
+                         struct quiver_error *error)
+{
+	int r = columns_open_private(&catalog->columns, io, dir_fd, geometry, rows, error);
+
+	catalog->opened = true; /* as far as it came */
+	return r ? r : open_maps(catalog);
 }
 
 int catalog_close(struct catalog *catalog)

@@ -64,6 +64,10 @@ void catalog_init(struct catalog *catalog, struct health *health);
 int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
                  const struct quiver_geometry *geometry, uint32_t version, uint64_t slots_used,
                  bool read_only, struct quiver_error *error);
+/* The same with columns_open_private, which says more: `rows` of them, all free. */
+int catalog_open_private(struct catalog *catalog, const struct quiver_io *io, int dir_fd,
+                         const struct quiver_geometry *geometry, uint64_t rows,
+                         struct quiver_error *error);
 /* Close the columns where they are open. 0 or the first error. */
 int catalog_close(struct catalog *catalog);
 /* Free all memory. Nobody may be inside. */
@@ -78,11 +82,18 @@ int catalog_ref_read(struct catalog *catalog, const struct quiver_ref *ref, uint
                      size_t length, void *to);
 bool catalog_ref_resident(struct catalog *catalog, const struct quiver_ref *ref);
 void catalog_ref_prefetch(struct catalog *catalog, const struct quiver_ref *ref);
+/* The bytes of a vector that is pinned, or held, compared with its checksum. 0, -EIO (reported). */
+int catalog_ref_copy(struct catalog *catalog, const struct quiver_ref *ref, void *to);
 int catalog_get_copy(struct catalog *catalog, uint64_t id, void *to, struct quiver_attr *attr,
                      uint64_t *lsn);
 int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct quiver_attr *attr,
                  uint64_t *lsn);
 uint64_t catalog_count(struct catalog *catalog);
+
+/* Whether looking `id` up would wait for the disk; a best effort. No lock held. */
+bool catalog_would_wait(struct catalog *catalog, uint64_t id);
+/* A get has ended with `r`: for what counts them. */
+void catalog_count_get(struct catalog *catalog, int r);
 
 /* Before `id` is changed: have in memory what is looked at for that, so that who holds the writer
  * lock then does not wait for the disk, where that matters to anybody. With QUIVER_NOWAIT -EAGAIN

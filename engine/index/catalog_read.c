@@ -116,8 +116,7 @@ static int find_row(struct catalog *catalog, uint64_t id, uint64_t *slot, struct
 	return r == -EAGAIN ? -EIO : r;
 }
 
-/* Whether looking `id` up would wait for the disk; a best effort. */
-static bool would_wait(struct catalog *catalog, uint64_t id)
+bool catalog_would_wait(struct catalog *catalog, uint64_t id)
 {
 	uint32_t second = residency_second();
 	struct index_way way;
@@ -148,7 +147,7 @@ int catalog_warm(struct catalog *catalog, uint64_t id, unsigned flags)
 	else if (!atomic_load_explicit(&catalog->has_hasty, memory_order_relaxed))
 		return 0;
 	/* An index that is not whole is read before anything is changed. */
-	if (!index_is_whole(&catalog->index) || !would_wait(catalog, id))
+	if (!index_is_whole(&catalog->index) || !catalog_would_wait(catalog, id))
 		return 0;
 	if (flags & QUIVER_NOWAIT)
 		return -EAGAIN;
@@ -161,7 +160,7 @@ int catalog_warm(struct catalog *catalog, uint64_t id, unsigned flags)
 	return 0;
 }
 
-static void count_get(struct catalog *catalog, int r)
+void catalog_count_get(struct catalog *catalog, int r)
 {
 	struct reader *own = readers_own(&catalog->readers);
 
@@ -181,10 +180,10 @@ int catalog_get(struct catalog *catalog, uint64_t id, unsigned flags, struct qui
 	uint64_t slot;
 	int r;
 
-	if ((flags & QUIVER_NOWAIT) && would_wait(catalog, id))
+	if ((flags & QUIVER_NOWAIT) && catalog_would_wait(catalog, id))
 		return -EAGAIN;
 	r = find_row(catalog, id, &slot, &row, &ref->pin);
-	count_get(catalog, r);
+	catalog_count_get(catalog, r);
 	if (r)
 		return r;
 	ref->data = columns_vector(&catalog->columns, slot);
@@ -298,19 +297,25 @@ void catalog_ref_prefetch(struct catalog *catalog, const struct quiver_ref *ref)
 	fetch(window, window + AROUND_BYTES);
 }
 
+int catalog_ref_copy(struct catalog *catalog, const struct quiver_ref *ref, void *to)
+{
+	uint64_t hash = 0;
+	int r = fault_copy(to, ref->data, catalog->columns.geometry.vector_bytes);
+
+	if (r == 0)
+		hash = XXH3_64bits(to, catalog->columns.geometry.vector_bytes);
+	return check_sum(catalog, ref, r, hash);
+}
+
 int catalog_get_copy(struct catalog *catalog, uint64_t id, void *to, struct quiver_attr *attr,
                      uint64_t *lsn)
 {
 	struct quiver_ref ref;
-	uint64_t hash = 0;
 	int r = catalog_get(catalog, id, 0, &ref);
 
 	if (r)
 		return r;
-	r = fault_copy(to, ref.data, catalog->columns.geometry.vector_bytes);
-	if (r == 0)
-		hash = XXH3_64bits(to, catalog->columns.geometry.vector_bytes);
-	r = check_sum(catalog, &ref, r, hash);
+	r = catalog_ref_copy(catalog, &ref, to);
 	if (r == 0 && attr)
 		*attr = ref.attr;
 	if (r == 0 && lsn)
@@ -326,7 +331,7 @@ int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct qu
 	uint64_t slot;
 	int r;
 
-	if ((flags & QUIVER_NOWAIT) && would_wait(catalog, id))
+	if ((flags & QUIVER_NOWAIT) && catalog_would_wait(catalog, id))
 		return -EAGAIN;
 	r = find_row(catalog, id, &slot, &row, NULL);
 	if (r == 0 && attr)

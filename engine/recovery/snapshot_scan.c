@@ -241,6 +241,14 @@ int snapshot_scan_folder(const struct snapshot_scan *scan)
 	return scan->dir_fd;
 }
 
+int snapshot_scan_take_hold(struct snapshot_scan *scan)
+{
+	int fd = scan->hold_fd;
+
+	scan->hold_fd = -1;
+	return fd;
+}
+
 /* ---- the versions ------------------------------------------------------ */
 
 /* One that the snapshot has is noted. */
@@ -249,7 +257,8 @@ static int note(void *arg, uint64_t number, const struct version_record *record)
 	struct snapshot_scan *scan = arg;
 
 	if (version_from(&record->row) <= scan->page.lsn && scan->page.lsn < record->until &&
-	    record->slot < scan->page.slots_used && number < UINT32_MAX)
+	    record->slot < scan->page.slots_used && record->id <= QUIVER_ID_MAX &&
+	    number < UINT32_MAX)
 		scan->kept[record->slot] = (uint32_t)number + 1;
 	return 0;
 }
@@ -288,9 +297,7 @@ static int read_versions(struct snapshot_scan *scan, struct quiver_error *error)
 		r = read_superblock(scan, &sb, error);
 		if (r)
 			return r;
-		extent = (struct versions_extent){ .generation = get_le64(sb.kept),
-			                           .lsn = get_le64(sb.kept + 8),
-			                           .bytes = get_le64(sb.kept + 16) };
+		extent = superblock_versions(&sb);
 		memset(scan->kept, 0, scan->page.slots_used * sizeof(*scan->kept));
 		versions_file_init(&fresh, scan->io, scan->dir_fd, scan->geometry.uuid);
 		r = versions_file_open(&fresh, &extent, true, note, scan, &lost);

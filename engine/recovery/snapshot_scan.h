@@ -39,6 +39,8 @@ const struct snapshot_page *snapshot_scan_page(const struct snapshot_scan *scan)
 const struct quiver_geometry *snapshot_scan_geometry(const struct snapshot_scan *scan);
 /* The folder of the store, until the scan is closed. */
 int snapshot_scan_folder(const struct snapshot_scan *scan);
+/* The descriptor that keeps the snapshot from being removed, until the caller closes it. */
+int snapshot_scan_take_hold(struct snapshot_scan *scan);
 
 /*
  * Rows of slots from *next on, ascending, at most `max` (above 0); *next is then the slot to go on

@@ -16,6 +16,7 @@
 #include "engine/recovery/upgrade.h"
 #include "engine/store/elsewhere.h"
 #include "engine/store/receiving.h"
+#include "engine/store/snapshot_view.h"
 
 static void damage_to_error(struct recovery *recovery, const char *line)
 {
@@ -272,6 +273,7 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 {
 	struct quiver_options known;
 	const struct quiver_module *module;
+	size_t store_length;
 	int r = sized_take(&known, sizeof(known), options, options->size, OPTIONS_LEAST_BYTES);
 
 	*out = NULL;
@@ -289,7 +291,11 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		return module->open(path, &known, out, error);
 	if (r == 0)
 		r = elsewhere_refuse(path, known.access, error);
-	return r ? r : open_folder(path, &known, false, out, error);
+	if (r)
+		return r;
+	return quiver_is_snapshot(path, &store_length)
+	               ? snapshot_alone_open(path, store_length, &known, out, error)
+	               : open_folder(path, &known, false, out, error);
 }
 
 int receiving_open(const char *path, const struct quiver_options *options, struct quiver **out,

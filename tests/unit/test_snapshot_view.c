@@ -150,6 +150,16 @@ static void follow(struct store_dir *s, enum quiver_durability mode, uint64_t se
 			(void)run_job(store, QUIVER_COMPACT);
 		check_all(s, store, kept, count);
 		model_check(&model, store);
+		if (round % 4 == 3) {
+			for (size_t i = 0; i < count; i++) {
+				if (kept[i].view)
+					close_store(kept[i].view);
+				kept[i].view = NULL;
+			}
+			close_store(store);
+			store = open_mode(s, mode);
+			check_all(s, store, kept, count);
+		}
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (kept[i].view)
@@ -400,7 +410,7 @@ static void test_of_a_store_that_was_not_closed(void **state)
 	struct store_dir *s = *state;
 	struct kept *kept = mmap(NULL, sizeof(*kept), PROT_READ | PROT_WRITE,
 	                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct quiver *alone;
+	struct quiver *alone, *store;
 	int status;
 	pid_t pid;
 
@@ -409,8 +419,8 @@ static void test_of_a_store_that_was_not_closed(void **state)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct model model = { .seed = 4 };
-		struct quiver *store = open_with(s, NULL);
 
+		store = open_with(s, NULL);
 		for (unsigned i = 0; i < STEPS; i++)
 			model_step(&model, store);
 		make(store, &model, 1, kept);
@@ -422,7 +432,12 @@ static void test_of_a_store_that_was_not_closed(void **state)
 	assert_int_equal(status, 0);
 	alone = open_alone(s, kept->name);
 	model_check(&kept->model, alone);
+	/* Nor is it in the way of who recovers the store, and it goes on. */
+	store = open_with(s, NULL);
+	model_check(&kept->model, alone);
+	check_all(s, store, kept, 1);
 	close_store(alone);
+	close_store(store);
 	assert_int_equal(munmap(kept, sizeof(*kept)), 0);
 }
 

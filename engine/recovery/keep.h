@@ -1,11 +1,12 @@
 /*
- * keep.h - the snapshots of a store that is being opened, checked or repaired: read, and what a
- * recovery takes from the columns kept for them; FORMAT.md, Snapshots. While nobody else is there.
+ * keep.h - the snapshots of a store that is being opened, checked or repaired, and what they keep;
+ * FORMAT.md, Snapshots. While nobody else is there.
  */
 #ifndef QUIVER_KEEP_H
 #define QUIVER_KEEP_H
 
-#include "engine/recovery/recover.h"
+#include "engine/disk/superblock_file.h"
+#include "engine/index/catalog.h"
 
 /*
  * Read the snapshots and `versions` into catalog->versions, before the log is read and the index
@@ -14,12 +15,6 @@
  */
 int keep_load(struct catalog *catalog, const struct superblock_file *superblock, int dir_fd,
               bool read_only);
-/*
- * Before the log is replayed, and after it was read: rows in the columns that its records supersede, or
- * whose attributes they change, and that a snapshot has, are put into `versions` and synced. Changes
- * no row. 0, -ENOSPC, -errno.
- */
-int keep_before_replay(struct recovery *recovery);
 /* Those that are held are taken: once it is known which slots are live. */
 void keep_hold_slots(struct catalog *catalog);
 /* What the superblock that is written next shall say of them. */

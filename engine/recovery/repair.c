@@ -9,7 +9,7 @@
 
 #include "engine/base/fault.h"
 #include "engine/recovery/check.h"
-#include "engine/recovery/keep.h"
+#include "engine/recovery/keep_replay.h"
 #include "engine/recovery/replay.h"
 
 #define NAME_BYTES 96 /* of a file in lost+found: two numbers and some words */

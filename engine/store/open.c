@@ -11,6 +11,7 @@
 #include "engine/base/latency.h"
 #include "engine/base/sized.h"
 #include "engine/recovery/keep.h"
+#include "engine/recovery/keep_replay.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
 #include "engine/recovery/upgrade.h"

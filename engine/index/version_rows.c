@@ -16,12 +16,10 @@ static int grow(struct versions *versions, size_t capacity)
 {
 	struct versions_table former = versions->table;
 	struct versions_table table;
-	int r = versions_table_make(&table, capacity);
+	int r = versions_table_copy(&former, capacity, &table);
 
 	if (r)
 		return r;
-	for (size_t i = 0; i < former.count; i++)
-		versions_table_add(&table, &former.items[i]);
 	pthread_rwlock_wrlock(&versions->lock);
 	versions->table = table;
 	pthread_rwlock_unlock(&versions->lock);
@@ -71,6 +69,13 @@ int versions_room_on_disk(struct versions *versions, uint64_t count)
 	return versions_file_make_room(&versions->file, need);
 }
 
+/* Of one that is superseded the slot counts, whatever its attributes were last. */
+static bool is_same(const struct version *a, const struct version *b)
+{
+	return a->slot == b->slot && a->kind == b->kind &&
+	       (a->kind == VERSION_SUPERSEDED ? a->born == b->born : a->from == b->from);
+}
+
 /* Lock held. */
 static bool has_same(const struct versions *versions, const struct version *version)
 {
@@ -79,8 +84,7 @@ static bool has_same(const struct versions *versions, const struct version *vers
 	while (next > 0) {
 		const struct version *item = &versions->table.items[next - 1];
 
-		if (item->slot == version->slot && item->from == version->from &&
-		    item->kind == version->kind)
+		if (is_same(item, version))
 			return true;
 		next = item->next_of_slot;
 	}

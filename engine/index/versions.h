@@ -112,8 +112,8 @@ bool versions_has_snapshot(struct versions *versions, uint64_t from, uint64_t un
 /* Memory for `count` more. -ENOMEM; -ENOSPC as many as can be counted. Writer lock. */
 int versions_make_room(struct versions *versions, size_t count);
 /* A row ends at LSN `until`, of its vector or of its attributes alone. It is added where a snapshot
- * has it; of one that is superseded the slot is held then. Not twice: one of the same slot, from and
- * kind that is here stays as it is. After versions_make_room, with the writer lock, or while the
+ * has it; of one that is superseded the slot is held then. Not twice: one of the same slot, kind and
+ * from (superseded: LSN of the row) that is here stays as it is. After versions_make_room, with the writer lock, or while the
  * store is opened. */
 void versions_end(struct versions *versions, uint64_t slot, uint64_t id, const struct meta_row *row,
                   uint64_t until, enum version_kind kind);

@@ -36,6 +36,16 @@ int versions_table_make(struct versions_table *table, size_t capacity)
 	return -ENOMEM;
 }
 
+int versions_table_copy(const struct versions_table *table, size_t capacity,
+                        struct versions_table *copy)
+{
+	int r = versions_table_make(copy, capacity);
+
+	for (size_t i = 0; r == 0 && i < table->count; i++)
+		versions_table_add(copy, &table->items[i]);
+	return r;
+}
+
 void versions_table_free(struct versions_table *table)
 {
 	free(table->items);

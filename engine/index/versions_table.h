@@ -30,6 +30,10 @@ struct versions_table {
 
 /* Room for `capacity` at least. 0, -ENOMEM, -ENOSPC more than can be numbered. */
 int versions_table_make(struct versions_table *table, size_t capacity);
+/* The same items, in their order, with room for `capacity` at least, which is not below their number.
+ * 0, -ENOMEM, -ENOSPC. */
+int versions_table_copy(const struct versions_table *table, size_t capacity,
+                        struct versions_table *copy);
 void versions_table_free(struct versions_table *table);
 /* There is room; its links are set here. */
 void versions_table_add(struct versions_table *table, const struct version *version);

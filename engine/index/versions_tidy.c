@@ -96,7 +96,7 @@ static int sort_out(struct versions *versions, struct tidying *tidying)
 	memset(tidying, 0, sizeof(*tidying));
 	pthread_rwlock_rdlock(&versions->lock);
 	tidying->seen = versions->table.count - versions->pending;
-	/* With room for those that come meanwhile. */
+	/* With room for most that come meanwhile. */
 	r = versions_table_make(&tidying->table, versions->table.capacity);
 	tidying->gone = malloc((tidying->seen + 1) * sizeof(*tidying->gone));
 	if (r == 0 && !tidying->gone)
@@ -148,6 +148,23 @@ static bool is_mostly_waste(const struct versions *versions, const struct tidyin
 	       tidying->filed < versions->file.records / 2;
 }
 
+/* More may have come than there was room for then. Writer lock. */
+static int make_place(const struct versions *versions, struct tidying *tidying)
+{
+	const size_t want = tidying->table.count + versions->table.count - tidying->seen;
+	struct versions_table larger;
+	int r;
+
+	if (want <= tidying->table.capacity)
+		return 0;
+	r = versions_table_copy(&tidying->table, want, &larger);
+	if (r)
+		return r;
+	versions_table_free(&tidying->table);
+	tidying->table = larger;
+	return 0;
+}
+
 /* What was sorted out takes the place of what there is, with those that have come since. Writer lock and
  * lock held. */
 static void take_over(struct versions *versions, struct tidying *tidying)
@@ -197,22 +214,51 @@ static int replace_file(struct versions *versions, struct tidying *tidying,
 	return r;
 }
 
-static int put_in_place(struct versions *versions, struct tidying *tidying)
+static int put_in_place(struct versions *versions, struct tidying *tidying, struct version **gone,
+                        size_t *count)
 {
 	struct versions_file anew;
 	bool is_new = is_mostly_waste(versions, tidying) &&
 	              write_anew(versions, tidying, &anew) == 0;
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(versions->writer_lock);
+	r = make_place(versions, tidying);
+	if (r) {
+		pthread_mutex_unlock(versions->writer_lock);
+		if (is_new)
+			versions_file_give_up(&anew);
+		return r;
+	}
 	pthread_rwlock_wrlock(&versions->lock);
 	take_over(versions, tidying);
+	*gone = tidying->gone;
+	*count = tidying->gone_count;
+	tidying->gone = NULL;
 	if (is_new)
 		r = replace_file(versions, tidying, &anew);
-	versions->untidy = versions->pending > 0;
+	versions->untidy |= versions->pending > 0;
 	pthread_rwlock_unlock(&versions->lock);
 	pthread_mutex_unlock(versions->writer_lock);
 	return r;
+}
+
+/* From here on whoever leaves a snapshot that was removed says so anew. Writer lock not held. */
+static void begin(struct versions *versions)
+{
+	pthread_mutex_lock(versions->writer_lock);
+	pthread_rwlock_wrlock(&versions->lock);
+	versions->untidy = false;
+	pthread_rwlock_unlock(&versions->lock);
+	versions_drop_removed(versions);
+	pthread_mutex_unlock(versions->writer_lock);
+}
+
+static void be_untidy(struct versions *versions)
+{
+	pthread_rwlock_wrlock(&versions->lock);
+	versions->untidy = true;
+	pthread_rwlock_unlock(&versions->lock);
 }
 
 int versions_tidy(struct versions *versions, struct version **gone, size_t *count)
@@ -224,17 +270,14 @@ int versions_tidy(struct versions *versions, struct version **gone, size_t *coun
 	*count = 0;
 	if (!versions_is_untidy(versions))
 		return 0;
-	pthread_mutex_lock(versions->writer_lock);
-	versions_drop_removed(versions);
-	pthread_mutex_unlock(versions->writer_lock);
+	begin(versions);
 	r = sort_out(versions, &tidying);
-	if (r)
-		return r;
-	r = put_in_place(versions, &tidying);
-	*gone = tidying.gone;
-	*count = tidying.gone_count;
-	tidying.gone = NULL;
-	tidying_free(&tidying);
+	if (r == 0) {
+		r = put_in_place(versions, &tidying, gone, count);
+		tidying_free(&tidying);
+	}
+	if (!*gone)
+		be_untidy(versions);
 	return r;
 }
 

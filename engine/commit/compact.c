@@ -33,7 +33,8 @@ static uint64_t id_in(struct checkpointer *checkpointer, uint64_t slot, bool *ke
 }
 
 /* The highest slot below *below with a vector that can be moved, which is *id, or SLOT_NONE. *below goes
- * down past those that snapshots have. */
+ * down past those that snapshots have, and past what has no ID: it was removed just now, or cannot be
+ * read. */
 static uint64_t highest_movable(struct checkpointer *checkpointer, uint64_t *below, uint64_t *id)
 {
 	const struct slots *slots = &checkpointer->commits->catalog->slots;
@@ -44,8 +45,7 @@ static uint64_t highest_movable(struct checkpointer *checkpointer, uint64_t *bel
 		*id = id_in(checkpointer, slot, &kept);
 		if (*id != QUIVER_ID_NONE && !kept)
 			break;
-		if (kept)
-			*below = slot;
+		*below = slot;
 	}
 	return slot;
 }

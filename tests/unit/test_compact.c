@@ -359,6 +359,31 @@ static void test_closing_ends_a_compaction(void **state)
 	}
 }
 
+/* As on a disk that does not give a page of ids.npy any more. */
+static void test_a_row_whose_id_cannot_be_read_is_passed_by(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	uint64_t none = QUIVER_ID_NONE;
+	char path[64];
+	int fd;
+
+	for (uint64_t id = 0; id < 100; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	for (uint64_t id = 0; id < 50; id++)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	store_file("ids.npy", path, sizeof(path));
+	fd = openat(s->dir.fd, path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &none, sizeof(none), 4096 + 99 * 8), sizeof(none));
+	assert_int_equal(close(fd), 0);
+	alarm(60); /* it was tried for ever once */
+	assert_int_equal(run_job(store, QUIVER_COMPACT).result, 0);
+	alarm(0);
+	assert_int_equal(stats_of(store).moved, 49);
+	close_store(store);
+}
+
 static void test_autocompact_begins_by_itself(void **state)
 {
 	struct store_dir *s = *state;
@@ -432,6 +457,7 @@ int main(void)
 		TEST(test_moves_do_not_wait_for_the_disk_in_mode_always),
 		TEST(test_compaction_stops_when_asked_and_one_job_runs_at_a_time),
 		TEST(test_closing_ends_a_compaction),
+		TEST(test_a_row_whose_id_cannot_be_read_is_passed_by),
 		TEST(test_autocompact_begins_by_itself),
 		TEST(test_autocompact_does_not_try_again_what_snapshots_hinder),
 	};

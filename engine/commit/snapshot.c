@@ -52,8 +52,12 @@ static int make_versions_file(struct versions *versions)
 
 	if (versions_any(versions))
 		return 0;
-	if (versions->file.fd < 0)
+	if (versions->file.fd < 0) {
+		/* Somebody may want to know how large it is. */
+		pthread_rwlock_wrlock(&versions->lock);
 		r = versions_file_create(&versions->file);
+		pthread_rwlock_unlock(&versions->lock);
+	}
 	if (r == 0 && versions->file.room < versions->recorded + FIRST_ROOM_RECORDS)
 		r = versions_file_make_room(&versions->file,
 		                            versions->recorded + FIRST_ROOM_RECORDS);

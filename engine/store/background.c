@@ -96,7 +96,7 @@ static bool checkpoint_due(struct quiver *store)
 	pthread_mutex_unlock(&store->checkpointer.lock);
 	return idle_ns >= STORE_CHECKPOINT_INTERVAL_NS &&
 	       (atomic_load(&store->commits.lsn) != atomic_load(&store->checkpointer.lsn) ||
-	        deferred > 0);
+	        deferred > 0 || versions_is_untidy(&store->catalog.versions));
 }
 
 /* Automatic runs are this far apart: what could not be moved then (a reader holds it, or it is

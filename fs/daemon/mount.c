@@ -435,8 +435,11 @@ static int wait_for_daemon(struct server *server, const struct probe_pipe *probe
 {
 	char reason[1024];
 
-	if (probe_run(prober, server->mount_path, reason, sizeof(reason)) == 0)
+	if (probe_run(prober, server->mount_path, reason, sizeof(reason)) == 0) {
+		if (server->note)
+			log_line(LOG_NOTICE, "%s: %s", server->store_path, server->note);
 		return EXIT_SUCCESS;
+	}
 	log_line(LOG_ERR, "%s", reason);
 	return EXIT_FAILURE;
 }
@@ -522,6 +525,35 @@ static int open_standard_files(void)
 	return 0;
 }
 
+/* A snapshot is read-only whatever is said, since mount(8) says rw to all. */
+static int fit_snapshot(const char *snapshot, struct server *server, struct quiver_error *error)
+{
+	struct mount_options *options = &server->options;
+
+	if (options->of_changes) {
+		snprintf(error->text, sizeof(error->text),
+		         "option %s: %s is a snapshot, in which nothing is changed; leave it out",
+		         options->of_changes, snapshot);
+		return -EINVAL;
+	}
+	if (!options->read_only)
+		server->note = "a snapshot, so it is mounted read-only";
+	options->read_only = true;
+	return 0;
+}
+
+/* Read the options, which have to fit what is mounted. */
+static int take_options(struct server *server, const char *store, const char *options,
+                        struct quiver_error *error)
+{
+	size_t length;
+	int err = mount_options_parse(options, &server->options, error);
+
+	if (err == 0 && quiver_is_snapshot(store, &length))
+		err = fit_snapshot(store, server, error);
+	return err;
+}
+
 int fs_mount(const char *store, const char *mount_point, const char *options, bool foreground)
 {
 	struct server *server = calloc(1, sizeof(*server));
@@ -537,7 +569,7 @@ int fs_mount(const char *store, const char *mount_point, const char *options, bo
 	server->foreground = foreground;
 	server->signal_fd = server->ended_fd = -1;
 	server->connection_err = -ENOTCONN;
-	if (mount_options_parse(options, &server->options, &error) < 0) {
+	if (take_options(server, store, options, &error) < 0) {
 		log_line(LOG_ERR, "%s", error.text);
 		status = EXIT_USAGE;
 	} else if (signals_ignore() < 0 || limits_prepare(&error) < 0) {

@@ -41,6 +41,7 @@ struct option_rule {
 	enum option_kind kind;
 	bool has_value; /* OPTION_TAKE: name=value */
 	int (*take)(struct mount_options *options, const char *value, struct quiver_error *error);
+	bool of_changes; /* it means nothing where nothing can ever be changed */
 };
 
 static int fail(struct quiver_error *error, const char *name, const char *value, const char *wanted)
@@ -290,13 +291,13 @@ static const struct option_rule rules[] = {
 	{ "ro", OPTION_TAKE, false, take_ro },
 	{ "rw", OPTION_TAKE, false, take_rw },
 	{ "allow_other", OPTION_TAKE, false, take_allow_other },
-	{ "uid", OPTION_TAKE, true, take_uid },
-	{ "gid", OPTION_TAKE, true, take_gid },
-	{ "umask", OPTION_TAKE, true, take_umask },
+	{ "uid", OPTION_TAKE, true, take_uid, true },
+	{ "gid", OPTION_TAKE, true, take_gid, true },
+	{ "umask", OPTION_TAKE, true, take_umask, true },
 	{ "matrix_mode", OPTION_TAKE, true, take_matrix_mode },
-	{ "durability", OPTION_TAKE, true, take_durability },
-	{ "commit", OPTION_TAKE, true, take_commit },
-	{ "autocompact", OPTION_TAKE, true, take_autocompact },
+	{ "durability", OPTION_TAKE, true, take_durability, true },
+	{ "commit", OPTION_TAKE, true, take_commit, true },
+	{ "autocompact", OPTION_TAKE, true, take_autocompact, true },
 	{ "io_uring", OPTION_TAKE, true, take_io_uring },
 	{ "id", OPTION_TAKE, true, take_id },
 	{ "conf", OPTION_TAKE, true, take_conf },
@@ -384,6 +385,8 @@ static int take_option(struct mount_options *options, const char *option,
 			continue;
 		switch (rule->kind) {
 		case OPTION_TAKE:
+			if (rule->of_changes)
+				options->of_changes = rule->name;
 			return rule->take(options, value, error);
 		case OPTION_PASS:
 		case OPTION_PREFIX_PASS:

@@ -18,6 +18,8 @@ enum io_uring_wish {
 
 struct mount_options {
 	bool read_only;
+	const char
+		*of_changes; /* the last option that only tells how changes are made; NULL: none */
 	bool allow_other;
 	/* The option was given. */
 	bool set_uid, set_gid, set_umask, set_matrix_mode, set_durability;

@@ -103,9 +103,9 @@ static int check_mount_point(const char *mount_point, char **mount_path, struct 
 	return err != 0 ? mount_point_error(*mount_path, -err, error) : 0;
 }
 
-/* Where the store is, and that the mount point, if there is one, is apart from it. */
-static int check_store(const char *store, const char *mount_point, char **store_path,
-                       struct quiver_error *error)
+/* Where the folder of the store is, and that the mount point, if there is one, is apart from it. */
+static int check_folder(const char *store, const char *mount_point, char **store_path,
+                        struct quiver_error *error)
 {
 	char *point;
 	int err = 0;
@@ -132,21 +132,51 @@ static int check_store(const char *store, const char *mount_point, char **store_
 	return err;
 }
 
+static int fail_memory(struct quiver_error *error)
+{
+	snprintf(error->text, sizeof(error->text), "no memory");
+	return -ENOMEM;
+}
+
+/* The same of a snapshot of it, whose name follows so many bytes of its own. */
+static int check_snapshot(const char *snapshot, size_t length, const char *mount_point,
+                          char **store_path, struct quiver_error *error)
+{
+	char *folder = strndup(snapshot, length), *path = NULL;
+	int err;
+
+	if (!folder)
+		return fail_memory(error);
+	err = check_folder(folder, mount_point, &path, error);
+	if (err == 0 && asprintf(store_path, "%s%s", path, snapshot + length) < 0) {
+		*store_path = NULL;
+		err = fail_memory(error);
+	}
+	free(folder);
+	free(path);
+	return err;
+}
+
+static int check_store(const char *store, const char *mount_point, char **store_path,
+                       struct quiver_error *error)
+{
+	size_t length;
+
+	if (quiver_is_snapshot(store, &length))
+		return check_snapshot(store, length, mount_point, store_path, error);
+	if (quiver_is_folder(store))
+		return check_folder(store, mount_point, store_path, error);
+	*store_path = strdup(store);
+	return *store_path ? 0 : fail_memory(error);
+}
+
 int preflight_paths(const char *store, const char *mount_point, char **store_path,
                     char **mount_path, struct quiver_error *error)
 {
-	int err = 0;
+	int err;
 
-	*mount_path = NULL;
-	if (quiver_is_folder(store)) {
-		err = check_store(store, mount_point, store_path, error);
-	} else {
-		*store_path = strdup(store);
-		if (!*store_path) {
-			snprintf(error->text, sizeof(error->text), "no memory");
-			err = -ENOMEM;
-		}
-	}
+	*store_path = *mount_path = NULL;
+	err = check_store(store, mount_point, store_path, error);
 	return err != 0 ? err : check_mount_point(mount_point, mount_path, error);
 }
 

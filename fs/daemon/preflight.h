@@ -13,8 +13,8 @@
  * *mount_path (to be freed by the caller, also on failure; NULL where not
  * reached), and look whether one can be mounted on the other: the mount point is
  * a folder, empty, apart from the store, and not left over from a daemon that is
- * gone. The name of a store elsewhere (quiver_is_folder) is taken as it is: whether it is
- * there shows when it is opened. 0, or a negative errno with the reason in `error`.
+ * gone. The name of a store elsewhere (quiver_is_folder) is taken as it is, and so is that of a
+ * snapshot (quiver_is_snapshot) behind its store: whether it is there shows when it is opened. 0, or a negative errno with the reason in `error`.
  */
 int preflight_paths(const char *store, const char *mount_point, char **store_path,
                     char **mount_path, struct quiver_error *error);

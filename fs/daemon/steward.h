@@ -24,6 +24,7 @@ struct server {
 	char *store_path;
 	char *mount_path;
 	bool foreground;
+	const char *note; /* what whoever mounts is told besides; NULL: nothing */
 	struct probe_pipe pipe; /* to the prober */
 	int signal_fd; /* signalfd: a signal that ends the mount */
 	int ended_fd; /* eventfd: the session loop has ended */

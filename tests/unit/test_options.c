@@ -63,6 +63,28 @@ static void each_option_sets_what_it_says(void **state)
 	mount_options_free(&options);
 }
 
+/* A snapshot is mounted without them. */
+static void options_of_changes_are_known_for_that(void **state)
+{
+	static const char *const lists[] = { "uid=1",           "gid=1",    "umask=022",
+		                             "durability=none", "commit=3", "autocompact=9" };
+	struct mount_options options =
+		good("ro,rw,allow_other,matrix_mode=0644,io_uring=off,noatime,sync,defaults");
+
+	(void)state;
+	assert_null(options.of_changes);
+	mount_options_free(&options);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		char text[64];
+
+		(void)snprintf(text, sizeof(text), "%s,ro", lists[i]);
+		options = good(text);
+		assert_non_null(options.of_changes);
+		assert_int_equal(strcspn(lists[i], "="), strlen(options.of_changes));
+		mount_options_free(&options);
+	}
+}
+
 static void the_last_of_two_counts(void **state)
 {
 	struct mount_options options = good("ro,durability=none,io_uring=off,rw,durability=always,"
@@ -362,6 +384,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_options_are_the_defaults),
 		cmocka_unit_test(each_option_sets_what_it_says),
+		cmocka_unit_test(options_of_changes_are_known_for_that),
 		cmocka_unit_test(the_last_of_two_counts),
 		cmocka_unit_test(sync_is_durability_always),
 		cmocka_unit_test(generic_options_are_passed_on_or_dropped),

@@ -9,6 +9,7 @@
 #include "tools/cli/target.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,8 +107,19 @@ static bool has_option(const char *list, const char *name)
  * not to report a source that does not exist, and leaves that to its helpers. */
 static bool may_be_missing(const struct mount_arguments *arguments)
 {
-	return quiver_is_folder(arguments->store) && has_option(arguments->options, "nofail") &&
-	       access(arguments->store, F_OK) < 0 && errno == ENOENT;
+	const char *store = arguments->store;
+	char path[PATH_MAX];
+	size_t length;
+	int used;
+
+	if (!quiver_is_folder(store) || !has_option(arguments->options, "nofail"))
+		return false;
+	if (quiver_is_snapshot(store, &length))
+		used = snprintf(path, sizeof(path), "%.*s/snapshots/%s", (int)length, store,
+		                store + length + 1);
+	else
+		used = snprintf(path, sizeof(path), "%s", store);
+	return used < (int)sizeof(path) && access(path, F_OK) < 0 && errno == ENOENT;
 }
 
 static error_t take_options(void *to, char *text, const struct argp_state *state)
@@ -118,7 +130,8 @@ static error_t take_options(void *to, char *text, const struct argp_state *state
 
 static const char mount_help[] =
 	"Mount a store on the folder MNT: of this machine, or a collection in Ceph, "
-	"rados:POOL[/NAMESPACE]/COLLECTION. Returns when the mount answers; a daemon serves it "
+	"rados:POOL[/NAMESPACE]/COLLECTION. STORE@NAME is a snapshot of it, read-only, also while "
+	"others have the store mounted. Returns when the mount answers; a daemon serves it "
 	"until "
 	"it is unmounted ('umount MNT', or 'fusermount3 -u MNT' without being root).\v"
 	"Mount options:\n"
@@ -140,6 +153,7 @@ static const char helper_help[] =
 	"Mount the store SPEC on the folder DIR; mount(8) runs this for the type quiverfs.\v"
 	"In /etc/fstab: /path/to/store /mnt/vectors quiverfs defaults 0 0\n"
 	"A collection in Ceph: rados:POOL/COLLECTION /mnt/vectors quiverfs _netdev,id=NAME 0 0\n"
+	"A snapshot: /path/to/store@NAME /mnt/old quiverfs ro 0 0\n"
 	"With the option nofail a store that does not exist is no failure.\n"
 	"'quiverfs mount --help' lists the mount options.";
 

@@ -96,6 +96,7 @@ static void take_words(const struct arguments *arguments, struct argp_state *sta
 {
 	char **words = state->argv + state->next;
 	size_t count = (size_t)(state->argc - state->next);
+	bool several = strchr(arguments->usage, '\n') != NULL;
 	size_t taken = 0;
 
 	state->next = state->argc;
@@ -103,8 +104,9 @@ static void take_words(const struct arguments *arguments, struct argp_state *sta
 		if (words[i][0] == '\0')
 			arguments_error(state,
 			                "the name given as '' is empty, as a variable of the shell "
-			                "is that has not been set; expected is %s",
-			                arguments->usage);
+			                "is that has not been set; %s%s",
+			                several ? "" : "expected is ",
+			                several ? arguments->missing : arguments->usage);
 	}
 	while (taken < count && taken < ARGUMENTS_WORDS_MAX && arguments->words[taken] != NULL) {
 		*arguments->words[taken] = words[taken];

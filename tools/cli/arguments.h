@@ -33,7 +33,7 @@ struct argument_option {
 };
 
 struct arguments {
-	const char *usage; /* "STORE|MNT FILE" */
+	const char *usage; /* "STORE|MNT FILE"; several of them with '\n' between */
 	const char *help; /* what the command does, '\v', and what follows the options */
 	const struct argument_option *options; /* up to one without name and letter; NULL: none */
 	/* Where the words go that are no options: one each, and the rest of them, where it is

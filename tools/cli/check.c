@@ -65,9 +65,9 @@ static void print_found(const struct check_arguments *arguments,
 static int say_snapshot(const char *given, size_t length)
 {
 	say_error(given,
-	          "a snapshot is checked along with its store: 'quiverfs check %.*s'; 'quiverfs "
-	          "verify %s' compares its checksums, whoever has the store open",
-	          (int)length, given, given);
+	          "a snapshot is checked along with its store: 'quiverfs check %.*s'; of a live "
+	          "mount 'quiverfs verify' compares the checksums of both",
+	          (int)length, given);
 	return -EINVAL;
 }
 

@@ -40,6 +40,7 @@ int verify_command(int argc, char **argv);
 int check_command(int argc, char **argv);
 int list_command(int argc, char **argv);
 int remove_command(int argc, char **argv);
+int snapshot_command(int argc, char **argv);
 int fsck_command(int argc, char **argv); /* fsck.quiverfs */
 
 #endif

@@ -10,6 +10,7 @@
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,6 +62,17 @@ int flush_command(int argc, char **argv)
 	return result == 0 && closed == 0 ? STATUS_OK : STATUS_FAILED;
 }
 
+/* Says errors. */
+static int run_in(struct session *session, enum quiver_job job)
+{
+	if (session->target.snapshot) {
+		say_error(session->target.path, "a snapshot is verified along with its store: give "
+		                                "that, or its mount, without the @NAME");
+		return -EOPNOTSUPP;
+	}
+	return session->target.live ? job_run_live(session, job) : job_run_store(session, job);
+}
+
 /* Run a job of the engine from its arguments to its end. The exit status. */
 static int run_job(const char *help, int argc, char **argv, unsigned flags, enum quiver_job job)
 {
@@ -69,7 +81,7 @@ static int run_job(const char *help, int argc, char **argv, unsigned flags, enum
 
 	if (!begin(help, argc, argv, flags, &session, &status))
 		return status;
-	result = session.target.live ? job_run_live(&session, job) : job_run_store(&session, job);
+	result = run_in(&session, job);
 	closed = session_close(&session);
 	return result == 0 && closed == 0 ? STATUS_OK : STATUS_FAILED;
 }

@@ -29,9 +29,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "create", create_command },   { "mount", mount_command },   { "import", import_command },
-	{ "export", export_command },   { "status", status_command }, { "flush", flush_command },
-	{ "compact", compact_command }, { "verify", verify_command }, { "check", check_command },
+	{ "create", create_command },   { "mount", mount_command },
+	{ "import", import_command },   { "export", export_command },
+	{ "status", status_command },   { "flush", flush_command },
+	{ "compact", compact_command }, { "verify", verify_command },
+	{ "check", check_command },     { "snapshot", snapshot_command },
 	{ "list", list_command },       { "remove", remove_command },
 };
 
@@ -94,6 +96,7 @@ static const struct argp argp = {
 	"  compact  give the space of removed vectors back\n"
 	"  verify   compare every checksum\n"
 	"  check    check a store that is not mounted, and repair it\n"
+	"  snapshot keep the store as it is now, under a name\n"
 	"  list     which collections there are in a pool of Ceph\n"
 	"  remove   remove a collection in Ceph\n"
 	"\n"

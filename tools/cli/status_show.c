@@ -475,8 +475,12 @@ static void show_cluster(const struct screen *screen, const struct facts *facts,
 }
 
 /* Behind its name. */
-static const char *state_words(const struct facts *facts, bool live)
+static const char *state_words(const struct session *session, const struct facts *facts)
 {
+	bool live = session->target.live;
+
+	if (session->target.snapshot)
+		return "a snapshot";
 	if (!live)
 		return is_elsewhere(facts) ? "in Ceph" : "not mounted";
 	if (is_in_state(facts, "gone"))
@@ -494,7 +498,7 @@ void status_show(const struct screen *screen, const struct session *session,
 	bool live = session->target.live;
 
 	screen_title(screen, session->target.path);
-	(void)fprintf(screen->out, ": %s\n", state_words(facts, live));
+	(void)fprintf(screen->out, ": %s\n", state_words(session, facts));
 	show_faults(screen, session, facts);
 	show_notes(screen, session, facts);
 	show_errors(screen, session, facts);

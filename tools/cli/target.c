@@ -6,12 +6,12 @@
 #include "tools/cli/live.h"
 #include "tools/cli/mounts.h"
 #include "tools/cli/say.h"
+#include "tools/cli/target_look.h"
 #include "tools/formats/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +26,6 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 #define POLL_MS 50u
 /* How long it is waited for without a word. */
 #define SILENT_MS 1000u
-/* Room for what control/version says. */
-#define VERSION_BYTES_MAX 64
 #define PROCESS_BYTES_MAX 32 /* /proc/PID */
 /* Readers of one store that are looked at. */
 #define READERS_MAX 64
@@ -40,31 +38,6 @@ static int say_stale(const char *path)
 	          "(or, as root, 'umount %s') and mount it again",
 	          path, path);
 	return -ENOTCONN;
-}
-
-/* Whether a mount of quiverfs is at the absolute path `point`. Says nothing. */
-static bool find_mount(const char *point, struct mount_found *mount)
-{
-	return point[0] != '\0' && mounts_find(point, mount) == 0 && mount->found &&
-	       strcmp(mount->type, MOUNT_TYPE) == 0;
-}
-
-static bool is_mounted(const char *point)
-{
-	struct mount_found mount;
-
-	return find_mount(point, &mount);
-}
-
-/* Whether two names are of one store; what is no folder has but one. */
-static bool is_same_store(const char *one, const char *other)
-{
-	struct stat a, b;
-
-	if (!quiver_is_folder(one) || !quiver_is_folder(other))
-		return strcmp(one, other) == 0;
-	return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
-	       a.st_ino == b.st_ino;
 }
 
 /* Whether the process serves the mount, as that says itself. One that does not answer may be it. */
@@ -95,9 +68,9 @@ static bool is_mounted_from(const struct quiver_holder *holder, const char *stor
 	struct quiver_holder other;
 	struct mount_found mount;
 
-	if (!find_mount(point, &mount))
+	if (!target_mount_at(point, &mount))
 		return false;
-	if (is_same_store(mount.source, store))
+	if (target_is_same_store(mount.source, store))
 		return true;
 	/* The holder is just ending, or lies, and this is another store's mount. */
 	if (quiver_holder(mount.source, &other) == 0 && other.pid != 0 &&
@@ -111,38 +84,9 @@ static bool is_mounted_elsewhere(const struct quiver_holder *holder)
 {
 	struct mount_found mount;
 
-	return !is_mounted(holder->mount_point) &&
+	return !target_is_mounted(holder->mount_point) &&
 	       mounts_find_of(holder->pid, holder->mount_point, &mount) == 0 && mount.found &&
 	       strcmp(mount.type, MOUNT_TYPE) == 0;
-}
-
-/* The mount of quiverfs that the absolute `path` lies within, cut to its mount
- * point; false where it lies in none. */
-static bool find_mount_above(char *path)
-{
-	char *slash;
-
-	while ((slash = strrchr(path, '/')) != NULL && slash != path) {
-		*slash = '\0';
-		if (is_mounted(path))
-			return true;
-	}
-	return false;
-}
-
-/* Whether a mount answers: what the kernel has cached outlives a daemon, so a
- * control file is read. -ENOTCONN where its daemon is gone; other errors. */
-static int ask_alive(const char *path)
-{
-	char version[VERSION_BYTES_MAX];
-	int fd = live_open_mount(path, O_PATH);
-	int result;
-
-	if (fd < 0)
-		return fd;
-	result = live_read(fd, "version", version, sizeof(version));
-	(void)close(fd); /* nothing was done with it */
-	return result;
 }
 
 /* Say why a mount does not answer, if it does not; returns `result`. */
@@ -164,7 +108,7 @@ static int say_neither(const char *path)
 	char above[PATH_MAX];
 
 	(void)snprintf(above, sizeof(above), "%s", path);
-	if (find_mount_above(above))
+	if (target_lies_in_mount(above))
 		say_error(path, "lies within the mount at %s; give the mount point itself", above);
 	else
 		say_error(path,
@@ -197,12 +141,6 @@ static void say_forbidden(const char *path)
 		          (unsigned)status.st_uid, (unsigned)geteuid());
 	else
 		say_errno(path, -EACCES);
-}
-
-/* Whether quiver_holder has found a store. */
-static bool is_store(int asked)
-{
-	return asked == 0 || asked == -EBUSY;
 }
 
 /* Ask the engine who has the store open. Says errors. */
@@ -245,7 +183,7 @@ static void follow_moved(const char *store, struct quiver_holder *holder)
 	char point[PATH_MAX];
 	uid_t uid;
 
-	if (is_mounted(holder->mount_point))
+	if (target_is_mounted(holder->mount_point))
 		return;
 	if (find_user(holder->pid, &uid) && mounts_find_from(store, uid, point) == 0 &&
 	    point[0] != '\0')
@@ -283,7 +221,7 @@ static int resolve_read(const char *store, enum target_wish wish, struct target 
 			          pids[i], point);
 			return -EBUSY;
 		}
-		if (is_trusted(uid, store) && ask_alive(point) == 0) {
+		if (is_trusted(uid, store) && target_ask_alive(point) == 0) {
 			target->live = true;
 			memcpy(target->path, point, sizeof(target->path));
 			return 0;
@@ -357,7 +295,8 @@ static int say_held(const char *store, const struct quiver_holder *holder)
 static int resolve_mounted(const char *store, const struct quiver_holder *holder,
                            struct target *target)
 {
-	int alive = is_mounted_from(holder, store) ? ask_alive(holder->mount_point) : -ENOTCONN;
+	int alive = is_mounted_from(holder, store) ? target_ask_alive(holder->mount_point)
+	                                           : -ENOTCONN;
 
 	if (alive != -ENOTCONN) {
 		target->live = true;
@@ -411,22 +350,13 @@ static int look_up(const char *given, char path[PATH_MAX], struct stat *status)
 	return stat(path, status) < 0 ? -errno : 0;
 }
 
-int target_resolve(const char *given, enum target_wish wish, struct target *target)
+/* The absolute path of the folder `given`. 0, or a negative errno after having said what is wrong. */
+static int find_folder(const char *given, char path[PATH_MAX])
 {
-	char path[PATH_MAX];
 	struct stat status = { 0 };
 	unsigned asked = 0;
 	int result;
 
-	target->live = false;
-	target->elsewhere = !quiver_is_folder(given);
-	if (target->elsewhere) {
-		if (snprintf(target->path, sizeof(target->path), "%s", given) <
-		    (int)sizeof(target->path))
-			return 0;
-		say_errno(given, -ENAMETOOLONG);
-		return -ENAMETOOLONG;
-	}
 	do {
 		result = look_up(given, path, &status);
 	} while (live_asks_again(result, &asked));
@@ -442,103 +372,112 @@ int target_resolve(const char *given, enum target_wish wish, struct target *targ
 		say_error(given, "not a folder; a store or the mount point of one is needed");
 		return -ENOTDIR;
 	}
-	if (is_mounted(path)) {
+	return 0;
+}
+
+/* Put a path together. -ENAMETOOLONG after having said so. */
+static int join(const char *given, const char *folder, const char *between, const char *name,
+                char path[PATH_MAX])
+{
+	if (snprintf(path, PATH_MAX, "%s%s%s", folder, between, name) < PATH_MAX)
+		return 0;
+	say_errno(given, -ENAMETOOLONG);
+	return -ENAMETOOLONG;
+}
+
+/* Snapshot `name` in the mount at `point`. Says errors. */
+static int resolve_in_mount(const char *given, const char *point, const char *name,
+                            struct target *target)
+{
+	struct stat status;
+	int result = say_alive(point, target_ask_alive(point));
+
+	if (result == 0)
+		result = join(given, point, "/snapshots/", name, target->path);
+	if (result < 0)
+		return result;
+	if (stat(target->path, &status) < 0) {
+		result = -errno;
+		if (result == -ENOENT)
+			say_error(given,
+			          "the store mounted at %s has no snapshot %s; 'quiverfs snapshot "
+			          "list %s' lists them",
+			          point, name, point);
+		else
+			say_error(given, "%s", live_strerror(result));
+		return result;
+	}
+	target->live = true;
+	return 0;
+}
+
+/* STORE@NAME or MNT@NAME, of which STORE or MNT has so many bytes. Says errors. */
+static int resolve_snapshot(const char *given, size_t length, enum target_wish wish,
+                            struct target *target)
+{
+	const char *name = given + length + 1;
+	char folder[PATH_MAX], path[PATH_MAX];
+	int result;
+
+	if (wish == TARGET_CHANGE) {
+		say_error(given,
+		          "a snapshot, in which nothing is changed; give the store itself, %.*s",
+		          (int)length, given);
+		return -EROFS;
+	}
+	if (length >= sizeof(folder)) {
+		say_errno(given, -ENAMETOOLONG);
+		return -ENAMETOOLONG;
+	}
+	memcpy(folder, given, length);
+	folder[length] = '\0';
+	target->snapshot = true;
+	result = find_folder(folder, path);
+	if (result < 0)
+		return result;
+	if (target_is_mounted(path))
+		return resolve_in_mount(given, path, name, target);
+	return join(given, path, "@", name, target->path);
+}
+
+int target_resolve(const char *given, enum target_wish wish, struct target *target)
+{
+	char path[PATH_MAX];
+	size_t length;
+	int result;
+
+	target->live = false;
+	target->elsewhere = !quiver_is_folder(given);
+	if (target->elsewhere) {
+		if (snprintf(target->path, sizeof(target->path), "%s", given) <
+		    (int)sizeof(target->path))
+			return 0;
+		say_errno(given, -ENAMETOOLONG);
+		return -ENAMETOOLONG;
+	}
+	if (quiver_is_snapshot(given, &length))
+		return resolve_snapshot(given, length, wish, target);
+	result = find_folder(given, path);
+	if (result < 0)
+		return result;
+	if (target_is_mounted(path)) {
 		target->live = true;
 		memcpy(target->path, path, sizeof(path));
-		return say_alive(path, ask_alive(path));
+		return say_alive(path, target_ask_alive(path));
 	}
 	return resolve_store(path, wish, target);
 }
 
-/* Whether `path`, which is that of `given`, lies within a mount of quiverfs; says so, and what is
- * wanted. */
-static bool say_within(const char *given, const char *path, const char *wanted)
+int target_find_store(const char *given, char path[PATH_MAX])
 {
-	char above[PATH_MAX];
-
-	(void)snprintf(above, sizeof(above), "%s", path);
-	if (!find_mount_above(above))
-		return false;
-	say_error(given, "lies within the mount at %s; expected is %s", above, wanted);
-	return true;
-}
-
-/* The absolute path of what is to be made in a folder that is there. */
-static bool find_new(const char *given, char path[PATH_MAX])
-{
-	char copy[PATH_MAX];
+	struct mount_found mount;
 	size_t length;
+	int result = find_folder(given, path);
 
-	if (realpath(given, path) != NULL)
-		return true;
-	if (errno != ENOENT || snprintf(copy, sizeof(copy), "%s", given) >= (int)sizeof(copy) ||
-	    realpath(dirname(copy), path) == NULL)
-		return false;
-	length = strlen(path);
-	return snprintf(path + length, PATH_MAX - length, "/new") < (int)(PATH_MAX - length);
-}
-
-bool target_say_taken(const char *given)
-{
-	struct quiver_holder holder;
-	struct mount_found mount;
-	char path[PATH_MAX];
-
-	if (!quiver_is_folder(given) || !find_new(given, path))
-		return false;
-	if (find_mount(path, &mount)) {
-		say_error(given, "the store %s is mounted here; give a folder that is new or empty",
-		          mount.source);
-		return true;
-	}
-	if (say_within(given, path, "a folder outside of it, new or empty"))
-		return true;
-	if (is_store(quiver_holder(path, &holder))) {
-		say_error(given,
-		          "a store is here already, which 'quiverfs status %s' shows; give a "
-		          "folder that is new or empty",
-		          given);
-		return true;
-	}
-	return false;
-}
-
-/* Whether `store` is a mount or in one; says so. */
-static bool is_mount_for_store(const char *store)
-{
-	struct mount_found mount;
-	char path[PATH_MAX];
-
-	if (!quiver_is_folder(store) || realpath(store, path) == NULL)
-		return false; /* mounting says why */
-	if (!find_mount(path, &mount))
-		return say_within(store, path, "the folder of a store");
-	say_error(store,
-	          "a mount of the store %s; expected is the folder of a store first, then "
-	          "the folder to mount it on",
-	          mount.source);
-	return true;
-}
-
-int target_check_mount(const char *store, const char *point)
-{
-	struct mount_found mount;
-	char path[PATH_MAX];
-	int alive;
-
-	if (is_mount_for_store(store))
-		return -EINVAL;
-	if (realpath(point, path) == NULL || !find_mount(path, &mount))
-		return 0;
-	alive = ask_alive(path);
-	if (alive < 0 && alive != -EACCES)
-		return 0; /* mounting says what to do with it */
-	if (is_same_store(mount.source, store))
-		say_error(store, "already mounted here: %s", path);
-	else
-		say_error(point,
-		          "the store %s is mounted here already; unmount it first (%s %s), "
-		          "or give another folder",
-		          mount.source, geteuid() == 0 ? "umount" : "fusermount3 -u", path);
-	return -EBUSY;
+	if (result < 0 || !target_mount_at(path, &mount))
+		return result;
+	(void)snprintf(path, PATH_MAX, "%s", mount.source);
+	if (quiver_is_snapshot(path, &length))
+		path[length] = '\0';
+	return 0;
 }

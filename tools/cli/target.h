@@ -14,8 +14,9 @@
 #define TARGET_WAIT_MS 10000u
 
 struct target {
-	bool live; /* `path` is a mount point; else of a store to be opened */
+	bool live; /* `path` is a mount point, or a snapshot in a mount; else of a store to be opened */
 	bool elsewhere; /* `path` is no folder of this machine: a collection in a cluster */
+	bool snapshot; /* one of a store, which nobody changes */
 	char path[PATH_MAX];
 	uint64_t waits_since_ms; /* for who has the store open; 0: it has not come to that */
 	bool told; /* who is waited for */
@@ -31,12 +32,18 @@ enum target_wish {
 /*
  * Find out what `given` is: a mount of quiverfs, the store of a live mount
  * (which stands for that mount), or a store that nobody has open, or that others
- * only read. A collection in a cluster, which has no lock, is that itself, mounted or not. Waits up to TARGET_WAIT_MS for a daemon that is just starting or stopping, and
+ * only read. A collection in a cluster, which has no lock, is that itself, mounted or not.
+ * STORE@NAME is that snapshot itself, whoever has the store open, and MNT@NAME the snapshot in the
+ * mount. Waits up to TARGET_WAIT_MS for a daemon that is just starting or stopping, and
  * where the wish is not to change, for whoever else may write to it. *target is zeros, or what
  * it was before target_wait.
  * 0, or a negative errno after having said on stderr what is wrong.
  */
 int target_resolve(const char *given, enum target_wish wish, struct target *target);
+
+/* The folder of the store that `given` is, or that is mounted there, whoever has it open. 0, or a
+ * negative errno after having said on stderr what is wrong. */
+int target_find_store(const char *given, char path[PATH_MAX]);
 
 /* Wait a moment for who has come between target_resolve and opening the store; it is to be resolved
  * again then. False where TARGET_WAIT_MS are over, in all the waits for the target, or a signal

@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for bash. Needs no other file.
 
-_quiverfs_commands='create mount import export status flush compact verify check list remove'
+_quiverfs_commands='create mount import export status flush compact verify check snapshot list remove'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
@@ -21,6 +21,7 @@ _quiverfs_options() {
 		-u --update --delete -n --dry-run -o $common" ;;
 	status) echo "--json --watch -o $common" ;;
 	check) echo "--repair -o $common" ;;
+	snapshot) echo "--json --attributes $common" ;;
 	remove) echo "--yes -o $common" ;;
 	flush | compact | verify | list) echo "-o $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T -o $common" ;;
@@ -74,6 +75,8 @@ _quiverfs() {
 	*)
 		if [[ $word == -* ]]; then
 			COMPREPLY=($(compgen -W "$(_quiverfs_options "$command")" -- "$word"))
+		elif [ "$command:$before" = snapshot:snapshot ]; then
+			COMPREPLY=($(compgen -W 'create remove list diff' -- "$word"))
 		else
 			compopt -o filenames 2>/dev/null
 			local IFS=$'\n'

@@ -1,0 +1,254 @@
+"""quiverfs snapshot: made, listed, compared and removed, of a store that nobody has open and through
+its mount; and what the other commands say of STORE@NAME."""
+
+import datetime
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from harness import quiverfs, run
+
+NAMES = ["a", "2026-11-29_12:30.5", "x" * 64]
+NOT_NAMES = [".a", "a@b", "a b", "x" * 65, "..", "ä"]
+
+
+def put(store, rows):
+    """Import {ID: bytes}, as one batch."""
+    ids = store.folder / "ids.npy"
+    np.save(ids, np.array(sorted(rows), dtype="u8"))
+    data = np.frombuffer(b"".join(rows[vector] for vector in sorted(rows)), dtype="f4")
+    np.save(store.folder / "rows.npy", data.reshape(len(rows), store.dim))
+    quiverfs("import", store.path, store.folder / "rows.npy", "--ids", ids)
+
+
+def remove(store, vectors):
+    """Out of a store that is not mounted, as nothing but a mount removes."""
+    os.makedirs(store.folder / "once", exist_ok=True)
+    quiverfs("mount", store.path, store.folder / "once")
+    for vector in vectors:
+        os.unlink(store.folder / "once/vectors" / str(vector))
+    run("umount", store.folder / "once")
+
+
+def contents(store, target):
+    """{ID: bytes} of what export writes."""
+    rows, ids = store.folder / "out.npy", store.folder / "out_ids.npy"
+    quiverfs("export", target, rows, "--ids", ids)
+    found = {int(vector): row.tobytes() for vector, row in zip(np.load(ids), np.load(rows))}
+    rows.unlink()
+    ids.unlink()
+    return found
+
+
+def listed(target):
+    return json.loads(quiverfs("snapshot", "list", target, "--json").stdout)
+
+
+def differ(target, old, new, *more):
+    return quiverfs("snapshot", "diff", target, old, new, *more).stdout.splitlines()
+
+
+@pytest.fixture(params=["alone"])
+def place(request, stores, rng):
+    """A store with vectors 0 to 9, and how it is given to commands: nobody has it open, by its
+    mount, or by its folder while it is mounted."""
+    store = stores.create()
+    rows = {vector: rng.randbytes(store.size) for vector in range(10)}
+    put(store, rows)
+    mnt = None if request.param == "alone" else stores.mount(store)
+    target = mnt.point if request.param == "mounted" else store.path
+    return store, mnt, target, rows
+
+
+def test_one_is_made_listed_and_removed(place):
+    store, mnt, target, rows = place
+    assert listed(target) == []
+    assert quiverfs("snapshot", "list", target).stdout == f"{target}: no snapshots\n"
+    before = datetime.datetime.now(datetime.timezone.utc)
+    for name in NAMES:
+        done = quiverfs("snapshot", "create", target, name)
+        assert re.fullmatch(re.escape(f"{target}: snapshot {name} made: 10 vectors, LSN ") +
+                            r"\d+\n", done.stdout)
+        assert done.stderr == ""
+    after = datetime.datetime.now(datetime.timezone.utc)
+    found = listed(target)
+    assert [one["name"] for one in found] == NAMES
+    for one in found:
+        assert set(one) == {"name", "uuid", "created", "lsn", "count", "slots", "own_vectors",
+                            "own_bytes", "damaged"}
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", one["created"])
+        made = datetime.datetime.fromisoformat(one["created"][:26] + "+00:00")
+        assert before - datetime.timedelta(seconds=1) <= made <= after
+        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one["uuid"])
+        assert one["count"] == 10 and one["slots"] >= 10 and one["lsn"] > 0
+        assert (one["own_vectors"], one["damaged"]) == (0, False)
+    assert len({one["uuid"] for one in found}) == len(NAMES)
+    assert quiverfs("snapshot", "remove", target, NAMES[0]).stdout == (
+        f"{target}: snapshot {NAMES[0]} removed\n")
+    quiverfs("snapshot", "remove", target, *NAMES[1:])
+    assert listed(target) == []
+    if mnt:
+        assert os.listdir(mnt.point / "snapshots") == []
+
+
+def test_the_table_is_for_people(place):
+    store, mnt, target, rows = place
+    quiverfs("snapshot", "create", target, "first")
+    quiverfs("snapshot", "create", target, "the-second")
+    done = quiverfs("snapshot", "list", target, env={**os.environ, "TZ": "UTC-3"})
+    head, *lines = done.stdout.splitlines()
+    assert re.fullmatch(r"name +made +vectors +LSN +its alone +of bytes", head)
+    for one, line in zip(listed(target), lines):
+        made = datetime.datetime.fromisoformat(one["created"][:19]) + datetime.timedelta(hours=3)
+        assert line.split() == [one["name"], *str(made).split(), "10", f"{one['lsn']:,}", "0",
+                                *line.split()[-2:]]
+    assert len({len(line) for line in [head, *lines]}) == 1
+
+
+def test_what_one_alone_has_is_told(place, rng):
+    store, mnt, target, rows = place
+    quiverfs("snapshot", "create", target, "both1")
+    quiverfs("snapshot", "create", target, "both2")
+    put_through(store, mnt, {0: rng.randbytes(store.size)})
+    quiverfs("snapshot", "create", target, "one")
+    put_through(store, mnt, {1: rng.randbytes(store.size), 0: rng.randbytes(store.size)})
+    found = {one["name"]: one for one in listed(target)}
+    # both1 and both2 share the first of 0; all three have the first of 1; one has the second of 0
+    assert [found[name]["own_vectors"] for name in ("both1", "both2", "one")] == [0, 0, 1]
+    assert found["one"]["own_bytes"] >= store.size > found["both1"]["own_bytes"]
+    status = json.loads(quiverfs("status", target, "--json").stdout)
+    assert (status["snapshots"], status["slots_held"]) == (3, 3)
+    assert status["snapshot_max"] == "one"
+    assert status["snapshot_max_bytes"] == found["one"]["own_bytes"]
+    text = " ".join(quiverfs("status", target).stdout.split())
+    assert "3, which hold 3 slots, 300 B; most is held by one alone" in text
+    assert "@ 3 of snapshots" in text
+    quiverfs("snapshot", "remove", target, "one")
+    status = json.loads(quiverfs("status", target, "--json").stdout)
+    assert (status["snapshots"], status["slots_held"]) == (2, 2)
+    text = " ".join(quiverfs("status", target).stdout.split())
+    assert "2, which hold 2 slots, 200 B, each of them by more than one" in text
+    quiverfs("snapshot", "remove", target, "both1", "both2")
+    status = json.loads(quiverfs("status", target, "--json").stdout)
+    assert (status["snapshots"], status["slots_held"], status["versions_bytes"]) == (0, 0, 0)
+    assert (status["snapshot_max"], status["snapshot_max_bytes"]) == ("", 0)
+    assert "snapshots" not in quiverfs("status", target).stdout
+
+
+def put_through(store, mnt, rows):
+    if mnt:
+        for vector, data in rows.items():
+            mnt.put(vector, data)
+    else:
+        put(store, rows)
+
+
+def test_diff_tells_what_differs(place, rng):
+    store, mnt, target, rows = place
+    quiverfs("snapshot", "create", target, "old")
+    put_through(store, mnt, {3: rng.randbytes(store.size), 12: rng.randbytes(store.size)})
+    put_through(store, mnt, {7: rows[7]})
+    if mnt:
+        mnt.path(5).unlink()
+        os.chmod(mnt.path(8), 0o600)
+    else:
+        remove(store, [5])
+    quiverfs("snapshot", "create", target, "new")
+    assert differ(target, "old", "new") == ["~ 3", "- 5", "~ 7", "+ 12"]
+    attributes = ["= 8"] if mnt else []
+    assert differ(target, "old", "new", "--attributes") == ["~ 3", "- 5", "~ 7", *attributes,
+                                                            "+ 12"]
+    assert differ(target, "old", "old") == []
+    done = quiverfs("snapshot", "diff", target, "new", "old", status=1)
+    assert done.stdout == "" and "old" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_was_kept_is_exported(place, rng):
+    store, mnt, target, rows = place
+    quiverfs("snapshot", "create", target, "kept")
+    newer = {vector: rng.randbytes(store.size) for vector in range(5, 15)}
+    put_through(store, mnt, newer)
+    assert contents(store, f"{target}@kept") == rows
+    assert contents(store, f"{store.path}@kept") == rows
+    assert contents(store, target) == {**rows, **newer}
+    for at in {f"{target}@kept", f"{store.path}@kept"}:
+        status = json.loads(quiverfs("status", at, "--json").stdout)
+        assert (status["count"], status["dim"]) == (10, store.dim)
+        done = quiverfs("verify", at, status=1)
+        assert "a snapshot is verified along with its store: give that, or its mount" in done.stderr
+    check = quiverfs("check", f"{target}@kept", status=1)
+    assert f"a snapshot is checked along with its store: 'quiverfs check {target}'" in check.stderr
+
+
+def test_nothing_is_changed_in_one(place):
+    store, mnt, target, rows = place
+    quiverfs("snapshot", "create", target, "kept")
+    for words in (["flush"], ["compact"], ["import"]):
+        more = [store.folder / "rows.npy"] if words == ["import"] else []
+        done = quiverfs(*words, f"{target}@kept", *more, status=1)
+        assert done.stderr == (f"quiverfs: {target}@kept: a snapshot, in which nothing is changed; "
+                               f"give the store itself, {target}\n")
+
+
+def test_a_name_that_cannot_be_one_is_refused(place):
+    store, mnt, target, rows = place
+    for name in NOT_NAMES:
+        for words in (["create", target, name], ["remove", target, name],
+                      ["diff", target, name, "a"]):
+            done = quiverfs("snapshot", *words, status=2)
+            assert "cannot be the name of a snapshot: expected are 1 to 64 of" in done.stderr
+    assert store.path.exists() and contents(store, target) == rows
+
+
+def test_what_is_there_or_not_is_told(place):
+    store, mnt, target, rows = place
+    quiverfs("snapshot", "create", target, "a")
+    shown = mnt.point if mnt else store.path
+    done = quiverfs("snapshot", "create", target, "a", status=1)
+    assert done.stderr == (f"quiverfs: {shown}: there is a snapshot a already; remove it, or take "
+                           "another name\n")
+    done = quiverfs("snapshot", "remove", target, "none", "a", status=1)
+    assert done.stdout == f"{target}: snapshot a removed\n"
+    assert done.stderr == (f"quiverfs: {shown}: there is no snapshot none; 'quiverfs snapshot list "
+                           f"{shown}' lists them\n")
+    for words in (["snapshot", "diff", target, "a", "b"], ["status", f"{target}@none"],
+                  ["export", f"{target}@none", store.folder / "none.npy"]):
+        done = quiverfs(*words, status=1)
+        assert "snapshot" in done.stderr and done.stderr.count("\n") == 1
+    assert not (store.folder / "none.npy").exists()
+
+
+def test_wrong_usage_says_what_is_right(stores):
+    store = stores.create()
+    for words, said in ((["make", store.path], "expected is create, remove, list or diff, not"),
+                        (["create", store.path], "the name of a snapshot is missing"),
+                        (["create", f"{store.path}@v1"],
+                         f"the name stands by itself here: 'quiverfs snapshot create {store.path} "
+                         "v1'"),
+                        (["create", store.path, "a", "b"], "unexpected 'b'"),
+                        (["diff", store.path, "a"], "the name of a snapshot is missing"),
+                        (["list", store.path, "a"], "unexpected 'a'"),
+                        (["diff", store.path, "a", "b", "--json"], "--json is for list alone"),
+                        (["list", store.path, "--attributes"], "--attributes is for diff alone"),
+                        (["list"], "expected is create, remove, list or diff, and STORE or MNT")):
+        assert said in quiverfs("snapshot", *words, status=2).stderr
+    done = quiverfs("snapshot", "list", "rados:pool/collection", status=2)
+    assert "a collection in Ceph has no snapshots; they are of stores in a folder" in done.stderr
+
+
+def test_a_folder_with_such_a_name_stays_a_folder(stores, rng):
+    """As it was before there were snapshots."""
+    store = stores.create(name="me@home")
+    put(store, {7: rng.randbytes(store.size)})
+    assert json.loads(quiverfs("status", store.path, "--json").stdout)["count"] == 1
+    quiverfs("snapshot", "create", store.path, "a")
+    assert list(contents(store, f"{store.path}@a")) == [7]
+    shutil.copytree(store.path, f"{store.path}@a")
+    put(store, {8: rng.randbytes(store.size)})
+    quiverfs("import", f"{store.path}@a", store.folder / "rows.npy", "--ids",
+             store.folder / "ids.npy")
+    assert sorted(contents(store, f"{store.path}@a")) == [7, 8]

@@ -99,10 +99,9 @@ int snapshot_find(struct catalog *catalog, uint64_t lsn, uint64_t id, uint64_t *
 	return 0;
 }
 
-int snapshot_row(struct catalog *catalog, uint64_t lsn, uint64_t slot, uint64_t *id,
-                 struct meta_row *row)
+int snapshot_id(struct catalog *catalog, uint64_t lsn, uint64_t slot, uint64_t *id)
 {
-	struct version_record record;
+	struct meta_row row = { 0 };
 	int r = -ENOENT;
 	int kept;
 
@@ -110,23 +109,17 @@ int snapshot_row(struct catalog *catalog, uint64_t lsn, uint64_t slot, uint64_t 
 	epoch_enter();
 	if (slots_is_live(&catalog->slots, slot)) {
 		*id = columns_id(&catalog->columns, slot);
-		r = catalog_row(catalog, slot, *id, row);
-		if (r == 0 && row->lsn == 0)
+		r = catalog_row(catalog, slot, *id, &row);
+		if (r == 0 && row.lsn == 0)
 			r = -EBADMSG;
 	}
 	epoch_leave();
-	if (r == 0 && version_from(row) <= lsn)
+	if (r == 0 && version_from(&row) <= lsn)
 		return 0;
 	/* Else it would have been held. */
-	if (r == 0 && row->lsn > lsn)
+	if (r == 0 && row.lsn > lsn)
 		return -ENOENT;
 	/* After the live map, as above. */
-	kept = versions_of_slot(&catalog->versions, slot, lsn, &record);
-	if (kept == -ENOENT)
-		return r ? r : -ENOENT;
-	if (kept)
-		return kept;
-	*id = record.id;
-	*row = record.row;
-	return 0;
+	kept = versions_id_in_slot(&catalog->versions, slot, lsn, id);
+	return kept == -ENOENT && r ? r : kept;
 }

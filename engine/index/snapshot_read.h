@@ -11,10 +11,9 @@
 /* Vector `id`. 0; -ENOENT; -EIO damage (reported). */
 int snapshot_find(struct catalog *catalog, uint64_t lsn, uint64_t id, uint64_t *slot,
                   struct meta_row *row);
-/* What is in `slot`, below the slots that there has been room for since the store was opened. 0;
- * -ENOENT nothing; -EBADMSG, -EIO a row that cannot be read, which may be one of it (not reported;
- * *id is what ids.npy says). */
-int snapshot_row(struct catalog *catalog, uint64_t lsn, uint64_t slot, uint64_t *id,
-                 struct meta_row *row);
+/* Whose vector is in `slot`, which is below the slots that there has been room for since the store was
+ * opened: 0; -ENOENT nobody's; -EBADMSG, -EIO a row that cannot be read, which may be one of it (not
+ * reported; *id is what ids.npy says). */
+int snapshot_id(struct catalog *catalog, uint64_t lsn, uint64_t slot, uint64_t *id);
 
 #endif

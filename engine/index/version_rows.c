@@ -241,8 +241,7 @@ int versions_of_id(struct versions *versions, uint64_t id, uint64_t lsn,
 	return r;
 }
 
-int versions_of_slot(struct versions *versions, uint64_t slot, uint64_t lsn,
-                     struct version_record *record)
+int versions_id_in_slot(struct versions *versions, uint64_t slot, uint64_t lsn, uint64_t *id)
 {
 	int r = -ENOENT;
 	uint32_t next;
@@ -252,8 +251,10 @@ int versions_of_slot(struct versions *versions, uint64_t slot, uint64_t lsn,
 	while (r == -ENOENT && next > 0) {
 		const struct version *item = &versions->table.items[next - 1];
 
-		if (item->slot == slot && holds_at(item, lsn))
-			r = record_of(versions, next - 1, record);
+		if (item->slot == slot && holds_at(item, lsn)) {
+			*id = item->id;
+			r = 0;
+		}
 		next = item->next_of_slot;
 	}
 	pthread_rwlock_unlock(&versions->lock);

@@ -150,12 +150,12 @@ int versions_drop_file(struct versions *versions);
 
 /* ---- looking ---- */
 
-/* The version of `id`, or of what lies in `slot`, that a snapshot of `lsn` has. 0, -ENOENT, -EIO or
- * -EBADMSG its record cannot be read. Any thread. */
+/* The version of `id` that a snapshot of `lsn` has. 0, -ENOENT, -EIO or -EBADMSG its record cannot be
+ * read. Any thread, as the next. */
 int versions_of_id(struct versions *versions, uint64_t id, uint64_t lsn,
                    struct version_record *record);
-int versions_of_slot(struct versions *versions, uint64_t slot, uint64_t lsn,
-                     struct version_record *record);
+/* Whose vector lay in `slot`, which is in memory. 0, -ENOENT. */
+int versions_id_in_slot(struct versions *versions, uint64_t slot, uint64_t lsn, uint64_t *id);
 
 /* ---- for version_rows.c and versions_tidy.c; lock held ---- */
 

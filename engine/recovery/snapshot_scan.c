@@ -1,6 +1,5 @@
 #include "engine/recovery/snapshot_scan.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -426,7 +425,7 @@ static int64_t read_columns(struct snapshot_scan *scan, uint64_t first, size_t c
 	return (int64_t)found;
 }
 
-/* What is in the versions, or *row as it is, with no LSN. */
+/* What is in the versions; nothing: a row with no LSN. */
 static int read_kept(struct snapshot_scan *scan, uint64_t slot, struct snapshot_row *row,
                      struct quiver_error *error)
 {
@@ -445,30 +444,26 @@ static int read_kept(struct snapshot_scan *scan, uint64_t slot, struct snapshot_
 	return 0;
 }
 
-/* Put those of the versions among the `found` rows. How many there are then, or -errno. */
+/* Put those of the versions among the `found` rows, for all of which there is room. How many there are
+ * then, or -errno. */
 static int64_t add_kept(struct snapshot_scan *scan, uint64_t first, size_t count, size_t found,
                         struct snapshot_row *rows, struct quiver_error *error)
 {
-	size_t total = found, at, i;
+	size_t from = count - found, at = 0;
 
-	for (i = 0; i < count; i++)
-		total += scan->unclear[i] && scan->kept[first + i] != 0;
-	/* From the end, so that each moves once. */
-	at = total;
-	for (i = count; i-- > 0;) {
-		if (found > 0 && rows[found - 1].slot == first + i) {
-			rows[--at] = rows[--found];
-		} else if (scan->unclear[i] && scan->kept[first + i] != 0) {
-			int r = read_kept(scan, first + i, &rows[--at], error);
+	/* Out of the way, so that records are read in the order in which most of them lie. */
+	memmove(rows + from, rows, found * sizeof(*rows));
+	for (size_t i = 0; i < count; i++) {
+		if (from < count && rows[from].slot == first + i) {
+			rows[at++] = rows[from++];
+		} else if (scan->unclear[i]) {
+			int r = read_kept(scan, first + i, &rows[at], error);
 
 			if (r)
 				return r;
+			at += rows[at].row.lsn != 0;
 		}
 	}
-	assert(at == 0 && found == 0);
-	for (i = 0; i < total; i++)
-		if (rows[i].row.lsn != 0)
-			rows[at++] = rows[i];
 	return (int64_t)at;
 }
 

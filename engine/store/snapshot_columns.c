@@ -57,9 +57,7 @@ static int read_row(const struct snapshot_view *view, enum quiver_column column,
 	struct catalog *catalog = view->catalog;
 	uint8_t bytes[sizeof(uint64_t)];
 	uint64_t id = QUIVER_ID_NONE;
-	struct meta_row row;
-	int r = slot < view->rows_end ? snapshot_row(catalog, view->page.lsn, slot, &id, &row)
-	                              : -ENOENT;
+	int r = slot < view->rows_end ? snapshot_id(catalog, view->page.lsn, slot, &id) : -ENOENT;
 
 	if (r && r != -ENOENT)
 		return catalog_row_error(catalog, id, slot, r);

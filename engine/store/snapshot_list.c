@@ -43,9 +43,8 @@ static struct quiver_list *make_list(struct snapshot_view *view)
 	memset(list, 0, sizeof(*list));
 	list->users = 1;
 	for (uint64_t slot = 0; list && slot < view->rows_end; slot++) {
-		struct meta_row row;
-		uint64_t id;
-		int r = snapshot_row(view->catalog, view->page.lsn, slot, &id, &row);
+		uint64_t id = QUIVER_ID_NONE;
+		int r = snapshot_id(view->catalog, view->page.lsn, slot, &id);
 
 		if (r == -ENOENT)
 			continue;

@@ -48,7 +48,7 @@ static int run_create(const struct snapshot_arguments *arguments)
 	result = session_begin(arguments->target, &reach, 0, &session);
 	if (result < 0)
 		return result;
-	result = snapshots_create(&session, arguments->names[0], &made);
+	result = cli_snapshots_create(&session, arguments->names[0], &made);
 	if (result == 0 && made.name[0] != '\0')
 		say_result("%s: snapshot %s made: %s vector%s, LSN %" PRIu64, arguments->target,
 		           made.name, figure_count(made.count, vectors), made.count == 1 ? "" : "s",
@@ -68,7 +68,7 @@ static int run_remove(const struct snapshot_arguments *arguments)
 	if (result < 0)
 		return result;
 	for (size_t i = 0; i < arguments->count; i++) {
-		int removed = snapshots_remove(&session, arguments->names[i]);
+		int removed = cli_snapshots_remove(&session, arguments->names[i]);
 
 		if (removed == 0)
 			say_result("%s: snapshot %s removed", arguments->target,
@@ -180,7 +180,7 @@ int snapshot_command(int argc, char **argv)
 	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
 	if (!quiver_is_folder(arguments.target)) {
-		snapshots_say_none(arguments.target);
+		cli_snapshots_say_none(arguments.target);
 		return STATUS_USAGE;
 	}
 	return arguments.action->run(&arguments) == 0 ? STATUS_OK : STATUS_FAILED;

@@ -39,7 +39,7 @@ int snapshot_diff(const char *given, const char *older, const char *newer, bool 
 	if (result < 0)
 		return result;
 	if (!quiver_is_folder(store)) {
-		snapshots_say_none(given);
+		cli_snapshots_say_none(given);
 		return -EOPNOTSUPP;
 	}
 	result = quiver_snapshot_diff(store, older, newer, print_one, &attributes, &error);

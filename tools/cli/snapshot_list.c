@@ -52,7 +52,7 @@ static void print_one(const struct quiver_snapshot *snapshot, int width)
 	             snapshot->damaged ? "  incomplete" : "");
 }
 
-static void print_table(const struct snapshots *snapshots)
+static void print_table(const struct cli_snapshots *snapshots)
 {
 	int width = (int)strlen("name");
 
@@ -111,7 +111,7 @@ static json_t *make_one(const struct quiver_snapshot *snapshot)
 }
 
 /* -ENOMEM. */
-static int print_json(const struct snapshots *snapshots)
+static int print_json(const struct cli_snapshots *snapshots)
 {
 	json_t *array = json_array();
 	bool failed = array == NULL;
@@ -130,14 +130,14 @@ static int print_json(const struct snapshots *snapshots)
 int snapshot_list(const char *given, bool json)
 {
 	struct reach reach = { "" };
-	struct snapshots snapshots;
+	struct cli_snapshots snapshots;
 	struct session session;
 	int result, closed;
 
 	result = session_open(given, &reach, SESSION_READ_ONLY | SESSION_MOUNT, &session);
 	if (result < 0)
 		return result;
-	result = snapshots_get(&session, &snapshots);
+	result = cli_snapshots_get(&session, &snapshots);
 	if (result == 0) {
 		if (json)
 			result = print_json(&snapshots);
@@ -147,7 +147,7 @@ int snapshot_list(const char *given, bool json)
 			print_table(&snapshots);
 		if (result < 0)
 			say_errno("standard output", result);
-		snapshots_free(&snapshots);
+		cli_snapshots_free(&snapshots);
 	}
 	closed = session_close(&session);
 	return result < 0 ? result : closed;

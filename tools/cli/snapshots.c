@@ -121,7 +121,7 @@ static bool parse_line(const char *line, struct quiver_snapshot *snapshot)
 }
 
 /* All lines. -ENOMEM; -EPROTO one that is none. */
-static int parse_lines(char *text, struct snapshots *snapshots)
+static int parse_lines(char *text, struct cli_snapshots *snapshots)
 {
 	char *rest = text, *line;
 	size_t lines = 1;
@@ -142,7 +142,7 @@ static int parse_lines(char *text, struct snapshots *snapshots)
 }
 
 /* What the mount tells of all, oldest first. A negative errno, with nothing said. */
-static int ask_live(const struct session *session, struct snapshots *snapshots)
+static int ask_live(const struct session *session, struct cli_snapshots *snapshots)
 {
 	char *text = malloc(TEXT_BYTES_MAX);
 	int result;
@@ -176,12 +176,12 @@ static void say_unlisted(const struct session *session, int result)
 }
 
 /* Says errors. */
-static int get_live(const struct session *session, struct snapshots *snapshots)
+static int get_live(const struct session *session, struct cli_snapshots *snapshots)
 {
 	int result = ask_live(session, snapshots);
 
 	if (result < 0) {
-		snapshots_free(snapshots);
+		cli_snapshots_free(snapshots);
 		say_unlisted(session, result);
 	}
 	return result;
@@ -191,7 +191,7 @@ static int get_live(const struct session *session, struct snapshots *snapshots)
 static void get_one(const struct session *session, const char *name,
                     struct quiver_snapshot *snapshot)
 {
-	struct snapshots snapshots = { 0 };
+	struct cli_snapshots snapshots = { 0 };
 
 	if (ask_live(session, &snapshots) == 0) {
 		for (size_t i = 0; i < snapshots.count; i++) {
@@ -199,7 +199,7 @@ static void get_one(const struct session *session, const char *name,
 				*snapshot = snapshots.list[i];
 		}
 	}
-	snapshots_free(&snapshots);
+	cli_snapshots_free(&snapshots);
 }
 
 /* mkdir(2) or rmdir(2) of the name in the folder. Says errors. */
@@ -229,7 +229,7 @@ static int change_live(const struct session *session, const char *name, const ch
 
 /* ---- either ------------------------------------------------------------- */
 
-void snapshots_say_none(const char *subject)
+void cli_snapshots_say_none(const char *subject)
 {
 	say_error(subject, "a collection in Ceph has no snapshots; they are of stores in a folder "
 	                   "of this machine");
@@ -237,11 +237,11 @@ void snapshots_say_none(const char *subject)
 
 static int say_shared(const struct session *session)
 {
-	snapshots_say_none(session->target.path);
+	cli_snapshots_say_none(session->target.path);
 	return -EOPNOTSUPP;
 }
 
-int snapshots_get(struct session *session, struct snapshots *snapshots)
+int cli_snapshots_get(struct session *session, struct cli_snapshots *snapshots)
 {
 	int result;
 
@@ -257,13 +257,13 @@ int snapshots_get(struct session *session, struct snapshots *snapshots)
 	return result;
 }
 
-void snapshots_free(struct snapshots *snapshots)
+void cli_snapshots_free(struct cli_snapshots *snapshots)
 {
 	free(snapshots->list);
 	memset(snapshots, 0, sizeof(*snapshots));
 }
 
-int snapshots_create(struct session *session, const char *name, struct quiver_snapshot *made)
+int cli_snapshots_create(struct session *session, const char *name, struct quiver_snapshot *made)
 {
 	int result;
 
@@ -278,7 +278,7 @@ int snapshots_create(struct session *session, const char *name, struct quiver_sn
 	return result;
 }
 
-int snapshots_remove(struct session *session, const char *name)
+int cli_snapshots_remove(struct session *session, const char *name)
 {
 	int result;
 

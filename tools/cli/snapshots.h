@@ -12,24 +12,24 @@
 /* The folder of a mount that has them. */
 #define SNAPSHOTS_FOLDER "snapshots"
 
-struct snapshots {
+struct cli_snapshots {
 	struct quiver_snapshot *list; /* malloc'd; oldest first */
 	size_t count;
 };
 
-/* All of them, to be given back with snapshots_free. 0, or a negative errno after having said what
+/* All of them, to be given back with cli_snapshots_free. 0, or a negative errno after having said what
  * is wrong. */
-int snapshots_get(struct session *session, struct snapshots *snapshots);
-void snapshots_free(struct snapshots *snapshots);
+int cli_snapshots_get(struct session *session, struct cli_snapshots *snapshots);
+void cli_snapshots_free(struct cli_snapshots *snapshots);
 
 /* Make one; *made tells of it as far as it is known, and is zeros else. 0, or a negative errno after
  * having said what is wrong. */
-int snapshots_create(struct session *session, const char *name, struct quiver_snapshot *made);
+int cli_snapshots_create(struct session *session, const char *name, struct quiver_snapshot *made);
 
 /* Remove one. 0, or a negative errno after having said what is wrong. */
-int snapshots_remove(struct session *session, const char *name);
+int cli_snapshots_remove(struct session *session, const char *name);
 
 /* Say of a collection in a cluster that it has none. */
-void snapshots_say_none(const char *subject);
+void cli_snapshots_say_none(const char *subject);
 
 #endif

@@ -191,6 +191,121 @@ static void test_a_store_that_is_opened_again(void **state)
 	snapshot_scan_close(scan);
 }
 
+/* ---- calls that fail ---- */
+
+/* The real table, of which one reading call fails. */
+struct failing_reads {
+	struct quiver_io table; /* first: `self` of the functions */
+	const struct quiver_io *real;
+	long at, calls; /* from 1; 0 = never */
+	long open; /* descriptors */
+};
+
+static struct failing_reads *reads_of(const struct quiver_io *self)
+{
+	return (struct failing_reads *)(uintptr_t)self;
+}
+
+static bool fails_now(const struct quiver_io *self)
+{
+	struct failing_reads *reads = reads_of(self);
+
+	return ++reads->calls == reads->at;
+}
+
+static int failing_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
+                        mode_t mode)
+{
+	const struct quiver_io *real = reads_of(self)->real;
+	int fd = fails_now(self) ? -EIO : real->open(real, dir_fd, name, flags, mode);
+
+	reads_of(self)->open += fd >= 0;
+	return fd;
+}
+
+static int counted_close(const struct quiver_io *self, int fd)
+{
+	const struct quiver_io *real = reads_of(self)->real;
+
+	reads_of(self)->open--;
+	return real->close(real, fd);
+}
+
+static ssize_t failing_pread(const struct quiver_io *self, int fd, void *to, size_t length,
+                             uint64_t offset)
+{
+	const struct quiver_io *real = reads_of(self)->real;
+
+	return fails_now(self) ? -EIO : real->pread(real, fd, to, length, offset);
+}
+
+static int failing_stat(const struct quiver_io *self, int fd, struct stat *st)
+{
+	const struct quiver_io *real = reads_of(self)->real;
+
+	return fails_now(self) ? -EIO : real->stat(real, fd, st);
+}
+
+static int failing_share(const struct quiver_io *self, int fd)
+{
+	const struct quiver_io *real = reads_of(self)->real;
+
+	return fails_now(self) ? -ENOLCK : real->share(real, fd);
+}
+
+static int failing_map_at(const struct quiver_io *self, int fd, void *at, size_t length,
+                          uint64_t offset)
+{
+	const struct quiver_io *real = reads_of(self)->real;
+
+	return fails_now(self) ? -ENODEV : real->map_at(real, fd, at, length, offset);
+}
+
+/* Either it says what is wrong, or all of it is there. */
+static void test_each_call_fails(void **state)
+{
+	struct store_dir *s = *state;
+	struct model model = { .seed = 11 };
+	struct beside beside = { .store = begin(s, &model) };
+	struct failing_reads reads = { .real = quiver_io_posix() };
+	struct quiver_options options = { .size = sizeof(options),
+		                          .read_only = true,
+		                          .io = &reads.table };
+	char path[UNIT_PATH_BYTES + 64];
+	long failed = 0;
+	bool ended = false;
+
+	beside.model = model;
+	change(&beside);
+	snprintf(path, sizeof(path), "%s@a", s->path);
+	reads.table = *reads.real;
+	reads.table.open = failing_open;
+	reads.table.close = counted_close;
+	reads.table.pread = failing_pread;
+	reads.table.stat = failing_stat;
+	reads.table.share = failing_share;
+	reads.table.map_at = failing_map_at;
+	for (reads.at = 1; !ended; reads.at++) {
+		struct quiver_error error = { "" };
+		struct quiver *store;
+		int r;
+
+		reads.calls = 0;
+		r = quiver_open(path, &options, &store, &error);
+		ended = reads.calls < reads.at;
+		if (r == 0) {
+			model_check(&model, store);
+			close_store(store);
+		} else {
+			assert_true(error.text[0] != '\0');
+			failed++;
+		}
+		assert_int_equal(reads.open, 0);
+	}
+	assert_true(failed > 10);
+	close_store(beside.store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +317,7 @@ int main(void)
 		                                teardown_store),
 		cmocka_unit_test_setup_teardown(test_a_store_that_is_opened_again, setup_store,
 		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_each_call_fails, setup_store, teardown_store),
 	};
 
 	test_in_memory();

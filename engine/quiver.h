@@ -780,6 +780,103 @@ int quiver_snapshot_diff(const char *path, const char *older, const char *newer,
                          int (*each)(void *arg, uint64_t id, enum quiver_change change), void *arg,
                          struct quiver_error *error);
 
+/* ---- snapshots from one store to another -------------------------------- */
+
+/*
+ * A stream carries a snapshot, or what makes it of an older one, to another store. It is the same
+ * whenever it is sent, item by item, so it can be gone on with from any item: its position, counted
+ * from 0. FORMAT.md, A stream.
+ */
+struct quiver_send_options {
+	size_t size; /* sizeof(struct quiver_send_options) */
+	const char *since; /* the older snapshot; NULL: all is sent */
+	uint64_t from; /* position of the first item that is sent */
+	const struct quiver_io *io; /* NULL: the real one */
+	/* Called now and then: `done` of `total` items. May be NULL. */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *progress_arg;
+};
+
+struct quiver_sent {
+	size_t size; /* sizeof(struct quiver_sent), set by the caller */
+	uint64_t removals, attributes, vectors; /* items of the whole stream */
+	uint64_t position; /* of the first item that was not handed to `write` */
+	uint64_t bytes; /* handed to `write` */
+};
+
+/*
+ * Send snapshot `name` of the store in the folder `path`, whoever has that open: `write` takes all
+ * the bytes it is given, or ends it with a negative errno, which is passed on. Each vector is
+ * compared with its checksum. Reads all rows, and of the vectors those that are sent. `sent` may be
+ * NULL; it is filled also where it fails. 0; -ENOENT no such store or snapshot; -EINVAL no store, no
+ * such name, `since` is not older, `from` is behind the end; -EUCLEAN damage, which ends it (error
+ * tells what); -ENOTSUP a newer format; -EOPNOTSUPP no local folder; -ENOMEM; errors of the
+ * filesystem.
+ */
+int quiver_send(const char *path, const char *name, const struct quiver_send_options *options,
+                int (*write)(void *arg, const void *bytes, size_t length), void *arg,
+                struct quiver_sent *sent, struct quiver_error *error);
+
+struct quiver_receive_options {
+	size_t size; /* sizeof(struct quiver_receive_options) */
+	const char *name; /* of the snapshot that is made; NULL: as where it comes from */
+	/* Where what is live is not the snapshot that the stream builds on, go back to that first: what
+	 * was changed since is lost. */
+	bool force;
+	uint32_t lock_wait_ms; /* as in quiver_options */
+	const struct quiver_io *io; /* NULL: the real one */
+	void (*progress)(void *arg, uint64_t done, uint64_t total); /* as for sending */
+	/* As in quiver_options. May be NULL. */
+	void (*on_report)(void *arg, const char *line);
+	void *arg; /* of both */
+};
+
+struct quiver_received {
+	size_t size; /* sizeof(struct quiver_received), set by the caller */
+	bool nothing; /* no stream came: the end of what `read` gives */
+	bool had_it; /* the snapshot was there already; nothing was changed */
+	bool is_half; /* it is not whole; the store is marked, and keeps what came */
+	uint64_t position; /* where to go on, in that case */
+	uint64_t removals, attributes, vectors; /* items of the whole stream */
+	char name[QUIVER_SNAPSHOT_NAME_MAX + 1]; /* of the snapshot here */
+	char sent_name[QUIVER_SNAPSHOT_NAME_MAX + 1]; /* where it comes from */
+	char since[QUIVER_SNAPSHOT_NAME_MAX +
+	           1]; /* that it builds on, there; "" where it is whole */
+};
+
+/*
+ * Receive one stream into the store in the folder `path`. `read` gives at least one byte and as
+ * many as it is asked for at most, 0 at the end, or a negative errno, which is passed on. What is
+ * behind the stream is not read, so that the next may follow.
+ *
+ * A whole stream makes the store, which must not be there; until it is whole it lies in the folder
+ * `path` with ".receiving" behind it. Else the store's live state must be the snapshot that the
+ * stream builds on, told by its uuid. At the end the snapshot is made, with the uuid that it has
+ * where it comes from, and is what is live. Attributes are those of the stream, but for the ctimes.
+ * Until then nobody can open the store but for its snapshots (-EINPROGRESS). Where it ends early,
+ * for whatever reason, what came stays: the same stream goes on from received->position, or from
+ * any item before it, or quiver_receive_undo goes back. A crash at any moment leaves that, too.
+ *
+ * `received` may be NULL. 0; -ENODATA the stream ends early; -EINVAL it is none; -EUCLEAN it is
+ * damaged, or does not fit the store; -ENOTSUP it is of a newer version; -EEXIST a whole one, and the
+ * store is there, or another snapshot has the name; -ENOENT it builds on a snapshot that the store
+ * has not got, or there is no store; -ESTALE what is live is not that snapshot (`force`); -EINPROGRESS
+ * another stream is half received; -ESPIPE it begins behind what has come; -EBUSY somebody has the
+ * store open; else as quiver_open and changing calls. error says what to do.
+ */
+int quiver_receive(const char *path, const struct quiver_receive_options *options,
+                   int64_t (*read)(void *arg, void *to, size_t length), void *arg,
+                   struct quiver_received *received, struct quiver_error *error);
+
+/*
+ * Go back from half a stream to the snapshot that it builds on; of one that makes a store all is
+ * removed. Of `options`, which may be NULL, what has to do with the stream means nothing. Waits for the
+ * disk. 0; -EINVAL no stream is being received there; -ENOENT no store; -EUCLEAN what to go back to
+ * is damaged; -EBUSY; else as quiver_receive.
+ */
+int quiver_receive_undo(const char *path, const struct quiver_receive_options *options,
+                        struct quiver_error *error);
+
 /* ---- checking a store that nobody has open ------------------------------ */
 
 struct quiver_check_result {

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "engine/base/error.h"
+#include "engine/commit/snapshot.h"
+#include "engine/store/local.h"
 #include "engine/store/store.h"
 
 #define NEW_NAME RECEIVE_MARK_NAME ".new"
@@ -137,4 +139,13 @@ int receiving_clear(struct quiver *store)
 		return r;
 	r = store->io->unlink(store->io, store->dir_fd, RECEIVE_MARK_NAME);
 	return r && r != -ENOENT ? r : io_fsync(store->io, store->dir_fd);
+}
+
+int receiving_snapshot(struct quiver *store, const char *name, const uint8_t uuid[16],
+                       struct quiver_snapshot *made)
+{
+	struct quiver_description description;
+
+	local_describe(store, &description);
+	return snapshot_create(&store->checkpointer, name, uuid, &description, made);
 }

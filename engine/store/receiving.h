@@ -28,4 +28,8 @@ int receiving_write(struct quiver *store, struct receive_mark *mark);
 /* Take the mark away, durably. 0; -errno, and it may still be marked. */
 int receiving_clear(struct quiver *store);
 
+/* As quiver_snapshot_create, of one that has a uuid already. */
+int receiving_snapshot(struct quiver *store, const char *name, const uint8_t uuid[16],
+                       struct quiver_snapshot *made);
+
 #endif

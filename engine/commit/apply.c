@@ -343,6 +343,34 @@ static size_t count_ends(const struct plan *plan)
 	return ends;
 }
 
+/* Whether a snapshot may have the row. */
+static bool is_kept(struct committer *commits, uint64_t slot, uint64_t id)
+{
+	struct meta_row row;
+
+	return slot != SLOT_NONE && catalog_row(commits->catalog, slot, id, &row) == 0 &&
+	       row.lsn > 0 && versions_may_want(&commits->catalog->versions, row.lsn);
+}
+
+/* The same exactly, of those that snapshots may have: it reads their rows. */
+static size_t count_kept_ends(struct committer *commits, const struct plan *plan)
+{
+	size_t ends = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct commit_op *op = plan->ops[i];
+
+		if (op->type == WAL_SETATTR)
+			ends += is_kept(commits, op->slot, op->id);
+		else if (op->type != WAL_DIRATTR && op->type != WAL_MOVE)
+			ends += is_kept(commits, op->old_slot, op->id);
+		if (op->type == WAL_RENAME || op->type == WAL_MOVE)
+			ends += is_kept(commits, op->src_slot,
+			                op->type == WAL_RENAME ? op->from : op->id);
+	}
+	return ends;
+}
+
 /* Room for the rows that the plan ends and that snapshots have, in memory and on disk: a full disk is
  * told to whoever fills it. -EAGAIN where that must not wait for the disk. */
 static int make_versions_room(struct committer *commits, const struct plan *plan, bool nowait)
@@ -354,6 +382,8 @@ static int make_versions_room(struct committer *commits, const struct plan *plan
 	if (versions->snapshot_count == 0 || ends == 0)
 		return 0;
 	r = versions_make_room(versions, ends);
+	if (r == 0 && !versions_has_room_on_disk(versions, ends))
+		ends = count_kept_ends(commits, plan); /* on a full disk the others go on */
 	if (r == 0 && !versions_has_room_on_disk(versions, ends))
 		r = nowait ? -EAGAIN : versions_room_on_disk(versions, ends);
 	return r;

@@ -86,7 +86,7 @@ static bool is_wanted(const struct versions *versions, uint64_t from, uint64_t u
 {
 	size_t at = first_from(versions, from);
 
-	return versions->damaged_count > 0 ||
+	return (versions->damaged_count > 0 && from <= versions->damaged_lsn) ||
 	       (at < versions->snapshot_count && versions->snapshots[at]->page.lsn < until);
 }
 
@@ -112,9 +112,13 @@ static void set_newest(struct versions *versions)
 {
 	uint64_t newest = 0;
 
-	if (versions->damaged_count > 0)
-		newest = UINT64_MAX;
-	else if (versions->snapshot_count > 0)
+	versions->damaged_lsn = 0;
+	for (size_t i = 0; i < versions->damaged_count; i++)
+		if (versions->snapshots[i]->page.lsn > versions->damaged_lsn)
+			versions->damaged_lsn = versions->snapshots[i]->page.lsn;
+	newest = versions->damaged_lsn;
+	if (versions->snapshot_count > versions->damaged_count &&
+	    versions->snapshots[versions->snapshot_count - 1]->page.lsn > newest)
 		newest = versions->snapshots[versions->snapshot_count - 1]->page.lsn;
 	atomic_store_explicit(&versions->newest_lsn, newest, memory_order_release);
 }
@@ -271,6 +275,9 @@ static void tell(const struct versions *versions, const struct snapshot *snapsho
 {
 	memset(told, 0, sizeof(*told));
 	memcpy(told->name, snapshot->name, sizeof(told->name));
+	told->damaged = snapshot->damaged || snapshot->page.incomplete;
+	if (snapshot->damaged)
+		return;
 	memcpy(told->uuid, snapshot->page.uuid, sizeof(told->uuid));
 	told->lsn = snapshot->page.lsn;
 	told->count = snapshot->page.count;
@@ -279,7 +286,6 @@ static void tell(const struct versions *versions, const struct snapshot *snapsho
 	told->own_vectors = snapshot->own_vectors;
 	told->own_bytes = snapshot->own_vectors * versions->vector_bytes +
 	                  snapshot->own_records * VERSION_RECORD_BYTES;
-	told->damaged = snapshot->damaged || snapshot->page.incomplete;
 }
 
 int versions_tell(struct versions *versions, struct quiver_snapshot **snapshots, size_t *count)

@@ -23,7 +23,9 @@
 
 /* A snapshot that there is, or that was removed while somebody here has it open. */
 struct snapshot {
-	struct snapshot_page page; /* fixed, but for a damaged one, where all but the name is 0 */
+	/* Fixed. Of a damaged one it is not known, but `lsn` is what its LSN cannot be above: any row up
+	 * to there may be its. */
+	struct snapshot_page page;
 	char name[QUIVER_SNAPSHOT_NAME_MAX + 1]; /* fixed */
 	bool damaged; /* its file cannot be read: fixed */
 	bool making; /* lock; it has no file yet: nobody finds it, but what it has is kept */
@@ -46,8 +48,9 @@ struct versions {
 	                                damaged ones first */
 	size_t snapshot_count, snapshot_capacity; /* the same */
 	size_t damaged_count; /* the same */
+	uint64_t damaged_lsn; /* the same; the highest of theirs */
 	/* A row that holds from above this on is in none. Written under the writer lock; 0 also where
-	 * there is none, UINT64_MAX where one is damaged: it might have any row. */
+	 * there is none. */
 	_Atomic uint64_t newest_lsn;
 	_Atomic uint64_t lost_bytes; /* of the file; what a snapshot lacks may have been there */
 

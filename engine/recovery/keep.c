@@ -54,6 +54,7 @@ static int load_snapshot(struct catalog *catalog, const struct superblock_file *
 		           "lost+found",
 		           name, why);
 		memset(&snapshot->page, 0, sizeof(snapshot->page));
+		snapshot->page.lsn = superblock->now.checkpoint_lsn;
 		snapshot->damaged = true;
 	}
 	memcpy(snapshot->name, name, strlen(name) + 1);

@@ -91,17 +91,25 @@ static bool has_same(const struct versions *versions, const struct version *vers
 	return false;
 }
 
-void versions_count_own(struct versions *versions, const struct version *version)
+struct snapshot *versions_sole_owner(const struct versions *versions, const struct version *version)
 {
-	bool superseded = version->kind == VERSION_SUPERSEDED;
+	uint64_t from = version->kind == VERSION_SUPERSEDED ? version->born : version->from;
 	struct snapshot *first;
 
 	if (versions->damaged_count > 0 ||
-	    versions_count_having(versions, superseded ? version->born : version->from,
-	                          version->until, &first) != 1)
+	    versions_count_having(versions, from, version->until, &first) != 1)
+		return NULL;
+	return first;
+}
+
+void versions_count_own(struct versions *versions, const struct version *version)
+{
+	struct snapshot *owner = versions_sole_owner(versions, version);
+
+	if (!owner)
 		return;
-	first->own_records++;
-	first->own_vectors += superseded;
+	owner->own_records++;
+	owner->own_vectors += version->kind == VERSION_SUPERSEDED;
 }
 
 /* Lock held. */

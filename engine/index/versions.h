@@ -33,6 +33,8 @@ struct snapshot {
 	unsigned users; /* lock; who has it open here */
 	uint64_t own_vectors; /* lock; as in quiver.h */
 	uint64_t own_records; /* lock; rows that it alone has */
+	uint64_t counted_vectors,
+		counted_records; /* checkpoint lock; the same, being counted anew */
 };
 
 struct versions {
@@ -167,6 +169,9 @@ size_t versions_count_having(const struct versions *versions, uint64_t from, uin
                              struct snapshot **first);
 /* Whether one has this, or its slot. */
 bool versions_is_wanted(const struct versions *versions, const struct version *version);
+/* The only snapshot that has it, NULL where there are more, or none, or it is not known. */
+struct snapshot *versions_sole_owner(const struct versions *versions,
+                                     const struct version *version);
 /* What only one snapshot has is counted with it. */
 void versions_count_own(struct versions *versions, const struct version *version);
 

@@ -11,6 +11,10 @@
 /* A file of fewer records is not written anew for their sake: it is smaller than a vector column's
  * first growth. */
 #define TIDY_RECORDS_MIN 4096u
+/* Writers wait for so many at most: some ten microseconds. */
+#define ITEMS_AT_ONCE 1024u
+/* Memory for so many pending rows, 224 KiB, is not worth giving back. */
+#define PENDING_KEPT 4096u
 
 /* Copy pending rows from number `done` of them on that ended up to `lsn`; how many. */
 static size_t take_pending(struct versions *versions, size_t done, uint64_t lsn,
@@ -35,19 +39,44 @@ static size_t take_pending(struct versions *versions, size_t done, uint64_t lsn,
 	return n;
 }
 
-/* The first `count` of the pending ones are in the file, from record `place` on. */
+/* After many have gone to the file the memory of their rows goes back. Lock and writer lock held. */
+static void shrink_pending(struct versions *versions)
+{
+	size_t capacity = 2 * versions->pending;
+	struct meta_row *shrunk;
+
+	if (capacity < PENDING_KEPT)
+		capacity = PENDING_KEPT;
+	if (versions->pending_capacity < 2 * capacity)
+		return;
+	shrunk = realloc(versions->pending_rows, capacity * sizeof(*shrunk));
+	if (!shrunk)
+		return;
+	versions->pending_rows = shrunk;
+	versions->pending_capacity = capacity;
+}
+
+/* The first `count` of the pending ones are in the file, from record `place` on. Nobody reads where
+ * before they are no longer pending, so writers need not wait for all of it. */
 static void settle(struct versions *versions, size_t count, uint64_t place)
 {
-	size_t first;
+	size_t first, done = 0;
 
+	while (done < count) {
+		size_t end = count - done < ITEMS_AT_ONCE ? count : done + ITEMS_AT_ONCE;
+
+		pthread_mutex_lock(versions->writer_lock);
+		first = versions->table.count - versions->pending;
+		for (; done < end; done++)
+			versions->table.items[first + done].place = (uint32_t)(place + done);
+		pthread_mutex_unlock(versions->writer_lock);
+	}
 	pthread_mutex_lock(versions->writer_lock);
 	pthread_rwlock_wrlock(&versions->lock);
-	first = versions->table.count - versions->pending;
-	for (size_t i = 0; i < count; i++)
-		versions->table.items[first + i].place = (uint32_t)(place + i);
 	versions->pending -= count;
 	memmove(versions->pending_rows, versions->pending_rows + count,
 	        versions->pending * sizeof(*versions->pending_rows));
+	shrink_pending(versions);
 	pthread_rwlock_unlock(&versions->lock);
 	pthread_mutex_unlock(versions->writer_lock);
 }
@@ -88,32 +117,76 @@ static void tidying_free(struct tidying *tidying)
 	free(tidying->gone);
 }
 
-/* Of those that are in the file; the pending ones are few, and go the next time. */
+/* Look at each that is in the file; the pending ones are few, and go the next time. Writers add others
+ * meanwhile, behind them, and may move all of them. Checkpoint lock. */
+static void look_at_each(struct versions *versions, struct tidying *tidying,
+                         void (*look)(struct tidying *tidying, const struct versions *versions,
+                                      const struct version *item))
+{
+	size_t i = 0;
+
+	while (i < tidying->seen) {
+		size_t left = tidying->seen - i;
+		size_t end = left < ITEMS_AT_ONCE ? tidying->seen : i + ITEMS_AT_ONCE;
+
+		pthread_rwlock_rdlock(&versions->lock);
+		for (; i < end; i++)
+			look(tidying, versions, &versions->table.items[i]);
+		pthread_rwlock_unlock(&versions->lock);
+	}
+}
+
+static void count_one(struct tidying *tidying, const struct versions *versions,
+                      const struct version *item)
+{
+	if (versions_is_wanted(versions, item))
+		tidying->filed++;
+	else if (item->kind == VERSION_SUPERSEDED)
+		tidying->gone_count++;
+}
+
+static void sort_one(struct tidying *tidying, const struct versions *versions,
+                     const struct version *item)
+{
+	if (versions_is_wanted(versions, item)) {
+		struct snapshot *owner = versions_sole_owner(versions, item);
+
+		versions_table_add(&tidying->table, item);
+		if (owner) {
+			owner->counted_records++;
+			owner->counted_vectors += item->kind == VERSION_SUPERSEDED;
+		}
+	} else if (item->kind == VERSION_SUPERSEDED) {
+		tidying->gone[tidying->gone_count++] = *item;
+	}
+}
+
+/* What is left, and what has gone. 0 or -ENOMEM. */
 static int sort_out(struct versions *versions, struct tidying *tidying)
 {
+	size_t spare;
 	int r;
 
 	memset(tidying, 0, sizeof(*tidying));
 	pthread_rwlock_rdlock(&versions->lock);
 	tidying->seen = versions->table.count - versions->pending;
-	/* With room for most that come meanwhile. */
-	r = versions_table_make(&tidying->table, versions->table.capacity);
-	tidying->gone = malloc((tidying->seen + 1) * sizeof(*tidying->gone));
+	spare = versions->pending + ITEMS_AT_ONCE;
+	for (size_t i = 0; i < versions->snapshot_count; i++)
+		versions->snapshots[i]->counted_records = versions->snapshots[i]->counted_vectors =
+			0;
+	pthread_rwlock_unlock(&versions->lock);
+	look_at_each(versions, tidying, count_one);
+	r = versions_table_make(&tidying->table, tidying->filed + tidying->filed / 4 + spare);
+	tidying->gone = malloc((tidying->gone_count + 1) * sizeof(*tidying->gone));
 	if (r == 0 && !tidying->gone)
 		r = -ENOMEM;
-	for (size_t i = 0; r == 0 && i < tidying->seen; i++) {
-		const struct version *item = &versions->table.items[i];
-
-		if (versions_is_wanted(versions, item))
-			versions_table_add(&tidying->table, item);
-		else if (item->kind == VERSION_SUPERSEDED)
-			tidying->gone[tidying->gone_count++] = *item;
-	}
-	tidying->filed = tidying->table.count;
-	pthread_rwlock_unlock(&versions->lock);
-	if (r)
+	if (r) {
 		tidying_free(tidying);
-	return r;
+		return r;
+	}
+	tidying->gone_count = 0;
+	look_at_each(versions, tidying, sort_one);
+	return 0;
 }
 
 /* A file of those that are left, which get their places in it. */
@@ -176,9 +249,11 @@ static void take_over(struct versions *versions, struct tidying *tidying)
 	versions->table = tidying->table;
 	tidying->table = former;
 	atomic_fetch_sub(&versions->held, tidying->gone_count);
-	for (size_t i = 0; i < versions->snapshot_count; i++)
-		versions->snapshots[i]->own_vectors = versions->snapshots[i]->own_records = 0;
-	for (size_t i = 0; i < versions->table.count; i++)
+	for (size_t i = 0; i < versions->snapshot_count; i++) {
+		versions->snapshots[i]->own_vectors = versions->snapshots[i]->counted_vectors;
+		versions->snapshots[i]->own_records = versions->snapshots[i]->counted_records;
+	}
+	for (size_t i = tidying->filed; i < versions->table.count; i++)
 		versions_count_own(versions, &versions->table.items[i]);
 }
 

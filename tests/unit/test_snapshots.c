@@ -5,6 +5,8 @@
 #include "store_test.h"
 
 #define COUNT 100u
+/* More than the table of rows has room for at first, and than is written anew for. */
+#define MANY 6000u
 
 static void put_all(struct quiver *store, uint64_t from, uint64_t to, uint64_t version)
 {
@@ -201,6 +203,51 @@ static void test_many_snapshots_of_one_store(void **state)
 	close_store(store);
 }
 
+/* Somebody who writes while the rows of snapshots are sorted out and their file is written anew. */
+struct busy_io {
+	struct quiver_io table; /* first: `self` of the functions */
+	struct quiver **store; /* to be written to at the next file that is written anew, once */
+};
+
+static int busy_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
+                     mode_t mode)
+{
+	const struct busy_io *io = (const struct busy_io *)self;
+	struct quiver *store = *io->store;
+
+	if (store && strcmp(name, "versions.new") == 0) {
+		*io->store = NULL;
+		put_all(store, MANY, 3 * MANY, 3);
+	}
+	return quiver_io_posix()->open(quiver_io_posix(), dir_fd, name, flags, mode);
+}
+
+static void test_rows_that_end_while_others_are_sorted_out_are_kept(void **state)
+{
+	struct quiver *busy = NULL;
+	struct busy_io io = { .table = *quiver_io_posix(), .store = &busy };
+	struct quiver_options options = { .size = sizeof(struct quiver_options), .io = &io.table };
+	struct quiver *store;
+
+	io.table.open = busy_open;
+	store = open_with(*state, &options);
+	put_all(store, 0, 3 * MANY, 1);
+	make(store, "a");
+	put_all(store, 0, MANY, 2); /* in a alone */
+	make(store, "b");
+	put_all(store, 0, COUNT, 3);
+	assert_int_equal(held(store), MANY + COUNT);
+	busy = store;
+	drop(store, "a");
+	assert_null(busy);
+	assert_int_equal(held(store), 2 * MANY + COUNT);
+	assert_int_equal(snapshot_of(store, "b").own_vectors, 2 * MANY + COUNT);
+	drop(store, "b");
+	assert_int_equal(held(store), 0);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +266,9 @@ int main(void)
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_many_snapshots_of_one_store, setup_store,
 		                                teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_rows_that_end_while_others_are_sorted_out_are_kept, setup_store,
+			teardown_store),
 	};
 
 	test_in_memory();

@@ -41,6 +41,8 @@ int check_command(int argc, char **argv);
 int list_command(int argc, char **argv);
 int remove_command(int argc, char **argv);
 int snapshot_command(int argc, char **argv);
+int send_command(int argc, char **argv);
+int receive_command(int argc, char **argv);
 int fsck_command(int argc, char **argv); /* fsck.quiverfs */
 
 #endif

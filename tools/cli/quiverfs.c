@@ -34,6 +34,7 @@ static const struct command commands[] = {
 	{ "status", status_command },   { "flush", flush_command },
 	{ "compact", compact_command }, { "verify", verify_command },
 	{ "check", check_command },     { "snapshot", snapshot_command },
+	{ "send", send_command },       { "receive", receive_command },
 	{ "list", list_command },       { "remove", remove_command },
 };
 
@@ -97,6 +98,8 @@ static const struct argp argp = {
 	"  verify   compare every checksum\n"
 	"  check    check a store that is not mounted, and repair it\n"
 	"  snapshot keep the store as it is now, under a name\n"
+	"  send     write a snapshot, or what has changed since, to standard output\n"
+	"  receive  read that into a store, here or on another machine\n"
 	"  list     which collections there are in a pool of Ceph\n"
 	"  remove   remove a collection in Ceph\n"
 	"\n"

@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for bash. Needs no other file.
 
-_quiverfs_commands='create mount import export status flush compact verify check snapshot list remove'
+_quiverfs_commands='create mount import export status flush compact verify check snapshot send receive list remove'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
@@ -22,6 +22,8 @@ _quiverfs_options() {
 	status) echo "--json --watch -o $common" ;;
 	check) echo "--repair -o $common" ;;
 	snapshot) echo "--json --attributes $common" ;;
+	send) echo "--since --from $common" ;;
+	receive) echo "--force --undo $common" ;;
 	remove) echo "--yes -o $common" ;;
 	flush | compact | verify | list) echo "-o $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T -o $common" ;;
@@ -68,6 +70,7 @@ _quiverfs() {
 	*:--header) COMPREPLY=($(compgen -W 'yes no auto' -- "$word")) ;;
 	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
 	*:--vector-column | *:--id-column | *:--exclude) ;;
+	send:--since | send:--from) ;;
 	*:--dim | *:--label | *:--start-id | *:--skip-bytes | *:--dataset | *:--watch) ;;
 	mount*:-o) _quiverfs_mount_option "$word" "$_quiverfs_mount_options" ;;
 	*:-o) _quiverfs_mount_option "$word" 'id= conf= keyring= op_timeout=' ;;

@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for fish.
 
-set -l commands create mount import export status flush compact verify check snapshot list remove
+set -l commands create mount import export status flush compact verify check snapshot send receive list remove
 set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
 set -l mount_options ro rw allow_other uid= gid= umask= matrix_mode=0600 matrix_mode=0640 \
     matrix_mode=0644 durability=always durability=fsync durability=flush durability=none commit= \
@@ -24,6 +24,8 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a compac
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a verify -d 'Compare every checksum'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a check -d 'Check a store, and repair it'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a snapshot -d 'Keep the store as it is now'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a send -d 'Write a snapshot to standard output'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a receive -d 'Read a snapshot into a store'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a list -d 'List the collections in a pool of Ceph'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a remove -d 'Remove a collection in Ceph'
 
@@ -65,6 +67,10 @@ complete -c quiverfs -n '__fish_seen_subcommand_from status' -l watch -d 'Show i
 complete -c quiverfs -f -n '__fish_seen_subcommand_from snapshot; and test (count (commandline -opc)) -eq 2' -a 'create remove list diff'
 complete -c quiverfs -n '__fish_seen_subcommand_from snapshot' -l json -d 'A JSON array of the snapshots'
 complete -c quiverfs -n '__fish_seen_subcommand_from snapshot' -l attributes -d 'Also where only attributes differ'
+complete -c quiverfs -n '__fish_seen_subcommand_from send' -l since -x -d 'Only what has changed since'
+complete -c quiverfs -n '__fish_seen_subcommand_from send' -l from -x -d 'Go on from a position'
+complete -c quiverfs -n '__fish_seen_subcommand_from receive' -l force -d 'Go back to the snapshot first'
+complete -c quiverfs -n '__fish_seen_subcommand_from receive' -l undo -d 'Go back from half a stream'
 complete -c quiverfs -n '__fish_seen_subcommand_from check' -l repair -d 'Put right what can be'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l sparse -d 'The IDs will be far apart'
 complete -c quiverfs -n '__fish_seen_subcommand_from remove' -l yes -d 'Without asking'

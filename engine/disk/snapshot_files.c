@@ -63,8 +63,12 @@ int snapshot_files_list(const struct quiver_io *io, int dir_fd, bool clear, char
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	r = io->list(io, fd, names, count);
-	if (r == 0 && clear)
+	if (r == 0 && clear) {
 		clear_new(io, fd, *names, *count);
+		/* A removal whose sync failed, or did not come to it, may be in the kernel's memory
+		 * alone: what is not listed shall not come back. */
+		r = io_fsync(io, fd);
+	}
 	r = close_with(io, fd, r);
 	if (r) {
 		free(*names);
@@ -203,8 +207,12 @@ int snapshot_files_remove(const struct quiver_io *io, int dir_fd, const char *na
 	r = fd == -ELOOP || fd == -ENXIO || fd == -EPERM || fd >= 0 ? 0 : fd;
 	if (r == 0)
 		r = io->unlink(io, folder_fd, name);
-	if (r == 0)
-		r = io_fsync(io, folder_fd);
+	/* That it is not there may be of a removal whose sync failed. */
+	if (r == 0 || r == -ENOENT) {
+		int synced = io_fsync(io, folder_fd);
+
+		r = synced ? synced : r;
+	}
 	if (fd >= 0)
 		r = close_with(io, fd, r);
 	return close_with(io, folder_fd, r);

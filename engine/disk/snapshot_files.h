@@ -10,7 +10,8 @@
 
 /* Each name that is one of a snapshot, in no order: NUL-terminated one after the other in *names
  * (malloc'd, the caller frees), *count of them; none where there is no folder. With `clear` what an
- * interrupted making has left is removed. 0 or -errno. */
+ * interrupted making has left is removed, and what the folder says is on stable storage. 0 or
+ * -errno. */
 int snapshot_files_list(const struct quiver_io *io, int dir_fd, bool clear, char **names,
                         size_t *count);
 /* Read one. -ENOENT, -EUCLEAN damage or of another store, -ENOTSUP, -errno of the read. */
@@ -21,8 +22,8 @@ int snapshot_files_read(const struct quiver_io *io, int dir_fd, const char *name
  * -EIO, when it may be there. 0 or -errno. */
 int snapshot_files_write(const struct quiver_io *io, int dir_fd, const char *name,
                          const struct snapshot_page *page);
-/* Remove one, durably. -EBUSY another process has it open (snapshot_files_hold); -ENOENT, -errno; after
- * -EIO it may be gone. */
+/* Remove one, durably. -EBUSY another process has it open (snapshot_files_hold); -ENOENT, and that is
+ * durable, too; -errno; after -EIO it may be gone. */
 int snapshot_files_remove(const struct quiver_io *io, int dir_fd, const char *name);
 /* Keep others from removing it, until the descriptor that is returned is closed. -ENOENT, also
  * where it was removed meanwhile; -EBUSY it is just being removed; -errno. */

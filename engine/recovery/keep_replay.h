@@ -8,7 +8,7 @@
 #include "engine/recovery/recover.h"
 
 /*
- * Before the log is replayed, and after it was read: rows in the columns that its records supersede, or
+ * Before the log is replayed, and after it was read and made durable: rows in the columns that its records supersede, or
  * whose attributes they change, and that a snapshot has, are put into `versions` and synced. Changes
  * no row. 0, -ENOSPC, -errno.
  */

@@ -9,7 +9,6 @@
 
 #include "engine/base/fault.h"
 #include "engine/recovery/check.h"
-#include "engine/recovery/keep_replay.h"
 #include "engine/recovery/replay.h"
 
 #define NAME_BYTES 96 /* of a file in lost+found: two numbers and some words */
@@ -200,8 +199,6 @@ int repair_contents(struct check *check)
 		r = recovery_read_log(&recovery);
 	if (r == 0)
 		r = recovery_base(&recovery, clean);
-	if (r == 0 && !clean)
-		r = keep_before_replay(&recovery);
 	if (r == 0 && !clean) {
 		r = recovery_replay(&recovery);
 		/* What came before it is applied. */

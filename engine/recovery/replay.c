@@ -7,6 +7,7 @@
 
 #include "engine/base/fault.h"
 #include "engine/media/ctime.h"
+#include "engine/recovery/keep_replay.h"
 
 /* Vectors replayed in one write: whole blocks, as one that is written in part is read from the
  * disk first. At least the largest vector. */
@@ -478,6 +479,9 @@ int recovery_replay(struct recovery *recovery)
 	int r = settle_log(recovery);
 	int w;
 
+	/* ... and no version of a row has ended by a commit that it may lose. */
+	if (r == 0)
+		r = keep_before_replay(recovery);
 	recovery->scan.each = replay;
 	recovery->scan.arg = recovery;
 	recovery->lost_next = 0;

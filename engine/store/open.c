@@ -11,7 +11,6 @@
 #include "engine/base/latency.h"
 #include "engine/base/sized.h"
 #include "engine/recovery/keep.h"
-#include "engine/recovery/keep_replay.h"
 #include "engine/recovery/recover.h"
 #include "engine/recovery/replay.h"
 #include "engine/recovery/upgrade.h"
@@ -49,8 +48,6 @@ static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *
 		r = recovery_read_log(&recovery);
 	if (r == 0 && recovery.damage_count == 0)
 		r = recovery_base(&recovery, clean);
-	if (r == 0 && recovery.damage_count == 0 && !clean)
-		r = keep_before_replay(&recovery);
 	if (r == 0 && recovery.damage_count == 0 && !clean)
 		r = recovery_replay(&recovery);
 	if (r == 0 && recovery.damage_count == 0)

@@ -154,10 +154,13 @@ int keep_load(struct catalog *catalog, const struct superblock_file *superblock,
 		return r;
 	if (versions_any(versions))
 		return load_versions(catalog, superblock, dir_fd, read_only);
-	/* Nobody needs what is in it, whatever that is; a checkpoint removes it. */
-	if (!read_only && extent.generation > 0)
+	/* Nobody needs what is in it, whatever that is; a checkpoint removes it. The superblock need
+	 * not tell of it yet, and it need not be whole: the first snapshot was just being made. */
+	if (!read_only)
 		(void)versions_file_open(&versions->file, &extent, false, load_version, versions,
 		                         &lost);
+	if (!read_only && versions->file.fd < 0 && versions->file.found != VERSIONS_NONE)
+		(void)superblock->io->unlink(superblock->io, dir_fd, "versions");
 	versions->recorded = versions->file.records;
 	return 0;
 }

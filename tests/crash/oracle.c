@@ -214,7 +214,7 @@ static int row_of(struct quiver *store, unsigned i, struct meta_row *row)
 	return slot == SLOT_NONE ? -ENOENT : catalog_row(&store->catalog, slot, oracle_id(i), row);
 }
 
-static int read_entry(struct quiver *store, uint32_t vector_bytes, unsigned i,
+static int read_entry(struct quiver *store, uint32_t vector_bytes, unsigned i, bool frozen,
                       struct oracle_entry *entry)
 {
 	uint8_t bytes[ORACLE_VECTOR_BYTES_MAX];
@@ -225,6 +225,8 @@ static int read_entry(struct quiver *store, uint32_t vector_bytes, unsigned i,
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	entry->hash = XXH3_64bits(bytes, vector_bytes);
+	if (frozen)
+		return 0;
 	r = row_of(store, i, &row);
 	entry->attr_lsn = row.attr_lsn;
 	return r == 0 && row.attr.ctime_ns > store->commits.ctime_max_ns ? -ERANGE : r;
@@ -265,8 +267,8 @@ int oracle_learn(struct quiver *store, const struct oracle_state *before,
 	return 0;
 }
 
-int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state *state, char *why,
-                size_t room)
+static int read_all(struct quiver *store, uint32_t vector_bytes, bool frozen,
+                    struct oracle_state *state, char *why, size_t room)
 {
 	struct listed list = { 0 };
 	uint64_t present = 0;
@@ -274,7 +276,7 @@ int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state
 
 	memset(state, 0, sizeof(*state));
 	for (unsigned i = 0; i < ORACLE_IDS; i++) {
-		int r = read_entry(store, vector_bytes, i, &state->entries[i]);
+		int r = read_entry(store, vector_bytes, i, frozen, &state->entries[i]);
 
 		if (r) {
 			(void)snprintf(why, room, "reading vector %" PRIu64 ": %s", oracle_id(i),
@@ -297,6 +299,18 @@ int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state
 	(void)quiver_dir_attr(store, 0, &state->dir); /* of a local folder: does not fail */
 	digest(state);
 	return 0;
+}
+
+int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state *state, char *why,
+                size_t room)
+{
+	return read_all(store, vector_bytes, false, state, why, room);
+}
+
+int oracle_read_frozen(struct quiver *snapshot, uint32_t vector_bytes, struct oracle_state *state,
+                       char *why, size_t room)
+{
+	return read_all(snapshot, vector_bytes, true, state, why, room);
 }
 
 bool oracle_same(const struct oracle_state *a, const struct oracle_state *b)
@@ -336,11 +350,10 @@ static uint64_t version_of(const struct oracle *oracle, unsigned i, uint64_t has
 	return UINT64_MAX;
 }
 
-static void tell(const struct oracle *oracle, const struct oracle_state *state, size_t k, char *why,
-                 size_t room)
+void oracle_tell(const struct oracle *oracle, const struct oracle_state *state,
+                 const struct oracle_state *want, char *why, size_t room)
 {
-	const struct oracle_state *want = &oracle->states[k];
-	size_t at = (size_t)snprintf(why, room, "nearest is state %zu:", k);
+	size_t at = 0;
 
 	if (!oracle_same_attr(&state->dir, &want->dir) && at < room)
 		at += (size_t)snprintf(why + at, room - at,
@@ -387,8 +400,10 @@ size_t oracle_find(const struct oracle *oracle, const struct oracle_state *state
 			nearest = k;
 		}
 	}
-	at = (size_t)snprintf(why, room, "none of the states %zu to %zu; ", from, to);
+	at = (size_t)snprintf(why, room,
+	                      "none of the states %zu to %zu; nearest is state %zu:", from, to,
+	                      nearest);
 	if (at < room)
-		tell(oracle, state, nearest, why + at, room - at);
+		oracle_tell(oracle, state, &oracle->states[nearest], why + at, room - at);
 	return SIZE_MAX;
 }

@@ -75,6 +75,12 @@ bool oracle_same_attr(const struct quiver_attr *a, const struct quiver_attr *b);
  * reading, an ID that nobody has put, or a ctime above that which no row has. */
 int oracle_read(struct quiver *store, uint32_t vector_bytes, struct oracle_state *state, char *why,
                 size_t room);
+/* The same of a snapshot that is open as a store of its own: its LSNs are not known then. */
+int oracle_read_frozen(struct quiver *snapshot, uint32_t vector_bytes, struct oracle_state *state,
+                       char *why, size_t room);
+/* In what a state differs from the one that it should be. */
+void oracle_tell(const struct oracle *oracle, const struct oracle_state *state,
+                 const struct oracle_state *want, char *why, size_t room);
 bool oracle_same_entry(const struct oracle_entry *a, const struct oracle_entry *b);
 bool oracle_same(const struct oracle_state *a, const struct oracle_state *b);
 /* The same; the folder's attributes do not count. */

@@ -76,7 +76,8 @@ static void crash_now(struct run *run, enum sim_keep keep, bool ends_life)
 		                     .keep = keep,
 		                     .created = run->created,
 		                     .from = run->oracle.durable,
-		                     .ends_life = ends_life };
+		                     .ends_life = ends_life,
+		                     .snapshots = run->snapshots };
 	if (sim_keeps_process(keep) && run->oracle.logged > crash->from)
 		crash->from = run->oracle.logged;
 	new_path(run, crash->image);
@@ -134,6 +135,7 @@ void run_settle(struct run *run)
 		if (crash->ends_life) {
 			run->next_k = k;
 			run->next_state = state;
+			run->next_snapshots = crash->snapshots;
 		}
 	}
 	run->crash_count = run->planned = 0;
@@ -170,6 +172,7 @@ static void bury(struct run *run)
 		oracle_commit(&run->oracle, &run->next_state);
 		oracle_back_to(&run->oracle, run->oracle.count - 1);
 	}
+	run->snapshots = run->next_snapshots;
 	run->dead = run->failed = false;
 	run->phantom_count = 0;
 }
@@ -280,6 +283,8 @@ static bool open_store(struct run *run, bool first)
 		go_on_after_failure(run);
 	else
 		workload_compare(run, "after opening");
+	if (!run->dead)
+		snapshots_must_fit(run, "after opening");
 	run_settle(run);
 	return !run->dead;
 }

@@ -12,11 +12,13 @@
 #include "chance.h"
 #include "oracle.h"
 #include "simdisk.h"
+#include "snapshots.h"
 
 #define RUN_PATH_BYTES 256
 #define RUN_CRASHES_MAX 6 /* in one call of the store; further ones are left out, */
 #define RUN_CRASHES_ROOM (RUN_CRASHES_MAX + SIM_KEEP_COUNT + 1) /* but not those asked for */
 #define RUN_PINS_MAX 3
+#define RUN_VIEWS_MAX 2
 #define RUN_PHANTOMS_MAX 8
 #define RUN_NEVER UINT64_MAX
 
@@ -30,12 +32,21 @@ struct run_crash {
 	bool ends_life;
 	size_t from; /* states allowed */
 	size_t to;
+	struct snapshots_known snapshots; /* then */
 };
 
 struct run_pin {
 	bool held;
 	struct quiver_ref ref;
 	uint64_t hash;
+};
+
+/* A snapshot that is kept open. */
+struct run_view {
+	struct quiver *store; /* NULL: none */
+	size_t n; /* whose name it had */
+	bool alone; /* as another process would have it */
+	struct oracle_state state;
 };
 
 struct run {
@@ -60,6 +71,9 @@ struct run {
 	bool created;
 	struct run_pin pins[RUN_PINS_MAX];
 	bool column_held;
+	struct snapshots_known snapshots;
+	bool had_snapshots; /* ever */
+	struct run_view views[RUN_VIEWS_MAX];
 
 	uint64_t event; /* so far, over all lives */
 	uint64_t next_crash;
@@ -72,6 +86,7 @@ struct run {
 	char next_root[RUN_PATH_BYTES];
 	struct oracle_state next_state; /* which holds this */
 	size_t next_k; /* state with that number, SIZE_MAX where it is the phantom */
+	struct snapshots_known next_snapshots;
 	uint64_t crashes_done;
 
 	/* What commits that have failed would have made of the store. One whose log write was made
@@ -116,9 +131,20 @@ bool faults_harmless(const struct run *run);
 /* After a call that a failing sync has made fail: does the store behave? Sets run->failed. */
 void faults_look(struct run *run);
 
+/* ---- workload_snapshots.c ---- */
+void step_snapshot_make(struct run *run);
+void step_snapshot_remove(struct run *run);
+void step_snapshot_read(struct run *run);
+void step_snapshot_hold(struct run *run);
+/* Those of the store have to agree with what is known. */
+void snapshots_must_fit(struct run *run, const char *when);
+/* Close those that are kept open. */
+void snapshots_let_go(struct run *run);
+
 /* ---- verify.c ---- */
 /* Recover what the crash has left, on the real disk, and use it. Returns the number of the
- * state that the store went back to, SIZE_MAX for the phantom; *state is what it held. */
-size_t verify_crash(struct run *run, const struct run_crash *crash, struct oracle_state *state);
+ * state that the store went back to, SIZE_MAX for the phantom; *state is what it held, and
+ * crash->snapshots then are those that it had. */
+size_t verify_crash(struct run *run, struct run_crash *crash, struct oracle_state *state);
 
 #endif

@@ -145,6 +145,37 @@ static size_t find_state(const struct run *run, const struct run_crash *crash,
 	return k;
 }
 
+static struct snapshots_place place_of(const struct run *run, const struct run_crash *crash,
+                                       struct quiver *store, char *why)
+{
+	return (struct snapshots_place){ .store = store,
+		                         .path = crash->image,
+		                         .oracle = &run->oracle,
+		                         .why = why,
+		                         .room = WHY_BYTES };
+}
+
+/* What is known of the snapshots must be so; what was not known of them is known then. */
+static void look_at_snapshots(struct run *run, struct run_crash *crash, struct quiver *store,
+                              bool exact, const char *when)
+{
+	char why[WHY_BYTES];
+	struct snapshots_place place = place_of(run, crash, store, why);
+
+	if (snapshots_look(&place, &crash->snapshots, exact) != 0)
+		crash_fail(run, crash, when, why);
+}
+
+/* As other processes see them, who have no right to the store. */
+static void look_alone(struct run *run, const struct run_crash *crash, const char *when)
+{
+	char why[WHY_BYTES];
+	struct snapshots_place place = place_of(run, crash, NULL, why);
+
+	if (snapshots_look_alone(&place, &crash->snapshots) != 0)
+		crash_fail(run, crash, when, why);
+}
+
 static void must(const struct run *run, const struct run_crash *crash, const char *what, int r)
 {
 	if (r)
@@ -197,7 +228,7 @@ static void compare(const struct run *run, const struct run_crash *crash, struct
 }
 
 /* Some are recovered before they are used: by being read, or by a repair. */
-static void recover_first(struct run *run, const struct run_crash *crash, struct chance *chance)
+static void recover_first(struct run *run, struct run_crash *crash, struct chance *chance)
 {
 	struct quiver_check_result result;
 	struct quiver_error error = { "" };
@@ -217,19 +248,52 @@ static void recover_first(struct run *run, const struct run_crash *crash, struct
 	store = open_image(run, crash, QUIVER_FSYNC, true);
 	read_image(run, crash, store, &state);
 	(void)find_state(run, crash, &state);
+	look_at_snapshots(run, crash, store, true, "read-only");
 	close_image(run, crash, store);
 }
 
-size_t verify_crash(struct run *run, const struct run_crash *crash, struct oracle_state *state)
+/* Snapshots come and go in the recovered store as well. */
+static void change_snapshots(struct run *run, struct run_crash *crash, struct quiver *store,
+                             const struct oracle_state *state, size_t k, struct chance *chance)
+{
+	size_t n = chance_below(chance, SNAPSHOTS_MAX);
+	struct snapshot_known *item = &crash->snapshots.items[n];
+
+	if (chance_percent(chance, 60))
+		return;
+	if (item->kind == SNAPSHOT_NONE) {
+		*item = (struct snapshot_known){ .kind = SNAPSHOT_THERE, .k = k, .state = *state };
+		must(run, crash, "snapshot after recovery",
+		     quiver_snapshot_create(store, snapshots_name(n), NULL));
+	} else {
+		item->kind = SNAPSHOT_NONE;
+		must(run, crash, "removal of a snapshot after recovery",
+		     quiver_snapshot_remove(store, snapshots_name(n)));
+	}
+}
+
+static void end_without_snapshots(struct run *run, struct run_crash *crash, struct quiver *store)
+{
+	char why[WHY_BYTES];
+	struct snapshots_place place = place_of(run, crash, store, why);
+
+	if (snapshots_remove_all(&place, &crash->snapshots) != 0)
+		crash_fail(run, crash, "at the end", why);
+}
+
+size_t verify_crash(struct run *run, struct run_crash *crash, struct oracle_state *state)
 {
 	struct chance chance = chance_of(run->seed, crash->event);
 	enum quiver_durability mode = (enum quiver_durability)chance_below(&chance, 4);
+	struct snapshots_known found;
 	struct oracle_state later;
 	struct quiver *store;
 	size_t k = 0;
 
 	if (crash->created)
 		check(run, crash, false);
+	if (chance_percent(&chance, 25))
+		look_alone(run, crash, "before recovery");
 	recover_first(run, crash, &chance);
 	store = open_image(run, crash, mode, false);
 	if (!store)
@@ -237,13 +301,30 @@ size_t verify_crash(struct run *run, const struct run_crash *crash, struct oracl
 	read_image(run, crash, store, state);
 	if (crash->created)
 		k = find_state(run, crash, state);
+	look_at_snapshots(run, crash, store, true, "recovered");
+	found = crash->snapshots;
+	for (size_t n = 0; n < SNAPSHOTS_MAX; n++)
+		if (found.items[n].kind == SNAPSHOT_THERE && found.items[n].k > k)
+			crash_fail(run, crash, snapshots_name(n),
+			           "the snapshot is younger than the store");
 	later = *state;
+	/* Younger than all there are. */
+	change_snapshots(run, crash, store, &later, SIZE_MAX - 1, &chance);
 	go_on(run, crash, store, &later, &chance);
+	change_snapshots(run, crash, store, &later, SIZE_MAX, &chance);
 	compare(run, crash, store, &later, "after going on");
+	look_at_snapshots(run, crash, store, false, "after going on");
 	close_image(run, crash, store);
 	check(run, crash, true);
+	look_alone(run, crash, "closed");
 	store = open_image(run, crash, mode, false);
 	compare(run, crash, store, &later, "after opening again");
+	look_at_snapshots(run, crash, store, true, "after opening again");
+	if (chance_percent(&chance, 30)) {
+		end_without_snapshots(run, crash, store);
+		compare(run, crash, store, &later, "without snapshots");
+	}
 	close_image(run, crash, store);
+	crash->snapshots = found;
 	return k;
 }

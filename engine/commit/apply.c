@@ -415,11 +415,12 @@ static void keep_version(struct committer *commits, uint64_t slot, uint64_t id, 
 	struct versions *versions = &commits->catalog->versions;
 	struct meta_row row;
 
-	/* One that cannot be read is lost to the snapshots, too. */
-	if (versions->snapshot_count == 0 || catalog_row(commits->catalog, slot, id, &row) != 0 ||
-	    row.lsn == 0)
+	if (versions->snapshot_count == 0)
 		return;
-	if (versions_may_want(versions, row.lsn))
+	/* One that cannot be read is lost to the snapshots, too: who misses it there is told. */
+	if (catalog_row(commits->catalog, slot, id, &row) != 0 || row.lsn == 0)
+		atomic_fetch_add(&versions->lost_bytes, VERSION_RECORD_BYTES);
+	else if (versions_may_want(versions, row.lsn))
 		versions_end(versions, slot, id, &row, lsn, kind);
 }
 

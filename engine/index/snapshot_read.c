@@ -71,7 +71,8 @@ static int tell_missing(struct catalog *catalog, uint64_t id, uint64_t slot, int
 	           "vector %" PRIu64
 	           ": not found in a snapshot, but %s; `quiverfs check` says which",
 	           id,
-	           r == -ENOENT ? "a record of versions that may be its is lost"
+	           r == -ENOENT ? "its row, or its record in versions, may be among those that "
+	                          "were damaged"
 	                        : "a row of ids.npy or meta.npy that may be its does not match its "
 	                          "checksum");
 	return -EIO;

@@ -54,7 +54,8 @@ struct versions {
 	/* A row that holds from above this on is in none. Written under the writer lock; 0 also where
 	 * there is none. */
 	_Atomic uint64_t newest_lsn;
-	_Atomic uint64_t lost_bytes; /* of the file; what a snapshot lacks may have been there */
+	/* Of records that cannot be read, or made; what a snapshot lacks may have been there. */
+	_Atomic uint64_t lost_bytes;
 
 	/* Read with `lock`. Changed with it and the writer lock: so who has that may read it, too. */
 	struct versions_table table; /* the pending ones last */

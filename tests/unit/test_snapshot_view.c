@@ -441,6 +441,73 @@ static void test_of_a_store_that_was_not_closed(void **state)
 	assert_int_equal(munmap(kept, sizeof(*kept)), 0);
 }
 
+/* ---- damage ---- */
+
+static void test_damage_is_an_error(void **state)
+{
+	const uint64_t bad = 5;
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL), *view, *alone;
+	struct quiver_error error = { "" };
+	struct quiver_list *list;
+	uint8_t ids[8 * 10];
+
+	for (uint64_t id = 0; id < 10; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_int_equal(quiver_snapshot_create(store, "a", NULL), 0);
+	close_store(store);
+	store_flip(s, "meta.npy", (QUIVER_COLUMN_HEADER_BYTES + bad * 56 + 20) * 8);
+	store = open_with(s, NULL);
+	view = open_view(store, "a");
+	assert_int_equal(version_of(view, bad), UINT64_MAX);
+	assert_int_equal(version_of(view, bad + 1), 1);
+	assert_int_equal(quiver_list_open(view, 0, &list), 0);
+	assert_int_equal(quiver_list_count(view, list), 9);
+	quiver_list_close(view, list);
+	/* What is before it, and then the error. */
+	assert_int_equal(quiver_column_read(view, QUIVER_COLUMN_IDS, QUIVER_COLUMN_HEADER_BYTES,
+	                                    sizeof(ids), ids),
+	                 bad * 8);
+	assert_int_equal(quiver_column_read(view, QUIVER_COLUMN_IDS,
+	                                    QUIVER_COLUMN_HEADER_BYTES + bad * 8, 8, ids),
+	                 -EIO);
+	/* It is not as if it had never been there, when it is written again. */
+	assert_int_equal(put_version(store, bad, 2, 0), 0);
+	assert_int_equal(version_of(view, bad), UINT64_MAX);
+	assert_int_equal(version_of(view, bad + 1), 1);
+	assert_int_equal(version_of(store, bad), 2);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(version_of(view, bad), UINT64_MAX);
+	close_store(view);
+	assert_int_equal(open_alone_result(s, "a", &alone, &error), -EUCLEAN);
+	assert_non_null(strstr(error.text, "quiverfs check"));
+	close_store(store);
+}
+
+/* Pages of the index are read as they are used: what a bad one hides is found all the same. */
+static void test_a_damaged_index_hides_nothing(void **state)
+{
+	struct store_dir *s = *state;
+	struct model model = { .seed = 5 };
+	struct quiver *store = open_with(s, NULL), *view;
+	struct model then;
+
+	for (unsigned i = 0; i < STEPS; i++)
+		model_step(&model, store);
+	assert_int_equal(quiver_snapshot_create(store, "a", NULL), 0);
+	then = model;
+	for (unsigned i = 0; i < STEPS / 3; i++)
+		model_step(&model, store);
+	close_store(store);
+	store_flip(s, "index", (4096 + 5) * 8); /* of the only page of the table */
+	store = open_with(s, NULL);
+	view = open_view(store, "a");
+	model_check(&then, view);
+	close_store(view);
+	model_check(&model, store);
+	close_store(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +527,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_that_is_open_elsewhere_is_not_removed,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_of_a_store_that_was_not_closed, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_damage_is_an_error, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_a_damaged_index_hides_nothing, setup_store,
 		                                teardown_store),
 	};
 

@@ -101,7 +101,7 @@ def test_the_table_is_for_people(place):
     quiverfs("snapshot", "create", target, "the-second")
     done = quiverfs("snapshot", "list", target, env={**os.environ, "TZ": "UTC-3"})
     head, *lines = done.stdout.splitlines()
-    assert re.fullmatch(r"name +made +vectors +LSN +its alone +of bytes", head)
+    assert re.fullmatch(r"name +made +vectors +LSN +own vectors +own bytes", head)
     for one, line in zip(listed(target), lines):
         made = datetime.datetime.fromisoformat(one["created"][:19]) + datetime.timedelta(hours=3)
         assert line.split() == [one["name"], *str(made).split(), "10", f"{one['lsn']:,}", "0",

@@ -121,6 +121,25 @@ def test_a_missing_store_fails_unless_nofail(system, tmp):
     assert system.mounted() == []
 
 
+def test_fstab_has_a_snapshot(system, store):
+    """Read-only whatever is said, and beside the store itself."""
+    system.run(QUIVERFS, "snapshot", "create", store.path, "v1")
+    for options, told in (("defaults", "a snapshot, so it is mounted read-only"), ("ro,nofail", "")):
+        system.fstab.write_text(f"{store.path}@v1 {system.point} fuse.quiverfs {options} 0 0\n")
+        done = system.run("mount", "-T", system.fstab, "-a")
+        assert told in done.stderr and bool(told) == bool(done.stderr)
+        line, = system.mounted()
+        assert line.startswith(f"{store.path}@v1 {system.point} fuse.quiverfs ro,")
+        assert system.run("mount", "-T", system.fstab, "-a").stderr == ""
+        system.run(QUIVERFS, "check", store.path)  # has it to itself
+        told = system.run("cat", system.point / "control/stats").stdout
+        system.daemons.add(int(re.search(r"^pid (\d+)$", told, re.MULTILINE)[1]))
+        system.run("umount", system.point)
+    system.fstab.write_text(f"{store.path}@v2 {system.point} fuse.quiverfs nofail 0 0\n")
+    assert system.run("mount", "-T", system.fstab, "-a").stderr == ""
+    assert system.mounted() == []
+
+
 def test_nofail_hides_no_other_fault(system, store):
     os.truncate(store.path / "vectors.npy", 100)
     system.line(store, "ro,nofail")

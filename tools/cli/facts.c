@@ -177,6 +177,9 @@ static int ask_mount(struct session *session, struct facts *facts)
 		return -ENOMEM;
 	counted = count_anew(session);
 	result = live_read(session->mount_fd, "stats", facts->text, LIVE_TEXT_BYTES_MAX);
+	facts->errors[0] = '\0';
+	if (session->target.snapshot)
+		return result; /* in a mount it has no jobs and no errors of its own */
 	if (result == 0)
 		result = ask_also(session, facts, "compact");
 	if (result == 0)

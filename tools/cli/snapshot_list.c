@@ -62,7 +62,7 @@ static void print_table(const struct cli_snapshots *snapshots)
 		width = length > width ? length : width;
 	}
 	(void)printf("%-*s  %-19s %15s %15s %15s %12s\n", width, "name", "made", "vectors", "LSN",
-	             "its alone", "of bytes");
+	             "own vectors", "own bytes");
 	for (size_t i = 0; i < snapshots->count; i++)
 		print_one(&snapshots->list[i], width);
 }

@@ -162,6 +162,8 @@ static void show_notes(const struct screen *screen, const struct session *sessio
 	char number[FIGURE_BYTES];
 
 	const char *health = facts_find(facts, "health");
+	const char *store = facts_find(facts, "store");
+	size_t length;
 
 	if (health != NULL && strcmp(health, "HEALTH_OK") != 0)
 		screen_line(screen, SCREEN_YELLOW, "cluster", "%s; 'ceph health detail' says more",
@@ -169,8 +171,12 @@ static void show_notes(const struct screen *screen, const struct session *sessio
 	if (disk > 0 && left < disk * DISK_LEFT_MIN)
 		screen_line(screen, SCREEN_YELLOW, "disk full", "nearly: %s left, %.1f%%",
 		            figure_bytes((uint64_t)left, number), left * 100 / disk);
-	if (session->target.live && facts_number(facts, "read_only") != 0)
-		screen_line(screen, SCREEN_YELLOW, "read-only", "it was mounted so (-o ro)");
+	if (session->target.live && !session->target.snapshot &&
+	    facts_number(facts, "read_only") != 0)
+		screen_line(screen, SCREEN_YELLOW, "read-only", "%s",
+		            store != NULL && quiver_is_snapshot(store, &length)
+		                    ? "it is a snapshot"
+		                    : "it was mounted so (-o ro)");
 	if (transport != NULL && strcmp(transport, "io_uring") != 0)
 		screen_line(screen, SCREEN_YELLOW, "io_uring", "off: %s",
 		            or_unknown(facts_find(facts, "transport_reason")));
@@ -513,7 +519,7 @@ void status_show(const struct screen *screen, const struct session *session,
 		screen_line(screen, SCREEN_BOLD, "store", "format %s",
 		            or_unknown(facts_find(facts, "format_version")));
 	show_contents(screen, session, facts);
-	if (!live)
+	if (!live || session->target.snapshot)
 		return;
 	show_service(screen, facts);
 	show_latencies(screen, facts);

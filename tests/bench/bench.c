@@ -103,6 +103,8 @@ static void parse_option(struct bench_args *args, const char *name, const char *
 		args->bytes = (uint32_t)parse_number(name, value);
 	else if (strcmp(name, "--workers") == 0)
 		args->workers = (unsigned)parse_number(name, value);
+	else if (strcmp(name, "--snapshots") == 0)
+		args->snapshots = (unsigned)parse_number(name, value);
 	else
 		bench_die("%s: no such option", name);
 }

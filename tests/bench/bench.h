@@ -26,6 +26,7 @@ struct bench_args {
 	uint64_t seed;
 	uint32_t bytes; /* of a vector */
 	unsigned workers;
+	unsigned snapshots; /* that there are */
 };
 
 /* ROW PATH [--name value]... */

@@ -30,6 +30,7 @@ import inprocess
 import mounted
 import plot
 import results
+import snapshots
 import targets
 from host import BenchError
 from places import BareFuse, Passthrough, Place, Quiverfs, Tmpfs
@@ -70,6 +71,10 @@ def parse_arguments():
     parser.add_argument("--folders", action="store_true",
                         help="how fast a folder of files, one a vector, goes in and out instead, "
                              "beside rsync -a into and out of a mount")
+    parser.add_argument("--snapshots", action="store_true",
+                        help="what snapshots cost instead, at 1,000, 10,000 ... --count (1,000,000) "
+                             "vectors, and beside copies of a store; --rows chooses of: "
+                             + ", ".join(snapshots.PARTS))
     parser.add_argument("--rados", action="store_true",
                         help="a collection in Ceph RADOS instead, beside CephFS and `rados bench`, "
                              "on a cluster of three OSDs that is started for it: a quarter of an "
@@ -86,10 +91,12 @@ def parse_arguments():
         (ceph_scale if args.scale else ceph_run).settings(args)
     else:
         args.seconds = QUICK_SECONDS if args.quick else 0
-    args.count = args.count or (1_000_000 if args.growth else 5_000 if args.quick else 100_000)
-    args.rounds = args.rounds or (2 if args.quick else 3 if args.growth else 5)
+    large = args.growth or (args.snapshots and not args.quick)
+    args.count = args.count or (1_000_000 if large else 5_000 if args.quick else 100_000)
+    args.rounds = args.rounds or (2 if args.quick else 3 if args.growth or args.snapshots else 5)
     args.seed = random.randrange(1 << 32) if args.seed is None else args.seed
-    args.output = args.output or os.path.join(args.build, "growth" if args.growth else "bench")
+    args.output = args.output or os.path.join(args.build, "growth" if args.growth else
+                                              "snapshots" if args.snapshots else "bench")
     if args.scale and not args.rados:
         parser.error("--scale goes with --rados")
     if not 1000 <= args.count <= COUNT_MAX or args.rounds < 1:
@@ -374,6 +381,16 @@ def measure_folders(args, found):
             blocks.progress_end()
 
 
+def measure_snapshots(args):
+    """The rows of snapshots.py."""
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, args.dims[0], cleanup)
+        try:
+            return snapshots.measure(bench, args.rows, blocks.progress)
+        finally:
+            blocks.progress_end()
+
+
 def measure_rados(args):
     with contextlib.ExitStack() as cleanup:
         bench = Bench(args, args.dims[0], cleanup)
@@ -413,6 +430,11 @@ def run(args):
         growth.print_table(everything)
         finish(args, head, growth_plot.draw(everything, head, args.output), everything, [])
         return 0
+    if args.snapshots:
+        found = measure_snapshots(args)
+        results.print_table(found)
+        finish(args, head, [], [found], [])
+        return 130 if "interrupted" in found.notes else 0
     if args.scale:
         found = measure_rados(args)
         ceph_scale.print_table(found)

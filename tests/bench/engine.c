@@ -8,12 +8,9 @@
  * engine, but bare calls that copy and sync in another file what a compaction moves).
  * Rows on the store that crash left: recover.
  */
-#include "bench.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -23,6 +20,7 @@
 #include <unistd.h>
 
 #include "engine/quiver.h"
+#include "tests/bench/store.h"
 
 /* Looks a reader takes, one sample each, at most. */
 #define SAMPLES_MAX 20000000u
@@ -33,112 +31,55 @@
 #define LOOK_US 500u
 /* Of the vectors, before a compaction. */
 #define DELETED_PERCENT 30u
-#define SMAPS_LINE_BYTES 256
 /* A little less than what makes the engine checkpoint. */
 #define LOG_BYTES (UINT64_C(240) << 20)
 #define RECORD_BYTES 128u /* of the log for a vector, beside its own; FORMAT.md */
-
-static const struct quiver_attr attr = { .mtime_ns = 1700000000000000000, .mode = 0644 };
-
-static void check(const char *what, int err)
-{
-	if (err != 0)
-		bench_die("%s: %s", what, strerror(-err));
-}
-
-static struct quiver *open_store(const char *path, enum quiver_durability durability)
-{
-	const struct quiver_options options = { .size = sizeof(struct quiver_options),
-		                                .durability = durability,
-		                                .lock_wait_ms = 5000 };
-	struct quiver_error error = { "" };
-	struct quiver *store;
-
-	if (quiver_open(path, &options, &store, &error) != 0)
-		bench_die("%s", error.text);
-	return store;
-}
-
-static struct quiver *new_store(const struct bench_args *args)
-{
-	const struct quiver_geometry geometry = { .dim = args->bytes / 4, .dtype = QUIVER_F4 };
-	struct quiver_error error = { "" };
-
-	if (quiver_create(args->path, &geometry, NULL, NULL, &error) != 0)
-		bench_die("%s", error.text);
-	return open_store(args->path, QUIVER_FSYNC);
-}
-
-static void put_batch(struct quiver *store, uint64_t first, uint64_t count, const char *data)
-{
-	uint32_t bytes = quiver_geometry(store)->vector_bytes;
-	struct quiver_record records[BENCH_BATCH];
-
-	for (uint64_t i = 0; i < count; i++)
-		records[i] = (struct quiver_record){ .id = first + i, .data = data + i * bytes };
-	check("batch", quiver_put_batch(store, records, count, &attr, QUIVER_ATTR_ALL, 0, NULL));
-}
-
-/* IDs from `first`, in order. */
-static void load(struct quiver *store, uint64_t first, uint64_t count)
-{
-	size_t bytes = (size_t)BENCH_BATCH * quiver_geometry(store)->vector_bytes;
-	char *data = bench_alloc(bytes);
-
-	bench_fill(data, bytes, first);
-	for (uint64_t done = 0; done < count; done += BENCH_BATCH) {
-		uint64_t left = count - done;
-
-		put_batch(store, first + done, left < BENCH_BATCH ? left : BENCH_BATCH, data);
-	}
-	free(data);
-}
 
 static void remove_some(struct quiver *store, const struct bench_args *args)
 {
 	uint64_t *ids = bench_shuffled(args->count, args->seed);
 
 	for (uint64_t i = 0; i < args->count * DELETED_PERCENT / 100; i++)
-		check("remove", quiver_remove(store, ids[i], 0, NULL));
+		bench_check("remove", quiver_remove(store, ids[i], 0, NULL));
 	free(ids);
-	check("checkpoint", quiver_checkpoint(store));
+	bench_check("checkpoint", quiver_checkpoint(store));
 }
 
 static void compact(struct quiver *store, useconds_t look_us)
 {
 	struct quiver_job_status status;
 
-	check("compact", quiver_job_start(store, QUIVER_COMPACT));
+	bench_check("compact", quiver_job_start(store, QUIVER_COMPACT));
 	do {
 		(void)usleep(look_us);
 		quiver_job_status(store, QUIVER_COMPACT, &status);
 	} while (status.running);
-	check("compact", status.result);
+	bench_check("compact", status.result);
 }
 
 /* ---- rows that take a while ---------------------------------------------- */
 
 static void row_checkpoint(const struct bench_args *args, struct bench_result *result)
 {
-	struct quiver *store = new_store(args);
+	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
 	uint64_t before;
 
-	load(store, 0, args->ops);
+	bench_load(store, 0, args->ops);
 	before = bench_now_ns();
-	check("checkpoint", quiver_checkpoint(store));
+	bench_check("checkpoint", quiver_checkpoint(store));
 	result->ns = bench_now_ns() - before;
 	result->ops = args->ops;
 	result->bytes = args->ops * args->bytes;
-	check("close", quiver_close(store));
+	bench_check("close", quiver_close(store));
 }
 
 static void row_compact(const struct bench_args *args, struct bench_result *result)
 {
-	struct quiver *store = new_store(args);
+	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
 	struct quiver_stats stats = { .size = sizeof(stats) };
 	uint64_t before;
 
-	load(store, 0, args->count);
+	bench_load(store, 0, args->count);
 	remove_some(store, args);
 	before = bench_now_ns();
 	compact(store, LOOK_US);
@@ -146,14 +87,14 @@ static void row_compact(const struct bench_args *args, struct bench_result *resu
 	quiver_stats(store, &stats);
 	result->ops = stats.moved;
 	result->bytes = stats.moved * args->bytes;
-	check("close", quiver_close(store));
+	bench_check("close", quiver_close(store));
 }
 
 /* Put until the log is as full as it gets before a checkpoint, or `ops` vectors; then end
  * as a killed process does. Of a batch the log names the slots only, which count for it. */
 static void row_crash(const struct bench_args *args, struct bench_result *result)
 {
-	struct quiver *store = new_store(args);
+	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
 	const uint64_t each = RECORD_BYTES + args->bytes;
 	size_t bytes = (size_t)BENCH_BATCH * args->bytes;
 	char *data = bench_alloc(bytes);
@@ -161,10 +102,11 @@ static void row_crash(const struct bench_args *args, struct bench_result *result
 	bench_fill(data, bytes, args->seed);
 	do {
 		if (strcmp(args->mode, "batch") == 0)
-			put_batch(store, result->ops, BENCH_BATCH, data);
+			bench_put_batch(store, result->ops, BENCH_BATCH, data);
 		for (uint64_t i = 0; strcmp(args->mode, "single") == 0 && i < BENCH_BATCH; i++)
-			check("put", quiver_put(store, result->ops + i, data + i * args->bytes,
-			                        &attr, QUIVER_ATTR_ALL, 0, NULL));
+			bench_check("put",
+			            quiver_put(store, result->ops + i, data + i * args->bytes,
+			                       &bench_attr, QUIVER_ATTR_ALL, 0, NULL));
 		result->ops += BENCH_BATCH;
 	} while (result->ops < args->ops && (result->ops + BENCH_BATCH) * each <= LOG_BYTES);
 	result->bytes = result->ops * each;
@@ -175,53 +117,33 @@ static void row_crash(const struct bench_args *args, struct bench_result *result
 static void row_recover(const struct bench_args *args, struct bench_result *result)
 {
 	uint64_t before = bench_now_ns();
-	struct quiver *store = open_store(args->path, QUIVER_FSYNC);
+	struct quiver *store = bench_open(args->path, QUIVER_FSYNC);
 	struct quiver_stats stats = { .size = sizeof(stats) };
 
 	result->ns = bench_now_ns() - before;
 	quiver_stats(store, &stats);
 	result->ops = stats.replayed;
-	check("close", quiver_close(store));
+	bench_check("close", quiver_close(store));
 }
 
 /* ---- memory --------------------------------------------------------------- */
 
-/* Memory of this process that is not the page cache. */
-static uint64_t anonymous_bytes(void)
-{
-	FILE *file;
-	char line[SMAPS_LINE_BYTES];
-	uint64_t kib = 0;
-
-	(void)malloc_trim(0); /* what was freed, our own buffers above all, is not the store's */
-	file = fopen("/proc/self/smaps_rollup", "re");
-	if (!file)
-		bench_die("/proc/self/smaps_rollup: %s", strerror(errno));
-	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, "Anonymous:", 10) == 0)
-			kib = strtoull(line + 10, NULL, 10);
-	}
-	if (fclose(file) != 0)
-		bench_die("/proc/self/smaps_rollup: %s", strerror(errno));
-	return kib << 10;
-}
-
 /* Of each further vector: what a store needs at any size is left out. */
 static void row_memory(const struct bench_args *args, struct bench_result *result)
 {
-	struct quiver *store = new_store(args);
+	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
 	const uint64_t some = args->count / 10;
 	uint64_t before, after;
 
-	load(store, 0, some);
-	check("checkpoint", quiver_checkpoint(store));
-	before = anonymous_bytes();
-	load(store, some, args->count - some);
-	check("checkpoint", quiver_checkpoint(store));
-	after = anonymous_bytes();
+	bench_load(store, 0, some);
+	bench_check("checkpoint", quiver_checkpoint(store));
+	before = bench_anonymous_bytes();
+	bench_load(store, some, args->count - some);
+	bench_check("checkpoint", quiver_checkpoint(store));
+	after = bench_anonymous_bytes();
 	result->bytes = after > before ? after - before : 0;
 	result->ops = args->count - some;
-	check("close", quiver_close(store));
+	bench_check("close", quiver_close(store));
 }
 
 /* ---- pauses of readers ----------------------------------------------------- */
@@ -246,14 +168,15 @@ static void *read_on(void *arg)
 
 	/* Once round, so that everything is in memory and mapped. */
 	for (i = 0; i < vectors; i++)
-		check("get", quiver_get_copy(reader->store, ids[i], to, NULL, NULL));
+		bench_check("get", quiver_get_copy(reader->store, ids[i], to, NULL, NULL));
 	if (sem_post(&reader->warm) != 0)
 		bench_die("sem_post: %s", strerror(errno));
 	before = bench_now_ns();
 	while (!atomic_load_explicit(&reader->stop, memory_order_relaxed)) {
 		uint64_t now;
 
-		check("get", quiver_get_copy(reader->store, ids[i++ % vectors], to, NULL, NULL));
+		bench_check("get",
+		            quiver_get_copy(reader->store, ids[i++ % vectors], to, NULL, NULL));
 		now = bench_now_ns();
 		if (reader->count < SAMPLES_MAX)
 			reader->samples[reader->count++] = now - before;
@@ -307,9 +230,9 @@ static void disturb(struct quiver *store, const struct bench_args *args, int bar
 	uint64_t before = bench_now_ns();
 
 	if (strcmp(args->row, "pause-growth") == 0)
-		check("reserve", quiver_reserve(store, args->count * 2));
+		bench_check("reserve", quiver_reserve(store, args->count * 2));
 	else if (strcmp(args->row, "pause-checkpoint") == 0)
-		check("checkpoint", quiver_checkpoint(store));
+		bench_check("checkpoint", quiver_checkpoint(store));
 	else if (strcmp(args->row, "pause-compact") == 0)
 		compact(store, REST_US);
 	else if (bare_fd >= 0)
@@ -321,30 +244,31 @@ static void disturb(struct quiver *store, const struct bench_args *args, int bar
 /* The reader reads what no row deletes. */
 static void row_pause(const struct bench_args *args, struct bench_result *result)
 {
-	struct reader reader = { .args = args, .store = new_store(args) };
+	struct reader reader = { .args = args,
+		                 .store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC) };
 	int bare_fd = strcmp(args->row, "pause-copy") == 0 ? bare_file(args) : -1;
 	pthread_t thread;
 	int err;
 
 	reader.ids = bench_shuffled(args->count, args->seed);
 	reader.samples = bench_alloc(SAMPLES_MAX * sizeof(uint64_t));
-	load(reader.store, 0, args->count);
-	check("checkpoint", quiver_checkpoint(reader.store));
+	bench_load(reader.store, 0, args->count);
+	bench_check("checkpoint", quiver_checkpoint(reader.store));
 	if (strcmp(args->row, "pause-compact") == 0)
 		remove_some(reader.store, args);
 	if (strcmp(args->row, "pause-checkpoint") == 0)
-		load(reader.store, args->count, args->ops);
+		bench_load(reader.store, args->count, args->ops);
 	err = sem_init(&reader.warm, 0, 0);
 	if (err == 0)
 		err = pthread_create(&thread, NULL, read_on, &reader);
-	check("thread", -err);
+	bench_check("thread", -err);
 	while (sem_wait(&reader.warm) != 0)
 		if (errno != EINTR)
 			bench_die("sem_wait: %s", strerror(errno));
 	disturb(reader.store, args, bare_fd);
 	atomic_store(&reader.stop, true);
 	err = pthread_join(thread, NULL);
-	check("thread", -err);
+	bench_check("thread", -err);
 	result->ops = reader.count;
 	bench_percentiles(reader.samples, reader.count, result);
 	result->ns = result->p999_ns * reader.count;
@@ -352,7 +276,7 @@ static void row_pause(const struct bench_args *args, struct bench_result *result
 	free(reader.samples);
 	if (bare_fd >= 0 && close(bare_fd) != 0)
 		bench_die("a bare file: %s", strerror(errno));
-	check("close", quiver_close(reader.store));
+	bench_check("close", quiver_close(reader.store));
 }
 
 static const struct {

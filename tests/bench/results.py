@@ -4,7 +4,8 @@ import json
 import statistics
 import sys
 
-UNITS = {"time": "each", "stream": "for each MB", "bytes": "bytes a vector", "ratio": "ratio"}
+UNITS = {"time": "each", "stream": "for each MB", "bytes": "bytes a vector", "ratio": "ratio",
+         "size": "bytes"}
 
 
 class Spread:
@@ -92,6 +93,8 @@ def spell(unit, value):
         return spell_time(value), f"{1e9 / value:,.0f}/s" if value > 0 else ""
     if unit == "stream":
         return spell_time(value), f"{1e9 / value:,.0f} MB/s" if value > 0 else ""
+    if unit == "size":
+        return f"{value:,.0f}", ""
     return f"{value:.3g}", ""
 
 

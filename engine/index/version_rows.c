@@ -170,6 +170,55 @@ int versions_load(struct versions *versions, uint64_t number, const struct versi
 	return 0;
 }
 
+/* Whether a row that is known here came into the slot of this one later. Lock held. */
+static bool has_later(const struct versions *versions, const struct version *version)
+{
+	uint32_t next = versions_table_slot_chain(&versions->table, version->slot);
+
+	while (next > 0) {
+		const struct version *item = &versions->table.items[next - 1];
+
+		if (item->slot == version->slot && item->born > version->born)
+			return true;
+		next = item->next_of_slot;
+	}
+	return false;
+}
+
+/* It stays in its chains, and is nobody's. Lock held. Whether a snapshot has lost it. */
+static bool spoil(struct versions *versions, struct version *version)
+{
+	bool superseded = version->kind == VERSION_SUPERSEDED;
+	struct snapshot *first;
+	bool lost = versions_count_having(versions, superseded ? version->born : version->from,
+	                                  version->until, &first) > 0;
+
+	version->kind = 0;
+	version->from = version->until = 0;
+	if (superseded)
+		atomic_fetch_sub(&versions->held, 1);
+	versions->untidy = true;
+	return lost;
+}
+
+uint64_t versions_spoil_reused(struct versions *versions,
+                               uint64_t (*lsn_in)(void *arg, uint64_t slot), void *arg)
+{
+	uint64_t lost = 0;
+
+	pthread_rwlock_wrlock(&versions->lock);
+	for (size_t i = 0; i < versions->table.count; i++) {
+		struct version *item = &versions->table.items[i];
+
+		if (item->kind != 0 &&
+		    (has_later(versions, item) || lsn_in(arg, item->slot) > item->born))
+			lost += spoil(versions, item);
+	}
+	pthread_rwlock_unlock(&versions->lock);
+	atomic_fetch_add(&versions->lost_bytes, lost * VERSION_RECORD_BYTES);
+	return lost;
+}
+
 /* Lock held. */
 static const struct version *superseded_in(const struct versions *versions, uint64_t slot)
 {

@@ -125,6 +125,12 @@ void versions_end(struct versions *versions, uint64_t slot, uint64_t id, const s
                   uint64_t until, enum version_kind kind);
 /* One that is in the file; while the store is opened, after its snapshots are added. 0 or -ENOMEM. */
 int versions_load(struct versions *versions, uint64_t number, const struct version_record *record);
+/* Rows whose slot was used again after them, as no snapshot had them any more, count for nothing: one
+ * that is damaged by now, or whose file somebody has put back, might have them else. `lsn_in`: LSN of the
+ * live row in a slot, 0 where there is none. How many of them a snapshot has that can be read: it lacks
+ * these vectors. While the store is opened. */
+uint64_t versions_spoil_reused(struct versions *versions,
+                               uint64_t (*lsn_in)(void *arg, uint64_t slot), void *arg);
 /* Whether the slot is held. Any thread. */
 bool versions_hold(struct versions *versions, uint64_t slot);
 /* Each slot that is held: one call. While the store is opened, or with the checkpoint lock and the writer

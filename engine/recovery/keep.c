@@ -176,8 +176,29 @@ static void hold(void *arg, uint64_t slot)
 		slots_load_taken(&catalog->slots, slot);
 }
 
+static uint64_t lsn_in(void *arg, uint64_t slot)
+{
+	struct catalog *catalog = arg;
+	const struct columns *columns = &catalog->columns;
+	struct meta_row row;
+
+	if (slot >= atomic_load(&columns->rows) || !slots_is_live(&catalog->slots, slot) ||
+	    columns_meta(columns, slot, columns_id(columns, slot), &row) != 0)
+		return 0;
+	return row.lsn;
+}
+
 void keep_hold_slots(struct catalog *catalog)
 {
+	uint64_t lost = versions_spoil_reused(&catalog->versions, lsn_in, catalog);
+
+	if (lost > 0)
+		report_add(&catalog->health->report,
+		           "snapshots: %" PRIu64 " rows of them are lost, as other vectors came "
+		           "into their slots when no snapshot had them any more: a snapshot that "
+		           "was removed has been copied back, or comes from a copy of the store; "
+		           "`quiverfs check` tells which lacks vectors",
+		           lost);
 	versions_each_held(&catalog->versions, hold, catalog);
 }
 

@@ -101,12 +101,31 @@ static int keep_superseded(struct keeping *keeping, uint64_t slot, uint64_t id, 
 	return 0;
 }
 
+/* Whether a snapshot may have the vector whose attributes a record sets. */
+static bool may_be_had(const struct keeping *keeping, const struct wal_record *record)
+{
+	const struct recovery *recovery = keeping->recovery;
+
+	return record->slot < atomic_load(&recovery->catalog->columns.rows) && record->aux > 0 &&
+	       record->aux <= recovery->superblock->now.checkpoint_lsn &&
+	       versions_may_want(&recovery->catalog->versions, record->aux);
+}
+
 static int keep_attributes(struct keeping *keeping, const struct wal_record *record)
 {
 	struct versions *versions = &keeping->recovery->catalog->versions;
 	struct meta_row row;
 	int r = row_before(keeping, record->slot, record->id, &row);
 
+	/* Torn, with the attributes of before kept by whoever tore it; what ends the vector itself may
+	 * be in the log alone, and its slot is held for it. */
+	if (r == -ENOENT && may_be_had(keeping, record)) {
+		row = (struct meta_row){ .lsn = record->aux,
+			                 .sum = record->sum,
+			                 .attr = record->attr,
+			                 .attr_lsn = record->lsn };
+		return note_changed(keeping, record->slot, &row);
+	}
 	if (r || row.lsn != record->aux || version_from(&row) >= record->lsn)
 		return r == -ENOENT ? 0 : r;
 	r = versions_make_room(versions, 1);

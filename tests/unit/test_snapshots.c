@@ -1,6 +1,8 @@
 /* Snapshots: what they hold, and what comes free with them. */
 #include "unit.h"
 
+#include <sys/mman.h>
+
 #include "engine/store/store.h"
 #include "store_test.h"
 
@@ -248,6 +250,141 @@ static void test_rows_that_end_while_others_are_sorted_out_are_kept(void **state
 	close_store(store);
 }
 
+static uint64_t snapshot_version_of(struct quiver *store, const char *name, uint64_t id)
+{
+	struct quiver *snapshot;
+	uint64_t version;
+
+	assert_int_equal(quiver_snapshot_open(store, name, &snapshot), 0);
+	version = version_of(snapshot, id);
+	assert_int_equal(quiver_close(snapshot), 0);
+	return version;
+}
+
+static uint64_t slot_of(struct quiver *store, uint64_t id)
+{
+	struct quiver_ref ref;
+	uint64_t slot;
+
+	assert_int_equal(quiver_get(store, id, 0, &ref), 0);
+	slot = ref.slot;
+	quiver_unref(store, &ref);
+	return slot;
+}
+
+/* A checkpoint is writing attributes while the vector is overwritten, and is killed there. */
+static void die_amid_a_row(const struct store_dir *s, uint64_t *slot)
+{
+	struct quiver_attr attr = { .mode = 0640 };
+	struct quiver *store = open_with(s, NULL);
+	uint64_t lsn;
+
+	put_all(store, 0, COUNT, 1);
+	make(store, "a");
+	*slot = slot_of(store, 7);
+	assert_int_equal(quiver_set_attr(store, 7, &attr, QUIVER_ATTR_MODE, 0), 0);
+	lsn = stats_of(store).lsn;
+	put_all(store, 7, 8, 2);
+	assert_int_equal(quiver_flush(store), 0);
+	assert_int_equal(versions_persist(&store->catalog.versions, lsn), 0);
+}
+
+static void test_a_slot_is_held_of_a_row_that_was_torn_before_it_ended(void **state)
+{
+	struct store_dir *s = *state;
+	uint64_t *slot = mmap(NULL, sizeof(*slot), PROT_READ | PROT_WRITE,
+	                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct quiver *store;
+	int status;
+	pid_t pid;
+
+	assert_ptr_not_equal(slot, MAP_FAILED);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		die_amid_a_row(s, slot);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	store_flip(s, "meta.npy", (4096 + *slot * 56 + 48) * 8); /* of its mode */
+	store = open_with(s, NULL);
+	assert_int_equal(version_of(store, 7), 2);
+	assert_int_equal(stats_of(store).slots_held, 1);
+	put_all(store, 1000, 1000 + COUNT, 3);
+	assert_int_equal(snapshot_version_of(store, "a", 7), 1);
+	close_store(store);
+	assert_int_equal(munmap(slot, sizeof(*slot)), 0);
+}
+
+/* Vector 7 of snapshot "old" was in a slot that was used again when that was removed; "new" is there.
+ * The file of "old" as it was is in `file`. */
+static void use_a_slot_again(const struct store_dir *s, uint8_t file[SNAPSHOT_FILE_BYTES])
+{
+	struct quiver *store = open_with(s, NULL);
+	uint64_t slot;
+	int fd;
+
+	put_all(store, 0, COUNT, 1);
+	slot = slot_of(store, 7);
+	make(store, "old");
+	put_all(store, 7, 8, 2);
+	make(store, "new");
+	fd = openat(s->dir.fd, STORE_NAME "/snapshots/old", O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, file, SNAPSHOT_FILE_BYTES), SNAPSHOT_FILE_BYTES);
+	assert_int_equal(close(fd), 0);
+	drop(store, "old");
+	put_all(store, 1000, 1001, 3);
+	assert_int_equal(slot_of(store, 1000), slot);
+	close_store(store);
+}
+
+static void check_that_nothing_is_given_twice(struct quiver *store, const char *name)
+{
+	assert_int_equal(stats_of(store).slots_held, 0);
+	put_all(store, 1000, 1001, 4);
+	assert_int_equal(held(store), name[0] == 'n' ? 1 : 0); /* a damaged one may have it */
+	drop(store, name);
+	assert_int_equal(held(store), 0);
+	put_all(store, 2000, 2000 + COUNT, 5);
+	assert_int_equal(version_of(store, 1000), 4);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
+static void test_a_damaged_snapshot_does_not_have_what_was_let_go_of(void **state)
+{
+	struct store_dir *s = *state;
+	uint8_t file[SNAPSHOT_FILE_BYTES];
+
+	use_a_slot_again(s, file);
+	store_flip(s, "snapshots/new", 100 * 8);
+	store_flip(s, "snapshots/new", (4096 + 100) * 8);
+	check_that_nothing_is_given_twice(open_with(s, NULL), "new");
+}
+
+static void test_a_snapshot_that_is_put_back_lacks_what_was_let_go_of(void **state)
+{
+	struct store_dir *s = *state;
+	uint8_t file[SNAPSHOT_FILE_BYTES];
+	struct quiver *store, *snapshot;
+	uint8_t bytes[STORE_BYTES_MAX];
+	int fd;
+
+	use_a_slot_again(s, file);
+	fd = openat(s->dir.fd, STORE_NAME "/snapshots/old", O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, file, sizeof(file)), sizeof(file));
+	assert_int_equal(close(fd), 0);
+	store = open_with(s, NULL);
+	assert_int_equal(snapshot_version_of(store, "old", 8), 1);
+	assert_int_equal(quiver_snapshot_open(store, "old", &snapshot), 0);
+	assert_int_equal(quiver_get_copy(snapshot, 7, bytes, NULL, NULL), -EIO);
+	assert_int_equal(quiver_close(snapshot), 0);
+	check_that_nothing_is_given_twice(store, "old");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +405,15 @@ int main(void)
 		                                teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_rows_that_end_while_others_are_sorted_out_are_kept, setup_store,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_a_slot_is_held_of_a_row_that_was_torn_before_it_ended, setup_store,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_a_damaged_snapshot_does_not_have_what_was_let_go_of, setup_store,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_a_snapshot_that_is_put_back_lacks_what_was_let_go_of, setup_store,
 			teardown_store),
 	};
 

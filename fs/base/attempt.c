@@ -6,6 +6,7 @@
 
 #include "fs/base/caller.h"
 #include "fs/base/clock.h"
+#include "fs/base/inside.h"
 #include "fs/base/proc_signal.h"
 #include "fs/base/reply.h"
 
@@ -54,7 +55,9 @@ static void answer(struct attempt *attempt)
 	if (waiter.fs->shared)
 		quiver_set_interrupt(gives_up, &waiter);
 	caller_uid = fuse_req_ctx(attempt->req)->uid;
+	fs_visited = waiter.fs->guest != NULL ? waiter.fs : NULL;
 	(void)attempt->answer(attempt, true); /* always answers */
+	fs_visited = NULL;
 	caller_uid = CALLER_NOBODY;
 	if (waiter.fs->shared)
 		quiver_set_interrupt(NULL, NULL);
@@ -63,10 +66,12 @@ static void answer(struct attempt *attempt)
 static void run_copy(struct work *work)
 {
 	struct attempt *attempt = attempt_of(work);
+	struct fs *fs = attempt->fs;
 
 	answer(attempt);
 	end(attempt);
 	free(attempt);
+	inside_let_go(fs);
 }
 
 void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind)
@@ -85,16 +90,21 @@ void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind
 		copy->data = (char *)copy + bytes;
 	}
 	copy->work.run = run_copy;
+	inside_hold(copy->fs);
 	workers_submit(copy->fs->workers, kind, &copy->work);
 }
 
 static void run_in_place(struct work *work)
 {
+	struct fs *fs = attempt_of(work)->fs;
+
 	answer(attempt_of(work));
+	inside_let_go(fs);
 }
 
 void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind)
 {
 	attempt->work.run = run_in_place;
+	inside_hold(attempt->fs);
 	workers_submit(attempt->fs->workers, kind, &attempt->work);
 }

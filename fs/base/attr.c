@@ -33,7 +33,7 @@ void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *at
                unsigned links, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
-	st->st_ino = ino;
+	st->st_ino = attr_inode(fs, ino);
 	st->st_mode = S_IFREG | (attr->mode & 07777u);
 	st->st_nlink = links;
 	st->st_uid = attr_uid(fs, attr->uid);

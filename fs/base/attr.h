@@ -1,12 +1,29 @@
 /*
  * attr.h - struct stat for everything on the mount.
  *
- * atime is the mtime, st_ino is the node number.
+ * atime is the mtime, st_ino is the node number, of a view one that derives from its ID, and in a
+ * snapshot another: attr_inode.
  */
 #ifndef ATTR_H
 #define ATTR_H
 
 #include "fs/base/fs.h"
+
+/*
+ * st_ino of what has `inode` on the mount. In a snapshot it is another, the same whenever and wherever
+ * that is looked at: to cp(1), diff(1) and others two files with one st_ino are one, so that nobody
+ * could bring a vector back from a snapshot, or see what has changed.
+ */
+static inline uint64_t attr_inode(const struct fs *fs, uint64_t inode)
+{
+	/* Steps that can all be undone, so that no two of one snapshot meet. */
+	uint64_t mixed = (inode ^ fs->inode_key) * UINT64_C(0x9E3779B97F4A7C15);
+
+	if (fs->inode_key == 0)
+		return inode;
+	mixed = (mixed ^ mixed >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+	return mixed ^ mixed >> 32;
+}
 
 /* A regular file of `size` bytes with the attributes of a vector or scratch file. */
 void attr_file(const struct fs *fs, fuse_ino_t ino, const struct quiver_attr *attr, uint64_t size,

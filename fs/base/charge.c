@@ -152,7 +152,7 @@ static int take(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amount
 			err = -ENOMEM;
 		else
 			(*p)->uid = uid;
-		atomic_fetch_add(&fs->charged, err == 0);
+		atomic_fetch_add(&fs_whole(fs)->charged, err == 0);
 	}
 	if (err == 0) {
 		(*p)->has[kind] += amount;
@@ -199,7 +199,7 @@ void charge_give(struct fs *fs, enum charge_kind kind, uid_t uid, uint64_t amoun
 	if (has_nothing(user)) {
 		*p = user->next;
 		free(user);
-		atomic_fetch_sub(&fs->charged, 1);
+		atomic_fetch_sub(&fs_whole(fs)->charged, 1);
 	}
 	pthread_mutex_unlock(&c->lock);
 }

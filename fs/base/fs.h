@@ -2,7 +2,7 @@
  * fs.h - what all parts of the mount share.
  *
  * One struct fs lives for as long as the mount does and is the userdata of the
- * libfuse session. mount.c fills in the first block before fs_init and does not
+ * libfuse session; there is one more for each snapshot that is looked at. mount.c fills in the first block before fs_init and does not
  * change it while requests are served, so that block needs no lock.
  *
  * Conventions of fs/
@@ -43,10 +43,13 @@ struct control; /* control.c */
 struct copies; /* copies.h */
 struct errors; /* errors.h */
 struct gone; /* gone.h */
+struct guest; /* inside.h */
+struct inside; /* inside.h: the nodes of snapshots */
 struct listing; /* listing.h */
 struct matrix; /* matrix_file.c */
 struct nodes; /* node.h: stages and open handles */
 struct scratch; /* scratch.h: the scratch files */
+struct snapshots; /* snapshots.c */
 struct node_ops; /* node_ops.h */
 struct views; /* view.h: vectors in other forms */
 struct workers; /* worker.h */
@@ -79,6 +82,14 @@ struct fs {
 	bool want_io_uring; /* ask the kernel for it */
 	char transport_reason[160]; /* why not io_uring; "" where it is used */
 
+	/* Of the view of a snapshot (fs/snapshot), which shares the session, the workers, the charges and
+	 * all that is set before and by the init request with the mount that it is in. Constant. */
+	struct fs *outer; /* that mount; NULL: this is one */
+	struct quiver_snapshot
+		snapshot; /* as it was found; of a mount of a snapshot, too; else no name */
+	struct guest *guest; /* the snapshot; NULL likewise */
+	uint64_t inode_key; /* for its st_ino: attr_inode; 0 likewise */
+
 	/* Set by mount.c as soon as the session exists, before its loop. */
 	struct fuse_session *session;
 
@@ -94,7 +105,7 @@ struct fs {
 
 	/* Set by fs_init, constant afterwards; each has its own locks inside. */
 	/* mtime and ctime of the folders whose entries never change: that of vectors/ at the
-	 * mount, so that it stays where nothing has changed. */
+	 * mount, so that it stays where nothing has changed; in a snapshot when it was made. */
 	int64_t fixed_mtime_ns;
 	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
 	const struct node_ops *const *kinds; /* one row for each tree_class */
@@ -107,6 +118,8 @@ struct fs {
 	struct control *control;
 	struct matrix *matrix;
 	struct listing *listing; /* the one of a no_open mount */
+	struct inside *inside; /* NULL where there are no snapshots; that of the mount in one */
+	struct snapshots *snapshots; /* NULL where there are none, also in one */
 
 	_Atomic bool cut_off; /* nobody waits for other machines any more: attempt.h */
 	_Atomic int passthrough_error; /* what the kernel refused it with; 0: it has not */
@@ -136,10 +149,19 @@ struct fs {
 	_Atomic int64_t scratch_ctime_ns; /* the same for the ctime, which nobody sets */
 };
 
+/* The view of a snapshot in which this thread works; NULL: on the mount itself. */
+extern _Thread_local struct fs *fs_visited;
+
 /* The struct fs a request belongs to. */
 static inline struct fs *fs_of(fuse_req_t req)
 {
-	return fuse_req_userdata(req);
+	return fs_visited != NULL ? fs_visited : fuse_req_userdata(req);
+}
+
+/* The mount that `fs` is, or is in. */
+static inline struct fs *fs_whole(struct fs *fs)
+{
+	return fs->outer != NULL ? fs->outer : fs;
 }
 
 #endif

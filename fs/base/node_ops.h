@@ -61,6 +61,8 @@ struct node_ops {
 	void (*forget)(struct fs *fs, fuse_ino_t ino, uint64_t count);
 	/* setattr and write are asked on a read-only mount, too, rather than -EROFS. */
 	bool changes_read_only;
+	/* Every change is -EROFS on any mount; none of those handlers is asked. */
+	bool read_only;
 
 	/* Directories. */
 	void (*lookup)(fuse_req_t req, fuse_ino_t parent, const char *name); /* -ENOENT */
@@ -70,6 +72,13 @@ struct node_ops {
 	                struct fuse_file_info *fi);
 	void (*releasedir)(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi); /* 0 */
 };
+
+/* Make, in their order, what all kinds keep; a negative errno, and then kinds_fini is due all the same. */
+int kinds_init(struct fs *fs);
+void kinds_fini(struct fs *fs);
+
+/* Answer a GETATTR, by `getattr` or `attr` of its kind. */
+void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 /* The row of a node, which may be none: then all of it is NULL. */
 static inline const struct node_ops *node_ops_of(const struct fs *fs, fuse_ino_t ino)

@@ -59,13 +59,18 @@ int reply_begin(struct reply *reply, fuse_req_t req, size_t size)
 	return reply->heap != NULL ? 0 : -ENOMEM;
 }
 
+bool reply_finish(struct reply *reply, int err, size_t size)
+{
+	bool sent = err != 0 ? fuse_reply_err(reply->req, -err) == 0
+	                     : fuse_reply_buf(reply->req, reply->data, size) == 0;
+
+	free(reply->heap);
+	return sent;
+}
+
 void reply_end(struct reply *reply, int err, size_t size)
 {
-	if (err != 0)
-		reply_error(reply->req, err);
-	else
-		(void)fuse_reply_buf(reply->req, reply->data, size);
-	free(reply->heap);
+	(void)reply_finish(reply, err, size); /* as above */
 }
 
 void reply_cancel(struct reply *reply)

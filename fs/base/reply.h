@@ -31,6 +31,8 @@ struct reply {
 int reply_begin(struct reply *reply, fuse_req_t req, size_t size);
 /* Answer with `size` bytes, or with the error err (then size is not looked at). */
 void reply_end(struct reply *reply, int err, size_t size);
+/* The same for who gives the kernel something to keep: whether it got through. */
+bool reply_finish(struct reply *reply, int err, size_t size);
 /* End it without an answer: the request is still the caller's. */
 void reply_cancel(struct reply *reply);
 

@@ -12,6 +12,7 @@ static const struct {
 	{ TREE_ROOT, TREE_MATRIX, "matrix.npy" },
 	{ TREE_ROOT, TREE_IDS, "ids.npy" },
 	{ TREE_ROOT, TREE_CONTROL, "control" },
+	{ TREE_ROOT, TREE_SNAPSHOTS, "snapshots" },
 	{ TREE_CONTROL, TREE_FLUSH, "flush" },
 	{ TREE_CONTROL, TREE_CHECKPOINT, "checkpoint" },
 	{ TREE_CONTROL, TREE_COMPACT, "compact" },
@@ -32,20 +33,26 @@ static const struct {
 	{ TREE_CONTROL, TREE_FORMAT_VERSION, "format_version" },
 	{ TREE_CONTROL, TREE_LABEL, "label" },
 	{ TREE_CONTROL, TREE_METRIC, "metric" },
+	{ TREE_CONTROL, TREE_LSN, "lsn" },
+	{ TREE_CONTROL, TREE_CREATED, "created" },
+	{ TREE_CONTROL, TREE_OWN_BYTES, "own_bytes" },
+	{ TREE_CONTROL, TREE_SNAPSHOT_UUID, "snapshot_uuid" },
 };
 
 #define FIXED_COUNT (sizeof(fixed) / sizeof(fixed[0]))
 
 _Static_assert(TREE_CONTROL_END <= TREE_VECTOR_BASE, "control files run into the vectors");
-_Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 4,
+_Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 5,
                "a fixed node has no name");
 _Static_assert(TREE_SCRATCH_BASE > QUIVER_ID_MAX, "vectors run into the scratch files");
 _Static_assert(TREE_SCRATCH_COUNT > TREE_VIEW_COUNT / 2, "no numbers for scratch files");
 
 enum tree_class tree_class(uint64_t node)
 {
+	if (node >= TREE_INSIDE_BASE)
+		return node == UINT64_MAX ? TREE_IS_NOTHING : TREE_IS_INSIDE;
 	if (node >= TREE_VIEW_BASE)
-		return node == UINT64_MAX ? TREE_IS_NOTHING : TREE_IS_VIEW;
+		return TREE_IS_VIEW;
 	if (node >= TREE_FOLDER_BASE)
 		return TREE_IS_FOLDER;
 	if (node >= TREE_SCRATCH_BASE)
@@ -56,6 +63,8 @@ enum tree_class tree_class(uint64_t node)
 		return node < TREE_CONTROL_END ? TREE_IS_CONTROL : TREE_IS_NOTHING;
 	if (node == TREE_MATRIX || node == TREE_IDS)
 		return TREE_IS_MATRIX;
+	if (node == TREE_SNAPSHOTS)
+		return TREE_IS_SNAPSHOTS;
 	if (node == TREE_ROOT || node == TREE_VECTORS || node == TREE_CONTROL)
 		return TREE_IS_DIR;
 	return TREE_IS_NOTHING;
@@ -168,6 +177,7 @@ uint64_t tree_parent(uint64_t node)
 		return TREE_CONTROL;
 	case TREE_IS_DIR:
 	case TREE_IS_MATRIX:
+	case TREE_IS_SNAPSHOTS:
 		return TREE_ROOT;
 	default:
 		return TREE_NONE;

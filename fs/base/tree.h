@@ -9,10 +9,11 @@
  *   64 .. 2^64-2^32+63    vectors, ID + 64
  *   above, nearly 2^31    scratch files, by a counter
  *   above, 2^24           folders of scratch files, by another
- *   above                 views of vectors (ID.npy, ID.txt, and ID where it needs a
+ *   above, 2^30           views of vectors (ID.npy, ID.txt, and ID where it needs a
  *                         second node), by a third: view.h
+ *   above, nearly 2^30    all that is in a snapshot, from a table: inside.h
  *
- * st_ino is the node number, but for views, where it derives from the ID.
+ * st_ino is the node number, but for views, where it derives from the ID, and in a snapshot: attr.h.
  */
 #ifndef TREE_H
 #define TREE_H
@@ -29,6 +30,7 @@ enum tree_node {
 	TREE_CONTROL = 3,
 	TREE_MATRIX = 4,
 	TREE_IDS = 5,
+	TREE_SNAPSHOTS = 6,
 
 	TREE_CONTROL_FIRST = 16,
 	TREE_FLUSH = TREE_CONTROL_FIRST,
@@ -51,6 +53,10 @@ enum tree_node {
 	TREE_FORMAT_VERSION,
 	TREE_LABEL,
 	TREE_METRIC,
+	TREE_LSN, /* these four are of a snapshot */
+	TREE_CREATED,
+	TREE_OWN_BYTES,
+	TREE_SNAPSHOT_UUID,
 	TREE_CONTROL_END, /* one past the last */
 
 	TREE_VECTOR_BASE = 64,
@@ -61,8 +67,10 @@ enum tree_node {
 #define TREE_FOLDER_COUNT (UINT64_C(1) << 24)
 #define TREE_FOLDER_BASE (TREE_VIEW_BASE - TREE_FOLDER_COUNT)
 #define TREE_SCRATCH_COUNT (TREE_FOLDER_BASE - TREE_SCRATCH_BASE)
+#define TREE_VIEW_COUNT (UINT64_C(1) << 30)
+#define TREE_INSIDE_BASE (TREE_VIEW_BASE + TREE_VIEW_COUNT)
 /* UINT64_MAX itself is left out. */
-#define TREE_VIEW_COUNT (UINT64_MAX - TREE_VIEW_BASE)
+#define TREE_INSIDE_COUNT (UINT64_MAX - TREE_INSIDE_BASE)
 
 enum tree_class {
 	TREE_IS_DIR, /* root, vectors, control */
@@ -72,6 +80,8 @@ enum tree_class {
 	TREE_IS_SCRATCH,
 	TREE_IS_FOLDER, /* of scratch files, in vectors/ */
 	TREE_IS_VIEW, /* a vector in another form */
+	TREE_IS_SNAPSHOTS, /* the folder of that name */
+	TREE_IS_INSIDE, /* a snapshot, and whatever is in it */
 	TREE_IS_NOTHING,
 	TREE_CLASSES,
 };

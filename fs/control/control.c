@@ -21,6 +21,7 @@
 #include "fs/base/charge.h"
 #include "fs/base/clock.h"
 #include "fs/base/errors.h"
+#include "fs/base/inside.h"
 #include "fs/base/proc_umask.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -100,6 +101,10 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	AT(TREE_FORMAT_VERSION) = READABLE(format_version),
 	AT(TREE_LABEL) = SETTABLE(label, CONTROL_SYNC),
 	AT(TREE_METRIC) = SETTABLE(metric, CONTROL_SYNC),
+	AT(TREE_LSN) = READABLE(lsn),
+	AT(TREE_CREATED) = READABLE(created),
+	AT(TREE_OWN_BYTES) = READABLE(own_bytes),
+	AT(TREE_SNAPSHOT_UUID) = READABLE(snapshot_uuid),
 #undef AT
 };
 #define FILES (TREE_CONTROL_END - TREE_CONTROL_FIRST)
@@ -259,12 +264,24 @@ static int refresh(struct fs *fs, fuse_ino_t ino, unsigned flags, size_t *length
 	return 0;
 }
 
+/* What makes sense in a snapshot, beside what is of snapshots alone. */
+static bool is_of_any_state(fuse_ino_t ino)
+{
+	return ino == TREE_STATS || ino == TREE_DIM || ino == TREE_DTYPE || ino == TREE_COUNT ||
+	       ino == TREE_SLOTS || ino == TREE_UUID || ino == TREE_LABEL || ino == TREE_METRIC;
+}
+
 /* Whether this mount has the file: what can only be written is of no use on a
  * read-only one. */
 static bool exists(const struct fs *fs, fuse_ino_t ino)
 {
-	return ino >= TREE_CONTROL_FIRST && ino < TREE_CONTROL_END &&
-	       (is_readable(file_of(ino)) || !fs->read_only);
+	if (ino < TREE_CONTROL_FIRST || ino >= TREE_CONTROL_END)
+		return false;
+	if (ino >= TREE_LSN)
+		return fs->snapshot.name[0] != '\0' && (ino != TREE_OWN_BYTES || fs->guest != NULL);
+	if (fs->guest != NULL)
+		return is_of_any_state(ino);
+	return is_readable(file_of(ino)) || !fs->read_only;
 }
 
 /* A file that this mount does not have is neither found nor listed. */
@@ -397,7 +414,7 @@ static int control_open_answer(struct attempt *attempt, bool may_wait)
 	op->fi.fh = (uint64_t)(uintptr_t)handle;
 	op->fi.direct_io = 1; /* its size is not known before it is read */
 	op->fi.parallel_direct_writes = op->ino == TREE_PUT; /* each is a commit of its own */
-	if (fuse_reply_open(attempt->req, &op->fi) < 0)
+	if (inside_reply_open(fs, attempt->req, &op->fi) < 0)
 		handle_remove(fs, handle); /* nobody got it to give it back */
 	return 0;
 out:

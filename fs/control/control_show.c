@@ -5,7 +5,9 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
+#include "fs/base/clock.h"
 #include "fs/base/errors.h"
 
 #define NS_PER_S 1e9
@@ -169,4 +171,37 @@ void show_format_version(struct fs *fs, FILE *out)
 
 	quiver_stats(fs->store, &stats);
 	fprintf(out, "%" PRIu32 "\n", stats.format_version);
+}
+
+void show_lsn(struct fs *fs, FILE *out)
+{
+	fprintf(out, "%" PRIu64 "\n", fs->snapshot.lsn);
+}
+
+void show_created(struct fs *fs, FILE *out)
+{
+	time_t seconds = (time_t)(fs->snapshot.created_ns / CLOCK_NS_PER_S);
+	struct tm tm;
+
+	(void)gmtime_r(&seconds, &tm); /* of the years that there are it fails for none */
+	fprintf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%09" PRId64 "Z\n", tm.tm_year + 1900,
+	        tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+	        fs->snapshot.created_ns % CLOCK_NS_PER_S);
+}
+
+/* It changes with what becomes of the other snapshots and the store. One that was removed has none. */
+void show_own_bytes(struct fs *fs, FILE *out)
+{
+	struct quiver_snapshot now = { .own_bytes = 0 };
+
+	(void)quiver_snapshot_stat(fs_whole(fs)->store, fs->snapshot.name, &now);
+	fprintf(out, "%" PRIu64 "\n", now.own_bytes);
+}
+
+void show_snapshot_uuid(struct fs *fs, FILE *out)
+{
+	char text[UUID_TEXT_BYTES];
+
+	uuid_text(fs->snapshot.uuid, text);
+	fprintf(out, "%s\n", text);
 }

@@ -18,6 +18,7 @@ typedef void control_show_space_fn(struct fs *fs, FILE *out, const struct quiver
 control_show_fn show_flush, show_checkpoint, show_durability, show_autocompact_percent, show_errors,
 	show_dim, show_dtype, show_count, show_slots, show_uuid, show_version, show_format_version,
 	show_label, show_metric;
+control_show_fn show_lsn, show_created, show_own_bytes, show_snapshot_uuid; /* of a snapshot */
 /*
  * "idle", or "idle; last run" and what became of it, or "running 43%":
  *   idle; last run: 120 of 120 slots moved, 368640 bytes given back, 0.532 s

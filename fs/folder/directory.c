@@ -37,14 +37,17 @@ static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
-	st->st_ino = ino;
-	st->st_nlink = ino == TREE_ROOT ? 4 : 2; /* ".", its name, two directories */
+	st->st_ino = attr_inode(fs, ino);
+	st->st_nlink = 2; /* ".", its name */
+	if (ino == TREE_ROOT)
+		st->st_nlink += fs->snapshots != NULL ? 3 : 2; /* directories in it */
 	st->st_blksize = ATTR_DIR_BLOCK_BYTES;
 	if (ino == TREE_VECTORS) {
 		st->st_nlink += scratch_folders(fs);
 		return fill_vectors(fs, flags, st);
 	}
-	st->st_mode = S_IFDIR | 0555;
+	/* In a snapshot a change is refused because it is one, not for the mode. */
+	st->st_mode = S_IFDIR | (fs->guest != NULL ? 0755 : 0555);
 	st->st_uid = fs->owner_uid;
 	st->st_gid = fs->owner_gid;
 	attr_set_times(st, fs->fixed_mtime_ns, fs->fixed_mtime_ns);

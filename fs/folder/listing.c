@@ -21,6 +21,7 @@
 #include "fs/base/caller.h"
 #include "fs/base/charge.h"
 #include "fs/base/handoff.h"
+#include "fs/base/inside.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
@@ -85,6 +86,8 @@ struct page {
 	unsigned flags; /* for calls of the store */
 	char *data;
 	size_t used, size;
+	uint64_t *given; /* in a snapshot with attributes: nodes that the kernel gets to know */
+	size_t given_count;
 };
 
 static struct copy **copy_bucket(const struct quiver_list *ids)
@@ -189,7 +192,7 @@ void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->fh = (uintptr_t)listing;
 	if (listing != NULL)
 		handoff_give(&listing->handoff);
-	if (fuse_reply_open(req, fi) != 0)
+	if (inside_reply_open(fs, req, fi) != 0)
 		listing_free(fs, listing);
 }
 
@@ -261,6 +264,37 @@ static int take(struct fs *fs, struct listing *listing, unsigned flags)
 	return 0;
 }
 
+/* Of the entries of a snapshot the kernel counts each as looked up. Where there is no memory it gets the
+ * name alone. */
+static void give(struct page *page, struct fuse_entry_param *entry)
+{
+	if (inside_entry(page->attempt.fs, entry) == 0)
+		page->given[page->given_count++] = entry->ino;
+	else
+		entry->ino = 0;
+}
+
+/* A page in a snapshot remembers what it gives, for as long as it is not answered. */
+static int remember_given(struct page *page)
+{
+	size_t least = fuse_add_direntry_plus(page->attempt.req, NULL, 0, "", NULL, 0);
+
+	if (page->attempt.fs->guest == NULL || !page->plus)
+		return 0;
+	page->given = malloc((page->size / least + 1) * sizeof(*page->given));
+	return page->given != NULL ? 0 : -ENOMEM;
+}
+
+/* The page was answered: `sent`, or the kernel has got none of it. */
+static void forget_given(struct page *page, bool sent)
+{
+	for (size_t i = 0; !sent && i < page->given_count; i++)
+		inside_entry_failed(page->attempt.fs, page->given[i]);
+	free(page->given);
+	page->given = NULL;
+	page->given_count = 0;
+}
+
 /* Add one entry and step on. False where it does not fit. An entry whose ino is 0
  * is one that the kernel shall not look into. */
 static bool add(struct page *page, const char *name, const struct fuse_entry_param *entry)
@@ -268,6 +302,7 @@ static bool add(struct page *page, const char *name, const struct fuse_entry_par
 	char *to = page->data + page->used;
 	size_t room = page->size - page->used;
 	off_t next = (off_t)page->offset + 1;
+	struct fuse_entry_param known;
 	size_t length;
 
 	if (page->plus)
@@ -276,6 +311,11 @@ static bool add(struct page *page, const char *name, const struct fuse_entry_par
 		length = fuse_add_direntry(page->attempt.req, to, room, name, &entry->attr, next);
 	if (length > room)
 		return false;
+	if (page->given != NULL && entry->ino != 0) {
+		known = *entry;
+		give(page, &known);
+		(void)fuse_add_direntry_plus(page->attempt.req, to, room, name, &known, next);
+	}
 	page->used += length;
 	page->offset++;
 	return true;
@@ -289,7 +329,8 @@ static bool add_dots(struct page *page)
 	memset(&entry, 0, sizeof(entry));
 	entry.attr.st_mode = S_IFDIR;
 	while (page->offset < DOTS) {
-		entry.attr.st_ino = page->offset == 0 ? page->dir : TREE_ROOT;
+		entry.attr.st_ino =
+			attr_inode(page->attempt.fs, page->offset == 0 ? page->dir : TREE_ROOT);
 		if (!add(page, names[page->offset], &entry))
 			return false;
 	}
@@ -314,7 +355,7 @@ static int vector_dirent(struct page *page, uint64_t id, bool names_only,
 		return err;
 	if (names_only || err != 0) {
 		memset(entry, 0, sizeof(*entry));
-		entry->attr.st_ino = tree_node_of_id(id);
+		entry->attr.st_ino = attr_inode(page->attempt.fs, tree_node_of_id(id));
 		entry->attr.st_mode = S_IFREG;
 	}
 	return 0;
@@ -439,9 +480,9 @@ static int add_vectors(struct page *page)
 }
 
 /* As much of vectors/ as a listing without attributes tells, which its store need not be asked for. */
-static int describe_vectors(struct stat *st)
+static int describe_vectors(const struct fs *fs, struct stat *st)
 {
-	st->st_ino = TREE_VECTORS;
+	st->st_ino = attr_inode(fs, TREE_VECTORS);
 	st->st_mode = S_IFDIR;
 	return 0;
 }
@@ -461,7 +502,7 @@ static int add_fixed(struct page *page)
 		if (name == NULL || tree_find(page->dir, name) != ino)
 			err = -ENOENT;
 		else if (!page->plus && ino == TREE_VECTORS)
-			err = describe_vectors(&entry.attr);
+			err = describe_vectors(page->attempt.fs, &entry.attr);
 		else
 			err = ops->attr(page->attempt.fs, ino, page->flags, &entry.attr,
 			                &entry.attr_timeout);
@@ -485,9 +526,12 @@ static int add_fixed(struct page *page)
 static int reply_page(struct page *page)
 {
 	struct reply reply;
+	bool sent;
 	int err;
 
 	err = reply_begin(&reply, page->attempt.req, page->size);
+	if (err == 0)
+		err = remember_given(page);
 	if (err == 0) {
 		page->data = reply.data;
 		if (add_dots(page))
@@ -496,12 +540,14 @@ static int reply_page(struct page *page)
 	if (page->listing != NULL)
 		pthread_mutex_unlock(&page->listing->lock);
 	if (err == -EAGAIN && page->flags == QUIVER_NOWAIT) {
+		forget_given(page, false);
 		reply_cancel(&reply);
 		return err;
 	}
 	if (page->listing != NULL)
 		handoff_give(&page->listing->handoff);
-	reply_end(&reply, err, page->used);
+	sent = reply_finish(&reply, err, page->used);
+	forget_given(page, sent && err == 0);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
 #include "fs/base/charge.h"
+#include "fs/base/inside.h"
 #include "fs/base/node_ops.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -32,6 +33,11 @@ bool names_scratch(fuse_ino_t parent, const char *name)
 }
 
 /* ---- lookup ---- */
+
+bool names_is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
 
 static int fixed_entry(struct fs *fs, uint64_t node, unsigned flags, struct fuse_entry_param *entry)
 {
@@ -61,6 +67,7 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 	const struct node_ops *ops = node_ops_of(attempt->fs, op->node);
 	unsigned flags = attempt_flags(may_wait);
 	struct fuse_entry_param entry;
+	uint64_t ino;
 	int err;
 
 	if (op->is_id)
@@ -71,12 +78,22 @@ static int lookup_answer(struct attempt *attempt, bool may_wait)
 		err = fixed_entry(attempt->fs, op->node, flags, &entry);
 	if (err == -EAGAIN && !may_wait)
 		return err;
-	if (op->node == TREE_ROOT && !op->is_id)
-		entry.generation = 0; /* the kernel's own */
-	if (err != 0)
+	if (err != 0) {
 		reply_error(attempt->req, err); /* also ENOENT, so that it is not cached */
-	else if (fuse_reply_entry(attempt->req, &entry) != 0 && ops->forget != NULL)
-		ops->forget(attempt->fs, entry.ino, 1);
+		return 0;
+	}
+	ino = entry.ino;
+	if (ino == TREE_ROOT)
+		entry.generation = 0; /* the kernel's own */
+	err = inside_entry(attempt->fs, &entry);
+	if (err == 0 && fuse_reply_entry(attempt->req, &entry) == 0)
+		return 0;
+	if (err == 0)
+		inside_entry_failed(attempt->fs, entry.ino);
+	else
+		reply_error(attempt->req, err);
+	if (ops->forget != NULL)
+		ops->forget(attempt->fs, ino, 1);
 	return 0;
 }
 
@@ -142,10 +159,10 @@ void names_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	enum tree_form form;
 	uint64_t id;
 
-	if (parent != TREE_VECTORS && !names_scratch(parent, name))
-		refuse_name(req, name, "files can only be made in vectors/", -EPERM);
-	else if (fs_of(req)->read_only)
+	if (fs_of(req)->read_only)
 		reply_error(req, -EROFS);
+	else if (parent != TREE_VECTORS && !names_scratch(parent, name))
+		refuse_name(req, name, "files can only be made in vectors/", -EPERM);
 	else if (names_scratch(parent, name))
 		scratch_file_create(req, parent, name, mode, fi);
 	else if (tree_parse_id(name, &id))

@@ -6,6 +6,9 @@
 
 #include "fs/base/fs.h"
 
+/* "." or "..": names_lookup_node. */
+bool names_is_dots(const char *name);
+
 void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 /*
  * Looks up the node itself ("." of it, and the kernel asks that of files too) or the folder

@@ -11,6 +11,11 @@
  *
  * While files are open their store files are held, so that they are not cut. Where
  * the kernel opens by itself (fs->no_open) they are held throughout.
+ *
+ * Of a snapshot (QUIVER_IMMUTABLE) the store's file of vectors has the rows, but another header and
+ * perhaps another size. So reads of matrix.npy come here and maps alone are passed through, which
+ * FOPEN_DIRECT_IO beside a backing file means to the kernel. ids.npy is another than the store's
+ * throughout: it is read here, and cached.
  */
 #include "fs/matrix/matrix_file.h"
 
@@ -25,6 +30,7 @@
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
+#include "fs/base/inside.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/base/worker.h"
@@ -105,6 +111,12 @@ static int64_t mtime_now(struct fs *fs)
 	return mtime_ns;
 }
 
+/* Whether nothing of it ever changes. */
+static bool is_frozen(const struct fs *fs)
+{
+	return quiver_capabilities(fs->store) & QUIVER_IMMUTABLE;
+}
+
 /* Whether the store has columns that are files; else the mount has none of ours, or rows of its own. */
 static bool has_columns(const struct fs *fs)
 {
@@ -127,14 +139,14 @@ static int matrix_attr(struct fs *fs, fuse_ino_t ino, unsigned flags, struct sta
 		bytes = row_table_bytes(fs, fs->matrix->rows, ino == TREE_IDS, &attr.mtime_ns);
 	} else if (has_columns(fs)) {
 		bytes = quiver_column_bytes(fs->store, column_of(ino));
-		attr.mtime_ns = mtime_now(fs);
+		attr.mtime_ns = is_frozen(fs) ? fs->fixed_mtime_ns : mtime_now(fs);
 	} else {
 		return -ENOENT;
 	}
 	attr.ctime_ns = attr.mtime_ns;
 	attr_file(fs, ino, &attr, bytes, 1, st);
 	st->st_blksize = 4096;
-	*timeout = 0;
+	*timeout = is_frozen(fs) ? FS_CACHE_SECONDS : 0;
 	return 0;
 }
 
@@ -259,21 +271,22 @@ static int column_open(struct fs *fs, fuse_req_t req, fuse_ino_t ino, int fd,
                        struct fuse_file_info *fi)
 {
 	struct column *column = column_file(fs->matrix, ino);
+	bool may_pass = fs->passthrough_ok && (!is_frozen(fs) || ino == TREE_MATRIX);
 
 	pthread_mutex_lock(&fs->matrix->lock);
-	if (column->opens == 0 && column->backing_id == 0 && fs->passthrough_ok &&
-	    !column->refused) {
+	if (column->opens == 0 && column->backing_id == 0 && may_pass && !column->refused) {
 		int id = register_backing(req, fd);
 
 		column->backing_id = id > 0 ? id : 0;
 		column->refused = id < 0;
 		if (id < 0)
-			atomic_store(&fs->passthrough_error, id);
+			atomic_store(&fs_whole(fs)->passthrough_error, id);
 	}
 	column->opens++;
 	fi->backing_id = column->backing_id;
 	pthread_mutex_unlock(&fs->matrix->lock);
 	fi->keep_cache = fi->backing_id == 0;
+	fi->direct_io = fi->backing_id != 0 && is_frozen(fs);
 	/* On a read-only mount nothing changes. */
 	return fi->backing_id == 0 && !fs->read_only ? watch_for(fs, ino) : 0;
 }
@@ -338,7 +351,7 @@ static int matrix_open_answer(struct attempt *attempt, bool may_wait)
 	if (err != 0) {
 		column_unopen(fs, op->ino);
 		reply_error(attempt->req, err);
-	} else if (fuse_reply_open(attempt->req, &op->fi) < 0) {
+	} else if (inside_reply_open(fs, attempt->req, &op->fi) < 0) {
 		column_unopen(fs, op->ino); /* whoever asked is gone */
 	}
 	return 0;
@@ -456,8 +469,8 @@ static int matrix_init(struct fs *fs)
 	(void)pthread_mutex_init(&matrix->lock, NULL);
 	(void)pthread_mutex_init(&matrix->watch_lock, NULL);
 	matrix->mtime_ns = clock_now_ns();
-	/* The init request, which decides about no_open, comes later. */
-	matrix->held = fs->read_only && has_columns(fs);
+	/* The init request, which decides about no_open, comes later, unless this is in a snapshot. */
+	matrix->held = (fs->guest != NULL ? fs->no_open : fs->read_only) && has_columns(fs);
 	err = teller_new(fs, served_columns, &matrix->teller);
 	if (err == 0 && fs->shared && !has_columns(fs))
 		err = row_table_new(&matrix->rows);

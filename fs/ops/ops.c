@@ -23,6 +23,8 @@
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_file.h"
 #include "fs/scratch/scratch_folder.h"
+#include "fs/snapshot/inside_file.h"
+#include "fs/snapshot/snapshots_folder.h"
 #include "fs/vector/copies.h"
 #include "fs/vector/vector_file.h"
 #include "fs/view/view_file.h"
@@ -37,7 +39,8 @@ static const struct node_ops *const kinds[TREE_CLASSES] = {
 	[TREE_IS_DIR] = &directory_ops,   [TREE_IS_MATRIX] = &matrix_ops,
 	[TREE_IS_CONTROL] = &control_ops, [TREE_IS_VECTOR] = &vector_ops,
 	[TREE_IS_SCRATCH] = &scratch_ops, [TREE_IS_FOLDER] = &scratch_folder_ops,
-	[TREE_IS_VIEW] = &view_ops,       [TREE_IS_NOTHING] = &nothing,
+	[TREE_IS_VIEW] = &view_ops,       [TREE_IS_SNAPSHOTS] = &snapshots_ops,
+	[TREE_IS_INSIDE] = &inside_ops,   [TREE_IS_NOTHING] = &nothing,
 };
 
 /* A request has come that is not of those that what a LOOKUP has read may answer. */
@@ -54,6 +57,12 @@ static inline const struct node_ops *begin(fuse_req_t req, fuse_ino_t ino)
 	return node_ops_of(fs_of(req), ino);
 }
 
+/* Whether nothing of it can be changed: on a read-only mount, and in a snapshot. */
+static bool is_read_only(fuse_req_t req, const struct node_ops *ops)
+{
+	return ops->read_only || (fs_of(req)->read_only && !ops->changes_read_only);
+}
+
 static inline const struct node_ops *begin_answered(fuse_req_t req, fuse_ino_t ino)
 {
 	if (tree_class(ino) != TREE_IS_VECTOR)
@@ -64,40 +73,10 @@ static inline const struct node_ops *begin_answered(fuse_req_t req, fuse_ino_t i
 
 /* ---- attributes ---- */
 
-struct getattr_op {
-	struct attempt attempt;
-	fuse_ino_t ino;
-};
-
-static int getattr_answer(struct attempt *attempt, bool may_wait)
-{
-	fuse_ino_t ino = ((const struct getattr_op *)attempt)->ino;
-	const struct node_ops *ops = node_ops_of(attempt->fs, ino);
-	double timeout = 0;
-	struct stat st;
-	int err = -ENOENT;
-
-	if (ops->attr != NULL)
-		err = ops->attr(attempt->fs, ino, attempt_flags(may_wait), &st, &timeout);
-	if (err == -EAGAIN && !may_wait)
-		return err;
-	reply_attr(attempt->req, err == -ENOENT ? -ESTALE : err, &st, timeout);
-	return 0;
-}
-
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct node_ops *ops = begin_answered(req, ino);
-	struct getattr_op op = {
-		.attempt = attempt_for(req, getattr_answer),
-		.ino = ino,
-	};
-
-	if (ops->getattr != NULL)
-		ops->getattr(req, ino, fi);
-	else
-		attempt_start(&op.attempt, sizeof(op),
-		              tree_class(ino) == TREE_IS_CONTROL ? WORKER_CONTROL : WORKER_READ);
+	(void)begin_answered(req, ino);
+	node_getattr(req, ino, fi);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -106,7 +85,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	const struct node_ops *ops = begin(req, ino);
 	int err = attr_may_set(fs_of(req), attr, &to_set);
 
-	if (fs_of(req)->read_only && !ops->changes_read_only)
+	if (is_read_only(req, ops))
 		reply_error(req, -EROFS);
 	else if (err != 0)
 		reply_error(req, err);
@@ -146,7 +125,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 {
 	const struct node_ops *ops = begin(req, ino);
 
-	if (fs_of(req)->read_only && !ops->changes_read_only)
+	if (is_read_only(req, ops))
 		reply_error(req, -EROFS);
 	else if (ops->write != NULL)
 		ops->write(req, ino, buf, size, off, fi);
@@ -160,7 +139,7 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
 	const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
 	const struct node_ops *ops = begin(req, ino);
 
-	if (fs_of(req)->read_only)
+	if (ops->read_only || fs_of(req)->read_only)
 		reply_error(req, -EROFS);
 	else if (ops->fallocate != NULL && (mode & ~known) == 0)
 		ops->fallocate(req, ino, mode, off, length, fi);
@@ -232,7 +211,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	/* The kernel looks up each name that a call gives it, and takes longer ones. */
 	if (strlen(name) > SCRATCH_NAME_MAX)
 		reply_error(req, -ENAMETOOLONG);
-	else if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	else if (names_is_dots(name) && tree_class(parent) != TREE_IS_INSIDE)
 		names_lookup_node(req, parent, name[1] == '\0');
 	else if (ops->lookup != NULL)
 		ops->lookup(req, parent, name);
@@ -240,61 +219,84 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_error(req, -ENOENT);
 }
 
-/* What changes names looks at the folder itself: all but vectors/, and folders in it, refuse. */
+/* What changes names looks at the folder itself: all but vectors/, folders in it, and snapshots/
+ * refuse. In a snapshot nothing changes. */
+
+static bool refuse_inside(fuse_req_t req, fuse_ino_t parent)
+{
+	if (tree_class(parent) != TREE_IS_INSIDE)
+		return false;
+	reply_error(req, -EROFS);
+	return true;
+}
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
 {
 	enter(req); /* it is answered by what a LOOKUP has read, or drops it */
-	names_create(req, parent, name, mode, fi);
+	if (!refuse_inside(req, parent))
+		names_create(req, parent, name, mode, fi);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	(void)rdev;
 	enter_other(req);
-	names_mknod(req, parent, name, mode);
+	if (!refuse_inside(req, parent))
+		names_mknod(req, parent, name, mode);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	enter_other(req);
-	names_unlink(req, parent, name);
+	if (!refuse_inside(req, parent))
+		names_unlink(req, parent, name);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                       const char *newname, unsigned flags)
 {
 	enter_other(req);
-	rename_name(req, parent, name, newparent, newname, flags);
+	if (refuse_inside(req, parent) || refuse_inside(req, newparent))
+		return;
+	if (parent == TREE_SNAPSHOTS && !fs_of(req)->read_only)
+		refuse_name(req, name, "a snapshot keeps its name; make another", -EPERM);
+	else
+		rename_name(req, parent, name, newparent, newname, flags);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	enter_other(req);
-	names_mkdir(req, parent, name, mode);
+	if (parent == TREE_SNAPSHOTS)
+		snapshots_mkdir(req, name);
+	else if (!refuse_inside(req, parent))
+		names_mkdir(req, parent, name, mode);
 }
 
 static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
 {
 	(void)link;
-	(void)parent;
 	enter_other(req);
-	refuse_name(req, name, "symbolic links cannot be made", -EPERM);
+	if (!refuse_inside(req, parent))
+		refuse_name(req, name, "symbolic links cannot be made", -EPERM);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
 {
 	(void)ino;
-	(void)newparent;
 	enter_other(req);
-	refuse_name(req, newname, "hard links cannot be made", -EPERM);
+	if (!refuse_inside(req, newparent))
+		refuse_name(req, newname, "hard links cannot be made", -EPERM);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	enter_other(req);
-	names_rmdir(req, parent, name);
+	if (parent == TREE_SNAPSHOTS)
+		snapshots_rmdir(req, name);
+	else if (!refuse_inside(req, parent))
+		names_rmdir(req, parent, name);
 }
 
 /* ---- directories ---- */
@@ -460,10 +462,8 @@ int fs_init(struct fs *fs)
 		err = charges_new(&fs->charges);
 	if (err == 0)
 		err = workers_new(fs->shared, &fs->workers);
-	for (unsigned i = 0; err == 0 && i < TREE_CLASSES; i++) {
-		if (kinds[i]->init != NULL)
-			err = kinds[i]->init(fs);
-	}
+	if (err == 0)
+		err = kinds_init(fs);
 	if (err != 0)
 		fs_destroy(fs);
 	return err;
@@ -481,10 +481,7 @@ void fs_destroy(struct fs *fs)
 		settle_requests(fs);
 	workers_free(fs->workers); /* first: work uses all the rest */
 	fs->workers = NULL;
-	for (unsigned i = TREE_CLASSES; i-- > 0;) {
-		if (kinds[i]->fini != NULL)
-			kinds[i]->fini(fs);
-	}
+	kinds_fini(fs);
 	charges_free(fs->charges); /* the kinds have given all back */
 	fs->charges = NULL;
 }

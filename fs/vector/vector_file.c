@@ -8,6 +8,7 @@
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
+#include "fs/base/inside.h"
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/vector/copies.h"
@@ -114,7 +115,7 @@ static int vector_open_answer(struct attempt *attempt, bool may_wait)
 	fi->keep_cache = !fs->shared && caching == NODE_KEEPS_CACHE;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);
-	if (fuse_reply_open(attempt->req, fi) != 0)
+	if (inside_reply_open(fs, attempt->req, fi) != 0)
 		node_close(fs, h); /* its opener was killed: no RELEASE will come */
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "fs/base/attempt.h"
 #include "fs/base/attr.h"
 #include "fs/base/clock.h"
+#include "fs/base/inside.h"
 #include "fs/base/invalidate.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
@@ -106,8 +107,15 @@ static int view_lookup_answer(struct attempt *attempt, bool may_wait)
 	entry.ino = view->ino;
 	entry.generation = 1;
 	view_fill(fs, op->id, op->form, &attr, size, 1, &entry.attr);
-	if (fuse_reply_entry(op->attempt.req, &entry) != 0)
-		view_forget(fs, entry.ino, 1);
+	err = inside_entry(fs, &entry);
+	if (err != 0) {
+		reply_error(op->attempt.req, err);
+	} else if (fuse_reply_entry(op->attempt.req, &entry) != 0) {
+		inside_entry_failed(fs, entry.ino);
+		err = -ENOENT;
+	}
+	if (err != 0) /* the kernel does not know it */
+		view_forget(fs, view->ino, 1);
 	view_put(fs, view);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "fs/base/attr.h"
 #include "fs/base/caller.h"
 #include "fs/base/errors.h"
+#include "fs/base/inside.h"
 #include "fs/base/reply.h"
 #include "fs/vector/gone.h"
 #include "fs/vector/node.h"
@@ -179,7 +180,7 @@ static int view_open_answer(struct attempt *attempt, bool may_wait)
 	fi->noflush = h->vector == NULL;
 	fi->fh = (uintptr_t)h;
 	handoff_give(&h->handoff);
-	if (fuse_reply_open(attempt->req, fi) != 0)
+	if (inside_reply_open(fs, attempt->req, fi) != 0)
 		view_detach(fs, h); /* its opener was killed: no RELEASE will come */
 	return 0;
 }

@@ -60,7 +60,8 @@ static void node_numbers_do_not_overlap(void **state)
 	assert_int_equal(tree_class(0), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_ROOT), TREE_IS_DIR);
 	assert_int_equal(tree_class(TREE_IDS), TREE_IS_MATRIX);
-	assert_int_equal(tree_class(TREE_IDS + 1), TREE_IS_NOTHING);
+	assert_int_equal(tree_class(TREE_SNAPSHOTS), TREE_IS_SNAPSHOTS);
+	assert_int_equal(tree_class(TREE_SNAPSHOTS + 1), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_CONTROL_END - 1), TREE_IS_CONTROL);
 	assert_int_equal(tree_class(TREE_CONTROL_END), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_VECTOR_BASE - 1), TREE_IS_NOTHING);
@@ -71,7 +72,9 @@ static void node_numbers_do_not_overlap(void **state)
 	assert_int_equal(tree_class(TREE_FOLDER_BASE), TREE_IS_FOLDER);
 	assert_int_equal(tree_class(TREE_VIEW_BASE - 1), TREE_IS_FOLDER);
 	assert_int_equal(tree_class(TREE_VIEW_BASE), TREE_IS_VIEW);
-	assert_int_equal(tree_class(UINT64_MAX - 1), TREE_IS_VIEW);
+	assert_int_equal(tree_class(TREE_INSIDE_BASE - 1), TREE_IS_VIEW);
+	assert_int_equal(tree_class(TREE_INSIDE_BASE), TREE_IS_INSIDE);
+	assert_int_equal(tree_class(UINT64_MAX - 1), TREE_IS_INSIDE);
 	assert_int_equal(tree_class(UINT64_MAX), TREE_IS_NOTHING);
 	assert_true(tree_id_of_node(TREE_SCRATCH_BASE - 1) == QUIVER_ID_MAX);
 }
@@ -90,7 +93,7 @@ static void fixed_names_are_found_where_they_are(void **state)
 		assert_true((tree_find(TREE_ROOT, name) == node) !=
 		            (tree_find(TREE_CONTROL, name) == node));
 	}
-	assert_int_equal(named, TREE_CONTROL_END - TREE_CONTROL_FIRST + 4);
+	assert_int_equal(named, TREE_CONTROL_END - TREE_CONTROL_FIRST + 5);
 	assert_true(tree_find(TREE_ROOT, "flush") == TREE_NONE);
 	assert_true(tree_find(TREE_CONTROL, "vectors") == TREE_NONE);
 	assert_true(tree_find(TREE_VECTORS, "flush") == TREE_NONE);
@@ -136,6 +139,7 @@ static void every_node_is_in_a_folder(void **state)
 	assert_true(tree_parent(TREE_VECTORS) == TREE_ROOT);
 	assert_true(tree_parent(TREE_CONTROL) == TREE_ROOT);
 	assert_true(tree_parent(TREE_MATRIX) == TREE_ROOT);
+	assert_true(tree_parent(TREE_SNAPSHOTS) == TREE_ROOT);
 	assert_true(tree_parent(TREE_CONTROL_END - 1) == TREE_CONTROL);
 	assert_true(tree_parent(TREE_VECTOR_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(TREE_SCRATCH_BASE) == TREE_VECTORS);

@@ -10,6 +10,7 @@ import pytest
 from files import AT_FDCWD, libc, opened, refused, write_all
 from harness import until
 from kernel_caches import forget_names, kernel_caches
+from snapshot_state import rows, seen, take
 
 BOTH_TRANSPORTS = True
 HANDLE_BYTES_MAX = 128
@@ -199,4 +200,61 @@ def test_a_folder_of_scratch_files_and_what_is_in_it_are_found_again(stores, mnt
     for _ in range(2):
         with refused(errno.ESTALE):
             open_handle(mnt, handle)
+        forget_names()
+
+
+# ---- in snapshots -------------------------------------------------------------------------
+
+
+def filled_snapshot(mnt, rng):
+    """The folder of one, and {name: bytes} of the vectors in it; the live ones are others."""
+    data = {str(number): rng.randbytes(mnt.size) for number in rng.sample(range(10**6), 30)}
+    for name, row in data.items():
+        mnt.put(name, row)
+    folder = take(mnt, "a")
+    for name in data:
+        mnt.put(name, rng.randbytes(mnt.size))
+    return folder, data
+
+
+@pytest.mark.local("snapshots")
+def test_what_is_in_a_snapshot_is_found_until_that_is_removed(mnt, rng):
+    folder, data = filled_snapshot(mnt, rng)
+    handles = {name: handle_of(folder / "vectors" / name) for name in data}
+    folders = {path: handle_of(path) for path in (folder, folder / "vectors", folder / "control")}
+    matrix = handle_of(folder / "matrix.npy")
+    for _ in range(2):
+        for name, handle in handles.items():
+            assert read_handle(mnt, handle) == data[name]
+        for path, handle in folders.items():
+            fd = open_handle(mnt, handle, os.O_RDONLY | os.O_DIRECTORY)
+            assert sorted(os.listdir(fd)) == sorted(os.listdir(path))
+            os.close(fd)
+        assert read_handle(mnt, matrix) == (folder / "matrix.npy").read_bytes()
+        forget_names()
+    os.rmdir(folder)
+    for _ in range(2):
+        for handle in (*handles.values(), *folders.values(), matrix):
+            assert is_stale(mnt, handle)
+        take(mnt, "a")
+        os.rmdir(folder)
+
+
+@pytest.mark.local("snapshots")
+def test_of_a_snapshot_they_are_of_one_mount(stores, mnt, rng):
+    folder, data = filled_snapshot(mnt, rng)
+    handles = [handle_of(folder / "vectors" / name) for name in data]
+    mnt = stores.again(mnt)
+    for name in data:  # these get the same numbers
+        assert (folder / "vectors" / name).read_bytes() == data[name]
+    for handle in handles:
+        assert is_stale(mnt, handle)
+
+
+@pytest.mark.local("snapshots")
+def test_what_the_kernel_forgets_of_a_snapshot_is_there_all_the_same(mnt, rng):
+    folder, data = filled_snapshot(mnt, rng)
+    for _ in range(3):
+        assert {name: file[0] for name, file in seen(folder / "vectors").items()} == data
+        assert rows(folder) == data
         forget_names()

@@ -189,18 +189,18 @@ static void names_are_those_of_the_format(void **state)
 	(void)state;
 	memset(name, 'a', sizeof(name));
 	name[QUIVER_SNAPSHOT_NAME_MAX] = '\0';
-	assert_true(snapshot_name_is_valid(name));
+	assert_true(quiver_snapshot_name_is_valid(name));
 	name[QUIVER_SNAPSHOT_NAME_MAX] = 'a';
 	name[QUIVER_SNAPSHOT_NAME_MAX + 1] = '\0';
-	assert_false(snapshot_name_is_valid(name));
+	assert_false(quiver_snapshot_name_is_valid(name));
 	for (const char *const *good = (const char *[]){ "a", "0", "2026-11-30T12:00:00Z", "v1.2_x",
 	                                                 "-", ":", "a.", NULL };
 	     *good; good++)
-		assert_true(snapshot_name_is_valid(*good));
+		assert_true(quiver_snapshot_name_is_valid(*good));
 	for (const char *const *bad = (const char *[]){ "", ".", "..", ".a", "a/b", "a b", "a@b",
 	                                                "\xc3\xa9", "a\n", "a~", NULL };
 	     *bad; bad++)
-		assert_false(snapshot_name_is_valid(*bad));
+		assert_false(quiver_snapshot_name_is_valid(*bad));
 }
 
 /* ---- files ---- */

@@ -34,7 +34,7 @@ static size_t keep_names(char *names, size_t count)
 		size_t bytes = strlen(name) + 1;
 		const char *next = name + bytes;
 
-		if (snapshot_name_is_valid(name)) {
+		if (quiver_snapshot_name_is_valid(name)) {
 			memmove(to, name, bytes);
 			to += bytes;
 			kept++;
@@ -48,7 +48,7 @@ static size_t keep_names(char *names, size_t count)
 static void clear_new(const struct quiver_io *io, int fd, const char *names, size_t count)
 {
 	for (const char *name = names; count > 0; count--, name += strlen(name) + 1)
-		if (name[0] == '.' && snapshot_name_is_valid(name + 1))
+		if (name[0] == '.' && quiver_snapshot_name_is_valid(name + 1))
 			(void)io->unlink(io, fd, name);
 }
 
@@ -95,11 +95,11 @@ static int open_file(const struct quiver_io *io, int dir_fd, const char *name, i
 	return fd;
 }
 
-int snapshot_files_read(const struct quiver_io *io, int dir_fd, const char *name,
-                        const uint8_t store_uuid[16], struct snapshot_page *page)
+int snapshot_files_read_both(const struct quiver_io *io, int dir_fd, const char *name,
+                             const uint8_t store_uuid[16], struct snapshot_page *page,
+                             unsigned *copies_bad)
 {
 	uint8_t file[SNAPSHOT_FILE_BYTES] = { 0 };
-	unsigned copies_bad;
 	int fd = open_file(io, dir_fd, name, O_RDONLY);
 	int first, second;
 	int r;
@@ -110,10 +110,18 @@ int snapshot_files_read(const struct quiver_io *io, int dir_fd, const char *name
 	first = io_read_all(io, fd, file, SNAPSHOT_COPY_BYTES, 0);
 	second = io_read_all(io, fd, file + SNAPSHOT_COPY_BYTES, SNAPSHOT_COPY_BYTES,
 	                     SNAPSHOT_COPY_BYTES);
-	r = snapshot_page_decode(file, store_uuid, page, &copies_bad);
+	r = snapshot_page_decode(file, store_uuid, page, copies_bad);
 	if (r == -EUCLEAN)
 		r = first && first != -ENODATA ? first : second && second != -ENODATA ? second : r;
 	return close_with(io, fd, r);
+}
+
+int snapshot_files_read(const struct quiver_io *io, int dir_fd, const char *name,
+                        const uint8_t store_uuid[16], struct snapshot_page *page)
+{
+	unsigned copies_bad;
+
+	return snapshot_files_read_both(io, dir_fd, name, store_uuid, page, &copies_bad);
 }
 
 /* The folder, made where it is missing, and on stable storage: also one that is there may be of a
@@ -216,6 +224,25 @@ int snapshot_files_remove(const struct quiver_io *io, int dir_fd, const char *na
 	if (fd >= 0)
 		r = close_with(io, fd, r);
 	return close_with(io, folder_fd, r);
+}
+
+int snapshot_files_sync(const struct quiver_io *io, int dir_fd)
+{
+	int fd = open_folder(io, dir_fd);
+
+	return fd < 0 ? fd : close_with(io, fd, io_fsync(io, fd));
+}
+
+int snapshot_files_lock(const struct quiver_io *io, int dir_fd, const char *name)
+{
+	int folder_fd = open_folder(io, dir_fd);
+	int fd, c;
+
+	if (folder_fd < 0)
+		return folder_fd;
+	fd = open_locked(io, folder_fd, name);
+	c = io->close(io, folder_fd);
+	return fd >= 0 && c ? close_with(io, fd, c) : fd;
 }
 
 int snapshot_files_hold(const struct quiver_io *io, int dir_fd, const char *name)

@@ -219,6 +219,18 @@ uint64_t versions_spoil_reused(struct versions *versions,
 	return lost;
 }
 
+void versions_forget_rows(struct versions *versions)
+{
+	pthread_rwlock_wrlock(&versions->lock);
+	versions_table_free(&versions->table);
+	versions->pending = 0;
+	versions->recorded = 0;
+	atomic_store(&versions->held, 0);
+	for (size_t i = 0; i < versions->snapshot_count; i++)
+		versions->snapshots[i]->own_vectors = versions->snapshots[i]->own_records = 0;
+	pthread_rwlock_unlock(&versions->lock);
+}
+
 /* Lock held. */
 static const struct version *superseded_in(const struct versions *versions, uint64_t slot)
 {

@@ -131,6 +131,8 @@ int versions_load(struct versions *versions, uint64_t number, const struct versi
  * these vectors. While the store is opened. */
 uint64_t versions_spoil_reused(struct versions *versions,
                                uint64_t (*lsn_in)(void *arg, uint64_t slot), void *arg);
+/* All rows are forgotten, to be loaded anew; while the store is opened. */
+void versions_forget_rows(struct versions *versions);
 /* Whether the slot is held. Any thread. */
 bool versions_hold(struct versions *versions, uint64_t slot);
 /* Each slot that is held: one call. While the store is opened, or with the checkpoint lock and the writer

@@ -37,16 +37,6 @@ enum { FLAG_INCOMPLETE = 1 };
 
 static const char magic[8] = { 'Q', 'U', 'I', 'V', 'E', 'R', 'S', 'S' };
 
-bool snapshot_name_is_valid(const char *name)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789._:-";
-	size_t length = strnlen(name, QUIVER_SNAPSHOT_NAME_MAX + 1);
-
-	return length > 0 && length <= QUIVER_SNAPSHOT_NAME_MAX && name[0] != '.' &&
-	       strspn(name, letters) == length;
-}
-
 static void encode(const struct snapshot_page *page, uint32_t copy, uint8_t to[SNAPSHOT_COPY_BYTES])
 {
 	size_t label_bytes = strlen(page->description.label);

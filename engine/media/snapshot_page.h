@@ -24,9 +24,7 @@ struct snapshot_page {
 	bool incomplete; /* a repair has removed damaged vectors from it */
 };
 
-/* Whether a snapshot can have that name: FORMAT.md. Any thread, as the next two. */
-bool snapshot_name_is_valid(const char *name);
-/* Both copies, as they stand in the file. */
+/* Both copies, as they stand in the file. Any thread, as the next. */
 void snapshot_page_encode(const struct snapshot_page *page, uint8_t file[SNAPSHOT_FILE_BYTES]);
 /* From the file, of which one whole copy will do. 0, -ENOTSUP a newer version, -EUCLEAN damage, also
  * where it is of another store. *copies_bad: how many copies are not whole. */

@@ -6,25 +6,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/fault.h"
 #include "engine/commit/checkpoint.h"
+#include "engine/recovery/check_snapshots.h"
+#include "engine/recovery/keep.h"
+#include "engine/recovery/recover.h"
 #include "engine/recovery/upgrade.h"
-
-void check_say(struct check *check, const char *format, ...)
-{
-	char line[sizeof(((struct quiver_error *)NULL)->text)];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	if (check->say)
-		check->say(check->arg, line);
-}
 
 static void count_damage(struct recovery *recovery, const char *line)
 {
@@ -140,6 +130,7 @@ static struct superblock recovered(struct check *check)
 	sb.slots_used = counts.used;
 	sb.count = atomic_load(&check->catalog->index.count);
 	sb.lsn_ceiling += CHECKPOINT_LSN_STEP;
+	keep_tell(check->catalog, &sb);
 	return sb;
 }
 
@@ -193,8 +184,6 @@ int check_contents(struct check *check)
 	}
 	if (r == 0)
 		r = recovery_base(&recovery, clean);
-	if (r == 0)
-		r = check_superblock(check, recovery.scan.last_segment > 0);
 	if (r == 0 && recovery.scan.records > 0) {
 		/* Only replay could tell what the count will be. */
 		r = recovery_foresee(&recovery);
@@ -202,8 +191,15 @@ int check_contents(struct check *check)
 	} else if (r == 0) {
 		recovery_judge(&recovery, clean);
 	}
+	if (r == 0) {
+		/* Not before: it would count them. */
+		keep_hold_slots(check->catalog);
+		r = check_superblock(check, recovery.scan.last_segment > 0);
+	}
 	if (r == 0)
 		check_vectors(check, recovery.rows);
+	if (r == 0)
+		r = check_snapshots(check);
 	if (r == 0 && clean)
 		r = check_snapshot(check);
 	recovery_free(&recovery);

@@ -4,24 +4,13 @@
 #ifndef QUIVER_CHECK_H
 #define QUIVER_CHECK_H
 
-#include "engine/recovery/recover.h"
-
-struct check {
-	struct catalog *catalog; /* columns open; index and slots are filled by the check */
-	struct superblock_file *superblock; /* open, and read */
-	int dir_fd;
-	struct quiver_check_result *result;
-	void (*say)(void *arg, const char *line);
-	void *arg;
-};
+#include "engine/recovery/check_say.h"
 
 /* Read-only: an unclean store is judged by its log and by its rows up to the checkpoint. What
  * the log would write is not looked at, since replay writes all of it anew. Faults go to
  * check->say and into check->result. 0 or -errno. */
 int check_contents(struct check *check);
 
-/* Tell the caller a line. */
-void check_say(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Compare the vector in a live slot with its checksum; false is damage. */
 bool check_vector(struct check *check, uint64_t slot, const char **why);
 /* Put right what is damaged: what is removed lands in lost+found. The store is as after a

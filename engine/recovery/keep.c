@@ -8,13 +8,9 @@
 #include "engine/base/culprit.h"
 #include "engine/disk/snapshot_files.h"
 
-/* What is not this store's file of rows, kept where one of its own has to be. */
-#define STRANGE_NAME "versions.broken"
-
 /* ---- reading ---- */
 
-/* Why a snapshot cannot be read, or NULL where it can, or the errno of it hinders all. */
-static const char *why_damaged(const struct superblock *sb, const struct snapshot_page *page, int r)
+const char *keep_why_damaged(const struct superblock *sb, const struct snapshot_page *page, int r)
 {
 	switch (r) {
 	case 0:
@@ -42,7 +38,7 @@ static int load_snapshot(struct catalog *catalog, const struct superblock_file *
 		return r;
 	r = snapshot_files_read(superblock->io, dir_fd, name, superblock->now.geometry.uuid,
 	                        &snapshot->page);
-	why = why_damaged(&superblock->now, &snapshot->page, r);
+	why = keep_why_damaged(&superblock->now, &snapshot->page, r);
 	if (r == -ENOENT || r == -ENOMEM || r == -EMFILE || r == -ENFILE) {
 		free(snapshot);
 		return r == -ENOENT ? 0 : r;
@@ -86,20 +82,26 @@ static int load_version(void *arg, uint64_t number, const struct version_record 
 	return versions_load(arg, number, record);
 }
 
-static void report_lost(struct catalog *catalog, uint64_t lost)
+const char *keep_what_is_lost(enum versions_found found)
 {
 	static const char *const whats[] = {
-		[VERSIONS_FINE] = "records are damaged",
+		[VERSIONS_NONE] = "missing",
+		[VERSIONS_FINE] = "records are damaged, or other vectors came into the slots",
 		[VERSIONS_MISSING] = "missing",
 		[VERSIONS_HEADER_BAD] = "the header and records are damaged",
 		[VERSIONS_STRANGE] = "damaged, or another store's",
 		[VERSIONS_EARLIER] = "of an earlier state of the store",
 	};
 
+	return whats[found];
+}
+
+static void report_lost(struct catalog *catalog, uint64_t lost)
+{
 	report_add(&catalog->health->report,
 	           "versions: %s: %" PRIu64 " bytes lost; snapshots may lack vectors: `quiverfs "
 	           "check` tells which",
-	           whats[catalog->versions.file.found], lost);
+	           keep_what_is_lost(catalog->versions.file.found), lost);
 }
 
 /* For who writes: what is kept goes to a file of this store. */
@@ -112,9 +114,10 @@ static int make_file(struct catalog *catalog, const struct superblock_file *supe
 	if (file->fd >= 0)
 		return 0;
 	if (file->found == VERSIONS_STRANGE) {
-		r = io->rename(io, dir_fd, "versions", STRANGE_NAME);
+		r = io->rename(io, dir_fd, "versions", KEEP_STRANGE_NAME);
 		if (r == 0)
-			report_add(&catalog->health->report, "versions: kept as " STRANGE_NAME);
+			report_add(&catalog->health->report,
+			           "versions: kept as " KEEP_STRANGE_NAME);
 	}
 	return r ? r : versions_file_create(file);
 }

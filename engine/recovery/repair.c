@@ -1,7 +1,6 @@
 /* Repair: the log is applied as far as it can be read, what does not match its checksum is
  * copied to lost+found and freed, and the log that could not be read is moved there. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +8,9 @@
 
 #include "engine/base/fault.h"
 #include "engine/recovery/check.h"
+#include "engine/recovery/lost_found.h"
+#include "engine/recovery/repair_snapshots.h"
 #include "engine/recovery/replay.h"
-
-#define NAME_BYTES 96 /* of a file in lost+found: two numbers and some words */
-#define COPIES_MAX 10000u /* of one name; nobody repairs a store as often */
 
 static void say_once_more(struct recovery *recovery, const char *line)
 {
@@ -21,66 +19,16 @@ static void say_once_more(struct recovery *recovery, const char *line)
 	(void)line;
 }
 
-static int open_lost(struct check *check, int *lost_fd)
-{
-	int r = check->superblock->io->mkdir(check->superblock->io, check->dir_fd, "lost+found",
-	                                     0700);
-
-	if (r && r != -EEXIST)
-		return r;
-	*lost_fd = check->superblock->io->open(check->superblock->io, check->dir_fd, "lost+found",
-	                                       O_RDONLY | O_DIRECTORY, 0);
-	return *lost_fd < 0 ? *lost_fd : 0;
-}
-
-/* A name in lost+found that nothing there has yet: `base`, else base.2 and so on. What an
- * earlier repair has put there stays. */
-static int new_name(const struct quiver_io *io, int lost_fd, const char *base,
-                    char name[NAME_BYTES])
-{
-	for (unsigned n = 1; n <= COPIES_MAX; n++) {
-		int fd, r;
-
-		(void)snprintf(name, NAME_BYTES, n == 1 ? "%s" : "%s.%u", base, n);
-		fd = io->open(io, lost_fd, name, O_RDONLY, 0);
-		if (fd == -ENOENT)
-			return 0;
-		r = fd < 0 ? fd : io->close(io, fd);
-		if (r)
-			return r;
-	}
-	return -EEXIST;
-}
-
-/* Write a file of lost+found; its name, after `base`, to `name`. */
-static int keep_bytes(const struct quiver_io *io, int lost_fd, const char *base, const void *bytes,
-                      uint64_t length, char name[NAME_BYTES])
-{
-	int fd, c;
-	int r = new_name(io, lost_fd, base, name);
-
-	if (r)
-		return r;
-	fd = io->open(io, lost_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
-	if (fd < 0)
-		return fd;
-	r = io_write_all(io, fd, bytes, length, 0);
-	if (r == 0)
-		r = io_fsync(io, fd);
-	c = io->close(io, fd);
-	return r ? r : c;
-}
-
 /* Copy a slot's bytes to lost+found/slot-S-id-I.bin and its row of meta.npy to .row. What
  * cannot be read is zeros. */
-static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
+static int keep_slot(struct check *check, const struct lost_found *lost, uint64_t slot)
 {
 	uint64_t id = columns_id(&check->catalog->columns, slot);
 	uint64_t n = check->catalog->columns.geometry.vector_bytes;
 	uint8_t row[META_ROW_BYTES];
 	size_t row_bytes;
 	void *bytes = calloc(1, n);
-	char base[NAME_BYTES], name[NAME_BYTES], row_name[NAME_BYTES];
+	char base[LOST_NAME_BYTES], name[LOST_NAME_BYTES], row_name[LOST_NAME_BYTES];
 	int r = bytes ? 0 : -ENOMEM;
 
 	if (r == 0 && fault_copy(bytes, columns_vector(&check->catalog->columns, slot), n) != 0)
@@ -89,10 +37,10 @@ static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
 		memset(row, 0, sizeof(row));
 	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".bin", slot, id);
 	if (r == 0)
-		r = keep_bytes(check->superblock->io, lost_fd, base, bytes, n, name);
+		r = lost_found_keep(lost, base, bytes, n, name);
 	(void)snprintf(base, sizeof(base), "slot-%" PRIu64 "-id-%" PRIu64 ".row", slot, id);
 	if (r == 0)
-		r = keep_bytes(check->superblock->io, lost_fd, base, row, row_bytes, row_name);
+		r = lost_found_keep(lost, base, row, row_bytes, row_name);
 	if (r == 0) {
 		check->result->repaired++;
 		check_say(check,
@@ -105,34 +53,20 @@ static int keep_slot(struct check *check, int lost_fd, uint64_t slot)
 	return r;
 }
 
-/* Move a file of the store to lost+found; its name there, after `base`, to `name`. -ENOENT:
- * it is not there. */
-static int move_aside(struct check *check, int lost_fd, const char *from, const char *base,
-                      char name[NAME_BYTES])
-{
-	char to[NAME_BYTES + sizeof("lost+found/")];
-	int r = new_name(check->superblock->io, lost_fd, base, name);
-
-	if (r)
-		return r;
-	(void)snprintf(to, sizeof(to), "lost+found/%s", name);
-	return check->superblock->io->rename(check->superblock->io, check->dir_fd, from, to);
-}
-
 /* Every segment of a log that cannot be read to its end. */
-static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
+static int keep_log(struct check *check, struct recovery *recovery, const struct lost_found *lost)
 {
 	uint64_t last = recovery->scan.last_segment;
-	char name[NAME_BYTES];
+	char name[LOST_NAME_BYTES];
 	int r = 0;
 
 	for (uint64_t n = recovery->scan.torn_segment; r == 0 && n > 0 && n <= last; n++) {
-		char segment[NAME_BYTES - sizeof("wal/")];
-		char from[NAME_BYTES];
+		char segment[LOST_NAME_BYTES - sizeof("wal/")];
+		char from[LOST_NAME_BYTES];
 
 		wal_segment_name(n, segment);
 		(void)snprintf(from, sizeof(from), "wal/%s", segment);
-		r = move_aside(check, lost_fd, from, segment, name);
+		r = lost_found_move(lost, from, segment, name);
 		if (r == -ENOENT) {
 			r = 0;
 			continue;
@@ -145,7 +79,7 @@ static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
 	}
 	/* It tells of commits that are not there any more. */
 	if (r == 0)
-		r = move_aside(check, lost_fd, "durable", "durable", name);
+		r = lost_found_move(lost, "durable", "durable", name);
 	if (r == -ENOENT)
 		r = 0;
 	if (r == 0)
@@ -155,7 +89,8 @@ static int keep_log(struct check *check, struct recovery *recovery, int lost_fd)
 }
 
 /* Doom the rows that do not match, and the vectors that do not. */
-static int remove_damaged(struct check *check, struct recovery *recovery, int lost_fd)
+static int remove_damaged(struct check *check, struct recovery *recovery,
+                          const struct lost_found *lost)
 {
 	const char *why;
 	int r = 0;
@@ -163,7 +98,7 @@ static int remove_damaged(struct check *check, struct recovery *recovery, int lo
 	for (size_t i = 0; r == 0 && i < recovery->bad_count; i++) {
 		if (recovery->bad[i].settled)
 			continue;
-		r = keep_slot(check, lost_fd, recovery->bad[i].slot);
+		r = keep_slot(check, lost, recovery->bad[i].slot);
 		if (r == 0)
 			r = recovery_doom(recovery, recovery->bad[i].slot);
 	}
@@ -171,7 +106,7 @@ static int remove_damaged(struct check *check, struct recovery *recovery, int lo
 	     slot++) {
 		if (!slots_is_live(&check->catalog->slots, slot) || check_vector(check, slot, &why))
 			continue;
-		r = keep_slot(check, lost_fd, slot);
+		r = keep_slot(check, lost, slot);
 		if (r)
 			break;
 		index_remove(&check->catalog->index, columns_id(&check->catalog->columns, slot),
@@ -187,14 +122,13 @@ int repair_contents(struct check *check)
 {
 	bool clean = check->superblock->now.clean;
 	struct recovery recovery;
-	int lost_fd = -1;
-	int c;
+	struct lost_found lost;
 	int r = recovery_init(&recovery, check->catalog, check->superblock, check->dir_fd);
 
 	if (r)
 		return r;
 	recovery.damage = say_once_more;
-	r = open_lost(check, &lost_fd);
+	r = lost_found_open(&lost, check->superblock->io, check->dir_fd);
 	if (r == 0 && !clean)
 		r = recovery_read_log(&recovery);
 	if (r == 0)
@@ -203,14 +137,16 @@ int repair_contents(struct check *check)
 		r = recovery_replay(&recovery);
 		/* What came before it is applied. */
 		if (r == -EUCLEAN || (r == 0 && wal_scan_corrupt(&recovery.scan)))
-			r = keep_log(check, &recovery, lost_fd);
+			r = keep_log(check, &recovery, &lost);
 	}
 	if (r == 0)
 		recovery_settle_torn(&recovery);
 	if (r == 0)
-		r = remove_damaged(check, &recovery, lost_fd);
+		r = remove_damaged(check, &recovery, &lost);
 	if (r == 0)
-		r = io_fsync(check->superblock->io, lost_fd);
+		r = repair_snapshots(check, &lost);
+	if (r == 0)
+		r = lost_found_sync(&lost);
 	if (r == 0)
 		r = recovery_finish(&recovery);
 	if (r == 0 && check->result->repaired < check->result->damage) {
@@ -218,10 +154,7 @@ int repair_contents(struct check *check)
 		check_say(check, "repaired: superblock and index are written anew from what is "
 		                 "there");
 	}
-	if (lost_fd >= 0) {
-		c = check->superblock->io->close(check->superblock->io, lost_fd);
-		r = r ? r : c;
-	}
+	r = lost_found_close(&lost, r);
 	recovery_free(&recovery);
 	return r;
 }

@@ -371,6 +371,19 @@ static size_t count_kept_ends(struct committer *commits, const struct plan *plan
 	return ends;
 }
 
+/* Why nothing can be overwritten, nor even removed. Once, until it can be again. */
+static void tell_full(struct committer *commits)
+{
+	struct quiver_snapshot most;
+
+	if (versions_tell_most(&commits->catalog->versions, &most))
+		report_add(&commits->catalog->health->report,
+		           "versions: the disk is full, and there has to be room for what "
+		           "snapshots keep of a vector that is overwritten or removed; remove a "
+		           "snapshot: %s holds the most alone, %" PRIu64 " bytes",
+		           most.name, most.own_bytes);
+}
+
 /* Room for the rows that the plan ends and that snapshots have, in memory and on disk: a full disk is
  * told to whoever fills it. -EAGAIN where that must not wait for the disk. */
 static int make_versions_room(struct committer *commits, const struct plan *plan, bool nowait)
@@ -386,6 +399,10 @@ static int make_versions_room(struct committer *commits, const struct plan *plan
 		ends = count_kept_ends(commits, plan); /* on a full disk the others go on */
 	if (r == 0 && !versions_has_room_on_disk(versions, ends))
 		r = nowait ? -EAGAIN : versions_room_on_disk(versions, ends);
+	if (r == -ENOSPC && !commits->told_full)
+		tell_full(commits);
+	if (r == -ENOSPC || r == 0)
+		commits->told_full = r != 0;
 	return r;
 }
 

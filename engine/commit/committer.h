@@ -34,6 +34,7 @@ struct committer {
 	struct commit_queue queue;
 
 	uint64_t next_lsn; /* writer lock */
+	bool told_full; /* writer lock; that there is no room for what snapshots keep */
 	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
 	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
 	/* Bytes of vectors put since a client last asked for a sync: the more there are, the less

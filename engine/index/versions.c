@@ -316,6 +316,24 @@ int versions_tell_one(struct versions *versions, const char *name, struct quiver
 	return found ? 0 : -ENOENT;
 }
 
+bool versions_tell_most(struct versions *versions, struct quiver_snapshot *most)
+{
+	struct quiver_snapshot told;
+	bool any = false;
+
+	pthread_rwlock_rdlock(&versions->lock);
+	for (size_t i = 0; i < versions->snapshot_count; i++) {
+		if (!is_there(versions->snapshots[i]))
+			continue;
+		tell(versions, versions->snapshots[i], &told);
+		if (!any || told.own_bytes > most->own_bytes)
+			*most = told;
+		any = true;
+	}
+	pthread_rwlock_unlock(&versions->lock);
+	return any;
+}
+
 uint64_t versions_count(struct versions *versions)
 {
 	uint64_t count = 0;

@@ -97,6 +97,8 @@ struct snapshot *versions_snapshot(struct versions *versions, const char *name, 
 void versions_snapshot_release(struct versions *versions, struct snapshot *snapshot);
 /* As quiver_snapshots, quiver_snapshot_stat. */
 int versions_tell(struct versions *versions, struct quiver_snapshot **snapshots, size_t *count);
+/* The one that alone has the most bytes; false where there is none. */
+bool versions_tell_most(struct versions *versions, struct quiver_snapshot *most);
 /* How many there are. */
 uint64_t versions_count(struct versions *versions);
 /* Of the file, on disk. */

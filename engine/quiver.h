@@ -741,7 +741,8 @@ int quiver_snapshot_remove(struct quiver *store, const char *name);
 /* All of them, oldest first, *count of them in *snapshots (malloc'd, to be freed by the caller).
  * Any thread; never waits for storage. -ENOMEM. */
 int quiver_snapshots(struct quiver *store, struct quiver_snapshot **snapshots, size_t *count);
-/* One of them. -ENOENT. Never waits for storage. */
+/* One of them. `name` NULL: the one that `store` itself is, of which own_vectors and own_bytes are 0,
+ * since only its store knows them. -ENOENT, -EOPNOTSUPP. Never waits for storage. */
 int quiver_snapshot_stat(struct quiver *store, const char *name, struct quiver_snapshot *snapshot);
 
 /*

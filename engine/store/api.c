@@ -495,7 +495,11 @@ int quiver_snapshots(struct quiver *store, struct quiver_snapshot **snapshots, s
 
 int quiver_snapshot_stat(struct quiver *store, const char *name, struct quiver_snapshot *snapshot)
 {
-	return kind_of(store) ? -EOPNOTSUPP : local_snapshot_stat(store, name, snapshot);
+	const struct quiver_kind *kind = kind_of(store);
+
+	if (!kind)
+		return name ? local_snapshot_stat(store, name, snapshot) : -ENOENT;
+	return !name && kind->snapshot_self ? kind->snapshot_self(store, snapshot) : -EOPNOTSUPP;
 }
 
 /* ---- what is going on ---- */

@@ -80,6 +80,8 @@ struct quiver_kind {
 	int (*set_metric)(struct quiver *store, enum quiver_metric metric);
 	void (*describe)(struct quiver *store,
 	                 struct quiver_description *description); /* l2, no label */
+	/* quiver_snapshot_stat of itself; -EOPNOTSUPP */
+	int (*snapshot_self)(struct quiver *store, struct quiver_snapshot *snapshot);
 	int (*facts)(struct quiver *store, unsigned flags, char **text); /* "" */
 	/* All six of the columns, or none. */
 	int (*column_hold)(struct quiver *store, enum quiver_column column, int *fd,

@@ -116,6 +116,22 @@ static void view_describe(struct quiver *store, struct quiver_description *descr
 	*description = snapshot_view_of(store)->page.description;
 }
 
+static int view_self(struct quiver *store, struct quiver_snapshot *snapshot)
+{
+	const struct snapshot_view *view = snapshot_view_of(store);
+
+	*snapshot = (struct quiver_snapshot){
+		.lsn = view->page.lsn,
+		.count = view->page.count,
+		.slots = view->page.slots_used,
+		.created_ns = view->page.created_ns,
+		.damaged = view->page.incomplete,
+	};
+	memcpy(snapshot->name, view->name, sizeof(snapshot->name));
+	memcpy(snapshot->uuid, view->page.uuid, sizeof(snapshot->uuid));
+	return 0;
+}
+
 /* ---- changing: nothing ---- */
 
 static int view_put(struct quiver *store, uint64_t id, const void *data,
@@ -285,6 +301,7 @@ static const struct quiver_kind snapshot_kind = {
 	.space = view_space,
 	.stats = view_stats,
 	.describe = view_describe,
+	.snapshot_self = view_self,
 	.column_hold = snapshot_column_hold,
 	.column_release = snapshot_column_release,
 	.column_bytes = snapshot_column_bytes,

@@ -455,6 +455,8 @@ int fs_init(struct fs *fs)
 		return err;
 	attr_dir_seen(fs, &attr);
 	fs->fixed_mtime_ns = attr.mtime_ns;
+	if (quiver_snapshot_stat(fs->store, NULL, &fs->snapshot) == 0)
+		fs->fixed_mtime_ns = fs->snapshot.created_ns; /* as of one in snapshots/ */
 	fs->block_bytes = block_bytes(fs->geometry.vector_bytes);
 	fs->kinds = kinds;
 	err = enter_init();

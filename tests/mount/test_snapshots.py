@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 from files import GIVEN, opened, refused, rename2
-from harness import run
+from harness import quiverfs, run, until
 from snapshot_state import State, folder_of, rows, seen, take
 
 BOTH_TRANSPORTS = True
@@ -183,6 +183,42 @@ def test_a_read_only_mount_shows_them(stores, mnt, rng):
             change()
 
 
+def test_a_mount_of_one_alone_shows_the_same(mnt, tmp, rng):
+    fill(mnt, rng)
+    state = State(mnt)
+    folder = take(mnt, "a")
+    change_much(mnt, rng, state.files)
+    point = tmp / "alone"
+    point.mkdir()
+    quiverfs("mount", f"{mnt.store.path}@a", point)
+    try:
+        for _ in range(2):
+            assert seen(point / "vectors") == state.files
+            assert rows(point) == rows(point, mmap_mode="r") == rows(folder)
+        for name in ("lsn", "created", "snapshot_uuid", "count", "slots", "uuid"):
+            assert (point / "control" / name).read_text() == (folder / "control" / name).read_text()
+        assert sorted(os.listdir(point)) == ["control", "ids.npy", "matrix.npy", "vectors"]
+        for name in ("matrix.npy", "ids.npy"):
+            status, inside = os.stat(point / name), os.stat(folder / name)
+            assert (status.st_size, status.st_mtime_ns) == (inside.st_size, inside.st_mtime_ns)
+        with refused(errno.EBUSY):
+            os.rmdir(folder)
+        mnt.expect_error("snapshots/a: not removed: another process has it open")
+    finally:
+        run("umount", point)
+    until(lambda: can_be_removed(folder), "it stays open")
+    mnt.forget_errors()
+
+
+def can_be_removed(folder):
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        assert error.errno == errno.EBUSY
+        return False
+    return True
+
+
 # ---- refusals -------------------------------------------------------------------------
 
 
@@ -272,11 +308,12 @@ def test_what_else_is_refused(mnt):
         os.open(folder_of(mnt, "file"), os.O_WRONLY | os.O_CREAT)
     mnt.expect_error("files can only be made in vectors/")
     for change in (lambda: os.chmod(mnt.point / "snapshots", 0o777),
-                   lambda: os.rmdir(mnt.point / "snapshots"),
                    lambda: os.rename(mnt.path(1), folder_of(mnt, "1")),
                    lambda: os.symlink("a", folder_of(mnt, "c"))):
         with refused(errno.EPERM):
             change()
+    with refused(errno.EPERM, errno.EACCES):  # the mode says so to all but root
+        os.rmdir(mnt.point / "snapshots")
     mnt.forget_errors()
     with refused(errno.ENOENT):
         os.rmdir(folder_of(mnt, "b"))

@@ -49,6 +49,21 @@ static struct quiver *open_alone(const struct store_dir *s, const char *name)
 	return store;
 }
 
+/* It tells of itself what its store tells of it. */
+static void check_self(struct quiver *store, const char *name, struct quiver *view)
+{
+	struct quiver_snapshot told, self;
+
+	assert_int_equal(quiver_snapshot_stat(store, name, &told), 0);
+	assert_int_equal(quiver_snapshot_stat(view, NULL, &self), 0);
+	assert_string_equal(self.name, name);
+	assert_memory_equal(self.uuid, told.uuid, sizeof(told.uuid));
+	assert_true(self.lsn == told.lsn && self.count == told.count && self.slots == told.slots &&
+	            self.created_ns == told.created_ns);
+	assert_int_equal(quiver_snapshot_stat(view, name, &self), -EOPNOTSUPP);
+	assert_int_equal(quiver_snapshot_stat(store, NULL, &self), -ENOENT);
+}
+
 /* ---- what differs ---- */
 
 struct differs {
@@ -108,7 +123,9 @@ static void check_all(const struct store_dir *s, struct quiver *store, struct ke
 		struct quiver *alone = open_alone(s, kept[i].name);
 
 		model_check(&kept[i].model, view);
+		check_self(store, kept[i].name, view);
 		model_check(&kept[i].model, alone);
+		check_self(store, kept[i].name, alone);
 		if (kept[i].view)
 			model_check(&kept[i].model, kept[i].view);
 		close_store(view);

@@ -22,6 +22,7 @@ struct snapshots {
 	struct snapshot *names[BUCKETS]; /* inside's lock */
 	struct snapshot *newest, *oldest; /* inside's lock; open and not used */
 	unsigned idle; /* inside's lock; how many they are */
+	unsigned open; /* inside's lock; views there are, or are being opened */
 	uint64_t serial; /* inside's lock; of the next */
 	_Atomic int64_t mtime_ns;
 };
@@ -119,6 +120,7 @@ static void begin_closing(struct snapshots *all, struct snapshot *snapshot)
 	struct snapshot_view *view = snapshot->view;
 
 	snapshot->view = NULL;
+	all->open--;
 	snapshot_view_close(all->fs, view);
 }
 
@@ -293,17 +295,23 @@ static int open_snapshot(struct fs *fs, struct snapshot *snapshot)
 {
 	struct snapshots *all = fs->snapshots;
 	struct snapshot_view *view = NULL;
+	bool fits;
 	int err;
 
 	/* By name: another may have it by now, but then this one is known to be removed. */
 	snapshot->opening = true;
+	fits = all->open < SNAPSHOTS_OPEN_MAX;
+	all->open += fits;
 	inside_unlock(fs->inside);
-	err = snapshot_view_new(fs, &snapshot->is, &snapshot->guest, snapshot->inode_key, &view);
+	err = fits ? snapshot_view_new(fs, &snapshot->is, &snapshot->guest, snapshot->inode_key,
+	                               &view)
+	           : -ENFILE;
 	if (err != 0 && err != -ENOENT)
 		(void)refuse(fs, err, "snapshots/%s: cannot be opened: %s", snapshot->is.name,
-		             quiver_strerror(err));
+		             fits ? quiver_strerror(err) : "there are files open in 4,096 others");
 	inside_lock(fs->inside);
 	snapshot->opening = false;
+	all->open -= fits && err != 0;
 	pthread_cond_broadcast(&all->opened);
 	if (err == 0) {
 		snapshot->view = view;

@@ -15,8 +15,10 @@
 #include "fs/base/fs.h"
 #include "fs/base/inside.h"
 
-/* Views that are open and not used: each some 100 KiB. */
+/* Views that are open and not used: each 200 KiB at most. */
 #define SNAPSHOTS_IDLE_MAX 64u
+/* All that are open: whoever has a file open in each of more snapshots is refused. */
+#define SNAPSHOTS_OPEN_MAX 4096u
 
 struct snapshot_view; /* snapshot_view.h */
 

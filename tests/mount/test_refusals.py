@@ -394,6 +394,35 @@ def test_a_full_disk_is_enospc_and_the_rest_goes_on(small_disk, rng):
     again.forget_errors()
 
 
+@pytest.mark.local("snapshots")
+def test_on_a_full_disk_no_snapshot_is_made_and_nothing_else_suffers(small_disk, rng):
+    mnt = small_disk.mount(small_disk.create(dim=16384))
+    data = rng.randbytes(mnt.size)
+    snapshots, ballast = mnt.point / "snapshots", mnt.store.folder / "ballast"
+    for vector in range(20):
+        mnt.put(vector, data)
+    os.mkdir(snapshots / "before")
+    with refused(errno.ENOSPC), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    with refused(errno.ENOSPC):
+        os.mkdir(snapshots / "during")
+    mnt.expect_error("snapshots/during: not made: ")
+    assert os.listdir(snapshots) == ["before"]
+    with refused(errno.ENOENT):
+        os.stat(snapshots / "during")
+    for folder in (mnt.vectors, snapshots / "before/vectors"):
+        assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == \
+            {str(vector): data for vector in range(20)}
+    os.rmdir(snapshots / "before")
+    ballast.unlink()
+    os.mkdir(snapshots / "after")
+    mnt.put(1, bytes(mnt.size))
+    assert (snapshots / "after/vectors/1").read_bytes() == data
+    mnt = small_disk.again(mnt)
+    assert os.listdir(mnt.point / "snapshots") == ["after"]
+
+
 # ---- damage -------------------------------------------------------------------
 
 

@@ -156,7 +156,7 @@ def test_an_unmount_with_open_snapshots(stores, mnt, rng):
 # ---- matrix.npy -------------------------------------------------------------------------
 
 
-def test_its_matrix_ends_where_it_says(mnt, rng):
+def test_its_matrix_ends_where_it_says(mnt, tmp, rng):
     data = fill(mnt, rng, 30)
     folder = take(mnt, "a")
     fill(mnt, rng, 3000)  # the store's own file is longer now
@@ -175,8 +175,13 @@ def test_its_matrix_ends_where_it_says(mnt, rng):
                 assert len(view) == size
                 if name == "ids.npy":
                     assert view[:] == whole
-        again = run("cat", path).stdout
-        assert again == whole
+        assert run("cat", path).stdout == whole
+        run("cp", path, tmp / name)
+        assert (tmp / name).read_bytes() == whole
+        with opened(path, os.O_RDONLY) as fd, open(tmp / "sent", "wb") as file:
+            while os.sendfile(file.fileno(), fd, None, 10**6) > 0:
+                pass
+        assert (tmp / "sent").read_bytes() == whole
     assert rows(folder, mmap_mode="r") == rows(folder) == data
 
 

@@ -430,6 +430,16 @@ static int id_at(struct listing *l, struct window *window, uint64_t position, un
 	return 0;
 }
 
+/* Whether it comes to its end without all that a snapshot should have: who copies one has to learn that it
+ * is not whole. The listing's lock is held. */
+static bool ends_short(const struct page *page)
+{
+	struct fs *fs = page->attempt.fs;
+
+	return fs->guest != NULL && page->used == 0 &&
+	       page->listing->count < quiver_count(fs->store);
+}
+
 /* The caller holds the listing's lock. 0, or why none could be added. */
 static int add_vectors(struct page *page)
 {
@@ -476,7 +486,7 @@ static int add_vectors(struct page *page)
 		else if (!add(page, name, &entry))
 			break;
 	}
-	return 0;
+	return ends_short(page) ? -EIO : 0;
 }
 
 /* As much of vectors/ as a listing without attributes tells, which its store need not be asked for. */

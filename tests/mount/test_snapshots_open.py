@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 from files import opened, refused
-from harness import run, until
+from harness import quiverfs, run, until
 from ordinary_user import NOBODY
 from peer import Peer
 from snapshot_state import State, folder_of, rows, seen, take
@@ -151,6 +151,31 @@ def test_an_unmount_with_open_snapshots(stores, mnt, rng):
     mnt = stores.mount(mnt.store)
     for name in "abc":
         state.compare(folder_of(mnt, name))
+
+
+def test_a_listing_that_lacks_vectors_ends_in_an_error(stores, mnt, rng, tmp):
+    """Rows that only the snapshot had are lost: who copies it must not take that for all."""
+    data = fill(mnt, rng, 40)
+    take(mnt, "a")
+    overwrite(mnt, rng, sorted(data)[:15])
+    store = mnt.store
+    mnt.unmount()
+    os.truncate(store.path / "versions", 4096 + 10 * 96)
+    for _ in range(2):  # also when the file of before is not there any more
+        mnt = stores.mount(store, check=False)
+        folder = folder_of(mnt, "a") / "vectors"
+        found = []
+        with refused(errno.EIO), os.scandir(folder) as entries:
+            for entry in entries:
+                found.append(entry.name)
+        assert len(found) == 35 and set(found) < set(data)
+        assert run("tar", "cf", tmp / "a.tar", "-C", folder, ".", status=None).returncode == 2
+        assert any("35 vectors are listed, but it has 40" in line for line in mnt.errors())
+        mnt.forget_errors()
+        mnt.unmount()
+    assert quiverfs("check", "--repair", store.path, status=None).returncode == 1
+    mnt = stores.mount(store)
+    assert sorted(os.listdir(folder_of(mnt, "a") / "vectors")) == sorted(found)
 
 
 # ---- matrix.npy -------------------------------------------------------------------------

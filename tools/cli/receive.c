@@ -43,7 +43,7 @@ static int64_t read_some(void *arg, void *to, size_t length)
 
 		if (interrupted())
 			return -EINTR;
-		if (poll(&wait, 1, LOOK_MS) == 0)
+		if (poll(&wait, 1, LOOK_MS) <= 0)
 			continue;
 		got = read(STDIN_FILENO, to, length);
 		if (got >= 0 || (errno != EINTR && errno != EAGAIN))

@@ -40,7 +40,7 @@ static int write_all(void *arg, const void *bytes, size_t length)
 
 		if (interrupted())
 			return -EINTR;
-		if (poll(&wait, 1, LOOK_MS) == 0)
+		if (poll(&wait, 1, LOOK_MS) <= 0)
 			continue;
 		wrote = write(STDOUT_FILENO, from, length);
 		if (wrote < 0 && errno != EINTR && errno != EAGAIN)

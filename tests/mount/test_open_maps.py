@@ -15,6 +15,7 @@ from harness import let_go, run, shell, until
 from ordinary_user import CONTROL
 from patience import HANG_SECONDS
 from peer import Peer, context
+from stacked import on_overlay
 
 BOTH_TRANSPORTS = True
 DIM = 16
@@ -102,27 +103,6 @@ if os.geteuid() != 0:
 @pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
-
-
-@contextlib.contextmanager
-def on_overlay(folder):
-    """A folder whose files the kernel does not pass through: it is stacked already."""
-    below = folder / "below"
-    below.mkdir()
-    run("mount", "-t", "tmpfs", "tmpfs", below)
-    made = folder / "overlay"
-    try:
-        for name in ("lower", "upper", "work"):
-            (below / name).mkdir()
-        made.mkdir()
-        run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={below}/lower,"
-            f"upperdir={below}/upper,workdir={below}/work", made)
-        try:
-            yield made
-        finally:
-            run("umount", made)
-    finally:
-        run("umount", below)
 
 
 @pytest.fixture

@@ -29,13 +29,15 @@ struct snapshots {
 
 /* ---- attributes ---- */
 
+/* Of its name (FNV-1a): a backup that each time makes a snapshot of the same name, and looks at inode
+ * numbers, sees what has changed and not all. */
 static uint64_t key_of(const struct quiver_snapshot *snapshot)
 {
-	uint64_t halves[2];
+	uint64_t key = UINT64_C(0xCBF29CE484222325);
 
-	memcpy(halves, snapshot->uuid, sizeof(halves));
-	halves[0] ^= halves[1];
-	return halves[0] != 0 ? halves[0] : 1;
+	for (const char *c = snapshot->name; *c; c++)
+		key = (key ^ (unsigned char)*c) * UINT64_C(0x100000001B3);
+	return key != 0 ? key : 1;
 }
 
 uint64_t snapshot_inode(const struct quiver_snapshot *snapshot)

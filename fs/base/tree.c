@@ -33,6 +33,7 @@ static const struct {
 	{ TREE_CONTROL, TREE_FORMAT_VERSION, "format_version" },
 	{ TREE_CONTROL, TREE_LABEL, "label" },
 	{ TREE_CONTROL, TREE_METRIC, "metric" },
+	{ TREE_CONTROL, TREE_SNAPSHOT_LIST, "snapshots" },
 	{ TREE_CONTROL, TREE_LSN, "lsn" },
 	{ TREE_CONTROL, TREE_CREATED, "created" },
 	{ TREE_CONTROL, TREE_OWN_BYTES, "own_bytes" },

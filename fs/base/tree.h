@@ -53,6 +53,7 @@ enum tree_node {
 	TREE_FORMAT_VERSION,
 	TREE_LABEL,
 	TREE_METRIC,
+	TREE_SNAPSHOT_LIST,
 	TREE_LSN, /* these four are of a snapshot */
 	TREE_CREATED,
 	TREE_OWN_BYTES,

@@ -101,6 +101,7 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	AT(TREE_FORMAT_VERSION) = READABLE(format_version),
 	AT(TREE_LABEL) = SETTABLE(label, CONTROL_SYNC),
 	AT(TREE_METRIC) = SETTABLE(metric, CONTROL_SYNC),
+	AT(TREE_SNAPSHOT_LIST) = READABLE(snapshots),
 	AT(TREE_LSN) = READABLE(lsn),
 	AT(TREE_CREATED) = READABLE(created),
 	AT(TREE_OWN_BYTES) = READABLE(own_bytes),
@@ -281,6 +282,8 @@ static bool exists(const struct fs *fs, fuse_ino_t ino)
 		return fs->snapshot.name[0] != '\0' && (ino != TREE_OWN_BYTES || fs->guest != NULL);
 	if (fs->guest != NULL)
 		return is_of_any_state(ino);
+	if (ino == TREE_SNAPSHOT_LIST)
+		return quiver_capabilities(fs->store) & QUIVER_HAS_SNAPSHOTS;
 	return is_readable(file_of(ino)) || !fs->read_only;
 }
 

@@ -4,6 +4,7 @@
 #include "fs/control/control_show.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -204,4 +205,25 @@ void show_snapshot_uuid(struct fs *fs, FILE *out)
 
 	uuid_text(fs->snapshot.uuid, text);
 	fprintf(out, "%s\n", text);
+}
+
+void show_snapshots(struct fs *fs, FILE *out)
+{
+	struct quiver_snapshot *list;
+	char uuid[UUID_TEXT_BYTES];
+	size_t count;
+
+	if (quiver_snapshots(fs->store, &list, &count) != 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct quiver_snapshot *one = &list[i];
+
+		uuid_text(one->uuid, uuid);
+		fprintf(out,
+		        "%s %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRIu64
+		        " %d\n",
+		        one->name, uuid, one->lsn, one->count, one->slots, one->created_ns,
+		        one->own_vectors, one->own_bytes, one->damaged);
+	}
+	free(list);
 }

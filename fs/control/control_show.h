@@ -18,6 +18,9 @@ typedef void control_show_space_fn(struct fs *fs, FILE *out, const struct quiver
 control_show_fn show_flush, show_checkpoint, show_durability, show_autocompact_percent, show_errors,
 	show_dim, show_dtype, show_count, show_slots, show_uuid, show_version, show_format_version,
 	show_label, show_metric;
+/* Of each snapshot a line, oldest first: name, UUID, LSN, vectors, rows, when it was made in
+ * nanoseconds, vectors and bytes that it alone has, and 1 where it is damaged. */
+control_show_fn show_snapshots;
 control_show_fn show_lsn, show_created, show_own_bytes, show_snapshot_uuid; /* of a snapshot */
 /*
  * "idle", or "idle; last run" and what became of it, or "running 43%":

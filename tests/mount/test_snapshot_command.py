@@ -52,7 +52,7 @@ def differ(target, old, new, *more):
     return quiverfs("snapshot", "diff", target, old, new, *more).stdout.splitlines()
 
 
-@pytest.fixture(params=["alone"])
+@pytest.fixture(params=["alone", "mounted", "by its folder"])
 def place(request, stores, rng):
     """A store with vectors 0 to 9, and how it is given to commands: nobody has it open, by its
     mount, or by its folder while it is mounted."""
@@ -128,11 +128,15 @@ def test_what_one_alone_has_is_told(place, rng):
     assert "3, which hold 3 slots, 300 B; most is held by one alone" in text
     assert "@ 3 of snapshots" in text
     quiverfs("snapshot", "remove", target, "one")
+    if mnt:
+        mnt.control("checkpoint", "1")  # until then what it had is held
     status = json.loads(quiverfs("status", target, "--json").stdout)
     assert (status["snapshots"], status["slots_held"]) == (2, 2)
     text = " ".join(quiverfs("status", target).stdout.split())
     assert "2, which hold 2 slots, 200 B, each of them by more than one" in text
     quiverfs("snapshot", "remove", target, "both1", "both2")
+    if mnt:
+        mnt.control("checkpoint", "1")
     status = json.loads(quiverfs("status", target, "--json").stdout)
     assert (status["snapshots"], status["slots_held"], status["versions_bytes"]) == (0, 0, 0)
     assert (status["snapshot_max"], status["snapshot_max_bytes"]) == ("", 0)
@@ -182,6 +186,10 @@ def test_what_was_kept_is_exported(place, rng):
         assert "a snapshot is verified along with its store: give that, or its mount" in done.stderr
     check = quiverfs("check", f"{target}@kept", status=1)
     assert f"a snapshot is checked along with its store: 'quiverfs check {target}'" in check.stderr
+    if mnt:
+        mnt.unmount()
+    assert ": 15 vectors and 5 more that 1 snapshot has kept checked, no faults" in quiverfs(
+        "check", store.path).stdout
 
 
 def test_nothing_is_changed_in_one(place):
@@ -238,6 +246,76 @@ def test_wrong_usage_says_what_is_right(stores):
         assert said in quiverfs("snapshot", *words, status=2).stderr
     done = quiverfs("snapshot", "list", "rados:pool/collection", status=2)
     assert "a collection in Ceph has no snapshots; they are of stores in a folder" in done.stderr
+
+
+def test_others_may_read_meanwhile(stores, rng):
+    store = stores.create()
+    put(store, {vector: rng.randbytes(store.size) for vector in range(3)})
+    quiverfs("snapshot", "create", store.path, "a")
+    quiverfs("snapshot", "create", store.path, "b")
+    mnt = stores.mount(store, options=["ro"])
+    for target in (store.path, mnt.point):
+        assert [one["name"] for one in listed(target)] == ["a", "b"]
+        assert differ(target, "a", "b") == []
+        for words in (["create", target, "c"], ["remove", target, "a"]):
+            done = quiverfs("snapshot", *words, status=1)
+            assert "read-only" in done.stderr and done.stderr.count("\n") == 1
+    assert len(contents(store, f"{store.path}@a")) == 3
+
+
+def test_a_damaged_one_is_told_of_and_removed(stores, rng):
+    store = stores.create()
+    rows = {vector: rng.randbytes(store.size) for vector in range(3)}
+    put(store, rows)
+    quiverfs("snapshot", "create", store.path, "bad")
+    quiverfs("snapshot", "create", store.path, "good")
+    with open(store.path / "snapshots/bad", "r+b") as file:
+        for copy in (0, 4096):
+            file.seek(copy + 100)
+            file.write(b"\xff" * 8)
+    mnt = None
+    for target in (store.path, "mount"):
+        if target == "mount":
+            mnt = stores.mount(store, check=False)
+            target = mnt.point
+        found = {one["name"]: one for one in listed(target)}
+        assert found["bad"] == {"name": "bad", "damaged": True}
+        assert found["good"]["count"] == 3 and not found["good"]["damaged"]
+        lines = quiverfs("snapshot", "list", target).stdout.splitlines()
+        assert "bad   damaged: its file cannot be read" in lines
+        for words in (["export", f"{target}@bad", store.folder / "bad.npy"],
+                      ["snapshot", "diff", target, "bad", "good"]):
+            done = quiverfs(*words, status=1)
+            assert "bad" in done.stderr and done.stderr.count("\n") == 1
+        assert contents(store, f"{target}@good") == rows
+    mnt.forget_errors()
+    quiverfs("snapshot", "remove", mnt.point, "bad")
+    assert [one["name"] for one in listed(mnt.point)] == ["good"]
+    mnt.unmount()
+    store.check()
+
+
+def features_to_change(store):
+    """u64@136 of the newer copy of the superblock: who does not know them all may not write."""
+    text = (store.path / "superblock").read_bytes()
+    copies = [text[at:at + 4096] for at in (0, 4096)]
+    newest = max(copies, key=lambda copy: int.from_bytes(copy[32:40], "little"))
+    return int.from_bytes(newest[136:144], "little")
+
+
+def test_an_older_program_may_not_write_while_there_is_one(stores, rng):
+    """It would give away what they have. Later it may again."""
+    store = stores.create()
+    put(store, {vector: rng.randbytes(store.size) for vector in range(3)})
+    assert features_to_change(store) == 0
+    quiverfs("snapshot", "create", store.path, "a")
+    assert features_to_change(store) == 1
+    put(store, {1: rng.randbytes(store.size)})
+    assert features_to_change(store) == 1 and (store.path / "versions").exists()
+    quiverfs("snapshot", "remove", store.path, "a")
+    assert features_to_change(store) == 0 and not (store.path / "versions").exists()
+    assert json.loads(quiverfs("status", store.path, "--json").stdout)["slots_held"] == 0
+    store.check()
 
 
 def test_a_folder_with_such_a_name_stays_a_folder(stores, rng):

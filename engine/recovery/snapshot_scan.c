@@ -116,6 +116,23 @@ static int open_store(struct snapshot_scan *scan, struct quiver_error *error)
 	return 0;
 }
 
+/* Whether the store has come to what it says that it is of: else it is a stranger's, and would show
+ * whatever is live. 0, -EUCLEAN. The superblock may be just being written. */
+static int check_lsn(const struct snapshot_scan *scan, struct quiver_error *error)
+{
+	struct superblock sb;
+	int r = -EUCLEAN;
+
+	for (int i = 0; r == -EUCLEAN && i < TRIES_MAX; i++) {
+		if (i > 0)
+			nap();
+		r = read_superblock(scan, &sb, error);
+		if (r == 0 && scan->page.lsn > sb.checkpoint_lsn)
+			r = -EUCLEAN;
+	}
+	return r;
+}
+
 /* Kept from being removed, and what it says. */
 static int open_snapshot(struct snapshot_scan *scan, struct quiver_error *error)
 {
@@ -124,6 +141,8 @@ static int open_snapshot(struct snapshot_scan *scan, struct quiver_error *error)
 	if (r >= 0)
 		r = snapshot_files_read(scan->io, scan->dir_fd, scan->name, scan->geometry.uuid,
 		                        &scan->page);
+	if (r == 0)
+		r = check_lsn(scan, error);
 	if (r == -ENOENT)
 		error_set(error, "%s: it has no snapshot %s; `quiverfs snapshot list` shows all",
 		          scan->path, scan->name);

@@ -7,6 +7,7 @@
  *   overwrite     `ops` vectors in a store without a snapshot, with one and with 100, by turns
  *   read          listing, get and opening of one that has `ops` vectors which the store has not
  *   pause-make, pause-remove   snapshot_pause.c
+ * One in the store of `count` vectors that is at PATH: change, which overwrites `ops` of them.
  */
 #include "tests/bench/snapshots.h"
 
@@ -21,6 +22,9 @@
 
 /* How often each thing is done by turns, in one process. */
 #define TURNS 5u
+/* ... and where it takes a minute. */
+#define TURNS_FEW 2u
+#define COUNT_MANY 1000000u
 #define CHUNK 1000u
 /* Gets between two looks at the clock. */
 #define STRIDE 100u
@@ -112,9 +116,10 @@ static void row_make(const struct bench_args *args)
 	struct quiver *store = filled_store(args, args->path);
 	uint64_t *ids = bench_shuffled(args->count, args->seed);
 	uint64_t checkpoints[TURNS], made[TURNS], removed[TURNS];
+	const unsigned turns = args->count > COUNT_MANY ? TURNS_FEW : TURNS;
 	uint64_t before;
 
-	for (unsigned i = 0; i < TURNS; i++) {
+	for (unsigned i = 0; i < turns; i++) {
 		bench_overwrite(store, ids, args->ops);
 		before = bench_now_ns();
 		bench_check("checkpoint", quiver_checkpoint(store));
@@ -128,9 +133,9 @@ static void row_make(const struct bench_args *args)
 		removed[i] = bench_now_ns() - before;
 	}
 	free(ids);
-	say_list("checkpoint", checkpoints, TURNS);
-	say_list("make", made, TURNS);
-	say_list("remove", removed, TURNS);
+	say_list("checkpoint", checkpoints, turns);
+	say_list("make", made, turns);
+	say_list("remove", removed, turns);
 	bench_check("close", quiver_close(store));
 }
 
@@ -389,12 +394,25 @@ static void row_read(const struct bench_args *args)
 	bench_check("close", quiver_close(store));
 }
 
+static void row_change(const struct bench_args *args)
+{
+	struct quiver *store = bench_open(args->path, durability_of(args));
+	uint64_t *ids = bench_shuffled(args->count, args->seed);
+	uint64_t before = bench_now_ns();
+
+	bench_overwrite(store, ids, args->ops);
+	say("ns", bench_now_ns() - before);
+	free(ids);
+	bench_check("close", quiver_close(store));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(const struct bench_args *args);
 } rows[] = {
-	{ "make", row_make }, { "keep", row_keep },        { "overwrite", row_overwrite },
-	{ "read", row_read }, { "pause-make", row_pause }, { "pause-remove", row_pause },
+	{ "change", row_change },       { "make", row_make }, { "keep", row_keep },
+	{ "overwrite", row_overwrite }, { "read", row_read }, { "pause-make", row_pause },
+	{ "pause-remove", row_pause },
 };
 
 int main(int argc, char **argv)

@@ -28,6 +28,8 @@ CYCLES_DURABLE = 60
 REMOVALS = 2
 DURABLE_OPS = 1_000
 CHANGED_SHARE = 100  # one vector of so many
+SENT_DIM = 128
+SENT_SHARES = {"0.01 %": 10_000, "1 %": 100, "100 %": 1}
 IMAGE_SPARE = 1 << 30  # of a filesystem, beside what is copied
 MODES = {"fsync": CYCLES, "always": CYCLES_DURABLE}
 POINTS = ("p50", "p99", "p999", "max")
@@ -197,39 +199,97 @@ class Costs:
     def copies_on(self, kind, folder, count):
         store, copy = os.path.join(folder, "store"), os.path.join(folder, "copy")
         ways = {"snapshot": None, "full copy": ["cp", "-a", "--reflink=never", store, copy]}
-        if kind != "ext4":
+        if kind == "xfs":
             ways["cp --reflink"] = ["cp", "-a", "--reflink=always", store, copy]
+        if kind == "btrfs":  # cp cannot: where the store's files are not copied on write, its own are
+            host.run(["btrfs", "subvolume", "create", store])
+            ways["btrfs snapshot"] = ["btrfs", "subvolume", "snapshot", store, copy]
         with self.mounted(store, count) as point:
+            self.overwrite_some(point, count)  # the files grow
             for name, words in ways.items():
                 self.copy_once(name, words, point, copy, f"on {kind}, {count:,}", count)
 
     def copy_once(self, name, words, point, copy, where, count):
+        """One vector in a hundred is dirty when it begins, and overwritten again when it is done."""
         snapshot = os.path.join(point, "snapshots/copied")
+        folder = os.path.dirname(copy)
+        checkpoint = os.path.join(point, "control/checkpoint")
+        write(checkpoint, "1")
+        used = used_bytes(folder)
         self.overwrite_some(point, count)
-        if words:  # of a snapshot it is part of the work
-            os.sync()
-        used = used_bytes(os.path.dirname(copy))
         before = time.monotonic_ns()
         if words:
-            write(os.path.join(point, "control/checkpoint"), "1")
+            write(checkpoint, "1")
             host.run(words)
             host.run(["sync", "-f", copy])
         else:
             os.mkdir(snapshot)
         self.add(f"a state {where}", name, time.monotonic_ns() - before, baseline="full copy")
-        os.sync()
-        self.add(f"bytes of it {where}", name, max(0, used_bytes(os.path.dirname(copy)) - used),
-                 "size")
+        self.add(f"bytes of it {where}", name, max(0, used_bytes(folder) - used), "size")
         self.overwrite_some(point, count)
-        write(os.path.join(point, "control/checkpoint"), "1")
-        os.sync()
-        self.add(f"bytes when 1 % is overwritten {where}", name,
-                 max(0, used_bytes(os.path.dirname(copy)) - used), "size")
+        write(checkpoint, "1")
+        self.add(f"bytes when 1 % is overwritten {where}", name, max(0, used_bytes(folder) - used),
+                 "size")
         if not words:
             os.rmdir(snapshot)
             return
         host.run([self.bench.quiverfs, "check", copy])  # it is one
-        shutil.rmtree(copy)
+        if name == "btrfs snapshot":
+            host.run(["btrfs", "subvolume", "delete", copy])
+        else:
+            shutil.rmtree(copy)
+
+    # ---- sending ----
+
+    def transfer(self):
+        """To a store that has the state of before, from one that nobody has open: rsync would copy a
+        mixture of states else."""
+        count = min(self.bench.count, KEPT_COUNT)
+        paths = {name: os.path.join(self.bench.work, name)
+                 for name in ("source", "target", "copy", "stream")}
+        self.bench.need_room(8 * count * SENT_DIM * 4)
+        try:
+            host.run_worker(self.bench.workers / "kv_quiver", "load", paths["source"], count=count,
+                            bytes=SENT_DIM * 4, seed=self.bench.seed, mode="nosync")
+            self.send_once(paths, "all, first", count, None, "s0")
+            for number, (name, share) in enumerate(SENT_SHARES.items()):
+                host.run_worker(self.bench.workers / "snapshots", "change", paths["source"],
+                                count=count, bytes=SENT_DIM * 4, ops=count // share,
+                                seed=self.bench.seed + number)
+                self.send_once(paths, name + " changed", count, f"s{number}", f"s{number + 1}")
+        finally:
+            for path in paths.values():
+                shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(paths["stream"])
+
+    def send_once(self, paths, what, count, old, new):
+        program, source = self.bench.quiverfs, paths["source"]
+        row = f"to another store, {count:,} of {SENT_DIM} x f4, {what}"
+        host.run([program, "snapshot", "create", source, new])
+        words = [program, "send", f"{source}@{new}", *(["--since", old] if old else [])]
+        with open(paths["stream"], "wb") as file:
+            before = time.monotonic_ns()
+            if subprocess.run(list(map(str, words)), stdout=file, check=False).returncode != 0:
+                raise BenchError("send failed")
+            sent = time.monotonic_ns() - before
+        size = os.path.getsize(paths["stream"])
+        with open(paths["stream"], "rb") as file:
+            received = host.timed([program, "receive", paths["target"]], stdin=file)
+        os.unlink(paths["stream"])
+        self.add(row, "send, to a file", sent)
+        self.add(row, "receive, from it", received)
+        self.add(row + ": bytes", "send", size, "size")
+        for name, options in (("rsync -a", []), ("rsync -a, differences alone",
+                                                 ["--no-whole-file", "--inplace"])):
+            copy = paths["copy"] + str(len(options))
+            paths[name] = copy
+            before = time.monotonic_ns()
+            said = host.run(["rsync", "-a", "--delete", "--stats", *options, source + "/", copy])
+            host.run(["sync", "-f", copy])
+            self.add(row, name, time.monotonic_ns() - before)
+            told = re.search(rb"Total bytes sent: ([\d,]+)", said)
+            self.add(row + ": bytes", name, int(told.group(1).replace(b",", b"")), "size")
 
 
 def write(path, text):
@@ -238,6 +298,7 @@ def write(path, text):
 
 
 def used_bytes(folder):
+    host.run(["sync", "-f", folder])
     space = os.statvfs(folder)
     return (space.f_blocks - space.f_bfree) * space.f_frsize
 
@@ -277,7 +338,7 @@ def unmount(point):
 # What --rows chooses from.
 PARTS = {part.__name__: part for part in (
     Costs.make, Costs.pauses_of_making, Costs.pauses_of_removing, Costs.keep, Costs.overwrite,
-    Costs.read, Costs.list_mounted, Costs.copies)}
+    Costs.read, Costs.list_mounted, Costs.copies, Costs.transfer)}
 
 
 def measure(bench, pattern, progress):

@@ -169,12 +169,12 @@ static void settle(struct snapshots *all, struct snapshot *snapshot)
 	free(snapshot);
 }
 
-/* One more may be open than need be: close what has not been used for longest. */
-static void trim(struct snapshots *all)
+/* Close what has not been used for longest, if there is more than `idle_max`. */
+static void trim(struct snapshots *all, unsigned idle_max)
 {
 	struct snapshot *oldest = all->oldest;
 
-	if (all->idle <= SNAPSHOTS_IDLE_MAX || oldest == NULL)
+	if (all->idle <= idle_max || oldest == NULL)
 		return;
 	unlist(all, oldest);
 	begin_closing(all, oldest);
@@ -196,7 +196,7 @@ static void unused(void *arg, struct guest *guest)
 	struct snapshots *all = arg;
 
 	settle(all, (struct snapshot *)(void *)guest);
-	trim(all);
+	trim(all, SNAPSHOTS_IDLE_MAX);
 }
 
 /* ---- snapshots ---- */
@@ -302,6 +302,8 @@ static int open_snapshot(struct fs *fs, struct snapshot *snapshot)
 
 	/* By name: another may have it by now, but then this one is known to be removed. */
 	snapshot->opening = true;
+	if (all->open >= SNAPSHOTS_OPEN_MAX)
+		trim(all, 0);
 	fits = all->open < SNAPSHOTS_OPEN_MAX;
 	all->open += fits;
 	inside_unlock(fs->inside);
@@ -310,7 +312,7 @@ static int open_snapshot(struct fs *fs, struct snapshot *snapshot)
 	           : -ENFILE;
 	if (err != 0 && err != -ENOENT)
 		(void)refuse(fs, err, "snapshots/%s: cannot be opened: %s", snapshot->is.name,
-		             fits ? quiver_strerror(err) : "there are files open in 4,096 others");
+		             fits ? quiver_strerror(err) : "there are files open in 1,024 others");
 	inside_lock(fs->inside);
 	snapshot->opening = false;
 	all->open -= fits && err != 0;

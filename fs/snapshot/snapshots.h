@@ -15,10 +15,10 @@
 #include "fs/base/fs.h"
 #include "fs/base/inside.h"
 
-/* Views that are open and not used: each 200 KiB at most. */
+/* Views that are open and not used: each some 270 KiB. */
 #define SNAPSHOTS_IDLE_MAX 64u
 /* All that are open: whoever has a file open in each of more snapshots is refused. */
-#define SNAPSHOTS_OPEN_MAX 4096u
+#define SNAPSHOTS_OPEN_MAX 1024u
 
 struct snapshot_view; /* snapshot_view.h */
 

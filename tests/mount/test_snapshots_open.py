@@ -1,4 +1,4 @@
-"""What is open in a snapshot, or cached of it, when it is removed; maps; many of them."""
+"""What is open in a snapshot, or cached of it, when it is removed; maps."""
 
 import contextlib
 import errno
@@ -310,29 +310,3 @@ def test_another_user_reads_what_he_may(stores, rng):
                 other.call(call, str(folder_of(mnt, "c" if call == "mkdir" else "a")))
     finally:
         other.close()
-
-
-# ---- many -----------------------------------------------------------------------------------
-
-
-def test_a_thousand_of_one_store(mnt, rng):
-    data = fill(mnt, rng, 12)
-    states = []
-    for turn in range(1000):
-        take(mnt, f"s{turn}")
-        states.append(dict(data))
-        name = rng.choice(list(data))
-        data[name] = rng.randbytes(mnt.size)
-        mnt.put(name, data[name])
-    assert os.listdir(mnt.point / "snapshots") == [f"s{turn}" for turn in range(1000)]
-    assert mnt.stats()["snapshots"] == "1000"
-    lines = run("ls", "-lR", mnt.point / "snapshots").stdout.splitlines()
-    assert sum(line.startswith(b"-") for line in lines) == 1000 * (12 + 2 + 12)
-    for turn in rng.sample(range(1000), 200):
-        folder = folder_of(mnt, f"s{turn}") / "vectors"
-        assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == states[turn]
-    for turn in range(0, 1000, 2):
-        os.rmdir(folder_of(mnt, f"s{turn}"))
-    for turn in rng.sample(range(1, 1000, 2), 100):
-        assert rows(folder_of(mnt, f"s{turn}")) == states[turn]
-    assert len(os.listdir(mnt.point / "snapshots")) == 500

@@ -240,6 +240,7 @@ static int find_old(struct receive *receive, struct quiver_snapshot *old)
 	size_t count;
 	int r = receiving_read(receive->store, &receive->mark);
 
+	receive->marked = r == 0;
 	if (r == 0)
 		return receive_target_snapshot(receive->store, receive->mark.header.old_one.uuid,
 		                               old);
@@ -276,6 +277,11 @@ static int undo_changes(struct receive *receive)
 		          receive->path);
 		return -EUCLEAN;
 	}
+	/* Who goes on after a crash must not take what was put back for what was received. */
+	receive->mark.going_back = true;
+	receive->mark.position = 0;
+	if (r == 0 && receive->marked)
+		r = receiving_write(receive->store, &receive->mark);
 	if (r == 0)
 		r = remove_new(receive);
 	if (r == 0)

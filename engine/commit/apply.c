@@ -384,21 +384,31 @@ static void tell_full(struct committer *commits)
 		           most.name, most.own_bytes);
 }
 
+/* On a full disk people remove: the last of the room is for that. */
+static bool only_removes(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->ops[i]->type != WAL_REMOVE)
+			return false;
+	return true;
+}
+
 /* Room for the rows that the plan ends and that snapshots have, in memory and on disk: a full disk is
  * told to whoever fills it. -EAGAIN where that must not wait for the disk. */
 static int make_versions_room(struct committer *commits, const struct plan *plan, bool nowait)
 {
 	struct versions *versions = &commits->catalog->versions;
+	size_t spare = only_removes(plan) ? 0 : VERSIONS_SPARE_RECORDS;
 	size_t ends = count_ends(plan);
 	int r;
 
 	if (versions->snapshot_count == 0 || ends == 0)
 		return 0;
 	r = versions_make_room(versions, ends);
-	if (r == 0 && !versions_has_room_on_disk(versions, ends))
+	if (r == 0 && !versions_has_room_on_disk(versions, ends + spare))
 		ends = count_kept_ends(commits, plan); /* on a full disk the others go on */
-	if (r == 0 && !versions_has_room_on_disk(versions, ends))
-		r = nowait ? -EAGAIN : versions_room_on_disk(versions, ends);
+	if (r == 0 && ends > 0 && !versions_has_room_on_disk(versions, ends + spare))
+		r = nowait ? -EAGAIN : versions_room_on_disk(versions, ends + spare);
 	if (r == -ENOSPC && !commits->told_full)
 		tell_full(commits);
 	if (r == -ENOSPC || r == 0)

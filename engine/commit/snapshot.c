@@ -9,8 +9,8 @@
 #include "engine/base/latency.h"
 #include "engine/disk/snapshot_files.h"
 
-/* Room for so many rows before the first of them ends. */
-#define FIRST_ROOM_RECORDS 682u
+/* Room for so many rows before the first of them ends: 128 KiB. */
+#define FIRST_ROOM_RECORDS (2 * VERSIONS_SPARE_RECORDS)
 
 static int random_uuid(uint8_t uuid[16])
 {

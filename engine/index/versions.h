@@ -142,6 +142,9 @@ bool versions_hold(struct versions *versions, uint64_t slot);
 void versions_each_held(struct versions *versions, void (*each)(void *arg, uint64_t slot),
                         void *arg);
 
+/* So many records, 64 KiB, are left on a full disk for who removes vectors, when others are refused. */
+#define VERSIONS_SPARE_RECORDS 682u
+
 /* Whether there is room on disk for `count` more. Writer lock. */
 static inline bool versions_has_room_on_disk(const struct versions *versions, uint64_t count)
 {

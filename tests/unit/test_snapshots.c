@@ -385,6 +385,27 @@ static void test_a_snapshot_that_is_put_back_lacks_what_was_let_go_of(void **sta
 	check_that_nothing_is_given_twice(store, "old");
 }
 
+static void test_on_a_full_disk_removing_goes_on_for_longer_than_overwriting(void **state)
+{
+	struct trouble_io io;
+	struct quiver *store = open_troubled(*state, QUIVER_FSYNC, &io);
+	uint64_t id = 0;
+
+	put_all(store, 0, 4000, 1);
+	make(store, "a");
+	assert_int_equal(quiver_reserve(store, 8000), 0);
+	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_ALLOCATE, 0, -ENOSPC);
+	while (id < 4000 && put_version(store, id, 2, 0) == 0)
+		id++;
+	assert_true(id > 0 && id < 3000);
+	assert_int_equal(put_version(store, id, 2, 0), -ENOSPC);
+	for (uint64_t n = 0; n < 600; n++)
+		assert_int_equal(quiver_remove(store, id + n, 0, NULL), 0);
+	atomic_store(&io.at, 0);
+	assert_int_equal(put_version(store, 1, 3, 0), 0);
+	close_store(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,6 +424,9 @@ int main(void)
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_many_snapshots_of_one_store, setup_store,
 		                                teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_on_a_full_disk_removing_goes_on_for_longer_than_overwriting,
+			setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_rows_that_end_while_others_are_sorted_out_are_kept, setup_store,
 			teardown_store),

@@ -329,3 +329,24 @@ int versions_id_in_slot(struct versions *versions, uint64_t slot, uint64_t lsn, 
 	pthread_rwlock_unlock(&versions->lock);
 	return r;
 }
+
+size_t versions_rows(struct versions *versions)
+{
+	size_t count;
+
+	pthread_rwlock_rdlock(&versions->lock);
+	count = versions->table.count;
+	pthread_rwlock_unlock(&versions->lock);
+	return count;
+}
+
+size_t versions_copy(struct versions *versions, size_t *at, struct version *rows, size_t max)
+{
+	size_t n = 0;
+
+	pthread_rwlock_rdlock(&versions->lock);
+	while (n < max && *at < versions->table.count)
+		rows[n++] = versions->table.items[(*at)++];
+	pthread_rwlock_unlock(&versions->lock);
+	return n;
+}

@@ -176,6 +176,12 @@ int versions_of_id(struct versions *versions, uint64_t id, uint64_t lsn,
 /* Whose vector lay in `slot`, which is in memory. 0, -ENOENT. */
 int versions_id_in_slot(struct versions *versions, uint64_t slot, uint64_t lsn, uint64_t *id);
 
+/* How many rows there are. Any thread, as the next. */
+size_t versions_rows(struct versions *versions);
+/* Copy rows from the *at-th on, at most `max`; *at is then the next. How many. Rows that come or go
+ * meanwhile may be met or not. */
+size_t versions_copy(struct versions *versions, size_t *at, struct version *rows, size_t max);
+
 /* ---- for version_rows.c and versions_tidy.c; lock held ---- */
 
 /* How many snapshots have a row that holds from one LSN until another, and the first of them. */

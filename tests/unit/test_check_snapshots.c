@@ -517,6 +517,31 @@ static void a_vector_that_only_snapshots_have_is_compared(void **state)
 	        (struct left){ MOMENT_IDS - 1, MOMENT_IDS - 2 });
 }
 
+static uint64_t mismatches_of(struct quiver *store)
+{
+	return run_job(store, QUIVER_VERIFY).mismatches;
+}
+
+static void a_verification_covers_what_only_snapshots_have(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store;
+
+	make(s);
+	store = open_with(s, NULL);
+	assert_int_equal(mismatches_of(store), 0);
+	close_store(store);
+	spoiled_id = 5;
+	spoil_vector(s);
+	store = open_with(s, NULL);
+	assert_int_equal(mismatches_of(store), 1);
+	assert_true(store_said(store, "vector 5 of snapshots"));
+	/* What nobody has any more is nobody's damage. */
+	assert_int_equal(quiver_snapshot_remove(store, "a"), 0);
+	assert_int_equal(mismatches_of(store), 0);
+	close_store(store);
+}
+
 /* One that is live, and whose attributes have changed since: all lose it. */
 static void a_live_vector_that_is_damaged_is_lost_to_all(void **state)
 {
@@ -620,6 +645,7 @@ int main(void)
 		TEST(while_it_cannot_be_read_all_is_kept),
 		TEST(one_that_another_process_has_open_is_not_repaired),
 		TEST(a_vector_that_only_snapshots_have_is_compared),
+		TEST(a_verification_covers_what_only_snapshots_have),
 		TEST(a_live_vector_that_is_damaged_is_lost_to_all),
 		TEST(the_bytes_of_a_damaged_row_stay_with_the_snapshot_that_has_another),
 		TEST(a_snapshot_whose_file_is_gone_is_removed),

@@ -13,6 +13,8 @@
 #define TIDY_RECORDS_MIN 4096u
 /* Writers wait for so many at most: some ten microseconds. */
 #define ITEMS_AT_ONCE 1024u
+/* A table of fewer that is full is made larger in less than a millisecond. */
+#define CROWDED_MIN 16384u
 /* Memory for so many pending rows, 224 KiB, is not worth giving back. */
 #define PENDING_KEPT 4096u
 
@@ -176,7 +178,7 @@ static int sort_out(struct versions *versions, struct tidying *tidying)
 			0;
 	pthread_rwlock_unlock(&versions->lock);
 	look_at_each(versions, tidying, count_one);
-	r = versions_table_make(&tidying->table, tidying->filed + tidying->filed / 4 + spare);
+	r = versions_table_make(&tidying->table, 2 * tidying->filed + spare);
 	tidying->gone = malloc((tidying->gone_count + 1) * sizeof(*tidying->gone));
 	if (r == 0 && !tidying->gone)
 		r = -ENOMEM;
@@ -336,14 +338,27 @@ static void be_untidy(struct versions *versions)
 	pthread_rwlock_unlock(&versions->lock);
 }
 
+/* More than half full: made larger here, in pieces, so that it seldom is by a commit, at once. */
+static bool is_crowded(struct versions *versions)
+{
+	bool crowded;
+
+	pthread_rwlock_rdlock(&versions->lock);
+	crowded = versions->table.count > CROWDED_MIN &&
+	          versions->table.count > versions->table.capacity / 2;
+	pthread_rwlock_unlock(&versions->lock);
+	return crowded;
+}
+
 int versions_tidy(struct versions *versions, struct version **gone, size_t *count)
 {
+	const bool untidy = versions_is_untidy(versions);
 	struct tidying tidying;
 	int r;
 
 	*gone = NULL;
 	*count = 0;
-	if (!versions_is_untidy(versions))
+	if (!untidy && !is_crowded(versions))
 		return 0;
 	begin(versions);
 	r = sort_out(versions, &tidying);
@@ -351,9 +366,10 @@ int versions_tidy(struct versions *versions, struct version **gone, size_t *coun
 		r = put_in_place(versions, &tidying, gone, count);
 		tidying_free(&tidying);
 	}
-	if (!*gone)
-		be_untidy(versions);
-	return r;
+	if (*gone)
+		return r;
+	be_untidy(versions);
+	return untidy ? r : 0; /* else a commit makes it larger */
 }
 
 int versions_drop_file(struct versions *versions)

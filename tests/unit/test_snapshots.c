@@ -406,6 +406,27 @@ static void test_on_a_full_disk_removing_goes_on_for_longer_than_overwriting(voi
 	close_store(store);
 }
 
+/* A commit that finds no room moves all of them, while all writers wait. */
+static void test_the_table_grows_at_checkpoints(void **state)
+{
+	const uint64_t count = 20000;
+	struct quiver *store = open_with(*state, NULL);
+	const struct versions_table *table = &store->catalog.versions.table;
+
+	put_all(store, 0, count, 1);
+	make(store, "a");
+	put_all(store, 0, count, 2);
+	assert_int_equal(held(store), count);
+	assert_int_equal(table->count, count);
+	assert_true(table->capacity >= 2 * count);
+	assert_int_equal(snapshot_of(store, "a").own_vectors, count);
+	drop(store, "a");
+	assert_int_equal(table->count, 0);
+	assert_true(table->capacity < count);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +460,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_a_snapshot_that_is_put_back_lacks_what_was_let_go_of, setup_store,
 			teardown_store),
+		cmocka_unit_test_setup_teardown(test_the_table_grows_at_checkpoints, setup_store,
+		                                teardown_store),
 	};
 
 	test_in_memory();

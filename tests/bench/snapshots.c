@@ -25,7 +25,8 @@
 /* ... and where it takes a minute. */
 #define TURNS_FEW 2u
 #define COUNT_MANY 1000000u
-#define CHUNK 1000u
+/* Of what is put by turns in several stores. */
+#define CHUNKS 100u
 /* Gets between two looks at the clock. */
 #define STRIDE 100u
 #define LIST_IDS 4096u
@@ -266,6 +267,7 @@ static void row_overwrite(const struct bench_args *args)
 	uint64_t *samples[STORES];
 	uint64_t *ids = bench_shuffled(args->count, args->seed);
 	char *vector = bench_alloc(args->bytes);
+	const uint64_t chunk = (args->ops + CHUNKS - 1) / CHUNKS;
 
 	if (args->ops > args->count)
 		bench_die("each vector is overwritten once at most");
@@ -274,11 +276,11 @@ static void row_overwrite(const struct bench_args *args)
 		samples[i] = bench_alloc(args->ops * sizeof(uint64_t));
 		stores[i] = store_with(args, many[i], ids);
 	}
-	for (uint64_t done = 0; done < args->ops; done += CHUNK) {
+	for (uint64_t done = 0; done < args->ops; done += chunk) {
 		uint64_t left = args->ops - done;
 
 		for (size_t i = 0; i < STORES; i++)
-			put_some(stores[i], ids + done, left < CHUNK ? left : CHUNK, vector,
+			put_some(stores[i], ids + done, left < chunk ? left : chunk, vector,
 			         samples[i] + done);
 	}
 	for (size_t i = 0; i < STORES; i++) {

@@ -353,7 +353,7 @@ def measure(bench, pattern, progress):
                 part(costs)
             except (BenchError, OSError) as error:
                 found.note(f"{name}: {error}")
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, SystemExit):
                 found.note("interrupted")
                 return found
     return found

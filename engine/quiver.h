@@ -747,7 +747,7 @@ int quiver_snapshot_stat(struct quiver *store, const char *name, struct quiver_s
 
 /*
  * Open one as a store of its own, which nobody can change: QUIVER_IMMUTABLE, changing calls are
- * -EROFS, a listing and the columns are those of then. Rows of quiver_column_read that the
+ * -EROFS, a listing and the columns are those of then; it can be verified (QUIVER_HAS_VERIFY). Rows of quiver_column_read that the
  * snapshot does not have are zeros, and QUIVER_ID_NONE. Of its vectors quiver_column_hold gives the
  * store's own file: that has the snapshot's vectors in their rows, but any bytes in other rows and
  * behind its size, and the header of the store as it is now; of its IDs it gives no file, -1. It is

@@ -92,7 +92,7 @@ int local_close(struct quiver *store)
 	int closed;
 	int r = 0;
 
-	job_end(store);
+	job_end(&store->job);
 	background_stop(store);
 	culprit_forget();
 	if (!store->health.read_only) {

@@ -20,7 +20,7 @@ static void init_locks(struct quiver *store)
 	space_init(&store->space, &store->catalog, &store->superblock, &store->wishes,
 	           &store->row_watch);
 	checkpointer_init(&store->checkpointer, &store->commits, &store->space, &store->superblock);
-	job_init(&store->job);
+	job_init(&store->job, local_job_work, store);
 	pthread_mutex_init(&store->description_lock, NULL);
 }
 
@@ -182,7 +182,7 @@ void store_free(struct quiver *store)
 	committer_destroy(&store->commits);
 	row_watch_destroy(&store->row_watch);
 	pthread_mutex_destroy(&store->description_lock);
-	pthread_mutex_destroy(&store->job.lock);
+	job_destroy(&store->job);
 	health_destroy(&store->health);
 	free(store);
 }
@@ -210,7 +210,7 @@ int store_discard(struct quiver *store)
 {
 	int r = store_close_files(store, false);
 
-	job_end(store);
+	job_end(&store->job);
 	store_free(store);
 	return r;
 }

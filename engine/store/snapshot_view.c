@@ -302,6 +302,9 @@ static const struct quiver_kind snapshot_kind = {
 	.stats = view_stats,
 	.describe = view_describe,
 	.snapshot_self = view_self,
+	.job_start = snapshot_job_start,
+	.job_stop = snapshot_job_stop,
+	.job_status = snapshot_job_status,
 	.column_hold = snapshot_column_hold,
 	.column_release = snapshot_column_release,
 	.column_bytes = snapshot_column_bytes,
@@ -328,14 +331,17 @@ void snapshot_view_begin(struct snapshot_view *view, struct catalog *catalog,
 	view->rows_end = page->slots_used < counts.used ? page->slots_used : counts.used;
 	view->head.kind = &view->kind;
 	view->head.capabilities = QUIVER_EXCLUSIVE | QUIVER_ORDERED | QUIVER_IMMUTABLE |
-	                          QUIVER_HAS_COLUMNS;
+	                          QUIVER_HAS_COLUMNS | QUIVER_HAS_VERIFY;
 	view->head.geometry = &view->geometry;
 	view->head.report = &catalog->health->report;
+	job_init(&view->job, snapshot_verify, view);
 	pthread_mutex_init(&view->list_lock, NULL);
 }
 
 void snapshot_view_end(struct snapshot_view *view)
 {
+	job_end(&view->job);
+	job_destroy(&view->job);
 	pthread_mutex_destroy(&view->list_lock);
 }
 
@@ -343,8 +349,8 @@ static int view_close(struct quiver *store)
 {
 	struct snapshot_view *view = snapshot_view_of(store);
 
-	versions_snapshot_release(&view->catalog->versions, view->owner);
 	snapshot_view_end(view);
+	versions_snapshot_release(&view->catalog->versions, view->owner);
 	free(view);
 	return 0;
 }

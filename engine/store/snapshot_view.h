@@ -6,6 +6,7 @@
 #define QUIVER_SNAPSHOT_VIEW_H
 
 #include "engine/index/catalog.h"
+#include "engine/store/job.h"
 #include "engine/store/kind.h"
 
 struct snapshot_view {
@@ -18,6 +19,7 @@ struct snapshot_view {
 	char name[QUIVER_SNAPSHOT_NAME_MAX + 1];
 	uint64_t rows_end; /* no slot that it has lies at or above */
 	void *owner; /* of what it lies over; for `kind.close` */
+	struct job job;
 	pthread_mutex_t list_lock;
 	struct quiver_list *list; /* list lock; the copy that those who list now share, or NULL */
 };
@@ -34,7 +36,7 @@ static inline struct snapshot_view *snapshot_view_of(struct quiver *store)
 	return (struct snapshot_view *)store;
 }
 
-/* ---- snapshot_list.c, snapshot_columns.c: as in kind.h ---- */
+/* ---- snapshot_list.c, snapshot_columns.c, snapshot_verify.c: as in kind.h ---- */
 
 int snapshot_list_open(struct quiver *store, unsigned flags, struct quiver_list **list);
 int64_t snapshot_list_read(struct quiver *store, struct quiver_list *list, uint64_t position,
@@ -50,6 +52,13 @@ int64_t snapshot_column_read(struct quiver *store, enum quiver_column column, ui
                              size_t length, void *to);
 int snapshot_column_watch(struct quiver *store, const struct quiver_watcher *watcher);
 void snapshot_column_unwatch(struct quiver *store, bool wait);
+
+/* The work of its job. `owner`: the store. */
+int snapshot_verify(void *owner, enum quiver_job kind);
+int snapshot_job_start(struct quiver *store, enum quiver_job kind);
+int snapshot_job_stop(struct quiver *store, enum quiver_job kind);
+void snapshot_job_status(struct quiver *store, enum quiver_job kind,
+                         struct quiver_job_status *status);
 
 /* ---- snapshot_alone.c ---- */
 

@@ -26,6 +26,7 @@
 #include "engine/index/catalog.h"
 #include "engine/log/wal.h"
 #include "engine/quiver.h"
+#include "engine/store/job.h"
 #include "engine/store/kind.h"
 
 #define STORE_COMMIT_INTERVAL_MS 5000u /* DESIGN section 5, commit= */
@@ -33,16 +34,6 @@
 #define STORE_CHECKPOINT_LOG_BYTES (UINT64_C(256) << 20)
 /* ... or after this long with anything to do, so that superseded slots come back. */
 #define STORE_CHECKPOINT_INTERVAL_NS INT64_C(30000000000)
-
-struct job {
-	pthread_mutex_t lock;
-	pthread_t thread; /* lock; valid while started and not joined */
-	bool joinable; /* lock */
-	bool closed; /* lock; the store is being closed: autocompact must not start another */
-	enum quiver_job kind; /* lock */
-	struct quiver_job_status status[2]; /* lock; by kind */
-	_Atomic bool stop;
-};
 
 /* What a store is opened for. */
 enum store_use {
@@ -102,10 +93,8 @@ int store_end_recovery(struct quiver *store);
 int background_start(struct quiver *store);
 void background_stop(struct quiver *store);
 
-/* ---- job.c ---- */
-void job_init(struct job *job);
-void job_end(struct quiver *store);
-/* Compact now, in this thread. As compact_run. */
-int job_compact(struct quiver *store);
+/* ---- local_job.c ---- */
+/* The work of its job. `owner`: the store. */
+int local_job_work(void *owner, enum quiver_job kind);
 
 #endif

@@ -70,5 +70,5 @@ int manual_background_sync(struct quiver *store)
 int manual_background_compact(struct quiver *store)
 {
 	store->job.kind = QUIVER_COMPACT;
-	return job_compact(store);
+	return local_job_work(store, QUIVER_COMPACT);
 }

@@ -274,8 +274,9 @@ static void check_immutable(struct quiver *view)
 	size_t count;
 	int fd;
 
-	assert_int_equal(quiver_capabilities(view),
-	                 QUIVER_EXCLUSIVE | QUIVER_ORDERED | QUIVER_IMMUTABLE | QUIVER_HAS_COLUMNS);
+	assert_int_equal(quiver_capabilities(view), QUIVER_EXCLUSIVE | QUIVER_ORDERED |
+	                                                    QUIVER_IMMUTABLE | QUIVER_HAS_COLUMNS |
+	                                                    QUIVER_HAS_VERIFY);
 	assert_int_equal(quiver_put(view, 1, bytes, &attr, 0, 0, NULL), -EROFS);
 	assert_int_equal(quiver_put_batch(view, &record, 1, &attr, 0, 0, NULL), -EROFS);
 	assert_int_equal(quiver_remove(view, 1, 0, NULL), -EROFS);
@@ -288,7 +289,8 @@ static void check_immutable(struct quiver *view)
 	assert_int_equal(quiver_flush(view), 0);
 	assert_int_equal(quiver_snapshot_create(view, "b", NULL), -EOPNOTSUPP);
 	assert_int_equal(quiver_snapshots(view, &all, &count), -EOPNOTSUPP);
-	assert_int_equal(quiver_job_start(view, QUIVER_COMPACT), -EOPNOTSUPP);
+	assert_int_equal(quiver_job_start(view, QUIVER_COMPACT), -EROFS);
+	assert_int_equal(run_job(view, QUIVER_VERIFY).result, 0);
 	assert_int_equal(quiver_space(view, 0, &space), 0);
 	assert_true(space.total_bytes > 0);
 	assert_true(stats.read_only);
@@ -460,6 +462,39 @@ static void test_of_a_store_that_was_not_closed(void **state)
 
 /* ---- damage ---- */
 
+static void check_verified(struct quiver *view, int result, uint64_t mismatches)
+{
+	struct quiver_job_status status = run_job(view, QUIVER_VERIFY);
+
+	assert_int_equal(status.result, result);
+	assert_int_equal(status.mismatches, mismatches);
+	assert_int_equal(status.done, status.total);
+	assert_int_equal(status.total, quiver_count(view));
+}
+
+/* Also of a vector that the store has not any more. */
+static void test_checksums_are_compared(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL), *view, *alone;
+
+	for (uint64_t id = 0; id < 10; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_int_equal(quiver_snapshot_create(store, "a", NULL), 0);
+	assert_int_equal(quiver_remove(store, 3, 0, NULL), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	view = open_view(store, "a");
+	alone = open_alone(s, "a");
+	check_verified(view, 0, 0);
+	check_verified(alone, 0, 0);
+	store_flip(s, "vectors.npy", (QUIVER_COLUMN_HEADER_BYTES + 3 * STORE_DIM + 20) * 8);
+	check_verified(view, -EIO, 1);
+	check_verified(alone, -EIO, 1);
+	close_store(view);
+	close_store(alone);
+	close_store(store);
+}
+
 static void test_damage_is_an_error(void **state)
 {
 	const uint64_t bad = 5;
@@ -495,6 +530,7 @@ static void test_damage_is_an_error(void **state)
 	assert_int_equal(version_of(store, bad), 2);
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_int_equal(version_of(view, bad), UINT64_MAX);
+	check_verified(view, -EIO, 1);
 	close_store(view);
 	assert_int_equal(open_alone_result(s, "a", &alone, &error), -EUCLEAN);
 	assert_non_null(strstr(error.text, "quiverfs check"));
@@ -544,6 +580,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_that_is_open_elsewhere_is_not_removed,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_of_a_store_that_was_not_closed, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_checksums_are_compared, setup_store,
 		                                teardown_store),
 		cmocka_unit_test_setup_teardown(test_damage_is_an_error, setup_store,
 		                                teardown_store),

@@ -65,9 +65,10 @@ int flush_command(int argc, char **argv)
 /* Says errors. */
 static int run_in(struct session *session, enum quiver_job job)
 {
-	if (session->target.snapshot) {
-		say_error(session->target.path, "a snapshot is verified along with its store: give "
-		                                "that, or its mount, without the @NAME");
+	if (session->target.snapshot && session->target.live) {
+		say_error(session->target.path,
+		          "in a live mount a snapshot is verified along with its store: give that "
+		          "without the @NAME, or the store's folder with it");
 		return -EOPNOTSUPP;
 	}
 	return session->target.live ? job_run_live(session, job) : job_run_store(session, job);

@@ -455,7 +455,7 @@ def test_beside_writers_and_compaction(source, tmp, rng):
     assert "no faults" in quiverfs("check", target).stdout
 
 
-@pytest.mark.needs_root("has another user receive")
+@pytest.mark.needs_root("acts as several users")
 def test_from_one_user_to_another(source, tmp):
     """Owners go with the vectors, whoever receives them; files of the store are the receiver's."""
     folder = tmp / "theirs"

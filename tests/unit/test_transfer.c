@@ -5,6 +5,7 @@
 #include "engine/quiver.h"
 #include "engine/store/receiving.h"
 #include "engine/transfer/stream_write.h"
+#include "failing_io.h"
 
 #define DIM 8u
 #define N (DIM * 4u)
@@ -886,6 +887,61 @@ static void a_source_that_is_written_to_sends_what_it_was(void **state)
 	check_version(*state, "target", 4);
 }
 
+/* Whatever fails while it is received, one has the old version, the new one or half of the stream. */
+static void each_call_that_fails(struct unit_dir *dir, int error, long step)
+{
+	struct failing_io io;
+	struct quiver_receive_options options = { .size = sizeof(options), .io = &io.table };
+	struct stream stream;
+	bool ended = false;
+
+	failing_io_init(&io);
+	send_version(dir, 2, 1, &stream);
+	receive_version(dir, "target", 1, 0);
+	for (long skip = draw((unsigned)step); !ended; skip += step) {
+		int r;
+
+		stream.at = 0;
+		failing_io_arm(&io, skip, error);
+		r = receive_with(dir, "target", &stream, &options);
+		ended = io.calls <= skip;
+		failing_io_disarm(&io);
+		assert_true(r == 0 || last_error.text[0] != '\0');
+		r = try_open(dir, "target");
+		if (r == -EINPROGRESS) {
+			last.position = 0;
+			finish_or_go_back(dir, "target", 2, 1, true);
+		} else {
+			struct quiver *target;
+			struct quiver_snapshot made;
+
+			assert_int_equal(r, 0);
+			target = open_at(dir, "target");
+			r = quiver_snapshot_stat(target, "v2", &made);
+			assert_int_equal(quiver_close(target), 0);
+			check_version(dir, "target", r ? 1 : 2);
+			if (r == 0) {
+				assert_int_equal(test_remove(path_of(dir, "target")), 0);
+				receive_version(dir, "target", 1, 0);
+			}
+		}
+	}
+	check_clean(dir, "target");
+	free(stream.bytes);
+}
+
+static void a_call_that_fails_leaves_one_of_them(void **state)
+{
+	make_versions(*state);
+	each_call_that_fails(*state, -EIO, 11);
+}
+
+static void a_full_disk_leaves_one_of_them(void **state)
+{
+	make_versions(*state);
+	each_call_that_fails(*state, -ENOSPC, 13);
+}
+
 #define WITH_DIR(name) cmocka_unit_test_setup_teardown(name, unit_setup_dir, unit_teardown_dir)
 
 int main(void)
@@ -909,6 +965,8 @@ int main(void)
 		WITH_DIR(a_folder_that_is_somebodys_is_left_alone),
 		WITH_DIR(damage_ends_a_stream_and_is_named),
 		WITH_DIR(what_cannot_be_sent_is_refused),
+		WITH_DIR(a_call_that_fails_leaves_one_of_them),
+		WITH_DIR(a_full_disk_leaves_one_of_them),
 		WITH_DIR(a_source_that_is_written_to_sends_what_it_was),
 	};
 

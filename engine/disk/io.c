@@ -97,26 +97,33 @@ int io_write_all(const struct quiver_io *io, int fd, const void *from, size_t le
 	return io_writev_all(io, fd, &part, 1, offset);
 }
 
-int io_read_all(const struct quiver_io *io, int fd, void *to, size_t length, uint64_t offset)
+ssize_t io_read_most(const struct quiver_io *io, int fd, void *to, size_t length, uint64_t offset)
 {
-	char *at = to;
+	size_t done = 0;
 	int stalls = 0;
 
-	while (length > 0) {
-		ssize_t n = io->pread(io, fd, at, length, offset);
+	while (done < length) {
+		ssize_t n = io->pread(io, fd, (char *)to + done, length - done, offset + done);
 
 		if (n == -EINTR && ++stalls < STALLS_MAX)
 			continue;
 		if (n < 0)
-			return n == -EINTR ? -EIO : (int)n;
+			return n == -EINTR ? -EIO : n;
 		if (n == 0)
-			return -ENODATA;
+			break;
 		stalls = 0;
-		at += n;
-		offset += (uint64_t)n;
-		length -= (size_t)n;
+		done += (size_t)n;
 	}
-	return 0;
+	return (ssize_t)done;
+}
+
+int io_read_all(const struct quiver_io *io, int fd, void *to, size_t length, uint64_t offset)
+{
+	ssize_t n = io_read_most(io, fd, to, length, offset);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == length ? 0 : -ENODATA;
 }
 
 /* Whether a call that returned `*r` was interrupted and is to be made again; a bounded number of

@@ -120,6 +120,8 @@ int io_writev_all(const struct quiver_io *io, int fd, struct iovec *parts, int c
                   uint64_t offset);
 int io_write_all(const struct quiver_io *io, int fd, const void *from, size_t length,
                  uint64_t offset);
+/* Read up to the end of the file, going on as above: how many bytes, or -errno. */
+ssize_t io_read_most(const struct quiver_io *io, int fd, void *to, size_t length, uint64_t offset);
 /* Read everything; -ENODATA where the file ends before. */
 int io_read_all(const struct quiver_io *io, int fd, void *to, size_t length, uint64_t offset);
 /* Retry EINTR a bounded number of times. */

@@ -16,12 +16,11 @@ static int open_folder(const struct quiver_io *io, int dir_fd)
 	return io->open(io, dir_fd, FOLDER_NAME, O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* What has failed before is the reason; else that the descriptor was not closed well. */
+/* What it was for has failed, or is done: read, or synced. So its closing does not count. */
 static int close_with(const struct quiver_io *io, int fd, int r)
 {
-	int c = io->close(io, fd);
-
-	return r ? r : c;
+	(void)io->close(io, fd);
+	return r;
 }
 
 /* The names of snapshots to the front; how many. */
@@ -84,15 +83,10 @@ int snapshot_files_list(const struct quiver_io *io, int dir_fd, bool clear, char
 static int open_file(const struct quiver_io *io, int dir_fd, const char *name, int flags)
 {
 	int folder_fd = open_folder(io, dir_fd);
-	int fd, c;
 
 	if (folder_fd < 0)
 		return folder_fd;
-	fd = io->open(io, folder_fd, name, flags, 0);
-	c = io->close(io, folder_fd);
-	if (fd >= 0 && c)
-		return close_with(io, fd, c);
-	return fd;
+	return close_with(io, folder_fd, io->open(io, folder_fd, name, flags, 0));
 }
 
 int snapshot_files_read_both(const struct quiver_io *io, int dir_fd, const char *name,

@@ -92,6 +92,17 @@ static int read_header(struct versions_file *file, const struct versions_extent 
 	return 0;
 }
 
+/* Whoever frees what a record keeps does so for good, so a read that fails is tried once more. */
+static int read_record(const struct versions_file *file, uint64_t number, uint8_t *to)
+{
+	const struct quiver_io *io = file->io;
+	int r = io_read_all(io, file->fd, to, VERSION_RECORD_BYTES, offset_of(number));
+
+	return r && r != -ENODATA
+	               ? io_read_all(io, file->fd, to, VERSION_RECORD_BYTES, offset_of(number))
+	               : r;
+}
+
 /* Records `first` and the next, at most `count`; *got of them are there. One that the disk does not
  * give is zeros. */
 static void read_chunk(const struct versions_file *file, uint64_t first, size_t count,
@@ -104,7 +115,7 @@ static void read_chunk(const struct versions_file *file, uint64_t first, size_t 
 		return;
 	for (size_t i = 0; i < count; i++) {
 		uint8_t *at = chunk + i * VERSION_RECORD_BYTES;
-		int r = io_read_all(io, file->fd, at, VERSION_RECORD_BYTES, offset_of(first + i));
+		int r = read_record(file, first + i, at);
 
 		if (r == -ENODATA) {
 			*got = i;

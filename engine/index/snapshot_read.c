@@ -94,7 +94,7 @@ int snapshot_find(struct catalog *catalog, uint64_t lsn, uint64_t id, uint64_t *
 	if (kept == 0 && record.slot >= atomic_load(&catalog->columns.rows))
 		kept = -EBADMSG; /* what is held is there */
 	if (kept)
-		return kept == -EIO || kept == -EBADMSG ? report_version(catalog, id, kept) : kept;
+		return report_version(catalog, id, kept);
 	*slot = record.slot;
 	*row = record.row;
 	return 0;

@@ -332,21 +332,12 @@ static int read_versions(struct snapshot_scan *scan, struct quiver_error *error)
 static int read_block(struct snapshot_scan *scan, uint64_t number)
 {
 	uint64_t at = VERSIONS_HEADER_BYTES + number * VERSION_RECORD_BYTES;
-	size_t length = 0;
-	ssize_t n = 1;
+	ssize_t n = io_read_most(scan->io, scan->versions.fd, scan->block, sizeof(scan->block), at);
 
-	while (n > 0 && length < sizeof(scan->block)) {
-		n = scan->io->pread(scan->io, scan->versions.fd, scan->block + length,
-		                    sizeof(scan->block) - length, at + length);
-		if (n == -EINTR)
-			n = 1;
-		else if (n < 0)
-			return (int)n;
-		else
-			length += (size_t)n;
-	}
+	if (n < 0)
+		return (int)n;
 	scan->block_first = number;
-	scan->block_count = length / VERSION_RECORD_BYTES;
+	scan->block_count = (size_t)n / VERSION_RECORD_BYTES;
 	return 0;
 }
 
@@ -397,20 +388,12 @@ static int look_at_versions(struct snapshot_scan *scan, struct quiver_error *err
 static int read_rows(const struct snapshot_scan *scan, int fd, uint32_t row_bytes, uint64_t first,
                      size_t count, int none, uint8_t *to)
 {
-	size_t length = count * row_bytes, done = 0;
-	ssize_t n = 1;
+	size_t length = count * row_bytes;
+	ssize_t n = io_read_most(scan->io, fd, to, length, COLUMN_HEADER_BYTES + first * row_bytes);
 
-	while (n > 0 && done < length) {
-		n = scan->io->pread(scan->io, fd, to + done, length - done,
-		                    COLUMN_HEADER_BYTES + first * row_bytes + done);
-		if (n == -EINTR)
-			n = 1;
-		else if (n < 0)
-			return (int)n;
-		else
-			done += (size_t)n;
-	}
-	memset(to + done, none, length - done);
+	if (n < 0)
+		return (int)n;
+	memset(to + n, none, length - (size_t)n);
 	return 0;
 }
 

@@ -376,8 +376,7 @@ static void a_failed_making_leaves_what_was_there(void **state)
 	make(dir, NAME);
 	page.count--;
 	failing_io_init(&failing);
-	for (long skip = 0; r; skip++) {
-		assert_true(skip < 100);
+	for (long skip = 0; skip < 20; skip++) {
 		failing_io_arm(&failing, skip, skip % 2 ? -EIO : -ENOSPC);
 		r = snapshot_files_write(&failing.table, dir->fd, NAME, &page);
 		failing_io_disarm(&failing);
@@ -388,6 +387,7 @@ static void a_failed_making_leaves_what_was_there(void **state)
 		}
 		assert_int_equal(count_of(dir), 1);
 	}
+	assert_int_equal(r, 0);
 	/* Of the file, its folder and the store's. */
 	failing.syncs = 0;
 	assert_int_equal(snapshot_files_write(&failing.table, dir->fd, "b", &page), 0);
@@ -408,8 +408,8 @@ static void a_failed_reading_or_removal_is_told(void **state)
 	for (long skip = 0; skip < 6; skip++) {
 		failing_io_arm(&failing, skip, -EIO);
 		r = snapshot_files_read(&failing.table, dir->fd, NAME, store_uuid, &page);
-		/* Of the two copies one is enough. */
-		assert_int_equal(r, skip == 3 || skip == 4 ? 0 : skip < 3 || skip == 5 ? -EIO : 0);
+		/* Of the two copies one is enough, and what was read is not closed in vain. */
+		assert_int_equal(r, skip < 2 ? -EIO : 0);
 	}
 	for (long skip = 0; skip < 20; skip++) {
 		struct stat st;
@@ -418,10 +418,8 @@ static void a_failed_reading_or_removal_is_told(void **state)
 		failing_io_arm(&failing, skip, -EIO);
 		r = snapshot_files_remove(&failing.table, dir->fd, NAME);
 		failing_io_disarm(&failing);
-		if (r == 0)
-			break;
-		assert_int_equal(r, -EIO);
-		assert_true(fstatat(dir->fd, FOLDER "/" NAME, &st, 0) == 0 || errno == ENOENT);
+		assert_true(r == 0 || r == -EIO); /* then it may be gone */
+		assert_true(r || fstatat(dir->fd, FOLDER "/" NAME, &st, 0) != 0);
 	}
 	assert_int_equal(r, 0);
 }

@@ -17,6 +17,8 @@ void *__real_mmap64(void *at, size_t length, int protection, int flags, int fd, 
 int __real_munmap(void *at, size_t length);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
                           void *arg);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t length);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
@@ -72,6 +74,24 @@ void *__wrap_realloc(void *p, size_t size)
 		return NULL;
 	grown = __real_realloc(p, size);
 	return p ? grown : count(grown);
+}
+
+/* The libraries' own take their memory past the wrapped malloc. */
+char *__wrap_strndup(const char *text, size_t length)
+{
+	size_t bytes = strnlen(text, length);
+	char *copy = __wrap_malloc(bytes + 1);
+
+	if (copy) {
+		memcpy(copy, text, bytes);
+		copy[bytes] = '\0';
+	}
+	return copy;
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return __wrap_strndup(text, strlen(text));
 }
 
 void __wrap_free(void *p)

@@ -10,6 +10,7 @@
 #include "world.h"
 
 #define SCRIPT_PAST_MAX 32
+#define SCRIPT_SNAPSHOTS 3
 
 /* Stores to begin with. */
 enum script_image {
@@ -18,15 +19,29 @@ enum script_image {
 	IMAGE_CLEAN,
 	IMAGE_CRASHED, /* killed with every kind of record in its log */
 	IMAGE_DAMAGED, /* closed cleanly, then a bit of a vector flipped */
+	IMAGE_KEPT, /* closed cleanly, with two snapshots of what has changed since */
+	IMAGE_KEPT_CRASHED, /* killed, with two, and a log that changes what they have */
 	IMAGES,
 };
 
 /* Of those that were closed. */
 #define IMAGES_METRIC QUIVER_IP
 
+/* A snapshot, by its number. */
+struct snapshot_world {
+	enum {
+		SNAPSHOT_NONE,
+		SNAPSHOT_THERE,
+		SNAPSHOT_MAYBE, /* its making or its removal has failed: it is known when the store
+		                   is opened again */
+	} kind;
+	struct world world;
+};
+
 struct images {
 	struct image stores[IMAGES];
 	struct world worlds[IMAGES];
+	struct snapshot_world snapshots[IMAGES][SCRIPT_SNAPSHOTS];
 };
 
 /* One script on its way. */
@@ -38,6 +53,10 @@ struct run {
 	 * state since the last checkpoint. */
 	struct world past[SCRIPT_PAST_MAX];
 	size_t past_count;
+	struct snapshot_world snapshots[SCRIPT_SNAPSHOTS];
+	struct quiver *view; /* a snapshot that is kept open, or NULL */
+	unsigned view_number;
+	struct world view_world;
 	enum quiver_durability mode; /* in force */
 	bool allocations; /* what can fail, and for how long */
 	bool once;
@@ -77,10 +96,25 @@ void step_job(struct run *run, enum quiver_job kind);
 void step_look(struct run *run);
 void step_check(struct run *run, bool repair);
 
+/* Likewise of snapshots; in snapshot_steps.c. `alone`: as another process opens it. */
+void step_snapshot(struct run *run, unsigned n);
+void step_snapshot_remove(struct run *run, unsigned n);
+void step_snapshot_read(struct run *run, unsigned n, bool alone);
+/* Keep one open, whatever happens to it. */
+void step_view_open(struct run *run, unsigned n);
+void step_view_close(struct run *run);
+/* With nothing failing any more. */
+void run_verify_snapshots(struct run *run, struct quiver *store);
+void run_remove_snapshots(struct run *run, struct quiver *store);
+
 /* The first thing that went wrong. */
 void run_wrong(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What the call `what` returned, `want` being what a sound machine gives. */
 void run_judge(struct run *run, const char *what, int r, int want);
+/* The same of a call that changes the store, which had failed before it or not. */
+void run_judge_change(struct run *run, const char *what, int r, int want, bool failed_before);
+/* Everything up to now is on stable storage. */
+void run_kept(struct run *run);
 /* After the script, with nothing failing any more. In verify.c. */
 void run_verify(struct run *run, const struct script *script);
 

@@ -84,6 +84,76 @@ static void play_modes(struct run *run)
 		step_close(run);
 }
 
+/* Made, read, kept open, overwritten under, compacted around and removed. */
+static void play_snapshots(struct run *run)
+{
+	step_open(run, false);
+	step_put(run, 2, 30, 0);
+	step_snapshot(run, 0);
+	step_put(run, 1, 31, 0);
+	step_remove(run, 2);
+	step_rename(run, 3, 4);
+	step_set_attr(run, 5, 32);
+	step_label(run, 5);
+	step_batch(run, 30, 3, 33, 0);
+	step_snapshot_read(run, 0, false);
+	step_flush(run);
+	step_snapshot_read(run, 0, true);
+	step_snapshot(run, 1);
+	step_snapshot(run, 1);
+	step_put(run, 1, 34, 0);
+	step_set_attr(run, 5, 35);
+	step_set_dir(run, 36);
+	step_view_open(run, 0);
+	step_checkpoint(run);
+	step_snapshot_remove(run, 0);
+	step_snapshot_remove(run, 0);
+	step_put(run, 6, 37, 0);
+	step_view_close(run);
+	step_checkpoint(run);
+	step_remove(run, 7);
+	step_job(run, QUIVER_COMPACT);
+	step_job(run, QUIVER_VERIFY);
+	step_snapshot_read(run, 1, false);
+	step_snapshot_remove(run, 1);
+	step_checkpoint(run);
+	step_snapshot(run, 2);
+	step_remove(run, 8);
+	step_look(run);
+	if (run->store)
+		step_close(run);
+}
+
+/* Without a log, what ends is known at the next checkpoint alone. */
+static void play_snapshots_unlogged(struct run *run)
+{
+	step_open(run, false);
+	step_mode(run, QUIVER_NONE);
+	step_put(run, 1, 40, 0);
+	step_snapshot(run, 2);
+	step_put(run, 1, 41, 0);
+	step_remove(run, 9);
+	step_rename(run, 10, 11);
+	step_set_attr(run, 12, 42);
+	step_snapshot_read(run, 2, false);
+	step_checkpoint(run);
+	step_put(run, 1, 43, 0);
+	step_snapshot_read(run, 2, true);
+	step_snapshot_remove(run, 0);
+	step_flush(run);
+	step_look(run);
+	if (run->store)
+		step_close(run);
+}
+
+/* What a snapshot has, and other processes. */
+static void play_alone(struct run *run)
+{
+	step_snapshot_read(run, 0, true);
+	step_snapshot_read(run, 1, true);
+	step_snapshot_read(run, 2, true);
+}
+
 /* Opening what is closed, or crashed, or again read-only. */
 static void play_reopen(struct run *run)
 {
@@ -98,6 +168,7 @@ static void play_read_only(struct run *run)
 {
 	step_open(run, true);
 	step_look(run);
+	step_snapshot_read(run, 0, false);
 	if (run->store)
 		step_close(run);
 }
@@ -131,6 +202,14 @@ const struct script scripts[] = {
 	{ "check after a crash", IMAGE_CRASHED, play_check },
 	{ "repair after a crash", IMAGE_CRASHED, play_repair },
 	{ "repair of damage", IMAGE_DAMAGED, play_repair_damage },
+	{ "snapshots", IMAGE_CLEAN, play_snapshots },
+	{ "snapshots, unlogged", IMAGE_KEPT, play_snapshots_unlogged },
+	{ "recover with snapshots", IMAGE_KEPT_CRASHED, play_reopen },
+	{ "read-only with snapshots", IMAGE_KEPT, play_read_only },
+	{ "check with snapshots", IMAGE_KEPT, play_check },
+	{ "repair with snapshots after a crash", IMAGE_KEPT_CRASHED, play_repair },
+	{ "snapshots alone", IMAGE_KEPT, play_alone },
+	{ "snapshots alone after a crash", IMAGE_KEPT_CRASHED, play_alone },
 };
 const size_t script_count = sizeof(scripts) / sizeof(scripts[0]);
 
@@ -171,6 +250,41 @@ static void fill_crashed(struct run *run)
 	step_flush(run);
 }
 
+/* Of what the two have, some is in the columns, some among the versions, attributes apart. */
+static void fill_kept(struct run *run)
+{
+	step_open(run, false);
+	for (uint32_t id = 1; id <= 16; id++)
+		step_put(run, id, 1, 0);
+	step_label(run, 6);
+	step_snapshot(run, 0);
+	step_put(run, 1, 2, 0);
+	step_remove(run, 2);
+	step_rename(run, 3, 4);
+	step_set_attr(run, 5, 20);
+	step_set_dir(run, 21);
+	step_snapshot(run, 1);
+	step_put(run, 1, 3, 0);
+	step_put(run, 6, 2, 0);
+	step_set_attr(run, 5, 22);
+	step_close(run);
+}
+
+static void fill_kept_crashed(struct run *run)
+{
+	fill_kept(run);
+	step_open(run, false);
+	step_put(run, 1, 4, 0);
+	step_put(run, 7, 2, 0);
+	step_remove(run, 8);
+	step_rename(run, 9, 10);
+	step_set_attr(run, 11, 23);
+	step_set_attr(run, 12, 24);
+	step_put(run, 12, 2, 0);
+	step_batch(run, 13, 2, 2, 0);
+	step_flush(run);
+}
+
 static void make_image(struct images *images, enum script_image which, const char *base,
                        void (*fill)(struct run *run))
 {
@@ -189,6 +303,7 @@ static void make_image(struct images *images, enum script_image which, const cha
 	}
 	image_load(&images->stores[which], run.path);
 	images->worlds[which] = run.now;
+	memcpy(images->snapshots[which], run.snapshots, sizeof(run.snapshots));
 	if (run.store && quiver_close(run.store) != 0)
 		abort();
 	vectors = image_find(&images->stores[which], "vectors.npy");
@@ -208,6 +323,8 @@ void images_make(struct images *images)
 	make_image(images, IMAGE_CLEAN, base, fill_clean);
 	make_image(images, IMAGE_CRASHED, base, fill_crashed);
 	make_image(images, IMAGE_DAMAGED, base, fill_clean);
+	make_image(images, IMAGE_KEPT, base, fill_kept);
+	make_image(images, IMAGE_KEPT_CRASHED, base, fill_kept_crashed);
 	folder_remove(base);
 }
 

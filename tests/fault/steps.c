@@ -76,6 +76,11 @@ static void judge_change(struct run *run, const char *what, int r, int want, boo
 		run_wrong(run, "%s succeeded on a store that has failed", what);
 }
 
+void run_judge_change(struct run *run, const char *what, int r, int want, bool failed_before)
+{
+	judge_change(run, what, r, want, false, failed_before);
+}
+
 /* Let the housekeeper finish what the last call has woken it for, so that the order of calls is
  * the same in each run. */
 static void quiet(const struct run *run)
@@ -135,8 +140,7 @@ static void settle(struct run *run, int r, struct before was, const struct world
 		quiet(run);
 }
 
-/* Everything up to now is on stable storage. */
-static void kept(struct run *run)
+void run_kept(struct run *run)
 {
 	run->past_count = 0;
 }
@@ -209,6 +213,7 @@ void step_close(struct run *run)
 	bool read_only = run->store->health.read_only;
 	int r;
 
+	step_view_close(run);
 	if (run->dies && faults_fired()) {
 		kill_store(run);
 		return;
@@ -217,7 +222,7 @@ void step_close(struct run *run)
 	run->store = NULL;
 	run_judge(run, "close", r, 0);
 	if (r == 0 && !read_only)
-		kept(run);
+		run_kept(run);
 }
 
 void step_put(struct run *run, uint32_t id, uint32_t version, unsigned flags)
@@ -352,7 +357,7 @@ static void settled(struct run *run, const char *what, int r, struct before was)
 {
 	judge_change(run, what, r, 0, was.fired, was.failed);
 	if (r == 0)
-		kept(run);
+		run_kept(run);
 }
 
 void step_flush(struct run *run)

@@ -72,6 +72,7 @@ static long play(const struct sweep *sweep, const struct sweep_case *c, struct r
 	if (c->script->image != IMAGE_NONE)
 		image_write(&sweep->images.stores[c->script->image], run->path);
 	run->now = sweep->images.worlds[c->script->image];
+	memcpy(run->snapshots, sweep->images.snapshots[c->script->image], sizeof(run->snapshots));
 	run->allocations = sweep->allocations;
 	run->once = c->how->once;
 	run->dies = !sweep->allocations && c->call % 2 == 0;

@@ -62,8 +62,10 @@ static void compare(struct run *run, struct quiver *store)
 	if (why)
 		run_wrong(run, "opened again: vector %llu: %s", (unsigned long long)id, why);
 	quiver_stats(store, &stats);
-	if (stats.slots_used - stats.slots_free - stats.slots_retired != stats.count)
+	if (stats.slots_used - stats.slots_free - stats.slots_retired - stats.slots_held !=
+	    stats.count)
 		run_wrong(run, "opened again: slots have leaked");
+	run_verify_snapshots(run, store);
 }
 
 /* It takes writes again, and keeps them. */
@@ -122,6 +124,7 @@ void run_verify(struct run *run, const struct script *script)
 	if (!store)
 		return;
 	compare(run, store);
+	run_remove_snapshots(run, store);
 	if (quiver_close(store) != 0)
 		run_wrong(run, "the last close failed");
 }

@@ -53,7 +53,8 @@ static inline struct trouble_io *trouble_self(const struct quiver_io *self)
 	return (struct trouble_io *)(uintptr_t)self;
 }
 
-/* l a log segment, v i m the columns, s superblock, d durable, x index, o else. */
+/* l a log segment, v i m the columns, s superblock, d durable, x index, r the rows that snapshots have,
+ * o else. */
 static inline char trouble_letter(const char *name)
 {
 	size_t n = strlen(name);
@@ -64,6 +65,8 @@ static inline char trouble_letter(const char *name)
 		return name[0];
 	if (strcmp(name, "superblock") == 0 || strcmp(name, "durable") == 0)
 		return name[0];
+	if (strncmp(name, "versions", 8) == 0)
+		return 'r';
 	return strncmp(name, "index", 5) == 0 ? 'x' : 'o';
 }
 

@@ -183,13 +183,14 @@ static inline struct quiver_stats stats_of(struct quiver *store)
 	return stats;
 }
 
-/* Slots that are neither free nor hold a vector nor wait for a checkpoint: leaked, while
- * nothing is under way. */
+/* Slots that are neither free nor hold a vector nor wait for a checkpoint, and that no snapshot
+ * has: leaked, while nothing is under way. */
 static inline uint64_t leaked_slots(struct quiver *store)
 {
 	struct quiver_stats stats = stats_of(store);
 
-	return stats.slots_used - stats.slots_free - stats.slots_retired - stats.count;
+	return stats.slots_used - stats.slots_free - stats.slots_retired - stats.slots_held -
+	       stats.count;
 }
 
 /* Run a job to its end. */

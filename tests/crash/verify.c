@@ -77,6 +77,9 @@ static void check(const struct run *run, const struct run_crash *crash, bool clo
 		crash_fail(run, crash,
 		           closed ? "damage after a clean close" : "damage where only a crash was",
 		           listener.first);
+	if (result.snapshots < snapshots_least(&crash->snapshots) ||
+	    result.snapshots > snapshots_most(&crash->snapshots))
+		crash_fail(run, crash, "quiver_check", "another number of snapshots");
 	if (closed && !result.clean)
 		crash_fail(run, crash, "quiver_check", "not clean after a close");
 	if (!result.clean)

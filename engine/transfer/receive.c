@@ -297,7 +297,7 @@ static int undo_half(struct receive *receive)
 	int r = receive_place_half(receive->path, receive->half);
 
 	if (r == 0)
-		r = receive_place_look(receive->io, receive->half, &place);
+		r = receive_place_look_half(receive->io, receive->half, &place, receive->error);
 	if (r == 0 && place != RECEIVE_PLACE_FOLDER) {
 		error_set(receive->error, "%s: no stream is being received into it", receive->path);
 		return -EINVAL;

@@ -95,6 +95,24 @@ int receive_place_end(const struct quiver_io *io, const char *path, const char *
 	return r;
 }
 
+int receive_place_look_half(const struct quiver_io *io, const char *half, enum receive_place *place,
+                            struct quiver_error *error)
+{
+	struct stat st;
+
+	if (lstat(half, &st) != 0) {
+		*place = RECEIVE_PLACE_FREE;
+		return errno == ENOENT ? 0 : -errno;
+	}
+	if (S_ISDIR(st.st_mode) && st.st_uid == geteuid())
+		return receive_place_look(io, half, place);
+	error_set(error,
+	          "%s: it is there, and is no folder of yours, so it is not half of a stream; give "
+	          "the store another name",
+	          half);
+	return -EEXIST;
+}
+
 int receive_place_is_begun(const struct quiver_io *io, const char *half)
 {
 	static const char *const made[] = { "vectors.npy", "ids.npy", "meta.npy",

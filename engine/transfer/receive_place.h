@@ -19,6 +19,10 @@ enum receive_place {
 int receive_place_look(const struct quiver_io *io, const char *path, enum receive_place *place);
 /* The name until then. 0, -ENAMETOOLONG. */
 int receive_place_half(const char *path, char half[PATH_MAX]);
+/* The same of what is half, which has to be a folder of the caller's: where others may write, one of them
+ * may have put there what he likes. -EEXIST it is something else; `error` tells. */
+int receive_place_look_half(const struct quiver_io *io, const char *half, enum receive_place *place,
+                            struct quiver_error *error);
 /* Whether what is in the folder `half` is what an interrupted quiver_create leaves, and nothing else. 1, 0
  * or -errno. */
 int receive_place_is_begun(const struct quiver_io *io, const char *half);

@@ -202,7 +202,7 @@ static int target_of_whole(struct receive *receive, enum receive_step *step)
 
 	receive->is_half = true;
 	if (r == 0)
-		r = receive_place_look(receive->io, receive->half, &place);
+		r = receive_place_look_half(receive->io, receive->half, &place, receive->error);
 	if (r || place == RECEIVE_PLACE_FREE)
 		return r ? r : make(receive);
 	r = receive_target_open(receive, receive->half);

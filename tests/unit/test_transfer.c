@@ -819,6 +819,32 @@ static void a_folder_that_is_somebodys_is_left_alone(void **state)
 	free(stream.bytes);
 }
 
+/* Where others may write, one of them may have put it there. */
+static void half_a_stream_of_somebody_else_is_not_gone_on_with(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct stream stream;
+
+	make_versions(dir);
+	send_version(dir, 1, 0, &stream);
+	stream.length -= 20;
+	assert_int_equal(receive_at(dir, "theirs", &stream), -ENODATA);
+	stream.length += 20;
+	assert_int_equal(symlinkat("theirs.receiving", dir->fd, "target.receiving"), 0);
+	assert_int_equal(receive_at(dir, "target", &stream), -EEXIST);
+	assert_int_equal(quiver_receive_undo(path_of(dir, "target"), NULL, &last_error), -EEXIST);
+	assert_true(is_there(dir, "theirs.receiving/superblock"));
+	if (geteuid() == 0) {
+		assert_int_equal(fchownat(dir->fd, "theirs.receiving", 12345, 12345, 0), 0);
+		assert_int_equal(receive_at(dir, "theirs", &stream), -EEXIST);
+		assert_non_null(strstr(last_error.text, "no folder of yours"));
+		assert_int_equal(fchownat(dir->fd, "theirs.receiving", 0, 0, 0), 0);
+	}
+	receive_all(dir, "theirs", &stream);
+	check_version(dir, "theirs", 1);
+	free(stream.bytes);
+}
+
 static void damage_ends_a_stream_and_is_named(void **state)
 {
 	struct quiver *store = make_source(*state, "source");
@@ -963,6 +989,7 @@ int main(void)
 		WITH_DIR(what_is_no_stream_is_refused),
 		WITH_DIR(a_lie_is_found_at_the_end),
 		WITH_DIR(a_folder_that_is_somebodys_is_left_alone),
+		WITH_DIR(half_a_stream_of_somebody_else_is_not_gone_on_with),
 		WITH_DIR(damage_ends_a_stream_and_is_named),
 		WITH_DIR(what_cannot_be_sent_is_refused),
 		WITH_DIR(a_call_that_fails_leaves_one_of_them),

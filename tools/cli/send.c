@@ -125,6 +125,9 @@ static void check_arguments(void *to, const struct argp_state *state)
 	const struct send_arguments *arguments = to;
 	size_t length;
 
+	if (!quiver_is_folder(arguments->snapshot))
+		arguments_error(state, "'%s': a collection in Ceph has no snapshots",
+		                arguments->snapshot);
 	if (!quiver_is_snapshot(arguments->snapshot, &length))
 		arguments_error(state, "'%s' names no snapshot; expected is STORE@NAME or MNT@NAME",
 		                arguments->snapshot);

@@ -364,40 +364,44 @@ static void put_back(struct checkpointer *checkpointer, struct checkpoint *cp)
 }
 
 /* Space back to the filesystem; failures here lose nothing and are only reported. */
-static void give_back_space(struct checkpointer *checkpointer)
+static void punch(struct checkpointer *checkpointer)
 {
 	uint64_t freed = 0;
 
-	(void)health_judge(
-		checkpointer->commits->catalog->health, HEALTH_LOG_CUT,
-		wal_cut(checkpointer->commits->wal, checkpointer->superblock->now.checkpoint_lsn));
 	(void)health_judge(
 		checkpointer->commits->catalog->health, HEALTH_PUNCH,
 		space_punch(checkpointer->space, space_headroom(checkpointer->space), &freed));
 }
 
+static void give_back_space(struct checkpointer *checkpointer)
+{
+	(void)health_judge(
+		checkpointer->commits->catalog->health, HEALTH_LOG_CUT,
+		wal_cut(checkpointer->commits->wal, checkpointer->superblock->now.checkpoint_lsn));
+	punch(checkpointer);
+}
+
 /* What no snapshot has any more goes the way of what is superseded: where a reader is still in it it
- * stays until he has left. */
-static int drop_versions(struct checkpointer *checkpointer)
+ * stays until he has left. *count: so many slots. */
+static int drop_versions(struct checkpointer *checkpointer, size_t *count)
 {
 	struct committer *commits = checkpointer->commits;
 	struct version *gone;
-	size_t count;
 	int tidied = health_judge(commits->catalog->health, HEALTH_CHECKPOINT_VERSIONS,
-	                          versions_tidy(&commits->catalog->versions, &gone, &count));
-	int r = deferred_frees_make_room(&checkpointer->pinned, count);
+	                          versions_tidy(&commits->catalog->versions, &gone, count));
+	int r = deferred_frees_make_room(&checkpointer->pinned, *count);
 
-	if (r && count > 0)
+	if (r && *count > 0)
 		report_add(&commits->catalog->health->report,
 		           "versions: no memory for the %zu slots that snapshots have given back; "
 		           "they come free when the store is opened again",
-		           count);
-	for (size_t i = 0; r == 0 && i < count; i++)
+		           *count);
+	for (size_t i = 0; r == 0 && i < *count; i++)
 		checkpointer->pinned.items[checkpointer->pinned.count++] = (struct deferred_free){
 			.slot = gone[i].slot, .id = gone[i].id, .lsn = gone[i].until
 		};
 	if (r == 0)
-		atomic_fetch_add(&commits->deferred_count, count);
+		atomic_fetch_add(&commits->deferred_count, *count);
 	free(gone);
 	return tidied ? tidied : r;
 }
@@ -407,7 +411,8 @@ int checkpoint_tidy(struct checkpointer *checkpointer)
 	struct health *health = checkpointer->commits->catalog->health;
 	struct superblock_file *superblock = checkpointer->superblock;
 	struct versions *versions = &checkpointer->commits->catalog->versions;
-	int r = drop_versions(checkpointer);
+	size_t freed;
+	int r = drop_versions(checkpointer, &freed);
 
 	if (r == 0 && tell_of_snapshots(checkpointer, superblock->now.checkpoint_lsn))
 		r = health_judge(
@@ -417,6 +422,9 @@ int checkpoint_tidy(struct checkpointer *checkpointer)
 		r = health_judge(health, HEALTH_VERSIONS_CUT, versions_drop_file(versions));
 	epoch_wait();
 	checkpoint_free_unpinned(checkpointer);
+	/* Who removes a snapshot on a full disk looks for it, and maybe nothing is committed any more. */
+	if (r == 0 && freed > 0)
+		punch(checkpointer);
 	return r;
 }
 

@@ -41,7 +41,8 @@ int checkpoint_run(struct checkpointer *checkpointer);
  * belongs to the versions then. On an error there is none. Checkpoint lock, and room for one
  * (versions_snapshot_room). -EROFS also on a read-only store. */
 int checkpoint_run_for(struct checkpointer *checkpointer, struct snapshot *snapshot);
-/* Let go of what no snapshot has any more, and say so in the superblock. Checkpoint lock. 0 or -errno. */
+/* Let go of what no snapshot has any more, say so in the superblock, and give its space back. Checkpoint
+ * lock. 0 or -errno. */
 int checkpoint_tidy(struct checkpointer *checkpointer);
 /* Superseded slots that nobody is in any more become free. Checkpoint lock. */
 void checkpoint_free_unpinned(struct checkpointer *checkpointer);

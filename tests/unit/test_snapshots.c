@@ -183,6 +183,23 @@ static void test_without_snapshots_nothing_is_left_of_them(void **state)
 	close_store(store);
 }
 
+/* Also where nothing is committed any more. */
+static void test_a_removed_snapshot_gives_space_back_at_once(void **state)
+{
+	const uint64_t count = 60000; /* more than is kept for who writes next */
+	struct quiver *store = open_with(*state, NULL);
+
+	put_all(store, 0, count, 1);
+	make(store, "a");
+	for (uint64_t id = 0; id < count; id++)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(held(store), count);
+	assert_int_equal(stats_of(store).punches, 0);
+	drop(store, "a");
+	assert_true(stats_of(store).punches > 0);
+	close_store(store);
+}
+
 static void test_many_snapshots_of_one_store(void **state)
 {
 	struct quiver *store = open_with(*state, NULL);
@@ -442,6 +459,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_compaction_goes_around_what_snapshots_have,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_without_snapshots_nothing_is_left_of_them,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_a_removed_snapshot_gives_space_back_at_once,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_many_snapshots_of_one_store, setup_store,
 		                                teardown_store),

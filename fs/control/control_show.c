@@ -181,13 +181,15 @@ void show_lsn(struct fs *fs, FILE *out)
 
 void show_created(struct fs *fs, FILE *out)
 {
-	time_t seconds = (time_t)(fs->snapshot.created_ns / CLOCK_NS_PER_S);
+	const int64_t ns = fs->snapshot.created_ns;
+	/* Before 1970, as a clock that was wrong had it, they round down, too. */
+	time_t seconds = (time_t)(ns / CLOCK_NS_PER_S - (ns % CLOCK_NS_PER_S < 0));
 	struct tm tm;
 
 	(void)gmtime_r(&seconds, &tm); /* of the years that there are it fails for none */
 	fprintf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%09" PRId64 "Z\n", tm.tm_year + 1900,
 	        tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-	        fs->snapshot.created_ns % CLOCK_NS_PER_S);
+	        ns - (int64_t)seconds * CLOCK_NS_PER_S);
 }
 
 /* It changes with what becomes of the other snapshots and the store. One that was removed has none. */

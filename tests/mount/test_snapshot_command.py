@@ -328,6 +328,8 @@ def test_a_folder_with_such_a_name_stays_a_folder(stores, rng):
     assert json.loads(quiverfs("status", store.path, "--json").stdout)["count"] == 1
     quiverfs("snapshot", "create", store.path, "a")
     assert list(contents(store, f"{store.path}@a")) == [7]
+    done = quiverfs("create", f"{store.path}@a", "--dim", 4, status=1)
+    assert f"the name of a snapshot of {store.path}, which none could name then" in done.stderr
     shutil.copytree(store.path, f"{store.path}@a")
     put(store, {8: rng.randbytes(store.size)})
     quiverfs("import", f"{store.path}@a", store.folder / "rows.npy", "--ids",

@@ -162,6 +162,8 @@ int create_command(int argc, char **argv)
 		return STATUS_USAGE;
 	if (reach_check(&arguments.reach, arguments.store) < 0)
 		return STATUS_USAGE;
+	if (target_say_snapshot(arguments.store))
+		return STATUS_FAILED;
 	result = quiver_create_with(
 		arguments.store, geometry, description,
 		&(struct quiver_create_options){ .size = sizeof(struct quiver_create_options),

@@ -23,10 +23,16 @@
 
 /* ---- for people --------------------------------------------------------- */
 
+/* The whole seconds; before 1970 they round down, too. */
+static time_t seconds_of(int64_t ns)
+{
+	return (time_t)(ns / NS_PER_S - (ns % NS_PER_S < 0));
+}
+
 /* As the clock on the wall says. */
 static const char *local_time(int64_t ns, char text[TIME_BYTES])
 {
-	time_t seconds = (time_t)(ns / NS_PER_S);
+	time_t seconds = seconds_of(ns);
 	struct tm parts;
 
 	if (localtime_r(&seconds, &parts) == NULL ||
@@ -72,7 +78,7 @@ static void print_table(const struct cli_snapshots *snapshots)
 /* ISO 8601, UTC, to the nanosecond. */
 static const char *iso_time(int64_t ns, char text[TIME_BYTES])
 {
-	time_t seconds = (time_t)(ns / NS_PER_S);
+	time_t seconds = seconds_of(ns);
 	struct tm parts;
 	size_t length;
 
@@ -80,7 +86,7 @@ static const char *iso_time(int64_t ns, char text[TIME_BYTES])
 		return NULL;
 	length = strftime(text, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
 	if (length == 0 || snprintf(text + length, TIME_BYTES - length, ".%09" PRId64 "Z",
-	                            ns % NS_PER_S) >= (int)(TIME_BYTES - length))
+	                            ns - (int64_t)seconds * NS_PER_S) >= (int)(TIME_BYTES - length))
 		return NULL;
 	return text;
 }

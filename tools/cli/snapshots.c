@@ -69,6 +69,10 @@ static void say_failed(const struct session *session, const char *name, const ch
 		          "its disk failed; 'quiverfs status %s' says which",
 		          name, done, path);
 		return;
+	case -EINTR:
+		say_error(path, "stopped; 'quiverfs snapshot list %s' tells whether there is a %s",
+		          path, name);
+		return;
 	case -EACCES:
 	case -EPERM:
 		say_error(path, "snapshot %s is not %s: only the user who mounted it may", name,

@@ -183,8 +183,11 @@ static void show_notes(const struct screen *screen, const struct session *sessio
 	if (facts_real(facts, "fragmentation") >= FRAGMENTATION_MANY)
 		screen_line(screen, SCREEN_YELLOW, "fragmented",
 		            "%.1f%% of the slots hold no vector; 'quiverfs compact' gives their "
-		            "space back",
-		            facts_real(facts, "fragmentation") * 100);
+		            "space back%s",
+		            facts_real(facts, "fragmentation") * 100,
+		            facts_number(facts, "snapshots") > 0
+		                    ? ", but where snapshots have what lies above"
+		                    : "");
 	if (facts_number(facts, "replayed") > 0)
 		screen_line(screen, SCREEN_YELLOW, "recovered",
 		            "it had not been closed cleanly: %s log records were replayed when it "

@@ -41,6 +41,21 @@ static bool find_new(const char *given, char path[PATH_MAX])
 	return snprintf(path + length, PATH_MAX - length, "/new") < (int)(PATH_MAX - length);
 }
 
+bool target_say_snapshot(const char *given)
+{
+	char path[PATH_MAX];
+	size_t length;
+
+	if (!quiver_is_snapshot(given, &length) ||
+	    snprintf(path, sizeof(path), "%.*s/snapshots/%s", (int)length, given,
+	             given + length + 1) >= (int)sizeof(path) ||
+	    access(path, F_OK) < 0)
+		return false;
+	say_error(given, "the name of a snapshot of %.*s, which none could name then; give another",
+	          (int)length, given);
+	return true;
+}
+
 bool target_say_taken(const char *given)
 {
 	struct quiver_holder holder;

@@ -99,7 +99,6 @@ static void check_refused(struct quiver *store, uint64_t id)
 
 	for (int i = 0; i < 2; i++) { /* also after a checkpoint */
 		assert_int_equal(put_version(store, id, 9, 0), -ENOSPC);
-		assert_int_equal(quiver_remove(store, id, 0, NULL), -ENOSPC);
 		assert_int_equal(quiver_rename(store, id, MANY * 2, 0, NULL), -ENOSPC);
 		assert_int_equal(quiver_rename(store, MANY * 3, id, 0, NULL), -ENOENT);
 		assert_int_equal(quiver_set_attr(store, id, &attr, QUIVER_ATTR_ALL, 0), -ENOSPC);
@@ -108,17 +107,37 @@ static void check_refused(struct quiver *store, uint64_t id)
 	}
 }
 
+/* The last of the room is for removals. The first that is refused. */
+static uint64_t remove_until_full(struct quiver *store, uint64_t id)
+{
+	int r = 0;
+
+	while (id < MANY && r == 0) {
+		r = quiver_remove(store, id, 0, NULL);
+		id += r == 0;
+		if (id % 512 == 511)
+			assert_int_equal(quiver_checkpoint(store), 0);
+	}
+	assert_int_equal(r, -ENOSPC);
+	return id;
+}
+
 static void what_is_held_is_refused(struct store_dir *s, enum quiver_durability mode)
 {
 	struct trouble_io io;
 	struct quiver *store = open_filled(s, mode, &io, MANY);
-	uint64_t done;
+	uint64_t done, removed;
 
 	assert_int_equal(quiver_reserve(store, 2 * MANY), 0); /* slots are not what is missing */
 	fill_disk(&io);
 	done = change_until_full(store, MANY, 2);
 	assert_true(done > 0 && done < MANY);
 	check_refused(store, done);
+	removed = remove_until_full(store, done + 1);
+	assert_true(removed > done + 1);
+	check_refused(store, removed);
+	assert_int_equal(quiver_remove(store, removed, 0, NULL), -ENOSPC);
+	assert_true(store_said(store, "remove a snapshot: before holds the most alone"));
 	check_healthy(store);
 	check_snapshot(store, "before", MANY, 1);
 	/* What no snapshot has needs no room. */

@@ -27,6 +27,7 @@ class Client:
     def __init__(self, mount, number, seed, end):
         self.point = mount.vectors
         self.put_path = mount.control_folder / "put"
+        self.snapshots = mount.point / "snapshots"
         self.size = mount.size
         self.number = number
         self.rng = random.Random(f"{seed} client {number}")
@@ -92,6 +93,31 @@ class Client:
                 self.groups[group].append(Operation(
                     "exists", began, ended, vector=vector, client=self.number,
                     yes=str(100 * group + vector) in names))
+
+    def frozen(self, folder):
+        """The versions of all vectors that there are in a snapshot, by name."""
+        found = {}
+        for name in os.listdir(folder):
+            if not name.startswith("."):
+                path = folder / name
+                found[name] = version_of(path.read_bytes(), self.size, str(path))
+        return found
+
+    def snapshot(self, *_):
+        """What it has was there at one moment of its mkdir, in all groups; and stays."""
+        folder, began = self.snapshots / f"{self.number}-{self.next_version():x}", now()
+        os.mkdir(folder)
+        ended = now()
+        found = self.frozen(folder / "vectors")
+        for group in range(GROUPS):
+            self.groups[group].append(Operation(
+                "snapshot", began, ended, client=self.number,
+                versions={vector: found.get(str(100 * group + vector), 0)
+                          for vector in range(GROUP_VECTORS)}))
+        time.sleep(self.rng.random() * 0.02)
+        again = self.frozen(folder / "vectors")
+        assert again == found, f"{folder} was {found} and is {again}"
+        os.rmdir(folder)
 
     # ---- changing ---------------------------------------------------------
 
@@ -186,7 +212,7 @@ class Client:
     def run(self):
         kinds = [self.read] * 12 + [self.write] * 8 + [self.write_new] * 2 + [self.replace] * 2 + \
             [self.remove] * 3 + [self.rename] * 3 + [self.put] * 2 + [self.stat] * 4 + \
-            [self.list_all]
+            [self.list_all] + ([self.snapshot] if self.snapshots.exists() else [])
         while time.monotonic() < self.end:
             # Group 0 is the busiest, so that operations meet.
             group = min(self.rng.randrange(GROUPS), self.rng.randrange(GROUPS))

@@ -27,6 +27,8 @@ class Operation:
     remove(vector)             that succeeded; one that did not is exists(vector, no)
     rename(vector, other)      likewise; `fresh`: only where there is no other
     put(versions)              {vector: version} at once
+    snapshot(versions)         likewise of all vectors of the group, read: what a snapshot
+                               has that was made then; version 0: there is none
     """
     kind: str
     began: int
@@ -43,12 +45,14 @@ class Operation:
     replaces: bool = False
 
     def is_read(self):
-        return self.kind in ("read", "exists")
+        return self.kind in ("read", "exists", "snapshot")
 
     def agrees(self, state):
         """Whether a read says what is there."""
         if self.kind == "read":
             return state[self.vector] == self.version
+        if self.kind == "snapshot":
+            return all(state[vector] == version for vector, version in self.versions.items())
         return bool(state[self.vector]) == self.yes
 
     def effects(self, state):

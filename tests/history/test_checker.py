@@ -80,3 +80,24 @@ def test_an_exclusive_write_over_another_is_refused():
 
 def test_two_removals_of_one_version_are_refused():
     refused([op("write", 0, 1, version=7), op("remove", 2, 5), op("remove", 3, 4)])
+
+
+def test_a_snapshot_is_of_one_moment():
+    put = [op("put", 0, 1, versions={0: 7, 1: 8}), op("put", 2, 9, versions={0: 9, 1: 10})]
+    for versions in ({0: 7, 1: 8}, {0: 9, 1: 10}):
+        check(put + [op("snapshot", 3, 4, versions=versions)], 2)
+    refused(put + [op("snapshot", 3, 4, versions={0: 9, 1: 8})], 2)
+    refused(put + [op("snapshot", 3, 4, versions={0: 0, 1: 0})], 2)
+
+
+def test_a_snapshot_has_a_renamed_vector_in_one_place():
+    moved = [op("write", 0, 1, version=7), op("rename", 2, 9, other=1)]
+    check(moved + [op("snapshot", 3, 4, versions={0: 7, 1: 0})], 2)
+    check(moved + [op("snapshot", 3, 4, versions={0: 0, 1: 7})], 2)
+    refused(moved + [op("snapshot", 3, 4, versions={0: 7, 1: 7})], 2)
+    refused(moved + [op("snapshot", 3, 4, versions={0: 0, 1: 0})], 2)
+
+
+def test_snapshots_do_not_go_back():
+    refused([op("write", 0, 9, version=7), op("snapshot", 1, 2, versions={0: 7}),
+             op("snapshot", 3, 4, versions={0: 0})])

@@ -1,4 +1,5 @@
-"""Many clients at once: what they saw must be what one after the other could see."""
+"""Many clients at once: what they saw must be what one after the other could see, and what a
+snapshot has what one could have seen at one moment of its mkdir."""
 
 import os
 import time
@@ -55,5 +56,6 @@ def test_every_history_is_linearizable(stores, rng):
     kinds = {}
     for op in (op for group in groups for op in group):
         kinds[op.kind] = kinds.get(op.kind, 0) + 1
+    assert kinds["snapshot"] > 0
     mount.forget_errors()  # O_EXCL lost against somebody else is reported, rightly
     print(f"{count} operations {kinds}, checked in {time.monotonic() - began:.1f} s")

@@ -20,8 +20,9 @@ import harness
 from disk_log import Disk as LoggedDisk
 from disk_log import choose_cuts, last_flush, read_log
 from kill_oracle import FOREVER, Disturbance, Operation, firm_until
+from kill_snapshots import Snapshotter, check_snapshots
 from kill_worker import Disturber, Process, Worker
-from test_kill_loop import as_state, compare, found_on
+from test_kill_loop import as_state, compare, compare_snapshot, found_on
 
 CUTS = int(os.environ.get("QUIVERFS_TEST_CUTS", "0")) or (400 if harness.LONG else 16)
 WORK_SECONDS = 20 if harness.LONG else 2.5
@@ -59,6 +60,7 @@ def work(stores, folder, mode, rng):
         processes = [Process(Worker(number, mount, {}, seed, 1, clock, end))
                      for number in range(WORKERS)]
         processes.append(Process(Disturber(mount, seed, 1, clock, end)))
+        processes.append(Process(Snapshotter(mount, seed, 1, (), clock, end)))
         results = [process.result() for process in processes]
         mount.forget_errors()  # a job that ran already
         mount.unmount()
@@ -69,7 +71,7 @@ def work(stores, folder, mode, rng):
         if disk:
             disk.close()
         block.close()
-    return log, began, results[:-1], results[-1]
+    return log, began, results[:-2], results[-2], results[-1]
 
 
 def before(cut, operations):
@@ -78,8 +80,8 @@ def before(cut, operations):
             for op in operations if op.began <= cut]
 
 
-def check_cut(stores, image, cut, mode, results, disturbances):
-    """Mount what is left and compare. The number of operations."""
+def check_cut(stores, image, cut, mode, results, disturbances, snapshots):
+    """Mount what is left and compare. The numbers of operations and of snapshots."""
     disk = disks.Disk(image, image.parent, name="left")
     try:
         store = harness.Store.__new__(harness.Store)
@@ -92,12 +94,15 @@ def check_cut(stores, image, cut, mode, results, disturbances):
         until = firm_until(mode, [
             Disturbance(event.name, event.began, event.ended if event.ended <= cut else FOREVER)
             for event in disturbances if event.began <= cut], LOSSY)
-        count = compare({}, found, [(before(cut, own), before(cut, shared))
-                                    for own, shared in results], until)
+        done = [(before(cut, own), before(cut, shared)) for own, shared in results]
+        count = compare({}, found, done, until)
+        there = check_snapshots(
+            mount, [one.as_of(cut) for one in snapshots if one.began <= cut], {},
+            lambda found, snapshot: compare_snapshot({}, done, found, snapshot))
         mount.forget_errors()  # a torn tail of the log is reported
         mount.unmount()
         stores.mounts.remove(mount)
-        return count
+        return count, there
     finally:
         for used in stores.mounts:
             if used.open:
@@ -108,12 +113,12 @@ def check_cut(stores, image, cut, mode, results, disturbances):
 @pytest.mark.parametrize("mode", ["always", "fsync"])
 def test_what_was_acknowledged_survives_a_power_cut(stores, folder, rng, mode):
     disks.need_blockfile()
-    log, began, results, disturbances = work(stores, folder, mode, rng)
+    log, began, results, disturbances, snapshots = work(stores, folder, mode, rng)
     records = read_log(log)
     first = next(number for number, record in enumerate(records) if record.end > began)
     cuts = choose_cuts(records, first, CUTS, rng)
     logged = LoggedDisk(folder / "base", log, records)
-    operations = 0
+    operations, there = 0, 0
     try:
         for cut in cuts:
             flushed = last_flush(records, cut)
@@ -121,9 +126,9 @@ def test_what_was_acknowledged_survives_a_power_cut(stores, folder, rng, mode):
             harness.run("cp", "--sparse=always", folder / "base", folder / "image")
             logged.write_some(folder / "image", flushed, cut, rng)
             try:
-                operations = max(operations, check_cut(
-                    stores, folder / "image", records[cut - 1].end, mode, results,
-                    disturbances))
+                count, seen = check_cut(stores, folder / "image", records[cut - 1].end, mode,
+                                        results, disturbances, snapshots)
+                operations, there = max(operations, count), there + seen
             except AssertionError as error:
                 raise AssertionError(f"power cut before record {cut} of {len(records)} (flushed: "
                                      f"{flushed}): {error}") from error
@@ -131,5 +136,6 @@ def test_what_was_acknowledged_survives_a_power_cut(stores, folder, rng, mode):
         logged.close()
     flushes = sum(not record.length for record in records)
     print(f"{len(cuts)} power cuts, {len(records)} writes and flushes ({flushes}), "
-          f"{operations} operations, {len(disturbances)} checkpoints, syncs and the like")
-    assert operations > 50 and flushes > 10
+          f"{operations} operations, {len(disturbances)} checkpoints, syncs and the like, "
+          f"{len(snapshots)} snapshots, of which {there} were looked at")
+    assert operations > 50 and flushes > 10 and there > 0

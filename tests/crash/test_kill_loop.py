@@ -1,8 +1,9 @@
 """The daemon is killed at random moments, over and over; nothing may be lost or torn.
 
 Writers, batches, compaction, checkpoints and changes of the mode run when the kill
-comes. Afterwards the store is checked, mounted again (now and then killed once more
-while it recovers) and compared with what its writers know.
+comes, and snapshots are made, read and removed. Afterwards the store is checked, mounted
+again (now and then killed once more while it recovers) and compared with what its writers
+know, and so is each snapshot.
 """
 
 import os
@@ -13,6 +14,7 @@ import time
 import harness
 import kill_worker
 from kill_oracle import FOREVER, check_ctimes, check_own, check_shared, firm_until
+from kill_snapshots import Snapshotter, check_snapshots, limited, remove_all
 from kill_worker import Disturber, Process, Worker
 from versions import version_of
 
@@ -77,16 +79,18 @@ def check_closed(store):
 
 
 def one_life(mount, base, rng, round_number):
-    """Let everybody work, kill the daemon; what the workers and the disturber did."""
+    """Let everybody work, kill the daemon; what the workers did, the disturber, and with the
+    snapshots whoever made them."""
     seed = rng.random()
     processes = [Process(Worker(number, mount, owned(number, base), seed, round_number))
                  for number in range(WORKERS)]
     processes.append(Process(Disturber(mount, seed, round_number)))
+    processes.append(Process(Snapshotter(mount, seed, round_number, mount.frozen)))
     time.sleep(rng.random() ** 2 * LIFE_SECONDS_MAX)
     killed_ns = time.monotonic_ns()
     mount.kill()
     results = [process.result(killed_ns, mount.cut_off()) for process in processes]
-    return results[:-1], results[-1]
+    return results[:-2], results[-2], results[-1]
 
 
 def compare(base, found, results, until):
@@ -106,11 +110,17 @@ def compare(base, found, results, until):
     return sum(len(own) + len(on_shared) for own, on_shared in results)
 
 
+def compare_snapshot(base, results, found, snapshot):
+    """One state between its begin and its end."""
+    compare(base, found, [(limited(own, snapshot), limited(shared, snapshot))
+                          for own, shared in results], snapshot.began)
+
+
 def one_round(stores, mount, base, rng, round_number):
     """Kill, check, mount again, compare. The new mount, what is on it, operations."""
     transports = ("dev_fuse", "io_uring" if stores.has_io_uring else "dev_fuse")
     mode = mount.mode
-    results, disturbances = one_life(mount, base, rng, round_number)
+    results, disturbances, snapshots = one_life(mount, base, rng, round_number)
     clear_away(mount)
     check_closed(mount.store)
     while rng.random() < 0.2:
@@ -125,15 +135,24 @@ def one_round(stores, mount, base, rng, round_number):
     until = firm_until(mode, disturbances)
     lost_allowed = until < FOREVER
     count = compare(base, {v: (s[0], s[1], s[3]) for v, s in found.items()}, results, until)
+    again.frozen, again.snapshots = mount.frozen, mount.snapshots
+    again.snapshots += check_snapshots(
+        again, snapshots, again.frozen,
+        lambda found, snapshot: compare_snapshot(base, results, found, snapshot))
     return again, found, count, lost_allowed
+
+
+def begin(mount):
+    """Nothing is in it, and nobody has done anything yet."""
+    mount.mode, mount.ctimes, mount.frozen, mount.snapshots = "fsync", {}, {}, 0
+    return mount
 
 
 def test_killed_at_random_moments_nothing_is_lost_or_torn(stores, rng, io_uring):
     stores.has_io_uring = not io_uring
     end = time.monotonic() + LONG_SECONDS if harness.LONG else FOREVER
-    mount = stores.mount(stores.create(dim=300), options=["durability=fsync"])
-    mount.mode, mount.ctimes = "fsync", {}
-    base, operations, rounds, may_lose = {}, 0, 0, 0
+    mount = begin(stores.mount(stores.create(dim=300), options=["durability=fsync"]))
+    base, operations, rounds, may_lose, snapshots = {}, 0, 0, 0, 0
     while time.monotonic() < end if harness.LONG else rounds < ROUNDS:
         rounds += 1
         try:
@@ -144,11 +163,13 @@ def test_killed_at_random_moments_nothing_is_lost_or_torn(stores, rng, io_uring)
         may_lose += lossy
         if rounds % 25 == 0:
             # Another size, so that vectors lie otherwise on sectors and pages.
+            snapshots += mount.snapshots
+            remove_all(mount)
             mount.unmount()
-            mount = stores.mount(stores.create(dim=rng.randrange(2, 2000),
-                                               name=f"store{rounds}"),
-                                 name=f"mnt{rounds}", options=["durability=fsync"])
-            mount.mode, mount.ctimes, base = "fsync", {}, {}
+            store = stores.create(dim=rng.randrange(2, 2000), name=f"store{rounds}")
+            mount = begin(stores.mount(store, name=f"mnt{rounds}",
+                                       options=["durability=fsync"]))
+            base = {}
         stores.mounts = [mount]
     print(f"{rounds} kills survived, {operations} operations; in {may_lose} rounds mode none "
-          "was in force")
+          f"was in force; snapshots looked at {snapshots + mount.snapshots} times")

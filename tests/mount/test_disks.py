@@ -224,6 +224,55 @@ def test_on_a_full_disk_reads_deletes_and_compaction_go_on(disks, stores, rng, m
     again.forget_errors()
 
 
+@pytest.mark.parametrize("mode", ["fsync", "always", "none"])
+def test_on_a_full_disk_a_snapshot_is_refused_and_nothing_else_suffers(disks, stores, rng, mode):
+    """And one that is removed gives back what it held."""
+    need_loop_devices()
+    disk = disks.ext4(64)
+    mnt = stores.mount(store_on(disk, stores, dim=4096), options=["durability=" + mode])
+    blob = rng.randbytes(2 * mnt.size)
+
+    def data(number):
+        return blob[number % mnt.size:][:mnt.size]
+
+    held, snapshots = 200, mnt.point / "snapshots"
+    for number in range(held):
+        mnt.put(number, data(number))
+    os.mkdir(snapshots / "full-1")
+    before = {number: os.stat(mnt.path(number)).st_ctime_ns for number in range(held)}
+    for number in range(0, held, 2):
+        mnt.put(number, data(number + 1000))
+    for number in range(1, held, 4):
+        os.unlink(mnt.path(number))
+    count = fill(mnt, data, first=1000)
+    fill_up(disk)
+    made = ["full-1"]
+    with pytest.raises(OSError) as full:
+        while len(made) < 1000:  # the first checkpoint may give back some of the log
+            os.mkdir(snapshots / f"full-{len(made) + 1}")
+            made.append(f"full-{len(made) + 1}")
+    assert full.value.errno == errno.ENOSPC
+    assert sorted(os.listdir(snapshots)) == sorted(made)
+    for number in range(3, held, 4):  # there is room for it, or there is not
+        try:
+            mnt.put(number, data(number + 1000))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+    inside = snapshots / "full-1" / "vectors"
+    assert len(os.listdir(inside)) == held
+    for number in range(held):
+        assert (inside / str(number)).read_bytes() == data(number), number
+        assert os.stat(inside / str(number)).st_ctime_ns == before[number]
+    for number in range(1000, 1000 + count):
+        assert mnt.get(number) == data(number), number
+    for name in made:
+        os.rmdir(snapshots / name)
+    mnt.control("checkpoint", "1")
+    assert mnt.stats()["slots_held"] == "0" and mnt.stats()["failed"] == "0"
+    assert fill(mnt, data, first=100000) >= held // 2
+    mnt.forget_errors()
+
+
 def test_what_does_not_fit_stays_in_its_folder_of_scratch_files(disks, stores, rng):
     need_loop_devices()
     disk = disks.ext4(64)

@@ -261,6 +261,11 @@ static int remove_new(struct receive *receive)
 
 	if (r == 0)
 		r = quiver_snapshot_remove(receive->store, made.name);
+	if (r == -EBUSY)
+		error_set(receive->error,
+		          "%s: another process has its snapshot %s open, which the stream has "
+		          "made; unmount that first",
+		          receive->path, made.name);
 	return r == -ENOENT ? 0 : r;
 }
 

@@ -819,6 +819,26 @@ static void a_folder_that_is_somebodys_is_left_alone(void **state)
 	free(stream.bytes);
 }
 
+/* A crash at the very end, when nothing but the name is missing, or the mark is still there. */
+static void what_is_whole_but_for_its_name_gets_it(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct stream stream;
+
+	make_versions(dir);
+	send_version(dir, 1, 0, &stream);
+	receive_all(dir, "target", &stream);
+	assert_int_equal(renameat(dir->fd, "target", dir->fd, "target.receiving"), 0);
+	receive_all(dir, "target", &stream);
+	assert_true(last.had_it);
+	assert_false(is_there(dir, "target.receiving"));
+	check_version(dir, "target", 1);
+	assert_int_equal(renameat(dir->fd, "target", dir->fd, "target.receiving"), 0);
+	assert_int_equal(quiver_receive_undo(path_of(dir, "target"), NULL, &last_error), -EINVAL);
+	assert_true(is_there(dir, "target.receiving/superblock"));
+	free(stream.bytes);
+}
+
 /* Where others may write, one of them may have put it there. */
 static void half_a_stream_of_somebody_else_is_not_gone_on_with(void **state)
 {
@@ -989,6 +1009,7 @@ int main(void)
 		WITH_DIR(what_is_no_stream_is_refused),
 		WITH_DIR(a_lie_is_found_at_the_end),
 		WITH_DIR(a_folder_that_is_somebodys_is_left_alone),
+		WITH_DIR(what_is_whole_but_for_its_name_gets_it),
 		WITH_DIR(half_a_stream_of_somebody_else_is_not_gone_on_with),
 		WITH_DIR(damage_ends_a_stream_and_is_named),
 		WITH_DIR(what_cannot_be_sent_is_refused),

@@ -1,7 +1,10 @@
 #include "engine/recovery/keep_replay.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+
+#include "engine/recovery/check_snapshots.h"
 
 /* A row as the log has changed it so far: attributes alone. */
 struct changed_row {
@@ -14,6 +17,7 @@ struct keeping {
 	struct changed_row *rows; /* owned; by slot, with linear probing */
 	size_t count;
 	size_t room; /* a power of two, at least twice the count; or 0 */
+	bool unclear; /* a row is not there: kept by who has freed or torn it, or damaged */
 };
 
 #define CHANGED_ROWS_MIN 256u
@@ -58,8 +62,7 @@ static int note_changed(struct keeping *keeping, uint64_t slot, const struct met
 
 /* The row of vector `id` in a slot, before a record that ends it. 0; -ENOENT it is none that a snapshot
  * may have, or none that is whole: then whoever tore it has kept it; -errno. */
-static int row_before(const struct keeping *keeping, uint64_t slot, uint64_t id,
-                      struct meta_row *row)
+static int row_before(struct keeping *keeping, uint64_t slot, uint64_t id, struct meta_row *row)
 {
 	struct catalog *catalog = keeping->recovery->catalog;
 	int r;
@@ -74,12 +77,16 @@ static int row_before(const struct keeping *keeping, uint64_t slot, uint64_t id,
 			return 0;
 		}
 	}
-	if (columns_id(&catalog->columns, slot) != id)
+	r = columns_id(&catalog->columns, slot) == id
+	            ? columns_meta(&catalog->columns, slot, id, row)
+	            : -EBADMSG;
+	if (r == -EBADMSG || (r == 0 && row->lsn == 0)) {
+		keeping->unclear = true;
 		return -ENOENT;
-	r = columns_meta(&catalog->columns, slot, id, row);
+	}
 	if (r)
-		return r == -EBADMSG ? -ENOENT : r;
-	return row->lsn > 0 && row->lsn <= keeping->recovery->superblock->now.checkpoint_lsn &&
+		return r;
+	return row->lsn <= keeping->recovery->superblock->now.checkpoint_lsn &&
 	                       versions_may_want(&catalog->versions, row->lsn)
 	               ? 0
 	               : -ENOENT;
@@ -150,6 +157,31 @@ static int keep_row(void *arg, const struct wal_record *record, const void *payl
 	return r ? r : keep_superseded(keeping, record->src_slot, was, record->lsn);
 }
 
+/* Where a row was damaged that somebody has superseded since, nothing but the number of vectors tells. */
+static int find_lost(struct catalog *catalog)
+{
+	struct versions *versions = &catalog->versions;
+	uint64_t *counts = check_snapshot_counts(catalog);
+
+	if (!counts)
+		return -ENOMEM;
+	for (size_t i = versions->damaged_count; i < versions->snapshot_count; i++) {
+		const struct snapshot *snapshot = versions->snapshots[i];
+		uint64_t found = counts[i - versions->damaged_count];
+
+		if (found == snapshot->page.count)
+			continue;
+		atomic_fetch_add(&versions->lost_bytes, VERSION_RECORD_BYTES);
+		report_add(&catalog->health->report,
+		           "snapshots/%s: %" PRIu64 " vectors expected, %" PRIu64
+		           " found: the rows of others are damaged; `quiverfs check --repair` "
+		           "marks it as incomplete",
+		           snapshot->name, snapshot->page.count, found);
+	}
+	free(counts);
+	return 0;
+}
+
 /* What its records end goes to catalog->versions. */
 static int read_log(struct recovery *recovery)
 {
@@ -162,6 +194,8 @@ static int read_log(struct recovery *recovery)
 	recovery->scan.arg = &keeping;
 	r = wal_scan(&recovery->scan);
 	free(keeping.rows);
+	if (r == 0 && keeping.unclear)
+		r = find_lost(recovery->catalog);
 	return r;
 }
 

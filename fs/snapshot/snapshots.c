@@ -291,6 +291,16 @@ void snapshots_removed(struct fs *fs, const char *name)
 
 /* ---- visits ---- */
 
+/* Why one cannot be opened, in words that say what to do. `fits`: there is room for one more. */
+static const char *why_not_opened(int err, bool fits)
+{
+	if (!fits)
+		return "there are files open in 1,024 others";
+	return err == -EUCLEAN ? "its file is damaged; rmdir(1) removes it, and `quiverfs check "
+	                         "--repair` moves it to lost+found"
+	                       : quiver_strerror(err);
+}
+
 /* Open it, or wait until who is about it has. The caller counts as a user, and holds inside's lock, but
  * not meanwhile. */
 static int open_snapshot(struct fs *fs, struct snapshot *snapshot)
@@ -312,7 +322,7 @@ static int open_snapshot(struct fs *fs, struct snapshot *snapshot)
 	           : -ENFILE;
 	if (err != 0 && err != -ENOENT)
 		(void)refuse(fs, err, "snapshots/%s: cannot be opened: %s", snapshot->is.name,
-		             fits ? quiver_strerror(err) : "there are files open in 1,024 others");
+		             why_not_opened(err, fits));
 	inside_lock(fs->inside);
 	snapshot->opening = false;
 	all->open -= fits && err != 0;

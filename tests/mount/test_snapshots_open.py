@@ -178,6 +178,29 @@ def test_a_listing_that_lacks_vectors_ends_in_an_error(stores, mnt, rng, tmp):
     assert sorted(os.listdir(folder_of(mnt, "a") / "vectors")) == sorted(found)
 
 
+def test_damaged_ones_are_listed_and_removed(stores, mnt, rng):
+    fill(mnt, rng, 5)
+    state = State(mnt)
+    for name in "abc":
+        take(mnt, name)
+    store = mnt.store
+    mnt.unmount()
+    for name in "ab":
+        os.truncate(store.path / "snapshots" / name, 0)
+    mnt = stores.mount(store)
+    mnt.forget_errors()
+    with os.scandir(mnt.point / "snapshots") as entries:
+        numbers = {entry.name: entry.inode() for entry in entries}
+    assert sorted(numbers) == ["a", "b", "c"] and len({0, *numbers.values()}) == 4
+    with refused(errno.EUCLEAN):
+        os.listdir(folder_of(mnt, "a"))
+    mnt.expect_error("snapshots/a: cannot be opened: its file is damaged; rmdir")
+    mnt.forget_errors()
+    for name in "ab":
+        os.rmdir(folder_of(mnt, name))
+    state.compare(folder_of(mnt, "c"))
+
+
 # ---- matrix.npy -------------------------------------------------------------------------
 
 

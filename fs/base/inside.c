@@ -143,6 +143,7 @@ static void drop(struct inside *inside, uint32_t link)
 	place->next = inside->free;
 	inside->free = link;
 	inside->taken--;
+	guest->views -= tree_class(place->inner) == TREE_IS_VIEW;
 	if (--guest->known == 0)
 		inside->unused(inside->arg, guest);
 }
@@ -200,6 +201,7 @@ static uint32_t take_place(struct inside *inside, struct guest *guest, uint64_t 
 	*bucket = link;
 	inside->taken++;
 	guest->known++;
+	guest->views += tree_class(inner) == TREE_IS_VIEW;
 	return link;
 }
 

@@ -169,11 +169,21 @@ static void settle(struct snapshots *all, struct snapshot *snapshot)
 	free(snapshot);
 }
 
-/* Close what has not been used for longest, if there is more than `idle_max`. */
+/* Where the kernel opens by itself nobody tells whether its views are open, and with its fs they would
+ * go (view.h). */
+static bool may_be_in_use(const struct snapshots *all, const struct snapshot *snapshot)
+{
+	return all->fs->no_open && snapshot->guest.views > 0;
+}
+
+/* Close what has not been used for longest, if there is more than `idle_max`; where that is 0, whatever
+ * the kernel has of it. */
 static void trim(struct snapshots *all, unsigned idle_max)
 {
 	struct snapshot *oldest = all->oldest;
 
+	while (idle_max > 0 && oldest != NULL && may_be_in_use(all, oldest))
+		oldest = oldest->newer;
 	if (all->idle <= idle_max || oldest == NULL)
 		return;
 	unlist(all, oldest);
@@ -372,6 +382,8 @@ int visit_begin(struct fs *fs, uint64_t outer, enum visit_kind kind, bool may_wa
 	use(fs->snapshots, snapshot);
 	if (snapshot->removed && kind == VISIT_NEW)
 		err = -ESTALE;
+	else if (snapshot->view == NULL && tree_class(visit->ino) == TREE_IS_VIEW)
+		err = -ESTALE; /* it went with the fs that it was of */
 	else if (kind != VISIT_FOLDER || visit->ino != TREE_ROOT)
 		err = have_view(fs, snapshot, may_wait);
 	visit->snapshot = snapshot;

@@ -10,7 +10,7 @@ from harness import run, until
 from snapshot_state import folder_of, rows, take
 
 pytestmark = pytest.mark.local("snapshots")
-OPEN_MAX = 1024  # snapshots.h
+OPEN_MAX, IDLE_MAX = 1024, 64  # snapshots.h
 
 
 def test_a_thousand_of_one_store(mnt, rng, many_descriptors):
@@ -52,6 +52,20 @@ def open_in_each_of_too_many(mnt, name, states):
     until(lambda: can_be_read(paths[OPEN_MAX]), "it stays refused")
     mnt.forget_errors()
     assert paths[OPEN_MAX].read_bytes() == states[OPEN_MAX][name]
+
+
+def test_a_view_that_is_open_on_a_read_only_mount_stays(stores, mnt, rng):
+    """There the kernel opens by itself, so that nobody knows."""
+    mnt.put(7, rng.randbytes(mnt.size))
+    text = mnt.get("7.txt")
+    for turn in range(IDLE_MAX + 10):
+        take(mnt, f"s{turn}")
+    mnt = stores.again(mnt, options=["ro"])
+    with open(folder_of(mnt, "s0") / "vectors/7.txt", "rb", buffering=0) as file:
+        for turn in range(1, IDLE_MAX + 10):
+            assert len(os.listdir(folder_of(mnt, f"s{turn}") / "vectors")) == 1
+        assert file.read() == text
+        assert os.fstat(file.fileno()).st_size == len(text)
 
 
 def can_be_read(path):

@@ -137,6 +137,7 @@ static void views_are_of_one_opening(void **state)
 	guest.openings = 2;
 	assert_false(is_known(inside, first));
 	second = give(inside, &guest, TREE_VIEW_BASE);
+	assert_true(guest.views == 2);
 	assert_true(second != first);
 	assert_true(is(inside, second, &guest, TREE_VIEW_BASE));
 	inside_forget(inside, first, 1);
@@ -145,7 +146,7 @@ static void views_are_of_one_opening(void **state)
 	inside_forget(inside, second, 1);
 	assert_false(is_known(inside, second));
 	assert_ptr_equal(last_unused, &guest);
-	assert_true(guest.known == 0);
+	assert_true(guest.known == 0 && guest.views == 0);
 	inside_free(inside);
 }
 

@@ -355,25 +355,46 @@ int versions_file_begin_anew(const struct versions_file *file, struct versions_f
 	return r;
 }
 
-int versions_file_replace(struct versions_file *file, struct versions_file *anew)
+int versions_file_finish(const struct versions_file *anew)
 {
-	const struct quiver_io *io = file->io;
 	int r = write_header(anew, anew->records);
 
-	if (r == 0)
-		r = io_fsync(io, anew->fd);
-	if (r == 0)
-		r = io->rename(io, file->dir_fd, NEW_NAME, FILE_NAME);
+	return r ? r : io_fsync(anew->io, anew->fd);
+}
+
+int versions_file_swap(struct versions_file *file, struct versions_file *anew, int *former_fd)
+{
+	int r = file->io->rename(file->io, file->dir_fd, NEW_NAME, FILE_NAME);
+
 	if (r) {
 		versions_file_give_up(anew);
 		return r;
 	}
-	if (file->fd >= 0)
-		(void)io->close(io, file->fd); /* nothing of it counts any more */
+	*former_fd = file->fd;
 	*file = *anew;
 	if (file->room < file->records)
 		file->room = file->records;
-	return io_fsync(io, file->dir_fd);
+	return 0;
+}
+
+int versions_file_settle(const struct versions_file *file, int former_fd)
+{
+	if (former_fd >= 0)
+		(void)file->io->close(file->io, former_fd); /* nothing of it counts any more */
+	return io_fsync(file->io, file->dir_fd);
+}
+
+int versions_file_replace(struct versions_file *file, struct versions_file *anew)
+{
+	int former_fd;
+	int r = versions_file_finish(anew);
+
+	if (r) {
+		versions_file_give_up(anew);
+		return r;
+	}
+	r = versions_file_swap(file, anew, &former_fd);
+	return r ? r : versions_file_settle(file, former_fd);
 }
 
 void versions_file_give_up(struct versions_file *anew)

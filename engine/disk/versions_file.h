@@ -78,6 +78,11 @@ int versions_file_begin_anew(const struct versions_file *file, struct versions_f
  * could not be synced: then `file` is the new one, and after a crash there is one of the two.
  * 0 or -errno. */
 int versions_file_replace(struct versions_file *file, struct versions_file *anew);
+/* The same in three steps, of which the middle one alone waits for no disk but to rename. On failure
+ * of the first `anew` is to be given up, of the second it has been; of the third, see above. */
+int versions_file_finish(const struct versions_file *anew);
+int versions_file_swap(struct versions_file *file, struct versions_file *anew, int *former_fd);
+int versions_file_settle(const struct versions_file *file, int former_fd);
 /* Instead of that. */
 void versions_file_give_up(struct versions_file *anew);
 /* Remove it, durably: there is none. 0 or -errno, also where there was none; after it there may be

@@ -210,7 +210,7 @@ static int write_anew(struct versions *versions, struct tidying *tidying,
 		}
 	}
 	if (r == 0) /* while nobody waits for it */
-		r = versions_file_sync(anew);
+		r = versions_file_finish(anew);
 	if (r)
 		versions_file_give_up(anew);
 	return r;
@@ -269,26 +269,22 @@ static int keep_promise(const struct versions *versions, struct versions_file *a
 	return versions_file_make_room(anew, anew->records + spare);
 }
 
-/* Writer lock and lock held. Where it fails the file stays as it was, and that is no error; but where it
- * is not known which of the two is there after a crash. */
-static int replace_file(struct versions *versions, struct tidying *tidying,
-                        struct versions_file *anew)
+/* Writer lock and lock held. Where it fails the file stays as it was, and that is no error. */
+static bool replace_file(struct versions *versions, struct tidying *tidying,
+                         struct versions_file *anew, int *former_fd)
 {
-	const uint64_t generation = versions->file.generation;
 	uint64_t waste = versions->file.records - tidying->filed;
-	int r;
 
 	if (keep_promise(versions, anew) != 0) {
 		versions_file_give_up(anew);
-		return 0;
+		return false;
 	}
-	r = versions_file_replace(&versions->file, anew);
-	if (versions->file.generation == generation)
-		return 0;
+	if (versions_file_swap(&versions->file, anew, former_fd) != 0)
+		return false;
 	for (size_t i = 0; i < tidying->filed; i++)
 		versions->table.items[i].place = (uint32_t)i;
 	versions->recorded -= waste;
-	return r;
+	return true;
 }
 
 static int put_in_place(struct versions *versions, struct tidying *tidying, struct version **gone,
@@ -297,6 +293,7 @@ static int put_in_place(struct versions *versions, struct tidying *tidying, stru
 	struct versions_file anew;
 	bool is_new = is_mostly_waste(versions, tidying) &&
 	              write_anew(versions, tidying, &anew) == 0;
+	int former_fd;
 	int r;
 
 	pthread_mutex_lock(versions->writer_lock);
@@ -313,11 +310,12 @@ static int put_in_place(struct versions *versions, struct tidying *tidying, stru
 	*count = tidying->gone_count;
 	tidying->gone = NULL;
 	if (is_new)
-		r = replace_file(versions, tidying, &anew);
+		is_new = replace_file(versions, tidying, &anew, &former_fd);
 	versions->untidy |= versions->pending > 0;
 	pthread_rwlock_unlock(&versions->lock);
 	pthread_mutex_unlock(versions->writer_lock);
-	return r;
+	/* Where this fails it is not known which of the two is there after a crash. */
+	return is_new ? versions_file_settle(&versions->file, former_fd) : 0;
 }
 
 /* From here on whoever leaves a snapshot that was removed says so anew. Writer lock not held. */
@@ -374,14 +372,26 @@ int versions_tidy(struct versions *versions, struct version **gone, size_t *coun
 
 int versions_drop_file(struct versions *versions)
 {
-	int r = 0;
+	struct versions_file file;
+	bool drop;
+	int r;
 
+	/* Without a snapshot nobody else looks into it, so nobody waits for its removal. */
 	pthread_mutex_lock(versions->writer_lock);
 	pthread_rwlock_wrlock(&versions->lock);
-	if (versions->snapshot_count == 0 && versions->table.count == 0 && versions->file.fd >= 0) {
-		r = versions_file_remove(&versions->file);
-		versions->recorded = 0;
-	}
+	file = versions->file;
+	drop = versions->snapshot_count == 0 && versions->table.count == 0 && file.fd >= 0;
+	if (drop)
+		versions->file.fd = -1;
+	pthread_rwlock_unlock(&versions->lock);
+	pthread_mutex_unlock(versions->writer_lock);
+	if (!drop)
+		return 0;
+	r = versions_file_remove(&file);
+	pthread_mutex_lock(versions->writer_lock);
+	pthread_rwlock_wrlock(&versions->lock);
+	versions->file = file;
+	versions->recorded = file.records;
 	pthread_rwlock_unlock(&versions->lock);
 	pthread_mutex_unlock(versions->writer_lock);
 	return r;

@@ -251,6 +251,13 @@ def test_wrong_usage_says_what_is_right(stores):
     assert "a collection in Ceph has no snapshots; they are of stores in a folder" in done.stderr
 
 
+def test_a_snapshot_has_none_itself(place):
+    store, mnt, target, rows = place
+    quiverfs("snapshot", "create", target, "a")
+    done = quiverfs("snapshot", "list", f"{target}@a", status=1)
+    assert "a snapshot, which has none itself; give the store" in done.stderr
+
+
 def test_others_may_read_meanwhile(stores, rng):
     store = stores.create()
     put(store, {vector: rng.randbytes(store.size) for vector in range(3)})
@@ -270,12 +277,13 @@ def test_a_damaged_one_is_told_of_and_removed(stores, rng):
     store = stores.create()
     rows = {vector: rng.randbytes(store.size) for vector in range(3)}
     put(store, rows)
-    quiverfs("snapshot", "create", store.path, "bad")
-    quiverfs("snapshot", "create", store.path, "good")
+    for name in ("bad", "good", "worse"):
+        quiverfs("snapshot", "create", store.path, name)
     with open(store.path / "snapshots/bad", "r+b") as file:
         for copy in (0, 4096):
             file.seek(copy + 100)
             file.write(b"\xff" * 8)
+    os.truncate(store.path / "snapshots/worse", 0)
     mnt = None
     for target in (store.path, "mount"):
         if target == "mount":
@@ -285,14 +293,18 @@ def test_a_damaged_one_is_told_of_and_removed(stores, rng):
         assert found["bad"] == {"name": "bad", "damaged": True}
         assert found["good"]["count"] == 3 and not found["good"]["damaged"]
         lines = quiverfs("snapshot", "list", target).stdout.splitlines()
-        assert "bad   damaged: its file cannot be read" in lines
+        assert "bad    damaged: its file cannot be read" in lines
         for words in (["export", f"{target}@bad", store.folder / "bad.npy"],
                       ["snapshot", "diff", target, "bad", "good"]):
             done = quiverfs(*words, status=1)
-            assert "bad" in done.stderr and done.stderr.count("\n") == 1
+            assert "bad" in done.stderr and "damaged" in done.stderr
+            assert done.stderr.count("\n") == 1
         assert contents(store, f"{target}@good") == rows
+    with os.scandir(mnt.point / "snapshots") as entries:
+        numbers = {entry.name: entry.inode() for entry in entries}
+    assert set(numbers) == {"bad", "good", "worse"} and len(set(numbers.values())) == 3
     mnt.forget_errors()
-    quiverfs("snapshot", "remove", mnt.point, "bad")
+    quiverfs("snapshot", "remove", mnt.point, "bad", "worse")
     assert [one["name"] for one in listed(mnt.point)] == ["good"]
     mnt.unmount()
     store.check()
@@ -329,7 +341,7 @@ def test_a_folder_with_such_a_name_stays_a_folder(stores, rng):
     quiverfs("snapshot", "create", store.path, "a")
     assert list(contents(store, f"{store.path}@a")) == [7]
     done = quiverfs("create", f"{store.path}@a", "--dim", 4, status=1)
-    assert f"the name of a snapshot of {store.path}, which none could name then" in done.stderr
+    assert f"this is how a snapshot of the store {store.path} is named" in done.stderr
     shutil.copytree(store.path, f"{store.path}@a")
     put(store, {8: rng.randbytes(store.size)})
     quiverfs("import", f"{store.path}@a", store.folder / "rows.npy", "--ids",

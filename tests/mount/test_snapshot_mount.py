@@ -73,7 +73,9 @@ def test_several_beside_the_live_mount(stores, versions, rng):
         status = json.loads(quiverfs("status", mounted.point, "--json").stdout)
         assert status["read_only"] and status["count"] == len(found[name])
         assert status["store"] == f"{mnt.store.path}@{name}"
-        assert "mounted read-only" in quiverfs("status", mounted.point).stdout
+        text = quiverfs("status", mounted.point).stdout
+        assert "mounted read-only" in text and "it is a snapshot" in text
+        assert "fragmented" not in text  # nobody could compact it
     # the store itself is still that of the live mount
     assert json.loads(quiverfs("status", mnt.store.path, "--json").stdout)["mount"] == str(mnt.point)
     kept["v2"].unmount()

@@ -209,5 +209,8 @@ const char *live_strerror(int result)
 		return "expected a file of a mount of quiverfs, found a link, a FIFO, a device or "
 		       "a "
 		       "file of another filesystem; the mount is none of quiverfs";
+	if (result == -EUCLEAN)
+		return "the file of this snapshot is damaged; 'quiverfs snapshot remove' removes "
+		       "it, 'quiverfs check --repair' of the store, unmounted, moves it aside";
 	return strerror(-result);
 }

@@ -252,6 +252,11 @@ int cli_snapshots_get(struct session *session, struct cli_snapshots *snapshots)
 	memset(snapshots, 0, sizeof(*snapshots));
 	if (session->is_shared)
 		return say_shared(session);
+	if (session->target.snapshot) {
+		say_error(session->target.path,
+		          "a snapshot, which has none itself; give the store, without the @NAME");
+		return -EINVAL;
+	}
 	if (session->target.live)
 		return get_live(session, snapshots);
 	result = quiver_snapshots(session->store, &snapshots->list, &snapshots->count);

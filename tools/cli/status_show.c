@@ -152,6 +152,15 @@ static void show_faults(const struct screen *screen, const struct session *sessi
 		            figure_count(checksums, number), checksums == 1 ? "" : "s");
 }
 
+/* Whether it is one, in a mount or mounted by itself. */
+static bool is_of_snapshot(const struct session *session, const struct facts *facts)
+{
+	const char *store = facts_find(facts, "store");
+	size_t length;
+
+	return session->target.snapshot || (store != NULL && quiver_is_snapshot(store, &length));
+}
+
 /* What one should know. */
 static void show_notes(const struct screen *screen, const struct session *session,
                        const struct facts *facts)
@@ -162,8 +171,7 @@ static void show_notes(const struct screen *screen, const struct session *sessio
 	char number[FIGURE_BYTES];
 
 	const char *health = facts_find(facts, "health");
-	const char *store = facts_find(facts, "store");
-	size_t length;
+	bool is_snapshot = is_of_snapshot(session, facts);
 
 	if (health != NULL && strcmp(health, "HEALTH_OK") != 0)
 		screen_line(screen, SCREEN_YELLOW, "cluster", "%s; 'ceph health detail' says more",
@@ -174,13 +182,11 @@ static void show_notes(const struct screen *screen, const struct session *sessio
 	if (session->target.live && !session->target.snapshot &&
 	    facts_number(facts, "read_only") != 0)
 		screen_line(screen, SCREEN_YELLOW, "read-only", "%s",
-		            store != NULL && quiver_is_snapshot(store, &length)
-		                    ? "it is a snapshot"
-		                    : "it was mounted so (-o ro)");
+		            is_snapshot ? "it is a snapshot" : "it was mounted so (-o ro)");
 	if (transport != NULL && strcmp(transport, "io_uring") != 0)
 		screen_line(screen, SCREEN_YELLOW, "io_uring", "off: %s",
 		            or_unknown(facts_find(facts, "transport_reason")));
-	if (facts_real(facts, "fragmentation") >= FRAGMENTATION_MANY)
+	if (!is_snapshot && facts_real(facts, "fragmentation") >= FRAGMENTATION_MANY)
 		screen_line(screen, SCREEN_YELLOW, "fragmented",
 		            "%.1f%% of the slots hold no vector; 'quiverfs compact' gives their "
 		            "space back%s",

@@ -50,8 +50,8 @@ int target_find_store(const char *given, char path[PATH_MAX]);
  * wants an end. */
 bool target_wait(struct target *target);
 
-/* Whether a folder of the name `given` would put a snapshot of that name, STORE@NAME, out of reach; says
- * so on stderr. */
+/* Whether `given` is how a snapshot of a store that is there is named, which a folder of that name would
+ * put out of reach; says so on stderr. */
 bool target_say_snapshot(const char *given);
 
 /* Whether a new store cannot be in the folder `given` since a store or a mount is there, or it is

@@ -43,16 +43,16 @@ static bool find_new(const char *given, char path[PATH_MAX])
 
 bool target_say_snapshot(const char *given)
 {
-	char path[PATH_MAX];
+	struct quiver_holder holder;
+	char store[PATH_MAX];
 	size_t length;
 
 	if (!quiver_is_snapshot(given, &length) ||
-	    snprintf(path, sizeof(path), "%.*s/snapshots/%s", (int)length, given,
-	             given + length + 1) >= (int)sizeof(path) ||
-	    access(path, F_OK) < 0)
+	    snprintf(store, sizeof(store), "%.*s", (int)length, given) >= (int)sizeof(store) ||
+	    !target_is_store(quiver_holder(store, &holder)))
 		return false;
-	say_error(given, "the name of a snapshot of %.*s, which none could name then; give another",
-	          (int)length, given);
+	say_error(given, "this is how a snapshot of the store %s is named; give another name",
+	          store);
 	return true;
 }
 

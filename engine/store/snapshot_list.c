@@ -56,6 +56,8 @@ static struct quiver_list *make_list(struct snapshot_view *view)
 		if (list)
 			list->ids[list->count++] = id;
 	}
+	if (list && list->count + list->damaged < view->page.count)
+		atomic_store(&view->lacks, true);
 	if (list && list->damaged == 0 && list->count != view->page.count)
 		report_add(view->head.report,
 		           "snapshot %s: %zu vectors are listed, but it has %" PRIu64

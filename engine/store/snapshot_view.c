@@ -19,7 +19,7 @@ static int find(struct snapshot_view *view, uint64_t id, unsigned flags, struct 
 		return -EAGAIN;
 	r = snapshot_find(view->catalog, view->page.lsn, id, &ref->slot, &row);
 	if (r)
-		return r;
+		return r == -ENOENT && atomic_load(&view->lacks) ? -EIO : r;
 	ref->id = id;
 	ref->lsn = row.lsn;
 	ref->attr = row.attr;

@@ -20,6 +20,8 @@ struct snapshot_view {
 	uint64_t rows_end; /* no slot that it has lies at or above */
 	void *owner; /* of what it lies over; for `kind.close` */
 	struct job job;
+	_Atomic bool
+		lacks; /* a listing has found fewer than it has: what is missing may be one of them */
 	pthread_mutex_t list_lock;
 	struct quiver_list *list; /* list lock; the copy that those who list now share, or NULL */
 };

@@ -532,6 +532,14 @@ static void test_damage_is_an_error(void **state)
 	assert_int_equal(version_of(view, bad), UINT64_MAX);
 	check_verified(view, -EIO, 1);
 	close_store(view);
+	close_store(store);
+	/* Nor later, once somebody has seen that it lacks one. */
+	store = open_with(s, NULL);
+	view = open_view(store, "a");
+	check_verified(view, -EIO, 1);
+	assert_int_equal(version_of(view, bad), UINT64_MAX);
+	assert_int_equal(version_of(view, bad + 1), 1);
+	close_store(view);
 	assert_int_equal(open_alone_result(s, "a", &alone, &error), -EUCLEAN);
 	assert_non_null(strstr(error.text, "quiverfs check"));
 	close_store(store);

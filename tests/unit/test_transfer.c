@@ -988,6 +988,39 @@ static void a_full_disk_leaves_one_of_them(void **state)
 	each_call_that_fails(*state, -ENOSPC, 13);
 }
 
+/* Or it ends, and what came of it is the beginning of the stream. */
+static void a_call_that_fails_ends_what_is_sent(void **state)
+{
+	struct failing_io io;
+	struct quiver_send_options options = { .size = sizeof(options),
+		                               .since = "v2",
+		                               .io = &io.table };
+	struct stream whole, stream = { 0 };
+	bool ended = false;
+	unsigned failed = 0;
+
+	make_versions(*state);
+	send_version(*state, 3, 2, &whole);
+	failing_io_init(&io);
+	for (long skip = 0; !ended; skip++) {
+		int r;
+
+		stream.length = 0;
+		failing_io_arm(&io, skip, -EIO);
+		r = quiver_send(path_of(*state, "source"), "v3", &options, take, &stream, NULL,
+		                &last_error);
+		ended = io.calls <= skip;
+		failing_io_disarm(&io);
+		failed += r != 0;
+		assert_true(r == 0 ? stream.length == whole.length : stream.length < whole.length);
+		if (stream.length > 0)
+			assert_memory_equal(stream.bytes, whole.bytes, stream.length);
+	}
+	assert_true(failed > 10);
+	free(stream.bytes);
+	free(whole.bytes);
+}
+
 #define WITH_DIR(name) cmocka_unit_test_setup_teardown(name, unit_setup_dir, unit_teardown_dir)
 
 int main(void)
@@ -1014,6 +1047,7 @@ int main(void)
 		WITH_DIR(damage_ends_a_stream_and_is_named),
 		WITH_DIR(what_cannot_be_sent_is_refused),
 		WITH_DIR(a_call_that_fails_leaves_one_of_them),
+		WITH_DIR(a_call_that_fails_ends_what_is_sent),
 		WITH_DIR(a_full_disk_leaves_one_of_them),
 		WITH_DIR(a_source_that_is_written_to_sends_what_it_was),
 	};

@@ -91,6 +91,25 @@ static bool has_same(const struct versions *versions, const struct version *vers
 	return false;
 }
 
+/* LSN of the last change of attributes of what is superseded, of those that are kept and `known`. Where
+ * the log does not tell of it and a crash has taken it from the columns, the row still has them as they
+ * were before, and would be in a snapshot twice. Lock held. */
+static uint64_t last_attributes(const struct versions *versions, const struct version *version,
+                                uint64_t known)
+{
+	uint32_t next = versions_table_slot_chain(&versions->table, version->slot);
+
+	while (next > 0) {
+		const struct version *item = &versions->table.items[next - 1];
+
+		if (item->slot == version->slot && item->born == version->born &&
+		    item->kind == VERSION_ATTRIBUTES && item->until > known)
+			known = item->until;
+		next = item->next_of_slot;
+	}
+	return known;
+}
+
 struct snapshot *versions_sole_owner(const struct versions *versions, const struct version *version)
 {
 	uint64_t from = version->kind == VERSION_SUPERSEDED ? version->born : version->from;
@@ -136,12 +155,16 @@ void versions_end(struct versions *versions, uint64_t slot, uint64_t id, const s
                   uint64_t until, enum version_kind kind)
 {
 	struct version version = version_of(slot, id, row, until, kind);
+	struct meta_row kept = *row;
 
 	pthread_rwlock_wrlock(&versions->lock);
+	if (kind == VERSION_SUPERSEDED)
+		kept.attr_lsn = last_attributes(versions, &version, row->attr_lsn);
+	version.from = version_from(&kept);
 	if (versions_is_wanted(versions, &version) && !has_same(versions, &version)) {
 		add(versions, &version);
 		assert(versions->pending < versions->pending_capacity);
-		versions->pending_rows[versions->pending++] = *row;
+		versions->pending_rows[versions->pending++] = kept;
 		versions->recorded++;
 	}
 	pthread_rwlock_unlock(&versions->lock);
@@ -345,8 +368,16 @@ size_t versions_copy(struct versions *versions, size_t *at, struct version *rows
 	size_t n = 0;
 
 	pthread_rwlock_rdlock(&versions->lock);
-	while (n < max && *at < versions->table.count)
-		rows[n++] = versions->table.items[(*at)++];
+	while (n < max && *at < versions->table.count) {
+		const struct version *item = &versions->table.items[(*at)++];
+
+		rows[n++] = (struct version){ .id = item->id,
+			                      .born = item->born,
+			                      .from = item->from,
+			                      .until = item->until,
+			                      .slot = item->slot,
+			                      .kind = item->kind };
+	}
 	pthread_rwlock_unlock(&versions->lock);
 	return n;
 }

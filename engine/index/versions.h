@@ -178,8 +178,8 @@ int versions_id_in_slot(struct versions *versions, uint64_t slot, uint64_t lsn, 
 
 /* How many rows there are. Any thread, as the next. */
 size_t versions_rows(struct versions *versions);
-/* Copy rows from the *at-th on, at most `max`; *at is then the next. How many. Rows that come or go
- * meanwhile may be met or not. */
+/* Copy rows from the *at-th on, at most `max`, but not where they are; *at is then the next. How many. Rows
+ * that come or go meanwhile may be met or not. */
 size_t versions_copy(struct versions *versions, size_t *at, struct version *rows, size_t max);
 
 /* ---- for version_rows.c and versions_tidy.c; lock held ---- */

@@ -134,9 +134,24 @@ static struct superblock recovered(struct check *check)
 	return sb;
 }
 
+/* What is written by who has recovered the store and marks it as closed. */
+static struct superblock closed(struct check *check, const struct superblock *now)
+{
+	struct superblock sb = *now;
+	struct superblock begun = *now;
+	struct slots_counts counts;
+
+	slots_counts(&check->catalog->slots, &counts);
+	sb.clean = true;
+	sb.slots_used = counts.used;
+	sb.count = atomic_load(&check->catalog->index.count);
+	sb.lsn_ceiling = checkpoint_begin_life(&begun);
+	return sb;
+}
+
 /* One bad copy is what a crash may leave of writing it. Where there is no log, since the store
  * was closed or has only been created or recovered, the next write is known to the byte: that of
- * opening the store, of upgrading or of recovering it. A closed store whose newer copy is bad looks as if it
+ * opening the store, of upgrading or of recovering it, or of closing it after that. A closed store whose newer copy is bad looks as if it
  * had not been closed, but its log is gone. The base is read. */
 static int check_superblock(struct check *check, bool has_log)
 {
@@ -149,6 +164,10 @@ static int check_superblock(struct check *check, bool has_log)
 	if (r || copies_bad == 0 || (!sb.clean && has_log))
 		return r;
 	r = sb.clean ? 0 : superblock_torn(check->superblock->io, check->superblock->fd, &after);
+	if (r == 0 && !sb.clean) {
+		after = closed(check, &sb);
+		r = superblock_torn(check->superblock->io, check->superblock->fd, &after);
+	}
 	if (r)
 		return r < 0 ? r : 0;
 	if (sb.version < QUIVER_FORMAT_VERSION)

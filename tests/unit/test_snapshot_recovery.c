@@ -17,6 +17,7 @@
 #define LIVES 40
 #endif
 #define NEVER UINT32_MAX
+#define READER_CALLS 150 /* that change something; it has less */
 
 #ifdef __SANITIZE_THREAD__
 const char *__tsan_default_options(void);
@@ -52,6 +53,7 @@ struct life {
 	enum quiver_durability mode;
 	long at;
 	enum trouble_how how;
+	bool reads; /* the next recovery is a reader's, who closes the store after it */
 	_Atomic uint32_t done; /* steps */
 };
 
@@ -162,7 +164,7 @@ static int recover_and_die(void *arg)
 	struct quiver *store;
 	struct trouble_io io;
 	struct quiver_options options = { .size = sizeof(options),
-		                          .read_only = life->at % 2,
+		                          .read_only = life->reads,
 		                          .io = &io.table };
 
 	trouble_init(&io);
@@ -218,6 +220,7 @@ static void one_life(struct life *life, uint64_t *random)
 	(void)check_is_good(life->s);
 	for (uint64_t dies = test_below(random, 3); dies > 0; dies--) {
 		life->at = (long)test_below(random, 40) + 1;
+		life->reads = test_below(random, 2) != 0;
 		die_in_child(recover_and_die, life);
 		(void)check_is_good(life->s);
 	}
@@ -283,6 +286,30 @@ static void snapshots_are_whole_after_kills_in_mode_none(void **state)
 	many_lives(*state, QUIVER_NONE);
 }
 
+/* At each of his calls: also where he marks as closed what has no log any more. */
+static void a_reader_who_is_killed_amid_his_recovery_leaves_no_damage(void **state)
+{
+	static struct script script;
+	struct life *life = mmap(NULL, sizeof(*life), PROT_READ | PROT_WRITE,
+	                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(life != MAP_FAILED);
+	*life = (struct life){ .s = *state, .script = &script, .reads = true };
+	for (uint32_t i = 0; i < STEPS; i++)
+		script.steps[i] =
+			(struct step){ .kind = PUT, .id = i % MOMENT_IDS, .version = i + 1 };
+	for (long at = 1; at <= READER_CALLS; at++) {
+		life->how = TROUBLE_EXIT;
+		life->at = 25;
+		die_in_child(live, life);
+		life->how = TROUBLE_HALF_EXIT;
+		life->at = at;
+		die_in_child(recover_and_die, life);
+		(void)check_is_good(life->s);
+	}
+	assert_int_equal(munmap(life, sizeof(*life)), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +317,7 @@ int main(void)
 		TEST(snapshots_are_whole_after_kills_in_mode_always),
 		TEST(snapshots_are_whole_after_kills_in_mode_fsync),
 		TEST(snapshots_are_whole_after_kills_in_mode_none),
+		TEST(a_reader_who_is_killed_amid_his_recovery_leaves_no_damage),
 #undef TEST
 	};
 

@@ -17,7 +17,13 @@ enum place {
 	STORE,
 	WAL,
 	LOST,
+	SNAPSHOTS,
 	REGULAR,
+};
+
+/* The folders of a store. */
+static const char *const folder_names[REGULAR] = {
+	[WAL] = "wal", [LOST] = "lost+found", [SNAPSHOTS] = "snapshots"
 };
 
 struct node {
@@ -130,11 +136,11 @@ static struct node *make(const char *name)
 static void full_name(int dir_fd, const char *name, char full[static MEMDISK_NAME_BYTES])
 {
 	static const char *const prefix[] = {
-		[STORE] = "", [WAL] = "wal/", [LOST] = "lost+found/"
+		[STORE] = "", [WAL] = "wal/", [LOST] = "lost+found/", [SNAPSHOTS] = "snapshots/"
 	};
 	enum place place = opened_of(dir_fd)->place;
 
-	if (place < STORE || place > LOST ||
+	if (place < STORE || place > SNAPSHOTS ||
 	    snprintf(full, MEMDISK_NAME_BYTES, "%s%s", prefix[place], name) >= MEMDISK_NAME_BYTES)
 		die("a name in no folder of the store");
 }
@@ -148,10 +154,9 @@ static enum place folder_called(int dir_fd, const char *name)
 			return OUTSIDE;
 		die("a path out of the store");
 	}
-	if (opened_of(dir_fd)->place == STORE && strcmp(name, "wal") == 0)
-		return WAL;
-	if (opened_of(dir_fd)->place == STORE && strcmp(name, "lost+found") == 0)
-		return LOST;
+	for (enum place place = WAL; place < REGULAR; place++)
+		if (opened_of(dir_fd)->place == STORE && strcmp(name, folder_names[place]) == 0)
+			return place;
 	return FREE;
 }
 
@@ -377,9 +382,9 @@ static int mem_list(const struct quiver_io *self, int dir_fd, char **names, size
 		at = stpcpy(at, rest) + 1;
 		(*count)++;
 	}
-	for (enum place place = WAL; length == 0 && place <= LOST; place++)
+	for (enum place place = WAL; length == 0 && place < REGULAR; place++)
 		if (folder_there[place]) {
-			at = stpcpy(at, place == WAL ? "wal" : "lost+found") + 1;
+			at = stpcpy(at, folder_names[place]) + 1;
 			(*count)++;
 		}
 	return 0;
@@ -567,6 +572,8 @@ void memdisk_load(const struct memdisk_image *image)
 		memcpy(bytes_of(node), file->bytes, file->kept);
 		node->touched = file->kept;
 		node->size = file->size;
+		if (strncmp(file->name, "snapshots/", 10) == 0)
+			folder_there[SNAPSHOTS] = true;
 	}
 	random_state = 1;
 }

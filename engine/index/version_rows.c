@@ -233,9 +233,12 @@ uint64_t versions_spoil_reused(struct versions *versions,
 	for (size_t i = 0; i < versions->table.count; i++) {
 		struct version *item = &versions->table.items[i];
 
-		if (item->kind != 0 &&
-		    (has_later(versions, item) || lsn_in(arg, item->slot) > item->born))
-			lost += spoil(versions, item);
+		uint64_t lsn = item->kind != 0 ? lsn_in(arg, item->slot) : 0;
+		bool ended_not = item->kind == VERSION_SUPERSEDED && lsn != 0;
+		bool is_there = lsn == item->born;
+
+		if (item->kind != 0 && (has_later(versions, item) || lsn > item->born || ended_not))
+			lost += spoil(versions, item) && !is_there;
 	}
 	pthread_rwlock_unlock(&versions->lock);
 	atomic_fetch_add(&versions->lost_bytes, lost * VERSION_RECORD_BYTES);

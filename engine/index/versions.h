@@ -128,8 +128,10 @@ void versions_end(struct versions *versions, uint64_t slot, uint64_t id, const s
 /* One that is in the file; while the store is opened, after its snapshots are added. 0 or -ENOMEM. */
 int versions_load(struct versions *versions, uint64_t number, const struct version_record *record);
 /* Rows whose slot was used again after them, as no snapshot had them any more, count for nothing: one
- * that is damaged by now, or whose file somebody has put back, might have them else. `lsn_in`: LSN of the
- * live row in a slot, 0 where there is none. How many of them a snapshot has that can be read: it lacks
+ * that is damaged by now, or whose file somebody has put back, might have them else. So do superseded
+ * ones that are live all the same, after a repair that has lost the end of the log, or which no store
+ * writes. `lsn_in`: LSN of the live row in a slot, 0 where there is none, UINT64_MAX there is no such
+ * slot, 1 it cannot be read. How many of them a snapshot has that can be read: it lacks
  * these vectors. While the store is opened. */
 uint64_t versions_spoil_reused(struct versions *versions,
                                uint64_t (*lsn_in)(void *arg, uint64_t slot), void *arg);

@@ -174,9 +174,7 @@ static void hold(void *arg, uint64_t slot)
 {
 	struct catalog *catalog = arg;
 
-	/* One behind the columns is lost, which the check tells. */
-	if (slot < atomic_load(&catalog->columns.rows))
-		slots_load_taken(&catalog->slots, slot);
+	slots_load_taken(&catalog->slots, slot);
 }
 
 static uint64_t lsn_in(void *arg, uint64_t slot)
@@ -185,10 +183,13 @@ static uint64_t lsn_in(void *arg, uint64_t slot)
 	const struct columns *columns = &catalog->columns;
 	struct meta_row row;
 
-	if (slot >= atomic_load(&columns->rows) || !slots_is_live(&catalog->slots, slot) ||
-	    columns_meta(columns, slot, columns_id(columns, slot), &row) != 0)
+	if (slot >= atomic_load(&columns->rows))
+		return UINT64_MAX;
+	if (!slots_is_live(&catalog->slots, slot))
 		return 0;
-	return row.lsn;
+	return columns_meta(columns, slot, columns_id(columns, slot), &row) == 0 && row.lsn > 0
+	               ? row.lsn
+	               : 1;
 }
 
 void keep_hold_slots(struct catalog *catalog)

@@ -396,6 +396,27 @@ static void a_failed_making_leaves_what_was_there(void **state)
 	assert_int_equal(failing.syncs, 4);
 }
 
+/* A removal may be in the kernel's memory alone: whoever says that it is gone has synced. */
+static void what_is_not_there_is_so_for_good(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct failing_io failing;
+	char *names;
+	size_t count;
+
+	make(dir, NAME);
+	failing_io_init(&failing);
+	failing.syncs = 0;
+	assert_int_equal(snapshot_files_remove(&failing.table, dir->fd, "b"), -ENOENT);
+	assert_int_equal(failing.syncs, 1);
+	assert_int_equal(snapshot_files_list(&failing.table, dir->fd, false, &names, &count), 0);
+	free(names);
+	assert_int_equal(failing.syncs, 1); /* who only reads cannot */
+	assert_int_equal(snapshot_files_list(&failing.table, dir->fd, true, &names, &count), 0);
+	free(names);
+	assert_int_equal(failing.syncs, 2);
+}
+
 static void a_failed_reading_or_removal_is_told(void **state)
 {
 	struct unit_dir *dir = *state;
@@ -434,6 +455,7 @@ int main(void)
 		cmocka_unit_test(names_are_those_of_the_format),
 		TEST(one_is_made_read_and_removed),
 		TEST(one_takes_the_place_of_another),
+		TEST(what_is_not_there_is_so_for_good),
 		TEST(what_an_interrupted_making_left_goes),
 		TEST(a_damaged_file_is_told),
 		TEST(what_is_no_file_is_not_opened),

@@ -101,11 +101,14 @@ static void fix_versions(struct memdisk_file *file, uint64_t at)
 	put_le64(record + VERSION_RECORD_BYTES - 8, XXH3_64bits(covered, sizeof(covered)));
 }
 
+static bool superblock_changed;
+
 /* Whether sums were put right: then what is served may be another thing than what was put. */
 static bool change(struct fuzz_input *input, struct memdisk_image *image)
 {
 	bool fixed = false;
 
+	superblock_changed = false;
 	while (input->size > 0) {
 		uint64_t which = fuzz_take(input, 1);
 		struct memdisk_file *file =
@@ -115,6 +118,7 @@ static bool change(struct fuzz_input *input, struct memdisk_image *image)
 
 		if (!file || file->kept == 0)
 			continue;
+		superblock_changed |= strcmp(file->name, "superblock") == 0;
 		at %= file->kept;
 		file->bytes[at] = (uint8_t)(file->bytes[at] ^ with);
 		if (which < 128)
@@ -218,6 +222,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		make(base, number);
 	memdisk_use_maps(size % 2); /* half of the inputs */
 	fixed = lay(base, &input);
+	/* What the newer copy of a killed store's superblock counts may be taken back with it, and what
+	 * is damaged behind that passes for torn. */
+	if (number == 1 && superblock_changed)
+		fixed = true;
 	r = quiver_check(MEMDISK_STORE, false, NULL, NULL, &result, &error);
 	FUZZ_CHECK(r == 0 || error.text[0]);
 	if (size % 3 == 0) {

@@ -135,6 +135,7 @@ void versions_count_own(struct versions *versions, const struct version *version
 static void add(struct versions *versions, const struct version *version)
 {
 	versions_table_add(&versions->table, version);
+	versions->added++;
 	if (version->kind == VERSION_SUPERSEDED)
 		atomic_fetch_add(&versions->held, 1);
 	versions_count_own(versions, version);

@@ -178,6 +178,7 @@ static void drop_removed(struct versions *versions)
 			continue;
 		}
 		versions->damaged_count -= snapshot->damaged;
+		versions->added_at_drop = versions->added;
 		free(snapshot);
 	}
 	versions->snapshot_count = kept;

@@ -62,6 +62,8 @@ struct versions {
 	size_t pending; /* as table; the last so many are not in the file yet */
 	struct meta_row *pending_rows; /* as table; owned; theirs */
 	size_t pending_capacity; /* as table */
+	uint64_t added; /* as table; items ever */
+	uint64_t added_at_drop; /* as table; then, when a snapshot was dropped last */
 	_Atomic uint64_t held; /* superseded ones; for stats */
 	bool untidy; /* lock; some may be here, or in the file, that no snapshot has */
 };

@@ -311,7 +311,8 @@ static int put_in_place(struct versions *versions, struct tidying *tidying, stru
 	tidying->gone = NULL;
 	if (is_new)
 		is_new = replace_file(versions, tidying, &anew, &former_fd);
-	versions->untidy |= versions->pending > 0;
+	/* One that was pending when a snapshot was dropped may have been of that alone. */
+	versions->untidy |= versions->added - versions->pending < versions->added_at_drop;
 	pthread_rwlock_unlock(&versions->lock);
 	pthread_mutex_unlock(versions->writer_lock);
 	/* Where this fails it is not known which of the two is there after a crash. */

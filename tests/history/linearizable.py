@@ -22,7 +22,8 @@ class Operation:
     read(vector, version)      version 0: there is none
     exists(vector, yes)
     write(vector, version)     `fresh`: only where there is none; `targets`: what it
-                               may have written instead, None for nothing at all;
+                               may have written instead, None for nothing at all: where
+                               the vector that its handle follows has come, whoever made it;
                                `replaces`: by a rename over it
     remove(vector)             that succeeded; one that did not is exists(vector, no)
     rename(vector, other)      likewise; `fresh`: only where there is no other
@@ -62,7 +63,7 @@ class Operation:
         if self.kind == "write":
             return [state if target is None else replaced(state, {target: self.version})
                     for target in (self.vector, *self.targets)
-                    if target is None or not (self.fresh and state[target])]
+                    if target != self.vector or not (self.fresh and state[target])]
         if self.kind == "put":
             return [replaced(state, self.versions)]
         if not state[self.vector]:

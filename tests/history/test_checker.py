@@ -78,6 +78,12 @@ def test_an_exclusive_write_over_another_is_refused():
     refused([op("write", 0, 1, version=7), op("write", 2, 3, version=8, fresh=True)])
 
 
+def test_an_exclusive_handle_follows_the_vector_that_another_made():
+    check([op("write", 2, 3, version=7), op("rename", 4, 5, other=1),
+           op("write", 6, 7, version=8, fresh=True, opened=1),
+           op("read", 8, 9, vector=1, version=8), op("read", 8, 9)], 2)
+
+
 def test_two_removals_of_one_version_are_refused():
     refused([op("write", 0, 1, version=7), op("remove", 2, 5), op("remove", 3, 4)])
 

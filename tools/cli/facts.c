@@ -68,15 +68,16 @@ static void print_store(struct quiver *store, uint64_t count, FILE *out)
 static void print_snapshots(struct quiver *store, FILE *out)
 {
 	struct quiver_stats stats = { .size = sizeof(stats) };
-	struct quiver_snapshot *list;
-	size_t count, most = 0;
+	struct quiver_snapshot *list = NULL;
+	size_t count = 0, most = 0;
 
-	if (quiver_snapshots(store, &list, &count) != 0)
-		return;
 	quiver_stats(store, &stats);
 	(void)fprintf(out,
 	              "slots_held %" PRIu64 "\nsnapshots %" PRIu64 "\nversions_bytes %" PRIu64 "\n",
 	              stats.slots_held, stats.snapshots, stats.versions_bytes);
+	/* A store that can have none tells of 0, as one that has none. */
+	if (quiver_snapshots(store, &list, &count) != 0)
+		return;
 	for (size_t i = 1; i < count; i++) {
 		if (list[i].own_bytes > list[most].own_bytes)
 			most = i;

@@ -753,7 +753,7 @@ int quiver_snapshot_stat(struct quiver *store, const char *name, struct quiver_s
  * behind its size, and the header of the store as it is now; of its IDs it gives no file, -1. It is
  * given back with quiver_close, before `store` is; also after it was removed it reads on until then.
  * Costs no more memory for a large store than for a small one, but a listing. -ENOENT; -EUCLEAN its
- * file is damaged; -ENOMEM; -EOPNOTSUPP.
+ * file is damaged; -EIO, -errno it could not be read when the store was opened; -ENOMEM; -EOPNOTSUPP.
  *
  * quiver_open of the path "STORE@NAME" (quiver_is_snapshot) opens one, too, in any process and whoever
  * has the store open, or has left it open; read_only has to be set. It takes no lock of the store but

@@ -28,6 +28,7 @@ struct snapshot {
 	struct snapshot_page page;
 	char name[QUIVER_SNAPSHOT_NAME_MAX + 1]; /* fixed */
 	bool damaged; /* its file cannot be read: fixed */
+	int error; /* for whoever opens a damaged one: -EUCLEAN, or what reading it returned: fixed */
 	bool making; /* lock; it has no file yet: nobody finds it, but what it has is kept */
 	bool removed; /* lock */
 	unsigned users; /* lock; who has it open here */

@@ -52,6 +52,8 @@ static int load_snapshot(struct catalog *catalog, const struct superblock_file *
 		memset(&snapshot->page, 0, sizeof(snapshot->page));
 		snapshot->page.lsn = superblock->now.checkpoint_lsn;
 		snapshot->damaged = true;
+		/* A disk that fails may not the next time. */
+		snapshot->error = r && r != -ENOTSUP ? r : -EUCLEAN;
 	}
 	memcpy(snapshot->name, name, strlen(name) + 1);
 	r = versions_snapshot_room(versions);

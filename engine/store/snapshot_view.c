@@ -369,10 +369,10 @@ int quiver_snapshot_open(struct quiver *store, const char *name, struct quiver *
 		return -ENOENT;
 	view = found->damaged ? NULL : calloc(1, sizeof(*view));
 	if (!view) {
-		bool damaged = found->damaged;
+		int r = found->damaged ? found->error : -ENOMEM;
 
 		versions_snapshot_release(versions, found);
-		return damaged ? -EUCLEAN : -ENOMEM;
+		return r;
 	}
 	snapshot_view_begin(view, &store->catalog, &found->page, found->name, view_close);
 	view->owner = found;

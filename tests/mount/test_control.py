@@ -537,6 +537,9 @@ def test_a_read_only_mount_shows_all_and_changes_nothing(stores, rng):
         mnt.put(vector, rng.randbytes(mnt.size))
     mnt = stores.again(mnt, options=["ro"])
     for name in READABLE:
+        if name == "snapshots" and not (mnt.point / "snapshots").is_dir():
+            assert not (mnt.control_folder / name).exists()  # a store that can have none
+            continue
         fd = os.open(mnt.control_folder / name, os.O_RDONLY)
         text = os.read(fd, 1 << 20)
         os.close(fd)

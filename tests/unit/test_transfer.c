@@ -50,7 +50,8 @@ static int64_t give(void *arg, void *to, size_t length)
 		_exit(0);
 	if (length == 0 && stream->fail)
 		return -stream->fail;
-	memcpy(to, stream->bytes + stream->at, length);
+	if (length > 0) /* `bytes` may be NULL then */
+		memcpy(to, stream->bytes + stream->at, length);
 	stream->at += length;
 	return (int64_t)length;
 }

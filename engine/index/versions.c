@@ -113,7 +113,7 @@ static void set_newest(struct versions *versions)
 	uint64_t newest = 0;
 
 	versions->damaged_lsn = 0;
-	for (size_t i = 0; i < versions->damaged_count; i++)
+	for (size_t i = 0; i < versions->damaged_count && i < versions->snapshot_count; i++)
 		if (versions->snapshots[i]->page.lsn > versions->damaged_lsn)
 			versions->damaged_lsn = versions->snapshots[i]->page.lsn;
 	newest = versions->damaged_lsn;

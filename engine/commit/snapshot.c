@@ -4,22 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "engine/base/latency.h"
+#include "engine/base/uuid.h"
 #include "engine/disk/snapshot_files.h"
 
 /* Room for so many rows before the first of them ends: 128 KiB. */
 #define FIRST_ROOM_RECORDS (2 * VERSIONS_SPARE_RECORDS)
-
-static int random_uuid(uint8_t uuid[16])
-{
-	if (getrandom(uuid, 16, 0) != 16)
-		return -EIO;
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
-	return 0;
-}
 
 static int new_snapshot(struct checkpointer *checkpointer, const char *name, const uint8_t *uuid,
                         const struct quiver_description *description, struct snapshot **out)
@@ -30,7 +21,7 @@ static int new_snapshot(struct checkpointer *checkpointer, const char *name, con
 	if (r == 0 && uuid)
 		memcpy(snapshot->page.uuid, uuid, sizeof(snapshot->page.uuid));
 	else if (r == 0)
-		r = random_uuid(snapshot->page.uuid);
+		r = uuid_random(snapshot->page.uuid);
 	if (r) {
 		free(snapshot);
 		return r;

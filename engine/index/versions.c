@@ -82,29 +82,14 @@ size_t versions_count_having(const struct versions *versions, uint64_t from, uin
 	return end > at ? end - at : 0;
 }
 
-static bool is_wanted(const struct versions *versions, uint64_t from, uint64_t until)
+bool versions_is_wanted(const struct versions *versions, const struct version *version)
 {
+	uint64_t from = version->kind == VERSION_SUPERSEDED ? version->born : version->from;
 	size_t at = first_from(versions, from);
 
 	return (versions->damaged_count > 0 && from <= versions->damaged_lsn) ||
-	       (at < versions->snapshot_count && versions->snapshots[at]->page.lsn < until);
-}
-
-bool versions_is_wanted(const struct versions *versions, const struct version *version)
-{
-	return is_wanted(versions,
-	                 version->kind == VERSION_SUPERSEDED ? version->born : version->from,
-	                 version->until);
-}
-
-bool versions_has_snapshot(struct versions *versions, uint64_t from, uint64_t until)
-{
-	bool has;
-
-	pthread_rwlock_rdlock(&versions->lock);
-	has = is_wanted(versions, from, until);
-	pthread_rwlock_unlock(&versions->lock);
-	return has;
+	       (at < versions->snapshot_count &&
+	        versions->snapshots[at]->page.lsn < version->until);
 }
 
 /* Lock held, and the writer lock. */

@@ -118,8 +118,6 @@ static inline bool versions_may_want(const struct versions *versions, uint64_t f
 	return from <= atomic_load_explicit(&versions->newest_lsn, memory_order_acquire);
 }
 
-/* Whether a snapshot has a row that holds from one LSN until another. Any thread. */
-bool versions_has_snapshot(struct versions *versions, uint64_t from, uint64_t until);
 /* Memory for `count` more. -ENOMEM; -ENOSPC as many as can be counted. Writer lock. */
 int versions_make_room(struct versions *versions, size_t count);
 /* A row ends at LSN `until`, of its vector or of its attributes alone. It is added where a snapshot

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "engine/base/description.h"
 #include "engine/base/error.h"
 #include "engine/base/latency.h"
 #include "engine/base/sized.h"
+#include "engine/base/uuid.h"
 #include "engine/disk/columns.h"
 #include "engine/disk/superblock_file.h"
 #include "engine/quiver.h"
@@ -57,15 +57,6 @@ static int check_description(const struct quiver_geometry *geometry,
 		                 "hamming");
 		return -EINVAL;
 	}
-	return 0;
-}
-
-static int random_uuid(uint8_t uuid[16])
-{
-	if (getrandom(uuid, 16, 0) != 16)
-		return -EIO;
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 	return 0;
 }
 
@@ -247,7 +238,7 @@ int quiver_create_with(const char *path, const struct quiver_geometry *geometry,
 	if (r)
 		return r;
 	made.vector_bytes = quiver_vector_bytes(made.dim, made.dtype);
-	r = random_uuid(made.uuid);
+	r = uuid_random(made.uuid);
 	if (r)
 		return r;
 	module = elsewhere_module(path, &r, error);

@@ -237,27 +237,32 @@ int fuse_passthrough_close(fuse_req_t req, int backing_id)
 	return 0;
 }
 
-/* ---- listings: inode, next offset, length and name ---- */
+/* ---- listings: inode, next offset and name ---- */
 
+/* As libfuse does, it only says how long the entry is where there is no buffer, and looks at neither
+ * `stbuf` nor, below, `e`. */
 size_t fuse_add_direntry(fuse_req_t req, char *buf, size_t bufsize, const char *name,
                          const struct stat *stbuf, off_t off)
 {
-	uint64_t head[2] = { stbuf->st_ino, (uint64_t)off };
 	size_t length = strlen(name) + 1;
+	uint64_t head[2];
 
 	(void)req;
-	FUZZ_CHECK(length > 1 && length <= 256);
-	if (sizeof(head) + length <= bufsize) {
-		memcpy(buf, head, sizeof(head));
-		memcpy(buf + sizeof(head), name, length);
-	}
+	FUZZ_CHECK(length <= 256);
+	if (buf == NULL || sizeof(head) + length > bufsize)
+		return sizeof(head) + length;
+	FUZZ_CHECK(length > 1);
+	head[0] = stbuf->st_ino;
+	head[1] = (uint64_t)off;
+	memcpy(buf, head, sizeof(head));
+	memcpy(buf + sizeof(head), name, length);
 	return sizeof(head) + length;
 }
 
 size_t fuse_add_direntry_plus(fuse_req_t req, char *buf, size_t bufsize, const char *name,
                               const struct fuse_entry_param *e, off_t off)
 {
-	return fuse_add_direntry(req, buf, bufsize, name, &e->attr, off);
+	return fuse_add_direntry(req, buf, bufsize, name, e != NULL ? &e->attr : NULL, off);
 }
 
 bool request_next_name(const struct fuse_req *req, size_t *at, struct request_name *name)

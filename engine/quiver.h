@@ -311,6 +311,7 @@ enum {
 	QUIVER_HAS_JOBS = 256, /* quiver_job_*, quiver_set_autocompact */
 	QUIVER_HAS_VERIFY = 512, /* quiver_job_* of QUIVER_VERIFY, also without the one above */
 	QUIVER_HAS_SNAPSHOTS = 1024, /* quiver_snapshot_* */
+	QUIVER_HAS_NEAREST_INDEX = 2048, /* quiver_nearest_index_* */
 };
 /* The flags above that hold, fixed for the life of the store. */
 unsigned quiver_capabilities(const struct quiver *store);
@@ -780,6 +781,113 @@ enum quiver_change {
 int quiver_snapshot_diff(const char *path, const char *older, const char *newer,
                          int (*each)(void *arg, uint64_t id, enum quiver_change change), void *arg,
                          struct quiver_error *error);
+
+/* ---- nearest neighbours ------------------------------------------------ */
+
+/* Neighbours of one question, and of all questions of one call. */
+#define QUIVER_NEAREST_MAX (1u << 20)
+#define QUIVER_NEAREST_ANSWERS_MAX (1u << 22)
+/* Questions of one call, and the bytes of their vectors. */
+#define QUIVER_QUESTIONS_MAX 65536u
+#define QUIVER_QUESTION_BYTES_MAX (64u << 20)
+
+#define QUIVER_METRIC_OF_STORE (-1)
+
+enum {
+	QUIVER_NEAREST_EXACT = 1, /* compare all of them, whether there is an index or not */
+	QUIVER_NEAREST_WITHIN = 2, /* `within` is meant */
+};
+
+/* Which vectors are nearest to each of `count` given ones. All but `size`, `vectors`, `count` and `k`
+ * may be 0, but for `metric`, of which 0 is QUIVER_L2. */
+struct quiver_question {
+	size_t size; /* sizeof(struct quiver_question) */
+	int metric; /* an enum quiver_metric, or QUIVER_METRIC_OF_STORE */
+	unsigned flags; /* QUIVER_NEAREST_* */
+	const void *vectors; /* count * N bytes, of the store's dtype */
+	size_t count;
+	uint32_t k; /* neighbours of each, at most */
+	double within; /* none that is farther: a distance above it, of ip a product below it */
+	/* Only of these; one that is not there is passed over, and one that comes twice counts once.
+	 * NULL: of all. Then all of them are compared. */
+	const uint64_t *ids;
+	size_t id_count;
+	/* An ID for each question that is no answer to it; QUIVER_ID_NONE: all may be. NULL: for none. */
+	const uint64_t *except;
+};
+
+struct quiver_neighbour {
+	uint64_t id;
+	/* l2: the sum of the squared differences; cosine: 1 - cos; ip: the inner product; hamming: how
+	 * many bits differ. Of f4, f2, bf2 and f8 computed in double, of the others exact. */
+	double distance;
+};
+
+/*
+ * Of question i the nearest are answers[i * k] and those behind it, found[i] of them, nearest first
+ * (of ip the largest first), of equal distances the lowest ID first. `answers` has count * k of
+ * them, `found` has count; both are the caller's.
+ *
+ * A vector that is there from the call's begin to its end is considered once, as it was at some moment
+ * of the call; none is an answer that was not there at any, or at another distance than its bytes
+ * of such a moment have. A vector that is damaged is none, nor one whose distance is no number: one
+ * with a NaN, under cosine one of zeros. Without an index, or with QUIVER_NEAREST_EXACT, the answer
+ * is as if all distances were computed in double, but where there are more vectors than 64 * k + 4096
+ * at distances that single precision cannot tell apart.
+ *
+ * The elements of b1 are 0 and 1 under each metric. QUIVER_HAMMING is of b1 and u1, of which it compares
+ * the bits. Computes on all processors, in threads of low priority. Waits for the disk; -EINTR as
+ * quiver_set_interrupt says, also of a local folder. Questions of several threads at the same time
+ * share one pass. -EINVAL no question, k is 0, a metric that does not go with the dtype, a question that
+ * has no distances: with a NaN, under cosine of zeros; -E2BIG more than the bounds above; -ENOMEM;
+ * -EIO, -ETIMEDOUT of a store elsewhere.
+ */
+int quiver_nearest(struct quiver *store, const struct quiver_question *question,
+                   struct quiver_neighbour *answers, uint32_t *found);
+
+enum quiver_nearest_state {
+	QUIVER_NEAREST_NONE, /* no index: all are compared */
+	QUIVER_NEAREST_BUILDING, /* the first one */
+	QUIVER_NEAREST_READY, /* in use; maybe another is being built */
+	QUIVER_NEAREST_NO_HELP, /* comparing all is as fast on these vectors, so that is done */
+};
+
+struct quiver_nearest_status {
+	size_t size; /* sizeof(struct quiver_nearest_status), set by the caller */
+	enum quiver_nearest_state state;
+	bool building; /* a build is under way */
+	uint64_t done, total; /* its steps */
+	int result; /* of the last build that ended: 0 or a negative errno; -EINTR: stopped */
+	int64_t started_ns, duration_ns; /* of the last build */
+	enum quiver_metric metric; /* that it is for; questions of another compare all */
+	uint64_t lists; /* that the vectors are divided into */
+	uint64_t probes; /* lists that a question looks at */
+	uint64_t assigned; /* vectors that are in a list */
+	uint64_t pending; /* vectors that are not yet, and are always compared */
+	double recall; /* of the 10 nearest, as measured on questions out of the store itself */
+	double exact_ms, index_ms; /* a question on one processor, as measured then */
+	uint64_t memory_bytes, file_bytes;
+};
+
+/*
+ * An index makes questions faster and may miss neighbours: at least 95 % of the ten nearest are found,
+ * as is measured when it is built (inverted lists: Jegou et al., "Product Quantization for Nearest
+ * Neighbor Search", IEEE TPAMI 2011, without the quantization). It is of the store's metric, stays in the
+ * store's folder (FORMAT.md, nearest/), is used once it is ready, also after the store is opened again,
+ * and follows all changes. All three: any thread; -EOPNOTSUPP without QUIVER_HAS_NEAREST_INDEX.
+ *
+ * Start to build it, or to build it anew, in the background at the lowest priority. -EBUSY a build is
+ * under way; -EROFS; -ENODATA fewer than 10,000 vectors, where comparing all takes no time; -ENOMEM,
+ * -EAGAIN no thread.
+ */
+int quiver_nearest_index_start(struct quiver *store);
+/* Ask a build to end soon, and return at once; what was in use stays. 0 also where none runs. */
+int quiver_nearest_index_stop(struct quiver *store);
+/* Stop, wait for that, and remove the index with its files. Waits for the disk. -EROFS; errors of the
+ * filesystem. */
+int quiver_nearest_index_off(struct quiver *store);
+/* Never waits for the disk. Fills as much as status->size has room for. */
+void quiver_nearest_status(struct quiver *store, struct quiver_nearest_status *status);
 
 /* ---- snapshots from one store to another -------------------------------- */
 

@@ -31,7 +31,7 @@ void quiver_set_interrupt(bool (*interrupted)(void *arg), void *arg)
 	waiting.arg = arg;
 }
 
-static bool is_interrupted(void)
+bool elsewhere_is_interrupted(void)
 {
 	return waiting.interrupted && waiting.interrupted(waiting.arg);
 }
@@ -126,7 +126,7 @@ static int load(struct quiver_error *error)
 		          module->version, QUIVERFS_VERSION);
 		return -EOPNOTSUPP;
 	}
-	module->begin(is_interrupted);
+	module->begin(elsewhere_is_interrupted);
 	loaded = module;
 	return 0;
 }

@@ -16,4 +16,7 @@ const struct quiver_module *elsewhere_module(const char *path, int *r, struct qu
 /* -EINVAL, said in `error`, where there are words on how a local folder is reached; else 0. */
 int elsewhere_refuse(const char *path, const char *access, struct quiver_error *error);
 
+/* Whether the calling thread is to stop waiting: quiver_set_interrupt. */
+bool elsewhere_is_interrupted(void);
+
 #endif

@@ -1,0 +1,147 @@
+#include "engine/nearest/comparing.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE 64u /* scores that are looked at together */
+
+static size_t limits_count(const struct distance_questions *questions)
+{
+	return questions->padded < LINE ? LINE : questions->padded;
+}
+
+/* The score above which nothing is kept for question j, from now on. */
+static void set_limit(struct comparing *comparing, size_t j)
+{
+	const struct top *top = &comparing->tops[j];
+	float limit = INFINITY;
+
+	if (top_is_full(top))
+		limit = top->room == 0 ? -INFINITY
+		                       : nextafterf((float)top->heap[0].score, INFINITY);
+	/* Where a line has several rows, each has its own copy. */
+	for (size_t i = j; i < limits_count(comparing->questions);
+	     i += comparing->questions->padded)
+		comparing->limits[i] = limit;
+}
+
+static int make_heaps(struct comparing *comparing)
+{
+	const struct round *round = comparing->round;
+	size_t total = 0, at = 0;
+
+	for (size_t j = 0; j < round->count; j++)
+		total += round->tops[j].room;
+	comparing->tops = calloc(round->count, sizeof(*comparing->tops));
+	comparing->heaps = calloc(total + 1, sizeof(*comparing->heaps));
+	if (!comparing->tops || !comparing->heaps)
+		return -ENOMEM;
+	for (size_t j = 0; j < round->count; j++) {
+		comparing->tops[j] =
+			(struct top){ .heap = comparing->heaps + at, .room = round->tops[j].room };
+		at += round->tops[j].room;
+	}
+	return 0;
+}
+
+int comparing_init(struct comparing *comparing, const struct distance_questions *questions,
+                   const struct round *round, bool own, comparing_identify *identify, void *arg)
+{
+	size_t limits = limits_count(questions);
+
+	*comparing = (struct comparing){
+		.questions = questions,
+		.round = round,
+		.tops = own ? NULL : round->tops,
+		.identify = identify,
+		.arg = arg,
+	};
+	if (own && make_heaps(comparing) != 0)
+		return -ENOMEM;
+	comparing->limits = aligned_alloc(64, limits * sizeof(float));
+	comparing->scores =
+		aligned_alloc(64, DISTANCE_ROWS_MAX * questions->padded * sizeof(float));
+	if (!comparing->limits || !comparing->scores)
+		return -ENOMEM;
+	for (size_t i = 0; i < limits; i++)
+		comparing->limits[i] = -INFINITY;
+	for (size_t j = 0; j < round->count; j++)
+		set_limit(comparing, j);
+	return 0;
+}
+
+void comparing_merge(struct comparing *comparing, struct round *round)
+{
+	if (comparing->norm_max > round->norm_max)
+		round->norm_max = comparing->norm_max;
+	if (!comparing->heaps)
+		return;
+	for (size_t j = 0; j < round->count; j++)
+		for (uint32_t i = 0; i < comparing->tops[j].count; i++)
+			(void)top_push(&round->tops[j], comparing->tops[j].heap[i]);
+}
+
+void comparing_free(struct comparing *comparing)
+{
+	free(comparing->scores);
+	free(comparing->limits);
+	if (comparing->heaps || comparing->tops != comparing->round->tops)
+		free(comparing->tops);
+	free(comparing->heaps);
+	comparing->scores = comparing->limits = NULL;
+	comparing->tops = NULL;
+	comparing->heaps = NULL;
+}
+
+static void keep(struct comparing *comparing, size_t j, struct candidate candidate)
+{
+	if (comparing->round->except && comparing->round->except[j] == candidate.id)
+		return;
+	if (top_push(&comparing->tops[j], candidate) && top_is_full(&comparing->tops[j]))
+		set_limit(comparing, j);
+}
+
+void comparing_offer(struct comparing *comparing, size_t j, uint64_t id, const void *row)
+{
+	double score =
+		distance_score(comparing->round->distance, comparing->round->vectors[j], row);
+
+	if (!isnan(score))
+		keep(comparing, j, (struct candidate){ .score = score, .id = id });
+}
+
+/* Score `at` of those just computed is not above its limit. */
+static void take_hit(struct comparing *comparing, const void *const *rows, size_t at)
+{
+	size_t i = at / comparing->questions->padded, j = at % comparing->questions->padded;
+	uint64_t id;
+
+	/* The limit may have fallen since. */
+	if (j >= comparing->round->count || comparing->scores[at] > comparing->limits[j])
+		return;
+	if (!comparing->identify(comparing->arg, comparing, i, j, &id))
+		return;
+	if (isnan(comparing->scores[at]))
+		comparing_offer(comparing, j, id, rows[i]);
+	else
+		keep(comparing, j,
+		     (struct candidate){ .score = (double)comparing->scores[at], .id = id });
+}
+
+void comparing_rows(struct comparing *comparing, const void *const *rows, size_t count)
+{
+	size_t padded = comparing->questions->padded, total = count * padded;
+
+	distance_scores(comparing->questions, rows, count, comparing->scores, &comparing->norm_max);
+	for (size_t at = 0; at < total; at += LINE) {
+		size_t n = total - at < LINE ? total - at : LINE;
+		uint64_t hits = distance_hits(comparing->scores + at,
+		                              comparing->limits + (padded < LINE ? 0 : at % padded),
+		                              n);
+
+		for (; hits; hits &= hits - 1)
+			take_hit(comparing, rows, at + (size_t)__builtin_ctzll(hits));
+	}
+}

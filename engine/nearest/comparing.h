@@ -1,0 +1,57 @@
+/*
+ * comparing.h - one thread's part of a pass: rows are compared with the questions, and the nearest
+ * are kept.
+ */
+#ifndef QUIVER_NEAREST_COMPARING_H
+#define QUIVER_NEAREST_COMPARING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/distance/distance.h"
+#include "engine/nearest/top.h"
+
+/* Questions that are compared in one pass, and what it finds. */
+struct round {
+	const struct distance *distance;
+	const void *const *vectors; /* of the questions */
+	const uint64_t *except; /* an ID for each that is no answer to it; NULL: none */
+	size_t count; /* at most DISTANCE_QUESTIONS_MAX */
+	struct top *tops; /* of each; the nearest by single precision */
+	float norm_max; /* distance.h */
+};
+
+struct comparing;
+/* Which vector row `i` of those being compared is, which is near question j: false where it is none.
+ * What is to be compared in its place it offers itself. */
+typedef bool comparing_identify(void *arg, struct comparing *comparing, size_t i, size_t j,
+                                uint64_t *id);
+
+/* One thread at a time. */
+struct comparing {
+	const struct distance_questions *questions; /* not owned */
+	const struct round *round; /* not owned */
+	struct top *tops; /* this thread's */
+	struct candidate *heaps; /* owned; NULL: the tops are the round's */
+	float *limits; /* owned; lines of at least 64: what is farther is none of the nearest */
+	float *scores; /* owned */
+	float norm_max;
+	comparing_identify *identify;
+	void *arg;
+};
+
+/* Begin. With `own` the thread keeps the nearest for itself, and they are given to the round by
+ * comparing_merge; else they are the round's at once. 0 or -ENOMEM; to be freed also then. */
+int comparing_init(struct comparing *comparing, const struct distance_questions *questions,
+                   const struct round *round, bool own, comparing_identify *identify, void *arg);
+/* Give the round what was found. One thread at a time. */
+void comparing_merge(struct comparing *comparing, struct round *round);
+void comparing_free(struct comparing *comparing);
+
+/* Compare `count` rows, at most DISTANCE_ROWS_MAX. */
+void comparing_rows(struct comparing *comparing, const void *const *rows, size_t count);
+/* Vector `id` with the bytes `row` is one of those compared, for question j. */
+void comparing_offer(struct comparing *comparing, size_t j, uint64_t id, const void *row);
+
+#endif

@@ -252,6 +252,18 @@ int fault_hash(const void *from, size_t length, uint64_t *hash)
 	return 0;
 }
 
+int fault_run(const void *from, size_t length, void (*read)(void *arg), void *arg)
+{
+	if (sigsetjmp(guard.back, 0) != 0) {
+		disarm();
+		return -EIO;
+	}
+	arm(from, length);
+	read(arg);
+	disarm();
+	return 0;
+}
+
 int fault_cover(const void *map, size_t length)
 {
 	int r = -EMFILE;

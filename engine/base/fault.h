@@ -32,6 +32,10 @@ int fault_fill(void *to, const void *from, size_t length);
 /* XXH3-64 of bytes in a map, in *hash. 0 or -EIO. Any thread. */
 int fault_hash(const void *from, size_t length, uint64_t *hash);
 
+/* Call `read` with `arg`, which reads in `length` bytes from `from` on, and may be left at any place:
+ * it takes no lock, no memory, and changes nothing that has to be whole. 0 or -EIO. Any thread. */
+int fault_run(const void *from, size_t length, void (*read)(void *arg), void *arg);
+
 /* For words of a map that are read too often to be guarded one by one: from now on a page of
  * these bytes that cannot be read is replaced, until it is mapped anew, by one of 0xFF. The map
  * begins at a page. 0; -EMFILE FAULT_COVERS_MAX are covered. After fault_init. Any thread. */

@@ -479,6 +479,7 @@ static void publish_slot(struct committer *commits, const struct commit_op *op)
 		index_replace(index, op->id, op->old_slot, op->slot);
 	else
 		index_insert(index, op->id, op->slot);
+	published_add(&commits->catalog->published, op->slot);
 	if (op->type != WAL_MOVE && op->old_slot != SLOT_NONE)
 		defer_free(commits, op->old_slot, op->id, op->lsn);
 	if (op->type != WAL_PUT)

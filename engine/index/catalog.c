@@ -61,6 +61,7 @@ void catalog_destroy(struct catalog *catalog)
 {
 	index_destroy(&catalog->index);
 	readers_destroy(&catalog->readers);
+	published_free(&catalog->published);
 	residency_destroy(&catalog->residency);
 	slots_destroy(&catalog->slots);
 	attr_deltas_destroy(&catalog->attr_deltas);

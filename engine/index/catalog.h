@@ -19,6 +19,7 @@
 #include "engine/disk/residency.h"
 #include "engine/index/attr_deltas.h"
 #include "engine/index/index.h"
+#include "engine/index/published.h"
 #include "engine/index/readers.h"
 #include "engine/index/slots.h"
 #include "engine/index/versions.h"
@@ -42,6 +43,7 @@ struct catalog {
 	struct attr_deltas attr_deltas;
 	struct residency residency;
 	struct versions versions; /* of its rows, those that snapshots have */
+	struct published published;
 	struct health *health; /* not owned */
 	bool opened; /* the columns are; set at open */
 	/* Somebody changes with QUIVER_NOWAIT, whom nobody shall keep waiting for the disk with the

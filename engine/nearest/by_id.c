@@ -45,6 +45,8 @@ int by_id_pass(struct round *round, const struct finder *finder, by_id_next *nex
 
 	if (r == 0)
 		r = comparing_init(&comparing, &questions, round, false, identify, &batch);
+	if (r == 0 && finder->map)
+		r = comparing_guard(&comparing, finder->map, finder->map_bytes);
 	while (r == 0 && (n = next(next_arg, ids, finder->at_once)) > 0) {
 		r = finder->find(finder->arg, ids, (size_t)n, rows);
 		if (r)

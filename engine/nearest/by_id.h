@@ -14,6 +14,9 @@ struct finder {
 	int (*find)(void *arg, const uint64_t *ids, size_t count, const void **rows);
 	void (*release)(void *arg); /* NULL: nothing to do */
 	size_t at_once; /* IDs that are found together, at most DISTANCE_ROWS_MAX */
+	/* Where they lie, if reading them can fail (comparing.h). NULL: it cannot. */
+	const void *map;
+	size_t map_bytes;
 };
 
 /* The next IDs, at most `max`: how many, 0 at the end, or a negative errno. */

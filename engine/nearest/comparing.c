@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "engine/base/fault.h"
 
 #define LINE 64u /* scores that are looked at together */
 
@@ -72,6 +73,14 @@ int comparing_init(struct comparing *comparing, const struct distance_questions 
 	return 0;
 }
 
+int comparing_guard(struct comparing *comparing, const void *map, size_t map_bytes)
+{
+	comparing->map = map;
+	comparing->map_bytes = map_bytes;
+	comparing->copy = malloc(comparing->round->distance->vector_bytes);
+	return comparing->copy ? 0 : -ENOMEM;
+}
+
 void comparing_merge(struct comparing *comparing, struct round *round)
 {
 	if (comparing->norm_max > round->norm_max)
@@ -87,10 +96,12 @@ void comparing_free(struct comparing *comparing)
 {
 	free(comparing->scores);
 	free(comparing->limits);
+	free(comparing->copy);
 	if (comparing->heaps || comparing->tops != comparing->round->tops)
 		free(comparing->tops);
 	free(comparing->heaps);
 	comparing->scores = comparing->limits = NULL;
+	comparing->copy = NULL;
 	comparing->tops = NULL;
 	comparing->heaps = NULL;
 }
@@ -105,9 +116,15 @@ static void keep(struct comparing *comparing, size_t j, struct candidate candida
 
 void comparing_offer(struct comparing *comparing, size_t j, uint64_t id, const void *row)
 {
-	double score =
-		distance_score(comparing->round->distance, comparing->round->vectors[j], row);
+	const struct distance *distance = comparing->round->distance;
+	double score;
 
+	if (comparing->map) {
+		if (fault_copy(comparing->copy, row, distance->vector_bytes) != 0)
+			return; /* whoever gets it is told */
+		row = comparing->copy;
+	}
+	score = distance_score(distance, comparing->round->vectors[j], row);
 	if (!isnan(score))
 		keep(comparing, j, (struct candidate){ .score = score, .id = id });
 }
@@ -130,18 +147,58 @@ static void take_hit(struct comparing *comparing, const void *const *rows, size_
 		     (struct candidate){ .score = (double)comparing->scores[at], .id = id });
 }
 
-void comparing_rows(struct comparing *comparing, const void *const *rows, size_t count)
+struct computing {
+	struct comparing *comparing;
+	const void *const *rows;
+	size_t count;
+};
+
+static void compute(void *arg)
+{
+	const struct computing *computing = arg;
+	struct comparing *comparing = computing->comparing;
+
+	distance_scores(comparing->questions, computing->rows, computing->count, comparing->scores,
+	                &comparing->norm_max);
+}
+
+/* A number of rows after their scores were computed. */
+static void take_hits(struct comparing *comparing, const void *const *rows, size_t count)
 {
 	size_t padded = comparing->questions->padded, total = count * padded;
 
-	distance_scores(comparing->questions, rows, count, comparing->scores, &comparing->norm_max);
 	for (size_t at = 0; at < total; at += LINE) {
 		size_t n = total - at < LINE ? total - at : LINE;
-		uint64_t hits = distance_hits(comparing->scores + at,
-		                              comparing->limits + (padded < LINE ? 0 : at % padded),
-		                              n);
+		size_t line = padded < LINE ? 0 : at % padded;
+		uint64_t hits = distance_hits(comparing->scores + at, comparing->limits + line, n);
 
 		for (; hits; hits &= hits - 1)
 			take_hit(comparing, rows, at + (size_t)__builtin_ctzll(hits));
 	}
+}
+
+/* Some of them cannot be read: each by itself. The others' scores are all to be told anew. */
+static void compare_each(struct comparing *comparing, const void *const *rows, size_t count)
+{
+	uint64_t id;
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < comparing->round->count; j++)
+			if (comparing->identify(comparing->arg, comparing, i, j, &id))
+				comparing_offer(comparing, j, id, rows[i]);
+}
+
+void comparing_rows(struct comparing *comparing, const void *const *rows, size_t count)
+{
+	struct computing computing = { .comparing = comparing, .rows = rows, .count = count };
+	int r = 0;
+
+	if (comparing->map)
+		r = fault_run(comparing->map, comparing->map_bytes, compute, &computing);
+	else
+		compute(&computing);
+	if (r)
+		compare_each(comparing, rows, count);
+	else
+		take_hits(comparing, rows, count);
 }

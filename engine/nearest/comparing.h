@@ -37,6 +37,10 @@ struct comparing {
 	float *limits; /* owned; lines of at least 64: what is farther is none of the nearest */
 	float *scores; /* owned */
 	float norm_max;
+	/* The rows lie in this map, in which a read may fail (fault.h). NULL: they cannot. */
+	const void *map;
+	size_t map_bytes;
+	uint8_t *copy; /* owned; a row that is looked at by itself; NULL without a map */
 	comparing_identify *identify;
 	void *arg;
 };
@@ -45,11 +49,13 @@ struct comparing {
  * comparing_merge; else they are the round's at once. 0 or -ENOMEM; to be freed also then. */
 int comparing_init(struct comparing *comparing, const struct distance_questions *questions,
                    const struct round *round, bool own, comparing_identify *identify, void *arg);
+/* Say that the rows lie in a map, of `map_bytes` in all. 0 or -ENOMEM. */
+int comparing_guard(struct comparing *comparing, const void *map, size_t map_bytes);
 /* Give the round what was found. One thread at a time. */
 void comparing_merge(struct comparing *comparing, struct round *round);
 void comparing_free(struct comparing *comparing);
 
-/* Compare `count` rows, at most DISTANCE_ROWS_MAX. */
+/* Compare `count` rows, at most DISTANCE_ROWS_MAX. One that cannot be read is none. */
 void comparing_rows(struct comparing *comparing, const void *const *rows, size_t count);
 /* Vector `id` with the bytes `row` is one of those compared, for question j. */
 void comparing_offer(struct comparing *comparing, size_t j, uint64_t id, const void *row);

@@ -20,6 +20,7 @@ static void init_locks(struct quiver *store)
 	space_init(&store->space, &store->catalog, &store->superblock, &store->wishes,
 	           &store->row_watch);
 	checkpointer_init(&store->checkpointer, &store->commits, &store->space, &store->superblock);
+	nearest_init(&store->nearest, &store->catalog, store->io);
 	job_init(&store->job, local_job_work, store);
 	pthread_mutex_init(&store->description_lock, NULL);
 }
@@ -183,6 +184,7 @@ void store_free(struct quiver *store)
 	row_watch_destroy(&store->row_watch);
 	pthread_mutex_destroy(&store->description_lock);
 	job_destroy(&store->job);
+	nearest_destroy(&store->nearest);
 	health_destroy(&store->health);
 	free(store);
 }

@@ -7,9 +7,15 @@
 #include "engine/base/sized.h"
 #include "engine/nearest/ask.h"
 #include "engine/nearest/by_id.h"
+#include "engine/nearest/slots_by_id.h"
 #include "engine/store/elsewhere.h"
 #include "engine/store/kind.h"
 #include "engine/store/store.h"
+
+static bool kind_is_local(const struct quiver *store)
+{
+	return ((const struct quiver_head *)store)->kind == NULL;
+}
 
 #define QUESTION_LEAST offsetof(struct quiver_question, within)
 
@@ -67,9 +73,13 @@ static int fetching_pass(void *arg, struct round *round, const uint64_t *ids, si
 	struct finder finder = { .arg = &fetching, .find = fetch, .at_once = FETCHED };
 	int r = 0;
 
-	fetching.copies = malloc((size_t)FETCHED * quiver_geometry(store)->vector_bytes);
-	if (!fetching.copies)
-		r = -ENOMEM;
+	if (kind_is_local(store)) {
+		slots_by_id(&finder, &store->catalog);
+	} else {
+		fetching.copies = malloc((size_t)FETCHED * quiver_geometry(store)->vector_bytes);
+		if (!fetching.copies)
+			r = -ENOMEM;
+	}
 	if (r == 0 && !ids)
 		r = quiver_list_open(store, 0, &fetching.list);
 	if (r == 0)
@@ -77,6 +87,29 @@ static int fetching_pass(void *arg, struct round *round, const uint64_t *ids, si
 	quiver_list_close(store, fetching.list);
 	free(fetching.copies);
 	return r;
+}
+
+/* Passes that are begun anew where too much is changed meanwhile. */
+#define SCANS_MAX 3
+
+/* Of a local folder: by its slots, or one by one where it was changed faster than that can be followed. */
+static int scan(void *arg, struct round *round, const uint64_t *ids, size_t id_count)
+{
+	struct quiver *store = arg;
+	int r = -EOVERFLOW;
+
+	if (ids)
+		return fetching_pass(arg, round, ids, id_count);
+	for (int tries = 0; r == -EOVERFLOW && tries < SCANS_MAX; tries++) {
+		for (size_t j = 0; j < round->count; j++)
+			round->tops[j].count = 0;
+		r = nearest_pass(&store->nearest, round, elsewhere_is_interrupted);
+	}
+	if (r != -EOVERFLOW)
+		return r;
+	for (size_t j = 0; j < round->count; j++)
+		round->tops[j].count = 0;
+	return fetching_pass(arg, round, NULL, 0);
 }
 
 static int copy(void *arg, uint64_t id, void *to)
@@ -115,7 +148,9 @@ int quiver_nearest(struct quiver *store, const struct quiver_question *question,
                    struct quiver_neighbour *answers, uint32_t *found)
 {
 	const struct quiver_geometry *geometry = quiver_geometry(store);
-	const struct source source = { .arg = store, .pass = fetching_pass, .copy = copy };
+	const struct source source = { .arg = store,
+		                       .pass = kind_is_local(store) ? scan : fetching_pass,
+		                       .copy = copy };
 	struct quiver_description description;
 	struct quiver_question whole;
 	struct distance distance;

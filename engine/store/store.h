@@ -25,6 +25,7 @@
 #include "engine/disk/superblock_file.h"
 #include "engine/index/catalog.h"
 #include "engine/log/wal.h"
+#include "engine/nearest/nearest.h"
 #include "engine/quiver.h"
 #include "engine/store/job.h"
 #include "engine/store/kind.h"
@@ -64,6 +65,7 @@ struct quiver {
 	struct space space;
 	struct checkpointer checkpointer;
 
+	struct nearest nearest;
 	struct job job;
 	_Atomic uint32_t autocompact_percent;
 	struct wishes wishes;

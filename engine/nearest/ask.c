@@ -24,7 +24,7 @@ struct asking {
 	const struct quiver_question *question;
 	uint64_t *ids; /* malloc'd: those of the question, ascending, each once; NULL: all */
 	size_t id_count;
-	uint8_t *copy; /* malloc'd: a vector that is being proven */
+	uint8_t *copies; /* malloc'd: ASK_COPIES vectors that are being proven */
 	uint32_t *open; /* malloc'd: questions without an answer yet */
 	size_t open_count;
 	struct quiver_neighbour *answers;
@@ -79,29 +79,43 @@ static int compare_by_id(const void *a, const void *b)
 	return compare_ids(&((const struct candidate *)a)->id, &((const struct candidate *)b)->id);
 }
 
-/* What each candidate is now: those that are none are left out. */
+/* What `count` candidates from `first` on are now: of those that are none the score is a NaN. */
+static int measure_some(struct asking *asking, const void *question, struct candidate *candidates,
+                        size_t count)
+{
+	uint64_t ids[ASK_COPIES];
+	int results[ASK_COPIES];
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		ids[i] = candidates[i].id;
+	r = asking->source->copy(asking->source->arg, ids, count, asking->copies, results);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		const uint8_t *copy = asking->copies + i * asking->distance->vector_bytes;
+
+		candidates[i].score =
+			results[i] == 0 ? distance_score(asking->distance, question, copy) : NAN;
+	}
+	return r;
+}
+
+/* What all candidates of a question are now. */
 static int measure(struct asking *asking, const void *question, struct top *top)
 {
 	uint32_t proven = 0;
+	int r = 0;
 
 	qsort(top->heap, top->count, sizeof(*top->heap), compare_by_id);
 	top->count = keep_each_once(top->heap, top->count);
-	for (uint32_t i = 0; i < top->count; i++) {
-		uint64_t id = top->heap[i].id;
-		double score;
-		int r = asking->source->copy(asking->source->arg, id, asking->copy);
-
-		if (r == -ENOENT || r == -EIO)
-			continue;
-		if (r)
-			return r;
-		score = distance_score(asking->distance, question, asking->copy);
-		if (!isnan(score))
-			top->heap[proven++] = (struct candidate){ .score = score, .id = id };
-	}
+	for (uint32_t i = 0; r == 0 && i < top->count; i += ASK_COPIES)
+		r = measure_some(asking, question, top->heap + i,
+		                 top->count - i < ASK_COPIES ? top->count - i : ASK_COPIES);
+	for (uint32_t i = 0; r == 0 && i < top->count; i++)
+		if (!isnan(top->heap[i].score))
+			top->heap[proven++] = top->heap[i];
 	top->count = proven;
 	top_sort(top);
-	return 0;
+	return r;
 }
 
 /* Whether no vector that the pass did not keep can be nearer than the `k` nearest of those proven. All
@@ -247,16 +261,16 @@ int ask(const struct source *source, const struct distance *distance,
 	uint32_t kept = question->k + question->k / SPARE_SHARE + SPARE_LEAST;
 	int r = take_ids(&asking);
 
-	asking.copy = malloc(distance->vector_bytes);
+	asking.copies = malloc((size_t)ASK_COPIES * distance->vector_bytes);
 	asking.open = malloc(question->count * sizeof(*asking.open));
-	if (r == 0 && (!asking.copy || !asking.open))
+	if (r == 0 && (!asking.copies || !asking.open))
 		r = -ENOMEM;
 	for (size_t j = 0; r == 0 && j < question->count; j++)
 		asking.open[asking.open_count++] = (uint32_t)j;
 	for (; r == 0 && asking.open_count > 0; kept = more(kept))
 		r = pass_all(&asking, kept);
 	free(asking.open);
-	free(asking.copy);
+	free(asking.copies);
 	free(asking.ids);
 	return r;
 }

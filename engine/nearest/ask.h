@@ -16,6 +16,9 @@
 #include "engine/nearest/comparing.h"
 #include "engine/quiver.h"
 
+/* Vectors that are proven together: a store elsewhere is asked once. */
+#define ASK_COPIES 64u
+
 /* Where the vectors are. */
 struct source {
 	void *arg;
@@ -23,9 +26,10 @@ struct source {
 	 * questions of the round, and put the nearest into its tops, which are empty. 0; -EINTR the caller
 	 * does not want it any more; another negative errno. */
 	int (*pass)(void *arg, struct round *round, const uint64_t *ids, size_t id_count);
-	/* Copy the vector `id` as it is now, its checksum compared. 0; -ENOENT; -EIO it is damaged
-	 * (reported); another negative errno ends the call. */
-	int (*copy)(void *arg, uint64_t id, void *to);
+	/* Copy vectors as they are now, their checksums compared: of ids[i] to row i of `to`; results[i] is
+	 * 0, -ENOENT, or -EIO where it is damaged (reported). At most ASK_COPIES. 0 or a negative errno,
+	 * which ends the call. */
+	int (*copy)(void *arg, const uint64_t *ids, size_t count, void *to, int *results);
 	/* The pass may miss some for good, as that of an index: what it keeps is not asked for twice. */
 	bool is_approximate;
 };

@@ -9,11 +9,11 @@
 /* How vectors are found. */
 struct finder {
 	void *arg;
-	/* The bytes of `count` vectors, at most DISTANCE_ROWS_MAX; rows[i] is NULL where there is no
-	 * ids[i]. They stay until `release`. 0 or a negative errno, which ends the pass. */
+	/* The bytes of `count` vectors, at most `at_once`; rows[i] is NULL where there is no ids[i]. They
+	 * stay until `release`. 0 or a negative errno, which ends the pass. */
 	int (*find)(void *arg, const uint64_t *ids, size_t count, const void **rows);
 	void (*release)(void *arg); /* NULL: nothing to do */
-	size_t at_once; /* IDs that are found together, at most DISTANCE_ROWS_MAX */
+	size_t at_once; /* IDs that are found together */
 	/* Where they lie, if reading them can fail (comparing.h). NULL: it cannot. */
 	const void *map;
 	size_t map_bytes;

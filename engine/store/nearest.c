@@ -6,9 +6,8 @@
 
 #include "engine/base/sized.h"
 #include "engine/nearest/ask.h"
-#include "engine/nearest/by_id.h"
-#include "engine/nearest/slots_by_id.h"
 #include "engine/store/elsewhere.h"
+#include "engine/store/fetching.h"
 #include "engine/store/kind.h"
 #include "engine/store/store.h"
 
@@ -19,75 +18,7 @@ static bool kind_is_local(const struct quiver *store)
 
 #define QUESTION_LEAST offsetof(struct quiver_question, within)
 
-/* ---- vectors that are fetched by the public calls ---- */
-
-/* At once of a store elsewhere; of one here it does not matter. */
-#define FETCHED DISTANCE_ROWS_MAX
-
-struct fetching {
-	struct quiver *store;
-	uint8_t *copies; /* malloc'd: FETCHED vectors */
-	struct quiver_list *list; /* NULL: the IDs are those of `ids` */
-	const uint64_t *ids;
-	size_t id_count;
-	uint64_t position;
-};
-
-static int fetch(void *arg, const uint64_t *ids, size_t count, const void **rows)
-{
-	struct fetching *fetching = arg;
-	size_t bytes = quiver_geometry(fetching->store)->vector_bytes;
-	int results[FETCHED];
-	int r = quiver_get_many(fetching->store, ids, count, fetching->copies, NULL, results);
-
-	for (size_t i = 0; r == 0 && i < count; i++)
-		rows[i] = results[i] == 0 ? fetching->copies + i * bytes : NULL;
-	return r;
-}
-
-static int64_t next(void *arg, uint64_t *ids, size_t max)
-{
-	struct fetching *fetching = arg;
-	uint64_t left = fetching->id_count - fetching->position;
-	int64_t n;
-
-	if (elsewhere_is_interrupted())
-		return -EINTR;
-	if (fetching->list) {
-		n = quiver_list_read(fetching->store, fetching->list, fetching->position, 0, ids,
-		                     max);
-	} else {
-		n = (int64_t)(left < max ? left : max);
-		if (n > 0)
-			memcpy(ids, fetching->ids + fetching->position, (size_t)n * sizeof(*ids));
-	}
-	if (n > 0)
-		fetching->position += (uint64_t)n;
-	return n;
-}
-
-static int fetching_pass(void *arg, struct round *round, const uint64_t *ids, size_t id_count)
-{
-	struct quiver *store = arg;
-	struct fetching fetching = { .store = store, .ids = ids, .id_count = id_count };
-	struct finder finder = { .arg = &fetching, .find = fetch, .at_once = FETCHED };
-	int r = 0;
-
-	if (kind_is_local(store)) {
-		slots_by_id(&finder, &store->catalog);
-	} else {
-		fetching.copies = malloc((size_t)FETCHED * quiver_geometry(store)->vector_bytes);
-		if (!fetching.copies)
-			r = -ENOMEM;
-	}
-	if (r == 0 && !ids)
-		r = quiver_list_open(store, 0, &fetching.list);
-	if (r == 0)
-		r = by_id_pass(round, &finder, next, &fetching);
-	quiver_list_close(store, fetching.list);
-	free(fetching.copies);
-	return r;
-}
+/* ---- passes ---- */
 
 /* Passes that are begun anew where too much is changed meanwhile. */
 #define SCANS_MAX 3
@@ -112,9 +43,16 @@ static int scan(void *arg, struct round *round, const uint64_t *ids, size_t id_c
 	return fetching_pass(arg, round, NULL, 0);
 }
 
-static int copy(void *arg, uint64_t id, void *to)
+static int fetch_pass(void *arg, struct round *round, const uint64_t *ids, size_t id_count)
 {
-	return quiver_get_copy(arg, id, to, NULL, NULL);
+	return fetching_pass(arg, round, ids, id_count);
+}
+
+static int copy(void *arg, const uint64_t *ids, size_t count, void *to, int *results)
+{
+	if (elsewhere_is_interrupted())
+		return -EINTR;
+	return quiver_get_many(arg, ids, count, to, NULL, results);
 }
 
 /* ---- the question ---- */
@@ -149,7 +87,7 @@ int quiver_nearest(struct quiver *store, const struct quiver_question *question,
 {
 	const struct quiver_geometry *geometry = quiver_geometry(store);
 	const struct source source = { .arg = store,
-		                       .pass = kind_is_local(store) ? scan : fetching_pass,
+		                       .pass = kind_is_local(store) ? scan : fetch_pass,
 		                       .copy = copy };
 	struct quiver_description description;
 	struct quiver_question whole;

@@ -5,6 +5,8 @@
 #ifndef QUIVER_SNAPSHOT_VIEW_H
 #define QUIVER_SNAPSHOT_VIEW_H
 
+#include <stddef.h>
+
 #include "engine/index/catalog.h"
 #include "engine/store/job.h"
 #include "engine/store/kind.h"
@@ -36,6 +38,13 @@ void snapshot_view_end(struct snapshot_view *view);
 static inline struct snapshot_view *snapshot_view_of(struct quiver *store)
 {
 	return (struct snapshot_view *)store;
+}
+
+/* Whether a store of any kind is one: its table lies in itself. */
+static inline bool snapshot_view_is(const struct quiver *store)
+{
+	return ((const struct quiver_head *)store)->kind ==
+	       (const void *)((const char *)store + offsetof(struct snapshot_view, kind));
 }
 
 /* ---- snapshot_list.c, snapshot_columns.c, snapshot_verify.c: as in kind.h ---- */

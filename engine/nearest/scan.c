@@ -1,5 +1,6 @@
 #include "engine/nearest/scan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,11 +19,12 @@
 #define SEEN_SECONDS 60u
 /* Read from the disk ahead of where the threads are. */
 #define AHEAD_PARTS 8u
-#define TAKEN 256u /* published slots at a time */
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
+
+static_assert(DISTANCE_ROWS_MAX == 64, "those of one word of the live map");
 
 /* One pass. */
 struct pass {
@@ -151,6 +153,20 @@ static bool part_is_empty(const struct pass *pass, uint64_t first, uint64_t end)
 	return true;
 }
 
+/* Of a word all of whose slots hold a vector, which is what most are. */
+static void gather_word(struct walk *walk, uint64_t first)
+{
+	const struct column *vectors = &walk->pass->catalog->columns.vectors;
+	const uint8_t *row = scan_row(walk->pass->catalog, first);
+
+	for (uint64_t i = 0; i < 64; i++) {
+		walk->slots[i] = first + i;
+		walk->rows[i] = row + i * vectors->row_bytes;
+	}
+	walk->count = 64;
+	flush(walk);
+}
+
 static void walk_part(struct walk *walk, uint64_t part)
 {
 	struct pass *pass = walk->pass;
@@ -165,6 +181,10 @@ static void walk_part(struct walk *walk, uint64_t part)
 		uint64_t bits = atomic_load_explicit(&pass->catalog->slots.live[word],
 		                                     memory_order_acquire);
 
+		if (bits == UINT64_MAX && walk->count == 0 && word * 64 + 64 <= end) {
+			gather_word(walk, word * 64);
+			continue;
+		}
 		for (; bits; bits &= bits - 1) {
 			uint64_t slot = word * 64 + (uint64_t)__builtin_ctzll(bits);
 

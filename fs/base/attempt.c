@@ -36,12 +36,13 @@ struct waiter {
 	fuse_req_t req;
 };
 
-/* Whether who waits for a store that lies on other machines is to give up. */
+/* Whether who waits for a store that lies on other machines, or for all of one to be looked at, is to
+ * give up. */
 static bool gives_up(void *arg)
 {
 	const struct waiter *waiter = arg;
 
-	return atomic_load(&waiter->fs->cut_off) ||
+	return atomic_load(&fs_whole(waiter->fs)->cut_off) ||
 	       (fuse_req_interrupted(waiter->req) &&
 	        proc_is_called_off(fuse_req_ctx(waiter->req)->pid)) ||
 	       (waits_until_ns != 0 && clock_steady_ns() > waits_until_ns);
@@ -52,15 +53,13 @@ static void answer(struct attempt *attempt)
 {
 	struct waiter waiter = { attempt->fs, attempt->req };
 
-	if (waiter.fs->shared)
-		quiver_set_interrupt(gives_up, &waiter);
+	quiver_set_interrupt(gives_up, &waiter);
 	caller_uid = fuse_req_ctx(attempt->req)->uid;
 	fs_visited = waiter.fs->guest != NULL ? waiter.fs : NULL;
 	(void)attempt->answer(attempt, true); /* always answers */
 	fs_visited = NULL;
 	caller_uid = CALLER_NOBODY;
-	if (waiter.fs->shared)
-		quiver_set_interrupt(NULL, NULL);
+	quiver_set_interrupt(NULL, NULL);
 }
 
 static void run_copy(struct work *work)

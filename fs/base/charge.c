@@ -46,6 +46,8 @@ static const struct bound {
 	[CHARGE_CONTROL_BYTES] = { .whole = CONTROL_BYTES_MAX,
 	                           .what = "bytes in open files of control/" },
 	[CHARGE_OPEN_BYTES] = { .whole = OPEN_BYTES_MAX, .what = "bytes of open vectors" },
+	[CHARGE_QUESTION_BYTES] = { .whole = QUESTION_BYTES_MAX,
+	                            .what = "bytes of questions and answers" },
 };
 
 int charges_new(struct charges **charges)

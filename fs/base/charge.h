@@ -40,6 +40,9 @@
  * for each user. */
 #define OPEN_BYTES_MAX (UINT64_C(1) << 30)
 
+/* Questions and answers of open files, and what making an answer takes: 128 MiB for each user. */
+#define QUESTION_BYTES_MAX (UINT64_C(512) << 20)
+
 enum charge_kind {
 	CHARGE_STAGES,
 	CHARGE_STAGE_BYTES,
@@ -49,6 +52,7 @@ enum charge_kind {
 	CHARGE_LISTING_BYTES,
 	CHARGE_CONTROL_BYTES,
 	CHARGE_OPEN_BYTES,
+	CHARGE_QUESTION_BYTES,
 	CHARGE_KINDS,
 };
 

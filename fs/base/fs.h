@@ -121,7 +121,8 @@ struct fs {
 	struct inside *inside; /* NULL where there are no snapshots; that of the mount in one */
 	struct snapshots *snapshots; /* NULL where there are none, also in one */
 
-	_Atomic bool cut_off; /* nobody waits for other machines any more: attempt.h */
+	_Atomic bool
+		cut_off; /* nobody waits for other machines or long questions any more: attempt.h */
 	_Atomic int passthrough_error; /* what the kernel refused it with; 0: it has not */
 
 	struct charges *charges;

@@ -16,14 +16,14 @@
 /* Threads of each kind; they are started when there is work for them. Commits get
  * the most: those that wait together share one sync of the log. */
 static const unsigned threads_max[WORKER_CLASSES] = {
-	[WORKER_READ] = 32,   [WORKER_COMMIT] = 64, [WORKER_SYNC] = 16,
-	[WORKER_MATRIX] = 16, [WORKER_TELL] = 1,    [WORKER_CONTROL] = 4,
+	[WORKER_READ] = 32, [WORKER_COMMIT] = 64, [WORKER_SYNC] = 16, [WORKER_MATRIX] = 16,
+	[WORKER_TELL] = 1,  [WORKER_CONTROL] = 4, [WORKER_GET] = 16,  [WORKER_NEAREST] = 16,
 };
 /* The same where each waits for other machines: as many clients can be answered, and be interrupted,
  * while nothing comes back from there. */
 static const unsigned threads_max_far[WORKER_CLASSES] = {
-	[WORKER_READ] = 256,  [WORKER_COMMIT] = 256, [WORKER_SYNC] = 64,
-	[WORKER_MATRIX] = 64, [WORKER_TELL] = 1,     [WORKER_CONTROL] = 16,
+	[WORKER_READ] = 256, [WORKER_COMMIT] = 256, [WORKER_SYNC] = 64, [WORKER_MATRIX] = 64,
+	[WORKER_TELL] = 1,   [WORKER_CONTROL] = 16, [WORKER_GET] = 64,  [WORKER_NEAREST] = 64,
 };
 
 /* Deep enough for the engine, whose frames reach a quarter of it; only what is used

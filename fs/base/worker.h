@@ -22,6 +22,8 @@ enum worker_class {
 	WORKER_MATRIX, /* READs of matrix.npy and ids.npy: for the disk, and for nothing else */
 	WORKER_TELL, /* for the kernel, and by that for WORKER_MATRIX; a thread */
 	WORKER_CONTROL, /* files of control/ are read, which must work while all else waits */
+	WORKER_GET, /* many vectors at once */
+	WORKER_NEAREST, /* all vectors are looked at: seconds, perhaps */
 	WORKER_CLASSES,
 };
 

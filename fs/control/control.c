@@ -27,8 +27,10 @@
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/base/value.h"
+#include "fs/control/control_get.h"
 #include "fs/control/control_show.h"
 #include "fs/control/control_store.h"
+#include "fs/question/exchange.h"
 
 /* How long a text is left as it is for readers without a handle. */
 #define TEXT_STABLE_NS INT64_C(200000000)
@@ -55,6 +57,7 @@ struct control_file {
 	control_show_space_fn *show_space; /* of what tells how much room there is */
 	control_store_fn *store; /* NULL: cannot be written */
 	enum control_place place;
+	const struct question_kind *questions; /* NULL but of a file that is asked: exchange.h */
 };
 
 #define READABLE(name)                            \
@@ -79,6 +82,7 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	AT(TREE_COMPACT) = SETTABLE(compact, CONTROL_COMMIT),
 	AT(TREE_VERIFY) = SETTABLE(verify, CONTROL_COMMIT),
 	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_COMMIT },
+	AT(TREE_GET) = { .mode = 0666, .questions = &get_questions },
 	AT(TREE_DURABILITY) = SETTABLE(durability, CONTROL_SYNC),
 	AT(TREE_RESERVE) = { .mode = 0644,
 	                     .show_space = show_reserve,
@@ -129,6 +133,7 @@ struct current {
 struct control_handle {
 	struct text text; /* control's lock */
 	uid_t uid; /* control's lock; who opened it, and pays for the text */
+	struct exchange *exchange; /* control's lock; of a file that is asked */
 	mode_t umask; /* control's lock; of whoever opened control/put */
 	struct control_handle *next, **back; /* control's lock */
 };
@@ -324,6 +329,7 @@ static void handle_add(struct control *control, struct control_handle *handle)
 static void handle_free(struct fs *fs, struct control_handle *handle)
 {
 	charge_give(fs, CHARGE_CONTROL_BYTES, handle->uid, handle->text.length);
+	exchange_free(handle->exchange);
 	free(handle->text.bytes);
 	free(handle);
 }
@@ -341,11 +347,16 @@ static void handle_remove(struct fs *fs, struct control_handle *handle)
 	pthread_mutex_unlock(&control->lock);
 }
 
-/* Whether the file can be opened so; root is not held up by the mode. */
-static int check_access(const struct control_file *file, int flags)
+/* Whether the file can be opened so; root is not held up by the mode. -ENOENT, -EACCES, -EINVAL. */
+static int check_open(struct fs *fs, fuse_ino_t ino, int flags)
 {
+	const struct control_file *file = file_of(ino);
 	int mode = flags & O_ACCMODE;
 
+	if (!exists(fs, ino))
+		return -ENOENT;
+	if (file->questions != NULL)
+		return exchange_check_open(fs, file->questions, flags);
 	if (mode != O_WRONLY && !is_readable(file))
 		return -EACCES;
 	if (mode != O_RDONLY && !file->store)
@@ -389,6 +400,23 @@ static int count_anew(struct fs *fs, unsigned flags)
 	return err;
 }
 
+/* An exchange with who opens a file that is asked. -EACCES, -ENOMEM, -EAGAIN, errors of the store. */
+static int begin_exchange(fuse_req_t req, fuse_ino_t ino, unsigned flags,
+                          struct control_handle *handle)
+{
+	struct asker asker;
+	int err = asker_of(req, flags, &asker);
+
+	if (err != 0)
+		return err;
+	handle->exchange = exchange_new(fs_of(req), file_of(ino)->questions, 0, &asker);
+	if (handle->exchange == NULL) {
+		asker_free(&asker);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 struct control_open_op {
 	struct attempt attempt;
 	fuse_ino_t ino;
@@ -407,6 +435,8 @@ static int control_open_answer(struct attempt *attempt, bool may_wait)
 		err = count_anew(fs, attempt_flags(may_wait));
 	if (err == 0 && (op->fi.flags & O_ACCMODE) != O_WRONLY)
 		err = make_text(fs, file, attempt_flags(may_wait), &handle->text);
+	if (err == 0 && file->questions != NULL)
+		err = begin_exchange(attempt->req, op->ino, attempt_flags(may_wait), handle);
 	if (err == 0)
 		err = charge_text(fs, op->ino, handle);
 	if (err != 0)
@@ -421,6 +451,8 @@ static int control_open_answer(struct attempt *attempt, bool may_wait)
 		handle_remove(fs, handle); /* nobody got it to give it back */
 	return 0;
 out:
+	if (handle != NULL)
+		exchange_free(handle->exchange);
 	free(handle);
 	if (err == -EAGAIN && !may_wait)
 		return err;
@@ -435,7 +467,7 @@ static void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 		.ino = ino,
 		.fi = *fi,
 	};
-	int err = exists(op.attempt.fs, ino) ? check_access(file_of(ino), fi->flags) : -ENOENT;
+	int err = check_open(op.attempt.fs, ino, fi->flags);
 
 	if (err != 0)
 		reply_error(req, err);
@@ -518,9 +550,23 @@ static int control_read_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
+/* NULL where there is no handle, or the file is none that is asked. */
+static struct exchange *exchange_of(struct fs *fs, const struct fuse_file_info *fi)
+{
+	const struct control_handle *handle = control_handle_of(fi);
+	struct exchange *exchange = NULL;
+
+	pthread_mutex_lock(&fs->control->lock);
+	if (handle != NULL)
+		exchange = handle->exchange;
+	pthread_mutex_unlock(&fs->control->lock);
+	return exchange;
+}
+
 static void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                          struct fuse_file_info *fi)
 {
+	struct exchange *exchange = exchange_of(fs_of(req), fi);
 	struct control_read_op op = {
 		.attempt = attempt_for(req, control_read_answer),
 		.handle = control_handle_of(fi),
@@ -529,7 +575,10 @@ static void control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		.offset = off,
 	};
 
-	attempt_start(&op.attempt, sizeof(op), WORKER_CONTROL);
+	if (exchange != NULL)
+		exchange_read(req, exchange, size);
+	else
+		attempt_start(&op.attempt, sizeof(op), WORKER_CONTROL);
 }
 
 /* ---- writing ------------------------------------------------------------ */
@@ -582,6 +631,7 @@ static void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 {
 	struct fs *fs = fs_of(req);
 	const struct control_file *file = file_of(ino);
+	struct exchange *exchange = exchange_of(fs, fi);
 	struct control_write write = {
 		.attempt = attempt_with(req, control_write_answer, buf, size),
 		.file = file,
@@ -593,7 +643,9 @@ static void control_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_
 	};
 
 	(void)off; /* each write carries a whole value, wherever it is put */
-	if (!exists(fs, ino) || file->store == NULL) {
+	if (exchange != NULL) {
+		exchange_write(req, exchange, buf, size);
+	} else if (!exists(fs, ino) || file->store == NULL) {
 		reply_error(req, -EACCES);
 	} else if (ino != TREE_PUT && size > VALUE_BYTES_MAX) {
 		reply_error(req,

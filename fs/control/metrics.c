@@ -5,6 +5,7 @@
 #include "fs/base/errors.h"
 #include "fs/base/log_queue.h"
 #include "fs/base/printable.h"
+#include "fs/control/control_get.h"
 #include "fs/control/control_show.h"
 
 #include <inttypes.h>
@@ -122,6 +123,7 @@ static const struct number mount_gauges[] = {
 	CHARGED(CHARGE_CONTROL_BYTES, "control_bytes", "Memory for open files of control/"),
 	CHARGED(CHARGE_OPEN_BYTES, "open_bytes",
 	        "Memory for open vectors of a store on other machines"),
+	CHARGED(CHARGE_QUESTION_BYTES, "question_bytes", "Memory for questions and answers"),
 	CHARGED(CHARGE_LISTING_BYTES, "listing_bytes",
 	        "Memory for open folders; what several users list counts for each"),
 };
@@ -250,6 +252,7 @@ static void stats_identity(struct fs *fs, const struct quiver_stats *stats, FILE
 	fprintf(out, "lookups %" PRIu64 "\n",
 	        atomic_load_explicit(&fs->lookups, memory_order_relaxed));
 	fprintf(out, "put_bytes_max %" PRIu32 "\n", transport_put_bytes(fs->geometry.vector_bytes));
+	fprintf(out, "get_ids_max %" PRIu32 "\n", get_ids_max(fs->geometry.vector_bytes));
 	fprintf(out, "durability %s\n", quiver_durability_name(stats->durability));
 }
 

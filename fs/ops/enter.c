@@ -5,7 +5,8 @@
 
 #include "fs/base/worker.h"
 
-/* So long a store on other machines has to answer when the mount ends. */
+/* So long a store on other machines, and whoever looks for the nearest vectors, has to answer when the
+ * mount ends. */
 #define SETTLE_MS 3000u
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -15,7 +16,7 @@ _Thread_local bool enter_done;
 
 void settle_requests(struct fs *fs)
 {
-	if (fs->shared && !workers_drain_for(fs->workers, SETTLE_MS))
+	if (!workers_drain_for(fs->workers, SETTLE_MS))
 		atomic_store(&fs->cut_off, true);
 	workers_drain(fs->workers);
 }

@@ -174,25 +174,42 @@ struct part {
 	struct round round;
 	const void *vectors[DISTANCE_QUESTIONS_MAX];
 	uint64_t except[DISTANCE_QUESTIONS_MAX];
+	float farthest[DISTANCE_QUESTIONS_MAX];
 	struct top tops[DISTANCE_QUESTIONS_MAX];
 };
+
+/* What the pass need not keep of a question that has a `within`. Of products it is not known by how
+ * much single precision is wrong before the vectors are seen. */
+static float farthest_of(const struct asking *asking, const void *question)
+{
+	const struct distance *distance = asking->distance;
+	double score = distance_to_score(distance->metric, asking->question->within);
+
+	if (distance->metric == QUIVER_IP)
+		return INFINITY;
+	score += distance_error(distance, question, score, 0);
+	return nextafterf((float)score, INFINITY);
+}
 
 static void part_init(struct part *part, const struct asking *asking, size_t first, size_t count,
                       uint32_t kept, struct candidate *heaps)
 {
 	const uint64_t *except = asking->question->except;
+	bool within = asking->question->flags & QUIVER_NEAREST_WITHIN;
 
 	for (size_t i = 0; i < count; i++) {
 		uint32_t j = asking->open[first + i];
 
 		part->vectors[i] = vector_of(asking, j);
 		part->except[i] = except ? except[j] : QUIVER_ID_NONE;
+		part->farthest[i] = within ? farthest_of(asking, part->vectors[i]) : INFINITY;
 		part->tops[i] = (struct top){ .heap = heaps + i * kept, .room = kept };
 	}
 	part->round = (struct round){
 		.distance = asking->distance,
 		.vectors = part->vectors,
 		.except = except ? part->except : NULL,
+		.farthest = within ? part->farthest : NULL,
 		.count = count,
 		.tops = part->tops,
 	};

@@ -17,8 +17,10 @@ static size_t limits_count(const struct distance_questions *questions)
 static void set_limit(struct comparing *comparing, size_t j)
 {
 	const struct top *top = &comparing->tops[j];
-	float limit = INFINITY;
+	const float *farthest = comparing->round->farthest;
+	float limit = farthest ? farthest[j] : INFINITY;
 
+	/* Full of what is nearer than that. */
 	if (top_is_full(top))
 		limit = top->room == 0 ? -INFINITY
 		                       : nextafterf((float)top->heap[0].score, INFINITY);

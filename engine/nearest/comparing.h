@@ -17,6 +17,8 @@ struct round {
 	const struct distance *distance;
 	const void *const *vectors; /* of the questions */
 	const uint64_t *except; /* an ID for each that is no answer to it; NULL: none */
+	const float
+		*farthest; /* scores of each above which nothing is wanted; NULL: there are none */
 	size_t count; /* at most DISTANCE_QUESTIONS_MAX */
 	struct top *tops; /* of each; the nearest by single precision */
 	float norm_max; /* distance.h */

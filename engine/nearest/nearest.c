@@ -1,6 +1,7 @@
 #include "engine/nearest/nearest.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -142,6 +143,7 @@ struct merged {
 	struct round round;
 	const void *vectors[DISTANCE_QUESTIONS_MAX];
 	uint64_t except[DISTANCE_QUESTIONS_MAX];
+	float farthest[DISTANCE_QUESTIONS_MAX];
 	struct top tops[DISTANCE_QUESTIONS_MAX];
 };
 
@@ -155,12 +157,14 @@ static void merge(struct merged *merged, const struct group *group)
 		for (size_t j = 0; j < round->count; j++, n++) {
 			merged->vectors[n] = round->vectors[j];
 			merged->except[n] = round->except ? round->except[j] : QUIVER_ID_NONE;
+			merged->farthest[n] = round->farthest ? round->farthest[j] : INFINITY;
 			merged->tops[n] = round->tops[j];
 		}
 	}
 	merged->round = (struct round){ .distance = group->rounds[0]->round->distance,
 		                        .vectors = merged->vectors,
 		                        .except = merged->except,
+		                        .farthest = merged->farthest,
 		                        .count = n,
 		                        .tops = merged->tops };
 }

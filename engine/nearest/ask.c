@@ -223,7 +223,7 @@ static int pass(struct asking *asking, struct part *part, size_t first, size_t *
 
 	for (size_t i = 0; r == 0 && i < part->round.count; i++) {
 		uint32_t j = asking->open[first + i];
-		bool done;
+		bool done = false;
 
 		r = prove(asking, j, &part->tops[i], part->round.norm_max, &done);
 		if (r == 0 && !done)
@@ -279,7 +279,7 @@ int ask(const struct source *source, const struct distance *distance,
 	int r = take_ids(&asking);
 
 	asking.copies = malloc((size_t)ASK_COPIES * distance->vector_bytes);
-	asking.open = malloc(question->count * sizeof(*asking.open));
+	asking.open = calloc(question->count, sizeof(*asking.open));
 	if (r == 0 && (!asking.copies || !asking.open))
 		r = -ENOMEM;
 	for (size_t j = 0; r == 0 && j < question->count; j++)

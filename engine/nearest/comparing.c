@@ -1,5 +1,6 @@
 #include "engine/nearest/comparing.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ static int make_heaps(struct comparing *comparing)
 	const struct round *round = comparing->round;
 	size_t total = 0, at = 0;
 
+	assert(round->count > 0);
 	for (size_t j = 0; j < round->count; j++)
 		total += round->tops[j].room;
 	comparing->tops = calloc(round->count, sizeof(*comparing->tops));

@@ -1,5 +1,6 @@
 #include "engine/nearest/nearest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ static void merge(struct merged *merged, const struct group *group)
 {
 	size_t n = 0;
 
+	assert(group->count > 0 && group->rounds[0]);
 	for (size_t i = 0; i < group->count; i++) {
 		const struct round *round = group->rounds[i]->round;
 

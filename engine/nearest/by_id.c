@@ -41,10 +41,13 @@ static void compare(struct comparing *comparing, struct batch *batch, size_t cou
 static int find_all(struct comparing *comparing, struct batch *batch, const struct finder *finder,
                     by_id_next *next, void *next_arg)
 {
+	size_t at_once = finder->at_once;
 	int64_t n;
 	int r;
 
-	while ((n = next(next_arg, batch->ids, finder->at_once)) > 0) {
+	if (finder->is_section && at_once > comparing_rows_at_once(comparing->questions))
+		at_once = comparing_rows_at_once(comparing->questions);
+	while ((n = next(next_arg, batch->ids, at_once)) > 0) {
 		r = finder->find(finder->arg, batch->ids, (size_t)n, batch->rows);
 		if (r)
 			return r;

@@ -13,7 +13,8 @@ struct finder {
 	 * stay until `release`. 0 or a negative errno, which ends the pass. */
 	int (*find)(void *arg, const uint64_t *ids, size_t count, const void **rows);
 	void (*release)(void *arg); /* NULL: nothing to do */
-	size_t at_once; /* IDs that are found together */
+	size_t at_once; /* IDs that are found together, at most */
+	bool is_section; /* `find` to `release` is an epoch section, which has to be short */
 	/* Where they lie, if reading them can fail (comparing.h). NULL: it cannot. */
 	const void *map;
 	size_t map_bytes;

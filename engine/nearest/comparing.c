@@ -151,6 +151,16 @@ static void take_hit(struct comparing *comparing, const void *const *rows, size_
 		     (struct candidate){ .score = (double)comparing->scores[at], .id = id });
 }
 
+/* Elements in a millisecond, on a slow machine. */
+#define ELEMENTS_AT_ONCE (UINT64_C(4) << 20)
+
+size_t comparing_rows_at_once(const struct distance_questions *questions)
+{
+	uint64_t rows = ELEMENTS_AT_ONCE / (questions->count * questions->distance->dim);
+
+	return rows < 1 ? 1 : rows < DISTANCE_ROWS_MAX ? (size_t)rows : DISTANCE_ROWS_MAX;
+}
+
 struct computing {
 	struct comparing *comparing;
 	const void *const *rows;

@@ -59,6 +59,8 @@ void comparing_free(struct comparing *comparing);
 
 /* Compare `count` rows, at most DISTANCE_ROWS_MAX. One that cannot be read is none. */
 void comparing_rows(struct comparing *comparing, const void *const *rows, size_t count);
+/* Rows at once that take no longer than an epoch section may. */
+size_t comparing_rows_at_once(const struct distance_questions *questions);
 /* Vector `id` with the bytes `row` is one of those compared, for question j. */
 void comparing_offer(struct comparing *comparing, size_t j, uint64_t id, const void *row);
 

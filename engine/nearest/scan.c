@@ -75,15 +75,17 @@ const void *scan_row(const struct catalog *catalog, uint64_t slot)
 bool scan_identify(struct catalog *catalog, struct comparing *comparing, uint64_t slot, size_t j,
                    uint64_t *id)
 {
-	uint64_t now;
+	uint64_t now = SLOT_NONE;
 
+	index_settle(&catalog->index);
+	epoch_enter();
 	*id = columns_id(&catalog->columns, slot);
-	if (*id > QUIVER_ID_MAX)
-		return false;
-	now = index_find(&catalog->index, *id);
+	if (*id <= QUIVER_ID_MAX)
+		now = index_find(&catalog->index, *id);
 	/* It is in another slot by now, which this pass may have gone by before it was. */
 	if (now != slot && now != SLOT_NONE)
 		comparing_offer(comparing, j, *id, scan_row(catalog, now));
+	epoch_leave();
 	return now == slot;
 }
 
@@ -94,17 +96,12 @@ static bool identify(void *arg, struct comparing *comparing, size_t i, size_t j,
 	return scan_identify(walk->pass->catalog, comparing, walk->slots[i], j, id);
 }
 
-/* Compare what was gathered, of it what still holds a vector. */
+/* Compare what was gathered. Not in an epoch section, since many questions take long: where a slot has
+ * other bytes by now, what was in it, and what is, were published since the pass began. */
 static void flush(struct walk *walk)
 {
-	struct catalog *catalog = walk->pass->catalog;
-
-	if (walk->count == 0)
-		return;
-	index_settle(&catalog->index);
-	epoch_enter();
-	comparing_rows(&walk->comparing, walk->rows, walk->count);
-	epoch_leave();
+	if (walk->count > 0)
+		comparing_rows(&walk->comparing, walk->rows, walk->count);
 	walk->count = 0;
 }
 
@@ -252,6 +249,7 @@ static int catch_up(struct pass *pass)
 	struct walk walk = { .comparing = { .round = pass->round, .tops = pass->round->tops } };
 	struct catalog *catalog = pass->catalog;
 	uint32_t slots[DISTANCE_ROWS_MAX];
+	uint64_t at_once = comparing_rows_at_once(pass->questions);
 	int64_t n = 0;
 	int r = walk_init(&walk, pass, false);
 
@@ -259,7 +257,7 @@ static int catch_up(struct pass *pass)
 	uint64_t end = atomic_load_explicit(&catalog->published.count, memory_order_acquire);
 
 	while (r == 0 && pass->told < end && !pass->stopped(pass->arg)) {
-		n = published_take(&catalog->published, &pass->told, slots, DISTANCE_ROWS_MAX);
+		n = published_take(&catalog->published, &pass->told, slots, at_once);
 		if (n < 0)
 			break;
 		index_settle(&catalog->index);

@@ -1,7 +1,7 @@
 /*
  * scan.h - a pass over all slots of a catalog, by many threads, while others change it.
  *
- * Each slot that holds a vector is compared once, 64 at a time, within an epoch section. A vector that was
+ * Each slot that holds a vector is compared once, 64 at a time. A vector that was
  * overwritten or moved meanwhile may have gone from a slot that the pass had not come to yet to one that
  * it had passed: so at the end the slots that were published since it began (published.h) are compared,
  * too. What was found may be gone by then, or be another version's; who asks proves it (ask.h).
@@ -35,8 +35,7 @@ void scanner_destroy(struct scanner *scanner);
 int scanner_pass(struct scanner *scanner, struct round *round, bool (*stopped)(void *arg),
                  void *arg);
 
-/* For the comparing of slots by their numbers: of the row `slot` of a batch, as comparing_identify. In
- * the epoch section in which the rows were found. */
+/* For the comparing of slots by their numbers: of the row `slot` of a batch, as comparing_identify. */
 bool scan_identify(struct catalog *catalog, struct comparing *comparing, uint64_t slot, size_t j,
                    uint64_t *id);
 /* The row of a slot. */

@@ -33,6 +33,7 @@ void slots_by_id(struct finder *finder, struct catalog *catalog)
 		                   .find = find,
 		                   .release = release,
 		                   .at_once = DISTANCE_ROWS_MAX,
+		                   .is_section = true,
 		                   .map = catalog->columns.vectors.map,
 		                   .map_bytes = catalog->columns.vectors.reserved_bytes };
 }

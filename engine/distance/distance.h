@@ -5,10 +5,10 @@
  * A score says the same as a distance, and smaller is always nearer: of l2 and hamming it is the
  * distance, of cosine -cos, of ip minus the product.
  *
- * The fast functions are compiled for several instruction sets from one source (distance_kernels.c); at
- * run time the best that the machine has is used, or the one that the environment's QUIVERFS_ISA names:
- * "v2", "v3", "v4" (the levels of x86-64), "base" (whatever the compiler was told). Any thread may call
- * anything; a struct that was initialised is only read.
+ * The fast functions are compiled for several instruction sets from one source (kernels.c); at run time
+ * the best that the machine has is used, or the one that the environment's QUIVERFS_ISA names: "v2", "v3",
+ * "v4" (the levels of x86-64), "v4i" (with VNNI and VPOPCNTDQ), "base" (whatever the compiler was told).
+ * Any thread may call anything; a struct that was initialised is only read.
  */
 #ifndef QUIVER_DISTANCE_H
 #define QUIVER_DISTANCE_H

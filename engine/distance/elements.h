@@ -16,4 +16,8 @@ void elements_doubles(enum quiver_dtype dtype, const void *row, size_t first, si
 void elements_floats(enum quiver_dtype dtype, const void *row, size_t first, size_t count,
                      float *to); /* of f8 rounded */
 
+/* A power of two that elements of at most `most` are multiplied by, so that doubles hold their squares, and
+ * the largest of these is no subnormal number. */
+double elements_scale(double most);
+
 #endif

@@ -104,9 +104,7 @@ static double minus_cosine(const struct distance *distance, const void *a, const
 
 		if (!(most_a > 0 && most_b > 0) || isinf(most_a) || isinf(most_b))
 			return NAN;
-		sums = products_of(distance, a, b, 1, 1);
-		sums = products_of(distance, a, b, ldexp(1, -ilogb(most_a)),
-		                   ldexp(1, -ilogb(most_b)));
+		sums = products_of(distance, a, b, elements_scale(most_a), elements_scale(most_b));
 	}
 	return -(sums.ab / (sqrt(sums.aa) * sqrt(sums.bb)));
 }

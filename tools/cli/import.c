@@ -87,20 +87,8 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 
 static error_t take_header(void *to, char *text, const struct argp_state *state)
 {
-	static const char *const words[] = {
-		[FORMAT_HEADER_AUTO] = "auto",
-		[FORMAT_HEADER_YES] = "yes",
-		[FORMAT_HEADER_NO] = "no",
-	};
-	enum format_header *header = to;
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(words[i], text) == 0) {
-			*header = (enum format_header)i;
-			return 0;
-		}
-	}
-	arguments_error(state, "--header: '%s' is none of: yes, no, auto", text);
+	if (format_header_parse(text, to) < 0)
+		arguments_error(state, "--header: '%s' is none of: yes, no, auto", text);
 	return 0;
 }
 

@@ -43,22 +43,23 @@ static bool say_archive(const char *path)
 }
 
 /* Say why a path has no format: of what is no file, that, else that nobody said which. */
-static void say_no_format(const char *path)
+static void say_no_format(const struct rows_options *options, const char *path)
 {
+	const char *option = options->format_option != NULL ? options->format_option : "--format";
 	struct stat status;
 
 	if (strcmp(path, "-") == 0)
 		say_error("standard input",
-		          "it has no name that tells its format; --format does, "
+		          "it has no name that tells its format; %s does, "
 		          "one of: %s",
-		          FORMAT_NAMES);
+		          option, FORMAT_NAMES);
 	else if (stat(path, &status) < 0)
 		say_errno(path, -errno);
 	else if (S_ISDIR(status.st_mode))
 		say_error(path, "a folder; expected is a file of vectors, of one of the formats %s",
 		          FORMAT_NAMES);
 	else if (!S_ISREG(status.st_mode) || !say_archive(path))
-		say_error(path, "its name does not tell its format; --format does, one of: %s",
+		say_error(path, "its name does not tell its format; %s does, one of: %s", option,
 		          FORMAT_NAMES);
 }
 
@@ -69,7 +70,7 @@ static const struct format *find_format(const struct rows_options *options, cons
 	                                                      : format_to_read(path);
 
 	if (format == NULL)
-		say_no_format(path);
+		say_no_format(options, path);
 	return format;
 }
 
@@ -204,9 +205,10 @@ static void say_refused(const struct row_source *source, int result)
 
 /* What the reader is asked for. */
 static struct format_wanted wanted(const struct rows_options *options, enum element type,
-                                   uint64_t limit, struct row_keys *keys)
+                                   uint64_t limit, struct row_keys *keys, struct row_names *names)
 {
 	bool with_keys = options->keys_path != NULL;
+	bool with_any = with_keys || options->with_names;
 
 	return (struct format_wanted){
 		.dim = options->geometry->dim,
@@ -221,8 +223,12 @@ static struct format_wanted wanted(const struct rows_options *options, enum elem
 		.partial = options->partial,
 		.limit = limit,
 		.ids_unused = options->start_given || options->ids_path != NULL,
-		.on_key = with_keys ? row_keys_take : NULL,
-		.on_key_arg = with_keys ? keys : NULL,
+		.on_key = !with_any   ? NULL
+		          : with_keys ? row_keys_take
+		                      : row_names_take,
+		.on_key_arg = !with_any   ? NULL
+		              : with_keys ? (void *)keys
+		                          : names,
 	};
 }
 
@@ -245,7 +251,8 @@ static int check_rows(const struct row_source *source)
 }
 
 int row_source_open(const struct rows_options *options, enum element type, uint64_t limit,
-                    struct row_keys *keys, const char *path, struct row_source *source)
+                    struct row_keys *keys, struct row_names *names, const char *path,
+                    struct row_source *source)
 {
 	const struct format *format = find_format(options, path);
 	struct format_reader *reader = &source->reader;
@@ -261,7 +268,7 @@ int row_source_open(const struct rows_options *options, enum element type, uint6
 	source->opened = true;
 	reader->format = format;
 	reader->stream = &source->stream;
-	reader->wanted = wanted(options, type, limit, keys);
+	reader->wanted = wanted(options, type, limit, keys, names);
 	result = unpack_source(source, format);
 	if (result == 0)
 		result = check_options(options, source);

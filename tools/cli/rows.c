@@ -60,6 +60,11 @@ void rows_say(const struct rows *rows, size_t index, const char *text)
 	say_error(rows->sources[rows->current].stream.path, "%s: %s", where, text);
 }
 
+const char *rows_name(const struct rows *rows, size_t index)
+{
+	return row_names_find(&rows->names, index);
+}
+
 bool rows_adds_key(const struct rows *rows, size_t index)
 {
 	return index < rows->keys.count && rows->keys.rows[index].added;
@@ -230,6 +235,7 @@ static int64_t read_source(struct rows *rows, struct format_batch *batch, void *
 	batch->rows = source->as_it_is ? vectors : rows->raw;
 	batch->count = 0;
 	row_keys_begin(&rows->keys);
+	row_names_begin(&rows->names);
 	result = source->reader.format->calls->read(&source->reader, batch);
 	if (result == -EINTR)
 		return result;

@@ -11,6 +11,7 @@
 #include "tools/cli/id_tally.h"
 #include "tools/cli/ids_file.h"
 #include "tools/cli/row_keys.h"
+#include "tools/cli/row_names.h"
 #include "tools/cli/row_source.h"
 
 #include <stdbool.h>
@@ -30,6 +31,7 @@ struct rows {
 	bool brings_ids; /* the IDs do not just count up, so one may come twice */
 	struct id_tally tally; /* of the IDs handed out */
 	struct row_keys keys;
+	struct row_names names; /* of the rows of the last batch */
 	unsigned char *raw; /* rows before they are converted */
 	uint64_t *offsets; /* of the rows of the last batch */
 	uint64_t *places; /* their numbers in their file */
@@ -56,6 +58,10 @@ int64_t rows_read(struct rows *rows, void *vectors, uint64_t *ids, size_t max);
 
 /* Say what is wrong with row `index` of those that the last rows_read gave. */
 void rows_say(const struct rows *rows, size_t index, const char *text);
+
+/* The key of row `index` of those, until the next rows_read; NULL where it has none, or nobody asked
+ * for options->with_names. */
+const char *rows_name(const struct rows *rows, size_t index);
 
 /* Whether row `index` of those has a key that comes into the file of keys with it. */
 bool rows_adds_key(const struct rows *rows, size_t index);

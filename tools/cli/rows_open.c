@@ -164,11 +164,11 @@ static int check_all(struct rows *rows)
 	return rows->ids.path != NULL ? 0 : check_counting(rows);
 }
 
-/* A file is read that must not be one of the store's own: its rows would move while they are read.
- * Says errors. */
-static int add_read(struct apart *apart, const char *path)
+/* A file is read that must not be one of the store's own, unless it is only compared: its rows would
+ * move while they are read. Says errors. */
+static int add_read(struct apart *apart, bool compared, const char *path)
 {
-	int result = apart_check_source(apart, path);
+	int result = compared ? 0 : apart_check_source(apart, path);
 
 	return result < 0 ? result : apart_read(apart, path);
 }
@@ -181,9 +181,9 @@ static int check_files(struct rows *rows)
 	int result = apart_store(&apart, options->target);
 
 	if (result == 0 && options->ids_path != NULL)
-		result = add_read(&apart, options->ids_path);
+		result = add_read(&apart, false, options->ids_path);
 	for (size_t i = 0; i < options->paths_count && result == 0; i++)
-		result = add_read(&apart, options->paths[i]);
+		result = add_read(&apart, options->compared, options->paths[i]);
 	if (result == 0 && options->keys_path != NULL)
 		result = row_keys_open(options->keys_path, options->add_keys, &apart, &rows->keys);
 	apart_free(&apart);
@@ -212,7 +212,7 @@ static int open_all(struct rows *rows)
 	for (size_t i = 0; i < options->paths_count && result == 0; i++) {
 		rows->sources_count = i + 1;
 		result = row_source_open(options, rows->type, limit_left(rows), &rows->keys,
-		                         options->paths[i], &rows->sources[i]);
+		                         &rows->names, options->paths[i], &rows->sources[i]);
 		if (result == 0)
 			result = add_total(rows, &rows->sources[i]);
 	}
@@ -245,6 +245,7 @@ void rows_close(struct rows *rows)
 		row_source_close(&rows->sources[i]);
 	ids_file_close(&rows->ids);
 	row_keys_close(&rows->keys);
+	row_names_free(&rows->names);
 	free(rows->sources);
 	free(rows->raw);
 	free(rows->offsets);

@@ -42,6 +42,23 @@ const struct format *format_by_name(const char *name)
 	return NULL;
 }
 
+int format_header_parse(const char *word, enum format_header *header)
+{
+	static const char *const words[] = {
+		[FORMAT_HEADER_AUTO] = "auto",
+		[FORMAT_HEADER_YES] = "yes",
+		[FORMAT_HEADER_NO] = "no",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i], word) == 0) {
+			*header = (enum format_header)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 int format_delimiter(const char *word, char *delimiter)
 {
 	static const struct {

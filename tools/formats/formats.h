@@ -24,6 +24,8 @@ const struct format *format_by_name(const char *name);
 /* The character that a word (comma, semicolon, tab, space or pipe) or the character itself
  * stands for, to separate fields. 0, or -EINVAL for anything else. */
 int format_delimiter(const char *word, char *delimiter);
+/* Whether a first line names the columns, as a word, yes, no or auto. 0, or -EINVAL for another. */
+int format_header_parse(const char *word, enum format_header *header);
 /* The format that the suffix of this path tells, before .gz or .zst of what is packed, or NULL. */
 const struct format *format_by_suffix(const char *path);
 /* The same of a file that is there, whose suffix may be one that several formats share. */

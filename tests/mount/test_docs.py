@@ -275,12 +275,18 @@ def values(name):
             "quiverfs import": {"--format": formats, "--on-duplicate": "replace skip fail".split(),
                                 "--header": "yes no auto".split(),
                                 "--delimiter": "comma semicolon tab space pipe".split()},
+            "quiverfs search": {"--format": "text jsonl ivecs fvecs npy".split(),
+                                "--query-format": formats,
+                                "--metric": "l2 cosine ip hamming".split(),
+                                "--header": "yes no auto".split(),
+                                "--delimiter": "comma semicolon tab space pipe".split()},
             "quiverfs export": {"--format": formats, "--dtype": dtypes,
                                 "--header": "yes no".split(),
                                 "--delimiter": "comma semicolon tab space pipe".split()}}[name]
 
 
-@pytest.mark.parametrize("name", ["quiverfs create", "quiverfs import", "quiverfs export"])
+@pytest.mark.parametrize("name", ["quiverfs create", "quiverfs import", "quiverfs export",
+                                  "quiverfs search"])
 def test_a_completion_has_the_values_of_an_option(name, tmp, monkeypatch):
     monkeypatch.chdir(tmp)
     (tmp / "npy").touch()

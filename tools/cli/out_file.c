@@ -257,6 +257,14 @@ int out_file_write_start(struct out_file *file, const void *bytes, size_t length
 	return out_file_write(file, bytes, length);
 }
 
+int out_file_flush(struct out_file *file)
+{
+	errno = 0;
+	if (file->place.kind == OUT_PLACE_THROUGH && fflush(file->stream) != 0)
+		return fail(file, "writing failed");
+	return 0;
+}
+
 int out_file_sync(struct out_file *file)
 {
 	int result = out_file_begin(file); /* nothing may have been written */

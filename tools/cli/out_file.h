@@ -66,6 +66,10 @@ int out_file_write(struct out_file *file, const void *bytes, size_t length);
 /* Write `length` bytes over the beginning of the file. Says errors. */
 int out_file_write_start(struct out_file *file, const void *bytes, size_t length);
 
+/* What is written through goes on to whoever reads it: what a file gets waits until its end, as do
+ * bytes that are being packed. Says errors. */
+int out_file_flush(struct out_file *file);
+
 /* Bring all bytes to where they go: of a file, to stable storage. Says errors. */
 int out_file_sync(struct out_file *file);
 

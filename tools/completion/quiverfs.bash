@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for bash. Needs no other file.
 
-_quiverfs_commands='create mount import export status flush compact verify check snapshot send receive list remove'
+_quiverfs_commands='create mount import export search status flush compact verify check snapshot send receive list remove'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
@@ -19,6 +19,9 @@ _quiverfs_options() {
 	export) echo "--format --dataset --vector-column --id-column --header --delimiter
 		--ids --keys --words --start-id --convert --dtype
 		-u --update --delete -n --dry-run -o $common" ;;
+	search) echo "-k --metric --ids --exact --within --self -o --output --format --distances
+		--query-format --convert --limit --dataset --skip-bytes --vector-column --id-column
+		--header --delimiter $common" ;;
 	status) echo "--json --watch -o $common" ;;
 	check) echo "--repair -o $common" ;;
 	snapshot) echo "--json --attributes $common" ;;
@@ -64,15 +67,18 @@ _quiverfs() {
 	case $command:$before in
 	*:--dtype) COMPREPLY=($(compgen -W 'f4 f2 f8 i1 u1 bf2 b1' -- "$word")) ;;
 	*:--metric) COMPREPLY=($(compgen -W 'l2 cosine ip hamming' -- "$word")) ;;
-	*:--format) COMPREPLY=($(compgen -W "$_quiverfs_formats" -- "$word")) ;;
+	search:--format) COMPREPLY=($(compgen -W 'text jsonl ivecs fvecs npy' -- "$word")) ;;
+	*:--format | *:--query-format) COMPREPLY=($(compgen -W "$_quiverfs_formats" -- "$word")) ;;
 	*:--on-duplicate) COMPREPLY=($(compgen -W 'replace skip fail' -- "$word")) ;;
 	export:--header) COMPREPLY=($(compgen -W 'yes no' -- "$word")) ;;
 	*:--header) COMPREPLY=($(compgen -W 'yes no auto' -- "$word")) ;;
 	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
 	*:--vector-column | *:--id-column | *:--exclude) ;;
 	send:--since | send:--from) ;;
+	search:-k | search:--within | search:--limit) ;;
 	*:--dim | *:--label | *:--start-id | *:--skip-bytes | *:--dataset | *:--watch) ;;
 	mount*:-o) _quiverfs_mount_option "$word" "$_quiverfs_mount_options" ;;
+	search:-o) COMPREPLY=($(compgen -f -W 'id= conf= keyring= op_timeout=' -- "$word")) ;;
 	*:-o) _quiverfs_mount_option "$word" 'id= conf= keyring= op_timeout=' ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;
 	*)

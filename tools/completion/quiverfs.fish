@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for fish.
 
-set -l commands create mount import export status flush compact verify check snapshot send receive list remove
+set -l commands create mount import export search status flush compact verify check snapshot send receive list remove
 set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
 set -l mount_options ro rw allow_other uid= gid= umask= matrix_mode=0600 matrix_mode=0640 \
     matrix_mode=0644 durability=always durability=fsync durability=flush durability=none commit= \
@@ -18,6 +18,7 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a create
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a mount -d 'Mount a store'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a import -d 'Put the rows of files into it'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a export -d 'Write all vectors to a file'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a search -d 'Find the nearest vectors'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a status -d 'What is in it, and how it does'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a flush -d 'Bring every commit to stable storage'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a compact -d 'Give space back'
@@ -62,6 +63,25 @@ complete -c quiverfs -n '__fish_seen_subcommand_from import' -l partial -d 'Of a
 complete -c quiverfs -n '__fish_seen_subcommand_from import' -l ids -r -d 'The ID of each row'
 complete -c quiverfs -n '__fish_seen_subcommand_from import' -l start-id -x -d 'The ID of the first row'
 complete -c quiverfs -n '__fish_seen_subcommand_from export' -l ids -r -d 'Write the ID of each row'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -s k -x -d 'Neighbours of each question'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are compared'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l ids -r -d 'Only among these IDs'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l exact -d 'Compare all vectors'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l within -x -d 'Only neighbours that are so near'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l self -d 'All pairs of vectors'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -s o -r -d 'Write to a file'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l output -r -d 'Write to a file'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l format -x -a 'text jsonl ivecs fvecs npy' -d 'How answers are written'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l distances -r -d 'Write the distances to a file'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l query-format -x -a 'npy npz fvecs bvecs ivecs fbin f16bin dbin u8bin i8bin ibin safetensors hdf5 parquet arrow jsonl json csv tsv glove word2vec w2vbin raw' -d 'Format of the questions'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l convert -d 'Convert elements'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l limit -x -d 'Only the first questions'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l dataset -x -d 'Name of the array in the file'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l skip-bytes -x -d 'Bytes before the rows of a raw file'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l vector-column -x -d 'Which column holds the vector'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l id-column -x -d 'Which column holds the name'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l header -x -a 'yes no auto' -d 'Whether the first line names the columns'
+complete -c quiverfs -n '__fish_seen_subcommand_from search' -l delimiter -x -a 'comma semicolon tab space pipe' -d 'What separates the fields'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l watch -d 'Show it again and again'
 complete -c quiverfs -f -n '__fish_seen_subcommand_from snapshot; and test (count (commandline -opc)) -eq 2' -a 'create remove list diff'

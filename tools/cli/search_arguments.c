@@ -1,0 +1,336 @@
+/*
+ * search_arguments.c - the arguments of quiverfs search.
+ */
+#include "tools/cli/search_arguments.h"
+#include "tools/cli/arguments.h"
+#include "tools/cli/ids.h"
+#include "tools/formats/formats.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define K_DEFAULT 10u
+
+/* What the options themselves say, until all are there. */
+struct given {
+	struct search_arguments *arguments;
+	bool k, format;
+};
+
+static const char search_help[] =
+	"Find the vectors that are nearest to each QUERY, in a store that is not mounted or "
+	"through "
+	"a mount that is live.\v"
+	"A QUERY is a file of vectors, each row of it a question, of any format that 'quiverfs "
+	"import' reads; '-' is standard input. Or it is the ID of a vector of the store (of a "
+	"file whose name is a number, put ./ before it), which is then itself no answer. "
+	"An answer is a line 'ID distance' for each neighbour, nearest first, of equal distances "
+	"the "
+	"lower ID first, with a blank line between two questions. l2 is the sum of the squared "
+	"differences, cosine 1 - cos, ip the inner product, the largest being first, hamming how "
+	"many bits differ. With --self --within all pairs that are that near are told, 'ID ID "
+	"distance'. A question that cannot be answered is told on standard error, the others are "
+	"answered, and the exit status is 1.";
+
+static error_t take_k(void *to, char *text, const struct argp_state *state)
+{
+	struct given *given = to;
+	uint64_t k;
+
+	if (!id_parse(text, &k) || k == 0 || k > QUIVER_NEAREST_MAX)
+		arguments_error(state, "-k: '%s' is no number of neighbours, 1 to %u", text,
+		                QUIVER_NEAREST_MAX);
+	else
+		given->arguments->out.k = (uint32_t)k;
+	given->k = true;
+	return 0;
+}
+
+static error_t take_metric(void *to, char *text, const struct argp_state *state)
+{
+	enum quiver_metric metric;
+	int *wanted = to;
+
+	if (quiver_metric_parse(text, &metric) < 0)
+		arguments_error(state, "--metric: '%s' is none of: l2, cosine, ip, hamming", text);
+	else
+		*wanted = (int)metric;
+	return 0;
+}
+
+static error_t take_within(void *to, char *text, const struct argp_state *state)
+{
+	struct search_wanted *wanted = to;
+	char *end;
+
+	wanted->within = strtod(text, &end);
+	wanted->has_within = true;
+	if (end == text || *end != '\0' || isnan(wanted->within))
+		arguments_error(state, "--within: '%s' is no distance", text);
+	return 0;
+}
+
+static error_t take_format(void *to, char *text, const struct argp_state *state)
+{
+	struct given *given = to;
+
+	given->format = true;
+	given->arguments->out.format = search_format_by_name(text);
+	if (given->arguments->out.format == SEARCH_FORMAT_NONE)
+		arguments_error(state,
+		                "--format: '%s' is none of: " SEARCH_FORMAT_NAMES
+		                "; --query-format is that of QUERY",
+		                text);
+	return 0;
+}
+
+static error_t take_query_format(void *to, char *text, const struct argp_state *state)
+{
+	const char **format = to;
+
+	if (format_by_name(text) == NULL)
+		arguments_error(state, "--query-format: '%s' is none of: %s", text, FORMAT_NAMES);
+	*format = text;
+	return 0;
+}
+
+/* Whether it is how Ceph is reached, as behind the -o of other commands. */
+static bool is_reach(const char *text)
+{
+	static const char *const names[] = { "id=", "conf=", "keyring=", "op_timeout=" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strncmp(text, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static error_t take_output(void *to, char *text, const struct argp_state *state)
+{
+	struct search_arguments *arguments = to;
+
+	if (text[0] == '\0')
+		arguments_error(state, "--output: what is given is empty ('')");
+	if (is_reach(text))
+		return reach_take(&arguments->reach, text, state);
+	arguments->out.file = text;
+	return 0;
+}
+
+static error_t take_header(void *to, char *text, const struct argp_state *state)
+{
+	enum format_header *header = to;
+
+	if (format_header_parse(text, header) < 0)
+		arguments_error(state, "--header: '%s' is none of: yes, no, auto", text);
+	return 0;
+}
+
+static error_t take_delimiter(void *to, char *text, const struct argp_state *state)
+{
+	if (format_delimiter(text, to) < 0)
+		arguments_error(state, FORMAT_DELIMITER_ERROR, text);
+	return 0;
+}
+
+static error_t take_skip(void *to, char *text, const struct argp_state *state)
+{
+	uint64_t *bytes = to;
+
+	if (!id_parse(text, bytes) || *bytes > INT64_MAX)
+		arguments_error(state, "--skip-bytes: '%s' is no number of bytes", text);
+	return 0;
+}
+
+static error_t take_limit(void *to, char *text, const struct argp_state *state)
+{
+	uint64_t *limit = to;
+
+	if (!id_parse(text, limit) || *limit == 0)
+		arguments_error(state, "--limit: '%s' is no number of questions, from 1 up", text);
+	return 0;
+}
+
+/* ---- whether all fits together ------------------------------------------ */
+
+/* What the words are: IDs, or names of files. */
+static void take_words(struct search_arguments *arguments, const struct argp_state *state)
+{
+	size_t count = arguments->words_count;
+	uint64_t first;
+
+	if (arguments->self && count > 0)
+		arguments_error(state,
+		                "--self: all vectors are compared with each other; there is no "
+		                "QUERY, as '%s'",
+		                arguments->words[0]);
+	if (arguments->self)
+		return;
+	if (count == 0)
+		arguments_error(state, "a QUERY is missing: a file of vectors, '-', or IDs");
+	if (count == 0 || !id_parse(arguments->words[0], &first))
+		return;
+	arguments->ids = calloc(count, sizeof(*arguments->ids));
+	if (arguments->ids == NULL) {
+		arguments_error(state, "%s", strerror(ENOMEM));
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!id_parse(arguments->words[i], &arguments->ids[i]))
+			arguments_error(state,
+			                "'%s' is an ID and '%s' is none: either files or IDs can "
+			                "be given; of a file put ./ before it",
+			                arguments->words[0], arguments->words[i]);
+	}
+	arguments->id_count = count;
+}
+
+/* The format of what is written, and whether it can hold that. */
+static void check_out(struct given *given, const struct argp_state *state)
+{
+	struct search_out_options *out = &given->arguments->out;
+	bool is_stdout = strcmp(out->file, "-") == 0;
+
+	if (!given->format)
+		out->format = is_stdout ? SEARCH_TEXT : search_format_by_path(out->file);
+	if (out->format == SEARCH_FORMAT_NONE)
+		arguments_error(state,
+		                "the name of '%s' does not tell its format; --format does, one "
+		                "of: " SEARCH_FORMAT_NAMES,
+		                out->file);
+	if (given->arguments->self && search_format_is_table(out->format))
+		arguments_error(state, "--self: pairs are written as text or jsonl");
+	if (given->arguments->self && out->distances != NULL)
+		arguments_error(state, "--self: a pair is written with its distance; there is no "
+		                       "file of --distances beside it");
+	if (given->arguments->all &&
+	    (search_format_is_table(out->format) || out->distances != NULL))
+		arguments_error(state, "--within: each question has as many neighbours as there "
+		                       "are; ivecs, fvecs and npy have rows of one length, that "
+		                       "of -k");
+	if (out->distances != NULL && search_format_by_path(out->distances) != SEARCH_FVECS &&
+	    search_format_by_path(out->distances) != SEARCH_NPY)
+		arguments_error(state,
+		                "--distances: the name of '%s' does not tell how they are written "
+		                "there; expected is an .fvecs or an .npy",
+		                out->distances);
+}
+
+static void check(void *to, const struct argp_state *state)
+{
+	struct given *given = to;
+	struct search_arguments *arguments = given->arguments;
+
+	if (arguments->self && !arguments->wanted.has_within)
+		arguments_error(state, "--self goes with --within D");
+	if (arguments->self && given->k)
+		arguments_error(state,
+		                "--self: all pairs are told, and -k says how many neighbours "
+		                "a question has");
+	arguments->all = arguments->wanted.has_within && !given->k;
+	/* all that there are is not what an index finds */
+	arguments->wanted.exact = arguments->wanted.exact || arguments->all;
+	take_words(arguments, state);
+	check_out(given, state);
+	arguments->rows.with_names = arguments->out.format == SEARCH_JSONL;
+	arguments->rows.paths = arguments->words;
+	arguments->rows.paths_count = arguments->words_count;
+}
+
+int search_arguments_parse(int argc, char **argv, struct search_arguments *parsed)
+{
+	struct given given = { .arguments = parsed };
+	const struct argument_option options[] = {
+		{ NULL, 'k', "K", "So many neighbours of each question (default 10)",
+		  .take = take_k, .to = &given },
+		{ "metric", 0, "NAME",
+		  "Compare by 'l2', 'cosine', 'ip' or 'hamming'; without it by the store's own",
+		  .take = take_metric, .to = &parsed->wanted.metric },
+		{ "ids", 0, "FILE",
+		  "Only among the vectors with these IDs: a .npy of type <u8, <i8, <u4 or <i4, or "
+		  "a "
+		  ".txt of one a line",
+		  .keeps = &parsed->ids_path },
+		{ "exact", 0, NULL, "Compare all vectors, also where there is an index",
+		  .sets = &parsed->wanted.exact },
+		{ "within", 0, "D",
+		  "Only neighbours at a distance of at most D, of ip a product of at least D; "
+		  "without -k all of them",
+		  .take = take_within, .to = &parsed->wanted },
+		{ "self", 0, NULL,
+		  "All pairs of vectors within D, each once, in ascending order of their IDs",
+		  .sets = &parsed->self },
+		{ "output", 'o', "FILE",
+		  "Write to FILE, '-' being standard output; a value as id=NAME, conf=FILE, "
+		  "keyring=FILE or op_timeout=SECONDS is how a collection in Ceph is reached",
+		  .take = take_output, .to = parsed },
+		{ "format", 0, "NAME",
+		  "One of: " SEARCH_FORMAT_NAMES "; without it the suffix of FILE tells",
+		  .take = take_format, .to = &given },
+		{ "distances", 0, "FILE",
+		  "Write the distances to this .fvecs or .npy, beside the IDs in an .ivecs or .npy",
+		  .keeps = &parsed->out.distances },
+		{ "query-format", 0, "NAME",
+		  "The format of QUERY, one of: " FORMAT_NAMES "; without it its suffix tells",
+		  .take = take_query_format, .to = &parsed->rows.format },
+		{ "convert", 0, NULL,
+		  "Convert elements of QUERY to the store's type; what is lost is told",
+		  .sets = &parsed->rows.convert },
+		{ "limit", 0, "N", "Only the first N questions", .take = take_limit,
+		  .to = &parsed->rows.limit },
+		{ "dataset", 0, "NAME", "Which array of QUERY, as of 'quiverfs import'",
+		  .keeps = &parsed->rows.dataset },
+		{ "skip-bytes", 0, "N", "Pass over N bytes at the start of a raw QUERY",
+		  .take = take_skip, .to = &parsed->rows.skip_bytes },
+		{ "vector-column", 0, "NAME", "The column or member of QUERY that is the vector",
+		  .keeps = &parsed->rows.vector_column },
+		{ "id-column", 0, "NAME",
+		  "The column or member of QUERY that names the question in jsonl",
+		  .keeps = &parsed->rows.id_column },
+		{ "header", 0, "WHAT",
+		  "Whether the first line of CSV names the columns: 'yes', 'no' or 'auto'",
+		  .take = take_header, .to = &parsed->rows.header },
+		{ "delimiter", 0, "CHAR",
+		  "What separates the fields of CSV: 'comma', 'semicolon', 'tab', 'space', 'pipe' "
+		  "or the character itself",
+		  .take = take_delimiter, .to = &parsed->rows.delimiter },
+		{ 0 },
+	};
+	const struct arguments arguments = {
+		.usage = "STORE|MNT QUERY...\nSTORE|MNT --self --within D",
+		.help = search_help,
+		.options = options,
+		.words = { &parsed->target },
+		.rest = &parsed->words,
+		.rest_count = &parsed->words_count,
+		.least = 1,
+		.missing = "STORE or MNT and a QUERY are needed",
+		.check = check,
+		.to = &given,
+	};
+	int result;
+
+	memset(parsed, 0, sizeof(*parsed));
+	parsed->wanted.metric = QUIVER_METRIC_OF_STORE;
+	parsed->out.file = "-";
+	parsed->out.k = K_DEFAULT;
+	parsed->rows.limit = UINT64_MAX;
+	parsed->rows.start_given = true; /* rows are numbered, whatever IDs they bring */
+	parsed->rows.compared = true;
+	parsed->rows.format_option = "--query-format";
+	result = arguments_parse(&arguments, argc, argv);
+	if (result < 0)
+		search_arguments_free(parsed);
+	return result;
+}
+
+void search_arguments_free(struct search_arguments *arguments)
+{
+	free(arguments->ids);
+	free(arguments->wanted.ids);
+	arguments->ids = NULL;
+	arguments->wanted.ids = NULL;
+}

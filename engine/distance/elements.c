@@ -39,16 +39,18 @@ static double double_of(const uint8_t *at)
 	return number;
 }
 
-/* A float16: sign, 5 bits of exponent, 10 of fraction (IEEE 754). */
+/* A float16: sign, 5 bits of exponent, 10 of fraction (IEEE 754). Without branches, for the loops below. */
 static float half_of(uint16_t bits)
 {
 	uint32_t size = (uint32_t)(bits & 0x7fff) << 13;
-	uint32_t normal = size + (size >= 31u << 23 ? 224u << 23 : 112u << 23);
+	uint32_t number = size + (size >= 31u << 23 ? 224u << 23 : 112u << 23);
 	/* 2^-14 and the fraction, less 2^-14 */
 	float subnormal = float_of(size + (113u << 23)) - 0x1p-14f;
-	float number = size < 1u << 23 ? subnormal : float_of(normal);
+	uint32_t subnormal_bits, is_subnormal = -(uint32_t)(size < 1u << 23);
 
-	return bits & 0x8000 ? -number : number;
+	memcpy(&subnormal_bits, &subnormal, sizeof(subnormal_bits));
+	number = (subnormal_bits & is_subnormal) | (number & ~is_subnormal);
+	return float_of(number | (uint32_t)(bits & 0x8000) << 16);
 }
 
 /* What both of the functions below do, for elements of type `number`: loops of one kind each, which the

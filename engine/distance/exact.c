@@ -1,25 +1,56 @@
 /* Scores in double, one row at a time: what people are told, and what the fast ones are held to. */
 #include <math.h>
+#include <string.h>
 
 #include "engine/distance/distance.h"
 #include "engine/distance/elements.h"
 
 #define BLOCK 256u /* elements at once: of both vectors in the first cache */
+#define SUMS \
+	8u /* at once, so that no addition waits for the one before; added up in the same order on
+                   every machine */
 
 static size_t smaller(size_t a, size_t b)
 {
 	return a < b ? a : b;
 }
 
-/* Bits that differ. */
-static double hamming(const struct distance *distance, const void *a, const void *b)
+/* Bits that differ, or that both have. */
+static double bits_of(bool differ, const struct distance *distance, const void *a, const void *b)
 {
 	const uint8_t *x = a, *y = b;
 	uint64_t bits = 0;
+	size_t i = 0;
 
-	for (uint32_t i = 0; i < distance->vector_bytes; i++)
-		bits += (uint64_t)__builtin_popcount(x[i] ^ y[i]);
+	for (; i + sizeof(uint64_t) <= distance->vector_bytes; i += sizeof(uint64_t)) {
+		uint64_t p, q;
+
+		memcpy(&p, x + i, sizeof(p));
+		memcpy(&q, y + i, sizeof(q));
+		bits += (uint64_t)__builtin_popcountll(differ ? p ^ q : p & q);
+	}
+	for (; i < distance->vector_bytes; i++)
+		bits += (uint64_t)__builtin_popcount(differ ? x[i] ^ y[i] : x[i] & y[i]);
 	return (double)bits;
+}
+
+static double sum_of(const double sums[SUMS])
+{
+	return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+	       ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+/* Elements first ... of a row, and zeros up to BLOCK. Returns how many of them are to be looked at, a
+ * multiple of SUMS. */
+static size_t take_block(const struct distance *distance, const void *row, size_t first,
+                         double block[BLOCK])
+{
+	size_t n = smaller(BLOCK, distance->dim - first), all = (n + SUMS - 1) / SUMS * SUMS;
+
+	elements_doubles(distance->dtype, row, first, n, block);
+	for (size_t i = n; i < all; i++)
+		block[i] = 0;
+	return all;
 }
 
 static double squares_between(const struct distance *distance, const void *a, const void *b)
@@ -27,14 +58,14 @@ static double squares_between(const struct distance *distance, const void *a, co
 	double x[BLOCK], y[BLOCK], sum = 0;
 
 	for (size_t first = 0; first < distance->dim; first += BLOCK) {
-		size_t n = smaller(BLOCK, distance->dim - first);
-		double part = 0;
+		size_t n = take_block(distance, a, first, x);
+		double part[SUMS] = { 0 };
 
-		elements_doubles(distance->dtype, a, first, n, x);
-		elements_doubles(distance->dtype, b, first, n, y);
-		for (size_t i = 0; i < n; i++)
-			part += (x[i] - y[i]) * (x[i] - y[i]);
-		sum += part;
+		(void)take_block(distance, b, first, y); /* as many */
+		for (size_t i = 0; i < n; i += SUMS)
+			for (size_t s = 0; s < SUMS; s++)
+				part[s] += (x[i + s] - y[i + s]) * (x[i + s] - y[i + s]);
+		sum += sum_of(part);
 	}
 	return sum;
 }
@@ -44,7 +75,7 @@ struct products {
 	double ab, aa, bb;
 };
 
-/* `scale` is what all elements are multiplied by. */
+/* Of two vectors whose elements are multiplied first. */
 static struct products products_of(const struct distance *distance, const void *a, const void *b,
                                    double scale_a, double scale_b)
 {
@@ -52,23 +83,41 @@ static struct products products_of(const struct distance *distance, const void *
 	struct products sums = { 0 };
 
 	for (size_t first = 0; first < distance->dim; first += BLOCK) {
-		size_t n = smaller(BLOCK, distance->dim - first);
-		struct products part = { 0 };
+		size_t n = take_block(distance, a, first, x);
+		double ab[SUMS] = { 0 }, aa[SUMS] = { 0 }, bb[SUMS] = { 0 };
 
-		elements_doubles(distance->dtype, a, first, n, x);
-		elements_doubles(distance->dtype, b, first, n, y);
-		for (size_t i = 0; i < n; i++) {
-			double p = x[i] * scale_a, q = y[i] * scale_b;
+		(void)take_block(distance, b, first, y); /* as many */
+		for (size_t i = 0; i < n; i += SUMS) {
+			for (size_t s = 0; s < SUMS; s++) {
+				double p = x[i + s] * scale_a, q = y[i + s] * scale_b;
 
-			part.ab += p * q;
-			part.aa += p * p;
-			part.bb += q * q;
+				ab[s] += p * q;
+				aa[s] += p * p;
+				bb[s] += q * q;
+			}
 		}
-		sums.ab += part.ab;
-		sums.aa += part.aa;
-		sums.bb += part.bb;
+		sums.ab += sum_of(ab);
+		sums.aa += sum_of(aa);
+		sums.bb += sum_of(bb);
 	}
 	return sums;
+}
+
+static double product_of(const struct distance *distance, const void *a, const void *b)
+{
+	double x[BLOCK], y[BLOCK], sum = 0;
+
+	for (size_t first = 0; first < distance->dim; first += BLOCK) {
+		size_t n = take_block(distance, a, first, x);
+		double part[SUMS] = { 0 };
+
+		(void)take_block(distance, b, first, y); /* as many */
+		for (size_t i = 0; i < n; i += SUMS)
+			for (size_t s = 0; s < SUMS; s++)
+				part[s] += x[i + s] * y[i + s];
+		sum += sum_of(part);
+	}
+	return sum;
 }
 
 /* The largest of the elements without their signs; NaN where one is. */
@@ -109,17 +158,34 @@ static double minus_cosine(const struct distance *distance, const void *a, const
 	return -(sums.ab / (sqrt(sums.aa) * sqrt(sums.bb)));
 }
 
+/* b1: elements are 0 and 1. */
+static double score_of_bits(const struct distance *distance, const void *question, const void *row)
+{
+	double ab, aa, bb;
+
+	if (distance->metric == QUIVER_L2 || distance->metric == QUIVER_HAMMING)
+		return bits_of(true, distance, question, row);
+	ab = bits_of(false, distance, question, row);
+	if (distance->metric == QUIVER_IP)
+		return -ab;
+	aa = bits_of(false, distance, question, question);
+	bb = bits_of(false, distance, row, row);
+	return aa > 0 && bb > 0 ? -(ab / (sqrt(aa) * sqrt(bb))) : NAN;
+}
+
 double distance_score(const struct distance *distance, const void *question, const void *row)
 {
+	if (distance->dtype == QUIVER_B1)
+		return score_of_bits(distance, question, row);
 	switch (distance->metric) {
 	case QUIVER_L2:
 		return squares_between(distance, question, row);
 	case QUIVER_COSINE:
 		return minus_cosine(distance, question, row);
 	case QUIVER_IP:
-		return -products_of(distance, question, row, 1, 1).ab;
+		return -product_of(distance, question, row);
 	case QUIVER_HAMMING:
-		return hamming(distance, question, row);
+		return bits_of(true, distance, question, row);
 	}
 	return NAN;
 }

@@ -225,6 +225,7 @@ static int search_session(struct search_arguments *arguments, struct session *se
 		.source = { .ids = ids,
 		            .id_count = id_count,
 		            .is_all = arguments->self,
+		            .get_fd = -1,
 		            .folder_fd = -1 },
 	};
 	bool to_stdout = false;

@@ -156,6 +156,10 @@ static void say_failed(const struct search_asker *asker, int result)
 
 	if (result == -EACCES || result == -EPERM)
 		say_error(path, "this user may not search in it: %s", strerror(-result));
+	else if (result == -EDQUOT || result == -EFBIG || result == -E2BIG)
+		say_error(path,
+		          "the questions take more memory than its daemon gives this user; fewer "
+		          "neighbours (-k) or IDs (--ids) take less");
 	else if (result == -EPROTO)
 		say_error(path, "control/nearest gives another answer than was expected; is the "
 		                "daemon a newer one?");

@@ -4,6 +4,7 @@
  */
 #include "tools/cli/search_batch.h"
 #include "tools/cli/live.h"
+#include "tools/cli/live_ask.h"
 #include "tools/cli/say.h"
 #include "tools/cli/vectors.h"
 #include "tools/formats/interrupt.h"
@@ -43,7 +44,7 @@ int search_source_open(struct search_source *source, size_t room)
 	struct session *session = source->asker->session;
 	int result;
 
-	source->folder_fd = -1;
+	source->folder_fd = source->get_fd = -1;
 	if (source->rows_options != NULL) {
 		result = rows_open(source->rows_options, &source->rows);
 		source->has_rows = result == 0;
@@ -56,7 +57,9 @@ int search_source_open(struct search_source *source, size_t room)
 		say_errno(session->target.path, -ENOMEM);
 		return -ENOMEM;
 	}
-	return vectors_open_folder(session, &source->folder_fd);
+	if (session->target.live)
+		source->get_fd = live_get_open(session->mount_fd);
+	return source->get_fd >= 0 ? 0 : vectors_open_folder(session, &source->folder_fd);
 }
 
 void search_source_close(struct search_source *source)
@@ -65,9 +68,11 @@ void search_source_close(struct search_source *source)
 		rows_close(&source->rows);
 	if (source->folder_fd >= 0)
 		(void)close(source->folder_fd); /* it was only read */
+	if (source->get_fd >= 0)
+		(void)close(source->get_fd); /* what was asked is here */
 	free(source->results);
 	source->has_rows = false;
-	source->folder_fd = -1;
+	source->folder_fd = source->get_fd = -1;
 	source->results = NULL;
 }
 
@@ -119,8 +124,12 @@ static int64_t read_ids(struct search_source *source, struct search_batch *batch
 	if (count == 0)
 		return 0;
 	memcpy(batch->numbers, source->ids + source->next, count * sizeof(*batch->numbers));
-	result = vectors_read(session, source->folder_fd, batch->numbers, count, batch->vectors,
-	                      NULL, source->results);
+	if (source->get_fd >= 0)
+		result = live_get(source->get_fd, batch->numbers, count,
+		                  session->geometry.vector_bytes, batch->vectors, source->results);
+	else
+		result = vectors_read(session, source->folder_fd, batch->numbers, count,
+		                      batch->vectors, NULL, source->results);
 	if (result < 0) {
 		if (result != -EINTR)
 			say_error(session->target.path, "reading vectors failed: %s",

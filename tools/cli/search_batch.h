@@ -30,7 +30,8 @@ struct search_source {
 	const uint64_t *ids;
 	size_t id_count, next;
 	bool is_all; /* the IDs are a list of all that there are: some may have gone since */
-	int folder_fd; /* of a live mount, for IDs; -1 */
+	int get_fd; /* control/get of a live mount, for IDs; -1 */
+	int folder_fd; /* vectors/ of a daemon that has none; -1 */
 	int *results; /* of a batch's IDs */
 	uint64_t total; /* or FORMAT_ROWS_UNKNOWN */
 	uint64_t failed; /* questions that cannot be answered, which was said */

@@ -3,11 +3,11 @@
  */
 #include "tools/cli/search_live.h"
 #include "tools/cli/live.h"
+#include "tools/cli/live_ask.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -60,52 +60,13 @@ static struct request header_of(const struct quiver_question *question)
 	return request;
 }
 
-/* Little-endian copies of numbers; where they are so already, they themselves and *made NULL. NULL without
- * memory. */
-static const uint64_t *little(const uint64_t *numbers, size_t count, uint64_t **made)
-{
-	*made = NULL;
-	if (__BYTE_ORDER == __LITTLE_ENDIAN || count == 0)
-		return numbers;
-	*made = malloc(count * sizeof(**made));
-	for (size_t i = 0; *made != NULL && i < count; i++)
-		(*made)[i] = htole64(numbers[i]);
-	return *made;
-}
-
-static int write_all(int fd, struct iovec *parts, int count)
-{
-	while (count > 0) {
-		ssize_t written;
-
-		if (parts->iov_len == 0) {
-			parts++;
-			count--;
-			continue;
-		}
-		written = writev(fd, parts, count);
-		if (written < 0)
-			return live_error(fd, errno);
-		while (count > 0 && (size_t)written >= parts->iov_len) {
-			written -= (ssize_t)parts->iov_len;
-			parts++;
-			count--;
-		}
-		if (count > 0) {
-			parts->iov_base = (char *)parts->iov_base + written;
-			parts->iov_len -= (size_t)written;
-		}
-	}
-	return 0;
-}
-
 static int send_question(int fd, const struct quiver_question *question, size_t vector_bytes)
 {
 	size_t except_count = question->except != NULL ? question->count : 0;
 	struct request request = header_of(question);
 	uint64_t *made[2];
-	const uint64_t *ids = little(question->ids, question->id_count, &made[0]);
-	const uint64_t *except = little(question->except, except_count, &made[1]);
+	const uint64_t *ids = live_little(question->ids, question->id_count, &made[0]);
+	const uint64_t *except = live_little(question->except, except_count, &made[1]);
 	struct iovec parts[REQUEST_PARTS] = {
 		{ &request, sizeof(request) },
 		{ (void *)(uintptr_t)ids, question->id_count * sizeof(*ids) },
@@ -117,37 +78,20 @@ static int send_question(int fd, const struct quiver_question *question, size_t 
 	if ((question->id_count > 0 && ids == NULL) || (except_count > 0 && except == NULL))
 		result = -ENOMEM;
 	if (result == 0)
-		result = write_all(fd, parts, REQUEST_PARTS);
+		result = live_ask(fd, parts, REQUEST_PARTS);
 	free(made[0]);
 	free(made[1]);
 	return result;
-}
-
-/* Read all of it; what is not there is no answer. */
-static int read_all(int fd, void *to, size_t length)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t got = read(fd, (char *)to + done, length - done);
-
-		if (got < 0)
-			return live_error(fd, errno);
-		if (got == 0)
-			return -EPROTO;
-		done += (size_t)got;
-	}
-	return 0;
 }
 
 /* The numbers of answers, in 8 bytes each two of them. */
 static int read_found(int fd, const struct quiver_question *question, uint32_t *found)
 {
 	uint32_t filler;
-	int result = read_all(fd, found, question->count * sizeof(*found));
+	int result = live_answer(fd, found, question->count * sizeof(*found));
 
 	if (result == 0 && question->count % 2 != 0)
-		result = read_all(fd, &filler, sizeof(filler));
+		result = live_answer(fd, &filler, sizeof(filler));
 	for (size_t i = 0; i < question->count && result == 0; i++) {
 		found[i] = le32toh(found[i]);
 		if (found[i] > question->k)
@@ -178,7 +122,7 @@ int search_live_ask(int fd, const struct quiver_question *question, size_t vecto
 	if (result == 0)
 		result = read_found(fd, question, found);
 	if (result == 0)
-		result = read_all(fd, answers, count * sizeof(*answers));
+		result = live_answer(fd, answers, count * sizeof(*answers));
 	/* The end has to be seen, or what is written next would go on with this one. */
 	if (result == 0 && read(fd, &more, 1) != 0)
 		result = -EPROTO;

@@ -138,14 +138,16 @@ static double largest(const struct distance *distance, const void *row)
 	return most;
 }
 
+/* So that the product of two of them is in range. */
 static bool is_normal_sum(double sum)
 {
-	return sum > 0x1p-900 && sum < 0x1p900;
+	return sum > 0x1p-500 && sum < 0x1p500;
 }
 
 static double minus_cosine(const struct distance *distance, const void *a, const void *b)
 {
 	struct products sums = products_of(distance, a, b, 1, 1);
+	double cosine;
 
 	/* Of f8 the squares may be beyond what a double holds. */
 	if (!is_normal_sum(sums.aa) || !is_normal_sum(sums.bb)) {
@@ -155,7 +157,12 @@ static double minus_cosine(const struct distance *distance, const void *a, const
 			return NAN;
 		sums = products_of(distance, a, b, elements_scale(most_a), elements_scale(most_b));
 	}
-	return -(sums.ab / (sqrt(sums.aa) * sqrt(sums.bb)));
+	/* Of a vector and itself it is 1: the root of a square that was rounded is exact. */
+	cosine = sums.ab / sqrt(sums.aa * sums.bb);
+	if (fabs(cosine) > 1)
+		cosine = copysign(1, cosine);
+	/* As many digits as 1 - cos has, since of equal distances the ID decides. */
+	return (1 - cosine) - 1;
 }
 
 /* b1: elements are 0 and 1. */

@@ -120,7 +120,8 @@ static inline struct oracle_distance oracle_distance(const struct nearest_set *s
 		}
 	}
 	if (metric == QUIVER_COSINE) {
-		found.distance = xx > 0 && yy > 0 ? (double)(1 - xy / (sqrtl(xx) * sqrtl(yy))) : NAN;
+		found.distance = xx > 0 && yy > 0 ? (double)(1 - xy / (sqrtl(xx) * sqrtl(yy)))
+		                                  : NAN;
 		found.slack = ORACLE_ROUNDING;
 		return found;
 	}
@@ -181,8 +182,7 @@ static inline bool oracle_may(const struct nearest_case *c, size_t i)
 
 static inline void oracle_measure(struct nearest_case *c)
 {
-	const uint8_t *question =
-		(const uint8_t *)c->question->vectors + c->at * (size_t)c->set->n;
+	const uint8_t *question = (const uint8_t *)c->question->vectors + c->at * (size_t)c->set->n;
 
 	for (size_t i = 0; i < c->set->count; i++) {
 		c->truth[i].distance = NAN;
@@ -241,7 +241,8 @@ static inline const char *oracle_look_at(const struct nearest_case *c, struct or
 			return "an answer that may be none";
 		if (!oracle_same(c->truth[i], answers[j].distance))
 			return "a wrong distance";
-		if (j > 0 && oracle_is_nearer(c->metric, answers[j].distance, answers[j - 1].distance))
+		if (j > 0 &&
+		    oracle_is_nearer(c->metric, answers[j].distance, answers[j - 1].distance))
 			return "not in order";
 		if (j > 0 && answers[j].distance == answers[j - 1].distance &&
 		    answers[j].id < answers[j - 1].id)

@@ -158,7 +158,8 @@ static void put_set(struct world *w)
 		uint64_t way = test_below(&w->random, 6);
 
 		if (way == 0)
-			put_bytes(w, set->ids[i], nearest_vector(set, test_below(&w->random, i + 1)));
+			put_bytes(w, set->ids[i],
+			          nearest_vector(set, test_below(&w->random, i + 1)));
 		if (way == 1) {
 			put_bytes(w, away, vector);
 			assert_int_equal(quiver_rename(w->store, away, set->ids[i], 0, NULL), 0);
@@ -224,8 +225,7 @@ static void make_question(struct world *w, int metric, uint8_t *to)
 {
 	for (int tries = 0; tries < 1000; tries++) {
 		if (w->set.count > 0 && test_below(&w->random, 2))
-			memcpy(to,
-			       nearest_vector(&w->set, test_below(&w->random, w->set.count)),
+			memcpy(to, nearest_vector(&w->set, test_below(&w->random, w->set.count)),
 			       w->set.n);
 		else
 			make_vector(w, to);

@@ -129,6 +129,9 @@ struct fs {
 	_Atomic unsigned charged; /* users to whom something is charged; charge.c */
 
 	_Atomic uint64_t lookups; /* of names in vectors/ */
+	/* Of the mount, for its snapshots, too: vectors whose neighbours were asked for, and questions that
+	 * are being answered. */
+	_Atomic uint64_t nearest_questions, nearest_running;
 	/* What listings learn from lookups; listing.c. Hints, each by itself. */
 	_Atomic uint64_t probe_lookups; /* of IDs that listing_is_probe */
 	_Atomic uint64_t listed_probes; /* of the newest listing: such IDs so far... */

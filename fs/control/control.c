@@ -28,6 +28,7 @@
 #include "fs/base/tree.h"
 #include "fs/base/value.h"
 #include "fs/control/control_get.h"
+#include "fs/control/control_nearest.h"
 #include "fs/control/control_show.h"
 #include "fs/control/control_store.h"
 #include "fs/question/exchange.h"
@@ -83,6 +84,7 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	AT(TREE_VERIFY) = SETTABLE(verify, CONTROL_COMMIT),
 	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_COMMIT },
 	AT(TREE_GET) = { .mode = 0666, .questions = &get_questions },
+	AT(TREE_ASK_NEAREST) = { .mode = 0666, .questions = &nearest_questions },
 	AT(TREE_DURABILITY) = SETTABLE(durability, CONTROL_SYNC),
 	AT(TREE_RESERVE) = { .mode = 0644,
 	                     .show_space = show_reserve,

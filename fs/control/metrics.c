@@ -29,6 +29,7 @@ enum number_type {
 struct mount_stats {
 	uint64_t faults;
 	uint64_t log_lines_dropped;
+	uint64_t nearest_questions, nearest_running;
 	uint64_t whole[CHARGE_KINDS], user_max[CHARGE_KINDS];
 };
 
@@ -115,6 +116,8 @@ static const struct number counters[] = {
 	}
 
 static const struct number mount_gauges[] = {
+	NUMBER_OF(struct mount_stats, nearest_running, NUMBER_U64, "nearest_running",
+	          "Questions for nearest neighbours that are being answered."),
 	CHARGED(CHARGE_STAGES, "staged_vectors", "Vectors written in part"),
 	CHARGED(CHARGE_STAGE_BYTES, "staged_bytes", "Memory for vectors written in part"),
 	CHARGED(CHARGE_SCRATCH_FILES, "scratch_files", "Scratch files"),
@@ -133,6 +136,8 @@ static const struct number mount_counters[] = {
 	          "Of the refusals and faults reported the faults: of the store and its disk."),
 	NUMBER_OF(struct mount_stats, log_lines_dropped, NUMBER_U64, "log_lines_dropped_total",
 	          "Lines for the log that were dropped because nobody read it."),
+	NUMBER_OF(struct mount_stats, nearest_questions, NUMBER_U64, "nearest_questions_total",
+	          "Vectors whose nearest neighbours were asked for."),
 };
 
 struct latency {
@@ -169,6 +174,8 @@ static void get_mount_stats(struct fs *fs, struct mount_stats *stats)
 {
 	stats->faults = errors_faults(fs->errors);
 	stats->log_lines_dropped = log_queue_dropped(fs->log);
+	stats->nearest_questions = atomic_load(&fs_whole(fs)->nearest_questions);
+	stats->nearest_running = atomic_load(&fs_whole(fs)->nearest_running);
 	for (unsigned kind = 0; kind < CHARGE_KINDS; kind++)
 		charge_sums(fs, kind, &stats->whole[kind], &stats->user_max[kind]);
 }

@@ -7,6 +7,7 @@
 
 #include "engine/base/description.h"
 #include "fs/base/value.h"
+#include "fs/control/nearest_request.h"
 #include "fs/control/put_records.h"
 #include "fs/daemon/options.h"
 #include "fuse_opt.h"
@@ -127,6 +128,24 @@ static void records(const char *bytes, size_t size, uint32_t vector_bytes)
 	free(list);
 }
 
+static void question(const char *bytes, size_t size, uint32_t vector_bytes)
+{
+	struct quiver_question asked;
+	struct quiver_error error = { "" };
+	int r = nearest_request(bytes, size, vector_bytes, &asked, &error);
+	const char *end = bytes + size;
+
+	FUZZ_CHECK(r == 0 || (r == -EINVAL && error.text[0]));
+	if (r != 0)
+		return;
+	FUZZ_CHECK(asked.count > 0 && asked.k > 0);
+	FUZZ_CHECK((const char *)asked.vectors >= bytes + NEAREST_HEAD_BYTES &&
+	           (const char *)asked.vectors + asked.count * vector_bytes == end);
+	FUZZ_CHECK((asked.id_count == 0) == !asked.ids);
+	FUZZ_CHECK(!asked.ids || (const char *)(asked.ids + asked.id_count) <= end);
+	FUZZ_CHECK(!asked.except || (const char *)(asked.except + asked.count) <= end);
+}
+
 static void options(const char *bytes, size_t size)
 {
 	struct mount_options parsed;
@@ -154,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(bytes, data, size);
 	values(bytes, size);
 	records(bytes, size, size > 0 ? (uint32_t)data[0] + 1 : 1);
+	question(bytes, size, size > 0 ? (uint32_t)data[0] + 1 : 1);
 	options(bytes, size);
 	free(bytes);
 	return 0;
@@ -202,6 +222,24 @@ static size_t seed_with_attributes(uint8_t *to, size_t room)
 	return length;
 }
 
+/* Two questions, three IDs and two that are left out; the first byte is that of the mark. */
+static size_t seed_question(uint8_t *to, size_t room)
+{
+	size_t n = 'Q' + 1;
+	size_t length = NEAREST_HEAD_BYTES + 5 * 8 + 2 * n;
+
+	FUZZ_CHECK(room >= length);
+	memset(to, 0, length);
+	memcpy(to, NEAREST_MARK, 8);
+	to[8] = NEAREST_VERSION;
+	to[12] = 10;
+	to[20] = QUIVER_NEAREST_EXACT;
+	to[32] = 2;
+	to[40] = 3;
+	to[48] = 2;
+	return length;
+}
+
 /* And batches for control/put of vectors of 8 bytes; the first byte of an input is the size. */
 size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 {
@@ -215,7 +253,9 @@ size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 	}
 	if (number == TEXTS + 4)
 		return seed_with_attributes(to, room);
-	if (number > TEXTS + 4)
+	if (number == TEXTS + 5)
+		return seed_question(to, room);
+	if (number > TEXTS + 5)
 		return FUZZ_NO_SEED;
 	length = (number - TEXTS) * 16;
 	FUZZ_CHECK(room >= length);

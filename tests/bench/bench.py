@@ -28,6 +28,8 @@ import growth_plot
 import host
 import inprocess
 import mounted
+import nearest
+import nearest_goals
 import plot
 import results
 import snapshots
@@ -75,6 +77,11 @@ def parse_arguments():
                         help="what snapshots cost instead, at 1,000, 10,000 ... --count (1,000,000) "
                              "vectors, and beside copies of a store; --rows chooses of: "
                              + ", ".join(snapshots.PARTS))
+    parser.add_argument("--nearest", action="store_true",
+                        help="nearest neighbours instead, beside faiss, hnswlib, NumPy, sqlite-vec "
+                             "and only reading the bytes, in --count (1,048,576) vectors of 128 x "
+                             "f4 or as many bytes, and many vectors at once; --rows chooses of: "
+                             + ", ".join(nearest.PARTS))
     parser.add_argument("--rados", action="store_true",
                         help="a collection in Ceph RADOS instead, beside CephFS and `rados bench`, "
                              "on a cluster of three OSDs that is started for it: a quarter of an "
@@ -92,11 +99,14 @@ def parse_arguments():
     else:
         args.seconds = QUICK_SECONDS if args.quick else 0
     large = args.growth or (args.snapshots and not args.quick)
+    if args.nearest:
+        args.count = args.count or (nearest.QUICK_COUNT if args.quick else nearest.COUNT)
     args.count = args.count or (1_000_000 if large else 5_000 if args.quick else 100_000)
     args.rounds = args.rounds or (2 if args.quick else 3 if args.growth or args.snapshots else 5)
     args.seed = random.randrange(1 << 32) if args.seed is None else args.seed
     args.output = args.output or os.path.join(args.build, "growth" if args.growth else
-                                              "snapshots" if args.snapshots else "bench")
+                                              "snapshots" if args.snapshots else
+                                              "nearest" if args.nearest else "bench")
     if args.scale and not args.rados:
         parser.error("--scale goes with --rados")
     if not 1000 <= args.count <= COUNT_MAX or args.rounds < 1:
@@ -391,6 +401,16 @@ def measure_snapshots(args):
             blocks.progress_end()
 
 
+def measure_nearest(args):
+    """The rows of nearest.py."""
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, args.dims[0], cleanup)
+        try:
+            return nearest.measure(bench, args.rows, blocks.progress)
+        finally:
+            blocks.progress_end()
+
+
 def measure_rados(args):
     with contextlib.ExitStack() as cleanup:
         bench = Bench(args, args.dims[0], cleanup)
@@ -422,7 +442,7 @@ def run(args):
     head = {"host": host.describe(args.dir), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "settings": {"count": args.count, "rounds": args.rounds, "seed": args.seed,
                          "quick": args.quick, "rows": args.rows, "systems": args.systems}}
-    if not shutil.which("gnuplot"):
+    if not args.nearest and not shutil.which("gnuplot"):
         raise BenchError("gnuplot is missing, so there would be no plot")
     print_head(head, args)
     if args.growth:
@@ -434,6 +454,13 @@ def run(args):
         found = measure_snapshots(args)
         results.print_table(found)
         finish(args, head, [], [found], [])
+        return 130 if "interrupted" in found.notes else 0
+    if args.nearest:
+        found = measure_nearest(args)
+        nearest_goals.print_table(found)
+        verdicts = nearest_goals.judge(found)
+        nearest_goals.print_verdicts(verdicts)
+        finish(args, head, [], [found], verdicts)
         return 130 if "interrupted" in found.notes else 0
     if args.scale:
         found = measure_rados(args)
@@ -492,7 +519,7 @@ def main():
     finally:
         if switched:
             host.switch_uring(switched)
-        if host.can_drop_caches():
+        if not args.nearest and host.can_drop_caches():
             host.drop_caches()
 
 

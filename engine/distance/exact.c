@@ -144,10 +144,21 @@ static bool is_normal_sum(double sum)
 	return sum > 0x1p-500 && sum < 0x1p500;
 }
 
+/* Minus the cosine. */
+static double score_of_products(struct products sums)
+{
+	/* Of a vector and itself it is 1: the root of a square that was rounded is exact. */
+	double cosine = sums.ab / sqrt(sums.aa * sums.bb);
+
+	if (fabs(cosine) > 1)
+		cosine = copysign(1, cosine);
+	/* As many digits as 1 - cos has, since of equal distances the ID decides. */
+	return (1 - cosine) - 1;
+}
+
 static double minus_cosine(const struct distance *distance, const void *a, const void *b)
 {
 	struct products sums = products_of(distance, a, b, 1, 1);
-	double cosine;
 
 	/* Of f8 the squares may be beyond what a double holds. */
 	if (!is_normal_sum(sums.aa) || !is_normal_sum(sums.bb)) {
@@ -157,27 +168,22 @@ static double minus_cosine(const struct distance *distance, const void *a, const
 			return NAN;
 		sums = products_of(distance, a, b, elements_scale(most_a), elements_scale(most_b));
 	}
-	/* Of a vector and itself it is 1: the root of a square that was rounded is exact. */
-	cosine = sums.ab / sqrt(sums.aa * sums.bb);
-	if (fabs(cosine) > 1)
-		cosine = copysign(1, cosine);
-	/* As many digits as 1 - cos has, since of equal distances the ID decides. */
-	return (1 - cosine) - 1;
+	return score_of_products(sums);
 }
 
 /* b1: elements are 0 and 1. */
 static double score_of_bits(const struct distance *distance, const void *question, const void *row)
 {
-	double ab, aa, bb;
+	struct products sums;
 
 	if (distance->metric == QUIVER_L2 || distance->metric == QUIVER_HAMMING)
 		return bits_of(true, distance, question, row);
-	ab = bits_of(false, distance, question, row);
+	sums.ab = bits_of(false, distance, question, row);
 	if (distance->metric == QUIVER_IP)
-		return -ab;
-	aa = bits_of(false, distance, question, question);
-	bb = bits_of(false, distance, row, row);
-	return aa > 0 && bb > 0 ? -(ab / (sqrt(aa) * sqrt(bb))) : NAN;
+		return -sums.ab;
+	sums.aa = bits_of(false, distance, question, question);
+	sums.bb = bits_of(false, distance, row, row);
+	return sums.aa > 0 && sums.bb > 0 ? score_of_products(sums) : NAN;
 }
 
 double distance_score(const struct distance *distance, const void *question, const void *row)

@@ -228,20 +228,30 @@ static void work(void *arg, unsigned number)
 
 /* ---- what was published meanwhile ---- */
 
-/* In an epoch section: of a slot that holds a vector the bytes stay where they are. */
-static void compare_published(struct walk *walk, const uint32_t *slots, uint64_t count)
+/* In an epoch section: of a slot that holds a vector the bytes stay where they are. False where one holds
+ * none any more: what has taken its place was told behind it. */
+static bool compare_published(struct walk *walk, const uint32_t *slots, uint64_t count)
 {
 	struct catalog *catalog = walk->pass->catalog;
+	bool all = true;
 
 	for (uint64_t i = 0; i < count; i++) {
-		if (!slots_is_live(&catalog->slots, slots[i]))
-			continue; /* another has taken its place, which comes, too */
+		if (!slots_is_live(&catalog->slots, slots[i])) {
+			all = false;
+			continue;
+		}
 		walk->slots[walk->count] = slots[i];
 		walk->rows[walk->count++] = scan_row(catalog, slots[i]);
 	}
 	if (walk->count > 0)
 		comparing_rows(&walk->comparing, walk->rows, walk->count);
 	walk->count = 0;
+	return all;
+}
+
+static uint64_t published_count(const struct catalog *catalog)
+{
+	return atomic_load_explicit(&catalog->published.count, memory_order_acquire);
 }
 
 static int catch_up(struct pass *pass)
@@ -253,8 +263,9 @@ static int catch_up(struct pass *pass)
 	int64_t n = 0;
 	int r = walk_init(&walk, pass, false);
 
-	/* Those that come while this goes on need not be looked at; it ends there. */
-	uint64_t end = atomic_load_explicit(&catalog->published.count, memory_order_acquire);
+	/* Those that come while this goes on need not be looked at, but in the place of one that has gone
+	 * meanwhile. */
+	uint64_t end = published_count(catalog);
 
 	while (r == 0 && pass->told < end && !pass->stopped(pass->arg)) {
 		n = published_take(&catalog->published, &pass->told, slots, at_once);
@@ -262,7 +273,8 @@ static int catch_up(struct pass *pass)
 			break;
 		index_settle(&catalog->index);
 		epoch_enter();
-		compare_published(&walk, slots, (uint64_t)n);
+		if (!compare_published(&walk, slots, (uint64_t)n))
+			end = published_count(catalog);
 		epoch_leave();
 	}
 	if (r == 0 && n < 0)

@@ -480,6 +480,7 @@ static void publish_slot(struct committer *commits, const struct commit_op *op)
 	else
 		index_insert(index, op->id, op->slot);
 	published_add(&commits->catalog->published, op->slot);
+	cells_published(&commits->catalog->cells, op->slot);
 	if (op->type != WAL_MOVE && op->old_slot != SLOT_NONE)
 		defer_free(commits, op->old_slot, op->id, op->lsn);
 	if (op->type != WAL_PUT)

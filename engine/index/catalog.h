@@ -18,6 +18,7 @@
 #include "engine/disk/columns.h"
 #include "engine/disk/residency.h"
 #include "engine/index/attr_deltas.h"
+#include "engine/index/cells.h"
 #include "engine/index/index.h"
 #include "engine/index/published.h"
 #include "engine/index/readers.h"
@@ -44,6 +45,7 @@ struct catalog {
 	struct residency residency;
 	struct versions versions; /* of its rows, those that snapshots have */
 	struct published published;
+	struct cells_watched cells; /* publish lock */
 	struct health *health; /* not owned */
 	bool opened; /* the columns are; set at open */
 	/* Somebody changes with QUIVER_NOWAIT, whom nobody shall keep waiting for the disk with the

@@ -407,6 +407,14 @@ static void *asker(void *arg)
 
 /* ---- snapshots ---- */
 
+static bool same(const struct quiver_neighbour *a, const struct quiver_neighbour *b, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (a[i].id != b[i].id || a[i].distance != b[i].distance)
+			return false;
+	return true;
+}
+
 /* A question to a snapshot has the same answer for ever. */
 static void *keeper(void *arg)
 {
@@ -432,7 +440,7 @@ static void *keeper(void *arg)
 		for (int i = 0; i < 5; i++) {
 			usleep((useconds_t)test_below(&w->random, 10000));
 			MUST(quiver_nearest(view, &question, again, &found_again) == 0);
-			MUST(found_again == found && memcmp(first, again, sizeof(first)) == 0);
+			MUST(found_again == found && same(first, again, found));
 		}
 		MUST(quiver_close(view) == 0);
 		MUST(quiver_snapshot_remove(w->shared->store, "kept") == 0);

@@ -18,6 +18,8 @@
 #define ZERO_CHUNK_BYTES (4u << 10)
 #define WRITE_WINDOW_BYTES (UINT64_C(4) << 10)
 #define UPGRADE_ROWS UINT64_C(64)
+#define NEAREST_INDEX_LEAST 20u
+#define NEAREST_INDEX_HELPS 0.0 /* always: no run depends on how fast the machine is */
 #else
 /* Segments double from the first to the largest, so that a small store stays small. */
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(1) << 20)
@@ -36,6 +38,10 @@
 #define WRITE_WINDOW_BYTES (UINT64_C(2) << 20)
 /* Rows that an upgrade encodes and writes at a time: 0.9 MB. */
 #define UPGRADE_ROWS (UINT64_C(16) << 10)
+/* Fewer vectors are compared in no time. */
+#define NEAREST_INDEX_LEAST 10000u
+/* An index is used where a question takes so many times less than comparing all. */
+#define NEAREST_INDEX_HELPS 2.0
 #endif
 
 #define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */

@@ -22,15 +22,14 @@ enum {
 	AT_DTYPE = 76,
 	AT_METRIC = 80,
 	AT_WIDTH = 84,
-	AT_PROBES_OF_10 = 88,
-	AT_PROBES_OF_100 = 92,
-	AT_RECALL = 96,
-	AT_EXACT_MS = 104,
-	AT_INDEX_MS = 112,
-	AT_VECTORS = 120,
-	AT_STARTED = 128,
-	AT_DURATION = 136,
-	AT_NORM_MAX = 144,
+	AT_PROBES = 88,
+	AT_RECALL = 112,
+	AT_EXACT_MS = 120,
+	AT_INDEX_MS = 128,
+	AT_VECTORS = 136,
+	AT_STARTED = 144,
+	AT_DURATION = 152,
+	AT_NORM_MAX = 160,
 	AT_SUM = 4088,
 };
 
@@ -110,8 +109,8 @@ static void encode_centroids(const struct nearest_page *page, uint8_t *to)
 	put_le32(to + AT_DTYPE, (uint32_t)page->dtype);
 	put_le32(to + AT_METRIC, (uint32_t)page->metric);
 	put_le32(to + AT_WIDTH, page->width);
-	put_le32(to + AT_PROBES_OF_10, page->probes_of_10);
-	put_le32(to + AT_PROBES_OF_100, page->probes_of_100);
+	for (size_t i = 0; i < NEAREST_PROBES; i++)
+		put_le32(to + AT_PROBES + i * 4, page->probes[i]);
 	put_double(to + AT_RECALL, page->recall);
 	put_double(to + AT_EXACT_MS, page->exact_ms);
 	put_double(to + AT_INDEX_MS, page->index_ms);
@@ -146,6 +145,14 @@ static bool is_measure(double value)
 	return isfinite(value) && value >= 0;
 }
 
+static bool are_probes(const struct nearest_page *page)
+{
+	for (size_t i = 0; i < NEAREST_PROBES; i++)
+		if (page->probes[i] == 0 || page->probes[i] > page->rows)
+			return false;
+	return true;
+}
+
 /* Whether what it says of centroids is possible. */
 static bool is_possible(const struct nearest_page *page)
 {
@@ -154,11 +161,10 @@ static bool is_possible(const struct nearest_page *page)
 	       page->metric <= QUIVER_HAMMING &&
 	       page->width == nearest_width(page->metric, page->dtype, page->dim) &&
 	       page->rows > 0 && page->rows <= NEAREST_LISTS_MAX &&
-	       page->rows * page->width <= NEAREST_NUMBERS_MAX && page->probes_of_10 > 0 &&
-	       page->probes_of_10 <= page->rows && page->probes_of_100 > 0 &&
-	       page->probes_of_100 <= page->rows && is_measure(page->recall) && page->recall <= 1 &&
-	       is_measure(page->exact_ms) && is_measure(page->index_ms) &&
-	       is_measure(page->norm_max) && page->vectors <= SLOTS_MAX;
+	       page->rows * page->width <= NEAREST_NUMBERS_MAX && are_probes(page) &&
+	       is_measure(page->recall) && page->recall <= 1 && is_measure(page->exact_ms) &&
+	       is_measure(page->index_ms) && is_measure(page->norm_max) &&
+	       page->vectors <= SLOTS_MAX;
 }
 
 static int decode_centroids(const uint8_t *from, struct nearest_page *page)
@@ -167,8 +173,8 @@ static int decode_centroids(const uint8_t *from, struct nearest_page *page)
 	page->dtype = (enum quiver_dtype)get_le32(from + AT_DTYPE);
 	page->metric = (enum quiver_metric)get_le32(from + AT_METRIC);
 	page->width = get_le32(from + AT_WIDTH);
-	page->probes_of_10 = get_le32(from + AT_PROBES_OF_10);
-	page->probes_of_100 = get_le32(from + AT_PROBES_OF_100);
+	for (size_t i = 0; i < NEAREST_PROBES; i++)
+		page->probes[i] = get_le32(from + AT_PROBES + i * 4);
 	page->recall = get_double(from + AT_RECALL);
 	page->exact_ms = get_double(from + AT_EXACT_MS);
 	page->index_ms = get_double(from + AT_INDEX_MS);

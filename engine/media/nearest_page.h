@@ -15,6 +15,10 @@
 /* What centroids may take: numbers of 4 bytes. */
 #define NEAREST_NUMBERS_MAX (UINT64_C(16) << 20)
 
+/* Numbers of neighbours for which it is known how many lists find them. */
+#define NEAREST_PROBES 5u
+static const uint32_t nearest_probes_for[NEAREST_PROBES] = { 10, 30, 100, 300, 1000 };
+
 enum nearest_array {
 	NEAREST_CENTROIDS,
 	NEAREST_CELLS,
@@ -34,7 +38,7 @@ struct nearest_page {
 	enum quiver_dtype dtype;
 	enum quiver_metric metric;
 	uint32_t width;
-	uint32_t probes_of_10, probes_of_100;
+	uint32_t probes[NEAREST_PROBES]; /* for so many neighbours: nearest_probes_for */
 	double recall;
 	double exact_ms, index_ms;
 	uint64_t vectors;

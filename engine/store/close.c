@@ -93,12 +93,15 @@ int local_close(struct quiver *store)
 	int r = 0;
 
 	job_end(&store->job);
+	nearest_index_end(store);
 	background_stop(store);
 	culprit_forget();
 	if (!store->health.read_only) {
 		r = end_life(store);
 		ended = r == 0;
 	}
+	if (ended)
+		nearest_index_save(store);
 	if (r && culprit_name(r))
 		report_add(&store->health.report, "%s: %s", culprit_name(r), culprit_why(r));
 	closed = store_close_files(store, ended);

@@ -21,6 +21,7 @@ static void init_locks(struct quiver *store)
 	           &store->row_watch);
 	checkpointer_init(&store->checkpointer, &store->commits, &store->space, &store->superblock);
 	nearest_init(&store->nearest, &store->catalog, store->io);
+	nearest_index_init(store);
 	job_init(&store->job, local_job_work, store);
 	pthread_mutex_init(&store->description_lock, NULL);
 }
@@ -31,10 +32,10 @@ static struct quiver *new_store(const struct quiver_options *options)
 
 	if (!store)
 		return NULL;
-	store->head.capabilities = QUIVER_EXCLUSIVE | QUIVER_ORDERED | QUIVER_HAS_RENAME |
-	                           QUIVER_HAS_ATOMIC_BATCH | QUIVER_HAS_COLUMNS |
-	                           QUIVER_HAS_CHECKPOINT | QUIVER_HAS_RESERVE | QUIVER_HAS_JOBS |
-	                           QUIVER_HAS_VERIFY | QUIVER_HAS_SNAPSHOTS;
+	store->head.capabilities =
+		QUIVER_EXCLUSIVE | QUIVER_ORDERED | QUIVER_HAS_RENAME | QUIVER_HAS_ATOMIC_BATCH |
+		QUIVER_HAS_COLUMNS | QUIVER_HAS_CHECKPOINT | QUIVER_HAS_RESERVE | QUIVER_HAS_JOBS |
+		QUIVER_HAS_VERIFY | QUIVER_HAS_SNAPSHOTS | QUIVER_HAS_NEAREST_INDEX;
 	store->head.geometry = &store->geometry;
 	store->head.report = &store->health.report;
 	store->io = options->io ? options->io : quiver_io_posix();
@@ -185,6 +186,7 @@ void store_free(struct quiver *store)
 	pthread_mutex_destroy(&store->description_lock);
 	job_destroy(&store->job);
 	nearest_destroy(&store->nearest);
+	nearest_index_destroy(store);
 	health_destroy(&store->health);
 	free(store);
 }

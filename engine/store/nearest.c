@@ -106,33 +106,9 @@ int quiver_nearest(struct quiver *store, const struct quiver_question *question,
 	                  geometry->dim);
 	if (r == 0)
 		r = look_at_vectors(&distance, &whole);
-	return r ? r : ask(&source, &distance, &whole, answers, found);
-}
-
-/* ---- the index ---- */
-
-int quiver_nearest_index_start(struct quiver *store)
-{
-	(void)store;
-	return -EOPNOTSUPP;
-}
-
-int quiver_nearest_index_stop(struct quiver *store)
-{
-	(void)store;
-	return -EOPNOTSUPP;
-}
-
-int quiver_nearest_index_off(struct quiver *store)
-{
-	(void)store;
-	return -EOPNOTSUPP;
-}
-
-void quiver_nearest_status(struct quiver *store, struct quiver_nearest_status *status)
-{
-	const struct quiver_nearest_status none = { .size = status->size };
-
-	(void)store;
-	sized_give(status, status->size, &none, sizeof(none));
+	if (r)
+		return r;
+	return kind_is_local(store)
+	               ? nearest_index_ask(store, &source, &distance, &whole, answers, found)
+	               : ask(&source, &distance, &whole, answers, found);
 }

@@ -134,8 +134,10 @@ static int begin_life(struct quiver *store)
 	atomic_store(&store->commits.lsn, sb->checkpoint_lsn);
 	atomic_store(&store->checkpointer.lsn, sb->checkpoint_lsn);
 	store->checkpointer.last_ns = (int64_t)clock_monotonic_ns();
-	if (store->health.read_only)
+	if (store->health.read_only) {
+		nearest_index_open(store);
 		return 0;
+	}
 	*sb = begun;
 	r = superblock_write(store->io, store->superblock.fd, sb);
 	atomic_store(&store->commits.lsn_ceiling, sb->lsn_ceiling);
@@ -152,6 +154,8 @@ static int begin_life(struct quiver *store)
 		              &store->catalog.columns);
 		r = background_start(store);
 	}
+	if (r == 0)
+		nearest_index_open(store);
 	return r;
 }
 

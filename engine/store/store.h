@@ -29,6 +29,7 @@
 #include "engine/quiver.h"
 #include "engine/store/job.h"
 #include "engine/store/kind.h"
+#include "engine/store/nearest_index.h"
 
 #define STORE_COMMIT_INTERVAL_MS 5000u /* DESIGN section 5, commit= */
 /* A checkpoint begins by itself at this much log: what a crash has to replay. */
@@ -66,6 +67,7 @@ struct quiver {
 	struct checkpointer checkpointer;
 
 	struct nearest nearest;
+	struct nearest_index nearest_index;
 	struct job job;
 	_Atomic uint32_t autocompact_percent;
 	struct wishes wishes;

@@ -1,4 +1,4 @@
-/* Takes the place of engine/store/background.c. */
+/* Takes the place of engine/store/background.c and nearest_thread.c. */
 #include "manual_background.h"
 
 #include <errno.h>
@@ -71,4 +71,35 @@ int manual_background_compact(struct quiver *store)
 {
 	store->job.kind = QUIVER_COMPACT;
 	return local_job_work(store, QUIVER_COMPACT);
+}
+
+void nearest_thread_init(struct nearest_thread *thread)
+{
+	pthread_mutex_init(&thread->lock, NULL);
+}
+
+void nearest_thread_destroy(struct nearest_thread *thread)
+{
+	pthread_mutex_destroy(&thread->lock);
+}
+
+int nearest_thread_start(struct quiver *store)
+{
+	store->nearest_index.thread.woken = true;
+	return 0;
+}
+
+void nearest_thread_stop(struct quiver *store)
+{
+	store->nearest_index.thread.woken = false;
+}
+
+void manual_background_keep_lists(struct quiver *store)
+{
+	struct quiver_description description;
+
+	quiver_describe(store, &description);
+	while (store->nearest_index.thread.woken &&
+	       upkeep_step(&store->nearest_index.upkeep, description.metric))
+		;
 }

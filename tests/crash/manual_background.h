@@ -14,6 +14,9 @@ int manual_background_keep_house(struct quiver *store);
 void manual_background_prefetch(struct quiver *store);
 /* What the housekeeper does when the commit interval is over. 0 or -errno. */
 int manual_background_sync(struct quiver *store);
+/* What the thread of an index of nearest neighbours does: until there is nothing more to do at once. Where
+ * there is no index, and none is wanted, nothing. */
+void manual_background_keep_lists(struct quiver *store);
 /* A compaction from begin to end. 0 or -errno. */
 int manual_background_compact(struct quiver *store);
 

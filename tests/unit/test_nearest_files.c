@@ -34,8 +34,9 @@ static struct nearest_page sample(enum nearest_array array)
 	page.dtype = QUIVER_F2;
 	page.metric = QUIVER_IP;
 	page.width = WIDTH;
-	page.probes_of_10 = 5;
-	page.probes_of_100 = LISTS;
+	for (uint32_t i = 0; i < NEAREST_PROBES; i++)
+		page.probes[i] = 5 + i * i;
+	page.probes[NEAREST_PROBES - 1] = LISTS;
 	page.recall = 0.975;
 	page.exact_ms = 12.5;
 	page.index_ms = 0.25;
@@ -263,15 +264,15 @@ static void made_up_numbers_are_refused(void **state)
 	for (unsigned i = 0; i < 200000; i++) {
 		memcpy(bytes, whole, sizeof(bytes));
 		/* From the rows on; what stands before may be anything. */
-		put_le64(bytes + 48 + test_below(&random, 13) * 8,
+		put_le64(bytes + 48 + test_below(&random, 15) * 8,
 		         test_random(&random) >> test_below(&random, 64));
 		put_le64(bytes + 4088, XXH3_64bits(bytes, 4088));
 		if (nearest_page_decode(bytes, NEAREST_CENTROIDS, &read) != 0)
 			continue;
 		kept++;
 		assert_true(read.rows * read.width <= NEAREST_NUMBERS_MAX && read.rows > 0);
-		assert_true(read.probes_of_10 > 0 && read.probes_of_10 <= read.rows);
-		assert_true(read.probes_of_100 > 0 && read.probes_of_100 <= read.rows);
+		for (size_t p = 0; p < NEAREST_PROBES; p++)
+			assert_true(read.probes[p] > 0 && read.probes[p] <= read.rows);
 		assert_true(read.recall >= 0 && read.recall <= 1 && isfinite(read.exact_ms));
 		assert_int_equal(read.width, nearest_width(read.metric, read.dtype, read.dim));
 	}

@@ -83,6 +83,24 @@ def test_the_man_pages_and_completions(installed):
             assert re.search(rf"\b{re.escape(name)}\b", path.read_text())
 
 
+def test_the_python_package(installed, tmp_path):
+    """Where the Python of the system looks, as other programs find it."""
+    listed = [path for path in installed.root.rglob("quiverfs/py.typed")]
+    assert len(listed) == 1
+    folder = listed[0].parent
+    sources = SOURCE / "tools/python/quiverfs"
+    assert {path.name for path in folder.iterdir()} == {
+        path.name for path in sources.iterdir() if path.suffix in (".py", ".typed")}
+    done = run("/usr/bin/python3", "-c", "import quiverfs, importlib.metadata as m, sys\n"
+               "print(quiverfs.__file__, m.version('quiverfs') == quiverfs.__version__)",
+               cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(folder.parent),
+                                  "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.stdout.decode() == f"{folder}/__init__.py True\n"
+    looked = run("/usr/bin/python3", "-c", "import sys; print(*sys.path, sep='\\n')").stdout.decode()
+    if installed.prefix in (installed.root / "usr", installed.root / "usr/local"):
+        assert str(folder.parent).removeprefix(str(installed.root)) in looked.splitlines()
+
+
 def test_the_dashboard(installed):
     copy = installed.data / "quiverfs/grafana/quiverfs.json"
     assert copy.read_bytes() == (SOURCE / "tools/grafana/quiverfs.json").read_bytes()

@@ -16,8 +16,9 @@ from namespace import Namespace
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD_SECONDS = 1800
-PACKAGES = ["quiverfs", "libquiver2", "libquiver-dev"]
+PACKAGES = ["quiverfs", "libquiver2", "libquiver-dev", "python3-quiverfs"]
 CHANGED = ["usr", "etc", "var"]
+USE = "import quiverfs, sys; print(quiverfs.open(sys.argv[1])[[42]][:, 24].tolist())"
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +78,12 @@ def test_it_is_installed_used_and_removed(system, tmp):
     try:
         system.run("sh", "-c", 'head -c 100 /dev/zero >"$1"', "sh", point / "vectors/42")
         assert system.run("quiverfs", "status", point, "--json").stdout.count('"count": 1,') == 1
+        assert system.run("/usr/bin/python3", "-c", USE, point).stdout == "[0.0]\n"
     finally:
         system.run("umount", point)
     system.run("/usr/sbin/fsck.quiverfs", store)
+    # by libquiver now
+    assert system.run("/usr/bin/python3", "-c", USE, store).stdout == "[0.0]\n"
     # where the unit looks for what it is to mount
     assert system.run("ls", "-A", "/etc/quiverfs").stdout == ""
     assert "quiverfs@.service" in system.run("ls", "/usr/lib/systemd/system").stdout

@@ -10,7 +10,10 @@ import threading
 import time
 import traceback
 
-from files import RENAME_NOREPLACE, rename2
+import numpy
+
+import nearest_oracle
+from files import RENAME_NOREPLACE, opened, read_chunks, rename2
 from linearizable import Operation
 from versions import content, version_of
 
@@ -28,6 +31,9 @@ class Client:
         self.point = mount.vectors
         self.put_path = mount.control_folder / "put"
         self.snapshots = mount.point / "snapshots"
+        # Of bytes the distances are exact, and tell a version.
+        self.question = content(0, mount.size) if mount.store.dtype == "u1" else None
+        self.nearest_path = mount.control_folder / "nearest"
         self.size = mount.size
         self.number = number
         self.rng = random.Random(f"{seed} client {number}")
@@ -118,6 +124,29 @@ class Client:
         again = self.frozen(folder / "vectors")
         assert again == found, f"{folder} was {found} and is {again}"
         os.rmdir(folder)
+
+    def nearest(self, *_):
+        """A question to all of them: how far each is tells its version. Who is not among the
+        nearest is not there, where fewer were answered than asked for."""
+        most = self.rng.choice((GROUPS * GROUP_VECTORS + 1, GROUP_VECTORS))
+        began = now()
+        with opened(self.nearest_path, os.O_RDWR) as fd:
+            os.write(fd, nearest_oracle.request(self.question, 1, most, "l2",
+                                                self.rng.choice((0, nearest_oracle.EXACT))))
+            answer = read_chunks(fd, 1 << 16)
+        ended = now()
+        (told,) = nearest_oracle.answers(answer, 1, most)
+        assert told == sorted(told, key=lambda one: (one[1], one[0])), told
+        found = dict(told)
+        assert len(found) == len(told), f"twice in one answer: {told}"
+        for group in range(GROUPS):
+            for vector in range(GROUP_VECTORS):
+                distance = found.pop(100 * group + vector, None)
+                if distance is not None or len(told) < most:
+                    self.groups[group].append(Operation(
+                        "read" if distance is None else "near", began, ended, vector=vector,
+                        client=self.number, distance=distance or 0))
+        assert not found, f"answers that nobody wrote: {found}"
 
     # ---- changing ---------------------------------------------------------
 
@@ -212,11 +241,26 @@ class Client:
     def run(self):
         kinds = [self.read] * 12 + [self.write] * 8 + [self.write_new] * 2 + [self.replace] * 2 + \
             [self.remove] * 3 + [self.rename] * 3 + [self.put] * 2 + [self.stat] * 4 + \
-            [self.list_all] + ([self.snapshot] if self.snapshots.exists() else [])
+            [self.list_all] + ([self.snapshot] if self.snapshots.exists() else []) + \
+            ([self.nearest] * 4 if self.question else [])
         while time.monotonic() < self.end:
             # Group 0 is the busiest, so that operations meet.
             group = min(self.rng.randrange(GROUPS), self.rng.randrange(GROUPS))
             self.rng.choice(kinds)(group, self.rng.randrange(GROUP_VECTORS))
+
+
+def name_targets(groups, size):
+    """Which versions are as far from the question as was answered, of all that were written."""
+    versions = {version for group in groups for op in group
+                for version in (op.version, *(op.versions or {}).values())} - {0}
+    question = numpy.frombuffer(content(0, size), "u1").astype("i8")
+    at_distance = {}
+    for version in versions:
+        other = numpy.frombuffer(content(version, size), "u1")
+        at_distance.setdefault(int(((question - other)**2).sum()), []).append(version)
+    for op in (op for group in groups for op in group if op.kind == "near"):
+        op.targets = tuple(at_distance.get(op.distance, ()))
+        assert op.targets, f"at a distance that no version has: {op}"
 
 
 class Process:

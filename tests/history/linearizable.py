@@ -28,6 +28,8 @@ class Operation:
     remove(vector)             that succeeded; one that did not is exists(vector, no)
     rename(vector, other)      likewise; `fresh`: only where there is no other
     put(versions)              {vector: version} at once
+    near(vector, targets)      it was answered to a question at the distance that these versions
+                               have, one of which it is
     snapshot(versions)         likewise of all vectors of the group, read: what a snapshot
                                has that was made then; version 0: there is none
     """
@@ -41,17 +43,20 @@ class Operation:
     fresh: bool = False
     versions: dict = None
     targets: tuple = ()
+    distance: float = 0
     opened: int = 0
     client: int = 0
     replaces: bool = False
 
     def is_read(self):
-        return self.kind in ("read", "exists", "snapshot")
+        return self.kind in ("read", "exists", "near", "snapshot")
 
     def agrees(self, state):
         """Whether a read says what is there."""
         if self.kind == "read":
             return state[self.vector] == self.version
+        if self.kind == "near":
+            return state[self.vector] in self.targets
         if self.kind == "snapshot":
             return all(state[vector] == version for vector, version in self.versions.items())
         return bool(state[self.vector]) == self.yes

@@ -37,6 +37,14 @@ def test_a_version_from_the_future_is_refused():
     refused([op("read", 0, 1, version=7), op("write", 2, 3, version=7)])
 
 
+def test_an_answer_at_a_distance_of_another_time_is_refused():
+    written = [op("write", 0, 1, version=7), op("write", 2, 5, version=8)]
+    for target in (7, 8):
+        check(written + [op("near", 3, 4, targets=(target, 9))], 1)
+    refused(written + [op("near", 6, 7, targets=(7, 9))])
+    refused(written + [op("near", 3, 4, targets=(9,))])
+
+
 def test_a_lost_write_is_refused():
     refused([op("write", 0, 1, version=7), op("exists", 2, 3, yes=False)])
 

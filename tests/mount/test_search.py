@@ -13,7 +13,8 @@ import libduckdb
 from conftest import DATA
 from format_files import (ID_MAX, h5py, make_rows, read_vecs, refused, write_csv, write_glove,
                           write_hdf5, write_jsonl, write_vecs)
-from harness import QUIVERFS, quiverfs, run, shell
+from harness import LONG, QUIVERFS, quiverfs, run, shell
+from ordinary_user import ordinary_user_words
 
 DIM = 24
 DTYPES = ["f4", "f2", "f8", "i1", "u1", "bf2", "b1"]
@@ -575,6 +576,115 @@ def test_nobody_is_changed_by_it(stores, tmp, rng):
     before = {path.name: path.stat().st_mtime_ns for path in store.path.iterdir()}
     search(store, int(truth.ids[0]))
     assert {path.name: path.stat().st_mtime_ns for path in store.path.iterdir()} == before
+
+
+@pytest.fixture
+def ways(stores, tmp, rng):
+    """Of a store what it is asked in all ways, and what it answers while nobody has mounted it."""
+    rows = random_rows(rng, 1500)
+    rows[100:300] = rows[100]  # more than are asked for at first
+    rows[7, 3] = numpy.nan
+    store, truth = fill(stores, tmp, rng, rows=rows)
+    ids = [int(x) for x in truth.ids]
+    numpy.save(tmp / "q.npy", numpy.concatenate([rows[100:104], random_rows(rng, 1200)]))
+    numpy.save(tmp / "some.npy", truth.ids[50:250])
+    asked = [[tmp / "q.npy"], [*ids[:5], *ids[100:103]], [tmp / "q.npy", "-k", 1, "--metric", "cosine"],
+             [tmp / "q.npy", "--metric", "ip", "--exact", "--limit", 3], [ids[100], "-k", 1499],
+             [tmp / "q.npy", "--ids", tmp / "some.npy", "-k", 300, "--limit", 5],
+             [tmp / "q.npy", "--within", 20], [tmp / "q.npy", "--within", 20, "-k", 2],
+             [ids[100], "--within", 0], ["--self", "--within", 12],
+             ["--self", "--within", 12, "--ids", tmp / "some.npy"]]
+    store.asked = [(words, search(store, *words)) for words in asked]
+    store.bad, store.missing = ids[7], max(ids) + 1
+    assert all(answer for _, answer in store.asked)
+    return store
+
+
+def same_answers(target, store):
+    for words, answer in store.asked:
+        assert search(target, *words) == answer, words
+    done = quiverfs("search", target, store.bad, store.missing, status=1)
+    assert f"vector {store.bad}: element 3 is NaN" in done.stderr
+    assert f"there is no vector {store.missing}" in done.stderr
+
+
+def test_through_a_mount(stores, ways):
+    mnt = stores.mount(ways)
+    same_answers(mnt.point, ways)
+    same_answers(ways.path, ways)
+    assert mnt.errors() == []
+
+
+def test_a_read_only_mount(stores, ways):
+    mnt = stores.mount(ways, options=["ro"])
+    same_answers(mnt.point, ways)
+    same_answers(ways.path, ways)
+
+
+@pytest.mark.local("snapshots")
+def test_a_snapshot_in_a_mount(stores, ways, tmp):
+    mnt = stores.mount(ways)
+    (mnt.point / "snapshots/then").mkdir()
+    for vector in mnt.ids():
+        mnt.path(vector).unlink()
+    same_answers(f"{mnt.point}@then", ways)
+    same_answers(f"{ways.path}@then", ways)
+    assert search(mnt.point, tmp / "q.npy", "--limit", 1) == ""
+
+
+def test_what_was_just_written_is_found(mnt):
+    mnt.put(5, numpy.arange(25, dtype="<f4").tobytes())
+    mnt.put(6, numpy.arange(25, dtype="<f4").tobytes())
+    mnt.put(7, numpy.ones(25, dtype="<f4").tobytes())
+    assert blocks(search(mnt.point, 5)) == [[(6, 0), (7, 4325)]]
+    mnt.path(6).unlink()
+    assert blocks(search(mnt.point, 5)) == [[(7, 4325)]]
+    mnt.control("metric", "ip")
+    assert blocks(search(mnt.point, 5)) == [[(7, 300)]]
+
+
+def test_every_type_through_a_mount(stores, tmp, rng):
+    for dtype, metric in GOES:
+        store, _ = fill(stores, tmp, rng, rows=60, dtype=dtype, name=f"{dtype}-{metric}")
+        words = [tmp / "rows.npy", "--metric", metric, "--format", "jsonl"]
+        alone = search(store, *words)
+        mnt = stores.mount(store)
+        assert search(mnt.point, *words) == alone
+        mnt.unmount()
+
+
+def test_a_mount_whose_daemon_is_gone(stores, rng, tmp):
+    store, truth = fill(stores, tmp, rng)
+    mnt = stores.mount(store)
+    mnt.kill()
+    refused("search", mnt.point, truth.ids[0], says=["the daemon of this mount is gone"])
+
+
+@pytest.mark.needs_root("acts as several users")
+def test_another_user_s_mount(stores, rng, tmp):
+    store, truth = fill(stores, tmp, rng)
+    first, second = (int(x) for x in truth.ids[:2])
+    alone = search(store, first)
+    mnt = stores.mount(store, options=["allow_other"])
+    done = run(*ordinary_user_words, QUIVERFS, "search", mnt.point, first)
+    assert done.stdout.decode() == alone
+    # what he may not read is no question
+    mnt.path(second).chmod(0o600)
+    done = run(*ordinary_user_words, QUIVERFS, "search", mnt.point, second, status=1)
+    assert f"vector {second} cannot be read: Permission denied" in done.stderr.decode()
+    mnt = stores.again(mnt, options=["allow_other", "ro"])
+    done = run(*ordinary_user_words, QUIVERFS, "search", mnt.point, first, status=1)
+    assert "Permission denied" in done.stderr.decode()
+    assert f"{mnt.point}/nearest/ID is what is nearest" in done.stderr.decode()
+
+
+@pytest.mark.skipif(not LONG, reason="it takes a while")
+def test_more_neighbours_than_can_be_asked_for(stores, tmp, rng):
+    rows = numpy.zeros((1_200_000, 1), "u1")
+    rows[5] = 9
+    store, _ = fill(stores, tmp, rng, rows=rows, dtype="u1", dim=1, ids=range(1_200_000))
+    found = [vector for vector, _ in blocks(search(store, 7, "--within", 3))[0]]
+    assert found == [vector for vector in range(1_200_000) if vector not in (5, 7)]
 
 
 # ---- words ----------------------------------------------------------------------------

@@ -187,6 +187,26 @@ def test_a_signal_ends_an_import_in_order(docs):
     docs.check()
 
 
+def test_a_search_in_a_collection(docs, stores):
+    rows = docs.rows.astype("f8")
+    far = ((rows - rows[5]) ** 2).sum(axis=1)
+    near = np.argsort(far, kind="stable")[1:11]
+    text = quiverfs("search", docs.path, 5).stdout
+    found = [line.split() for line in text.splitlines()]
+    assert [int(vector) for vector, _ in found] == near.tolist()
+    assert [float(distance) for _, distance in found] == pytest.approx(far[near], rel=1e-8)
+    # -o is both, how the cluster is reached and where it goes
+    quiverfs("search", docs.path, docs.folder / "rows.npy", "-k", 1, "-o", "op_timeout=50",
+             "-o", docs.folder / "all.ivecs")
+    assert (np.fromfile(docs.folder / "all.ivecs", "<i4").reshape(-1, 2)[:, 1] == np.arange(3000)).all()
+    assert quiverfs("search", docs.path, "--self", "--within", 0).stdout == ""
+    assert "there is no vector 4000" in refused("search", docs.path, 4000)
+    # and through mounts of it
+    assert quiverfs("search", stores.mount(docs).point, 5).stdout == text
+    mnt = stores.mount(docs, name="other", options=["ro"])
+    assert quiverfs("search", mnt.point, 5).stdout == text
+
+
 # ---- beside a mount ------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ is not all that a local folder has."""
 import errno
 import os
 import shutil
+import struct
 
 import pytest
 
@@ -236,3 +237,14 @@ def test_commands_work_on_a_store_of_another_kind(stores, tmp):
     done = quiverfs("compact", store.path, status=1)
     assert "not supported" in done.stderr
     store.check()
+
+
+def test_a_search_asks_the_store_or_its_mount(stores):
+    mnt = stores.mount()
+    for vector, number in ((1, 0), (2, 3), (5, 1)):
+        mnt.put(vector, struct.pack("<25f", *[number] * 25))
+    wanted = "5 25\n2 225\n"
+    assert quiverfs("search", mnt.point, 1).stdout == wanted
+    assert quiverfs("search", mnt.point, "--self", "--within", 100).stdout == "1 5 25\n2 5 100\n"
+    mnt.unmount()
+    assert quiverfs("search", mnt.store.path, 1).stdout == wanted

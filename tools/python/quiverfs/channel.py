@@ -1,7 +1,9 @@
 """Files that are asked: what is written to one is a question, what is read from it the answer.
 
 Each open file has a question of its own (control/get, control/nearest), so each thread that asks
-has one for itself meanwhile; they are kept open for the next.
+has one for itself meanwhile; they are kept open for the next. Each keeps the memory of its last
+question and answer charged to this user, who has a quarter of what there may be in all: so they are
+a few, and further threads wait for one.
 """
 
 from __future__ import annotations
@@ -10,9 +12,6 @@ import contextlib
 import os
 import threading
 from typing import List, Sequence
-
-# Kept open while nobody asks; each keeps the memory of its last answer charged to this user.
-_IDLE_MAX = 4
 
 
 def _after(views: List[memoryview], count: int) -> List[memoryview]:
@@ -26,8 +25,9 @@ def _after(views: List[memoryview], count: int) -> List[memoryview]:
 class Channel:
     """Any thread may ask at any time before close."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, open_max: int) -> None:
         self._path = path
+        self._room = threading.Semaphore(open_max)
         self._lock = threading.Lock()
         self._idle: List[int] = []
         self._closed = False
@@ -39,6 +39,10 @@ class Channel:
     def ask(self, question: Sequence[memoryview], answer: Sequence[memoryview]) -> None:
         """Write the buffers of `question`, and fill those of `answer`. OSError: what the question
         is refused for."""
+        with self._room:
+            self._ask(question, answer)
+
+    def _ask(self, question: Sequence[memoryview], answer: Sequence[memoryview]) -> None:
         with self._lock:
             fd = self._idle.pop() if self._idle else -1
         if fd < 0:
@@ -65,7 +69,7 @@ class Channel:
 
     def _give_back(self, fd: int) -> None:
         with self._lock:
-            keep = not self._closed and len(self._idle) < _IDLE_MAX
+            keep = not self._closed
             if keep:
                 self._idle.append(fd)
         if not keep:

@@ -28,7 +28,9 @@ from .ways import Way, Ways
 # Of one request, where the daemon allows more: it is charged to the user for as long as the file is
 # open, several threads ask at the same time, and larger ones are no faster.
 _GET_BYTES = 1 << 20
-_QUESTION_BYTES = 2 << 20
+_GETS_MAX = 8
+_QUESTION_BYTES = 512 << 10
+_QUESTIONS_MAX = 4
 _PUT_BYTES_DEFAULT = 512 << 10
 _GET_IDS_DEFAULT = 65536
 _HEADER = struct.Struct("<8sIIiIdQQQQ")
@@ -45,7 +47,7 @@ class Getter(Way):
     """control/get."""
 
     def __init__(self, control: str, step: int) -> None:
-        self._channel = Channel(os.path.join(control, "get"))
+        self._channel = Channel(os.path.join(control, "get"), _GETS_MAX)
         self._step = step
 
     def get(self, ids: NDArray[np.uint64], rows: NDArray[Any]) -> NDArray[np.uint8]:
@@ -64,7 +66,7 @@ class Asker(Way):
     """control/nearest."""
 
     def __init__(self, control: str) -> None:
-        self._channel = Channel(os.path.join(control, "nearest"))
+        self._channel = Channel(os.path.join(control, "nearest"), _QUESTIONS_MAX)
 
     def nearest(self, question: Question) -> Answer:
         return ask_in_parts(question, _QUESTION_BYTES, self._ask)

@@ -36,6 +36,7 @@ class Search:
         self.found = found
         self.bytes = bench.count * NOISE_DIM * 4
         self.turn = 0
+        self.failed = set()  # (row, system), which are not tried again
 
     def add(self, row, system, said, unit="time", baseline=None, value="ns"):
         self.found.add_row(row, unit, baseline)
@@ -50,7 +51,7 @@ class Search:
 
     def in_turns(self, ways, row, baseline):
         """`ways`: system -> what to call. Each is the first once."""
-        systems = list(ways)
+        systems = [system for system in ways if (row, system) not in self.failed]
         first = self.turn % max(1, len(systems))
         said = {}
         for system in systems[first:] + systems[:first]:
@@ -59,7 +60,7 @@ class Search:
                 self.add(row, system, said[system], baseline=baseline)
             except BenchError as error:
                 self.found.note(f"{row}, {system}: {error}")
-                del ways[system]
+                self.failed.add((row, system))
         self.compare_answers(row, said)
 
     def compare_answers(self, row, said):

@@ -19,13 +19,15 @@ STOP_SECONDS = 300  # an unmount ends in a checkpoint of everything
 
 
 class Daemon:
-    """A FUSE filesystem in the foreground, mounted on a folder of its own."""
+    """A FUSE filesystem in the foreground, mounted on a folder of its own. In a session of its own,
+    as those in the background are: by that the kernel may divide the processors (autogroup)."""
 
     def __init__(self, work, command, log):
         self.point = tempfile.mkdtemp(prefix="mnt-", dir=work)
         with open(log, "ab") as errors:
             self.process = subprocess.Popen([*command, self.point], stdin=subprocess.DEVNULL,
-                                            stdout=errors, stderr=errors)
+                                            stdout=errors, stderr=errors,
+                                            start_new_session=True)
         deadline = time.monotonic() + MOUNT_SECONDS
         while not os.path.ismount(self.point):
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -39,7 +39,7 @@ def open(path: "os.PathLike[str] | str", *, mode: Optional[str] = None,  # pylin
     access: of a collection in Ceph, as the option -o of quiverfs: "id=NAME,conf=FILE,..."
 
     A mount needs nothing but NumPy, anything else libquiver. FileNotFoundError where there is
-    neither, BlockingIOError or OSError (EBUSY) where others have the store, LibraryError without
+    neither, OSError (EBUSY) where others have the store and it is not mounted, LibraryError without
     libquiver; errors of the system.
     """
     return Store(path, mode, access)

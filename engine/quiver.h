@@ -832,8 +832,7 @@ struct quiver_neighbour {
  * of the call; none is an answer that was not there at any, or at another distance than its bytes
  * of such a moment have. A vector that is damaged is none, nor one whose distance is no number: one
  * with a NaN, under cosine one of zeros. Without an index, or with QUIVER_NEAREST_EXACT, the answer
- * is as if all distances were computed in double, but where there are more vectors than 64 * k + 4096
- * at distances that single precision cannot tell apart.
+ * is as if all distances were computed in double.
  *
  * The elements of b1 are 0 and 1 under each metric. QUIVER_HAMMING is of b1 and u1, of which it compares
  * the bits. Computes on all processors, in threads of low priority. Waits for the disk; -EINTR as

@@ -9,11 +9,9 @@
  * or take the place of one that is gone when it is proven. */
 #define SPARE_LEAST 16u
 #define SPARE_SHARE 8u /* one in so many */
-/* Where that does not do, so many times as many are kept in the next pass ... */
+/* Where that does not do even in double, since they were changed meanwhile, so many times as many are kept
+ * in the next pass. */
 #define MORE 8u
-/* ... and at most so many, but where fewer were proven than are asked for. */
-#define KEPT_SHARE 64u
-#define KEPT_LEAST 4096u
 /* What the heaps of one pass may take on each processor. */
 #define HEAP_BYTES_MAX (UINT64_C(64) << 20)
 
@@ -27,6 +25,7 @@ struct asking {
 	uint8_t *copies; /* malloc'd: ASK_COPIES vectors that are being proven */
 	uint32_t *open; /* malloc'd: questions without an answer yet */
 	size_t open_count;
+	bool in_double; /* the passes */
 	struct quiver_neighbour *answers;
 	uint32_t *found;
 };
@@ -119,15 +118,19 @@ static int measure(struct asking *asking, const void *question, struct top *top)
 }
 
 /* Whether no vector that the pass did not keep can be nearer than the `k` nearest of those proven. All
- * that it did not keep seemed to be at `limit` or farther. */
+ * that it did not keep seemed to come after `limit`. */
 static bool is_complete(const struct asking *asking, const void *question, const struct top *top,
-                        double limit, float norm_max)
+                        struct candidate limit, float norm_max)
 {
 	uint32_t k = asking->question->k;
+	double error = asking->in_double
+	                       ? 0
+	                       : distance_error(asking->distance, question, limit.score, norm_max);
 
-	return top->count >= k &&
-	       top->heap[k - 1].score <
-	               limit - distance_error(asking->distance, question, limit, norm_max);
+	if (top->count < k)
+		return false;
+	return error > 0 ? top->heap[k - 1].score < limit.score - error
+	                 : !candidate_is_after(&top->heap[k - 1], &limit);
 }
 
 /* Tell the caller. */
@@ -152,16 +155,17 @@ static void answer(struct asking *asking, uint32_t j, const struct top *top)
 /* Prove one question after a pass that kept `kept`; *done where it has its answer. */
 static int prove(struct asking *asking, uint32_t j, struct top *top, float norm_max, bool *done)
 {
-	uint32_t k = asking->question->k;
 	bool passed_by = top_is_full(top);
-	double limit = passed_by ? top->heap[0].score : INFINITY;
-	int r = measure(asking, vector_of(asking, j), top);
+	struct candidate limit = { 0 };
+	int r;
 
+	if (passed_by)
+		limit = top->heap[0];
+	r = measure(asking, vector_of(asking, j), top);
 	if (r)
 		return r;
 	*done = !passed_by || asking->source->is_approximate ||
-	        is_complete(asking, vector_of(asking, j), top, limit, norm_max) ||
-	        (top->count >= k && top->room >= (uint64_t)k * KEPT_SHARE + KEPT_LEAST);
+	        is_complete(asking, vector_of(asking, j), top, limit, norm_max);
 	if (*done)
 		answer(asking, j, top);
 	return 0;
@@ -210,6 +214,7 @@ static void part_init(struct part *part, const struct asking *asking, size_t fir
 		.vectors = part->vectors,
 		.except = except ? part->except : NULL,
 		.farthest = within ? part->farthest : NULL,
+		.in_double = asking->in_double,
 		.count = count,
 		.tops = part->tops,
 	};
@@ -284,8 +289,11 @@ int ask(const struct source *source, const struct distance *distance,
 		r = -ENOMEM;
 	for (size_t j = 0; r == 0 && j < question->count; j++)
 		asking.open[asking.open_count++] = (uint32_t)j;
-	for (; r == 0 && asking.open_count > 0; kept = more(kept))
+	for (; r == 0 && asking.open_count > 0; asking.in_double = true) {
 		r = pass_all(&asking, kept);
+		if (asking.in_double)
+			kept = more(kept);
+	}
 	free(asking.open);
 	free(asking.copies);
 	free(asking.ids);

@@ -4,7 +4,8 @@
  * A pass over the vectors compares in single precision and keeps some more than are asked for. Then each
  * of those is fetched by its ID, compared with its checksum and measured in double, as it is at that
  * moment: what an answer tells is proven, whatever the pass has seen. Where what was proven does not
- * show that nothing nearer was passed by, the pass is done again and keeps more.
+ * show that nothing nearer was passed by, the pass is done again with all in double that single precision
+ * cannot tell from the nearest, and then, if they were changed meanwhile, so that it keeps more.
  */
 #ifndef QUIVER_NEAREST_ASK_H
 #define QUIVER_NEAREST_ASK_H

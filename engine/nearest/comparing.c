@@ -14,17 +14,29 @@ static size_t limits_count(const struct distance_questions *questions)
 	return questions->padded < LINE ? LINE : questions->padded;
 }
 
-/* The score above which nothing is kept for question j, from now on. */
+/* The score above which nothing can be among those that are kept, of question j whose top is full. */
+static float limit_of(const struct comparing *comparing, size_t j)
+{
+	const struct round *round = comparing->round;
+	double score;
+
+	if (comparing->tops[j].room == 0)
+		return -INFINITY;
+	score = comparing->tops[j].heap[0].score;
+	if (round->in_double)
+		score += distance_error(round->distance, round->vectors[j], score,
+		                        comparing->norm_max);
+	return nextafterf((float)score, INFINITY);
+}
+
+/* For what comes from now on. */
 static void set_limit(struct comparing *comparing, size_t j)
 {
-	const struct top *top = &comparing->tops[j];
 	const float *farthest = comparing->round->farthest;
 	float limit = farthest ? farthest[j] : INFINITY;
 
-	/* Full of what is nearer than that. */
-	if (top_is_full(top))
-		limit = top->room == 0 ? -INFINITY
-		                       : nextafterf((float)top->heap[0].score, INFINITY);
+	if (top_is_full(&comparing->tops[j]))
+		limit = fminf(limit, limit_of(comparing, j));
 	/* Where a line has several rows, each has its own copy. */
 	for (size_t i = j; i < limits_count(comparing->questions);
 	     i += comparing->questions->padded)
@@ -144,7 +156,7 @@ static void take_hit(struct comparing *comparing, const void *const *rows, size_
 		return;
 	if (!comparing->identify(comparing->arg, comparing, i, j, &id))
 		return;
-	if (isnan(comparing->scores[at]))
+	if (comparing->round->in_double || isnan(comparing->scores[at]))
 		comparing_offer(comparing, j, id, rows[i]);
 	else
 		keep(comparing, j,
@@ -205,12 +217,16 @@ static void compare_each(struct comparing *comparing, const void *const *rows, s
 void comparing_rows(struct comparing *comparing, const void *const *rows, size_t count)
 {
 	struct computing computing = { .comparing = comparing, .rows = rows, .count = count };
+	float norm_max = comparing->norm_max;
 	int r = 0;
 
 	if (comparing->map)
 		r = fault_run(comparing->map, comparing->map_bytes, compute, &computing);
 	else
 		compute(&computing);
+	/* Of longer rows single precision is wrong by more. */
+	for (size_t j = 0; comparing->norm_max > norm_max && j < comparing->round->count; j++)
+		set_limit(comparing, j);
 	if (r)
 		compare_each(comparing, rows, count);
 	else

@@ -19,8 +19,11 @@ struct round {
 	const uint64_t *except; /* an ID for each that is no answer to it; NULL: none */
 	const float
 		*farthest; /* scores of each above which nothing is wanted; NULL: there are none */
+	/* Scores in single precision only tell which rows are looked at in double: the nearest are the
+	 * nearest then, and not only nearly so. */
+	bool in_double;
 	size_t count; /* at most DISTANCE_QUESTIONS_MAX */
-	struct top *tops; /* of each; the nearest by single precision */
+	struct top *tops; /* of each; the nearest */
 	float norm_max; /* distance.h */
 };
 

@@ -95,7 +95,7 @@ static void withdraw(struct nearest *nearest, struct waiting_round *waiting)
 	(void)dequeue(nearest, before);
 }
 
-/* Those that go together with the first: of its metric, as many as there is room for. */
+/* Those that go together with the first: of its metric and precision, as many as there is room for. */
 static void take_group(struct nearest *nearest, struct group *group)
 {
 	struct waiting_round *before = NULL;
@@ -108,6 +108,7 @@ static void take_group(struct nearest *nearest, struct group *group)
 
 		if (group->count > 0 &&
 		    (round->distance->metric != group->rounds[0]->round->distance->metric ||
+		     round->in_double != group->rounds[0]->round->in_double ||
 		     group->questions + round->count > DISTANCE_QUESTIONS_MAX ||
 		     group->kept + kept > KEPT_MAX)) {
 			before = waiting;
@@ -167,6 +168,7 @@ static void merge(struct merged *merged, const struct group *group)
 		                        .vectors = merged->vectors,
 		                        .except = merged->except,
 		                        .farthest = merged->farthest,
+		                        .in_double = group->rounds[0]->round->in_double,
 		                        .count = n,
 		                        .tops = merged->tops };
 }

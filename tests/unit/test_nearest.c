@@ -280,6 +280,114 @@ static void test_what_cannot_be_read_is_no_answer(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* ---- what single precision cannot tell apart ---- */
+
+#define POINTS 20000u
+#define ASKED 64u
+
+struct point {
+	float at[2];
+};
+
+static double squared(const struct point *a, const struct point *b)
+{
+	double x = (double)a->at[0] - (double)b->at[0], y = (double)a->at[1] - (double)b->at[1];
+
+	return x * x + y * y;
+}
+
+/* The nearest of all in double: none of those answered is farther than the one that comes after. */
+static void check_points(const struct point *points, const struct point *question,
+                         const struct quiver_neighbour *answers)
+{
+	for (uint32_t i = 0; i < K; i++) {
+		uint64_t nearer = 0, id = answers[i].id;
+		double far = squared(&points[id], question);
+
+		assert_true(answers[i].distance == far);
+		for (uint64_t other = 0; other < POINTS; other++) {
+			double d = squared(&points[other], question);
+
+			nearer += d < far || (d == far && other < id);
+		}
+		assert_int_equal(nearer, i);
+	}
+}
+
+/* Of 64 questions the last is asked alone, too. */
+static void ask_points(const struct store_dir *s, const struct point *points)
+{
+	static struct quiver_neighbour answers[ASKED * K];
+	struct quiver *store = open_with(s, NULL);
+	const struct quiver_attr attr = attr_of(1);
+	struct quiver_question question = {
+		.size = sizeof(question), .vectors = points, .count = ASKED, .k = K
+	};
+	uint32_t found[ASKED];
+
+	for (uint64_t id = 0; id < POINTS; id++)
+		assert_int_equal(
+			quiver_put(store, id, &points[id], &attr, QUIVER_ATTR_ALL, 0, NULL), 0);
+	assert_int_equal(quiver_nearest(store, &question, answers, found), 0);
+	for (uint32_t j = 0; j < ASKED; j++)
+		check_points(points, &points[j], answers + j * K);
+	question.count = 1;
+	assert_int_equal(quiver_nearest(store, &question, answers, found), 0);
+	check_points(points, &points[0], answers);
+	close_store(store);
+}
+
+static int setup_points(void **state)
+{
+	struct store_dir *s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	unit_dir_make(&s->dir);
+	store_create(s, 2, QUIVER_F4);
+	*state = s;
+	return 0;
+}
+
+static void make_points(struct point *points, double from, double scale, uint64_t steps)
+{
+	uint64_t seed = 5;
+
+	for (uint64_t id = 0; id < POINTS; id++)
+		for (size_t i = 0; i < 2; i++)
+			points[id].at[i] =
+				(float)(from + scale * (double)(test_random(&seed) % steps));
+}
+
+/* Metres on a map, 500 km from its origin: squares of their coordinates have no digits left for the
+ * metres. */
+static void test_points_far_from_the_origin(void **state)
+{
+	static struct point points[POINTS];
+
+	make_points(points, 5e5, 0.5, 20000);
+	ask_points(*state, points);
+}
+
+/* Squares below the smallest float. */
+static void test_points_next_to_the_origin(void **state)
+{
+	static struct point points[POINTS];
+
+	make_points(points, -1e-25, 1e-29, 20000);
+	ask_points(*state, points);
+}
+
+/* A third of them are one point: their IDs alone tell them apart. */
+static void test_more_points_at_one_distance_than_are_kept(void **state)
+{
+	static struct point points[POINTS];
+
+	make_points(points, 0.1, 0.7, 50);
+	for (uint64_t id = 2; id < POINTS; id += 3)
+		points[id] = points[2];
+	ask_points(*state, points);
+}
+
 /* ---- many at once, and no more ---- */
 
 struct caller {
@@ -407,6 +515,12 @@ int main(void)
 		                                teardown_store),
 		cmocka_unit_test_setup_teardown(test_what_is_damaged_is_no_answer, setup_floats,
 		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_points_far_from_the_origin, setup_points,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_points_next_to_the_origin, setup_points,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_more_points_at_one_distance_than_are_kept,
+		                                setup_points, teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_threads_share_passes_and_each_gets_its_own_answer, setup_floats,
 			teardown_store),

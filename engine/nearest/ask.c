@@ -237,20 +237,23 @@ static int pass(struct asking *asking, struct part *part, size_t first, size_t *
 	return r;
 }
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Passes that keep `kept` of each question, until all open ones have been in one. */
 static int pass_all(struct asking *asking, uint32_t kept)
 {
 	uint64_t most = HEAP_BYTES_MAX / (kept * sizeof(struct candidate));
-	size_t at_once = most < 1                        ? 1
-	                 : most < DISTANCE_QUESTIONS_MAX ? most
-	                                                 : DISTANCE_QUESTIONS_MAX;
+	size_t at_once = least(least(most, asking->source->questions_max), asking->open_count);
 	struct candidate *heaps;
 	struct part *part = malloc(sizeof(*part));
 	size_t left = 0;
 	int r = 0;
 
-	if (at_once > asking->open_count)
-		at_once = asking->open_count;
+	if (at_once == 0)
+		at_once = 1;
 	heaps = malloc(at_once * kept * sizeof(*heaps));
 	if (!heaps || !part)
 		r = -ENOMEM;

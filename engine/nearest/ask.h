@@ -31,6 +31,7 @@ struct source {
 	 * 0, -ENOENT, or -EIO where it is damaged (reported). At most ASK_COPIES. 0 or a negative errno,
 	 * which ends the call. */
 	int (*copy)(void *arg, const uint64_t *ids, size_t count, void *to, int *results);
+	size_t questions_max; /* of a pass; at most DISTANCE_QUESTIONS_MAX */
 	/* The pass may miss some for good, as that of an index: what it keeps is not asked for twice. */
 	bool is_approximate;
 };

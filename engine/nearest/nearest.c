@@ -11,6 +11,9 @@
 #define ROUNDS_MAX 256u
 #define KEPT_MAX (UINT64_C(4) << 20)
 
+/* Who asks so many is answered as soon as can be. */
+#define FEW_QUESTIONS 16u
+
 /* Of a thread that waits for its round. */
 struct waiting_round {
 	struct waiting_round *next; /* lock */
@@ -95,32 +98,47 @@ static void withdraw(struct nearest *nearest, struct waiting_round *waiting)
 	(void)dequeue(nearest, before);
 }
 
-/* Those that go together with the first: of its metric and precision, as many as there is room for. */
-static void take_group(struct nearest *nearest, struct group *group)
+/* Whether it can be in the same pass: of the metric and precision of those that are, as there is room. */
+static bool fits(const struct group *group, const struct round *round, uint64_t kept)
+{
+	const struct round *first = group->count > 0 ? group->rounds[0]->round : round;
+
+	return group->count < ROUNDS_MAX && round->distance->metric == first->distance->metric &&
+	       round->in_double == first->in_double &&
+	       group->questions + round->count <= DISTANCE_QUESTIONS_MAX &&
+	       (group->count == 0 || group->kept + kept <= KEPT_MAX);
+}
+
+/* Take those out that fit, of at most `most` questions each, while the group has less than `until`. */
+static void take(struct nearest *nearest, struct group *group, size_t most, size_t until)
 {
 	struct waiting_round *before = NULL;
 	struct waiting_round *waiting = nearest->first;
 
-	while (waiting && group->count < ROUNDS_MAX) {
-		const struct round *round = waiting->round;
+	while (waiting) {
 		struct waiting_round *next = waiting->next;
-		uint64_t kept = kept_by(round);
+		uint64_t kept = kept_by(waiting->round);
 
-		if (group->count > 0 &&
-		    (round->distance->metric != group->rounds[0]->round->distance->metric ||
-		     round->in_double != group->rounds[0]->round->in_double ||
-		     group->questions + round->count > DISTANCE_QUESTIONS_MAX ||
-		     group->kept + kept > KEPT_MAX)) {
+		if (waiting->round->count > most || group->questions >= until ||
+		    !fits(group, waiting->round, kept)) {
 			before = waiting;
 		} else {
 			(void)dequeue(nearest, before);
 			waiting->taken = true;
 			group->rounds[group->count++] = waiting;
-			group->questions += round->count;
+			group->questions += waiting->round->count;
 			group->kept += kept;
 		}
 		waiting = next;
 	}
+}
+
+/* Those that go together. Who has few questions waits for one pass at most that is not his: he goes before
+ * those with many, who have room in each pass. */
+static void take_group(struct nearest *nearest, struct group *group)
+{
+	take(nearest, group, FEW_QUESTIONS, DISTANCE_QUESTIONS_MAX - NEAREST_ROUND_MAX);
+	take(nearest, group, DISTANCE_QUESTIONS_MAX, DISTANCE_QUESTIONS_MAX);
 }
 
 /* ---- one pass ---- */

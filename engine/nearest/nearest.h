@@ -25,7 +25,11 @@ void nearest_init(struct nearest *nearest, struct catalog *catalog, const struct
 /* Nobody is inside. */
 void nearest_destroy(struct nearest *nearest);
 
-/* Compare all vectors with the questions of a round, along with the rounds of others. Any thread; it
+/* Questions of a round, so that a pass does not take so long that others wait for it; more are hardly
+ * faster for each. */
+#define NEAREST_ROUND_MAX 256u
+
+/* Compare all vectors with the questions of a round, at most NEAREST_ROUND_MAX, along with the rounds of others. Any thread; it
  * waits. Errors of scanner_pass. */
 int nearest_pass(struct nearest *nearest, struct round *round, bool (*stopped)(void));
 

@@ -88,7 +88,10 @@ int quiver_nearest(struct quiver *store, const struct quiver_question *question,
 	const struct quiver_geometry *geometry = quiver_geometry(store);
 	const struct source source = { .arg = store,
 		                       .pass = kind_is_local(store) ? scan : fetch_pass,
-		                       .copy = copy };
+		                       .copy = copy,
+		                       .questions_max = kind_is_local(store)
+		                                                ? NEAREST_ROUND_MAX
+		                                                : DISTANCE_QUESTIONS_MAX };
 	struct quiver_description description;
 	struct quiver_question whole;
 	struct distance distance;

@@ -97,9 +97,11 @@ int nearest_index_ask(struct quiver *store, const struct source *exact,
                       struct quiver_neighbour *answers, uint32_t *found)
 {
 	struct asking asking = { .store = store, .exact = exact, .k = question->k };
-	const struct source source = {
-		.arg = &asking, .pass = pass, .copy = copy, .is_approximate = true
-	};
+	const struct source source = { .arg = &asking,
+		                       .pass = pass,
+		                       .copy = copy,
+		                       .questions_max = exact->questions_max,
+		                       .is_approximate = true };
 	int r = 0;
 
 	if (!(question->flags & QUIVER_NEAREST_EXACT) && !question->ids)

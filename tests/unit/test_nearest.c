@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 
@@ -420,6 +421,59 @@ static void test_threads_share_passes_and_each_gets_its_own_answer(void **state)
 	close_store(store);
 }
 
+#define LARGE 256u /* questions of one call */
+#define LARGES 40u
+
+struct large {
+	struct quiver *store;
+	_Atomic uint32_t *begun, *ended;
+};
+
+static void *ask_large(void *arg)
+{
+	static const struct quiver_question none;
+	const struct large *large = arg;
+	struct quiver_question question = none;
+	struct quiver_neighbour *answers = calloc(LARGE, sizeof(*answers));
+	float *vectors = calloc(LARGE * DIM, sizeof(*vectors));
+	uint32_t found[LARGE];
+
+	assert_true(answers && vectors);
+	question.size = sizeof(question);
+	question.vectors = vectors;
+	question.count = LARGE;
+	question.k = 1;
+	atomic_fetch_add(large->begun, 1);
+	assert_int_equal(quiver_nearest(large->store, &question, answers, found), 0);
+	atomic_fetch_add(large->ended, 1);
+	free(vectors);
+	free(answers);
+	return NULL;
+}
+
+/* Of 40 large questions that came before it at most those of the pass that is under way, and of its own
+ * pass, are answered before it; each pass has four. */
+static void test_a_small_question_does_not_wait_for_all_large_ones(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	_Atomic uint32_t begun = 0, ended = 0;
+	struct large large = { .store = store, .begun = &begun, .ended = &ended };
+	pthread_t threads[LARGES];
+	uint32_t before;
+
+	fill_line(store, 40000);
+	for (size_t i = 0; i < LARGES; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_large, &large), 0);
+	while (atomic_load(&begun) < LARGES)
+		(void)sched_yield();
+	before = atomic_load(&ended);
+	check_line(store, 777);
+	assert_in_range(atomic_load(&ended) - before, 0, LARGES / 2);
+	for (size_t i = 0; i < LARGES; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	close_store(store);
+}
+
 static bool always(void *arg)
 {
 	(void)arg;
@@ -523,6 +577,9 @@ int main(void)
 		                                setup_points, teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_threads_share_passes_and_each_gets_its_own_answer, setup_floats,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_a_small_question_does_not_wait_for_all_large_ones, setup_floats,
 			teardown_store),
 		cmocka_unit_test_setup_teardown(test_who_is_interrupted_gets_no_answer,
 		                                setup_floats, teardown_store),

@@ -271,6 +271,87 @@ static void what_has_no_clusters_is_found_all_the_same(void **state)
 	check_recall(state, &spread);
 }
 
+/* ---- words ---- */
+
+#define WORD_DIM 25u
+#define WORDS_MAX 20000u
+
+/* The rows of the NPY file of 4-byte numbers: how many; 0 where there is no such file. */
+static size_t read_words(float *to)
+{
+	FILE *file = fopen(GLOVE, "rb");
+	uint8_t start[10];
+	size_t rows;
+
+	if (!file)
+		return 0;
+	assert_int_equal(fread(start, 1, sizeof(start), file), sizeof(start));
+	assert_int_equal(fseek(file, (long)sizeof(start) + get_le16(start + 8), SEEK_SET), 0);
+	rows = fread(to, sizeof(float) * WORD_DIM, WORDS_MAX, file);
+	assert_int_equal(fclose(file), 0);
+	return rows;
+}
+
+static uint64_t hits_of(struct quiver *store, const float *word, uint64_t id)
+{
+	struct quiver_neighbour exact[K], found[K];
+	struct quiver_question question = { .size = sizeof(question),
+		                            .metric = QUIVER_METRIC_OF_STORE,
+		                            .flags = QUIVER_NEAREST_EXACT,
+		                            .vectors = word,
+		                            .count = 1,
+		                            .k = K,
+		                            .except = &id };
+	uint64_t hits = 0;
+	uint32_t count;
+
+	assert_int_equal(quiver_nearest(store, &question, exact, &count), 0);
+	assert_int_equal(count, K);
+	question.flags = 0;
+	assert_int_equal(quiver_nearest(store, &question, found, &count), 0);
+	assert_int_equal(count, K);
+	for (uint32_t i = 0; i < K; i++)
+		for (uint32_t j = 0; j < K; j++)
+			hits += exact[i].id == found[j].id;
+	return hits;
+}
+
+/* Real ones: GloVe's of tweets. */
+static void words_are_found(void **state)
+{
+	struct quiver_geometry geometry = { .dim = WORD_DIM, .dtype = QUIVER_F4 };
+	struct quiver_description description = { .metric = QUIVER_COSINE };
+	struct quiver_attr attr = attr_of(1);
+	float *words = malloc(WORDS_MAX * WORD_DIM * sizeof(*words));
+	struct store_dir *s = *state;
+	struct quiver *store;
+	uint64_t hits = 0, asked = 0;
+	size_t count;
+
+	assert_non_null(words);
+	count = read_words(words);
+	if (count == 0) {
+		free(words);
+		print_message("# no %s\n", GLOVE);
+		skip();
+	}
+	snprintf(s->path, sizeof(s->path), "%s/" STORE_NAME, s->dir.path);
+	assert_int_equal(quiver_create(s->path, &geometry, &description, NULL, NULL), 0);
+	store = open_mode(s, QUIVER_FLUSH);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(
+			quiver_put(store, i, words + i * WORD_DIM, &attr, QUIVER_ATTR_ALL, 0, NULL),
+			0);
+	assert_true(build(store).recall >= 0.95);
+	for (size_t i = 3; i < count; i += 17, asked++)
+		hits += hits_of(store, words + i * WORD_DIM, i);
+	print_message("# recall %.4f of %" PRIu64 " words, state %d\n",
+	              (double)hits / (double)(asked * K), asked, status_of(store).state);
+	assert_true((double)hits / (double)(asked * K) >= 0.95);
+	close_store(store);
+	free(words);
+}
+
 /* ---- what is asked of it ---- */
 
 static const struct spread plain = { .dtype = QUIVER_F4, .noise = 0.4 };
@@ -647,6 +728,7 @@ int main(void)
 		TEST(bits_of_bytes_are_found),
 		TEST(copies_are_found),
 		TEST(what_has_no_clusters_is_found_all_the_same),
+		TEST(words_are_found),
 		TEST(few_vectors_need_none),
 		TEST(a_build_is_stopped_and_the_index_removed),
 		TEST(a_build_ends_with_the_store),

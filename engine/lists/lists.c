@@ -6,10 +6,19 @@
 #include <unistd.h>
 
 #include "engine/base/epoch.h"
+#include "engine/base/sizes.h"
 
 #define ROOM_LEAST 14u
 /* A list that is full gets room for a quarter more. */
 #define ROOM_SHARE 4u
+
+#define GAIN_MAX 1e6 /* more than there can be */
+
+/* Where no run may depend on how fast the machine is they always gain. */
+static bool is_measured(void)
+{
+	return NEAREST_INDEX_HELPS > 0;
+}
 
 struct list_slots {
 	struct list_slots *next; /* among those that were replaced */
@@ -45,8 +54,7 @@ struct lists *lists_create(struct catalog *catalog, const struct nearest_page *p
 		return NULL;
 	}
 	lists->centroids = centroids;
-	for (size_t i = 0; i < NEAREST_PROBES; i++)
-		atomic_init(&lists->probes[i], page->probes[i]);
+	lists_go_by(lists);
 	atomic_init(&lists->memory_bytes,
 	            page->rows * (page->width * sizeof(float) + sizeof(*lists->lists)));
 	return lists;
@@ -65,6 +73,18 @@ void lists_free(struct lists *lists)
 	cells_free(lists->cells);
 	free(lists->centroids);
 	free(lists);
+}
+
+void lists_go_by(struct lists *lists)
+{
+	const struct nearest_page *page = &lists->page;
+	double gain = page->index_ms > 0 ? page->exact_ms / page->index_ms : GAIN_MAX;
+
+	if (gain > GAIN_MAX || !is_measured())
+		gain = GAIN_MAX;
+	for (size_t i = 0; i < NEAREST_PROBES; i++)
+		atomic_store(&lists->probes[i], page->probes[i]);
+	atomic_store(&lists->gain_percent, (uint64_t)(gain * 100));
 }
 
 int lists_watch(struct lists *lists)

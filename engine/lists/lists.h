@@ -38,6 +38,7 @@ struct lists {
 	struct list_slots *former; /* what was replaced since the last */
 	_Atomic uint64_t users; /* questions in it */
 	_Atomic uint32_t probes[NEAREST_PROBES];
+	_Atomic uint64_t gain_percent; /* by how much a question takes less than comparing all */
 	_Atomic uint64_t memory_bytes; /* of all but the cells */
 	_Atomic uint64_t assigned; /* since it was made, and were not loaded */
 };
@@ -48,6 +49,10 @@ struct lists *lists_create(struct catalog *catalog, const struct nearest_page *p
                            float *centroids);
 /* Nobody is inside, and its cells are not watched. NULL is allowed. */
 void lists_free(struct lists *lists);
+
+/* Let questions go by what is measured in the page. The thread that keeps the lists, or before there are
+ * questions. */
+void lists_go_by(struct lists *lists);
 
 /* Have the lists told of all that is published from now on. 0, or -ENOMEM. */
 int lists_watch(struct lists *lists);

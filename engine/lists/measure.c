@@ -341,8 +341,7 @@ void measure_set(struct lists *lists, const struct measures *measures)
 	page->recall = measures->recall;
 	page->exact_ms = measures->exact_ms;
 	page->index_ms = measures->index_ms;
-	for (size_t i = 0; i < NEAREST_PROBES; i++) {
+	for (size_t i = 0; i < NEAREST_PROBES; i++)
 		page->probes[i] = measures->probes[i];
-		atomic_store(&lists->probes[i], page->probes[i]);
-	}
+	lists_go_by(lists);
 }

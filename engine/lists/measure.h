@@ -28,7 +28,7 @@ struct measures {
 int measure(struct lists *lists, uint64_t *random, struct measures *measures,
             struct lists_work *work);
 
-/* Set what was measured; questions go by it at once. The same thread. */
+/* Set what was measured, and have questions go by it. The same thread. */
 void measure_set(struct lists *lists, const struct measures *measures);
 
 #endif

@@ -8,9 +8,10 @@
 #include "engine/lists/sample.h"
 #include "engine/nearest/scan.h"
 
-/* Where more of the lists would be looked at, all vectors are compared: in order they come faster. */
-#define PROBES_SHARE 2u
-/* The same where that many of the vectors are in none yet. */
+/* Many questions that are compared with all take less time each. */
+#define MANY_QUESTIONS 16u
+#define MANY_FACTOR 4u
+/* Where one in so many vectors is in no list yet, all are compared: in order they come faster. */
 #define PENDING_SHARE 4u
 /* So many times as many vectors as are asked for have to be in the lists. */
 #define ENOUGH 4u
@@ -50,19 +51,28 @@ struct walk {
 
 /* ---- how many lists ---- */
 
-uint32_t search_probes(const struct lists *lists, uint32_t k)
+/* Whether questions that look at `probes` lists gain anything. Their time is taken to grow as the lists. */
+static bool gains(const struct lists *lists, uint64_t probes, size_t count)
+{
+	uint64_t by_index = probes * 100, all = atomic_load(&lists->gain_percent);
+
+	if (count >= MANY_QUESTIONS)
+		by_index *= MANY_FACTOR;
+	return by_index < all * atomic_load(&lists->probes[0]);
+}
+
+uint32_t search_probes(const struct lists *lists, uint32_t k, size_t count)
 {
 	uint64_t pending = atomic_load(&lists->cells->pending_count);
-	uint64_t probes = 0;
+	uint32_t probes = 0;
 
 	for (size_t i = 0; probes == 0 && i < NEAREST_PROBES; i++)
 		if (k <= nearest_probes_for[i])
 			probes = atomic_load(&lists->probes[i]);
 	if (atomic_load(&lists->cells->lost) ||
-	    pending > catalog_count(lists->catalog) / PENDING_SHARE ||
-	    probes * PROBES_SHARE > lists->page.rows)
+	    pending > catalog_count(lists->catalog) / PENDING_SHARE || !gains(lists, probes, count))
 		return 0;
-	return (uint32_t)probes;
+	return probes;
 }
 
 /* ---- which lists ---- */
@@ -139,11 +149,17 @@ int search_rank(const struct lists *lists, const void *const *questions, size_t 
 
 /* ---- rows ---- */
 
+/* By its row alone: the index is not asked, as a row of a live slot is what the index names, but for a
+ * moment. What has taken its place since is published. */
 static bool identify(void *arg, struct comparing *comparing, size_t i, size_t j, uint64_t *id)
 {
-	struct walk *walk = arg;
+	const struct walk *walk = arg;
+	const struct catalog *catalog = walk->pass->catalog;
 
-	return scan_identify(walk->pass->catalog, comparing, walk->slots[i], j, id);
+	(void)comparing;
+	(void)j;
+	*id = columns_id(&catalog->columns, walk->slots[i]);
+	return *id <= QUIVER_ID_MAX && slots_is_live(&catalog->slots, walk->slots[i]);
 }
 
 /* Of a walk with nothing but its pass: `count` of the questions. To be ended also where it fails. */

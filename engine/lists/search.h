@@ -8,9 +8,9 @@
 #include "engine/lists/lists.h"
 #include "engine/nearest/comparing.h"
 
-/* How many lists a question for `k` neighbours looks at; 0: all vectors are compared, sooner, or since it is
+/* How many lists each of `count` questions for `k` neighbours looks at; 0: all vectors are compared, sooner, or since it is
  * not known how many would do. Any thread. */
-uint32_t search_probes(const struct lists *lists, uint32_t k);
+uint32_t search_probes(const struct lists *lists, uint32_t k, size_t count);
 /*
  * The questions of a round, each for `k` neighbours and of `probes` lists, under the metric of the lists;
  * its tops are empty. `stopped` is asked now and then. 0; -EAGAIN all have to be compared: there are too few in the lists;

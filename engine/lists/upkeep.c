@@ -77,7 +77,7 @@ bool upkeep_has_files(const struct upkeep *upkeep)
 	int fd = upkeep->io->open(upkeep->io, upkeep->dir_fd, "nearest", O_RDONLY | O_DIRECTORY, 0);
 
 	if (fd < 0)
-		return false;
+		return fd != -ENOENT; /* what is wrong is told when they are loaded */
 	(void)upkeep->io->close(upkeep->io, fd);
 	return true;
 }

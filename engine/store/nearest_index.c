@@ -107,7 +107,7 @@ int nearest_index_ask(struct quiver *store, const struct source *exact,
 	if (!(question->flags & QUIVER_NEAREST_EXACT) && !question->ids)
 		asking.lists = upkeep_take(&store->nearest_index.upkeep, distance->metric);
 	if (asking.lists)
-		asking.probes = search_probes(asking.lists, question->k);
+		asking.probes = search_probes(asking.lists, question->k, question->count);
 	if (asking.probes > 0)
 		r = ask(&source, distance, question, answers, found);
 	if (asking.lists)

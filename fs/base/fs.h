@@ -51,6 +51,9 @@ struct nodes; /* node.h: stages and open handles */
 struct scratch; /* scratch.h: the scratch files */
 struct snapshots; /* snapshots.c */
 struct node_ops; /* node_ops.h */
+struct neighbours; /* neighbours_node.h: the files of nearest/ */
+struct neighbours_kept; /* neighbours_kept.h: what some of them read */
+struct neighbours_open; /* neighbours_file.c: those that are open */
 struct views; /* view.h: vectors in other forms */
 struct workers; /* worker.h */
 
@@ -115,6 +118,9 @@ struct fs {
 	struct copies *copies; /* NULL unless `shared` */
 	struct scratch *scratch;
 	struct views *views;
+	struct neighbours *neighbours;
+	struct neighbours_kept *neighbours_kept;
+	struct neighbours_open *neighbours_open;
 	struct control *control;
 	struct matrix *matrix;
 	struct listing *listing; /* the one of a no_open mount */

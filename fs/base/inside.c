@@ -109,7 +109,7 @@ static uint32_t find(struct inside *inside, const struct guest *guest, uint64_t 
 		const struct place *place = place_at(inside, link - 1);
 
 		if (place->guest == guest && place->inner == inner &&
-		    (place->openings == guest->openings || tree_class(inner) != TREE_IS_VIEW))
+		    (place->openings == guest->openings || !tree_is_fleeting(inner)))
 			break;
 		link = place->next;
 	}
@@ -143,7 +143,7 @@ static void drop(struct inside *inside, uint32_t link)
 	place->next = inside->free;
 	inside->free = link;
 	inside->taken--;
-	guest->views -= tree_class(place->inner) == TREE_IS_VIEW;
+	guest->views -= tree_is_fleeting(place->inner);
 	if (--guest->known == 0)
 		inside->unused(inside->arg, guest);
 }
@@ -201,7 +201,7 @@ static uint32_t take_place(struct inside *inside, struct guest *guest, uint64_t 
 	*bucket = link;
 	inside->taken++;
 	guest->known++;
-	guest->views += tree_class(inner) == TREE_IS_VIEW;
+	guest->views += tree_is_fleeting(inner);
 	return link;
 }
 
@@ -264,7 +264,7 @@ bool inside_find(struct inside *inside, uint64_t outer, struct guest **guest, ui
 		return false;
 	place = place_at(inside, (uint32_t)at);
 	if (place->guest == NULL ||
-	    (tree_class(place->inner) == TREE_IS_VIEW && place->openings != place->guest->openings))
+	    (tree_is_fleeting(place->inner) && place->openings != place->guest->openings))
 		return false;
 	*guest = place->guest;
 	*inner = place->inner;
@@ -304,7 +304,7 @@ void inside_forget(struct inside *inside, uint64_t outer, uint64_t count)
 	if (place != NULL && place->guest != NULL && place->lookups > 0) {
 		place->lookups -= count < place->lookups ? count : place->lookups;
 		/* A view has gone with its last lookup. */
-		if (place->lookups == 0 && tree_class(place->inner) == TREE_IS_VIEW)
+		if (place->lookups == 0 && tree_is_fleeting(place->inner))
 			drop(inside, (uint32_t)at + 1);
 		else if (place->lookups == 0)
 			keep(inside, (uint32_t)at + 1);

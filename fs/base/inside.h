@@ -27,7 +27,7 @@
 struct guest {
 	uint64_t serial; /* constant; no other ever has it */
 	uint64_t known; /* inside's lock; its nodes in the table */
-	uint64_t views; /* inside's lock; those among them that are views */
+	uint64_t views; /* inside's lock; those among them that are views, or others in a table */
 	uint64_t users; /* inside's lock; requests under way and open files: its fs stays */
 	/* inside's lock; its fs was opened so often: the inner number of a view is of one opening. */
 	uint32_t openings;

@@ -13,6 +13,8 @@ static const struct {
 	{ TREE_ROOT, TREE_IDS, "ids.npy" },
 	{ TREE_ROOT, TREE_CONTROL, "control" },
 	{ TREE_ROOT, TREE_SNAPSHOTS, "snapshots" },
+	{ TREE_ROOT, TREE_NEAREST, "nearest" },
+	{ TREE_NEAREST, TREE_QUERY, "query" },
 	{ TREE_CONTROL, TREE_FLUSH, "flush" },
 	{ TREE_CONTROL, TREE_CHECKPOINT, "checkpoint" },
 	{ TREE_CONTROL, TREE_COMPACT, "compact" },
@@ -45,7 +47,7 @@ static const struct {
 #define FIXED_COUNT (sizeof(fixed) / sizeof(fixed[0]))
 
 _Static_assert(TREE_CONTROL_END <= TREE_VECTOR_BASE, "control files run into the vectors");
-_Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 5,
+_Static_assert(FIXED_COUNT == TREE_CONTROL_END - TREE_CONTROL_FIRST + 7,
                "a fixed node has no name");
 _Static_assert(TREE_SCRATCH_BASE > QUIVER_ID_MAX, "vectors run into the scratch files");
 _Static_assert(TREE_SCRATCH_COUNT > TREE_VIEW_COUNT / 2, "no numbers for scratch files");
@@ -58,6 +60,8 @@ enum tree_class tree_class(uint64_t node)
 		return TREE_IS_VIEW;
 	if (node >= TREE_FOLDER_BASE)
 		return TREE_IS_FOLDER;
+	if (node >= TREE_NEIGHBOURS_BASE)
+		return TREE_IS_NEIGHBOURS;
 	if (node >= TREE_SCRATCH_BASE)
 		return TREE_IS_SCRATCH;
 	if (node >= TREE_VECTOR_BASE)
@@ -68,9 +72,19 @@ enum tree_class tree_class(uint64_t node)
 		return TREE_IS_MATRIX;
 	if (node == TREE_SNAPSHOTS)
 		return TREE_IS_SNAPSHOTS;
-	if (node == TREE_ROOT || node == TREE_VECTORS || node == TREE_CONTROL)
+	if (node == TREE_QUERY)
+		return TREE_IS_NEIGHBOURS;
+	if (node == TREE_ROOT || node == TREE_VECTORS || node == TREE_CONTROL ||
+	    node == TREE_NEAREST)
 		return TREE_IS_DIR;
 	return TREE_IS_NOTHING;
+}
+
+bool tree_is_fleeting(uint64_t node)
+{
+	enum tree_class class = tree_class(node);
+
+	return class == TREE_IS_VIEW || (class == TREE_IS_NEIGHBOURS && node != TREE_QUERY);
 }
 
 bool tree_parse_id(const char *name, uint64_t *id)
@@ -159,6 +173,37 @@ uint64_t tree_view_inode(uint64_t id, enum tree_form form)
 	return mixed ^ mixed >> 32;
 }
 
+#define QUERY "query"
+#define NEIGHBOURS_NAME_BYTES 32u /* 20 digits, a dot, seven digits */
+
+bool tree_parse_neighbours(const char *name, uint64_t *id, uint32_t *k)
+{
+	char before[NEIGHBOURS_NAME_BYTES];
+	const char *dot = strchr(name, '.');
+	size_t length = dot != NULL ? (size_t)(dot - name) : strlen(name);
+	uint64_t count = TREE_NEIGHBOURS_K;
+
+	if (length >= sizeof(before))
+		return false;
+	memcpy(before, name, length);
+	before[length] = '\0';
+	if (dot != NULL && !tree_parse_id(dot + 1, &count))
+		return false;
+	if (count == 0 || count > QUIVER_NEAREST_MAX)
+		return false;
+	*k = (uint32_t)count;
+	*id = QUIVER_ID_NONE;
+	return strcmp(before, QUERY) == 0 || tree_parse_id(before, id);
+}
+
+uint64_t tree_neighbours_inode(uint64_t id, uint32_t k)
+{
+	uint64_t mixed = id * UINT64_C(0x9E3779B97F4A7C15) + k;
+
+	mixed = (mixed ^ mixed >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+	return mixed ^ mixed >> 32;
+}
+
 uint64_t tree_find(uint64_t parent, const char *name)
 {
 	for (size_t i = 0; i < FIXED_COUNT; i++) {
@@ -178,6 +223,8 @@ uint64_t tree_parent(uint64_t node)
 		return TREE_VECTORS;
 	case TREE_IS_CONTROL:
 		return TREE_CONTROL;
+	case TREE_IS_NEIGHBOURS:
+		return TREE_NEAREST;
 	case TREE_IS_DIR:
 	case TREE_IS_MATRIX:
 	case TREE_IS_SNAPSHOTS:

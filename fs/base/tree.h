@@ -8,12 +8,14 @@
  *   2 .. 63               fixed nodes: directories, views, control files
  *   64 .. 2^64-2^32+63    vectors, ID + 64
  *   above, nearly 2^31    scratch files, by a counter
- *   above, 2^24           folders of scratch files, by another
+ *   above, 2^28           nearest/ID.K and nearest/query.K, by another: fs/nearest
+ *   above, 2^24           folders of scratch files, by a third
  *   above, 2^30           views of vectors (ID.npy, ID.txt, and ID where it needs a
- *                         second node), by a third: view.h
+ *                         second node), by a fourth: view.h
  *   above, nearly 2^30    all that is in a snapshot, from a table: inside.h
  *
- * st_ino is the node number, but for views, where it derives from the ID, and in a snapshot: attr.h.
+ * st_ino is the node number, but for views and files of nearest/, where it derives from the ID, and in a
+ * snapshot: attr.h.
  */
 #ifndef TREE_H
 #define TREE_H
@@ -31,6 +33,8 @@ enum tree_node {
 	TREE_MATRIX = 4,
 	TREE_IDS = 5,
 	TREE_SNAPSHOTS = 6,
+	TREE_NEAREST = 7,
+	TREE_QUERY = 8, /* nearest/query; query.K is another */
 
 	TREE_CONTROL_FIRST = 16,
 	TREE_FLUSH = TREE_CONTROL_FIRST,
@@ -69,20 +73,23 @@ enum tree_node {
 #define TREE_VIEW_BASE (UINT64_MAX - (UINT64_C(1) << 31))
 #define TREE_FOLDER_COUNT (UINT64_C(1) << 24)
 #define TREE_FOLDER_BASE (TREE_VIEW_BASE - TREE_FOLDER_COUNT)
-#define TREE_SCRATCH_COUNT (TREE_FOLDER_BASE - TREE_SCRATCH_BASE)
+#define TREE_NEIGHBOURS_COUNT (UINT64_C(1) << 28)
+#define TREE_NEIGHBOURS_BASE (TREE_FOLDER_BASE - TREE_NEIGHBOURS_COUNT)
+#define TREE_SCRATCH_COUNT (TREE_NEIGHBOURS_BASE - TREE_SCRATCH_BASE)
 #define TREE_VIEW_COUNT (UINT64_C(1) << 30)
 #define TREE_INSIDE_BASE (TREE_VIEW_BASE + TREE_VIEW_COUNT)
 /* UINT64_MAX itself is left out. */
 #define TREE_INSIDE_COUNT (UINT64_MAX - TREE_INSIDE_BASE)
 
 enum tree_class {
-	TREE_IS_DIR, /* root, vectors, control */
+	TREE_IS_DIR, /* root, vectors, control, nearest */
 	TREE_IS_MATRIX, /* matrix.npy, ids.npy */
 	TREE_IS_CONTROL, /* a file of control/ */
 	TREE_IS_VECTOR,
 	TREE_IS_SCRATCH,
 	TREE_IS_FOLDER, /* of scratch files, in vectors/ */
 	TREE_IS_VIEW, /* a vector in another form */
+	TREE_IS_NEIGHBOURS, /* a file of nearest/ */
 	TREE_IS_SNAPSHOTS, /* the folder of that name */
 	TREE_IS_INSIDE, /* a snapshot, and whatever is in it */
 	TREE_IS_NOTHING,
@@ -102,6 +109,9 @@ enum tree_form {
 #define TREE_VIEW_NAME_BYTES 25
 
 enum tree_class tree_class(uint64_t node);
+/* Whether what `node` names is remembered in a table, and means nothing to another mount, or to a
+ * snapshot that was opened anew. */
+bool tree_is_fleeting(uint64_t node);
 
 static inline uint64_t tree_node_of_id(uint64_t id)
 {
@@ -126,6 +136,14 @@ void tree_format_view(uint64_t id, enum tree_form form, char name[static TREE_VI
 const char *tree_form_suffix(enum tree_form form);
 /* The st_ino of a view: one for each ID and form, for ever. */
 uint64_t tree_view_inode(uint64_t id, enum tree_form form);
+
+/* Neighbours where a name does not say how many. */
+#define TREE_NEIGHBOURS_K 10u
+/* What `name` in nearest/ asks for: the neighbours of *id, or of what is written where that is
+ * QUIVER_ID_NONE ("query"), and how many. False for anything else. */
+bool tree_parse_neighbours(const char *name, uint64_t *id, uint32_t *k);
+/* The st_ino of that file: one for each ID of those with the same k, and hardly any for two with others. */
+uint64_t tree_neighbours_inode(uint64_t id, uint32_t k);
 
 /* The fixed node called `name` in the directory `parent` (TREE_ROOT or
  * TREE_CONTROL), TREE_NONE where there is none. */

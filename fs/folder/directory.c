@@ -1,4 +1,4 @@
-/* directory.c - the root, vectors/ and control/ as files: their attributes. */
+/* directory.c - the root, vectors/, control/ and nearest/ as files: their attributes. */
 #include "fs/folder/directory.h"
 
 #include <errno.h>
@@ -33,6 +33,23 @@ static int fill_vectors(struct fs *fs, unsigned flags, struct stat *st)
 	return 0;
 }
 
+/* nearest/ tells of vectors: who may not pass through vectors/, or may not know what is in it, is kept
+ * out of this, too. Nothing is made in it. */
+static int fill_nearest(struct fs *fs, unsigned flags, struct stat *st)
+{
+	struct quiver_attr attr;
+	int err = quiver_dir_attr(fs->store, flags, &attr);
+
+	if (err != 0)
+		return err;
+	/* As of all folders of a snapshot. */
+	st->st_mode = S_IFDIR | (attr.mode & 0555u) | (fs->guest != NULL ? S_IWUSR : 0u);
+	st->st_uid = attr_uid(fs, attr.uid);
+	st->st_gid = attr_gid(fs, attr.gid);
+	attr_set_times(st, fs->fixed_mtime_ns, fs->fixed_mtime_ns);
+	return 0;
+}
+
 /* -EAGAIN, errors of the store. */
 static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct stat *st)
 {
@@ -40,12 +57,14 @@ static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct 
 	st->st_ino = attr_inode(fs, ino);
 	st->st_nlink = 2; /* ".", its name */
 	if (ino == TREE_ROOT)
-		st->st_nlink += fs->snapshots != NULL ? 3 : 2; /* directories in it */
+		st->st_nlink += fs->snapshots != NULL ? 4 : 3; /* directories in it */
 	st->st_blksize = ATTR_DIR_BLOCK_BYTES;
 	if (ino == TREE_VECTORS) {
 		st->st_nlink += scratch_folders(fs);
 		return fill_vectors(fs, flags, st);
 	}
+	if (ino == TREE_NEAREST)
+		return fill_nearest(fs, flags, st);
 	/* In a snapshot a change is refused because it is one, not for the mode. */
 	st->st_mode = S_IFDIR | (fs->guest != NULL ? 0755 : 0555);
 	st->st_uid = fs->owner_uid;
@@ -54,8 +73,12 @@ static int fill_directory(struct fs *fs, fuse_ino_t ino, unsigned flags, struct 
 	return 0;
 }
 
+/* The mode of nearest/ changes with that of vectors/, of which the kernel knows nothing. In a snapshot
+ * neither does. */
 static double timeout_of(const struct fs *fs, fuse_ino_t ino)
 {
+	if (ino == TREE_NEAREST && (fs->shared || !fs->read_only))
+		return 0;
 	return fs->shared && ino == TREE_VECTORS ? FS_SHARED_FOLDER_SECONDS : FS_CACHE_SECONDS;
 }
 

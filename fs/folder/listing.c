@@ -489,10 +489,10 @@ static int add_vectors(struct page *page)
 	return ends_short(page) ? -EIO : 0;
 }
 
-/* As much of vectors/ as a listing without attributes tells, which its store need not be asked for. */
-static int describe_vectors(const struct fs *fs, struct stat *st)
+/* As much of a folder as a listing without attributes tells, which its store need not be asked for. */
+static int describe_folder(const struct fs *fs, fuse_ino_t ino, struct stat *st)
 {
-	st->st_ino = attr_inode(fs, TREE_VECTORS);
+	st->st_ino = attr_inode(fs, ino);
 	st->st_mode = S_IFDIR;
 	return 0;
 }
@@ -511,8 +511,8 @@ static int add_fixed(struct page *page)
 		memset(&entry, 0, sizeof(entry));
 		if (name == NULL || tree_find(page->dir, name) != ino)
 			err = -ENOENT;
-		else if (!page->plus && ino == TREE_VECTORS)
-			err = describe_vectors(page->attempt.fs, &entry.attr);
+		else if (!page->plus && (ino == TREE_VECTORS || ino == TREE_NEAREST))
+			err = describe_folder(page->attempt.fs, ino, &entry.attr);
 		else
 			err = ops->attr(page->attempt.fs, ino, page->flags, &entry.attr,
 			                &entry.attr_timeout);

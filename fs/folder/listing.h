@@ -11,7 +11,7 @@
 
 #include "fs/base/fs.h"
 
-/* `ino` is TREE_ROOT, TREE_VECTORS or TREE_CONTROL. Each answers its request. */
+/* `ino` is TREE_ROOT, TREE_VECTORS, TREE_CONTROL or TREE_NEAREST. Each answers its request. */
 void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* fi->fh is 0 where OPENDIR is not asked for (fs->no_open). */
 void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus,

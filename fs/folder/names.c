@@ -15,6 +15,7 @@
 #include "fs/base/reply.h"
 #include "fs/base/tree.h"
 #include "fs/folder/listing.h"
+#include "fs/nearest/neighbours_file.h"
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_file.h"
 #include "fs/scratch/scratch_folder.h"
@@ -127,7 +128,9 @@ void names_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (parent == TREE_VECTORS)
 		atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed);
-	if (parent != TREE_VECTORS) {
+	if (parent == TREE_NEAREST && tree_find(parent, name) == TREE_NONE) {
+		neighbours_lookup(req, name);
+	} else if (parent != TREE_VECTORS) {
 		op.node = tree_find(parent, name);
 		attempt_start(&op.attempt, sizeof(op),
 		              parent == TREE_CONTROL ? WORKER_CONTROL : WORKER_READ);

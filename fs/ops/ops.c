@@ -19,6 +19,7 @@
 #include "fs/folder/names.h"
 #include "fs/folder/rename.h"
 #include "fs/matrix/matrix_file.h"
+#include "fs/nearest/neighbours_file.h"
 #include "fs/ops/enter.h"
 #include "fs/scratch/scratch.h"
 #include "fs/scratch/scratch_file.h"
@@ -36,11 +37,12 @@ static const struct node_ops nothing;
 
 /* A kind may use those in the rows above it. */
 static const struct node_ops *const kinds[TREE_CLASSES] = {
-	[TREE_IS_DIR] = &directory_ops,   [TREE_IS_MATRIX] = &matrix_ops,
-	[TREE_IS_CONTROL] = &control_ops, [TREE_IS_VECTOR] = &vector_ops,
-	[TREE_IS_SCRATCH] = &scratch_ops, [TREE_IS_FOLDER] = &scratch_folder_ops,
-	[TREE_IS_VIEW] = &view_ops,       [TREE_IS_SNAPSHOTS] = &snapshots_ops,
-	[TREE_IS_INSIDE] = &inside_ops,   [TREE_IS_NOTHING] = &nothing,
+	[TREE_IS_DIR] = &directory_ops,       [TREE_IS_MATRIX] = &matrix_ops,
+	[TREE_IS_CONTROL] = &control_ops,     [TREE_IS_VECTOR] = &vector_ops,
+	[TREE_IS_SCRATCH] = &scratch_ops,     [TREE_IS_FOLDER] = &scratch_folder_ops,
+	[TREE_IS_VIEW] = &view_ops,           [TREE_IS_NEIGHBOURS] = &neighbours_ops,
+	[TREE_IS_SNAPSHOTS] = &snapshots_ops, [TREE_IS_INSIDE] = &inside_ops,
+	[TREE_IS_NOTHING] = &nothing,
 };
 
 /* A request has come that is not of those that what a LOOKUP has read may answer. */

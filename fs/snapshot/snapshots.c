@@ -57,7 +57,7 @@ void snapshot_stat(struct fs *fs, struct snapshot *snapshot, struct stat *st)
 	memset(st, 0, sizeof(*st));
 	st->st_ino = snapshot_inode(&snapshot->is);
 	st->st_mode = S_IFDIR | 0755;
-	st->st_nlink = removed ? 0 : 4; /* ".", its name, vectors/ and control/ */
+	st->st_nlink = removed ? 0 : 5; /* ".", its name, vectors/, control/ and nearest/ */
 	st->st_uid = fs->owner_uid;
 	st->st_gid = fs->owner_gid;
 	st->st_blksize = ATTR_DIR_BLOCK_BYTES;
@@ -382,7 +382,7 @@ int visit_begin(struct fs *fs, uint64_t outer, enum visit_kind kind, bool may_wa
 	use(fs->snapshots, snapshot);
 	if (snapshot->removed && kind == VISIT_NEW)
 		err = -ESTALE;
-	else if (snapshot->view == NULL && tree_class(visit->ino) == TREE_IS_VIEW)
+	else if (snapshot->view == NULL && tree_is_fleeting(visit->ino))
 		err = -ESTALE; /* it went with the fs that it was of */
 	else if (kind != VISIT_FOLDER || visit->ino != TREE_ROOT)
 		err = have_view(fs, snapshot, may_wait);
@@ -406,7 +406,7 @@ void snapshots_forget(struct fs *fs, fuse_ino_t outer, uint64_t count)
 	uint64_t ino;
 
 	inside_lock(fs->inside);
-	if (inside_find(fs->inside, outer, &guest, &ino) && tree_class(ino) == TREE_IS_VIEW) {
+	if (inside_find(fs->inside, outer, &guest, &ino) && tree_is_fleeting(ino)) {
 		snapshot = (struct snapshot *)(void *)guest;
 		if (snapshot->view != NULL)
 			use(fs->snapshots, snapshot);
@@ -415,7 +415,7 @@ void snapshots_forget(struct fs *fs, fuse_ino_t outer, uint64_t count)
 	}
 	inside_unlock(fs->inside);
 	if (snapshot != NULL) {
-		fs->kinds[TREE_IS_VIEW]->forget(&snapshot->view->fs, ino, count);
+		fs->kinds[tree_class(ino)]->forget(&snapshot->view->fs, ino, count);
 		snapshot_put(fs, snapshot);
 	}
 	inside_forget(fs->inside, outer, count);

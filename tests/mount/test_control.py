@@ -32,7 +32,7 @@ def record(vector, data):
 @pytest.mark.local("columns")
 def test_the_files_there_are(mnt):
     assert sorted(os.listdir(mnt.control_folder)) == sorted(READABLE + ["put", "get", "nearest"])
-    assert sorted(os.listdir(mnt.point)) == ["control", "ids.npy", "matrix.npy",
+    assert sorted(os.listdir(mnt.point)) == ["control", "ids.npy", "matrix.npy", "nearest",
                                              "snapshots", "vectors"]
     for name in READABLE:
         text = mnt.control(name)

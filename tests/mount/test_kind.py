@@ -180,7 +180,7 @@ def test_what_the_store_cannot_do_is_refused(remote):
     mnt.put(1, vector(mnt, 1))
     assert not (mnt.point / "matrix.npy").exists()
     assert not (mnt.point / "ids.npy").exists()
-    assert sorted(os.listdir(mnt.point)) == ["control", "vectors"]
+    assert sorted(os.listdir(mnt.point)) == ["control", "nearest", "vectors"]
     for name, value in (("checkpoint", "1"), ("compact", "start"), ("compact", "stop"),
                         ("verify", "start"), ("reserve", "100"), ("autocompact_percent", "50"),
                         ("durability", "fsync")):

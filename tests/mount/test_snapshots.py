@@ -61,11 +61,12 @@ def test_one_is_made_looked_at_and_removed(mnt, rng):
     state = State(mnt)
     folder = take(mnt, "2026-11-30")
     assert names(mnt) == ["2026-11-30"]
-    assert sorted(os.listdir(folder)) == ["control", "ids.npy", "matrix.npy", "vectors"]
+    assert sorted(os.listdir(folder)) == ["control", "ids.npy", "matrix.npy",
+                                           "nearest", "vectors"]
     assert sorted(os.listdir(folder / "control")) == CONTROL
     found = os.stat(folder)
     assert stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o755
-    assert (found.st_uid, found.st_nlink) == (os.geteuid(), 4)
+    assert (found.st_uid, found.st_nlink) == (os.geteuid(), 5)
     assert before - 10**9 <= found.st_mtime_ns <= time.time_ns()
     assert os.stat(mnt.point / "snapshots").st_nlink == 3
     assert found.st_mtime_ns == os.stat(folder / "matrix.npy").st_mtime_ns
@@ -197,7 +198,8 @@ def test_a_mount_of_one_alone_shows_the_same(mnt, tmp, rng):
             assert rows(point) == rows(point, mmap_mode="r") == rows(folder)
         for name in ("lsn", "created", "snapshot_uuid", "count", "slots", "uuid"):
             assert (point / "control" / name).read_text() == (folder / "control" / name).read_text()
-        assert sorted(os.listdir(point)) == ["control", "ids.npy", "matrix.npy", "vectors"]
+        assert sorted(os.listdir(point)) == ["control", "ids.npy", "matrix.npy",
+                                           "nearest", "vectors"]
         for name in ("matrix.npy", "ids.npy"):
             status, inside = os.stat(point / name), os.stat(folder / name)
             assert (status.st_size, status.st_mtime_ns) == (inside.st_size, inside.st_mtime_ns)

@@ -54,6 +54,49 @@ static void anything_else_is_not(void **state)
 		assert_false(tree_parse_id(bad[i], &id));
 }
 
+static void names_of_neighbours_say_of_what_and_how_many(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t id;
+		uint32_t k;
+	} good[] = { { "42", 42, 10 },
+		     { "42.10", 42, 10 },
+		     { "0.1", 0, 1 },
+		     { "18446744069414584319.1048576", QUIVER_ID_MAX, 1048576 },
+		     { "query", QUIVER_ID_NONE, 10 },
+		     { "query.3", QUIVER_ID_NONE, 3 } };
+	static const char *const bad[] = { "",
+		                           ".",
+		                           ".5",
+		                           "5.",
+		                           "5.0",
+		                           "5.01",
+		                           "05.1",
+		                           "5.1.1",
+		                           "5.1048577",
+		                           "5.18446744073709551626",
+		                           "18446744069414584320",
+		                           "query.",
+		                           "query.0",
+		                           "Query",
+		                           "queryx",
+		                           "5.npy",
+		                           "99999999999999999999999999999999999999999.1" };
+	uint64_t id;
+	uint32_t k;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_true(tree_parse_neighbours(good[i].name, &id, &k));
+		assert_true(id == good[i].id && k == good[i].k);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(tree_parse_neighbours(bad[i], &id, &k));
+	assert_true(tree_neighbours_inode(5, 10) != tree_neighbours_inode(5, 11));
+	assert_true(tree_neighbours_inode(5, 10) != tree_neighbours_inode(4, 11));
+}
+
 static void node_numbers_do_not_overlap(void **state)
 {
 	(void)state;
@@ -61,14 +104,18 @@ static void node_numbers_do_not_overlap(void **state)
 	assert_int_equal(tree_class(TREE_ROOT), TREE_IS_DIR);
 	assert_int_equal(tree_class(TREE_IDS), TREE_IS_MATRIX);
 	assert_int_equal(tree_class(TREE_SNAPSHOTS), TREE_IS_SNAPSHOTS);
-	assert_int_equal(tree_class(TREE_SNAPSHOTS + 1), TREE_IS_NOTHING);
+	assert_int_equal(tree_class(TREE_NEAREST), TREE_IS_DIR);
+	assert_int_equal(tree_class(TREE_QUERY), TREE_IS_NEIGHBOURS);
+	assert_int_equal(tree_class(TREE_QUERY + 1), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_CONTROL_END - 1), TREE_IS_CONTROL);
 	assert_int_equal(tree_class(TREE_CONTROL_END), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_VECTOR_BASE - 1), TREE_IS_NOTHING);
 	assert_int_equal(tree_class(TREE_VECTOR_BASE), TREE_IS_VECTOR);
 	assert_int_equal(tree_class(TREE_SCRATCH_BASE - 1), TREE_IS_VECTOR);
 	assert_int_equal(tree_class(TREE_SCRATCH_BASE), TREE_IS_SCRATCH);
-	assert_int_equal(tree_class(TREE_FOLDER_BASE - 1), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(TREE_NEIGHBOURS_BASE - 1), TREE_IS_SCRATCH);
+	assert_int_equal(tree_class(TREE_NEIGHBOURS_BASE), TREE_IS_NEIGHBOURS);
+	assert_int_equal(tree_class(TREE_FOLDER_BASE - 1), TREE_IS_NEIGHBOURS);
 	assert_int_equal(tree_class(TREE_FOLDER_BASE), TREE_IS_FOLDER);
 	assert_int_equal(tree_class(TREE_VIEW_BASE - 1), TREE_IS_FOLDER);
 	assert_int_equal(tree_class(TREE_VIEW_BASE), TREE_IS_VIEW);
@@ -90,10 +137,13 @@ static void fixed_names_are_found_where_they_are(void **state)
 		if (!name)
 			continue;
 		named++;
-		assert_true((tree_find(TREE_ROOT, name) == node) !=
-		            (tree_find(TREE_CONTROL, name) == node));
+		assert_int_equal((tree_find(TREE_ROOT, name) == node) +
+		                         (tree_find(TREE_CONTROL, name) == node) +
+		                         (tree_find(TREE_NEAREST, name) == node),
+		                 1);
+		assert_true(tree_find(tree_parent(node), name) == node);
 	}
-	assert_int_equal(named, TREE_CONTROL_END - TREE_CONTROL_FIRST + 5);
+	assert_int_equal(named, TREE_CONTROL_END - TREE_CONTROL_FIRST + 7);
 	assert_true(tree_find(TREE_ROOT, "flush") == TREE_NONE);
 	assert_true(tree_find(TREE_CONTROL, "vectors") == TREE_NONE);
 	assert_true(tree_find(TREE_VECTORS, "flush") == TREE_NONE);
@@ -145,6 +195,9 @@ static void every_node_is_in_a_folder(void **state)
 	assert_true(tree_parent(TREE_SCRATCH_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(TREE_FOLDER_BASE) == TREE_VECTORS);
 	assert_true(tree_parent(TREE_VIEW_BASE) == TREE_VECTORS);
+	assert_true(tree_parent(TREE_NEIGHBOURS_BASE) == TREE_NEAREST);
+	assert_true(tree_parent(TREE_QUERY) == TREE_NEAREST);
+	assert_true(tree_parent(TREE_NEAREST) == TREE_ROOT);
 	assert_true(tree_parent(0) == TREE_NONE);
 	assert_true(tree_parent(TREE_CONTROL_END) == TREE_NONE);
 	assert_true(tree_parent(UINT64_MAX) == TREE_NONE);
@@ -155,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(canonical_ids_are_vectors),
 		cmocka_unit_test(anything_else_is_not),
+		cmocka_unit_test(names_of_neighbours_say_of_what_and_how_many),
 		cmocka_unit_test(node_numbers_do_not_overlap),
 		cmocka_unit_test(fixed_names_are_found_where_they_are),
 		cmocka_unit_test(every_node_is_in_a_folder),

@@ -110,6 +110,7 @@ static int compare_all(struct measuring *measuring, size_t count, uint64_t end, 
 	struct round round = { .distance = &measuring->lists->points.vectors,
 		               .vectors = measuring->vectors,
 		               .count = count,
+		               .in_double = true,
 		               .tops = measuring->tops };
 	struct comparing comparing = { .round = &round, .tops = round.tops };
 	struct distance_questions questions = { .prepared = NULL };
@@ -258,6 +259,7 @@ static int time_index(struct measuring *measuring, struct measures *measures)
 			struct round round = { .distance = &lists->points.vectors,
 				               .vectors = &measuring->vectors[j],
 				               .count = 1,
+				               .in_double = true,
 				               .tops = &measuring->tops[j] };
 
 			measuring->tops[j].count = 0;

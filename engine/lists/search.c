@@ -175,6 +175,7 @@ static int walk_init(struct walk *walk, size_t first, size_t count)
 		                      .except = round->except ? round->except + first : NULL,
 		                      .farthest = round->farthest ? round->farthest + first : NULL,
 		                      .count = count,
+		                      .in_double = round->in_double,
 		                      .tops = round->tops + first };
 	walk->comparing = (struct comparing){ .round = &walk->round, .tops = walk->round.tops };
 	r = distance_questions_init(&walk->questions, round->distance, walk->round.vectors, count);

@@ -64,8 +64,11 @@ struct asking {
 static int pass(void *arg, struct round *round, const uint64_t *ids, size_t id_count)
 {
 	struct asking *asking = arg;
-	int r = search_pass(asking->lists, round, asking->k, asking->probes,
-	                    elsewhere_is_interrupted);
+	int r;
+
+	/* There is no second pass. */
+	round->in_double = true;
+	r = search_pass(asking->lists, round, asking->k, asking->probes, elsewhere_is_interrupted);
 
 	if (r != -EAGAIN && r != -EOVERFLOW)
 		return r;

@@ -594,6 +594,29 @@ static void it_fits_after_a_crash(void **state)
 	close_store(store);
 }
 
+/* Larger by more than half, which a later life finds. */
+static void it_is_built_anew_when_the_store_has_grown(void **state)
+{
+	struct quiver *store = make_full_store(*state, &plain, COUNT);
+	struct quiver_nearest_status built = build(store), status;
+	unsigned ms = 0;
+
+	assert_int_equal(built.state, QUIVER_NEAREST_READY);
+	close_store(store);
+	store = open_with(*state, NULL);
+	for (uint64_t id = COUNT; id <= COUNT + COUNT / 2; id++)
+		put_numbered(store, &plain, id, id);
+	for (status = status_of(store); status.started_ns == built.started_ns || status.building;
+	     status = status_of(store)) {
+		usleep(1000);
+		assert_true(++ms < WAIT_SECONDS * 1000);
+	}
+	assert_int_equal(status.result, 0);
+	assert_true(status.lists > built.lists);
+	assert_true(recall_of(store, &plain, K) >= 0.95);
+	close_store(store);
+}
+
 /* ---- damage ---- */
 
 /* Whatever the files hold: what is answered is right, and there are as many answers as were asked for. */
@@ -737,6 +760,7 @@ int main(void)
 		TEST(it_is_built_beside_writers),
 		TEST(it_is_there_when_the_store_is_opened_again),
 		TEST(it_fits_after_a_crash),
+		TEST(it_is_built_anew_when_the_store_has_grown),
 		TEST(damaged_files_cost_no_more_than_time),
 		TEST(files_of_another_store_are_passed_over),
 #undef TEST

@@ -97,6 +97,12 @@ def test_a_read_only_mount_by_its_files(stores, mnt, rng, no_library):
     with quiverfs.open(mnt.point) as q:
         assert (q[IDS] == vectors).all() and (q.get([99], missing="zero") == 0).all()
         assert way(q, "_getter") == "ByFile"
+        wanted, far = nearest(numpy.array(IDS), vectors, vectors[3], "l2", "f4", 5, without=3)
+        found = q.nearest(3, k=5)
+        assert found[0].tolist() == wanted.tolist() and found[1] == pytest.approx(far, rel=1e-8)
+        assert q.nearest(of=[3, 4], k=5)[0][0].tolist() == wanted.tolist()
+        with pytest.raises(PermissionError, match="only nearest"):
+            q.nearest(vectors[3])
 
 
 @needs_library

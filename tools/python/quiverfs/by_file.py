@@ -14,7 +14,7 @@ from .buffers import bytes_of
 from .question import Answer, Question, room_for
 from .ways import Way
 
-# Not to be opened through a link or waited for, if it is no mount after all.
+# Not through a link, if it is no mount after all: a mount has none.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 

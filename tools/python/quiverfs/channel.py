@@ -34,7 +34,7 @@ class Channel:
         self._idle.append(self._open())
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def ask(self, question: Sequence[memoryview], answer: Sequence[memoryview]) -> None:
         """Write the buffers of `question`, and fill those of `answer`. OSError: what the question

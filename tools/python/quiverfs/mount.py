@@ -102,7 +102,7 @@ class Putter(Way):
         os.close(self._open())
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        return os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def put(self, ids: NDArray[np.uint64], rows: NDArray[Any]) -> None:
         row_bytes = rows.itemsize * rows.shape[1]

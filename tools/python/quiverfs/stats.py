@@ -16,7 +16,7 @@ def read_value(folder: str, name: str) -> str:
 def write_value(folder: str, name: str, value: str) -> None:
     """One write(2), whose errno is the answer."""
     path = os.path.join(folder, name)
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.write(fd, value.encode())
     except OSError as error:

@@ -91,6 +91,14 @@ static void set_page(struct upkeep *upkeep, const struct nearest_page *page)
 
 /* ---- loading ---- */
 
+void upkeep_look(struct upkeep *upkeep, enum quiver_metric metric)
+{
+	struct nearest_page page;
+
+	if (upkeep_read_page(upkeep, metric, &page))
+		set_page(upkeep, &page);
+}
+
 /* Once; where there was no memory it is tried again. */
 static void load(struct upkeep *upkeep, enum quiver_metric metric)
 {

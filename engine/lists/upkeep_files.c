@@ -106,6 +106,18 @@ static int load_centroids(struct upkeep *upkeep, enum quiver_metric metric,
 	return r;
 }
 
+bool upkeep_read_page(struct upkeep *upkeep, enum quiver_metric metric, struct nearest_page *page)
+{
+	struct nearest_file file;
+
+	if (nearest_file_open(&file, upkeep->io, upkeep->dir_fd, NEAREST_CENTROIDS) != 0)
+		return false;
+	*page = file.page;
+	tell_bytes(upkeep, &upkeep->centroids_bytes, file.layout.file_bytes);
+	nearest_file_close(&file);
+	return fits_store(upkeep, page, metric) == 0;
+}
+
 struct loading {
 	struct upkeep *upkeep;
 	struct lists *lists;

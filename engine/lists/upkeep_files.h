@@ -13,6 +13,9 @@
  */
 int upkeep_load(struct upkeep *upkeep, enum quiver_metric metric, struct nearest_page *page,
                 struct lists **lists);
+/* What the file of centroids says of itself: false where it does not fit the store, or cannot be read,
+ * which is told when it is loaded. */
+bool upkeep_read_page(struct upkeep *upkeep, enum quiver_metric metric, struct nearest_page *page);
 /* Write a file. A failure is reported the first time. 0 or -errno. */
 int upkeep_write_centroids(struct upkeep *upkeep, const struct nearest_page *page,
                            const float *centroids);

@@ -555,8 +555,12 @@ static void it_is_there_when_the_store_is_opened_again(void **state)
 	/* Who only reads writes nothing. */
 	bytes = store_size(s, "nearest/cells.npy");
 	store = open_with(s, &to_read);
+	status = status_of(store);
+	assert_int_equal(status.state, QUIVER_NEAREST_READY);
+	assert_int_equal(status.started_ns, built.started_ns);
+	assert_int_equal(status.lists, built.lists);
 	check_found(store, COUNT, COUNT);
-	assert_int_equal(status_of(store).state, QUIVER_NEAREST_READY);
+	assert_int_equal(status_of(store).assigned, COUNT + 1);
 	assert_true(recall_of(store, &plain, K) >= 0.95);
 	close_store(store);
 	assert_int_equal(store_size(s, "nearest/cells.npy"), bytes);

@@ -22,6 +22,7 @@ static const struct {
 	{ TREE_CONTROL, TREE_PUT, "put" },
 	{ TREE_CONTROL, TREE_GET, "get" },
 	{ TREE_CONTROL, TREE_ASK_NEAREST, "nearest" },
+	{ TREE_CONTROL, TREE_NEAREST_INDEX, "nearest_index" },
 	{ TREE_CONTROL, TREE_DURABILITY, "durability" },
 	{ TREE_CONTROL, TREE_RESERVE, "reserve" },
 	{ TREE_CONTROL, TREE_AUTOCOMPACT_PERCENT, "autocompact_percent" },

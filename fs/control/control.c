@@ -85,6 +85,7 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_COMMIT },
 	AT(TREE_GET) = { .mode = 0666, .questions = &get_questions },
 	AT(TREE_ASK_NEAREST) = { .mode = 0666, .questions = &nearest_questions },
+	AT(TREE_NEAREST_INDEX) = SETTABLE(nearest_index, CONTROL_SYNC),
 	AT(TREE_DURABILITY) = SETTABLE(durability, CONTROL_SYNC),
 	AT(TREE_RESERVE) = { .mode = 0644,
 	                     .show_space = show_reserve,
@@ -291,6 +292,8 @@ static bool exists(const struct fs *fs, fuse_ino_t ino)
 		return is_of_any_state(ino);
 	if (ino == TREE_SNAPSHOT_LIST)
 		return quiver_capabilities(fs->store) & QUIVER_HAS_SNAPSHOTS;
+	if (ino == TREE_NEAREST_INDEX)
+		return quiver_capabilities(fs->store) & QUIVER_HAS_NEAREST_INDEX;
 	return is_readable(file_of(ino)) || !fs->read_only;
 }
 

@@ -30,6 +30,10 @@ control_show_fn show_lsn, show_created, show_own_bytes, show_snapshot_uuid; /* o
  *   idle; last run failed (Input/output error): ...
  */
 control_show_fn show_compact, show_verify;
+/* Lines of a name and a value; nearest_index.c. */
+control_show_fn show_nearest_index;
+/* "none", "building", "ready", "no_help"; static. */
+const char *nearest_state_name(enum quiver_nearest_state state);
 control_show_space_fn show_reserve;
 control_show_space_fn show_stats, show_metrics; /* metrics.c */
 

@@ -32,5 +32,6 @@ typedef int control_store_fn(struct control_write *write);
 control_store_fn store_flush, store_checkpoint, store_compact, store_verify, store_durability,
 	store_reserve, store_autocompact_percent, store_errors, store_label, store_metric;
 control_store_fn store_put; /* control_put.c */
+control_store_fn store_nearest_index; /* nearest_index.c */
 
 #endif

@@ -140,6 +140,32 @@ static const struct number mount_counters[] = {
 	          "Vectors whose nearest neighbours were asked for."),
 };
 
+/* Of a store that can have an index of nearest neighbours; its members have shorter names. */
+#define NEAREST(member, number_type, name, text)                                                \
+	{                                                                                       \
+		.key = "nearest_" #member, .metric = "nearest_" name, .help = (text),           \
+		.offset = offsetof(struct quiver_nearest_status, member), .type = (number_type) \
+	}
+
+static const struct number nearest_gauges[] = {
+	NEAREST(building, NUMBER_BOOL, "building",
+	        "1 while an index of nearest neighbours is being built."),
+	NEAREST(lists, NUMBER_U64, "lists",
+	        "Lists that the index of nearest neighbours divides the vectors into; 0: none."),
+	NEAREST(probes, NUMBER_U64, "probes", "Lists that a question looks at."),
+	NEAREST(assigned, NUMBER_U64, "assigned", "Vectors that are in a list."),
+	NEAREST(pending, NUMBER_U64, "pending", "Vectors that are in none yet."),
+	NEAREST(recall, NUMBER_RATIO, "recall_ratio",
+	        "How many of the 10 nearest the index found when it was measured."),
+	NEAREST(exact_ms, NUMBER_RATIO, "exact_milliseconds",
+	        "Time of a question that compares all, as measured then."),
+	NEAREST(index_ms, NUMBER_RATIO, "index_milliseconds",
+	        "Time of a question to the index, as measured then."),
+	NEAREST(memory_bytes, NUMBER_U64, "memory_bytes",
+	        "Memory of the index of nearest neighbours."),
+	NEAREST(file_bytes, NUMBER_U64, "file_bytes", "Size of its files."),
+};
+
 struct latency {
 	const char *key; /* in stats, before _p50_ns and the like */
 	const char *metric;
@@ -299,6 +325,28 @@ static void stats_snapshots(const struct fs *fs, FILE *out)
 	free(list);
 }
 
+static void get_nearest(const struct fs *fs, struct quiver_nearest_status *status)
+{
+	*status = (struct quiver_nearest_status){ .size = sizeof(*status) };
+	quiver_nearest_status(fs->store, status);
+}
+
+static bool has_nearest_index(const struct fs *fs)
+{
+	return quiver_capabilities(fs->store) & QUIVER_HAS_NEAREST_INDEX;
+}
+
+static void stats_nearest(const struct fs *fs, FILE *out)
+{
+	struct quiver_nearest_status status;
+
+	if (!has_nearest_index(fs))
+		return;
+	get_nearest(fs, &status);
+	fprintf(out, "nearest_state %s\n", nearest_state_name(status.state));
+	stats_numbers(out, &status, nearest_gauges, COUNT(nearest_gauges));
+}
+
 /* Where a store elsewhere lies, and how. */
 static void stats_elsewhere(const struct fs *fs, FILE *out)
 {
@@ -321,6 +369,7 @@ void show_stats(struct fs *fs, FILE *out, const struct quiver_space *space)
 	stats_elsewhere(fs, out);
 	stats_numbers(out, &stats, gauges, COUNT(gauges));
 	stats_snapshots(fs, out);
+	stats_nearest(fs, out);
 	if (space != NULL) {
 		fprintf(out, "slots_before_growth %" PRIu64 "\n", space->slots_free);
 		fprintf(out, "disk_bytes %" PRIu64 "\n", space->total_bytes);
@@ -434,6 +483,16 @@ static void metric_jobs(struct fs *fs, FILE *out)
 	           verify.mismatches);
 }
 
+static void metric_nearest(struct fs *fs, FILE *out)
+{
+	struct quiver_nearest_status status;
+
+	if (!has_nearest_index(fs))
+		return;
+	get_nearest(fs, &status);
+	metric_numbers(fs, out, &status, nearest_gauges, COUNT(nearest_gauges), "gauge");
+}
+
 void show_metrics(struct fs *fs, FILE *out, const struct quiver_space *space)
 {
 	struct quiver_stats stats = { .size = sizeof(stats) };
@@ -453,6 +512,7 @@ void show_metrics(struct fs *fs, FILE *out, const struct quiver_space *space)
 	}
 	metric_numbers(fs, out, &mount_stats, mount_gauges, COUNT(mount_gauges), "gauge");
 	metric_jobs(fs, out);
+	metric_nearest(fs, out);
 	metric_numbers(fs, out, &stats, counters, COUNT(counters), "counter");
 	metric_numbers(fs, out, &mount_stats, mount_counters, COUNT(mount_counters), "counter");
 	for (size_t i = 0; i < COUNT(latencies); i++)

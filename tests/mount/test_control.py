@@ -31,7 +31,7 @@ def record(vector, data):
 
 @pytest.mark.local("columns")
 def test_the_files_there_are(mnt):
-    assert sorted(os.listdir(mnt.control_folder)) == sorted(READABLE + ["put", "get", "nearest"])
+    assert sorted(os.listdir(mnt.control_folder)) == sorted(READABLE + ["put", "get", "nearest", "nearest_index"])
     assert sorted(os.listdir(mnt.point)) == ["control", "ids.npy", "matrix.npy", "nearest",
                                              "snapshots", "vectors"]
     for name in READABLE:
@@ -141,6 +141,8 @@ def test_what_is_read_can_be_written_back(mnt, name):
     ("durability", ["", "sometimes", "Always", "fsync x", "always,fsync", "x" * 3000]),
     ("reserve", ["", "-1", "1.5", "many", "0x10", "1 2", str(2**64), "1" * 100]),
     ("autocompact_percent", ["", "-1", "101", "30%", "x", str(2**64)]),
+    pytest.param("nearest_index", ["", "begin", "START", "on", "starts", "off 1"],
+                 marks=pytest.mark.local("an index")),
 ])
 def test_bad_values_are_einval_and_change_nothing(mnt, name, bad):
     before = mnt.control(name)

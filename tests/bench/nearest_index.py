@@ -34,7 +34,8 @@ def approximate(search):
             name = kind if many else "GloVe"
             measured = Measured(search, stage, f"{name}, {stage.count:,} vectors")
             try:
-                measured.run(["faiss IVF"] + ["hnswlib"] * (stage.count <= small))
+                few = stage.count <= small and (kind == "clustered" or not search.bench.quick)
+                measured.run(["faiss IVF"] + ["hnswlib"] * few)
             except BenchError as error:
                 search.found.note(f"{measured.what}: {error}")
 

@@ -123,7 +123,13 @@ int distance_init(struct distance *distance, enum quiver_metric metric, enum qui
 void distance_scores(const struct distance_questions *questions, const void *const *rows,
                      size_t count, float *scores, float *norm_max)
 {
-	questions->distance->kernels->scores(questions, rows, count, scores, norm_max);
+	questions->distance->kernels->scores(questions, rows, count, NULL, scores, norm_max);
+}
+
+void distance_scores_within(const struct distance_questions *questions, const void *const *rows,
+                            size_t count, const float *limits, float *scores, float *norm_max)
+{
+	questions->distance->kernels->scores(questions, rows, count, limits, scores, norm_max);
 }
 
 uint64_t distance_hits(const float *scores, const float *limits, size_t count)

@@ -77,6 +77,14 @@ void distance_questions_free(struct distance_questions *questions);
 void distance_scores(const struct distance_questions *questions, const void *const *rows,
                      size_t count, float *scores, float *norm_max);
 
+/*
+ * The same where only scores that are not above limits[j], of question j, are of interest: as many limits as
+ * questions->padded, aligned to 4 bytes. A score that is certainly above is any number above it, which takes
+ * less time to tell for many questions; one that is not may be a NaN.
+ */
+void distance_scores_within(const struct distance_questions *questions, const void *const *rows,
+                            size_t count, const float *limits, float *scores, float *norm_max);
+
 /* Bit i: not scores[i] > limits[i], so that of a NaN it is set. `count` is 1 ... 64; both are aligned to
  * 4 bytes. */
 uint64_t distance_hits(const float *scores, const float *limits, size_t count);

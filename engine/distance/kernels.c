@@ -6,7 +6,9 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 
+#include "engine/distance/filter.h"
 #include "engine/distance/lanes.h"
 #include "engine/distance/singles.h"
 #include "engine/distance/tiles.h"
@@ -19,10 +21,11 @@
 /* What is to be known of one call. */
 struct call {
 	const struct distance *distance;
-	const struct prepared *prepared;
+	struct prepared *prepared;
 	size_t questions, padded;
 	const void *const *rows;
 	size_t count;
+	const float *limits;
 	float *scores;
 	float *norm_max;
 };
@@ -155,8 +158,117 @@ INLINE void score_floats_in_columns(const struct call *call, enum quiver_dtype d
 		finish_floats(call, call->scores + i * call->padded, squares[i]);
 }
 
+#if defined(__AVX512VNNI__)
+/* A score that has to be told exactly takes as long as so many in columns, about. */
+#define FILTER_NEAR_COST 64u
+#define FILTER_PAUSE 15u /* calls that are not filtered after one that told too little */
+
+#define FILTER_AHEAD 4u /* rows whose parts are fetched before they are used */
+
+/* What the processor does not foresee: it takes rows for what they are, but not their parts. Of elements of
+ * two bytes it makes no difference. */
+INLINE void fetch_part(enum quiver_dtype dtype, const uint8_t *row, size_t first, size_t count)
+{
+	if (dtype != QUIVER_F4)
+		return;
+	for (size_t k = 0; k < count * sizeof(float); k += 64)
+		__builtin_prefetch(row + first * sizeof(float) + k);
+}
+
+INLINE void filter_part(const struct call *call, const struct filter_parts *parts, size_t block,
+                        size_t quads)
+{
+	const struct prepared *prepared = call->prepared;
+	size_t group = prepared->group, width = group / WIDE_LANES;
+
+	for (size_t g = 0; g * group < call->padded; g++) {
+		const uint8_t *column = prepared->filter + g * prepared->filter_bytes +
+		                        block * FILTER_BLOCK_BYTES * group;
+		float *scores = call->scores + g * group;
+
+		if (width == 4)
+			filter_tiles_4(parts, quads, column, scores, call->padded, call->count);
+		else if (width == 2)
+			filter_tiles_2(parts, quads, column, scores, call->padded, call->count);
+		else
+			filter_tiles_1(parts, quads, column, scores, call->padded, call->count);
+	}
+}
+
+/* Whether that was worth the while; else all is to be computed anew. */
+INLINE bool filter(const struct call *call, enum quiver_dtype dtype)
+{
+	const struct distance *distance = call->distance;
+	size_t dim = distance->dim, near = 0;
+	struct filter_row sums[DISTANCE_ROWS_MAX] = { { 0 } };
+	struct filter_parts parts;
+
+	memset(parts.bytes[call->count], 0, TILE_ROWS_MAX * sizeof(parts.bytes[0]));
+	memset(call->scores, 0, call->count * call->padded * sizeof(float));
+	for (size_t first = 0; first < dim; first += FILTER_DEPTH) {
+		size_t n = least(FILTER_DEPTH, dim - first);
+
+		for (size_t i = 0; i < call->count; i++) {
+			const uint8_t *row = call->rows[i];
+
+			if (i + FILTER_AHEAD < call->count)
+				fetch_part(dtype, call->rows[i + FILTER_AHEAD], first, n);
+			parts.scale[i] = make_filter_part(dtype, row + first * element_bytes(dtype),
+			                                  n, parts.bytes[i], &sums[i]);
+		}
+		filter_part(call, &parts, first / FILTER_DEPTH, (n + 3) / 4);
+	}
+	for (size_t i = 0; i < call->count; i++) {
+		if (distance->metric == QUIVER_IP && sums[i].square <= FLT_MAX)
+			see_norm(call, sqrtf(sums[i].square));
+		near += finish_filter(
+			call->prepared, filter_bound_of(distance->metric, sums[i], dim),
+			call->scores + i * call->padded, call->limits, call->questions);
+	}
+	return near * FILTER_NEAR_COST <= call->count * call->questions;
+}
+
+/* Whether all limits are numbers: there is nothing to keep away while anything is near enough. */
+static bool has_limits(const struct call *call)
+{
+	if (!call->limits || !call->prepared->filter)
+		return false;
+	for (size_t j = 0; j < call->questions; j++)
+		if (!(call->limits[j] < INFINITY))
+			return false;
+	return true;
+}
+
+INLINE bool filtered(const struct call *call, enum quiver_dtype dtype)
+{
+	_Atomic unsigned *pause = &call->prepared->filter_pause;
+	unsigned left = atomic_load_explicit(pause, memory_order_relaxed);
+
+	if (!has_limits(call))
+		return false;
+	/* Another thread may count, too: it is a hint. */
+	if (left > 0) {
+		atomic_store_explicit(pause, left - 1, memory_order_relaxed);
+		return false;
+	}
+	if (filter(call, dtype))
+		return true;
+	atomic_store_explicit(pause, FILTER_PAUSE, memory_order_relaxed);
+	return false;
+}
+#else
+INLINE bool filtered(const struct call *call, enum quiver_dtype dtype)
+{
+	(void)call;
+	(void)dtype;
+	return false;
+}
+#endif
+
 INLINE void score_floats(const struct call *call, enum quiver_dtype dtype)
 {
+	if (call->prepared->columns && filtered(call, dtype))
+		return;
 	if (call->prepared->columns)
 		score_floats_in_columns(call, dtype);
 	else
@@ -337,7 +449,7 @@ static void score_bits(const struct call *call)
 /* ---- all ---- */
 
 static void scores(const struct distance_questions *questions, const void *const *rows,
-                   size_t count, float *scores, float *norm_max)
+                   size_t count, const float *limits, float *scores, float *norm_max)
 {
 	struct call call = {
 		.distance = questions->distance,
@@ -346,6 +458,7 @@ static void scores(const struct distance_questions *questions, const void *const
 		.padded = questions->padded,
 		.rows = rows,
 		.count = count,
+		.limits = limits,
 		.scores = scores,
 		.norm_max = norm_max,
 	};
@@ -396,6 +509,7 @@ const struct distance_kernels KERNELS = {
 	.group_max = TILE_GROUP_MAX,
 	.least_columns = WIDE_LANES,
 	.byte_quad = QUAD > 1 ? QUAD : 0,
+	.filters = QUAD == 4,
 	.scores = scores,
 	.hits = hits,
 };

@@ -25,8 +25,10 @@ struct distance_kernels {
 	unsigned group_max, least_columns;
 	unsigned
 		byte_quad; /* bytes of a question that lie together in a column; 0: they are floats there */
+	bool filters; /* floats in columns */
+	/* `limits` as of distance_scores_within, or NULL. */
 	void (*scores)(const struct distance_questions *questions, const void *const *rows,
-	               size_t count, float *scores, float *norm_max);
+	               size_t count, const float *limits, float *scores, float *norm_max);
 	uint64_t (*hits)(const float *scores, const float *limits, size_t count);
 };
 
@@ -48,6 +50,17 @@ struct prepared {
 	uint32_t *whole_square;
 	uint32_t *start; /* of bytes in columns: what the sum of products begins with */
 	float *inverse; /* of bytes and bits: 1 / |q| */
+	/*
+	 * What filter.h wants of the same columns: of each group, of each FILTER_DEPTH elements
+	 * [FILTER_DEPTH / 4][question][4] int8_t, [question] int32_t, what a sum of products with bytes that
+	 * are 128 too much begins with, and [question] float, what 1 stands for. NULL: not filtered.
+	 */
+	uint8_t *filter;
+	size_t filter_bytes; /* of a group */
+	/* A score is at least base + the product's part - reach * |r(x)| - slack * |x|. */
+	float *base, *reach, *slack;
+	_Atomic unsigned
+		filter_pause; /* calls that are not filtered, since too little was kept away */
 };
 
 /* Elements of one column that are summed up before the sum is added to those before. */
@@ -55,6 +68,21 @@ struct prepared {
 /* Elements of a row that are summed up before the sum is added to those before: a multiple of all
  * that registers take. */
 #define KERNEL_CHUNK 4096u
+
+/* Elements of a part of filter.h, a multiple of 64: the sum of the products of their bytes is exact as a
+ * float. */
+#define FILTER_DEPTH 256u
+static inline size_t filter_parts_of(size_t dim)
+{
+	return (dim + FILTER_DEPTH - 1) / FILTER_DEPTH;
+}
+
+/* What the sums of floats may be off by, relative to the sum of all their terms without their signs: a
+ * generous bound, since what bytes leave is much more. */
+#define FILTER_ROUNDING(parts) ((2 * (parts) + 64) * 0x1p-24f)
+#define FILTER_BLOCK_BYTES (FILTER_DEPTH + 4 + 4) /* of them, of one question */
+#define FILTER_LARGEST_LEAST 1e-30f /* of a part whose largest is less all are 0 */
+#define FILTER_SQUARE_MOST 1e36f /* of a vector with more all is near */
 
 /* |row|^2 that a cosine in single precision can be told from. */
 #define KERNEL_SQUARE_LEAST 1e-24f

@@ -38,7 +38,7 @@ typedef float floats __attribute__((vector_size(LANES * 4)));
 typedef uint32_t words __attribute__((vector_size(LANES * 4)));
 typedef uint16_t halves __attribute__((vector_size(LANES * 2)));
 typedef int8_t signed_bytes __attribute__((vector_size(LANES)));
-typedef uint8_t bytes __attribute__((vector_size(LANES)));
+typedef uint8_t unsigned_bytes __attribute__((vector_size(LANES)));
 typedef double doubles __attribute__((vector_size(LANES * 4)));
 typedef uint64_t longs __attribute__((vector_size(LANES * 4)));
 
@@ -77,6 +77,23 @@ INLINE wide_words wide_words_at(const void *at)
 	memcpy(&v, at, sizeof(v));
 	return v;
 }
+
+INLINE wide_ints wide_ints_at(const void *at)
+{
+	wide_ints v;
+
+	memcpy(&v, at, sizeof(v));
+	return v;
+}
+
+#if defined(__AVX512VNNI__)
+/* In each lane: the sum, and the products of four unsigned bytes by four signed ones. */
+INLINE wide_ints dot_quads(wide_ints sum, wide_ints unsigned_quads, wide_ints signed_quads)
+{
+	return (wide_ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)unsigned_quads,
+	                                      (__m512i)signed_quads);
+}
+#endif
 
 /* float16, as elements.c has it. */
 INLINE floats floats_of_f2(const uint8_t *at)
@@ -124,7 +141,7 @@ INLINE floats floats_of_i1(const uint8_t *at)
 INLINE floats floats_of_u1(const uint8_t *at)
 {
 	typedef int32_t ints __attribute__((vector_size(LANES * 4)));
-	bytes v;
+	unsigned_bytes v;
 
 	memcpy(&v, at, sizeof(v));
 	return __builtin_convertvector(__builtin_convertvector(v, ints), floats);

@@ -64,43 +64,72 @@ static size_t group_bytes(const struct distance *distance, enum arithmetic arith
 	return round_up(distance->dim * group * sizeof(float), LINE);
 }
 
-/* All of it is one piece of memory: the struct, then questions, then a number of each. */
-static struct prepared *allocate(const struct distance_questions *questions)
+/* Where numbers of each question begin, in floats: prepared->square and those after it. */
+enum { NUMBERS = 7 };
+
+/* All of it is one piece of memory: the struct, questions, what filter.h wants, then numbers. */
+struct layout {
+	struct prepared prepared; /* without its pointers */
+	size_t head, body, filter, number, bytes;
+};
+
+static struct layout layout_of(const struct distance_questions *questions)
 {
 	const struct distance *distance = questions->distance;
 	const struct distance_kernels *kernels = distance->kernels;
 	enum arithmetic arithmetic = arithmetic_of(distance);
-	size_t padded = questions->padded, head = round_up(sizeof(struct prepared), LINE);
-	size_t number = round_up(padded * sizeof(float), LINE), body, bytes;
-	bool columns = padded >= kernels->least_columns &&
-	               (arithmetic == ARITHMETIC_FLOATS || arithmetic == ARITHMETIC_BYTES);
-	struct prepared layout = { .arithmetic = arithmetic }, *prepared;
-	uint8_t *at;
+	size_t padded = questions->padded;
+	struct layout layout = {
+		.prepared = { .arithmetic = arithmetic },
+		.head = round_up(sizeof(struct prepared), LINE),
+		.number = round_up(padded * sizeof(float), LINE),
+	};
+	struct prepared *prepared = &layout.prepared;
 
-	if (columns) {
-		layout.group = least(padded, kernels->group_max);
-		layout.group_bytes = group_bytes(distance, arithmetic, layout.group);
-		body = padded / layout.group * layout.group_bytes;
+	if (padded >= kernels->least_columns &&
+	    (arithmetic == ARITHMETIC_FLOATS || arithmetic == ARITHMETIC_BYTES)) {
+		prepared->group = least(padded, kernels->group_max);
+		prepared->group_bytes = group_bytes(distance, arithmetic, prepared->group);
+		layout.body = padded / prepared->group * prepared->group_bytes;
+		if (kernels->filters && arithmetic == ARITHMETIC_FLOATS) {
+			prepared->filter_bytes = filter_parts_of(distance->dim) *
+			                         FILTER_BLOCK_BYTES * prepared->group;
+			layout.filter = padded / prepared->group * prepared->filter_bytes;
+		}
 	} else {
-		layout.row_bytes = row_bytes(distance, arithmetic);
-		body = padded * layout.row_bytes;
+		prepared->row_bytes = row_bytes(distance, arithmetic);
+		layout.body = padded * prepared->row_bytes;
 	}
-	bytes = head + body + 4 * number;
-	at = aligned_alloc(LINE, bytes);
+	layout.bytes = layout.head + layout.body + layout.filter + NUMBERS * layout.number;
+	return layout;
+}
+
+static struct prepared *allocate(const struct distance_questions *questions)
+{
+	struct layout layout = layout_of(questions);
+	uint8_t *at = aligned_alloc(LINE, layout.bytes), *numbers;
+	struct prepared *prepared = (void *)at;
+
 	if (!at)
 		return NULL;
-	memset(at, 0, bytes);
-	prepared = (void *)at;
-	*prepared = layout;
-	if (columns)
-		prepared->columns = at + head;
+	memset(at, 0, layout.bytes);
+	*prepared = layout.prepared;
+	at += layout.head;
+	if (prepared->group)
+		prepared->columns = at;
 	else
-		prepared->rows = at + head;
-	at += head + body;
-	prepared->square = (void *)at;
-	prepared->whole_square = (void *)(at + number);
-	prepared->start = (void *)(at + 2 * number);
-	prepared->inverse = (void *)(at + 3 * number);
+		prepared->rows = at;
+	at += layout.body;
+	if (layout.filter)
+		prepared->filter = at;
+	numbers = at + layout.filter;
+	prepared->square = (void *)numbers;
+	prepared->whole_square = (void *)(numbers + layout.number);
+	prepared->start = (void *)(numbers + 2 * layout.number);
+	prepared->inverse = (void *)(numbers + 3 * layout.number);
+	prepared->base = (void *)(numbers + 4 * layout.number);
+	prepared->reach = (void *)(numbers + 5 * layout.number);
+	prepared->slack = (void *)(numbers + 6 * layout.number);
 	return prepared;
 }
 
@@ -192,6 +221,76 @@ static uint32_t start_of(const struct distance *distance, const void *vector)
 	return (uint32_t)(128 * sum);
 }
 
+/* A part of question j as bytes, in proportion to the largest of its `count` elements. The sum of the squares
+ * of what they leave. */
+static double put_filter_part(const struct prepared *prepared, size_t j, size_t part,
+                              const float *x, size_t count)
+{
+	size_t group = prepared->group, lane = j % group;
+	uint8_t *column = prepared->filter + j / group * prepared->filter_bytes +
+	                  part * FILTER_BLOCK_BYTES * group;
+	int32_t *start = (void *)(column + FILTER_DEPTH * group);
+	float *unit = (float *)(void *)start + group, most = 0, scale;
+	double left = 0;
+
+	for (size_t i = 0; i < count; i++)
+		most = fmaxf(most, fabsf(x[i]));
+	scale = most > FILTER_LARGEST_LEAST ? most / 127 : 0;
+	for (size_t i = 0; i < count; i++) {
+		double whole = scale > 0 ? fmin(fmax(rint((double)x[i] / (double)scale), -127), 127)
+		                         : 0;
+		double rest = (double)x[i] - whole * (double)scale;
+
+		column[(i / 4 * group + lane) * 4 + i % 4] = (uint8_t)(int8_t)whole;
+		start[lane] -= 128 * (int32_t)whole;
+		left += rest * rest;
+	}
+	unit[lane] = scale;
+	return left;
+}
+
+/* What a score is at least (kernels.h): `norm` and `left` are |q| and |r(q)|, of what was put. */
+static void put_filter_bound(const struct distance *distance, const struct prepared *prepared,
+                             size_t j, double norm, double left)
+{
+	double twice = distance->metric == QUIVER_L2 ? 2 : 1, more = 1 + 1e-4;
+	double parts = (double)filter_parts_of(distance->dim);
+	double rounding = FILTER_ROUNDING(parts), tiny = 0x1p-100 * (1 + parts);
+	double base = -tiny, slack = twice * left * more;
+
+	if (distance->metric == QUIVER_L2)
+		base += norm * norm *
+		        (1 - 4 * rounding); /* as of |x|^2: (a + b)^2 <= 2 (a^2 + b^2) */
+	else if (distance->metric == QUIVER_COSINE)
+		base -= rounding * more;
+	else
+		slack += rounding * norm * more;
+	prepared->base[j] = norm * norm <= (double)FILTER_SQUARE_MOST ? (float)base : NAN;
+	prepared->reach[j] = (float)(twice * (norm + left) * more);
+	prepared->slack[j] = (float)slack;
+}
+
+static void put_filter(const struct distance_questions *questions, size_t j)
+{
+	const struct distance *distance = questions->distance;
+	const struct prepared *prepared = questions->prepared;
+	size_t group = prepared->group;
+	const float *column = (const void *)(prepared->columns + j / group * prepared->group_bytes);
+	double square = 0, left = 0;
+	float x[FILTER_DEPTH];
+
+	for (size_t first = 0; first < distance->dim; first += FILTER_DEPTH) {
+		size_t n = least(FILTER_DEPTH, distance->dim - first);
+
+		for (size_t i = 0; i < n; i++) {
+			x[i] = column[(first + i) * group + j % group];
+			square += (double)x[i] * (double)x[i];
+		}
+		left += put_filter_part(prepared, j, first / FILTER_DEPTH, x, n);
+	}
+	put_filter_bound(distance, prepared, j, sqrt(square), sqrt(left));
+}
+
 static void put_question(const struct distance_questions *questions, size_t j, const void *vector)
 {
 	const struct distance *distance = questions->distance;
@@ -210,6 +309,8 @@ static void put_question(const struct distance_questions *questions, size_t j, c
 	if (prepared->columns && prepared->arithmetic == ARITHMETIC_BYTES &&
 	    distance->kernels->byte_quad)
 		prepared->start[j] = start_of(distance, vector);
+	if (prepared->columns && prepared->filter)
+		put_filter(questions, j);
 }
 
 int distance_questions_init(struct distance_questions *questions, const struct distance *distance,

@@ -48,37 +48,15 @@ INLINE enum tile_kind byte_kind(enum quiver_dtype dtype)
 	return QUAD == 1 ? TILE_WHOLE : dtype == QUIVER_I1 ? TILE_I1 : TILE_U1;
 }
 
-INLINE wide_floats multiply_add(enum tile_kind kind, wide_floats sum, const float *x, wide_floats q)
-{
-#if defined(__AVX512VNNI__)
-	if (kind == TILE_I1 || kind == TILE_U1) {
-		int32_t quad;
-		__m512i row;
-
-		memcpy(&quad, x, sizeof(quad));
-		row = _mm512_set1_epi32(quad);
-		/* Unsigned bytes by signed ones. */
-		return (wide_floats)(kind == TILE_I1
-		                             ? _mm512_dpbusd_epi32((__m512i)sum, row, (__m512i)q)
-		                             : _mm512_dpbusd_epi32((__m512i)sum, (__m512i)q, row));
-	}
-#endif
-	(void)kind;
-	return sum + (*x - (wide_floats){ 0 }) * q;
-}
-
 INLINE void add_to(enum tile_kind kind, float *scores, wide_floats products)
 {
-	if (kind == TILE_FLOATS) {
-		wide_floats sum = wide_at(scores) + products;
+	if (kind == TILE_WHOLE) {
+		wide_words sum = wide_words_at(scores) +
+		                 (wide_words) __builtin_convertvector(products, wide_ints);
 
 		memcpy(scores, &sum, sizeof(sum));
 	} else {
-		wide_words whole =
-			kind == TILE_WHOLE
-				? (wide_words) __builtin_convertvector(products, wide_ints)
-				: (wide_words)products;
-		wide_words sum = wide_words_at(scores) + whole;
+		wide_floats sum = wide_at(scores) + products;
 
 		memcpy(scores, &sum, sizeof(sum));
 	}
@@ -86,8 +64,9 @@ INLINE void add_to(enum tile_kind kind, float *scores, wide_floats products)
 
 /* `rows` rows at part[0], ... against `width` registers of questions at column: the first `count` of them
  * are wanted. */
-INLINE void tile(enum tile_kind kind, size_t rows, size_t width, const float *part, size_t depth,
-                 const uint8_t *column, float *scores, size_t padded, size_t count)
+INLINE void float_tile(enum tile_kind kind, size_t rows, size_t width, const float *part,
+                       size_t depth, const uint8_t *column, float *scores, size_t padded,
+                       size_t count)
 {
 	wide_floats sum[TILE_ROWS_MAX][TILE_WIDTH_MAX], q[TILE_WIDTH_MAX];
 
@@ -103,10 +82,11 @@ INLINE void tile(enum tile_kind kind, size_t rows, size_t width, const float *pa
 			q[v] = wide_at(column + (k * width + v) * sizeof(wide_floats));
 		UNROLL
 		for (size_t r = 0; r < rows; r++) {
+			wide_floats x = part[r * KERNEL_DEPTH + k] - (wide_floats){ 0 };
+
 			UNROLL
 			for (size_t v = 0; v < width; v++)
-				sum[r][v] = multiply_add(kind, sum[r][v],
-				                         part + r * KERNEL_DEPTH + k, q[v]);
+				sum[r][v] += x * q[v];
 		}
 	}
 	UNROLL
@@ -119,10 +99,67 @@ INLINE void tile(enum tile_kind kind, size_t rows, size_t width, const float *pa
 	}
 }
 
+#if QUAD == 4
+/* Products of bytes, four at once, of rows that are `stride` bytes from each other, added to `sum`. */
+INLINE void multiply_quads(enum tile_kind kind, size_t rows, size_t width, const uint8_t *part,
+                           size_t stride, size_t quads, const uint8_t *column,
+                           wide_ints sum[TILE_ROWS_MAX][TILE_WIDTH_MAX])
+{
+	wide_ints q[TILE_WIDTH_MAX];
+
+	for (size_t k = 0; k < quads; k++) {
+		UNROLL
+		for (size_t v = 0; v < width; v++)
+			q[v] = wide_ints_at(column + (k * width + v) * sizeof(q[v]));
+		UNROLL
+		for (size_t r = 0; r < rows; r++) {
+			int32_t quad;
+			wide_ints x;
+
+			memcpy(&quad, part + r * stride + QUAD * k, sizeof(quad));
+			x = quad - (wide_ints){ 0 };
+			UNROLL
+			for (size_t v = 0; v < width; v++)
+				/* Unsigned bytes by signed ones. */
+				sum[r][v] = kind == TILE_U1 ? dot_quads(sum[r][v], q[v], x)
+				                            : dot_quads(sum[r][v], x, q[v]);
+		}
+	}
+}
+
+INLINE void quad_tile(enum tile_kind kind, size_t rows, size_t width, const float *part,
+                      size_t quads, const uint8_t *column, float *scores, size_t padded,
+                      size_t count)
+{
+	wide_ints sum[TILE_ROWS_MAX][TILE_WIDTH_MAX];
+
+	UNROLL
+	for (size_t r = 0; r < rows; r++) {
+		UNROLL
+		for (size_t v = 0; v < width; v++)
+			sum[r][v] = (wide_ints){ 0 };
+	}
+	multiply_quads(kind, rows, width, (const uint8_t *)part, KERNEL_DEPTH * QUAD, quads, column,
+	               sum);
+	UNROLL
+	for (size_t r = 0; r < rows; r++) {
+		if (r >= count)
+			break;
+		UNROLL
+		for (size_t v = 0; v < width; v++) {
+			float *to = scores + r * padded + v * WIDE_LANES;
+			wide_words all = wide_words_at(to) + (wide_words)sum[r][v];
+
+			memcpy(to, &all, sizeof(all));
+		}
+	}
+}
+#endif
+
 /* A part of `count` rows against one group. */
 typedef void tiles(const struct parts *parts, size_t depth, const uint8_t *column, float *scores,
                    size_t padded, size_t count);
-#define TILES(name, kind, rows, width)                                                   \
+#define TILES(name, tile, kind, rows, width)                                             \
 	static void name(const struct parts *parts, size_t depth, const uint8_t *column, \
 	                 float *scores, size_t padded, size_t count)                     \
 	{                                                                                \
@@ -131,29 +168,29 @@ typedef void tiles(const struct parts *parts, size_t depth, const uint8_t *colum
 			     scores + i * padded, padded, count - i);                    \
 	}
 
-TILES(tiles_floats_1, TILE_FLOATS, 8, 1)
+TILES(tiles_floats_1, float_tile, TILE_FLOATS, 8, 1)
 #if TILE_WIDTH_MAX == 4
-TILES(tiles_floats_2, TILE_FLOATS, 8, 2)
-TILES(tiles_floats_4, TILE_FLOATS, 6, 4)
+TILES(tiles_floats_2, float_tile, TILE_FLOATS, 8, 2)
+TILES(tiles_floats_4, float_tile, TILE_FLOATS, 6, 4)
 #else
-TILES(tiles_floats_2, TILE_FLOATS, 6, 2)
+TILES(tiles_floats_2, float_tile, TILE_FLOATS, 6, 2)
 #define tiles_floats_4 NULL
 #endif
 
 #if QUAD == 4
-TILES(tiles_i1_1, TILE_I1, 8, 1)
-TILES(tiles_i1_2, TILE_I1, 8, 2)
-TILES(tiles_i1_4, TILE_I1, 6, 4)
-TILES(tiles_u1_1, TILE_U1, 8, 1)
-TILES(tiles_u1_2, TILE_U1, 8, 2)
-TILES(tiles_u1_4, TILE_U1, 6, 4)
+TILES(tiles_i1_1, quad_tile, TILE_I1, 8, 1)
+TILES(tiles_i1_2, quad_tile, TILE_I1, 8, 2)
+TILES(tiles_i1_4, quad_tile, TILE_I1, 6, 4)
+TILES(tiles_u1_1, quad_tile, TILE_U1, 8, 1)
+TILES(tiles_u1_2, quad_tile, TILE_U1, 8, 2)
+TILES(tiles_u1_4, quad_tile, TILE_U1, 6, 4)
 #else
-TILES(tiles_whole_1, TILE_WHOLE, 8, 1)
+TILES(tiles_whole_1, float_tile, TILE_WHOLE, 8, 1)
 #if TILE_WIDTH_MAX == 4
-TILES(tiles_whole_2, TILE_WHOLE, 8, 2)
-TILES(tiles_whole_4, TILE_WHOLE, 6, 4)
+TILES(tiles_whole_2, float_tile, TILE_WHOLE, 8, 2)
+TILES(tiles_whole_4, float_tile, TILE_WHOLE, 6, 4)
 #else
-TILES(tiles_whole_2, TILE_WHOLE, 6, 2)
+TILES(tiles_whole_2, float_tile, TILE_WHOLE, 6, 2)
 #define tiles_whole_4 NULL
 #endif
 #endif
@@ -203,19 +240,23 @@ INLINE uint32_t make_byte_part(enum quiver_dtype dtype, const uint8_t *row, size
                                size_t count, float *part)
 {
 #if QUAD == 4
-	uint8_t *quads = (uint8_t *)part;
-	uint32_t square = 0;
+	__m512i square = _mm512_setzero_si512();
 
-	for (size_t k = 0; k < count; k++) {
-		int16_t x = (int16_t)byte_at(dtype, row, first + k);
+	/* Beyond the last element the question's are 0. */
+	for (size_t k = 0; k < count; k += 64) {
+		__mmask64 mask = count - k >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (count - k)) - 1;
+		__m512i x = _mm512_maskz_loadu_epi8(mask, row + first + k);
+		__m256i low = _mm512_castsi512_si256(x), high = _mm512_extracti64x4_epi64(x, 1);
+		__m512i a = dtype == QUIVER_I1 ? _mm512_cvtepi8_epi16(low)
+		                               : _mm512_cvtepu8_epi16(low);
+		__m512i b = dtype == QUIVER_I1 ? _mm512_cvtepi8_epi16(high)
+		                               : _mm512_cvtepu8_epi16(high);
 
-		square += (uint32_t)(x * x);
-		quads[k] = row[first + k] ^ 0x80;
+		_mm512_storeu_si512((uint8_t *)part + k,
+		                    _mm512_xor_si512(x, _mm512_set1_epi8(-128)));
+		square = _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(square, a, a), b, b);
 	}
-	/* The question's are 0 there. */
-	for (size_t k = count; k % QUAD != 0; k++)
-		quads[k] = 0;
-	return square;
+	return (uint32_t)_mm512_reduce_add_epi32(square);
 #else
 	return (uint32_t)make_part(dtype, row, first, count, part);
 #endif

@@ -184,8 +184,8 @@ static void compute(void *arg)
 	const struct computing *computing = arg;
 	struct comparing *comparing = computing->comparing;
 
-	distance_scores(comparing->questions, computing->rows, computing->count, comparing->scores,
-	                &comparing->norm_max);
+	distance_scores_within(comparing->questions, computing->rows, computing->count,
+	                       comparing->limits, comparing->scores, &comparing->norm_max);
 }
 
 /* A number of rows after their scores were computed. */

@@ -325,6 +325,113 @@ static void test_every_number_of_rows(void **state)
 			check_dim(dtypes[t], 72, counts, LENGTH(counts), rows);
 }
 
+/* ---- scores within limits ---- */
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The limit of question j: such that `near` of the rows are not above it. */
+static float limit_of(const struct world *world, size_t j, size_t near)
+{
+	double exact[DISTANCE_ROWS_MAX], room;
+
+	for (size_t i = 0; i < world->row_count; i++) {
+		exact[i] = exact_score(world, i, j);
+		if (isnan(exact[i])) /* a row of zeros, of few elements */
+			exact[i] = INFINITY;
+	}
+	qsort(exact, world->row_count, sizeof(*exact), compare_doubles);
+	if (near > 0)
+		return nextafterf((float)exact[near - 1], INFINITY);
+	/* Far below the nearest, for scores of these vectors. */
+	room = (exact[world->row_count - 1] - exact[0]) / 2;
+	return (float)(exact[0] - room - fabs(exact[0]) / 64);
+}
+
+/* What is told of the scores. */
+struct told {
+	size_t untold; /* to be computed exactly */
+	size_t above; /* only that they are above the limit */
+};
+
+static struct told check_within(struct world *world, size_t near)
+{
+	float limits[256];
+	struct told told = { 0 };
+
+	for (size_t j = 0; j < 256; j++)
+		limits[j] = j < world->count ? limit_of(world, j, near) : (float)NAN;
+	distance_scores_within(&world->questions, world->rows, world->row_count, limits,
+	                       world->scores, &world->norm_max);
+	for (size_t i = 0; i < world->row_count; i++) {
+		for (size_t j = 0; j < world->count; j++) {
+			double exact = exact_score(world, i, j);
+			float score = fast_score(world, i, j);
+			bool is_score = is_near_enough(world, i, j);
+			bool right = isnan(score) || is_score ||
+			             (score > limits[j] && exact > (double)limits[j]);
+
+			told.untold += isnan(score) && !isnan(exact);
+			told.above += !isnan(score) && !is_score;
+			if (!right)
+				say(world, i, j);
+			assert_true(right);
+		}
+	}
+	return told;
+}
+
+/* Whether there is another way than to compute them all. */
+static bool is_filtered(const struct distance *distance, size_t count)
+{
+	return strcmp(distance_isa(), "v4i") == 0 && count > 8 && distance->dim >= 64 &&
+	       (distance->dtype == QUIVER_F4 || distance->dtype == QUIVER_F2 ||
+	        distance->dtype == QUIVER_BF2);
+}
+
+static void check_limits(const struct distance *distance, size_t count, enum kind kind)
+{
+	struct world world;
+
+	for (size_t near = 0; near < 8; near++) {
+		struct told told;
+
+		world_make(&world, distance, count, DISTANCE_ROWS_MAX, kind);
+		world_score(&world);
+		told = check_within(&world, near);
+		/* No more than is worth the while. */
+		assert_true(told.untold <= count * DISTANCE_ROWS_MAX / 64);
+		if (near == 0 && kind == SPREAD && is_filtered(distance, count))
+			assert_true(told.above > count * DISTANCE_ROWS_MAX / 2);
+		world_free(&world);
+	}
+}
+
+static void test_scores_that_are_not_above_limits(void **state)
+{
+	static const enum quiver_dtype of[] = { QUIVER_F4, QUIVER_F2, QUIVER_BF2, QUIVER_F8,
+		                                QUIVER_I1 };
+	static const uint32_t dims[] = { 1, 2, 3, 5, 15, 16, 17, 64, 100, 255, 256, 257, 700 };
+	static const size_t counts[] = { 3, 16, 20, 64, 65, 200 };
+	struct distance distance;
+
+	(void)state;
+	for (size_t t = 0; t < LENGTH(of); t++)
+		for (size_t m = 0; m < 3; m++)
+			for (size_t d = 0; d < LENGTH(dims); d++)
+				for (int kind = 0; kind < KINDS; kind++) {
+					assert_int_equal(distance_init(&distance, metrics[m], of[t],
+					                               dims[d]),
+					                 0);
+					check_limits(&distance, counts[d % LENGTH(counts)],
+					             (enum kind)kind);
+				}
+}
+
 /* ---- numbers that floats cannot hold ---- */
 
 static const double special[] = { NAN,   INFINITY, -INFINITY, 1e30,   -3e38, 1e19,   1e-40,
@@ -643,6 +750,7 @@ int main(void)
 		cmocka_unit_test(test_small_vectors),
 		cmocka_unit_test(test_more_elements_than_are_computed_at_once),
 		cmocka_unit_test(test_every_number_of_rows),
+		cmocka_unit_test(test_scores_that_are_not_above_limits),
 		cmocka_unit_test(test_what_floats_cannot_tell_is_no_number),
 		cmocka_unit_test(test_the_greatest_norm_is_told),
 		cmocka_unit_test(test_hits_are_those_not_above_their_limits),

@@ -345,6 +345,7 @@ void run_all(struct run *run)
 	run->chance = chance_of(run->seed, 1);
 	run->crash_chance = chance_of(run->seed, 2);
 	run->clock_chance = chance_of(run->seed, 3);
+	run->nearest_chance = chance_of(run->seed, 4);
 	clock_start(&run->clock_chance);
 	run->geometry = geometries[chance_below(&run->chance, kinds)];
 	lives = 1 + (unsigned)chance_below(&run->chance, LIVES_MAX);

@@ -61,6 +61,7 @@ struct run {
 	struct chance chance; /* of the workload */
 	struct chance crash_chance;
 	struct chance clock_chance;
+	struct chance nearest_chance; /* of the index and of questions */
 	struct quiver_geometry geometry;
 	struct oracle oracle;
 	char root[RUN_PATH_BYTES]; /* of the store that runs */
@@ -122,6 +123,10 @@ void workload_step(struct run *run);
 void workload_let_go(struct run *run);
 /* The store and the oracle have to agree. */
 void workload_compare(struct run *run, const char *when);
+
+/* ---- workload_nearest.c ---- */
+/* Something with an index of nearest neighbours, or a question, or nothing, by chance. */
+void workload_nearest(struct run *run);
 
 /* ---- workload_faults.c ---- */
 /* A group of commits with one sync for all. */

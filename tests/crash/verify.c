@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include "clock.h"
+#include "manual_background.h"
+#include "nearest.h"
 #include "run.h"
 
 #define WHY_BYTES 1024
@@ -179,6 +181,22 @@ static void look_alone(struct run *run, const struct run_crash *crash, const cha
 		crash_fail(run, crash, when, why);
 }
 
+/* Whatever the crash has left of an index. */
+static void look_for_neighbours(const struct run *run, const struct run_crash *crash,
+                                struct quiver *store, const char *when)
+{
+	struct chance chance = chance_of(run->seed + 4, crash->event);
+	uint64_t ids[ORACLE_IDS];
+	char why[WHY_BYTES];
+
+	for (unsigned i = 0; i < ORACLE_IDS; i++)
+		ids[i] = oracle_id(i);
+	if (chance_percent(&chance, 80))
+		manual_background_keep_lists(store);
+	if (nearest_look(store, ids, ORACLE_IDS, chance_next(&chance), why, sizeof(why)) != 0)
+		crash_fail(run, crash, when, why);
+}
+
 static void must(const struct run *run, const struct run_crash *crash, const char *what, int r)
 {
 	if (r)
@@ -305,6 +323,7 @@ size_t verify_crash(struct run *run, struct run_crash *crash, struct oracle_stat
 	if (crash->created)
 		k = find_state(run, crash, state);
 	look_at_snapshots(run, crash, store, true, "recovered");
+	look_for_neighbours(run, crash, store, "recovered");
 	found = crash->snapshots;
 	for (size_t n = 0; n < SNAPSHOTS_MAX; n++)
 		if (found.items[n].kind == SNAPSHOT_THERE && found.items[n].k > k)
@@ -317,12 +336,14 @@ size_t verify_crash(struct run *run, struct run_crash *crash, struct oracle_stat
 	change_snapshots(run, crash, store, &later, SIZE_MAX, &chance);
 	compare(run, crash, store, &later, "after going on");
 	look_at_snapshots(run, crash, store, false, "after going on");
+	look_for_neighbours(run, crash, store, "after going on");
 	close_image(run, crash, store);
 	check(run, crash, true);
 	look_alone(run, crash, "closed");
 	store = open_image(run, crash, mode, false);
 	compare(run, crash, store, &later, "after opening again");
 	look_at_snapshots(run, crash, store, true, "after opening again");
+	look_for_neighbours(run, crash, store, "after opening again");
 	if (chance_percent(&chance, 30)) {
 		end_without_snapshots(run, crash, store);
 		compare(run, crash, store, &later, "without snapshots");

@@ -454,6 +454,10 @@ void workload_step(struct run *run)
 	run->logged_anyway = false;
 	clock_step(&run->clock_chance);
 	manual_background_prefetch(run->store);
+	workload_nearest(run);
+	run_settle(run);
+	if (run->dead)
+		return;
 	at = chance_below(&run->chance, total);
 	while (at >= choices->weight)
 		at -= choices++->weight;

@@ -18,12 +18,13 @@ enum place {
 	WAL,
 	LOST,
 	SNAPSHOTS,
+	NEAREST,
 	REGULAR,
 };
 
 /* The folders of a store. */
 static const char *const folder_names[REGULAR] = {
-	[WAL] = "wal", [LOST] = "lost+found", [SNAPSHOTS] = "snapshots"
+	[WAL] = "wal", [LOST] = "lost+found", [SNAPSHOTS] = "snapshots", [NEAREST] = "nearest"
 };
 
 struct node {
@@ -135,12 +136,14 @@ static struct node *make(const char *name)
 /* The name below the store. */
 static void full_name(int dir_fd, const char *name, char full[static MEMDISK_NAME_BYTES])
 {
-	static const char *const prefix[] = {
-		[STORE] = "", [WAL] = "wal/", [LOST] = "lost+found/", [SNAPSHOTS] = "snapshots/"
-	};
+	static const char *const prefix[] = { [STORE] = "",
+		                              [WAL] = "wal/",
+		                              [LOST] = "lost+found/",
+		                              [SNAPSHOTS] = "snapshots/",
+		                              [NEAREST] = "nearest/" };
 	enum place place = opened_of(dir_fd)->place;
 
-	if (place < STORE || place > SNAPSHOTS ||
+	if (place < STORE || place >= REGULAR ||
 	    snprintf(full, MEMDISK_NAME_BYTES, "%s%s", prefix[place], name) >= MEMDISK_NAME_BYTES)
 		die("a name in no folder of the store");
 }
@@ -574,6 +577,8 @@ void memdisk_load(const struct memdisk_image *image)
 		node->size = file->size;
 		if (strncmp(file->name, "snapshots/", 10) == 0)
 			folder_there[SNAPSHOTS] = true;
+		if (strncmp(file->name, "nearest/", 8) == 0)
+			folder_there[NEAREST] = true;
 	}
 	random_state = 1;
 }

@@ -1,7 +1,7 @@
 #include "unit.h"
 
-#include "nearest_oracle.h"
 #include "store_test.h"
+#include "tests/common/nearest_oracle.h"
 
 /* quiver_nearest is held to plain arithmetic (nearest_oracle.h): all dtypes, metrics and shapes, on
  * elements of which sums are exact, on ordinary ones, on such as single precision hardly tells apart, and
@@ -318,7 +318,8 @@ static void judge_call(struct world *w, const struct call *call, int metric)
 		const char *why;
 
 		oracle_measure(&c);
-		why = oracle_judge(&c, call->answers + c.at * call->question.k, call->found[c.at]);
+		why = oracle_judge(&c, call->answers + c.at * call->question.k, call->found[c.at],
+		                   false);
 		if (why)
 			fail_msg("%s of %s, dim %u, elements %d, %zu vectors, question %zu of %zu, "
 			         "k %u, flags %u%s%s: %s",

@@ -114,6 +114,8 @@ static inline void columns_prefetch_id(const struct columns *columns, uint64_t s
 	__builtin_prefetch(columns->ids.map + column_row_offset(&columns->ids, slot));
 }
 
+/* The same for all bytes of the vector. */
+void columns_prefetch_all(const struct columns *columns, uint64_t slot);
 /* The same for the first bytes of the vector. */
 void columns_prefetch_vector(const struct columns *columns, uint64_t slot);
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.

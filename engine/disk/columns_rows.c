@@ -17,6 +17,8 @@
 #define CACHE_LINE_BYTES 64u
 /* The first of a vector: with more, who does not touch it waits for lines in vain. */
 #define FETCH_BYTES 128u
+/* As much of one as stays in the nearest cache until it is copied. */
+#define FETCH_ALL_BYTES 8192u
 /* Rows encoded at a time, on the stack. */
 #define WRITE_ROWS_MAX 256u
 /* A row that does not match may be just being written (attributes change in place): mostly that is
@@ -26,6 +28,15 @@
 uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot)
 {
 	return column_row_offset(&columns->vectors, slot);
+}
+
+void columns_prefetch_all(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *vector = columns->vectors.map + column_row_offset(&columns->vectors, slot);
+
+	for (uint32_t at = 0; at < columns->vectors.row_bytes && at < FETCH_ALL_BYTES;
+	     at += CACHE_LINE_BYTES)
+		__builtin_prefetch(vector + at);
 }
 
 void columns_prefetch_vector(const struct columns *columns, uint64_t slot)

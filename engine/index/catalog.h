@@ -90,6 +90,9 @@ void catalog_ref_prefetch(struct catalog *catalog, const struct quiver_ref *ref)
 int catalog_ref_copy(struct catalog *catalog, const struct quiver_ref *ref, void *to);
 int catalog_get_copy(struct catalog *catalog, uint64_t id, void *to, struct quiver_attr *attr,
                      uint64_t *lsn);
+/* As quiver_get_many. */
+int catalog_get_many(struct catalog *catalog, const uint64_t *ids, size_t count, void *to,
+                     struct quiver_attr *attrs, int *results);
 int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct quiver_attr *attr,
                  uint64_t *lsn);
 uint64_t catalog_count(struct catalog *catalog);

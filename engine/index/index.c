@@ -219,6 +219,22 @@ uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *
 	return find(index, id, read, stopped);
 }
 
+void index_prefetch(const struct index *index, uint64_t id)
+{
+	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+
+	__builtin_prefetch(&table->entries[index_home_of(table, id)]);
+}
+
+uint64_t index_guess(const struct index *index, uint64_t id)
+{
+	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+	uint64_t entry = index_entry(table, index_home_of(table, id));
+
+	/* Of a page that is not read yet all are empty. */
+	return entry == INDEX_EMPTY || entry == INDEX_TOMB ? SLOT_NONE : entry - INDEX_SLOT0;
+}
+
 bool index_way_is_sound(const struct index *index, uint64_t id)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);

@@ -81,6 +81,11 @@ int index_drop_tombs(struct index *index);
 void index_insert(struct index *index, uint64_t id, uint64_t slot);
 /* The ID moves from slot `old` to `slot`. Writer lock. */
 void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot);
+/* Have what index_guess looks at come from memory. Inside an epoch section. */
+void index_prefetch(const struct index *index, uint64_t id);
+/* Where `id` is if it is in the first place that is looked at, as most are; some other slot or
+ * SLOT_NONE otherwise. For hints. Inside an epoch section. */
+uint64_t index_guess(const struct index *index, uint64_t id);
 /* Writer lock. */
 void index_remove(struct index *index, uint64_t id, uint64_t slot);
 /* The vector `from` in slot `src` becomes `to` in `slot`, in place of the one in `old` where that

@@ -112,7 +112,9 @@ int quiver_get_many(struct quiver *store, const uint64_t *ids, size_t count, voi
 	const struct quiver_kind *kind = kind_of(store);
 	size_t n = quiver_geometry(store)->vector_bytes;
 
-	if (kind && kind->get_many)
+	if (!kind)
+		return catalog_get_many(&store->catalog, ids, count, to, attrs, results);
+	if (kind->get_many)
 		return kind->get_many(store, ids, count, to, attrs, results);
 	for (size_t i = 0; i < count; i++) {
 		struct quiver_attr *attr = attrs ? &attrs[i] : NULL;

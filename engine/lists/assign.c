@@ -9,6 +9,7 @@
 struct batch {
 	struct lists *lists;
 	size_t at_once;
+	uint64_t pinned; /* no slot above it is looked at; or SLOT_NONE */
 	uint8_t *vector; /* malloc'd; one */
 	float *points; /* malloc'd */
 	size_t count;
@@ -18,14 +19,21 @@ struct batch {
 
 static int batch_init(struct batch *batch, struct lists *lists)
 {
-	*batch = (struct batch){ .lists = lists, .at_once = points_at_once(&lists->points) };
+	uint64_t told;
+
+	*batch = (struct batch){ .lists = lists,
+		                 .at_once = points_at_once(&lists->points),
+		                 .pinned = SLOT_NONE };
 	batch->vector = malloc(lists->points.vectors.vector_bytes);
 	batch->points = malloc(batch->at_once * lists->points.width * sizeof(float));
-	return batch->vector && batch->points ? 0 : -ENOMEM;
+	if (!batch->vector || !batch->points)
+		return -ENOMEM;
+	return sample_pin(lists->catalog, &batch->pinned, &told);
 }
 
 static void batch_free(struct batch *batch)
 {
+	sample_unpin(batch->lists->catalog, batch->pinned);
 	free(batch->points);
 	free(batch->vector);
 }
@@ -73,17 +81,15 @@ static int flush(struct batch *batch)
 	return r;
 }
 
-/* All slots that are in use when it comes to them. */
+/* All slots that are in use; what is published above them is pending. */
 static int assign_slots(struct batch *batch, struct lists_work *work)
 {
 	struct catalog *catalog = batch->lists->catalog;
-	struct slots_counts counts;
-	uint64_t end;
+	uint64_t end = batch->pinned == SLOT_NONE ? 0 : batch->pinned + 1;
 	int r = 0;
 
-	slots_counts(&catalog->slots, &counts);
-	end = counts.used < cells_end(batch->lists->cells) ? counts.used
-	                                                   : cells_end(batch->lists->cells);
+	if (end > cells_end(batch->lists->cells))
+		end = cells_end(batch->lists->cells);
 	for (uint64_t slot = 0; r == 0 && slot < end; slot++) {
 		if (slot % POINTS_AT_ONCE == 0) {
 			uint64_t last = slot + POINTS_AT_ONCE - 1;
@@ -127,7 +133,8 @@ int assign_pending(struct lists *lists, size_t max, const _Atomic bool *stop, si
 			break;
 		sample_fetch(lists->catalog, slots[0], slots[0]);
 		for (size_t i = 0; i < n; i++)
-			take(&batch, slots[i]);
+			if (batch.pinned != SLOT_NONE && slots[i] <= batch.pinned)
+				take(&batch, slots[i]);
 		*count += n;
 		r = flush(&batch);
 	}

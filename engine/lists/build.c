@@ -114,20 +114,24 @@ static int take_sample(struct building *building)
 {
 	size_t max = plan(building);
 	uint8_t *vector = malloc(building->points.vectors.vector_bytes);
-	int r = 0;
+	uint64_t pinned, told;
+	int r = sample_pin(building->catalog, &pinned, &told);
 
 	building->slots = malloc(max * sizeof(*building->slots) + 1);
 	building->sample = malloc((max + 1) * building->points.width * sizeof(float));
-	if (!vector || !building->slots || !building->sample)
+	if (r == 0 && (!vector || !building->slots || !building->sample))
 		r = -ENOMEM;
+	if (r == 0 && pinned == SLOT_NONE)
+		r = -ENODATA;
 	if (r == 0) {
-		building->sampled =
-			sample_slots(building->catalog, &building->random, max, building->slots);
+		building->sampled = sample_slots(building->catalog, &building->random, pinned + 1,
+		                                 max, building->slots);
 		if (building->page.metric == QUIVER_IP)
 			r = find_norm(building, vector);
 	}
 	if (r == 0)
 		r = read_sample(building, vector);
+	sample_unpin(building->catalog, pinned);
 	free(vector);
 	free(building->slots);
 	building->slots = NULL;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "engine/base/epoch.h"
 #include "engine/lists/sample.h"
 #include "engine/lists/search.h"
 #include "engine/nearest/scan.h"
@@ -51,7 +50,7 @@ static void choose(struct measuring *measuring, uint64_t *random)
 {
 	const struct distance *distance = &measuring->lists->points.vectors;
 	uint32_t slots[QUESTIONS];
-	size_t n = sample_slots(measuring->catalog, random, QUESTIONS, slots);
+	size_t n = sample_slots(measuring->catalog, random, measuring->end, QUESTIONS, slots);
 
 	for (size_t i = 0; i < n; i++) {
 		size_t j = measuring->count;
@@ -75,16 +74,13 @@ static bool identify(void *arg, struct comparing *comparing, size_t i, size_t j,
 {
 	const struct measuring *measuring = arg;
 	uint64_t slot = measuring->slots[i];
-	uint64_t now = SLOT_NONE, whose;
+	uint64_t whose = columns_id(&measuring->catalog->columns, slot);
 
 	(void)comparing;
 	*id = slot;
-	epoch_enter();
-	whose = columns_id(&measuring->catalog->columns, slot);
-	if (whose <= QUIVER_ID_MAX && whose != measuring->except[j])
-		now = index_find(&measuring->catalog->index, whose);
-	epoch_leave();
-	return now == slot && slot < cells_end(measuring->lists->cells);
+	return whose <= QUIVER_ID_MAX && whose != measuring->except[j] &&
+	       slots_is_live(&measuring->catalog->slots, slot) &&
+	       slot < cells_end(measuring->lists->cells);
 }
 
 static void compare_slots(struct measuring *measuring, struct comparing *comparing, uint64_t first,

@@ -17,18 +17,17 @@ uint64_t sample_random(uint64_t *state)
 }
 
 /* Of each of `max` equal parts of those that there are, one. */
-size_t sample_slots(struct catalog *catalog, uint64_t *random, size_t max, uint32_t *slots)
+size_t sample_slots(struct catalog *catalog, uint64_t *random, uint64_t end, size_t max,
+                    uint32_t *slots)
 {
 	uint64_t count = catalog_count(catalog), seen = 0, part = 0, wanted = 0;
-	struct slots_counts counts;
 	size_t n = 0;
 
-	slots_counts(&catalog->slots, &counts);
 	if (max > count)
 		max = count;
 	if (max > 0)
 		wanted = sample_random(random) % (count / max);
-	for (uint64_t slot = 0; slot < counts.used && n < max; slot++) {
+	for (uint64_t slot = 0; slot < end && n < max; slot++) {
 		if (!slots_is_live(&catalog->slots, slot) || seen++ < wanted)
 			continue;
 		slots[n++] = (uint32_t)slot;
@@ -79,15 +78,9 @@ void sample_fetch(const struct catalog *catalog, uint64_t first, uint64_t last)
 
 bool sample_read(const struct catalog *catalog, uint64_t slot, void *to, uint64_t *id)
 {
-	bool there;
-
-	epoch_enter();
-	there = slots_is_live(&catalog->slots, slot);
-	if (there) {
-		*id = columns_id(&catalog->columns, slot);
-		there = fault_copy(to, columns_vector(&catalog->columns, slot),
-		                   catalog->columns.geometry.vector_bytes) == 0;
-	}
-	epoch_leave();
-	return there;
+	if (!slots_is_live(&catalog->slots, slot))
+		return false;
+	*id = columns_id(&catalog->columns, slot);
+	return fault_copy(to, columns_vector(&catalog->columns, slot),
+	                  catalog->columns.geometry.vector_bytes) == 0;
 }

@@ -16,9 +16,10 @@
  * OOPSLA 2014). */
 uint64_t sample_random(uint64_t *state);
 
-/* Slots that hold a vector now, at most `max`, spread over all of them and ascending, into slots[]: how
- * many. */
-size_t sample_slots(struct catalog *catalog, uint64_t *random, size_t max, uint32_t *slots);
+/* Slots below `end` that hold a vector now, at most `max`, spread over all of them and ascending, into
+ * slots[]: how many. */
+size_t sample_slots(struct catalog *catalog, uint64_t *random, uint64_t end, size_t max,
+                    uint32_t *slots);
 
 /* No file is cut below the highest slot that holds a vector at this moment, until sample_unpin: it, or
  * SLOT_NONE. *told: slots that were published before it (published.h). 0 or -ENOMEM. */
@@ -27,8 +28,9 @@ void sample_unpin(struct catalog *catalog, uint64_t slot);
 
 /* Have the pages of the slots from the first to the last in memory; a hint. */
 void sample_fetch(const struct catalog *catalog, uint64_t first, uint64_t last);
-/* Copy the vector in a slot: false where there is none, or it cannot be read. It may be damaged, and it may
- * wait for the disk. *id: whose it is. */
+/* Copy the vector in a slot, which is not above one that is pinned: false where there is none, or it cannot
+ * be read. It may be damaged, or another's by now, or half of it. *id: whose it was. Waits for the disk, and
+ * needs no epoch section: a thread of the lowest priority may be kept from ending one. */
 bool sample_read(const struct catalog *catalog, uint64_t slot, void *to, uint64_t *id);
 
 #endif

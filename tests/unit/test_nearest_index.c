@@ -608,6 +608,7 @@ static void it_is_built_anew_when_the_store_has_grown(void **state)
 	assert_int_equal(built.state, QUIVER_NEAREST_READY);
 	close_store(store);
 	store = open_with(*state, NULL);
+	(void)wait_until_ready(store);
 	for (uint64_t id = COUNT; id <= COUNT + COUNT / 2; id++)
 		put_numbered(store, &plain, id, id);
 	for (status = status_of(store); status.started_ns == built.started_ns || status.building;

@@ -140,7 +140,7 @@ static const struct number mount_counters[] = {
 	          "Vectors whose nearest neighbours were asked for."),
 };
 
-/* Of a store that can have an index of nearest neighbours; its members have shorter names. */
+/* Of the index of nearest neighbours; its members have shorter names. */
 #define NEAREST(member, number_type, name, text)                                                \
 	{                                                                                       \
 		.key = "nearest_" #member, .metric = "nearest_" name, .help = (text),           \
@@ -331,16 +331,12 @@ static void get_nearest(const struct fs *fs, struct quiver_nearest_status *statu
 	quiver_nearest_status(fs->store, status);
 }
 
-static bool has_nearest_index(const struct fs *fs)
-{
-	return quiver_capabilities(fs->store) & QUIVER_HAS_NEAREST_INDEX;
-}
-
+/* Also of a store that can have none; but not of a snapshot. */
 static void stats_nearest(const struct fs *fs, FILE *out)
 {
 	struct quiver_nearest_status status;
 
-	if (!has_nearest_index(fs))
+	if (quiver_capabilities(fs->store) & QUIVER_IMMUTABLE)
 		return;
 	get_nearest(fs, &status);
 	fprintf(out, "nearest_state %s\n", nearest_state_name(status.state));
@@ -481,6 +477,11 @@ static void metric_jobs(struct fs *fs, FILE *out)
 	metric_u64(fs, out, "verify_mismatches",
 	           "Vectors whose checksum did not match in the last verification.",
 	           verify.mismatches);
+}
+
+static bool has_nearest_index(const struct fs *fs)
+{
+	return quiver_capabilities(fs->store) & QUIVER_HAS_NEAREST_INDEX;
 }
 
 static void metric_nearest(struct fs *fs, FILE *out)

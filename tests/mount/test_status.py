@@ -198,7 +198,7 @@ def test_json_is_flat_and_of_plain_types(mnt):
     assert found["mounted"] is True and found["failed"] is False and found["read_only"] is False
     assert isinstance(found["uuid"], str) and isinstance(found["version"], str)
     texts = {"mount", "store", "version", "uuid", "dtype", "metric", "label", "snapshot_max", "transport",
-             "transport_reason", "passthrough", "passthrough_reason", "durability", "compact", "verify"}
+             "transport_reason", "nearest_state", "passthrough", "passthrough_reason", "durability", "compact", "verify"}
     for key, value in found.items():
         assert isinstance(value, str) == (key in texts), key
         assert not isinstance(value, (dict, list)) and value is not None

@@ -40,6 +40,7 @@ int verify_command(int argc, char **argv);
 int check_command(int argc, char **argv);
 int list_command(int argc, char **argv);
 int remove_command(int argc, char **argv);
+int index_command(int argc, char **argv);
 int search_command(int argc, char **argv);
 int snapshot_command(int argc, char **argv);
 int send_command(int argc, char **argv);

@@ -3,6 +3,7 @@
  */
 #include "tools/cli/facts.h"
 #include "tools/cli/count_live.h"
+#include "tools/cli/index_state.h"
 #include "tools/cli/live.h"
 #include "tools/cli/octal.h"
 #include "tools/cli/say.h"
@@ -109,6 +110,7 @@ static int count_vectors(struct session *session, uint64_t *count)
 /* Fill facts->text and facts->errors from the engine. -ENOMEM; errors of a listing. */
 static int ask_store(struct session *session, struct facts *facts)
 {
+	struct quiver_nearest_status index;
 	char *more = NULL;
 	uint64_t count = 0;
 	size_t length;
@@ -124,6 +126,9 @@ static int ask_store(struct session *session, struct facts *facts)
 	if (out != NULL) {
 		print_store(session->store, count, out);
 		print_snapshots(session->store, out);
+		index_state_of(session->store, &index);
+		if ((session->capabilities & QUIVER_IMMUTABLE) == 0)
+			index_state_print(&index, out);
 		(void)fputs(more, out);
 	}
 	free(more);

@@ -32,7 +32,7 @@ void index_state_of(struct quiver *store, struct quiver_nearest_status *status)
 /* How the last build ended: "ok", "none" where there was none, "stopped", or what went wrong. */
 static int parse_result(const char *text)
 {
-	if (strcmp(text, "ok") == 0 || strcmp(text, "none") == 0 || strcmp(text, "0") == 0)
+	if (strcmp(text, "ok") == 0 || strcmp(text, "none") == 0)
 		return 0;
 	if (strcmp(text, "stopped") == 0)
 		return -EINTR;
@@ -101,9 +101,10 @@ void index_state_parse(char *text, struct quiver_nearest_status *status)
 
 void index_state_print(const struct quiver_nearest_status *status, FILE *out)
 {
-	(void)fprintf(out,
-	              "nearest_state %s\nnearest_lists %" PRIu64 "\nnearest_probes %" PRIu64 "\n",
-	              index_state_name(status->state), status->lists, status->probes);
+	(void)fprintf(out, "nearest_state %s\nnearest_building %d\n",
+	              index_state_name(status->state), status->building);
+	(void)fprintf(out, "nearest_lists %" PRIu64 "\nnearest_probes %" PRIu64 "\n", status->lists,
+	              status->probes);
 	(void)fprintf(out, "nearest_assigned %" PRIu64 "\nnearest_pending %" PRIu64 "\n",
 	              status->assigned, status->pending);
 	(void)fprintf(out, "nearest_recall %.4f\nnearest_exact_ms %.3f\nnearest_index_ms %.3f\n",

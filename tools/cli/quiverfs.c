@@ -29,14 +29,14 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "create", create_command },     { "mount", mount_command },
-	{ "import", import_command },     { "export", export_command },
-	{ "search", search_command },     { "status", status_command },
-	{ "flush", flush_command },       { "compact", compact_command },
-	{ "verify", verify_command },     { "check", check_command },
-	{ "snapshot", snapshot_command }, { "send", send_command },
-	{ "receive", receive_command },   { "list", list_command },
-	{ "remove", remove_command },
+	{ "create", create_command },   { "mount", mount_command },
+	{ "import", import_command },   { "export", export_command },
+	{ "search", search_command },   { "index", index_command },
+	{ "status", status_command },   { "flush", flush_command },
+	{ "compact", compact_command }, { "verify", verify_command },
+	{ "check", check_command },     { "snapshot", snapshot_command },
+	{ "send", send_command },       { "receive", receive_command },
+	{ "list", list_command },       { "remove", remove_command },
 };
 
 static const struct command called_names[] = {
@@ -94,6 +94,7 @@ static const struct argp argp = {
 	"  import   put the rows of files into it: .npy, .fvecs, .hdf5, .jsonl ...\n"
 	"  export   write all vectors to a file of one of these formats\n"
 	"  search   find the vectors that are nearest to others\n"
+	"  index    build an index with which they are found faster\n"
 	"  status   what is wrong, what is in it, how it does\n"
 	"  flush    bring every commit to stable storage\n"
 	"  compact  give the space of removed vectors back\n"

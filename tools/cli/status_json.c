@@ -14,7 +14,8 @@
 /* Keys that are yes or no, told as 1 and 0. */
 static bool is_yes_or_no(const char *key)
 {
-	return strcmp(key, "failed") == 0 || strcmp(key, "read_only") == 0;
+	return strcmp(key, "failed") == 0 || strcmp(key, "read_only") == 0 ||
+	       strcmp(key, "nearest_building") == 0;
 }
 
 /* Text, which may hold any bytes where it is a path: JSON is UTF-8, so others

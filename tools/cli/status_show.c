@@ -326,6 +326,37 @@ static void show_disk(const struct screen *screen, const struct facts *facts)
 	show_bar(screen, "disk", parts + from, words + from, 3 - from);
 }
 
+/* The index of nearest neighbours, where there is one. */
+static void show_index(const struct screen *screen, const struct facts *facts)
+{
+	const char *state = or_unknown(facts_find(facts, "nearest_state"));
+	bool building = facts_number(facts, "nearest_building") != 0;
+	uint64_t pending = facts_number(facts, "nearest_pending");
+	const char *again = building ? "; one is being built" : "";
+	char a[FIGURE_BYTES], b[FIGURE_BYTES], c[FIGURE_BYTES];
+
+	if (strcmp(state, "ready") == 0)
+		screen_line(
+			screen, SCREEN_BOLD, "nearest",
+			"%s lists, of which a question looks at %s: %.1f%% of the 10 nearest are "
+			"found, in %.3g ms instead of %.3g; %s vector%s in no list yet%s",
+			figure_count(facts_number(facts, "nearest_lists"), a),
+			figure_count(facts_number(facts, "nearest_probes"), b),
+			facts_real(facts, "nearest_recall") * 100,
+			facts_real(facts, "nearest_index_ms"),
+			facts_real(facts, "nearest_exact_ms"), figure_count(pending, c),
+			pending == 1 ? " is" : "s are", again);
+	else if (strcmp(state, "no_help") == 0)
+		screen_line(
+			screen, SCREEN_BOLD, "nearest",
+			"all vectors are compared, %.3g ms a question: on these an index would be "
+			"no faster%s",
+			facts_real(facts, "nearest_exact_ms"), again);
+	else if (building)
+		screen_line(screen, SCREEN_BOLD, "nearest",
+		            "an index is being built; until then all vectors are compared");
+}
+
 static void show_contents(const struct screen *screen, const struct session *session,
                           const struct facts *facts)
 {
@@ -354,6 +385,7 @@ static void show_contents(const struct screen *screen, const struct session *ses
 	screen_line(screen, SCREEN_BOLD, "log, index", "%s of log on disk, %s of index in memory",
 	            figure_bytes(facts_number(facts, "wal_bytes"), a),
 	            figure_bytes(facts_number(facts, "index_bytes"), b));
+	show_index(screen, facts);
 	screen_line(screen, SCREEN_BOLD, "commits",
 	            "LSN %" PRIu64 ", durable up to %" PRIu64 ", checkpoint at %" PRIu64,
 	            facts_number(facts, "lsn"), facts_number(facts, "lsn_durable"),

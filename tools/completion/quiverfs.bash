@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for bash. Needs no other file.
 
-_quiverfs_commands='create mount import export search status flush compact verify check snapshot send receive list remove'
+_quiverfs_commands='create mount import export search index status flush compact verify check snapshot send receive list remove'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
@@ -28,7 +28,7 @@ _quiverfs_options() {
 	send) echo "--since --from $common" ;;
 	receive) echo "--force --undo $common" ;;
 	remove) echo "--yes -o $common" ;;
-	flush | compact | verify | list) echo "-o $common" ;;
+	flush | compact | verify | list | index) echo "-o $common" ;;
 	fsck.quiverfs) echo "-a -p -y -n -r -f -v -C -T -o $common" ;;
 	*) echo "$common" ;;
 	esac
@@ -84,6 +84,8 @@ _quiverfs() {
 	*)
 		if [[ $word == -* ]]; then
 			COMPREPLY=($(compgen -W "$(_quiverfs_options "$command")" -- "$word"))
+		elif [ "$command" = index ] && [ "$COMP_CWORD" -eq 3 ]; then
+			COMPREPLY=($(compgen -W 'start stop off' -- "$word"))
 		elif [ "$command:$before" = snapshot:snapshot ]; then
 			COMPREPLY=($(compgen -W 'create remove list diff' -- "$word"))
 		else

@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for fish.
 
-set -l commands create mount import export search status flush compact verify check snapshot send receive list remove
+set -l commands create mount import export search index status flush compact verify check snapshot send receive list remove
 set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
 set -l mount_options ro rw allow_other uid= gid= umask= matrix_mode=0600 matrix_mode=0640 \
     matrix_mode=0644 durability=always durability=fsync durability=flush durability=none commit= \
@@ -19,6 +19,7 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a mount 
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a import -d 'Put the rows of files into it'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a export -d 'Write all vectors to a file'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a search -d 'Find the nearest vectors'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a index -d 'Build an index of neighbours'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a status -d 'What is in it, and how it does'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a flush -d 'Bring every commit to stable storage'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a compact -d 'Give space back'
@@ -82,6 +83,7 @@ complete -c quiverfs -n '__fish_seen_subcommand_from search' -l vector-column -x
 complete -c quiverfs -n '__fish_seen_subcommand_from search' -l id-column -x -d 'Which column holds the name'
 complete -c quiverfs -n '__fish_seen_subcommand_from search' -l header -x -a 'yes no auto' -d 'Whether the first line names the columns'
 complete -c quiverfs -n '__fish_seen_subcommand_from search' -l delimiter -x -a 'comma semicolon tab space pipe' -d 'What separates the fields'
+complete -c quiverfs -n '__fish_seen_subcommand_from index; and test (count (commandline -opc)) -eq 3' -x -a 'start stop off'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l watch -d 'Show it again and again'
 complete -c quiverfs -f -n '__fish_seen_subcommand_from snapshot; and test (count (commandline -opc)) -eq 2' -a 'create remove list diff'
@@ -94,7 +96,7 @@ complete -c quiverfs -n '__fish_seen_subcommand_from receive' -l undo -d 'Go bac
 complete -c quiverfs -n '__fish_seen_subcommand_from check' -l repair -d 'Put right what can be'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l sparse -d 'The IDs will be far apart'
 complete -c quiverfs -n '__fish_seen_subcommand_from remove' -l yes -d 'Without asking'
-complete -c quiverfs -n '__fish_seen_subcommand_from create import export status flush compact verify check list remove' -s o -x -a "(__fish_append , $reach_options)" -d 'How Ceph is reached'
+complete -c quiverfs -n '__fish_seen_subcommand_from create import export index status flush compact verify check list remove' -s o -x -a "(__fish_append , $reach_options)" -d 'How Ceph is reached'
 
 complete -c mkfs.quiverfs -l dim -x -d 'Elements of a vector'
 complete -c mkfs.quiverfs -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element'

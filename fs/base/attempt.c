@@ -34,24 +34,41 @@ void attempt_wait_at_most(unsigned wait_ms)
 struct waiter {
 	struct fs *fs;
 	fuse_req_t req;
+	int64_t look_ns; /* when to look at it again; monotonic clock */
 };
+
+/* Of a local store the kernel does not tell, so it is looked at now and then: libfuse would have to keep a
+ * list of all requests, most of which are over at once, and has none of those that come through a ring. */
+#define LOOK_NS (50 * NS_PER_MS)
+
+static bool is_interrupted(struct waiter *waiter)
+{
+	pid_t tid = fuse_req_ctx(waiter->req)->pid;
+	int64_t now_ns;
+
+	if (waiter->fs->shared)
+		return fuse_req_interrupted(waiter->req) && proc_is_called_off(tid);
+	now_ns = clock_steady_ns();
+	if (now_ns < waiter->look_ns)
+		return false;
+	waiter->look_ns = now_ns + LOOK_NS;
+	return proc_is_surely_called_off(tid);
+}
 
 /* Whether who waits for a store that lies on other machines, or for all of one to be looked at, is to
  * give up. */
 static bool gives_up(void *arg)
 {
-	const struct waiter *waiter = arg;
+	struct waiter *waiter = arg;
 
-	return atomic_load(&fs_whole(waiter->fs)->cut_off) ||
-	       (fuse_req_interrupted(waiter->req) &&
-	        proc_is_called_off(fuse_req_ctx(waiter->req)->pid)) ||
+	return atomic_load(&fs_whole(waiter->fs)->cut_off) || is_interrupted(waiter) ||
 	       (waits_until_ns != 0 && clock_steady_ns() > waits_until_ns);
 }
 
 /* Have `attempt` answer, which may be gone then. What comes after the answer waits for nothing. */
 static void answer(struct attempt *attempt)
 {
-	struct waiter waiter = { attempt->fs, attempt->req };
+	struct waiter waiter = { .fs = attempt->fs, .req = attempt->req };
 
 	quiver_set_interrupt(gives_up, &waiter);
 	caller_uid = fuse_req_ctx(attempt->req)->uid;
@@ -89,6 +106,7 @@ void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind
 		copy->data = (char *)copy + bytes;
 	}
 	copy->work.run = run_copy;
+	copy->work.user = fuse_req_ctx(copy->req)->uid;
 	inside_hold(copy->fs);
 	workers_submit(copy->fs->workers, kind, &copy->work);
 }
@@ -104,6 +122,7 @@ static void run_in_place(struct work *work)
 void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind)
 {
 	attempt->work.run = run_in_place;
+	attempt->work.user = fuse_req_ctx(attempt->req)->uid;
 	inside_hold(attempt->fs);
 	workers_submit(attempt->fs->workers, kind, &attempt->work);
 }

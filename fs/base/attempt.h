@@ -50,7 +50,7 @@ void attempt_defer_in_place(struct attempt *attempt, enum worker_class kind);
 
 /*
  * What a worker asks of a store on other machines (fs->shared), and which vectors are nearest, ends with
- * -EINTR when the kernel says that whoever sent the request was interrupted, when the mount comes to its
+ * -EINTR when whoever sent the request is called off, when the mount comes to its
  * end (fs->cut_off), and after `wait_ms`, which the calling worker sets for what it asks from now on;
  * 0: there is no bound.
  */

@@ -47,24 +47,39 @@ bool proc_status_is_called_off(const char *status)
 	return (pending & asks) != 0 || (pending & ~handled & ~harmless) != 0;
 }
 
-bool proc_is_called_off(pid_t tid)
+/* False where it cannot be read. */
+static bool read_status(pid_t tid, char status[static STATUS_BYTES])
 {
-	char path[64], status[STATUS_BYTES];
+	char path[64];
 	size_t size = 0;
 	ssize_t got;
 	int fd;
 
 	if (tid <= 0)
-		return true;
+		return false;
 	(void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return true;
+		return false;
 	do {
-		got = read(fd, status + size, sizeof(status) - 1 - size);
+		got = read(fd, status + size, STATUS_BYTES - 1 - size);
 		size += got > 0 ? (size_t)got : 0;
-	} while (got > 0 && size < sizeof(status) - 1);
+	} while (got > 0 && size < STATUS_BYTES - 1);
 	(void)close(fd); /* it was read only */
 	status[size] = '\0';
-	return proc_status_is_called_off(status);
+	return size > 0;
+}
+
+bool proc_is_called_off(pid_t tid)
+{
+	char status[STATUS_BYTES];
+
+	return !read_status(tid, status) || proc_status_is_called_off(status);
+}
+
+bool proc_is_surely_called_off(pid_t tid)
+{
+	char status[STATUS_BYTES];
+
+	return read_status(tid, status) && proc_status_is_called_off(status);
 }

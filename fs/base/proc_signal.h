@@ -16,6 +16,10 @@
  */
 bool proc_is_called_off(pid_t tid);
 
+/* The same for who asks though the kernel has not said that anybody was interrupted, as it does not
+ * everywhere: false where it cannot be found out. */
+bool proc_is_surely_called_off(pid_t tid);
+
 /* The same of the text of /proc/TID/status. */
 bool proc_status_is_called_off(const char *status);
 

@@ -16,14 +16,16 @@
 /* Threads of each kind; they are started when there is work for them. Commits get
  * the most: those that wait together share one sync of the log. */
 static const unsigned threads_max[WORKER_CLASSES] = {
-	[WORKER_READ] = 32, [WORKER_COMMIT] = 64, [WORKER_SYNC] = 16, [WORKER_MATRIX] = 16,
-	[WORKER_TELL] = 1,  [WORKER_CONTROL] = 4, [WORKER_GET] = 16,  [WORKER_NEAREST] = 16,
+	[WORKER_READ] = 32,   [WORKER_COMMIT] = 64,  [WORKER_SYNC] = 16,
+	[WORKER_MATRIX] = 16, [WORKER_TELL] = 1,     [WORKER_CONTROL] = 4,
+	[WORKER_GET] = 16,    [WORKER_NEAREST] = 16, [WORKER_NEAREST_LARGE] = 4,
 };
 /* The same where each waits for other machines: as many clients can be answered, and be interrupted,
  * while nothing comes back from there. */
 static const unsigned threads_max_far[WORKER_CLASSES] = {
-	[WORKER_READ] = 256, [WORKER_COMMIT] = 256, [WORKER_SYNC] = 64, [WORKER_MATRIX] = 64,
-	[WORKER_TELL] = 1,   [WORKER_CONTROL] = 16, [WORKER_GET] = 64,  [WORKER_NEAREST] = 64,
+	[WORKER_READ] = 256,  [WORKER_COMMIT] = 256, [WORKER_SYNC] = 64,
+	[WORKER_MATRIX] = 64, [WORKER_TELL] = 1,     [WORKER_CONTROL] = 16,
+	[WORKER_GET] = 64,    [WORKER_NEAREST] = 64, [WORKER_NEAREST_LARGE] = 8,
 };
 
 /* Deep enough for the engine, whose frames reach a quarter of it; only what is used
@@ -31,6 +33,9 @@ static const unsigned threads_max_far[WORKER_CLASSES] = {
 #define WORKER_STACK_BYTES (1u << 20)
 
 #define WORKER_THREADS_MAX 256
+
+/* Of a fair pool one part in so many is left to others. */
+#define FAIR_PARTS 4u
 
 struct pool {
 	struct workers *workers; /* back pointer, constant */
@@ -43,6 +48,10 @@ struct pool {
 	unsigned started; /* lock */
 	unsigned limit;
 	bool stop; /* lock */
+	/* Of a fair pool: how many threads a user may have; 0: it is none. Constant. */
+	unsigned user_limit;
+	uid_t users[WORKER_THREADS_MAX]; /* lock; whose work runs, */
+	unsigned running; /* lock; so many pieces */
 	pthread_t threads[WORKER_THREADS_MAX]; /* lock */
 };
 
@@ -66,6 +75,65 @@ static void work_finished(struct workers *workers)
 	pthread_mutex_unlock(&workers->drain_lock);
 }
 
+/* How many threads work for a user. The lock is held. */
+static unsigned running_of(const struct pool *pool, uid_t user)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < pool->running; i++)
+		count += pool->users[i] == user;
+	return count;
+}
+
+/* The link to what is to be run next: the oldest; in a fair pool of those who have fewest threads, and
+ * nothing of who has as many as he may. NULL: nothing. The lock is held. */
+static struct work **choose(struct pool *pool)
+{
+	struct work **best = NULL;
+	unsigned least = pool->user_limit;
+
+	if (pool->user_limit == 0)
+		return pool->head != NULL ? &pool->head : NULL;
+	for (struct work **p = &pool->head; *p != NULL && least > 0; p = &(*p)->next) {
+		unsigned has = running_of(pool, (*p)->user);
+
+		if (has < least) {
+			best = p;
+			least = has;
+		}
+	}
+	return best;
+}
+
+/* Take it out. NULL: there is nothing to be run now. The lock is held. */
+static struct work *take(struct pool *pool)
+{
+	struct work **link = choose(pool);
+	struct work *work = link != NULL ? *link : NULL;
+
+	if (work == NULL)
+		return NULL;
+	*link = work->next;
+	if (*link == NULL)
+		pool->tail = link;
+	pool->queued--;
+	if (pool->user_limit > 0)
+		pool->users[pool->running++] = work->user;
+	return work;
+}
+
+/* A piece of `user` has been run. The lock is held. */
+static void taken_back(struct pool *pool, uid_t user)
+{
+	unsigned at = 0;
+
+	if (pool->user_limit == 0)
+		return;
+	while (pool->users[at] != user)
+		at++;
+	pool->users[at] = pool->users[--pool->running];
+}
+
 /* One thread: run work, oldest first, until told to stop and nothing is left. */
 static void *pool_thread(void *arg)
 {
@@ -78,24 +146,23 @@ static void *pool_thread(void *arg)
 		(void)sched_setaffinity(0, sizeof(cpu_set_t), &pool->workers->cpus);
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
-		struct work *work = pool->head;
+		struct work *work = take(pool);
+		uid_t user;
 
 		if (work == NULL) {
-			if (pool->stop)
+			if (pool->stop) /* what is left is of who has a thread, which goes on with it */
 				break;
 			pool->idle++;
 			pthread_cond_wait(&pool->wake, &pool->lock);
 			pool->idle--;
 			continue;
 		}
-		pool->head = work->next;
-		if (pool->head == NULL)
-			pool->tail = &pool->head;
-		pool->queued--;
+		user = pool->user_limit > 0 ? work->user : 0;
 		pthread_mutex_unlock(&pool->lock);
 		work->run(work);
 		work_finished(pool->workers);
 		pthread_mutex_lock(&pool->lock);
+		taken_back(pool, user);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -128,7 +195,7 @@ static int pool_grow(struct pool *pool)
 }
 
 /* The first thread of each pool is made here, so that submitting cannot fail. */
-static int pool_init(struct pool *pool, unsigned limit)
+static int pool_init(struct pool *pool, unsigned limit, bool fair)
 {
 	int err;
 
@@ -142,6 +209,7 @@ static int pool_init(struct pool *pool, unsigned limit)
 	}
 	pool->tail = &pool->head;
 	pool->limit = limit;
+	pool->user_limit = fair ? limit - limit / FAIR_PARTS : 0;
 	pthread_mutex_lock(&pool->lock);
 	err = pool_grow(pool);
 	pthread_mutex_unlock(&pool->lock);
@@ -208,7 +276,8 @@ int workers_new(bool far, struct workers **workers)
 	w->cpus_known = sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
 	for (made = 0; made < WORKER_CLASSES; made++) {
 		w->pools[made].workers = w;
-		err = pool_init(&w->pools[made], far ? threads_max_far[made] : threads_max[made]);
+		err = pool_init(&w->pools[made], far ? threads_max_far[made] : threads_max[made],
+		                made == WORKER_NEAREST || made == WORKER_NEAREST_LARGE);
 		if (err != 0)
 			break;
 	}

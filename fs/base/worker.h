@@ -7,11 +7,16 @@
  * There is a bounded pool for each kind of waiting, so that a pool full of
  * checkpoints does not keep reads from being answered. Waiting work is not
  * bounded here: each piece belongs to one request of the kernel.
+ *
+ * Whoever asks for the nearest gets a thread before those who have more of them,
+ * and nobody has the last quarter: so one user's questions keep nobody waiting for
+ * all of them.
  */
 #ifndef WORKER_H
 #define WORKER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct workers;
 
@@ -23,7 +28,8 @@ enum worker_class {
 	WORKER_TELL, /* for the kernel, and by that for WORKER_MATRIX; a thread */
 	WORKER_CONTROL, /* files of control/ are read, which must work while all else waits */
 	WORKER_GET, /* many vectors at once */
-	WORKER_NEAREST, /* all vectors are looked at: seconds, perhaps */
+	WORKER_NEAREST, /* all vectors are looked at, by one pass for many that ask: a second, perhaps */
+	WORKER_NEAREST_LARGE, /* the same for so many questions of one request that it takes minutes */
 	WORKER_CLASSES,
 };
 
@@ -32,6 +38,7 @@ enum worker_class {
 struct work {
 	void (*run)(struct work *work);
 	struct work *next; /* workers' lock */
+	uid_t user; /* whose it is, where it is one of the two last kinds */
 };
 
 /* The workers may use the CPUs that the calling thread may. `far`: they wait for other machines,

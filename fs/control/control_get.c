@@ -88,9 +88,15 @@ static int answer_get(struct question *question)
 	return err;
 }
 
+static enum worker_class worker_of(const struct question *question)
+{
+	(void)question;
+	return WORKER_GET;
+}
+
 const struct question_kind get_questions = {
 	.name = "control/get",
-	.worker = WORKER_GET,
+	.worker = worker_of,
 	.bytes_max = bytes_max,
 	.answer = answer_get,
 };

@@ -71,6 +71,18 @@ static int answer_nearest(struct question *question)
 	return 0;
 }
 
+/* What makes no sense is refused at once. */
+static enum worker_class worker_of(const struct question *question)
+{
+	struct quiver_question asked;
+	struct quiver_error error;
+
+	if (nearest_request(question->bytes, question->size, question->fs->geometry.vector_bytes,
+	                    &asked, &error) != 0)
+		return WORKER_NEAREST;
+	return neighbours_worker(asked.count, asked.k);
+}
+
 static size_t bytes_max(const struct fs *fs)
 {
 	(void)fs;
@@ -79,7 +91,7 @@ static size_t bytes_max(const struct fs *fs)
 
 const struct question_kind nearest_questions = {
 	.name = "control/nearest",
-	.worker = WORKER_NEAREST,
+	.worker = worker_of,
 	.bytes_max = bytes_max,
 	.answer = answer_nearest,
 };

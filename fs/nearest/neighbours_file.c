@@ -15,6 +15,7 @@
 #include "fs/nearest/neighbours_node.h"
 #include "fs/nearest/neighbours_text.h"
 #include "fs/question/exchange.h"
+#include "fs/question/neighbours.h"
 
 #define QUERY_MODE 0666u
 
@@ -395,7 +396,7 @@ static void neighbours_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 		reply_error(req, err);
 	else
 		attempt_defer(&op.attempt, sizeof(op),
-		              is_query(&name) ? WORKER_READ : WORKER_NEAREST);
+		              is_query(&name) ? WORKER_READ : neighbours_worker(1, name.k));
 }
 
 static void neighbours_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -446,6 +447,15 @@ static int read_answer(struct attempt *attempt, bool may_wait)
 	return 0;
 }
 
+static void start_read(struct neighbours_op *op)
+{
+	struct neighbours_name name;
+	bool known = neighbours_find(op->attempt.fs, op->ino, &name);
+
+	attempt_start(&op->attempt, sizeof(*op),
+	              known ? neighbours_worker(1, name.k) : WORKER_NEAREST);
+}
+
 static void neighbours_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                             struct fuse_file_info *fi)
 {
@@ -458,7 +468,7 @@ static void neighbours_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t o
 	};
 
 	if (handle == NULL)
-		attempt_start(&op.attempt, sizeof(op), WORKER_NEAREST);
+		start_read(&op);
 	else if (handle->exchange != NULL)
 		exchange_read(req, handle->exchange, size);
 	else

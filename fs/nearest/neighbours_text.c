@@ -100,9 +100,14 @@ static int answer_query(struct question *question)
 	return answer_text(question, &asked);
 }
 
+static enum worker_class query_worker(const struct question *question)
+{
+	return neighbours_worker(question->size / question->fs->geometry.vector_bytes, question->k);
+}
+
 const struct question_kind query_questions = {
 	.name = "nearest/query",
-	.worker = WORKER_NEAREST,
+	.worker = query_worker,
 	.bytes_max = query_bytes_max,
 	.answer = answer_query,
 };

@@ -263,6 +263,7 @@ static int run(struct attempt *attempt, bool may_wait);
 /* Read, ask, or wait for who does. */
 static void step(fuse_req_t req, struct exchange *x, size_t size)
 {
+	enum worker_class worker = WORKER_READ;
 	struct reading *reading;
 	bool asks;
 
@@ -284,13 +285,17 @@ static void step(fuse_req_t req, struct exchange *x, size_t size)
 	};
 	asks = !x->running;
 	x->running = true;
-	if (!asks) {
+	if (asks) {
+		x->question.bytes = x->asked;
+		x->question.answer_bytes = 0;
+		worker = x->kind->worker(&x->question);
+	} else {
 		*x->last = reading;
 		x->last = &reading->next;
 	}
 	pthread_mutex_unlock(&x->lock);
 	if (asks)
-		attempt_defer_in_place(&reading->attempt, x->kind->worker);
+		attempt_defer_in_place(&reading->attempt, worker);
 }
 
 /* The answer is there, or none: `err`. Those that have waited for it. The lock is held. */
@@ -318,11 +323,7 @@ static int run(struct attempt *attempt, bool may_wait)
 	struct reading *next;
 	int err;
 
-	(void)may_wait; /* on workers only */
-	pthread_mutex_lock(&x->lock); /* to see what others have written */
-	x->question.bytes = x->asked;
-	x->question.answer_bytes = 0;
-	pthread_mutex_unlock(&x->lock);
+	(void)may_wait; /* on workers only, whose lock has us see what others have written */
 	err = x->kind->answer(&x->question);
 	pthread_mutex_lock(&x->lock);
 	next = finish(x, err);

@@ -38,7 +38,8 @@ struct question {
 
 struct question_kind {
 	const char *name; /* of the file, with its folder, for lines of control/errors */
-	enum worker_class worker;
+	/* Who is to answer it. */
+	enum worker_class (*worker)(const struct question *question);
 	/* A longer question is refused as it is written, -EFBIG. */
 	size_t (*bytes_max)(const struct fs *fs);
 	/* Answer it. Waits. 0, or the errno of the read, which it has told of where there is something

@@ -12,6 +12,17 @@
 /* Asked for beyond k, as some of the nearest may not be for who asks. */
 #define SPARE 16u
 
+/* More vectors, or neighbours of all, are no small question. */
+#define SMALL_COUNT 64u
+#define SMALL_NEIGHBOURS 65536u
+
+enum worker_class neighbours_worker(uint64_t count, uint64_t k)
+{
+	return count <= SMALL_COUNT && k <= SMALL_NEIGHBOURS && count * k <= SMALL_NEIGHBOURS
+	               ? WORKER_NEAREST
+	               : WORKER_NEAREST_LARGE;
+}
+
 /* Those of `count` IDs that he may read, to the front; how many in *left. Errors of the store. */
 static int keep_readable(const struct question *question, uint64_t *ids, size_t count, size_t *left)
 {

@@ -6,6 +6,9 @@
 
 #include "fs/question/exchange.h"
 
+/* Who is to answer so many questions with k neighbours each. */
+enum worker_class neighbours_worker(uint64_t count, uint64_t k);
+
 /*
  * As quiver_nearest, but vectors that the asker may not read are no answers, as if they were not there:
  * neither their IDs nor that there are any can be told from it. What that takes of memory is charged

@@ -183,10 +183,15 @@ def slow(stores, rng):
     some = question(32)
     began = time.monotonic()
     asked(filled.file, some)
-    count = max(32, min(65536, round(32 * 3 / (time.monotonic() - began))))
-    print(f"{count} questions at once")
-    filled.question = question(count)
-    filled.size = (4 * count + 7) // 8 * 8 + count * 10 * 16
+    rate = 32 / (time.monotonic() - began)
+
+    def lasting(seconds):
+        count = max(32, min(65536, round(rate * seconds)))
+        filled.size = (4 * count + 7) // 8 * 8 + count * 10 * 16
+        return question(count)
+
+    filled.lasting = lasting
+    filled.question = lasting(3)
     return filled
 
 
@@ -196,8 +201,10 @@ def start_asking(path, question):
     child = os.fork()
     if child == 0:
         try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             fd = os.open(path, os.O_RDWR)
-            os.write(fd, question)
+            for at in range(0, len(question), 1 << 20):
+                os.write(fd, question[at:at + (1 << 20)])
             os.write(ours, b"x")
             os.read(fd, 1 << 20)
         finally:
@@ -208,11 +215,13 @@ def start_asking(path, question):
     return child
 
 
-def test_who_is_killed_asks_no_more(slow):
-    child = start_asking(slow.file, slow.question)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_who_is_killed_asks_no_more(slow, number):
+    """Though it would take longer than this test waits."""
+    child = start_asking(slow.file, slow.lasting(200))
     until(lambda: int(slow.mnt.stats()["nearest_running"]) == 1 or ended(child),
           "no question runs")
-    os.kill(child, signal.SIGKILL)
+    os.kill(child, number)
     os.waitpid(child, 0)
     until(lambda: slow.mnt.stats()["nearest_running"] == "0", "it runs on")
     until(lambda: slow.mnt.stats()["question_bytes"] == "0", "it is open still")
@@ -224,7 +233,7 @@ def ended(child):
 
 def test_others_are_answered_meanwhile(slow):
     """As many ask as there are threads for it, and more."""
-    children = [start_asking(slow.file, slow.question) for _ in range(20)]
+    children = [start_asking(slow.file, slow.question) for _ in range(18)]
     try:
         data = slow.rows[3].tobytes()
         for turn in range(10):
@@ -241,6 +250,39 @@ def test_others_are_answered_meanwhile(slow):
             os.kill(child, signal.SIGKILL)
         for child in children:
             os.waitpid(child, 0)
+
+
+def test_a_signal_that_is_handled_ends_nothing(slow):
+    """A timer's, as profilers have: the answer comes whole, however often it strikes."""
+    struck = []
+    before = signal.signal(signal.SIGALRM, lambda *_: struck.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        assert len(asked(slow.file, slow.question)) == slow.size
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert struck
+
+
+@pytest.mark.needs_root("acts as several users")
+def test_one_users_questions_do_not_take_all_threads(stores, rng):
+    """So many that they would for a long time; somebody else's is answered beside them."""
+    filled = fill(stores, rng, "u1", 512, ids=range(8000), options=["allow_other"])
+    question = oracle.request(oracle.random_rows(rng, "u1", 512, 2000).tobytes(), 2000, 10,
+                              "cosine", flags=oracle.EXACT)
+    others = [Peer(uid=NOBODY, gid=NOBODY) for _ in range(12)]
+    try:
+        for other in others:
+            other.start(ask_as, str(filled.file), question)
+        until(lambda: filled.mnt.stats()["nearest_running"] != "0", "nobody asks")
+        for _ in range(3):
+            filled.check(ask_one(filled, filled.rows[0], metric="l2"), "l2", filled.rows[0], 10)
+            assert int(filled.mnt.stats()["nearest_running"]) <= 3
+    finally:
+        for other in others:
+            os.kill(other.process.pid, signal.SIGKILL)
+            other.close()
 
 
 def test_readers_of_one_open_file_wait_for_the_answer_and_writers_are_told(slow):

@@ -13,6 +13,8 @@
 #define SPECIAL 6u /* of them are zeros, infinities and the like */
 #define QUESTIONS_MAX 70u /* of one call: more than one tile of them */
 #define SPARE_K 40u /* more than there are */
+#define MANY_VECTORS 12000u /* more than are kept where single precision does not tell */
+#define MANY_QUESTIONS 40u
 #define ELEMENTS_OF_CALL (1u << 19) /* that plain arithmetic compares, about */
 #define ROUNDS 3
 
@@ -20,6 +22,7 @@ enum elements { SMALL_INTEGERS, ORDINARY, ALIKE, ANY_BITS, ELEMENTS };
 
 struct world {
 	struct store_dir dir;
+	double offset, scale; /* of many vectors: (offset + a small integer) * scale */
 	struct nearest_set set;
 	enum elements elements;
 	struct quiver *store;
@@ -304,8 +307,8 @@ static void free_call(struct call *call)
 
 static void judge_call(struct world *w, const struct call *call, int metric)
 {
-	struct oracle_distance truth[VECTORS_MAX];
-	bool meant[VECTORS_MAX];
+	static struct oracle_distance truth[MANY_VECTORS];
+	static bool meant[MANY_VECTORS];
 	struct nearest_case c = { .set = &w->set,
 		                  .question = &call->question,
 		                  .metric = metric,
@@ -425,6 +428,76 @@ static void an_empty_store_has_no_neighbours_and_one_vector_is_one(void **state)
 	}
 }
 
+/* ---- many vectors, far from zero ---- */
+
+static void make_far_vector(struct world *w, uint8_t *to)
+{
+	for (uint32_t i = 0; i < w->set.dim; i++)
+		put_number(w->set.dtype, to, i,
+		           (w->offset + (double)test_below(&w->random, 4096)) * w->scale);
+}
+
+static void open_far(struct world *w, enum quiver_dtype dtype, uint32_t dim)
+{
+	world_open(w, dtype, dim, SMALL_INTEGERS, 0);
+	w->set.count = MANY_VECTORS;
+	w->set.ids = realloc(w->set.ids, MANY_VECTORS * sizeof(*w->set.ids));
+	w->set.vectors = realloc(w->set.vectors, (size_t)MANY_VECTORS * w->set.n);
+	assert_non_null(w->set.ids);
+	assert_non_null(w->set.vectors);
+	for (size_t i = 0; i < MANY_VECTORS; i++) {
+		w->set.ids[i] = MANY_VECTORS - i;
+		make_far_vector(w, w->set.vectors + i * w->set.n);
+		put_bytes(w, w->set.ids[i], nearest_vector(&w->set, i));
+	}
+}
+
+static void ask_far(struct world *w, int metric, uint32_t k)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	struct quiver_question *question = &call->question;
+
+	assert_non_null(call);
+	*question = (struct quiver_question){
+		.size = sizeof(*question), .metric = metric, .count = MANY_QUESTIONS, .k = k
+	};
+	call->vectors = malloc((size_t)MANY_QUESTIONS * w->set.n);
+	call->answers = calloc((size_t)MANY_QUESTIONS * k, sizeof(*call->answers));
+	assert_non_null(call->vectors);
+	assert_non_null(call->answers);
+	for (size_t j = 0; j < MANY_QUESTIONS; j++)
+		make_far_vector(w, call->vectors + j * w->set.n);
+	question->vectors = call->vectors;
+	assert_int_equal(quiver_nearest(w->store, question, call->answers, call->found), 0);
+	judge_call(w, call, metric);
+	free_call(call);
+	free(call);
+}
+
+/* Sums and squares are exact in double, and of the distances single precision has no digit. */
+static void many_vectors_far_from_zero_are_told_apart(void **state)
+{
+	static const struct {
+		enum quiver_dtype dtype;
+		double offset, scale;
+	} cases[] = {
+		{ QUIVER_F4, 0x1p20, 1 },      { QUIVER_F4, 0x1p20, 0x1p-100 },
+		{ QUIVER_F4, 0x1p20, 0x1p80 }, { QUIVER_F8, 0x1p38, 1 },
+		{ QUIVER_F8, 0, 0x1p-200 },
+	};
+	struct world w = { .random = test_seed() };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		w.offset = cases[i].offset;
+		w.scale = cases[i].scale;
+		open_far(&w, cases[i].dtype, 2);
+		ask_far(&w, QUIVER_L2, 10);
+		ask_far(&w, QUIVER_L2, 1);
+		world_close(&w);
+	}
+}
+
 /* ---- what is no question ---- */
 
 static int answer_of(struct world *w, const struct quiver_question *question)
@@ -537,6 +610,7 @@ int main(void)
 		cmocka_unit_test(u1_is_as_plain_arithmetic_finds),
 		cmocka_unit_test(bf2_is_as_plain_arithmetic_finds),
 		cmocka_unit_test(b1_is_as_plain_arithmetic_finds),
+		cmocka_unit_test(many_vectors_far_from_zero_are_told_apart),
 		cmocka_unit_test(an_empty_store_has_no_neighbours_and_one_vector_is_one),
 		cmocka_unit_test(what_is_no_question_is_refused),
 		cmocka_unit_test(questions_without_distances_are_refused),

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from harness import run
-from man_pages import SOURCE, program_folder, python3, sections
+from harness import run, shell, until
+from man_pages import SOURCE, literal_lines, program_folder, python3, sections, unescape
 from python_package import FOLDER, draw, nearest, numpy, quiverfs
 
 PAGE = SOURCE / "tools/man/quiverfs-nearest.7"
@@ -169,6 +169,44 @@ def test_searching_texts(stores, folder):
     assert len(mnt.ids()) == 5 and len(changed) == 1
     do("index", "notes")
     assert len(mnt.ids()) == 5
+
+
+@pytest.mark.local("an index of its vectors")
+def test_an_index(mnt, rng):
+    """Its lines, as they stand in its section."""
+    start, look, off = [unescape(line) for line, _ in literal_lines(
+        PAGE.read_text().split(".Sh AN INDEX")[1].split(".Sh")[0])][:3]
+    source = numpy.random.default_rng(rng.randrange(2**32))
+    middles = source.normal(size=(100, 25)) * 4
+    rows = middles[source.integers(0, 100, 12000)] + source.normal(size=(12000, 25))
+    folder = mnt.point.parent
+
+    def do(line):
+        return shell(line.replace("MNT", str(mnt.point)), cwd=folder).stdout.decode()
+
+    def told():
+        return dict(line.split(" ", 1) for line in do(look).splitlines())
+
+    with quiverfs.open(mnt.point) as q:
+        q.put(range(12000), rows)
+        do(start)
+        until(lambda: told()["state"] != "building", "the index is not built")
+        state = told()
+        assert state["result"] == "ok" and state["state"] in ("ready", "no_help")
+        assert state["state"] == "no_help" or float(state["recall"]) >= 0.95
+        asked = q[source.integers(0, 12000, 50)] + numpy.float32(0.01)
+        found, far = q.nearest(asked)
+        right, right_far = q.nearest(asked, exact=True)
+        hits = sum(len(set(a.tolist()) & set(b.tolist())) for a, b in zip(found, right))
+        assert hits >= 400  # 95 of 100 is what was measured on others
+        for a, b, c, d in zip(found, far, right, right_far):
+            exact = dict(zip(c.tolist(), d.tolist()))
+            assert all(exact.get(i, x) == x for i, x in zip(a.tolist(), b.tolist()))
+        q[20000] = asked[0]
+        assert q.nearest(asked[0], k=1)[0].tolist() == [20000]
+        do(off)
+        assert told()["state"] == "none"
+        assert (q.nearest(asked[1:])[0] == q.nearest(asked[1:], exact=True)[0]).all()
 
 
 def test_the_embedding_programs_are_programs(folder):

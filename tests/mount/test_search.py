@@ -215,6 +215,16 @@ def test_questions_of_parquet(stores, tmp, rng, monkeypatch):
     assert [answer[0] for _, answer in found] == [(int(vector), 0) for vector in sorted(truth.ids)]
 
 
+def test_one_vector_as_an_array_of_one_dimension(stores, tmp, rng):
+    store, truth = fill(stores, tmp, rng)
+    question = random_rows(rng, 1)
+    numpy.save(tmp / "q.npy", question[0])
+    truth.check(blocks(search(store, tmp / "q.npy"))[0], question[0], "l2", digits=8)
+    numpy.save(tmp / "q.npy", question[0, 1:])
+    refused("search", store.path, tmp / "q.npy", says=["q.npy", f"dim {DIM - 1}"])
+    refused("import", store.path, tmp / "q.npy", says=["1 dimension"])
+
+
 def test_several_files_and_a_limit(stores, tmp, rng):
     store, truth = fill(stores, tmp, rng)
     rows = random_rows(rng, 9)
@@ -356,8 +366,11 @@ def test_only_among_some_ids(stores, tmp, rng):
             less.check(found, question[0], "l2", k=k, digits=8)
     less.check(blocks(search(store, some[0], "--ids", tmp / "some.txt"))[0],
                less.rows[less.ids == some[0]][0], "l2", leave_out=some[0], digits=8)
-    (tmp / "none.txt").write_text("")
-    assert search(store, tmp / "q.npy", "--ids", tmp / "none.txt") == ""
+    for text in ("", "5000001\n5000002\n"):
+        (tmp / "none.txt").write_text(text)
+        done = quiverfs("search", store.path, tmp / "q.npy", "--ids", tmp / "none.txt")
+        assert done.stdout == ""
+        assert f"none.txt: note: none of its {text.count('5000')} IDs is that of" in done.stderr
     (tmp / "bad.txt").write_text("12\nx\n")
     refused("search", store.path, some[0], "--ids", tmp / "bad.txt", says=["bad.txt", "line 2"])
 

@@ -222,6 +222,7 @@ static struct format_wanted wanted(const struct rows_options *options, enum elem
 		.delimiter = options->delimiter,
 		.partial = options->partial,
 		.limit = limit,
+		.one_row = options->compared,
 		.ids_unused = options->start_given || options->ids_path != NULL,
 		.on_key = !with_any   ? NULL
 		          : with_keys ? row_keys_take

@@ -204,6 +204,10 @@ static int say_end(const struct search *search, bool to_stdout)
 		         " vectors have no distances, with a NaN or, under cosine, of zeros "
 		         "alone, and are in no pair",
 		         source->passed);
+	if (search->arguments->wanted.has_ids && out->questions > 0 && out->neighbours == 0)
+		say_note(search->arguments->ids_path,
+		         "none of its %zu IDs is that of a vector that can be an answer",
+		         search->arguments->wanted.id_count);
 	if (to_stdout)
 		return source->failed > 0 ? -EINVAL : 0;
 	if (search->arguments->self)

@@ -14,8 +14,10 @@
 #define FIRST_ANSWERS (1u << 20)
 #define MORE_ANSWERS (1u << 18)
 /* Questions of a batch: so many that a pass over the vectors is worth it, and so few that one sees it go
- * on; of a cluster, from which each pass brings all of them, as many as fit. */
+ * on; through a mount fewer, since a signal has to wait for their answer; of a cluster, from which each
+ * pass brings all of them, as many as fit. */
 #define QUESTIONS_HERE 1024u
+#define QUESTIONS_LIVE 256u
 #define QUESTIONS_ELSEWHERE 16384u
 #define QUESTION_BYTES (16u << 20)
 /* Neighbours of each where all are wanted, at first, and how many times more the next time. */
@@ -24,10 +26,12 @@
 
 size_t search_answers_room(const struct session *session, uint32_t k)
 {
-	size_t room = session->is_shared ? QUESTIONS_ELSEWHERE : QUESTIONS_HERE;
+	size_t room = session->target.live ? QUESTIONS_LIVE : QUESTIONS_HERE;
 	size_t by_answers = FIRST_ANSWERS / (k > 0 ? k : ALL_FIRST);
 	size_t by_bytes = QUESTION_BYTES / session->geometry.vector_bytes;
 
+	if (session->is_shared)
+		room = QUESTIONS_ELSEWHERE;
 	room = by_answers < room ? by_answers : room;
 	room = by_bytes < room ? by_bytes : room;
 	return room > 0 ? room : 1;

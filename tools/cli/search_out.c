@@ -314,6 +314,7 @@ int search_out_answer(struct search_out *out, const char *name, uint64_t number,
 		                         search_format_by_path(options->distances) == SEARCH_FVECS,
 		                         list, count);
 	out->questions++;
+	out->neighbours += count;
 	return result;
 }
 

@@ -45,6 +45,7 @@ struct search_out {
 	struct out_file distances; /* not open where it is not wanted */
 	uint64_t questions; /* so far */
 	uint64_t pairs;
+	uint64_t neighbours; /* of all questions */
 	unsigned char *row; /* room for one of a table */
 	const char *path; /* for messages */
 };

@@ -56,6 +56,7 @@ struct format_wanted {
 	uint64_t
 		limit; /* no row beyond so many is asked for, so that it may be cut off behind them */
 	uint64_t skip_bytes; /* before the first row, of formats that have no header of their own */
+	bool one_row; /* an array of one dimension is a row, where a format has such */
 	bool ids_unused; /* rows are numbered otherwise: what the file has for IDs may be anything */
 	/* Called with the key of each row, in order, by format_key: its word, or whatever the file
 	 * has for its ID, a number too. A negative errno, after having said why, ends the reading.

@@ -63,6 +63,12 @@ static int open_npy(struct format_reader *reader)
 
 	if (result < 0)
 		return result;
+	if (reader->wanted.one_row && array.dimensions == 1) {
+		array.dimensions = 2;
+		array.shape[1] = array.shape[0];
+		array.shape[0] = 1;
+		array.fortran = false; /* either order is the same */
+	}
 	if (array.dimensions != 2)
 		return format_refuse(
 			reader,

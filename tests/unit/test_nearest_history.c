@@ -13,16 +13,18 @@
  */
 #define ELEMENTS 4u /* f8, that are not 0 */
 #define DIM_MAX 600u /* a pass takes several threads */
+#define INDEXED_DIM 64u /* for which an index is faster */
 #define WRITERS 3u
 #define OF_WRITER 60u /* vectors */
 #define STILL 700u /* vectors that nobody changes */
-#define IDS (WRITERS * OF_WRITER + STILL)
+#define STILL_MAX 10000u /* the same where there is an index */
+#define IDS_MAX (WRITERS * OF_WRITER + STILL_MAX)
 #define BATCH 8u
 #define ASKERS 3u
 #define WORKERS (WRITERS + ASKERS + 2) /* one disturbs, one keeps snapshots */
 #define QUESTIONS_MAX 20u
-#define K_MAX (IDS + 5)
-#define STATES 8192u /* that are kept of each vector */
+#define K_MAX (WRITERS * OF_WRITER + STILL + 5)
+#define STATES 1024u /* that are kept of each vector */
 #define CONTENT_BITS 24 /* of an element: squares and their sums are exact */
 #define COMMON 6u /* contents that many vectors have */
 #define RUN_MS_DEFAULT 2000
@@ -36,7 +38,9 @@ struct life {
 struct shared {
 	struct quiver *store;
 	uint32_t dim;
-	struct life *lives; /* IDS */
+	uint64_t ids; /* that there are */
+	bool has_index;
+	struct life *lives; /* of each */
 	_Atomic bool stop;
 	_Atomic uint64_t questions, misses_looked_at;
 	_Atomic int wrong; /* the line of the first thing that was wrong */
@@ -218,7 +222,7 @@ static void *disturber(void *arg)
 	while (!atomic_load(&w->shared->stop)) {
 		int r = 0;
 
-		switch (test_below(&w->random, 4)) {
+		switch (test_below(&w->random, w->shared->has_index ? 5 : 4)) {
 		case 0:
 			r = quiver_checkpoint(store);
 			break;
@@ -229,8 +233,11 @@ static void *disturber(void *arg)
 			r = quiver_set_durability(
 				store, (enum quiver_durability)test_below(&w->random, 4));
 			break;
-		default:
+		case 3:
 			r = quiver_job_start(store, QUIVER_COMPACT);
+			break;
+		default:
+			r = quiver_nearest_index_start(store);
 		}
 		MUST(r == 0 || r == -EBUSY);
 		usleep(500);
@@ -245,10 +252,9 @@ struct call {
 	struct quiver_question question;
 	double elements[QUESTIONS_MAX][ELEMENTS];
 	uint8_t vectors[QUESTIONS_MAX * DIM_MAX * 8];
-	uint64_t ids[IDS], except[QUESTIONS_MAX];
-	bool meant[IDS];
-	uint64_t least[IDS], most[IDS];
-	bool known[IDS]; /* all states from least to most are still noted */
+	uint64_t ids[IDS_MAX], except[QUESTIONS_MAX];
+	bool meant[IDS_MAX];
+	uint64_t least[IDS_MAX], most[IDS_MAX];
 	struct quiver_neighbour answers[QUESTIONS_MAX * K_MAX];
 	uint32_t found[QUESTIONS_MAX];
 };
@@ -270,8 +276,10 @@ static void make_call(struct worker *w, struct call *call)
 
 		elements_of(content, call->elements[j]);
 		vector_of(w->shared, content, call->vectors + j * w->shared->dim * 8);
-		call->except[j] = test_below(&w->random, IDS);
+		call->except[j] = test_below(&w->random, w->shared->ids);
 	}
+	if (w->shared->has_index && test_below(&w->random, 3) > 0)
+		question->flags = 0;
 	if (test_below(&w->random, 3) == 0)
 		question->except = call->except;
 	if (test_below(&w->random, 3) == 0) {
@@ -283,9 +291,9 @@ static void make_call(struct worker *w, struct call *call)
 	if (call->meant[0])
 		return;
 	question->ids = call->ids;
-	question->id_count = test_below(&w->random, IDS);
+	question->id_count = test_below(&w->random, w->shared->ids);
 	for (size_t i = 0; i < question->id_count; i++) {
-		call->ids[i] = test_below(&w->random, IDS);
+		call->ids[i] = test_below(&w->random, w->shared->ids);
 		call->meant[call->ids[i]] = true;
 	}
 }
@@ -294,10 +302,10 @@ static void ask(struct worker *w, struct call *call)
 {
 	struct life *lives = w->shared->lives;
 
-	for (size_t id = 0; id < IDS; id++)
+	for (size_t id = 0; id < w->shared->ids; id++)
 		call->least[id] = atomic_load(&lives[id].done);
 	MUST(quiver_nearest(w->shared->store, &call->question, call->answers, call->found) == 0);
-	for (size_t id = 0; id < IDS; id++)
+	for (size_t id = 0; id < w->shared->ids; id++)
 		call->most[id] = atomic_load(&lives[id].begun);
 }
 
@@ -343,8 +351,8 @@ static void check_answers(struct worker *w, const struct call *call, size_t j, b
 		uint64_t id = answers[i].id;
 		bool right;
 
-		MUST(id < IDS);
-		if (id >= IDS)
+		MUST(id < w->shared->ids);
+		if (id >= w->shared->ids)
 			return;
 		MUST(!taken[id] && call->meant[id]);
 		MUST(!question->except || question->except[j] != id);
@@ -363,13 +371,13 @@ static void look_for_missed(struct worker *w, const struct call *call, size_t j,
 {
 	const struct quiver_question *question = &call->question;
 	uint32_t found = call->found[j];
-	struct quiver_neighbour last = { .id = IDS, .distance = INFINITY };
+	struct quiver_neighbour last = { .id = QUIVER_ID_NONE, .distance = INFINITY };
 
 	if (found == question->k)
 		last = call->answers[j * question->k + found - 1];
 	else if (question->flags & QUIVER_NEAREST_WITHIN)
 		last.distance = question->within;
-	for (size_t id = 0; id < IDS; id++) {
+	for (size_t id = 0; id < w->shared->ids; id++) {
 		struct range range;
 		bool nearer;
 
@@ -388,16 +396,19 @@ static void *asker(void *arg)
 {
 	struct worker *w = arg;
 	struct call *call = malloc(sizeof(*call));
+	bool taken[IDS_MAX];
 
 	assert_non_null(call);
 	while (!atomic_load(&w->shared->stop) && !atomic_load(&w->shared->wrong)) {
 		make_call(w, call);
 		ask(w, call);
 		for (size_t j = 0; j < call->question.count; j++) {
-			bool taken[IDS] = { false };
+			memset(taken, 0, sizeof(taken));
 
 			check_answers(w, call, j, taken);
-			look_for_missed(w, call, j, taken);
+			/* An index may miss some. */
+			if (call->question.flags & QUIVER_NEAREST_EXACT)
+				look_for_missed(w, call, j, taken);
 			atomic_fetch_add(&w->shared->questions, 1);
 		}
 	}
@@ -469,7 +480,7 @@ static void fill_still(struct shared *sh)
 {
 	struct worker w = { .shared = sh, .number = WRITERS, .random = test_seed() };
 
-	for (uint64_t id = WRITERS * OF_WRITER; id < IDS; id++)
+	for (uint64_t id = WRITERS * OF_WRITER; id < sh->ids; id++)
 		put_one(&w, id);
 	assert_int_equal(atomic_load(&sh->wrong), 0);
 }
@@ -486,7 +497,22 @@ static void start_all(struct worker *workers, struct shared *sh)
 	start(&workers[n++], sh, WRITERS + 2, keeper);
 }
 
-static void all_at_once(uint32_t dim)
+/* Before anybody asks, or the run may be over sooner. */
+static void build_index(struct shared *sh)
+{
+	struct quiver_nearest_status status = { .size = sizeof(status) };
+
+	assert_int_equal(quiver_nearest_index_start(sh->store), 0);
+	do {
+		usleep(1000);
+		quiver_nearest_status(sh->store, &status);
+	} while (status.building);
+	assert_int_equal(status.result, 0);
+	printf("# state %d, %" PRIu64 " lists, %" PRIu64 " probes\n", (int)status.state,
+	       status.lists, status.probes);
+}
+
+static void all_at_once(uint32_t dim, bool has_index)
 {
 	struct worker *workers = calloc(WORKERS, sizeof(*workers));
 	struct shared *sh = calloc(1, sizeof(*sh));
@@ -497,9 +523,13 @@ static void all_at_once(uint32_t dim)
 	store_create(s, dim, QUIVER_F8);
 	sh->store = open_with(s, NULL);
 	sh->dim = dim;
-	sh->lives = calloc(IDS, sizeof(*sh->lives));
+	sh->has_index = has_index;
+	sh->ids = WRITERS * OF_WRITER + (has_index ? STILL_MAX : STILL);
+	sh->lives = calloc(sh->ids, sizeof(*sh->lives));
 	assert_non_null(sh->lives);
 	fill_still(sh);
+	if (has_index)
+		build_index(sh);
 	start_all(workers, sh);
 	for (unsigned ms = 0; ms < run_ms() && !atomic_load(&sh->wrong); ms += 10)
 		usleep(10000);
@@ -521,13 +551,19 @@ static void all_at_once(uint32_t dim)
 static void answers_are_of_a_moment_of_the_question(void **state)
 {
 	(void)state;
-	all_at_once(ELEMENTS);
+	all_at_once(ELEMENTS, false);
 }
 
 static void answers_of_several_threads_are_of_a_moment_of_the_question(void **state)
 {
 	(void)state;
-	all_at_once(DIM_MAX);
+	all_at_once(DIM_MAX, false);
+}
+
+static void answers_by_an_index_are_of_a_moment_of_the_question(void **state)
+{
+	(void)state;
+	all_at_once(INDEXED_DIM, true);
 }
 
 int main(void)
@@ -535,6 +571,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_are_of_a_moment_of_the_question),
 		cmocka_unit_test(answers_of_several_threads_are_of_a_moment_of_the_question),
+		cmocka_unit_test(answers_by_an_index_are_of_a_moment_of_the_question),
 	};
 
 	test_in_memory();

@@ -84,7 +84,7 @@ static void put_element(enum quiver_dtype dtype, uint8_t *vector, size_t i, doub
 {
 	float single = (float)number;
 	uint32_t bits;
-	uint16_t half = half_below(number);
+	uint16_t half;
 
 	memcpy(&bits, &single, 4);
 	switch (dtype) {
@@ -95,6 +95,7 @@ static void put_element(enum quiver_dtype dtype, uint8_t *vector, size_t i, doub
 		memcpy(vector + 8 * i, &number, 8);
 		break;
 	case QUIVER_F2:
+		half = half_below(number);
 		memcpy(vector + 2 * i, &half, 2);
 		break;
 	case QUIVER_BF2:
@@ -271,7 +272,7 @@ static void check_case(const struct distance *distance, size_t count, size_t row
 	world_free(&world);
 }
 
-/* All of one dtype and dim. */
+/* All metrics of one dtype and dim, with each number of questions; each of them with one kind of vectors. */
 static void check_dim(enum quiver_dtype dtype, uint32_t dim, const size_t *counts,
                       size_t count_of_counts, size_t row_count)
 {
@@ -281,8 +282,8 @@ static void check_dim(enum quiver_dtype dtype, uint32_t dim, const size_t *count
 		if (distance_init(&distance, metrics[m], dtype, dim) != 0)
 			continue;
 		for (size_t c = 0; c < count_of_counts; c++)
-			for (int kind = 0; kind < KINDS; kind++)
-				check_case(&distance, counts[c], row_count, (enum kind)kind);
+			check_case(&distance, counts[c], row_count,
+			           (enum kind)((dim + c + row_count) % KINDS));
 	}
 }
 
@@ -397,7 +398,7 @@ static void check_limits(const struct distance *distance, size_t count, enum kin
 {
 	struct world world;
 
-	for (size_t near = 0; near < 8; near++) {
+	for (size_t near = 0; near < 3; near++) {
 		struct told told;
 
 		world_make(&world, distance, count, DISTANCE_ROWS_MAX, kind);
@@ -415,8 +416,8 @@ static void test_scores_that_are_not_above_limits(void **state)
 {
 	static const enum quiver_dtype of[] = { QUIVER_F4, QUIVER_F2, QUIVER_BF2, QUIVER_F8,
 		                                QUIVER_I1 };
-	static const uint32_t dims[] = { 1, 2, 3, 5, 15, 16, 17, 64, 100, 255, 256, 257, 700 };
-	static const size_t counts[] = { 3, 16, 20, 64, 65, 200 };
+	static const uint32_t dims[] = { 1, 3, 17, 64, 100, 256, 257 };
+	static const size_t counts[] = { 3, 16, 20, 65, 16 };
 	struct distance distance;
 
 	(void)state;

@@ -13,8 +13,8 @@
 #define CHUNK_PAGES (NEAREST_CHUNK_BYTES / NEAREST_PAGE_BYTES)
 
 static const char *const names[] = {
-	[NEAREST_CENTROIDS] = FOLDER_NAME "/centroids.npy",
-	[NEAREST_CELLS] = FOLDER_NAME "/cells.npy",
+	[NEAREST_CENTROIDS] = NEAREST_CENTROIDS_NAME,
+	[NEAREST_CELLS] = NEAREST_CELLS_NAME,
 };
 static const char *const new_names[] = {
 	[NEAREST_CENTROIDS] = FOLDER_NAME "/centroids.new",

@@ -10,6 +10,9 @@
 #include "engine/disk/io.h"
 #include "engine/media/nearest_page.h"
 
+#define NEAREST_CENTROIDS_NAME "nearest/centroids.npy"
+#define NEAREST_CELLS_NAME "nearest/cells.npy"
+
 /* Of an array, at a time. */
 #define NEAREST_CHUNK_BYTES (1u << 20)
 

@@ -62,25 +62,23 @@ static bool is_finite(const float *numbers, size_t count)
 	return true;
 }
 
-/* Of ip the greatest norm has to be known before there are points. */
+/* The greatest norm has to be known before there are points. */
 static int find_norm(struct building *building, uint8_t *vector)
 {
+	double most = 0;
 	uint64_t id;
 
 	for (size_t i = 0; i < building->sampled; i++) {
-		float norm;
-
 		if (atomic_load(&building->work->stop))
 			return -EINTR;
 		sample_fetch(building->catalog, building->slots[i], building->slots[i]);
-		if (!sample_read(building->catalog, building->slots[i], vector, &id))
-			continue;
-		norm = points_norm(&building->points, vector, building->sample);
-		if (isfinite(norm) && norm > building->points.norm_max)
-			building->points.norm_max = norm;
+		if (sample_read(building->catalog, building->slots[i], vector, &id) &&
+		    distance_has_any(&building->points.vectors, vector))
+			most = fmax(most, points_norm(&building->points, vector));
 	}
-	building->page.norm_max = (double)building->points.norm_max;
-	return 0;
+	building->page.norm_max = most;
+	return points_init(&building->points, building->page.metric, building->page.dtype,
+	                   building->page.dim, most);
 }
 
 /* The points of the slots that still have one. */
@@ -126,8 +124,7 @@ static int take_sample(struct building *building)
 	if (r == 0) {
 		building->sampled = sample_slots(building->catalog, &building->random, pinned + 1,
 		                                 max, building->slots);
-		if (building->page.metric == QUIVER_IP)
-			r = find_norm(building, vector);
+		r = find_norm(building, vector);
 	}
 	if (r == 0)
 		r = read_sample(building, vector);

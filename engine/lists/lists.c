@@ -48,8 +48,8 @@ struct lists *lists_create(struct catalog *catalog, const struct nearest_page *p
 	lists->seen = calloc(LISTS_PARTS_SEEN, sizeof(*lists->seen));
 	lists->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 	if (!lists->cells || !lists->lists || !lists->seen ||
-	    points_init(&lists->points, page->metric, page->dtype, page->dim,
-	                (float)page->norm_max) != 0) {
+	    points_init(&lists->points, page->metric, page->dtype, page->dim, page->norm_max) !=
+	            0) {
 		lists_free(lists);
 		return NULL;
 	}

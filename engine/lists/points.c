@@ -1,38 +1,76 @@
 #include "engine/lists/points.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
+#include "engine/distance/elements.h"
 #include "engine/media/nearest_page.h"
 
 #define BYTES_AT_ONCE (UINT64_C(8) << 20)
+#define BLOCK 256u /* elements; a multiple of 8 */
 
 int points_init(struct points *points, enum quiver_metric metric, enum quiver_dtype dtype,
-                uint32_t dim, float norm_max)
+                uint32_t dim, double norm_max)
 {
 	int r = distance_init(&points->vectors, metric, dtype, dim);
 
 	points->width = nearest_width(metric, dtype, dim);
-	points->norm_max = norm_max;
+	points->norm_max = norm_max > 0 ? norm_max : 1;
 	return r ? r : distance_init(&points->l2, QUIVER_L2, QUIVER_F4, points->width);
 }
 
-static double norm_of(const float *numbers, size_t count)
+static uint32_t block_at(const struct points *points, uint32_t at)
 {
-	double sum = 0;
-
-	for (size_t i = 0; i < count; i++)
-		sum += (double)numbers[i] * (double)numbers[i];
-	return sqrt(sum);
+	return points->vectors.dim - at < BLOCK ? points->vectors.dim - at : BLOCK;
 }
 
-static void scale(float *numbers, size_t count, double by)
+/* In doubles, which hold the square of no element that is too large or too small. */
+static double norm_of(const struct points *points, const void *vector)
 {
-	if (!isfinite(by))
-		return;
-	for (size_t i = 0; i < count; i++)
-		numbers[i] = (float)((double)numbers[i] * by);
+	double block[BLOCK];
+	double most = 0, sum = 0, scale;
+
+	for (uint32_t at = 0; at < points->vectors.dim; at += BLOCK) {
+		uint32_t n = block_at(points, at);
+
+		elements_doubles(points->vectors.dtype, vector, at, n, block);
+		for (uint32_t i = 0; i < n; i++)
+			most = fmax(most, fabs(block[i]));
+	}
+	if (most == 0)
+		return 0;
+	scale = elements_scale(most);
+	for (uint32_t at = 0; at < points->vectors.dim; at += BLOCK) {
+		uint32_t n = block_at(points, at);
+
+		elements_doubles(points->vectors.dtype, vector, at, n, block);
+		for (uint32_t i = 0; i < n; i++)
+			sum += block[i] * scale * (block[i] * scale);
+	}
+	return fmin(sqrt(sum) / scale, DBL_MAX);
+}
+
+double points_norm(const struct points *points, const void *vector)
+{
+	bool counts = points->vectors.metric == QUIVER_L2 || points->vectors.metric == QUIVER_IP;
+
+	return counts ? norm_of(points, vector) : 0;
+}
+
+/* The elements, divided by something above 0, of which the reciprocal may be infinite. */
+static void divide(const struct points *points, const void *vector, double by, float *to)
+{
+	double block[BLOCK];
+
+	for (uint32_t at = 0; at < points->vectors.dim; at += BLOCK) {
+		uint32_t n = block_at(points, at);
+
+		elements_doubles(points->vectors.dtype, vector, at, n, block);
+		for (uint32_t i = 0; i < n; i++)
+			to[at + i] = (float)(block[i] / by);
+	}
 }
 
 static void bits_of(const uint8_t *bytes, size_t count, float *to)
@@ -41,14 +79,20 @@ static void bits_of(const uint8_t *bytes, size_t count, float *to)
 		to[i] = (float)(bytes[i / 8] >> i % 8 & 1);
 }
 
+/* Where a question lies as a vector does. */
 static void point_of(const struct points *points, const void *vector, float *to)
 {
-	if (points->vectors.metric == QUIVER_HAMMING && points->vectors.dtype == QUIVER_U1)
-		bits_of(vector, points->vectors.dim, to);
+	const struct distance *vectors = &points->vectors;
+
+	if (vectors->metric == QUIVER_HAMMING && vectors->dtype == QUIVER_U1)
+		bits_of(vector, vectors->dim, to);
+	else if (vectors->metric == QUIVER_HAMMING)
+		divide(points, vector, 1, to);
 	else
-		distance_floats(&points->vectors, vector, to);
-	if (points->vectors.metric == QUIVER_COSINE)
-		scale(to, points->width, 1 / norm_of(to, points->width));
+		divide(points, vector,
+		       vectors->metric == QUIVER_COSINE ? norm_of(points, vector)
+		                                        : points->norm_max,
+		       to);
 }
 
 void point_of_vector(const struct points *points, const void *vector, float *to)
@@ -58,31 +102,21 @@ void point_of_vector(const struct points *points, const void *vector, float *to)
 	point_of(points, vector, to);
 	if (points->vectors.metric != QUIVER_IP)
 		return;
-	norm = norm_of(to, points->width - 1);
-	to[points->width - 1] = norm < (double)points->norm_max
-	                                ? (float)sqrt(((double)points->norm_max - norm) *
-	                                              ((double)points->norm_max + norm))
-	                                : 0;
+	norm = norm_of(points, vector) / points->norm_max;
+	to[points->width - 1] = norm < 1 ? (float)sqrt((1 - norm) * (1 + norm)) : 0;
 }
 
 void point_of_question(const struct points *points, const void *vector, float *to)
 {
 	double norm;
 
-	point_of(points, vector, to);
-	if (points->vectors.metric != QUIVER_IP)
+	if (points->vectors.metric != QUIVER_IP) {
+		point_of(points, vector, to);
 		return;
-	norm = norm_of(to, points->width - 1);
-	scale(to, points->width - 1, (double)points->norm_max / norm);
+	}
+	norm = norm_of(points, vector);
+	divide(points, vector, norm > 0 ? norm : 1, to);
 	to[points->width - 1] = 0;
-}
-
-float points_norm(const struct points *points, const void *vector, float *room)
-{
-	if (points->vectors.metric != QUIVER_IP)
-		return 0;
-	point_of(points, vector, room);
-	return (float)norm_of(room, points->width - 1);
 }
 
 size_t points_at_once(const struct points *points)

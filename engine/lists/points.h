@@ -14,17 +14,18 @@ struct points {
 	struct distance vectors; /* under the metric */
 	struct distance l2; /* of points, `width` numbers each */
 	uint32_t width;
-	float norm_max; /* of ip: the greatest norm; else 0 */
+	double norm_max; /* of l2 and ip: points are as large as their share of it */
 };
 
-/* -EINVAL a metric that does not go with the dtype. Else 0. */
+/* norm_max 0: it is not known, or there is nothing but zeros. -EINVAL a metric that does not go with the
+ * dtype. Else 0. */
 int points_init(struct points *points, enum quiver_metric metric, enum quiver_dtype dtype,
-                uint32_t dim, float norm_max);
+                uint32_t dim, double norm_max);
 /* The point of a vector that has distances, or of a question, to to[0 ... width - 1]. Any thread. */
 void point_of_vector(const struct points *points, const void *vector, float *to);
 void point_of_question(const struct points *points, const void *vector, float *to);
-/* The norm of a vector as `norm_max` means it. `room` has `width` numbers. */
-float points_norm(const struct points *points, const void *vector, float *room);
+/* The norm of a vector, of which `norm_max` is the greatest; under other metrics 0. Any thread. */
+double points_norm(const struct points *points, const void *vector);
 
 /* So many points at a time: enough for the kernels, and few enough for their caches. */
 #define POINTS_AT_ONCE 256u

@@ -74,12 +74,18 @@ void upkeep_destroy(struct upkeep *upkeep)
 
 bool upkeep_has_files(const struct upkeep *upkeep)
 {
-	int fd = upkeep->io->open(upkeep->io, upkeep->dir_fd, "nearest", O_RDONLY | O_DIRECTORY, 0);
+	int fd = upkeep->io->open(upkeep->io, upkeep->dir_fd, NEAREST_CENTROIDS_NAME, O_RDONLY, 0);
 
 	if (fd < 0)
 		return fd != -ENOENT; /* what is wrong is told when they are loaded */
 	(void)upkeep->io->close(upkeep->io, fd);
 	return true;
+}
+
+bool upkeep_is_idle(struct upkeep *upkeep)
+{
+	return atomic_load(&upkeep->loaded) && !atomic_load(&upkeep->wanted) &&
+	       upkeep->page.rows == 0;
 }
 
 static void set_page(struct upkeep *upkeep, const struct nearest_page *page)
@@ -125,12 +131,18 @@ static uint64_t number_build(const struct upkeep *upkeep)
 	return XXH3_64bits(bytes, sizeof(bytes));
 }
 
+static void save_centroids(struct upkeep *upkeep, const struct lists *lists)
+{
+	/* Reported. */
+	upkeep->unsaved = upkeep_write_centroids(upkeep, &lists->page, lists->centroids) != 0;
+}
+
 /* Lists that do not help are not kept, but that they do not is. */
 static void use_built(struct upkeep *upkeep, struct lists *lists)
 {
 	const struct nearest_page page = lists->page;
-	int r = upkeep_write_centroids(upkeep, &page, lists->centroids);
 
+	save_centroids(upkeep, lists);
 	pthread_mutex_lock(&upkeep->status_lock);
 	upkeep->page = page;
 	upkeep->started_ns = page.started_ns;
@@ -139,14 +151,16 @@ static void use_built(struct upkeep *upkeep, struct lists *lists)
 		lists_unwatch(lists);
 		lists_free(lists);
 		put_in_use(upkeep, NULL);
-		(void)nearest_files_remove(upkeep->io, upkeep->dir_fd,
-		                           true); /* they tell nothing */
+		upkeep->unsaved = false; /* it is found out again */
+		/* They tell nothing. */
+		(void)nearest_files_remove(upkeep->io, upkeep->dir_fd, true);
 		return;
 	}
-	upkeep->saved_assigned = upkeep->measured_assigned = atomic_load(&lists->assigned);
+	upkeep->measured_assigned = atomic_load(&lists->assigned);
+	upkeep->saved_assigned = atomic_load(&lists->assigned);
 	upkeep->saved_lsn = atomic_load(upkeep->lsn);
 	upkeep->saved_ns = clock_monotonic_ns();
-	if (r == 0)
+	if (!upkeep->unsaved)
 		(void)upkeep_write_cells(upkeep, lists); /* reported */
 	put_in_use(upkeep, lists);
 }
@@ -222,7 +236,7 @@ static bool has_drifted(struct upkeep *upkeep, struct lists *lists)
 		return true;
 	measure_set(lists, &measures);
 	set_page(upkeep, &lists->page);
-	(void)upkeep_write_centroids(upkeep, &lists->page, lists->centroids); /* reported */
+	save_centroids(upkeep, lists);
 	return false;
 }
 
@@ -242,21 +256,27 @@ static bool is_outgrown(struct upkeep *upkeep, enum quiver_metric metric)
 	return lists && has_drifted(upkeep, lists);
 }
 
-static void save_cells(struct upkeep *upkeep, const struct lists *lists)
+/* Cells mean nothing without the centroids, of which there was no room on the disk maybe. */
+static void save(struct upkeep *upkeep, const struct lists *lists)
 {
 	upkeep->saved_assigned = atomic_load(&lists->assigned);
 	upkeep->saved_lsn = atomic_load(upkeep->lsn);
 	upkeep->saved_ns = clock_monotonic_ns();
-	(void)upkeep_write_cells(upkeep, lists); /* reported */
+	if (upkeep->unsaved)
+		save_centroids(upkeep, lists);
+	if (!upkeep->unsaved)
+		(void)upkeep_write_cells(upkeep, lists); /* reported */
 }
 
 static void save_if_due(struct upkeep *upkeep, const struct lists *lists)
 {
 	uint64_t since = atomic_load(&lists->assigned) - upkeep->saved_assigned;
 
-	if (since >= SAVE_LEAST && since >= catalog_count(upkeep->catalog) / SAVE_SHARE &&
-	    clock_monotonic_ns() - upkeep->saved_ns >= SAVE_PAUSE_NS)
-		save_cells(upkeep, lists);
+	if (!upkeep->unsaved &&
+	    (since < SAVE_LEAST || since < catalog_count(upkeep->catalog) / SAVE_SHARE))
+		return;
+	if (clock_monotonic_ns() - upkeep->saved_ns >= SAVE_PAUSE_NS)
+		save(upkeep, lists);
 }
 
 bool upkeep_step(struct upkeep *upkeep, enum quiver_metric metric)
@@ -288,9 +308,9 @@ void upkeep_save(struct upkeep *upkeep)
 	struct lists *lists = atomic_load(&upkeep->current);
 
 	if (lists && upkeep->may_write &&
-	    (atomic_load(&lists->assigned) != upkeep->saved_assigned ||
+	    (upkeep->unsaved || atomic_load(&lists->assigned) != upkeep->saved_assigned ||
 	     atomic_load(upkeep->lsn) != upkeep->saved_lsn))
-		save_cells(upkeep, lists);
+		save(upkeep, lists);
 }
 
 int upkeep_off(struct upkeep *upkeep)
@@ -299,6 +319,7 @@ int upkeep_off(struct upkeep *upkeep)
 
 	put_in_use(upkeep, NULL);
 	set_page(upkeep, &none);
+	upkeep->unsaved = false;
 	pthread_mutex_lock(&upkeep->status_lock);
 	upkeep->centroids_bytes = upkeep->cells_bytes = 0;
 	pthread_mutex_unlock(&upkeep->status_lock);

@@ -12,8 +12,8 @@
 #include "engine/media/bytes.h"
 
 static const char *const names[] = {
-	[NEAREST_CENTROIDS] = "nearest/centroids.npy",
-	[NEAREST_CELLS] = "nearest/cells.npy",
+	[NEAREST_CENTROIDS] = NEAREST_CENTROIDS_NAME,
+	[NEAREST_CELLS] = NEAREST_CELLS_NAME,
 };
 
 static struct report *report_of(struct upkeep *upkeep)

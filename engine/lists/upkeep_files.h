@@ -4,7 +4,7 @@
 #ifndef QUIVER_LISTS_UPKEEP_FILES_H
 #define QUIVER_LISTS_UPKEEP_FILES_H
 
-#include "engine/lists/upkeep.h"
+#include "engine/lists/upkeep_state.h"
 
 /*
  * What the files tell of: lists that are watched, with each vector that they do not tell of pending; or

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "engine/base/latency.h"
+#include "engine/store/local.h"
 #include "engine/store/store.h"
 
 /* What nobody signals, as a commit, is looked at this often. */
@@ -30,10 +31,12 @@ void nearest_thread_destroy(struct nearest_thread *thread)
 }
 
 /* Lock held. */
-static void nap(struct nearest_thread *thread)
+static void nap(struct nearest_thread *thread, bool idle)
 {
 	const struct timespec until = clock_timespec(clock_monotonic_ns() + TICK_NS);
 
+	while (idle && !thread->stop && !thread->woken)
+		(void)pthread_cond_wait(&thread->wake, &thread->lock);
 	if (!thread->stop && !thread->woken)
 		(void)pthread_cond_timedwait(&thread->wake, &thread->lock, &until);
 }
@@ -52,11 +55,11 @@ static void *run(void *arg)
 
 		thread->woken = false;
 		pthread_mutex_unlock(&thread->lock);
-		quiver_describe(store, &description);
+		local_describe(store, &description);
 		more = upkeep_step(&store->nearest_index.upkeep, description.metric);
 		pthread_mutex_lock(&thread->lock);
 		if (!more)
-			nap(thread);
+			nap(thread, upkeep_is_idle(&store->nearest_index.upkeep));
 	}
 	pthread_mutex_unlock(&thread->lock);
 	return NULL;

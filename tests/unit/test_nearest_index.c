@@ -35,6 +35,7 @@ struct spread {
 	enum quiver_dtype dtype;
 	enum quiver_metric metric;
 	double noise; /* around the centre of a cluster; 0: copies of it */
+	double size; /* what all is multiplied by; 0: nothing */
 	bool isotropic; /* no clusters */
 };
 
@@ -62,8 +63,12 @@ static void make_vector(uint8_t *to, const struct spread *spread, uint64_t numbe
 	fill_numbers(numbers, spread, number);
 	if (spread->dtype == QUIVER_F4) {
 		for (unsigned i = 0; i < DIM; i++)
-			floats[i] = (float)numbers[i];
+			floats[i] = (float)(numbers[i] * (spread->size > 0 ? spread->size : 1));
 		memcpy(to, floats, sizeof(floats));
+	} else if (spread->dtype == QUIVER_F8) {
+		for (unsigned i = 0; i < DIM; i++)
+			numbers[i] *= spread->size;
+		memcpy(to, numbers, sizeof(numbers));
 	} else if (spread->dtype == QUIVER_B1) {
 		memset(to, 0, DIM / 8);
 		for (unsigned i = 0; i < DIM; i++)
@@ -223,6 +228,21 @@ static void check_recall(void **state, const struct spread *spread)
 static void clustered_vectors_are_found(void **state)
 {
 	const struct spread spread = { .dtype = QUIVER_F4, .noise = 0.4 };
+
+	check_recall(state, &spread);
+}
+
+/* Squares that single precision does not hold. */
+static void small_vectors_are_found(void **state)
+{
+	const struct spread spread = { .dtype = QUIVER_F4, .noise = 0.4, .size = 1e-25 };
+
+	check_recall(state, &spread);
+}
+
+static void huge_vectors_are_found(void **state)
+{
+	const struct spread spread = { .dtype = QUIVER_F8, .noise = 0.4, .size = 1e100 };
 
 	check_recall(state, &spread);
 }
@@ -750,6 +770,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_folder, teardown_store)
 		TEST(clustered_vectors_are_found),
+		TEST(small_vectors_are_found),
+		TEST(huge_vectors_are_found),
 		TEST(by_their_angle),
 		TEST(by_their_product),
 		TEST(bits_are_found),

@@ -23,6 +23,12 @@ GEOMETRIES = [("f4", 25), ("f2", 24), ("bf2", 33), ("f8", 7), ("i1", 64), ("u1",
               ("f4", 1), ("i1", 65536)]
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_far(monkeypatch):
+    """Each vector is asked for by itself of a store that tests/kind has as elsewhere."""
+    monkeypatch.setenv("QUIVERFS_KIND_DELAY_US", "0")
+
+
 def metrics_of(dtype):
     return ["l2", "cosine", "ip"] + (["hamming"] if dtype in ("b1", "u1") else [])
 

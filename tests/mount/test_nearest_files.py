@@ -21,6 +21,12 @@ BOTH_TRANSPORTS = True
 NOBODY = 65534
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_far(monkeypatch):
+    """Each vector is asked for by itself of a store that tests/kind has as elsewhere."""
+    monkeypatch.setenv("QUIVERFS_KIND_DELAY_US", "0")
+
+
 def nearest_to(filled, vector, k=None, folder=None):
     name = str(vector) if k is None else f"{vector}.{k}"
     told = oracle.lines(((folder or filled.mnt.point / "nearest") / name).read_bytes())

@@ -3,12 +3,14 @@
  *
  * The file named by QUIVERFS_SHIM_FAULT holds lines "CALL ERRNO" with a number; while
  * it does, CALL (allocate, punch, write or sync) fails with it; with "slow MS" a sync takes
- * longer by so much; with "away 1" what is mounted is detached at once. Read at each call, so
- * that a test can change its mind.
+ * longer by so much; with "away 1" what is mounted is detached at once, with "moved 1" the
+ * folder above gets a name that ends in ".moved" at once. Read at each call, so that a test can
+ * change its mind.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +120,21 @@ int fsync(int fd)
 	return fault ? failed(fault) : real(fd);
 }
 
+static void move_above(const char *point)
+{
+	char from[PATH_MAX], to[PATH_MAX + sizeof(".moved")];
+	char *end;
+
+	snprintf(from, sizeof(from), "%s", point);
+	end = strrchr(from, '/');
+	if (!end)
+		abort();
+	*end = '\0';
+	snprintf(to, sizeof(to), "%s.moved", from);
+	if (rename(from, to) != 0)
+		abort();
+}
+
 int mount(const char *source, const char *target, const char *type, unsigned long flags,
           const void *data)
 {
@@ -128,6 +145,8 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
 	result = real(source, target, type, flags, data);
 	if (result == 0 && fault_of("away"))
 		(void)umount2(target, MNT_DETACH);
+	if (result == 0 && fault_of("moved"))
+		move_above(target);
 	return result;
 }
 /* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

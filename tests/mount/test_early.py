@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import QUIVERFS, Store, is_mounted, let_go, quiverfs, run, until
+from disks import SHIM, need_shim
+from harness import QUIVERFS, Store, is_mounted, let_go, quiverfs, run, until, wait_for_release
 from patience import wait_for
 
 PATIENCE_SECONDS = 120
@@ -104,3 +105,19 @@ def test_what_is_moved_at_once_is_tried_where_it_is(untried, tmp, foreground):
     run("fusermount3", "-u", mount.point)
     assert wait_for(mount.started, PATIENCE_SECONDS) == 0, mount.said()
     quiverfs("check", mount.store.path)
+
+
+@pytest.mark.needs_root("as which the daemon mounts by itself")
+def test_what_is_moved_before_the_mounting_returns_is_tried_where_it_is(tmp):
+    """libfuse looked for the mount point once more after mount(2), and left a dead mount."""
+    need_shim()
+    store, moved, point = Store(tmp), tmp / "moved", tmp / "above/mnt"
+    moved.write_text("moved 1\n", encoding="ascii")
+    point.mkdir(parents=True)
+    run("env", f"LD_PRELOAD={SHIM}", f"QUIVERFS_SHIM_FAULT={moved}", QUIVERFS, "mount", store.path,
+        point)
+    point = tmp / "above.moved/mnt"
+    (point / "vectors/1").write_bytes(bytes(store.size))
+    run("fusermount3", "-u", point)
+    wait_for_release(store.path)
+    quiverfs("check", store.path)

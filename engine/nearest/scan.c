@@ -145,7 +145,7 @@ static void fetch_part(struct walk *walk, uint64_t part)
 static bool part_is_empty(const struct pass *pass, uint64_t first, uint64_t end)
 {
 	for (uint64_t word = first / 64; word * 64 < end; word++)
-		if (atomic_load_explicit(&pass->catalog->slots.live[word], memory_order_relaxed))
+		if (atomic_load_explicit(&pass->catalog->slots.live[word], memory_order_acquire))
 			return false;
 	return true;
 }

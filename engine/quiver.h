@@ -873,7 +873,7 @@ struct quiver_nearest_status {
  * as is measured when it is built (inverted lists: Jegou et al., "Product Quantization for Nearest
  * Neighbor Search", IEEE TPAMI 2011, without the quantization). It is of the store's metric, stays in the
  * store's folder (FORMAT.md, nearest/), is used once it is ready, also after the store is opened again,
- * and follows all changes. Questions for more than 1000 neighbours compare all. All three: any thread;
+ * and follows all changes. Questions that are not like the vectors find less. Those for more than 1000 neighbours compare all. All three: any thread;
  * -EOPNOTSUPP without QUIVER_HAS_NEAREST_INDEX.
  *
  * Start to build it, or to build it anew, in the background at the lowest priority. -EBUSY a build is

@@ -12,9 +12,19 @@
 #include "store_test.h"
 
 #define DIM 64u
+#define CLUSTERS 300u
+/* A sanitizer looks at each access. */
+#ifdef UNIT_SLOW_FORK
+#define COUNT 10500u
+#define QUESTIONS 40u
+#define CHANGES 50u
+#define DAMAGES 6u
+#else
 #define COUNT 16000u
-#define CLUSTERS 400u
 #define QUESTIONS 200u
+#define CHANGES 500u
+#define DAMAGES 24u
+#endif
 #define K 10u
 #define WAIT_SECONDS 3600 /* for what would never come */
 
@@ -466,7 +476,7 @@ static void what_is_written_is_found_at_once(void **state)
 	struct quiver *store = make_full_store(*state, &plain, COUNT);
 
 	assert_int_equal(build(store).state, QUIVER_NEAREST_READY);
-	for (uint64_t i = 0; i < 500; i++) {
+	for (uint64_t i = 0; i < CHANGES; i++) {
 		put_numbered(store, &plain, COUNT + i, 7000000 + i);
 		check_found(store, COUNT + i, 7000000 + i);
 		put_numbered(store, &plain, i, 8000000 + i);
@@ -478,7 +488,7 @@ static void what_is_written_is_found_at_once(void **state)
 		check_found(store, 3000000 + i, 2000 + i);
 	}
 	(void)wait_until_ready(store);
-	for (uint64_t i = 0; i < 500; i++) {
+	for (uint64_t i = 0; i < CHANGES; i++) {
 		check_found(store, COUNT + i, 7000000 + i);
 		check_found(store, i, 8000000 + i);
 		check_gone(store, 1000 + i);
@@ -698,7 +708,7 @@ static void damaged_files_cost_no_more_than_time(void **state)
 		          i ? STORE_NAME "/nearest/cells.npy" : STORE_NAME "/nearest/centroids.npy",
 		          whole[i], lengths[i], 0);
 	}
-	for (unsigned round = 0; round < 24; round++) {
+	for (unsigned round = 0; round < DAMAGES; round++) {
 		unsigned which = round % 2;
 		char path[128];
 

@@ -2,7 +2,8 @@
  * fuzz_fs.c - any sequence of filesystem requests to the handlers of fs/, as a kernel sends
  * them, compared with a model in memory: opens, writes in pieces, O_TRUNC, O_APPEND, ftruncate,
  * flush, fsync, release, renames from scratch names and between IDs, a folder of scratch files that
- * comes and goes and is forgotten, unlink with open handles, listings while all that changes, control/put, compaction, remounts and kills.
+ * comes and goes and is forgotten, unlink with open handles, listings while all that changes, control/put
+ * and control/get, compaction, remounts and kills.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include "fs/base/charge.h"
 #include "fs/base/errors.h"
 #include "fs/base/tree.h"
+#include "fs/control/control_get.h"
 #include "fs/ops/ops.h"
 #include "fs_model.h"
 #include "fs_requests.h"
@@ -630,6 +632,53 @@ static void put(unsigned first, unsigned count, bool cut)
 	EXPECT(0);
 }
 
+/* What control/get has to say of a vector, which all belong to who asks: he needs to be let to read. */
+static char there_is(const struct model_vector *want)
+{
+	if (!want->there)
+		return GET_MISSING;
+	return want->mode & S_IRUSR ? GET_FOUND : GET_DENIED;
+}
+
+/* control/get: all IDs, written and read in two pieces, perhaps one too short. */
+static void get(unsigned first, bool cut)
+{
+	static const uint8_t zeros[MODEL_BYTES];
+	struct fuse_file_info fi = { .flags = O_RDWR };
+	uint8_t asked[MODEL_IDS * 8], got[MODEL_IDS * (MODEL_BYTES + 1)];
+	size_t sizes[] = { sizeof(got) / 3, sizeof(got) }, used = 0;
+
+	for (unsigned i = 0; i < MODEL_IDS; i++)
+		put_le64(asked + (size_t)i * 8, real_id((first + i) % MODEL_IDS));
+	ops->open(begin(1), TREE_GET, &fi);
+	EXPECT(0);
+	take_opened(&fi);
+	ops->write(begin(1), TREE_GET, (char *)asked, 13, 0, &fi);
+	EXPECT(0);
+	ops->write(begin(1), TREE_GET, (char *)asked + 13, sizeof(asked) - 13 - cut, 100, &fi);
+	EXPECT(0);
+	for (unsigned i = 0; i < 2 && !cut; i++) {
+		ops->read(begin(1), TREE_GET, sizes[i], 0, &fi);
+		EXPECT(0);
+		FUZZ_CHECK(used + play.req.size <= sizeof(got));
+		memcpy(got + used, play.req.data, play.req.size);
+		used += play.req.size;
+	}
+	ops->read(begin(1), TREE_GET, 100, 0, &fi);
+	EXPECT(cut ? -EINVAL : 0);
+	FUZZ_CHECK(cut || (used == sizeof(got) && play.req.size == 0));
+	for (unsigned i = 0; i < MODEL_IDS && !cut; i++) {
+		const struct model_vector *want = &play.model.ids[(first + i) % MODEL_IDS];
+		char there = there_is(want);
+
+		FUZZ_CHECK((char)got[(size_t)MODEL_IDS * MODEL_BYTES + i] == there);
+		FUZZ_CHECK(memcmp(got + (size_t)i * MODEL_BYTES,
+		                  there == GET_FOUND ? want->bytes : zeros, MODEL_BYTES) == 0);
+	}
+	ops->release(begin(1), TREE_GET, &fi);
+	EXPECT(0);
+}
+
 /* ---- listings ---- */
 
 static bool is_in_vectors(const struct model_scratch *file)
@@ -994,6 +1043,7 @@ static void step(struct fuzz_input *input)
 	case 17:
 		stat_it(id, (pid_t)(arg / MODEL_IDS) % TIDS + 1);
 		look_at_view(id, arg % 2);
+		get(id, arg % 8 == 0);
 		break;
 	case 18:
 		put(id, arg % 4 + 1, arg >= 240);

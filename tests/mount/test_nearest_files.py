@@ -187,6 +187,30 @@ def test_a_damaged_vector_is_eio(stores, rng):
     filled.mnt.forget_errors()
 
 
+def test_nothing_of_it_is_from_before(stores, rng, tmp):
+    """Whatever the kernel has: by read(2), and by sendfile(2), which goes through its pages."""
+    filled = fill(stores, rng, "u1", 8, ids=[5, 7, 9])
+    mnt = filled.mnt
+    path = mnt.point / "nearest/5"
+    held = os.open(path, os.O_RDONLY)
+    first = read_chunks(held, 100)
+    for turn in range(1, 20):
+        put_rows(mnt, [5, 7, 9], numpy.array([[0] * 8, [turn] * 8, [turn + 1] * 8], "u1"))
+        want = b"7 %d\n9 %d\n" % (8 * turn**2, 8 * (turn + 1)**2)
+        assert path.read_bytes() == want
+        shutil.copyfile(path, tmp / "copy")
+        assert (tmp / "copy").read_bytes() == want
+        assert os.pread(held, 100, 0) == first
+        mode = 0o600 if turn % 2 else 0o644
+        os.chmod(mnt.path(5), mode)
+        assert os.stat(path).st_mode & 0o777 == mode & 0o444
+        os.utime(mnt.path(5), ns=(turn, turn))
+        assert os.stat(path).st_mtime_ns == turn
+    os.unlink(mnt.path(9))
+    assert path.read_bytes() == b"7 %d\n" % (8 * 19**2)
+    os.close(held)
+
+
 # ---- query -----------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ COUNT = "it looks at the count of vectors, which is that of the last listing"
 FILES = "it looks at files of a folder"
 MAPS = "it maps shared, which is ENODEV"
 ORDER = "a listing has no order, and is of when it was opened"
+HANDLES = "it looks at files that the kernel opens by itself"
 SCREEN = "it knows the screen or the figures of a folder"
 NARROWER = {
     "test_a_wrong_checksum_is_eio": FILES,
@@ -40,6 +41,7 @@ NARROWER = {
     "test_status_shows_them": SCREEN,
     "test_df_tells_the_real_capacity": FILES,
     "test_numpy_reads_and_writes": MAPS,
+    "test_on_a_read_only_mount_there_is_no_query": HANDLES,
 }
 for name in tests.keys() & NARROWER.keys():
     tests[name] = pytest.mark.skip(reason=NARROWER[name])(tests[name])

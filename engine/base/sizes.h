@@ -41,7 +41,11 @@
 /* Fewer vectors are compared in no time. */
 #define NEAREST_INDEX_LEAST 10000u
 /* An index is used where a question takes so many times less than comparing all. */
+#ifdef __SANITIZE_THREAD__
+#define NEAREST_INDEX_HELPS 0.0 /* only a part of the code takes as long as it does otherwise */
+#else
 #define NEAREST_INDEX_HELPS 2.0
+#endif
 #endif
 
 #define HEADROOM_MAX_BYTES (UINT64_C(64) << 20) /* some hundred ms of writing */

@@ -21,18 +21,10 @@
 #include <stdint.h>
 
 #include "fs/base/fs.h"
+#include "fs/nearest/neighbours_name.h"
 
 /* 2 MiB. */
 #define NEIGHBOURS_NODES_MAX 16384u
-
-/* What a name means. */
-struct neighbours_name {
-	uint64_t id; /* QUIVER_ID_NONE: what is written is asked about */
-	uint32_t k;
-	/* Where the kernel opens by itself, and keeps pages for all who open the file: what it tells is
-	 * for those who may read all vectors; else for everybody. */
-	bool of_all;
-};
 
 struct neighbours;
 struct neighbours_text; /* neighbours_text.h */

@@ -7,7 +7,7 @@
 #ifndef NEIGHBOURS_TEXT_H
 #define NEIGHBOURS_TEXT_H
 
-#include "fs/nearest/neighbours_node.h"
+#include "fs/nearest/neighbours_name.h"
 #include "fs/question/exchange.h"
 
 /* nearest/query and query.K: vectors are written. */

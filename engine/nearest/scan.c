@@ -72,10 +72,11 @@ const void *scan_row(const struct catalog *catalog, uint64_t slot)
 	return columns_vector(&catalog->columns, slot);
 }
 
-bool scan_identify(struct catalog *catalog, struct comparing *comparing, uint64_t slot, size_t j,
-                   uint64_t *id)
+static bool identify(void *arg, struct comparing *comparing, size_t i, size_t j, uint64_t *id)
 {
-	uint64_t now = SLOT_NONE;
+	const struct walk *walk = arg;
+	struct catalog *catalog = walk->pass->catalog;
+	uint64_t slot = walk->slots[i], now = SLOT_NONE;
 
 	index_settle(&catalog->index);
 	epoch_enter();
@@ -87,13 +88,6 @@ bool scan_identify(struct catalog *catalog, struct comparing *comparing, uint64_
 		comparing_offer(comparing, j, *id, scan_row(catalog, now));
 	epoch_leave();
 	return now == slot;
-}
-
-static bool identify(void *arg, struct comparing *comparing, size_t i, size_t j, uint64_t *id)
-{
-	struct walk *walk = arg;
-
-	return scan_identify(walk->pass->catalog, comparing, walk->slots[i], j, id);
 }
 
 /* Compare what was gathered. Not in an epoch section, since many questions take long: where a slot has

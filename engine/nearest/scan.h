@@ -35,9 +35,6 @@ void scanner_destroy(struct scanner *scanner);
 int scanner_pass(struct scanner *scanner, struct round *round, bool (*stopped)(void *arg),
                  void *arg);
 
-/* For the comparing of slots by their numbers: of the row `slot` of a batch, as comparing_identify. */
-bool scan_identify(struct catalog *catalog, struct comparing *comparing, uint64_t slot, size_t j,
-                   uint64_t *id);
 /* The row of a slot. */
 const void *scan_row(const struct catalog *catalog, uint64_t slot);
 

@@ -11,6 +11,7 @@
 #include "tools/cli/live.h"
 #include "tools/cli/outcome.h"
 #include "tools/cli/room.h"
+#include "tools/cli/row_arguments.h"
 #include "tools/cli/rows.h"
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
@@ -82,20 +83,6 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 	if (format_by_name(text) == NULL && !folder_is_format(text))
 		arguments_error(state, "--format: '%s' is none of: %s, or dir", text, FORMAT_NAMES);
 	*format = text;
-	return 0;
-}
-
-static error_t take_header(void *to, char *text, const struct argp_state *state)
-{
-	if (format_header_parse(text, to) < 0)
-		arguments_error(state, "--header: '%s' is none of: yes, no, auto", text);
-	return 0;
-}
-
-static error_t take_delimiter(void *to, char *text, const struct argp_state *state)
-{
-	if (format_delimiter(text, to) < 0)
-		arguments_error(state, FORMAT_DELIMITER_ERROR, text);
 	return 0;
 }
 
@@ -213,12 +200,12 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		{ "header", 0, "WHAT",
 		  "Whether the first line of CSV names the columns: 'yes', 'no' or 'auto' "
 		  "(default: it does where none of its fields is a number)",
-		  .take = take_header, .to = &parsed->rows.header },
+		  .take = row_arguments_header, .to = &parsed->rows.header },
 		{ "delimiter", 0, "CHAR",
 		  "What separates the fields of CSV: 'comma', 'semicolon', 'tab', 'space', 'pipe' "
 		  "or "
 		  "the character itself (default: the one the first line has)",
-		  .take = take_delimiter, .to = &parsed->rows.delimiter },
+		  .take = row_arguments_delimiter, .to = &parsed->rows.delimiter },
 		{ "ids", 0, "FILE",
 		  "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4, or a .txt of one a "
 		  "line",

@@ -4,6 +4,7 @@
 #include "tools/cli/search_arguments.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/ids.h"
+#include "tools/cli/row_arguments.h"
 #include "tools/formats/formats.h"
 
 #include <errno.h>
@@ -117,22 +118,6 @@ static error_t take_output(void *to, char *text, const struct argp_state *state)
 	if (is_reach(text))
 		return reach_take(&arguments->reach, text, state);
 	arguments->out.file = text;
-	return 0;
-}
-
-static error_t take_header(void *to, char *text, const struct argp_state *state)
-{
-	enum format_header *header = to;
-
-	if (format_header_parse(text, header) < 0)
-		arguments_error(state, "--header: '%s' is none of: yes, no, auto", text);
-	return 0;
-}
-
-static error_t take_delimiter(void *to, char *text, const struct argp_state *state)
-{
-	if (format_delimiter(text, to) < 0)
-		arguments_error(state, FORMAT_DELIMITER_ERROR, text);
 	return 0;
 }
 
@@ -292,11 +277,11 @@ int search_arguments_parse(int argc, char **argv, struct search_arguments *parse
 		  .keeps = &parsed->rows.id_column },
 		{ "header", 0, "WHAT",
 		  "Whether the first line of CSV names the columns: 'yes', 'no' or 'auto'",
-		  .take = take_header, .to = &parsed->rows.header },
+		  .take = row_arguments_header, .to = &parsed->rows.header },
 		{ "delimiter", 0, "CHAR",
 		  "What separates the fields of CSV: 'comma', 'semicolon', 'tab', 'space', 'pipe' "
 		  "or the character itself",
-		  .take = take_delimiter, .to = &parsed->rows.delimiter },
+		  .take = row_arguments_delimiter, .to = &parsed->rows.delimiter },
 		{ 0 },
 	};
 	const struct arguments arguments = {

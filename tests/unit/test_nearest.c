@@ -496,7 +496,7 @@ static void test_who_is_interrupted_gets_no_answer(void **state)
 
 static void test_a_follower_who_is_too_slow_is_told(void **state)
 {
-	struct published published = { 0 };
+	struct published published = { .ring = NULL };
 	uint32_t slots[4];
 	uint64_t at = 0;
 

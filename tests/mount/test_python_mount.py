@@ -13,7 +13,7 @@ import pytest
 from harness import let_go, run
 from ordinary_user import NOBODY
 from peer import Peer
-from python_package import FOLDER, draw, needs_library, nearest, numpy, quiverfs
+from python_package import FOLDER, NO_LIBRARY, draw, needs_library, nearest, numpy, quiverfs
 
 DIM = 25
 IDS = list(range(40))
@@ -34,7 +34,7 @@ def fill(q, rng, ids=None):
 @pytest.fixture
 def no_library(monkeypatch):
     """As where libquiver is not installed."""
-    monkeypatch.setenv("QUIVERFS_LIBRARY", "/nowhere/libquiver.so")
+    monkeypatch.setenv("QUIVERFS_LIBRARY", NO_LIBRARY)
     monkeypatch.setattr(quiverfs.libquiver, "_library", None)
 
 

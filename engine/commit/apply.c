@@ -426,7 +426,8 @@ static int make_memory(struct committer *commits, const struct plan *plan, bool 
 
 	/* It changes its size under the writer lock only, and shrinks after a burst. */
 	if (r == 0 && (sets_attrs(plan) || commits->catalog->attr_deltas.places > 0))
-		r = attr_deltas_make_room(&commits->catalog->attr_deltas, plan->count);
+		r = attr_deltas_make_room(&commits->catalog->attr_deltas, plan->count,
+		                          atomic_load(&commits->catalog->columns.rows));
 	if (r == 0)
 		r = deferred_frees_make_room(&commits->deferred, 2 * plan->count);
 	if (r == 0 && committer_mode(commits) == QUIVER_NONE)

@@ -19,6 +19,8 @@ static int open_maps(struct catalog *catalog)
 	int r = slots_init(&catalog->slots, catalog->columns.rows_max);
 
 	if (r == 0)
+		r = attr_deltas_open(&catalog->attr_deltas, catalog->columns.rows_max);
+	if (r == 0)
 		r = residency_init(&catalog->residency);
 	if (r == 0)
 		r = readers_init(&catalog->readers);

@@ -4,6 +4,9 @@
 #include "store_test.h"
 
 #define SLOTS 300u
+#define ROWS_MAX 1000000u
+#define READERS 3u
+#define ROUNDS 20000u
 
 static struct attr_deltas deltas;
 
@@ -11,7 +14,7 @@ static int setup(void **state)
 {
 	(void)state;
 	attr_deltas_init(&deltas);
-	return 0;
+	return attr_deltas_open(&deltas, ROWS_MAX);
 }
 
 static int teardown(void **state)
@@ -26,7 +29,7 @@ static void put(uint64_t slot, uint64_t lsn)
 	struct attr_delta row = { .slot = slot,
 		                  .row = { .lsn = 1, .attr_lsn = lsn, .sum = slot ^ lsn } };
 
-	assert_int_equal(attr_deltas_make_room(&deltas, 1), 0);
+	assert_int_equal(attr_deltas_make_room(&deltas, 1, ROWS_MAX), 0);
 	attr_deltas_put(&deltas, &row);
 }
 
@@ -133,6 +136,94 @@ static void test_memory_of_a_burst_is_given_back(void **state)
 	assert_true(deltas.places <= 2048);
 }
 
+/* A bit a slot: neighbours in one word, and slots that are far apart. */
+static void test_only_slots_that_have_one_are_marked(void **state)
+{
+	static const uint64_t far[] = { 0, 1, 63, 64, 65, 4095, 32768, ROWS_MAX - 1 };
+	struct meta_row row;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i += 2)
+		put(far[i], i + 1);
+	for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
+		assert_int_equal(attr_deltas_marks(&deltas, far[i]), i % 2 == 0);
+		assert_int_equal(attr_deltas_get(&deltas, far[i], &row), i % 2 == 0);
+	}
+	for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i += 2)
+		drop_up_to(far[i], i + 1);
+	for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++)
+		assert_false(attr_deltas_marks(&deltas, far[i]));
+	put(64, 99); /* the marks of a store that had none left */
+	assert_true(attr_deltas_marks(&deltas, 64) && !attr_deltas_marks(&deltas, 65));
+}
+
+/* What the rows on disk would have: LSNs, as a checkpoint has stored them. */
+static _Atomic uint64_t stored_lsns[SLOTS];
+static _Atomic uint64_t told_lsns[SLOTS]; /* of attributes whose setting has returned */
+static _Atomic bool ended;
+
+/* Whoever looks finds what was set last before he began, here or, once it is not here any more, in
+ * the rows. */
+static void *look_without_a_lock(void *arg)
+{
+	uint64_t random = (uint64_t)(uintptr_t)arg;
+	uintptr_t wrong = 0;
+
+	while (!atomic_load(&ended)) {
+		uint64_t slot = test_below(&random, SLOTS);
+		uint64_t least = atomic_load(&told_lsns[slot]);
+		struct meta_row row;
+		bool here = attr_deltas_get(&deltas, slot, &row);
+		uint64_t lsn =
+			here ? row.attr_lsn
+			     : atomic_load_explicit(&stored_lsns[slot], memory_order_relaxed);
+
+		wrong += lsn < least || (here && row.sum != (slot ^ lsn));
+	}
+	return (void *)wrong; /* NOLINT(performance-no-int-to-ptr): the result of a thread */
+}
+
+static void checkpoint_rows(void)
+{
+	struct attr_delta *rows;
+	size_t count;
+
+	assert_int_equal(attr_deltas_copy(&deltas, &rows, &count), 0);
+	for (size_t i = 0; i < count; i++)
+		atomic_store_explicit(&stored_lsns[rows[i].slot], rows[i].row.attr_lsn,
+		                      memory_order_relaxed);
+	attr_deltas_drop_rows(&deltas, rows, count);
+	free(rows);
+}
+
+static void test_who_takes_no_lock_misses_nothing(void **state)
+{
+	uint64_t random = test_seed();
+	pthread_t readers[READERS];
+
+	(void)state;
+	atomic_store(&ended, false);
+	for (uintptr_t i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&readers[i], NULL, look_without_a_lock,
+		                                (void *)(random + i)), /* NOLINT */
+		                 0);
+	for (uint64_t lsn = 1; lsn <= ROUNDS; lsn++) {
+		uint64_t slot = test_below(&random, SLOTS);
+
+		put(slot, lsn);
+		atomic_store(&told_lsns[slot], lsn);
+		if (test_below(&random, 50) == 0)
+			checkpoint_rows();
+	}
+	atomic_store(&ended, true);
+	for (size_t i = 0; i < READERS; i++) {
+		void *wrong;
+
+		assert_int_equal(pthread_join(readers[i], &wrong), 0);
+		assert_null(wrong);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -143,6 +234,8 @@ int main(void)
 		TEST(test_random_changes_agree_with_a_simple_model),
 		TEST(test_a_copy_holds_every_row),
 		TEST(test_memory_of_a_burst_is_given_back),
+		TEST(test_only_slots_that_have_one_are_marked),
+		TEST(test_who_takes_no_lock_misses_nothing),
 	};
 
 	test_seed();

@@ -11,6 +11,7 @@
  * | growth ahead of need               | refuse    | ignore    | ignore          |
  * | blocks behind free slots           | refuse    | refuse    | refuse          |
  * | rows of a commit                   | retry     | refuse    | refuse          |
+ * | noting where they will be          | retry     | refuse    | stop            |
  * | those rows, made free again        | stop      | stop      | stop            |
  * | a new log segment                  | retry     | refuse    | refuse          |
  * | one made ahead of need             | refuse    | ignore    | ignore          |
@@ -58,6 +59,8 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	                    HEALTH_REFUSE },
 	[HEALTH_COMMIT_ROWS] = { "writing the rows of a commit", HEALTH_RETRY, HEALTH_REFUSE,
 	                         HEALTH_REFUSE },
+	[HEALTH_NOTES] = { "regions: noting where rows will be", HEALTH_RETRY, HEALTH_REFUSE,
+	                   HEALTH_STOP },
 	[HEALTH_UNDO_ROWS] = { "undoing the rows of a failed commit", HEALTH_STOP, HEALTH_STOP,
 	                       HEALTH_STOP },
 	[HEALTH_LOG_SEGMENT] = { "making a log segment", HEALTH_RETRY, HEALTH_REFUSE,

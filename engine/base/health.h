@@ -19,6 +19,7 @@ enum health_subject {
 	HEALTH_GROWTH_AHEAD, /* the same, before anybody needs them */
 	HEALTH_BLOCKS, /* blocks behind free slots that lie in holes */
 	HEALTH_COMMIT_ROWS, /* rows of a commit that is not logged yet */
+	HEALTH_NOTES, /* where rows are about to be stored, in `regions` */
 	HEALTH_UNDO_ROWS, /* those rows made free again, and their sync */
 	HEALTH_LOG_SEGMENT, /* a new segment: its file, header and name */
 	HEALTH_LOG_SEGMENT_AHEAD, /* the same, before anybody needs it */

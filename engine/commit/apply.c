@@ -416,6 +416,37 @@ static int make_versions_room(struct committer *commits, const struct plan *plan
 	return r;
 }
 
+/* Where the rows of the plan will be, for a recovery that does not look at all. -EAGAIN where that
+ * must not wait for the disk. */
+static int note_regions(struct committer *commits, const struct plan *plan, bool nowait)
+{
+	uint64_t *slots;
+	size_t count = 0;
+	int r;
+
+	for (size_t i = 0; i < plan->count; i++)
+		count += commit_op_has_slot(plan->ops[i]) &&
+		         !regions_has(&commits->regions, plan->ops[i]->slot);
+	if (count == 0)
+		return 0;
+	if (nowait)
+		return -EAGAIN;
+	slots = malloc(count * sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	count = 0;
+	for (size_t i = 0; i < plan->count; i++)
+		if (commit_op_has_slot(plan->ops[i]) &&
+		    !regions_has(&commits->regions, plan->ops[i]->slot))
+			slots[count++] = plan->ops[i]->slot;
+	commit_wait_begin(&commits->queue);
+	r = health_judge(commits->catalog->health, HEALTH_NOTES,
+	                 regions_note(&commits->regions, slots, count));
+	commit_wait_end(&commits->queue);
+	free(slots);
+	return r;
+}
+
 /* All memory that publishing will need, so that it cannot fail. */
 static int make_memory(struct committer *commits, const struct plan *plan, bool nowait)
 {
@@ -707,6 +738,8 @@ void apply_group(struct committer *commits, struct commit_request *const *group,
 		goto out;
 	sync = sync || (committer_mode(commits) == QUIVER_ALWAYS && !only_moves(&plan));
 	r = make_memory(commits, &plan, group[0]->flags & QUIVER_NOWAIT);
+	if (r == 0)
+		r = note_regions(commits, &plan, group[0]->flags & QUIVER_NOWAIT);
 	if (r)
 		commits->next_lsn = plan.first_lsn;
 	else

@@ -11,6 +11,7 @@
 
 #include "engine/commit/commit_queue.h"
 #include "engine/commit/deferred_frees.h"
+#include "engine/commit/regions.h"
 #include "engine/commit/row_watch.h"
 #include "engine/commit/wishes.h"
 #include "engine/index/catalog.h"
@@ -32,6 +33,7 @@ struct committer {
 	struct wishes *wishes;
 	struct row_watch *row_watch;
 	struct commit_queue queue;
+	struct regions regions; /* where rows may have been stored since a checkpoint */
 
 	uint64_t next_lsn; /* writer lock */
 	bool told_full; /* writer lock; that there is no room for what snapshots keep */

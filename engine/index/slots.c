@@ -253,6 +253,26 @@ size_t slots_peek(struct slots *slots, uint64_t span, size_t max, uint64_t *out,
 	return got;
 }
 
+size_t slots_free_regions(struct slots *slots, uint64_t size, uint64_t from, size_t max,
+                          uint64_t *out)
+{
+	size_t got = 0;
+
+	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
+	if (from == SLOT_NONE)
+		from = slots->hint;
+	while (got < max && slots->free_below > 0) {
+		from = next_free(slots, from, slots->used);
+		if (from >= slots->used)
+			break;
+		out[got++] = from / size;
+		from = (from / size + 1) * size;
+	}
+	pthread_mutex_unlock(&slots->lock);
+	return got;
+}
+
 void slots_give(struct slots *slots, uint64_t slot)
 {
 	pthread_mutex_lock(&slots->lock);

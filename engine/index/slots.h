@@ -51,6 +51,10 @@ size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint6
 size_t slots_peek(struct slots *slots, uint64_t span, size_t max, uint64_t *out, uint64_t *end);
 /* Give a taken slot back. Nobody may be in it. Any thread. */
 void slots_give(struct slots *slots, uint64_t slot);
+/* Regions of `size` slots each with a free slot below used, in the order of their numbers from that
+ * of slot `from` on (SLOT_NONE: of the one that is taken next): at most `max` into `out`; how many. */
+size_t slots_free_regions(struct slots *slots, uint64_t size, uint64_t from, size_t max,
+                          uint64_t *out);
 /* The same for `count` neighbours, of which none is live: in the time of a few, as each checkpoint
  * takes and gives all long runs of free slots. */
 void slots_give_run(struct slots *slots, uint64_t first, uint64_t count);

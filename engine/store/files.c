@@ -198,6 +198,7 @@ int store_close_files(struct quiver *store, bool log_is_empty)
 
 	if (store->wal_started)
 		keep_first(&r, wal_stop(&store->wal, log_is_empty));
+	keep_first(&r, regions_stop(&store->commits.regions));
 	keep_first(&r, versions_file_close(&store->catalog.versions.file, log_is_empty));
 	keep_first(&r, catalog_close(&store->catalog));
 	if (store->superblock.fd >= 0)

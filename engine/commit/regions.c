@@ -1,0 +1,238 @@
+#include "engine/commit/regions.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/media/bytes.h"
+
+#define WORDS (REGIONS_MAX / 64)
+#define SECTOR_WORDS (REGIONS_SECTOR_BITS / 64)
+/* More at once would have a recovery look at rows that nobody has come near. */
+#define AHEAD_MAX 256u
+/* Slots that may have been taken shortly before a checkpoint begins, to be committed after it. */
+#define IN_FLIGHT_SLOTS UINT64_C(32768)
+/* Regions with holes that are noted for a checkpoint before anybody needs them. */
+#define HOLES_AHEAD 2u
+
+static_assert(REGIONS_SECTOR_BITS % 64 == 0, "a sector is whole words");
+
+/* What is to be noted, beyond what is. */
+struct wanted {
+	uint64_t words[WORDS];
+	bool sectors[REGIONS_SECTORS]; /* that change */
+};
+
+static void want(struct wanted *wanted, uint64_t region)
+{
+	assert(region < REGIONS_MAX);
+	wanted->words[region / 64] |= UINT64_C(1) << (region % 64);
+	wanted->sectors[region / REGIONS_SECTOR_BITS] = true;
+}
+
+static bool is_noted(const struct region_area *area, uint64_t region)
+{
+	return atomic_load_explicit(&area->noted[region / 64], memory_order_relaxed) >>
+	               (region % 64) &
+	       1;
+}
+
+/* Regions that have free slots, from the one of slot `from` on. */
+static void want_holes(struct regions *regions, struct wanted *wanted, uint64_t from, size_t count)
+{
+	uint64_t found[AHEAD_MAX];
+
+	count = slots_free_regions(regions->slots, REGION_SLOTS, from, count, found);
+	for (size_t i = 0; i < count; i++)
+		want(wanted, found[i]);
+}
+
+/* Write what is noted in an area and what is wanted, and sync it; then it counts. Lock held. */
+static int write_notes(struct regions *regions, unsigned at, const struct wanted *wanted)
+{
+	struct region_area *area = &regions->areas[at];
+	uint8_t bits[REGIONS_BITS_BYTES];
+	int r = 0;
+
+	for (unsigned sector = 0; r == 0 && sector < REGIONS_SECTORS; sector++) {
+		uint64_t first = (uint64_t)sector * SECTOR_WORDS;
+
+		if (!wanted->sectors[sector])
+			continue;
+		for (uint64_t i = 0; i < SECTOR_WORDS; i++)
+			put_le64(bits + i * 8,
+			         wanted->words[first + i] | atomic_load(&area->noted[first + i]));
+		r = regions_file_write(&regions->file, at, sector, area->generation, bits);
+	}
+	if (r == 0)
+		r = regions_file_sync(&regions->file);
+	for (uint64_t i = 0; r == 0 && i < WORDS; i++)
+		atomic_fetch_or(&area->noted[i], wanted->words[i]);
+	if (r == 0)
+		atomic_fetch_add(&regions->syncs, 1);
+	return r;
+}
+
+static int open_file(struct regions *regions, const struct quiver_io *io, int dir_fd,
+                     const uint8_t uuid[16])
+{
+	int r = regions_file_open(&regions->file, io, dir_fd, uuid, true);
+
+	return r == -ENOENT || r == -EBADMSG ? regions_file_create(&regions->file, io, dir_fd, uuid)
+	                                     : r;
+}
+
+int regions_start(struct regions *regions, const struct quiver_io *io, int dir_fd,
+                  const uint8_t uuid[16], struct slots *slots, uint64_t generation,
+                  uint64_t slots_used)
+{
+	int r;
+
+	assert(!regions->started);
+	regions->slots = slots;
+	for (unsigned i = 0; i < REGIONS_AREAS; i++) {
+		regions->areas[i].noted = calloc(WORDS, 8);
+		if (!regions->areas[i].noted) {
+			r = -ENOMEM;
+			goto fail;
+		}
+	}
+	r = open_file(regions, io, dir_fd, uuid);
+	if (r)
+		goto fail;
+	pthread_mutex_init(&regions->lock, NULL);
+	regions->areas[0].generation = generation;
+	regions->is_settled = true;
+	regions->ahead = 1;
+	atomic_store(&regions->noted_below, generation ? slots_used : 0);
+	regions->started = true;
+	return 0;
+fail:
+	for (unsigned i = 0; i < REGIONS_AREAS; i++) {
+		free((void *)(uintptr_t)regions->areas[i].noted);
+		regions->areas[i].noted = NULL;
+	}
+	return r;
+}
+
+bool regions_are_noted(const struct regions *regions)
+{
+	return regions->started;
+}
+
+int regions_stop(struct regions *regions)
+{
+	if (!regions->started)
+		return 0;
+	regions->started = false;
+	atomic_store(&regions->noted_below, 0);
+	for (unsigned i = 0; i < REGIONS_AREAS; i++) {
+		free((void *)(uintptr_t)regions->areas[i].noted);
+		regions->areas[i].noted = NULL;
+	}
+	pthread_mutex_destroy(&regions->lock);
+	return regions_file_close(&regions->file);
+}
+
+int regions_note(struct regions *regions, const uint64_t *slots, size_t count)
+{
+	struct wanted *wanted = calloc(1, sizeof(*wanted));
+	unsigned at = atomic_load(&regions->area);
+	uint64_t last = 0;
+	bool any = false;
+	int r = 0;
+
+	if (!wanted)
+		return -ENOMEM;
+	pthread_mutex_lock(&regions->lock);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t region = slots[i] / REGION_SLOTS;
+
+		if (regions_has(regions, slots[i]) || is_noted(&regions->areas[at], region))
+			continue;
+		want(wanted, region);
+		last = slots[i] > last ? slots[i] : last;
+		any = true;
+	}
+	if (any) {
+		want_holes(regions, wanted, (last / REGION_SLOTS + 1) * REGION_SLOTS,
+		           regions->ahead);
+		r = write_notes(regions, at, wanted);
+		if (r == 0 && regions->ahead < AHEAD_MAX)
+			regions->ahead *= 2;
+	}
+	pthread_mutex_unlock(&regions->lock);
+	free(wanted);
+	return r;
+}
+
+/* Where slots are taken now. */
+static void want_current(struct regions *regions, struct wanted *wanted)
+{
+	struct slots_counts counts;
+	uint64_t from, to;
+
+	slots_counts(regions->slots, &counts);
+	from = counts.used > IN_FLIGHT_SLOTS ? counts.used - IN_FLIGHT_SLOTS : 0;
+	to = (counts.used + IN_FLIGHT_SLOTS) / REGION_SLOTS;
+	for (uint64_t region = from / REGION_SLOTS; region <= to && region < REGIONS_MAX; region++)
+		want(wanted, region);
+	want_holes(regions, wanted, SLOT_NONE, HOLES_AHEAD);
+}
+
+int regions_prepare(struct regions *regions, uint64_t generation)
+{
+	struct wanted *wanted;
+	unsigned at = atomic_load(&regions->area);
+	struct region_area *area;
+	int r;
+
+	if (!regions->started)
+		return -EBADF;
+	wanted = calloc(1, sizeof(*wanted));
+	if (!wanted)
+		return -ENOMEM;
+	pthread_mutex_lock(&regions->lock);
+	if (regions->is_settled) {
+		/* Nobody needs the notes of the other area any more. */
+		at = 1 - at;
+		area = &regions->areas[at];
+		for (uint64_t i = 0; i < WORDS; i++)
+			atomic_store(&area->noted[i], 0);
+	} else {
+		area = &regions->areas[at];
+	}
+	area->generation = generation;
+	want_current(regions, wanted);
+	for (uint64_t i = 0; i < WORDS; i++)
+		if (atomic_load(&area->noted[i]) != 0)
+			wanted->sectors[i / SECTOR_WORDS] = true;
+	r = write_notes(regions, at, wanted);
+	pthread_mutex_unlock(&regions->lock);
+	free(wanted);
+	regions->prepared = at;
+	return r;
+}
+
+void regions_begin(struct regions *regions, uint64_t slots_used)
+{
+	pthread_mutex_lock(&regions->lock);
+	if (regions->prepared != atomic_load(&regions->area))
+		regions->is_settled = false;
+	atomic_store(&regions->area, regions->prepared);
+	atomic_store(&regions->noted_below, slots_used);
+	regions->ahead = 1;
+	pthread_mutex_unlock(&regions->lock);
+}
+
+void regions_end(struct regions *regions, bool kept)
+{
+	if (!regions->started)
+		return;
+	pthread_mutex_lock(&regions->lock);
+	regions->is_settled = true;
+	if (!kept)
+		atomic_store(&regions->noted_below, 0);
+	pthread_mutex_unlock(&regions->lock);
+}

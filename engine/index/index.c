@@ -10,23 +10,30 @@
 #include "engine/base/epoch.h"
 #include "engine/index/index_table.h"
 
-int index_init(struct index *index, const struct columns *columns, uint64_t expected)
+/* With `table` as what there is. */
+static void begin(struct index *index, const struct columns *columns, struct index_table *table,
+                  uint64_t count)
 {
-	struct index_table *table = index_table_new(index_entries_for(expected));
-
-	if (!table)
-		return -ENOMEM;
 	index->columns = columns;
-	index->tombs = 0;
+	index->may_shrink = false;
 	index->is_saved = false;
-	atomic_init(&index->misses_some, false);
-	atomic_init(&index->count, 0);
-	atomic_init(&index->bytes, table->bytes);
 	index->next = NULL;
 	index->former = NULL;
+	atomic_init(&index->misses_some, false);
+	atomic_init(&index->count, count);
+	atomic_init(&index->bytes, index_table_bytes(table));
 	atomic_init(&index->renaming, false);
 	(void)pthread_mutex_init(&index->rename_lock, NULL); /* cannot fail with defaults */
 	atomic_init(&index->table, table);
+}
+
+int index_init(struct index *index, const struct columns *columns, uint64_t expected)
+{
+	struct index_table *table = index_table_new(index_pages_for(expected));
+
+	if (!table)
+		return -ENOMEM;
+	begin(index, columns, table, 0);
 	return 0;
 }
 
@@ -35,30 +42,22 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 {
 	struct index_source *source;
 	struct index_table *table;
-	uint64_t entries;
+	uint64_t pages;
 	uint64_t count;
-	int r = index_source_open(io, dir_fd, stamp, &source, &entries, &count, live);
+	int r = index_source_open(io, dir_fd, stamp, &source, &pages, &count, live);
 
 	if (r)
 		return r;
-	table = index_table_new(entries);
+	table = index_table_new(pages);
 	if (!table) {
 		index_source_close(source);
 		return -ENOMEM;
 	}
 	atomic_init(&table->source, source);
-	index->columns = columns;
-	index->tombs = 0;
+	begin(index, columns, table, count);
+	index->may_shrink = true;
 	index->is_saved = true;
-	atomic_init(&index->misses_some, false);
 	index->saved = *stamp;
-	atomic_init(&index->count, count);
-	atomic_init(&index->bytes, table->bytes);
-	index->next = NULL;
-	index->former = NULL;
-	atomic_init(&index->renaming, false);
-	(void)pthread_mutex_init(&index->rename_lock, NULL); /* cannot fail with defaults */
-	atomic_init(&index->table, table);
 	return 0;
 }
 
@@ -75,7 +74,7 @@ void index_free_former(struct index *index, struct index_table *former)
 	while (former) {
 		struct index_table *next = former->former;
 
-		atomic_fetch_sub(&index->bytes, former->bytes);
+		atomic_fetch_sub(&index->bytes, index_table_bytes(former));
 		index_table_free(former);
 		former = next;
 	}
@@ -116,7 +115,7 @@ int index_load_rest(struct index *index, const uint64_t *live)
 {
 	struct index_table *table = atomic_load(&index->table);
 	struct index_source *source = source_of(table);
-	int r = source ? index_source_use_all(source, table->entries, live) : 0;
+	int r = source ? index_source_use_all(source, table->pages, live) : 0;
 
 	if (r || !source)
 		return r;
@@ -133,18 +132,15 @@ bool index_is_saved(const struct index *index, const struct index_stamp *stamp)
 	       index->saved.lsn == stamp->lsn && index->saved.slots_used == stamp->slots_used;
 }
 
-/* Whether the entry at `at`, the `step`th of a search, can be looked at. */
-static bool can_look(const struct index_table *table, uint64_t at, uint64_t step)
+/* 0: the bucket at `at`, which a search has come to in `steps` steps, can be looked at. Why not. */
+static inline int use(const struct index_table *table, uint64_t at, uint64_t steps)
 {
 	struct index_source *source;
 
-	if (step > 0 && at % INDEX_PAGE_ENTRIES != 0)
-		return true; /* in the page of the one before */
+	if (steps > 0 && at % INDEX_PAGE_LINES != 1)
+		return 0; /* in the page of the one before */
 	source = source_of(table);
-	/* Only what the map file holds is stored: the table as such does not change. */
-	return !source ||
-	       index_source_use(source, ((struct index_table *)(uintptr_t)table)->entries,
-	                        at / INDEX_PAGE_ENTRIES) == 0;
+	return source ? index_source_use(source, table->pages, at / INDEX_PAGE_LINES) : 0;
 }
 
 /* ---- looking ---- */
@@ -154,57 +150,32 @@ static bool can_look(const struct index_table *table, uint64_t at, uint64_t step
 static inline uint64_t find(const struct index *index, uint64_t id, bool read, bool *stopped)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-	uint64_t at = index_home_of(table, id);
+	uint64_t hash = index_hash(id);
+	uint64_t at = index_home(table, hash);
+	unsigned tag = index_tag(hash);
 
-	/* A table is never full, so a search ends; the bound guards against damage. */
-	for (uint64_t step = 0; step < table->size; step++) {
-		uint64_t entry;
+	/* Of a table that is sound some bucket ends it; the bound guards against damage. */
+	for (uint64_t step = 0; step < index_lines(table); step++) {
+		const struct index_bucket *bucket = index_bucket(table, at);
+		index_places fits;
 
-		*stopped = !can_look(table, at, step);
+		*stopped = use(table, at, step) != 0;
 		if (*stopped)
 			return SLOT_NONE;
-		entry = index_entry(table, at);
-		if (entry == INDEX_EMPTY)
-			return SLOT_NONE;
-		if (entry != INDEX_TOMB) {
-			columns_prefetch_row(index->columns, entry - INDEX_SLOT0);
+		for (fits = index_fits(bucket, tag); fits; fits = index_other_places(fits)) {
+			uint64_t slot = index_slot(bucket, index_first_place(fits));
+
+			columns_prefetch_row(index->columns, slot);
 			if (read)
-				columns_prefetch_vector(index->columns, entry - INDEX_SLOT0);
-			if (columns_id(index->columns, entry - INDEX_SLOT0) == id)
-				return entry - INDEX_SLOT0;
+				columns_prefetch_vector(index->columns, slot);
+			if (columns_id(index->columns, slot) == id)
+				return slot;
 		}
+		if (!index_goes_on(bucket))
+			return SLOT_NONE;
 		at = index_after(table, at);
 	}
 	return SLOT_NONE;
-}
-
-struct index_way index_way_of(const struct index *index, uint64_t id)
-{
-	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-
-	return (struct index_way){ .table = table, .at = index_home_of(table, id) };
-}
-
-int index_way_next(struct index_way *way, uint64_t *slot)
-{
-	struct index_source *source = source_of(way->table);
-
-	while (way->step < way->table->size) {
-		uint64_t entry;
-
-		if (source && !index_source_has(source, way->at / INDEX_PAGE_ENTRIES))
-			return -EAGAIN;
-		entry = index_entry(way->table, way->at);
-		if (entry == INDEX_EMPTY)
-			return 0;
-		way->at = index_after(way->table, way->at);
-		way->step++;
-		if (entry != INDEX_TOMB) {
-			*slot = entry - INDEX_SLOT0;
-			return 1;
-		}
-	}
-	return 0;
 }
 
 uint64_t index_find(const struct index *index, uint64_t id)
@@ -223,41 +194,117 @@ void index_prefetch(const struct index *index, uint64_t id)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
 
-	__builtin_prefetch(&table->entries[index_home_of(table, id)]);
+	__builtin_prefetch(index_bucket(table, index_home(table, index_hash(id))));
 }
 
 uint64_t index_guess(const struct index *index, uint64_t id)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-	uint64_t entry = index_entry(table, index_home_of(table, id));
-
+	uint64_t hash = index_hash(id);
+	const struct index_bucket *bucket = index_bucket(table, index_home(table, hash));
 	/* Of a page that is not read yet all are empty. */
-	return entry == INDEX_EMPTY || entry == INDEX_TOMB ? SLOT_NONE : entry - INDEX_SLOT0;
+	index_places fits = index_fits(bucket, index_tag(hash));
+
+	return fits ? index_slot(bucket, index_first_place(fits)) : SLOT_NONE;
+}
+
+/* ---- the way of a search, without the rows ---- */
+
+struct index_way index_way_of(const struct index *index, uint64_t id)
+{
+	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+	uint64_t hash = index_hash(id);
+
+	return (struct index_way){ .table = table,
+		                   .at = index_home(table, hash),
+		                   .tag = index_tag(hash) };
+}
+
+/* Into the next bucket: 1; 0 there is none; with `wait` why it cannot be looked at, without
+ * -EAGAIN where it would have to be read. */
+static int enter(struct index_way *way, bool wait)
+{
+	struct index_source *source = source_of(way->table);
+	int r = 0;
+
+	if (way->steps > 0) {
+		if (!index_goes_on(index_bucket(way->table, way->at)) ||
+		    way->steps == index_lines(way->table))
+			return 0;
+		way->at = index_after(way->table, way->at);
+	}
+	if (wait)
+		r = use(way->table, way->at, way->steps);
+	else if (source && !index_source_has(source, way->at / INDEX_PAGE_LINES))
+		r = -EAGAIN;
+	if (r)
+		return r;
+	way->steps++;
+	way->places = index_fits(index_bucket(way->table, way->at), way->tag);
+	return 1;
+}
+
+static int next_slot(struct index_way *way, bool wait, uint64_t *slot)
+{
+	while (!way->places) {
+		int r = enter(way, wait);
+
+		if (r != 1)
+			return r;
+	}
+	*slot = index_slot(index_bucket(way->table, way->at), index_first_place(way->places));
+	way->places = index_other_places(way->places);
+	return 1;
+}
+
+int index_way_next(struct index_way *way, uint64_t *slot)
+{
+	return next_slot(way, false, slot);
 }
 
 bool index_way_is_sound(const struct index *index, uint64_t id)
 {
-	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
-	uint64_t at = index_home_of(table, id);
+	struct index_way way = index_way_of(index, id);
+	struct meta_row row;
+	uint64_t slot;
+	int r;
 
 	if (atomic_load_explicit(&index->misses_some, memory_order_relaxed))
 		return false;
-	for (uint64_t step = 0; step < table->size; step++, at = index_after(table, at)) {
-		uint64_t entry;
-		uint64_t slot;
-		struct meta_row row;
+	while ((r = next_slot(&way, true, &slot)) == 1)
+		if (columns_meta(index->columns, slot, columns_id(index->columns, slot), &row))
+			return false;
+	return r == 0;
+}
 
-		if (!can_look(table, at, step))
-			return false;
-		entry = index_entry(table, at);
-		slot = entry - INDEX_SLOT0;
-		if (entry == INDEX_EMPTY)
-			break;
-		if (entry != INDEX_TOMB &&
-		    columns_meta(index->columns, slot, columns_id(index->columns, slot), &row))
-			return false;
+bool index_names(const struct index *index, uint64_t id, uint64_t slot)
+{
+	struct index_way way = index_way_of(index, id);
+	uint64_t named;
+
+	while (next_slot(&way, true, &named) == 1)
+		if (named == slot)
+			return true;
+	return false;
+}
+
+int index_ready(const struct index *index, uint64_t id)
+{
+	struct index_way way = index_way_of(index, id);
+	bool has_room = false;
+	int r;
+
+	if (index_is_whole(index))
+		return 0;
+	while ((r = enter(&way, true)) == 1)
+		has_room |= index_fits(index_bucket(way.table, way.at), 0) != 0;
+	/* Adding it passes all that are full. */
+	while (r == 0 && !has_room && way.steps < index_lines(way.table)) {
+		way.at = index_after(way.table, way.at);
+		r = use(way.table, way.at, way.steps++);
+		has_room = r == 0 && index_fits(index_bucket(way.table, way.at), 0) != 0;
 	}
-	return true;
+	return r;
 }
 
 uint64_t index_bytes(const struct index *index)

@@ -1,7 +1,8 @@
 /*
- * index.h - the table from ID to slot: open addressing, linear probing, 4 bytes an
- * entry; keys are compared in the ids column. One writer (the store's writer lock),
- * readers without locks inside an epoch section.
+ * index.h - the table from ID to slot: buckets of twelve, one line of the processor's cache each,
+ * with eight bits of the hash of each ID, so that only a slot that is likely the one is compared
+ * in the ids column. One writer (the store's writer lock), readers without locks inside an epoch
+ * section.
  */
 #ifndef QUIVER_INDEX_H
 #define QUIVER_INDEX_H
@@ -26,13 +27,12 @@ struct index {
 	_Atomic uint64_t moves; /* writer lock; how often one went to another slot */
 	_Atomic bool misses_some; /* made of rows of which some are damaged: an ID that is not
 	                             found may be there. Written under the writer lock */
-	uint64_t tombs; /* writer lock; removed entries that still cost probes */
+	bool may_shrink; /* writer lock; the table was filled once, or comes from a file */
 	_Atomic uint64_t bytes; /* of all tables */
-	/* The table that is going to follow, or NULL: it has what the first `copied` entries of
-	 * the table have. */
+	/* The table that is going to follow, or NULL: it has what the buckets of the table before
+	 * `copied` have. */
 	struct index_table *next; /* writer lock */
-	uint64_t copied; /* writer lock */
-	uint64_t next_tombs; /* writer lock */
+	uint64_t copied; /* writer lock; a bucket, as index_table.h counts them */
 	struct index_table *former; /* writer lock; replaced ones, readers may be inside */
 	pthread_mutex_t rename_lock; /* within the writer lock; held for two stores */
 	bool is_saved; /* writer lock; loaded from the file `index`, which is of: */
@@ -50,15 +50,23 @@ uint64_t index_find(const struct index *index, uint64_t id);
  * index_damage, there may be another table already. `read`: the vector is read next. Inside an
  * epoch section. */
 uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *stopped);
-/* For an ID that was not found: whether every row that the search has passed matches its
+/* For an ID that was not found: whether every row that the search has looked at matches its
  * checksum. One that does not may be the row of that ID. As index_find. */
 bool index_way_is_sound(const struct index *index, uint64_t id);
+/* Whether the index says that `id` may be in `slot`, of all slots in that one: for who must not
+ * look at the row, as it is torn or free by now. As index_find. */
+bool index_names(const struct index *index, uint64_t id, uint64_t slot);
+/* Have all in memory that a search for `id` looks at, and that adding or removing it changes.
+ * 0, -EBADMSG, -errno of the read: as index_damage. Writer lock. */
+int index_ready(const struct index *index, uint64_t id);
 
 /* A search without looking at rows: whose rows it looks at, one after the other. */
 struct index_way {
 	const struct index_table *table;
-	uint64_t at;
-	uint64_t step;
+	uint64_t at; /* the bucket */
+	uint64_t steps; /* buckets that were entered */
+	uint64_t places; /* of the bucket, that are still to be looked at */
+	unsigned tag;
 };
 
 /* Where one for `id` begins. As index_find, as is the next. */
@@ -74,17 +82,14 @@ struct index_table *index_take_former(struct index *index);
 /* Free them. No reader may be in them: at the end of an epoch_wait that began after they were
  * taken. Any thread. */
 void index_free_former(struct index *index, struct index_table *former);
-/* Rebuild without removed entries, where there are any. 0 or -ENOMEM. Writer lock; waits for
- * readers. */
-int index_drop_tombs(struct index *index);
 /* Add an ID that is not there. Its row must be written. Writer lock. */
 void index_insert(struct index *index, uint64_t id, uint64_t slot);
 /* The ID moves from slot `old` to `slot`. Writer lock. */
 void index_replace(struct index *index, uint64_t id, uint64_t old, uint64_t slot);
 /* Have what index_guess looks at come from memory. Inside an epoch section. */
 void index_prefetch(const struct index *index, uint64_t id);
-/* Where `id` is if it is in the first place that is looked at, as most are; some other slot or
- * SLOT_NONE otherwise. For hints. Inside an epoch section. */
+/* Where `id` most likely is, by the bucket where its search begins; SLOT_NONE: not there. For
+ * hints. Inside an epoch section. */
 uint64_t index_guess(const struct index *index, uint64_t id);
 /* Writer lock. */
 void index_remove(struct index *index, uint64_t id, uint64_t slot);

@@ -17,14 +17,11 @@ static void put_page(uint8_t *page, uint64_t number, const struct index_layout *
 {
 	uint64_t at;
 
-	memset(page, 0, INDEX_PAGE_BYTES);
 	if (number < layout->table_pages) {
-		at = number * INDEX_PAGE_ENTRIES;
-		for (uint64_t i = 0; i < INDEX_PAGE_ENTRIES && at + i < layout->entries; i++)
-			put_le32(page + i * 4, atomic_load_explicit(&table->entries[at + i],
-			                                            memory_order_relaxed));
+		index_page_encode(&table->pages[number], page);
 		return;
 	}
+	memset(page, 0, INDEX_PAGE_BYTES);
 	at = (number - layout->table_pages) * (INDEX_PAGE_BYTES / 8);
 	for (uint64_t i = 0; i < INDEX_PAGE_BYTES / 8 && at + i < live_words; i++)
 		put_le64(page + i * 8, live[at + i]);
@@ -57,18 +54,15 @@ static int write_body(const struct quiver_io *io, int fd, const struct index_lay
 int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
                const struct index_stamp *stamp, const uint64_t *live)
 {
-	struct index_table *table;
+	const struct index_table *table = atomic_load(&index->table);
 	struct index_layout layout;
 	uint8_t header[INDEX_PAGE_BYTES];
 	uint8_t *sums;
 	uint64_t pages;
-	int fd = -1;
-	int r = index_drop_tombs(index); /* readers of a snapshot know none */
+	int fd;
+	int r;
 
-	if (r)
-		return r;
-	table = atomic_load(&index->table);
-	index_lay_out(&layout, table->size, stamp->slots_used);
+	index_lay_out(&layout, table->page_count, stamp->slots_used);
 	pages = layout.table_pages + layout.live_pages;
 	sums = malloc(pages * 8);
 	if (!sums)

@@ -12,6 +12,7 @@
 
 #include <xxhash.h>
 
+#include "engine/index/index_table.h"
 #include "engine/media/bytes.h"
 
 struct index_source {
@@ -82,7 +83,7 @@ static int read_live(const struct quiver_io *io, int fd, const struct index_layo
 }
 
 int index_source_open(const struct quiver_io *io, int dir_fd, const struct index_stamp *stamp,
-                      struct index_source **source, uint64_t *entries, uint64_t *count,
+                      struct index_source **source, uint64_t *pages, uint64_t *count,
                       uint64_t *live)
 {
 	struct index_source *made = NULL;
@@ -106,7 +107,7 @@ int index_source_open(const struct quiver_io *io, int dir_fd, const struct index
 		made->layout = layout;
 		made->sums = sums;
 		*source = made;
-		*entries = layout.entries;
+		*pages = layout.table_pages;
 		return 0;
 	}
 	if (fd >= 0)
@@ -137,22 +138,40 @@ bool index_source_has(struct index_source *source, uint64_t page)
 	return is_ready(source, page);
 }
 
+/* The slots that a page names, as bits. -EBADMSG: one that there is not. */
+static int note_slots(const struct index_page *page, uint64_t slots_used, uint64_t *seen,
+                      uint64_t *found)
+{
+	for (uint64_t i = 0; i < INDEX_PAGE_BUCKETS; i++) {
+		const struct index_bucket *bucket = &page->buckets[i];
+
+		for (unsigned place = 0; place < INDEX_BUCKET_PLACES; place++) {
+			uint64_t slot = index_slot(bucket, place);
+
+			if (index_place_tag(bucket, place) == 0)
+				continue;
+			if (slot >= slots_used)
+				return -EBADMSG;
+			if (seen)
+				seen[slot / 64] |= UINT64_C(1) << slot % 64;
+			++*found;
+		}
+	}
+	return 0;
+}
+
 /* A page that was read, into the table. Two threads may do so at a time: what they store is the
  * same, and nobody changes a table before all of its pages are there and those threads gone. */
-static int take_page(struct index_source *source, _Atomic uint32_t *entries, const uint8_t *page,
+static int take_page(struct index_source *source, struct index_page *pages, const uint8_t *bytes,
                      uint64_t number)
 {
-	_Atomic uint32_t *to = entries + number * INDEX_PAGE_ENTRIES;
+	uint64_t found = 0;
 
-	if (!sum_fits(source->sums, page, number))
+	if (!sum_fits(source->sums, bytes, number))
 		return -EBADMSG;
-	for (uint64_t i = 0; i < INDEX_PAGE_ENTRIES; i++) {
-		uint32_t entry = get_le32(page + i * 4);
-
-		if (entry == INDEX_TOMB || (entry && entry - INDEX_SLOT0 >= source->slots_used))
-			return -EBADMSG;
-		atomic_store_explicit(&to[i], entry, memory_order_relaxed);
-	}
+	index_page_decode(&pages[number], bytes);
+	if (note_slots(&pages[number], source->slots_used, NULL, &found) != 0)
+		return -EBADMSG;
 	atomic_fetch_or_explicit(&source->ready[number / 64], UINT64_C(1) << (number % 64),
 	                         memory_order_release);
 	return 0;
@@ -166,7 +185,7 @@ static int failed(struct index_source *source, int r)
 	return r;
 }
 
-int index_source_use(struct index_source *source, _Atomic uint32_t *entries, uint64_t page)
+int index_source_use(struct index_source *source, struct index_page *pages, uint64_t page)
 {
 	uint8_t bytes[INDEX_PAGE_BYTES];
 	int r;
@@ -176,62 +195,53 @@ int index_source_use(struct index_source *source, _Atomic uint32_t *entries, uin
 	r = io_read_all(source->io, source->fd, bytes, sizeof(bytes),
 	                source->layout.table_at + page * INDEX_PAGE_BYTES);
 	if (r == 0)
-		r = take_page(source, entries, bytes, page);
+		r = take_page(source, pages, bytes, page);
 	return failed(source, r);
 }
 
 /* Whether a table that is all there names each slot of the live map once, and no other: one whose
  * pages match their checksums and that lies all the same would name slots that are given to others,
  * or cut off. 0, -EBADMSG, -ENOMEM. */
-static int compare_live(const struct index_source *source, const _Atomic uint32_t *entries,
+static int compare_live(const struct index_source *source, const struct index_page *pages,
                         const uint64_t *live)
 {
 	uint64_t words = (source->slots_used + 63) / 64;
-	/* A bit for each value of an entry, of which INDEX_EMPTY is one, too: so there is no branch.
-	 * The highest is that of the last slot, INDEX_SLOT0 further on. */
 	uint64_t *seen = calloc(words + 1, 8);
 	uint64_t found = 0;
-	bool same = true;
+	int r = seen ? 0 : -ENOMEM;
 
-	if (!seen)
-		return -ENOMEM;
-	for (uint64_t at = 0; at < source->layout.entries; at++) {
-		uint64_t entry = atomic_load_explicit(&entries[at], memory_order_relaxed);
-
-		seen[entry / 64] |= UINT64_C(1) << entry % 64;
-		found += entry != INDEX_EMPTY;
-	}
-	for (uint64_t i = 0; i < words; i++) {
-		same = same &&
-		       (seen[i] >> INDEX_SLOT0 | seen[i + 1] << (64 - INDEX_SLOT0)) == live[i];
+	for (uint64_t i = 0; r == 0 && i < source->layout.table_pages; i++)
+		r = note_slots(&pages[i], source->slots_used, seen, &found);
+	for (uint64_t i = 0; r == 0 && i < words; i++) {
+		r = seen[i] == live[i] ? 0 : -EBADMSG;
 		found -= (uint64_t)__builtin_popcountll(live[i]);
 	}
 	free(seen);
-	return same && found == 0 ? 0 : -EBADMSG;
+	return r == 0 && found != 0 ? -EBADMSG : r;
 }
 
-int index_source_use_all(struct index_source *source, _Atomic uint32_t *entries,
+int index_source_use_all(struct index_source *source, struct index_page *pages,
                          const uint64_t *live)
 {
-	uint64_t pages = source->layout.table_pages;
+	uint64_t count = source->layout.table_pages;
 	uint8_t *chunk = malloc((size_t)INDEX_CHUNK_PAGES * INDEX_PAGE_BYTES);
 	int r = 0;
 
 	if (!chunk)
 		return -ENOMEM;
-	for (uint64_t first = 0; r == 0 && first < pages; first += INDEX_CHUNK_PAGES) {
-		uint64_t n = pages - first < INDEX_CHUNK_PAGES ? pages - first : INDEX_CHUNK_PAGES;
+	for (uint64_t first = 0; r == 0 && first < count; first += INDEX_CHUNK_PAGES) {
+		uint64_t n = count - first < INDEX_CHUNK_PAGES ? count - first : INDEX_CHUNK_PAGES;
 
 		r = io_read_all(source->io, source->fd, chunk, n * INDEX_PAGE_BYTES,
 		                source->layout.table_at + first * INDEX_PAGE_BYTES);
 		for (uint64_t i = 0; r == 0 && i < n; i++)
 			if (!is_ready(source, first + i))
-				r = take_page(source, entries, chunk + i * INDEX_PAGE_BYTES,
+				r = take_page(source, pages, chunk + i * INDEX_PAGE_BYTES,
 				              first + i);
 	}
 	free(chunk);
 	if (r == 0)
-		r = compare_live(source, entries, live);
+		r = compare_live(source, pages, live);
 	return r == -ENOMEM ? r : failed(source, r);
 }
 

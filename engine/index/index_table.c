@@ -1,19 +1,47 @@
 #include "engine/index/index_table.h"
 
-#include <assert.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
-#define ENTRIES_MIN (4 * INDEX_PAGE_ENTRIES)
-struct index_table *index_table_new(uint64_t size)
-{
-	size_t bytes = sizeof(struct index_table) + size * sizeof(uint32_t);
-	struct index_table *table =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+#define PAGES_MIN 4u
+/* What is looked at anywhere takes a second wait for memory, that for the page tables, where they
+ * do not fit the cache; smaller tables shall not take a huge page. */
+#define HUGE_BYTES (UINT64_C(2) << 20)
+#define HUGE_FROM_BYTES (2 * HUGE_BYTES)
 
-	if (table == MAP_FAILED)
+/* All of it zero, and on a border of huge pages where it has some. */
+static void *map_pages(uint64_t bytes)
+{
+	uint64_t spare = bytes >= HUGE_FROM_BYTES ? HUGE_BYTES - INDEX_PAGE_BYTES : 0;
+	uint8_t *map = mmap(NULL, bytes + spare, PROT_READ | PROT_WRITE,
+	                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t before;
+
+	if (map == MAP_FAILED)
 		return NULL;
-	table->bytes = bytes;
-	table->size = size;
+	if (!spare)
+		return map;
+	before = -(uintptr_t)map % HUGE_BYTES;
+	if (before > 0 && munmap(map, before) != 0)
+		assert(!"munmap before an index table");
+	if (spare > before && munmap(map + before + bytes, spare - before) != 0)
+		assert(!"munmap behind an index table");
+	(void)madvise(map + before, bytes, MADV_HUGEPAGE); /* a kernel without is as right */
+	return map + before;
+}
+
+struct index_table *index_table_new(uint64_t pages)
+{
+	struct index_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return NULL;
+	table->pages = map_pages(pages * INDEX_PAGE_BYTES);
+	if (!table->pages) {
+		free(table);
+		return NULL;
+	}
+	table->page_count = pages;
 	atomic_init(&table->source, NULL);
 	return table;
 }
@@ -23,15 +51,52 @@ void index_table_free(struct index_table *table)
 	if (!table)
 		return;
 	index_source_close(atomic_load(&table->source));
-	if (munmap(table, table->bytes) != 0)
+	if (munmap(table->pages, index_table_bytes(table)) != 0)
 		assert(!"munmap of an index table");
+	free(table);
 }
 
-uint64_t index_entries_for(uint64_t count)
+uint64_t index_table_bytes(const struct index_table *table)
 {
-	uint64_t entries = count + count / 2;
+	return table->page_count * INDEX_PAGE_BYTES;
+}
 
-	if (entries < ENTRIES_MIN)
-		return ENTRIES_MIN;
-	return (entries + INDEX_PAGE_ENTRIES - 1) / INDEX_PAGE_ENTRIES * INDEX_PAGE_ENTRIES;
+uint64_t index_pages_for(uint64_t count)
+{
+	uint64_t places = count + count / 3;
+	uint64_t pages = (places + INDEX_PAGE_PLACES - 1) / INDEX_PAGE_PLACES;
+
+	return pages < PAGES_MIN ? PAGES_MIN : pages;
+}
+
+void index_page_encode(const struct index_page *page, uint8_t bytes[INDEX_PAGE_BYTES])
+{
+	memset(bytes, 0, INDEX_LINE_BYTES);
+	for (uint64_t i = 0; i < INDEX_PAGE_BUCKETS; i++) {
+		const struct index_bucket *bucket = &page->buckets[i];
+		uint8_t *line = bytes + (i + 1) * INDEX_LINE_BYTES;
+
+		put_le64(line, atomic_load_explicit(&bucket->tags, memory_order_relaxed));
+		put_le32(line + 8, atomic_load_explicit(&bucket->more_tags, memory_order_relaxed));
+		put_le32(line + 12, atomic_load_explicit(&bucket->overflow, memory_order_relaxed));
+		for (unsigned place = 0; place < INDEX_BUCKET_PLACES; place++)
+			put_le32(line + 16 + place * 4,
+			         atomic_load_explicit(&bucket->slots[place], memory_order_relaxed));
+	}
+}
+
+void index_page_decode(struct index_page *page, const uint8_t bytes[INDEX_PAGE_BYTES])
+{
+	for (uint64_t i = 0; i < INDEX_PAGE_BUCKETS; i++) {
+		const uint8_t *line = bytes + (i + 1) * INDEX_LINE_BYTES;
+		struct index_bucket *bucket = &page->buckets[i];
+
+		for (unsigned place = 0; place < INDEX_BUCKET_PLACES; place++)
+			atomic_store_explicit(&bucket->slots[place],
+			                      get_le32(line + 16 + place * 4),
+			                      memory_order_relaxed);
+		atomic_store_explicit(&bucket->overflow, get_le32(line + 12), memory_order_relaxed);
+		atomic_store_explicit(&bucket->more_tags, get_le32(line + 8), memory_order_relaxed);
+		atomic_store_explicit(&bucket->tags, get_le64(line), memory_order_relaxed);
+	}
 }

@@ -7,12 +7,11 @@
 
 #include "engine/media/bytes.h"
 
-#define ENTRIES_MAX (UINT64_C(1) << 33) /* 2^32 slots at half load */
+#define TABLE_PAGES_MAX (UINT64_C(1) << 24) /* 2^32 slots at a third of the load */
 
-void index_lay_out(struct index_layout *layout, uint64_t entries, uint64_t slots_used)
+void index_lay_out(struct index_layout *layout, uint64_t table_pages, uint64_t slots_used)
 {
-	layout->entries = entries;
-	layout->table_pages = entries / INDEX_PAGE_ENTRIES;
+	layout->table_pages = table_pages;
 	layout->live_pages = ((slots_used + 63) / 64 * 8 + INDEX_PAGE_BYTES - 1) / INDEX_PAGE_BYTES;
 	layout->table_at = INDEX_PAGE_BYTES;
 	layout->live_at = layout->table_at + layout->table_pages * INDEX_PAGE_BYTES;
@@ -46,7 +45,7 @@ void index_header_encode(uint8_t page[INDEX_PAGE_BYTES], const struct index_layo
 	put_le64(page + 32, stamp->lsn);
 	put_le64(page + 40, stamp->slots_used);
 	put_le64(page + 48, count);
-	put_le64(page + 56, layout->entries);
+	put_le64(page + 56, layout->table_pages);
 	put_le64(page + 64, layout->table_at);
 	put_le64(page + 72, layout->live_at);
 	put_le64(page + 80, layout->sums_at);
@@ -67,12 +66,11 @@ int index_header_decode(const uint8_t page[INDEX_PAGE_BYTES], const struct index
 	    get_le64(page + 32) != stamp->lsn || get_le64(page + 40) != stamp->slots_used)
 		return -ESTALE;
 	*count = get_le64(page + 48);
-	layout->entries = get_le64(page + 56);
-	if (layout->entries == 0 || layout->entries > ENTRIES_MAX ||
-	    layout->entries % INDEX_PAGE_ENTRIES != 0 || *count > stamp->slots_used ||
-	    *count >= layout->entries)
+	layout->table_pages = get_le64(page + 56);
+	if (layout->table_pages == 0 || layout->table_pages > TABLE_PAGES_MAX ||
+	    *count > stamp->slots_used || *count >= layout->table_pages * INDEX_PAGE_PLACES)
 		return -EBADMSG;
-	index_lay_out(&want, layout->entries, stamp->slots_used);
+	index_lay_out(&want, layout->table_pages, stamp->slots_used);
 	if (get_le64(page + 64) != want.table_at || get_le64(page + 72) != want.live_at ||
 	    get_le64(page + 80) != want.sums_at ||
 	    get_le64(page + 88) != want.table_pages + want.live_pages)

@@ -9,15 +9,14 @@
 
 #include "engine/quiver.h"
 
-#define INDEX_EMPTY 0u
-#define INDEX_TOMB 1u
-#define INDEX_SLOT0 2u /* an entry is the slot plus this */
-
 #define INDEX_MAGIC "QUIVERIX"
 /* Its own: a snapshot of another one is made anew from the columns. */
-#define INDEX_VERSION 2u
+#define INDEX_VERSION 3u
 #define INDEX_PAGE_BYTES 4096u
-#define INDEX_PAGE_ENTRIES (INDEX_PAGE_BYTES / 4)
+#define INDEX_LINE_BYTES 64u
+#define INDEX_PAGE_BUCKETS 63u /* each a line; the first line is the page's own */
+#define INDEX_BUCKET_PLACES 12u
+#define INDEX_PAGE_PLACES (INDEX_PAGE_BUCKETS * INDEX_BUCKET_PLACES)
 #define INDEX_CHUNK_PAGES 256u /* read and written 1 MiB at a time */
 
 /* What a snapshot is of. */
@@ -29,13 +28,12 @@ struct index_stamp {
 
 /* Where everything is in the file; FORMAT.md, "index". */
 struct index_layout {
-	uint64_t entries;
 	uint64_t table_pages;
 	uint64_t live_pages;
 	uint64_t table_at, live_at, sums_at; /* offsets */
 };
 
-void index_lay_out(struct index_layout *layout, uint64_t entries, uint64_t slots_used);
+void index_lay_out(struct index_layout *layout, uint64_t table_pages, uint64_t slots_used);
 /* Room for the live map of so many slots, in whole pages. */
 uint64_t index_live_bytes(uint64_t slots_used);
 /* Of page `number` of table and live map. */

@@ -11,7 +11,7 @@
 #define COLUMN_HEADER_BYTES QUIVER_COLUMN_HEADER_BYTES
 #define META_ROW_BYTES 56u
 #define META_ROW_1_BYTES 40u /* in a store of version 1 */
-#define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* the index keeps slot + 2 in 32 bits */
+#define SLOT_MAX (UINT32_MAX - UINT64_C(2)) /* slots have 32 bits in the index */
 #define SLOT_NONE UINT64_MAX
 
 struct meta_row { /* in memory; on disk only through meta_row_codec.h */

@@ -210,24 +210,25 @@ static void put_sums_right(uint8_t *file)
 	memcpy(file + 4088, &sum, 8);
 }
 
-/* The first entry of the table from `at` on. */
-static uint8_t *entry_from(uint8_t *file, uint64_t at)
+/* The first bucket of the table from `at` on that has somebody in its first place: a byte of the
+ * hash for each place, from byte 16 on the slots. */
+static uint8_t *bucket_from(uint8_t *file, uint64_t at)
 {
-	while (memcmp(file + at, "\0\0\0", 4) == 0)
-		at += 4;
+	while (file[at] == 0 || at % 4096 == 0)
+		at += 64;
 	return file + at;
 }
 
 static void hide_a_vector(uint8_t *file)
 {
-	memset(entry_from(file, number_at(file, 64)), 0, 4);
+	bucket_from(file, number_at(file, 64))[0] = 0;
 }
 
 /* Two that are far apart, so that neither is found where the other was. */
 static void exchange_two(uint8_t *file)
 {
-	uint8_t *one = entry_from(file, number_at(file, 64));
-	uint8_t *other = entry_from(file, number_at(file, 64) + number_at(file, 56) * 2);
+	uint8_t *one = bucket_from(file, number_at(file, 64)) + 16;
+	uint8_t *other = bucket_from(file, number_at(file, 64) + 4096) + 16;
 	uint8_t kept[4];
 
 	memcpy(kept, one, 4);

@@ -105,8 +105,6 @@ static void test_removed_ids_are_gone_and_the_others_found(void **state)
 	for (uint64_t s = 0; s < ROWS / 2; s++)
 		index_remove(&t->index, t->ids[s], s);
 	check_all(t, &t->index, ROWS / 2, ROWS);
-	assert_int_equal(index_drop_tombs(&t->index), 0);
-	check_all(t, &t->index, ROWS / 2, ROWS);
 	insert(t, 0, ROWS / 2);
 	check_all(t, &t->index, 0, ROWS);
 }
@@ -324,7 +322,7 @@ static void test_readers_find_what_is_there_while_the_table_is_replaced(void **s
 		insert(l.t, 1000, ROWS / 2);
 		for (uint64_t s = 1000; s < ROWS / 2; s++)
 			index_remove(&l.t->index, l.t->ids[s], s);
-		assert_int_equal(index_drop_tombs(&l.t->index), 0);
+		free_former(&l.t->index);
 	}
 	atomic_store(&l.stop, true);
 	for (int i = 0; i < 2; i++)
@@ -345,9 +343,9 @@ static void test_no_insert_waits_for_the_copying_of_the_table(void **state)
 
 		insert_one(t, s);
 		replaced += growing && !t->index.next;
-		/* A handful of entries, however large the table is. */
+		/* Two buckets, however large the table is, and the first line of a page. */
 		if (t->index.next)
-			assert_true(t->index.copied - copied <= 16);
+			assert_true(t->index.copied - copied <= 3);
 	}
 	assert_true(replaced >= 3);
 	check_all(t, &t->index, 0, ROWS);
@@ -444,7 +442,7 @@ static void test_all_changes_come_into_the_next_table(void **state)
 				assert_true(index_find(&t->index, t->ids[s]) ==
 				            (m->there[s] ? s : SLOT_NONE));
 	}
-	assert_true(while_growing > ROWS / 2);
+	assert_true(while_growing > ROWS / 10);
 	free(m);
 }
 

@@ -38,8 +38,8 @@ void columns_write_soon(const struct columns *columns);
 int columns_forget(const struct columns *columns);
 
 /* A descriptor, the caller's, through which the bytes of vectors.npy come from the disk whatever
- * the kernel has cached: O_DIRECT, so offset, length and memory are multiples of
- * COLUMN_HEADER_BYTES. -EINVAL here or from a read: this filesystem has no such thing. */
+ * the kernel has cached (io_direct.h). -EINVAL here or from a read: this filesystem has no such
+ * thing. */
 int columns_open_direct(const struct columns *columns);
 /* Where slot `s` begins in vectors.npy. */
 uint64_t columns_vector_offset(const struct columns *columns, uint64_t slot);

@@ -5,13 +5,13 @@
 
 #include <xxhash.h>
 
-/* Read at once: it keeps a disk busy that takes several requests at a time. */
-#define READ_BYTES (UINT64_C(8) << 20)
+#include "engine/disk/io_direct.h"
+
+/* Read at once: a request of the largest size that most devices take. */
+#define READ_BYTES (UINT64_C(4) << 20)
 /* Bytes between two slots that are read through rather than left out by another request. */
 #define GAP_BYTES_MAX (UINT64_C(64) << 10)
-/* Of offset, length and memory: any disk is content with it. */
-#define ALIGN_BYTES ((uint64_t)COLUMN_HEADER_BYTES)
-#define STALLS_MAX 128 /* as in io.c */
+#define ALIGN_BYTES IO_DIRECT_BYTES
 
 /* What reading the slots needs. */
 struct look {
@@ -73,32 +73,6 @@ static struct blocks blocks_of(const struct look *look, const struct slot_ref *i
 		                .need = end - from };
 }
 
-static int read_direct(const struct look *look, const struct blocks *blocks)
-{
-	const struct quiver_io *io = look->columns->io;
-	const uint64_t need = blocks->need;
-	uint64_t got = 0;
-	int stalls = 0;
-
-	while (got < need) {
-		ssize_t n = io->pread(io, look->direct_fd, look->bytes + got, blocks->length - got,
-		                      blocks->from + got);
-		uint64_t whole;
-
-		if (n < 0 && n != -EINTR)
-			return (int)n;
-		if (n > 0 && got + (uint64_t)n >= need)
-			return 0;
-		/* On with the block that was read in part. */
-		whole = n > 0 ? (got + (uint64_t)n) / ALIGN_BYTES * ALIGN_BYTES : got;
-		stalls = whole == got ? stalls + 1 : 0;
-		if (stalls >= STALLS_MAX)
-			return n == 0 ? -ENODATA : -EIO;
-		got = whole;
-	}
-	return 0;
-}
-
 /* Compare those whose state is not 0 with what was read. How many of them hold. */
 static size_t compare_all(const struct look *look, const struct blocks *blocks,
                           struct slot_ref *items, size_t count)
@@ -147,7 +121,9 @@ static int look_at(struct look *look, struct slot_ref *items, size_t count)
 {
 	struct blocks blocks = blocks_of(look, items, count);
 	size_t hold = 0;
-	int r = look->direct_fd >= 0 ? read_direct(look, &blocks) : -EINVAL;
+	int r = look->direct_fd < 0 ? -EINVAL
+	                            : io_read_direct(look->columns->io, look->direct_fd,
+	                                             look->bytes, blocks.need, blocks.from);
 
 	for (size_t i = 0; i < count; i++)
 		items[i].state = r && r != -EINVAL ? r : -EBADMSG;
@@ -197,26 +173,33 @@ static int look_at_all(struct look *look, struct slot_ref_list *list)
 	return r;
 }
 
+/* Mostly they are in that order already: slots are taken one after the other. */
+static void sort_by_slot(struct slot_ref_list *list)
+{
+	for (size_t i = 1; i < list->count; i++)
+		if (list->items[i - 1].slot > list->items[i].slot) {
+			qsort(list->items, list->count, sizeof(*list->items), by_slot);
+			return;
+		}
+}
+
 int slot_refs_check(struct slot_ref_list *list, const struct columns *columns, bool rewrite)
 {
 	struct look look = { .columns = columns,
 		             .rows = atomic_load(&columns->rows),
 		             .rewrite = rewrite };
-	uint8_t *memory;
 	int c = 0;
 	int r;
 
 	if (list->count == 0)
 		return 0;
-	qsort(list->items, list->count, sizeof(*list->items), by_slot);
+	sort_by_slot(list);
 	look.direct_fd = columns_open_direct(columns);
 	if (look.direct_fd < 0 && look.direct_fd != -EINVAL)
 		return look.direct_fd;
-	memory = malloc(READ_BYTES + ALIGN_BYTES);
-	if (memory)
-		look.bytes = memory + (ALIGN_BYTES - (uintptr_t)memory % ALIGN_BYTES);
-	r = memory ? look_at_all(&look, list) : -ENOMEM;
-	free(memory);
+	look.bytes = io_direct_alloc(READ_BYTES);
+	r = look.bytes ? look_at_all(&look, list) : -ENOMEM;
+	free(look.bytes);
 	if (look.direct_fd >= 0)
 		c = columns->io->close(columns->io, look.direct_fd);
 	return r ? r : c;

@@ -847,7 +847,8 @@ int quiver_nearest(struct quiver *store, const struct quiver_question *question,
 enum quiver_nearest_state {
 	QUIVER_NEAREST_NONE, /* no index: all are compared */
 	QUIVER_NEAREST_BUILDING, /* the first one */
-	QUIVER_NEAREST_READY, /* in use; maybe another is being built */
+	/* In use, or about to be loaded, when all vectors are pending; maybe another is being built. */
+	QUIVER_NEAREST_READY,
 	QUIVER_NEAREST_NO_HELP, /* comparing all is as fast on these vectors, so that is done */
 };
 

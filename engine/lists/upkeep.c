@@ -401,5 +401,7 @@ void upkeep_status(struct upkeep *upkeep, struct quiver_nearest_status *status)
 	lists = atomic_load(&upkeep->current);
 	if (lists)
 		tell_lists(lists, status);
+	else if (status->state == QUIVER_NEAREST_READY)
+		status->pending = catalog_count(upkeep->catalog); /* they are being loaded */
 	epoch_leave();
 }

@@ -15,8 +15,8 @@ void upkeep_init(struct upkeep *upkeep, struct catalog *catalog, const struct qu
                  const _Atomic uint64_t *lsn);
 /* The store is open: `dir_fd` is its folder. */
 void upkeep_open(struct upkeep *upkeep, int dir_fd, bool may_write);
-/* Of a store that is only read, before the first question has loaded the lists: what status tells of
- * them. Waits for the disk, but not long. Before anybody else is there. */
+/* What status tells of the lists before they are loaded, which the first step does, or the first question
+ * to a store that is only read. Waits for the disk, but not long. Before anybody else is there. */
 void upkeep_look(struct upkeep *upkeep, enum quiver_metric metric);
 /* Nobody is inside, and nobody publishes. */
 void upkeep_destroy(struct upkeep *upkeep);

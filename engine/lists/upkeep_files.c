@@ -109,13 +109,16 @@ static int load_centroids(struct upkeep *upkeep, enum quiver_metric metric,
 bool upkeep_read_page(struct upkeep *upkeep, enum quiver_metric metric, struct nearest_page *page)
 {
 	struct nearest_file file;
+	bool fits;
 
 	if (nearest_file_open(&file, upkeep->io, upkeep->dir_fd, NEAREST_CENTROIDS) != 0)
 		return false;
 	*page = file.page;
-	tell_bytes(upkeep, &upkeep->centroids_bytes, file.layout.file_bytes);
+	fits = fits_store(upkeep, page, metric) == 0;
+	if (fits)
+		tell_bytes(upkeep, &upkeep->centroids_bytes, file.layout.file_bytes);
 	nearest_file_close(&file);
-	return fits_store(upkeep, page, metric) == 0;
+	return fits;
 }
 
 struct loading {
@@ -250,6 +253,7 @@ int upkeep_load(struct upkeep *upkeep, enum quiver_metric metric, struct nearest
 	if (r && r != -ENOMEM) {
 		tell_unfit(upkeep, NEAREST_CENTROIDS, r);
 		*page = (struct nearest_page){ .rows = 0 };
+		tell_bytes(upkeep, &upkeep->centroids_bytes, 0);
 		return 0;
 	}
 	if (r == 0 && centroids)

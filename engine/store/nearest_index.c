@@ -31,9 +31,8 @@ void nearest_index_open(struct quiver *store)
 	int r = 0;
 
 	upkeep_open(&index->upkeep, store->dir_fd, !store->health.read_only);
-	if (store->health.read_only)
-		upkeep_look(&index->upkeep, store->description.metric);
-	else if (upkeep_has_files(&index->upkeep))
+	upkeep_look(&index->upkeep, store->description.metric);
+	if (!store->health.read_only && upkeep_has_files(&index->upkeep))
 		r = nearest_thread_start(store);
 	if (r)
 		report_add(&store->health.report,

@@ -596,6 +596,51 @@ static void it_is_there_when_the_store_is_opened_again(void **state)
 	assert_int_equal(store_size(s, "nearest/cells.npy"), bytes);
 }
 
+/* Only the thread that opens the store can open files of the index, until `others_may`. */
+struct late_io {
+	struct quiver_io io;
+	pthread_t first;
+	_Atomic bool others_may;
+};
+
+static int open_late(const struct quiver_io *self, int dir_fd, const char *name, int flags,
+                     mode_t mode)
+{
+	const struct late_io *late = (const struct late_io *)(const void *)self;
+	const struct quiver_io *real = quiver_io_posix();
+
+	while (strncmp(name, "nearest/", 8) == 0 && !pthread_equal(pthread_self(), late->first) &&
+	       !atomic_load(&late->others_may))
+		usleep(1000);
+	return real->open(real, dir_fd, name, flags, mode);
+}
+
+/* It is loaded when nobody else wants the processor, which may take a while. */
+static void it_is_told_of_before_it_is_loaded(void **state)
+{
+	struct late_io late = { .io = *quiver_io_posix(), .first = pthread_self() };
+	struct quiver_options options = { .size = sizeof(options), .io = &late.io };
+	struct quiver *store = make_full_store(*state, &plain, COUNT);
+	struct quiver_nearest_status built = build(store), status;
+
+	assert_int_equal(built.state, QUIVER_NEAREST_READY);
+	close_store(store);
+	late.io.open = open_late;
+	store = open_with(*state, &options);
+	status = status_of(store);
+	assert_int_equal(status.state, QUIVER_NEAREST_READY);
+	assert_int_equal(status.started_ns, built.started_ns);
+	assert_int_equal(status.lists, built.lists);
+	assert_int_equal(status.assigned, 0);
+	assert_int_equal(status.pending, COUNT);
+	check_found(store, 5, 5);
+	atomic_store(&late.others_may, true);
+	status = wait_until_ready(store);
+	assert_int_equal(status.assigned, COUNT);
+	assert_int_equal(status.file_bytes, built.file_bytes);
+	close_store(store);
+}
+
 static int write_and_die(void *arg)
 {
 	struct quiver *store = open_mode(arg, QUIVER_ALWAYS);
@@ -754,6 +799,7 @@ static void files_of_another_store_are_passed_over(void **state)
 		assert_true(ms < WAIT_SECONDS * 1000);
 	}
 	assert_int_equal(status_of(store).state, QUIVER_NEAREST_NONE);
+	assert_int_equal(status_of(store).file_bytes, 0);
 	assert_int_equal(build(store).state, QUIVER_NEAREST_READY);
 	assert_int_equal(quiver_set_metric(store, QUIVER_COSINE), 0);
 	close_store(store);
@@ -796,6 +842,7 @@ int main(void)
 		TEST(what_compaction_moves_is_found),
 		TEST(it_is_built_beside_writers),
 		TEST(it_is_there_when_the_store_is_opened_again),
+		TEST(it_is_told_of_before_it_is_loaded),
 		TEST(it_fits_after_a_crash),
 		TEST(it_is_built_anew_when_the_store_has_grown),
 		TEST(damaged_files_cost_no_more_than_time),

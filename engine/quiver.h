@@ -665,6 +665,8 @@ struct quiver_stats {
 	uint64_t slots_held; /* free but for the snapshots that have them; below slots_used, and not
 	                        among slots_free */
 	uint64_t versions_bytes; /* of the file that keeps what is in snapshots alone */
+	uint64_t rows_scanned; /* looked at at open: 0 of a store that was closed; all rows where no
+	                          index was kept, or fits */
 };
 /* A snapshot; costs a few system calls (store_bytes). Fills as much as stats->size has
  * room for. */

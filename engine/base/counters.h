@@ -13,6 +13,7 @@
 struct counters {
 	_Atomic uint64_t puts, removes, renames, set_attrs, batches;
 	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
+	_Atomic uint64_t rows_scanned; /* while it was opened */
 	_Atomic uint64_t checksum_errors, io_errors;
 	struct latency commit, sync, growth, checkpoint, compact_step;
 };

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/culprit.h"
 #include "engine/base/error.h"
@@ -532,6 +533,29 @@ int columns_forget(const struct columns *columns)
 	if (r == 0)
 		r = columns->io->forget(columns->io, columns->meta.fd, 0, 0);
 	return r;
+}
+
+/* Only whole pages are dropped. */
+static int forget_part(const struct columns *columns, const struct column *column, uint64_t slot,
+                       uint64_t count)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t from = column_row_offset(column, slot) / page * page;
+	uint64_t to = (column_row_offset(column, slot + count) + page - 1) / page * page;
+
+	return columns->io->forget(columns->io, column->fd, from, to - from);
+}
+
+int columns_forget_vectors(const struct columns *columns, uint64_t slot, uint64_t count)
+{
+	return forget_part(columns, &columns->vectors, slot, count);
+}
+
+int columns_forget_rows(const struct columns *columns, uint64_t slot, uint64_t count)
+{
+	int r = forget_part(columns, &columns->ids, slot, count);
+
+	return r ? r : forget_part(columns, &columns->meta, slot, count);
 }
 
 int columns_open_direct(const struct columns *columns)

@@ -36,6 +36,9 @@ void columns_write_soon(const struct columns *columns);
 /* Read all three anew from the disk. Before anything was read through the maps: what is in
  * use stays. 0 or -errno. */
 int columns_forget(const struct columns *columns);
+/* The same of `count` slots, and what shares pages with them: of their vectors; of their IDs and rows. */
+int columns_forget_vectors(const struct columns *columns, uint64_t slot, uint64_t count);
+int columns_forget_rows(const struct columns *columns, uint64_t slot, uint64_t count);
 
 /* A descriptor, the caller's, through which the bytes of vectors.npy come from the disk whatever
  * the kernel has cached (io_direct.h). -EINVAL here or from a read: this filesystem has no such
@@ -133,6 +136,8 @@ int columns_write_vectors(struct columns *columns, uint64_t slot, struct iovec *
 /* Write `count` neighbouring rows: ids and meta. ids[i] == QUIVER_ID_NONE frees. */
 int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *ids,
                        const struct meta_row *rows, size_t count);
+/* Only the ID of a row that was freed, as if that had been interrupted. 0 or -errno. */
+int columns_write_id(struct columns *columns, uint64_t slot, uint64_t id);
 /* Only the meta rows (attributes) of up to COLUMNS_META_ROWS_MAX live slots. As many as make the
  * lock that they are stored under count for little, and few enough for others not to wait. */
 #define COLUMNS_META_ROWS_MAX 16u

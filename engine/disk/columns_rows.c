@@ -165,6 +165,19 @@ int columns_write_rows(struct columns *columns, uint64_t slot, const uint64_t *i
 	return 0;
 }
 
+int columns_write_id(struct columns *columns, uint64_t slot, uint64_t id)
+{
+	uint8_t bytes[sizeof(uint64_t)];
+	int r;
+
+	put_le64(bytes, id);
+	pthread_mutex_lock(&columns->rows_lock);
+	r = column_store(columns->io, &columns->ids, column_row_offset(&columns->ids, slot), bytes,
+	                 sizeof(bytes));
+	pthread_mutex_unlock(&columns->rows_lock);
+	return r;
+}
+
 int columns_write_meta(struct columns *columns, const uint64_t *slots, const struct meta_row *rows,
                        size_t count)
 {

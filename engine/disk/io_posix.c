@@ -85,10 +85,17 @@ static int posix_fsync(const struct quiver_io *self, int fd)
 
 static int posix_forget(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
 {
-	int synced = fdatasync(fd);
+	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+	                     SYNC_FILE_RANGE_WAIT_AFTER;
+	int written;
 
 	(void)self;
-	(void)synced; /* it may tell of an earlier life; what failed goes with the rest */
+	/* Of a part a sync of the whole file would cost more than the part. What either says may be
+	 * of an earlier life; what failed goes with the rest. */
+	written = length > 0 ? sync_file_range(fd, (off_t)offset, (off_t)length, all) : -1;
+	if (written)
+		written = fdatasync(fd);
+	(void)written;
 	return failure(posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED));
 }
 

@@ -384,6 +384,25 @@ void slots_map_loaded(struct slots *slots, uint64_t used, uint64_t count)
 	slots->hint = 0;
 }
 
+void slots_forget(struct slots *slots)
+{
+	pthread_mutex_lock(&slots->lock);
+	memset(slots->taken, 0, words_for(slots->opened) * 8);
+	memset((void *)(uintptr_t)slots->live, 0, words_for(slots->opened) * 8);
+	atomic_store(&slots->untold, 0);
+	slots->used = 0;
+	slots->free_below = 0;
+	slots->hint = 0;
+	pthread_mutex_unlock(&slots->lock);
+}
+
+void slots_tell_taken(struct slots *slots)
+{
+	pthread_mutex_lock(&slots->lock);
+	know_taken(slots);
+	pthread_mutex_unlock(&slots->lock);
+}
+
 void slots_pin(struct slots *slots, uint64_t slot)
 {
 	atomic_fetch_add_explicit(&slots->pins[slot], 1, memory_order_acq_rel);

@@ -73,6 +73,11 @@ void slots_load_taken(struct slots *slots, uint64_t slot);
 uint64_t *slots_map_room(struct slots *slots, uint64_t bytes);
 void slots_map_loaded(struct slots *slots, uint64_t used, uint64_t count);
 
+/* Nothing was loaded: all is free, and none of it used. While opening. */
+void slots_forget(struct slots *slots);
+/* After that, before slots_is_taken: whatever is live is taken. */
+void slots_tell_taken(struct slots *slots);
+
 /* Pins beyond those of readers.h. Any thread; to pin, be in an epoch section that found the
  * slot. */
 void slots_pin(struct slots *slots, uint64_t slot);

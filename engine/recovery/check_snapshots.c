@@ -40,9 +40,13 @@ bool check_version_is_had(const struct versions *versions, const struct version 
 
 static int live_row(const struct catalog *catalog, uint64_t slot, struct meta_row *row)
 {
+	int r;
+
 	if (slot >= atomic_load(&catalog->columns.rows) || !slots_is_live(&catalog->slots, slot))
 		return -ENOENT;
-	return columns_meta(&catalog->columns, slot, columns_id(&catalog->columns, slot), row);
+	r = columns_meta(&catalog->columns, slot, columns_id(&catalog->columns, slot), row);
+	/* Live at a checkpoint, and freed by the next, which a crash has interrupted. */
+	return r == 0 && row->lsn == 0 ? -ENOENT : r;
 }
 
 bool check_row_is_there(const struct catalog *catalog, const struct version *version)

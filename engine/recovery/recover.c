@@ -11,6 +11,7 @@
 #include "engine/commit/checkpoint.h"
 #include "engine/log/wal.h"
 #include "engine/recovery/keep.h"
+#include "engine/recovery/kept.h"
 
 #define FREE_RUN 256u /* rows freed in one write: some blocks of meta.npy */
 
@@ -76,6 +77,7 @@ int recovery_init(struct recovery *recovery, struct catalog *catalog,
 
 void recovery_free(struct recovery *recovery)
 {
+	kept_free(recovery);
 	free(recovery->run);
 	free(recovery->run_ids);
 	free(recovery->run_rows);
@@ -113,8 +115,11 @@ static int collect(void *arg, const struct wal_record *record, const void *paylo
 {
 	struct recovery *recovery = arg;
 
+	int r = recovery->kept ? kept_name(recovery, record) : 0;
+
 	(void)payload;
-	return record->type == WAL_PUTSLOT ? slot_refs_add(&recovery->slot_refs, record) : 0;
+	return r == 0 && record->type == WAL_PUTSLOT ? slot_refs_add(&recovery->slot_refs, record)
+	                                             : r;
 }
 
 /* Where the log was read to its end but for the slots that it names. One that was durable and is
@@ -161,7 +166,14 @@ static int read_log(struct recovery *recovery)
 	 * that is written over such a one may even lack the filesystem's note that it belongs
 	 * to the file: ext4 then reads zeros after a power cut. The log's pages had theirs when
 	 * it was filled with zeros. */
-	return r ? r : columns_forget(&recovery->catalog->columns);
+	if (r)
+		return r;
+	return recovery->kept ? kept_look(recovery) : columns_forget(&recovery->catalog->columns);
+}
+
+int recovery_keep(struct recovery *recovery, uint64_t generation)
+{
+	return kept_begin(recovery, generation);
 }
 
 int recovery_read_log(struct recovery *recovery)
@@ -299,6 +311,7 @@ int recovery_base(struct recovery *recovery, bool clean)
 
 	for (uint64_t slot = 0; r == 0 && slot < rows; slot++)
 		r = judge_row(recovery, slot, clean);
+	atomic_fetch_add(&recovery->catalog->health->counters.rows_scanned, rows);
 	return r;
 }
 
@@ -373,6 +386,10 @@ static int free_doomed(struct recovery *recovery)
 	while (r == 0 && slot < end) {
 		uint64_t n = 0;
 
+		if (slot % 64 == 0 && recovery->doomed[slot / 64] == 0) {
+			slot += 64;
+			continue;
+		}
 		while (n < FREE_RUN && slot + n < end && is_doomed(recovery, slot + n))
 			n++;
 		if (n > 0)

@@ -23,6 +23,14 @@ struct recovery {
 	struct superblock_file *superblock; /* open, and read; written at the end */
 	int dir_fd; /* the store's folder */
 	bool look_only; /* nothing may be written */
+	/* With an index that the checkpoint has kept; kept.h. */
+	bool kept; /* index and live map were loaded, and are those of the checkpoint */
+	uint8_t *noted; /* owned; a bit for each region */
+	uint64_t *named_rows,
+		*named_slots; /* owned; a bit for each row that will be written, and for
+	                                       each whose vector will be, too */
+	struct deferred_free_list ended; /* live rows of the checkpoint that records supersede */
+	uint64_t named_end; /* one above the highest slot that a record names for its vector */
 	struct wal_scan scan;
 	uint64_t *doomed; /* a bit for each row: to be freed */
 	uint64_t rows; /* bits in doomed */
@@ -55,6 +63,10 @@ struct recovery {
 	uint64_t damage_count;
 };
 
+/* Before the log is read, where index and live map were loaded as an index of `generation` says, which
+ * the superblock names: instead of recovery_base. 0; -ENOENT, -EBADMSG the notes of regions are not
+ * there: look at the rows; -ENOMEM; -errno. */
+int recovery_keep(struct recovery *recovery, uint64_t generation);
 /* Find the end of the log. Reports corruption as damage, with what to do. 0 or -errno. */
 int recovery_read_log(struct recovery *recovery);
 /* Fill index and slots from the rows up to the checkpoint, as `clean` or not. 0 or -errno. */

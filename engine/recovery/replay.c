@@ -8,6 +8,7 @@
 #include "engine/base/fault.h"
 #include "engine/media/ctime.h"
 #include "engine/recovery/keep_replay.h"
+#include "engine/recovery/kept.h"
 
 /* Vectors replayed in one write: whole blocks, as one that is written in part is read from the
  * disk first. At least the largest vector. */
@@ -415,6 +416,17 @@ static int apply(struct recovery *recovery, const struct wal_record *record, con
 	}
 }
 
+/* Have in memory what the record changes of an index that was kept. */
+static int ready(const struct recovery *recovery, const struct wal_record *record)
+{
+	const struct index *index = &recovery->catalog->index;
+	int r = recovery->kept ? index_ready(index, record->id) : 0;
+
+	return r == 0 && recovery->kept && record->type == WAL_RENAME
+	               ? index_ready(index, record->aux)
+	               : r;
+}
+
 static int replay(void *arg, const struct wal_record *record, const void *payload)
 {
 	struct recovery *recovery = arg;
@@ -426,7 +438,9 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 		r = run_write(recovery);
 	if (r)
 		return r;
-	r = apply(recovery, record, payload);
+	r = ready(recovery, record);
+	if (r == 0)
+		r = apply(recovery, record, payload);
 	if (r == -EUCLEAN)
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
@@ -482,6 +496,10 @@ int recovery_replay(struct recovery *recovery)
 	/* ... and no version of a row has ended by a commit that it may lose. */
 	if (r == 0)
 		r = keep_before_replay(recovery);
+	if (r == 0 && recovery->kept) {
+		slots_tell_taken(&recovery->catalog->slots);
+		r = kept_restore(recovery);
+	}
 	recovery->scan.each = replay;
 	recovery->scan.arg = recovery;
 	recovery->lost_next = 0;

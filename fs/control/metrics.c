@@ -94,6 +94,8 @@ static const struct number counters[] = {
 	NUMBER(punches, NUMBER_U64, "punches_total", "Runs of free slots given back."),
 	NUMBER(moved, NUMBER_U64, "moved_total", "Vectors moved by compaction."),
 	NUMBER(replayed, NUMBER_U64, "replayed_total", "Log records applied when opened."),
+	NUMBER(rows_scanned, NUMBER_U64, "rows_scanned_total",
+	       "Rows looked at when it was opened."),
 	NUMBER(checksum_errors, NUMBER_U64, "checksum_errors_total",
 	       "Checksums that did not match."),
 	NUMBER(io_errors, NUMBER_U64, "io_errors_total", "Errors of the disk."),

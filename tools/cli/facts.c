@@ -58,10 +58,10 @@ static void print_store(struct quiver *store, uint64_t count, FILE *out)
 		              "\ndisk_available_bytes %" PRIu64 "\n",
 		              space.slots_free, space.total_bytes, space.available_bytes);
 	(void)fprintf(out,
-	              "replayed %" PRIu64 "\nchecksum_errors %" PRIu64 "\nio_errors %" PRIu64
-	              "\nerrors %" PRIu64 "\nfaults %" PRIu64 "\n",
-	              stats.replayed, stats.checksum_errors, stats.io_errors, stats.errors,
-	              stats.errors); /* refusals are a mount's */
+	              "replayed %" PRIu64 "\nrows_scanned %" PRIu64 "\nchecksum_errors %" PRIu64
+	              "\nio_errors %" PRIu64 "\nerrors %" PRIu64 "\nfaults %" PRIu64 "\n",
+	              stats.replayed, stats.rows_scanned, stats.checksum_errors, stats.io_errors,
+	              stats.errors, stats.errors); /* refusals are a mount's */
 	(void)fprintf(out, "failed %d\n", stats.failed);
 }
 

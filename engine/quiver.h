@@ -421,18 +421,24 @@ int quiver_stat(struct quiver *store, uint64_t id, unsigned flags, struct quiver
 
 /*
  * A listing: the IDs present at one moment, in slot order or nearly so, read in pieces.
- * Listings opened while no ID comes or goes share one copy of 8 bytes an ID.
+ * Listings opened while no ID comes or goes share one copy: 8 bytes an ID, or of more than a
+ * million in a local store a bit a slot, and the IDs are read as they are asked for (beside it up to
+ * 24 bytes for each vector that is overwritten or removed meanwhile).
  * `flags`: 0 or QUIVER_NOWAIT. -ENOMEM, -EAGAIN. *list is given back with
  * quiver_list_close.
  */
 struct quiver_list;
 int quiver_list_open(struct quiver *store, unsigned flags, struct quiver_list **list);
 /* Up to `max` IDs from `position` on, which counts from 0: how many there were (0 at the
- * end), or -EAGAIN with QUIVER_NOWAIT in `flags`. Several threads may read one listing. */
+ * end), or -EAGAIN with QUIVER_NOWAIT in `flags`; -ENOMEM, where the listing is of no use any more.
+ * Several threads may read one listing. */
 int64_t quiver_list_read(struct quiver *store, struct quiver_list *list, uint64_t position,
                          unsigned flags, uint64_t *ids, size_t max);
-/* How many it has in all. */
+/* How many it has in all. Where they are read as they are asked for, and some are damaged, it has less
+ * than this says until they were met. */
 uint64_t quiver_list_count(struct quiver *store, const struct quiver_list *list);
+/* Memory of its copy. */
+uint64_t quiver_list_bytes(struct quiver *store, const struct quiver_list *list);
 /* `list` may be NULL. Never waits. */
 void quiver_list_close(struct quiver *store, struct quiver_list *list);
 

@@ -5,6 +5,7 @@
 void catalog_init(struct catalog *catalog, struct health *health)
 {
 	catalog->health = health;
+	catalog->list_whole_max = CATALOG_LIST_WHOLE_MAX;
 	pthread_mutex_init(&catalog->writer_lock, NULL);
 	pthread_mutex_init(&catalog->publish_lock, NULL);
 	pthread_mutex_init(&catalog->list_lock, NULL);

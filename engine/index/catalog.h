@@ -30,11 +30,15 @@ struct quiver_list {
 	size_t users; /* list lock */
 	uint64_t members, moves; /* of the index at that moment */
 	size_t damaged; /* vectors that it lacks, as their rows do not match */
-	size_t count;
+	size_t count; /* where there are slots, damaged ones too */
+	struct list_slots *slots; /* owned; the IDs are read from there; NULL: they are in ids */
 	uint64_t ids[];
 };
 
-struct filling;
+struct list_slots;
+
+/* A listing of more vectors than these is not read into memory whole: 8 MiB. */
+#define CATALOG_LIST_WHOLE_MAX (UINT64_C(1) << 20)
 
 struct catalog {
 	struct columns columns;
@@ -57,8 +61,9 @@ struct catalog {
 	                                 and need not wait for a sync */
 	pthread_mutex_t list_lock; /* within the publish lock */
 	struct quiver_list *newest_list; /* list lock; NULL where nobody has one */
-	pthread_mutex_t fill_lock; /* within the publish lock */
-	struct filling *_Atomic fillings; /* fill lock; read without it to pass by */
+	pthread_mutex_t fill_lock; /* within the publish lock and the list lock */
+	struct list_slots *_Atomic listings; /* fill lock; read without it to pass by */
+	uint64_t list_whole_max; /* fixed at open; vectors of a listing in memory */
 };
 
 /* All-zero memory becomes a catalog with nothing open. */
@@ -120,15 +125,18 @@ int catalog_missing(struct catalog *catalog, uint64_t id);
 
 /* As in quiver.h; what is opened is given back with catalog_list_close. */
 int catalog_list_open(struct catalog *catalog, unsigned flags, struct quiver_list **list);
-size_t catalog_list_read(const struct quiver_list *list, uint64_t position, uint64_t *ids,
-                         size_t max);
+int64_t catalog_list_read(struct catalog *catalog, const struct quiver_list *list,
+                          uint64_t position, unsigned flags, uint64_t *ids, size_t max);
+/* Vectors that it lacks, as far as it was read. */
+size_t catalog_list_damaged(struct catalog *catalog, const struct quiver_list *list);
+uint64_t catalog_list_bytes(const struct quiver_list *list);
 /* The row of a slot whose free was deferred, and which was that of `id`, is about to be emptied.
  * Once for each, before that. No lock held. */
 void catalog_row_goes(struct catalog *catalog, uint64_t slot, uint64_t id);
 /* Whether anybody has to be told so. It stays so of those whose free is deferred already. */
 static inline bool catalog_is_being_listed(struct catalog *catalog)
 {
-	return atomic_load(&catalog->fillings) != NULL;
+	return atomic_load(&catalog->listings) != NULL;
 }
 /* `list` may be NULL. */
 void catalog_list_close(struct catalog *catalog, struct quiver_list *list);

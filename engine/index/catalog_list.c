@@ -1,183 +1,33 @@
 /*
  * Listings. Who opens one while no ID has come or gone since another was opened shares its copy:
- * hundreds may have the same folder open.
+ * hundreds may have the same folder open. Of many vectors the copy is a bit for each slot, and their
+ * IDs are read as they are asked for; of others it is the IDs.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/epoch.h"
 #include "engine/index/catalog.h"
+#include "engine/index/list_slots.h"
 
 /* One in so many of the vectors may have moved to other slots since a copy was made that is shared:
  * slot order is for who reads all of them from a disk. */
 #define MOVED_SHARE 16u
 
-/* A copy that is being made: of the slots in use at one moment. Their rows are read one after the
- * other, which takes as long as the disk does, and nobody waits for it: not in an epoch section.
- * So whoever empties a row says first which ID was in it (catalog_row_goes). */
-struct filling {
-	struct filling *next; /* fill lock */
-	uint64_t *words; /* malloc'd; the map of slots in use */
-	uint64_t *before; /* malloc'd; for each word: bits in those before it */
-	uint64_t count; /* words */
-	uint64_t bits;
-	uint64_t
-		pinned; /* the last slot in use: no file is cut below it. SLOT_NONE: there is none */
-	struct quiver_list *list;
-	uint64_t done; /* fill lock; so many are read, ascending. Of each of the others
-	                  list->ids has 0 or, where its row goes, its ID + 1 */
-};
-
-/* The publish lock held. */
-static int copy_live(struct catalog *catalog, struct filling *filling)
-{
-	struct slots_counts counts;
-
-	slots_counts(&catalog->slots, &counts);
-	filling->count = (counts.used + 63) / 64;
-	filling->words = malloc(filling->count * 8 + 8);
-	filling->before = malloc(filling->count * 8 + 8);
-	if (!filling->words || !filling->before)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < filling->count; i++) {
-		uint64_t word = atomic_load_explicit(&catalog->slots.live[i], memory_order_relaxed);
-
-		filling->words[i] = word;
-		filling->before[i] = filling->bits;
-		filling->bits += (uint64_t)__builtin_popcountll(word);
-		if (word)
-			filling->pinned = i * 64 + 63 - (uint64_t)__builtin_clzll(word);
-	}
-	return 0;
-}
-
-/* The copy of this moment begins. -ENOMEM. The publish lock held. */
-static int fill_begin(struct catalog *catalog, struct filling *filling)
-{
-	int r = copy_live(catalog, filling);
-
-	/* Not as many as the index has: it can lack some where its snapshot was wrong. */
-	if (r == 0)
-		filling->list = calloc(1, sizeof(*filling->list) +
-		                                  filling->bits * sizeof(filling->list->ids[0]));
-	if (!filling->list)
-		return -ENOMEM;
-	filling->list->users = 1;
-	filling->list->members = atomic_load(&catalog->index.members);
-	filling->list->moves = atomic_load(&catalog->index.moves);
-	if (filling->pinned != SLOT_NONE) {
-		epoch_enter();
-		slots_pin(&catalog->slots, filling->pinned);
-		epoch_leave();
-	}
-	pthread_mutex_lock(&catalog->fill_lock);
-	filling->next = catalog->fillings;
-	atomic_store(&catalog->fillings, filling);
-	pthread_mutex_unlock(&catalog->fill_lock);
-	return 0;
-}
-
-static void fill_end(struct catalog *catalog, struct filling *filling)
-{
-	struct filling *_Atomic *at = &catalog->fillings;
-
-	pthread_mutex_lock(&catalog->fill_lock);
-	if (atomic_load(at) == filling) {
-		atomic_store(at, filling->next);
-	} else {
-		struct filling *other = atomic_load(at);
-
-		while (other->next != filling)
-			other = other->next;
-		other->next = filling->next;
-	}
-	pthread_mutex_unlock(&catalog->fill_lock);
-	if (filling->pinned != SLOT_NONE)
-		slots_unpin(&catalog->slots, filling->pinned);
-}
-
 void catalog_row_goes(struct catalog *catalog, uint64_t slot, uint64_t id)
 {
-	uint64_t bit = UINT64_C(1) << slot % 64;
-
 	pthread_mutex_lock(&catalog->fill_lock);
-	for (struct filling *f = catalog->fillings; f; f = f->next) {
-		uint64_t word = slot / 64 < f->count ? f->words[slot / 64] : 0;
-		uint64_t at;
-
-		if (!(word & bit))
-			continue;
-		at = f->before[slot / 64] + (uint64_t)__builtin_popcountll(word & (bit - 1));
-		/* Who had the slot first was in it at that moment. */
-		if (at >= f->done && f->list->ids[at] == 0)
-			f->list->ids[at] = id + 1;
-	}
+	for (struct list_slots *s = atomic_load(&catalog->listings); s; s = s->next)
+		list_slots_row_goes(s, slot, id);
 	pthread_mutex_unlock(&catalog->fill_lock);
 }
 
-/* The ID in a row, or QUIVER_ID_NONE where the row does not match: *r says why, *id what it has. */
-static uint64_t read_id(struct catalog *catalog, uint64_t slot, uint64_t *id, int *r)
+static void list_free(struct catalog *catalog, struct quiver_list *list)
 {
-	struct meta_row row;
-
-	*id = columns_id(&catalog->columns, slot);
-	*r = columns_meta(&catalog->columns, slot, *id, &row);
-	if (*r == 0 && row.lsn == 0)
-		*r = -EBADMSG; /* free */
-	/* Attributes that were set since bring the whole row. */
-	if (*r && attr_deltas_get(&catalog->attr_deltas, slot, &row))
-		*r = 0;
-	return *r ? QUIVER_ID_NONE : *id;
-}
-
-/* Of the slots of one word of the map. Damaged ones become QUIVER_ID_NONE, and are counted and
- * reported. */
-static void fill_word(struct catalog *catalog, struct filling *filling, uint64_t word)
-{
-	struct quiver_list *list = filling->list;
-	uint64_t ids[64], found[64];
-	int why[64];
-	size_t n = 0, at;
-
-	for (uint64_t bits = filling->words[word]; bits; bits &= bits - 1, n++)
-		found[n] = read_id(catalog, word * 64 + (uint64_t)__builtin_ctzll(bits), &ids[n],
-		                   &why[n]);
-	pthread_mutex_lock(&catalog->fill_lock);
-	at = filling->done;
-	for (size_t i = 0; i < n; i++) {
-		if (list->ids[at + i] != 0) {
-			found[i] = list->ids[at + i] - 1;
-			why[i] = 0;
-		}
-		list->ids[at + i] = found[i];
-	}
-	filling->done += n;
-	pthread_mutex_unlock(&catalog->fill_lock);
-	n = 0;
-	for (uint64_t bits = filling->words[word]; bits; bits &= bits - 1, n++)
-		if (why[n]) {
-			(void)catalog_row_error(catalog, ids[n],
-			                        word * 64 + (uint64_t)__builtin_ctzll(bits),
-			                        why[n]);
-			list->damaged++;
-		}
-}
-
-/* All of it, in slot order. No lock held. */
-static void fill(struct catalog *catalog, struct filling *filling)
-{
-	struct quiver_list *list = filling->list;
-
-	for (uint64_t word = 0; word < filling->count; word++)
-		fill_word(catalog, filling, word);
-	list->count = filling->bits;
-	if (list->damaged == 0)
-		return;
-	list->count = 0;
-	for (uint64_t i = 0; i < filling->bits; i++)
-		if (list->ids[i] != QUIVER_ID_NONE)
-			list->ids[list->count++] = list->ids[i];
+	if (list->slots)
+		list_slots_end(list->slots, catalog);
+	free(list->slots);
+	free(list);
 }
 
 /* The newest copy, with one user more, where it shows what there was at a moment with so many
@@ -186,9 +36,13 @@ static void fill(struct catalog *catalog, struct filling *filling)
 static struct quiver_list *share(struct catalog *catalog, uint64_t members, uint64_t moves)
 {
 	struct quiver_list *list = catalog->newest_list;
+	bool lacks;
 
 	if (!list || list->members != members ||
-	    list->moves + (list->damaged > 0 ? 0 : list->count / MOVED_SHARE) < moves)
+	    (list->slots && list_slots_failed(list->slots, catalog)))
+		return NULL;
+	lacks = catalog_list_damaged(catalog, list) > 0;
+	if (list->moves + (lacks ? 0 : list->count / MOVED_SHARE) < moves)
 		return NULL;
 	list->users++;
 	return list;
@@ -230,49 +84,128 @@ static struct quiver_list *offer(struct catalog *catalog, struct quiver_list *li
 	pthread_mutex_unlock(&catalog->list_lock);
 	if (!other)
 		return list;
-	free(list);
+	list_free(catalog, list);
 	return other;
+}
+
+static struct quiver_list *new_list(void)
+{
+	struct quiver_list *list = calloc(1, sizeof(*list));
+
+	if (!list)
+		return NULL;
+	list->users = 1;
+	list->slots = calloc(1, sizeof(*list->slots));
+	if (list->slots)
+		return list;
+	free(list);
+	return NULL;
+}
+
+/* What there is at this moment, or a copy of that which others have: *shared. 0; -EAGAIN more room is
+ * needed; -ENOMEM. */
+static int take_moment(struct catalog *catalog, struct quiver_list *list,
+                       struct quiver_list **shared)
+{
+	int r = list_slots_make_room(list->slots, catalog);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&catalog->publish_lock);
+	*shared = share_now(catalog);
+	if (!*shared) {
+		list->members = atomic_load(&catalog->index.members);
+		list->moves = atomic_load(&catalog->index.moves);
+		r = list_slots_take(list->slots, catalog);
+	}
+	pthread_mutex_unlock(&catalog->publish_lock);
+	return r;
+}
+
+/* Read all IDs now: the map is not needed any more. *list may be in another place then. 0 or
+ * -ENOMEM. */
+static int read_all(struct catalog *catalog, struct quiver_list **list)
+{
+	struct list_slots *slots = (*list)->slots;
+	struct quiver_list *larger =
+		realloc(*list, sizeof(**list) + slots->bits * sizeof((*list)->ids[0]));
+	size_t count = 0;
+	int64_t n = 1;
+
+	if (!larger)
+		return -ENOMEM;
+	*list = larger;
+	while (n > 0) {
+		n = list_slots_read(slots, catalog, count, 0, larger->ids + count,
+		                    slots->bits - count);
+		count += n > 0 ? (size_t)n : 0;
+	}
+	if (n < 0)
+		return (int)n;
+	larger->count = count;
+	larger->damaged = list_slots_damaged(slots, catalog);
+	larger->slots = NULL;
+	list_slots_end(slots, catalog);
+	free(slots);
+	return 0;
+}
+
+static int make_list(struct catalog *catalog, struct quiver_list **list)
+{
+	struct quiver_list *made = new_list();
+	struct quiver_list *shared = NULL;
+	int r = made ? -EAGAIN : -ENOMEM;
+
+	while (r == -EAGAIN)
+		r = take_moment(catalog, made, &shared);
+	if (r == 0 && !shared) {
+		list_slots_count(made->slots);
+		/* Not as many as the index has: it can lack some where its snapshot was wrong. */
+		made->count = made->slots->bits;
+		if (made->count <= catalog->list_whole_max)
+			r = read_all(catalog, &made);
+	}
+	if (r == 0 && !shared) {
+		*list = offer(catalog, made);
+		return 0;
+	}
+	if (made)
+		list_free(catalog, made);
+	*list = shared;
+	return r;
 }
 
 int catalog_list_open(struct catalog *catalog, unsigned flags, struct quiver_list **list)
 {
-	struct filling filling = { .pinned = SLOT_NONE };
-	int r;
-
-	*list = NULL;
-	if (flags & QUIVER_NOWAIT && would_wait(catalog)) {
-		pthread_mutex_lock(&catalog->publish_lock);
-		*list = share_now(catalog);
-		pthread_mutex_unlock(&catalog->publish_lock);
-		return *list ? 0 : -EAGAIN;
-	}
 	pthread_mutex_lock(&catalog->publish_lock);
 	*list = share_now(catalog);
-	if (*list) {
-		pthread_mutex_unlock(&catalog->publish_lock);
-		return 0;
-	}
-	r = fill_begin(catalog, &filling);
 	pthread_mutex_unlock(&catalog->publish_lock);
-	if (r == 0) {
-		fill(catalog, &filling);
-		fill_end(catalog, &filling);
-		*list = offer(catalog, filling.list);
-	}
-	free(filling.words);
-	free(filling.before);
-	return r;
+	if (*list)
+		return 0;
+	return flags & QUIVER_NOWAIT && would_wait(catalog) ? -EAGAIN : make_list(catalog, list);
 }
 
-size_t catalog_list_read(const struct quiver_list *list, uint64_t position, uint64_t *ids,
-                         size_t max)
+int64_t catalog_list_read(struct catalog *catalog, const struct quiver_list *list,
+                          uint64_t position, unsigned flags, uint64_t *ids, size_t max)
 {
 	size_t left = position < list->count ? list->count - (size_t)position : 0;
 	size_t n = left < max ? left : max;
 
+	if (list->slots)
+		return list_slots_read(list->slots, catalog, position, flags, ids, max);
 	if (n > 0)
 		memcpy(ids, list->ids + position, n * sizeof(*ids));
-	return n;
+	return (int64_t)n;
+}
+
+size_t catalog_list_damaged(struct catalog *catalog, const struct quiver_list *list)
+{
+	return list->slots ? list_slots_damaged(list->slots, catalog) : list->damaged;
+}
+
+uint64_t catalog_list_bytes(const struct quiver_list *list)
+{
+	return list->slots ? list_slots_bytes(list->slots) : list->count * sizeof(list->ids[0]);
 }
 
 void catalog_list_close(struct catalog *catalog, struct quiver_list *list)
@@ -287,5 +220,5 @@ void catalog_list_close(struct catalog *catalog, struct quiver_list *list)
 		catalog->newest_list = NULL;
 	pthread_mutex_unlock(&catalog->list_lock);
 	if (last)
-		free(list);
+		list_free(catalog, list);
 }

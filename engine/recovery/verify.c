@@ -8,6 +8,7 @@
 
 #define PROGRESS_STEPS 1024
 #define ROWS_AT_ONCE 64u
+#define IDS_AT_ONCE 256u
 
 /* How far a run is, and of what. */
 struct run {
@@ -23,21 +24,39 @@ static void step(struct run *run, bool last)
 		                            run->mismatches);
 }
 
-static void verify_live(struct run *run, const struct quiver_list *list)
+static void verify_one(struct run *run, uint64_t id)
 {
-	for (size_t i = 0; i < list->count && !atomic_load(run->verification->stop); i++) {
-		struct quiver_ref ref;
-		int r = catalog_get(run->catalog, list->ids[i], 0, &ref);
+	struct quiver_ref ref;
+	int r = catalog_get(run->catalog, id, 0, &ref);
 
-		if (r == 0) {
-			r = catalog_ref_verify(run->catalog, &ref, 0);
-			catalog_unref(run->catalog, &ref);
-		}
-		/* -ENOENT: removed since. The rest is reported by who found it. */
-		if (r && r != -ENOENT)
-			run->mismatches++;
-		step(run, i + 1 == list->count);
+	if (r == 0) {
+		r = catalog_ref_verify(run->catalog, &ref, 0);
+		catalog_unref(run->catalog, &ref);
 	}
+	/* -ENOENT: removed since. The rest is reported by who found it. */
+	if (r && r != -ENOENT)
+		run->mismatches++;
+	step(run, false);
+}
+
+/* A vector whose row is damaged is in no listing, which tells of it as it comes there. 0 or -ENOMEM. */
+static int verify_live(struct run *run, const struct quiver_list *list)
+{
+	uint64_t ids[IDS_AT_ONCE];
+	uint64_t position = 0;
+	size_t damaged = 0;
+	int64_t n = 1;
+
+	while (n > 0 && !atomic_load(run->verification->stop)) {
+		n = catalog_list_read(run->catalog, list, position, 0, ids, IDS_AT_ONCE);
+		for (int64_t i = 0; i < n && !atomic_load(run->verification->stop); i++)
+			verify_one(run, ids[i]);
+		position += n > 0 ? (uint64_t)n : 0;
+		run->done += catalog_list_damaged(run->catalog, list) - damaged;
+		run->mismatches += catalog_list_damaged(run->catalog, list) - damaged;
+		damaged = catalog_list_damaged(run->catalog, list);
+	}
+	return n < 0 ? (int)n : 0;
 }
 
 /* ---- what only snapshots have ---- */
@@ -100,13 +119,12 @@ int verify_run(struct catalog *catalog, const struct verification *verification)
 
 	if (r)
 		return r;
-	/* A vector whose row is damaged is in no listing. */
-	run.done = run.mismatches = list->damaged;
 	run.total = list->count + list->damaged + versions_rows(&catalog->versions);
 	verification->progress(verification->arg, run.done, run.total, run.mismatches);
-	verify_live(&run, list);
+	r = verify_live(&run, list);
 	catalog_list_close(catalog, list);
-	verify_snapshots(&run);
+	if (r == 0)
+		verify_snapshots(&run);
 	verification->progress(verification->arg, run.done, run.total, run.mismatches);
-	return run.mismatches ? -EIO : 0;
+	return r ? r : run.mismatches ? -EIO : 0;
 }

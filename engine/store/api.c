@@ -151,14 +151,22 @@ int64_t quiver_list_read(struct quiver *store, struct quiver_list *list, uint64_
 	const struct quiver_kind *kind = kind_of(store);
 
 	return kind ? kind->list_read(store, list, position, flags, ids, max)
-	            : (int64_t)catalog_list_read(list, position, ids, max);
+	            : catalog_list_read(&store->catalog, list, position, flags, ids, max);
 }
 
 uint64_t quiver_list_count(struct quiver *store, const struct quiver_list *list)
 {
 	const struct quiver_kind *kind = kind_of(store);
 
-	return kind ? kind->list_count(store, list) : list->count;
+	return kind ? kind->list_count(store, list)
+	            : list->count - (list->slots ? catalog_list_damaged(&store->catalog, list) : 0);
+}
+
+uint64_t quiver_list_bytes(struct quiver *store, const struct quiver_list *list)
+{
+	const struct quiver_kind *kind = kind_of(store);
+
+	return kind ? kind->list_count(store, list) * sizeof(uint64_t) : catalog_list_bytes(list);
 }
 
 void quiver_list_close(struct quiver *store, struct quiver_list *list)

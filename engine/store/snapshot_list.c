@@ -123,9 +123,8 @@ int snapshot_list_open(struct quiver *store, unsigned flags, struct quiver_list 
 int64_t snapshot_list_read(struct quiver *store, struct quiver_list *list, uint64_t position,
                            unsigned flags, uint64_t *ids, size_t max)
 {
-	(void)store;
-	(void)flags; /* all of it is in memory */
-	return (int64_t)catalog_list_read(list, position, ids, max);
+	/* All of it is in memory. */
+	return catalog_list_read(snapshot_view_of(store)->catalog, list, position, flags, ids, max);
 }
 
 uint64_t snapshot_list_count(struct quiver *store, const struct quiver_list *list)

@@ -95,11 +95,10 @@ static struct copy **copy_bucket(const struct quiver_list *ids)
 	return &copies[((uintptr_t)ids >> 5) % COPY_BUCKETS];
 }
 
-/* One listing more of `uid` has `ids`, of `count`. -EDQUOT and -ENOSPC, told; -ENOMEM. */
-static int copy_hold(struct fs *fs, uid_t uid, const struct quiver_list *ids, uint64_t count,
+/* One listing more of `uid` has `ids`, of `bytes`. -EDQUOT and -ENOSPC, told; -ENOMEM. */
+static int copy_hold(struct fs *fs, uid_t uid, const struct quiver_list *ids, uint64_t bytes,
                      struct copy **held)
 {
-	uint64_t bytes = count * sizeof(uint64_t);
 	struct copy **bucket = copy_bucket(ids), *copy;
 	int err = 0;
 
@@ -243,7 +242,7 @@ static int take(struct fs *fs, struct listing *listing, unsigned flags)
 	err = quiver_list_open(fs->store, flags, &ids);
 	if (err != 0)
 		return err;
-	err = copy_hold(fs, listing->uid, ids, quiver_list_count(fs->store, ids), &copy);
+	err = copy_hold(fs, listing->uid, ids, quiver_list_bytes(fs->store, ids), &copy);
 	if (err == 0)
 		err = take_scratch(fs, listing->uid, &scratch, &count);
 	if (err != 0) {
@@ -413,7 +412,8 @@ struct window {
 	uint64_t ids[IDS_AT_ONCE];
 };
 
-/* The ID at a position below l->count. The listing's lock is held. 0, or what the store says. */
+/* The ID at a position below l->count. The listing's lock is held. 0; -ENODATA there are fewer, as some
+ * are damaged; or what the store says. */
 static int id_at(struct listing *l, struct window *window, uint64_t position, unsigned flags,
                  uint64_t *id)
 {
@@ -422,7 +422,7 @@ static int id_at(struct listing *l, struct window *window, uint64_t position, un
 		                               IDS_AT_ONCE);
 
 		if (got <= 0)
-			return got < 0 ? (int)got : -EIO;
+			return got < 0 ? (int)got : -ENODATA;
 		window->from = position;
 		window->count = (uint64_t)got;
 	}
@@ -457,6 +457,10 @@ static int add_vectors(struct page *page)
 		bool probe;
 		int err = id_at(l, &window, page->offset - DOTS, page->flags, &id);
 
+		if (err == -ENODATA) {
+			page->offset = DOTS + l->count; /* scratch files keep their places */
+			break;
+		}
 		if (err != 0)
 			return page->used > 0 ? 0 : err;
 		probe = listing_is_probe(id);

@@ -32,10 +32,10 @@ static inline int listed_all(struct quiver *store, struct listed *listed)
 		size_t max = listed->count - at < 7 ? listed->count - at : 7;
 		int64_t got = quiver_list_read(store, list, at, 0, listed->ids + at, max);
 
-		if (got <= 0)
-			r = got < 0 ? (int)got : -EIO;
-		else
-			at += (size_t)got;
+		r = got < 0 ? (int)got : 0;
+		at += got > 0 ? (size_t)got : 0;
+		if (got == 0) /* some are damaged */
+			listed->count = at;
 	}
 	quiver_list_close(store, list);
 	return r;

@@ -15,6 +15,8 @@
 #define GROW_MAX_BYTES (UINT64_C(64) << 10)
 #define CHUNK_BYTES (UINT64_C(4) << 10)
 #define PUTSLOT_MIN_BYTES UINT64_C(2500)
+#define BACKLOG_SLOW_BYTES (UINT64_C(512) << 10)
+#define BACKLOG_MAX_BYTES (UINT64_C(1) << 20)
 #define ZERO_CHUNK_BYTES (4u << 10)
 #define WRITE_WINDOW_BYTES (UINT64_C(4) << 10)
 #define UPGRADE_ROWS UINT64_C(64)
@@ -34,6 +36,11 @@
  * its bytes. The next sync then writes the slots as well, which takes longer than a few vectors
  * in the log would. */
 #define PUTSLOT_MIN_BYTES (UINT64_C(64) << 10)
+/* Log that no checkpoint has covered, of which four to eight times as much as makes one begin: with
+ * the bytes in slots that it names. From the first on writers wait a little, at the second for a
+ * checkpoint. */
+#define BACKLOG_SLOW_BYTES (UINT64_C(1) << 30)
+#define BACKLOG_MAX_BYTES (UINT64_C(2) << 30)
 /* Written in two milliseconds by who is fast; of pages made dirty in vain there are no more. */
 #define WRITE_WINDOW_BYTES (UINT64_C(2) << 20)
 /* Rows that an upgrade encodes and writes at a time: 0.9 MB. */

@@ -49,6 +49,7 @@ void checkpointer_init(struct checkpointer *checkpointer, struct committer *comm
 	checkpointer->commits = commits;
 	checkpointer->space = space;
 	checkpointer->superblock = superblock;
+	backlog_init(&checkpointer->backlog);
 	pthread_mutex_init(&checkpointer->lock, NULL);
 }
 
@@ -467,6 +468,8 @@ static int run_locked(struct checkpointer *checkpointer, struct snapshot *snapsh
 	             checkpointer->superblock->now.lsn_ceiling);
 	atomic_store(&checkpointer->commits->taken_count, 0);
 	atomic_store(&checkpointer->lsn, cp.lsn);
+	backlog_learn(&checkpointer->backlog, cp.log_bytes - atomic_load(&checkpointer->log_bytes),
+	              clock_monotonic_ns() - began);
 	atomic_store(&checkpointer->log_bytes, cp.log_bytes);
 	drop_rows(checkpointer, &cp);
 	/* Who still sees an ID in a row must not find another's bytes there. */
@@ -503,6 +506,23 @@ int checkpoint_run(struct checkpointer *checkpointer)
 	r = health_writable(checkpointer->commits->catalog->health);
 	if (r == 0)
 		r = run_locked(checkpointer, NULL);
+	pthread_mutex_unlock(&checkpointer->lock);
+	row_watch_settle(checkpointer->commits->row_watch);
+	return r;
+}
+
+int checkpoint_run_while(struct checkpointer *checkpointer,
+                         bool (*wanted)(const struct checkpointer *checkpointer))
+{
+	struct health *health = checkpointer->commits->catalog->health;
+	int r = 0;
+
+	pthread_mutex_lock(&checkpointer->lock);
+	while (r == 0 && wanted(checkpointer)) {
+		r = health_writable(health);
+		if (r == 0)
+			r = run_locked(checkpointer, NULL);
+	}
 	pthread_mutex_unlock(&checkpointer->lock);
 	row_watch_settle(checkpointer->commits->row_watch);
 	return r;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "engine/commit/backlog.h"
 #include "engine/commit/committer.h"
 #include "engine/commit/deferred_frees.h"
 #include "engine/commit/space.h"
@@ -27,6 +28,7 @@ struct checkpointer {
 	int64_t last_ns; /* lock; when one began, CLOCK_MONOTONIC */
 	_Atomic uint64_t lsn; /* of the last one; written under the lock */
 	_Atomic uint64_t log_bytes; /* wal.appended_bytes at that LSN; written under the lock */
+	struct backlog backlog;
 };
 
 /* All-zero memory becomes a checkpointer. */
@@ -37,7 +39,11 @@ void checkpointer_destroy(struct checkpointer *checkpointer);
 /* 0 (also on a read-only store), -EROFS the store has failed, -errno. No lock held. Waits for
  * the disk, and does not stop writers. */
 int checkpoint_run(struct checkpointer *checkpointer);
-/* The same, and `snapshot` is one of its LSN from then on, of which that and the counts are set; it
+/* One after the other for as long as `wanted` says so; none where others have made enough of them
+ * meanwhile. 0, -EROFS also on a read-only store, -errno. No lock held. */
+int checkpoint_run_while(struct checkpointer *checkpointer,
+                         bool (*wanted)(const struct checkpointer *checkpointer));
+/* As checkpoint_run, and `snapshot` is one of its LSN from then on, of which that and the counts are set; it
  * belongs to the versions then. On an error there is none. Checkpoint lock, and room for one
  * (versions_snapshot_room). -EROFS also on a read-only store. */
 int checkpoint_run_for(struct checkpointer *checkpointer, struct snapshot *snapshot);

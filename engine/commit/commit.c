@@ -1,9 +1,13 @@
 #include "engine/commit/commit.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "engine/commit/apply.h"
 #include "engine/commit/group.h"
+
+/* Not worth a sleep: what is not waited for now is added to the next turn. */
+#define SLEEP_NS_MIN UINT64_C(100000)
 
 static void give_back(struct committer *commits, const struct commit_request *request)
 {
@@ -61,6 +65,67 @@ static void submit_any(struct checkpointer *checkpointer, struct commit_request 
 	}
 }
 
+/* Log that no checkpoint has covered. */
+static uint64_t uncovered_bytes(const struct checkpointer *checkpointer)
+{
+	uint64_t covered = atomic_load(&checkpointer->log_bytes);
+
+	return atomic_load(&checkpointer->commits->wal->appended_bytes) - covered;
+}
+
+/* Whether nothing may follow before a checkpoint. */
+static bool is_full(const struct checkpointer *checkpointer)
+{
+	const struct backlog *backlog = &checkpointer->backlog;
+
+	return uncovered_bytes(checkpointer) >= backlog->max_bytes ||
+	       atomic_load(&checkpointer->commits->catalog->attr_deltas.count) >=
+	               backlog->attrs_max;
+}
+
+static void sleep_until(uint64_t ns)
+{
+	struct timespec until = clock_timespec(ns);
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		continue;
+}
+
+/* What the log may take of it. */
+static uint64_t bytes_of(const struct checkpointer *checkpointer,
+                         const struct commit_request *request)
+{
+	uint32_t vector_bytes = checkpointer->commits->catalog->columns.geometry.vector_bytes;
+
+	return request->count *
+	       wal_record_bytes(request->ops[0].type == WAL_PUT ? vector_bytes : 0);
+}
+
+/* Where checkpoints are slower than those who write: wait for one's turn, or, where that is not
+ * wanted, -EAGAIN. 0, or errors of checkpoint_run. */
+static int await_turn(struct checkpointer *checkpointer, const struct commit_request *request)
+{
+	struct backlog *backlog = &checkpointer->backlog;
+	uint64_t bytes = uncovered_bytes(checkpointer);
+	bool full = is_full(checkpointer);
+	uint64_t now_ns;
+	uint64_t turn_ns;
+
+	if (!full && (bytes < backlog->slow_bytes || !backlog_knows(backlog)))
+		return 0;
+	if (request->flags & QUIVER_NOWAIT) {
+		wish_checkpoint(checkpointer->commits->wishes);
+		return -EAGAIN;
+	}
+	if (full)
+		return checkpoint_run_while(checkpointer, is_full);
+	now_ns = clock_monotonic_ns();
+	turn_ns = backlog_turn_ns(backlog, bytes, bytes_of(checkpointer, request), now_ns);
+	if (turn_ns > now_ns + SLEEP_NS_MIN)
+		sleep_until(turn_ns);
+	return 0;
+}
+
 /* Whatever became of it: where it failed the rows were written and taken back. */
 static void tell(struct row_watch *watch, const struct commit_request *request)
 {
@@ -74,7 +139,10 @@ int commit_submit(struct checkpointer *checkpointer, struct commit_request *requ
 {
 	uint64_t began = clock_monotonic_ns();
 
-	submit_any(checkpointer, request);
+	request->published = false;
+	request->result = await_turn(checkpointer, request);
+	if (request->result == 0)
+		submit_any(checkpointer, request);
 	/* The disk is full, but a checkpoint lets go of the log there is. */
 	if (request->result && !(request->flags & QUIVER_NOWAIT) &&
 	    health_verdict(HEALTH_LOG_SEGMENT, request->result) == HEALTH_RETRY &&

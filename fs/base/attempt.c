@@ -7,6 +7,7 @@
 #include "fs/base/caller.h"
 #include "fs/base/clock.h"
 #include "fs/base/inside.h"
+#include "fs/base/payload.h"
 #include "fs/base/proc_signal.h"
 #include "fs/base/reply.h"
 
@@ -79,6 +80,16 @@ static void answer(struct attempt *attempt)
 	quiver_set_interrupt(NULL, NULL);
 }
 
+/* Less than this is copied to memory that is allocated for it. */
+#define PAYLOAD_BYTES_MIN (64u << 10)
+
+static void free_copy(struct attempt *copy)
+{
+	if (copy->payload != NULL)
+		payload_give(fs_whole(copy->fs)->payloads, copy->payload);
+	free(copy);
+}
+
 static void run_copy(struct work *work)
 {
 	struct attempt *attempt = attempt_of(work);
@@ -86,24 +97,46 @@ static void run_copy(struct work *work)
 
 	answer(attempt);
 	end(attempt);
-	free(attempt);
+	free_copy(attempt);
 	inside_let_go(fs);
+}
+
+/* A copy of the `bytes` of the struct around it, and of its data where that does not last. NULL without
+ * memory. */
+static struct attempt *copy_attempt(const struct attempt *attempt, size_t bytes)
+{
+	bool lasts = attempt->data == NULL || reply_keeps(attempt->req, attempt->data);
+	bool is_large = !lasts && attempt->data_bytes >= PAYLOAD_BYTES_MIN &&
+	                attempt->data_bytes <= fs_whole(attempt->fs)->max_write_bytes;
+	struct attempt *copy = malloc(bytes + (lasts || is_large ? 0 : attempt->data_bytes));
+	char *to = (char *)copy + bytes;
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, attempt, bytes);
+	if (is_large) {
+		copy->payload = payload_take(fs_whole(attempt->fs)->payloads);
+		if (copy->payload == NULL) {
+			free(copy);
+			return NULL;
+		}
+		to = copy->payload->bytes;
+	}
+	if (!lasts) {
+		memcpy(to, attempt->data, attempt->data_bytes);
+		copy->data = to;
+	}
+	return copy;
 }
 
 void attempt_defer(struct attempt *attempt, size_t bytes, enum worker_class kind)
 {
-	bool lasts = attempt->data == NULL || reply_keeps(attempt->req, attempt->data);
-	struct attempt *copy = malloc(bytes + (lasts ? 0 : attempt->data_bytes));
+	struct attempt *copy = copy_attempt(attempt, bytes);
 
 	if (copy == NULL) {
 		reply_error(attempt->req, -ENOMEM);
 		end(attempt);
 		return;
-	}
-	memcpy(copy, attempt, bytes);
-	if (!lasts) {
-		memcpy((char *)copy + bytes, attempt->data, attempt->data_bytes);
-		copy->data = (char *)copy + bytes;
 	}
 	copy->work.run = run_copy;
 	copy->work.user = fuse_req_ctx(copy->req)->uid;

@@ -35,6 +35,7 @@ struct attempt {
 	/* What came with the request and is copied with it, where it does not last. */
 	const void *data;
 	size_t data_bytes;
+	struct payload *payload; /* of attempt.c: where it was copied to; NULL */
 };
 
 /*

@@ -51,6 +51,7 @@ struct nodes; /* node.h: stages and open handles */
 struct scratch; /* scratch.h: the scratch files */
 struct snapshots; /* snapshots.c */
 struct node_ops; /* node_ops.h */
+struct payloads; /* payload.h: what came with large requests */
 struct neighbours; /* neighbours_node.h: the files of nearest/ */
 struct neighbours_kept; /* neighbours_kept.h: what some of them read */
 struct neighbours_open; /* neighbours_file.c: those that are open */
@@ -113,6 +114,7 @@ struct fs {
 	uint32_t block_bytes; /* st_blksize of a vector: next power of two >= N */
 	const struct node_ops *const *kinds; /* one row for each tree_class */
 	struct workers *workers;
+	struct payloads *payloads; /* of the mount */
 	struct nodes *nodes;
 	struct gone *gone;
 	struct copies *copies; /* NULL unless `shared` */

@@ -10,6 +10,7 @@
 #include "fs/base/attr.h"
 #include "fs/base/charge.h"
 #include "fs/base/node_ops.h"
+#include "fs/base/payload.h"
 #include "fs/base/refuse.h"
 #include "fs/base/reply.h"
 #include "fs/base/worker.h"
@@ -465,6 +466,8 @@ int fs_init(struct fs *fs)
 	if (err == 0)
 		err = charges_new(&fs->charges);
 	if (err == 0)
+		err = payloads_new(fs->max_write_bytes, &fs->payloads);
+	if (err == 0)
 		err = workers_new(fs->shared, &fs->workers);
 	if (err == 0)
 		err = kinds_init(fs);
@@ -485,6 +488,8 @@ void fs_destroy(struct fs *fs)
 		settle_requests(fs);
 	workers_free(fs->workers); /* first: work uses all the rest */
 	fs->workers = NULL;
+	payloads_free(fs->payloads);
+	fs->payloads = NULL;
 	kinds_fini(fs);
 	charges_free(fs->charges); /* the kinds have given all back */
 	fs->charges = NULL;

@@ -13,37 +13,16 @@
 
 #define MODE_BITS 07777u
 
-/* So many need no memory of their own. */
-#define FEW_OPS 4
-
-struct few {
-	struct commit_op *ops[FEW_OPS];
-	struct wal_record records[FEW_OPS];
-	const void *payloads[FEW_OPS];
-};
-
-/* A group on its way through the log. Arrays of one entry for each op. */
-struct plan {
-	struct commit_op **ops;
-	struct wal_record *records;
-	const void **payloads;
-	size_t count;
-	uint64_t log_bytes;
-	int64_t time_ns; /* of all that it changes, but for what has changed later already */
-	uint64_t first_lsn; /* to go back to where the log fails */
-	struct few few;
-};
-
 static int plan_init(struct plan *plan, size_t ops)
 {
 	assert(ops > 0);
 	plan->count = 0;
 	plan->log_bytes = 0;
 	plan->time_ns = clock_realtime_ns();
-	if (ops <= FEW_OPS) {
-		plan->ops = plan->few.ops;
-		plan->records = plan->few.records;
-		plan->payloads = plan->few.payloads;
+	if (ops <= PLAN_FEW_OPS) {
+		plan->ops = plan->few_ops;
+		plan->records = plan->few_records;
+		plan->payloads = plan->few_payloads;
 		return 0;
 	}
 	plan->ops = calloc(ops, sizeof(struct commit_op *));
@@ -54,7 +33,7 @@ static int plan_init(struct plan *plan, size_t ops)
 
 static void plan_free(struct plan *plan)
 {
-	if (plan->ops == plan->few.ops)
+	if (plan->ops == plan->few_ops)
 		return;
 	free(plan->ops);
 	free(plan->records);
@@ -450,19 +429,21 @@ static int note_regions(struct committer *commits, const struct plan *plan, bool
 /* All memory that publishing will need, so that it cannot fail. */
 static int make_memory(struct committer *commits, const struct plan *plan, bool nowait)
 {
+	/* Those under way have not used theirs yet. */
+	size_t ops = plan->count + commits->flights.ops;
 	int r = make_versions_room(commits, plan, nowait);
 
 	if (r == 0)
-		r = index_make_room(&commits->catalog->index, plan->count);
+		r = index_make_room(&commits->catalog->index, ops);
 
 	/* It changes its size under the writer lock only, and shrinks after a burst. */
 	if (r == 0 && (sets_attrs(plan) || commits->catalog->attr_deltas.places > 0))
-		r = attr_deltas_make_room(&commits->catalog->attr_deltas, plan->count,
+		r = attr_deltas_make_room(&commits->catalog->attr_deltas, ops,
 		                          atomic_load(&commits->catalog->columns.rows));
 	if (r == 0)
-		r = deferred_frees_make_room(&commits->deferred, 2 * plan->count);
+		r = deferred_frees_make_room(&commits->deferred, 2 * ops);
 	if (r == 0 && committer_mode(commits) == QUIVER_NONE)
-		r = slot_list_make_room(&commits->unlogged, plan->count);
+		r = slot_list_make_room(&commits->unlogged, ops);
 	return r;
 }
 
@@ -577,37 +558,25 @@ static void publish(struct committer *commits, const struct plan *plan, const st
 	atomic_store(&commits->lsn, op->lsn);
 }
 
-/* Log the plan, and sync it where someone asked for that. On failure the rows are free again,
- * or the store has failed. */
+/* Log the plan, of which a sync comes next where `sync`. On failure the rows are free again, or the
+ * store has failed. */
 static int log_plan(struct committer *commits, struct plan *plan, bool sync)
 {
-	enum quiver_durability mode = committer_mode(commits);
-	uint64_t began;
 	int undo;
 	int r = health_judge(commits->catalog->health, HEALTH_COMMIT_ROWS,
 	                     write_rows(commits, plan, false));
 
-	if (r == 0 && mode != QUIVER_NONE)
+	if (r == 0 && committer_mode(commits) != QUIVER_NONE)
 		r = wal_append(commits->wal, plan->records, plan->payloads, plan->count, sync);
-	if (r) {
-		undo = write_rows(commits, plan, true);
-		/* Else a crash could mix these rows with those of who takes the slots next. */
-		if (undo == 0)
-			undo = columns_sync(&commits->catalog->columns, false, true);
-		undo = health_judge(commits->catalog->health, HEALTH_UNDO_ROWS, undo);
-		commits->next_lsn = plan->first_lsn;
-		return undo ? undo : r;
-	}
-	if (!sync || mode == QUIVER_NONE)
-		return 0;
-	began = clock_monotonic_ns();
-	atomic_store(&commits->unsynced_bytes, 0);
-	commit_wait_begin(&commits->queue);
-	r = wal_sync(commits->wal, commits->wal->last_lsn);
-	commit_wait_end(&commits->queue);
 	if (r == 0)
-		latency_add(&commits->catalog->health->counters.sync, clock_monotonic_ns() - began);
-	return r;
+		return 0;
+	undo = write_rows(commits, plan, true);
+	/* Else a crash could mix these rows with those of who takes the slots next. */
+	if (undo == 0)
+		undo = columns_sync(&commits->catalog->columns, false, true);
+	undo = health_judge(commits->catalog->health, HEALTH_UNDO_ROWS, undo);
+	commits->next_lsn = plan->first_lsn;
+	return undo ? undo : r;
 }
 
 /* Whether the next checkpoint of mode none can log one more group along with what has come since
@@ -706,50 +675,150 @@ static bool only_moves(const struct plan *plan)
 	return true;
 }
 
-void apply_group(struct committer *commits, struct commit_request *const *group, size_t count)
+/* Writer lock. Which of the requests are planned, and whether the plan has to be synced. */
+static bool plan_group(struct committer *commits, struct plan *plan,
+                       struct commit_request *const *group, size_t count)
 {
-	struct plan plan;
+	enum quiver_durability mode = committer_mode(commits);
 	bool sync = false;
-	int r = plan_init(&plan, count_ops(group, count));
 
-	pthread_mutex_lock(&commits->catalog->writer_lock);
-	for (size_t i = 0; i < count; i++)
-		group[i]->result = 0;
-	if (r == 0)
-		r = health_writable(commits->catalog->health);
-	if (r == 0)
-		r = catalog_whole_index(commits->catalog);
-	choose_how(commits, group, count);
-	if (r == 0)
-		r = make_log_room(commits, group, log_bytes_at_most(commits, group, count));
-	if (r)
-		goto out;
-	plan.first_lsn = commits->next_lsn;
+	plan->first_lsn = commits->next_lsn;
 	for (size_t i = 0; i < count; i++) {
 		/* Its checkpoint could fail when it is visible already. */
-		if ((group[i]->flags & QUIVER_SYNC) && committer_mode(commits) == QUIVER_NONE)
+		if ((group[i]->flags & QUIVER_SYNC) && mode == QUIVER_NONE)
 			group[i]->result = -ECANCELED;
 		if (group[i]->result == 0)
-			plan_request(commits, &plan, group[i]);
+			plan_request(commits, plan, group[i]);
 		if (group[i]->result == 0 && (group[i]->flags & QUIVER_SYNC))
 			sync = true;
 	}
-	if (plan.count == 0)
-		goto out;
-	sync = sync || (committer_mode(commits) == QUIVER_ALWAYS && !only_moves(&plan));
-	r = make_memory(commits, &plan, group[0]->flags & QUIVER_NOWAIT);
+	return mode != QUIVER_NONE && (sync || (mode == QUIVER_ALWAYS && !only_moves(plan)));
+}
+
+/* Plan the group and log it. Writer lock. */
+static int plan_and_log(struct committer *commits, struct flight *flight)
+{
+	struct commit_request *const *group = flight->group;
+	struct plan *plan = &flight->plan;
+	bool nowait = group[0]->flags & QUIVER_NOWAIT;
+	int r = health_writable(commits->catalog->health);
+
 	if (r == 0)
-		r = note_regions(commits, &plan, group[0]->flags & QUIVER_NOWAIT);
+		r = catalog_whole_index(commits->catalog);
+	choose_how(commits, group, flight->count);
+	if (r == 0)
+		r = make_log_room(commits, group, log_bytes_at_most(commits, group, flight->count));
 	if (r)
-		commits->next_lsn = plan.first_lsn;
-	else
-		r = log_plan(commits, &plan, sync);
+		return r;
+	flight->sync = plan_group(commits, plan, group, flight->count);
+	if (plan->count == 0)
+		return 0;
+	r = make_memory(commits, plan, nowait);
 	if (r == 0)
-		publish_group(commits, &plan, group, count);
-out:
+		r = note_regions(commits, plan, nowait);
+	if (r) {
+		commits->next_lsn = plan->first_lsn;
+		return r;
+	}
+	return log_plan(commits, plan, flight->sync);
+}
+
+/* It is logged, and waits. Who must not wait behind it is turned away. Writer lock. */
+static void take_off(struct committer *commits, struct flight *flight)
+{
+	struct versions *versions = &commits->catalog->versions;
+
+	flight->ends = versions->snapshot_count > 0 ? count_ends(&flight->plan) : 0;
+	versions->promised += flight->ends;
+	flights_add(&commits->flights, flight);
+	commit_wait_begin(&commits->queue);
+}
+
+bool apply_log(struct committer *commits, struct flight *flight,
+               struct commit_request *const *group, size_t count)
+{
+	struct flights *flights = &commits->flights;
+	bool waits = false;
+	int r = plan_init(&flight->plan, count_ops(group, count));
+
+	flight->group = group;
+	flight->count = count;
+	flight->sync = false;
+	for (size_t i = 0; i < count; i++)
+		group[i]->result = 0;
+	pthread_mutex_lock(&commits->catalog->writer_lock);
+	while (flights_hinder(flights, group, count))
+		pthread_cond_wait(&flights->landed, &commits->catalog->writer_lock);
+	if (r == 0)
+		r = plan_and_log(commits, flight);
+	if (r == 0 && flight->plan.count > 0) {
+		waits = flight->sync || flights->first;
+		if (waits)
+			take_off(commits, flight);
+		else
+			publish_group(commits, &flight->plan, group, count);
+	}
 	pthread_mutex_unlock(&commits->catalog->writer_lock);
-	fail_group(group, count, r);
-	plan_free(&plan);
+	if (!waits) {
+		fail_group(group, count, r);
+		plan_free(&flight->plan);
+	}
 	if (wal_wants_prepare(commits->wal))
 		wish_segment(commits->wishes);
+	return waits;
+}
+
+/* Have land whatever can, in the order of their LSNs. Where the store has failed those that are not
+ * durable fail, and with them those behind. Writer lock. */
+static void land_some(struct committer *commits)
+{
+	struct flights *flights = &commits->flights;
+	uint64_t durable = atomic_load(&commits->wal->durable_lsn);
+	bool failed = health_failed(commits->catalog->health);
+	int r = 0;
+
+	while (flights->first) {
+		struct flight *flight = flights->first;
+		const struct plan *plan = &flight->plan;
+
+		if (flight->sync && plan->ops[plan->count - 1]->lsn > durable) {
+			if (!failed)
+				break;
+			r = -EIO;
+		}
+		commits->catalog->versions.promised -= flight->ends;
+		if (r == 0)
+			publish_group(commits, plan, flight->group, flight->count);
+		flights_land(flights, r);
+	}
+	pthread_cond_broadcast(&flights->landed);
+}
+
+void apply_land(struct committer *commits, struct flight *flight)
+{
+	const struct plan *plan = &flight->plan;
+
+	if (flight->sync) {
+		atomic_store(&commits->unsynced_bytes, 0);
+		/* What becomes of it is the same for all: land_some. */
+		if (wal_sync(commits->wal, plan->ops[plan->count - 1]->lsn) == 0)
+			latency_add(&commits->catalog->health->counters.sync,
+			            atomic_load(&commits->wal->sync_ns));
+	}
+	pthread_mutex_lock(&commits->catalog->writer_lock);
+	land_some(commits);
+	while (!flight->landed)
+		pthread_cond_wait(&commits->flights.landed, &commits->catalog->writer_lock);
+	pthread_mutex_unlock(&commits->catalog->writer_lock);
+	commit_wait_end(&commits->queue);
+	fail_group(flight->group, flight->count, flight->result);
+	plan_free(&flight->plan);
+}
+
+void apply_group(struct committer *commits, struct commit_request *const *group, size_t count)
+{
+	struct flight flight;
+
+	if (apply_log(commits, &flight, group, count))
+		apply_land(commits, &flight);
 }

@@ -84,7 +84,7 @@ static int begin(struct checkpointer *checkpointer, struct snapshot *snapshot,
 	int r;
 
 	memset(cp, 0, sizeof(*cp));
-	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
+	committer_lock_settled(checkpointer->commits);
 	r = attr_deltas_copy(&checkpointer->commits->catalog->attr_deltas, &cp->rows,
 	                     &cp->row_count);
 	if (r == 0) {
@@ -339,7 +339,7 @@ static void put_back(struct checkpointer *checkpointer, struct checkpoint *cp)
 {
 	int r;
 
-	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
+	committer_lock_settled(checkpointer->commits);
 	r = deferred_frees_make_room(&cp->deferred, checkpointer->commits->deferred.count);
 	if (r == 0)
 		r = slot_list_make_room(&cp->unlogged, checkpointer->commits->unlogged.count);
@@ -433,7 +433,7 @@ static bool nothing_to_do(struct checkpointer *checkpointer, struct snapshot *sn
 {
 	bool nothing;
 
-	pthread_mutex_lock(&checkpointer->commits->catalog->writer_lock);
+	committer_lock_settled(checkpointer->commits);
 	nothing = atomic_load(&checkpointer->commits->lsn) ==
 	                  checkpointer->superblock->now.checkpoint_lsn &&
 	          checkpointer->commits->deferred.count == 0;

@@ -15,20 +15,37 @@ void commit_queue_init(struct commit_queue *queue)
 	pthread_condattr_destroy(&monotonic);
 	queue->first = NULL;
 	queue->last = &queue->first;
+	pthread_cond_init(&queue->landed, NULL);
 	queue->pausing = 0;
-	queue->count = queue->awaited = queue->expected = 0;
+	queue->count = queue->awaited = queue->expected = queue->flights = queue->aloft = 0;
 	queue->doubts = 0;
-	queue->sync_ns = 0;
+	queue->landed_ns = queue->gather_ns = queue->sync_ns = 0;
 	queue->led = false;
-	atomic_init(&queue->syncing, false);
+	atomic_init(&queue->waits, 0);
 }
 
 void commit_queue_destroy(struct commit_queue *queue)
 {
-	assert(!queue->first && !queue->led);
+	assert(!queue->first && !queue->led && queue->flights == 0);
+	pthread_cond_destroy(&queue->landed);
 	pthread_cond_destroy(&queue->arrived);
 	pthread_cond_destroy(&queue->changed);
 	pthread_mutex_destroy(&queue->lock);
+}
+
+static bool names(const struct commit_request *request, uint64_t id)
+{
+	const struct commit_op *op = &request->ops[0];
+
+	return op->id == id || (op->type == WAL_RENAME && op->from == id);
+}
+
+bool commit_requests_clash(const struct commit_request *a, const struct commit_request *b)
+{
+	/* What sets some of the directory's attributes inherits the rest from what came before. */
+	if (a->ops[0].type == WAL_DIRATTR || b->ops[0].type == WAL_DIRATTR)
+		return true;
+	return names(a, b->ops[0].id) || (b->ops[0].type == WAL_RENAME && names(a, b->ops[0].from));
 }
 
 void commit_request_end(struct commit_request *request)
@@ -41,7 +58,7 @@ void commit_turn_away(struct commit_queue *queue)
 {
 	struct commit_request **at = &queue->first;
 
-	atomic_store(&queue->syncing, true);
+	atomic_fetch_add(&queue->waits, 1);
 	while (*at) {
 		struct commit_request *request = *at;
 
@@ -66,5 +83,8 @@ void commit_wait_begin(struct commit_queue *queue)
 
 void commit_wait_end(struct commit_queue *queue)
 {
-	atomic_store(&queue->syncing, false);
+	unsigned were = atomic_fetch_sub(&queue->waits, 1);
+
+	assert(were > 0);
+	(void)were;
 }

@@ -52,27 +52,36 @@ struct commit_request {
 	struct commit_request *next; /* queue lock */
 };
 
+/* Whether one has to be planned when the other is visible. Of batches the first ID is compared
+ * alone. */
+bool commit_requests_clash(const struct commit_request *a, const struct commit_request *b);
+
 struct commit_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct commit_request *first; /* lock; a list, oldest first */
 	struct commit_request **last; /* lock */
 	size_t count; /* lock; requests in the list */
-	bool led; /* lock; a leader is at work, or called */
+	bool led; /* lock; a leader plans and logs, or is called */
 	unsigned pausing; /* lock; who waits for `changed` */
 	pthread_cond_t arrived; /* lock; as many requests as the leader waits for */
 	size_t awaited; /* lock; so many, 0 while it does not wait */
-	size_t expected; /* the leader; requests of the last group, and behind it */
-	unsigned doubts; /* the leader; halvings of the time that it waits for them */
-	uint64_t sync_ns; /* the leader; what a group that waits for the disk takes */
-	_Atomic bool syncing; /* the leader waits for the disk */
+	size_t flights; /* lock; groups under way (flight.h) */
+	size_t aloft; /* lock; requests of theirs */
+	pthread_cond_t landed; /* lock; a group is not under way any more */
+	size_t expected; /* lock; requests under way and waiting when a group landed last */
+	unsigned doubts; /* lock; halvings of the time that the leader waits for them */
+	uint64_t landed_ns; /* lock; when that was, 0 once a group was logged since */
+	uint64_t gather_ns; /* lock; until a group was logged then, for each of its requests */
+	uint64_t sync_ns; /* lock; what a sync of the log takes */
+	_Atomic unsigned waits; /* so many wait for the disk: leaders, and groups under way */
 };
 
 void commit_queue_init(struct commit_queue *queue);
 void commit_queue_destroy(struct commit_queue *queue);
 
-/* The leader is about to wait for storage: who must not wait behind it is turned away with
- * -EAGAIN, until the end. Lock order: as the queue lock. */
+/* Somebody is about to wait for storage: who must not wait behind it is turned away with
+ * -EAGAIN, until as many have ended. Lock order: as the queue lock. */
 void commit_wait_begin(struct commit_queue *queue);
 void commit_wait_end(struct commit_queue *queue);
 /* The same, with the queue lock held. */

@@ -11,6 +11,7 @@ void committer_init(struct committer *commits, struct catalog *catalog, struct w
 	commits->wishes = wishes;
 	commits->row_watch = row_watch;
 	commit_queue_init(&commits->queue);
+	flights_init(&commits->flights);
 	pthread_mutex_init(&commits->dir_lock, NULL);
 	atomic_init(&commits->durability, (int)durability);
 }
@@ -18,9 +19,22 @@ void committer_init(struct committer *commits, struct catalog *catalog, struct w
 void committer_destroy(struct committer *commits)
 {
 	commit_queue_destroy(&commits->queue);
+	flights_destroy(&commits->flights);
 	pthread_mutex_destroy(&commits->dir_lock);
 	free(commits->deferred.items);
 	free(commits->unlogged.items);
+}
+
+void committer_lock_settled(struct committer *commits)
+{
+	struct flights *flights = &commits->flights;
+
+	pthread_mutex_lock(&commits->catalog->writer_lock);
+	flights->settling++;
+	while (flights->first)
+		pthread_cond_wait(&flights->landed, &commits->catalog->writer_lock);
+	if (--flights->settling == 0)
+		pthread_cond_broadcast(&flights->landed); /* for who was not planned meanwhile */
 }
 
 enum quiver_durability committer_mode(const struct committer *commits)

@@ -11,6 +11,7 @@
 
 #include "engine/commit/commit_queue.h"
 #include "engine/commit/deferred_frees.h"
+#include "engine/commit/flight.h"
 #include "engine/commit/regions.h"
 #include "engine/commit/row_watch.h"
 #include "engine/commit/wishes.h"
@@ -33,9 +34,10 @@ struct committer {
 	struct wishes *wishes;
 	struct row_watch *row_watch;
 	struct commit_queue queue;
+	struct flights flights; /* writer lock; logged, and not visible yet */
 	struct regions regions; /* where rows may have been stored since a checkpoint */
 
-	uint64_t next_lsn; /* writer lock */
+	uint64_t next_lsn; /* writer lock; above those of the flights */
 	bool told_full; /* writer lock; that there is no room for what snapshots keep */
 	_Atomic uint64_t lsn; /* of the last commit; written under the writer lock */
 	_Atomic uint64_t lsn_ceiling; /* the superblock's, durable; checkpoint lock */
@@ -63,6 +65,10 @@ void committer_init(struct committer *commits, struct catalog *catalog, struct w
                     enum quiver_durability durability);
 /* Nobody commits any more. */
 void committer_destroy(struct committer *commits);
+
+/* The writer lock, when no group is under way: the LSN, the lists and what is published are of one
+ * moment, up to the end of the log. No lock held that who commits may want. */
+void committer_lock_settled(struct committer *commits);
 
 /* The mode that commits and checkpoints go by: in mode none that of a commit which is logged all
  * the same. Any thread. */

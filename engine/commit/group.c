@@ -9,27 +9,15 @@
 
 /* Requests that one leader takes at once. More would make the first wait for the last. */
 #define GROUP_MAX 64
+/* Groups under way: one that is synced, and one that is ready for the next sync. More would be
+ * smaller, and take part in the same syncs. */
+#define FLIGHTS_MAX 2
 /* Of the time that a group's sync takes, what the leader at most waits for writers to come. */
 #define PATIENCE_SHARE 2
 /* Each time they did not come it waits half as long, but goes on trying. */
 #define DOUBTS_MAX 6
-/* How much of a new measurement of the sync goes into the mean. */
-#define SYNC_SMOOTHING 8
-
-static bool names(const struct commit_request *request, uint64_t id)
-{
-	const struct commit_op *op = &request->ops[0];
-
-	return op->id == id || (op->type == WAL_RENAME && op->from == id);
-}
-
-static bool clashes(const struct commit_request *a, const struct commit_request *b)
-{
-	/* What sets some of the directory's attributes inherits the rest from what came before. */
-	if (a->ops[0].type == WAL_DIRATTR || b->ops[0].type == WAL_DIRATTR)
-		return true;
-	return names(a, b->ops[0].id) || (b->ops[0].type == WAL_RENAME && names(a, b->ops[0].from));
-}
+/* How much of a new measurement goes into a mean. */
+#define SMOOTHING 8
 
 /* Take requests from the queue that can go as one group: each plans on what is published, so
  * no two may name the same ID, a batch goes alone, and who must not wait never goes with who
@@ -45,7 +33,7 @@ static size_t take_group(struct commit_queue *queue, struct commit_request **gro
 		              ((request->flags ^ group[0]->flags) & QUIVER_NOWAIT)))
 			break;
 		for (size_t i = 0; i < n; i++)
-			if (clashes(group[i], request))
+			if (commit_requests_clash(group[i], request))
 				return n;
 		queue->first = request->next;
 		if (!queue->first)
@@ -63,42 +51,99 @@ static bool group_syncs(struct committer *commits)
 	       atomic_load(&commits->durability) == QUIVER_ALWAYS;
 }
 
+/* Requests that there are at least, and come back if they go on. Queue lock held. */
+static size_t expected(const struct commit_queue *queue)
+{
+	size_t here = queue->aloft + queue->count;
+
+	if (here < queue->expected)
+		here = queue->expected;
+	return here < GROUP_MAX ? here : GROUP_MAX;
+}
+
+/* Whether it is better to have two groups in turns, each of which is gathered, planned and logged
+ * while the other is synced, than one of all: where that takes longer than a sync. Where the sync
+ * takes longer two groups would wait for two syncs, and one of all for one. Queue lock held. */
+static bool takes_turns(const struct commit_queue *queue)
+{
+	return queue->sync_ns < queue->gather_ns * expected(queue);
+}
+
+/* As many as the leader waits for. Queue lock held. */
+static size_t company(const struct commit_queue *queue)
+{
+	return takes_turns(queue) ? (expected(queue) + 1) / 2 : expected(queue);
+}
+
+/* Wait until as many as were expected are there, at most until `until`; with NULL until nothing is
+ * under way. Whether they are. Queue lock held. */
+static bool await_arrivals(struct commit_queue *queue, const struct timespec *until)
+{
+	int r = 0;
+
+	while (r == 0 && queue->count < (queue->awaited = company(queue)) &&
+	       (until || queue->flights > 0))
+		r = until ? pthread_cond_timedwait(&queue->arrived, &queue->lock, until)
+		          : pthread_cond_wait(&queue->arrived, &queue->lock);
+	queue->awaited = 0;
+	return r == 0;
+}
+
 /* The writers of a group come back microseconds after its sync; a leader that syncs at once for
  * the first of them lets all others wait for the sync after that. So it waits until as many are
- * there as last time, for a part of what the sync takes, and less and less where they do not
- * come. As PostgreSQL's commit_delay, but measured. Queue lock held. */
+ * there as last time: while another group is synced, which it would wait for all the same; and then
+ * for a part of what the sync takes, and less and less where they do not come. As PostgreSQL's
+ * commit_delay, but measured. Queue lock held. */
 static void await_company(struct commit_queue *queue)
 {
 	uint64_t wait_ns = queue->sync_ns / PATIENCE_SHARE >> queue->doubts;
 	struct timespec until;
-	int r = 0;
 
-	if (queue->count >= queue->expected)
+	if (queue->count >= company(queue))
 		return;
 	commit_turn_away(queue);
-	until = clock_timespec(clock_monotonic_ns() + wait_ns);
-	queue->awaited = queue->expected;
-	while (r == 0 && queue->count < queue->awaited)
-		r = pthread_cond_timedwait(&queue->arrived, &queue->lock, &until);
-	queue->awaited = 0;
-	atomic_store(&queue->syncing, false);
-	if (r == 0)
-		queue->doubts = 0;
-	else if (queue->doubts < DOUBTS_MAX)
-		queue->doubts++;
+	if (queue->flights > 0)
+		(void)await_arrivals(queue, NULL);
+	if (queue->count < company(queue)) {
+		until = clock_timespec(clock_monotonic_ns() + wait_ns);
+		if (await_arrivals(queue, &until))
+			queue->doubts = 0;
+		else if (queue->doubts < DOUBTS_MAX)
+			queue->doubts++;
+	}
+	commit_wait_end(queue);
 }
 
-/* What a group that ended in a sync tells about the next. */
-static void learn(struct commit_queue *queue, size_t group, uint64_t took_ns)
+static void smooth(uint64_t *mean, uint64_t now)
 {
-	pthread_mutex_lock(&queue->lock);
-	if (queue->sync_ns == 0)
-		queue->sync_ns = took_ns;
-	queue->sync_ns += took_ns / SYNC_SMOOTHING - queue->sync_ns / SYNC_SMOOTHING;
-	queue->expected = group + queue->count;
-	if (queue->expected > GROUP_MAX)
-		queue->expected = GROUP_MAX;
-	pthread_mutex_unlock(&queue->lock);
+	*mean = *mean == 0 ? now : *mean + now / SMOOTHING - *mean / SMOOTHING;
+}
+
+/* A group is logged, and under way. Queue lock held. */
+static void took_off(struct commit_queue *queue, size_t group)
+{
+	if (queue->landed_ns > 0)
+		smooth(&queue->gather_ns, (clock_monotonic_ns() - queue->landed_ns) / group);
+	queue->landed_ns = 0;
+	queue->flights++;
+	queue->aloft += group;
+}
+
+/* It has landed: what it tells about the next. Queue lock held. */
+static void has_landed(struct committer *commits, size_t group, bool synced)
+{
+	struct commit_queue *queue = &commits->queue;
+
+	queue->expected = queue->aloft + queue->count;
+	queue->flights--;
+	queue->aloft -= group;
+	if (synced) {
+		queue->landed_ns = clock_monotonic_ns();
+		smooth(&queue->sync_ns, atomic_load(&commits->wal->sync_ns));
+	}
+	pthread_cond_broadcast(&queue->landed);
+	if (queue->awaited > 0)
+		pthread_cond_signal(&queue->arrived);
 }
 
 /* Who leads no more calls the next: one that pauses the commits, else who waits longest. Each
@@ -113,33 +158,75 @@ static void resign(struct commit_queue *queue)
 	}
 }
 
-/* Lead until one's own request is done. Queue lock held, and held on return. */
+static bool is_among(const struct commit_request *own, struct commit_request *const *group,
+                     size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (group[i] == own)
+			return true;
+	return false;
+}
+
+static void end_all(struct commit_request *const *group, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		commit_request_end(group[i]);
+}
+
+/* The group is logged and waits for a sync. With its own request on the way the leader leads no
+ * more: another logs the next group meanwhile. No lock held; on return the queue lock is, unless
+ * the leader has resigned, which is returned. */
+static bool fly(struct committer *commits, struct flight *flight, const struct commit_request *own)
+{
+	struct commit_queue *queue = &commits->queue;
+	struct commit_request *const *group = flight->group;
+	size_t count = flight->count;
+	bool resigns = is_among(own, group, count);
+
+	pthread_mutex_lock(&queue->lock);
+	took_off(queue, count);
+	if (resigns)
+		resign(queue);
+	pthread_mutex_unlock(&queue->lock);
+	apply_land(commits, flight);
+	pthread_mutex_lock(&queue->lock);
+	has_landed(commits, count, flight->sync);
+	pthread_mutex_unlock(&queue->lock);
+	/* Without the lock, at which they would all meet again. */
+	end_all(group, count);
+	if (!resigns)
+		pthread_mutex_lock(&queue->lock);
+	return resigns;
+}
+
+/* Lead until one's own request is done, or under way. Queue lock held, and not held on return. */
 static void lead(struct committer *commits, const struct commit_request *own)
 {
 	struct commit_queue *queue = &commits->queue;
 	struct commit_request *group[GROUP_MAX];
+	struct flight flight;
 
 	while (!own->done) {
-		bool syncs = group_syncs(commits);
-		uint64_t began_ns;
 		size_t n;
 
-		if (syncs)
+		if (group_syncs(commits))
 			await_company(queue);
+		while (queue->flights >= FLIGHTS_MAX)
+			pthread_cond_wait(&queue->landed, &queue->lock);
 		if (own->done) /* turned away */
 			break;
 		n = take_group(queue, group);
 		pthread_mutex_unlock(&queue->lock);
-		began_ns = clock_monotonic_ns();
-		apply_group(commits, group, n);
-		if (syncs)
-			learn(queue, n, clock_monotonic_ns() - began_ns);
-		/* Without the lock, at which they would all meet again. */
-		for (size_t i = 0; i < n; i++)
-			commit_request_end(group[i]);
+		if (apply_log(commits, &flight, group, n)) {
+			if (fly(commits, &flight, own))
+				return;
+			continue;
+		}
+		end_all(group, n);
 		pthread_mutex_lock(&queue->lock);
 	}
 	resign(queue);
+	pthread_mutex_unlock(&queue->lock);
 }
 
 /* Who pauses takes the lead and does not use it. */
@@ -154,6 +241,8 @@ void commit_pause(struct committer *commits)
 	queue->pausing--;
 	queue->led = true;
 	commit_turn_away(queue);
+	while (queue->flights > 0)
+		pthread_cond_wait(&queue->landed, &queue->lock);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -162,7 +251,7 @@ void commit_resume(struct committer *commits)
 	struct commit_queue *queue = &commits->queue;
 
 	pthread_mutex_lock(&queue->lock);
-	atomic_store(&queue->syncing, false);
+	commit_wait_end(queue);
 	resign(queue);
 	pthread_mutex_unlock(&queue->lock);
 }
@@ -174,7 +263,7 @@ static bool would_wait(struct committer *commits, const struct commit_request *r
 	return (request->flags & QUIVER_SYNC) ||
 	       (row_watch_is_on(commits->row_watch) && commit_op_has_slot(&request->ops[0])) ||
 	       atomic_load(&commits->durability) == QUIVER_ALWAYS ||
-	       atomic_load(&commits->queue.syncing) || !index_is_whole(&commits->catalog->index);
+	       atomic_load(&commits->queue.waits) > 0 || !index_is_whole(&commits->catalog->index);
 }
 
 /* Into the queue, and until the request is done or called to lead. Queue lock held; on return it
@@ -218,5 +307,4 @@ void group_submit(struct committer *commits, struct commit_request *request)
 	if (request->done)
 		return;
 	lead(commits, request);
-	pthread_mutex_unlock(&queue->lock);
 }

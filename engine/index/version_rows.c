@@ -46,8 +46,8 @@ static int grow_pending(struct versions *versions, size_t want)
 
 int versions_make_room(struct versions *versions, size_t count)
 {
-	const size_t want = versions->table.count + count;
-	const size_t pending = versions->pending + count;
+	const size_t want = versions->table.count + versions->promised + count;
+	const size_t pending = versions->pending + versions->promised + count;
 	int r = want > versions->table.capacity ? grow(versions, want) : 0;
 
 	if (r == 0 && pending > versions->pending_capacity)
@@ -59,7 +59,7 @@ int versions_room_on_disk(struct versions *versions, uint64_t count)
 {
 	const uint64_t least = ROOM_MIN_BYTES / VERSION_RECORD_BYTES;
 	const uint64_t most = ROOM_MAX_BYTES / VERSION_RECORD_BYTES;
-	uint64_t need = versions->recorded + count;
+	uint64_t need = versions->recorded + versions->promised + count;
 	uint64_t ahead = need < least ? least : need < most ? need : most;
 
 	if (versions_has_room_on_disk(versions, count))

@@ -44,6 +44,7 @@ struct versions {
 	struct versions_file
 		file; /* checkpoint lock; its room: writer lock; to replace it both and `lock` */
 	uint64_t recorded; /* writer lock; records there are and will be, of the pending ones */
+	size_t promised; /* writer lock; rows that commits which are logged will end, at most */
 	uint64_t vector_bytes;
 
 	struct snapshot **
@@ -118,7 +119,8 @@ static inline bool versions_may_want(const struct versions *versions, uint64_t f
 	return from <= atomic_load_explicit(&versions->newest_lsn, memory_order_acquire);
 }
 
-/* Memory for `count` more. -ENOMEM; -ENOSPC as many as can be counted. Writer lock. */
+/* Memory for `count` more than are promised. -ENOMEM; -ENOSPC as many as can be counted. Writer
+ * lock. */
 int versions_make_room(struct versions *versions, size_t count);
 /* A row ends at LSN `until`, of its vector or of its attributes alone. It is added where a snapshot
  * has it; of one that is superseded the slot is held then. Not twice: one of the same slot, kind and
@@ -148,12 +150,13 @@ void versions_each_held(struct versions *versions, void (*each)(void *arg, uint6
 /* So many records, 64 KiB, are left on a full disk for who removes vectors, when others are refused. */
 #define VERSIONS_SPARE_RECORDS 682u
 
-/* Whether there is room on disk for `count` more. Writer lock. */
+/* Whether there is room on disk for `count` more than are promised. Writer lock. */
 static inline bool versions_has_room_on_disk(const struct versions *versions, uint64_t count)
 {
-	return versions->snapshot_count == 0 || versions->recorded + count <= versions->file.room;
+	return versions->snapshot_count == 0 ||
+	       versions->recorded + versions->promised + count <= versions->file.room;
 }
-/* Room on disk for `count` more, so that a checkpoint that writes them finds it. As
+/* Room on disk for `count` more than are promised, so that a checkpoint that writes them finds it. As
  * versions_file_make_room; 0 where there is no snapshot. Writer lock. */
 int versions_room_on_disk(struct versions *versions, uint64_t count);
 

@@ -44,7 +44,7 @@ static size_t take_pending(struct versions *versions, size_t done, uint64_t lsn,
 /* After many have gone to the file the memory of their rows goes back. Lock and writer lock held. */
 static void shrink_pending(struct versions *versions)
 {
-	size_t capacity = 2 * versions->pending;
+	size_t capacity = 2 * (versions->pending + versions->promised);
 	struct meta_row *shrunk;
 
 	if (capacity < PENDING_KEPT)
@@ -226,7 +226,8 @@ static bool is_mostly_waste(const struct versions *versions, const struct tidyin
 /* More may have come than there was room for then. Writer lock. */
 static int make_place(const struct versions *versions, struct tidying *tidying)
 {
-	const size_t want = tidying->table.count + versions->table.count - tidying->seen;
+	const size_t want =
+		tidying->table.count + versions->table.count - tidying->seen + versions->promised;
 	struct versions_table larger;
 	int r;
 

@@ -126,6 +126,17 @@ int wal_make_room(struct wal *wal, uint64_t bytes, bool nowait)
 	return switch_segment(wal) ? 0 : -ENOSPC;
 }
 
+/* Where a sync fails the kernel tells one of those who are in one: so there is one at a time, and
+ * what it was told stays. sync_lock. */
+static int sync_wiped(struct wal *wal, const struct wal_segment *segment)
+{
+	int r = wal->sync_error;
+
+	if (r == 0)
+		r = wal->sync_error = io_fdatasync(wal->io, segment->fd);
+	return r;
+}
+
 /* What a failed append may have left must not be read as records later. */
 static int wipe(struct wal *wal, const struct wal_segment *segment, uint64_t bytes)
 {
@@ -137,7 +148,12 @@ static int wipe(struct wal *wal, const struct wal_segment *segment, uint64_t byt
 
 		r = io_write_all(wal->io, segment->fd, zeros, n, segment->end + done);
 	}
-	return r ? r : io_fdatasync(wal->io, segment->fd);
+	if (r)
+		return r;
+	pthread_mutex_lock(&wal->sync_lock);
+	r = sync_wiped(wal, segment);
+	pthread_mutex_unlock(&wal->sync_lock);
+	return r;
 }
 
 /* Fill in what the log knows, and encode the headers one after the other into `headers`.
@@ -375,9 +391,11 @@ static int sync_dirty(struct wal *wal, uint64_t *reached)
 int wal_sync(struct wal *wal, uint64_t lsn)
 {
 	uint64_t reached;
+	uint64_t began;
 	int r;
 
 	pthread_mutex_lock(&wal->sync_lock);
+	began = clock_monotonic_ns();
 	/* A second sync would claim success for pages that the kernel has dropped. */
 	r = wal->sync_error;
 	if (r == 0 && atomic_load(&wal->durable_lsn) < lsn) {
@@ -389,6 +407,7 @@ int wal_sync(struct wal *wal, uint64_t lsn)
 		if (r == 0) {
 			atomic_store(&wal->durable_lsn, reached);
 			atomic_fetch_add(&wal->syncs, 1);
+			atomic_store(&wal->sync_ns, clock_monotonic_ns() - began);
 		}
 	}
 	pthread_mutex_unlock(&wal->sync_lock);

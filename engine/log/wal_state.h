@@ -57,6 +57,7 @@ struct wal {
 	int sync_error; /* sync_lock; of the first sync that failed, negative */
 	_Atomic uint64_t durable_lsn;
 	_Atomic uint64_t syncs;
+	_Atomic uint64_t sync_ns; /* what the last one took; written under sync_lock */
 	_Atomic uint64_t room_bytes; /* left in the active segment */
 	_Atomic uint64_t appended_bytes; /* since open, with the slots that PUTSLOT names */
 };

@@ -20,6 +20,7 @@
 #define ZERO_CHUNK_BYTES (4u << 10)
 #define WRITE_WINDOW_BYTES (UINT64_C(4) << 10)
 #define UPGRADE_ROWS UINT64_C(64)
+#define SLOTS_SEGMENT 64u
 #define NEAREST_INDEX_LEAST 20u
 #define NEAREST_INDEX_HELPS 0.0 /* always: no run depends on how fast the machine is */
 #else
@@ -45,6 +46,8 @@
 #define WRITE_WINDOW_BYTES (UINT64_C(2) << 20)
 /* Rows that an upgrade encodes and writes at a time: 0.9 MB. */
 #define UPGRADE_ROWS (UINT64_C(16) << 10)
+/* Slots that are filled one after the other before others are (slot_segments.h). */
+#define SLOTS_SEGMENT 16384u
 /* Fewer vectors are compared in no time. */
 #define NEAREST_INDEX_LEAST 10000u
 /* An index is used where a question takes so many times less than comparing all. */

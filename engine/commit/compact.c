@@ -118,8 +118,11 @@ int compact_run(struct checkpointer *checkpointer, struct compaction *compaction
 	/* What is superseded now becomes free, so that the moves can go there. */
 	if (r == 0)
 		r = checkpoint_run(checkpointer);
+	/* Who writes meanwhile fills the holes below, too, or the end would not come free. */
+	slots_pack(&checkpointer->commits->catalog->slots, true);
 	if (r == 0)
 		r = move_all(checkpointer, compaction, buffer);
+	slots_pack(&checkpointer->commits->catalog->slots, false);
 	if (r == 0)
 		r = checkpoint_run(checkpointer);
 	if (r == 0) {

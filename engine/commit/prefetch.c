@@ -4,8 +4,8 @@
  * long as the whole commit takes otherwise; and where the writer is a thread that others wait
  * for, so do they.
  *
- * Slots are taken from the lowest free one up, so it is known which come next: the holes that
- * removed and replaced vectors have left, each between vectors of others, and then the tail.
+ * It is known which slots are taken next: the holes that removed and replaced vectors have left,
+ * each between vectors of others, and the tail.
  * All that is remembered are hints: a slot that was not fetched for is written all the same.
  */
 #include "engine/commit/prefetch.h"
@@ -27,8 +27,6 @@
 /* What lies between two holes is read with them where it is less: the disk takes as long for
  * another request as for so much. */
 #define GAP_BYTES (UINT64_C(32) << 10)
-/* Slots that are looked through for them; the map of so many fits a core's cache. */
-#define HOLES_SPAN (UINT64_C(1) << 20)
 /* Where the pages of so many are in memory those of the others are taken to be there, too: a store
  * that is written all the time need not ask for each. */
 #define HOLES_SAMPLE 8u
@@ -54,7 +52,7 @@ void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wi
 	atomic_init(&prefetch->tail, 0);
 	atomic_init(&prefetch->holes_enough, 0);
 	atomic_init(&prefetch->tail_seen, 0);
-	prefetch->holes_from = prefetch->holes_to = 0;
+	prefetch->holes_to = 0;
 	prefetch->asked_ns = 0;
 	prefetch->syncs = 0;
 }
@@ -88,16 +86,17 @@ static bool tail_is_low(const struct prefetch *prefetch, uint64_t slot)
 	       (want < rows ? want : rows);
 }
 
-static bool holes_are_low(const struct prefetch *prefetch, uint64_t slot)
+static bool holes_are_low(const struct prefetch *prefetch)
 {
-	return slot >= atomic_load_explicit(&prefetch->holes_enough, memory_order_relaxed);
+	return slots_given(&prefetch->catalog->slots) >=
+	       atomic_load_explicit(&prefetch->holes_enough, memory_order_relaxed);
 }
 
 void prefetch_taken(struct prefetch *prefetch, const uint64_t *slots, size_t count)
 {
 	if (count == 0 || count * prefetch->catalog->columns.geometry.vector_bytes >= FOR_BYTES)
 		return;
-	if (tail_is_low(prefetch, slots[count - 1]) || holes_are_low(prefetch, slots[count - 1]))
+	if (tail_is_low(prefetch, slots[count - 1]) || holes_are_low(prefetch))
 		wish_prefetch(prefetch->wishes);
 }
 
@@ -206,7 +205,8 @@ struct range {
 
 static void add_page(const struct column *column, struct range *range, uint64_t page)
 {
-	if (page > range->to + GAP_BYTES || range->from == range->to) {
+	/* Another segment may lie below. */
+	if (page > range->to + GAP_BYTES || page < range->from || range->from == range->to) {
 		will_need(column, range->from, range->to);
 		range->from = page;
 	}
@@ -286,25 +286,29 @@ void prefetch_rows(struct prefetch *prefetch, uint64_t slot)
 	(void)columns_meta_bytes(columns, slot, row, &length); /* the store tells what is wrong */
 }
 
-static void prefetch_holes(struct prefetch *prefetch, const struct slots_counts *counts)
+static void prefetch_holes(struct prefetch *prefetch)
 {
 	uint64_t holes[HOLES_AHEAD];
-	uint64_t end;
-	size_t count = slots_peek(&prefetch->catalog->slots, HOLES_SPAN, HOLES_AHEAD, holes, &end);
+	struct slots_ahead ahead;
+	bool freed = atomic_load(&prefetch->holes_enough) == 0;
+	size_t count = slots_peek(&prefetch->catalog->slots, HOLES_AHEAD, holes, &ahead);
 	size_t known = 0;
 
-	while (known < count && holes[known] >= prefetch->holes_from &&
-	       holes[known] < prefetch->holes_to)
-		known++;
+	if (ahead.tail > HOLES_AHEAD) { /* of which there is nothing to be read: not yet */
+		atomic_store(&prefetch->holes_enough, ahead.given + ahead.tail - HOLES_AHEAD / 2);
+		return;
+	}
+	/* Unless more have come free they are as they were. */
+	if (!freed && prefetch->holes_to > ahead.given + ahead.tail)
+		known = prefetch->holes_to - (ahead.given + ahead.tail);
+	known = known < count ? known : count;
 	prefetch_edges(&prefetch->catalog->columns.vectors, holes + known, count - known);
 	prefetch_edges(&prefetch->catalog->columns.ids, holes + known, count - known);
 	prefetch_edges(&prefetch->catalog->columns.meta, holes + known, count - known);
-	prefetch->holes_from = count > 0 ? holes[0] : end;
-	prefetch->holes_to = count > 0 ? holes[count - 1] + 1 : end;
-	if (count > 0)
-		atomic_store(&prefetch->holes_enough, holes[count / 2]);
-	else /* the next is behind `end`, or the tail's, of which there is nothing to be read */
-		atomic_store(&prefetch->holes_enough, end < counts->used ? end : UINT64_MAX);
+	prefetch->holes_to = ahead.given + ahead.tail + count;
+	/* Where there are none it takes a checkpoint until there are. */
+	atomic_store(&prefetch->holes_enough,
+	             count > 0 ? ahead.given + ahead.tail + count / 2 : UINT64_MAX);
 }
 
 void prefetch_ahead(struct prefetch *prefetch)
@@ -312,7 +316,7 @@ void prefetch_ahead(struct prefetch *prefetch)
 	struct slots_counts counts;
 
 	slots_counts(&prefetch->catalog->slots, &counts);
-	prefetch_holes(prefetch, &counts);
+	prefetch_holes(prefetch);
 	if (tail_is_low(prefetch, counts.used))
 		prefetch_tail(prefetch, &counts);
 }

@@ -17,18 +17,19 @@ struct prefetch {
 	struct catalog *catalog; /* not owned */
 	struct wishes *wishes; /* not owned */
 	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
-	_Atomic uint64_t holes_enough; /* who takes a slot from this one on asks for more holes */
+	_Atomic uint64_t holes_enough; /* who takes a slot when so many were given out asks for more
+	                                  holes */
 	/* The page of meta.npy that was in memory when the last slot was taken, and the second of
 	 * that. A hint. */
 	_Atomic uint64_t tail_seen;
-	/* The prefetcher's: those that were asked for lie from here to below there. */
-	uint64_t holes_from, holes_to;
+	uint64_t holes_to; /* the prefetcher's; how many will have been given out once all holes
+	                      are taken that were asked for */
 	uint64_t asked_ns; /* the prefetcher's; when pages of the tail were last asked for */
 	uint64_t syncs; /* the prefetcher's; syncs of the slots until then */
 };
 
 void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wishes *wishes);
-/* Slots were taken, ascending: wish for the pages of those that come next, if that is due. Any
+/* Slots were taken: wish for the pages of those that come next, if that is due. Any
  * thread. */
 void prefetch_taken(struct prefetch *prefetch, const uint64_t *slots, size_t count);
 /* Whether `slot`, which was taken, can be written without reading any page from the disk; a best

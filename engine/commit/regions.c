@@ -13,9 +13,11 @@
 #define AHEAD_MAX 256u
 /* Slots that may have been taken shortly before a checkpoint begins, to be committed after it. */
 #define IN_FLIGHT_SLOTS UINT64_C(32768)
-/* Regions with holes that are noted for a checkpoint before anybody needs them. */
-#define HOLES_AHEAD 2u
+/* Segments that are noted for a checkpoint before anybody needs them. */
+#define SEGMENTS_AHEAD 2u
+#define REGIONS_OF_SEGMENT (SLOTS_SEGMENT / REGION_SLOTS)
 
+static_assert(SLOTS_SEGMENT % REGION_SLOTS == 0, "a segment is whole regions");
 static_assert(REGIONS_SECTOR_BITS % 64 == 0, "a sector is whole words");
 
 /* What is to be noted, beyond what is. */
@@ -38,14 +40,16 @@ static bool is_noted(const struct region_area *area, uint64_t region)
 	       1;
 }
 
-/* Regions that have free slots, from the one of slot `from` on. */
-static void want_holes(struct regions *regions, struct wanted *wanted, uint64_t from, size_t count)
+/* Regions that slots are taken from next, of so many segments. */
+static void want_next(struct regions *regions, struct wanted *wanted, size_t segments)
 {
-	uint64_t found[AHEAD_MAX];
+	uint64_t next[AHEAD_MAX + 1];
 
-	count = slots_free_regions(regions->slots, REGION_SLOTS, from, count, found);
-	for (size_t i = 0; i < count; i++)
-		want(wanted, found[i]);
+	segments = slots_next_segments(regions->slots, next, segments);
+	for (size_t i = 0; i < segments; i++)
+		for (uint64_t k = 0; k < REGIONS_OF_SEGMENT; k++)
+			if (next[i] * REGIONS_OF_SEGMENT + k < REGIONS_MAX)
+				want(wanted, next[i] * REGIONS_OF_SEGMENT + k);
 }
 
 /* Write what is noted in an area and what is wanted, and sync it; then it counts. Lock held. */
@@ -139,7 +143,6 @@ int regions_note(struct regions *regions, const uint64_t *slots, size_t count)
 {
 	struct wanted *wanted = calloc(1, sizeof(*wanted));
 	unsigned at = atomic_load(&regions->area);
-	uint64_t last = 0;
 	bool any = false;
 	int r = 0;
 
@@ -152,12 +155,11 @@ int regions_note(struct regions *regions, const uint64_t *slots, size_t count)
 		if (regions_has(regions, slots[i]) || is_noted(&regions->areas[at], region))
 			continue;
 		want(wanted, region);
-		last = slots[i] > last ? slots[i] : last;
 		any = true;
 	}
 	if (any) {
-		want_holes(regions, wanted, (last / REGION_SLOTS + 1) * REGION_SLOTS,
-		           regions->ahead);
+		/* The one that is being used up is most often the first of them. */
+		want_next(regions, wanted, regions->ahead + 1);
 		r = write_notes(regions, at, wanted);
 		if (r == 0 && regions->ahead < AHEAD_MAX)
 			regions->ahead *= 2;
@@ -178,7 +180,7 @@ static void want_current(struct regions *regions, struct wanted *wanted)
 	to = (counts.used + IN_FLIGHT_SLOTS) / REGION_SLOTS;
 	for (uint64_t region = from / REGION_SLOTS; region <= to && region < REGIONS_MAX; region++)
 		want(wanted, region);
-	want_holes(regions, wanted, SLOT_NONE, HOLES_AHEAD);
+	want_next(regions, wanted, SEGMENTS_AHEAD);
 }
 
 int regions_prepare(struct regions *regions, uint64_t generation)

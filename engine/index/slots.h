@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "engine/disk/columns.h"
+#include "engine/index/slot_segments.h"
 
 struct slots {
 	pthread_mutex_t lock;
@@ -29,6 +30,11 @@ struct slots {
 	uint64_t used; /* lock; every taken slot lies below */
 	uint64_t free_below; /* lock; free slots below used */
 	uint64_t hint; /* lock; no free slot lies below */
+	struct slot_segments segments; /* lock; of the free slots below used */
+	uint64_t at, at_end; /* lock; what is left of the segment that is being used up */
+	bool packing; /* lock; the lowest are given out instead */
+	_Atomic uint64_t
+		given; /* written under the lock; slots given out, to follow slots_peek by */
 };
 
 /* Address space for rows_max slots; memory is used as slots are touched.
@@ -40,21 +46,33 @@ void slots_destroy(struct slots *slots);
  * maps, and the room is as it was. Not where there was as much before. */
 int slots_set_rows(struct slots *slots, uint64_t rows);
 
-/* Take the `count` lowest free slots, ascending, into out[]. 0 or -ENOSPC (none
- * taken). Any thread. */
+/* Take `count` free slots into out[]: holes of the segment that is being used up, ascending, then of
+ * that with the most, or new ones where holes are few; neighbours mostly. 0 or -ENOSPC (none taken).
+ * Any thread. */
 int slots_take(struct slots *slots, size_t count, uint64_t *out);
-/* Take free slots below `below` only, at most `count`; how many were taken. */
+/* Take free slots below `below` only, the lowest, ascending, at most `count`; how many were taken. */
 size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint64_t *out);
-/* The lowest free slots below used, which slots_take would give out next, ascending, into out[]: at
- * most `max` of the first `span` slots where there can be any; how many. They stay free. *end: every
- * slot below it that is free was found. Any thread. */
-size_t slots_peek(struct slots *slots, uint64_t span, size_t max, uint64_t *out, uint64_t *end);
+/* While it is on slots_take gives out the lowest, too: for who empties the end. Any thread. */
+void slots_pack(struct slots *slots, bool on);
+
+struct slots_ahead {
+	uint64_t given; /* slots given out so far, slots_given */
+	uint64_t tail; /* so many new ones come before the holes */
+};
+/* The holes that slots_take gives out next unless more come free, in that order, into out[], at most
+ * `max`, fewer where they lie far from each other; how many. They stay free. Any thread. */
+size_t slots_peek(struct slots *slots, size_t max, uint64_t *out, struct slots_ahead *ahead);
+/* Slots given out since the beginning, those of slots_take_below included. Any thread. */
+static inline uint64_t slots_given(const struct slots *slots)
+{
+	return atomic_load_explicit(&slots->given, memory_order_relaxed);
+}
+/* The segments, of SLOTS_SEGMENT slots, that slots_take gives out from next, in that order, new slots
+ * included, at most `max`; how many. It is another order once slots have come free. Any thread. */
+size_t slots_next_segments(struct slots *slots, uint64_t *segments, size_t max);
+
 /* Give a taken slot back. Nobody may be in it. Any thread. */
 void slots_give(struct slots *slots, uint64_t slot);
-/* Regions of `size` slots each with a free slot below used, in the order of their numbers from that
- * of slot `from` on (SLOT_NONE: of the one that is taken next): at most `max` into `out`; how many. */
-size_t slots_free_regions(struct slots *slots, uint64_t size, uint64_t from, size_t max,
-                          uint64_t *out);
 /* The same for `count` neighbours, of which none is live: in the time of a few, as each checkpoint
  * takes and gives all long runs of free slots. */
 void slots_give_run(struct slots *slots, uint64_t first, uint64_t count);

@@ -28,11 +28,12 @@ void manual_background_prefetch(struct quiver *store)
 	struct columns *columns = &store->catalog.columns;
 	struct slots *slots = &store->catalog.slots;
 	struct slots_counts counts;
-	uint64_t hole, end, at;
+	struct slots_ahead ahead;
+	uint64_t hole, at;
+	bool holes = slots_peek(slots, 1, &hole, &ahead) > 0 && ahead.tail == 0;
 
 	slots_counts(slots, &counts);
-	at = columns_vector_offset(
-		columns, slots_peek(slots, counts.rows, 1, &hole, &end) > 0 ? hole : counts.used);
+	at = columns_vector_offset(columns, holes ? hole : counts.used);
 	/* Those behind that part, so from that part on. */
 	(void)write_windows_follow(columns, at - WRITE_WINDOW_BYTES,
 	                           columns_vector_offset(columns, counts.rows));

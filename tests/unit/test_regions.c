@@ -286,7 +286,7 @@ static void test_a_checkpoint_begins_with_notes_of_its_own(void **state)
 	struct life *life = *state;
 
 	take(life, 20 * REGION_SLOTS);
-	slots_give(&life->slots, slot_in(9));
+	slots_give_run(&life->slots, 9 * REGION_SLOTS, 3 * REGION_SLOTS);
 	start(life, 1, 20 * REGION_SLOTS);
 	assert_int_equal(note(life, 5), 0);
 	assert_int_equal(regions_prepare(&life->regions, 2), 0);
@@ -294,7 +294,7 @@ static void test_a_checkpoint_begins_with_notes_of_its_own(void **state)
 	assert_int_equal(note(life, 6), 0);
 	assert_true(tells(life, 1, slot_in(6)));
 	regions_begin(&life->regions, 20 * REGION_SLOTS);
-	/* Where slots are taken: the next hole, and the last ones. */
+	/* Where slots are taken: the next holes, and the last ones. */
 	assert_true(regions_has(&life->regions, slot_in(9)) && tells(life, 2, slot_in(9)));
 	assert_true(regions_has(&life->regions, slot_in(19)) && tells(life, 2, slot_in(19)));
 	assert_true(!regions_has(&life->regions, slot_in(5)));

@@ -108,7 +108,7 @@ static void test_slots_are_held_for_as_long_as_a_snapshot_has_them(void **state)
 	assert_int_equal(held(store), 2);
 	assert_int_equal(snapshot_of(store, "b").own_vectors, 2);
 	used = stats_of(store).slots_used;
-	put_all(store, 1000, 1000 + COUNT / 2 - 1, 1);
+	put_all(store, 1000, 1000 + COUNT / 4, 1);
 	assert_int_equal(stats_of(store).slots_used, used); /* what came free is used again */
 	drop(store, "b");
 	assert_int_equal(held(store), 0);
@@ -342,7 +342,7 @@ static void use_a_slot_again(const struct store_dir *s, uint8_t file[SNAPSHOT_FI
 	uint64_t slot;
 	int fd;
 
-	put_all(store, 0, COUNT, 1);
+	put_all(store, 0, 8, 1); /* of more, a single free slot would wait for others */
 	slot = slot_of(store, 7);
 	make(store, "old");
 	put_all(store, 7, 8, 2);
@@ -395,7 +395,7 @@ static void test_a_snapshot_that_is_put_back_lacks_what_was_let_go_of(void **sta
 	assert_int_equal(write(fd, file, sizeof(file)), sizeof(file));
 	assert_int_equal(close(fd), 0);
 	store = open_with(s, NULL);
-	assert_int_equal(snapshot_version_of(store, "old", 8), 1);
+	assert_int_equal(snapshot_version_of(store, "old", 6), 1);
 	assert_int_equal(quiver_snapshot_open(store, "old", &snapshot), 0);
 	assert_int_equal(quiver_get_copy(snapshot, 7, bytes, NULL, NULL), -EIO);
 	assert_int_equal(quiver_close(snapshot), 0);

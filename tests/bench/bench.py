@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import before
 import blocks
 import ceph_rows
 import ceph_run
@@ -89,6 +90,9 @@ def parse_arguments():
     parser.add_argument("--scale", action="store_true",
                         help="with --rados: what --count (1,000,000) vectors and up to 1,000 "
                              "mounts cost a cluster, and what a billion would")
+    parser.add_argument("--before", metavar="BUILD",
+                        help="this engine beside that of another commit instead: BUILD is one of "
+                             "that commit with -Dbench=true and with tests/bench as it is here")
     parser.add_argument("--plot", metavar="FILE.svg",
                         help="copy the plot to this file as well; of one dimension")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
@@ -106,7 +110,8 @@ def parse_arguments():
     args.seed = random.randrange(1 << 32) if args.seed is None else args.seed
     args.output = args.output or os.path.join(args.build, "growth" if args.growth else
                                               "snapshots" if args.snapshots else
-                                              "nearest" if args.nearest else "bench")
+                                              "nearest" if args.nearest else
+                                              "before" if args.before else "bench")
     if args.scale and not args.rados:
         parser.error("--scale goes with --rados")
     if not 1000 <= args.count <= COUNT_MAX or args.rounds < 1:
@@ -166,13 +171,13 @@ class Bench:
     def create_store(self, path):
         host.run([self.quiverfs, "create", path, "--dim", self.dim])
 
-    def loaded(self, program, count):
+    def loaded(self, program, count, row="load"):
         """A store in process with `count` vectors, made when it is first asked for."""
-        key = (program, count)
+        key = (program, count, row)
         if key not in self.stores:
             self.need_room(count * self.vector_bytes)
-            path = os.path.join(self.work, f"{program}-{count}")
-            host.run_worker(self.workers / program, "load", path, count=count,
+            path = os.path.join(self.work, f"{len(self.stores)}-{count}")
+            host.run_worker(self.workers / program, row, path, count=count,
                             bytes=self.vector_bytes, seed=self.seed, mode="nosync")
             self.stores[key] = path
         return self.stores[key]
@@ -401,6 +406,21 @@ def measure_snapshots(args):
             blocks.progress_end()
 
 
+def measure_before(args, dim, found):
+    """The rows of before.py."""
+    with contextlib.ExitStack() as cleanup:
+        bench = Bench(args, dim, cleanup)
+        if args.count >= before.LARGE:
+            bench.sync_ops //= 4
+        bench.budget = blocks.Budget(0, 1)
+        try:
+            for block in before.blocks(before.workers_of(args)):
+                if blocks.matches(block, args.rows):
+                    blocks.measure_block(bench, block, found)
+        finally:
+            blocks.progress_end()
+
+
 def measure_nearest(args):
     """The rows of nearest.py."""
     with contextlib.ExitStack() as cleanup:
@@ -442,7 +462,7 @@ def run(args):
     head = {"host": host.describe(args.dir), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "settings": {"count": args.count, "rounds": args.rounds, "seed": args.seed,
                          "quick": args.quick, "rows": args.rows, "systems": args.systems}}
-    if not args.nearest and not shutil.which("gnuplot"):
+    if not args.nearest and not args.before and not shutil.which("gnuplot"):
         raise BenchError("gnuplot is missing, so there would be no plot")
     print_head(head, args)
     if args.growth:
@@ -481,6 +501,15 @@ def run(args):
         (measure_formats if args.formats else measure_folders)(args, found)
         results.print_table(found)
         finish(args, head, [], [found], [])
+        return 0
+    if args.before:
+        for dim in args.dims:
+            found = results.Results(dim, args.count)
+            everything.append(found)
+            measure_before(args, dim, found)
+            print(f"\n==== {args.count:,} vectors of {dim} x f4 ({dim * 4:,} bytes)")
+            results.print_table(found)
+        finish(args, head, [], everything, [])
         return 0
     for dim in args.dims:
         found = results.Results(dim, args.count)

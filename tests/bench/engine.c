@@ -4,9 +4,10 @@
  *
  * Rows, each in a new store at PATH: checkpoint, compact, crash (leaves a full log behind and
  * says the bytes of its records and of the vectors, wherever they are; mode batch or single),
- * memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact, pause-copy (no work of the
+ * overwritten (a checkpoint after each tenth vector was overwritten, by chance), memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact, pause-copy (no work of the
  * engine, but bare calls that copy and sync in another file what a compaction moves).
- * Rows on the store that crash left: recover.
+ * Rows on a store that is there: dirty (overwrite `ops` of its vectors, and end as a killed process
+ * does), recover (after crash or dirty).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,8 @@
 #define LOOK_US 500u
 /* Of the vectors, before a compaction. */
 #define DELETED_PERCENT 30u
+/* One in so many is overwritten before a checkpoint. */
+#define OVERWRITTEN_PART 10u
 /* A little less than what makes the engine checkpoint. */
 #define LOG_BYTES (UINT64_C(240) << 20)
 #define RECORD_BYTES 128u /* of the log for a vector, beside its own; FORMAT.md */
@@ -73,6 +76,25 @@ static void row_checkpoint(const struct bench_args *args, struct bench_result *r
 	bench_check("close", quiver_close(store));
 }
 
+static void row_overwritten(const struct bench_args *args, struct bench_result *result)
+{
+	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
+	const uint64_t count = args->count / OVERWRITTEN_PART;
+	uint64_t *ids = bench_shuffled(args->count, args->seed);
+	uint64_t before;
+
+	bench_load(store, 0, args->count);
+	bench_check("checkpoint", quiver_checkpoint(store));
+	bench_overwrite(store, ids, count);
+	before = bench_now_ns();
+	bench_check("checkpoint", quiver_checkpoint(store));
+	result->ns = bench_now_ns() - before;
+	result->ops = count;
+	result->bytes = count * args->bytes;
+	free(ids);
+	bench_check("close", quiver_close(store));
+}
+
 static void row_compact(const struct bench_args *args, struct bench_result *result)
 {
 	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
@@ -110,6 +132,21 @@ static void row_crash(const struct bench_args *args, struct bench_result *result
 		result->ops += BENCH_BATCH;
 	} while (result->ops < args->ops && (result->ops + BENCH_BATCH) * each <= LOG_BYTES);
 	result->bytes = result->ops * each;
+	bench_print(result);
+	_exit(0);
+}
+
+static void row_dirty(const struct bench_args *args, struct bench_result *result)
+{
+	struct quiver *store = bench_open(args->path, QUIVER_FSYNC);
+	uint64_t *ids = bench_shuffled(args->count, args->seed);
+	char *data = bench_alloc(args->bytes);
+
+	bench_fill(data, args->bytes, args->seed);
+	for (; result->ops < args->ops; result->ops++)
+		bench_check("put", quiver_put(store, ids[result->ops % args->count], data,
+		                              &bench_attr, QUIVER_ATTR_ALL, 0, NULL));
+	result->bytes = result->ops * RECORD_BYTES;
 	bench_print(result);
 	_exit(0);
 }
@@ -283,7 +320,8 @@ static const struct {
 	const char *name;
 	void (*run)(const struct bench_args *args, struct bench_result *result);
 } rows[] = {
-	{ "checkpoint", row_checkpoint }, { "compact", row_compact },
+	{ "checkpoint", row_checkpoint }, { "overwritten", row_overwritten },
+	{ "compact", row_compact },       { "dirty", row_dirty },
 	{ "crash", row_crash },           { "recover", row_recover },
 	{ "memory", row_memory },         { "pause-quiet", row_pause },
 	{ "pause-growth", row_pause },    { "pause-checkpoint", row_pause },

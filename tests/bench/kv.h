@@ -33,6 +33,8 @@ void kv_put(struct kv_session *session, uint64_t id, const void *data);
 /* `count` vectors with IDs from `first`, side by side in `data`, in one commit. */
 void kv_put_batch(struct kv_session *session, uint64_t first, size_t count, const char *data);
 void kv_remove(struct kv_session *session, uint64_t id);
+/* One that is not there. */
+void kv_get_absent(struct kv_session *session, uint64_t id);
 /* `to` has room for one vector. */
 void kv_get(struct kv_session *session, uint64_t id, enum kv_take take, void *to);
 

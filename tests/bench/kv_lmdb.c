@@ -126,3 +126,16 @@ void kv_get(struct kv_session *session, uint64_t id, enum kv_take take, void *to
 	if (!session->kv->snapshot)
 		mdb_txn_reset(session->read);
 }
+
+void kv_get_absent(struct kv_session *session, uint64_t id)
+{
+	MDB_val key = { sizeof(id), &id };
+	MDB_val value;
+
+	if (!session->kv->snapshot)
+		check("renew", mdb_txn_renew(session->read));
+	if (mdb_get(session->read, session->kv->dbi, &key, &value) != MDB_NOTFOUND)
+		bench_die("lmdb: a vector is there");
+	if (!session->kv->snapshot)
+		mdb_txn_reset(session->read);
+}

@@ -1,8 +1,9 @@
 /*
  * kv_main.c - the rows that all stores in process have.
  *
- * Rows: load (an untimed filling, in batches), put, batch, overwrite, remove (each in a new
- * store), open, get-ref, get-check, get-copy, get-copy-check (of a loaded store).
+ * Rows: load (an untimed filling, in batches), load-holes (the same, and then each 16th vector is
+ * removed), put, batch, overwrite, remove (each in a new store), open, get-ref, get-check, get-copy,
+ * get-copy-check (of a loaded store), get-absent (of one with holes: those IDs).
  */
 #include "engine/base/xxh3.h" /* the same function for all */
 #include "kv.h"
@@ -12,6 +13,9 @@
 
 /* Lookups take less time than a look at the clock. */
 #define GET_STRIDE 64u
+/* Of the vectors of a store with holes one in so many is missing: between others, where looking for it
+ * ends at a place by chance. */
+#define HOLE_EVERY 16u
 
 struct rows {
 	const struct bench_args *args;
@@ -96,6 +100,14 @@ static void op_get(void *arg, void *session, uint64_t i)
 	kv_get(worker->session, rows->ids[i % rows->id_count], rows->take, worker->buffer);
 }
 
+static void op_get_absent(void *arg, void *session, uint64_t i)
+{
+	const struct rows *rows = arg;
+	struct worker *worker = session;
+
+	kv_get_absent(worker->session, rows->ids[i % rows->id_count] / HOLE_EVERY * HOLE_EVERY);
+}
+
 /* IDs 0 to count - 1, in order. */
 static void load(struct rows *rows, uint64_t count)
 {
@@ -106,6 +118,15 @@ static void load(struct rows *rows, uint64_t count)
 
 		kv_put_batch(session, id, left < BENCH_BATCH ? left : BENCH_BATCH, rows->batch);
 	}
+	kv_end(session);
+}
+
+static void make_holes(struct rows *rows, uint64_t count)
+{
+	struct kv_session *session = kv_begin(rows->kv);
+
+	for (uint64_t id = 0; id < count; id += HOLE_EVERY)
+		kv_remove(session, id);
 	kv_end(session);
 }
 
@@ -131,6 +152,9 @@ static void row_in_new_store(struct rows *rows, struct bench_result *result)
 	rows->kv = kv_open(args, true);
 	if (strcmp(row, "load") == 0) {
 		load(rows, args->count);
+	} else if (strcmp(row, "load-holes") == 0) {
+		load(rows, args->count);
+		make_holes(rows, args->count);
 	} else if (strcmp(row, "put") == 0) {
 		run(rows, op_put, args->ops, 1, result);
 	} else if (strcmp(row, "batch") == 0) {
@@ -147,7 +171,8 @@ static void row_in_new_store(struct rows *rows, struct bench_result *result)
 	kv_close(rows->kv);
 }
 
-static void row_get(struct rows *rows, enum kv_take take, struct bench_result *result)
+static void row_get(struct rows *rows, enum kv_take take, void (*op)(void *, void *, uint64_t),
+                    struct bench_result *result)
 {
 	const struct bench_args *args = rows->args;
 	struct bench_result ignored;
@@ -155,8 +180,8 @@ static void row_get(struct rows *rows, enum kv_take take, struct bench_result *r
 	rows->kv = kv_open(args, false);
 	rows->take = take;
 	/* Once round, so that everything is in memory and mapped. */
-	run(rows, op_get, args->count, GET_STRIDE, &ignored);
-	run(rows, op_get, args->ops, GET_STRIDE, result);
+	run(rows, op, args->count, GET_STRIDE, &ignored);
+	run(rows, op, args->ops, GET_STRIDE, result);
 	result->bytes = args->ops * args->bytes;
 	kv_close(rows->kv);
 }
@@ -174,7 +199,8 @@ static void row_open(struct rows *rows, struct bench_result *result)
 int main(int argc, char **argv)
 {
 	static const char *const gets[] = { "get-ref", "get-check", "get-copy", "get-copy-check" };
-	static const char *const news[] = { "load", "put", "batch", "overwrite", "remove" };
+	static const char *const news[] = { "load",  "load-holes", "put",
+		                            "batch", "overwrite",  "remove" };
 	struct bench_args args;
 	struct bench_result result = { 0 };
 	struct rows rows = { .args = &args };
@@ -189,7 +215,7 @@ int main(int argc, char **argv)
 
 	for (unsigned i = 0; i < sizeof(gets) / sizeof(gets[0]); i++) {
 		if (strcmp(args.row, gets[i]) == 0) {
-			row_get(&rows, (enum kv_take)i, &result);
+			row_get(&rows, (enum kv_take)i, op_get, &result);
 			done = true;
 		}
 	}
@@ -201,6 +227,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(args.row, "open") == 0)
 		row_open(&rows, &result);
+	else if (strcmp(args.row, "get-absent") == 0)
+		row_get(&rows, KV_REF, op_get_absent, &result);
 	else if (!done)
 		bench_die("no row %s", args.row);
 	bench_print(&result);

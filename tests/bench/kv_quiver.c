@@ -4,6 +4,8 @@
  */
 #include "kv.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,4 +106,12 @@ void kv_get(struct kv_session *session, uint64_t id, enum kv_take take, void *to
 	else if (take == KV_COPY)
 		check("read", quiver_ref_read(session->store, &ref, 0, session->bytes, 0, to));
 	quiver_unref(session->store, &ref);
+}
+
+void kv_get_absent(struct kv_session *session, uint64_t id)
+{
+	struct quiver_ref ref;
+
+	if (quiver_get(session->store, id, 0, &ref) != -ENOENT)
+		bench_die("quiver: vector %" PRIu64 " is there", id);
 }

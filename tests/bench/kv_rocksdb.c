@@ -170,3 +170,15 @@ void kv_get(struct kv_session *session, uint64_t id, enum kv_take take, void *to
 	kv_use(take, data, size, to);
 	rocksdb_pinnableslice_destroy(slice);
 }
+
+void kv_get_absent(struct kv_session *session, uint64_t id)
+{
+	const uint64_t key = key_of(id);
+	char *error = NULL;
+	rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(
+		session->kv->db, session->kv->read, (const char *)&key, sizeof(key), &error);
+
+	check("get", error);
+	if (slice)
+		bench_die("rocksdb: a vector is there");
+}

@@ -154,3 +154,10 @@ void kv_get(struct kv_session *session, uint64_t id, enum kv_take take, void *to
 	kv_use(take, sqlite3_column_blob(session->get, 0), session->bytes, to);
 	check(session, "reset", sqlite3_reset(session->get), SQLITE_OK);
 }
+
+void kv_get_absent(struct kv_session *session, uint64_t id)
+{
+	check(session, "bind", sqlite3_bind_int64(session->get, 1, (sqlite3_int64)id), SQLITE_OK);
+	check(session, "get", sqlite3_step(session->get), SQLITE_DONE);
+	check(session, "reset", sqlite3_reset(session->get), SQLITE_OK);
+}

@@ -24,6 +24,7 @@ void space_init(struct space *space, struct catalog *catalog, struct superblock_
 	space->superblock = superblock;
 	space->wishes = wishes;
 	space->row_watch = row_watch;
+	space->slots_max = SLOT_MAX + 1;
 	pthread_mutex_init(&space->grow_lock, NULL);
 	pthread_mutex_init(&space->hold_lock, NULL);
 }
@@ -159,6 +160,14 @@ static void note_backed(struct space *space, uint64_t from, uint64_t to)
 		bit_put(space->backed, chunk, true);
 }
 
+/* What the numbers of slots allow, and the addresses of the process. */
+static uint64_t rows_max(const struct space *space)
+{
+	uint64_t most = space->catalog->columns.rows_max;
+
+	return most < space->slots_max ? most : space->slots_max;
+}
+
 static uint64_t grow_target(const struct space *space, uint64_t rows, uint64_t need)
 {
 	uint64_t step = rows * slot_bytes(space);
@@ -170,23 +179,30 @@ static uint64_t grow_target(const struct space *space, uint64_t rows, uint64_t n
 	rows += step / slot_bytes(space);
 	if (rows < need)
 		rows = need;
-	return rows < space->catalog->columns.rows_max ? rows : space->catalog->columns.rows_max;
+	return rows < rows_max(space) ? rows : rows_max(space);
 }
 
-/* That there may be room on the disk all the same: this is about the process. Grow lock held. */
-static void tell_no_addresses(struct space *space)
+/* That there may be room on the disk all the same. Grow lock held. */
+static void tell_no_more(struct space *space)
 {
-	const struct columns *columns = &space->catalog->columns;
-
-	if (space->told_no_addresses)
+	if (space->told_no_more)
 		return;
-	space->told_no_addresses = true;
-	report_add(&space->catalog->health->report,
-	           "vectors.npy: %" PRIu64
-	           " rows are all that this process has addresses for, which are reserved when "
-	           "the store is opened; where a limit is the reason (ulimit -v, LimitAS=), raise "
-	           "it and open the store again",
-	           columns->rows_max);
+	space->told_no_more = true;
+	if (rows_max(space) == space->slots_max)
+		report_add(
+			&space->catalog->health->report,
+			"vectors.npy: %" PRIu64
+			" rows are all that a store can have, with those of vectors that were "
+			"overwritten or removed since the last checkpoint; remove vectors, or put "
+			"further ones into another store",
+			space->slots_max);
+	else
+		report_add(&space->catalog->health->report,
+		           "vectors.npy: %" PRIu64
+		           " rows are all that this process has addresses for, which are reserved "
+		           "when the store is opened; where a limit is the reason (ulimit -v, "
+		           "LimitAS=), raise it and open the store again",
+		           rows_max(space));
 }
 
 int space_grow(struct space *space, uint64_t count, bool exactly)
@@ -202,8 +218,8 @@ int space_grow(struct space *space, uint64_t count, bool exactly)
 	need = counts.used + (count > counts.free_below ? count - counts.free_below : 0);
 	if (need <= counts.rows)
 		goto out;
-	if (need > space->catalog->columns.rows_max) {
-		tell_no_addresses(space);
+	if (need > rows_max(space)) {
+		tell_no_more(space);
 		r = -ENOSPC;
 		goto out;
 	}

@@ -28,8 +28,9 @@ struct space {
 	_Atomic uint64_t *backed;
 	_Atomic uint64_t *punched;
 	uint64_t chunk_words; /* of each; fixed at open */
+	uint64_t slots_max; /* fixed; that any store can have */
 	struct prefetch prefetch;
-	bool told_no_addresses; /* grow lock; once is enough */
+	bool told_no_more; /* grow lock; once is enough */
 	pthread_mutex_t hold_lock;
 	uint64_t holds; /* hold lock; columns open as files */
 	bool cut_wanted; /* hold lock; a cut was put off by a hold or a reader */

@@ -886,12 +886,45 @@ static void test_what_has_no_addresses_is_refused_and_says_so(void **state)
 	close_store(store);
 }
 
+/* Slot numbers have 32 bits: there the disk may have room, and the process addresses. */
+static void test_a_store_that_has_all_rows_it_can_have_says_so(void **state)
+{
+	struct quiver *store = open_with(*state, NULL);
+	char *text;
+	size_t length;
+	uint64_t id = 0;
+	int r;
+
+	assert_true(store->catalog.columns.rows_max <= store->space.slots_max);
+	assert_int_equal(store->space.slots_max, UINT32_MAX - UINT64_C(1));
+	assert_int_equal(put_version(store, id++, 1, 0), 0);
+	store->space.slots_max = atomic_load(&store->catalog.columns.rows);
+	while ((r = put_version(store, id, 1, 0)) == 0)
+		id++;
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(put_version(store, id, 1, QUIVER_NOWAIT), -EAGAIN); /* it may come free */
+	assert_int_equal(put_version(store, id, 1, 0), -ENOSPC);
+	assert_int_equal(quiver_errors(store, &text, &length), 0);
+	assert_non_null(strstr(text, "all that a store can have"));
+	assert_null(strstr(strstr(text, "a store can have") + 1, "a store can have"));
+	free(text);
+	assert_int_equal(quiver_count(store), store->space.slots_max);
+	/* What is there can be read, overwritten in turn with a removal, and removed. */
+	assert_int_equal(version_of(store, id - 1), 1);
+	assert_int_equal(quiver_remove(store, 0, 0, NULL), 0);
+	assert_int_equal(put_version(store, 1, 2, 0), 0);
+	assert_int_equal(put_version(store, id, 1, 0), 0);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_what_has_no_addresses_is_refused_and_says_so),
+		TEST(test_a_store_that_has_all_rows_it_can_have_says_so),
 		TEST(test_failure_14_a_second_open_is_refused_and_names_the_process),
 		TEST(test_what_is_not_a_store_is_refused_with_a_reason),
 		TEST(test_failure_13_files_of_another_store_are_refused),

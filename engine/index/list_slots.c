@@ -279,24 +279,41 @@ static void ask_gone(const struct list_slots *slots, struct part *part)
 	}
 }
 
-/* Keep the rows that are still to be read in the files: none is cut below a slot that is pinned, and
- * whoever empties that one tells us first. Returns it, or SLOT_NONE. */
-static uint64_t hold(struct list_slots *slots, struct catalog *catalog, struct part *part)
+/* What keeps the rows that are still to be read in the files. */
+struct held {
+	uint64_t slot; /* SLOT_NONE: nothing is to be read */
+	void *pin; /* of the thread; NULL: the slot counts it */
+};
+
+/* No file is cut below a slot that is pinned, and whoever empties that one tells us first. By a pin of
+ * the thread: counts in the slots would take 4 bytes for each after a listing of all. */
+static struct held hold(struct list_slots *slots, struct catalog *catalog, struct part *part)
 {
+	struct reader *own = readers_own(&catalog->readers);
+	struct held held = { .slot = SLOT_NONE };
 	uint64_t left;
-	uint64_t slot = SLOT_NONE;
 
 	pthread_mutex_lock(&catalog->fill_lock);
 	ask_gone(slots, part);
 	left = part->bits & ~part->told;
 	if (left) {
-		slot = part->word * WORD_BITS + 63 - (uint64_t)__builtin_clzll(left);
+		held.slot = part->word * WORD_BITS + 63 - (uint64_t)__builtin_clzll(left);
 		epoch_enter();
-		slots_pin(&catalog->slots, slot);
+		held.pin = own ? reader_pin(own, held.slot) : NULL;
+		if (!held.pin)
+			slots_pin(&catalog->slots, held.slot);
 		epoch_leave();
 	}
 	pthread_mutex_unlock(&catalog->fill_lock);
-	return slot;
+	return held;
+}
+
+static void let_go(struct catalog *catalog, const struct held *held)
+{
+	if (held->pin)
+		reader_unpin(held->pin);
+	else if (held->slot != SLOT_NONE)
+		slots_unpin(&catalog->slots, held->slot);
 }
 
 /* The ID in a row. 0, or why the row cannot be used. */
@@ -345,7 +362,7 @@ static int settle(struct list_slots *slots, struct part *part, uint64_t *fresh)
 static int read_part(struct list_slots *slots, struct catalog *catalog, struct part *part,
                      uint64_t *ids, size_t *count)
 {
-	uint64_t held = hold(slots, catalog, part);
+	struct held held = hold(slots, catalog, part);
 	uint64_t fresh;
 	int r;
 
@@ -354,8 +371,7 @@ static int read_part(struct list_slots *slots, struct catalog *catalog, struct p
 
 		part->why[at] = read_id(catalog, part->word * WORD_BITS + at, &part->ids[at]);
 	}
-	if (held != SLOT_NONE)
-		slots_unpin(&catalog->slots, held);
+	let_go(catalog, &held);
 	pthread_mutex_lock(&catalog->fill_lock);
 	r = settle(slots, part, &fresh);
 	pthread_mutex_unlock(&catalog->fill_lock);

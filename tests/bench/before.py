@@ -14,8 +14,6 @@ from blocks import Block
 from inprocess import OURS
 
 BEFORE = "before"
-LOG_OPS = 8_000  # overwrites, so that the log has 1 MiB: some with their bytes, most by slot
-LOG_MIB_BYTES = 1 << 20
 LARGE = 1_000_000  # from here on fewer operations are worth their time
 DURABLE_WRITERS = 16
 WORKERS = ("kv_quiver", "engine")
@@ -111,22 +109,17 @@ class Engine(Both):
                                               ops=bench.put_ops)
 
 
-class Open(Both):
-    """After a process was killed that had written 1 MiB of log, and, once that was brought in and
-    the store closed, cleanly. From memory: the files are as the killed process left them."""
+class Open(inprocess.OpenKilled):
+    """As there, beside the other build."""
 
-    rows = ["open after a kill, 1 MiB of log", "clean open"]
+    mounted = False
 
     def __init__(self, folder):
-        super().__init__(folder, {OURS: "engine"})
-        self.fills = {BEFORE: str(folder / "kv_quiver"), OURS: "kv_quiver"}
+        super().__init__({BEFORE: (str(folder / "kv_quiver"), str(folder / "engine")),
+                          OURS: ("kv_quiver", "engine")})
 
-    def run(self, bench, system):
-        program = self.programs[system]
-        path = bench.loaded(self.fills[system], bench.count)
-        inprocess.kv(bench, program, "dirty", path, count=bench.count, ops=LOG_OPS)
-        yield self.rows[0], *inprocess.kv(bench, program, "recover", path)
-        yield self.rows[1], *inprocess.kv(bench, program, "recover", path)
+    def baseline(self, bench):
+        return BEFORE
 
 
 class Replay(inprocess.Recover):

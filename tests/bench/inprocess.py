@@ -14,6 +14,7 @@ LIMITS = ("stream", "gather")
 OVERWRITES = 3  # of each vector, on an average
 THREADS = (1, 2)
 SMALL = 1000  # vectors of a store whose opening shows what does not grow
+LOG_OPS = 8_000  # overwrites, so that the log has 1 MiB: some with their bytes, most by slot
 
 
 def kv(bench, program, row, path, **more):
@@ -115,6 +116,45 @@ class Open(InProcess):
         for row, count in zip(self.rows, (bench.count, SMALL)):
             path = bench.loaded(program, count)
             yield row, *kv(bench, program, "open", path, count=count)
+
+
+class GetAbsent(InProcess):
+    """IDs that are missing, between others that are there."""
+
+    rows = ["get, absent x1"]
+
+    def systems(self, bench):
+        return list(PROGRAMS)
+
+    def run(self, bench, system):
+        program = PROGRAMS[system]
+        path = bench.loaded(program, bench.count, "load-holes")
+        yield self.rows[0], *kv(bench, program, "get-absent", path, count=bench.count,
+                                ops=bench.get_ops, workers=1)
+
+
+class OpenKilled(InProcess):
+    """After a process was killed that had written 1 MiB of log, and, once that was brought in and
+    the store closed, cleanly. From memory: the files are as the killed process left them."""
+
+    rows = ["open after a kill, 1 MiB of log", "clean open after that"]
+
+    def __init__(self, engines=None):
+        # system -> (who fills the store, who opens it)
+        self.engines = engines or {OURS: (PROGRAMS[OURS], "engine")}
+
+    def baseline(self, bench):
+        return None
+
+    def systems(self, bench):
+        return list(self.engines)
+
+    def run(self, bench, system):
+        fills, program = self.engines[system]
+        path = bench.loaded(fills, bench.count)
+        kv(bench, program, "dirty", path, count=bench.count, ops=LOG_OPS)
+        for row in self.rows:
+            yield row, *kv(bench, program, "recover", path)
 
 
 class SpaceInProcess(InProcess):
@@ -268,7 +308,9 @@ def blocks():
             ("get-copy", "get by copy"),
             ("get-copy-check", "get by copy, checksum"),
         ) for workers in THREADS),
+        GetAbsent(),
         Open(),
+        OpenKilled(),
         Recover(),
         EngineRow("checkpoint", "checkpoint"),
         EngineRow("compact", "compaction after 30 % deleted"),

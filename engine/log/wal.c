@@ -341,12 +341,28 @@ int wal_append_stream(struct wal *wal,
 	return end_append(wal, &now, r);
 }
 
-/* Tell the page `durable` what the sync has achieved. It is a witness against corruption,
- * not something that recovery needs, so it is not synced itself. */
+/* 0; -EAGAIN it is not mapped, -EIO nothing can be stored there. */
+static int store_note(struct wal *wal, uint64_t lsn)
+{
+	uint8_t words[DURABLE_NOTE_BYTES];
+	unsigned note = wal->next_note++ % DURABLE_NOTES;
+
+	durable_note_encode(lsn, note, wal->uuid, words);
+	return map_store_words(&wal->durable, wal->io, durable_note_at(note), words, sizeof(words));
+}
+
+/* Tell the file `durable` what the sync has achieved, without a call where that can be. It is a
+ * witness against corruption, not something that recovery needs, so it is not synced itself.
+ * sync_lock. */
 static int note_durable(struct wal *wal, uint64_t lsn)
 {
 	uint8_t page[WAL_HEADER_BYTES];
+	int r = store_note(wal, lsn);
 
+	if (r == 0)
+		return 0;
+	if (r == -EIO) /* and would the next time */
+		(void)map_store_close(&wal->durable, wal->io);
 	durable_encode(lsn, wal->uuid, page);
 	return io_write_all(wal->io, wal->durable_fd, page, sizeof(page), 0);
 }

@@ -314,24 +314,29 @@ static int read_segment(struct reader *reader, uint64_t number)
 	return r;
 }
 
+static void hear_durable(struct wal_scan *scan, uint64_t lsn)
+{
+	if (lsn > scan->durable_lsn)
+		scan->durable_lsn = lsn;
+}
+
 static int read_durable(struct wal_scan *scan)
 {
-	uint8_t page[WAL_HEADER_BYTES];
+	uint8_t bytes[DURABLE_BYTES] = { 0 };
 	int fd = scan->io->open(scan->io, scan->dir_fd, "durable", O_RDONLY, 0);
-	uint64_t lsn;
+	ssize_t n;
 	int c;
-	int r;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	r = io_read_all(scan->io, fd, page, sizeof(page), 0);
+	n = io_read_most(scan->io, fd, bytes, sizeof(bytes), 0);
 	c = scan->io->close(scan->io, fd);
-	if (r == 0) {
-		lsn = durable_decode(page, scan->uuid);
-		if (lsn > scan->durable_lsn)
-			scan->durable_lsn = lsn;
-	}
-	return r == -ENODATA || r == 0 ? c : r;
+	if (n < 0)
+		return (int)n;
+	hear_durable(scan, durable_decode(bytes, scan->uuid));
+	for (unsigned i = 0; i < DURABLE_NOTES; i++)
+		hear_durable(scan, durable_note_decode(bytes + durable_note_at(i), i, scan->uuid));
+	return c;
 }
 
 /* From the first segment to the last. */

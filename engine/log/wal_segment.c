@@ -257,6 +257,7 @@ static int clear_folder(struct wal *wal)
 static int open_files(struct wal *wal, int dir_fd)
 {
 	const struct quiver_io *io = wal->io;
+	int r;
 
 	wal->wal_fd = io->open(io, dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
 	if (wal->wal_fd < 0)
@@ -264,8 +265,11 @@ static int open_files(struct wal *wal, int dir_fd)
 	wal->durable_fd = io->open(io, dir_fd, "durable", O_RDWR | O_CREAT, 0600);
 	if (wal->durable_fd < 0)
 		return wal->durable_fd;
-	/* Its block now: a full disk must not fail a sync later. */
-	return io->allocate(io, wal->durable_fd, 0, WAL_HEADER_BYTES);
+	/* Its blocks now: a full disk must not fail a sync later. */
+	r = io->allocate(io, wal->durable_fd, 0, DURABLE_BYTES);
+	if (r == 0)
+		(void)map_store_open(&wal->durable, io, wal->durable_fd, 0, DURABLE_BYTES);
+	return r;
 }
 
 int wal_start(struct wal *wal, const struct quiver_io *io, struct health *health, int dir_fd,
@@ -356,6 +360,7 @@ int wal_stop(struct wal *wal, bool remove)
 	if (wal->spare.fd >= 0)
 		note(&r, wal_segment_remove(wal, &wal->spare));
 	wal->count = 0;
+	note(&r, map_store_close(&wal->durable, wal->io));
 	if (wal->durable_fd >= 0)
 		note(&r, wal->io->close(wal->io, wal->durable_fd));
 	if (wal->wal_fd >= 0)

@@ -33,6 +33,8 @@ struct wal {
 	struct health *health; /* the store's; what follows where a write or sync fails */
 	int wal_fd; /* the folder wal/; owned */
 	int durable_fd; /* the file durable; owned */
+	struct map_store durable; /* sync_lock; the same, to store notes in, where that can be */
+	unsigned next_note; /* sync_lock */
 	uint8_t uuid[16];
 
 	pthread_mutex_t prepare_lock; /* held while a segment is made; before sync_lock */

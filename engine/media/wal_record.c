@@ -139,3 +139,28 @@ uint64_t durable_decode(const uint8_t *from, const uint8_t uuid[16])
 		return 0;
 	return get_le64(from + 32);
 }
+
+static uint64_t note_sum(uint64_t lsn, unsigned note, const uint8_t uuid[16])
+{
+	uint8_t bytes[32];
+
+	put_le64(bytes, lsn);
+	put_le64(bytes + 8, note);
+	memcpy(bytes + 16, uuid, 16);
+	return XXH3_64bits(bytes, sizeof(bytes));
+}
+
+void durable_note_encode(uint64_t lsn, unsigned note, const uint8_t uuid[16],
+                         uint8_t to[DURABLE_NOTE_BYTES])
+{
+	put_le64(to, lsn);
+	put_le64(to + 8, note_sum(lsn, note, uuid));
+}
+
+uint64_t durable_note_decode(const uint8_t from[DURABLE_NOTE_BYTES], unsigned note,
+                             const uint8_t uuid[16])
+{
+	uint64_t lsn = get_le64(from);
+
+	return get_le64(from + 8) == note_sum(lsn, note, uuid) ? lsn : 0;
+}

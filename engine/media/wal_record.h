@@ -73,4 +73,21 @@ void durable_encode(uint64_t lsn, const uint8_t uuid[16], uint8_t *to);
 /* The LSN in it; 0 where the page is not valid. */
 uint64_t durable_decode(const uint8_t *from, const uint8_t uuid[16]);
 
+/* The notes behind it. */
+#define DURABLE_BYTES (2 * WAL_HEADER_BYTES) /* of the file */
+#define DURABLE_NOTES 4u
+#define DURABLE_NOTE_BYTES 16u
+
+/* Where in the file a note stands. */
+static inline uint64_t durable_note_at(unsigned note)
+{
+	return WAL_HEADER_BYTES + 512 * (uint64_t)note;
+}
+
+void durable_note_encode(uint64_t lsn, unsigned note, const uint8_t uuid[16],
+                         uint8_t to[DURABLE_NOTE_BYTES]);
+/* The LSN in it; 0 where it is not valid. */
+uint64_t durable_note_decode(const uint8_t from[DURABLE_NOTE_BYTES], unsigned note,
+                             const uint8_t uuid[16]);
+
 #endif

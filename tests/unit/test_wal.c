@@ -412,6 +412,60 @@ static void test_the_page_durable_alone_tells_of_a_lost_end(void **state)
 	assert_false(corrupt(&s));
 }
 
+/* Through the map there is no call for it; what was noted before the last is there as well, should
+ * that be torn. */
+static void test_notes_in_durable_tell_of_a_lost_end(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+	struct wal_scan s;
+	long writes;
+
+	trouble_arm(&log->io, 0, TROUBLE_ONCE, TROUBLE_WRITE, 'd', 0);
+	for (uint64_t lsn = 10; lsn <= 60; lsn += 10) {
+		append_many(log, 10);
+		assert_int_equal(wal_sync(log->wal, lsn), 0);
+	}
+	writes = atomic_load(&log->io.calls);
+	assert_int_equal(writes, 0);
+	stop(log);
+	unit_truncate(&log->dir, FIRST, (off_t)at_record(20));
+	s = scan(log, 1, 0, &heard);
+	assert_int_equal(s.durable_lsn, 60);
+	assert_true(corrupt(&s));
+	/* The six were notes 0 1 2 3 0 1: one after the other is damaged, from the last on. */
+	unit_flip(&log->dir, "durable", durable_note_at(1) * 8 + 5);
+	assert_int_equal(scan(log, 1, 0, &heard).durable_lsn, 50);
+	unit_flip(&log->dir, "durable", durable_note_at(0) * 8 + 100);
+	assert_int_equal(scan(log, 1, 0, &heard).durable_lsn, 40);
+	unit_flip(&log->dir, "durable", durable_note_at(3) * 8);
+	assert_int_equal(scan(log, 1, 0, &heard).durable_lsn, 30);
+	/* A page as programs have it that know no notes. */
+	unit_truncate(&log->dir, "durable", WAL_HEADER_BYTES);
+	s = scan(log, 1, 0, &heard);
+	assert_true(s.durable_lsn < 30 && !corrupt(&s));
+}
+
+/* Of another store, or another place, a note says nothing. */
+static void test_a_note_is_of_one_store_and_one_place(void **state)
+{
+	static const uint8_t uuid[16] = { 1 };
+	static const uint8_t other[16] = { 2 };
+	uint8_t bytes[DURABLE_NOTE_BYTES] = { 0 };
+
+	(void)state;
+	assert_int_equal(durable_note_decode(bytes, 0, uuid), 0);
+	durable_note_encode(77, 1, uuid, bytes);
+	assert_int_equal(durable_note_decode(bytes, 1, uuid), 77);
+	assert_int_equal(durable_note_decode(bytes, 0, uuid), 0);
+	assert_int_equal(durable_note_decode(bytes, 1, other), 0);
+	for (unsigned bit = 0; bit < DURABLE_NOTE_BYTES * 8; bit++) {
+		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_int_equal(durable_note_decode(bytes, 1, uuid), 0);
+		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+
 static void test_a_group_without_its_last_record_is_not_there(void **state)
 {
 	struct log *log = *state;
@@ -706,6 +760,8 @@ int main(void)
 		TEST(test_what_no_segment_can_hold_is_refused),
 		TEST(test_failure_2_a_flipped_bit_in_mid_log_is_corruption_not_a_tail),
 		TEST(test_the_page_durable_alone_tells_of_a_lost_end),
+		MAPPED(test_notes_in_durable_tell_of_a_lost_end),
+		TEST(test_a_note_is_of_one_store_and_one_place),
 		TEST(test_a_group_without_its_last_record_is_not_there),
 		TEST(test_a_record_copied_elsewhere_is_none),
 		TEST(test_the_log_goes_on_in_the_next_segment),

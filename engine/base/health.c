@@ -31,7 +31,8 @@
  * | punching holes                     | ignore    | ignore    | ignore          |
  * | cutting the columns                | ignore    | ignore    | ignore          |
  * | rows for the index                 | stop      | stop      | stop            |
- * | the index's snapshot, at close     | ignore    | refuse    | refuse          |
+ * | the index's file, at a checkpoint  | ignore    | ignore    | ignore          |
+ * | the index's file, at close         | ignore    | refuse    | refuse          |
  * | the holder's name in LOCK          | ignore    | refuse    | refuse          |
  *
  * Opening a store writes, too (superblock, recovery, the first segment): what fails there fails
@@ -95,6 +96,10 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	                   HEALTH_IGNORE },
 	[HEALTH_CUT] = { "cutting the data files", HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },
 	[HEALTH_INDEX] = { "making the index anew", HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
+	[HEALTH_INDEX_KEEP] = { "index: not written at a checkpoint, so an open after a crash, "
+	                        "which "
+	                        "makes it anew, takes longer",
+	                        HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },
 	[HEALTH_INDEX_SAVE] = { "index: not saved, so the next open, which makes it anew, takes "
 	                        "longer",
 	                        HEALTH_IGNORE, HEALTH_REFUSE, HEALTH_REFUSE },

@@ -40,7 +40,8 @@ enum health_subject {
 	HEALTH_PUNCH, /* free runs given back to the filesystem */
 	HEALTH_CUT, /* the columns made shorter */
 	HEALTH_INDEX, /* rows that the index cannot be made anew from */
-	HEALTH_INDEX_SAVE, /* its snapshot, at close */
+	HEALTH_INDEX_KEEP, /* its file, at a checkpoint */
+	HEALTH_INDEX_SAVE, /* the same, at close */
 	HEALTH_LOCK_NAME, /* who holds the lock, in the file LOCK */
 	HEALTH_SUBJECTS
 };

@@ -164,6 +164,15 @@ static int plan_attr(struct committer *commits, const struct plan *plan, struct 
 static int plan_op(struct committer *commits, const struct plan *plan, struct commit_op *op,
                    unsigned flags)
 {
+	bool nowait = flags & QUIVER_NOWAIT;
+	int r = 0;
+
+	if (op->type != WAL_DIRATTR)
+		r = catalog_ready(commits->catalog, op->id, plan->pending, nowait);
+	if (r == 0 && op->type == WAL_RENAME)
+		r = catalog_ready(commits->catalog, op->from, plan->pending, nowait);
+	if (r)
+		return r;
 	switch (op->type) {
 	case WAL_PUT:
 		return plan_put(commits, plan, op, flags);
@@ -434,7 +443,7 @@ static int make_memory(struct committer *commits, const struct plan *plan, bool 
 	int r = make_versions_room(commits, plan, nowait);
 
 	if (r == 0)
-		r = index_make_room(&commits->catalog->index, ops);
+		r = catalog_make_room(commits->catalog, ops, nowait);
 
 	/* It changes its size under the writer lock only, and shrinks after a burst. */
 	if (r == 0 && (sets_attrs(plan) || commits->catalog->attr_deltas.places > 0))
@@ -683,6 +692,7 @@ static bool plan_group(struct committer *commits, struct plan *plan,
 	bool sync = false;
 
 	plan->first_lsn = commits->next_lsn;
+	plan->pending = commits->flights.ops + count_ops(group, count);
 	for (size_t i = 0; i < count; i++) {
 		/* Its checkpoint could fail when it is visible already. */
 		if ((group[i]->flags & QUIVER_SYNC) && mode == QUIVER_NONE)
@@ -703,8 +713,6 @@ static int plan_and_log(struct committer *commits, struct flight *flight)
 	bool nowait = group[0]->flags & QUIVER_NOWAIT;
 	int r = health_writable(commits->catalog->health);
 
-	if (r == 0)
-		r = catalog_whole_index(commits->catalog);
 	choose_how(commits, group, flight->count);
 	if (r == 0)
 		r = make_log_room(commits, group, log_bytes_at_most(commits, group, flight->count));

@@ -27,6 +27,11 @@ static_assert(WAL_HEADER_BYTES + QUIVER_BATCH_BYTES_MAX +
                       WAL_FILE_BYTES_MAX,
               "a batch fits into one segment");
 
+/* A checkpoint writes the index where that costs no more than half of what commits have written since
+ * it was last kept, and this: in a small store always. */
+#define INDEX_SHARE 2
+#define INDEX_FREE_BYTES (UINT64_C(64) << 20)
+
 struct checkpoint {
 	uint64_t lsn;
 	uint64_t log_bytes; /* wal.appended_bytes then */
@@ -41,6 +46,10 @@ struct checkpoint {
 	uint64_t *row_order; /* owned; slot_order.h; of rows */
 	uint64_t *deferred_order; /* owned; of deferred.items */
 	struct index_table *former; /* owned */
+	bool notes_index; /* regions are noted for the generation of the index that it keeps */
+	bool keeps_index; /* it has begun to keep one */
+	uint64_t written_bytes; /* what commits had written then */
+	uint64_t generation; /* of that index */
 };
 
 void checkpointer_init(struct checkpointer *checkpointer, struct committer *commits,
@@ -76,6 +85,52 @@ static void add_snapshot(struct checkpointer *checkpointer, struct snapshot *sna
 	versions_snapshot_add(&catalog->versions, snapshot);
 }
 
+/* What commits have written, to the log and to their slots. */
+static uint64_t written_bytes(struct checkpointer *checkpointer)
+{
+	struct committer *commits = checkpointer->commits;
+
+	return atomic_load(&commits->wal->appended_bytes) +
+	       atomic_load(&commits->catalog->health->counters.puts) *
+	               commits->catalog->columns.geometry.vector_bytes;
+}
+
+/* Regions are noted for an index that may be kept. */
+static void prepare_index(struct checkpointer *checkpointer, struct checkpoint *cp)
+{
+	struct committer *commits = checkpointer->commits;
+	int r = -ENOENT;
+
+	cp->generation = checkpointer->superblock->now.sequence + 1;
+	if (regions_are_noted(&commits->regions))
+		r = regions_prepare(&commits->regions, cp->generation);
+	cp->notes_index = r == 0;
+	if (r && r != -ENOENT)
+		(void)health_judge(commits->catalog->health, HEALTH_INDEX_KEEP, r);
+}
+
+/* Writer lock. */
+static void begin_index(struct checkpointer *checkpointer, struct checkpoint *cp)
+{
+	struct committer *commits = checkpointer->commits;
+	struct index_keep_as as = { .generation = cp->generation,
+		                    .lsn = cp->lsn,
+		                    .slots_used = cp->slots_used,
+		                    .count = cp->count,
+		                    .ctime_max_ns = cp->ctime_max_ns };
+	int r = 0;
+
+	cp->written_bytes = written_bytes(checkpointer);
+	if (!cp->notes_index)
+		return;
+	regions_begin(&commits->regions, cp->slots_used);
+	memcpy(as.uuid, checkpointer->superblock->now.geometry.uuid, sizeof(as.uuid));
+	r = catalog_keep_begin(commits->catalog, &as,
+	                       (cp->written_bytes - checkpointer->kept_bytes) / INDEX_SHARE +
+	                               INDEX_FREE_BYTES);
+	cp->keeps_index = r == 1;
+}
+
 /* The state as of one LSN. Writers wait for the copying of small lists only. */
 static int begin(struct checkpointer *checkpointer, struct snapshot *snapshot,
                  struct checkpoint *cp)
@@ -84,6 +139,7 @@ static int begin(struct checkpointer *checkpointer, struct snapshot *snapshot,
 	int r;
 
 	memset(cp, 0, sizeof(*cp));
+	prepare_index(checkpointer, cp);
 	committer_lock_settled(checkpointer->commits);
 	r = attr_deltas_copy(&checkpointer->commits->catalog->attr_deltas, &cp->rows,
 	                     &cp->row_count);
@@ -106,6 +162,7 @@ static int begin(struct checkpointer *checkpointer, struct snapshot *snapshot,
 		       sizeof(checkpointer->commits->unlogged));
 		atomic_store(&checkpointer->commits->unlogged_count, 0);
 		wal_rotate(checkpointer->commits->wal);
+		begin_index(checkpointer, cp);
 		if (snapshot)
 			add_snapshot(checkpointer, snapshot);
 	}
@@ -231,15 +288,51 @@ static bool tell_of_snapshots(struct checkpointer *checkpointer, uint64_t lsn)
 	       memcmp(sb->kept, before.kept, sizeof(sb->kept)) != 0;
 }
 
+/* Where it cannot be written the checkpoint goes on without: only the time of an open after a crash
+ * depends on it. */
+static void write_index(struct checkpointer *checkpointer, struct checkpoint *cp)
+{
+	struct catalog *catalog = checkpointer->commits->catalog;
+	int r;
+
+	if (!cp->keeps_index)
+		return;
+	r = index_keep_write(&catalog->keep, catalog->columns.ids.fd);
+	if (r == 0)
+		return;
+	cp->keeps_index = false;
+	(void)catalog_keep_end(catalog, false); /* nothing is renamed */
+	(void)health_judge(catalog->health, HEALTH_INDEX_KEEP, r);
+}
+
+/* The superblock is written, or the checkpoint has failed before. */
+static void end_index(struct checkpointer *checkpointer, const struct checkpoint *cp, bool written)
+{
+	struct committer *commits = checkpointer->commits;
+	int r = 0;
+
+	if (cp->keeps_index)
+		r = catalog_keep_end(commits->catalog, written);
+	/* By its other name it is found as well. */
+	(void)health_judge(commits->catalog->health, HEALTH_INDEX_KEEP, r);
+	if (written && cp->keeps_index)
+		checkpointer->kept_bytes = cp->written_bytes;
+	if (written && cp->notes_index)
+		regions_end(&commits->regions, cp->keeps_index);
+}
+
 static int write_superblock(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
 	struct superblock *sb = &checkpointer->superblock->now;
+	const struct index_keep *keep = &checkpointer->commits->catalog->keep;
 
 	(void)tell_of_snapshots(checkpointer, cp->lsn); /* written in any case */
 
 	sb->slots_used = cp->slots_used;
 	sb->count = cp->count;
 	sb->checkpoint_lsn = cp->lsn;
+	sb->index_generation = cp->keeps_index ? keep->next.generation : 0;
+	sb->index_salt = cp->keeps_index ? keep->next.salt : 0;
 	sb->lsn_ceiling = cp->lsn + CHECKPOINT_LSN_STEP > sb->lsn_ceiling
 	                          ? cp->lsn + CHECKPOINT_LSN_STEP
 	                          : sb->lsn_ceiling;
@@ -250,7 +343,7 @@ static int write_superblock(struct checkpointer *checkpointer, const struct chec
 }
 
 /* Until here the old checkpoint holds; on failure nothing may be reused, so the store stops. */
-static int make_durable(struct checkpointer *checkpointer, const struct checkpoint *cp)
+static int make_durable(struct checkpointer *checkpointer, struct checkpoint *cp)
 {
 	struct committer *commits = checkpointer->commits;
 	struct health *health = commits->catalog->health;
@@ -276,7 +369,10 @@ static int make_durable(struct checkpointer *checkpointer, const struct checkpoi
 	if (r == 0)
 		r = health_judge(health, HEALTH_CHECKPOINT_ROWS_SYNC,
 		                 columns_sync(columns, false, true));
-	return r ? r : health_judge(health, HEALTH_SUPERBLOCK, write_superblock(checkpointer, cp));
+	if (r)
+		return r;
+	write_index(checkpointer, cp);
+	return health_judge(health, HEALTH_SUPERBLOCK, write_superblock(checkpointer, cp));
 }
 
 static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)
@@ -460,6 +556,7 @@ static int run_locked(struct checkpointer *checkpointer, struct snapshot *snapsh
 		r = deferred_frees_make_room(&checkpointer->pinned, cp.deferred.count);
 	if (r == 0)
 		r = make_durable(checkpointer, &cp);
+	end_index(checkpointer, &cp, r == 0);
 	if (r) {
 		put_back(checkpointer, &cp);
 		goto out;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/epoch.h"
 #include "engine/commit/apply.h"
 
 /* Requests that one leader takes at once. More would make the first wait for the last. */
@@ -256,6 +257,26 @@ void commit_resume(struct committer *commits)
 	pthread_mutex_unlock(&queue->lock);
 }
 
+/* Whether the part of the index that the commit changes is in memory. */
+static bool index_is_there(struct committer *commits, const struct commit_request *request)
+{
+	struct catalog *catalog = commits->catalog;
+	bool there = true;
+
+	if (index_is_whole(&catalog->index))
+		return true;
+	epoch_enter();
+	for (size_t i = 0; there && i < request->count; i++) {
+		const struct commit_op *op = &request->ops[i];
+
+		there = op->type == WAL_DIRATTR || catalog_is_ready(catalog, op->id);
+		if (there && op->type == WAL_RENAME)
+			there = catalog_is_ready(catalog, op->from);
+	}
+	epoch_leave();
+	return there;
+}
+
 /* Whether the commit would have to wait for the disk, or for who watches the rows. Queue lock
  * held. */
 static bool would_wait(struct committer *commits, const struct commit_request *request)
@@ -263,7 +284,7 @@ static bool would_wait(struct committer *commits, const struct commit_request *r
 	return (request->flags & QUIVER_SYNC) ||
 	       (row_watch_is_on(commits->row_watch) && commit_op_has_slot(&request->ops[0])) ||
 	       atomic_load(&commits->durability) == QUIVER_ALWAYS ||
-	       atomic_load(&commits->queue.waits) > 0 || !index_is_whole(&commits->catalog->index);
+	       atomic_load(&commits->queue.waits) > 0 || !index_is_there(commits, request);
 }
 
 /* Into the queue, and until the request is done or called to lead. Queue lock held; on return it

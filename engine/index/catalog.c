@@ -42,6 +42,7 @@ int catalog_open(struct catalog *catalog, const struct quiver_io *io, int dir_fd
 	catalog->opened = true;
 	catalog->versions.vector_bytes = catalog->columns.geometry.vector_bytes;
 	versions_file_init(&catalog->versions.file, io, dir_fd, geometry->uuid);
+	index_keep_init(&catalog->keep, io, dir_fd, &catalog->slots.live_changed);
 	return open_maps(catalog);
 }
 

@@ -20,10 +20,12 @@
 #include "engine/index/attr_deltas.h"
 #include "engine/index/cells.h"
 #include "engine/index/index.h"
+#include "engine/index/index_keep.h"
 #include "engine/index/published.h"
 #include "engine/index/readers.h"
 #include "engine/index/slots.h"
 #include "engine/index/versions.h"
+#include "engine/media/superblock.h"
 
 /* The IDs present at one moment, in slot order; of quiver.h. */
 struct quiver_list {
@@ -45,6 +47,7 @@ struct catalog {
 	struct slots slots;
 	struct readers readers;
 	struct index index;
+	struct index_keep keep; /* its file */
 	struct attr_deltas attr_deltas;
 	struct residency residency;
 	struct versions versions; /* of its rows, those that snapshots have */
@@ -143,13 +146,40 @@ void catalog_list_close(struct catalog *catalog, struct quiver_list *list);
 
 /* ---- index_rebuild.c ---- */
 
-/* Have all of the index in memory, which only then may be changed: reads what no search has
- * come to yet, or makes it anew. 0, -ENOMEM, -EROFS (the store has failed: rows are damaged,
- * too). Writer lock. */
+/* Have all in memory that a change of `id` looks at and changes in the index, with `pending` changes
+ * that are made before it or with it: reads it, or makes the index anew where it is damaged. 0,
+ * -ENOMEM, -EROFS (the store has failed: rows are damaged, too), with `nowait` -EAGAIN where all of
+ * it would have to be read. Before the change is planned. Writer lock. */
+int catalog_ready(struct catalog *catalog, uint64_t id, size_t pending, bool nowait);
+/* Whether that would not have to read. In an epoch section. */
+bool catalog_is_ready(struct catalog *catalog, uint64_t id);
+/* The same for all of the index. */
 int catalog_whole_index(struct catalog *catalog);
+/* index_make_room, with what that takes of the others. With `nowait` -EAGAIN where it would have to
+ * read. */
+int catalog_make_room(struct catalog *catalog, uint64_t count, bool nowait);
 /* A search may have found nothing for damage in the snapshot of the index: make the index anew.
  * 0: search again; -EIO there is no memory for it (reported). No lock held, not in an epoch
  * section. */
 int catalog_rebuild_index(struct catalog *catalog);
+
+/* ---- catalog_keep.c ---- */
+
+/* Load the index that `sb` names, of a store that was closed or has crashed: the live map, and the
+ * table as it is used. Nothing is in index and slots yet. 0; -ENOENT none is kept; -ESTALE, -EBADMSG;
+ * -ENOMEM, -errno of the reads: then it is as before. */
+int catalog_load_index(struct catalog *catalog, const struct superblock *sb);
+/* Of an index as it is now, whose writing is to begin: 1, and it has; 0 it costs more than `most_bytes`
+ * (UINT64_MAX: it may cost anything), or must not be kept. -ENOMEM; -EAGAIN, -EIO as index_keep_begin.
+ * Writer lock. */
+int catalog_keep_begin(struct catalog *catalog, const struct index_keep_as *as,
+                       uint64_t most_bytes);
+/* Write an index as it is now, durably, for the superblock *next, whose LSN, slots in use, count and
+ * highest ctime are set, and which is written next: says so there, or that none is kept. 0, -ENOMEM,
+ * -errno: none is. Then catalog_keep_end. No lock but the checkpoint lock. */
+int catalog_keep_index(struct catalog *catalog, struct superblock *next);
+/* The superblock was written, or not. As catalog_keep_index. 0, or -errno of what is made up for by
+ * the next open. */
+int catalog_keep_end(struct catalog *catalog, bool written);
 
 #endif

@@ -146,8 +146,7 @@ int catalog_warm(struct catalog *catalog, uint64_t id, unsigned flags)
 		atomic_store_explicit(&catalog->has_hasty, true, memory_order_relaxed);
 	else if (!atomic_load_explicit(&catalog->has_hasty, memory_order_relaxed))
 		return 0;
-	/* An index that is not whole is read before anything is changed. */
-	if (!index_is_whole(&catalog->index) || !catalog_would_wait(catalog, id))
+	if (!catalog_would_wait(catalog, id))
 		return 0;
 	if (flags & QUIVER_NOWAIT)
 		return -EAGAIN;

@@ -16,7 +16,6 @@ static void begin(struct index *index, const struct columns *columns, struct ind
 {
 	index->columns = columns;
 	index->may_shrink = false;
-	index->is_saved = false;
 	index->next = NULL;
 	index->former = NULL;
 	atomic_init(&index->misses_some, false);
@@ -38,26 +37,24 @@ int index_init(struct index *index, const struct columns *columns, uint64_t expe
 }
 
 int index_load(struct index *index, const struct columns *columns, const struct quiver_io *io,
-               int dir_fd, const struct index_stamp *stamp, uint64_t *live)
+               int dir_fd, const struct index_stamp *stamp, uint64_t *live,
+               struct index_pages *live_pages)
 {
 	struct index_source *source;
 	struct index_table *table;
-	uint64_t pages;
-	uint64_t count;
-	int r = index_source_open(io, dir_fd, stamp, &source, &pages, &count, live);
+	int r = index_source_open(io, dir_fd, stamp, live, live_pages, &source);
 
 	if (r)
 		return r;
-	table = index_table_new(pages);
+	table = index_table_new(index_source_header(source)->table_pages);
 	if (!table) {
 		index_source_close(source);
 		return -ENOMEM;
 	}
 	atomic_init(&table->source, source);
-	begin(index, columns, table, count);
+	index_pages_all_read(table->changed, table->page_count);
+	begin(index, columns, table, stamp->count);
 	index->may_shrink = true;
-	index->is_saved = true;
-	index->saved = *stamp;
 	return 0;
 }
 
@@ -103,6 +100,11 @@ bool index_is_whole(const struct index *index)
 	return !source_of(atomic_load_explicit(&index->table, memory_order_acquire));
 }
 
+uint64_t index_pages(const struct index *index)
+{
+	return atomic_load_explicit(&index->table, memory_order_acquire)->page_count;
+}
+
 int index_damage(const struct index *index)
 {
 	const struct index_source *source =
@@ -111,11 +113,11 @@ int index_damage(const struct index *index)
 	return source ? index_source_error(source) : 0;
 }
 
-int index_load_rest(struct index *index, const uint64_t *live)
+int index_load_rest(struct index *index, const uint64_t *live, uint64_t slots_used)
 {
 	struct index_table *table = atomic_load(&index->table);
 	struct index_source *source = source_of(table);
-	int r = source ? index_source_use_all(source, table->pages, live) : 0;
+	int r = source ? index_source_use_all(source, table, live, slots_used) : 0;
 
 	if (r || !source)
 		return r;
@@ -123,13 +125,6 @@ int index_load_rest(struct index *index, const uint64_t *live)
 	epoch_wait(); /* readers that are taking a page store what was in it */
 	index_source_close(source);
 	return 0;
-}
-
-bool index_is_saved(const struct index *index, const struct index_stamp *stamp)
-{
-	return index->is_saved &&
-	       memcmp(index->saved.uuid, stamp->uuid, sizeof(stamp->uuid)) == 0 &&
-	       index->saved.lsn == stamp->lsn && index->saved.slots_used == stamp->slots_used;
 }
 
 /* 0: the bucket at `at`, which a search has come to in `steps` steps, can be looked at. Why not. */
@@ -140,7 +135,7 @@ static inline int use(const struct index_table *table, uint64_t at, uint64_t ste
 	if (steps > 0 && at % INDEX_PAGE_LINES != 1)
 		return 0; /* in the page of the one before */
 	source = source_of(table);
-	return source ? index_source_use(source, table->pages, at / INDEX_PAGE_LINES) : 0;
+	return source ? index_source_use(source, table, at / INDEX_PAGE_LINES) : 0;
 }
 
 /* ---- looking ---- */
@@ -220,12 +215,21 @@ struct index_way index_way_of(const struct index *index, uint64_t id)
 		                   .tag = index_tag(hash) };
 }
 
-/* Into the next bucket: 1; 0 there is none; with `wait` why it cannot be looked at, without
+/* 0: the bucket that a way has come to can be looked at; with `wait` why it cannot, without
  * -EAGAIN where it would have to be read. */
+static int look(const struct index_way *way, bool wait)
+{
+	const struct index_source *source = source_of(way->table);
+
+	if (wait)
+		return use(way->table, way->at, way->steps);
+	return source && !index_source_has(source, way->at / INDEX_PAGE_LINES) ? -EAGAIN : 0;
+}
+
+/* Into the next bucket: 1; 0 there is none; else as look. */
 static int enter(struct index_way *way, bool wait)
 {
-	struct index_source *source = source_of(way->table);
-	int r = 0;
+	int r;
 
 	if (way->steps > 0) {
 		if (!index_goes_on(index_bucket(way->table, way->at)) ||
@@ -233,10 +237,7 @@ static int enter(struct index_way *way, bool wait)
 			return 0;
 		way->at = index_after(way->table, way->at);
 	}
-	if (wait)
-		r = use(way->table, way->at, way->steps);
-	else if (source && !index_source_has(source, way->at / INDEX_PAGE_LINES))
-		r = -EAGAIN;
+	r = look(way, wait);
 	if (r)
 		return r;
 	way->steps++;
@@ -288,23 +289,38 @@ bool index_names(const struct index *index, uint64_t id, uint64_t slot)
 	return false;
 }
 
-int index_ready(const struct index *index, uint64_t id)
+static uint64_t places_free(const struct index_way *way)
+{
+	return (uint64_t)__builtin_popcountll(index_fits(index_bucket(way->table, way->at), 0));
+}
+
+/* The way of an ID, and on past so many places where it could be put; `wait` as in enter. */
+static int walk(const struct index *index, uint64_t id, uint64_t places, bool wait)
 {
 	struct index_way way = index_way_of(index, id);
-	bool has_room = false;
+	uint64_t found = 0;
 	int r;
 
-	if (index_is_whole(index))
-		return 0;
-	while ((r = enter(&way, true)) == 1)
-		has_room |= index_fits(index_bucket(way.table, way.at), 0) != 0;
+	while ((r = enter(&way, wait)) == 1)
+		found += places_free(&way);
 	/* Adding it passes all that are full. */
-	while (r == 0 && !has_room && way.steps < index_lines(way.table)) {
+	while (r == 0 && found < places && way.steps < index_lines(way.table)) {
 		way.at = index_after(way.table, way.at);
-		r = use(way.table, way.at, way.steps++);
-		has_room = r == 0 && index_fits(index_bucket(way.table, way.at), 0) != 0;
+		r = look(&way, wait);
+		way.steps++;
+		found += r == 0 ? places_free(&way) : 0;
 	}
 	return r;
+}
+
+int index_ready(const struct index *index, uint64_t id, uint64_t places)
+{
+	return index_is_whole(index) ? 0 : walk(index, id, places, true);
+}
+
+bool index_is_ready(const struct index *index, uint64_t id, uint64_t places)
+{
+	return index_is_whole(index) || walk(index, id, places, false) == 0;
 }
 
 uint64_t index_bytes(const struct index *index)

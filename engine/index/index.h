@@ -14,7 +14,7 @@
 
 #include "engine/disk/columns.h"
 #include "engine/disk/io.h"
-#include "engine/media/index_layout.h"
+#include "engine/index/index_source.h"
 
 struct index_table;
 
@@ -35,8 +35,6 @@ struct index {
 	uint64_t copied; /* writer lock; a bucket, as index_table.h counts them */
 	struct index_table *former; /* writer lock; replaced ones, readers may be inside */
 	pthread_mutex_t rename_lock; /* within the writer lock; held for two stores */
-	bool is_saved; /* writer lock; loaded from the file `index`, which is of: */
-	struct index_stamp saved; /* writer lock */
 };
 
 /* An empty table with room for `expected` IDs. 0 or -ENOMEM. */
@@ -56,9 +54,12 @@ bool index_way_is_sound(const struct index *index, uint64_t id);
 /* Whether the index says that `id` may be in `slot`, of all slots in that one: for who must not
  * look at the row, as it is torn or free by now. As index_find. */
 bool index_names(const struct index *index, uint64_t id, uint64_t slot);
-/* Have all in memory that a search for `id` looks at, and that adding or removing it changes.
- * 0, -EBADMSG, -errno of the read: as index_damage. Writer lock. */
-int index_ready(const struct index *index, uint64_t id);
+/* Have all in memory that a search for `id` looks at, and that adding or removing it changes, also
+ * when of so many free places that lie ahead all but one have been taken. 0, -EBADMSG, -errno of the read: as index_damage. Writer lock. */
+int index_ready(const struct index *index, uint64_t id, uint64_t places);
+
+/* Whether index_ready would not have to read anything. In an epoch section. */
+bool index_is_ready(const struct index *index, uint64_t id, uint64_t places);
 
 /* A search without looking at rows: whose rows it looks at, one after the other. */
 struct index_way {
@@ -74,6 +75,9 @@ struct index_way index_way_of(const struct index *index, uint64_t id);
 /* The next slot of it: 1; 0 at its end; -EAGAIN a page of the table would have to be read. */
 int index_way_next(struct index_way *way, uint64_t *slot);
 
+/* Whether index_make_room would begin another table for `count` inserts: of one that is not whole it
+ * cannot. Writer lock. */
+bool index_is_outlived(struct index *index, uint64_t count);
 /* Make sure that `count` inserts will not need memory. 0 or -ENOMEM. Writer lock. Takes no longer
  * than the inserts do, and waits for nobody: a table that becomes full is replaced bit by bit. */
 int index_make_room(struct index *index, uint64_t count);
@@ -111,34 +115,29 @@ static inline void index_settle(struct index *index)
 
 uint64_t index_bytes(const struct index *index);
 
-/* ---- the snapshot, FORMAT.md ---- */
+/* ---- the file `index`, FORMAT.md; index_keep.h writes it ---- */
 
-/* Write the file `index` (through `index.new`, synced, renamed, folder synced). `live`
- * is the live map, slots_used bits. The table must be whole. Writer lock, nobody else there.
- * 0 or -errno. */
-int index_save(struct index *index, const struct quiver_io *io, int dir_fd,
-               const struct index_stamp *stamp, const uint64_t *live);
-/* Whether the file `index` is of this state already: loaded from it, and none other since. */
-bool index_is_saved(const struct index *index, const struct index_stamp *stamp);
-/* Open it. On success the index is initialised, its count set, and `live` (index_live_bytes)
- * holds the live map, of which all is checked; otherwise that holds anything. The pages of the table are read
- * and checked when they are first used. -ENOENT, -ESTALE it is of something else, -EBADMSG
- * damaged: rebuild then; -ENOMEM; -errno of the reads. */
+/* Open it. On success the index is initialised, its count set, and `live` (index_live_bytes of the
+ * stamp's slots in use) holds the live map, of which all is checked; otherwise that holds anything.
+ * `live_pages`, which may be NULL, learns which places of the live map count. The pages of the table
+ * are read and checked when they are first used. -ENOENT, -ESTALE it is of something else, -EBADMSG
+ * damaged: make it from the columns then; -ENOMEM; -errno of the reads. */
 int index_load(struct index *index, const struct columns *columns, const struct quiver_io *io,
-               int dir_fd, const struct index_stamp *stamp, uint64_t *live);
-/* Whether no page is left to be read. Only a whole table may be changed. Any thread, in an epoch
- * section or under the writer lock. */
+               int dir_fd, const struct index_stamp *stamp, uint64_t *live,
+               struct index_pages *live_pages);
+/* Pages of the table. As index_find. */
+uint64_t index_pages(const struct index *index);
+/* Whether no page is left to be read. Any thread, in an epoch section or under the writer lock. */
 bool index_is_whole(const struct index *index);
-/* Read what is left, and compare all of it with `live`, the live map that index_load gave and that
- * nothing has changed since. 0, -EBADMSG, -errno of the reads, -ENOMEM. Writer lock; waits for
- * readers. */
-int index_load_rest(struct index *index, const uint64_t *live);
+/* Read what is left, and compare all of it with `live`, slots_used bits of the live map as it is now.
+ * 0, -EBADMSG, -errno of the reads, -ENOMEM. Writer lock; waits for readers. */
+int index_load_rest(struct index *index, const uint64_t *live, uint64_t slots_used);
 /* What a page could not be used for, whose searches find nothing then, or -EBADMSG where
  * index_load_rest found that the table does not fit the live map. 0 while there was none. As
  * index_is_whole. */
 int index_damage(const struct index *index);
-/* Exchange what two indexes of the same columns hold; returns when no reader is in the former
- * table of the first any more, and nobody may use the second. Writer lock. */
+/* Have in `index` what `with` holds, of the same columns, whose table becomes a former one of
+ * `index`'s; `with` is left without anything. Writer lock. */
 void index_swap(struct index *index, struct index *with);
 
 #endif

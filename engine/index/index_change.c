@@ -54,7 +54,7 @@ static void add_overflow(struct index_bucket *bucket, uint32_t by)
 
 static void touch(const struct index_table *table, uint64_t at)
 {
-	index_pages_touch(table, at / INDEX_PAGE_LINES);
+	index_pages_touch(table->changed, at / INDEX_PAGE_LINES);
 }
 
 /* Where an ID is in a table. */
@@ -248,6 +248,11 @@ static bool has_outlived(struct index *index, uint64_t want)
 	       (index->may_shrink && want < places / 8 && table->page_count > index_pages_for(0));
 }
 
+bool index_is_outlived(struct index *index, uint64_t count)
+{
+	return !index->next && has_outlived(index, atomic_load(&index->count) + count);
+}
+
 int index_make_room(struct index *index, uint64_t count)
 {
 	for (;;) {
@@ -270,20 +275,17 @@ int index_make_room(struct index *index, uint64_t count)
 void index_swap(struct index *index, struct index *with)
 {
 	struct index_table *old = atomic_load(&index->table);
-	uint64_t count = atomic_load(&index->count);
-	uint64_t bytes = atomic_load(&index->bytes);
 
-	assert(!index->next && !index->former);
+	assert(!index->next);
 	settle(with);
 	index_free_former(with, index_take_former(with));
-	index->is_saved = with->is_saved = false;
+	old->former = index->former;
+	index->former = old;
 	atomic_store(&index->count, atomic_load(&with->count));
-	atomic_store(&index->bytes, atomic_load(&with->bytes));
+	atomic_fetch_add(&index->bytes, atomic_load(&with->bytes));
 	atomic_store_explicit(&index->table, atomic_load(&with->table), memory_order_release);
-	epoch_wait();
-	atomic_store(&with->table, old);
-	atomic_store(&with->count, count);
-	atomic_store(&with->bytes, bytes);
+	atomic_store(&with->table, NULL);
+	atomic_store(&with->bytes, 0);
 }
 
 /* ---- changes ---- */

@@ -1,6 +1,6 @@
 /*
- * The index of an open store whose snapshot is read as it is used: the rest of it before the
- * first change, and all of it anew from ids.npy and meta.npy where the snapshot is damaged.
+ * The index of an open store whose file is read as it is used: what a change needs of it before that,
+ * and all of it anew from ids.npy and meta.npy where the file is damaged.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -8,15 +8,31 @@
 
 #include "engine/index/catalog.h"
 
-/* One row of a store that nothing has changed since it was closed cleanly. 0 or -ENOMEM;
- * *wrong counts rows that do not say what the live map says, or nothing. */
+/* Of a table with so many pages all are read before the first change: it takes no longer than a few
+ * reads, and then it is known that it names each slot once. */
+#define SMALL_PAGES 256u
+/* So many changes may be under way: others that are made before one take places on its way, so that
+ * it goes further than it would have gone when it was planned. Where there are more, all pages are
+ * read. */
+#define READY_OPS_MAX 64u
+
+/* Whether rows that are not live are free: nothing has been superseded since the store was opened. */
+static bool nothing_has_changed(const struct catalog *catalog)
+{
+	return atomic_load(&catalog->index.members) == 0 && atomic_load(&catalog->index.moves) == 0;
+}
+
+/* One row. 0 or -ENOMEM; *wrong counts rows that do not say what the live map says, or nothing. */
 static int mend_row(struct catalog *catalog, struct index *fresh, uint64_t slot, uint64_t *wrong)
 {
 	uint64_t id = columns_id(&catalog->columns, slot);
 	bool live = slots_is_live(&catalog->slots, slot);
 	struct meta_row row;
-	int r = columns_meta(&catalog->columns, slot, id, &row);
+	int r;
 
+	if (!live && !nothing_has_changed(catalog))
+		return 0;
+	r = columns_meta(&catalog->columns, slot, id, &row);
 	if (r || (row.lsn != 0) != live)
 		++*wrong;
 	else if (live && (id > QUIVER_ID_MAX || index_find(fresh, id) != SLOT_NONE))
@@ -62,23 +78,61 @@ static int rebuild(struct catalog *catalog, int why)
 	return r;
 }
 
-/* Writer lock. */
-static int whole_index(struct catalog *catalog)
+/* The index is damaged, or cannot be read. Writer lock. */
+static int mend(struct catalog *catalog, int why)
 {
-	/* All of the live map is as it was loaded: what changes it comes here first. */
-	int r = index_load_rest(&catalog->index, (const uint64_t *)(uintptr_t)catalog->slots.live);
+	int r = rebuild(catalog, why);
 
-	if (r == 0 || r == -ENOMEM)
-		return r;
-	r = rebuild(catalog, r);
 	if (r == 0 && atomic_load(&catalog->index.misses_some))
 		r = -EROFS;
 	return r;
 }
 
+/* Writer lock. */
+static int whole_index(struct catalog *catalog)
+{
+	struct slots_counts counts;
+	int r;
+
+	slots_counts(&catalog->slots, &counts);
+	r = index_load_rest(&catalog->index, (const uint64_t *)(uintptr_t)catalog->slots.live,
+	                    counts.used);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	return mend(catalog, r);
+}
+
 int catalog_whole_index(struct catalog *catalog)
 {
 	return index_is_whole(&catalog->index) ? 0 : whole_index(catalog);
+}
+
+int catalog_ready(struct catalog *catalog, uint64_t id, size_t pending, bool nowait)
+{
+	int r;
+
+	if (index_is_whole(&catalog->index))
+		return 0;
+	if (index_pages(&catalog->index) <= SMALL_PAGES || pending > READY_OPS_MAX)
+		return nowait ? -EAGAIN : whole_index(catalog);
+	r = index_ready(&catalog->index, id, READY_OPS_MAX + 1);
+	return r == 0 || r == -ENOMEM ? r : mend(catalog, r);
+}
+
+bool catalog_is_ready(struct catalog *catalog, uint64_t id)
+{
+	return index_is_whole(&catalog->index) ||
+	       (index_pages(&catalog->index) > SMALL_PAGES &&
+	        index_is_ready(&catalog->index, id, READY_OPS_MAX + 1));
+}
+
+int catalog_make_room(struct catalog *catalog, uint64_t count, bool nowait)
+{
+	int r = 0;
+
+	if (!index_is_whole(&catalog->index) && index_is_outlived(&catalog->index, count))
+		r = nowait ? -EAGAIN : whole_index(catalog);
+	return r ? r : index_make_room(&catalog->index, count);
 }
 
 int catalog_rebuild_index(struct catalog *catalog)

@@ -30,20 +30,32 @@ static void *map_pages(uint64_t bytes)
 	return map + before;
 }
 
+static void copy_page(const void *owner, uint64_t page, uint8_t *to)
+{
+	const struct index_table *table = owner;
+
+	index_page_encode(&table->pages[page], to);
+}
+
 struct index_table *index_table_new(uint64_t pages)
 {
 	struct index_table *table = calloc(1, sizeof(*table));
 
 	if (!table)
 		return NULL;
-	table->pages = map_pages(pages * INDEX_PAGE_BYTES);
-	if (!table->pages) {
-		free(table);
-		return NULL;
-	}
 	table->page_count = pages;
 	atomic_init(&table->source, NULL);
-	return table;
+	table->changed = calloc(1, sizeof(*table->changed));
+	if (!table->changed || index_pages_init(table->changed, pages, table, copy_page) != 0)
+		goto without_memory;
+	table->pages = map_pages(pages * INDEX_PAGE_BYTES);
+	if (table->pages)
+		return table;
+	index_pages_destroy(table->changed);
+without_memory:
+	free(table->changed);
+	free(table);
+	return NULL;
 }
 
 void index_table_free(struct index_table *table)
@@ -53,6 +65,8 @@ void index_table_free(struct index_table *table)
 	index_source_close(atomic_load(&table->source));
 	if (munmap(table->pages, index_table_bytes(table)) != 0)
 		assert(!"munmap of an index table");
+	index_pages_destroy(table->changed);
+	free(table->changed);
 	free(table);
 }
 

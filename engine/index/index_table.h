@@ -14,6 +14,7 @@
 
 #include <xxhash.h>
 
+#include "engine/index/index_pages.h"
 #include "engine/index/index_source.h"
 #include "engine/media/bytes.h"
 #include "engine/media/index_layout.h"
@@ -44,6 +45,7 @@ struct index_table {
 	 * writer lock. */
 	struct index_source *_Atomic source;
 	struct index_table *former; /* writer lock, or who has taken it: the one before */
+	struct index_pages *changed; /* which of its pages have; owned */
 };
 
 /* A bucket is named by its line, counted through all pages; the first line of each is its
@@ -161,13 +163,6 @@ static inline unsigned index_place_tag(const struct index_bucket *bucket, unsign
 	                 : atomic_load_explicit(&bucket->more_tags, memory_order_acquire) >>
 	                                   (place - 8) * 8 &
 	                           0xFF;
-}
-
-/* Before anything of a page is changed. Writer lock. */
-static inline void index_pages_touch(const struct index_table *table, uint64_t page)
-{
-	(void)table;
-	(void)page;
 }
 
 #endif

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engine/media/bytes.h"
+#include "engine/media/index_page.h"
+
 #define PAGE_WORDS (4096 / 8)
 #define PIN_BITS 32u
 /* A huge page: the maps become usable by so much. */
@@ -51,6 +54,22 @@ static void release_all(struct slots *slots)
 	memset(slots, 0, sizeof(*slots));
 }
 
+/* A page of the live map as the file `index` has it. */
+static void copy_live_page(const void *owner, uint64_t page, uint8_t *to)
+{
+	struct slots *slots = (struct slots *)(uintptr_t)owner; /* for its lock */
+	uint64_t first = page * INDEX_LIVE_WORDS;
+	uint64_t words;
+
+	pthread_mutex_lock(&slots->lock);
+	words = bytes_for(slots->opened, 1) / 8;
+	pthread_mutex_unlock(&slots->lock);
+	memset(to, 0, INDEX_PAGE_BYTES);
+	for (uint64_t i = 0; i < INDEX_LIVE_WORDS && first + i < words; i++)
+		put_le64(to + INDEX_LINE_BYTES + i * 8,
+		         atomic_load_explicit(&slots->live[first + i], memory_order_relaxed));
+}
+
 int slots_init(struct slots *slots, uint64_t rows_max)
 {
 	memset(slots, 0, sizeof(*slots));
@@ -64,6 +83,11 @@ int slots_init(struct slots *slots, uint64_t rows_max)
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&slots->lock, NULL);
+	if (index_pages_init(&slots->live_changed, index_live_pages(rows_max), slots,
+	                     copy_live_page) != 0) {
+		slots_destroy(slots);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -71,6 +95,7 @@ void slots_destroy(struct slots *slots)
 {
 	if (slots->segments.free)
 		pthread_mutex_destroy(&slots->lock);
+	index_pages_destroy(&slots->live_changed);
 	slot_segments_destroy(&slots->segments);
 	release_all(slots);
 }
@@ -110,9 +135,10 @@ int slots_set_rows(struct slots *slots, uint64_t rows)
 void slots_set_live(struct slots *slots, uint64_t slot)
 {
 	uint64_t bit = UINT64_C(1) << (slot % WORD_BITS);
-	uint64_t was =
-		atomic_fetch_or_explicit(&slots->live[slot / WORD_BITS], bit, memory_order_release);
+	uint64_t was;
 
+	index_pages_touch(&slots->live_changed, slot / INDEX_LIVE_SLOTS);
+	was = atomic_fetch_or_explicit(&slots->live[slot / WORD_BITS], bit, memory_order_release);
 	assert(!(was & bit));
 	(void)was;
 }
@@ -128,6 +154,7 @@ void slots_clear_live(struct slots *slots, uint64_t slot)
 		slots_know_taken(slots);
 		pthread_mutex_unlock(&slots->lock);
 	}
+	index_pages_touch(&slots->live_changed, slot / INDEX_LIVE_SLOTS);
 	was = atomic_fetch_and_explicit(&slots->live[slot / WORD_BITS], ~bit, memory_order_release);
 
 	assert(was & bit);

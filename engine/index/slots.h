@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "engine/disk/columns.h"
+#include "engine/index/index_pages.h"
 #include "engine/index/slot_segments.h"
 
 struct slots {
@@ -24,6 +25,7 @@ struct slots {
 	_Atomic uint64_t untold; /* written under the lock; taken is yet to be copied from so many
 	                            words of the live map */
 	_Atomic uint64_t *live; /* writer lock of the store; subset of taken */
+	struct index_pages live_changed; /* pages of the file `index` */
 	_Atomic uint32_t *pins; /* readers in a slot that readers.h has no pin for */
 	uint64_t rows; /* lock; slots there is room for */
 	uint64_t opened; /* lock; slots that there is memory for in the maps */

@@ -69,6 +69,40 @@ void superblock_set_versions(struct superblock *sb, struct versions_extent exten
 	put_le64(sb->kept + KEPT_AT_BYTES, extent.bytes);
 }
 
+/* The second of the three; FORMAT.md, "index". */
+enum {
+	AT_INDEX = AT_KEPT + 32,
+	AT_INDEX_GENERATION = AT_INDEX,
+	AT_INDEX_LSN = AT_INDEX + 8,
+	AT_INDEX_CEILING = AT_INDEX + 16,
+	AT_INDEX_SALT = AT_INDEX + 24,
+	AT_INDEX_END = AT_INDEX + 32,
+};
+
+static void encode_index(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
+{
+	memset(page + AT_INDEX, 0, AT_INDEX_END - AT_INDEX);
+	if (sb->index_generation == 0)
+		return;
+	put_le64(page + AT_INDEX_GENERATION, sb->index_generation);
+	put_le64(page + AT_INDEX_LSN, sb->checkpoint_lsn);
+	put_le64(page + AT_INDEX_CEILING, sb->lsn_ceiling);
+	put_le64(page + AT_INDEX_SALT, sb->index_salt);
+}
+
+/* An older program that has written to the store has left the field as it was, and raised the
+ * ceiling. */
+static void decode_index(const uint8_t page[SUPERBLOCK_COPY_BYTES], struct superblock *sb)
+{
+	memset(sb->kept + (AT_INDEX - AT_KEPT), 0, AT_INDEX_END - AT_INDEX);
+	if (get_le64(page + AT_INDEX_LSN) != sb->checkpoint_lsn ||
+	    get_le64(page + AT_INDEX_CEILING) != sb->lsn_ceiling ||
+	    get_le64(page + AT_INDEX_SALT) == 0)
+		return;
+	sb->index_generation = get_le64(page + AT_INDEX_GENERATION);
+	sb->index_salt = sb->index_generation ? get_le64(page + AT_INDEX_SALT) : 0;
+}
+
 static void encode_version_2(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
 {
 	size_t label_bytes = strlen(sb->description.label);
@@ -80,6 +114,7 @@ static void encode_version_2(const struct superblock *sb, uint8_t page[SUPERBLOC
 	put_le64(page + AT_FEATURES_TO_CHANGE, sb->features_to_change);
 	put_le64(page + AT_FEATURES_TO_PASS, sb->features_to_pass);
 	memcpy(page + AT_KEPT, sb->kept, sizeof(sb->kept));
+	encode_index(sb, page);
 	put_le16(page + AT_LABEL_BYTES, (uint16_t)label_bytes);
 	memcpy(page + AT_LABEL, sb->description.label, label_bytes);
 }
@@ -141,6 +176,7 @@ static int decode_version_2(const uint8_t page[SUPERBLOCK_COPY_BYTES], struct su
 	sb->features_to_change = get_le64(page + AT_FEATURES_TO_CHANGE);
 	sb->features_to_pass = get_le64(page + AT_FEATURES_TO_PASS);
 	memcpy(sb->kept, page + AT_KEPT, sizeof(sb->kept));
+	decode_index(page, sb);
 	sb->description.metric = (enum quiver_metric)metric;
 	memcpy(sb->description.label, page + AT_LABEL, label_bytes);
 	return 0;

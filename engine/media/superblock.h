@@ -14,7 +14,7 @@
 
 #define SUPERBLOCK_COPY_BYTES 4096u
 #define SUPERBLOCK_SECTOR_BYTES 512u /* what a disk writes at once */
-/* Of the snapshots, of the kept index, of the index of nearest neighbours. */
+/* Of the snapshots, of the file `index`, of the index of nearest neighbours. */
 #define SUPERBLOCK_KEPT_BYTES 96u
 /* Of features_to_change: there are snapshots, whose slots and rows must be kept. */
 #define SUPERBLOCK_HAS_SNAPSHOTS UINT64_C(1)
@@ -43,7 +43,11 @@ struct superblock {
 	uint64_t features_to_open; /* SUPERBLOCK_RECEIVING or 0: others are -ENOTSUP */
 	uint64_t features_to_change; /* ones that a program must know to change the store */
 	uint64_t features_to_pass; /* ones that it need not know */
-	uint8_t kept[SUPERBLOCK_KEPT_BYTES]; /* fields of features, as they were found */
+	uint8_t kept[SUPERBLOCK_KEPT_BYTES]; /* fields of features, as they were found; those of the
+	                                        index are zeros here */
+	/* The state of the file `index` that is of this checkpoint; 0: there is none. Who sets
+	 * checkpoint_lsn sets these. Of version 1 there is none ever. */
+	uint64_t index_generation, index_salt;
 };
 
 /* What it says of the file `versions`. */

@@ -74,35 +74,49 @@ static uint64_t compare_snapshot(const struct check *check, const struct index *
 	return wrong;
 }
 
-/* The snapshot of a store that was closed cleanly must say what the columns say. */
-static int check_snapshot(struct check *check)
+static int load_snapshot(struct check *check, struct index *snapshot, uint64_t *live)
 {
-	struct index_stamp stamp = { .lsn = check->superblock->now.checkpoint_lsn,
-		                     .slots_used = check->superblock->now.slots_used };
-	struct index snapshot;
-	uint64_t *live;
-	uint64_t wrong;
+	const struct superblock *sb = &check->superblock->now;
+	struct index_stamp stamp = { .generation = sb->index_generation,
+		                     .salt = sb->index_salt,
+		                     .lsn = sb->checkpoint_lsn,
+		                     .slots_used = sb->slots_used,
+		                     .count = sb->count };
 	int r;
 
-	memcpy(stamp.uuid, check->catalog->columns.geometry.uuid, sizeof(stamp.uuid));
-	live = malloc(index_live_bytes(stamp.slots_used) + 1);
-	if (!live)
-		return -ENOMEM;
-	r = index_load(&snapshot, &check->catalog->columns, check->superblock->io, check->dir_fd,
-	               &stamp, live);
-	if (r == 0) {
-		r = index_load_rest(&snapshot, live);
-		if (r)
-			index_destroy(&snapshot);
-	}
+	if (sb->index_generation == 0)
+		return -ENOENT;
+	memcpy(stamp.uuid, sb->geometry.uuid, sizeof(stamp.uuid));
+	r = index_load(snapshot, &check->catalog->columns, check->superblock->io, check->dir_fd,
+	               &stamp, live, NULL);
+	if (r)
+		return r;
+	r = index_load_rest(snapshot, live, stamp.slots_used);
+	if (r)
+		index_destroy(snapshot);
+	return r;
+}
+
+/* The index of a store that was closed cleanly must say what the columns say. */
+static int check_snapshot(struct check *check)
+{
+	const struct superblock *sb = &check->superblock->now;
+	struct index snapshot;
+	uint64_t *live = calloc(1, index_live_bytes(sb->slots_used) + 1);
+	uint64_t wrong;
+	int r = live ? load_snapshot(check, &snapshot, live) : -ENOMEM;
+
 	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
-		/* A close on a full disk leaves none; nothing is lost with it. */
+		/* A close on a full disk leaves none, and there is none of version 1; nothing is
+		 * lost with it. */
 		check->result->damage += r != -ENOENT;
-		check_say(check,
-		          "index: %s; opening the store rebuilds it from ids.npy and meta.npy",
-		          r == -EBADMSG  ? "damaged"
-		          : r == -ENOENT ? "missing"
-		                         : "not of this state of the store");
+		if (sb->version > 1 && sb->slots_used > 0)
+			check_say(check,
+			          "index: %s; opening the store rebuilds it from ids.npy and "
+			          "meta.npy",
+			          r == -EBADMSG  ? "damaged"
+			          : r == -ENOENT ? "missing"
+			                         : "not of this state of the store");
 		r = 0;
 		goto out;
 	}

@@ -98,7 +98,7 @@ int kept_restore(struct recovery *recovery)
 
 		if (columns_id(columns, end->slot) != QUIVER_ID_NONE)
 			continue;
-		r = index_ready(&recovery->catalog->index, end->id);
+		r = index_ready(&recovery->catalog->index, end->id, 1);
 		if (r == 0 && index_names(&recovery->catalog->index, end->id, end->slot))
 			r = columns_write_id(columns, end->slot, end->id);
 	}

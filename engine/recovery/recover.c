@@ -485,7 +485,13 @@ int recovery_finish(struct recovery *recovery)
 		sb->dir.ctime_ns = sb->dir.mtime_ns;
 	sb->ctime_max_ns = recovery->ctime_max_ns;
 	keep_tell(recovery->catalog, sb);
+	r = health_judge(recovery->catalog->health, HEALTH_INDEX_KEEP,
+	                 catalog_keep_index(recovery->catalog, sb));
+	if (r)
+		return r;
 	r = superblock_write(recovery->superblock->io, recovery->superblock->fd, sb);
+	(void)catalog_keep_end(recovery->catalog,
+	                       r == 0); /* the next open finds it by either name */
 	if (r == 0 && recovery->scan.torn)
 		r = keep_torn(recovery);
 	if (r == 0)

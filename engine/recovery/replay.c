@@ -420,10 +420,10 @@ static int apply(struct recovery *recovery, const struct wal_record *record, con
 static int ready(const struct recovery *recovery, const struct wal_record *record)
 {
 	const struct index *index = &recovery->catalog->index;
-	int r = recovery->kept ? index_ready(index, record->id) : 0;
+	int r = recovery->kept ? index_ready(index, record->id, 1) : 0;
 
 	return r == 0 && recovery->kept && record->type == WAL_RENAME
-	               ? index_ready(index, record->aux)
+	               ? index_ready(index, record->aux, 1)
 	               : r;
 }
 

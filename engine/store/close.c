@@ -1,39 +1,32 @@
 /* Closing a store: the last checkpoint, the tail cut, the index saved, the mark that it is clean. */
 #include <errno.h>
-#include <string.h>
 
 #include "engine/base/culprit.h"
 #include "engine/store/local.h"
 #include "engine/store/store.h"
 
-/* A disk may have no room for the snapshot: the next open does without. */
-static int save_index(struct quiver *store, const struct index_stamp *stamp)
+/* A disk may have no room for the index: the next open does without. */
+static int save_index(struct quiver *store, struct superblock *next)
 {
-	int unlinked;
-	int r;
+	static const char *const names[] = { "index", "index.new" };
+	int r = catalog_keep_index(&store->catalog, next);
 
-	pthread_mutex_lock(&store->catalog.writer_lock);
-	r = catalog_whole_index(&store->catalog);
-	if (r == 0)
-		r = index_save(&store->catalog.index, store->io, store->dir_fd, stamp,
-		               (const uint64_t *)(uintptr_t)store->catalog.slots.live);
-	pthread_mutex_unlock(&store->catalog.writer_lock);
 	if (r == 0)
 		return 0;
 	r = health_judge(&store->health, HEALTH_INDEX_SAVE, r);
-	if (r)
-		return r;
 	/* One of an earlier state is of no use either. */
-	unlinked = store->io->unlink(store->io, store->dir_fd, "index");
-	return unlinked == -ENOENT ? 0 : unlinked;
+	for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+		r = store->io->unlink(store->io, store->dir_fd, names[i]);
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r;
 }
 
-/* After a checkpoint: the tail cut, the snapshot written, the store marked clean. LSNs go on with
+/* After a checkpoint: the tail cut, the index written, the store marked clean. LSNs go on with
  * next_lsn. Checkpoint lock. */
 static int mark_closed(struct quiver *store, uint64_t wal_first, uint64_t next_lsn)
 {
 	struct superblock *sb = &store->superblock.now;
-	struct index_stamp stamp;
 	struct slots_counts counts;
 	uint64_t freed = 0;
 	/* Not to be ignored here: the files of a store that is closed cleanly end with their rows. */
@@ -42,20 +35,19 @@ static int mark_closed(struct quiver *store, uint64_t wal_first, uint64_t next_l
 	if (r)
 		return r;
 	slots_counts(&store->catalog.slots, &counts);
-	stamp = (struct index_stamp){ .lsn = sb->checkpoint_lsn, .slots_used = counts.used };
-	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	if (!index_is_saved(&store->catalog.index, &stamp))
-		r = save_index(store, &stamp);
+	sb->slots_used = counts.used;
+	sb->count = atomic_load(&store->catalog.index.count);
+	r = save_index(store, sb);
 	if (r == 0)
 		r = columns_sync(&store->catalog.columns, true, true);
 	if (r)
 		return r;
 	sb->clean = true;
-	sb->slots_used = counts.used;
-	sb->count = atomic_load(&store->catalog.index.count);
 	sb->wal_first = wal_first;
 	sb->lsn_ceiling = next_lsn;
-	return superblock_write(store->io, store->superblock.fd, sb);
+	r = superblock_write(store->io, store->superblock.fd, sb);
+	(void)catalog_keep_end(&store->catalog, r == 0); /* the next open finds it by either name */
+	return r;
 }
 
 /* The last checkpoint, and what closes the store. */

@@ -62,27 +62,18 @@ static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *
 	return r;
 }
 
-static int load_index(struct quiver *store)
+/* Why the columns are read. */
+static void say_rebuilt(struct quiver *store, int why)
 {
-	struct index_stamp stamp = { .lsn = store->superblock.now.checkpoint_lsn,
-		                     .slots_used = store->superblock.now.slots_used };
-	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
-	uint64_t *live = slots_map_room(&store->catalog.slots, live_bytes);
-	int r;
+	const struct superblock *sb = &store->superblock.now;
 
-	memcpy(stamp.uuid, store->geometry.uuid, sizeof(stamp.uuid));
-	r = index_load(&store->catalog.index, &store->catalog.columns, store->io, store->dir_fd,
-	               &stamp, live);
-	if (r == 0 && atomic_load(&store->catalog.index.count) != store->superblock.now.count) {
-		index_destroy(&store->catalog.index);
-		r = -EBADMSG;
-	}
-	if (r == 0)
-		slots_map_loaded(&store->catalog.slots, stamp.slots_used,
-		                 store->superblock.now.count);
-	else
-		memset(live, 0, live_bytes);
-	return r;
+	/* Nothing is to be had of a new store, nor of one of version 1. */
+	if (sb->slots_used == 0 || sb->version == 1)
+		return;
+	report_add(&store->health.report, "index: %s; rebuilt from ids.npy and meta.npy",
+	           why == -EBADMSG  ? "damaged"
+	           : why == -ESTALE ? "not of this state of the store"
+	                            : "missing");
 }
 
 static int fill_index(struct quiver *store, struct quiver_error *error)
@@ -91,17 +82,11 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 
 	if (!store->superblock.now.clean)
 		return rebuild_index(store, false, error);
-	r = load_index(store);
-	if (r == -ENOENT && store->superblock.now.slots_used == 0)
-		return rebuild_index(store, true, error); /* a new store has none */
-	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
-		report_add(&store->health.report, "index: %s; rebuilt from ids.npy and meta.npy",
-		           r == -EBADMSG  ? "damaged"
-		           : r == -ENOENT ? "missing"
-		                          : "not of this state of the store");
-		r = rebuild_index(store, true, error);
-	}
-	return r;
+	r = catalog_load_index(&store->catalog, &store->superblock.now);
+	if (r != -ENOENT && r != -ESTALE && r != -EBADMSG)
+		return r;
+	say_rebuilt(store, r);
+	return rebuild_index(store, true, error);
 }
 
 static int sync_slots(void *arg)
@@ -116,8 +101,25 @@ static void take_back(struct quiver *store, const struct superblock *before)
 
 	sb->clean = true;
 	sb->lsn_ceiling = before->lsn_ceiling;
+	sb->index_generation = before->index_generation;
+	sb->index_salt = before->index_salt;
 	/* Where that fails, too, it is recovered: nothing has been changed. */
 	(void)superblock_write(store->io, store->superblock.fd, sb);
+}
+
+/* Where rows are going to be stored is noted from here on: without that the index that is kept is of
+ * no use to a recovery. */
+static void start_regions(struct quiver *store, struct superblock *begun)
+{
+	int r = regions_start(&store->commits.regions, store->io, store->dir_fd,
+	                      store->geometry.uuid, &store->catalog.slots, begun->index_generation,
+	                      begun->slots_used);
+
+	if (r == 0)
+		return;
+	begun->index_generation = 0;
+	begun->index_salt = 0;
+	(void)health_judge(&store->health, HEALTH_INDEX_KEEP, r);
 }
 
 /* From here on the store on disk is in use: not clean, LSNs above the ceiling, a new log. */
@@ -138,6 +140,7 @@ static int begin_life(struct quiver *store)
 		nearest_index_open(store);
 		return 0;
 	}
+	start_regions(store, &begun);
 	*sb = begun;
 	r = superblock_write(store->io, store->superblock.fd, sb);
 	atomic_store(&store->commits.lsn_ceiling, sb->lsn_ceiling);

@@ -170,11 +170,11 @@ static void remove_folder(const struct quiver_io *io, int dir_fd, const char *fo
 /* The superblock first: from then on it is no store. */
 static int remove_contents(const struct quiver_io *io, int dir_fd)
 {
-	static const char *const files[] = { "superblock",   "superblock.new", "vectors.npy",
-		                             "ids.npy",      "meta.npy",       "index",
-		                             "index.new",    "durable",        "versions",
-		                             "versions.new", "LOCK",           "RECEIVING",
-		                             "RECEIVING.new" };
+	static const char *const files[] = { "superblock", "superblock.new", "vectors.npy",
+		                             "ids.npy",    "meta.npy",       "index",
+		                             "index.new",  "durable",        "versions",
+		                             "regions",    "regions.new",    "versions.new",
+		                             "LOCK",       "RECEIVING",      "RECEIVING.new" };
 	static const char *const folders[] = { "wal", "snapshots", "lost+found" };
 	int r = 0;
 

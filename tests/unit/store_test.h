@@ -220,6 +220,45 @@ static inline void store_flip(struct store_dir *s, const char *name, uint64_t bi
 	unit_flip(&s->dir, path, bit);
 }
 
+/* Where a page of the file `index` lies that counts; FORMAT.md. */
+static inline uint64_t store_index_at(struct store_dir *s, uint64_t page)
+{
+	uint64_t at = 8192 + page / 16 * 131072 + page % 16 * 4096;
+	uint64_t generations[2] = { 0 };
+	char path[UNIT_PATH_BYTES + 32];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/index", s->path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (int i = 0; i < 2; i++)
+		assert_true(pread(fd, &generations[i], 8, (off_t)at + i * 65536) >= 0);
+	assert_int_equal(close(fd), 0);
+	return generations[1] > generations[0] ? at + 65536 : at;
+}
+
+/* Flip a bit of that page. */
+static inline void store_flip_index(struct store_dir *s, uint64_t page, uint64_t bit)
+{
+	store_flip(s, "index", store_index_at(s, page) * 8 + bit);
+}
+
+/* Pages of its table. */
+static inline uint64_t store_index_pages(struct store_dir *s)
+{
+	char path[UNIT_PATH_BYTES + 32];
+	uint64_t pages[2] = { 0 };
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/index", s->path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pread(fd, &pages[i], 8, i * 4096 + 56), 8);
+	assert_int_equal(close(fd), 0);
+	return pages[0] ? pages[0] : pages[1];
+}
+
 static inline uint64_t store_size(struct store_dir *s, const char *name)
 {
 	char path[128];

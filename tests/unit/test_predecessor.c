@@ -100,12 +100,10 @@ static void test_failure_17_the_index_is_not_rewritten_by_flush_or_checkpoint(vo
 		assert_int_equal(id % 2 ? quiver_flush(store) : quiver_checkpoint(store), 0);
 	}
 	after = index_of(s);
+	/* The pages that have changed are written into the file that is there. */
 	assert_int_equal(after.st_ino, before.st_ino);
-	assert_int_equal(after.st_size, before.st_size);
-	assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
-	assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
 	close_store(store);
-	assert_int_not_equal(index_of(s).st_ino, before.st_ino); /* renamed into place */
+	assert_int_equal(index_of(s).st_ino, before.st_ino);
 }
 
 /* ---- a table that knows which folders hold names that are not synced ---- */

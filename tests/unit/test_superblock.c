@@ -75,6 +75,8 @@ static void check_same(const struct superblock *a, const struct superblock *b)
 	assert_true(a->features_to_change == b->features_to_change);
 	assert_true(a->features_to_pass == b->features_to_pass);
 	assert_memory_equal(a->kept, b->kept, sizeof(a->kept));
+	assert_true(a->index_generation == b->index_generation);
+	assert_true(a->index_salt == b->index_salt);
 }
 
 /* 0 and what is read must be `expected`, with so many bad copies; or the error. */
@@ -280,6 +282,40 @@ static void forge(struct unit_dir *dir, unsigned copy, size_t at, const void *by
 	unit_write(dir, NAME, page, sizeof(page), copy * SUPERBLOCK_COPY_BYTES);
 }
 
+/* As a program leaves it that does not know the field: it raises the ceiling to open the store, or
+ * writes another checkpoint. */
+static void a_kept_index_counts_until_an_older_program_has_written(void **state)
+{
+	struct superblock sb = sample, read;
+	int fd;
+
+	sb.index_generation = 0x9192939495969798;
+	sb.index_salt = 0xa1a2a3a4a5a6a7a8;
+	fd = open_formatted(*state, &sb);
+	check_read(fd, 0, 0, &sb);
+	for (size_t at = 192; at < 224; at += 8) {
+		read = sb;
+		forge(*state, 1, at, "\5", 1); /* another LSN, ceiling or salt */
+		assert_int_equal(superblock_read(quiver_io_posix(), fd, &read, NULL, NULL), 0);
+		if (at == 200 || at == 208)
+			assert_true(read.index_generation == 0 && read.index_salt == 0);
+		else
+			assert_true(read.index_generation && read.index_salt);
+		assert_int_equal(superblock_write(quiver_io_posix(), fd, &sb), 0);
+		assert_int_equal(superblock_write(quiver_io_posix(), fd, &sb), 0);
+		check_read(fd, 0, 0, &sb);
+	}
+	forge(*state, 1, 64, "\1", 1);
+	assert_int_equal(superblock_read(quiver_io_posix(), fd, &read, NULL, NULL), 0);
+	assert_true(read.index_generation == 0 && read.index_salt == 0);
+	/* One that does not count is not written again, or it might count some time. */
+	assert_int_equal(superblock_write(quiver_io_posix(), fd, &read), 0);
+	read.checkpoint_lsn = sb.checkpoint_lsn;
+	assert_int_equal(superblock_write(quiver_io_posix(), fd, &read), 0);
+	check_read(fd, 0, 0, &read);
+	close_file(fd);
+}
+
 static void a_newer_format_is_refused(void **state)
 {
 	struct superblock sb = sample;
@@ -440,6 +476,7 @@ int main(void)
 		TEST(a_torn_write_leaves_the_older_copy),
 		TEST(damage_of_both_is_told_from_another_file),
 		TEST(a_short_file_still_has_its_first_copy),
+		TEST(a_kept_index_counts_until_an_older_program_has_written),
 		TEST(a_newer_format_is_refused),
 		TEST(one_of_version_1_is_read_and_written),
 		TEST(values_that_no_store_has_are_damage),

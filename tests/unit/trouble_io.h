@@ -67,6 +67,8 @@ static inline char trouble_letter(const char *name)
 		return name[0];
 	if (strncmp(name, "versions", 8) == 0)
 		return 'r';
+	if (strncmp(name, "regions", 7) == 0)
+		return 'n';
 	return strncmp(name, "index", 5) == 0 ? 'x' : 'o';
 }
 

@@ -1,0 +1,102 @@
+/*
+ * The index of a catalog and its file: loading what a superblock names, and writing what one that is
+ * about to be written shall name.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/index/catalog.h"
+
+static struct index_stamp stamp_of(const struct superblock *sb)
+{
+	struct index_stamp stamp = { .generation = sb->index_generation,
+		                     .salt = sb->index_salt,
+		                     .lsn = sb->checkpoint_lsn,
+		                     .slots_used = sb->slots_used,
+		                     .count = sb->count };
+
+	memcpy(stamp.uuid, sb->geometry.uuid, sizeof(stamp.uuid));
+	return stamp;
+}
+
+int catalog_load_index(struct catalog *catalog, const struct superblock *sb)
+{
+	struct index_stamp stamp = stamp_of(sb);
+	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
+	uint64_t *live;
+	int r;
+
+	if (sb->index_generation == 0)
+		return -ENOENT;
+	live = slots_map_room(&catalog->slots, live_bytes);
+	r = index_load(&catalog->index, &catalog->columns, catalog->keep.io, catalog->keep.dir_fd,
+	               &stamp, live, &catalog->slots.live_changed);
+	if (r) {
+		memset(live, 0, live_bytes);
+		return r;
+	}
+	slots_map_loaded(&catalog->slots, stamp.slots_used, stamp.count);
+	index_keep_loaded(&catalog->keep, &catalog->index, sb->clean);
+	return 0;
+}
+
+int catalog_keep_begin(struct catalog *catalog, const struct index_keep_as *as, uint64_t most_bytes)
+{
+	struct index *index = &catalog->index;
+	int r = 0;
+
+	/* What is not found may be there all the same: the rows say so when it is made anew. */
+	if (atomic_load(&index->misses_some))
+		return 0;
+	if (most_bytes < UINT64_MAX &&
+	    index_keep_bytes(&catalog->keep, index, as->slots_used) > most_bytes)
+		return 0;
+	if (most_bytes == UINT64_MAX && index_keep_needs_all(&catalog->keep, index))
+		r = catalog_whole_index(catalog);
+	if (r == 0)
+		r = index_keep_begin(&catalog->keep, index, as);
+	return r ? r : 1;
+}
+
+int catalog_keep_index(struct catalog *catalog, struct superblock *next)
+{
+	struct index_keep *keep = &catalog->keep;
+	struct index_keep_as as = { .generation = next->sequence + 1,
+		                    .lsn = next->checkpoint_lsn,
+		                    .slots_used = next->slots_used,
+		                    .count = next->count,
+		                    .ctime_max_ns = next->ctime_max_ns };
+	int r = 0;
+
+	memcpy(as.uuid, next->geometry.uuid, sizeof(as.uuid));
+	next->index_generation = 0;
+	next->index_salt = 0;
+	if (next->version == 1)
+		return 0; /* it has no place for it */
+	pthread_mutex_lock(&catalog->writer_lock);
+	if (index_keep_is_saved(keep, &catalog->index, &as)) {
+		next->index_generation = keep->header.generation;
+		next->index_salt = keep->header.salt;
+	} else {
+		r = catalog_keep_begin(catalog, &as, UINT64_MAX);
+	}
+	pthread_mutex_unlock(&catalog->writer_lock);
+	if (r != 1)
+		return r;
+	r = index_keep_write(keep, catalog->columns.ids.fd);
+	if (r) {
+		(void)catalog_keep_end(catalog, false);
+		return r;
+	}
+	next->index_generation = keep->next.generation;
+	next->index_salt = keep->next.salt;
+	return 0;
+}
+
+int catalog_keep_end(struct catalog *catalog, bool written)
+{
+	pthread_mutex_lock(&catalog->writer_lock);
+	index_keep_end(&catalog->keep, written);
+	pthread_mutex_unlock(&catalog->writer_lock);
+	return written ? index_keep_rename(&catalog->keep) : 0;
+}

@@ -150,6 +150,8 @@ struct fs {
 	 * after they were read and before it was; see control_put.c. */
 	_Atomic uint64_t attr_given;
 
+	_Atomic unsigned putting; /* handlers that commit batches themselves: control_put.c */
+
 	/* Counts how often attributes of vectors/ were handed to the kernel, so
 	 * that a commit knows whether it must tell the kernel they changed. */
 	_Atomic uint64_t dir_attr_given;

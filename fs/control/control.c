@@ -48,6 +48,7 @@
 /* Where a write is worked on. */
 enum control_place {
 	CONTROL_HERE, /* it never waits */
+	CONTROL_EITHER, /* here or by WORKER_COMMIT, as it says itself */
 	CONTROL_COMMIT, /* WORKER_COMMIT */
 	CONTROL_SYNC, /* WORKER_SYNC */
 };
@@ -82,7 +83,7 @@ static const struct control_file files[TREE_CONTROL_END - TREE_CONTROL_FIRST] = 
 	 * starts it, and a ring's thread has one. */
 	AT(TREE_COMPACT) = SETTABLE(compact, CONTROL_COMMIT),
 	AT(TREE_VERIFY) = SETTABLE(verify, CONTROL_COMMIT),
-	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_COMMIT },
+	AT(TREE_PUT) = { .mode = 0200, .store = store_put, .place = CONTROL_EITHER },
 	AT(TREE_GET) = { .mode = 0666, .questions = &get_questions },
 	AT(TREE_ASK_NEAREST) = { .mode = 0666, .questions = &nearest_questions },
 	AT(TREE_NEAREST_INDEX) = SETTABLE(nearest_index, CONTROL_SYNC),
@@ -622,9 +623,12 @@ static int control_write_answer(struct attempt *attempt, bool may_wait)
 	struct control_write *write = (struct control_write *)attempt;
 	int err;
 
-	if (!may_wait && write->file->place != CONTROL_HERE)
+	if (!may_wait && write->file->place > CONTROL_EITHER)
 		return -EAGAIN;
+	write->by_worker = may_wait;
 	err = write->file->store(write);
+	if (err == -EAGAIN && !may_wait && write->file->place == CONTROL_EITHER)
+		return err;
 	if (err != 0 && err != -EINVAL)
 		report(write, err);
 	reply_written(attempt->req, err, attempt->data_bytes);

@@ -22,6 +22,17 @@ static bool may_be_cut(const struct control_write *write)
 	       transport_put_bytes(write->attempt.fs->geometry.vector_bytes);
 }
 
+/* So many handlers do what a worker would, and wait for what that takes: half of the fewest threads
+ * that read /dev/fuse (serve.c). Any of the others answers whoever comes meanwhile. */
+#define HANDLERS_MAX 2u
+
+/* Whether a handler may: nothing is copied then, and what it has read is still in its core's cache. A
+ * ring's thread may not, being the only one of its core. */
+static bool is_for_handler(const struct control_write *write)
+{
+	return !write->sync && !write->attempt.fs->shared && !fuse_req_is_uring(write->attempt.req);
+}
+
 /* Which of them the kernel may know, as they are there already or are just being made, to the
  * front of `ids`; how many. A damaged one counts. */
 static size_t find_known(struct fs *fs, const struct quiver_record *records, size_t count,
@@ -74,7 +85,8 @@ static int commit_records(struct control_write *write, const struct quiver_recor
 	return err;
 }
 
-int store_put(struct control_write *write)
+/* Commit what was written. */
+static int put(struct control_write *write)
 {
 	struct fs *fs = write->attempt.fs;
 	struct quiver_record *records = NULL;
@@ -94,5 +106,20 @@ int store_put(struct control_write *write)
 		return err;
 	err = commit_records(write, records, count);
 	free(records);
+	return err;
+}
+
+int store_put(struct control_write *write)
+{
+	struct fs *fs = write->attempt.fs;
+	int err = -EAGAIN;
+
+	if (write->by_worker)
+		return put(write);
+	if (!is_for_handler(write))
+		return -EAGAIN;
+	if (atomic_fetch_add(&fs->putting, 1) < HANDLERS_MAX)
+		err = put(write);
+	atomic_fetch_sub(&fs->putting, 1);
 	return err;
 }

@@ -20,12 +20,14 @@ struct control_write {
 	gid_t gid;
 	mode_t umask;
 	bool sync; /* the handle is O_SYNC or O_DSYNC */
+	bool by_worker; /* it is worked on by one, not by the handler */
 };
 
 /*
  * Each takes one whole value: 0, or the errno of the write(2). A value that makes
  * no sense is -EINVAL and has been reported. Which of them wait for the disk is in
- * the table of control.c.
+ * the table of control.c. What may be done by either there: -EAGAIN to the handler, a worker is to
+ * do it, and nothing has changed.
  */
 typedef int control_store_fn(struct control_write *write);
 

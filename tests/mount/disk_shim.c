@@ -3,7 +3,8 @@
  *
  * The file named by QUIVERFS_SHIM_FAULT holds lines "CALL ERRNO" with a number; while
  * it does, CALL (allocate, punch, write or sync) fails with it; with "slow MS" a sync takes
- * longer by so much; with "away 1" what is mounted is detached at once, with "moved 1" the
+ * longer by so much; with "hold 1" a write waits until that is gone, and the file with ".held" at
+ * the end of its name gets a byte for it; with "away 1" what is mounted is detached at once, with "moved 1" the
  * folder above gets a name that ends in ".moved" at once. Read at each call, so that a test can
  * change its mind.
  */
@@ -76,11 +77,29 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t length)
 	return fault ? failed(fault) : real(fd, mode, offset, length);
 }
 
+/* Wait as long as writes are to. */
+static void hold(void)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (!fault_of("hold"))
+		return;
+	snprintf(path, sizeof(path), "%s.held", getenv("QUIVERFS_SHIM_FAULT"));
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd < 0 || write(fd, "", 1) != 1)
+		abort();
+	close(fd);
+	while (fault_of("hold"))
+		(void)usleep(10000);
+}
+
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset)
 {
 	ssize_t (*real)(int, const struct iovec *, int, off64_t);
 	int fault = fault_of("write");
 
+	hold();
 	*(void **)&real = next("pwritev64");
 	return fault ? failed(fault) : real(fd, parts, count, offset);
 }

@@ -63,10 +63,16 @@ class Shim:
         self.words = ["env", f"LD_PRELOAD={SHIM}", f"QUIVERFS_SHIM_FAULT={self.faults}"]
 
     def fail(self, **calls):
-        """`allocate`, `punch`, `write`, `sync` with this errno; the others work."""
+        """`allocate`, `punch`, `write`, `sync` with this errno, with `hold` writes wait; the
+        others work."""
         new = self.faults.with_suffix(".new")
         new.write_text("".join(f"{call} {number}\n" for call, number in calls.items()))
         new.rename(self.faults)
+
+    def held(self):
+        """How many writes have been made to wait."""
+        held = self.faults.with_suffix(".held")
+        return held.stat().st_size if held.exists() else 0
 
 
 class BlockFile:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
@@ -168,6 +169,38 @@ def test_a_failed_write_of_the_log_leaves_nothing_behind(stores, rng, tmp):
     assert again.get(1) == data and again.ids() == {1}
     again.put(2, other)
     again.forget_errors()
+
+
+# ---- disks that are slow ---------------------------------------------------------
+
+
+def test_batches_that_wait_for_the_disk_hold_up_nobody_else(stores, rng, tmp):
+    """More of them than the mount has threads that read requests."""
+    need_shim()
+    shim = Shim(tmp)
+    mnt = stores.mount(stores.create(dim=16), before=shim.words)
+    clients = 2 * max(2 * os.cpu_count(), 4)
+    batches = {vector: rng.randbytes(mnt.size) for vector in range(clients)}
+    mnt.put(clients, rng.randbytes(mnt.size))
+    there = mnt.get(clients)
+    with ThreadPoolExecutor(clients) as pool, opened(mnt.control_folder / "put", os.O_WRONLY) as fd:
+        def put(vector):
+            record = vector.to_bytes(8, "little") + batches[vector]
+            return os.pwrite(fd, record, 0) == len(record)
+
+        assert put(0)  # those that follow need not wait for each other
+        shim.fail(hold=1)
+        running = [pool.submit(put, vector) for vector in batches]
+        try:
+            until(lambda: shim.held() == clients, "they do not come to their writes")
+            assert mnt.get(clients) == there
+            assert mnt.ids() == {0, clients}
+            assert mnt.stats()["failed"] == "0"
+            os.stat(mnt.path(clients))
+        finally:
+            shim.fail()
+        assert all(one.result() for one in running)
+    assert all(mnt.get(vector) == data for vector, data in batches.items())
 
 
 # ---- disks that are full ---------------------------------------------------------

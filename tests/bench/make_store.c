@@ -6,7 +6,7 @@
  *
  * Vector ID, of IDs 0 to COUNT - 1, is in slot ID; its bytes are the ID, little-endian, or zeros where
  * `sparse` leaves vectors.npy without blocks. All rows are whole and match their checksums. There is no
- * file `index`: whoever opens the store first makes it.
+ * file `index`: make_index.c writes one, or whoever opens the store first.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What each step of a store's life costs with 10^6 to 10^9 vectors of 8 bytes.
 
-usage: scale.py --build BUILD --dir DIR [--count N] [--ops N] [--fill] [--sparse] [--json FILE]
+usage: scale.py --build BUILD --dir DIR [--count N] [--ops N] [--fill | --made] [--sparse] [--json FILE]
 
-The store is written as files (make_store.c) and, with --fill, put by the engine instead. Each step is a
-process of its own (scale.c). Printed are its times, the most private memory, and the bytes on disk.
-Removes what it has made.
+The store, DIR/scale-store, is written as files (make_store.c, make_index.c), or with --fill put by the
+engine; with --made it is there already, and stays. Each step is a process of its own (scale.c). Printed
+are its times, the most private memory, and the bytes on disk. Removes what it has made.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import time
 FREE_BYTES_MIN = 12 << 30  # below, others on the machine would suffer
 STEPS = [
     # name, row of scale.c, first ID of what it puts or removes
-    ("first open, without an index", "open", None),
     ("open", "open", None),
     ("get", "get", None),
     ("list", "list", None),
@@ -93,13 +92,12 @@ class Run:
     def all(self):
         if self.args.fill:
             self.step("fill", self.scale("fill", 0))
-        else:
+        elif not self.args.made:
             self.step("write the files",
                       [os.path.join(self.workers, "make_store"), self.store, self.args.count,
                        *(["sparse"] if self.args.sparse else [])])
+            self.step("write the index", [os.path.join(self.workers, "make_index"), self.store])
         for name, row, start in STEPS:
-            if self.args.fill and "without an index" in name:
-                continue
             self.step(name, self.scale(row, self.args.count if start == "count" else 1))
 
 
@@ -110,15 +108,18 @@ def main():
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--ops", type=int, default=20_000)
     parser.add_argument("--fill", action="store_true")
+    parser.add_argument("--made", action="store_true")
     parser.add_argument("--sparse", action="store_true")
     parser.add_argument("--json")
     args = parser.parse_args()
     bench = Run(args)
-    shutil.rmtree(bench.store, ignore_errors=True)
+    if not args.made:
+        shutil.rmtree(bench.store, ignore_errors=True)
     try:
         bench.all()
     finally:
-        shutil.rmtree(bench.store, ignore_errors=True)
+        if not args.made:
+            shutil.rmtree(bench.store, ignore_errors=True)
         if args.json:
             with open(args.json, "w", encoding="utf-8") as file:
                 json.dump(vars(args) | {"steps": bench.steps}, file, indent=1)

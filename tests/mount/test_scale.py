@@ -25,6 +25,7 @@ def store(stores):
     made = stores.create(dim=8, dtype="u1")
     harness.remove_folder(made.path)
     harness.run(WORKERS / "make_store", made.path, COUNT)
+    harness.run(WORKERS / "make_index", made.path)
     return made
 
 
@@ -37,6 +38,7 @@ def step(store, row, start=1):
 
 
 def test_each_step_of_the_life_of_many_vectors(store):
+    store.check()
     assert step(store, "open")["count"] == COUNT
     listed = step(store, "list")
     assert listed["listed"] == COUNT
@@ -91,7 +93,6 @@ class Writer(threading.Thread):
 
 
 def test_a_folder_that_is_listed_has_each_vector_once(store, stores):
-    step(store, "open")  # which makes the index
     mounted = stores.mount(store)
     writer = Writer(mounted)
     with os.scandir(mounted.vectors) as entries:

@@ -95,6 +95,14 @@ static uint64_t written_bytes(struct checkpointer *checkpointer)
 	               commits->catalog->columns.geometry.vector_bytes;
 }
 
+/* Why no index is kept: once, until it can be again. */
+static void tell_of_index(struct checkpointer *checkpointer, int r)
+{
+	if (r && !checkpointer->lacks_index)
+		(void)health_judge(checkpointer->commits->catalog->health, HEALTH_INDEX_KEEP, r);
+	checkpointer->lacks_index = r != 0;
+}
+
 /* Regions are noted for an index that may be kept. */
 static void prepare_index(struct checkpointer *checkpointer, struct checkpoint *cp)
 {
@@ -106,7 +114,7 @@ static void prepare_index(struct checkpointer *checkpointer, struct checkpoint *
 		r = regions_prepare(&commits->regions, cp->generation);
 	cp->notes_index = r == 0;
 	if (r && r != -ENOENT)
-		(void)health_judge(commits->catalog->health, HEALTH_INDEX_KEEP, r);
+		tell_of_index(checkpointer, r);
 }
 
 /* Writer lock. */
@@ -129,6 +137,8 @@ static void begin_index(struct checkpointer *checkpointer, struct checkpoint *cp
 	                       (cp->written_bytes - checkpointer->kept_bytes) / INDEX_SHARE +
 	                               INDEX_FREE_BYTES);
 	cp->keeps_index = r == 1;
+	if (r < 0)
+		tell_of_index(checkpointer, r);
 }
 
 /* The state as of one LSN. Writers wait for the copying of small lists only. */
@@ -302,7 +312,7 @@ static void write_index(struct checkpointer *checkpointer, struct checkpoint *cp
 		return;
 	cp->keeps_index = false;
 	(void)catalog_keep_end(catalog, false); /* nothing is renamed */
-	(void)health_judge(catalog->health, HEALTH_INDEX_KEEP, r);
+	tell_of_index(checkpointer, r);
 }
 
 /* The superblock is written, or the checkpoint has failed before. */
@@ -314,7 +324,8 @@ static void end_index(struct checkpointer *checkpointer, const struct checkpoint
 	if (cp->keeps_index)
 		r = catalog_keep_end(commits->catalog, written);
 	/* By its other name it is found as well. */
-	(void)health_judge(commits->catalog->health, HEALTH_INDEX_KEEP, r);
+	if (cp->keeps_index && written)
+		tell_of_index(checkpointer, r);
 	if (written && cp->keeps_index)
 		checkpointer->kept_bytes = cp->written_bytes;
 	if (written && cp->notes_index)

@@ -48,10 +48,9 @@ int catalog_keep_begin(struct catalog *catalog, const struct index_keep_as *as, 
 	/* What is not found may be there all the same: the rows say so when it is made anew. */
 	if (atomic_load(&index->misses_some))
 		return 0;
-	if (most_bytes < UINT64_MAX &&
-	    index_keep_bytes(&catalog->keep, index, as->slots_used) > most_bytes)
+	if (index_keep_bytes(&catalog->keep, index, as->slots_used) > most_bytes)
 		return 0;
-	if (most_bytes == UINT64_MAX && index_keep_needs_all(&catalog->keep, index))
+	if (index_keep_needs_all(&catalog->keep, index))
 		r = catalog_whole_index(catalog);
 	if (r == 0)
 		r = index_keep_begin(&catalog->keep, index, as);

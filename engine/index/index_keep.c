@@ -7,10 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <xxhash.h>
-
 #include "engine/index/index_table.h"
-#include "engine/media/bytes.h"
+#include "engine/media/superblock.h"
 
 void index_keep_init(struct index_keep *keep, const struct quiver_io *io, int dir_fd,
                      struct index_pages *live)
@@ -80,15 +78,10 @@ bool index_keep_is_saved(const struct index_keep *keep, const struct index *inde
 /* What tells the file from any other, also of a copy of the store that went on by itself. */
 static uint64_t salt_of(const struct index_keep_as *as)
 {
-	uint8_t bytes[40];
-	uint64_t salt;
+	struct superblock sb = { .checkpoint_lsn = as->lsn, .ctime_max_ns = as->ctime_max_ns };
 
-	memcpy(bytes, as->uuid, 16);
-	put_le64(bytes + 16, as->generation);
-	put_le64(bytes + 24, as->lsn);
-	put_le64(bytes + 32, (uint64_t)as->ctime_max_ns);
-	salt = XXH3_64bits(bytes, sizeof(bytes));
-	return salt ? salt : 1;
+	memcpy(sb.geometry.uuid, as->uuid, sizeof(as->uuid));
+	return superblock_index_salt(&sb, as->generation);
 }
 
 /* Another life, of all generations from `first` on. */

@@ -33,6 +33,9 @@ static int mend_row(struct catalog *catalog, struct index *fresh, uint64_t slot,
 	if (!live && !nothing_has_changed(catalog))
 		return 0;
 	r = columns_meta(&catalog->columns, slot, id, &row);
+	/* One of a commit that is under way is not live yet. */
+	if (r == 0 && !live && row.lsn > catalog->keep.header.lsn)
+		return 0;
 	if (r || (row.lsn != 0) != live)
 		++*wrong;
 	else if (live && (id > QUIVER_ID_MAX || index_find(fresh, id) != SLOT_NONE))

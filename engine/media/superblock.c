@@ -79,6 +79,19 @@ enum {
 	AT_INDEX_END = AT_INDEX + 32,
 };
 
+uint64_t superblock_index_salt(const struct superblock *sb, uint64_t generation)
+{
+	uint8_t bytes[40];
+	uint64_t salt;
+
+	memcpy(bytes, sb->geometry.uuid, 16);
+	put_le64(bytes + 16, generation);
+	put_le64(bytes + 24, sb->checkpoint_lsn);
+	put_le64(bytes + 32, (uint64_t)sb->ctime_max_ns);
+	salt = XXH3_64bits(bytes, sizeof(bytes));
+	return salt ? salt : 1;
+}
+
 static void encode_index(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES])
 {
 	memset(page + AT_INDEX, 0, AT_INDEX_END - AT_INDEX);

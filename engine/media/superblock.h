@@ -60,6 +60,9 @@ struct versions_extent {
 struct versions_extent superblock_versions(const struct superblock *sb);
 void superblock_set_versions(struct superblock *sb, struct versions_extent extent);
 
+/* The salt of a file `index` that is written whole for *sb, as its generation. Not 0. */
+uint64_t superblock_index_salt(const struct superblock *sb, uint64_t generation);
+
 void superblock_encode(const struct superblock *sb, uint8_t page[SUPERBLOCK_COPY_BYTES]);
 /* Make of one of version 1 what the upgrade writes; FORMAT.md. `ctime_max_ns`: of the rows, whose
  * ctimes are their mtimes. */

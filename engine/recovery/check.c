@@ -163,6 +163,31 @@ static struct superblock closed(struct check *check, const struct superblock *no
 	return sb;
 }
 
+/* Whether the bad copy is what a crash leaves of writing *next, with the index that it names now or
+ * none, or one that is kept for it, in the same file or in a new one. As superblock_torn. */
+static int is_torn(struct check *check, const struct superblock *next)
+{
+	const uint64_t generation = next->sequence + 1;
+	const struct {
+		uint64_t generation, salt;
+	} indexes[] = {
+		{ next->index_generation, next->index_salt },
+		{ 0, 0 },
+		{ generation, next->index_salt },
+		{ generation, superblock_index_salt(next, generation) },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(indexes) / sizeof(indexes[0]); i++) {
+		struct superblock sb = *next;
+
+		sb.index_generation = indexes[i].generation;
+		sb.index_salt = indexes[i].salt;
+		r = superblock_torn(check->superblock->io, check->superblock->fd, &sb);
+	}
+	return r;
+}
+
 /* One bad copy is what a crash may leave of writing it. Where there is no log, since the store
  * was closed or has only been created or recovered, the next write is known to the byte: that of
  * opening the store, of upgrading or of recovering it, or of closing it after that. A closed store whose newer copy is bad looks as if it
@@ -177,20 +202,20 @@ static int check_superblock(struct check *check, bool has_log)
 
 	if (r || copies_bad == 0 || (!sb.clean && has_log))
 		return r;
-	r = sb.clean ? 0 : superblock_torn(check->superblock->io, check->superblock->fd, &after);
+	r = sb.clean ? 0 : is_torn(check, &after);
 	if (r == 0 && !sb.clean) {
 		after = closed(check, &sb);
-		r = superblock_torn(check->superblock->io, check->superblock->fd, &after);
+		r = is_torn(check, &after);
 	}
 	if (r)
 		return r < 0 ? r : 0;
 	if (sb.version < QUIVER_FORMAT_VERSION)
 		superblock_upgrade(&sb, upgrade_ctime_max(&check->catalog->columns));
 	/* An upgrade writes it twice. */
-	r = superblock_torn(check->superblock->io, check->superblock->fd, &sb);
+	r = is_torn(check, &sb);
 	if (r == 0) {
 		(void)checkpoint_begin_life(&sb);
-		r = superblock_torn(check->superblock->io, check->superblock->fd, &sb);
+		r = is_torn(check, &sb);
 	}
 	if (r == 0) {
 		check->result->damage++;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "engine/disk/io.h"
+#include "engine/log/wal_kept.h"
 #include "engine/media/wal_record.h"
 
 struct wal_scan {
@@ -22,13 +23,17 @@ struct wal_scan {
 	/* A PUTSLOT whose slot does not hold what its sum says: the log ends before the commit
 	 * that has this LSN. 0: none is known; a scan looks at no slot. */
 	uint64_t bad_slot_lsn;
-	/* The payloads up to this LSN have been compared with their sums: a second scan of the
-	 * same log need not do it again. 0 at first. */
-	uint64_t checked_lsn;
 	/* Called for each record of a whole commit, in order; NULL: only find the end. `payload`
-	 * is valid during the call. A negative return ends the scan with it. */
+	 * is valid during the call; in wal_scan_again it is NULL of records that were kept. A negative
+	 * return ends the scan with it. */
 	int (*each)(void *arg, const struct wal_record *record, const void *payload);
+	/* In wal_scan_again: this record is handed over soon, so what that takes may be fetched. Or
+	 * NULL. */
+	void (*soon)(void *arg, const struct wal_kept_record *record);
 	void *arg;
+	/* What is read is kept there (wal_kept.h), for wal_scan_again and wal_settle; the caller clears
+	 * it. NULL: nothing is kept. */
+	struct wal_kept *kept;
 	uint64_t segment; /* where the record stands that `each` has got */
 	uint64_t offset;
 
@@ -49,9 +54,13 @@ bool wal_scan_corrupt(const struct wal_scan *scan);
 /* 0 also where the log is torn or corrupt; -ENOMEM; -errno of reading;
  * what `each` returned. */
 int wal_scan(struct wal_scan *scan);
-/* Scan again, without `each`, and write the records above an LSN to their places once more and
- * sync them: a sync that failed in an earlier life may have left them in the kernel's memory,
- * for clean. What they name by slot is on disk. As wal_scan, and -errno of the writes. */
+/* Hand over all records once more, as they were found: from what was kept, and where that is not all,
+ * from the log. 0, -ENOMEM, -errno of reading, -EIO it is not what it was, what `each` returned. */
+int wal_scan_again(struct wal_scan *scan);
+/* Make durable what was read, where it is above an LSN: a sync that failed in an earlier life may
+ * have left it in the kernel's memory alone, for clean. What the disk did not have is written to its
+ * place once more; then the segments are synced. What they name by slot is on disk. As
+ * wal_scan_again, and -errno of writing. */
 int wal_settle(struct wal_scan *scan, uint64_t above_lsn);
 
 #endif

@@ -66,7 +66,7 @@ int recovery_foresee(struct recovery *recovery)
 		return -ENOMEM;
 	recovery->scan.each = foresee;
 	recovery->scan.arg = &foresight;
-	r = wal_scan(&recovery->scan);
+	r = wal_scan_again(&recovery->scan);
 	free(foresight.named);
 	return r;
 }

@@ -192,7 +192,7 @@ static int read_log(struct recovery *recovery)
 		return 0;
 	recovery->scan.each = keep_row;
 	recovery->scan.arg = &keeping;
-	r = wal_scan(&recovery->scan);
+	r = wal_scan_again(&recovery->scan);
 	free(keeping.rows);
 	if (r == 0 && keeping.unclear)
 		r = find_lost(recovery->catalog);

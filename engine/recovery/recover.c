@@ -86,6 +86,8 @@ void recovery_free(struct recovery *recovery)
 	free(recovery->superseded.items);
 	free(recovery->slot_refs.items);
 	free(recovery->unreadable.items);
+	free(recovery->missing.items);
+	wal_kept_clear(&recovery->log);
 }
 
 int recovery_holds(const struct recovery *recovery, uint64_t slot, const struct wal_record *record)
@@ -111,6 +113,16 @@ int recovery_note(struct deferred_free_list *list, const struct wal_record *reco
 	return r;
 }
 
+/* Whether it is looked in its slot whether the vector of a PUT is there, which costs less than
+ * writing and syncing it; of as many as are kept in memory. */
+static bool is_looked_for(struct recovery *recovery, const struct wal_record *record)
+{
+	if (record->type != WAL_PUT || recovery->look_only || recovery->log.more)
+		return false;
+	recovery->looked_lsn = record->lsn;
+	return true;
+}
+
 static int collect(void *arg, const struct wal_record *record, const void *payload)
 {
 	struct recovery *recovery = arg;
@@ -118,8 +130,10 @@ static int collect(void *arg, const struct wal_record *record, const void *paylo
 	int r = recovery->kept ? kept_name(recovery, record) : 0;
 
 	(void)payload;
-	return r == 0 && record->type == WAL_PUTSLOT ? slot_refs_add(&recovery->slot_refs, record)
-	                                             : r;
+	recovery->names_slots |= record->type == WAL_PUTSLOT;
+	if (r == 0 && (record->type == WAL_PUTSLOT || is_looked_for(recovery, record)))
+		r = slot_refs_add(&recovery->slot_refs, record);
+	return r;
 }
 
 /* Where the log was read to its end but for the slots that it names. One that was durable and is
@@ -130,11 +144,9 @@ static int judge_slot_refs(struct recovery *recovery)
 	struct slot_ref_list *refs = &recovery->slot_refs;
 	int r;
 
-	recovery->names_slots = refs->count > 0;
 	r = slot_refs_check(refs, &recovery->catalog->columns, !recovery->look_only);
-
 	if (r == 0)
-		slot_refs_keep_bad(refs);
+		r = slot_refs_split(refs, &recovery->missing);
 	for (size_t i = 0; r == 0 && i < refs->count; i++) {
 		const struct slot_ref *bad = &refs->items[i];
 
@@ -182,6 +194,7 @@ int recovery_read_log(struct recovery *recovery)
 	int r;
 
 	scan->io = recovery->superblock->io;
+	scan->kept = &recovery->log;
 	scan->dir_fd = recovery->dir_fd;
 	memcpy(scan->uuid, recovery->catalog->columns.geometry.uuid, sizeof(scan->uuid));
 	scan->vector_bytes = recovery->catalog->columns.geometry.vector_bytes;

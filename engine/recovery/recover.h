@@ -9,6 +9,7 @@
 #include "engine/commit/deferred_frees.h"
 #include "engine/disk/superblock_file.h"
 #include "engine/index/catalog.h"
+#include "engine/log/wal_payload.h"
 #include "engine/log/wal_read.h"
 #include "engine/recovery/slot_refs.h"
 
@@ -32,6 +33,7 @@ struct recovery {
 	struct deferred_free_list ended; /* live rows of the checkpoint that records supersede */
 	uint64_t named_end; /* one above the highest slot that a record names for its vector */
 	struct wal_scan scan;
+	struct wal_kept log; /* what was read of it */
 	uint64_t *doomed; /* a bit for each row: to be freed */
 	uint64_t rows; /* bits in doomed */
 	struct bad_row *bad; /* in the order of their slots */
@@ -45,6 +47,12 @@ struct recovery {
 	 * durable and are damaged, in the order of their LSNs. */
 	struct slot_ref_list slot_refs;
 	size_t lost_next; /* in slot_refs, in replay */
+	/* Of the PUTs up to looked_lsn those whose slots lack the bytes, in the order of their LSNs;
+	 * the others need not be written. */
+	struct slot_ref_list missing;
+	size_t missing_next; /* in replay */
+	uint64_t looked_lsn;
+	struct wal_payloads payloads; /* of those */
 	struct deferred_free_list unreadable; /* vectors that replay found no bytes for */
 	uint64_t applied_lsn; /* of the last record that replay has begun to apply */
 	struct quiver_attr dir;

@@ -213,6 +213,28 @@ static bool is_lost(struct recovery *recovery, const struct wal_record *record)
 	return true;
 }
 
+/* The bytes of a vector that has to be written; NULL: they are in its slot, on the disk. `payload`:
+ * what the record carries, where that is in memory. */
+static int bytes_of(struct recovery *recovery, const struct wal_record *record,
+                    const void **payload)
+{
+	const struct slot_ref_list *missing = &recovery->missing;
+
+	if (record->type == WAL_PUT && record->lsn <= recovery->looked_lsn) {
+		if (recovery->missing_next == missing->count ||
+		    missing->items[recovery->missing_next].lsn != record->lsn) {
+			*payload = NULL;
+			return 0;
+		}
+		recovery->missing_next++;
+	}
+	if (record->type != WAL_PUT)
+		*payload = NULL;
+	else if (!*payload)
+		return wal_payload(&recovery->payloads, &recovery->scan, record, payload);
+	return 0;
+}
+
 /* The row tells what its slot should hold, so reading the vector gives EIO. */
 static int replay_unreadable(struct recovery *recovery, const struct wal_record *record)
 {
@@ -228,8 +250,11 @@ static int replay_put(struct recovery *recovery, const struct wal_record *record
 
 	if (r == 0 && is_lost(recovery, record))
 		r = replay_unreadable(recovery, record);
-	else if (r == 0)
-		r = run_add(recovery, record, record->type == WAL_PUT ? payload : NULL);
+	else if (r == 0) {
+		r = bytes_of(recovery, record, &payload);
+		if (r == 0)
+			r = run_add(recovery, record, payload);
+	}
 	if (r == 0)
 		r = point_to(recovery, record);
 	if (r == 0)
@@ -453,6 +478,14 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 	return r;
 }
 
+/* A record will be applied soon. */
+static void soon(void *arg, const struct wal_kept_record *record)
+{
+	const struct recovery *recovery = arg;
+
+	index_prefetch(&recovery->catalog->index, record->id);
+}
+
 /* Make durable what was read, which a sync that failed in an earlier life may have left in the
  * kernel's memory alone: first the slots that the log names, then the log. */
 static int settle_log(struct recovery *recovery)
@@ -502,12 +535,16 @@ int recovery_replay(struct recovery *recovery)
 	}
 	recovery->scan.each = replay;
 	recovery->scan.arg = recovery;
-	recovery->lost_next = 0;
+	recovery->scan.soon = soon;
+	recovery->lost_next = recovery->missing_next = 0;
 	if (r == 0)
-		r = wal_scan(&recovery->scan);
+		r = wal_scan_again(&recovery->scan);
 	/* Also after a record that cannot be applied: a repair keeps what came before. */
 	w = run_write(recovery);
 	if (w)
+		r = w;
+	w = wal_payloads_end(&recovery->payloads);
+	if (r == 0)
 		r = w;
 	report_unreadable(recovery);
 	atomic_store(&recovery->catalog->health->counters.replayed, recovery->scan.records);

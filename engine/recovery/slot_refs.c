@@ -12,6 +12,8 @@
 /* Bytes between two slots that are read through rather than left out by another request. */
 #define GAP_BYTES_MAX (UINT64_C(64) << 10)
 #define ALIGN_BYTES IO_DIRECT_BYTES
+/* Of what the log carries and is not there, before it is asked whether any is. */
+#define MISSED_BYTES (UINT64_C(16) << 20)
 
 /* What reading the slots needs. */
 struct look {
@@ -20,9 +22,11 @@ struct look {
 	int direct_fd; /* of vectors.npy, past the cache; -1 = not possible */
 	bool rewrite;
 	uint8_t *bytes; /* READ_BYTES of them */
+	/* Vectors that the log carries: how many were there, and how many were not. */
+	uint64_t found, missed;
 };
 
-int slot_refs_add(struct slot_ref_list *list, const struct wal_record *record)
+static int append(struct slot_ref_list *list, const struct slot_ref *item)
 {
 	if (list->count == list->capacity) {
 		size_t want = list->capacity ? list->capacity * 2 : 64;
@@ -33,10 +37,19 @@ int slot_refs_add(struct slot_ref_list *list, const struct wal_record *record)
 		list->items = grown;
 		list->capacity = want;
 	}
-	list->items[list->count++] = (struct slot_ref){
-		.slot = record->slot, .id = record->id, .lsn = record->lsn, .sum = record->sum
-	};
+	list->items[list->count++] = *item;
 	return 0;
+}
+
+int slot_refs_add(struct slot_ref_list *list, const struct wal_record *record)
+{
+	const struct slot_ref item = { .slot = record->slot,
+		                       .id = record->id,
+		                       .lsn = record->lsn,
+		                       .sum = record->sum,
+		                       .carried = record->type == WAL_PUT };
+
+	return append(list, &item);
 }
 
 static int compare(uint64_t x, uint64_t y)
@@ -52,6 +65,16 @@ static int by_slot(const void *a, const void *b)
 static int by_lsn(const void *a, const void *b)
 {
 	return compare(((const struct slot_ref *)a)->lsn, ((const struct slot_ref *)b)->lsn);
+}
+
+/* Mostly they are in the order already: slots are taken one after the other. */
+static void sort(struct slot_ref_list *list, int (*order)(const void *a, const void *b))
+{
+	for (size_t i = 1; i < list->count; i++)
+		if (order(&list->items[i - 1], &list->items[i]) > 0) {
+			qsort(list->items, list->count, sizeof(*list->items), order);
+			return;
+		}
 }
 
 /* The blocks of some neighbours in the file; it may end before the last one does. */
@@ -116,11 +139,19 @@ static int look_in_cache(const struct look *look, struct slot_ref *items, size_t
 	return r ? r : io_write_all(columns->io, fd, look->bytes, blocks.length, blocks.from);
 }
 
+/* Whether any that the log does not carry is not there. */
+static bool lacks_any(const struct slot_ref *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (items[i].state != 0 && !items[i].carried)
+			return true;
+	return false;
+}
+
 /* Neighbours that fit the buffer. */
 static int look_at(struct look *look, struct slot_ref *items, size_t count)
 {
 	struct blocks blocks = blocks_of(look, items, count);
-	size_t hold = 0;
 	int r = look->direct_fd < 0 ? -EINVAL
 	                            : io_read_direct(look->columns->io, look->direct_fd,
 	                                             look->bytes, blocks.need, blocks.from);
@@ -128,8 +159,8 @@ static int look_at(struct look *look, struct slot_ref *items, size_t count)
 	for (size_t i = 0; i < count; i++)
 		items[i].state = r && r != -EINVAL ? r : -EBADMSG;
 	if (r == 0)
-		hold = compare_all(look, &blocks, items, count);
-	return hold < count ? look_in_cache(look, items, count) : 0;
+		(void)compare_all(look, &blocks, items, count);
+	return lacks_any(items, count) ? look_in_cache(look, items, count) : 0;
 }
 
 /* How many from the first on are read at once. */
@@ -151,6 +182,25 @@ static size_t neighbours(const struct look *look, const struct slot_ref *items, 
 	return i;
 }
 
+static void count_carried(struct look *look, const struct slot_ref *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		look->found += items[i].carried && items[i].state == 0;
+		look->missed += items[i].carried && items[i].state != 0;
+	}
+}
+
+/* Whether it is not worth reading: all are carried, and mostly such were not there. */
+static bool is_in_vain(const struct look *look, const struct slot_ref *items, size_t count)
+{
+	if (look->missed <= look->found + MISSED_BYTES / look->columns->vectors.row_bytes)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!items[i].carried)
+			return false;
+	return true;
+}
+
 static int look_at_all(struct look *look, struct slot_ref_list *list)
 {
 	size_t count;
@@ -164,23 +214,18 @@ static int look_at_all(struct look *look, struct slot_ref_list *list)
 		if (items->slot >= look->rows)
 			continue;
 		count = neighbours(look, items, list->count - i);
+		for (size_t k = 0; k < count; k++)
+			items[k].state = -EBADMSG;
+		if (is_in_vain(look, items, count))
+			continue;
 		r = look_at(look, items, count);
+		count_carried(look, items, count);
 		/* A place that cannot be read must not cost the slots beside it. */
 		for (size_t k = 0; count > 1 && r == 0 && k < count; k++)
 			if (items[k].state != 0 && items[k].state != -EBADMSG)
 				r = look_at(look, &items[k], 1);
 	}
 	return r;
-}
-
-/* Mostly they are in that order already: slots are taken one after the other. */
-static void sort_by_slot(struct slot_ref_list *list)
-{
-	for (size_t i = 1; i < list->count; i++)
-		if (list->items[i - 1].slot > list->items[i].slot) {
-			qsort(list->items, list->count, sizeof(*list->items), by_slot);
-			return;
-		}
 }
 
 int slot_refs_check(struct slot_ref_list *list, const struct columns *columns, bool rewrite)
@@ -193,7 +238,7 @@ int slot_refs_check(struct slot_ref_list *list, const struct columns *columns, b
 
 	if (list->count == 0)
 		return 0;
-	sort_by_slot(list);
+	sort(list, by_slot);
 	look.direct_fd = columns_open_direct(columns);
 	if (look.direct_fd < 0 && look.direct_fd != -EINVAL)
 		return look.direct_fd;
@@ -205,14 +250,21 @@ int slot_refs_check(struct slot_ref_list *list, const struct columns *columns, b
 	return r ? r : c;
 }
 
-void slot_refs_keep_bad(struct slot_ref_list *list)
+int slot_refs_split(struct slot_ref_list *list, struct slot_ref_list *carried)
 {
 	size_t kept = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < list->count; i++)
-		if (list->items[i].state != 0)
+	for (size_t i = 0; r == 0 && i < list->count; i++) {
+		if (list->items[i].state == 0)
+			continue;
+		if (list->items[i].carried)
+			r = append(carried, &list->items[i]);
+		else
 			list->items[kept++] = list->items[i];
+	}
 	list->count = kept;
-	if (kept > 0)
-		qsort(list->items, kept, sizeof(*list->items), by_lsn);
+	sort(list, by_lsn);
+	sort(carried, by_lsn);
+	return r;
 }

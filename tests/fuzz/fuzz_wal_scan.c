@@ -5,6 +5,7 @@
 
 #include <xxhash.h>
 
+#include "engine/log/wal_payload.h"
 #include "engine/log/wal_read.h"
 #include "log_input.h"
 
@@ -79,6 +80,8 @@ static int mem_list(const struct quiver_io *self, int dir_fd, char **names, size
 }
 
 struct heard {
+	struct wal_scan *scan;
+	struct wal_payloads *payloads;
 	uint64_t count;
 	uint64_t lsn;
 	uint64_t hash;
@@ -90,7 +93,11 @@ static int hear(void *arg, const struct wal_record *record, const void *payload)
 
 	FUZZ_CHECK(record->lsn > CHECKPOINT && record->lsn >= heard->lsn);
 	FUZZ_CHECK(record->type != WAL_PUT || record->payload_bytes == VECTOR_BYTES);
-	heard->hash ^= XXH3_64bits(payload, record->payload_bytes);
+	if (!payload && record->type == WAL_PUT)
+		FUZZ_CHECK(wal_payload(heard->payloads, heard->scan, record, &payload) == 0);
+	heard->hash = heard->hash * 31 + record->slot + record->old_slot + record->aux +
+	              record->type + record->attr.mode + record->sum;
+	heard->hash ^= record->type == WAL_PUT ? XXH3_64bits(payload, record->payload_bytes) : 0;
 	heard->lsn = record->lsn;
 	heard->count++;
 	return 0;
@@ -107,7 +114,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		                             .write_out = io_write_out_nothing };
 	struct fuzz_input input = { data, size };
 	struct log_input log = { .salt = 77, .vector_bytes = VECTOR_BYTES, .lsn = CHECKPOINT };
+	struct wal_payloads payloads = { 0 };
+	struct wal_kept kept = { 0 };
 	struct heard heard = { 0 };
+	struct heard again = { .payloads = &payloads };
 	struct wal_scan scan = { .io = &io,
 		                 .vector_bytes = VECTOR_BYTES,
 		                 .first_segment = 1,
@@ -128,12 +138,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		sizes[i] = log_input_raw(&log, &part, segments[i], ROOM);
 		log.lsn += part.size / WAL_RECORD_HEADER_BYTES;
 	}
-	/* As recovery does: where does it end, and then what is in it. */
+	/* As recovery does: where does it end, and then what is in it, from memory and the rest. */
+	scan.kept = &kept;
+	again.scan = &scan;
 	FUZZ_CHECK(wal_scan(&scan) == 0);
 	last = scan.last_lsn;
 	scan.each = hear;
+	scan.arg = &again;
+	FUZZ_CHECK(wal_scan_again(&scan) == 0 && scan.last_lsn == last);
+	FUZZ_CHECK(scan.records == again.count);
+	FUZZ_CHECK(wal_payloads_end(&payloads) == 0);
+	wal_kept_clear(&kept);
+	scan.kept = NULL;
+	scan.arg = &heard;
+	scan.each = hear;
 	FUZZ_CHECK(wal_scan(&scan) == 0 && scan.last_lsn == last);
 	FUZZ_CHECK(scan.records == heard.count && scan.last_lsn >= CHECKPOINT);
+	FUZZ_CHECK(heard.count == again.count && heard.lsn == again.lsn &&
+	           heard.hash == again.hash);
 	FUZZ_CHECK(heard.count == 0 || scan.last_lsn == heard.lsn);
 	return 0;
 }

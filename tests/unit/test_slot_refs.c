@@ -180,6 +180,7 @@ static void test_slots_that_hold_something_else_are_told(void **state)
 {
 	struct columns columns;
 	struct slot_ref_list list;
+	struct slot_ref_list carried = { 0 };
 	uint8_t bytes[3 * N] = { 0 };
 	struct iovec part = { bytes, sizeof(bytes) };
 
@@ -190,7 +191,8 @@ static void test_slots_that_hold_something_else_are_told(void **state)
 	list.items[0].slot = ROWS; /* there is no such slot */
 	assert_int_equal(slot_refs_check(&list, &columns, true), 0);
 	assert_int_equal(list.items[RECORDS - 1].state, -EBADMSG);
-	slot_refs_keep_bad(&list);
+	assert_int_equal(slot_refs_split(&list, &carried), 0);
+	assert_int_equal(carried.count, 0);
 	assert_int_equal(list.count, 4);
 	for (size_t i = 0; i + 1 < list.count; i++)
 		assert_true(list.items[i].lsn < list.items[i + 1].lsn);

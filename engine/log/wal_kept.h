@@ -1,0 +1,74 @@
+/*
+ * wal_kept.h - what a scan of the log keeps of it in memory, so that nobody has to read it again:
+ * its records without their payloads, and of each segment where it ends. For one thread.
+ */
+#ifndef QUIVER_WAL_KEPT_H
+#define QUIVER_WAL_KEPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/media/wal_record.h"
+
+/* A record, with what recovery wants to know of it. */
+struct wal_kept_record {
+	uint64_t lsn;
+	uint64_t id;
+	uint64_t slot;
+	uint64_t old_slot;
+	uint64_t aux;
+	uint64_t src_slot;
+	struct quiver_attr attr;
+	uint64_t sum;
+	uint32_t segment; /* in the list of segments */
+	uint32_t offset; /* of the record in it */
+	uint32_t payload_bytes;
+	uint8_t type;
+	bool ahead;
+};
+
+/* Where a scan is between two commits. */
+struct wal_place {
+	uint64_t segment; /* its number */
+	uint64_t offset;
+	uint64_t prev_lsn; /* of the record before */
+	bool chained; /* there was one */
+};
+
+/* A segment that was read. */
+struct wal_kept_segment {
+	uint64_t number;
+	uint64_t end; /* behind its last whole commit */
+	uint64_t last_lsn; /* of that; 0: it has none */
+	/* From the first commit on that came through the kernel's cache the disk may lack it; offset
+	 * 0: there is none. */
+	struct wal_place cached;
+};
+
+struct wal_kept_part;
+
+struct wal_kept {
+	struct wal_kept_part **parts; /* of the records, in order; owned */
+	size_t part_count, part_capacity;
+	size_t count; /* of records that are kept */
+	/* There are more of them than are kept: commits from here on. */
+	bool more;
+	struct wal_place rest;
+	struct wal_kept_segment *segments; /* owned */
+	size_t segment_count, segment_capacity;
+};
+
+/* Keep a record that lies at `offset` of the segment that comes next in the list. False: there is
+ * no room, or there are too many. */
+bool wal_kept_add(struct wal_kept *kept, const struct wal_record *record, uint64_t offset);
+/* Record i, less than count. */
+const struct wal_kept_record *wal_kept_at(const struct wal_kept *kept, size_t i);
+/* As it was read, but for what belongs to its place in the log. */
+struct wal_record wal_kept_restore(const struct wal_kept_record *kept);
+/* 0 or -ENOMEM. */
+int wal_kept_add_segment(struct wal_kept *kept, const struct wal_kept_segment *segment);
+/* Nothing is kept any more; what it has is freed. */
+void wal_kept_clear(struct wal_kept *kept);
+
+#endif

@@ -134,6 +134,8 @@ static int plan_move(struct committer *commits, const struct plan *plan, struct 
 	r = catalog_row(commits->catalog, found, from, &row);
 	if (r)
 		return r == -EBADMSG ? -EIO : r;
+	if (row.lsn != op->src_lsn) /* another version is in that slot since */
+		return -ESTALE;
 	/* A snapshot was made meanwhile: what it has stays in its slot, so that two are compared by it. */
 	if (op->type == WAL_MOVE && versions_may_want(&commits->catalog->versions, row.lsn))
 		return -ESTALE;
@@ -262,6 +264,19 @@ static void record_op(struct committer *commits, struct plan *plan, struct commi
 	}
 	plan->log_bytes += wal_record_bytes(record->payload_bytes);
 	plan->ops[plan->count++] = op;
+}
+
+/* Plan what can be. */
+static void plan_each(struct committer *commits, struct plan *plan, struct commit_request *request)
+{
+	request->result = 0;
+	for (size_t i = 0; i < request->count; i++) {
+		struct commit_op *op = &request->ops[i];
+
+		op->result = plan_op(commits, plan, op, request->flags);
+		if (op->result == 0)
+			record_op(commits, plan, op, false, false);
+	}
 }
 
 /* Plan a request whole or not at all. */
@@ -698,7 +713,7 @@ static bool plan_group(struct committer *commits, struct plan *plan,
 		if ((group[i]->flags & QUIVER_SYNC) && mode == QUIVER_NONE)
 			group[i]->result = -ECANCELED;
 		if (group[i]->result == 0)
-			plan_request(commits, plan, group[i]);
+			(group[i]->each ? plan_each : plan_request)(commits, plan, group[i]);
 		if (group[i]->result == 0 && (group[i]->flags & QUIVER_SYNC))
 			sync = true;
 	}

@@ -267,16 +267,21 @@ static int read_slot(struct checkpointer *checkpointer, const struct quiver_ref 
                      struct commit_op *op, unsigned flags, void *buffer)
 {
 	uint64_t n = bytes_of(checkpointer);
-	int r = catalog_ref_verify(catalog_of(checkpointer), ref, flags);
+	int r;
 
-	if (r == 0)
-		r = catalog_ref_read(catalog_of(checkpointer), ref, 0, n, buffer);
+	if ((flags & QUIVER_NOWAIT) && !catalog_ref_resident(catalog_of(checkpointer), ref))
+		return -EAGAIN;
+	r = catalog_ref_read(catalog_of(checkpointer), ref, 0, n, buffer);
 	if (r)
 		return r;
 	op->src_slot = ref->slot;
+	op->src_lsn = ref->lsn;
+	/* Of the copy, as that is what is written. */
 	op->bytes_hash = XXH3_64bits(buffer, n);
-	/* The copy that is written must be the one that was verified. */
-	return vector_sum(ref->id, ref->lsn, op->bytes_hash) == ref->sum ? 0 : -EIO;
+	if (vector_sum(ref->id, ref->lsn, op->bytes_hash) == ref->sum)
+		return 0;
+	(void)catalog_ref_verify(catalog_of(checkpointer), ref, 0); /* reports it */
+	return -EIO;
 }
 
 /* Write them to the slot of `op`. */
@@ -343,33 +348,96 @@ int change_rename(struct checkpointer *checkpointer, uint64_t from, uint64_t to,
 	return r == -ESTALE ? -EBUSY : r;
 }
 
-int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_slot,
-                uint64_t to_slot, void *buffer)
+/* The bytes of one that is to be moved, checked, in `buffer`. It need not be pinned for longer: a
+ * commit finds out whether its slot has another version by then. 0, -ESTALE, -ENOENT, -EIO. */
+static int read_moved(struct checkpointer *checkpointer, struct commit_op *op, void *buffer)
 {
-	struct commit_op op = { .type = WAL_MOVE, .id = id, .slot = to_slot };
-	struct commit_request request = { .ops = &op, .count = 1 };
+	uint64_t from = op->src_slot;
 	struct quiver_ref ref;
-	int r = catalog_get(catalog_of(checkpointer), id, 0, &ref);
+	int r = catalog_get(catalog_of(checkpointer), op->id, 0, &ref);
 
-	if (r == 0 && ref.slot != from_slot) {
-		catalog_unref(catalog_of(checkpointer), &ref);
-		r = -ESTALE;
-	}
-	if (r) {
-		slots_give(&catalog_of(checkpointer)->slots, to_slot);
-		return r == -EIO ? -EBADMSG : r;
-	}
-	r = read_slot(checkpointer, &ref, &op, 0, buffer);
-	r = r == -EIO ? -EBADMSG : r;
-	if (r == 0)
-		prefetch_rows(&checkpointer->space->prefetch, to_slot);
-	if (r == 0)
-		r = write_slot(checkpointer, &op, buffer);
 	if (r)
-		slots_give(&catalog_of(checkpointer)->slots, to_slot);
-	else
-		r = commit_submit(checkpointer, &request);
+		return r;
+	r = ref.slot == from ? read_slot(checkpointer, &ref, op, 0, buffer) : -ESTALE;
 	catalog_unref(catalog_of(checkpointer), &ref);
+	return r;
+}
+
+/* Write what lies in `buffer` one behind the other to the slots of the ops, neighbours in one call. */
+static int write_moved(struct checkpointer *checkpointer, const struct commit_op *ops, size_t count,
+                       uint8_t *buffer)
+{
+	uint64_t n = bytes_of(checkpointer);
+	int r = 0;
+
+	for (size_t i = 0, run; r == 0 && i < count; i += run) {
+		struct iovec part = { .iov_base = buffer + i * n };
+
+		for (run = 1; i + run < count && ops[i + run].slot == ops[i].slot + run;)
+			run++;
+		part.iov_len = run * n;
+		r = health_judge(catalog_of(checkpointer)->health, HEALTH_SLOTS,
+		                 columns_write_vectors(&catalog_of(checkpointer)->columns,
+		                                       ops[i].slot, &part, 1));
+	}
+	return r;
+}
+
+static void give_moved(struct checkpointer *checkpointer, const struct commit_op *ops, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		slots_give(&catalog_of(checkpointer)->slots, ops[i].slot);
+}
+
+/* Of the ops those whose bytes are in `buffer` then, first; *count of them. The slots of the others
+ * are given back. */
+static int read_all_moved(struct checkpointer *checkpointer, struct commit_op *ops, size_t *count,
+                          uint8_t *buffer)
+{
+	size_t kept = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < *count; i++) {
+		if (r == 0)
+			r = read_moved(checkpointer, &ops[i],
+			               buffer + kept * bytes_of(checkpointer));
+		if (r == 0) {
+			prefetch_rows(&checkpointer->space->prefetch, ops[i].slot);
+			ops[kept++] = ops[i];
+			continue;
+		}
+		give_moved(checkpointer, &ops[i], 1);
+		/* It is gone or elsewhere, or damaged, which was reported: it stays where it is. */
+		if (r == -ESTALE || r == -ENOENT || r == -EIO)
+			r = 0;
+	}
+	*count = kept;
+	return r;
+}
+
+int change_move(struct checkpointer *checkpointer, struct commit_op *ops, size_t count,
+                void *buffer, size_t *moved)
+{
+	struct commit_request request = { .ops = ops, .each = true };
+	int r = read_all_moved(checkpointer, ops, &count, buffer);
+
+	*moved = 0;
+	if (r == 0)
+		r = write_moved(checkpointer, ops, count, buffer);
+	if (r) {
+		give_moved(checkpointer, ops, count);
+		return r;
+	}
+	if (count == 0)
+		return 0;
+	request.count = count;
+	r = commit_submit(checkpointer, &request);
+	for (size_t i = 0; request.published && i < count; i++) {
+		if (ops[i].result == 0)
+			++*moved;
+		else if (r == 0 && ops[i].result != -ESTALE && ops[i].result != -ENOENT)
+			r = ops[i].result;
+	}
 	return r;
 }
 

@@ -29,10 +29,11 @@ int change_set_attr(struct checkpointer *checkpointer, uint64_t id, const struct
 int change_set_dir_attr(struct checkpointer *checkpointer, const struct quiver_attr *attr,
                         unsigned mask, unsigned flags);
 
-/* Move vector `id` from one slot to another, which is taken; on failure that is given back.
- * `buffer` holds N bytes. -ESTALE it is not in from_slot any more; -ENOENT; -EBADMSG it is damaged
- * (reported); as a put. */
-int change_move(struct checkpointer *checkpointer, uint64_t id, uint64_t from_slot,
-                uint64_t to_slot, void *buffer);
+/* Move `count` vectors, each by a commit of its own: of the ops (commit_queue.h) the caller sets type,
+ * ID, the slot, which is taken, and src_slot, where it should be now. They are used up; `buffer` holds
+ * N bytes for each. One that is elsewhere by now, gone, or damaged (reported) is left out, and its
+ * slot given back. *moved: how many were moved. 0; -EIO, a row is damaged; as a put. */
+int change_move(struct checkpointer *checkpointer, struct commit_op *ops, size_t count,
+                void *buffer, size_t *moved);
 
 #endif

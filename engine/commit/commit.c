@@ -9,13 +9,15 @@
 /* Not worth a sleep: what is not waited for now is added to the next turn. */
 #define SLEEP_NS_MIN UINT64_C(100000)
 
+/* The slots of what was not committed. */
 static void give_back(struct committer *commits, const struct commit_request *request)
 {
 	/* After a failure of the log a slot may be named by a record that is on disk. */
 	if (health_failed(commits->catalog->health))
 		return;
 	for (size_t i = 0; i < request->count; i++)
-		if (commit_op_has_slot(&request->ops[i]))
+		if (commit_op_has_slot(&request->ops[i]) &&
+		    (!request->published || request->ops[i].result != 0))
 			slots_give(&commits->catalog->slots, request->ops[i].slot);
 }
 
@@ -151,7 +153,7 @@ int commit_submit(struct checkpointer *checkpointer, struct commit_request *requ
 	/* Who does not wait has left the queue before anybody watched. */
 	if (row_watch_is_on(checkpointer->commits->row_watch) && !(request->flags & QUIVER_NOWAIT))
 		tell(checkpointer->commits->row_watch, request);
-	if (!request->published)
+	if (!request->published || request->each)
 		give_back(checkpointer->commits, request);
 	if (request->result == 0)
 		latency_add(&checkpointer->commits->catalog->health->counters.commit,

@@ -35,9 +35,15 @@ void commit_queue_destroy(struct commit_queue *queue)
 
 static bool names(const struct commit_request *request, uint64_t id)
 {
-	const struct commit_op *op = &request->ops[0];
+	size_t count = request->each ? request->count : 1;
 
-	return op->id == id || (op->type == WAL_RENAME && op->from == id);
+	for (size_t i = 0; i < count; i++) {
+		const struct commit_op *op = &request->ops[i];
+
+		if (op->id == id || (op->type == WAL_RENAME && op->from == id))
+			return true;
+	}
+	return false;
 }
 
 bool commit_requests_clash(const struct commit_request *a, const struct commit_request *b)
@@ -45,7 +51,11 @@ bool commit_requests_clash(const struct commit_request *a, const struct commit_r
 	/* What sets some of the directory's attributes inherits the rest from what came before. */
 	if (a->ops[0].type == WAL_DIRATTR || b->ops[0].type == WAL_DIRATTR)
 		return true;
-	return names(a, b->ops[0].id) || (b->ops[0].type == WAL_RENAME && names(a, b->ops[0].from));
+	for (size_t i = 0; i < (b->each ? b->count : 1); i++)
+		if (names(a, b->ops[i].id) ||
+		    (b->ops[i].type == WAL_RENAME && names(a, b->ops[i].from)))
+			return true;
+	return false;
 }
 
 void commit_request_end(struct commit_request *request)

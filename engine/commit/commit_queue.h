@@ -22,6 +22,7 @@ struct commit_op {
 	uint64_t from; /* RENAME: ID it was */
 	uint64_t slot; /* PUT, RENAME, MOVE: taken, and the N bytes are written to it */
 	uint64_t src_slot; /* RENAME, MOVE: slot whose bytes were copied */
+	uint64_t src_lsn; /* RENAME, MOVE: LSN of its row then */
 	const void *data; /* PUT: N bytes, for the log */
 	uint64_t bytes_hash; /* PUT, RENAME, MOVE: XXH3-64 of the N bytes */
 	struct quiver_attr attr;
@@ -30,6 +31,7 @@ struct commit_op {
 	uint64_t old_slot;
 	struct meta_row row;
 	uint64_t lsn;
+	int result; /* of a request with `each`, once it is published: 0, or why this one is not */
 };
 
 /* Whether the op writes a slot of its own. */
@@ -38,11 +40,13 @@ static inline bool commit_op_has_slot(const struct commit_op *op)
 	return op->type == WAL_PUT || op->type == WAL_RENAME || op->type == WAL_MOVE;
 }
 
-/* Ops that take effect together. With more than one op no two may name the same ID. */
+/* Ops that take effect together or, with `each`, moves that are commits of their own and go one
+ * way. With more than one op no two may name the same ID. */
 struct commit_request {
 	struct commit_op *ops;
 	size_t count;
 	unsigned flags; /* QUIVER_* */
+	bool each; /* an op that cannot be planned is left out */
 	int result; /* -ECANCELED within commit/: mode none does not do it this way */
 	uint64_t lsn; /* of the last op */
 	bool published;
@@ -53,7 +57,7 @@ struct commit_request {
 };
 
 /* Whether one has to be planned when the other is visible. Of batches the first ID is compared
- * alone. */
+ * alone, unless each op is for itself. */
 bool commit_requests_clash(const struct commit_request *a, const struct commit_request *b);
 
 struct commit_queue {

@@ -1,6 +1,6 @@
 /*
- * Compaction: vectors move from the tail into free slots, one commit each, while everyone else
- * goes on; then a checkpoint frees the tail and the files are cut. No second copy is needed.
+ * Compaction: vectors move from the tail into free slots, one commit each but many at a time, while
+ * everyone else goes on; then a checkpoint frees the tail and the files are cut. No second copy is needed.
  */
 #include "engine/commit/compact.h"
 
@@ -11,8 +11,12 @@
 #include "engine/base/epoch.h"
 #include "engine/commit/change.h"
 
-/* A vector that keeps changing under our hands is let be after so many tries. */
-#define TRIES_MAX 64
+/* Vectors that are moved at a time: one write to the log, one turn in the queue. */
+#define GROUP_MAX 64
+/* The same where others commit: who comes behind a group waits for all of it. */
+#define GROUP_BESIDE_OTHERS 16
+/* Bytes that are copied for it: they stay in a core's cache until they are written. */
+#define GROUP_BYTES (UINT64_C(256) << 10)
 
 /* ID in a live slot. *kept: a snapshot has it, so its slot would not come free. */
 static uint64_t id_in(struct checkpointer *checkpointer, uint64_t slot, bool *kept)
@@ -50,42 +54,93 @@ static uint64_t highest_movable(struct checkpointer *checkpointer, uint64_t *bel
 	return slot;
 }
 
-/* Move one vector from as far up as possible to a free slot below. 1 moved, 0 nothing is left
- * to move, -errno. *below goes down past slots that are done with. */
-static int move_one(struct checkpointer *checkpointer, uint64_t *below, void *buffer)
+/* Slots of the group, the lowest last. How many; *below goes down past those that are not moved. */
+static size_t find_sources(struct checkpointer *checkpointer, uint64_t *below, size_t max,
+                           uint64_t *slots, uint64_t *ids)
 {
-	uint64_t id;
+	uint64_t at = *below;
+	size_t n = 0;
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		uint64_t slot = highest_movable(checkpointer, below, &id);
-		uint64_t to;
-		int64_t got;
-		int r;
+	while (n < max && (slots[n] = highest_movable(checkpointer, &at, &ids[n])) != SLOT_NONE)
+		at = slots[n++];
+	if (n == 0)
+		*below = at;
+	return n;
+}
 
-		if (slot == SLOT_NONE)
-			return 0;
-		got = space_take_below(checkpointer->space, slot, 1, &to);
-		if (got <= 0)
-			return (int)got;
-		r = change_move(checkpointer, id, slot, to, buffer);
-		if (r == 0) {
-			*below = slot;
-			return 1;
-		}
-		if (r == -EBADMSG)
-			*below = slot; /* it stays where it is */
-		else if (r != -ESTALE && r != -ENOENT)
-			return r;
+/* Free slots below the lowest of the group. Where there are fewer than of those the group becomes as
+ * small: near the end holes and vectors lie between each other. How many, or -errno. */
+static int64_t find_targets(struct checkpointer *checkpointer, const uint64_t *from, size_t max,
+                            uint64_t *to)
+{
+	int64_t got = 0;
+
+	while (got == 0 && max > 0) {
+		got = space_take_below(checkpointer->space, from[max - 1], max, to);
+		max /= 2;
 	}
-	return 0;
+	return got;
+}
+
+/* Move a group of at most `max` vectors from as far up as possible to free slots below, in the order
+ * in which they lie. 1 there may be more, 0 nothing is left to move, -errno. *below goes down past
+ * slots that are done with. *moved: so many were. */
+static int move_some(struct checkpointer *checkpointer, uint64_t *below, size_t max, void *buffer,
+                     size_t *moved)
+{
+	struct commit_op ops[GROUP_MAX];
+	uint64_t from[GROUP_MAX], to[GROUP_MAX], ids[GROUP_MAX];
+	size_t found = find_sources(checkpointer, below, max, from, ids);
+	int64_t n;
+	int r;
+
+	*moved = 0;
+	if (found == 0)
+		return 0;
+	n = find_targets(checkpointer, from, found, to);
+	if (n <= 0)
+		return (int)n;
+	for (int64_t i = 0; i < n; i++)
+		ops[i] = (struct commit_op){ .type = WAL_MOVE,
+			                     .id = ids[n - 1 - i],
+			                     .src_slot = from[n - 1 - i],
+			                     .slot = to[i] };
+	*below = from[n - 1];
+	r = change_move(checkpointer, ops, (size_t)n, buffer, moved);
+	return r ? r : 1;
+}
+
+/* Vectors of the next group. Where others commit, who come behind it, it is a small one. */
+static size_t group_size(struct checkpointer *checkpointer, uint64_t *lsn, size_t moved)
+{
+	uint64_t vector_bytes = checkpointer->commits->catalog->columns.geometry.vector_bytes;
+	uint64_t now = atomic_load(&checkpointer->commits->lsn);
+	size_t most = now == *lsn + moved ? GROUP_MAX : GROUP_BESIDE_OTHERS;
+
+	*lsn = now;
+	if (most * vector_bytes > GROUP_BYTES)
+		most = GROUP_BYTES / vector_bytes;
+	return most > 0 ? most : 1;
+}
+
+static void tell_progress(struct checkpointer *checkpointer, struct compaction *compaction,
+                          uint64_t moved, uint64_t total, uint64_t took_ns)
+{
+	struct counters *counters = &checkpointer->commits->catalog->health->counters;
+
+	latency_add(&counters->compact_step, took_ns);
+	/* What is above `below` and still free needs no move: the total shrinks. */
+	compaction->progress(compaction->arg, moved, total);
 }
 
 static int move_all(struct checkpointer *checkpointer, struct compaction *compaction, void *buffer)
 {
 	struct slots_counts counts;
+	uint64_t lsn = atomic_load(&checkpointer->commits->lsn);
 	uint64_t below;
 	uint64_t total;
 	uint64_t moved = 0;
+	size_t now = 0;
 	int r = 1;
 
 	slots_counts(&checkpointer->commits->catalog->slots, &counts);
@@ -93,17 +148,15 @@ static int move_all(struct checkpointer *checkpointer, struct compaction *compac
 	total = counts.free_below;
 	while (r == 1 && moved < total && !atomic_load(compaction->stop)) {
 		uint64_t began = clock_monotonic_ns();
+		size_t most = group_size(checkpointer, &lsn, now);
 
-		r = move_one(checkpointer, &below, buffer);
-		if (r != 1)
-			break;
-		moved++;
-		atomic_fetch_add(&checkpointer->commits->catalog->health->counters.moved, 1);
-		latency_add(&checkpointer->commits->catalog->health->counters.compact_step,
-		            clock_monotonic_ns() - began);
-		/* What is above `below` and still free needs no move: the total shrinks. */
-		if (moved % 256 == 0)
-			compaction->progress(compaction->arg, moved, total);
+		r = move_some(checkpointer, &below, most < total - moved ? most : total - moved,
+		              buffer, &now);
+		moved += now;
+		atomic_fetch_add(&checkpointer->commits->catalog->health->counters.moved, now);
+		if (now > 0)
+			tell_progress(checkpointer, compaction, moved, total,
+			              clock_monotonic_ns() - began);
 	}
 	compaction->progress(compaction->arg, moved, moved);
 	return r < 0 ? r : 0;
@@ -111,18 +164,18 @@ static int move_all(struct checkpointer *checkpointer, struct compaction *compac
 
 int compact_run(struct checkpointer *checkpointer, struct compaction *compaction)
 {
-	void *buffer = malloc(checkpointer->commits->catalog->columns.geometry.vector_bytes);
+	uint64_t vector_bytes = checkpointer->commits->catalog->columns.geometry.vector_bytes;
+	void *buffer = malloc(vector_bytes > GROUP_BYTES ? vector_bytes : GROUP_BYTES);
 	uint64_t freed = 0;
 	int r = buffer ? 0 : -ENOMEM;
 
+	/* Who writes meanwhile fills the holes below, too, or the end would not come free. */
+	slots_pack(&checkpointer->commits->catalog->slots, true);
 	/* What is superseded now becomes free, so that the moves can go there. */
 	if (r == 0)
 		r = checkpoint_run(checkpointer);
-	/* Who writes meanwhile fills the holes below, too, or the end would not come free. */
-	slots_pack(&checkpointer->commits->catalog->slots, true);
 	if (r == 0)
 		r = move_all(checkpointer, compaction, buffer);
-	slots_pack(&checkpointer->commits->catalog->slots, false);
 	if (r == 0)
 		r = checkpoint_run(checkpointer);
 	if (r == 0) {
@@ -136,6 +189,7 @@ int compact_run(struct checkpointer *checkpointer, struct compaction *compaction
 		pthread_mutex_unlock(&checkpointer->lock);
 		row_watch_settle(checkpointer->commits->row_watch);
 	}
+	slots_pack(&checkpointer->commits->catalog->slots, false);
 	free(buffer);
 	compaction->freed_bytes = freed;
 	if (r == 0)

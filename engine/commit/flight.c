@@ -20,7 +20,8 @@ void flights_destroy(struct flights *flights)
 /* Of a batch each ID would have to be compared. */
 static bool clashes(const struct commit_request *a, const struct commit_request *b)
 {
-	return a->count > 1 || b->count > 1 || commit_requests_clash(a, b);
+	return (a->count > 1 && !a->each) || (b->count > 1 && !b->each) ||
+	       commit_requests_clash(a, b);
 }
 
 bool flights_hinder(const struct flights *flights, struct commit_request *const *group,

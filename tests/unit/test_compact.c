@@ -1,5 +1,8 @@
 #include "unit.h"
 
+#include "engine/commit/change.h"
+#include "engine/commit/commit.h"
+#include "engine/store/store.h"
 #include "store_test.h"
 
 #define COUNT 4000u
@@ -177,6 +180,115 @@ static void test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later(vo
 	close_store(store);
 }
 
+/* ---- one group ---- */
+
+static struct commit_op move_of(struct quiver *store, uint64_t id, uint64_t to)
+{
+	struct commit_op op = { .type = WAL_MOVE, .id = id, .slot = to };
+	struct quiver_ref ref;
+
+	assert_int_equal(quiver_get(store, id, 0, &ref), 0);
+	op.src_slot = ref.slot;
+	op.src_lsn = ref.lsn;
+	quiver_unref(store, &ref);
+	return op;
+}
+
+/* 100 vectors, of which the first 10 are gone: their slots, `count` of them, are taken. */
+static struct quiver *open_with_targets(struct store_dir *s, uint64_t *to, size_t count)
+{
+	struct quiver *store = open_with(s, NULL);
+
+	fill(store, 100);
+	for (uint64_t id = 0; id < 10; id++)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(space_take_below(&store->space, 90, count, to), count);
+	return store;
+}
+
+static uint64_t slots_free(struct quiver *store)
+{
+	assert_int_equal(quiver_checkpoint(store), 0);
+	return stats_of(store).slots_free;
+}
+
+static void check_all_but_the_first_10(struct quiver *store)
+{
+	for (uint64_t id = 10; id < 100; id++)
+		assert_int_equal(version_of(store, id), id + 1);
+	assert_int_equal(leaked_slots(store), 0);
+}
+
+static void test_what_cannot_be_moved_is_left_out_of_its_group(void **state)
+{
+	struct store_dir *s = *state;
+	uint8_t buffer[5 * STORE_BYTES_MAX];
+	uint64_t to[5];
+	struct quiver *store = open_with_targets(s, to, 5);
+	struct commit_op ops[5] = { move_of(store, 94, to[0]), move_of(store, 96, to[1]),
+		                    move_of(store, 97, to[2]), move_of(store, 98, to[3]),
+		                    move_of(store, 99, to[4]) };
+	struct quiver_ref ref;
+	size_t moved;
+
+	ops[1].src_slot = 50; /* it was there once */
+	ops[2].id = 5; /* gone */
+	store_flip(s, "vectors.npy", (4096 + ops[3].src_slot * s->n) * 8);
+	assert_int_equal(change_move(&store->checkpointer, ops, 5, buffer, &moved), 0);
+	assert_int_equal(moved, 2);
+	store_flip(s, "vectors.npy", (4096 + 98 * s->n) * 8);
+	assert_int_equal(quiver_get(store, 99, 0, &ref), 0);
+	assert_int_equal(ref.slot, to[4]);
+	quiver_unref(store, &ref);
+	assert_int_equal(slots_free(store), 10);
+	check_all_but_the_first_10(store);
+	close_store(store);
+	store = open_with(s, NULL);
+	check_all_but_the_first_10(store);
+	close_store(store);
+}
+
+/* It has got another version between the copy and the commit, in the same slot even. */
+static void test_a_copy_of_another_version_is_left_out(void **state)
+{
+	struct store_dir *s = *state;
+	uint64_t to[3];
+	struct quiver *store = open_with_targets(s, to, 3);
+	struct commit_op ops[3] = { move_of(store, 97, to[0]), move_of(store, 98, to[1]),
+		                    move_of(store, 99, to[2]) };
+	struct commit_request request = { .ops = ops, .count = 3, .each = true };
+
+	for (size_t i = 0; i < 3; i++)
+		ops[i].src_lsn--;
+	assert_int_equal(commit_submit(&store->checkpointer, &request), 0);
+	assert_false(request.published);
+	assert_int_equal(stats_of(store).moved, 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(ops[i].result, -ESTALE);
+	assert_int_equal(slots_free(store), 10);
+	check_all_but_the_first_10(store);
+	close_store(store);
+}
+
+static void test_each_move_of_a_group_waits_for_who_changes_its_vector(void **state)
+{
+	struct commit_op moves[2] = { { .type = WAL_MOVE, .id = 1 },
+		                      { .type = WAL_MOVE, .id = 2 } };
+	struct commit_op put = { .type = WAL_PUT, .id = 2 };
+	struct commit_op name = { .type = WAL_RENAME, .id = 3, .from = 2 };
+	struct commit_op other = { .type = WAL_PUT, .id = 3 };
+	struct commit_request group = { .ops = moves, .count = 2, .each = true };
+	struct commit_request one = { .ops = &put, .count = 1 };
+
+	(void)state;
+	assert_true(commit_requests_clash(&group, &one) && commit_requests_clash(&one, &group));
+	one.ops = &name;
+	assert_true(commit_requests_clash(&group, &one) && commit_requests_clash(&one, &group));
+	one.ops = &other;
+	assert_true(!commit_requests_clash(&group, &one) && !commit_requests_clash(&one, &group));
+}
+
 /* ---- with everybody else at work ---- */
 
 struct others {
@@ -318,7 +430,7 @@ static void test_compaction_stops_when_asked_and_one_job_runs_at_a_time(void **s
 	for (uint64_t id = 0; id < 500; id++)
 		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
 	assert_int_equal(quiver_set_durability(store, QUIVER_ALWAYS), 0);
-	atomic_store(&io.write_delay_us, 1000); /* 500 moves of 3 writes and more */
+	atomic_store(&io.write_delay_us, 20000); /* 8 groups of 3 writes and more */
 	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), 0);
 	assert_int_equal(quiver_job_start(store, QUIVER_COMPACT), -EBUSY);
 	assert_int_equal(quiver_job_start(store, QUIVER_VERIFY), -EBUSY);
@@ -452,6 +564,9 @@ int main(void)
 		TEST(test_failure_10_holes_smaller_than_a_block_free_blocks_together),
 		TEST(test_a_held_column_is_not_cut_until_it_is_released),
 		TEST(test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later),
+		TEST(test_what_cannot_be_moved_is_left_out_of_its_group),
+		TEST(test_a_copy_of_another_version_is_left_out),
+		TEST(test_each_move_of_a_group_waits_for_who_changes_its_vector),
 		TEST(test_compaction_loses_nothing_while_everyone_works),
 		TEST(test_a_put_has_what_it_grew),
 		TEST(test_moves_do_not_wait_for_the_disk_in_mode_always),

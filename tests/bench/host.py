@@ -2,8 +2,10 @@
 
 import json
 import os
+import pathlib
 import platform
 import re
+import resource
 import subprocess
 import time
 
@@ -43,6 +45,18 @@ def timed(command, **more):
     before = time.monotonic_ns()
     run(command, **more)
     return time.monotonic_ns() - before
+
+
+def children_cpu_ns():
+    """Of the processor, what programs have taken that have been waited for, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round((used.ru_utime + used.ru_stime) * 1e9)
+
+
+def cpu_ns(pid):
+    """What the threads of a process have taken, which all are still there."""
+    return sum(int(path.read_text(encoding="ascii").split()[0])
+               for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
 def read_text(path, otherwise=""):

@@ -17,8 +17,8 @@
 #define PATIENCE_SHARE 2
 /* Each time they did not come it waits half as long, but goes on trying. */
 #define DOUBTS_MAX 6
-/* How much of a new measurement goes into a mean. */
-#define SMOOTHING 8
+/* A median changes by a part of so much with each measurement. */
+#define SMOOTHING 16
 
 /* Take requests from the queue that can go as one group: each plans on what is published, so
  * no two may name the same ID, a batch goes alone, and who must not wait never goes with who
@@ -63,11 +63,12 @@ static size_t expected(const struct commit_queue *queue)
 }
 
 /* Whether it is better to have two groups in turns, each of which is gathered, planned and logged
- * while the other is synced, than one of all: where that takes longer than a sync. Where the sync
- * takes longer two groups would wait for two syncs, and one of all for one. Queue lock held. */
+ * while the other is synced, than one of all: where that takes clearly longer than a sync. Where it
+ * takes less two groups would wait for two syncs, and one of all for one and for that. Queue lock
+ * held. */
 static bool takes_turns(const struct commit_queue *queue)
 {
-	return queue->sync_ns < queue->gather_ns * expected(queue);
+	return queue->sync_ns / 2 * 3 < queue->gather_ns * expected(queue);
 }
 
 /* As many as the leader waits for. Queue lock held. */
@@ -115,16 +116,21 @@ static void await_company(struct commit_queue *queue)
 	commit_wait_end(queue);
 }
 
-static void smooth(uint64_t *mean, uint64_t now)
+/* The median goes up or down by a part of itself, however far off the measurement is: on a busy
+ * machine one in a hundred takes a hundred times as long. */
+static void learn(uint64_t *median, uint64_t now)
 {
-	*mean = *mean == 0 ? now : *mean + now / SMOOTHING - *mean / SMOOTHING;
+	if (*median < SMOOTHING)
+		*median = now;
+	else
+		*median += now > *median ? *median / SMOOTHING : 0 - *median / SMOOTHING;
 }
 
 /* A group is logged, and under way. Queue lock held. */
 static void took_off(struct commit_queue *queue, size_t group)
 {
 	if (queue->landed_ns > 0)
-		smooth(&queue->gather_ns, (clock_monotonic_ns() - queue->landed_ns) / group);
+		learn(&queue->gather_ns, (clock_monotonic_ns() - queue->landed_ns) / group);
 	queue->landed_ns = 0;
 	queue->flights++;
 	queue->aloft += group;
@@ -136,12 +142,17 @@ static void has_landed(struct committer *commits, size_t group, bool synced)
 	struct commit_queue *queue = &commits->queue;
 
 	queue->expected = queue->aloft + queue->count;
-	queue->flights--;
 	queue->aloft -= group;
 	if (synced) {
 		queue->landed_ns = clock_monotonic_ns();
-		smooth(&queue->sync_ns, atomic_load(&commits->wal->sync_ns));
+		learn(&queue->sync_ns, atomic_load(&commits->wal->sync_ns));
 	}
+}
+
+/* For who waits until fewer are under way. Queue lock held. */
+static void make_way(struct commit_queue *queue)
+{
+	queue->flights--;
 	pthread_cond_broadcast(&queue->landed);
 	if (queue->awaited > 0)
 		pthread_cond_signal(&queue->arrived);
@@ -193,10 +204,13 @@ static bool fly(struct committer *commits, struct flight *flight, const struct c
 	pthread_mutex_lock(&queue->lock);
 	has_landed(commits, count, flight->sync);
 	pthread_mutex_unlock(&queue->lock);
-	/* Without the lock, at which they would all meet again. */
+	/* Without the lock, at which they would all meet again; and before the next leader begins to
+	 * wait for them. */
 	end_all(group, count);
-	if (!resigns)
-		pthread_mutex_lock(&queue->lock);
+	pthread_mutex_lock(&queue->lock);
+	make_way(queue);
+	if (resigns)
+		pthread_mutex_unlock(&queue->lock);
 	return resigns;
 }
 

@@ -119,8 +119,14 @@ static inline void columns_prefetch_id(const struct columns *columns, uint64_t s
 
 /* The same for all bytes of the vector. */
 void columns_prefetch_all(const struct columns *columns, uint64_t slot);
-/* The same for the first bytes of the vector. */
-void columns_prefetch_vector(const struct columns *columns, uint64_t slot);
+/* The same for its first bytes alone: with more, who does not touch it waits for lines in vain. */
+static inline void columns_prefetch_vector(const struct columns *columns, uint64_t slot)
+{
+	const uint8_t *vector = columns->vectors.map + column_row_offset(&columns->vectors, slot);
+
+	__builtin_prefetch(vector);
+}
+
 /* Decode the row of `slot` from the map, expecting it to belong to `id`.
  * 0 (also for a free row: lsn 0), -EBADMSG crc does not match, -EIO. Waits for who is just storing
  * in a row that does not match, so not with the rows lock held. */

@@ -15,8 +15,6 @@
 #include "engine/media/meta_row_codec.h"
 
 #define CACHE_LINE_BYTES 64u
-/* The first of a vector: with more, who does not touch it waits for lines in vain. */
-#define FETCH_BYTES 128u
 /* As much of one as stays in the nearest cache until it is copied. */
 #define FETCH_ALL_BYTES 8192u
 /* Rows encoded at a time, on the stack. */
@@ -39,22 +37,14 @@ void columns_prefetch_all(const struct columns *columns, uint64_t slot)
 		__builtin_prefetch(vector + at);
 }
 
-void columns_prefetch_vector(const struct columns *columns, uint64_t slot)
-{
-	const uint8_t *vector = columns->vectors.map + column_row_offset(&columns->vectors, slot);
-	uint32_t bytes = columns->vectors.row_bytes;
-
-	for (uint32_t at = 0; at < bytes && at < FETCH_BYTES; at += CACHE_LINE_BYTES)
-		__builtin_prefetch(vector + at);
-}
-
 static inline bool is_version_1(const struct columns *columns)
 {
 	/* Which is in the cache line of the map's address. */
 	return __builtin_expect(columns->meta.row_bytes == META_ROW_1_BYTES, 0);
 }
 
-static int load_row(const struct columns *columns, uint64_t slot, uint64_t id, struct meta_row *row)
+static inline int load_row(const struct columns *columns, uint64_t slot, uint64_t id,
+                           struct meta_row *row)
 {
 	const uint8_t *at = columns_row(columns, &columns->meta, slot);
 	uint8_t bytes[META_ROW_BYTES];
@@ -68,13 +58,20 @@ static int load_row(const struct columns *columns, uint64_t slot, uint64_t id, s
 	return r ? r : meta_decode(bytes, id, slot, row);
 }
 
-/* While nobody stores in any row, however long that takes: what does not match then is damaged. */
-static int load_settled_row(const struct columns *columns, uint64_t slot, uint64_t id,
-                            struct meta_row *row)
+/* A row that did not match: what it says when nobody stores in it any more. However long that takes,
+ * nobody stores in any row in the end, and what does not match then is damaged. */
+static __attribute__((noinline)) int load_settled_row(const struct columns *columns, uint64_t slot,
+                                                      uint64_t id, struct meta_row *row)
 {
 	pthread_mutex_t *rows_lock = (pthread_mutex_t *)(uintptr_t)&columns->rows_lock;
-	int r;
+	int r = -EBADMSG;
 
+	for (int i = 1; r == -EBADMSG && i < READ_TRIES; i++) {
+		sched_yield();
+		r = load_row(columns, slot, id, row);
+	}
+	if (r != -EBADMSG)
+		return r;
 	pthread_mutex_lock(rows_lock);
 	r = load_row(columns, slot, id, row);
 	pthread_mutex_unlock(rows_lock);
@@ -85,10 +82,6 @@ int columns_meta(const struct columns *columns, uint64_t slot, uint64_t id, stru
 {
 	int r = load_row(columns, slot, id, row);
 
-	for (int i = 1; r == -EBADMSG && i < READ_TRIES; i++) {
-		sched_yield();
-		r = load_row(columns, slot, id, row);
-	}
 	return r == -EBADMSG ? load_settled_row(columns, slot, id, row) : r;
 }
 

@@ -55,10 +55,9 @@ int catalog_missing(struct catalog *catalog, uint64_t id)
 }
 
 /* Keep a slot as it is until let_go, by any thread, with the pin returned. In the epoch section
- * that found the slot. */
-static void *hold(struct catalog *catalog, uint64_t slot)
+ * that found the slot. `own` as of readers_own. */
+static inline void *hold(struct catalog *catalog, struct reader *own, uint64_t slot)
 {
-	struct reader *own = readers_own(&catalog->readers);
 	void *pin = own ? reader_pin(own, slot) : NULL;
 
 	if (!pin)
@@ -74,45 +73,74 @@ static void let_go(struct catalog *catalog, uint64_t slot, void *pin)
 		slots_unpin(&catalog->slots, slot);
 }
 
+/* Where IDs lie as the last few did, have all of `id` come from memory before its bucket has said
+ * so. */
+static inline void expect(struct catalog *catalog, const struct reader *own, uint64_t id, bool read)
+{
+	const struct columns *columns = &catalog->columns;
+	uint64_t slot = own ? reader_expects(own, id) : SLOT_NONE;
+
+	if (slot >= atomic_load_explicit(&columns->rows, memory_order_relaxed))
+		return;
+	columns_prefetch_id(columns, slot);
+	columns_prefetch_row(columns, slot);
+	if (read)
+		columns_prefetch_vector(columns, slot);
+}
+
+/* The row of a vector that is in `slot`, which is held with *pin where `pin` is given. 0, -EIO
+ * (reported, nothing held). */
+static int bad_row(struct catalog *catalog, uint64_t id, uint64_t slot, void **pin, int r)
+{
+	if (pin)
+		let_go(catalog, slot, *pin);
+	return catalog_row_error(catalog, id, slot, r);
+}
+
 /* Find the slot and row of a vector, and hold the slot where `pin` is given. 0; -ENOENT (*slot is
  * SLOT_NONE); -EIO (reported, nothing held); -EAGAIN the index is damaged. */
-static int find_once(struct catalog *catalog, uint64_t id, uint64_t *slot, struct meta_row *row,
-                     void **pin)
+static inline int find_once(struct catalog *catalog, struct reader *own, uint64_t id,
+                            uint64_t *slot, struct meta_row *row, void **pin)
 {
-	bool stopped;
+	struct index_found found;
 	int r;
 
+	expect(catalog, own, id, pin != NULL);
 	index_settle(&catalog->index);
 	epoch_enter();
-	*slot = index_look_up(&catalog->index, id, pin != NULL, &stopped);
-	if (*slot != SLOT_NONE) {
+	found = index_look_up(&catalog->index, id, pin != NULL);
+	*slot = found.slot;
+	if (found.slot != SLOT_NONE) {
 		if (pin)
-			*pin = hold(catalog, *slot);
-		r = catalog_row(catalog, *slot, id, row);
+			*pin = hold(catalog, own, found.slot);
+		r = catalog_row(catalog, found.slot, id, row);
 		if (r == 0 && row->lsn == 0)
 			r = -EBADMSG; /* the index says that it is there */
+	} else if (found.stopped) {
+		r = -EAGAIN;
 	} else {
-		r = stopped ? -EAGAIN : catalog_missing(catalog, id);
+		r = index_found_sound(&catalog->index, id, &found) ? -ENOENT
+		                                                   : catalog_missing(catalog, id);
 	}
 	epoch_leave();
-	if (*slot == SLOT_NONE || r == 0)
+	if (found.slot == SLOT_NONE)
 		return r;
-	if (pin)
-		let_go(catalog, *slot, *pin);
-	return catalog_row_error(catalog, id, *slot, r);
+	if (own)
+		reader_learn(own, id, found.slot);
+	return r == 0 ? 0 : bad_row(catalog, id, found.slot, pin, r);
 }
 
 /* The same, but never -EAGAIN. */
-static int find_row(struct catalog *catalog, uint64_t id, uint64_t *slot, struct meta_row *row,
-                    void **pin)
+static int find_row(struct catalog *catalog, struct reader *own, uint64_t id, uint64_t *slot,
+                    struct meta_row *row, void **pin)
 {
-	int r = find_once(catalog, id, slot, row, pin);
+	int r = find_once(catalog, own, id, slot, row, pin);
 
 	if (r != -EAGAIN)
 		return r;
 	r = catalog_rebuild_index(catalog);
 	if (r == 0)
-		r = find_once(catalog, id, slot, row, pin); /* whole now */
+		r = find_once(catalog, own, id, slot, row, pin); /* whole now */
 	return r == -EAGAIN ? -EIO : r;
 }
 
@@ -159,10 +187,9 @@ int catalog_warm(struct catalog *catalog, uint64_t id, unsigned flags)
 	return 0;
 }
 
-void catalog_count_get(struct catalog *catalog, int r)
+/* As catalog_count_get; `own` as of readers_own. */
+static inline void count_get(struct catalog *catalog, struct reader *own, int r)
 {
-	struct reader *own = readers_own(&catalog->readers);
-
 	if (r == 0 && own)
 		reader_count(&own->gets);
 	else if (r == 0)
@@ -173,23 +200,34 @@ void catalog_count_get(struct catalog *catalog, int r)
 		atomic_fetch_add_explicit(&catalog->readers.misses, 1, memory_order_relaxed);
 }
 
+void catalog_count_get(struct catalog *catalog, int r)
+{
+	count_get(catalog, readers_own(&catalog->readers), r);
+}
+
 int catalog_get(struct catalog *catalog, uint64_t id, unsigned flags, struct quiver_ref *ref)
 {
+	struct reader *own = readers_own(&catalog->readers);
 	struct meta_row row;
 	uint64_t slot;
 	int r;
 
 	if ((flags & QUIVER_NOWAIT) && catalog_would_wait(catalog, id))
 		return -EAGAIN;
-	r = find_row(catalog, id, &slot, &row, &ref->pin);
-	catalog_count_get(catalog, r);
+	r = find_row(catalog, own, id, &slot, &row, &ref->pin);
+	count_get(catalog, own, r);
 	if (r)
 		return r;
 	ref->data = columns_vector(&catalog->columns, slot);
 	ref->id = id;
 	ref->lsn = row.lsn;
 	ref->slot = slot;
-	ref->attr = row.attr;
+	/* One by one, as they were stored (engine/meson.build). */
+	ref->attr.mtime_ns = row.attr.mtime_ns;
+	ref->attr.ctime_ns = row.attr.ctime_ns;
+	ref->attr.uid = row.attr.uid;
+	ref->attr.gid = row.attr.gid;
+	ref->attr.mode = row.attr.mode;
 	ref->sum = row.sum;
 	return 0;
 }
@@ -332,7 +370,7 @@ int catalog_stat(struct catalog *catalog, uint64_t id, unsigned flags, struct qu
 
 	if ((flags & QUIVER_NOWAIT) && catalog_would_wait(catalog, id))
 		return -EAGAIN;
-	r = find_row(catalog, id, &slot, &row, NULL);
+	r = find_row(catalog, readers_own(&catalog->readers), id, &slot, &row, NULL);
 	if (r == 0 && attr)
 		*attr = row.attr;
 	if (r == 0 && lsn)

@@ -51,6 +51,7 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 		index_source_close(source);
 		return -ENOMEM;
 	}
+	table->ready = index_source_ready(source);
 	atomic_init(&table->source, source);
 	index_pages_all_read(table->changed, table->page_count);
 	begin(index, columns, table, stamp->count);
@@ -135,16 +136,19 @@ static inline int use(const struct index_table *table, uint64_t at, uint64_t ste
 	if (steps > 0 && at % INDEX_PAGE_LINES != 1)
 		return 0; /* in the page of the one before */
 	source = source_of(table);
-	return source ? index_source_use(source, table, at / INDEX_PAGE_LINES) : 0;
+	if (!source || index_has_bit(table->ready, at / INDEX_PAGE_LINES))
+		return 0;
+	return index_source_use(source, table, at / INDEX_PAGE_LINES);
 }
 
 /* ---- looking ---- */
 
 /* `read`: the vector is read next. What is needed of a slot that is likely the one is fetched at
  * once: one after the other would take twice as long. */
-static inline uint64_t find(const struct index *index, uint64_t id, bool read, bool *stopped)
+static inline struct index_found find(const struct index *index, uint64_t id, bool read)
 {
 	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+	struct index_found found = { .slot = SLOT_NONE };
 	uint64_t hash = index_hash(id);
 	uint64_t at = index_home(table, hash);
 	unsigned tag = index_tag(hash);
@@ -154,35 +158,36 @@ static inline uint64_t find(const struct index *index, uint64_t id, bool read, b
 		const struct index_bucket *bucket = index_bucket(table, at);
 		index_places fits;
 
-		*stopped = use(table, at, step) != 0;
-		if (*stopped)
-			return SLOT_NONE;
+		found.stopped = use(table, at, step) != 0;
+		if (found.stopped)
+			return found;
 		for (fits = index_fits(bucket, tag); fits; fits = index_other_places(fits)) {
 			uint64_t slot = index_slot(bucket, index_first_place(fits));
 
 			columns_prefetch_row(index->columns, slot);
 			if (read)
 				columns_prefetch_vector(index->columns, slot);
-			if (columns_id(index->columns, slot) == id)
-				return slot;
+			if (columns_id(index->columns, slot) == id) {
+				found.slot = slot;
+				return found;
+			}
+			found.met_others = true;
 		}
 		if (!index_goes_on(bucket))
-			return SLOT_NONE;
+			return found;
 		at = index_after(table, at);
 	}
-	return SLOT_NONE;
+	return found;
 }
 
 uint64_t index_find(const struct index *index, uint64_t id)
 {
-	bool stopped;
-
-	return find(index, id, false, &stopped);
+	return find(index, id, false).slot;
 }
 
-uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *stopped)
+struct index_found index_look_up(const struct index *index, uint64_t id, bool read)
 {
-	return find(index, id, read, stopped);
+	return find(index, id, read);
 }
 
 void index_prefetch(const struct index *index, uint64_t id)

@@ -44,13 +44,27 @@ void index_destroy(struct index *index);
 /* Slot of `id`, or SLOT_NONE - also where index_damage says why. Inside an epoch section, or
  * under the writer lock. */
 uint64_t index_find(const struct index *index, uint64_t id);
-/* The same, and whether the search ended at a page that cannot be used: when one asks
- * index_damage, there may be another table already. `read`: the vector is read next. Inside an
- * epoch section. */
-uint64_t index_look_up(const struct index *index, uint64_t id, bool read, bool *stopped);
+/* What a search has come to. */
+struct index_found {
+	uint64_t slot; /* or SLOT_NONE */
+	bool stopped; /* by a page that cannot be used: when one asks index_damage, there may be
+	                 another table already */
+	bool met_others; /* it has looked at rows of other IDs */
+};
+
+/* The same. `read`: the vector is read next. Inside an epoch section. */
+struct index_found index_look_up(const struct index *index, uint64_t id, bool read);
 /* For an ID that was not found: whether every row that the search has looked at matches its
  * checksum. One that does not may be the row of that ID. As index_find. */
 bool index_way_is_sound(const struct index *index, uint64_t id);
+/* The same of an ID that index_look_up has not found. */
+static inline bool index_found_sound(const struct index *index, uint64_t id,
+                                     const struct index_found *found)
+{
+	return (!found->met_others &&
+	        !atomic_load_explicit(&index->misses_some, memory_order_relaxed)) ||
+	       index_way_is_sound(index, id);
+}
 /* Whether the index says that `id` may be in `slot`, of all slots in that one: for who must not
  * look at the row, as it is torn or free by now. As index_find. */
 bool index_names(const struct index *index, uint64_t id, uint64_t slot);

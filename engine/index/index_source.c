@@ -253,9 +253,12 @@ bool index_source_is_new(const struct index_source *source)
 
 bool index_source_has(const struct index_source *source, uint64_t page)
 {
-	return atomic_load_explicit(&source->ready[page / 64], memory_order_acquire) >>
-	               (page % 64) &
-	       1;
+	return index_has_bit(source->ready, page);
+}
+
+const _Atomic uint64_t *index_source_ready(const struct index_source *source)
+{
+	return source->ready;
 }
 
 /* The slots that a page names, as bits where `seen` is not NULL. -EBADMSG: one that there is not. */

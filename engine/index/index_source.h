@@ -4,6 +4,7 @@
 #ifndef QUIVER_INDEX_SOURCE_H
 #define QUIVER_INDEX_SOURCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,6 +41,14 @@ bool index_source_is_new(const struct index_source *source);
 
 /* Whether page `page` of the table is in memory already. As index_source_use. */
 bool index_source_has(const struct index_source *source, uint64_t page);
+/* The bits that say so, for index_has_bit. */
+const _Atomic uint64_t *index_source_ready(const struct index_source *source);
+/* Whether the bit of `page` is set. Who sees it sees the page. */
+static inline bool index_has_bit(const _Atomic uint64_t *bits, uint64_t page)
+{
+	return atomic_load_explicit(&bits[page / 64], memory_order_acquire) >> (page % 64) & 1;
+}
+
 /* Have page `page` in memory, in the table: 0, -EBADMSG, -errno of the read, which the source
  * remembers. One that is there already stays as it is. Any thread, in an epoch section or under the
  * writer lock. */

@@ -44,6 +44,7 @@ struct index_table {
 	/* What the pages that nobody has used yet are read from; NULL: none. Removed under the
 	 * writer lock. */
 	struct index_source *_Atomic source;
+	const _Atomic uint64_t *ready; /* of the source, as long as it is there: index_has_bit */
 	struct index_table *former; /* writer lock, or who has taken it: the one before */
 	struct index_pages *changed; /* which of its pages have; owned */
 };

@@ -16,16 +16,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/media/meta_row.h"
+
 /* Threads that have a reader of their own at the same time; further ones count their pins in the
  * slots, as does one that has given all of its own away. */
 #define READERS_MAX 128u
-#define READER_PINS 27u /* as many as fill two cache lines, which are fetched together */
+#define READER_PINS 24u /* as many as fill two cache lines, which are fetched together */
 #define READER_PIN_TRIES 4u /* where most are held for long, looking on would cost more */
 #define READERS_PINS_MAX (READERS_MAX * READER_PINS)
 
 struct reader {
 	_Alignas(128) _Atomic uint64_t gets; /* by its thread */
 	_Atomic uint64_t misses; /* by its thread */
+	uint64_t shift; /* its thread's: slot - ID of what it found, mostly */
+	uint32_t sure; /* its thread's: 0 … READER_SURE_MAX, how often that was so lately */
 	uint32_t at; /* its thread's: the pin that was set last */
 	_Atomic uint32_t pins[READER_PINS]; /* slot + 1, set by its thread; 0: unused, by whoever
 	                                       gives the pin back */
@@ -57,6 +61,27 @@ static inline struct reader *readers_own(const struct readers *readers)
 	if (number == READER_NEW)
 		number = reader_number_take();
 	return number < READERS_MAX ? &readers->own[number] : NULL;
+}
+
+/* Vectors that came together lie together, in the order of their IDs as mostly they come: where
+ * the last few were as far from their IDs as each other, the next is expected to be, too. */
+#define READER_SURE_MAX 3u
+
+/* The slot in which `id` is expected, which there may not be; SLOT_NONE. For hints. Its thread. */
+static inline uint64_t reader_expects(const struct reader *own, uint64_t id)
+{
+	return own->sure >= READER_SURE_MAX - 1 ? id + own->shift : SLOT_NONE;
+}
+
+/* `id` was in `slot`. Its thread. */
+static inline void reader_learn(struct reader *own, uint64_t id, uint64_t slot)
+{
+	if (slot - id == own->shift)
+		own->sure += own->sure < READER_SURE_MAX;
+	else if (own->sure > 0)
+		own->sure--;
+	else
+		own->shift = slot - id;
 }
 
 /* Pin a slot; the pin, or NULL where none is unused. Its thread, in the epoch section in which

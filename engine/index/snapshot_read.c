@@ -11,22 +11,23 @@
 static int find_now(struct catalog *catalog, uint64_t lsn, uint64_t id, uint64_t *slot,
                     struct meta_row *row)
 {
-	bool stopped;
+	struct index_found found;
 	int r;
 
 	index_settle(&catalog->index);
 	epoch_enter();
-	*slot = index_look_up(&catalog->index, id, true, &stopped);
+	found = index_look_up(&catalog->index, id, true);
+	*slot = found.slot;
 	if (*slot != SLOT_NONE) {
 		r = catalog_row(catalog, *slot, id, row);
 		if (r == 0 && row->lsn == 0)
 			r = -EBADMSG; /* the index says that it is there */
 		if (r == 0 && version_from(row) > lsn)
 			r = -ENOENT;
-	} else if (stopped) {
+	} else if (found.stopped) {
 		r = -EAGAIN;
 	} else {
-		r = index_way_is_sound(&catalog->index, id) ? -ENOENT : -EIO;
+		r = index_found_sound(&catalog->index, id, &found) ? -ENOENT : -EIO;
 	}
 	epoch_leave();
 	return r;

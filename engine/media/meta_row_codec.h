@@ -34,20 +34,50 @@ enum {
 enum { META_FLAG_LIVE = 1 };
 
 static_assert(META_AT_END == META_ROW_BYTES, "a row");
+static_assert(META_AT_GID == META_AT_UID + 4 && META_AT_FLAGS == META_AT_MODE + 2 &&
+                      META_AT_CRC == META_AT_MODE + 4 && META_AT_MODE % 8 == 0,
+              "fields that share a word");
 static_assert(META_AT_CRC + 4 == META_AT_END && SLOT_MAX <= UINT32_MAX,
               "the crc is hashed as the slot");
 static_assert(COLUMN_HEADER_BYTES % 8 == 0 && META_ROW_BYTES % 8 == 0,
               "a row is stored by the word");
 
-static inline uint32_t meta_crc(const uint8_t row[META_ROW_BYTES], uint64_t id, uint64_t slot)
+/* A row as words. */
+struct meta_words {
+	uint64_t lsn, sum, mtime, ctime, attr_lsn, owner, last;
+};
+
+static inline struct meta_words meta_words(const uint8_t row[META_ROW_BYTES])
 {
-	const size_t last = META_ROW_BYTES - 8;
+	return (struct meta_words){ .lsn = get_le64(row + META_AT_LSN),
+		                    .sum = get_le64(row + META_AT_SUM),
+		                    .mtime = get_le64(row + META_AT_MTIME),
+		                    .ctime = get_le64(row + META_AT_CTIME),
+		                    .attr_lsn = get_le64(row + META_AT_ATTR_LSN),
+		                    .owner = get_le64(row + META_AT_UID),
+		                    .last = get_le64(row + META_AT_MODE) };
+}
+
+/* Where the crc is the slot is hashed. */
+static inline uint32_t meta_words_crc(const struct meta_words *words, uint64_t id, uint64_t slot)
+{
 	uint8_t bytes[META_ROW_BYTES];
 
-	/* Stored as it is loaded, by the word, or the processor waits for the stores. */
-	memcpy(bytes, row, last);
-	put_le64(bytes + last, (get_le64(row + last) & UINT32_MAX) | slot << 32);
+	put_le64(bytes + META_AT_LSN, words->lsn);
+	put_le64(bytes + META_AT_SUM, words->sum);
+	put_le64(bytes + META_AT_MTIME, words->mtime);
+	put_le64(bytes + META_AT_CTIME, words->ctime);
+	put_le64(bytes + META_AT_ATTR_LSN, words->attr_lsn);
+	put_le64(bytes + META_AT_UID, words->owner);
+	put_le64(bytes + META_AT_MODE, (words->last & UINT32_MAX) | slot << 32);
 	return (uint32_t)XXH3_64bits_withSeed(bytes, sizeof(bytes), id);
+}
+
+static inline uint32_t meta_crc(const uint8_t row[META_ROW_BYTES], uint64_t id, uint64_t slot)
+{
+	const struct meta_words words = meta_words(row);
+
+	return meta_words_crc(&words, id, slot);
 }
 
 static inline bool meta_all_zero(const uint8_t *bytes, size_t length)
@@ -82,21 +112,21 @@ static inline void meta_encode(const struct meta_row *row, uint64_t id, uint64_t
 static inline int meta_decode(const uint8_t from[META_ROW_BYTES], uint64_t id, uint64_t slot,
                               struct meta_row *row)
 {
-	uint64_t lsn = get_le64(from + META_AT_LSN);
+	const struct meta_words words = meta_words(from);
 
-	if (lsn == 0 || get_le16(from + META_AT_FLAGS) != META_FLAG_LIVE ||
-	    get_le32(from + META_AT_CRC) != meta_crc(from, id, slot)) {
+	if (words.lsn == 0 || (words.last >> 16 & UINT16_MAX) != META_FLAG_LIVE ||
+	    words.last >> 32 != meta_words_crc(&words, id, slot)) {
 		*row = (struct meta_row){ .lsn = 0 };
-		return lsn == 0 && meta_all_zero(from, META_ROW_BYTES) ? 0 : -EBADMSG;
+		return words.lsn == 0 && meta_all_zero(from, META_ROW_BYTES) ? 0 : -EBADMSG;
 	}
-	row->lsn = lsn;
-	row->sum = get_le64(from + META_AT_SUM);
-	row->attr.mtime_ns = (int64_t)get_le64(from + META_AT_MTIME);
-	row->attr.ctime_ns = (int64_t)get_le64(from + META_AT_CTIME);
-	row->attr_lsn = get_le64(from + META_AT_ATTR_LSN);
-	row->attr.uid = get_le32(from + META_AT_UID);
-	row->attr.gid = get_le32(from + META_AT_GID);
-	row->attr.mode = get_le16(from + META_AT_MODE);
+	row->lsn = words.lsn;
+	row->sum = words.sum;
+	row->attr.mtime_ns = (int64_t)words.mtime;
+	row->attr.ctime_ns = (int64_t)words.ctime;
+	row->attr_lsn = words.attr_lsn;
+	row->attr.uid = (uint32_t)words.owner;
+	row->attr.gid = (uint32_t)(words.owner >> 32);
+	row->attr.mode = (uint16_t)words.last;
 	return 0;
 }
 

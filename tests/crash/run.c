@@ -217,7 +217,8 @@ static void open_or_retry(struct run *run, const struct quiver_options *options)
 	if (sim_failed_sync(run->disk)) {
 		run_say(run, "a sync of %s has failed: %s", sim_failed_sync(run->disk), error.text);
 		/* A file that no snapshot needs any more may be left for later. */
-		if (r == 0 && (snapshots_least(&run->snapshots) > 0 || !faults_harmless(run)))
+		if (r == 0 && !faults_of_index(run) &&
+		    (snapshots_least(&run->snapshots) > 0 || !faults_harmless(run)))
 			run_fail(run, "opened though the sync of %s failed",
 			         sim_failed_sync(run->disk));
 		run->syncs_failed++;
@@ -305,7 +306,7 @@ static void close_store(struct run *run)
 	run->store = NULL;
 	if (sim_failed_sync(run->disk)) {
 		run_say(run, "a sync of %s has failed", sim_failed_sync(run->disk));
-		run->failed = true;
+		run->failed = r != 0 || !faults_of_index(run);
 		run->syncs_failed++;
 	}
 	sim_fail_no_sync(run->disk);

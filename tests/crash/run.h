@@ -133,6 +133,8 @@ void workload_nearest(struct run *run);
 void step_group(struct run *run);
 /* Whether the sync that has failed was of something new that is thrown away then. */
 bool faults_harmless(const struct run *run);
+/* Whether it is of the index that checkpoints keep, or of the notes for it: all goes on without. */
+bool faults_of_index(const struct run *run);
 /* After a call that a failing sync has made fail: does the store behave? Sets run->failed. */
 void faults_look(struct run *run);
 

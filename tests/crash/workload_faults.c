@@ -154,6 +154,15 @@ static void group_committed(struct run *run, struct writer *writers, size_t coun
 		durable(run);
 }
 
+static bool all_as_wanted(const struct writer *writers, size_t count)
+{
+	bool all = true;
+
+	for (size_t n = 0; n < count; n++)
+		all = all && writers[n].result == writers[n].wanted;
+	return all;
+}
+
 void step_group(struct run *run)
 {
 	struct writer *writers = calloc(GROUP_MOST, sizeof(*writers));
@@ -176,7 +185,7 @@ void step_group(struct run *run)
 		sync = sync || (writers[n].flags && writers[n].wanted == 0);
 		any = any || writers[n].wanted == 0;
 	}
-	if (!sim_failed_sync(run->disk))
+	if (!sim_failed_sync(run->disk) || (faults_of_index(run) && all_as_wanted(writers, count)))
 		group_committed(run, writers, count, sync);
 	for (size_t n = 0; n < count; n++)
 		maybe_phantom(run, &writers[n].state);
@@ -203,13 +212,23 @@ static bool of_snapshots(const char *name)
 	return of_them;
 }
 
+/* Of the index that checkpoints keep, with its folder, or of the notes for it: the checkpoint, the
+ * opening or the close goes on without. */
+bool faults_of_index(const struct run *run)
+{
+	const char *name = sim_failed_sync(run->disk);
+
+	return strcmp(name, ".") == 0 || strncmp(name, "index", strlen("index")) == 0 ||
+	       strncmp(name, "regions", strlen("regions")) == 0;
+}
+
 /* The sync of a segment of the log that nothing is in yet may fail: it is thrown away. */
 bool faults_harmless(const struct run *run)
 {
 	const char *name = sim_failed_sync(run->disk);
 	char path[RUN_PATH_BYTES + 80];
 
-	if (of_snapshots(name))
+	if (of_snapshots(name) || faults_of_index(run))
 		return true;
 	(void)snprintf(path, sizeof(path), "%s/wal/%s", run->root, name);
 	return strcmp(name, "wal") == 0 || (strstr(name, ".wal") && access(path, F_OK) != 0);

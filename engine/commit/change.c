@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include "engine/base/epoch.h"
 #include "engine/base/record_attr.h"
 #include "engine/commit/commit.h"
 #include "engine/commit/room.h"
@@ -389,6 +390,16 @@ static void give_moved(struct checkpointer *checkpointer, const struct commit_op
 		slots_give(&catalog_of(checkpointer)->slots, ops[i].slot);
 }
 
+/* Have the processor fetch what is looked at for each of them while it looks at others. */
+static void fetch_entries(struct checkpointer *checkpointer, const struct commit_op *ops,
+                          size_t count)
+{
+	epoch_enter();
+	for (size_t i = 0; i < count; i++)
+		index_prefetch(&catalog_of(checkpointer)->index, ops[i].id);
+	epoch_leave();
+}
+
 /* Of the ops those whose bytes are in `buffer` then, first; *count of them. The slots of the others
  * are given back. */
 static int read_all_moved(struct checkpointer *checkpointer, struct commit_op *ops, size_t *count,
@@ -397,6 +408,7 @@ static int read_all_moved(struct checkpointer *checkpointer, struct commit_op *o
 	size_t kept = 0;
 	int r = 0;
 
+	fetch_entries(checkpointer, ops, *count);
 	for (size_t i = 0; i < *count; i++) {
 		if (r == 0)
 			r = read_moved(checkpointer, &ops[i],

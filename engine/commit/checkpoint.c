@@ -32,6 +32,9 @@ static_assert(WAL_HEADER_BYTES + QUIVER_BATCH_BYTES_MAX +
 #define INDEX_SHARE 2
 #define INDEX_FREE_BYTES (UINT64_C(64) << 20)
 
+/* Rows of superseded slots that are zeroed in one write; others wait so long for the rows lock. */
+#define FREE_AT_ONCE 256u
+
 struct checkpoint {
 	uint64_t lsn;
 	uint64_t log_bytes; /* wal.appended_bytes then */
@@ -241,23 +244,48 @@ static void tell_listings(struct checkpointer *checkpointer, const struct checkp
 		catalog_row_goes(catalog, cp->deferred.items[i].slot, cp->deferred.items[i].id);
 }
 
+/* Neighbours among the superseded slots, from the one at `at` in their order on; at most
+ * FREE_AT_ONCE. */
+static size_t neighbours(const struct checkpoint *cp, size_t at)
+{
+	uint64_t first = slot_order_slot(cp->deferred_order[at]);
+	size_t n = 1;
+
+	while (n < FREE_AT_ONCE && at + n < cp->deferred.count &&
+	       slot_order_slot(cp->deferred_order[at + n]) == first + n)
+		n++;
+	return n;
+}
+
+/* Zero the superseded rows, neighbours in one write. */
+static int free_rows(struct checkpointer *checkpointer, const struct checkpoint *cp)
+{
+	uint64_t none[FREE_AT_ONCE];
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < FREE_AT_ONCE; i++)
+		none[i] = QUIVER_ID_NONE;
+	for (size_t i = 0; r == 0 && i < cp->deferred.count; i += n) {
+		uint64_t first = slot_order_slot(cp->deferred_order[i]);
+
+		n = neighbours(cp, i);
+		r = columns_write_rows(&checkpointer->commits->catalog->columns, first, none, NULL,
+		                       n);
+		if (r == 0)
+			row_watch_changed(checkpointer->commits->row_watch, first, n);
+	}
+	return r;
+}
+
 /* Zero the superseded rows and write the rows whose attributes changed, in the order of the files:
  * a page that is come back to is written once more. */
 static int write_rows(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
-	static const uint64_t none = QUIVER_ID_NONE;
-	static const struct meta_row free_row;
 	struct columns *columns = &checkpointer->commits->catalog->columns;
 	size_t n = 0;
-	int r = 0;
+	int r = free_rows(checkpointer, cp);
 
-	for (size_t i = 0; r == 0 && i < cp->deferred.count; i++) {
-		uint64_t slot = slot_order_slot(cp->deferred_order[i]);
-
-		r = columns_write_rows(columns, slot, &none, &free_row, 1);
-		if (r == 0)
-			row_watch_changed(checkpointer->commits->row_watch, slot, 1);
-	}
 	for (size_t i = 0; r == 0 && i < cp->row_count; i += n) {
 		uint64_t slots[COLUMNS_META_ROWS_MAX];
 		struct meta_row rows[COLUMNS_META_ROWS_MAX];
@@ -403,29 +431,50 @@ static bool is_among(uint64_t slot, const uint32_t *slots, size_t count)
 	return false;
 }
 
+/* Neighbouring slots that become free together. */
+struct free_run {
+	uint64_t first, count;
+};
+
+static void end_run(struct checkpointer *checkpointer, struct free_run *run)
+{
+	if (run->count > 0) {
+		slots_give_run(&checkpointer->commits->catalog->slots, run->first, run->count);
+		atomic_fetch_sub(&checkpointer->commits->deferred_count, run->count);
+	}
+	run->count = 0;
+}
+
+static void add_to_run(struct checkpointer *checkpointer, struct free_run *run, uint64_t slot)
+{
+	if (slot != run->first + run->count)
+		end_run(checkpointer, run);
+	if (run->count == 0)
+		run->first = slot;
+	run->count++;
+}
+
 void checkpoint_free_unpinned(struct checkpointer *checkpointer)
 {
 	struct deferred_free_list *list = &checkpointer->pinned;
 	uint32_t pinned[READERS_PINS_MAX];
 	size_t count = readers_pinned(&checkpointer->commits->catalog->readers, pinned);
+	struct free_run run = { 0 };
 	size_t kept = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
 		uint64_t slot = list->items[i].slot;
 
 		/* Snapshots have it, and give it back when they are gone. */
-		if (versions_hold(&checkpointer->commits->catalog->versions, slot)) {
+		if (versions_hold(&checkpointer->commits->catalog->versions, slot))
 			atomic_fetch_sub(&checkpointer->commits->deferred_count, 1);
-			continue;
-		}
-		if (slots_pinned(&checkpointer->commits->catalog->slots, slot) ||
-		    is_among(slot, pinned, count)) {
+		else if (slots_pinned(&checkpointer->commits->catalog->slots, slot) ||
+		         is_among(slot, pinned, count))
 			list->items[kept++] = list->items[i];
-		} else {
-			slots_give(&checkpointer->commits->catalog->slots, slot);
-			atomic_fetch_sub(&checkpointer->commits->deferred_count, 1);
-		}
+		else
+			add_to_run(checkpointer, &run, slot);
 	}
+	end_run(checkpointer, &run);
 	if (kept < list->count)
 		prefetch_freed(&checkpointer->space->prefetch);
 	list->count = kept;
@@ -433,9 +482,11 @@ void checkpoint_free_unpinned(struct checkpointer *checkpointer)
 
 static void release_slots(struct checkpointer *checkpointer, const struct checkpoint *cp)
 {
-	/* Room was made before the checkpoint became durable. */
+	/* Room was made before the checkpoint became durable. In the order of the slots, so that
+	 * neighbours become free together. */
 	for (size_t i = 0; i < cp->deferred.count; i++)
-		checkpointer->pinned.items[checkpointer->pinned.count++] = cp->deferred.items[i];
+		checkpointer->pinned.items[checkpointer->pinned.count++] =
+			cp->deferred.items[slot_order_place(cp->deferred_order[i])];
 	epoch_wait();
 	checkpoint_free_unpinned(checkpointer);
 }

@@ -9,6 +9,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 
 #include "engine/index/slots_private.h"
 
@@ -16,6 +17,9 @@
 #define SPARSE 8u
 /* Looked at for slots that are given out next: as much of the map as fits a core's cache. */
 #define PEEK_SEGMENTS 64u
+
+/* Between two runs that are long enough: for so many others may have to wait. */
+#define HOLES_AT_ONCE 1024u
 
 static_assert(SLOTS_SEGMENT % WORD_BITS == 0, "a word of the map belongs to one segment");
 
@@ -245,26 +249,49 @@ size_t slots_take_below(struct slots *slots, uint64_t below, size_t count, uint6
 	return got;
 }
 
+/* Lowest free slot from `from` on, or `used`, but for segments in which no run of `min` begins: it
+ * would lie in that segment and the next, or have one of them to itself. Lock held. */
+static uint64_t next_with_run(const struct slots *slots, uint64_t from, uint64_t min)
+{
+	uint64_t least = min < SLOTS_SEGMENT ? min : SLOTS_SEGMENT;
+
+	while ((from = next_free(slots, from, slots->used)) < slots->used) {
+		uint64_t segment = from / SLOTS_SEGMENT;
+		uint64_t free = slot_segments_free(&slots->segments, segment);
+
+		if ((segment + 1) * SLOTS_SEGMENT < slots->used)
+			free += slot_segments_free(&slots->segments, segment + 1);
+		if (free >= least)
+			return from;
+		from = (segment + 1) * SLOTS_SEGMENT;
+	}
+	return slots->used;
+}
+
 uint64_t slots_take_run(struct slots *slots, uint64_t *from, uint64_t min, uint64_t max)
 {
 	uint64_t start = *from;
 	uint64_t end;
 	uint64_t got = 0;
+	unsigned holes = 0;
 
 	pthread_mutex_lock(&slots->lock);
 	slots_know_taken(slots);
-	for (;;) {
-		start = next_free(slots, start, slots->used);
-		if (start >= slots->used)
-			break;
-		end = next_slot(slots, start, slots->used, true);
+	while ((start = next_with_run(slots, start, min)) < slots->used) {
+		end = next_slot(slots, start, slots->used - start < max ? slots->used : start + max,
+		                true);
 		if (end - start >= min) {
-			got = end - start < max ? end - start : max;
+			got = end - start;
 			put_run(slots, start, got, true);
 			slots_drop_free(slots, start, got);
 			break;
 		}
 		start = end;
+		if (++holes % HOLES_AT_ONCE == 0) { /* who commits takes slots, too */
+			pthread_mutex_unlock(&slots->lock);
+			(void)sched_yield();
+			pthread_mutex_lock(&slots->lock);
+		}
 	}
 	pthread_mutex_unlock(&slots->lock);
 	*from = start;

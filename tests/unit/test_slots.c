@@ -422,6 +422,35 @@ static void take_some_below(struct model *m, uint64_t *random)
 	}
 }
 
+/* The first that is long enough, or a part of it; given back, as by who punches it. */
+static void take_a_run(const struct model *m, uint64_t *random)
+{
+	uint64_t least = 1 + test_below(random, test_below(random, 2) ? 8 : 2 * SEGMENT);
+	uint64_t most = least + test_below(random, 100);
+	uint64_t from = test_below(random, MANY);
+	uint64_t first = from;
+	uint64_t length = 0;
+	uint64_t got;
+
+	for (uint64_t s = from; s < m->used && length < most; s++) {
+		if (!m->taken[s]) {
+			length++;
+			continue;
+		}
+		if (length >= least)
+			break;
+		first = s + 1;
+		length = 0;
+	}
+	got = slots_take_run(&slots, &from, least, most);
+	assert_int_equal(got, length >= least ? length : 0);
+	if (got == 0)
+		return;
+	assert_int_equal(from, first);
+	assert_int_equal(counts().free_below, m->free_below - got);
+	slots_give_run(&slots, from, got);
+}
+
 static void test_random_taking_and_giving_agrees_with_a_simple_model(void **state)
 {
 	struct model *m = calloc(1, sizeof(*m));
@@ -431,7 +460,7 @@ static void test_random_taking_and_giving_agrees_with_a_simple_model(void **stat
 	assert_non_null(m);
 	assert_int_equal(slots_set_rows(&slots, MANY), 0);
 	for (int i = 0; i < 20000; i++) {
-		unsigned what = (unsigned)test_below(&random, 32);
+		unsigned what = (unsigned)test_below(&random, 33);
 
 		if (what < 15)
 			give_some(m, &random);
@@ -439,6 +468,8 @@ static void test_random_taking_and_giving_agrees_with_a_simple_model(void **stat
 			take_some(m, &random);
 		else if (what == 30)
 			take_some_below(m, &random);
+		else if (what == 31)
+			take_a_run(m, &random);
 		else
 			slots_pack(&slots, test_below(&random, 2));
 		assert_int_equal(counts().used, m->used);

@@ -14,6 +14,7 @@ struct counters {
 	_Atomic uint64_t puts, removes, renames, set_attrs, batches;
 	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
 	_Atomic uint64_t rows_scanned; /* while it was opened */
+	_Atomic uint64_t index_taken; /* 1: a recovery has gone on from one that was kept */
 	_Atomic uint64_t checksum_errors, io_errors;
 	struct latency commit, sync, growth, checkpoint, compact_step;
 };

@@ -82,9 +82,18 @@ static int open_file(struct regions *regions, const struct quiver_io *io, int di
                      const uint8_t uuid[16])
 {
 	int r = regions_file_open(&regions->file, io, dir_fd, uuid, true);
+	int bad = r == 0 ? regions_file_damage(&regions->file) : 0;
 
-	return r == -ENOENT || r == -EBADMSG ? regions_file_create(&regions->file, io, dir_fd, uuid)
-	                                     : r;
+	if (r == 0 && bad == 0)
+		return 0;
+	if (r == 0)
+		r = regions_file_close(&regions->file);
+	if (bad < 0)
+		return bad;
+	/* Nobody needs what it has noted any more. */
+	return r == 0 || r == -ENOENT || r == -EBADMSG
+	               ? regions_file_create(&regions->file, io, dir_fd, uuid)
+	               : r;
 }
 
 int regions_start(struct regions *regions, const struct quiver_io *io, int dir_fd,

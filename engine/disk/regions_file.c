@@ -131,3 +131,21 @@ int regions_file_read(const struct regions_file *file, uint64_t generation, uint
 	free(bytes);
 	return r;
 }
+
+int regions_file_damage(const struct regions_file *file)
+{
+	uint8_t *bytes = malloc(REGIONS_FILE_BYTES);
+	uint8_t bits[REGIONS_BITS_BYTES];
+	uint64_t generation;
+	int bad = 0;
+	int r;
+
+	if (!bytes)
+		return -ENOMEM;
+	r = io_read_all(file->io, file->fd, bytes, REGIONS_FILE_BYTES, 0);
+	for (uint64_t i = 0; r == 0 && i < (uint64_t)REGIONS_AREAS * REGIONS_AREA_SECTORS; i++)
+		bad += region_sector_decode(bytes + i * REGIONS_SECTOR_BYTES, file->uuid, i,
+		                            &generation, bits) != 0;
+	free(bytes);
+	return r ? r : bad;
+}

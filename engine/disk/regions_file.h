@@ -34,5 +34,7 @@ int regions_file_sync(const struct regions_file *file);
 /* What both areas note of `generation` or a later one: REGIONS_MAX bits in `noted`. A sector that is
  * not whole notes all that it could. 0 or -errno of the reads. */
 int regions_file_read(const struct regions_file *file, uint64_t generation, uint8_t *noted);
+/* How many of its sectors are not whole, or -errno of the read. */
+int regions_file_damage(const struct regions_file *file);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "engine/base/fault.h"
 #include "engine/commit/checkpoint.h"
+#include "engine/disk/regions_file.h"
 #include "engine/recovery/check_snapshots.h"
 #include "engine/recovery/keep.h"
 #include "engine/recovery/recover.h"
@@ -224,6 +225,33 @@ static int check_superblock(struct check *check, bool has_log)
 	return r < 0 ? r : 0;
 }
 
+/* Where rows may have been stored: what is damaged there costs a recovery time. */
+static int check_regions(struct check *check)
+{
+	struct regions_file file;
+	int r = regions_file_open(&file, check->superblock->io, check->dir_fd,
+	                          check->superblock->now.geometry.uuid, false);
+	int bad, c;
+
+	/* A store that has not been opened since by who makes it has none. */
+	if (r == -ENOENT)
+		return 0;
+	bad = r == -EBADMSG ? 1 : 0;
+	if (r == 0) {
+		bad = regions_file_damage(&file);
+		c = regions_file_close(&file);
+		r = bad < 0 ? bad : c;
+	}
+	if (bad > 0) {
+		check->result->damage++;
+		check_say(
+			check,
+			"regions: damaged: after a crash all rows would be looked at; opening the "
+			"store for writing makes it anew");
+	}
+	return r == -EBADMSG ? 0 : r;
+}
+
 int check_contents(struct check *check)
 {
 	struct recovery recovery;
@@ -254,6 +282,8 @@ int check_contents(struct check *check)
 		keep_hold_slots(check->catalog);
 		r = check_superblock(check, recovery.scan.last_segment > 0);
 	}
+	if (r == 0)
+		r = check_regions(check);
 	if (r == 0)
 		check_vectors(check, recovery.rows);
 	if (r == 0)

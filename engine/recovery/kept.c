@@ -16,6 +16,12 @@ static void set_bit(uint64_t *bits, uint64_t at)
 	bits[at / 64] |= UINT64_C(1) << (at % 64);
 }
 
+/* What cannot be read is not needed: the rows say the same. */
+static int unusable(int r)
+{
+	return r == 0 || r == -ENOMEM ? r : -EBADMSG;
+}
+
 int kept_begin(struct recovery *recovery, uint64_t generation)
 {
 	struct regions_file file;
@@ -30,8 +36,8 @@ int kept_begin(struct recovery *recovery, uint64_t generation)
 	r = regions_file_open(&file, recovery->superblock->io, recovery->dir_fd,
 	                      recovery->superblock->now.geometry.uuid, false);
 	if (r)
-		return r;
-	r = regions_file_read(&file, generation, recovery->noted);
+		return unusable(r);
+	r = unusable(regions_file_read(&file, generation, recovery->noted));
 	c = regions_file_close(&file);
 	recovery->named_end = 0;
 	recovery->base = recovery->superblock->now.count;
@@ -81,6 +87,7 @@ int kept_name(struct recovery *recovery, const struct wal_record *record)
 	name_row(recovery, record->slot);
 	if (record->slot > SLOT_MAX || record->type == WAL_SETATTR)
 		return 0;
+	recovery->named_puts++;
 	if (record->slot >= recovery->named_end)
 		recovery->named_end = record->slot + 1;
 	if (record->slot < recovery->rows)
@@ -88,17 +95,42 @@ int kept_name(struct recovery *recovery, const struct wal_record *record)
 	return 0;
 }
 
+/* A table that is about to be replaced has to be in memory, all of it. */
+static int room_for(struct recovery *recovery, uint64_t count)
+{
+	struct index *index = &recovery->catalog->index;
+	struct slots *slots = &recovery->catalog->slots;
+	struct slots_counts counts;
+
+	if (index_is_whole(index) || !index_is_outlived(index, count))
+		return 0;
+	slots_counts(slots, &counts);
+	return index_load_rest(index, (const uint64_t *)(uintptr_t)slots->live, counts.used);
+}
+
+int kept_ready(struct recovery *recovery, const struct wal_record *record)
+{
+	const struct index *index = &recovery->catalog->index;
+	int r = room_for(recovery, 1);
+
+	if (r == 0 && record->type != WAL_DIRATTR)
+		r = index_ready(index, record->id, 1);
+	if (r == 0 && record->type == WAL_RENAME)
+		r = index_ready(index, record->aux, 1);
+	return unusable(r);
+}
+
 int kept_restore(struct recovery *recovery)
 {
 	struct columns *columns = &recovery->catalog->columns;
-	int r = 0;
+	int r = unusable(room_for(recovery, recovery->named_puts));
 
 	for (size_t i = 0; r == 0 && i < recovery->ended.count; i++) {
 		const struct deferred_free *end = &recovery->ended.items[i];
 
 		if (columns_id(columns, end->slot) != QUIVER_ID_NONE)
 			continue;
-		r = index_ready(&recovery->catalog->index, end->id, 1);
+		r = unusable(index_ready(&recovery->catalog->index, end->id, 1));
 		if (r == 0 && index_names(&recovery->catalog->index, end->id, end->slot))
 			r = columns_write_id(columns, end->slot, end->id);
 	}
@@ -128,13 +160,14 @@ static void doom_all(struct recovery *recovery)
 
 	for (uint64_t region = 0; region < REGIONS_MAX; region++) {
 		uint64_t from = region * REGION_SLOTS;
+		uint64_t to = from + REGION_SLOTS;
 
-		if (from >= recovery->rows)
+		if (from >= slots_used)
 			break;
 		if (recovery->noted[region / 8] >> (region % 8) & 1)
-			doom_free(recovery, from, from + REGION_SLOTS);
+			doom_free(recovery, from, to < slots_used ? to : slots_used);
 	}
-	/* What lies behind is cut. */
+	/* What lies behind that is cut. */
 	doom_free(recovery, slots_used, recovery->named_end);
 }
 

@@ -8,8 +8,7 @@
 #include "engine/recovery/recover.h"
 
 /* Read what is noted of an index of `generation`; index and live map are loaded. Before the log is
- * read. 0; -ENOENT, -EBADMSG the notes are not there, so all rows have to be looked at; -ENOMEM;
- * -errno of the reads. */
+ * read. 0; -EBADMSG the notes are not there, so all rows have to be looked at; -ENOMEM. */
 int kept_begin(struct recovery *recovery, uint64_t generation);
 /* A record above the checkpoint, while the log is read. 0 or -ENOMEM. */
 int kept_name(struct recovery *recovery, const struct wal_record *record);
@@ -20,6 +19,9 @@ int kept_look(struct recovery *recovery);
 /* Before replay, with the log durable: rows that an interrupted checkpoint has freed already get their
  * IDs back, by which the index finds them until the log supersedes them. 0 or -errno. */
 int kept_restore(struct recovery *recovery);
+/* Have in memory what a record changes of the index, while the log is applied. 0; -EBADMSG it
+ * cannot be had; -ENOMEM. */
+int kept_ready(struct recovery *recovery, const struct wal_record *record);
 void kept_free(struct recovery *recovery);
 
 #endif

@@ -31,6 +31,7 @@ struct recovery {
 		*named_slots; /* owned; a bit for each row that will be written, and for
 	                                       each whose vector will be, too */
 	struct deferred_free_list ended; /* live rows of the checkpoint that records supersede */
+	uint64_t named_puts; /* records that may add to the index */
 	uint64_t named_end; /* one above the highest slot that a record names for its vector */
 	struct wal_scan scan;
 	struct wal_kept log; /* what was read of it */
@@ -72,8 +73,8 @@ struct recovery {
 };
 
 /* Before the log is read, where index and live map were loaded as an index of `generation` says, which
- * the superblock names: instead of recovery_base. 0; -ENOENT, -EBADMSG the notes of regions are not
- * there: look at the rows; -ENOMEM; -errno. */
+ * the superblock names: instead of recovery_base. 0; -EBADMSG the notes of regions are not there:
+ * look at the rows; -ENOMEM. */
 int recovery_keep(struct recovery *recovery, uint64_t generation);
 /* Find the end of the log. Reports corruption as damage, with what to do. 0 or -errno. */
 int recovery_read_log(struct recovery *recovery);

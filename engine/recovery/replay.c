@@ -441,17 +441,6 @@ static int apply(struct recovery *recovery, const struct wal_record *record, con
 	}
 }
 
-/* Have in memory what the record changes of an index that was kept. */
-static int ready(const struct recovery *recovery, const struct wal_record *record)
-{
-	const struct index *index = &recovery->catalog->index;
-	int r = recovery->kept ? index_ready(index, record->id, 1) : 0;
-
-	return r == 0 && recovery->kept && record->type == WAL_RENAME
-	               ? index_ready(index, record->aux, 1)
-	               : r;
-}
-
 static int replay(void *arg, const struct wal_record *record, const void *payload)
 {
 	struct recovery *recovery = arg;
@@ -463,7 +452,7 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 		r = run_write(recovery);
 	if (r)
 		return r;
-	r = ready(recovery, record);
+	r = recovery->kept ? kept_ready(recovery, record) : 0;
 	if (r == 0)
 		r = apply(recovery, record, payload);
 	if (r == -EUCLEAN)

@@ -30,7 +30,59 @@ static void damage_to_error(struct recovery *recovery, const char *line)
 		                    "checksum and moves the others to lost+found");
 }
 
-/* From the columns, since there is no usable snapshot. */
+/* With the index that the last checkpoint has kept. `recovery` is new. 0, -errno; -EUCLEAN also where
+ * something does not fit, be it the log or the index. */
+static int recover_with_index(struct quiver *store, struct recovery *recovery)
+{
+	int r = recovery_init(recovery, &store->catalog, &store->superblock, store->dir_fd);
+
+	if (r == 0)
+		r = recovery_keep(recovery, store->superblock.now.index_generation);
+	if (r == 0)
+		r = recovery_read_log(recovery);
+	if (r == 0 && recovery->damage_count == 0)
+		r = recovery_replay(recovery);
+	if (r == 0 && recovery->damage_count == 0)
+		recovery_judge(recovery, false);
+	if (r == 0 && recovery->damage_count > 0)
+		r = -EUCLEAN;
+	return r ? r : recovery_finish(recovery);
+}
+
+/* What was loaded, as if it had not been. */
+static void forget_index(struct quiver *store)
+{
+	index_free_former(&store->catalog.index, index_take_former(&store->catalog.index));
+	index_destroy(&store->catalog.index);
+	index_keep_forget(&store->catalog.keep);
+	slots_forget(&store->catalog.slots);
+}
+
+/* Of a store that was not closed. -EAGAIN: the rows have to be looked at; that tells what is wrong,
+ * too, where anything is. Nothing is in index and slots then. */
+static int recover_by_index(struct quiver *store)
+{
+	struct recovery recovery;
+	int r = catalog_load_index(&store->catalog, &store->superblock.now);
+
+	if (r)
+		return r == -ENOMEM ? r : -EAGAIN;
+	r = recover_with_index(store, &recovery);
+	recovery_free(&recovery);
+	if (r == 0) {
+		atomic_store(&store->health.counters.index_taken, 1);
+		index_free_former(&store->catalog.index,
+		                  index_take_former(&store->catalog.index)); /* nobody is there */
+		return 0;
+	}
+	/* What a write or a sync failed with is told once, and must not be tried again. */
+	if (r != -EUCLEAN && r != -EBADMSG)
+		return r;
+	forget_index(store);
+	return -EAGAIN;
+}
+
+/* From the columns, since there is no index that can be used. */
 static int rebuild_index(struct quiver *store, bool clean, struct quiver_error *error)
 {
 	struct recovery recovery;
@@ -80,8 +132,10 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 {
 	int r;
 
-	if (!store->superblock.now.clean)
-		return rebuild_index(store, false, error);
+	if (!store->superblock.now.clean) {
+		r = recover_by_index(store);
+		return r == -EAGAIN ? rebuild_index(store, false, error) : r;
+	}
 	r = catalog_load_index(&store->catalog, &store->superblock.now);
 	if (r != -ENOENT && r != -ESTALE && r != -EBADMSG)
 		return r;

@@ -98,6 +98,8 @@ struct run {
 	bool logged_anyway; /* by this step, in mode none: durable before its checkpoint may fail */
 	bool failed; /* by a sync: read-only until it is opened again */
 	uint64_t syncs_failed;
+	uint64_t compared; /* crashes that were recovered in both ways, */
+	uint64_t took_index; /* and by how many there was an index */
 };
 
 /* Tell what is wrong and how to see it again, and end the process with 1. */

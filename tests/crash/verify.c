@@ -10,6 +10,7 @@
 #include "manual_background.h"
 #include "nearest.h"
 #include "run.h"
+#include "tests/common/recoveries.h"
 
 #define WHY_BYTES 1024
 /* FORMAT.md */
@@ -203,6 +204,20 @@ static void must(const struct run *run, const struct run_crash *crash, const cha
 		crash_fail(run, crash, what, strerror(-r));
 }
 
+/* With the index that a checkpoint has kept, and from the rows: what comes of both is the same. */
+static void compare_recoveries(struct run *run, const struct run_crash *crash)
+{
+	char why[RECOVERIES_WHY_BYTES];
+	int64_t now_ns = clock_now();
+	bool took;
+
+	if (recoveries_compare(crash->image, crash->image, &took, why) != 0)
+		crash_fail(run, crash, "recovered with the index and from the rows", why);
+	run->compared++;
+	run->took_index += took;
+	clock_set(now_ns);
+}
+
 /* A few changes of the recovered store; the state follows. */
 static void go_on(struct run *run, const struct run_crash *crash, struct quiver *store,
                   struct oracle_state *state, struct chance *chance)
@@ -315,6 +330,8 @@ size_t verify_crash(struct run *run, struct run_crash *crash, struct oracle_stat
 		check(run, crash, false);
 	if (chance_percent(&chance, 25))
 		look_alone(run, crash, "before recovery");
+	if (crash->created && crash->event % 3 == 0)
+		compare_recoveries(run, crash);
 	recover_first(run, crash, &chance);
 	store = open_image(run, crash, mode, false);
 	if (!store)

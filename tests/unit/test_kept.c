@@ -1,0 +1,377 @@
+/* Recovery with an index that a checkpoint has kept, and where rows are noted for it. */
+#include "store_test.h"
+
+#include "engine/store/store.h"
+#include "tests/common/recoveries.h"
+
+/* Recover it both ways; whether there was an index. */
+static bool both_ways(const struct store_dir *s)
+{
+	char why[RECOVERIES_WHY_BYTES];
+	char room[UNIT_PATH_BYTES + 32];
+	bool took;
+
+	(void)snprintf(room, sizeof(room), "%s/both", s->dir.path);
+	if (recoveries_compare(s->path, room, &took, why) != 0)
+		fail_msg("%s", why);
+	return took;
+}
+
+static bool took_index(struct quiver *store)
+{
+	return atomic_load(&store->health.counters.index_taken) > 0;
+}
+
+/* ---- a process that dies ---- */
+
+#define FEW 60u
+#define MANY 3000u /* so many that the table has to grow while they are replayed */
+
+struct death {
+	struct store_dir *s;
+	enum quiver_durability mode;
+	uint64_t more; /* new vectors after the checkpoint */
+	long at; /* the call of the second checkpoint before which it dies; 0: after it all */
+	bool snapshots;
+	struct trouble_io io;
+};
+
+/* A checkpoint with FEW vectors, then each of them is superseded, removed, renamed or gets other
+ * attributes, others come; a second checkpoint frees those rows. */
+static int change_and_die(void *arg)
+{
+	struct death *death = arg;
+	struct quiver_options options = { .size = sizeof(options),
+		                          .durability = death->mode,
+		                          .commit_interval_ms = 1000000000,
+		                          .io = &death->io.table };
+	struct quiver_attr attr = attr_of(77);
+	struct quiver *store;
+	int r = 0;
+
+	trouble_init(&death->io);
+	if (quiver_open(death->s->path, &options, &store, NULL) != 0)
+		return 11;
+	for (uint64_t id = 0; r == 0 && id < FEW; id++)
+		r = put_version(store, id, 1, 0);
+	if (r == 0 && death->snapshots)
+		r = quiver_snapshot_create(store, "before", NULL);
+	if (r == 0)
+		r = quiver_checkpoint(store);
+	for (uint64_t id = 0; r == 0 && id < FEW; id++) {
+		if (id % 4 == 0)
+			r = put_version(store, id, 2, 0);
+		else if (id % 4 == 1)
+			r = quiver_remove(store, id, 0, NULL);
+		else if (id % 4 == 2)
+			r = quiver_rename(store, id, 1000 + id, 0, NULL);
+		else
+			r = quiver_set_attr(store, id, &attr, QUIVER_ATTR_ALL, 0);
+	}
+	for (uint64_t id = 0; r == 0 && id < death->more; id++)
+		r = put_version(store, 10000 + id, 3, 0);
+	if (r)
+		return 12;
+	trouble_arm(&death->io, death->at, TROUBLE_EXIT, TROUBLE_ANY, 0, 0);
+	return quiver_checkpoint(store) == 0 ? 0 : 13;
+}
+
+/* It dies before each call of the second checkpoint, that frees the rows and writes the attributes. */
+static void dies_at_each_call(struct store_dir *s, struct death *death)
+{
+	char base[UNIT_PATH_BYTES + 32];
+	unsigned took = 0;
+	long at;
+
+	death->s = s;
+	(void)snprintf(base, sizeof(base), "%s/base", s->dir.path);
+	assert_int_equal(rename(s->path, base), 0);
+	/* A checkpoint makes fewer. */
+	for (at = 1; at <= 60; at += death->more > FEW ? 5 : 1) {
+		struct quiver *store;
+
+		recoveries_copy(base, s->path);
+		death->at = at;
+		die_in_child(change_and_die, death);
+		took += both_ways(s);
+		store = open_mode(s, QUIVER_FSYNC);
+		assert_int_equal(leaked_slots(store), 0);
+		close_store(store);
+		assert_int_equal(test_remove(s->path), 0);
+	}
+	assert_true(took > 0);
+	assert_int_equal(rename(base, s->path), 0);
+}
+
+static void test_rows_that_an_interrupted_checkpoint_has_freed(void **state)
+{
+	struct death death = { .mode = QUIVER_FSYNC, .more = 5 };
+
+	dies_at_each_call(*state, &death);
+}
+
+static void test_rows_that_an_interrupted_checkpoint_of_mode_none_has_freed(void **state)
+{
+	struct death death = { .mode = QUIVER_NONE, .more = 5 };
+
+	dies_at_each_call(*state, &death);
+}
+
+static void test_rows_that_snapshots_have(void **state)
+{
+	struct death death = { .mode = QUIVER_FSYNC, .more = 5, .snapshots = true };
+
+	dies_at_each_call(*state, &death);
+}
+
+static void test_a_table_that_grows_while_the_log_is_applied(void **state)
+{
+	struct death death = { .mode = QUIVER_FSYNC, .more = MANY };
+
+	dies_at_each_call(*state, &death);
+}
+
+/* ---- what is missing or damaged ---- */
+
+/* A store that was killed after a checkpoint and some changes. */
+static void kill_one(struct store_dir *s)
+{
+	struct death death = { .s = s, .mode = QUIVER_FSYNC, .more = 20, .at = 1 };
+
+	die_in_child(change_and_die, &death);
+}
+
+static void all_are_there(struct quiver *store)
+{
+	assert_int_equal(quiver_count(store), FEW - FEW / 4 + 20);
+	for (uint64_t id = 0; id < FEW; id++) {
+		if (id % 4 == 0)
+			assert_int_equal(version_of(store, id), 2);
+		else if (id % 4 < 3)
+			assert_int_equal(quiver_get_copy(store, id, NULL, NULL, NULL), -ENOENT);
+		else
+			assert_int_equal(version_of(store, id), 1);
+	}
+	for (uint64_t id = 0; id < 20; id++)
+		assert_int_equal(version_of(store, 10000 + id), 3);
+}
+
+static void expect(struct store_dir *s, bool index)
+{
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+
+	assert_int_equal(took_index(store), index);
+	all_are_there(store);
+	close_store(store);
+}
+
+static void test_of_a_store_that_was_killed_few_rows_are_looked_at(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store;
+
+	kill_one(s);
+	store = open_mode(s, QUIVER_FSYNC);
+	assert_true(took_index(store));
+	/* Behind those of the checkpoint: the log tells of them. */
+	assert_in_range(stats_of(store).rows_scanned, 1, FEW + 20);
+	all_are_there(store);
+	close_store(store);
+	store = open_mode(s, QUIVER_FSYNC);
+	assert_int_equal(stats_of(store).rows_scanned, 0);
+	close_store(store);
+}
+
+static void test_who_only_reads_recovers_with_it_too(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_options options = { .size = sizeof(options), .read_only = true };
+	struct quiver *store;
+
+	kill_one(s);
+	store = open_with(s, &options);
+	all_are_there(store);
+	close_store(store);
+}
+
+static void lose(struct store_dir *s, const char *name)
+{
+	char path[UNIT_PATH_BYTES + 64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", s->path, name);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void test_without_its_files_the_rows_are_looked_at(void **state)
+{
+	struct store_dir *s = *state;
+
+	kill_one(s);
+	lose(s, "regions");
+	expect(s, false);
+	kill_one(s);
+	lose(s, "index");
+	expect(s, false);
+}
+
+static void test_notes_that_are_damaged_cost_time_alone(void **state)
+{
+	struct store_dir *s = *state;
+
+	kill_one(s);
+	for (uint64_t sector = 0; sector < 2 * REGIONS_AREA_SECTORS; sector++)
+		store_flip(s, "regions", sector * REGIONS_SECTOR_BYTES * 8 + 77);
+	expect(s, true);
+}
+
+static void test_an_index_that_is_damaged_is_not_taken(void **state)
+{
+	struct store_dir *s = *state;
+	uint64_t bytes;
+
+	kill_one(s);
+	bytes = store_size(s, "index");
+	/* Each page, and its header. */
+	for (uint64_t at = 0; at + 4096 <= bytes; at += 4096) {
+		char before[8192] = { 0 };
+		struct quiver *store;
+		char path[UNIT_PATH_BYTES + 64];
+
+		unit_read(&s->dir, STORE_NAME "/index", before, 4096, (off_t)at);
+		if (memcmp(before, before + 4096, 4096) == 0)
+			continue; /* a hole */
+		(void)snprintf(path, sizeof(path), "%s/copy", s->dir.path);
+		recoveries_copy(s->path, path);
+		store_flip(s, "index", (at + 80) * 8);
+		store = open_mode(s, QUIVER_FSYNC);
+		all_are_there(store);
+		close_store(store);
+		assert_int_equal(test_remove(s->path), 0);
+		assert_int_equal(rename(path, s->path), 0);
+	}
+}
+
+/* As in a store that was closed: the log says nothing of it, and nobody looks. */
+static int put_one_and_die(void *arg)
+{
+	struct quiver *store = open_mode(arg, QUIVER_ALWAYS);
+
+	return put_version(store, 900, 1, 0) == 0 ? 0 : 1;
+}
+
+static void test_a_row_that_is_damaged_shows_when_it_is_read(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+
+	for (uint64_t id = 0; id < FEW; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	close_store(store);
+	die_in_child(put_one_and_die, s);
+	store_flip(s, "meta.npy", (4096 + 7 * 56 + 9) * 8);
+	store = open_mode(s, QUIVER_FSYNC);
+	assert_true(took_index(store));
+	for (uint64_t id = 0; id < FEW; id++)
+		assert_int_equal(version_of(store, id), id == 7 ? UINT64_MAX : 1);
+	assert_int_equal(version_of(store, 900), 1);
+	close_store(store);
+}
+
+/* ---- how rarely it syncs ---- */
+
+#define IMPORTED 100000u
+
+static uint64_t syncs_of(struct quiver *store)
+{
+	return atomic_load(&store->commits.regions.syncs);
+}
+
+static void put_run(struct quiver *store, uint64_t first, uint64_t count, uint64_t version)
+{
+	static uint8_t bytes[1000][STORE_DIM];
+	struct quiver_record records[1000];
+	struct quiver_attr attr = attr_of(version);
+
+	for (uint64_t done = 0; done < count; done += 1000) {
+		for (uint64_t i = 0; i < 1000; i++) {
+			vector_fill(bytes[i], STORE_DIM, first + done + i, version);
+			records[i] =
+				(struct quiver_record){ .id = first + done + i, .data = bytes[i] };
+		}
+		assert_int_equal(
+			quiver_put_batch(store, records, 1000, &attr, QUIVER_ATTR_ALL, 0, NULL), 0);
+	}
+}
+
+static void test_notes_are_synced_rarely(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+	uint64_t checkpoints, before;
+	uint64_t random = test_seed();
+
+	/* Behind the slots in use nothing is noted, but by checkpoints. */
+	for (uint64_t i = 0; i < 4; i++) {
+		put_run(store, i * IMPORTED / 4, IMPORTED / 4, 1);
+		assert_int_equal(quiver_checkpoint(store), 0);
+	}
+	checkpoints = stats_of(store).checkpoints;
+	assert_in_range(syncs_of(store), 1, 2 * checkpoints);
+	printf("# import of %u: %" PRIu64 " syncs of notes, %" PRIu64 " checkpoints\n", IMPORTED,
+	       syncs_of(store), checkpoints);
+	/* Overwrites of a full store: their own slots, of the checkpoint before, come back. */
+	before = syncs_of(store);
+	for (uint64_t round = 0; round < 4; round++) {
+		for (uint64_t i = 0; i < 2000; i++)
+			assert_int_equal(put_version(store, test_below(&random, IMPORTED), 2, 0),
+			                 0);
+		assert_int_equal(quiver_checkpoint(store), 0);
+	}
+	assert_in_range(syncs_of(store) - before, 4, 4 * 5);
+	printf("# 4 times 2,000 overwrites and a checkpoint: %" PRIu64 "\n",
+	       syncs_of(store) - before);
+	/* Of one that is full of holes. */
+	for (uint64_t id = 0; id < IMPORTED; id += 2)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	before = syncs_of(store);
+	put_run(store, 2 * IMPORTED, IMPORTED / 2, 3);
+	assert_in_range(syncs_of(store) - before, 1, 6);
+	printf("# 50,000 into every other slot: %" PRIu64 "\n", syncs_of(store) - before);
+	close_store(store);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_rows_that_an_interrupted_checkpoint_has_freed,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_rows_that_an_interrupted_checkpoint_of_mode_none_has_freed,
+			setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_rows_that_snapshots_have, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_a_table_that_grows_while_the_log_is_applied,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_of_a_store_that_was_killed_few_rows_are_looked_at, setup_store,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(test_who_only_reads_recovers_with_it_too,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_without_its_files_the_rows_are_looked_at,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_notes_that_are_damaged_cost_time_alone,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_an_index_that_is_damaged_is_not_taken,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_a_row_that_is_damaged_shows_when_it_is_read,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_notes_are_synced_rarely, setup_store,
+		                                teardown_store),
+	};
+
+	test_in_memory();
+	test_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

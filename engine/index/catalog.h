@@ -163,12 +163,19 @@ int catalog_make_room(struct catalog *catalog, uint64_t count, bool nowait);
  * section. */
 int catalog_rebuild_index(struct catalog *catalog);
 
+/* `wrong` rows do not say whose they are: what is not found may be there, so the store has failed.
+ * Nothing where it is 0. */
+void catalog_miss_some(struct catalog *catalog, uint64_t wrong);
+
 /* ---- catalog_keep.c ---- */
 
 /* Load the index that `sb` names, of a store that was closed or has crashed: the live map, and the
  * table as it is used. Nothing is in index and slots yet. 0; -ENOENT none is kept; -ESTALE, -EBADMSG;
  * -ENOMEM, -errno of the reads: then it is as before. */
 int catalog_load_index(struct catalog *catalog, const struct superblock *sb);
+/* Where none is kept, of a store that was closed by a program before: make the index of the file that
+ * this left. 0; -ENOENT, -ESTALE, -EBADMSG, -ENOMEM, -errno of the reads: then it is as before. */
+int catalog_load_old_index(struct catalog *catalog, const struct superblock *sb);
 /* Of an index as it is now, whose writing is to begin: 1, and it has; 0 it costs more than `most_bytes`
  * (UINT64_MAX: it may cost anything), or must not be kept. -ENOMEM; -EAGAIN, -EIO as index_keep_begin.
  * Writer lock. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/index/catalog.h"
+#include "engine/index/index_old.h"
 
 static struct index_stamp stamp_of(const struct superblock *sb)
 {
@@ -38,6 +39,54 @@ int catalog_load_index(struct catalog *catalog, const struct superblock *sb)
 	slots_map_loaded(&catalog->slots, stamp.slots_used, stamp.count);
 	index_keep_loaded(&catalog->keep, &catalog->index, sb->clean);
 	return 0;
+}
+
+/* Where the file says that the ID of a row is in its slot it is there, whatever is wrong with the
+ * rest of the row: who reads it is told. */
+static int fill_from_old(struct catalog *catalog, const struct index_old *old,
+                         const struct index_stamp *stamp, uint64_t *wrong)
+{
+	int r = index_make_room(&catalog->index, stamp->count);
+
+	for (uint64_t slot = 0; r == 0 && slot < stamp->slots_used; slot++) {
+		uint64_t id;
+
+		if (!(old->live[slot / 64] >> slot % 64 & 1))
+			continue;
+		id = columns_id(&catalog->columns, slot);
+		if (index_old_names(old, id, slot))
+			index_insert(&catalog->index, id, slot);
+		else
+			++*wrong;
+	}
+	return r;
+}
+
+int catalog_load_old_index(struct catalog *catalog, const struct superblock *sb)
+{
+	struct index_stamp stamp = stamp_of(sb);
+	struct index_old old;
+	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
+	uint64_t wrong = 0;
+	int r = index_old_read(catalog->keep.io, catalog->keep.dir_fd, &stamp, &old);
+
+	if (r)
+		return r;
+	r = index_init(&catalog->index, &catalog->columns, stamp.count);
+	if (r == 0) {
+		r = fill_from_old(catalog, &old, &stamp, &wrong);
+		/* As of one that was loaded: nothing has changed. */
+		atomic_store(&catalog->index.members, 0);
+		if (r)
+			index_destroy(&catalog->index);
+	}
+	if (r == 0) {
+		memcpy(slots_map_room(&catalog->slots, live_bytes), old.live, live_bytes);
+		slots_map_loaded(&catalog->slots, stamp.slots_used, stamp.count);
+		catalog_miss_some(catalog, wrong);
+	}
+	index_old_free(&old);
+	return r;
 }
 
 int catalog_keep_begin(struct catalog *catalog, const struct index_keep_as *as, uint64_t most_bytes)

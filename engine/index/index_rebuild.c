@@ -49,6 +49,24 @@ static int mend_row(struct catalog *catalog, struct index *fresh, uint64_t slot,
 	return 0;
 }
 
+static void tell_of_missing(struct catalog *catalog, uint64_t wrong)
+{
+	report_add(&catalog->health->report,
+	           "index: %" PRIu64
+	           " rows of ids.npy and meta.npy do not match, so what is not found may "
+	           "be there all the same and is an I/O error; `quiverfs check` says which",
+	           wrong);
+	(void)health_judge(catalog->health, HEALTH_INDEX, -EUCLEAN);
+}
+
+void catalog_miss_some(struct catalog *catalog, uint64_t wrong)
+{
+	if (wrong == 0)
+		return;
+	atomic_store(&catalog->index.misses_some, true);
+	tell_of_missing(catalog, wrong);
+}
+
 static int rebuild(struct catalog *catalog, int why)
 {
 	struct slots_counts counts;
@@ -70,14 +88,8 @@ static int rebuild(struct catalog *catalog, int why)
 		           why == -EBADMSG ? "damaged" : quiver_strerror(why));
 	}
 	index_destroy(&fresh);
-	if (r == 0 && atomic_load(&catalog->index.misses_some)) {
-		report_add(&catalog->health->report,
-		           "index: %" PRIu64
-		           " rows of ids.npy and meta.npy do not match, so what is not found may "
-		           "be there all the same and is an I/O error; `quiverfs check` says which",
-		           wrong);
-		(void)health_judge(catalog->health, HEALTH_INDEX, -EUCLEAN);
-	}
+	if (r == 0 && atomic_load(&catalog->index.misses_some))
+		tell_of_missing(catalog, wrong);
 	return r;
 }
 

@@ -12,6 +12,7 @@
 #include "engine/base/fault.h"
 #include "engine/commit/checkpoint.h"
 #include "engine/disk/regions_file.h"
+#include "engine/index/index_old.h"
 #include "engine/recovery/check_snapshots.h"
 #include "engine/recovery/keep.h"
 #include "engine/recovery/recover.h"
@@ -75,6 +76,18 @@ static uint64_t compare_snapshot(const struct check *check, const struct index *
 	return wrong;
 }
 
+/* The file of a program before is read when the store is opened. -EALREADY: it can be. */
+static int look_at_old(struct check *check, const struct index_stamp *stamp)
+{
+	struct index_old old;
+	int r = index_old_read(check->superblock->io, check->dir_fd, stamp, &old);
+
+	if (r)
+		return r;
+	index_old_free(&old);
+	return -EALREADY;
+}
+
 static int load_snapshot(struct check *check, struct index *snapshot, uint64_t *live)
 {
 	const struct superblock *sb = &check->superblock->now;
@@ -85,9 +98,9 @@ static int load_snapshot(struct check *check, struct index *snapshot, uint64_t *
 		                     .count = sb->count };
 	int r;
 
-	if (sb->index_generation == 0)
-		return -ENOENT;
 	memcpy(stamp.uuid, sb->geometry.uuid, sizeof(stamp.uuid));
+	if (sb->index_generation == 0)
+		return look_at_old(check, &stamp);
 	r = index_load(snapshot, &check->catalog->columns, check->superblock->io, check->dir_fd,
 	               &stamp, live, NULL);
 	if (r)
@@ -108,10 +121,11 @@ static int check_snapshot(struct check *check)
 	int r = live ? load_snapshot(check, &snapshot, live) : -ENOMEM;
 
 	if (r == -ENOENT || r == -ESTALE || r == -EBADMSG) {
-		/* A close on a full disk leaves none, and there is none of version 1; nothing is
-		 * lost with it. */
+		/* A close on a full disk leaves none; nothing is lost with it. */
+		if (r == -ESTALE && sb->version == 1)
+			r = -ENOENT; /* one was recovered by this program */
 		check->result->damage += r != -ENOENT;
-		if (sb->version > 1 && sb->slots_used > 0)
+		if (r != -ENOENT || (sb->slots_used > 0 && sb->version > 1))
 			check_say(check,
 			          "index: %s; opening the store rebuilds it from ids.npy and "
 			          "meta.npy",
@@ -121,8 +135,10 @@ static int check_snapshot(struct check *check)
 		r = 0;
 		goto out;
 	}
-	if (r)
+	if (r) {
+		r = r == -EALREADY ? 0 : r;
 		goto out;
+	}
 	wrong = compare_snapshot(check, &snapshot, live);
 	if (wrong || atomic_load(&snapshot.count) != atomic_load(&check->catalog->index.count)) {
 		check->result->damage++;

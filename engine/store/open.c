@@ -119,7 +119,7 @@ static void say_rebuilt(struct quiver *store, int why)
 {
 	const struct superblock *sb = &store->superblock.now;
 
-	/* Nothing is to be had of a new store, nor of one of version 1. */
+	/* A new store has none, and of one of version 1 none is kept. */
 	if (sb->slots_used == 0 || sb->version == 1)
 		return;
 	report_add(&store->health.report, "index: %s; rebuilt from ids.npy and meta.npy",
@@ -137,6 +137,8 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 		return r == -EAGAIN ? rebuild_index(store, false, error) : r;
 	}
 	r = catalog_load_index(&store->catalog, &store->superblock.now);
+	if (r == -ENOENT && store->superblock.now.index_generation == 0)
+		r = catalog_load_old_index(&store->catalog, &store->superblock.now);
 	if (r != -ENOENT && r != -ESTALE && r != -EBADMSG)
 		return r;
 	say_rebuilt(store, r);

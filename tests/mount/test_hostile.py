@@ -177,10 +177,8 @@ def test_nothing_in_the_place_of_a_file_is_followed_or_waited_for(theirs, victim
 
 
 def does_without(command, name, kind):
-    """Only who changes the store uses these two, and one is always made anew, in the place of
-    what is there, if that is no folder."""
-    return (name in ("durable", "index.new") and command not in ("mount", "import")) or \
-        (name == "index.new" and (kind != "folder" or command == "mount"))
+    """Only who changes the store uses the first, and the second is made where the table has grown."""
+    return (name == "durable" and command not in ("mount", "import")) or name == "index.new"
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "others_file"])

@@ -413,11 +413,11 @@ static void check_damaged(struct shop *shop)
 	if (r)
 		return; /* the live map */
 	for (uint64_t s = 0; s < ROWS; s++) {
-		bool why;
-		uint64_t found = index_look_up(&index, shop->ids[s], false, &why);
+		struct index_found found = index_look_up(&index, shop->ids[s], false);
 
-		assert_true(why || found == (is_live(&shop->kept, s) ? s : SLOT_NONE));
-		stopped += why;
+		assert_true(found.stopped ||
+		            found.slot == (is_live(&shop->kept, s) ? s : SLOT_NONE));
+		stopped += found.stopped;
 	}
 	assert_true(stopped > 0);
 	assert_int_equal(index_damage(&index), -EBADMSG);

@@ -53,6 +53,7 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 	}
 	table->ready = index_source_ready(source);
 	atomic_init(&table->source, source);
+	index_table_fills(table, true);
 	index_pages_all_read(table->changed, table->page_count);
 	begin(index, columns, table, stamp->count);
 	index->may_shrink = true;
@@ -122,6 +123,7 @@ int index_load_rest(struct index *index, const uint64_t *live, uint64_t slots_us
 
 	if (r || !source)
 		return r;
+	index_table_fills(table, false);
 	atomic_store_explicit(&table->source, NULL, memory_order_release);
 	epoch_wait(); /* readers that are taking a page store what was in it */
 	index_source_close(source);

@@ -8,6 +8,9 @@
  * do not fit the cache; smaller tables shall not take a huge page. */
 #define HUGE_BYTES (UINT64_C(2) << 20)
 #define HUGE_FROM_BYTES (2 * HUGE_BYTES)
+/* Of a table that is read as it is used the first page of 4 KiB would take a huge one: from here on
+ * that would be much memory for little. */
+#define SPARSE_FROM_BYTES (UINT64_C(256) << 20)
 
 /* All of it zero, and on a border of huge pages where it has some. */
 static void *map_pages(uint64_t bytes)
@@ -68,6 +71,14 @@ void index_table_free(struct index_table *table)
 	index_pages_destroy(table->changed);
 	free(table->changed);
 	free(table);
+}
+
+void index_table_fills(struct index_table *table, bool as_used)
+{
+	uint64_t bytes = index_table_bytes(table);
+
+	if (bytes >= SPARSE_FROM_BYTES) /* a kernel without is as right */
+		(void)madvise(table->pages, bytes, as_used ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 }
 
 uint64_t index_table_bytes(const struct index_table *table)

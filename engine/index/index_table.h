@@ -55,6 +55,8 @@ struct index_table {
 
 /* All empty; NULL without memory. */
 struct index_table *index_table_new(uint64_t pages);
+/* It is filled page by page as it is used, or all of it is there. */
+void index_table_fills(struct index_table *table, bool as_used);
 /* Its source, too. */
 void index_table_free(struct index_table *table);
 uint64_t index_table_bytes(const struct index_table *table);

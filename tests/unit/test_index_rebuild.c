@@ -1,5 +1,8 @@
 #include "unit.h"
 
+#include <xxhash.h>
+
+#include "engine/media/bytes.h"
 #include "store_test.h"
 
 #define VECTORS 4000u
@@ -207,6 +210,127 @@ static void test_readers_beside_the_first_change(void **state)
 	read_beside_a_writer(*state, true);
 }
 
+/* ---- as a program before has left it ---- */
+
+/* The file that it wrote at a clean close; FORMAT.md, version 2 of the index. `slots` vectors, each
+ * with the ID of its slot. */
+static void write_old_index(struct store_dir *s, const uint8_t superblock[4096], uint64_t slots)
+{
+	enum { ENTRIES = 8192, TABLE = ENTRIES / 1024, PAGES = TABLE + 1 };
+	static uint8_t file[(1 + PAGES) * 4096 + PAGES * 8];
+	uint8_t *sums = file + sizeof(file) - PAGES * 8;
+	char path[128];
+
+	memset(file, 0, sizeof(file));
+	for (uint64_t slot = 0; slot < slots; slot++) {
+		uint8_t key[8];
+		uint64_t at;
+
+		put_le64(key, slot);
+		at = XXH3_64bits(key, 8) / (UINT64_MAX / ENTRIES + 1);
+		while (get_le32(file + 4096 + at * 4))
+			at = (at + 1) % ENTRIES;
+		put_le32(file + 4096 + at * 4, (uint32_t)slot + 2);
+		file[(1 + TABLE) * 4096 + slot / 8] |= (uint8_t)(1 << slot % 8);
+	}
+	for (uint64_t page = 0; page < PAGES; page++) {
+		uint8_t tail[16];
+
+		put_le64(tail, XXH3_64bits(file + (1 + page) * 4096, 4096));
+		put_le64(tail + 8, page);
+		put_le64(sums + page * 8, XXH3_64bits(tail, 16));
+	}
+	memcpy(file, "QUIVERIX", 8);
+	put_le32(file + 8, 2);
+	memcpy(file + 16, superblock + 16, 16);
+	memcpy(file + 32, superblock + 64, 8);
+	memcpy(file + 40, superblock + 48, 16);
+	put_le64(file + 56, ENTRIES);
+	put_le64(file + 96, XXH3_64bits(sums, PAGES * 8));
+	put_le64(file + 4088, XXH3_64bits(file, 4088));
+	store_file("index", path, sizeof(path));
+	unit_truncate(&s->dir, path, 0);
+	unit_write(&s->dir, path, file, sizeof(file), 0);
+}
+
+/* What it did not know of in the superblock says nothing, and the file is of its version. */
+static void leave_as_before(struct store_dir *s)
+{
+	uint8_t page[4096];
+	uint64_t newest = 0;
+	char path[128];
+
+	store_file("superblock", path, sizeof(path));
+	for (uint64_t copy = 0; copy < 2; copy++) {
+		unit_read(&s->dir, path, page, sizeof(page), copy * 4096);
+		memset(page + 192, 0, 32);
+		put_le64(page + 4088, XXH3_64bits(page, 4088));
+		unit_write(&s->dir, path, page, sizeof(page), copy * 4096);
+		if (get_le64(page + 32) > newest) {
+			newest = get_le64(page + 32);
+			write_old_index(s, page, VECTORS);
+		}
+	}
+}
+
+static void test_the_file_of_a_program_before_is_read(void **state)
+{
+	struct quiver_options read_only = { .size = sizeof(struct quiver_options),
+		                            .read_only = true };
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	struct quiver_error error;
+	struct quiver *store;
+
+	leave_as_before(s);
+	assert_int_equal(quiver_check(s->path, false, NULL, NULL, &result, &error), 0);
+	assert_int_equal(result.damage, 0);
+	for (int i = 0; i < 3; i++) {
+		store = open_with(s, i == 0 ? &read_only : NULL);
+		assert_false(store_said(store, "index"));
+		assert_all_there(store);
+		if (i == 1)
+			assert_int_equal(put_version(store, 7, 1, 0), 0);
+		close_store(store);
+	}
+}
+
+/* Its row is damaged, but the file says whose it is: all others are served, and it is not lost. */
+static void test_a_bad_row_beside_the_file_of_a_program_before(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store;
+
+	leave_as_before(s);
+	store_flip(s, "meta.npy", (4096 + 50 * 56 + 3) * 8);
+	store = open_with(s, NULL);
+	for (uint64_t id = 0; id < VECTORS; id++)
+		assert_true(version_of(store, id) == (id == 50 ? UINT64_MAX : 1));
+	assert_int_equal(version_of(store, VECTORS), 0);
+	assert_int_equal(put_version(store, VECTORS, 1, 0), 0);
+	close_store(store);
+}
+
+static void test_a_damaged_file_of_a_program_before_is_made_anew(void **state)
+{
+	struct store_dir *s = *state;
+	uint64_t random = test_seed();
+	uint64_t bits;
+
+	for (int i = 0; i < 8; i++) {
+		struct quiver *store;
+
+		leave_as_before(s);
+		bits = store_size(s, "index") * 8;
+		store_flip(s, "index",
+		           i < 4 ? test_below(&random, 104 * 8) : test_below(&random, bits));
+		store = open_with(s, NULL);
+		assert_true(store_said(store, "index: "));
+		assert_all_there(store);
+		close_store(store);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_closed, teardown_store)
 
 int main(void)
@@ -218,6 +342,9 @@ int main(void)
 		TEST(test_an_index_that_is_cut_while_it_is_open_is_made_anew),
 		TEST(test_a_life_that_commits_nothing_leaves_the_index_as_it_is),
 		TEST(test_readers_beside_the_first_change),
+		TEST(test_the_file_of_a_program_before_is_read),
+		TEST(test_a_bad_row_beside_the_file_of_a_program_before),
+		TEST(test_a_damaged_file_of_a_program_before_is_made_anew),
 	};
 
 	test_seed();

@@ -12,7 +12,8 @@
 #define WAL_SEGMENT_MIN_BYTES (UINT64_C(8) << 10)
 #define WAL_SEGMENT_MAX_BYTES (UINT64_C(16) << 10)
 #define WAL_READ_BYTES (UINT64_C(4) << 10)
-#define WAL_KEPT_RECORDS_MAX 20u
+#define WAL_KEPT_PART_BYTES 512u
+#define WAL_KEPT_PARTS_MAX 3u
 #define GROW_MIN_BYTES UINT64_C(64)
 #define GROW_MAX_BYTES (UINT64_C(64) << 10)
 #define CHUNK_BYTES (UINT64_C(4) << 10)
@@ -31,9 +32,11 @@
 #define WAL_SEGMENT_MAX_BYTES (UINT64_C(32) << 20)
 /* Of the log at once: a request of the largest size that most devices take. */
 #define WAL_READ_BYTES (UINT64_C(4) << 20)
-/* Kept in memory while a log is recovered, 200 MB: as many as a checkpoint leaves of the smallest
- * vectors. Of a longer log the rest is read once more. */
-#define WAL_KEPT_RECORDS_MAX (UINT64_C(2) << 20)
+/* Kept in memory of a log that is recovered, 128 MiB at most: some four million records, more than a
+ * checkpoint leaves of the smallest vectors. Of a longer log the rest is read once more. A part is a
+ * huge page, where there are any. */
+#define WAL_KEPT_PART_BYTES (2u << 20)
+#define WAL_KEPT_PARTS_MAX 64u
 #define GROW_MIN_BYTES (UINT64_C(16) << 20) /* DESIGN section 3 */
 #define GROW_MAX_BYTES (UINT64_C(1) << 30)
 #define CHUNK_BYTES (UINT64_C(64) << 10) /* smaller holes are not worth a call */

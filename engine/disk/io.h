@@ -46,7 +46,7 @@ struct quiver_io {
 	/* Also for a folder. */
 	int (*fsync)(const struct quiver_io *self, int fd);
 	/* Drop what the kernel has cached of whole pages of the range (length 0: to the end of the
-	 * file); what is dirty is written first. What could not be written then, or earlier, is
+	 * file); what is dirty is written first, but not synced. What could not be written then, or earlier, is
 	 * not there any more: the disk's bytes are. */
 	int (*forget)(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length);
 	/* A hint, which may come to nothing: begin to read a part of the file into the cache, or

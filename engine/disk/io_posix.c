@@ -90,9 +90,9 @@ static int posix_forget(const struct quiver_io *self, int fd, uint64_t offset, u
 	int written;
 
 	(void)self;
-	/* Of a part a sync of the whole file would cost more than the part. What either says may be
-	 * of an earlier life; what failed goes with the rest. */
-	written = length > 0 ? sync_file_range(fd, (off_t)offset, (off_t)length, all) : -1;
+	/* A sync would write the whole file, and have the device empty its own cache. What either says
+	 * may be of an earlier life; what failed goes with the rest. */
+	written = sync_file_range(fd, (off_t)offset, (off_t)length, all);
 	if (written)
 		written = fdatasync(fd);
 	(void)written;

@@ -8,7 +8,7 @@
 #include "engine/log/wal_reader.h"
 #include "engine/media/meta_row.h"
 
-/* Records between one that is announced and one that is handed over. */
+/* How many records before it is handed over one is announced. */
 #define SOON_RECORDS 16u
 /* Written again at once. */
 #define AGAIN_BYTES (UINT64_C(1) << 20)
@@ -46,17 +46,23 @@ static int read_rest(struct wal_reader *reader)
 static int hand_over_kept(struct wal_scan *scan)
 {
 	const struct wal_kept *kept = scan->kept;
+	struct wal_kept_record ahead[SOON_RECORDS];
+	struct wal_kept_at at = { 0 };
+	size_t done = 0;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < kept->count; i++) {
-		const struct wal_kept_record *item = wal_kept_at(kept, i);
-		struct wal_record record = wal_kept_restore(item);
+	while (r == 0 && done < kept->end.count) {
+		const struct wal_kept_record *now = &ahead[done % SOON_RECORDS];
 
-		if (scan->soon && i + SOON_RECORDS < kept->count)
-			scan->soon(scan->arg, wal_kept_at(kept, i + SOON_RECORDS));
-		scan->segment = kept->segments[item->segment].number;
-		scan->offset = item->offset;
-		r = scan->each(scan->arg, &record, NULL);
+		while (at.count - done < SOON_RECORDS && wal_kept_next(kept, &at)) {
+			ahead[(at.count - 1) % SOON_RECORDS] = at.before;
+			if (scan->soon)
+				scan->soon(scan->arg, &at.before.record);
+		}
+		scan->segment = kept->segments[now->segment].number;
+		scan->offset = now->offset;
+		r = scan->each(scan->arg, &now->record, NULL);
+		done++;
 	}
 	return r;
 }

@@ -1,6 +1,8 @@
 /*
  * wal_kept.h - what a scan of the log keeps of it in memory, so that nobody has to read it again:
  * its records without their payloads, and of each segment where it ends. For one thread.
+ *
+ * A record takes some 30 bytes: what is as in the one before, or follows from it, is left out.
  */
 #ifndef QUIVER_WAL_KEPT_H
 #define QUIVER_WAL_KEPT_H
@@ -13,19 +15,9 @@
 
 /* A record, with what recovery wants to know of it. */
 struct wal_kept_record {
-	uint64_t lsn;
-	uint64_t id;
-	uint64_t slot;
-	uint64_t old_slot;
-	uint64_t aux;
-	uint64_t src_slot;
-	struct quiver_attr attr;
-	uint64_t sum;
-	uint32_t segment; /* in the list of segments */
-	uint32_t offset; /* of the record in it */
-	uint32_t payload_bytes;
-	uint8_t type;
-	bool ahead;
+	struct wal_record record; /* but for what belongs to its place in the log */
+	size_t segment; /* where it lies: in the list of segments */
+	uint64_t offset;
 };
 
 /* Where a scan is between two commits. */
@@ -46,13 +38,21 @@ struct wal_kept_segment {
 	struct wal_place cached;
 };
 
+/* A place in what is kept. */
+struct wal_kept_at {
+	size_t part;
+	size_t byte; /* in the part */
+	size_t count; /* of records before it */
+	struct wal_kept_record before; /* the one before; all zero at the beginning */
+};
+
 struct wal_kept_part;
 
 struct wal_kept {
-	struct wal_kept_part **parts; /* of the records, in order; owned */
-	size_t part_count, part_capacity;
-	size_t count; /* of records that are kept */
-	/* There are more of them than are kept: commits from here on. */
+	struct wal_kept_part **parts; /* owned */
+	size_t part_count;
+	struct wal_kept_at end;
+	/* There are more records than are kept: commits from here on. */
 	bool more;
 	struct wal_place rest;
 	struct wal_kept_segment *segments; /* owned */
@@ -62,10 +62,8 @@ struct wal_kept {
 /* Keep a record that lies at `offset` of the segment that comes next in the list. False: there is
  * no room, or there are too many. */
 bool wal_kept_add(struct wal_kept *kept, const struct wal_record *record, uint64_t offset);
-/* Record i, less than count. */
-const struct wal_kept_record *wal_kept_at(const struct wal_kept *kept, size_t i);
-/* As it was read, but for what belongs to its place in the log. */
-struct wal_record wal_kept_restore(const struct wal_kept_record *kept);
+/* The record at a place, which begins as all zero and moves to the next: false at the end. */
+bool wal_kept_next(const struct wal_kept *kept, struct wal_kept_at *at);
 /* 0 or -ENOMEM. */
 int wal_kept_add_segment(struct wal_kept *kept, const struct wal_kept_segment *segment);
 /* Nothing is kept any more; what it has is freed. */

@@ -235,16 +235,16 @@ static int hand_over(struct wal_reader *reader, const struct wal_record *record,
 	return r ? r : scan->each(scan->arg, record, bytes + WAL_RECORD_HEADER_BYTES);
 }
 
-/* Keep a record of the commit that begins at `place`, of which `before` were kept before it; all of
- * a commit is kept or nothing. */
+/* Keep a record of the commit that begins at `place`, before which what is kept ended at `before`: all
+ * of a commit is kept or nothing. */
 static void keep(struct wal_reader *reader, const struct wal_record *record, uint64_t at,
-                 const struct wal_place *place, size_t before)
+                 const struct wal_place *place, const struct wal_kept_at *before)
 {
 	struct wal_kept *kept = reader->scan->kept;
 
 	if (kept->more || wal_kept_add(kept, record, at))
 		return;
-	kept->count = before;
+	kept->end = *before;
 	kept->more = true;
 	kept->rest = *place;
 }
@@ -254,10 +254,12 @@ static int deliver(struct wal_reader *reader, uint64_t from, uint64_t to)
 {
 	struct wal_scan *scan = reader->scan;
 	const struct wal_place place = place_at(reader, from);
-	const size_t before = scan->kept ? scan->kept->count : 0;
 	struct wal_record record = reader->first;
+	struct wal_kept_at before;
 	int r = 0;
 
+	if (scan->kept)
+		before = scan->kept->end;
 	if (reader->source.cached && reader->now.cached.offset == 0)
 		reader->now.cached = place;
 	for (uint64_t at = from; r == 0 && at < to; at += record.length_bytes) {
@@ -273,7 +275,7 @@ static int deliver(struct wal_reader *reader, uint64_t from, uint64_t to)
 			if (!reader->again) {
 				scan->records++;
 				if (scan->kept)
-					keep(reader, &record, at, &place, before);
+					keep(reader, &record, at, &place, &before);
 			}
 		}
 		if (record.durable_lsn > scan->durable_lsn)

@@ -29,7 +29,7 @@ struct wal_scan {
 	int (*each)(void *arg, const struct wal_record *record, const void *payload);
 	/* In wal_scan_again: this record is handed over soon, so what that takes may be fetched. Or
 	 * NULL. */
-	void (*soon)(void *arg, const struct wal_kept_record *record);
+	void (*soon)(void *arg, const struct wal_record *record);
 	void *arg;
 	/* What is read is kept there (wal_kept.h), for wal_scan_again and wal_settle; the caller clears
 	 * it. NULL: nothing is kept. */

@@ -462,7 +462,11 @@ int recovery_finish(struct recovery *recovery)
 {
 	struct superblock *sb = &recovery->superblock->now;
 	struct slots_counts counts;
-	int r = columns_sync(&recovery->catalog->columns, true, true);
+	/* Until its successor is on the disk a row stays, with its slot: the log may say that the bytes
+	 * were there. What else is freed nobody looks for. */
+	int r = recovery->superseded.count > 0
+	                ? columns_sync(&recovery->catalog->columns, true, true)
+	                : 0;
 
 	keep_hold_slots(recovery->catalog);
 	if (r == 0)

@@ -468,7 +468,7 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 }
 
 /* A record will be applied soon. */
-static void soon(void *arg, const struct wal_kept_record *record)
+static void soon(void *arg, const struct wal_record *record)
 {
 	const struct recovery *recovery = arg;
 

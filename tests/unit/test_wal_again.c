@@ -173,7 +173,7 @@ static int hear(void *arg, const struct wal_record *record, const void *payload)
 	return 0;
 }
 
-static void announce(void *arg, const struct wal_kept_record *record)
+static void announce(void *arg, const struct wal_record *record)
 {
 	struct heard *heard = arg;
 

@@ -34,10 +34,12 @@
  * that are not there yet the kernel makes larger ones at half the cost. */
 #define FOR_BYTES (UINT64_C(64) << 10)
 
-/* Who takes as much as was fetched in less time writes through windows: their pages become dirty
- * before they are filled, so they are not for slow writers, nor for those who sync now and then,
- * who would have pages written twice. */
-#define FAST_NS UINT64_C(50000000)
+/* Who takes WRITE_WINDOW_BYTES in less time writes through windows: their pages become dirty before
+ * they are filled, and the kernel writes what is dirty out after some 5 to 30 s, so all of them
+ * should be full by then. However small the vectors are, or whoever else uses the machine. */
+#define FAST_NS UINT64_C(2000000000)
+/* A sync writes all windows, full or not: they are for those who take so much more between two. */
+#define PARTS_A_SYNC (2 * WRITE_WINDOWS)
 
 static uint64_t page_bytes(void)
 {
@@ -49,18 +51,21 @@ void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wi
 	prefetch->catalog = catalog;
 	prefetch->wishes = wishes;
 	/* The first who takes a slot asks. */
+	atomic_init(&prefetch->ask_at, 0);
 	atomic_init(&prefetch->tail, 0);
 	atomic_init(&prefetch->holes_enough, 0);
 	atomic_init(&prefetch->tail_seen, 0);
 	prefetch->holes_to = 0;
 	prefetch->asked_ns = 0;
 	prefetch->syncs = 0;
+	prefetch->parts = 0;
 }
 
 void prefetch_cut(struct prefetch *prefetch, uint64_t rows)
 {
 	if (atomic_load(&prefetch->tail) > rows)
 		atomic_store(&prefetch->tail, rows);
+	atomic_store(&prefetch->ask_at, 0);
 }
 
 void prefetch_freed(struct prefetch *prefetch)
@@ -75,15 +80,15 @@ static uint64_t tail_slots(const struct prefetch *prefetch)
 	return TAIL_BYTES / prefetch->catalog->columns.geometry.vector_bytes + 1;
 }
 
-/* Whether `slot` has come so near to the end of what was fetched of the tail that another part of
- * WRITE_WINDOW_BYTES is worth asking for. */
+static uint64_t part_slots(const struct prefetch *prefetch)
+{
+	return WRITE_WINDOW_BYTES / prefetch->catalog->columns.geometry.vector_bytes + 1;
+}
+
+/* Whether another part of WRITE_WINDOW_BYTES of the tail has been taken since pages were asked for. */
 static bool tail_is_low(const struct prefetch *prefetch, uint64_t slot)
 {
-	uint64_t want = slot + tail_slots(prefetch) / WRITE_WINDOWS * (WRITE_WINDOWS - 1);
-	uint64_t rows = atomic_load(&prefetch->catalog->columns.rows);
-
-	return atomic_load_explicit(&prefetch->tail, memory_order_relaxed) <
-	       (want < rows ? want : rows);
+	return slot >= atomic_load_explicit(&prefetch->ask_at, memory_order_relaxed);
 }
 
 static bool holes_are_low(const struct prefetch *prefetch)
@@ -102,15 +107,18 @@ void prefetch_taken(struct prefetch *prefetch, const uint64_t *slots, size_t cou
 
 /* ---- the tail ---- */
 
-/* Whether slots have been taken fast since the last time, and nobody has synced them. */
+/* Whether slots have been taken fast since the last time, and they are seldom synced. */
 static bool is_taken_fast(struct prefetch *prefetch)
 {
 	uint64_t now = clock_monotonic_ns();
 	uint64_t syncs = atomic_load(&prefetch->catalog->columns.vector_syncs);
-	bool fast = now - prefetch->asked_ns < FAST_NS && syncs == prefetch->syncs;
+	bool synced = syncs != prefetch->syncs;
+	bool seldom = !synced || prefetch->parts >= PARTS_A_SYNC;
+	bool fast = seldom && now - prefetch->asked_ns < FAST_NS;
 
 	prefetch->asked_ns = now;
 	prefetch->syncs = syncs;
+	prefetch->parts = synced ? 0 : prefetch->parts + 1;
 	return fast;
 }
 
@@ -149,12 +157,13 @@ static void prefetch_tail(struct prefetch *prefetch, const struct slots_counts *
 	uint64_t from = atomic_load(&prefetch->tail);
 	uint64_t to;
 
+	/* Also where there is no tail: else whoever takes a slot would ask, and in vain. */
+	atomic_store(&prefetch->ask_at, counts->used + part_slots(prefetch));
 	if (is_taken_fast(prefetch) && follow(prefetch, counts))
 		return;
 	from = from > counts->used ? from : counts->used;
 	to = counts->used + tail_slots(prefetch);
 	to = to < counts->rows ? to : counts->rows;
-	/* Also where there is no tail: else whoever takes a slot would ask, and in vain. */
 	atomic_store(&prefetch->tail, to);
 	if (from >= to)
 		return;

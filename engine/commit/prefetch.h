@@ -16,6 +16,7 @@
 struct prefetch {
 	struct catalog *catalog; /* not owned */
 	struct wishes *wishes; /* not owned */
+	_Atomic uint64_t ask_at; /* who takes this slot or one above asks for more of the tail */
 	_Atomic uint64_t tail; /* of the slots at the end of the file, all below */
 	_Atomic uint64_t holes_enough; /* who takes a slot when so many were given out asks for more
 	                                  holes */
@@ -26,6 +27,8 @@ struct prefetch {
 	                      are taken that were asked for */
 	uint64_t asked_ns; /* the prefetcher's; when pages of the tail were last asked for */
 	uint64_t syncs; /* the prefetcher's; syncs of the slots until then */
+	uint64_t
+		parts; /* the prefetcher's; asked for since those were as many, of WRITE_WINDOW_BYTES */
 };
 
 void prefetch_init(struct prefetch *prefetch, struct catalog *catalog, struct wishes *wishes);

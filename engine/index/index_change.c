@@ -17,6 +17,8 @@
  * in inserts, and all is there: 13 of 16 are taken when that begins, and 14 at most when it
  * ends. */
 #define COPY_BUCKETS 2u
+/* Of a table: 150 million IDs. */
+#define LARGE_BYTES (UINT64_C(1) << 30)
 
 /* ---- one table ----
  *
@@ -227,12 +229,14 @@ static uint64_t places_of(const struct index_table *table)
 }
 
 /* What the next table has to hold: what is there, what is announced, and what comes while it is
- * filled. */
+ * filled. As both are there meanwhile, a very large one grows by less, and more often. */
 static uint64_t room_for(const struct index *index, uint64_t count)
 {
 	uint64_t present = atomic_load(&index->count);
 	uint64_t places = places_of(atomic_load(&index->table));
 
+	if (index_table_bytes(atomic_load(&index->table)) >= LARGE_BYTES)
+		return present + count + places / 16;
 	return present + count + (present / 4 > places / 8 ? present / 4 : places / 8);
 }
 

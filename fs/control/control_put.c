@@ -34,17 +34,24 @@ static bool is_for_handler(const struct control_write *write)
 }
 
 /* Which of them the kernel may know, as they are there already or are just being made, to the
- * front of `ids`; how many. A damaged one counts. */
-static size_t find_known(struct fs *fs, const struct quiver_record *records, size_t count,
-                         uint64_t *ids)
+ * front of `ids`; how many. A damaged one counts. -ENOMEM. */
+static int find_known(struct fs *fs, const struct quiver_record *records, size_t count,
+                      uint64_t *ids, size_t *known)
 {
-	size_t known = 0;
+	int *results = calloc(count, sizeof(*results));
+	int err;
 
+	*known = 0;
+	if (!results)
+		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
-		if (quiver_stat(fs->store, records[i].id, 0, NULL, NULL) != -ENOENT ||
-		    node_is_written(fs, records[i].id))
-			ids[known++] = records[i].id;
-	return known;
+		ids[i] = records[i].id;
+	err = quiver_get_many(fs->store, ids, count, NULL, NULL, results);
+	for (size_t i = 0; i < count; i++)
+		if (err != 0 || results[i] != -ENOENT || node_is_written(fs, ids[i]))
+			ids[(*known)++] = ids[i];
+	free(results);
+	return 0;
 }
 
 /*
@@ -63,13 +70,16 @@ static int commit_records(struct control_write *write, const struct quiver_recor
 	uint64_t *ids = calloc(count, sizeof(*ids));
 	uint64_t given = atomic_load(&fs->attr_given);
 	unsigned mask = QUIVER_ATTR_MTIME | (write->uid != 0 ? QUIVER_ATTR_DROP_SETID : 0u);
-	size_t known;
-	int err;
+	size_t known = 0;
+	int err = 0;
 
 	if (!ids)
 		return -ENOMEM;
 	/* Where others change the store it keeps nothing. */
-	known = fs->shared ? 0 : find_known(fs, records, count, ids);
+	if (!fs->shared)
+		err = find_known(fs, records, count, ids, &known);
+	if (err != 0)
+		goto out;
 	err = quiver_put_batch(fs->store, records, count, &attr, mask,
 	                       QUIVER_WRITE_SOON | (write->sync ? QUIVER_SYNC : 0u), NULL);
 	for (size_t i = 0; fs->shared && i < count; i++)
@@ -81,6 +91,7 @@ static int commit_records(struct control_write *write, const struct quiver_recor
 	}
 	if (err == 0)
 		invalidate_vectors(fs, ids, known);
+out:
 	free(ids);
 	return err;
 }

@@ -23,6 +23,7 @@
 #define ZERO_CHUNK_BYTES (4u << 10)
 #define WRITE_WINDOW_BYTES (UINT64_C(4) << 10)
 #define UPGRADE_ROWS UINT64_C(64)
+#define REGIONS_IN_FLIGHT_SLOTS UINT64_C(4)
 #define SLOTS_SEGMENT 64u
 #define NEAREST_INDEX_LEAST 20u
 #define NEAREST_INDEX_HELPS 0.0 /* always: no run depends on how fast the machine is */
@@ -56,6 +57,8 @@
 #define WRITE_WINDOW_BYTES (UINT64_C(2) << 20)
 /* Rows that an upgrade encodes and writes at a time: 0.9 MB. */
 #define UPGRADE_ROWS (UINT64_C(16) << 10)
+/* Slots that may have been taken shortly before a checkpoint begins, to be committed after it. */
+#define REGIONS_IN_FLIGHT_SLOTS UINT64_C(32768)
 /* Slots that are filled one after the other before others are (slot_segments.h). */
 #define SLOTS_SEGMENT 16384u
 /* Fewer vectors are compared in no time. */

@@ -11,8 +11,6 @@
 #define SECTOR_WORDS (REGIONS_SECTOR_BITS / 64)
 /* More at once would have a recovery look at rows that nobody has come near. */
 #define AHEAD_MAX 256u
-/* Slots that may have been taken shortly before a checkpoint begins, to be committed after it. */
-#define IN_FLIGHT_SLOTS UINT64_C(32768)
 /* Segments that are noted for a checkpoint before anybody needs them. */
 #define SEGMENTS_AHEAD 2u
 #define REGIONS_OF_SEGMENT (SLOTS_SEGMENT / REGION_SLOTS)
@@ -185,8 +183,8 @@ static void want_current(struct regions *regions, struct wanted *wanted)
 	uint64_t from, to;
 
 	slots_counts(regions->slots, &counts);
-	from = counts.used > IN_FLIGHT_SLOTS ? counts.used - IN_FLIGHT_SLOTS : 0;
-	to = (counts.used + IN_FLIGHT_SLOTS) / REGION_SLOTS;
+	from = counts.used > REGIONS_IN_FLIGHT_SLOTS ? counts.used - REGIONS_IN_FLIGHT_SLOTS : 0;
+	to = (counts.used + REGIONS_IN_FLIGHT_SLOTS) / REGION_SLOTS;
 	for (uint64_t region = from / REGION_SLOTS; region <= to && region < REGIONS_MAX; region++)
 		want(wanted, region);
 	want_next(regions, wanted, SEGMENTS_AHEAD);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/media/index_page.h"
 #include "faults.h"
 #include "script.h"
 #include "tests/common/listed.h"
@@ -166,10 +167,67 @@ static bool is_superblock(const struct flip *flip)
 	return strcmp(flip->file->name, "superblock") == 0;
 }
 
+/* Of a page of the index: the head in front of what its sums cover, and what follows. */
+#define INDEX_HEAD_BYTES 32u
+#define INDEX_CONTENT_AT 64u
+
+/* The header that counts is number 0 or 1. */
+static unsigned index_header_of(const struct image_file *file, struct index_header *header)
+{
+	struct index_header other;
+
+	if (index_header_get(file->bytes, header) != 0)
+		header->generation = 0;
+	if (index_header_get(file->bytes + INDEX_PAGE_BYTES, &other) != 0 ||
+	    other.generation < header->generation)
+		return 0;
+	*header = other;
+	return 1;
+}
+
+/* Where the version of a page is that counts. */
+static uint64_t index_page_of(const struct image_file *file, const struct index_header *header,
+                              uint64_t page)
+{
+	uint64_t first = index_place_at(page, false);
+	uint64_t second = index_place_at(page, true);
+	bool has_second = header->whole != header->generation &&
+	                  second + INDEX_PAGE_BYTES <= file->size;
+	bool is_second = false;
+
+	if (index_page_choose(header, page, file->bytes + first,
+	                      has_second ? file->bytes + second : NULL, &is_second) != 0)
+		abort();
+	return is_second ? second : first;
+}
+
+/* Whether the byte is of a page, or of the header, that counts. */
+static bool index_says(const struct flip *flip)
+{
+	const struct image_file *file = flip->file;
+	static struct index_header header;
+	unsigned number = index_header_of(file, &header);
+	uint64_t at = flip->bit / 8;
+	uint64_t pages = header.table_pages + index_live_pages(header.slots_used);
+
+	if (at < INDEX_HEADERS_BYTES)
+		return at / INDEX_PAGE_BYTES == number;
+	for (uint64_t page = 0; page < pages; page++) {
+		uint64_t place = index_page_of(file, &header, page);
+
+		if (at < place || at >= place + INDEX_PAGE_BYTES)
+			continue;
+		return at < place + INDEX_HEAD_BYTES || at >= place + INDEX_CONTENT_AT;
+	}
+	return false;
+}
+
 /* Bits that mean something, so that check must not be silent about them. A bad copy of the
  * superblock of a store that was not closed is also what a crash leaves: opening tells of it. */
 static bool must_be_named(const struct flip *flip)
 {
+	if (strcmp(flip->file->name, "index") == 0)
+		return flip->image == IMAGE_CLEAN && index_says(flip);
 	if (flip->image == IMAGE_CLEAN)
 		return strcmp(flip->file->name, "durable") != 0 &&
 		       strcmp(flip->file->name, "vectors.npy") != 0 && !is_row_count(flip);

@@ -3,7 +3,8 @@
  * long readers wait while something large goes on.
  *
  * Rows, each in a new store at PATH: checkpoint, compact, crash (leaves a full log behind and
- * says the bytes of its records and of the vectors, wherever they are; mode batch or single),
+ * says the bytes of its records and of the vectors, wherever they are; mode batch, single or
+ * durable),
  * overwritten (a checkpoint after each tenth vector was overwritten, by chance), memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact, pause-copy (no work of the
  * engine, but bare calls that copy and sync in another file what a compaction moves).
  * Rows on a store that is there: dirty (overwrite `ops` of its vectors, and end as a killed process
@@ -113,17 +114,20 @@ static void row_compact(const struct bench_args *args, struct bench_result *resu
 }
 
 /* Put until the log is as full as it gets before a checkpoint, or `ops` vectors; then end
- * as a killed process does. Of a batch the log names the slots only, which count for it. */
+ * as a killed process does. Of a batch the log names the slots only, which count for it; it has the
+ * bytes of what is durable when the put returns. */
 static void row_crash(const struct bench_args *args, struct bench_result *result)
 {
-	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
+	const bool durable = strcmp(args->mode, "durable") == 0;
+	struct quiver *store =
+		bench_new_store(args->path, args->bytes, durable ? QUIVER_ALWAYS : QUIVER_FSYNC);
 	const uint64_t each = RECORD_BYTES + args->bytes;
 	size_t bytes = (size_t)BENCH_BATCH * args->bytes;
 	char *data = bench_alloc(bytes);
 
 	bench_fill(data, bytes, args->seed);
 	do {
-		if (strcmp(args->mode, "batch") == 0)
+		if (durable || strcmp(args->mode, "batch") == 0)
 			bench_put_batch(store, result->ops, BENCH_BATCH, data);
 		for (uint64_t i = 0; strcmp(args->mode, "single") == 0 && i < BENCH_BATCH; i++)
 			bench_check("put",

@@ -173,10 +173,11 @@ class SpaceInProcess(InProcess):
 
 class Recover(InProcess):
     """Open after a crash with a full log, beside a bare read of what has to be read from the
-    disk: the log, and of vectors that it only names the slots. After a kill, much of that is in
+    disk: the log, and of vectors that it only names the slots. Of durable batches it has the bytes,
+    so the engine has the slots to look at besides. After a kill, much of that is in
     memory only; it is written before it is read, by both."""
 
-    rows = [f"log replay, {what}, {when}" for what in ("single", "batch")
+    rows = [f"log replay, {what}, {when}" for what in ("single", "batch", "durable")
             for when in ("after a kill", "cold")]
     unit = "stream"
 

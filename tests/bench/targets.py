@@ -60,8 +60,8 @@ def targets(disk):
                "bare pwrite", 0.5),
         *(Target(f"log replay, {how}, beside a bare read", f"log replay, {how}", "quiverfs",
                  "bare read", 0.5)
-          for how in ("single, after a kill", "single, cold", "batch, after a kill",
-                      "batch, cold")),
+          for how in (f"{what}, {when}" for what in ("single", "batch", "durable")
+                      for when in ("after a kill", "cold"))),
         Target("clean open, beside 1,000 vectors", "clean open", "quiverfs", "quiverfs", 0.5,
                "clean open, 1,000 vectors"),
         Target("open after a kill with 1 MiB of log, beside clean",

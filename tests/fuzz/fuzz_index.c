@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #include "engine/media/bytes.h"
+#include "engine/media/index_page.h"
 #include "fuzz.h"
 
 #define PAGE 4096u
@@ -22,31 +23,45 @@ static struct base {
 	struct memdisk_file *file;
 } bases[2 * FUZZ_USE_COUNT];
 
-/* As index_file.c does it. */
-static void fix_sums(uint8_t *bytes, uint64_t size, bool layout)
+/* As FORMAT.md has it: the head of a page, then what it holds. */
+static void fix_page(uint8_t *page, uint64_t number, uint64_t salt)
 {
-	uint64_t pages = (size - PAGE) / (PAGE + 8);
-	uint8_t *sums = bytes + PAGE + pages * PAGE;
-	uint8_t tail[16];
+	uint8_t head[32];
+	uint8_t tail[PAGE - 64 + 8];
 
-	for (uint64_t i = 0; i < pages; i++) {
-		put_le64(tail, XXH3_64bits(bytes + PAGE + i * PAGE, PAGE));
-		put_le64(tail + 8, i);
-		put_le64(sums + i * 8, XXH3_64bits(tail, sizeof(tail)));
-	}
-	if (layout)
-		put_le64(bytes + 96, XXH3_64bits(sums, pages * 8));
-	put_le64(bytes + PAGE - 8, XXH3_64bits(bytes, PAGE - 8));
+	memcpy(head, page, 16);
+	put_le64(head + 16, number);
+	put_le64(head + 24, salt);
+	put_le64(page + 16, XXH3_64bits(head, sizeof(head)));
+	memcpy(tail, page + 64, PAGE - 64);
+	memcpy(tail + PAGE - 64, page + 16, 8);
+	put_le64(page + 24, XXH3_64bits(tail, sizeof(tail)));
+}
+
+static void fix_sums(uint8_t *bytes, uint64_t size, bool pages)
+{
+	uint64_t salt;
+
+	for (unsigned i = 0; i < 2; i++)
+		put_le64(bytes + i * PAGE + PAGE - 8, XXH3_64bits(bytes + i * PAGE, PAGE - 8));
+	salt = get_le64(bytes + (get_le64(bytes + 72) >= get_le64(bytes + PAGE + 72) ? 0 : PAGE) +
+	                64);
+	for (uint64_t page = 0; pages && index_place_at(page, false) + PAGE <= size; page++)
+		for (unsigned second = 0; second < 2; second++) {
+			uint64_t at = index_place_at(page, second);
+
+			if (at + PAGE <= size && get_le64(bytes + at) != 0)
+				fix_page(bytes + at, page, salt);
+		}
 }
 
 static void change(struct fuzz_input *input, uint8_t *bytes, uint64_t size)
 {
 	uint64_t fix = fuzz_take(input, 1);
-	uint64_t pages = get_le64(bytes + 56);
 
-	FUZZ_CHECK(size > (2 + pages) * PAGE);
+	FUZZ_CHECK(size > 3 * PAGE);
 	while (input->size > 0) {
-		uint64_t at = fuzz_take(input, 2) % size;
+		uint64_t at = fuzz_take(input, 3) % size;
 
 		bytes[at] = (uint8_t)(bytes[at] ^ fuzz_take(input, 1));
 	}
@@ -121,19 +136,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
  * the table's and of the live map's. */
 size_t fuzz_seed(unsigned number, uint8_t *to, size_t room)
 {
-	static const uint16_t places[] = { 0, 8, 32, 40, 48, 56, 64, 72, 80, 88, PAGE, 2 * PAGE };
+	static const uint16_t places[] = { 0,
+		                           8,
+		                           12,
+		                           32,
+		                           40,
+		                           48,
+		                           56,
+		                           64,
+		                           72,
+		                           80,
+		                           256,
+		                           PAGE + 72,
+		                           2 * PAGE,
+		                           2 * PAGE + 64,
+		                           2 * PAGE + 80 };
 	const unsigned ways = 1 + sizeof(places) / sizeof(places[0]);
 	unsigned way = number % ways;
 
 	if (number / ways >= 2 * FUZZ_USE_COUNT)
 		return FUZZ_NO_SEED;
-	FUZZ_CHECK(room >= 5);
+	FUZZ_CHECK(room >= 6);
 	to[0] = (uint8_t)(number / ways);
 	to[1] = 1;
 	if (way == 0)
 		return 2;
 	to[2] = (uint8_t)places[way - 1];
 	to[3] = (uint8_t)(places[way - 1] >> 8);
-	to[4] = 1;
-	return 5;
+	to[4] = 0;
+	to[5] = 1;
+	return 6;
 }

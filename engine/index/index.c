@@ -28,7 +28,7 @@ static void begin(struct index *index, const struct columns *columns, struct ind
 
 int index_init(struct index *index, const struct columns *columns, uint64_t expected)
 {
-	struct index_table *table = index_table_new(index_pages_for(expected), false);
+	struct index_table *table = index_table_new(index_pages_for(expected));
 
 	if (!table)
 		return -ENOMEM;
@@ -46,7 +46,7 @@ int index_load(struct index *index, const struct columns *columns, const struct 
 
 	if (r)
 		return r;
-	table = index_table_new(index_source_header(source)->table_pages, true);
+	table = index_table_new(index_source_header(source)->table_pages);
 	if (!table) {
 		index_source_close(source);
 		return -ENOMEM;

@@ -129,7 +129,7 @@ static void take_away(struct index_table *table, uint64_t hash, const struct spo
 static int begin_next(struct index *index, uint64_t count)
 {
 	assert(!index->next && index_is_whole(index));
-	index->next = index_table_new(index_pages_for(count), false);
+	index->next = index_table_new(index_pages_for(count));
 	if (!index->next)
 		return -ENOMEM;
 	atomic_fetch_add(&index->bytes, index_table_bytes(index->next));

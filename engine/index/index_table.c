@@ -8,17 +8,14 @@
  * do not fit the cache; smaller tables shall not take a huge page. */
 #define HUGE_BYTES (UINT64_C(2) << 20)
 #define HUGE_FROM_BYTES (2 * HUGE_BYTES)
-/* A page that is read into a larger one shall not take 2 MiB of memory. */
-#define HUGE_LAZY_BYTES (UINT64_C(256) << 20)
 /* Of a table that is read as it is used the first page of 4 KiB would take a huge one: from here on
  * that would be much memory for little. */
 #define SPARSE_FROM_BYTES (UINT64_C(256) << 20)
 
 /* All of it zero, and on a border of huge pages where it has some. */
-static void *map_pages(uint64_t bytes, bool lazy)
+static void *map_pages(uint64_t bytes)
 {
-	bool huge = bytes >= HUGE_FROM_BYTES && (!lazy || bytes <= HUGE_LAZY_BYTES);
-	uint64_t spare = huge ? HUGE_BYTES - INDEX_PAGE_BYTES : 0;
+	uint64_t spare = bytes >= HUGE_FROM_BYTES ? HUGE_BYTES - INDEX_PAGE_BYTES : 0;
 	uint8_t *map = mmap(NULL, bytes + spare, PROT_READ | PROT_WRITE,
 	                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t before;
@@ -43,7 +40,7 @@ static void copy_page(const void *owner, uint64_t page, uint8_t *to)
 	index_page_encode(&table->pages[page], to);
 }
 
-struct index_table *index_table_new(uint64_t pages, bool lazy)
+struct index_table *index_table_new(uint64_t pages)
 {
 	struct index_table *table = calloc(1, sizeof(*table));
 
@@ -54,7 +51,7 @@ struct index_table *index_table_new(uint64_t pages, bool lazy)
 	table->changed = calloc(1, sizeof(*table->changed));
 	if (!table->changed || index_pages_init(table->changed, pages, table, copy_page) != 0)
 		goto without_memory;
-	table->pages = map_pages(pages * INDEX_PAGE_BYTES, lazy);
+	table->pages = map_pages(pages * INDEX_PAGE_BYTES);
 	if (table->pages)
 		return table;
 	index_pages_destroy(table->changed);

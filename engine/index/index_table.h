@@ -53,8 +53,8 @@ struct index_table {
  * header. */
 #define INDEX_PAGE_LINES (INDEX_PAGE_BYTES / INDEX_LINE_BYTES)
 
-/* All empty; NULL without memory. `lazy`: its pages come one by one, and most of them maybe never. */
-struct index_table *index_table_new(uint64_t pages, bool lazy);
+/* All empty; NULL without memory. */
+struct index_table *index_table_new(uint64_t pages);
 /* It is filled page by page as it is used, or all of it is there. */
 void index_table_fills(struct index_table *table, bool as_used);
 /* Its source, too. */

@@ -145,9 +145,9 @@ enum {
 	                      best effort: whether they are in memory is looked at,
 	                      and they may go after that. For threads that must
 	                      answer others meanwhile */
-	QUIVER_WRITE_SOON = 8, /* the bytes of a large batch begin to go to the
-	                          device at once: for who writes much and then
-	                          flushes. A matter of speed alone; as RocksDB's
+	QUIVER_WRITE_SOON = 8, /* the bytes of batches begin to go to the
+	                          device as soon as they are some megabytes: for
+	                          who writes much and then flushes. A matter of speed alone; as RocksDB's
 	                          bytes_per_sync */
 };
 

@@ -16,8 +16,9 @@
  * means that something is wrong. */
 #define RETRIES_MAX 1000
 #define PARTS_MAX 512
-/* Less than this in one piece is not worth a request to the device (QUIVER_WRITE_SOON). */
-#define SOON_MIN_BYTES (UINT64_C(128) << 10)
+/* Parts of vectors.npy that are written to the device as soon as they are full (QUIVER_WRITE_SOON):
+ * each request of it interrupts the processor. */
+#define SOON_BYTES (UINT64_C(2) << 20)
 
 static struct catalog *catalog_of(const struct checkpointer *checkpointer)
 {
@@ -159,12 +160,19 @@ out:
 	return r;
 }
 
-/* Neighbouring slots that were written: on their way to the device, if that is wanted. */
+/* Neighbouring slots that were written: the parts that end in them are on their way to the device,
+ * if that is wanted. What others write there meanwhile is, too. */
 static void write_soon(struct checkpointer *checkpointer, uint64_t slot, uint64_t count,
                        unsigned flags)
 {
-	if ((flags & QUIVER_WRITE_SOON) && count * bytes_of(checkpointer) >= SOON_MIN_BYTES)
-		columns_slots_soon(&catalog_of(checkpointer)->columns, slot, count);
+	uint64_t part = SOON_BYTES / bytes_of(checkpointer);
+	uint64_t from, to;
+
+	part = part > 0 ? part : 1;
+	from = slot / part * part;
+	to = (slot + count) / part * part;
+	if ((flags & QUIVER_WRITE_SOON) && from < to)
+		columns_slots_soon(&catalog_of(checkpointer)->columns, from, to - from);
 }
 
 /* Write the bytes of all ops, neighbouring slots in one call. */

@@ -501,8 +501,12 @@ static void count_hint(const struct quiver_io *self, int fd, uint64_t offset, ui
 	quiver_io_posix()->hint(quiver_io_posix(), fd, offset, length, hint);
 }
 
-/* Bytes of slots asked for by a batch of the first `count` vectors. */
-static uint64_t soon_of_batch(struct quiver *store, size_t count, unsigned flags)
+/* Of vectors.npy, that is asked for as soon as it is full: SOON_BYTES of change.c. */
+#define PART_BYTES (UINT64_C(2) << 20)
+#define PART_BATCHES (PART_BYTES / LARGE_BYTES / LARGE_COUNT)
+
+/* Bytes of slots asked for by a batch of `count` vectors from `first` on. */
+static uint64_t soon_of_batch(struct quiver *store, uint64_t first, size_t count, unsigned flags)
 {
 	struct quiver_record records[LARGE_COUNT];
 	struct quiver_attr attr = attr_of(1);
@@ -510,8 +514,9 @@ static uint64_t soon_of_batch(struct quiver *store, size_t count, unsigned flags
 
 	assert_non_null(bytes);
 	for (size_t i = 0; i < count; i++) {
-		vector_fill(bytes + i * LARGE_BYTES, LARGE_BYTES, i, 1);
-		records[i] = (struct quiver_record){ .id = i, .data = bytes + i * LARGE_BYTES };
+		vector_fill(bytes + i * LARGE_BYTES, LARGE_BYTES, first + i, 1);
+		records[i] =
+			(struct quiver_record){ .id = first + i, .data = bytes + i * LARGE_BYTES };
 	}
 	atomic_store(&soon_bytes, 0);
 	assert_int_equal(
@@ -520,10 +525,12 @@ static uint64_t soon_of_batch(struct quiver *store, size_t count, unsigned flags
 	return atomic_load(&soon_bytes);
 }
 
-static void test_a_large_batch_goes_to_the_device_at_once_if_that_is_asked_for(void **state)
+static void test_what_batches_have_filled_goes_to_the_device_if_that_is_asked_for(void **state)
 {
 	struct store_dir *s = *state;
 	uint8_t got[LARGE_BYTES];
+	uint64_t ids = 2 * PART_BATCHES * LARGE_COUNT;
+	uint64_t soon = 0;
 	struct trouble_io io;
 	struct quiver *store;
 
@@ -533,11 +540,15 @@ static void test_a_large_batch_goes_to_the_device_at_once_if_that_is_asked_for(v
 	trouble_init(&io);
 	io.table.hint = count_hint;
 	store = open_io(s, QUIVER_FSYNC, &io);
-	assert_int_equal(soon_of_batch(store, LARGE_COUNT, 0), 0);
-	assert_int_equal(soon_of_batch(store, LARGE_COUNT, QUIVER_WRITE_SOON),
-	                 LARGE_COUNT * LARGE_BYTES);
-	assert_int_equal(soon_of_batch(store, 2, QUIVER_WRITE_SOON), 0);
-	for (uint64_t id = 0; id < LARGE_COUNT; id++) {
+	for (uint64_t id = 0; id < ids / 2; id += LARGE_COUNT)
+		assert_int_equal(soon_of_batch(store, id, LARGE_COUNT, 0), 0);
+	for (uint64_t id = ids / 2; id < ids; id += LARGE_COUNT) {
+		assert_int_equal(soon, 0); /* the last fills the part, and asks for all of it */
+		soon = soon_of_batch(store, id, LARGE_COUNT, QUIVER_WRITE_SOON);
+	}
+	assert_int_equal(soon, PART_BYTES);
+	assert_int_equal(soon_of_batch(store, ids, 2, QUIVER_WRITE_SOON), 0);
+	for (uint64_t id = 0; id < ids + 2; id++) {
 		assert_int_equal(quiver_get_copy(store, id, got, NULL, NULL), 0);
 		assert_int_equal(vector_version(got, LARGE_BYTES, id), 1);
 	}
@@ -563,7 +574,7 @@ int main(void)
 		TEST(test_a_synced_commit_waits_for_one_sync_unless_slots_lie_before_it),
 		TEST(test_in_mode_none_commits_wait_for_a_checkpoint_in_the_end),
 		TEST(test_nowait_does_not_grow_the_files_itself),
-		TEST(test_a_large_batch_goes_to_the_device_at_once_if_that_is_asked_for),
+		TEST(test_what_batches_have_filled_goes_to_the_device_if_that_is_asked_for),
 	};
 
 	test_seed();

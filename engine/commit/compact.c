@@ -13,8 +13,10 @@
 
 /* Vectors that are moved at a time: one write to the log, one turn in the queue. */
 #define GROUP_MAX 64
-/* The same where others commit: who comes behind a group waits for all of it. */
-#define GROUP_BESIDE_OTHERS 16
+/* The same while others commit: who comes behind a group waits for all of it. */
+#define GROUP_BESIDE_OTHERS 8
+/* So many groups stay as small once others have: they come now and then. */
+#define GROUPS_BESIDE_OTHERS 256
 /* Bytes that are copied for it: they stay in a core's cache until they are written. */
 #define GROUP_BYTES (UINT64_C(256) << 10)
 
@@ -110,14 +112,25 @@ static int move_some(struct checkpointer *checkpointer, uint64_t *below, size_t 
 	return r ? r : 1;
 }
 
-/* Vectors of the next group. Where others commit, who come behind it, it is a small one. */
-static size_t group_size(struct checkpointer *checkpointer, uint64_t *lsn, size_t moved)
+/* What tells whether others commit. */
+struct company {
+	uint64_t lsn; /* when the last group was about to begin */
+	unsigned groups; /* that are to be small */
+};
+
+/* Vectors of the next group, after one that has moved so many. */
+static size_t group_size(struct checkpointer *checkpointer, struct company *company, size_t moved)
 {
 	uint64_t vector_bytes = checkpointer->commits->catalog->columns.geometry.vector_bytes;
-	uint64_t now = atomic_load(&checkpointer->commits->lsn);
-	size_t most = now == *lsn + moved ? GROUP_MAX : GROUP_BESIDE_OTHERS;
+	uint64_t lsn = atomic_load(&checkpointer->commits->lsn);
+	size_t most;
 
-	*lsn = now;
+	if (lsn != company->lsn + moved)
+		company->groups = GROUPS_BESIDE_OTHERS;
+	else if (company->groups > 0)
+		company->groups--;
+	company->lsn = lsn;
+	most = company->groups > 0 ? GROUP_BESIDE_OTHERS : GROUP_MAX;
 	if (most * vector_bytes > GROUP_BYTES)
 		most = GROUP_BYTES / vector_bytes;
 	return most > 0 ? most : 1;
@@ -136,7 +149,7 @@ static void tell_progress(struct checkpointer *checkpointer, struct compaction *
 static int move_all(struct checkpointer *checkpointer, struct compaction *compaction, void *buffer)
 {
 	struct slots_counts counts;
-	uint64_t lsn = atomic_load(&checkpointer->commits->lsn);
+	struct company company = { .lsn = atomic_load(&checkpointer->commits->lsn) };
 	uint64_t below;
 	uint64_t total;
 	uint64_t moved = 0;
@@ -148,7 +161,7 @@ static int move_all(struct checkpointer *checkpointer, struct compaction *compac
 	total = counts.free_below;
 	while (r == 1 && moved < total && !atomic_load(compaction->stop)) {
 		uint64_t began = clock_monotonic_ns();
-		size_t most = group_size(checkpointer, &lsn, now);
+		size_t most = group_size(checkpointer, &company, now);
 
 		r = move_some(checkpointer, &below, most < total - moved ? most : total - moved,
 		              buffer, &now);

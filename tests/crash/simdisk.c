@@ -532,6 +532,11 @@ void sim_fail_log_write(struct simdisk *disk, uint64_t bytes)
 	disk->fail_after = bytes;
 }
 
+void sim_fail_no_log_write(struct simdisk *disk)
+{
+	disk->fail_log = false;
+}
+
 void sim_fail_sync(struct simdisk *disk, unsigned after, uint64_t seed)
 {
 	disk->failure_seed = seed;

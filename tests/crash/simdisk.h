@@ -73,6 +73,8 @@ void sim_use_maps(struct simdisk *disk);
 /* Let the next write of a log segment stop after some bytes with an error; before it a store in
  * the map of one likewise, since after that the engine calls. */
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes);
+/* None, where the next has not come. */
+void sim_fail_no_log_write(struct simdisk *disk);
 /* Whether that has happened since it was asked for. */
 bool sim_failed_log_write(const struct simdisk *disk);
 /* Let a sync fail: the next one, or after that many. Forgets what was asked for before. */

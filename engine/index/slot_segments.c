@@ -2,13 +2,39 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define WORD_BITS 64u
 /* Below it each number has a class of its own. */
 #define FEW 4u
 #define FEW_BITS 2u
+
+/* Zeros, of which the system keeps nothing that is not touched; calloc would fill them where
+ * MALLOC_PERTURB_ is set. NULL without memory. */
+static void *zeros(uint64_t bytes)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+static void give_back(void *zeros, uint64_t bytes)
+{
+	if (zeros && munmap(zeros, bytes) != 0)
+		assert(!"munmap of segments");
+}
+
+static uint64_t free_bytes(const struct slot_segments *segments)
+{
+	return segments->words * WORD_BITS * sizeof(*segments->free);
+}
+
+static uint64_t maps_bytes(const struct slot_segments *segments)
+{
+	return (SEGMENT_CLASSES + 1) * segments->words * sizeof(*segments->maps);
+}
 
 int slot_segments_init(struct slot_segments *segments, uint64_t slots_max)
 {
@@ -16,9 +42,8 @@ int slot_segments_init(struct slot_segments *segments, uint64_t slots_max)
 
 	memset(segments, 0, sizeof(*segments));
 	segments->words = (count + WORD_BITS - 1) / WORD_BITS;
-	/* Of what is not touched the system keeps nothing. */
-	segments->free = calloc(count, sizeof(*segments->free));
-	segments->maps = calloc((SEGMENT_CLASSES + 1) * segments->words, sizeof(*segments->maps));
+	segments->free = zeros(free_bytes(segments));
+	segments->maps = zeros(maps_bytes(segments));
 	if (segments->free && segments->maps)
 		return 0;
 	slot_segments_destroy(segments);
@@ -27,8 +52,8 @@ int slot_segments_init(struct slot_segments *segments, uint64_t slots_max)
 
 void slot_segments_destroy(struct slot_segments *segments)
 {
-	free(segments->free);
-	free(segments->maps);
+	give_back(segments->free, free_bytes(segments));
+	give_back(segments->maps, maps_bytes(segments));
 	memset(segments, 0, sizeof(*segments));
 }
 

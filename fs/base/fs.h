@@ -12,7 +12,8 @@
  *     itself or from a worker, on every path.
  *   - Under io_uring a handler runs with the lock of its core's ring held, and a
  *     reply takes that lock: no reply while a lock is held that a handler may want.
- *   - What may wait (a sync, the disk) goes to a worker: attempt.h.
+ *   - What may wait (a sync, the disk) goes to a worker: attempt.h. The one exception is few
+ *     enough for others to answer meanwhile: control_put.c.
  *   - A kind of file is a row of a table: node_ops.h.
  *   - The error is called err, and what cleans up stands behind `out:`.
  */

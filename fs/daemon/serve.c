@@ -22,7 +22,8 @@
 /* FUSE 7.44, Linux 6.16: FUSE_NOTIFY_INC_EPOCH. */
 #define PROTOCOL_WITH_EPOCHS 44
 /* Threads that read /dev/fuse. They hand over whatever waits, so that there is no
- * need for many; a few more than cores keep them all busy. */
+ * need for many; a few more than cores keep them all busy. Half of the fewest may be in
+ * batches, which wait (HANDLERS_MAX in control_put.c). */
 #define THREADS_MIN 4u
 #define THREADS_MAX 32u
 

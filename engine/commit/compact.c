@@ -91,7 +91,7 @@ static int move_some(struct checkpointer *checkpointer, uint64_t *below, size_t 
                      size_t *moved)
 {
 	struct commit_op ops[GROUP_MAX];
-	uint64_t from[GROUP_MAX], to[GROUP_MAX], ids[GROUP_MAX];
+	uint64_t from[GROUP_MAX] = { 0 }, to[GROUP_MAX] = { 0 }, ids[GROUP_MAX] = { 0 };
 	size_t found = find_sources(checkpointer, below, max, from, ids);
 	int64_t n;
 	int r;

@@ -154,7 +154,8 @@ class OpenKilled(InProcess):
         path = bench.loaded(fills, bench.count)
         kv(bench, program, "dirty", path, count=bench.count, ops=LOG_OPS)
         for row in self.rows:
-            yield row, *kv(bench, program, "recover", path)
+            said = kv(bench, program, "recover", path)[1]
+            yield row, said["ns"], said
 
 
 class SpaceInProcess(InProcess):

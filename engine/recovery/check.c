@@ -104,7 +104,7 @@ static int load_snapshot(struct check *check, struct index *snapshot, uint64_t *
 	r = index_load(snapshot, &check->catalog->columns, check->superblock->io, check->dir_fd,
 	               &stamp, live, NULL);
 	if (r)
-		return r;
+		return r == -ESTALE ? look_at_old(check, &stamp) : r;
 	r = index_load_rest(snapshot, live, stamp.slots_used);
 	if (r)
 		index_destroy(snapshot);

@@ -137,7 +137,9 @@ static int fill_index(struct quiver *store, struct quiver_error *error)
 		return r == -EAGAIN ? rebuild_index(store, false, error) : r;
 	}
 	r = catalog_load_index(&store->catalog, &store->superblock.now);
-	if (r == -ENOENT && store->superblock.now.index_generation == 0)
+	/* Who has opened and closed it with a program before, and changed nothing, leaves a superblock
+	 * that says what it said. */
+	if (r == -ESTALE || (r == -ENOENT && store->superblock.now.index_generation == 0))
 		r = catalog_load_old_index(&store->catalog, &store->superblock.now);
 	if (r != -ENOENT && r != -ESTALE && r != -EBADMSG)
 		return r;

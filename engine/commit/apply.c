@@ -728,7 +728,7 @@ static bool plan_group(struct committer *commits, struct plan *plan,
 }
 
 /* Plan the group and log it. Writer lock. */
-static int plan_and_log(struct committer *commits, struct flight *flight)
+static int plan_and_log(struct committer *commits, struct commit_flight *flight)
 {
 	struct commit_request *const *group = flight->group;
 	struct plan *plan = &flight->plan;
@@ -754,20 +754,20 @@ static int plan_and_log(struct committer *commits, struct flight *flight)
 }
 
 /* It is logged, and waits. Who must not wait behind it is turned away. Writer lock. */
-static void take_off(struct committer *commits, struct flight *flight)
+static void take_off(struct committer *commits, struct commit_flight *flight)
 {
 	struct versions *versions = &commits->catalog->versions;
 
 	flight->ends = versions->snapshot_count > 0 ? count_ends(&flight->plan) : 0;
 	versions->promised += flight->ends;
-	flights_add(&commits->flights, flight);
+	commit_flights_add(&commits->flights, flight);
 	commit_wait_begin(&commits->queue);
 }
 
-bool apply_log(struct committer *commits, struct flight *flight,
+bool apply_log(struct committer *commits, struct commit_flight *flight,
                struct commit_request *const *group, size_t count)
 {
-	struct flights *flights = &commits->flights;
+	struct commit_flights *flights = &commits->flights;
 	bool waits = false;
 	int r = plan_init(&flight->plan, count_ops(group, count));
 
@@ -777,7 +777,7 @@ bool apply_log(struct committer *commits, struct flight *flight,
 	for (size_t i = 0; i < count; i++)
 		group[i]->result = 0;
 	pthread_mutex_lock(&commits->catalog->writer_lock);
-	while (flights_hinder(flights, group, count))
+	while (commit_flights_hinder(flights, group, count))
 		pthread_cond_wait(&flights->landed, &commits->catalog->writer_lock);
 	if (r == 0)
 		r = plan_and_log(commits, flight);
@@ -802,13 +802,13 @@ bool apply_log(struct committer *commits, struct flight *flight,
  * durable fail, and with them those behind. Writer lock. */
 static void land_some(struct committer *commits)
 {
-	struct flights *flights = &commits->flights;
+	struct commit_flights *flights = &commits->flights;
 	uint64_t durable = atomic_load(&commits->wal->durable_lsn);
 	bool failed = health_failed(commits->catalog->health);
 	int r = 0;
 
 	while (flights->first) {
-		struct flight *flight = flights->first;
+		struct commit_flight *flight = flights->first;
 		const struct plan *plan = &flight->plan;
 
 		if (flight->sync && plan->ops[plan->count - 1]->lsn > durable) {
@@ -819,12 +819,12 @@ static void land_some(struct committer *commits)
 		commits->catalog->versions.promised -= flight->ends;
 		if (r == 0)
 			publish_group(commits, plan, flight->group, flight->count);
-		flights_land(flights, r);
+		commit_flights_land(flights, r);
 	}
 	pthread_cond_broadcast(&flights->landed);
 }
 
-void apply_land(struct committer *commits, struct flight *flight)
+void apply_land(struct committer *commits, struct commit_flight *flight)
 {
 	const struct plan *plan = &flight->plan;
 
@@ -847,7 +847,7 @@ void apply_land(struct committer *commits, struct flight *flight)
 
 void apply_group(struct committer *commits, struct commit_request *const *group, size_t count)
 {
-	struct flight flight;
+	struct commit_flight flight;
 
 	if (apply_log(commits, &flight, group, count))
 		apply_land(commits, &flight);

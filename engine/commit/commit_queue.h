@@ -70,7 +70,7 @@ struct commit_queue {
 	unsigned pausing; /* lock; who waits for `changed` */
 	pthread_cond_t arrived; /* lock; as many requests as the leader waits for */
 	size_t awaited; /* lock; so many, 0 while it does not wait */
-	size_t flights; /* lock; groups under way (flight.h) */
+	size_t flights; /* lock; groups under way (commit_flight.h) */
 	size_t aloft; /* lock; requests of theirs */
 	pthread_cond_t landed; /* lock; a group is not under way any more */
 	size_t expected; /* lock; requests under way and waiting when a group landed last */

@@ -11,7 +11,7 @@ void committer_init(struct committer *commits, struct catalog *catalog, struct w
 	commits->wishes = wishes;
 	commits->row_watch = row_watch;
 	commit_queue_init(&commits->queue);
-	flights_init(&commits->flights);
+	commit_flights_init(&commits->flights);
 	pthread_mutex_init(&commits->dir_lock, NULL);
 	atomic_init(&commits->durability, (int)durability);
 }
@@ -19,7 +19,7 @@ void committer_init(struct committer *commits, struct catalog *catalog, struct w
 void committer_destroy(struct committer *commits)
 {
 	commit_queue_destroy(&commits->queue);
-	flights_destroy(&commits->flights);
+	commit_flights_destroy(&commits->flights);
 	pthread_mutex_destroy(&commits->dir_lock);
 	free(commits->deferred.items);
 	free(commits->unlogged.items);
@@ -27,7 +27,7 @@ void committer_destroy(struct committer *commits)
 
 void committer_lock_settled(struct committer *commits)
 {
-	struct flights *flights = &commits->flights;
+	struct commit_flights *flights = &commits->flights;
 
 	pthread_mutex_lock(&commits->catalog->writer_lock);
 	flights->settling++;

@@ -9,9 +9,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "engine/commit/commit_flight.h"
 #include "engine/commit/commit_queue.h"
 #include "engine/commit/deferred_frees.h"
-#include "engine/commit/flight.h"
 #include "engine/commit/regions.h"
 #include "engine/commit/row_watch.h"
 #include "engine/commit/wishes.h"
@@ -34,7 +34,7 @@ struct committer {
 	struct wishes *wishes;
 	struct row_watch *row_watch;
 	struct commit_queue queue;
-	struct flights flights; /* writer lock; logged, and not visible yet */
+	struct commit_flights flights; /* writer lock; logged, and not visible yet */
 	struct regions regions; /* where rows may have been stored since a checkpoint */
 
 	uint64_t next_lsn; /* writer lock; above those of the flights */

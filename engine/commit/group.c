@@ -188,7 +188,8 @@ static void end_all(struct commit_request *const *group, size_t count)
 /* The group is logged and waits for a sync. With its own request on the way the leader leads no
  * more: another logs the next group meanwhile. No lock held; on return the queue lock is, unless
  * the leader has resigned, which is returned. */
-static bool fly(struct committer *commits, struct flight *flight, const struct commit_request *own)
+static bool fly(struct committer *commits, struct commit_flight *flight,
+                const struct commit_request *own)
 {
 	struct commit_queue *queue = &commits->queue;
 	struct commit_request *const *group = flight->group;
@@ -219,7 +220,7 @@ static void lead(struct committer *commits, const struct commit_request *own)
 {
 	struct commit_queue *queue = &commits->queue;
 	struct commit_request *group[GROUP_MAX];
-	struct flight flight;
+	struct commit_flight flight;
 
 	while (!own->done) {
 		size_t n;

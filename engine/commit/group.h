@@ -1,6 +1,6 @@
 /*
  * group.h - group commit: one leader at a time takes those who wait into the log together; while
- * they wait for the sync another gathers and logs the next (flight.h).
+ * they wait for the sync another gathers and logs the next (commit_flight.h).
  *
  * After the leader/follower scheme of group commit as databases have it since DeWitt et
  * al., "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.

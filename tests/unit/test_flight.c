@@ -152,7 +152,7 @@ static size_t under_way(struct quiver *store, unsigned *settling)
 	size_t n = 0;
 
 	pthread_mutex_lock(&store->catalog.writer_lock);
-	for (const struct flight *f = store->commits.flights.first; f; f = f->next)
+	for (const struct commit_flight *f = store->commits.flights.first; f; f = f->next)
 		n++;
 	*settling = store->commits.flights.settling;
 	pthread_mutex_unlock(&store->catalog.writer_lock);

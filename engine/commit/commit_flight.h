@@ -1,6 +1,6 @@
 /*
- * flight.h - groups of commits that are in the log and not visible yet, as they, or one before
- * them, wait for a sync.
+ * commit_flight.h - groups of commits that are in the log and not visible yet, as they, or one
+ * before them, wait for a sync.
  *
  * A group is planned and logged with the writer lock held. Where nobody asked for a sync and no
  * group waits for one it becomes visible then and there. Else it is under way: the writer lock is
@@ -19,8 +19,8 @@
  * - who must not wait is turned away while anything is under way;
  * - an append that fails takes back its own LSNs, which are the last.
  */
-#ifndef QUIVER_FLIGHT_H
-#define QUIVER_FLIGHT_H
+#ifndef QUIVER_COMMIT_FLIGHT_H
+#define QUIVER_COMMIT_FLIGHT_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -48,7 +48,7 @@ struct plan {
 };
 
 /* Belongs to who leads the group, until it has landed. */
-struct flight {
+struct commit_flight {
 	struct plan plan;
 	struct commit_request *const *group; /* the leader's */
 	size_t count; /* of requests */
@@ -56,28 +56,28 @@ struct flight {
 	bool sync; /* it has to be durable before it is visible */
 	bool landed; /* writer lock; visible, or it failed */
 	int result; /* writer lock; of those of its requests that were planned */
-	struct flight *next; /* writer lock */
+	struct commit_flight *next; /* writer lock */
 };
 
 /* Those under way. Writer lock. */
-struct flights {
-	struct flight *first; /* ascending LSN */
-	struct flight **last;
+struct commit_flights {
+	struct commit_flight *first; /* ascending LSN */
+	struct commit_flight **last;
 	size_t ops; /* of all of them */
 	unsigned settling; /* who waits for none to be there */
 	pthread_cond_t landed;
 };
 
-void flights_init(struct flights *flights);
-void flights_destroy(struct flights *flights);
+void commit_flights_init(struct commit_flights *flights);
+void commit_flights_destroy(struct commit_flights *flights);
 /* Whether the group has to wait for one that is under way, or for who waits for all of them. Writer
  * lock. */
-bool flights_hinder(const struct flights *flights, struct commit_request *const *group,
-                    size_t count);
+bool commit_flights_hinder(const struct commit_flights *flights,
+                           struct commit_request *const *group, size_t count);
 /* It is the last under way. Writer lock. */
-void flights_add(struct flights *flights, struct flight *flight);
+void commit_flights_add(struct commit_flights *flights, struct commit_flight *flight);
 /* The first has landed, and is the leader's again when the writer lock is given back. Writer
  * lock. */
-void flights_land(struct flights *flights, int result);
+void commit_flights_land(struct commit_flights *flights, int result);
 
 #endif

@@ -1,8 +1,8 @@
-#include "engine/commit/flight.h"
+#include "engine/commit/commit_flight.h"
 
 #include <assert.h>
 
-void flights_init(struct flights *flights)
+void commit_flights_init(struct commit_flights *flights)
 {
 	flights->first = NULL;
 	flights->last = &flights->first;
@@ -11,7 +11,7 @@ void flights_init(struct flights *flights)
 	pthread_cond_init(&flights->landed, NULL);
 }
 
-void flights_destroy(struct flights *flights)
+void commit_flights_destroy(struct commit_flights *flights)
 {
 	assert(!flights->first);
 	pthread_cond_destroy(&flights->landed);
@@ -24,13 +24,13 @@ static bool clashes(const struct commit_request *a, const struct commit_request 
 	       commit_requests_clash(a, b);
 }
 
-bool flights_hinder(const struct flights *flights, struct commit_request *const *group,
-                    size_t count)
+bool commit_flights_hinder(const struct commit_flights *flights,
+                           struct commit_request *const *group, size_t count)
 {
 	/* While somebody commits all the time it would never be his turn. */
 	if (flights->settling > 0)
 		return true;
-	for (const struct flight *flight = flights->first; flight; flight = flight->next)
+	for (const struct commit_flight *flight = flights->first; flight; flight = flight->next)
 		for (size_t i = 0; i < flight->count; i++)
 			for (size_t k = 0; k < count; k++)
 				if (clashes(flight->group[i], group[k]))
@@ -38,7 +38,7 @@ bool flights_hinder(const struct flights *flights, struct commit_request *const 
 	return false;
 }
 
-void flights_add(struct flights *flights, struct flight *flight)
+void commit_flights_add(struct commit_flights *flights, struct commit_flight *flight)
 {
 	flight->landed = false;
 	flight->next = NULL;
@@ -47,9 +47,9 @@ void flights_add(struct flights *flights, struct flight *flight)
 	flights->ops += flight->plan.count;
 }
 
-void flights_land(struct flights *flights, int result)
+void commit_flights_land(struct commit_flights *flights, int result)
 {
-	struct flight *flight = flights->first;
+	struct commit_flight *flight = flights->first;
 
 	flights->first = flight->next;
 	if (!flights->first)

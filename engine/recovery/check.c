@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/culprit.h"
 #include "engine/base/fault.h"
 #include "engine/commit/checkpoint.h"
 #include "engine/disk/regions_file.h"
@@ -241,6 +242,13 @@ static int check_superblock(struct check *check, bool has_log)
 	return r < 0 ? r : 0;
 }
 
+/* Nothing of this store's making lies there, or nothing that may be read. */
+static bool is_no_file_of_ours(int r)
+{
+	return r == -ELOOP || r == -EISDIR || r == -ENXIO || r == -EACCES || r == -EPERM ||
+	       r == -EMLINK;
+}
+
 /* Where rows may have been stored: what is damaged there costs a recovery time. */
 static int check_regions(struct check *check)
 {
@@ -252,6 +260,16 @@ static int check_regions(struct check *check)
 	/* A store that has not been opened since by who makes it has none. */
 	if (r == -ENOENT)
 		return 0;
+	if (is_no_file_of_ours(r)) {
+		check->result->damage++;
+		check_say(
+			check,
+			"regions: %s: no index is kept at checkpoints, and after a crash all rows "
+			"are looked at; move it away, and opening the store for writing makes it "
+			"anew",
+			culprit_why(r));
+		return 0;
+	}
 	bad = r == -EBADMSG ? 1 : 0;
 	if (r == 0) {
 		bad = regions_file_damage(&file);

@@ -224,6 +224,34 @@ static void test_notes_that_are_damaged_cost_time_alone(void **state)
 	expect(s, true);
 }
 
+/* The vectors are checked all the same, and served. */
+static void test_a_link_in_place_of_the_notes_is_told(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	struct quiver_error error;
+	char path[UNIT_PATH_BYTES + 64];
+
+	kill_one(s);
+	lose(s, "regions");
+	(void)snprintf(path, sizeof(path), "%s/regions", s->path);
+	assert_int_equal(symlink("nothing", path), 0);
+	for (int i = 0; i < 2; i++) {
+		struct quiver *store;
+
+		assert_int_equal(quiver_check(s->path, false, NULL, NULL, &result, &error), 0);
+		assert_int_equal(result.damage, 1);
+		assert_true(result.vectors > 0);
+		store = open_mode(s, QUIVER_FSYNC);
+		all_are_there(store);
+		close_store(store);
+	}
+	assert_int_equal(unlink(path), 0);
+	close_store(open_mode(s, QUIVER_FSYNC));
+	assert_int_equal(quiver_check(s->path, false, NULL, NULL, &result, &error), 0);
+	assert_int_equal(result.damage, 0);
+}
+
 static void test_an_index_that_is_damaged_is_not_taken(void **state)
 {
 	struct store_dir *s = *state;
@@ -362,6 +390,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_its_files_the_rows_are_looked_at,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_notes_that_are_damaged_cost_time_alone,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_a_link_in_place_of_the_notes_is_told,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_an_index_that_is_damaged_is_not_taken,
 		                                setup_store, teardown_store),

@@ -161,13 +161,6 @@ void slots_clear_live(struct slots *slots, uint64_t slot)
 	(void)was;
 }
 
-bool slots_is_live(const struct slots *slots, uint64_t slot)
-{
-	return atomic_load_explicit(&slots->live[slot / WORD_BITS], memory_order_acquire) >>
-	               (slot % WORD_BITS) &
-	       1;
-}
-
 /* A slot that is not taken yet is; `used` grows to hold it, and what lies between is free. */
 static void load_taken(struct slots *slots, uint64_t slot)
 {

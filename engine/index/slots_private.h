@@ -1,6 +1,6 @@
 /*
- * slots_private.h - what slots.c and slots_take.c share. All under the lock of the slots, or while
- * nobody else is there.
+ * slots_private.h - what slots.c and slots_take.c share; of slots_state.c. All under the lock of the
+ * slots, or while nobody else is there.
  */
 #ifndef QUIVER_SLOTS_PRIVATE_H
 #define QUIVER_SLOTS_PRIVATE_H

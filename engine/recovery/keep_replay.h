@@ -5,7 +5,7 @@
 #ifndef QUIVER_KEEP_REPLAY_H
 #define QUIVER_KEEP_REPLAY_H
 
-#include "engine/recovery/recover.h"
+#include "engine/recovery/recovery.h"
 
 /*
  * Before the log is replayed, and after it was read and made durable: rows in the columns that its records supersede, or

@@ -5,7 +5,7 @@
 #ifndef QUIVER_KEPT_H
 #define QUIVER_KEPT_H
 
-#include "engine/recovery/recover.h"
+#include "engine/recovery/recovery.h"
 
 /* Read what is noted of an index of `generation`; index and live map are loaded. Before the log is
  * read. 0; -EBADMSG the notes are not there, so all rows have to be looked at; -ENOMEM. */

@@ -3,6 +3,7 @@
 #include "engine/disk/columns.h"
 #include "engine/index/index.h"
 #include "engine/index/index_keep.h"
+#include "engine/index/index_table.h"
 #include "engine/media/bytes.h"
 #include "store_test.h"
 
@@ -155,6 +156,18 @@ static struct index_keep_as as_now(struct shop *shop)
 		                       .ctime_max_ns = (int64_t)shop->sequence };
 }
 
+/* What a superblock would say of what is being written. */
+static void stamp_it(const struct shop *shop, const struct index_keep_as *as,
+                     struct index_stamp *stamp)
+{
+	*stamp = (struct index_stamp){ .generation = as->generation,
+		                       .salt = shop->keep.next.salt,
+		                       .lsn = as->lsn,
+		                       .slots_used = as->slots_used,
+		                       .count = as->count };
+	memcpy(stamp->uuid, as->uuid, sizeof(stamp->uuid));
+}
+
 /* Write the index as it is now, and change some meanwhile. What index_keep_write says. */
 static int keep(struct shop *shop, struct state *state, struct index_stamp *stamp)
 {
@@ -166,12 +179,7 @@ static int keep(struct shop *shop, struct state *state, struct index_stamp *stam
 	turn_some(shop, test_below(&shop->random, 300));
 	r = index_keep_write(&shop->keep, shop->columns.ids.fd);
 	turn_some(shop, 10);
-	*stamp = (struct index_stamp){ .generation = as.generation,
-		                       .salt = shop->keep.next.salt,
-		                       .lsn = as.lsn,
-		                       .slots_used = as.slots_used,
-		                       .count = as.count };
-	memcpy(stamp->uuid, as.uuid, sizeof(stamp->uuid));
+	stamp_it(shop, &as, stamp);
 	return r;
 }
 
@@ -382,6 +390,146 @@ static void test_more_crashes_than_a_header_has_room_for(void **state)
 	check_kept(shop);
 }
 
+/* ---- each kind of change by itself ---- */
+
+#define FULL (ROWS - 2000) /* so many that many searches go past full buckets */
+#define NEW 400u
+
+enum change { INSERT, REPLACE, REMOVE, RENAME, RENAME_OVER, CHANGES };
+
+/* What is in the table, whatever the rows say: nobody looks at them here. */
+struct entries {
+	uint64_t ids[ROWS];
+	uint64_t slots[ROWS]; /* a permutation; those of the first `count` are taken */
+	uint64_t count;
+};
+
+/* The entry at `at` is the last, and not there any more. */
+static void remove_entry(struct entries *entries, uint64_t at)
+{
+	uint64_t slot = entries->slots[at];
+	uint64_t last = --entries->count;
+
+	entries->ids[at] = entries->ids[last];
+	entries->slots[at] = entries->slots[last];
+	entries->slots[last] = slot;
+}
+
+/* An ID whose search begins in the last bucket of a page, and goes on in the next page where that is
+ * full. */
+static uint64_t id_at_end(struct shop *shop)
+{
+	const struct index_table *table = atomic_load(&shop->index.table);
+	uint64_t id;
+
+	do
+		id = test_random(&shop->random) >> 1;
+	while (index_home(table, index_hash(id)) % INDEX_PAGE_LINES != INDEX_PAGE_LINES - 1);
+	return id;
+}
+
+static void make_change(struct shop *shop, struct entries *entries, enum change change)
+{
+	struct index *index = &shop->index;
+	/* One of those that have come last. */
+	uint64_t at = entries->count - 2 - test_below(&shop->random, NEW);
+	uint64_t over = entries->count - 1;
+	uint64_t *slot = &entries->slots[at];
+	uint64_t *free = &entries->slots[entries->count];
+	uint64_t id = id_at_end(shop);
+	uint64_t was = *slot;
+
+	switch (change) {
+	case INSERT:
+		index_insert(index, id, *free);
+		entries->ids[entries->count++] = id;
+		return;
+	case REMOVE:
+		index_remove(index, entries->ids[at], *slot);
+		remove_entry(entries, at);
+		return;
+	case REPLACE:
+		index_replace(index, entries->ids[at], *slot, *free);
+		break;
+	case RENAME:
+		index_rename(index, entries->ids[at], *slot, id, SLOT_NONE, *free);
+		entries->ids[at] = id;
+		break;
+	default:
+		index_rename(index, entries->ids[at], *slot, entries->ids[over],
+		             entries->slots[over], *free);
+		entries->ids[at] = entries->ids[over];
+	}
+	*slot = *free;
+	*free = was;
+	if (change == RENAME_OVER)
+		remove_entry(entries, over);
+}
+
+/* The live map says the same. */
+static void set_live(struct shop *shop, const struct entries *entries)
+{
+	for (uint64_t page = 0; page < index_live_pages(ROWS); page++)
+		index_pages_touch(&shop->live_pages, page);
+	memset(&shop->now, 0, sizeof(shop->now));
+	for (uint64_t i = 0; i < entries->count; i++)
+		shop->now.live[entries->slots[i] / 64] |= UINT64_C(1) << entries->slots[i] % 64;
+	shop->now.count = entries->count;
+}
+
+/* The file has the pages that are in memory. */
+static void check_pages(struct shop *shop)
+{
+	const struct index_table *ours = atomic_load(&shop->index.table);
+	const struct index_table *read;
+	uint8_t a[INDEX_PAGE_BYTES], b[INDEX_PAGE_BYTES];
+	uint64_t live[LIVE_WORDS];
+	struct index index;
+
+	assert_int_equal(load(shop, &index, live, NULL), 0);
+	read = atomic_load(&index.table);
+	assert_int_equal(read->page_count, ours->page_count);
+	assert_int_equal(index_load_rest(&index, live, ROWS), 0);
+	for (uint64_t page = 0; page < ours->page_count; page++) {
+		index_page_encode(&ours->pages[page], a);
+		index_page_encode(&read->pages[page], b);
+		assert_memory_equal(a, b, sizeof(a));
+	}
+	index_destroy(&index);
+}
+
+/* One page that a change forgets to tell of stays in the file as it was. */
+static void test_each_kind_of_change_is_written(void **state)
+{
+	struct shop *shop = *state;
+	struct entries *entries = calloc(1, sizeof(*entries));
+
+	assert_non_null(entries);
+	for (uint64_t s = 0; s < ROWS; s++)
+		entries->slots[s] = s;
+	for (; entries->count < FULL; entries->count++) {
+		entries->ids[entries->count] = entries->count;
+		index_insert(&shop->index, entries->count, entries->count);
+	}
+	for (uint64_t i = 0; i < NEW; i++)
+		make_change(shop, entries, INSERT);
+	for (int i = 0; i < 250; i++) {
+		struct index_keep_as as;
+
+		set_live(shop, entries);
+		as = as_now(shop);
+		assert_int_equal(index_keep_begin(&shop->keep, &shop->index, &as), 0);
+		assert_int_equal(index_keep_write(&shop->keep, shop->columns.ids.fd), 0);
+		stamp_it(shop, &as, &shop->stamp);
+		index_keep_end(&shop->keep, true);
+		assert_int_equal(index_keep_rename(&shop->keep), 0);
+		check_pages(shop);
+		for (int k = 0; k < 12; k++)
+			make_change(shop, entries, (enum change)(i % CHANGES));
+	}
+	free(entries);
+}
+
 /* ---- damage ---- */
 
 /* Where the version of a page that counts lies. */
@@ -495,6 +643,7 @@ int main(void)
 		TEST(test_an_error_has_all_written_anew),
 		TEST(test_a_new_file_counts_by_either_name),
 		TEST(test_more_crashes_than_a_header_has_room_for),
+		TEST(test_each_kind_of_change_is_written),
 		TEST(test_a_damaged_page_is_not_taken_for_the_one_before),
 		TEST(test_a_file_that_is_cut_or_of_another_time_does_not_fit),
 	};

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "engine/index/slots.h"
+#include "engine/media/index_layout.h"
 #include "store_test.h"
 
 #define ROWS 1000u
@@ -508,6 +509,30 @@ static void test_a_map_that_was_loaded_has_its_segments(void **state)
 	assert_true(got[0] == SEGMENT && got[1] == SEGMENT + 2);
 }
 
+/* A checkpoint that is under way writes a page as it was, and the next one as it is. */
+static void test_each_change_of_the_live_map_is_told_before(void **state)
+{
+	struct index_pages *pages = &slots.live_changed;
+	uint64_t got[2];
+
+	(void)state;
+	assert_int_equal(slots_take(&slots, 2, got), 0);
+	slots_set_live(&slots, 0);
+	for (int i = 0; i < 2; i++) {
+		uint8_t bytes[INDEX_PAGE_BYTES];
+		uint64_t page = 0;
+		bool second;
+
+		index_pages_begin(pages, 1, true);
+		assert_int_equal(index_pages_count(pages, 1), 0);
+		(i == 0 ? slots_set_live : slots_clear_live)(&slots, 1);
+		assert_true(index_pages_take(pages, &page, bytes, &second));
+		assert_int_equal(bytes[INDEX_LINE_BYTES], i == 0 ? 1 : 3);
+		index_pages_end(pages, true, true);
+		assert_int_equal(index_pages_count(pages, 1), 1);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -527,6 +552,7 @@ int main(void)
 		TEST(test_pins_count),
 		TEST(test_random_taking_and_giving_agrees_with_a_simple_model),
 		TEST(test_a_map_that_was_loaded_has_its_segments),
+		TEST(test_each_change_of_the_live_map_is_told_before),
 	};
 
 	test_seed();

@@ -214,6 +214,21 @@ static void test_failure_18_a_failed_sync_fails_every_later_one(void **state)
 	stop(log);
 }
 
+/* Else what a power cut takes would be missed as if it had been damaged. */
+static void test_nothing_is_noted_before_it_is_durable(void **state)
+{
+	struct log *log = *state;
+	struct heard heard;
+
+	append_many(log, 3);
+	assert_int_equal(wal_sync(log->wal, 3), 0);
+	append_many(log, 3);
+	trouble_arm(&log->io, 1, TROUBLE_ONCE, TROUBLE_SYNC, 0, -EIO);
+	assert_int_equal(wal_sync(log->wal, 6), -EIO);
+	stop(log);
+	assert_int_equal(scan(log, 1, 0, &heard).durable_lsn, 3);
+}
+
 static void test_a_failed_append_is_wiped_and_the_log_goes_on(void **state)
 {
 	struct log *log = *state;
@@ -752,6 +767,8 @@ int main(void)
 		TEST(test_an_empty_log_is_a_clean_end),
 		TEST(test_a_sync_is_shared_and_noted),
 		TEST(test_failure_18_a_failed_sync_fails_every_later_one),
+		TEST(test_nothing_is_noted_before_it_is_durable),
+		MAPPED(test_nothing_is_noted_before_it_is_durable),
 		TEST(test_a_failed_append_is_wiped_and_the_log_goes_on),
 		TEST(test_a_stream_is_one_append),
 		TEST(test_a_stream_that_fails_amid_is_wiped_whole),

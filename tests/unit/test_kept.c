@@ -131,6 +131,62 @@ static void test_a_table_that_grows_while_the_log_is_applied(void **state)
 	dies_at_each_call(*state, &death);
 }
 
+/* ---- in which order it is written ---- */
+
+static struct {
+	bool index_dirty; /* written, and not synced since */
+	unsigned superblocks; /* that were written */
+	unsigned too_early; /* ... while it was */
+} order;
+
+static ssize_t pwritev_in_order(const struct quiver_io *self, int fd, const struct iovec *parts,
+                                int count, uint64_t offset)
+{
+	char letter = atomic_load(&trouble_self(self)->letters[fd]);
+
+	if (letter == 'x')
+		order.index_dirty = true;
+	if (letter == 's') {
+		order.superblocks++;
+		order.too_early += order.index_dirty;
+	}
+	return trouble_pwritev(self, fd, parts, count, offset);
+}
+
+static int fsync_in_order(const struct quiver_io *self, int fd)
+{
+	if (atomic_load(&trouble_self(self)->letters[fd]) == 'x')
+		order.index_dirty = false;
+	return trouble_fsync(self, fd);
+}
+
+/* A page that the superblock counts on and the disk does not have would be taken as it was the time
+ * before. */
+static void test_an_index_is_durable_before_a_superblock_names_it(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+
+	memset(&order, 0, sizeof(order));
+	trouble_init(&io);
+	io.table.pwritev = pwritev_in_order;
+	io.table.fsync = fsync_in_order;
+	store = open_io(s, QUIVER_FSYNC, &io);
+	/* A new file, and then pages of it. */
+	for (uint64_t id = 0; id < 3; id++) {
+		order.superblocks = 0;
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+		assert_int_equal(quiver_checkpoint(store), 0);
+		assert_true(order.superblocks > 0);
+		assert_false(order.index_dirty);
+		assert_true(store->superblock.now.index_generation > 0);
+	}
+	assert_int_equal(put_version(store, 7, 1, 0), 0);
+	close_store(store);
+	assert_int_equal(order.too_early, 0);
+}
+
 /* ---- what is missing or damaged ---- */
 
 /* A store that was killed after a checkpoint and some changes. */
@@ -382,6 +438,9 @@ int main(void)
 		                                teardown_store),
 		cmocka_unit_test_setup_teardown(test_a_table_that_grows_while_the_log_is_applied,
 		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_an_index_is_durable_before_a_superblock_names_it, setup_store,
+			teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_of_a_store_that_was_killed_few_rows_are_looked_at, setup_store,
 			teardown_store),

@@ -6,6 +6,7 @@
 
 #include "engine/quiver.h"
 #include "simdisk.h"
+#include "tests/common/recoveries.h"
 
 #define N 100u
 #define TRIES 40 /* ways of crashing at one place */
@@ -16,6 +17,7 @@ struct place {
 	char image[UNIT_PATH_BYTES + 16];
 	struct simdisk *disk;
 	void (*look)(struct place *place);
+	unsigned took; /* recoveries that took the index that was kept */
 };
 
 static int setup(void **state)
@@ -622,6 +624,44 @@ static void a_label_set_first_of_all_is_no_damage(void **state)
 	assert_int_equal(quiver_close(store), 0);
 }
 
+/* ---- the index that a checkpoint keeps ---- */
+
+#define KEPT_VECTORS 1500u
+
+/* The image comes to the same with its index and without. */
+static void must_recover_both_ways(struct place *place)
+{
+	char why[RECOVERIES_WHY_BYTES];
+	bool took;
+
+	if (recoveries_compare(place->image, place->image, &took, why) != 0)
+		fail_msg("%s", why);
+	place->took += took;
+}
+
+/* The power goes when the rows are on the disk and the log that tells of them is not. */
+static void rows_that_nobody_confirms_are_found_wherever_they_are(void **state)
+{
+	struct place *place = *state;
+	struct quiver *store;
+
+	create(place);
+	store = open_at(place->root, sim_io(place->disk));
+	for (unsigned id = 0; id < KEPT_VECTORS; id++)
+		put(store, id, 1);
+	/* Holes everywhere, of which only the first segments are noted for the next checkpoint. */
+	for (unsigned id = 0; id < KEPT_VECTORS; id += 3)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	for (unsigned id = 0; id < KEPT_VECTORS / 3; id++)
+		put(store, 5000 + id, 2);
+	place->look = must_recover_both_ways;
+	crash_here(place);
+	assert_true(place->took > 0);
+	assert_int_equal(quiver_close(store), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -649,6 +689,8 @@ int main(void)
 		                                teardown),
 		cmocka_unit_test_setup_teardown(half_a_header_of_a_record_is_no_record, setup,
 		                                teardown),
+		cmocka_unit_test_setup_teardown(
+			rows_that_nobody_confirms_are_found_wherever_they_are, setup, teardown),
 	};
 
 	/* In memory if there is a place for that: nothing here depends on the disk below. */

@@ -56,7 +56,6 @@ static void tell_of_missing(struct catalog *catalog, uint64_t wrong)
 	           " rows of ids.npy and meta.npy do not match, so what is not found may "
 	           "be there all the same and is an I/O error; `quiverfs check` says which",
 	           wrong);
-	(void)health_judge(catalog->health, HEALTH_INDEX, -EUCLEAN);
 }
 
 void catalog_miss_some(struct catalog *catalog, uint64_t wrong)
@@ -88,8 +87,10 @@ static int rebuild(struct catalog *catalog, int why)
 		           why == -EBADMSG ? "damaged" : quiver_strerror(why));
 	}
 	index_destroy(&fresh);
-	if (r == 0 && atomic_load(&catalog->index.misses_some))
+	if (r == 0 && atomic_load(&catalog->index.misses_some)) {
 		tell_of_missing(catalog, wrong);
+		(void)health_judge(catalog->health, HEALTH_INDEX, -EUCLEAN);
+	}
 	return r;
 }
 

@@ -36,7 +36,8 @@ struct made {
 	int fds[COLUMNS];
 };
 
-static const struct quiver_attr attr = { .mtime_ns = WHEN_NS, .ctime_ns = WHEN_NS, .mode = 0644 };
+/* Set once, before anything is made. */
+static struct quiver_attr attr = { .mtime_ns = WHEN_NS, .ctime_ns = WHEN_NS, .mode = 0644 };
 
 static void write_at(int fd, const void *bytes, size_t length, uint64_t offset)
 {
@@ -172,6 +173,8 @@ int main(int argc, char **argv)
 		bench_die("no random numbers");
 	if (snprintf(wal, sizeof(wal), "%s/wal", argv[1]) >= (int)sizeof(wal))
 		bench_die("%s: too long", argv[1]);
+	attr.uid = getuid(); /* so that a mount of who makes it may change them */
+	attr.gid = getgid();
 	if (mkdir(argv[1], 0700) != 0 || mkdir(wal, 0700) != 0)
 		bench_die("%s: %s", wal, strerror(errno));
 	create_columns(&made, argv[1]);

@@ -46,7 +46,7 @@ static int read_rest(struct wal_reader *reader)
 static int hand_over_kept(struct wal_scan *scan)
 {
 	const struct wal_kept *kept = scan->kept;
-	struct wal_kept_record ahead[SOON_RECORDS];
+	struct wal_kept_record ahead[SOON_RECORDS] = { 0 };
 	struct wal_kept_at at = { 0 };
 	size_t done = 0;
 	int r = 0;

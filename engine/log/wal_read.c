@@ -157,7 +157,7 @@ static int record_at(struct wal_reader *reader, uint64_t keep, uint64_t at, uint
 
 int wal_reader_commit(struct wal_reader *reader, uint64_t keep, uint64_t at, uint64_t *end)
 {
-	struct wal_record record;
+	struct wal_record record = { 0 };
 	uint64_t prev = reader->tail_lsn;
 	bool chained = reader->chained;
 	uint64_t to = at;

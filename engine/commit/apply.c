@@ -17,7 +17,6 @@ static int plan_init(struct plan *plan, size_t ops)
 {
 	assert(ops > 0);
 	plan->count = 0;
-	plan->log_bytes = 0;
 	plan->time_ns = clock_realtime_ns();
 	if (ops <= PLAN_FEW_OPS) {
 		plan->ops = plan->few_ops;
@@ -262,7 +261,6 @@ static void record_op(struct committer *commits, struct plan *plan, struct commi
 		record->payload_bytes = commits->catalog->columns.geometry.vector_bytes;
 		plan->payloads[plan->count] = op->data;
 	}
-	plan->log_bytes += wal_record_bytes(record->payload_bytes);
 	plan->ops[plan->count++] = op;
 }
 

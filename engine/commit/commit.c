@@ -6,7 +6,7 @@
 #include "engine/commit/apply.h"
 #include "engine/commit/group.h"
 
-/* Not worth a sleep: what is not waited for now is added to the next turn. */
+/* Shorter than this is not worth a sleep: it is added to the next turn. */
 #define SLEEP_NS_MIN UINT64_C(100000)
 
 /* The slots of what was not committed. */

@@ -39,7 +39,6 @@ struct plan {
 	const void **payloads;
 	size_t count;
 	size_t pending; /* ops of the group and of those under way before it */
-	uint64_t log_bytes;
 	int64_t time_ns; /* of all that it changes, but for what has changed later already */
 	uint64_t first_lsn; /* to go back to where the log fails */
 	struct commit_op *few_ops[PLAN_FEW_OPS];

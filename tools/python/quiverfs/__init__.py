@@ -24,7 +24,7 @@ from .store import Store
 
 __all__ = ["open", "Store", "to_bits", "Error", "MissingError", "DamagedError", "DeniedError",
            "LibraryError", "ID_MAX", "NO_ID"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def open(path: "os.PathLike[str] | str", *, mode: Optional[str] = None,  # pylint: disable=redefined-builtin

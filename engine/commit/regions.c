@@ -112,6 +112,11 @@ int regions_start(struct regions *regions, const struct quiver_io *io, int dir_f
 	r = open_file(regions, io, dir_fd, uuid);
 	if (r)
 		goto fail;
+	r = generation ? regions_file_begin_life(&regions->file, generation) : 0;
+	if (r) {
+		(void)regions_file_close(&regions->file); /* what failed first is the reason */
+		goto fail;
+	}
 	pthread_mutex_init(&regions->lock, NULL);
 	regions->areas[0].generation = generation;
 	regions->is_settled = true;

@@ -97,8 +97,20 @@ int regions_file_sync(const struct regions_file *file)
 	return io_fdatasync(file->io, file->fd);
 }
 
-/* Add what a sector notes. */
-static void add_sector(const struct regions_file *file, const uint8_t *bytes, uint64_t number,
+int regions_file_begin_life(const struct regions_file *file, uint64_t generation)
+{
+	const uint8_t none[REGIONS_BITS_BYTES] = { 0 };
+	int r = regions_file_write(file, 0, REGIONS_LIFE_SECTOR, generation, none);
+
+	if (r == 0)
+		file->io->hint(file->io, file->fd,
+		               number_of(0, REGIONS_LIFE_SECTOR) * REGIONS_SECTOR_BYTES,
+		               REGIONS_SECTOR_BYTES, IO_WRITE_SOON);
+	return r;
+}
+
+/* Add what a sector notes. Whether it is of generation `least` or a later one. */
+static bool add_sector(const struct regions_file *file, const uint8_t *bytes, uint64_t number,
                        uint64_t least, uint8_t *noted)
 {
 	uint8_t bits[REGIONS_BITS_BYTES];
@@ -106,30 +118,45 @@ static void add_sector(const struct regions_file *file, const uint8_t *bytes, ui
 
 	if (region_sector_decode(bytes, file->uuid, number, &generation, bits)) {
 		memset(noted, 0xff, REGIONS_BITS_BYTES);
-		return;
+		return false;
 	}
 	for (unsigned i = 0; generation >= least && i < REGIONS_BITS_BYTES; i++)
 		noted[i] |= bits[i];
+	return generation >= least;
+}
+
+/* Whether whoever opened the store last has left its mark, of that generation or a later one. */
+static bool has_begun(const struct regions_file *file, const uint8_t *bytes, uint64_t least)
+{
+	const uint64_t number = number_of(0, REGIONS_LIFE_SECTOR);
+	uint8_t bits[REGIONS_BITS_BYTES];
+	uint64_t generation;
+
+	return region_sector_decode(bytes + number * REGIONS_SECTOR_BYTES, file->uuid, number,
+	                            &generation, bits) == 0 &&
+	       generation >= least;
 }
 
 int regions_file_read(const struct regions_file *file, uint64_t generation, uint8_t *noted)
 {
 	uint8_t *bytes = malloc(REGIONS_FILE_BYTES);
+	bool of_now;
 	int r;
 
 	if (!bytes)
 		return -ENOMEM;
 	r = io_read_all(file->io, file->fd, bytes, REGIONS_FILE_BYTES, 0);
 	memset(noted, 0, REGIONS_MAX / 8);
+	of_now = r == 0 && has_begun(file, bytes, generation);
 	for (unsigned area = 0; r == 0 && area < REGIONS_AREAS; area++)
 		for (unsigned i = 0; i < REGIONS_SECTORS; i++) {
 			uint64_t number = number_of(area, i);
 
-			add_sector(file, bytes + number * REGIONS_SECTOR_BYTES, number, generation,
-			           noted + (size_t)i * REGIONS_BITS_BYTES);
+			of_now |= add_sector(file, bytes + number * REGIONS_SECTOR_BYTES, number,
+			                     generation, noted + (size_t)i * REGIONS_BITS_BYTES);
 		}
 	free(bytes);
-	return r;
+	return r == 0 && !of_now ? -ESTALE : r;
 }
 
 int regions_file_damage(const struct regions_file *file)

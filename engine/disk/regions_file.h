@@ -31,8 +31,12 @@ int regions_file_close(struct regions_file *file);
 int regions_file_write(const struct regions_file *file, unsigned area, unsigned sector,
                        uint64_t generation, const uint8_t *bits);
 int regions_file_sync(const struct regions_file *file);
+/* From here on the file is of a time of `generation`, if no power cut takes that back: it is on its
+ * way to the disk, and not synced. 0 or -errno. */
+int regions_file_begin_life(const struct regions_file *file, uint64_t generation);
 /* What both areas note of `generation` or a later one: REGIONS_MAX bits in `noted`. A sector that is
- * not whole notes all that it could. 0 or -errno of the reads. */
+ * not whole notes all that it could. 0; -ESTALE the file is of an earlier time, and may lack notes;
+ * -errno of the reads. */
 int regions_file_read(const struct regions_file *file, uint64_t generation, uint8_t *noted);
 /* How many of its sectors are not whole, or -errno of the read. */
 int regions_file_damage(const struct regions_file *file);

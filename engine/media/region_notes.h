@@ -21,9 +21,11 @@
 #define REGIONS_SECTOR_BYTES 512u /* what a disk writes at once */
 #define REGIONS_SECTOR_BITS 3968u
 #define REGIONS_BITS_BYTES (REGIONS_SECTOR_BITS / 8)
-/* Of an area: so many are in use, the rest fills a page. */
+/* Of an area: so many note regions, the rest fills a page. */
 #define REGIONS_SECTORS 67u
 #define REGIONS_AREA_SECTORS 72u
+/* Of the first area: by whoever opened the store last; no regions. */
+#define REGIONS_LIFE_SECTOR REGIONS_SECTORS
 #define REGIONS_AREAS 2u
 #define REGIONS_FILE_BYTES (REGIONS_AREAS * REGIONS_AREA_SECTORS * REGIONS_SECTOR_BYTES)
 /* All that a file can note. */

@@ -8,7 +8,8 @@
 #include "engine/recovery/recovery.h"
 
 /* Read what is noted of an index of `generation`; index and live map are loaded. Before the log is
- * read. 0; -EBADMSG the notes are not there, so all rows have to be looked at; -ENOMEM. */
+ * read. 0; -EBADMSG the notes are not there, or of an earlier time, so all rows have to be looked at;
+ * -ENOMEM. */
 int kept_begin(struct recovery *recovery, uint64_t generation);
 /* A record above the checkpoint, while the log is read. 0 or -ENOMEM. */
 int kept_name(struct recovery *recovery, const struct wal_record *record);

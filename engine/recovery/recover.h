@@ -9,8 +9,8 @@
 #include "engine/recovery/recovery.h"
 
 /* Before the log is read, where index and live map were loaded as an index of `generation` says, which
- * the superblock names: instead of recovery_base. 0; -EBADMSG the notes of regions are not there:
- * look at the rows; -ENOMEM. */
+ * the superblock names: instead of recovery_base. 0; -EBADMSG the notes of regions are not there, or
+ * of an earlier time: look at the rows; -ENOMEM. */
 int recovery_keep(struct recovery *recovery, uint64_t generation);
 /* Find the end of the log. Reports corruption as damage, with what to do. 0 or -errno. */
 int recovery_read_log(struct recovery *recovery);

@@ -22,6 +22,11 @@ static bool took_index(struct quiver *store)
 	return atomic_load(&store->health.counters.index_taken) > 0;
 }
 
+static uint64_t syncs_of(struct quiver *store)
+{
+	return atomic_load(&store->commits.regions.syncs);
+}
+
 /* ---- a process that dies ---- */
 
 #define FEW 60u
@@ -270,14 +275,24 @@ static void test_without_its_files_the_rows_are_looked_at(void **state)
 	expect(s, false);
 }
 
+static void flip_sector(struct store_dir *s, uint64_t sector)
+{
+	store_flip(s, "regions", sector * REGIONS_SECTOR_BYTES * 8 + 77);
+}
+
 static void test_notes_that_are_damaged_cost_time_alone(void **state)
 {
 	struct store_dir *s = *state;
 
 	kill_one(s);
-	for (uint64_t sector = 0; sector < 2 * REGIONS_AREA_SECTORS; sector++)
-		store_flip(s, "regions", sector * REGIONS_SECTOR_BYTES * 8 + 77);
+	/* Each area in turn has the notes of a life, and the other is of no generation that counts. */
+	flip_sector(s, 0);
+	flip_sector(s, REGIONS_LIFE_SECTOR);
 	expect(s, true);
+	kill_one(s);
+	for (uint64_t sector = 0; sector < 2 * REGIONS_AREA_SECTORS; sector++)
+		flip_sector(s, sector);
+	expect(s, false);
 }
 
 /* The vectors are checked all the same, and served. */
@@ -335,6 +350,40 @@ static void test_an_index_that_is_damaged_is_not_taken(void **state)
 	}
 }
 
+/* In free slots below the end, by commits of which nothing is in the log. */
+static int put_unlogged_and_die(void *arg)
+{
+	struct quiver *store = open_mode(arg, QUIVER_NONE);
+	int r = 0;
+
+	for (uint64_t id = 1000; r == 0 && id < 1010; id++)
+		r = put_version(store, id, 1, 0);
+	return r == 0 && syncs_of(store) > 0 ? 0 : 1;
+}
+
+/* Put back from a copy: it tells of rows that were stored in another life. */
+static void test_notes_of_an_earlier_time_are_of_no_use(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+	char now[UNIT_PATH_BYTES + 64], then[UNIT_PATH_BYTES + 64];
+
+	for (uint64_t id = 0; id < FEW; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	close_store(store);
+	(void)snprintf(now, sizeof(now), "%s/regions", s->path);
+	(void)snprintf(then, sizeof(then), "%s/then", s->dir.path);
+	recoveries_copy_file(now, then);
+	store = open_mode(s, QUIVER_FSYNC);
+	for (uint64_t id = 0; id < FEW; id += 2)
+		assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	close_store(store);
+	die_in_child(put_unlogged_and_die, s);
+	assert_true(both_ways(s));
+	assert_int_equal(rename(then, now), 0);
+	assert_false(both_ways(s));
+}
+
 /* As in a store that was closed: the log says nothing of it, and nobody looks. */
 static int put_one_and_die(void *arg)
 {
@@ -364,11 +413,6 @@ static void test_a_row_that_is_damaged_shows_when_it_is_read(void **state)
 /* ---- how rarely it syncs ---- */
 
 #define IMPORTED 100000u
-
-static uint64_t syncs_of(struct quiver *store)
-{
-	return atomic_load(&store->commits.regions.syncs);
-}
 
 static void put_run(struct quiver *store, uint64_t first, uint64_t count, uint64_t version)
 {
@@ -453,6 +497,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_link_in_place_of_the_notes_is_told,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_an_index_that_is_damaged_is_not_taken,
+		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_notes_of_an_earlier_time_are_of_no_use,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_a_row_that_is_damaged_shows_when_it_is_read,
 		                                setup_store, teardown_store),

@@ -56,13 +56,17 @@ static void take(struct life *life, uint64_t count)
 /* What a recovery would be told. */
 static uint8_t noted[REGIONS_MAX / 8];
 
-static void read_notes(const struct life *life, uint64_t generation)
+/* Whether the file is of that time. */
+static bool read_notes(const struct life *life, uint64_t generation)
 {
 	struct regions_file file;
+	int r;
 
 	assert_int_equal(regions_file_open(&file, quiver_io_posix(), life->dir.fd, uuid, false), 0);
-	assert_int_equal(regions_file_read(&file, generation, noted), 0);
+	r = regions_file_read(&file, generation, noted);
+	assert_true(r == 0 || r == -ESTALE);
 	assert_int_equal(regions_file_close(&file), 0);
+	return r == 0;
 }
 
 /* ... of the region of a slot. */
@@ -70,7 +74,7 @@ static bool tells(const struct life *life, uint64_t generation, uint64_t slot)
 {
 	uint64_t region = slot / REGION_SLOTS;
 
-	read_notes(life, generation);
+	(void)read_notes(life, generation);
 	return noted[region / 8] >> (region % 8) & 1;
 }
 
@@ -133,6 +137,35 @@ static void test_notes_of_the_generation_and_later_count(void **state)
 	assert_int_equal(regions_file_close(&file), 0);
 }
 
+static void test_a_file_of_an_earlier_time_is_told(void **state)
+{
+	struct life *life = *state;
+	uint8_t bits[REGIONS_BITS_BYTES] = { 0 };
+	struct regions_file file;
+
+	assert_int_equal(regions_file_create(&file, &life->io.table, life->dir.fd, uuid), 0);
+	assert_false(read_notes(life, 1));
+	/* Any sector that can note, of either area. */
+	assert_int_equal(regions_file_write(&file, 0, REGIONS_SECTORS - 1, 5, bits), 0);
+	assert_true(read_notes(life, 5));
+	assert_false(read_notes(life, 6));
+	assert_int_equal(regions_file_write(&file, 1, 0, 6, bits), 0);
+	assert_true(read_notes(life, 6));
+	assert_false(read_notes(life, 7));
+	/* ... and who opens the store, by a call that notes nothing. */
+	assert_int_equal(regions_file_close(&file), 0);
+	start(life, 7, 0);
+	assert_true(read_notes(life, 7));
+	for (size_t i = 0; i < sizeof(noted); i++)
+		assert_int_equal(noted[i], 0);
+	assert_false(read_notes(life, 8));
+	/* What is damaged says nothing of its time. */
+	assert_int_equal(
+		pwrite(life->regions.file.fd, "x", 1, REGIONS_LIFE_SECTOR * REGIONS_SECTOR_BYTES),
+		1);
+	assert_false(read_notes(life, 7));
+}
+
 static void test_a_damaged_sector_notes_all_its_regions(void **state)
 {
 	struct life *life = *state;
@@ -188,6 +221,35 @@ static void test_each_failing_call_makes_no_file_or_all_of_it(void **state)
 			assert_true(!tells(life, 1, 0));
 		assert_int_equal(regions_file_close(&file), 0);
 	}
+}
+
+/* Where its mark cannot be written nothing is noted in that life. */
+static void test_who_cannot_begin_a_life_notes_nothing(void **state)
+{
+	struct life *life = *state;
+	long calls;
+
+	start(life, 3, 0);
+	assert_int_equal(regions_stop(&life->regions), 0);
+	life->io.calls = 0;
+	memset(&life->regions, 0, sizeof(life->regions));
+	start(life, 4, 0);
+	calls = life->io.calls;
+	for (long at = 1; at <= calls; at++) {
+		assert_int_equal(regions_stop(&life->regions), 0);
+		memset(&life->regions, 0, sizeof(life->regions));
+		life->io.calls = 0;
+		life->io.fail_at = at;
+		life->io.error = -EIO;
+		assert_int_equal(regions_start(&life->regions, &life->io.table, life->dir.fd, uuid,
+		                               &life->slots, 5, 0),
+		                 -EIO);
+		assert_false(regions_are_noted(&life->regions));
+		life->io.fail_at = 0;
+		assert_false(read_notes(life, 5));
+	}
+	start(life, 5, 0);
+	assert_true(read_notes(life, 5));
 }
 
 /* ---- when to note ---- */
@@ -356,7 +418,7 @@ static void random_life(struct life *life, uint64_t seed)
 		}
 		if (generation == 0)
 			continue;
-		read_notes(life, generation);
+		assert_true(read_notes(life, generation));
 		for (uint64_t i = 0; i < REGIONS; i++)
 			assert_true(!stored[i] || (noted[i / 8] >> (i % 8) & 1));
 	}
@@ -382,12 +444,16 @@ int main(void)
 		cmocka_unit_test(test_a_sector_is_what_was_written_there_or_damaged),
 		cmocka_unit_test_setup_teardown(test_notes_of_the_generation_and_later_count, setup,
 		                                teardown),
+		cmocka_unit_test_setup_teardown(test_a_file_of_an_earlier_time_is_told, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_a_damaged_sector_notes_all_its_regions, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(test_a_file_that_is_too_short_is_made_anew, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(test_each_failing_call_makes_no_file_or_all_of_it,
 		                                setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_cannot_begin_a_life_notes_nothing, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(test_where_no_index_is_kept_nothing_is_noted, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(test_a_note_is_durable_before_it_counts, setup,

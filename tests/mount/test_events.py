@@ -123,7 +123,7 @@ def test_control_files(mnt):
 
 
 def test_bulk_writing_tells_of_control_put_alone(mnt, watched, rng):
-    """Nobody opened the vector, so the kernel has nothing to tell; as README.md says."""
+    """Nobody opened the vector, so the kernel has nothing to tell; as quiverfs(1) says."""
     watch = Inotify(mnt.control_folder)
     mnt.control("put", (1).to_bytes(8, "little") + rng.randbytes(mnt.size))
     assert ("put", "IN_CLOSE_WRITE") in changes(watch)

@@ -69,24 +69,38 @@ def numbers(text):
     return [float(word) for word in re.findall(r"(?<![\w.])-?\d[\d.]*(?:e[-+]?\d+)?", text)]
 
 
-def test_the_five_minutes_of_the_readme(tmp, io_uring):
-    """As they stand there, with the numbers that need no file."""
+def of_the_readme(heading):
+    """The blocks of code below a heading."""
+    part = README.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```\n(.*?)^```", part, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_hour_of_the_readme(tmp, io_uring):
+    """The five minutes, the everyday jobs and the lines of Python, as they stand there."""
     if not os.path.exists("/dev/fuse") or not shutil.which("rsync"):
         pytest.skip("there is no /dev/fuse, or no rsync")
-    part = README.read_text().split("## Five minutes\n")[1].split("\n## ")[0]
-    lines, instead = re.findall(r"^```\n(.*?)^```", part, flags=re.MULTILINE | re.DOTALL)
-    lines = lines.splitlines()
-    assert lines[1].startswith("quiverfs import STORE embeddings.npy ")
-    lines[1] = instead
+    first, = of_the_readme("Five minutes")
+    jobs, python = of_the_readme("Everyday jobs")
+    environment = {**os.environ, "PATH": f"{program_folder(tmp)}:{os.environ['PATH']}",
+                   "PYTHONPATH": str(SOURCE / "tools/python"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = run("bash", "-e", "-c", "\n".join(lines), cwd=tmp,
-                   env={**os.environ, "PATH": f"{program_folder(tmp)}:{os.environ['PATH']}"})
+        done = run("bash", "-e", "-c", first, cwd=tmp, env=environment)
+        assert done.stderr == b""
+        assert b"1,000, dim 768, dtype f4" in done.stdout
+        assert len((tmp / "all.jsonl").read_text().splitlines()) == 1000
+        done = run("bash", "-e", "-c", jobs, cwd=tmp, env=environment)
+        assert done.stderr == b""
+        assert b"\n- 7\n" in done.stdout
+        copied = {path.name: path.read_bytes() for path in (tmp / "backup").iterdir()}
+        assert copied.keys() == {*map(str, range(1, 1000)), "1000000", *map(str, range(2000, 3000))}
+        assert copied["1000000"] == copied["42"] == copied["2042"]
+        quiverfs("check", tmp / "COPY")
+        if run(python3()["python3"], "-c", "import numpy", status=None).returncode == 0:
+            quiverfs("mount", tmp / "STORE", tmp / "MNT")
+            ends = "assert some.shape == (3, 768) and (q[5000] == q[1]).all() and ids[0] == 2042\n"
+            run(python3()["python3"], "-c", python + ends, cwd=tmp, env=environment)
     finally:
         let_go(tmp / "MNT", status=None)
-    assert done.stderr == b""
-    assert b"1,000, dim 768, dtype f4" in done.stdout
-    assert len(list((tmp / "backup").iterdir())) == 1000
-    assert len((tmp / "all.jsonl").read_text().splitlines()) == 1000
     quiverfs("check", tmp / "STORE")
 
 

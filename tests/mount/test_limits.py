@@ -1,5 +1,5 @@
 """Limits under abuse: what is refused is refused, the daemon stays, its memory is
-bounded as README.md says."""
+bounded as quiverfs(1) says."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ ID_MAX = 2**64 - 2**32 - 1
 SCRATCH_FILES = 1_000_000 if LONG else 100_000
 HANDLES = 1_000_000 if LONG else 60_000
 MEBIBYTE = 1 << 20
-# As README.md and quiverfs(1) have them.
+# As quiverfs(1) has them.
 SCRATCH_FILES_MAX = 16384
 SCRATCH_BYTES_MAX = 256 << 20
 

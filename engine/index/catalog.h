@@ -169,6 +169,8 @@ void catalog_miss_some(struct catalog *catalog, uint64_t wrong);
 
 /* ---- catalog_keep.c ---- */
 
+/* The index that `sb` names. */
+struct index_stamp catalog_index_stamp(const struct superblock *sb);
 /* Load the index that `sb` names, of a store that was closed or has crashed: the live map, and the
  * table as it is used. Nothing is in index and slots yet. 0; -ENOENT none is kept; -ESTALE, -EBADMSG;
  * -ENOMEM, -errno of the reads: then it is as before. */

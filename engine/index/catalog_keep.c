@@ -8,13 +8,14 @@
 #include "engine/index/catalog.h"
 #include "engine/index/index_old.h"
 
-static struct index_stamp stamp_of(const struct superblock *sb)
+struct index_stamp catalog_index_stamp(const struct superblock *sb)
 {
 	struct index_stamp stamp = { .generation = sb->index_generation,
 		                     .salt = sb->index_salt,
 		                     .lsn = sb->checkpoint_lsn,
 		                     .slots_used = sb->slots_used,
-		                     .count = sb->count };
+		                     .count = sb->count,
+		                     .ctime_max_ns = sb->ctime_max_ns };
 
 	memcpy(stamp.uuid, sb->geometry.uuid, sizeof(stamp.uuid));
 	return stamp;
@@ -22,7 +23,7 @@ static struct index_stamp stamp_of(const struct superblock *sb)
 
 int catalog_load_index(struct catalog *catalog, const struct superblock *sb)
 {
-	struct index_stamp stamp = stamp_of(sb);
+	struct index_stamp stamp = catalog_index_stamp(sb);
 	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
 	uint64_t *live;
 	int r;
@@ -64,7 +65,7 @@ static int fill_from_old(struct catalog *catalog, const struct index_old *old,
 
 int catalog_load_old_index(struct catalog *catalog, const struct superblock *sb)
 {
-	struct index_stamp stamp = stamp_of(sb);
+	struct index_stamp stamp = catalog_index_stamp(sb);
 	struct index_old old;
 	uint64_t live_bytes = index_live_bytes(stamp.slots_used);
 	uint64_t wrong = 0;

@@ -70,12 +70,13 @@ bool index_keep_is_saved(const struct index_keep *keep, const struct index *inde
 	const struct index_header *header = &keep->header;
 
 	return header->generation > 0 && header->lsn == as->lsn && header->count == as->count &&
-	       header->slots_used >= as->slots_used &&
+	       header->ctime_max_ns == as->ctime_max_ns && header->slots_used >= as->slots_used &&
 	       !has_to_be_whole(keep, atomic_load(&index->table)) &&
 	       index_keep_bytes(keep, index, as->slots_used) == 0;
 }
 
-/* What tells the file from any other, also of a copy of the store that went on by itself. */
+/* What tells pages of the file from those of any other, also of a copy of the store that went on by
+ * itself, in a file of its own. In the same file the header tells them apart. */
 static uint64_t salt_of(const struct index_keep_as *as)
 {
 	struct superblock sb = { .checkpoint_lsn = as->lsn, .ctime_max_ns = as->ctime_max_ns };
@@ -116,6 +117,7 @@ int index_keep_begin(struct index_keep *keep, const struct index *index,
 	next.lsn = as->lsn;
 	next.slots_used = as->slots_used;
 	next.count = as->count;
+	next.ctime_max_ns = as->ctime_max_ns;
 	if (whole || keep->ends_life)
 		r = add_life(&next, whole ? next.whole : keep->header.generation + 1);
 	if (r)

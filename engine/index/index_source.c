@@ -35,6 +35,7 @@ static bool fits(const struct index_header *header, const struct index_stamp *st
 	return memcmp(header->uuid, stamp->uuid, sizeof(stamp->uuid)) == 0 &&
 	       header->generation == stamp->generation && header->salt == stamp->salt &&
 	       header->lsn == stamp->lsn && header->count == stamp->count &&
+	       header->ctime_max_ns == stamp->ctime_max_ns &&
 	       header->slots_used >= stamp->slots_used;
 }
 

@@ -23,6 +23,7 @@ struct index_stamp {
 	uint64_t lsn;
 	uint64_t slots_used;
 	uint64_t count;
+	int64_t ctime_max_ns;
 };
 
 /* Open the file `index`, or `index.new` where that is the one, and check all of it but the pages of

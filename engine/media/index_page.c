@@ -24,6 +24,7 @@ enum {
 	AT_SALT = 64,
 	AT_GENERATION = 72,
 	AT_WHOLE = 80,
+	AT_CTIME_MAX = 88,
 	AT_LIVES = 256,
 	AT_SUM = 4088,
 };
@@ -66,6 +67,7 @@ void index_header_put(const struct index_header *header, uint8_t page[INDEX_PAGE
 	put_le64(page + AT_SALT, header->salt);
 	put_le64(page + AT_GENERATION, header->generation);
 	put_le64(page + AT_WHOLE, header->whole);
+	put_le64(page + AT_CTIME_MAX, (uint64_t)header->ctime_max_ns);
 	for (uint32_t i = 0; i < header->life_count; i++) {
 		put_le64(page + AT_LIVES + i * 16, header->lives[i].first);
 		put_le64(page + AT_LIVES + i * 16 + 8, header->lives[i].number);
@@ -103,6 +105,7 @@ int index_header_get(const uint8_t page[INDEX_PAGE_BYTES], struct index_header *
 	header->salt = get_le64(page + AT_SALT);
 	header->generation = get_le64(page + AT_GENERATION);
 	header->whole = get_le64(page + AT_WHOLE);
+	header->ctime_max_ns = (int64_t)get_le64(page + AT_CTIME_MAX);
 	header->life_count = get_le32(page + AT_LIFE_COUNT);
 	if (header->slots_used > SLOT_MAX + 1 || header->count > header->slots_used ||
 	    header->table_pages == 0 || header->table_pages > TABLE_PAGES_MAX ||

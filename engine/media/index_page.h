@@ -36,6 +36,7 @@ struct index_header {
 	uint64_t salt;
 	uint64_t generation;
 	uint64_t whole; /* the generation that wrote all pages */
+	int64_t ctime_max_ns; /* of the superblock */
 	uint32_t life_count;
 	struct index_life lives[INDEX_LIVES_MAX];
 };

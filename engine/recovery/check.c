@@ -92,14 +92,9 @@ static int look_at_old(struct check *check, const struct index_stamp *stamp)
 static int load_snapshot(struct check *check, struct index *snapshot, uint64_t *live)
 {
 	const struct superblock *sb = &check->superblock->now;
-	struct index_stamp stamp = { .generation = sb->index_generation,
-		                     .salt = sb->index_salt,
-		                     .lsn = sb->checkpoint_lsn,
-		                     .slots_used = sb->slots_used,
-		                     .count = sb->count };
+	struct index_stamp stamp = catalog_index_stamp(sb);
 	int r;
 
-	memcpy(stamp.uuid, sb->geometry.uuid, sizeof(stamp.uuid));
 	if (sb->index_generation == 0)
 		return look_at_old(check, &stamp);
 	r = index_load(snapshot, &check->catalog->columns, check->superblock->io, check->dir_fd,

@@ -215,6 +215,7 @@ static void write_header(const struct made *made)
 	put_le64(page + 64, made->salt);
 	put_le64(page + 72, made->generation);
 	put_le64(page + 80, made->generation);
+	put_le64(page + 88, (uint64_t)made->sb.ctime_max_ns);
 	put_le64(page + 256, made->generation);
 	put_le64(page + 264, made->life);
 	put_le64(page + PAGE_BYTES - 8, XXH3_64bits(page, PAGE_BYTES - 8));

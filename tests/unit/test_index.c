@@ -153,13 +153,17 @@ static struct index_stamp save(struct table *t)
 		                    .generation = 5,
 		                    .lsn = 17,
 		                    .slots_used = ROWS,
-		                    .count = atomic_load(&t->index.count) };
+		                    .count = atomic_load(&t->index.count),
+		                    .ctime_max_ns = -7 };
 	uint64_t live[LIVE_WORDS];
 	struct index_pages pages;
 	struct index_keep keep;
-	struct index_stamp s = {
-		.uuid = { 3 }, .generation = 5, .lsn = 17, .slots_used = ROWS, .count = as.count
-	};
+	struct index_stamp s = { .uuid = { 3 },
+		                 .generation = 5,
+		                 .lsn = 17,
+		                 .slots_used = ROWS,
+		                 .count = as.count,
+		                 .ctime_max_ns = as.ctime_max_ns };
 
 	make_live(live);
 	assert_int_equal(index_pages_init(&pages, index_live_pages(ROWS), live, copy_live), 0);
@@ -212,7 +216,7 @@ static void test_a_file_is_read_as_it_was_written(void **state)
 	index_insert(&again, t->ids[0], 0);
 	assert_int_equal(index_find(&again, t->ids[0]), 0);
 	index_destroy(&again);
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		other = s;
 		other.lsn += i == 0;
 		other.slots_used += i == 1;
@@ -220,6 +224,7 @@ static void test_a_file_is_read_as_it_was_written(void **state)
 		other.generation += i == 3;
 		other.salt += i == 4;
 		other.count += i == 5;
+		other.ctime_max_ns += i == 6;
 		assert_int_equal(load(t, &other, &again), -ESTALE);
 	}
 	/* The columns were cut since, but not where there are vectors. */

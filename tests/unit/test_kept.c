@@ -384,6 +384,70 @@ static void test_notes_of_an_earlier_time_are_of_no_use(void **state)
 	assert_false(both_ways(s));
 }
 
+/* Two copies of a store go on, each by itself and for as long: the same LSN, count and generation, in
+ * the same file. */
+static int put_another_and_die(void *arg)
+{
+	struct store_dir *s = arg;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+	uint64_t id = strstr(s->path, "copy") ? 801 : 802;
+
+	return put_version(store, id, 1, 0) == 0 && quiver_checkpoint(store) == 0 ? 0 : 1;
+}
+
+static void swap_indexes(const struct store_dir *a, const struct store_dir *b, const char *room)
+{
+	char of_a[UNIT_PATH_BYTES + 64], of_b[UNIT_PATH_BYTES + 64];
+
+	(void)snprintf(of_a, sizeof(of_a), "%s/index", a->path);
+	(void)snprintf(of_b, sizeof(of_b), "%s/index", b->path);
+	assert_int_equal(rename(of_a, room), 0);
+	assert_int_equal(rename(of_b, of_a), 0);
+	assert_int_equal(rename(room, of_b), 0);
+}
+
+static void has_its_own(struct store_dir *s, uint64_t id, uint64_t others)
+{
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+
+	assert_false(took_index(store));
+	assert_int_equal(version_of(store, id), 1);
+	assert_int_equal(version_of(store, others), 0);
+	assert_int_equal(quiver_count(store), FEW + 1);
+	close_store(store);
+}
+
+static void test_an_index_of_a_copy_that_went_on_by_itself_is_not_taken(void **state)
+{
+	struct store_dir *s = *state;
+	struct store_dir copy = *s;
+	struct quiver *store = open_mode(s, QUIVER_FSYNC);
+	char room[UNIT_PATH_BYTES + 64];
+
+	for (uint64_t id = 0; id < FEW; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+	close_store(store);
+	(void)snprintf(copy.path, sizeof(copy.path), "%s/copy", s->dir.path);
+	(void)snprintf(room, sizeof(room), "%s/room", s->dir.path);
+	for (int killed = 0; killed < 2; killed++) {
+		if (killed)
+			assert_int_equal(test_remove(copy.path), 0);
+		recoveries_copy(s->path, copy.path);
+		die_in_child(put_another_and_die, s);
+		die_in_child(put_another_and_die, &copy);
+		if (!killed) {
+			close_store(open_mode(s, QUIVER_FSYNC));
+			close_store(open_mode(&copy, QUIVER_FSYNC));
+		}
+		swap_indexes(s, &copy, room);
+		has_its_own(s, 802, 801);
+		has_its_own(&copy, 801, 802);
+		store = open_mode(s, QUIVER_FSYNC);
+		assert_int_equal(quiver_remove(store, 802, 0, NULL), 0);
+		close_store(store);
+	}
+}
+
 /* As in a store that was closed: the log says nothing of it, and nobody looks. */
 static int put_one_and_die(void *arg)
 {
@@ -500,6 +564,9 @@ int main(void)
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_notes_of_an_earlier_time_are_of_no_use,
 		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_an_index_of_a_copy_that_went_on_by_itself_is_not_taken, setup_store,
+			teardown_store),
 		cmocka_unit_test_setup_teardown(test_a_row_that_is_damaged_shows_when_it_is_read,
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_notes_are_synced_rarely, setup_store,

@@ -31,6 +31,7 @@ enum {
 int create_command(int argc, char **argv);
 int mount_command(int argc, char **argv);
 int mount_helper_command(int argc, char **argv); /* mount.quiverfs */
+int umount_command(int argc, char **argv);
 int import_command(int argc, char **argv);
 int export_command(int argc, char **argv);
 int status_command(int argc, char **argv);

@@ -133,7 +133,7 @@ static const char mount_help[] =
 	"rados:POOL[/NAMESPACE]/COLLECTION. STORE@NAME is a snapshot of it, read-only, also while "
 	"others have the store mounted. Returns when the mount answers; a daemon serves it "
 	"until "
-	"it is unmounted ('umount MNT', or 'fusermount3 -u MNT' without being root).\v"
+	"it is unmounted ('quiverfs umount MNT').\v"
 	"Mount options:\n"
 	"  ro                  nothing can be changed; reading is fastest\n"
 	"  durability=MODE     when a commit is safe: always, fsync (default), flush, none\n"

@@ -109,8 +109,8 @@ static bool has_option(char *list, const char *option)
 }
 
 /* Number, parent, device, root, mount point, options, more words up to "-", type, source, options of
- * the filesystem: proc_pid_mountinfo(5). Takes the line apart; false where it is none of quiverfs. */
-static bool split(char *line, struct mount_line *mount)
+ * the filesystem: proc_pid_mountinfo(5). Takes the line apart; false where it is none. */
+static bool split_any(char *line, struct mount_line *mount)
 {
 	char *rest = strstr(line, " - ");
 	char *words = line;
@@ -127,11 +127,17 @@ static bool split(char *line, struct mount_line *mount)
 	mount->device = strsep(&words, " ");
 	mount->root = strsep(&words, " ");
 	mount->point = strsep(&words, " ");
-	if (mount->options == NULL || mount->point == NULL || strcmp(mount->type, MOUNT_TYPE) != 0)
+	if (mount->options == NULL || mount->point == NULL)
 		return false;
 	octal_decode(mount->source);
 	octal_decode(mount->point);
 	return strlen(mount->point) < PATH_MAX;
+}
+
+/* The same; false also where it is none of quiverfs. */
+static bool split(char *line, struct mount_line *mount)
+{
+	return split_any(line, mount) && strcmp(mount->type, MOUNT_TYPE) == 0;
 }
 
 /* A bind mount of a folder within it has another root. */
@@ -171,6 +177,46 @@ int mounts_find_from(const char *source, uid_t uid, char point[PATH_MAX])
 	point[0] = '\0';
 	(void)snprintf(wanted.user, sizeof(wanted.user), "user_id=%u", (unsigned)uid);
 	return each("self", "mountinfo", look_for_source, &wanted);
+}
+
+struct visit {
+	void (*see)(void *arg, const struct mount_seen *mount);
+	void *arg;
+};
+
+/* Whose mount it is, by its options, which are taken apart; root's where they do not tell. */
+static uid_t find_user_id(char *options)
+{
+	static const char name[] = "user_id=";
+
+	for (char *word = strsep(&options, ","); word != NULL; word = strsep(&options, ",")) {
+		if (strncmp(word, name, strlen(name)) == 0)
+			return (uid_t)strtoul(word + strlen(name), NULL, 10);
+	}
+	return 0;
+}
+
+static void see_line(char *line, void *arg)
+{
+	const struct visit *visit = arg;
+	struct mount_line mount;
+
+	if (split_any(line, &mount))
+		visit->see(visit->arg, &(struct mount_seen){ .point = mount.point,
+		                                             .type = mount.type,
+		                                             .source = mount.source,
+		                                             .device = mount.device,
+		                                             .uid = find_user_id(mount.options) });
+}
+
+int mounts_see(int64_t pid, void (*see)(void *arg, const struct mount_seen *mount), void *arg)
+{
+	struct visit visit = { see, arg };
+	char process[PATH_BYTES_MAX] = "self";
+
+	if (pid != 0)
+		(void)snprintf(process, sizeof(process), "%" PRId64, pid);
+	return each(process, "mountinfo", see_line, &visit);
 }
 
 int mounts_find(const char *point, struct mount_found *mount)

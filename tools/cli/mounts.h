@@ -39,6 +39,18 @@ int mounts_find_from(const char *source, uid_t uid, char point[PATH_MAX]);
  */
 int mounts_find_device(dev_t device, char point[PATH_MAX]);
 
+/* A mount of any type. The texts are there during the call that gets it. */
+struct mount_seen {
+	const char *point, *type;
+	const char *source; /* for quiverfs the store's folder */
+	const char *device; /* "MAJOR:MINOR", the same for all mounts of one filesystem */
+	uid_t uid; /* who has mounted it, where it is of FUSE */
+};
+
+/* Call `see` with each mount that process `pid` (0: this one) sees; of several at one place the topmost
+ * is the last. 0, or the errors of reading /proc: as mounts_find_of. */
+int mounts_see(int64_t pid, void (*see)(void *arg, const struct mount_seen *mount), void *arg);
+
 /* The same as mounts_find as process `pid` sees it, which may live in another namespace. -ENOENT or
  * -ESRCH: there is no such process; -EACCES: it is somebody else's. */
 int mounts_find_of(int64_t pid, const char *point, struct mount_found *mount);

@@ -29,14 +29,15 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "create", create_command },   { "mount", mount_command },
-	{ "import", import_command },   { "export", export_command },
-	{ "search", search_command },   { "index", index_command },
-	{ "status", status_command },   { "flush", flush_command },
-	{ "compact", compact_command }, { "verify", verify_command },
-	{ "check", check_command },     { "snapshot", snapshot_command },
-	{ "send", send_command },       { "receive", receive_command },
-	{ "list", list_command },       { "remove", remove_command },
+	{ "create", create_command },     { "mount", mount_command },
+	{ "umount", umount_command },     { "import", import_command },
+	{ "export", export_command },     { "search", search_command },
+	{ "index", index_command },       { "status", status_command },
+	{ "flush", flush_command },       { "compact", compact_command },
+	{ "verify", verify_command },     { "check", check_command },
+	{ "snapshot", snapshot_command }, { "send", send_command },
+	{ "receive", receive_command },   { "list", list_command },
+	{ "remove", remove_command },
 };
 
 static const struct command called_names[] = {
@@ -91,6 +92,7 @@ static const struct argp argp = {
 	"Commands:\n"
 	"  create   make an empty store\n"
 	"  mount    mount a store\n"
+	"  umount   unmount it, and wait until everything is written\n"
 	"  import   put the rows of files into it: .npy, .fvecs, .hdf5, .jsonl ...\n"
 	"  export   write all vectors to a file of one of these formats\n"
 	"  search   find the vectors that are nearest to others\n"

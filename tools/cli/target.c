@@ -34,9 +34,9 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 static int say_stale(const char *path)
 {
 	say_error(path,
-	          "the daemon of this mount is gone; unmount it with 'fusermount3 -u %s' "
-	          "(or, as root, 'umount %s') and mount it again",
-	          path, path);
+	          "the daemon of this mount is gone; unmount it with 'quiverfs umount %s' and "
+	          "mount it again",
+	          path);
 	return -ENOTCONN;
 }
 

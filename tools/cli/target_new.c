@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Whether `path`, which is that of `given`, lies within a mount of quiverfs; says so, and what is
  * wanted. */
@@ -127,8 +126,8 @@ int target_check_mount(const char *store, const char *point)
 		say_error(store, "already mounted here: %s", path);
 	else
 		say_error(point,
-		          "the store %s is mounted here already; unmount it first (%s %s), "
-		          "or give another folder",
-		          mount.source, geteuid() == 0 ? "umount" : "fusermount3 -u", path);
+		          "the store %s is mounted here already; unmount it first (quiverfs umount "
+		          "%s), or give another folder",
+		          mount.source, path);
 	return -EBUSY;
 }

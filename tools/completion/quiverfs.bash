@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for bash. Needs no other file.
 
-_quiverfs_commands='create mount import export search index status flush compact verify check snapshot send receive list remove'
+_quiverfs_commands='create mount umount import export search index status flush compact verify check snapshot send receive list remove'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 

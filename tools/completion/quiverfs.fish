@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for fish.
 
-set -l commands create mount import export search index status flush compact verify check snapshot send receive list remove
+set -l commands create mount umount import export search index status flush compact verify check snapshot send receive list remove
 set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
 set -l mount_options ro rw allow_other uid= gid= umask= matrix_mode=0600 matrix_mode=0640 \
     matrix_mode=0644 durability=always durability=fsync durability=flush durability=none commit= \
@@ -16,6 +16,7 @@ end
 
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a create -d 'Make an empty store'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a mount -d 'Mount a store'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a umount -d 'Unmount it'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a import -d 'Put the rows of files into it'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a export -d 'Write all vectors to a file'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a search -d 'Find the nearest vectors'

@@ -304,6 +304,27 @@ def test_a_completion_has_the_values_of_an_option(name, tmp, monkeypatch):
     assert bash_completes("quiverfs", "import", "--words", "") == ["npy"]
 
 
+def actions(name):
+    """The words of which the usage of a command wants one: "create STORE" by lines, or [start|stop]."""
+    usage = help_text(name).split("\n\n")[0]
+    return (re.findall(rf"{name} \[OPTION\.\.\.\] ([a-z]+)", usage)
+            or re.search(r"\[([a-z]+(?:\|[a-z]+)+)\]", usage)[1].split("|"))
+
+
+@pytest.mark.parametrize("name, before", [("quiverfs snapshot", []), ("quiverfs index", ["STORE"])])
+def test_a_completion_has_what_a_command_can_be_told_to_do(name, before, tmp, monkeypatch):
+    monkeypatch.chdir(tmp)
+    wanted = actions(name)
+    assert len(wanted) >= 3
+    assert bash_completes(*name.split(), *before, "") == wanted
+    command = name.split()[1]
+    zsh, fish = ((COMPLETION / file).read_text() for file in ("_quiverfs", "quiverfs.fish"))
+    body = re.search(rf"^_quiverfs_{command}\(\) \{{\n(.*?)^\}}", zsh, flags=re.MULTILINE | re.DOTALL)[1]
+    listed = " ".join(wanted)
+    assert f"':what:({listed})'" in body
+    assert re.search(rf"__fish_seen_subcommand_from {command};.* -a '{listed}'$", fish, flags=re.MULTILINE)
+
+
 # Where the commands and the mount options stand in each.
 LISTS = {
     "quiverfs.bash": ("bash", r"_commands='(.*?)'", r"_mount_options='(.*?)'"),

@@ -251,6 +251,9 @@ int index_keep_write(struct index_keep *keep, int like_fd)
 	free(run.bytes);
 	c = keep->io->close(keep->io, run.fd);
 	r = r ? r : c;
+	/* The superblock must not name a file whose name a crash may take. */
+	if (r == 0 && keep->whole)
+		r = io_fsync(keep->io, keep->dir_fd);
 	if (r && keep->whole)
 		(void)keep->io->unlink(keep->io, keep->dir_fd, "index.new"); /* it is nobody's */
 	return r;

@@ -77,7 +77,8 @@ static uint64_t compare_snapshot(const struct check *check, const struct index *
 	return wrong;
 }
 
-/* The file of a program before is read when the store is opened. -EALREADY: it can be. */
+/* The file of a program before is read when a store is opened that was closed. -EALREADY: it can
+ * be. */
 static int look_at_old(struct check *check, const struct index_stamp *stamp)
 {
 	struct index_old old;
@@ -100,7 +101,7 @@ static int load_snapshot(struct check *check, struct index *snapshot, uint64_t *
 	r = index_load(snapshot, &check->catalog->columns, check->superblock->io, check->dir_fd,
 	               &stamp, live, NULL);
 	if (r)
-		return r == -ESTALE ? look_at_old(check, &stamp) : r;
+		return r == -ESTALE && sb->clean ? look_at_old(check, &stamp) : r;
 	r = index_load_rest(snapshot, live, stamp.slots_used);
 	if (r)
 		index_destroy(snapshot);

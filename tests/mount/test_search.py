@@ -1,5 +1,6 @@
 """quiverfs search: nearest neighbours by every metric of every type, compared with NumPy in double."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -552,8 +553,7 @@ def test_a_signal_ends_it(stores, tmp, rng):
                            tmp / "a.txt"]))
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         os.write(running.stdin.fileno(), bytes(DIM * 4))
-        while f"{tmp}/.a.txt" not in " ".join(os.readlink(f"/proc/{running.pid}/fd/{fd}")
-                                               for fd in open_descriptors(running.pid)):
+        while f"{tmp}/.a.txt" not in " ".join(open_files(running.pid)):
             assert running.poll() is None
         running.send_signal(signal.SIGINT)
         said = running.stderr.read().decode()
@@ -562,11 +562,11 @@ def test_a_signal_ends_it(stores, tmp, rng):
     assert not (tmp / "a.txt").exists()
 
 
-def open_descriptors(pid):
-    """Those that can still be looked at."""
+def open_files(pid):
+    """Their paths; some are closed while we look."""
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        if os.path.lexists(f"/proc/{pid}/fd/{fd}"):
-            yield fd
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"/proc/{pid}/fd/{fd}")
 
 
 # ---- where it is searched -------------------------------------------------------------

@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,14 @@ def element(name, version, **more):
             "versionInfo": version, "downloadLocation": NOT_KNOWN, "filesAnalyzed": False,
             "licenseConcluded": NOT_KNOWN, "licenseDeclared": NOT_KNOWN, "copyrightText": NOT_KNOWN,
             **more}
+
+
+def of_debian(source, name, version, architecture):
+    """How a Debian package is named everywhere, a "purl"."""
+    url = f"pkg:deb/{source}/{name}"
+    if version != NOT_KNOWN:
+        url += f"@{urllib.parse.quote(version, safe=':~.')}?arch={architecture}"
+    return of_url(url)
 
 
 def of_url(url):
@@ -59,15 +68,14 @@ def installed(name):
     """The version and architecture of a Debian package here, or None."""
     done = subprocess.run(["dpkg-query", "-W", "-f", "${Version} ${Architecture}\n", name],
                           check=False, capture_output=True, text=True)
-    return done.stdout.splitlines()[0].split() if done.returncode == 0 else None
+    words = done.stdout.split("\n")[0].split()
+    return words if done.returncode == 0 and len(words) == 2 else None
 
 
 def debian(name):
     found = installed(name)
-    if not found or found[0] == "":
-        return element(name, NOT_KNOWN, **of_url(f"pkg:deb/debian/{name}"))
-    version, architecture = found
-    return element(name, version, **of_url(f"pkg:deb/debian/{name}@{version}?arch={architecture}"))
+    version, architecture = found or (NOT_KNOWN, None)
+    return element(name, version, **of_debian("debian", name, version, architecture))
 
 
 def libfuse():
@@ -93,8 +101,8 @@ def document(version, folder):
     for path in packages:
         name = field(path, "Package")
         elements[name] = element(name, field(path, "Version"), **of_file(path, OUR_LICENSE),
-                                 **of_url(f"pkg:deb/quiverfs/{name}@{field(path, 'Version')}"
-                                          f"?arch={field(path, 'Architecture')}"))
+                                 **of_debian("quiverfs", name, field(path, "Version"),
+                                             field(path, "Architecture")))
         relations += [("SPDXRef-DOCUMENT", "DESCRIBES", elements[name]),
                       (elements[name]["SPDXID"], "GENERATED_FROM", elements["source"])]
     for path in packages:

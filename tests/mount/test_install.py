@@ -71,6 +71,8 @@ def test_the_man_pages_and_completions(installed):
     for page in (SOURCE / "tools/man").iterdir():
         copy = installed.man / f"man{page.suffix[1:]}" / page.name
         assert copy.read_bytes() == page.read_bytes()
+    for name in LINKS:
+        assert (installed.man / "man8" / f"{name}.8").is_file()
     # each where its shell looks for the completion of a command of that name
     bash = installed.data / "bash-completion/completions"
     fish = installed.data / "fish/vendor_completions.d"

@@ -29,10 +29,14 @@ def packages(tmp_path_factory):
         if not shutil.which(tool):
             pytest.skip(f"there is no {tool} (packages debhelper, dpkg-dev)")
     folder = tmp_path_factory.mktemp("packages")
-    done = subprocess.run([SOURCE / "tools/package", folder], capture_output=True,
-                          timeout=BUILD_SECONDS, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    build(folder)
     return [next(folder.glob(f"{name}_*.deb")) for name in PACKAGES]
+
+
+def build(folder, **options):
+    done = subprocess.run([SOURCE / "tools/package", folder], capture_output=True,
+                          timeout=BUILD_SECONDS, check=False, **options)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.fixture
@@ -58,6 +62,28 @@ def system(packages, tmp):
 def field(package, name):
     return subprocess.run(["dpkg-deb", "-f", package, name], capture_output=True, check=True,
                           text=True).stdout
+
+
+def test_they_are_the_same_when_they_are_built_again(packages, tmp_path_factory):
+    """Elsewhere, later, by somebody with other habits."""
+    again = tmp_path_factory.mktemp("again")
+    place = tmp_path_factory.mktemp("a place with blanks")
+    build(again, umask=0o077, env={**os.environ, "TMPDIR": str(place), "TZ": "Pacific/Auckland",
+                                   "LC_ALL": "C", "LANG": "de_DE.UTF-8", "CFLAGS": "-O0"})
+    names = {path.name for path in packages[0].parent.glob("*.deb")}
+    assert names == {path.name for path in again.glob("*.deb")}
+    assert any("-dbgsym_" in name for name in names)
+    differ = [name for name in sorted(names)
+              if (again / name).read_bytes() != (packages[0].parent / name).read_bytes()]
+    assert differ == []
+
+
+def test_lintian_accepts_them(packages):
+    if not shutil.which("lintian"):
+        pytest.skip("there is no lintian")
+    done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning",
+                           *packages[0].parent.glob("*.deb")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
 def test_hdf5_is_recommended_and_no_more(packages):

@@ -47,11 +47,11 @@ def literal_lines(text):
             yield line, False
 
 
-def sections(page):
-    """The literal examples of each section of a page."""
+def sections(page, offset="indent"):
+    """The literal examples of each section of a page, or those that are set further in."""
     found = {}
     for part in page.read_text().split("\n.Ss ")[1:]:
-        code = re.findall(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed", part,
+        code = re.findall(rf"^\.Bd -literal -offset {offset}\n(.*?)^\.Ed", part,
                           flags=re.MULTILINE | re.DOTALL)
         found[part.split("\n")[0]] = [unescape(text) for text in code]
     return found

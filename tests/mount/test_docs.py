@@ -78,7 +78,8 @@ def test_a_page_has_the_options_of_help(name, page):
 def test_each_page_is_of_something():
     assert set(PAGES) - {page for _, page in PROGRAMS} == {
         "quiver.3", "quiverfs-backup.7", "quiverfs-examples.7", "quiverfs-migrate.7",
-        "quiverfs-nearest.7", "quiverfs-python.7", "quiverfs-rados.7", "quiverfs-store.5"}
+        "quiverfs-nearest.7", "quiverfs-python.7", "quiverfs-rados.7", "quiverfs-recipes.7",
+        "quiverfs-store.5"}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,5 @@
-"""The commands of quiverfs-rados(7), from nothing to two mounts, run as they are written there."""
+"""The commands of quiverfs-rados(7), from nothing to two mounts, and the recipe of quiverfs-recipes(7)
+that moves a store there and back, run as they are written."""
 
 import os
 import re
@@ -9,6 +10,8 @@ import pytest
 
 from harness import QUIVERFS, run
 from man_pages import unescape
+from python_package import draw, numpy
+from recipes import DIM, TYPED, Place, as_bytes
 
 PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-rados.7"
 # Folders that the commands write to; each is another one here.
@@ -44,3 +47,26 @@ def test_a_cluster_from_nothing(tmp):
     done = run(*ALONE, "bash", script, env=environment)
     shown = done.stdout.decode()
     assert "rados:vectors/docs: in Ceph" in shown and "1, dim 768" in shown
+
+
+def test_move_to_a_cluster_and_back(tmp, cluster, rng):
+    place, recipe = Place(tmp), "Move to a cluster of Ceph"
+    cluster.ceph("osd", "pool", "create", "vectors", 8)
+    cluster.ceph("osd", "pool", "application", "enable", "vectors", "quiverfs")
+    rows = draw(rng, 100, DIM, "f4")
+    numpy.save(tmp / "rows.npy", rows)
+    try:
+        place.do(f"quiverfs create STORE --dim {DIM}; quiverfs import STORE rows.npy; mkdir MNT;"
+                 "quiverfs mount STORE MNT; rm MNT/vectors/5; chmod 600 MNT/vectors/7;"
+                 "touch -d '40 days ago' MNT/vectors/7")
+        expected = as_bytes(rows)
+        del expected[5]
+        before = os.stat(tmp / "MNT/vectors/7")
+        assert "99, dim 128" in place.type(recipe, 0)
+        place.type(recipe, 1)
+        place.do("umount MNT; quiverfs mount BACK MNT")
+        assert place.vectors() == expected
+        after = os.stat(tmp / "MNT/vectors/7")
+        assert (after.st_mtime_ns, after.st_mode) == (before.st_mtime_ns, before.st_mode)
+    finally:
+        place.close()

@@ -1,0 +1,376 @@
+"""The lines of quiverfs-recipes(7), typed as they stand there, by an ordinary user in a folder with a
+STORE and its MNT: what is in the store then is what the recipe says, and what is printed what it shows.
+What takes several users is in test_recipes_users.py, what takes a cluster in tests/rados."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import is_mounted, quiverfs, run, until
+from man_pages import SOURCE, program_folder, python3
+from python_package import draw, nearest, numpy
+from recipes import DIM, PAGE, SHOWN, TYPED, Place, as_bytes, like
+
+COUNT = 100
+# Another machine: its commands run here, in a folder of their own.
+SSH = """#!/bin/sh
+shift
+cd "$OTHER_MACHINE" && exec sh -c "$*"
+"""
+# What would change the system only tells that it was called.
+TELLS = """#!/bin/sh
+echo "${0##*/} $*" >>"$TOLD"
+"""
+
+
+@pytest.fixture
+def rows(rng):
+    return draw(rng, COUNT, DIM, "f4")
+
+
+@pytest.fixture
+def empty(tmp, io_uring):
+    """A mount without vectors."""
+    del io_uring  # where the kernel has it, daemons use it
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("there is no /dev/fuse")
+    made = Place(tmp)
+    made.do(f"quiverfs create STORE --dim {DIM}; mkdir MNT; quiverfs mount STORE MNT")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def place(empty, rows):
+    """One with the vectors 0 to 99."""
+    numpy.save(empty.folder / "rows.npy", rows)
+    empty.do("quiverfs import MNT rows.npy")
+    return empty
+
+
+# ---- new vectors ----------------------------------------------------------------------
+
+
+def test_update_some_vectors_every_night(place, rows, rng):
+    name = "Update some vectors every night"
+    ids = numpy.array([3, 50, 7, 98, 99], "u8")
+    numpy.save(place.folder / "ids.npy", ids)
+    for way in range(2):
+        rows[ids] = draw(rng, len(ids), DIM, "f4")
+        numpy.save(place.folder / "new.npy", rows[ids])
+        printed = place.type(name, way)
+        assert place.vectors() == as_bytes(rows)
+        assert way != 0 or like(printed, SHOWN[name][0])
+    (place.folder / "gone.txt").write_text("4\n98\n1000\n")
+    place.type(name, 2)
+    expected = as_bytes(rows)
+    del expected[4], expected[98]
+    assert place.vectors() == expected
+    place.do("quiverfs export MNT folder/")
+    del expected[50]
+    (place.folder / "folder/50").unlink()
+    expected[7] = expected[500] = rows[0].tobytes()
+    for number in (7, 500):
+        (place.folder / f"folder/{number}").write_bytes(expected[number])
+    kept = os.stat(place.folder / "MNT/vectors/3").st_ctime_ns
+    place.type(name, 3)
+    assert place.vectors() == expected
+    assert os.stat(place.folder / "MNT/vectors/3").st_ctime_ns == kept
+
+
+def test_the_ways_of_an_update_are_those_that_are_measured(tmp, io_uring):
+    """With a few vectors; that each way writes what it has to is compared by what measures."""
+    del io_uring
+    if not os.path.exists("/dev/fuse") or not shutil.which("rsync"):
+        pytest.skip("there is no /dev/fuse, or no rsync")
+    done = run(python3()["python3"], SOURCE / "tests/bench/update.py", "--count", 200, "--rounds", 1,
+               "--quiverfs", program_folder(tmp) / "quiverfs", "--dir", tmp)
+    measured = set(re.findall(r"^\| `(.*?)` \|", done.stdout.decode(), re.M))
+    table = PAGE.read_text().split(".Bl -column")[1].split("\n.El")[0]
+    shown = {re.sub(r"\\-", "-", way) for way in re.findall(r"^\.It Li (.*?) Ta ", table, re.M)}
+    assert len(shown) >= 8 and {way.replace('\\(dq', '"') for way in shown} == measured
+
+
+UUIDS = ["6f1c2f5e-6c0f-4c35-9a55-3c1f6a5a0b11", "0b7bdc8e-24b5-4d9c-8f65-0f5ac6f1f9a1",
+         "c0ffee00-1111-4222-8333-444455556666", "deadbeef-0000-4000-8000-000000000000"]
+
+
+def write_documents(path, keys, vectors):
+    path.write_text("".join(json.dumps({"id": key, "vector": vector.tolist()}) + "\n"
+                            for key, vector in zip(keys, vectors)))
+
+
+def test_keep_uuids_in_place_of_numbers(empty, rows):
+    name = "Keep UUIDs in place of numbers"
+    write_documents(empty.folder / "docs.jsonl", UUIDS[:3], rows[:3])
+    empty.type(name, 0)
+    assert empty.vectors() == as_bytes(rows[:3])
+    write_documents(empty.folder / "more.jsonl", [UUIDS[3], UUIDS[0]], [rows[3], rows[4]])
+    empty.type(name, 1)
+    now = numpy.array([rows[4], rows[1], rows[2], rows[3]])
+    assert empty.vectors() == as_bytes(now)
+    assert (empty.folder / "keys.txt").read_text().splitlines() == UUIDS
+    *numbers, key = empty.type(name, 2).split()
+    assert numpy.array(numbers, "f4").tolist() == rows[1][:3].tolist() and key == UUIDS[2]
+    found = [line.split()[1] for line in empty.type(name, 3).splitlines()]
+    ids = nearest(numpy.arange(4), now, now[2], "l2", "f4", 3, without=2)[0]
+    assert found == [UUIDS[number] for number in ids]
+    empty.type(name, 4)
+    documents = [json.loads(line) for line in (empty.folder / "all.jsonl").read_text().splitlines()]
+    assert {one["id"]: numpy.array(one["vector"], "f4").tobytes() for one in documents} == {
+        key: now[number].tobytes() for number, key in enumerate(UUIDS)}
+    lost = TYPED[name][2].replace(UUIDS[1], "no-such-key")
+    assert "-1" in empty.do(lost, status=1).stderr
+
+
+def test_keep_texts_and_other_data_beside_the_vectors(empty):
+    name = "Keep texts and other data beside the vectors"
+    empty.type(name, 0)
+    assert like(empty.type(name, 1), SHOWN[name][0])
+    unit = numpy.eye(3, DIM, dtype="f4")
+    assert empty.vectors() == {1: unit[0].tobytes(), 2: (2 * unit[1]).tobytes()}
+
+
+def test_find_the_vector_for_a_text(empty, rng):
+    name = "Find the vector for a text"
+    royal, male, other = draw(rng, 3, DIM, "f4") * 10
+    words = {"king": royal + male, "queen": royal - male, "man": male, "woman": -male,
+             "Windows 95": other}
+    (empty.folder / "glove.txt").write_text("".join(
+        f"{word} {' '.join(map(str, vector))}\n" for word, vector in words.items()
+        if word != "Windows 95") + "".join(
+        f"stone{number} {' '.join(map(str, vector))}\n"
+        for number, vector in enumerate(draw(rng, 20, DIM, "f4") * 100)))
+    empty.type(name, 0)
+    first, *others = empty.type(name, 1).splitlines()
+    stored = {word: numpy.frombuffer(empty.vectors()[number], "f4") for number, word in enumerate(
+        (empty.folder / "words.txt").read_text().splitlines())}
+    assert stored["king"].tolist() == words["king"].tolist()
+    assert numpy.array(first.split(), "f4") == pytest.approx(words["king"][:4], rel=1e-4)
+    names = [word for word in stored if word != "king"]
+    order = nearest(numpy.arange(len(names)), numpy.array([stored[word] for word in names]),
+                    stored["king"], "l2", "f4", 3)[0]
+    assert [line.split()[1] for line in others] == [names[number] for number in order]
+    assert empty.type(name, 2).startswith("['queen'")
+
+
+def test_train_in_batches(place, rows):
+    name = "Train in batches"
+    printed = place.type(name, 0).splitlines()
+    assert [line.split()[:2] for line in printed] == [["0", "100"], ["1", "100"]]
+    for line in printed:
+        assert float(line.split()[2]) == pytest.approx(float(rows.astype("f8")[:, 0].sum()), abs=0.01)
+    assert os.listdir(place.folder / "MNT/snapshots") == []
+    assert like(place.type(name, 1), SHOWN[name][0])
+
+
+# ---- age and space --------------------------------------------------------------------
+
+
+def make_old(place, numbers):
+    before = time.time() - 40 * 86400
+    for number in numbers:
+        os.utime(place.folder / f"MNT/vectors/{number}", (before, before))
+
+
+def test_remove_what_is_older_than_a_month(place, rows):
+    name = "Remove what is older than a month"
+    old = {3, 50, 99}
+    make_old(place, old)
+    assert place.type(name, 0).split() == ["3"]
+    expected = {number: row for number, row in as_bytes(rows).items() if number not in old}
+    assert place.vectors() == expected
+    place.do("mkdir MNT/snapshots/a MNT/snapshots/b")
+    assert place.type(name, 1) == ""  # of today
+    assert sorted(os.listdir(place.folder / "MNT/snapshots")) == ["a", "b"]
+    assert "-mtime +30" in TYPED[name][1]
+    printed = place.do(TYPED[name][1].replace("-mtime +30", "-mmin +-1")).stdout
+    assert len(printed.splitlines()) == 2 and os.listdir(place.folder / "MNT/snapshots") == []
+    before = time.time() - 2 * 86400
+    os.utime(place.folder / "MNT/vectors/5", (before, before))
+    place.type(name, 2)
+    assert set((place.folder / "fresh.txt").read_text().split()) == {
+        str(number) for number in set(expected) - {5}}
+
+
+def store_bytes(place):
+    return sum(file.stat().st_blocks * 512 for file in (place.folder / "STORE").rglob("*"))
+
+
+def test_a_disk_that_is_nearly_full(place, rows, rng):
+    """Where the room is given back: of a store of 20 MiB whose snapshot has all of it."""
+    name = "A disk that is nearly full"
+    many = draw(rng, 20000, DIM, "f4")
+    numpy.save(place.folder / "many.npy", many)
+    place.do("quiverfs import MNT many.npy; mkdir MNT/snapshots/v1; quiverfs import MNT many.npy;"
+             "quiverfs import MNT rows.npy")
+    make_old(place, range(1000, 20000))
+    place.do("echo 1 >MNT/control/checkpoint")
+    full = store_bytes(place)
+    printed = place.type(name, 0)
+    assert re.search(r"^ +disk +\[[#=.]+\]$", printed, re.M) and "own bytes" in printed
+    assert re.search(r"^v1 .* \d+\.\d MiB$", printed, re.M)
+    place.type(name, 1)
+    assert os.listdir(place.folder / "MNT/snapshots") == []
+    place.type(name, 2)
+    expected = as_bytes(many[:1000])
+    expected.update(as_bytes(rows))
+    assert place.vectors() == expected
+    assert full - store_bytes(place) > 20 << 20  # of all; what stays is the log's
+    place.type(name, 3)
+    assert (place.folder / "MNT/control/autocompact_percent").read_text() == "20\n"
+
+
+# ---- copies ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not shutil.which("rsync"), reason="there is no rsync")
+def test_back_up_and_restore(place, rows):
+    name = "Back up and restore"
+    mtime = os.stat(place.folder / "MNT/vectors/42").st_mtime_ns
+    place.type(name, 0)
+    assert place.vectors("BACKUP") == as_bytes(rows)
+    lost = place.folder / "MNT/vectors/42"
+    lost.write_bytes(rows[0].tobytes())
+    place.type(name, 1)
+    assert lost.read_bytes() == rows[42].tobytes() and lost.stat().st_mtime_ns == mtime
+    (place.folder / "MNT/vectors/7").unlink()
+    place.type(name, 0)
+    expected = as_bytes(rows)
+    del expected[7]
+    assert place.vectors("BACKUP") == expected
+    assert "no faults" in place.type(name, 2)
+    place.do("quiverfs export NEW out/")
+    assert place.vectors("out") == expected
+    place.type(name, 3)
+    lost.write_bytes(rows[0].tobytes())
+    place.type(name, 4)
+    place.do("quiverfs export COPY out/ --update")
+    assert place.vectors("out") == {**expected, 42: rows[0].tobytes()}
+    place.type(name, 5)
+    assert place.vectors() == expected and lost.stat().st_mtime_ns == mtime
+    # with nothing mounted a backup stays as it is
+    place.do("umount MNT")
+    assert "cannot create directory" in place.type(name, 0, status=1)
+    assert place.vectors("BACKUP") == expected
+
+
+@pytest.mark.skipif(not shutil.which("rsync"), reason="there is no rsync")
+def test_move_to_another_machine(place, rows, rng):
+    name = "Move to another machine"
+    (place.folder / "other").mkdir()
+    place.program("ssh", SSH, OTHER_MACHINE=str(place.folder / "other"))
+    place.type(name, 0)
+    rows[5] = draw(rng, 1, DIM, "f4")[0]
+    (place.folder / "MNT/vectors/5").write_bytes(rows[5].tobytes())
+    place.type(name, 1)
+    assert "no faults" in place.type(name, 2)
+    assert place.vectors("other/MNT/vectors") == as_bytes(rows)
+    assert place.type(name, 3).count("no faults") == 2
+    place.do("quiverfs export other/STORE2 out/")
+    assert place.vectors("out") == as_bytes(rows)
+
+
+# ---- when something is wrong ----------------------------------------------------------
+
+
+def asked(folder):
+    """The errno of who looks into it. While the daemon dies that is another one over io_uring."""
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+def test_transport_endpoint_is_not_connected(place, rows):
+    name = "Transport endpoint is not connected"
+    rows[5] = rows[6]
+    (place.folder / "MNT/vectors/5").write_bytes(rows[5].tobytes())
+    os.kill(place.daemon(), signal.SIGKILL)
+    until(lambda: asked(place.folder / "MNT") == errno.ENOTCONN, "it does not die")
+    assert like(place.type(name, 0, status=2), SHOWN[name][0])
+    assert "fusermount3 -u" in place.do("quiverfs mount STORE MNT", status=1).stderr
+    place.type(name, 1)
+    assert place.vectors() == as_bytes(rows)
+    place.type(name, 2)
+
+
+def test_device_or_resource_busy(place, rows):
+    name = "Device or resource busy"
+    with subprocess.Popen(["sleep", "1000"], cwd=place.folder / "MNT") as user:
+        try:
+            assert like(place.type(name, 0, status=32), SHOWN[name][0])
+            if shutil.which("fuser"):
+                assert str(user.pid) in place.do(TYPED[name][1] + " 2>&1").stdout
+            place.type(name, 2)
+            assert not is_mounted(place.folder / "MNT")
+        finally:
+            user.kill()
+    place.do("quiverfs mount STORE MNT")
+    assert place.vectors() == as_bytes(rows)
+
+
+# ---- the program ----------------------------------------------------------------------
+
+
+def packages():
+    return re.findall(r"^Package: (.*)$", (SOURCE / "tools/debian/control").read_text(), re.M)
+
+
+def test_upgrade(place, rows):
+    """What is installed is what was there; the commands that install are told."""
+    name = "Upgrade"
+    for program in ("apt", "ninja", "meson"):
+        place.program(program, TELLS, TOLD=str(place.folder / "told"))
+    names = ["quiverfs", "libquiver2", "python3-quiverfs"]
+    assert set(names) < set(packages())
+    for package in names:
+        (place.folder / f"{package}_0_amd64.deb").touch()
+    version = quiverfs("--version").stdout.split()[1].rstrip(",;")
+    assert place.type(name, 0).count(version) >= 2
+    before = place.daemon()
+    place.type(name, 1)
+    assert place.daemon() != before and place.vectors() == as_bytes(rows)
+    place.type(name, 2)
+    assert (place.folder / "told").read_text().splitlines() == [
+        "apt install " + " ".join(f"./{package}_0_amd64.deb" for package in names),
+        "ninja -C build-release", "meson install -C build-release --skip-subprojects"]
+
+
+def test_uninstall(place, rows):
+    name = "Uninstall"
+    for program in ("apt", "ninja"):
+        place.program(program, TELLS, TOLD=str(place.folder / "told"))
+    place.type(name, 0)
+    assert not is_mounted(place.folder / "MNT")
+    place.type(name, 1)
+    place.type(name, 2)
+    assert (place.folder / "told").read_text().splitlines() == [
+        "apt remove quiverfs libquiver2 python3-quiverfs", "ninja -C build-release uninstall"]
+    assert set((place.folder / "told").read_text().splitlines()[0].split()[2:]) < set(packages())
+    place.do("until quiverfs check STORE; do sleep 0.1; done")
+    assert place.type(name, 3) == f"({len(rows)}, {DIM})\n"
+
+
+# Each section, and how many blocks of it are typed.
+TRIED = {
+    "Update some vectors every night": 4, "Keep UUIDs in place of numbers": 5,
+    "Keep texts and other data beside the vectors": 2, "Find the vector for a text": 3,
+    "Train in batches": 2, "Remove what is older than a month": 3,
+    "A disk that is nearly full": 4, "Back up and restore": 6, "Move to another machine": 4,
+    "Move to a cluster of Ceph": 2, "Share with a colleague": 5, "Share with a group": 5,
+    "Transport endpoint is not connected": 3, "Device or resource busy": 3, "Upgrade": 3,
+    "Uninstall": 4,
+}
+
+
+def test_each_section_is_tried():
+    assert {name: len(blocks) for name, blocks in TYPED.items()} == TRIED

@@ -67,7 +67,7 @@ def field(package, name):
 def test_they_are_the_same_when_they_are_built_again(packages, tmp_path_factory):
     """Elsewhere, later, by somebody with other habits."""
     again = tmp_path_factory.mktemp("again")
-    place = tmp_path_factory.mktemp("a place with blanks")
+    place = tmp_path_factory.mktemp("another")
     build(again, umask=0o077, env={**os.environ, "TMPDIR": str(place), "TZ": "Pacific/Auckland",
                                    "LC_ALL": "C", "LANG": "de_DE.UTF-8", "CFLAGS": "-O0"})
     names = {path.name for path in packages[0].parent.glob("*.deb")}

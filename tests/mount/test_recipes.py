@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import is_mounted, quiverfs, run, until
+from harness import is_mounted, quiverfs, run, until, wait_for_release
 from man_pages import SOURCE, program_folder, python3
 from python_package import draw, nearest, numpy
 from recipes import DIM, PAGE, SHOWN, TYPED, Place, as_bytes, like
@@ -85,6 +85,21 @@ def test_update_some_vectors_every_night(place, rows, rng):
     assert os.stat(place.folder / "MNT/vectors/3").st_ctime_ns == kept
 
 
+def test_a_row_that_is_refused_ends_an_update(place, rows):
+    """What came before it is in; the same import can be run again."""
+    new = rows[::-1].copy()
+    new[60, 5] = numpy.nan
+    numpy.save(place.folder / "new.npy", new)
+    numpy.save(place.folder / "ids.npy", numpy.arange(COUNT, dtype="u8"))
+    line = TYPED["Update some vectors every night"][0].rstrip() + " --reject-nonfinite"
+    assert "row 60" in place.do(line, status=1).stderr
+    assert place.vectors() == as_bytes(numpy.concatenate([new[:60], rows[60:]]))
+    new[60, 5] = 0
+    numpy.save(place.folder / "new.npy", new)
+    place.do(line)
+    assert place.vectors() == as_bytes(new)
+
+
 def test_the_ways_of_an_update_are_those_that_are_measured(tmp, io_uring):
     """With a few vectors; that each way writes what it has to is compared by what measures."""
     del io_uring
@@ -128,6 +143,11 @@ def test_keep_uuids_in_place_of_numbers(empty, rows):
         key: now[number].tobytes() for number, key in enumerate(UUIDS)}
     lost = TYPED[name][2].replace(UUIDS[1], "no-such-key")
     assert "-1" in empty.do(lost, status=1).stderr
+    locked = re.search(r"^\.Ql (flock .*) \.$", PAGE.read_text(), re.M)[1].replace("\\-", "-")
+    rows[3] = rows[5]
+    write_documents(empty.folder / "more.jsonl", [UUIDS[3]], [rows[5]])
+    empty.do(locked)
+    assert empty.vectors()[3] == rows[5].tobytes() and len(empty.vectors()) == 4
 
 
 def test_keep_texts_and_other_data_beside_the_vectors(empty):
@@ -136,6 +156,8 @@ def test_keep_texts_and_other_data_beside_the_vectors(empty):
     assert like(empty.type(name, 1), SHOWN[name][0])
     unit = numpy.eye(3, DIM, dtype="f4")
     assert empty.vectors() == {1: unit[0].tobytes(), 2: (2 * unit[1]).tobytes()}
+    empty.do("python3 -c 'import docs; docs.remove(\"nothing\"); docs.remove(\"a\")'")
+    assert set(empty.vectors()) == {2}
 
 
 def test_find_the_vector_for_a_text(empty, rng):
@@ -228,6 +250,52 @@ def test_a_disk_that_is_nearly_full(place, rows, rng):
     assert (place.folder / "MNT/control/autocompact_percent").read_text() == "20\n"
 
 
+@pytest.fixture
+def small(disks, tmp, io_uring):
+    """The same on a disk of 64 MiB."""
+    del io_uring
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("there is no /dev/fuse")
+    made = Place(disks.ext4(64).point)
+    made.do(f"quiverfs create STORE --dim {DIM}; mkdir MNT; quiverfs mount STORE MNT")
+    yield made
+    made.close()
+    wait_for_release(made.folder / "STORE")
+
+
+def put_until_full(place, rows):
+    """Blocks of 1,000 until there is no room; how many vectors are in."""
+    script = ("import errno, numpy, quiverfs, sys\n"
+              "q, rows = quiverfs.open('MNT'), numpy.load(sys.argv[1])\n"
+              "try:\n"
+              "    for first in range(0, len(rows), 1000):\n"
+              "        q.put(range(first, first + 1000), rows[first:first + 1000])\n"
+              "except OSError as error:\n"
+              "    assert error.errno == errno.ENOSPC\n"
+              "else:\n"
+              "    sys.exit('there was room for all')\n"
+              "print(len(q))\n")
+    return int(place.do(f"python3 -c \"{script}\" {rows}").stdout)
+
+
+def test_a_disk_that_is_full(small, tmp, rng):
+    name = "A disk that is nearly full"
+    many = draw(rng, 120000, DIM, "f4")
+    numpy.save(tmp / "many.npy", many)
+    numpy.save(tmp / "some.npy", many[20000:40000])
+    small.do(f"quiverfs import MNT {tmp}/some.npy; mkdir MNT/snapshots/v1")
+    count = put_until_full(small, tmp / "many.npy")
+    assert 20000 <= count < 120000
+    assert small.vectors() == as_bytes(many[:count])
+    told = " ".join(small.type(name, 0).split())
+    assert "No space left on device" in told and "most is held by v1 alone" in told
+    small.type(name, 1)
+    make_old(small, range(1000, count))
+    small.type(name, 2)
+    small.do(f"quiverfs import MNT {tmp}/some.npy")
+    assert small.vectors() == as_bytes(many[20000:40000])
+
+
 # ---- copies ---------------------------------------------------------------------------
 
 
@@ -256,10 +324,17 @@ def test_back_up_and_restore(place, rows):
     assert place.vectors("out") == {**expected, 42: rows[0].tobytes()}
     place.type(name, 5)
     assert place.vectors() == expected and lost.stat().st_mtime_ns == mtime
+    place.do("mkdir MNT/snapshots/backup")  # one that has failed has left it
+    assert "File exists" in place.type(name, 0, status=1)
+    place.do("rmdir MNT/snapshots/backup")
+    place.type(name, 0)
     # with nothing mounted a backup stays as it is
     place.do("umount MNT")
     assert "cannot create directory" in place.type(name, 0, status=1)
     assert place.vectors("BACKUP") == expected
+    place.do("until quiverfs check STORE; do sleep 0.1; done; rm -r STORE")
+    place.type(name, 6)
+    assert place.vectors() == {**expected, 42: rows[0].tobytes()}
 
 
 @pytest.mark.skipif(not shutil.which("rsync"), reason="there is no rsync")
@@ -276,6 +351,9 @@ def test_move_to_another_machine(place, rows, rng):
     assert place.type(name, 3).count("no faults") == 2
     place.do("quiverfs export other/STORE2 out/")
     assert place.vectors("out") == as_bytes(rows)
+    place.do("quiverfs mount STORE MNT; cp MNT/vectors/1 MNT/vectors/8; umount MNT")
+    assert place.do("quiverfs snapshot create STORE late; quiverfs snapshot diff STORE move2 late"
+                    ).stdout.splitlines()[-1] == "~ 8"
 
 
 # ---- when something is wrong ----------------------------------------------------------
@@ -297,7 +375,7 @@ def test_transport_endpoint_is_not_connected(place, rows):
     os.kill(place.daemon(), signal.SIGKILL)
     until(lambda: asked(place.folder / "MNT") == errno.ENOTCONN, "it does not die")
     assert like(place.type(name, 0, status=2), SHOWN[name][0])
-    assert "fusermount3 -u" in place.do("quiverfs mount STORE MNT", status=1).stderr
+    assert "still mounted here" in place.do("quiverfs mount STORE MNT", status=1).stderr
     place.type(name, 1)
     assert place.vectors() == as_bytes(rows)
     place.type(name, 2)
@@ -365,7 +443,7 @@ TRIED = {
     "Update some vectors every night": 4, "Keep UUIDs in place of numbers": 5,
     "Keep texts and other data beside the vectors": 2, "Find the vector for a text": 3,
     "Train in batches": 2, "Remove what is older than a month": 3,
-    "A disk that is nearly full": 4, "Back up and restore": 6, "Move to another machine": 4,
+    "A disk that is nearly full": 4, "Back up and restore": 7, "Move to another machine": 4,
     "Move to a cluster of Ceph": 2, "Share with a colleague": 5, "Share with a group": 5,
     "Transport endpoint is not connected": 3, "Device or resource busy": 3, "Upgrade": 3,
     "Uninstall": 4,

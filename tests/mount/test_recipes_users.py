@@ -11,7 +11,7 @@ import pytest
 from harness import QUIVERFS, wait_for_release
 from namespace import Namespace
 from python_package import draw, nearest, numpy
-from recipes import DIM, SHOWN, TYPED, as_bytes, like
+from recipes import DIM, PAGE, SHOWN, TYPED, as_bytes, like
 
 pytestmark = pytest.mark.needs_root("acts as several users")
 PEOPLE = {"jo": 70001, "ann": 70002, "eve": 70003}
@@ -120,8 +120,10 @@ def test_share_with_a_colleague(people, rows):
     assert found == neighbours(rows, 2)
     assert [int(line.split()[0]) for line in (third, fourth)] == found
     assert like(people.type("ann", recipe, 3, 1), SHOWN[recipe][0])
+    people.do("jo", "mkdir MNT/snapshots/before")
     people.type("jo", recipe, 4)
     assert "Permission denied" in people.do("ann", "cat MNT/vectors/7", 1)
+    assert people.do("ann", "wc -c <MNT/snapshots/before/vectors/7").strip() == str(DIM * 4)
     answer = people.do("ann", "cat MNT/nearest/42.99").splitlines()
     assert [int(line.split()[0]) for line in answer] == neighbours(rows, 98, {7})
     assert "Permission denied" in people.do("ann", "cat MNT/matrix.npy", 1)
@@ -151,3 +153,10 @@ def test_share_with_a_group(people, rows):
     people.do("ann", "cp MNT/vectors/4 MNT/vectors/1001")
     assert re.match("-rw-rw---- 1 jo +team ", people.do("ann", "ls -l MNT/vectors/1001"))
     assert people.do("ann", "cmp MNT/vectors/4 MNT/vectors/1001") == ""
+    # a folder of files that are closed to all others
+    line = re.search(r"^\.Ql (.*rsync .*chmod.*)$", PAGE.read_text(), re.M)[1].replace("\\-", "-")
+    people.do("jo", "mkdir new; cp MNT/vectors/5 new/6; cp MNT/vectors/5 new/1002; chmod 604 new/*")
+    people.do("ann", line)
+    for number in (6, 1002):
+        assert re.match("-rw-rw---- 1 ann +team ", people.do("jo", f"ls -l MNT/vectors/{number}"))
+        assert people.do("jo", f"cmp MNT/vectors/5 MNT/vectors/{number}") == ""

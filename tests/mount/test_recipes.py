@@ -19,6 +19,7 @@ from python_package import draw, nearest, numpy
 from recipes import DIM, PAGE, SHOWN, TYPED, Place, as_bytes, like
 
 COUNT = 100
+LARGE_DIM = 4096
 # Another machine: its commands run here, in a folder of their own.
 SSH = """#!/bin/sh
 shift
@@ -227,13 +228,13 @@ def store_bytes(place):
 
 
 def test_a_disk_that_is_nearly_full(place, rows, rng):
-    """Where the room is given back: of a store of 20 MiB whose snapshot has all of it."""
+    """Where the room is given back: of a store of 10 MiB whose snapshot has all of it."""
     name = "A disk that is nearly full"
-    many = draw(rng, 20000, DIM, "f4")
+    many = draw(rng, 10000, DIM, "f4")
     numpy.save(place.folder / "many.npy", many)
     place.do("quiverfs import MNT many.npy; mkdir MNT/snapshots/v1; quiverfs import MNT many.npy;"
              "quiverfs import MNT rows.npy")
-    make_old(place, range(1000, 20000))
+    make_old(place, range(1000, 10000))
     place.do("echo 1 >MNT/control/checkpoint")
     full = store_bytes(place)
     printed = place.type(name, 0)
@@ -245,31 +246,31 @@ def test_a_disk_that_is_nearly_full(place, rows, rng):
     expected = as_bytes(many[:1000])
     expected.update(as_bytes(rows))
     assert place.vectors() == expected
-    assert full - store_bytes(place) > 20 << 20  # of all; what stays is the log's
+    assert full - store_bytes(place) > 8 << 20  # of all; what stays is the log's
     place.type(name, 3)
     assert (place.folder / "MNT/control/autocompact_percent").read_text() == "20\n"
 
 
 @pytest.fixture
 def small(disks, tmp, io_uring):
-    """The same on a disk of 64 MiB."""
+    """Vectors of 16 KiB, of which few fill a disk of 44 MiB."""
     del io_uring
     if not os.path.exists("/dev/fuse"):
         pytest.skip("there is no /dev/fuse")
-    made = Place(disks.ext4(64).point)
-    made.do(f"quiverfs create STORE --dim {DIM}; mkdir MNT; quiverfs mount STORE MNT")
+    made = Place(disks.ext4(44).point)
+    made.do(f"quiverfs create STORE --dim {LARGE_DIM}; mkdir MNT; quiverfs mount STORE MNT")
     yield made
     made.close()
     wait_for_release(made.folder / "STORE")
 
 
 def put_until_full(place, rows):
-    """Blocks of 1,000 until there is no room; how many vectors are in."""
+    """Ten by ten until there is no room; how many vectors are in."""
     script = ("import errno, numpy, quiverfs, sys\n"
               "q, rows = quiverfs.open('MNT'), numpy.load(sys.argv[1])\n"
               "try:\n"
-              "    for first in range(0, len(rows), 1000):\n"
-              "        q.put(range(first, first + 1000), rows[first:first + 1000])\n"
+              "    for first in range(0, len(rows), 10):\n"
+              "        q.put(range(first, first + 10), rows[first:first + 10])\n"
               "except OSError as error:\n"
               "    assert error.errno == errno.ENOSPC\n"
               "else:\n"
@@ -280,20 +281,20 @@ def put_until_full(place, rows):
 
 def test_a_disk_that_is_full(small, tmp, rng):
     name = "A disk that is nearly full"
-    many = draw(rng, 120000, DIM, "f4")
+    many = draw(rng, 3000, LARGE_DIM, "f4")
     numpy.save(tmp / "many.npy", many)
-    numpy.save(tmp / "some.npy", many[20000:40000])
+    numpy.save(tmp / "some.npy", many[300:600])
     small.do(f"quiverfs import MNT {tmp}/some.npy; mkdir MNT/snapshots/v1")
     count = put_until_full(small, tmp / "many.npy")
-    assert 20000 <= count < 120000
+    assert 300 <= count < 3000
     assert small.vectors() == as_bytes(many[:count])
     told = " ".join(small.type(name, 0).split())
     assert "No space left on device" in told and "most is held by v1 alone" in told
     small.type(name, 1)
-    make_old(small, range(1000, count))
+    make_old(small, range(100, count))
     small.type(name, 2)
     small.do(f"quiverfs import MNT {tmp}/some.npy")
-    assert small.vectors() == as_bytes(many[20000:40000])
+    assert small.vectors() == as_bytes(many[300:600])
 
 
 # ---- copies ---------------------------------------------------------------------------

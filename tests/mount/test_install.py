@@ -108,6 +108,15 @@ def test_the_dashboard(installed):
     assert copy.read_bytes() == (SOURCE / "tools/grafana/quiverfs.json").read_bytes()
 
 
+def test_a_program_that_was_built_before_finds_what_it_calls():
+    """What the Debian package has told of the library stays, or the number behind .so is another."""
+    text = (SOURCE / "tools/debian/libquiver2.symbols").read_text()
+    soversion = re.search(r"soversion: '(\d+)'", (SOURCE / "engine/meson.build").read_text())[1]
+    assert text.startswith(f"libquiver.so.{soversion} libquiver{soversion} ")
+    promised = set(re.findall(r"^ (quiver_\w+)@", text, flags=re.MULTILINE))
+    assert len(promised) > 40 and promised <= header_names()
+
+
 def test_the_library_shows_what_the_header_does(installed):
     shared = installed.lib / "libquiver.so"
     dynamic = run("readelf", "-d", shared).stdout.decode()

@@ -85,7 +85,6 @@ static int change_and_die(void *arg)
 static void dies_at_each_call(struct store_dir *s, struct death *death)
 {
 	char base[UNIT_PATH_BYTES + 32];
-	unsigned took = 0;
 	long at;
 
 	death->s = s;
@@ -98,13 +97,13 @@ static void dies_at_each_call(struct store_dir *s, struct death *death)
 		recoveries_copy(base, s->path);
 		death->at = at;
 		die_in_child(change_and_die, death);
-		took += both_ways(s);
+		/* The rows that are free already do not send the recovery to all rows. */
+		assert_true(both_ways(s));
 		store = open_mode(s, QUIVER_FSYNC);
 		assert_int_equal(leaked_slots(store), 0);
 		close_store(store);
 		assert_int_equal(test_remove(s->path), 0);
 	}
-	assert_true(took > 0);
 	assert_int_equal(rename(base, s->path), 0);
 }
 

@@ -4,8 +4,11 @@
 #include "engine/commit/group.h"
 #include "engine/store/store.h"
 #include "store_test.h"
+#include "tests/common/limit.h"
 
 #define POLL_US 200u
+/* Of a test, by the processor; by the clock ten minutes. What is waited for may never come. */
+#define LIMIT_S 10u
 
 /* Syncs of the log wait here while it is closed, and then end as it says. */
 static struct {
@@ -481,7 +484,13 @@ static void test_a_pause_waits_for_what_is_under_way(void **state)
 	close_store(store);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
+static int setup_flight(void **state)
+{
+	test_limit(LIMIT_S);
+	return setup_store(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_flight, teardown_store)
 
 int main(void)
 {

@@ -12,11 +12,12 @@ PAGE = SOURCE / "tools/man/quiverfs-recipes.7"
 DIM = 128
 # What each recipe has to be typed, and what is shown of what it prints.
 TYPED, SHOWN = sections(PAGE), sections(PAGE, "indent-two")
-MOMENT = re.compile(r"\w\w\w \d\d \d\d:\d\d")
+# Of the moment: the time of day, and the number of a process.
+MOMENT = re.compile(r"\w\w\w \d\d \d\d:\d\d|process \d+")
 
 
 def like(text, shown):
-    """Whether that was printed, but for the time of day."""
+    """Whether that was printed, but for what is of the moment."""
     return MOMENT.sub("WHEN", text).rstrip("\n") == MOMENT.sub("WHEN", shown).rstrip("\n")
 
 

@@ -69,5 +69,7 @@ class Place:
     def close(self):
         for name in ("MNT", "OLD", "DOCS", "other/MNT"):
             if is_mounted(self.folder / name):
+                run("umount", self.folder / name, status=None)
+            if is_mounted(self.folder / name):  # whose daemon may be dead, or which is in use
                 let_go(self.folder / name, status=None)
         assert [report.read_text() for report in self.reports.iterdir()] == []

@@ -388,11 +388,13 @@ def test_device_or_resource_busy(place, rows):
         try:
             printed = place.type(name, 0, status=1)
             assert like(printed, SHOWN[name][0]) and f"process {user.pid} " in printed
-            place.type(name, 1)
-            assert not is_mounted(place.folder / "MNT")
+            if os.path.exists("/etc/mtab"):  # which fusermount3 looks into
+                place.type(name, 1)
+                assert not is_mounted(place.folder / "MNT")
         finally:
             user.kill()
-    place.do("quiverfs mount STORE MNT")
+    if not is_mounted(place.folder / "MNT"):
+        place.do("quiverfs mount STORE MNT")
     assert place.vectors() == as_bytes(rows)
 
 

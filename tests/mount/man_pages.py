@@ -47,14 +47,19 @@ def literal_lines(text):
             yield line, False
 
 
-def sections(page, offset="indent"):
-    """The literal examples of each section of a page, or those that are set further in."""
-    found = {}
-    for part in page.read_text().split("\n.Ss ")[1:]:
-        code = re.findall(rf"^\.Bd -literal -offset {offset}\n(.*?)^\.Ed", part,
-                          flags=re.MULTILINE | re.DOTALL)
-        found[part.split("\n")[0]] = [unescape(text) for text in code]
-    return found
+def examples(part):
+    """The literal examples of a part of a page, each with what is shown of what it prints: what is set
+    further in, right behind it, or None."""
+    blocks = re.findall(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed\n?"
+                        r"(?:\.Bd -literal -offset indent-two\n(.*?)^\.Ed)?", part,
+                        flags=re.MULTILINE | re.DOTALL)
+    return [(unescape(text), unescape(shown) or None) for text, shown in blocks]
+
+
+def sections(page):
+    """The literal examples of each section of a page."""
+    parts = page.read_text().split("\n.Ss ")[1:]
+    return {part.split("\n")[0]: [text for text, _ in examples(part)] for part in parts}
 
 
 def python3():

@@ -6,19 +6,34 @@ import shutil
 from pathlib import Path
 
 from harness import is_mounted, let_go, run, sanitized_environment
-from man_pages import SOURCE, program_folder, python3, sections
+from man_pages import SOURCE, examples, program_folder, python3
 
 PAGE = SOURCE / "tools/man/quiverfs-recipes.7"
 DIM = 128
-# What each recipe has to be typed, and what is shown of what it prints.
-TYPED, SHOWN = sections(PAGE), sections(PAGE, "indent-two")
-# Of the moment: the time of day, and the number of a process.
-MOMENT = re.compile(r"\w\w\w \d\d \d\d:\d\d|process \d+")
+# What each recipe has to be typed, each with what is shown of what it prints.
+RECIPES = {part.split("\n")[0]: examples(part) for part in PAGE.read_text().split("\n.Ss ")[1:]}
+# Of the moment, and of the vectors that a test draws.
+NUMBER = re.compile(r"-?\b\d[\d.,:]*(?: (?:[KMG]i)?B\b)?")
 
 
-def like(text, shown):
-    """Whether that was printed, but for what is of the moment."""
-    return MOMENT.sub("WHEN", text).rstrip("\n") == MOMENT.sub("WHEN", shown).rstrip("\n")
+def typed(recipe, which=0):
+    return RECIPES[recipe][which][0]
+
+
+def check_shown(recipe, which, printed):
+    """That is printed which the page shows, but for numbers; dots stand for any lines."""
+    shown = RECIPES[recipe][which][1]
+    if shown is None:
+        return
+    pieces = re.split(r"^\.\.\.$", shown, flags=re.MULTILINE)
+    pattern = ".*".join(re.escape(plain(piece)) for piece in pieces)
+    assert re.fullmatch(pattern, plain(printed)), (printed, shown)
+
+
+def plain(text):
+    """Without numbers, and however it is broken into lines."""
+    text = re.sub(r"\b[A-Z][a-z][a-z] \d+ \d\d:\d\d", "0", " ".join(text.split()))
+    return NUMBER.sub("0", text)
 
 
 def as_bytes(rows):
@@ -52,10 +67,12 @@ class Place:
         done.stderr = done.stderr.decode().replace(str(self.folder), "/srv")
         return done
 
-    def type(self, name, which=0, status=0):
-        """What it prints."""
-        done = self.do(TYPED[name][which], status)
-        return done.stdout if status == 0 else done.stderr
+    def type(self, recipe, which=0, status=0):
+        """What it prints, which is what the page shows."""
+        done = self.do(typed(recipe, which), status)
+        printed = done.stdout if status == 0 else done.stderr
+        check_shown(recipe, which, printed)
+        return printed
 
     def vectors(self, where="MNT/vectors"):
         """{ID: bytes} of a mount, or of a folder of files."""

@@ -11,7 +11,7 @@ import pytest
 from harness import QUIVERFS, run
 from man_pages import unescape
 from python_package import draw, numpy
-from recipes import DIM, TYPED, Place, as_bytes
+from recipes import DIM, Place, as_bytes
 
 PAGE = Path(__file__).resolve().parents[2] / "tools/man/quiverfs-rados.7"
 # Folders that the commands write to; each is another one here.

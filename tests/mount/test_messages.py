@@ -56,7 +56,8 @@ def test_help_names_more_formats_than_one(work):
 
 @pytest.mark.parametrize("command", STORE_OR_MOUNT + ["import", "export"])
 def test_what_is_not_there_tells_of_create_and_mount(work, command):
-    more = {"import": ["rows.npy"], "export": ["out.npy"]}.get(command, [])
+    """For a file of rows import makes a store: test_import_new.py."""
+    more = {"import": ["empty"], "export": ["out.npy"]}.get(command, [])
     for name in ("gone", "empty"):
         text = told(command, name, *more)
         assert f"{name}: " in text and "'quiverfs create " in text

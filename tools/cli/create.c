@@ -5,6 +5,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/dtype.h"
+#include "tools/cli/new_store.h"
 #include "tools/cli/reach.h"
 #include "tools/cli/say.h"
 #include "tools/cli/target.h"
@@ -21,29 +22,6 @@ struct create_arguments {
 	struct quiver_geometry geometry;
 	struct quiver_description description;
 };
-
-static error_t take_dim(void *to, char *text, const struct argp_state *state)
-{
-	uint32_t *dim = to;
-	unsigned long number;
-	char *end;
-
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || number < 1 ||
-	    number > QUIVER_DIM_MAX)
-		arguments_error(state, "--dim: expected a number from 1 to %u, got '%s'",
-		                QUIVER_DIM_MAX, text);
-	*dim = (uint32_t)number;
-	return 0;
-}
-
-static error_t take_dtype(void *to, char *text, const struct argp_state *state)
-{
-	if (!dtype_parse(text, to))
-		arguments_error(state, "--dtype: expected " DTYPE_NAMES ", got '%s'", text);
-	return 0;
-}
 
 static error_t take_metric(void *to, char *text, const struct argp_state *state)
 {
@@ -95,11 +73,11 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 {
 	const struct argument_option options[] = {
 		{ "dim", 0, "D", "Elements of a vector, 1 to 65536 (needed); of b1 a multiple of 8",
-		  .take = take_dim, .to = &parsed->geometry.dim },
+		  .take = dtype_take_dim, .to = &parsed->geometry.dim },
 		{ "dtype", 0, "TYPE",
 		  "Type of an element, little-endian, by one of two names: " DTYPE_NAMES
 		  "; the default is f4",
-		  .take = take_dtype, .to = &parsed->geometry.dtype },
+		  .take = dtype_take, .to = &parsed->geometry.dtype },
 		{ "metric", 0, "METRIC",
 		  "How the vectors are to be compared: l2 (the default), cosine, ip (inner "
 		  "product) or hamming (of b1 and u1)",
@@ -134,29 +112,11 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 	return arguments_parse(&arguments, argc, argv);
 }
 
-/* Say why there is no new store, and what to do. */
-static void say_failed(const char *store, const char *text, int result)
-{
-	if (target_say_taken(store))
-		return;
-	else if (quiver_is_folder(store) && result == -ENOENT)
-		say_error(store, "cannot be made: the folder that it is to be in does not exist; "
-		                 "make that first (mkdir -p)");
-	else if (quiver_is_folder(store) && result == -ENOTDIR)
-		say_error(store,
-		          "cannot be made: it, or what it is to be in, is not a folder; give "
-		          "the name of a folder that is new or empty");
-	else
-		say_engine(store, text, result);
-}
-
 int create_command(int argc, char **argv)
 {
 	struct create_arguments arguments = { .geometry = { .dtype = QUIVER_F4 } };
 	const struct quiver_geometry *geometry = &arguments.geometry;
 	const struct quiver_description *description = &arguments.description;
-	struct quiver_error error = { "" };
-	int result;
 
 	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
@@ -164,16 +124,12 @@ int create_command(int argc, char **argv)
 		return STATUS_USAGE;
 	if (target_say_snapshot(arguments.store))
 		return STATUS_FAILED;
-	result = quiver_create_with(
-		arguments.store, geometry, description,
-		&(struct quiver_create_options){ .size = sizeof(struct quiver_create_options),
-	                                         .access = reach_access(&arguments.reach),
-	                                         .sparse = arguments.sparse },
-		&error);
-	if (result < 0) {
-		say_failed(arguments.store, error.text, result);
+	if (new_store_make(
+		    arguments.store, geometry, description,
+		    &(struct quiver_create_options){ .size = sizeof(struct quiver_create_options),
+	                                             .access = reach_access(&arguments.reach),
+	                                             .sparse = arguments.sparse }) < 0)
 		return STATUS_FAILED;
-	}
 	say_result("%s: an empty store, dim %u, dtype %s, metric %s, %u bytes a vector",
 	           arguments.store, geometry->dim, quiver_dtype_name(geometry->dtype),
 	           quiver_metric_name(description->metric),

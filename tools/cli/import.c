@@ -5,10 +5,12 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/copy_rows.h"
+#include "tools/cli/dtype.h"
 #include "tools/cli/existing.h"
 #include "tools/cli/folder_import.h"
 #include "tools/cli/ids.h"
 #include "tools/cli/live.h"
+#include "tools/cli/new_store.h"
 #include "tools/cli/outcome.h"
 #include "tools/cli/room.h"
 #include "tools/cli/row_arguments.h"
@@ -16,14 +18,17 @@
 #include "tools/cli/say.h"
 #include "tools/cli/session.h"
 #include "tools/formats/formats.h"
+#include "tools/formats/interrupt.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* What malloc may keep: some batches, and what the log makes of them. */
 #define KEPT_BYTES (8 << 20)
@@ -32,6 +37,7 @@ struct import_arguments {
 	char *target;
 	struct reach reach;
 	struct rows_options rows;
+	struct row_fit fit; /* of a store that is to be made; else its dim, if not 0, is expected */
 	enum existing_mode on_duplicate;
 	struct folder_options folder; /* of a folder alone */
 	bool is_folder;
@@ -44,24 +50,18 @@ static int make_durable(struct session *session)
 	return session->target.live ? session_flush(session) : 0;
 }
 
-/* Import into an open session. Says errors. */
-static int import_rows(struct import_arguments *arguments, struct session *session,
-                       struct outcome *outcome)
+/* Import rows that are open into an open session, and close them. Says errors. */
+static int import_opened(struct import_arguments *arguments, struct session *session,
+                         struct rows *rows, struct outcome *outcome)
 {
-	struct rows rows;
-	int result;
+	int result = 0;
 
-	arguments->rows.geometry = &session->geometry;
-	arguments->rows.target = session->target.path;
-	result = rows_open(&arguments->rows, &rows);
-	if (result < 0)
-		return result;
-	outcome->total = rows.total;
+	outcome->total = rows->total;
 	/* An ID may come twice where the rows bring theirs. */
-	if (rows.total != FORMAT_ROWS_UNKNOWN && !rows.brings_ids)
-		result = room_for_vectors(session, rows.total);
+	if (rows->total != FORMAT_ROWS_UNKNOWN && !rows->brings_ids)
+		result = room_for_vectors(session, rows->total);
 	if (result == 0)
-		result = copy_rows(session, &rows, arguments->on_duplicate, outcome);
+		result = copy_rows(session, rows, arguments->on_duplicate, outcome);
 	outcome->flushed = outcome->done > 0 ? make_durable(session) : 0;
 	if (result == 0 && outcome->flushed < 0) {
 		result = outcome->flushed;
@@ -70,9 +70,42 @@ static int import_rows(struct import_arguments *arguments, struct session *sessi
 		          live_strerror(result));
 	}
 	if (result == 0 && outcome->complete)
-		result = rows_finish(&rows);
-	outcome_take(&rows, outcome);
-	rows_close(&rows);
+		result = rows_finish(rows);
+	outcome_take(rows, outcome);
+	rows_close(rows);
+	return result;
+}
+
+/* Whether the store is what --dim and --dtype say. Says so where not. */
+static int check_geometry(const struct import_arguments *arguments, const struct session *session)
+{
+	const struct quiver_geometry *wanted = &arguments->fit.geometry, *is = &session->geometry;
+
+	if ((wanted->dim == 0 || wanted->dim == is->dim) &&
+	    (!arguments->fit.dtype_given || wanted->dtype == is->dtype))
+		return 0;
+	say_error(session->target.path,
+	          "it is there already, with dim %" PRIu32
+	          " and dtype %s; --dim and --dtype are for a store that is made",
+	          is->dim, quiver_dtype_name(is->dtype));
+	return -EINVAL;
+}
+
+/* Import into an open session. Says errors. */
+static int import_rows(struct import_arguments *arguments, struct session *session,
+                       struct outcome *outcome)
+{
+	struct rows rows;
+	int result = check_geometry(arguments, session);
+
+	arguments->rows.geometry = &session->geometry;
+	arguments->rows.target = session->target.path;
+	if (result == 0)
+		result = rows_open(&arguments->rows, &rows);
+	if (result == 0)
+		result = import_opened(arguments, session, &rows, outcome);
+	arguments->rows.geometry = NULL; /* the session's, which ends */
+	arguments->rows.target = NULL;
 	return result;
 }
 
@@ -130,11 +163,12 @@ static bool is_folder(const struct import_arguments *arguments, const struct arg
 		arguments_error(state, "'%s' is a folder, which is imported alone", folder);
 	else if (folder != NULL &&
 	         ((rows->format != NULL && !asked) || rows->ids_path != NULL || rows->start_given ||
-	          rows->keys_path != NULL || rows->limit != UINT64_MAX || rows->convert))
+	          rows->keys_path != NULL || rows->limit != UINT64_MAX || rows->convert ||
+	          arguments->fit.geometry.dim > 0 || arguments->fit.dtype_given))
 		arguments_error(state,
 		                "'%s' is a folder: each file in it is a vector, whose ID is its "
-		                "name; --format, --ids, --start-id, --keys, --limit and --convert "
-		                "go with files of rows",
+		                "name; --format, --ids, --start-id, --keys, --limit, --convert, "
+		                "--dim and --dtype go with files of rows",
 		                folder);
 	return folder != NULL;
 }
@@ -165,7 +199,7 @@ static void check_arguments(void *to, const struct argp_state *state)
 
 static const char import_help[] =
 	"Import the rows of files as vectors, into a store that is not mounted or through a "
-	"mount that is live.\v"
+	"mount that is live. Where there is no STORE, one is made that fits the first FILE.\v"
 	"FILE is of the store's own dim and dtype (text is read as that dtype), or '-' for "
 	"standard input; pipes are read as they come, and memory does not grow with the file. "
 	"Row r (from 0, counted on through all files) becomes vector N + r, or what the file "
@@ -206,6 +240,13 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "or "
 		  "the character itself (default: the one the first line has)",
 		  .take = row_arguments_delimiter, .to = &parsed->rows.delimiter },
+		{ "dim", 0, "D",
+		  "Of a STORE that is made: elements of a vector (default: the file's)",
+		  .take = dtype_take_dim, .to = &parsed->fit.geometry.dim },
+		{ "dtype", 0, "TYPE",
+		  "Of a STORE that is made: type of an element (default: the file's; f4 of text)",
+		  .sets = &parsed->fit.dtype_given, .take = dtype_take,
+		  .to = &parsed->fit.geometry.dtype },
 		{ "ids", 0, "FILE",
 		  "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4, or a .txt of one a "
 		  "line",
@@ -279,12 +320,140 @@ static void keep_memory(void)
 	(void)mallopt(M_TRIM_THRESHOLD, 2 * KEPT_BYTES);
 }
 
+/* Say what became of it; the exit status. */
+static int say_outcome(const struct import_arguments *arguments, const char *path, int result,
+                       const struct outcome *outcome)
+{
+	if (result == 0 && outcome->complete) {
+		outcome_say(path, arguments->on_duplicate, outcome);
+		return STATUS_OK;
+	}
+	if (result == 0)
+		outcome_say_incomplete(path, "stopped: ", outcome);
+	else if (result == -EINTR && outcome->done == 0)
+		say_error(path, "stopped; nothing was imported");
+	else if (outcome->done > 0)
+		outcome_say_incomplete(path, "", outcome);
+	return STATUS_FAILED;
+}
+
+/* Close the session, which is where a store is written out; what became of it all. */
+static int end_session(struct session *session, int result, struct outcome *outcome)
+{
+	int closed = session_close(session);
+
+	if (closed < 0)
+		outcome->flushed = closed;
+	return result == 0 ? closed : result;
+}
+
+static int import_there(struct import_arguments *arguments)
+{
+	struct outcome outcome = { 0 };
+	struct session session;
+	int result;
+
+	if (session_begin(arguments->target, &arguments->reach, 0, &session) < 0)
+		return STATUS_FAILED;
+	result = import_rows(arguments, &session, &outcome);
+	result = end_session(&session, result, &outcome);
+	return say_outcome(arguments, session.target.path, result, &outcome);
+}
+
+/* Make the store that fits the rows, which are open, and say so. Its absolute path to `path`. Says
+ * errors. */
+static int make_store(const struct import_arguments *arguments, const struct rows *rows,
+                      char path[PATH_MAX])
+{
+	const struct quiver_geometry *geometry = &arguments->fit.geometry;
+	const char *dtype = quiver_dtype_name(geometry->dtype);
+	int result;
+
+	if (rows->total == 0) {
+		say_error(arguments->target,
+		          "there are no rows to import, so no store was made; 'quiverfs create %s "
+		          "--dim %" PRIu32 " --dtype %s' makes an empty one",
+		          arguments->target, geometry->dim, dtype);
+		return -ENODATA;
+	}
+	result = new_store_make(
+		arguments->target, geometry, NULL,
+		&(struct quiver_create_options){ .size = sizeof(struct quiver_create_options) });
+	if (result < 0)
+		return result;
+	if (realpath(arguments->target, path) == NULL) {
+		result = -errno;
+		say_errno(arguments->target, result);
+		return result;
+	}
+	say_result("made %s: %" PRIu32 " elements of %s, %" PRIu32 " bytes a vector, metric l2%s",
+	           path, geometry->dim, dtype, geometry->vector_bytes,
+	           arguments->fit.is_guess ? " (f4 since no type is given; --dtype gives another)"
+	                                   : "");
+	return 0;
+}
+
+/* Import rows that are open into a store that is made for them. What nothing came into goes again. The
+ * exit status. */
+static int import_made(struct import_arguments *arguments, struct rows *rows, bool with_folder)
+{
+	struct outcome outcome = { 0 };
+	struct session session;
+	char path[PATH_MAX];
+	int result = make_store(arguments, rows, path);
+	bool gone;
+
+	if (result == 0)
+		result = session_open(arguments->target, &arguments->reach, 0, &session);
+	else
+		path[0] = '\0';
+	if (result < 0) {
+		rows_close(rows);
+	} else {
+		arguments->rows.target = session.target.path;
+		result = import_opened(arguments, &session, rows, &outcome);
+		arguments->rows.target = NULL; /* the session's, which ends */
+		result = end_session(&session, result, &outcome);
+	}
+	if (path[0] == '\0')
+		return STATUS_FAILED;
+	if (outcome.done > 0)
+		return say_outcome(arguments, path, result, &outcome);
+	gone = new_store_unmake(path, with_folder);
+	say_error(path, "%s; %s",
+	          interrupted() ? "stopped, nothing was imported" : "nothing was imported",
+	          gone ? "the store that was made for it is removed again"
+	               : "the store that was made for it stays, and can be removed");
+	return STATUS_FAILED;
+}
+
+/* Import into a store that does not exist yet. The exit status. */
+static int import_new(struct import_arguments *arguments)
+{
+	const char *target = arguments->target;
+	bool with_folder = access(target, F_OK) < 0;
+	struct rows rows;
+	int result;
+
+	if (reach_check(&arguments->reach, target) < 0 || new_store_say_unfit(target))
+		return STATUS_FAILED;
+	result = interrupt_catch();
+	if (result < 0) {
+		say_errno("signals", result);
+		return STATUS_FAILED;
+	}
+	arguments->rows.fit = &arguments->fit;
+	arguments->rows.geometry = &arguments->fit.geometry;
+	arguments->rows.target = target;
+	result = rows_open(&arguments->rows, &rows);
+	if (result == -EINTR)
+		say_error(target, "stopped; no store was made");
+	return result < 0 ? STATUS_FAILED : import_made(arguments, &rows, with_folder);
+}
+
 int import_command(int argc, char **argv)
 {
 	struct import_arguments arguments = { .rows.limit = UINT64_MAX };
-	struct session session;
-	struct outcome outcome = { 0 };
-	int result, closed;
 
 	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
@@ -297,23 +466,7 @@ int import_command(int argc, char **argv)
 			.options = &arguments.folder,
 			.on_duplicate = arguments.on_duplicate,
 			.reject_nonfinite = arguments.rows.reject_nonfinite });
-	if (session_begin(arguments.target, &arguments.reach, 0, &session) < 0)
-		return STATUS_FAILED;
-	result = import_rows(&arguments, &session, &outcome);
-	closed = session_close(&session);
-	if (closed < 0)
-		outcome.flushed = closed;
-	if (result == 0)
-		result = closed;
-	if (result == 0 && outcome.complete) {
-		outcome_say(session.target.path, arguments.on_duplicate, &outcome);
-		return STATUS_OK;
-	}
-	if (result == 0)
-		outcome_say_incomplete(session.target.path, "stopped: ", &outcome);
-	else if (result == -EINTR && outcome.done == 0)
-		say_error(session.target.path, "stopped; nothing was imported");
-	else if (outcome.done > 0)
-		outcome_say_incomplete(session.target.path, "", &outcome);
-	return STATUS_FAILED;
+	if (new_store_is_free(arguments.target))
+		return import_new(&arguments);
+	return import_there(&arguments);
 }

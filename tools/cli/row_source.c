@@ -102,6 +102,9 @@ static int compare(const struct rows_options *options, enum element type, struct
 {
 	const struct format_reader *reader = &source->reader;
 	const struct quiver_geometry *geometry = options->geometry;
+	/* not with a store that is yet to be made */
+	bool with_first = options->fit != NULL && source->stream.path != options->paths[0];
+	const char *other = with_first ? options->paths[0] : options->target;
 	bool same_dim = reader->dim == geometry->dim;
 	bool bits = type == ELEMENT_B1;
 
@@ -116,8 +119,7 @@ static int compare(const struct rows_options *options, enum element type, struct
 	say_error(source->stream.path,
 	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
 	          " and dtype %s%s",
-	          reader->dim, describe(reader->type), options->target, geometry->dim,
-	          describe(type),
+	          reader->dim, describe(reader->type), other, geometry->dim, describe(type),
 	          same_dim ? "; --convert converts them, and says what is lost" : "");
 	return -EINVAL;
 }
@@ -170,6 +172,13 @@ static int check_options(const struct rows_options *options, const struct row_so
 	const struct format *format = source->reader.format;
 	const char *path = source->stream.path;
 
+	if (options->fit != NULL && options->geometry->dim == 0 && format == &format_raw) {
+		say_error(
+			path,
+			"nothing in a raw file tells how many elements a vector has: --dim D says "
+			"it, and --dtype TYPE of which type, if not f4");
+		return -EINVAL;
+	}
 	if (options->dataset != NULL && !format->has_datasets) {
 		say_error(path, "--dataset: a file of the format %s has one array, without a name",
 		          format->name);
@@ -284,6 +293,8 @@ int row_source_open(const struct rows_options *options, enum element type, uint6
 		say_note(source->stream.path, "%s", reader->note);
 	stream_rest(&source->stream);
 	result = check_rows(source);
+	if (result == 0 && options->fit != NULL)
+		result = row_fit_take(options->fit, options->convert, reader, &type);
 	if (result == 0)
 		result = compare(options, type, source);
 	if (result == 0 && options->keys_path != NULL && reader->rows != 0 && !reader->has_keys) {

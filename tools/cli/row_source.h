@@ -5,6 +5,7 @@
 #define ROW_SOURCE_H
 
 #include "engine/quiver.h"
+#include "tools/cli/row_fit.h"
 #include "tools/cli/row_keys.h"
 #include "tools/cli/row_names.h"
 #include "tools/formats/format.h"
@@ -37,6 +38,8 @@ struct rows_options {
 	uint64_t limit; /* rows of all files together; UINT64_MAX: all of them */
 	bool reject_nonfinite;
 	const struct quiver_geometry *geometry;
+	struct row_fit *
+		fit; /* the store is yet to be made, of the first file: its geometry is this one's */
 	const char *target; /* the store, for messages */
 };
 

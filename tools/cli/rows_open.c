@@ -213,6 +213,9 @@ static int open_all(struct rows *rows)
 		rows->sources_count = i + 1;
 		result = row_source_open(options, rows->type, limit_left(rows), &rows->keys,
 		                         &rows->names, options->paths[i], &rows->sources[i]);
+		if (result == 0 && options->fit != NULL) /* the first file has told it */
+			result = element_parse(quiver_dtype_name(options->geometry->dtype),
+			                       &rows->type);
 		if (result == 0)
 			result = add_total(rows, &rows->sources[i]);
 	}

@@ -28,16 +28,19 @@ static bool say_within(const char *given, const char *path, const char *wanted)
 /* The absolute path of what is to be made in a folder that is there. */
 static bool find_new(const char *given, char path[PATH_MAX])
 {
-	char copy[PATH_MAX];
+	char copy[PATH_MAX], name[PATH_MAX];
 	size_t length;
 
 	if (realpath(given, path) != NULL)
 		return true;
-	if (errno != ENOENT || snprintf(copy, sizeof(copy), "%s", given) >= (int)sizeof(copy) ||
-	    realpath(dirname(copy), path) == NULL)
+	if (errno != ENOENT || snprintf(copy, sizeof(copy), "%s", given) >= (int)sizeof(copy))
+		return false;
+	memcpy(name, copy, sizeof(name));
+	if (realpath(dirname(copy), path) == NULL)
 		return false;
 	length = strlen(path);
-	return snprintf(path + length, PATH_MAX - length, "/new") < (int)(PATH_MAX - length);
+	return snprintf(path + length, PATH_MAX - length, "/%s", basename(name)) <
+	       (int)(PATH_MAX - length);
 }
 
 bool target_say_snapshot(const char *given)

@@ -13,7 +13,7 @@ _quiverfs_options() {
 	create | mkfs.quiverfs) echo "--dim --dtype --metric --label --sparse -o $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
-	import) echo "--format --dataset --skip-bytes --vector-column --id-column --header --delimiter
+	import) echo "--dim --dtype --format --dataset --skip-bytes --vector-column --id-column --header --delimiter
 		--ids --start-id --keys --words --add-keys --limit --partial --on-duplicate --convert
 		--reject-nonfinite -u --update --delete --exclude -n --dry-run -o $common" ;;
 	export) echo "--format --dataset --vector-column --id-column --header --delimiter

@@ -44,6 +44,8 @@ complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l keys -r -
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l words -r -d 'The keys, one a line'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -l convert -d 'Convert elements'
 complete -c quiverfs -n '__fish_seen_subcommand_from export' -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Convert elements to this type'
+complete -c quiverfs -n '__fish_seen_subcommand_from import' -l dim -x -d 'Elements of a vector of a new store'
+complete -c quiverfs -n '__fish_seen_subcommand_from import' -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element of a new store'
 complete -c quiverfs -n '__fish_seen_subcommand_from import' -l on-duplicate -x -a 'replace skip fail' -d 'What to do with an ID that exists'
 complete -c quiverfs -n '__fish_seen_subcommand_from import' -l reject-nonfinite -d 'Stop before a NaN or an infinity'
 complete -c quiverfs -n '__fish_seen_subcommand_from import export' -s u -d 'Of a folder only what differs'

@@ -36,9 +36,11 @@ static bool is_tag(const struct format_reader *reader, const struct csv *csv, co
 	char delimiter = csv->layout.cells > 0 ? csv->layout.delimiter
 	                                       : csv_delimiter(reader, line);
 	size_t cells = csv->layout.cells > 0 ? csv->layout.cells : (size_t)reader->wanted.dim + 1;
+	size_t count = csv_count_cells(line, delimiter);
+	bool is_any = csv->layout.cells == 0 && reader->wanted.dim == 0 && count > 1;
 	const char *at = line;
 
-	if (line[1] == ' ' || csv_count_cells(line, delimiter) != cells)
+	if (line[1] == ' ' || (count != cells && !is_any))
 		return false;
 	at = csv_pass_cell(at, delimiter);
 	while (csv_pass_delimiter(&at, delimiter) > 0) {

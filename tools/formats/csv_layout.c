@@ -163,10 +163,9 @@ char csv_delimiter(const struct format_reader *reader, const char *line)
 	return found != '\0' ? found : ',';
 }
 
-/* Whether the last dim cells are the numbers 0, 1, and so on, and those before them no values. */
-static bool counts(const struct format_reader *reader, const struct line *line)
+/* Whether the last `dim` cells are the numbers 0, 1, and so on, and those before them no values. */
+static bool counts_to(const struct format_reader *reader, const struct line *line, size_t dim)
 {
-	size_t dim = reader->wanted.dim;
 	size_t first = line->count - dim;
 
 	if (dim < 2 || line->count < dim)
@@ -180,6 +179,19 @@ static bool counts(const struct format_reader *reader, const struct line *line)
 			return false;
 	}
 	return true;
+}
+
+/* The same of as many as are wanted, or of all or all but the first where no number is. How many they
+ * are, or 0. */
+static size_t counts(const struct format_reader *reader, const struct line *line)
+{
+	size_t dim = reader->wanted.dim;
+
+	if (dim == 0 && !counts_to(reader, line, line->count))
+		dim = line->count - 1;
+	else if (dim == 0)
+		dim = line->count;
+	return counts_to(reader, line, dim) ? dim : 0;
 }
 
 /* Whether a cell is a number with a decimal comma, which is no number here, but no name either. */
@@ -200,7 +212,7 @@ static bool is_comma_number(const char *text)
  * leaves it over its index; or the names are those that pandas gives columns without any. */
 static bool is_names(struct format_reader *reader, const struct line *line)
 {
-	size_t values = 0, missing = 0;
+	size_t values = 0, missing = 0, counted;
 
 	for (size_t i = 0; i < line->count; i++) {
 		const struct csv_cell *cell = &line->cells[i];
@@ -210,13 +222,14 @@ static bool is_names(struct format_reader *reader, const struct line *line)
 	}
 	if (values == 0)
 		return missing == 0 || (missing == 1 && line->count > 1);
-	if (!counts(reader, line))
+	counted = counts(reader, line);
+	if (counted == 0)
 		return false;
 	(void)snprintf(
 		reader->note, sizeof(reader->note),
 		"its first line, which counts from 0 to %zu, was taken for names of columns; "
 		"with --header no it is a vector",
-		(size_t)reader->wanted.dim - 1);
+		counted - 1);
 	return true;
 }
 
@@ -359,8 +372,9 @@ static bool split_name(const struct csv_cell *name, size_t *prefix, uint64_t *nu
 	return text_id(name->text + *prefix, name->length - *prefix, number);
 }
 
-/* The first of dim columns whose names count up, as emb_0, emb_1, or CSV_NONE. */
-static size_t find_run(const struct line *names, size_t dim)
+/* The first of dim columns whose names count up, as emb_0, emb_1, or CSV_NONE; how many do up to there,
+ * at most, to *longest. */
+static size_t find_run(const struct line *names, size_t dim, size_t *longest)
 {
 	size_t run = 0, prefix = 0;
 	uint64_t number = 0;
@@ -381,17 +395,65 @@ static size_t find_run(const struct line *names, size_t dim)
 			run = 1;
 		number = next;
 		prefix = length;
+		if (run > *longest)
+			*longest = run;
 		if (run == dim)
 			return i + 1 - dim;
 	}
 	return CSV_NONE;
 }
 
+/* Whether the first cell is a whole number, and no other is: an ID as likely as not. */
+static bool begins_with_id(const struct line *row)
+{
+	uint64_t number;
+
+	if (row->count < 3 || !text_id(row->cells[0].text, row->cells[0].length, &number))
+		return false;
+	for (size_t i = 1; i < row->count; i++) {
+		if (text_id(row->cells[i].text, row->cells[i].length, &number))
+			return false;
+	}
+	return true;
+}
+
+/* The longest run of columns whose names count up; 0 where no two do. */
+static size_t longest_run(const struct line *names)
+{
+	size_t longest = 0;
+
+	if (names->cells != NULL)
+		(void)find_run(names, SIZE_MAX, &longest); /* none has so many */
+	return longest > 1 ? longest : 0;
+}
+
+/* How many elements a vector has, where nobody says that. */
+static size_t guess_dim(struct format_reader *reader, const struct line *names,
+                        const struct line *row, const struct csv_layout *layout)
+{
+	size_t run = longest_run(names), used = strlen(reader->note);
+
+	if (run > 0)
+		return run;
+	if (layout->id != CSV_NONE || !csv_is_value(reader, row->cells[0].text))
+		return row->count - 1;
+	if (!begins_with_id(row))
+		return row->count;
+	(void)snprintf(
+		reader->note + used, sizeof(reader->note) - used,
+		"%sits first column, whole numbers, is taken for the ID; with --dim %zu it is "
+		"an element",
+		used > 0 ? "; " : "", row->count);
+	return row->count - 1;
+}
+
 /* Each element is a cell. */
 static int lay_out_cells(struct format_reader *reader, const struct line *names,
                          const struct line *row, struct csv_layout *layout)
 {
-	size_t dim = reader->wanted.dim, run, used;
+	size_t dim = reader->wanted.dim > 0 ? reader->wanted.dim
+	                                    : guess_dim(reader, names, row, layout);
+	size_t run, used, longest = 0;
 	const struct csv_cell *last = &row->cells[row->count - 1];
 	uint64_t id;
 
@@ -402,10 +464,10 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 		return format_refuse(reader,
 		                     "the line ends in a delimiter, behind which there is no "
 		                     "element; remove it from the end of each line");
-	run = names->cells != NULL ? find_run(names, dim) : CSV_NONE;
+	run = names->cells != NULL ? find_run(names, dim, &longest) : CSV_NONE;
 	/* not the first of dim names that count up: then the last column is a label or the like */
 	if (layout->id == CSV_NONE && row->count == dim + 1 &&
-	    (run != 0 || find_run(names, dim + 1) == 0) &&
+	    (run != 0 || find_run(names, dim + 1, &longest) == 0) &&
 	    (reader->wanted.on_key != NULL ||
 	     text_id(row->cells[0].text, row->cells[0].length, &id) ||
 	     !csv_is_value(reader, row->cells[0].text)))

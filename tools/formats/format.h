@@ -42,7 +42,7 @@ enum format_header {
 
 /* What the reader is asked for. */
 struct format_wanted {
-	uint32_t dim; /* of the store */
+	uint32_t dim; /* of the store; 0: the file is to tell it, or its first row */
 	enum element type; /* of the store: what text is read as */
 	bool convert; /* text may hold numbers that this type has not */
 	const char *dataset; /* which array of the file; NULL: the usual one */
@@ -79,7 +79,7 @@ struct format_reader {
 	struct stream *stream; /* the caller's */
 	struct format_wanted wanted;
 	/* Set by open: */
-	uint32_t dim;
+	uint32_t dim; /* 0 only where wanted.dim is, and neither header nor first row tells it */
 	enum element type;
 	uint64_t rows; /* or FORMAT_ROWS_UNKNOWN */
 	bool has_ids; /* each row brings its ID, a number */

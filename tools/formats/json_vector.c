@@ -10,18 +10,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool json_vector_is_packed(const struct format_reader *reader, struct json_span value)
+/* How many float32 a text in base64 has; 0 where they are no whole number. */
+static uint32_t count_packed(const char *text, size_t length)
 {
-	return json_begins_with(value, '"') &&
-	       base64_decode(value.at + 1, (size_t)(value.end - value.at) - 2, NULL,
-	                     reader->wanted.dim * sizeof(float));
+	size_t characters = length, padding = 0, bytes;
+
+	for (size_t i = 0; i < length; i++)
+		characters -= text[i] == '\\'; /* before a "/" */
+	while (padding < 2 && padding < length && text[length - 1 - padding] == '=')
+		padding++;
+	if (characters % 4 != 0 || characters == 0)
+		return 0;
+	bytes = characters / 4 * 3 - padding;
+	return bytes % sizeof(float) == 0 ? (uint32_t)(bytes / sizeof(float)) : 0;
+}
+
+uint32_t json_vector_packed_dim(const struct format_reader *reader, struct json_span value)
+{
+	uint32_t dim = reader->wanted.dim;
+	const char *text = value.at + 1;
+	size_t length;
+
+	if (!json_begins_with(value, '"'))
+		return 0;
+	length = (size_t)(value.end - value.at) - 2;
+	if (dim == 0)
+		dim = count_packed(text, length);
+	return dim > 0 && base64_decode(text, length, NULL, dim * sizeof(float)) ? dim : 0;
 }
 
 bool json_vector_is(const struct format_reader *reader, struct json_span value)
 {
 	return json_begins_with(value, '[') ||
 	       (json_begins_with(value, '"') && value.at[1] == '[') ||
-	       json_vector_is_packed(reader, value);
+	       json_vector_packed_dim(reader, value) > 0;
 }
 
 /* Refuse an element that is no number. */

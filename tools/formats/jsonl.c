@@ -38,6 +38,11 @@ struct rows {
 /* A member that should be the vector is some text. */
 static int refuse_text(struct format_reader *reader, const char *name, size_t length)
 {
+	if (reader->wanted.dim == 0)
+		return format_refuse(reader,
+		                     "its member \"%.*s\" is a text: expected is an array of "
+		                     "numbers, or float32 in base64",
+		                     (int)length, name);
 	return format_refuse(reader,
 	                     "its member \"%.*s\" is a text: expected is an array of numbers, or "
 	                     "exactly %" PRIu32 " float32 in base64",
@@ -223,8 +228,8 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 		if (first.at != NULL && (*first.at == '[' || *first.at == '{'))
 			return refuse_table(reader, rows, value, *first.at);
 		reader->dim = (uint32_t)json_scan_count(vector);
-	} else if (json_vector_is_packed(reader, vector)) {
-		reader->dim = reader->wanted.dim;
+	} else if (json_vector_packed_dim(reader, vector) > 0) {
+		reader->dim = json_vector_packed_dim(reader, vector);
 		(void)snprintf(reader->note, sizeof(reader->note),
 		               "its vectors are taken for float32 in base64, little-endian, as "
 		               "OpenAI's encoding_format \"base64\" has them");

@@ -179,7 +179,8 @@ static int open_words(struct format_reader *reader)
 		return result < 0 ? result : 0;
 	/* One field that is no number, then as many as the store's vectors have: or else
 	 * the first line's count is what the message tells. */
-	if (!split(line, length, reader->wanted.dim, allowed(reader->format, reader->wanted.type),
+	if (reader->wanted.dim == 0 ||
+	    !split(line, length, reader->wanted.dim, allowed(reader->format, reader->wanted.type),
 	           &word, &numbers)) {
 		uint64_t fields = count_fields(line, length);
 

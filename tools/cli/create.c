@@ -5,6 +5,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
 #include "tools/cli/dtype.h"
+#include "tools/cli/like.h"
 #include "tools/cli/new_store.h"
 #include "tools/cli/reach.h"
 #include "tools/cli/say.h"
@@ -19,7 +20,9 @@ struct create_arguments {
 	char *store;
 	struct reach reach;
 	bool sparse;
-	struct quiver_geometry geometry;
+	const char *like; /* NULL: all is given */
+	struct row_fit fit;
+	bool metric_given;
 	struct quiver_description description;
 };
 
@@ -48,21 +51,24 @@ static error_t take_label(void *to, char *text, const struct argp_state *state)
 static void check_arguments(void *to, const struct argp_state *state)
 {
 	const struct create_arguments *arguments = to;
-	enum quiver_dtype dtype = arguments->geometry.dtype;
+	enum quiver_dtype dtype = arguments->fit.geometry.dtype;
+	uint32_t dim = arguments->fit.geometry.dim;
+	bool known = arguments->like == NULL || arguments->fit.dtype_given;
 
-	if (arguments->geometry.dim == 0)
-		arguments_error(state, "--dim is missing: the number of elements of a vector");
-	else if (quiver_vector_bytes(arguments->geometry.dim, dtype) == 0)
+	if (dim == 0 && arguments->like == NULL)
+		arguments_error(state, "--dim is missing: the number of elements of a vector; "
+		                       "--like FILE takes that of a file or of a store");
+	else if (dim > 0 && known && quiver_vector_bytes(dim, dtype) == 0)
 		arguments_error(
 			state,
 			"--dim: of b1 it counts bits, eight in a byte; expected a multiple of "
 			"8, got %u",
-			arguments->geometry.dim);
+			dim);
 	if (arguments->sparse && quiver_is_folder(arguments->store))
 		arguments_error(state,
 		                "--sparse is for a collection in Ceph, rados:POOL/COLLECTION; a "
 		                "store in a folder takes IDs of any kind");
-	if (arguments->description.metric == QUIVER_HAMMING && dtype != QUIVER_B1 &&
+	if (known && arguments->description.metric == QUIVER_HAMMING && dtype != QUIVER_B1 &&
 	    dtype != QUIVER_U1)
 		arguments_error(state, "--metric: hamming is for stores of b1 or u1, not %s",
 		                quiver_dtype_name(dtype));
@@ -72,16 +78,22 @@ static void check_arguments(void *to, const struct argp_state *state)
 static int parse(int argc, char **argv, struct create_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ "dim", 0, "D", "Elements of a vector, 1 to 65536 (needed); of b1 a multiple of 8",
-		  .take = dtype_take_dim, .to = &parsed->geometry.dim },
+		{ "dim", 0, "D", "Elements of a vector, 1 to 65536; of b1 a multiple of 8",
+		  .take = dtype_take_dim, .to = &parsed->fit.geometry.dim },
 		{ "dtype", 0, "TYPE",
 		  "Type of an element, little-endian, by one of two names: " DTYPE_NAMES
 		  "; the default is f4",
-		  .take = dtype_take, .to = &parsed->geometry.dtype },
+		  .sets = &parsed->fit.dtype_given, .take = dtype_take,
+		  .to = &parsed->fit.geometry.dtype },
+		{ "like", 0, "FILE",
+		  "What is not given take from FILE: a file of vectors, or a store or mount, of "
+		  "which the metric too",
+		  .keeps = &parsed->like },
 		{ "metric", 0, "METRIC",
 		  "How the vectors are to be compared: l2 (the default), cosine, ip (inner "
 		  "product) or hamming (of b1 and u1)",
-		  .take = take_metric, .to = &parsed->description.metric },
+		  .sets = &parsed->metric_given, .take = take_metric,
+		  .to = &parsed->description.metric },
 		{ "label", 0, "TEXT",
 		  "What people should know: which model made the vectors, and how; up to 1024 "
 		  "bytes of UTF-8",
@@ -94,7 +106,7 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 		{ 0 },
 	};
 	const struct arguments arguments = {
-		.usage = "STORE --dim D",
+		.usage = "STORE --dim D\nSTORE --like FILE",
 		.help = "Make an empty store for vectors of D elements in the folder STORE, which "
 			"must not exist or be empty, or a collection in Ceph, "
 			"rados:POOL[/NAMESPACE]/COLLECTION.\v"
@@ -112,26 +124,46 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 	return arguments_parse(&arguments, argc, argv);
 }
 
+/* Take from what the store is to be like what is not given. Says errors. */
+static int take_like(struct create_arguments *arguments)
+{
+	enum quiver_metric metric = arguments->description.metric;
+	int result = like_take(arguments->like, arguments->store, &arguments->reach,
+	                       &arguments->fit, &metric);
+
+	if (result == 0 && !arguments->metric_given)
+		arguments->description.metric = metric;
+	return result;
+}
+
 int create_command(int argc, char **argv)
 {
-	struct create_arguments arguments = { .geometry = { .dtype = QUIVER_F4 } };
-	const struct quiver_geometry *geometry = &arguments.geometry;
+	struct create_arguments arguments = { .fit.geometry.dtype = QUIVER_F4 };
+	const struct quiver_geometry *geometry = &arguments.fit.geometry;
 	const struct quiver_description *description = &arguments.description;
+	const char *like_store = NULL;
 
 	if (parse(argc, argv, &arguments) < 0)
 		return STATUS_USAGE;
-	if (reach_check(&arguments.reach, arguments.store) < 0)
+	if (arguments.like != NULL && !quiver_is_folder(arguments.like))
+		like_store = arguments.like;
+	if (reach_check(&arguments.reach, like_store != NULL ? like_store : arguments.store) < 0)
 		return STATUS_USAGE;
-	if (target_say_snapshot(arguments.store))
+	if (target_say_snapshot(arguments.store) || target_say_taken(arguments.store))
 		return STATUS_FAILED;
-	if (new_store_make(
-		    arguments.store, geometry, description,
-		    &(struct quiver_create_options){ .size = sizeof(struct quiver_create_options),
-	                                             .access = reach_access(&arguments.reach),
-	                                             .sparse = arguments.sparse }) < 0)
+	if (arguments.like != NULL && take_like(&arguments) < 0)
 		return STATUS_FAILED;
-	say_result("%s: an empty store, dim %u, dtype %s, metric %s, %u bytes a vector",
+	if (new_store_make(arguments.store, geometry, description,
+	                   &(struct quiver_create_options){
+				   .size = sizeof(struct quiver_create_options),
+				   .access = quiver_is_folder(arguments.store)
+	                                             ? NULL
+	                                             : reach_access(&arguments.reach),
+				   .sparse = arguments.sparse }) < 0)
+		return STATUS_FAILED;
+	say_result("%s: an empty store, dim %u, dtype %s%s, metric %s, %u bytes a vector",
 	           arguments.store, geometry->dim, quiver_dtype_name(geometry->dtype),
+	           arguments.fit.is_guess ? " (no type is given)" : "",
 	           quiver_metric_name(description->metric),
 	           quiver_vector_bytes(geometry->dim, geometry->dtype));
 	return STATUS_OK;

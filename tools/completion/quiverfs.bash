@@ -10,7 +10,7 @@ _quiverfs_formats='npy npz fvecs bvecs ivecs fbin f16bin dbin u8bin i8bin ibin s
 _quiverfs_options() {
 	local common='--help --usage --version'
 	case $1 in
-	create | mkfs.quiverfs) echo "--dim --dtype --metric --label --sparse -o $common" ;;
+	create | mkfs.quiverfs) echo "--dim --dtype --like --metric --label --sparse -o $common" ;;
 	mount) echo "-f -o $common" ;;
 	mount.quiverfs) echo "-s -f -n -v -t -o $common" ;;
 	import) echo "--dim --dtype --format --dataset --skip-bytes --vector-column --id-column --header --delimiter

@@ -34,6 +34,7 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a remove
 
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dim -x -d 'Elements of a vector'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element'
+complete -c quiverfs -n '__fish_seen_subcommand_from create' -l like -r -d 'Take what is not given from a file or store'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are to be compared'
 complete -c quiverfs -n '__fish_seen_subcommand_from create' -l label -x -d 'What people should know'
 complete -c quiverfs -n '__fish_seen_subcommand_from mount' -s f -d 'Stay in the foreground'
@@ -103,6 +104,7 @@ complete -c quiverfs -n '__fish_seen_subcommand_from create import export index 
 
 complete -c mkfs.quiverfs -l dim -x -d 'Elements of a vector'
 complete -c mkfs.quiverfs -l dtype -x -a 'f4 f2 f8 i1 u1 bf2 b1' -d 'Type of an element'
+complete -c mkfs.quiverfs -l like -r -d 'Take what is not given from a file or store'
 complete -c mkfs.quiverfs -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are to be compared'
 complete -c mkfs.quiverfs -l label -x -d 'What people should know'
 complete -c mkfs.quiverfs -l sparse -d 'The IDs will be far apart'

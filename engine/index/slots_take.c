@@ -92,6 +92,14 @@ static uint64_t next_free(const struct slots *slots, uint64_t from, uint64_t bel
 
 /* ---- taking ---- */
 
+/* A free slot is the caller's. Lock held. */
+static void hand_out(struct slots *slots, uint64_t slot, uint64_t *out)
+{
+	slots_mark_taken(slots, slot);
+	slots_drop_free(slots, slot, 1);
+	*out = slot;
+}
+
 /* Free slots below `below` and below used, the lowest. Lock held. */
 static size_t take_lowest(struct slots *slots, uint64_t below, size_t count, uint64_t *out)
 {
@@ -107,10 +115,8 @@ static size_t take_lowest(struct slots *slots, uint64_t below, size_t count, uin
 				slots->hint = slots->used;
 			break;
 		}
-		slots_mark_taken(slots, slot);
-		slots_drop_free(slots, slot, 1);
 		slots->hint = slot + 1;
-		out[got++] = slot;
+		hand_out(slots, slot, &out[got++]);
 	}
 	return got;
 }
@@ -132,10 +138,8 @@ static size_t take_best(struct slots *slots, size_t count, uint64_t *out)
 			slots->at_end = slots->at + SLOTS_SEGMENT;
 			continue;
 		}
-		slots_mark_taken(slots, slot);
-		slots_drop_free(slots, slot, 1);
 		slots->at = slot + 1;
-		out[got++] = slot;
+		hand_out(slots, slot, &out[got++]);
 	}
 	return got;
 }

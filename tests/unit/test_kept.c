@@ -1,21 +1,7 @@
 /* Recovery with an index that a checkpoint has kept, and where rows are noted for it. */
-#include "store_test.h"
+#include "both_ways.h"
 
 #include "engine/store/store.h"
-#include "tests/common/recoveries.h"
-
-/* Recover it both ways; whether there was an index. */
-static bool both_ways(const struct store_dir *s)
-{
-	char why[RECOVERIES_WHY_BYTES];
-	char room[UNIT_PATH_BYTES + 32];
-	bool took;
-
-	(void)snprintf(room, sizeof(room), "%s/both", s->dir.path);
-	if (recoveries_compare(s->path, room, &took, why) != 0)
-		fail_msg("%s", why);
-	return took;
-}
 
 static bool took_index(struct quiver *store)
 {

@@ -1,7 +1,6 @@
-#include "unit.h"
+#include "both_ways.h"
 
 #include "oracle.h"
-#include "tests/common/recoveries.h"
 
 #define STEPS_PER_LIFE 40
 #ifdef UNIT_SLOW_FORK
@@ -102,19 +101,6 @@ static void look(struct life *life, bool read_only)
 	close_store(store);
 }
 
-/* Whether there was an index. */
-static bool compare_recoveries(const struct store_dir *s)
-{
-	char why[RECOVERIES_WHY_BYTES];
-	char room[UNIT_PATH_BYTES + 32];
-	bool took;
-
-	(void)snprintf(room, sizeof(room), "%s/both", s->dir.path);
-	if (recoveries_compare(s->path, room, &took, why) != 0)
-		fail_msg("%s", why);
-	return took;
-}
-
 /* Lives of one store, each ended at a random place; what is there then must be what the
  * oracle says, also after recoveries that died themselves. */
 static void many_lives(struct store_dir *s, enum quiver_durability mode, bool modes, bool closes,
@@ -144,7 +130,7 @@ static void many_lives(struct store_dir *s, enum quiver_durability mode, bool mo
 			life.reads = test_below(&random, 2) != 0;
 			die_in_child(recover_and_die, &life);
 		}
-		took += compare_recoveries(s);
+		took += both_ways(s);
 		look(&life, test_below(&random, 4) == 0);
 	}
 	/* Some had no checkpoint that has kept an index. */

@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "direct_io.h"
 
 #include <xxhash.h>
 
@@ -9,38 +9,18 @@
 #define N (DIM * 4) /* so that slots share pages */
 #define ROWS 9000u /* more bytes than are read at once */
 #define RECORDS 9000u
-#define READ_MAX 5000u /* not whole blocks */
 
 static const struct quiver_geometry geometry = { .dim = DIM,
 	                                         .dtype = QUIVER_F4,
 	                                         .vector_bytes = N };
 
-/* A table under which the disk, the cache and their ways can be told apart. */
+/* What the disk has, and what is written to it. */
 static struct {
-	int direct_fd; /* the one opened with O_DIRECT */
-	bool no_open; /* with it */
-	bool no_read; /* through it */
-	bool short_reads;
 	uint64_t lacks_from, lacks_end; /* bytes that are in the cache alone */
 	uint64_t broken_from, broken_end; /* that cannot be read at all */
 	bool forgotten; /* what is in the cache alone */
 	uint64_t written_from, written_end;
-	unsigned calls;
 } disk;
-
-static int disk_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
-                     mode_t mode)
-{
-	int fd;
-
-	(void)self;
-	if ((flags & O_DIRECT) && disk.no_open)
-		return -EINVAL;
-	fd = quiver_io_posix()->open(quiver_io_posix(), dir_fd, name, flags & ~O_DIRECT, mode);
-	if (flags & O_DIRECT)
-		disk.direct_fd = fd;
-	return fd;
-}
 
 static bool meets(uint64_t from, uint64_t end, uint64_t offset, size_t length)
 {
@@ -50,21 +30,13 @@ static bool meets(uint64_t from, uint64_t end, uint64_t offset, size_t length)
 static ssize_t disk_pread(const struct quiver_io *self, int fd, void *to, size_t length,
                           uint64_t offset)
 {
-	bool direct = fd == disk.direct_fd;
+	const bool direct = direct_io.is_direct[fd];
 	ssize_t n;
 
-	(void)self;
-	if (direct && disk.no_read)
-		return -EINVAL;
-	if (direct)
-		assert_true(offset % 4096 == 0 && length % 4096 == 0 && (uintptr_t)to % 4096 == 0);
-	if (meets(disk.broken_from, disk.broken_end, offset, length))
+	if (!(direct && direct_io.no_read) &&
+	    meets(disk.broken_from, disk.broken_end, offset, length))
 		return -EIO;
-	if (disk.short_reads && disk.calls++ % 3 == 0)
-		return -EINTR;
-	if (disk.short_reads && length > READ_MAX)
-		length = READ_MAX;
-	n = quiver_io_posix()->pread(quiver_io_posix(), fd, to, length, offset);
+	n = direct_pread(self, fd, to, length, offset);
 	for (ssize_t i = 0; (direct || disk.forgotten) && i < n; i++)
 		if (offset + (uint64_t)i >= disk.lacks_from &&
 		    offset + (uint64_t)i < disk.lacks_end)
@@ -100,9 +72,7 @@ static const struct quiver_io *table(void)
 	static struct quiver_io io;
 
 	memset(&disk, 0, sizeof(disk));
-	disk.direct_fd = -1;
-	io = *quiver_io_posix();
-	io.open = disk_open;
+	io = direct_table();
 	io.pread = disk_pread;
 	io.pwritev = disk_pwritev;
 	io.map_to_store = io_map_nothing;
@@ -170,7 +140,7 @@ static void test_slots_that_are_on_the_disk_are_not_written(void **state)
 	make(*state, &columns);
 	check(&columns, 1, 0, 0, 0);
 	check(&columns, 100, 0, 0, 0); /* with room between them */
-	disk.short_reads = true;
+	direct_io.short_reads = true;
 	check(&columns, 1, 0, 0, 0);
 	assert_int_equal(disk.written_end, 0);
 	assert_int_equal(columns_close(&columns), 0);
@@ -234,8 +204,8 @@ static void test_without_a_way_past_the_cache_all_are_written(void **state)
 
 	make(*state, &columns);
 	for (int i = 0; i < 2; i++) {
-		disk.no_open = i == 0;
-		disk.no_read = i == 1;
+		direct_io.no_open = i == 0;
+		direct_io.no_read = i == 1;
 		disk.written_end = 0;
 		check(&columns, 1, 0, 0, 0);
 		assert_true(disk.written_from <= columns_vector_offset(&columns, 0));

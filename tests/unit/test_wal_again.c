@@ -1,8 +1,7 @@
 /* What a scan of the log keeps, hands over once more and makes durable, on a disk that lacks what the
  * kernel shows. */
-#include "unit.h"
+#include "direct_io.h"
 
-#include <fcntl.h>
 #include <xxhash.h>
 
 #include "engine/log/wal.h"
@@ -14,58 +13,36 @@
 #define RECORD_BYTES (WAL_RECORD_HEADER_BYTES + N)
 #define COMMITS \
 	9000u /* 10 MB, in several segments of which one is larger than what is read at once */
-#define READ_MAX 5000u /* not whole blocks */
 
-/* A table under which the disk, the cache and their ways can be told apart. */
+/* What the disk has, and what is written to it. */
 static struct {
-	bool no_open; /* with O_DIRECT */
-	bool no_read; /* through it */
-	bool broken; /* nothing can be read through it */
-	bool short_reads;
+	bool broken; /* nothing can be read from it */
 	char lacks_name[32]; /* a segment whose bytes from lacks_from on are in the cache alone */
 	uint64_t lacks_from;
-	unsigned calls;
 	uint64_t written_bytes, written_from;
 	unsigned syncs;
-	bool is_direct[1024];
-	bool lacks[1024];
+	bool lacks[DIRECT_FDS];
 } disk;
 
 static int disk_open(const struct quiver_io *self, int dir_fd, const char *name, int flags,
                      mode_t mode)
 {
-	int fd;
+	int fd = direct_open(self, dir_fd, name, flags, mode);
 
-	(void)self;
-	if ((flags & O_DIRECT) && disk.no_open)
-		return -EINVAL;
-	fd = quiver_io_posix()->open(quiver_io_posix(), dir_fd, name, flags & ~O_DIRECT, mode);
-	if (fd < 0)
-		return fd;
-	assert_true(fd < 1024);
-	disk.is_direct[fd] = flags & O_DIRECT;
-	disk.lacks[fd] = strcmp(name, disk.lacks_name) == 0;
+	if (fd >= 0)
+		disk.lacks[fd] = strcmp(name, disk.lacks_name) == 0;
 	return fd;
 }
 
 static ssize_t disk_pread(const struct quiver_io *self, int fd, void *to, size_t length,
                           uint64_t offset)
 {
-	const bool direct = disk.is_direct[fd];
+	const bool direct = direct_io.is_direct[fd];
 	ssize_t n;
 
-	(void)self;
-	if (direct && disk.no_read)
-		return -EINVAL;
 	if (direct && disk.broken)
 		return -EIO;
-	if (direct)
-		assert_true(offset % 4096 == 0 && length % 4096 == 0 && (uintptr_t)to % 4096 == 0);
-	if (disk.short_reads && disk.calls++ % 3 == 0)
-		return -EINTR;
-	if (disk.short_reads && length > READ_MAX)
-		length = READ_MAX;
-	n = quiver_io_posix()->pread(quiver_io_posix(), fd, to, length, offset);
+	n = direct_pread(self, fd, to, length, offset);
 	for (ssize_t i = 0; direct && disk.lacks[fd] && i < n; i++)
 		if (offset + (uint64_t)i >= disk.lacks_from)
 			((uint8_t *)to)[i] = 0;
@@ -97,7 +74,7 @@ static const struct quiver_io *table(void)
 	static struct quiver_io io;
 
 	memset(&disk, 0, sizeof(disk));
-	io = *quiver_io_posix();
+	io = direct_table();
 	io.open = disk_open;
 	io.pread = disk_pread;
 	io.pwritev = disk_pwritev;
@@ -216,7 +193,7 @@ static void test_what_the_disk_has_is_synced_and_not_written(void **state)
 	for (int i = 0; i < 2; i++) {
 		const struct quiver_io *io = table();
 
-		disk.short_reads = i == 1;
+		direct_io.short_reads = i == 1;
 		scan_and_settle(*state, io, 0);
 		assert_int_equal(disk.written_bytes, 0);
 		assert_true(disk.syncs >= 3);
@@ -252,8 +229,8 @@ static void test_without_a_way_past_the_cache_all_of_it_is_written(void **state)
 	for (int i = 0; i < 3; i++) {
 		const struct quiver_io *io = table();
 
-		disk.no_open = i == 0;
-		disk.no_read = i == 1;
+		direct_io.no_open = i == 0;
+		direct_io.no_read = i == 1;
 		disk.broken = i == 2;
 		scan_and_settle(*state, io, 0);
 		assert_int_equal(disk.written_bytes, COMMITS * RECORD_BYTES);

@@ -8,6 +8,7 @@
 #include "engine/quiver.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/command.h"
+#include "tools/cli/next.h"
 #include "tools/cli/say.h"
 
 #include <argp.h>
@@ -77,7 +78,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		arguments_error(state, "a command is missing");
+		next_say();
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -281,13 +281,15 @@ def values(name):
                                 "--metric": "l2 cosine ip hamming".split(),
                                 "--header": "yes no auto".split(),
                                 "--delimiter": "comma semicolon tab space pipe".split()},
+            "quiverfs map": {"--method": "pca umap tsne".split(),
+                             "--metric": "l2 cosine ip hamming".split()},
             "quiverfs export": {"--format": formats, "--dtype": dtypes,
                                 "--header": "yes no".split(),
                                 "--delimiter": "comma semicolon tab space pipe".split()}}[name]
 
 
 @pytest.mark.parametrize("name", ["quiverfs create", "quiverfs import", "quiverfs export",
-                                  "quiverfs search"])
+                                  "quiverfs search", "quiverfs map"])
 def test_a_completion_has_the_values_of_an_option(name, tmp, monkeypatch):
     monkeypatch.chdir(tmp)
     (tmp / "npy").touch()

@@ -43,6 +43,7 @@ int list_command(int argc, char **argv);
 int remove_command(int argc, char **argv);
 int index_command(int argc, char **argv);
 int search_command(int argc, char **argv);
+int map_command(int argc, char **argv);
 int snapshot_command(int argc, char **argv);
 int send_command(int argc, char **argv);
 int receive_command(int argc, char **argv);

@@ -38,7 +38,7 @@ static const struct command commands[] = {
 	{ "verify", verify_command },     { "check", check_command },
 	{ "snapshot", snapshot_command }, { "send", send_command },
 	{ "receive", receive_command },   { "list", list_command },
-	{ "remove", remove_command },
+	{ "remove", remove_command },     { "map", map_command },
 };
 
 static const struct command called_names[] = {
@@ -97,6 +97,7 @@ static const struct argp argp = {
 	"  import   put the rows of files into it: .npy, .fvecs, .hdf5, .jsonl ...\n"
 	"  export   write all vectors to a file of one of these formats\n"
 	"  search   find the vectors that are nearest to others\n"
+	"  map      draw a picture of the vectors\n"
 	"  index    build an index with which they are found faster\n"
 	"  status   what is wrong, what is in it, how it does\n"
 	"  flush    bring every commit to stable storage\n"

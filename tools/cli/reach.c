@@ -23,6 +23,17 @@ error_t reach_take(void *to, char *text, const struct argp_state *state)
 	return 0;
 }
 
+bool reach_is(const char *text)
+{
+	static const char *const names[] = { "id=", "conf=", "keyring=", "op_timeout=" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strncmp(text, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 const char *reach_access(const struct reach *reach)
 {
 	return reach->access[0] != '\0' ? reach->access : NULL;

@@ -5,6 +5,7 @@
 #define REACH_H
 
 #include <argp.h>
+#include <stdbool.h>
 
 /* As a mount takes: fs/daemon/options.h. */
 #define REACH_BYTES_MAX 4096
@@ -24,6 +25,9 @@ struct reach {
 
 /* Take one -o; `to` is a struct reach. */
 error_t reach_take(void *to, char *text, const struct argp_state *state);
+
+/* Whether the value of an -o that also names a file is one of these. */
+bool reach_is(const char *text);
 
 /* What struct quiver_options calls `access`; NULL where there is no -o. */
 const char *reach_access(const struct reach *reach);

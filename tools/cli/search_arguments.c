@@ -97,25 +97,13 @@ static error_t take_query_format(void *to, char *text, const struct argp_state *
 	return 0;
 }
 
-/* Whether it is how Ceph is reached, as behind the -o of other commands. */
-static bool is_reach(const char *text)
-{
-	static const char *const names[] = { "id=", "conf=", "keyring=", "op_timeout=" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strncmp(text, names[i], strlen(names[i])) == 0)
-			return true;
-	}
-	return false;
-}
-
 static error_t take_output(void *to, char *text, const struct argp_state *state)
 {
 	struct search_arguments *arguments = to;
 
 	if (text[0] == '\0')
 		arguments_error(state, "--output: what is given is empty ('')");
-	if (is_reach(text))
+	if (reach_is(text))
 		return reach_take(&arguments->reach, text, state);
 	arguments->out.file = text;
 	return 0;

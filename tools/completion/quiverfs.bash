@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for bash. Needs no other file.
 
-_quiverfs_commands='create mount umount import export search index status flush compact verify check snapshot send receive list remove'
+_quiverfs_commands='create mount umount import export search map index status flush compact verify check snapshot send receive list remove'
 _quiverfs_mount_options='ro rw allow_other uid= gid= umask= matrix_mode= durability= commit=
 	autocompact= io_uring= id= conf= keyring= op_timeout= sync dirsync nosuid nodev noexec noatime nofail noauto user _netdev'
 
@@ -22,6 +22,8 @@ _quiverfs_options() {
 	search) echo "-k --metric --ids --exact --within --self -o --output --format --distances
 		--query-format --convert --limit --dataset --skip-bytes --vector-column --id-column
 		--header --delimiter $common" ;;
+	map) echo "-o --output --method --metric --max --color --id-column --clusters --keys --words
+		--start-id --neighbours --neighbours-of $common" ;;
 	status) echo "--json --watch -o $common" ;;
 	check) echo "--repair -o $common" ;;
 	snapshot) echo "--json --attributes $common" ;;
@@ -75,10 +77,12 @@ _quiverfs() {
 	*:--delimiter) COMPREPLY=($(compgen -W 'comma semicolon tab space pipe' -- "$word")) ;;
 	*:--vector-column | *:--id-column | *:--exclude) ;;
 	send:--since | send:--from) ;;
+	map:--method) COMPREPLY=($(compgen -W 'pca umap tsne' -- "$word")) ;;
+	map:--max | map:--clusters | map:--neighbours | map:--neighbours-of) ;;
 	search:-k | search:--within | search:--limit) ;;
 	*:--dim | *:--label | *:--start-id | *:--skip-bytes | *:--dataset | *:--watch) ;;
 	mount*:-o) _quiverfs_mount_option "$word" "$_quiverfs_mount_options" ;;
-	search:-o) COMPREPLY=($(compgen -f -W 'id= conf= keyring= op_timeout=' -- "$word")) ;;
+	search:-o | map:-o) COMPREPLY=($(compgen -f -W 'id= conf= keyring= op_timeout=' -- "$word")) ;;
 	*:-o) _quiverfs_mount_option "$word" 'id= conf= keyring= op_timeout=' ;;
 	mount*:-t) COMPREPLY=($(compgen -W 'quiverfs fuse.quiverfs' -- "$word")) ;;
 	*)

@@ -1,6 +1,6 @@
 # Completion of quiverfs and its links for fish.
 
-set -l commands create mount umount import export search index status flush compact verify check snapshot send receive list remove
+set -l commands create mount umount import export search map index status flush compact verify check snapshot send receive list remove
 set -l programs quiverfs mkfs.quiverfs mount.quiverfs fsck.quiverfs
 set -l mount_options ro rw allow_other uid= gid= umask= matrix_mode=0600 matrix_mode=0640 \
     matrix_mode=0644 durability=always durability=fsync durability=flush durability=none commit= \
@@ -20,6 +20,7 @@ complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a umount
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a import -d 'Put the rows of files into it'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a export -d 'Write all vectors to a file'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a search -d 'Find the nearest vectors'
+complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a map -d 'Draw a picture of the vectors'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a index -d 'Build an index of neighbours'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a status -d 'What is in it, and how it does'
 complete -c quiverfs -f -n "not __fish_seen_subcommand_from $commands" -a flush -d 'Bring every commit to stable storage'
@@ -87,6 +88,19 @@ complete -c quiverfs -n '__fish_seen_subcommand_from search' -l vector-column -x
 complete -c quiverfs -n '__fish_seen_subcommand_from search' -l id-column -x -d 'Which column holds the name'
 complete -c quiverfs -n '__fish_seen_subcommand_from search' -l header -x -a 'yes no auto' -d 'Whether the first line names the columns'
 complete -c quiverfs -n '__fish_seen_subcommand_from search' -l delimiter -x -a 'comma semicolon tab space pipe' -d 'What separates the fields'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -s o -r -d 'Write to a file'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l output -r -d 'Write to a file'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l method -x -a 'pca umap tsne' -d 'How points are placed'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l metric -x -a 'l2 cosine ip hamming' -d 'How vectors are compared'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l max -x -d 'Vectors that are drawn'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l color -r -d 'Colour by a column of a file'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l id-column -x -d 'Which column has the IDs'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l clusters -x -d 'Groups that are coloured'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l keys -r -d 'The key of each vector'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l words -r -d 'The key of each vector'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l start-id -x -d 'The vector of the first key'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l neighbours -x -d 'Neighbours that are shown'
+complete -c quiverfs -n '__fish_seen_subcommand_from map' -l neighbours-of -x -d 'Vectors whose neighbours are found'
 complete -c quiverfs -n '__fish_seen_subcommand_from index; and test (count (commandline -opc)) -eq 3' -x -a 'start stop off'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l json -d 'One JSON object'
 complete -c quiverfs -n '__fish_seen_subcommand_from status' -l watch -d 'Show it again and again'

@@ -1,0 +1,211 @@
+/*
+ * map_arguments.c - the arguments of quiverfs map.
+ */
+#include "tools/cli/map_arguments.h"
+#include "tools/cli/arguments.h"
+#include "tools/cli/ids.h"
+#include "tools/cli/map_points.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+/* So many points a browser moves smoothly, in a file of some megabytes. */
+#define MOST_DEFAULT 100000u
+#define MOST_MAX 2000000u
+#define CLUSTERS_DEFAULT 8u
+#define NEIGHBOURS_DEFAULT 8u
+#define NEIGHBOURS_MAX 64u
+
+static const char map_help[] =
+	"Draw a picture of the vectors in two dimensions, from a store that is not mounted, "
+	"through a mount that is live, or of a snapshot.\v"
+	"FILE.html is a page for a browser: it can be moved and zoomed, shows the neighbours of "
+	"the "
+	"vector that is pointed at, and finds IDs and words. It is one file, and loads nothing. "
+	"FILE.svg is a picture. FILE.csv has the places as numbers. PCA looks at all vectors; "
+	"where "
+	"they are more than --max, some of them are drawn, spread evenly over their IDs. Vectors "
+	"with a NaN or an infinity have no place, and are counted. A file that exists is replaced "
+	"when the new one is complete.";
+
+static enum map_format format_of(const char *path)
+{
+	static const char *const endings[] = { ".html", ".svg", ".csv" };
+	size_t length = strlen(path), format = 0;
+
+	for (; format < MAP_FORMAT_NONE; format++) {
+		size_t ending = strlen(endings[format]);
+
+		if (length > ending && strcasecmp(path + length - ending, endings[format]) == 0)
+			break;
+	}
+	return (enum map_format)format;
+}
+
+static error_t take_output(void *to, char *text, const struct argp_state *state)
+{
+	struct map_arguments *arguments = to;
+
+	if (reach_is(text))
+		return reach_take(&arguments->reach, text, state);
+	arguments->output = text;
+	arguments->format = format_of(text);
+	if (arguments->format == MAP_FORMAT_NONE)
+		arguments_error(
+			state,
+			"--output: the name of '%s' does not tell what to write; it ends in "
+			".html, .svg or .csv",
+			text);
+	return 0;
+}
+
+static error_t take_method(void *to, char *text, const struct argp_state *state)
+{
+	static const char *const names[] = { "pca", "umap", "tsne" };
+	enum map_method *method = to;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*method = (enum map_method)i;
+			return 0;
+		}
+	}
+	arguments_error(state, "--method: '%s' is none of: pca, umap, tsne", text);
+	return 0;
+}
+
+static error_t take_metric(void *to, char *text, const struct argp_state *state)
+{
+	enum quiver_metric metric;
+	int *wanted = to;
+
+	if (quiver_metric_parse(text, &metric) < 0)
+		arguments_error(state, "--metric: '%s' is none of: l2, cosine, ip, hamming", text);
+	else
+		*wanted = (int)metric;
+	return 0;
+}
+
+static error_t take_color(void *to, char *text, const struct argp_state *state)
+{
+	struct map_arguments *arguments = to;
+
+	if (map_table_parse(text, &arguments->colours) < 0)
+		arguments_error(state, "--color: which column of '%s'? FILE:COLUMN tells", text);
+	return 0;
+}
+
+/* A number from `least` to `most`. */
+static void take_number(uint64_t *to, const char *name, const char *text, uint64_t least,
+                        uint64_t most, const struct argp_state *state)
+{
+	if (!id_parse(text, to) || *to < least || *to > most)
+		arguments_error(state, "--%s: '%s' is no number from %llu to %llu", name, text,
+		                (unsigned long long)least, (unsigned long long)most);
+}
+
+static error_t take_max(void *to, char *text, const struct argp_state *state)
+{
+	take_number(to, "max", text, 1, MOST_MAX, state);
+	return 0;
+}
+
+static error_t take_clusters(void *to, char *text, const struct argp_state *state)
+{
+	take_number(to, "clusters", text, 0, MAP_GROUPS_MAX, state);
+	return 0;
+}
+
+static error_t take_neighbours(void *to, char *text, const struct argp_state *state)
+{
+	take_number(to, "neighbours", text, 0, NEIGHBOURS_MAX, state);
+	return 0;
+}
+
+static error_t take_neighbours_of(void *to, char *text, const struct argp_state *state)
+{
+	take_number(to, "neighbours-of", text, 1, MOST_MAX, state);
+	return 0;
+}
+
+static error_t take_start_id(void *to, char *text, const struct argp_state *state)
+{
+	if (!id_parse(text, to))
+		arguments_error(state, "--start-id: '%s' is no ID", text);
+	return 0;
+}
+
+static void check(void *to, const struct argp_state *state)
+{
+	struct map_arguments *arguments = to;
+
+	if (arguments->output == NULL)
+		arguments_error(state, "-o FILE is missing: it ends in .html, .svg or .csv");
+	if (arguments->colours.id_column != NULL && arguments->colours.path == NULL)
+		arguments_error(state, "--id-column goes with --color FILE:COLUMN");
+	if (arguments->colours.id_column != NULL && arguments->colours.column == NULL)
+		arguments_error(state, "--id-column: '%s' has lines, and no columns",
+		                arguments->colours.path);
+}
+
+int map_arguments_parse(int argc, char **argv, struct map_arguments *parsed)
+{
+	const struct argument_option options[] = {
+		{ "output", 'o', "FILE",
+		  "Write to FILE, which ends in .html, .svg or .csv; a value as id=NAME, "
+		  "conf=FILE, keyring=FILE or op_timeout=SECONDS is how a collection in Ceph is "
+		  "reached",
+		  .take = take_output, .to = parsed },
+		{ "method", 0, "NAME",
+		  "'pca' (default), or 'umap' or 'tsne', which need a library of Python",
+		  .take = take_method, .to = &parsed->method },
+		{ "metric", 0, "NAME",
+		  "Compare by 'l2', 'cosine', 'ip' or 'hamming'; without it by the store's own",
+		  .take = take_metric, .to = &parsed->metric },
+		{ "max", 0, "N", "Draw at most N vectors (default 100000)", .take = take_max,
+		  .to = &parsed->most },
+		{ "color", 0, "FILE:COLUMN",
+		  "Colour by this column of a .csv, .tsv or .jsonl; of another FILE each line is "
+		  "a value",
+		  .take = take_color, .to = parsed },
+		{ "id-column", 0, "NAME",
+		  "The column of FILE with IDs, or with keys (default 'id', '_id', 'ID', 'key' or "
+		  "'word'; without one its rows count up)",
+		  .keeps = &parsed->colours.id_column },
+		{ "clusters", 0, "K",
+		  "Without --color: colour K groups that lie together (default 8; 0: none)",
+		  .take = take_clusters, .to = &parsed->clusters },
+		{ "keys", 0, "FILE", "A line for each vector, its key, which is shown",
+		  .keeps = &parsed->keys },
+		{ "words", 0, NULL, NULL },
+		{ "start-id", 0, "N",
+		  "The first line of --keys, and the first row of a FILE without IDs, is of vector "
+		  "N (default 0)",
+		  .take = take_start_id, .to = &parsed->start_id },
+		{ "neighbours", 0, "K",
+		  "In .html: show the K nearest of a vector (default 8; 0: none)",
+		  .take = take_neighbours, .to = &parsed->neighbours },
+		{ "neighbours-of", 0, "N",
+		  "Find them for N of the vectors (default: for as many as takes some seconds)",
+		  .take = take_neighbours_of, .to = &parsed->neighbours_of },
+		{ 0 },
+	};
+	const struct arguments arguments = {
+		.usage = "STORE|MNT -o FILE",
+		.help = map_help,
+		.options = options,
+		.words = { &parsed->target },
+		.least = 1,
+		.missing = "STORE or MNT is needed, and -o FILE",
+		.check = check,
+		.to = parsed,
+	};
+
+	memset(parsed, 0, sizeof(*parsed));
+	parsed->metric = QUIVER_METRIC_OF_STORE;
+	parsed->most = MOST_DEFAULT;
+	parsed->clusters = CLUSTERS_DEFAULT;
+	parsed->neighbours = NEIGHBOURS_DEFAULT;
+	return arguments_parse(&arguments, argc, argv);
+}

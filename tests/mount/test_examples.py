@@ -91,6 +91,7 @@ def test_the_first_hour_of_the_readme(tmp, io_uring):
         done = run("bash", "-e", "-c", jobs, cwd=tmp, env=environment)
         assert done.stderr == b""
         assert b"\n- 7\n" in done.stdout
+        assert (tmp / "map.html").stat().st_size > 10_000
         copied = {path.name: path.read_bytes() for path in (tmp / "backup").iterdir()}
         assert copied.keys() == {*map(str, range(1, 1000)), "1000000", *map(str, range(2000, 3000))}
         assert copied["1000000"] == copied["42"] == copied["2042"]

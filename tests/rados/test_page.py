@@ -56,15 +56,20 @@ def test_move_to_a_cluster_and_back(tmp, cluster, rng):
     rows = draw(rng, 100, DIM, "f4")
     numpy.save(tmp / "rows.npy", rows)
     try:
-        place.do(f"quiverfs create STORE --dim {DIM}; quiverfs import STORE rows.npy; mkdir MNT;"
-                 "quiverfs mount STORE MNT; rm MNT/vectors/5; chmod 600 MNT/vectors/7;"
+        place.do(f"quiverfs create STORE --dim {DIM} --metric cosine; quiverfs import STORE rows.npy;"
+                 "mkdir MNT; quiverfs mount STORE MNT; rm MNT/vectors/5; chmod 600 MNT/vectors/7;"
+                 "echo 'of a test' >MNT/control/label;"
                  "touch -d '40 days ago' MNT/vectors/7")
         expected = as_bytes(rows)
         del expected[5]
         before = os.stat(tmp / "MNT/vectors/7")
-        assert "99, dim 128" in place.type(recipe, 0)
+        assert "99, dim 128, dtype f4, metric cosine" in place.type(recipe, 0)
+        place.do("mkdir OLD; quiverfs mount rados:vectors/docs OLD;"
+                 "cat MNT/control/label >OLD/control/label; quiverfs umount OLD")
+        assert "of a test" in place.do("quiverfs status rados:vectors/docs").stdout
         place.type(recipe, 1)
-        place.do("umount MNT; quiverfs mount BACK MNT")
+        place.do("quiverfs umount MNT; quiverfs mount BACK MNT")
+        assert (tmp / "MNT/control/metric").read_text() == "cosine\n"
         assert place.vectors() == expected
         after = os.stat(tmp / "MNT/vectors/7")
         assert (after.st_mtime_ns, after.st_mode) == (before.st_mtime_ns, before.st_mode)

@@ -2,7 +2,6 @@
  * busy.c - who uses a folder that is to be unmounted, as far as the kernel tells this user.
  */
 #include "tools/cli/busy.h"
-#include "tools/cli/mounts.h"
 #include "tools/cli/octal.h"
 
 #include <dirent.h>
@@ -201,8 +200,14 @@ void busy_look(const char *point, int64_t except, struct busy *busy)
 		append(busy, " and %zu more", busy->processes - BUSY_SHOWN_MAX);
 }
 
+bool busy_is_mount(const struct mount_seen *mount, const char *device, const char *source)
+{
+	return strcmp(mount->device, device) == 0 && strcmp(mount->type, MOUNT_TYPE) == 0 &&
+	       strcmp(mount->source, source) == 0;
+}
+
 struct wanted_mount {
-	const char *device;
+	const char *device, *source;
 	bool found;
 	int64_t pid; /* set where it was found */
 };
@@ -211,7 +216,7 @@ static void see_mount(void *arg, const struct mount_seen *mount)
 {
 	struct wanted_mount *wanted = arg;
 
-	wanted->found = wanted->found || strcmp(mount->device, wanted->device) == 0;
+	wanted->found = wanted->found || busy_is_mount(mount, wanted->device, wanted->source);
 }
 
 static bool see_mounts(int64_t pid, void *arg)
@@ -225,9 +230,9 @@ static bool see_mounts(int64_t pid, void *arg)
 	return wanted->found;
 }
 
-int64_t busy_find_mounted(const char *device, int64_t except)
+int64_t busy_find_mounted(const char *device, const char *source, int64_t except)
 {
-	struct wanted_mount wanted = { .device = device };
+	struct wanted_mount wanted = { .device = device, .source = source };
 
 	each_process(except, see_mounts, &wanted);
 	return wanted.pid;

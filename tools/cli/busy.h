@@ -4,6 +4,9 @@
 #ifndef BUSY_H
 #define BUSY_H
 
+#include "tools/cli/mounts.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,8 +27,12 @@ struct busy {
  */
 void busy_look(const char *point, int64_t except, struct busy *busy);
 
-/* A process other than `except` and this one that sees a mount of the device `device` ("MAJOR:MINOR");
- * 0: none that this user is told of. */
-int64_t busy_find_mounted(const char *device, int64_t except);
+/* Whether a mount is the one of quiverfs of this device ("MAJOR:MINOR") and source. The number of a
+ * device alone is soon that of another filesystem. */
+bool busy_is_mount(const struct mount_seen *mount, const char *device, const char *source);
+
+/* A process other than `except` and this one that sees a mount that busy_is_mount; 0: none that this user
+ * is told of. */
+int64_t busy_find_mounted(const char *device, const char *source, int64_t except);
 
 #endif

@@ -238,7 +238,7 @@ static int unmount_now(const struct unmount *unmount, const struct daemon *daemo
 }
 
 struct wanted_same {
-	const char *device;
+	const struct unmount *unmount;
 	char point[PATH_MAX];
 };
 
@@ -246,14 +246,14 @@ static void see_same(void *arg, const struct mount_seen *mount)
 {
 	struct wanted_same *wanted = arg;
 
-	if (strcmp(mount->device, wanted->device) == 0)
+	if (busy_is_mount(mount, wanted->unmount->device, wanted->unmount->source))
 		(void)snprintf(wanted->point, sizeof(wanted->point), "%s", mount->point);
 }
 
 /* Whether the daemon will not end, since the same is mounted at another place too; says so. */
 static bool say_elsewhere(const struct unmount *unmount, const struct daemon *daemon)
 {
-	struct wanted_same same = { .device = unmount->device };
+	struct wanted_same same = { .unmount = unmount };
 	int64_t pid;
 
 	(void)mounts_see(0, see_same, &same); /* nothing found is an answer, too */
@@ -264,7 +264,7 @@ static bool say_elsewhere(const struct unmount *unmount, const struct daemon *da
 		          same.point, daemon->pid);
 		return true;
 	}
-	pid = busy_find_mounted(unmount->device, daemon->pid);
+	pid = busy_find_mounted(unmount->device, unmount->source, daemon->pid);
 	if (pid == 0)
 		return false;
 	say_error(unmount->point,

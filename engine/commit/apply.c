@@ -240,6 +240,8 @@ static int plan_and_log(struct committer *commits, struct commit_flight *flight)
 	if (r == 0)
 		r = make_log_room(commits, group,
 		                  plan_log_bytes_at_most(commits, group, flight->count));
+	if (r == 0)
+		r = plan_ready(commits, group, flight->count);
 	if (r)
 		return r;
 	flight->sync = plan_group(commits, plan, group, flight->count);

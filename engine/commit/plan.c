@@ -317,6 +317,39 @@ static void plan_request(struct committer *commits, struct plan *plan,
 		          i + 1 < request->count);
 }
 
+/* IDs that an op changes, to `ids` from `count` on; how many there are then. */
+static size_t add_ids(const struct commit_op *op, uint64_t *ids, size_t count)
+{
+	if (op->type != WAL_DIRATTR)
+		ids[count++] = op->id;
+	if (op->type == WAL_RENAME)
+		ids[count++] = op->from;
+	return count;
+}
+
+int plan_ready(struct committer *commits, struct commit_request *const *group, size_t count)
+{
+	size_t pending = commits->flights.ops + plan_count_ops(group, count);
+	size_t n = 0;
+	uint64_t *ids;
+	int r;
+
+	if (!catalog_wants_many(commits->catalog, pending))
+		return 0;
+	ids = malloc(2 * pending * sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	for (const struct commit_flight *f = commits->flights.first; f; f = f->next)
+		for (size_t i = 0; i < f->plan.count; i++)
+			n = add_ids(f->plan.ops[i], ids, n);
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < group[i]->count; k++)
+			n = add_ids(&group[i]->ops[k], ids, n);
+	r = catalog_ready_many(commits->catalog, ids, n, group[0]->flags & QUIVER_NOWAIT);
+	free(ids);
+	return r;
+}
+
 /* A move changes nothing that anyone could see or lose: the old slot stays until a checkpoint,
  * so compaction need not wait for the disk at every step. */
 static bool only_moves(const struct plan *plan)

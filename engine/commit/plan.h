@@ -20,6 +20,9 @@ void plan_choose_how(struct committer *commits, struct commit_request *const *gr
 /* After that. Writer lock: the mode in force decides what is logged. */
 uint64_t plan_log_bytes_at_most(const struct committer *commits,
                                 struct commit_request *const *group, size_t count);
+/* Have what the index needs for it in memory, where that is not all there and many are under way. 0,
+ * or why none of them can be planned: as catalog_ready. Writer lock. */
+int plan_ready(struct committer *commits, struct commit_request *const *group, size_t count);
 /* Plan each request whole or not at all (or each of its ops, where it says so): its result is 0, or
  * why it is not in the plan. Whether the plan has to be synced. LSNs are given out, from
  * plan->first_lsn on, to which the caller goes back where the plan comes to nothing. Writer lock. */

@@ -146,6 +146,12 @@ void catalog_list_close(struct catalog *catalog, struct quiver_list *list);
 
 /* ---- index_rebuild.c ---- */
 
+/* Whether so many changes that are made together need catalog_ready_many before catalog_ready. Writer
+ * lock. */
+bool catalog_wants_many(const struct catalog *catalog, size_t pending);
+/* Have all in memory that changes of `count` IDs change in the index, of which some may be there and
+ * some may be the same, whatever their order. `ids` gets other content. As catalog_ready. */
+int catalog_ready_many(struct catalog *catalog, uint64_t *ids, size_t count, bool nowait);
 /* Have all in memory that a change of `id` looks at and changes in the index, with `pending` changes
  * that are made before it or with it: reads it, or makes the index anew where it is damaged. 0,
  * -ENOMEM, -EROFS (the store has failed: rows are damaged, too), with `nowait` -EAGAIN where all of

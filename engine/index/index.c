@@ -325,6 +325,47 @@ int index_ready(const struct index *index, uint64_t id, uint64_t places)
 	return index_is_whole(index) ? 0 : walk(index, id, places, true);
 }
 
+uint64_t index_way_begins(const struct index *index, uint64_t id)
+{
+	return index_way_of(index, id).at;
+}
+
+/* From the first bucket on: where more come than there is room for, the rest goes on to the next. How
+ * many have not found any before the end of the table is in *over, and comes in at its beginning. */
+static int fill(const struct index_table *table, const uint64_t *begins, size_t count,
+                uint64_t *over)
+{
+	struct index_way way = { .table = table, .at = 1 };
+	size_t i = 0;
+	int r = 0;
+
+	while (r == 0 && (i < count || *over > 0)) {
+		uint64_t room;
+
+		if (*over == 0)
+			way.at = begins[i];
+		for (; i < count && begins[i] == way.at; i++)
+			++*over;
+		r = look(&way, true);
+		room = r == 0 ? places_free(&way) : 0;
+		*over -= room < *over ? room : *over;
+		way.at = index_after(table, way.at);
+		if (way.at == 1) /* all begin below the end */
+			break;
+	}
+	return r;
+}
+
+int index_ready_all(const struct index *index, const uint64_t *begins, size_t count)
+{
+	const struct index_table *table = atomic_load_explicit(&index->table, memory_order_acquire);
+	uint64_t over = 0;
+	int r = index_is_whole(index) ? 0 : fill(table, begins, count, &over);
+
+	/* A table has room for all that are added: once round is enough. */
+	return r == 0 && over > 0 ? fill(table, begins, count, &over) : r;
+}
+
 bool index_is_ready(const struct index *index, uint64_t id, uint64_t places)
 {
 	return index_is_whole(index) || walk(index, id, places, false) == 0;

@@ -72,6 +72,12 @@ bool index_names(const struct index *index, uint64_t id, uint64_t slot);
  * when of so many free places that lie ahead all but one have been taken. 0, -EBADMSG, -errno of the read: as index_damage. Writer lock. */
 int index_ready(const struct index *index, uint64_t id, uint64_t places);
 
+/* Where the way of an ID begins: for index_ready_all. Writer lock. */
+uint64_t index_way_begins(const struct index *index, uint64_t id);
+/* Have all in memory that adding `count` IDs changes whose ways begin at `begins`, in ascending order,
+ * in whatever order they are added. As index_ready. */
+int index_ready_all(const struct index *index, const uint64_t *begins, size_t count);
+
 /* Whether index_ready would not have to read anything. In an epoch section. */
 bool index_is_ready(const struct index *index, uint64_t id, uint64_t places);
 

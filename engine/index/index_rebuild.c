@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/index/catalog.h"
@@ -12,9 +13,11 @@
  * reads, and then it is known that it names each slot once. */
 #define SMALL_PAGES 256u
 /* So many changes may be under way: others that are made before one take places on its way, so that
- * it goes further than it would have gone when it was planned. Where there are more, all pages are
- * read. */
+ * it goes further than it would have gone when it was planned. Of more it is found out where they go
+ * all together (catalog_ready_many). */
 #define READY_OPS_MAX 64u
+/* Where there is a change for so many pages, all are read, one after the other. */
+#define READY_SHARE 4u
 
 /* Whether rows that are not live are free: nothing has been superseded since the store was opened. */
 static bool nothing_has_changed(const struct catalog *catalog)
@@ -129,9 +132,38 @@ int catalog_ready(struct catalog *catalog, uint64_t id, size_t pending, bool now
 
 	if (index_is_whole(&catalog->index))
 		return 0;
-	if (index_pages(&catalog->index) <= SMALL_PAGES || pending > READY_OPS_MAX)
+	if (index_pages(&catalog->index) <= SMALL_PAGES)
 		return nowait ? -EAGAIN : whole_index(catalog);
-	r = index_ready(&catalog->index, id, READY_OPS_MAX + 1);
+	r = index_ready(&catalog->index, id, pending > READY_OPS_MAX ? 1 : READY_OPS_MAX + 1);
+	return r == 0 || r == -ENOMEM ? r : mend(catalog, r);
+}
+
+bool catalog_wants_many(const struct catalog *catalog, size_t pending)
+{
+	return pending > READY_OPS_MAX && !index_is_whole(&catalog->index);
+}
+
+static int compare_begins(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int catalog_ready_many(struct catalog *catalog, uint64_t *ids, size_t count, bool nowait)
+{
+	int r;
+
+	if (nowait)
+		return -EAGAIN;
+	if (index_pages(&catalog->index) <= SMALL_PAGES ||
+	    count > index_pages(&catalog->index) / READY_SHARE)
+		return whole_index(catalog);
+	for (size_t i = 0; i < count; i++)
+		ids[i] = index_way_begins(&catalog->index, ids[i]);
+	qsort(ids, count, sizeof(*ids), compare_begins);
+	r = index_ready_all(&catalog->index, ids, count);
 	return r == 0 || r == -ENOMEM ? r : mend(catalog, r);
 }
 

@@ -9,6 +9,7 @@
 #include "engine/disk/columns.h"
 #include "engine/index/index.h"
 #include "engine/index/index_keep.h"
+#include "engine/index/index_table.h"
 #include "engine/media/bytes.h"
 #include "store_test.h"
 
@@ -231,6 +232,64 @@ static void test_a_file_is_read_as_it_was_written(void **state)
 	other = s;
 	other.slots_used--;
 	assert_int_equal(load(t, &other, &again), -EBADMSG);
+}
+
+#define CROWD 60u /* more than the bucket and its neighbours have places */
+
+/* IDs whose ways all begin in one bucket, for the slots that are free. */
+static void crowd(struct table *t, const struct index *index, uint64_t begin, uint64_t *begins)
+{
+	static const struct meta_row row = { .lsn = 1 };
+	uint64_t random = test_seed() + begin;
+
+	for (uint64_t s = 0; s < CROWD;) {
+		t->ids[s] = test_random(&random) >> 1;
+		if (index_way_begins(index, t->ids[s]) != begin)
+			continue;
+		assert_int_equal(columns_write_rows(&t->columns, s, &t->ids[s], &row, 1), 0);
+		begins[s++] = begin;
+	}
+}
+
+/* What goes on from the last bucket of a page is in the next, and from the last of all in the first. */
+static void crowds_into_the_next_page(struct table *t, const struct index_stamp *stamp,
+                                      uint64_t page)
+{
+	uint64_t begins[CROWD];
+	uint64_t live[LIVE_WORDS];
+	struct index again;
+
+	make_live(live);
+	assert_int_equal(load(t, stamp, &again), 0);
+	crowd(t, &again, (page + 1) * INDEX_PAGE_LINES - 1, begins);
+	for (uint64_t s = 0; s < CROWD; s++)
+		assert_int_equal(index_ready(&again, t->ids[s], 1), 0);
+	assert_int_equal(index_ready_all(&again, begins, CROWD), 0);
+	assert_true(index_is_ready(&again, t->ids[0], CROWD));
+	assert_false(index_is_whole(&again));
+	for (uint64_t s = 0; s < CROWD; s++) {
+		index_insert(&again, t->ids[s], s);
+		live[s / 64] |= UINT64_C(1) << s % 64;
+	}
+	assert_int_equal(index_load_rest(&again, live, ROWS), 0);
+	for (uint64_t s = 0; s < CROWD; s++)
+		assert_int_equal(index_find(&again, t->ids[s]), s);
+	for (uint64_t s = 100; s < ROWS; s++)
+		assert_int_equal(index_find(&again, t->ids[s]), s);
+	index_destroy(&again);
+}
+
+static void test_many_that_are_added_together_find_their_pages_read(void **state)
+{
+	struct table *t = *state;
+	struct index_stamp s;
+
+	insert(t, 0, ROWS);
+	for (uint64_t i = 0; i < 100; i++)
+		index_remove(&t->index, t->ids[i], i);
+	s = save(t);
+	crowds_into_the_next_page(t, &s, 3);
+	crowds_into_the_next_page(t, &s, index_pages(&t->index) - 1);
 }
 
 /* A snapshot with a flipped bit, opened all the same: no search may come to anything wrong, and
@@ -528,6 +587,7 @@ int main(void)
 		TEST(test_removed_ids_are_gone_and_the_others_found),
 		TEST(test_coming_and_going_does_not_grow_the_table),
 		TEST(test_a_file_is_read_as_it_was_written),
+		TEST(test_many_that_are_added_together_find_their_pages_read),
 		TEST(test_failure_13_every_flipped_bit_of_the_file_is_refused),
 		TEST(test_a_table_that_does_not_name_the_live_slots_is_refused),
 		TEST(test_readers_find_what_is_there_while_the_table_is_replaced),

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include "engine/media/bytes.h"
+#include "engine/store/store.h"
 #include "store_test.h"
 
 #define VECTORS 4000u
@@ -63,6 +64,51 @@ static void test_a_search_that_comes_to_a_damaged_page_finds_all_the_same(void *
 		assert_false(store_said(store, "index"));
 		close_store(store);
 	}
+}
+
+#define MANY 220000u /* so many that a batch of BATCH does not read all pages of the table */
+#define BATCH 70u
+
+/* New ones, those that are there, and again. */
+static void put_batch(struct quiver *store, uint64_t first, uint64_t step, uint64_t count)
+{
+	static uint8_t bytes[1000][STORE_DIM];
+	struct quiver_record records[1000];
+	struct quiver_attr attr = attr_of(2);
+
+	assert_true(count <= 1000);
+	for (uint64_t i = 0; i < count; i++) {
+		vector_fill(bytes[i], STORE_DIM, first + i * step, 2);
+		records[i] = (struct quiver_record){ .id = first + i * step, .data = bytes[i] };
+	}
+	assert_int_equal(quiver_put_batch(store, records, count, &attr, QUIVER_ATTR_ALL, 0, NULL),
+	                 0);
+}
+
+static void test_a_batch_reads_what_it_changes(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	struct quiver_check_result result;
+
+	for (uint64_t id = 0; id < MANY; id += 1000)
+		put_batch(store, id, 1, 1000);
+	close_store(store);
+	store = open_with(s, NULL);
+	assert_false(index_is_whole(&store->catalog.index));
+	put_batch(store, MANY, 1, BATCH);
+	put_batch(store, 7, 1000, BATCH);
+	assert_false(index_is_whole(&store->catalog.index));
+	assert_int_equal(quiver_count(store), MANY + BATCH);
+	/* Where there are few pages that none of it needs, all are read. */
+	put_batch(store, MANY + 500, 1, 500);
+	assert_true(index_is_whole(&store->catalog.index));
+	for (uint64_t id = 0; id < MANY + BATCH; id++)
+		assert_int_equal(version_of(store, id), 2);
+	assert_int_equal(leaked_slots(store), 0);
+	close_store(store);
+	assert_int_equal(quiver_check(s->path, false, NULL, NULL, &result, NULL), 0);
+	assert_int_equal(result.damage, 0);
 }
 
 static void test_a_change_that_comes_first_finds_the_damage(void **state)
@@ -162,7 +208,7 @@ static void test_a_life_that_commits_nothing_leaves_the_index_as_it_is(void **st
 	close_store(store);
 }
 
-struct reader {
+struct beside {
 	struct quiver *store;
 	uint64_t seed;
 	int wrong;
@@ -170,7 +216,7 @@ struct reader {
 
 static void *read_all(void *arg)
 {
-	struct reader *reader = arg;
+	struct beside *reader = arg;
 
 	for (uint64_t i = 0; i < VECTORS; i++) {
 		uint64_t id = test_below(&reader->seed, VECTORS);
@@ -184,12 +230,12 @@ static void *read_all(void *arg)
 /* First uses of pages, damage, and first changes, all at once. */
 static void read_beside_a_writer(struct store_dir *s, bool damaged)
 {
-	struct reader readers[READERS];
+	struct beside readers[READERS];
 	pthread_t threads[READERS];
 	struct quiver *store = open_with(s, NULL);
 
 	for (int i = 0; i < READERS; i++) {
-		readers[i] = (struct reader){ .store = store, .seed = test_seed() + (uint64_t)i };
+		readers[i] = (struct beside){ .store = store, .seed = test_seed() + (uint64_t)i };
 		assert_int_equal(pthread_create(&threads[i], NULL, read_all, &readers[i]), 0);
 	}
 	for (uint64_t id = 0; id < VECTORS; id += 10)
@@ -354,6 +400,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_a_search_that_comes_to_a_damaged_page_finds_all_the_same),
 		TEST(test_a_change_that_comes_first_finds_the_damage),
+		TEST(test_a_batch_reads_what_it_changes),
 		TEST(test_damage_of_index_and_rows_loses_nothing_silently),
 		TEST(test_an_index_that_is_cut_while_it_is_open_is_made_anew),
 		TEST(test_a_life_that_commits_nothing_leaves_the_index_as_it_is),

@@ -22,13 +22,12 @@ const char *quiver_strerror(int error)
 		return "no space left on the disk, or a file has reached the limit of its size "
 		       "(ulimit -f, LimitFSIZE=)";
 	if (error == -ENOMEM && (is_limited(RLIMIT_DATA) || is_limited(RLIMIT_AS)))
-		return "no memory left, or the limit of this process reached "
-		       "(ulimit -d and -v, LimitDATA=, LimitAS=)";
+		return "no memory left, or this process has reached its limit (ulimit -d and -v, "
+		       "LimitDATA=, LimitAS=)";
 	if (error == -EMFILE)
-		return "too many open files for the limit of this process "
-		       "(ulimit -n, LimitNOFILE=)";
+		return "this process has reached its limit of open files (ulimit -n, LimitNOFILE=)";
 	if (error == -EAGAIN)
-		return "no more threads can be had, by the limits of this process or of its user "
+		return "this process or its user has reached a limit, so no more threads can start "
 		       "(ulimit -u, -d and -v, LimitNPROC=, TasksMax=, LimitDATA=, LimitAS=)";
 	return strerror(-error);
 }

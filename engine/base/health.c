@@ -68,8 +68,7 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	                         HEALTH_REFUSE },
 	[HEALTH_LOG_SEGMENT_AHEAD] = { "making a log segment", HEALTH_REFUSE, HEALTH_IGNORE,
 	                               HEALTH_IGNORE },
-	[HEALTH_LOG_START_OVER] = { "beginning the log anew", HEALTH_STOP, HEALTH_STOP,
-	                            HEALTH_STOP },
+	[HEALTH_LOG_START_OVER] = { "starting a new log", HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
 	[HEALTH_LOG_RECORD] = { "writing the log", HEALTH_RETRY, HEALTH_REFUSE, HEALTH_REFUSE },
 	[HEALTH_LOG_WIPE] = { "wiping a failed write of the log", HEALTH_STOP, HEALTH_STOP,
 	                      HEALTH_STOP },
@@ -95,14 +94,12 @@ static const struct rule rules[HEALTH_SUBJECTS] = {
 	[HEALTH_PUNCH] = { "vectors.npy: giving free space back", HEALTH_IGNORE, HEALTH_IGNORE,
 	                   HEALTH_IGNORE },
 	[HEALTH_CUT] = { "cutting the data files", HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },
-	[HEALTH_INDEX] = { "making the index anew", HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
-	[HEALTH_INDEX_KEEP] = { "index: not written at a checkpoint, so an open after a crash, "
-	                        "which "
-	                        "makes it anew, takes longer",
+	[HEALTH_INDEX] = { "rebuilding the index", HEALTH_STOP, HEALTH_STOP, HEALTH_STOP },
+	[HEALTH_INDEX_KEEP] = { "index: not written at a checkpoint, so the store takes longer to "
+	                        "open after a crash",
 	                        HEALTH_IGNORE, HEALTH_IGNORE, HEALTH_IGNORE },
-	[HEALTH_INDEX_SAVE] = { "index: not saved, so the next open, which makes it anew, takes "
-	                        "longer",
-	                        HEALTH_IGNORE, HEALTH_REFUSE, HEALTH_REFUSE },
+	[HEALTH_INDEX_SAVE] = { "index: not saved, so the next open takes longer", HEALTH_IGNORE,
+	                        HEALTH_REFUSE, HEALTH_REFUSE },
 	[HEALTH_LOCK_NAME] = { "LOCK: writing who holds it", HEALTH_IGNORE, HEALTH_REFUSE,
 	                       HEALTH_REFUSE },
 };
@@ -137,7 +134,7 @@ static void stop(struct health *health, const char *what, int error)
 	atomic_fetch_add(&health->counters.io_errors, 1);
 	if (atomic_compare_exchange_strong(&health->failed, &expected, -error))
 		report_add(&health->report,
-		           "%s failed: %s; the store is read-only now: mend the disk, then "
+		           "%s failed: %s; the store is read-only now; repair the disk, then "
 		           "unmount and mount again",
 		           what, quiver_strerror(error));
 }

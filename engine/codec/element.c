@@ -353,9 +353,9 @@ int element_convert(enum element from_type, const void *from, enum element to_ty
 const char *element_refusal(enum element from_type, enum element to_type)
 {
 	if (from_type == ELEMENT_BOOL)
-		return "a bool in it is neither 0 nor 1";
+		return "a bool in it is not 0 or 1";
 	if (to_type == ELEMENT_B1)
-		return "a number in it is neither 0 nor 1, and a bit is nothing else";
+		return "a number in it is not 0 or 1, but a bit must be";
 	return "a NaN cannot become an integer";
 }
 

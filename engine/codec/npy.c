@@ -29,7 +29,8 @@ static int parse_prefix(const unsigned char *start, size_t length, size_t *text_
 	major = start[MAGIC_BYTES];
 	minor = start[MAGIC_BYTES + 1];
 	if (major < 1 || major > 3 || minor != 0)
-		return npy_refuse(reason, ".npy version %u.%u is not known here (1.0 to 3.0 are)",
+		return npy_refuse(reason,
+		                  ".npy version %u.%u is not known here; expected 1.0 to 3.0",
 		                  major, minor);
 	*text_offset = MAGIC_BYTES + VERSION_BYTES + (major == 1 ? 2 : 4);
 	if (length < *text_offset)
@@ -105,13 +106,12 @@ int npy_check_order(const struct npy_array *array, struct npy_reason *reason)
 {
 	if (array->big_endian)
 		return npy_refuse(reason,
-		                  "its type is '>%s', big-endian; little-endian ('<%s') is needed: "
+		                  "its type is '>%s', big-endian; expected little-endian ('<%s'); "
 		                  "save it with array.astype('<%s')",
 		                  array->type, array->type, array->type);
 	if (array->fortran)
-		return npy_refuse(reason,
-		                  "it is in Fortran order (column after column); C order is "
-		                  "needed: save it with numpy.ascontiguousarray(array)");
+		return npy_refuse(reason, "it is in Fortran order (column after column); expected "
+		                          "C order; save it with numpy.ascontiguousarray(array)");
 	return 0;
 }
 

@@ -108,9 +108,8 @@ static int take_number(struct cursor *cursor, uint64_t *number)
 {
 	*number = 0;
 	if (!is_digit(peek(cursor)))
-		return npy_refuse(cursor->reason,
-		                  "the header is broken: the shape holds something else than "
-		                  "whole numbers");
+		return npy_refuse(cursor->reason, "the header is broken: the shape holds something "
+		                                  "that is not a whole number");
 	while (cursor->at < cursor->end && is_digit(*cursor->at)) {
 		if (__builtin_mul_overflow(*number, 10u, number) ||
 		    __builtin_add_overflow(*number, (uint64_t)(*cursor->at - '0'), number))
@@ -130,7 +129,7 @@ static int take_shape(struct cursor *cursor, struct npy_array *array)
 
 	array->dimensions = 0;
 	if (!take(cursor, '('))
-		return npy_refuse(cursor->reason, "the header is broken: the shape is no tuple");
+		return npy_refuse(cursor->reason, "the header is broken: the shape is not a tuple");
 	while (peek(cursor) != ')') {
 		if (array->dimensions == NPY_DIMENSIONS_MAX)
 			return npy_refuse(cursor->reason, "the shape has more than %u dimensions",
@@ -146,7 +145,7 @@ static int take_shape(struct cursor *cursor, struct npy_array *array)
 			                  "the header is broken: the shape does not end");
 		if (array->dimensions == 1)
 			return npy_refuse(cursor->reason,
-			                  "the header is broken: the shape is no tuple");
+			                  "the header is broken: the shape is not a tuple");
 	}
 	cursor->at++;
 	return 0;
@@ -165,7 +164,7 @@ static const char *kind_reason(char kind)
 	case 'U':
 		return "it holds text";
 	case 'V':
-		return "it holds raw bytes (of ml_dtypes, bfloat16 alone is known here)";
+		return "it holds raw bytes (the only type of ml_dtypes known here is bfloat16)";
 	case 'M':
 	case 'm':
 		return "it holds dates or time spans";
@@ -208,8 +207,8 @@ static int parse_type(struct cursor *cursor, const char *word, struct npy_array 
 	/* once loaded without its package, a bfloat16 is a void, which has no order */
 	if (array->item_bytes > 1 && order != '<' && order != '>' && !(pair && order == '|'))
 		return npy_refuse(cursor->reason,
-		                  "its type '%s' does not say little-endian ('<%s' is needed)",
-		                  word, type);
+		                  "its type '%s' does not say little-endian; expected '<%s'", word,
+		                  type);
 	memcpy(array->type, type, 3);
 	return 0;
 }
@@ -221,9 +220,9 @@ static int take_descr(struct cursor *cursor, struct npy_array *array)
 	int result;
 
 	if (peek(cursor) == '[')
-		return npy_refuse(cursor->reason,
-		                  "it holds records with named fields; an array of plain numbers "
-		                  "is needed");
+		return npy_refuse(
+			cursor->reason,
+			"it holds records with named fields; expected an array of plain numbers");
 	result = take_string(cursor, word);
 	if (result < 0)
 		return result;
@@ -237,7 +236,7 @@ static int take_order(struct cursor *cursor, struct npy_array *array)
 	if (array->fortran || take_word(cursor, "False"))
 		return 0;
 	return npy_refuse(cursor->reason,
-	                  "the header is broken: fortran_order is neither True nor False");
+	                  "the header is broken: fortran_order is not True or False");
 }
 
 /* Take one key and its value; *seen has a bit for each key. -EINVAL. */
@@ -258,7 +257,7 @@ static int take_entry(struct cursor *cursor, struct npy_array *array, unsigned *
 		return npy_refuse(cursor->reason, "the header is broken: '%s' is there twice", key);
 	*seen |= 1u << which;
 	if (!take(cursor, ':'))
-		return npy_refuse(cursor->reason, "the header is broken: no ':' behind '%s'", key);
+		return npy_refuse(cursor->reason, "the header is broken: no ':' after '%s'", key);
 	if (which == 0)
 		return take_descr(cursor, array);
 	if (which == 1)
@@ -274,7 +273,7 @@ int npy_parse_literal(const char *text, size_t length, struct npy_array *array,
 	int result;
 
 	if (!take(&cursor, '{'))
-		return npy_refuse(reason, "the header is broken: it is no Python dictionary");
+		return npy_refuse(reason, "the header is broken: it is not a Python dictionary");
 	while (peek(&cursor) != '}') {
 		result = take_entry(&cursor, array, &seen);
 		if (result < 0)
@@ -284,7 +283,8 @@ int npy_parse_literal(const char *text, size_t length, struct npy_array *array,
 	}
 	cursor.at++;
 	if (peek(&cursor) != '\0' || cursor.at != cursor.end)
-		return npy_refuse(reason, "the header is broken: something follows the dictionary");
+		return npy_refuse(reason,
+		                  "the header is broken: there is text after the dictionary");
 	if (seen != 7u)
 		return npy_refuse(reason,
 		                  "the header is broken: one of descr, fortran_order and shape is "

@@ -552,8 +552,8 @@ static int drop_versions(struct checkpointer *checkpointer, size_t *count)
 
 	if (r && *count > 0)
 		report_add(&commits->catalog->health->report,
-		           "versions: no memory for the %zu slots that snapshots have given back; "
-		           "they come free when the store is opened again",
+		           "versions: no memory for the %zu slots that snapshots gave back; they "
+		           "become free when the store is opened again",
 		           *count);
 	for (size_t i = 0; r == 0 && i < *count; i++)
 		checkpointer->pinned.items[checkpointer->pinned.count++] = (struct deferred_free){

@@ -62,7 +62,7 @@ static int look_up(struct committer *commits, uint64_t id, uint64_t *slot)
 		return 0;
 	report_add(&commits->catalog->health->report,
 	           "index: vector %" PRIu64 " should be in slot %" PRIu64
-	           ", which is free; `quiverfs check --repair` makes the index anew",
+	           ", but that slot is free; `quiverfs check --repair` rebuilds the index",
 	           id, *slot);
 	return -EIO;
 }

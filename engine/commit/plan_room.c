@@ -62,9 +62,9 @@ static void tell_full(struct committer *commits)
 
 	if (versions_tell_most(&commits->catalog->versions, &most))
 		report_add(&commits->catalog->health->report,
-		           "versions: the disk is full, and there has to be room for what "
-		           "snapshots keep of a vector that is overwritten or removed; remove a "
-		           "snapshot: %s holds the most alone, %" PRIu64 " bytes",
+		           "versions: the disk is full, and snapshots need room to keep a vector "
+		           "that is overwritten or removed; remove a snapshot: %s alone holds the "
+		           "most, %" PRIu64 " bytes",
 		           most.name, most.own_bytes);
 }
 

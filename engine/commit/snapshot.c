@@ -81,8 +81,8 @@ static int write_file(struct checkpointer *checkpointer, struct snapshot *snapsh
 	} else {
 		versions_snapshot_made(&catalog->versions, snapshot);
 		report_add(&catalog->health->report,
-		           "snapshots/%s: making it failed (%s), and so did removing what is there "
-		           "of it (%s): it may be there or not; remove it",
+		           "snapshots/%s: it could not be made (%s), and what was made could not "
+		           "be removed (%s); it may or may not be there; remove it",
 		           snapshot->name, quiver_strerror(r), quiver_strerror(undone));
 	}
 	return r;

@@ -189,19 +189,16 @@ static void tell_no_more(struct space *space)
 		return;
 	space->told_no_more = true;
 	if (rows_max(space) == space->slots_max)
-		report_add(
-			&space->catalog->health->report,
-			"vectors.npy: %" PRIu64
-			" rows are all that a store can have, with those of vectors that were "
-			"overwritten or removed since the last checkpoint; remove vectors, or put "
-			"further ones into another store",
-			space->slots_max);
+		report_add(&space->catalog->health->report,
+		           "vectors.npy: a store can have at most %" PRIu64
+		           " rows, counting vectors that were overwritten or removed since the "
+		           "last checkpoint; remove vectors, or put new ones into another store",
+		           space->slots_max);
 	else
 		report_add(&space->catalog->health->report,
-		           "vectors.npy: %" PRIu64
-		           " rows are all that this process has addresses for, which are reserved "
-		           "when the store is opened; where a limit is the reason (ulimit -v, "
-		           "LimitAS=), raise it and open the store again",
+		           "vectors.npy: this process has addresses for at most %" PRIu64
+		           " rows, reserved when the store was opened; if a limit is the reason "
+		           "(ulimit -v, LimitAS=), raise it and open the store again",
 		           rows_max(space));
 }
 

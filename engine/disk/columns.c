@@ -129,7 +129,7 @@ static int open_one(struct columns *columns, unsigned i, const struct column_kin
 	if (r == 0)
 		r = npy_header_decode(header, kind->descr, kind->row_items, header_rows);
 	if (r < 0) {
-		error_set(error, "%s: its header is damaged, or not that of %u elements of %s",
+		error_set(error, "%s: its header is damaged, or is not for %u elements of %s",
 		          kind->name, columns->geometry.dim,
 		          quiver_dtype_name(columns->geometry.dtype));
 		return -EUCLEAN;
@@ -194,9 +194,10 @@ static int count_rows(struct columns *columns, const struct column_kind kinds[CO
 
 		if (has < slots_used) {
 			error_set(error,
-			          "%s: room for %llu rows, but %llu are in use: it was cut short; "
-			          "restore it from a copy, or lengthen it ('truncate -s %llu') and "
-			          "let `quiverfs check --repair` keep the vectors that are whole",
+			          "%s: it was cut short: it has room for %llu rows, but %llu are "
+			          "in use; restore it from a copy; or lengthen it ('truncate -s "
+			          "%llu') and run `quiverfs check --repair`, which keeps the "
+			          "vectors that are whole",
 			          kinds[i].name, (unsigned long long)has,
 			          (unsigned long long)slots_used,
 			          (unsigned long long)bytes_of(column->row_bytes, slots_used));
@@ -298,11 +299,10 @@ static int find_new_meta(const struct columns *columns, struct column_kind *kind
 		r = r > 0 ? -EUCLEAN : r;
 	}
 	if (r == -EUCLEAN)
-		error_set(
-			error,
-			"%s: expected the file that an upgrade leaves where it is interrupted, but "
-			"it is none: move it out of the store",
-			META_NEW_NAME);
+		error_set(error,
+		          "%s: expected the file of an interrupted upgrade, but this is not one; "
+		          "move it out of the store",
+		          META_NEW_NAME);
 	else if (r)
 		error_set(error, "%s: %s; move it out of the store", META_NEW_NAME, culprit_why(r));
 	if (r)
@@ -320,7 +320,7 @@ static int adopt_new_meta(const struct columns *columns, struct quiver_error *er
 	if (r == 0)
 		r = io_fsync(io, columns->dir_fd);
 	if (r < 0)
-		error_set(error, "%s: cannot take the name meta.npy: %s", META_NEW_NAME,
+		error_set(error, "%s: cannot be renamed to meta.npy: %s", META_NEW_NAME,
 		          quiver_strerror(r));
 	return r;
 }

@@ -75,19 +75,20 @@ static int judge(const char *name, const struct stat *in, const struct stat *st,
 	if (r)
 		return r;
 	if (!owner && st->st_uid != in->st_uid && st->st_uid != caller && st->st_uid != 0) {
-		(void)snprintf(why, sizeof(why),
-		               "expected a file of user %u, whose folder it is in, found one of "
-		               "user %u",
-		               (unsigned)in->st_uid, (unsigned)st->st_uid);
+		(void)snprintf(
+			why, sizeof(why),
+			"expected a file of user %u, who owns the folder, found a file of user %u",
+			(unsigned)in->st_uid, (unsigned)st->st_uid);
 		return fail(name, -EPERM, why);
 	}
 	if (S_ISDIR(st->st_mode) || st->st_nlink <= 1 || (owner && !writes))
 		return 0;
 	(void)snprintf(why, sizeof(why),
-	               "expected a file of one name, found %lu hard links to it; what is written "
-	               "here would change the others, too: use a copy (cp -a)%s",
+	               "expected a file with one name, found %lu hard links to it; a write here "
+	               "would change the others, too; use a copy (cp -a)%s",
 	               (unsigned long)st->st_nlink,
-	               owner ? ", or only read (-o ro)" : ", as another user than its owner");
+	               owner ? ", or open it read-only (-o ro)"
+	                     : ", as another user than its owner");
 	return fail(name, -EMLINK, why);
 }
 
@@ -100,7 +101,8 @@ static int judge_opened(int dir_fd, const struct stat *in, const char *name, int
 	if (fstat(fd, &opened) != 0 || fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) != 0)
 		return fail(name, -errno, NULL);
 	if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
-		return fail(name, -ESTALE, "another file got its name while it was being opened");
+		return fail(name, -ESTALE,
+		            "it was replaced by another file while it was being opened");
 	return judge(name, in, &named, flags);
 }
 

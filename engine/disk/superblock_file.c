@@ -28,10 +28,11 @@ int superblock_read(const struct quiver_io *io, int fd, struct superblock *sb, i
 		results[i] = superblock_decode(page, i, &copies[i]);
 	}
 	if (results[0] == -ENOTSUP || results[1] == -ENOTSUP) {
-		error_set(error,
-		          "superblock: written by a newer version of quiverfs, or it has features "
-		          "that this one does not know: format %d is known here; use the newer one",
-		          QUIVER_FORMAT_VERSION);
+		error_set(
+			error,
+			"superblock: written by a newer version of quiverfs, or with features that "
+			"are not known here; this version knows format %d; use the newer version",
+			QUIVER_FORMAT_VERSION);
 		return -ENOTSUP;
 	}
 	chosen = superblock_choose(copies, results, error);

@@ -47,9 +47,8 @@ int catalog_missing(struct catalog *catalog, uint64_t id)
 		return -ENOENT;
 	atomic_fetch_add(&catalog->health->counters.checksum_errors, 1);
 	report_add(&catalog->health->report,
-	           "vector %" PRIu64
-	           ": not found, but a row of ids.npy or meta.npy that may be its does not match "
-	           "its checksum; `quiverfs check` says which",
+	           "vector %" PRIu64 ": not found, but a damaged row of ids.npy or meta.npy may "
+	           "belong to it; `quiverfs check` says which row",
 	           id);
 	return -EIO;
 }

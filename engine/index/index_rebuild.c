@@ -56,8 +56,8 @@ static void tell_of_missing(struct catalog *catalog, uint64_t wrong)
 {
 	report_add(&catalog->health->report,
 	           "index: %" PRIu64
-	           " rows of ids.npy and meta.npy do not match, so what is not found may "
-	           "be there all the same and is an I/O error; `quiverfs check` says which",
+	           " rows of ids.npy and meta.npy are damaged and may belong to any vector; so a "
+	           "vector that is not found is an I/O error; `quiverfs check` says which rows",
 	           wrong);
 }
 
@@ -85,8 +85,7 @@ static int rebuild(struct catalog *catalog, int why)
 		if (wrong || atomic_load(&fresh.count) != atomic_load(&catalog->index.count))
 			atomic_store(&catalog->index.misses_some, true);
 		index_swap(&catalog->index, &fresh);
-		report_add(&catalog->health->report,
-		           "index: %s; made anew from ids.npy and meta.npy",
+		report_add(&catalog->health->report, "index: %s; rebuilt from ids.npy and meta.npy",
 		           why == -EBADMSG ? "damaged" : quiver_strerror(why));
 	}
 	index_destroy(&fresh);
@@ -192,7 +191,7 @@ int catalog_rebuild_index(struct catalog *catalog)
 	pthread_mutex_unlock(&catalog->writer_lock);
 	if (r == 0 || r == -EROFS)
 		return 0;
-	report_add(&catalog->health->report, "index: damaged, and could not be made anew: %s",
+	report_add(&catalog->health->report, "index: damaged, and could not be rebuilt: %s",
 	           quiver_strerror(r));
 	return -EIO;
 }

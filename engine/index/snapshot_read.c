@@ -54,7 +54,7 @@ static int report_version(struct catalog *catalog, uint64_t id, int r)
 	else
 		atomic_fetch_add(&catalog->health->counters.io_errors, 1);
 	report_add(&catalog->health->report,
-	           "vector %" PRIu64 ": its record in versions, which a snapshot has, %s%s", id,
+	           "vector %" PRIu64 ": its record in versions, for a snapshot, %s%s", id,
 	           r == -EBADMSG ? "does not match its checksum" : "cannot be read: ",
 	           r == -EBADMSG ? "" : quiver_strerror(r));
 	return -EIO;
@@ -68,14 +68,12 @@ static int tell_missing(struct catalog *catalog, uint64_t id, uint64_t slot, int
 	if (r == -ENOENT && atomic_load(&catalog->versions.lost_bytes) == 0)
 		return -ENOENT;
 	atomic_fetch_add(&catalog->health->counters.checksum_errors, 1);
-	report_add(&catalog->health->report,
-	           "vector %" PRIu64
-	           ": not found in a snapshot, but %s; `quiverfs check` says which",
-	           id,
-	           r == -ENOENT ? "its row, or its record in versions, may be among those that "
-	                          "were damaged"
-	                        : "a row of ids.npy or meta.npy that may be its does not match its "
-	                          "checksum");
+	report_add(
+		&catalog->health->report,
+		"vector %" PRIu64 ": not found in a snapshot, but %s; `quiverfs check` says which",
+		id,
+		r == -ENOENT ? "its row, or its record in versions, may be one of the damaged ones"
+			     : "a damaged row of ids.npy or meta.npy may belong to it");
 	return -EIO;
 }
 

@@ -42,7 +42,7 @@ static void tell_unfit(struct upkeep *upkeep, enum nearest_array array, int r)
 	           : r == -ENOTSUP ? "written by a newer version of quiverfs"
 	                           : quiver_strerror(r),
 	           array == NEAREST_CELLS
-	                   ? "the vectors are divided into lists anew"
+	                   ? "the vectors are divided into lists again"
 	                   : "there is no index until one is built: `quiverfs index STORE start`");
 }
 
@@ -190,8 +190,8 @@ static int load_cells(struct upkeep *upkeep, struct lists *lists)
 	}
 	if (bad > 0)
 		report_add(report_of(upkeep),
-		           "%s: %" PRIu64 " pages are damaged; their vectors are put into lists "
-		           "anew",
+		           "%s: %" PRIu64
+		           " pages are damaged; their vectors are put into lists again",
 		           names[NEAREST_CELLS], bad);
 	if (r == 0 || r == -ENOMEM || r == -EINTR)
 		return r;
@@ -301,8 +301,8 @@ static int write_one(struct upkeep *upkeep, const struct nearest_page *page,
 		tell_bytes(upkeep, kept_bytes, file_bytes);
 	} else if (!atomic_exchange(&upkeep->failed, true)) {
 		report_add(report_of(upkeep),
-		           "%s: cannot be written: %s; the index goes on in memory, and is made "
-		           "up for when the store is opened next",
+		           "%s: cannot be written: %s; the index continues in memory, and is "
+		           "completed when the store is opened next",
 		           names[page->array], quiver_strerror(r));
 	}
 	return r;

@@ -305,14 +305,14 @@ static int explain(const struct batch *batch, int r)
 		return r;
 	if (r == -EBUSY) {
 		failure_say(collection,
-		            "a batch of %zu vectors was not written wholly: other clients have "
-		            "changed the object %s %u times in a row before that could be done",
+		            "a batch of %zu vectors was not written completely: other clients "
+		            "changed the object %s each of the %u times that it was tried",
 		            batch->call.count, batch->failed_object, ATTEMPTS_MAX);
 		return r;
 	}
 	return failure_of(collection, r, true,
-	                  "a batch of %zu vectors cannot be written wholly%s%s", batch->call.count,
-	                  batch->failed_object ? ", as to the object " : "",
+	                  "a batch of %zu vectors cannot be written completely%s%s",
+	                  batch->call.count, batch->failed_object ? ", because of the object " : "",
 	                  batch->failed_object ? batch->failed_object : "");
 }
 

@@ -50,7 +50,7 @@ static int repair(struct check *check, uint64_t id)
 		say(check, "vector %" PRIu64 ": moved aside to the object %s", id, to);
 	else if (r == -ENOENT)
 		say(check,
-		    "vector %" PRIu64 ": written anew or removed by another client meanwhile", id);
+		    "vector %" PRIu64 ": another client wrote or removed it during the check", id);
 	else
 		return r;
 	check->result->repaired++;
@@ -80,13 +80,12 @@ static int look_at_object(void *arg, const struct inspected *object)
 
 	check->unread = 0;
 	if (object->is_beyond)
-		say(check,
-		    "the object %s belongs to no ID that a vector can have; it is passed over",
+		say(check, "the object %s does not belong to any possible ID; it is skipped",
 		    object->name);
 	if (object->others > 0)
 		say(check,
-		    "the object %s has keys that mean nothing here (%" PRIu32
-		    "%s); they are passed over",
+		    "the object %s has keys that are not known here (%" PRIu32
+		    "%s); they are skipped",
 		    object->name, object->others, object->has_more ? " or more" : "");
 	check->left += object->left;
 	check->empty += !object->is_beyond && object->vectors == 0 && object->left == 0;
@@ -109,8 +108,8 @@ static int miss(void *arg, const char *object)
 	check->result->damage++;
 	say(check,
 	    "the object %s: no answer from the cluster within %u s (op_timeout), so its vectors "
-	    "could "
-	    "not be read; `ceph health detail` tells of objects that are lost or out of reach",
+	    "could not be read; `ceph health detail` shows objects that are lost or cannot be "
+	    "reached",
 	    object, check->collection->connection.op_timeout_s);
 	return ++check->unread < UNREAD_MAX ? 0 : -ETIMEDOUT;
 }
@@ -123,20 +122,17 @@ static void say_rest(const struct check *check)
 	if (check->empty > 0)
 		say(check,
 		    "%" PRIu64
-		    " objects hold no vectors any more; they stay, and cost some 100 bytes "
-		    "each",
+		    " objects hold no vectors any more; they stay, and take about 100 bytes each",
 		    check->empty);
 	if (check->left > 0)
 		say(check,
-		    "%" PRIu64
-		    " vectors of a collection %s that was removed before are left in its "
-		    "objects; nobody sees them, and they go when their IDs are written",
+		    "%" PRIu64 " vectors are left from a collection %s that was removed before; "
+		    "nobody sees them; they disappear when their IDs are written",
 		    check->left, name);
 	if (check->lost > 0)
 		say(check,
-		    "%" PRIu64
-		    " objects %s.lost+found.* hold what repairs have moved aside; remove "
-		    "them with `rados rm` when nobody wants them",
+		    "%" PRIu64 " objects %s.lost+found.* hold what repairs moved aside; when "
+		    "nobody needs them, remove them with `rados rm`",
 		    check->lost, name);
 }
 
@@ -165,7 +161,7 @@ int collection_check(const char *path, const char *access, bool do_repair,
 		say_rest(&check);
 	} else {
 		failure_explain(&check.collection->connection, r, do_repair, why, sizeof(why));
-		error_set(error, "%s: the check has not come to its end: %s", path, why);
+		error_set(error, "%s: the check could not finish: %s", path, why);
 	}
 	/* Where the cluster hangs now, that says nothing of what was found. */
 	(void)collection_close(check.collection);

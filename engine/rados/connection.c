@@ -54,8 +54,8 @@ static int check_keyring(const char *file, const struct stat *st, struct quiver_
 	if (!S_ISREG(st->st_mode) || !(st->st_mode & (S_IROTH | S_IWOTH)))
 		return 0;
 	error_set(error,
-	          "%s: expected a keyring that nobody else can read, but its mode is %04o: "
-	          "chmod 600 it, and have the key made anew if others could have read it",
+	          "%s: expected a keyring that only its owner can read, but its mode is %04o; run "
+	          "chmod 600 on it; if others may have read it, get a new key",
 	          file, (unsigned)(st->st_mode & 07777));
 	return -EACCES;
 }
@@ -259,49 +259,48 @@ static int refuse_connection(rados_t cluster, const struct connection *connectio
 
 	(void)rados_conf_get(cluster, "mon_host", hosts, sizeof(hosts)); /* else none is named */
 	if (hosts[0] == '\0') {
-		error_set(error, "no monitor of a cluster is known: expected a ceph.conf with "
-		                 "mon_host in /etc/ceph, or its name by conf=FILE or CEPH_CONF");
+		error_set(error, "no monitor of a cluster is known; expected a ceph.conf with "
+		                 "mon_host in /etc/ceph, or its name in conf=FILE or CEPH_CONF");
 		return -ENOENT;
 	}
 	if (r == -ETIMEDOUT) {
 		error_set(error,
-		          "no monitor of the cluster (mon_host %s) has answered within %u s: see "
-		          "whether they run and can be reached from here",
+		          "no monitor of the cluster (mon_host %s) answered within %u s; check "
+		          "that the monitors run and can be reached from here",
 		          hosts, connection->op_timeout_s);
 		return r;
 	}
 	if (!has_file && !has_key(cluster) && key->closed[0] != '\0') {
 		error_set(error,
-		          "%s: this user may not read it; give one that he may by keyring=FILE, "
-		          "and whose it is by id=NAME",
+		          "%s: you may not read this keyring; give another with keyring=FILE, and "
+		          "its user with id=NAME",
 		          key->closed);
 		return -EACCES;
 	}
 	if (!has_file && !has_key(cluster)) {
 		error_set(error,
-		          "no keyring of %s: looked for %s; give its name by keyring=FILE, or "
-		          "another user's by id=NAME",
+		          "no keyring of %s found; looked for %s; give its name with keyring=FILE, "
+		          "or another user with id=NAME",
 		          connection->user, key->places);
 		return -ENOENT;
 	}
 	if (r == -EINVAL) {
 		error_set(error,
-		          "librados cannot begin: expected addresses or names of monitors that can "
-		          "be "
-		          "found in mon_host (%s), and a whole key of %s in %s",
+		          "librados cannot start; expected valid addresses of monitors in mon_host "
+		          "(%s), and a complete key of %s in %s",
 		          hosts, connection->user, place);
 		return r;
 	}
 	if (r == -EACCES || r == -EPERM || r == -EKEYREJECTED) {
 		error_set(error,
-		          "the cluster does not let %s in: it has no such user, or another key "
-		          "for it than %s, or no cap mon 'allow r' of it",
+		          "the cluster refuses %s: this user does not exist, its key differs from "
+		          "%s, or it lacks the cap mon 'allow r'",
 		          connection->user, place);
 		return -EACCES;
 	}
 	if ((r == -ENOENT || r == -EIO) && has_file) {
-		error_set(error, "%s: expected a whole key of %s in it, and there is none",
-		          key->file, connection->user);
+		error_set(error, "%s: expected a complete key of %s, found none", key->file,
+		          connection->user);
 		return r;
 	}
 	error_set(error, "cannot connect to the cluster (mon_host %s) as %s: %s", hosts,
@@ -326,7 +325,7 @@ static int prepare(struct connection *connection, const struct access *access, s
 		return -ENOMEM;
 	r = rados_create2(&connection->cluster, "ceph", connection->user, 0);
 	if (r != 0) {
-		error_set(error, "librados cannot begin as %s: %s", connection->user,
+		error_set(error, "librados cannot start as %s: %s", connection->user,
 		          quiver_strerror(r));
 		loan_end(connection->loan);
 		return r;
@@ -360,8 +359,8 @@ static int find_pool(struct connection *connection, struct quiver_error *error)
 	r = blocking_call(connection, run_find, &pool, sizeof(pool));
 	if (r == -ENOENT)
 		error_set(error,
-		          "the cluster has no pool %s: `ceph osd pool create %s` makes one, "
-		          "`rados lspools` shows those there are",
+		          "the cluster has no pool %s; `ceph osd pool create %s` makes it, `rados "
+		          "lspools` lists the pools",
 		          pool.name, pool.name);
 	else if (r != 0)
 		error_set(error, "cannot look for the pool %s: %s", pool.name, quiver_strerror(r));
@@ -380,7 +379,7 @@ static int reach(struct connection *connection, const struct key *key, struct qu
 	int r = blocking_call(connection, run_connect, NULL, 0);
 
 	if (r == -EINTR)
-		error_set(error, "interrupted while it was connecting to the cluster");
+		error_set(error, "interrupted while connecting to the cluster");
 	else if (r != 0)
 		r = refuse_connection(connection->cluster, connection, key, r, error);
 	return r ? r : find_pool(connection, error);

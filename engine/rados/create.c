@@ -58,23 +58,22 @@ static int refuse(const char *path, const struct connection *connection, int r,
 		const char *space = target->space[0] ? " -N " : "";
 
 		error_set(error,
-		          "%s: the object %s.header is there, and is no header of a collection "
-		          "but of another program; take another name, or look at it: `rados -p "
-		          "%s%s%s get %s.header -`",
+		          "%s: the object %s.header exists, but another program made it; choose "
+		          "another name, or look at the object: `rados -p %s%s%s get %s.header -`",
 		          path, target->name, target->pool, space, target->space, target->name);
 		return r;
 	}
 	if (r == -EEXIST) {
 		error_set(error,
-		          "%s: there is a collection of this name; take another name, or remove "
-		          "that one with `quiverfs remove`",
+		          "%s: a collection of this name exists; choose another name, or remove "
+		          "the collection with `quiverfs remove`",
 		          path);
 		return r;
 	}
 	if (r == -EOPNOTSUPP) {
 		error_set(error,
-		          "%s: the pool %s is erasure-coded, and such a pool keeps no keys: "
-		          "expected a replicated one (`ceph osd pool create NAME`)",
+		          "%s: the pool %s is erasure-coded, and such a pool cannot hold keys; "
+		          "expected a replicated pool (`ceph osd pool create NAME`)",
 		          path, connection->target.pool);
 		return r;
 	}

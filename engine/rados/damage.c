@@ -15,8 +15,8 @@ int damage_report(struct collection *collection, uint64_t id)
 	/* Where its row is damaged a mount cannot look it up, to be removed or opened. */
 	failure_say(collection,
 	            "vector %" PRIu64
-	            ": what is in the object %s does not fit its checksum; `quiverfs check "
-	            "--repair` moves it aside, `quiverfs import` writes it anew",
+	            ": its bytes in the object %s do not match its checksum; `quiverfs check "
+	            "--repair` moves it aside, `quiverfs import` writes it again",
 	            id, object);
 	return -EIO;
 }

@@ -104,24 +104,24 @@ static int refuse(const char *path, const struct connection *connection, int r, 
 	char why[REPORT_LINE_BYTES];
 
 	if (r == -ENOTSUP) {
-		error_set(error, "%s: a newer quiverfs made it, and that one has to remove it",
+		error_set(error, "%s: a newer quiverfs made it; use that version to remove it",
 		          path);
 		return r;
 	}
 	if (r == -EINVAL) {
 		error_set(error,
-		          "%s: the object %s.header is not the header of a collection, but "
-		          "somebody else's: nothing is removed",
+		          "%s: the object %s.header is not the header of a collection; another "
+		          "program made it; nothing is removed",
 		          path, connection->target.name);
 		return r;
 	}
 	if (r == -EBUSY) {
-		error_set(error, "%s: other clients change it all the while: end them first", path);
+		error_set(error, "%s: other clients keep changing it; stop them first", path);
 		return r;
 	}
 	failure_explain(connection, r, true, why, sizeof(why));
 	if (has_begun)
-		error_set(error, "%s: some of it is left; remove it once more: %s", path, why);
+		error_set(error, "%s: some of it is left; remove it again: %s", path, why);
 	else
 		error_set(error, "%s: it cannot be removed: %s", path, why);
 	return r == -EPERM || r == -EACCES ? r : failure_errno(r, true);
@@ -139,8 +139,7 @@ static int destroy(const char *path, struct connection *connection, struct quive
 	if (r != 0)
 		return refuse(path, connection, r, true, error);
 	if (is_headless && removed == 0) {
-		error_set(error, "%s: there is no such collection, and nothing is left of one",
-		          path);
+		error_set(error, "%s: there is no such collection, and no remains of one", path);
 		return -ENOENT;
 	}
 	return 0;

@@ -117,8 +117,8 @@ static int fetch(struct collection *collection, struct found_header *found, int6
 
 	if (r == -EUCLEAN || r == -EINVAL || r == -ENOTSUP) {
 		failure_say(collection,
-		            "%s: expected the collection's header in the object %s, but what is "
-		            "there is damaged; `quiverfs check` tells more",
+		            "%s: the header of the collection, in the object %s, is damaged; "
+		            "`quiverfs check` says more",
 		            name, collection->header_name);
 		return -EIO;
 	}

@@ -43,41 +43,41 @@ void failure_explain(const struct connection *connection, int r, bool is_writing
 			to, room,
 			"no answer from the cluster within %u s (op_timeout)%s; see `ceph -s`",
 			connection->op_timeout_s,
-			is_writing ? "; whether it has happened is not known, and it may still"
+			is_writing ? "; it may or may not have happened, and may still happen"
 				   : "");
 		break;
 	case -EINTR:
 		(void)snprintf(
-			to, room, "its caller was interrupted while the cluster did not answer%s",
-			is_writing ? "; whether it has happened is not known, and it may still"
+			to, room, "the caller was interrupted while waiting for the cluster%s",
+			is_writing ? "; it may or may not have happened, and may still happen"
 				   : "");
 		break;
 	case -ESHUTDOWN:
 		(void)snprintf(to, room,
-		               "the cluster has fenced this client (`ceph osd blocklist ls`): "
-		               "unmount or close, and mount again");
+		               "the cluster has fenced this client (`ceph osd blocklist ls`); "
+		               "unmount or close the collection, then mount again");
 		break;
 	case -ENOENT:
-		(void)snprintf(to, room,
-		               "the collection is gone: somebody has removed it or its pool %s",
+		(void)snprintf(to, room, "the collection is gone: it or its pool %s was removed",
 		               pool);
 		break;
 	case -ENOSPC:
 		(void)snprintf(to, room,
-		               "the pool %s is full (`ceph df`): nothing has changed; remove "
+		               "the pool %s is full (`ceph df`); nothing has changed; remove "
 		               "vectors, or add disks to the cluster",
 		               pool);
 		break;
 	case -EDQUOT:
 		(void)snprintf(to, room,
-		               "the quota of the pool %s is reached (`ceph osd pool get-quota "
-		               "%s`): nothing has changed",
+		               "the pool %s has reached its quota (`ceph osd pool get-quota %s`); "
+		               "nothing has changed",
 		               pool, pool);
 		break;
 	case -EPERM:
 	case -EACCES:
 		connection_caps(connection, is_writing ? "rw" : "r", caps);
-		(void)snprintf(to, room, "the cluster does not allow it to %s; caps needed: %s",
+		(void)snprintf(to, room,
+		               "the cluster does not allow %s to do this; caps needed: %s",
 		               connection->user, caps);
 		break;
 	default:
@@ -117,7 +117,7 @@ static void say(struct collection *collection, const char *what, const char *why
 		return;
 	if (unsaid > 0)
 		report_add(&collection->report,
-		           "%" PRIu64 " more failures were left out here, for there were too many",
+		           "%" PRIu64 " more failures are not listed, because there were too many",
 		           unsaid);
 	report_add(&collection->report, "%s%s%s", what, why[0] ? ": " : "", why);
 }

@@ -8,7 +8,7 @@
 #include "engine/rados/watch.h"
 
 #define BAD_ROW "its row is damaged"
-#define BAD_SUM "its bytes do not fit its checksum"
+#define BAD_SUM "its bytes do not match its checksum"
 #define CUT "the object ends before its bytes do"
 #define UNREADABLE "the cluster cannot read it"
 

@@ -26,8 +26,8 @@ static int refuse_header(const char *path, const struct collection *collection, 
 	switch (r) {
 	case -ENOENT:
 		error_set(error,
-		          "%s: there is no such collection; `quiverfs list rados:%s%s%s` shows "
-		          "those there are, `quiverfs create` makes one",
+		          "%s: there is no such collection; `quiverfs list rados:%s%s%s` lists the "
+		          "collections, `quiverfs create` makes one",
 		          path, target->pool, target->space[0] ? "/" : "", target->space);
 		return r;
 	case -EINVAL:
@@ -37,11 +37,11 @@ static int refuse_header(const char *path, const struct collection *collection, 
 	case -EUCLEAN:
 		error_set(error,
 		          "%s: the header of the collection, the object %s, is damaged: its "
-		          "checksum does not fit, or what it says cannot be",
+		          "checksum does not match, or its values are impossible",
 		          path, object);
 		return r;
 	case -ENOTSUP:
-		error_set(error, "%s: a newer quiverfs made it: this one is too old to open it",
+		error_set(error, "%s: a newer quiverfs made it; this version is too old to open it",
 		          path);
 		return r;
 	default:
@@ -60,8 +60,8 @@ static int check_writable(const char *path, const struct collection *collection,
 
 	if (header->features_to_change != 0) {
 		error_set(error,
-		          "%s: a newer quiverfs has made it so that this one may only read it: "
-		          "open it read-only (-o ro), or take a newer one",
+		          "%s: a newer quiverfs made it, and this version may only read it; open "
+		          "it read-only (-o ro), or use the newer version",
 		          path);
 		return -ENOTSUP;
 	}
@@ -166,10 +166,9 @@ int collection_close(struct collection *collection)
 	keeper_stop(collection);
 	watch_stop(collection);
 	if (!connection_close(&collection->connection)) {
-		report_add(
-			&collection->report,
-			"the cluster does not answer: it was not told that this client has gone, "
-			"and finds out by itself");
+		report_add(&collection->report,
+		           "the cluster does not answer; it could not be told that this client is "
+		           "gone, and will find out by itself");
 		/* Not freed: librados may still call. */
 		return -ETIMEDOUT;
 	}

@@ -130,8 +130,8 @@ static int check_file(const char *word, const char *file, const char *ends,
 	if (!end)
 		return 0;
 	error_set(error,
-	          "%s=%s: librados takes the '%c' in it for the end of a name: give another name "
-	          "of the file, as one that `ln -s` makes",
+	          "%s=%s: librados reads the '%c' in it as the end of a name; give the file "
+	          "another name, for example with `ln -s`",
 	          word, file, *end);
 	return -EINVAL;
 }
@@ -185,7 +185,7 @@ static int next_option(const char **at, char to[OPTION_BYTES_MAX], struct quiver
 		if (*text == '\\' && text[1] != '\0')
 			text++;
 		if (length == OPTION_BYTES_MAX - 1) {
-			error_set(error, "%.32s...: it is longer than %d bytes", to,
+			error_set(error, "%.32s...: this is longer than %d bytes", to,
 			          OPTION_BYTES_MAX - 1);
 			return -EINVAL;
 		}

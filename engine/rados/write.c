@@ -155,8 +155,9 @@ static int permit(const struct change *change, const struct seen *seen)
 	}
 	if (change->attr && seen->verdict != 0) {
 		failure_say(collection,
-		            "vector %" PRIu64 ": its row in the object %s is damaged; `quiverfs "
-		            "check --repair` moves it aside, `quiverfs import` writes it anew",
+		            "vector %" PRIu64
+		            ": its row in the object %s is damaged; `quiverfs check --repair` "
+		            "moves it aside, `quiverfs import` writes it again",
 		            change->id, change->place.object);
 		return -EIO;
 	}
@@ -263,8 +264,8 @@ static int apply(struct change *change, bool *was_there)
 	}
 	if (r == -EBUSY)
 		failure_say(collection,
-		            "vector %" PRIu64 " was not %s: other clients have changed it %u times "
-		            "in a row before that could be done",
+		            "vector %" PRIu64 " was not %s: other clients changed it each of the "
+		            "%u times that it was tried",
 		            change->id, change->verb, PAUSES_MAX);
 	if (r == 0)
 		latency_add(&collection->counters.commit, clock_monotonic_ns() - begun_ns);

@@ -129,7 +129,7 @@ static int check_snapshot(struct check *check)
 			          "meta.npy",
 			          r == -EBADMSG  ? "damaged"
 			          : r == -ENOENT ? "missing"
-			                         : "not of this state of the store");
+			                         : "from another state of the store");
 		r = 0;
 		goto out;
 	}
@@ -260,12 +260,10 @@ static int check_regions(struct check *check)
 		return 0;
 	if (is_no_file_of_ours(r)) {
 		check->result->damage++;
-		check_say(
-			check,
-			"regions: %s: no index is kept at checkpoints, and after a crash all rows "
-			"are looked at; move it away, and opening the store for writing makes it "
-			"anew",
-			culprit_why(r));
+		check_say(check,
+		          "regions: %s: no index is kept at checkpoints, so after a crash all rows "
+		          "are read; move the file away; the next open for writing makes a new one",
+		          culprit_why(r));
 		return 0;
 	}
 	bad = r == -EBADMSG ? 1 : 0;
@@ -276,10 +274,8 @@ static int check_regions(struct check *check)
 	}
 	if (bad > 0) {
 		check->result->damage++;
-		check_say(
-			check,
-			"regions: damaged: after a crash all rows would be looked at; opening the "
-			"store for writing makes it anew");
+		check_say(check, "regions: damaged, so after a crash all rows would be read; the "
+		                 "next open for writing makes a new one");
 	}
 	return r == -EBADMSG ? 0 : r;
 }

@@ -19,7 +19,7 @@ bool check_version(const struct catalog *catalog, const struct version_record *r
 	int r;
 
 	if (record->slot >= atomic_load(&columns->rows)) {
-		*why = "its slot is behind the end of vectors.npy";
+		*why = "its slot is after the end of vectors.npy";
 		return false;
 	}
 	r = fault_hash(columns_vector(columns, record->slot), columns->geometry.vector_bytes,
@@ -119,8 +119,8 @@ static int check_file(struct check *check, const struct snapshot *snapshot)
 		check->result->damage++;
 	if (snapshot->damaged)
 		check_say(check,
-		          "snapshots/%s: %s; `quiverfs check --repair` moves it to lost+found: "
-		          "until then what any snapshot may have had is kept",
+		          "snapshots/%s: %s; `quiverfs check --repair` moves it to lost+found; "
+		          "until then everything that it may need is kept",
 		          snapshot->name, keep_why_damaged(&superblock->now, &page, r));
 	else if (copies_bad > 0)
 		check_say(check, "snapshots/%s: one of its two copies is damaged", snapshot->name);
@@ -139,8 +139,8 @@ static void check_versions_file(struct check *check)
 	if (lost > 0) {
 		check->result->damage++;
 		check_say(check,
-		          "versions: rows of snapshots expected up to byte %" PRIu64 ", %" PRIu64
-		          " bytes of them are lost (%s)",
+		          "versions: expected rows of snapshots up to byte %" PRIu64
+		          ", but %" PRIu64 " bytes of them are lost (%s)",
 		          superblock_versions(&check->superblock->now).bytes, lost,
 		          keep_what_is_lost(versions->file.found));
 	}
@@ -191,9 +191,9 @@ static int check_counts(struct check *check)
 			continue;
 		check->result->damage++;
 		check_say(check,
-		          "snapshots/%s: %" PRIu64 " vectors at LSN %" PRIu64 " expected, %" PRIu64
-		          " found in ids.npy, meta.npy and versions; `quiverfs check --repair` "
-		          "marks it as incomplete; or remove it",
+		          "snapshots/%s: expected %" PRIu64 " vectors at LSN %" PRIu64
+		          ", found %" PRIu64 " in ids.npy, meta.npy and versions; `quiverfs check "
+		          "--repair` marks it as incomplete; or remove it",
 		          snapshot->name, snapshot->page.count, snapshot->page.lsn, found);
 	}
 	free(counts);

@@ -14,13 +14,12 @@ const char *keep_why_damaged(const struct superblock *sb, const struct snapshot_
 {
 	switch (r) {
 	case 0:
-		return page->lsn > sb->checkpoint_lsn ? "it is of a state that the store has not "
-		                                        "come to"
+		return page->lsn > sb->checkpoint_lsn ? "it is from a later state of the store"
 		                                      : NULL;
 	case -EUCLEAN:
-		return "it is damaged, or another store's";
+		return "it is damaged, or from another store";
 	case -ENOTSUP:
-		return "it is of a newer version of quiverfs";
+		return "it is from a newer version of quiverfs";
 	default:
 		return culprit_why(r);
 	}
@@ -45,9 +44,9 @@ static int load_snapshot(struct catalog *catalog, const struct superblock_file *
 	}
 	if (why) {
 		report_add(&catalog->health->report,
-		           "snapshots/%s: the snapshot cannot be read: %s; whatever it may have "
-		           "is kept until it is removed; `quiverfs check --repair` moves it to "
-		           "lost+found",
+		           "snapshots/%s: the snapshot cannot be read: %s; everything that it may "
+		           "need is kept until it is removed; `quiverfs check --repair` moves it "
+		           "to lost+found",
 		           name, why);
 		memset(&snapshot->page, 0, sizeof(snapshot->page));
 		snapshot->page.lsn = superblock->now.checkpoint_lsn;
@@ -88,11 +87,11 @@ const char *keep_what_is_lost(enum versions_found found)
 {
 	static const char *const whats[] = {
 		[VERSIONS_NONE] = "missing",
-		[VERSIONS_FINE] = "records are damaged, or other vectors came into the slots",
+		[VERSIONS_FINE] = "records are damaged, or their slots hold other vectors now",
 		[VERSIONS_MISSING] = "missing",
 		[VERSIONS_HEADER_BAD] = "the header and records are damaged",
-		[VERSIONS_STRANGE] = "damaged, or another store's",
-		[VERSIONS_EARLIER] = "of an earlier state of the store",
+		[VERSIONS_STRANGE] = "damaged, or from another store",
+		[VERSIONS_EARLIER] = "from an earlier state of the store",
 	};
 
 	return whats[found];
@@ -101,8 +100,8 @@ const char *keep_what_is_lost(enum versions_found found)
 static void report_lost(struct catalog *catalog, uint64_t lost)
 {
 	report_add(&catalog->health->report,
-	           "versions: %s: %" PRIu64 " bytes lost; snapshots may lack vectors: `quiverfs "
-	           "check` tells which",
+	           "versions: %s: %" PRIu64
+	           " bytes lost; snapshots may lack vectors; `quiverfs check` says which",
 	           keep_what_is_lost(catalog->versions.file.found), lost);
 }
 
@@ -134,7 +133,8 @@ static int load_versions(struct catalog *catalog, const struct superblock_file *
 	                           &lost);
 
 	if (r == -ENOTSUP)
-		culprit_note("versions", r, "written by a newer version of quiverfs: use that one");
+		culprit_note("versions", r,
+		             "written by a newer version of quiverfs; use that version");
 	if (r)
 		return r;
 	versions->recorded = versions->file.records;
@@ -143,7 +143,7 @@ static int load_versions(struct catalog *catalog, const struct superblock_file *
 		report_lost(catalog, lost);
 	else if (versions->file.found == VERSIONS_HEADER_BAD)
 		report_add(&catalog->health->report,
-		           "versions: the header is damaged; its records are all there");
+		           "versions: the header is damaged; all records are there");
 	return read_only ? 0 : make_file(catalog, superblock, dir_fd);
 }
 
@@ -199,12 +199,13 @@ void keep_hold_slots(struct catalog *catalog)
 	uint64_t lost = versions_spoil_reused(&catalog->versions, lsn_in, catalog);
 
 	if (lost > 0)
-		report_add(&catalog->health->report,
-		           "snapshots: %" PRIu64 " rows of them are lost, as other vectors came "
-		           "into their slots when no snapshot had them any more: a snapshot that "
-		           "was removed has been copied back, or comes from a copy of the store; "
-		           "`quiverfs check` tells which lacks vectors",
-		           lost);
+		report_add(
+			&catalog->health->report,
+			"snapshots: %" PRIu64
+			" of their rows are lost, because their slots were free and hold other "
+			"vectors now; the file of a removed snapshot was copied back, or came from "
+			"a copy of the store; `quiverfs check` says which snapshot lacks vectors",
+			lost);
 	versions_each_held(&catalog->versions, hold, catalog);
 }
 

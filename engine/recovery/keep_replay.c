@@ -173,9 +173,9 @@ static int find_lost(struct catalog *catalog)
 			continue;
 		atomic_fetch_add(&versions->lost_bytes, VERSION_RECORD_BYTES);
 		report_add(&catalog->health->report,
-		           "snapshots/%s: %" PRIu64 " vectors expected, %" PRIu64
-		           " found: the rows of others are damaged; `quiverfs check --repair` "
-		           "marks it as incomplete",
+		           "snapshots/%s: expected %" PRIu64 " vectors, found %" PRIu64
+		           "; the rows of the others are damaged; `quiverfs check --repair` marks "
+		           "it as incomplete",
 		           snapshot->name, snapshot->page.count, found);
 	}
 	free(counts);

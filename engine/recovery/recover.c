@@ -205,20 +205,19 @@ int recovery_read_log(struct recovery *recovery)
 	scan->checkpoint_lsn = recovery->superblock->now.checkpoint_lsn;
 	r = read_log(recovery);
 	if (r == 0 && scan->oversized)
-		recovery_say(
-			recovery,
-			"wal/%016" PRIx64 ".wal: the segment is larger than %" PRIu64
-			" bytes, which none can be, and was not read; `quiverfs check --repair` "
-			"keeps the commits up to LSN %" PRIu64
-			", loses those after it and moves the rest of the log to lost+found",
-			scan->torn_segment, (uint64_t)WAL_FILE_BYTES_MAX, scan->last_lsn);
+		recovery_say(recovery,
+		             "wal/%016" PRIx64 ".wal: the segment is larger than %" PRIu64
+		             " bytes, which is impossible, so it was not read; `quiverfs check "
+		             "--repair` keeps the commits up to LSN %" PRIu64
+		             ", loses those after it, and moves the rest of the log to lost+found",
+		             scan->torn_segment, (uint64_t)WAL_FILE_BYTES_MAX, scan->last_lsn);
 	else if (r == 0 && wal_scan_corrupt(scan))
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
 		             ": commits up to LSN %" PRIu64
 		             " were durable, but the log can be read only up to LSN %" PRIu64
-		             "; `quiverfs check --repair` keeps what is up to there, loses the "
-		             "commits after it and moves the rest of the log to lost+found",
+		             "; `quiverfs check --repair` keeps the commits up to there, loses "
+		             "those after it, and moves the rest of the log to lost+found",
 		             scan->torn_segment, scan->torn_offset, scan->durable_lsn,
 		             scan->last_lsn);
 	return r;
@@ -369,11 +368,12 @@ void recovery_judge(struct recovery *recovery, bool clean)
 	if (counts.used - counts.free_below - recovery->superseded.count !=
 	            atomic_load(&recovery->catalog->index.count) &&
 	    recovery->damage_count == 0)
-		recovery_say(recovery, "wal: its records leave slots that belong to no vector");
+		recovery_say(recovery,
+		             "wal: after its records some slots do not belong to any vector");
 	if (!base_is_whole(recovery) && recovery->damage_count == 0)
 		recovery_say(recovery,
-		             "superblock: %" PRIu64 " vectors at LSN %" PRIu64 " expected, %" PRIu64
-		             " found in ids.npy and meta.npy%s",
+		             "superblock: expected %" PRIu64 " vectors at LSN %" PRIu64
+		             ", found %" PRIu64 " in ids.npy and meta.npy%s",
 		             sb->count, sb->checkpoint_lsn, recovery->base + recovery->gone,
 		             clean ? "" : " and the log");
 }
@@ -455,8 +455,8 @@ static int keep_torn(struct recovery *recovery)
 	c = recovery->superblock->io->close(recovery->superblock->io, fd);
 	if (r == 0)
 		report_add(&recovery->catalog->health->report,
-		           "wal/%s: torn at byte %" PRIu64 " by a crash, after LSN %" PRIu64
-		           "; what lay behind was not durable and is kept as wal/%s",
+		           "wal/%s: cut at byte %" PRIu64 " by a crash, after LSN %" PRIu64
+		           "; the bytes after that were not durable, and are kept as wal/%s",
 		           from, scan->torn_offset, scan->last_lsn, to);
 	return r ? r : c;
 }

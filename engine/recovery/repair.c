@@ -45,7 +45,7 @@ static int keep_slot(struct check *check, const struct lost_found *lost, uint64_
 		check->result->repaired++;
 		check_say(check,
 		          "repaired: vector %" PRIu64 " in slot %" PRIu64
-		          " removed, its bytes are in lost+found/%s, its row of meta.npy in "
+		          " removed; its bytes are in lost+found/%s, its row of meta.npy in "
 		          "lost+found/%s",
 		          id, slot, name, row_name);
 	}
@@ -151,8 +151,7 @@ int repair_contents(struct check *check)
 		r = recovery_finish(&recovery);
 	if (r == 0 && check->result->repaired < check->result->damage) {
 		check->result->repaired = check->result->damage;
-		check_say(check, "repaired: superblock and index are written anew from what is "
-		                 "there");
+		check_say(check, "repaired: superblock and index are rebuilt from what is there");
 	}
 	r = lost_found_close(&lost, r);
 	recovery_free(&recovery);

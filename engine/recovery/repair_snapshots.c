@@ -22,7 +22,7 @@ static int note_busy(const char *name, int r)
 	if (r == -EBUSY) {
 		(void)snprintf(path, sizeof(path), "snapshots/%s", name);
 		culprit_note(path, r,
-		             "another process has the snapshot open: unmount it there first");
+		             "another process has the snapshot open; unmount it there first");
 	}
 	return r;
 }
@@ -51,7 +51,7 @@ static int move_damaged(struct check *check, const struct lost_found *lost,
 	if (r)
 		return r;
 	check->result->repaired++;
-	check_say(check, "repaired: %s removed, it is in lost+found/%s", from, name);
+	check_say(check, "repaired: %s removed; it is in lost+found/%s", from, name);
 	versions_snapshot_removed(&check->catalog->versions, snapshot);
 	return 0;
 }
@@ -104,8 +104,8 @@ static int keep_version(struct check *check, const struct lost_found *lost,
 		return r;
 	check->result->repaired++;
 	check_say(check,
-	          "repaired: vector %" PRIu64 " of snapshots from LSN %" PRIu64 " to below %" PRIu64
-	          " removed from them, the bytes of its slot %" PRIu64
+	          "repaired: vector %" PRIu64 " removed from snapshots from LSN %" PRIu64
+	          " to below %" PRIu64 "; the bytes of its slot %" PRIu64
 	          " are in lost+found/%s, its row in lost+found/%s",
 	          record->id, version_from(&record->row), record->until, record->slot, name,
 	          row_name);
@@ -196,8 +196,8 @@ static int keep_file(struct check *check, const struct lost_found *lost)
 	if (r && r != -ENOENT)
 		return r;
 	check->result->repaired++;
-	check_say(check, "repaired: versions is written anew with the rows that are whole%s%s",
-	          r ? "" : "; what was there is lost+found/", r ? "" : name);
+	check_say(check, "repaired: versions is rewritten with the rows that are whole%s%s",
+	          r ? "" : "; the old file is lost+found/", r ? "" : name);
 	return 0;
 }
 
@@ -261,11 +261,11 @@ static int write_page(struct check *check, struct snapshot *snapshot, uint64_t f
 		return r;
 	check->result->repaired++;
 	if (found == snapshot->page.count)
-		check_say(check, "repaired: snapshots/%s is written anew", snapshot->name);
+		check_say(check, "repaired: snapshots/%s is rewritten", snapshot->name);
 	else
 		check_say(check,
-		          "repaired: snapshots/%s is incomplete: of %" PRIu64 " vectors %" PRIu64
-		          " are left, which is what it has from now on",
+		          "repaired: snapshots/%s is incomplete: it had %" PRIu64
+		          " vectors, and %" PRIu64 " are left",
 		          snapshot->name, snapshot->page.count, found);
 	snapshot->page = page;
 	return 0;

@@ -459,9 +459,9 @@ static int replay(void *arg, const struct wal_record *record, const void *payloa
 		recovery_say(recovery,
 		             "wal/%016" PRIx64 ".wal: corrupt at byte %" PRIu64
 		             ": the record with LSN %" PRIu64 " (vector %" PRIu64 ", slot %" PRIu64
-		             ") does not fit what is in the data files; `quiverfs check --repair` "
-		             "keeps the commits before it, loses it and those after it and moves "
-		             "the rest of the log to lost+found",
+		             ") contradicts the data files; `quiverfs check --repair` keeps the "
+		             "commits before it, loses it and those after it, and moves the rest "
+		             "of the log to lost+found",
 		             recovery->scan.segment, recovery->scan.offset, record->lsn, record->id,
 		             record->slot);
 	return r;
@@ -503,7 +503,7 @@ static void report_unreadable(const struct recovery *recovery)
 			report_add(&recovery->catalog->health->report,
 			           "vector %" PRIu64 ": slot %" PRIu64
 			           " of vectors.npy does not hold what the log says (LSN %" PRIu64
-			           "), which was durable: it was damaged since; write the vector "
+			           "); it was durable, and was damaged later; write the vector "
 			           "again, or remove it",
 			           item->id, item->slot, item->lsn);
 	}

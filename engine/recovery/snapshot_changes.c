@@ -134,7 +134,8 @@ static int judge_order(const struct snapshot_scan *older, const struct snapshot_
 	if (memcmp(was->store_uuid, is->store_uuid, sizeof(was->store_uuid)) == 0 &&
 	    was->lsn <= is->lsn)
 		return 0;
-	error_set(error, "the first snapshot is not the older one: it was made after the second");
+	error_set(error,
+	          "the first snapshot must be the older one, but it was made after the second");
 	return -EINVAL;
 }
 

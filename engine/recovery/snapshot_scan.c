@@ -144,15 +144,15 @@ static int open_snapshot(struct snapshot_scan *scan, struct quiver_error *error)
 	if (r == 0)
 		r = check_lsn(scan, error);
 	if (r == -ENOENT)
-		error_set(error, "%s: it has no snapshot %s; `quiverfs snapshot list` shows all",
+		error_set(error, "%s: it has no snapshot %s; `quiverfs snapshot list` lists all",
 		          scan->path, scan->name);
 	else if (r == -EBUSY)
 		error_set(error, "%s: its snapshot %s is just being removed", scan->path,
 		          scan->name);
 	else if (r == -EUCLEAN)
 		error_set(error,
-		          "%s/snapshots/%s: damaged, or of another store; `quiverfs check` tells "
-		          "more, and the snapshot can only be removed",
+		          "%s/snapshots/%s: damaged, or from another store; `quiverfs check` says "
+		          "more; the snapshot can only be removed",
 		          scan->path, scan->name);
 	else if (r == -ENOTSUP)
 		error_set(error, "%s/snapshots/%s: written by a newer version of quiverfs",
@@ -518,7 +518,7 @@ int snapshot_scan_vector(struct snapshot_scan *scan, const struct snapshot_row *
 		return 0;
 	error_set(error,
 	          "%s/vectors.npy: slot %" PRIu64 " does not match the checksum of vector %" PRIu64
-	          " in snapshot %s; `quiverfs check` tells more",
+	          " in snapshot %s; `quiverfs check` says more",
 	          scan->path, row->slot, row->id, scan->name);
 	return -EUCLEAN;
 }

@@ -72,10 +72,9 @@ static int reopen(struct catalog *catalog, const struct superblock *sb, int dir_
 static void explain(const struct columns *columns, int r, struct quiver_error *error)
 {
 	error_set(error,
-	          "the store is of format 1, and its upgrade to format %d failed while writing %s, "
-	          "which takes %" PRIu64
-	          " bytes: %s; nothing has changed: make room or mend the cause, or open the store "
-	          "read-only, which needs no upgrade",
+	          "the store has format 1, and its upgrade to format %d failed while writing %s, "
+	          "which takes %" PRIu64 " bytes: %s; nothing has changed; make room or remove the "
+	          "cause, or open the store read-only, without an upgrade",
 	          QUIVER_FORMAT_VERSION, META_NEW_NAME, meta_upgrade_bytes(columns),
 	          quiver_strerror(r));
 }
@@ -91,8 +90,8 @@ int upgrade_store(struct catalog *catalog, struct superblock_file *superblock, i
 	int r;
 
 	report_note(progress.report,
-	            "the store is of format 1 and is upgraded to format %d, which older programs "
-	            "refuse",
+	            "the store has format 1 and is upgraded to format %d; older programs cannot "
+	            "open it then",
 	            QUIVER_FORMAT_VERSION);
 	r = meta_upgrade_write(&catalog->columns, &upgrade);
 	if (r == 0)
@@ -114,11 +113,9 @@ int upgrade_store(struct catalog *catalog, struct superblock_file *superblock, i
 	            QUIVER_FORMAT_VERSION, rows,
 	            (double)(clock_monotonic_ns() - began_ns) / (double)NS_PER_S);
 	if (upgrade.bad_rows > 0)
-		report_add(
-			progress.report,
-			"meta.npy: %" PRIu64
-			" rows did not match their checksums before the upgrade, and do not now; "
-			"`quiverfs check` says which",
-			upgrade.bad_rows);
+		report_add(progress.report,
+		           "meta.npy: %" PRIu64 " rows were damaged before the upgrade and still "
+		           "are; `quiverfs check` says which",
+		           upgrade.bad_rows);
 	return 0;
 }

@@ -92,8 +92,7 @@ static void verify_kept(struct run *run, const struct version *version)
 	           "vector %" PRIu64 " of snapshots from LSN %" PRIu64 " to below %" PRIu64
 	           ": slot %" PRIu32 ": %s; `quiverfs check --repair` removes it from them",
 	           version->id, version->from, version->until, version->slot,
-	           r == -EBADMSG ? "the bytes, or its record in versions, do not match their "
-	                           "checksum"
+	           r == -EBADMSG ? "its bytes or its record in versions do not match their checksum"
 	                         : strerror(-r));
 }
 

@@ -31,7 +31,8 @@ static int check_geometry(const struct quiver_geometry *geometry, struct quiver_
 		return -EINVAL;
 	}
 	if (quiver_vector_bytes(geometry->dim, geometry->dtype) == 0) {
-		error_set(error, "dim %" PRIu32 ": of b1 it counts bits; expected a multiple of 8",
+		error_set(error,
+		          "dim %" PRIu32 ": with b1 it counts bits; expected a multiple of 8",
 		          geometry->dim);
 		return -EINVAL;
 	}
@@ -53,8 +54,8 @@ static int check_description(const struct quiver_geometry *geometry,
 		return -EINVAL;
 	}
 	if (!description_fits_metric(geometry->dtype, description->metric)) {
-		error_set(error, "metric: expected l2, cosine, ip or, of a store of b1 or u1, "
-		                 "hamming");
+		error_set(error,
+		          "metric: expected l2, cosine or ip, or hamming if the dtype is b1 or u1");
 		return -EINVAL;
 	}
 	return 0;

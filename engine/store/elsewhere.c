@@ -113,17 +113,18 @@ static int load(struct quiver_error *error)
 	if (!module) {
 		error_set(error,
 		          "stores in Ceph RADOS need the library librados (Debian's package "
-		          "librados2) and " RADOS_MODULE
-		          ", which is built where librados-dev is installed: %s",
+		          "librados2) and the module " RADOS_MODULE
+		          "; that module is built if librados-dev is installed: %s",
 		          why);
 		return -EOPNOTSUPP;
 	}
 	if (strcmp(module->version, QUIVERFS_VERSION) != 0 ||
 	    module->kind_size != sizeof(struct quiver_kind)) {
-		error_set(error,
-		          RADOS_MODULE " is of quiverfs %s, and this is %s: install both of one "
-		                       "version",
-		          module->version, QUIVERFS_VERSION);
+		error_set(
+			error,
+			RADOS_MODULE
+			" belongs to quiverfs %s, but this is %s; install the same version of both",
+			module->version, QUIVERFS_VERSION);
 		return -EOPNOTSUPP;
 	}
 	module->begin(elsewhere_is_interrupted);
@@ -150,7 +151,8 @@ int elsewhere_refuse(const char *path, const char *access, struct quiver_error *
 {
 	if (!access || access[0] == '\0')
 		return 0;
-	error_set(error, "%s: %s: only a store elsewhere is reached by these; this is a folder",
+	error_set(error,
+	          "%s: %s: these options are only for a collection in Ceph, but this is a folder",
 	          path, access);
 	return -EINVAL;
 }

@@ -78,11 +78,10 @@ static int tell_of_links(struct quiver *store)
 	int r = store->io->stat(store->io, store->superblock.fd, &st);
 
 	if (r == 0 && st.st_nlink > 1)
-		report_note(
-			&store->health.report,
-			"superblock: it has %lu hard links, so this is a copy that shares its "
-			"files with others (cp -l, rsnapshot): it can be read, but not written to",
-			(unsigned long)st.st_nlink);
+		report_note(&store->health.report,
+		            "superblock: it has %lu hard links, so this copy shares its files with "
+		            "others (cp -l, rsnapshot); it can be read, but not written to",
+		            (unsigned long)st.st_nlink);
 	return r;
 }
 
@@ -133,8 +132,8 @@ static int may_be_changed(const struct quiver *store, const char *path, struct q
 		return 0;
 	error_set(error,
 	          "%s/superblock: the store has features (0x%" PRIx64
-	          ") that this version of quiverfs does not know and may not change; use the one "
-	          "that it was made with, or open it read-only",
+	          ") that this version of quiverfs does not know; use the version that made it, or "
+	          "open it read-only",
 	          path, store->superblock.now.features_to_change & ~known);
 	return -ENOTSUP;
 }

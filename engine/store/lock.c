@@ -63,8 +63,8 @@ static void say_readers(int fd, const char *path, struct quiver_error *error)
 	name_processes(pids, count < NAMED_MAX ? count : NAMED_MAX, names);
 	if (count == 0)
 		error_set(error,
-		          "%s: in use by processes that only read it, of which the kernel does not "
-		          "tell here: in another container or on another machine? To write to it, "
+		          "%s: in use by processes that read it, which cannot be seen from here; "
+		          "are they in another container or on another machine? To write to it, "
 		          "end them first: unmount what is mounted read-only",
 		          path);
 	else
@@ -87,8 +87,8 @@ static void say_writer(const struct quiver_io *io, int fd, bool is_file, const c
 	/* One who was killed may have left his name; the kernel knows. */
 	if (r < 0 || (lock_pids(fd, &holder.pid, 0, 1) == 0 && holder.pid == 0)) {
 		error_set(error,
-		          "%s: in use by another process, of which the kernel does not tell here: "
-		          "in another container or on another machine?",
+		          "%s: in use by another process, which cannot be seen from here; is it in "
+		          "another container or on another machine?",
 		          path);
 		return;
 	}

@@ -36,7 +36,7 @@ void nearest_index_open(struct quiver *store)
 		r = nearest_thread_start(store);
 	if (r)
 		report_add(&store->health.report,
-		           "nearest: no thread for the index: %s; all vectors are compared",
+		           "nearest: the index has no thread: %s; all vectors are compared",
 		           quiver_strerror(r));
 }
 

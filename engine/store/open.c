@@ -25,9 +25,9 @@ static void damage_to_error(struct recovery *recovery, const char *line)
 		error_set(recovery->damage_arg, "%s%s", line,
 		          strstr(line, "--repair")
 		                  ? ""
-		                  : "; `quiverfs check` tells of all faults, with "
-		                    "--repair it keeps each vector that matches its "
-		                    "checksum and moves the others to lost+found");
+		                  : "; `quiverfs check` lists all faults; with --repair it keeps "
+		                    "each vector that matches its checksum, and moves the others "
+		                    "to lost+found");
 }
 
 /* What a recovery leaves to the next life where the log stays. */
@@ -189,7 +189,7 @@ static void say_rebuilt(struct quiver *store, int why)
 		return;
 	report_add(&store->health.report, "index: %s; rebuilt from ids.npy and meta.npy",
 	           why == -EBADMSG  ? "damaged"
-	           : why == -ESTALE ? "not of this state of the store"
+	           : why == -ESTALE ? "from another state of the store"
 	                            : "missing");
 }
 
@@ -323,9 +323,9 @@ static void say_not_recovered(const char *path, int r, struct quiver_error *erro
 	const char *name = culprit_name(r);
 
 	error_set(error,
-	          "%s/%s: cannot open for writing: %s; the store was not closed, so what its log "
-	          "holds has to be brought in before it can be read: open it once where and as who "
-	          "it may be written, or a copy of it (`quiverfs check` works as it is)",
+	          "%s/%s: cannot open for writing: %s; the store was not closed, so its log must "
+	          "be replayed before it can be read; open it once with permission to write, or "
+	          "open a copy of it (`quiverfs check` works without that)",
 	          path, name ? name : "", culprit_why(r));
 }
 

@@ -51,10 +51,10 @@ int receiving_refuse(const struct quiver *store, const char *path, struct quiver
 		          path, RECEIVE_MARK_NAME, (int)length, path);
 	else
 		error_set(error,
-		          "%s: a stream is being received into it: of snapshot %s it has %" PRIu64
-		          " of %" PRIu64 " changes; `quiverfs receive %.*s` goes on with it, "
-		          "`quiverfs receive --undo %.*s` goes back; a snapshot of it can be "
-		          "mounted meanwhile, as STORE@NAME",
+		          "%s: a stream is being received into it: snapshot %s, %" PRIu64
+		          " of %" PRIu64
+		          " changes; `quiverfs receive %.*s` continues, `quiverfs receive --undo "
+		          "%.*s` goes back; its snapshots can be mounted meanwhile, as STORE@NAME",
 		          path, mark.name, mark.position, stream_items(&mark.header), (int)length,
 		          path, (int)length, path);
 	return -EINPROGRESS;

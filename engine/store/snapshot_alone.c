@@ -34,16 +34,16 @@ static int add_row(struct alone *alone, const struct snapshot_row *row, struct q
 	if (row->id > QUIVER_ID_MAX || index_find(&catalog->index, row->id) != SLOT_NONE) {
 		error_set(error,
 		          "ids.npy: slot %" PRIu64 " says vector %" PRIu64
-		          ", which is in another slot, too, or can be none; `quiverfs check` tells "
-		          "more",
+		          ", but that is in another slot, too, or cannot exist; `quiverfs check` "
+		          "says more",
 		          row->slot, row->id);
 		return -EUCLEAN;
 	}
 	r = columns_put_private(&catalog->columns, row->slot, row->id, &row->row);
 	if (r) {
 		error_set(error,
-		          "vectors.npy: it ends before slot %" PRIu64
-		          ", which a snapshot has: it was cut short; restore it from a copy",
+		          "vectors.npy: it was cut short: it ends before slot %" PRIu64
+		          ", which a snapshot holds; restore it from a copy",
 		          row->slot);
 		return r;
 	}

@@ -60,7 +60,7 @@ static struct quiver_list *make_list(struct snapshot_view *view)
 		atomic_store(&view->lacks, true);
 	if (list && list->damaged == 0 && list->count != view->page.count)
 		report_add(view->head.report,
-		           "snapshot %s: %zu vectors are listed, but it has %" PRIu64
+		           "snapshot %s: found %zu vectors, expected %" PRIu64
 		           "; `quiverfs check` says what is damaged",
 		           view->name, list->count, view->page.count);
 	return list;

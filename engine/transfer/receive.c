@@ -31,11 +31,11 @@ static void say_stream(struct receive *receive, int r)
 		          reader->bytes);
 	else if (r == -ENOTSUP)
 		error_set(receive->error,
-		          "the stream was made by a newer version of quiverfs; use that");
+		          "the stream was made by a newer version of quiverfs; use that version");
 	else if (r == -EINVAL && reader->wrong)
 		error_set(receive->error,
-		          "this is no stream of quiverfs: %s; expected is what `quiverfs send` "
-		          "writes",
+		          "this is not a stream of quiverfs: %s; expected the output of `quiverfs "
+		          "send`",
 		          reader->wrong);
 	else if (reader->wrong)
 		error_set(receive->error,
@@ -89,11 +89,10 @@ static int take_items(struct receive *receive)
 		r = receiving_snapshot(receive->store, receive->mark.name, header->new_one.uuid,
 		                       NULL);
 	if (r == -EEXIST)
-		error_set(
-			receive->error,
-			"%s: all is here, but there is another snapshot of the name %s; receive it "
-			"once more with another name behind STORE",
-			receive->path, receive->mark.name);
+		error_set(receive->error,
+		          "%s: everything is here, but there is another snapshot with the name %s; "
+		          "receive it again, with another name after STORE",
+		          receive->path, receive->mark.name);
 	return r ? r : receiving_clear(receive->store);
 }
 
@@ -157,7 +156,7 @@ static int check_options(const char *path, const struct quiver_receive_options *
 	size_t length;
 
 	if (!quiver_is_folder(path)) {
-		error_set(error, "%s: snapshots are of stores in local folders alone", path);
+		error_set(error, "%s: only a store in a local folder has snapshots", path);
 		return -EOPNOTSUPP;
 	}
 	if (quiver_is_snapshot(path, &length)) {
@@ -166,8 +165,8 @@ static int check_options(const char *path, const struct quiver_receive_options *
 	}
 	if (options->name && !quiver_snapshot_name_is_valid(options->name)) {
 		error_set(error,
-		          "%s: no snapshot can have that name: 1 to %u of A-Z a-z 0-9 . _ : -, "
-		          "without a dot in front",
+		          "%s: a snapshot cannot have that name; expected 1 to %u characters of "
+		          "A-Z a-z 0-9 . _ : -, and no dot in front",
 		          options->name, QUIVER_SNAPSHOT_NAME_MAX);
 		return -EINVAL;
 	}
@@ -263,8 +262,7 @@ static int remove_new(struct receive *receive)
 		r = quiver_snapshot_remove(receive->store, made.name);
 	if (r == -EBUSY)
 		error_set(receive->error,
-		          "%s: another process has its snapshot %s open, which the stream has "
-		          "made; unmount that first",
+		          "%s: another process has the received snapshot %s open; unmount it first",
 		          receive->path, made.name);
 	return r == -ENOENT ? 0 : r;
 }
@@ -276,9 +274,8 @@ static int undo_changes(struct receive *receive)
 
 	if (r == -ENOENT) {
 		error_set(receive->error,
-		          "%s: the snapshot that the stream builds on is not there any more, so "
-		          "nothing can be gone back to; a whole one can be received under another "
-		          "name",
+		          "%s: the snapshot that the stream builds on is gone, so there is nothing "
+		          "to go back to; receive a whole stream under another name",
 		          receive->path);
 		return -EUCLEAN;
 	}

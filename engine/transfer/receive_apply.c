@@ -137,8 +137,7 @@ int receive_apply_end(struct quiver *store, const struct stream_header *header,
 	if (count != header->new_one.count) {
 		error_set(error,
 		          "snapshot %s has %" PRIu64
-		          " vectors, and with all of the stream there are "
-		          "%" PRIu64 " here",
+		          " vectors, but after the whole stream there are %" PRIu64 " here",
 		          header->new_one.name, header->new_one.count, count);
 		return -EUCLEAN;
 	}

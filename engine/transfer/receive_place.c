@@ -107,8 +107,8 @@ int receive_place_look_half(const struct quiver_io *io, const char *half, enum r
 	if (S_ISDIR(st.st_mode) && st.st_uid == geteuid())
 		return receive_place_look(io, half, place);
 	error_set(error,
-	          "%s: it is there, and is no folder of yours, so it is not half of a stream; give "
-	          "the store another name",
+	          "%s: it exists, but is not a folder of yours, so it is not half of a stream; "
+	          "give the store another name",
 	          half);
 	return -EEXIST;
 }
@@ -205,7 +205,7 @@ int receive_place_remove(const struct quiver_io *io, const char *half, struct qu
 		keep_first(&r, io->close(io, above_fd));
 	}
 	if (r)
-		error_set(error, "%s: what is left of half a stream cannot be removed: %s", half,
+		error_set(error, "%s: the rest of half a stream cannot be removed: %s", half,
 		          quiver_strerror(r));
 	return r;
 }

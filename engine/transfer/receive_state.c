@@ -37,8 +37,7 @@ static int say(struct walk *walk, uint64_t id, int r)
 {
 	if (r == -EIO)
 		error_set(walk->error,
-		          "vector %" PRIu64 " is damaged; `quiverfs check` tells of all faults",
-		          id);
+		          "vector %" PRIu64 " is damaged; `quiverfs check` lists all faults", id);
 	return r == -EIO ? -EUCLEAN : r;
 }
 
@@ -143,7 +142,7 @@ static int open_view(struct quiver *store, const char *name, struct quiver **vie
 	int r = quiver_snapshot_open(store, name, view);
 
 	if (r == -EUCLEAN)
-		error_set(error, "snapshot %s is damaged; `quiverfs check` tells of it", name);
+		error_set(error, "snapshot %s is damaged; `quiverfs check` says more", name);
 	return r;
 }
 

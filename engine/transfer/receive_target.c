@@ -96,8 +96,7 @@ static int go_back(struct receive *receive)
 	int r = receive_target_snapshot(receive->store, receive->mark.header.old_one.uuid, &old);
 
 	if (r == -ENOENT)
-		error_set(receive->error,
-		          "%s: snapshot %s, which the stream builds on, is not there any more",
+		error_set(receive->error, "%s: the stream builds on snapshot %s, which is gone",
 		          receive->path, receive->mark.header.old_one.name);
 	if (r == 0)
 		r = state_go_back(receive->store, old.name, receive->error);
@@ -115,10 +114,10 @@ static int check_position(struct receive *receive)
 	if (position <= receive->mark.position)
 		return 0;
 	error_set(receive->error,
-	          "%s: the stream begins at item %" PRIu64 ", and %s; send it from there on "
-	          "(--from %" PRIu64 ")",
+	          "%s: the stream begins at item %" PRIu64
+	          ", but %s; send it again with --from %" PRIu64,
 	          receive->path, position,
-	          receive->mark.position ? "not so many are here" : "nothing of it is here",
+	          receive->mark.position ? "fewer items are here" : "nothing of it is here",
 	          receive->mark.position);
 	return -ESPIPE;
 }
@@ -184,7 +183,7 @@ static int take_unmarked(struct receive *receive, enum receive_step *step)
 	quiver_stats(receive->store, &stats);
 	if (stats.lsn > 0 || stats.snapshots > 0) {
 		error_set(receive->error,
-		          "%s: it is there and is not half of a stream; give it another name",
+		          "%s: it exists, but is not half of a stream; give another name",
 		          receive->half);
 		return -EEXIST;
 	}
@@ -226,9 +225,9 @@ static int refuse_whole(struct receive *receive)
 	char names[NAMES_BYTES];
 
 	error_set(receive->error,
-	          "%s: it is there, and the stream is a whole one, which makes a store; receive it "
-	          "under another name, or send what has changed since a snapshot that both have "
-	          "(--since; here: %s)",
+	          "%s: it exists, but a whole stream makes a new store; receive it under another "
+	          "name, or send only the changes since a snapshot that both have (--since; here: "
+	          "%s)",
 	          receive->path, newest_names(receive->store, names));
 	return -EEXIST;
 }
@@ -238,8 +237,9 @@ static int refuse_unknown(struct receive *receive)
 	char names[NAMES_BYTES];
 
 	error_set(receive->error,
-	          "%s: the stream builds on snapshot %s of where it comes from, which is not here; "
-	          "send since one that both have (here: %s), or all, to a new store",
+	          "%s: the stream builds on snapshot %s of its source, which is not here; send the "
+	          "changes since a snapshot that both have (here: %s), or send everything to a new "
+	          "store",
 	          receive->path, receive->reader.header.old_one.name,
 	          newest_names(receive->store, names));
 	return -ENOENT;
@@ -249,9 +249,9 @@ static int refuse_other_state(struct receive *receive, const char *name,
                               const struct state_difference *difference)
 {
 	error_set(receive->error,
-	          "%s: what is live is not snapshot %s, which the stream builds on: %" PRIu64
-	          " vectors differ%s%s; --force goes back to it first, and loses that (a snapshot "
-	          "of it would keep it)",
+	          "%s: it has changed since snapshot %s, which the stream builds on: %" PRIu64
+	          " vectors differ%s%s; --force goes back to the snapshot first and loses these "
+	          "changes; to keep them, make a snapshot before",
 	          receive->path, name, difference->vectors,
 	          difference->folder ? ", and so do the times, mode or owner of the folder" : "",
 	          difference->description ? ", and so does the label or the metric" : "");
@@ -265,8 +265,8 @@ static int check_name(struct receive *receive)
 
 	if (r == 0) {
 		error_set(receive->error,
-		          "%s: it has another snapshot of the name %s; give the one that comes a "
-		          "name behind STORE, or remove the other",
+		          "%s: it has another snapshot with the name %s; give another name after "
+		          "STORE, or remove that snapshot",
 		          receive->path, name_here(receive));
 		r = -EEXIST;
 	}
@@ -281,8 +281,8 @@ static int check_geometry(struct receive *receive)
 	if (here->dim == there->dim && here->dtype == there->dtype)
 		return 0;
 	error_set(receive->error,
-	          "%s: its vectors are %" PRIu32 " elements of %s, and those of the stream %" PRIu32
-	          " of %s",
+	          "%s: its vectors are %" PRIu32
+	          " elements of %s, but those of the stream are %" PRIu32 " of %s",
 	          receive->path, here->dim, quiver_dtype_name(here->dtype), there->dim,
 	          quiver_dtype_name(there->dtype));
 	return -EINVAL;
@@ -369,7 +369,7 @@ int receive_target(struct receive *receive, enum receive_step *step)
 		return -ENOENT;
 	}
 	if (place == RECEIVE_PLACE_OTHER) {
-		error_set(receive->error, "%s: it is there, and is no folder", receive->path);
+		error_set(receive->error, "%s: it exists, but is not a folder", receive->path);
 		return -EEXIST;
 	}
 	return place == RECEIVE_PLACE_FREE ? target_of_whole(receive, step)

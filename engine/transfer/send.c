@@ -279,7 +279,7 @@ static int open_scans(struct send *send, const char *path, const char *name)
 	int r;
 
 	if (!quiver_is_folder(path)) {
-		error_set(send->error, "%s: snapshots are of stores in local folders alone", path);
+		error_set(send->error, "%s: only a store in a local folder has snapshots", path);
 		return -EOPNOTSUPP;
 	}
 	r = snapshot_scan_open(path, name, options->io, &send->newer, send->error);

@@ -213,13 +213,14 @@ int charge_refuse(struct fs *fs, const char *what, enum charge_kind kind, uid_t 
 	uint64_t most = most_of_all(kind, amount);
 
 	if (err == -EDQUOT)
-		return refuse(fs, err, "%s: user %" PRIu32 " has no more than %" PRIu64 " %s", what,
+		return refuse(fs, err, "%s: user %" PRIu32 " may have at most %" PRIu64 " %s", what,
 		              (uint32_t)uid, share_of_user(kind, amount), bound->what);
 	if (is_owner(fs, uid))
-		return refuse(fs, err, "%s: there are no more than %" PRIu64 " %s", what, most,
+		return refuse(fs, err, "%s: there may be at most %" PRIu64 " %s", what, most,
 		              bound->what);
 	return refuse(fs, err,
-	              "%s: there are no more than %" PRIu64 " %s, and a quarter is the owner's",
+	              "%s: there may be at most %" PRIu64
+	              " %s, and a quarter is kept for the owner of the mount",
 	              what, most, bound->what);
 }
 

@@ -41,7 +41,8 @@ static void tell_dropped(struct log_queue *queue)
 	struct log_queue_line *line = push(queue, LOG_WARNING, false);
 
 	(void)snprintf(line->text, sizeof(line->text),
-	               "%" PRIu64 " lines were dropped here: the log was not read", queue->untold);
+	               "%" PRIu64 " lines were dropped here, because nobody read the log",
+	               queue->untold);
 	queue->untold = 0;
 }
 

@@ -11,9 +11,9 @@ const char *passthrough_reason(const struct fs *fs)
 	if (fs->no_open)
 		return "a read-only mount opens files without asking";
 	if (!fs->passthrough)
-		return "only root's mounts may (CAP_SYS_ADMIN)";
+		return "only a mount by root may use it (CAP_SYS_ADMIN)";
 	if (!fs->passthrough_ok)
-		return "this kernel has no FUSE passthrough (Linux 6.9 has)";
+		return "this kernel has no FUSE passthrough (needs Linux 6.9)";
 	if (atomic_load(&fs->passthrough_error) != 0)
 		return quiver_strerror(atomic_load(&fs->passthrough_error));
 	return "the kernel allows it";

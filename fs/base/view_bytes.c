@@ -138,11 +138,12 @@ static int refuse_word(struct view_reason *reason, const struct cursor *cursor,
 {
 	printable_replace(word);
 	if (err == -ERANGE)
-		snprintf(reason->text, sizeof(reason->text), "line %u: %.40s is no %s%s",
-		         cursor->line, word, quiver_dtype_name(geometry->dtype),
-		         geometry->dtype == QUIVER_B1 ? ", which is 0 or 1" : "");
+		snprintf(reason->text, sizeof(reason->text),
+		         "line %u: %.40s is not a value of %s%s", cursor->line, word,
+		         quiver_dtype_name(geometry->dtype),
+		         geometry->dtype == QUIVER_B1 ? " (0 or 1)" : "");
 	else
-		snprintf(reason->text, sizeof(reason->text), "line %u: '%.40s' is no number",
+		snprintf(reason->text, sizeof(reason->text), "line %u: '%.40s' is not a number",
 		         cursor->line, word);
 	return -EINVAL;
 }
@@ -159,7 +160,7 @@ static int take_mark(struct text *text, char mark, struct view_reason *reason)
 	text->cursor.at++;
 	if (mark == '[') {
 		if (text->count > 0 || text->closed || text->open == BRACKETS_MAX)
-			return refuse_text(reason, text, "a '[' that begins no vector");
+			return refuse_text(reason, text, "a '[' that does not begin a vector");
 		text->open++;
 		return 0;
 	}
@@ -183,13 +184,13 @@ static int check_parting(struct text *text, struct view_reason *reason)
 
 	text->comma = false;
 	if (text->closed)
-		return refuse_text(reason, text, "a number behind the ']'");
+		return refuse_text(reason, text, "a number after the ']'");
 	if (text->count == 0)
 		return 0;
 	if (text->parting != PARTED_ANYHOW && text->parting != parting)
 		return refuse_text(reason, text,
-		                   "commas between some numbers and blanks between others, so "
-		                   "that a comma may be a decimal point");
+		                   "commas between some numbers and blanks between others; a comma "
+		                   "may be a decimal point");
 	text->parting = parting;
 	return 0;
 }
@@ -294,17 +295,17 @@ static void refuse_type(const struct quiver_geometry *geometry, const char *type
 {
 	if (geometry->dtype == QUIVER_B1)
 		snprintf(reason->text, sizeof(reason->text),
-		         "its type is %s, not bool, or u1 with 8 bits in each: save "
+		         "its type is %s; expected bool, or u1 with 8 bits in each; save "
 		         "numpy.packbits(array)",
 		         type);
 	else if (geometry->dtype == QUIVER_BF2)
 		snprintf(reason->text, sizeof(reason->text),
-		         "its type is %s, not bf2: save array.astype(ml_dtypes.bfloat16), or the "
-		         "bits as u2",
+		         "its type is %s; expected bf2; save array.astype(ml_dtypes.bfloat16), or "
+		         "the bits as u2",
 		         type);
 	else
 		snprintf(reason->text, sizeof(reason->text),
-		         "its type is %s, not %s: save it with array.astype('%s')", type,
+		         "its type is %s; expected %s; save it with array.astype('%s')", type,
 		         quiver_dtype_name(geometry->dtype), quiver_dtype_name(geometry->dtype));
 }
 
@@ -352,11 +353,11 @@ static int decode_npy(const struct quiver_geometry *geometry, const char *bytes,
 		refuse_type(geometry, array.type, reason);
 	else if (!is_one_row(&array, length))
 		snprintf(reason->text, sizeof(reason->text),
-		         "its shape is neither (%" PRIu32 ",) nor (1, %" PRIu32 ")", length,
+		         "its shape is wrong; expected (%" PRIu32 ",) or (1, %" PRIu32 ")", length,
 		         length);
 	else if (size - array.data_offset != array.data_bytes)
 		snprintf(reason->text, sizeof(reason->text),
-		         "got %" PRIu64 " of %" PRIu64 " bytes behind the header",
+		         "got %" PRIu64 " of %" PRIu64 " bytes after the header",
 		         (uint64_t)size - array.data_offset, array.data_bytes);
 	else if (bools)
 		return decode_bools(geometry, bytes + array.data_offset, vector, reason);

@@ -23,8 +23,8 @@ static bool is_too_much(const struct quiver_question *asked, uint32_t vector_byt
 static int refuse_too_much(const struct question *question, const struct quiver_question *asked)
 {
 	return refuse(question->fs, -E2BIG,
-	              "%s: %zu questions with %u neighbours each; there are at most %u questions, "
-	              "%u bytes of them, %u neighbours of each and %u of all",
+	              "%s: got %zu questions with %u neighbours each; expected at most %u "
+	              "questions, %u bytes of questions, %u neighbours for each and %u for all",
 	              question->name, asked->count, (unsigned)asked->k, QUIVER_QUESTIONS_MAX,
 	              QUIVER_QUESTION_BYTES_MAX, QUIVER_NEAREST_MAX, QUIVER_NEAREST_ANSWERS_MAX);
 }

@@ -13,7 +13,7 @@
 #define SHOWN_BYTES 64
 
 #define EXPECTED_LABEL "at most 1024 bytes of UTF-8 without control characters"
-#define EXPECTED_METRIC "l2, cosine, ip or, of a store of b1 or u1, hamming"
+#define EXPECTED_METRIC "l2, cosine or ip, or hamming if the dtype is b1 or u1"
 
 /* Report a value that makes no sense. -EINVAL. */
 static int refuse_value(struct control_write *write, const char *name, const char *expected)

@@ -26,13 +26,13 @@ static int take_head(const char *bytes, size_t size, struct quiver_question *que
 {
 	if (size < NEAREST_HEAD_BYTES || memcmp(bytes, NEAREST_MARK, sizeof(NEAREST_MARK) - 1) != 0)
 		snprintf(error->text, sizeof(error->text),
-		         "expected a head of %u bytes that begins with %s, and the questions",
+		         "expected a head of %u bytes that begins with %s, then the questions",
 		         NEAREST_HEAD_BYTES, NEAREST_MARK);
 	else if (load32(bytes + 8) != NEAREST_VERSION || load64(bytes + 56) != 0 ||
 	         (load32(bytes + 20) & ~FLAGS_ALL) != 0)
 		snprintf(error->text, sizeof(error->text),
 		         "got version %" PRIu32 " with flags %" PRIx32
-		         ", expected version %u, no flags but %x, and zeros at byte 56",
+		         ", expected version %u, only flags of %x, and zeros at byte 56",
 		         load32(bytes + 8), load32(bytes + 20), NEAREST_VERSION, FLAGS_ALL);
 	else
 		error->text[0] = '\0';
@@ -76,7 +76,7 @@ int nearest_request(const char *bytes, size_t size, uint32_t vector_bytes,
 	    (excepts != 0 && excepts != question->count) ||
 	    !is_whole(question, excepts, size, vector_bytes)) {
 		snprintf(error->text, sizeof(error->text),
-		         "got %zu bytes that say k %" PRIu32 ", %zu questions of %" PRIu32
+		         "got %zu bytes, but the head says k %" PRIu32 ", %zu questions of %" PRIu32
 		         " bytes, %zu IDs to search among, %" PRIu64 " to leave out",
 		         size, question->k, question->count, vector_bytes, question->id_count,
 		         excepts);

@@ -30,7 +30,7 @@ static int form_of(const char *bytes, size_t size, struct form *form, struct qui
 	if (load32(bytes + 8) == PUT_RECORD_BYTES && load32(bytes + 12) == 0)
 		return 0;
 	snprintf(error->text, sizeof(error->text),
-	         "records with attributes have %" PRIu32
+	         "got records with attributes of %" PRIu32
 	         " bytes before the vector and flags %" PRIu32 ", expected %u and 0",
 	         load32(bytes + 8), load32(bytes + 12), PUT_RECORD_BYTES);
 	return -EINVAL;

@@ -29,8 +29,8 @@ static int limit_processor_time(struct quiver_error *error)
 		return 0;
 	if (limit.rlim_max < CPU_LEAST_S) {
 		snprintf(error->text, sizeof(error->text),
-		         "the limit of processor time is %llu s, after which the kernel would kill "
-		         "the mount; it must be at least %u s (ulimit -t, LimitCPU=)",
+		         "the limit of processor time is %llu s, and then the kernel would kill "
+		         "the mount; set it to at least %u s (ulimit -t, LimitCPU=)",
 		         (unsigned long long)limit.rlim_max, CPU_LEAST_S);
 		return -EPERM;
 	}

@@ -232,15 +232,14 @@ static bool asks_too_much(struct server *server)
 		return false;
 	if (options->set_durability &&
 	    quiver_set_durability(store, options->durability) == -EOPNOTSUPP) {
-		(void)give_up_store(server, "option durability: each change of this store is safe "
-		                            "before its call returns; expected always, or no "
-		                            "such option");
+		(void)give_up_store(server,
+		                    "option durability: each change of this store is safe before "
+		                    "its call returns; give 'always', or leave the option out");
 		return true;
 	}
 	if (quiver_set_autocompact(store, options->autocompact_percent) == -EOPNOTSUPP) {
-		(void)give_up_store(server,
-		                    "option autocompact: this store has nothing to compact; "
-		                    "expected 0, or no such option");
+		(void)give_up_store(server, "option autocompact: this store has nothing to "
+		                            "compact; give 0, or leave the option out");
 		return true;
 	}
 	return false;
@@ -358,7 +357,7 @@ static int open_store(struct server *server, struct quiver_options *options,
 		if (err != -EBUSY || waited_ms >= wait_ms)
 			return err;
 		if (waited_ms == SILENT_MS)
-			log_line(LOG_NOTICE, "%s; waiting for its end, %u seconds at most",
+			log_line(LOG_NOTICE, "%s; waiting until it ends, %u seconds at most",
 			         error->text, (wait_ms - waited_ms) / 1000);
 	}
 }
@@ -532,7 +531,7 @@ static int fit_snapshot(const char *snapshot, struct server *server, struct quiv
 
 	if (options->of_changes) {
 		snprintf(error->text, sizeof(error->text),
-		         "option %s: %s is a snapshot, in which nothing is changed; leave it out",
+		         "option %s: %s is a snapshot and cannot be changed; leave the option out",
 		         options->of_changes, snapshot);
 		return -EINVAL;
 	}

@@ -81,7 +81,9 @@ void notify_init(void)
 			manager.watchdog_ms =
 				watchdog_ms(getenv("WATCHDOG_PID"), getenv("WATCHDOG_USEC"));
 		else
-			log_line(LOG_WARNING, "NOTIFY_SOCKET=%s: %s; nobody is told of the mount",
+			log_line(LOG_WARNING,
+			         "NOTIFY_SOCKET=%s: %s; the service manager is not told of the "
+			         "mount",
 			         name, strerror(-manager.fd));
 	}
 	/* These fail only for names that are none. */

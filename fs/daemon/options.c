@@ -94,7 +94,7 @@ static int take_remount(struct mount_options *options, const char *value,
 	(void)options;
 	(void)value;
 	snprintf(error->text, sizeof(error->text),
-	         "option remount: it is for mount(8): 'mount -o remount,ro DIR', and so is bind");
+	         "option remount: it is for mount(8), and so is bind: 'mount -o remount,ro DIR'");
 	return -EINVAL;
 }
 
@@ -166,8 +166,8 @@ static int take_matrix_mode(struct mount_options *options, const char *value,
 {
 	if (parse_octal(value, &options->matrix_mode) < 0 || options->matrix_mode & ~MATRIX_MODES)
 		return fail(error, "matrix_mode", value,
-		            "who may read matrix.npy and ids.npy, in octal: 0600, 0640, 0644 or "
-		            "less (nobody can write to them or run them)");
+		            "permissions of matrix.npy and ids.npy in octal, 0644 at most: only "
+		            "bits for reading, since nobody can write to them or run them");
 	options->set_matrix_mode = true;
 	return 0;
 }

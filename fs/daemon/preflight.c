@@ -37,21 +37,21 @@ static int mount_point_error(const char *mount_point, int err, struct quiver_err
 	case ECONNABORTED:
 	case ECANCELED:
 		snprintf(error->text, sizeof(error->text),
-		         "%s: a filesystem whose daemon is gone is still mounted here; run: %s %s",
+		         "%s: a store is still mounted here, but its daemon is gone; run: %s %s",
 		         mount_point, geteuid() == 0 ? "umount" : "fusermount3 -u", mount_point);
 		break;
 	case ENOENT:
 		snprintf(error->text, sizeof(error->text),
-		         "%s: there is no such mount point; make an empty folder first (mkdir %s)",
+		         "%s: there is no such folder; make an empty folder first (mkdir %s)",
 		         mount_point, mount_point);
 		break;
 	case ENOTDIR:
 		snprintf(error->text, sizeof(error->text),
-		         "%s: the mount point must be a folder, and this is not one", mount_point);
+		         "%s: the mount point must be a folder, but this is not one", mount_point);
 		break;
 	case ENOTEMPTY:
 		snprintf(error->text, sizeof(error->text),
-		         "%s: the mount point must be an empty folder, and this one holds files",
+		         "%s: the mount point must be an empty folder, but this one holds files",
 		         mount_point);
 		break;
 	default:
@@ -237,8 +237,8 @@ int preflight_fuse(bool allow_other, struct quiver_error *error)
 		if (err == ENOENT || err == ENODEV || err == ENXIO)
 			advice = "; the kernel's FUSE module is not loaded (modprobe fuse)";
 		else if (err == EACCES || err == EPERM)
-			advice = "; whoever mounts must be allowed to read and write it "
-				 "(in a container it has to be passed in)";
+			advice = "; you need permission to read and write it (a container must be "
+				 "given the device)";
 		snprintf(error->text, sizeof(error->text), "%s: %s%s", FUSE_DEVICE, strerror(err),
 		         advice);
 		return -err;
@@ -246,8 +246,8 @@ int preflight_fuse(bool allow_other, struct quiver_error *error)
 	close(fd);
 	if (allow_other && geteuid() != 0 && !conf_allows_other()) {
 		snprintf(error->text, sizeof(error->text),
-		         "option allow_other: for users other than root %s must have a line "
-		         "user_allow_other, which it has not",
+		         "option allow_other: for users other than root, %s must have a line "
+		         "'user_allow_other'; add it, as root",
 		         FUSE_CONF);
 		return -EPERM;
 	}

@@ -74,7 +74,7 @@ static void obstacle(unsigned depth, char *reason, size_t room)
 
 	reason[0] = '\0';
 	if (enabled == -ENOENT) {
-		snprintf(reason, room, "this kernel has no FUSE over io_uring (Linux 6.14 has)");
+		snprintf(reason, room, "this kernel has no FUSE over io_uring (needs Linux 6.14)");
 		return;
 	}
 	if (enabled < 0) {
@@ -102,8 +102,8 @@ int ring_choose(struct fs *fs, enum io_uring_wish wish)
 	}
 	if (fs->shared && wish == IO_URING_AUTO) {
 		snprintf(fs->transport_reason, sizeof(fs->transport_reason),
-		         "calls to a store on other machines can be interrupted so; io_uring=on "
-		         "asks for it all the same");
+		         "without io_uring, calls to a store on other machines can be interrupted; "
+		         "io_uring=on uses it anyway");
 		return 0;
 	}
 	obstacle(ring_queue_depth(fs->max_write_bytes), fs->transport_reason,

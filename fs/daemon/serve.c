@@ -179,7 +179,7 @@ int serve_mount(struct fs *fs, struct quiver_error *error)
 		return 0;
 	log_last_fuse(reason, sizeof(reason));
 	snprintf(error->text, sizeof(error->text), "%s: cannot be mounted: %s", fs->mount_point,
-	         reason[0] ? reason : "fusermount3 refused, its message is above");
+	         reason[0] ? reason : "fusermount3 refused; its message is above");
 	return errno ? -errno : -EPERM;
 }
 

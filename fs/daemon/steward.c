@@ -49,8 +49,8 @@ static void say_away(struct server *server)
 {
 	server->told_away = true;
 	log_line(LOG_NOTICE,
-	         "%s: unmounted, but still in use by who has a file of it open, or by another "
-	         "mount namespace (a container, unshare); 'kill %d' ends it",
+	         "%s: unmounted, but still in use: a file of it is open, or another mount "
+	         "namespace (a container, unshare) has it; 'kill %d' ends it",
 	         server->moved_to[0] ? server->moved_to : server->mount_path, (int)getpid());
 	notify_say("WATCHDOG=1\nSTATUS=unmounted, but still in use");
 }
@@ -147,14 +147,14 @@ static bool loop_ends(const struct server *server)
 static void end_mount(struct server *server)
 {
 	if (take_away(server) != 0) {
-		log_line(LOG_WARNING, "%s: still in use; those who have files open get errors",
+		log_line(LOG_WARNING, "%s: still in use; programs with open files get errors",
 		         server->mount_path);
 	} else {
 		if (loop_ends(server))
 			return;
 		log_line(LOG_WARNING,
 		         "%s: still mounted in another mount namespace (a container, a service); "
-		         "it ends there, too",
+		         "that mount ends, too",
 		         server->mount_path);
 	}
 	fs_quiet(&server->fs);
@@ -212,7 +212,7 @@ static bool is_unmounted(const struct server *server)
  * `answer` as well, where it does not say it. */
 static int try_request(struct server *server, char *answer, size_t room)
 {
-	const char *why = "whoever mounted it is gone";
+	const char *why = "the process that mounted it is gone";
 	int ready = -EPIPE;
 
 	if (ask_prober(server))

@@ -165,7 +165,7 @@ void names_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	if (fs_of(req)->read_only)
 		reply_error(req, -EROFS);
 	else if (parent != TREE_VECTORS && !names_scratch(parent, name))
-		refuse_name(req, name, "files can only be made in vectors/", -EPERM);
+		refuse_name(req, name, "files can be made only in vectors/", -EPERM);
 	else if (names_scratch(parent, name))
 		scratch_file_create(req, parent, name, mode, fi);
 	else if (tree_parse_id(name, &id))
@@ -189,7 +189,8 @@ void names_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	if (fs->read_only)
 		reply_error(req, -EROFS);
 	else if ((parent != TREE_VECTORS && !names_scratch(parent, name)) || !S_ISREG(mode))
-		refuse_name(req, name, "only vectors can be made, in vectors/", -EPERM);
+		refuse_name(req, name, "only vectors can be made here, as files in vectors/",
+		            -EPERM);
 	else if (names_scratch(parent, name)) {
 		attr = scratch_attr_new(fs, fuse_req_ctx(req), parent, mode);
 		err = scratch_create(fs, parent, name, &attr, true, false, false, &entry);
@@ -206,11 +207,12 @@ void names_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	if (fs_of(req)->read_only)
 		reply_error(req, -EROFS);
 	else if (tree_class(parent) == TREE_IS_FOLDER)
-		refuse_name(req, name, "a folder of scratch files can have none in it", -EPERM);
+		refuse_name(req, name, "a folder of scratch files cannot hold another folder",
+		            -EPERM);
 	else if (parent != TREE_VECTORS || name[0] != '.')
 		refuse_name(req, name,
-		            "directories cannot be made, but for scratch files, by a name that "
-		            "begins with a dot",
+		            "folders cannot be made here, except for scratch files; the name of "
+		            "such a folder begins with a dot",
 		            -EPERM);
 	else
 		scratch_folder_make(req, name, mode);
@@ -274,7 +276,10 @@ void names_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	else if (tree_parse_id(name, &id))
 		remove_vector(req, id);
 	else if (tree_parse_view(name, &id, &form))
-		refuse_name(req, name, "a view of a vector, which is removed by its ID", -EPERM);
+		refuse_name(
+			req, name,
+			"a view of a vector; to remove the vector, remove the file named by its ID",
+			-EPERM);
 	else
 		reply_error(req, -ENOENT);
 }

@@ -226,9 +226,9 @@ static void vector_to_vector(fuse_req_t req, uint64_t from, uint64_t to, unsigne
 
 	op.from = from;
 	if (!(quiver_capabilities(fs_of(req)->store) & QUIVER_HAS_RENAME))
-		lacks = "this kind of store cannot";
+		lacks = "this kind of store cannot rename";
 	else if (!fs_of(req)->can_rename)
-		lacks = "Linux can from 6.16 on";
+		lacks = "renaming needs Linux 6.16";
 	/* mv copies instead. */
 	if (lacks != NULL)
 		reply_error(req, refuse(fs_of(req), -EXDEV,
@@ -254,8 +254,8 @@ static void rename_a_scratch(fuse_req_t req, const struct name *from, const stru
 	if (scratch_names_folder(fs, from->place) &&
 	    (to->place.parent != TREE_VECTORS || to->place.name[0] != '.'))
 		refuse_name(req, from->place.name,
-		            "a folder of scratch files stays in vectors/, and its name begins "
-		            "with a dot",
+		            "a folder of scratch files must stay in vectors/, with a name that "
+		            "begins with a dot",
 		            -EPERM);
 	else if (to->kind == NAME_NOTHING)
 		refuse_no_id(req, to->place.name);
@@ -294,7 +294,10 @@ void rename_name(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t
 	else if (from.kind == NAME_ELSEWHERE || to.kind == NAME_ELSEWHERE)
 		refuse_name(req, name, "cannot be moved there", -EPERM);
 	else if (from.kind == NAME_VIEW)
-		refuse_name(req, name, "a view of a vector, which is renamed by its ID", -EPERM);
+		refuse_name(
+			req, name,
+			"a view of a vector; to rename the vector, rename the file named by its ID",
+			-EPERM);
 	else if (from.kind == NAME_NOTHING)
 		reply_error(req, -ENOENT);
 	else if (from.kind == NAME_SCRATCH)

@@ -70,8 +70,9 @@ static int take_listing(struct fs *fs, unsigned flags, uint64_t **ids, uint64_t 
 	most = quiver_list_count(fs->store, list);
 	if (most > ROW_TABLE_MAX)
 		err = refuse(fs, -EFBIG,
-		             "matrix.npy: there are %" PRIu64 " vectors, and %" PRIu64
-		             " at most can be its rows; quiverfs export writes them all",
+		             "matrix.npy: there are %" PRIu64
+		             " vectors, but it can have at most %" PRIu64
+		             " rows; quiverfs export writes them all",
 		             most, ROW_TABLE_MAX);
 	if (err == 0) {
 		*ids = malloc((most > 0 ? most : 1) * sizeof(**ids));
@@ -154,8 +155,8 @@ int row_table_open(struct fs *fs, struct row_table *rows, unsigned flags)
 	free(ids);
 	if (err == -EFBIG)
 		return refuse(fs, err,
-		              "matrix.npy: its rows, with those of vectors that are gone, are too "
-		              "many; mount anew");
+		              "matrix.npy: too many rows, counting those of removed vectors; "
+		              "unmount and mount again");
 	return err;
 }
 

@@ -91,12 +91,12 @@ static int answer_query(struct question *question)
 		              question->name, question->size, vector_bytes);
 	if (asked.count > QUIVER_QUESTIONS_MAX ||
 	    asked.count * asked.k > QUIVER_NEAREST_ANSWERS_MAX)
-		return refuse(fs, -E2BIG,
-		              "%s: %zu vectors with %" PRIu32
-		              " neighbours each; there are at most %u vectors and %u neighbours of "
-		              "all",
-		              question->name, asked.count, asked.k, QUIVER_QUESTIONS_MAX,
-		              QUIVER_NEAREST_ANSWERS_MAX);
+		return refuse(
+			fs, -E2BIG,
+			"%s: got %zu vectors with %" PRIu32
+			" neighbours each; expected at most %u vectors and %u neighbours in all",
+			question->name, asked.count, asked.k, QUIVER_QUESTIONS_MAX,
+			QUIVER_NEAREST_ANSWERS_MAX);
 	return answer_text(question, &asked);
 }
 

@@ -263,7 +263,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	if (refuse_inside(req, parent) || refuse_inside(req, newparent))
 		return;
 	if (parent == TREE_SNAPSHOTS && !fs_of(req)->read_only)
-		refuse_name(req, name, "a snapshot keeps its name; make another", -EPERM);
+		refuse_name(req, name, "a snapshot cannot be renamed; make another one", -EPERM);
 	else
 		rename_name(req, parent, name, newparent, newname, flags);
 }

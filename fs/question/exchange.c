@@ -225,7 +225,7 @@ void exchange_write(fuse_req_t req, struct exchange *exchange, const char *bytes
 	err = append(exchange, bytes, size);
 	pthread_mutex_unlock(&exchange->lock);
 	if (err == -EFBIG)
-		(void)refuse(fs_of(req), err, "%s: a question has no more than %zu bytes",
+		(void)refuse(fs_of(req), err, "%s: a question may have at most %zu bytes",
 		             exchange->kind->name,
 		             exchange->kind->bytes_max(exchange->question.fs));
 	reply_written(req, err, size);

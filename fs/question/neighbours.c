@@ -210,12 +210,12 @@ int neighbours_ask(const struct question *question, const struct quiver_question
 	err = ask_as(question, asked, answers, found);
 	atomic_fetch_sub(&fs_whole(fs)->nearest_running, 1);
 	if (err == -EINVAL && asked->metric == QUIVER_HAMMING && !is_of_bits(fs->geometry.dtype))
-		return refuse(fs, err, "%s: hamming is for vectors of b1 or u1, these are of %s",
+		return refuse(fs, err, "%s: hamming is for vectors of b1 or u1, but these are %s",
 		              question->name, quiver_dtype_name(fs->geometry.dtype));
 	if (err == -EINVAL)
 		return refuse(fs, err,
-		              "%s: a vector that was asked about has no distances: one of its "
-		              "elements is no number, or under cosine all are 0",
+		              "%s: a vector in the question has no distances: one of its elements "
+		              "is NaN, or the metric is cosine and all are 0",
 		              question->name);
 	return err;
 }

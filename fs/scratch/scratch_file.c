@@ -143,7 +143,7 @@ static int refuse_change(struct fs *fs, uid_t uid, int err)
 	if (err == -EFBIG)
 		return refuse(fs, err,
 		              "scratch file: more than %" PRIu32
-		              " bytes, or for a .npy or .txt more than any needs",
+		              " bytes, or more than a .npy or .txt of a vector needs",
 		              scratch_least_limit(fs));
 	if (err == -EDQUOT || err == -ENOSPC)
 		return charge_refuse(fs, "scratch file", CHARGE_SCRATCH_BYTES, uid, 1, err);

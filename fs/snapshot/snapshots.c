@@ -305,7 +305,7 @@ void snapshots_removed(struct fs *fs, const char *name)
 static const char *why_not_opened(int err, bool fits)
 {
 	if (!fits)
-		return "there are files open in 1,024 others";
+		return "files are open in 1,024 other snapshots already";
 	return err == -EUCLEAN ? "its file is damaged; rmdir(1) removes it, and `quiverfs check "
 	                         "--repair` moves it to lost+found"
 	                       : quiver_strerror(err);

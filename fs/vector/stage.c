@@ -79,10 +79,9 @@ void stage_drop(struct fs *fs, struct handle *h)
 static int refuse_commit(struct fs *fs, uint64_t id, int err)
 {
 	if (err == -EEXIST)
-		return refuse(fs, err, "vector %" PRIu64 ": made by someone else meanwhile", id);
+		return refuse(fs, err, "vector %" PRIu64 ": another process made it first", id);
 	if (err == -ETIMEDOUT || err == -EINTR)
-		return refuse(fs, err,
-		              "vector %" PRIu64 ": it is not known whether it was stored: %s", id,
+		return refuse(fs, err, "vector %" PRIu64 ": it may or may not be stored: %s", id,
 		              quiver_strerror(err));
 	if (err != 0 && err != -EAGAIN)
 		return refuse(fs, err, "vector %" PRIu64 ": not stored: %s", id,
@@ -122,8 +121,8 @@ static bool is_replaced(struct fs *fs, uint64_t id, uint64_t base_lsn, bool may_
 static void tell_replaced(struct fs *fs, uint64_t id)
 {
 	(void)refuse(fs, 0,
-	             "vector %" PRIu64 ": a part of it was changed, and what another had stored "
-	             "meanwhile is replaced by the whole; the last close wins",
+	             "vector %" PRIu64 ": two processes changed it at the same time; the last "
+	             "close wins, and replaces the whole vector",
 	             id);
 }
 
@@ -257,8 +256,8 @@ static void stage_kept(struct handle *h)
 static int past_end(struct fs *fs, uint64_t id, uint64_t offset, uint64_t size)
 {
 	return refuse(fs, -EFBIG,
-	              "vector %" PRIu64 ": %" PRIu64 " bytes at offset %" PRIu64
-	              " go past its %" PRIu32 " bytes",
+	              "vector %" PRIu64 ": got %" PRIu64 " bytes at offset %" PRIu64
+	              ", past the end of its %" PRIu32 " bytes",
 	              id, size, offset, fs->geometry.vector_bytes);
 }
 

@@ -271,7 +271,8 @@ static int resize_path(struct fs *fs, uint64_t id, pid_t tid, struct attr_change
 		return 0;
 	}
 	return refuse(fs, change->size > n ? -EFBIG : -EINVAL,
-	              "vector %" PRIu64 ": cannot be made %" PRIu64 " bytes long, only %" PRIu32,
+	              "vector %" PRIu64 ": cannot be made %" PRIu64
+	              " bytes long; a vector here has %" PRIu32,
 	              id, change->size, n);
 }
 

@@ -301,7 +301,7 @@ static int resize_path(struct fs *fs, struct view *view, pid_t tid, struct attr_
 		return err;
 	tree_format_view(view->id, view->form, name);
 	err = change->size > view_bytes_max(&fs->geometry, view->form) ? -EFBIG : -EINVAL;
-	return refuse(fs, err, "%s: cannot be made %" PRIu64 " bytes long, it is %zu", name,
+	return refuse(fs, err, "%s: cannot be made %" PRIu64 " bytes long; it has %zu", name,
 	              change->size, size);
 }
 

@@ -216,7 +216,7 @@ static void hold_refusal(struct fs *fs, const struct view_handle *h)
 
 	tree_format_view(h->view->id, h->view->form, name);
 	errors_hold(fs->errors, h->view->id, h->tid,
-	            "%s: an empty text is no vector; nothing was changed", name);
+	            "%s: an empty text is not a vector; nothing was changed", name);
 	/* The kernel does not wait for a RELEASE: he may be back before it comes. */
 	handle_lock(h->vector);
 	followed = h->vector->followed;

@@ -149,7 +149,7 @@ def test_javascript(stores, tmp, name, dtype, wanted):
     got, ids = exported(store, tmp)
     assert ids == list(range(ROWS))
     same(got, wanted)
-    refused("import", store.path, FILES / name, "--id-column", "doc", says=["dictionary", "expected are integers or text"])
+    refused("import", store.path, FILES / name, "--id-column", "doc", says=["dictionary", "expected integers or text"])
     refused("import", store.path, FILES / name, "--vector-column", "doc", says=["'doc' is", "list of numbers"])
 
 
@@ -170,7 +170,7 @@ def test_bad_rows_are_told_and_those_before_are_in(store, name, row, says):
 @pytest.mark.parametrize("data, says", [
     (b"", "empty"),
     (b"ARROW1", "not an Arrow file"),
-    (b"FEA1" + bytes(40), "Feather of version 1"),
+    (b"FEA1" + bytes(40), "Feather version 1"),
     (b"not one at all, but long enough", "not an Arrow file or stream"),
     (b"\xff\xff\xff\xff\x10\0\0\0" + bytes(16), "not an Arrow file or stream"),
     (b"ARROW1\0\0" + bytes(40), "cut off"),
@@ -183,7 +183,7 @@ def test_files_that_are_no_arrow(store, tmp, data, says):
 
 
 def test_from_a_pipe_it_is_not_read(store):
-    refused("import", store.path, "-", "--format", "arrow", stdin=b"ARROW1", says=["standard input", "file only"])
+    refused("import", store.path, "-", "--format", "arrow", stdin=b"ARROW1", says=["standard input", "only from a file"])
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FILES.iterdir()))

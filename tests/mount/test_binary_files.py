@@ -134,7 +134,7 @@ def test_first_bytes_that_could_be_those_of_a_packed_file(store, tmp):
 
 def test_what_cannot_be_unpacked_says_what_to_do(store, tmp, rng):
     save_npy(tmp / "plain.npy.gz", make_rows(rng, 3))
-    refused("import", store.path, tmp / "plain.npy.gz", says=["does not begin", "right name"])
+    refused("import", store.path, tmp / "plain.npy.gz", says=["its content is not gzip or zstd", "rename the file"])
     for name, start, says in [("x.npy", b"\xfd7zXZ\0", "xz -dc"), ("y.npy", b"PK\3\4", "unzip -p"),
                               ("z.npy", b"BZh91AY&SY", "bzip2 -dc")]:
         (tmp / name).write_bytes(start + bytes(100))
@@ -161,7 +161,7 @@ def test_archives_and_other_compression_say_which_pipe_brings_them_in(store, tmp
     (tmp / "x.fvecs.xz").write_bytes(lzma.compress((tmp / "sift_base.fvecs").read_bytes()))
     refused("import", store.path, tmp / "x.fvecs.xz", says=["xz -dc FILE |"])
     (tmp / "x.dat").write_bytes(bytes(1000))
-    refused("import", store.path, tmp / "x.dat", says=["does not tell its format"])
+    refused("import", store.path, tmp / "x.dat", says=["does not tell the format"])
     assert count(store) == 0
 
 
@@ -229,8 +229,8 @@ def test_hdf5_from_standard_input_is_the_file_it_is(store, tmp, rng):
                                stdin=file, cwd=tmp, capture_output=True, check=False)
     assert ended.returncode == 1 and b"give a path to it" in ended.stderr
     refused("import", store.path, "-", "--format", "hdf5", stdin=packed, cwd=tmp,
-            says=["standard input", "from a file only"])
-    refused("import", store.path, tmp / "right.h5.gz", says=["from a file only", "gzip -dk"])
+            says=["standard input", "only from a file"])
+    refused("import", store.path, tmp / "right.h5.gz", says=["only from a file", "gzip -dk"])
 
 
 # ---- the other formats of the billion-scale benchmarks ----------------------
@@ -327,7 +327,7 @@ def test_raw_rows_that_do_not_fit(store, tmp):
     refused("import", store.path, "-", *raw, stdin=bytes(305),
             says=["row 3", "at byte 300", "ends within"])
     write_npy(tmp / "x.npy", numpy.zeros((2, DIM), "<f4"))
-    refused("import", store.path, tmp / "x.npy", "--skip-bytes", "8", says=["header of its own"])
+    refused("import", store.path, tmp / "x.npy", "--skip-bytes", "8", says=["its own header"])
     quiverfs("import", store.path, tmp / "x.dat", *raw, "--skip-bytes", "-1", status=2)
 
 
@@ -380,7 +380,7 @@ def test_word2vec_in_binary_that_is_wrong(store, tmp, rng):
             (b"18446744073709551614 25\n" + good, ["more than any file"]),
             (good[:-200], ["cut off", "3 words"]),
             (word2vec(rows, WORDS, header=b"3 24\n"), ["dim 24"]),
-            (b"3 25\n" + b"x" * 70000, ["row 0", "at byte 5", "no word"])]:
+            (b"3 25\n" + b"x" * 70000, ["row 0", "at byte 5", "expected a word"])]:
         path.write_bytes(data)
         refused("import", store.path, path, says=says)
         assert count(store) == 0
@@ -484,7 +484,7 @@ def test_what_is_cut_off_before_the_first_row(store, tmp, rng):
     write_bin(tmp / "x.fbin", make_rows(rng, 3))
     (tmp / "x.fbin").write_bytes((tmp / "x.fbin").read_bytes()[:8 + 99])
     done = quiverfs("import", store.path, tmp / "x.fbin", "--partial", status=None)
-    assert "3 rows that it should have are missing" in done.stderr
+    assert "3 rows are missing" in done.stderr
     (tmp / "x.fbin").write_bytes(b"\3\0\0\0\x19\0")
     refused("import", store.path, tmp / "x.fbin", "--partial", says=["within its header"])
     numpy.save(tmp / "f.npy", numpy.asfortranarray(make_rows(rng, 3)))
@@ -594,15 +594,15 @@ def test_an_npz_that_is_wrong(store, tmp, rng):
     refused("import", store.path, path, says=["method 14"])
     quiverfs("export", store.path, tmp / "empty.npz")
     assert numpy.load(tmp / "empty.npz")["arr_0"].shape == (0, DIM)
-    refused("import", store.path, "-", "--format", "npz", stdin=good, says=["from a file only"])
+    refused("import", store.path, "-", "--format", "npz", stdin=good, says=["only from a file"])
     refused("export", store.path, "-", "--format", "npz", says=["standard output", "npz", "file"])
     refused("export", store.path, tmp / "y.npz.gz", says=["npz", "compress"])
     assert not (tmp / "y.npz.gz").exists()
     (tmp / "x.npz.gz").write_bytes(gzip.compress(good))
-    refused("import", store.path, tmp / "x.npz.gz", says=["from a file only", "gzip -dk"])
+    refused("import", store.path, tmp / "x.npz.gz", says=["only from a file", "gzip -dk"])
     # this was a ZIP with the rest of a gzip behind it, which nothing reads
-    refused("export", store.path, tmp / "out.npz.gz", says=["not compressed while"])
-    refused("export", store.path, "-", "--format", "npz", says=["a file only"])
+    refused("export", store.path, tmp / "out.npz.gz", says=["cannot be compressed during"])
+    refused("export", store.path, "-", "--format", "npz", says=["only to a file"])
     assert not (tmp / "out.npz.gz").exists()
     assert count(store) == 0
 
@@ -637,7 +637,7 @@ def test_bfloat16_by_its_name(stores, tmp, rng):
     float32 = stores.create()
     refused("import", float32.path, tmp / "x.npy", says=["bf2 (bfloat16)", "--convert"])
     quiverfs("import", float32.path, tmp / "x.npy", "--convert")
-    for descr, says in [("float8_e4m3fn", "not known here"), ("<V1", "bfloat16 alone"),
+    for descr, says in [("float8_e4m3fn", "not known here"), ("<V1", "known here is bfloat16"),
                         ("<f1", "not known here"), ("complex64", "not known here"),
                         ("<c8", "complex"), ("<M8[ns]", "dates"), ("|O", "Python objects")]:
         (tmp / "y.npy").write_bytes(npy_header(descr, (3, DIM)) + bits)

@@ -344,7 +344,7 @@ def test_a_wrong_dim_names_both(store, tmp_path):
     (npy(struct.pack("<3Q", ID_MAX + 1, 2, 3), "u8", (3,)), "row 0 holds a number"),
     (npy(struct.pack("<3Q", 1, 2, 2**64 - 1), "u8", (3,)), "row 2 holds a number"),
     (npy(struct.pack("<3f", 1, 2, 3), "f4", (3,)), "type f4"),
-    (npy(struct.pack("<3Q", 1, 2, 3), "u8", (3, 1)), "2 and type u8"),
+    (npy(struct.pack("<3Q", 1, 2, 3), "u8", (3, 1)), "2 dimensions and type u8"),
     (npy(struct.pack(">3Q", 1, 2, 3), "u8", (3,), descr="'>u8'"), "big-endian"),
     (b"1\n2\n3\n", "not a .npy"),
 ])
@@ -410,7 +410,7 @@ def test_ctrl_c_ends_an_import_after_the_vectors_in_hand(tmp_path):
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=HANG_SECONDS)
     assert child.returncode == 1
-    assert "of 5000000 rows are in" in errors
+    assert "of 5000000 rows are imported" in errors
     count = int(errors.split("the first ")[1].split()[0])
     assert 0 < count < 5_000_000
     assert stats(store)["count"] == count

@@ -63,12 +63,12 @@ def test_what_tells_nothing_makes_nothing(work):
     ROWS.tofile("rows.dat")
     open("empty.csv", "w", encoding="utf-8").close()
     refuses("absent.npy", says="absent.npy: No such file")
-    refuses("folder", says="neither a store of quiverfs")
-    refuses("empty.csv", says="it holds no rows, so nothing tells which store fits it")
-    refuses("rows.dat", says="does not tell its format; 'quiverfs import STORE FILE --format")
+    refuses("folder", says="not a store of quiverfs")
+    refuses("empty.csv", says="it holds no rows, so the right store is not known")
+    refuses("rows.dat", says="does not tell the format; use .quiverfs import STORE FILE --format")
     refuses("-", says="'quiverfs import none - --format NAME' makes the store and imports")
-    refuses("rows.npy", "--metric", "hamming", says="of a store of b1 or u1, hamming")
+    refuses("rows.npy", "--metric", "hamming", says="or hamming if the dtype is b1 or u1")
     quiverfs("create", "there", "--like", "rows.npy")
-    refuses("rows.npy", says="a store is here already", name="there")
+    refuses("rows.npy", says="there is a store here already", name="there")
     assert "--dim is missing" in quiverfs("create", "none", status=2).stderr
     assert "--like FILE takes that" in quiverfs("create", "none", status=2).stderr

@@ -39,7 +39,7 @@ class Untried:
             self.started = subprocess.Popen(
                 [QUIVERFS, "mount", *(["-f"] if foreground else []), store.path, point],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            until(lambda: "waiting for its end" in self.said(), "it does not wait")
+            until(lambda: "waiting until it ends" in self.said(), "it does not wait")
             self.prober = prober_of(self.started.pid) if foreground else self.started.pid
             os.kill(self.prober, signal.SIGSTOP)
             lock.truncate(0)

@@ -143,7 +143,7 @@ def test_through_a_fifo_and_a_device(tmp, store):
     assert stat.S_ISFIFO(os.stat(tmp / "fifo").st_mode)
     quiverfs("export", store, tmp / "null", "--format", "npy", "--ids", tmp / "ids.txt")
     assert (tmp / "null").is_symlink() and (tmp / "ids.txt").read_text() == "7\n9\n"
-    refused("export", store, tmp / "null", "--format", "hdf5", says="file only")
+    refused("export", store, tmp / "null", "--format", "hdf5", says="only to a file")
     # nobody reads it
     with subprocess.Popen([QUIVERFS, "export", store, tmp / "fifo", "--format", "csv"],
                           stderr=subprocess.PIPE) as alone:
@@ -445,16 +445,16 @@ def test_a_store_is_not_imported_into_itself(tmp, stores):
     store = mnt.store.path
     names = [mnt.point / "matrix.npy", store / "vectors.npy"]
     for name in names:
-        refused("import", mnt.point, name, says="export it first")
+        refused("import", mnt.point, name, says="export the store first")
         done = shell(f"{QUIVERFS} import {mnt.point} - --format npy < {name}", status=1)
-        assert b"standard input: it is a part of the store" in done.stderr
+        assert b"standard input: this file is a part of the store" in done.stderr
     numpy.save(tmp / "one.npy", numpy.zeros((1, 25), "<f4"))
     refused("import", mnt.point, tmp / "one.npy", "--ids", mnt.point / "ids.npy",
-            says="export it first")
+            says="export the store first")
     mnt.unmount()
     (tmp / "link.npy").symlink_to(store / "vectors.npy")
     for name in (names[1], tmp / "link.npy"):
-        refused("import", store, name, "--ids", store / "ids.npy", says="export it first")
+        refused("import", store, name, "--ids", store / "ids.npy", says="export the store first")
     other = stores.create(name="other")
     quiverfs("import", other.path, names[1], "--ids", store / "ids.npy")
 
@@ -475,11 +475,11 @@ def same_names(tmp):
 
 def test_two_outputs_are_two_files(tmp, store):
     for one, other in same_names(tmp):
-        refused("export", store, one, "--ids", other, says="two names are needed", cwd=tmp)
+        refused("export", store, one, "--ids", other, says="give two different names", cwd=tmp)
     (tmp / "out.txt").symlink_to("/proc/self/fd/1")
     done = shell(f"{QUIVERFS} export {store} - --format npy --ids out.txt | cat; "
                  "exit ${PIPESTATUS[0]}", cwd=tmp, status=1)
-    assert b"two names are needed" in done.stderr and done.stdout == b""
+    assert b"give two different names" in done.stderr and done.stdout == b""
     assert (tmp / "old.npy").read_text() == OLD and not (tmp / "new.npy").exists()
 
 
@@ -490,17 +490,17 @@ def test_what_is_read_is_not_written(tmp, store):
     os.link(tmp / "g.txt", tmp / "hard")
     for name in ("g.txt", "./g.txt", "dash", "hard"):
         refused("import", store, "g.txt", "--format", "glove", "--keys", name, "--add-keys",
-                says="which is read", cwd=tmp)
+                says="which is the input", cwd=tmp)
         refused("import", store, "g.txt", "--format", "glove", "--keys", name,
-                says="which is read", cwd=tmp)
+                says="which is the input", cwd=tmp)
         refused("export", store, name, "--format", "glove", "--keys", "g.txt", "--start-id", 7,
-                says="which is read", cwd=tmp)
+                says="which is the input", cwd=tmp)
     done = shell(f"{QUIVERFS} import {store} - --format glove --keys hard --add-keys < g.txt", cwd=tmp,
                  status=1)
     assert b"standard input" in done.stderr
     done = shell(f"{QUIVERFS} export {store} - --format glove --keys g.txt >> g.txt", cwd=tmp,
                  status=1)
-    assert b"which is read" in done.stderr
+    assert b"which is the input" in done.stderr
     assert (tmp / "g.txt").read_text() == glove
     # keys may go into a pipe
     done = shell(f"{QUIVERFS} import {store} g.txt --format glove --keys /dev/fd/1 | cat", cwd=tmp)
@@ -513,7 +513,7 @@ def test_what_is_read_is_not_written(tmp, store):
 def test_ids_by_the_ending_of_the_name(tmp, store):
     (tmp / "out.npy").write_text(OLD)
     for name in ("ids", "ids.csv", "ids.npy.gz", "-", "/dev/fd/1", ".txt", "txt"):
-        refused("export", store, "out.npy", "--ids", name, says="expected is a .npy or a .txt",
+        refused("export", store, "out.npy", "--ids", name, says="expected a name that ends in .npy or .txt",
                 status=2, cwd=tmp)
     assert (tmp / "out.npy").read_text() == OLD
     quiverfs("export", store, "out.npy", "--ids", "ids.txt", cwd=tmp)
@@ -601,7 +601,7 @@ def test_a_compressed_export(tmp, store, suffix):
     for name in ("x.npy", "x.h5", "x.csv"):
         status = 1 if name == "x.h5" else 0
         done = quiverfs("export", store, tmp / (name + suffix), status=status)
-        assert status == 0 or "not compressed while it is written" in done.stderr
+        assert status == 0 or "cannot be compressed during the export" in done.stderr
     assert sorted(tmp.glob("x.*")) == sorted([tmp / ("x.npy" + suffix), tmp / ("x.csv" + suffix)])
     # the same bytes for the same vectors
     once = (tmp / ("x.csv" + suffix)).read_bytes()
@@ -649,7 +649,7 @@ def test_vectors_that_go_meanwhile(tmp, stores):
         assert process.returncode == status, text
         mnt.put(2, bytes(mnt.size))
         if status:
-            assert "1 vectors were removed while the others were exported" in text, text
+            assert "1 vectors were removed during the export" in text, text
         else:
             assert out.read_text().startswith("2 25\nfirst ")
     os.close(reader)
@@ -680,8 +680,8 @@ def test_a_line_of_names_and_columns(tmp, store):
     for words, says in ((["x.npy", "--header", "yes"], "for CSV"),
                         (["x.jsonl", "--delimiter", "tab"], "for CSV"),
                         (["x.npy", "--vector-column", "a"], "no columns"),
-                        (["x.csv", "--header", "auto"], "none of: yes, no"),
-                        (["x.csv", "--delimiter", "x"], "none of"),
+                        (["x.csv", "--header", "auto"], "expected yes or no"),
+                        (["x.csv", "--delimiter", "x"], "not one of"),
                         (["x.csv", "--header", "no", "--id-column", "a"], "first line"),
                         (["x.npy", "--keys", "k"], "no place")):
         refused("export", store, *words, says=says, status=2, cwd=tmp)

@@ -75,7 +75,7 @@ def test_through_pipes(stores, tmp, rng, suffix, write, read, dtypes, text):
     name = {".txt": "glove", ".vec": "word2vec"}.get(suffix, suffix[1:])
     if name == "hdf5":
         refused("import", store.path, "-", "--format", name, stdin=source.read_bytes(),
-                says=["standard input", "file only"])
+                says=["standard input", "only from a file"])
         refused("export", store.path, "-", "--format", name, says=["standard output", "file"])
         return
     quiverfs("import", store.path, "-", "--format", name, stdin=source.read_bytes())
@@ -189,7 +189,7 @@ def test_words_are_kept_and_come_back(store, tmp, rng):
     refused("export", store.path, tmp / "out.txt", "--words", tmp / "words.txt",
             "--start-id", 1000, says=["words.txt", "no key for vector 5"])
     refused("import", store.path, tmp / "all.npy", "--keys", tmp / "x",
-            says=["--keys: the format npy has none"])
+            says=["--keys: the format npy has no keys"])
     assert not (tmp / "x").exists()
 
 
@@ -235,7 +235,7 @@ def test_conversion_to_integers_is_to_the_nearest(stores, tmp):
     numpy.save(tmp / "in.npy", numpy.array([[0, 1, 1.5, 2.5, 255.4, 256, -7, numpy.inf]], "<f4"))
     done = quiverfs("import", store.path, tmp / "in.npy", "--convert")
     assert exported(store, tmp)[0].tolist() == [[0, 1, 2, 2, 255, 255, 0, 255]]
-    assert "of 8 elements 3 were rounded (by 0.5 at most), and 3 were beyond" in done.stderr
+    assert "8 elements, 3 rounded (by 0.5 at most), 3 out of range" in done.stderr
     numpy.save(tmp / "nan.npy", numpy.array([[0] * 8, [0] * 7 + [numpy.nan]], "<f4"))
     refused("import", store.path, tmp / "nan.npy", "--convert",
             says=["nan.npy: row 1 (at byte 160)", "NaN", "first 1 of 2 rows"])
@@ -244,13 +244,13 @@ def test_conversion_to_integers_is_to_the_nearest(stores, tmp):
 def test_text_becomes_what_the_store_holds(stores, tmp):
     store = stores.create(dim=2, dtype="i1")
     (tmp / "in.csv").write_text("1,-128\n2.0,1e2\n3,128\n")
-    refused("import", store.path, tmp / "in.csv", says=["line 3", "128 is no i1", "first 2 rows"])
+    refused("import", store.path, tmp / "in.csv", says=["line 3", "128 is not a value of i1", "first 2 rows"])
     done = quiverfs("import", store.path, tmp / "in.csv", "--convert")
     assert exported(store, tmp)[0].tolist() == [[1, -128], [2, 100], [3, 127]]
-    assert "1 were beyond" in done.stderr
+    assert "1 out of range" in done.stderr
     floats = stores.create(dim=1, name="floats")
     (tmp / "in.csv").write_text("1e39\n")
-    refused("import", floats.path, tmp / "in.csv", says=["beyond the range of f4"])
+    refused("import", floats.path, tmp / "in.csv", says=["out of the range of f4"])
     (tmp / "in.csv").write_text("0.1\n1e-60\nnan\n-inf\n")
     quiverfs("import", floats.path, tmp / "in.csv")
     same(exported(floats, tmp)[0], numpy.array([[.1], [0], [numpy.nan], [-numpy.inf]], "<f4"))
@@ -369,7 +369,7 @@ def test_an_endless_pipe_takes_no_memory_and_ends_at_a_signal(store):
     wait_for(child, 60)  # while the pipe is open
     _, errors = child.communicate()
     assert child.returncode == 1
-    rows = int(re.search(r"stopped: the first (\d+) rows are in", errors.decode())[1])
+    rows = int(re.search(r"stopped: the first (\d+) rows are imported", errors.decode())[1])
     assert 0 < rows <= 240000
     assert count(store) == rows
     store.check()

@@ -75,7 +75,7 @@ def test_as_many_as_there_may_be_and_no_more(stores, rng):
         os.write(fd, ids_bytes(ids))
         with refused(errno.EFBIG):
             os.write(fd, ids_bytes([1]))
-        mnt.expect_error("control/get: a question has no more than 524288 bytes")
+        mnt.expect_error("control/get: a question may have at most 524288 bytes")
         with refused(errno.EFBIG):  # there is no answer to a part of it
             os.read(fd, 100)
         assert os.read(fd, 100) == b""
@@ -307,7 +307,7 @@ def test_a_user_takes_no_more_memory_than_his_share(shared):
         errno.errorcode[errno.EDQUOT]
     # The kernel tells of a closed file behind the caller's back.
     until(lambda: int(mnt.stats()["question_bytes"]) == 0, "closed questions go")
-    mnt.expect_error("control/get: user 65534 has no more than 134217728 bytes of questions")
+    mnt.expect_error("control/get: user 65534 may have at most 134217728 bytes of questions")
     assert get_many_of(mnt, range(4)) == [rows[vector] for vector in range(4)]
 
 

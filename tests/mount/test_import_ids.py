@@ -151,7 +151,7 @@ def test_ids_through_a_pipe(store, tmp):
     lines = "".join(f"{i * 3}\n" for i in range(300))
     assert told(*words, stdin=lines.encode())[1].endswith("300 distinct")
     assert exported(store, tmp)[1] == [i * 3 for i in range(300)]
-    refused("import", *words, stdin=(lines + "1\n").encode(), says=["goes on", "300 rows"])
+    refused("import", *words, stdin=(lines + "1\n").encode(), says=["has more bytes", "300 rows"])
     refused("import", *words, stdin=lines[:4].encode(), says=["row 2", "the file of IDs ends here"])
 
 
@@ -358,7 +358,7 @@ def test_ids_that_are_no_numbers_are_numbered(store, tmp, name):
         refused("import", store.path, tmp / name, *words, says=["row 0", "--keys FILE", keys[0]])
     said = told(store.path, tmp / name, "--keys", "k", "--start-id", 10, cwd=tmp)
     assert said == [
-        f"4 vectors imported into {store.path}, from 5 rows: of rows with one ID the last counts",
+        f"4 vectors imported into {store.path}, from 5 rows: if rows have the same ID, the last one counts",
         "IDs: 10 to 13, numbered by their keys from 10; 4 distinct", "keys: 4 in k, 4 of them new"]
     assert (tmp / "k").read_text().splitlines() == keys[:4]
     assert first_elements(store, tmp) == {10: 0, 11: 4, 12: 2, 13: 3}
@@ -440,7 +440,7 @@ def test_a_file_of_keys_that_is_not_there_is_told(store, tmp):
     """Its name may be mistyped: every key would get a number that another one has."""
     write_words(tmp / "a.txt", a=1)
     words = ["import", store.path, tmp / "a.txt", "--keys", tmp / "keys.txt", "--add-keys"]
-    assert "keys.txt: note: it is new" in quiverfs(*words).stderr
+    assert "keys.txt: note: this file is new" in quiverfs(*words).stderr
     assert quiverfs(*words).stderr == ""
 
 
@@ -490,7 +490,7 @@ def test_a_row_that_is_skipped_leaves_its_key_to_no_other_vector(store, tmp, nam
                                         for key, number in rows.items()))
     words = [store.path, tmp / name, "--keys", tmp / "k"]
     skip = ["--on-duplicate", "skip"]
-    says = ["vector {0} exists already", "the key of this row", "--start-id N", "row {0} "]
+    says = ["vector {0} exists already", "would get its key", "--start-id N", "row {0} "]
     for number, more in (2, []), (0, ["--add-keys"]):
         refused("import", *words, *skip, *more, says=[part.format(number) for part in says])
         assert not (tmp / "k").exists()
@@ -527,7 +527,7 @@ def test_what_does_not_go_with_keys(store, tmp):
     assert not (tmp / "k").exists()
     os.mkfifo(tmp / "fifo")
     refused("import", store.path, tmp / "a.txt", "--keys", tmp / "fifo", "--add-keys",
-            says=["no regular file"])
+            says=["not a regular file"])
 
 
 # ---- a disk that fails meanwhile ---------------------------------------------------
@@ -560,5 +560,5 @@ def test_a_disk_that_fails_is_told_once(stores, tmp, live):
     lines = [re.sub(r"note: \S+Z ", "", line) for line in said.splitlines()]
     assert len(lines) == len(set(lines)), said
     assert "the vectors are written" not in said
-    assert re.search(r"the first [1-9]\d* of 60000 rows are in, though a power cut may lose some",
-                     lines[-1]), said
+    assert re.search(r"the first [1-9]\d* of 60000 rows are imported, though a power cut may "
+                     "lose some", lines[-1]), said

@@ -81,7 +81,7 @@ def test_packed_bits_are_bytes_unless_they_are_said_to_be_bits(work):
 
 def test_a_type_that_no_store_has_is_told(work):
     np.save("rows.npy", ROWS.astype("i4"))
-    refuses("rows.npy", says="its elements are i4, which no store has; --convert makes them f4")
+    refuses("rows.npy", says="its elements are i4, but no store has this type; --convert makes them f4")
     assert "(f4 since no type is given" in makes("rows.npy", "--convert").stdout
     makes("rows.npy", "--convert", "--dtype", "i1", dtype="i1", name="small")
 
@@ -140,7 +140,7 @@ def test_a_dim_that_is_given_decides(work):
 
 def test_raw_needs_a_dim(work):
     ROWS.tofile("rows.raw")
-    refuses("rows.raw", "--format", "raw", says="--dim D says it")
+    refuses("rows.raw", "--format", "raw", says="give --dim D")
     makes("rows.raw", "--format", "raw", "--dim", DIM)
     makes("rows.raw", "--format", "raw", "--dim", 2 * DIM, "--dtype", "float16", dim=2 * DIM,
           dtype="f2", name="half")
@@ -183,7 +183,7 @@ def test_ids_and_a_limit_go_with_it(work):
 def test_nothing_to_import_makes_nothing(work):
     for name in ("empty.csv", "empty.jsonl"):
         lines(name, [])
-        refuses(name, says="it holds no rows, so nothing tells which store fits it")
+        refuses(name, says="it holds no rows, so the right store is not known")
     refuses("-", "--format", "jsonl", stdin=b"", says="no store was made")
     np.save("none.npy", ROWS[:0])
     refuses("none.npy", says="no store was made; 'quiverfs create new --dim 8 --dtype f4' makes")
@@ -206,7 +206,7 @@ def test_a_bad_first_row_takes_the_store_away_again(work, folder):
 def test_a_bad_row_further_on_leaves_those_before_it(work):
     lines("bad.jsonl", ['{"vector": [1, 2]}', '{"vector": [1]}'])
     done = quiverfs("import", "new", "bad.jsonl", status=1)
-    assert "the first 1 rows are in" in done.stderr
+    assert "the first 1 rows are imported" in done.stderr
     quiverfs("check", "new")
 
 
@@ -234,13 +234,13 @@ def caught(pid):
 def test_where_none_can_be(stores, work):
     mnt = stores.mount()
     np.save("rows.npy", ROWS)
-    refuses("rows.npy", name="no/such", says="the folder that it is to be in does not exist")
+    refuses("rows.npy", name="no/such", says="the folder above it does not exist")
     refuses("rows.npy", name="rows.npy", says="not a folder")
     refuses("rows.npy", name=f"{mnt.point}/new", says="lies within the mount at")
-    refuses("rows.npy", name=f"{mnt.store.path}@old", says="a snapshot, in which nothing is")
+    refuses("rows.npy", name=f"{mnt.store.path}@old", says="a snapshot cannot be changed")
     os.mkdir("full")
     lines("full/file", [])
-    refuses("rows.npy", name="full", says="neither a store")
+    refuses("rows.npy", name="full", says="not a store of quiverfs")
     os.symlink("gone", "link")
     refuses("rows.npy", name="link", says="there is no such store")
     os.mkdir("rows")

@@ -210,7 +210,7 @@ def test_a_rename_of_an_id_is_left_to_mv(remote):
     mnt = remote.mnt
     mnt.put(1, vector(mnt, 1))
     expect(errno.EXDEV, os.rename, mnt.path(1), mnt.path(2))
-    mnt.expect_error("vector 1: not renamed to 2, this kind of store cannot")
+    mnt.expect_error("vector 1: not renamed to 2, this kind of store cannot rename")
     run("mv", mnt.path(1), mnt.path(2))
     mnt.forget_errors()
     assert mnt.ids() == {2} and mnt.get(2) == vector(mnt, 1)

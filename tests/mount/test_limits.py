@@ -212,7 +212,7 @@ def test_one_users_scratch_files_leave_room_for_others(shared, rng):
     mnt, user = shared()
     share = SCRATCH_FILES_MAX // SHARE
     assert user.call(fill, mnt.vectors, ".theirs", SCRATCH_FILES_MAX, b"x") == (share, errno.EDQUOT)
-    assert f"user {NOBODY} has no more than {share} scratch files" in mnt.errors()[-1]
+    assert f"user {NOBODY} may have at most {share} scratch files" in mnt.errors()[-1]
     stats = mnt.stats()
     assert stats["scratch_files"] == stats["user_max_scratch_files"] == str(share)
     write_all(mnt.vectors / ".mine", b"x")  # of root
@@ -234,7 +234,7 @@ def test_one_users_stages_leave_room_for_others(shared, rng):
     mnt, user = shared(dim=65536, dtype="f8")
     share = 1024 // SHARE  # 512 KiB each
     assert user.call(stage_until_refused, mnt.vectors, 2 * share) == (share, errno.EDQUOT)
-    assert f"vector {share}: user {NOBODY} has no more than" in mnt.errors()[0]
+    assert f"vector {share}: user {NOBODY} may have at most" in mnt.errors()[0]
     assert mnt.stats()["staged_vectors"] == str(share)
     assert mnt.stats()["user_max_staged_bytes"] == str(share * mnt.size)
     assert f"quiverfs_user_max_staged_bytes{{mount=\"{mnt.point}\"}} {share * mnt.size}\n" in \
@@ -278,7 +278,7 @@ def test_memory_of_many_listings_at_once(shared, rng):
     assert error == errno.EDQUOT
     assert 0.9 * 256 * MEBIBYTE < begun * 8 * count < 256 * MEBIBYTE
     assert memory_of(mnt) < before + 272 * MEBIBYTE
-    assert f"vectors/: user {NOBODY} has no more than" in mnt.errors()[-1]
+    assert f"vectors/: user {NOBODY} may have at most" in mnt.errors()[-1]
     assert len(os.listdir(mnt.vectors)) == count + begun + 1  # root's
     user.close()
     until(lambda: mnt.stats()["listing_bytes"] == "0", "listings of a process that is gone")
@@ -304,7 +304,7 @@ def test_memory_of_control_files_that_are_open(shared):
     assert error == errno.EDQUOT
     assert 8 * MEBIBYTE < opened_ * size < 17 * MEBIBYTE
     assert memory_of(mnt) < before + 32 * MEBIBYTE
-    assert f"control/metrics: user {NOBODY} has no more than" in mnt.errors()[0]
+    assert f"control/metrics: user {NOBODY} may have at most" in mnt.errors()[0]
     user.close()
     until(lambda: mnt.stats()["control_bytes"] == mnt.stats()["user_max_control_bytes"] == "0",
           "texts of a process that is gone")

@@ -154,7 +154,7 @@ def test_what_is_read_late_was_not_lost(mounted, unread):
     mnt = mounted
     use(mnt, REFUSED)
     unread.read()
-    until(lambda: b"bad1: directories cannot be made" in unread.text, unread.text)
+    until(lambda: b"bad1: folders cannot be made here" in unread.text, unread.text)
     os.kill(mnt.pid, signal.SIGTERM)
     assert mnt.ended() == []
     unread.reader.join(harness.PATIENCE_SECONDS)

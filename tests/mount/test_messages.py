@@ -71,13 +71,13 @@ def test_what_is_not_there_tells_of_create_and_mount(work, command):
     ["export", "", "out.npy"], ["export", "store", ""], *([name, ""] for name in STORE_OR_MOUNT)])
 def test_an_empty_name_is_told_to_be_empty(work, words):
     """Of a variable of the shell that is not set."""
-    assert "'' is empty" in told(*words, status=2)
+    assert "a name is empty ('')" in told(*words, status=2)
 
 
 def test_an_empty_value_is_told_to_be_empty(work):
     for words in (["import", "store", "rows.npy"], ["export", "store", "out.npy"]):
         for option in ("ids", "keys"):
-            assert f"--{option}: what is given is empty" in told(*words, f"--{option}", "", status=2)
+            assert f"--{option}: the value is empty" in told(*words, f"--{option}", "", status=2)
     assert not os.path.exists("out.npy")
 
 
@@ -89,7 +89,7 @@ def test_a_store_of_another_user_says_whose_it_is(work):
         done = subprocess.run([work / "quiverfs", command, work / "store"], capture_output=True,
                               text=True, check=False, user=65534, group=65534, extra_groups=[])
         assert done.returncode == 1
-        assert "Permission denied" in done.stderr and "number 0, this is 65534" in done.stderr
+        assert "Permission denied" in done.stderr and "user number 0, and you are 65534" in done.stderr
         assert "allow_other" in done.stderr
 
 
@@ -97,7 +97,7 @@ def test_a_store_of_another_user_says_whose_it_is(work):
 
 
 def test_create_where_there_is_a_store_or_a_mount(mounted):
-    assert "a store is here already" in told("create", "store", "--dim", 5)
+    assert "there is a store here already" in told("create", "store", "--dim", 5)
     assert f"the store {mounted}/store is mounted here" in told("create", "mnt", "--dim", 5)
     for name in ("mnt/vectors", "mnt/vectors/new", "mnt/new"):
         text = told("create", name, "--dim", 5)
@@ -159,7 +159,7 @@ def test_a_store_is_named_once(mounted):
 def test_a_mount_is_no_store_to_mount(mounted):
     os.mkdir("other")
     text = told("mount", "mnt", "other")
-    assert f"mnt: a mount of the store {mounted}/store" in text and "expected" in text
+    assert f"mnt: a mount of the store {mounted}/store" in text and "give the folder of a store first" in text
     assert f"lies within the mount at {mounted}/mnt" in told("mount", "mnt/vectors", "other")
     assert "a mount of the store" in told("mount", "mnt", "store")
     assert not os.path.ismount("other")
@@ -173,7 +173,7 @@ def test_import_says_of_what_is_no_file_that_it_is_none(work):
         text = told("import", "store", name)
         assert text == f"quiverfs: {name}: No such file or directory\n"
     text = told("import", "store", "empty", "--format", "npy", status=2)
-    assert "'empty' is a folder: each file in it is a vector" in text
+    assert "'empty' is a folder: each file in it is one vector" in text
     assert "--format" in told("import", "store", "file")
     assert "standard input" in told("import", "store", "-")
     open("none.npy", "w").close()
@@ -182,7 +182,7 @@ def test_import_says_of_what_is_no_file_that_it_is_none(work):
 
 def test_export_to_a_folder_tells_the_order(work):
     text = told("export", "out.npy", "store", status=2)
-    assert "'store' is a folder and 'out.npy' is none; expected is STORE or MNT first" in text
+    assert "'store' is a folder and 'out.npy' is not; give STORE or MNT first" in text
     assert "lies in the folder of a store" in told("export", "store", "store")
 
 
@@ -195,7 +195,7 @@ def test_a_file_of_words_is_not_replaced(work):
     (work / "v.txt").write_text("one 1 2 3 4 5\ntwo 1 2 3 4 6\n")
     (work / "words").write_text("mine\n")
     text = told("import", "store", "v.txt", "--words", "words")
-    assert "words: --keys: it exists already" in text
+    assert "words: --keys: the file exists already" in text
     os.symlink("words", "link")
     assert "exists already" in told("import", "store", "v.txt", "--words", "link")
     assert (work / "words").read_text() == "mine\n"
@@ -258,7 +258,7 @@ def test_who_is_waited_for_is_told(work):
 def test_a_mount_tells_whom_it_waits_for(work):
     os.mkdir("mnt")
     try:
-        assert "waiting for its end, 9 seconds at most" in told_while_waiting(
+        assert "waiting until it ends, 9 seconds at most" in told_while_waiting(
             work, "mount", "store", "mnt")
     finally:
         unmount("mnt")

@@ -121,7 +121,7 @@ def test_what_has_no_distance(stores, rng):
                 continue
             with refused(errno.EINVAL):
                 asked(filled.file, oracle.request(one.tobytes() + vector.tobytes(), 2, 10, metric))
-            filled.mnt.expect_error("control/nearest: a vector that was asked about has no distances")
+            filled.mnt.expect_error("control/nearest: a vector in the question has no distances")
 
 
 def test_an_empty_store_has_no_neighbours(stores, rng):
@@ -153,7 +153,7 @@ def test_what_makes_no_sense_is_refused(stores, rng):
         os.write(fd, oracle.request(one, 1, metric="hamming"))
         with refused(errno.EINVAL):
             os.read(fd, 100)
-        mnt.expect_error("control/nearest: hamming is for vectors of b1 or u1, these are of f4")
+        mnt.expect_error("control/nearest: hamming is for vectors of b1 or u1, but these are f4")
         for k, count in ((2**20 + 1, 1), (2**32 - 1, 1), (2**20, 5)):
             os.write(fd, oracle.request(one * count, count, k))
             with refused(errno.E2BIG):
@@ -170,7 +170,7 @@ def test_a_question_has_a_bound(stores, rng):
         with refused(errno.EFBIG):
             for _ in range(129):
                 os.write(fd, mebibyte)
-        filled.mnt.expect_error("control/nearest: a question has no more than 134217792 bytes")
+        filled.mnt.expect_error("control/nearest: a question may have at most 134217792 bytes")
     assert filled.mnt.stats()["question_bytes"] == "0"
 
 

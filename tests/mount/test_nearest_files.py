@@ -166,7 +166,7 @@ def test_a_vector_without_distances(stores, rng):
     put_rows(filled.mnt, [5], bad)
     with refused(errno.EINVAL):
         nearest_to(filled, 5)
-    filled.mnt.expect_error("nearest/5: a vector that was asked about has no distances")
+    filled.mnt.expect_error("nearest/5: a vector in the question has no distances")
     assert [vector for vector, _ in nearest_to(filled, 7)] == [9]
 
 

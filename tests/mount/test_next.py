@@ -31,12 +31,12 @@ def test_where_nothing_is(work):
         open(name, "w", encoding="utf-8").close()
     first, commands = said()
     # there may be mounts of others of this user
-    if first == "No store is in this folder, and none is mounted.":
+    if first == "There is no store in this folder, and no store is mounted.":
         assert commands == ["quiverfs import NEW rows.npy", "quiverfs create NEW --dim D",
                             "man quiverfs"]
         quiverfs(*commands[0].split()[1:])
     else:
-        assert first.startswith("No store is in this folder. ")
+        assert first.startswith("There is no store in this folder. ")
 
 
 @pytest.mark.parametrize("name", ["store", "it's a store"])
@@ -45,7 +45,7 @@ def test_where_a_store_is(stores, work, name):
     np.save("rows.npy", np.ones((3, 4), "f4"))
     os.symlink("gone", "link")
     first, commands = said()
-    assert first == f"In this folder is the store {name}, which is not mounted."
+    assert first == f"In this folder is the store {name}. It is not mounted."
     assert "quiverfs import" in commands[1] and "rows.npy" in commands[1]
     # as they stand, but for the mount, which a test has to watch
     quiverfs_path = os.path.dirname(os.environ["QUIVERFS"]) if "QUIVERFS" in os.environ else ""
@@ -53,7 +53,7 @@ def test_where_a_store_is(stores, work, name):
         shell(f"PATH={quiverfs_path}:$PATH; {command}")
     assert commands[2].startswith("mkdir MNT && quiverfs mount ")
     first, commands = said(name)
-    assert first == "This folder is a store, which is not mounted."
+    assert first == "This folder is a store. It is not mounted."
     assert commands == ["quiverfs status .", "quiverfs import . FILE",
                         "mkdir ../MNT && quiverfs mount . ../MNT"]
 
@@ -72,7 +72,7 @@ def test_where_a_mount_is(stores, work):
         assert commands == [*wanted[:2], "cd / && " + wanted[2]]
     (work / "elsewhere").mkdir()
     first, commands = said(work / "elsewhere")
-    assert first.startswith("No store is in this folder. ") and len(commands) == 3
+    assert first.startswith("There is no store in this folder. ") and len(commands) == 3
 
 
 def test_a_mount_that_does_not_answer_is_not_asked(stores, work):
@@ -87,4 +87,4 @@ def test_a_mount_that_does_not_answer_is_not_asked(stores, work):
 def test_a_folder_that_was_removed(work):
     os.mkdir("gone")
     done = shell(f"cd gone && rmdir ../gone && {os.environ.get('QUIVERFS', 'quiverfs')}", status=2)
-    assert b"No store is in this folder" in done.stdout
+    assert b"There is no store in this folder" in done.stdout

@@ -266,7 +266,7 @@ def test_columns_that_are_no_vectors(store, tmp, duck, query, says):
     refused("import", store.path, tmp / "in.parquet", says=says)
     if "vector" in query:
         refused("import", store.path, tmp / "in.parquet", "--vector-column", "vector",
-                says=["'vector' is", "expected is a list of numbers"])
+                says=["'vector' is", "expected a list of numbers"])
 
 
 @NEEDS_LIBRARY
@@ -324,7 +324,7 @@ def test_ids_of_a_column_by_name_or_of_none(store, tmp, rng, duck):
 
 @NEEDS_LIBRARY
 @pytest.mark.parametrize("value, says", [
-    ("-1::BIGINT", ["row 1", "-1", "no number from 0"]),
+    ("-1::BIGINT", ["row 1", "-1", "not a whole number from 0"]),
     ("NULL::BIGINT", ["row 1", "null"]),
     ("18446744073709551615::UBIGINT", ["row 1", "largest"]),
     ("'0x7'", ["row 1", "0x7", "--keys"]),
@@ -432,7 +432,7 @@ def test_standard_input_that_is_a_file(store, tmp, rng, duck):
     duck.write(tmp / "in.parquet", rows)
     shell(f"{QUIVERFS} import {store.path} - --format parquet < {tmp}/in.parquet")
     same(exported(store, tmp)[0], rows)
-    refused("import", store.path, "-", "--format", "parquet", stdin=b"PAR1", says=["standard input", "file only"])
+    refused("import", store.path, "-", "--format", "parquet", stdin=b"PAR1", says=["standard input", "only from a file"])
 
 
 @pytest.mark.parametrize("data, says", [

@@ -261,7 +261,7 @@ class Holder:
             with open(self.folder / name, "wb") as said:
                 self.started[name] = subprocess.Popen([QUIVERFS, *words], stderr=said,
                                                       stdout=said, start_new_session=True)
-        until(lambda: all("waiting for its end, " in self.said(name) or one.poll() is not None
+        until(lambda: all("waiting until it ends, " in self.said(name) or one.poll() is not None
                           for name, one in self.started.items()), "they do not wait")
 
     def said(self, name):
@@ -302,7 +302,7 @@ def holder(stores, closed, tmp):
 def test_who_reads_waits_for_who_has_not_mounted_it(holder, closed, tmp):
     """And tells for whom; who would write is told at once."""
     done = quiverfs("compact", closed.path, status=1)
-    assert f"in use by process {os.getpid()}, which has not mounted it" in done.stderr, done.stderr
+    assert f"in use by process {os.getpid()}, which is not a mount" in done.stderr, done.stderr
     assert "waiting" not in done.stderr
     holder.start(reading(closed.path, tmp))
     for name, one in holder.started.items():
@@ -323,10 +323,10 @@ def test_who_has_not_mounted_it_is_named_where_he_does_not_end(holder, closed):
     holder.start({"verify": ["verify", closed.path]})
     os.kill(holder.started["verify"].pid, signal.SIGINT)
     done = quiverfs("status", closed.path, status=1)
-    assert done.stderr.count(f"in use by process {os.getpid()}, which has not mounted it") == 2
-    assert "wait until that has ended" in done.stderr, done.stderr
+    assert done.stderr.count(f"in use by process {os.getpid()}, which is not a mount") == 2
+    assert "wait until it ends" in done.stderr, done.stderr
     assert holder.started["verify"].wait(HANG_SECONDS) == 1
-    assert "wait until that has ended" in holder.said("verify")
+    assert "wait until it ends" in holder.said("verify")
 
 
 @pytest.mark.local("a file LOCK")
@@ -447,13 +447,13 @@ def test_who_holds_it_in_another_pid_namespace_is_not_made_up(stores, closed, tm
     mnt = stores.mount(closed, options=["ro"])
     (tmp / "other").mkdir()
     done = run("unshare", "--pid", "--fork", "--mount-proc", QUIVERFS, "compact", closed.path, status=1)
-    assert b"only read it, of which the kernel does not tell here" in done.stderr, done.stderr
+    assert b"that read it, which cannot be seen from here" in done.stderr, done.stderr
     run("unshare", "--pid", "--fork", "--mount-proc", QUIVERFS, "check", closed.path)
     mnt.unmount()
     mnt = stores.mount(closed)
     (closed.path / "LOCK").unlink()
     done = run("unshare", "--pid", "--fork", "--mount-proc", QUIVERFS, "compact", closed.path, status=1)
-    assert b"of which the kernel does not tell here" in done.stderr, done.stderr
+    assert b"which cannot be seen from here" in done.stderr, done.stderr
     mnt.put(1, bytes(100))
 
 

@@ -217,11 +217,11 @@ def test_a_kernel_that_cannot_rename_vectors(mnt, rng):
     mnt.put(42, data)
     with refused(errno.EXDEV):
         os.rename(mnt.path(42), mnt.path(43))
-    mnt.expect_error("vector 42: not renamed to 43, Linux can from 6.16 on")
+    mnt.expect_error("vector 42: not renamed to 43, renaming needs Linux 6.16")
     assert mnt.ids() == {42} and mnt.get(42) == data
     run("mv", mnt.path(42), mnt.path(43))
     assert mnt.ids() == {43} and mnt.get(43) == data
-    mnt.expect_error("vector 42: not renamed to 43, Linux can from 6.16 on")
+    mnt.expect_error("vector 42: not renamed to 43, renaming needs Linux 6.16")
 
 
 @pytest.mark.local("columns")
@@ -458,5 +458,5 @@ def test_a_wrong_checksum_is_eio(stores, rng):
 def test_one_refusal_is_one_line_that_says_what(mnt, old):
     done = run("cp", "/etc/hostname", mnt.path(43), status=None)
     assert done.returncode == 1
-    line = mnt.expect_error(r"vector 43: got \d+ of 100 bytes|vector 43: .* past its 100 bytes")
+    line = mnt.expect_error(r"vector 43: got \d+ of 100 bytes|vector 43: .* past the end of its 100 bytes")
     assert line.isprintable()

@@ -188,9 +188,9 @@ def test_a_vector_moves_to_another_id(stores, rng, there):
     run("mv", "-f", mnt.path(42), mnt.path(43))
     assert mnt.ids() == {43}
     if "QUIVERFS_KIND" in os.environ:  # mv has copied, and a line says why
-        mnt.expect_error("vector 42: not renamed to 43, this kind of store cannot")
+        mnt.expect_error("vector 42: not renamed to 43, this kind of store cannot rename")
     elif not harness.KERNEL_CAN_RENAME:
-        mnt.expect_error("vector 42: not renamed to 43, Linux can from 6.16 on")
+        mnt.expect_error("vector 42: not renamed to 43, renaming needs Linux 6.16")
     for mounted in (mnt, None):
         mounted = mounted or stores.again(mnt)
         assert mounted.ids() == {43}

@@ -344,7 +344,7 @@ def test_a_folder_stays_where_it_is(mnt):
                mnt.path(".g") / ".f", mnt.path(".g") / "f"):
         with refused(errno.EPERM):
             os.rename(mnt.path(".f"), to)
-        mnt.expect_error("a folder of scratch files stays in vectors/")
+        mnt.expect_error("a folder of scratch files must stay in vectors/")
     with refused(errno.EINVAL):
         rename2(mnt.path(".f"), mnt.path(".g"), RENAME_EXCHANGE)
     assert sorted(os.listdir(mnt.vectors)) == [".f", ".g"]
@@ -434,7 +434,7 @@ def test_folders_are_counted_as_scratch_files(stores, stranger):
     assert stranger.call(make, str(mnt.vectors), 2000) == 2000
     assert os.stat(mnt.vectors).st_nlink == 2002 == 2 + len(os.listdir(mnt.vectors))
     assert stranger.call(make, str(mnt.path(".7")), 20000) == 16384 // 4 - 2000
-    mnt.expect_error(f"user {NOBODY} has no more than 4096 scratch files")
+    mnt.expect_error(f"user {NOBODY} may have at most 4096 scratch files")
     os.mkdir(mnt.path(".ours"))
     stranger.call(clear, str(mnt.vectors))
     os.rmdir(mnt.path(".ours"))

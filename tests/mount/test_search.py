@@ -259,7 +259,7 @@ def test_conversion_is_said(stores, tmp, rng):
     numpy.save(tmp / "q.npy", wide)
     refused("search", store.path, tmp / "q.npy", says=["q.npy", "dtype f8", "--convert"])
     done = quiverfs("search", store.path, tmp / "q.npy", "--convert")
-    assert "were rounded" in done.stderr
+    assert " rounded (by" in done.stderr
     for answer, question in zip(blocks(done.stdout), wide.astype("f2")):
         truth.check(answer, question, "l2", digits=8)
 
@@ -371,7 +371,7 @@ def test_only_among_some_ids(stores, tmp, rng):
         (tmp / "none.txt").write_text(text)
         done = quiverfs("search", store.path, tmp / "q.npy", "--ids", tmp / "none.txt")
         assert done.stdout == ""
-        assert f"none.txt: note: none of its {text.count('5000')} IDs is that of" in done.stderr
+        assert f"none.txt: note: none of its {text.count('5000')} IDs belongs to a vector" in done.stderr
     (tmp / "bad.txt").write_text("12\nx\n")
     refused("search", store.path, some[0], "--ids", tmp / "bad.txt", says=["bad.txt", "line 2"])
 
@@ -491,7 +491,7 @@ def test_a_table_of_questions_from_a_pipe(stores, tmp, rng):
     words = ["search", store.path, "-", "--query-format", "jsonl"]
     quiverfs(*words, "-o", tmp / "a.npy", stdin=text)
     assert numpy.load(tmp / "a.npy").shape == (5, 10)
-    refused(*words, "--format", "npy", says=["number of its rows"], stdin=text)
+    refused(*words, "--format", "npy", says=["number of rows"], stdin=text)
 
 
 def test_a_row_of_a_table_for_each_question(stores, tmp, rng):
@@ -503,18 +503,18 @@ def test_a_row_of_a_table_for_each_question(stores, tmp, rng):
 
 def test_what_does_not_fit_together(stores, tmp, rng):
     store, _ = fill(stores, tmp, rng, rows=5, ids=range(5))
-    for words, said in ((["1", "-o", tmp / "a.what"], "does not tell its format"),
-                        (["1", "--format", "csv"], "--query-format is that of QUERY"),
+    for words, said in ((["1", "-o", tmp / "a.what"], "does not tell the format"),
+                        (["1", "--format", "csv"], "--query-format is the format of QUERY"),
                         (["1", tmp / "rows.npy"], "either files or IDs"),
                         (["--self", "--within", "1", "1"], "--self"),
                         (["--self"], "--within D"),
                         (["--self", "--within", "1", "--format", "npy"], "text or jsonl"),
                         (["1", "--within", "1", "--format", "ivecs"], "-k"),
-                        (["1", "--within", "x"], "no distance"),
+                        (["1", "--within", "x"], "not a distance"),
                         (["1", "-k", "0"], "1 to 1048576"),
                         (["1", "-k", "1048577"], "1 to 1048576"),
-                        (["1", "--metric", "euclid"], "l2, cosine, ip, hamming"),
-                        (["1", "--distances", tmp / "d.txt"], ".fvecs or an .npy"),
+                        (["1", "--metric", "euclid"], "l2, cosine, ip or hamming"),
+                        (["1", "--distances", tmp / "d.txt"], ".fvecs or .npy"),
                         ([], "QUERY is missing")):
         done = quiverfs("search", store.path, *words, status=2)
         assert said in done.stderr, (words, done.stderr)
@@ -530,7 +530,7 @@ def test_what_is_read_is_not_written(stores, tmp, rng):
     os.link(tmp / "rows.npy", tmp / "other.npy")
     refused("search", store.path, tmp / "rows.npy", "-o", tmp / "other.npy", says=["same file as"])
     refused("search", store.path, tmp / "rows.npy", "-o", tmp / "a.npy", "--distances", tmp / "a.npy",
-            says=["written, too"])
+            says=["also an output"])
     refused("search", store.path, tmp / "rows.npy", "-o", store.path / "a.npy", says=["the store"])
     refused("search", store.path, tmp / "rows.npy", "--ids", tmp / "ids.npy", "-o", tmp / "ids.npy",
             says=["ids.npy"])
@@ -688,7 +688,7 @@ def test_another_user_s_mount(stores, rng, tmp):
     mnt = stores.again(mnt, options=["allow_other", "ro"])
     done = run(*ordinary_user_words, QUIVERFS, "search", mnt.point, first, status=1)
     assert "Permission denied" in done.stderr.decode()
-    assert f"{mnt.point}/nearest/ID is what is nearest" in done.stderr.decode()
+    assert f"{mnt.point}/nearest/ID shows what is nearest" in done.stderr.decode()
 
 
 @pytest.mark.skipif(not LONG, reason="it takes a while")

@@ -309,7 +309,7 @@ def test_a_changed_target_is_refused_unless_forced(source, tmp, stores, rng):
     assert b"unmount it first" in refused.stderr
     run(*(["umount"] if os.geteuid() == 0 else ["fusermount3", "-u"]), point)
     refused = transfer(f"{source.point}@v2", target, since="v1", status=1)
-    assert (b"what is live is not snapshot v1, which the stream builds on: 3 vectors differ, and "
+    assert (b"it has changed since snapshot v1, which the stream builds on: 3 vectors differ, and "
             b"so do the times") in refused.stderr
     shell(f"{PIPE}{send(f'{source.point}@v2', 'v1')} | {QUIVERFS} receive --force {target}")
     check_target(source, target, 2)
@@ -333,8 +333,8 @@ def test_a_snapshot_of_the_target_stays_mounted_meanwhile(source, tmp):
 def test_what_is_no_stream_or_of_another_store(source, tmp):
     target = tmp / "target"
     for bytes_, text in ((b"", "nothing came on standard input"),
-                         (b"quiverfs: no such store\n", "no stream of quiverfs"),
-                         (bytes(100000), "no stream of quiverfs"),
+                         (b"quiverfs: no such store\n", "not a stream of quiverfs"),
+                         (bytes(100000), "not a stream of quiverfs"),
                          (b"QUIVERST" + bytes(4088), "damaged")):
         done = run(QUIVERFS, "receive", target, stdin=bytes_, status=1)
         assert text in done.stderr.decode()
@@ -346,7 +346,7 @@ def test_what_is_no_stream_or_of_another_store(source, tmp):
     refused = transfer(f"{source.point}@v3", target, since="v2", status=1)
     assert b"builds on snapshot v2" in refused.stderr and b"(here: v1)" in refused.stderr
     refused = transfer(f"{source.point}@v2", target, status=1)
-    assert b"it is there, and the stream is a whole one" in refused.stderr
+    assert b"it exists, but a whole stream makes a new store" in refused.stderr
     check_target(source, target, 1)
     # of the same names in another store
     other = tmp / "other"
@@ -357,7 +357,7 @@ def test_what_is_no_stream_or_of_another_store(source, tmp):
     assert b"which is not here" in refused.stderr
     refused = shell(f"{send(f'{source.point}@v2', 'v1')} | {QUIVERFS} receive {target} v1",
                     status=1)
-    assert b"another snapshot of the name v1" in refused.stderr
+    assert b"another snapshot with the name v1" in refused.stderr
     shell(f"{PIPE}{send(f'{source.point}@v2', 'v1')} | {QUIVERFS} receive {target} tuesday")
     assert [name for name, _, _ in listed(target)] == ["v1", "tuesday"]
     transfer(f"{source.point}@v3", target, since="v2")
@@ -382,8 +382,8 @@ def test_flipped_bits_leave_the_last_state(source, tmp, rng):
 
 
 def test_wrong_words_and_terminals(source, tmp):
-    assert "names no snapshot" in quiverfs("send", source.point, status=2).stderr
-    assert "no position" in quiverfs("send", f"{source.point}@v1", "--from", "-1", status=2).stderr
+    assert "does not name a snapshot" in quiverfs("send", source.point, status=2).stderr
+    assert "is not a position" in quiverfs("send", f"{source.point}@v1", "--from", "-1", status=2).stderr
     assert "it has no snapshot nix" in quiverfs("send", f"{source.point}@nix", status=1).stderr
     assert "takes the STORE alone" in quiverfs("receive", "--undo", "--force", "x",
                                                status=2).stderr

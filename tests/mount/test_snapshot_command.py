@@ -125,7 +125,7 @@ def test_what_one_alone_has_is_told(place, rng):
     assert status["snapshot_max"] == "one"
     assert status["snapshot_max_bytes"] == found["one"]["own_bytes"]
     text = " ".join(quiverfs("status", target).stdout.split())
-    assert "3, which hold 3 slots, 300 B; most is held by one alone" in text
+    assert "3; they hold 3 slots, 300 B; one alone holds the most" in text
     assert "@ 3 of snapshots" in text
     quiverfs("snapshot", "remove", target, "one")
     if mnt:
@@ -133,7 +133,7 @@ def test_what_one_alone_has_is_told(place, rng):
     status = json.loads(quiverfs("status", target, "--json").stdout)
     assert (status["snapshots"], status["slots_held"]) == (2, 2)
     text = " ".join(quiverfs("status", target).stdout.split())
-    assert "2, which hold 2 slots, 200 B, each of them by more than one" in text
+    assert "2; they hold 2 slots, 200 B; more than one snapshot holds each slot" in text
     quiverfs("snapshot", "remove", target, "both1", "both2")
     if mnt:
         mnt.control("checkpoint", "1")
@@ -186,9 +186,9 @@ def test_what_was_kept_is_exported(place, rng):
             quiverfs("verify", at)
         else:
             done = quiverfs("verify", at, status=1)
-            assert "in a live mount a snapshot is verified along with its store" in done.stderr
+            assert "in a live mount a snapshot is verified together with its store" in done.stderr
     check = quiverfs("check", f"{target}@kept", status=1)
-    assert f"a snapshot is checked along with its store: 'quiverfs check {target}'" in check.stderr
+    assert f"a snapshot is checked together with its store: 'quiverfs check {target}'" in check.stderr
     if mnt:
         mnt.unmount()
     assert ": 15 vectors and 5 more that 1 snapshot has kept checked, no faults" in quiverfs(
@@ -201,7 +201,7 @@ def test_nothing_is_changed_in_one(place):
     for words in (["flush"], ["compact"], ["import"]):
         more = [store.folder / "rows.npy"] if words == ["import"] else []
         done = quiverfs(*words, f"{target}@kept", *more, status=1)
-        assert done.stderr == (f"quiverfs: {target}@kept: a snapshot, in which nothing is changed; "
+        assert done.stderr == (f"quiverfs: {target}@kept: a snapshot cannot be changed; "
                                f"give the store itself, {target}\n")
 
 
@@ -211,7 +211,7 @@ def test_a_name_that_cannot_be_one_is_refused(place):
         for words in (["create", target, name], ["remove", target, name],
                       ["diff", target, name, "a"]):
             done = quiverfs("snapshot", *words, status=2)
-            assert "cannot be the name of a snapshot: expected are 1 to 64 of" in done.stderr
+            assert "cannot be the name of a snapshot; expected 1 to 64 characters of" in done.stderr
     assert store.path.exists() and contents(store, target) == rows
 
 
@@ -235,27 +235,27 @@ def test_what_is_there_or_not_is_told(place):
 
 def test_wrong_usage_says_what_is_right(stores):
     store = stores.create()
-    for words, said in ((["make", store.path], "expected is create, remove, list or diff, not"),
+    for words, said in ((["make", store.path], "expected create, remove, list or diff, got"),
                         (["create", store.path], "the name of a snapshot is missing"),
                         (["create", f"{store.path}@v1"],
-                         f"the name stands by itself here: 'quiverfs snapshot create {store.path} "
+                         f"give the name as a separate word: 'quiverfs snapshot create {store.path} "
                          "v1'"),
                         (["create", store.path, "a", "b"], "unexpected 'b'"),
                         (["diff", store.path, "a"], "the name of a snapshot is missing"),
                         (["list", store.path, "a"], "unexpected 'a'"),
-                        (["diff", store.path, "a", "b", "--json"], "--json is for list alone"),
-                        (["list", store.path, "--attributes"], "--attributes is for diff alone"),
-                        (["list"], "expected is create, remove, list or diff, and STORE or MNT")):
+                        (["diff", store.path, "a", "b", "--json"], "--json is only for list"),
+                        (["list", store.path, "--attributes"], "--attributes is only for diff"),
+                        (["list"], "expected create, remove, list or diff, then STORE or MNT")):
         assert said in quiverfs("snapshot", *words, status=2).stderr
     done = quiverfs("snapshot", "list", "rados:pool/collection", status=2)
-    assert "a collection in Ceph has no snapshots; they are of stores in a folder" in done.stderr
+    assert "a collection in Ceph has no snapshots; only a store in a folder" in done.stderr
 
 
 def test_a_snapshot_has_none_itself(place):
     store, mnt, target, rows = place
     quiverfs("snapshot", "create", target, "a")
     done = quiverfs("snapshot", "list", f"{target}@a", status=1)
-    assert "a snapshot, which has none itself; give the store" in done.stderr
+    assert "a snapshot has no snapshots; give the store" in done.stderr
 
 
 def test_others_may_read_meanwhile(stores, rng):
@@ -341,7 +341,7 @@ def test_a_folder_with_such_a_name_stays_a_folder(stores, rng):
     quiverfs("snapshot", "create", store.path, "a")
     assert list(contents(store, f"{store.path}@a")) == [7]
     done = quiverfs("create", f"{store.path}@a", "--dim", 4, status=1)
-    assert f"this is how a snapshot of the store {store.path} is named" in done.stderr
+    assert f"the form of a name of a snapshot, of the store {store.path}" in done.stderr
     shutil.copytree(store.path, f"{store.path}@a")
     put(store, {8: rng.randbytes(store.size)})
     quiverfs("import", f"{store.path}@a", store.folder / "rows.npy", "--ids",

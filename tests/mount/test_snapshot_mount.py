@@ -106,7 +106,7 @@ def test_nothing_is_changed_in_it(stores, versions):
         done = quiverfs(*words, status=1)
         assert done.stderr.startswith("quiverfs: ")
     done = quiverfs("snapshot", "list", kept.point, status=1)
-    assert f"a mount of a snapshot, which has none itself; give the store, {mnt.store.path}" in (
+    assert f"a mount of a snapshot; a snapshot has no snapshots; give the store, {mnt.store.path}" in (
         done.stderr)
     assert contents(kept) == found["v1"]
 
@@ -152,7 +152,7 @@ def test_options_that_make_no_sense_are_refused(stores, versions, option):
     for before in ("", "ro,"):
         said = background(f"{mnt.store.path}@v1", at, "-o", before + option, status=2)
         assert said == (f"quiverfs: option {option.partition('=')[0]}: {mnt.store.path}@v1 is a "
-                        "snapshot, in which nothing is changed; leave it out\n")
+                        "snapshot and cannot be changed; leave the option out\n")
     assert not is_mounted(at)
 
 

@@ -45,7 +45,7 @@ def open_in_each_of_too_many(mnt, name, states):
     fds = [os.open(path, os.O_RDONLY) for path in paths[:OPEN_MAX]]
     with refused(errno.ENFILE):
         os.open(paths[OPEN_MAX], os.O_RDONLY)
-    mnt.expect_error(f"snapshots/s{OPEN_MAX}: cannot be opened: there are files open in 1,024")
+    mnt.expect_error(f"snapshots/s{OPEN_MAX}: cannot be opened: files are open in 1,024")
     for fd, state in zip(fds, states):
         assert os.pread(fd, 1000, 0) == state[name]
         os.close(fd)

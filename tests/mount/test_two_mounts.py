@@ -404,7 +404,7 @@ def test_of_two_exclusive_creations_one_is_told_at_its_close(two):
     os.close(theirs)
     expect(errno.EEXIST, os.close, mine)
     assert one.get(7) == b"t" * one.size
-    one.expect_error("vector 7: made by someone else meanwhile")
+    one.expect_error("vector 7: another process made it first")
     expect(errno.EEXIST, open_to_write, one, 7, os.O_CREAT | os.O_EXCL)
 
 
@@ -453,7 +453,7 @@ def test_a_patch_over_what_has_been_replaced_is_told(two):
     other.put(7, b"t" * one.size)
     os.close(fd)  # the last close wins
     assert other.get(7) == b"mine" + b"a" * (one.size - 4)
-    one.expect_error("vector 7: a part of it was changed, and what another had stored meanwhile")
+    one.expect_error("vector 7: two processes changed it at the same time")
     fd = open_to_write(one, 7)
     os.pwrite(fd, b"more", 4)
     os.close(fd)
@@ -465,7 +465,7 @@ def test_names(two):
     one, other = two
     one.put(7, b"a" * one.size)
     expect(errno.EXDEV, os.rename, one.path(7), one.path(8))
-    one.expect_error("vector 7: not renamed to 8, this kind of store cannot; copy and remove it")
+    one.expect_error("vector 7: not renamed to 8, this kind of store cannot rename; copy and remove it")
     (one.vectors / ".new").write_bytes(b"b" * one.size)
     os.rename(one.vectors / ".new", one.path(7))
     assert other.get(7) == b"b" * one.size

@@ -54,7 +54,7 @@ def waiting(mnt):
                           stderr=subprocess.PIPE) as command:
         line = command.stderr.readline().decode()
         assert re.search(rf"{mnt.point}: note: unmounted; process {mnt.pid} still writes to "
-                         rf"{mnt.store.path}, waiting for its end", line)
+                         rf"{mnt.store.path}; waiting until it ends", line)
         assert command.poll() is None and not is_mounted(mnt.point)
         yield command
 
@@ -84,7 +84,7 @@ def test_a_signal_ends_the_waiting_alone(mnt):
     with stopped(mnt), waiting(mnt) as command:
         command.send_signal(signal.SIGINT)
         assert command.wait(HANG_SECONDS) == 1
-        assert f"no longer waited for: process {mnt.pid} goes on" in command.stderr.read().decode()
+        assert f"the waiting was ended: process {mnt.pid} still writes" in command.stderr.read().decode()
     assert mnt.ended() == []
 
 
@@ -216,7 +216,7 @@ def test_a_second_place_keeps_the_store(mnt, tmp):
     alias = tmp / "alias"
     alias.mkdir()
     run("mount", "--bind", mnt.vectors, alias)
-    assert f"unmounted here, but mounted at {alias} as well" in refused(mnt.point)
+    assert f"unmounted here, but also mounted at {alias}" in refused(mnt.point)
     done = quiverfs("umount", alias)
     assert "has closed" in done.stdout or done.stdout == f"{alias}: unmounted\n"
     assert mnt.ended() == []
@@ -227,7 +227,7 @@ def test_another_namespace_keeps_the_store(mnt):
     holder = hold_namespace()
     try:
         text = refused(mnt.point)
-        assert f"process {mnt.pid} goes on" in text
+        assert f"process {mnt.pid} keeps the store open" in text
         assert f"mount namespace of process {holder.pid}" in text
     finally:
         holder.stdin.close()
@@ -261,7 +261,7 @@ def test_a_user_unmounts_his_own(stores, ordinary_user):
 def test_a_user_cannot_unmount_another_users(stores, ordinary_user):
     mnt = stores.mount()
     done = run(*ordinary_user_words, QUIVERFS, "umount", mnt.point, status=1)
-    assert b"mounted by the user with the number 0; that user or root can" in done.stderr
+    assert b"mounted by user number 0; that user or root can" in done.stderr
     assert is_mounted(mnt.point)
     umount(mnt)
 
@@ -274,14 +274,14 @@ def test_what_is_no_mount_is_told_what_it_is(stores):
     free = stores.create(name="free")
     point = re.escape(f"{mnt.point}")
     for given, says in [
-            (mnt.store.path, rf"no mount, but a store, which is mounted at {point}; "
+            (mnt.store.path, rf"this is a store, not a mount; it is mounted at {point}; "
                              rf"'quiverfs umount {point}' unmounts it"),
-            (free.path, "no mount, but a store, which is not mounted here"),
+            (free.path, "this is a store, not a mount; it is not mounted here"),
             (mnt.vectors, rf"lies within the mount at {point}; 'quiverfs umount {point}'"),
             (stores.folder, "nothing is mounted here"),
             ("/proc", "a filesystem of the type proc is mounted here; 'umount /proc'"),
             (stores.folder / "absent", "there is no such folder; 'findmnt -t fuse.quiverfs'"),
-            ("rados:pool/name", "a collection in Ceph; expected is the folder")]:
+            ("rados:pool/name", "a collection in Ceph, not a mount; give the folder")]:
         assert re.fullmatch(rf"quiverfs: {re.escape(str(given))}: .*{says}.*\n", refused(given))
     assert is_mounted(mnt.point)
 

@@ -62,11 +62,11 @@ UPGRADED = "is upgraded to format 2"
 # What the released program finds no fault in, though it was killed.
 SOUND = [name for name in SERVED if not name.startswith("bad-")]
 # What opening these tells.
-TOLD = {"killed-torn": "torn at byte .* by a crash",
+TOLD = {"killed-torn": "cut at byte .* by a crash",
         "bad-superblock-older": "one of its two copies is damaged",
         "bad-superblock-newer": "one of its two copies is damaged",
         "without-index": "index: missing",
-        "bad-row": "meta.npy: 1 rows did not match their checksums before the upgrade"}
+        "bad-row": "meta.npy: 1 rows were damaged before the upgrade"}
 
 
 def mount(stores, store, **options):

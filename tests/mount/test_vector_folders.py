@@ -163,15 +163,15 @@ def test_what_is_no_vector_is_named_and_the_others_are_in(where, tmp, source):
     (source / "bad\x1b[2J").write_bytes(b"")
     done = quiverfs("import", where.given, source, status=1)
     assert "98 vectors imported" in done.stdout
-    for name, says in {"README.md": "its name is no ID", "042": "its name is no ID",
-                       str(LARGEST + 1): "its name is no ID",
-                       "101": "has 99 bytes, expected are 100 (dim 25, dtype f4)",
+    for name, says in {"README.md": "its name is not an ID", "042": "its name is not an ID",
+                       str(LARGEST + 1): "its name is not an ID",
+                       "101": "has 99 bytes; expected 100 (dim 25, dtype f4)",
                        "102": "has 0 bytes", "103": "is a folder", "more": "is a folder",
                        "104": "is a symbolic link", "105": "is a pipe"}.items():
         assert f"quiverfs: {source}/{name}: {says}" in done.stderr, done.stderr
     assert "\x1b" not in done.stderr
-    assert "1 names that begin with a dot were passed over" in done.stderr
-    assert "10 names in it were not taken" in done.stderr
+    assert "1 names that begin with a dot were skipped" in done.stderr
+    assert "10 names in it were not imported" in done.stderr
     assert len(where.vectors()[1]) == 98
     done = quiverfs("import", "-u", where.given, source, "--exclude=*.md", "--exclude", "10[1-5]",
                     "--exclude=more", "--exclude=0*", "--exclude=bad*",
@@ -186,7 +186,7 @@ def test_of_many_bad_files_some_are_named(where, tmp):
     for vector in range(50):
         (folder / str(vector)).write_bytes(bytes(101))
     done = quiverfs("import", where.given, folder, status=1)
-    assert done.stderr.count("has 101 bytes, expected are 100") == 20
+    assert done.stderr.count("has 101 bytes; expected 100") == 20
     assert "30 more files like these" in done.stderr
     assert where.vectors()[1] == {}
 
@@ -346,7 +346,7 @@ def test_places_that_are_refused(where, stores, tmp, source):
     inner.mkdir()
     for folder in (where.store.path, inner):
         done = quiverfs("import", where.given, folder, status=1)
-        assert "lies in the folder of the store itself" in done.stderr
+        assert "lies in the folder of the store" in done.stderr
     inner.rmdir()
     if where.mnt:
         for folder in (where.mnt.point, where.mnt.vectors, where.mnt.control_folder):
@@ -354,18 +354,18 @@ def test_places_that_are_refused(where, stores, tmp, source):
             assert "lies in the mount" in done.stderr
     other = stores.create(name="other")
     done = quiverfs("import", where.given, other.path, status=1)
-    assert "is a store, and no folder of files" in done.stderr
-    for words, says in ((["--ids", source / "3"], "go with files of rows"),
-                        (["--start-id=1"], "go with files of rows"),
-                        (["--format=npy"], "go with files of rows"),
-                        ([source], "which is imported alone")):
+    assert "is a store, not a folder of files" in done.stderr
+    for words, says in ((["--ids", source / "3"], "are only for files of rows"),
+                        (["--start-id=1"], "are only for files of rows"),
+                        (["--format=npy"], "are only for files of rows"),
+                        ([source], "import it alone")):
         done = quiverfs("import", where.given, source, *words, status=2)
         assert says in done.stderr, done.stderr
     for word in ("--update", "--delete", "--dry-run", "--exclude=x"):
         done = quiverfs("import", where.given, source / "3", word, status=2)
-        assert "goes with a folder" in done.stderr
+        assert "is only for a folder" in done.stderr
     done = quiverfs("import", where.given, source / "3", "--format=dir", status=2)
-    assert "is no folder" in done.stderr
+    assert "is not a folder" in done.stderr
 
 
 def many_links(folder, size, count, rng):
@@ -392,7 +392,7 @@ def test_after_a_signal_the_same_with_update_goes_on(stores, tmp, rng):
     if count == 30000 and started.returncode == 0:
         pytest.skip("it was done before the signal")
     assert started.returncode == 1
-    assert f"stopped: {count} of 30000 files are in; the same import with --update" in said
+    assert f"stopped: {count} of 30000 files are imported; the same import with --update" in said
     done = quiverfs("import", "-u", mnt.point, folder)
     assert f"{30000 - count} vectors imported" in done.stdout
     assert run("rsync", "-acin", f"{folder}/", f"{mnt.vectors}/").stdout == b""
@@ -525,7 +525,7 @@ def test_export_replaces_files_alone(where, tmp, source):
     (out / "4000").write_bytes(bytes(100))
     done = quiverfs("export", "--delete", where.given, out, status=1)
     for name in ("3", "4", "5"):
-        assert f"quiverfs: {out}/{name}: exists and is no regular file" in done.stderr
+        assert f"quiverfs: {out}/{name}: it exists and is not a regular file" in done.stderr
     assert "no file is removed" in done.stderr
     assert (tmp / "precious").read_text() == "mine"
     assert (out / "4000").exists() and (out / "6").read_bytes() == (source / "6").read_bytes()
@@ -552,10 +552,10 @@ def test_export_to_places_that_are_refused(where, stores, tmp, source):
                    mnt.point / "new", f"{mnt.point}/new/", mnt.vectors / "new"):
         for more in ([], ["--dry-run"]):
             done = quiverfs("export", "--format=dir", where.given, folder, *more, status=1)
-            assert "give a name outside of that" in done.stderr, done.stderr
+            assert "give a name outside of" in done.stderr, done.stderr
     if where.mnt:
         done = quiverfs("export", where.given, f"{where.mnt.point}/new/", status=1)
-        assert "lies in the mount of a store" in done.stderr, done.stderr
+        assert "lies in the mount at" in done.stderr, done.stderr
     assert not inner.exists()
     assert mnt.ids() == set()
     if where.mnt:
@@ -563,10 +563,10 @@ def test_export_to_places_that_are_refused(where, stores, tmp, source):
     quiverfs("export", where.given, f"{tmp}/none/out/", status=1)
     for words in (["--ids", tmp / "ids.npy"], ["--dtype=f2"], ["--convert"]):
         done = quiverfs("export", where.given, f"{tmp}/out/", *words, status=2)
-        assert "go with files of rows" in done.stderr
+        assert "are only for files of rows" in done.stderr
     for word in ("--update", "--delete", "--dry-run"):
         done = quiverfs("export", where.given, tmp / "out.npy", word, status=2)
-        assert "goes with a folder" in done.stderr
+        assert "is only for a folder" in done.stderr
     assert not (tmp / "out").exists()
 
 
@@ -586,7 +586,7 @@ def test_an_export_that_is_killed_is_completed(stores, tmp, rng, which):
         if not path.name.startswith("."):
             assert path.read_bytes() == (source / path.name).read_bytes()
     if which == 1 and started.returncode != 0:
-        assert f"stopped: {len(os.listdir(out))} of 3000 vectors are in it" in said
+        assert f"stopped: {len(os.listdir(out))} of 3000 vectors are written" in said
     quiverfs("export", "--update", store.path, f"{out}/")
     assert run("rsync", "-acin", "--exclude=.*", f"{source}/", f"{out}/").stdout.splitlines() in \
         ([], [b".d..t...... ./"], [b".d...p..... ./"], [b".d..tp..... ./"])

@@ -312,18 +312,22 @@ def test_editors(mnt, rng):
 
 @pytest.mark.parametrize("text, says", [
     ("", "got 0 of 4 numbers"), ("1 2 3", "got 3 of 4 numbers"),
-    ("1\n2\n3\n4\n5\n", "line 5: more than 4 numbers"), ("1\n2\nx3\n4\n", "line 3: 'x3' is no number"),
-    ("1;2;3;4", "line 1: '1;2;3;4' is no number"), ("1 2\n3 1e39", "line 2: 1e39 is no f4"),
-    ("1 2 3 \0", "line 1: '\\?' is no number"), ("1 2 3 4" + "0" * 2000, "is no number"),
-    ("# 1\n1 2 3 4", "line 1: '#' is no number"), ("1 2 3 \u0663", "is no number"),
+    ("1\n2\n3\n4\n5\n", "line 5: more than 4 numbers"),
+    ("1\n2\nx3\n4\n", "line 3: 'x3' is not a number"),
+    ("1;2;3;4", "line 1: '1;2;3;4' is not a number"),
+    ("1 2\n3 1e39", "line 2: 1e39 is not a value of f4"),
+    ("1 2 3 \0", "line 1: '\\?' is not a number"),
+    ("1 2 3 4" + "0" * 2000, "is not a number"),
+    ("# 1\n1 2 3 4", "line 1: '#' is not a number"), ("1 2 3 \u0663", "is not a number"),
     ("0,1 0,2", "line 1: commas between some numbers and blanks between others"),
     ("0,1\n0,2\n", "line 2: commas between some"), ("1 2, 3 4", "line 1: commas between some"),
     ("0,1, 0,2, 0,3", "more than 4 numbers"), ("1,,2,3,4", "line 1: a ',' without a number"),
     (",1,2,3,4", "line 1: a ',' without a number"), ("1,2,3,4,,", "line 1: a ',' without"),
     ("[1, 2, 3, 4", "the ']' at its end is missing"), ("1, 2, 3, 4]", "a ']' without its '\\['"),
-    ("[1, 2],\n[3, 4]", "line 1: a ',' without a number"), ("[1 2]\n3 4", "behind the ']'"),
-    ("[[[1 2 3 4]]]", "a '\\[' that begins no vector"), ("1 [2 3 4]", "a '\\[' that begins"),
-    ("[1, 2, null, 4]", "line 1: 'null' is no number"), ("[]", "got 0 of 4 numbers"),
+    ("[1, 2],\n[3, 4]", "line 1: a ',' without a number"), ("[1 2]\n3 4", "after the ']'"),
+    ("[[[1 2 3 4]]]", "a '\\[' that does not begin a vector"),
+    ("1 [2 3 4]", "a '\\[' that does not begin"),
+    ("[1, 2, null, 4]", "line 1: 'null' is not a number"), ("[]", "got 0 of 4 numbers"),
 ], ids=range(25))
 def test_bad_text_is_refused_and_nothing_changes(stores, text, says):
     mnt = stores.mount(stores.create(dim=4))
@@ -353,7 +357,7 @@ def test_an_empty_text_is_not_passed_over_without_a_word(mnt, rng):
     mnt.expect_error(r" 7\.txt: got 0 of 25 numbers")
     for command in ("cp /dev/null {}", ": > {}", "python3 -c 'open(\"{}\", \"w\").close()'"):
         shell(command.format(mnt.path("42.txt")))
-        mnt.expect_error(r" 42\.txt: an empty text is no vector; nothing was changed$")
+        mnt.expect_error(r" 42\.txt: an empty text is not a vector; nothing was changed$")
     assert mnt.get(42) == old and mnt.ids() == {42}
     with refused(errno.EINVAL):
         os.truncate(mnt.path("42.txt"), 0)
@@ -381,8 +385,10 @@ def test_numpy_on_its_way_leaves_no_line(mnt, rng):
 
 
 @pytest.mark.parametrize("dtype, text, says", [
-    ("i1", "1 128", "128 is no i1"), ("i1", "1.5 1", "1.5 is no i1"), ("u1", "-1 1", "-1 is no u1"),
-    ("u1", "nan 1", "nan is no u1"), ("f2", "65520 1", "65520 is no f2"), ("f8", "1e309 1", "is no f8"),
+    ("i1", "1 128", "128 is not a value of i1"), ("i1", "1.5 1", "1.5 is not a value of i1"),
+    ("u1", "-1 1", "-1 is not a value of u1"),
+    ("u1", "nan 1", "nan is not a value of u1"), ("f2", "65520 1", "65520 is not a value of f2"),
+    ("f8", "1e309 1", "is not a value of f8"),
 ])
 def test_numbers_that_do_not_fit_are_refused(stores, dtype, text, says):
     mnt = stores.mount(stores.create(dim=2, dtype=dtype))
@@ -397,12 +403,12 @@ def test_bad_headers_are_refused_and_nothing_changes(mnt, rng):
     mnt.put(1, old)
     good = finite(mnt, rng)
     cases = [
-        (saved(numpy.zeros(24, "<f4")), r"its shape is neither \(25,\) nor \(1, 25\)"),
-        (saved(numpy.zeros((25, 1), "<f4")), r"its shape is neither \(25,\) nor"),
-        (saved(numpy.zeros((1, 1, 25), "<f4")), r"its shape is neither \(25,\) nor"),
-        (saved(numpy.zeros((2, 25), "<f4")), r"its shape is neither \(25,\) nor"),
-        (saved(numpy.zeros((0, 25), "<f4")), r"its shape is neither \(25,\) nor"),
-        (saved(good.astype("<f8")), "its type is f8, not f4"),
+        (saved(numpy.zeros(24, "<f4")), r"its shape is wrong; expected \(25,\) or \(1, 25\)"),
+        (saved(numpy.zeros((25, 1), "<f4")), r"its shape is wrong; expected \(25,\) or"),
+        (saved(numpy.zeros((1, 1, 25), "<f4")), r"its shape is wrong; expected \(25,\) or"),
+        (saved(numpy.zeros((2, 25), "<f4")), r"its shape is wrong; expected \(25,\) or"),
+        (saved(numpy.zeros((0, 25), "<f4")), r"its shape is wrong; expected \(25,\) or"),
+        (saved(good.astype("<f8")), "its type is f8; expected f4"),
         (saved(good.astype(">f4")), "big-endian"),
         (saved(good).replace(b"False", b"True "), "Fortran"),
         (saved(numpy.array([None] * 25)), "objects"),

@@ -65,7 +65,7 @@ def test_damage_is_found_and_moved_aside_while_it_is_mounted(stores, cluster, co
     done = quiverfs("verify", collection.path, status=1)
     assert "3 of 6 vectors" in done.stderr
     first, second = f"{collection.name}.{0:016x}", f"{collection.name}.{1:016x}"
-    faults = [f"vector 3 in the object {first}: its bytes do not fit its checksum",
+    faults = [f"vector 3 in the object {first}: its bytes do not match its checksum",
               f"vector 5 in the object {first}: its row is damaged",
               f"vector 70 in the object {second}: the object ends before its bytes do"]
     lines = said(quiverfs("check", collection.path, status=1))
@@ -105,8 +105,8 @@ def test_what_others_have_put_there_is_passed_over(stores, cluster, collection):
     assert os.listdir(mount.vectors) == ["1"]
     lines = said(quiverfs("check", collection.path))
     assert lines[-1] == "1 vectors checked, no faults"
-    assert any("keys that mean nothing here (2)" in line for line in lines)
-    assert any(f"{name}.{'f' * 16} belongs to no ID" in line for line in lines)
+    assert any("keys that are not known here (2)" in line for line in lines)
+    assert any(f"{name}.{'f' * 16} does not belong to any possible ID" in line for line in lines)
 
 
 @pytest.mark.parametrize("spoil", ["version", "damage", "short", "other"])
@@ -153,7 +153,7 @@ def test_a_removal_that_was_interrupted_is_finished_by_the_next(stores, cluster,
     quiverfs("remove", collection.path, "--yes")
     cluster.rados("create", f"{collection.name}.{7:016x}")
     quiverfs("remove", collection.path, "--yes")
-    assert "nothing is left of one" in quiverfs("remove", collection.path, "--yes", status=1).stderr
+    assert "no remains of one" in quiverfs("remove", collection.path, "--yes", status=1).stderr
     left = cluster.rados("ls").decode().split()
     assert not [name for name in left if name.startswith(f"{collection.name}.")]
 

@@ -288,7 +288,7 @@ static void a_damaged_record_is_told_and_one_vector_lost(void **state)
 		both = spoiled_record == RECORDS - 1; /* vector 13, which both have */
 		left.a -= spoiled_record < 13 || both;
 		left.b -= spoiled_record >= 13;
-		damaged(*state, "versions: rows of snapshots expected", spoil_record, left);
+		damaged(*state, "versions: expected rows of snapshots", spoil_record, left);
 	}
 }
 
@@ -352,7 +352,7 @@ static void a_file_of_rows_that_is_gone_costs_what_was_in_it(void **state)
 
 	damaged(*state, "bytes of them are lost", spoil_all_records, left);
 	damaged(*state, "(missing)", spoil_by_removal, left);
-	damaged(*state, "another store's", spoil_by_stranger, left);
+	damaged(*state, "from another store", spoil_by_stranger, left);
 }
 
 /* A copy of before is put back. */
@@ -433,8 +433,7 @@ static void a_snapshot_that_cannot_be_read_is_moved_aside(void **state)
 	damaged(s, "symbolic link", spoil_by_link, left);
 	damaged(s, "FIFO", spoil_by_fifo, left);
 	damaged(s, "snapshots/a: ", spoil_by_folder, left);
-	damaged(s, "snapshots/a: it is of a state that the store has not come to", spoil_by_lsn,
-	        left);
+	damaged(s, "snapshots/a: it is from a later state of the store", spoil_by_lsn, left);
 	left = all();
 	damaged(s, "one of its two copies", spoil_one_copy, left);
 }
@@ -628,7 +627,7 @@ static void one_that_was_removed_and_put_back_is_told(void **state)
 	unit_write(&s->dir, FILE_A, file, sizeof(file), 0);
 	assert_true(check(s, false, &said).damage > 0);
 	opens_all_the_same(s);
-	is_mended_saying(s, "snapshots/a: 24 vectors", (struct left){ 0, MOMENT_IDS });
+	is_mended_saying(s, "snapshots/a: expected 24 vectors", (struct left){ 0, MOMENT_IDS });
 }
 
 int main(void)

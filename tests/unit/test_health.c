@@ -262,7 +262,7 @@ static void start_over(struct life *life)
 	r = put(life, QUIVER_SYNC);
 	while (removed < 8 && quiver_remove(life->store, removed, QUIVER_SYNC, NULL) == 0)
 		life->seen->gone = ++removed;
-	stopped(life, r, "beginning the log anew");
+	stopped(life, r, "starting a new log");
 }
 
 /* The same at a checkpoint of mode none, which is all that logs there. */
@@ -279,7 +279,7 @@ static void start_over_at_a_checkpoint(struct life *life)
 	for (uint64_t id = OTHER_ID; id < OTHER_ID + 200; id++)
 		assert_int_equal(put_version(life->store, id, 1, 0), 0);
 	fault(life, FAULT_SYNC, life->how == 0 ? 'l' : 'o', 0, 1);
-	stopped(life, quiver_checkpoint(life->store), "beginning the log anew");
+	stopped(life, quiver_checkpoint(life->store), "starting a new log");
 }
 
 /* Where the file has kept its name nothing has happened yet. */

@@ -288,7 +288,7 @@ static void test_rows_that_the_index_cannot_be_made_anew_from_stop(void **state)
 	store = open_with(&s, NULL);
 	assert_int_equal(put_version(store, PUT_ID, 1, 0), -EROFS);
 	assert_true(stats_of(store).failed);
-	assert_true(store_said(store, "making the index anew failed: Structure needs cleaning"));
+	assert_true(store_said(store, "rebuilding the index failed: Structure needs cleaning"));
 	assert_int_equal(quiver_remove(store, 1, 0, NULL), -EROFS);
 	for (uint64_t id = 0; id < FEW; id++)
 		assert_int_equal(version_of(store, id), id == 5 ? UINT64_MAX : 1);

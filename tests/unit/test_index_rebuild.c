@@ -52,7 +52,7 @@ static void test_a_search_that_comes_to_a_damaged_page_finds_all_the_same(void *
 
 		assert_false(store_said(store, "index"));
 		assert_all_there(store);
-		assert_true(store_said(store, "index: damaged; made anew"));
+		assert_true(store_said(store, "index: damaged; rebuilt"));
 		close_store(store);
 	}
 	/* Writing it anew has mended it. */
@@ -118,7 +118,7 @@ static void test_a_change_that_comes_first_finds_the_damage(void **state)
 	damage_table(*state);
 	store = open_with(*state, NULL);
 	assert_int_equal(put_version(store, 7, 2, 0), 0);
-	assert_true(store_said(store, "index: damaged; made anew"));
+	assert_true(store_said(store, "index: damaged; rebuilt"));
 	assert_int_equal(version_of(store, 7), 2);
 	assert_int_equal(quiver_remove(store, VECTORS, 0, NULL), -ENOENT);
 	assert_int_equal(quiver_remove(store, 8, 0, NULL), 0);
@@ -167,7 +167,7 @@ static void test_an_index_that_is_cut_while_it_is_open_is_made_anew(void **state
 	unit_truncate(&s->dir, path, 100);
 	assert_int_equal(version_of(store, 5), 1);
 	assert_all_there(store);
-	assert_true(store_said(store, "index: damaged; made anew"));
+	assert_true(store_said(store, "index: damaged; rebuilt"));
 	close_store(store);
 	store = open_with(s, NULL);
 	assert_all_there(store);

@@ -135,7 +135,7 @@ static void root_gives_away_what_it_makes_and_takes_only_what_is_the_owners(void
 	opens(dir, "roots", O_RDWR);
 	assert_int_equal(fchownat(dir->fd, "file", owner + 1, group, 0), 0);
 	is_refused(dir, "file", O_RDONLY, -EPERM,
-	           "of user 4711, whose folder it is in, found one of user 4712");
+	           "of user 4711, who owns the folder, found a file of user 4712");
 	assert_int_equal(fchownat(dir->fd, "folder", owner + 1, group, 0), 0);
 	is_refused(dir, "folder", O_RDONLY | O_DIRECTORY, -EPERM, "of user 4712");
 	assert_int_equal(linkat(dir->fd, "roots", dir->fd, "other", 0), 0);

@@ -165,7 +165,7 @@ static void a_holder_without_a_name_is_not_nobody(void **state)
 	struct unit_dir *dir = *state;
 	struct quiver_holder holder;
 	struct quiver_error error;
-	char expected[64] = "in use by another process, of which";
+	char expected[64] = "in use by another process, which";
 	int64_t pid;
 	int fd;
 

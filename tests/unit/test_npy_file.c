@@ -169,13 +169,15 @@ static void a_broken_header_is_refused(void **state)
 	refuse("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
 	       "twice");
 	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), 'x': 1}", "unknown key");
-	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } 1", "follows");
-	refuse("{'descr': '<f4', 'fortran_order': 0, 'shape': (2, 3), }", "neither");
+	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } 1",
+	       "after the dictionary");
+	refuse("{'descr': '<f4', 'fortran_order': 0, 'shape': (2, 3), }", "not True or False");
 	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3", "does not end");
 	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2 3), }", "does not end");
-	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, 3), }", "whole numbers");
-	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2), }", "no tuple");
-	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': 2, }", "no tuple");
+	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, 3), }",
+	       "not a whole number");
+	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': (2), }", "not a tuple");
+	refuse("{'descr': '<f4', 'fortran_order': False, 'shape': 2, }", "not a tuple");
 	refuse("{'descr' '<f4', 'fortran_order': False, 'shape': (2, 3), }", "':'");
 	refuse("{'descr': '<f4' 'fortran_order': False, 'shape': (2, 3), }", "too early");
 	refuse("{'descr': '<f4", "ASCII");

@@ -46,8 +46,8 @@ static void each_error_has_its_meaning(void **state)
 {
 	(void)state;
 	expect(-ETIMEDOUT, false, -ETIMEDOUT, "within 7 s");
-	expect(-ETIMEDOUT, true, -ETIMEDOUT, "it may still");
-	expect(-EINTR, true, -EINTR, "it may still");
+	expect(-ETIMEDOUT, true, -ETIMEDOUT, "may still happen");
+	expect(-EINTR, true, -EINTR, "may still happen");
 	expect(-ENOSPC, true, -ENOSPC, "the pool vectors is full");
 	expect(-EDQUOT, true, -EDQUOT, "quota");
 	expect(-ESHUTDOWN, false, -EIO, "mount again");

@@ -106,7 +106,7 @@ static void files_that_librados_cannot_be_told_are_refused(void **state)
 		struct access access;
 
 		assert_int_equal(access_parse(bad[i], &access, &error), -EINVAL);
-		assert_non_null(strstr(error.text, "for the end of a name"));
+		assert_non_null(strstr(error.text, "as the end of a name"));
 	}
 }
 

@@ -100,7 +100,7 @@ static void a_marked_store_is_refused_until_it_is_cleared(void **state)
 	assert_int_equal(receiving_write(store, &mark), 0);
 	put_one(store, 1);
 	assert_int_equal(quiver_close(store), 0);
-	check_refused(*state, "of snapshot here it has 3 of 7 changes");
+	check_refused(*state, "snapshot here, 3 of 7 changes");
 
 	store = open_marked(*state);
 	assert_int_equal(receiving_is_marked(store), 1);
@@ -110,7 +110,7 @@ static void a_marked_store_is_refused_until_it_is_cleared(void **state)
 	assert_int_equal(receiving_write(store, &mark), 0);
 	assert_int_equal(quiver_count(store), 1);
 	assert_int_equal(quiver_close(store), 0);
-	check_refused(*state, "it has 5 of 7 changes");
+	check_refused(*state, ", 5 of 7 changes");
 
 	store = open_marked(*state);
 	assert_int_equal(receiving_clear(store), 0);
@@ -141,7 +141,7 @@ static void each_sign_is_enough(void **state)
 	assert_int_equal(quiver_close(store), 0);
 	check_opens(*state);
 	unit_write(*state, "store/RECEIVING", file, sizeof(file), 0);
-	check_refused(*state, "goes on with it");
+	check_refused(*state, "continues");
 	unit_flip(*state, "store/RECEIVING", 800);
 	check_refused(*state, "--undo");
 	unit_truncate(*state, "store/RECEIVING", 0);
@@ -176,10 +176,10 @@ static void a_crash_keeps_the_mark(void **state)
 
 	make(*state);
 	assert_int_equal(unit_in_child(leave_marked, *state), 0);
-	check_refused(*state, "it has 3 of 7 changes");
+	check_refused(*state, ", 3 of 7 changes");
 	assert_int_equal(quiver_check(path_of(*state), true, NULL, NULL, &result, &error), 0);
 	assert_int_equal(result.damage, 0);
-	check_refused(*state, "it has 3 of 7 changes");
+	check_refused(*state, ", 3 of 7 changes");
 	store = open_marked(*state);
 	assert_int_equal(quiver_count(store), 1);
 	assert_int_equal(quiver_close(store), 0);
@@ -201,7 +201,7 @@ static void the_name_that_it_will_have_is_told(void **state)
 	snprintf(path, sizeof(path), "%s.receiving", path_of(*state));
 	assert_int_equal(rename(path_of(*state), path), 0);
 	assert_int_equal(quiver_open(path, &options, &store, &error), -EINPROGRESS);
-	assert_non_null(strstr(error.text, "/store` goes on with it"));
+	assert_non_null(strstr(error.text, "/store` continues"));
 	assert_non_null(strstr(error.text, "--undo"));
 }
 

@@ -137,7 +137,7 @@ static void what_is_held_is_refused(struct store_dir *s, enum quiver_durability 
 	assert_true(removed > done + 1);
 	check_refused(store, removed);
 	assert_int_equal(quiver_remove(store, removed, 0, NULL), -ENOSPC);
-	assert_true(store_said(store, "remove a snapshot: before holds the most alone"));
+	assert_true(store_said(store, "remove a snapshot: before alone holds the most"));
 	check_healthy(store);
 	check_snapshot(store, "before", MANY, 1);
 	/* What no snapshot has needs no room. */

@@ -530,7 +530,7 @@ static void a_user_has_a_share_of_the_stages(void **state)
 	assert_int_equal(charge_take(&s->fs, CHARGE_STAGES, USER, STAGES_MAX / 4), 0);
 	assert_int_equal(put(s, h, s->b, 1, 0), -EDQUOT);
 	text = errors_of(s);
-	assert_non_null(strstr(text, "vector 7: user 1001 has no more than 4096 vectors written in "
+	assert_non_null(strstr(text, "vector 7: user 1001 may have at most 4096 vectors written in "
 	                             "part\n"));
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line tells it */
 	free(text);

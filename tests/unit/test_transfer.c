@@ -750,7 +750,7 @@ static void what_is_no_stream_is_refused(void **state)
 	struct stream none = { 0 };
 
 	assert_int_equal(receive_at(*state, "target", &text), -EINVAL);
-	assert_non_null(strstr(last_error.text, "no stream"));
+	assert_non_null(strstr(last_error.text, "not a stream"));
 	assert_int_equal(receive_at(*state, "target", &none), 0);
 	assert_true(last.nothing);
 	none.fail = EIO;
@@ -858,7 +858,7 @@ static void half_a_stream_of_somebody_else_is_not_gone_on_with(void **state)
 	if (geteuid() == 0) {
 		assert_int_equal(fchownat(dir->fd, "theirs.receiving", 12345, 12345, 0), 0);
 		assert_int_equal(receive_at(dir, "theirs", &stream), -EEXIST);
-		assert_non_null(strstr(last_error.text, "no folder of yours"));
+		assert_non_null(strstr(last_error.text, "not a folder of yours"));
 		assert_int_equal(fchownat(dir->fd, "theirs.receiving", 0, 0, 0), 0);
 	}
 	receive_all(dir, "theirs", &stream);

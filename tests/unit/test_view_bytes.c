@@ -215,18 +215,18 @@ static void what_is_no_vector_is_refused(void **state)
 		{ QUIVER_F4, "", "got 0 of 4 numbers" },
 		{ QUIVER_F4, "1 2 3", "got 3 of 4 numbers" },
 		{ QUIVER_F4, "1 2\n3\n\n4 5", "line 4: more than 4 numbers" },
-		{ QUIVER_F4, "1 2\n3 4x", "line 2: '4x' is no number" },
-		{ QUIVER_F4, "1 2 3 1e39", "1e39 is no f4" },
-		{ QUIVER_F4, "1 2 3 -", "'-' is no number" },
-		{ QUIVER_F8, "1 2 3 -1e309", "-1e309 is no f8" },
-		{ QUIVER_F2, "1 2 3 65520", "65520 is no f2" },
-		{ QUIVER_I1, "1 2 3 128", "128 is no i1" },
-		{ QUIVER_I1, "1 2 3 0.5", "0.5 is no i1" },
-		{ QUIVER_U1, "1 2 3 nan", "nan is no u1" },
-		{ QUIVER_U1, "1 2 3 -1", "-1 is no u1" },
-		{ QUIVER_BF2, "1 2 3 3.4e38", "3.4e38 is no bf2" },
+		{ QUIVER_F4, "1 2\n3 4x", "line 2: '4x' is not a number" },
+		{ QUIVER_F4, "1 2 3 1e39", "1e39 is not a value of f4" },
+		{ QUIVER_F4, "1 2 3 -", "'-' is not a number" },
+		{ QUIVER_F8, "1 2 3 -1e309", "-1e309 is not a value of f8" },
+		{ QUIVER_F2, "1 2 3 65520", "65520 is not a value of f2" },
+		{ QUIVER_I1, "1 2 3 128", "128 is not a value of i1" },
+		{ QUIVER_I1, "1 2 3 0.5", "0.5 is not a value of i1" },
+		{ QUIVER_U1, "1 2 3 nan", "nan is not a value of u1" },
+		{ QUIVER_U1, "1 2 3 -1", "-1 is not a value of u1" },
+		{ QUIVER_BF2, "1 2 3 3.4e38", "3.4e38 is not a value of bf2" },
 		{ QUIVER_B1, "1 0 1", "got 3 of 16 numbers" },
-		{ QUIVER_B1, "1 0\n2", "line 2: 2 is no b1, which is 0 or 1" },
+		{ QUIVER_B1, "1 0\n2", "line 2: 2 is not a value of b1 (0 or 1)" },
 		{ QUIVER_F4, "0,1 0,2", "line 1: commas between some numbers" },
 		{ QUIVER_F4, "0,1\n0,2", "line 2: commas between some numbers" },
 		{ QUIVER_F4, "1 2,3,4", "line 1: commas between some numbers" },
@@ -237,15 +237,15 @@ static void what_is_no_vector_is_refused(void **state)
 		{ QUIVER_F4, "[1,2,3,4", "the ']' at its end is missing" },
 		{ QUIVER_F4, "[[1,2,3,4]", "the ']' at its end is missing" },
 		{ QUIVER_F4, "1,2,3,4]", "a ']' without its '['" },
-		{ QUIVER_F4, "[1,2]3,4", "a number behind the ']'" },
-		{ QUIVER_F4, "[1 2 3 4]5", "a number behind the ']'" },
-		{ QUIVER_F4, "[[[1,2,3,4]]]", "a '[' that begins no vector" },
-		{ QUIVER_F4, "1[2 3 4]", "a '[' that begins no vector" },
+		{ QUIVER_F4, "[1,2]3,4", "a number after the ']'" },
+		{ QUIVER_F4, "[1 2 3 4]5", "a number after the ']'" },
+		{ QUIVER_F4, "[[[1,2,3,4]]]", "a '[' that does not begin a vector" },
+		{ QUIVER_F4, "1[2 3 4]", "a '[' that does not begin a vector" },
 		{ QUIVER_F4, "][1 2 3 4", "a ']' without its '['" },
 		{ QUIVER_F4, "[,1,2,3,4]", "a ',' without a number" },
 		{ QUIVER_F4, "[1,2,3]", "got 3 of 4 numbers" },
-		{ QUIVER_F4, "1;2;3;4", "'1;2;3;4' is no number" },
-		{ QUIVER_F4, "1 2 3 \xef\xbb\xbf 4", "is no number" },
+		{ QUIVER_F4, "1;2;3;4", "'1;2;3;4' is not a number" },
+		{ QUIVER_F4, "1 2 3 \xef\xbb\xbf 4", "is not a number" },
 	};
 	static const unsigned char data[BITS * 4] = { 1, 0, 2 };
 	static const struct {
@@ -256,17 +256,18 @@ static void what_is_no_vector_is_refused(void **state)
 		const char *says;
 	} bad_arrays[] = {
 		{ QUIVER_B1, "|b1", BITS, BITS, "element 2: a bool" },
-		{ QUIVER_B1, "|b1", BITS / 8, BITS / 8, "its shape is neither (16,) nor (1, 16)" },
-		{ QUIVER_B1, "|u1", BITS, BITS, "its shape is neither (2,) nor" },
+		{ QUIVER_B1, "|b1", BITS / 8, BITS / 8,
+		  "its shape is wrong; expected (16,) or (1, 16)" },
+		{ QUIVER_B1, "|u1", BITS, BITS, "its shape is wrong; expected (2,) or" },
 		{ QUIVER_B1, "|i1", BITS / 8, BITS / 8, "numpy.packbits" },
-		{ QUIVER_B1, "<f4", BITS, BITS * 4, "its type is f4, not bool" },
+		{ QUIVER_B1, "<f4", BITS, BITS * 4, "its type is f4; expected bool" },
 		{ QUIVER_BF2, "<f4", DIM, DIM * 4, "ml_dtypes.bfloat16" },
-		{ QUIVER_BF2, "<f2", DIM, DIM * 2, "its type is f2, not bf2" },
-		{ QUIVER_BF2, "<V2", DIM - 1, DIM * 2 - 2, "its shape is neither (4,) nor" },
+		{ QUIVER_BF2, "<f2", DIM, DIM * 2, "its type is f2; expected bf2" },
+		{ QUIVER_BF2, "<V2", DIM - 1, DIM * 2 - 2, "its shape is wrong; expected (4,) or" },
 		{ QUIVER_BF2, "<u2", DIM, DIM * 2 - 1, "got 7 of 8 bytes" },
-		{ QUIVER_F2, "<V2", DIM, DIM * 2, "its type is V2, not f2" },
-		{ QUIVER_F2, "<u2", DIM, DIM * 2, "its type is u2, not f2" },
-		{ QUIVER_U1, "|b1", DIM, DIM, "its type is b1, not u1" },
+		{ QUIVER_F2, "<V2", DIM, DIM * 2, "its type is V2; expected f2" },
+		{ QUIVER_F2, "<u2", DIM, DIM * 2, "its type is u2; expected f2" },
+		{ QUIVER_U1, "|b1", DIM, DIM, "its type is b1; expected u1" },
 	};
 	char longest[4096];
 
@@ -280,10 +281,10 @@ static void what_is_no_vector_is_refused(void **state)
 
 		refuses(bad_arrays[i].dtype, TREE_FORM_NPY, file, size, bad_arrays[i].says);
 	}
-	refuses(QUIVER_F4, TREE_FORM_TXT, "1 2 3 4\0", 8, "'4?' is no number");
+	refuses(QUIVER_F4, TREE_FORM_TXT, "1 2 3 4\0", 8, "'4?' is not a number");
 	memset(longest, '1', sizeof(longest));
 	dirty_stack();
-	refuses(QUIVER_F8, TREE_FORM_TXT, longest, sizeof(longest), "is no number");
+	refuses(QUIVER_F8, TREE_FORM_TXT, longest, sizeof(longest), "is not a number");
 }
 
 /* Every cut of a file is refused, and no flip reads past its end. */

@@ -143,8 +143,8 @@ int apart_check_source(const struct apart *apart, const char *path)
 	if ((file == NULL || file->role != ROLE_STORE) &&
 	    !(apart->mounted && apart->device == status.st_dev))
 		return 0;
-	say_error(name_of(path), "it is a part of the store that is imported into, and changes "
-	                         "meanwhile; export it first, and import that");
+	say_error(name_of(path), "this file is a part of the store itself, which changes during "
+	                         "the import; export the store first, and import that file");
 	return -EINVAL;
 }
 
@@ -153,17 +153,18 @@ static int refuse(const char *path, const struct apart_file *other)
 {
 	if (other->role == ROLE_STORE)
 		say_error(path,
-		          "it is, or lies in, a part of the store %s; give a name outside of that",
+		          "this is a part of the store %s, or lies in one; give a name outside of "
+		          "the store",
 		          other->path);
 	else if (other->role == ROLE_READ)
 		say_error(path,
-		          "it is the same file as %s, which is read; give another name for what is "
-		          "written",
+		          "this is the same file as %s, which is the input; give another name for "
+		          "the output",
 		          name_of(other->path));
 	else
 		say_error(path,
-		          "it is the same file as %s, which is written, too; two names are "
-		          "needed",
+		          "this is the same file as %s, which is also an output; give two "
+		          "different names",
 		          strcmp(other->path, "-") == 0 ? "standard output" : other->path);
 	return -EINVAL;
 }
@@ -193,8 +194,8 @@ int apart_check_folder(const char *path, int folder_fd)
 	if (fstat(folder_fd, &status) == 0 && mounts_find_device(status.st_dev, point) == 0 &&
 	    point[0] != '\0') {
 		say_error(path,
-		          "it lies in the mount of a store at %s, which keeps vectors and no other "
-		          "files; give a name outside of that",
+		          "it lies in the mount at %s; a mount keeps only vectors, no other files; "
+		          "give a name outside of it",
 		          point);
 		result = -EINVAL;
 	}
@@ -203,8 +204,8 @@ int apart_check_folder(const char *path, int folder_fd)
 		int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		if (is_store(fd)) {
-			say_error(path, "it lies in the folder of a store, where only the store "
-			                "makes files; give a name outside of that");
+			say_error(path, "it lies in the folder of a store; only the store itself "
+			                "makes files there; give a name outside of it");
 			result = -EINVAL;
 		}
 		below = status;

@@ -42,7 +42,9 @@ bool arguments_are_printable(int argc, char **argv)
 		(void)snprintf(shown, sizeof(shown), "%s", name);
 		printable_clean(shown);
 		if (strcmp(name, shown) != 0) {
-			say_error(shown, "no option has such a name; of a file, put ./ before it");
+			say_error(
+				shown,
+				"there is no such option; if it is a file, put ./ before its name");
 			return false;
 		}
 	}
@@ -85,7 +87,7 @@ static error_t take_option(const struct argument_option *option, char *value,
 	if (option->clears != NULL)
 		*option->clears = false;
 	if (option->keeps != NULL && value[0] == '\0')
-		arguments_error(state, "--%s: what is given is empty ('')", option->name);
+		arguments_error(state, "--%s: the value is empty ('')", option->name);
 	if (option->keeps != NULL)
 		*option->keeps = value;
 	return option->take != NULL ? option->take(option->to, value, state) : 0;
@@ -102,11 +104,11 @@ static void take_words(const struct arguments *arguments, struct argp_state *sta
 	state->next = state->argc;
 	for (size_t i = 0; i < count; i++) {
 		if (words[i][0] == '\0')
-			arguments_error(state,
-			                "the name given as '' is empty, as a variable of the shell "
-			                "is that has not been set; %s%s",
-			                several ? "" : "expected is ",
-			                several ? arguments->missing : arguments->usage);
+			arguments_error(
+				state,
+				"a name is empty (''); perhaps a shell variable is not set; %s%s",
+				several ? "" : "expected ",
+				several ? arguments->missing : arguments->usage);
 	}
 	while (taken < count && taken < ARGUMENTS_WORDS_MAX && arguments->words[taken] != NULL) {
 		*arguments->words[taken] = words[taken];

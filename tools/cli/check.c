@@ -65,8 +65,8 @@ static void print_found(const struct check_arguments *arguments,
 static int say_snapshot(const char *given, size_t length)
 {
 	say_error(given,
-	          "a snapshot is checked along with its store: 'quiverfs check %.*s'; of a live "
-	          "mount 'quiverfs verify' compares the checksums of both",
+	          "a snapshot is checked together with its store: 'quiverfs check %.*s'; if the "
+	          "store is mounted, 'quiverfs verify' compares the checksums of both",
 	          (int)length, given);
 	return -EINVAL;
 }
@@ -79,14 +79,14 @@ static int say_mounted(const char *store, const struct target *target)
 	if (mounts_find(target->path, &mount) == 0 && mount.found &&
 	    !quiver_is_folder(mount.source)) {
 		say_error(store,
-		          "a mount of %s, which is checked itself, mounted or not: 'quiverfs "
-		          "check %s'",
+		          "this is a mount of %s; check the collection itself, mounted or not: "
+		          "'quiverfs check %s'",
 		          mount.source, mount.source);
 		return -EBUSY;
 	}
 	say_error(store,
-	          "mounted at %s; unmount it first, or let 'quiverfs verify %s' "
-	          "compare its checksums while it is in use",
+	          "mounted at %s; unmount it first; or run 'quiverfs verify %s', which compares "
+	          "its checksums while it is in use",
 	          target->path, target->path);
 	return -EBUSY;
 }
@@ -126,8 +126,8 @@ static int check_store(const struct check_arguments *arguments, struct quiver_ch
 	if (checked->damage > checked->repaired && !arguments->repair) {
 		(void)fflush(stdout);
 		say_error(arguments->store,
-		          "damaged; 'quiverfs check --repair' puts right what can be, "
-		          "and moves the rest aside%s",
+		          "damaged; 'quiverfs check --repair' repairs what it can, and moves the "
+		          "rest aside%s",
 		          target.elsewhere ? "" : " into the store's lost+found");
 	}
 	return 0;
@@ -138,8 +138,8 @@ static int parse_check(int argc, char **argv, struct check_arguments *parsed)
 {
 	const struct argument_option options[] = {
 		{ "repair", 0, NULL,
-		  "Put right what can be; what must be taken out is moved aside, of a folder "
-		  "into its lost+found",
+		  "Repair what can be repaired, and move the rest aside (of a store in a folder: "
+		  "into its lost+found)",
 		  .sets = &parsed->repair },
 		REACH_OPTION(&parsed->reach),
 		{ 0 },
@@ -148,10 +148,10 @@ static int parse_check(int argc, char **argv, struct check_arguments *parsed)
 		.usage = "STORE",
 		.help = "Check every structure and every checksum of a store that is not mounted, "
 			"or of a collection in Ceph, mounted or not.\v"
-			"Each fault is a line on standard output. The exit status is 0 where there "
-			"are none, 1 where there are (also where all were put right: check "
-			"again to be sure) and where the check could not run. Without --repair "
-			"nothing is changed.",
+			"Each fault is a line on standard output. The exit status is 0 if there "
+			"are no faults. It is 1 if there are faults, even if all were repaired: "
+			"check again to be sure. It is also 1 if the check could not run. Without "
+			"--repair nothing is changed.",
 		.options = options,
 		.words = { &parsed->store },
 		.least = 1,
@@ -176,14 +176,14 @@ static int parse_fsck(int argc, char **argv, struct check_arguments *parsed)
 {
 	const struct argument_option options[] = {
 		{ NULL, 'a', NULL,
-		  "Repair without asking, as at boot, where a collection in Ceph is "
-		  "passed over",
+		  "Repair without asking, as at boot; a collection in Ceph is skipped",
 		  .sets = &parsed->repair, .take = take_automatic, .to = &parsed->automatic },
 		{ NULL, 'p', NULL, NULL, .sets = &parsed->repair, .take = take_automatic,
 		  .to = &parsed->automatic },
 		{ NULL, 'y', NULL, NULL, .sets = &parsed->repair },
 		{ NULL, 'n', NULL, "Change nothing (the default)", .clears = &parsed->repair },
-		{ NULL, 'r', NULL, "Ask before a repair: there is nobody to ask, so the same as -n",
+		{ NULL, 'r', NULL,
+		  "Ask before a repair; nobody can be asked, so this is the same as -n",
 		  .clears = &parsed->repair },
 		{ NULL, 'f', NULL, "Check also a store that was closed cleanly (always so)" },
 		{ NULL, 'v', NULL, "Verbose (there is nothing more to say)" },
@@ -231,7 +231,7 @@ int fsck_command(int argc, char **argv)
 	/* There is no network yet, and no machine is the one that has to look after it. */
 	if (arguments.automatic && !quiver_is_folder(arguments.store)) {
 		say_result("%s: a collection in Ceph is not checked at boot; 'quiverfs check %s' "
-		           "does that at any time",
+		           "checks it at any time",
 		           arguments.store, arguments.store);
 		return FSCK_CLEAN;
 	}

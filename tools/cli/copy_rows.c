@@ -46,10 +46,10 @@ static void say_there(const struct copy *copy, size_t row, uint64_t id)
 	char text[320];
 
 	(void)snprintf(text, sizeof(text), "vector %" PRIu64 " exists already%s", id,
-	               skip ? ", and would get the key of this row if that were skipped; "
-	                      "--start-id N numbers from an ID on where no vectors are, and "
-	                      "--on-duplicate=replace puts the row in its place"
-	                    : " (--on-duplicate=skip passes over it)");
+	               skip ? "; if this row were skipped, that vector would get its key; "
+	                      "--start-id N starts at an ID that is free, and "
+	                      "--on-duplicate=replace replaces the vector"
+	                    : " (--on-duplicate=skip skips it)");
 	rows_say(copy->rows, row, text);
 }
 

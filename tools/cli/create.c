@@ -59,11 +59,10 @@ static void check_arguments(void *to, const struct argp_state *state)
 		arguments_error(state, "--dim is missing: the number of elements of a vector; "
 		                       "--like FILE takes that of a file or of a store");
 	else if (dim > 0 && known && quiver_vector_bytes(dim, dtype) == 0)
-		arguments_error(
-			state,
-			"--dim: of b1 it counts bits, eight in a byte; expected a multiple of "
-			"8, got %u",
-			dim);
+		arguments_error(state,
+		                "--dim: with b1 it counts bits, eight to a byte; expected a "
+		                "multiple of 8, got %u",
+		                dim);
 	if (arguments->sparse && quiver_is_folder(arguments->store))
 		arguments_error(state,
 		                "--sparse is for a collection in Ceph, rados:POOL/COLLECTION; a "
@@ -78,7 +77,7 @@ static void check_arguments(void *to, const struct argp_state *state)
 static int parse(int argc, char **argv, struct create_arguments *parsed)
 {
 	const struct argument_option options[] = {
-		{ "dim", 0, "D", "Elements of a vector, 1 to 65536; of b1 a multiple of 8",
+		{ "dim", 0, "D", "Elements of a vector, 1 to 65536; with b1 a multiple of 8",
 		  .take = dtype_take_dim, .to = &parsed->fit.geometry.dim },
 		{ "dtype", 0, "TYPE",
 		  "Type of an element, little-endian, by one of two names: " DTYPE_NAMES
@@ -86,37 +85,36 @@ static int parse(int argc, char **argv, struct create_arguments *parsed)
 		  .sets = &parsed->fit.dtype_given, .take = dtype_take,
 		  .to = &parsed->fit.geometry.dtype },
 		{ "like", 0, "FILE",
-		  "What is not given take from FILE: a file of vectors, or a store or mount, of "
-		  "which the metric too",
+		  "Take what is not given from FILE: a file of vectors, a store or a mount; from "
+		  "the last two also the metric",
 		  .keeps = &parsed->like },
 		{ "metric", 0, "METRIC",
-		  "How the vectors are to be compared: l2 (the default), cosine, ip (inner "
-		  "product) or hamming (of b1 and u1)",
+		  "How the vectors are compared: l2 (the default), cosine, ip (inner product) or "
+		  "hamming (for b1 and u1)",
 		  .sets = &parsed->metric_given, .take = take_metric,
 		  .to = &parsed->description.metric },
 		{ "label", 0, "TEXT",
-		  "What people should know: which model made the vectors, and how; up to 1024 "
-		  "bytes of UTF-8",
+		  "A note for people, such as which model made the vectors; up to 1024 bytes of "
+		  "UTF-8",
 		  .take = take_label, .to = parsed->description.label },
 		{ "sparse", 0, NULL,
-		  "In Ceph: the IDs will be far apart, as random ones are, so each vector is an "
-		  "object of its own",
+		  "In Ceph: make each vector an object of its own, for IDs that are far apart, "
+		  "such as random ones",
 		  .sets = &parsed->sparse },
 		REACH_OPTION(&parsed->reach),
 		{ 0 },
 	};
 	const struct arguments arguments = {
 		.usage = "STORE --dim D\nSTORE --like FILE",
-		.help = "Make an empty store for vectors of D elements in the folder STORE, which "
-			"must not exist or be empty, or a collection in Ceph, "
-			"rados:POOL[/NAMESPACE]/COLLECTION.\v"
-			"The dim and the type of a store are fixed for its life; metric and label "
-			"can be "
-			"set later, by control/metric and control/label of its mount.",
+		.help = "Make an empty store for vectors of D elements in the folder STORE, or a "
+			"collection in Ceph, rados:POOL[/NAMESPACE]/COLLECTION.\v"
+			"The folder must be new or empty. The dim and the type of a store never "
+			"change. Metric and label can be set later: write to control/metric and "
+			"control/label of its mount.",
 		.options = options,
 		.words = { &parsed->store },
 		.least = 1,
-		.missing = "the STORE is missing: the folder to be made",
+		.missing = "the STORE is missing: the name of the folder to make",
 		.check = check_arguments,
 		.to = parsed,
 	};

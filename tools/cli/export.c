@@ -37,9 +37,8 @@ struct export_arguments {
 static int say_stopped(const struct outputs *outputs)
 {
 	say_error(outputs->path, "%s",
-	          out_file_is_whole(&outputs->vectors)
-	                  ? "stopped; nothing was exported"
-	                  : "stopped; what was written is not complete");
+	          out_file_is_whole(&outputs->vectors) ? "stopped; nothing was exported"
+	                                               : "stopped; the output is not complete");
 	return -EINTR;
 }
 
@@ -47,8 +46,8 @@ static int say_stopped(const struct outputs *outputs)
 static void say_unread(const struct session *session, uint64_t id, int result)
 {
 	say_error(session->target.path, "vector %" PRIu64 " cannot be read: %s", id,
-	          result == -EIO ? "it does not match its checksum, or the disk failed; "
-	                           "'quiverfs verify' counts the damage"
+	          result == -EIO ? "it does not match its checksum, or the disk failed; 'quiverfs "
+	                           "verify' counts the damaged vectors"
 	                         : live_strerror(result));
 }
 
@@ -121,13 +120,13 @@ static void say_loss(const struct outputs *outputs)
 	if (outputs->converted == NULL)
 		return;
 	if (loss->rounded + loss->beyond == 0)
-		say_note(outputs->path, "conversion to %s: %" PRIu64 " elements, all of them exact",
-		         type, loss->elements);
+		say_note(outputs->path, "conversion to %s: %" PRIu64 " elements, all exact", type,
+		         loss->elements);
 	else
 		say_note(outputs->path,
-		         "conversion to %s: of %" PRIu64 " elements %" PRIu64
-		         " were rounded (by %.3g at most), and %" PRIu64
-		         " were beyond its range and became its nearest",
+		         "conversion to %s: %" PRIu64 " elements, %" PRIu64
+		         " rounded (by %.3g at most), %" PRIu64
+		         " out of range (each became the nearest value)",
 		         type, loss->elements, loss->rounded, loss->largest, loss->beyond);
 }
 
@@ -138,14 +137,14 @@ static void say_notes(const struct outputs *outputs)
 
 	if (writer->rows < writer->expected)
 		say_note(outputs->path,
-		         "%" PRIu64 " vectors were removed meanwhile and are not in it",
+		         "%" PRIu64 " vectors were removed during the export and are not in it",
 		         writer->expected - writer->rows);
 	say_loss(outputs);
 	if (outputs->options->ids != NULL || writer->rows == 0 || writer->format->writes_ids)
 		return;
 	if (!outputs->counting)
-		say_note(outputs->path,
-		         "the IDs have gaps and are not in it; --ids FILE writes them");
+		say_note(outputs->path, "the IDs have gaps, and this format does not hold IDs; "
+		                        "--ids FILE writes them");
 	else if (outputs->first_id != 0)
 		say_note(outputs->path,
 		         "row 0 is vector %" PRIu64 "; import it with --start-id %" PRIu64,
@@ -181,15 +180,14 @@ static int export_session(const struct export_arguments *arguments, struct sessi
 }
 
 static const char export_help[] =
-	"Export all vectors to a file, from a store that is not mounted or through a mount that "
-	"is live.\v"
-	"FILE '-' is standard output. "
-	"The rows are in ascending order of their IDs, so that what 'quiverfs import' read comes "
-	"back as it was; jsonl, json, csv, tsv and parquet hold the IDs as well. Each vector is "
-	"compared with its checksum. A file that exists is replaced, in one step, when the new "
-	"one is complete and on stable storage; it keeps its owner and mode. A device, a FIFO, "
-	"/dev/stdout and the like are written through. On a live mount each vector is whole, but "
-	"the file is no snapshot: what is committed meanwhile may be in it or not.";
+	"Export all vectors to a file, from a store that is not mounted or through a live mount.\v"
+	"FILE '-' is standard output. The rows are in ascending order of their IDs. So what "
+	"'quiverfs import' read comes back as it was. jsonl, json, csv, tsv and parquet hold the "
+	"IDs, too. Each vector is compared with its checksum. A file that exists is replaced in "
+	"one step, when the new one is complete and on stable storage. It keeps its owner and "
+	"mode. A device, a FIFO, /dev/stdout and the like are written directly. On a live mount "
+	"each vector is whole, but the file is not a snapshot: it may or may not hold what is "
+	"committed during the export.";
 
 /* Does the format have what was asked for? */
 static void check_format(const struct outputs_options *options, const struct argp_state *state)
@@ -198,17 +196,18 @@ static void check_format(const struct outputs_options *options, const struct arg
 	bool names = options->vector_column != NULL || options->id_column != NULL;
 
 	if (options->dataset != NULL && !format->has_datasets)
-		arguments_error(state,
-		                "--dataset: a file of the format %s has one array, without a name",
-		                format->name);
+		arguments_error(
+			state,
+			"--dataset: a file of the format %s has one array, and no name for it",
+			format->name);
 	else if (options->keys != NULL && !format->reads_keys)
-		arguments_error(state, "--keys: the format %s has no place for them", format->name);
+		arguments_error(state, "--keys: the format %s has no place for keys", format->name);
 	else if ((options->header || options->delimiter != '\0') && !format->has_header)
-		arguments_error(state, "%s is for CSV; a file of the format %s has none",
+		arguments_error(state, "%s is for CSV only, not for the format %s",
 		                options->delimiter != '\0' ? "--delimiter" : "--header",
 		                format->name);
 	else if (names && !format->has_columns)
-		arguments_error(state, "%s: a file of the format %s has no columns with names",
+		arguments_error(state, "%s: the format %s has no columns with names",
 		                options->vector_column != NULL ? "--vector-column" : "--id-column",
 		                format->name);
 }
@@ -224,24 +223,24 @@ static bool is_folder(const struct export_arguments *arguments, const struct arg
 	                                       folder_is_at(outputs->file)));
 
 	if (!is && option != NULL)
-		arguments_error(state,
-		                "%s goes with a folder: a name that ends in '/', or --format dir",
-		                option);
-	else if (is && folder_is_at(outputs->file) && quiver_is_folder(arguments->target) &&
-	         !folder_is_at(arguments->target))
 		arguments_error(
 			state,
-			"'%s' is a folder and '%s' is none; expected is STORE or MNT first, "
-			"then the FILE or the folder to be written",
-			outputs->file, arguments->target);
+			"%s is only for a folder: give a name that ends in '/', or --format dir",
+			option);
+	else if (is && folder_is_at(outputs->file) && quiver_is_folder(arguments->target) &&
+	         !folder_is_at(arguments->target))
+		arguments_error(state,
+		                "'%s' is a folder and '%s' is not; give STORE or MNT first, then "
+		                "the FILE or folder to write",
+		                outputs->file, arguments->target);
 	else if (is && strcmp(outputs->file, "-") == 0)
 		arguments_error(state, "a folder cannot be written to standard output");
 	else if (is && (outputs->ids != NULL || outputs->keys != NULL || arguments->start_given ||
 	                outputs->convert || outputs->dtype_given))
 		arguments_error(state,
-		                "'%s' is a folder: each file in it is a vector as it is, and its "
-		                "name the ID; --ids, --keys, --start-id, --convert and --dtype go "
-		                "with files of rows",
+		                "'%s' is a folder: each file in it is one vector, and its name is "
+		                "the ID; --ids, --keys, --start-id, --convert and --dtype are only "
+		                "for files of rows",
 		                outputs->file);
 	return is;
 }
@@ -253,9 +252,7 @@ static void check_arguments(void *to, const struct argp_state *state)
 	struct outputs_options *arguments = &all->outputs;
 
 	if (arguments->ids != NULL && !ids_out_is_name(arguments->ids))
-		arguments_error(state,
-		                "--ids: the name of '%s' does not tell how IDs are written there; "
-		                "expected is a .npy or a .txt",
+		arguments_error(state, "--ids: expected a name that ends in .npy or .txt, got '%s'",
 		                arguments->ids);
 	all->is_folder = is_folder(all, state);
 	if (all->is_folder)
@@ -263,20 +260,19 @@ static void check_arguments(void *to, const struct argp_state *state)
 	if (arguments->format == NULL)
 		arguments->format = format_by_suffix(arguments->file);
 	if (arguments->format == NULL)
-		arguments_error(
-			state,
-			"the name of '%s' does not tell its format; --format does, one of: %s",
-			arguments->file, FORMAT_NAMES);
+		arguments_error(state,
+		                "the name '%s' does not tell the format; give --format, one of: %s",
+		                arguments->file, FORMAT_NAMES);
 	else
 		check_format(arguments, state);
 	if (arguments->vector_column != NULL || arguments->id_column != NULL) {
 		if (all->header_given && !arguments->header)
-			arguments_error(state, "--header no: the names of columns stand in the "
-			                       "first line");
+			arguments_error(state, "--header no: names of columns were given, and they "
+			                       "stand in the first line");
 		arguments->header = true;
 	}
 	if (arguments->keys == NULL && all->start_given)
-		arguments_error(state, "--start-id goes with --keys");
+		arguments_error(state, "--start-id is only for use with --keys");
 }
 
 static error_t take_format(void *to, char *text, const struct argp_state *state)
@@ -286,14 +282,16 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 	arguments->folder_asked = folder_is_format(text);
 	arguments->outputs.format = format_by_name(text);
 	if (arguments->outputs.format == NULL && !arguments->folder_asked)
-		arguments_error(state, "--format: '%s' is none of: %s, or dir", text, FORMAT_NAMES);
+		arguments_error(state,
+		                "--format: '%s' is not a format; expected one of: %s, or dir", text,
+		                FORMAT_NAMES);
 	return 0;
 }
 
 static error_t take_start_id(void *to, char *text, const struct argp_state *state)
 {
 	if (!id_parse(text, to))
-		arguments_error(state, "--start-id: '%s' is no ID", text);
+		arguments_error(state, "--start-id: '%s' is not an ID", text);
 	return 0;
 }
 
@@ -312,7 +310,7 @@ static error_t take_header(void *to, char *text, const struct argp_state *state)
 
 	*header = strcmp(text, "yes") == 0;
 	if (!*header && strcmp(text, "no") != 0)
-		arguments_error(state, "--header: '%s' is none of: yes, no", text);
+		arguments_error(state, "--header: expected yes or no, got '%s'", text);
 	return 0;
 }
 
@@ -329,56 +327,53 @@ static int parse(int argc, char **argv, struct export_arguments *parsed)
 	const struct argument_option options[] = {
 		{ "format", 0, "NAME",
 		  "One of: " FORMAT_NAMES
-		  "; without it the suffix of FILE tells, before a .gz or .zst that has "
-		  "it compressed",
+		  "; without it the suffix of FILE tells; one more suffix .gz or .zst compresses",
 		  .take = take_format, .to = parsed },
 		{ "dataset", 0, "NAME",
-		  "What the array is called in a .hdf5 (default 'train'), .npz (default 'arr_0') "
-		  "or "
+		  "The name of the array in a .hdf5 (default 'train'), .npz (default 'arr_0') or "
 		  ".safetensors (default 'vectors')",
 		  .keeps = &parsed->outputs.dataset },
 		{ "vector-column", 0, "NAME",
-		  "What JSON and Parquet call the vector (default 'vector'), or the one column of "
-		  "CSV that "
-		  "holds all of it, as [1,2,3] (default: a column for each element, v0, v1 ...)",
+		  "The name of the vector in JSON and Parquet (default 'vector'); in CSV, one "
+		  "column of this name holds the whole vector, as [1,2,3] (default: a column for "
+		  "each element, v0, v1 ...)",
 		  .keeps = &parsed->outputs.vector_column },
-		{ "id-column", 0, "NAME", "What the ID is called there (default 'id')",
+		{ "id-column", 0, "NAME", "The name of the ID there (default 'id')",
 		  .keeps = &parsed->outputs.id_column },
 		{ "header", 0, "WHAT",
-		  "Whether CSV begins with a line of the names of its columns: 'yes' (default "
-		  "where "
-		  "a name is given), or 'no'",
+		  "Whether CSV begins with a line of column names: 'yes' (default if a name is "
+		  "given), or 'no'",
 		  .sets = &parsed->header_given, .take = take_header,
 		  .to = &parsed->outputs.header },
 		{ "delimiter", 0, "CHAR",
-		  "What separates the fields of CSV: 'comma' (default), 'semicolon', 'tab' "
-		  "(default "
-		  "in a .tsv), 'space', 'pipe' or the character itself",
+		  "The character between the fields of CSV: 'comma' (default), 'semicolon', 'tab' "
+		  "(default in a .tsv), 'space', 'pipe' or the character itself",
 		  .take = take_delimiter, .to = &parsed->outputs.delimiter },
 		{ "ids", 0, "FILE",
-		  "Write the ID of each row to this .npy (<u8) or .txt (one a line)",
+		  "Write the ID of each row to this .npy (<u8) or .txt (one per line)",
 		  .keeps = &parsed->outputs.ids },
 		{ "keys", 0, "FILE",
-		  "A line for each vector, its key, which is written in place of its ID",
+		  "A file of keys, one line for each vector; the key is written in place of the ID",
 		  .keeps = &parsed->outputs.keys },
 		{ "words", 0, NULL, NULL },
-		{ "start-id", 0, "N", "The first line of --keys is of vector N (default 0)",
+		{ "start-id", 0, "N", "The first line of --keys is for vector N (default 0)",
 		  .sets = &parsed->start_given, .take = take_start_id,
 		  .to = &parsed->outputs.start_id },
 		{ "convert", 0, NULL,
-		  "Convert elements to the type of the format; what is lost is told",
+		  "Convert elements to the type of the format, and report what is lost",
 		  .sets = &parsed->outputs.convert },
-		{ "dtype", 0, "TYPE", "Convert elements to " DTYPE_NAMES "; what is lost is told",
+		{ "dtype", 0, "TYPE",
+		  "Convert elements to " DTYPE_NAMES ", and report what is lost",
 		  .sets = &parsed->outputs.dtype_given, .take = take_dtype,
 		  .to = &parsed->outputs.dtype },
 		{ "update", 'u', NULL,
-		  "To a folder: only vectors whose size, time, mode or owner differ from their "
-		  "file's",
+		  "To a folder: write only vectors whose size, time, mode or owner differ from "
+		  "those of the file",
 		  .sets = &parsed->folder.update },
 		{ "delete", 0, NULL,
-		  "To a folder: remove the files in it whose names are IDs of no vector",
+		  "To a folder: remove each file whose name is an ID without a vector",
 		  .sets = &parsed->folder.remove },
-		{ "dry-run", 'n', NULL, "To a folder: tell what would be done, and do nothing",
+		{ "dry-run", 'n', NULL, "To a folder: say what would be done, and do nothing",
 		  .sets = &parsed->folder.dry_run },
 		REACH_OPTION(&parsed->reach),
 		{ 0 },

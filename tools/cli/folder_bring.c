@@ -120,9 +120,9 @@ static bool is_wanted_again(struct worker *worker, const struct folder_entry *en
 	case EXISTING_FAIL:
 		folder_entry_name(entry, name);
 		if (fail(bring, -EEXIST))
-			folder_trouble_say(&bring->trouble, name,
-			                   "its vector exists already (--on-duplicate=skip passes "
-			                   "over it)");
+			folder_trouble_say(
+				&bring->trouble, name,
+				"its vector exists already (--on-duplicate=skip skips the file)");
 		return false;
 	case EXISTING_REPLACE:
 		break;

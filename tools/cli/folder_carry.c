@@ -62,8 +62,8 @@ static void tell_unread(struct worker *worker, uint64_t id, int result)
 		worker->counts.gone++;
 	else if (result == -EIO)
 		folder_trouble_say(&carry->trouble, name,
-		                   "is not written: the vector does not match its checksum, or "
-		                   "the disk failed; 'quiverfs verify' counts the damage");
+		                   "is not written: the vector does not match its checksum, or the "
+		                   "disk failed; 'quiverfs verify' counts the damaged vectors");
 	else if (result == -EACCES)
 		folder_trouble_say(&carry->trouble, name,
 		                   "is not written: the vector may not be read");
@@ -145,7 +145,7 @@ static void carry_vector(struct worker *worker, size_t index)
 		worker->counts.exported++;
 	else if (result == -EEXIST)
 		folder_trouble_say(&carry->trouble, name,
-		                   "exists and is no regular file; it is not replaced");
+		                   "it exists and is not a regular file; it is not replaced");
 	else
 		fail(carry, carry->wanted->path, result, "writing files failed");
 }

@@ -100,9 +100,8 @@ static int remove_one(const struct carry *carry, const char *name, struct outcom
 
 	if (carry->list.count == 0) {
 		say_error(carry->wanted->path,
-		          "the store holds no vector, so --delete would remove all files that "
-		          "have an ID for their name; nothing was removed (is it the store that "
-		          "is meant?)");
+		          "the store holds no vectors, so --delete would remove every file whose "
+		          "name is an ID; nothing was removed (is this the right store?)");
 		return -ENOTEMPTY;
 	}
 	if (carry->wanted->options->dry_run || unlinkat(carry->folder_fd, name, 0) == 0 ||
@@ -222,23 +221,24 @@ static int say_outcome(const struct carry *carry, const struct outcome *outcome,
 		return STATUS_FAILED;
 	if (result < 0 || outcome->stopped) {
 		say_error(path,
-		          "%s%" PRIu64 " of %zu vectors are in it; the same export with --update "
-		          "goes on from there",
+		          "%s%" PRIu64 " of %zu vectors are written; the same export with --update "
+		          "continues from there",
 		          outcome->stopped ? "stopped: " : "", out, carry->list.count);
 		return STATUS_FAILED;
 	}
 	if (counts->same > 0)
-		say_note(path, "%" PRIu64 " files were not written: they are as their vectors are",
+		say_note(path, "%" PRIu64 " files were not written: they are up to date",
 		         counts->same);
 	if (counts->gone > 0)
-		say_note(path, "%" PRIu64 " vectors were removed meanwhile and are not in it",
+		say_note(path,
+		         "%" PRIu64 " vectors were removed during the export and are not in it",
 		         counts->gone);
 	say_result("%" PRIu64 " vectors%s exported to %s", counts->exported, would, path);
 	if (carry->wanted->options->remove)
 		say_result("%" PRIu64 " files without a vector%s removed", outcome->removed, would);
 	if (trouble == 0)
 		return STATUS_OK;
-	say_error(path, "%" PRIu64 " vectors were not written, for the reasons above", trouble);
+	say_error(path, "%" PRIu64 " vectors were not written; the reasons are above", trouble);
 	return STATUS_FAILED;
 }
 

@@ -41,15 +41,14 @@ int folder_reader_check(struct folder_reader *reader, const struct folder_entry 
 	uint64_t size = (uint64_t)status->st_size;
 
 	if (!S_ISREG(status->st_mode)) {
-		(void)snprintf(reader->reason, sizeof(reader->reason), "is no regular file");
+		(void)snprintf(reader->reason, sizeof(reader->reason), "is not a regular file");
 		return -EINVAL;
 	}
 	if (entry->is_npy ? size >= geometry->vector_bytes && size <= npy_bytes_max(geometry)
 	                  : size == geometry->vector_bytes)
 		return 0;
 	(void)snprintf(reader->reason, sizeof(reader->reason),
-	               "has %" PRIu64 " bytes, expected are %s%" PRIu32 " (dim %" PRIu32
-	               ", dtype %s)",
+	               "has %" PRIu64 " bytes; expected %s%" PRIu32 " (dim %" PRIu32 ", dtype %s)",
 	               size, entry->is_npy ? "a header and " : "", geometry->vector_bytes,
 	               geometry->dim, quiver_dtype_name(geometry->dtype));
 	return -EINVAL;
@@ -84,7 +83,7 @@ static int take_npy(struct folder_reader *reader, size_t size, void *to)
 	    size - array.data_offset != array.data_bytes) {
 		(void)snprintf(reader->reason, sizeof(reader->reason),
 		               "is of type %s with %u dimensions and %" PRIu64
-		               " bytes, expected is %s of shape (%" PRIu32 ",) or (1, %" PRIu32 ")",
+		               " bytes; expected %s of shape (%" PRIu32 ",) or (1, %" PRIu32 ")",
 		               array.type, array.dimensions, (uint64_t)size - array.data_offset,
 		               quiver_dtype_name(geometry->dtype), length, length);
 		return -EINVAL;
@@ -180,6 +179,6 @@ int folder_reader_read(struct folder_reader *reader, const struct folder_entry *
 	}
 	if (result != 1)
 		return result;
-	(void)snprintf(reader->reason, sizeof(reader->reason), "changes while it is read");
+	(void)snprintf(reader->reason, sizeof(reader->reason), "changed while it was read");
 	return -EINVAL;
 }

@@ -70,8 +70,8 @@ static int remove_others(struct bring *bring, struct outcome *outcome)
 		return result;
 	if (files->count == 0 && vectors.count > 0) {
 		say_error(bring->wanted->path,
-		          "there is no file of a vector in it, so --delete would remove all "
-		          "%zu vectors; nothing was removed (is it the folder that is meant?)",
+		          "it holds no file of a vector, so --delete would remove all %zu vectors; "
+		          "nothing was removed (is this the right folder?)",
 		          vectors.count);
 		result = -ENOTEMPTY;
 	}
@@ -121,7 +121,7 @@ static int import_listed(struct bring *bring, const struct quiver_attr *attr,
 	if (result == 0 && !outcome->stopped && options->remove) {
 		if (bring->trouble.count > 0)
 			say_note(bring->wanted->path,
-			         "not all files could be taken, so no vector is removed");
+			         "not all files could be imported, so no vector is removed");
 		else
 			result = remove_others(bring, outcome);
 	}
@@ -134,8 +134,8 @@ static int import_listed(struct bring *bring, const struct quiver_attr *attr,
 		return result;
 	if (durable < 0)
 		say_error(bring->session->target.path,
-		          "the vectors are written, but control/flush failed, so a power cut may "
-		          "lose them: %s",
+		          "the vectors are written, but control/flush failed; a power cut may lose "
+		          "them: %s",
 		          live_strerror(durable));
 	return result ? result : durable;
 }
@@ -194,14 +194,14 @@ static void say_notes(const struct bring *bring)
 	const struct bring_counts *counts = &bring->counts;
 
 	if (counts->same > 0)
-		say_note(path, "%" PRIu64 " files were not read: their vectors are as they are",
+		say_note(path, "%" PRIu64 " files were not read: their vectors are up to date",
 		         counts->same);
 	if (counts->skipped > 0)
 		say_note(path, "%" PRIu64 " files skipped: their vectors exist", counts->skipped);
 	if (counts->gone > 0)
-		say_note(path, "%" PRIu64 " files went away meanwhile", counts->gone);
+		say_note(path, "%" PRIu64 " files were removed during the import", counts->gone);
 	if (bring->list.hidden > 0)
-		say_note(path, "%" PRIu64 " names that begin with a dot were passed over",
+		say_note(path, "%" PRIu64 " names that begin with a dot were skipped",
 		         bring->list.hidden);
 	if (bring->list.excluded > 0)
 		say_note(path, "%" PRIu64 " names were excluded", bring->list.excluded);
@@ -217,15 +217,16 @@ static int say_outcome(const struct bring *bring, const struct outcome *outcome,
 	uint64_t in = counts->imported + counts->same + counts->skipped;
 
 	if (result == -EINTR)
-		say_error(path, "stopped: no file is in");
+		say_error(path, "stopped; no file was imported");
 	if (result < 0 && in == 0)
 		return STATUS_FAILED;
 	if (result < 0 || outcome->stopped) {
-		say_error(path,
-		          "%s%" PRIu64 " of %" PRIu64 " files are in%s; the same import with "
-		          "--update goes on from there",
-		          outcome->stopped ? "stopped: " : "", in, outcome->files,
-		          outcome->removed > 0 ? ", some vectors were removed" : "");
+		say_error(
+			path,
+			"%s%" PRIu64 " of %" PRIu64
+			" files are imported%s; the same import with --update continues from there",
+			outcome->stopped ? "stopped: " : "", in, outcome->files,
+			outcome->removed > 0 ? ", some vectors were removed" : "");
 		return STATUS_FAILED;
 	}
 	say_notes(bring);
@@ -238,7 +239,8 @@ static int say_outcome(const struct bring *bring, const struct outcome *outcome,
 		say_result("%" PRIu64 " vectors without a file%s removed", outcome->removed, would);
 	if (trouble == 0)
 		return STATUS_OK;
-	say_error(path, "%" PRIu64 " names in it were not taken, for the reasons above", trouble);
+	say_error(path, "%" PRIu64 " names in it were not imported; the reasons are above",
+	          trouble);
 	return STATUS_FAILED;
 }
 

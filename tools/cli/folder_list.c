@@ -63,15 +63,15 @@ static const char *kind_of(unsigned char type)
 {
 	switch (type) {
 	case DT_DIR:
-		return "a folder; files are taken from one folder, not from those in it";
+		return "a folder; files inside it are not imported";
 	case DT_LNK:
 		return "a symbolic link, which is not followed";
 	case DT_FIFO:
-		return "a pipe, and no regular file";
+		return "a pipe, not a regular file";
 	case DT_SOCK:
-		return "a socket, and no regular file";
+		return "a socket, not a regular file";
 	default:
-		return "a device, and no regular file";
+		return "a device, not a regular file";
 	}
 }
 
@@ -117,8 +117,8 @@ static int look(int folder_fd, const struct dirent *from, const struct folder_op
 	}
 	if (!parse_name(name, &entry)) {
 		folder_trouble_say(trouble, name,
-		                   "its name is no ID (a decimal number with no zero before it, "
-		                   "also with " NPY_SUFFIX "); --exclude passes over it");
+		                   "its name is not an ID (a decimal number without leading zeros, "
+		                   "also with " NPY_SUFFIX "); --exclude skips it");
 		return 0;
 	}
 	entry.inode = from->d_ino;
@@ -166,8 +166,7 @@ static int refuse_twice(struct folder_list *list, const struct folder_trouble *t
 			continue;
 		say_error(trouble->path,
 		          "both %" PRIu64 " and %" PRIu64 NPY_SUFFIX
-		          " are in it; --exclude passes over one of them (--exclude '*" NPY_SUFFIX
-		          "')",
+		          " are in it; --exclude skips one of them (--exclude '*" NPY_SUFFIX "')",
 		          id, id);
 		return -EEXIST;
 	}

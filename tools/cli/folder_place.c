@@ -62,20 +62,19 @@ static int refuse_own(const char *path, int fd, const struct session *session)
 
 	if (session->target.live && fstat(fd, &here) == 0 &&
 	    fstat(session->mount_fd, &there) == 0 && here.st_dev == there.st_dev) {
-		say_error(path, "lies in the mount at %s itself; give a folder outside of it",
+		say_error(path, "lies in the mount at %s; give a folder outside of it",
 		          session->target.path);
 		return -EINVAL;
 	}
 	if (find_store(session, &there) && is_within(fd, &there)) {
-		say_error(path, "lies in the folder of the store itself; give one outside of it");
+		say_error(path, "lies in the folder of the store; give a folder outside of it");
 		return -EINVAL;
 	}
 	asked = quiver_holder(path, &(struct quiver_holder){ 0 });
 	if (asked != 0 && asked != -EBUSY)
 		return 0;
-	say_error(path,
-	          "is a store, and no folder of files; mount it, and give the folder vectors/ of "
-	          "the mount");
+	say_error(path, "is a store, not a folder of files; mount it, and give the folder vectors/ "
+	                "of the mount");
 	return -EINVAL;
 }
 

@@ -123,7 +123,7 @@ static int read_line(struct ids_file *file, uint64_t row, uint64_t *id)
 	if (text_id(line + start, length - start, id) && *id <= QUIVER_ID_MAX)
 		return 1;
 	say_error(file->path,
-	          "line %" PRIu64 " is '%.*s'; expected is one ID a line, 0 to %" PRIu64
+	          "line %" PRIu64 " is '%.*s'; expected one ID per line, 0 to %" PRIu64
 	          " in decimal digits (numpy.savetxt writes them with fmt='%%d')",
 	          row + 1, LINE_SHOWN_BYTES, line, QUIVER_ID_MAX);
 	return -EINVAL;
@@ -183,9 +183,9 @@ static int check_store_ids(struct ids_file *file, struct id_tally *tally, const 
 			continue;
 		say_error(file->path,
 		          "vector %" PRIu64
-		          " has two rows in it, of which one is no longer its: the store has "
-		          "changed since its last checkpoint; write to MNT/control/checkpoint, or "
-		          "unmount it, or use 'quiverfs export'",
+		          " has two rows in it, an old one and a new one: the store has changed "
+		          "since its last checkpoint; write to MNT/control/checkpoint, unmount the "
+		          "store, or use 'quiverfs export'",
 		          ids[i]);
 		return -ESTALE;
 	}
@@ -253,8 +253,8 @@ static int take_header(struct ids_file *file)
 		type++;
 	if (type == 4 || array.dimensions != 1) {
 		say_error(file->path,
-		          "IDs are an array of 1 dimension and type <u8, <i8, <u4 or <i4; this one "
-		          "has %u and type %s",
+		          "expected an array of IDs with 1 dimension and type <u8, <i8, <u4 or "
+		          "<i4; got %u dimensions and type %s",
 		          array.dimensions, array.type);
 		return -EINVAL;
 	}
@@ -319,8 +319,7 @@ int ids_file_open(const char *path, struct ids_file *file)
 	else if (ending != NULL && strcasecmp(ending, ".txt") == 0)
 		result = open_text(file);
 	else
-		say_error(path, "--ids: its name ends neither in .npy nor in .txt (one ID a "
-		                "line)");
+		say_error(path, "--ids: its name must end in .npy or .txt (one ID per line)");
 	if (result < 0)
 		ids_file_close(file);
 	return result;

@@ -66,8 +66,8 @@ int ids_out_sync(struct ids_out *ids, uint64_t expected, uint64_t count)
 		result = write_header(ids, count, out_file_write_start);
 	} else if (!ids->text && count != expected) {
 		say_error(ids->file.path,
-		          "%" PRIu64 " vectors were removed while the others were exported, so the "
-		          "header promises more IDs than there are; export to a file, or again",
+		          "%" PRIu64 " vectors were removed during the export, so the header "
+		          "promises too many IDs; export to a file, or export again",
 		          expected - count);
 		result = -ESTALE;
 	}

@@ -114,7 +114,9 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 	const char **format = to;
 
 	if (format_by_name(text) == NULL && !folder_is_format(text))
-		arguments_error(state, "--format: '%s' is none of: %s, or dir", text, FORMAT_NAMES);
+		arguments_error(state,
+		                "--format: '%s' is not a format; expected one of: %s, or dir", text,
+		                FORMAT_NAMES);
 	*format = text;
 	return 0;
 }
@@ -122,7 +124,7 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 static error_t take_mode(void *to, char *text, const struct argp_state *state)
 {
 	if (existing_parse(text, to) < 0)
-		arguments_error(state, "--on-duplicate: '%s' is none of: replace, skip, fail",
+		arguments_error(state, "--on-duplicate: expected replace, skip or fail, got '%s'",
 		                text);
 	return 0;
 }
@@ -130,7 +132,7 @@ static error_t take_mode(void *to, char *text, const struct argp_state *state)
 static error_t take_start_id(void *to, char *text, const struct argp_state *state)
 {
 	if (!id_parse(text, to))
-		arguments_error(state, "--start-id: '%s' is no ID (0 to %" PRIu64 ")", text,
+		arguments_error(state, "--start-id: '%s' is not an ID (0 to %" PRIu64 ")", text,
 		                QUIVER_ID_MAX);
 	return 0;
 }
@@ -140,7 +142,8 @@ static error_t take_limit(void *to, char *text, const struct argp_state *state)
 	uint64_t *limit = to;
 
 	if (!id_parse(text, limit) || *limit == 0)
-		arguments_error(state, "--limit: '%s' is no number of rows, from 1 up", text);
+		arguments_error(state, "--limit: expected a number of rows, 1 or more, got '%s'",
+		                text);
 	return 0;
 }
 
@@ -154,13 +157,14 @@ static bool is_folder(const struct import_arguments *arguments, const struct arg
 	for (size_t i = 0; i < rows->paths_count && folder == NULL; i++)
 		folder = folder_is_at(rows->paths[i]) ? rows->paths[i] : NULL;
 	if (folder == NULL && asked)
-		arguments_error(state, "--format %s: '%s' is no folder", rows->format,
+		arguments_error(state, "--format %s: '%s' is not a folder", rows->format,
 		                rows->paths[0]);
 	else if (folder == NULL && option != NULL)
-		arguments_error(state, "%s goes with a folder of files, each of them a vector",
+		arguments_error(state, "%s is only for a folder of files, one for each vector",
 		                option);
 	else if (folder != NULL && rows->paths_count > 1)
-		arguments_error(state, "'%s' is a folder, which is imported alone", folder);
+		arguments_error(state, "'%s' is a folder; import it alone, without other files",
+		                folder);
 	else if (folder != NULL &&
 	         ((rows->format != NULL && !asked) || rows->ids_path != NULL || rows->start_given ||
 	          rows->keys_path != NULL || rows->limit != UINT64_MAX || rows->convert ||
@@ -178,7 +182,7 @@ static error_t take_skip(void *to, char *text, const struct argp_state *state)
 	uint64_t *bytes = to;
 
 	if (!id_parse(text, bytes) || *bytes > INT64_MAX)
-		arguments_error(state, "--skip-bytes: '%s' is no number of bytes", text);
+		arguments_error(state, "--skip-bytes: expected a number of bytes, got '%s'", text);
 	return 0;
 }
 
@@ -189,26 +193,26 @@ static void check_arguments(void *to, const struct argp_state *state)
 	arguments->is_folder = is_folder(arguments, state);
 
 	if (arguments->rows.ids_path != NULL && arguments->rows.start_given)
-		arguments_error(state, "--ids and --start-id exclude each other");
+		arguments_error(state, "--ids and --start-id cannot be used together");
 	if (arguments->rows.add_keys && arguments->rows.keys_path == NULL)
-		arguments_error(state, "--add-keys goes with --keys");
+		arguments_error(state, "--add-keys is only for use with --keys");
 	if (arguments->rows.keys_path != NULL && arguments->rows.ids_path != NULL)
-		arguments_error(state, "--ids and --keys exclude each other: the key in line r is "
-		                       "that of vector N + r, of --start-id N");
+		arguments_error(state, "--ids and --keys cannot be used together: line r of the "
+		                       "keys is for vector N + r, with --start-id N");
 }
 
 static const char import_help[] =
 	"Import the rows of files as vectors, into a store that is not mounted or through a "
-	"mount that is live. Where there is no STORE, one is made that fits the first FILE.\v"
-	"FILE is of the store's own dim and dtype (text is read as that dtype), or '-' for "
-	"standard input; pipes are read as they come, and memory does not grow with the file. "
-	"Row r (from 0, counted on through all files) becomes vector N + r, or what the file "
-	"itself or --ids says. "
-	"Headers, sizes and dimensions are checked before the first vector is written. Where "
-	"something further on is wrong the import ends there and says where; what was read "
-	"before that is in, and the same import run again does no harm: it replaces vectors by "
-	"the same ones. When the command succeeds all vectors are on stable storage; Ctrl-C "
-	"stops after the vectors in hand and says how many rows are in.";
+	"live mount. If there is no STORE, one is made that fits the first FILE.\v"
+	"FILE has the dim and dtype of the store (text is read as that dtype). '-' is standard "
+	"input. Memory does not grow with the file. "
+	"Row r becomes vector N + r, or the vector that the file itself or --ids names. Rows "
+	"count from 0, through all files. "
+	"Headers, sizes and dimensions are checked before the first vector is written. A fault "
+	"further on ends the import, and the message says where it is. The rows before it are "
+	"imported. Run the same import again: it replaces vectors by the same ones, which does "
+	"no harm. When the command succeeds, all vectors are on stable storage. Ctrl-C stops "
+	"early and says how many rows are imported.";
 
 /* Read the arguments. A negative errno. */
 static int parse(int argc, char **argv, struct import_arguments *parsed)
@@ -218,11 +222,10 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  "One of: " FORMAT_NAMES "; without it the suffix of each FILE tells",
 		  .take = take_format, .to = &parsed->rows.format },
 		{ "dataset", 0, "NAME",
-		  "Which array of a .hdf5 (default 'train'), .npz or .safetensors (default: the "
-		  "only one "
-		  "of 2 dimensions)",
+		  "The name of the array in a .hdf5 (default 'train'), .npz or .safetensors "
+		  "(default: the only one of 2 dimensions)",
 		  .keeps = &parsed->rows.dataset },
-		{ "skip-bytes", 0, "N", "Pass over N bytes at the start of each raw file",
+		{ "skip-bytes", 0, "N", "Skip N bytes at the start of each raw file",
 		  .take = take_skip, .to = &parsed->rows.skip_bytes },
 		{ "vector-column", 0, "NAME",
 		  "The column or member that holds the vector (default: 'vector', 'embedding', "
@@ -233,12 +236,11 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  .keeps = &parsed->rows.id_column },
 		{ "header", 0, "WHAT",
 		  "Whether the first line of CSV names the columns: 'yes', 'no' or 'auto' "
-		  "(default: it does where none of its fields is a number)",
+		  "(default: yes if none of its fields is a number)",
 		  .take = row_arguments_header, .to = &parsed->rows.header },
 		{ "delimiter", 0, "CHAR",
-		  "What separates the fields of CSV: 'comma', 'semicolon', 'tab', 'space', 'pipe' "
-		  "or "
-		  "the character itself (default: the one the first line has)",
+		  "The character between the fields of CSV: 'comma', 'semicolon', 'tab', 'space', "
+		  "'pipe' or the character itself (default: taken from the first line)",
 		  .take = row_arguments_delimiter, .to = &parsed->rows.delimiter },
 		{ "dim", 0, "D",
 		  "Of a STORE that is made: elements of a vector (default: the file's)",
@@ -248,50 +250,51 @@ static int parse(int argc, char **argv, struct import_arguments *parsed)
 		  .sets = &parsed->fit.dtype_given, .take = dtype_take,
 		  .to = &parsed->fit.geometry.dtype },
 		{ "ids", 0, "FILE",
-		  "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4, or a .txt of one a "
+		  "The ID of each row: a .npy of type <u8, <i8, <u4 or <i4, or a .txt with one per "
 		  "line",
 		  .keeps = &parsed->rows.ids_path },
 		{ "start-id", 0, "N",
-		  "The first row's ID, the others count up (default 0, or the IDs in the file)",
+		  "The ID of the first row; the others count up (default 0, or the IDs in the "
+		  "file)",
 		  .sets = &parsed->rows.start_given, .take = take_start_id,
 		  .to = &parsed->rows.start_id },
 		{ "keys", 0, "FILE",
-		  "Keep the keys of the rows here, words or IDs that are no numbers, a line for "
-		  "each "
-		  "row; a new file",
+		  "Number the rows, and write their own keys to this new file, one per line; keys "
+		  "are words, or IDs that are not numbers",
 		  .keeps = &parsed->rows.keys_path },
 		{ "words", 0, NULL, NULL },
 		{ "add-keys", 0, NULL,
-		  "The file of --keys may be there: a key in it keeps its number, new ones are "
+		  "The file of --keys may exist: a key in it keeps its number, and new keys are "
 		  "added",
 		  .sets = &parsed->rows.add_keys },
 		{ "limit", 0, "N", "Only the first N rows of all files", .take = take_limit,
 		  .to = &parsed->rows.limit },
 		{ "partial", 0, NULL,
-		  "Of a file that is cut off take the rows that are whole; it is told how many",
+		  "If a file is cut off, import the rows that are whole, and say how many",
 		  .sets = &parsed->rows.partial },
 		{ "on-duplicate", 0, "WHAT",
-		  "With a vector that exists already: 'replace' it (default), 'skip' the row, or "
-		  "'fail' before it",
+		  "If a vector exists already: 'replace' it (default), 'skip' the row, or 'fail' "
+		  "at it",
 		  .take = take_mode, .to = &parsed->on_duplicate },
 		{ "convert", 0, NULL,
 		  "Convert other types of element to the store's, and big-endian and "
-		  "Fortran-ordered .npy; what is lost is told",
+		  "Fortran-ordered .npy, and report what is lost",
 		  .sets = &parsed->rows.convert },
 		{ "reject-nonfinite", 0, NULL,
-		  "Stop before a row with a NaN or an infinity; without it they pass",
+		  "Stop before a row with a NaN or an infinity; without this option such rows are "
+		  "imported",
 		  .sets = &parsed->rows.reject_nonfinite },
 		{ "update", 'u', NULL,
-		  "Of a folder: only files whose size, time, mode or owner differ from their "
-		  "vector's",
+		  "From a folder: only files whose size, time, mode or owner differ from those of "
+		  "the vector",
 		  .sets = &parsed->folder.update },
-		{ "delete", 0, NULL, "Of a folder: remove the vectors that have no file in it",
+		{ "delete", 0, NULL, "From a folder: remove each vector that has no file in it",
 		  .sets = &parsed->folder.remove },
 		{ "exclude", 0, "PATTERN",
-		  "Of a folder: pass over names like this, '*' and '?' being anything; once for "
-		  "each",
+		  "From a folder: skip names that match this pattern with '*' and '?'; may be "
+		  "given several times",
 		  .take = folder_take_exclude, .to = &parsed->folder },
-		{ "dry-run", 'n', NULL, "Of a folder: tell what would be done, and do nothing",
+		{ "dry-run", 'n', NULL, "From a folder: say what would be done, and do nothing",
 		  .sets = &parsed->folder.dry_run },
 		REACH_OPTION(&parsed->reach),
 		{ 0 },

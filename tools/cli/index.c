@@ -65,8 +65,8 @@ static void say_refused(const struct session *session, enum wish wish, int resul
 		          session->is_shared ? "a collection in Ceph has no index"
 		                             : "it can have no index");
 	else if (result == -ENODATA)
-		say_error(path, "it holds fewer than 10,000 vectors; to compare all of them takes "
-		                "no time, and no index is needed");
+		say_error(path, "it holds fewer than 10,000 vectors; comparing all of them is "
+		                "fast, so no index is needed");
 	else if (result == -EROFS || result == -EACCES)
 		say_error(path, "%s: %s%s", wishes[wish], strerror(-result),
 		          result == -EROFS ? "; it is read-only, or its disk has failed"
@@ -105,7 +105,7 @@ static int tell(const struct session *session, const struct quiver_nearest_statu
 	const char *path = session->target.path;
 
 	if (state->result == -EINTR) {
-		say_error(path, "index stopped; what was in use before stays");
+		say_error(path, "index stopped; the index from before stays in use");
 		return -EINTR;
 	}
 	if (state->result < 0) {
@@ -113,14 +113,15 @@ static int tell(const struct session *session, const struct quiver_nearest_statu
 		return state->result;
 	}
 	if (state->state == QUIVER_NEAREST_NO_HELP)
-		say_result("no index: on these vectors comparing all is as fast, %.3g ms a "
-		           "question, so that is done",
-		           state->exact_ms);
+		say_result(
+			"no index: comparing all of these vectors is as fast, %.3g ms per question",
+			state->exact_ms);
 	else
-		say_result("%" PRIu64 " lists, of which a question looks at %" PRIu64
-		           ": %.1f%% of the 10 nearest are found, in %.3g ms instead of %.3g",
-		           state->lists, state->probes, state->recall * 100, state->index_ms,
-		           state->exact_ms);
+		say_result(
+			"%" PRIu64 " lists; a question looks at %" PRIu64
+			" of them, and finds %.1f%% of the 10 nearest, in %.3g ms instead of %.3g",
+			state->lists, state->probes, state->recall * 100, state->index_ms,
+			state->exact_ms);
 	return 0;
 }
 
@@ -131,7 +132,8 @@ static int build(struct session *session)
 	int result = do_wish(session, WISH_START);
 
 	if (result == -EBUSY) {
-		say_note(session->target.path, "it is being built already; waiting for that");
+		say_note(session->target.path,
+		         "it is being built already; waiting for that to end");
 		result = 0;
 	}
 	if (result < 0) {
@@ -168,17 +170,16 @@ static int parse_wish(const char *word, enum wish *wish)
 			return 0;
 		}
 	}
-	say_error(word, "none of: start, stop, off");
+	say_error(word, "expected start, stop or off");
 	return -EINVAL;
 }
 
 static const char index_help[] =
-	"Build an index, with which nearest neighbours are found faster, or stop building it, or "
-	"remove it.\v"
-	"Without an index all vectors are compared. One that is built is used from then on by "
-	"'quiverfs search', nearest/ and the others, and follows all changes; what it misses, at "
-	"most one neighbour of twenty, is measured. It is built in the background, at the lowest "
-	"priority; Ctrl-C stops that. 'quiverfs status' tells how it is.";
+	"Build an index for nearest neighbours, stop building it, or remove it.\v"
+	"An index makes searches faster; without one all vectors are compared. Once built it is "
+	"used by 'quiverfs search', nearest/ and the others, and follows all changes. It misses at "
+	"most one neighbour in twenty; that is measured. It is built in the background, at the "
+	"lowest priority. Ctrl-C stops the building. 'quiverfs status' shows its state.";
 
 int index_command(int argc, char **argv)
 {

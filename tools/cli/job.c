@@ -30,8 +30,8 @@ static bool is_needless(const struct session *session, enum quiver_job job, int 
 	if (result != -EOPNOTSUPP || !session->is_shared || job != QUIVER_COMPACT)
 		return false;
 	say_error(session->target.path,
-	          "a collection in Ceph has nothing to compact: each vector has a place of its own "
-	          "there, and the cluster gets its space back when it is removed");
+	          "a collection in Ceph needs no compaction: the cluster gets the space of a "
+	          "vector back when the vector is removed");
 	return true;
 }
 
@@ -143,7 +143,7 @@ static int start_live(struct session *session, enum quiver_job job)
 		if (result < 0)
 			return result;
 		if (is_running(state)) {
-			say_note(path, "%s runs already; waiting for that", job_name(job));
+			say_note(path, "%s runs already; waiting for that to end", job_name(job));
 			return 0;
 		}
 		say_error(path, "%s cannot start while %s runs; wait for that to end",

@@ -38,9 +38,9 @@ static bool begin(const char *help, int argc, char **argv, unsigned flags, struc
 }
 
 static const char flush_help[] =
-	"Return once everything committed so far is on stable storage.\v"
-	"On a live mount this is what its durability mode makes of fsync: in mode 'flush' commits "
-	"are only handed over to the kernel. A store that was not closed cleanly is recovered.";
+	"Bring everything committed so far to stable storage, then return.\v"
+	"On a live mount the durability mode decides, as for fsync: in mode 'flush' commits are "
+	"only handed to the kernel. A store that was not closed cleanly is recovered.";
 
 int flush_command(int argc, char **argv)
 {
@@ -67,8 +67,8 @@ static int run_in(struct session *session, enum quiver_job job)
 {
 	if (session->target.snapshot && session->target.live) {
 		say_error(session->target.path,
-		          "in a live mount a snapshot is verified along with its store: give that "
-		          "without the @NAME, or the store's folder with it");
+		          "in a live mount a snapshot is verified together with its store: give "
+		          "the mount without @NAME, or the folder of the store with @NAME");
 		return -EOPNOTSUPP;
 	}
 	return session->target.live ? job_run_live(session, job) : job_run_store(session, job);
@@ -99,8 +99,8 @@ int compact_command(int argc, char **argv)
 
 static const char verify_help[] =
 	"Compare the checksum of every vector.\v"
-	"The exit status is 1 where one does not match; control/errors of a live mount names each. "
-	"'quiverfs check' looks at the rest of a store too, but needs it unmounted.";
+	"The exit status is 1 if one does not match; control/errors of a live mount names each. "
+	"'quiverfs check' checks the rest of a store, too, but the store must not be mounted.";
 
 int verify_command(int argc, char **argv)
 {

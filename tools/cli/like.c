@@ -104,8 +104,9 @@ int like_take(const char *like, const char *store, const struct reach *reach, st
 
 	if (result < 0 || fit->geometry.vector_bytes > 0)
 		return result;
-	say_error(like,
-	          "%u elements of %s make no vector of a store: of b1 a multiple of 8 is needed",
-	          fit->geometry.dim, quiver_dtype_name(fit->geometry.dtype));
+	say_error(
+		like,
+		"%u elements of %s cannot be a vector of a store; with b1 expected a multiple of 8",
+		fit->geometry.dim, quiver_dtype_name(fit->geometry.dtype));
 	return -EINVAL;
 }

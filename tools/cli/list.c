@@ -82,8 +82,8 @@ int list_command(int argc, char **argv)
 	const struct arguments arguments = {
 		.usage = "rados:POOL[/NAMESPACE]",
 		.help = "List the collections in a pool of Ceph, or in a namespace of it.\v"
-			"Each is a line, as the other commands take it, in the order of their "
-			"names. Without a NAMESPACE those are listed that are in none.",
+			"Each line is a name as the other commands take it. The lines are sorted. "
+			"Without NAMESPACE only collections outside of all namespaces are listed.",
 		.options = options,
 		.words = { &place },
 		.least = 1,
@@ -93,9 +93,8 @@ int list_command(int argc, char **argv)
 	if (arguments_parse(&arguments, argc, argv) < 0)
 		return STATUS_USAGE;
 	if (quiver_is_folder(place)) {
-		say_error(place,
-		          "a pool of Ceph is needed, rados:POOL or rados:POOL/NAMESPACE; the "
-		          "stores in a folder ls shows");
+		say_error(place, "expected a pool of Ceph, rados:POOL or rados:POOL/NAMESPACE; for "
+		                 "stores in a folder use ls");
 		return STATUS_USAGE;
 	}
 	return list_place(place, &reach) == 0 ? STATUS_OK : STATUS_FAILED;

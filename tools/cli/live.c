@@ -207,10 +207,10 @@ const char *live_strerror(int result)
 		return "its daemon is gone";
 	if (result == -ELOOP || result == -EXDEV || result == -EMEDIUMTYPE || result == -ENXIO)
 		return "expected a file of a mount of quiverfs, found a link, a FIFO, a device or "
-		       "a "
-		       "file of another filesystem; the mount is none of quiverfs";
+		       "a file of another filesystem; this is not a mount of quiverfs";
 	if (result == -EUCLEAN)
 		return "the file of this snapshot is damaged; 'quiverfs snapshot remove' removes "
-		       "it, 'quiverfs check --repair' of the store, unmounted, moves it aside";
+		       "it; or unmount the store and run 'quiverfs check --repair', which moves it "
+		       "aside";
 	return strerror(-result);
 }

@@ -129,11 +129,10 @@ static error_t take_options(void *to, char *text, const struct argp_state *state
 }
 
 static const char mount_help[] =
-	"Mount a store on the folder MNT: of this machine, or a collection in Ceph, "
-	"rados:POOL[/NAMESPACE]/COLLECTION. STORE@NAME is a snapshot of it, read-only, also while "
-	"others have the store mounted. Returns when the mount answers; a daemon serves it "
-	"until "
-	"it is unmounted ('quiverfs umount MNT').\v"
+	"Mount a store on the folder MNT. STORE is a folder of this machine, or a collection in "
+	"Ceph, rados:POOL[/NAMESPACE]/COLLECTION. STORE@NAME is a snapshot of it, read-only; it "
+	"can be mounted while the store is mounted elsewhere. The command returns when the mount "
+	"answers. A daemon then serves it until it is unmounted ('quiverfs umount MNT').\v"
 	"Mount options:\n"
 	"  ro                  nothing can be changed; reading is fastest\n"
 	"  durability=MODE     when a commit is safe: always, fsync (default), flush, none\n"
@@ -145,8 +144,7 @@ static const char mount_help[] =
 	"  io_uring=WISH       auto (default), on (or fail), off\n"
 	"  id=, conf=, keyring=, op_timeout=SECONDS\n"
 	"                      how Ceph is reached, for a collection in it\n"
-	"  nosuid, nodev, noexec, noatime, context= and the like go to the kernel.\n"
-	"\n"
+	"  nosuid, nodev, noexec, noatime, context= and the like go to the kernel.\n\n"
 	"SIGTERM and SIGINT end the daemon cleanly.";
 
 static const char helper_help[] =
@@ -154,7 +152,7 @@ static const char helper_help[] =
 	"In /etc/fstab: /path/to/store /mnt/vectors quiverfs defaults 0 0\n"
 	"A collection in Ceph: rados:POOL/COLLECTION /mnt/vectors quiverfs _netdev,id=NAME 0 0\n"
 	"A snapshot: /path/to/store@NAME /mnt/old quiverfs ro 0 0\n"
-	"With the option nofail a store that does not exist is no failure.\n"
+	"With the option nofail it is not an error if the store does not exist.\n"
 	"'quiverfs mount --help' lists the mount options.";
 
 /* Read the arguments by one of the tables below. A negative errno. */
@@ -219,7 +217,7 @@ int mount_helper_command(int argc, char **argv)
 {
 	struct mount_arguments parsed = { 0 };
 	const struct argument_option options[] = {
-		{ NULL, 's', NULL, "Leave out mount options that are not known",
+		{ NULL, 's', NULL, "Ignore mount options that are not known",
 		  .sets = &parsed.sloppy },
 		{ NULL, 'f', NULL, "Fake: mount nothing", .sets = &parsed.fake },
 		{ NULL, 'n', NULL, "No entry in /etc/mtab (there is none anyway)" },

@@ -25,8 +25,8 @@ static const char *const files[] = { "vectors.npy", "ids.npy", "meta.npy", "LOCK
 /* Say that the folder above is missing. */
 static void say_no_parent(const char *store)
 {
-	say_error(store, "cannot be made: the folder that it is to be in does not exist; make that "
-	                 "first (mkdir -p)");
+	say_error(store,
+	          "cannot be made: the folder above it does not exist; make that first (mkdir -p)");
 }
 
 /* Say why there is no new store, and what to do. */
@@ -37,9 +37,8 @@ static void say_failed(const char *store, const char *text, int result)
 	if (quiver_is_folder(store) && result == -ENOENT)
 		say_no_parent(store);
 	else if (quiver_is_folder(store) && result == -ENOTDIR)
-		say_error(store,
-		          "cannot be made: it, or what it is to be in, is not a folder; give "
-		          "the name of a folder that is new or empty");
+		say_error(store, "cannot be made: it is not a folder, or what is above it is not "
+		                 "one; give the name of a new or empty folder");
 	else
 		say_engine(store, text, result);
 }

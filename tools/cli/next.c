@@ -199,7 +199,7 @@ static void say_of_mount(const char *given, bool is_in)
 	(void)snprintf(command, sizeof(command), "ls %s", word_of(given, point));
 	say_next(command, "see what is in the mount: vectors/, nearest/, control/");
 	(void)snprintf(command, sizeof(command), "quiverfs status %s", point);
-	say_next(command, "see how it does");
+	say_next(command, "see how it runs");
 	(void)snprintf(command, sizeof(command), "%squiverfs umount %s", is_in ? "cd / && " : "",
 	               point);
 	say_next(command, "unmount it");
@@ -218,7 +218,7 @@ static void say_store(const struct place *place)
 	say_next(command, "put the rows of a file into it");
 	(void)snprintf(command, sizeof(command), "mkdir %s && quiverfs mount %s %s", point, store,
 	               point);
-	say_next(command, "have its vectors as files");
+	say_next(command, "see its vectors as files");
 }
 
 static void say_nothing_here(const struct place *place)
@@ -244,19 +244,20 @@ static void say_place(const struct place *place)
 		           place->store[0] == '.' ? place->here : place->store, place->point);
 		say_of_mount(place->point, false);
 	} else if (place->store[0] == '.') {
-		say_result("This folder is a store, which is not mounted.");
+		say_result("This folder is a store. It is not mounted.");
 		say_store(place);
 	} else if (place->stores > 0) {
-		say_result("In this folder %s %s, which is not mounted.",
+		say_result("In this folder %s %s. It is not mounted.",
 		           place->stores > 1 ? "are several stores. One is" : "is the store",
 		           place->store);
 		say_store(place);
 	} else if (place->mounts > 0) {
-		say_result("No store is in this folder. %s is mounted at %s%s.", place->other_store,
-		           place->other, place->mounts > 1 ? ", and there are more mounts" : "");
+		say_result("There is no store in this folder. %s is mounted at %s%s.",
+		           place->other_store, place->other,
+		           place->mounts > 1 ? ", and there are more mounts" : "");
 		say_of_mount(place->other, false);
 	} else {
-		say_result("No store is in this folder, and none is mounted.");
+		say_result("There is no store in this folder, and no store is mounted.");
 		say_nothing_here(place);
 	}
 	say_result("'quiverfs --help' lists all commands.");

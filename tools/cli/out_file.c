@@ -69,7 +69,7 @@ static int open_found(struct out_file *file)
 	    opened.st_ino == found->st_ino)
 		return fd;
 	(void)close(fd); /* nothing was written to it */
-	say_error(file->path, "somebody else has changed its folder meanwhile");
+	say_error(file->path, "another process has changed its folder");
 	return -ESTALE;
 }
 
@@ -191,8 +191,7 @@ int out_file_begin(struct out_file *file)
 	if (file->in_place == NULL || file->begun)
 		return 0;
 	say_note(file->path,
-	         "%s, so it is written in place: until that is done it is neither the old file "
-	         "nor the new",
+	         "%s, so it is written in place: until that is done the file is incomplete",
 	         file->in_place);
 	if (ftruncate(fileno(file->stream), 0) < 0)
 		return fail(file, "cannot be written");
@@ -317,7 +316,7 @@ static int close_and_rename(struct out_file *file)
 	FILE *stream = file->stream;
 
 	if (file->temporary[0] != '\0' && !is_ours(file)) {
-		say_error(file->path, "somebody else has changed its folder meanwhile");
+		say_error(file->path, "another process has changed its folder");
 		return -ESTALE;
 	}
 	file->stream = NULL;
@@ -353,8 +352,8 @@ void out_file_drop(struct out_file *file)
 	if (ours)
 		remove_temporary(file);
 	if (file->begun)
-		say_error(file->path, "it was written in place and is not complete; what was in it "
-		                      "is gone");
+		say_error(file->path,
+		          "it was written in place and is not complete; its old content is gone");
 	pack_end(file->pack);
 	file->pack = NULL;
 	file->stream = NULL;

@@ -127,8 +127,7 @@ static int take_magic(const char *path, int folder_fd, const char *name, struct 
 	if (!S_ISREG(place->status.st_mode) && !S_ISDIR(place->status.st_mode))
 		return open_through(path, folder_fd, name, place);
 	say_error(path,
-	          "it is what a process has open, and not by a descriptor that this program was "
-	          "started with; give the file's own name");
+	          "this name is a file that another process has open; give the file's own name");
 	return -EBADF;
 }
 
@@ -140,7 +139,7 @@ static int take_existing(const char *path, struct out_place *place)
 	if (S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode))
 		return open_through(path, place->folder_fd, place->name, place);
 	if (!S_ISREG(mode)) {
-		say_error(path, "a %s; expected is the name of a file",
+		say_error(path, "a %s; expected the name of a file",
 		          S_ISDIR(mode) ? "folder" : "socket");
 		return S_ISDIR(mode) ? -EISDIR : -EINVAL;
 	}
@@ -159,7 +158,7 @@ static int enter(const char *path, int base_fd, const char *text, struct out_pla
 
 	place->folder_fd = -1;
 	if (length == 0 || text[length - 1] == '/') {
-		say_error(path, "%s; expected is the name of a file",
+		say_error(path, "%s; expected the name of a file",
 		          length == 0 ? "no name" : "the name of a folder");
 		return length == 0 ? -ENOENT : -EISDIR;
 	}

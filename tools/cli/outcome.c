@@ -81,7 +81,7 @@ static void say_ids(const struct outcome *outcome)
 		return;
 	if (ids->full)
 		say_result("IDs: %" PRIu64 " to %" PRIu64
-		           ", %s; how many are distinct was not counted beyond %" PRIu64,
+		           ", %s; distinct IDs were counted up to %" PRIu64 " only",
 		           ids->least, ids->most, outcome->from, ids->distinct);
 	else
 		say_result("IDs: %" PRIu64 " to %" PRIu64 ", %s; %" PRIu64 " distinct", ids->least,
@@ -97,14 +97,14 @@ void outcome_say(const char *target, enum existing_mode mode, const struct outco
 
 	if (repeated > 0)
 		say_result("%" PRIu64 " vectors imported into %s, from %" PRIu64
-		           " rows: of rows with one ID the last counts",
+		           " rows: if rows have the same ID, the last one counts",
 		           vectors - repeated, target, vectors);
 	else
 		say_result("%" PRIu64 " vectors imported into %s", vectors, target);
 	say_ids(outcome);
 	/* of a file that says so it was told when it was opened */
 	if (outcome->done == 0 && outcome->total == FORMAT_ROWS_UNKNOWN)
-		say_note(target, "what was read holds no rows");
+		say_note(target, "the input holds no rows");
 	if (outcome->keys_path != NULL)
 		say_result("keys: %" PRIu64 " in %s, %" PRIu64 " of them new", outcome->keys,
 		           outcome->keys_path, outcome->new_keys);
@@ -119,7 +119,7 @@ void outcome_say_incomplete(const char *target, const char *how, const struct ou
 	if (outcome->total != FORMAT_ROWS_UNKNOWN)
 		(void)snprintf(all, sizeof(all), " of %" PRIu64, outcome->total);
 	say_error(target,
-	          "%sthe first %" PRIu64 "%s rows are in%s; the same import may be run again", how,
-	          outcome->done, all,
+	          "%sthe first %" PRIu64 "%s rows are imported%s; the same import can be run again",
+	          how, outcome->done, all,
 	          outcome->flushed < 0 ? ", though a power cut may lose some of them" : "");
 }

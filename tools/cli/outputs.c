@@ -82,14 +82,14 @@ static int choose_element(const struct outputs_options *options, struct outputs 
 		return 0;
 	if (options->dtype_given) {
 		say_error(outputs->path,
-		          "the format %s holds elements of type %s, --dtype asks for %s",
+		          "the format %s holds elements of type %s, but --dtype asks for %s",
 		          options->format->name, only, element_name(wanted));
 		return -EINVAL;
 	}
 	if (!options->convert) {
 		say_error(outputs->path,
-		          "the format %s holds elements of type %s, the store has %s; --convert "
-		          "converts them, and says what is lost",
+		          "the format %s holds elements of type %s, but the store has %s; "
+		          "--convert converts them, and reports what is lost",
 		          options->format->name, only, own);
 		return -EINVAL;
 	}
@@ -113,8 +113,8 @@ static int choose_type(const struct outputs_options *options, const struct sessi
 	bits = outputs->made == ELEMENT_B1;
 	if (bits && outputs->dim % ELEMENT_BITS != 0) {
 		say_error(outputs->path,
-		          "--dtype b1 has eight elements in a byte, and dim %" PRIu32
-		          " is no multiple of 8",
+		          "--dtype b1 packs eight elements into a byte, but dim %" PRIu32
+		          " is not a multiple of 8",
 		          outputs->dim);
 		return -EINVAL;
 	}
@@ -156,13 +156,13 @@ static int pack_vectors(const struct outputs_options *options, struct outputs *o
 
 	if (options->format->writes_path && kind != UNPACK_NONE) {
 		say_error(outputs->path,
-		          "%s is not compressed while it is written; export it to "
-		          "a file, and compress that",
+		          "%s cannot be compressed during the export; export it to a file, and "
+		          "compress that",
 		          options->format->name);
 		return -EINVAL;
 	}
 	if (options->format->writes_path && !out_file_can_restart(&outputs->vectors)) {
-		say_error(outputs->path, "%s is written to a file only, not to a pipe",
+		say_error(outputs->path, "%s can be written only to a file, not to a pipe",
 		          options->format->name);
 		return -EINVAL;
 	}

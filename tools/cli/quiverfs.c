@@ -89,7 +89,7 @@ static const struct argp argp = {
 	NULL,
 	parse,
 	"COMMAND ...",
-	"A filesystem whose files are the vectors of a crash-safe store.\v"
+	"A filesystem: each file is a vector of a crash-safe store.\v"
 	"Commands:\n"
 	"  create   make an empty store\n"
 	"  mount    mount a store\n"
@@ -98,19 +98,18 @@ static const struct argp argp = {
 	"  export   write all vectors to a file of one of these formats\n"
 	"  search   find the vectors that are nearest to others\n"
 	"  map      draw a picture of the vectors\n"
-	"  index    build an index with which they are found faster\n"
-	"  status   what is wrong, what is in it, how it does\n"
+	"  index    build an index that makes searches faster\n"
+	"  status   show what is wrong, what is in the store, how it runs\n"
 	"  flush    bring every commit to stable storage\n"
 	"  compact  give the space of removed vectors back\n"
 	"  verify   compare every checksum\n"
 	"  check    check a store that is not mounted, and repair it\n"
 	"  snapshot keep the store as it is now, under a name\n"
-	"  send     write a snapshot, or what has changed since, to standard output\n"
+	"  send     write a snapshot, or the changes since one, to standard output\n"
 	"  receive  read that into a store, here or on another machine\n"
-	"  list     which collections there are in a pool of Ceph\n"
-	"  remove   remove a collection in Ceph\n"
-	"\n"
-	"'quiverfs COMMAND --help' tells the rest.",
+	"  list     list the collections in a pool of Ceph\n"
+	"  remove   remove a collection in Ceph\n\n"
+	"'quiverfs COMMAND --help' tells more.",
 	NULL,
 	NULL,
 	NULL,

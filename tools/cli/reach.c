@@ -18,7 +18,7 @@ error_t reach_take(void *to, char *text, const struct argp_state *state)
 
 	if (snprintf(reach->access + length, room, "%s%s", length > 0 ? "," : "", text) >=
 	    (int)room)
-		arguments_error(state, "-o: together they are longer than %d bytes",
+		arguments_error(state, "-o: all of them together are longer than %d bytes",
 		                REACH_BYTES_MAX - 1);
 	return 0;
 }
@@ -44,8 +44,7 @@ int reach_check(const struct reach *reach, const char *given)
 	if (reach->access[0] == '\0' || !quiver_is_folder(given))
 		return 0;
 	say_error(given,
-	          "is a folder, and -o %s tells how a collection in Ceph is reached, "
-	          "rados:POOL/COLLECTION",
+	          "is a folder, but -o %s is only for a collection in Ceph, rados:POOL/COLLECTION",
 	          reach->access);
 	return -EINVAL;
 }

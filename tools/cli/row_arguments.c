@@ -5,7 +5,7 @@
 error_t row_arguments_header(void *to, char *text, const struct argp_state *state)
 {
 	if (format_header_parse(text, to) < 0)
-		arguments_error(state, "--header: '%s' is none of: yes, no, auto", text);
+		arguments_error(state, "--header: expected yes, no or auto, got '%s'", text);
 	return 0;
 }
 

@@ -22,8 +22,8 @@ static int find_dtype(struct row_fit *fit, bool convert, const struct format_rea
 	if (reader->is_text || convert)
 		return 0; /* f4 */
 	say_error(reader->stream->path,
-	          "its elements are %s, which no store has; --convert makes them f4, and --convert "
-	          "--dtype TYPE another type",
+	          "its elements are %s, but no store has this type; --convert makes them f4, "
+	          "--convert --dtype TYPE another type",
 	          element_name(reader->type));
 	return -EINVAL;
 }
@@ -56,22 +56,18 @@ int row_fit_take(struct row_fit *fit, bool convert, struct format_reader *reader
 	dim = find_dim(fit, reader);
 	if (dim == 0 && reader->rows == 0) {
 		say_error(reader->stream->path,
-		          "it holds no rows, so nothing tells which store fits it; no store was "
-		          "made");
+		          "it holds no rows, so the right store is not known; no store was made");
 		return -EINVAL;
 	}
 	if (dim == 0) {
-		say_error(reader->stream->path,
-		          "it has no first vector that tells how many elements "
-		          "there are; --dim D says it");
+		say_error(reader->stream->path, "it has no first vector, so the number of elements "
+		                                "is not known; give --dim D");
 		return -EINVAL;
 	}
 	geometry->vector_bytes = quiver_vector_bytes(dim, geometry->dtype);
 	if (geometry->vector_bytes == 0) {
 		say_error(reader->stream->path,
-		          "its vectors have %" PRIu32
-		          " elements of %s; those of a store have 1 to %u"
-		          "%s",
+		          "its vectors have %" PRIu32 " elements of %s; a store takes 1 to %u%s",
 		          dim, quiver_dtype_name(geometry->dtype), QUIVER_DIM_MAX,
 		          geometry->dtype == QUIVER_B1 ? ", of b1 a multiple of 8" : "");
 		return -EINVAL;

@@ -29,14 +29,15 @@ static int lock_file(struct row_keys *keys)
 		return result;
 	}
 	if (!S_ISREG(opened.st_mode)) {
-		say_error(keys->path, "--keys: it is no regular file, so nothing can be added");
+		say_error(keys->path,
+		          "--keys: this is not a regular file, so no keys can be added");
 		return -EINVAL;
 	}
 	/* who had it until now has put another file in its place */
 	if (flock(keys->lock_fd, LOCK_EX | LOCK_NB) == 0 && stat(keys->path, &named) == 0 &&
 	    named.st_dev == opened.st_dev && named.st_ino == opened.st_ino)
 		return 0;
-	say_error(keys->path, "--keys: another import is adding to it; wait for its end");
+	say_error(keys->path, "--keys: another import is adding keys to it; wait until that ends");
 	return -EBUSY;
 }
 
@@ -96,10 +97,9 @@ static int refuse_existing(struct row_keys *keys, struct apart *apart)
 	if (result < 0)
 		return result;
 	out_file_drop(&keys->file);
-	say_error(keys->path,
-	          "--keys: it exists already, and would be replaced by the keys of this import; "
-	          "remove it, give another name, or --add-keys, which leaves the keys in it their "
-	          "numbers and adds new ones");
+	say_error(keys->path, "--keys: the file exists already, and this import would replace it; "
+	                      "remove it, give another name, or give --add-keys: it keeps the keys "
+	                      "in the file and adds new ones");
 	return -EEXIST;
 }
 
@@ -123,7 +123,7 @@ int row_keys_open(const char *path, bool add, struct apart *apart, struct row_ke
 	if (result == 0 && there)
 		result = take_known(keys);
 	else if (result == 0 && add)
-		say_note(path, "it is new: no key has a number yet");
+		say_note(path, "this file is new: no key has a number yet");
 	return result;
 }
 

@@ -36,7 +36,7 @@ static bool say_archive(const char *path)
 	           memcmp(at + TAR_MARK_OFFSET, TAR_MARK, strlen(TAR_MARK)) == 0) {
 		said = true;
 		say_error(path, "an archive of files: 'tar -xOf FILE MEMBER | quiverfs import "
-		                "STORE - --format NAME' brings in one of them");
+		                "STORE - --format NAME' imports one of them");
 	}
 	stream_close(&stream);
 	return said;
@@ -50,16 +50,15 @@ static void say_no_format(const struct rows_options *options, const char *path)
 
 	if (strcmp(path, "-") == 0)
 		say_error("standard input",
-		          "it has no name that tells its format; %s does, "
-		          "one of: %s",
-		          option, FORMAT_NAMES);
+		          "it has no name, so the format is not known; use %s, one of: %s", option,
+		          FORMAT_NAMES);
 	else if (stat(path, &status) < 0)
 		say_errno(path, -errno);
 	else if (S_ISDIR(status.st_mode))
-		say_error(path, "a folder; expected is a file of vectors, of one of the formats %s",
+		say_error(path, "a folder; expected a file of vectors, in one of the formats %s",
 		          FORMAT_NAMES);
 	else if (!S_ISREG(status.st_mode) || !say_archive(path))
-		say_error(path, "its name does not tell its format; %s does, one of: %s", option,
+		say_error(path, "its name does not tell the format; use %s, one of: %s", option,
 		          FORMAT_NAMES);
 }
 
@@ -81,8 +80,8 @@ static int refuse_bits(const struct rows_options *options, const struct row_sour
 
 	say_error(source->stream.path,
 	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
-	          " and dtype b1: expected are %" PRIu32 " bools, %" PRIu32
-	          " u1 with eight bits each (numpy.packbits) or, with --convert, %" PRIu32
+	          " and dtype b1; expected %" PRIu32 " bools, or %" PRIu32
+	          " u1 with eight bits each (numpy.packbits), or with --convert %" PRIu32
 	          " numbers that are 0 or 1",
 	          source->reader.dim, element_name(source->reader.type), options->target,
 	          geometry->dim, geometry->dim, geometry->vector_bytes, geometry->dim);
@@ -120,7 +119,7 @@ static int compare(const struct rows_options *options, enum element type, struct
 	          "its vectors have dim %" PRIu32 " and dtype %s, but %s has dim %" PRIu32
 	          " and dtype %s%s",
 	          reader->dim, describe(reader->type), other, geometry->dim, describe(type),
-	          same_dim ? "; --convert converts them, and says what is lost" : "");
+	          same_dim ? "; --convert converts them, and reports what is lost" : "");
 	return -EINVAL;
 }
 
@@ -131,15 +130,14 @@ static int check_columns(const struct rows_options *options, const struct row_so
 
 	if ((options->vector_column != NULL || options->id_column != NULL) &&
 	    !format->has_columns) {
-		say_error(source->stream.path,
-		          "%s: a file of the format %s has no columns with names",
+		say_error(source->stream.path, "%s: the format %s has no columns with names",
 		          options->vector_column != NULL ? "--vector-column" : "--id-column",
 		          format->name);
 		return -EINVAL;
 	}
 	if ((options->header != FORMAT_HEADER_AUTO || options->delimiter != '\0') &&
 	    !format->has_header) {
-		say_error(source->stream.path, "%s is for CSV; a file of the format %s has none",
+		say_error(source->stream.path, "%s is for CSV only, not for the format %s",
 		          options->delimiter != '\0' ? "--delimiter" : "--header", format->name);
 		return -EINVAL;
 	}
@@ -159,7 +157,7 @@ static int unpack_source(struct row_source *source, const struct format *format)
 		          stream->reason != NULL ? stream->reason : strerror(-result));
 	if (result < 0 || !format->needs_path || stream->sized)
 		return result;
-	say_error(stream->path, "%s is read from a file only, not from %s", format->name,
+	say_error(stream->path, "%s can be read only from a file, not from %s", format->name,
 	          stream->packed != UNPACK_NONE
 	                  ? "a compressed one: decompress it first, with gzip -dk or zstd -dk"
 	                  : "a pipe: save it in a file first, and import that");
@@ -173,24 +171,23 @@ static int check_options(const struct rows_options *options, const struct row_so
 	const char *path = source->stream.path;
 
 	if (options->fit != NULL && options->geometry->dim == 0 && format == &format_raw) {
-		say_error(
-			path,
-			"nothing in a raw file tells how many elements a vector has: --dim D says "
-			"it, and --dtype TYPE of which type, if not f4");
+		say_error(path, "a raw file does not tell how many elements a vector has; give "
+		                "--dim D, and --dtype TYPE if the type is not f4");
 		return -EINVAL;
 	}
 	if (options->dataset != NULL && !format->has_datasets) {
-		say_error(path, "--dataset: a file of the format %s has one array, without a name",
+		say_error(path,
+		          "--dataset: a file of the format %s has one array, and no name for it",
 		          format->name);
 		return -EINVAL;
 	}
 	if (options->keys_path != NULL && !format->reads_keys) {
-		say_error(path, "--keys: the format %s has none", format->name);
+		say_error(path, "--keys: the format %s has no keys", format->name);
 		return -EINVAL;
 	}
 	if (options->skip_bytes > 0 && !format->has_skip) {
 		say_error(path,
-		          "--skip-bytes is for raw files; the format %s has a header of its own",
+		          "--skip-bytes is only for raw files; the format %s has its own header",
 		          format->name);
 		return -EINVAL;
 	}
@@ -203,7 +200,7 @@ static void say_refused(const struct row_source *source, int result)
 	if (result == -EINTR)
 		return;
 	if (source->stream.sized && source->stream.size == 0)
-		say_error(source->stream.path, "the file is empty: expected is the format %s",
+		say_error(source->stream.path, "the file is empty; expected the format %s",
 		          source->reader.format->name);
 	else if (source->reader.line > 0)
 		say_error(source->stream.path, "line %" PRIu64 ": %s", source->reader.line,
@@ -248,11 +245,10 @@ static int check_rows(const struct row_source *source)
 	const struct format_reader *reader = &source->reader;
 
 	if (reader->lacks_rows && source->stream.offset > 0) {
-		say_error(
-			source->stream.path,
-			"it holds no row of the format %s, only blank lines, comments or names of "
-			"columns",
-			reader->format->name);
+		say_error(source->stream.path,
+		          "it holds no rows of the format %s, only blank lines, comments or names "
+		          "of columns",
+		          reader->format->name);
 		return -EINVAL;
 	}
 	if (reader->rows == 0)

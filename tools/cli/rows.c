@@ -143,7 +143,8 @@ static int number(struct rows *rows, struct format_batch *batch)
 		if (!own)
 			batch->ids[i] = count_up(rows, i);
 		if (batch->ids[i] > QUIVER_ID_MAX)
-			postpone(rows, batch, i, -EINVAL, "its ID is beyond the largest there is");
+			postpone(rows, batch, i, -EINVAL,
+			         "its ID is larger than the largest possible ID");
 	}
 	return 0;
 }
@@ -267,7 +268,8 @@ static int check_ids_end(struct rows *rows)
 	if (left == 0)
 		return 0;
 	if (left > 0)
-		say_error(rows->ids.path, "it goes on, but there were only %" PRIu64 " rows",
+		say_error(rows->ids.path,
+		          "the file has more bytes, but only %" PRIu64 " rows were expected",
 		          rows->given);
 	return left < 0 ? (int)left : -EINVAL;
 }
@@ -328,8 +330,7 @@ static void say_missing(const struct rows *rows)
 		const struct row_source *source = &rows->sources[i];
 
 		if (source->reader.missing > 0)
-			say_note(source->stream.path,
-			         "it is cut off: %" PRIu64 " rows that it should have are missing",
+			say_note(source->stream.path, "it is cut off: %" PRIu64 " rows are missing",
 			         source->reader.missing);
 	}
 }
@@ -351,14 +352,13 @@ static void say_loss(const struct rows *rows)
 	}
 	if (all.rounded + all.beyond > 0)
 		say_note(rows->options->target,
-		         "conversion to %s: of %" PRIu64 " elements %" PRIu64
-		         " were rounded (by %.3g at most), and %" PRIu64
-		         " were beyond its range and became its nearest",
+		         "conversion to %s: %" PRIu64 " elements, %" PRIu64
+		         " rounded (by %.3g at most), %" PRIu64
+		         " out of range (each became the nearest value)",
 		         element_name(rows->type), all.elements, all.rounded, all.largest,
 		         all.beyond);
 	else if (binary && rows->options->convert)
-		say_note(rows->options->target,
-		         "conversion to %s: %" PRIu64 " elements, all of them exact",
+		say_note(rows->options->target, "conversion to %s: %" PRIu64 " elements, all exact",
 		         element_name(rows->type), all.elements);
 }
 

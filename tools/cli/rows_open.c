@@ -40,20 +40,18 @@ static int check_columns(const struct rows *rows)
 	const struct row_source *column = find_column(rows);
 
 	if (rows->ids.free_rows > 0 && (rows->sources_count > 1 || column == NULL)) {
-		say_error(
-			rows->ids.path,
-			"%" PRIu64 " of its rows are free, as of the ids.npy of a store; these "
-			"are passed over only beside the vectors.npy, or matrix.npy, of that store",
-			rows->ids.free_rows);
+		say_error(rows->ids.path,
+		          "%" PRIu64 " of its rows are free; this looks like the ids.npy of a "
+		          "store; give it together with the vectors.npy or matrix.npy "
+		          "of the same store, and free rows are skipped",
+		          rows->ids.free_rows);
 		return -EINVAL;
 	}
 	if (rows->ids.path != NULL || column == NULL || rows->options->start_given)
 		return 0;
-	say_error(
-		column->stream.path,
-		"it is laid out as the vectors.npy of a store, whose rows are neither in the order "
-		"of their IDs nor all in use: --ids gives its ids.npy; --start-id N takes every "
-		"row as it is");
+	say_error(column->stream.path, "it looks like the vectors.npy of a store: its rows are not "
+	                               "in the order of the IDs, and some are free; --ids gives "
+	                               "its ids.npy; --start-id N takes every row as it is");
 	return -EINVAL;
 }
 
@@ -98,7 +96,7 @@ static int check_paths(const struct rows_options *options)
 		standard += strcmp(options->paths[i], "-") == 0;
 	if (standard <= 1)
 		return 0;
-	say_error("-", "standard input can be given once only");
+	say_error("-", "standard input can be given only once");
 	return -EINVAL;
 }
 
@@ -136,9 +134,9 @@ static void note_order(const struct rows *rows)
 		counted = counted || !rows->sources[i].reader.has_ids;
 	if (counted && at < rows->options->paths_count)
 		say_note(rows->options->target,
-		         "the files are read in the order given, %s before %s, as a shell sorts "
-		         "names, and rows are counted on in it; $(ls -v FILES) gives that of "
-		         "their numbers",
+		         "the files are read in the order given, %s before %s, and the rows are "
+		         "numbered in this order; $(ls -v FILES) sorts files by the numbers in "
+		         "their names",
 		         paths[at], paths[at + 1]);
 }
 

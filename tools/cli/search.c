@@ -132,9 +132,8 @@ static int ask_all(struct search *search)
 	progress_end(&progress);
 	if (got == -EINTR)
 		say_error(search->session->target.path, "stopped%s",
-		          out_file_is_whole(&search->out.file)
-		                  ? "; nothing was written"
-		                  : "; what was written is not complete");
+		          out_file_is_whole(&search->out.file) ? "; nothing was written"
+		                                               : "; the output is not complete");
 	return (int)got;
 }
 
@@ -200,13 +199,12 @@ static int say_end(const struct search *search, bool to_stdout)
 
 	if (source->passed > 0)
 		say_note(search->session->target.path,
-		         "%" PRIu64
-		         " vectors have no distances, with a NaN or, under cosine, of zeros "
-		         "alone, and are in no pair",
+		         "%" PRIu64 " vectors have no distances, and are in no pair: they hold a "
+		         "NaN or, with cosine, only zeros",
 		         source->passed);
 	if (search->arguments->wanted.has_ids && out->questions > 0 && out->neighbours == 0)
 		say_note(search->arguments->ids_path,
-		         "none of its %zu IDs is that of a vector that can be an answer",
+		         "none of its %zu IDs belongs to a vector that can be an answer",
 		         search->arguments->wanted.id_count);
 	if (to_stdout)
 		return source->failed > 0 ? -EINVAL : 0;

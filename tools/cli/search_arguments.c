@@ -22,17 +22,15 @@ struct given {
 
 static const char search_help[] =
 	"Find the vectors that are nearest to each QUERY, in a store that is not mounted or "
-	"through "
-	"a mount that is live.\v"
-	"A QUERY is a file of vectors, each row of it a question, of any format that 'quiverfs "
-	"import' reads; '-' is standard input. Or it is the ID of a vector of the store (of a "
-	"file whose name is a number, put ./ before it), which is then itself no answer. "
-	"An answer is a line 'ID distance' for each neighbour, nearest first, of equal distances "
-	"the "
-	"lower ID first, with a blank line between two questions. l2 is the sum of the squared "
-	"differences, cosine 1 - cos, ip the inner product, the largest being first, hamming how "
-	"many bits differ. With --self --within all pairs that are that near are told, 'ID ID "
-	"distance'. A question that cannot be answered is told on standard error, the others are "
+	"through a live mount.\v"
+	"A QUERY is a file of vectors, in any format that 'quiverfs import' reads. Each row is a "
+	"question. '-' is standard input. A QUERY can also be the ID of a vector of the store; "
+	"that vector is not an answer itself. If the name of a file is a number, put ./ before it. "
+	"Each neighbour is a line 'ID distance', nearest first. At equal distances the lower ID "
+	"comes first. A blank line stands between two questions. l2 is the sum of the squared "
+	"differences, cosine is 1 - cos, ip is the inner product (largest first), hamming is the "
+	"number of bits that differ. --self --within writes all pairs that near, as 'ID ID "
+	"distance'. If a question cannot be answered, standard error says so, the others are "
 	"answered, and the exit status is 1.";
 
 static error_t take_k(void *to, char *text, const struct argp_state *state)
@@ -41,7 +39,7 @@ static error_t take_k(void *to, char *text, const struct argp_state *state)
 	uint64_t k;
 
 	if (!id_parse(text, &k) || k == 0 || k > QUIVER_NEAREST_MAX)
-		arguments_error(state, "-k: '%s' is no number of neighbours, 1 to %u", text,
+		arguments_error(state, "-k: '%s' is not a number of neighbours from 1 to %u", text,
 		                QUIVER_NEAREST_MAX);
 	else
 		given->arguments->out.k = (uint32_t)k;
@@ -55,7 +53,8 @@ static error_t take_metric(void *to, char *text, const struct argp_state *state)
 	int *wanted = to;
 
 	if (quiver_metric_parse(text, &metric) < 0)
-		arguments_error(state, "--metric: '%s' is none of: l2, cosine, ip, hamming", text);
+		arguments_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'",
+		                text);
 	else
 		*wanted = (int)metric;
 	return 0;
@@ -69,7 +68,7 @@ static error_t take_within(void *to, char *text, const struct argp_state *state)
 	wanted->within = strtod(text, &end);
 	wanted->has_within = true;
 	if (end == text || *end != '\0' || isnan(wanted->within))
-		arguments_error(state, "--within: '%s' is no distance", text);
+		arguments_error(state, "--within: '%s' is not a distance", text);
 	return 0;
 }
 
@@ -81,8 +80,8 @@ static error_t take_format(void *to, char *text, const struct argp_state *state)
 	given->arguments->out.format = search_format_by_name(text);
 	if (given->arguments->out.format == SEARCH_FORMAT_NONE)
 		arguments_error(state,
-		                "--format: '%s' is none of: " SEARCH_FORMAT_NAMES
-		                "; --query-format is that of QUERY",
+		                "--format: '%s' is not one of: " SEARCH_FORMAT_NAMES
+		                "; --query-format is the format of QUERY",
 		                text);
 	return 0;
 }
@@ -92,7 +91,8 @@ static error_t take_query_format(void *to, char *text, const struct argp_state *
 	const char **format = to;
 
 	if (format_by_name(text) == NULL)
-		arguments_error(state, "--query-format: '%s' is none of: %s", text, FORMAT_NAMES);
+		arguments_error(state, "--query-format: '%s' is not one of: %s", text,
+		                FORMAT_NAMES);
 	*format = text;
 	return 0;
 }
@@ -102,7 +102,7 @@ static error_t take_output(void *to, char *text, const struct argp_state *state)
 	struct search_arguments *arguments = to;
 
 	if (text[0] == '\0')
-		arguments_error(state, "--output: what is given is empty ('')");
+		arguments_error(state, "--output: the value is empty ('')");
 	if (reach_is(text))
 		return reach_take(&arguments->reach, text, state);
 	arguments->out.file = text;
@@ -114,7 +114,7 @@ static error_t take_skip(void *to, char *text, const struct argp_state *state)
 	uint64_t *bytes = to;
 
 	if (!id_parse(text, bytes) || *bytes > INT64_MAX)
-		arguments_error(state, "--skip-bytes: '%s' is no number of bytes", text);
+		arguments_error(state, "--skip-bytes: expected a number of bytes, got '%s'", text);
 	return 0;
 }
 
@@ -123,7 +123,9 @@ static error_t take_limit(void *to, char *text, const struct argp_state *state)
 	uint64_t *limit = to;
 
 	if (!id_parse(text, limit) || *limit == 0)
-		arguments_error(state, "--limit: '%s' is no number of questions, from 1 up", text);
+		arguments_error(state,
+		                "--limit: expected a number of questions, 1 or more, got '%s'",
+		                text);
 	return 0;
 }
 
@@ -137,8 +139,8 @@ static void take_words(struct search_arguments *arguments, const struct argp_sta
 
 	if (arguments->self && count > 0)
 		arguments_error(state,
-		                "--self: all vectors are compared with each other; there is no "
-		                "QUERY, as '%s'",
+		                "--self: all vectors are compared with each other; no QUERY such "
+		                "as '%s' is possible",
 		                arguments->words[0]);
 	if (arguments->self)
 		return;
@@ -154,8 +156,8 @@ static void take_words(struct search_arguments *arguments, const struct argp_sta
 	for (size_t i = 0; i < count; i++) {
 		if (!id_parse(arguments->words[i], &arguments->ids[i]))
 			arguments_error(state,
-			                "'%s' is an ID and '%s' is none: either files or IDs can "
-			                "be given; of a file put ./ before it",
+			                "'%s' is an ID and '%s' is not; give either files or IDs; "
+			                "if it is a file, put ./ before its name",
 			                arguments->words[0], arguments->words[i]);
 	}
 	arguments->id_count = count;
@@ -171,25 +173,25 @@ static void check_out(struct given *given, const struct argp_state *state)
 		out->format = is_stdout ? SEARCH_TEXT : search_format_by_path(out->file);
 	if (out->format == SEARCH_FORMAT_NONE)
 		arguments_error(state,
-		                "the name of '%s' does not tell its format; --format does, one "
+		                "the name '%s' does not tell the format; give --format, one "
 		                "of: " SEARCH_FORMAT_NAMES,
 		                out->file);
 	if (given->arguments->self && search_format_is_table(out->format))
-		arguments_error(state, "--self: pairs are written as text or jsonl");
+		arguments_error(state, "--self: pairs can be written only as text or jsonl");
 	if (given->arguments->self && out->distances != NULL)
-		arguments_error(state, "--self: a pair is written with its distance; there is no "
-		                       "file of --distances beside it");
+		arguments_error(state, "--self: each pair is written with its distance; "
+		                       "--distances cannot be used");
 	if (given->arguments->all &&
 	    (search_format_is_table(out->format) || out->distances != NULL))
-		arguments_error(state, "--within: each question has as many neighbours as there "
-		                       "are; ivecs, fvecs and npy have rows of one length, that "
-		                       "of -k");
+		arguments_error(
+			state,
+			"--within: the number of neighbours differs from question to question, but "
+			"rows of ivecs, fvecs and npy have one length; give -k");
 	if (out->distances != NULL && search_format_by_path(out->distances) != SEARCH_FVECS &&
 	    search_format_by_path(out->distances) != SEARCH_NPY)
-		arguments_error(state,
-		                "--distances: the name of '%s' does not tell how they are written "
-		                "there; expected is an .fvecs or an .npy",
-		                out->distances);
+		arguments_error(
+			state, "--distances: expected a name that ends in .fvecs or .npy, got '%s'",
+			out->distances);
 }
 
 static void check(void *to, const struct argp_state *state)
@@ -198,11 +200,11 @@ static void check(void *to, const struct argp_state *state)
 	struct search_arguments *arguments = given->arguments;
 
 	if (arguments->self && !arguments->wanted.has_within)
-		arguments_error(state, "--self goes with --within D");
+		arguments_error(state, "--self needs --within D");
 	if (arguments->self && given->k)
-		arguments_error(state,
-		                "--self: all pairs are told, and -k says how many neighbours "
-		                "a question has");
+		arguments_error(
+			state,
+			"--self: all pairs are written; -k is for questions, and cannot be used");
 	arguments->all = arguments->wanted.has_within && !given->k;
 	/* all that there are is not what an index finds */
 	arguments->wanted.exact = arguments->wanted.exact || arguments->all;
@@ -217,28 +219,27 @@ int search_arguments_parse(int argc, char **argv, struct search_arguments *parse
 {
 	struct given given = { .arguments = parsed };
 	const struct argument_option options[] = {
-		{ NULL, 'k', "K", "So many neighbours of each question (default 10)",
+		{ NULL, 'k', "K", "Find N neighbours for each question (default 10)",
 		  .take = take_k, .to = &given },
 		{ "metric", 0, "NAME",
-		  "Compare by 'l2', 'cosine', 'ip' or 'hamming'; without it by the store's own",
+		  "Compare by 'l2', 'cosine', 'ip' or 'hamming' (default: the metric of the store)",
 		  .take = take_metric, .to = &parsed->wanted.metric },
 		{ "ids", 0, "FILE",
-		  "Only among the vectors with these IDs: a .npy of type <u8, <i8, <u4 or <i4, or "
-		  "a "
-		  ".txt of one a line",
+		  "Search only among the vectors with these IDs: a .npy of type <u8, <i8, <u4 or "
+		  "<i4, or a .txt with one per line",
 		  .keeps = &parsed->ids_path },
-		{ "exact", 0, NULL, "Compare all vectors, also where there is an index",
+		{ "exact", 0, NULL, "Compare all vectors, even if there is an index",
 		  .sets = &parsed->wanted.exact },
 		{ "within", 0, "D",
-		  "Only neighbours at a distance of at most D, of ip a product of at least D; "
-		  "without -k all of them",
+		  "Only neighbours at a distance of at most D; with ip, at a product of at least "
+		  "D; without -k all of them",
 		  .take = take_within, .to = &parsed->wanted },
 		{ "self", 0, NULL,
 		  "All pairs of vectors within D, each once, in ascending order of their IDs",
 		  .sets = &parsed->self },
 		{ "output", 'o', "FILE",
-		  "Write to FILE, '-' being standard output; a value as id=NAME, conf=FILE, "
-		  "keyring=FILE or op_timeout=SECONDS is how a collection in Ceph is reached",
+		  "Write to FILE; '-' is standard output. For a collection in Ceph, also how to "
+		  "reach it: id=NAME, conf=FILE, keyring=FILE or op_timeout=SECONDS",
 		  .take = take_output, .to = parsed },
 		{ "format", 0, "NAME",
 		  "One of: " SEARCH_FORMAT_NAMES "; without it the suffix of FILE tells",
@@ -247,16 +248,16 @@ int search_arguments_parse(int argc, char **argv, struct search_arguments *parse
 		  "Write the distances to this .fvecs or .npy, beside the IDs in an .ivecs or .npy",
 		  .keeps = &parsed->out.distances },
 		{ "query-format", 0, "NAME",
-		  "The format of QUERY, one of: " FORMAT_NAMES "; without it its suffix tells",
+		  "The format of QUERY, one of: " FORMAT_NAMES "; without it the suffix tells",
 		  .take = take_query_format, .to = &parsed->rows.format },
 		{ "convert", 0, NULL,
-		  "Convert elements of QUERY to the store's type; what is lost is told",
+		  "Convert elements of QUERY to the type of the store, and report what is lost",
 		  .sets = &parsed->rows.convert },
 		{ "limit", 0, "N", "Only the first N questions", .take = take_limit,
 		  .to = &parsed->rows.limit },
-		{ "dataset", 0, "NAME", "Which array of QUERY, as of 'quiverfs import'",
+		{ "dataset", 0, "NAME", "The name of the array in QUERY, as for 'quiverfs import'",
 		  .keeps = &parsed->rows.dataset },
-		{ "skip-bytes", 0, "N", "Pass over N bytes at the start of a raw QUERY",
+		{ "skip-bytes", 0, "N", "Skip N bytes at the start of a raw QUERY",
 		  .take = take_skip, .to = &parsed->rows.skip_bytes },
 		{ "vector-column", 0, "NAME", "The column or member of QUERY that is the vector",
 		  .keeps = &parsed->rows.vector_column },
@@ -267,8 +268,8 @@ int search_arguments_parse(int argc, char **argv, struct search_arguments *parse
 		  "Whether the first line of CSV names the columns: 'yes', 'no' or 'auto'",
 		  .take = row_arguments_header, .to = &parsed->rows.header },
 		{ "delimiter", 0, "CHAR",
-		  "What separates the fields of CSV: 'comma', 'semicolon', 'tab', 'space', 'pipe' "
-		  "or the character itself",
+		  "The character between the fields of CSV: 'comma', 'semicolon', 'tab', 'space', "
+		  "'pipe' or the character itself",
 		  .take = row_arguments_delimiter, .to = &parsed->rows.delimiter },
 		{ 0 },
 	};

@@ -38,8 +38,8 @@ static int find_beneath(const struct session *session, char path[PATH_MAX])
 	                            name != NULL ? name : "") >= PATH_MAX)
 		result = -ENAMETOOLONG;
 	if (result < 0)
-		say_error(session->target.path, "the store that is mounted there is not found: %s",
-		          strerror(-result));
+		say_error(session->target.path,
+		          "the store that is mounted there cannot be found: %s", strerror(-result));
 	return result;
 }
 
@@ -57,15 +57,16 @@ static int open_beneath(const struct reach *reach, struct session *session)
 	result = session_open(path, reach, SESSION_READ_ONLY, session);
 	if (result < 0) {
 		say_note(point,
-		         "read-only, where no question can be written, so that the store itself "
-		         "has to be opened; %s/nearest/ID is what is nearest to vector ID",
+		         "the mount is read-only, so no question can be written, and the store "
+		         "itself must be opened; without that, %s/nearest/ID shows what is nearest "
+		         "to vector ID",
 		         point);
 		return result;
 	}
 	if (!session->target.live)
 		return 0;
-	say_error(point, "it has no control/nearest: its daemon is an older one; unmount it, and "
-	                 "mount it again");
+	say_error(point, "it has no control/nearest, because its daemon is older than this "
+	                 "program; unmount it, and mount it again");
 	(void)session_close(session); /* nothing was done with it */
 	return -ENOENT;
 }
@@ -107,8 +108,7 @@ static int find_metric(struct search_asker *asker)
 		return result;
 	if (asker->metric != QUIVER_HAMMING || dtype == QUIVER_B1 || dtype == QUIVER_U1)
 		return 0;
-	say_error(session->target.path,
-	          "--metric hamming counts bits, of dtype b1 or u1; this store has %s",
+	say_error(session->target.path, "--metric hamming is for dtype b1 or u1; this store has %s",
 	          quiver_dtype_name(dtype));
 	return -EINVAL;
 }
@@ -157,12 +157,11 @@ static void say_failed(const struct search_asker *asker, int result)
 	if (result == -EACCES || result == -EPERM)
 		say_error(path, "this user may not search in it: %s", strerror(-result));
 	else if (result == -EDQUOT || result == -EFBIG || result == -E2BIG)
-		say_error(path,
-		          "the questions take more memory than its daemon gives this user; fewer "
-		          "neighbours (-k) or IDs (--ids) take less");
+		say_error(path, "the questions need more memory than the daemon gives this user; "
+		                "ask for fewer neighbours (-k) or among fewer IDs (--ids)");
 	else if (result == -EPROTO)
-		say_error(path, "control/nearest gives another answer than was expected; is the "
-		                "daemon a newer one?");
+		say_error(path, "control/nearest gave an unexpected answer; is the daemon newer "
+		                "than this program?");
 	else
 		say_error(path, "searching failed: %s", live_strerror(result));
 }
@@ -231,7 +230,7 @@ bool search_has_fault(const struct search_asker *asker, const void *vector,
 
 	if (is_cosine && is_zero(asker, vector)) {
 		(void)snprintf(why, SEARCH_FAULT_BYTES,
-		               "all its elements are 0, so that it has no direction to compare");
+		               "all its elements are 0, so it has no direction to compare");
 		return true;
 	}
 	if (element_all_finite(asker->type, vector, dim, &at))
@@ -243,8 +242,8 @@ bool search_has_fault(const struct search_asker *asker, const void *vector,
 	}
 	if (at == dim)
 		return false;
-	(void)snprintf(why, SEARCH_FAULT_BYTES, "element %zu is %s, so that it has no distances",
-	               at, isnan(number) ? "NaN" : "infinite");
+	(void)snprintf(why, SEARCH_FAULT_BYTES, "element %zu is %s, so it has no distances", at,
+	               isnan(number) ? "NaN" : "infinite");
 	return true;
 }
 

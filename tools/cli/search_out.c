@@ -89,8 +89,8 @@ static int open_file(const char *path, enum search_format format, const char *ty
 		return result;
 	if (total == FORMAT_ROWS_UNKNOWN && !out_file_can_restart(file)) {
 		say_error(file->path,
-		          "an .npy begins with the number of its rows, and how many questions come "
-		          "is not known before; write it to a file that is not compressed");
+		          "an .npy begins with the number of rows, but the number of questions is "
+		          "not known yet; write to a file that is not compressed");
 		return -ESPIPE;
 	}
 	return write_header(file, type, total == FORMAT_ROWS_UNKNOWN ? 0 : total, k,
@@ -253,7 +253,7 @@ static int write_ids(struct search_out *out, const struct quiver_neighbour *list
 
 		if (narrow && i < count && id > INT32_MAX) {
 			say_error(out->path,
-			          "an .ivecs holds IDs of up to %d, and vector %" PRIu64
+			          "an .ivecs holds IDs of up to %d, but vector %" PRIu64
 			          " is among the neighbours; text, jsonl and npy hold all IDs",
 			          INT32_MAX, id);
 			return -EDOM;

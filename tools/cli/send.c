@@ -75,7 +75,7 @@ static void say_failed(const char *store, const struct quiver_error *error, int 
 	if (sent->bytes > 0)
 		say_note(store,
 		         "%" PRIu64 " of %" PRIu64
-		         " changes were written; 'quiverfs receive' tells where to go on",
+		         " changes were written; 'quiverfs receive' says how to continue",
 		         sent->position, sent->removals + sent->attributes + sent->vectors);
 }
 
@@ -116,7 +116,9 @@ static error_t take_from(void *to, char *text, const struct argp_state *state)
 	*from = strtoull(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0' || text[0] < '0' || text[0] > '9')
 		arguments_error(
-			state, "--from: '%s' is no position; 'quiverfs receive' tells which", text);
+			state,
+			"--from: '%s' is not a position; 'quiverfs receive' tells the right one",
+			text);
 	return 0;
 }
 
@@ -129,32 +131,33 @@ static void check_arguments(void *to, const struct argp_state *state)
 		arguments_error(state, "'%s': a collection in Ceph has no snapshots",
 		                arguments->snapshot);
 	if (!quiver_is_snapshot(arguments->snapshot, &length))
-		arguments_error(state, "'%s' names no snapshot; expected is STORE@NAME or MNT@NAME",
+		arguments_error(state,
+		                "'%s' does not name a snapshot; expected STORE@NAME or MNT@NAME",
 		                arguments->snapshot);
 	if (arguments->since != NULL && !quiver_snapshot_name_is_valid(arguments->since))
-		arguments_error(state, "--since: '%s' is no name of a snapshot", arguments->since);
+		arguments_error(state, "--since: '%s' is not the name of a snapshot",
+		                arguments->since);
 	if (isatty(STDOUT_FILENO))
-		arguments_error(state, "a stream is not for a terminal; send it to a file or a "
+		arguments_error(state, "a stream cannot go to a terminal; send it to a file or a "
 		                       "pipe: quiverfs send ... | quiverfs receive STORE");
 }
 
 static const char send_help[] =
 	"Write a snapshot, or what has changed since an older one, to standard output.\v"
-	"What is written is for 'quiverfs receive', here or on another machine: quiverfs send "
-	"STORE@NEW --since OLD | ssh HOST quiverfs receive STORE. Whoever has the store mounted "
-	"goes on; its folder has to be readable, also where MNT is given. Each vector is compared "
-	"with its checksum; where one is damaged the stream ends and is refused.";
+	"'quiverfs receive' reads it, here or on another machine: quiverfs send STORE@NEW --since "
+	"OLD | ssh HOST quiverfs receive STORE. The store may stay mounted and in use. Its folder "
+	"must be readable, even if MNT is given. Each vector is compared with its checksum. If one "
+	"is damaged the stream ends early, and the receiver refuses it.";
 
 int send_command(int argc, char **argv)
 {
 	struct send_arguments parsed = { 0 };
 	const struct argument_option options[] = {
 		{ "since", 0, "OLD",
-		  "Only what has changed since this older snapshot of the store, which the "
-		  "receiver must have",
+		  "Send only what has changed since this older snapshot; the receiver must have it",
 		  .keeps = &parsed.since },
 		{ "from", 0, "POSITION",
-		  "Go on with a stream that was interrupted; 'quiverfs receive' tells where",
+		  "Continue a stream that was interrupted; 'quiverfs receive' tells the position",
 		  .take = take_from, .to = &parsed.from },
 		{ 0 },
 	};

@@ -146,8 +146,8 @@ static int open_mount(struct session *session)
 	}
 	if (geometry->vector_bytes == 0) {
 		say_error(path,
-		          "its control files tell of dim '%s' and dtype '%s', which this "
-		          "program does not know; is the daemon a newer one?",
+		          "its control files say dim '%s' and dtype '%s', which this program does "
+		          "not know; is the daemon newer than this program?",
 		          dim, dtype);
 		return -EPROTO;
 	}

@@ -26,10 +26,10 @@
 static void say_open_failed(const char *path, int result)
 {
 	if (result == -EROFS || result == -ENOENT)
-		say_error(path, "it is mounted read-only (-o ro): nothing can be imported");
+		say_error(path, "it is mounted read-only (-o ro), so nothing can be imported");
 	else if (result == -EACCES || result == -EPERM)
-		say_error(path, "this user may not write to its control/put, which belongs to "
-		                "whoever mounted it");
+		say_error(path, "this user may not write to its control/put; it belongs to the "
+		                "user who mounted the store");
 	else
 		say_error(path, "control/put cannot be opened: %s", live_strerror(result));
 }
@@ -154,13 +154,11 @@ void sink_say_failed(const struct session *session, int result)
 		say_error(path, "no space left %s for more vectors",
 		          session->target.elsewhere ? "in the pool" : "on the disk");
 	else if (result == -ETIMEDOUT)
-		say_error(path, "the cluster has not answered in time (op_timeout); whether the "
-		                "vectors in hand are in is not known, and the same import again "
-		                "does no harm");
-	else if (result == -EROFS)
 		say_error(path,
-		          "the store does not accept writes any more; 'quiverfs status %s' says "
-		          "why",
+		          "the cluster did not answer in time (op_timeout); the last vectors may "
+		          "or may not be stored; run the same import again, which does no harm");
+	else if (result == -EROFS)
+		say_error(path, "the store no longer accepts writes; 'quiverfs status %s' says why",
 		          path);
 	else if (session->target.live && !live_is_gone(result))
 		say_error(path, "writing vectors failed: %s; control/errors there may say more",

@@ -106,7 +106,7 @@ static void check_names(const struct snapshot_arguments *arguments, const struct
 	if (arguments->count < arguments->action->least &&
 	    quiver_is_snapshot(arguments->target, &length))
 		arguments_error(state,
-		                "the name stands by itself here: 'quiverfs snapshot %s %.*s %s'",
+		                "give the name as a separate word: 'quiverfs snapshot %s %.*s %s'",
 		                arguments->action->name, (int)length, arguments->target,
 		                arguments->target + length + 1);
 	if (arguments->count < arguments->action->least)
@@ -117,8 +117,8 @@ static void check_names(const struct snapshot_arguments *arguments, const struct
 	for (size_t i = 0; i < arguments->count; i++) {
 		if (!quiver_snapshot_name_is_valid(arguments->names[i]))
 			arguments_error(state,
-			                "'%s' cannot be the name of a snapshot: expected are 1 to "
-			                "%u of A-Z a-z 0-9 . _ : -, without a dot in front",
+			                "'%s' cannot be the name of a snapshot; expected 1 to %u "
+			                "characters of A-Z a-z 0-9 . _ : -, and no dot in front",
 			                arguments->names[i], QUIVER_SNAPSHOT_NAME_MAX);
 	}
 }
@@ -132,12 +132,12 @@ static void check(void *to, const struct argp_state *state)
 			arguments->action = &actions[i];
 	}
 	if (arguments->action == NULL)
-		arguments_error(state, "expected is create, remove, list or diff, not '%s'",
+		arguments_error(state, "expected create, remove, list or diff, got '%s'",
 		                arguments->word);
 	if (arguments->json && arguments->action->run != run_list)
-		arguments_error(state, "--json is for list alone");
+		arguments_error(state, "--json is only for list");
 	if (arguments->attributes && arguments->action->run != run_diff)
-		arguments_error(state, "--attributes is for diff alone");
+		arguments_error(state, "--attributes is only for diff");
 	check_names(arguments, state);
 }
 
@@ -147,25 +147,25 @@ static int parse(int argc, char **argv, struct snapshot_arguments *parsed)
 	const struct argument_option options[] = {
 		{ "json", 0, NULL, "list: a JSON array, for programs", .sets = &parsed->json },
 		{ "attributes", 0, NULL,
-		  "diff: also those whose bytes are the same and only owner, permissions or time "
-		  "differ, behind a '='",
+		  "diff: show also vectors with the same bytes but another owner, time or "
+		  "permissions, behind a '='",
 		  .sets = &parsed->attributes },
 		{ 0 },
 	};
 	const struct arguments arguments = {
 		.usage = USAGE_FORMS,
-		.help = "Keep the store as it is now, under a name; see what is kept.\v"
-			"A snapshot copies nothing; what it has is kept until it is removed. It "
-			"is read in MNT/snapshots/NAME, mounted by 'quiverfs mount STORE@NAME "
-			"MNT', and exported by 'quiverfs export STORE@NAME FILE'. diff prints an "
-			"ID a line: '+' where only NEW has it, '-' where only OLD has, '~' where "
-			"it was written again.",
+		.help = "Keep the store as it is now, under a name; list and compare snapshots.\v"
+			"A snapshot copies nothing. Its vectors are kept until it is removed. Read "
+			"it in MNT/snapshots/NAME, mount it with 'quiverfs mount STORE@NAME MNT', "
+			"or export it with 'quiverfs export STORE@NAME FILE'. diff prints one ID "
+			"per line: '+' if only NEW has it, '-' if only OLD has it, '~' if it was "
+			"written again.",
 		.options = options,
 		.words = { &parsed->word, &parsed->target },
 		.rest = &parsed->names,
 		.rest_count = &parsed->count,
 		.least = 2,
-		.missing = "expected is create, remove, list or diff, and STORE or MNT",
+		.missing = "expected create, remove, list or diff, then STORE or MNT",
 		.check = check,
 		.to = parsed,
 	};

@@ -59,14 +59,14 @@ static void say_failed(const struct session *session, const char *name, const ch
 			          point);
 		else
 			say_error(path,
-			          "another process has snapshot %s open; wait until that has "
-			          "ended, or unmount it",
+			          "another process has snapshot %s open; wait until it ends, or "
+			          "unmount the snapshot",
 			          name);
 		return;
 	case -EROFS:
 		say_error(path,
-		          "snapshot %s is not %s: the store is read-only, mounted so or since "
-		          "its disk failed; 'quiverfs status %s' says which",
+		          "snapshot %s is not %s: the store is read-only, because it is mounted so "
+		          "or its disk failed; 'quiverfs status %s' says which",
 		          name, done, path);
 		return;
 	case -EINTR:
@@ -75,8 +75,9 @@ static void say_failed(const struct session *session, const char *name, const ch
 		return;
 	case -EACCES:
 	case -EPERM:
-		say_error(path, "snapshot %s is not %s: only the user who mounted it may", name,
-		          done);
+		say_error(path,
+		          "snapshot %s is not %s: only the user who mounted the store may do that",
+		          name, done);
 		return;
 	case -ENOSPC:
 		say_error(path,
@@ -169,14 +170,15 @@ static void say_unlisted(const struct session *session, int result)
 
 	if (result == -ENOENT && mounts_find(path, &mount) == 0 && mount.found &&
 	    quiver_is_snapshot(mount.source, &length))
-		say_error(path,
-		          "a mount of a snapshot, which has none itself; give the store, %.*s",
-		          (int)length, mount.source);
+		say_error(
+			path,
+			"a mount of a snapshot; a snapshot has no snapshots; give the store, %.*s",
+			(int)length, mount.source);
 	else if (result == -ENOENT)
-		say_error(path, "the daemon of this mount is an older one, which knows no "
-		                "snapshots; unmount the store and mount it again");
+		say_error(path, "the daemon of this mount is too old for snapshots; unmount the "
+		                "store and mount it again");
 	else
-		say_error(path, "its snapshots cannot be had: %s", live_strerror(result));
+		say_error(path, "its snapshots cannot be read: %s", live_strerror(result));
 }
 
 /* Says errors. */
@@ -235,8 +237,8 @@ static int change_live(const struct session *session, const char *name, const ch
 
 void cli_snapshots_say_none(const char *subject)
 {
-	say_error(subject, "a collection in Ceph has no snapshots; they are of stores in a folder "
-	                   "of this machine");
+	say_error(subject, "a collection in Ceph has no snapshots; only a store in a folder of "
+	                   "this machine has them");
 }
 
 static int say_shared(const struct session *session)
@@ -254,7 +256,7 @@ int cli_snapshots_get(struct session *session, struct cli_snapshots *snapshots)
 		return say_shared(session);
 	if (session->target.snapshot) {
 		say_error(session->target.path,
-		          "a snapshot, which has none itself; give the store, without the @NAME");
+		          "a snapshot has no snapshots; give the store, without the @NAME");
 		return -EINVAL;
 	}
 	if (session->target.live)

@@ -65,7 +65,7 @@ static int parse(int argc, char **argv, struct status_arguments *parsed)
 		{ "json", 0, NULL, "One flat JSON object, for programs",
 		  .sets = &parsed->wanted.json },
 		{ "watch", 0, "SECONDS",
-		  "Show it again every SECONDS (2), with what happens in a second, until Ctrl-C",
+		  "Show it again every SECONDS (default 2), with rates per second, until Ctrl-C",
 		  .may_lack_value = true, .sets = &parsed->wanted.follow, .take = take_watch,
 		  .to = parsed },
 		REACH_OPTION(&parsed->wanted.reach),
@@ -73,9 +73,9 @@ static int parse(int argc, char **argv, struct status_arguments *parsed)
 	};
 	const struct arguments arguments = {
 		.usage = "STORE|MNT",
-		.help = "Show what is wrong, what is in the store and how it does.\v"
-			"A store that is not mounted is opened to look at it; one that was not "
-			"closed cleanly is recovered by that. The numbers of --json are those of "
+		.help = "Show what is wrong, what is in the store, and how it runs.\v"
+			"A store that is not mounted is opened for this. If it was not closed "
+			"cleanly, that recovers it. The numbers of --json are those of "
 			"control/stats.",
 		.options = options,
 		.words = { &parsed->words[0], &parsed->words[1] },

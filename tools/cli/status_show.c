@@ -76,12 +76,11 @@ static void show_errors(const struct screen *screen, const struct session *sessi
 		screen_line(screen, SCREEN_YELLOW, "faults", "%s%s", figure_count(faults, number),
 		            since);
 	if (refused > 0)
-		screen_line(screen, SCREEN_BOLD, "refused",
-		            "%s request%s%s; what was there stayed as it was",
+		screen_line(screen, SCREEN_BOLD, "refused", "%s request%s%s; nothing was changed",
 		            figure_count(refused, number), refused == 1 ? "" : "s", since);
 	if (session->target.live)
 		screen_line(screen, SCREEN_BOLD, "last lines",
-		            "of control/errors, which 'echo 1 > %s/control/errors' empties:",
+		            "of control/errors ('echo 1 > %s/control/errors' empties it):",
 		            session->target.path);
 	show_error_lines(screen, facts->errors);
 }
@@ -102,17 +101,15 @@ static void show_faults_elsewhere(const struct screen *screen, const struct sess
 	char number[FIGURE_BYTES];
 
 	if (is_in_state(facts, "gone"))
-		screen_line(
-			screen, SCREEN_RED, "GONE",
-			"somebody has removed the collection or its pool: nothing can be read or "
-			"written here any more. Unmount it: umount %s",
-			path);
+		screen_line(screen, SCREEN_RED, "GONE",
+		            "the collection or its pool was removed: nothing can be read or "
+		            "written here any more. Unmount it: umount %s",
+		            path);
 	else if (is_in_state(facts, "fenced"))
-		screen_line(
-			screen, SCREEN_RED, "FENCED",
-			"the cluster refuses this client: nothing can be read or written here "
-			"any more. 'ceph osd blocklist ls' lists it; find out why, then unmount "
-			"and mount again.");
+		screen_line(screen, SCREEN_RED, "FENCED",
+		            "the cluster refuses this client: nothing can be read or written here "
+		            "any more. 'ceph osd blocklist ls' lists the client. Find out why, "
+		            "then unmount and mount again.");
 	if (failed > 0)
 		screen_line(screen, SCREEN_YELLOW, "requests", "%s failed in the cluster%s",
 		            figure_count(failed, number),
@@ -127,8 +124,8 @@ static void show_faults_here(const struct screen *screen, const struct facts *fa
 
 	if (facts_number(facts, "failed") != 0)
 		screen_line(screen, SCREEN_RED, "FAILED",
-		            "the disk refused a write, so no more is accepted; reading goes on. "
-		            "Look after the disk, then unmount and mount again.");
+		            "the disk refused a write, so no more writes are accepted. Reading "
+		            "still works. Repair the disk, then unmount and mount again.");
 	if (disk > 0)
 		screen_line(screen, SCREEN_RED, "DISK", "%s error%s of the disk.",
 		            figure_count(disk, number), disk == 1 ? "" : "s");
@@ -146,10 +143,11 @@ static void show_faults(const struct screen *screen, const struct session *sessi
 	else
 		show_faults_here(screen, facts);
 	if (checksums > 0)
-		screen_line(screen, SCREEN_RED, "DAMAGED",
-		            "%s checksum%s did not match. 'quiverfs verify' counts such vectors, "
-		            "'quiverfs check --repair', unmounted, takes them out.",
-		            figure_count(checksums, number), checksums == 1 ? "" : "s");
+		screen_line(
+			screen, SCREEN_RED, "DAMAGED",
+			"%s checksum%s did not match. 'quiverfs verify' counts such vectors. To "
+			"take them out, unmount the store and run 'quiverfs check --repair'.",
+			figure_count(checksums, number), checksums == 1 ? "" : "s");
 }
 
 /* Whether it is one, in a mount or mounted by itself. */
@@ -192,12 +190,12 @@ static void show_notes(const struct screen *screen, const struct session *sessio
 		            "space back%s",
 		            facts_real(facts, "fragmentation") * 100,
 		            facts_number(facts, "snapshots") > 0
-		                    ? ", but where snapshots have what lies above"
+		                    ? ", except space that snapshots still need"
 		                    : "");
 	if (facts_number(facts, "replayed") > 0)
 		screen_line(screen, SCREEN_YELLOW, "recovered",
-		            "it had not been closed cleanly: %s log records were replayed when it "
-		            "was opened",
+		            "it was not closed cleanly before: %s log records were replayed when "
+		            "it was opened",
 		            figure_count(facts_number(facts, "replayed"), number));
 }
 
@@ -284,16 +282,16 @@ static void show_snapshots(const struct screen *screen, const struct facts *fact
 		return;
 	if (held == 0)
 		screen_line(screen, SCREEN_BOLD, "snapshots",
-		            "%s; all that they have is in the store, too",
+		            "%s; all their vectors are still in the store, too",
 		            figure_count(snapshots, a));
 	else if (most == 0 || name == NULL)
 		screen_line(screen, SCREEN_BOLD, "snapshots",
-		            "%s, which hold %s slot%s, %s, each of them by more than one",
+		            "%s; they hold %s slot%s, %s; more than one snapshot holds each slot",
 		            figure_count(snapshots, a), figure_count(held, b), held == 1 ? "" : "s",
 		            figure_bytes(held * facts_number(facts, "vector_bytes"), c));
 	else
 		screen_line(screen, SCREEN_BOLD, "snapshots",
-		            "%s, which hold %s slot%s, %s; most is held by %s alone: %s come free "
+		            "%s; they hold %s slot%s, %s; %s alone holds the most: %s become free "
 		            "when it is removed",
 		            figure_count(snapshots, a), figure_count(held, b), held == 1 ? "" : "s",
 		            figure_bytes(held * facts_number(facts, "vector_bytes"), c), name,
@@ -336,22 +334,20 @@ static void show_index(const struct screen *screen, const struct facts *facts)
 	char a[FIGURE_BYTES], b[FIGURE_BYTES], c[FIGURE_BYTES];
 
 	if (strcmp(state, "ready") == 0)
-		screen_line(
-			screen, SCREEN_BOLD, "nearest",
-			"%s lists, of which a question looks at %s: %.1f%% of the 10 nearest are "
-			"found, in %.3g ms instead of %.3g; %s vector%s in no list yet%s",
-			figure_count(facts_number(facts, "nearest_lists"), a),
-			figure_count(facts_number(facts, "nearest_probes"), b),
-			facts_real(facts, "nearest_recall") * 100,
-			facts_real(facts, "nearest_index_ms"),
-			facts_real(facts, "nearest_exact_ms"), figure_count(pending, c),
-			pending == 1 ? " is" : "s are", again);
+		screen_line(screen, SCREEN_BOLD, "nearest",
+		            "%s lists; a question looks at %s of them, and finds %.1f%% of the 10 "
+		            "nearest, in %.3g ms instead of %.3g; %s vector%s in no list yet%s",
+		            figure_count(facts_number(facts, "nearest_lists"), a),
+		            figure_count(facts_number(facts, "nearest_probes"), b),
+		            facts_real(facts, "nearest_recall") * 100,
+		            facts_real(facts, "nearest_index_ms"),
+		            facts_real(facts, "nearest_exact_ms"), figure_count(pending, c),
+		            pending == 1 ? " is" : "s are", again);
 	else if (strcmp(state, "no_help") == 0)
-		screen_line(
-			screen, SCREEN_BOLD, "nearest",
-			"all vectors are compared, %.3g ms a question: on these an index would be "
-			"no faster%s",
-			facts_real(facts, "nearest_exact_ms"), again);
+		screen_line(screen, SCREEN_BOLD, "nearest",
+		            "all vectors are compared, %.3g ms per question; an index would not be "
+		            "faster here%s",
+		            facts_real(facts, "nearest_exact_ms"), again);
 	else if (building)
 		screen_line(screen, SCREEN_BOLD, "nearest",
 		            "an index is being built; until then all vectors are compared");

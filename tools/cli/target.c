@@ -34,7 +34,7 @@ _Static_assert(sizeof(((struct quiver_holder *)0)->mount_point) == PATH_MAX,
 static int say_stale(const char *path)
 {
 	say_error(path,
-	          "the daemon of this mount is gone; unmount it with 'quiverfs umount %s' and "
+	          "the daemon of this mount is gone; unmount it with 'quiverfs umount %s', and "
 	          "mount it again",
 	          path);
 	return -ENOTCONN;
@@ -95,8 +95,8 @@ static int say_alive(const char *path, int result)
 	if (result == -ENOTCONN)
 		return say_stale(path);
 	if (result == -EACCES)
-		say_error(path, "mounted by another user, who has not allowed others to use it "
-		                "(mount it with -o allow_other)");
+		say_error(path, "mounted by another user, who did not allow others to use it (that "
+		                "needs -o allow_other)");
 	else if (result < 0)
 		say_error(path, "its control files cannot be read: %s", live_strerror(result));
 	return result;
@@ -112,9 +112,9 @@ static int say_neither(const char *path)
 		say_error(path, "lies within the mount at %s; give the mount point itself", above);
 	else
 		say_error(path,
-		          "neither a store of quiverfs (it has no superblock) nor a mount of one; "
-		          "'quiverfs create %s --dim D' makes a store here, 'quiverfs mount STORE "
-		          "%s' mounts one",
+		          "this is not a store of quiverfs (it has no superblock), and not a mount "
+		          "of one; 'quiverfs create %s --dim D' makes a store here, 'quiverfs "
+		          "mount STORE %s' mounts one here",
 		          path, path);
 	return -EINVAL;
 }
@@ -123,8 +123,8 @@ static int say_neither(const char *path)
 static void say_absent(const char *given)
 {
 	say_error(given,
-	          "there is no such store or mount; 'quiverfs create %s --dim D' makes a "
-	          "store, 'mkdir %s' and 'quiverfs mount STORE %s' mount one there",
+	          "there is no such store or mount; 'quiverfs create %s --dim D' makes a store "
+	          "here; 'mkdir %s' and 'quiverfs mount STORE %s' mount one here",
 	          given, given, given);
 }
 
@@ -134,11 +134,11 @@ static void say_forbidden(const char *path)
 	struct stat status;
 
 	if (stat(path, &status) == 0 && status.st_uid != geteuid())
-		say_error(path,
-		          "Permission denied: it belongs to the user with the number %u, this is "
-		          "%u; a store is its owner's alone, others are let in by a mount with -o "
-		          "allow_other",
-		          (unsigned)status.st_uid, (unsigned)geteuid());
+		say_error(
+			path,
+			"Permission denied: it belongs to user number %u, and you are %u; only the "
+			"owner may open a store; a mount with -o allow_other lets others use it",
+			(unsigned)status.st_uid, (unsigned)geteuid());
 	else
 		say_errno(path, -EACCES);
 }
@@ -155,9 +155,8 @@ static int ask_holder(const char *path, struct quiver_holder *holder)
 		return result;
 	}
 	if (result == -EBUSY)
-		say_error(path,
-		          "in use by a process that has left no name, of which the kernel does "
-		          "not tell here: in another container or on another machine?");
+		say_error(path, "in use by another process, which cannot be seen from here; is it "
+		                "in another container or on another machine?");
 	/* Of what is wrong with a file opening the store tells which. */
 	return result == -EBUSY ? result : 0;
 }
@@ -217,7 +216,7 @@ static int resolve_read(const char *store, enum target_wish wish, struct target 
 			/* The user may have several of both, which need not go together. */
 			say_error(store,
 			          "in use by process %" PRId64
-			          "; the store is mounted read-only at %s, unmount it there first",
+			          "; the store is mounted read-only at %s; unmount it there first",
 			          pids[i], point);
 			return -EBUSY;
 		}
@@ -262,14 +261,17 @@ static void tell_wait(const char *store, const struct quiver_holder *holder, str
 	target->told = true;
 	if (holder->mount_point[0] == '\0')
 		say_note(store,
-		         "in use by process %" PRId64 ", which has not mounted it; waiting for "
-		         "its end, %" PRIu64 " seconds at most",
+		         "in use by process %" PRId64
+		         ", which is not a mount; waiting until it ends, %" PRIu64
+		         " seconds at most",
 		         holder->pid, left_s);
 	else
-		say_note(store,
-		         "process %" PRId64 ", which has it mounted at %s, is starting or "
-		         "ending; waiting for it, %" PRIu64 " seconds at most",
-		         holder->pid, holder->mount_point, left_s);
+		say_note(
+			store,
+			"process %" PRId64
+			" has it mounted at %s, and is starting or ending; waiting for it, %" PRIu64
+			" seconds at most",
+			holder->pid, holder->mount_point, left_s);
 }
 
 /* Say that the holder has not ended in time. */
@@ -277,15 +279,14 @@ static int say_held(const char *store, const struct quiver_holder *holder)
 {
 	if (holder->mount_point[0] == '\0')
 		say_error(store,
-		          "in use by process %" PRId64
-		          ", which has not mounted it; wait until that has ended",
+		          "in use by process %" PRId64 ", which is not a mount; wait until it ends",
 		          holder->pid);
 	else
 		say_error(store,
-		          "in use by process %" PRId64 ", which says that it is mounted at %s; "
-		          "nothing answers there, and it does not end: somebody has a file of it "
-		          "open, or another mount namespace (a container, unshare) has it "
-		          "mounted; 'kill %" PRId64 "' ends it",
+		          "in use by process %" PRId64
+		          ", mounted at %s, but nothing answers there, and the process does not "
+		          "end: a file of it is still open somewhere, or another mount namespace "
+		          "(a container, unshare) has it mounted; 'kill %" PRId64 "' ends it",
 		          holder->pid, holder->mount_point, holder->pid);
 	return -EBUSY;
 }
@@ -306,8 +307,9 @@ static int resolve_mounted(const char *store, const struct quiver_holder *holder
 	if (!is_mounted_elsewhere(holder))
 		return 1;
 	say_error(store,
-	          "in use by process %" PRId64 ", mounted at %s in another mount namespace; "
-	          "'nsenter -t %" PRId64 " -m' leads there",
+	          "in use by process %" PRId64
+	          ", mounted at %s in another mount namespace; 'nsenter -t %" PRId64
+	          " -m' enters it",
 	          holder->pid, holder->mount_point, holder->pid);
 	return -EBUSY;
 }
@@ -369,7 +371,7 @@ static int find_folder(const char *given, char path[PATH_MAX])
 	if (result < 0)
 		return result;
 	if (!S_ISDIR(status.st_mode)) {
-		say_error(given, "not a folder; a store or the mount point of one is needed");
+		say_error(given, "not a folder; give a store or the mount point of one");
 		return -ENOTDIR;
 	}
 	return 0;
@@ -420,8 +422,7 @@ static int resolve_snapshot(const char *given, size_t length, enum target_wish w
 	int result;
 
 	if (wish == TARGET_CHANGE) {
-		say_error(given,
-		          "a snapshot, in which nothing is changed; give the store itself, %.*s",
+		say_error(given, "a snapshot cannot be changed; give the store itself, %.*s",
 		          (int)length, given);
 		return -EROFS;
 	}

@@ -21,7 +21,7 @@ static bool say_within(const char *given, const char *path, const char *wanted)
 	(void)snprintf(above, sizeof(above), "%s", path);
 	if (!target_lies_in_mount(above))
 		return false;
-	say_error(given, "lies within the mount at %s; expected is %s", above, wanted);
+	say_error(given, "lies within the mount at %s; expected %s", above, wanted);
 	return true;
 }
 
@@ -53,7 +53,8 @@ bool target_say_snapshot(const char *given)
 	    snprintf(store, sizeof(store), "%.*s", (int)length, given) >= (int)sizeof(store) ||
 	    !target_is_store(quiver_holder(store, &holder)))
 		return false;
-	say_error(given, "this is how a snapshot of the store %s is named; give another name",
+	say_error(given,
+	          "this is the form of a name of a snapshot, of the store %s; give another name",
 	          store);
 	return true;
 }
@@ -75,7 +76,7 @@ bool target_say_taken(const char *given)
 		return true;
 	if (target_is_store(quiver_holder(path, &holder))) {
 		say_error(given,
-		          "a store is here already, which 'quiverfs status %s' shows; give a "
+		          "there is a store here already ('quiverfs status %s' shows it); give a "
 		          "folder that is new or empty",
 		          given);
 		return true;
@@ -106,8 +107,8 @@ static bool is_mount_for_store(const char *store)
 	if (!target_mount_at(path, &mount))
 		return say_within(store, path, "the folder of a store");
 	say_error(store,
-	          "a mount of the store %s; expected is the folder of a store first, then "
-	          "the folder to mount it on",
+	          "a mount of the store %s; give the folder of a store first, then the folder to "
+	          "mount it on",
 	          mount.source);
 	return true;
 }

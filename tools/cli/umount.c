@@ -117,14 +117,14 @@ static void say_no_mount(const char *given, const struct place *place)
 
 	if (place->type[0] != '\0') {
 		say_error(given,
-		          "no mount of quiverfs: a filesystem of the type %s is mounted here; "
-		          "'umount %s' unmounts it",
+		          "this is not a mount of quiverfs: a filesystem of the type %s is mounted "
+		          "here; 'umount %s' unmounts it",
 		          place->type, given);
 		return;
 	}
 	if (place->from[0] != '\0') {
 		say_error(given,
-		          "no mount, but a store, which is mounted at %s; 'quiverfs umount %s' "
+		          "this is a store, not a mount; it is mounted at %s; 'quiverfs umount %s' "
 		          "unmounts it",
 		          place->from, place->from);
 		return;
@@ -136,7 +136,7 @@ static void say_no_mount(const char *given, const struct place *place)
 	}
 	asked = quiver_holder(place->path, &holder);
 	if (asked == 0 || asked == -EBUSY)
-		say_error(given, "no mount, but a store, which is not mounted here");
+		say_error(given, "this is a store, not a mount; it is not mounted here");
 	else
 		say_error(given, "nothing is mounted here");
 }
@@ -150,7 +150,7 @@ static void say_unmounted(const struct unmount *unmount, enum unmounted how)
 		           unmount->source);
 	else if (how == UNMOUNTED_STALE)
 		say_result("%s: unmounted; its daemon was gone, so the next command that opens %s "
-		           "recovers that",
+		           "recovers it",
 		           unmount->point, unmount->source);
 	else
 		say_result("%s: unmounted", unmount->point);
@@ -166,7 +166,7 @@ static int umount_one(const char *given)
 	int result = 0;
 
 	if (!quiver_is_folder(given)) {
-		say_error(given, "no mount, but a collection in Ceph; expected is the folder that "
+		say_error(given, "this is a collection in Ceph, not a mount; give the folder that "
 		                 "it is mounted on");
 		return -EINVAL;
 	}
@@ -192,12 +192,11 @@ static int umount_one(const char *given)
 
 static const char umount_help[] =
 	"Unmount the stores that are mounted on the folders MNT, as their user or as root.\v"
-	"Returns when the daemon has written everything and has closed the store, so whatever is "
-	"next finds that free. Where a mount is in use, it stays, and the processes that use it "
-	"are "
-	"named as far as the system tells. A mount whose daemon was killed ('Transport endpoint is "
-	"not connected') is taken away, too; the next command that opens its store recovers it. "
-	"Ctrl-C ends only the waiting.";
+	"The command returns when the daemon has written everything and closed the store. Then the "
+	"store is free for the next command. If a mount is in use it stays, and the message names "
+	"the processes that use it, as far as the system shows them. A mount whose daemon was "
+	"killed ('Transport endpoint is not connected') is removed, too; the next command that "
+	"opens its store recovers it. Ctrl-C ends only the waiting.";
 
 /* Read the arguments. A negative errno. */
 static int parse(int argc, char **argv, struct umount_arguments *parsed)

@@ -201,16 +201,15 @@ static void say_busy(const struct unmount *unmount, const struct busy *busy)
 		say_error(unmount->point, "busy: %s is mounted within it; unmount that first",
 		          below.found);
 	else if (busy->processes > 0)
-		say_error(unmount->point,
-		          "busy: %s; end %s, or have the files closed, and try again", busy->text,
-		          busy->processes == 1 ? "that process" : "these processes");
+		say_error(unmount->point, "busy: %s; end %s, or close the files, and try again",
+		          busy->text, busy->processes == 1 ? "that process" : "these processes");
 	else if (geteuid() != 0)
 		say_error(unmount->point, "busy: a process of another user has a file of it open, "
 		                          "or works in it; root can see which: 'fuser -vm' shows "
 		                          "it");
 	else
-		say_error(unmount->point, "busy: a file of it is open, but no process that is "
-		                          "seen here has it; is it one of a container?");
+		say_error(unmount->point, "busy: a file of it is open, but the process cannot be "
+		                          "seen from here; is it in a container?");
 }
 
 /* Unmount. A file that was just closed, or whose process was just killed, is waited for. Says errors. */
@@ -259,8 +258,8 @@ static bool say_elsewhere(const struct unmount *unmount, const struct daemon *da
 	(void)mounts_see(0, see_same, &same); /* nothing found is an answer, too */
 	if (same.point[0] != '\0') {
 		say_error(unmount->point,
-		          "unmounted here, but mounted at %s as well, so process %" PRId64
-		          " goes on and keeps the store; unmount it there, too",
+		          "unmounted here, but also mounted at %s, so process %" PRId64
+		          " keeps the store open; unmount it there, too",
 		          same.point, daemon->pid);
 		return true;
 	}
@@ -268,9 +267,9 @@ static bool say_elsewhere(const struct unmount *unmount, const struct daemon *da
 	if (pid == 0)
 		return false;
 	say_error(unmount->point,
-	          "unmounted here, but process %" PRId64 " goes on and keeps the store: it is "
-	          "mounted in the mount namespace of process %" PRId64
-	          " as well, as a container's; 'nsenter -t %" PRId64 " -m' leads there",
+	          "unmounted here, but process %" PRId64
+	          " keeps the store open: it is also mounted in the mount namespace of process "
+	          "%" PRId64 ", such as a container; 'nsenter -t %" PRId64 " -m' enters it",
 	          daemon->pid, pid, pid);
 	return true;
 }
@@ -283,8 +282,8 @@ static int wait_daemon(const struct unmount *unmount, const struct daemon *daemo
 	for (unsigned polls = 0; poll(&ended, 1, 0) == 0; polls++) {
 		if (interrupted()) {
 			say_error(unmount->point,
-			          "unmounted, but no longer waited for: process %" PRId64
-			          " goes on writing to %s",
+			          "unmounted, but the waiting was ended: process %" PRId64
+			          " still writes to %s",
 			          daemon->pid, unmount->source);
 			return -EINTR;
 		}
@@ -293,7 +292,7 @@ static int wait_daemon(const struct unmount *unmount, const struct daemon *daemo
 		if (polls == SILENT_POLLS)
 			say_note(unmount->point,
 			         "unmounted; process %" PRId64
-			         " still writes to %s, waiting for its end (Ctrl-C ends only the "
+			         " still writes to %s; waiting until it ends (Ctrl-C ends only the "
 			         "waiting)",
 			         daemon->pid, unmount->source);
 		interruptible_sleep(POLL_MS);
@@ -308,8 +307,7 @@ int unmount_run(const struct unmount *unmount, enum unmounted *how)
 
 	if (geteuid() != 0 && geteuid() != unmount->uid) {
 		say_error(unmount->point,
-		          "mounted by the user with the number %u; that user or root can unmount "
-		          "it",
+		          "mounted by user number %u; that user or root can unmount it",
 		          (unsigned)unmount->uid);
 		return -EPERM;
 	}

@@ -181,7 +181,8 @@ static int take_vector(struct format_reader *reader, struct arrow_reading *readi
 static int make_text(struct format_reader *reader, struct arrow_reading *reading, uint64_t length)
 {
 	if (length > TEXT_BYTES_MAX)
-		return format_refuse(reader, "its ID is no text of up to %u bytes", TEXT_BYTES_MAX);
+		return format_refuse(reader, "its ID is not a text of up to %u bytes",
+		                     TEXT_BYTES_MAX);
 	if (reading->text == NULL)
 		reading->text = malloc(TEXT_BYTES_MAX);
 	return reading->text != NULL ? 0 : format_fail(reader, -ENOMEM, "%s", strerror(ENOMEM));
@@ -216,9 +217,9 @@ static int fetch_text(struct format_reader *reader, struct arrow_reading *readin
 		bool back = reading->view == (size_t)buffer + 1 || reading->view > (size_t)buffer;
 
 		if (back && reading->view != 0 && reading->batch.codec != ARROW_PLAIN)
-			return format_refuse(reader, "its ID is before those of other rows, in a "
-			                             "compressed buffer; write the file again "
-			                             "without compression");
+			return format_refuse(reader,
+			                     "its IDs are not in order within a compressed buffer; "
+			                     "write the file again without compression");
 		arrow_buffer_end(&reading->id_text);
 		reading->view = (size_t)buffer + 1;
 		reading->id_offset = 0;

@@ -53,9 +53,8 @@ int arrow_file_open(struct format_reader *reader, struct arrow_file *file)
 	if (result < 0)
 		return result;
 	if (memcmp(start, FEATHER_1, sizeof(FEATHER_1) - 1) == 0)
-		return format_refuse(reader,
-		                     "Feather of version 1; pyarrow reads it, and writes it as "
-		                     "version 2");
+		return format_refuse(reader, "Feather version 1 cannot be read here; pyarrow can "
+		                             "read it and write it as version 2");
 	if (memcmp(start, MAGIC, MAGIC_BYTES) != 0)
 		return 0;
 	if (size < START_BYTES + END_BYTES)
@@ -176,9 +175,9 @@ int arrow_file_schema(struct arrow_file *file)
 		if (result < 0)
 			return result;
 		if (result == 0 || file->kind != ARROW_SCHEMA)
-			return format_refuse(file->reader,
-			                     "not an Arrow file or stream: it begins with "
-			                     "no schema");
+			return format_refuse(
+				file->reader,
+				"not an Arrow file or stream: it does not begin with a schema");
 		file->begin = file->next;
 		return 0;
 	}

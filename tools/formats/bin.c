@@ -92,7 +92,7 @@ static int open_bin(struct format_reader *reader)
 		return format_refuse(reader, "its header says that vectors have dimension 0");
 	if (claim->all == 0 || claim->rows == FORMAT_ROWS_UNKNOWN)
 		return format_refuse(reader,
-		                     "its header tells of %" PRIu64 " rows of dimension %" PRIu64
+		                     "its header promises %" PRIu64 " rows of dimension %" PRIu64
 		                     ", more than any file can hold",
 		                     claim->rows, claim->dim);
 	reader->rows = claim->rows;

@@ -95,8 +95,8 @@ int columns_refuse(const struct columns *columns)
 	char names[COLUMNS_NAMES_BYTES];
 
 	return format_refuse(columns->reader,
-	                     "none of its columns holds lists of numbers, nor do columns of "
-	                     "numbers count up as x0, x1 do; it has: %s",
+	                     "it has no column with lists of numbers, and no columns of numbers "
+	                     "such as x0, x1, ...; its columns: %s",
 	                     name_columns(columns, false, names));
 }
 
@@ -108,8 +108,9 @@ static const struct column *find_wanted(const struct columns *columns, const cha
 	char names[COLUMNS_NAMES_BYTES];
 
 	if (column == NULL)
-		(void)format_refuse(columns->reader, "%s: it has no column '%.60s'; it has: %s",
-		                    option, name, name_columns(columns, false, names));
+		(void)format_refuse(columns->reader,
+		                    "%s: it has no column '%.60s'; its columns: %s", option, name,
+		                    name_columns(columns, false, names));
 	return column;
 }
 
@@ -127,12 +128,12 @@ static int find_only(const struct columns *columns, const struct column **found)
 	}
 	if (count > 1)
 		return format_refuse(columns->reader,
-		                     "several of its columns hold lists of numbers, and "
-		                     "--vector-column NAME chooses one: %s",
+		                     "several columns hold lists of numbers; choose one with "
+		                     "--vector-column NAME: %s",
 		                     name_columns(columns, true, names));
 	if (count == 1)
 		(void)snprintf(columns->reader->note, sizeof(columns->reader->note),
-		               "the vectors are its column '%.60s'", (*found)->name);
+		               "the vectors come from its column '%.60s'", (*found)->name);
 	return 0;
 }
 
@@ -146,7 +147,7 @@ int columns_find_vectors(const struct columns *columns, const struct column **fo
 		*found = find_wanted(columns, "--vector-column", wanted);
 		if (*found != NULL && !is_list(*found))
 			return format_refuse(columns->reader,
-			                     "its column '%.60s' is %.40s; expected is a list of "
+			                     "its column '%.60s' is %.40s; expected a list of "
 			                     "numbers, one for each element",
 			                     wanted, (*found)->type);
 		return *found != NULL ? 0 : -EINVAL;
@@ -193,9 +194,8 @@ int columns_find_ids(const struct columns *columns, const struct column **found)
 	if ((*found)->ids == COLUMN_IDS_NONE)
 		return format_refuse(
 			reader,
-			"its column of IDs, '%.60s', is %.40s; expected are integers or "
-			"text; --id-column NAME chooses another, --start-id N numbers "
-			"the rows",
+			"its column of IDs, '%.60s', is %.40s; expected integers or text; "
+			"--id-column NAME chooses another column, --start-id N numbers the rows",
 			(*found)->name, (*found)->type);
 	reader->has_keys = reader->wanted.on_key != NULL;
 	reader->has_ids = !reader->has_keys;

@@ -197,9 +197,8 @@ static int look(struct format_reader *reader, struct csv *csv)
 		                       : next_record(reader, csv, &line, &length);
 		if (result == 0)
 			result = format_refuse(reader,
-			                       "its one line was taken for names of columns, "
-			                       "and no row follows; --header no takes it for "
-			                       "a row");
+			                       "its only line was read as names of columns, and no "
+			                       "row follows; --header no reads it as a row");
 	}
 	if (result >= 0)
 		result = keep(reader, csv, line, length);
@@ -235,16 +234,16 @@ static int refuse_cell(struct format_reader *reader, const struct csv *csv, size
 
 	if (csv_is_missing(text, length))
 		return format_refuse(reader,
-		                     "column %zu is %s%.*s%s: a vector has all its elements; fill "
-		                     "them in, or leave the row out",
+		                     "column %zu is %s%.*s%s: a vector needs all its elements; "
+		                     "fill them in, or leave the row out",
 		                     column + 1, length > 0 ? "'" : "empty", shown, text,
 		                     length > 0 ? "'" : "");
 	if (digits > 0 && digits < length && text[digits] == ',')
-		return format_refuse(reader,
-		                     "column %zu, '%.*s', has a decimal comma: expected is a "
-		                     "decimal point",
-		                     column + 1, shown, text);
-	return format_refuse(reader, "column %zu, '%.*s', is no number", column + 1, shown, text);
+		return format_refuse(
+			reader, "column %zu, '%.*s', has a decimal comma; expected a decimal point",
+			column + 1, shown, text);
+	return format_refuse(reader, "column %zu, '%.*s', is not a number", column + 1, shown,
+	                     text);
 }
 
 /* Take a cell in quotes, which is a number or a list of them, or a list without quotes. */
@@ -358,7 +357,7 @@ static int parse_line(struct format_reader *reader, const struct csv *csv, char 
 		more = csv_pass_delimiter(&next, layout->delimiter);
 		at += next - at;
 		if (more < 0)
-			return format_refuse(reader, "'%.20s' is not what follows a cell", at);
+			return format_refuse(reader, "'%.20s' cannot follow a cell", at);
 		if (more != (column + 1 < layout->cells))
 			return format_refuse(reader, "the line has %s columns than the first",
 			                     more ? "more" : "fewer");

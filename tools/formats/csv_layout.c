@@ -47,7 +47,8 @@ static int line_split(struct format_reader *reader, const char *text, char delim
 	}
 	if (line->count > 0 && csv_split(line->copy, delimiter, line->cells, line->count))
 		return 0;
-	(void)format_refuse(reader, "something follows the quote that ends a cell"); /* as above */
+	(void)format_refuse(reader,
+	                    "there is text after the quote that ends a cell"); /* as above */
 	return -EINVAL;
 }
 
@@ -225,11 +226,10 @@ static bool is_names(struct format_reader *reader, const struct line *line)
 	counted = counts(reader, line);
 	if (counted == 0)
 		return false;
-	(void)snprintf(
-		reader->note, sizeof(reader->note),
-		"its first line, which counts from 0 to %zu, was taken for names of columns; "
-		"with --header no it is a vector",
-		counted - 1);
+	(void)snprintf(reader->note, sizeof(reader->note),
+	               "its first line counts from 0 to %zu, and was read as names of columns; "
+	               "--header no reads it as a vector",
+	               counted - 1);
 	return true;
 }
 
@@ -284,8 +284,8 @@ static int find_wanted(struct format_reader *reader, const struct line *names, s
 	*vector = *id = CSV_NONE;
 	if (names->cells == NULL && (wanted->vector_column != NULL || wanted->id_column != NULL))
 		return format_refuse(reader,
-		                     "%s needs a first line that names the columns, and this one "
-		                     "was taken for a row; --header yes says that it does",
+		                     "%s needs a first line that names the columns, but the first "
+		                     "line was read as a row; --header yes reads it as names",
 		                     wanted->vector_column != NULL ? "--vector-column"
 		                                                   : "--id-column");
 	if (wanted->vector_column != NULL) {
@@ -356,11 +356,11 @@ static void lay_out_list(struct format_reader *reader, const struct line *names,
 	    (is_usual(names, vector) && layout->id != CSV_NONE))
 		return;
 	(void)snprintf(reader->note, sizeof(reader->note),
-	               "its vectors are those of column %zu%s%.*s%s; --vector-column and "
-	               "--id-column name others",
+	               "its vectors come from column %zu%s%.*s%s; --vector-column and --id-column "
+	               "choose other columns",
 	               vector + 1, names->cells != NULL ? ", " : "", SHOWN_BYTES,
 	               names->cells != NULL ? names->cells[vector].text : "",
-	               layout->id == CSV_NONE ? ", and none is the ID" : "");
+	               layout->id == CSV_NONE ? ", and no column is the ID" : "");
 }
 
 /* The number that a name ends in, and the length of what is before it. False where it ends in none. */
@@ -462,8 +462,8 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 	if (last->length == 0 && !last->quoted && row->count == dim + 1 &&
 	    (names->cells == NULL || names->cells[names->count - 1].length == 0))
 		return format_refuse(reader,
-		                     "the line ends in a delimiter, behind which there is no "
-		                     "element; remove it from the end of each line");
+		                     "the line ends in a delimiter, and no element follows; remove "
+		                     "the delimiter from the end of each line");
 	run = names->cells != NULL ? find_run(names, dim, &longest) : CSV_NONE;
 	/* not the first of dim names that count up: then the last column is a label or the like */
 	if (layout->id == CSV_NONE && row->count == dim + 1 &&
@@ -481,7 +481,7 @@ static int lay_out_cells(struct format_reader *reader, const struct line *names,
 	used = strlen(reader->note); /* of the names */
 	(void)snprintf(
 		reader->note + used, sizeof(reader->note) - used,
-		"%sits vectors are those of the columns %.*s to %.*s; others were passed over",
+		"%sits vectors come from the columns %.*s to %.*s; other columns were skipped",
 		used > 0 ? "; " : "", SHOWN_BYTES, names->cells[run].text, SHOWN_BYTES,
 		names->cells[layout->last].text);
 	return 0;
@@ -498,17 +498,18 @@ static int lay_out(struct format_reader *reader, const struct line *names, const
 	if (result < 0)
 		return result;
 	if (names->cells != NULL && names->count != row->count)
-		return format_refuse(reader, "the line has %zu columns, that of the names has %zu",
+		return format_refuse(reader,
+		                     "the line has %zu columns, but the line of names has %zu",
 		                     row->count, names->count);
 	list = vector != CSV_NONE ? vector : find_list(names, row);
 	if (list == row->count)
-		return format_refuse(reader, "more than one column is a list of numbers; "
-		                             "--vector-column NAME says which is the vector");
+		return format_refuse(reader, "several columns are lists of numbers; choose one "
+		                             "with --vector-column NAME");
 	if (list == CSV_NONE)
 		return lay_out_cells(reader, names, row, layout);
 	if (!is_list(row->cells[list].text) && !csv_begins_number(reader, row->cells[list].text))
 		return format_refuse(reader,
-		                     "its column \"%.*s\" holds '%.*s': expected is a list of "
+		                     "its column \"%.*s\" holds '%.*s'; expected a list of "
 		                     "numbers, as [1, 2, 3]",
 		                     SHOWN_BYTES,
 		                     names->cells != NULL ? names->cells[list].text : "",

@@ -123,8 +123,8 @@ static const struct duck_calls *load(char reason[FORMAT_REASON_BYTES])
 			"missing: "
 			"put " LIBRARY
 			" where the system looks for libraries, or its path into " LIBRARY_VARIABLE
-			"; quiverfs-examples(7) tells where it is had, and "
-			"the way by pyarrow: %.120s",
+			"; quiverfs-examples(7) says where to get it, and how to use pyarrow "
+			"instead: %.120s",
 			dlerror());
 		return NULL;
 	}
@@ -173,7 +173,7 @@ static int open_database(struct duck *duck, char reason[FORMAT_REASON_BYTES])
 
 	if (result < 0)
 		(void)snprintf(reason, FORMAT_REASON_BYTES,
-		               "libduckdb %.40s has other settings than those of 1.2 and later",
+		               "libduckdb %.40s does not have the settings of 1.2 and later",
 		               calls->library_version());
 	else if (calls->open_ext(":memory:", &duck->database, config, &words) != 0)
 		result = refuse(reason, -EIO, "", words);

@@ -50,7 +50,7 @@ static const char *key_fault(const char *key, size_t length)
 	if (memchr(key, '\0', length) != NULL)
 		return "holds a NUL byte";
 	if (memchr(key, '\n', length) != NULL || key[length - 1] == '\r')
-		return "holds the end of a line, and a file of keys has one a line";
+		return "holds the end of a line, but a file of keys has one key per line";
 	return NULL;
 }
 
@@ -69,10 +69,11 @@ int format_key(struct format_reader *reader, const char *key, size_t length)
 
 int format_refuse_key(struct format_reader *reader, const char *key, size_t length)
 {
-	return format_refuse(reader,
-	                     "its ID '%.*s' is no number from 0 up: --keys FILE numbers the rows "
-	                     "and keeps such IDs, a line each; --start-id N numbers them without",
-	                     (int)(length < KEY_SHOWN_BYTES ? length : KEY_SHOWN_BYTES), key);
+	return format_refuse(
+		reader,
+		"its ID '%.*s' is not a whole number from 0 up; --keys FILE numbers the rows and "
+		"writes such IDs to FILE; --start-id N numbers the rows without that",
+		(int)(length < KEY_SHOWN_BYTES ? length : KEY_SHOWN_BYTES), key);
 }
 
 int format_stream_error(struct format_reader *reader, int64_t result)
@@ -167,9 +168,9 @@ static int read_lead(struct format_reader *reader)
 		return ended(reader, got > 0);
 	lead = (int32_t)le32toh((uint32_t)lead);
 	if (lead != (int32_t)reader->dim)
-		return format_refuse(reader,
-		                     "its dimension is %" PRId32 ", those before had %" PRIu32,
-		                     lead, reader->dim);
+		return format_refuse(
+			reader, "its dimension is %" PRId32 ", but the rows before have %" PRIu32,
+			lead, reader->dim);
 	return 1;
 }
 
@@ -262,9 +263,9 @@ int format_finish(struct format_writer *writer)
 	if (writer->write_start == NULL) {
 		(void)format_writer_refuse(
 			writer,
-			"%" PRIu64 " vectors were removed while the others were exported, so the "
-			"header promises more than there is; export to a file that is not "
-			"compressed, or again",
+			"%" PRIu64
+			" vectors were removed during the export, so the header promises too many; "
+			"export to a file that is not compressed, or export again",
 			writer->expected - writer->rows);
 		return -ESTALE;
 	}

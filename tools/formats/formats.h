@@ -7,8 +7,8 @@
 #include "tools/formats/format.h"
 
 /* What to say where format_delimiter refuses a word, with that. */
-#define FORMAT_DELIMITER_ERROR                                                                \
-	"--delimiter: '%s' is none of: comma, semicolon, tab, space, pipe, or the character " \
+#define FORMAT_DELIMITER_ERROR                                                                   \
+	"--delimiter: '%s' is not one of: comma, semicolon, tab, space, pipe, or the character " \
 	"itself"
 
 /* Those of all formats, for messages and --help. */

@@ -64,7 +64,7 @@ static const struct hdf5_calls *load(char reason[FORMAT_REASON_BYTES])
 		(void)snprintf(reason, FORMAT_REASON_BYTES,
 		               "HDF5 needs its library (Debian's libhdf5-103-1, or libhdf5-310) "
 		               "and " HDF5_MODULE_FILE
-		               ", which is built where that is installed: %.200s",
+		               "; that module is built if the library is installed: %.200s",
 		               dlerror());
 	return calls;
 }
@@ -94,11 +94,10 @@ static int check_path(struct format_reader *reader, const char *opened)
 	free(path);
 	if (result == 0)
 		return 0;
-	return format_fail(
-		reader, result,
-		"HDF5 opens files by their paths, and this one cannot be opened so (%s): "
-		"give a path to it, or a copy of it",
-		strerror(-result));
+	return format_fail(reader, result,
+	                   "HDF5 opens a file by its path, but this file cannot be opened that way "
+	                   "(%s); give a path to it, or make a copy",
+	                   strerror(-result));
 }
 
 static int open_hdf5(struct format_reader *reader)

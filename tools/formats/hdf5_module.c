@@ -64,12 +64,11 @@ static int refuse_file(struct hdf5_array *array)
 	(void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_words, words);
 	if (strstr(words, "unable to lock") == NULL)
 		return refuse(array, -EINVAL, "not an HDF5 file, or a damaged one: %s", words);
-	return refuse(
-		array, -EINVAL,
-		"its lock cannot be had: another program has it open to write it, or its "
-		"filesystem has no locks. Close it there or, if nothing is written to it, set "
-		"HDF5_USE_FILE_LOCKING=FALSE in the environment. HDF5 says: %.150s",
-		words);
+	return refuse(array, -EINVAL,
+	              "it cannot be locked: another program has it open for writing, or its "
+	              "filesystem has no locks. Close it there. If nothing writes to it, set "
+	              "HDF5_USE_FILE_LOCKING=FALSE in the environment. HDF5 says: %.150s",
+	              words);
 }
 
 /* Links that lead to other files are not followed. */
@@ -180,7 +179,7 @@ static int find_type(struct hdf5_array *array, struct state *state)
 		return 0;
 	}
 	(void)H5Tclose(type);
-	return same > 0 ? 0 : refuse(array, -EINVAL, "the dataset holds no plain numbers");
+	return same > 0 ? 0 : refuse(array, -EINVAL, "the dataset does not hold plain numbers");
 }
 
 /* Shape: two dimensions. */
@@ -194,9 +193,10 @@ static int find_shape(struct hdf5_array *array, struct state *state)
 	if (dimensions < 0)
 		return refuse_library(array, -EINVAL, "its shape cannot be read");
 	if (dimensions != 2)
-		return refuse(array, -EINVAL,
-		              "the dataset has %d dimension%s; vectors are the rows of one of 2",
-		              dimensions, dimensions == 1 ? "" : "s");
+		return refuse(
+			array, -EINVAL,
+			"the dataset has %d dimension%s; expected 2, with a vector in each row",
+			dimensions, dimensions == 1 ? "" : "s");
 	if (shape[1] < 1 || shape[1] > UINT32_MAX)
 		return refuse(array, -EINVAL, "its rows have %" PRIu64 " elements",
 		              (uint64_t)shape[1]);
@@ -293,7 +293,7 @@ static int open_set(struct hdf5_array *array, struct state *state, const char *n
 	return state->set >= 0
 	               ? 0
 	               : refuse(array, -EINVAL,
-	                        "it has no dataset '%.100s'; --dataset NAME chooses one", name);
+	                        "it has no dataset '%.100s'; choose one with --dataset NAME", name);
 }
 
 /* The library would print its errors by itself, for each thread that is not told. */

@@ -16,9 +16,8 @@ int json_values_refuse(struct format_reader *reader, struct json_span value)
 	if (behind != NULL)
 		fault = json_scan_space(behind, value.end);
 	if (fault == NULL || fault == value.end)
-		return format_refuse(reader, "it is no JSON: it ends before it is complete");
-	return format_refuse(reader,
-	                     "it is no JSON: '%.*s' at its character %zu is not expected there",
+		return format_refuse(reader, "it is not JSON: it ends too early");
+	return format_refuse(reader, "it is not JSON: unexpected '%.*s' at character %zu",
 	                     (int)(value.end - fault < 20 ? value.end - fault : 20), fault,
 	                     (size_t)(fault - value.at) + 1);
 }
@@ -105,14 +104,14 @@ static int move_on(struct format_reader *reader, struct json_values *values)
 	}
 	if (result > 0 && values->begun) {
 		if (next != ',')
-			return format_refuse(reader, "',' or ']' is expected after an element of "
-			                             "the array");
+			return format_refuse(reader,
+			                     "expected ',' or ']' after an element of the array");
 		result = take_character(reader);
 		if (result == 0)
 			result = take_space(reader, values, &next);
 		values->begun = false; /* the separator is taken */
 		if (result == 0 || (result > 0 && next == ']'))
-			return format_refuse(reader, "after ',' another element is expected");
+			return format_refuse(reader, "expected another element after ','");
 	}
 	return result;
 }

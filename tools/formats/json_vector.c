@@ -56,11 +56,9 @@ static int refuse_element(struct format_reader *reader, struct json_span vector,
 	if (length > vector.end - at)
 		length = (int)(vector.end - at);
 	if (*at == '[')
-		return format_refuse(reader,
-		                     "element %zu of its vector is an array: expected are "
-		                     "numbers",
-		                     index);
-	return format_refuse(reader, "element %zu of its vector, '%.*s', is no number", index,
+		return format_refuse(
+			reader, "element %zu of its vector is an array; expected numbers", index);
+	return format_refuse(reader, "element %zu of its vector, '%.*s', is not a number", index,
 	                     length, at);
 }
 

@@ -249,8 +249,8 @@ bool json_wrapped_tell(struct json_span value, uint32_t dim, bool in_array,
 	if ((dim > 0 && has_vector(value, dim)) || !find_all(value, &wrapped))
 		return false;
 	(void)snprintf(to, JSON_WRAPPED_BYTES,
-	               "holds its rows in %s; jq -c '%s%s' FILE | quiverfs import STORE - "
-	               "--format jsonl brings them in",
+	               "holds its rows in %s; to import them: jq -c '%s%s' FILE | quiverfs import "
+	               "STORE - --format jsonl",
 	               wrapped.path, in_array ? ".[] | " : "", wrapped.program);
 	return true;
 }

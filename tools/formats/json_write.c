@@ -40,7 +40,7 @@ static int put_string(struct format_writer *writer, const char *text)
 		if (other == NULL) {
 			if (utf8_character(text + plain, left - plain, &bytes) == UINT32_MAX)
 				return format_writer_refuse(
-					writer, "'%s' is no UTF-8, which JSON is", text);
+					writer, "'%s' is not UTF-8, but JSON must be", text);
 			plain += bytes;
 			continue;
 		}
@@ -90,11 +90,11 @@ static int put_row(struct format_writer *writer, uint64_t id, const void *row, c
 	if (result < 0)
 		return result;
 	if (!element_all_finite(writer->type, row, writer->dim, &bad))
-		return format_writer_refuse(writer,
-		                            "element %zu of vector %" PRIu64
-		                            " is NaN or infinite, which JSON cannot say; export "
-		                            "to .npy or CSV",
-		                            bad, id);
+		return format_writer_refuse(
+			writer,
+			"element %zu of vector %" PRIu64
+			" is NaN or infinite; JSON has no such numbers; export to .npy or CSV",
+			bad, id);
 	result = put_begin(writer, id, key);
 	line = writer->state;
 	used = text_format_row(writer, row, ", ", line);

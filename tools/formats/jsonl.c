@@ -43,10 +43,11 @@ static int refuse_text(struct format_reader *reader, const char *name, size_t le
 		                     "its member \"%.*s\" is a text: expected is an array of "
 		                     "numbers, or float32 in base64",
 		                     (int)length, name);
-	return format_refuse(reader,
-	                     "its member \"%.*s\" is a text: expected is an array of numbers, or "
-	                     "exactly %" PRIu32 " float32 in base64",
-	                     (int)length, name, reader->wanted.dim);
+	return format_refuse(
+		reader,
+		"its member \"%.*s\" is a text; expected an array of numbers, or exactly %" PRIu32
+		" float32 in base64",
+		(int)length, name, reader->wanted.dim);
 }
 
 /* Find which member is the vector in the first object. */
@@ -68,13 +69,13 @@ static int find_vector(struct format_reader *reader, struct rows *rows, struct j
 	}
 	if (json_wrapped_tell(object, reader->wanted.dim, rows->values.layout == JSON_ARRAY,
 	                      wrapped))
-		return format_refuse(reader, "it is no row, but %s", wrapped);
+		return format_refuse(reader, "it is not a row, but %s", wrapped);
 	if (text != NULL)
 		return refuse_text(reader, text, strlen(text));
 	json_scan_names(object, names, sizeof(names));
 	return format_refuse(reader,
-	                     "it has no array \"%s\"; --vector-column NAME says which of its "
-	                     "members is the vector: %s",
+	                     "it has no array \"%s\"; choose the member that is the vector with "
+	                     "--vector-column NAME: %s",
 	                     wanted != NULL ? wanted : usual_vectors[0], names);
 }
 
@@ -122,8 +123,8 @@ static int refuse_late_id(struct format_reader *reader, const struct json_member
 		return 0;
 	return format_refuse(
 		reader,
-		"it has an \"%s\", %.*s, and the rows before it have none; "
-		"--start-id N numbers them all",
+		"it has an \"%s\", %.*s, but the rows before it have none; --start-id N numbers "
+		"all rows",
 		id->name,
 		(int)(id->value.end - id->value.at < 40 ? id->value.end - id->value.at : 40),
 		id->value.at);
@@ -188,14 +189,14 @@ static int refuse_table(struct format_reader *reader, const struct rows *rows,
 	char wrapped[JSON_WRAPPED_BYTES];
 
 	if (json_wrapped_tell(value, 0, rows->values.layout == JSON_ARRAY, wrapped))
-		return format_refuse(reader, "it is no row with one vector, but %s", wrapped);
-	return format_refuse(
-		reader,
-		"its array%s%.*s%s holds %s: expected are numbers, one vector for each "
-		"row, as {\"id\": 1, \"vector\": [0.5, 2]}",
-		rows->plain ? "" : " \"", rows->plain ? 0 : (int)rows->vector.parts[0].length,
-		rows->plain ? "" : rows->vector.parts[0].name, rows->plain ? "" : "\"",
-		first == '[' ? "arrays" : "objects");
+		return format_refuse(reader, "it is not a row with one vector, but %s", wrapped);
+	return format_refuse(reader,
+	                     "its array%s%.*s%s holds %s; expected numbers, one vector for each "
+	                     "row, as {\"id\": 1, \"vector\": [0.5, 2]}",
+	                     rows->plain ? "" : " \"",
+	                     rows->plain ? 0 : (int)rows->vector.parts[0].length,
+	                     rows->plain ? "" : rows->vector.parts[0].name, rows->plain ? "" : "\"",
+	                     first == '[' ? "arrays" : "objects");
 }
 
 /* Take over what the first row tells. */
@@ -209,14 +210,13 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 	if (vector.end == NULL)
 		return json_values_refuse(reader, value);
 	if (!rows->plain && !json_begins_with(value, '{'))
-		return format_refuse(reader,
-		                     "it is neither an object nor an array: expected are rows as "
-		                     "{\"id\": 1, \"vector\": [0.5, 2]} or [0.5, 2]");
+		return format_refuse(reader, "it is not an object and not an array; expected rows "
+		                             "as {\"id\": 1, \"vector\": [0.5, 2]} or [0.5, 2]");
 	if (rows->plain &&
 	    (reader->wanted.vector_column != NULL || reader->wanted.id_column != NULL))
-		return format_refuse(reader, "it is an array, without names: %s names a member",
-		                     reader->wanted.vector_column != NULL ? "--vector-column"
-		                                                          : "--id-column");
+		return format_refuse(
+			reader, "it is an array, which has no names, but %s names a member",
+			reader->wanted.vector_column != NULL ? "--vector-column" : "--id-column");
 	result = rows->plain ? 0 : find_vector(reader, rows, value, &vector);
 	if (result == 0 && !rows->plain)
 		result = find_id(reader, rows, value);
@@ -231,8 +231,8 @@ static int look(struct format_reader *reader, struct rows *rows, struct json_spa
 	} else if (json_vector_packed_dim(reader, vector) > 0) {
 		reader->dim = json_vector_packed_dim(reader, vector);
 		(void)snprintf(reader->note, sizeof(reader->note),
-		               "its vectors are taken for float32 in base64, little-endian, as "
-		               "OpenAI's encoding_format \"base64\" has them");
+		               "its vectors are read as little-endian float32 in base64, as with "
+		               "OpenAI's encoding_format \"base64\"");
 	} else {
 		reader->dim = text_list_count(vector.at + 1, (size_t)(vector.end - vector.at) - 2);
 	}
@@ -260,9 +260,9 @@ static int open_json(struct format_reader *reader)
 		result = json_values_peek(reader, &rows->values, &value);
 	if (result == -EINVAL && reader->stream->length > STREAM_LINE_BYTES_MAX)
 		return format_refuse(reader,
-		                     "its first value is longer than 4 MiB; where it holds all "
-		                     "rows, as in a member \"data\", jq -c '.data[]' FILE | "
-		                     "quiverfs import STORE - --format jsonl brings them in");
+		                     "its first value is longer than 4 MiB; if it holds all rows, "
+		                     "as in a member \"data\", import them with: jq -c '.data[]' "
+		                     "FILE | quiverfs import STORE - --format jsonl");
 	return result > 0 ? look(reader, rows, value) : result;
 }
 
@@ -303,12 +303,12 @@ static int take_id(struct format_reader *reader, struct rows *rows,
 	if (!reader->has_ids && !reader->has_keys)
 		return 0;
 	if (members[1].twice)
-		return format_refuse(reader, "it has its ID twice");
+		return format_refuse(reader, "it has two IDs");
 	if (value.at == NULL || (*value.at == 'n' && value.end - value.at == 4))
-		return format_refuse(reader, "it has no \"%s\", those before have one",
+		return format_refuse(reader, "it has no \"%s\", but the rows before have one",
 		                     rows->id.parts[0].name);
 	if (json_begins_with(value, '{') || json_begins_with(value, '['))
-		return format_refuse(reader, "its \"%s\" is no number and no string",
+		return format_refuse(reader, "its \"%s\" is not a number and not a string",
 		                     rows->id.parts[0].name);
 	result = take_text(reader, rows, value, &text, &length);
 	if (result < 0)
@@ -328,7 +328,7 @@ static int find_members(struct format_reader *reader, const struct rows *rows,
 	if (!json_begins_with(value, rows->plain ? '[' : '{')) {
 		if (json_scan_pass(value.at, value.end, NULL) == NULL)
 			return json_values_refuse(reader, value);
-		return format_refuse(reader, "it is no %s, as the first is",
+		return format_refuse(reader, "it is not an %s, but the first row is",
 		                     rows->plain ? "array" : "object");
 	}
 	if (rows->plain) {
@@ -358,10 +358,10 @@ static int parse_row(struct format_reader *reader, struct json_span value, unsig
 		return refuse_text(reader, rows->vector.parts[0].name,
 		                   rows->vector.parts[0].length);
 	if (vector.at == NULL || !json_vector_is(reader, vector))
-		return format_refuse(reader, "it has no array \"%s\", the first has one",
+		return format_refuse(reader, "it has no array \"%s\", but the first row has one",
 		                     rows->vector.parts[0].name);
 	if (members[0].twice)
-		return format_refuse(reader, "it has its vector twice");
+		return format_refuse(reader, "it has two vectors");
 	result = json_vector_take(reader, vector, to);
 	return result < 0 ? result : take_id(reader, rows, members, id);
 }

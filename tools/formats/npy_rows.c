@@ -72,7 +72,7 @@ static int open_npy(struct format_reader *reader)
 	if (array.dimensions != 2)
 		return format_refuse(
 			reader,
-			"the array has %u dimension%s; vectors are the rows of an array of 2",
+			"the array has %u dimension%s; expected 2, with a vector in each row",
 			array.dimensions, array.dimensions == 1 ? "" : "s");
 	result = find_type(reader, &array);
 	if (result < 0)
@@ -81,8 +81,8 @@ static int open_npy(struct format_reader *reader)
 		return format_refuse(reader, "its rows have %" PRIu64 " elements", array.shape[1]);
 	if (array.fortran && !reader->stream->sized)
 		return format_fail(reader, -ENOTSUP,
-		                   "it is in Fortran order (column after column), which can only "
-		                   "be converted from a file, not from a %s",
+		                   "it is in Fortran order (column after column); that can be "
+		                   "converted only from a file, not from a %s",
 		                   reader->stream->packed != UNPACK_NONE ? "compressed one"
 		                                                         : "pipe");
 	reader->dim = (uint32_t)array.shape[1];
@@ -96,7 +96,7 @@ static int open_npy(struct format_reader *reader)
 		return result;
 	if (array.fortran && reader->missing > 0)
 		return format_refuse(reader, "it is in Fortran order (column after column) and cut "
-		                             "off, so that no row is whole");
+		                             "off, so no row is whole");
 	/* what is not NULL tells read of it; there is nothing to keep */
 	reader->state = array.fortran ? reader : NULL;
 	return 0;

@@ -79,7 +79,7 @@ static int refuse_choice(struct format_reader *reader, struct reading *reading, 
 			break;
 		used += (size_t)more;
 	}
-	return format_refuse(reader, "%s; --dataset NAME chooses one: %s", why, names);
+	return format_refuse(reader, "%s; choose one with --dataset NAME: %s", why, names);
 }
 
 /* Choose the array: the one of the name, or else the only one, or the only one of two
@@ -142,7 +142,8 @@ static int find_again(struct format_reader *reader, struct reading *reading)
 	if (result > 0)
 		return 0;
 	return format_fail(reader, -EIO, "%s",
-	                   result < 0 ? reading->zip.reason : "the file was changed meanwhile");
+	                   result < 0 ? reading->zip.reason
+	                              : "the file was changed while it was read");
 }
 
 /* Open the .npy in it. */
@@ -176,9 +177,9 @@ static int open_array(struct format_reader *reader, struct reading *reading)
 		result = zip_place_member(zip, &reading->member);
 		if (result == -ENOTSUP)
 			return format_fail(reader, result,
-			                   "the array is in Fortran order (column after "
-			                   "column) and compressed, so that its rows "
-			                   "cannot be gathered; numpy.savez stores it");
+			                   "the array is in Fortran order (column after column) "
+			                   "and compressed, so its rows cannot be read; save it "
+			                   "without compression, with numpy.savez");
 		if (result < 0)
 			return format_fail(reader, result, "%s", zip->reason);
 		result = open_inner(reader, reading);
@@ -231,7 +232,7 @@ static int read_npz(struct format_reader *reader, struct format_batch *batch)
 		if (result < 0)
 			return result;
 		if (reading->inner.dim != reader->dim || reading->inner.type != reader->type)
-			return format_fail(reader, -EIO, "the file was changed meanwhile");
+			return format_fail(reader, -EIO, "the file was changed while it was read");
 	}
 	result = format_npy.calls->read(&reading->inner, batch);
 	reader->row = reading->inner.row;
@@ -315,8 +316,8 @@ static int begin(struct format_writer *writer)
 
 	if (snprintf(name, sizeof(name), "%s%s", array, MEMBER_SUFFIX) >= (int)sizeof(name) ||
 	    array[0] == '\0')
-		return format_writer_refuse(writer, "--dataset: '%.60s' is no name for an array",
-		                            array);
+		return format_writer_refuse(
+			writer, "--dataset: '%.60s' cannot be the name of an array", array);
 	errno = 0;
 	writing->zip = zipOpen64(writer->path, APPEND_STATUS_CREATE);
 	if (writing->zip == NULL || zipOpenNewFileInZip64(writing->zip, name, &info, NULL, 0, NULL,
@@ -354,11 +355,11 @@ static int finish(struct format_writer *writer)
 	if (result < 0)
 		return result;
 	if (writer->rows != writer->expected) {
-		(void)format_writer_refuse(
-			writer,
-			"%" PRIu64 " vectors were removed while the others were exported, so the "
-			"header promises more than there is; export to a .npy, or again",
-			writer->expected - writer->rows);
+		(void)format_writer_refuse(writer,
+		                           "%" PRIu64
+		                           " vectors were removed during the export, so the header "
+		                           "promises too many; export to a .npy, or export again",
+		                           writer->expected - writer->rows);
 		return -ESTALE;
 	}
 	writing->zip = NULL; /* whatever comes of it */

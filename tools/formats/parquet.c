@@ -36,8 +36,8 @@ static int check_magic(struct format_reader *reader)
 	char start[MAGIC_BYTES] = "", end[MAGIC_BYTES] = "";
 
 	if (stream->base != 0)
-		return format_refuse(reader, "standard input does not begin at the file's start; "
-		                             "Parquet is read from its end");
+		return format_refuse(reader, "standard input is not at the start of the file; "
+		                             "Parquet is read from the end of a file");
 	if (stream->size >= FILE_BYTES_MIN &&
 	    (stream_read_at(stream, start, MAGIC_BYTES, 0) < 0 ||
 	     stream_read_at(stream, end, MAGIC_BYTES, stream->size - MAGIC_BYTES) < 0))
@@ -183,9 +183,9 @@ static int narrow(struct format_reader *reader, const void *from, void *to)
 	                      &bad); /* a float takes each */
 	if (loss.rounded + loss.beyond == 0)
 		return 0;
-	return format_refuse(reader,
-	                     "its vector has elements that are no %s, which the file calls all",
-	                     element_name(columns->type));
+	return format_refuse(
+		reader, "its vector has elements that are not %s, but the file says that all are",
+		element_name(columns->type));
 }
 
 /* Copy a vector that is there, of elements that are. */

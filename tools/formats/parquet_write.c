@@ -169,7 +169,7 @@ static int start(struct format_writer *writer, bool keys)
 	writing->source.keys = keys;
 	result = duck_rows_register(&writing->duck, &writing->source);
 	if (result < 0)
-		return format_writer_refuse(writer, "libduckdb takes no table of ours");
+		return format_writer_refuse(writer, "libduckdb does not accept a table");
 	(void)sigfillset(&all);
 	result = pthread_sigmask(SIG_BLOCK, &all, &before);
 	if (result == 0)
@@ -252,8 +252,8 @@ int parquet_write_header(struct format_writer *writer)
 	if (result < 0)
 		return result;
 	if (strcmp(writing->source.id_column, writing->source.vector_column) == 0)
-		return format_writer_refuse(writer,
-		                            "the columns of IDs and of vectors have one name");
+		return format_writer_refuse(
+			writer, "the column of IDs and the column of vectors have the same name");
 	result = duck_begin(writer->path, &writing->duck, writing->reason);
 	if (result < 0)
 		return format_writer_refuse(writer, "%s", writing->reason);

@@ -46,12 +46,12 @@ static int open_raw(struct format_reader *reader)
 		reader->missing = 1;
 		return 0;
 	}
-	return format_refuse(reader,
-	                     "%" PRIu64 " bytes are not a whole number of rows of %zu bytes, "
-	                     "which dim %" PRIu32 " and dtype %s of the store give: it has a "
-	                     "header (--skip-bytes), is cut off (--partial), or of another type",
-	                     size, row_bytes, reader->wanted.dim,
-	                     element_name(reader->wanted.type));
+	return format_refuse(
+		reader,
+		"%" PRIu64 " bytes are not a whole number of rows of %zu bytes (dim %" PRIu32
+		", dtype %s of the store); the file has a header (--skip-bytes), is cut off "
+		"(--partial), or has another type",
+		size, row_bytes, reader->wanted.dim, element_name(reader->wanted.type));
 }
 
 static const struct format_calls raw_calls = {

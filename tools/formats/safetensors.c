@@ -70,10 +70,10 @@ static int load_header(struct format_reader *reader, json_t **header)
 		return format_refuse(reader, "the file ends within its header");
 	*header = json_loadb((const char *)at, (size_t)length, JSON_REJECT_DUPLICATES, &error);
 	if (*header == NULL)
-		return format_refuse(reader, "its header is no JSON: %s", error.text);
+		return format_refuse(reader, "its header is not JSON: %s", error.text);
 	if (!json_is_object(*header)) {
 		json_decref(*header);
-		return format_refuse(reader, "its header is no JSON object");
+		return format_refuse(reader, "its header is not a JSON object");
 	}
 	reader->data_offset = sizeof(length) + length;
 	got = stream_skip(stream, length);
@@ -132,7 +132,7 @@ static int refuse_choice(struct format_reader *reader, json_t *header, const cha
 			break;
 		used += (size_t)more;
 	}
-	return format_refuse(reader, "%s; --dataset NAME chooses one: %s", why, names);
+	return format_refuse(reader, "%s; choose one with --dataset NAME: %s", why, names);
 }
 
 /* Choose the tensor: the one of the name, or else the only one of two dimensions. *all
@@ -187,7 +187,7 @@ static int set_geometry(struct format_reader *reader, const struct tensor *tenso
 	if (json_array_size(tensor->shape) != 2)
 		return format_refuse(
 			reader,
-			"the tensor has %zu dimensions; vectors are the rows of a tensor of 2",
+			"the tensor has %zu dimensions; expected 2, with a vector in each row",
 			json_array_size(tensor->shape));
 	rows = json_integer_value(json_array_get(tensor->shape, 0));
 	dim = json_integer_value(json_array_get(tensor->shape, 1));
@@ -225,7 +225,7 @@ static int open_safetensors(struct format_reader *reader)
 		return result;
 	if (all > INT64_MAX - reader->data_offset)
 		return format_refuse(reader,
-		                     "its header tells of more data than any file can hold");
+		                     "its header promises more data than any file can hold");
 	reader->data_offset += tensor.begin;
 	result = format_check_size(reader, reader->data_offset - tensor.begin + all);
 	if (result < 0)

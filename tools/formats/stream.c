@@ -241,8 +241,8 @@ static int refuse_packed(struct stream *stream, const unsigned char *at, size_t 
 	const char *program = unpack_program(at, length);
 
 	(void)snprintf(stream->reason_text, sizeof(stream->reason_text),
-	               "it is compressed, but not by gzip or zstd, which are known here: '%s | "
-	               "quiverfs import STORE - --format NAME' decompresses it on its way",
+	               "it is compressed, but not with gzip or zstd, the only ones known here; use "
+	               "'%s | quiverfs import STORE - --format NAME'",
 	               program);
 	stream->reason = stream->reason_text;
 	return -EINVAL;
@@ -267,9 +267,8 @@ static int find_packing(struct stream *stream, bool by_start)
 		return refuse_packed(stream, at, (size_t)got);
 	if (named == UNPACK_NONE || begun != UNPACK_NONE)
 		return (int)begun;
-	stream->reason =
-		"its name tells that it is compressed, but it does not begin as what gzip or "
-		"zstd make: give it its right name";
+	stream->reason = "its name says that it is compressed, but its content is not gzip or "
+			 "zstd; rename the file";
 	return -EINVAL;
 }
 

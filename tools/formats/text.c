@@ -35,8 +35,8 @@ static bool has_cr_lines(const char *text, size_t length)
 
 static int refuse_cr_lines(struct format_reader *reader)
 {
-	return format_refuse(reader, "its lines end in CR alone, as on old Macs; expected is LF or "
-	                             "CR LF, which tr '\\r' '\\n' <FILE makes of it");
+	return format_refuse(reader, "its lines end in CR alone, as on old Macs; expected LF or CR "
+	                             "LF; tr '\\r' '\\n' <FILE converts it");
 }
 
 /* An error of looking for a line, in words. */
@@ -83,8 +83,8 @@ int text_mark(struct format_reader *reader)
 	if ((!utf8 && text_is_marked((const char *)at, (size_t)got)) ||
 	    (got == 4 && (at[0] == 0) != (at[1] == 0) && (at[2] == 0) == (at[0] == 0) &&
 	     (at[3] == 0) == (at[1] == 0)))
-		return format_refuse(reader, "it is text of UTF-16; expected is UTF-8, which "
-		                             "'iconv -f UTF-16 -t UTF-8' makes of it");
+		return format_refuse(reader, "it is text in UTF-16; expected UTF-8; 'iconv -f "
+		                             "UTF-16 -t UTF-8' converts it");
 	if (utf8)
 		got = stream_skip(reader->stream, 3);
 	return got < 0 ? format_stream_error(reader, got) : 0;
@@ -194,14 +194,15 @@ int text_put(struct format_reader *reader, double number, void *elements, size_t
 
 	if (element_put(type, number, elements, index, &loss) < 0)
 		return type == ELEMENT_B1
-		               ? format_refuse(reader, "%.9g is no b1, which is 0 or 1", number)
+		               ? format_refuse(reader, "%.9g is not a value of b1 (0 or 1)", number)
 		               : format_refuse(reader, "%s", element_refusal(ELEMENT_F8, type));
 	if (element_is_float(type))
 		loss.rounded = 0;
 	if (!reader->wanted.convert && loss.rounded + loss.beyond > 0)
-		return format_refuse(reader,
-		                     "%.9g is no %s; with --convert it becomes the nearest one",
-		                     number, element_name(type));
+		return format_refuse(
+			reader,
+			"%.9g is not a value of %s; with --convert it becomes the nearest one",
+			number, element_name(type));
 	reader->loss.elements++;
 	reader->loss.rounded += loss.rounded;
 	reader->loss.beyond += loss.beyond;
@@ -218,11 +219,11 @@ int text_number(struct format_reader *reader, const char **at, void *elements, s
 	errno = 0;
 	number = element_read(reader->wanted.type, *at, &length);
 	if (length == 0)
-		return format_refuse(reader, "'%.20s' is no number", *at);
+		return format_refuse(reader, "'%.20s' is not a number", *at);
 	if (errno == ERANGE && isinf(number)) {
 		if (!reader->wanted.convert)
 			return format_refuse(reader,
-			                     "'%.20s' is beyond the range of %s; with --convert it "
+			                     "'%.20s' is out of the range of %s; with --convert it "
 			                     "becomes infinity",
 			                     *at, element_name(reader->wanted.type));
 		reader->loss.beyond++;
@@ -253,7 +254,7 @@ static int list_elements(struct format_reader *reader, const char **at, const ch
 		if (strncmp(*at, "...", 3) == 0)
 			return format_refuse(reader,
 			                     "its list is cut short with '...', as NumPy prints a "
-			                     "long array; array.tolist() is printed whole");
+			                     "long array; print array.tolist() instead");
 		if (count == reader->dim)
 			return format_refuse(reader, "its list has more than %" PRIu32 " elements",
 			                     reader->dim);

@@ -39,11 +39,10 @@ static int look_at_first(struct format_reader *reader)
 	}
 	/* 0.5 would be the dimension 63 */
 	if (bswap_32(lead) == reader->wanted.dim)
-		return format_refuse(
-			reader,
-			"its first record has dimension %" PRIu32
-			" in big-endian, as Java writes it; this format is little-endian",
-			bswap_32(lead));
+		return format_refuse(reader,
+		                     "its first record has dimension %" PRIu32
+		                     " in big-endian, as Java writes it; expected little-endian",
+		                     bswap_32(lead));
 	return format_refuse(reader,
 	                     "its first record has dimension %" PRId32
 	                     ": not a file of this format; bare numbers are --format raw",
@@ -67,11 +66,12 @@ static int open_vecs(struct format_reader *reader)
 	if (size % record_bytes != 0 && reader->wanted.partial)
 		return 0;
 	if (size % record_bytes != 0 && size / record_bytes < reader->wanted.limit)
-		return format_refuse(
-			reader,
-			"its %" PRIu64 " bytes are not a whole number of records of %" PRIu64
-			" bytes, which dimension %" PRIu32 " gives: cut off, or another format",
-			size, record_bytes, reader->dim);
+		return format_refuse(reader,
+		                     "its %" PRIu64
+		                     " bytes are not a whole number of records of %" PRIu64
+		                     " bytes (dimension %" PRIu32
+		                     "); the file is cut off, or has another format",
+		                     size, record_bytes, reader->dim);
 	reader->rows = size / record_bytes;
 	return 0;
 }

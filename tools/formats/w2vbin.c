@@ -64,7 +64,7 @@ static int check_size(struct format_reader *reader)
 
 	if (beyond)
 		return format_refuse(reader,
-		                     "its first line tells of %" PRIu64
+		                     "its first line promises %" PRIu64
 		                     " words of dimension %" PRIu32 ", more than any file can hold",
 		                     reader->rows, reader->dim);
 	if (!reader->stream->sized || reader->wanted.partial ||
@@ -86,18 +86,17 @@ static int open_w2vbin(struct format_reader *reader)
 		return format_stream_error(reader, got);
 	if (got >= (int64_t)strlen(FASTTEXT_START) &&
 	    memcmp(at, FASTTEXT_START, strlen(FASTTEXT_START)) == 0)
-		return format_refuse(reader,
-		                     "it is a model of fastText, which has no plain vectors: "
-		                     "import its .vec with --format word2vec, or what "
-		                     "gensim's load_facebook_vectors and "
-		                     "save_word2vec_format make of it");
+		return format_refuse(
+			reader, "it is a model of fastText, which does not hold plain vectors; "
+				"import its .vec with --format word2vec, or convert it with "
+				"gensim's load_facebook_vectors and save_word2vec_format");
 	if (got > 0)
 		end = memchr(at, '\n', (size_t)got);
 	if (end == NULL || parse_header(reader, at, (size_t)(end - at) + 1) < 0)
-		return format_refuse(reader, "it does not begin with a line of the number of words "
-		                             "and the dimension: not a binary file of word2vec; "
-		                             "DiskANN's are --format fbin, u8bin or i8bin, bare "
-		                             "numbers --format raw");
+		return format_refuse(
+			reader, "not a binary file of word2vec: it does not begin with a line of "
+				"the number of words and the dimension; for DiskANN's files give "
+				"--format fbin, u8bin or i8bin, for bare numbers --format raw");
 	reader->type = ELEMENT_F4;
 	reader->has_keys = true;
 	reader->data_offset = (uint64_t)(end - at) + 1;
@@ -153,8 +152,8 @@ static int find_word(struct format_reader *reader, const unsigned char **at, siz
 			return 0;
 		if (wanted >= WORD_BYTES_MAX)
 			return format_refuse(reader,
-			                     "no word of up to %u bytes and a space: the vectors "
-			                     "before it are not of dimension %" PRIu32
+			                     "expected a word of up to %u bytes and a space; the "
+			                     "vectors before it do not have dimension %" PRIu32
 			                     ", or the file is damaged",
 			                     WORD_BYTES_MAX, reader->dim);
 		wanted *= 2;

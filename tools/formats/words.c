@@ -148,11 +148,11 @@ static int take_header(struct format_reader *reader, char **line, size_t *length
 			return 0;
 		return format_refuse(reader,
 		                     "it does not begin with the number of rows and the dimension; "
-		                     "without that line it is --format glove");
+		                     "a file without that line is --format glove");
 	}
 	if (dim < 1 || dim > UINT32_MAX || rows == FORMAT_ROWS_UNKNOWN)
 		return format_refuse(
-			reader, "its first line tells of %" PRIu64 " rows of dimension %" PRIu64,
+			reader, "its first line promises %" PRIu64 " rows of dimension %" PRIu64,
 			rows, dim);
 	reader->rows = rows;
 	reader->dim = (uint32_t)dim;
@@ -212,8 +212,8 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
 	if (!split(line, length, reader->dim, allowed(reader->format, reader->type), &word,
 	           &numbers))
 		return format_refuse(reader,
-		                     "the line has %" PRIu64 " fields; a word and %" PRIu32
-		                     " numbers are needed",
+		                     "the line has %" PRIu64 " fields; expected a word and %" PRIu32
+		                     " numbers",
 		                     count_fields(line, length), reader->dim);
 	at = line + numbers;
 	for (uint32_t i = 0; i < reader->dim; i++) {
@@ -221,7 +221,7 @@ static int parse_line(struct format_reader *reader, char *line, size_t length, u
 		if (result < 0)
 			return result;
 		if (*at != '\0' && !is_space(*at))
-			return format_refuse(reader, "'%.20s' is not what follows a number", at);
+			return format_refuse(reader, "'%.20s' cannot follow a number", at);
 	}
 	if (reader->wanted.on_key == NULL)
 		return 0;
@@ -263,11 +263,11 @@ static int check_key(struct format_writer *writer, uint64_t id, const char *key)
 	if (is_word(key, length, may) && !marked &&
 	    (is_blank(key, length) || !is_space(key[length - 1])))
 		return 0;
-	return format_writer_refuse(writer,
-	                            "the key of vector %" PRIu64
-	                            ", '%s', would not be read back from %s; csv and jsonl hold "
-	                            "any key",
-	                            id, key, writer->format->name);
+	return format_writer_refuse(
+		writer,
+		"the key of vector %" PRIu64
+		", '%s', cannot be read back from %s; csv and jsonl can hold any key",
+		id, key, writer->format->name);
 }
 
 static int write_row(struct format_writer *writer, uint64_t id, const void *row, const char *key)

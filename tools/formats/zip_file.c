@@ -167,8 +167,7 @@ static int64_t read_member(void *arg, void *to, size_t length)
 	file->opened = false;
 	if (unzCloseCurrentFile(file->zip) == UNZ_CRCERROR)
 		return refuse(file, -EINVAL,
-		              "damaged: the checksum of the member of the ZIP file is "
-		              "not that of its bytes");
+		              "damaged: the member of the ZIP file does not match its checksum");
 	file->at_end = true;
 	return 0;
 }
@@ -183,8 +182,8 @@ static int open_member(struct zip_file *file, unz_file_info64 *info)
 	if (info->compression_method != METHOD_STORED &&
 	    info->compression_method != METHOD_DEFLATED)
 		return refuse(file, -EINVAL,
-		              "the member of the ZIP file is compressed by method %lu, known are 0 "
-		              "(stored) and 8 (deflate)",
+		              "the member of the ZIP file is compressed by method %lu; only 0 "
+		              "(stored) and 8 (deflate) are known",
 		              info->compression_method);
 	if (unzOpenCurrentFile(file->zip) != UNZ_OK)
 		return refuse(file, -EINVAL,

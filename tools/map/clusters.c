@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define ROUNDS_MAX 40u
+/* Points that are drawn for each centre at the beginning, of which the best becomes it. */
+#define TRIED 4u
 #define SEED UINT64_C(19820301)
 
 struct clusters {
@@ -32,11 +34,27 @@ float clusters_distance(const float *one, const float *other, size_t dim)
 	return sum;
 }
 
-/* Group `group` is new: which points are nearer to it than to those before. */
-static void offer(struct clusters *clusters, size_t group)
+/* How far all points together are from their nearest centres if point `at` is one, too. */
+static double try_centre(const struct clusters *clusters, size_t at, size_t group)
 {
-	const float *centre = clusters->centres + group * clusters->dim;
+	const float *centre = clusters->points + at * clusters->dim;
+	double total = 0;
 
+	for (size_t i = 0; i < clusters->count; i++) {
+		float distance = clusters_distance(clusters->points + i * clusters->dim, centre,
+		                                   clusters->dim);
+
+		total += (double)(group > 0 ? fminf(distance, clusters->nearest[i]) : distance);
+	}
+	return total;
+}
+
+/* Point `at` is the centre of group `group`, which is new. */
+static void take_centre(struct clusters *clusters, size_t at, size_t group)
+{
+	float *centre = clusters->centres + group * clusters->dim;
+
+	memcpy(centre, clusters->points + at * clusters->dim, clusters->dim * sizeof(*centre));
 	for (size_t i = 0; i < clusters->count; i++) {
 		float distance = clusters_distance(clusters->points + i * clusters->dim, centre,
 		                                   clusters->dim);
@@ -48,29 +66,46 @@ static void offer(struct clusters *clusters, size_t group)
 	}
 }
 
-/* The first centres are points, each far from those before, by chance. */
+/* A point by chance, the more likely the farther it is from the centres, which is `total` in all. */
+static size_t draw(const struct clusters *clusters, double total, uint64_t *state)
+{
+	double mark = random_share(state) * total;
+	size_t at = 0;
+
+	for (; at + 1 < clusters->count; at++) {
+		mark -= (double)clusters->nearest[at];
+		if (mark < 0)
+			break;
+	}
+	return at;
+}
+
+/* The first centres are points, each the best of some that are drawn. */
 static void begin(struct clusters *clusters)
 {
 	uint64_t state = SEED;
-	size_t next = (size_t)(random_share(&state) * (double)clusters->count);
+	double total = 0;
 
 	for (size_t group = 0; group < clusters->groups; group++) {
-		double total = 0, mark;
+		size_t best = (size_t)(random_share(&state) * (double)clusters->count);
+		double least = INFINITY;
 
-		memcpy(clusters->centres + group * clusters->dim,
-		       clusters->points + next * clusters->dim, clusters->dim * sizeof(float));
-		offer(clusters, group);
+		for (unsigned tried = 0; group > 0 && tried < TRIED; tried++) {
+			size_t at = draw(clusters, total, &state);
+			double left = try_centre(clusters, at, group);
+
+			if (left < least) {
+				least = left;
+				best = at;
+			}
+		}
+		take_centre(clusters, best, group);
+		total = 0;
 		for (size_t i = 0; i < clusters->count; i++)
 			total += (double)clusters->nearest[i];
 		if (!(total > 0)) {
 			clusters->groups = group + 1; /* there are no other points */
 			return;
-		}
-		mark = random_share(&state) * total;
-		for (next = 0; next + 1 < clusters->count; next++) {
-			mark -= (double)clusters->nearest[next];
-			if (mark < 0)
-				break;
 		}
 	}
 }

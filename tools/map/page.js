@@ -104,7 +104,7 @@
 			float alpha = tint.a * (1.0 - smoothstep(1.0 - 2.2 / size, 1.0, r));
 			gl_FragColor = vec4(tint.rgb * alpha, alpha);
 		}`;
-	let gl = null, program = null, where = {}, paints = null, shapes = null;
+	let gl = null, program = null, where = {}, uniforms = {}, paints = null, shapes = null;
 
 	function compile(kind, source) {
 		const shader = gl.createShader(kind);
@@ -120,7 +120,7 @@
 		gl.vertexAttribPointer(at, parts, kind, normal, 0, 0);
 	}
 	function startGl() {
-		gl = canvas.getContext("webgl", { alpha: true, antialias: false, preserveDrawingBuffer: true });
+		gl = canvas.getContext("webgl", { alpha: true, antialias: false });
 		if (!gl)
 			return;
 		where = {};
@@ -131,6 +131,8 @@
 		gl.useProgram(program);
 		gl.enable(gl.BLEND);
 		gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+		for (const name of ["scale", "offset", "size"])
+			uniforms[name] = gl.getUniformLocation(program, name);
 		buffer("place", places, 2, gl.UNSIGNED_SHORT, true);
 	}
 	function paint() {
@@ -155,28 +157,31 @@
 			drawPlain();
 			return;
 		}
-		const name = (text) => gl.getUniformLocation(program, text);
 		gl.viewport(0, 0, canvas.width, canvas.height);
 		gl.clearColor(0, 0, 0, 0);
 		gl.clear(gl.COLOR_BUFFER_BIT);
-		gl.uniform2f(name("scale"), 2 * unit() / width, 2 * unit() / height);
-		gl.uniform2f(name("offset"), view.x, view.y);
-		gl.uniform1f(name("size"), size() * ratio);
+		gl.uniform2f(uniforms.scale, 2 * unit() / width, 2 * unit() / height);
+		gl.uniform2f(uniforms.offset, view.x, view.y);
+		gl.uniform1f(uniforms.size, size() * ratio);
 		gl.drawArrays(gl.POINTS, 0, count);
 	}
-	let plain = null;
+	/* Squares, pixel by pixel, which is faster than asking the browser for each. */
+	let plain = null, image = null;
 	function drawPlain() {
-		const side = size();
+		const side = Math.max(1, Math.round(size() * 0.8 * ratio)), w = canvas.width, h = canvas.height;
 		plain = plain || canvas.getContext("2d");
-		plain.setTransform(ratio, 0, 0, ratio, 0, 0);
-		plain.clearRect(0, 0, width, height);
+		if (!image || image.width !== w || image.height !== h)
+			image = plain.createImageData(w, h);
+		const pixels = new Uint32Array(image.data.buffer), inks = new Uint32Array(paints.buffer);
+		pixels.fill(0);
 		for (let i = 0; i < count; i++) {
-			const x = toX(i), y = toY(i);
-			if (paints[4 * i + 3] === 0 || x < -side || y < -side || x > width + side || y > height + side)
+			const x = Math.round(toX(i) * ratio - side / 2), y = Math.round(toY(i) * ratio - side / 2);
+			if (paints[4 * i + 3] === 0 || x < 0 || y < 0 || x + side > w || y + side > h)
 				continue;
-			plain.fillStyle = `rgba(${paints[4 * i]},${paints[4 * i + 1]},${paints[4 * i + 2]},${paints[4 * i + 3] / 255})`;
-			plain.fillRect(x - side / 2, y - side / 2, side, side);
+			for (let row = y; row < y + side; row++)
+				pixels.fill(inks[i], row * w + x, row * w + x + side);
 		}
+		plain.putImageData(image, 0, 0);
 	}
 
 	/* ---- labels, and what is chosen ---------------------------------------- */

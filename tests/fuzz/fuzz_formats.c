@@ -128,7 +128,10 @@ static void read_file(const struct format *format, const struct file *file,
 	reader.wanted.on_key_arg = outcome;
 	outcome->result = format->calls->open(&reader);
 	FUZZ_CHECK(outcome->result == 0 || reader.reason[0]);
-	if (outcome->result == 0 && reader.dim == wanted->dim) {
+	/* the file is to tell it, as for a store that is made for it */
+	if (outcome->result == 0 && wanted->dim == 0 && reader.dim <= DIM_MAX)
+		reader.wanted.dim = reader.dim;
+	if (outcome->result == 0 && reader.dim > 0 && reader.dim == reader.wanted.dim) {
 		outcome->opened = true;
 		outcome->type = reader.type;
 		outcome->has_ids = reader.has_ids;
@@ -324,6 +327,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (file.size > 0)
 		memcpy(copy, data + SELECTORS, file.size);
 
+	if (format != &format_raw) {
+		struct format_wanted found = wanted;
+
+		found.dim = 0;
+		read_file(format, &file, &found, false, room, &as_file);
+	}
 	read_file(format, &file, &wanted, false, room, &as_file);
 	if (!format->needs_path)
 		read_file(format, &file, &wanted, true, ROOM_MAX, &as_pipe);

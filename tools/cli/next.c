@@ -260,7 +260,8 @@ static void say_place(const struct place *place)
 		say_result("There is no store in this folder, and no store is mounted.");
 		say_nothing_here(place);
 	}
-	say_result("'quiverfs --help' lists all commands.");
+	(void)fflush(stdout); /* main looks at its errors */
+	say_error("a command is missing", "'quiverfs --help' lists all of them");
 }
 
 void next_say(void)

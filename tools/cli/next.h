@@ -5,7 +5,7 @@
 #define NEXT_H
 
 /* Say on standard output what is here, a mount, a store, or neither, and the three commands that are next
- * as likely as not. Looks at the folder it is in and at what is mounted, and changes nothing; whatever it
+ * as likely as not; and on standard error that a command is missing. Looks at the folder it is in and at what is mounted, and changes nothing; whatever it
  * cannot see is not there. */
 void next_say(void);
 

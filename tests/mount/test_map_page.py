@@ -131,6 +131,17 @@ def test_a_line_of_the_legend_shows_its_group_alone(chromium, four):
     assert len([count for count in one.run(PIXELS).values() if count > 20]) == 2
 
 
+def test_the_legend_folds(chromium, four):
+    one = opened(chromium, four)
+    high = "return document.getElementById('legend').offsetHeight"
+    whole = one.run(high)
+    one.run("document.querySelector('#legend h2 span').focus()")
+    one.keys("\ue007")
+    assert one.run(high) < whole / 2
+    one.run("document.querySelector('#legend h2 span').click()")
+    assert one.run(high) == whole
+
+
 def test_moving_by_mouse_keys_and_finger(chromium, four):
     one = opened(chromium, four)
     x, y = where(one, 0)

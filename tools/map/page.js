@@ -629,7 +629,15 @@
 		legend.hidden = meta.colours === "plain" || count === 0;
 		if (legend.hidden)
 			return;
-		make("h2", meta.colourTitle || "", legend);
+		const fold = make("span", meta.colourTitle || "Colours", make("h2", "", legend));
+		fold.tabIndex = 0;
+		fold.setAttribute("role", "button");
+		fold.setAttribute("aria-expanded", String(!legend.classList.contains("folded")));
+		fold.addEventListener("click", () => fold.setAttribute("aria-expanded", String(!legend.classList.toggle("folded"))));
+		fold.addEventListener("keydown", (event) => {
+			if (event.key === "Enter" || event.key === " ")
+				fold.click();
+		});
 		if (meta.colours === "groups")
 			showGroups(legend);
 		else
@@ -657,6 +665,7 @@
 		make("p", note, $("notes"));
 	$("query").placeholder = meta.labels ? "Find a word or an ID" : "Find an ID";
 
+	$("legend").classList.toggle("folded", innerWidth <= 640); /* or it would hide the map */
 	startGl();
 	fillGrid();
 	resize();

@@ -115,7 +115,7 @@ static void fill_random(struct pca *pca, double *vector, uint64_t *state)
  * nothing is left. */
 static bool make_own(const struct pca *pca, double *vector, size_t count)
 {
-	double before = sqrt(dot(vector, vector, pca->dim)), length = before;
+	double before = sqrt(dot(vector, vector, pca->dim)), length;
 
 	for (unsigned again = 0; again < 2; again++) {
 		for (size_t i = 0; i < count; i++) {

@@ -152,7 +152,7 @@ def test_a_number_for_missing_ones_is_one_of_the_type(place):
     q = place.open(dtype="i1")
     assert (q.get([1, 2], missing=-7) == numpy.full((2, DIM), -7, "i1")).all()
     for number in (200, 0.5, float("nan")):
-        with pytest.raises(ValueError, match="is none of int8"):
+        with pytest.raises(ValueError, match="is not a value of int8"):
             q.get([1], missing=number)
 
 
@@ -165,7 +165,7 @@ def test_reading_into_an_array(q, rng):
     assert q.get(4, out=one) is one and (one == vectors[4]).all()
     for wrong in (numpy.empty((6, DIM), "f8"), numpy.empty((5, DIM), "f4"),
                   numpy.empty((DIM, 6), "f4").T):
-        with pytest.raises(ValueError, match="has to be float32 of shape"):
+        with pytest.raises(ValueError, match="must be float32 of shape"):
             q.get(range(6), out=wrong)
 
 
@@ -235,10 +235,10 @@ def test_what_becomes_of_other_types(place, dtype, vector, stored):
     ("f4", numpy.full(8, 1e300), ValueError, "1e[+]300 does not fit float32"),
     ("f2", numpy.full(8, 70000.0), ValueError, "does not fit float16"),
     ("bf2", numpy.full(8, 3.4028e38), ValueError, "does not fit bf2"),
-    ("f4", [2**24 + 1] * 8, ValueError, "have them rounded"),
+    ("f4", [2**24 + 1] * 8, ValueError, "round them"),
     ("f4", numpy.full(8, 1j), TypeError, "complex"),
-    ("f4", ["1"] * 8, TypeError, "no type of numbers"),
-    ("f4", [None] * 8, TypeError, "no type of numbers"),
+    ("f4", ["1"] * 8, TypeError, "cannot be converted to"),
+    ("f4", [None] * 8, TypeError, "cannot be converted to"),
     ("i1", [0.0] * 8, TypeError, r"x.round\(\).clip\(-128, 127\).astype\('int8'\)"),
     ("i1", [128] * 8, ValueError, "do not fit int8"),
     ("u1", [-1] * 8, ValueError, "do not fit uint8"),
@@ -399,7 +399,7 @@ def test_questions_that_make_no_sense(q, place, rng):
         q.nearest([numpy.nan] * DIM)
     with pytest.raises(ValueError, match="cosine, zeros alone"):
         q.nearest([0.0] * DIM, metric="cosine")
-    with pytest.raises(ValueError, match="none of this type"):
+    with pytest.raises(ValueError, match="does not fit this type"):
         q.nearest(vector, metric="hamming")
     place.forget_refusals()
     with pytest.raises(ValueError, match="shape"):
@@ -545,6 +545,6 @@ def test_closing_while_others_read(q, rng):
 
 def test_there_is_nothing(tmp):
     for path in (tmp, tmp / "not there", f"{tmp}@v1"):
-        with pytest.raises(FileNotFoundError, match="neither a mount of quiverfs nor a store"):
+        with pytest.raises(FileNotFoundError, match="not a mount of quiverfs, and not a store"):
             quiverfs.open(path)
     assert os.listdir(tmp) == []

@@ -96,8 +96,8 @@ class NearestByFile(Way):
         if (question.except_ids is None or question.metric is not None or question.exact
                 or question.within is not None or question.ids is not None):
             raise PermissionError(
-                errno.EACCES, "only nearest(ID) works on this mount: it is read-only or somebody "
-                "else's, and its store cannot be opened", self._folder)
+                errno.EACCES, "only nearest(ID) works on this mount: it is read-only or belongs to "
+                "another user, and its store cannot be opened", self._folder)
         answer = room_for(len(question.vectors), question.k)
         for row, number in enumerate(question.except_ids.tolist()):
             path = os.path.join(self._folder, f"{number}.{question.k}")

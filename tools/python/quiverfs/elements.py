@@ -24,8 +24,8 @@ class Elements:
 
     def __init__(self, dim: int, kind: str) -> None:
         if kind not in STORED:
-            raise ValueError(f"vectors of type {kind!r}, which this version of quiverfs does not "
-                             "know: install a newer one")
+            raise ValueError(f"vectors of type {kind!r} are not known to this version of "
+                             "quiverfs; install a newer one")
         self.dim = dim
         self.type = kind
         self.stored = STORED[kind]
@@ -82,8 +82,8 @@ def to_bits(packed: Any) -> NDArray[np.bool_]:
 def _bits(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype == np.bool_:
         if array.ndim == 0 or array.shape[-1] % 8 != 0:
-            raise ValueError(f"an array of bool of shape {array.shape} is no vectors of bits, of "
-                             "which there is a multiple of 8")
+            raise ValueError(f"an array of bool of shape {array.shape} cannot be vectors of bits; "
+                             "their number must be a multiple of 8")
         return np.packbits(array, axis=-1)
     if array.dtype == np.uint8:
         return array
@@ -130,22 +130,22 @@ def _floats(array: NDArray[Any], to: "np.dtype[Any]") -> NDArray[Any]:
     if _is_bfloat16(array.dtype):
         array = (np.ascontiguousarray(array).view("<u2").astype("<u4") << 16).view("<f4")
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{array.dtype} is no type of numbers that {to.name} are made of")
+        raise TypeError(f"{array.dtype} cannot be converted to {to.name}")
     with np.errstate(over="ignore", invalid="ignore"):
         made = array.astype(to)
     if array.dtype.kind == "f":
         if not np.can_cast(array.dtype, to):
             _check_fits(array, np.isinf(made), to.name)
     elif not np.can_cast(array.dtype, to) and not (made == array).all():
-        raise ValueError(f"integers that are none of {to.name}: give x.astype('{to.name}') to "
-                         "have them rounded")
+        raise ValueError(f"integers that {to.name} cannot hold exactly; "
+                         f"give x.astype('{to.name}') to round them")
     return made
 
 
 def _integers(array: NDArray[Any], to: "np.dtype[Any]") -> NDArray[Any]:
     bounds = np.iinfo(to)
     if array.dtype.kind not in "iub":
-        raise TypeError(f"this store has {to.name}, and {array.dtype} is of another kind: give "
+        raise TypeError(f"this store has {to.name}, but {array.dtype} is another kind; give "
                         f"x.round().clip({bounds.min}, {bounds.max}).astype('{to.name}')")
     if array.size > 0 and (array.min() < bounds.min or array.max() > bounds.max):
         raise ValueError(f"numbers from {array.min()} to {array.max()} do not fit {to.name}, which "

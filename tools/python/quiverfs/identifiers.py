@@ -18,7 +18,7 @@ IDs = Union[int, Sequence[int], NDArray[Any]]
 
 
 def _refuse(number: Any) -> ValueError:
-    return ValueError(f"{number} is no ID: IDs go from 0 to {ID_MAX}")
+    return ValueError(f"{number} is not an ID: IDs go from 0 to {ID_MAX}")
 
 
 def is_scalar(ids: Any) -> bool:
@@ -38,7 +38,7 @@ def to_ids(ids: Any) -> Tuple[NDArray[np.uint64], Tuple[int, ...]]:
             raise _refuse(number)
         return np.array([number], np.uint64), ()
     if isinstance(ids, slice):
-        raise TypeError("IDs are no positions, so there are no slices of them: "
+        raise TypeError("IDs are not positions, so they have no slices: "
                         "give a range, as store[range(5, 10)]")
     if isinstance(ids, (Set, Iterator)):
         ids = list(ids)

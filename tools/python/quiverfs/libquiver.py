@@ -111,9 +111,9 @@ def _find() -> Any:
     try:
         library = ctypes.CDLL(name)
     except OSError as error:
-        raise LibraryError(f"{error}: a store that is not mounted is read by libquiver, which "
+        raise LibraryError(f"{error}: a store that is not mounted needs libquiver, which "
                            "comes with quiverfs (Debian's package libquiver2); QUIVERFS_LIBRARY "
-                           "says where else it is. A mount does without.") from None
+                           "can name it. A mount does not need it.") from None
     for function, (result, arguments) in _DECLARED.items():
         try:
             found = getattr(library, function)

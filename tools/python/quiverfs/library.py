@@ -186,8 +186,8 @@ class Library(Backend):
 
     def _refuse_reader(self) -> None:
         if self._read_only:
-            raise PermissionError(errno.EACCES, "opened to be read; quiverfs.open(path, mode='r+') "
-                                  "opens it to be written to", self.path)
+            raise PermissionError(errno.EACCES, "opened for reading; "
+                                  "quiverfs.open(path, mode='r+') opens it for writing", self.path)
 
     def put(self, ids: NDArray[np.uint64], rows: NDArray[Any]) -> None:
         self._refuse_reader()
@@ -268,7 +268,7 @@ class Library(Backend):
         return f"{self.path}@{name}"
 
     def matrix(self) -> Tuple[NDArray[np.uint64], NDArray[Any]]:
-        raise OSError(errno.EOPNOTSUPP, "mount it to have it as one array", self.path)
+        raise OSError(errno.EOPNOTSUPP, "mount it to get it as one array", self.path)
 
     # ---- the end --------------------------------------------------------------------------
 

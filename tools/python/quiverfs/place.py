@@ -64,4 +64,4 @@ def open_backend(path: str, mode: Optional[str], access: str) -> Backend:
             return Mount(Mount(of).snapshot_path(name))
         if _is_store(of):
             return _library(path, mode, access)
-    raise FileNotFoundError(errno.ENOENT, "neither a mount of quiverfs nor a store", path)
+    raise FileNotFoundError(errno.ENOENT, "not a mount of quiverfs, and not a store", path)

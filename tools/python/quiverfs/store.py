@@ -265,7 +265,7 @@ class Store:
         dtype = elements.stored if raw else elements.dtype
         wanted = shape + (elements.columns,)
         if out.dtype != dtype or out.shape != wanted or not out.flags.c_contiguous:
-            raise ValueError(f"out is {out.dtype} of shape {out.shape}, and has to be {dtype} of "
+            raise ValueError(f"out is {out.dtype} of shape {out.shape}, but must be {dtype} of "
                              f"shape {wanted}, C-contiguous")
         if dtype != elements.stored:
             return elements.rows(count)
@@ -280,14 +280,14 @@ class Store:
         value = np.asarray(missing)
         if vectors.dtype.kind != "f" and (value.dtype.kind not in "iu"
                                           or value.astype(vectors.dtype) != value):
-            raise ValueError(f"missing={missing!r} is none of {vectors.dtype}")
+            raise ValueError(f"missing={missing!r} is not a value of {vectors.dtype}")
         vectors[absent] = value
 
     # ---- changing -------------------------------------------------------------------------
 
     def _refuse_reader(self) -> None:
         if self._mode == "r":
-            raise PermissionError(f"{self._path}: opened to be read (mode='r')")
+            raise PermissionError(f"{self._path}: opened for reading (mode='r')")
 
     def put(self, ids: IDs, vectors: ArrayLike, *, raw: bool = False) -> None:
         """Write vectors: of shape ids.shape + (dim,), so (dim,) for one ID and (n, dim) for n.
@@ -361,7 +361,7 @@ class Store:
         if of is None and is_scalar(vectors):
             vectors, of = None, vectors
         if (vectors is None) == (of is None):
-            raise TypeError("nearest takes vectors, or IDs by of=, and one of the two")
+            raise TypeError("nearest takes either vectors, or IDs with of=")
         if not 1 <= k <= K_MAX:
             raise ValueError(f"k={k}: it goes from 1 to {K_MAX}")
         if metric is not None and metric not in METRICS:
@@ -422,8 +422,8 @@ class Store:
         is no snapshot: there rows change their places.
         """
         if not self.is_frozen:
-            raise ValueError(f"{self._path}: rows change their places while others write; take a "
-                             "snapshot of it: snapshot(name, create=True).matrix()")
+            raise ValueError(f"{self._path}: rows move while others write; take a "
+                             "snapshot: snapshot(name, create=True).matrix()")
         return self._backend.matrix()
 
 
@@ -431,6 +431,6 @@ def _explained(error: OSError, question: Question) -> Exception:
     """EINVAL tells no more than that the question makes no sense."""
     if error.errno != errno.EINVAL:
         return error
-    return ValueError("a question has no distances: it holds NaN or, for cosine, zeros alone; or "
-                      f"the metric ({question.metric or 'the store' + chr(39) + 's'}) is none of "
+    return ValueError("a question has no distances: it holds NaN or, for cosine, only zeros; or "
+                      f"the metric ({question.metric or 'the store' + chr(39) + 's'}) does not fit "
                       "this type")

@@ -227,8 +227,8 @@ int quiver_create_with(const char *path, const struct quiver_geometry *geometry,
 
 	if (r) {
 		error_set(error,
-		          "quiver_create_options: the size is %zu, or what is behind byte %zu is "
-		          "not known to this library",
+		          "quiver_create_options: the size is %zu, or there are fields after byte "
+		          "%zu that this library does not know",
 		          options->size, sizeof(known));
 		return r;
 	}

@@ -443,8 +443,8 @@ int quiver_open(const char *path, const struct quiver_options *options, struct q
 		error->text[0] = '\0';
 	if (r) {
 		error_set(error,
-		          "quiver_options: the size is %zu, or what is behind byte %zu is not "
-		          "known to this library",
+		          "quiver_options: the size is %zu, or there are fields after byte %zu "
+		          "that this library does not know",
 		          options->size, sizeof(known));
 		return r;
 	}

@@ -114,7 +114,7 @@ static const struct number counters[] = {
 	},                                                                                  \
 	{                                                                                   \
 		.key = "user_max_" name, .metric = "user_max_" name,                        \
-		.help = text ", of the user who has most.",                                 \
+		.help = text ", of the user with the most.",                                \
 		.offset = offsetof(struct mount_stats, user_max[kind]), .type = NUMBER_U64, \
 	}
 

@@ -82,7 +82,7 @@ def test_packed_bits_are_bytes_unless_they_are_said_to_be_bits(work):
 def test_a_type_that_no_store_has_is_told(work):
     np.save("rows.npy", ROWS.astype("i4"))
     refuses("rows.npy", says="its elements are i4, but no store has this type; --convert makes them f4")
-    assert "(f4 since no type is given" in makes("rows.npy", "--convert").stdout
+    assert "(f4, because no type is given" in makes("rows.npy", "--convert").stdout
     makes("rows.npy", "--convert", "--dtype", "i1", dtype="i1", name="small")
 
 
@@ -115,7 +115,7 @@ TEXTS = {
 @pytest.mark.parametrize("kind", TEXTS)
 def test_text_tells_dim_and_makes_f4(work, kind):
     done = makes(TEXTS[kind]())
-    assert "(f4 since no type is given; --dtype gives another)" in done.stdout.splitlines()[0]
+    assert "(f4, because no type is given; --dtype gives another)" in done.stdout.splitlines()[0]
     quiverfs("export", "new", "again.npy")
     assert (np.load("again.npy") == ROWS).all()
     assert ("is taken for the ID" in done.stderr) == (kind == "whole numbers first")

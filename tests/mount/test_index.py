@@ -126,5 +126,5 @@ def test_where_there_can_be_none(stores, tmp, clusters):
 def test_it_is_for_who_mounted(stores, store):
     mnt = stores.mount(store, options=["allow_other"])
     done = run(*ordinary_user_words, QUIVERFS, "index", mnt.point, status=1)
-    assert "only the user who mounted it may" in done.stderr.decode()
+    assert "only the user who mounted the store may" in done.stderr.decode()
     assert lines(mnt)["state"] == "none"

@@ -385,7 +385,7 @@ def test_wrong_words_and_terminals(source, tmp):
     assert "does not name a snapshot" in quiverfs("send", source.point, status=2).stderr
     assert "is not a position" in quiverfs("send", f"{source.point}@v1", "--from", "-1", status=2).stderr
     assert "it has no snapshot nix" in quiverfs("send", f"{source.point}@nix", status=1).stderr
-    assert "takes the STORE alone" in quiverfs("receive", "--undo", "--force", "x",
+    assert "takes only the STORE" in quiverfs("receive", "--undo", "--force", "x",
                                                status=2).stderr
     assert "no stream is being received" in quiverfs("receive", "--undo", tmp / "x",
                                                      status=1).stderr

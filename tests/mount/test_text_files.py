@@ -474,7 +474,7 @@ def test_hostile_json_takes_no_long_time(store, tmp, text):
     ("[%s" % JSON[0], "ends before its array does"),
     ("[%s %s]" % JSON, "expected ',' or ']'"),
     ("[%s,]" % JSON[0], "expected another element"),
-    ("[%s] x" % JSON[0], "goes on after its array"),
+    ("[%s] x" % JSON[0], "more text after its array"),
     ("[%s, 7]" % JSON[0], "it is not an object, but the first row is"),
     ("[%s, {'id': 1}]" % JSON[0], "not JSON"),
     ("[%s, {\"id\": 1" % JSON[0], "ends too early"),

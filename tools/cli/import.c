@@ -170,9 +170,9 @@ static bool is_folder(const struct import_arguments *arguments, const struct arg
 	          rows->keys_path != NULL || rows->limit != UINT64_MAX || rows->convert ||
 	          arguments->fit.geometry.dim > 0 || arguments->fit.dtype_given))
 		arguments_error(state,
-		                "'%s' is a folder: each file in it is a vector, whose ID is its "
-		                "name; --format, --ids, --start-id, --keys, --limit, --convert, "
-		                "--dim and --dtype go with files of rows",
+		                "'%s' is a folder: each file in it is one vector, and its name is "
+		                "the ID; --format, --ids, --start-id, --keys, --limit, --convert, "
+		                "--dim and --dtype are only for files of rows",
 		                folder);
 	return folder != NULL;
 }
@@ -391,8 +391,9 @@ static int make_store(const struct import_arguments *arguments, const struct row
 	}
 	say_result("made %s: %" PRIu32 " elements of %s, %" PRIu32 " bytes a vector, metric l2%s",
 	           path, geometry->dim, dtype, geometry->vector_bytes,
-	           arguments->fit.is_guess ? " (f4 since no type is given; --dtype gives another)"
-	                                   : "");
+	           arguments->fit.is_guess
+	                   ? " (f4, because no type is given; --dtype gives another)"
+	                   : "");
 	return 0;
 }
 

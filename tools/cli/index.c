@@ -70,7 +70,7 @@ static void say_refused(const struct session *session, enum wish wish, int resul
 	else if (result == -EROFS || result == -EACCES)
 		say_error(path, "%s: %s%s", wishes[wish], strerror(-result),
 		          result == -EROFS ? "; it is read-only, or its disk has failed"
-		                           : "; only the user who mounted it may");
+		                           : "; only the user who mounted the store may do that");
 	else
 		say_error(path, "%s of the index failed: %s", wishes[wish], live_strerror(result));
 }

@@ -155,7 +155,7 @@ static int start_live(struct session *session, enum quiver_job job)
 	if (result == -EROFS || result == -EACCES)
 		say_error(path, "%s cannot start: %s%s", job_name(job), strerror(-result),
 		          result == -EROFS ? "; on a read-only mount it is not available"
-		                           : "; only the user who mounted it may");
+		                           : "; only the user who mounted the store may do that");
 	else if (result < 0)
 		say_error(path, "%s cannot start: %s", job_name(job), live_strerror(result));
 	return result;

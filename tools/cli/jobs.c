@@ -89,7 +89,7 @@ static int run_job(const char *help, int argc, char **argv, unsigned flags, enum
 
 static const char compact_help[] =
 	"Move vectors from the end of the store into free slots and give the space back.\v"
-	"Readers and writers of a live mount go on meanwhile. Ctrl-C ends it cleanly; what was "
+	"Readers and writers of a live mount continue meanwhile. Ctrl-C ends it cleanly; what was "
 	"moved stays moved.";
 
 int compact_command(int argc, char **argv)

@@ -91,9 +91,9 @@ static void say_half(const struct receive_arguments *arguments,
 		(void)snprintf(from, sizeof(from), " --from %" PRIu64, received->position);
 	say_note(arguments->store,
 	         "%" PRIu64 " of %" PRIu64
-	         " changes are kept, and nobody else can open it meanwhile; go on with "
-	         "'quiverfs send SOURCE@%s%s%s%s | quiverfs receive %s%s%s', where SOURCE is where "
-	         "it comes from, or go back with 'quiverfs receive --undo %s'",
+	         " changes are kept, and nobody else can open the store now; continue with "
+	         "'quiverfs send SOURCE@%s%s%s%s | quiverfs receive %s%s%s' (SOURCE is the sending "
+	         "store), or go back with 'quiverfs receive --undo %s'",
 	         received->position, received->removals + received->attributes + received->vectors,
 	         received->sent_name, received->since[0] != '\0' ? " --since " : "",
 	         received->since, from, arguments->store, arguments->name != NULL ? " " : "",
@@ -157,9 +157,8 @@ static int receive_all(struct receive_arguments *arguments, const char *store)
 	do {
 		result = receive_one(arguments, store, &nothing);
 		if (result == 0 && nothing && first) {
-			say_error(arguments->store,
-			          "nothing came on standard input, where 'quiverfs send' was "
-			          "expected");
+			say_error(arguments->store, "nothing came on standard input; expected the "
+			                            "output of 'quiverfs send'");
 			result = -ENODATA;
 		}
 		first = false;
@@ -177,7 +176,7 @@ static int undo(struct receive_arguments *arguments, const char *store)
 	if (result < 0)
 		say_engine(store, error.text, result);
 	else
-		say_result("%s: it is as it was before the stream", arguments->store);
+		say_result("%s: the store is as it was before the stream", arguments->store);
 	return result;
 }
 
@@ -202,7 +201,7 @@ static int find_folder(const char *given, char store[PATH_MAX])
 	int result;
 
 	if (!quiver_is_folder(given)) {
-		say_error(given, "streams go into stores in local folders alone");
+		say_error(given, "only a store in a local folder can receive a stream");
 		return -EOPNOTSUPP;
 	}
 	if (realpath(given, path) != NULL && mounts_find(path, &mount) == 0 && mount.found &&
@@ -232,31 +231,29 @@ static void check_arguments(void *to, const struct argp_state *state)
 	if (arguments->name != NULL && !quiver_snapshot_name_is_valid(arguments->name))
 		arguments_error(state, "'%s' cannot be the name of a snapshot", arguments->name);
 	if (arguments->undo && (arguments->force || arguments->name != NULL))
-		arguments_error(state, "--undo takes the STORE alone");
+		arguments_error(state, "--undo takes only the STORE");
 	if (!arguments->undo && isatty(STDIN_FILENO))
-		arguments_error(state, "a stream is wanted on standard input, not a terminal: "
-		                       "quiverfs send STORE@NAME | quiverfs receive STORE");
+		arguments_error(state, "standard input is a terminal; expected a stream: quiverfs "
+		                       "send STORE@NAME | quiverfs receive STORE");
 }
 
 static const char receive_help[] =
-	"Read what 'quiverfs send' writes from standard input into a store.\v"
-	"A whole stream makes the STORE, which must not be there. One of what has changed goes "
-	"into "
-	"a store whose state is the snapshot that it builds on. At the end the store has the "
-	"snapshot, "
-	"under its name or NAME, and its state is that. A store that is mounted is refused. While "
-	"and after a stream that ends early nobody can open the store, but for its snapshots; the "
-	"same stream goes on with it, and --undo goes back.";
+	"Read the output of 'quiverfs send' from standard input into a store.\v"
+	"A whole stream makes the STORE, which must not exist. A stream of changes goes into a "
+	"store whose state is the snapshot that it builds on. At the end the store has the "
+	"snapshot, under its name or NAME, and is in that state. A mounted store is refused. "
+	"During a stream, and after one that ends early, nobody can open the store, only its "
+	"snapshots. Send the same stream again to continue, or use --undo to go back.";
 
 int receive_command(int argc, char **argv)
 {
 	struct receive_arguments parsed = { 0 };
 	const struct argument_option options[] = {
 		{ "force", 0, NULL,
-		  "Where the store has been changed since the snapshot that the stream builds on, "
-		  "go back to that first: the changes are lost",
+		  "If the store has changed since the snapshot that the stream builds on, go back "
+		  "to that first; the changes are lost",
 		  .sets = &parsed.force },
-		{ "undo", 0, NULL, "Go back from half a stream to what was before it",
+		{ "undo", 0, NULL, "Go back from half a stream to the state before it",
 		  .sets = &parsed.undo },
 		{ 0 },
 	};

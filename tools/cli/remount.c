@@ -108,10 +108,10 @@ int remount_change(const char *point, const char *options)
 	if (result == 0 && mount("none", point, NULL, MS_REMOUNT | flags, NULL) < 0)
 		result = -errno;
 	if (result == -EROFS)
-		say_error(point, "was mounted read-only, and its daemon changes nothing; unmount "
-		                 "it and mount it again");
+		say_error(point, "was mounted read-only, so its daemon cannot write; unmount it "
+		                 "and mount it again");
 	else if (result == -EBUSY)
-		say_error(point, "cannot become read-only: somebody has a file open for writing");
+		say_error(point, "cannot become read-only: a file is open for writing");
 	else if (result < 0)
 		say_errno(point, result);
 	return result;

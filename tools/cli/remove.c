@@ -36,8 +36,8 @@ static int parse(int argc, char **argv, struct remove_arguments *parsed)
 	const struct arguments arguments = {
 		.usage = "rados:POOL[/NAMESPACE]/COLLECTION",
 		.help = "Remove a collection in Ceph, with all vectors in it.\v"
-			"It cannot be brought back. Who has it mounted gets EIO from then on. "
-			"What a removal that was stopped has left, another one removes.",
+			"It cannot be brought back. A mount of it gets EIO from then on. If a "
+			"removal was stopped, run it again to remove the rest.",
 		.options = options,
 		.words = { &parsed->collection },
 		.least = 1,
@@ -88,7 +88,7 @@ static int tell_content(const struct remove_arguments *arguments, char content[C
 	case -EUCLEAN:
 		say_note(arguments->collection, "%s",
 		         error.text[0] != '\0' ? error.text : strerror(-result));
-		(void)snprintf(content, CONTENT_BYTES, "a number of vectors that is not known");
+		(void)snprintf(content, CONTENT_BYTES, "an unknown number of vectors");
 		return 0;
 	default:
 		say_engine(arguments->collection, error.text, result);
@@ -117,7 +117,8 @@ static int confirm(const struct remove_arguments *arguments)
 	if (tell_content(arguments, content) < 0)
 		return STATUS_FAILED;
 	if (isatty(STDIN_FILENO) != 1) {
-		say_error(collection, "%s; --yes removes it, where nobody can be asked", content);
+		say_error(collection, "%s; nobody can be asked; --yes removes it without asking",
+		          content);
 		return STATUS_USAGE;
 	}
 	if (!ask(collection, content)) {

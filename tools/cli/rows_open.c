@@ -17,8 +17,7 @@ static int check_counting(const struct rows *rows)
 	    rows->total - 1 <= QUIVER_ID_MAX - rows->next_id)
 		return 0;
 	say_error(rows->options->target,
-	          "%" PRIu64 " rows counted from ID %" PRIu64 " go beyond the largest ID, "
-	          "%" PRIu64,
+	          "%" PRIu64 " rows from ID %" PRIu64 " on go beyond the largest ID, %" PRIu64,
 	          rows->total, rows->next_id, QUIVER_ID_MAX);
 	return -EINVAL;
 }

@@ -359,9 +359,9 @@ int arrow_batch_length(struct format_reader *reader, struct arrow_reading *readi
 	if (result == 0 && end < reading->offset)
 		result = format_refuse(reader, "its offsets go back");
 	else if (result == 0 && (uint64_t)end > reading->elements_count)
-		result = format_refuse(
-			reader, "its offsets lead beyond the %" PRIu64 " elements of its batch",
-			reading->elements_count);
+		result = format_refuse(reader,
+		                       "its offsets go past the %" PRIu64 " elements of its batch",
+		                       reading->elements_count);
 	*length = result == 0 ? (uint64_t)end - (uint64_t)reading->offset : 0;
 	reading->offset = end;
 	return result;

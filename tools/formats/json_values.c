@@ -86,7 +86,7 @@ static int check_end(struct format_reader *reader, struct json_values *values)
 	char next = '\0';
 	int result = take_space(reader, values, &next);
 
-	return result > 0 ? format_refuse(reader, "the file goes on after its array") : result;
+	return result > 0 ? format_refuse(reader, "there is more text after its array") : result;
 }
 
 /* Move to the next element of the array. 1, or 0 at its end. */

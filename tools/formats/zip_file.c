@@ -231,7 +231,8 @@ int zip_place_member(struct zip_file *file, struct stream *member)
 	if (info.compression_method != METHOD_STORED)
 		return refuse(file, -ENOTSUP, "the member of the ZIP file is compressed");
 	if (offset > size || info.uncompressed_size > size - offset)
-		return refuse(file, -EINVAL, "damaged: the member ends behind the ZIP file");
+		return refuse(file, -EINVAL,
+		              "damaged: the member ends after the end of the ZIP file");
 	memset(member, 0, sizeof(*member));
 	member->path = file->stream->path;
 	member->fd = file->stream->fd;

@@ -124,7 +124,7 @@ def test_lists_and_text_by_their_offsets(store, tmp):
     offsets, data = numpy.arange(ROWS + 1, dtype="<i4") * DIM_THERE, source.read_bytes()
     assert data.count(offsets.tobytes()) == 1
     (tmp / "part.arrows").write_bytes(data.replace(offsets.tobytes(), (offsets + DIM_THERE).tobytes()))
-    refused("import", store.path, tmp / "part.arrows", says=["row 39: ", "beyond the 320 elements"])
+    refused("import", store.path, tmp / "part.arrows", says=["row 39: ", "past the 320 elements"])
     same(exported(store, tmp)[0][:-1], POLARS[1:])
     back = offsets.copy()
     back[4] = DIM_THERE

@@ -125,7 +125,7 @@ def test_a_file_that_is_wrong_of_its_type(stores, tmp, duck):
     duck.copy("SELECT 7 AS id, [0.5, 1e-30]::FLOAT[] AS vector", tmp / "in.parquet",
               "KV_METADATA {dtype: 'f2'}")
     refused("import", stores.create(dim=2, dtype="f2").path, tmp / "in.parquet",
-            says=["row 0", "no f2"])
+            says=["row 0", "not f2"])
 
 
 @NEEDS_LIBRARY
@@ -291,7 +291,7 @@ def test_a_column_for_each_element(store, tmp, rng, duck, first, prefix):
 def test_columns_that_do_not_count_up(stores, tmp, duck, names):
     store = stores.create(dim=2)
     duck.copy("SELECT " + names, tmp / "in.parquet")
-    refused("import", store.path, tmp / "in.parquet", says=["lists of numbers", "count up"])
+    refused("import", store.path, tmp / "in.parquet", says=["lists of numbers", "columns of numbers such as x0, x1"])
 
 
 # ---- in: IDs ----------------------------------------------------------------

@@ -546,6 +546,16 @@ static int forget_part(const struct columns *columns, const struct column *colum
 	return columns->io->forget(columns->io, column->fd, from, to - from);
 }
 
+/* Have the kernel read rows meanwhile. */
+static void rows_soon(const struct columns *columns, uint64_t slot, uint64_t count)
+{
+	const struct column *const both[] = { &columns->ids, &columns->meta };
+
+	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
+		columns->io->hint(columns->io, both[i]->fd, column_row_offset(both[i], slot),
+		                  count * both[i]->row_bytes, IO_WILL_READ);
+}
+
 int columns_forget_vectors(const struct columns *columns, uint64_t slot, uint64_t count)
 {
 	return forget_part(columns, &columns->vectors, slot, count);
@@ -555,7 +565,12 @@ int columns_forget_rows(const struct columns *columns, uint64_t slot, uint64_t c
 {
 	int r = forget_part(columns, &columns->ids, slot, count);
 
-	return r ? r : forget_part(columns, &columns->meta, slot, count);
+	if (r == 0)
+		r = forget_part(columns, &columns->meta, slot, count);
+	/* Rows beside those that are written stand in the same pages. */
+	if (r == 0)
+		rows_soon(columns, slot, count);
+	return r;
 }
 
 int columns_open_direct(const struct columns *columns)

@@ -13,8 +13,9 @@
 #include "engine/recovery/keep.h"
 #include "engine/recovery/kept.h"
 
-/* Of a log that stays at an open: a process that dies again and again adds one each time. */
-#define CARRIED_SEGMENTS_MAX 8u
+/* Of a log that stays at an open: twice what a checkpoint begins at. A process that dies again and again
+ * adds one each time. */
+#define CARRIED_SEGMENTS_MAX 24u
 #define FREE_RUN 256u /* rows freed in one write: some blocks of meta.npy */
 
 static bool is_doomed(const struct recovery *recovery, uint64_t slot)

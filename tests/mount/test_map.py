@@ -412,6 +412,13 @@ def test_rows_that_count_up_and_rows_by_their_keys(tmp, rng):
     refused("map", store, "-o", tmp / "map.csv", "--color", f"{tmp}/c.csv:of", says=["--keys"])
 
 
+def test_quotes_in_a_table(tmp, rng):
+    store = make(tmp, as_dtype(spread(rng, 4, 4), "f4"))
+    (tmp / "c.csv").write_text('id,v,"a\nb"\n0,5" pipe,x\n1,"two\nlines",y\n2,"say ""no""",z\n3,end,"\n"\n')
+    found, _ = colours(store, tmp, "--color", f"{tmp}/c.csv:v")
+    assert found == ['5" pipe', "two\nlines", 'say "no"', "end"]
+
+
 def test_clusters_are_groups_that_lie_together(tmp, rng):
     random = numpy.random.default_rng(rng.randrange(2**32))
     kind = random.permutation(numpy.repeat([0, 1, 2], [60, 40, 20]))

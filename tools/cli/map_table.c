@@ -7,6 +7,7 @@
 #include "tools/formats/format.h"
 #include "tools/formats/stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -90,13 +91,32 @@ static int next_line(struct reading *reading, char **line, size_t *length)
 	return got;
 }
 
-static bool is_open(const char *text)
+/* What separates the cells: what a line has most of outside of quotes. */
+static char find_delimiter(const char *line)
 {
-	bool open = false;
+	static const char tried[] = { ',', ';', '\t', '|' };
+	size_t counts[sizeof(tried)] = { 0 }, best = 0;
+	bool quoted = false;
 
-	for (; *text != '\0'; text++)
-		open ^= *text == '"';
-	return open;
+	for (; *line != '\0'; line++) {
+		quoted ^= *line == '"';
+		for (size_t i = 0; i < sizeof(tried) && !quoted; i++)
+			counts[i] += *line == tried[i];
+	}
+	for (size_t i = 1; i < sizeof(tried); i++)
+		best = counts[i] > counts[best] ? i : best;
+	return tried[best];
+}
+
+/* Whether a quote that a cell begins with is not closed. */
+static bool is_open(const struct reading *reading, const char *record)
+{
+	char delimiter = reading->delimiter != '\0' ? reading->delimiter : find_delimiter(record);
+	const char *at = csv_pass_cell(csv_blanks(record, delimiter), delimiter);
+
+	while (at != NULL && csv_pass_delimiter(&at, delimiter) > 0)
+		at = csv_pass_cell(at, delimiter);
+	return at == NULL;
 }
 
 /* Append a line to the record of `used` bytes. */
@@ -141,27 +161,9 @@ static int next_record(struct reading *reading, char **record)
 			result = append(reading, &used, line, length);
 		if (result < 0)
 			return result;
-	} while (used == 0 || is_open(reading->record));
+	} while (used == 0 || is_open(reading, reading->record));
 	*record = reading->record;
 	return 1;
-}
-
-/* What separates the cells: what the first line has most of. */
-static char find_delimiter(const char *line)
-{
-	static const char tried[] = { ',', ';', '\t', '|' };
-	char best = ',';
-	size_t most = 0;
-
-	for (size_t i = 0; i < sizeof(tried); i++) {
-		size_t cells = csv_count_cells(line, tried[i]);
-
-		if (cells > most) {
-			most = cells;
-			best = tried[i];
-		}
-	}
-	return best;
 }
 
 static size_t find_cell(const struct reading *reading, const char *name)
@@ -199,11 +201,14 @@ static int read_names(struct reading *reading, enum kind kind)
 {
 	const struct map_table *table = reading->table;
 	char *record = NULL;
-	int got = next_record(reading, &record);
+	int got;
 
+	reading->delimiter = kind == TSV ? '\t' : '\0';
+	got = next_record(reading, &record);
 	if (got <= 0)
 		return got;
-	reading->delimiter = kind == TSV ? '\t' : find_delimiter(record);
+	if (kind != TSV)
+		reading->delimiter = find_delimiter(record);
 	reading->cells = csv_count_cells(record, reading->delimiter);
 	reading->row_cells = calloc(reading->cells + 1, sizeof(*reading->row_cells));
 	if (reading->row_cells == NULL) {
@@ -232,15 +237,16 @@ static int read_csv(struct reading *reading, enum kind kind)
 	int got = read_names(reading, kind), result = 0;
 
 	while (got > 0 && result == 0) {
-		struct csv_cell *value, *id;
+		struct csv_cell *cells = reading->row_cells, *value, *id;
 
+		assert(cells != NULL); /* there is a line of names */
 		got = next_record(reading, &record);
 		if (got <= 0)
 			break;
-		if (!csv_split(record, reading->delimiter, reading->row_cells, reading->cells))
+		if (!csv_split(record, reading->delimiter, cells, reading->cells))
 			return refuse(reading, "it has another number of cells than the first");
-		value = &reading->row_cells[reading->value];
-		id = reading->id != SIZE_MAX ? &reading->row_cells[reading->id] : NULL;
+		value = &cells[reading->value];
+		id = reading->id != SIZE_MAX ? &cells[reading->id] : NULL;
 		result = reading->each(reading->arg, reading->row++, id != NULL ? id->text : NULL,
 		                       !value->quoted && csv_is_missing(value->text, value->length)
 		                               ? NULL

@@ -458,7 +458,7 @@ def test_what_is_refused(tmp, rng):
     (tmp / "words.txt").write_text("a\n" * 6)
     os.link(tmp / "words.txt", tmp / "words.csv")
     for words, says in ((["-o", "map.png"], ".html, .svg or .csv"), ([], "-o FILE is missing"),
-                        (["-o", "x.svg", "--method", "mds"], "pca, umap, tsne"),
+                        (["-o", "x.svg", "--method", "mds"], "pca, umap or tsne"),
                         (["-o", "x.svg", "--clusters", "25"], "from 0 to 24"),
                         (["-o", "x.svg", "--max", "0"], "from 1 to"),
                         (["-o", "x.svg", "--id-column", "id"], "--color")):

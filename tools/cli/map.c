@@ -58,7 +58,8 @@ static int place_otherwise(const struct map_arguments *arguments, struct map_poi
 	if (arguments->method == MAP_PCA)
 		return 0;
 	if (points->count < MAP_OTHER_LEAST) {
-		say_note(arguments->target, "%zu vectors are too few for another method than pca",
+		say_note(arguments->target,
+		         "%zu vectors are too few for umap or tsne; use --method pca",
 		         points->count);
 		return 0;
 	}
@@ -122,13 +123,13 @@ static void say_notes(const struct map_arguments *arguments, const struct map_po
 		         points->not_finite);
 	if (points->without_direction > 0)
 		say_note(arguments->target,
-		         "%" PRIu64 " vectors are of zeros alone, have no direction, and are not "
-		         "drawn",
+		         "%" PRIu64
+		         " vectors hold only zeros; they have no direction, and are not drawn",
 		         points->without_direction);
 	if (points->k > 0 && points->asked_count < points->count)
 		say_note(arguments->output,
-		         "neighbours were found for %zu of %zu vectors, so that it takes some "
-		         "seconds; --neighbours-of N finds more",
+		         "neighbours were found for %zu of %zu vectors, to save time; "
+		         "--neighbours-of N finds more",
 		         points->asked_count, points->count);
 }
 

@@ -18,16 +18,14 @@
 #define NEIGHBOURS_MAX 64u
 
 static const char map_help[] =
-	"Draw a picture of the vectors in two dimensions, from a store that is not mounted, "
-	"through a mount that is live, or of a snapshot.\v"
-	"FILE.html is a page for a browser: it can be moved and zoomed, shows the neighbours of "
-	"the "
-	"vector that is pointed at, and finds IDs and words. It is one file, and loads nothing. "
-	"FILE.svg is a picture. FILE.csv has the places as numbers. PCA looks at all vectors; "
-	"where "
-	"they are more than --max, some of them are drawn, spread evenly over their IDs. Vectors "
-	"with a NaN or an infinity have no place, and are counted. A file that exists is replaced "
-	"when the new one is complete.";
+	"Draw a picture of the vectors in two dimensions, from a store that is not mounted, a live "
+	"mount, or a snapshot.\v"
+	"FILE.html is a page for a browser. You can move and zoom it and search for IDs and words. "
+	"Point at a vector to see its neighbours. The page is one file, and loads nothing else. "
+	"FILE.svg is a picture. FILE.csv has the places as numbers. PCA uses all vectors. If there "
+	"are more than --max, some are drawn, spread evenly over their IDs. Vectors with a NaN or "
+	"an infinity are not drawn, but counted. A file that exists is replaced when the new one "
+	"is complete.";
 
 static enum map_format format_of(const char *path)
 {
@@ -54,8 +52,7 @@ static error_t take_output(void *to, char *text, const struct argp_state *state)
 	if (arguments->format == MAP_FORMAT_NONE)
 		arguments_error(
 			state,
-			"--output: the name of '%s' does not tell what to write; it ends in "
-			".html, .svg or .csv",
+			"--output: expected a name that ends in .html, .svg or .csv, got '%s'",
 			text);
 	return 0;
 }
@@ -71,7 +68,7 @@ static error_t take_method(void *to, char *text, const struct argp_state *state)
 			return 0;
 		}
 	}
-	arguments_error(state, "--method: '%s' is none of: pca, umap, tsne", text);
+	arguments_error(state, "--method: expected pca, umap or tsne, got '%s'", text);
 	return 0;
 }
 
@@ -81,7 +78,8 @@ static error_t take_metric(void *to, char *text, const struct argp_state *state)
 	int *wanted = to;
 
 	if (quiver_metric_parse(text, &metric) < 0)
-		arguments_error(state, "--metric: '%s' is none of: l2, cosine, ip, hamming", text);
+		arguments_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'",
+		                text);
 	else
 		*wanted = (int)metric;
 	return 0;
@@ -92,7 +90,7 @@ static error_t take_color(void *to, char *text, const struct argp_state *state)
 	struct map_arguments *arguments = to;
 
 	if (map_table_parse(text, &arguments->colours) < 0)
-		arguments_error(state, "--color: which column of '%s'? FILE:COLUMN tells", text);
+		arguments_error(state, "--color: which column of '%s'? Give FILE:COLUMN", text);
 	return 0;
 }
 
@@ -101,7 +99,7 @@ static void take_number(uint64_t *to, const char *name, const char *text, uint64
                         uint64_t most, const struct argp_state *state)
 {
 	if (!id_parse(text, to) || *to < least || *to > most)
-		arguments_error(state, "--%s: '%s' is no number from %llu to %llu", name, text,
+		arguments_error(state, "--%s: '%s' is not a number from %llu to %llu", name, text,
 		                (unsigned long long)least, (unsigned long long)most);
 }
 
@@ -132,7 +130,7 @@ static error_t take_neighbours_of(void *to, char *text, const struct argp_state 
 static error_t take_start_id(void *to, char *text, const struct argp_state *state)
 {
 	if (!id_parse(text, to))
-		arguments_error(state, "--start-id: '%s' is no ID", text);
+		arguments_error(state, "--start-id: '%s' is not an ID", text);
 	return 0;
 }
 
@@ -143,9 +141,9 @@ static void check(void *to, const struct argp_state *state)
 	if (arguments->output == NULL)
 		arguments_error(state, "-o FILE is missing: it ends in .html, .svg or .csv");
 	if (arguments->colours.id_column != NULL && arguments->colours.path == NULL)
-		arguments_error(state, "--id-column goes with --color FILE:COLUMN");
+		arguments_error(state, "--id-column is only for use with --color FILE:COLUMN");
 	if (arguments->colours.id_column != NULL && arguments->colours.column == NULL)
-		arguments_error(state, "--id-column: '%s' has lines, and no columns",
+		arguments_error(state, "--id-column: '%s' has lines, but no columns",
 		                arguments->colours.path);
 }
 
@@ -153,20 +151,19 @@ int map_arguments_parse(int argc, char **argv, struct map_arguments *parsed)
 {
 	const struct argument_option options[] = {
 		{ "output", 'o', "FILE",
-		  "Write to FILE, which ends in .html, .svg or .csv; a value as id=NAME, "
-		  "conf=FILE, keyring=FILE or op_timeout=SECONDS is how a collection in Ceph is "
-		  "reached",
+		  "Write to FILE, which ends in .html, .svg or .csv. For a collection in Ceph, "
+		  "also how to reach it: id=NAME, conf=FILE, keyring=FILE or op_timeout=SECONDS",
 		  .take = take_output, .to = parsed },
 		{ "method", 0, "NAME",
 		  "'pca' (default), or 'umap' or 'tsne', which need a library of Python",
 		  .take = take_method, .to = &parsed->method },
 		{ "metric", 0, "NAME",
-		  "Compare by 'l2', 'cosine', 'ip' or 'hamming'; without it by the store's own",
+		  "Compare by 'l2', 'cosine', 'ip' or 'hamming' (default: the metric of the store)",
 		  .take = take_metric, .to = &parsed->metric },
 		{ "max", 0, "N", "Draw at most N vectors (default 100000)", .take = take_max,
 		  .to = &parsed->most },
 		{ "color", 0, "FILE:COLUMN",
-		  "Colour by this column of a .csv, .tsv or .jsonl; of another FILE each line is "
+		  "Colour by this column of a .csv, .tsv or .jsonl; in any other FILE each line is "
 		  "a value",
 		  .take = take_color, .to = parsed },
 		{ "id-column", 0, "NAME",
@@ -176,18 +173,18 @@ int map_arguments_parse(int argc, char **argv, struct map_arguments *parsed)
 		{ "clusters", 0, "K",
 		  "Without --color: colour K groups that lie together (default 8; 0: none)",
 		  .take = take_clusters, .to = &parsed->clusters },
-		{ "keys", 0, "FILE", "A line for each vector, its key, which is shown",
+		{ "keys", 0, "FILE", "A file of keys to show, one line for each vector",
 		  .keeps = &parsed->keys },
 		{ "words", 0, NULL, NULL },
 		{ "start-id", 0, "N",
-		  "The first line of --keys, and the first row of a FILE without IDs, is of vector "
-		  "N (default 0)",
+		  "The first line of --keys, and the first row of a FILE without IDs, is for "
+		  "vector N (default 0)",
 		  .take = take_start_id, .to = &parsed->start_id },
 		{ "neighbours", 0, "K",
 		  "In .html: show the K nearest of a vector (default 8; 0: none)",
 		  .take = take_neighbours, .to = &parsed->neighbours },
 		{ "neighbours-of", 0, "N",
-		  "Find them for N of the vectors (default: for as many as takes some seconds)",
+		  "Find neighbours for N of the vectors (default: as many as take some seconds)",
 		  .take = take_neighbours_of, .to = &parsed->neighbours_of },
 		{ 0 },
 	};
@@ -197,7 +194,7 @@ int map_arguments_parse(int argc, char **argv, struct map_arguments *parsed)
 		.options = options,
 		.words = { &parsed->target },
 		.least = 1,
-		.missing = "STORE or MNT is needed, and -o FILE",
+		.missing = "STORE or MNT and -o FILE are needed",
 		.check = check,
 		.to = parsed,
 	};

@@ -153,8 +153,8 @@ static int read_table(const struct map_table *table, struct colouring *colouring
 	int result = map_table_read(table, look, colouring);
 
 	if (result == 0 && colouring->by_label && points->labels == NULL) {
-		say_error(table->path, "its IDs are no numbers; with --keys FILE, a line for each "
-		                       "vector, they are looked up there");
+		say_error(table->path, "its IDs are not numbers; --keys FILE, with a line for each "
+		                       "vector, tells their numbers");
 		return -EINVAL;
 	}
 	colouring->of = malloc((points->count + 1) * sizeof(*colouring->of));
@@ -294,10 +294,11 @@ static void say_unmatched(const struct map_table *table, const struct colouring 
 	for (size_t i = 0; i < colouring->points->count; i++)
 		without += colouring->of[i] == MAP_NONE;
 	if (colouring->matched == 0)
-		say_note(table->path, "none of its %" PRIu64 " rows is of a vector that is drawn",
+		say_note(table->path,
+		         "none of its %" PRIu64 " rows belongs to a vector that is drawn",
 		         colouring->rows);
 	else if (without > 0)
-		say_note(table->path, "it has no value for %zu of %zu vectors, which are grey",
+		say_note(table->path, "it has no value for %zu of %zu vectors; these are grey",
 		         without, colouring->points->count);
 }
 

@@ -36,7 +36,7 @@ static const char *name_of(enum map_method method)
 static int say_missing(enum map_method method)
 {
 	say_error(name_of(method),
-	          "the library for it is not there; %s installs it. --method pca needs none",
+	          "the library for it is missing; %s installs it; --method pca needs no library",
 	          method == MAP_UMAP
 	                  ? "'pip install umap-learn'"
 	                  : "'apt install python3-sklearn' or 'pip install scikit-learn'");
@@ -170,9 +170,7 @@ int map_other(enum map_method method, struct map_points *points)
 	if (result == 0)
 		result = start(method, points, &child);
 	if (result == -ENOENT) {
-		say_error(name_of(method),
-		          "it needs %s, which is not there: "
-		          "'apt install python3'",
+		say_error(name_of(method), "%s is missing; 'apt install python3' installs it",
 		          PROGRAM);
 	} else if (result < 0) {
 		say_errno(name_of(method), result);
@@ -184,7 +182,7 @@ int map_other(enum map_method method, struct map_points *points)
 		else if (result == 0 && status != 0)
 			result = -EPROTO;
 		if (result < 0 && result != -ENOTSUP && result != -EINTR)
-			say_error(name_of(method), "the library failed; what it said stands above");
+			say_error(name_of(method), "the library failed; its message is above");
 	}
 	if (child.to >= 0)
 		(void)close(child.to); /* a pipe */

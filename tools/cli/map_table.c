@@ -216,7 +216,7 @@ static int read_names(struct reading *reading, enum kind kind)
 		return -ENOMEM;
 	}
 	if (!csv_split(record, reading->delimiter, reading->row_cells, reading->cells))
-		return refuse(reading, "it is no line of names of columns");
+		return refuse(reading, "this is not a line of names of columns");
 	reading->value = find_cell(reading, table->column);
 	if (reading->value == SIZE_MAX)
 		return say_columns(reading, table->column);
@@ -244,7 +244,7 @@ static int read_csv(struct reading *reading, enum kind kind)
 		if (got <= 0)
 			break;
 		if (!csv_split(record, reading->delimiter, cells, reading->cells))
-			return refuse(reading, "it has another number of cells than the first");
+			return refuse(reading, "the number of cells differs from the first line");
 		value = &cells[reading->value];
 		id = reading->id != SIZE_MAX ? &cells[reading->id] : NULL;
 		result = reading->each(reading->arg, reading->row++, id != NULL ? id->text : NULL,
@@ -287,12 +287,12 @@ static int take_object(struct reading *reading, const char *line, size_t length)
 
 	if (!json_is_object(object)) {
 		json_decref(object);
-		return refuse(reading, "it is no object of JSON");
+		return refuse(reading, "this is not an object of JSON");
 	}
 	id = text_of(id_of(reading, object));
 	value = text_of(json_object_get(object, reading->table->column));
 	if (id == NULL && reading->table->id_column != NULL)
-		result = refuse(reading, "it has no member of the name that --id-column tells");
+		result = refuse(reading, "it has no member with the name of --id-column");
 	else
 		result = reading->each(reading->arg, reading->row++, id, value);
 	free(id);

@@ -441,7 +441,7 @@ def test_other_shapes_are_refused(bits, tmp, array):
     numpy.save(tmp / "in.npy", array)
     for words in [], ["--convert"]:
         refused("import", bits.path, tmp / "in.npy", *words,
-                says=[f"dim {array.shape[1]} ", "64 bools, 8 u1 with eight bits each (numpy.packbits)"])
+                says=[f"dim {array.shape[1]} ", "64 bools, or 8 u1 with eight bits each (numpy.packbits)"])
 
 
 @pytest.mark.parametrize("name, text, says", [

@@ -184,7 +184,7 @@ def test_what_has_no_place_is_counted(tmp, rng):
     assert numpy.abs(places - wanted).max() < 1e-7 * numpy.abs(wanted).max()
     found, _, _, done = table(store, tmp / "map.csv", "--metric", "cosine")
     assert found == [i for i in left if i != 9]
-    assert "1 vectors are of zeros alone" in done.stderr
+    assert "1 vectors hold only zeros" in done.stderr
 
 
 def test_removed_vectors_are_in_none(stores, tmp, rng):

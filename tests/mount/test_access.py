@@ -165,9 +165,9 @@ def test_refusals_of_one_user_hide_nobody_elses_and_no_fault(stores, stranger, r
     lines = mnt.errors()
     assert len(lines) == 257
     fault, = [line for line in lines if "vector 20: slot" in line]
-    assert any("of-root: directories" in line for line in lines)
-    assert "b300: directories" in lines[-1]
-    until(lambda: fault in mnt.log_text() and "of-root: directories" in mnt.log_text(),
+    assert any("of-root: folders" in line for line in lines)
+    assert "b300: folders" in lines[-1]
+    until(lambda: fault in mnt.log_text() and "of-root: folders" in mnt.log_text(),
           "the log lacks what matters")
     mnt.forget_errors()
 

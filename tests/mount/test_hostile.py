@@ -391,7 +391,7 @@ def test_a_copy_of_hard_links_is_mounted_to_be_read(stores, tmp, rng):
     seen.unmount()
     assert snapshot(copy) == before
     done = quiverfs("mount", copy, seen.point, status=1)
-    assert "superblock: cannot open: expected a file of one name, found 2 hard" in done.stderr
+    assert "superblock: cannot open: expected a file with one name, found 2 hard" in done.stderr
 
 
 # ---- looking changes nothing -------------------------------------------------------

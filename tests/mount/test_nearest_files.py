@@ -265,7 +265,7 @@ def test_more_than_may_be_asked_at_once(stores, rng):
         os.write(fd, bytes(range(40)))
         with refused(errno.E2BIG):
             os.read(fd, 10)
-        filled.mnt.expect_error("nearest/query: 5 vectors with 1048576 neighbours each")
+        filled.mnt.expect_error("nearest/query: got 5 vectors with 1048576 neighbours each")
         os.write(fd, bytes(range(32)))
         assert [len(part) for part in oracle.lines(read_chunks(fd, 1 << 20))] == [20] * 4
     assert filled.mnt.stats()["question_bytes"] == "0"

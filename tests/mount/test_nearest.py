@@ -158,7 +158,7 @@ def test_what_makes_no_sense_is_refused(stores, rng):
             os.write(fd, oracle.request(one * count, count, k))
             with refused(errno.E2BIG):
                 os.read(fd, 100)
-            mnt.expect_error(f"control/nearest: {count} questions with {k} neighbours each")
+            mnt.expect_error(f"control/nearest: got {count} questions with {k} neighbours each")
         assert len(oracle.answers(ask(fd, good), 1, 10)[0]) == 10
 
 

@@ -15,7 +15,6 @@ struct counters {
 	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
 	_Atomic uint64_t rows_scanned; /* while it was opened */
 	_Atomic uint64_t index_taken; /* 1: a recovery has gone on from one that was kept */
-	_Atomic uint64_t log_carried; /* 1: and has left the log to the first checkpoint */
 	_Atomic uint64_t checksum_errors, io_errors;
 	struct latency commit, sync, growth, checkpoint, compact_step;
 };

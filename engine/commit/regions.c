@@ -94,25 +94,9 @@ static int open_file(struct regions *regions, const struct quiver_io *io, int di
 	               : r;
 }
 
-/* What both areas have noted for the superblock, in the one that is used: the other is free then. */
-static int note_again(struct regions *regions, const uint8_t *noted)
-{
-	struct wanted *wanted = calloc(1, sizeof(*wanted));
-	int r;
-
-	if (!wanted)
-		return -ENOMEM;
-	for (uint64_t region = 0; region < REGIONS_MAX; region++)
-		if (noted[region / 8] >> (region % 8) & 1)
-			want(wanted, region);
-	r = write_notes(regions, 0, wanted);
-	free(wanted);
-	return r;
-}
-
 int regions_start(struct regions *regions, const struct quiver_io *io, int dir_fd,
                   const uint8_t uuid[16], struct slots *slots, uint64_t generation,
-                  uint64_t slots_used, const uint8_t *noted)
+                  uint64_t slots_used)
 {
 	int r;
 
@@ -133,13 +117,8 @@ int regions_start(struct regions *regions, const struct quiver_io *io, int dir_f
 		(void)regions_file_close(&regions->file); /* what failed first is the reason */
 		goto fail;
 	}
-	regions->areas[0].generation = generation;
-	r = noted ? note_again(regions, noted) : 0;
-	if (r) {
-		(void)regions_file_close(&regions->file); /* what failed first is the reason */
-		goto fail;
-	}
 	pthread_mutex_init(&regions->lock, NULL);
+	regions->areas[0].generation = generation;
 	regions->is_settled = true;
 	regions->ahead = 1;
 	atomic_store(&regions->noted_below, generation ? slots_used : 0);

@@ -37,13 +37,11 @@ struct regions {
 };
 
 /* Whoever opens a store for use, before the superblock that says so: it names an index of
- * `generation` (0: none is kept, and nothing need be noted yet), and so many slots in use. `noted`:
- * REGIONS_MAX bits of what is noted for that already and stays so, as the log of an earlier life does;
- * or NULL. Makes the file where there is none. 0 or -errno; then nothing is noted in this life.
- * `regions` is all zero. */
+ * `generation` (0: none is kept, and nothing need be noted yet), and so many slots in use. Makes the
+ * file where there is none. 0 or -errno; then nothing is noted in this life. `regions` is all zero. */
 int regions_start(struct regions *regions, const struct quiver_io *io, int dir_fd,
                   const uint8_t uuid[16], struct slots *slots, uint64_t generation,
-                  uint64_t slots_used, const uint8_t *noted);
+                  uint64_t slots_used);
 /* Whether it was. An index is kept only then. */
 bool regions_are_noted(const struct regions *regions);
 /* Close the file and free what there is; also of all zeros. 0 or -errno of the close. */

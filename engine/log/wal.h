@@ -10,7 +10,6 @@
 
 #include "engine/base/health.h"
 #include "engine/disk/io.h"
-#include "engine/log/wal_kept.h"
 #include "engine/log/wal_state.h"
 #include "engine/media/wal_record.h"
 
@@ -19,18 +18,13 @@
  * 0 or -errno (nothing to stop then). */
 int wal_start(struct wal *wal, const struct quiver_io *io, struct health *health, int dir_fd,
               const uint8_t uuid[16], uint64_t number, uint64_t last_lsn);
-/* Segments of an earlier life, in order and before the one that was started: what they hold is needed
- * until a checkpoint, and durable. Before there are other threads. 0; -errno: none of them is in the log,
- * and all stay as they are. */
-int wal_carry(struct wal *wal, const struct wal_kept_segment *segments, size_t count);
 /* How to sync the slots of `vector_bytes` that PUTSLOT records name: 0 or -errno, called with
  * the sync lock held. Before the first of them, and before there are other threads. */
 void wal_set_slots(struct wal *wal, uint32_t vector_bytes, int (*sync_slots)(void *arg), void *arg);
 /* Whether there is any segment in wal/. 1, 0 (also where there is no such folder) or -errno. */
 int wal_has_segments(const struct quiver_io *io, int dir_fd);
-/* Remove the segments in wal/ with numbers below one: a superblock durably says that none of those is
- * needed. 0 or -errno. */
-int wal_clear(const struct quiver_io *io, int dir_fd, uint64_t below);
+/* Remove every segment in wal/: a superblock durably says that none is needed. 0 or -errno. */
+int wal_clear(const struct quiver_io *io, int dir_fd);
 /* Close all; where `remove`, the log is empty by a checkpoint and its files go. 0 or the
  * first error. */
 int wal_stop(struct wal *wal, bool remove);

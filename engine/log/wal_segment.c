@@ -106,8 +106,6 @@ static int recycle(struct wal *wal, struct wal_segment *spare, struct wal_segmen
 	segment->fd = spare->fd;
 	segment->size_bytes = spare->size_bytes;
 	segment->map = spare->map;
-	if (!segment->map.map) /* of an earlier life */
-		(void)map_store_open(&segment->map, io, segment->fd, 0, segment->size_bytes);
 	r = write_header(wal, segment);
 	if (r == 0)
 		r = io_fsync(io, wal->wal_fd);
@@ -237,8 +235,8 @@ int wal_segment_remove(struct wal *wal, struct wal_segment *segment)
 	return r ? r : closed;
 }
 
-/* What an earlier life left in the folder is in the data files by now. */
-static int clear_folder(struct wal *wal, uint64_t below)
+/* Empty the folder: what an earlier life left there is in the data files by now. */
+static int clear_folder(struct wal *wal)
 {
 	char *names = NULL;
 	size_t count = 0;
@@ -249,7 +247,7 @@ static int clear_folder(struct wal *wal, uint64_t below)
 	for (size_t i = 0; r == 0 && i < count; i++, name += strlen(name) + 1) {
 		uint64_t number;
 
-		if (wal_segment_parse(name, &number) && number < below)
+		if (wal_segment_parse(name, &number))
 			r = wal->io->unlink(wal->io, wal->wal_fd, name);
 	}
 	free(names);
@@ -307,44 +305,6 @@ int wal_start(struct wal *wal, const struct quiver_io *io, struct health *health
 	return r;
 }
 
-static int open_carried(struct wal *wal, const struct wal_kept_segment *from,
-                        struct wal_segment *segment)
-{
-	char name[NAME_BYTES];
-	struct stat st;
-	int r;
-
-	*segment = (struct wal_segment){ .number = from->number,
-		                         .end = from->end,
-		                         .last_lsn = from->last_lsn };
-	wal_segment_name(from->number, name);
-	segment->fd = wal->io->open(wal->io, wal->wal_fd, name, O_RDWR, 0);
-	if (segment->fd < 0)
-		return segment->fd;
-	r = wal->io->stat(wal->io, segment->fd, &st);
-	if (r == 0)
-		segment->size_bytes = (uint64_t)st.st_size;
-	else
-		(void)let_go(wal, segment); /* what failed first is the reason */
-	return r;
-}
-
-int wal_carry(struct wal *wal, const struct wal_kept_segment *segments, size_t count)
-{
-	const struct wal_segment active = wal->segments[0];
-	size_t done = 0;
-	int r = 0;
-
-	assert(wal->count == 1 && count < WAL_SEGMENTS_MAX);
-	for (; r == 0 && done < count; done += r == 0)
-		r = open_carried(wal, &segments[done], &wal->segments[done]);
-	while (r && done > 0)
-		(void)let_go(wal, &wal->segments[--done]);
-	wal->segments[r ? 0 : count] = active;
-	wal->count = r ? 1 : count + 1;
-	return r;
-}
-
 int wal_has_segments(const struct quiver_io *io, int dir_fd)
 {
 	int wal_fd = io->open(io, dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
@@ -368,7 +328,7 @@ int wal_has_segments(const struct quiver_io *io, int dir_fd)
 	return r ? r : found;
 }
 
-int wal_clear(const struct quiver_io *io, int dir_fd, uint64_t below)
+int wal_clear(const struct quiver_io *io, int dir_fd)
 {
 	struct wal wal = { .io = io };
 	int r;
@@ -377,7 +337,7 @@ int wal_clear(const struct quiver_io *io, int dir_fd, uint64_t below)
 	wal.wal_fd = io->open(io, dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
 	if (wal.wal_fd < 0)
 		return wal.wal_fd;
-	r = clear_folder(&wal, below);
+	r = clear_folder(&wal);
 	c = io->close(io, wal.wal_fd);
 	return r ? r : c;
 }

@@ -38,7 +38,6 @@ int kept_begin(struct recovery *recovery, uint64_t generation)
 	if (r)
 		return unusable(r);
 	r = unusable(regions_file_read(&file, generation, recovery->noted));
-	recovery->notes_damaged = regions_file_damage(&file) != 0;
 	c = regions_file_close(&file);
 	recovery->named_end = 0;
 	recovery->base = recovery->superblock->now.count;

@@ -13,9 +13,6 @@
 #include "engine/recovery/keep.h"
 #include "engine/recovery/kept.h"
 
-/* Of a log that stays at an open: twice what a checkpoint begins at. A process that dies again and again
- * adds one each time. */
-#define CARRIED_SEGMENTS_MAX 24u
 #define FREE_RUN 256u /* rows freed in one write: some blocks of meta.npy */
 
 static bool is_doomed(const struct recovery *recovery, uint64_t slot)
@@ -134,7 +131,6 @@ static int collect(void *arg, const struct wal_record *record, const void *paylo
 
 	(void)payload;
 	recovery->names_slots |= record->type == WAL_PUTSLOT;
-	recovery->of_none |= record->type == WAL_PUTREF || record->type == WAL_FREE;
 	if (r == 0 && (record->type == WAL_PUTSLOT || is_looked_for(recovery, record)))
 		r = slot_refs_add(&recovery->slot_refs, record);
 	return r;
@@ -462,31 +458,6 @@ static int keep_torn(struct recovery *recovery)
 	return r ? r : c;
 }
 
-/* All of it came from the disk. */
-static bool is_on_disk(const struct wal_kept *log)
-{
-	for (size_t i = 0; i < log->segment_count; i++)
-		if (log->segments[i].cached.offset > 0)
-			return false;
-	return true;
-}
-
-bool recovery_may_carry_on(const struct recovery *recovery)
-{
-	return recovery->kept && !recovery->notes_damaged && recovery->scan.records > 0 &&
-	       !recovery->scan.torn && !recovery->of_none && recovery->gone == 0 &&
-	       recovery->unreadable.count == 0 &&
-	       recovery->log.segment_count <= CARRIED_SEGMENTS_MAX && is_on_disk(&recovery->log) &&
-	       !versions_any(&recovery->catalog->versions);
-}
-
-int recovery_carry_on(struct recovery *recovery)
-{
-	int r = cut_tail(recovery);
-
-	return r ? r : free_doomed(recovery);
-}
-
 int recovery_finish(struct recovery *recovery)
 {
 	struct superblock *sb = &recovery->superblock->now;
@@ -541,6 +512,6 @@ int recovery_finish(struct recovery *recovery)
 	if (r == 0 && recovery->scan.torn)
 		r = keep_torn(recovery);
 	if (r == 0)
-		r = wal_clear(recovery->superblock->io, recovery->dir_fd, UINT64_MAX);
+		r = wal_clear(recovery->superblock->io, recovery->dir_fd);
 	return r;
 }

@@ -31,13 +31,6 @@ void recovery_judge(struct recovery *recovery, bool clean);
  * LSN, and put the old segments away. 0 or -errno. */
 int recovery_finish(struct recovery *recovery);
 
-/* In place of recovery_finish, by who goes on to write: whether the log may stay, and the next checkpoint
- * do what that does. */
-bool recovery_may_carry_on(const struct recovery *recovery);
-/* Free what is doomed, and cut the columns; nothing is synced, and the superblock stays. The caller keeps
- * the log, what was noted, and the rows that are superseded. 0 or -errno. */
-int recovery_carry_on(struct recovery *recovery);
-
 /* Free row `slot` in recovery_finish. 0, or -ENOMEM. */
 int recovery_doom(struct recovery *recovery, uint64_t slot);
 void recovery_say(struct recovery *recovery, const char *format, ...)

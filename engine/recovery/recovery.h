@@ -32,8 +32,6 @@ struct recovery {
 	struct deferred_free_list ended; /* live rows of the checkpoint that records supersede */
 	uint64_t named_puts; /* records that may add to the index */
 	uint64_t named_end; /* one above the highest slot that a record names for its vector */
-	bool notes_damaged; /* `regions` has a sector that is not whole */
-	bool of_none; /* the log has records that a checkpoint of mode none writes */
 	struct wal_scan scan;
 	struct wal_kept log; /* what was read of it */
 	uint64_t *doomed; /* a bit for each row: to be freed */

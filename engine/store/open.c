@@ -30,71 +30,9 @@ static void damage_to_error(struct recovery *recovery, const char *line)
 		                    "to lost+found");
 }
 
-/* What a recovery leaves to the next life where the log stays. */
-struct carried {
-	bool log; /* it does, and the log has been started behind it */
-	struct deferred_free_list superseded; /* owned */
-	uint8_t *noted; /* owned; a bit for each region */
-	uint64_t lsn; /* the last one in the log */
-	struct quiver_attr dir;
-	int64_t ctime_max_ns;
-};
-
-static void carried_free(struct carried *carried)
-{
-	free(carried->superseded.items);
-	free(carried->noted);
-}
-
-/* The log goes on behind what was read of it. 0; -ENOSPC there is no room for it, and all is as before;
- * -errno. */
-static int start_behind(struct quiver *store, const struct recovery *recovery)
-{
-	const struct superblock *sb = &store->superblock.now;
-	const struct wal_scan *scan = &recovery->scan;
-	uint64_t number = scan->last_segment >= sb->wal_first ? scan->last_segment + 1
-	                                                      : sb->wal_first;
-	int r = wal_start(&store->wal, store->io, &store->health, store->dir_fd,
-	                  store->geometry.uuid, number, scan->last_lsn);
-
-	if (r)
-		return r;
-	r = wal_carry(&store->wal, recovery->log.segments, recovery->log.segment_count);
-	if (r)
-		(void)wal_stop(&store->wal, true); /* what failed first is the reason */
-	store->wal_started = r == 0;
-	return r;
-}
-
-/* In place of recovery_finish, whose work is then the next checkpoint's. -EAGAIN: it has to be done
- * now. */
-static int carry_on(struct quiver *store, struct recovery *recovery, struct carried *carried)
-{
-	int r = -EAGAIN;
-
-	if (carried && store->options.durability != QUIVER_NONE && recovery_may_carry_on(recovery))
-		r = start_behind(store, recovery);
-	if (r)
-		return r == -ENOSPC ? -EAGAIN : r;
-	r = recovery_carry_on(recovery);
-	if (r)
-		return r;
-	atomic_store(&store->health.counters.log_carried, 1);
-	carried->log = true;
-	carried->superseded = recovery->superseded;
-	carried->noted = recovery->noted;
-	carried->lsn = recovery->scan.last_lsn;
-	carried->dir = recovery->dir;
-	carried->ctime_max_ns = recovery->ctime_max_ns;
-	memset(&recovery->superseded, 0, sizeof(recovery->superseded));
-	recovery->noted = NULL;
-	return 0;
-}
-
 /* With the index that the last checkpoint has kept. `recovery` is new. 0, -errno; -EUCLEAN also where
  * something does not fit, be it the log or the index. */
-static int recover_with_index(struct quiver *store, struct recovery *recovery,
-                              struct carried *carried)
+static int recover_with_index(struct quiver *store, struct recovery *recovery)
 {
 	int r = recovery_init(recovery, &store->catalog, &store->superblock, store->dir_fd);
 
@@ -108,10 +46,7 @@ static int recover_with_index(struct quiver *store, struct recovery *recovery,
 		recovery_judge(recovery, false);
 	if (r == 0 && recovery->damage_count > 0)
 		r = -EUCLEAN;
-	if (r)
-		return r;
-	r = carry_on(store, recovery, carried);
-	return r == -EAGAIN ? recovery_finish(recovery) : r;
+	return r ? r : recovery_finish(recovery);
 }
 
 /* What was loaded, as if it had not been. */
@@ -125,14 +60,14 @@ static void forget_index(struct quiver *store)
 
 /* Of a store that was not closed. -EAGAIN: the rows have to be looked at; that tells what is wrong,
  * too, where anything is. Nothing is in index and slots then. */
-static int recover_by_index(struct quiver *store, struct carried *carried)
+static int recover_by_index(struct quiver *store)
 {
 	struct recovery recovery;
 	int r = catalog_load_index(&store->catalog, &store->superblock.now);
 
 	if (r)
 		return r == -ENOMEM ? r : -EAGAIN;
-	r = recover_with_index(store, &recovery, carried);
+	r = recover_with_index(store, &recovery);
 	recovery_free(&recovery);
 	if (r == 0) {
 		atomic_store(&store->health.counters.index_taken, 1);
@@ -193,13 +128,12 @@ static void say_rebuilt(struct quiver *store, int why)
 	                            : "missing");
 }
 
-/* `carried`: where the log may stay after a recovery, or NULL. */
-static int fill_index(struct quiver *store, struct carried *carried, struct quiver_error *error)
+static int fill_index(struct quiver *store, struct quiver_error *error)
 {
 	int r;
 
 	if (!store->superblock.now.clean) {
-		r = recover_by_index(store, carried);
+		r = recover_by_index(store);
 		return r == -EAGAIN ? rebuild_index(store, false, error) : r;
 	}
 	r = catalog_load_index(&store->catalog, &store->superblock.now);
@@ -233,12 +167,11 @@ static void take_back(struct quiver *store, const struct superblock *before)
 
 /* Where rows are going to be stored is noted from here on: without that the index that is kept is of
  * no use to a recovery. */
-static void start_regions(struct quiver *store, struct superblock *begun,
-                          const struct carried *carried)
+static void start_regions(struct quiver *store, struct superblock *begun)
 {
 	int r = regions_start(&store->commits.regions, store->io, store->dir_fd,
 	                      store->geometry.uuid, &store->catalog.slots, begun->index_generation,
-	                      begun->slots_used, carried->noted);
+	                      begun->slots_used);
 
 	if (r == 0)
 		return;
@@ -247,36 +180,8 @@ static void start_regions(struct quiver *store, struct superblock *begun,
 	(void)health_judge(&store->health, HEALTH_INDEX_KEEP, r);
 }
 
-/* What commits since the checkpoint have left, as in the life that made them. */
-static void take_over(struct quiver *store, struct carried *carried)
-{
-	struct committer *commits = &store->commits;
-
-	commits->dir = carried->dir;
-	commits->ctime_max_ns = carried->ctime_max_ns;
-	commits->deferred = carried->superseded;
-	memset(&carried->superseded, 0, sizeof(carried->superseded));
-	atomic_store(&commits->deferred_count, commits->deferred.count);
-	atomic_store(&commits->lsn, carried->lsn);
-}
-
-/* The log from its beginning, unless it has one that goes on. */
-static int start_log(struct quiver *store)
-{
-	const struct superblock *sb = &store->superblock.now;
-	int r = wal_clear(store->io, store->dir_fd,
-	                  store->wal_started ? sb->wal_first : UINT64_MAX);
-
-	if (r || store->wal_started)
-		return r;
-	r = wal_start(&store->wal, store->io, &store->health, store->dir_fd, store->geometry.uuid,
-	              sb->wal_first, sb->checkpoint_lsn);
-	store->wal_started = r == 0;
-	return r;
-}
-
-/* From here on the store on disk is in use: not clean, LSNs above the ceiling, a log to write to. */
-static int begin_life(struct quiver *store, struct carried *carried)
+/* From here on the store on disk is in use: not clean, LSNs above the ceiling, a new log. */
+static int begin_life(struct quiver *store)
 {
 	struct superblock *sb = &store->superblock.now;
 	const struct superblock before = *sb;
@@ -285,24 +190,24 @@ static int begin_life(struct quiver *store, struct carried *carried)
 
 	store->commits.dir = sb->dir;
 	store->commits.ctime_max_ns = sb->ctime_max_ns;
-	if (carried->log)
-		begun.lsn_ceiling += CHECKPOINT_LSN_STEP;
 	store->commits.next_lsn = checkpoint_begin_life(&begun);
 	atomic_store(&store->commits.lsn, sb->checkpoint_lsn);
 	atomic_store(&store->checkpointer.lsn, sb->checkpoint_lsn);
-	if (carried->log)
-		take_over(store, carried);
 	store->checkpointer.last_ns = (int64_t)clock_monotonic_ns();
 	if (store->health.read_only) {
 		nearest_index_open(store);
 		return 0;
 	}
-	start_regions(store, &begun, carried);
+	start_regions(store, &begun);
 	*sb = begun;
 	r = superblock_write(store->io, store->superblock.fd, sb);
 	atomic_store(&store->commits.lsn_ceiling, sb->lsn_ceiling);
 	if (r == 0)
-		r = start_log(store);
+		r = wal_clear(store->io, store->dir_fd);
+	if (r == 0)
+		r = wal_start(&store->wal, store->io, &store->health, store->dir_fd,
+		              store->geometry.uuid, sb->wal_first, sb->checkpoint_lsn);
+	store->wal_started = r == 0;
 	if (r == -ENOSPC && before.clean)
 		take_back(store, &before);
 	if (r == 0) {
@@ -310,8 +215,6 @@ static int begin_life(struct quiver *store, struct carried *carried)
 		              &store->catalog.columns);
 		r = background_start(store);
 	}
-	if (r == 0 && carried->log)
-		wish_checkpoint(&store->wishes);
 	if (r == 0)
 		nearest_index_open(store);
 	return r;
@@ -349,7 +252,7 @@ static int recover_and_close(const char *path, const struct quiver_options *opti
 	if (r)
 		return r;
 	if (!store->superblock.now.clean) {
-		r = fill_index(store, NULL, error);
+		r = fill_index(store, error);
 		if (r == 0)
 			r = store_end_recovery(store);
 		if (r == 0)
@@ -398,7 +301,6 @@ static int open_folder(const char *path, const struct quiver_options *options, b
                        struct quiver **out, struct quiver_error *error)
 {
 	struct quiver *store = NULL;
-	struct carried carried = { .log = false };
 	int r = fault_init();
 
 	culprit_forget();
@@ -409,14 +311,13 @@ static int open_folder(const char *path, const struct quiver_options *options, b
 	if (r == 0 && !marked_too)
 		r = refuse_marked(store, path, error);
 	if (r == 0)
-		r = fill_index(store, options->read_only ? NULL : &carried, error);
+		r = fill_index(store, error);
 	if (r == 0)
 		keep_hold_slots(&store->catalog);
 	if (r == 0 && !options->read_only && store->superblock.now.version < QUIVER_FORMAT_VERSION)
 		r = upgrade_store(&store->catalog, &store->superblock, store->dir_fd, error);
 	if (r == 0)
-		r = begin_life(store, &carried);
-	carried_free(&carried);
+		r = begin_life(store);
 	if (r == 0) {
 		*out = store;
 		return 0;

@@ -113,9 +113,6 @@ static inline void recoveries_open(struct recovered *of)
 	of->result = quiver_open(of->path, &options, &of->store, NULL);
 	if (of->result)
 		return;
-	/* What a recovery that keeps the log has left to it; the end is cut later. */
-	of->result = quiver_checkpoint(of->store);
-	(void)slots_trim(&of->store->catalog.slots);
 	of->stats.size = sizeof(of->stats);
 	quiver_stats(of->store, &of->stats);
 	of->files[0] = recoveries_column(of, "vectors.npy", of->stats.vector_bytes);

@@ -519,116 +519,6 @@ static void test_notes_are_synced_rarely(void **state)
 	close_store(store);
 }
 
-/* ---- a log that stays ---- */
-
-static bool log_stays(struct quiver *store)
-{
-	return atomic_load(&store->health.counters.log_carried) > 0;
-}
-
-static struct quiver *open_again(struct store_dir *s, enum quiver_durability mode, bool stays)
-{
-	struct quiver *store = open_mode(s, mode);
-
-	assert_int_equal(log_stays(store), stays);
-	all_are_there(store);
-	return store;
-}
-
-static void close_and_check(struct store_dir *s, struct quiver *store)
-{
-	struct quiver_check_result result;
-
-	assert_int_equal(leaked_slots(store), 0);
-	close_store(store);
-	assert_int_equal(quiver_check(s->path, false, NULL, NULL, &result, NULL), 0);
-	assert_int_equal(result.damage, 0);
-	assert_int_equal(wal_has_segments(quiver_io_posix(), s->dir.fd), 0);
-}
-
-/* The next checkpoint does what a recovery need not wait for. */
-static void test_after_a_kill_the_log_stays_until_a_checkpoint(void **state)
-{
-	struct store_dir *s = *state;
-	struct quiver *store;
-	uint64_t lsn;
-
-	kill_one(s);
-	store = open_again(s, QUIVER_FSYNC, true);
-	lsn = stats_of(store).lsn;
-	assert_int_equal(quiver_checkpoint(store), 0);
-	assert_int_equal(stats_of(store).lsn_checkpoint, lsn);
-	assert_int_equal(stats_of(store).wal_segments, 1);
-	assert_int_equal(stats_of(store).slots_free,
-	                 stats_of(store).slots_used - quiver_count(store));
-	close_and_check(s, store);
-	close_store(open_again(s, QUIVER_FSYNC, false));
-}
-
-static void test_who_logs_nothing_begins_without_a_log(void **state)
-{
-	struct store_dir *s = *state;
-
-	kill_one(s);
-	close_and_check(s, open_again(s, QUIVER_NONE, false));
-}
-
-static void test_where_the_disk_has_no_room_for_more_the_log_goes(void **state)
-{
-	struct store_dir *s = *state;
-	struct trouble_io io;
-	struct quiver *store;
-
-	kill_one(s);
-	trouble_init(&io);
-	trouble_arm(&io, 1, TROUBLE_ONCE, TROUBLE_ALLOCATE, 'l', -ENOSPC);
-	store = open_io(s, QUIVER_FSYNC, &io);
-	trouble_disarm(&io);
-	assert_false(log_stays(store));
-	all_are_there(store);
-	close_and_check(s, store);
-}
-
-/* Open, put the vector of this life, which takes what was free, and die. */
-static int live_shortly(void *arg)
-{
-	struct death *death = arg;
-	struct quiver *store;
-
-	if (quiver_open(death->s->path,
-	                &(struct quiver_options){ .size = sizeof(struct quiver_options),
-	                                          .durability = death->mode },
-	                &store, NULL) != 0)
-		return 11;
-	for (uint64_t i = 0; i < 3; i++)
-		if (put_version(store, 20000 + 3 * death->more + i, 4, 0) != 0 ||
-		    put_version(store, 20000, 4, 0) != 0)
-			return 12;
-	return 0;
-}
-
-/* With more segments than may stay there is a checkpoint at an open. */
-static void test_many_lives_without_a_checkpoint_lose_nothing(void **state)
-{
-	struct store_dir *s = *state;
-	struct death death = { .s = s, .mode = QUIVER_FSYNC };
-	struct quiver *store;
-
-	kill_one(s);
-	for (; death.more < 12; death.more++) {
-		die_in_child(live_shortly, &death);
-		(void)both_ways(s);
-	}
-	store = open_mode(s, QUIVER_FSYNC);
-	for (uint64_t i = 0; i < 3 * 12; i++)
-		assert_int_equal(version_of(store, 20000 + i), 4);
-	for (uint64_t i = 0; i < 3 * 12; i++)
-		assert_int_equal(quiver_remove(store, 20000 + i, 0, NULL), 0);
-	all_are_there(store);
-	assert_int_equal(quiver_checkpoint(store), 0);
-	close_and_check(s, store);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -666,15 +556,6 @@ int main(void)
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_notes_are_synced_rarely, setup_store,
 		                                teardown_store),
-		cmocka_unit_test_setup_teardown(test_after_a_kill_the_log_stays_until_a_checkpoint,
-		                                setup_store, teardown_store),
-		cmocka_unit_test_setup_teardown(test_who_logs_nothing_begins_without_a_log,
-		                                setup_store, teardown_store),
-		cmocka_unit_test_setup_teardown(
-			test_where_the_disk_has_no_room_for_more_the_log_goes, setup_store,
-			teardown_store),
-		cmocka_unit_test_setup_teardown(test_many_lives_without_a_checkpoint_lose_nothing,
-		                                setup_store, teardown_store),
 	};
 
 	test_in_memory();

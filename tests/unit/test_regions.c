@@ -43,7 +43,7 @@ static int teardown(void **state)
 static void start(struct life *life, uint64_t generation, uint64_t slots_used)
 {
 	assert_int_equal(regions_start(&life->regions, &life->io.table, life->dir.fd, uuid,
-	                               &life->slots, generation, slots_used, NULL),
+	                               &life->slots, generation, slots_used),
 	                 0);
 }
 
@@ -242,7 +242,7 @@ static void test_who_cannot_begin_a_life_notes_nothing(void **state)
 		life->io.fail_at = at;
 		life->io.error = -EIO;
 		assert_int_equal(regions_start(&life->regions, &life->io.table, life->dir.fd, uuid,
-		                               &life->slots, 5, 0, NULL),
+		                               &life->slots, 5, 0),
 		                 -EIO);
 		assert_false(regions_are_noted(&life->regions));
 		life->io.fail_at = 0;
@@ -438,36 +438,6 @@ static void test_whatever_fails_no_note_is_missing(void **state)
 		random_life(life, seed);
 }
 
-/* A store that was killed goes on with what was noted, in whichever area. */
-static void test_what_a_log_that_stays_needs_is_noted_in_one_area(void **state)
-{
-	struct life *life = *state;
-	uint8_t both[REGIONS_MAX / 8];
-
-	start(life, 5, 100 * REGION_SLOTS);
-	assert_int_equal(note(life, 7), 0);
-	assert_int_equal(regions_prepare(&life->regions, 6), 0);
-	regions_begin(&life->regions, 100 * REGION_SLOTS);
-	assert_int_equal(note(life, 90), 0);
-	assert_int_equal(regions_stop(&life->regions), 0);
-	assert_true(tells(life, 5, slot_in(7)) && tells(life, 5, slot_in(90)));
-	memcpy(both, noted, sizeof(both));
-
-	memset(&life->regions, 0, sizeof(life->regions));
-	assert_int_equal(regions_start(&life->regions, &life->io.table, life->dir.fd, uuid,
-	                               &life->slots, 5, 100 * REGION_SLOTS, both),
-	                 0);
-	assert_true(regions_has(&life->regions, slot_in(7)));
-	assert_true(regions_has(&life->regions, slot_in(90)));
-	/* It has begun, and may fail: the superblock needs what is noted for 5. */
-	assert_int_equal(regions_prepare(&life->regions, 8), 0);
-	assert_true(tells(life, 5, slot_in(7)) && tells(life, 5, slot_in(90)));
-	regions_begin(&life->regions, 100 * REGION_SLOTS);
-	regions_end(&life->regions, true);
-	assert_false(tells(life, 8, slot_in(7)));
-	assert_false(tells(life, 8, slot_in(90)));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,8 +467,6 @@ int main(void)
 		                                setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whatever_fails_no_note_is_missing, setup,
 		                                teardown),
-		cmocka_unit_test_setup_teardown(
-			test_what_a_log_that_stays_needs_is_noted_in_one_area, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,7 +236,7 @@ def test_the_mount_of_a_collection_is_a_target_too(docs, stores):
     assert status_of(docs.path)["count"] == 6000
     assert " 0 mismatches" in quiverfs("verify", mnt.point).stdout
     assert docs.path in refused("check", mnt.point)
-    assert "has nothing to compact" in refused("compact", mnt.point)
+    assert "needs no compaction" in refused("compact", mnt.point)
     mnt.expect_error("compact")
 
 
@@ -260,7 +260,7 @@ def test_what_mount_and_fstab_hand_over(docs, tmp):
 def test_options_that_a_collection_cannot_keep_are_refused(docs, tmp):
     point = tmp / "never"
     point.mkdir()
-    for option, expected in {"durability=none": "give .always.", "durability=fsync": "always",
+    for option, expected in {"durability=none": "give 'always'", "durability=fsync": "always",
                              "durability=flush": "always", "autocompact=30": "give 0"}.items():
         line = refused("mount", docs.path, point, "-o", option)
         assert docs.path in line and option.split("=")[0] in line and expected in line
@@ -519,7 +519,7 @@ def test_fsck_passes_over_what_is_not_this_machine_s(docs, cluster):
 def test_jobs_on_a_collection(docs):
     assert quiverfs("flush", docs.path).stderr == ""
     assert "3000 vectors checked, no mismatches" in quiverfs("verify", docs.path).stdout
-    assert "nothing to compact" in refused("compact", docs.path)
+    assert "needs no compaction" in refused("compact", docs.path)
 
 
 # ---- what is wrong is told once, and whole -------------------------------------------------
@@ -588,7 +588,7 @@ def test_a_key_that_is_none(docs, here, cluster):
     broken.write_text("[client.broken]\n\tkey = xx\n", encoding="ascii")
     broken.chmod(0o600)
     line = refused("status", docs.path, "-o", f"{name},keyring={broken}")
-    assert str(broken) in line and "whole key of client.broken" in line
+    assert str(broken) in line and "complete key of client.broken" in line
     # One that the environment has, and not the file that would be looked for else.
     line = refused("status", docs.path, "-o", f"{name},{keyring}", env={
         **os.environ, "CEPH_ARGS": "--key=AQAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAA=="})

@@ -407,7 +407,7 @@ def test_questions_that_make_no_sense(q, place, rng):
     with pytest.raises(ValueError, match="questions are of shape"):
         q.nearest(numpy.zeros((2, 2, DIM)))
     for words in ((), (vector,)):
-        with pytest.raises(TypeError, match="one of the two"):
+        with pytest.raises(TypeError, match="takes either vectors, or IDs"):
             q.nearest(*words, **({"of": 1} if words else {}))
     with pytest.raises(TypeError):
         q.nearest(vector, ids=[0.5])

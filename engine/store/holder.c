@@ -88,7 +88,11 @@ static int read_holder(const struct quiver_io *io, const struct asked *asked,
 	if ((asked->fd >= 0 && lock_pids(asked->fd, &pid, 0, 1) > 0) ||
 	    lock_pids(asked->dir_fd, &pid, 0, 1) > 0)
 		holder->pid = pid;
-	return holder->pid == 0 ? -EBUSY : 0;
+	if (holder->pid != 0)
+		return 0;
+	/* One that ends has wiped its name, and may have let go while it was looked for. */
+	r = is_held(io, asked);
+	return r > 0 ? -EBUSY : r;
 }
 
 int quiver_holder(const char *path, struct quiver_holder *holder)

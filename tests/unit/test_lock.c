@@ -192,6 +192,47 @@ static void a_holder_without_a_name_is_not_nobody(void **state)
 	assert_int_equal(close(fd), 0);
 }
 
+struct brief {
+	int fd; /* locked, and closed after */
+	unsigned held_us;
+};
+
+static void *let_go_later(void *arg)
+{
+	const struct brief *brief = arg;
+
+	usleep(brief->held_us);
+	assert_int_equal(close(brief->fd), 0);
+	return NULL;
+}
+
+/* One that ends has wiped its name, and lets go while it is looked for. */
+static void a_holder_that_lets_go_meanwhile_is_nobody(void **state)
+{
+	struct unit_dir *dir = *state;
+	struct brief brief = { 0 };
+	struct quiver_holder holder;
+	pthread_t thread;
+	int64_t pid;
+
+	make_store(dir);
+	unit_write(dir, "LOCK", "\n", 1, 0);
+	for (unsigned round = 0; round < 60; round++) {
+		brief.fd = openat(dir->fd, "LOCK", O_RDWR | O_CLOEXEC);
+		assert_true(brief.fd >= 0);
+		assert_int_equal(flock(brief.fd, LOCK_EX | LOCK_NB), 0);
+		if (lock_pids(brief.fd, &pid, 0, 1) == 0) { /* such a kernel names nobody */
+			assert_int_equal(close(brief.fd), 0);
+			skip();
+		}
+		brief.held_us = 50000 + round * 30;
+		assert_int_equal(pthread_create(&thread, NULL, let_go_later, &brief), 0);
+		assert_int_equal(quiver_holder(dir->path, &holder), 0);
+		assert_true(holder.pid == 0 || holder.pid == getpid());
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+}
+
 static void only_a_store_has_a_holder(void **state)
 {
 	struct unit_dir *dir = *state;
@@ -471,6 +512,7 @@ int main(void)
 		TEST(the_text_names_process_and_mount),
 		TEST(the_holder_is_found_only_while_it_holds),
 		TEST(a_holder_without_a_name_is_not_nobody),
+		TEST(a_holder_that_lets_go_meanwhile_is_nobody),
 		TEST(only_a_store_has_a_holder),
 		TEST(one_that_stops_is_waited_for),
 		TEST(asking_keeps_nobody_out),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/codec/printable.h"
+#include "engine/quiver.h"
 #include "tools/cli/say.h"
 
 /* Longest message; a longer one is cut. */
@@ -28,6 +29,19 @@ void arguments_error(const struct argp_state *state, const char *format, ...)
 	va_end(arguments);
 	printable_clean(message);
 	argp_error(state, "%s", message);
+}
+
+error_t arguments_take_metric(void *to, char *text, const struct argp_state *state)
+{
+	enum quiver_metric metric;
+	int *wanted = to;
+
+	if (quiver_metric_parse(text, &metric) < 0)
+		arguments_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'",
+		                text);
+	else
+		*wanted = (int)metric;
+	return 0;
 }
 
 bool arguments_are_printable(int argc, char **argv)

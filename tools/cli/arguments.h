@@ -55,6 +55,10 @@ struct arguments {
 void arguments_error(const struct argp_state *state, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The `take` of a --metric: *to is an int, which becomes an enum quiver_metric. 0; a name that is not
+ * one ends the process, by arguments_error. */
+error_t arguments_take_metric(void *to, char *text, const struct argp_state *state);
+
 /* Whether getopt may show what looks like an option: names of options are printable. Says which is
  * not. To be asked before any arguments are read. */
 bool arguments_are_printable(int argc, char **argv);

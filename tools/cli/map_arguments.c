@@ -72,19 +72,6 @@ static error_t take_method(void *to, char *text, const struct argp_state *state)
 	return 0;
 }
 
-static error_t take_metric(void *to, char *text, const struct argp_state *state)
-{
-	enum quiver_metric metric;
-	int *wanted = to;
-
-	if (quiver_metric_parse(text, &metric) < 0)
-		arguments_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'",
-		                text);
-	else
-		*wanted = (int)metric;
-	return 0;
-}
-
 static error_t take_color(void *to, char *text, const struct argp_state *state)
 {
 	struct map_arguments *arguments = to;
@@ -159,7 +146,7 @@ int map_arguments_parse(int argc, char **argv, struct map_arguments *parsed)
 		  .take = take_method, .to = &parsed->method },
 		{ "metric", 0, "NAME",
 		  "Compare by 'l2', 'cosine', 'ip' or 'hamming' (default: the metric of the store)",
-		  .take = take_metric, .to = &parsed->metric },
+		  .take = arguments_take_metric, .to = &parsed->metric },
 		{ "max", 0, "N", "Draw at most N vectors (default 100000)", .take = take_max,
 		  .to = &parsed->most },
 		{ "color", 0, "FILE:COLUMN",

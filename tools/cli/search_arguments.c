@@ -47,19 +47,6 @@ static error_t take_k(void *to, char *text, const struct argp_state *state)
 	return 0;
 }
 
-static error_t take_metric(void *to, char *text, const struct argp_state *state)
-{
-	enum quiver_metric metric;
-	int *wanted = to;
-
-	if (quiver_metric_parse(text, &metric) < 0)
-		arguments_error(state, "--metric: expected l2, cosine, ip or hamming, got '%s'",
-		                text);
-	else
-		*wanted = (int)metric;
-	return 0;
-}
-
 static error_t take_within(void *to, char *text, const struct argp_state *state)
 {
 	struct search_wanted *wanted = to;
@@ -223,7 +210,7 @@ int search_arguments_parse(int argc, char **argv, struct search_arguments *parse
 		  .take = take_k, .to = &given },
 		{ "metric", 0, "NAME",
 		  "Compare by 'l2', 'cosine', 'ip' or 'hamming' (default: the metric of the store)",
-		  .take = take_metric, .to = &parsed->wanted.metric },
+		  .take = arguments_take_metric, .to = &parsed->wanted.metric },
 		{ "ids", 0, "FILE",
 		  "Search only among the vectors with these IDs: a .npy of type <u8, <i8, <u4 or "
 		  "<i4, or a .txt with one per line",

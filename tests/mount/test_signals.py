@@ -296,9 +296,8 @@ def test_the_end_of_processor_time_unmounts(stores, rng):
     with pytest.raises(OSError):
         while True:
             mnt.control("metrics")
-    log = mnt.log_text()
     assert mnt.ended() == []
-    assert "CPU time limit exceeded, unmounting" in log
+    assert "CPU time limit exceeded, unmounting" in mnt.log_text()
     assert not is_mounted(mnt.point)
     mnt.store.check()
     assert stores.mount(mnt.store).get(1) == data

@@ -15,7 +15,7 @@ import pytest
 from files import write_all
 from files import refused as expected
 from format_files import exported, h5py, refused, safetensors, same
-from harness import QUIVERFS, quiverfs, shell
+from harness import QUIVERFS, quiverfs, shell, until
 
 DIM = 64
 ALL = numpy.arange(65536, dtype="<u2").reshape(-1, DIM)
@@ -108,6 +108,8 @@ def test_dim_counts_elements_and_files_have_their_bytes(stores, rng, dtype, dim,
         with expected(errno.EINVAL, errno.EFBIG):
             write_all(mnt.path(8), other)
     assert not mnt.has(8)
+    # one of each close, which the kernel tells of after it has returned, and one of the write
+    until(lambda: len(mnt.errors()) == 3, "a line for each")
     mnt.forget_errors()
     found = json.loads(quiverfs("status", mnt.point, "--json").stdout)
     assert (found["dim"], found["dtype"]) == (dim, dtype)

@@ -23,6 +23,9 @@ int wal_start(struct wal *wal, const struct quiver_io *io, struct health *health
 void wal_set_slots(struct wal *wal, uint32_t vector_bytes, int (*sync_slots)(void *arg), void *arg);
 /* Whether there is any segment in wal/. 1, 0 (also where there is no such folder) or -errno. */
 int wal_has_segments(const struct quiver_io *io, int dir_fd);
+/* Make wal/ where there is none: it is empty where a store is closed, and copies that leave out empty
+ * folders have lost nothing with it. 0 or -errno. */
+int wal_make_folder(const struct quiver_io *io, int dir_fd);
 /* Remove every segment in wal/: a superblock durably says that none is needed. 0 or -errno. */
 int wal_clear(const struct quiver_io *io, int dir_fd);
 /* Close all; where `remove`, the log is empty by a checkpoint and its files go. 0 or the

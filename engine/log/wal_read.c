@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include "engine/base/culprit.h"
 #include "engine/log/wal_reader.h"
 #include "engine/media/bytes.h"
 #include "engine/media/meta_row.h"
@@ -446,6 +447,12 @@ int wal_reader_open(struct wal_reader *reader, struct wal_scan *scan)
 	*reader = (struct wal_reader){ .scan = scan, .source = { .io = scan->io, .fd = -1 } };
 	reader->source.wal_fd =
 		scan->io->open(scan->io, scan->dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
+	if (reader->source.wal_fd == -ENOENT)
+		culprit_note("wal", -ENOENT,
+		             "the folder of the log is missing, and the store was not closed, so "
+		             "commits after its last checkpoint are lost; copy the folder from "
+		             "where the store comes from, or make an empty one and run "
+		             "`quiverfs check --repair`");
 	return reader->source.wal_fd < 0 ? reader->source.wal_fd : 0;
 }
 

@@ -328,6 +328,17 @@ int wal_has_segments(const struct quiver_io *io, int dir_fd)
 	return r ? r : found;
 }
 
+int wal_make_folder(const struct quiver_io *io, int dir_fd)
+{
+	int wal_fd = io->open(io, dir_fd, "wal", O_RDONLY | O_DIRECTORY, 0);
+	int r;
+
+	if (wal_fd != -ENOENT)
+		return wal_fd < 0 ? wal_fd : io->close(io, wal_fd);
+	r = io->mkdir(io, dir_fd, "wal", 0700);
+	return r ? r : io_fsync(io, dir_fd);
+}
+
 int wal_clear(const struct quiver_io *io, int dir_fd)
 {
 	struct wal wal = { .io = io };

@@ -5,6 +5,7 @@
 #include "engine/recovery/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,6 +281,33 @@ static int check_regions(struct check *check)
 	return r == -EBADMSG ? 0 : r;
 }
 
+/* Of a closed store the log is empty: only what the next open would meet in its place counts. */
+static int check_log_name(struct check *check, const char *name, int flags)
+{
+	const struct quiver_io *io = check->superblock->io;
+	int fd = io->open(io, check->dir_fd, name, O_RDONLY | flags, 0);
+
+	if (fd >= 0)
+		return io->close(io, fd);
+	if (fd == -ENOENT) /* the next open makes it */
+		return 0;
+	if (!is_no_file_of_ours(fd) && fd != -ENOTDIR)
+		return fd;
+	check->result->damage++;
+	check_say(check,
+	          "%s: %s: the store cannot be opened for writing; move it away; the next open "
+	          "for writing makes a new one",
+	          name, culprit_why(fd));
+	return 0;
+}
+
+static int check_log(struct check *check)
+{
+	int r = check_log_name(check, "wal", O_DIRECTORY);
+
+	return r ? r : check_log_name(check, "durable", 0);
+}
+
 int check_contents(struct check *check)
 {
 	struct recovery recovery;
@@ -312,6 +340,8 @@ int check_contents(struct check *check)
 	}
 	if (r == 0)
 		r = check_regions(check);
+	if (r == 0 && clean)
+		r = check_log(check);
 	if (r == 0)
 		check_vectors(check, recovery.rows);
 	if (r == 0)

@@ -198,6 +198,10 @@ static int begin_life(struct quiver *store)
 		nearest_index_open(store);
 		return 0;
 	}
+	/* Before anything is written: where it fails the store is still closed. */
+	r = wal_make_folder(store->io, store->dir_fd);
+	if (r)
+		return r;
 	start_regions(store, &begun);
 	*sb = begun;
 	r = superblock_write(store->io, store->superblock.fd, sb);

@@ -417,6 +417,71 @@ static void test_files_that_do_not_belong_together_are_refused_with_a_reason(voi
 	assert_non_null(strstr(error.text, "vectors.npy"));
 }
 
+static void remove_log_folder(struct store_dir *s)
+{
+	char path[UNIT_PATH_BYTES + 32];
+
+	snprintf(path, sizeof(path), "%s/wal", s->path);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void test_a_copy_without_the_empty_folder_of_the_log_is_whole(void **state)
+{
+	struct store_dir *s = *state;
+	struct said said;
+
+	fill_and_close(s);
+	remove_log_folder(s);
+	assert_int_equal(check(s, false, &said).damage, 0);
+	check_rest(s, UINT64_MAX);
+}
+
+static void test_a_store_that_crashed_and_has_no_log_is_refused_by_its_name(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver_check_result result;
+	struct quiver_error error = { "" };
+	char path[UNIT_PATH_BYTES + 32];
+	char moved[UNIT_PATH_BYTES + 32];
+	struct said said;
+
+	die_in_child(fill_and_die, s);
+	snprintf(path, sizeof(path), "%s/wal", s->path);
+	snprintf(moved, sizeof(moved), "%s/moved", s->path);
+	assert_int_equal(rename(path, moved), 0);
+	assert_int_equal(quiver_check(s->path, true, NULL, NULL, &result, &error), -ENOENT);
+	assert_non_null(strstr(error.text, "/wal: the folder of the log is missing"));
+	assert_int_equal(rename(moved, path), 0);
+	check(s, true, &said);
+	check_rest(s, UINT64_MAX);
+}
+
+static void test_what_lies_in_place_of_the_log_is_found(void **state)
+{
+	static const char *const names[] = { "wal", "durable" };
+	struct store_dir *s = *state;
+
+	fill_and_close(s);
+	remove_log_folder(s);
+	for (size_t i = 0; i < 2; i++) {
+		struct quiver *store;
+		struct said said;
+		char path[UNIT_PATH_BYTES + 32];
+
+		snprintf(path, sizeof(path), "%s/%s", s->path, names[i]);
+		assert_true(unlink(path) == 0 || errno == ENOENT);
+		assert_int_equal(symlink("/nowhere", path), 0);
+		assert_int_equal(check(s, false, &said).damage, 1);
+		assert_non_null(strstr(said.text, names[i]));
+		assert_non_null(strstr(said.text, "found a symbolic link"));
+		assert_int_equal(open_result(s, NULL, &store, NULL), -ELOOP);
+		assert_int_equal(unlink(path), 0);
+		/* The log may have begun before it was met. */
+		assert_int_equal(check(s, true, &said).damage, 0);
+		check_rest(s, UINT64_MAX);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 int main(void)
@@ -437,6 +502,9 @@ int main(void)
 		TEST(test_a_bad_row_of_a_store_that_crashed_is_found_and_repaired),
 		TEST(test_a_bad_row_beside_a_log_to_replay_is_found_and_repaired),
 		TEST(test_a_crash_alone_is_no_damage_and_repair_replays_the_log),
+		TEST(test_a_copy_without_the_empty_folder_of_the_log_is_whole),
+		TEST(test_a_store_that_crashed_and_has_no_log_is_refused_by_its_name),
+		TEST(test_what_lies_in_place_of_the_log_is_found),
 		TEST(test_files_that_do_not_belong_together_are_refused_with_a_reason),
 	};
 

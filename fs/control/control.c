@@ -601,6 +601,20 @@ static mode_t umask_of(struct control *control, const struct control_handle *han
 	return mask;
 }
 
+/* What the name of an error leaves out. */
+static const char *more_about(int err)
+{
+	switch (err) {
+	case -EOPNOTSUPP:
+		return " by this kind of store";
+	case -ENODATA: /* of nearest_index alone */
+		return ": the store holds fewer than 10,000 vectors; comparing all of them is "
+		       "fast, so no index is needed";
+	default:
+		return "";
+	}
+}
+
 /* Say what could not be done. Values that make no sense have been reported. */
 static void report(const struct control_write *write, int err)
 {
@@ -614,8 +628,7 @@ static void report(const struct control_write *write, int err)
 		value_show(value, length, shown, sizeof(shown));
 	}
 	(void)refuse(write->attempt.fs, err, "control/%s: %s%s%s%s", write->name, shown,
-	             shown[0] ? ": " : "", quiver_strerror(err),
-	             err == -EOPNOTSUPP ? " by this kind of store" : "");
+	             shown[0] ? ": " : "", quiver_strerror(err), more_about(err));
 }
 
 static int control_write_answer(struct attempt *attempt, bool may_wait)

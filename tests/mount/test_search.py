@@ -685,6 +685,12 @@ def test_another_user_s_mount(stores, rng, tmp):
     mnt.path(second).chmod(0o600)
     done = run(*ordinary_user_words, QUIVERFS, "search", mnt.point, second, status=1)
     assert f"vector {second} cannot be read: Permission denied" in done.stderr.decode()
+    # of all that there are he is told how many
+    for vector in truth.ids[2:]:
+        mnt.path(int(vector)).chmod(0o600)
+    done = run(*ordinary_user_words, QUIVERFS, "search", mnt.point, "--self", "--within", 0, status=1)
+    assert done.stderr.decode().count("\n") == 1
+    assert f"{len(truth.ids) - 1} vectors cannot be read" in done.stderr.decode()
     mnt = stores.again(mnt, options=["allow_other", "ro"])
     done = run(*ordinary_user_words, QUIVERFS, "search", mnt.point, first, status=1)
     assert "Permission denied" in done.stderr.decode()

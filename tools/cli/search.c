@@ -4,6 +4,7 @@
 #include "engine/quiver.h"
 #include "tools/cli/apart.h"
 #include "tools/cli/command.h"
+#include "tools/cli/live.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/say.h"
 #include "tools/cli/search_answers.h"
@@ -202,6 +203,10 @@ static int say_end(const struct search *search, bool to_stdout)
 		         "%" PRIu64 " vectors have no distances, and are in no pair: they hold a "
 		         "NaN or, with cosine, only zeros",
 		         source->passed);
+	if (source->denied > 0)
+		say_error(search->session->target.path,
+		          "%" PRIu64 " vectors cannot be read, and are in no pair: %s",
+		          source->denied, live_strerror(-EACCES));
 	if (search->arguments->wanted.has_ids && out->questions > 0 && out->neighbours == 0)
 		say_note(search->arguments->ids_path,
 		         "none of its %zu IDs belongs to a vector that can be an answer",

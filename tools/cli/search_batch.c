@@ -105,7 +105,9 @@ static void refuse_unread(struct search_source *source, struct search_batch *bat
 	if (source->is_all && result == -ENOENT)
 		return;
 	source->failed++;
-	if (result == -ENOENT)
+	if (source->is_all && result == -EACCES)
+		source->denied++;
+	else if (result == -ENOENT)
 		say_error(path, "there is no vector %" PRIu64, id);
 	else
 		say_error(path, "vector %" PRIu64 " cannot be read: %s", id,

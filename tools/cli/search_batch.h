@@ -36,6 +36,7 @@ struct search_source {
 	uint64_t total; /* or FORMAT_ROWS_UNKNOWN */
 	uint64_t failed; /* questions that cannot be answered, which was said */
 	uint64_t passed; /* of all that there are: without distances, which was not */
+	uint64_t denied; /* of those that failed: not said, since it may be millions */
 };
 
 /* Room for batches of `room`. 0, to be given back with search_batch_free in any case, or -ENOMEM after

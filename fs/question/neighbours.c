@@ -215,7 +215,7 @@ int neighbours_ask(const struct question *question, const struct quiver_question
 	if (err == -EINVAL)
 		return refuse(fs, err,
 		              "%s: a vector in the question has no distances: one of its elements "
-		              "is NaN, or the metric is cosine and all are 0",
+		              "is NaN, or infinite with l2 or cosine, or all are 0 with cosine",
 		              question->name);
 	return err;
 }

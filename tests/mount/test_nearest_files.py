@@ -159,14 +159,16 @@ def test_nothing_can_be_made_or_changed_there(stores, rng):
     mnt.forget_errors()
 
 
-def test_a_vector_without_distances(stores, rng):
+@pytest.mark.parametrize("number, word", [(numpy.nan, "NaN"), (numpy.inf, "infinite with l2 or cosine")])
+def test_a_vector_without_distances(stores, rng, number, word):
     filled = fill(stores, rng, ids=[5, 7, 9])
+    filled.mnt.control("metric", "cosine")
     bad = filled.rows[:1].copy()
-    bad[0][2] = numpy.nan
+    bad[0][2] = number
     put_rows(filled.mnt, [5], bad)
     with refused(errno.EINVAL):
         nearest_to(filled, 5)
-    filled.mnt.expect_error("nearest/5: a vector in the question has no distances")
+    assert word in filled.mnt.expect_error("nearest/5: a vector in the question has no distances")
     assert [vector for vector, _ in nearest_to(filled, 7)] == [9]
 
 

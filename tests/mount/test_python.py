@@ -397,6 +397,8 @@ def test_questions_that_make_no_sense(q, place, rng):
         q.nearest(vector, metric="l1")
     with pytest.raises(ValueError, match="no distances"):
         q.nearest([numpy.nan] * DIM)
+    with pytest.raises(ValueError, match="l2 or cosine, an infinity"):
+        q.nearest([numpy.inf] * DIM)
     with pytest.raises(ValueError, match="cosine, only zeros"):
         q.nearest([0.0] * DIM, metric="cosine")
     with pytest.raises(ValueError, match="does not fit this type"):

@@ -442,9 +442,10 @@ def test_pairs_of_one_vector_with_very_many(stores, tmp, rng):
     rows = random_rows(rng, 900)
     rows[100:] = rows[100]
     rows[3, 3] = numpy.nan
+    rows[4, 3] = numpy.inf
     store, truth = fill(stores, tmp, rng, rows=rows)
     done = quiverfs("search", store.path, "--self", "--within", 0)
-    assert "1 vectors have no distances" in done.stderr
+    assert "2 vectors have no distances, and are in no pair: they hold a NaN or an infinity" in done.stderr
     same = sorted(int(x) for x in truth.ids[100:])
     assert done.stdout.splitlines() == [f"{a} {b} 0" for i, a in enumerate(same)
                                         for b in same[i + 1:]]

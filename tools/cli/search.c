@@ -201,7 +201,7 @@ static int say_end(const struct search *search, bool to_stdout)
 	if (source->passed > 0)
 		say_note(search->session->target.path,
 		         "%" PRIu64 " vectors have no distances, and are in no pair: they hold a "
-		         "NaN or, with cosine, only zeros",
+		         "NaN or an infinity or, with cosine, only zeros",
 		         source->passed);
 	if (source->denied > 0)
 		say_error(search->session->target.path,

@@ -431,6 +431,6 @@ def _explained(error: OSError, question: Question) -> Exception:
     """EINVAL tells no more than that the question makes no sense."""
     if error.errno != errno.EINVAL:
         return error
-    return ValueError("a question has no distances: it holds NaN or, for cosine, only zeros; or "
-                      f"the metric ({question.metric or 'the store' + chr(39) + 's'}) does not fit "
-                      "this type")
+    return ValueError("a question has no distances: it holds NaN or, for l2 or cosine, an infinity or, "
+                      "for cosine, only zeros; or the metric "
+                      f"({question.metric or 'the store' + chr(39) + 's'}) does not fit this type")

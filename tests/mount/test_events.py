@@ -9,7 +9,6 @@ import struct
 import pytest
 
 from files import AT_FDCWD, libc, opened, refused, write_all
-from harness import until
 
 BOTH_TRANSPORTS = True
 
@@ -110,8 +109,7 @@ def test_one_vector_watched(mnt, rng):
         mnt.put(1, rng.randbytes(mnt.size))
         assert ("", "IN_CLOSE_WRITE") in watch.events()
     os.unlink(mnt.path(1))
-    # The kernel has the inode until the daemon has answered what it was told of the last close.
-    until(lambda: ("", "IN_DELETE_SELF") in watch.events(), "no word of the removal")
+    assert ("", "IN_DELETE_SELF") in watch.events()
     watch.close()
 
 

@@ -79,6 +79,7 @@ void step_snapshot_remove(struct run *run, unsigned n)
 {
 	struct snapshot_world *snapshot = &run->snapshots[n];
 	bool exists = snapshot->kind == SNAPSHOT_THERE;
+	long syncs_failed = faults_syncs_failed();
 	int r;
 
 	if (run->stopped || snapshot->kind == SNAPSHOT_MAYBE)
@@ -86,9 +87,10 @@ void step_snapshot_remove(struct run *run, unsigned n)
 	r = quiver_snapshot_remove(run->store, name_of(n));
 	/* Once it is gone for good, what it held may stop the store. */
 	run_judge(run, "snapshot_remove", r, exists ? 0 : -ENOENT);
+	/* Where the sync of the folder has failed, with whatever errno, it is known on disk alone. */
 	if (r == 0)
 		snapshot->kind = SNAPSHOT_NONE;
-	else if (r == -EIO)
+	else if (r == -EIO || faults_syncs_failed() > syncs_failed)
 		snapshot->kind = SNAPSHOT_MAYBE;
 }
 

@@ -193,6 +193,17 @@ static unsigned loop_threads(void)
 	return threads < THREADS_MAX ? threads : THREADS_MAX;
 }
 
+/* A thread that is taking a request when the last mount goes is told that the connection was aborted,
+ * as it is where somebody has aborted it. Whoever asks the device once more hears which it was. */
+static int why_aborted(struct fs *fs)
+{
+	struct fuse_buf buffer = { 0 };
+	int got = fuse_session_receive_buf(fs->session, &buffer);
+
+	free(buffer.mem);
+	return got < 0 ? got : 0;
+}
+
 int serve_loop(struct fs *fs)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -204,6 +215,8 @@ int serve_loop(struct fs *fs)
 	fuse_loop_cfg_set_max_threads(config, loop_threads());
 	err = fuse_session_loop_mt(fs->session, config);
 	fuse_loop_cfg_destroy(config);
+	if (err == -ECONNABORTED)
+		err = why_aborted(fs);
 	if (err == -1)
 		err = -EAGAIN; /* libfuse's own word: a thread could not be started */
 	return err > 0 ? -EIO : err;

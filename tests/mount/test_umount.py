@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from files import opened
-from harness import QUIVERFS, is_mounted, quiverfs, run
+from harness import QUIVERFS, is_mounted, let_go, quiverfs, run
 from namespace import hold_namespace
 from ordinary_user import ordinary_user_words
 from patience import HANG_SECONDS
@@ -196,6 +196,20 @@ def test_a_file_that_is_just_being_closed_is_waited_for(mnt, rng):
         assert f"process {holder.pid} (sleep) has vectors/1 open" in done.stderr
         quiverfs("umount", mnt.point)
     assert mnt.ended() == []
+
+
+def test_many_closes_at_the_very_end_are_no_fault(stores):
+    """The kernel tells a thread that is taking one of them when the last mount goes that the
+    connection was aborted."""
+    store, files = stores.create(), 900
+    for _ in range(30):
+        mnt = stores.mount(store, transport=None, options=["io_uring=off"], check=False)
+        mnt.put(1, bytes(mnt.size))
+        handles = [os.open(mnt.path(1), os.O_RDONLY) for _ in range(files)]
+        let_go(mnt.point)
+        for handle in handles:
+            os.close(handle)
+        assert mnt.ended() == []
 
 
 @pytest.mark.needs_root("mounts and remounts")

@@ -162,6 +162,8 @@ def test_a_mount_is_no_store_to_mount(mounted):
     assert f"mnt: a mount of the store {mounted}/store" in text and "give the folder of a store first" in text
     assert f"lies within the mount at {mounted}/mnt" in told("mount", "mnt/vectors", "other")
     assert "a mount of the store" in told("mount", "mnt", "store")
+    text = told("mount", "mnt@v1", "other")
+    assert f"mnt is a mount, of the store {mounted}/store; to mount its snapshot give {mounted}/store@v1" in text
     assert not os.path.ismount("other")
 
 

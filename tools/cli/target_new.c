@@ -101,15 +101,21 @@ static bool is_mount_for_store(const char *store)
 {
 	struct mount_found mount;
 	char path[PATH_MAX];
+	size_t length, none;
 
 	if (!find_source(store, path))
 		return false; /* mounting says why */
 	if (!target_mount_at(path, &mount))
 		return say_within(store, path, "the folder of a store");
-	say_error(store,
-	          "a mount of the store %s; give the folder of a store first, then the folder to "
-	          "mount it on",
-	          mount.source);
+	if (quiver_is_snapshot(store, &length) && !quiver_is_snapshot(mount.source, &none))
+		say_error(store,
+		          "%.*s is a mount, of the store %s; to mount its snapshot give %s%s",
+		          (int)length, store, mount.source, mount.source, store + length);
+	else
+		say_error(store,
+		          "a mount of the store %s; give the folder of a store first, then the "
+		          "folder to mount it on",
+		          mount.source);
 	return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,12 @@ static double load_double(const char *at)
 	return value;
 }
 
+static bool is_metric(int32_t number)
+{
+	return number == QUIVER_METRIC_OF_STORE ||
+	       (number >= QUIVER_L2 && number <= QUIVER_HAMMING);
+}
+
 /* -EINVAL. */
 static int take_head(const char *bytes, size_t size, struct quiver_question *question,
                      struct quiver_error *error)
@@ -34,6 +41,14 @@ static int take_head(const char *bytes, size_t size, struct quiver_question *que
 		         "got version %" PRIu32 " with flags %" PRIx32
 		         ", expected version %u, only flags of %x, and zeros at byte 56",
 		         load32(bytes + 8), load32(bytes + 20), NEAREST_VERSION, FLAGS_ALL);
+	else if (!is_metric((int32_t)load32(bytes + 16)))
+		snprintf(error->text, sizeof(error->text),
+		         "got metric %d, expected -1 (that of the store), 0 (l2), 1 (cosine), "
+		         "2 (ip) or 3 (hamming)",
+		         (int)(int32_t)load32(bytes + 16));
+	else if ((load32(bytes + 20) & QUIVER_NEAREST_WITHIN) != 0 &&
+	         isnan(load_double(bytes + 24)))
+		snprintf(error->text, sizeof(error->text), "got a NaN as the bound of distances");
 	else
 		error->text[0] = '\0';
 	if (error->text[0] != '\0')

@@ -1,6 +1,7 @@
 """control/nearest: which vectors are nearest to a given one, in binary."""
 
 import errno
+import math
 import os
 import signal
 import struct
@@ -149,7 +150,11 @@ def test_what_makes_no_sense_is_refused(stores, rng):
             os.write(fd, good[:16] + struct.pack("<i", metric) + good[20:])
             with refused(errno.EINVAL):
                 os.read(fd, 100)
-            mnt.forget_errors()
+            mnt.expect_error(f"control/nearest: got metric {metric}, expected -1")
+        os.write(fd, good[:20] + struct.pack("<Id", 2, math.nan) + good[32:])
+        with refused(errno.EINVAL):
+            os.read(fd, 100)
+        mnt.expect_error("control/nearest: got a NaN as the bound of distances")
         os.write(fd, oracle.request(one, 1, metric="hamming"))
         with refused(errno.EINVAL):
             os.read(fd, 100)

@@ -69,6 +69,20 @@ def test_which_of_the_columns_the_ids_are(store, tmp, name, text, words, taken):
         "IDs: 3 to 4, counted from 3; 2 distinct"]
 
 
+def test_null_is_no_id(store, tmp):
+    """A database writes it where a row has no ID."""
+    path = tmp / "x.jsonl"
+    path.write_text('{"id": null, "_id": 7, "vector": [1, 2, 3, 4]}\n'
+                    '{"id": null, "_id": 9, "vector": [1, 2, 3, 4]}\n')
+    assert told(store.path, path)[1:] == ['IDs: 7 to 9, taken from "_id"; 2 distinct']
+    path.write_text('{"id": null, "vector": [1, 2, 3, 4]}\n{"id": null, "vector": [1, 2, 3, 4]}\n')
+    assert told(store.path, path)[1:] == ["IDs: 0 to 1, counted from 0; 2 distinct"]
+    refused("import", store.path, path, "--id-column", "id",
+            says=['row 0 (line 1, at byte 0): its "id" is null'])
+    path.write_text('{"id": null, "vector": [1, 2, 3, 4]}\n{"id": 7, "vector": [1, 2, 3, 4]}\n')
+    refused("import", store.path, path, says=['line 2: it has an "id", 7, but the rows before it have none'])
+
+
 def test_rows_are_not_taken_for_vectors_where_ids_come_twice(stores, tmp):
     """Bytes of dim + 1 columns: the first is taken for the ID, and that shows."""
     store = stores.create(dim=DIM, dtype="u1")

@@ -75,8 +75,15 @@ static int find_vector(struct format_reader *reader, struct rows *rows, struct j
 	json_scan_names(object, names, sizeof(names));
 	return format_refuse(reader,
 	                     "it has no array \"%s\"; choose the member that is the vector with "
-	                     "--vector-column NAME: %s",
-	                     wanted != NULL ? wanted : usual_vectors[0], names);
+	                     "--vector-column NAME%s%s",
+	                     wanted != NULL ? wanted : usual_vectors[0], names[0] ? ": " : "",
+	                     names);
+}
+
+/* A database writes null for an ID that a row does not have. */
+static bool is_null(struct json_span value)
+{
+	return value.at != NULL && *value.at == 'n' && value.end - value.at == 4;
 }
 
 /* Find which member is the ID. */
@@ -87,7 +94,9 @@ static int find_id(struct format_reader *reader, struct rows *rows, struct json_
 	char names[120];
 
 	for (size_t i = 0; i < LENGTH(usual_ids); i++) {
-		if (json_path_find(object, wanted != NULL ? wanted : usual_ids[i], &rows->id, &id))
+		if (json_path_find(object, wanted != NULL ? wanted : usual_ids[i], &rows->id,
+		                   &id) &&
+		    (wanted != NULL || !is_null(id)))
 			return 0;
 	}
 	rows->id.count = 0;
@@ -117,9 +126,9 @@ static int refuse_late_id(struct format_reader *reader, const struct json_member
 {
 	const struct json_member *id = &members[1];
 
-	while (id < &members[MEMBERS - 1] && id->value.at == NULL)
+	while (id < &members[MEMBERS - 1] && (id->value.at == NULL || is_null(id->value)))
 		id++;
-	if (id->value.at == NULL)
+	if (id->value.at == NULL || is_null(id->value))
 		return 0;
 	return format_refuse(
 		reader,
@@ -304,7 +313,10 @@ static int take_id(struct format_reader *reader, struct rows *rows,
 		return 0;
 	if (members[1].twice)
 		return format_refuse(reader, "it has two IDs");
-	if (value.at == NULL || (*value.at == 'n' && value.end - value.at == 4))
+	if (is_null(value))
+		return format_refuse(reader, "its \"%s\" is null; expected an ID in each row",
+		                     rows->id.parts[0].name);
+	if (value.at == NULL)
 		return format_refuse(reader, "it has no \"%s\", but the rows before have one",
 		                     rows->id.parts[0].name);
 	if (json_begins_with(value, '{') || json_begins_with(value, '['))

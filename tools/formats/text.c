@@ -223,9 +223,10 @@ int text_number(struct format_reader *reader, const char **at, void *elements, s
 	if (errno == ERANGE && isinf(number)) {
 		if (!reader->wanted.convert)
 			return format_refuse(reader,
-			                     "'%.20s' is out of the range of %s; with --convert it "
+			                     "'%.*s' is out of the range of %s; with --convert it "
 			                     "becomes infinity",
-			                     *at, element_name(reader->wanted.type));
+			                     length < 20 ? (int)length : 20, *at,
+			                     element_name(reader->wanted.type));
 		reader->loss.beyond++;
 	}
 	*at += length;

@@ -45,61 +45,61 @@ OPENINGS = {
 
 # ---- what somebody else does to the name ------------------------------------------
 
-def remove(folder):
-    os.unlink(f"{folder}/42")
+def remove(names):
+    os.unlink(f"{names}42")
 
 
-def replace(folder):
-    os.rename(f"{folder}/7", f"{folder}/42")
+def replace(names):
+    os.rename(f"{names}7", f"{names}42")
 
 
-def replace_by_scratch(folder):
-    put(f"{folder}/.new", NEW)
-    os.rename(f"{folder}/.new", f"{folder}/42")
+def replace_by_scratch(names):
+    put(f"{os.path.dirname(names)}/.new", NEW)
+    os.rename(f"{os.path.dirname(names)}/.new", f"{names}42")
 
 
-def move(folder):
-    os.rename(f"{folder}/42", f"{folder}/43")
+def move(names):
+    os.rename(f"{names}42", f"{names}43")
 
 
-def move_twice(folder):
-    move(folder)
-    os.rename(f"{folder}/43", f"{folder}/44")
+def move_twice(names):
+    move(names)
+    os.rename(f"{names}43", f"{names}44")
 
 
-def move_and_back(folder):
-    move(folder)
-    os.rename(f"{folder}/43", f"{folder}/42")
+def move_and_back(names):
+    move(names)
+    os.rename(f"{names}43", f"{names}42")
 
 
-def move_over(folder):
-    os.rename(f"{folder}/42", f"{folder}/7")
+def move_over(names):
+    os.rename(f"{names}42", f"{names}7")
 
 
-def swap(folder):
-    os.rename(f"{folder}/42", f"{folder}/99")
-    os.rename(f"{folder}/7", f"{folder}/42")
-    os.rename(f"{folder}/99", f"{folder}/7")
+def swap(names):
+    os.rename(f"{names}42", f"{names}99")
+    os.rename(f"{names}7", f"{names}42")
+    os.rename(f"{names}99", f"{names}7")
 
 
-def move_and_remove(folder):
-    move(folder)
-    os.unlink(f"{folder}/43")
+def move_and_remove(names):
+    move(names)
+    os.unlink(f"{names}43")
 
 
-def remove_and_make(folder):
-    remove(folder)
-    put(f"{folder}/42", NEW)
+def remove_and_make(names):
+    remove(names)
+    put(f"{names}42", NEW)
 
 
-def move_and_make(folder):
-    move(folder)
-    put(f"{folder}/42", NEW)
+def move_and_make(names):
+    move(names)
+    put(f"{names}42", NEW)
 
 
-def replace_and_move(folder):
-    replace(folder)
-    os.rename(f"{folder}/42", f"{folder}/50")
+def replace_and_move(names):
+    replace(names)
+    os.rename(f"{names}42", f"{names}50")
 
 
 CHANGES = {change.__name__: change for change in (
@@ -121,24 +121,26 @@ def contents(folder):
     return found
 
 
-def by_another(change, folder):
+def by_another(change, names):
     """In another process, which has the descriptors but does not use them."""
     child = os.fork()
     if child == 0:
         try:
-            change(folder)
+            change(names)
             os._exit(0)
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def act(folder, opening, change, ending):
-    """One case in one folder: all that the program sees, and what is left."""
+def act(names, opening, change, ending):
+    """One case in one folder, all names in which begin so: all that the program sees, and what is
+    left."""
     flags, writes = OPENINGS[opening]
-    path = f"{folder}/42"
+    folder = os.path.dirname(names)
+    path = f"{names}42"
     put(path, OLD)
-    put(f"{folder}/7", OTHER)
+    put(f"{names}7", OTHER)
     seen = []
     writes_any = flags & os.O_ACCMODE != os.O_RDONLY
     with opened(path, flags) as fd:
@@ -147,7 +149,7 @@ def act(folder, opening, change, ending):
             mapped = mmap.mmap(fd, N, mmap.MAP_PRIVATE, mmap.PROT_READ)
         for start, end in writes:
             os.pwrite(fd, MINE[start:end], start)
-        by_another(CHANGES[change], folder)
+        by_another(CHANGES[change], names)
         links = os.fstat(fd).st_nlink
         if change not in MADE_AGAIN:
             seen.append(links)
@@ -194,8 +196,9 @@ def try_all(plain, mounted):
     """In a process of its own, as whoever that is. What differs, as text."""
     wrong, tried = [], 0
     for case in cases():
-        want, got = (act(folder, *case) for folder in (plain, mounted))
         tried += 1
+        # IDs of its own: of those of the last one the kernel may still have to tell of a close
+        want, got = (act(f"{folder}/{tried}", *case) for folder in (plain, mounted))
         if want != got:
             wrong.append(f"{case}:\n  want {want}\n  got  {got}")
     assert tried > 150

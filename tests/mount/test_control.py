@@ -5,14 +5,13 @@ import errno
 import os
 import struct
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from files import GIVEN, attributes, opened, read_chunks, refused
-from harness import LONG, quiverfs, run, shell
+from harness import LONG, quiverfs, run, shell, until
 from prometheus import parse_metrics
 
 TRIGGERS = ["flush", "checkpoint", "compact", "verify"]
@@ -72,10 +71,12 @@ def threads_on_fewer_cores(pid):
 def only_the_rings_stay(pid):
     """A thread has the cores of the one that made it until it gives itself others."""
     found = threads_on_fewer_cores(pid)
-    if len(found) > os.cpu_count():
-        time.sleep(0.5)
-        found &= threads_on_fewer_cores(pid)
-    return len(found) <= os.cpu_count()
+
+    def are_few():
+        found.intersection_update(threads_on_fewer_cores(pid))
+        return len(found) <= os.cpu_count()
+
+    until(are_few, "threads stay on one core")
 
 
 @pytest.mark.local("jobs")
@@ -87,10 +88,10 @@ def test_only_the_rings_stay_on_one_core(mnt, rng):
         os.write(fd, b"".join(record(vector, data) for vector in range(2000)))
     for _ in range(20):
         assert attempt(mnt, "verify", "start\n") in (None, errno.EBUSY)
-        assert only_the_rings_stay(mnt.pid)
+        only_the_rings_stay(mnt.pid)
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda vector: write_durably(mnt.path(vector), data), range(200)))
-    assert only_the_rings_stay(mnt.pid)
+    only_the_rings_stay(mnt.pid)
     mnt.control("errors", "seen\n")
 
 

@@ -161,8 +161,11 @@ def test_what_is_no_vector_is_named_and_the_others_are_in(where, tmp, source):
     os.mkfifo(source / "105")
     (source / "more").mkdir()
     (source / "bad\x1b[2J").write_bytes(b"")
+    (source / "0").write_bytes(bytes(99))
     done = quiverfs("import", where.given, source, status=1)
     assert "98 vectors imported" in done.stdout
+    assert f"IDs: 3 to {LARGEST}, the names of the files; 98 distinct" in done.stdout
+    (source / "0").unlink()
     for name, says in {"README.md": "its name is not an ID", "042": "its name is not an ID",
                        str(LARGEST + 1): "its name is not an ID",
                        "101": "has 99 bytes; expected 100 (dim 25, dtype f4)",
@@ -171,7 +174,7 @@ def test_what_is_no_vector_is_named_and_the_others_are_in(where, tmp, source):
         assert f"quiverfs: {source}/{name}: {says}" in done.stderr, done.stderr
     assert "\x1b" not in done.stderr
     assert "1 names that begin with a dot were skipped" in done.stderr
-    assert "10 names in it were not imported" in done.stderr
+    assert "11 names in it were not imported" in done.stderr
     assert len(where.vectors()[1]) == 98
     done = quiverfs("import", "-u", where.given, source, "--exclude=*.md", "--exclude", "10[1-5]",
                     "--exclude=more", "--exclude=0*", "--exclude=bad*",
@@ -327,6 +330,10 @@ def test_finite_numbers_alone(where, source):
     done = quiverfs("import", "--reject-nonfinite", "--exclude=[!4]*", where.given, source,
                     status=None)
     assert f"{source}/400: element 24 is NaN or infinite" in done.stderr
+    (source / "4").write_bytes(bytes(100))
+    done = quiverfs("import", "--reject-nonfinite", "--exclude=[!4]*", where.given, source,
+                    status=1)
+    assert " to 400," not in done.stdout
     assert "400" not in where.vectors()[1]
 
 

@@ -80,11 +80,12 @@ static void commit(struct worker *worker)
 }
 
 /* A file has come to nothing. */
-static void tell(struct worker *worker, const struct folder_entry *entry, int result)
+static void tell(struct worker *worker, struct folder_entry *entry, int result)
 {
 	struct folder_trouble *trouble = &worker->bring->trouble;
 	char name[FOLDER_NAME_BYTES];
 
+	entry->is_missed = 1;
 	folder_entry_name(entry, name);
 	if (result == -ENOENT)
 		worker->counts.gone++;
@@ -134,8 +135,7 @@ static bool is_wanted_again(struct worker *worker, const struct folder_entry *en
 }
 
 /* Whether a file that has been looked at, but not been read, can be a vector; says it. */
-static bool can_be_vector(struct worker *worker, const struct folder_entry *entry,
-                          struct stat *status)
+static bool can_be_vector(struct worker *worker, struct folder_entry *entry, struct stat *status)
 {
 	char name[FOLDER_NAME_BYTES];
 	int result;
@@ -176,7 +176,7 @@ static bool look(struct worker *worker, size_t first, size_t count)
 
 /* Whether a file is to be read, the one at `index` of those that were looked at; else it is counted, or
  * told of. */
-static bool is_wanted(struct worker *worker, const struct folder_entry *entry, size_t index)
+static bool is_wanted(struct worker *worker, struct folder_entry *entry, size_t index)
 {
 	struct bring *bring = worker->bring;
 	const struct folder_import *wanted = bring->wanted;
@@ -201,7 +201,7 @@ static bool is_wanted(struct worker *worker, const struct folder_entry *entry, s
 }
 
 /* Whether there is no NaN and no infinity, where that was asked for; says it. */
-static bool is_finite(struct worker *worker, const struct folder_entry *entry, const void *vector)
+static bool is_finite(struct worker *worker, struct folder_entry *entry, const void *vector)
 {
 	struct bring *bring = worker->bring;
 	char name[FOLDER_NAME_BYTES];
@@ -210,13 +210,14 @@ static bool is_finite(struct worker *worker, const struct folder_entry *entry, c
 	if (!bring->wanted->reject_nonfinite ||
 	    element_all_finite(bring->type, vector, bring->session->geometry.dim, &bad))
 		return true;
+	entry->is_missed = 1;
 	folder_entry_name(entry, name);
 	folder_trouble_say(&bring->trouble, name, "element %zu is NaN or infinite", bad);
 	return false;
 }
 
 /* Bring one file into the batch. */
-static void bring_file(struct worker *worker, const struct folder_entry *entry, size_t index)
+static void bring_file(struct worker *worker, struct folder_entry *entry, size_t index)
 {
 	struct folder_batch *batch = &worker->batch;
 	void *place = folder_batch_place(batch);

@@ -21,7 +21,8 @@
 /* What is told at the end. */
 struct outcome {
 	uint64_t files;
-	uint64_t least, most; /* IDs of them, where there are any */
+	uint64_t distinct; /* of them that are vectors */
+	uint64_t least, most; /* IDs of those, where there are any */
 	uint64_t removed; /* vectors */
 	bool stopped; /* by a signal */
 };
@@ -140,14 +141,16 @@ static int import_listed(struct bring *bring, const struct quiver_attr *attr,
 	return result ? result : durable;
 }
 
-/* The range of the IDs. */
+/* The range of the IDs, without files that came to nothing. */
 static void measure(const struct folder_list *list, struct outcome *outcome)
 {
-	outcome->files = list->count;
 	outcome->least = UINT64_MAX;
 	for (size_t i = 0; i < list->count; i++) {
 		uint64_t id = list->entries[i].id;
 
+		if (list->entries[i].is_missed)
+			continue;
+		outcome->distinct++;
 		if (id < outcome->least)
 			outcome->least = id;
 		if (id > outcome->most)
@@ -183,8 +186,10 @@ static int import_folder(struct bring *bring, struct outcome *outcome)
 		result = vectors_open_folder(bring->session, &bring->vectors_fd);
 	if (result < 0)
 		return result;
+	outcome->files = bring->list.count;
+	result = import_listed(bring, &attr, outcome);
 	measure(&bring->list, outcome);
-	return import_listed(bring, &attr, outcome);
+	return result;
 }
 
 /* Say what the counts alone do not. */
@@ -231,10 +236,10 @@ static int say_outcome(const struct bring *bring, const struct outcome *outcome,
 	}
 	say_notes(bring);
 	say_result("%" PRIu64 " vectors%s imported into %s", counts->imported, would, target);
-	if (outcome->files > 0)
+	if (outcome->distinct > 0)
 		say_result("IDs: %" PRIu64 " to %" PRIu64 ", the names of the files; %" PRIu64
 		           " distinct",
-		           outcome->least, outcome->most, outcome->files);
+		           outcome->least, outcome->most, outcome->distinct);
 	if (bring->wanted->options->remove)
 		say_result("%" PRIu64 " vectors without a file%s removed", outcome->removed, would);
 	if (trouble == 0)

@@ -14,7 +14,8 @@
 struct folder_entry {
 	uint64_t id;
 	uint64_t is_npy : 1; /* ID.npy */
-	uint64_t inode : 63; /* where it lies, about */
+	uint64_t is_missed : 1; /* it was no vector, or went away; of who brings it */
+	uint64_t inode : 62; /* where it lies, about */
 };
 
 struct folder_list {

@@ -168,6 +168,21 @@ static uint64_t rows_max(const struct space *space)
 	return most < space->slots_max ? most : space->slots_max;
 }
 
+/* At most half of what the disk has, for rows that nobody needs yet. A filesystem that is asked for more
+ * than it has may first give all that there is (ext4 does): until that is cut off again nobody else has any,
+ * and the log, a snapshot or another program meets a full disk that is none. */
+static uint64_t within_disk(const struct space *space, uint64_t rows, uint64_t target)
+{
+	const struct quiver_io *io = space->superblock->io;
+	uint64_t total, free, available;
+	uint64_t most;
+
+	if (io->space(io, space->catalog->columns.vectors.fd, &total, &free, &available) < 0)
+		return target; /* growing finds out */
+	most = rows + available / 2 / slot_bytes(space);
+	return target < most ? target : most;
+}
+
 static uint64_t grow_target(const struct space *space, uint64_t rows, uint64_t need)
 {
 	uint64_t step = rows * slot_bytes(space);
@@ -176,7 +191,7 @@ static uint64_t grow_target(const struct space *space, uint64_t rows, uint64_t n
 		step = GROW_MIN_BYTES;
 	if (step > GROW_MAX_BYTES)
 		step = GROW_MAX_BYTES;
-	rows += step / slot_bytes(space);
+	rows = within_disk(space, rows, rows + step / slot_bytes(space));
 	if (rows < need)
 		rows = need;
 	return rows < rows_max(space) ? rows : rows_max(space);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "engine/base/sizes.h"
 #include "engine/store/store.h"
@@ -918,6 +919,50 @@ static void test_a_store_that_has_all_rows_it_can_have_says_so(void **state)
 	close_store(store);
 }
 
+/* A disk with as much room, which notes how much a column has asked for at once. */
+#define SMALL_DISK_BYTES (UINT64_C(8) << 10)
+
+static _Atomic int watched_fd = -1;
+static _Atomic uint64_t most_bytes;
+
+static int small_space(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free_bytes,
+                       uint64_t *available)
+{
+	(void)self, (void)fd;
+	*total = *free_bytes = *available = SMALL_DISK_BYTES;
+	return 0;
+}
+
+static int small_allocate(const struct quiver_io *self, int fd, uint64_t offset, uint64_t length)
+{
+	struct stat st;
+
+	(void)self;
+	if (fd == atomic_load(&watched_fd) && fstat(fd, &st) == 0 &&
+	    offset + length > (uint64_t)st.st_size && length > atomic_load(&most_bytes))
+		atomic_store(&most_bytes, length);
+	return quiver_io_posix()->allocate(quiver_io_posix(), fd, offset, length);
+}
+
+/* ext4 gives what it has before it says that it has not enough; meanwhile the log met a full disk. */
+static void test_growing_ahead_leaves_others_half_of_the_disk(void **state)
+{
+	struct quiver_io io = *quiver_io_posix();
+	struct quiver_options options = { .size = sizeof(options), .io = &io };
+	struct quiver *store;
+
+	io.space = small_space;
+	io.allocate = small_allocate;
+	store = open_with(*state, &options);
+	atomic_store(&watched_fd, store->catalog.columns.vectors.fd);
+	for (uint64_t id = 0;
+	     id < 4 * SMALL_DISK_BYTES / store->catalog.columns.geometry.vector_bytes; id++)
+		assert_int_equal(put_version(store, id, 1, 0), 0); /* it has more than it says */
+	close_store(store);
+	atomic_store(&watched_fd, -1);
+	assert_in_range(atomic_load(&most_bytes), 1, SMALL_DISK_BYTES / 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 
 int main(void)
@@ -925,6 +970,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_what_has_no_addresses_is_refused_and_says_so),
 		TEST(test_a_store_that_has_all_rows_it_can_have_says_so),
+		TEST(test_growing_ahead_leaves_others_half_of_the_disk),
 		TEST(test_failure_14_a_second_open_is_refused_and_names_the_process),
 		TEST(test_what_is_not_a_store_is_refused_with_a_reason),
 		TEST(test_failure_13_files_of_another_store_are_refused),

@@ -135,24 +135,31 @@ class GetAbsent(InProcess):
 
 class OpenKilled(InProcess):
     """After a process was killed that had written 1 MiB of log, and, once that was brought in and
-    the store closed, cleanly. From memory: the files are as the killed process left them."""
+    the store closed, cleanly. From memory: the files are as the killed process left them. Beside what
+    bare calls take for what has to be read, written and synced."""
 
     rows = ["open after a kill, 1 MiB of log", "clean open after that"]
 
     def __init__(self, engines=None):
         # system -> (who fills the store, who opens it)
         self.engines = engines or {OURS: (PROGRAMS[OURS], "engine")}
+        self.bare = [] if engines else ["bare calls"]
 
     def baseline(self, bench):
         return None
 
     def systems(self, bench):
-        return list(self.engines)
+        return [*self.engines, *self.bare]
 
     def run(self, bench, system):
-        fills, program = self.engines[system]
+        fills, program = self.engines.get(system, self.engines[next(iter(self.engines))])
         path = bench.loaded(fills, bench.count)
         kv(bench, program, "dirty", path, count=bench.count, ops=LOG_OPS)
+        if system in self.bare:
+            said = kv(bench, "bare_recover", "recover", path, count=bench.count, ops=LOG_OPS)[1]
+            yield self.rows[0], said["ns"], said
+            kv(bench, program, "recover", path)  # for who comes next
+            return
         for row in self.rows:
             said = kv(bench, program, "recover", path)[1]
             yield row, said["ns"], said

@@ -67,6 +67,8 @@ def targets(disk):
         Target("open after a kill with 1 MiB of log, beside clean",
                "open after a kill, 1 MiB of log", "quiverfs", "quiverfs", 0.5,
                "clean open after that"),
+        Target("the same, beside bare calls that read, write and sync as much",
+               "open after a kill, 1 MiB of log", "quiverfs", "bare calls", 0.5),
         Target("memory of the engine, bytes a vector", "memory of the engine", "quiverfs", None,
                16),
         Target("memory of the daemon, bytes a vector", "memory of the daemon", "quiverfs", None,

@@ -87,7 +87,7 @@ static void test_a_sync_waits_for_the_writers_of_the_last_one(void **state)
 	struct quiver *store = open_troubled(*state, QUIVER_ALWAYS, &io);
 	uint64_t syncs = 3;
 
-	for (unsigned tries = 0; syncs == 3 && tries < 5; tries++) {
+	for (unsigned tries = 0; syncs == 3 && tries < 20; tries++) {
 		struct putter p = { .store = store, .id = 1 };
 		uint64_t before = stats_of(store).syncs;
 

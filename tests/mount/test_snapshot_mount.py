@@ -161,7 +161,7 @@ def test_what_cannot_be_mounted_is_told(stores, versions):
     at = mnt.store.folder / "once"
     for store, told in ((f"{mnt.store.path}@none", "none"),
                         (f"{mnt.store.folder}/nowhere@v1", "No such file or directory"),
-                        (f"{mnt.point}@v1", f"a mount of the store {mnt.store.path}")):
+                        (f"{mnt.point}@v1", f"is a mount, of the store {mnt.store.path}; to mount its snapshot")):
         said = background(store, at, status=1)
         assert told in said and said.count("\n") == 1 and not is_mounted(at)
     mnt.store.path.joinpath("inside").mkdir()

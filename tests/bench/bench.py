@@ -442,8 +442,10 @@ def finish(args, head, files, everything, verdicts):
     head["host"]["load_average_after"] = os.getloadavg()[0]
     results.write_json(args.output + ".json", head, everything, verdicts)
     if args.plot and files:
-        shutil.copyfile(next(file for file in files if file.endswith(".svg")), args.plot)
-        files.append(args.plot)
+        drawn = next(file for file in files if file.endswith(".svg"))
+        if os.path.realpath(drawn) != os.path.realpath(args.plot):
+            shutil.copyfile(drawn, args.plot)
+            files.append(args.plot)
     print("".join(f"\nwrote {file}" for file in [*files, args.output + ".json"])
           + f"; load average after: {head['host']['load_average_after']:.1f}")
 

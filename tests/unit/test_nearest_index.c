@@ -221,9 +221,9 @@ static double recall_of(struct quiver *store, const struct spread *spread, uint3
 	return (double)hits / (k * QUESTIONS);
 }
 
-/* What is promised, less four deviations of a share that is counted over QUESTIONS: what a question misses
- * it misses together, and each build draws another sample. */
-static bool is_as_promised(double recall)
+/* Whether the nearest one is found as often as ten are. A share of so few answers, one a question, has a
+ * deviation of a few percent, and each build draws another sample: four of them less. */
+static bool is_found_as_promised(double recall)
 {
 	return recall >= 0.95 - 4 * sqrt(0.95 * 0.05 / QUESTIONS);
 }
@@ -236,9 +236,9 @@ static void check_recall(void **state, const struct spread *spread)
 	assert_true(status.recall >= 0.95);
 	assert_true(status.lists >= 100 && status.probes >= 1);
 	assert_int_equal(status.metric, spread->metric);
-	assert_true(is_as_promised(recall_of(store, spread, K)));
-	assert_true(is_as_promised(recall_of(store, spread, 100)));
-	assert_true(is_as_promised(recall_of(store, spread, 1)));
+	assert_true(recall_of(store, spread, K) >= 0.95);
+	assert_true(recall_of(store, spread, 100) >= 0.95);
+	assert_true(is_found_as_promised(recall_of(store, spread, 1)));
 	close_store(store);
 }
 
@@ -501,7 +501,7 @@ static void what_is_written_is_found_at_once(void **state)
 		check_gone(store, 1000 + i);
 		check_found(store, 3000000 + i, 2000 + i);
 	}
-	assert_true(is_as_promised(recall_of(store, &plain, K)));
+	assert_true(recall_of(store, &plain, K) >= 0.95);
 	close_store(store);
 }
 
@@ -563,7 +563,7 @@ static void it_is_built_beside_writers(void **state)
 		atomic_store(&writers[i].stop, true);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	assert_true(is_as_promised(recall_of(store, &plain, K)));
+	assert_true(recall_of(store, &plain, K) >= 0.95);
 	close_store(store);
 }
 
@@ -586,7 +586,7 @@ static void it_is_there_when_the_store_is_opened_again(void **state)
 	assert_int_equal(status.lists, built.lists);
 	assert_int_equal(status.probes, built.probes);
 	assert_int_equal(status.assigned, COUNT + 1);
-	assert_true(is_as_promised(recall_of(store, &plain, K)));
+	assert_true(recall_of(store, &plain, K) >= 0.95);
 	check_found(store, COUNT, COUNT);
 	close_store(store);
 	/* Who only reads writes nothing. */
@@ -598,7 +598,7 @@ static void it_is_there_when_the_store_is_opened_again(void **state)
 	assert_int_equal(status.lists, built.lists);
 	check_found(store, COUNT, COUNT);
 	assert_int_equal(status_of(store).assigned, COUNT + 1);
-	assert_true(is_as_promised(recall_of(store, &plain, K)));
+	assert_true(recall_of(store, &plain, K) >= 0.95);
 	close_store(store);
 	assert_int_equal(store_size(s, "nearest/cells.npy"), bytes);
 }
@@ -676,7 +676,7 @@ static void it_fits_after_a_crash(void **state)
 		}
 		(void)wait_until_ready(store);
 	}
-	assert_true(is_as_promised(recall_of(store, &plain, K)));
+	assert_true(recall_of(store, &plain, K) >= 0.95);
 	close_store(store);
 }
 
@@ -700,7 +700,7 @@ static void it_is_built_anew_when_the_store_has_grown(void **state)
 	}
 	assert_int_equal(status.result, 0);
 	assert_true(status.lists > built.lists);
-	assert_true(is_as_promised(recall_of(store, &plain, K)));
+	assert_true(recall_of(store, &plain, K) >= 0.95);
 	close_store(store);
 }
 

@@ -69,8 +69,10 @@ bool index_keep_is_saved(const struct index_keep *keep, const struct index *inde
 {
 	const struct index_header *header = &keep->header;
 
-	return header->generation > 0 && header->lsn == as->lsn && header->count == as->count &&
-	       header->ctime_max_ns == as->ctime_max_ns && header->slots_used >= as->slots_used &&
+	/* What a life that has ended left there unfinished would count, were its number gone on with. */
+	return header->generation > 0 && !keep->ends_life && header->lsn == as->lsn &&
+	       header->count == as->count && header->ctime_max_ns == as->ctime_max_ns &&
+	       header->slots_used >= as->slots_used &&
 	       !has_to_be_whole(keep, atomic_load(&index->table)) &&
 	       index_keep_bytes(keep, index, as->slots_used) == 0;
 }

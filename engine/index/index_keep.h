@@ -31,6 +31,7 @@ struct index_keep {
 	struct index_header next;
 	struct index_table *next_table; /* NULL: nothing is */
 	uint64_t live_pages;
+	uint64_t bytes; /* of the pages that are written */
 	bool whole;
 	bool has_written; /* maybe only a part */
 };
@@ -51,7 +52,8 @@ void index_keep_init(struct index_keep *keep, const struct quiver_io *io, int di
 /* The index was loaded with index_load, `clean` or after a crash: its file is gone on with. Before
  * anything is changed. */
 void index_keep_loaded(struct index_keep *keep, const struct index *index, bool clean);
-/* Whether the file holds this state already, but for the generation. Writer lock. */
+/* Whether the file holds this state already, but for the generation, and may be gone on with as it is:
+ * not what another life has left. Writer lock. */
 bool index_keep_is_saved(const struct index_keep *keep, const struct index *index,
                          const struct index_keep_as *as);
 /* What writing it now would cost. Writer lock. */
@@ -63,8 +65,8 @@ bool index_keep_needs_all(const struct index_keep *keep, const struct index *ind
  * random numbers: nothing has begun. Writer lock. */
 int index_keep_begin(struct index_keep *keep, const struct index *index,
                      const struct index_keep_as *as);
-/* Write it, and sync it. 0, -ENOMEM, -errno. No other lock: it waits for the disk. `like_fd`: whose
- * owner and mode a new file gets. */
+/* Write it, and sync it. 0; -EAGAIN, -ENOMEM as index_pages_error; -errno. No other lock: it waits for
+ * the disk. `like_fd`: whose owner and mode a new file gets. */
 int index_keep_write(struct index_keep *keep, int like_fd);
 /* The superblock names it, or not; nothing where nothing is under way. A new file gets its name by
  * index_keep_rename. Writer lock. */

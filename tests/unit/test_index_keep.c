@@ -308,6 +308,32 @@ static void test_a_write_that_was_not_finished_changes_nothing(void **state)
 	}
 }
 
+/* As after a power cut that took the log, too: there is nothing to recover, and the store is closed. */
+static void test_after_a_crash_a_life_begins_though_nothing_has_changed(void **state)
+{
+	struct shop *shop = *state;
+	struct index_keep_as as;
+	struct index_stamp stamp;
+	struct state then;
+
+	turn_some(shop, ROWS / 2);
+	keep_well(shop);
+	for (int i = 0; i < 10; i++) {
+		turn_some(shop, 50);
+		assert_int_equal(keep(shop, &then, &stamp), 0); /* nobody names it */
+		begin_again(shop, false);
+		as = as_now(shop);
+		as.lsn = shop->stamp.lsn;
+		as.ctime_max_ns = shop->stamp.ctime_max_ns;
+		if (!index_keep_is_saved(&shop->keep, &shop->index, &as))
+			keep_well(shop);
+		begin_again(shop, true);
+		turn_some(shop, 50);
+		keep_well(shop);
+		check_kept(shop);
+	}
+}
+
 static void test_an_error_has_all_written_anew(void **state)
 {
 	struct shop *shop = *state;
@@ -643,6 +669,7 @@ int main(void)
 		TEST(test_each_generation_is_what_was_there_when_it_began),
 		TEST(test_only_pages_that_have_changed_are_written),
 		TEST(test_a_write_that_was_not_finished_changes_nothing),
+		TEST(test_after_a_crash_a_life_begins_though_nothing_has_changed),
 		TEST(test_an_error_has_all_written_anew),
 		TEST(test_a_new_file_counts_by_either_name),
 		TEST(test_more_crashes_than_a_header_has_room_for),

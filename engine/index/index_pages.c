@@ -98,17 +98,26 @@ void index_pages_destroy(struct index_pages *pages)
 }
 
 /* Lock held. */
+static void spoil(struct index_pages *pages, int reason)
+{
+	pages->spoiled = reason;
+	forget_kept(pages);
+}
+
+/* Lock held. */
 static void keep(struct index_pages *pages, uint64_t page)
 {
-	struct index_page_kept *kept = NULL;
+	struct index_page_kept *kept;
 
-	if (pages->is_spoiled)
+	if (pages->spoiled)
 		return;
-	if (pages->kept_count < pages->kept_max)
-		kept = malloc(sizeof(*kept));
+	if (pages->kept_count >= pages->kept_max) {
+		spoil(pages, -EAGAIN);
+		return;
+	}
+	kept = malloc(sizeof(*kept));
 	if (!kept) {
-		pages->is_spoiled = true;
-		forget_kept(pages);
+		spoil(pages, -ENOMEM);
 		return;
 	}
 	pages->copy(pages->owner, page, kept->bytes);
@@ -164,7 +173,7 @@ void index_pages_begin(struct index_pages *pages, uint64_t below, bool all)
 		pages->pending[i] = all ? mask : pages->changed[i] & mask;
 		pages->changed[i] &= ~mask;
 	}
-	pages->is_spoiled = false;
+	pages->spoiled = 0;
 	pthread_mutex_unlock(&pages->lock);
 }
 
@@ -205,7 +214,7 @@ bool index_pages_take(struct index_pages *pages, uint64_t *page, uint8_t *to, bo
 
 	pthread_mutex_lock(&pages->lock);
 	*page = next_pending(pages, *page);
-	found = *page < pages->count && !pages->is_spoiled;
+	found = *page < pages->count && !pages->spoiled;
 	if (found) {
 		kept = take_kept(pages, *page);
 		if (kept)
@@ -226,7 +235,7 @@ int index_pages_error(struct index_pages *pages)
 	int r;
 
 	pthread_mutex_lock(&pages->lock);
-	r = pages->is_spoiled ? -ENOMEM : 0;
+	r = pages->spoiled;
 	pthread_mutex_unlock(&pages->lock);
 	return r;
 }

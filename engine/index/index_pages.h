@@ -31,7 +31,7 @@ struct index_pages {
 	uint64_t *second; /* lock; the version that counts is in place 1 of the file */
 	struct index_page_kept **kept; /* lock; copies of pending pages that have changed */
 	uint64_t kept_count, kept_max; /* lock */
-	bool is_spoiled; /* lock; there was no memory for one */
+	int spoiled; /* lock; why there are no copies any more, as index_pages_error; 0: there are */
 };
 
 /* All of them changed, none of them in a file. 0 or -ENOMEM. */
@@ -63,7 +63,8 @@ void index_pages_begin(struct index_pages *pages, uint64_t below, bool all);
 /* The next of them from *page on: its content as it was at the beginning, and whether the version
  * that counts is in place 1. False: there is none. Any thread, one at a time. */
 bool index_pages_take(struct index_pages *pages, uint64_t *page, uint8_t *to, bool *second);
-/* Whether what was taken is right: 0, or -ENOMEM. As index_pages_take. */
+/* Whether what was taken is right: 0; -EAGAIN more was changed meanwhile than copies may be made of,
+ * which is no fault; -ENOMEM. As index_pages_take. */
 int index_pages_error(struct index_pages *pages);
 /* It was written, into the place that did not count, or `whole` into place 0; or, unless it
  * `counts`, all have to be written again. Writer lock. */

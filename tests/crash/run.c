@@ -150,6 +150,8 @@ static void new_disk(struct run *run)
 		sim_no_direct(run->disk);
 	if (run->seed % 3 != 0)
 		sim_use_maps(run->disk);
+	if (run->seed % 5 == 0)
+		sim_be_tight(run->disk);
 }
 
 /* The store of which a crash has taken the disk away. */

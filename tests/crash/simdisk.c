@@ -407,7 +407,11 @@ static int sim_locked(const struct quiver_io *self, int fd)
 static int sim_space(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free_bytes,
                      uint64_t *available)
 {
-	return disk_of(self)->real->space(disk_of(self)->real, fd, total, free_bytes, available);
+	int r = disk_of(self)->real->space(disk_of(self)->real, fd, total, free_bytes, available);
+
+	if (disk_of(self)->is_tight)
+		*free_bytes = *available = 0;
+	return r;
 }
 
 /* A file that is there already. */
@@ -523,6 +527,11 @@ void sim_no_direct(struct simdisk *disk)
 void sim_use_maps(struct simdisk *disk)
 {
 	disk->use_maps = true;
+}
+
+void sim_be_tight(struct simdisk *disk)
+{
+	disk->is_tight = true;
 }
 
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes)

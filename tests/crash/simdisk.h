@@ -70,6 +70,8 @@ void sim_crash(const struct simdisk *disk, const char *to, enum sim_keep keep, u
 void sim_no_direct(struct simdisk *disk);
 /* From now on files can be mapped to be stored in. */
 void sim_use_maps(struct simdisk *disk);
+/* From now on it says that it is full, though it takes what is written: as one has none to spare. */
+void sim_be_tight(struct simdisk *disk);
 /* Let the next write of a log segment stop after some bytes with an error; before it a store in
  * the map of one likewise, since after that the engine calls. */
 void sim_fail_log_write(struct simdisk *disk, uint64_t bytes);

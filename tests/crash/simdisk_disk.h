@@ -29,6 +29,7 @@ struct simdisk {
 	bool direct_fd[SIM_FDS]; /* opened with O_DIRECT */
 	bool no_direct; /* there is no such thing */
 	bool use_maps;
+	bool is_tight;
 	struct sim_map *maps;
 	size_t map_count, map_room;
 	struct sim_node *last_written; /* by the last event, if that was a write */

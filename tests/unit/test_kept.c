@@ -1,6 +1,7 @@
 /* Recovery with an index that a checkpoint has kept, and where rows are noted for it. */
 #include "both_ways.h"
 
+#include "engine/index/index_table.h"
 #include "engine/store/store.h"
 
 static bool took_index(struct quiver *store)
@@ -175,6 +176,87 @@ static void test_an_index_is_durable_before_a_superblock_names_it(void **state)
 	assert_int_equal(put_version(store, 7, 1, 0), 0);
 	close_store(store);
 	assert_int_equal(order.too_early, 0);
+}
+
+/* ---- who writes while a checkpoint does ---- */
+
+static struct {
+	struct quiver *store; /* NULL: nobody writes */
+	bool is_tight; /* the disk has nothing to spare */
+	unsigned lines; /* reports */
+} load;
+
+/* While the columns are synced, which is a checkpoint's longest part, a vector of it is overwritten. */
+static int fdatasync_under_load(const struct quiver_io *self, int fd)
+{
+	struct quiver *store = load.store;
+
+	if (store && atomic_load(&trouble_self(self)->letters[fd]) == 'm') {
+		load.store = NULL;
+		assert_int_equal(put_version(store, 2, 2, 0), 0);
+	}
+	return trouble_fdatasync(self, fd);
+}
+
+static int space_under_load(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free,
+                            uint64_t *available)
+{
+	int r = quiver_io_posix()->space(quiver_io_posix(), fd, total, free, available);
+
+	(void)self;
+	if (load.is_tight)
+		*free = *available = 0;
+	return r;
+}
+
+static void count_line(void *arg, const char *line)
+{
+	(void)arg;
+	printf("# %s\n", line);
+	load.lines++;
+}
+
+/* With memory for so few copies that one page more which changes is too many. */
+static void checkpoint_under_load(struct store_dir *s, bool is_tight, bool keeps)
+{
+	struct trouble_io io;
+	struct quiver_options options = { .size = sizeof(options),
+		                          .durability = QUIVER_FSYNC,
+		                          .commit_interval_ms = 1000000000,
+		                          .on_report = count_line,
+		                          .io = &io.table };
+	struct quiver *store;
+
+	memset(&load, 0, sizeof(load));
+	load.is_tight = is_tight;
+	trouble_init(&io);
+	io.table.fdatasync = fdatasync_under_load;
+	io.table.space = space_under_load;
+	store = open_with(s, &options);
+	assert_int_equal(quiver_reserve(store, 1000), 0); /* so that no commit syncs rows */
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_int_equal(put_version(store, 2, 1, 0), 0);
+	atomic_load(&store->catalog.index.table)->changed->kept_max = 0;
+	load.store = store;
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_null(load.store);
+	assert_int_equal(store->superblock.now.index_generation > 0, keeps);
+	assert_int_equal(load.lines, 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_true(store->superblock.now.index_generation > 0);
+	close_store(store);
+}
+
+static void test_under_load_an_index_is_kept(void **state)
+{
+	checkpoint_under_load(*state, false, true);
+}
+
+/* What the checkpoint cannot do without comes first there. */
+static void test_under_load_on_a_full_disk_it_is_kept_the_next_time(void **state)
+{
+	checkpoint_under_load(*state, true, false);
 }
 
 /* ---- what is missing or damaged ---- */
@@ -533,6 +615,11 @@ int main(void)
 		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_an_index_is_durable_before_a_superblock_names_it, setup_store,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(test_under_load_an_index_is_kept, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_under_load_on_a_full_disk_it_is_kept_the_next_time, setup_store,
 			teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_of_a_store_that_was_killed_few_rows_are_looked_at, setup_store,

@@ -313,6 +313,7 @@ def blocks():
         InNewStore("remove", "remove", put_cases(), 2, put_ops),
         *(Get(row, title, workers) for row, title in (
             ("get-ref", "get by reference"),
+            ("get-touch", "get by reference, first 8 bytes read"),
             ("get-check", "get by reference, checksum"),
             ("get-copy", "get by copy"),
             ("get-copy-check", "get by copy, checksum"),

@@ -15,6 +15,7 @@ enum kv_take {
 	KV_CHECK, /* its checksum is computed (ours: compared) */
 	KV_COPY, /* its bytes are copied */
 	KV_COPY_CHECK, /* both */
+	KV_TOUCH, /* its first 8 bytes are read, as whoever uses it does at least */
 };
 
 struct kv; /* an open store; each kv_*.c has its own */

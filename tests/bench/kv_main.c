@@ -3,7 +3,7 @@
  *
  * Rows: load (an untimed filling, in batches), load-holes (the same, and then each 16th vector is
  * removed), put, batch, overwrite, remove (each in a new store), open, get-ref, get-check, get-copy,
- * get-copy-check (of a loaded store), get-absent (of one with holes: those IDs).
+ * get-copy-check, get-touch (of a loaded store), get-absent (of one with holes: those IDs).
  */
 #include "engine/base/xxh3.h" /* the same function for all */
 #include "kv.h"
@@ -42,6 +42,8 @@ void kv_use(enum kv_take take, const void *data, size_t size, void *to)
 	}
 	if (take == KV_CHECK || take == KV_COPY_CHECK)
 		sink = XXH3_64bits(take == KV_CHECK ? data : to, size);
+	else if (take == KV_TOUCH)
+		sink = *(const volatile uint64_t *)data;
 	else
 		__asm__ volatile("" : : "r"(data));
 }
@@ -198,7 +200,8 @@ static void row_open(struct rows *rows, struct bench_result *result)
 
 int main(int argc, char **argv)
 {
-	static const char *const gets[] = { "get-ref", "get-check", "get-copy", "get-copy-check" };
+	static const char *const gets[] = { "get-ref", "get-check", "get-copy", "get-copy-check",
+		                            "get-touch" };
 	static const char *const news[] = { "load",  "load-holes", "put",
 		                            "batch", "overwrite",  "remove" };
 	struct bench_args args;

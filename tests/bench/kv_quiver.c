@@ -103,6 +103,8 @@ void kv_get(struct kv_session *session, uint64_t id, enum kv_take take, void *to
 	check("get", quiver_get(session->store, id, 0, &ref));
 	if (take == KV_CHECK)
 		check("verify", quiver_ref_verify(session->store, &ref, 0));
+	else if (take == KV_TOUCH)
+		kv_use(take, ref.data, session->bytes, to);
 	else if (take == KV_COPY)
 		check("read", quiver_ref_read(session->store, &ref, 0, session->bytes, 0, to));
 	quiver_unref(session->store, &ref);

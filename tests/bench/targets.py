@@ -46,6 +46,8 @@ def targets(disk):
         Target("bytes on disk over bytes of vectors", "bytes on disk over bytes of vectors",
                "quiverfs", None, 1.03),
         Target("get by reference, not touched", "get by reference x1", "quiverfs", "LMDB", 3),
+        Target("get by reference, first 8 bytes read", "get by reference, first 8 bytes read x1",
+               "quiverfs", "LMDB", 3),
         Target("get, absent", "get, absent x1", "quiverfs", "LMDB", 3),
         Target("get by reference, checksum", "get by reference, checksum x1", "quiverfs", "LMDB",
                1.3),

@@ -11,12 +11,9 @@
 #include "engine/base/epoch.h"
 #include "engine/commit/change.h"
 
-/* Vectors that are moved at a time: one write to the log, one turn in the queue. */
+/* Vectors that are moved at a time: one write to the log, one turn in the queue. Others who commit wait for
+ * all of it; with 8 the ends of groups cost them more than that. */
 #define GROUP_MAX 64
-/* The same while others commit: who comes behind a group waits for all of it. */
-#define GROUP_BESIDE_OTHERS 8
-/* So many groups stay as small once others have: they come now and then. */
-#define GROUPS_BESIDE_OTHERS 256
 /* Bytes that are copied for it: they stay in a core's cache until they are written. */
 #define GROUP_BYTES (UINT64_C(256) << 10)
 
@@ -112,28 +109,14 @@ static int move_some(struct checkpointer *checkpointer, uint64_t *below, size_t 
 	return r ? r : 1;
 }
 
-/* What tells whether others commit. */
-struct company {
-	uint64_t lsn; /* when the last group was about to begin */
-	unsigned groups; /* that are to be small */
-};
-
-/* Vectors of the next group, after one that has moved so many. */
-static size_t group_size(struct checkpointer *checkpointer, struct company *company, size_t moved)
+/* Vectors of a group. */
+static size_t group_size(const struct checkpointer *checkpointer)
 {
 	uint64_t vector_bytes = checkpointer->commits->catalog->columns.geometry.vector_bytes;
-	uint64_t lsn = atomic_load(&checkpointer->commits->lsn);
-	size_t most;
 
-	if (lsn != company->lsn + moved)
-		company->groups = GROUPS_BESIDE_OTHERS;
-	else if (company->groups > 0)
-		company->groups--;
-	company->lsn = lsn;
-	most = company->groups > 0 ? GROUP_BESIDE_OTHERS : GROUP_MAX;
-	if (most * vector_bytes > GROUP_BYTES)
-		most = GROUP_BYTES / vector_bytes;
-	return most > 0 ? most : 1;
+	if (vector_bytes > GROUP_BYTES)
+		return 1;
+	return GROUP_BYTES / vector_bytes < GROUP_MAX ? GROUP_BYTES / vector_bytes : GROUP_MAX;
 }
 
 static void tell_progress(struct checkpointer *checkpointer, struct compaction *compaction,
@@ -149,7 +132,7 @@ static void tell_progress(struct checkpointer *checkpointer, struct compaction *
 static int move_all(struct checkpointer *checkpointer, struct compaction *compaction, void *buffer)
 {
 	struct slots_counts counts;
-	struct company company = { .lsn = atomic_load(&checkpointer->commits->lsn) };
+	size_t most = group_size(checkpointer);
 	uint64_t below;
 	uint64_t total;
 	uint64_t moved = 0;
@@ -161,7 +144,6 @@ static int move_all(struct checkpointer *checkpointer, struct compaction *compac
 	total = counts.free_below;
 	while (r == 1 && moved < total && !atomic_load(compaction->stop)) {
 		uint64_t began = clock_monotonic_ns();
-		size_t most = group_size(checkpointer, &company, now);
 
 		r = move_some(checkpointer, &below, most < total - moved ? most : total - moved,
 		              buffer, &now);

@@ -152,5 +152,6 @@ def blocks(folder):
                  DURABLE_WRITERS, {"bare group commit": "gather"}),
         Engine(folder, "overwritten", "checkpoint after a tenth was overwritten"),
         Engine(folder, "compact", "compaction after 30 % deleted"),
+        Engine(folder, "compact-put", "overwrite beside a compaction"),
         Replay(folder),
     ]

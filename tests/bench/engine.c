@@ -2,11 +2,11 @@
  * engine.c - what only our engine has: checkpoint, compaction, recovery, memory, and how
  * long readers wait while something large goes on.
  *
- * Rows, each in a new store at PATH: checkpoint, compact, crash (leaves a full log behind and
- * says the bytes of its records and of the vectors, wherever they are; mode batch, single or
- * durable),
- * overwritten (a checkpoint after each tenth vector was overwritten, by chance), memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact, pause-copy (no work of the
- * engine, but bare calls that copy and sync in another file what a compaction moves).
+ * Rows, each in a new store at PATH: checkpoint, compact, compact-put (overwrites beside it), crash
+ * (leaves a full log behind and says the bytes of its records and of the vectors, wherever they are;
+ * mode batch, single or durable), overwritten (a checkpoint after each tenth vector was overwritten, by
+ * chance), memory, pause-quiet, pause-growth, pause-checkpoint, pause-compact, pause-copy (no work of
+ * the engine, but bare calls that copy and sync in another file what a compaction moves).
  * Rows on a store that is there: dirty (overwrite `ops` of its vectors, and end as a killed process
  * does), recover (after crash or dirty).
  */
@@ -110,6 +110,41 @@ static void row_compact(const struct bench_args *args, struct bench_result *resu
 	quiver_stats(store, &stats);
 	result->ops = stats.moved;
 	result->bytes = stats.moved * args->bytes;
+	bench_check("close", quiver_close(store));
+}
+
+/* Overwrites of one writer from the beginning of a compaction to its end. */
+static void row_compact_put(const struct bench_args *args, struct bench_result *result)
+{
+	const uint64_t vectors = args->count * (100 - DELETED_PERCENT) / 100;
+	uint64_t *ids = bench_shuffled(args->count, args->seed);
+	uint64_t *samples = bench_alloc(SAMPLES_MAX * sizeof(uint64_t));
+	struct quiver *store = bench_new_store(args->path, args->bytes, QUIVER_FSYNC);
+	struct quiver_job_status status = { .running = true };
+	char *data = bench_alloc(args->bytes);
+	uint64_t before, now;
+
+	bench_fill(data, args->bytes, args->seed);
+	bench_load(store, 0, args->count);
+	remove_some(store, args);
+	before = bench_now_ns();
+	bench_check("compact", quiver_job_start(store, QUIVER_COMPACT));
+	for (; status.running && result->ops < SAMPLES_MAX; before = now) {
+		uint64_t id = ids[args->count - 1 - result->ops % vectors];
+
+		bench_check("put",
+		            quiver_put(store, id, data, &bench_attr, QUIVER_ATTR_ALL, 0, NULL));
+		quiver_job_status(store, QUIVER_COMPACT, &status);
+		now = bench_now_ns();
+		samples[result->ops++] = now - before;
+		result->ns += now - before;
+	}
+	bench_check("compact", status.result);
+	bench_percentiles(samples, result->ops, result);
+	result->bytes = result->ops * args->bytes;
+	free(samples);
+	free(ids);
+	free(data);
 	bench_check("close", quiver_close(store));
 }
 
@@ -324,12 +359,13 @@ static const struct {
 	const char *name;
 	void (*run)(const struct bench_args *args, struct bench_result *result);
 } rows[] = {
-	{ "checkpoint", row_checkpoint }, { "overwritten", row_overwritten },
-	{ "compact", row_compact },       { "dirty", row_dirty },
-	{ "crash", row_crash },           { "recover", row_recover },
-	{ "memory", row_memory },         { "pause-quiet", row_pause },
-	{ "pause-growth", row_pause },    { "pause-checkpoint", row_pause },
-	{ "pause-compact", row_pause },   { "pause-copy", row_pause },
+	{ "checkpoint", row_checkpoint },   { "overwritten", row_overwritten },
+	{ "compact", row_compact },         { "dirty", row_dirty },
+	{ "compact-put", row_compact_put }, { "crash", row_crash },
+	{ "recover", row_recover },         { "memory", row_memory },
+	{ "pause-quiet", row_pause },       { "pause-growth", row_pause },
+	{ "pause-checkpoint", row_pause },  { "pause-compact", row_pause },
+	{ "pause-copy", row_pause },
 };
 
 int main(int argc, char **argv)

@@ -324,6 +324,7 @@ def blocks():
         Recover(),
         EngineRow("checkpoint", "checkpoint"),
         EngineRow("compact", "compaction after 30 % deleted"),
+        EngineRow("compact-put", "overwrite beside a compaction"),
         EngineRow("memory", "memory of the engine", "bytes", one_round=True),
         SpaceInProcess(),
         Pause("pause-quiet", "quiet"),

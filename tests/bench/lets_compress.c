@@ -13,16 +13,15 @@
 #include <unistd.h>
 
 /* The engine is built with 64-bit offsets, so this is the name that it calls. */
-int fallocate64(int fd, int mode, off64_t offset, off64_t length);
-int fallocate64(int fd, int mode, off64_t offset, off64_t length)
+int fallocate64(int fd, int mode, off64_t offset, off64_t len)
 {
 	struct stat st;
 
 	if (mode != 0)
-		return (int)syscall(SYS_fallocate, fd, mode, offset, length);
+		return (int)syscall(SYS_fallocate, fd, mode, offset, len);
 	if (fstat(fd, &st) != 0)
 		return -1;
-	return st.st_size >= offset + length ? 0 : ftruncate(fd, offset + length);
+	return st.st_size >= offset + len ? 0 : ftruncate(fd, offset + len);
 }
 
 int ioctl(int fd, unsigned long request, ...)

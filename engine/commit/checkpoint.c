@@ -51,7 +51,6 @@ struct checkpoint {
 	struct index_table *former; /* owned */
 	bool notes_index; /* regions are noted for the generation of the index that it keeps */
 	bool keeps_index; /* it has begun to keep one */
-	bool wrote_index; /* ... or could not write it, and keeps none */
 	uint64_t written_bytes; /* what commits had written then */
 	uint64_t generation; /* of that index */
 };
@@ -334,9 +333,8 @@ static void write_index(struct checkpointer *checkpointer, struct checkpoint *cp
 	struct catalog *catalog = checkpointer->commits->catalog;
 	int r;
 
-	if (!cp->keeps_index || cp->wrote_index)
+	if (!cp->keeps_index)
 		return;
-	cp->wrote_index = true;
 	r = index_keep_write(&catalog->keep, catalog->columns.ids.fd);
 	if (r == 0)
 		return;
@@ -345,21 +343,6 @@ static void write_index(struct checkpointer *checkpointer, struct checkpoint *cp
 	/* Writers were faster: no fault, and nobody can do anything about it. */
 	if (r != -EAGAIN)
 		tell_of_index(checkpointer, r);
-}
-
-/* Until a page is written it is copied before it changes: so the index is written first, or under a load
- * there would be more copies than memory for them. But last where the disk may get full: what the
- * checkpoint cannot do without has to find room. */
-static void write_index_early(struct checkpointer *checkpointer, struct checkpoint *cp)
-{
-	const struct catalog *catalog = checkpointer->commits->catalog;
-	const struct quiver_io *io = catalog->keep.io;
-	uint64_t total, free_bytes, available;
-
-	if (cp->keeps_index &&
-	    io->space(io, catalog->columns.vectors.fd, &total, &free_bytes, &available) == 0 &&
-	    catalog->keep.bytes <= available / 2)
-		write_index(checkpointer, cp);
 }
 
 /* The superblock is written, or the checkpoint has failed before. */
@@ -632,7 +615,6 @@ static int run_locked(struct checkpointer *checkpointer, struct snapshot *snapsh
 	r = begin(checkpointer, snapshot, &cp);
 	if (r)
 		return r;
-	write_index_early(checkpointer, &cp);
 	r = order(&cp);
 	if (r == 0)
 		r = deferred_frees_make_room(&checkpointer->pinned, cp.deferred.count);

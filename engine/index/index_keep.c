@@ -129,7 +129,6 @@ int index_keep_begin(struct index_keep *keep, const struct index *index,
 	keep->whole = whole;
 	keep->has_written = false;
 	keep->live_pages = index_live_pages(as->slots_used);
-	keep->bytes = index_keep_bytes(keep, index, as->slots_used);
 	index_pages_begin(table->changed, table->page_count, whole);
 	index_pages_begin(keep->live, keep->live_pages, whole);
 	return 0;

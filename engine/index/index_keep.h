@@ -31,7 +31,6 @@ struct index_keep {
 	struct index_header next;
 	struct index_table *next_table; /* NULL: nothing is */
 	uint64_t live_pages;
-	uint64_t bytes; /* of the pages that are written */
 	bool whole;
 	bool has_written; /* maybe only a part */
 };

@@ -11,6 +11,7 @@ are its times, the most private memory, and the bytes on disk. Removes what it h
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -61,12 +62,15 @@ def import_rows(command, count, seed=29):
 
     before = time.monotonic_ns()
     random = np.random.default_rng(seed)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr) as importer:
-        np.lib.format.write_array_header_1_0(
-            importer.stdin, {"descr": "|u1", "fortran_order": False, "shape": (count, 8)})
-        for first in range(0, count, ROWS_AT_ONCE):
-            importer.stdin.write(random.bytes(8 * min(ROWS_AT_ONCE, count - first)))
-        importer.stdin.close()
+    # Where the pipe breaks the importer has said why it ended; what is left in the buffer breaks it twice.
+    with contextlib.suppress(BrokenPipeError), \
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr) as importer:
+        with contextlib.suppress(BrokenPipeError):
+            np.lib.format.write_array_header_1_0(
+                importer.stdin, {"descr": "|u1", "fortran_order": False, "shape": (count, 8)})
+            for first in range(0, count, ROWS_AT_ONCE):
+                importer.stdin.write(random.bytes(8 * min(ROWS_AT_ONCE, count - first)))
+            importer.stdin.close()
         _, status, usage = os.wait4(importer.pid, 0)
         importer.returncode = os.waitstatus_to_exitcode(status)
     if importer.returncode != 0:
@@ -111,13 +115,14 @@ class Run:
         tell(name, figures, self.args.count, self.args.ops)
 
     def import_all(self):
-        more = f"LD_PRELOAD={self.workers}/lets_compress.so" if self.args.compress else "LC_ALL=C"
-        return import_rows(["env", more, os.path.join(self.args.build, "tools", "quiverfs"),
-                            "import", self.store, "--format", "npy", "-"], self.args.count)
+        more = ["env", f"LD_PRELOAD={os.path.abspath(self.workers)}/lets_compress.so"]
+        return import_rows([*(more if self.args.compress else []),
+                            os.path.join(self.args.build, "tools", "quiverfs"), "import",
+                            self.store, "--format", "npy", "-"], self.args.count)
 
     def scale(self, row, start):
         return lambda: run([os.path.join(self.workers, "scale"), row, self.store, "--count",
-                self.args.count, "--ops", self.args.ops, "--start", start])
+                            self.args.count, "--ops", self.args.ops, "--start", start])
 
     def all(self):
         if self.args.fill:

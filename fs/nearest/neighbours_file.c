@@ -408,7 +408,7 @@ static void neighbours_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_
 
 /* ---- reading and writing ---- */
 
-static void reply_text(fuse_req_t req, const struct neighbours_handle *handle, size_t size,
+static void reply_text(fuse_req_t req, struct neighbours_handle *handle, size_t size,
                        uint64_t offset)
 {
 	const struct neighbours_text *text = handle->text;
@@ -419,6 +419,7 @@ static void reply_text(fuse_req_t req, const struct neighbours_handle *handle, s
 
 	if (err == 0 && length > 0)
 		memcpy(reply.data, text->bytes + offset, length);
+	handoff_give(&handle->handoff);
 	reply_end(&reply, err, length);
 }
 
@@ -459,7 +460,7 @@ static void start_read(struct neighbours_op *op)
 static void neighbours_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                             struct fuse_file_info *fi)
 {
-	const struct neighbours_handle *handle = handle_of(fi);
+	struct neighbours_handle *handle = handle_of(fi);
 	struct neighbours_op op = {
 		.attempt = attempt_for(req, read_answer),
 		.ino = ino,

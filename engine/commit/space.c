@@ -217,7 +217,8 @@ static void tell_no_more(struct space *space)
 		           rows_max(space));
 }
 
-int space_grow(struct space *space, uint64_t count, bool exactly)
+/* space_grow with the grow lock held. */
+static int grow(struct space *space, uint64_t count, bool exactly)
 {
 	uint64_t began = clock_monotonic_ns();
 	struct slots_counts counts;
@@ -225,15 +226,13 @@ int space_grow(struct space *space, uint64_t count, bool exactly)
 	uint64_t target;
 	int r = 0;
 
-	pthread_mutex_lock(&space->grow_lock);
 	slots_counts(&space->catalog->slots, &counts);
 	need = counts.used + (count > counts.free_below ? count - counts.free_below : 0);
 	if (need <= counts.rows)
-		goto out;
+		return 0;
 	if (need > rows_max(space)) {
 		tell_no_more(space);
-		r = -ENOSPC;
-		goto out;
+		return -ENOSPC;
 	}
 	target = exactly ? need : grow_target(space, counts.rows, need);
 	r = columns_grow(&space->catalog->columns, target);
@@ -243,15 +242,39 @@ int space_grow(struct space *space, uint64_t count, bool exactly)
 		r = columns_grow(&space->catalog->columns, target);
 	}
 	if (r)
-		goto out;
+		return r;
 	note_backed(space, offset_of(space, counts.rows), offset_of(space, target));
 	row_watch_changed(space->row_watch, 0, target); /* the header tells how many */
 	r = slots_set_rows(&space->catalog->slots, target);
 	if (r)
-		goto out;
+		return r;
 	atomic_fetch_add(&space->catalog->health->counters.growths, 1);
 	latency_add(&space->catalog->health->counters.growth, clock_monotonic_ns() - began);
-out:
+	return 0;
+}
+
+int space_grow(struct space *space, uint64_t count, bool exactly)
+{
+	int r;
+
+	pthread_mutex_lock(&space->grow_lock);
+	r = grow(space, count, exactly);
+	pthread_mutex_unlock(&space->grow_lock);
+	row_watch_settle(space->row_watch);
+	return r;
+}
+
+int space_grow_ahead(struct space *space, uint64_t cuts)
+{
+	struct slots_counts counts;
+	int r = 0;
+
+	pthread_mutex_lock(&space->grow_lock);
+	if (wishes_growth_is_open(space->wishes, cuts) && space_is_low(space)) {
+		slots_counts(&space->catalog->slots, &counts);
+		/* One more than there are makes it take its step. */
+		r = grow(space, counts.free_below + (counts.rows - counts.used) + 1, false);
+	}
 	pthread_mutex_unlock(&space->grow_lock);
 	row_watch_settle(space->row_watch);
 	return r;
@@ -295,6 +318,7 @@ int space_cut(struct space *space, uint64_t keep, uint64_t *freed)
 		bit_put(space->backed, at, false);
 		bit_put(space->punched, at, false);
 	}
+	wishes_end_growth(space->wishes);
 	*freed += (before - rows) * slot_bytes(space);
 out:
 	pthread_mutex_unlock(&space->hold_lock);

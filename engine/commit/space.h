@@ -51,6 +51,10 @@ int64_t space_take_below(struct space *space, uint64_t below, size_t count, uint
 /* Room for `count` more slots than are taken; `exactly` so many, else a step. 0, -ENOSPC,
  * -errno. No lock held; waits for the disk. */
 int space_grow(struct space *space, uint64_t count, bool exactly);
+/* A step ahead of need, for a wish that was taken when wishes->cuts was `cuts`. 0 also where there is
+ * enough, and where the columns were cut since: what compaction has given back would come back by
+ * itself. -ENOSPC, -errno. One of the store's threads, no lock held; waits for the disk. */
+int space_grow_ahead(struct space *space, uint64_t cuts);
 /* True when the headroom is below what growing ahead should keep. Any thread. */
 bool space_is_low(struct space *space);
 /* Slots that growing ahead keeps free. */

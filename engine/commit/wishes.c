@@ -48,6 +48,26 @@ void wish_growth(struct wishes *wishes)
 	wish(wishes, &wishes->growth, HOUSEKEEPER);
 }
 
+void wishes_end_growth(struct wishes *wishes)
+{
+	if (!wishes->open)
+		return;
+	pthread_mutex_lock(&wishes->lock);
+	wishes->growth = false;
+	wishes->cuts++;
+	pthread_mutex_unlock(&wishes->lock);
+}
+
+bool wishes_growth_is_open(struct wishes *wishes, uint64_t cuts)
+{
+	bool is_open;
+
+	pthread_mutex_lock(&wishes->lock);
+	is_open = wishes->cuts == cuts;
+	pthread_mutex_unlock(&wishes->lock);
+	return is_open;
+}
+
 void wish_segment(struct wishes *wishes)
 {
 	wish(wishes, &wishes->segment, HOUSEKEEPER);

@@ -19,6 +19,7 @@ struct wishes {
 	pthread_cond_t wake[WISH_THREADS];
 	bool stop; /* lock; the threads are to end */
 	bool growth; /* lock */
+	uint64_t cuts; /* lock; how often the columns were cut */
 	bool segment; /* lock */
 	bool checkpoint; /* lock */
 	bool prefetch; /* lock */
@@ -35,6 +36,12 @@ void wish_growth(struct wishes *wishes);
 void wish_segment(struct wishes *wishes);
 void wish_checkpoint(struct wishes *wishes);
 void wish_prefetch(struct wishes *wishes);
+
+/* The columns were cut: who wished for growth before has taken slots of the longer ones, and nobody waits
+ * for it. Any thread, with any lock but the wishes' own. */
+void wishes_end_growth(struct wishes *wishes);
+/* True unless that was since `cuts` were counted. The same. */
+bool wishes_growth_is_open(struct wishes *wishes, uint64_t cuts);
 
 /* Wait for a wish, at most `most_ns`. One of the threads; lock held. */
 void wishes_nap(struct wishes *wishes, enum wish_thread who, uint64_t most_ns);

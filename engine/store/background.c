@@ -27,18 +27,14 @@ static void sync_on_time(struct quiver *store, uint64_t *last_sync_ns)
 	(void)wal_sync(&store->wal, atomic_load(&store->commits.lsn));
 }
 
-static void grow_ahead(struct quiver *store, uint64_t *not_before_ns)
+static void grow_ahead(struct quiver *store, uint64_t cuts, uint64_t *not_before_ns)
 {
 	uint64_t now = clock_monotonic_ns();
-	struct slots_counts counts;
 	int r;
 
-	if (now < *not_before_ns || health_writable(&store->health) != 0 ||
-	    !space_is_low(&store->space))
+	if (now < *not_before_ns || health_writable(&store->health) != 0)
 		return;
-	slots_counts(&store->catalog.slots, &counts);
-	/* One more than there are makes space_grow take its step. */
-	r = space_grow(&store->space, counts.free_below + (counts.rows - counts.used) + 1, false);
+	r = space_grow_ahead(&store->space, cuts);
 	if (r)
 		*not_before_ns = now + RETRY_NS;
 	(void)health_judge(&store->health, HEALTH_GROWTH_AHEAD, r); /* who needs it is told */
@@ -56,6 +52,7 @@ static void *housekeep(void *arg)
 	struct wishes *wishes = &store->wishes;
 	uint64_t last_sync_ns = clock_monotonic_ns();
 	uint64_t grow_not_before_ns = 0;
+	uint64_t cuts;
 	bool grow;
 
 	pthread_mutex_lock(&wishes->lock);
@@ -63,12 +60,13 @@ static void *housekeep(void *arg)
 		if (!wishes->growth && !wishes->segment)
 			wishes_nap(wishes, HOUSEKEEPER, TICK_NS);
 		grow = wishes->growth;
+		cuts = wishes->cuts;
 		wishes->growth = wishes->segment = false;
 		pthread_mutex_unlock(&wishes->lock);
 		segment_ahead(store);
 		/* Only for who takes slots: what compaction has cut would grow again by itself. */
 		if (grow)
-			grow_ahead(store, &grow_not_before_ns);
+			grow_ahead(store, cuts, &grow_not_before_ns);
 		sync_on_time(store, &last_sync_ns);
 		pthread_mutex_lock(&wishes->lock);
 	}

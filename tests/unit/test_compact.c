@@ -156,6 +156,38 @@ static void test_a_held_column_is_not_cut_until_it_is_released(void **state)
 	close_store(store);
 }
 
+static uint64_t cuts_of(struct quiver *store)
+{
+	uint64_t cuts;
+
+	pthread_mutex_lock(&store->wishes.lock);
+	cuts = store->wishes.cuts;
+	pthread_mutex_unlock(&store->wishes.lock);
+	return cuts;
+}
+
+/* The housekeeper took the wish, and was held up until the compaction was over. */
+static void test_a_wish_to_grow_ends_with_a_cut(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store = open_with(s, NULL);
+	uint64_t cuts = cuts_of(store);
+	uint64_t size;
+
+	fill(store, COUNT);
+	for (uint64_t id = 0; id < COUNT; id++)
+		if (id % 8)
+			assert_int_equal(quiver_remove(store, id, 0, NULL), 0);
+	compact(store);
+	size = store_size(s, "vectors.npy");
+	assert_int_equal(size, 4096 + (COUNT + 7) / 8 * s->n);
+	assert_int_equal(space_grow_ahead(&store->space, cuts), 0);
+	assert_int_equal(store_size(s, "vectors.npy"), size);
+	assert_int_equal(space_grow_ahead(&store->space, cuts_of(store)), 0);
+	assert_true(store_size(s, "vectors.npy") > size);
+	close_store(store);
+}
+
 static void test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later(void **state)
 {
 	struct store_dir *s = *state;
@@ -563,6 +595,7 @@ int main(void)
 		TEST(test_failure_9_with_everything_deleted_only_headers_remain),
 		TEST(test_failure_10_holes_smaller_than_a_block_free_blocks_together),
 		TEST(test_a_held_column_is_not_cut_until_it_is_released),
+		TEST(test_a_wish_to_grow_ends_with_a_cut),
 		TEST(test_a_reader_in_the_last_slot_keeps_it_and_the_cut_follows_later),
 		TEST(test_what_cannot_be_moved_is_left_out_of_its_group),
 		TEST(test_a_copy_of_another_version_is_left_out),

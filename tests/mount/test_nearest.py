@@ -191,10 +191,13 @@ def slow(stores, rng):
         return oracle.request(oracle.random_rows(rng, "u1", 512, count).tobytes(), count, 10,
                               "cosine", flags=oracle.EXACT)
 
-    some = question(32)
-    began = time.monotonic()
-    asked(filled.file, some)
-    rate = 32 / (time.monotonic() - began)
+    def rate_of(some):
+        began = time.monotonic()
+        asked(filled.file, some)
+        return 32 / (time.monotonic() - began)
+
+    # The best of some: whatever else the machine does can only make it slower.
+    rate = max(rate_of(question(32)) for _ in range(5))
 
     def lasting(seconds):
         count = max(32, min(65536, round(rate * seconds)))
@@ -269,11 +272,11 @@ def test_a_signal_that_is_handled_ends_nothing(slow):
     before = signal.signal(signal.SIGALRM, lambda *_: struck.append(1))
     signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
     try:
-        assert len(asked(slow.file, slow.question)) == slow.size
+        while not struck:
+            assert len(asked(slow.file, slow.question)) == slow.size
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert struck
 
 
 @pytest.mark.needs_root("acts as several users")

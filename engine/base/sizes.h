@@ -24,6 +24,7 @@
 #define WRITE_WINDOW_BYTES (UINT64_C(4) << 10)
 #define UPGRADE_ROWS UINT64_C(64)
 #define REGIONS_IN_FLIGHT_SLOTS UINT64_C(4)
+#define INDEX_EARLY_SPARE_BYTES (UINT64_C(64) << 10)
 #define SLOTS_SEGMENT 64u
 #define NEAREST_INDEX_LEAST 20u
 #define NEAREST_INDEX_HELPS 0.0 /* always: no run depends on how fast the machine is */
@@ -59,6 +60,9 @@
 #define UPGRADE_ROWS (UINT64_C(16) << 10)
 /* Slots that may have been taken shortly before a checkpoint begins, to be committed after it. */
 #define REGIONS_IN_FLIGHT_SLOTS UINT64_C(32768)
+/* What a checkpoint leaves of the disk when it writes the index before all else: more than the log that
+ * others write meanwhile, and a step by which the columns grow. */
+#define INDEX_EARLY_SPARE_BYTES (UINT64_C(4) << 30)
 /* Slots that are filled one after the other before others are (slot_segments.h). */
 #define SLOTS_SEGMENT 16384u
 /* Fewer vectors are compared in no time. */

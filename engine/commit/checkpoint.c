@@ -51,6 +51,8 @@ struct checkpoint {
 	struct index_table *former; /* owned */
 	bool notes_index; /* regions are noted for the generation of the index that it keeps */
 	bool keeps_index; /* it has begun to keep one */
+	bool wrote_index; /* ... or could not write it, and keeps none */
+	bool wrote_superblock; /* maybe */
 	uint64_t written_bytes; /* what commits had written then */
 	uint64_t generation; /* of that index */
 };
@@ -333,16 +335,33 @@ static void write_index(struct checkpointer *checkpointer, struct checkpoint *cp
 	struct catalog *catalog = checkpointer->commits->catalog;
 	int r;
 
-	if (!cp->keeps_index)
+	if (!cp->keeps_index || cp->wrote_index)
 		return;
+	cp->wrote_index = true;
 	r = index_keep_write(&catalog->keep, catalog->columns.ids.fd);
 	if (r == 0)
 		return;
 	cp->keeps_index = false;
-	(void)catalog_keep_end(catalog, false); /* nothing is renamed */
+	(void)catalog_keep_end(catalog, INDEX_UNNAMED); /* what failed first is the reason */
 	/* Writers were faster: no fault, and nobody can do anything about it. */
 	if (r != -EAGAIN)
 		tell_of_index(checkpointer, r);
+}
+
+/* Until a page is written it is copied before it changes: so the index is written first, or under a load
+ * there would be more copies than memory for them. But last where the disk may get full, or a quota that
+ * it does not tell of: what the checkpoint cannot do without, and who commits meanwhile, has to find
+ * room. */
+static void write_index_early(struct checkpointer *checkpointer, struct checkpoint *cp)
+{
+	const struct catalog *catalog = checkpointer->commits->catalog;
+	const struct quiver_io *io = catalog->keep.io;
+	uint64_t total, free_bytes, available;
+
+	if (cp->keeps_index && !checkpointer->index_last &&
+	    io->space(io, catalog->columns.vectors.fd, &total, &free_bytes, &available) == 0 &&
+	    available >= catalog->keep.bytes + INDEX_EARLY_SPARE_BYTES)
+		write_index(checkpointer, cp);
 }
 
 /* The superblock is written, or the checkpoint has failed before. */
@@ -352,7 +371,9 @@ static void end_index(struct checkpointer *checkpointer, const struct checkpoint
 	int r = 0;
 
 	if (cp->keeps_index)
-		r = catalog_keep_end(commits->catalog, written);
+		r = catalog_keep_end(commits->catalog, written                ? INDEX_NAMED
+		                                       : cp->wrote_superblock ? INDEX_MAYBE_NAMED
+		                                                              : INDEX_UNNAMED);
 	/* By its other name it is found as well. */
 	if (cp->keeps_index && written)
 		tell_of_index(checkpointer, r);
@@ -413,6 +434,7 @@ static int make_durable(struct checkpointer *checkpointer, struct checkpoint *cp
 	if (r)
 		return r;
 	write_index(checkpointer, cp);
+	cp->wrote_superblock = true;
 	return health_judge(health, HEALTH_SUPERBLOCK, write_superblock(checkpointer, cp));
 }
 
@@ -615,12 +637,14 @@ static int run_locked(struct checkpointer *checkpointer, struct snapshot *snapsh
 	r = begin(checkpointer, snapshot, &cp);
 	if (r)
 		return r;
+	write_index_early(checkpointer, &cp);
 	r = order(&cp);
 	if (r == 0)
 		r = deferred_frees_make_room(&checkpointer->pinned, cp.deferred.count);
 	if (r == 0)
 		r = make_durable(checkpointer, &cp);
 	end_index(checkpointer, &cp, r == 0);
+	checkpointer->index_last = r && cp.wrote_index;
 	if (r) {
 		put_back(checkpointer, &cp);
 		goto out;

@@ -27,6 +27,7 @@ struct checkpointer {
 	struct deferred_free_list pinned; /* lock; freed on disk, a reader still inside */
 	int64_t last_ns; /* lock; when one began, CLOCK_MONOTONIC */
 	bool lacks_index; /* lock; it was said that none could be kept */
+	bool index_last; /* lock; the last one was refused after it had written the index */
 	uint64_t kept_bytes; /* lock; what commits had written when an index was kept last */
 	_Atomic uint64_t lsn; /* of the last one; written under the lock */
 	_Atomic uint64_t log_bytes; /* wal.appended_bytes at that LSN; written under the lock */

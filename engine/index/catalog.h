@@ -193,8 +193,7 @@ int catalog_keep_begin(struct catalog *catalog, const struct index_keep_as *as,
  * highest ctime are set, and which is written next: says so there, or that none is kept. 0, -ENOMEM,
  * -errno: none is. Then catalog_keep_end. No lock but the checkpoint lock. */
 int catalog_keep_index(struct catalog *catalog, struct superblock *next);
-/* The superblock was written, or not. As catalog_keep_index. 0, or -errno of what is made up for by
- * the next open. */
-int catalog_keep_end(struct catalog *catalog, bool written);
+/* What has become of it. As catalog_keep_index. 0, or -errno of what is made up for by the next open. */
+int catalog_keep_end(struct catalog *catalog, enum index_keep_fate fate);
 
 #endif

@@ -134,7 +134,8 @@ int catalog_keep_index(struct catalog *catalog, struct superblock *next)
 		return r;
 	r = index_keep_write(keep, catalog->columns.ids.fd);
 	if (r) {
-		(void)catalog_keep_end(catalog, false);
+		(void)catalog_keep_end(catalog,
+		                       INDEX_UNNAMED); /* what failed first is the reason */
 		return r;
 	}
 	next->index_generation = keep->next.generation;
@@ -142,10 +143,10 @@ int catalog_keep_index(struct catalog *catalog, struct superblock *next)
 	return 0;
 }
 
-int catalog_keep_end(struct catalog *catalog, bool written)
+int catalog_keep_end(struct catalog *catalog, enum index_keep_fate fate)
 {
 	pthread_mutex_lock(&catalog->writer_lock);
-	index_keep_end(&catalog->keep, written);
+	index_keep_end(&catalog->keep, fate);
 	pthread_mutex_unlock(&catalog->writer_lock);
-	return written ? index_keep_rename(&catalog->keep) : 0;
+	return fate == INDEX_MAYBE_NAMED ? 0 : index_keep_name(&catalog->keep);
 }

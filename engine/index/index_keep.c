@@ -30,6 +30,7 @@ void index_keep_loaded(struct index_keep *keep, const struct index *index, bool 
 	index_pages_all_read(keep->live, index_live_pages(keep->header.slots_used));
 	keep->header_place = index_source_header_place(source);
 	keep->is_new = index_source_is_new(source);
+	keep->is_nobodys = !keep->is_new; /* maybe: a checkpoint that a crash has ended left one */
 	keep->ends_life = !clean;
 }
 
@@ -40,10 +41,16 @@ void index_keep_forget(struct index_keep *keep)
 
 /* ---- what is to be written ---- */
 
+/* Programs that wrote the former version may have left pages of this life that no superblock named. */
+static bool begins_life(const struct index_keep *keep)
+{
+	return keep->ends_life || keep->header.version != INDEX_VERSION;
+}
+
 static bool has_to_be_whole(const struct index_keep *keep, const struct index_table *table)
 {
 	return keep->header.generation == 0 || table->changed->file != keep->header.salt ||
-	       (keep->ends_life && keep->header.life_count == INDEX_LIVES_MAX);
+	       (begins_life(keep) && keep->header.life_count == INDEX_LIVES_MAX);
 }
 
 bool index_keep_needs_all(const struct index_keep *keep, const struct index *index)
@@ -114,28 +121,44 @@ int index_keep_begin(struct index_keep *keep, const struct index *index,
 		next = (struct index_header){ .table_pages = table->page_count,
 			                      .salt = salt_of(as),
 			                      .whole = as->generation };
+	next.version = INDEX_VERSION;
 	memcpy(next.uuid, as->uuid, sizeof(next.uuid));
 	next.generation = as->generation;
 	next.lsn = as->lsn;
 	next.slots_used = as->slots_used;
 	next.count = as->count;
 	next.ctime_max_ns = as->ctime_max_ns;
-	if (whole || keep->ends_life)
+	if (whole || begins_life(keep))
 		r = add_life(&next, whole ? next.whole : keep->header.generation + 1);
 	if (r)
 		return r;
 	keep->next = next;
 	keep->next_table = table;
 	keep->whole = whole;
-	keep->has_written = false;
+	keep->has_written = keep->is_written = keep->is_doubtful = false;
 	keep->live_pages = index_live_pages(as->slots_used);
+	keep->bytes = index_keep_bytes(keep, index, as->slots_used);
 	index_pages_begin(table->changed, table->page_count, whole);
 	index_pages_begin(keep->live, keep->live_pages, whole);
 	return 0;
 }
 
-void index_keep_end(struct index_keep *keep, bool counts)
+/* What was written does not count, and what counted does. Where that went well, or stopped between two
+ * pages, the same places are written again, by another life. */
+static void end_unnamed(struct index_keep *keep, enum index_keep_fate fate)
 {
+	if (keep->whole)
+		keep->is_nobodys = keep->is_written && fate == INDEX_UNNAMED;
+	else if (keep->is_doubtful || (keep->has_written && fate == INDEX_MAYBE_NAMED))
+		index_keep_forget(keep);
+	else if (keep->has_written)
+		keep->ends_life = true;
+}
+
+void index_keep_end(struct index_keep *keep, enum index_keep_fate fate)
+{
+	bool counts = fate == INDEX_NAMED;
+
 	if (!keep->next_table)
 		return;
 	index_pages_end(keep->next_table->changed, counts, keep->whole);
@@ -146,8 +169,8 @@ void index_keep_end(struct index_keep *keep, bool counts)
 		keep->next_table->changed->file = keep->next.salt;
 		keep->is_new = keep->whole || keep->is_new;
 		keep->ends_life = false;
-	} else if (!keep->whole && keep->has_written) {
-		index_keep_forget(keep);
+	} else {
+		end_unnamed(keep, fate);
 	}
 	keep->next_table = NULL;
 }
@@ -161,16 +184,20 @@ struct run {
 	uint8_t *bytes; /* INDEX_GROUP_PAGES */
 	uint64_t count;
 	uint64_t at; /* of the first, in the file */
+	bool has_failed; /* a write or a sync */
 };
 
 static int write_run(struct run *run)
 {
 	uint64_t count = run->count;
+	int r;
 
+	if (count == 0)
+		return 0;
 	run->count = 0;
-	return count == 0 ? 0
-	                  : io_write_all(run->keep->io, run->fd, run->bytes,
-	                                 count * INDEX_PAGE_BYTES, run->at);
+	r = io_write_all(run->keep->io, run->fd, run->bytes, count * INDEX_PAGE_BYTES, run->at);
+	run->has_failed = r != 0;
+	return r;
 }
 
 /* All that is to be written of `pages`, which are those from `first` on in the file. */
@@ -216,7 +243,7 @@ static int open_file(struct index_keep *keep, int like_fd)
 {
 	int fd;
 	/* A new file would take the place of the one that counts. */
-	int r = index_keep_rename(keep);
+	int r = index_keep_name(keep);
 
 	if (r)
 		return r;
@@ -226,45 +253,66 @@ static int open_file(struct index_keep *keep, int like_fd)
 	r = fd >= 0 && keep->io->own_as ? keep->io->own_as(keep->io, fd, like_fd) : 0;
 	if (r) {
 		(void)keep->io->close(keep->io, fd); /* what failed first is the reason */
+		(void)keep->io->unlink(keep->io, keep->dir_fd, "index.new");
 		return r;
 	}
 	return fd;
 }
 
-int index_keep_write(struct index_keep *keep, int like_fd)
+/* All pages, then the header. `fd` is synced. */
+static int write_all(struct index_keep *keep, int fd)
 {
-	struct run run = { .keep = keep, .fd = open_file(keep, like_fd) };
-	int r = run.fd < 0 ? run.fd : 0;
-	int c;
+	struct run run = { .keep = keep, .fd = fd };
+	int r;
 
-	if (r)
-		return r;
-	keep->has_written = true;
 	run.bytes = malloc((size_t)INDEX_GROUP_PAGES * INDEX_PAGE_BYTES);
 	r = run.bytes ? write_pages(&run, keep->next_table->changed, 0) : -ENOMEM;
 	if (r == 0)
 		r = write_pages(&run, keep->live, keep->next_table->page_count);
 	if (r == 0)
 		r = write_run(&run);
-	if (r == 0)
-		r = write_header(keep, run.fd);
-	if (r == 0)
-		r = io_fsync(keep->io, run.fd);
+	if (r == 0) {
+		r = write_header(keep, fd);
+		r = r ? r : io_fsync(keep->io, fd);
+		run.has_failed = r != 0;
+	}
 	free(run.bytes);
-	c = keep->io->close(keep->io, run.fd);
+	keep->is_doubtful = run.has_failed;
+	return r;
+}
+
+int index_keep_write(struct index_keep *keep, int like_fd)
+{
+	int fd = open_file(keep, like_fd);
+	int r;
+	int c;
+
+	if (fd < 0)
+		return fd;
+	keep->has_written = true;
+	r = write_all(keep, fd);
+	c = keep->io->close(keep->io, fd);
+	keep->is_doubtful = keep->is_doubtful || c;
 	r = r ? r : c;
 	/* The superblock must not name a file whose name a crash may take. */
 	if (r == 0 && keep->whole)
 		r = io_fsync(keep->io, keep->dir_fd);
 	if (r && keep->whole)
 		(void)keep->io->unlink(keep->io, keep->dir_fd, "index.new"); /* it is nobody's */
+	keep->is_written = r == 0;
 	return r;
 }
 
-int index_keep_rename(struct index_keep *keep)
+int index_keep_name(struct index_keep *keep)
 {
 	int r;
 
+	if (keep->is_nobodys) {
+		r = keep->io->unlink(keep->io, keep->dir_fd, "index.new");
+		if (r && r != -ENOENT)
+			return r;
+		keep->is_nobodys = false;
+	}
 	if (!keep->is_new)
 		return 0;
 	r = keep->io->rename(keep->io, keep->dir_fd, "index.new", "index");

@@ -26,14 +26,23 @@ struct index_keep {
 	struct index_header header;
 	unsigned header_place; /* 0 or 1, where the header is */
 	bool is_new; /* the file is index.new, which is to be renamed */
-	bool ends_life; /* what is written next is of another life */
+	bool is_nobodys; /* there may be an index.new that no superblock will name */
+	bool ends_life; /* what is written next is of another life: there may be pages of this one that no
+	                 * superblock will ever name */
 	/* What is under way. */
 	struct index_header next;
 	struct index_table *next_table; /* NULL: nothing is */
 	uint64_t live_pages;
+	uint64_t bytes; /* of the pages that are written */
 	bool whole;
 	bool has_written; /* maybe only a part */
+	bool is_written; /* all of it */
+	bool is_doubtful; /* a write or a sync has failed */
 };
+
+/* What becomes of a generation that was begun: a superblock names it; one that could not be written
+ * may name it; none does. */
+enum index_keep_fate { INDEX_NAMED, INDEX_MAYBE_NAMED, INDEX_UNNAMED };
 
 /* What is to be written. */
 struct index_keep_as {
@@ -67,12 +76,11 @@ int index_keep_begin(struct index_keep *keep, const struct index *index,
 /* Write it, and sync it. 0; -EAGAIN, -ENOMEM as index_pages_error; -errno. No other lock: it waits for
  * the disk. `like_fd`: whose owner and mode a new file gets. */
 int index_keep_write(struct index_keep *keep, int like_fd);
-/* The superblock names it, or not; nothing where nothing is under way. A new file gets its name by
- * index_keep_rename. Writer lock. */
-void index_keep_end(struct index_keep *keep, bool counts);
-/* Rename index.new, where that is the file. 0 or -errno: it stays, and is found by that name. No
- * writer lock. */
-int index_keep_rename(struct index_keep *keep);
+/* What has become of it; nothing where nothing is under way. Then index_keep_name. Writer lock. */
+void index_keep_end(struct index_keep *keep, enum index_keep_fate fate);
+/* Rename index.new, where that is the file, or remove one that no superblock will name. 0 or -errno: it
+ * stays, and is found by that name. No writer lock. */
+int index_keep_name(struct index_keep *keep);
 /* What the file holds cannot be gone on with: all is written the next time. Writer lock. */
 void index_keep_forget(struct index_keep *keep);
 

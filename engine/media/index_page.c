@@ -57,7 +57,7 @@ void index_header_put(const struct index_header *header, uint8_t page[INDEX_PAGE
 {
 	memset(page, 0, INDEX_PAGE_BYTES);
 	memcpy(page, INDEX_MAGIC, 8);
-	put_le32(page + AT_VERSION, INDEX_VERSION);
+	put_le32(page + AT_VERSION, header->version);
 	put_le32(page + AT_LIFE_COUNT, header->life_count);
 	memcpy(page + AT_UUID, header->uuid, 16);
 	put_le64(page + AT_LSN, header->lsn);
@@ -94,9 +94,10 @@ int index_header_get(const uint8_t page[INDEX_PAGE_BYTES], struct index_header *
 	if (memcmp(page, INDEX_MAGIC, 8) != 0 ||
 	    get_le64(page + AT_SUM) != XXH3_64bits(page, AT_SUM))
 		return -EBADMSG;
-	if (get_le32(page + AT_VERSION) != INDEX_VERSION)
-		return -ESTALE;
 	memset(header, 0, sizeof(*header));
+	header->version = get_le32(page + AT_VERSION);
+	if (header->version != INDEX_VERSION && header->version != INDEX_VERSION_FORMER)
+		return -ESTALE;
 	memcpy(header->uuid, page + AT_UUID, 16);
 	header->lsn = get_le64(page + AT_LSN);
 	header->slots_used = get_le64(page + AT_SLOTS_USED);

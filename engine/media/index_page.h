@@ -11,8 +11,10 @@
 #include "engine/media/index_layout.h"
 
 #define INDEX_MAGIC "QUIVERIX"
-/* Its own: a file of another one is made anew from the columns. */
-#define INDEX_VERSION 3u
+/* Its own: a file of another one is made anew from the columns. One of version 3 is read and gone on
+ * with: programs that write it do not begin another life wherever one is due. */
+#define INDEX_VERSION 4u
+#define INDEX_VERSION_FORMER 3u
 #define INDEX_LIVES_MAX 224u
 #define INDEX_HEADERS_BYTES (2 * INDEX_PAGE_BYTES)
 /* Of the live map in a page. */
@@ -28,6 +30,7 @@ struct index_life {
 };
 
 struct index_header {
+	uint32_t version;
 	uint8_t uuid[16];
 	uint64_t lsn;
 	uint64_t slots_used;

@@ -507,8 +507,8 @@ int recovery_finish(struct recovery *recovery)
 	if (r)
 		return r;
 	r = superblock_write(recovery->superblock->io, recovery->superblock->fd, sb);
-	(void)catalog_keep_end(recovery->catalog,
-	                       r == 0); /* the next open finds it by either name */
+	/* The next open finds it by either name. */
+	(void)catalog_keep_end(recovery->catalog, r == 0 ? INDEX_NAMED : INDEX_MAYBE_NAMED);
 	if (r == 0 && recovery->scan.torn)
 		r = keep_torn(recovery);
 	if (r == 0)

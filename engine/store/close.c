@@ -38,15 +38,20 @@ static int mark_closed(struct quiver *store, uint64_t wal_first, uint64_t next_l
 	sb->slots_used = counts.used;
 	sb->count = atomic_load(&store->catalog.index.count);
 	r = save_index(store, sb);
-	if (r == 0)
-		r = columns_sync(&store->catalog.columns, true, true);
 	if (r)
 		return r;
+	r = columns_sync(&store->catalog.columns, true, true);
+	if (r) {
+		(void)catalog_keep_end(&store->catalog,
+		                       INDEX_UNNAMED); /* what failed first is the reason */
+		return r;
+	}
 	sb->clean = true;
 	sb->wal_first = wal_first;
 	sb->lsn_ceiling = next_lsn;
 	r = superblock_write(store->io, store->superblock.fd, sb);
-	(void)catalog_keep_end(&store->catalog, r == 0); /* the next open finds it by either name */
+	/* The next open finds it by either name. */
+	(void)catalog_keep_end(&store->catalog, r == 0 ? INDEX_NAMED : INDEX_MAYBE_NAMED);
 	return r;
 }
 

@@ -171,8 +171,8 @@ static struct index_stamp save(struct table *t)
 	index_keep_init(&keep, quiver_io_posix(), t->dir.fd, &pages);
 	assert_int_equal(index_keep_begin(&keep, &t->index, &as), 0);
 	assert_int_equal(index_keep_write(&keep, t->columns.ids.fd), 0);
-	index_keep_end(&keep, true);
-	assert_int_equal(index_keep_rename(&keep), 0);
+	index_keep_end(&keep, INDEX_NAMED);
+	assert_int_equal(index_keep_name(&keep), 0);
 	s.salt = keep.header.salt;
 	index_pages_destroy(&pages);
 	return s;

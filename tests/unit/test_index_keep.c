@@ -188,8 +188,8 @@ static int keep(struct shop *shop, struct state *state, struct index_stamp *stam
 static void keep_well(struct shop *shop)
 {
 	assert_int_equal(keep(shop, &shop->kept, &shop->stamp), 0);
-	index_keep_end(&shop->keep, true);
-	assert_int_equal(index_keep_rename(&shop->keep), 0);
+	index_keep_end(&shop->keep, INDEX_NAMED);
+	assert_int_equal(index_keep_name(&shop->keep), 0);
 }
 
 static int load(struct shop *shop, struct index *index, uint64_t live[LIVE_WORDS],
@@ -334,6 +334,126 @@ static void test_after_a_crash_a_life_begins_though_nothing_has_changed(void **s
 	}
 }
 
+static uint64_t file_number(const struct shop *shop)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(shop->dir.fd, "index", &st, 0), 0);
+	return st.st_ino;
+}
+
+/* Written well, but the checkpoint is refused, as on a full disk: the next has the same number. */
+static void test_after_a_refused_checkpoint_the_file_is_gone_on_with(void **state)
+{
+	struct shop *shop = *state;
+	struct index_stamp stamp;
+	struct state then;
+	uint64_t file;
+
+	turn_some(shop, ROWS / 2);
+	keep_well(shop);
+	file = file_number(shop);
+	for (int i = 0; i < 40; i++) {
+		turn_some(shop, 50);
+		assert_int_equal(keep(shop, &then, &stamp), 0);
+		index_keep_end(&shop->keep, INDEX_UNNAMED);
+		assert_int_equal(index_keep_name(&shop->keep), 0);
+		shop->sequence--;
+		check_kept(shop);
+		if (i % 4 == 3) {
+			begin_again(shop, i % 8 == 3);
+			continue; /* with another, or with the state that it was closed in */
+		}
+		turn_some(shop, 5);
+		if (i % 4 == 2)
+			assert_int_equal(keep(shop, &then, &stamp), 0);
+		else
+			keep_well(shop);
+		check_kept(shop);
+		if (i % 4 == 2) { /* a crash amid the second time */
+			shop->sequence--;
+			begin_again(shop, false);
+		}
+		assert_int_equal(file_number(shop), file);
+	}
+	/* The superblock may have come to the disk all the same. */
+	turn_some(shop, 50);
+	assert_int_equal(keep(shop, &then, &stamp), 0);
+	index_keep_end(&shop->keep, INDEX_MAYBE_NAMED);
+	assert_true(index_keep_needs_all(&shop->keep, &shop->index) ||
+	            index_keep_bytes(&shop->keep, &shop->index, ROWS) >
+	                    ROWS / INDEX_PAGE_PLACES * INDEX_PAGE_BYTES);
+}
+
+static void test_a_new_file_that_no_superblock_names_is_removed(void **state)
+{
+	struct shop *shop = *state;
+	struct index_stamp stamp;
+	struct state then;
+
+	turn_some(shop, ROWS / 2);
+	keep_well(shop);
+	index_keep_forget(&shop->keep);
+	assert_int_equal(keep(shop, &then, &stamp), 0);
+	assert_int_equal(faccessat(shop->dir.fd, "index.new", F_OK, 0), 0);
+	index_keep_end(&shop->keep, INDEX_UNNAMED);
+	assert_int_equal(index_keep_name(&shop->keep), 0);
+	assert_int_equal(faccessat(shop->dir.fd, "index.new", F_OK, 0), -1);
+	check_kept(shop);
+	/* One that it may name stays. */
+	assert_int_equal(keep(shop, &then, &stamp), 0);
+	index_keep_end(&shop->keep, INDEX_MAYBE_NAMED);
+	assert_int_equal(faccessat(shop->dir.fd, "index.new", F_OK, 0), 0);
+	check_kept(shop);
+}
+
+/* The header that counts is as a program before would have written it. */
+static void make_former(struct shop *shop)
+{
+	uint8_t page[INDEX_PAGE_BYTES];
+	struct index_header header;
+	int fd = openat(shop->dir.fd, "index", O_RDWR);
+	off_t at = shop->keep.header_place * (off_t)sizeof(page);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, page, sizeof(page), at), sizeof(page));
+	assert_int_equal(index_header_get(page, &header), 0);
+	assert_int_equal(header.generation, shop->stamp.generation);
+	header.version = INDEX_VERSION_FORMER;
+	index_header_put(&header, page);
+	assert_int_equal(pwrite(fd, page, sizeof(page), at), sizeof(page));
+	assert_int_equal(close(fd), 0);
+}
+
+/* It went on with the life of one that crashed, and closed the store cleanly. */
+static void test_a_file_of_the_former_version_is_gone_on_with_by_another_life(void **state)
+{
+	struct shop *shop = *state;
+	struct index_keep_as as;
+	struct index_stamp stamp;
+	struct state then;
+	uint64_t file;
+
+	turn_some(shop, ROWS / 2);
+	keep_well(shop);
+	file = file_number(shop);
+	for (int i = 0; i < 10; i++) {
+		turn_some(shop, 50);
+		make_former(shop);
+		assert_int_equal(keep(shop, &then, &stamp), 0); /* nobody names it */
+		begin_again(shop, true);
+		as = as_now(shop);
+		as.lsn = shop->stamp.lsn;
+		as.ctime_max_ns = shop->stamp.ctime_max_ns;
+		assert_true(index_keep_is_saved(&shop->keep, &shop->index, &as));
+		turn_some(shop, 5);
+		keep_well(shop);
+		check_kept(shop);
+		assert_int_equal(shop->keep.header.version, INDEX_VERSION);
+		assert_int_equal(file_number(shop), file);
+	}
+}
+
 static void test_an_error_has_all_written_anew(void **state)
 {
 	struct shop *shop = *state;
@@ -347,7 +467,7 @@ static void test_an_error_has_all_written_anew(void **state)
 		shop->io.writes_left = (long)test_below(&shop->random, 3);
 		assert_int_equal(keep(shop, &then, &stamp), -EIO);
 		shop->io.writes_left = -1;
-		index_keep_end(&shop->keep, false);
+		index_keep_end(&shop->keep, INDEX_UNNAMED);
 		check_kept(shop); /* until the superblock says that there is none */
 		assert_true(index_keep_bytes(&shop->keep, &shop->index, ROWS) >
 		            ROWS / INDEX_PAGE_PLACES * INDEX_PAGE_BYTES);
@@ -358,7 +478,7 @@ static void test_an_error_has_all_written_anew(void **state)
 	index_keep_forget(&shop->keep);
 	shop->io.writes_left = 1;
 	assert_int_equal(keep(shop, &then, &stamp), -EIO);
-	index_keep_end(&shop->keep, false);
+	index_keep_end(&shop->keep, INDEX_UNNAMED);
 	assert_int_equal(faccessat(shop->dir.fd, "index.new", F_OK, 0), -1);
 	shop->io.writes_left = -1;
 	check_kept(shop);
@@ -373,7 +493,7 @@ static void test_a_new_file_counts_by_either_name(void **state)
 		index_keep_forget(&shop->keep);
 		assert_int_equal(index_load_rest(&shop->index, shop->now.live, ROWS), 0);
 		assert_int_equal(keep(shop, &shop->kept, &shop->stamp), 0);
-		index_keep_end(&shop->keep, true);
+		index_keep_end(&shop->keep, INDEX_NAMED);
 		/* Not renamed. */
 		check_kept(shop);
 		begin_again(shop, i % 2);
@@ -550,8 +670,8 @@ static void test_each_kind_of_change_is_written(void **state)
 		assert_int_equal(index_keep_begin(&shop->keep, &shop->index, &as), 0);
 		assert_int_equal(index_keep_write(&shop->keep, shop->columns.ids.fd), 0);
 		stamp_it(shop, &as, &shop->stamp);
-		index_keep_end(&shop->keep, true);
-		assert_int_equal(index_keep_rename(&shop->keep), 0);
+		index_keep_end(&shop->keep, INDEX_NAMED);
+		assert_int_equal(index_keep_name(&shop->keep), 0);
 		check_pages(shop);
 		for (int k = 0; k < 12; k++)
 			make_change(shop, entries, (enum change)(i % CHANGES));
@@ -670,6 +790,9 @@ int main(void)
 		TEST(test_only_pages_that_have_changed_are_written),
 		TEST(test_a_write_that_was_not_finished_changes_nothing),
 		TEST(test_after_a_crash_a_life_begins_though_nothing_has_changed),
+		TEST(test_after_a_refused_checkpoint_the_file_is_gone_on_with),
+		TEST(test_a_new_file_that_no_superblock_names_is_removed),
+		TEST(test_a_file_of_the_former_version_is_gone_on_with_by_another_life),
 		TEST(test_an_error_has_all_written_anew),
 		TEST(test_a_new_file_counts_by_either_name),
 		TEST(test_more_crashes_than_a_header_has_room_for),

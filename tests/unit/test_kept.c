@@ -182,6 +182,7 @@ static void test_an_index_is_durable_before_a_superblock_names_it(void **state)
 
 static struct {
 	struct quiver *store; /* NULL: nobody writes */
+	bool is_tight; /* the disk has nothing to spare */
 	unsigned lines; /* reports */
 } load;
 
@@ -197,6 +198,16 @@ static int fdatasync_under_load(const struct quiver_io *self, int fd)
 	return trouble_fdatasync(self, fd);
 }
 
+static int space_under_load(const struct quiver_io *self, int fd, uint64_t *total, uint64_t *free,
+                            uint64_t *available)
+{
+	int r = quiver_io_posix()->space(quiver_io_posix(), fd, total, free, available);
+
+	(void)self;
+	*free = *available = load.is_tight ? 0 : UINT64_C(1) << 40;
+	return r;
+}
+
 static void count_line(void *arg, const char *line)
 {
 	(void)arg;
@@ -204,11 +215,9 @@ static void count_line(void *arg, const char *line)
 	load.lines++;
 }
 
-/* With memory for so few copies that one page more which changes is too many: that is no fault, and the
- * next checkpoint keeps it. */
-static void test_under_load_an_index_is_kept_the_next_time(void **state)
+/* With memory for so few copies that one page more which changes is too many. */
+static void checkpoint_under_load(struct store_dir *s, bool is_tight, bool keeps)
 {
-	struct store_dir *s = *state;
 	struct trouble_io io;
 	struct quiver_options options = { .size = sizeof(options),
 		                          .durability = QUIVER_FSYNC,
@@ -218,8 +227,10 @@ static void test_under_load_an_index_is_kept_the_next_time(void **state)
 	struct quiver *store;
 
 	memset(&load, 0, sizeof(load));
+	load.is_tight = is_tight;
 	trouble_init(&io);
 	io.table.fdatasync = fdatasync_under_load;
+	io.table.space = space_under_load;
 	store = open_with(s, &options);
 	assert_int_equal(quiver_reserve(store, 1000), 0); /* so that no commit syncs rows */
 	assert_int_equal(put_version(store, 1, 1, 0), 0);
@@ -229,10 +240,189 @@ static void test_under_load_an_index_is_kept_the_next_time(void **state)
 	load.store = store;
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_null(load.store);
-	assert_int_equal(store->superblock.now.index_generation, 0);
+	assert_int_equal(store->superblock.now.index_generation > 0, keeps);
 	assert_int_equal(load.lines, 0);
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_true(store->superblock.now.index_generation > 0);
+	close_store(store);
+}
+
+static void test_under_load_an_index_is_kept(void **state)
+{
+	checkpoint_under_load(*state, false, true);
+}
+
+/* What the checkpoint cannot do without comes first there. */
+static void test_under_load_on_a_full_disk_it_is_kept_the_next_time(void **state)
+{
+	checkpoint_under_load(*state, true, false);
+}
+
+static bool has_file(const struct store_dir *s, const char *name, uint64_t *number)
+{
+	char path[64];
+	struct stat st;
+	int r;
+
+	store_file(name, path, sizeof(path));
+	r = fstatat(s->dir.fd, path, &st, 0);
+	assert_true(r == 0 || errno == ENOENT);
+	if (r == 0)
+		*number = st.st_ino;
+	return r == 0;
+}
+
+/* Of what is written in mode none, l or x, the first since it was 0. */
+static _Atomic char first_written;
+
+static ssize_t pwritev_noted(const struct quiver_io *self, int fd, const struct iovec *parts,
+                             int count, uint64_t offset)
+{
+	char letter = atomic_load(&trouble_self(self)->letters[fd]);
+	char none = 0;
+
+	if (letter == 'l' || letter == 'x')
+		(void)atomic_compare_exchange_strong(&first_written, &none, letter);
+	return trouble_pwritev(self, fd, parts, count, offset);
+}
+
+/* Mode none logs within the checkpoint, after the index was written: on a full disk that is refused. */
+static void refused_checkpoint(struct store_dir *s, struct quiver *store, struct trouble_io *io)
+{
+	uint64_t kept = store->superblock.now.index_generation;
+	uint64_t number;
+
+	atomic_store(&io->files, 'l');
+	atomic_store(&io->kinds, TROUBLE_WRITE);
+	atomic_store(&io->how, TROUBLE_ONCE);
+	atomic_store(&io->error, -ENOSPC);
+	atomic_store(&io->at, atomic_load(&io->calls) + 1);
+	assert_int_equal(quiver_checkpoint(store), -ENOSPC);
+	atomic_store(&io->at, 0);
+	assert_int_equal(store->superblock.now.index_generation, kept);
+	assert_false(has_file(s, "index.new", &number));
+}
+
+static void
+test_a_refused_checkpoint_leaves_no_new_file_and_goes_on_with_the_one_there_is(void **state)
+{
+	struct store_dir *s = *state;
+	uint64_t before = 0, number = 0;
+	struct trouble_io io;
+	struct quiver *store;
+
+	memset(&load, 0, sizeof(load));
+	trouble_init(&io);
+	io.table.space = space_under_load;
+	io.table.pwritev = pwritev_noted;
+	store = open_io(s, QUIVER_NONE, &io);
+	assert_int_equal(put_version(store, 1, 1, 0), 0);
+	refused_checkpoint(s, store, &io);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	assert_true(has_file(s, "index", &before));
+	for (uint64_t id = 2; id < 20; id++) {
+		assert_int_equal(put_version(store, id, 1, 0), 0);
+		atomic_store(&first_written, 0);
+		refused_checkpoint(s, store, &io);
+		assert_int_equal(atomic_load(&first_written), 'x');
+		assert_int_equal(put_version(store, id, 2, 0), 0);
+		/* A quota may be in the way, of which the disk does not tell. */
+		atomic_store(&first_written, 0);
+		assert_int_equal(quiver_checkpoint(store), 0);
+		assert_int_equal(atomic_load(&first_written), 'l');
+		assert_true(store->superblock.now.index_generation > 0);
+		assert_true(has_file(s, "index", &number));
+		assert_int_equal(number, before);
+	}
+	close_store(store);
+	store = open_mode(s, QUIVER_NONE);
+	for (uint64_t id = 2; id < 20; id++)
+		assert_int_equal(version_of(store, id), 2);
+	close_store(store);
+}
+
+/* The superblock names it, maybe, as far as the disk knows. */
+static void test_a_new_file_stays_where_its_superblock_could_not_be_written(void **state)
+{
+	struct store_dir *s = *state;
+	struct trouble_io io;
+	struct quiver *store;
+	uint64_t number;
+
+	memset(&load, 0, sizeof(load));
+	trouble_init(&io);
+	io.table.space = space_under_load;
+	store = open_io(s, QUIVER_FSYNC, &io);
+	assert_int_equal(put_version(store, 1, 1, QUIVER_SYNC), 0);
+	assert_int_equal(quiver_checkpoint(store), 0);
+	pthread_mutex_lock(&store->catalog.writer_lock);
+	index_keep_forget(&store->catalog.keep);
+	pthread_mutex_unlock(&store->catalog.writer_lock);
+	assert_int_equal(put_version(store, 2, 1, QUIVER_SYNC), 0);
+	trouble_arm(&io, 1, TROUBLE_FROM, TROUBLE_WRITE, 's', -EIO);
+	assert_int_equal(quiver_checkpoint(store), -EIO);
+	assert_true(has_file(s, "index.new", &number));
+	(void)quiver_close(store);
+	store = open_mode(s, QUIVER_FSYNC);
+	assert_int_equal(version_of(store, 1), 1);
+	assert_int_equal(version_of(store, 2), 1);
+	close_store(store);
+	assert_false(has_file(s, "index.new", &number));
+}
+
+/* ---- who dies while a checkpoint writes ---- */
+
+static struct {
+	struct quiver *store; /* NULL: nobody dies */
+} dying;
+
+static int fdatasync_of_the_dying(const struct quiver_io *self, int fd)
+{
+	if (!dying.store || atomic_load(&trouble_self(self)->letters[fd]) != 'm')
+		return trouble_fdatasync(self, fd);
+	_exit(0);
+}
+
+static struct quiver *open_dying(const struct store_dir *s, struct trouble_io *io)
+{
+	trouble_init(io);
+	io->table.fdatasync = fdatasync_of_the_dying;
+	io->table.space = space_under_load;
+	memset(&load, 0, sizeof(load));
+	memset(&dying, 0, sizeof(dying));
+	return open_io(s, QUIVER_NONE, io);
+}
+
+/* So many that the table has grown, and the index is written into a new file. */
+static int die_beside_a_new_file(void *arg)
+{
+	struct trouble_io io;
+	struct quiver *store = open_dying(arg, &io);
+
+	for (uint64_t id = 0; id < FEW; id++)
+		if (put_version(store, id, 1, 0) != 0)
+			return 11;
+	if (quiver_checkpoint(store) != 0)
+		return 12;
+	for (uint64_t id = 0; id < 40000; id++)
+		if (put_version(store, 1000 + id, 1, 0) != 0)
+			return 13;
+	dying.store = store;
+	return quiver_checkpoint(store) == 0 ? 15 : 16;
+}
+
+static void test_a_new_file_of_who_died_is_removed(void **state)
+{
+	struct store_dir *s = *state;
+	struct quiver *store;
+	uint64_t number;
+
+	die_in_child(die_beside_a_new_file, s);
+	assert_true(has_file(s, "index.new", &number));
+	store = open_mode(s, QUIVER_NONE);
+	assert_true(took_index(store));
+	assert_int_equal(quiver_count(store), FEW);
+	assert_false(has_file(s, "index.new", &number));
 	close_store(store);
 }
 
@@ -593,8 +783,19 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_an_index_is_durable_before_a_superblock_names_it, setup_store,
 			teardown_store),
-		cmocka_unit_test_setup_teardown(test_under_load_an_index_is_kept_the_next_time,
-		                                setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_under_load_an_index_is_kept, setup_store,
+		                                teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_under_load_on_a_full_disk_it_is_kept_the_next_time, setup_store,
+			teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_a_refused_checkpoint_leaves_no_new_file_and_goes_on_with_the_one_there_is,
+			setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(
+			test_a_new_file_stays_where_its_superblock_could_not_be_written,
+			setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_a_new_file_of_who_died_is_removed, setup_store,
+		                                teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_of_a_store_that_was_killed_few_rows_are_looked_at, setup_store,
 			teardown_store),

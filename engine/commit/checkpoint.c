@@ -136,7 +136,10 @@ static void begin_index(struct checkpointer *checkpointer, struct checkpoint *cp
 	cp->written_bytes = written_bytes(checkpointer);
 	if (!cp->notes_index)
 		return;
-	regions_begin(&commits->regions, cp->slots_used);
+	/* Either superblock may be needed, and of the one there is a cut may have left fewer. */
+	regions_begin(&commits->regions, cp->slots_used > checkpointer->superblock->now.slots_used
+	                                         ? cp->slots_used
+	                                         : checkpointer->superblock->now.slots_used);
 	memcpy(as.uuid, checkpointer->superblock->now.geometry.uuid, sizeof(as.uuid));
 	r = catalog_keep_begin(commits->catalog, &as,
 	                       (cp->written_bytes - checkpointer->kept_bytes) / INDEX_SHARE +

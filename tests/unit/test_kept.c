@@ -374,12 +374,19 @@ static void test_a_new_file_stays_where_its_superblock_could_not_be_written(void
 
 static struct {
 	struct quiver *store; /* NULL: nobody dies */
+	uint64_t puts; /* of new vectors, before */
 } dying;
 
 static int fdatasync_of_the_dying(const struct quiver_io *self, int fd)
 {
-	if (!dying.store || atomic_load(&trouble_self(self)->letters[fd]) != 'm')
+	struct quiver *store = dying.store;
+
+	if (!store || atomic_load(&trouble_self(self)->letters[fd]) != 'm')
 		return trouble_fdatasync(self, fd);
+	dying.store = NULL;
+	for (uint64_t id = 0; id < dying.puts; id++)
+		if (put_version(store, 1000000 + id, 1, 0) != 0)
+			_exit(14);
 	_exit(0);
 }
 
@@ -424,6 +431,55 @@ static void test_a_new_file_of_who_died_is_removed(void **state)
 	assert_int_equal(quiver_count(store), FEW);
 	assert_false(has_file(s, "index.new", &number));
 	close_store(store);
+}
+
+/* Slots in use became fewer, by a cut that somebody who reads a column puts off before the superblock
+ * says so. Rows above them are stored while a checkpoint is under way. */
+static int die_after_a_cut_that_was_put_off(void *arg)
+{
+	const uint64_t many = 100000;
+	struct trouble_io io;
+	struct quiver *store = open_dying(arg, &io);
+	uint64_t freed = 0;
+	int r = 0;
+
+	for (uint64_t id = 0; r == 0 && id < many; id++)
+		r = put_version(store, id, 1, 0);
+	for (uint64_t id = FEW; r == 0 && id < many; id++)
+		r = quiver_remove(store, id, 0, NULL);
+	if (r || quiver_checkpoint(store) != 0)
+		return 11;
+	space_hold(&store->space);
+	pthread_mutex_lock(&store->checkpointer.lock);
+	r = space_cut(&store->space, 0, &freed);
+	pthread_mutex_unlock(&store->checkpointer.lock);
+	if (r || put_version(store, many, 1, 0) != 0)
+		return 12;
+	dying.store = store;
+	dying.puts = 60000;
+	return quiver_checkpoint(store) == 0 ? 15 : 16;
+}
+
+static int put_some_and_die(void *arg)
+{
+	struct trouble_io io;
+	struct quiver *store = open_dying(arg, &io);
+
+	for (uint64_t id = 0; id < 5; id++)
+		if (put_version(store, 5000000 + id, 1, 0) != 0)
+			return 11;
+	return took_index(store) && quiver_checkpoint(store) == 0 ? 0 : 12;
+}
+
+static void test_rows_above_a_cut_that_was_put_off_are_noted(void **state)
+{
+	struct store_dir *s = *state;
+
+	die_in_child(die_after_a_cut_that_was_put_off, s);
+	assert_true(both_ways(s));
+	/* Rows that were passed by then are older than this one's commits. */
+	die_in_child(put_some_and_die, s);
+	assert_true(both_ways(s));
 }
 
 /* ---- what is missing or damaged ---- */
@@ -796,6 +852,8 @@ int main(void)
 			setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(test_a_new_file_of_who_died_is_removed, setup_store,
 		                                teardown_store),
+		cmocka_unit_test_setup_teardown(test_rows_above_a_cut_that_was_put_off_are_noted,
+		                                setup_store, teardown_store),
 		cmocka_unit_test_setup_teardown(
 			test_of_a_store_that_was_killed_few_rows_are_looked_at, setup_store,
 			teardown_store),

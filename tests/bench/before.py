@@ -109,14 +109,30 @@ class Engine(Both):
                                               ops=bench.put_ops)
 
 
+def both(folder):
+    return {BEFORE: (str(folder / "kv_quiver"), str(folder / "engine")),
+            OURS: ("kv_quiver", "engine")}
+
+
 class Open(inprocess.OpenKilled):
     """As there, beside the other build."""
 
     mounted = False
 
     def __init__(self, folder):
-        super().__init__({BEFORE: (str(folder / "kv_quiver"), str(folder / "engine")),
-                          OURS: ("kv_quiver", "engine")})
+        super().__init__(both(folder))
+
+    def baseline(self, bench):
+        return BEFORE
+
+
+class OpenAmid(inprocess.OpenKilledAmid):
+    """As there, beside the other build."""
+
+    mounted = False
+
+    def __init__(self, folder):
+        super().__init__(both(folder))
 
     def baseline(self, bench):
         return BEFORE
@@ -142,6 +158,7 @@ def blocks(folder):
         Get(folder, "get-ref", "get by reference"),
         Get(folder, "get-absent", "get, absent"),
         Open(folder),
+        OpenAmid(folder),
         NewStore(folder, "put", "put", "nosync", 1),
         NewStore(folder, "batch", "batch of 1000", "nosync", 1),
         NewStore(folder, "overwrite", "overwrite", "nosync", 1),

@@ -14,6 +14,8 @@ LIMITS = ("stream", "gather")
 OVERWRITES = 3  # of each vector, on an average
 THREADS = (1, 2)
 SMALL = 1000  # vectors of a store whose opening shows what does not grow
+AMID_OPS = 4_000_000  # overwrites, several checkpoints of the smallest vectors; of larger ones
+AMID_BYTES = 2 << 30  # so many
 LOG_OPS = 8_000  # overwrites, so that the log has 1 MiB: some with their bytes, most by slot
 
 
@@ -163,6 +165,24 @@ class OpenKilled(InProcess):
         for row in self.rows:
             said = kv(bench, program, "recover", path)[1]
             yield row, said["ns"], said
+
+
+class OpenKilledAmid(OpenKilled):
+    """After a process was killed amid overwrites of random IDs, as fast as it can, whatever its
+    checkpoints had come to."""
+
+    rows = ["open after a kill amid overwrites"]
+
+    def systems(self, bench):
+        return list(self.engines)
+
+    def run(self, bench, system):
+        fills, program = self.engines[system]
+        path = bench.loaded(fills, bench.count)
+        ops = min(AMID_OPS, AMID_BYTES // bench.vector_bytes)
+        kv(bench, program, "dirty", path, count=bench.count, ops=ops)
+        said = kv(bench, program, "recover", path)[1]
+        yield self.rows[0], said["ns"], said
 
 
 class SpaceInProcess(InProcess):
@@ -321,6 +341,7 @@ def blocks():
         GetAbsent(),
         Open(),
         OpenKilled(),
+        OpenKilledAmid(),
         Recover(),
         EngineRow("checkpoint", "checkpoint"),
         EngineRow("compact", "compaction after 30 % deleted"),

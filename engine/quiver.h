@@ -673,6 +673,8 @@ struct quiver_stats {
 	uint64_t versions_bytes; /* of the file that keeps what is in snapshots alone */
 	uint64_t rows_scanned; /* looked at at open: 0 of a store that was closed; all rows where no
 	                          index was kept, or fits */
+	bool index_kept; /* by the last checkpoint: an open after a crash looks at what was committed
+	                    since, and not at all rows. False elsewhere than in a local folder */
 };
 /* A snapshot; costs a few system calls (store_bytes). Fills as much as stats->size has
  * room for. */

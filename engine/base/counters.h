@@ -5,6 +5,7 @@
 #define QUIVER_COUNTERS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/latency.h"
@@ -15,6 +16,7 @@ struct counters {
 	_Atomic uint64_t checkpoints, compactions, growths, punches, moved, replayed;
 	_Atomic uint64_t rows_scanned; /* while it was opened */
 	_Atomic uint64_t index_taken; /* 1: a recovery has gone on from one that was kept */
+	_Atomic bool index_kept; /* the superblock names one; changed under the checkpoint lock */
 	_Atomic uint64_t checksum_errors, io_errors;
 	struct latency commit, sync, growth, checkpoint, compact_step;
 };

@@ -380,6 +380,8 @@ static void end_index(struct checkpointer *checkpointer, const struct checkpoint
 	/* By its other name it is found as well. */
 	if (cp->keeps_index && written)
 		tell_of_index(checkpointer, r);
+	if (written)
+		atomic_store(&commits->catalog->health->counters.index_kept, cp->keeps_index);
 	if (written && cp->keeps_index)
 		checkpointer->kept_bytes = cp->written_bytes;
 	if (written && cp->notes_index)

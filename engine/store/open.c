@@ -193,6 +193,7 @@ static int begin_life(struct quiver *store)
 	store->commits.next_lsn = checkpoint_begin_life(&begun);
 	atomic_store(&store->commits.lsn, sb->checkpoint_lsn);
 	atomic_store(&store->checkpointer.lsn, sb->checkpoint_lsn);
+	atomic_store(&store->health.counters.index_kept, sb->index_generation > 0);
 	store->checkpointer.last_ns = (int64_t)clock_monotonic_ns();
 	if (store->health.read_only) {
 		nearest_index_open(store);

@@ -73,6 +73,7 @@ void local_stats(struct quiver *store, struct quiver_stats *stats)
 	stats->moved = atomic_load(&counters->moved);
 	stats->replayed = atomic_load(&counters->replayed);
 	stats->rows_scanned = atomic_load(&counters->rows_scanned);
+	stats->index_kept = atomic_load(&counters->index_kept);
 	stats->checksum_errors = atomic_load(&counters->checksum_errors);
 	stats->io_errors = atomic_load(&counters->io_errors);
 	stats->errors = report_total(&store->health.report);

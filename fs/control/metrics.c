@@ -71,6 +71,8 @@ static const struct number gauges[] = {
 	NUMBER(wal_segments, NUMBER_U64, "wal_segments", "Segments of the log."),
 	NUMBER(index_bytes, NUMBER_U64, "index_size_bytes",
 	       "Memory of the ID table and slot maps."),
+	NUMBER(index_kept, NUMBER_BOOL, "index_kept",
+	       "1 where an open after a crash would not look at all rows."),
 	NUMBER(lsn, NUMBER_U64, "lsn", "Sequence number of the last commit."),
 	NUMBER(lsn_durable, NUMBER_U64, "lsn_durable", "Last commit on stable storage."),
 	NUMBER(lsn_checkpoint, NUMBER_U64, "lsn_checkpoint", "Last commit of the last checkpoint."),

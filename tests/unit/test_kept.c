@@ -241,9 +241,11 @@ static void checkpoint_under_load(struct store_dir *s, bool is_tight, bool keeps
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_null(load.store);
 	assert_int_equal(store->superblock.now.index_generation > 0, keeps);
+	assert_int_equal(stats_of(store).index_kept, keeps);
 	assert_int_equal(load.lines, 0);
 	assert_int_equal(quiver_checkpoint(store), 0);
 	assert_true(store->superblock.now.index_generation > 0);
+	assert_true(stats_of(store).index_kept);
 	close_store(store);
 }
 

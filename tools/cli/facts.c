@@ -50,6 +50,7 @@ static void print_store(struct quiver *store, uint64_t count, FILE *out)
 	              stats.wal_bytes);
 	(void)fprintf(out, "wal_segments %" PRIu64 "\nindex_bytes %" PRIu64 "\n",
 	              stats.wal_segments, stats.index_bytes);
+	(void)fprintf(out, "index_kept %d\n", stats.index_kept);
 	(void)fprintf(out, "lsn %" PRIu64 "\nlsn_durable %" PRIu64 "\nlsn_checkpoint %" PRIu64 "\n",
 	              stats.lsn, stats.lsn_durable, stats.lsn_checkpoint);
 	if (quiver_space(store, 0, &space) == 0)

@@ -109,33 +109,25 @@ class Engine(Both):
                                               ops=bench.put_ops)
 
 
-def both(folder):
-    return {BEFORE: (str(folder / "kv_quiver"), str(folder / "engine")),
-            OURS: ("kv_quiver", "engine")}
-
-
-class Open(inprocess.OpenKilled):
-    """As there, beside the other build."""
+class BesideBefore:
+    """Openings after a kill, of both builds."""
 
     mounted = False
 
     def __init__(self, folder):
-        super().__init__(both(folder))
+        super().__init__({BEFORE: (str(folder / "kv_quiver"), str(folder / "engine")),
+                          OURS: ("kv_quiver", "engine")})
 
     def baseline(self, bench):
         return BEFORE
 
 
-class OpenAmid(inprocess.OpenKilledAmid):
-    """As there, beside the other build."""
+class Open(BesideBefore, inprocess.OpenKilled):
+    """As there."""
 
-    mounted = False
 
-    def __init__(self, folder):
-        super().__init__(both(folder))
-
-    def baseline(self, bench):
-        return BEFORE
+class OpenAmid(BesideBefore, inprocess.OpenKilledAmid):
+    """As there."""
 
 
 class Replay(inprocess.Recover):

@@ -205,7 +205,7 @@ static void write_header(const struct made *made)
 {
 	uint8_t page[PAGE_BYTES] = "QUIVERIX";
 
-	put_le32(page + 8, 3);
+	put_le32(page + 8, 4);
 	put_le32(page + 12, 1);
 	memcpy(page + 16, made->sb.geometry.uuid, 16);
 	put_le64(page + 32, made->sb.checkpoint_lsn);

@@ -68,7 +68,7 @@
 /* Fewer vectors are compared in no time. */
 #define NEAREST_INDEX_LEAST 10000u
 /* An index is used where a question takes so many times less than comparing all. */
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define NEAREST_INDEX_HELPS 0.0 /* only a part of the code takes as long as it does otherwise */
 #else
 #define NEAREST_INDEX_HELPS 2.0

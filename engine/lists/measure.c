@@ -12,8 +12,10 @@
 #define QUESTIONS 256u
 #define NEIGHBOURS 1000u /* the last of nearest_probes_for */
 #define FEW 10u
-/* Questions whose time is taken. */
+/* Questions whose time is taken, and how often: the shortest counts, since whoever else uses the
+ * processor's caches can only make it longer. */
 #define TIMED 32u
+#define TIMES 3u
 /* What one question is compared with for its time. */
 #define TIMED_BYTES (UINT64_C(64) << 20)
 
@@ -222,14 +224,19 @@ static int time_exact(struct measuring *measuring, struct measures *measures)
 {
 	uint64_t bytes = measuring->lists->points.vectors.vector_bytes;
 	uint64_t end;
-	int r;
+	double ms;
+	int r = 0;
 
 	end = measuring->end;
 	if (end > TIMED_BYTES / bytes + DISTANCE_ROWS_MAX)
 		end = TIMED_BYTES / bytes + DISTANCE_ROWS_MAX;
-	empty_tops(measuring, FEW);
-	r = compare_all(measuring, 1, end, &measures->exact_ms);
-	if (end > 0)
+	for (unsigned time = 0; r == 0 && time < TIMES; time++) {
+		empty_tops(measuring, FEW);
+		r = compare_all(measuring, 1, end, &ms);
+		if (r == 0 && (time == 0 || ms < measures->exact_ms))
+			measures->exact_ms = ms;
+	}
+	if (r == 0 && end > 0)
 		measures->exact_ms *= (double)measuring->end / (double)end;
 	return r;
 }
@@ -248,8 +255,9 @@ static int time_index(struct measuring *measuring, struct measures *measures)
 
 	empty_tops(measuring, FEW);
 	/* Once before, for what is read from the disk. */
-	for (unsigned time = 0; r == 0 && time < 2; time++) {
+	for (unsigned time = 0; r == 0 && time < 1 + TIMES; time++) {
 		double began = processor_ms();
+		double ms;
 
 		for (size_t j = 0; r == 0 && j < n; j++) {
 			struct round round = { .distance = &lists->points.vectors,
@@ -261,7 +269,9 @@ static int time_index(struct measuring *measuring, struct measures *measures)
 			measuring->tops[j].count = 0;
 			r = search_pass(lists, &round, FEW, measures->probes[0], goes_on);
 		}
-		measures->index_ms = (processor_ms() - began) / (double)n;
+		ms = (processor_ms() - began) / (double)n;
+		if (time <= 1 || ms < measures->index_ms)
+			measures->index_ms = ms;
 	}
 	/* Then they do not help. */
 	if (r == -EAGAIN || r == -EOVERFLOW) {

@@ -406,6 +406,10 @@ static bool is_possible(const struct wal_record *record)
 	if ((record->type == WAL_REMOVE || record->type == WAL_FREE) &&
 	    record->old_slot == SLOT_NONE)
 		return false;
+	/* A slot is not overwritten. */
+	if ((record->type == WAL_PUT || record->type == WAL_PUTSLOT) &&
+	    record->slot == record->old_slot)
+		return false;
 	if (record->type == WAL_SETATTR && (record->aux == 0 || record->aux > record->lsn))
 		return false;
 	if ((record->type == WAL_MOVE || record->type == WAL_PUTREF) && record->aux > record->lsn)
